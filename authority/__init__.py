@@ -1,0 +1,1 @@
+"""The Engineering Department's authority: verifies readings, drives the chain, and serves people."""
