@@ -1,0 +1,74 @@
+# Everything that a person runs. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EPOCHS ?=
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL_LOCKED = $(PIP) install --quiet --require-hashes -r
+INSTALL_SELF = $(PIP) install --quiet --no-deps --no-build-isolation --editable .
+
+.PHONY: help demo test test-python test-system lint format programs programs-check lock clean
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s $$'\t' || true
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "python3-venv is needed: apt-get install python3-venv" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.authority: requirements/authority.lock pyproject.toml | $(VENV)/.created
+	@echo "Installing into $(VENV) (once) ..."
+	@$(INSTALL_LOCKED) requirements/authority.lock
+	@$(INSTALL_SELF)
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock pyproject.toml | $(VENV)/.created
+	@echo "Installing into $(VENV), with what the tests need (once) ..."
+	@$(INSTALL_LOCKED) requirements/dev.lock
+	@$(INSTALL_SELF)
+	@touch $@ $(VENV)/.authority
+
+demo: $(VENV)/.authority ## Four campus buildings, metered, signed, minted and traded. EPOCHS=3 ends by itself after three
+	@$(BIN)/authority demo $(if $(EPOCHS),--epochs $(EPOCHS))
+
+test: $(VENV)/.dev ## All checks: linters, tests, and that the built programs are their sources' (installs Debian packages where run as root)
+	@tests/install_system.sh
+	@$(MAKE) --no-print-directory lint test-python programs-check
+
+test-python: $(VENV)/.dev ## The tests alone: make test-python TESTS=tests/edge_agent
+	@$(BIN)/python -m pytest -n $(or $(JOBS),4) --dist worksteal $(TESTS)
+
+lint: $(VENV)/.dev ## Formatter, linter, strict types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.dev ## Put the sources into the project's format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+programs: ## Build the Solana programs and their IDLs into programs/artifacts
+	@programs/toolchain/setup.sh
+	@programs/toolchain/build_all.py
+
+programs-check: ## Rebuild the programs and compare with programs/artifacts
+	@programs/toolchain/setup.sh
+	@programs/toolchain/build_all.py --check
+
+lock: $(VENV)/.created ## Renew the lock files from pyproject.toml
+	@$(PIP) install --quiet uv
+	@compile() { $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml "$$@"; }; \
+	    compile --upgrade --extra authority --group dev -o requirements/dev.lock; \
+	    compile --extra authority --group build -c requirements/dev.lock -o requirements/authority.lock; \
+	    compile --group build -c requirements/dev.lock -o requirements/edge.lock
+
+clean: ## Remove what was made here (the demo's state too)
+	rm -rf $(VENV) .demo demo-report.json .mypy_cache .ruff_cache .pytest_cache .hypothesis programs/target
