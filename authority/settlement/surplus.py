@@ -1,0 +1,138 @@
+"""What a span entitles a user to: the netting rule of docs/ARCHITECTURE.md in plain integers.
+
+The oracle program's settle_surplus is the one that mints. This module is the same rule in Python, which the tests
+compare the chain with and the audit recomputes from. All quantities are watt-hours; nothing here is a float.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge_agent.reading import ROLES, SOURCE_NONE
+
+BASIS_POINTS = 10_000
+
+MOVABLE_REGISTERS = {
+    "building": ("generation", "consumption", "charge", "discharge"),
+    "generation": ("generation",),
+    "storage": ("charge", "discharge"),
+    "load": ("consumption",),
+    "grid": ("generation", "consumption"),
+    "submeter": ("generation", "consumption", "charge", "discharge"),
+}
+"""Which registers a role may move; at the grid connection import is in the consumption slot, export in generation."""
+
+
+class SurplusError(ValueError):
+    """A span that the rule does not cover; `code` names the cause, the message says what to change."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class MeterSpan:
+    """One meter's part of a span: how far each register moved (Wh), and what the chain knows of the meter.
+
+    storage_wh is the capacity of the storage behind the meter, as copied from its installation.
+    """
+
+    role: str
+    source: int = SOURCE_NONE
+    storage_wh: int = 0
+    generation: int = 0
+    consumption: int = 0
+    charge: int = 0
+    discharge: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What a span comes to, in Wh.
+
+    surplus is renewable energy beyond consumption; into and out are what of it went into and came out of storage;
+    bank is the renewable energy in storage at the end; net is what the user gave the campus (negative: took).
+    """
+
+    generation: int
+    consumption: int
+    charge: int
+    discharge: int
+    surplus: int
+    into: int
+    out: int
+    bank: int
+    net: int
+    mint: int
+    withdrawal: int
+
+
+def permitted_meter_set(roles: Sequence[str]) -> bool:
+    """Whether these roles may belong to one user.
+
+    One building meter alone; or generation and storage meters in any number with either load meters or exactly one
+    grid meter. Submeters go with any set.
+    """
+    settling = [role for role in roles if role != "submeter"]
+    if any(role not in ROLES for role in settling):
+        return False
+    if "building" in settling:
+        return len(settling) == 1
+    if "grid" in settling:
+        return settling.count("grid") == 1 and "load" not in settling
+    return True
+
+
+def settle_span(meters: Sequence[MeterSpan], bank: int, efficiency_bps: int) -> Span:
+    """Net one user's meters over one span.
+
+    bank is the renewable energy (Wh) that the storage held at the span's start; efficiency_bps is the storage's
+    efficiency in basis points, applied to what goes in and rounded down. SurplusError `meter_set` for roles that
+    may not stand together, `register_not_permitted` for a register outside its role, `register_decreased` for a
+    negative step, `efficiency` outside 0 to 10,000.
+    """
+    settling = [meter for meter in meters if meter.role != "submeter"]
+    if not permitted_meter_set([meter.role for meter in meters]):
+        raise SurplusError("meter_set", "a user has one building meter, or loads or one grid meter beside the rest")
+    if not 0 <= efficiency_bps <= BASIS_POINTS:
+        raise SurplusError("efficiency", f"the efficiency is 0 to {BASIS_POINTS} basis points, not {efficiency_bps}")
+    for meter in settling:
+        for register in ("generation", "consumption", "charge", "discharge"):
+            step: int = getattr(meter, register)
+            if step < 0:
+                raise SurplusError("register_decreased", f"{register} of the {meter.role} meter fell by {-step} Wh")
+            if step and register not in MOVABLE_REGISTERS[meter.role]:
+                raise SurplusError("register_not_permitted", f"a {meter.role} meter's {register} may not move")
+
+    grid = next((meter for meter in settling if meter.role == "grid"), None)
+    inside = [meter for meter in settling if meter.role != "grid"]
+    generation = sum(meter.generation for meter in inside)
+    charge = sum(meter.charge for meter in inside)
+    discharge = sum(meter.discharge for meter in inside)
+    if grid is None:
+        consumption = sum(meter.consumption for meter in inside)
+    else:
+        consumption = max(0, grid.consumption + generation + discharge - grid.generation - charge)
+    renewable = any(meter.role in ("generation", "building") and meter.source != SOURCE_NONE for meter in settling)
+
+    surplus = max(0, generation - consumption) if renewable else 0
+    into = min(charge, surplus)
+    storage = sum(meter.storage_wh for meter in inside)
+    filled = min(storage, bank + into * efficiency_bps // BASIS_POINTS)
+    out = min(discharge, filled)
+    net = generation + discharge - consumption - charge
+    return Span(
+        generation=generation,
+        consumption=consumption,
+        charge=charge,
+        discharge=discharge,
+        surplus=surplus,
+        into=into,
+        out=out,
+        bank=filled - out,
+        net=net,
+        mint=min(max(0, net), surplus - into + out) if renewable else 0,
+        withdrawal=max(0, -net),
+    )
