@@ -1,0 +1,38 @@
+"""Where the released programs lie: one `.so` and one IDL (`.json`) for each, built from programs/ and committed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PROGRAM_NAMES = ("governance", "registry", "energy_token", "oracle", "trading")
+"""The five programs, in the order in which they are initialised."""
+
+_INSTALLED = Path(__file__).resolve().parent.parent / "program_artifacts"
+_IN_TREE = Path(__file__).resolve().parent.parent.parent / "programs" / "artifacts"
+
+
+class ArtifactError(RuntimeError):
+    """A released program or its IDL is not where it should be."""
+
+    code = "artifact_missing"
+
+
+def artifacts_directory() -> Path:
+    """Where the released programs are: inside the installed package, or programs/artifacts/ of the source tree."""
+    return _INSTALLED if _INSTALLED.is_dir() else _IN_TREE
+
+
+def idl_path(program: str) -> Path:
+    """The IDL of one of PROGRAM_NAMES; ArtifactError where it is not there."""
+    return _existing(artifacts_directory() / f"{program}.json")
+
+
+def program_bytes(program: str) -> bytes:
+    """The ELF of one of PROGRAM_NAMES as released; ArtifactError where it is not there."""
+    return _existing(artifacts_directory() / f"{program}.so").read_bytes()
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ArtifactError(f"{path} is missing: build the programs with `make programs`")
+    return path
