@@ -1,0 +1,39 @@
+"""What every process of the authority opens at its start: the home, the store and a clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from authority.home import Home
+from authority.store import Store
+
+Clock = Callable[[], int]
+"""Unix seconds now."""
+
+
+def system_clock() -> int:
+    """The machine's clock, in whole Unix seconds."""
+    return int(time.time())
+
+
+@dataclass(frozen=True)
+class App:
+    """An opened authority. Close the store when done."""
+
+    home: Home
+    store: Store
+    clock: Clock = system_clock
+
+    @classmethod
+    def open(cls, path: Path, clock: Clock = system_clock) -> App:
+        """Open the home at `path` and its store, migrated, and tied to the home's network id.
+
+        Raises HomeError and StoreError.
+        """
+        home = Home.open(path)
+        store = Store.open(home.store_url)
+        store.claim(home.network_id)
+        return cls(home, store, clock)

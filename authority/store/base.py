@@ -1,0 +1,31 @@
+"""The declarative base and the column types that the models share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from sqlalchemy import JSON, BigInteger, LargeBinary, MetaData, String
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+Seconds = Annotated[int, mapped_column(BigInteger)]
+"""Unix seconds, UTC."""
+BigInt = Annotated[int, mapped_column(BigInteger)]
+"""Integers up to 2^63 - 1; u32 values and log indexes. A u64 register does not fit: it stays in the frame's bytes."""
+Hash = Annotated[bytes, mapped_column(LargeBinary(32))]
+"""SHA-256, or a 32-byte public key or meter id."""
+Name = Annotated[str, mapped_column(String(64))]
+Json = Annotated[dict[str, object], mapped_column(JSON)]
+
+
+class Base(DeclarativeBase):
+    """Every model's base; constraints are named by rule, so that migrations can name them."""
+
+    metadata = MetaData(naming_convention=NAMING)

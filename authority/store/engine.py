@@ -1,0 +1,140 @@
+"""Opening the store: engines for SQLite and PostgreSQL, read and write sessions, migrations.
+
+SQLite runs in WAL mode with synchronous=FULL: a commit that returned survives a power cut. A write session takes the
+database's write lock at its start (BEGIN IMMEDIATE), so what it read is still true when it writes. On PostgreSQL a
+write session is an ordinary transaction and locks the rows it depends on (`with_for_update`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from authority.errors import AuthorityError
+from authority.store.log import LogState
+
+BUSY_SECONDS = 30
+_MIGRATION_LOCK = 0x414D_5231
+"""PostgreSQL's advisory lock that processes take while they migrate."""
+
+
+class StoreError(AuthorityError):
+    """store_url, store_unreachable, store_newer or wrong_network."""
+
+
+class Store:
+    """An open, migrated database. One per process; sessions are for one thread at a time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._readers = sessionmaker(engine, expire_on_commit=False)
+        self._writers = sessionmaker(engine.execution_options(authority_write=True), expire_on_commit=False)
+
+    @classmethod
+    def open(cls, url: str) -> Store:
+        """Connect and migrate to the newest schema.
+
+        StoreError: `store_url` for a URL that SQLAlchemy cannot take, `store_unreachable` where the database does not
+        answer, `store_newer` where a later release has migrated it already.
+        """
+        try:
+            parsed = make_url(url)
+            engine = _sqlite(url) if parsed.get_backend_name() == "sqlite" else create_engine(url, pool_pre_ping=True)
+        except (ArgumentError, NoSuchModuleError, ImportError) as error:
+            raise StoreError(
+                "store_url", f"[store] url must be like sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME: {error}"
+            ) from error
+        store = cls(engine)
+        try:
+            store._migrate()
+        except SQLAlchemyError as error:
+            engine.dispose()
+            raise StoreError(
+                "store_unreachable", f"the database at {parsed.render_as_string()} cannot be opened: {error}"
+            ) from error
+        return store
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that sees one state of the database; what it changes is thrown away. Its objects stay readable."""
+        with self._readers() as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A session whose changes are durable when the block ends, or undone where it raises."""
+        with self._writers() as session, session.begin():
+            yield session
+
+    def claim(self, network_id: bytes) -> None:
+        """Tie an empty store to a network; StoreError `wrong_network` where it belongs to another already."""
+        with self.read() as session:
+            state = session.get(LogState, 1)
+        if state is None:
+            with self.write() as session:
+                state = session.get(LogState, 1)
+                if state is None:
+                    state = LogState(id=1, network_id=network_id, size=0, frontier=b"")
+                    session.add(state)
+        if state.network_id != network_id:
+            raise StoreError(
+                "wrong_network",
+                f"the database belongs to network {state.network_id.hex()}, this home to {network_id.hex()}; "
+                "correct [store] url, or restore the home that belongs to the database",
+            )
+
+    def close(self) -> None:
+        """Close the pool's connections."""
+        self.engine.dispose()
+
+    def _migrate(self) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+        script = ScriptDirectory.from_config(config)
+        with self.engine.connect() as connection:
+            if MigrationContext.configure(connection).get_current_revision() == script.get_current_head():
+                return
+        with self.engine.execution_options(authority_write=True).begin() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            revision = MigrationContext.configure(connection).get_current_revision()
+            known = {item.revision for item in script.walk_revisions()}
+            if revision is not None and revision not in known:
+                raise StoreError(
+                    "store_newer",
+                    f"the database is at revision {revision}, which this release does not know; upgrade it",
+                )
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+def _sqlite(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        assert isinstance(connection, sqlite3.Connection)  # noqa: S101
+        connection.isolation_level = None  # SQLAlchemy begins, not sqlite3
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("authority_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine

@@ -1,0 +1,184 @@
+"""Gateways, meters, their keys, and the frames they signed."""
+
+from __future__ import annotations
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from authority.store.base import Base, BigInt, Hash, Json, Name, Seconds
+from authority.store.people import Installation, User
+from edge_agent.reading import FRAME_SIZE, RECORD_SIZE, ROLES, SOURCES, Record
+
+GATEWAY_EXPECTED, GATEWAY_ENROLLED, GATEWAY_REVOKED = "expected", "enrolled", "revoked"
+
+METER_EXPECTED, METER_ACTIVE, METER_SUSPENDED = "expected", "active", "suspended"
+"""A meter of the plan; one with an approved key; one whose readings an operator holds."""
+
+DISPOSITION_ACCEPTED, DISPOSITION_HELD, DISPOSITION_RELEASED, DISPOSITION_VOID = "accepted", "held", "released", "void"
+"""What becomes of a logged frame: accepted and released frames go to the chain, held ones wait, void ones never do."""
+
+CHAIN_PENDING, CHAIN_SUBMITTED, CHAIN_CONFIRMED, CHAIN_SKIPPED = "pending", "submitted", "confirmed", "skipped"
+"""Where a frame is on its way to the chain; skipped: a later reading went first and carries its energy."""
+
+
+class Gateway(Base):
+    """A gateway of the campus plan. certificate_hash is the SHA-256 of the one certificate (DER) that it may use.
+
+    status is the last status message it sent (JSON); online follows its MQTT will; seen_at is when it last spoke.
+    """
+
+    __tablename__ = "gateways"
+
+    name: Mapped[Name] = mapped_column(primary_key=True)
+    state: Mapped[Name] = mapped_column(default=GATEWAY_EXPECTED)
+    certificate: Mapped[str | None]
+    certificate_hash: Mapped[Hash | None] = mapped_column(unique=True)
+    status: Mapped[Json | None]
+    online: Mapped[bool] = mapped_column(default=False)
+    seen_at: Mapped[Seconds | None]
+    meters: Mapped[list[Meter]] = relationship(back_populates="gateway", order_by="Meter.name")
+
+
+class Meter(Base):
+    """A meter of the plan: name is its name at its gateway, serial the manufacturer's, meter_id its name on the chain.
+
+    role and source are words of edge_agent.reading.ROLES and SOURCES. map is the approved meter map, as it came, and
+    map_hash the SHA-256 of its canonical JSON. public_key is the key in use (its history is MeterKey). registered_at is
+    when the meter and its state account were put on the chain.
+    """
+
+    __tablename__ = "meters"
+    __table_args__ = (UniqueConstraint("gateway_name", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[Name]
+    gateway_name: Mapped[Name] = mapped_column(ForeignKey("gateways.name"))
+    serial: Mapped[str] = mapped_column(String(64), unique=True)
+    meter_id: Mapped[Hash] = mapped_column(unique=True)
+    role: Mapped[Name]
+    source: Mapped[Name]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    installation_n: Mapped[int] = mapped_column(ForeignKey("installations.n"))
+    state: Mapped[Name] = mapped_column(default=METER_EXPECTED)
+    map: Mapped[Json | None]
+    map_hash: Mapped[Hash | None]
+    public_key: Mapped[Hash | None] = mapped_column(unique=True)
+    registered_at: Mapped[Seconds | None]
+    gateway: Mapped[Gateway] = relationship(back_populates="meters")
+    user: Mapped[User] = relationship()
+    installation: Mapped[Installation] = relationship()
+
+    @property
+    def role_code(self) -> int:
+        """The role's number on the chain."""
+        return ROLES.index(self.role)
+
+    @property
+    def source_code(self) -> int:
+        """The source's number in records and on the chain."""
+        return SOURCES.index(self.source)
+
+
+class MeterKey(Base):
+    """A meter's key and where its chain of records stands. A key belongs to one meter for ever.
+
+    next_sequence is what the collector takes next; head_hash is the record hash (32 bytes) of the last logged record,
+    None before the first. possession is the AMK1 signature that proved the key. retired_at: a newer key took over.
+    """
+
+    __tablename__ = "meter_keys"
+
+    public_key: Mapped[Hash] = mapped_column(primary_key=True)
+    meter_pk: Mapped[int] = mapped_column(ForeignKey("meters.id"), index=True)
+    first_sequence: Mapped[BigInt]
+    next_sequence: Mapped[BigInt]
+    head_hash: Mapped[Hash | None]
+    possession: Mapped[bytes] = mapped_column(LargeBinary(64))
+    approved_at: Mapped[Seconds]
+    retired_at: Mapped[Seconds | None]
+    meter: Mapped[Meter] = relationship()
+
+
+class Frame(Base):
+    """An authentic, in-order record, as it came: one leaf of the log. Frames are never changed or deleted.
+
+    What the collector says: frame (192 bytes), receipt (168 bytes, signed), verdict ("accepted" or "held"), code (a
+    name of edge_agent.reading.CODES), log_index, received_at, over ("https" or "mqtt").
+    What an operator says of a held one: disposition ("accepted" at once, or "held", then "released" or "void"),
+    resolved_at, resolved_by, resolution (the words), resolution_log_index (the act's leaf).
+    What settlement says: chain_status ("pending", "submitted", "confirmed", "skipped"), chain_signature (base58),
+    chain_error (a program's error code by name). Only accepted and released frames go to the chain, in sequence order.
+
+    sequence, interval_end (Unix seconds), record_hash are the record's; `record` decodes all of it (registers are u64,
+    which no database integer holds).
+    """
+
+    __tablename__ = "frames"
+    __table_args__ = (
+        UniqueConstraint("public_key", "sequence"),
+        Index("ix_frames_disposition_chain_status", "disposition", "chain_status"),
+        Index("ix_frames_meter_pk_interval_end", "meter_pk", "interval_end"),
+    )
+
+    log_index: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
+    meter_pk: Mapped[int] = mapped_column(ForeignKey("meters.id"))
+    public_key: Mapped[Hash]
+    sequence: Mapped[BigInt]
+    interval_end: Mapped[BigInt] = mapped_column(index=True)
+    record_hash: Mapped[Hash]
+    frame: Mapped[bytes] = mapped_column(LargeBinary(FRAME_SIZE))
+    verdict: Mapped[Name]
+    code: Mapped[Name]
+    receipt: Mapped[bytes] = mapped_column(LargeBinary(168))
+    received_at: Mapped[Seconds]
+    over: Mapped[Name]
+    disposition: Mapped[Name]
+    resolved_at: Mapped[Seconds | None]
+    resolved_by: Mapped[str | None] = mapped_column(String(64))
+    resolution: Mapped[str | None]
+    resolution_log_index: Mapped[BigInt | None]
+    chain_status: Mapped[Name] = mapped_column(default=CHAIN_PENDING)
+    chain_signature: Mapped[str | None] = mapped_column(String(88))
+    chain_error: Mapped[Name | None]
+    meter: Mapped[Meter] = relationship()
+
+    @property
+    def record(self) -> Record:
+        """The signed record, decoded from the frame's bytes."""
+        return Record.from_bytes(self.frame[:RECORD_SIZE])
+
+
+class ParkedFrame(Base):
+    """An authentic frame whose predecessors are missing; bounded per key, and only a courtesy: gateways send again."""
+
+    __tablename__ = "parked_frames"
+
+    public_key: Mapped[Hash] = mapped_column(primary_key=True)
+    sequence: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
+    frame: Mapped[bytes] = mapped_column(LargeBinary(FRAME_SIZE))
+    received_at: Mapped[Seconds]
+
+
+class Incident(Base):
+    """Evidence of a key that signed two histories (`forked`): the frame that was refused. Bounded per key."""
+
+    __tablename__ = "incidents"
+
+    record_hash: Mapped[Hash] = mapped_column(primary_key=True)
+    public_key: Mapped[Hash] = mapped_column(index=True)
+    sequence: Mapped[BigInt]
+    code: Mapped[Name]
+    frame: Mapped[bytes] = mapped_column(LargeBinary(FRAME_SIZE))
+    received_at: Mapped[Seconds]
+
+
+class LivePower(Base):
+    """A meter's power now, unsigned and not for billing: W, import positive; time is the gateway's, Unix seconds."""
+
+    __tablename__ = "live_power"
+
+    meter_pk: Mapped[int] = mapped_column(ForeignKey("meters.id"), primary_key=True)
+    power_w: Mapped[BigInt]
+    time: Mapped[Seconds]
+    received_at: Mapped[Seconds]
+    meter: Mapped[Meter] = relationship()
