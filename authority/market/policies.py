@@ -1,0 +1,68 @@
+"""Members' standing orders in the store: set, list, remove. Prices are micro-credit per kWh, reserves Wh."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from authority.errors import AuthorityError
+from authority.market.standing_orders import StandingOrder
+from authority.store.market import StandingOrderPolicy
+from authority.store.people import User
+
+MAX_PRICE = 2**32 - 1
+MAX_RESERVE_WH = 2**63 - 1
+
+
+class MarketError(AuthorityError):
+    """user_unknown, standing_order_invalid or standing_order_missing."""
+
+
+def _user(session: Session, name: str) -> User:
+    user = session.scalar(select(User).where(User.name == name))
+    if user is None:
+        raise MarketError("user_unknown", f"there is no user named {name!r}; `authority market show` lists them")
+    return user
+
+
+def set_standing_order(session: Session, user_name: str, order: StandingOrder, *, by: str, now: int) -> None:
+    """Make this the user's standing order, in place of any other.
+
+    MarketError `user_unknown`; `standing_order_invalid` for a price or reserve out of range, or an order without any
+    price.
+    """
+    for name, price in (("sell_at", order.sell_at), ("buy_at", order.buy_at)):
+        if price is not None and not 0 < price <= MAX_PRICE:
+            raise MarketError("standing_order_invalid", f"{name} is 1 to {MAX_PRICE} micro-credit per kWh, not {price}")
+    if not 0 <= order.reserve_wh <= MAX_RESERVE_WH:
+        raise MarketError("standing_order_invalid", f"reserve_wh is 0 or more, not {order.reserve_wh}")
+    if order.sell_at is None and order.buy_at is None:
+        raise MarketError("standing_order_invalid", "give sell_at, buy_at or both; or remove the standing order")
+    user = _user(session, user_name)
+    session.merge(
+        StandingOrderPolicy(
+            user_id=user.id,
+            sell_at=order.sell_at,
+            buy_at=order.buy_at,
+            reserve_wh=order.reserve_wh,
+            updated_at=now,
+            updated_by=by,
+        )
+    )
+
+
+def remove_standing_order(session: Session, user_name: str) -> None:
+    """Remove it; MarketError `user_unknown` or `standing_order_missing`."""
+    policy = session.get(StandingOrderPolicy, _user(session, user_name).id)
+    if policy is None:
+        raise MarketError("standing_order_missing", f"{user_name!r} has no standing order")
+    session.delete(policy)
+
+
+def standing_orders(session: Session) -> list[tuple[User, StandingOrder]]:
+    """All members with a standing order, by name."""
+    rows = session.execute(
+        select(User, StandingOrderPolicy).join(StandingOrderPolicy, StandingOrderPolicy.user_id == User.id)
+    )
+    found = [(user, StandingOrder(row.sell_at, row.buy_at, row.reserve_wh)) for user, row in rows]
+    return sorted(found, key=lambda item: item[0].name)

@@ -1,0 +1,112 @@
+"""What settlement keeps beside the chain: progress and figures of each epoch, spans, lookup tables, acts, alerts.
+
+The chain says what was done. These rows say when, keep the figures of what the chain closes, and are brought up to
+date from the chain after a crash.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from authority.store.base import Base, BigInt, Hash, Name, Seconds
+
+EPOCH_STATES = ("collecting", "submitted", "minted", "clearing", "settled", "checkpointed")
+"""A settlement epoch's states, in order; each names the last step that is complete (collecting: none yet).
+
+clearing: trigger_clearing has landed, and settle_orders is at work.
+"""
+
+
+class SettlementEpoch(Base):
+    """One epoch on its way: the readings of its end, and its own book.
+
+    Times are Unix milliseconds of the authority's clock when a stage was seen complete. Figures: readings_on_chain of
+    the interval that ends with the epoch; bids, asks, traded_wh and clearing_price (micro-credit per kWh, None where
+    nothing traded) of its book; book_log_index is the final book's leaf; log_size and log_root: what its checkpoint pins.
+    """
+
+    __tablename__ = "settlement_epochs"
+
+    epoch: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
+    state: Mapped[Name] = mapped_column(index=True)
+    first_seen_ms: Mapped[BigInt]
+    opened_ms: Mapped[BigInt | None]
+    orders_placed_ms: Mapped[BigInt | None]
+    ended_ms: Mapped[BigInt | None]
+    submitted_ms: Mapped[BigInt | None]
+    minted_ms: Mapped[BigInt | None]
+    cleared_ms: Mapped[BigInt | None]
+    settled_ms: Mapped[BigInt | None]
+    checkpointed_ms: Mapped[BigInt | None]
+    closed_ms: Mapped[BigInt | None]
+    readings_on_chain: Mapped[int] = mapped_column(default=0)
+    bids: Mapped[int] = mapped_column(default=0)
+    asks: Mapped[int] = mapped_column(default=0)
+    traded_wh: Mapped[BigInt] = mapped_column(default=0)
+    clearing_price: Mapped[BigInt | None]
+    book_hash: Mapped[Hash | None]
+    book_log_index: Mapped[BigInt | None]
+    log_size: Mapped[BigInt | None]
+    log_root: Mapped[Hash | None]
+
+
+class SettledSpan(Base):
+    """One settle_surplus: the boundary it ended at, and the user's lifetime totals on the chain after it (Wh).
+
+    minted_wh and withdrawal_wh are this span's, as differences to the row before.
+    """
+
+    __tablename__ = "settled_spans"
+
+    wallet: Mapped[str] = mapped_column(String(44), primary_key=True)
+    boundary: Mapped[Seconds] = mapped_column(primary_key=True, autoincrement=False, index=True)
+    minted_wh: Mapped[BigInt]
+    withdrawal_wh: Mapped[BigInt]
+    lifetime_minted_wh: Mapped[BigInt]
+    lifetime_withdrawal_wh: Mapped[BigInt]
+
+
+class LookupTable(Base):
+    """An address lookup table of the operator's. slot is what its address derives from, stored before it is made."""
+
+    __tablename__ = "lookup_tables"
+
+    address: Mapped[str] = mapped_column(String(44), primary_key=True)
+    slot: Mapped[BigInt]
+    created_at: Mapped[Seconds]
+
+
+class LookupEntry(Base):
+    """Which table a meter's accounts were put into."""
+
+    __tablename__ = "lookup_entries"
+
+    meter_pk: Mapped[int] = mapped_column(ForeignKey("meters.id"), primary_key=True)
+    table: Mapped[str] = mapped_column("table_address", ForeignKey("lookup_tables.address"), index=True)
+
+
+class SettlementAct(Base):
+    """An act that settlement has put into the log, once for each key, before its transaction was first sent."""
+
+    __tablename__ = "settlement_acts"
+
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    log_index: Mapped[BigInt]
+
+
+class Alert(Base):
+    """Something that settlement could not do and went on without: one row per cause and subject, with how often.
+
+    subject names what it is about (a meter's record, a user, an epoch); resolved_at is when it went away.
+    """
+
+    __tablename__ = "settlement_alerts"
+
+    code: Mapped[Name] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(String(128), primary_key=True)
+    message: Mapped[str]
+    first_at: Mapped[Seconds]
+    last_at: Mapped[Seconds]
+    count: Mapped[int]
+    resolved_at: Mapped[Seconds | None]
