@@ -23,7 +23,7 @@ class SettlementEpoch(Base):
 
     Times are Unix milliseconds of the authority's clock when a stage was seen complete. Figures: readings_on_chain of
     the interval that ends with the epoch; bids, asks, traded_wh and clearing_price (micro-credit per kWh, None where
-    nothing traded) of its book; book_log_index is the final book's leaf; log_size and log_root: what its checkpoint pins.
+    nothing traded) of its book; book_log_index is the final book's leaf; log_size and log_root are in its checkpoint.
     """
 
     __tablename__ = "settlement_epochs"
@@ -78,11 +78,11 @@ class LookupTable(Base):
 
 
 class LookupEntry(Base):
-    """Which table a meter's accounts were put into."""
+    """Which table an account's address was put into: a meter's two accounts, a member's three."""
 
     __tablename__ = "lookup_entries"
 
-    meter_pk: Mapped[int] = mapped_column(ForeignKey("meters.id"), primary_key=True)
+    address: Mapped[str] = mapped_column(String(44), primary_key=True)
     table: Mapped[str] = mapped_column("table_address", ForeignKey("lookup_tables.address"), index=True)
 
 

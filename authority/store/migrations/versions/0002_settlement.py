@@ -81,6 +81,16 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_settlement_epochs_state"), "settlement_epochs", ["state"], unique=False)
     op.create_table(
+        "lookup_entries",
+        sa.Column("address", sa.String(length=44), nullable=False),
+        sa.Column("table_address", sa.String(length=44), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["table_address"], ["lookup_tables.address"], name=op.f("fk_lookup_entries_table_address_lookup_tables")
+        ),
+        sa.PrimaryKeyConstraint("address", name=op.f("pk_lookup_entries")),
+    )
+    op.create_index(op.f("ix_lookup_entries_table_address"), "lookup_entries", ["table_address"], unique=False)
+    op.create_table(
         "standing_orders",
         sa.Column("user_id", sa.Integer(), nullable=False),
         sa.Column("sell_at", sa.BigInteger(), nullable=True),
@@ -91,14 +101,3 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_standing_orders_user_id_users")),
         sa.PrimaryKeyConstraint("user_id", name=op.f("pk_standing_orders")),
     )
-    op.create_table(
-        "lookup_entries",
-        sa.Column("meter_pk", sa.Integer(), nullable=False),
-        sa.Column("table_address", sa.String(length=44), nullable=False),
-        sa.ForeignKeyConstraint(["meter_pk"], ["meters.id"], name=op.f("fk_lookup_entries_meter_pk_meters")),
-        sa.ForeignKeyConstraint(
-            ["table_address"], ["lookup_tables.address"], name=op.f("fk_lookup_entries_table_address_lookup_tables")
-        ),
-        sa.PrimaryKeyConstraint("meter_pk", name=op.f("pk_lookup_entries")),
-    )
-    op.create_index(op.f("ix_lookup_entries_table_address"), "lookup_entries", ["table_address"], unique=False)
