@@ -1,0 +1,337 @@
+"""gateway.toml: what one gateway is told — its name, its authority, and the meters on its serial lines.
+
+Secrets that the gateway makes itself (keys, certificate) are not here but in the state directory. Every error names the
+file, the key and what to do, since the person who meets it stands in a meter room.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from edge_agent.meter_map import MeterMap, MeterMapError
+
+UplinkKind = Literal["auto", "mqtt", "https"]
+Auth = Literal["none", "lls"]
+Parity = Literal["N", "E", "O"]
+
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?", re.ASCII)
+_BAUDRATES = (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
+
+DEFAULT_QUOTA_FRAMES = 200_000
+DEFAULT_LIVE_SECONDS = 10
+DEFAULT_MAX_POWER_W = 2_000_000
+
+
+class ConfigError(ValueError):
+    """gateway.toml cannot be used. The message names the file, the key and what to do."""
+
+    code = "config_invalid"
+
+    def __init__(self, path: Path, key: str, message: str) -> None:
+        super().__init__(f"{path}: {key}: {message}" if key else f"{path}: {message}")
+        self.path = path
+        self.key = key
+
+
+@dataclass(frozen=True)
+class MeterSettings:
+    """How to reach one meter on its serial line, and who it is.
+
+    port is a device path; client and server are the DLMS client and logical server addresses, physical the HDLC lower
+    address (None: one-part addressing); timeout is in seconds per answer; password is the LLS secret, never printed.
+    max_power_w bounds the step that a rolled-over register may have made.
+    """
+
+    name: str
+    serial: str
+    port: str
+    map: MeterMap
+    baudrate: int = 9600
+    bytesize: int = 8
+    parity: Parity = "N"
+    stopbits: int = 1
+    client: int = 16
+    server: int = 1
+    physical: int | None = None
+    auth: Auth = "none"
+    password: str | None = field(default=None, repr=False)
+    timeout: float = 3.0
+    max_power_w: int = DEFAULT_MAX_POWER_W
+
+
+@dataclass(frozen=True)
+class UplinkSettings:
+    """How frames reach the authority. `auto` takes MQTT where the credentials name a broker that answers, else HTTPS.
+
+    timeout is in seconds per request; batch is the most frames in one message (the authority takes 256); in_flight is
+    the most frames that wait for a receipt at once.
+    """
+
+    kind: UplinkKind = "auto"
+    timeout: float = 15.0
+    batch: int = 64
+    in_flight: int = 512
+
+
+@dataclass(frozen=True)
+class GatewayConfig:
+    """One gateway's configuration.
+
+    authority is the https URL without a path; live_seconds is the time between two live power readings of a meter (0:
+    none); read_delay is how long after a boundary the meters are read, in seconds (None: a twentieth of the epoch, at
+    most 5 s); quota_frames bounds the journal.
+    """
+
+    path: Path
+    name: str
+    state: Path
+    authority: str
+    meters: tuple[MeterSettings, ...]
+    uplink: UplinkSettings = UplinkSettings()
+    live_seconds: int = DEFAULT_LIVE_SECONDS
+    read_delay: float | None = None
+    quota_frames: int = DEFAULT_QUOTA_FRAMES
+
+    @property
+    def authority_address(self) -> tuple[str, int]:
+        """Host and port of the authority."""
+        url = urllib.parse.urlsplit(self.authority)
+        return str(url.hostname), url.port or 443
+
+    def meter(self, name: str) -> MeterSettings:
+        """The meter of that name; ConfigError where there is none."""
+        for meter in self.meters:
+            if meter.name == name:
+                return meter
+        known = ", ".join(meter.name for meter in self.meters)
+        raise ConfigError(self.path, "meter", f"no meter is called {name!r}; there are {known}")
+
+
+class _Table:
+    """One TOML table, read key by key; what stays unread is an error, so a misspelt key is never passed over."""
+
+    def __init__(self, path: Path, prefix: str, data: object) -> None:
+        if not isinstance(data, Mapping):
+            raise ConfigError(path, prefix, "should be a table")
+        self.path = path
+        self.prefix = prefix
+        self._data: dict[str, Any] = dict(data)
+        self._read: list[str] = []
+
+    def error(self, key: str, message: str) -> ConfigError:
+        return ConfigError(self.path, f"{self.prefix}.{key}" if self.prefix else key, message)
+
+    def take(self, key: str, default: object = None, *, required: str | None = None) -> Any:
+        self._read.append(key)
+        if key not in self._data:
+            if required is not None:
+                raise self.error(key, f"missing: {required}")
+            return default
+        return self._data.pop(key)
+
+    def has(self, key: str) -> bool:
+        return key in self._data
+
+    def text(self, key: str, default: str | None = None, *, required: str | None = None) -> str | None:
+        value = self.take(key, default, required=required)
+        if value is not None and (not isinstance(value, str) or not value.strip() or "\0" in value):
+            raise self.error(key, f"{value!r} should be text in quotes, not empty")
+        return value
+
+    def required_text(self, key: str, what: str) -> str:
+        return str(self.text(key, required=what))
+
+    def name(self, key: str, what: str) -> str:
+        value = self.required_text(key, what)
+        if not _NAME.fullmatch(value):
+            raise self.error(
+                key,
+                f"{value!r} should be 1 to 64 letters, digits, `.`, `_` or `-`, with a letter or digit at both ends",
+            )
+        return value
+
+    def integer(self, key: str, default: int, low: int, high: int, unit: str) -> int:
+        value = self.take(key, default)
+        if type(value) is not int or not low <= value <= high:
+            raise self.error(key, f"{value!r} should be a whole number from {low} to {high} ({unit})")
+        return value
+
+    def seconds(self, key: str, default: float, low: float, high: float) -> float:
+        value = self.take(key, default)
+        if type(value) not in (int, float) or not low <= value <= high:
+            raise self.error(key, f"{value!r} should be a number of seconds from {low:g} to {high:g}")
+        return float(value)
+
+    def choice(self, key: str, default: Any, choices: tuple[Any, ...]) -> Any:
+        value = self.take(key, default)
+        if type(value) is not type(default) or value not in choices:
+            raise self.error(key, f"{value!r} should be one of {', '.join(repr(choice) for choice in choices)}")
+        return value
+
+    def done(self) -> None:
+        for key in sorted(self._data):
+            raise self.error(key, f"not a key of this table; it takes {', '.join(sorted(set(self._read)))}")
+
+
+def load_config(path: Path) -> GatewayConfig:
+    """Read and check gateway.toml; ConfigError for the first thing that is wrong.
+
+    Relative paths (state, password_file) are taken from the file's directory.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(path, "", "no such file; name the gateway's file with --config") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(path, "", f"cannot be read as UTF-8 text: {error}") from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(path, "", f"not TOML: {error}") from error
+    return parse_config(path, data)
+
+
+def parse_config(path: Path, data: Mapping[str, Any]) -> GatewayConfig:
+    """Check a configuration that has been read from TOML; path is for messages and relative paths."""
+    top = _Table(path, "", data)
+    gateway = _Table(path, "gateway", top.take("gateway", required="a [gateway] table with name, state and authority"))
+    uplink = _Table(path, "uplink", top.take("uplink", {}))
+    meters = top.take("meter", required="at least one [[meter]] table")
+    top.done()
+    if not isinstance(meters, list) or not meters:
+        raise ConfigError(path, "meter", "should be one or more [[meter]] tables")
+
+    name = gateway.name("name", "the name under which the authority knows this gateway")
+    state = gateway.required_text("state", "the directory for keys, credentials and the journal")
+    authority = _authority_url(
+        gateway, gateway.required_text("authority", "the authority's address, https://HOST:PORT")
+    )
+    live_seconds = gateway.integer("live_seconds", DEFAULT_LIVE_SECONDS, 0, 3600, "seconds; 0 for none")
+    read_delay = gateway.seconds("read_delay", 0.0, 0.0, 300.0) if gateway.has("read_delay") else None
+    quota = gateway.integer("quota_frames", DEFAULT_QUOTA_FRAMES, 100, 10_000_000, "frames in the journal")
+    gateway.done()
+
+    settings = UplinkSettings(
+        kind=uplink.choice("kind", "auto", get_args(UplinkKind)),
+        timeout=uplink.seconds("timeout", 15.0, 0.5, 300.0),
+        batch=uplink.integer("batch", 64, 1, 256, "frames in one message"),
+        in_flight=uplink.integer("in_flight", 512, 1, 100_000, "frames without a receipt"),
+    )
+    uplink.done()
+
+    return GatewayConfig(
+        path=path,
+        name=name,
+        state=_relative(path, state),
+        authority=authority,
+        meters=_meters(path, meters),
+        uplink=settings,
+        live_seconds=live_seconds,
+        read_delay=read_delay,
+        quota_frames=quota,
+    )
+
+
+def _relative(path: Path, value: str) -> Path:
+    return path.absolute().parent / Path(value).expanduser()
+
+
+def _authority_url(table: _Table, value: str) -> str:
+    try:
+        url = urllib.parse.urlsplit(value)
+        port = url.port
+    except ValueError as error:
+        raise table.error("authority", f"{value!r} is not a URL: {error}") from error
+    if url.scheme != "https" or not url.hostname or url.username or url.path not in ("", "/") or url.query or port == 0:
+        raise table.error(
+            "authority", f"{value!r} should be https://HOST:PORT, without a path; readings go over TLS only"
+        )
+    return f"https://{url.netloc}"
+
+
+def _meters(path: Path, tables: list[object]) -> tuple[MeterSettings, ...]:
+    meters: list[MeterSettings] = []
+    for index, data in enumerate(tables):
+        where = f"meter[{index}]"
+        if isinstance(data, Mapping) and isinstance(data.get("name"), str):
+            where = f"meter {data['name']!r}"
+        meter = _meter(_Table(path, where, data))
+        for other in meters:
+            if other.name == meter.name:
+                raise ConfigError(path, f"{where}.name", "two meters have this name; give each its own")
+            if other.serial == meter.serial:
+                raise ConfigError(path, f"{where}.serial", f"{meter.serial!r} is also the serial of {other.name!r}")
+            if other.port == meter.port:
+                if _line(other) != _line(meter):
+                    raise ConfigError(
+                        path, f"{where}.port", f"{other.name!r} shares this line with other baudrate, parity or bits"
+                    )
+                if (other.server, other.physical) == (meter.server, meter.physical):
+                    raise ConfigError(
+                        path, f"{where}.server", f"{other.name!r} has the same server and physical address on this line"
+                    )
+        meters.append(meter)
+    return tuple(meters)
+
+
+def _line(meter: MeterSettings) -> tuple[int, int, str, int]:
+    return (meter.baudrate, meter.bytesize, meter.parity, meter.stopbits)
+
+
+def _meter(table: _Table) -> MeterSettings:
+    name = table.name("name", "a short name, such as solar; it becomes part of topics")
+    serial = table.required_text("serial", "the serial number on the meter's plate")
+    port = table.required_text("port", "the serial device, such as /dev/ttyUSB0 (better one from /dev/serial/by-id)")
+    map_table = table.take("map", required="a [meter.map] table: how the meter's registers come about")
+    try:
+        meter_map = MeterMap.from_dict(map_table)
+    except MeterMapError as error:
+        raise table.error(f"map.{error.key}" if error.key else "map", error.reason) from error
+    physical: int | None = None
+    if table.has("physical"):
+        physical = table.integer("physical", 0, 0, 0x3FFF, "the HDLC lower address")
+    settings = MeterSettings(
+        name=name,
+        serial=serial,
+        port=port,
+        map=meter_map,
+        baudrate=table.choice("baudrate", 9600, _BAUDRATES),
+        bytesize=table.choice("bytesize", 8, (7, 8)),
+        parity=table.choice("parity", "N", get_args(Parity)),
+        stopbits=table.choice("stopbits", 1, (1, 2)),
+        client=table.integer("client", 16, 1, 0x7F, "the DLMS client address; 16 is the public client"),
+        server=table.integer("server", 1, 0, 0x3FFF, "the logical device's address; 1 is the management device"),
+        physical=physical,
+        auth=table.choice("auth", "none", get_args(Auth)),
+        password=_password(table),
+        timeout=table.seconds("timeout", 3.0, 0.1, 60.0),
+        max_power_w=table.integer("max_power_w", DEFAULT_MAX_POWER_W, 1, 10**12, "W"),
+    )
+    table.done()
+    if settings.auth == "lls" and settings.password is None:
+        raise table.error("password", 'missing: auth = "lls" takes a password or a password_file')
+    if settings.auth == "none" and settings.password is not None:
+        raise table.error("auth", 'a password is given, but auth is "none"; write auth = "lls", or take it out')
+    return settings
+
+
+def _password(table: _Table) -> str | None:
+    password = table.text("password")
+    file = table.text("password_file")
+    if file is None:
+        return password
+    if password is not None:
+        raise table.error("password_file", "give password or password_file, not both")
+    try:
+        text = _relative(table.path, file).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise table.error("password_file", f"cannot be read: {error}") from error
+    if not text:
+        raise table.error("password_file", f"{file} is empty; write the meter's LLS password into it")
+    return text
