@@ -1,0 +1,116 @@
+"""The store: migrations, durability settings, sessions, and databases that are not ours."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import func, select, text
+
+from authority.app import App
+from authority.store import Store, StoreError
+from authority.store.base import Base
+from authority.store.metering import Gateway
+
+
+def test_migrations_make_exactly_the_models(app: App) -> None:
+    with app.store.engine.connect() as connection:
+        tables = set(Base.metadata.tables)
+        differences = [
+            item
+            for item in compare_metadata(MigrationContext.configure(connection), Base.metadata)
+            if not (item[0] == "remove_table" and item[1].name not in tables)
+        ]
+    assert [item for item in differences if item[0] != "remove_index"] == []
+
+
+def test_opening_again_changes_nothing_and_keeps_data(app: App) -> None:
+    with app.store.write() as session:
+        session.add(Gateway(name="g"))
+    again = App.open(app.home.path)
+    with again.store.read() as session:
+        assert session.get(Gateway, "g") is not None
+    again.store.close()
+
+
+def test_sqlite_is_durable_at_commit(tmp_path: Path) -> None:
+    store = Store.open(f"sqlite:///{tmp_path / 'a.db'}")
+    with store.engine.connect() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
+        assert connection.execute(text("PRAGMA foreign_keys")).scalar() == 1
+    store.close()
+
+
+def test_a_block_that_raises_writes_nothing(app: App) -> None:
+    def fail() -> None:
+        with app.store.write() as session:
+            session.add(Gateway(name="g"))
+            session.flush()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    with app.store.read() as session:
+        assert session.scalar(select(func.count()).select_from(Gateway)) == 0
+
+
+def test_a_reader_throws_its_changes_away(app: App) -> None:
+    with app.store.read() as session:
+        session.add(Gateway(name="g"))
+        session.flush()
+    with app.store.read() as session:
+        assert session.get(Gateway, "g") is None
+
+
+def test_two_processes_may_migrate_at_once(tmp_path: Path, store_url: str) -> None:
+    url = store_url or f"sqlite:///{tmp_path / 'a.db'}"
+    errors: list[BaseException] = []
+
+    def open_it() -> None:
+        try:
+            Store.open(url).close()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=open_it) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+def test_a_store_belongs_to_one_network(app: App) -> None:
+    with pytest.raises(StoreError, match="belongs to network") as caught:
+        app.store.claim(b"another!")
+    assert caught.value.code == "wrong_network"
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("nonsense", "store_url"),
+        ("nosuch://x/y", "store_url"),
+        ("sqlite:////nonexistent/dir/a.db", "store_unreachable"),
+        ("postgresql+psycopg://u@/x?host=/nonexistent", "store_unreachable"),
+    ],
+)
+def test_a_database_that_cannot_be_opened_is_said_so(url: str, code: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        Store.open(url)
+    assert caught.value.code == code
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    store = Store.open(url)
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    store.close()
+    with pytest.raises(StoreError, match="9999") as caught:
+        Store.open(url)
+    assert caught.value.code == "store_newer"
