@@ -1,0 +1,1 @@
+#![cfg_attr(target_os = "solana", no_std)]

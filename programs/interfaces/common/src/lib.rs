@@ -1,0 +1,18 @@
+//! What the campus programs share: unit newtypes, checked account loading, and support for their IDLs.
+//!
+//! # Loading accounts
+//! An account is believed only after [`load`] has seen its owner, its length and its discriminator; a singleton's address is
+//! compared as well. Accounts of one program at seeds of their own (a meter, a user) need no hash of the seeds: the owning
+//! program makes accounts with that discriminator at those seeds and nowhere else, so owner and discriminator prove the
+//! address, and the caller then compares the field that says *which* one it is.
+#![cfg_attr(target_os = "solana", no_std)]
+extern crate alloc;
+
+pub mod idl;
+mod load;
+pub mod units;
+
+pub use load::{is_account, load, load_mut, now};
+
+/// Layout version that every account of this release carries in its first byte after the discriminator.
+pub const VERSION: u8 = 1;

@@ -1,0 +1,62 @@
+//! Refusals of the energy token program: 6200 to 6299.
+
+use anchor_lang::prelude::*;
+
+/// Why the energy token program refused.
+#[error_code(offset = 6200)]
+pub enum EnergyTokenError {
+    /// 6200
+    #[msg("The mints exist already")]
+    AlreadyInitialized,
+    /// 6201
+    #[msg("This is not the energy mint: pass the account at seeds [energy_mint]")]
+    WrongEnergyMint,
+    /// 6202
+    #[msg("This is not the credit mint: pass the account at seeds [credit_mint]")]
+    WrongCreditMint,
+    /// 6203
+    #[msg("This is not the mint authority: pass the address at seeds [mint_authority]")]
+    WrongMintAuthority,
+    /// 6204
+    #[msg("Only the oracle's address may mint energy: settle a surplus with oracle.settle_surplus")]
+    NotTheOracle,
+    /// 6205
+    #[msg("This is not the user's energy account as the registry holds it")]
+    WrongEnergyAccount,
+    /// 6206
+    #[msg("This is not the user's credit account as the registry holds it")]
+    WrongCreditAccount,
+    /// 6207
+    #[msg("The amount is zero")]
+    ZeroAmount,
+    /// 6208
+    #[msg("This is not the SPL Token program")]
+    WrongTokenProgram,
+    /// 6209
+    #[msg("This is not the member's Retirement: pass the account at seeds [retired, wallet]")]
+    WrongRetirement,
+    /// 6210
+    #[msg("The Retirement would become inconsistent")]
+    RetirementInvariant,
+    /// 6211
+    #[msg("The reason is unknown: use 0 consumption, 1 feed-in")]
+    UnknownReason,
+    /// 6212
+    #[msg("More than the withdrawals of that billing period less what is retired against them already")]
+    ExceedsWithdrawals,
+    /// 6213
+    #[msg("That billing period is closed to retirement: it stays open for 8 epochs after its end")]
+    PeriodClosed,
+    /// 6214
+    #[msg("This is not the member's EnergyAccount of the oracle: pass the account at seeds [energy, wallet]")]
+    WrongOracleAccount,
+    /// 6215
+    #[msg("This is not the system program")]
+    WrongSystemProgram,
+    /// 6216
+    #[msg("The payer must sign and be writable: it pays the rent of a first Retirement")]
+    PayerMustSign,
+    /// 6217
+    #[msg("The feed-in is worth less than one micro-credit: retire more at once")]
+    TooSmall,
+}

@@ -1,0 +1,50 @@
+//! Events of the energy token program: fixed layouts, logged.
+
+use {
+    anchor_lang::prelude::*,
+    campus_common::units::{BillingPeriod, MicroCredits, WattHours},
+};
+
+/// Energy was minted to a member.
+#[event(bytemuck)]
+pub struct EnergyMinted {
+    /// The member's wallet.
+    pub wallet: Address,
+    /// How much.
+    pub amount: WattHours,
+}
+
+/// Credits were issued to a member (it paid the department, or the department pays it).
+#[event(bytemuck)]
+pub struct CreditIssued {
+    /// The member's wallet.
+    pub wallet: Address,
+    /// How much.
+    pub amount: MicroCredits,
+}
+
+/// A member gave credits back to the department (it pays its bill, or is paid out).
+#[event(bytemuck)]
+pub struct CreditRedeemed {
+    /// The member's wallet.
+    pub wallet: Address,
+    /// How much.
+    pub amount: MicroCredits,
+}
+
+/// A member retired energy.
+#[event(bytemuck)]
+pub struct EnergyRetired {
+    /// The member's wallet.
+    pub wallet: Address,
+    /// How much.
+    pub amount: WattHours,
+    /// Credits paid for it: feed-in only.
+    pub credits: MicroCredits,
+    /// The billing period that it counts in.
+    pub period: BillingPeriod,
+    /// 0 consumption, 1 feed-in.
+    pub reason: u8,
+    /// Zero.
+    pub padding: [u8; 3],
+}

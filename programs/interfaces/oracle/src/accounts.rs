@@ -1,0 +1,262 @@
+//! The oracle's accounts.
+
+use {
+    crate::OracleError,
+    anchor_lang::{address_eq, prelude::*},
+    campus_common::{
+        load, load_mut,
+        units::{BillingPeriod, Epoch, MicroCredits, UnixTime, WattHours},
+        VERSION,
+    },
+};
+
+/// Seed of the oracle's own address.
+pub const ORACLE_SEED: &[u8] = b"oracle";
+/// The oracle's own address: signs for minting and clearing, and holds the Oracle account.
+pub const ORACLE_ADDRESS: Address = Address::from_str_const("F2yqj6LKCFnBYFH41fyrigcQjzmUc4C4wPT9bFi4zrBv");
+/// Bump of that address.
+pub const ORACLE_BUMP: u8 = 252;
+/// Seed of a MeterState, before the meter id.
+pub const STATE_SEED: &[u8] = b"state";
+/// Seed of an EnergyAccount, before the wallet.
+pub const ENERGY_SEED: &[u8] = b"energy";
+/// Seed of an EpochCheckpoint, before the epoch (u32, little-endian).
+pub const EPOCH_SEED: &[u8] = b"epoch";
+
+/// Campus-wide totals and the last checkpoint, one account at `[oracle]`, made with the first meter.
+#[account]
+pub struct Oracle {
+    /// Layout version, 1.
+    pub version: u8,
+    /// Bump of this account's address.
+    pub bump: u8,
+    /// 1 once there is a checkpoint.
+    pub has_checkpoint: u8,
+    /// Zero.
+    pub padding: u8,
+    /// Epoch of the last checkpoint.
+    pub last_epoch: Epoch,
+    /// Size of the audit log at the last checkpoint.
+    pub log_size: u64,
+    /// Energy minted, ever.
+    pub minted: WattHours,
+    /// Energy withdrawn by all members, ever.
+    pub withdrawn: WattHours,
+    /// Spans settled, ever (baselines included).
+    pub settlements: u64,
+    /// Zero; for later versions.
+    pub reserved: [u8; 64],
+}
+
+/// The last accepted reading of a meter, at `[state, meter_id]`; never closed.
+#[account]
+pub struct MeterState {
+    /// Layout version, 1.
+    pub version: u8,
+    /// Bump of this account's address.
+    pub bump: u8,
+    /// The meter's `generation` when the reading was accepted.
+    pub generation: u16,
+    /// Sequence of the last accepted record; 0 before the first.
+    pub sequence: u32,
+    /// Address of the Meter in the registry.
+    pub meter: Address,
+    /// Interval end of the last accepted record; 0 before the first.
+    pub interval_end: UnixTime,
+    /// Its registers: generation, consumption, charge, discharge.
+    pub registers: [WattHours; 4],
+    /// Its hash: the first 16 bytes of SHA-256.
+    pub hash: [u8; 16],
+    /// Its flags.
+    pub flags: u16,
+    /// Its register epoch.
+    pub register_epoch: u8,
+    /// Zero.
+    pub padding: [u8; 5],
+    /// The boundary at which the meter was last settled; 0 where the next settlement is a baseline.
+    pub settled_end: UnixTime,
+    /// The registers as last settled.
+    pub settled: [WattHours; 4],
+    /// Zero; for later versions.
+    pub reserved: [u8; 48],
+}
+
+/// What a member's meters have settled, at `[energy, wallet]`.
+#[account]
+pub struct EnergyAccount {
+    /// Layout version, 1.
+    pub version: u8,
+    /// Bump of this account's address.
+    pub bump: u8,
+    /// Zero.
+    pub padding: [u8; 2],
+    /// The period that `withdrawals_open` counts; `withdrawals_previous` counts the one before.
+    pub period: BillingPeriod,
+    /// The member's wallet.
+    pub wallet: Address,
+    /// The last settled boundary; 0 before the first.
+    pub boundary: UnixTime,
+    /// The settling meters (slots of the User) that were settled there.
+    pub settling_meters: u32,
+    /// Zero.
+    pub padding_2: u32,
+    /// Renewable energy in storage that may still come out as renewable.
+    pub bank: WattHours,
+    /// Withdrawals in `period`.
+    pub withdrawals_open: WattHours,
+    /// Withdrawals in the period before.
+    pub withdrawals_previous: WattHours,
+    /// Minted, ever.
+    pub minted: WattHours,
+    /// Generated, ever (g of the settlement rule).
+    pub generated: WattHours,
+    /// Consumed, ever (c).
+    pub consumed: WattHours,
+    /// Charged into storage, ever (q).
+    pub charged: WattHours,
+    /// Discharged from storage, ever (d).
+    pub discharged: WattHours,
+    /// Withdrawn, ever.
+    pub withdrawn: WattHours,
+    /// Renewable surplus, ever (s): `minted` never exceeds it.
+    pub surplus: WattHours,
+    /// Zero; for later versions.
+    pub reserved: [u8; 64],
+}
+
+/// What an epoch came to, at `[epoch, n]`: pins the audit log to the chain.
+#[account]
+pub struct EpochCheckpoint {
+    /// Layout version, 1.
+    pub version: u8,
+    /// Bump of this account's address.
+    pub bump: u8,
+    /// Zero.
+    pub padding: [u8; 2],
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Leaves in the audit log.
+    pub log_size: u64,
+    /// The log's root (RFC 6962) at that size.
+    pub log_root: [u8; 32],
+    /// SHA-256 of the epoch's final order book; zero where it had none.
+    pub book_hash: [u8; 32],
+    /// Energy minted until now, ever.
+    pub minted: WattHours,
+    /// Supply of energy tokens now; `minted` less it is what was retired.
+    pub energy_supply: WattHours,
+    /// Supply of campus credits now.
+    pub credit_supply: MicroCredits,
+    /// Energy withdrawn by all members until now, ever.
+    pub withdrawn: WattHours,
+    /// Spans settled until now.
+    pub settlements: u64,
+    /// The cluster's time as seen.
+    pub time: UnixTime,
+    /// The cluster's slot as seen.
+    pub slot: u64,
+    /// Zero; for later versions.
+    pub reserved: [u8; 32],
+}
+
+impl Oracle {
+    /// The one Oracle account, for writing.
+    #[inline(always)]
+    pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
+        if !address_eq(view.address(), &ORACLE_ADDRESS) {
+            return Err(OracleError::WrongOracle.into());
+        }
+        load_mut(view, OracleError::OracleNotOpen)
+    }
+
+    /// What holds after every instruction that changes it.
+    #[inline(always)]
+    pub fn invariant(&self) -> Result<()> {
+        if self.version != VERSION || self.bump != ORACLE_BUMP || self.has_checkpoint > 1 {
+            return Err(OracleError::OracleInvariant.into());
+        }
+        Ok(())
+    }
+}
+
+impl MeterState {
+    /// A MeterState of the oracle; which meter's is the caller's to compare by `meter`.
+    #[inline(always)]
+    pub fn load<'a>(view: &AccountView) -> Result<&'a Self> {
+        load(view, OracleError::NotAMeterState)
+    }
+
+    /// A MeterState, for writing (by the oracle alone).
+    #[inline(always)]
+    pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
+        load_mut(view, OracleError::NotAMeterState)
+    }
+
+    /// What holds after every instruction that changes it: nothing is settled that was not read.
+    #[inline(always)]
+    pub fn invariant(&self) -> Result<()> {
+        let mut holds = self.version == VERSION && self.settled_end <= self.interval_end && self.interval_end.0 >= 0;
+        if self.settled_end.0 != 0 {
+            for (settled, read) in self.settled.iter().zip(&self.registers) {
+                holds &= settled <= read;
+            }
+        }
+        if !holds {
+            return Err(OracleError::MeterStateInvariant.into());
+        }
+        Ok(())
+    }
+}
+
+impl EnergyAccount {
+    /// An EnergyAccount of the oracle; whose is the caller's to compare by `wallet`.
+    #[inline(always)]
+    pub fn load<'a>(view: &AccountView) -> Result<&'a Self> {
+        load(view, OracleError::NotAnEnergyAccount)
+    }
+
+    /// An EnergyAccount, for writing (by the oracle alone).
+    #[inline(always)]
+    pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
+        load_mut(view, OracleError::NotAnEnergyAccount)
+    }
+
+    /// What holds after every instruction that changes it: no more was ever minted than renewable surplus was measured, and
+    /// what is banked besides was surplus too.
+    #[inline(always)]
+    pub fn invariant(&self) -> Result<()> {
+        let Some(credited) = self.minted.checked_add(self.bank) else {
+            return Err(OracleError::EnergyAccountInvariant.into());
+        };
+        let Some(withdrawn) = self.withdrawals_open.checked_add(self.withdrawals_previous) else {
+            return Err(OracleError::EnergyAccountInvariant.into());
+        };
+        if self.version != VERSION || credited > self.surplus || withdrawn > self.withdrawn {
+            return Err(OracleError::EnergyAccountInvariant.into());
+        }
+        Ok(())
+    }
+
+    /// Withdrawals of the given billing period, as seen while `open` is the open one.
+    #[inline(always)]
+    pub fn withdrawals(&self, period: BillingPeriod) -> WattHours {
+        if period == self.period {
+            self.withdrawals_open
+        } else if period.0.wrapping_add(1) == self.period.0 {
+            self.withdrawals_previous
+        } else {
+            WattHours::ZERO
+        }
+    }
+}
+
+impl EpochCheckpoint {
+    /// What holds from birth; a checkpoint never changes.
+    #[inline(always)]
+    pub fn invariant(&self) -> Result<()> {
+        if self.version != VERSION || self.energy_supply > self.minted {
+            return Err(OracleError::CheckpointInvariant.into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,361 @@
+//! The registry's accounts.
+
+use {
+    crate::{InstallationKind, MeterRole, RegistryError, Source, Status, UserRole},
+    anchor_lang::{address_eq, prelude::*},
+    campus_common::{
+        load, load_mut,
+        units::{UnixTime, WattHours, Watts},
+        VERSION,
+    },
+};
+
+/// Seed of the Registry's address.
+pub const REGISTRY_SEED: &[u8] = b"registry";
+/// Address of the one Registry.
+pub const REGISTRY_ADDRESS: Address = Address::from_str_const("7UrxvDzeV221EvDFDKdyVNE3nNv3uRpFFWm9KcbKjXtg");
+/// Bump of that address.
+pub const REGISTRY_BUMP: u8 = 255;
+/// Seed of a KeyUse, before the public key.
+pub const KEY_SEED: &[u8] = b"key";
+/// Seed of a User, before the wallet.
+pub const USER_SEED: &[u8] = b"user";
+/// Seed of an Installation, before its number (u32, little-endian).
+pub const INSTALLATION_SEED: &[u8] = b"installation";
+/// Seed of a Meter, before its meter id.
+pub const METER_SEED: &[u8] = b"meter";
+
+/// Greatest number of settling meters of one user: with their states they fit a transaction's 64 accounts.
+pub const MAX_SETTLING_METERS: u32 = 24;
+/// Greatest nameplate of an installation: 100 MW. The oracle's step bounds count on it.
+pub const MAX_NAMEPLATE_W: u32 = 100_000_000;
+
+/// Counters of the registry, one account at `[registry]`.
+#[account]
+pub struct Registry {
+    /// Layout version, 1.
+    pub version: u8,
+    /// Bump of this account's address.
+    pub bump: u8,
+    /// Zero.
+    pub padding: [u8; 2],
+    /// Users registered so far: the next member index.
+    pub users: u32,
+    /// Installations registered so far.
+    pub installations: u32,
+    /// Meters registered so far.
+    pub meters: u32,
+    /// Keys used so far.
+    pub keys: u32,
+    /// Zero.
+    pub padding_2: [u8; 4],
+    /// Zero; for later versions.
+    pub reserved: [u8; 64],
+}
+
+/// A meter key that has been used: it can never be registered again. At `[key, public key]`.
+#[account]
+pub struct KeyUse {
+    /// Layout version, 1.
+    pub version: u8,
+    /// Bump of this account's address.
+    pub bump: u8,
+    /// Zero.
+    pub padding: [u8; 6],
+    /// The meter that uses or used it.
+    pub meter_id: [u8; 32],
+    /// When it was registered.
+    pub since: UnixTime,
+    /// Zero; for later versions.
+    pub reserved: [u8; 16],
+}
+
+/// A member of the market, at `[user, wallet]`.
+#[account]
+pub struct User {
+    /// Layout version, 1.
+    pub version: u8,
+    /// Bump of this account's address.
+    pub bump: u8,
+    /// UserRole: 0 consumer, 1 prosumer, 2 institution.
+    pub role: u8,
+    /// Status: 1 active, 2 suspended, 3 closed.
+    pub status: u8,
+    /// Number of this member, from 0, in the order of registration; orders carry it.
+    pub member_index: u32,
+    /// The wallet that this user signs with, or that the authority keeps for it.
+    pub wallet: Address,
+    /// Associated token account for energy tokens.
+    pub energy_account: Address,
+    /// Associated token account for campus credits.
+    pub credit_account: Address,
+    /// Who may place, cancel and retire for this user until `delegate_until`; all zero where there is none.
+    pub delegate: Address,
+    /// When the delegate's power ends.
+    pub delegate_until: UnixTime,
+    /// Slots of this user's settling meters: bit n stands for the meter whose `slot` is n. Settlement needs them all.
+    pub settling_meters: u32,
+    /// Active building meters.
+    pub building_meters: u8,
+    /// Active generation meters.
+    pub generation_meters: u8,
+    /// Active storage meters.
+    pub storage_meters: u8,
+    /// Active load meters.
+    pub load_meters: u8,
+    /// Active grid meters.
+    pub grid_meters: u8,
+    /// Meters (of the above) that have a renewable source: without one nothing is minted.
+    pub source_meters: u8,
+    /// Active submeters.
+    pub submeters: u16,
+    /// Zero.
+    pub padding: [u8; 4],
+    /// Zero; for later versions.
+    pub reserved: [u8; 64],
+}
+
+/// What stands somewhere on the campus, at `[installation, n]`. Readings are cross-checked with it.
+#[account]
+pub struct Installation {
+    /// Layout version, 1.
+    pub version: u8,
+    /// Bump of this account's address.
+    pub bump: u8,
+    /// InstallationKind: 0 load, 1 solar, 2 wind, 3 hydro, 4 other renewable, 5 storage, 6 grid, 7 mixed.
+    pub kind: u8,
+    /// Zero.
+    pub padding: u8,
+    /// Number of the installation.
+    pub n: u32,
+    /// Name of the building, UTF-8, zero-padded.
+    pub building: [u8; 32],
+    /// Since when it is in operation.
+    pub since: UnixTime,
+    /// Usable storage in Wh; 0 without storage.
+    pub storage: WattHours,
+    /// Greatest power through any one of its meters, W.
+    pub nameplate: Watts,
+    /// Meters registered here.
+    pub meters: u32,
+    /// Zero; for later versions.
+    pub reserved: [u8; 32],
+}
+
+/// An AMI meter, at `[meter, meter_id]`, meter_id = SHA-256(16-byte secret salt, serial).
+#[account]
+pub struct Meter {
+    /// Layout version, 1.
+    pub version: u8,
+    /// Bump of this account's address.
+    pub bump: u8,
+    /// MeterRole: 0 building, 1 generation, 2 storage, 3 load, 4 grid, 5 submeter.
+    pub role: u8,
+    /// Source: 0 none, 1 solar, 2 wind, 3 hydro, 4 other renewable.
+    pub source: u8,
+    /// Status: 1 active, 2 suspended, 3 closed.
+    pub status: u8,
+    /// Bit of this meter in its user's `settling_meters`; 255 where it does not settle.
+    pub slot: u8,
+    /// +1 at each change of key, user, map or status; the next reading then sets a baseline and credits nothing.
+    pub generation: u16,
+    /// Which meter it is.
+    pub meter_id: [u8; 32],
+    /// Its Ed25519 key.
+    pub key: [u8; 32],
+    /// Wallet of the user whose meter it is.
+    pub user: Address,
+    /// SHA-256 of the approved meter map, under which alone the agent signs.
+    pub map_hash: [u8; 32],
+    /// Sequence of the key's first record.
+    pub first_sequence: u32,
+    /// Number of its installation.
+    pub installation: u32,
+    /// Usable storage of the installation in Wh.
+    pub storage: WattHours,
+    /// Nameplate power of the installation in W.
+    pub nameplate: Watts,
+    /// Zero.
+    pub padding: u32,
+    /// When it was registered.
+    pub since: UnixTime,
+    /// Zero; for later versions.
+    pub reserved: [u8; 64],
+}
+
+impl Registry {
+    /// The one Registry, for writing.
+    #[inline(always)]
+    pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
+        if !address_eq(view.address(), &REGISTRY_ADDRESS) {
+            return Err(RegistryError::WrongRegistry.into());
+        }
+        load_mut(view, RegistryError::RegistryNotInitialized)
+    }
+
+    /// What holds after every instruction that changes the Registry.
+    pub fn invariant(&self) -> Result<()> {
+        // Each meter used at least one key.
+        if self.version != VERSION || self.bump != REGISTRY_BUMP || self.keys < self.meters {
+            return Err(RegistryError::RegistryInvariant.into());
+        }
+        Ok(())
+    }
+}
+
+impl KeyUse {
+    /// What holds from birth; a KeyUse never changes.
+    pub fn invariant(&self) -> Result<()> {
+        if self.version != VERSION || self.meter_id == [0; 32] {
+            return Err(RegistryError::KeyUseInvariant.into());
+        }
+        Ok(())
+    }
+}
+
+impl User {
+    /// A User of the registry; which one is the caller's to compare by `wallet`.
+    #[inline(always)]
+    pub fn load<'a>(view: &AccountView) -> Result<&'a Self> {
+        load(view, RegistryError::NotAUser)
+    }
+
+    /// A User of the registry, for writing (by the registry alone).
+    #[inline(always)]
+    pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
+        load_mut(view, RegistryError::NotAUser)
+    }
+
+    /// Whether the user takes part.
+    #[inline(always)]
+    pub fn is_active(&self) -> bool {
+        self.status == Status::Active as u8
+    }
+
+    /// Refuse where the user takes no part.
+    #[inline(always)]
+    pub fn require_active(&self) -> Result<()> {
+        if !self.is_active() {
+            return Err(RegistryError::UserNotActive.into());
+        }
+        Ok(())
+    }
+
+    /// Refuse where `signer` has not signed, or is neither the wallet nor its delegate within its term.
+    #[inline(always)]
+    pub fn require_wallet_or_delegate(&self, signer: &AccountView, now: UnixTime) -> Result<()> {
+        if !signer.is_signer() {
+            return Err(RegistryError::MemberMustSign.into());
+        }
+        if address_eq(signer.address(), &self.wallet) {
+            return Ok(());
+        }
+        if self.delegate == Address::default() || !address_eq(signer.address(), &self.delegate) {
+            return Err(RegistryError::NotWalletOrDelegate.into());
+        }
+        if now >= self.delegate_until {
+            return Err(RegistryError::DelegationExpired.into());
+        }
+        Ok(())
+    }
+
+    /// Whether the settling meters form a set that settles: one building meter alone, or generation and storage meters with either
+    /// load meters or one grid meter.
+    pub fn is_settleable(&self) -> bool {
+        let parts = self.generation_meters as u32 + self.storage_meters as u32 + self.load_meters as u32 + self.grid_meters as u32;
+        match self.building_meters {
+            1 => parts == 0,
+            0 => (self.load_meters > 0 && self.grid_meters == 0) || (self.load_meters == 0 && self.grid_meters == 1),
+            _ => false,
+        }
+    }
+
+    /// What holds after every instruction that changes a User.
+    pub fn invariant(&self) -> Result<()> {
+        if self.version != VERSION || UserRole::from_code(self.role).is_none() || Status::from_code(self.status).is_none() {
+            return Err(RegistryError::UserInvariant.into());
+        }
+        let settling = self.building_meters as u32
+            + self.generation_meters as u32
+            + self.storage_meters as u32
+            + self.load_meters as u32
+            + self.grid_meters as u32;
+        if self.settling_meters.count_ones() != settling || settling > MAX_SETTLING_METERS {
+            return Err(RegistryError::UserInvariant.into());
+        }
+        if self.building_meters > 1 || (self.building_meters == 1 && settling > 1) {
+            return Err(RegistryError::BuildingMeterStandsAlone.into());
+        }
+        if self.grid_meters > 1 || (self.grid_meters == 1 && self.load_meters > 0) {
+            return Err(RegistryError::LoadOrGridMeters.into());
+        }
+        if self.role == UserRole::Consumer as u8 && self.source_meters > 0 {
+            return Err(RegistryError::ConsumerCannotGenerate.into());
+        }
+        Ok(())
+    }
+}
+
+impl Installation {
+    /// An Installation of the registry, for writing (by the registry alone).
+    #[inline(always)]
+    pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
+        load_mut(view, RegistryError::NotAnInstallation)
+    }
+
+    /// What holds after every instruction that changes an Installation.
+    pub fn invariant(&self) -> Result<()> {
+        if self.version != VERSION || InstallationKind::from_code(self.kind).is_none() {
+            return Err(RegistryError::UnknownInstallationKind.into());
+        }
+        if self.nameplate.0 == 0 || self.nameplate.0 > MAX_NAMEPLATE_W {
+            return Err(RegistryError::NameplateOutOfBounds.into());
+        }
+        let stores = matches!(
+            InstallationKind::from_code(self.kind),
+            Some(InstallationKind::Storage | InstallationKind::Mixed)
+        );
+        if self.storage.0 > u32::MAX as u64 || (self.storage.0 > 0 && !stores) {
+            return Err(RegistryError::StorageOutOfBounds.into());
+        }
+        Ok(())
+    }
+}
+
+impl Meter {
+    /// A Meter of the registry; which one is the caller's to compare.
+    #[inline(always)]
+    pub fn load<'a>(view: &AccountView) -> Result<&'a Self> {
+        load(view, RegistryError::NotAMeter)
+    }
+
+    /// A Meter of the registry, for writing (by the registry alone).
+    #[inline(always)]
+    pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
+        load_mut(view, RegistryError::NotAMeter)
+    }
+
+    /// Whether the meter takes part.
+    #[inline(always)]
+    pub fn is_active(&self) -> bool {
+        self.status == Status::Active as u8
+    }
+
+    /// What holds after every instruction that changes a Meter.
+    pub fn invariant(&self) -> Result<()> {
+        let (Some(role), Some(_), Some(status)) =
+            (MeterRole::from_code(self.role), Source::from_code(self.source), Status::from_code(self.status))
+        else {
+            return Err(RegistryError::MeterInvariant.into());
+        };
+        let has_slot = role.settles() && status == Status::Active;
+        let slot_fits = if has_slot { (self.slot as u32) < MAX_SETTLING_METERS } else { self.slot == Self::NO_SLOT };
+        if self.version != VERSION || !slot_fits || self.meter_id == [0; 32] || self.key == [0; 32] {
+            return Err(RegistryError::MeterInvariant.into());
+        }
+        Ok(())
+    }
+
+    /// `slot` of a meter that does not settle.
+    pub const NO_SLOT: u8 = u8::MAX;
+}

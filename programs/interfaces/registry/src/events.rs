@@ -1,0 +1,127 @@
+//! Events of the registry: fixed layouts, logged. Their account addresses lead to the rest.
+
+use {
+    anchor_lang::prelude::*,
+    campus_common::units::{UnixTime, WattHours, Watts},
+};
+
+/// A member joined.
+#[event(bytemuck)]
+pub struct UserRegistered {
+    /// Its wallet.
+    pub wallet: Address,
+    /// Its number in the market.
+    pub member_index: u32,
+    /// UserRole.
+    pub role: u8,
+    /// Zero.
+    pub padding: [u8; 3],
+}
+
+/// A member's status changed.
+#[event(bytemuck)]
+pub struct UserStatusChanged {
+    /// Its wallet.
+    pub wallet: Address,
+    /// Status before.
+    pub before: u8,
+    /// Status now.
+    pub after: u8,
+}
+
+/// A member named, renewed or removed its delegate.
+#[event(bytemuck)]
+pub struct DelegateChanged {
+    /// The member's wallet.
+    pub wallet: Address,
+    /// Its delegate; all zero where removed.
+    pub delegate: Address,
+    /// When the delegation ends.
+    pub until: UnixTime,
+}
+
+/// An installation was registered.
+#[event(bytemuck)]
+pub struct InstallationRegistered {
+    /// Usable storage, Wh.
+    pub storage: WattHours,
+    /// Nameplate, W.
+    pub nameplate: Watts,
+    /// Its number.
+    pub n: u32,
+    /// InstallationKind.
+    pub kind: u8,
+    /// Zero.
+    pub padding: [u8; 7],
+}
+
+/// A meter was registered.
+#[event(bytemuck)]
+pub struct MeterRegistered {
+    /// Which meter.
+    pub meter_id: [u8; 32],
+    /// Its key.
+    pub key: [u8; 32],
+    /// Its user's wallet.
+    pub user: Address,
+    /// Hash of its approved map.
+    pub map_hash: [u8; 32],
+    /// Sequence of its first record.
+    pub first_sequence: u32,
+    /// Its installation.
+    pub installation: u32,
+    /// MeterRole.
+    pub role: u8,
+    /// Source.
+    pub source: u8,
+    /// Zero.
+    pub padding: [u8; 6],
+}
+
+/// A meter's key was replaced; its next reading sets a baseline.
+#[event(bytemuck)]
+pub struct MeterKeyReplaced {
+    /// Which meter.
+    pub meter_id: [u8; 32],
+    /// The key before.
+    pub before: [u8; 32],
+    /// The key now.
+    pub after: [u8; 32],
+    /// Sequence of the new key's first record.
+    pub first_sequence: u32,
+}
+
+/// A meter's status changed; its next reading sets a baseline.
+#[event(bytemuck)]
+pub struct MeterStatusChanged {
+    /// Which meter.
+    pub meter_id: [u8; 32],
+    /// Status before.
+    pub before: u8,
+    /// Status now.
+    pub after: u8,
+}
+
+/// A meter went to another user; its next reading sets a baseline.
+#[event(bytemuck)]
+pub struct MeterReassigned {
+    /// Which meter.
+    pub meter_id: [u8; 32],
+    /// Wallet of the user before.
+    pub before: Address,
+    /// Wallet of the user now.
+    pub after: Address,
+    /// The settled boundary at which it happened.
+    pub boundary: UnixTime,
+}
+
+/// Another map was approved for a meter; its next reading sets a baseline.
+#[event(bytemuck)]
+pub struct MeterMapChanged {
+    /// Which meter.
+    pub meter_id: [u8; 32],
+    /// Hash of the map before.
+    pub before: [u8; 32],
+    /// Hash of the map now.
+    pub after: [u8; 32],
+}

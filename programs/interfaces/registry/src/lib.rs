@@ -1,0 +1,21 @@
+//! Registry: what other programs need of it — users, installations, meters, their roles, and the registry's errors.
+#![cfg_attr(target_os = "solana", no_std)]
+extern crate alloc;
+
+mod accounts;
+mod error;
+pub mod events;
+mod kinds;
+
+pub use {
+    accounts::{
+        Installation, KeyUse, Meter, Registry, User, INSTALLATION_SEED, KEY_SEED, MAX_NAMEPLATE_W, MAX_SETTLING_METERS,
+        METER_SEED, REGISTRY_ADDRESS, REGISTRY_BUMP, REGISTRY_SEED, USER_SEED,
+    },
+    error::RegistryError,
+    kinds::{InstallationKind, MeterRole, Source, Status, UserRole},
+};
+
+anchor_lang::declare_id!("CampusRegistry111111111111111111111111111111");
+
+campus_common::idl_accounts!(Registry, KeyUse, User, Installation, Meter);

@@ -1,0 +1,76 @@
+//! The market: one per deployment, at `[market]`.
+
+use {
+    crate::{TradingError, MARKET},
+    anchor_lang::{address_eq, prelude::*},
+    campus_common::{
+        load, load_mut,
+        units::{Epoch, MicroCredits, PricePerKwh, WattHours},
+        VERSION,
+    },
+};
+
+/// The energy market of the campus: its reference price and where its tokens lie.
+///
+/// Its address owns both vaults, so only the trading program moves what orders have locked.
+#[account]
+pub struct Market {
+    /// Layout version, 1.
+    pub version: u8,
+    /// Bump of `[market]`.
+    pub bump: u8,
+    /// Zero.
+    pub reserved0: [u8; 2],
+    /// Price of the last epoch that traded at least the minimum volume; the next clearing price is the nearest to it.
+    pub reference_price: PricePerKwh,
+    /// The epoch which set the reference price; 0 before the first.
+    pub reference_epoch: Epoch,
+    /// How many epochs were cleared.
+    pub epochs_cleared: u32,
+    /// Energy that changed hands since the market began.
+    pub traded: WattHours,
+    /// What that energy cost at the clearing prices, rounded down for each epoch.
+    pub turnover: MicroCredits,
+    /// Mint of the energy token.
+    pub energy_mint: Address,
+    /// Mint of the campus credit.
+    pub credit_mint: Address,
+    /// Vault of the energy token: what asks have locked.
+    pub energy_vault: Address,
+    /// Vault of the campus credit: what bids have locked.
+    pub credit_vault: Address,
+    /// Credit account that receives fees, wheeling and what rounding leaves over.
+    pub fee_account: Address,
+    /// Zero; room for later fields.
+    pub reserved: [u8; 64],
+}
+
+impl Market {
+    /// The one Market, checked by address.
+    #[inline(always)]
+    pub fn load<'a>(view: &AccountView) -> Result<&'a Self> {
+        if !address_eq(view.address(), &MARKET) {
+            return Err(TradingError::WrongMarket.into());
+        }
+        load(view, TradingError::MarketNotInitialized)
+    }
+
+    /// The one Market, for writing (by the trading program alone).
+    #[inline(always)]
+    pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
+        if !address_eq(view.address(), &MARKET) {
+            return Err(TradingError::WrongMarket.into());
+        }
+        load_mut(view, TradingError::MarketNotInitialized)
+    }
+
+    /// What must hold after every instruction that changes the market.
+    pub fn invariant(&self) -> Result<()> {
+        require!(self.version == VERSION, TradingError::MarketInvariant);
+        let idle = self.epochs_cleared == 0;
+        require!(!idle || (self.traded.0 == 0 && self.turnover.0 == 0), TradingError::MarketInvariant);
+        require!(self.reference_price.0 > 0, TradingError::MarketInvariant);
+        Ok(())
+    }
+}
+
