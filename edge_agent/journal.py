@@ -417,7 +417,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     if version > SCHEMA_VERSION:
         raise JournalError(
             "journal_too_new",
-            f"the journal at {path} has schema {version}, this agent knows {SCHEMA_VERSION}; install the newer one again",
+            f"the journal at {path} has schema {version}, this agent knows {SCHEMA_VERSION}; install the newer again",
         )
     for number in range(version, SCHEMA_VERSION):
         connection.executescript(f"BEGIN IMMEDIATE;{_MIGRATIONS[number]}PRAGMA user_version = {number + 1};COMMIT;")
