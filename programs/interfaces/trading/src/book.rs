@@ -283,6 +283,6 @@ mod tests {
     fn a_book_needs_exactly_one_growth() {
         assert_eq!(core::mem::size_of::<Order>(), 16);
         assert!(BOOK_SPACE > OPENING_SPACE && BOOK_SPACE <= 2 * OPENING_SPACE);
-        assert_eq!(BOOK_SPACE, 17_792);
+        assert_eq!(BOOK_SPACE, 17_768);
     }
 }
