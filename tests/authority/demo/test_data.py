@@ -38,15 +38,15 @@ def test_every_power_is_within_its_nameplate(rows):
     nameplate = {i["n"]: i["nameplate_w"] for i in plan["installation"]}
     meters = {(m["gateway"], m["name"]): nameplate[m["installation"]] for m in plan["meter"]}
     columns = {
-        ("dormitory-a", "solar"): ("dormitory_a_solar",),
-        ("dormitory-a", "battery"): ("dormitory_a_charge", "dormitory_a_discharge"),
-        ("dormitory-a", "load"): ("dormitory_a_load",),
-        ("dormitory-b", "wind"): ("dormitory_b_wind",),
-        ("dormitory-b", "grid"): ("dormitory_b_import", "dormitory_b_export"),
-        ("faculty-housing", "building"): ("faculty_housing_solar", "faculty_housing_load"),
-        ("research-labs", "load"): ("research_labs_load",),
-        ("research-labs", "hpc"): ("research_labs_hpc",),
-        ("research-labs", "equipment"): ("research_labs_equipment",),
+        ("dormitory_a", "solar"): ("dormitory_a_solar",),
+        ("dormitory_a", "battery"): ("dormitory_a_charge", "dormitory_a_discharge"),
+        ("dormitory_a", "load"): ("dormitory_a_load",),
+        ("dormitory_b", "wind"): ("dormitory_b_wind",),
+        ("dormitory_b", "grid"): ("dormitory_b_import", "dormitory_b_export"),
+        ("faculty_housing", "building"): ("faculty_housing_solar", "faculty_housing_load"),
+        ("research_labs", "load"): ("research_labs_load",),
+        ("research_labs", "hpc"): ("research_labs_hpc",),
+        ("research_labs", "equipment"): ("research_labs_equipment",),
     }
     assert columns.keys() == meters.keys()
     for meter, names in columns.items():

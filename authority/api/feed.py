@@ -1,0 +1,99 @@
+"""One view of the campus for many readers: made at most once a second however many ask, and streamed on change."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from authority.api.campus import Campus, CampusSource
+from authority.errors import AuthorityError
+
+
+class TooManyStreamsError(AuthorityError):
+    """Every place for an event stream is taken."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            "too_many_streams", f"{limit} event streams are open already; read /api/v1/campus instead, or come back"
+        )
+
+
+class CampusFeed:
+    """The source's newest view, shared by all requests of this process."""
+
+    def __init__(
+        self,
+        source: CampusSource,
+        *,
+        history: int = 96,
+        interval: float = 1.0,
+        heartbeat: float = 15.0,
+        streams: int = 32,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.heartbeat, self.streams, self._interval = heartbeat, streams, interval
+        self._source, self._history, self._monotonic = source, history, monotonic
+        self._lock, self._places = threading.Lock(), threading.BoundedSemaphore(streams)
+        self._stopped = threading.Event()
+        self._newest: Campus | None = None
+        self._taken_at = 0.0
+
+    def now(self) -> Campus:
+        """The view, at most one interval old. Raises CampusUnavailableError."""
+        with self._lock:
+            if self._newest is None or self._monotonic() - self._taken_at >= self._interval:
+                self._newest = self._source.now(self._history)
+                self._taken_at = self._monotonic()
+            return self._newest
+
+    def stop(self) -> None:
+        """End every stream: the process is about to go."""
+        self._stopped.set()
+
+    def stream(self) -> Iterator[Campus | None]:
+        """The view whenever it changed, None as a heartbeat. Its place is taken here and given back when it ends.
+
+        Raises TooManyStreamsError at once, not at the first step.
+        """
+        if not self._places.acquire(blocking=False):
+            raise TooManyStreamsError(self.streams)
+        return _Stream(self._views(), self._places.release)
+
+    def _views(self) -> Iterator[Campus | None]:
+        shown: Campus | None = None
+        last = self._monotonic()
+        while not self._stopped.is_set():
+            newest = self.now()
+            if shown is None or _content(newest) != _content(shown):
+                shown, last = newest, self._monotonic()
+                yield newest
+            elif self._monotonic() - last >= self.heartbeat:
+                last = self._monotonic()
+                yield None
+            self._stopped.wait(self._interval)
+
+
+def _content(campus: Campus) -> object:
+    """All that a reader would see change: the view without the moment it was made."""
+    return {k: v for k, v in campus.as_json().items() if k != "time"}
+
+
+class _Stream(Iterator["Campus | None"]):
+    """An iterator that gives its place back exactly once, also when it was never stepped (a generator would not)."""
+
+    def __init__(self, views: Iterator[Campus | None], release: Callable[[], None]) -> None:
+        self._views, self._release = views, release
+        self._open = True
+
+    def __next__(self) -> Campus | None:
+        try:
+            return next(self._views)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            self._release()

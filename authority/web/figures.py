@@ -1,0 +1,69 @@
+"""Figures as people read them.
+
+Integers in, text out; nothing is rounded through a float. An unknown figure is a dash.
+"""
+
+from __future__ import annotations
+
+UNKNOWN = "\N{EN DASH}"
+GROUP = "\N{NARROW NO-BREAK SPACE}"
+MINUS = "\N{MINUS SIGN}"
+
+
+def grouped(value: int) -> str:
+    """1234567 as 1 234 567."""
+    return f"{value:,}".replace(",", GROUP)
+
+
+def _thousandths(value: int, digits: int) -> str:
+    """A whole number of thousandths with 0 to 3 decimals, half away from zero."""
+    step: int = 10 ** (3 - digits)
+    units, rest = divmod((abs(value) + step // 2) // step, 10**digits)
+    text = grouped(units) + (f".{rest:0{digits}d}" if digits else "")
+    return (MINUS if value < 0 and (units or rest) else "") + text
+
+
+def kilowatts(watts: int | None) -> str:
+    """Watts as kW with one decimal."""
+    return UNKNOWN if watts is None else f"{_thousandths(watts, 1)} kW"
+
+
+def kilowatt_hours(watt_hours: int | None) -> str:
+    """Watt-hours as kWh with three decimals: a token's own precision."""
+    return UNKNOWN if watt_hours is None else f"{_thousandths(watt_hours, 3)} kWh"
+
+
+def credits_per_kwh(micro_credits: int | None) -> str:
+    """A price in credits per kWh with up to six decimals, at least three."""
+    if micro_credits is None:
+        return UNKNOWN
+    units, rest = divmod(micro_credits, 1_000_000)
+    digits = f"{rest:06d}"
+    while len(digits) > 3 and digits.endswith("0"):
+        digits = digits[:-1]
+    return f"{grouped(units)}.{digits}"
+
+
+def ago(seconds: int) -> str:
+    """An age in words."""
+    if seconds < 2:
+        return "now"
+    if seconds < 120:
+        return f"{seconds} s ago"
+    if seconds < 7200:
+        return f"{seconds // 60} min ago"
+    return f"{seconds // 3600} h ago"
+
+
+def length(seconds: int) -> str:
+    """An epoch's length in words: 20 seconds, 15 minutes, 1 hour."""
+    for size, word in ((3600, "hour"), (60, "minute"), (1, "second")):
+        if seconds % size == 0:
+            return f"{seconds // size} {word}{'' if seconds == size else 's'}"
+    raise AssertionError("unreachable: every whole number is a multiple of 1")
+
+
+def clock(seconds: int) -> str:
+    """What is left of an epoch: 0:07, 14:59."""
+    seconds = max(0, seconds)
+    return f"{seconds // 60}:{seconds % 60:02d}"

@@ -1,0 +1,183 @@
+"""From the view of the campus to what the page draws: sentences, bar lengths, chart coordinates; all whole numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from authority.api.campus import BuildingNow, Campus, EpochPast, last_cleared, last_minted
+from authority.web.figures import credits_per_kwh, kilowatt_hours, kilowatts, length
+
+__all__ = ["cards", "chart", "last_cleared", "last_minted"]
+
+BAR = 1000  # a full bar's length in a building's card
+CHART_HEIGHT, SLOT, BAR_WIDTH, BAR_GAP = 200, 40, 14, 2
+CHART_EPOCHS = 24
+
+STATE_WORDS = {
+    "collecting": "waiting for readings",
+    "submitted": "signatures checked",
+    "minted": "surplus minted",
+    "clearing": "clearing",
+    "settled": "settled",
+    "checkpointed": "settled, log pinned",
+}
+ROLE_WORDS = {
+    "building": "whole building",
+    "generation": "generation",
+    "storage": "battery",
+    "load": "consumption",
+    "grid": "grid connection",
+    "submeter": "submeter, shown only",
+}
+
+
+def nice(value: int) -> int:
+    """The next 1, 2 or 5 times a power of ten that is not below the value: the end of an axis."""
+    step = 1
+    while True:
+        for factor in (1, 2, 5):
+            if value <= factor * step:
+                return factor * step
+        step *= 10
+
+
+def utc(seconds: int) -> str:
+    """A moment as ISO 8601, for machines."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def time_of_day(seconds: int) -> str:
+    """A moment as a time of day in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S")
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One building as its card shows it. Bars are in thousandths of the common scale's end."""
+
+    building: BuildingNow
+    kind: str
+    generation_bar: int
+    consumption_bar: int
+    storage: str
+    verdict: str
+    tone: str
+    stale: bool
+
+
+def scale_w(campus: Campus) -> int:
+    """The power at which a building's bar is full: the same for all, so that they can be compared."""
+    return nice(max([1000, *(max(b.generation_w or 0, b.consumption_w or 0) for b in campus.buildings)]))
+
+
+def cards(campus: Campus, now: int) -> list[Card]:
+    """The buildings, in the view's order."""
+    full = scale_w(campus)
+    return [_card(building, full, now) for building in campus.buildings]
+
+
+def _card(building: BuildingNow, full: int, now: int) -> Card:
+    generation, consumption = building.generation_w, building.consumption_w
+    into = building.storage_w or 0
+    storage = "Battery takes in" if into > 0 else "Battery gives out" if into < 0 else "Battery at rest"
+    verdict, tone = "no measurement yet", "unknown"
+    if generation is not None and consumption is not None:
+        net = generation - consumption - (building.storage_w or 0)
+        if abs(net) < 50:
+            verdict, tone = "just what it needs", "even"
+        elif net > 0:
+            verdict, tone = f"{kilowatts(net)} to spare", "spare"
+        else:
+            verdict, tone = f"{kilowatts(-net)} short", "short"
+    return Card(
+        building=building,
+        kind=_kind(building),
+        generation_bar=min(BAR, BAR * (generation or 0) // full),
+        consumption_bar=min(BAR, BAR * (consumption or 0) // full),
+        storage=storage,
+        verdict=verdict,
+        tone=tone,
+        stale=building.measured_at is not None and now - building.measured_at > building.stale_after_seconds,
+    )
+
+
+def _kind(building: BuildingNow) -> str:
+    sources = {meter.source for meter in building.meters} - {"none"}
+    for source in ("wind", "solar", "hydro"):
+        if source in sources:
+            return source
+    return "load"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One epoch in the chart: bars as (x, y, height) of the energy panel, the price's y in the panel below it."""
+
+    epoch: EpochPast
+    label: str
+    x: int
+    minted_y: int
+    traded_y: int
+    price_y: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """The recent epochs, ready to draw. Coordinates in a box of `width` by CHART_HEIGHT, y downwards."""
+
+    columns: Sequence[Column]
+    width: int
+    energy_top_wh: int
+    price_top: int
+
+
+def chart(campus: Campus) -> Chart:
+    """The last CHART_EPOCHS epochs; the box keeps its width while there are fewer."""
+    epochs = campus.history[-CHART_EPOCHS:]
+    energy_top = nice(max([10, *(max(e.minted_wh, e.traded_wh) for e in epochs)]))
+    prices = [e.clearing_price_micro_credits_per_kwh for e in epochs]
+    price_top = nice(max([100_000, *(price for price in prices if price is not None)]))
+    first = CHART_EPOCHS - len(epochs)
+
+    def y(value: int, top: int) -> int:
+        return CHART_HEIGHT - value * (CHART_HEIGHT - 4) // top
+
+    columns = [
+        Column(
+            epoch=e,
+            label=_label(e),
+            x=(first + i) * SLOT + (SLOT - 2 * BAR_WIDTH - BAR_GAP) // 2,
+            minted_y=y(e.minted_wh, energy_top),
+            traded_y=y(e.traded_wh, energy_top),
+            price_y=None if price is None else y(price, price_top),
+        )
+        for i, (e, price) in enumerate(zip(epochs, prices, strict=True))
+    ]
+    return Chart(columns, CHART_EPOCHS * SLOT, energy_top, price_top)
+
+
+def _label(epoch: EpochPast) -> str:
+    price = epoch.clearing_price_micro_credits_per_kwh
+    traded = f"{kilowatt_hours(epoch.traded_wh)} traded" + (
+        "" if price is None else f" at {credits_per_kwh(price)} credits per kWh"
+    )
+    return f"Epoch {epoch.number}: {kilowatt_hours(epoch.minted_wh)} minted, {traded}"
+
+
+def totals(campus: Campus) -> tuple[int | None, int | None]:
+    """(generation, consumption) of the shown buildings together, W; None where one of them is unknown."""
+    generation = [b.generation_w for b in campus.buildings]
+    consumption = [b.consumption_w for b in campus.buildings]
+    return _sum(generation), _sum(consumption)
+
+
+def _sum(values: Sequence[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
+
+
+def every(campus: Campus) -> str:
+    """An epoch's length in words."""
+    return length(campus.epoch_seconds)

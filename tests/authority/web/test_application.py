@@ -1,0 +1,254 @@
+"""The public page and its API over HTTP: what they show, what they refuse, and that nothing is invented."""
+
+import dataclasses
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from sample_campus import NOW, Source, building, campus, epochs, meter
+
+from authority.api.campus import CampusUnavailableError
+from authority.api.feed import CampusFeed
+from authority.web.application import create_app
+
+
+def client_of(source, **options):
+    return create_app(source, feed=CampusFeed(source, interval=0.01, **options), clock=lambda: NOW).test_client()
+
+
+@pytest.fixture
+def client():
+    return client_of(Source())
+
+
+class Live(HTMLParser):
+    """The text of every element that the page keeps up to date, by its key."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self._open = {}, []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in ("meta", "link", "img", "rect", "path", "circle", "input", "br"):
+            self._open.append(dict(attributes).get("data-live"))
+            if self._open[-1]:
+                self.found[self._open[-1]] = ""
+
+    def handle_endtag(self, tag):
+        if tag not in ("meta", "link", "img", "rect", "path", "circle", "input", "br"):
+            self._open.pop()
+
+    def handle_data(self, data):
+        for key in self._open:
+            if key:
+                self.found[key] += data
+
+
+def shown(client):
+    response = client.get("/")
+    assert response.status_code == 200
+    return {key: " ".join(text.split()) for key, text in Live(response.text).found.items()}
+
+
+def test_the_first_render_has_every_figure_without_any_script(client):
+    page = shown(client)
+    assert page["generation"] == "116.0 kW"
+    assert page["consumption"] == "227.5 kW"
+    assert page["epoch"] == str(NOW // 20)
+    assert page["countdown"] == "0:13"
+    assert page["readings"] == "9 of 9"
+    assert page["orders"] == "3 selling, 1 buying"
+    assert page["minted-total"] == "4.392 kWh"
+    newest = epochs(18, NOW // 20 - 1)[-1]
+    assert page["minted-note"].startswith(f"{newest.minted_wh / 1000:.3f} kWh for epoch {newest.number}")
+    assert page["traded"] == f"{newest.traded_wh / 1000:.3f} kWh"
+    assert page["price"] == f"0.{newest.clearing_price_micro_credits_per_kwh} credits per kWh"
+    assert page["building-1-verdict"] == "10.7 kW to spare"
+    assert page["building-1-storage-word"] == "Battery takes in"
+    assert page["building-4-verdict"] == "166.3 kW short"
+    assert page["building-4-age"] == "3 s ago"
+    assert "Yes, to the watt-hour" in page["conservation"]
+
+
+def test_everything_comes_from_here_and_no_script_or_style_is_inline(client):
+    response = client.get("/")
+    policy = response.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert not re.findall(r'(?:src|href)="(?!/|#)', response.text)
+    assert not re.findall(r"<style|style=|<script(?! src=)|\son\w+=", response.text)
+    for path in re.findall(r'(?:src|href)="(/static/[^"]+)"', response.text):
+        assert client.get(path).status_code == 200
+
+
+def test_what_is_unknown_is_a_dash_and_what_is_old_is_called_stale():
+    buildings = (
+        building("Dormitory A", None, None, [meter("solar", "generation", "solar")], measured_at=None, minted_wh=None),
+        building("Dormitory B", 1000, 2000, [meter("grid", "grid")], measured_at=NOW - 240),
+    )
+    service = dataclasses.replace(campus().service, validator=None, slot=None, log_root=None, transport=None)
+    view = campus(history=0, buildings=buildings, energy=None, service=service)
+    view = dataclasses.replace(
+        view, epoch=dataclasses.replace(view.epoch, bids=None, asks=None, bid_wh=None, ask_wh=None)
+    )
+    client = client_of(Source(view))
+    page = shown(client)
+    assert page["generation"] == page["minted-total"] == page["price"] == page["traded"] == "–"
+    assert page["building-1-generation"] == "–"
+    assert page["building-1-verdict"] == "no measurement yet"
+    assert page["building-1-basis"] == "Nothing heard yet"
+    assert page["building-2-age"] == "4 min ago"
+    assert page["orders"] == "not open"
+    assert "does not answer" in page["conservation"]
+    assert "nothing is claimed" in page["conservation"]
+    assert client.get("/").text.count('data-stale="yes"') == 1
+
+
+def test_sums_that_differ_are_said_to_differ():
+    view = campus()
+    wrong = dataclasses.replace(view.energy, held_wh=1, conserved=False)
+    page = shown(client_of(Source(dataclasses.replace(view, energy=wrong))))
+    assert "No. The sums differ" in page["conservation"]
+
+
+def test_names_are_text_and_not_markup():
+    hostile = '<script>alert("x")</script>'
+    view = campus(buildings=(building(hostile, 1, 2, [meter(hostile, "load")]),), notice=hostile)
+    text = client_of(Source(view)).get("/").text
+    assert hostile not in text
+    assert text.count("&lt;script&gt;") >= 3
+
+
+def test_the_api_gives_the_view_in_integers(client):
+    body = client.get("/api/v1/campus?history=5").get_json()
+    whole = campus().as_json()
+    whole["history"] = whole["history"][-5:]
+    assert body == json.loads(json.dumps(whole))
+
+    def numbers(value):
+        if isinstance(value, dict):
+            value = list(value.values())
+        if isinstance(value, list):
+            return [n for v in value for n in numbers(v)]
+        return [value] if isinstance(value, int | float) else []
+
+    assert all(isinstance(number, int) for number in numbers(body))
+    assert client.get("/api/v1/campus?history=0").get_json()["history"] == []
+
+
+@pytest.mark.parametrize(
+    "query", ["history=x", "history=-1", "history=97", "history=1.5", "history=", "history=1&history=%00"]
+)
+def test_a_malformed_query_is_refused_with_what_is_wrong(client, query):
+    response = client.get(f"/api/v1/campus?{query}")
+    if query.startswith("history=1&"):
+        assert response.status_code == 200  # the first value counts
+        return
+    assert response.status_code == 400
+    assert response.mimetype == "application/problem+json"
+    body = response.get_json()
+    assert body["code"] == "malformed"
+    assert body["status"] == 400
+    assert body["detail"].startswith("history: ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("get", "/api/v1/nothing", 404),
+        ("get", "/api/v1/campus/", 404),
+        ("post", "/api/v1/campus", 405),
+        ("delete", "/", 405),
+        ("get", "/static/../application.py", 404),
+        ("get", "/%00", 404),
+    ],
+)
+def test_other_requests_are_refused_as_problems(client, method, path, status):
+    response = getattr(client, method)(path)
+    assert response.status_code == status
+    assert response.get_json()["status"] == status
+    assert "Content-Security-Policy" in response.headers
+
+
+def test_nothing_set_up_is_said_on_the_page_and_in_the_api():
+    client = client_of(
+        Source(CampusUnavailableError("The store holds no campus plan; load one with: authority enrol campus FILE"))
+    )
+    for path in ("/", "/api/v1/campus", "/api/v1/campus/stream"):
+        response = client.get(path)
+        assert response.status_code == 503
+        assert response.headers["Retry-After"] == "5"
+        assert "authority enrol campus" in response.text
+
+
+def test_the_stream_gives_the_view_again_only_when_it_changed():
+    source = Source()
+    client = client_of(source)
+    response = client.get("/api/v1/campus/stream", buffered=False)
+    assert response.mimetype == "text/event-stream"
+    stream = iter(response.response)
+    assert next(stream).startswith(b"retry: ")
+    first = next(stream).decode()
+    source.view = campus(now=NOW)  # the same, but for the object
+    source.view = campus(now=NOW + 20)
+    second = next(stream).decode()
+    for text, at in ((first, NOW), (second, NOW + 20)):
+        kind, number, data, *_ = text.split("\n")
+        assert (kind, number) == ("event: campus", f"id: {at}")
+        assert json.loads(data.removeprefix("data: ")) == json.loads(json.dumps(campus(now=at).as_json()))
+    response.close()
+
+
+def test_a_quiet_stream_is_kept_alive():
+    client = client_of(Source(), heartbeat=0.0)
+    response = client.get("/api/v1/campus/stream", buffered=False)
+    stream = iter(response.response)
+    next(stream), next(stream)
+    assert next(stream) == b": still here\n\n"
+    response.close()
+
+
+def test_streams_are_bounded_and_a_place_is_free_again_when_a_reader_leaves():
+    client = client_of(Source(), streams=2)
+    first, second = (client.get("/api/v1/campus/stream", buffered=False) for _ in range(2))
+    next(iter(second.response))
+    refused = client.get("/api/v1/campus/stream")
+    assert refused.status_code == 503
+    assert refused.get_json()["code"] == "too_many_streams"
+    first.close()  # never read
+    second.close()
+    third, fourth = (client.get("/api/v1/campus/stream", buffered=False) for _ in range(2))
+    assert third.status_code == fourth.status_code == 200
+    third.close()
+    fourth.close()
+
+
+def test_a_hundred_readers_cost_the_source_one_look():
+    source = Source()
+    client = create_app(source, feed=CampusFeed(source, interval=1, monotonic=lambda: 0.0)).test_client()
+    for _ in range(100):
+        client.get("/api/v1/campus")
+    assert source.asked == 1
+
+
+def test_the_api_describes_itself_and_every_field(client):
+    spec = client.get("/openapi.json").get_json()
+    assert spec["openapi"].startswith("3.1")
+    assert set(spec["paths"]) == {"/api/v1/campus", "/api/v1/campus/stream"}
+    view = client.get("/api/v1/campus").get_json()
+    schemas = spec["components"]["schemas"]
+    assert set(schemas["Campus"]["properties"]) == set(view)
+    assert set(schemas["BuildingNow"]["properties"]) == set(view["buildings"][0])
+    for name in ("Campus", "BuildingNow", "MeterNow", "EpochNow", "EpochPast", "Energy", "Service", "Problem"):
+        for field, schema in schemas[name]["properties"].items():
+            assert schema.get("description") or "$ref" in json.dumps(schema), (name, field)
+
+
+def test_the_reference_for_people_names_every_call_and_needs_nothing_from_elsewhere(client):
+    text = client.get("/docs").text
+    assert "/api/v1/campus/stream" in text
+    assert "clearing_price_micro_credits_per_kwh" in text
+    assert "http://" not in text
+    assert "https://" not in text

@@ -1,0 +1,69 @@
+"""Figures in words: exact, grouped, and a dash where nothing is known."""
+
+import pytest
+
+from authority.web import figures
+
+NARROW = "\N{NARROW NO-BREAK SPACE}"
+MINUS = "\N{MINUS SIGN}"
+
+
+@pytest.mark.parametrize(
+    ("watts", "text"),
+    [
+        (None, "–"),
+        (0, "0.0 kW"),
+        (49, "0.0 kW"),
+        (50, "0.1 kW"),
+        (949, "0.9 kW"),
+        (950, "1.0 kW"),
+        (-20_250, f"{MINUS}20.3 kW"),
+        (-49, "0.0 kW"),
+        (1_234_567, f"1{NARROW}234.6 kW"),
+    ],
+)
+def test_kilowatts(watts, text):
+    assert figures.kilowatts(watts) == text
+
+
+@pytest.mark.parametrize(
+    ("watt_hours", "text"),
+    [
+        (None, "–"),
+        (0, "0.000 kWh"),
+        (1, "0.001 kWh"),
+        (4_392, "4.392 kWh"),
+        (2**64 - 1, NARROW.join(["18", "446", "744", "073", "709", "551"]) + ".615 kWh"),
+    ],
+)
+def test_kilowatt_hours_keep_every_watt_hour(watt_hours, text):
+    assert figures.kilowatt_hours(watt_hours) == text
+
+
+@pytest.mark.parametrize(
+    ("price", "text"),
+    [(None, "–"), (0, "0.000"), (150_000, "0.150"), (164_623, "0.164623"), (1_000_000, "1.000"), (1_234_500, "1.2345")],
+)
+def test_prices_are_exact(price, text):
+    assert figures.credits_per_kwh(price) == text
+
+
+def test_ages_and_lengths():
+    assert [figures.ago(s) for s in (0, 1, 2, 119, 120, 7199, 7200)] == [
+        "now",
+        "now",
+        "2 s ago",
+        "119 s ago",
+        "2 min ago",
+        "119 min ago",
+        "2 h ago",
+    ]
+    assert [figures.length(s) for s in (1, 20, 60, 900, 3600, 90)] == [
+        "1 second",
+        "20 seconds",
+        "1 minute",
+        "15 minutes",
+        "1 hour",
+        "90 seconds",
+    ]
+    assert [figures.clock(s) for s in (-3, 0, 7, 60, 899)] == ["0:00", "0:00", "0:07", "1:00", "14:59"]

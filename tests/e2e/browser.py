@@ -1,0 +1,129 @@
+"""A headless Chromium over its debugging protocol: open a page, evaluate in it, emulate a phone, take a picture."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from websockets.sync.client import connect
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--remote-debugging-port=0",
+)
+
+
+class Browser:
+    """One tab of one Chromium with a profile of its own. A context manager; everything it started ends with it."""
+
+    def __init__(self, profile: Path, timeout: float = 60) -> None:
+        assert CHROMIUM is not None
+        self._timeout = timeout
+        self.messages: list[str] = []  # what the console and the content security policy complained of
+        self._process = subprocess.Popen(
+            [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self._numbers = itertools.count(1)
+        try:
+            port_file = profile / "DevToolsActivePort"
+            self._wait(lambda: port_file.exists() and len(port_file.read_text().split()) == 2, "Chromium did not start")
+            port, path = port_file.read_text().split()
+            self._socket = connect(f"ws://127.0.0.1:{port}{path}", max_size=None, open_timeout=timeout)
+            target = self._call("Target.createTarget", url="about:blank")["targetId"]
+            self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            for domain in ("Page", "Runtime", "Log"):
+                self._call(f"{domain}.enable", session=True)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Browser:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _wait(self, condition: Any, complaint: str) -> None:
+        end = time.monotonic() + self._timeout
+        while not condition():
+            if time.monotonic() > end:
+                raise TimeoutError(complaint)
+            time.sleep(0.05)
+
+    def _call(self, method: str, *, session: bool = False, **parameters: Any) -> dict[str, Any]:
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": parameters}
+        self._socket.send(json.dumps(message | ({"sessionId": self._session} if session else {})))
+        while True:
+            answer = json.loads(self._socket.recv(timeout=self._timeout))
+            if answer.get("id") == number:
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']['message']}")
+                return answer["result"]
+            self._note(answer)
+
+    def _note(self, event: dict[str, Any]) -> None:
+        parameters = event.get("params", {})
+        if event.get("method") == "Log.entryAdded":
+            self.messages.append(f"{parameters['entry']['level']}: {parameters['entry']['text']}")
+        elif event.get("method") == "Runtime.exceptionThrown":
+            details = parameters["exceptionDetails"]
+            self.messages.append(f"exception: {details.get('exception', {}).get('description', details['text'])}")
+
+    def emulate(self, width: int, height: int, *, dark: bool = False, scripts: bool = True, scale: int = 1) -> None:
+        self._call(
+            "Emulation.setDeviceMetricsOverride",
+            session=True,
+            width=width,
+            height=height,
+            deviceScaleFactor=scale,
+            mobile=width < 600,
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self._call("Emulation.setEmulatedMedia", session=True, features=[scheme])
+        self._call("Emulation.setScriptExecutionDisabled", session=True, value=not scripts)
+
+    def open(self, url: str) -> None:
+        self._call("Page.navigate", session=True, url=url)
+        self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    def evaluate(self, expression: str) -> Any:
+        answer = self._call(
+            "Runtime.evaluate", session=True, expression=expression, returnByValue=True, awaitPromise=True
+        )
+        if "exceptionDetails" in answer:
+            raise RuntimeError(answer["exceptionDetails"]["exception"]["description"])
+        return answer["result"].get("value")
+
+    def until(self, expression: str) -> None:
+        self._wait(lambda: self.evaluate(expression), f"never true: {expression}")
+
+    def picture(self, path: Path, *, whole: bool = True) -> None:
+        answer = self._call("Page.captureScreenshot", session=True, format="png", captureBeyondViewport=whole)
+        path.write_bytes(base64.b64decode(answer["data"]))
