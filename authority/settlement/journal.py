@@ -1,0 +1,296 @@
+"""What settlement writes into the store: progress of epochs, spans, acts in the log, alerts, and what became of frames.
+
+Nothing here decides what happens next; the chain does. Every method is one transaction, and saying the same thing
+twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from authority.audit import log
+from authority.errors import AuthorityError
+from authority.store import Store
+from authority.store.metering import (
+    CHAIN_CONFIRMED,
+    CHAIN_PENDING,
+    CHAIN_SKIPPED,
+    CHAIN_SUBMITTED,
+    DISPOSITION_ACCEPTED,
+    DISPOSITION_RELEASED,
+    Frame,
+)
+from authority.store.settlement import EPOCH_STATES, Alert, SettledSpan, SettlementAct, SettlementEpoch
+
+ACTOR = "settlement"
+QUEUE_DEPTH = 256
+"""How many waiting frames of a meter are looked at: a boundary further on is not needed to decide about the next."""
+MAX_BOOK_BYTES = 1 << 20
+
+_BOOK = struct.Struct("<BI")
+
+
+class JournalError(AuthorityError):
+    """book_leaf_malformed: bytes that are not the leaf of a final book."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingFrame:
+    """A frame on its way to the chain: interval_end in Unix seconds, frame is its 192 bytes.
+
+    signature is the transaction it was last sent with; error names the refusal for which it, and its meter, wait
+    for a person.
+    """
+
+    log_index: int
+    meter_pk: int
+    sequence: int
+    interval_end: int
+    record_hash: bytes
+    frame: bytes
+    status: str
+    signature: str | None = None
+    error: str | None = None
+
+
+def book_leaf(data: bytes) -> bytes:
+    """The leaf of a final book: type 3, length of the account's data u32 LE, the data by zlib (RFC 1950).
+
+    The data is what the checkpoint's book hash is the SHA-256 of; a book is mostly zeros.
+    """
+    return _BOOK.pack(log.LEAF_BOOK, len(data)) + zlib.compress(data, 9)
+
+
+def book_of_leaf(leaf: bytes) -> bytes:
+    """The account data in a book's leaf; JournalError `book_leaf_malformed`."""
+    malformed = JournalError("book_leaf_malformed", "these bytes are not the leaf of a final book")
+    if len(leaf) <= _BOOK.size or leaf[0] != log.LEAF_BOOK:
+        raise malformed
+    _, size = _BOOK.unpack(leaf[: _BOOK.size])
+    if size > MAX_BOOK_BYTES:
+        raise malformed
+    stream = zlib.decompressobj()
+    try:
+        data = stream.decompress(leaf[_BOOK.size :], size + 1)
+    except zlib.error as error:
+        raise malformed from error
+    if len(data) != size or not stream.eof or stream.unused_data:
+        raise malformed
+    return data
+
+
+class Journal:
+    """Settlement's side of the store; clock_ms gives Unix milliseconds."""
+
+    def __init__(self, store: Store, clock_ms: Callable[[], int]) -> None:
+        self.store = store
+        self.clock_ms = clock_ms
+
+    def _seconds(self) -> int:
+        return self.clock_ms() // 1000
+
+    # Epochs
+
+    def ensure_epochs(self, current: int) -> None:
+        """Have a row for every epoch from the last one known to the current; the first ever starts at the current."""
+        with self.store.read() as session:
+            last = session.scalar(select(func.max(SettlementEpoch.epoch)))
+        if last is not None and last >= current:
+            return
+        with self.store.write() as session:
+            for epoch in range(current if last is None else last + 1, current + 1):
+                session.add(SettlementEpoch(epoch=epoch, state=EPOCH_STATES[0], first_seen_ms=self.clock_ms()))
+
+    def open_epochs(self) -> list[SettlementEpoch]:
+        """Epochs with something left to do, oldest first."""
+        with self.store.read() as session:
+            return list(
+                session.scalars(
+                    select(SettlementEpoch)
+                    .where((SettlementEpoch.state != EPOCH_STATES[-1]) | SettlementEpoch.closed_ms.is_(None))
+                    .order_by(SettlementEpoch.epoch)
+                )
+            )
+
+    def epoch(self, epoch: int) -> SettlementEpoch | None:
+        """An epoch's row."""
+        with self.store.read() as session:
+            return session.get(SettlementEpoch, epoch)
+
+    def mark(self, epoch: int, *stages: str, **figures: object) -> None:
+        """Note that stages (names of the `_ms` columns without the suffix) are complete, and figures of the epoch.
+
+        A stage keeps the time at which it was first noted. The state follows: the last stage of EPOCH_STATES that is
+        complete together with all before it.
+        """
+        with self.store.write() as session:
+            row = session.get(SettlementEpoch, epoch)
+            if row is None:
+                row = SettlementEpoch(epoch=epoch, state=EPOCH_STATES[0], first_seen_ms=self.clock_ms())
+                session.add(row)
+            for stage in stages:
+                if getattr(row, f"{stage}_ms") is None:
+                    setattr(row, f"{stage}_ms", self.clock_ms())
+            for name, value in figures.items():
+                setattr(row, name, value)
+            row.state = _state_of(row)
+
+    # Acts and the log
+
+    def act(self, key: str, kind: str, data: Mapping[str, object]) -> int:
+        """Log an act of the authority once for its key, before its transaction is first sent; its log index."""
+        with self.store.write() as session:
+            known = session.get(SettlementAct, key)
+            if known is not None:
+                return known.log_index
+            index = log.record_act(session, kind, ACTOR, self._seconds(), data)
+            session.add(SettlementAct(key=key, log_index=index))
+            return index
+
+    def log_book(self, epoch: int, data: bytes) -> int:
+        """Log an epoch's final book once; its log index."""
+        key = f"book:{epoch}"
+        with self.store.write() as session:
+            known = session.get(SettlementAct, key)
+            if known is not None:
+                return known.log_index
+            index = log.append(session, book_leaf(data))
+            session.add(SettlementAct(key=key, log_index=index))
+            return index
+
+    def log_head(self) -> tuple[int, bytes]:
+        """The log's size and root now."""
+        with self.store.read() as session:
+            size = log.size(session)
+            return size, log.root(session, size)
+
+    # Spans
+
+    def record_span(self, wallet: str, boundary: int, lifetime_minted_wh: int, lifetime_withdrawal_wh: int) -> int:
+        """Keep a user's totals after the span that ended at the boundary; what was minted in it (Wh).
+
+        Settlement settles one span of a user at a time and records it before the next, so the difference to the last
+        row is that span's, also when the row is written only after a restart.
+        """
+        with self.store.write() as session:
+            known = session.get(SettledSpan, (wallet, boundary))
+            if known is not None:
+                return known.minted_wh
+            before = session.scalar(
+                select(SettledSpan)
+                .where(SettledSpan.wallet == wallet, SettledSpan.boundary < boundary)
+                .order_by(SettledSpan.boundary.desc())
+                .limit(1)
+            )
+            minted = lifetime_minted_wh - (before.lifetime_minted_wh if before else 0)
+            session.add(
+                SettledSpan(
+                    wallet=wallet,
+                    boundary=boundary,
+                    minted_wh=minted,
+                    withdrawal_wh=lifetime_withdrawal_wh - (before.lifetime_withdrawal_wh if before else 0),
+                    lifetime_minted_wh=lifetime_minted_wh,
+                    lifetime_withdrawal_wh=lifetime_withdrawal_wh,
+                )
+            )
+            return minted
+
+    # Frames
+
+    def waiting(self) -> dict[int, list[WaitingFrame]]:
+        """Frames that may go to the chain and have not been seen there, by meter, in the order of their sequence."""
+        place = func.row_number().over(partition_by=Frame.meter_pk, order_by=Frame.sequence).label("place")
+        inner = (
+            select(
+                Frame.log_index,
+                Frame.meter_pk,
+                Frame.sequence,
+                Frame.interval_end,
+                Frame.record_hash,
+                Frame.frame,
+                Frame.chain_status,
+                Frame.chain_signature,
+                Frame.chain_error,
+                place,
+            )
+            .where(
+                Frame.disposition.in_((DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)),
+                Frame.chain_status.in_((CHAIN_PENDING, CHAIN_SUBMITTED)),
+            )
+            .subquery()
+        )
+        found: dict[int, list[WaitingFrame]] = {}
+        with self.store.read() as session:
+            rows = session.execute(
+                select(inner).where(inner.c.place <= QUEUE_DEPTH).order_by(inner.c.meter_pk, inner.c.sequence)
+            )
+            for row in rows:
+                found.setdefault(row.meter_pk, []).append(WaitingFrame(*row[:9]))
+        return found
+
+    def frames_submitted(self, frames: Sequence[WaitingFrame], signature: str) -> None:
+        """A transaction with these frames is about to be sent."""
+        self._set(frames, chain_status=CHAIN_SUBMITTED, chain_signature=signature)
+
+    def frames_confirmed(self, frames: Sequence[WaitingFrame], signature: str | None = None) -> None:
+        """The chain has accepted these frames."""
+        values: dict[str, object] = {"chain_status": CHAIN_CONFIRMED, "chain_error": None}
+        if signature is not None:
+            values["chain_signature"] = signature
+        self._set(frames, **values)
+
+    def frames_skipped(self, frames: Sequence[WaitingFrame], error: str | None = None) -> None:
+        """These frames never go: the chain refused them with this error, or a later reading carries their energy."""
+        self._set(frames, chain_status=CHAIN_SKIPPED, chain_error=error)
+
+    def frames_blocked(self, frames: Sequence[WaitingFrame], error: str) -> None:
+        """These frames, and those behind them, wait until a person has dealt with the refusal."""
+        self._set(frames, chain_status=CHAIN_PENDING, chain_error=error)
+
+    def _set(self, frames: Sequence[WaitingFrame], **values: object) -> None:
+        if not frames:
+            return
+        with self.store.write() as session:
+            session.execute(
+                update(Frame).where(Frame.log_index.in_([frame.log_index for frame in frames])).values(**values)
+            )
+
+    # Alerts
+
+    def alert(self, code: str, subject: str, message: str) -> None:
+        """Note what could not be done; the same cause and subject is one alert that counts."""
+        now = self._seconds()
+        with self.store.write() as session:
+            known = session.get(Alert, (code, subject))
+            if known is None:
+                session.add(Alert(code=code, subject=subject, message=message, first_at=now, last_at=now, count=1))
+                return
+            known.message, known.last_at, known.count, known.resolved_at = message, now, known.count + 1, None
+
+    def resolve(self, subject: str) -> None:
+        """What was alerted about this subject has gone away."""
+        with self.store.write() as session:
+            _resolve(session, subject, self._seconds())
+
+
+def _resolve(session: Session, subject: str, now: int) -> None:
+    session.execute(update(Alert).where(Alert.subject == subject, Alert.resolved_at.is_(None)).values(resolved_at=now))
+
+
+def _state_of(row: SettlementEpoch) -> str:
+    state = EPOCH_STATES[0]
+    for name, moment in zip(
+        EPOCH_STATES[1:],
+        (row.submitted_ms, row.minted_ms, row.cleared_ms, row.settled_ms, row.checkpointed_ms),
+        strict=True,
+    ):
+        if moment is None:
+            break
+        state = name
+    return state
