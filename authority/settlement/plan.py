@@ -137,7 +137,15 @@ class CloseBook:
 
 
 Action = (
-    SubmitReadings | SettleSurplus | OpenBook | PlaceOrder | TriggerClearing | SettleOrders | Checkpoint | CloseBook
+    SubmitReadings
+    | SettleSurplus
+    | OpenBook
+    | PlaceOrder
+    | TriggerClearing
+    | RefundBook
+    | SettleOrders
+    | Checkpoint
+    | CloseBook
 )
 
 

@@ -1,0 +1,148 @@
+"""Settlement's rows: what is said twice counts once, and a span's figures survive a crash before they were written."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+
+import pytest
+
+from authority.audit import log
+from authority.settlement.journal import Journal, JournalError, book_leaf, book_of_leaf
+from authority.store import Store
+from authority.store.metering import Frame, Gateway, Meter
+from authority.store.people import Installation, User
+from authority.store.settlement import Alert
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store.open(f"sqlite:///{tmp_path / 'store.db'}")
+    store.claim(bytes(8))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def journal(store):
+    ticks = iter(range(1_000_000, 2_000_000, 1_000))
+    return Journal(store, lambda: next(ticks))
+
+
+def test_epochs_are_made_without_gaps(journal):
+    journal.ensure_epochs(10)
+    journal.ensure_epochs(13)
+    journal.ensure_epochs(12)
+    assert [row.epoch for row in journal.open_epochs()] == [10, 11, 12, 13]
+
+
+def test_a_stage_keeps_its_first_time_and_the_state_follows_in_order(journal):
+    journal.ensure_epochs(7)
+    journal.mark(7, "cleared")
+    assert journal.epoch(7).state == "collecting"
+    journal.mark(7, "submitted")
+    first = journal.epoch(7).submitted_ms
+    journal.mark(7, "submitted", "minted", traded_wh=5)
+    row = journal.epoch(7)
+    assert (row.submitted_ms, row.state, row.traded_wh) == (first, "clearing", 5)
+    journal.mark(7, "settled", "checkpointed", "closed")
+    assert journal.open_epochs() == []
+
+
+def test_an_act_is_logged_once(journal, store):
+    first = journal.act("settle:w:900", "settle_surplus", {"wallet": "w", "boundary": 900})
+    assert journal.act("settle:w:900", "settle_surplus", {"wallet": "w", "boundary": 900}) == first
+    assert journal.act("settle:w:1800", "settle_surplus", {"wallet": "w", "boundary": 1800}) == first + 1
+    with store.read() as session:
+        assert log.size(session) == 2
+
+
+def test_a_book_leaf_gives_back_the_books_bytes(journal, store):
+    data = b"\1" * 300 + bytes(17_000)
+    index = journal.log_book(4, data)
+    assert journal.log_book(4, data) == index
+    with store.read() as session:
+        leaf = log.leaf(session, index)
+    assert leaf[0] == log.LEAF_BOOK
+    assert hashlib.sha256(book_of_leaf(leaf)).digest() == hashlib.sha256(data).digest()
+
+
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        b"",
+        b"\3",
+        b"\2" + book_leaf(b"abc")[1:],
+        book_leaf(b"abc") + b"\0",
+        book_leaf(b"abc")[:-1],
+        struct.pack("<BI", 3, 2) + zlib.compress(b"abc"),
+        struct.pack("<BI", 3, 4) + zlib.compress(b"abc"),
+        struct.pack("<BI", 3, 2**31) + zlib.compress(bytes(10_000)),
+        struct.pack("<BI", 3, 3) + b"not a stream",
+    ],
+)
+def test_hostile_book_leaves_are_refused(leaf):
+    with pytest.raises(JournalError) as refused:
+        book_of_leaf(leaf)
+    assert refused.value.code == "book_leaf_malformed"
+
+
+def test_spans_are_differences_of_lifetime_totals(journal):
+    assert journal.record_span("w", 900, 0, 40) == 0
+    assert journal.record_span("w", 1800, 700, 40) == 700
+    assert journal.record_span("w", 1800, 700, 40) == 700
+    assert journal.record_span("w", 3600, 950, 90) == 250
+    assert journal.record_span("v", 3600, 10, 0) == 10
+
+
+def frames(store, count):
+    with store.write() as session:
+        user = User(name="u", building="b", wallet="w")
+        session.add_all(
+            [user, Gateway(name="g"), Installation(n=1, building="b", kind="k", nameplate_w=1, storage_wh=0, since=0)]
+        )
+        session.flush()
+        session.add(
+            Meter(
+                id=1, name="m", gateway_name="g", serial="s", meter_id=bytes(32), role="load", source="none",
+                user_id=user.id, installation_n=1,
+            )
+        )  # fmt: skip
+        session.flush()
+        for index in range(count):
+            session.add(
+                Frame(
+                    log_index=index, meter_pk=1, public_key=bytes(32), sequence=index + 1, interval_end=900 * index,
+                    record_hash=bytes([index] * 32), frame=bytes(192), verdict="accepted", code="ok",
+                    receipt=bytes(168), received_at=0, over="https",
+                    disposition=("accepted", "held", "released", "void")[index % 4],
+                )
+            )  # fmt: skip
+
+
+def test_only_accepted_and_released_frames_wait_for_the_chain(journal, store):
+    frames(store, 8)
+    waiting = journal.waiting()[1]
+    assert [frame.sequence for frame in waiting] == [1, 3, 5, 7]
+    journal.frames_submitted(waiting[:2], "signature")
+    assert [frame.status for frame in journal.waiting()[1]] == ["submitted", "submitted", "pending", "pending"]
+    journal.frames_confirmed(waiting[:1])
+    journal.frames_skipped(waiting[1:2], "ExceedsNameplate")
+    journal.frames_blocked(waiting[2:3], "NeedsRebase")
+    left = journal.waiting()[1]
+    assert [(frame.sequence, frame.error) for frame in left] == [(5, "NeedsRebase"), (7, None)]
+
+
+def test_alerts_count_and_go_away(journal, store):
+    journal.alert("Paused", "surplus w", "paused")
+    journal.alert("Paused", "surplus w", "paused still")
+    with store.read() as session:
+        alert = session.get(Alert, ("Paused", "surplus w"))
+        assert (alert.count, alert.message, alert.resolved_at) == (2, "paused still", None)
+    journal.resolve("surplus w")
+    with store.read() as session:
+        assert session.get(Alert, ("Paused", "surplus w")).resolved_at is not None
+    journal.alert("Paused", "surplus w", "again")
+    with store.read() as session:
+        assert session.get(Alert, ("Paused", "surplus w")).resolved_at is None
