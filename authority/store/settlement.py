@@ -21,9 +21,10 @@ clearing: trigger_clearing has landed, and settle_orders is at work.
 class SettlementEpoch(Base):
     """One epoch on its way: the readings of its end, and its own book.
 
-    Times are Unix milliseconds of the authority's clock when a stage was seen complete. Figures: bids,
-    asks, traded_wh and clearing_price (micro-credit per kWh, None where nothing traded) of its book; book_log_index is
-    the final book's leaf; log_size and log_root are in its checkpoint.
+    Times are Unix milliseconds of the authority's clock when a stage was seen complete. Figures:
+    readings_on_chain of the interval that ends with the epoch; bids, asks, traded_wh and clearing_price (micro-credit
+    per kWh, None where nothing traded) of its book; book_log_index is the final book's leaf; log_size and log_root are
+    in its checkpoint.
     """
 
     __tablename__ = "settlement_epochs"
@@ -40,6 +41,7 @@ class SettlementEpoch(Base):
     settled_ms: Mapped[BigInt | None]
     checkpointed_ms: Mapped[BigInt | None]
     closed_ms: Mapped[BigInt | None]
+    readings_on_chain: Mapped[int] = mapped_column(default=0)
     bids: Mapped[int] = mapped_column(default=0)
     asks: Mapped[int] = mapped_column(default=0)
     traded_wh: Mapped[BigInt] = mapped_column(default=0)

@@ -68,6 +68,7 @@ def upgrade() -> None:
         sa.Column("settled_ms", sa.BigInteger(), nullable=True),
         sa.Column("checkpointed_ms", sa.BigInteger(), nullable=True),
         sa.Column("closed_ms", sa.BigInteger(), nullable=True),
+        sa.Column("readings_on_chain", sa.Integer(), nullable=False),
         sa.Column("bids", sa.Integer(), nullable=False),
         sa.Column("asks", sa.Integer(), nullable=False),
         sa.Column("traded_wh", sa.BigInteger(), nullable=False),
