@@ -98,11 +98,16 @@ class MqttSettings:
 
 @dataclass(frozen=True)
 class WebSettings:
-    """The members' and the public's pages and API, behind the campus's own TLS."""
+    """The members' and the public's pages and API, behind the campus's own TLS.
+
+    threads serve requests; `streams` more are kept for event streams. notice is a sentence at the top of every page.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8000
     threads: int = 8
+    streams: int = 32
+    notice: str = ""
 
 
 @dataclass(frozen=True)
