@@ -1,0 +1,356 @@
+"""HTTPS to the collector's listener (docs/PROTOCOL.md, HTTPS): mutual TLS, keep-alive, the standard library alone."""
+
+from __future__ import annotations
+
+import email.utils
+import http.client
+import json
+import queue
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edge_agent.reading import FRAME_SIZE, RECEIPT_SIZE
+from edge_agent.uplinks import (
+    MAX_BATCH,
+    AuthorityTime,
+    Batch,
+    BatchFailed,
+    BatchSent,
+    HeadArrived,
+    HeadFailed,
+    LinkChanged,
+    ReceiptsArrived,
+    UplinkError,
+    UplinkEvent,
+)
+
+MAX_ANSWER = 1 << 20
+"""The largest answer read; the largest honest one is 256 receipts, 43 kB."""
+
+_STALE = (
+    http.client.RemoteDisconnected,
+    BrokenPipeError,
+    ConnectionResetError,
+    ConnectionAbortedError,
+    ssl.SSLEOFError,
+    ssl.SSLZeroReturnError,
+)
+
+_STATUS_CODES = {
+    400: "malformed",
+    401: "not_authenticated",
+    403: "not_permitted",
+    404: "not_found",
+    409: "conflict",
+    413: "too_large",
+    429: "busy",
+    503: "busy",
+}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer with status 200 to 299."""
+
+    status: int
+    body: bytes
+    date: int | None
+
+    def json(self) -> Any:
+        """The body as JSON; UplinkError `malformed_answer`."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            raise UplinkError(
+                "malformed_answer", f"the authority answered with something that is no JSON: {error}"
+            ) from error
+
+
+class HttpsClient:
+    """One kept-alive connection to the authority, for one thread.
+
+    Every call that we make may be made twice without harm, so a connection that the server closed while it was idle is
+    opened again and the call repeated, once.
+    """
+
+    def __init__(self, address: tuple[str, int], context: ssl.SSLContext, *, timeout: float) -> None:
+        self._address = address
+        self._context = context
+        self._timeout = timeout
+        self._connection: http.client.HTTPSConnection | None = None
+
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        content_type: str = "application/json",
+        authorization: str | None = None,
+    ) -> Reply:
+        """One call; UplinkError with a code for everything that is not an answer of 200 to 299."""
+        headers = {"Accept": "application/json, application/octet-stream, application/problem+json"}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        fresh = self._connection is None
+        try:
+            try:
+                return self._call(method, path, body, headers)
+            except _STALE:
+                if fresh:
+                    raise
+                self.close()
+                return self._call(method, path, body, headers)
+        except UplinkError:
+            raise
+        except ssl.SSLError as error:
+            self.close()
+            raise _tls_error(error, self._address) from error
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise UplinkError(
+                "unreachable", f"https://{self._address[0]}:{self._address[1]} does not answer: {_plain(error)}"
+            ) from error
+
+    def _call(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Reply:
+        if self._connection is None:
+            self._connection = http.client.HTTPSConnection(*self._address, context=self._context, timeout=self._timeout)
+            self._connection.connect()
+            self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self._connection.request(method, path, body, headers)
+            response = self._connection.getresponse()
+            data = self._read(response)
+        except BaseException:
+            self.close()
+            raise
+        if response.will_close:
+            self.close()
+        if not 200 <= response.status < 300:
+            raise _status_error(response, data)
+        return Reply(response.status, data, _date(response.getheader("Date")))
+
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
+        """The body, bounded in size and in total time (a server that drips bytes must not hold us)."""
+        deadline = time.monotonic() + 4 * self._timeout
+        data = bytearray()
+        while chunk := response.read1(65536):
+            data += chunk
+            if len(data) > MAX_ANSWER:
+                raise UplinkError("malformed_answer", f"the authority's answer is longer than {MAX_ANSWER} bytes")
+            if time.monotonic() > deadline:
+                raise UplinkError("unreachable", "the authority's answer does not end")
+        if response.length:
+            raise http.client.IncompleteRead(bytes(data), response.length)
+        return bytes(data)
+
+
+def _date(value: str | None) -> int | None:
+    if value is None:
+        return None
+    try:
+        return int(email.utils.parsedate_to_datetime(value).timestamp())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _plain(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, http.client.HTTPException):
+        return f"its answer is cut short or no HTTP ({type(error).__name__})"
+    return str(error)
+
+
+def _tls_error(error: ssl.SSLError, address: tuple[str, int]) -> UplinkError:
+    where = f"https://{address[0]}:{address[1]}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        hint = ""
+        if "expired" in error.verify_message or "not yet valid" in error.verify_message:
+            hint = "; is this gateway's clock right?"
+        return UplinkError("server_not_trusted", f"{where} is not our authority: {error.verify_message}{hint}")
+    reason = error.reason or str(error)
+    if "ALERT" in reason:
+        return UplinkError(
+            "certificate_refused",
+            f"{where} refuses this gateway's certificate ({reason}); was it revoked, did it expire?",
+        )
+    return UplinkError("tls_failed", f"TLS with {where} failed: {reason}")
+
+
+def _status_error(response: http.client.HTTPResponse, data: bytes) -> UplinkError:
+    detail, code = "", ""
+    try:
+        problem = json.loads(data)
+    except (ValueError, RecursionError):
+        problem = None
+    if isinstance(problem, Mapping):
+        detail = next((problem[key] for key in ("detail", "title") if isinstance(problem.get(key), str)), "")
+        code = problem["code"] if isinstance(problem.get("code"), str) else ""
+    retry_after: float | None = None
+    header = response.getheader("Retry-After")
+    if header is not None and header.strip().isascii() and header.strip().isdigit():
+        retry_after = min(float(header.strip()), 3600.0)
+    text = f"the authority answers {response.status} {response.reason}"
+    if code:
+        text += f" ({_printable(code)})"
+    if detail:
+        text += f": {_printable(detail)}"
+    return UplinkError(_STATUS_CODES.get(response.status, "server_error"), text, retry_after=retry_after)
+
+
+def _printable(text: str) -> str:
+    """Text from outside for a person's terminal: no control characters, not endless."""
+    return "".join(character if character.isprintable() else " " for character in text[:500])
+
+
+class HttpsUplink:
+    """The HTTPS uplink of a running agent: one thread, one connection, jobs in order.
+
+    Heads are fetched here whichever link carries the readings. Of live power and status only the newest waits.
+    """
+
+    name = "https"
+
+    def __init__(
+        self, gateway: str, client: HttpsClient, emit: Callable[[UplinkEvent], None], clock: Callable[[], float]
+    ) -> None:
+        self._base = f"/api/v1/gateways/{gateway}"
+        self._client = client
+        self._emit = emit
+        self._clock = clock
+        self._jobs: queue.SimpleQueue[Batch | str | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._telling: dict[str, bytes] = {}
+        self._connected = False
+        self._told = False
+        self._thread = threading.Thread(target=self._run, name="uplink-https", daemon=True)
+        self._closing = threading.Event()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the last call was answered."""
+        return self._connected
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop after the job in hand."""
+        self._closing.set()
+        self._jobs.put(None)
+        if self._thread.is_alive():
+            self._thread.join(timeout=5.0)
+
+    def send(self, batch: Batch) -> None:
+        """Post a batch."""
+        self._jobs.put(batch)
+
+    def request_head(self, meter: str) -> None:
+        """Fetch a meter's head: HeadArrived or HeadFailed follows."""
+        self._jobs.put(f"head {meter}")
+
+    def live(self, powers: Mapping[str, Mapping[str, int]]) -> None:
+        """Post live power."""
+        self._tell("live", {"meters": powers})
+
+    def status(self, status: Mapping[str, Any]) -> None:
+        """Post the gateway's status."""
+        self._tell("status", status)
+
+    def _tell(self, what: str, value: Mapping[str, Any]) -> None:
+        data = json.dumps(value, separators=(",", ":")).encode()
+        with self._lock:
+            waiting = what in self._telling
+            self._telling[what] = data
+        if not waiting:
+            self._jobs.put(f"tell {what}")
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None and not self._closing.is_set():
+            self.handle(job)
+        self._client.close()
+
+    def handle(self, job: Batch | str) -> None:
+        """Do one job. The thread calls it; a test may, in its own."""
+        if isinstance(job, Batch):
+            self._post(job)
+        elif job.startswith("head "):
+            self._head(job.removeprefix("head "))
+        else:
+            what = job.removeprefix("tell ")
+            with self._lock:
+                data = self._telling.pop(what)
+            try:
+                self._reply(self._client.call("POST", f"{self._base}/{what}", data))
+            except UplinkError as error:
+                self._failed(error)
+
+    def _post(self, batch: Batch) -> None:
+        if len(batch.frames) > MAX_BATCH:
+            raise ValueError(f"a batch has at most {MAX_BATCH} frames, this one {len(batch.frames)}")
+        try:
+            reply = self._client.call(
+                "POST", f"{self._base}/readings", batch.to_bytes(), content_type="application/octet-stream"
+            )
+        except UplinkError as error:
+            self._emit(BatchFailed(batch, self.name, error))
+            self._failed(error)
+            return
+        self._reply(reply)
+        self._emit(BatchSent(batch, self.name))
+        self._emit(ReceiptsArrived(reply.body, self.name))
+
+    def _head(self, meter: str) -> None:
+        try:
+            reply = self._client.call("GET", f"{self._base}/meters/{meter}/head")
+            self._reply(reply)
+            if reply.status == 204:
+                self._emit(HeadArrived(meter, None))
+                return
+            if len(reply.body) != FRAME_SIZE + RECEIPT_SIZE:
+                raise UplinkError(
+                    "malformed_answer",
+                    f"a head has {FRAME_SIZE} + {RECEIPT_SIZE} bytes, the authority sent {len(reply.body)}",
+                )
+        except UplinkError as error:
+            self._emit(HeadFailed(meter, error))
+            self._failed(error)
+            return
+        self._emit(HeadArrived(meter, reply.body))
+
+    def _reply(self, reply: Reply) -> None:
+        if reply.date is not None:
+            self._emit(AuthorityTime(reply.date - int(self._clock())))
+        if not self._connected or not self._told:
+            self._connected = self._told = True
+            self._emit(LinkChanged(self.name, True, None))
+
+    def _failed(self, error: UplinkError) -> None:
+        # An authority that refuses one call is still there; one that is not reached, or does not let us in, is not.
+        down = error.code in {
+            "unreachable",
+            "server_not_trusted",
+            "certificate_refused",
+            "tls_failed",
+            "not_authenticated",
+            "busy",
+            "server_error",
+        }
+        if down and (self._connected or not self._told):
+            self._connected, self._told = False, True
+            self._emit(LinkChanged(self.name, False, error))
