@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from authority.chain.errors import ChainError
+
 PROGRAM_NAMES = ("governance", "registry", "energy_token", "oracle", "trading")
 """The five programs, in the order in which they are initialised."""
 
@@ -11,10 +13,10 @@ _INSTALLED = Path(__file__).resolve().parent.parent / "program_artifacts"
 _IN_TREE = Path(__file__).resolve().parent.parent.parent / "programs" / "artifacts"
 
 
-class ArtifactError(RuntimeError):
+class ArtifactError(ChainError):
     """A released program or its IDL is not where it should be."""
 
-    code = "artifact_missing"
+    cause = "artifact_missing"
 
 
 def artifacts_directory() -> Path:

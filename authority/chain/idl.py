@@ -25,6 +25,7 @@ from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
 from authority.chain.artifacts import PROGRAM_NAMES, idl_path
+from authority.chain.errors import ChainError
 
 SPECIFICATION: Final = "0.1.0"
 EVENT_INSTRUCTION_TAG: Final = (0x1D9ACB512EA545E4).to_bytes(8, "little")
@@ -56,40 +57,40 @@ _FRAMEWORK_ERRORS: Final = {
 }
 
 
-class IdlError(ValueError):
+class IdlError(ChainError):
     """Anything that the IDL and what it was asked for do not agree on; `code` names the cause."""
 
-    code = "idl"
+    cause = "idl"
 
 
 class IdlFormatError(IdlError):
     """The IDL itself cannot be used: not JSON, another specification, an unknown type."""
 
-    code = "idl_format"
+    cause = "idl_format"
 
 
 class IdlNameError(IdlError):
     """The IDL has no instruction, account, event or type of that name."""
 
-    code = "idl_name"
+    cause = "idl_name"
 
 
 class IdlValueError(IdlError):
     """A value does not fit the type that the IDL gives it; the message starts with the path to the value."""
 
-    code = "idl_value"
+    cause = "idl_value"
 
 
 class IdlAccountsError(IdlError):
     """An instruction's accounts are incomplete, or one is named that it does not have."""
 
-    code = "idl_accounts"
+    cause = "idl_accounts"
 
 
 class IdlDataError(IdlError):
     """Bytes are not what the IDL says: an unknown discriminator, cut short, an impossible tag."""
 
-    code = "idl_data"
+    cause = "idl_data"
 
 
 # Codecs -------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,28 @@
+"""Base58 as Solana writes it (Bitcoin's alphabet), for the lengths that solders' own types do not cover."""
+
+from __future__ import annotations
+
+ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+_DIGITS = {character: digit for digit, character in enumerate(ALPHABET)}
+
+
+def encode(data: bytes) -> str:
+    """Bytes as base58 text."""
+    number = int.from_bytes(data, "big")
+    digits = []
+    while number:
+        number, digit = divmod(number, 58)
+        digits.append(ALPHABET[digit])
+    zeros = len(data) - len(data.lstrip(b"\0"))
+    return "1" * zeros + "".join(reversed(digits))
+
+
+def decode(text: str) -> bytes:
+    """Base58 text as bytes; ValueError for a character that is none of base58's."""
+    number = 0
+    for character in text:
+        if character not in _DIGITS:
+            raise ValueError(f"{character!r} is no character of base58")
+        number = number * 58 + _DIGITS[character]
+    zeros = len(text) - len(text.lstrip("1"))
+    return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")

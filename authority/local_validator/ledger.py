@@ -1,0 +1,296 @@
+"""The embedded validator's memory: one SQLite file with every account, transaction, log and block that holds one.
+
+The write-ahead log with synchronous=FULL makes each commit durable before it returns. One transaction of the chain is
+one commit: its bytes, its result, and the accounts that it changed, or nothing at all. Only one process may have a
+ledger open; a lock file beside it sees to that.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from solders.account import Account
+from solders.pubkey import Pubkey
+
+from authority.errors import AuthorityError
+
+LEDGER_NAME = "ledger.db"
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE property (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE account (
+    address BLOB PRIMARY KEY, lamports INTEGER NOT NULL, owner BLOB NOT NULL, executable INTEGER NOT NULL,
+    data BLOB NOT NULL
+);
+CREATE TABLE block (slot INTEGER PRIMARY KEY, hash BLOB NOT NULL, time INTEGER NOT NULL);
+CREATE TABLE landed (
+    number INTEGER PRIMARY KEY, slot INTEGER NOT NULL REFERENCES block (slot), signature BLOB NOT NULL UNIQUE,
+    content BLOB NOT NULL, error TEXT, meta TEXT NOT NULL
+);
+CREATE INDEX landed_by_slot ON landed (slot, number);
+CREATE TABLE mention (
+    address BLOB NOT NULL, number INTEGER NOT NULL REFERENCES landed (number), PRIMARY KEY (address, number)
+) WITHOUT ROWID;
+"""
+
+
+class LedgerError(AuthorityError):
+    """ledger_in_use, ledger_unreadable or ledger_version."""
+
+
+@dataclass(frozen=True)
+class Landed:
+    """A transaction that landed: its place, its bytes, its error (None where it succeeded) and its RPC meta object."""
+
+    number: int
+    slot: int
+    time: int
+    signature: bytes
+    content: bytes
+    error: Any
+    meta: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Status:
+    """What became of a signature."""
+
+    number: int
+    slot: int
+    time: int
+    signature: bytes
+    error: Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One transaction to be recorded, with everything that it changed (None: the account is gone)."""
+
+    slot: int
+    time: int
+    blockhash: bytes
+    signature: bytes
+    content: bytes
+    error: Any
+    meta: dict[str, Any]
+    mentions: Sequence[Pubkey]
+    changes: Sequence[tuple[Pubkey, Account | None]]
+
+
+class Ledger:
+    """The open ledger; used by one thread at a time (the bank's lock holds that)."""
+
+    def __init__(self, directory: Path, *, reset: bool = False) -> None:
+        """Open or make the ledger in a directory; `reset` throws an old one away first.
+
+        LedgerError where another process has it or it cannot be read.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        self.path = directory / LEDGER_NAME
+        self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise LedgerError(
+                "ledger_in_use", f"another validator runs on {self.path}: stop it, or use its address"
+            ) from error
+        try:
+            if reset:
+                for suffix in ("", "-wal", "-shm"):
+                    self.path.with_name(LEDGER_NAME + suffix).unlink(missing_ok=True)
+            self._connection = self._open()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            elif version != SCHEMA_VERSION:
+                raise LedgerError(
+                    "ledger_version",
+                    f"{self.path} is of version {version}, this validator writes {SCHEMA_VERSION}: "
+                    "use the version that made it, or start afresh with --reset",
+                )
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            raise LedgerError(
+                "ledger_unreadable", f"{self.path} cannot be read ({error}): restore it, or start afresh with --reset"
+            ) from error
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def close(self) -> None:
+        """Give the file and its lock back."""
+        self._connection.close()
+        os.close(self._lock)
+
+    # Writing
+
+    def begin(self, properties: dict[str, bytes], accounts: Iterable[tuple[Pubkey, Account]]) -> None:
+        """Write the genesis, in one commit."""
+        with self._transaction() as cursor:
+            cursor.executemany("INSERT INTO property VALUES (?, ?)", properties.items())
+            for address, account in accounts:
+                self._put_account(cursor, address, account)
+
+    def record(self, entry: Entry) -> int:
+        """Record one transaction and what it changed; durable when this returns. Its number."""
+        with self._transaction() as cursor:
+            cursor.execute(
+                "INSERT INTO block VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (entry.slot, entry.blockhash, entry.time)
+            )
+            cursor.execute(
+                "INSERT INTO landed (slot, signature, content, error, meta) VALUES (?, ?, ?, ?, ?)",
+                (
+                    entry.slot,
+                    entry.signature,
+                    entry.content,
+                    None if entry.error is None else json.dumps(entry.error),
+                    json.dumps(entry.meta, separators=(",", ":")),
+                ),
+            )
+            number = cursor.lastrowid or 0
+            cursor.executemany(
+                "INSERT INTO mention VALUES (?, ?) ON CONFLICT DO NOTHING",
+                [(bytes(address), number) for address in entry.mentions],
+            )
+            for address, account in entry.changes:
+                if account is None:
+                    cursor.execute("DELETE FROM account WHERE address = ?", (bytes(address),))
+                else:
+                    self._put_account(cursor, address, account)
+        return number
+
+    @staticmethod
+    def _put_account(cursor: sqlite3.Cursor, address: Pubkey, account: Account) -> None:
+        cursor.execute(
+            "INSERT INTO account VALUES (?, ?, ?, ?, ?) ON CONFLICT (address) DO UPDATE SET lamports = "
+            "excluded.lamports, owner = excluded.owner, executable = excluded.executable, data = excluded.data",
+            (bytes(address), account.lamports, bytes(account.owner), account.executable, bytes(account.data)),
+        )
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._connection)
+
+    # Reading
+
+    def property(self, name: str) -> bytes | None:
+        """A property written at genesis."""
+        row = self._connection.execute("SELECT value FROM property WHERE name = ?", (name,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def accounts(self) -> Iterator[tuple[Pubkey, Account]]:
+        """Every account, as it stands."""
+        for address, lamports, owner, executable, data in self._connection.execute("SELECT * FROM account"):
+            yield Pubkey.from_bytes(address), Account(lamports, data, Pubkey.from_bytes(owner), bool(executable))
+
+    def last_block(self) -> tuple[int, int]:
+        """Slot and Unix time of the last block that holds a transaction; zeros where there is none."""
+        row = self._connection.execute("SELECT slot, time FROM block ORDER BY slot DESC LIMIT 1").fetchone()
+        return (0, 0) if row is None else (row[0], row[1])
+
+    def block_time(self, slot: int) -> int | None:
+        """Unix time of a block that holds a transaction."""
+        row = self._connection.execute("SELECT time FROM block WHERE slot = ?", (slot,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def status(self, signature: bytes) -> Status | None:
+        """What became of a signature; None where it has not landed."""
+        row = self._connection.execute(
+            "SELECT number, slot, time, signature, error FROM landed JOIN block USING (slot) WHERE signature = ?",
+            (signature,),
+        ).fetchone()
+        return None if row is None else _status(row)
+
+    def landed(self, signature: bytes) -> Landed | None:
+        """A transaction by its first signature."""
+        rows = self._landed("signature = ?", (signature,))
+        return rows[0] if rows else None
+
+    def landed_in(self, slot: int) -> list[Landed]:
+        """The transactions of a slot, in order."""
+        return self._landed("slot = ?", (slot,))
+
+    def _landed(self, condition: str, values: tuple[object, ...]) -> list[Landed]:
+        query = "SELECT number, slot, time, signature, content, error, meta FROM landed JOIN block USING (slot) WHERE "
+        return [
+            Landed(
+                number, slot, time, signature, content, None if error is None else json.loads(error), json.loads(meta)
+            )
+            for number, slot, time, signature, content, error, meta in self._connection.execute(
+                f"{query}{condition} ORDER BY number", values
+            )
+        ]
+
+    def mentions(self, address: Pubkey, limit: int, before: int | None, until: int | None) -> list[Status]:
+        """Transactions that name an address, newest first, with numbers below `before` and above `until`."""
+        query = (
+            "SELECT number, slot, time, signature, error "
+            "FROM mention JOIN landed USING (number) JOIN block USING (slot) "
+            "WHERE address = ? AND number < ? AND number > ? ORDER BY number DESC LIMIT ?"
+        )
+        newest = 1 << 62 if before is None else before
+        rows = self._connection.execute(query, (bytes(address), newest, -1 if until is None else until, limit))
+        return [_status(row) for row in rows]
+
+    def count(self) -> int:
+        """How many transactions have landed, ever."""
+        return int(self._connection.execute("SELECT coalesce(max(number), 0) FROM landed").fetchone()[0])
+
+    def total_lamports(self) -> int:
+        """The sum of all accounts' lamports."""
+        return int(self._connection.execute("SELECT coalesce(sum(lamports), 0) FROM account").fetchone()[0])
+
+    def largest(self, count: int) -> list[tuple[Pubkey, int]]:
+        """The accounts with the most lamports."""
+        rows = self._connection.execute(
+            "SELECT address, lamports FROM account ORDER BY lamports DESC LIMIT ?", (count,)
+        )
+        return [(Pubkey.from_bytes(address), lamports) for address, lamports in rows]
+
+
+def _status(row: tuple[int, int, int, bytes, str | None]) -> Status:
+    number, slot, time, signature, error = row
+    return Status(number, slot, time, signature, None if error is None else json.loads(error))
+
+
+class _Transaction:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> sqlite3.Cursor:
+        cursor = self._connection.cursor()
+        cursor.execute("BEGIN IMMEDIATE")
+        return cursor
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            try:
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+        else:
+            self._roll_back()
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")

@@ -1,0 +1,125 @@
+"""SPL Token accounts and mints in the JSON shapes of Solana's RPC."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from solders.account import Account
+from solders.pubkey import Pubkey
+from solders.token.state import Mint, TokenAccount, TokenAccountState
+
+TOKEN_PROGRAM = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
+TOKEN_2022_PROGRAM = Pubkey.from_string("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb")
+PROGRAM_LABELS = {TOKEN_PROGRAM: "spl-token", TOKEN_2022_PROGRAM: "spl-token-2022"}
+
+MINT_SIZE = 82
+ACCOUNT_SIZE = 165
+_KIND_OFFSET = (
+    ACCOUNT_SIZE  # Token-2022 says after 165 bytes whether an extended account is a mint (1) or an account (2)
+)
+_STATES = ("uninitialized", "initialized", "frozen")
+
+
+def token_account(account: Account | None) -> TokenAccount | None:
+    """The token account in an account; None where it is none, or not initialized."""
+    if account is None or account.owner not in PROGRAM_LABELS:
+        return None
+    data = bytes(account.data)
+    if len(data) != ACCOUNT_SIZE and not (len(data) > ACCOUNT_SIZE and data[_KIND_OFFSET] == 2):
+        return None
+    try:
+        found = TokenAccount.from_bytes(data[:ACCOUNT_SIZE])
+    except Exception:  # noqa: BLE001 (solders has no public class for it: the data is no token account)
+        return None
+    return None if found.state == TokenAccountState.Uninitialized else found
+
+
+def mint(account: Account | None) -> Mint | None:
+    """The mint in an account; None where it is none, or not initialized."""
+    if account is None or account.owner not in PROGRAM_LABELS:
+        return None
+    data = bytes(account.data)
+    if len(data) != MINT_SIZE and not (len(data) > ACCOUNT_SIZE and data[_KIND_OFFSET] == 1):
+        return None
+    try:
+        found = Mint.from_bytes(data[:MINT_SIZE])
+    except Exception:  # noqa: BLE001 (as above)
+        return None
+    return found if found.is_initialized else None
+
+
+def amount(units: int, decimals: int) -> dict[str, Any]:
+    """A uiTokenAmount. Its uiAmount is a float because the RPC has it so; nothing of the project reads that."""
+    exact = Decimal(units).scaleb(-decimals)
+    text = format(exact, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return {"amount": str(units), "decimals": decimals, "uiAmount": float(exact), "uiAmountString": text}
+
+
+def balances(
+    keys: Sequence[Pubkey],
+    accounts: Mapping[Pubkey, Account | None],
+    lookup: Callable[[Pubkey], Account | None],
+) -> list[dict[str, Any]]:
+    """preTokenBalances or postTokenBalances of a transaction's accounts, by index."""
+    found = []
+    for index, key in enumerate(keys):
+        held = token_account(accounts[key])
+        if held is None:
+            continue
+        its_mint = mint(accounts[held.mint] if held.mint in accounts else lookup(held.mint))
+        if its_mint is None:
+            continue
+        account = accounts[key]
+        found.append(
+            {
+                "accountIndex": index,
+                "mint": str(held.mint),
+                "uiTokenAmount": amount(held.amount, its_mint.decimals),
+                "owner": str(held.owner),
+                "programId": str(account.owner) if account is not None else "",
+            }
+        )
+    return found
+
+
+def parsed_token_account(held: TokenAccount, decimals: int) -> dict[str, Any]:
+    """A token account as `jsonParsed` has it."""
+    info: dict[str, Any] = {
+        "isNative": held.is_native is not None,
+        "mint": str(held.mint),
+        "owner": str(held.owner),
+        "state": _STATES[int(held.state)],
+        "tokenAmount": amount(held.amount, decimals),
+    }
+    if held.delegate is not None:
+        info["delegate"] = str(held.delegate)
+        info["delegatedAmount"] = amount(held.delegated_amount, decimals)
+    if held.is_native is not None:
+        info["rentExemptReserve"] = amount(held.is_native, decimals)
+    if held.close_authority is not None:
+        info["closeAuthority"] = str(held.close_authority)
+    return {"type": "account", "info": info}
+
+
+def parsed_mint(found: Mint) -> dict[str, Any]:
+    """A mint as `jsonParsed` has it."""
+    return {
+        "type": "mint",
+        "info": {
+            "mintAuthority": None if found.mint_authority is None else str(found.mint_authority),
+            "supply": str(found.supply),
+            "decimals": found.decimals,
+            "isInitialized": found.is_initialized,
+            "freezeAuthority": None if found.freeze_authority is None else str(found.freeze_authority),
+        },
+    }
+
+
+def return_data(program: Pubkey, data: bytes) -> dict[str, Any]:
+    """What a program returned, as the RPC has it."""
+    return {"programId": str(program), "data": [base64.b64encode(data).decode(), "base64"]}
