@@ -9,13 +9,19 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from solders.keypair import Keypair
 from sqlalchemy import create_engine, text
 
 from authority.app import App
 from authority.home import EpochSettings, Home, Settings, StoreSettings
+from authority.store.metering import Gateway, Meter, MeterKey
+from authority.store.people import Installation, User
+from edge_agent.reading import ZERO_HASH, Record, meter_id, previous_hash
 
 NOW = 1_782_000_000
 """A Sunday in June 2026, 00:00:00 UTC, on the boundary of a 900 s epoch."""
@@ -47,18 +53,22 @@ def postgres() -> Iterator[Callable[[], str]]:
         pytest.skip("PostgreSQL's server programs are not installed")
     pytest.importorskip("psycopg")
     directory = Path(tempfile.mkdtemp(prefix="pg-"))
-    user: dict[str, object] = {}
+    user: dict[str, Any] = {}
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         account = pwd.getpwnam("postgres")
         os.chown(directory, account.pw_uid, account.pw_gid)
         user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-    quiet = {"check": True, "cwd": directory, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, **user}
     data = directory / "data"
-    subprocess.run(  # type: ignore[call-overload]
-        [programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"], **quiet
-    )
+
+    def program(name: str, *words: str) -> None:
+        quiet = subprocess.DEVNULL
+        subprocess.run(
+            [programs / name, "-D", data, *words], check=True, cwd=directory, stdout=quiet, stderr=quiet, **user
+        )
+
+    program("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
     options = f"-c listen_addresses='' -c unix_socket_directories={directory} -c fsync=off"
-    subprocess.run([programs / "pg_ctl", "-D", data, "-w", "-o", options, "start"], **quiet)  # type: ignore[call-overload]
+    program("pg_ctl", "-w", "-o", options, "start")
     base = "postgresql+psycopg://postgres@/{name}?host=" + str(directory)
     engine = create_engine(base.format(name="postgres"), isolation_level="AUTOCOMMIT")
 
@@ -72,7 +82,7 @@ def postgres() -> Iterator[Callable[[], str]]:
         yield database
     finally:
         engine.dispose()
-        subprocess.run([programs / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **quiet)  # type: ignore[call-overload]
+        program("pg_ctl", "-m", "immediate", "stop")
         shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -105,3 +115,97 @@ def app(tmp_path: Path, store_url: str, clock: Clock) -> Iterator[App]:
     app = App.open(tmp_path / "authority", clock)
     yield app
     app.store.close()
+
+
+@dataclass
+class SigningMeter:
+    """A meter in the store with its key at hand: signs the next record, as a gateway would."""
+
+    pk: int
+    gateway: str
+    name: str
+    key: Keypair
+    network_id: bytes
+    source: int = 1
+    sequence: int = 1
+    previous: bytes = ZERO_HASH
+    registers: tuple[int, int, int, int] = (0, 0, 0, 0)
+    interval_end: int = NOW - 900 * 1000
+
+    @property
+    def public_key(self) -> bytes:
+        return bytes(self.key.pubkey())
+
+    def frame(self, **changes: Any) -> bytes:
+        """Sign a record as it would come next, with any field changed; the meter stays where it is."""
+        values: dict[str, Any] = {
+            "sequence": self.sequence,
+            "network_id": self.network_id,
+            "interval_end": self.interval_end,
+            "generation": self.registers[0],
+            "consumption": self.registers[1],
+            "charge": self.registers[2],
+            "discharge": self.registers[3],
+            "interval_seconds": 900,
+            "source": self.source,
+            "clock_deviation": 0,
+            "previous_hash": self.previous,
+        }
+        record = Record(**{**values, **changes}).to_bytes()
+        return record + self.public_key + bytes(self.key.sign_message(record))
+
+    def next(self, energy: int = 0, **changes: Any) -> bytes:
+        """Sign the next interval's record, `energy` Wh more generated, and move on to the one after."""
+        self.registers = (self.registers[0] + energy, *self.registers[1:])
+        frame = self.frame(**changes)
+        self.sequence += 1
+        self.interval_end += 900
+        self.previous = previous_hash(frame[:96])
+        return frame
+
+
+@pytest.fixture
+def add_meter(app: App) -> Callable[..., SigningMeter]:
+    """Put an active meter with a fresh key into the store: 10 kW, 20 kWh of storage, solar generation unless told."""
+
+    def add(name: str = "pv", gateway: str = "gw-1", role: str = "generation", source: str = "solar") -> SigningMeter:
+        key = Keypair()
+        with app.store.write() as session:
+            if session.get(Gateway, gateway) is None:
+                session.add(Gateway(name=gateway, state="enrolled"))
+            user = session.get(User, 1)
+            if user is None:
+                user = User(id=1, name="user", building="A", wallet=str(Keypair().pubkey()))
+                session.add(user)
+                session.add(
+                    Installation(n=1, building="A", kind="mixed", nameplate_w=10_000, storage_wh=20_000, since=0)
+                )
+            session.flush()
+            serial = f"{gateway}/{name}"
+            meter = Meter(
+                name=name,
+                gateway_name=gateway,
+                serial=serial,
+                meter_id=meter_id(app.home.meter_salt, serial),
+                role=role,
+                source=source,
+                user_id=1,
+                installation_n=1,
+                state="active",
+                public_key=bytes(key.pubkey()),
+            )
+            session.add(meter)
+            session.flush()
+            session.add(
+                MeterKey(
+                    public_key=bytes(key.pubkey()),
+                    meter_pk=meter.id,
+                    first_sequence=1,
+                    next_sequence=1,
+                    possession=bytes(64),
+                    approved_at=NOW,
+                )
+            )
+            return SigningMeter(meter.id, gateway, name, key, app.home.network_id, meter.source_code)
+
+    return add

@@ -1,0 +1,87 @@
+"""Releasing and voiding held readings: logged, once, and in an order that the chain can take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from authority.app import App
+from authority.audit import log
+from authority.collector import held
+from authority.collector.held import HeldError
+from authority.collector.ingest import Collector
+from authority.store.log import Act
+from authority.store.metering import Frame
+from edge_agent.reading import Receipt
+
+
+def take(app: App, *frames: bytes) -> list[str]:
+    result = Collector(app).ingest(b"".join(frames), gateway="gw-1", meter=None, over="https")
+    return [{1: "accepted", 2: "held"}[Receipt.from_bytes(receipt).verdict] for receipt in result.receipts]
+
+
+def test_a_released_reading_is_the_new_base(app: App, add_meter: Callable[..., Any]) -> None:
+    meter = add_meter()
+    assert take(app, meter.next(), meter.next(50_000), meter.next()) == ["accepted", "held", "held"]
+    with app.store.read() as session:
+        listed = held.held(session)
+        assert [(row.log_index, row.code, row.meter, row.registers[0]) for row in listed] == [
+            (1, "exceeds_nameplate", "pv", 50_000),
+            (2, "exceeds_nameplate", "pv", 50_000),
+        ]
+    with app.store.write() as session:
+        index = held.release(session, 1, actor="operator", reason="meter exchanged", now=77)
+    with app.store.read() as session:
+        act = session.get(Act, index)
+        assert act is not None
+        assert act.kind == "reading_released"
+        assert act.data["log_index"] == 1
+        assert b'"reason":"meter exchanged"' in log.leaf(session, index)
+        frame = session.get(Frame, 1)
+        assert frame is not None
+        assert (frame.disposition, frame.verdict, frame.resolved_by, frame.resolution_log_index) == (
+            "released",
+            "held",
+            "operator",
+            index,
+        )
+    assert take(app, meter.next(100)) == ["accepted"]
+
+
+def test_a_void_reading_moves_nothing(app: App, add_meter: Callable[..., Any]) -> None:
+    meter = add_meter()
+    take(app, meter.next(), meter.next(consumption=5))
+    with app.store.write() as session:
+        held.void(session, 1, actor="operator", reason="wiring fault", now=77)
+        assert held.held(session) == []
+    assert take(app, meter.next()) == ["accepted"]
+
+
+def test_each_reading_is_decided_once(app: App, add_meter: Callable[..., Any]) -> None:
+    meter = add_meter()
+    take(app, meter.next(), meter.next(consumption=5))
+    with app.store.write() as session:
+        held.void(session, 1, actor="operator", reason="", now=77)
+    for index, code in ((1, "not_held"), (0, "not_held"), (2, "not_found"), (99, "not_found")):
+        for decide in (held.release, held.void):
+            with pytest.raises(HeldError) as caught, app.store.write() as session:
+                decide(session, index, actor="operator", reason="", now=78)
+            assert caught.value.code == code
+    with app.store.read() as session:
+        assert log.size(session) == 3
+
+
+def test_what_a_later_reading_on_the_chain_carries_cannot_be_released(app: App, add_meter: Callable[..., Any]) -> None:
+    meter = add_meter()
+    take(app, meter.next(), meter.next(clock_deviation=500), meter.next(10))
+    with app.store.write() as session:
+        later = session.get(Frame, 2)
+        assert later is not None
+        later.chain_status = "confirmed"
+    with pytest.raises(HeldError, match="void") as caught, app.store.write() as session:
+        held.release(session, 1, actor="operator", reason="", now=78)
+    assert caught.value.code == "superseded"
+    with app.store.write() as session:
+        held.void(session, 1, actor="operator", reason="", now=78)
