@@ -1,0 +1,309 @@
+"""The campus view in service: buildings and epochs out of the store, open book and conservation out of the chain."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, cast
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from authority.api.campus import (
+    EPOCH_STATES,
+    ROLES,
+    SOURCES,
+    BuildingNow,
+    Campus,
+    CampusUnavailableError,
+    Energy,
+    EpochNow,
+    EpochPast,
+    MeterNow,
+    Service,
+)
+from authority.app import App
+from authority.store.metering import METER_ACTIVE, Frame, LivePower, Meter
+from authority.store.people import User
+from authority.store.settlement import SettledSpan, SettlementEpoch
+
+LIVE_STALE_SECONDS = 45
+"""Live power comes every ten seconds; older than this, a building's live figures are not shown as such."""
+SECONDS_AN_HOUR = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """The open book of an epoch, counted."""
+
+    epoch: int
+    bids: int
+    asks: int
+    bid_wh: int
+    ask_wh: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChainFigures:
+    """What the chain said last. validator is None where it does not answer now; the rest is then of read_at."""
+
+    validator: str | None
+    slot: int | None
+    read_at: int | None
+    energy: Energy | None
+    book: Book | None
+
+
+class ChainReader(Protocol):
+    """Who reads the chain for the page."""
+
+    def figures(self, epoch: int) -> ChainFigures:
+        """The chain's figures, with the book of that epoch; it never raises for a validator that is away."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalPowers:
+    """Mean powers over a meter's last signed interval, W, by register."""
+
+    end: int
+    generation: int
+    consumption: int
+    charge: int
+    discharge: int
+
+
+class StoreCampusSource:
+    """The view, read anew each time; CampusFeed sees to it that this is not often."""
+
+    def __init__(self, app: App, chain: ChainReader) -> None:
+        self._app, self._chain = app, chain
+
+    def now(self, history: int) -> Campus:
+        """The campus now. CampusUnavailableError where no public user is in the plan."""
+        now, settings = self._app.clock(), self._app.home.settings
+        seconds = settings.epoch.seconds
+        number = now // seconds
+        with self._app.store.read() as session:
+            meters = session.scalars(
+                select(Meter).join(Meter.user).where(User.public).order_by(Meter.user_id, Meter.id)
+            ).all()
+            if not meters:
+                raise CampusUnavailableError(
+                    "The store holds no public building yet; load a campus plan with: authority enrol campus FILE"
+                )
+            live = {row.meter_pk: row for row in session.scalars(select(LivePower))}
+            intervals = {meter.id: last_interval(session, meter.id) for meter in meters}
+            minted = lifetime_minted(session)
+            past = past_epochs(session, number, history, seconds)
+            checkpoint = session.scalars(
+                select(SettlementEpoch)
+                .where(SettlementEpoch.log_root.is_not(None), SettlementEpoch.checkpointed_ms.is_not(None))
+                .order_by(SettlementEpoch.epoch.desc())
+                .limit(1)
+            ).first()
+            transport = session.scalars(select(Frame.over).order_by(Frame.log_index.desc()).limit(1)).first()
+            readings = session.scalar(
+                select(func.count(func.distinct(Frame.meter_pk))).where(Frame.interval_end == number * seconds)
+            )
+            expected = session.scalar(select(func.count()).where(Meter.state == METER_ACTIVE))
+            buildings: dict[str, list[Meter]] = {}
+            for meter in meters:
+                buildings.setdefault(meter.user.building, []).append(meter)
+            shown = tuple(
+                building_now(name, its, live, intervals, minted, now, 2 * seconds + settings.parameters.grace_seconds)
+                for name, its in buildings.items()
+            )
+        chain = self._chain.figures(number)
+        book = chain.book if chain.book and chain.book.epoch == number else None
+        return Campus(
+            time=now,
+            campus=settings.network.organisation,
+            notice=settings.web.notice or None,
+            network_id=settings.network.id,
+            epoch_seconds=seconds,
+            epoch=EpochNow(
+                number=number,
+                starts_at=number * seconds,
+                ends_at=(number + 1) * seconds,
+                readings=readings or 0,
+                readings_expected=expected or 0,
+                bids=book.bids if book else None,
+                asks=book.asks if book else None,
+                bid_wh=book.bid_wh if book else None,
+                ask_wh=book.ask_wh if book else None,
+            ),
+            buildings=shown,
+            energy=chain.energy,
+            history=past,
+            service=Service(
+                transport=cast(Literal["mqtt", "https"] | None, transport),
+                validator=chain.validator,
+                slot=chain.slot,
+                chain_read_at=chain.read_at,
+                log_size=checkpoint.log_size if checkpoint else None,
+                log_root=checkpoint.log_root.hex() if checkpoint and checkpoint.log_root else None,
+                checkpoint_epoch=checkpoint.epoch if checkpoint else None,
+            ),
+        )
+
+
+def last_interval(session: Session, meter_pk: int) -> IntervalPowers | None:
+    """Mean powers between a meter's last two frames; None before there are two that follow on each other."""
+    frames = session.scalars(
+        select(Frame).where(Frame.meter_pk == meter_pk).order_by(Frame.interval_end.desc()).limit(2)
+    ).all()
+    if len(frames) < 2:
+        return None
+    newer, older = frames[0].record, frames[1].record
+    elapsed = newer.interval_end - older.interval_end
+    if elapsed <= 0 or newer.register_epoch != older.register_epoch:
+        return None
+
+    def mean(register: str) -> int:
+        moved: int = getattr(newer, register) - getattr(older, register)
+        return max(0, moved) * SECONDS_AN_HOUR // elapsed
+
+    return IntervalPowers(
+        newer.interval_end, mean("generation"), mean("consumption"), mean("charge"), mean("discharge")
+    )
+
+
+def lifetime_minted(session: Session) -> Mapping[str, int]:
+    """Energy ever minted (Wh), by wallet."""
+    rows = session.execute(
+        select(SettledSpan.wallet, func.max(SettledSpan.lifetime_minted_wh)).group_by(SettledSpan.wallet)
+    )
+    return {wallet: int(wh) for wallet, wh in rows}
+
+
+def past_epochs(session: Session, current: int, count: int, seconds: int) -> tuple[EpochPast, ...]:
+    """The newest `count` epochs before the current one that settlement knows, oldest first."""
+    rows = session.scalars(
+        select(SettlementEpoch)
+        .where(SettlementEpoch.epoch < current)
+        .order_by(SettlementEpoch.epoch.desc())
+        .limit(count)
+    ).all()
+    boundaries = [(row.epoch + 1) * seconds for row in rows]
+    minted = {
+        boundary: int(wh)
+        for boundary, wh in session.execute(
+            select(SettledSpan.boundary, func.sum(SettledSpan.minted_wh))
+            .where(SettledSpan.boundary.in_(boundaries))
+            .group_by(SettledSpan.boundary)
+        )
+    }
+    return tuple(
+        EpochPast(
+            number=row.epoch,
+            ends_at=boundary,
+            state=cast(EPOCH_STATES, row.state),
+            readings_on_chain=row.readings_on_chain,
+            minted_wh=minted.get(boundary, 0),
+            orders=row.bids + row.asks,
+            traded_wh=row.traded_wh,
+            clearing_price_micro_credits_per_kwh=row.clearing_price,
+        )
+        for row, boundary in sorted(zip(rows, boundaries, strict=True), key=lambda item: item[1])
+    )
+
+
+def building_now(
+    name: str,
+    meters: Sequence[Meter],
+    live: Mapping[int, LivePower],
+    intervals: Mapping[int, IntervalPowers | None],
+    minted: Mapping[str, int],
+    now: int,
+    interval_stale_seconds: int,
+) -> BuildingNow:
+    """One building out of its meters: live where every settling meter is, else by the last signed interval."""
+    settling = [meter for meter in meters if meter.role != "submeter"]
+    powers = _live_powers(settling, live, now) or _interval_powers(settling, intervals)
+    wallets = {meter.user.wallet for meter in meters}
+    has_storage = any(meter.role == "storage" for meter in meters)
+    return BuildingNow(
+        name=name,
+        generation_w=powers.generation if powers else None,
+        consumption_w=powers.consumption if powers else None,
+        storage_w=powers.storage if powers and has_storage else None,
+        basis=powers.basis if powers else "none",
+        measured_at=powers.at if powers else None,
+        stale_after_seconds=LIVE_STALE_SECONDS if powers and powers.basis == "live" else interval_stale_seconds,
+        minted_wh=sum(minted[wallet] for wallet in wallets) if wallets <= minted.keys() else None,
+        meters=tuple(_meter_now(meter, live.get(meter.id), intervals[meter.id]) for meter in meters),
+    )
+
+
+def _meter_now(meter: Meter, live: LivePower | None, interval: IntervalPowers | None) -> MeterNow:
+    return MeterNow(
+        name=meter.name,
+        role=cast(ROLES, meter.role),
+        source=cast(SOURCES, meter.source),
+        power_w=live.power_w if live else None,
+        power_at=live.time if live else None,
+        interval_end_at=interval.end if interval else None,
+        generation_w=interval.generation if interval else None,
+        consumption_w=interval.consumption if interval else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Powers:
+    basis: Literal["live", "interval"]
+    at: int
+    generation: int
+    consumption: int
+    storage: int
+
+
+def _live_powers(meters: Iterable[Meter], live: Mapping[int, LivePower], now: int) -> _Powers | None:
+    """None where a meter is not heard lately, or where its one power cannot be told apart (a whole building's net)."""
+    generation = load = storage = grid = 0
+    times, has_grid = [], False
+    for meter in meters:
+        row = live.get(meter.id)
+        if row is None or meter.role == "building" or now - row.time > LIVE_STALE_SECONDS:
+            return None
+        times.append(row.time)
+        match meter.role:
+            case "generation":
+                generation += max(0, -row.power_w)
+            case "storage":
+                storage += row.power_w
+            case "load":
+                load += row.power_w
+            case "grid":
+                grid, has_grid = grid + row.power_w, True
+    if not times:
+        return None
+    consumption = grid + generation - storage if has_grid else load
+    return _Powers("live", min(times), generation, max(0, consumption), storage)
+
+
+def _interval_powers(meters: Iterable[Meter], intervals: Mapping[int, IntervalPowers | None]) -> _Powers | None:
+    generation = load = storage = grid = 0
+    ends, has_grid = [], False
+    for meter in meters:
+        powers = intervals[meter.id]
+        if powers is None:
+            return None
+        ends.append(powers.end)
+        match meter.role:
+            case "grid":
+                grid, has_grid = grid + powers.consumption - powers.generation, True
+            case _:
+                generation += powers.generation
+                load += powers.consumption
+                storage += powers.charge - powers.discharge
+    if not ends:
+        return None
+    consumption = grid + generation - storage if has_grid else load
+    return _Powers("interval", min(ends), generation, max(0, consumption), storage)
+
+
+def without_chain(figures: ChainFigures) -> ChainFigures:
+    """The figures of a validator that no longer answers: old ones keep their time, the open book is unknown."""
+    return dataclasses.replace(figures, validator=None, slot=None, book=None)

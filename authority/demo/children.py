@@ -1,0 +1,169 @@
+"""The demo's child processes: each with a log of its own, none outliving the demo, the first to fail named."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from authority.errors import AuthorityError
+
+TAIL_LINES = 25
+_PR_SET_PDEATHSIG = 1
+
+
+class DemoError(AuthorityError):
+    """The demo cannot go on; the message says what failed, and holds the end of its log where there is one.
+
+    home_foreign, home_busy, child_died, step_failed, not_ready, no_progress.
+    """
+
+
+def tail(path: Path, lines: int = TAIL_LINES) -> str:
+    """The last lines of a log, indented; empty where it cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """What a child does before it becomes its program: ask the kernel for SIGTERM when the demo dies (Linux only)."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    parent = os.getpid()
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it died in between
+            os._exit(1)
+
+    return ask
+
+
+@dataclass
+class Child:
+    """One running process, the leader of a process group of its own. Higher ranks are stopped first."""
+
+    name: str
+    rank: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def died(self) -> DemoError | None:
+        """An error that says how it ended, if it did."""
+        status = self.process.poll()
+        if status is None:
+            return None
+        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+        return DemoError("child_died", f"{self.name} {how}; the end of {self.log}:\n{tail(self.log)}")
+
+
+class Children:
+    """Starts and stops processes. A context manager: whatever happens inside, nothing is left running after it."""
+
+    def __init__(self, logs: Path, environment: Mapping[str, str] | None = None) -> None:
+        logs.mkdir(parents=True, exist_ok=True)
+        self.logs = logs
+        self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
+        self._prepare = _die_with_parent()
+        self._running: list[Child] = []
+
+    def __enter__(self) -> Children:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self, name: str, command: Sequence[str | Path], *, rank: int = 0) -> Child:
+        """Start a process that is to run until the demo ends; its output goes to logs/NAME.log."""
+        log = self.logs / f"{name}.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [str(word) for word in command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                start_new_session=True,
+                preexec_fn=self._prepare,  # noqa: PLW1509  (the demo has one thread)
+            )
+        child = Child(name, rank, process, log)
+        self._running.append(child)
+        return child
+
+    def run(self, name: str, command: Sequence[str | Path], timeout: float) -> None:
+        """Run a process to its end; DemoError `step_failed` where it fails or takes longer than `timeout` seconds."""
+        self.finish(self.start(name, command), timeout)
+
+    def finish(self, child: Child, timeout: float) -> None:
+        """Wait for a started process to end well; DemoError `step_failed` otherwise."""
+        try:
+            status: int | None = child.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            status = None
+        if child in self._running:
+            self._running.remove(child)
+        if status == 0:
+            return
+        _signal(child, signal.SIGKILL)
+        child.process.wait()
+        how = f"took longer than {timeout:g} s" if status is None else f"failed with status {status}"
+        raise DemoError("step_failed", f"{child.name} {how}; the end of {child.log}:\n{tail(child.log)}")
+
+    def check(self) -> None:
+        """DemoError `child_died` where one that should run has ended."""
+        for child in self._running:
+            error = child.died()
+            if error is not None:
+                raise error
+
+    def wait_until(self, what: str, condition: Callable[[], bool], timeout: float, pause: float = 0.05) -> None:
+        """Wait for a condition while all children live; DemoError `not_ready` after `timeout` seconds."""
+        end = time.monotonic() + timeout
+        while not condition():
+            self.check()
+            if time.monotonic() > end:
+                raise DemoError("not_ready", f"{what}: not within {timeout:g} s; see {self.logs}")
+            time.sleep(pause)
+
+    def stop(self, patience: float = 8.0) -> None:
+        """Ask all to end, in descending rank, then end whatever is left. Signals are held back meanwhile."""
+        running, self._running = self._running, []
+        with _uninterrupted():
+            for rank in sorted({child.rank for child in running}, reverse=True):
+                group = [child for child in running if child.rank == rank]
+                for child in group:
+                    _signal(child, signal.SIGTERM)
+                end = time.monotonic() + patience
+                for child in group:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        child.process.wait(max(0.0, end - time.monotonic()))
+            for child in running:
+                _signal(child, signal.SIGKILL)  # the rest of the group too, where its leader has gone
+                child.process.wait()
+
+
+def _signal(child: Child, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.process.pid, number)
+
+
+@contextlib.contextmanager
+def _uninterrupted():  # type: ignore[no-untyped-def]
+    """Nothing stops the stopping: SIGINT and SIGTERM wait until it is done."""
+    held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,58 @@
+"""Serving the web application with gunicorn: one process, threads for requests, and more of them for event streams."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+
+class WebServer(BaseApplication):  # type: ignore[misc]
+    """gunicorn without its command line. `make` is called in the worker, after the fork, and gives the application."""
+
+    def __init__(self, make: Callable[[], Flask], *, host: str, port: int, threads: int) -> None:
+        self._make, self._host, self._port, self._threads = make, host, port, threads
+        self._app: Flask | None = None
+        super().__init__()
+
+    def load_config(self) -> None:
+        """gunicorn's settings; nothing is read from files or the environment."""
+        address = f"[{self._host}]" if ":" in self._host else self._host
+        for name, value in {
+            "bind": f"{address}:{self._port}",
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": self._threads,
+            "graceful_timeout": 3,
+            "timeout": 60,
+            "keepalive": 5,
+            "limit_request_line": 4094,
+            "limit_request_fields": 50,
+            "proc_name": "authority-web",
+            "loglevel": "warning",
+            "control_socket_disable": True,
+            "post_worker_init": self._end_streams_on_exit,
+        }.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        """The application, in the worker."""
+        self._app = self._make()
+        return self._app
+
+    def _end_streams_on_exit(self, worker: Any) -> None:
+        """Event streams never end by themselves; a worker that is told to stop ends them, so that it can."""
+        usual = signal.getsignal(signal.SIGTERM)
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            if self._app is not None:
+                self._app.extensions["campus_feed"].stop()
+            if callable(usual):
+                usual(number, frame)
+
+        signal.signal(signal.SIGTERM, stop)
