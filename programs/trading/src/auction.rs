@@ -11,48 +11,31 @@
 //! - **Shares.** Orders strictly better than the price fill whole. Orders at the price fill whole on the short side;
 //!   on the long side they share pro rata by largest remainders, equal remainders in book order.
 
-use trading_interface::Order;
+use {
+    campus_common::units::{OrderWattHours, PricePerKwh},
+    trading_interface::{Order, Side},
+};
 
 /// What an auction found: zeroes where no bid reaches an ask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Equilibrium {
-    /// Energy that changes hands, Wh.
-    pub volume: u32,
-    /// The lowest price that clears the book, micro-credit per kWh.
-    pub lowest: u32,
-    /// The highest price that clears the book, micro-credit per kWh.
-    pub highest: u32,
+    /// Energy that changes hands.
+    pub volume: OrderWattHours,
+    /// The lowest price that clears the book.
+    pub lowest: PricePerKwh,
+    /// The highest price that clears the book.
+    pub highest: PricePerKwh,
 }
 
 impl Equilibrium {
     /// The clearing price nearest to `reference`; 0 where nothing trades.
-    pub fn price(&self, reference: u32) -> u32 {
+    pub fn price(&self, reference: PricePerKwh) -> PricePerKwh {
         if reference < self.lowest {
             self.lowest
         } else if reference > self.highest {
             self.highest
         } else {
             reference
-        }
-    }
-}
-
-/// Which way a side is sorted: what is better than what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Better {
-    /// Bids: the dearer, the better.
-    Dearer,
-    /// Asks: the cheaper, the better.
-    Cheaper,
-}
-
-impl Better {
-    /// Whether `price` is strictly better than `than` on this side.
-    #[inline(always)]
-    pub fn is_better(self, price: u32, than: u32) -> bool {
-        match self {
-            Better::Dearer => price > than,
-            Better::Cheaper => price < than,
         }
     }
 }
@@ -65,11 +48,11 @@ pub fn equilibrium(bids: &[Order], asks: &[Order]) -> Equilibrium {
     let mut asks_left = asks.iter();
     let mut bid = bids_left.next();
     let mut ask = asks_left.next();
-    let mut bid_rest = bid.map_or(0, |order| order.quantity);
-    let mut ask_rest = ask.map_or(0, |order| order.quantity);
+    let mut bid_rest = bid.map_or(0, |order| order.quantity.0);
+    let mut ask_rest = ask.map_or(0, |order| order.quantity.0);
     let mut volume = 0u32;
-    let mut last_bid = 0u32;
-    let mut last_ask = 0u32;
+    let mut last_bid = PricePerKwh(0);
+    let mut last_ask = PricePerKwh(0);
     while let (Some(buyer), Some(seller)) = (bid, ask) {
         if buyer.price < seller.price {
             break;
@@ -80,15 +63,15 @@ pub fn equilibrium(bids: &[Order], asks: &[Order]) -> Equilibrium {
             volume += ask_rest;
             bid_rest -= ask_rest;
             ask = asks_left.next();
-            ask_rest = ask.map_or(0, |order| order.quantity);
+            ask_rest = ask.map_or(0, |order| order.quantity.0);
         } else {
             volume += bid_rest;
             ask_rest -= bid_rest;
             bid = bids_left.next();
-            bid_rest = bid.map_or(0, |order| order.quantity);
+            bid_rest = bid.map_or(0, |order| order.quantity.0);
             if ask_rest == 0 {
                 ask = asks_left.next();
-                ask_rest = ask.map_or(0, |order| order.quantity);
+                ask_rest = ask.map_or(0, |order| order.quantity.0);
             }
         }
     }
@@ -96,7 +79,7 @@ pub fn equilibrium(bids: &[Order], asks: &[Order]) -> Equilibrium {
         return Equilibrium::default();
     }
     Equilibrium {
-        volume,
+        volume: OrderWattHours(volume),
         lowest: bid.map_or(last_ask, |next| next.price.max(last_ask)),
         highest: ask.map_or(last_bid, |next| next.price.min(last_bid)),
     }
@@ -104,27 +87,31 @@ pub fn equilibrium(bids: &[Order], asks: &[Order]) -> Equilibrium {
 
 /// Write into `filled` of one side's orders what each gets of `volume` at `price`.
 ///
-/// `volume` must be what an [`Equilibrium`] of the book says and `price` one of its prices: then what is left for the
+/// Nothing, where nothing trades. Else `volume` must be what an [`Equilibrium`] of the book says and `price` one of its prices: then what is left for the
 /// orders at the price is never negative, nor more than they ask for.
-pub fn fill(side: &mut [Order], better: Better, volume: u32, price: u32) {
-    let mut left = volume;
+pub fn fill(orders: &mut [Order], side: Side, volume: OrderWattHours, price: PricePerKwh) {
+    if volume == OrderWattHours::ZERO {
+        orders.iter_mut().for_each(|order| order.filled = OrderWattHours::ZERO);
+        return;
+    }
+    let mut left = volume.0;
     let mut at_price = 0usize;
-    for order in side.iter_mut() {
-        if !better.is_better(order.price, price) {
+    for order in orders.iter_mut() {
+        if !side.is_better(order.price, price) {
             break;
         }
         order.filled = order.quantity;
-        left -= order.quantity;
+        left -= order.quantity.0;
         at_price += 1;
     }
-    let marginal = &mut side[at_price..];
+    let marginal = &mut orders[at_price..];
     let mut asked = 0u32;
     let mut count = 0usize;
     for order in marginal.iter() {
         if order.price != price {
             break;
         }
-        asked += order.quantity;
+        asked += order.quantity.0;
         count += 1;
     }
     let (marginal, worse) = marginal.split_at_mut(count);
@@ -136,7 +123,7 @@ pub fn fill(side: &mut [Order], better: Better, volume: u32, price: u32) {
         share(marginal, left, asked);
     }
     for order in worse.iter_mut() {
-        order.filled = 0;
+        order.filled = OrderWattHours::ZERO;
     }
 }
 
@@ -145,38 +132,32 @@ pub fn fill(side: &mut [Order], better: Better, volume: u32, price: u32) {
 /// `total < asked`. Every order gets floor(quantity x total / asked); the few Wh that rounding leaves over go, one
 /// each, to the largest remainders of those divisions, equal remainders in book order. A product of two u32 fits u64.
 fn share(orders: &mut [Order], total: u32, asked: u32) {
-    if total == 0 {
-        for order in orders.iter_mut() {
-            order.filled = 0;
-        }
-        return;
-    }
     // The remainders rest in `filled` until the threshold among them is known.
     let mut over = total;
     for order in orders.iter_mut() {
-        let product = u64::from(order.quantity) * u64::from(total);
+        let product = u64::from(order.quantity.0) * u64::from(total);
         let floor = product / u64::from(asked);
-        order.filled = (product - floor * u64::from(asked)) as u32;
+        order.filled = OrderWattHours((product - floor * u64::from(asked)) as u32);
         over -= floor as u32;
     }
     let threshold = threshold(orders, over, asked);
     let mut at_threshold = threshold.at;
     for order in orders.iter_mut() {
-        let remainder = order.filled;
-        let floor = u64::from(order.quantity) * u64::from(total) / u64::from(asked);
+        let remainder = order.filled.0;
+        let floor = u64::from(order.quantity.0) * u64::from(total) / u64::from(asked);
         let mut filled = floor as u32;
-        if over > 0 && remainder > threshold.remainder {
+        if remainder > threshold.remainder {
             filled += 1;
         } else if at_threshold > 0 && remainder == threshold.remainder {
             filled += 1;
             at_threshold -= 1;
         }
-        order.filled = filled;
+        order.filled = OrderWattHours(filled);
     }
 }
 
 /// The smallest remainder that still gets a Wh, and how many of the orders with just that remainder get one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Threshold {
     remainder: u32,
     at: u32,
@@ -189,7 +170,7 @@ struct Threshold {
 /// pivots or by sorting has inputs that cost the square or the logarithm more.
 fn threshold(orders: &[Order], rank: u32, bound: u32) -> Threshold {
     if rank == 0 {
-        return Threshold::default();
+        return Threshold { remainder: u32::MAX, at: 0 };
     }
     let mut rank = rank;
     let mut prefix = 0u32;
@@ -198,8 +179,8 @@ fn threshold(orders: &[Order], rank: u32, bound: u32) -> Threshold {
     loop {
         let mut counts = [0u16; 256];
         for order in orders.iter() {
-            if order.filled & mask == prefix {
-                counts[((order.filled >> shift) & 0xff) as usize] += 1;
+            if order.filled.0 & mask == prefix {
+                counts[((order.filled.0 >> shift) & 0xff) as usize] += 1;
             }
         }
         let mut byte = 255u32;
@@ -224,22 +205,22 @@ fn threshold(orders: &[Order], rank: u32, bound: u32) -> Threshold {
 ///
 /// Fills sum to `volume`; an order better than the price is filled whole, a worse one not at all, and none beyond its
 /// quantity. Says nothing of how the orders at the price share; the tests do, against a reference.
-pub fn is_fair(side: &[Order], better: Better, volume: u32, price: u32) -> bool {
+pub fn is_fair(orders: &[Order], side: Side, volume: OrderWattHours, price: PricePerKwh) -> bool {
     let mut sum = 0u64;
-    for order in side {
+    for order in orders {
         let fair = if order.price == price {
             order.filled <= order.quantity
-        } else if better.is_better(order.price, price) {
+        } else if side.is_better(order.price, price) {
             order.filled == order.quantity
         } else {
-            order.filled == 0
+            order.filled.0 == 0
         };
         if !fair {
             return false;
         }
-        sum += u64::from(order.filled);
+        sum += u64::from(order.filled.0);
     }
-    sum == u64::from(volume)
+    sum == u64::from(volume.0)
 }
 
 #[cfg(test)]
@@ -249,35 +230,43 @@ mod tests {
     use std::vec::Vec;
 
     fn order(price: u32, quantity: u32) -> Order {
-        Order { price, quantity, filled: 0xdead, member: 0 }
+        Order {
+            price: PricePerKwh(price),
+            quantity: OrderWattHours(quantity),
+            filled: OrderWattHours(0xdead),
+            member: 0,
+        }
     }
 
-    fn clear(bids: &mut [Order], asks: &mut [Order], reference: u32) -> (Equilibrium, u32) {
+    /// Volume, lowest, highest and clearing price of a book, whose orders are filled.
+    fn clear(bids: &mut [Order], asks: &mut [Order], reference: u32) -> [u32; 4] {
         let found = equilibrium(bids, asks);
-        let price = found.price(reference);
-        fill(bids, Better::Dearer, found.volume, price);
-        fill(asks, Better::Cheaper, found.volume, price);
-        assert!(is_fair(bids, Better::Dearer, found.volume, price));
-        assert!(is_fair(asks, Better::Cheaper, found.volume, price));
-        (found, price)
+        let price = found.price(PricePerKwh(reference));
+        fill(bids, Side::Bid, found.volume, price);
+        fill(asks, Side::Ask, found.volume, price);
+        if found.volume > OrderWattHours::ZERO {
+            assert!(is_fair(bids, Side::Bid, found.volume, price));
+            assert!(is_fair(asks, Side::Ask, found.volume, price));
+        }
+        [found.volume.0, found.lowest.0, found.highest.0, price.0]
     }
 
     fn fills(side: &[Order]) -> Vec<u32> {
-        side.iter().map(|order| order.filled).collect()
+        side.iter().map(|order| order.filled.0).collect()
     }
 
     /// The definitions themselves, price by price: what an auction must find, with no cleverness to share a fault with.
     fn brute_force(bids: &[Order], asks: &[Order], reference: u32, top: u32) -> (u32, u32) {
         let demand = |price: u32, strict: bool| -> u64 {
             bids.iter()
-                .filter(|o| o.price > price || (!strict && o.price == price))
-                .map(|o| u64::from(o.quantity))
+                .filter(|o| o.price.0 > price || (!strict && o.price.0 == price))
+                .map(|o| u64::from(o.quantity.0))
                 .sum()
         };
         let supply = |price: u32, strict: bool| -> u64 {
             asks.iter()
-                .filter(|o| o.price < price || (!strict && o.price == price))
-                .map(|o| u64::from(o.quantity))
+                .filter(|o| o.price.0 < price || (!strict && o.price.0 == price))
+                .map(|o| u64::from(o.quantity.0))
                 .sum()
         };
         let executable = |price: u32| demand(price, false).min(supply(price, false));
@@ -309,15 +298,15 @@ mod tests {
         shares
     }
 
-    fn expected_fills(side: &[Order], better: Better, volume: u32, price: u32) -> Vec<u32> {
-        let whole: u32 = side.iter().filter(|o| better.is_better(o.price, price)).map(|o| o.quantity).sum();
-        let at: Vec<u32> = side.iter().filter(|o| o.price == price).map(|o| o.quantity).collect();
+    fn expected_fills(side: &[Order], better: Side, volume: u32, price: u32) -> Vec<u32> {
+        let whole: u32 = side.iter().filter(|o| better.is_better(o.price, PricePerKwh(price))).map(|o| o.quantity.0).sum();
+        let at: Vec<u32> = side.iter().filter(|o| o.price.0 == price).map(|o| o.quantity.0).collect();
         let mut shares = textbook_shares(&at, volume - whole).into_iter();
         side.iter()
             .map(|o| {
-                if better.is_better(o.price, price) {
-                    o.quantity
-                } else if o.price == price {
+                if better.is_better(o.price, PricePerKwh(price)) {
+                    o.quantity.0
+                } else if o.price.0 == price {
                     shares.next().expect("one share per order at the price")
                 } else {
                     0
@@ -337,12 +326,12 @@ mod tests {
             ((self.0 >> 16) % u64::from(bound)) as u32
         }
 
-        fn side(&mut self, orders: u32, prices: u32, quantities: u32, better: Better) -> Vec<Order> {
+        fn side(&mut self, orders: u32, prices: u32, quantities: u32, better: Side) -> Vec<Order> {
             let mut side: Vec<Order> =
                 (0..orders).map(|_| order(1 + self.below(prices), 1 + self.below(quantities))).collect();
             side.sort_by(|a, b| match better {
-                Better::Dearer => b.price.cmp(&a.price),
-                Better::Cheaper => a.price.cmp(&b.price),
+                Side::Bid => b.price.cmp(&a.price),
+                Side::Ask => a.price.cmp(&b.price),
             });
             side
         }
@@ -355,16 +344,16 @@ mod tests {
             let prices = 1 + random.below(14);
             let quantities = 1 + random.below(if round % 3 == 0 { 3 } else { 40 });
             let (nb, na) = (random.below(10), random.below(10));
-            let mut bids = random.side(nb, prices, quantities, Better::Dearer);
-            let mut asks = random.side(na, prices, quantities, Better::Cheaper);
+            let mut bids = random.side(nb, prices, quantities, Side::Bid);
+            let mut asks = random.side(na, prices, quantities, Side::Ask);
             let reference = random.below(prices + 3);
-            let (found, price) = clear(&mut bids, &mut asks, reference);
-            assert_eq!((found.volume, price), brute_force(&bids, &asks, reference, prices + 3), "round {round}");
-            if found.volume > 0 {
-                assert_eq!(fills(&bids), expected_fills(&bids, Better::Dearer, found.volume, price));
-                assert_eq!(fills(&asks), expected_fills(&asks, Better::Cheaper, found.volume, price));
+            let [volume, _, _, price] = clear(&mut bids, &mut asks, reference);
+            assert_eq!((volume, price), brute_force(&bids, &asks, reference, prices + 3), "round {round}");
+            if volume > 0 {
+                assert_eq!(fills(&bids), expected_fills(&bids, Side::Bid, volume, price));
+                assert_eq!(fills(&asks), expected_fills(&asks, Side::Ask, volume, price));
             } else {
-                assert!(bids.iter().chain(asks.iter()).all(|o| o.filled == 0));
+                assert!(bids.iter().chain(asks.iter()).all(|o| o.filled.0 == 0));
             }
         }
     }
@@ -376,12 +365,12 @@ mod tests {
             // The widest quantities whose sum still fits u32, the narrowest, and those whose remainders all tie.
             let quantities = [1, 2, 255, 256, 257, 65_535, 1 << 20, u32::MAX / 512][(round % 8) as usize];
             let mut bids: Vec<Order> = (0..512).map(|_| order(9, 1 + random.below(quantities))).collect();
-            let asked: u32 = bids.iter().map(|o| o.quantity).sum();
+            let asked: u32 = bids.iter().map(|o| o.quantity.0).sum();
             let total = 1 + random.below(asked);
             let mut asks = [order(9, total)];
-            let (found, price) = clear(&mut bids, &mut asks, 9);
-            assert_eq!((found.volume, price), (total, 9));
-            let wanted: Vec<u32> = bids.iter().map(|o| o.quantity).collect();
+            let [volume, _, _, price] = clear(&mut bids, &mut asks, 9);
+            assert_eq!((volume, price), (total, 9));
+            let wanted: Vec<u32> = bids.iter().map(|o| o.quantity.0).collect();
             assert_eq!(fills(&bids), textbook_shares(&wanted, total), "round {round}");
         }
     }
@@ -390,22 +379,19 @@ mod tests {
     fn the_whole_range_of_u32_is_safe() {
         let mut bids = [order(u32::MAX, u32::MAX - 1), order(u32::MAX, 1)];
         let mut asks = [order(u32::MAX, u32::MAX - 2)];
-        let (found, price) = clear(&mut bids, &mut asks, 0);
-        assert_eq!((found.volume, price), (u32::MAX - 2, u32::MAX));
+        let [volume, _, _, price] = clear(&mut bids, &mut asks, 0);
+        assert_eq!((volume, price), (u32::MAX - 2, u32::MAX));
         assert_eq!(fills(&bids), [u32::MAX - 3, 1]);
         let mut bids = [order(u32::MAX, u32::MAX)];
         let mut asks = [order(1, u32::MAX)];
-        let (found, price) = clear(&mut bids, &mut asks, 77);
-        assert_eq!((found.lowest, found.highest, price), (1, u32::MAX, 77));
+        assert_eq!(clear(&mut bids, &mut asks, 77), [u32::MAX, 1, u32::MAX, 77]);
     }
 
     #[test]
     fn the_rest_of_a_part_filled_order_counts_as_next() {
         let mut bids = [order(9, 10), order(7, 10), order(5, 10)];
         let mut asks = [order(4, 10), order(6, 5), order(8, 10)];
-        let (found, price) = clear(&mut bids, &mut asks, 100);
-        assert_eq!(found, Equilibrium { volume: 15, lowest: 7, highest: 7 });
-        assert_eq!(price, 7);
+        assert_eq!(clear(&mut bids, &mut asks, 100), [15, 7, 7, 7]);
         assert_eq!((fills(&bids), fills(&asks)), (std::vec![10, 5, 0], std::vec![10, 5, 0]));
     }
 
@@ -414,7 +400,7 @@ mod tests {
         let book = || ([order(10, 5)], [order(4, 5)]);
         for (reference, price) in [(0, 4), (4, 4), (7, 7), (10, 10), (11, 10)] {
             let (mut bids, mut asks) = book();
-            assert_eq!(clear(&mut bids, &mut asks, reference).1, price);
+            assert_eq!(clear(&mut bids, &mut asks, reference)[3], price);
         }
     }
 
@@ -426,24 +412,24 @@ mod tests {
             (std::vec![], std::vec![order(5, 3)]),
             (std::vec![order(4, 3)], std::vec![order(5, 3)]),
         ] {
-            let (found, price) = clear(&mut bids, &mut asks, 5);
-            assert_eq!((found, price), (Equilibrium::default(), 0));
+            assert_eq!(clear(&mut bids, &mut asks, 5), [0, 0, 0, 0]);
         }
     }
 
     #[test]
     fn a_fill_that_was_tampered_with_is_not_fair() {
         let mut bids = [order(9, 10), order(7, 10), order(5, 10)];
-        fill(&mut bids, Better::Dearer, 15, 7);
-        assert!(is_fair(&bids, Better::Dearer, 15, 7));
+        let fair = |orders: &[Order]| is_fair(orders, Side::Bid, OrderWattHours(15), PricePerKwh(7));
+        fill(&mut bids, Side::Bid, OrderWattHours(15), PricePerKwh(7));
+        assert!(fair(&bids));
         for (index, filled) in [(0, 9), (1, 11), (1, 4), (2, 1)] {
             let mut tampered = bids;
-            tampered[index].filled = filled;
-            assert!(!is_fair(&tampered, Better::Dearer, 15, 7));
+            tampered[index].filled = OrderWattHours(filled);
+            assert!(!fair(&tampered));
         }
         let mut moved = bids;
-        moved[1].filled = 4;
-        moved[2].filled = 1;
-        assert!(!is_fair(&moved, Better::Dearer, 15, 7));
+        moved[1].filled = OrderWattHours(4);
+        moved[2].filled = OrderWattHours(1);
+        assert!(!fair(&moved));
     }
 }

@@ -1,0 +1,114 @@
+//! initialize_market: the market and its two vaults, once.
+
+use {
+    crate::token::can_receive,
+    anchor_lang::{address_eq, create_account_signed, prelude::*},
+    campus_common::{
+        log, units::{Epoch, MicroCredits, PricePerKwh, WattHours},
+        VERSION,
+    },
+    energy_token_interface::{CREDIT_MINT, ENERGY_MINT},
+    governance_interface::{Config, CONFIG_ADDRESS},
+    trading_interface::{
+        events::MarketInitialized, Market, TradingError, CREDIT_VAULT, CREDIT_VAULT_BUMP, CREDIT_VAULT_SEED, ENERGY_VAULT,
+        ENERGY_VAULT_BUMP, ENERGY_VAULT_SEED, ID, MARKET, MARKET_BUMP, MARKET_SEED,
+    },
+};
+
+/// Bytes of an SPL token account.
+const TOKEN_ACCOUNT_SPACE: usize = 165;
+/// Bytes of the Market's account.
+const MARKET_SPACE: usize = 8 + core::mem::size_of::<Market>();
+
+/// Accounts of initialize_market.
+#[derive(Accounts)]
+pub struct InitializeMarket {
+    /// The operator that governance's Config names; pays the rent.
+    #[account(mut)]
+    pub operator: Signer,
+    /// Governance's Config, at [config].
+    #[account(address = CONFIG_ADDRESS @ governance_interface::GovernanceError::WrongConfig)]
+    pub config: UncheckedAccount,
+    /// The market to make, at [market].
+    #[account(mut, address = MARKET @ TradingError::WrongMarket)]
+    pub market: UncheckedAccount,
+    /// The energy mint.
+    #[account(address = ENERGY_MINT @ TradingError::WrongMint)]
+    pub energy_mint: UncheckedAccount,
+    /// The credit mint.
+    #[account(address = CREDIT_MINT @ TradingError::WrongMint)]
+    pub credit_mint: UncheckedAccount,
+    /// The vault of energy tokens to make, at [energy_vault].
+    #[account(mut, address = ENERGY_VAULT @ TradingError::WrongVault)]
+    pub energy_vault: UncheckedAccount,
+    /// The vault of credits to make, at [credit_vault].
+    #[account(mut, address = CREDIT_VAULT @ TradingError::WrongVault)]
+    pub credit_vault: UncheckedAccount,
+    /// A credit account: it will receive fees, wheeling and what rounding leaves over.
+    pub fee_account: UncheckedAccount,
+    /// SPL Token.
+    pub token_program: Program<Token>,
+    /// The system program.
+    pub system_program: Program<System>,
+}
+
+impl InitializeMarket {
+    /// Make the market; see [`crate::trading::initialize_market`].
+    pub(crate) fn execute(ctx: &mut Context<Self>, reference_price: PricePerKwh) -> Result<()> {
+        let accounts = &ctx.accounts;
+        let config = Config::load(accounts.config.account())?;
+        config.require_operator(accounts.operator.account())?;
+        require!(accounts.market.account().data_len() == 0, TradingError::MarketExists);
+        require!(can_receive(accounts.fee_account.account(), &CREDIT_MINT), TradingError::UnusableFeeAccount);
+        require!(!address_eq(accounts.fee_account.address(), &CREDIT_VAULT), TradingError::UnusableFeeAccount);
+        let parameters = config.parameters(config.epoch(campus_common::now()?));
+        require!(
+            reference_price >= parameters.feed_in_price && reference_price <= parameters.retail_price,
+            TradingError::ReferencePriceOutOfBounds
+        );
+
+        let payer = accounts.operator.account();
+        make_vault(
+            payer,
+            accounts.energy_vault.account(),
+            accounts.energy_mint.account(),
+            &[ENERGY_VAULT_SEED, &[ENERGY_VAULT_BUMP]],
+        )?;
+        make_vault(
+            payer,
+            accounts.credit_vault.account(),
+            accounts.credit_mint.account(),
+            &[CREDIT_VAULT_SEED, &[CREDIT_VAULT_BUMP]],
+        )?;
+        let mut view = *accounts.market.account();
+        create_account_signed(payer, &view, MARKET_SPACE, &ID, &[MARKET_SEED, &[MARKET_BUMP]])?;
+        // SAFETY: the account was made just now, and nothing else refers into its data.
+        unsafe { view.borrow_unchecked_mut()[..8].copy_from_slice(Market::DISCRIMINATOR) };
+        let market = Market::load_mut(&view)?;
+        *market = Market {
+            version: VERSION,
+            bump: MARKET_BUMP,
+            reserved0: [0; 2],
+            reference_price,
+            reference_epoch: Epoch(0),
+            epochs_cleared: 0,
+            traded: WattHours(0),
+            turnover: MicroCredits(0),
+            energy_mint: ENERGY_MINT,
+            credit_mint: CREDIT_MINT,
+            energy_vault: ENERGY_VAULT,
+            credit_vault: CREDIT_VAULT,
+            fee_account: *accounts.fee_account.address(),
+            reserved: [0; 64],
+        };
+        log(&MarketInitialized { fee_account: market.fee_account, reference_price });
+        market.invariant()
+    }
+}
+
+/// A token account at an address of this program, owned by the market.
+#[inline(never)]
+fn make_vault(payer: &AccountView, vault: &AccountView, mint: &AccountView, seeds: &[&[u8]; 2]) -> Result<()> {
+    create_account_signed(payer, vault, TOKEN_ACCOUNT_SPACE, &pinocchio_token::ID, seeds)?;
+    pinocchio_token::instructions::InitializeAccount3 { account: vault, mint, owner: &MARKET }.invoke()
+}
