@@ -11,12 +11,13 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from authority.audit import log
 from authority.errors import AuthorityError
 from authority.store import Store
+from authority.store.market import PendingTransaction
 from authority.store.metering import (
     CHAIN_CONFIRMED,
     CHAIN_PENDING,
@@ -97,14 +98,19 @@ class Journal:
 
     # Epochs
 
-    def ensure_epochs(self, current: int) -> None:
-        """Have a row for every epoch from the last one known to the current; the first ever starts at the current."""
+    def ensure_epochs(self, current: int, after: int | None = None) -> None:
+        """Have a row for every epoch from the last one known to the current.
+
+        Where none is known, the first is the one after `after` (the chain's last checkpoint), else the current.
+        """
         with self.store.read() as session:
             last = session.scalar(select(func.max(SettlementEpoch.epoch)))
-        if last is not None and last >= current:
+        if last is None:
+            last = after if after is not None else current - 1
+        if last >= current:
             return
         with self.store.write() as session:
-            for epoch in range(current if last is None else last + 1, current + 1):
+            for epoch in range(last + 1, current + 1):
                 session.add(SettlementEpoch(epoch=epoch, state=EPOCH_STATES[0], first_seen_ms=self.clock_ms()))
 
     def open_epochs(self) -> list[SettlementEpoch]:
@@ -260,6 +266,43 @@ class Journal:
             session.execute(
                 update(Frame).where(Frame.log_index.in_([frame.log_index for frame in frames])).values(**values)
             )
+
+    def readings_on_chain(self, interval_end: int) -> int:
+        """How many readings of the interval that ends then the chain has accepted."""
+        with self.store.read() as session:
+            return (
+                session.scalar(
+                    select(func.count())
+                    .select_from(Frame)
+                    .where(Frame.interval_end == interval_end, Frame.chain_status == CHAIN_CONFIRMED)
+                )
+                or 0
+            )
+
+    # Transactions that must not be signed twice
+
+    def pending(self, purpose: str, signature: str, last_valid_block_height: int) -> None:
+        """A transaction for this purpose is about to be sent; one row each purpose, the last one counts."""
+        with self.store.write() as session:
+            session.merge(
+                PendingTransaction(
+                    purpose=purpose,
+                    signature=signature,
+                    last_valid_block_height=last_valid_block_height,
+                    sent_at=self._seconds(),
+                )
+            )
+
+    def pending_for(self, purpose: str) -> tuple[str, int] | None:
+        """Signature and last valid block height of what may be on its way for this purpose."""
+        with self.store.read() as session:
+            row = session.get(PendingTransaction, purpose)
+            return None if row is None else (row.signature, row.last_valid_block_height)
+
+    def not_pending(self, purpose: str) -> None:
+        """What was sent for this purpose has landed, was refused, or can no longer land."""
+        with self.store.write() as session:
+            session.execute(delete(PendingTransaction).where(PendingTransaction.purpose == purpose))
 
     # Alerts
 

@@ -37,6 +37,12 @@ def test_epochs_are_made_without_gaps(journal):
     assert [row.epoch for row in journal.open_epochs()] == [10, 11, 12, 13]
 
 
+def test_epochs_go_on_from_the_chains_last_checkpoint(journal):
+    journal.ensure_epochs(10, after=7)
+    journal.ensure_epochs(11, after=7)
+    assert [row.epoch for row in journal.open_epochs()] == [8, 9, 10, 11]
+
+
 def test_a_stage_keeps_its_first_time_and_the_state_follows_in_order(journal):
     journal.ensure_epochs(7)
     journal.mark(7, "cleared")
@@ -132,6 +138,17 @@ def test_only_accepted_and_released_frames_wait_for_the_chain(journal, store):
     journal.frames_blocked(waiting[2:3], "NeedsRebase")
     left = journal.waiting()[1]
     assert [(frame.sequence, frame.error) for frame in left] == [(5, "NeedsRebase"), (7, None)]
+    assert journal.readings_on_chain(waiting[0].interval_end) == 1
+    assert journal.readings_on_chain(waiting[1].interval_end) == 0
+
+
+def test_a_pending_transaction_is_remembered_until_it_is_decided(journal):
+    assert journal.pending_for("order:w") is None
+    journal.pending("order:w", "first", 100)
+    journal.pending("order:w", "second", 200)
+    assert journal.pending_for("order:w") == ("second", 200)
+    journal.not_pending("order:w")
+    assert journal.pending_for("order:w") is None
 
 
 def test_alerts_count_and_go_away(journal, store):

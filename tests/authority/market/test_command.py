@@ -1,0 +1,55 @@
+"""`authority market` as a person types it."""
+
+from __future__ import annotations
+
+import pytest
+
+from authority.app import App
+from authority.audit import log
+from authority.cli import main
+from authority.home import EpochSettings, Home, Settings
+from authority.settlement.journal import Journal
+from authority.store.people import User
+
+
+@pytest.fixture
+def home(tmp_path):
+    path = tmp_path / "home"
+    Home.create(path, Settings(epoch=EpochSettings(10)), now=1_700_000_000)
+    app = App.open(path)
+    with app.store.write() as session:
+        session.add(User(name="North Hall", building="North Hall", wallet="w1"))
+    app.store.close()
+    return path
+
+
+def test_standing_orders_are_set_listed_and_removed(home, capsys):
+    market = ["market", "--home", str(home)]
+    assert main([*market, "standing-order", "set", "North Hall", "--sell-at", "120000", "--reserve", "500"]) == 0
+    assert main([*market, "standing-order", "list"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == printed[1]
+    assert printed[0] == "North Hall: sells what it holds above 500 Wh at 120000 micro-credit per kWh or more"
+    assert main([*market, "standing-order", "remove", "North Hall"]) == 0
+    capsys.readouterr()
+    assert main([*market, "standing-order", "list"]) == 0
+    assert capsys.readouterr().out == ""
+    app = App.open(home)
+    with app.store.read() as session:
+        assert log.size(session) == 2
+    app.store.close()
+
+
+def test_an_unknown_user_is_named(home, capsys):
+    assert main(["market", "--home", str(home), "standing-order", "set", "East Hall", "--buy-at", "1"]) == 1
+    assert "East Hall" in capsys.readouterr().err
+
+
+def test_show_lists_the_last_epochs(home, capsys):
+    app = App.open(home)
+    journal = Journal(app.store, lambda: 1)
+    journal.ensure_epochs(170)
+    journal.mark(170, bids=2, asks=1, traded_wh=400, clearing_price=150_000)
+    app.store.close()
+    assert main(["market", "--home", str(home), "show"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["170", "collecting", "0", "2", "1", "400", "150000"]
