@@ -166,16 +166,23 @@ def _label(epoch: EpochPast) -> str:
     return f"Epoch {epoch.number}: {kilowatt_hours(epoch.minted_wh)} minted, {traded}"
 
 
-def totals(campus: Campus) -> tuple[int | None, int | None]:
-    """(generation, consumption) of the shown buildings together, W; None where one of them is unknown."""
-    generation = [b.generation_w for b in campus.buildings]
-    consumption = [b.consumption_w for b in campus.buildings]
-    return _sum(generation), _sum(consumption)
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """The shown buildings together, W; None where nothing is known. note says whose figures are missing."""
+
+    generation: int | None
+    consumption: int | None
+    note: str
 
 
-def _sum(values: Sequence[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known and len(known) == len(values) else None
+def totals(campus: Campus) -> Totals:
+    """Sums over the buildings whose figures are known."""
+    known = [(b.generation_w, b.consumption_w) for b in campus.buildings if b.basis != "none"]
+    if not known:
+        return Totals(None, None, "")
+    missing = len(campus.buildings) - len(known)
+    note = f"without {missing} of {len(campus.buildings)} buildings, not heard yet" if missing else ""
+    return Totals(sum(g or 0 for g, _ in known), sum(c or 0 for _, c in known), note)
 
 
 def every(campus: Campus) -> str:

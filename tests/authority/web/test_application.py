@@ -95,7 +95,9 @@ def test_what_is_unknown_is_a_dash_and_what_is_old_is_called_stale():
     )
     client = client_of(Source(view))
     page = shown(client)
-    assert page["generation"] == page["minted-total"] == page["price"] == page["traded"] == "–"
+    assert page["minted-total"] == page["price"] == page["traded"] == "–"
+    assert (page["generation"], page["consumption"]) == ("1.0 kW", "2.0 kW")
+    assert page["totals-note"] == "without 1 of 2 buildings, not heard yet"
     assert page["building-1-generation"] == "–"
     assert page["building-1-verdict"] == "no measurement yet"
     assert page["building-1-basis"] == "Nothing heard yet"
