@@ -55,16 +55,13 @@ def epoch_reports(
     rows = session.scalars(query).all()
     if not rows:
         return []
-    minted = dict(
-        session.execute(
-            select(SettledSpan.boundary, func.sum(SettledSpan.minted_wh))
-            .where(SettledSpan.boundary > rows[0].epoch * epoch_seconds)
-            .group_by(SettledSpan.boundary)
-        )
-        .tuples()
-        .all()
+    sums = session.execute(
+        select(SettledSpan.boundary, func.sum(SettledSpan.minted_wh))
+        .where(SettledSpan.boundary > rows[0].epoch * epoch_seconds)
+        .group_by(SettledSpan.boundary)
     )
-    return [_report(row, epoch_seconds, int(minted.get((row.epoch + 1) * epoch_seconds) or 0)) for row in rows]
+    minted = {boundary: int(total) for boundary, total in sums}
+    return [_report(row, epoch_seconds, minted.get((row.epoch + 1) * epoch_seconds, 0)) for row in rows]
 
 
 def _report(row: SettlementEpoch, epoch_seconds: int, minted_wh: int) -> EpochReport:
