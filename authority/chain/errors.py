@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from solders.signature import Signature
 
 from authority.errors import AuthorityError
 
@@ -14,3 +17,128 @@ class ChainError(AuthorityError):
 
     def __init__(self, message: str) -> None:
         super().__init__(self.cause, message)
+
+
+class TransportError(ChainError):
+    """The validator could not be reached, or answered what is no JSON-RPC, after all retries."""
+
+    cause = "validator_unreachable"
+
+
+class RpcError(ChainError):
+    """The validator refused a call; `number` is JSON-RPC's error code, `data` what came with it."""
+
+    cause = "rpc_refused"
+
+    def __init__(self, method: str, number: int, text: str, data: Any = None) -> None:
+        super().__init__(f"the validator refused {method}: {text} ({number})")
+        self.number = number
+        self.text = text
+        self.data = data
+
+
+class AccountMismatchError(ChainError):
+    """An account is owned by another program, or is of another type, than it was asked for as."""
+
+    cause = "account_mismatch"
+
+
+class TransactionTooLargeError(ChainError):
+    """A transaction has more than 1,232 bytes: put fewer instructions in it, or use a lookup table."""
+
+    cause = "transaction_too_large"
+
+
+class SignerMissingError(ChainError):
+    """A transaction needs the signature of a key that was not given."""
+
+    cause = "signer_missing"
+
+
+class TransactionFailedError(ChainError):
+    """A transaction was refused or failed; nothing of it took effect except, where it landed, its fee.
+
+    `error` is Solana's TransactionError as JSON; `logs` what the programs said; `signature` is set where it landed.
+    """
+
+    cause = "transaction_failed"
+
+    def __init__(self, message: str, error: Any, logs: Sequence[str], signature: Signature | None) -> None:
+        super().__init__(message)
+        self.error = error
+        self.logs = list(logs)
+        self.signature = signature
+
+
+class InstructionFailedError(TransactionFailedError):
+    """An instruction ended with one of Solana's own errors, such as InvalidSeeds. `index` is its place."""
+
+    cause = "instruction_failed"
+
+    def __init__(
+        self,
+        program: str,
+        index: int,
+        name: str,
+        error: Any,
+        logs: Sequence[str],
+        signature: Signature | None,
+    ) -> None:
+        super().__init__(f"{program}: {name} in instruction {index}{last_words(logs)}", error, logs, signature)
+        self.program = program
+        self.index = index
+        self.name = name
+
+
+class ProgramError(TransactionFailedError):
+    """A program refused with an error of its own.
+
+    `program` is its name (or id), `number` the code on the chain, `name` and `message` are the IDL's.
+    """
+
+    cause = "program_error"
+
+    def __init__(
+        self,
+        program: str,
+        number: int,
+        name: str,
+        message: str,
+        *,
+        index: int,
+        error: Any,
+        logs: Sequence[str],
+        signature: Signature | None,
+    ) -> None:
+        super().__init__(f"{program} refused ({name}, {number}): {message}", error, logs, signature)
+        self.program = program
+        self.number = number
+        self.name = name
+        self.message = message
+        self.index = index
+
+
+class TransactionExpiredError(ChainError):
+    """A transaction did not land while its blockhash was valid, however often it was signed anew; it never will."""
+
+    cause = "transaction_expired"
+
+
+class TransactionUncertainError(ChainError):
+    """The validator was lost while a transaction was under way: look at the chain before sending it again.
+
+    `signature` is what to look for; until `last_valid_block_height` is past, it can still land.
+    """
+
+    cause = "transaction_uncertain"
+
+    def __init__(self, message: str, signature: Signature, last_valid_block_height: int) -> None:
+        super().__init__(message)
+        self.signature = signature
+        self.last_valid_block_height = last_valid_block_height
+
+
+def last_words(logs: Sequence[str]) -> str:
+    """What the programs said last, for a message; empty where they said nothing."""
+    said = [line.removeprefix("Program log: ") for line in logs if line.startswith("Program log: ")]
+    return f": {said[-1]}" if said else ""

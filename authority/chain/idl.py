@@ -6,7 +6,8 @@ which Anchor takes only without padding, so fields simply follow one another), a
 
 Values in Python: integers are int, `pubkey` is solders' Pubkey, `bytes` and `[u8; n]` are bytes, other arrays and
 `vec` are lists, `option` is None or the value, a struct is a dict by field name, a tuple struct a list, an enum's unit
-variant its name, any other variant a dict of one entry.
+variant its name, any other variant a dict of one entry. A tuple struct of one field (a newtype, such as a unit) is that
+field's value.
 
 Source: the crate anchor-lang-idl-spec 0.1.0, and https://borsh.io for the wire format.
 """
@@ -465,6 +466,8 @@ class _Types:
     def _fields(self, fields: Sequence[Any], generics: Mapping[str, Any]) -> _Codec:
         if fields and all(isinstance(item, Mapping) and "name" in item and "type" in item for item in fields):
             return _Struct([(_text(item, "name"), self.of(item["type"], generics)) for item in fields])
+        if len(fields) == 1:
+            return self.of(fields[0], generics)
         return _Tuple([self.of(item, generics) for item in fields]) if fields else _Struct([])
 
     def of(self, kind: Any, generics: Mapping[str, Any] | None = None) -> _Codec:

@@ -7,6 +7,7 @@ import copy
 import hashlib
 import json
 import struct
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -36,7 +37,7 @@ def tag(kind: str, name: str) -> bytes:
     return hashlib.sha256(f"{kind}:{name}".encode()).digest()[:8]
 
 
-def pod(name: str, fields: list[dict[str, object]]) -> dict[str, object]:
+def pod(name: str, fields: list[Any]) -> dict[str, object]:
     return {
         "name": name,
         "serialization": "bytemuck",
@@ -120,7 +121,7 @@ DOCUMENT = {
                 {"name": "open", "type": "bool"},
                 {"name": "flags", "type": "u8"},
                 {"name": "owner", "type": "pubkey"},
-                {"name": "sum", "type": "u64"},
+                {"name": "sum", "type": {"defined": {"name": "WattHours"}}},
                 {"name": "change", "type": "i64"},
                 {"name": "orders", "type": {"array": [{"defined": {"name": "Order"}}, 3]}},
                 {"name": "reserve", "type": {"array": ["u8", 6]}},
@@ -156,6 +157,7 @@ DOCUMENT = {
             },
         ),
         borsh("Amount", {"kind": "type", "alias": "u64"}),
+        pod("WattHours", ["u64"]),
         {
             "name": "Bounded",
             "generics": [{"kind": "type", "name": "T"}, {"kind": "const", "name": "MAX", "type": "usize"}],

@@ -1,0 +1,607 @@
+"""The chain client: one way, JSON-RPC, to the embedded validator and to Agave alike.
+
+`ChainClient` builds instructions from the programs' IDLs, sends and confirms transactions, and reads accounts as the
+IDLs describe them. A transaction is signed anew only when the one before it can surely land no more, so nothing is ever
+done twice; where that cannot be known, the caller is told (TransactionUncertainError).
+"""
+
+from __future__ import annotations
+
+import base64
+import struct
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from solders.account import Account
+from solders.address_lookup_table_account import AddressLookupTable, AddressLookupTableAccount
+from solders.clock import Clock
+from solders.compute_budget import set_compute_unit_limit, set_compute_unit_price
+from solders.hash import Hash
+from solders.instruction import AccountMeta, Instruction
+from solders.keypair import Keypair
+from solders.message import MessageV0
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+from solders.system_program import (
+    CreateLookupTableParams,
+    ExtendLookupTableParams,
+    create_lookup_table,
+    extend_lookup_table,
+)
+from solders.transaction import VersionedTransaction
+
+from authority.chain.errors import (
+    AccountMismatchError,
+    ChainError,
+    InstructionFailedError,
+    ProgramError,
+    RpcError,
+    SignerMissingError,
+    TransactionExpiredError,
+    TransactionFailedError,
+    TransactionTooLargeError,
+    TransactionUncertainError,
+    TransportError,
+    last_words,
+)
+from authority.chain.idl import AccountMap, Event, Idl
+from authority.chain.programs import (
+    CLOCK_SYSVAR,
+    LOOKUP_TABLE_PROGRAM,
+    PROGRAM_IDS,
+    SYSTEM_PROGRAM,
+    TOKEN_PROGRAM,
+)
+from authority.chain.transport import Transport
+
+MAX_TRANSACTION_SIZE = 1_232
+MAX_ACCOUNTS_PER_CALL = 100
+EXTENSION_SIZE = 20
+"""Addresses that one transaction adds to a lookup table: 20 x 32 bytes and two signatures fit."""
+
+_PREFLIGHT_FAILURE = -32002
+_MAX_SIGNINGS = 4
+_FIRST_POLL = 0.05
+_LAST_POLL = 1.0
+_RESEND_AFTER = 2.0
+_TOKEN_ACCOUNT_SIZE = 165
+_MINT_SIZE = 82
+
+# Errors of Solana's own programs that a person meets; the others show their number.
+_NATIVE_ERRORS = {
+    (SYSTEM_PROGRAM, 0): ("AccountAlreadyInUse", "the account exists already"),
+    (SYSTEM_PROGRAM, 1): ("ResultWithNegativeLamports", "the account has not enough lamports"),
+    (TOKEN_PROGRAM, 0): ("NotRentExempt", "the account has not enough lamports to stay"),
+    (TOKEN_PROGRAM, 1): ("InsufficientFunds", "the token account holds less than that"),
+    (TOKEN_PROGRAM, 3): ("MintMismatch", "the token account is of another mint"),
+    (TOKEN_PROGRAM, 4): ("OwnerMismatch", "the token account belongs to another"),
+    (TOKEN_PROGRAM, 6): ("AlreadyInUse", "the token account or mint is initialized already"),
+    (TOKEN_PROGRAM, 17): ("AccountFrozen", "the token account is frozen"),
+}
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a transaction would do: `error` is Solana's TransactionError as JSON, None where it would succeed."""
+
+    error: Any
+    logs: list[str]
+    units: int
+
+
+@dataclass(frozen=True)
+class TransactionRecord:
+    """A transaction that landed: slot, Unix seconds, error (JSON or None), logs, compute units, fee in lamports."""
+
+    signature: Signature
+    slot: int
+    time: int | None
+    error: Any
+    logs: list[str]
+    units: int
+    fee: int
+    transaction: VersionedTransaction
+
+
+@dataclass(frozen=True)
+class _Signed:
+    raw: str
+    signature: Signature
+    last_valid_block_height: int
+
+
+class ChainClient:
+    """Speaks to one validator; safe for several threads.
+
+    `commitment` is the level that reads and confirmations ask for; `confirmed` survives the loss of a minority of a
+    cluster's nodes and is final on a validator that stands alone. `idls` replaces the released ones, by program name.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        commitment: str = "confirmed",
+        timeout: float = 30,
+        attempts: int = 8,
+        idls: Mapping[str, Idl] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._transport = Transport(url, timeout=timeout, attempts=attempts, sleep=sleep)
+        self._commitment = commitment
+        self._idls = dict(idls or {})
+        self._sleep = sleep
+        self._monotonic = monotonic
+
+    @property
+    def url(self) -> str:
+        """The validator's address."""
+        return self._transport.url
+
+    def call(self, method: str, *params: Any, retry: bool = True) -> Any:
+        """Any RPC call, as it stands. RpcError, TransportError."""
+        return self._transport.call(method, params, retry=retry)
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        self._transport.close()
+
+    def _config(self, **more: Any) -> dict[str, Any]:
+        return {"commitment": self._commitment, **more}
+
+    # Programs
+
+    def idl(self, program: str) -> Idl:
+        """A program's IDL by name. IdlFormatError, ArtifactError."""
+        if program not in self._idls:
+            self._idls[program] = Idl.load(program)
+        return self._idls[program]
+
+    def instruction(
+        self,
+        program: str,
+        name: str,
+        args: Mapping[str, object] | None = None,
+        accounts: AccountMap | None = None,
+        remaining: Sequence[AccountMeta] = (),
+    ) -> Instruction:
+        """An instruction of a program by name, as its IDL has it; accounts with a fixed address need not be given."""
+        return self.idl(program).instruction(name).build(args, accounts, remaining)
+
+    def _program_name(self, program_id: str) -> str:
+        known = {str(address): name for name, address in PROGRAM_IDS.items()}
+        known.update({str(idl.program_id): name for name, idl in self._idls.items()})
+        return known.get(program_id, program_id)
+
+    # Time and the node
+
+    def health(self) -> None:
+        """Ask once whether the validator is well; TransportError or RpcError where it is not."""
+        self.call("getHealth", retry=False)
+
+    def genesis_hash(self) -> Hash:
+        """What names this chain."""
+        return Hash.from_string(self.call("getGenesisHash"))
+
+    def slot(self, commitment: str | None = None) -> int:
+        """The newest slot at a commitment level."""
+        return int(self.call("getSlot", {"commitment": commitment or self._commitment}))
+
+    def clock(self) -> Clock:
+        """The Clock sysvar: slot, and the Unix time that programs see."""
+        account = self.raw_account(CLOCK_SYSVAR)
+        if account is None:
+            raise TransportError(f"the validator at {self.url} has no Clock sysvar: is this a Solana RPC?")
+        return Clock.from_bytes(bytes(account.data))
+
+    # Accounts
+
+    def raw_account(self, address: Pubkey) -> Account | None:
+        """An account's lamports, owner and data; None where there is none."""
+        answer = self.call("getAccountInfo", str(address), self._config(encoding="base64"))
+        return _account(answer["value"])
+
+    def raw_accounts(self, addresses: Sequence[Pubkey]) -> list[Account | None]:
+        """Several accounts, in the order asked for."""
+        found: list[Account | None] = []
+        for start in range(0, len(addresses), MAX_ACCOUNTS_PER_CALL):
+            some = [str(address) for address in addresses[start : start + MAX_ACCOUNTS_PER_CALL]]
+            answer = self.call("getMultipleAccounts", some, self._config(encoding="base64"))
+            found += [_account(value) for value in answer["value"]]
+        return found
+
+    def account(self, program: str, address: Pubkey, kind: str | None = None) -> dict[str, Any] | None:
+        """A program's account, decoded; None where there is none.
+
+        AccountMismatchError where it belongs to another program or is no `kind`; IdlDataError where it is damaged.
+        """
+        return self._decoded(program, address, self.raw_account(address), kind)
+
+    def accounts_at(
+        self, program: str, addresses: Sequence[Pubkey], kind: str | None = None
+    ) -> list[dict[str, Any] | None]:
+        """Several accounts of a program, decoded, in the order asked for; errors as `account`."""
+        return [
+            self._decoded(program, address, account, kind)
+            for address, account in zip(addresses, self.raw_accounts(addresses), strict=True)
+        ]
+
+    def _decoded(
+        self, program: str, address: Pubkey, account: Account | None, kind: str | None
+    ) -> dict[str, Any] | None:
+        if account is None or (account.owner == SYSTEM_PROGRAM and not account.data):
+            return None  # nothing, or lamports that somebody sent to an address not yet in use
+        idl = self.idl(program)
+        if account.owner != idl.program_id:
+            raise AccountMismatchError(f"{address} belongs to {account.owner}, not to {program}")
+        name, fields = idl.decode_account(bytes(account.data))
+        if kind is not None and name != kind:
+            raise AccountMismatchError(f"{address} is a {name} of {program}, no {kind}")
+        return fields
+
+    def accounts(
+        self, program: str, kind: str, filters: Sequence[Mapping[str, Any]] = ()
+    ) -> list[tuple[Pubkey, dict[str, Any]]]:
+        """All accounts of one type, decoded, with their addresses; `filters` are up to 3 of getProgramAccounts' own."""
+        idl = self.idl(program)
+        wanted = base64.b64encode(idl.account_discriminator(kind)).decode()
+        by_kind = {"memcmp": {"offset": 0, "bytes": wanted, "encoding": "base64"}}
+        config = self._config(encoding="base64", filters=[by_kind, *filters])
+        found = []
+        for item in self.call("getProgramAccounts", str(idl.program_id), config):
+            account = _account(item["account"])
+            if account is not None:
+                found.append((Pubkey.from_string(item["pubkey"]), idl.decode_account(bytes(account.data))[1]))
+        return found
+
+    def balance(self, address: Pubkey) -> int:
+        """An account's lamports; 0 where there is none."""
+        return int(self.call("getBalance", str(address), self._config())["value"])
+
+    def token_balance(self, address: Pubkey) -> int | None:
+        """What a token account holds, in base units (Wh, micro-credits); None where there is none.
+
+        AccountMismatchError where the account is no token account.
+        """
+        return self.token_balances([address])[0]
+
+    def token_balances(self, addresses: Sequence[Pubkey]) -> list[int | None]:
+        """What several token accounts hold, as `token_balance`."""
+        return [
+            None if account is None else _token_field(address, account, _TOKEN_ACCOUNT_SIZE, 64)
+            for address, account in zip(addresses, self.raw_accounts(addresses), strict=True)
+        ]
+
+    def token_supply(self, mint: Pubkey) -> int | None:
+        """How much of a token there is, in base units; None where there is no such mint."""
+        account = self.raw_account(mint)
+        return None if account is None else _token_field(mint, account, _MINT_SIZE, 36)
+
+    # Sending
+
+    def latest_blockhash(self) -> tuple[Hash, int]:
+        """A fresh blockhash and the last block height at which a transaction with it can land."""
+        value = self.call("getLatestBlockhash", self._config())["value"]
+        return Hash.from_string(value["blockhash"]), int(value["lastValidBlockHeight"])
+
+    def send(
+        self,
+        instructions: Sequence[Instruction],
+        signers: Sequence[Keypair],
+        *,
+        payer: Keypair,
+        lookup_tables: Sequence[AddressLookupTableAccount] = (),
+        compute_units: int | None = None,
+        compute_unit_price: int = 0,
+        preflight: bool = True,
+    ) -> Signature:
+        """Send one transaction and wait until it is confirmed; its signature.
+
+        `compute_units` and `compute_unit_price` (micro-lamports a unit) put a compute budget in front. Raises
+        ProgramError, InstructionFailedError or TransactionFailedError where it failed, TransactionExpiredError where it
+        never landed, TransactionUncertainError where the validator was lost meanwhile; TransactionTooLargeError and
+        SignerMissingError before anything is sent.
+        """
+        budgeted = [*_budget(compute_units, compute_unit_price), *instructions]
+        for _ in range(_MAX_SIGNINGS):
+            signed = self._sign(budgeted, signers, payer, lookup_tables)
+            if self._land(signed, preflight=preflight):
+                return signed.signature
+        raise TransactionExpiredError(
+            f"a transaction did not land, though signed {_MAX_SIGNINGS} times: is the validator producing blocks?"
+        )
+
+    def _sign(
+        self,
+        instructions: Sequence[Instruction],
+        signers: Sequence[Keypair],
+        payer: Keypair,
+        lookup_tables: Sequence[AddressLookupTableAccount],
+    ) -> _Signed:
+        blockhash, last_valid = self.latest_blockhash()
+        transaction = sign_transaction(instructions, signers, payer, lookup_tables, blockhash)
+        raw = base64.b64encode(bytes(transaction)).decode()
+        return _Signed(raw, transaction.signatures[0], last_valid)
+
+    def _land(self, signed: _Signed, *, preflight: bool) -> bool:
+        """Send until confirmed; False once it is certain that this signature never lands."""
+        try:
+            self._submit(signed, preflight=preflight)
+            sent = self._monotonic()
+            pause = _FIRST_POLL
+            while True:
+                if self._confirmed(signed.signature):
+                    return True
+                if self._expired(signed):
+                    return self._confirmed(signed.signature)
+                self._sleep(pause)
+                pause = min(pause * 1.5, _LAST_POLL)
+                if self._monotonic() - sent >= _RESEND_AFTER:
+                    # Leaders drop transactions under load; the same bytes can land but once.
+                    self._submit(signed, preflight=False)
+                    sent = self._monotonic()
+        except TransportError as error:
+            raise TransactionUncertainError(
+                f"the validator was lost while {signed.signature} was under way: {error}",
+                signed.signature,
+                signed.last_valid_block_height,
+            ) from error
+
+    def _submit(self, signed: _Signed, *, preflight: bool) -> None:
+        config = {
+            "encoding": "base64",
+            "skipPreflight": not preflight,
+            "preflightCommitment": self._commitment,
+            "maxRetries": 0,
+        }
+        try:
+            self.call("sendTransaction", signed.raw, config)
+        except RpcError as refusal:
+            data = refusal.data if isinstance(refusal.data, dict) else {}
+            error = data.get("err")
+            if refusal.number != _PREFLIGHT_FAILURE or error is None:
+                raise
+            # AlreadyProcessed: an answer was lost on the way and the call repeated. BlockhashNotFound: this node has
+            # not yet seen the block, or the time is over; polling tells which.
+            if error not in ("AlreadyProcessed", "BlockhashNotFound") and not self._confirmed(signed.signature):
+                raise self._failure(error, data.get("logs") or [], None) from refusal
+
+    def _confirmed(self, signature: Signature) -> bool:
+        """Whether it has landed at this client's commitment; raises where it landed and failed."""
+        config = {"searchTransactionHistory": True}
+        status = self.call("getSignatureStatuses", [str(signature)], config)["value"][0]
+        if status is None:
+            return False
+        levels = ("processed", "confirmed", "finalized")
+        if levels.index(status.get("confirmationStatus") or "processed") < levels.index(self._commitment):
+            return False
+        if status["err"] is not None:
+            record = self.transaction(signature)
+            raise self._failure(status["err"], [] if record is None else record.logs, signature)
+        return True
+
+    def _expired(self, signed: _Signed) -> bool:
+        """Whether the blocks in which it could land are all final."""
+        height = self.call("getBlockHeight", {"commitment": "finalized"})
+        return int(height) > signed.last_valid_block_height
+
+    def _failure(self, error: Any, logs: Sequence[str], signature: Signature | None) -> TransactionFailedError:
+        """The typed error behind a TransactionError."""
+        if not (isinstance(error, dict) and "InstructionError" in error):
+            name = error if isinstance(error, str) else next(iter(error), "unknown") if error else "unknown"
+            return TransactionFailedError(f"the transaction was refused: {name}", error, logs, signature)
+        index, inner = error["InstructionError"]
+        program_id = failing_program(logs)
+        program = "an unknown program" if program_id is None else self._program_name(program_id)
+        if not (isinstance(inner, dict) and "Custom" in inner):
+            name = inner if isinstance(inner, str) else str(next(iter(inner), "unknown"))
+            return InstructionFailedError(program, index, name, error, logs, signature)
+        number = int(inner["Custom"])
+        name, message = self._custom_error(program, program_id, number, logs)
+        return ProgramError(program, number, name, message, index=index, error=error, logs=logs, signature=signature)
+
+    def _custom_error(self, program: str, program_id: str | None, number: int, logs: Sequence[str]) -> tuple[str, str]:
+        if program in PROGRAM_IDS or program in self._idls:
+            try:
+                item = self.idl(program).error(number)
+            except ChainError:
+                item = None
+            if item is not None:
+                return item.name, item.message
+            # A program passes on the error of one that it called, or of a crate that it shares.
+            for other in PROGRAM_IDS:
+                try:
+                    item = self.idl(other).errors.get(number)
+                except ChainError:
+                    continue
+                if item is not None:
+                    return item.name, item.message
+        for (native, code), (name, message) in _NATIVE_ERRORS.items():
+            if (str(native), code) == (program_id, number):
+                return name, message
+        return "Custom", f"error {number}{last_words(logs)}"
+
+    def simulate(
+        self,
+        instructions: Sequence[Instruction],
+        payer: Pubkey,
+        *,
+        lookup_tables: Sequence[AddressLookupTableAccount] = (),
+        compute_units: int | None = None,
+    ) -> Simulation:
+        """Run a transaction without sending it; no signature is needed."""
+        message = MessageV0.try_compile(
+            payer, [*_budget(compute_units, 0), *instructions], list(lookup_tables), Hash.default()
+        )
+        blank = [Signature.default()] * message.header.num_required_signatures
+        raw = base64.b64encode(bytes(VersionedTransaction.populate(message, blank))).decode()
+        config = self._config(encoding="base64", sigVerify=False, replaceRecentBlockhash=True)
+        value = self.call("simulateTransaction", raw, config)["value"]
+        return Simulation(value["err"], value.get("logs") or [], int(value.get("unitsConsumed") or 0))
+
+    def airdrop(self, address: Pubkey, lamports: int) -> Signature:
+        """Ask a development validator for lamports and wait for them."""
+        signature = Signature.from_string(
+            self.call("requestAirdrop", str(address), lamports, self._config(), retry=False)
+        )
+        deadline = self._monotonic() + 60
+        while not self._confirmed(signature):
+            if self._monotonic() > deadline:
+                raise TransactionExpiredError(f"the airdrop {signature} did not land within 60 s")
+            self._sleep(0.2)
+        return signature
+
+    # What has landed
+
+    def transaction(self, signature: Signature) -> TransactionRecord | None:
+        """A transaction that landed, failed or not; None where this validator has none such."""
+        level = "finalized" if self._commitment == "finalized" else "confirmed"
+        config = {"commitment": level, "encoding": "base64", "maxSupportedTransactionVersion": 0}
+        answer = self.call("getTransaction", str(signature), config)
+        if answer is None:
+            return None
+        meta = answer["meta"]
+        return TransactionRecord(
+            signature=signature,
+            slot=int(answer["slot"]),
+            time=answer.get("blockTime"),
+            error=meta["err"],
+            logs=meta.get("logMessages") or [],
+            units=int(meta.get("computeUnitsConsumed") or 0),
+            fee=int(meta["fee"]),
+            transaction=VersionedTransaction.from_bytes(base64.b64decode(answer["transaction"][0])),
+        )
+
+    def events(self, program: str, signature: Signature) -> list[Event]:
+        """What a program logged in a transaction; empty where there is no such transaction."""
+        record = self.transaction(signature)
+        return [] if record is None else self.idl(program).events(record.logs)
+
+    def signatures(self, address: Pubkey, *, until: Signature | None = None, limit: int = 1_000) -> list[Signature]:
+        """Transactions that name an address, newest first, back to but without `until`."""
+        found: list[Signature] = []
+        while len(found) < limit:
+            config = self._config(limit=min(1_000, limit - len(found)))
+            if found:
+                config["before"] = str(found[-1])
+            if until is not None:
+                config["until"] = str(until)
+            answer = self.call("getSignaturesForAddress", str(address), config)
+            found += [Signature.from_string(item["signature"]) for item in answer]
+            if len(answer) < config["limit"]:
+                break
+        return found
+
+    # Lookup tables
+
+    def create_lookup_table(self, authority: Keypair, *, payer: Keypair) -> Pubkey:
+        """Make an empty lookup table under an authority; its address."""
+        recent = self.slot("finalized")
+        instruction, address = create_lookup_table(
+            CreateLookupTableParams(
+                authority_address=authority.pubkey(), payer_address=payer.pubkey(), recent_slot=recent
+            )
+        )
+        self.send([instruction], [authority], payer=payer)
+        return address
+
+    def extend_lookup_table(
+        self, table: Pubkey, addresses: Iterable[Pubkey], authority: Keypair, *, payer: Keypair
+    ) -> None:
+        """Add addresses that the table lacks; at most 256 fit in one."""
+        held = self._table(table)
+        present = set(held.addresses) if held is not None else set()
+        missing = [address for address in dict.fromkeys(addresses) if address not in present]
+        for start in range(0, len(missing), EXTENSION_SIZE):
+            instruction = extend_lookup_table(
+                ExtendLookupTableParams(
+                    lookup_table_address=table,
+                    authority_address=authority.pubkey(),
+                    payer_address=payer.pubkey(),
+                    new_addresses=missing[start : start + EXTENSION_SIZE],
+                )
+            )
+            self.send([instruction], [authority], payer=payer)
+
+    def lookup_table(self, table: Pubkey) -> AddressLookupTableAccount | None:
+        """A lookup table for `send`, as it stands; None where there is none."""
+        held = self._table(table)
+        return None if held is None else AddressLookupTableAccount(table, held.addresses)
+
+    def wait_for_lookup_table(self, table: Pubkey, *, timeout: float = 60) -> AddressLookupTableAccount:
+        """Wait until all that a table holds can be used, which is from the slot after its last extension on."""
+        deadline = self._monotonic() + timeout
+        while True:
+            held = self._table(table)
+            if held is not None and self.slot() > held.meta.last_extended_slot:
+                return AddressLookupTableAccount(table, held.addresses)
+            if self._monotonic() > deadline:
+                raise TransportError(
+                    f"the lookup table {table} is not usable after {timeout:g} s: are there new slots?"
+                )
+            self._sleep(0.1)
+
+    def _table(self, table: Pubkey) -> AddressLookupTable | None:
+        account = self.raw_account(table)
+        if account is None:
+            return None
+        if account.owner != LOOKUP_TABLE_PROGRAM:
+            raise AccountMismatchError(f"{table} belongs to {account.owner}: it is no lookup table")
+        return AddressLookupTable.deserialize(bytes(account.data))
+
+
+def sign_transaction(
+    instructions: Sequence[Instruction],
+    signers: Sequence[Keypair],
+    payer: Keypair,
+    lookup_tables: Sequence[AddressLookupTableAccount],
+    blockhash: Hash,
+) -> VersionedTransaction:
+    """A signed v0 transaction; keys that it does not need are passed over.
+
+    Raises SignerMissingError and TransactionTooLargeError.
+    """
+    message = MessageV0.try_compile(payer.pubkey(), list(instructions), list(lookup_tables), blockhash)
+    needed = message.account_keys[: message.header.num_required_signatures]
+    given = {keypair.pubkey(): keypair for keypair in (payer, *signers)}
+    if missing := [str(key) for key in needed if key not in given]:
+        raise SignerMissingError(f"the transaction needs the signature of {', '.join(missing)}")
+    transaction = VersionedTransaction(message, [given[key] for key in needed])
+    size = len(bytes(transaction))
+    if size > MAX_TRANSACTION_SIZE:
+        raise TransactionTooLargeError(
+            f"the transaction has {size} bytes, {MAX_TRANSACTION_SIZE} are allowed: "
+            "put fewer instructions in it, or use a lookup table"
+        )
+    return transaction
+
+
+def failing_program(logs: Sequence[str]) -> str | None:
+    """The id of the program that failed first, which is the innermost; None where the logs do not tell."""
+    for line in logs:
+        words = line.split(" ")
+        if len(words) >= 3 and words[0] == "Program" and words[2] in ("failed:", "failed"):
+            return words[1]
+    return None
+
+
+def _budget(units: int | None, price: int) -> list[Instruction]:
+    budget = [] if units is None else [set_compute_unit_limit(units)]
+    return [*budget, set_compute_unit_price(price)] if price else budget
+
+
+def _account(value: Any) -> Account | None:
+    if value is None:
+        return None
+    data = base64.b64decode(value["data"][0])
+    return Account(int(value["lamports"]), data, Pubkey.from_string(value["owner"]), bool(value["executable"]))
+
+
+def _token_field(address: Pubkey, account: Account, size: int, offset: int) -> int:
+    if account.owner != TOKEN_PROGRAM or len(account.data) != size:
+        raise AccountMismatchError(f"{address} is no {'mint' if size == _MINT_SIZE else 'token account'} of SPL Token")
+    value: int = struct.unpack_from("<Q", bytes(account.data), offset)[0]
+    return value

@@ -1,0 +1,204 @@
+"""Where things are on the chain: program ids, addresses derived from seeds, and instructions of Solana's own programs.
+
+Seeds are those of docs/ARCHITECTURE.md; integers in them are little-endian. Every address here is a pure function of
+its arguments, so all of them are remembered.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+
+from solders.instruction import AccountMeta, Instruction
+from solders.pubkey import Pubkey
+
+from edge_agent.reading import PUBLIC_KEY_SIZE, SIGNATURE_SIZE, Frame
+
+PROGRAM_IDS: Final[Mapping[str, Pubkey]] = {
+    "governance": Pubkey.from_string("CampusGovernance1111111111111111111111111111"),
+    "registry": Pubkey.from_string("CampusRegistry111111111111111111111111111111"),
+    "energy_token": Pubkey.from_string("CampusEnergyToken111111111111111111111111111"),
+    "oracle": Pubkey.from_string("Campusorac1e11111111111111111111111111111111"),
+    "trading": Pubkey.from_string("CampusTrading1111111111111111111111111111111"),
+}
+"""The five programs. The ids are names: nobody holds a key of them."""
+
+SYSTEM_PROGRAM: Final = Pubkey.default()
+TOKEN_PROGRAM: Final = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
+ASSOCIATED_TOKEN_PROGRAM: Final = Pubkey.from_string("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL")
+ED25519_PROGRAM: Final = Pubkey.from_string("Ed25519SigVerify111111111111111111111111111")
+LOOKUP_TABLE_PROGRAM: Final = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
+UPGRADEABLE_LOADER: Final = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
+INSTRUCTIONS_SYSVAR: Final = Pubkey.from_string("Sysvar1nstructions1111111111111111111111111")
+CLOCK_SYSVAR: Final = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
+
+_THIS_INSTRUCTION = 0xFFFF
+_OFFSETS = struct.Struct("<7H")
+
+
+@lru_cache(maxsize=65_536)
+def _derive(program: Pubkey, *seeds: bytes) -> Pubkey:
+    return Pubkey.find_program_address(seeds, program)[0]
+
+
+def _u32(number: int) -> bytes:
+    return number.to_bytes(4, "little")
+
+
+# governance, registry
+
+
+def config_address() -> Pubkey:
+    """governance's Config."""
+    return _derive(PROGRAM_IDS["governance"], b"config")
+
+
+def registry_address() -> Pubkey:
+    """registry's Registry."""
+    return _derive(PROGRAM_IDS["registry"], b"registry")
+
+
+def key_use_address(public_key: bytes) -> Pubkey:
+    """The KeyUse of a meter's public key (32 bytes)."""
+    return _derive(PROGRAM_IDS["registry"], b"key", public_key)
+
+
+def user_address(wallet: Pubkey) -> Pubkey:
+    """The User of a wallet."""
+    return _derive(PROGRAM_IDS["registry"], b"user", bytes(wallet))
+
+
+def installation_address(number: int) -> Pubkey:
+    """The Installation with this number."""
+    return _derive(PROGRAM_IDS["registry"], b"installation", _u32(number))
+
+
+def meter_address(meter_id: bytes) -> Pubkey:
+    """The Meter with this id (32 bytes)."""
+    return _derive(PROGRAM_IDS["registry"], b"meter", meter_id)
+
+
+# energy_token, oracle
+
+
+def energy_mint() -> Pubkey:
+    """The energy token's mint: 3 decimals, 1 token = 1 kWh."""
+    return _derive(PROGRAM_IDS["energy_token"], b"energy_mint")
+
+
+def credit_mint() -> Pubkey:
+    """The campus credit's mint: 6 decimals."""
+    return _derive(PROGRAM_IDS["energy_token"], b"credit_mint")
+
+
+def mint_authority() -> Pubkey:
+    """The address that both mints obey."""
+    return _derive(PROGRAM_IDS["energy_token"], b"mint_authority")
+
+
+def retirement_address(wallet: Pubkey) -> Pubkey:
+    """The Retirement of a wallet."""
+    return _derive(PROGRAM_IDS["energy_token"], b"retired", bytes(wallet))
+
+
+def oracle_authority() -> Pubkey:
+    """The address that signs the oracle's calls to energy_token and trading."""
+    return _derive(PROGRAM_IDS["oracle"], b"oracle")
+
+
+def meter_state_address(meter_id: bytes) -> Pubkey:
+    """The MeterState of a meter id (32 bytes)."""
+    return _derive(PROGRAM_IDS["oracle"], b"state", meter_id)
+
+
+def energy_account_address(wallet: Pubkey) -> Pubkey:
+    """The EnergyAccount of a wallet."""
+    return _derive(PROGRAM_IDS["oracle"], b"energy", bytes(wallet))
+
+
+def checkpoint_address(epoch: int) -> Pubkey:
+    """The EpochCheckpoint of an epoch."""
+    return _derive(PROGRAM_IDS["oracle"], b"epoch", _u32(epoch))
+
+
+# trading
+
+
+def market_address() -> Pubkey:
+    """trading's Market, which owns the vaults."""
+    return _derive(PROGRAM_IDS["trading"], b"market")
+
+
+def energy_vault() -> Pubkey:
+    """The market's energy tokens in escrow."""
+    return _derive(PROGRAM_IDS["trading"], b"energy_vault")
+
+
+def credit_vault() -> Pubkey:
+    """The market's credits in escrow."""
+    return _derive(PROGRAM_IDS["trading"], b"credit_vault")
+
+
+def book_address(epoch: int) -> Pubkey:
+    """The EpochBook of an epoch."""
+    return _derive(PROGRAM_IDS["trading"], b"book", _u32(epoch))
+
+
+# Solana's own programs
+
+
+def program_data_address(program: Pubkey) -> Pubkey:
+    """Where an upgradeable program's ELF and upgrade authority are kept."""
+    return _derive(UPGRADEABLE_LOADER, bytes(program))
+
+
+def associated_token_address(owner: Pubkey, mint: Pubkey) -> Pubkey:
+    """The associated token account of an owner for a mint of SPL Token."""
+    return _derive(ASSOCIATED_TOKEN_PROGRAM, bytes(owner), bytes(TOKEN_PROGRAM), bytes(mint))
+
+
+def create_associated_token_account(payer: Pubkey, owner: Pubkey, mint: Pubkey) -> Instruction:
+    """Make an owner's associated token account, or do nothing where it is there; the payer signs and pays the rent."""
+    return Instruction(
+        ASSOCIATED_TOKEN_PROGRAM,
+        b"\x01",
+        [
+            AccountMeta(payer, is_signer=True, is_writable=True),
+            AccountMeta(associated_token_address(owner, mint), is_signer=False, is_writable=True),
+            AccountMeta(owner, is_signer=False, is_writable=False),
+            AccountMeta(mint, is_signer=False, is_writable=False),
+            AccountMeta(SYSTEM_PROGRAM, is_signer=False, is_writable=False),
+            AccountMeta(TOKEN_PROGRAM, is_signer=False, is_writable=False),
+        ],
+    )
+
+
+def ed25519_instruction(signed: Sequence[tuple[bytes, bytes, bytes]]) -> Instruction:
+    """The precompile's instruction over (message, public key, signature) triples, in the one layout that programs take.
+
+    count u8 | zero u8 | count x 14 bytes of offsets | count x (message | public key | signature), with every
+    instruction index 0xFFFF. ValueError for none, more than 255, or a key or signature of a wrong length.
+    """
+    if not 1 <= len(signed) <= 255:
+        raise ValueError(f"the precompile takes 1 to 255 signatures, these are {len(signed)}")
+    offset = 2 + _OFFSETS.size * len(signed)
+    table, body = bytearray([len(signed), 0]), bytearray()
+    for message, public_key, signature in signed:
+        if (len(public_key), len(signature)) != (PUBLIC_KEY_SIZE, SIGNATURE_SIZE):
+            raise ValueError(
+                f"a key has 32 bytes and a signature 64, these have {len(public_key)} and {len(signature)}"
+            )
+        key_at = offset + len(message)
+        signature_at = key_at + PUBLIC_KEY_SIZE
+        here = _THIS_INSTRUCTION
+        table += _OFFSETS.pack(signature_at, here, key_at, here, offset, len(message), here)
+        body += message + public_key + signature
+        offset = signature_at + SIGNATURE_SIZE
+    return Instruction(ED25519_PROGRAM, bytes(table + body), [])
+
+
+def ed25519_frames(frames: Iterable[Frame]) -> Instruction:
+    """The precompile's instruction over signed readings, for the one before submit_readings."""
+    return ed25519_instruction([(frame.record_bytes, frame.public_key, frame.signature) for frame in frames])
