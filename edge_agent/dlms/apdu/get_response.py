@@ -1,0 +1,136 @@
+"""GET-Response (Green Book 9.3): normal, with data block, with list."""
+
+from __future__ import annotations
+
+from edge_agent.dlms.apdu.base import INVOKE_NORMAL_CONFIRMED, Apdu, bad_choice
+from edge_agent.dlms.axdr import Reader, encode, write_length
+from edge_agent.dlms.errors import DecodeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from edge_agent.dlms.axdr import Data
+
+
+class GetResult:
+    """What came of one attribute: `data`, or a data-access-result other than 0 in `error`."""
+
+    __slots__ = ("data", "error")
+
+    def __init__(self, data: Data | None, error: int = 0) -> None:
+        self.data = data
+        self.error = error
+
+    def to_bytes(self) -> bytes:
+        """00 and the Data, or 01 and the result."""
+        return bytes((1, self.error)) if self.data is None else b"\x00" + encode(self.data)
+
+    @classmethod
+    def read(cls, reader: Reader) -> GetResult:
+        """From where the reader stands."""
+        at = reader.position
+        choice = reader.u8()
+        if choice == 0:
+            return cls(reader.value())
+        if choice == 1:
+            return cls(None, reader.u8())
+        raise bad_choice("GET result", choice, at)
+
+    def __repr__(self) -> str:
+        return f"GetResult({self.data!r}, {self.error})"
+
+
+class GetResponse(Apdu):
+    """The service; `from_bytes` gives one of its three kinds."""
+
+    TAG = 0xC4
+    FIELDS: tuple[str, ...] = ()
+    invoke = 0
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> GetResponse:
+        """Read an APDU with its tag; DecodeError."""
+        reader = Reader(data)
+        reader.expect(cls.TAG, "a GET-Response")
+        kind = reader.u8()
+        invoke = reader.u8()
+        response: GetResponse
+        if kind == 1:
+            response = GetResponseNormal(GetResult.read(reader), invoke)
+        elif kind == 2:
+            last = reader.u8() != 0
+            number = reader.u32()
+            at = reader.position
+            choice = reader.u8()
+            if choice == 0:
+                response = GetResponseBlock(last, number, reader.octets(), 0, invoke)
+            elif choice == 1:
+                response = GetResponseBlock(last, number, None, reader.u8(), invoke)
+            else:
+                raise bad_choice("data block", choice, at)
+        elif kind == 3:
+            count = reader.length()
+            if count > reader.left():
+                raise DecodeError("cut_short", f"a list of {count} results is cut short", reader.position)
+            response = GetResponseWithList([GetResult.read(reader) for _ in range(count)], invoke)
+        else:
+            raise bad_choice("GET-Response", kind, 1)
+        reader.end()
+        return response
+
+
+class GetResponseNormal(GetResponse):
+    """The result of one attribute."""
+
+    FIELDS = ("result", "invoke")
+
+    def __init__(self, result: GetResult, invoke: int = INVOKE_NORMAL_CONFIRMED) -> None:
+        self.result = result
+        self.invoke = invoke
+
+    def to_bytes(self) -> bytes:
+        """C4 01."""
+        return bytes((self.TAG, 1, self.invoke)) + self.result.to_bytes()
+
+
+class GetResponseBlock(GetResponse):
+    """Part of an encoded Data (or of a list of results): `raw`, or None and a data-access-result in `error`."""
+
+    FIELDS = ("last", "block_number", "raw", "error", "invoke")
+
+    def __init__(
+        self,
+        last: bool,
+        block_number: int,
+        raw: bytes | None,
+        error: int = 0,
+        invoke: int = INVOKE_NORMAL_CONFIRMED,
+    ) -> None:
+        self.last = last
+        self.block_number = block_number
+        self.raw = raw
+        self.error = error
+        self.invoke = invoke
+
+    def to_bytes(self) -> bytes:
+        """C4 02."""
+        head = bytes((self.TAG, 2, self.invoke, 1 if self.last else 0)) + self.block_number.to_bytes(4, "big")
+        if self.raw is None:
+            return head + bytes((1, self.error))
+        return head + b"\x00" + write_length(len(self.raw)) + self.raw
+
+
+class GetResponseWithList(GetResponse):
+    """The results of several attributes, in the order of the request."""
+
+    FIELDS = ("results", "invoke")
+
+    def __init__(self, results: list[GetResult], invoke: int = INVOKE_NORMAL_CONFIRMED) -> None:
+        self.results = results
+        self.invoke = invoke
+
+    def to_bytes(self) -> bytes:
+        """C4 03."""
+        out = bytes((self.TAG, 3, self.invoke)) + write_length(len(self.results))
+        for result in self.results:
+            out += result.to_bytes()
+        return out

@@ -1,0 +1,413 @@
+"""A-XDR (IEC 61334-6) as DLMS uses it: the Data type of the Green Book, decoded to and encoded from `(tag, value)`.
+
+A Data is the tuple `(tag, value)`, so nothing of a meter's own typing is lost and a telegram goes through with one
+small allocation a value:
+
+| tag | value |
+|---|---|
+| NULL, DONT_CARE | None |
+| ARRAY, STRUCTURE | list of Data |
+| BOOLEAN | bool |
+| BIT_STRING | text of `0` and `1` |
+| integers, ENUM, BCD | int |
+| FLOAT32, FLOAT64 | float |
+| OCTET_STRING, VISIBLE_STRING, UTF8_STRING, DATE_TIME, DATE, TIME | bytes |
+| COMPACT_ARRAY | (type description as bytes, list of Data) |
+"""
+
+from __future__ import annotations
+
+import struct
+
+from edge_agent.dlms.errors import DecodeError, EncodeError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Data = tuple[int, Any]
+
+NULL = 0
+ARRAY = 1
+STRUCTURE = 2
+BOOLEAN = 3
+BIT_STRING = 4
+INT32 = 5
+UINT32 = 6
+OCTET_STRING = 9
+VISIBLE_STRING = 10
+UTF8_STRING = 12
+BCD = 13
+INT8 = 15
+INT16 = 16
+UINT8 = 17
+UINT16 = 18
+COMPACT_ARRAY = 19
+INT64 = 20
+UINT64 = 21
+ENUM = 22
+FLOAT32 = 23
+FLOAT64 = 24
+DATE_TIME = 25
+DATE = 26
+TIME = 27
+DELTA_INT8 = 28
+DELTA_INT16 = 29
+DELTA_INT32 = 30
+DELTA_UINT8 = 31
+DELTA_UINT16 = 32
+DELTA_UINT32 = 33
+DONT_CARE = 255
+
+MAX_DEPTH = 16
+"""Deepest nesting that is decoded; meters need four."""
+
+_FIXED = {
+    BOOLEAN: ("B", 1),
+    INT32: (">i", 4),
+    UINT32: (">I", 4),
+    BCD: ("B", 1),
+    INT8: ("b", 1),
+    INT16: (">h", 2),
+    UINT8: ("B", 1),
+    UINT16: (">H", 2),
+    INT64: (">q", 8),
+    UINT64: (">Q", 8),
+    ENUM: ("B", 1),
+    FLOAT32: (">f", 4),
+    FLOAT64: (">d", 8),
+    DELTA_INT8: ("b", 1),
+    DELTA_INT16: (">h", 2),
+    DELTA_INT32: (">i", 4),
+    DELTA_UINT8: ("B", 1),
+    DELTA_UINT16: (">H", 2),
+    DELTA_UINT32: (">I", 4),
+}
+_STRINGS = (OCTET_STRING, VISIBLE_STRING, UTF8_STRING)
+_LISTS = (STRUCTURE, ARRAY)
+_EMPTY = (NULL, DONT_CARE)
+_SIZED = {DATE_TIME: 12, DATE: 5, TIME: 4}
+_INTEGERS = (INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64, ENUM, BCD, *range(28, 34))
+
+_unpack_from = struct.unpack_from
+
+
+def _cut(what: str, position: int) -> DecodeError:
+    return DecodeError("cut_short", f"{what} is cut short", position)
+
+
+def read_length(data: bytes, position: int) -> tuple[int, int]:
+    """The length at `position` and the position after it; DecodeError `cut_short` or `bad_length`."""
+    if position >= len(data):
+        raise _cut("a length", position)
+    first = data[position]
+    if first < 0x80:
+        return first, position + 1
+    count = first & 0x7F
+    if count == 0 or count > 4:
+        raise DecodeError("bad_length", f"a length of {count} bytes is not one that DLMS uses", position)
+    end = position + 1 + count
+    if end > len(data):
+        raise _cut("a length", position)
+    return int.from_bytes(data[position + 1 : end], "big"), end
+
+
+def write_length(length: int) -> bytes:
+    """A length in the shortest form."""
+    if length < 0x80:
+        return bytes((length,))
+    if length < 0x100:
+        return bytes((0x81, length))
+    if length < 0x10000:
+        return bytes((0x82, length >> 8, length & 0xFF))
+    return bytes((0x84,)) + length.to_bytes(4, "big")
+
+
+def decode(data: bytes, position: int = 0, depth: int = 0, tag: int | None = None) -> tuple[Data, int]:
+    """The Data at `position` and the position after it; DecodeError with the offset at which it goes wrong.
+
+    Where a compact array has stated the type already, `tag` is given and does not stand in `data`.
+    """
+    if tag is None:
+        if position >= len(data):
+            raise _cut("a value", position)
+        tag = data[position]
+        position += 1
+    fixed = _FIXED.get(tag)
+    if fixed is not None:
+        end = position + fixed[1]
+        if end > len(data):
+            raise _cut("a number", position - 1)
+        value = _unpack_from(fixed[0], data, position)[0]
+        return (tag, value if tag != BOOLEAN else value != 0), end
+    if tag in _STRINGS:
+        if position < len(data) and data[position] < 0x80:
+            length = data[position]
+            position += 1
+        else:
+            length, position = read_length(data, position)
+        end = position + length
+        if end > len(data):
+            raise _cut(f"a string of {length} bytes", position)
+        return (tag, data[position:end]), end
+    if tag in _LISTS:
+        if depth >= MAX_DEPTH:
+            raise DecodeError("too_deep", f"values nest deeper than {MAX_DEPTH}", position - 1)
+        count, position = read_length(data, position)
+        if count > len(data) - position:
+            raise _cut(f"a list of {count} values", position)
+        items = []
+        for _ in range(count):
+            item, position = decode(data, position, depth + 1)
+            items.append(item)
+        return (tag, items), position
+    if tag in _EMPTY:
+        return (tag, None), position
+    if tag == BIT_STRING:
+        return _decode_bits(data, position)
+    if tag in _SIZED:
+        end = position + _SIZED[tag]
+        if end > len(data):
+            raise _cut("a date or time", position)
+        return (tag, data[position:end]), end
+    if tag == COMPACT_ARRAY:
+        return _decode_compact(data, position, depth)
+    raise DecodeError("unknown_tag", f"{tag} is not the tag of a DLMS type", position - 1)
+
+
+def decode_all(data: bytes) -> Data:
+    """One Data and nothing after it; DecodeError, `trailing_bytes` where something follows."""
+    value, position = decode(data)
+    if position != len(data):
+        raise DecodeError("trailing_bytes", f"{len(data) - position} bytes follow the value", position)
+    return value
+
+
+def _decode_bits(data: bytes, position: int) -> tuple[Data, int]:
+    count, position = read_length(data, position)
+    size = (count + 7) // 8
+    if position + size > len(data):
+        raise _cut(f"a bit-string of {count} bits", position)
+    text = "".join([f"{byte:08b}" for byte in data[position : position + size]])
+    return (BIT_STRING, text[:count]), position + size
+
+
+def _description_end(data: bytes, position: int, depth: int) -> int:
+    """The position after a compact array's type description; zero-size array elements are refused."""
+    if depth > MAX_DEPTH:
+        raise DecodeError("too_deep", f"types nest deeper than {MAX_DEPTH}", position)
+    if position >= len(data):
+        raise _cut("a type description", position)
+    tag = data[position]
+    position += 1
+    if tag == ARRAY:
+        if position + 2 > len(data):
+            raise _cut("a type description", position)
+        return _description_end(data, position + 2, depth + 1)
+    if tag == STRUCTURE:
+        count, position = read_length(data, position)
+        if count > len(data) - position:
+            raise _cut("a type description", position)
+        for _ in range(count):
+            position = _description_end(data, position, depth + 1)
+        return position
+    if (
+        tag in _FIXED
+        or tag in _SIZED
+        or tag in (NULL, DONT_CARE, BIT_STRING, OCTET_STRING, VISIBLE_STRING, UTF8_STRING)
+    ):
+        return position
+    raise DecodeError("unknown_tag", f"{tag} is not the tag of a type in a compact array", position - 1)
+
+
+def _decode_untagged(kind: bytes, at: int, data: bytes, position: int) -> tuple[Data, int, int]:
+    """A value of the type described at `kind[at]`: the Data, the next description, the next position."""
+    tag = kind[at]
+    at += 1
+    items = []
+    if tag == STRUCTURE:
+        count, at = read_length(kind, at)
+        for _ in range(count):
+            item, at, position = _decode_untagged(kind, at, data, position)
+            items.append(item)
+        return (tag, items), at, position
+    if tag == ARRAY:
+        count = kind[at] << 8 | kind[at + 1]
+        after = _description_end(kind, at + 2, 0)
+        for _ in range(count):
+            start = position
+            item, _end, position = _decode_untagged(kind, at + 2, data, position)
+            if position == start:
+                raise DecodeError("empty_elements", "an array in a compact array has elements of no size", position)
+            items.append(item)
+        return (tag, items), after, position
+    value, position = decode(data, position, 0, tag)
+    return value, at, position
+
+
+def _decode_compact(data: bytes, position: int, depth: int) -> tuple[Data, int]:
+    if depth >= MAX_DEPTH:
+        raise DecodeError("too_deep", f"values nest deeper than {MAX_DEPTH}", position)
+    start = position
+    position = _description_end(data, position, depth)
+    kind = data[start:position]
+    length, position = read_length(data, position)
+    end = position + length
+    if end > len(data):
+        raise _cut(f"a compact array of {length} bytes", position)
+    items = []
+    data = data[:end]
+    while position < end:
+        at = position
+        item, _end, position = _decode_untagged(kind, 0, data, position)
+        if position == at:
+            raise DecodeError("empty_elements", "a compact array has elements of no size", position)
+        items.append(item)
+    return (COMPACT_ARRAY, (kind, items)), end
+
+
+def encode(value: Data) -> bytes:
+    """The bytes of a Data; EncodeError `out_of_range` or `unknown_tag`."""
+    out = bytearray()
+    _encode_into(out, value, True)
+    return bytes(out)
+
+
+def _encode_into(out: bytearray, data: Data, tagged: bool) -> None:
+    tag, value = data
+    if tagged:
+        out.append(tag)
+    if tag in _FIXED:
+        try:
+            packed = struct.pack(_FIXED[tag][0], value)
+        except (struct.error, OverflowError, TypeError, ValueError) as error:
+            raise EncodeError("out_of_range", f"{value!r} does not fit the type with tag {tag}") from error
+        if tag in _INTEGERS and struct.unpack(_FIXED[tag][0], packed)[0] != value:
+            raise EncodeError("out_of_range", f"{value!r} does not fit the type with tag {tag}")
+        out.extend(packed)
+    elif tag in _LISTS:
+        if tagged:
+            out.extend(write_length(len(value)))
+        for item in value:
+            _encode_into(out, item, tagged)
+    elif tag in _STRINGS:
+        out.extend(write_length(len(value)))
+        out.extend(value)
+    elif tag == BIT_STRING:
+        out.extend(write_length(len(value)))
+        padded = value + "0" * (-len(value) % 8)
+        out.extend(bytes([int(padded[at : at + 8], 2) for at in range(0, len(padded), 8)]))
+    elif tag in _SIZED:
+        if len(value) != _SIZED[tag]:
+            raise EncodeError("out_of_range", f"the type with tag {tag} has {_SIZED[tag]} bytes, not {len(value)}")
+        out.extend(value)
+    elif tag == COMPACT_ARRAY:
+        kind, items = value
+        contents = bytearray()
+        for item in items:
+            _encode_into(contents, item, False)
+        out.extend(kind)
+        out.extend(write_length(len(contents)))
+        out.extend(contents)
+    elif tag not in _EMPTY:
+        raise EncodeError("unknown_tag", f"{tag} is not the tag of a DLMS type")
+
+
+def plain(data: Data) -> Any:
+    """A Data without its tags: lists, ints, bytes; text for visible and UTF-8 strings."""
+    tag, value = data
+    if tag in _LISTS:
+        return [plain(item) for item in value]
+    if tag == COMPACT_ARRAY:
+        return [plain(item) for item in value[1]]
+    if tag in (VISIBLE_STRING, UTF8_STRING):
+        return printable(value)
+    return value
+
+
+def printable(value: bytes) -> str:
+    """Bytes as text where they are printable, else as hex."""
+    try:
+        text = value.decode("utf-8")
+    except (UnicodeError, ValueError):
+        return value.hex()
+    for character in text:
+        if ord(character) < 0x20 or ord(character) == 0x7F:
+            return value.hex()
+    return text
+
+
+def is_integer(data: Data) -> bool:
+    """Whether the value is a whole number that a scaler can be applied to."""
+    return data[0] in _INTEGERS
+
+
+class Reader:
+    """A cursor over an APDU's bytes; every step raises DecodeError `cut_short` with the offset where bytes end."""
+
+    __slots__ = ("data", "position")
+
+    def __init__(self, data: bytes, position: int = 0) -> None:
+        self.data = data
+        self.position = position
+
+    def u8(self) -> int:
+        """The next byte."""
+        position = self.position
+        if position >= len(self.data):
+            raise _cut("the unit", position)
+        self.position = position + 1
+        return self.data[position]
+
+    def u16(self) -> int:
+        """The next two bytes, big-endian."""
+        return int.from_bytes(self.take(2), "big")
+
+    def u32(self) -> int:
+        """The next four bytes, big-endian."""
+        return int.from_bytes(self.take(4), "big")
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes."""
+        end = self.position + count
+        if end > len(self.data):
+            raise _cut(f"a field of {count} bytes", self.position)
+        taken = self.data[self.position : end]
+        self.position = end
+        return taken
+
+    def length(self) -> int:
+        """The next length."""
+        length, self.position = read_length(self.data, self.position)
+        return length
+
+    def octets(self) -> bytes:
+        """A length and that many bytes."""
+        return self.take(self.length())
+
+    def value(self) -> Data:
+        """The next Data."""
+        value, self.position = decode(self.data, self.position)
+        return value
+
+    def rest(self) -> bytes:
+        """All that is left."""
+        taken = self.data[self.position :]
+        self.position = len(self.data)
+        return taken
+
+    def left(self) -> int:
+        """How many bytes are left."""
+        return len(self.data) - self.position
+
+    def expect(self, byte: int, what: str) -> None:
+        """The next byte must be `byte`; DecodeError `unexpected_tag` where it is not."""
+        at = self.position
+        found = self.u8()
+        if found != byte:
+            raise DecodeError("unexpected_tag", f"{what} starts with 0x{byte:02x}, here is 0x{found:02x}", at)
+
+    def end(self) -> None:
+        """Nothing may be left; DecodeError `trailing_bytes`."""
+        if self.position != len(self.data):
+            raise DecodeError("trailing_bytes", f"{self.left()} bytes follow the unit", self.position)

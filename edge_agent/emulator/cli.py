@@ -1,0 +1,130 @@
+"""`meter-emulator FILE`: emulated DLMS meters on a pty or a serial port, until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+import tty
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import serial
+
+from edge_agent.emulator import config as config_module
+from edge_agent.emulator.config import ConfigError, EmulatorConfig, LineConfig
+from edge_agent.emulator.line import EmulatedLine
+from edge_agent.emulator.source import SourceError
+
+QUIET = 0.5
+"""Seconds of silence after which half a frame is forgotten."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="meter-emulator",
+        description="Emulate DLMS meters on a pty or a serial port. Prints one line when it is ready: `ready PORT`.",
+        epilog="The file:\n\n" + (config_module.__doc__ or "").partition("\n\n")[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", type=Path, help="the emulator's TOML file")
+    return parser
+
+
+class Port:
+    """The emulator's end of the line: a pty's master, or a serial port."""
+
+    def __init__(self, line: LineConfig) -> None:
+        self._link = line.link
+        self._serial: serial.Serial | None = None
+        self._slave = -1
+        if line.port is not None:
+            self._serial = serial.Serial(
+                line.port, line.baudrate, line.bytesize, line.parity, line.stopbits, timeout=0, exclusive=True
+            )
+            self.descriptor = self._serial.fileno()
+            self.name = line.port
+            return
+        # The other end stays open here too, so that a reader may come and go without a hang-up.
+        self.descriptor, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        self.name = os.ttyname(self._slave)
+        if self._link is not None:
+            self._link.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self._link.with_name(f".{self._link.name}.{os.getpid()}")
+            temporary.symlink_to(self.name)
+            temporary.replace(self._link)
+
+    def close(self) -> None:
+        """Close the line and take the symbolic link away, if it is still ours."""
+        if self._link is not None and self._link.is_symlink() and str(self._link.readlink()) == self.name:
+            self._link.unlink()
+        if self._serial is not None:
+            self._serial.close()
+        else:
+            os.close(self.descriptor)
+            os.close(self._slave)
+
+
+def serve(line: EmulatedLine, descriptor: int, stopping: Callable[[], bool], wake: int) -> None:
+    """Answer what comes in on `descriptor` until `stopping()`; `wake` becomes readable when that changes."""
+    while not stopping():
+        ready, _, _ = select.select([descriptor, wake], [], [], QUIET)
+        if descriptor in ready:
+            answer = line.receive(os.read(descriptor, 4096))
+        elif not ready:
+            answer = line.quiet()
+        else:
+            continue
+        while answer and not stopping():
+            _, writable, _ = select.select([], [descriptor], [], QUIET)
+            if writable:
+                answer = answer[os.write(descriptor, answer) :]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the emulator; 0 when it was asked to stop, 2 for a file that cannot be used, 1 for a line that fails."""
+    arguments = _parser().parse_args(argv)
+    try:
+        config = EmulatorConfig.read(arguments.file)
+        line = EmulatedLine.build(config, time.time)
+    except (ConfigError, SourceError) as error:
+        print(f"meter-emulator: {error}", file=sys.stderr)
+        return 2
+    stopped = False
+
+    def stop(_signal: int, _frame: object) -> None:
+        nonlocal stopped
+        stopped = True
+
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    signal.set_wakeup_fd(wake_write)
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    try:
+        port = Port(config.line)
+    except (OSError, ValueError) as error:
+        print(f"meter-emulator: {config.line.port or config.line.link}: {error}", file=sys.stderr)
+        return 1
+    try:
+        print(f"ready {port.name}", flush=True)
+        serve(line, port.descriptor, lambda: stopped, wake_read)
+    except OSError as error:
+        print(f"meter-emulator: {port.name}: {error}", file=sys.stderr)
+        return 1
+    finally:
+        port.close()
+        signal.set_wakeup_fd(-1)
+        with contextlib.suppress(OSError):
+            os.close(wake_read)
+            os.close(wake_write)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

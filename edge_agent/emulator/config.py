@@ -1,0 +1,298 @@
+"""The emulator's file: a line, a source of power, and the meters on the line (TOML).
+
+epoch_seconds = 20                 # capture period; rows are captured at multiples of it (Unix time)
+start_epoch = 0                    # the epoch of `start_row`: a number, "now" (default), or negative: so many ago
+
+[line]
+link = "run/solar"                 # a pty is made, and this symbolic link to it; or
+# port = "/dev/ttyUSB1"            # a serial port, with baudrate = 9600, bytesize = 8, parity = "N", stopbits = 1
+max_information = 128              # HDLC: longest information field, 8 to 2030 bytes
+window = 1                         # HDLC: frames in flight, 1 to 7
+
+[source]                           # may be left out where no register names a column
+csv = "campus.csv"                 # a header line of names, then decimal numbers; relative to this file
+start_row = 0                      # counted from 0; after the last row the first follows
+
+[[meter]]
+logical_device_name = "KFM1000000000001"   # up to 16 characters
+serial = "1KFM0000000001"
+server = 1                         # HDLC logical device; physical = 17 adds the lower address
+deviation = 0                      # the clock's, in minutes, UTC minus local; "none" leaves it unspecified
+clock_error = 0                    # seconds by which the meter's clock is ahead
+max_pdu = 1024                     # longest APDU in bytes: longer answers go in blocks
+
+  [[meter.client]]                 # who may associate; default: client 16 without authentication
+  address = 32
+  auth = "lls"                     # "none" or "lls"
+  password = "12345678"
+
+  [[meter.register]]
+  obis = "1-0:2.8.0.255"
+  power = "max(0, pv - 0.5 * load)"   # watts: columns, numbers, + - * /, min(), max(); only what is positive counts
+  unit = "Wh"                      # an energy (ends with h) is summed: watts x epoch_seconds / 3600 a row;
+  scaler = 0                       # any other unit shows the watts as they are
+  initial = 1234                   # Wh on the register at the start
+
+  [meter.profile]                  # the load profile; default: clock and all energy registers
+  obis = "1-0:99.1.0.255"
+  entries = 96                     # rows kept
+  status = false                   # a status column (0-0:96.10.1.255)
+  compress_time = false            # null-data for every row's time but the first
+  selective_access = true
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge_agent.dlms.errors import DlmsError
+from edge_agent.dlms.obis import obis_bytes, obis_text
+from edge_agent.dlms.units import UNIT_NUMBERS
+
+
+class ConfigError(ValueError):
+    """An entry of the emulator's file that cannot be used; the message names it."""
+
+    code = "bad_config"
+
+
+@dataclass(frozen=True)
+class LineConfig:
+    """The line: a pty with a symbolic link to it, or a serial port."""
+
+    link: Path | None = None
+    port: str | None = None
+    baudrate: int = 9600
+    bytesize: int = 8
+    parity: str = "N"
+    stopbits: int = 1
+    max_information: int = 128
+    window: int = 1
+
+
+@dataclass(frozen=True)
+class ClientConfig:
+    """A client address and how it must authenticate."""
+
+    address: int = 16
+    auth: str = "none"
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class RegisterConfig:
+    """One register: watts as an expression, unit, scaler, and the Wh that it starts with."""
+
+    obis: str
+    power: str
+    unit: str = "Wh"
+    scaler: int = 0
+    initial: int = 0
+
+    @property
+    def is_energy(self) -> bool:
+        """Whether the watts are summed over time."""
+        return self.unit.endswith("h")
+
+
+@dataclass(frozen=True)
+class ProfileConfig:
+    """The load profile."""
+
+    obis: str = "1-0:99.1.0.255"
+    entries: int = 96
+    status: bool = False
+    compress_time: bool = False
+    selective_access: bool = True
+
+
+@dataclass(frozen=True)
+class MeterConfig:
+    """One meter on the line."""
+
+    logical_device_name: str
+    registers: tuple[RegisterConfig, ...]
+    serial: str = ""
+    server: int = 1
+    physical: int | None = None
+    deviation: int | None = 0
+    clock_error: int = 0
+    max_pdu: int = 1024
+    clients: tuple[ClientConfig, ...] = (ClientConfig(),)
+    profile: ProfileConfig = ProfileConfig()
+
+
+@dataclass(frozen=True)
+class EmulatorConfig:
+    """The whole file. start_epoch: None for the epoch in which the emulator starts, negative for so many before it."""
+
+    meters: tuple[MeterConfig, ...]
+    line: LineConfig = LineConfig()
+    epoch_seconds: int = 900
+    start_epoch: int | None = None
+    csv: Path | None = None
+    start_row: int = 0
+
+    @classmethod
+    def read(cls, path: Path) -> EmulatorConfig:
+        """Read a file; ConfigError names the entry that is wrong. Paths in it are relative to it."""
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path} cannot be read: {error}") from error
+        return cls.from_dict(data, path.parent)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], base: Path) -> EmulatorConfig:
+        """Check a parsed file; ConfigError."""
+        top = _Table(data, "")
+        line = _Table(top.take("line", dict, {}), "line.")
+        link = line.take("link", str, None)
+        parsed_line = LineConfig(
+            link=None if link is None else base / link,
+            port=line.take("port", str, None),
+            baudrate=line.number("baudrate", 9600, 300, 4_000_000),
+            bytesize=line.number("bytesize", 8, 7, 8),
+            parity=line.choice("parity", "N", ("N", "E", "O")),
+            stopbits=line.number("stopbits", 1, 1, 2),
+            max_information=line.number("max_information", 128, 8, 2030),
+            window=line.number("window", 1, 1, 7),
+        )
+        line.end()
+        source = _Table(top.take("source", dict, {}), "source.")
+        csv = source.take("csv", str, None)
+        start_row = source.number("start_row", 0, 0, 1 << 31)
+        source.end()
+        start = top.take("start_epoch", (int, str), "now")
+        if isinstance(start, str) and start != "now":
+            raise ConfigError(f'start_epoch: {start!r} should be a number or "now"')
+        meters = top.take("meter", list, [])
+        if not meters:
+            raise ConfigError("meter: there should be at least one [[meter]]")
+        config = cls(
+            meters=tuple(_meter(_Table(item, f"meter[{at}].")) for at, item in enumerate(meters)),
+            line=parsed_line,
+            epoch_seconds=top.number("epoch_seconds", 900, 1, 86400),
+            start_epoch=None if isinstance(start, str) else start,
+            csv=None if csv is None else base / csv,
+            start_row=start_row,
+        )
+        top.end()
+        addresses = [(meter.server, meter.physical) for meter in config.meters]
+        if len(set(addresses)) != len(addresses):
+            raise ConfigError("meter: two meters on the line have the same server address")
+        return config
+
+
+class _Table:
+    """A TOML table from which entries are taken; what is left in the end is a mistake."""
+
+    def __init__(self, data: object, path: str) -> None:
+        if not isinstance(data, Mapping):
+            raise ConfigError(f"{path.rstrip('.')}: should be a table")
+        self.data = dict(data)
+        self.path = path
+
+    def take(self, key: str, kind: Any, default: Any) -> Any:
+        value = self.data.pop(key, default)
+        if value is default:
+            return value
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise ConfigError(f"{self.path}{key}: {value!r} has the wrong type")
+        return value
+
+    def number(self, key: str, default: int, low: int, high: int) -> int:
+        value = self.take(key, int, default)
+        if not low <= value <= high:
+            raise ConfigError(f"{self.path}{key}: {value} should be from {low} to {high}")
+        return int(value)
+
+    def choice(self, key: str, default: str, choices: tuple[str, ...]) -> str:
+        value = self.take(key, str, default)
+        if value not in choices:
+            raise ConfigError(f"{self.path}{key}: {value!r} should be one of {', '.join(choices)}")
+        return str(value)
+
+    def obis(self, key: str, default: str | None) -> str:
+        value = self.take(key, str, default)
+        if value is None:
+            raise ConfigError(f"{self.path}{key}: missing")
+        try:
+            return obis_text(obis_bytes(value))
+        except DlmsError as error:
+            raise ConfigError(f"{self.path}{key}: {error}") from error
+
+    def end(self) -> None:
+        if self.data:
+            raise ConfigError(f"{self.path}{min(self.data)}: no such entry")
+
+
+def _client(table: _Table) -> ClientConfig:
+    config = ClientConfig(
+        address=table.number("address", 16, 1, 127),
+        auth=table.choice("auth", "none", ("none", "lls")),
+        password=table.take("password", str, None),
+    )
+    if (config.auth == "lls") != (config.password is not None):
+        raise ConfigError(f'{table.path}password: goes with auth = "lls"')
+    table.end()
+    return config
+
+
+def _register(table: _Table) -> RegisterConfig:
+    power = table.take("power", (str, int), None)
+    if power is None:
+        raise ConfigError(f"{table.path}power: missing: an expression over the columns, in watts")
+    config = RegisterConfig(
+        obis=table.obis("obis", None),
+        power=str(power),
+        unit=table.choice("unit", "Wh", tuple(UNIT_NUMBERS)),
+        scaler=table.number("scaler", 0, -9, 9),
+        initial=table.number("initial", 0, 0, 1 << 60),
+    )
+    table.end()
+    return config
+
+
+def _meter(table: _Table) -> MeterConfig:
+    name = table.take("logical_device_name", str, None)
+    if name is None or not name.isascii() or not 1 <= len(name) <= 16:
+        raise ConfigError(f"{table.path}logical_device_name: should be 1 to 16 ASCII characters")
+    deviation = table.take("deviation", (int, str), 0)
+    if deviation == "none":
+        deviation = None
+    elif not isinstance(deviation, int) or not -840 <= deviation <= 840:
+        raise ConfigError(f'{table.path}deviation: {deviation!r} should be minutes from -840 to 840, or "none"')
+    registers = table.take("register", list, [])
+    clients = table.take("client", list, [])
+    profile = _Table(table.take("profile", dict, {}), f"{table.path}profile.")
+    physical = table.take("physical", int, None)
+    config = MeterConfig(
+        logical_device_name=name,
+        serial=table.take("serial", str, name),
+        registers=tuple(_register(_Table(item, f"{table.path}register[{at}].")) for at, item in enumerate(registers)),
+        server=table.number("server", 1, 1, 0x3FFF),
+        physical=physical,
+        deviation=deviation,
+        clock_error=table.number("clock_error", 0, -(1 << 31), 1 << 31),
+        max_pdu=table.number("max_pdu", 1024, 64, 65535),
+        clients=tuple(_client(_Table(item, f"{table.path}client[{at}].")) for at, item in enumerate(clients))
+        or (ClientConfig(),),
+        profile=ProfileConfig(
+            obis=profile.obis("obis", "1-0:99.1.0.255"),
+            entries=profile.number("entries", 96, 1, 100_000),
+            status=profile.take("status", bool, False),
+            compress_time=profile.take("compress_time", bool, False),
+            selective_access=profile.take("selective_access", bool, True),
+        ),
+    )
+    profile.end()
+    table.end()
+    codes = [register.obis for register in config.registers]
+    if len(set(codes)) != len(codes):
+        raise ConfigError(f"{table.path}register: an OBIS code stands twice")
+    return config

@@ -1,0 +1,182 @@
+"""An emulated meter: COSEM objects whose values follow from the wall clock, the start epoch and the power source.
+
+Nothing is stored as time passes: every register and every row of the load profile is a function of the time, so the
+same file and start epoch give the same meter, however often it is restarted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from edge_agent.dlms import axdr
+from edge_agent.dlms.axdr import NULL, OCTET_STRING, UINT8, UINT64
+from edge_agent.dlms.clock_time import ClockTime
+from edge_agent.dlms.cosem.association_ln import AssociationLn
+from edge_agent.dlms.cosem.base import CosemObject
+from edge_agent.dlms.cosem.clock import Clock
+from edge_agent.dlms.cosem.data import DataObject
+from edge_agent.dlms.cosem.profile_generic import SORT_FIFO, ProfileGeneric
+from edge_agent.dlms.cosem.register import Register
+from edge_agent.dlms.cosem.types import CaptureObject
+from edge_agent.dlms.units import UNIT_NUMBERS
+from edge_agent.emulator.config import MeterConfig, RegisterConfig
+from edge_agent.emulator.source import Expression, PowerSeries, Table
+
+if TYPE_CHECKING:
+    from edge_agent.dlms.axdr import Data
+
+CLOCK = "0-0:1.0.0.255"
+STATUS = "0-0:96.10.1.255"
+_CLOCK_COLUMN = CaptureObject(8, CLOCK, 2)
+_STATUS_COLUMN = CaptureObject(1, STATUS, 2)
+
+
+class EmulatedRegister:
+    """One register: its value in its own scaler at any time."""
+
+    def __init__(self, config: RegisterConfig, series: PowerSeries) -> None:
+        self.config = config
+        self.series = series
+
+    def raw(self, time: float) -> int:
+        """The register's integer at a Unix time: floor of the exact value in units of 10^scaler."""
+        config = self.config
+        value = config.initial + self.series.energy(time) if config.is_energy else self.series.power(time)
+        return math.floor(value / Fraction(10) ** config.scaler)
+
+    def data(self, time: float) -> Data:
+        """As Data: energies as UINT64, others as INT64."""
+        return (UINT64 if self.config.is_energy else axdr.INT64, self.raw(time))
+
+
+class EmulatedMeter:
+    """The objects of one meter. `now` gives Unix seconds; the meter's own clock is `clock_error` seconds ahead."""
+
+    def __init__(
+        self,
+        config: MeterConfig,
+        table: Table,
+        *,
+        epoch_seconds: int,
+        start_epoch: int,
+        start_row: int,
+        now: Callable[[], float],
+    ) -> None:
+        self.config = config
+        self.epoch_seconds = epoch_seconds
+        self.start_epoch = start_epoch
+        self._now = now
+        self.clock_error = config.clock_error
+        self.registers = [
+            EmulatedRegister(
+                item, PowerSeries(Expression(item.power).over(table), start_epoch, start_row, epoch_seconds)
+            )
+            for item in config.registers
+        ]
+        self.captured = [item for item in self.registers if item.config.is_energy]
+        self.objects = self._objects()
+
+    def time(self) -> float:
+        """Unix seconds by the meter's own clock."""
+        return self._now() + self.clock_error
+
+    def clock_time(self, time: float) -> ClockTime:
+        """A time as the meter's clock writes it."""
+        return ClockTime.from_unix(int(time), self.config.deviation)
+
+    def columns(self) -> list[CaptureObject]:
+        """The load profile's capture objects."""
+        columns = [_CLOCK_COLUMN]
+        if self.config.profile.status:
+            columns.append(_STATUS_COLUMN)
+        return columns + [CaptureObject(3, item.config.obis, 2) for item in self.captured]
+
+    def boundaries(self) -> list[int]:
+        """The capture times that are in the buffer, oldest first, as Unix seconds."""
+        last = int(self.time() // self.epoch_seconds)
+        first = max(self.start_epoch, last - self.config.profile.entries + 1)
+        return [epoch * self.epoch_seconds for epoch in range(first, last + 1)]
+
+    def rows(self) -> list[list[Data]]:
+        """The buffer."""
+        rows: list[list[Data]] = []
+        for boundary in self.boundaries():
+            time: Data = (OCTET_STRING, self.clock_time(boundary).to_bytes())
+            if self.config.profile.compress_time and rows:
+                time = (NULL, None)
+            row = [time]
+            if self.config.profile.status:
+                row.append((UINT8, 0))
+            rows.append(row + [item.data(boundary) for item in self.captured])
+        return rows
+
+    def _set_time(self, time: ClockTime) -> None:
+        unix = time.unix()
+        if unix is None:
+            local = time.local_seconds()
+            unix = None if local is None else local + (self.config.deviation or 0) * 60
+        if unix is not None:
+            self.clock_error = round(unix - self._now())
+
+    def _objects(self) -> list[CosemObject]:
+        config = self.config
+
+        def text(value: str) -> Data:
+            return (OCTET_STRING, value.encode("ascii"))
+
+        clock = _EmulatedClock(self)
+        objects: list[CosemObject] = [
+            DataObject("0-0:42.0.0.255", value=text(config.logical_device_name)),
+            DataObject("0-0:96.1.0.255", value=text(config.serial)),
+            clock,
+        ]
+        if config.profile.status:
+            objects.append(DataObject(STATUS, value=(UINT8, 0)))
+        for item in self.registers:
+            objects.append(_register_object(item, self.time))
+        objects.append(
+            ProfileGeneric(
+                config.profile.obis,
+                buffer=self.rows,
+                capture_objects=self.columns(),
+                capture_period=self.epoch_seconds,
+                sort_method=SORT_FIFO,
+                sort_object=_CLOCK_COLUMN.to_data(),
+                entries_in_use=lambda: len(self.boundaries()),
+                profile_entries=config.profile.entries,
+            )
+        )
+        association = AssociationLn("0-0:40.0.0.255", association_status=2)
+        association.values["object_list"] = lambda: [item.listed() for item in objects]
+        association.methods["reply_to_hls_authentication"] = lambda _parameters: None
+        objects.append(association)
+        return objects
+
+
+def _register_object(item: EmulatedRegister, time: Callable[[], float]) -> Register:
+    scaler_unit = (item.config.scaler, UNIT_NUMBERS[item.config.unit])
+    return Register(item.config.obis, value=lambda: item.data(time()), scaler_unit=scaler_unit)
+
+
+class _EmulatedClock(Clock):
+    """The clock, which a client may set."""
+
+    def __init__(self, meter: EmulatedMeter) -> None:
+        super().__init__(
+            CLOCK,
+            time=lambda: meter.clock_time(meter.time()),
+            time_zone=meter.config.deviation or 0,
+            status=0,
+            daylight_savings_deviation=0,
+            daylight_savings_enabled=False,
+            clock_base=1,
+        )
+        self._meter = meter
+
+    def store(self, attribute: object, value: object) -> None:
+        """Only the time moves anything."""
+        if isinstance(value, ClockTime) and getattr(attribute, "name", "") == "time":
+            self._meter._set_time(value)

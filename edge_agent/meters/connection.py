@@ -1,0 +1,251 @@
+"""Drives the sans-io client over a line: links, timeouts, and a bounded number of repeats."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from edge_agent.dlms.client import CLOSED, Client
+from edge_agent.dlms.errors import DecodeError, DlmsError
+from edge_agent.dlms.hdlc.client_link import (
+    Connected,
+    Damaged,
+    Disconnected,
+    HdlcClientLink,
+    Received,
+    Write,
+)
+from edge_agent.dlms.wrapper import HEADER_SIZE, WrapperUnit, read_unit
+from edge_agent.meters.errors import BadAnswerError, MeterError, MeterTimeoutError, NotDlmsError, meter_error
+from edge_agent.meters.transport import Transport
+
+if TYPE_CHECKING:
+    from edge_agent.dlms.client import Conversation
+
+INTER_OCTET = 1.0
+"""Seconds without a byte after which what looked like the start of a frame is taken for cut short."""
+
+SETTLE = 0.2
+"""Seconds that a line is given to fall quiet after a damaged frame, before the request is repeated."""
+
+BABBLE = 16384
+"""Bytes in one try after which a line that never falls quiet no longer postpones the timeout."""
+
+LOST_ANSWER = ("bad_fcs", "bad_hcs", "truncated_frame", "missing_segment", "bad_llc", "bad_address", "no_flag")
+"""Damage that has eaten the answer, so there is nothing more to wait for."""
+
+
+class Link(Protocol):
+    """A data link that carries one APDU there and one back."""
+
+    def open(self) -> None:
+        """Set the link up."""
+
+    def exchange(self, apdu: bytes) -> bytes:
+        """Send an APDU (nothing for an empty one) and wait for the next that arrives."""
+
+    def shut(self) -> None:
+        """Take the link down, as well as it goes."""
+
+
+class HdlcLine:
+    """An HDLC link over a transport. Damaged frames and silence are repeated `retries` times, each `timeout` seconds.
+
+    `faults` gathers what went wrong on the way and was mended, by code.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        link: HdlcClientLink,
+        timeout: float = 3.0,
+        retries: int = 2,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.transport = transport
+        self.link = link
+        self.timeout = timeout
+        self.retries = retries
+        self.faults: list[str] = []
+        self._clock = clock
+        self._ready: list[bytes] = []
+
+    def open(self) -> None:
+        """SNRM and UA."""
+        self.transport.discard()
+        self._ready = []
+        self._converse(self.link.connect(), Connected)
+
+    def exchange(self, apdu: bytes) -> bytes:
+        """One APDU there, one back."""
+        if self._ready:
+            return self._ready.pop(0)
+        self._converse(self.link.send(apdu), Received)
+        return self._ready.pop(0)
+
+    def shut(self) -> None:
+        """DISC; a meter that does not answer is left to its own timeout."""
+        if self.link.state == "disconnected":
+            return
+        try:
+            self.retries, kept = 0, self.retries
+            try:
+                self._converse(self.link.disconnect(), Disconnected)
+            finally:
+                self.retries = kept
+        except (MeterError, DlmsError):
+            self.link.state = "disconnected"
+
+    def _converse(self, data: bytes, wanted: type) -> None:
+        """Write, read, answer, until an event of the `wanted` kind has come."""
+        self.transport.write(data)
+        tries = 0
+        heard = heard_in_try = 0
+        damage: DlmsError | None = None
+        deadline = self._clock() + self.timeout
+        while True:
+            now = self._clock()
+            if now >= deadline:
+                tries += 1
+                if tries > self.retries:
+                    raise self._gave_up(heard, damage, tries)
+                if heard_in_try == 0:
+                    self.faults.append("no_answer")
+                self.transport.write(self.link.on_silence())
+                heard_in_try = 0
+                deadline = self._clock() + self.timeout
+                continue
+            pending = self.link.reader.pending
+            arrived = self.transport.read(min(deadline - now, INTER_OCTET) if pending else deadline - now)
+            heard += len(arrived)
+            heard_in_try += len(arrived)
+            if arrived and heard_in_try < BABBLE:
+                deadline = self._clock() + self.timeout
+            done = False
+            for event in self.link.receive(arrived) if arrived else self.link.flush():
+                if isinstance(event, Write):
+                    self.transport.write(event.data)
+                    tries = heard_in_try = 0
+                    deadline = self._clock() + self.timeout
+                elif isinstance(event, Damaged):
+                    damage = event.error
+                    self.faults.append(damage.code)
+                    if damage.code in LOST_ANSWER:
+                        deadline = min(deadline, self._clock() + SETTLE)
+                elif isinstance(event, Received):
+                    self._ready.append(event.apdu)
+                done = done or isinstance(event, wanted)
+            if done:
+                return
+
+    def _gave_up(self, heard: int, damage: DlmsError | None, tries: int) -> MeterError:
+        if heard == 0:
+            return MeterTimeoutError(
+                f"no answer from the meter after {tries} tries: check the wiring, the line's speed and the addresses"
+            )
+        if damage is not None and self.link.state == "connecting":
+            return NotDlmsError(
+                f"something answers, but not in HDLC ({damage}): check the line's speed and format, "
+                "or whether the meter speaks another protocol"
+            )
+        if damage is not None:
+            return BadAnswerError(f"the meter's answers stay damaged after {tries} tries: {damage}", damage.code)
+        return MeterTimeoutError(f"the meter stopped answering after {tries} tries")
+
+
+class WrapperLine:
+    """The TCP wrapper over a transport; there is nothing to set up and nothing to repeat."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        client: int,
+        server: int,
+        timeout: float = 3.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.transport = transport
+        self.client = client
+        self.server = server
+        self.timeout = timeout
+        self._clock = clock
+        self._buffer = b""
+
+    def open(self) -> None:
+        """Nothing but a clean start."""
+        self.transport.discard()
+        self._buffer = b""
+
+    def exchange(self, apdu: bytes) -> bytes:
+        """One APDU there, one back."""
+        if apdu:
+            self.transport.write(WrapperUnit(self.client, self.server, apdu).to_bytes())
+        deadline = self._clock() + self.timeout
+        while True:
+            try:
+                unit, end = read_unit(self._buffer, 0)
+            except DecodeError as error:
+                raise NotDlmsError(f"something answers, but not with the DLMS wrapper: {error}") from error
+            if unit is not None:
+                self._buffer = self._buffer[end:]
+                if unit.source == self.server and unit.destination == self.client:
+                    return unit.apdu
+                continue
+            left = deadline - self._clock()
+            if left <= 0:
+                held = len(self._buffer)
+                if held >= HEADER_SIZE:
+                    raise BadAnswerError("the meter's answer is cut short", "cut_short")
+                raise MeterTimeoutError(f"no answer from the meter in {self.timeout:g} s: check the wrapper ports")
+            self._buffer += self.transport.read(left)
+
+    def shut(self) -> None:
+        """Nothing: the transport closes."""
+
+
+class Connection:
+    """An open association over a link: what the driver and `edge-agent read` talk to."""
+
+    def __init__(self, link: Link, client: Client) -> None:
+        self.link = link
+        self.client = client
+
+    def open(self) -> None:
+        """Set up link and association; MeterError."""
+        try:
+            self.link.open()
+            self.run(self.client.associate())
+        except DlmsError as error:
+            self.abandon()
+            raise meter_error(error) from error
+        except MeterError:
+            self.abandon()
+            raise
+
+    def run(self, conversation: Conversation) -> Any:
+        """Drive one of the client's conversations to its result; DlmsError and MeterError pass through."""
+        try:
+            apdu = next(conversation)
+            while True:
+                apdu = conversation.send(self.link.exchange(apdu))
+        except StopIteration as end:
+            return end.value
+        finally:
+            conversation.close()
+
+    def close(self) -> None:
+        """Release the association and the link; whatever goes wrong then no longer matters."""
+        try:
+            if self.client.state != CLOSED:
+                self.run(self.client.release())
+        except (DlmsError, MeterError):
+            pass
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Take the link down without a release."""
+        self.client.lost()
+        with contextlib.suppress(DlmsError, MeterError):
+            self.link.shut()

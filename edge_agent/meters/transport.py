@@ -1,0 +1,137 @@
+"""Lines to a meter: a serial port (or pty) by pyserial, and TCP. They carry bytes and know no protocol."""
+
+from __future__ import annotations
+
+import socket
+from typing import Protocol
+
+import serial
+
+from edge_agent.meters.errors import MeterTimeoutError, PortUnavailableError
+
+
+class Transport(Protocol):
+    """What a conversation needs of a line."""
+
+    def write(self, data: bytes) -> None:
+        """Put the bytes on the line."""
+
+    def read(self, timeout: float) -> bytes:
+        """What has arrived, waiting at most `timeout` seconds for the first byte; empty after that."""
+
+    def discard(self) -> None:
+        """Forget what has arrived and was not read."""
+
+    def close(self) -> None:
+        """Give the line back."""
+
+
+class SerialTransport:
+    """A serial port. PortUnavailableError where it cannot be opened or is gone (a cable pulled)."""
+
+    def __init__(
+        self, port: str, baudrate: int = 9600, bytesize: int = 8, parity: str = "N", stopbits: float = 1
+    ) -> None:
+        self.port = port
+        try:
+            self._serial = serial.Serial(
+                port, baudrate, bytesize, parity, stopbits, timeout=0, write_timeout=10, exclusive=True
+            )
+        except (OSError, ValueError) as error:
+            raise PortUnavailableError(_why(port, error)) from error
+
+    def write(self, data: bytes) -> None:
+        """Put the bytes on the line and wait until they are out."""
+        try:
+            self._serial.write(data)
+            self._serial.flush()
+        except serial.SerialTimeoutException as error:
+            raise MeterTimeoutError(f"{self.port} takes no bytes: check the cable and the handshake lines") from error
+        except OSError as error:
+            raise PortUnavailableError(f"{self.port} is gone: {error}") from error
+
+    def read(self, timeout: float) -> bytes:
+        """What has arrived."""
+        try:
+            self._serial.timeout = timeout
+            first = self._serial.read(1)
+            return first + self._serial.read(self._serial.in_waiting) if first else b""
+        except OSError as error:
+            raise PortUnavailableError(f"{self.port} is gone: {error}") from error
+
+    def discard(self) -> None:
+        """Forget what has arrived."""
+        try:
+            self._serial.reset_input_buffer()
+        except OSError as error:
+            raise PortUnavailableError(f"{self.port} is gone: {error}") from error
+
+    def set_line(self, baudrate: int, bytesize: int, parity: str) -> None:
+        """Change speed and format, as mode C and E of IEC 62056-21 do."""
+        try:
+            self._serial.baudrate = baudrate
+            self._serial.bytesize = bytesize
+            self._serial.parity = parity
+        except (OSError, ValueError) as error:
+            raise PortUnavailableError(f"{self.port} cannot do {baudrate} {bytesize}{parity}1: {error}") from error
+
+    def close(self) -> None:
+        """Close the port."""
+        self._serial.close()
+
+
+def _why(port: str, error: Exception) -> str:
+    text = str(error)
+    if isinstance(error, FileNotFoundError) or "No such file" in text or getattr(error, "errno", None) == 2:
+        return f"there is no port {port}: check the name and that the adapter is plugged in"
+    if "Permission denied" in text:
+        return f"no permission to open {port}: add this user to the group dialout"
+    if "exclusively lock" in text or "Resource temporarily unavailable" in text:
+        return f"{port} is in use by another process"
+    return f"{port} cannot be opened as a serial port: {text}"
+
+
+class TcpTransport:
+    """A TCP connection to a meter or a terminal server. PortUnavailableError where it cannot be made or breaks."""
+
+    def __init__(self, host: str, port: int, timeout: float = 5.0) -> None:
+        self.peer = f"{host}:{port}"
+        try:
+            self._socket = socket.create_connection((host, port), timeout)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            raise PortUnavailableError(f"{self.peer} cannot be reached: {error}") from error
+
+    def write(self, data: bytes) -> None:
+        """Send the bytes."""
+        try:
+            self._socket.settimeout(10)
+            self._socket.sendall(data)
+        except OSError as error:
+            raise PortUnavailableError(f"{self.peer} is gone: {error}") from error
+
+    def read(self, timeout: float) -> bytes:
+        """What has arrived; PortUnavailableError where the peer has closed."""
+        try:
+            self._socket.settimeout(max(timeout, 0.001))
+            data = self._socket.recv(65536)
+        except TimeoutError:
+            return b""
+        except OSError as error:
+            raise PortUnavailableError(f"{self.peer} is gone: {error}") from error
+        if not data:
+            raise PortUnavailableError(f"{self.peer} closed the connection")
+        return data
+
+    def discard(self) -> None:
+        """Forget what has arrived."""
+        self._socket.setblocking(False)
+        try:
+            while self._socket.recv(65536):
+                pass
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
