@@ -8,7 +8,7 @@ use {
     oracle_interface::ORACLE_ADDRESS,
     trading_interface::{
         events::{EpochCleared, EpochSettled},
-        BookStatus, EpochBook, Market, Side, TradingError,
+        BookStatus, EpochBook, Market, Side, TradingError, MARKET,
     },
 };
 
@@ -22,7 +22,7 @@ pub struct ClearEpoch {
     #[account(address = CONFIG_ADDRESS @ governance_interface::GovernanceError::WrongConfig)]
     pub config: UncheckedAccount,
     /// The market, at [market].
-    #[account(mut)]
+    #[account(mut, address = MARKET @ TradingError::WrongMarket)]
     pub market: UncheckedAccount,
     /// The epoch's book, at [book, epoch].
     #[account(mut)]

@@ -112,23 +112,32 @@ impl PlaceOrder {
     }
 }
 
-/// Pay an evicted order's escrow back, to the accounts appended for it.
+/// Pay an evicted order's escrow back: to the accounts appended for it, or to the member itself where it displaced its own.
 #[inline(never)]
-fn refund_evicted(ctx: &mut Context<PlaceOrder>, side: Side, member: u32, amount: u64) -> Result<()> {
+fn refund_evicted(ctx: &mut Context<PlaceOrder>, side: Side, evicted: u32, amount: u64) -> Result<()> {
+    let user = User::load(ctx.accounts.user.account())?;
+    if evicted == user.member_index {
+        pay_back(&ctx.accounts, ctx.accounts.source.account(), amount);
+        return Ok(());
+    }
     let appended = ctx.remaining_accounts()?;
     let [user, token_account, ..] = appended.as_slice() else {
         return Err(TradingError::EvictionAccountsMissing.into());
     };
     let user = User::load(user)?;
-    require!(user.member_index == member, TradingError::EvictionAccountsMissing);
+    require!(user.member_index == evicted, TradingError::EvictionAccountsMissing);
     let named = match side {
         Side::Bid => &user.credit_token_account,
         Side::Ask => &user.energy_token_account,
     };
     require!(address_eq(token_account.address(), named), TradingError::WrongTokenAccount);
-    Transfer { from: ctx.accounts.vault.account(), to: token_account, authority: ctx.accounts.market.account() }
-        .invoke_as_market(amount);
+    pay_back(&ctx.accounts, token_account, amount);
     Ok(())
+}
+
+#[inline(always)]
+fn pay_back(accounts: &PlaceOrder, to: &AccountView, amount: u64) {
+    Transfer { from: accounts.vault.account(), to, authority: accounts.market.account() }.invoke_as_market(amount);
 }
 
 /// What the book has in escrow of a side's token.

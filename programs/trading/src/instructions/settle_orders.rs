@@ -11,7 +11,7 @@ use {
     registry_interface::User,
     trading_interface::{
         events::{EpochSettled, OrderSettled},
-        BookStatus, EpochBook, Market, Order, Side, TradingError, CREDIT_VAULT, ENERGY_VAULT, ORDERS_PER_SIDE,
+        BookStatus, EpochBook, Market, Order, Side, TradingError, CREDIT_VAULT, ENERGY_VAULT, MARKET, ORDERS_PER_SIDE,
     },
 };
 
@@ -19,6 +19,7 @@ use {
 #[derive(Accounts)]
 pub struct SettleOrders {
     /// The market, at [market], owner of the vaults.
+    #[account(address = MARKET @ TradingError::WrongMarket)]
     pub market: UncheckedAccount,
     /// The book, at [book, epoch].
     #[account(mut)]
@@ -29,8 +30,8 @@ pub struct SettleOrders {
     /// The vault of credits, at [credit_vault].
     #[account(mut, address = CREDIT_VAULT @ TradingError::WrongVault)]
     pub credit_vault: UncheckedAccount,
-    /// The fee account that the Market names.
-    #[account(mut)]
+    /// The fee account that the Market names. A member's credit account may be the same one: it is never read, only paid to.
+    #[account(unsafe(dup))]
     pub fee_account: UncheckedAccount,
     /// SPL Token.
     pub token_program: Program<Token>,
