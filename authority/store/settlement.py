@@ -69,12 +69,11 @@ class SettledSpan(Base):
 
 
 class LookupTable(Base):
-    """An address lookup table of the operator's. slot is what its address derives from, stored before it is made."""
+    """An address lookup table of the operator's."""
 
     __tablename__ = "lookup_tables"
 
     address: Mapped[str] = mapped_column(String(44), primary_key=True)
-    slot: Mapped[BigInt]
     created_at: Mapped[Seconds]
 
 

@@ -14,7 +14,6 @@ def upgrade() -> None:
     op.create_table(
         "lookup_tables",
         sa.Column("address", sa.String(length=44), nullable=False),
-        sa.Column("slot", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("address", name=op.f("pk_lookup_tables")),
     )
