@@ -297,6 +297,7 @@ class ChainClient:
         compute_units: int | None = None,
         compute_unit_price: int = 0,
         preflight: bool = True,
+        before_sending: Callable[[Signature, int], None] | None = None,
     ) -> Signature:
         """Send one transaction and wait until it is confirmed; its signature.
 
@@ -308,6 +309,8 @@ class ChainClient:
         budgeted = [*_budget(compute_units, compute_unit_price), *instructions]
         for _ in range(_MAX_SIGNINGS):
             signed = self._sign(budgeted, signers, payer, lookup_tables)
+            if before_sending is not None:
+                before_sending(signed.signature, signed.last_valid_block_height)
             if self._land(signed, preflight=preflight):
                 return signed.signature
         raise TransactionExpiredError(
