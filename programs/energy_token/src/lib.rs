@@ -1,1 +1,46 @@
+//! # Energy token: one token is one kWh of renewable surplus
+//!
+//! **Purpose.** Two SPL mints: the energy token (3 decimals, base unit 1 Wh) and the campus credit (6 decimals, base unit 1 micro-credit).
+//! Energy is minted by the oracle alone, after it verified meter signatures on the chain; credits are issued by the operator.
+//!
+//! **Accounts.** Mints at `[energy_mint]` and `[credit_mint]`, both with mint authority `[mint_authority]` and no freeze authority: nobody
+//! holds a key to either, and nobody can freeze a member's tokens. Retirement `[retired, wallet]`.
+//!
+//! **Threats.** Minting without a reading: only the oracle program's own address may call mint_energy, and the mint authority signs for no
+//! other instruction on the energy mint. Minting to a look-alike account: the token account is the one that the registry's User names.
+//! A second initialization: the mints are made once.
+//!
+//! **Assumptions.** SPL Token works as published. The operator issues credits against money that it received: the chain cannot see that;
+//! the supply is public, and each issue is logged.
 #![cfg_attr(target_os = "solana", no_std)]
+extern crate alloc;
+#[cfg(target_os = "solana")]
+use solana_compiler_builtins as _;
+
+use anchor_lang::prelude::*;
+
+mod instructions;
+mod signer;
+use instructions::*;
+
+pub use energy_token_interface::{EnergyTokenError, Retirement, ID};
+
+#[program]
+pub mod energy_token {
+    use super::*;
+
+    /// Make the energy mint and the credit mint. By the operator.
+    pub fn initialize(ctx: &mut Context<Initialize>) -> Result<()> {
+        ctx.accounts.execute()
+    }
+
+    /// Mint energy (Wh) to a member's energy token account. Signed by the oracle's address, that is: called by oracle.settle_surplus alone.
+    pub fn mint_energy(ctx: &mut Context<MintEnergy>, amount: u64) -> Result<()> {
+        ctx.accounts.execute(amount)
+    }
+
+    /// Issue credits (micro-credits) to a member, against money that it paid or is owed. By the operator.
+    pub fn issue_credit(ctx: &mut Context<IssueCredit>, amount: u64) -> Result<()> {
+        ctx.accounts.execute(amount)
+    }
+}

@@ -1,1 +1,82 @@
+//! # Registry: members, installations and their AMI meters
+//!
+//! **Purpose.** Who takes part in the market, what stands where, and which meter key speaks for which member. The other programs look
+//! up users and meters here.
+//!
+//! **Accounts.** Registry `[registry]` counts. User `[user, wallet]` names a member's two associated token accounts, made with it.
+//! Installation `[installation, n]` bounds what its meters may report. Meter `[meter, meter_id]` binds a key, a user, a role and an
+//! approved meter map. KeyUse `[key, public key]` marks a key as used, for ever.
+//!
+//! **Threats.** A key is registered by somebody who does not hold it, or one key speaks for two meters: registration wants a signature by
+//! the key itself over this network, this meter, its first sequence and its map, verified by the Ed25519 precompile in the instruction just
+//! before, and a KeyUse is made once. A set of meters counts generation but not consumption: a user has one building meter, or generation
+//! and storage with load meters or a grid meter, and nothing else settles. A change of key, user, map or status moves energy from one to
+//! another: each raises the Meter's generation, whereupon the oracle credits nothing until it has a new baseline.
+//!
+//! **Assumptions.** The operator registers what exists; an invented meter is visible on the chain and in the audit log.
 #![cfg_attr(target_os = "solana", no_std)]
+extern crate alloc;
+#[cfg(target_os = "solana")]
+use solana_compiler_builtins as _;
+
+use {
+    anchor_lang::prelude::*,
+    campus_common::units::{UnixTime, WattHours, Watts},
+};
+
+mod instructions;
+mod loaders;
+mod possession;
+mod token_accounts;
+use instructions::*;
+
+pub use registry_interface::{Installation, KeyUse, Meter, Registry, RegistryError, User, ID};
+
+#[program]
+pub mod registry {
+    use super::*;
+
+    /// Make the Registry. By the operator.
+    pub fn initialize(ctx: &mut Context<Initialize>) -> Result<()> {
+        ctx.accounts.execute()
+    }
+
+    /// Register a member: 0 consumer, 1 prosumer, 2 institution. Makes its two associated token accounts. By the operator, who pays.
+    pub fn register_user(ctx: &mut Context<RegisterUser>, role: u8) -> Result<()> {
+        ctx.accounts.execute(role)
+    }
+
+    /// Register an installation: what it is, in which building, its greatest power and usable storage, since when. By the operator.
+    #[allow(clippy::too_many_arguments)]
+    pub fn register_installation(
+        ctx: &mut Context<RegisterInstallation>,
+        n: u32,
+        kind: u8,
+        building: [u8; 32],
+        nameplate_w: u32,
+        storage_wh: u64,
+        since: i64,
+    ) -> Result<()> {
+        ctx.accounts.execute(NewInstallation {
+            n,
+            kind,
+            building,
+            nameplate: Watts(nameplate_w),
+            storage: WattHours(storage_wh),
+            since: UnixTime(since),
+        })
+    }
+
+    /// Register a meter with the key that the Ed25519 instruction just before proves possession of (one signature over AMK1). By the
+    /// operator.
+    pub fn register_meter(
+        ctx: &mut Context<RegisterMeter>,
+        meter_id: [u8; 32],
+        role: u8,
+        source: u8,
+        map_hash: [u8; 32],
+        first_sequence: u32,
+    ) -> Result<()> {
+        ctx.accounts.execute(NewMeter { meter_id, role, source, map_hash, first_sequence })
+    }
+}

@@ -8,11 +8,18 @@
 #![cfg_attr(target_os = "solana", no_std)]
 extern crate alloc;
 
+mod create;
+pub mod ed25519;
+mod events;
 pub mod idl;
 mod load;
 pub mod units;
 
-pub use load::{is_account, load, load_mut, now};
+pub use {
+    create::{create, ASSOCIATED_TOKEN_PROGRAM, INSTRUCTIONS_SYSVAR, SYSTEM_PROGRAM, TOKEN_PROGRAM},
+    events::log,
+    load::{is_account, load, load_mut, now},
+};
 
 /// Layout version that every account of this release carries in its first byte after the discriminator.
 pub const VERSION: u8 = 1;

@@ -23,7 +23,7 @@ pub struct MintEnergy<'a> {
     /// The energy mint, writable.
     pub energy_mint: &'a AccountView,
     /// The user's energy account, writable.
-    pub energy_account: &'a AccountView,
+    pub energy_token_account: &'a AccountView,
     /// The mint authority.
     pub mint_authority: &'a AccountView,
     /// SPL Token.
@@ -41,7 +41,7 @@ impl MintEnergy<'_> {
             InstructionAccount::readonly_signer(self.oracle.address()),
             InstructionAccount::readonly(self.user.address()),
             InstructionAccount::writable(self.energy_mint.address()),
-            InstructionAccount::writable(self.energy_account.address()),
+            InstructionAccount::writable(self.energy_token_account.address()),
             InstructionAccount::readonly(self.mint_authority.address()),
             InstructionAccount::readonly(self.token_program.address()),
         ];
@@ -50,7 +50,7 @@ impl MintEnergy<'_> {
             CpiAccount::from(self.oracle),
             CpiAccount::from(self.user),
             CpiAccount::from(self.energy_mint),
-            CpiAccount::from(self.energy_account),
+            CpiAccount::from(self.energy_token_account),
             CpiAccount::from(self.mint_authority),
             CpiAccount::from(self.token_program),
         ];

@@ -4,6 +4,7 @@ use anchor_lang::prelude::*;
 
 /// Why the energy token program refused.
 #[error_code(offset = 6200)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum EnergyTokenError {
     /// 6200
     #[msg("The mints exist already")]

@@ -100,6 +100,8 @@ pub struct Config {
     pub billing_period: BillingPeriod,
     /// First epoch of the open billing period.
     pub billing_period_start: Epoch,
+    /// Epoch at whose start the open billing period ends.
+    pub billing_period_end: Epoch,
     /// First epoch of the deployment.
     pub first_epoch: Epoch,
     /// Parameters in force (until `staged_from`).
@@ -150,6 +152,12 @@ impl Config {
         time.epoch(self.epoch_seconds)
     }
 
+    /// When the open billing period ends.
+    #[inline(always)]
+    pub fn billing_period_end(&self) -> UnixTime {
+        self.billing_period_end.start(self.epoch_seconds)
+    }
+
     /// Refuse where one of `activities` is paused.
     #[inline(always)]
     pub fn require_running(&self, activities: Pause) -> Result<()> {
@@ -192,7 +200,7 @@ impl Config {
         if address_eq(&self.authority, &none) || address_eq(&self.operator, &none) || self.network_id == [0; 8] {
             return Err(GovernanceError::ConfigInvariant.into());
         }
-        if self.billing_period_start < self.first_epoch {
+        if self.billing_period_start < self.first_epoch || self.billing_period_end <= self.billing_period_start {
             return Err(GovernanceError::ConfigInvariant.into());
         }
         if self.epoch_seconds.0 < Self::MIN_EPOCH_SECONDS || self.epoch_seconds.0 > Self::MAX_EPOCH_SECONDS {

@@ -4,6 +4,7 @@ use anchor_lang::prelude::*;
 
 /// Why governance, or a program that obeys it, refused.
 #[error_code(offset = 6000)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum GovernanceError {
     /// 6000
     #[msg("This is not governance's Config: pass the account at seeds [config]")]

@@ -4,6 +4,7 @@ use anchor_lang::prelude::*;
 
 /// Why the oracle, or a program that reads its accounts, refused.
 #[error_code(offset = 6300)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum OracleError {
     /// 6300
     #[msg("This is not the oracle's own address: pass the account at seeds [oracle]")]
@@ -81,8 +82,8 @@ pub enum OracleError {
     #[msg("The record is signed by another key than the Meter's")]
     WrongKey,
     /// 6325
-    #[msg("The same MeterState is named twice: submit a meter's readings in transactions of their own")]
-    RepeatedMeter,
+    #[msg("This account would be made where one of another type stands")]
+    AccountInTheWay,
     /// 6326
     #[msg("The MeterState belongs to another meter")]
     StateOfAnotherMeter,

@@ -86,9 +86,9 @@ pub struct User {
     /// The wallet that this user signs with, or that the authority keeps for it.
     pub wallet: Address,
     /// Associated token account for energy tokens.
-    pub energy_account: Address,
+    pub energy_token_account: Address,
     /// Associated token account for campus credits.
-    pub credit_account: Address,
+    pub credit_token_account: Address,
     /// Who may place, cancel and retire for this user until `delegate_until`; all zero where there is none.
     pub delegate: Address,
     /// When the delegate's power ends.
@@ -268,6 +268,53 @@ impl User {
             0 => (self.load_meters > 0 && self.grid_meters == 0) || (self.load_meters == 0 && self.grid_meters == 1),
             _ => false,
         }
+    }
+
+    /// The count of meters of that role.
+    fn count(&mut self, role: MeterRole) -> Option<&mut u8> {
+        match role {
+            MeterRole::Building => Some(&mut self.building_meters),
+            MeterRole::Generation => Some(&mut self.generation_meters),
+            MeterRole::Storage => Some(&mut self.storage_meters),
+            MeterRole::Load => Some(&mut self.load_meters),
+            MeterRole::Grid => Some(&mut self.grid_meters),
+            MeterRole::Submeter => None,
+        }
+    }
+
+    /// Count a meter that becomes active; returns its slot.
+    pub fn add_meter(&mut self, role: MeterRole, source: Source) -> Result<u8> {
+        let Some(count) = self.count(role) else {
+            self.submeters = self.submeters.checked_add(1).ok_or(RegistryError::TooManyMeters)?;
+            return Ok(Meter::NO_SLOT);
+        };
+        *count += 1;
+        if source != Source::None {
+            self.source_meters += 1;
+        }
+        let slot = self.settling_meters.trailing_ones();
+        if slot >= MAX_SETTLING_METERS {
+            return Err(RegistryError::TooManyMeters.into());
+        }
+        self.settling_meters |= 1 << slot;
+        Ok(slot as u8)
+    }
+
+    /// Take a meter that was active out of the count.
+    pub fn remove_meter(&mut self, role: MeterRole, source: Source, slot: u8) -> Result<()> {
+        let Some(count) = self.count(role) else {
+            self.submeters = self.submeters.checked_sub(1).ok_or(RegistryError::UserInvariant)?;
+            return Ok(());
+        };
+        *count = count.checked_sub(1).ok_or(RegistryError::UserInvariant)?;
+        if source != Source::None {
+            self.source_meters = self.source_meters.checked_sub(1).ok_or(RegistryError::UserInvariant)?;
+        }
+        if slot as u32 >= MAX_SETTLING_METERS || self.settling_meters & (1 << slot) == 0 {
+            return Err(RegistryError::UserInvariant.into());
+        }
+        self.settling_meters &= !(1 << slot);
+        Ok(())
     }
 
     /// What holds after every instruction that changes a User.

@@ -4,6 +4,7 @@ use anchor_lang::prelude::*;
 
 /// Why the registry, or a program that reads its accounts, refused.
 #[error_code(offset = 6100)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum RegistryError {
     /// 6100
     #[msg("This is not the Registry: pass the account at seeds [registry]")]
@@ -156,6 +157,9 @@ pub enum RegistryError {
     #[msg("The user still has meters: close or reassign them first")]
     UserHasMeters,
     /// 6150
-    #[msg("A meter that settles must be of a user that takes part")]
-    MeterClosed,
+    #[msg("The user takes no part: its meters cannot be activated")]
+    MeterOfInactiveUser,
+    /// 6151
+    #[msg("This key has been registered before, and a key is used once: make a new one")]
+    KeyUsedBefore,
 }

@@ -1,0 +1,53 @@
+//! Issue credits: the operator's.
+
+use {
+    crate::signer::mint,
+    anchor_lang::{address_eq, prelude::*},
+    campus_common::{log, units::MicroCredits, TOKEN_PROGRAM},
+    energy_token_interface::{events::CreditIssued, EnergyTokenError, CREDIT_MINT, MINT_AUTHORITY},
+    governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
+    registry_interface::User,
+};
+
+/// Accounts of issue_credit.
+#[derive(Accounts)]
+pub struct IssueCredit {
+    /// The operator.
+    pub operator: Signer,
+    /// Governance's Config.
+    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
+    pub config: UncheckedAccount,
+    /// The member, as registered.
+    pub user: UncheckedAccount,
+    /// The credit mint.
+    #[account(mut, address = CREDIT_MINT @ EnergyTokenError::WrongCreditMint)]
+    pub credit_mint: UncheckedAccount,
+    /// The member's credit token account.
+    #[account(mut)]
+    pub credit_token_account: UncheckedAccount,
+    /// The mint authority.
+    #[account(address = MINT_AUTHORITY @ EnergyTokenError::WrongMintAuthority)]
+    pub mint_authority: UncheckedAccount,
+    /// SPL Token.
+    #[account(address = TOKEN_PROGRAM @ EnergyTokenError::WrongTokenProgram)]
+    pub token_program: UncheckedAccount,
+}
+
+impl IssueCredit {
+    pub(crate) fn execute(&mut self, amount: u64) -> Result<()> {
+        let config = Config::load(self.config.account())?;
+        config.require_operator(self.operator.account())?;
+        config.require_running(Pause::CREDIT)?;
+        let user = User::load(self.user.account())?;
+        user.require_active()?;
+        if !address_eq(self.credit_token_account.account().address(), &user.credit_token_account) {
+            return Err(EnergyTokenError::WrongCreditAccount.into());
+        }
+        if amount == 0 {
+            return Err(EnergyTokenError::ZeroAmount.into());
+        }
+        mint(self.credit_mint.account(), self.credit_token_account.account(), self.mint_authority.account(), amount)?;
+        log(&CreditIssued { wallet: user.wallet, amount: MicroCredits(amount) });
+        Ok(())
+    }
+}

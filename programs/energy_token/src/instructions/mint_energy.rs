@@ -1,0 +1,53 @@
+//! Mint energy: the oracle's alone.
+
+use {
+    crate::signer::mint,
+    anchor_lang::{address_eq, prelude::*},
+    campus_common::{
+        log,
+        units::WattHours,
+        TOKEN_PROGRAM,
+    },
+    energy_token_interface::{events::EnergyMinted, EnergyTokenError, ENERGY_MINT, MINT_AUTHORITY},
+    oracle_interface::ORACLE_ADDRESS,
+    registry_interface::User,
+};
+
+/// Accounts of mint_energy.
+#[derive(Accounts)]
+pub struct MintEnergy {
+    /// The oracle's own address, signing: for it only the oracle program can sign.
+    #[account(address = ORACLE_ADDRESS @ EnergyTokenError::NotTheOracle)]
+    pub oracle: Signer,
+    /// The member, as registered.
+    pub user: UncheckedAccount,
+    /// The energy mint.
+    #[account(mut, address = ENERGY_MINT @ EnergyTokenError::WrongEnergyMint)]
+    pub energy_mint: UncheckedAccount,
+    /// The member's energy token account.
+    #[account(mut)]
+    pub energy_token_account: UncheckedAccount,
+    /// The mint authority.
+    #[account(address = MINT_AUTHORITY @ EnergyTokenError::WrongMintAuthority)]
+    pub mint_authority: UncheckedAccount,
+    /// SPL Token.
+    #[account(address = TOKEN_PROGRAM @ EnergyTokenError::WrongTokenProgram)]
+    pub token_program: UncheckedAccount,
+}
+
+impl MintEnergy {
+    #[inline(always)]
+    pub(crate) fn execute(&mut self, amount: u64) -> Result<()> {
+        let user = User::load(self.user.account())?;
+        user.require_active()?;
+        if !address_eq(self.energy_token_account.account().address(), &user.energy_token_account) {
+            return Err(EnergyTokenError::WrongEnergyAccount.into());
+        }
+        if amount == 0 {
+            return Err(EnergyTokenError::ZeroAmount.into());
+        }
+        mint(self.energy_mint.account(), self.energy_token_account.account(), self.mint_authority.account(), amount)?;
+        log(&EnergyMinted { wallet: user.wallet, amount: WattHours(amount) });
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! Pin the audit log and the totals at the end of an epoch.
+
+use {
+    anchor_lang::{pinocchio::sysvars::Sysvar as _, prelude::*},
+    campus_common::{
+        create, log,
+        units::{Epoch, MicroCredits, UnixTime, WattHours},
+        SYSTEM_PROGRAM, TOKEN_PROGRAM, VERSION,
+    },
+    energy_token_interface::{CREDIT_MINT, ENERGY_MINT},
+    governance_interface::{Config, GovernanceError, CONFIG_ADDRESS},
+    oracle_interface::{events::Checkpointed, EpochCheckpoint, Oracle, OracleError, EPOCH_SEED, ORACLE_ADDRESS},
+    pinocchio_token::state::Mint,
+};
+
+/// What is pinned.
+pub struct Checkpoint {
+    /// The epoch: the one after the last checkpoint's; any that has ended for the first.
+    pub epoch: u32,
+    /// Leaves in the audit log.
+    pub log_size: u64,
+    /// The log's root (RFC 6962) at that size.
+    pub log_root: [u8; 32],
+    /// SHA-256 of the epoch's final order book; zero where it had none.
+    pub book_hash: [u8; 32],
+}
+
+/// Accounts of checkpoint_epoch.
+#[derive(Accounts)]
+pub struct CheckpointEpoch {
+    /// The operator, who pays the rent.
+    #[account(mut)]
+    pub operator: Signer,
+    /// Governance's Config.
+    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
+    pub config: UncheckedAccount,
+    /// The Oracle account.
+    #[account(mut, address = ORACLE_ADDRESS @ OracleError::WrongOracle)]
+    pub oracle: UncheckedAccount,
+    /// The EpochCheckpoint to make, at [epoch, n as u32 little-endian].
+    #[account(mut)]
+    pub checkpoint: UncheckedAccount,
+    /// The energy mint.
+    #[account(address = ENERGY_MINT @ OracleError::WrongMint)]
+    pub energy_mint: UncheckedAccount,
+    /// The credit mint.
+    #[account(address = CREDIT_MINT @ OracleError::WrongMint)]
+    pub credit_mint: UncheckedAccount,
+    /// The system program.
+    #[account(address = SYSTEM_PROGRAM @ OracleError::WrongProgram)]
+    pub system_program: UncheckedAccount,
+}
+
+/// A mint's supply.
+fn supply(mint: &AccountView) -> Result<u64> {
+    if !mint.owned_by(&TOKEN_PROGRAM) {
+        return Err(OracleError::WrongMint.into());
+    }
+    let mint = Mint::from_account_view(mint).map_err(|_| OracleError::WrongMint)?;
+    Ok(mint.supply())
+}
+
+impl CheckpointEpoch {
+    pub(crate) fn execute(&mut self, args: Checkpoint) -> Result<()> {
+        let config = Config::load(self.config.account())?;
+        config.require_operator(self.operator.account())?;
+        let oracle = Oracle::load_mut(self.oracle.account())?;
+        let epoch = Epoch(args.epoch);
+        let clock = Clock::get()?;
+        if UnixTime(clock.unix_timestamp) < epoch.end(config.epoch_seconds) {
+            return Err(OracleError::EpochNotOver.into());
+        }
+        if oracle.has_checkpoint == 1 && oracle.last_epoch.0.checked_add(1) != Some(args.epoch) {
+            return Err(OracleError::CheckpointOutOfOrder.into());
+        }
+        if args.log_size < oracle.log_size {
+            return Err(OracleError::LogShrank.into());
+        }
+        let (checkpoint, bump) = create::<EpochCheckpoint>(
+            self.operator.account(),
+            self.checkpoint.account(),
+            &[EPOCH_SEED, &args.epoch.to_le_bytes()],
+            (OracleError::WrongAddress, OracleError::CheckpointOutOfOrder),
+        )?;
+        checkpoint.version = VERSION;
+        checkpoint.bump = bump;
+        checkpoint.epoch = epoch;
+        checkpoint.log_size = args.log_size;
+        checkpoint.log_root = args.log_root;
+        checkpoint.book_hash = args.book_hash;
+        checkpoint.minted = oracle.minted;
+        checkpoint.energy_supply = WattHours(supply(self.energy_mint.account())?);
+        checkpoint.credit_supply = MicroCredits(supply(self.credit_mint.account())?);
+        checkpoint.withdrawn = oracle.withdrawn;
+        checkpoint.settlements = oracle.settlements;
+        checkpoint.time = UnixTime(clock.unix_timestamp);
+        checkpoint.slot = clock.slot;
+        oracle.has_checkpoint = 1;
+        oracle.last_epoch = epoch;
+        oracle.log_size = args.log_size;
+        log(&Checkpointed {
+            log_size: args.log_size,
+            log_root: args.log_root,
+            book_hash: args.book_hash,
+            minted: checkpoint.minted,
+            energy_supply: checkpoint.energy_supply,
+            credit_supply: checkpoint.credit_supply,
+            epoch,
+            padding: 0,
+        });
+        checkpoint.invariant()?;
+        oracle.invariant()
+    }
+}

@@ -1,0 +1,9 @@
+//! One file an instruction.
+
+mod checkpoint_epoch;
+mod open_meter;
+pub(crate) mod settle_surplus;
+pub(crate) mod submit_readings;
+mod trigger_clearing;
+
+pub use {checkpoint_epoch::*, open_meter::*, settle_surplus::*, submit_readings::*, trigger_clearing::*};

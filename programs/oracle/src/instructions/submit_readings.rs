@@ -1,0 +1,128 @@
+//! Accept meter-signed readings: anyone may carry them, only the meters can make them.
+
+use {
+    crate::record::{Rules, SignedRecord, FLAG_REGISTER_RESET, FRAME, RECORD},
+    anchor_lang::{address_eq, prelude::*},
+    campus_common::{
+        ed25519::{is_top_level, preceding_frames, Fault},
+        log, now,
+        units::UnixTime,
+        INSTRUCTIONS_SYSVAR,
+    },
+    governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
+    oracle_interface::{events::ReadingAccepted, MeterState, OracleError},
+    registry_interface::Meter,
+};
+
+/// Accounts of submit_readings; then, for each reading, Meter and MeterState (writable).
+#[derive(Accounts)]
+pub struct SubmitReadings {
+    /// Governance's Config.
+    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
+    pub config: UncheckedAccount,
+    /// The Instructions sysvar.
+    #[account(address = INSTRUCTIONS_SYSVAR @ OracleError::WrongInstructionsSysvar)]
+    pub instructions: UncheckedAccount,
+}
+
+/// The frames that the precompile verified just before: `count` of them.
+pub(crate) fn verified_frames<'a>(sysvar: &AccountView, count: usize) -> Result<&'a [u8]> {
+    if !is_top_level() {
+        return Err(OracleError::ThroughCpi.into());
+    }
+    preceding_frames(sysvar, count, RECORD).map_err(|fault| {
+        match fault {
+            Fault::Missing => OracleError::SignaturesMissing,
+            Fault::Program => OracleError::NotEd25519Program,
+            Fault::NoSignatures => OracleError::NoSignatures,
+            Fault::Count => OracleError::SignatureCount,
+            Fault::Length => OracleError::SignatureTable,
+            Fault::SignatureIndex => OracleError::SignatureInstructionIndex,
+            Fault::KeyIndex => OracleError::KeyInstructionIndex,
+            Fault::MessageIndex => OracleError::MessageInstructionIndex,
+            Fault::MessageOffset => OracleError::MessageOffset,
+            Fault::MessageSize => OracleError::MessageSize,
+            Fault::KeyOffset => OracleError::KeyOffset,
+            Fault::SignatureOffset => OracleError::SignatureOffset,
+        }
+        .into()
+    })
+}
+
+/// The rules of the moment.
+#[inline(always)]
+pub(crate) fn rules(config: &Config) -> Result<Rules<'_>> {
+    let now = now()?;
+    let parameters = config.parameters(config.epoch(now));
+    Ok(Rules {
+        network_id: &config.network_id,
+        epoch_seconds: config.epoch_seconds,
+        latest: now.plus(parameters.clock_skew_seconds),
+        tolerance: parameters.nameplate_tolerance_bps,
+    })
+}
+
+pub(crate) fn execute(ctx: &mut Context<SubmitReadings>) -> Result<()> {
+    let config = Config::load(ctx.accounts.config.account())?;
+    config.require_running(Pause::READINGS)?;
+    let accounts = ctx.remaining_accounts()?;
+    if accounts.len() % 2 != 0 {
+        return Err(OracleError::AccountsNotPaired.into());
+    }
+    let frames = verified_frames(ctx.accounts.instructions.account(), accounts.len() / 2)?;
+    let rules = rules(config)?;
+    let (frames, _) = frames.as_chunks::<FRAME>();
+    for (pair, frame) in accounts.chunks_exact(2).zip(frames) {
+        accept(&pair[0], &pair[1], frame, &rules)?;
+    }
+    Ok(())
+}
+
+/// Accept one reading. One meter may come several times in a transaction, in order.
+#[inline(always)]
+fn accept(meter_view: &AccountView, state_view: &AccountView, frame: &[u8; FRAME], rules: &Rules) -> Result<()> {
+    let meter = Meter::load(meter_view)?;
+    let state = MeterState::load_mut(state_view)?;
+    if !address_eq(&state.meter, meter_view.address()) {
+        return Err(OracleError::StateOfAnotherMeter.into());
+    }
+    let record = SignedRecord::from_frame(frame);
+    record.check_self(meter, rules)?;
+    if record.flags & FLAG_REGISTER_RESET != 0 {
+        return Err(OracleError::NeedsRebase.into());
+    }
+    record.check_order(meter, state)?;
+    let first = state.interval_end.0 == 0;
+    if !first {
+        if record.register_epoch.wrapping_sub(state.register_epoch) > 1 {
+            return Err(OracleError::RegisterEpoch.into());
+        }
+        record.check_steps(meter, state, rules.tolerance)?;
+    }
+    let baseline = first || state.generation != meter.generation;
+    if baseline {
+        state.settled_end = UnixTime(0);
+        state.generation = meter.generation;
+    }
+    record_reading(state, &record, frame);
+    log(&ReadingAccepted {
+        meter: state.meter,
+        interval_end: state.interval_end,
+        registers: state.registers,
+        sequence: state.sequence,
+        flags: state.flags,
+        baseline: baseline as u16,
+    });
+    state.invariant()
+}
+
+/// Move the state on to this record.
+#[inline(always)]
+pub(crate) fn record_reading(state: &mut MeterState, record: &SignedRecord, frame: &[u8; FRAME]) {
+    state.sequence = record.sequence;
+    state.interval_end = record.interval_end;
+    state.registers = record.registers;
+    state.hash = SignedRecord::hash(frame);
+    state.flags = record.flags;
+    state.register_epoch = record.register_epoch;
+}

@@ -1,0 +1,59 @@
+//! Have the market clear an epoch that has ended.
+
+use {
+    anchor_lang::{
+        address_eq, find_program_address,
+        pinocchio::cpi::{Seed, Signer as CpiSigner},
+        prelude::*,
+    },
+    campus_common::{log, now, units::Epoch},
+    governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
+    oracle_interface::{events::ClearingTriggered, OracleError, ORACLE_ADDRESS, ORACLE_BUMP, ORACLE_SEED},
+    trading_interface::{cpi::ClearEpoch, BOOK_SEED, MARKET},
+};
+
+/// Accounts of trigger_clearing.
+#[derive(Accounts)]
+pub struct TriggerClearing {
+    /// Governance's Config.
+    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
+    pub config: UncheckedAccount,
+    /// The oracle's own address, which signs for the call.
+    #[account(address = ORACLE_ADDRESS @ OracleError::WrongOracle)]
+    pub oracle: UncheckedAccount,
+    /// The Market.
+    #[account(mut, address = MARKET @ OracleError::WrongAddress)]
+    pub market: UncheckedAccount,
+    /// The epoch's book, at [book, epoch as u32 little-endian] of trading.
+    #[account(mut)]
+    pub book: UncheckedAccount,
+    /// The trading program.
+    #[account(address = trading_interface::ID @ OracleError::WrongProgram)]
+    pub trading_program: UncheckedAccount,
+}
+
+impl TriggerClearing {
+    pub(crate) fn execute(&mut self, epoch: u32) -> Result<()> {
+        let config = Config::load(self.config.account())?;
+        config.require_running(Pause::CLEARING)?;
+        let epoch = Epoch(epoch);
+        if now()? < epoch.end(config.epoch_seconds) {
+            return Err(OracleError::EpochNotOver.into());
+        }
+        let (book, _) = find_program_address(&[BOOK_SEED, &epoch.0.to_le_bytes()], &trading_interface::ID);
+        if !address_eq(&book, self.book.account().address()) {
+            return Err(OracleError::WrongAddress.into());
+        }
+        let bump = [ORACLE_BUMP];
+        let seeds = [Seed::from(ORACLE_SEED), Seed::from(&bump)];
+        ClearEpoch {
+            oracle: self.oracle.account(),
+            config: self.config.account(),
+            market: self.market.account(),
+            book: self.book.account(),
+        }
+        .invoke_signed(CpiSigner::from(&seeds));
+        log(&ClearingTriggered { epoch });
+        Ok(())
+    }
+}

@@ -1,0 +1,201 @@
+//! The signed reading AMR1 as the chain sees it: its bytes, and the rules that it must keep.
+
+use {
+    campus_common::{
+        ed25519::{copy, KEY, SIGNATURE},
+        units::{BasisPoints, Seconds, UnixTime, WattHours},
+    },
+    oracle_interface::{MeterState, OracleError},
+    registry_interface::{Meter, MeterRole},
+};
+
+/// Length of a record.
+pub const RECORD: usize = 96;
+/// Length of a frame: record, key, signature.
+pub const FRAME: usize = RECORD + KEY + SIGNATURE;
+/// `AMR1`, little-endian.
+const MAGIC: u32 = u32::from_le_bytes(*b"AMR1");
+/// Flags with a meaning: bits 0 to 8.
+const KNOWN_FLAGS: u16 = (1 << 9) - 1;
+/// Flag: the registers were reset.
+pub const FLAG_REGISTER_RESET: u16 = 1 << 6;
+/// No step of any register is ever above this (10^12 Wh): the sums of a settlement fit u64.
+const GREATEST_STEP: u64 = 1_000_000_000_000;
+/// Indexes of the registers.
+pub const GENERATION: usize = 0;
+pub const CONSUMPTION: usize = 1;
+pub const CHARGE: usize = 2;
+pub const DISCHARGE: usize = 3;
+
+/// A record with the key that signed it, in the frame's order. docs/PROTOCOL.md has the offsets.
+#[repr(C)]
+pub struct SignedRecord {
+    pub magic: u32,
+    pub sequence: u32,
+    pub network_id: [u8; 8],
+    pub interval_end: UnixTime,
+    pub registers: [WattHours; 4],
+    pub interval_seconds: u16,
+    pub source: u8,
+    pub register_epoch: u8,
+    pub clock_deviation: i16,
+    pub flags: u16,
+    pub previous_hash: [u8; 16],
+    pub evidence: [u8; 16],
+    pub key: [u8; 32],
+}
+
+const _: () = assert!(core::mem::size_of::<SignedRecord>() == RECORD + KEY);
+
+/// What a record is checked against besides its meter.
+pub struct Rules<'a> {
+    pub network_id: &'a [u8; 8],
+    pub epoch_seconds: Seconds,
+    /// Latest interval end: the cluster's time plus the permitted skew.
+    pub latest: UnixTime,
+    pub tolerance: BasisPoints,
+}
+
+impl SignedRecord {
+    /// Copy record and key out of a frame, to where they are aligned.
+    #[inline(always)]
+    pub fn from_frame(frame: &[u8; FRAME]) -> Self {
+        let mut record = core::mem::MaybeUninit::<Self>::uninit();
+        // SAFETY: the struct is 128 bytes without padding, of which every bit pattern is a value; the frame has more.
+        unsafe {
+            copy(record.as_mut_ptr() as *mut u8, frame.as_ptr(), RECORD + KEY);
+            record.assume_init()
+        }
+    }
+
+    /// SHA-256 of the record's 96 bytes, truncated to 16.
+    #[inline(always)]
+    pub fn hash(frame: &[u8; FRAME]) -> [u8; 16] {
+        let digest = anchor_lang::sha256(&frame[..RECORD]);
+        let mut hash = [0; 16];
+        hash.copy_from_slice(&digest[..16]);
+        hash
+    }
+
+    /// What holds of every record of this meter, whatever came before. Cheap refusals first.
+    #[inline(always)]
+    pub fn check_self(&self, meter: &Meter, rules: &Rules) -> Result<(), OracleError> {
+        use OracleError as E;
+        if self.magic != MAGIC {
+            return Err(E::RecordMagic);
+        }
+        if self.key != meter.key {
+            return Err(E::WrongKey);
+        }
+        if self.network_id != *rules.network_id {
+            return Err(E::RecordNetwork);
+        }
+        if !meter.is_active() {
+            return Err(E::MeterNotActive);
+        }
+        if self.source != meter.source {
+            return Err(E::SourceMismatch);
+        }
+        if self.flags & !KNOWN_FLAGS != 0 {
+            return Err(E::UnknownFlags);
+        }
+        if !self.interval_end.is_boundary(rules.epoch_seconds) {
+            return Err(E::IntervalNotAligned);
+        }
+        if self.interval_end > rules.latest {
+            return Err(E::IntervalInFuture);
+        }
+        Ok(())
+    }
+
+    /// Order: sequence, interval end, and the chain of hashes.
+    #[inline(always)]
+    pub fn check_order(&self, meter: &Meter, state: &MeterState) -> Result<(), OracleError> {
+        use OracleError as E;
+        if self.sequence < meter.first_sequence {
+            return Err(E::SequenceBelowFirst);
+        }
+        if state.interval_end.0 == 0 {
+            return Ok(());
+        }
+        if self.sequence <= state.sequence {
+            return Err(E::SequenceNotRising);
+        }
+        if self.interval_end <= state.interval_end {
+            return Err(E::IntervalNotRising);
+        }
+        // A key's first record has no predecessor; after a voided record there is a gap, which only the log asks to explain.
+        let follows = self.sequence - state.sequence == 1 && self.sequence != meter.first_sequence;
+        if follows && self.previous_hash != state.hash {
+            return Err(E::PreviousHash);
+        }
+        Ok(())
+    }
+
+    /// The registers' steps since the last accepted reading: never down, only in the meter's role, within nameplate and storage.
+    #[inline(always)]
+    pub fn check_steps(&self, meter: &Meter, state: &MeterState, tolerance: BasisPoints) -> Result<(), OracleError> {
+        use OracleError as E;
+        let Some(role) = MeterRole::from_code(meter.role) else {
+            return Err(E::RegisterNotPermitted);
+        };
+        let elapsed = (self.interval_end.0 - state.interval_end.0) as u64;
+        let limit = step_limit(meter.nameplate.0, elapsed, tolerance);
+        let permitted = role.registers();
+        let mut steps = [0u64; 4];
+        for (index, step) in steps.iter_mut().enumerate() {
+            let (now, before) = (self.registers[index].0, state.registers[index].0);
+            if now == before {
+                continue;
+            }
+            if now < before {
+                return Err(E::RegisterDecreased);
+            }
+            if permitted & (1 << index) == 0 {
+                return Err(E::RegisterNotPermitted);
+            }
+            *step = now - before;
+            // A building draws more than its own plant's nameplate; a greater consumption mints nothing.
+            let limit = if index == CONSUMPTION && matches!(role, MeterRole::Building) { GREATEST_STEP } else { limit };
+            if *step > limit {
+                return Err(E::ExceedsNameplate);
+            }
+        }
+        let (charge, discharge) = (steps[CHARGE], steps[DISCHARGE]);
+        if charge | discharge != 0 && matches!(role, MeterRole::Storage | MeterRole::Building) {
+            let storage = meter.storage.0 + tolerance.of_energy(meter.storage).0 + 1;
+            // What came out was in it or went in; what went in came out, was lost (at most half), or is in it.
+            if discharge > charge + storage || charge > 2 * (discharge + storage) {
+                return Err(E::ExceedsStorage);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Greatest energy in Wh that passes a nameplate of `watts` in `seconds`, with tolerance; 1 Wh more, as registers are rounded down.
+///
+/// watts <= 10^8, so the product with a u32 of seconds stays below 2^59 and, after the division by 3,600, times 20,000 below 2^62.
+#[inline(always)]
+fn step_limit(watts: u32, seconds: u64, tolerance: BasisPoints) -> u64 {
+    let seconds = if seconds > u32::MAX as u64 { u32::MAX as u64 } else { seconds };
+    let limit = watts as u64 * seconds / 3_600 * (10_000 + tolerance.0 as u64) / 10_000 + 1;
+    if limit > GREATEST_STEP {
+        GREATEST_STEP
+    } else {
+        limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nameplate_bounds_energy_by_time() {
+        assert_eq!(step_limit(10_000, 900, BasisPoints(0)), 2_501);
+        assert_eq!(step_limit(10_000, 900, BasisPoints(1_000)), 2_751);
+        assert_eq!(step_limit(1, 900, BasisPoints(0)), 1);
+        assert_eq!(step_limit(100_000_000, u64::MAX, BasisPoints(10_000)), GREATEST_STEP);
+    }
+}

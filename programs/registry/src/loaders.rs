@@ -1,0 +1,11 @@
+//! Checks that several instructions share.
+
+use {anchor_lang::prelude::*, governance_interface::Config};
+
+/// The Config, and the operator's signature.
+#[inline(always)]
+pub fn config_by_operator<'a>(config: &UncheckedAccount, operator: &Signer) -> Result<&'a Config> {
+    let config = Config::load(config.account())?;
+    config.require_operator(operator.account())?;
+    Ok(config)
+}
