@@ -20,7 +20,7 @@ UplinkKind = Literal["auto", "mqtt", "https"]
 Auth = Literal["none", "lls"]
 Parity = Literal["N", "E", "O"]
 
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9])?", re.ASCII)
+_NAME = re.compile(r"(?!authority-)[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 _BAUDRATES = (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 
 DEFAULT_QUOTA_FRAMES = 200_000
@@ -152,7 +152,8 @@ class _Table:
         if not _NAME.fullmatch(value):
             raise self.error(
                 key,
-                f"{value!r} should be 1 to 64 letters, digits, `.`, `_` or `-`, with a letter or digit at both ends",
+                f"{value!r} should be 1 to 63 of a-z, 0-9, `.`, `_` and `-`, starting with a letter or digit (and not with "
+                "`authority-`); it stands in topics, paths and certificates",
             )
         return value
 

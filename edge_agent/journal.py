@@ -340,6 +340,14 @@ class Journal:
                 is not None
             )
 
+    def agrees(self, public_key: bytes, sequence: int, hash_: bytes) -> bool:
+        """Whether nothing here contradicts that the record of that sequence has that SHA-256."""
+        with _typed(self.path):
+            rows = self._connection.execute(
+                "SELECT record_hash FROM frame WHERE public_key = ? AND sequence = ?", (public_key, sequence)
+            ).fetchall()
+        return not rows or any(row[0] == hash_ for row in rows)
+
     def resume_from(self, public_key: bytes, record_bytes: bytes | None, *, now: int) -> None:
         """Continue a key from the authority's head (None: from the start), with `resynchronised` on the next record.
 

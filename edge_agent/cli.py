@@ -1,0 +1,157 @@
+"""`edge-agent enrol | run | read | status`: what a person types at a gateway."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_agent import log
+from edge_agent.config import ConfigError, load_config
+from edge_agent.credentials import CredentialsError
+from edge_agent.enrolment import Claim, EnrolmentError, Pending, enrol
+from edge_agent.journal import JournalError
+from edge_agent.keys import KeyFileError
+from edge_agent.status import StatusError, problems, read_status, render
+from edge_agent.uplinks import UplinkError
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_PENDING = 3
+EXIT_PROBLEMS = 4
+
+DEFAULT_CONFIG = Path("/etc/edge-agent/gateway.toml")
+
+_EPILOG = """exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 enrolment waits for approval,
+4 (status) running with problems or not running"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command `edge-agent`; returns its exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except ConfigError as error:
+        return _fail(error.code, str(error), EXIT_USAGE)
+    except (EnrolmentError, UplinkError, CredentialsError, KeyFileError, JournalError, StatusError) as error:
+        return _fail(error.code, str(error), EXIT_FAILED)
+    except OSError as error:
+        return _fail("system", str(error), EXIT_FAILED)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _fail(code: str, message: str, status: int) -> int:
+    print(f"edge-agent: {message} [{code}]", file=sys.stderr)
+    return status
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("campus-energy-trading")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-agent",
+        description="Reads a building's AMI meters over serial DLMS/COSEM, signs every interval reading with the "
+        "meter's key and brings it to the authority.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"edge-agent {_version()}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="enrol | run | read | status")
+
+    command = _command(commands, "enrol", "bring this gateway and its meters to the authority with a claim code")
+    command.add_argument(
+        "--claim", required=True, metavar="CODE", help="the code NAME-SECRET-FINGERPRINT; - reads it from stdin"
+    )
+    command.add_argument("--wait", action="store_true", help="wait until a person at the authority has decided")
+    command.add_argument(
+        "--no-probe", action="store_true", help="do not check over the line that the meters are the configured ones"
+    )
+    command.set_defaults(run=_enrol)
+
+    command = _command(commands, "run", "read, sign and publish until SIGTERM")
+    command.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    command.add_argument("--log-format", default="text", choices=("text", "json"))
+    command.set_defaults(run=_run)
+
+    command = _command(commands, "status", "how far each meter's readings come, and what is wrong")
+    command.add_argument("--json", action="store_true", help="print the status as JSON")
+    command.set_defaults(run=_status)
+
+    _add_read(commands)
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.add_argument(
+        "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help=f"gateway.toml (default {DEFAULT_CONFIG})"
+    )
+    return command
+
+
+def _add_read(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from edge_agent import read_command  # noqa: PLC0415 - the protocol stack is loaded for no other command's help
+
+    read_command.add_to(commands)
+
+
+def _enrol(options: argparse.Namespace) -> int:
+    config = load_config(options.config)
+    code = sys.stdin.readline() if options.claim == "-" else options.claim
+    claim = Claim.parse(code)
+    if not options.no_probe:
+        from edge_agent.probe import probe_meters  # noqa: PLC0415 - needs the lines, which --no-probe does not
+
+        probe_meters(config.meters, tell=_say)
+    outcome = enrol(config, claim, wait=options.wait, sleep=time.sleep, tell=_say)
+    if isinstance(outcome, Pending):
+        _say(f"enrolment {outcome.enrolment} waits for approval by the authority; then run this command again")
+        return EXIT_PENDING
+    roles = ", ".join(f"{meter.name} as {meter.role}" for meter in outcome.meters)
+    _say(f"{config.name} is enrolled: {roles}. Start it with `edge-agent run --config {options.config}`")
+    return EXIT_OK
+
+
+def _run(options: argparse.Namespace) -> int:
+    from edge_agent.run import RunError, run  # noqa: PLC0415 - status and enrol need neither meters nor uplinks
+
+    log.set_up(options.log_level, options.log_format)
+    config = load_config(options.config)
+    try:
+        run(config)
+    except RunError as error:
+        return _fail(error.code, str(error), EXIT_FAILED)
+    return EXIT_OK
+
+
+def _status(options: argparse.Namespace) -> int:
+    config = load_config(options.config)
+    status, now = read_status(config.state), time.time()
+    found = problems(status, now)
+    if options.json:
+        print(json.dumps({**status, "problems": found}, indent=2))
+    else:
+        print(render(status, now))
+    return EXIT_PROBLEMS if found else EXIT_OK
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
