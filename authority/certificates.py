@@ -77,7 +77,12 @@ def certificate_to_pem(certificate: x509.Certificate) -> bytes:
 
 def certificate_hash(certificate: x509.Certificate) -> bytes:
     """SHA-256 of the certificate's DER: how the store names the one certificate that a gateway may use."""
-    return hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).digest()
+    return der_hash(certificate.public_bytes(serialization.Encoding.DER))
+
+
+def der_hash(der: bytes) -> bytes:
+    """SHA-256 of a certificate as TLS hands it over."""
+    return hashlib.sha256(der).digest()
 
 
 def fingerprint(certificate: x509.Certificate) -> str:

@@ -38,43 +38,42 @@ def _exists(module: str) -> bool:
         return False
 
 
-def _chosen(arguments: Sequence[str]) -> str | None:
-    """The subcommand in a command line: the first word that is one and is not --home's value."""
-    previous = ""
-    for word in arguments:
-        if word in COMMANDS and previous != "--home":
-            return word
-        previous = word
-    return None
-
-
-def parser_for(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser for this command line: all subcommands by name, the chosen one with its own arguments."""
-    parser = argparse.ArgumentParser(prog="authority", description="The energy authority of the campus.")
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
+def _home_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--home",
         type=Path,
         default=Home.default_path(),
+        metavar="DIR",
         help="the authority's home directory (default: $AUTHORITY_HOME, else ./.demo)",
     )
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line; --home may stand anywhere in it. Only the chosen subcommand's module is imported."""
+    anywhere = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    _home_option(anywhere)
+    home, rest = anywhere.parse_known_args(words)
+    chosen = next((word for word in rest if not word.startswith("-")), None)
+
+    parser = argparse.ArgumentParser(prog="authority", description="The energy authority of the campus.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    chosen = _chosen(arguments)
     for name, (module_name, summary) in COMMANDS.items():
         if not _exists(module_name):
             continue
-        command = commands.add_parser(name, help=summary, description=summary, parents=[common])
+        command = commands.add_parser(name, help=summary, description=summary)
+        _home_option(command)
         if name == chosen:
             module: ModuleType = importlib.import_module(module_name)
             module.add_arguments(command)
             command.set_defaults(run=module.run)
-    return parser
+    arguments = parser.parse_args(rest)
+    arguments.home = home.home
+    return arguments
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status, 1 with the error's message where it raised a typed error."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    arguments = parser_for(words).parse_args(words)
+    arguments = parse(sys.argv[1:] if argv is None else argv)
     try:
         status: int = arguments.run(arguments)
     except AuthorityError as error:

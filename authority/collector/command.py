@@ -1,0 +1,68 @@
+"""`authority collector`: run the collector alone, and decide on held readings."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+from datetime import UTC, datetime
+
+from authority.app import App
+from authority.collector import held, server
+from authority.service import logs
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Without a word the collector runs; `held` lists, `release` and `void` decide."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    actions.add_parser("run", help="run the collector (the default)")
+    actions.add_parser("held", help="list the readings that wait for a decision")
+    for name, summary in (
+        ("release", "let held readings go on to the chain"),
+        ("void", "keep held readings from the chain for good"),
+    ):
+        action = actions.add_parser(name, help=summary)
+        action.add_argument("log_index", type=int, nargs="+", help="log indexes, as `held` lists them")
+        action.add_argument("--reason", required=True, help="why; it is logged")
+        action.add_argument(
+            "--actor", default=getpass.getuser(), help="who decides; it is logged (default: %(default)s)"
+        )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run, list or decide."""
+    if arguments.action in (None, "run"):
+        logs.configure()
+        server.run(arguments.home)
+        return 0
+    app = App.open(arguments.home)
+    try:
+        if arguments.action == "held":
+            return _list(app)
+        decide = held.release if arguments.action == "release" else held.void
+        for log_index in arguments.log_index:
+            with app.store.write() as session:
+                act = decide(session, log_index, actor=arguments.actor, reason=arguments.reason, now=app.clock())
+            done = "released" if arguments.action == "release" else "void"
+            print(f"reading {log_index} is {done}; logged as {act}")
+        return 0
+    finally:
+        app.store.close()
+
+
+def _list(app: App) -> int:
+    with app.store.read() as session:
+        readings = held.held(session)
+    if not readings:
+        print("no reading is held")
+        return 0
+    registers = "GENERATION, CONSUMPTION, CHARGE, DISCHARGE (Wh)"
+    print(f"{'LOG':>8}  {'METER':<32}  {'INTERVAL END':<20}  {'CODE':<28}  {registers}")
+    for reading in readings:
+        try:
+            end = datetime.fromtimestamp(reading.interval_end, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        except (ValueError, OverflowError, OSError):
+            end = str(reading.interval_end)
+        registers = ", ".join(str(value) for value in reading.registers)
+        meter = f"{reading.gateway}/{reading.meter}"
+        print(f"{reading.log_index:>8}  {meter:<32}  {end:<20}  {reading.code:<28}  {registers}")
+    return 0

@@ -1,0 +1,133 @@
+"""`authority enrol`: the campus plan, claim codes, and the approval of gateways."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+from pathlib import Path
+
+from sqlalchemy import select
+
+from authority.app import App
+from authority.enrolment import plan, requests
+from authority.store.enrolments import Enrolment
+from authority.store.metering import Gateway, Meter
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """One action at a time."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    campus = actions.add_parser("campus", help="read a campus plan: users, installations, expected meters")
+    campus.add_argument("file", type=Path, help="the plan, in TOML (docs/OPERATIONS.md)")
+    claim = actions.add_parser("claim", help="print a claim code for a gateway of the plan, good for a week")
+    claim.add_argument("gateway")
+    actions.add_parser("list", help="gateways, and the enrolments that wait for a decision")
+    approve = actions.add_parser("approve", help="give a gateway its certificate and put its meters on the chain")
+    reject = actions.add_parser("reject", help="refuse an enrolment")
+    for action in (approve, reject):
+        action.add_argument("enrolment", help="an enrolment's id, or its gateway's name")
+    reject.add_argument("--reason", required=True, help="why; the gateway shows it to its person")
+    revoke = actions.add_parser("revoke", help="end a gateway's certificate at once")
+    revoke.add_argument("gateway")
+    revoke.add_argument("--reason", required=True, help="why; it is logged")
+    for action in (campus, claim, approve, reject, revoke):
+        action.add_argument(
+            "--actor", default=getpass.getuser(), help="who decides; it is logged (default: %(default)s)"
+        )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it, and say what was done."""
+    app = App.open(arguments.home)
+    try:
+        return _ACTIONS[arguments.action](app, arguments)
+    finally:
+        app.store.close()
+
+
+def _campus(app: App, arguments: argparse.Namespace) -> int:
+    try:
+        data = arguments.file.read_bytes()
+    except OSError as error:
+        raise plan.PlanError("plan_unreadable", f"{arguments.file} cannot be read: {error}") from error
+    read = plan.parse(data)
+    with app.store.write() as session:
+        act = plan.apply(session, read, app.home, actor=arguments.actor, now=app.clock(), random=os.urandom)
+    gateways = sorted({meter.gateway for meter in read.meters})
+    print(
+        f"{len(read.users)} users, {len(read.installations)} installations, {len(read.meters)} meters at "
+        f"{len(gateways)} gateways; logged as {act}"
+    )
+    for gateway in gateways:
+        print(f"  next: authority enrol claim {gateway}")
+    return 0
+
+
+def _claim(app: App, arguments: argparse.Namespace) -> int:
+    with app.store.write() as session:
+        code = requests.claim(
+            session, app.home, arguments.gateway, actor=arguments.actor, now=app.clock(), random=os.urandom
+        )
+    print(code)
+    return 0
+
+
+def _describe(enrolment: Enrolment, meters: dict[int, Meter]) -> str:
+    lines = [f"{enrolment.id}  {enrolment.gateway_name}  {enrolment.state}"]
+    for row in enrolment.meters:
+        meter = meters[row.meter_pk]
+        lines.append(
+            f"    {row.name:<16} {meter.serial:<20} {meter.role:<10} {meter.source:<6} "
+            f"key {row.public_key.hex()[:16]}… map {row.map_hash.hex()[:16]}… from {row.first_sequence}"
+        )
+    return "\n".join(lines)
+
+
+def _list(app: App, _arguments: argparse.Namespace) -> int:
+    with app.store.read() as session:
+        gateways = session.scalars(select(Gateway).order_by(Gateway.name)).all()
+        waiting = requests.pending(session)
+        meters = {meter.id: meter for meter in session.scalars(select(Meter))}
+        for gateway in gateways:
+            own = [meter for meter in meters.values() if meter.gateway_name == gateway.name]
+            registered = sum(meter.registered_at is not None for meter in own)
+            print(f"{gateway.name:<32} {gateway.state:<10} {len(own)} meters, {registered} on the chain")
+        print("waiting for a decision:" if waiting else "no enrolment waits for a decision")
+        for enrolment in waiting:
+            print(_describe(enrolment, meters))
+    return 0
+
+
+def _approve(app: App, arguments: argparse.Namespace) -> int:
+    with app.store.write() as session:
+        enrolment = requests.find(session, arguments.enrolment)
+        requests.approve(session, app.home, enrolment, actor=arguments.actor, now=app.clock())
+        gateway = enrolment.gateway_name
+    print(f"{gateway} is approved; it fetches its certificate by itself")
+    return 0
+
+
+def _reject(app: App, arguments: argparse.Namespace) -> int:
+    with app.store.write() as session:
+        enrolment = requests.find(session, arguments.enrolment)
+        requests.reject(session, enrolment, actor=arguments.actor, reason=arguments.reason, now=app.clock())
+        print(f"{enrolment.gateway_name} is rejected")
+    return 0
+
+
+def _revoke(app: App, arguments: argparse.Namespace) -> int:
+    with app.store.write() as session:
+        requests.revoke(session, arguments.gateway, actor=arguments.actor, reason=arguments.reason, now=app.clock())
+    print(f"{arguments.gateway}'s certificate is revoked")
+    return 0
+
+
+_ACTIONS = {
+    "campus": _campus,
+    "claim": _claim,
+    "list": _list,
+    "approve": _approve,
+    "reject": _reject,
+    "revoke": _revoke,
+}

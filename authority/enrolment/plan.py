@@ -1,0 +1,300 @@
+"""The campus plan: a TOML file of users, installations and the meters that are expected at each gateway.
+
+    [[user]]          name, building, public (default false)
+    [[installation]]  n, building, kind, nameplate_w, storage_wh (default 0), since (a date)
+    [[meter]]         name, gateway, serial, role, source (default "none"), user, installation
+
+Applying a plan adds and corrects; what is on the chain already cannot be changed by it, and nothing is ever removed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from authority import certificates
+from authority.audit import log
+from authority.enrolment import wallets
+from authority.errors import AuthorityError
+from authority.home import Home
+from authority.store.metering import Gateway, Meter
+from authority.store.people import Installation, User
+from edge_agent.reading import ROLES, SOURCES, meter_id
+
+KINDS = ("load", "solar", "wind", "hydro", "other", "storage", "grid", "mixed")
+"""An installation's kind, in the order of its code on the chain (docs/ARCHITECTURE.md)."""
+
+MAX_NAMEPLATE_W = 100_000_000
+MAX_BUILDING_BYTES = 32
+"""What the chain's Installation has room for."""
+
+
+class PlanError(AuthorityError):
+    """plan_invalid (the message names the entry) or plan_conflict (it contradicts what is on the chain already)."""
+
+
+@dataclass(frozen=True)
+class PlannedUser:
+    """A member."""
+
+    name: str
+    building: str
+    public: bool
+
+
+@dataclass(frozen=True)
+class PlannedInstallation:
+    """What is built: W, Wh, and Unix seconds of the first day."""
+
+    n: int
+    building: str
+    kind: str
+    nameplate_w: int
+    storage_wh: int
+    since: int
+
+
+@dataclass(frozen=True)
+class PlannedMeter:
+    """A meter that is expected at a gateway."""
+
+    name: str
+    gateway: str
+    serial: str
+    role: str
+    source: str
+    user: str
+    installation: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked plan; hash is the SHA-256 of the file."""
+
+    users: tuple[PlannedUser, ...]
+    installations: tuple[PlannedInstallation, ...]
+    meters: tuple[PlannedMeter, ...]
+    hash: bytes
+
+
+_Check = Callable[[object], bool]
+
+
+def _text(most: int) -> _Check:
+    return lambda value: isinstance(value, str) and bool(value.strip()) and len(value) <= most and value.isprintable()
+
+
+def _whole(low: int, high: int) -> _Check:
+    return lambda value: type(value) is int and low <= value <= high
+
+
+def _one_of(words: tuple[str, ...]) -> _Check:
+    return lambda value: value in words
+
+
+def _name(value: object) -> bool:
+    return isinstance(value, str) and certificates.NAME.fullmatch(value) is not None
+
+
+def _building(value: object) -> bool:
+    return _text(128)(value) and isinstance(value, str) and len(value.encode()) <= MAX_BUILDING_BYTES
+
+
+def _day(value: object) -> bool:
+    return isinstance(value, date) and not isinstance(value, datetime)
+
+
+_NAME_RULE = "lower-case letters, digits, '.', '_' or '-', at most 63, and not authority-..."
+_FIELDS: Mapping[str, Mapping[str, tuple[_Check, str, object]]] = {
+    "user": {
+        "name": (_text(64), "1 to 64 characters", None),
+        "building": (_building, "1 to 32 bytes of text", None),
+        "public": (lambda value: isinstance(value, bool), "true or false", False),
+    },
+    "installation": {
+        "n": (_whole(0, 0xFFFF_FFFF), "a whole number from 0", None),
+        "building": (_building, "1 to 32 bytes of text", None),
+        "kind": (_one_of(KINDS), f"one of {', '.join(KINDS)}", None),
+        "nameplate_w": (_whole(1, MAX_NAMEPLATE_W), f"1 to {MAX_NAMEPLATE_W} W", None),
+        "storage_wh": (_whole(0, 0xFFFF_FFFF), "0 to 4294967295 Wh", 0),
+        "since": (_day, "a date such as 2024-05-01", None),
+    },
+    "meter": {
+        "name": (_name, _NAME_RULE, None),
+        "gateway": (_name, _NAME_RULE, None),
+        "serial": (_text(64), "1 to 64 characters", None),
+        "role": (_one_of(ROLES), f"one of {', '.join(ROLES)}", None),
+        "source": (_one_of(SOURCES), f"one of {', '.join(SOURCES)}", "none"),
+        "user": (_text(64), "a [[user]]'s name", None),
+        "installation": (_whole(0, 0xFFFF_FFFF), "an [[installation]]'s n", None),
+    },
+}
+
+
+def _entries(document: Mapping[str, object], kind: str) -> list[dict[str, Any]]:
+    tables = document.get(kind, [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise PlanError("plan_invalid", f"{kind}: write each as a table of its own, [[{kind}]]")
+    read = []
+    for number, table in enumerate(tables, 1):
+        where = f"[[{kind}]] number {number}" + (f" ({table['name']!r})" if "name" in table else "")
+        unknown = sorted(set(table) - set(_FIELDS[kind]))
+        if unknown:
+            raise PlanError("plan_invalid", f"{where}: {unknown[0]} is not known; it has {', '.join(_FIELDS[kind])}")
+        entry = {}
+        for key, (check, rule, default) in _FIELDS[kind].items():
+            value = table.get(key, default)
+            if value is None or not check(value):
+                found = f", not {value!r}" if key in table else ""
+                raise PlanError("plan_invalid", f"{where}: {key} must be {rule}{found}")
+            entry[key] = value
+        read.append(entry)
+    return read
+
+
+def _unique(kind: str, key: str, values: list[Any]) -> None:
+    for value in values:
+        if values.count(value) > 1:
+            raise PlanError("plan_invalid", f"[[{kind}]]: {key} {value!r} is there twice")
+
+
+def parse(data: bytes) -> Plan:
+    """Read and check a plan; PlanError `plan_invalid` names the entry that is wrong and what it should be."""
+    try:
+        document = tomllib.loads(data.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PlanError("plan_invalid", f"the plan is not TOML: {error}") from error
+    for key in document:
+        if key not in _FIELDS:
+            raise PlanError("plan_invalid", f"[[{key}]] is not known; a plan has {', '.join(_FIELDS)}")
+    users = tuple(PlannedUser(**entry) for entry in _entries(document, "user"))
+    installations = tuple(
+        PlannedInstallation(
+            **{**entry, "since": int(datetime.combine(entry["since"], datetime.min.time(), UTC).timestamp())}
+        )
+        for entry in _entries(document, "installation")
+    )
+    meters = tuple(PlannedMeter(**entry) for entry in _entries(document, "meter"))
+    _unique("user", "name", [user.name for user in users])
+    _unique("installation", "n", [installation.n for installation in installations])
+    _unique("meter", "serial", [meter.serial for meter in meters])
+    _unique("meter", "gateway and name", [(meter.gateway, meter.name) for meter in meters])
+    for installation in installations:
+        if installation.storage_wh and installation.kind not in ("storage", "mixed"):
+            raise PlanError(
+                "plan_invalid", f"[[installation]] {installation.n}: storage_wh needs the kind storage or mixed"
+            )
+    for meter in meters:
+        _check_meter(meter, {user.name for user in users}, {installation.n for installation in installations})
+    for user in users:
+        _check_set(user.name, [meter for meter in meters if meter.user == user.name])
+    return Plan(users, installations, meters, hashlib.sha256(data).digest())
+
+
+def _check_meter(meter: PlannedMeter, users: set[str], installations: set[int]) -> None:
+    where = f"[[meter]] {meter.gateway}/{meter.name}"
+    if meter.user not in users:
+        raise PlanError("plan_invalid", f"{where}: there is no [[user]] {meter.user!r}")
+    if meter.installation not in installations:
+        raise PlanError("plan_invalid", f"{where}: there is no [[installation]] {meter.installation}")
+    if meter.role == "generation" and meter.source == "none":
+        raise PlanError("plan_invalid", f"{where}: a generation meter has a source: {', '.join(SOURCES[1:])}")
+    if meter.role in ("storage", "load", "grid") and meter.source != "none":
+        raise PlanError("plan_invalid", f"{where}: a {meter.role} meter has no source of its own; leave source out")
+
+
+def _check_set(user: str, meters: list[PlannedMeter]) -> None:
+    """The sets of meters that settle (docs/ARCHITECTURE.md); the registry program enforces the same."""
+    count = {role: sum(meter.role == role for meter in meters) for role in ROLES}
+    parts = count["generation"] + count["storage"] + count["load"] + count["grid"]
+    if count["building"] > 1 or (count["building"] and parts):
+        raise PlanError("plan_invalid", f"user {user!r}: a building meter settles alone, without others but submeters")
+    if count["grid"] > 1 or (count["grid"] and count["load"]):
+        raise PlanError("plan_invalid", f"user {user!r}: has either load meters or one grid meter")
+    if parts and not count["grid"] and not count["load"]:
+        raise PlanError("plan_invalid", f"user {user!r}: generation or storage settles only with load or grid meters")
+
+
+def apply(session: Session, plan: Plan, home: Home, *, actor: str, now: int, random: Callable[[int], bytes]) -> int:
+    """Write a plan into the store, make wallets for new members, and log it; the act's log index.
+
+    PlanError `plan_conflict` where it would change what is on the chain already. Applying the same plan again changes
+    nothing but the log.
+    """
+    for user in plan.users:
+        kept = session.scalar(select(User).where(User.name == user.name))
+        if kept is None:
+            wallet, sealed = wallets.make(home.wallet_key, random)
+            kept = User(name=user.name, wallet=wallet, sealed_key=sealed)
+            session.add(kept)
+        kept.building, kept.public = user.building, user.public
+    for installation in plan.installations:
+        row = session.get(Installation, installation.n)
+        values = {
+            "building": installation.building,
+            "kind": installation.kind,
+            "nameplate_w": installation.nameplate_w,
+            "storage_wh": installation.storage_wh,
+            "since": installation.since,
+        }
+        if row is None:
+            session.add(Installation(n=installation.n, **values))
+            continue
+        _change(row, values, row.registered_at is not None, f"installation {installation.n}")
+    session.flush()
+    for meter in plan.meters:
+        _apply_meter(session, meter, home)
+    session.flush()
+    data = {
+        "installations": len(plan.installations),
+        "meters": [meter_id(home.meter_salt, meter.serial).hex() for meter in plan.meters],
+        "plan": plan.hash.hex(),
+        "users": len(plan.users),
+    }
+    return log.record_act(session, "campus_plan", actor, now, data)
+
+
+def _apply_meter(session: Session, meter: PlannedMeter, home: Home) -> None:
+    if session.get(Gateway, meter.gateway) is None:
+        session.add(Gateway(name=meter.gateway))
+        session.flush()
+    user = session.scalars(select(User).where(User.name == meter.user)).one()
+    values = {
+        "name": meter.name,
+        "gateway_name": meter.gateway,
+        "role": meter.role,
+        "source": meter.source,
+        "user_id": user.id,
+        "installation_n": meter.installation,
+    }
+    row = session.scalar(select(Meter).where(Meter.serial == meter.serial))
+    if row is None:
+        other = session.scalar(select(Meter).where(Meter.gateway_name == meter.gateway, Meter.name == meter.name))
+        if other is not None:
+            raise PlanError(
+                "plan_conflict",
+                f"{meter.gateway}/{meter.name} is meter {other.serial} already; name {meter.serial} otherwise",
+            )
+        session.add(Meter(serial=meter.serial, meter_id=meter_id(home.meter_salt, meter.serial), **values))
+        return
+    _change(row, values, row.public_key is not None, f"meter {meter.serial}")
+
+
+def _change(row: object, values: Mapping[str, object], fixed: bool, what: str) -> None:
+    for key, value in values.items():
+        if getattr(row, key) == value:
+            continue
+        if fixed:
+            raise PlanError(
+                "plan_conflict",
+                f"{what}: {key} is {getattr(row, key)!r} and in use; the plan says {value!r}. Correct the plan, or "
+                "reassign it on the chain first",
+            )
+        setattr(row, key, value)
