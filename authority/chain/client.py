@@ -304,7 +304,8 @@ class ChainClient:
         `compute_units` and `compute_unit_price` (micro-lamports a unit) put a compute budget in front. Raises
         ProgramError, InstructionFailedError or TransactionFailedError where it failed, TransactionExpiredError where it
         never landed, TransactionUncertainError where the validator was lost meanwhile; TransactionTooLargeError and
-        SignerMissingError before anything is sent.
+        SignerMissingError before anything is sent. `before_sending` is told each signature, with the last block height
+        at which it can land, before it leaves: a caller that must do a thing only once makes it durable there.
         """
         budgeted = [*_budget(compute_units, compute_unit_price), *instructions]
         for _ in range(_MAX_SIGNINGS):
