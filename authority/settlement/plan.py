@@ -17,6 +17,8 @@ from authority.settlement.snapshot import BookStatus, BookView, MemberView, Mete
 from authority.store.settlement import SettlementEpoch
 
 READINGS_PER_TRANSACTION = 4
+ORDERS_PER_TRANSACTION = 16
+"""With a lookup table, so many orders of different members keep within a transaction's 64 accounts."""
 ORDER_MARGIN_SECONDS = 1
 """Orders stop this long before their book closes, so that what is sent can still land."""
 
@@ -65,7 +67,7 @@ class PlaceOrder:
     """One order of a member's standing order."""
 
     member: MemberView
-    epoch: int
+    book: BookView
     order: ProposedOrder
 
     @property
@@ -108,7 +110,7 @@ class SettleOrders:
     @property
     def subject(self) -> str:
         """What it is about, for alerts and retries."""
-        return f"orders {self.book.epoch}"
+        return f"orders {self.book.epoch} from {self.orders[0] if self.orders else 'none'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +270,11 @@ def _finish(situation: Situation, book: BookView, *, checkpointed: bool) -> Iter
         case BookStatus.CLEARED | BookStatus.REFUNDING:
             # in the order of members, so that neighbours share accounts
             unpaid = sorted((o for o in book.orders if not o.settled), key=lambda o: (o.member, o.number))
-            yield SettleOrders(book, tuple(order.number for order in unpaid))
+            numbers = tuple(order.number for order in unpaid)
+            if not numbers:
+                yield SettleOrders(book, ())
+            for first in range(0, len(numbers), ORDERS_PER_TRANSACTION):
+                yield SettleOrders(book, numbers[first : first + ORDERS_PER_TRANSACTION])
         case BookStatus.FINAL:
             if checkpointed:
                 yield CloseBook(book)
@@ -300,7 +306,7 @@ def _orders(situation: Situation) -> Iterator[Action]:
             orders=sum(order.member == member.member_index for order in book.orders),
         )
         for order in propose(policy, holding, chain.config.limits)[:1]:
-            yield PlaceOrder(member, chain.epoch, order)
+            yield PlaceOrder(member, book, order)
 
 
 def stages_complete(situation: Situation, row: SettlementEpoch) -> list[str]:

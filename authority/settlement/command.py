@@ -1,0 +1,96 @@
+"""`authority settlement`: run the worker, or look at and answer what it could not do."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import threading
+import time
+from functools import partial
+
+from sqlalchemy import select, update
+
+from authority.app import App
+from authority.audit import log
+from authority.chain.client import ChainClient
+from authority.enrolment.wallets import unseal
+from authority.service.lease import Lease
+from authority.settlement.chain import SettlementChain, common_accounts
+from authority.settlement.lookup_tables import LookupTables
+from authority.settlement.worker import Worker
+from authority.store.metering import CHAIN_PENDING, Frame
+from authority.store.settlement import Alert
+
+LEASE = "settlement"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Without an action the worker runs until it is told to stop."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    actions.add_parser("run", help="run the worker until SIGTERM (the default)")
+    actions.add_parser("once", help="do all that can be done now, and stop")
+    alerts = actions.add_parser("alerts", help="what could not be done, and why")
+    alerts.add_argument("--all", action="store_true", help="also what has gone away")
+    actions.add_parser("retry", help="send again the readings that wait for a person, such as after a rebase")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the worker or one of the actions; LeaseError where another worker runs."""
+    app = App.open(arguments.home)
+    try:
+        if arguments.action == "alerts":
+            _alerts(app, everything=arguments.all)
+        elif arguments.action == "retry":
+            _retry(app)
+        else:
+            logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+            _work(app, once=arguments.action == "once")
+    finally:
+        app.store.close()
+    return 0
+
+
+def worker_for(app: App) -> Worker:
+    """The worker of a home, not yet running."""
+    home = app.home
+    client = ChainClient(home.rpc_url)
+    tables = LookupTables(client, home.operator, app.store, list(common_accounts().values()), app.clock)
+    chain = SettlementChain(client, home.operator, tables)
+    return Worker(app.store, chain, partial(unseal, home), lambda: time.time_ns() // 1_000_000)
+
+
+def _work(app: App, *, once: bool) -> None:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    lease = Lease(app, LEASE, lost=stop.set)
+    lease.acquire()
+    try:
+        worker = worker_for(app)
+        if once:
+            worker.settle_down()
+        else:
+            worker.run(stop)
+    finally:
+        lease.release()
+
+
+def _alerts(app: App, *, everything: bool) -> None:
+    query = select(Alert).order_by(Alert.last_at)
+    if not everything:
+        query = query.where(Alert.resolved_at.is_(None))
+    with app.store.read() as session:
+        for alert in session.scalars(query):
+            state = "" if alert.resolved_at is None else " (gone)"
+            print(f"{alert.subject}: {alert.message} [{alert.code}, {alert.count} times]{state}")
+
+
+def _retry(app: App) -> None:
+    blocked = (Frame.chain_status == CHAIN_PENDING) & Frame.chain_error.is_not(None)
+    with app.store.write() as session:
+        indexes = list(session.scalars(select(Frame.log_index).where(blocked).order_by(Frame.log_index)))
+        if indexes:
+            session.execute(update(Frame).where(blocked).values(chain_error=None))
+            log.record_act(session, "readings_retried", "operator", app.clock(), {"readings": indexes})
+    print(f"{len(indexes)} readings go to the chain again")

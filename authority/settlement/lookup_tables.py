@@ -1,0 +1,107 @@
+"""Address lookup tables: a meter's and a member's accounts enter one when they are first seen.
+
+With them four readings, or sixteen orders of different members, fit one transaction. Without them (a table that is not
+yet usable) fewer do; nothing else depends on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from solders.address_lookup_table_account import AddressLookupTableAccount
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+from sqlalchemy import delete, func, select
+
+from authority.chain.client import ChainClient
+from authority.store import Store
+from authority.store.settlement import LookupEntry
+from authority.store.settlement import LookupTable as TableRow
+
+CAPACITY = 256
+
+
+class LookupTables:
+    """The operator's lookup tables, remembered in the store. common are addresses that every table begins with.
+
+    A table that was made by a worker killed before it could note it is left behind, with the rent of an empty table.
+    """
+
+    def __init__(
+        self,
+        client: ChainClient,
+        operator: Keypair,
+        store: Store,
+        common: Sequence[Pubkey],
+        clock: Callable[[], int],
+    ) -> None:
+        self.client = client
+        self.operator = operator
+        self.store = store
+        self.common = tuple(common)
+        self.clock = clock
+        self._table_of: dict[Pubkey, Pubkey] = {}
+        self._usable: dict[Pubkey, AddressLookupTableAccount] = {}
+        self._loaded = False
+
+    def ensure(self, groups: Sequence[Sequence[Pubkey]]) -> None:
+        """Have every group's addresses in a table, each group in one; does nothing where they are. ChainError."""
+        self._load()
+        missing = [group for group in groups if any(address not in self._table_of for address in group)]
+        for group in missing:
+            table = self._room_for(len(group))
+            self.client.extend_lookup_table(table, group, self.operator, payer=self.operator)
+            self._note(table, group)
+            self._usable.pop(table, None)
+        for table in set(self._table_of.values()) - set(self._usable):
+            self._usable[table] = self.client.wait_for_lookup_table(table)
+
+    def holding(self, addresses: Iterable[Pubkey]) -> list[AddressLookupTableAccount]:
+        """The tables that hold any of these addresses."""
+        tables = {self._table_of[address] for address in addresses if address in self._table_of}
+        return [self._usable[table] for table in sorted(tables, key=bytes) if table in self._usable]
+
+    def _load(self) -> None:
+        """Take over the store's tables once, and forget those that the chain does not have."""
+        if self._loaded:
+            return
+        with self.store.read() as session:
+            entries = session.execute(select(LookupEntry.address, LookupEntry.table)).all()
+        gone = []
+        for text in {table for _, table in entries}:
+            table = Pubkey.from_string(text)
+            held = self.client.lookup_table(table)
+            if held is None:
+                gone.append(text)
+            else:
+                self._usable[table] = held
+        if gone:
+            with self.store.write() as session:
+                session.execute(delete(LookupEntry).where(LookupEntry.table.in_(gone)))
+                session.execute(delete(TableRow).where(TableRow.address.in_(gone)))
+        self._table_of = {
+            Pubkey.from_string(address): Pubkey.from_string(table) for address, table in entries if table not in gone
+        }
+        self._loaded = True
+
+    def _room_for(self, count: int) -> Pubkey:
+        with self.store.read() as session:
+            sizes = session.execute(
+                select(TableRow.address, func.count(LookupEntry.address))
+                .outerjoin(LookupEntry, LookupEntry.table == TableRow.address)
+                .group_by(TableRow.address)
+            ).all()
+        for address, used in sizes:
+            if used + len(self.common) + count <= CAPACITY:
+                return Pubkey.from_string(address)
+        table = self.client.create_lookup_table(self.operator, payer=self.operator)
+        with self.store.write() as session:
+            session.add(TableRow(address=str(table), created_at=self.clock()))
+        self.client.extend_lookup_table(table, self.common, self.operator, payer=self.operator)
+        return table
+
+    def _note(self, table: Pubkey, group: Sequence[Pubkey]) -> None:
+        with self.store.write() as session:
+            for address in group:
+                session.merge(LookupEntry(address=str(address), table=str(table)))
+        self._table_of.update(dict.fromkeys(group, table))

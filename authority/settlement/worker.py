@@ -1,0 +1,382 @@
+"""The settlement worker: reads the chain, plans, acts, and begins again.
+
+It may be killed at any instruction. What was done is on the chain; what may still be on its way is either refused by
+the programs when it comes twice, or (an order) kept in the store before it was sent. So the first round after a start
+is a round like any other.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from threading import Event, Lock
+
+from solders.keypair import Keypair
+from sqlalchemy import select
+
+from authority.chain.errors import ChainError, ProgramError, TransactionFailedError, TransactionTooLargeError
+from authority.market.policies import standing_orders
+from authority.market.standing_orders import SIDES, StandingOrder
+from authority.settlement.chain import SettlementChain, book_hash
+from authority.settlement.journal import Journal, WaitingFrame
+from authority.settlement.plan import (
+    Action,
+    Checkpoint,
+    CloseBook,
+    OpenBook,
+    PlaceOrder,
+    RefundBook,
+    SettleOrders,
+    SettleSurplus,
+    Situation,
+    SubmitReadings,
+    TriggerClearing,
+    plan,
+    stages_complete,
+)
+from authority.settlement.snapshot import BookStatus, MeterView, Snapshot
+from authority.store import Store
+from authority.store.metering import CHAIN_SUBMITTED
+from authority.store.people import User
+from authority.store.settlement import SettlementEpoch
+
+LOG = logging.getLogger(__name__)
+
+SKIPPED_REFUSALS = frozenset(
+    {
+        "WrongKey",
+        "RecordMagic",
+        "RecordNetwork",
+        "SequenceBelowFirst",
+        "PreviousHash",
+        "IntervalNotRising",
+        "IntervalNotAligned",
+        "RegisterDecreased",
+        "RegisterNotPermitted",
+        "ExceedsNameplate",
+        "ExceedsStorage",
+        "SourceMismatch",
+        "UnknownFlags",
+    }
+)
+"""The oracle's refusals of one record for good: it is left out, alerted, and the next one carries its energy.
+
+SequenceNotRising is not among them: the record, or a later one, is on the chain, and the next round sees which.
+"""
+BLOCKING_REFUSALS = frozenset({"RegisterEpoch", "NeedsRebase"})
+"""Refusals after which nothing of the meter can be right until a person has dealt with it."""
+
+FAILING_AFTER = 3
+FIRST_DELAY_MS = 500
+LONGEST_DELAY_MS = 60_000
+
+
+@dataclass
+class _Failures:
+    count: int
+    not_before_ms: int
+
+
+class Worker:
+    """One settlement worker. round() does what can be done once; run() goes on until told to stop.
+
+    unseal gives the key of a custodial member. clock_ms gives Unix milliseconds and times only retries and the stages'
+    figures; what is due is judged by the chain's own clock.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        chain: SettlementChain,
+        unseal: Callable[[User], Keypair],
+        clock_ms: Callable[[], int],
+        *,
+        in_flight: int = 8,
+    ) -> None:
+        self.store = store
+        self.chain = chain
+        self.unseal = unseal
+        self.journal = Journal(store, clock_ms)
+        self.clock_ms = clock_ms
+        self.in_flight = in_flight
+        self._lock = Lock()
+        self._failures: dict[str, _Failures] = {}
+        self._alone: set[int] = set()
+        self._recorded: dict[str, int] = {}
+
+    # The loop
+
+    def run(self, stop: Event, keep: Callable[[], bool] = lambda: True) -> None:
+        """Work until stop is set or keep() (the lease) says no; rounds without anything to do are spaced out."""
+        delay = FIRST_DELAY_MS
+        while not stop.is_set() and keep():
+            try:
+                busy = self.round()
+                delay = FIRST_DELAY_MS
+            except ChainError as error:
+                LOG.warning("the validator does not answer, trying again in %s ms: %s", delay, error)
+                stop.wait(delay / 1000)
+                delay = min(delay * 2, LONGEST_DELAY_MS)
+                continue
+            if not busy:
+                stop.wait(self.pause_seconds())
+
+    def pause_seconds(self) -> float:
+        """How long to wait after a round with nothing to do."""
+        return min(2.0, self.chain.epoch_seconds() / 40)
+
+    def round(self) -> bool:
+        """Read the chain, do everything that can be done now, and return whether anything was done.
+
+        Raises ChainError where the validator does not answer; nothing is lost by calling again.
+        """
+        situation = self.observe()
+        now = self.clock_ms()
+        actions = [
+            action
+            for action in plan(situation)
+            if action.subject not in self._failures or self._failures[action.subject].not_before_ms <= now
+        ]
+        self._note_orders(situation, actions)
+        if not actions:
+            return False
+        with ThreadPoolExecutor(self.in_flight, thread_name_prefix="settlement") as pool:
+            return any(list(pool.map(self._perform, actions)))
+
+    def settle_down(self, rounds: int = 100) -> None:
+        """Rounds until there is nothing to do; for tests and for `--once`."""
+        for _ in range(rounds):
+            if not self.round():
+                return
+
+    # Reading
+
+    def observe(self) -> Situation:
+        """What the chain and the store say now, with the store brought up to date with the chain."""
+        self.chain.refresh(self.store)
+        head = self.chain.head()
+        self.journal.ensure_epochs(head.epoch, after=head.last_checkpoint)
+        rows = self.journal.open_epochs()
+        snapshot = self.chain.snapshot([row.epoch for row in rows])
+        waiting = self._reconcile(snapshot)
+        self._record_spans(snapshot)
+        situation = Situation(
+            chain=snapshot,
+            waiting=waiting,
+            epochs=rows,
+            policies=self._policies(),
+            alone=frozenset(self._alone),
+            failing=frozenset(subject for subject, failed in self._failures.items() if failed.count >= FAILING_AFTER),
+        )
+        marked = [self._mark(situation, row) for row in rows]
+        return replace(situation, epochs=self.journal.open_epochs()) if any(marked) else situation
+
+    def _policies(self) -> dict[str, StandingOrder]:
+        with self.store.read() as session:
+            return {user.wallet: policy for user, policy in standing_orders(session) if user.sealed_key is not None}
+
+    def _reconcile(self, snapshot: Snapshot) -> dict[int, list[WaitingFrame]]:
+        """Take out of the waiting frames what the chain already has, and note what became of it."""
+        waiting = self.journal.waiting()
+        confirmed: list[WaitingFrame] = []
+        passed_over: list[WaitingFrame] = []
+        for meter in snapshot.meters:
+            queue = waiting.get(meter.meter_pk, [])
+            for frame in queue:
+                if meter.sequence is None or frame.sequence > meter.sequence:
+                    break
+                if _is_standing(meter, frame) or (frame.sequence < meter.sequence and self._has_landed(frame)):
+                    confirmed.append(frame)
+                else:
+                    passed_over.append(frame)
+        self.journal.frames_confirmed(confirmed)
+        self.journal.frames_skipped(passed_over)
+        done = {frame.log_index for frame in (*confirmed, *passed_over)}
+        return {pk: [frame for frame in queue if frame.log_index not in done] for pk, queue in waiting.items()}
+
+    def _has_landed(self, frame: WaitingFrame) -> bool:
+        return frame.status == CHAIN_SUBMITTED and frame.signature is not None and self.chain.landed(frame.signature)
+
+    def _record_spans(self, snapshot: Snapshot) -> None:
+        for member in snapshot.members:
+            wallet = str(member.wallet)
+            if member.boundary is not None and self._recorded.get(wallet) != member.boundary:
+                self.journal.record_span(wallet, member.boundary, member.minted_wh, member.withdrawn_wh)
+                self._recorded[wallet] = member.boundary
+
+    def _mark(self, situation: Situation, row: SettlementEpoch) -> bool:
+        """Note newly complete stages and figures of an epoch; whether there were any."""
+        stages = [stage for stage in stages_complete(situation, row) if getattr(row, f"{stage}_ms") is None]
+        figures: dict[str, object] = {}
+        book = situation.chain.books.get(row.epoch)
+        if book is not None and book.status in (BookStatus.CLEARED, BookStatus.FINAL):
+            figures |= {
+                "bids": book.bids,
+                "asks": book.asks,
+                "traded_wh": book.volume,
+                "clearing_price": book.price if book.volume else None,
+            }
+        if row.ended_ms is not None or "ended" in stages:
+            end = situation.chain.config.end_of(row.epoch)
+            figures["readings_on_chain"] = self.journal.readings_on_chain(end)
+        if "checkpointed" in stages:
+            figures |= self.chain.checkpoint_figures(row.epoch)
+        changed = {name: value for name, value in figures.items() if getattr(row, name) != value}
+        if stages or changed:
+            self.journal.mark(row.epoch, *stages, **changed)
+        return bool(stages or changed)
+
+    def _note_orders(self, situation: Situation, actions: Sequence[Action]) -> None:
+        """The current epoch's standing orders are placed when its book is open and no order is left to place."""
+        chain = situation.chain
+        row = next((row for row in situation.epochs if row.epoch == chain.epoch), None)
+        before = next((row for row in situation.epochs if row.epoch == chain.epoch - 1), None)
+        if (
+            row is not None
+            and row.orders_placed_ms is None
+            and row.opened_ms is not None
+            and (before is None or before.minted_ms is not None)
+            and not any(isinstance(action, PlaceOrder | SettleSurplus) for action in actions)
+        ):
+            self.journal.mark(row.epoch, "orders_placed")
+
+    # Acting
+
+    def _perform(self, action: Action) -> bool:
+        try:
+            done = self._do(action)
+        except (TransactionFailedError, TransactionTooLargeError) as error:
+            self._refused(action, error)
+            return True
+        with self._lock:
+            had_failed = self._failures.pop(action.subject, None) is not None
+        if had_failed:
+            self.journal.resolve(action.subject)
+        return done
+
+    def _do(self, action: Action) -> bool:
+        """Log the act, send it and wait for it; False where it has to wait for an earlier transaction first."""
+        match action:
+            case SubmitReadings():
+                self._submit(action)
+            case SettleSurplus(member, meters, boundary):
+                wallet = str(member.wallet)
+                self.journal.act(
+                    f"settle_surplus:{wallet}:{boundary}", "settle_surplus", {"wallet": wallet, "boundary": boundary}
+                )
+                self.chain.settle_surplus(member, meters, boundary)
+            case OpenBook(epoch, half_made):
+                self.journal.act(f"open_epoch:{epoch}", "open_epoch", {"epoch": epoch})
+                self.chain.open_book(epoch, half_made=half_made)
+            case PlaceOrder():
+                return self._place(action)
+            case TriggerClearing(book):
+                self.journal.act(f"trigger_clearing:{book.epoch}", "trigger_clearing", {"epoch": book.epoch})
+                self.chain.trigger_clearing(book)
+            case RefundBook(book):
+                self.journal.act(f"refund_epoch:{book.epoch}", "refund_epoch", {"epoch": book.epoch})
+                self.chain.refund(book)
+            case SettleOrders(book, orders):
+                key = f"settle_orders:{book.epoch}:{','.join(map(str, orders))}"
+                self.journal.act(key, "settle_orders", {"epoch": book.epoch, "orders": list(orders)})
+                self.chain.settle_orders(book, orders)
+            case Checkpoint(epoch, book):
+                pinned = book_hash(book)
+                figures: dict[str, object] = {"book_hash": pinned}
+                if book is not None:
+                    figures["book_log_index"] = self.journal.log_book(epoch, book.data)
+                self.journal.mark(epoch, **figures)
+                self.journal.act(
+                    f"checkpoint_epoch:{epoch}", "checkpoint_epoch", {"epoch": epoch, "book_hash": pinned.hex()}
+                )
+                size, root = self.journal.log_head()
+                self.chain.checkpoint(epoch, size, root, pinned)
+            case CloseBook(book):
+                self.journal.act(f"close_epoch:{book.epoch}", "close_epoch", {"epoch": book.epoch})
+                self.chain.close_book(book)
+        return True
+
+    def _submit(self, action: SubmitReadings) -> None:
+        frames = [frame for _, frame in action.readings]
+        indexes = [frame.log_index for frame in frames]
+        self.journal.act(
+            f"submit_readings:{','.join(map(str, indexes))}", "submit_readings", {"readings": list(indexes)}
+        )
+        signature = self.chain.submit_readings(
+            action.readings, lambda signature: self.journal.frames_submitted(frames, signature)
+        )
+        self.journal.frames_confirmed(frames, signature)
+        with self._lock:
+            self._alone.difference_update(frame.meter_pk for frame in frames)
+
+    def _place(self, action: PlaceOrder) -> bool:
+        wallet, order = str(action.member.wallet), action.order
+        purpose = f"order:{wallet}"
+        pending = self.journal.pending_for(purpose)
+        if pending is not None:
+            if not self.chain.is_decided(*pending):
+                return False
+            self.journal.not_pending(purpose)
+            return True
+
+        def keep(signature: str, last_valid_block_height: int) -> None:
+            self.journal.pending(purpose, signature, last_valid_block_height)
+            self.journal.act(
+                f"place_order:{signature}",
+                "place_order",
+                {
+                    "epoch": action.book.epoch,
+                    "price": order.price,
+                    "quantity": order.quantity,
+                    "side": SIDES[order.side],
+                    "signature": signature,
+                    "wallet": wallet,
+                },
+            )
+
+        self.chain.place_order(action.member, self._signer(wallet), action.book, order, keep)
+        self.journal.not_pending(purpose)
+        return True
+
+    def _signer(self, wallet: str) -> Keypair:
+        with self.store.read() as session:
+            user = session.scalars(select(User).where(User.wallet == wallet)).one()
+        return self.unseal(user)
+
+    def _refused(self, action: Action, error: TransactionFailedError | TransactionTooLargeError) -> None:
+        """A program said no: the next round sees whether the chain has moved; if not, this is tried again, later."""
+        LOG.warning("%s: %s", action.subject, error)
+        name = error.name if isinstance(error, ProgramError) else error.code
+        if isinstance(action, SubmitReadings):
+            frames = [frame for _, frame in action.readings]
+            if len(frames) > 1:
+                with self._lock:
+                    self._alone.update(frame.meter_pk for frame in frames)
+                return
+            if name in SKIPPED_REFUSALS | BLOCKING_REFUSALS:
+                if name in SKIPPED_REFUSALS:
+                    self.journal.frames_skipped(frames, name)
+                else:
+                    self.journal.frames_blocked(frames, name)
+                self.journal.alert(name, action.subject, str(error))
+                return
+        if isinstance(action, SettleOrders) and name == "NothingSettled":
+            self.chain.recreate_token_accounts(action.book)
+        if isinstance(action, PlaceOrder):
+            purpose = f"order:{action.member.wallet}"
+            pending = self.journal.pending_for(purpose)
+            if pending is not None and not self.chain.is_known(pending[0]):
+                self.journal.not_pending(purpose)
+        with self._lock:
+            failed = self._failures.setdefault(action.subject, _Failures(0, 0))
+            failed.count += 1
+            delay = min(FIRST_DELAY_MS << min(failed.count, 10), LONGEST_DELAY_MS)
+            failed.not_before_ms = self.clock_ms() + delay
+        if failed.count >= FAILING_AFTER:
+            self.journal.alert(name, action.subject, str(error))
+
+
+def _is_standing(meter: MeterView, frame: WaitingFrame) -> bool:
+    return frame.sequence == meter.sequence and frame.record_hash[: len(meter.hash)] == meter.hash
