@@ -3,7 +3,7 @@
 
 usage: build_all.py [--check] [--target DIR] [--only NAME ...]
 
-For each program: NAME.so (SBPF V0), NAME.json (IDL, spec 0.1.0); and manifest.json with the compiler's version and the
+For each program: NAME.so (SBPF V0), NAME.json (IDL, spec 0.1.0), legacy/NAME.json (the same in the older form); and manifest.json with the compiler's version and the
 SHA-256 of each file. With --check the files are built elsewhere and compared: any difference in an IDL fails; one in a
 .so fails where the compiler is the recorded one. Where the distribution's compiler has moved on, that is said, and what
 was built is left in the directory that --keep names, so that the tests can be run on it.
@@ -24,6 +24,8 @@ import subprocess
 import sys
 import tempfile
 from typing import Any
+
+import legacy_idl
 
 TOOLCHAIN = pathlib.Path(__file__).resolve().parent
 WORKSPACE = TOOLCHAIN.parent
@@ -165,6 +167,8 @@ def write_idl(program: str, idl: dict[str, Any], out: pathlib.Path) -> None:
     # Lists of numbers (discriminators, seeds) on one line.
     text = re.sub(r"\[\s+(\d+(?:,\s+\d+)*)\s+\]", lambda m: "[" + re.sub(r"\s+", " ", m[1]) + "]", text)
     (out / f"{program}.json").write_text(text + "\n")
+    (out / "legacy").mkdir(exist_ok=True)
+    (out / "legacy" / f"{program}.json").write_text(legacy_idl.render(idl))
 
 
 def digest(path: pathlib.Path) -> str:
@@ -181,7 +185,8 @@ def build(programs: tuple[str, ...], target: pathlib.Path, out: pathlib.Path) ->
     for program in programs:
         print(f"programs: {program}.json", flush=True)
         write_idl(program, assemble(program, executables), out)
-    files = {path.name: digest(path) for path in sorted(out.iterdir()) if path.name != "manifest.json"}
+    paths = (path for path in sorted(out.rglob("*")) if path.is_file() and path.name != "manifest.json")
+    files = {path.relative_to(out).as_posix(): digest(path) for path in paths}
     manifest = {"compiler": compiler(), "sha256": files}
     (out / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
 
@@ -193,7 +198,7 @@ def compare(programs: tuple[str, ...], built: pathlib.Path) -> list[str]:
     same_compiler = recorded["compiler"] == now
     faults = []
     for program in programs:
-        for name in (f"{program}.so", f"{program}.json"):
+        for name in (f"{program}.so", f"{program}.json", f"legacy/{program}.json"):
             committed = ARTIFACTS / name
             if not committed.exists():
                 faults.append(f"{name} is not committed")
