@@ -1,7 +1,7 @@
 """The programs' IDLs in the older form (before spec 0.1.0) that clients such as anchorpy 0.21.0 read.
 
-The older form names things in camelCase, says `isMut` and `isSigner`, keeps an account's type inside the account, and has no
-discriminators: its readers derive them from the names (SHA-256 of `global:name` and `account:Name`). An IDL whose
+The older form names things in camelCase, says `isMut` and `isSigner`, keeps an account's type inside the account, and
+has no discriminators: its readers derive them from the names (SHA-256 of `global:name` and `account:Name`). An IDL whose
 discriminators are not those derived ones cannot be exported, and is refused.
 """
 
@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 
-class NotExportable(Exception):
+class NotExportableError(Exception):
     """An IDL says something that the older form cannot; the message says what."""
 
 
@@ -39,7 +39,7 @@ def legacy_type(node: Any) -> Any:
     for wrapper in ("vec", "option"):
         if wrapper in node:
             return {wrapper: legacy_type(node[wrapper])}
-    raise NotExportable(f"no older form of the type {node!r}")
+    raise NotExportableError(f"no older form of the type {node!r}")
 
 
 def with_docs(source: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
@@ -48,11 +48,11 @@ def with_docs(source: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
 
 
 def fields(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """A struct's fields; NotExportable for tuples."""
+    """A struct's fields; NotExportableError for tuples."""
     result = []
     for field in entry.get("fields", []):
         if not isinstance(field, dict):
-            raise NotExportable("a tuple struct has no older form")
+            raise NotExportableError("a tuple struct has no older form")
         result.append(with_docs(field, {"name": camel(field["name"]), "type": legacy_type(field["type"])}))
     return result
 
@@ -64,18 +64,18 @@ def legacy_definition(entry: dict[str, Any]) -> dict[str, Any]:
         return {"kind": "struct", "fields": fields(entry["type"])}
     if kind == "enum" and all("fields" not in variant for variant in entry["type"]["variants"]):
         return {"kind": "enum", "variants": [{"name": variant["name"]} for variant in entry["type"]["variants"]]}
-    raise NotExportable(f"no older form of {entry['name']}, a {kind}")
+    raise NotExportableError(f"no older form of {entry['name']}, a {kind}")
 
 
 def convert(idl: dict[str, Any]) -> dict[str, Any]:
-    """One IDL of spec 0.1.0 in the older form; NotExportable where it has none."""
+    """One IDL of spec 0.1.0 in the older form; NotExportableError where it has none."""
     types = {entry["name"]: entry for entry in idl.get("types", [])}
     accounts = {account["name"]: account for account in idl.get("accounts", [])}
     events = {event["name"]: event for event in idl.get("events", [])}
     for space, entries in (("global", idl["instructions"]), ("account", accounts.values()), ("event", events.values())):
         for entry in entries:
             if list(entry["discriminator"]) != discriminator(space, entry["name"]):
-                raise NotExportable(f"the discriminator of {entry['name']} is not derived from its name")
+                raise NotExportableError(f"the discriminator of {entry['name']} is not derived from its name")
     return {
         "version": idl["metadata"]["version"],
         "name": idl["metadata"]["name"],
