@@ -386,19 +386,22 @@ class Agent:
         self._pump_due = 0.0
 
     def _check_head(self, meter: _Meter, data: bytes) -> tuple[Frame, Receipt]:
-        """A head is our own frame, signed by our own key, with the authority's receipt for it."""
+        """A head is a frame of our own key with the authority's receipt for it; or, before our key's first, of the key
+        that this meter had before, whose registers ours continues."""
         if len(data) != FRAME_SIZE + RECEIPT_SIZE:
             raise ReadingError("malformed", f"{len(data)} bytes")
         frame, receipt = Frame.from_bytes(data[:FRAME_SIZE]), Receipt.from_bytes(data[FRAME_SIZE:])
         record = frame.record
-        if frame.public_key != meter.key:
+        former = frame.public_key != meter.key
+        if former and record.sequence + 1 != meter.enrolled.first_sequence:
             raise ReadingError("bad_signature", "it carries another meter's key")
         if record.network_id != self._credentials.network_id:
             raise ReadingError("wrong_network", "it is of another network")
         if not verify(frame.public_key, frame.signature, frame.record_bytes):
             raise ReadingError("bad_signature", "its signature is not this meter's")
-        reason = self._receipt_fault(receipt)
-        if reason is None and (receipt.record_hash, receipt.sequence) != (
+        reason = self._receipt_fault(receipt, former=frame.public_key if former else None)
+        if reason is None and (receipt.meter_key, receipt.record_hash, receipt.sequence) != (
+            frame.public_key,
             record_hash(frame.record_bytes),
             record.sequence,
         ):
@@ -711,11 +714,11 @@ class Agent:
 
     # -- receipts ------------------------------------------------------------------------------------------------------
 
-    def _receipt_fault(self, receipt: Receipt) -> str | None:
+    def _receipt_fault(self, receipt: Receipt, *, former: bytes | None = None) -> str | None:
         """Why a receipt is not to be believed; None where it is our authority's, for our network and keys."""
         if receipt.network_id != self._credentials.network_id:
             return "of another network"
-        if receipt.meter_key not in self._by_key:
+        if receipt.meter_key not in self._by_key and receipt.meter_key != former:
             return "for another meter"
         if not verify(self._credentials.receipt_key, receipt.signature, receipt.body()):
             return "not signed by the authority's receipt key"

@@ -131,7 +131,8 @@ class Signer:
             register_epoch=register_epoch,
             clock_deviation=_deviation(clock_deviation),
             flags=flags,
-            previous_hash=ZERO_HASH if last is None else previous_hash(last),
+            # a new key's first record hangs off none, even where it continues another key's registers
+            previous_hash=ZERO_HASH if last is None or sequence == self.first_sequence else previous_hash(last),
             evidence=row.evidence,
         )
 
