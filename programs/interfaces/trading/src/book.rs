@@ -198,18 +198,28 @@ pub struct EpochBook {
     pub asks: [Order; 512],
 }
 
+/// Why an account is refused as a book: it may be one that has yet to grow.
+#[inline(always)]
+fn wrong_book(view: &AccountView) -> TradingError {
+    if view.data_len() == OPENING_SPACE && view.owned_by(&crate::ID) {
+        TradingError::BookNotGrown
+    } else {
+        TradingError::WrongBook
+    }
+}
+
 impl EpochBook {
     /// The grown book of some epoch. The trading program makes EpochBooks at `[book, epoch]` and nowhere else, so that owner and
     /// discriminator prove the address; which epoch's it is the caller compares.
     #[inline(always)]
     pub fn load<'a>(view: &AccountView) -> Result<&'a Self> {
-        load(view, TradingError::WrongBook)
+        load(view, wrong_book(view))
     }
 
     /// The grown book of some epoch, for writing (by the trading program alone).
     #[inline(always)]
     pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
-        load_mut(view, TradingError::WrongBook)
+        load_mut(view, wrong_book(view))
     }
 
     /// Where the book stands.

@@ -96,9 +96,7 @@ pub enum TradingError {
     // Values
     #[msg("The reference price must lie between the feed-in and the retail price.")]
     ReferencePriceOutOfBounds,
-    #[msg("The config's market parameters are not usable: prices, wheeling or order limits are out of bounds.")]
-    UnusableParameters,
-    #[msg("The fee account must be an initialised account of the credit mint, and not the market's own vault.")]
+    #[msg("The fee account must be an initialised account of the credit mint that is not frozen.")]
     UnusableFeeAccount,
     // Self-checks: a bug in the program, never the client's doing
     #[msg("The market would break an invariant: nothing was changed; report this.")]

@@ -1,0 +1,477 @@
+"""A whole campus in LiteSVM: the real programs, upgradeable, initialized by their own instructions; users, meters, readings.
+
+Everything happens as it does in service: the Ed25519 precompile verifies, transactions are signed, the clock is set by the
+test. Keys come from names, so addresses, bumps and compute units are the same in every run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from solders.account import Account
+from solders.address_lookup_table_account import AddressLookupTableAccount
+from solders.clock import Clock
+from solders.instruction import AccountMeta, Instruction
+from solders.keypair import Keypair
+from solders.litesvm import LiteSVM
+from solders.message import MessageV0
+from solders.pubkey import Pubkey
+from solders.transaction import VersionedTransaction
+from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
+
+from authority.chain import programs
+from authority.chain.artifacts import PROGRAM_NAMES, program_bytes
+from authority.chain.idl import Event, Idl
+from edge_agent.reading import POSSESSION_MAGIC, ROLES, SOURCES, ZERO_HASH, Frame, Record
+
+EPOCH_SECONDS = 900
+START = 1_782_000_000
+"""The time at which a campus is made: 2026-06-21, the start of epoch 1,980,000."""
+NETWORK_ID = bytes.fromhex("c0ffee0123456789")
+TRANSACTION_SIZE = 1232
+
+CONSUMER, PROSUMER, INSTITUTION = range(3)
+ACTIVE, SUSPENDED, CLOSED = 1, 2, 3
+KINDS = ("load", "solar", "wind", "hydro", "other", "storage", "grid", "mixed")
+PAUSE_REGISTRATION, PAUSE_READINGS, PAUSE_SETTLEMENT, PAUSE_ORDERS, PAUSE_CLEARING, PAUSE_CREDIT, PAUSE_RETIREMENT = (
+    1 << bit for bit in range(7)
+)
+
+PARAMETERS = {
+    "grace_seconds": 60,
+    "clock_skew_seconds": 10,
+    "feed_in_price": 50_000,
+    "retail_price": 300_000,
+    "wheeling": 20_000,
+    "min_order_wh": 10,
+    "max_order_wh": 1_000_000,
+    "cancel_cutoff_seconds": 60,
+    "min_reference_volume_wh": 1_000,
+    "billing_period_epochs": 2_880,
+    "nameplate_tolerance_bps": 1_000,
+    "storage_efficiency_bps": 9_000,
+    "fee_bps": 50,
+    "max_orders_per_member": 8,
+}
+
+
+class Refusal(Exception):  # noqa: N818 - what a program answers, not a fault of the test
+    """A transaction that failed; `name` and `code` are the program's own error where it gave one."""
+
+    def __init__(self, failure: FailedTransactionMetadata, name: str, code: int | None) -> None:
+        super().__init__(f"{name} ({code}): {failure.err()}\n" + "\n".join(failure.meta().logs()))
+        self.name = name
+        self.code = code
+        self.error = failure.err()
+
+
+@cache
+def idl(program: str) -> Idl:
+    """The IDL of one of the programs."""
+    return Idl.load(program)
+
+
+@cache
+def key(name: str) -> Keypair:
+    """A keypair that is the same in every run."""
+    return Keypair.from_seed(hashlib.sha256(name.encode()).digest())
+
+
+def readonly(address: Pubkey) -> AccountMeta:
+    """An account that an instruction reads."""
+    return AccountMeta(address, is_signer=False, is_writable=False)
+
+
+def writable(address: Pubkey) -> AccountMeta:
+    """An account that an instruction writes."""
+    return AccountMeta(address, is_signer=False, is_writable=True)
+
+
+@dataclass
+class Outcome:
+    """A transaction that succeeded."""
+
+    meta: TransactionMetadata
+    events: list[Event]
+    size: int
+
+    @property
+    def compute_units(self) -> int:
+        """What the transaction used."""
+        return self.meta.compute_units_consumed()
+
+    def event(self, name: str) -> dict[str, Any]:
+        """The fields of the one event of that name."""
+        found = [event.data for event in self.events if event.name == name]
+        assert len(found) == 1, f"{len(found)} events {name} among {[event.name for event in self.events]}"
+        return found[0]
+
+
+@dataclass
+class Member:
+    """A registered user."""
+
+    wallet: Keypair
+
+    @property
+    def address(self) -> Pubkey:
+        return self.wallet.pubkey()
+
+    @property
+    def user(self) -> Pubkey:
+        return programs.user_address(self.address)
+
+    @property
+    def energy_account(self) -> Pubkey:
+        return programs.energy_account_address(self.address)
+
+    @property
+    def energy_tokens(self) -> Pubkey:
+        return programs.associated_token_address(self.address, programs.energy_mint())
+
+    @property
+    def credit_tokens(self) -> Pubkey:
+        return programs.associated_token_address(self.address, programs.credit_mint())
+
+
+@dataclass
+class SimulatedMeter:
+    """A meter that measures what the test says and signs as a gateway does."""
+
+    key: Keypair
+    meter_id: bytes
+    role: str
+    source: int
+    sequence: int = 0
+    registers: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
+    previous_hash: bytes = ZERO_HASH
+    network_id: bytes = NETWORK_ID
+    map_hash: bytes = bytes(32)
+
+    @property
+    def meter(self) -> Pubkey:
+        return programs.meter_address(self.meter_id)
+
+    @property
+    def state(self) -> Pubkey:
+        return programs.meter_state_address(self.meter_id)
+
+    @property
+    def pair(self) -> list[AccountMeta]:
+        """What submit_readings and settle_surplus take of a meter."""
+        return [readonly(self.meter), writable(self.state)]
+
+    def possession(self, first_sequence: int = 1, *, key: Keypair | None = None) -> Instruction:
+        """Proof of possession of the key: the Ed25519 instruction over AMK1."""
+        message = possession_message(first_sequence, self.network_id, self.meter_id, self.map_hash)
+        signer = key or self.key
+        return programs.ed25519_instruction([(message, bytes(signer.pubkey()), bytes(signer.sign_message(message)))])
+
+    def record(self, interval_end: int, **changes: Any) -> Record:
+        """The record after the last, at the meter's registers; `changes` replace its fields."""
+        fields: dict[str, Any] = {
+            "sequence": self.sequence + 1,
+            "network_id": self.network_id,
+            "interval_end": interval_end,
+            "generation": self.registers[0],
+            "consumption": self.registers[1],
+            "charge": self.registers[2],
+            "discharge": self.registers[3],
+            "interval_seconds": EPOCH_SECONDS,
+            "source": self.source,
+            "previous_hash": self.previous_hash,
+        }
+        return Record(**(fields | changes))
+
+    def sign(self, record: Record) -> Frame:
+        """A frame of that record."""
+        data = record.to_bytes()
+        return Frame(data, bytes(self.key.pubkey()), bytes(self.key.sign_message(data)))
+
+    def read(self, interval_end: int, *steps: int, **changes: Any) -> Frame:
+        """Let the registers rise by `steps` (generation, consumption, charge, discharge) and sign; the meter moves on."""
+        self.registers = [before + step for before, step in zip(self.registers, (*steps, 0, 0, 0, 0), strict=False)]
+        record = self.record(interval_end, **changes)
+        self.sequence = record.sequence
+        self.previous_hash = hashlib.sha256(record.to_bytes()).digest()[:16]
+        return self.sign(record)
+
+
+def possession_message(first_sequence: int, network_id: bytes, meter_id: bytes, map_hash: bytes) -> bytes:
+    """AMK1: what a meter's new key signs (docs/PROTOCOL.md)."""
+    return struct.pack("<4sI8s32s32s", POSSESSION_MAGIC, first_sequence, network_id, meter_id, map_hash)
+
+
+class Campus:
+    """The programs in LiteSVM, with the instructions that tests need."""
+
+    def __init__(self, *, initialize: bool = True, parameters: Mapping[str, int] | None = None) -> None:
+        self.svm = LiteSVM()
+        self.authority, self.operator = key("authority"), key("operator")
+        self.parameters = {**PARAMETERS, **(parameters or {})}
+        self.meters: dict[bytes, SimulatedMeter] = {}
+        self.installations = 0
+        for keypair in (self.authority, self.operator):
+            self.svm.airdrop(keypair.pubkey(), 10**13)
+        for name in PROGRAM_NAMES:
+            self.deploy(name)
+        self.set_time(START)
+        if initialize:
+            self.initialize()
+
+    # The validator
+
+    def deploy(self, name: str, authority: Pubkey | None = None) -> None:
+        """Put a program in place as upgradeable by the authority."""
+        program = programs.PROGRAM_IDS[name]
+        data_address = programs.program_data_address(program)
+        header = struct.pack("<IQB32s", 3, 0, 1, bytes(authority or self.authority.pubkey()))
+        for address, data, executable in (
+            (data_address, header + program_bytes(name), False),
+            (program, struct.pack("<I32s", 2, bytes(data_address)), True),
+        ):
+            self.put(address, data, programs.UPGRADEABLE_LOADER, executable=executable)
+
+    def put(self, address: Pubkey, data: bytes, owner: Pubkey, *, executable: bool = False) -> None:
+        """Place an account, rent-exempt."""
+        rent = self.svm.minimum_balance_for_rent_exemption(len(data))
+        self.svm.set_account(address, Account(rent, data, owner, executable))
+
+    def set_time(self, time: int) -> None:
+        """Set the cluster's clock."""
+        clock = self.svm.get_clock()
+        self.svm.set_clock(Clock(clock.slot + 1, time, clock.epoch, clock.leader_schedule_epoch, time))
+
+    @property
+    def time(self) -> int:
+        return self.svm.get_clock().unix_timestamp
+
+    def boundary(self, n: int) -> int:
+        """The n-th epoch boundary after the start."""
+        return START + n * EPOCH_SECONDS
+
+    def instruction(
+        self,
+        program: str,
+        name: str,
+        args: Mapping[str, Any] | None = None,
+        accounts: Mapping[str, Pubkey] | None = None,
+        remaining: Sequence[AccountMeta] = (),
+    ) -> Instruction:
+        """An instruction, by the program's IDL."""
+        return idl(program).instruction(name).build(args or {}, dict(accounts or {}), remaining)
+
+    def send(
+        self,
+        *instructions: Instruction,
+        signers: Sequence[Keypair] = (),
+        payer: Keypair | None = None,
+        tables: Sequence[AddressLookupTableAccount] = (),
+    ) -> Outcome:
+        """Run a transaction; Refusal where it fails."""
+        payer = payer or self.operator
+        self.svm.expire_blockhash()
+        message = MessageV0.try_compile(payer.pubkey(), list(instructions), list(tables), self.svm.latest_blockhash())
+        wanted = message.account_keys[: message.header.num_required_signatures]
+        known = {keypair.pubkey(): keypair for keypair in (payer, self.operator, self.authority, *signers)}
+        transaction = VersionedTransaction(message, [known[address] for address in wanted])
+        result = self.svm.send_transaction(transaction)
+        if isinstance(result, FailedTransactionMetadata):
+            raise refusal(result)
+        events = [event for name in PROGRAM_NAMES for event in idl(name).events(result.logs())]
+        return Outcome(result, events, len(bytes(transaction)))
+
+    def account(self, program: str, address: Pubkey) -> dict[str, Any]:
+        """An account's fields."""
+        found = self.svm.get_account(address)
+        assert found is not None, f"there is no account {address}"
+        assert found.owner == programs.PROGRAM_IDS[program]
+        return idl(program).decode_account(bytes(found.data))[1]
+
+    def change(self, program: str, address: Pubkey, **fields: Any) -> None:
+        """Overwrite fields of an account, to reach a state that no instruction leads to."""
+        found = self.svm.get_account(address)
+        assert found is not None
+        name, value = idl(program).decode_account(bytes(found.data))
+        found.data = idl(program).encode_account(name, value | fields)
+        self.put(address, bytes(found.data), found.owner)
+
+    def tokens(self, account: Pubkey) -> int:
+        """The balance of a token account."""
+        found = self.svm.get_account(account)
+        assert found is not None, f"there is no token account {account}"
+        return struct.unpack_from("<Q", found.data, 64)[0]
+
+    def supply(self, mint: Pubkey) -> int:
+        """A mint's supply."""
+        found = self.svm.get_account(mint)
+        assert found is not None
+        return struct.unpack_from("<Q", found.data, 36)[0]
+
+    def lookup_table(self, addresses: Iterable[Pubkey]) -> AddressLookupTableAccount:
+        """An address lookup table with these addresses, in place and usable."""
+        listed = list(addresses)
+        table = key(f"table {len(listed)} {listed[0]}").pubkey()
+        header = struct.pack("<IQQBB32sH", 1, 2**64 - 1, 0, 0, 1, bytes(self.operator.pubkey()), 0)
+        self.put(table, header + b"".join(map(bytes, listed)), programs.LOOKUP_TABLE_PROGRAM)
+        return AddressLookupTableAccount(table, listed)
+
+    # The programs' instructions
+
+    def initialize(self) -> None:
+        """governance, energy_token, registry."""
+        self.send(self.initialize_governance())
+        operator = {"operator": self.operator.pubkey()}
+        self.send(self.instruction("energy_token", "initialize", {}, operator))
+        self.send(self.instruction("registry", "initialize", {}, operator))
+
+    def initialize_governance(self, **changes: Any) -> Instruction:
+        """governance.initialize by the authority."""
+        args = {
+            "network_id": NETWORK_ID,
+            "epoch_seconds": EPOCH_SECONDS,
+            "operator": self.operator.pubkey(),
+            "parameters": self.parameters,
+        }
+        accounts = {"payer": self.operator.pubkey(), "authority": self.authority.pubkey()}
+        return self.instruction("governance", "initialize", {"args": args | changes}, accounts)
+
+    def set_paused(self, bits: int) -> Outcome:
+        """Pause activities."""
+        accounts = {"authority": self.authority.pubkey()}
+        return self.send(self.instruction("governance", "set_paused", {"bits": bits}, accounts))
+
+    def register_user_instruction(self, member: Member, role: int = PROSUMER, **accounts: Pubkey) -> Instruction:
+        """registry.register_user."""
+        named = {
+            "operator": self.operator.pubkey(),
+            "user": member.user,
+            "wallet": member.address,
+            "energy_token_account": member.energy_tokens,
+            "credit_token_account": member.credit_tokens,
+        }
+        return self.instruction("registry", "register_user", {"role": role}, named | accounts)
+
+    def register_user(self, name: str, role: int = PROSUMER) -> Member:
+        """Register a member with a wallet of its own."""
+        member = Member(key(f"wallet {name}"))
+        self.svm.airdrop(member.address, 10**10)
+        self.send(self.register_user_instruction(member, role))
+        return member
+
+    def register_installation_instruction(self, n: int, kind: str = "mixed", **changes: Any) -> Instruction:
+        """registry.register_installation."""
+        args = {
+            "n": n,
+            "kind": KINDS.index(kind),
+            "building": b"Dormitory A".ljust(32, b"\0"),
+            "nameplate_w": 100_000,
+            "storage_wh": 50_000 if kind in ("storage", "mixed") else 0,
+            "since": START - 86_400,
+        }
+        accounts = {"operator": self.operator.pubkey(), "installation": programs.installation_address(n)}
+        return self.instruction("registry", "register_installation", args | changes, accounts)
+
+    def register_installation(self, kind: str = "mixed", **changes: Any) -> int:
+        """Register an installation; its number."""
+        number = self.installations
+        self.installations += 1
+        self.send(self.register_installation_instruction(number, kind, **changes))
+        return number
+
+    def new_meter(self, name: str, role: str, source: str = "none") -> SimulatedMeter:
+        """A meter that is not registered yet."""
+        meter_id = hashlib.sha256(f"salt {name}".encode()).digest()
+        return SimulatedMeter(key(f"meter {name}"), meter_id, role, SOURCES.index(source))
+
+    def register_meter_instruction(
+        self, meter: SimulatedMeter, member: Member, installation: int, *, first_sequence: int = 1, **accounts: Pubkey
+    ) -> Instruction:
+        """registry.register_meter."""
+        args = {
+            "meter_id": meter.meter_id,
+            "role": ROLES.index(meter.role),
+            "source": meter.source,
+            "map_hash": meter.map_hash,
+            "first_sequence": first_sequence,
+        }
+        named = {
+            "operator": self.operator.pubkey(),
+            "user": member.user,
+            "installation": programs.installation_address(installation),
+            "meter": meter.meter,
+            "key_use": programs.key_use_address(bytes(meter.key.pubkey())),
+        }
+        return self.instruction("registry", "register_meter", args, named | accounts)
+
+    def open_meter_instruction(self, meter: SimulatedMeter, member: Member, **accounts: Pubkey) -> Instruction:
+        """oracle.open_meter."""
+        named = {
+            "operator": self.operator.pubkey(),
+            "meter": meter.meter,
+            "user": member.user,
+            "meter_state": meter.state,
+            "energy_account": member.energy_account,
+        }
+        return self.instruction("oracle", "open_meter", {}, named | accounts)
+
+    def add_meter(
+        self, member: Member, name: str, role: str, source: str = "none", installation: int | None = None
+    ) -> SimulatedMeter:
+        """Register and open a meter, at a mixed installation of its own where none is given."""
+        if installation is None:
+            installation = self.register_installation()
+        meter = self.new_meter(name, role, source)
+        self.send(meter.possession(), self.register_meter_instruction(meter, member, installation))
+        self.send(self.open_meter_instruction(meter, member))
+        self.meters[meter.meter_id] = meter
+        return meter
+
+    def submit_instruction(self, meters: Sequence[SimulatedMeter]) -> Instruction:
+        """oracle.submit_readings for these meters, in order."""
+        return self.instruction("oracle", "submit_readings", {}, {}, [meta for meter in meters for meta in meter.pair])
+
+    def submit(self, *readings: tuple[SimulatedMeter, Frame], **options: Any) -> Outcome:
+        """Submit signed readings."""
+        frames = programs.ed25519_frames([frame for _, frame in readings])
+        return self.send(frames, self.submit_instruction([meter for meter, _ in readings]), **options)
+
+    def settle_instruction(
+        self, member: Member, boundary: int, meters: Sequence[SimulatedMeter], **accounts: Pubkey
+    ) -> Instruction:
+        """oracle.settle_surplus over these meters."""
+        named = {
+            "operator": self.operator.pubkey(),
+            "user": member.user,
+            "energy_account": member.energy_account,
+            "energy_token_account": member.energy_tokens,
+        }
+        remaining = [meta for meter in meters for meta in meter.pair]
+        return self.instruction("oracle", "settle_surplus", {"interval_end": boundary}, named | accounts, remaining)
+
+    def settle(self, member: Member, boundary: int, *meters: SimulatedMeter) -> Outcome:
+        """Settle a member."""
+        return self.send(self.settle_instruction(member, boundary, meters))
+
+    def round(self, member: Member, boundary: int, *steps: tuple[SimulatedMeter, tuple[int, ...]]) -> Outcome:
+        """Read, submit and settle all of a member's meters at a boundary; the settlement's outcome."""
+        self.set_time(boundary)
+        for meter, step in steps:
+            self.submit((meter, meter.read(boundary, *step)))
+        return self.settle(member, boundary, *(meter for meter, _ in steps))
+
+
+def refusal(failure: FailedTransactionMetadata) -> Refusal:
+    """The refusal that a failed transaction tells of."""
+    inner = getattr(failure.err(), "err", None)
+    code = getattr(inner, "code", None)
+    if code is not None:
+        for name in PROGRAM_NAMES:
+            if (error := idl(name).errors.get(code)) is not None:
+                return Refusal(failure, error.name, code)
+    return Refusal(failure, str(inner or failure.err()), code)
