@@ -26,11 +26,13 @@ import sys
 import tempfile
 from typing import Any
 
+import errors_page
 import legacy_idl
 
 TOOLCHAIN = pathlib.Path(__file__).resolve().parent
 WORKSPACE = TOOLCHAIN.parent
 ARTIFACTS = WORKSPACE / "artifacts"
+ERRORS_PAGE = WORKSPACE.parent / "docs" / "ERRORS.md"
 PROGRAMS = ("governance", "registry", "energy_token", "oracle", "trading")
 RUSTC = "/usr/bin/rustc"
 CARGO = "/usr/bin/cargo"
@@ -177,6 +179,12 @@ def digest(path: pathlib.Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def read_idls(directory: pathlib.Path) -> dict[str, dict[str, Any]]:
+    """The IDLs in a directory, by program, in the programs' order."""
+    paths = {program: directory / f"{program}.json" for program in PROGRAMS}
+    return {program: json.loads(path.read_text()) for program, path in paths.items() if path.exists()}
+
+
 def build(programs: tuple[str, ...], target: pathlib.Path, out: pathlib.Path) -> None:
     """Build programs and IDLs into `out`, then the manifest over all that is there."""
     for program in programs:
@@ -198,6 +206,8 @@ def compare(programs: tuple[str, ...], built: pathlib.Path) -> list[str]:
     now = compiler()
     same_compiler = recorded["compiler"] == now
     faults = []
+    if ERRORS_PAGE.read_text() != errors_page.render(read_idls(ARTIFACTS)):
+        faults.append(f"docs/{ERRORS_PAGE.name} is not what the IDLs give")
     for program in programs:
         for name in (f"{program}.so", f"{program}.json", f"legacy/{program}.json"):
             committed = ARTIFACTS / name
@@ -228,6 +238,7 @@ def main() -> int:
         if not arguments.check:
             ARTIFACTS.mkdir(exist_ok=True)
             build(programs, arguments.target, ARTIFACTS)
+            ERRORS_PAGE.write_text(errors_page.render(read_idls(ARTIFACTS)))
             return 0
         with tempfile.TemporaryDirectory(prefix="campus-programs-") as scratch:
             out = arguments.keep or pathlib.Path(scratch)

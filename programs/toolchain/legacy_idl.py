@@ -1,8 +1,8 @@
 """The programs' IDLs in the older form (before spec 0.1.0) that clients such as anchorpy 0.21.0 read.
 
 The older form names things in camelCase, says `isMut` and `isSigner`, keeps an account's type inside the account, and
-has no discriminators: its readers derive them from the names (SHA-256 of `global:name` and `account:Name`). An IDL whose
-discriminators are not those derived ones cannot be exported, and is refused.
+has no discriminators: its readers derive them from the names (SHA-256 of `global:name` and `account:Name`). An IDL
+whose discriminators are not those derived ones cannot be exported, and is refused.
 """
 
 from __future__ import annotations
