@@ -90,7 +90,7 @@ class EmulatedLine:
                     return HdlcServerLink(
                         frame.destination, frame.source, session.handle, self.parameters, session.reset
                     )
-            return HdlcServerLink(frame.destination, frame.source, lambda _apdu: None, self.parameters)
+            return HdlcServerLink(frame.destination, frame.source, None, self.parameters)
         return None
 
 

@@ -38,7 +38,9 @@ LOST_ANSWER = ("bad_fcs", "bad_hcs", "truncated_frame", "missing_segment", "bad_
 
 
 class Link(Protocol):
-    """A data link that carries one APDU there and one back."""
+    """A data link that carries one APDU there and one back, over its transport."""
+
+    transport: Transport
 
     def open(self) -> None:
         """Set the link up."""
@@ -236,13 +238,14 @@ class Connection:
             conversation.close()
 
     def close(self) -> None:
-        """Release the association and the link; whatever goes wrong then no longer matters."""
+        """Release the association, the link and the line; whatever goes wrong on the way no longer matters."""
         try:
             if self.client.state != CLOSED:
                 self.run(self.client.release())
         except (DlmsError, MeterError):
             pass
         self.abandon()
+        self.link.transport.close()
 
     def abandon(self) -> None:
         """Take the link down without a release."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge_agent.dlms import axdr
+from edge_agent.dlms.apdu.base import CosemAttribute
 from edge_agent.dlms.axdr import ARRAY, ENUM, INT8, OCTET_STRING, STRUCTURE, UINT8, UINT16, UINT32
 from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.errors import DecodeError
@@ -147,6 +148,10 @@ class CaptureObject:
         name = obis_bytes(self.obis)
         fields = [(UINT16, self.class_id), (OCTET_STRING, name), (INT8, self.attribute), (UINT16, self.data_index)]
         return (STRUCTURE, fields)
+
+    def cosem_attribute(self) -> CosemAttribute:
+        """What a GET of this column's source addresses."""
+        return CosemAttribute(self.class_id, obis_bytes(self.obis), self.attribute)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CaptureObject) and self.to_data() == other.to_data()

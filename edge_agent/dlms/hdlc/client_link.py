@@ -50,6 +50,9 @@ TRANSITIONS = {
 MAX_APDU = 1 << 20
 """A segmented APDU longer than this is refused (`too_long`)."""
 
+MAX_IDLE_POLLS = 64
+"""How often the server may say "ready" in answer to a request before it is given up."""
+
 
 class Connected:
     """The server answered SNRM; `parameters` are its own, as it sent them."""
@@ -162,8 +165,8 @@ class HdlcClientLink:
 
     def _poll(self, control: int = RR) -> bytes:
         self._polls += 1
-        if self._polls > 4096:
-            raise LinkError("no_progress", "the server goes on without finishing its answer")
+        if self._polls > MAX_IDLE_POLLS:
+            raise LinkError("no_progress", "the meter acknowledges the request, and never answers it")
         return self._write(self._frame(self._receive << 5 | FINAL | control))
 
     def on_silence(self) -> bytes:
@@ -286,6 +289,7 @@ class HdlcClientLink:
             self._move("all sent")
         self._receive = (number + 1) & 7
         self._progress = True
+        self._polls = 0
         self._assembly += frame.information
         self._assembling = frame.segmented
         if len(self._assembly) > MAX_APDU:

@@ -32,14 +32,15 @@ MAX_APDU = 1 << 16
 class HdlcServerLink:
     """The link between one server address and one client address.
 
-    `handle` gets each whole APDU and returns the answer (None: nothing to say); `parameters` bound what is agreed.
+    `handle` gets each whole APDU and returns the answer (None: nothing to say); without it the client is not known
+    here, and every command is answered DM. `parameters` bound what is agreed.
     """
 
     def __init__(
         self,
         server: bytes,
         client: bytes,
-        handle: Callable[[bytes], bytes | None],
+        handle: Callable[[bytes], bytes | None] | None,
         parameters: LinkParameters | None = None,
         on_reset: Callable[[], None] | None = None,
     ) -> None:
@@ -67,6 +68,8 @@ class HdlcServerLink:
     def take(self, frame: Frame) -> bytes:
         """The bytes to write in answer to one frame; nothing where it asks for nothing."""
         kind = frame.kind
+        if self._handle is None:
+            return self._frame(DM | FINAL) if frame.final else b""
         following = TRANSITIONS.get((self.state, kind))
         if following is not None:
             was, self.state = self.state, following
@@ -122,7 +125,7 @@ class HdlcServerLink:
         if not frame.segmented:
             data, self._assembly = self._assembly, b""
             try:
-                answer = self._handle(llc.unwrap(data))
+                answer = None if self._handle is None else self._handle(llc.unwrap(data))
             except DecodeError:
                 answer = None
             if answer is not None:

@@ -1,0 +1,348 @@
+"""The pull driver: a DLMS meter whose load profile is read by range after each boundary (docs/ARCHITECTURE.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from typing import TYPE_CHECKING, TypeVar
+
+from edge_agent.dlms import axdr
+from edge_agent.dlms.apdu.base import Selection
+from edge_agent.dlms.apdu.conformance import SELECTIVE_ACCESS
+from edge_agent.dlms.axdr import OCTET_STRING
+from edge_agent.dlms.client import ASSOCIATED, Client
+from edge_agent.dlms.clock_time import STATUS_DOUBTFUL, STATUS_INVALID, STATUS_UNSPECIFIED
+from edge_agent.dlms.cosem.types import CaptureObject
+from edge_agent.dlms.errors import DataAccessError, DecodeError, DlmsError, LinkError, ProtocolError, ServiceError
+from edge_agent.dlms.hdlc.address import encode_address, server_address
+from edge_agent.dlms.hdlc.client_link import HdlcClientLink
+from edge_agent.dlms.hdlc.parameters import LinkParameters
+from edge_agent.dlms.obis import obis_bytes
+from edge_agent.meters.connection import Connection, HdlcLine
+from edge_agent.meters.driver import IntervalRow
+from edge_agent.meters.errors import (
+    BadAnswerError,
+    MapMismatchError,
+    MeterError,
+    MeterTimeoutError,
+    meter_error,
+)
+from edge_agent.meters.local_time import LocalTime
+from edge_agent.meters.reader import CLOCK, REGISTER_CLASSES, MeterReader, Profile, ProfileRow, registers_of
+from edge_agent.meters.transport import SerialTransport, Transport
+from edge_agent.reading import FLAG_CLOCK_ADJUSTED, FLAG_DATA_DOUBTFUL, FLAG_POWER_FAILURE
+
+if TYPE_CHECKING:
+    from edge_agent.config import MeterSettings
+    from edge_agent.dlms.axdr import Data
+    from edge_agent.meter_map import MeterMap
+
+T = TypeVar("T")
+
+UNIT_WH = 30
+UNIT_W = 27
+
+IDLE_LIMIT = 30.0
+"""Seconds without an exchange after which the association is set up anew rather than trusted."""
+
+# The profile status that IDIS and most companion specifications share.
+_CRITICAL_ERROR = 0x01
+_CLOCK_INVALID = 0x02
+_DATA_NOT_VALID = 0x04
+_CLOCK_ADJUSTED = 0x20
+_POWER_DOWN = 0x80
+
+_IMPORT_POWER, _EXPORT_POWER, _NET_POWER = "1-0:1.7.0.255", "1-0:2.7.0.255", "1-0:16.7.0.255"
+
+
+class _Column:
+    """Where in a row one register stands, and what turns its raw value into Wh."""
+
+    def __init__(self, index: int, factor: Fraction) -> None:
+        self.index = index
+        self.factor = factor
+
+
+class DlmsPullDriver:
+    """One meter over HDLC. The line is opened at once, the association when first needed, and anew when it was lost.
+
+    now gives Unix seconds, monotonic seconds that never jump; open_transport opens the line.
+    """
+
+    def __init__(
+        self,
+        settings: MeterSettings,
+        meter_map: MeterMap,
+        *,
+        open_transport: Callable[[], Transport] | None = None,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self.map = meter_map
+        self._now = now
+        self._monotonic = monotonic
+        self._used = 0.0
+        self._apdus: list[bytes] = []
+        self._transport = (open_transport or self._open_serial)()
+        try:
+            server = server_address(settings.server, settings.physical)
+            link = HdlcClientLink(encode_address(settings.client), server, LinkParameters(1024, 1024, 1, 1))
+        except DlmsError as error:
+            self._transport.close()
+            raise MeterError(f"the meter's addresses are wrong: {error}", error.code) from error
+        password = None if settings.auth == "none" else (settings.password or "").encode("utf-8")
+        self._line = HdlcLine(self._transport, link, settings.timeout, clock=monotonic)
+        self._client = Client(password, received=self._apdus.append)
+        self._connection = Connection(self._line, self._client)
+        self._reader = MeterReader(self._connection)
+        self._profile: Profile | None = None
+        self._columns: dict[str, _Column] = {}
+        self._deviation: int | None = None
+        self._power: list[tuple[int, str, int]] | None = None
+        self._by_range = True
+        self._range_proven = False
+
+    def _open_serial(self) -> Transport:
+        settings = self.settings
+        return SerialTransport(settings.port, settings.baudrate, settings.bytesize, settings.parity, settings.stopbits)
+
+    @property
+    def faults(self) -> list[str]:
+        """What went wrong on the line and was mended, by code, since the driver was opened."""
+        return self._line.faults
+
+    def close(self) -> None:
+        """Release the association and free the line."""
+        self._connection.close()
+
+    def _run(self, work: Callable[[], T]) -> T:
+        """Do some reading in an association; once more in a new one where it broke on the way."""
+        fresh = self._ensure_open()
+        try:
+            return self._finish(work)
+        except (MeterTimeoutError, BadAnswerError, LinkError, ProtocolError, DecodeError) as error:
+            self._connection.abandon()
+            self._line.faults.append(error.code)
+            if fresh and isinstance(error, MeterTimeoutError):
+                raise
+            self._ensure_open()
+            try:
+                return self._finish(work)
+            except DlmsError as again:
+                self._connection.abandon()
+                raise meter_error(again) from again
+            except MeterError:
+                self._connection.abandon()
+                raise
+        except DlmsError as error:
+            raise meter_error(error) from error
+
+    def _finish(self, work: Callable[[], T]) -> T:
+        result = work()
+        self._used = self._monotonic()
+        return result
+
+    def _ensure_open(self) -> bool:
+        """Associate where that has not been done or was too long ago; whether it was done now."""
+        if self._client.state == ASSOCIATED and self._monotonic() - self._used < IDLE_LIMIT:
+            return False
+        if self._client.state == ASSOCIATED:
+            self._connection.abandon()
+        self._profile = None
+        self._connection.open()
+        self._used = self._monotonic()
+        return True
+
+    # What the loop asks
+
+    def identity(self) -> str:
+        """The logical device name."""
+        return self._run(self._reader.logical_device_name)
+
+    def clock_deviation(self) -> int | None:
+        """Gateway minus meter in seconds, at the middle of the exchange; None for a clock that is not set."""
+        return self._run(self._clock_deviation)
+
+    def _clock_deviation(self) -> int | None:
+        before = self._now()
+        shown = self._reader.clock()
+        after = self._now()
+        if shown.status != STATUS_UNSPECIFIED and shown.status & STATUS_INVALID:
+            return None
+        try:
+            unix = LocalTime(self.map.clock).unix(shown)
+        except MapMismatchError:
+            return None
+        return None if unix is None else round((before + after) / 2 - unix - 0.5)
+
+    def rows(self, since: int, until: int) -> list[IntervalRow]:
+        """Rows of the load profile with since < interval_end <= until, oldest first."""
+        return self._run(lambda: self._rows(since, until))
+
+    def power(self) -> int | None:
+        """Watts now, import positive, after the transformer ratio; None where the meter has no power register."""
+        return self._run(self._power_now)
+
+    def _power_now(self) -> int | None:
+        if self._power is None:
+            try:
+                listed = {item.obis: item.class_id for item in registers_of(self._reader.object_list())}
+            except (DataAccessError, ServiceError):
+                listed = {}
+            wanted = [(_NET_POWER, 1)] if _NET_POWER in listed else [(_IMPORT_POWER, 1), (_EXPORT_POWER, -1)]
+            self._power = [(listed[obis], obis, sign) for obis, sign in wanted if obis in listed]
+        if not self._power:
+            return None
+        total = Fraction(0)
+        for class_id, obis, sign in self._power:
+            data = self._reader.get(CaptureObject(class_id, obis, 2).cosem_attribute())
+            scaler, unit = self._reader.scaler_unit(class_id, obis, 2) or (0, 255)
+            if not axdr.is_integer(data) or unit != UNIT_W:
+                return None
+            total += sign * data[1] * Fraction(10) ** scaler
+        ratio = Fraction(*self.map.ratio)
+        return int(total * ratio // 1)
+
+    # The load profile
+
+    def _describe(self) -> Profile:
+        """The profile's columns as this association shows them, checked against the map."""
+        if self._profile is not None:
+            return self._profile
+        try:
+            profile = self._reader.profile(self.map.profile)
+        except DataAccessError as error:
+            message = f"the meter has no load profile {self.map.profile} for this client: {error.message}"
+            raise MapMismatchError(message) from error
+        if profile.period != self.map.capture_period:
+            raise MapMismatchError(
+                f"the meter captures every {profile.period} s, the map says {self.map.capture_period} s: "
+                "set the meter's capture period, or have the map changed"
+            )
+        if profile.clock_index is None:
+            raise MapMismatchError(f"the load profile {self.map.profile} does not capture the clock")
+        self._columns = {
+            name: self._column(profile, source.obis, source.sign) for name, source in self.map.registers.items()
+        }
+        self._deviation = self._reader.clock().deviation
+        self._profile = profile
+        return profile
+
+    def _column(self, profile: Profile, obis: str, sign: int) -> _Column:
+        for at, column in enumerate(profile.columns):
+            if column.obis == obis and column.class_id in REGISTER_CLASSES and column.attribute == 2:
+                known = self._reader.scaler_unit(column.class_id, obis, 2)
+                if known is None:
+                    raise MapMismatchError(f"the meter does not tell scaler and unit of {obis}")
+                if known[1] != UNIT_WH:
+                    raise MapMismatchError(f"{obis} does not count Wh (its unit is number {known[1]})")
+                return _Column(at, sign * Fraction(10) ** known[0] * Fraction(*self.map.ratio))
+        raise MapMismatchError(f"the load profile {self.map.profile} does not capture {obis}, which the map names")
+
+    def _rows(self, since: int, until: int) -> list[IntervalRow]:
+        profile = self._describe()
+        self._apdus.clear()
+        raw = self._fetch(profile, since, until)
+        evidence = hashlib.sha256(b"".join(self._apdus)).digest()[:16]
+        rows = self._take(profile, raw, since, until, evidence)
+        if self._by_range and rows:
+            self._range_proven = True
+        return rows
+
+    def _fetch(self, profile: Profile, since: int, until: int) -> list[ProfileRow]:
+        obis = self.map.profile
+        if self._by_range and self._client.conformance & SELECTIVE_ACCESS:
+            try:
+                found = self._reader.rows(obis, profile, self._range(profile, since, until))
+                if found or self._range_proven:
+                    return found
+            except (DataAccessError, ServiceError):
+                self._by_range = False
+            # Nothing, by a selection that has never worked: the whole buffer shows whether that is so.
+            self._apdus.clear()
+        whole = self._reader.rows(obis, profile)
+        if self._by_range and not self._range_proven and self._take(profile, whole, since, until, b""):
+            self._by_range = False
+        return whole
+
+    def _range(self, profile: Profile, since: int, until: int) -> Selection:
+        at = profile.clock_index
+        assert at is not None  # noqa: S101 - _describe has refused such a profile
+        column = profile.columns[at]
+        times = LocalTime(self.map.clock)
+        low, high = times.local(since + 1, self._deviation), times.local(until, self._deviation)
+        if times.convention not in ("deviation", "utc"):
+            low, high = times.local(since - 3600, self._deviation), times.local(until + 3600, self._deviation)
+        restricting = (CLOCK, obis_bytes(column.obis), column.attribute, column.data_index)
+        return Selection.by_range(restricting, (OCTET_STRING, low.to_bytes()), (OCTET_STRING, high.to_bytes()))
+
+    def _take(
+        self, profile: Profile, raw: list[ProfileRow], since: int, until: int, evidence: bytes
+    ) -> list[IntervalRow]:
+        """Rows that may be signed: valid, on a boundary, in (since, until]; of doubled times the last captured."""
+        times = LocalTime(self.map.clock)
+        status_at = _status_index(profile)
+        taken: dict[int, IntervalRow] = {}
+        for row in raw:
+            end = None if row.time is None else times.unix(row.time)
+            if row.time is None or end is None or not since < end <= until or end % self.map.capture_period:
+                continue
+            flags = _flags(row.time.status, None if status_at is None else row.values[status_at])
+            if flags is None:
+                continue
+            if end in taken:
+                flags |= FLAG_CLOCK_ADJUSTED
+            values = {name: self._energy(column, row, name) for name, column in self._columns.items()}
+            if any(value is None for value in values.values()):
+                continue
+            numbers = {name: value for name, value in values.items() if value is not None}
+            taken[end] = IntervalRow(interval_end=end, flags=flags, evidence=evidence, **numbers)
+        return [taken[end] for end in sorted(taken)]
+
+    def _energy(self, column: _Column, row: ProfileRow, name: str) -> int | None:
+        """Wh = floor(raw x 10^scaler x ratio); None where the meter captured nothing."""
+        data = row.values[column.index]
+        if data[0] == axdr.NULL:
+            return None
+        if not axdr.is_integer(data):
+            raise MapMismatchError(f"the meter captures {name} with type {data[0]}, which is no whole number")
+        energy = int(data[1] * column.factor // 1)
+        if energy < 0:
+            raise MapMismatchError(f"{name} is negative on the meter: the map's sign may be wrong")
+        return energy
+
+
+def _status_index(profile: Profile) -> int | None:
+    """The column of the profile's status (0-b:96.10.e.255), or None."""
+    for at, column in enumerate(profile.columns):
+        name = obis_bytes(column.obis)
+        if column.class_id == 1 and name[0] == 0 and name[2:4] == b"\x60\x0a":
+            return at
+    return None
+
+
+def _flags(clock_status: int, status: Data | None) -> int | None:
+    """The record's flags for a row; None where it must not be signed (clock invalid, data not valid)."""
+    flags = 0
+    if clock_status != STATUS_UNSPECIFIED:
+        if clock_status & STATUS_INVALID:
+            return None
+        if clock_status & STATUS_DOUBTFUL:
+            flags |= FLAG_DATA_DOUBTFUL
+    bits = 0
+    if status is not None and axdr.is_integer(status):
+        bits = status[1] & 0xFF
+    elif status is not None and status[0] == axdr.BIT_STRING and len(status[1]) >= 8:
+        bits = int(status[1][7::-1], 2)
+    if bits & (_CLOCK_INVALID | _DATA_NOT_VALID):
+        return None
+    if bits & _CRITICAL_ERROR:
+        flags |= FLAG_DATA_DOUBTFUL
+    if bits & _CLOCK_ADJUSTED:
+        flags |= FLAG_CLOCK_ADJUSTED
+    if bits & _POWER_DOWN:
+        flags |= FLAG_POWER_FAILURE
+    return flags

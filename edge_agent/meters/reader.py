@@ -1,0 +1,291 @@
+"""Reads what a meter holds, by its own description of itself: object list, capture objects, scalers and units.
+
+Both `edge-agent read` and the pull driver stand on it. Nothing about a meter is assumed that it can be asked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from edge_agent.dlms import axdr
+from edge_agent.dlms.apdu.base import CosemAttribute, Selection
+from edge_agent.dlms.axdr import DATE_TIME, NULL, OCTET_STRING
+from edge_agent.dlms.clock_time import ClockTime
+from edge_agent.dlms.cosem.association_ln import AssociationLn
+from edge_agent.dlms.cosem.clock import Clock
+from edge_agent.dlms.cosem.profile_generic import ProfileGeneric
+from edge_agent.dlms.cosem.types import SCALER_UNIT, CaptureObject, ListedObject
+from edge_agent.dlms.errors import DataAccessError, DecodeError, DlmsError
+from edge_agent.dlms.obis import obis_bytes
+from edge_agent.dlms.units import float_text, scaled_text, unit_text
+from edge_agent.meters.connection import Connection
+
+if TYPE_CHECKING:
+    from edge_agent.dlms.axdr import Data
+
+DATA, REGISTER, EXTENDED_REGISTER, DEMAND_REGISTER, PROFILE_GENERIC, CLOCK = 1, 3, 4, 5, 7, 8
+REGISTER_CLASSES = (REGISTER, EXTENDED_REGISTER, DEMAND_REGISTER)
+
+SCALED_ATTRIBUTES = {(REGISTER, 2): 3, (EXTENDED_REGISTER, 2): 3, (DEMAND_REGISTER, 2): 4, (DEMAND_REGISTER, 3): 4}
+"""(class, attribute) -> the attribute that holds its scaler and unit."""
+
+_STRINGS = (OCTET_STRING, axdr.VISIBLE_STRING, axdr.UTF8_STRING)
+
+
+def value_text(data: Data, scaler: int = 0) -> str | None:
+    """A value as exact decimal text; None for null, text for strings that print, else hex; lists in brackets."""
+    tag, value = data
+    if tag in (axdr.NULL, axdr.DONT_CARE):
+        return None
+    if tag == axdr.ENUM:
+        return str(value)
+    if axdr.is_integer(data):
+        return scaled_text(value, scaler)
+    if tag in (axdr.FLOAT32, axdr.FLOAT64):
+        return _float_text(data, scaler)
+    if tag == axdr.BOOLEAN:
+        return "true" if value else "false"
+    if tag == DATE_TIME or (tag == OCTET_STRING and len(value) == 12):
+        try:
+            return ClockTime.from_bytes(value).iso() or value.hex()
+        except DecodeError:
+            pass
+    if tag in _STRINGS:
+        return axdr.printable(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    if tag == axdr.COMPACT_ARRAY:
+        value = value[1]
+    if isinstance(value, list):
+        return "[" + ", ".join(str(value_text(item)) for item in value) + "]"
+    return str(value)
+
+
+def _float_text(data: Data, scaler: int) -> str:
+    """The shortest decimal that is this float in its own width, times ten to the scaler."""
+    tag, value = data
+    if not math.isfinite(value):
+        return str(value)
+    text = float_text(value)
+    if tag == axdr.FLOAT32:
+        for digits in range(1, 10):
+            short = f"{value:.{digits}g}"
+            if axdr.encode((tag, float(short))) == axdr.encode(data):
+                text = float_text(float(short))
+                break
+    if scaler:
+        whole, _, fraction = text.partition(".")
+        text = scaled_text(int(whole + fraction), scaler - len(fraction))
+    return text
+
+
+class Profile:
+    """A load profile as the meter describes it: columns, and rows with every value in its column's place."""
+
+    def __init__(self, columns: list[CaptureObject], period: int) -> None:
+        self.columns = columns
+        self.period = period
+
+    def index(self, class_id: int, obis: str | None = None, attribute: int = 2) -> int | None:
+        """The first column of this class (and OBIS code), or None."""
+        for at, column in enumerate(self.columns):
+            if (column.class_id, column.attribute) == (class_id, attribute) and obis in (None, column.obis):
+                return at
+        return None
+
+    @property
+    def clock_index(self) -> int | None:
+        """The column of the capture time, or None."""
+        return self.index(CLOCK)
+
+
+class ProfileRow:
+    """One row: when it was captured (None: the profile has no clock), and the values in the order of the columns."""
+
+    __slots__ = ("time", "values")
+
+    def __init__(self, time: ClockTime | None, values: list[Data]) -> None:
+        self.time = time
+        self.values = values
+
+
+class MeterReader:
+    """Asks one meter, over an open connection. DlmsError and MeterError pass through."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._scalers: dict[tuple[int, str, int], tuple[int, int] | None] = {}
+
+    def get(self, attribute: CosemAttribute, selection: Selection | None = None) -> Data:
+        """One attribute's Data."""
+        data: Data = self.connection.run(self.connection.client.get(attribute, selection))
+        return data
+
+    def logical_device_name(self) -> str:
+        """The logical device name as text (hex where it does not print)."""
+        data = self.get(CosemAttribute(DATA, obis_bytes("0-0:42.0.0.255"), 2))
+        if data[0] in _STRINGS:
+            return axdr.printable(bytes(data[1]).rstrip(b"\x00"))
+        return value_text(data) or ""
+
+    def clock(self) -> ClockTime:
+        """The meter's clock."""
+        clock = Clock("0-0:1.0.0.255")
+        time: ClockTime = clock.decode("time", self.get(clock.attribute("time")))
+        return time
+
+    def object_list(self) -> list[ListedObject]:
+        """All objects that this client may see."""
+        association = AssociationLn("0-0:40.0.0.255")
+        objects: list[ListedObject] = association.decode("object_list", self.get(association.attribute("object_list")))
+        return objects
+
+    def scaler_unit(self, class_id: int, obis: str, attribute: int) -> tuple[int, int] | None:
+        """Scaler and unit of a register's attribute; None where it has none or the meter does not tell."""
+        source = SCALED_ATTRIBUTES.get((class_id, attribute))
+        if source is None:
+            return None
+        key = (class_id, obis, source)
+        if key not in self._scalers:
+            try:
+                found = SCALER_UNIT.decode(self.get(CosemAttribute(class_id, obis_bytes(obis), source)))
+            except (DataAccessError, DecodeError):
+                found = None
+            self._scalers[key] = found
+        return self._scalers[key]
+
+    def register(self, class_id: int, obis: str) -> dict[str, str | None]:
+        """`{"value", "unit"}` of a register; an `error` where the meter refuses it."""
+        try:
+            data = self.get(CosemAttribute(class_id, obis_bytes(obis), 2))
+        except DataAccessError as error:
+            return {"value": None, "unit": None, "error": error.code}
+        scaler, unit = self.scaler_unit(class_id, obis, 2) or (0, 255)
+        return {"value": value_text(data, scaler), "unit": unit_text(unit)}
+
+    def profile(self, obis: str) -> Profile:
+        """Columns and capture period of a load profile."""
+        generic = ProfileGeneric(obis)
+        columns = generic.decode("capture_objects", self.get(generic.attribute("capture_objects")))
+        try:
+            period = generic.decode("capture_period", self.get(generic.attribute("capture_period")))
+        except (DataAccessError, DecodeError):
+            period = 0
+        return Profile(columns, period)
+
+    def rows(self, obis: str, profile: Profile, selection: Selection | None = None) -> list[ProfileRow]:
+        """The rows of a load profile, whole or selected. DecodeError `bad_profile` for rows that do not fit."""
+        data = self.get(CosemAttribute(PROFILE_GENERIC, obis_bytes(obis), 2), selection)
+        return unpack_rows(data, profile)
+
+
+def unpack_rows(data: Data, profile: Profile) -> list[ProfileRow]:
+    """A buffer's Data as rows.
+
+    Null-data stands for the value above it; in the clock's column for the time above it plus the capture period
+    (Blue Book, profile generic). DecodeError `bad_profile`.
+    """
+    items = data[1][1] if data[0] == axdr.COMPACT_ARRAY else data[1]
+    if data[0] not in (axdr.ARRAY, axdr.COMPACT_ARRAY):
+        raise DecodeError("bad_profile", f"a profile's buffer is an array, this has tag {data[0]}")
+    clock = profile.clock_index
+    rows: list[ProfileRow] = []
+    above: list[Data] | None = None
+    time: ClockTime | None = None
+    for number, item in enumerate(items):
+        if item[0] != axdr.STRUCTURE or len(item[1]) != len(profile.columns):
+            count = len(item[1]) if item[0] == axdr.STRUCTURE else 1
+            message = f"row {number} has {count} values, the profile {len(profile.columns)} columns"
+            raise DecodeError("bad_profile", message)
+        values: list[Data] = list(item[1])
+        if above is not None:
+            for at, value in enumerate(values):
+                if value[0] == NULL and at != clock:
+                    values[at] = above[at]
+        if clock is not None:
+            time = _row_time(values[clock], time, profile.period, number)
+        rows.append(ProfileRow(time, values))
+        above = values
+    return rows
+
+
+def _row_time(data: Data, before: ClockTime | None, period: int, number: int) -> ClockTime | None:
+    if data[0] in (OCTET_STRING, DATE_TIME):
+        return ClockTime.from_bytes(data[1])
+    if axdr.is_integer(data):  # a Unix time (class 8, attribute 2 as double-long-unsigned), which some meters capture
+        return ClockTime.from_unix(int(data[1]), 0)
+    if data[0] == NULL and before is not None and period > 0:
+        local = before.local_seconds()
+        if local is not None:
+            following = ClockTime.from_unix(local + period, 0, before.status)
+            following.deviation = before.deviation
+            return following
+    if data[0] == NULL:
+        return None
+    raise DecodeError("bad_profile", f"row {number} has a capture time with tag {data[0]}")
+
+
+def column_name(column: CaptureObject) -> str:
+    """How a column is called: its OBIS code, with `:attribute` where it is not the value itself."""
+    return column.obis if column.attribute in (0, 2) else f"{column.obis}:{column.attribute}"
+
+
+def row_values(reader: MeterReader, profile: Profile, row: ProfileRow) -> dict[str, str | None]:
+    """A row's values by column as exact decimals, without the clock; a captured scaler_unit scales its own row."""
+    captured: dict[str, int] = {}
+    for column, data in zip(profile.columns, row.values, strict=True):
+        if column.attribute in (3, 4) and column.class_id in REGISTER_CLASSES:
+            with_scaler = _captured_scaler(column, data)
+            if with_scaler is not None:
+                captured[column.obis] = with_scaler
+    values: dict[str, str | None] = {}
+    for column, data in zip(profile.columns, row.values, strict=True):
+        if column.class_id == CLOCK and column.attribute == 2:
+            continue
+        if column.obis in captured and _captured_scaler(column, data) is not None:
+            continue
+        scaler = captured.get(column.obis)
+        if scaler is None or (column.class_id, column.attribute) not in SCALED_ATTRIBUTES:
+            known = reader.scaler_unit(column.class_id, column.obis, column.attribute)
+            scaler = known[0] if known is not None else 0
+        values[column_name(column)] = value_text(data, scaler)
+    return values
+
+
+def _captured_scaler(column: CaptureObject, data: Data) -> int | None:
+    """The scaler in a captured scaler_unit (whole, or its first element), else None."""
+    if SCALED_ATTRIBUTES.get((column.class_id, 2)) != column.attribute:
+        return None
+    if data[0] == axdr.STRUCTURE:
+        try:
+            return SCALER_UNIT.decode(data)[0]
+        except DecodeError:
+            return None
+    return int(data[1]) if column.data_index == 1 and axdr.is_integer(data) else None
+
+
+def registers_of(objects: Sequence[ListedObject]) -> list[ListedObject]:
+    """Those of the list that hold a measured value."""
+    return [item for item in objects if item.class_id in REGISTER_CLASSES]
+
+
+def read_all(reader: MeterReader, profile_obis: str = "1-0:99.1.0.255") -> dict[str, Any]:
+    """The whole meter: `{"meter", "clock", "registers", "profile"}` as `edge-agent read --json` prints it."""
+    meter = reader.logical_device_name()
+    clock = reader.clock().iso()
+    objects = reader.object_list()
+    registers = {item.obis: reader.register(item.class_id, item.obis) for item in registers_of(objects)}
+    listed = {(item.class_id, item.obis) for item in objects}
+    rows: list[dict[str, Any]] = []
+    if (PROFILE_GENERIC, profile_obis) in listed:
+        try:
+            profile = reader.profile(profile_obis)
+            for row in reader.rows(profile_obis, profile):
+                time = None if row.time is None else row.time.iso()
+                rows.append({"time": time, "values": row_values(reader, profile, row)})
+        except DataAccessError as error:
+            message = f"the load profile {profile_obis} cannot be read: {error.message}"
+            raise DlmsError(error.code, message) from error
+    return {"meter": meter, "clock": clock, "registers": registers, "profile": rows}
