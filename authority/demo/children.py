@@ -22,7 +22,7 @@ _PR_SET_PDEATHSIG = 1
 class DemoError(AuthorityError):
     """The demo cannot go on; the message says what failed, and holds the end of its log where there is one.
 
-    home_foreign, home_busy, child_died, step_failed, not_ready, no_progress.
+    home_foreign, home_busy, child_died, step_failed, not_ready, no_progress, not_conserved.
     """
 
 
@@ -58,6 +58,7 @@ class Child:
     rank: int
     process: subprocess.Popen[bytes]
     log: Path
+    may_end: bool = False
 
     def died(self) -> DemoError | None:
         """An error that says how it ended, if it did."""
@@ -103,7 +104,9 @@ class Children:
 
     def run(self, name: str, command: Sequence[str | Path], timeout: float) -> None:
         """Run a process to its end; DemoError `step_failed` where it fails or takes longer than `timeout` seconds."""
-        self.finish(self.start(name, command), timeout)
+        child = self.start(name, command)
+        child.may_end = True
+        self.finish(child, timeout)
 
     def finish(self, child: Child, timeout: float) -> None:
         """Wait for a started process to end well; DemoError `step_failed` otherwise."""
@@ -120,10 +123,24 @@ class Children:
         how = f"took longer than {timeout:g} s" if status is None else f"failed with status {status}"
         raise DemoError("step_failed", f"{child.name} {how}; the end of {child.log}:\n{tail(child.log)}")
 
+    def expect_end(self, children: Sequence[Child]) -> None:
+        """These may end by themselves from now on; `finish` looks at how."""
+        for child in children:
+            child.may_end = True
+
+    def end(self, child: Child, patience: float = 5.0) -> None:
+        """Stop one process alone."""
+        self._running.remove(child)
+        _signal(child, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.process.wait(patience)
+        _signal(child, signal.SIGKILL)
+        child.process.wait()
+
     def check(self) -> None:
         """DemoError `child_died` where one that should run has ended."""
         for child in self._running:
-            error = child.died()
+            error = None if child.may_end else child.died()
             if error is not None:
                 raise error
 

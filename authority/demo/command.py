@@ -1,0 +1,62 @@
+"""`authority demo`: four campus buildings on one machine, read, signed, minted and traded, with nothing mocked."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+from authority.demo.children import Children, DemoError
+from authority.demo.orchestrator import Demo
+from authority.demo.progress import Progress
+from authority.demo.report import REPORT_NAME
+from authority.demo.stage import Stage
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """How long it runs."""
+    parser.add_argument(
+        "--epochs",
+        type=_epochs,
+        metavar="N",
+        help=f"end after N settled epochs of 20 s (default: run until Ctrl-C); {REPORT_NAME} is written either way",
+    )
+    parser.add_argument(
+        "--https", action="store_true", help="carry readings over HTTPS even where a Mosquitto is found"
+    )
+    parser.add_argument("--port", type=int, default=0, help="port of the page (default: a free one, 8000 if it is)")
+
+
+def _epochs(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} should be a whole number from 1")
+    return int(text)
+
+
+class _StopError(BaseException):
+    """SIGTERM or SIGINT arrived."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the demo; 0 where it ended as asked, 1 where something failed (and says what)."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _StopError(signal.Signals(number).name)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
+    progress = Progress(sys.stdout, sys.stdout.isatty())
+    try:
+        with Stage.take(arguments.home) as stage, Children(stage.logs) as children:
+            demo = Demo(stage, children, progress, report=Path.cwd() / REPORT_NAME, epochs=arguments.epochs)
+            demo.run(https=arguments.https, port=arguments.port)
+    except DemoError as error:
+        progress.bad("The demo failed.")
+        print(f"{error} ({error.code})", file=sys.stderr)
+        return 1
+    except _StopError:
+        progress.say("Stopped. The state stays until the next run.")
+        return 130 if arguments.epochs else 0
+    return 0

@@ -1,0 +1,334 @@
+"""What the demo does, in order: the department's service, the plan, the gateways, the members' wishes, then the epochs.
+
+Every part is the one that runs in service, in a process of its own; only the meters are emulated, and time is short.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from authority.api.campus import Campus, EpochPast
+from authority.api.campus_source import StoreCampusSource
+from authority.api.chain_figures import reader_of
+from authority.app import App, system_clock
+from authority.demo import broker, campus, report
+from authority.demo.children import Child, Children, DemoError, tail
+from authority.demo.progress import Progress
+from authority.demo.stage import Ports, Stage
+from authority.enrolment import plan, requests
+from authority.home import (
+    CollectorSettings,
+    EpochSettings,
+    Home,
+    MqttSettings,
+    NetworkSettings,
+    ParameterSettings,
+    Settings,
+    ValidatorSettings,
+    WebSettings,
+)
+from authority.market.policies import set_standing_order
+from authority.market.standing_orders import StandingOrder
+from authority.store.metering import Meter
+
+ACTOR = "demo"
+READY_SECONDS = 60.0
+STALL_EPOCHS = 5
+"""Epochs without a newly settled one after which the demo gives up."""
+EARLY_SECONDS = 4.0
+"""How long before the first boundary the agents are started, at least."""
+VALIDATOR, BROKER, SERVICE, EMULATOR, AGENT = range(5)  # the order of starting; they stop in the opposite one
+
+
+def settings_for(ports: Ports, *, mqtt: bool) -> Settings:
+    """The demo's configuration: the design's times in proportion to an epoch of 20 s."""
+    return Settings(
+        network=NetworkSettings(organisation="Engineering Department (demo)"),
+        epoch=EpochSettings(campus.EPOCH_SECONDS),
+        collector=CollectorSettings(port=ports.collector),
+        mqtt=MqttSettings("localhost" if mqtt else "", ports.mqtt),
+        web=WebSettings(port=ports.web, notice=campus.NOTICE),
+        validator=ValidatorSettings(url=f"http://127.0.0.1:{ports.validator}", port=ports.validator),
+        parameters=replace(
+            ParameterSettings(),
+            grace_seconds=7,
+            clock_skew_seconds=5,
+            min_order_wh=1,
+            max_order_wh=100_000,
+            cancel_cutoff_seconds=2,
+            min_reference_volume_wh=20,
+            billing_period_epochs=96,
+        ),
+    )
+
+
+def command(module: str, *words: str | Path) -> list[str | Path]:
+    """A command line of this project, run by this Python."""
+    return [sys.executable, "-m", module, *words]
+
+
+class Demo:
+    """One run. epochs: how many settled ones it ends after, None for no end."""
+
+    def __init__(
+        self, stage: Stage, children: Children, progress: Progress, *, report: Path, epochs: int | None
+    ) -> None:
+        self.stage, self.children, self.progress = stage, children, progress
+        self.report_path, self.epochs = report, epochs
+        self.began = time.monotonic()
+        self.start_ms: dict[str, int] = {}
+        self.app: App
+        self.meters = campus.meters()
+        self.gateways = list(dict.fromkeys(meter.gateway for meter in self.meters))
+        self.passwords = {meter.serial: secrets.token_hex(4) for meter in self.meters}
+        self.first_epoch = 0
+        self.emulators: list[Child] = []
+
+    def step(self, key: str, text: str) -> None:
+        """Note that a step of the start is done, and when."""
+        self.start_ms[key] = int((time.monotonic() - self.began) * 1000)
+        self.progress.step(text)
+
+    def run(self, *, https: bool, port: int) -> None:
+        """Everything, until the epochs are settled. DemoError where anything fails."""
+        self.report_path.unlink(missing_ok=True)
+        mosquitto = None if https else broker.find_mosquitto()
+        self.transport = "mqtt" if mosquitto else "https"
+        ports = Ports.free(port)
+        home = Home.create(self.stage.path, settings_for(ports, mqtt=mosquitto is not None), now=system_clock())
+        self.app = App.open(self.stage.path)
+        try:
+            self.start_service(home, ports, mosquitto)
+            self.start_campus()
+            self.show_epochs(home)
+        finally:
+            self.app.store.close()
+
+    # The department
+
+    def authority(self, name: str, *words: str, rank: int = SERVICE) -> Child:
+        """Start one of the authority's processes."""
+        return self.children.start(name, command("authority.cli", *words, "--home", self.stage.path), rank=rank)
+
+    def start_service(self, home: Home, ports: Ports, mosquitto: Path | None) -> None:
+        """Validator, programs, broker, collector, settlement worker and page."""
+        self.authority("validator", "validator", rank=VALIDATOR)
+        with self.app.store.write() as session:
+            read = plan.parse(campus.PLAN.read_bytes())
+            plan.apply(session, read, home, actor=ACTOR, now=self.app.clock(), random=os.urandom)
+        self.authority("web", "web")
+        if mosquitto:
+            configuration = broker.write_configuration(home, self.stage.path / "mosquitto", ports.mqtt)
+            self.children.start("mosquitto", [mosquitto, "-c", configuration], rank=BROKER)
+            self.children.wait_until("Mosquitto", lambda: broker.answers(ports.mqtt), READY_SECONDS)
+        self.authority("collector", "collector")
+        self.children.wait_until("the validator", lambda: broker.answers(ports.validator), READY_SECONDS)
+        self.step("validator", "the validator answers, with the five programs in its genesis")
+        deploying = self.authority("deploy", "deploy")
+        self.children.expect_end([deploying])
+        self.children.wait_until("the page", lambda: broker.answers(ports.web), READY_SECONDS)
+        self.step("page", f"the page is up: {self.page(ports)}")
+        self.children.finish(deploying, READY_SECONDS)
+        self.step("deploy", "governance, registry, tokens and market are initialized")
+        self.authority("settlement", "settlement")
+        self.children.wait_until("the collector", lambda: broker.answers(ports.collector), READY_SECONDS)
+        over = f"MQTT 5 ({mosquitto})" if mosquitto else "HTTPS (no mosquitto was found)"
+        self.step("collector", f"the collector listens; readings come over {over}")
+
+    def page(self, ports: Ports) -> str:
+        """The page's address."""
+        return f"http://127.0.0.1:{ports.web}/"
+
+    # The buildings
+
+    def directory(self, gateway: str) -> Path:
+        """A building's own files."""
+        return self.stage.path / "buildings" / gateway
+
+    def line(self, gateway: str) -> Path:
+        """A building's serial line: a link to a pty."""
+        return self.directory(gateway) / "line"
+
+    def of(self, gateway: str) -> list[campus.DemoMeter]:
+        """A building's meters."""
+        return [meter for meter in self.meters if meter.gateway == gateway]
+
+    def start_campus(self) -> None:
+        """Emulated meters, gateways, their enrolment, the members' wishes, and the agents."""
+        address = f"https://localhost:{self.app.home.settings.collector.port}"
+        for gateway in self.gateways:
+            self.directory(gateway).mkdir(parents=True, mode=0o700)
+            text = campus.gateway_file(
+                gateway,
+                self.directory(gateway) / "state",
+                address,
+                self.line(gateway),
+                self.of(gateway),
+                self.passwords,
+            )
+            _write_private(self.directory(gateway) / "gateway.toml", text)
+        self.start_emulators(self.boundary_after(16))
+        self.step("meters", f"{len(self.meters)} emulated meters answer on {len(self.gateways)} serial lines (ptys)")
+        self.enrol()
+        self.endow()
+        if self.first_epoch * campus.EPOCH_SECONDS < time.time() + EARLY_SECONDS:
+            self.start_emulators(self.boundary_after(EARLY_SECONDS + 1))
+        for gateway in self.gateways:
+            self.children.start(
+                f"agent-{gateway}",
+                command("edge_agent.cli", "run", "--config", self.directory(gateway) / "gateway.toml"),
+                rank=AGENT,
+            )
+        self.step("agents", f"{len(self.gateways)} edge agents run; epoch {self.first_epoch} is the first that counts")
+
+    @staticmethod
+    def boundary_after(seconds: float) -> int:
+        """The number of the first epoch that begins at least so many seconds from now."""
+        return int((time.time() + seconds) // campus.EPOCH_SECONDS) + 1
+
+    def start_emulators(self, first_epoch: int) -> None:
+        """One emulator per building. Their first row is drawn in first_epoch; its beginning is the baseline."""
+        for child in self.emulators:
+            self.children.end(child)
+        self.first_epoch, self.emulators = first_epoch, []
+        for gateway in self.gateways:
+            file = self.directory(gateway) / "meters.toml"
+            _write_private(
+                file, campus.emulator_file(self.line(gateway), self.of(gateway), self.passwords, first_epoch)
+            )
+            name = f"meters-{gateway}"
+            self.emulators.append(self.children.start(name, command("edge_agent.emulator.cli", file), rank=EMULATOR))
+        self.children.wait_until("the meters", lambda: all(self.line(g).exists() for g in self.gateways), READY_SECONDS)
+
+    def enrol(self) -> None:
+        """Claim codes, `edge-agent enrol` at each gateway, the operator's approval, and the meters on the chain."""
+        home, running = self.app.home, []
+        for gateway in self.gateways:
+            with self.app.store.write() as session:
+                code = requests.claim(session, home, gateway, actor=ACTOR, now=self.app.clock(), random=os.urandom)
+            words = ("enrol", "--config", self.directory(gateway) / "gateway.toml", "--claim", code, "--wait")
+            running.append(self.children.start(f"enrol-{gateway}", command("edge_agent.cli", *words), rank=AGENT))
+        approved: set[str] = set()
+
+        def all_approved() -> bool:
+            with self.app.store.read() as session:
+                waiting = [e.id for e in requests.pending(session) if e.state == "pending"]
+            for number in waiting:
+                with self.app.store.write() as session:
+                    enrolment = requests.find(session, number)
+                    requests.approve(session, home, enrolment, actor=ACTOR, now=self.app.clock())
+                    approved.add(enrolment.gateway_name)
+            for child in running:
+                if child.process.poll() not in (None, 0):
+                    self.children.finish(child, 0)
+            return len(approved) == len(self.gateways)
+
+        self.children.expect_end(running)
+        self.children.wait_until("the enrolments", all_approved, READY_SECONDS)
+        for child in running:
+            self.children.finish(child, READY_SECONDS)
+        self.step(
+            "enrolled", f"{len(self.gateways)} gateways are enrolled and approved, each meter with a key of its own"
+        )
+        self.children.wait_until("the meters on the chain", self.all_registered, READY_SECONDS, pause=0.1)
+        self.step("registered", "members and meters are on the chain, every key with its proof of possession")
+
+    def all_registered(self) -> bool:
+        """Whether every meter is on the chain."""
+        with self.app.store.read() as session:
+            missing = session.scalar(select(func.count()).where(Meter.registered_at.is_(None)))
+        return missing == 0
+
+    def endow(self) -> None:
+        """Credits to trade with, and a standing order for each building."""
+        for name, wish in campus.STANDING_ORDERS.items():
+            with self.app.store.write() as session:
+                order = StandingOrder(wish.sell_at, wish.buy_at, 0)
+                set_standing_order(session, name, order, by=ACTOR, now=self.app.clock())
+        self.step("market", "every building has credits and a standing order")
+
+    # The epochs
+
+    def show_epochs(self, home: Home) -> None:
+        """The table, until the epochs asked for are settled. DemoError `no_progress` where nothing settles any more."""
+        source = StoreCampusSource(self.app, reader_of(home))
+        settings = home.settings
+        self.progress.say()
+        self.progress.headline(f"Campus now: http://127.0.0.1:{settings.web.port}/")
+        self.progress.say(f"Logs: {self.stage.logs}   An epoch lasts {settings.epoch.seconds} s.")
+        self.progress.say()
+        self.progress.header()
+        settled, since = 0, time.monotonic()
+        while True:
+            self.children.check()
+            view = source.now(96)
+            counted = [epoch for epoch in view.history if epoch.number >= self.first_epoch]
+            if self.epochs:
+                counted = counted[: self.epochs]
+            self.progress.table(counted, finished, self.status(view))
+            done = sum(finished(epoch) for epoch in counted)
+            if done > settled:
+                settled, since = done, time.monotonic()
+                self.write_report(view, counted)
+            if self.epochs and done >= self.epochs:
+                self.end(view)
+                return
+            if time.monotonic() - since > STALL_EPOCHS * settings.epoch.seconds + 20:
+                raise DemoError("no_progress", f"no epoch was settled for a while; {self.worst_log()}")
+            time.sleep(0.5)
+
+    def end(self, view: Campus) -> None:
+        """Say how it went. DemoError `not_conserved` where the sums do not meet."""
+        if view.energy is None or not view.energy.conserved:
+            raise DemoError("not_conserved", f"minted energy is not held + escrow + retired: {view.energy}")
+        self.progress.say()
+        self.progress.good(
+            f"{self.epochs} epochs settled; {view.energy.minted_wh} Wh minted = {view.energy.held_wh} held "
+            f"+ {view.energy.escrow_wh} in escrow + {view.energy.retired_wh} retired. Report: {self.report_path.name}"
+        )
+
+    def status(self, view: Campus) -> str:
+        """The line under the table."""
+        left = max(0, view.epoch.ends_at - int(time.time()))
+        book = "no book yet" if view.epoch.asks is None else f"{view.epoch.asks} asks, {view.epoch.bids} bids"
+        return f"epoch {view.epoch.number}: {left:2d} s left, {view.epoch.readings} readings, {book}"
+
+    def write_report(self, view: Campus, counted: Sequence[EpochPast]) -> None:
+        """Bring demo-report.json up to date."""
+        with self.app.store.read() as session:
+            numbers = [epoch.number for epoch in counted]
+            stages = report.stage_times(session, numbers, self.app.home.settings.epoch.seconds)
+        content = report.report(
+            counted,
+            view.energy,
+            meters=len(self.meters),
+            transport=self.transport,
+            validator="embedded",
+            start=self.start_ms,
+            stages=stages,
+        )
+        report.write(self.report_path, content)
+
+    def worst_log(self) -> str:
+        """The log that tells most when nothing moves: the settlement worker's."""
+        log = self.stage.logs / "settlement.log"
+        return f"the end of {log}:\n{tail(log)}"
+
+
+def finished(epoch: EpochPast) -> bool:
+    """Whether an epoch's surplus is minted, its book paid out and its checkpoint on the chain."""
+    return epoch.state == "checkpointed"
+
+
+def _write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)

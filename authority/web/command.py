@@ -1,0 +1,36 @@
+"""`authority web`: the pages and the API."""
+
+from __future__ import annotations
+
+import argparse
+
+from flask import Flask
+
+from authority.api.campus_source import StoreCampusSource
+from authority.api.chain_figures import reader_of
+from authority.api.feed import CampusFeed
+from authority.app import App
+from authority.home import Home
+from authority.web.application import create_app
+from authority.web.server import WebServer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where to listen; authority.toml's [web] otherwise."""
+    parser.add_argument("--host", help="address to listen at (default: [web] host)")
+    parser.add_argument("--port", type=int, help="port to listen at (default: [web] port)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    home = Home.open(arguments.home)
+    settings = home.settings.web
+
+    def make() -> Flask:
+        app = App.open(arguments.home)
+        source = StoreCampusSource(app, reader_of(home))
+        return create_app(source, feed=CampusFeed(source, streams=settings.streams))
+
+    host, port = arguments.host or settings.host, arguments.port or settings.port
+    WebServer(make, host=host, port=port, threads=settings.threads + settings.streams).run()
+    return 0
