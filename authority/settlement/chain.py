@@ -350,7 +350,7 @@ class SettlementChain:
         """Pin the log and the final book's hash for an epoch."""
         args = {"epoch": epoch, "log_size": log_size, "log_root": log_root, "book_hash": book_hash}
         accounts = {"checkpoint": programs.checkpoint_address(epoch)}
-        self._send([self._build("oracle", "checkpoint_epoch", {"args": args}, accounts)])
+        self._send([self._build("oracle", "checkpoint_epoch", args, accounts)])
 
     def close_book(self, book: BookView) -> None:
         """Remove a final, checkpointed book; its rent returns to whoever paid it."""

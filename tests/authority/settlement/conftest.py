@@ -1,0 +1,409 @@
+"""A whole campus on the embedded validator: real programs, real JSON-RPC over HTTP, real signatures.
+
+Its clock is the machine's, moved forward by tests: epochs pass when a test says, and slots go on meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from authority.app import App
+from authority.audit import log
+from authority.chain import programs
+from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory
+from authority.chain.client import ChainClient
+from authority.chain.deploy import Deployment, deploy
+from authority.enrolment import wallets
+from authority.home import EpochSettings, Home, ParameterSettings, Settings, ValidatorSettings
+from authority.local_validator.bank import Bank
+from authority.local_validator.command import home_genesis
+from authority.local_validator.ledger import Ledger
+from authority.local_validator.methods import Methods
+from authority.local_validator.server import RpcServer
+from authority.market.policies import set_standing_order
+from authority.market.standing_orders import StandingOrder
+from authority.settlement.chain import SettlementChain, common_accounts
+from authority.settlement.lookup_tables import LookupTables
+from authority.settlement.worker import Worker
+from authority.store.metering import Frame, Gateway, Meter
+from authority.store.people import Installation, User
+from edge_agent.reading import (
+    ROLES,
+    SOURCES,
+    VERDICT_ACCEPTED,
+    ZERO_HASH,
+    Record,
+    meter_id,
+    possession_message,
+    previous_hash,
+    record_hash,
+)
+from edge_agent.reading import Frame as SignedFrame
+
+EPOCH_SECONDS = 60
+PARAMETERS = ParameterSettings(
+    grace_seconds=20,
+    clock_skew_seconds=5,
+    feed_in_price=80_000,
+    retail_price=300_000,
+    wheeling=20_000,
+    fee_bps=100,
+    min_order_wh=10,
+    max_order_wh=1_000_000,
+    cancel_cutoff_seconds=5,
+    min_reference_volume_wh=100,
+    billing_period_epochs=30_000,
+)
+MAP_HASH = bytes(range(32))
+
+
+@dataclass
+class Wall:
+    """The machine's clocks, so many seconds ahead."""
+
+    ahead: float = 0.0
+
+    def wall(self) -> float:
+        return time.time() + self.ahead
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+    def ms(self) -> int:
+        return int(self.wall() * 1000)
+
+    def seconds(self) -> int:
+        return int(self.wall())
+
+
+class Validator:
+    """The embedded validator's server in this process; stop and start are what a restart does."""
+
+    def __init__(self, home: Home, wall: Wall) -> None:
+        self.home = home
+        self.wall = wall
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        self.ledger = Ledger(self.home.validator_directory)
+        bank = Bank(self.ledger, home_genesis(self.home), wall=self.wall.wall, monotonic=self.wall.monotonic)
+        self.server = RpcServer(("127.0.0.1", self.port), Methods(bank))
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+        self.ledger.close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@dataclass
+class CampusMeter:
+    """A meter with its key at hand: reads an interval, signs it, and has the collector's row and leaf made."""
+
+    pk: int
+    user: str
+    role: str
+    source: str
+    meter_id: bytes
+    key: Keypair
+    network_id: bytes
+    sequence: int = 1
+    previous: bytes = ZERO_HASH
+    registers: list[int] = field(default_factory=lambda: [1_000, 1_000, 1_000, 1_000])
+
+    def sign(self, interval_end: int, **changes: Any) -> bytes:
+        values: dict[str, Any] = {
+            "sequence": self.sequence,
+            "network_id": self.network_id,
+            "interval_end": interval_end,
+            "generation": self.registers[0],
+            "consumption": self.registers[1],
+            "charge": self.registers[2],
+            "discharge": self.registers[3],
+            "interval_seconds": EPOCH_SECONDS,
+            "source": SOURCES.index(self.source),
+            "clock_deviation": 0,
+            "previous_hash": self.previous,
+        }
+        record = Record(**{**values, **changes}).to_bytes()
+        return record + bytes(self.key.pubkey()) + bytes(self.key.sign_message(record))
+
+    def read(self, interval_end: int, *steps: int, **changes: Any) -> bytes:
+        """Move the registers by steps (generation, consumption, charge, discharge) and sign the interval's record."""
+        for index, step in enumerate(steps):
+            self.registers[index] += step
+        frame = self.sign(interval_end, **changes)
+        self.sequence += 1
+        self.previous = previous_hash(frame[:96])
+        return frame
+
+
+class Campus:
+    """Four members: A (solar, storage, load), B (wind, grid), C (one building meter with solar), D (load, submeter)."""
+
+    PLAN = (
+        ("A", "solar", "generation", "solar", 1, 200_000_000, 0),
+        ("A", "battery", "storage", "none", 5, 200_000_000, 2_000_000),
+        ("A", "load", "load", "none", 0, 200_000_000, 0),
+        ("B", "wind", "generation", "wind", 2, 200_000_000, 0),
+        ("B", "grid", "grid", "none", 6, 200_000_000, 0),
+        ("C", "building", "building", "solar", 1, 200_000_000, 0),
+        ("D", "load", "load", "none", 0, 200_000_000, 0),
+        ("D", "hpc", "submeter", "none", 0, 200_000_000, 0),
+    )
+
+    def __init__(self, directory: Path) -> None:
+        self.wall = Wall()
+        self.home_path = directory / "home"
+        settings = Settings(epoch=EpochSettings(EPOCH_SECONDS), parameters=PARAMETERS)
+        self.home = Home.create(self.home_path, settings, now=self.wall.seconds())
+        self.validator = Validator(self.home, self.wall)
+        self.home.save(
+            Settings(
+                network=self.home.settings.network,
+                epoch=settings.epoch,
+                parameters=PARAMETERS,
+                validator=ValidatorSettings(url=self.validator.url),
+            )
+        )
+        self.app = App.open(self.home_path, self.wall.seconds)
+        self.client = ChainClient(self.validator.url, attempts=4)
+        self.operator = self.home.operator
+        deploy(self.client, Deployment.of(self.home), authority=self.home.authority, operator=self.operator)
+        self.meters: dict[str, CampusMeter] = {}
+        self.wallets: dict[str, Pubkey] = {}
+        self._register()
+
+    # Enrolment
+
+    def _do(
+        self, program: str, name: str, args: dict[str, Any], before: list[Any] | None = None, **accounts: Pubkey
+    ) -> None:
+        instruction = self.client.instruction(program, name, args, {"operator": self.operator.pubkey(), **accounts})
+        self.client.send([*(before or []), instruction], [], payer=self.operator)
+
+    def _register(self) -> None:
+        for name in "ABCD":
+            wallet, sealed = wallets.make(self.home.wallet_key, lambda size: Keypair().secret()[:size])
+            address = Pubkey.from_string(wallet)
+            self.wallets[name] = address
+            self._do(
+                "registry", "register_user", {"role": 1}, user=programs.user_address(address), wallet=address,
+                energy_token_account=programs.associated_token_address(address, programs.energy_mint()),
+                credit_token_account=programs.associated_token_address(address, programs.credit_mint()),
+            )  # fmt: skip
+            user = self.client.account("registry", programs.user_address(address))
+            assert user is not None
+            with self.app.store.write() as session:
+                session.add(
+                    User(
+                        name=name, building=name, public=True, wallet=wallet, sealed_key=sealed,
+                        member_index=user["member_index"], registered_at=1,
+                    )
+                )  # fmt: skip
+                session.add(Gateway(name=f"gw_{name.lower()}", state="enrolled"))
+        for n, row in enumerate(self.PLAN, 1):
+            self._register_meter(n, *row)
+
+    def _register_meter(
+        self, n: int, user: str, name: str, role: str, source: str, kind: int, nameplate_w: int, storage_wh: int
+    ) -> None:
+        installation = programs.installation_address(n)
+        wallet = self.wallets[user]
+        nameplate_w = min(nameplate_w, 100_000_000)
+        self._do(
+            "registry", "register_installation",
+            {
+                "n": n, "kind": kind, "building": user.encode().ljust(32, b"\0"), "nameplate_w": nameplate_w,
+                "storage_wh": storage_wh, "since": 1,
+            },
+            installation=installation,
+        )  # fmt: skip
+        key = Keypair()
+        serial = f"{user}/{name}"
+        identifier = meter_id(self.home.meter_salt, serial)
+        message = possession_message(
+            first_sequence=1, network_id=self.home.network_id, meter_id=identifier, map_hash=MAP_HASH
+        )
+        proof = programs.ed25519_instruction([(message, bytes(key.pubkey()), bytes(key.sign_message(message)))])
+        self._do(
+            "registry", "register_meter",
+            {
+                "meter_id": identifier, "role": ROLES.index(role), "source": SOURCES.index(source),
+                "map_hash": MAP_HASH, "first_sequence": 1,
+            },
+            before=[proof],
+            user=programs.user_address(wallet), installation=installation, meter=programs.meter_address(identifier),
+            key_use=programs.key_use_address(bytes(key.pubkey())),
+        )  # fmt: skip
+        self._do(
+            "oracle", "open_meter", {}, meter=programs.meter_address(identifier), user=programs.user_address(wallet),
+            meter_state=programs.meter_state_address(identifier),
+            energy_account=programs.energy_account_address(wallet),
+        )  # fmt: skip
+        with self.app.store.write() as session:
+            session.add(
+                Installation(
+                    n=n, building=user, kind=name, nameplate_w=nameplate_w, storage_wh=storage_wh, since=1,
+                    registered_at=1,
+                )
+            )  # fmt: skip
+            session.flush()
+            owner = session.query(User).filter_by(name=user).one()
+            meter = Meter(
+                name=name, gateway_name=f"gw_{user.lower()}", serial=serial, meter_id=identifier, role=role,
+                source=source, user_id=owner.id, installation_n=n, state="active", public_key=bytes(key.pubkey()),
+                registered_at=1,
+            )  # fmt: skip
+            session.add(meter)
+            session.flush()
+            pk = meter.id
+        self.meters[f"{user}.{name}"] = CampusMeter(pk, user, role, source, identifier, key, self.home.network_id)
+
+    def issue_credit(self, name: str, amount: int) -> None:
+        wallet = self.wallets[name]
+        self._do(
+            "energy_token", "issue_credit", {"amount": amount}, user=programs.user_address(wallet),
+            credit_token_account=programs.associated_token_address(wallet, programs.credit_mint()),
+        )  # fmt: skip
+
+    def standing_order(self, name: str, order: StandingOrder) -> None:
+        with self.app.store.write() as session:
+            set_standing_order(session, name, order, by="test", now=1)
+
+    # Time
+
+    @property
+    def epoch(self) -> int:
+        return self.wall.seconds() // EPOCH_SECONDS
+
+    def go_to(self, moment: float) -> None:
+        """Move the clocks on to a moment (Unix seconds); they never go back."""
+        self.wall.ahead += max(0.0, moment - self.wall.wall())
+
+    def next_epoch(self) -> int:
+        """Go to just after the next boundary; that boundary."""
+        boundary = (self.epoch + 1) * EPOCH_SECONDS
+        self.go_to(boundary + 1)
+        return boundary
+
+    # Readings
+
+    def receive(self, name: str, frame: bytes, disposition: str = "accepted") -> int:
+        """What the collector does with an authentic frame: a leaf and a row."""
+        record = Record.from_bytes(frame[:96])
+        with self.app.store.write() as session:
+            leaf = log.ReadingLeaf(VERDICT_ACCEPTED, 0, self.wall.seconds(), SignedFrame.from_bytes(frame))
+            index = log.append(session, leaf.to_bytes())
+            session.add(
+                Frame(
+                    log_index=index, meter_pk=self.meters[name].pk, public_key=frame[96:128], sequence=record.sequence,
+                    interval_end=record.interval_end, record_hash=record_hash(frame[:96]), frame=frame,
+                    verdict="accepted" if disposition == "accepted" else "held", code="ok", receipt=bytes(168),
+                    received_at=self.wall.seconds(), over="https", disposition=disposition,
+                )
+            )  # fmt: skip
+        return index
+
+    STEPS: ClassVar = {
+        "A.solar": (5_000,),
+        "A.battery": (0, 0, 1_000, 0),
+        "A.load": (0, 1_500),
+        "B.wind": (3_000,),
+        "B.grid": (1_000, 0),
+        "C.building": (800, 1_100),
+        "D.load": (0, 2_600),
+        "D.hpc": (0, 900),
+    }
+    """A mints 2,500 Wh a full epoch (1,000 go into storage), B 1,000; C takes 300, D 2,600."""
+
+    def read_all(self, interval_end: int, *, but: tuple[str, ...] = (), moving: bool = True) -> None:
+        """Every meter but those named reads the interval's end and is received."""
+        for name, meter in self.meters.items():
+            if name not in but:
+                self.receive(name, meter.read(interval_end, *(self.STEPS[name] if moving else ())))
+
+    # The worker
+
+    def worker(self, url: str | None = None, **options: Any) -> Worker:
+        client = ChainClient(url or self.validator.url, attempts=4, timeout=10)
+        tables = LookupTables(
+            client, self.operator, self.app.store, list(common_accounts().values()), self.wall.seconds
+        )
+        chain = SettlementChain(client, self.operator, tables)
+        return Worker(self.app.store, chain, partial(wallets.unseal, self.home), self.wall.ms, **options)
+
+    # What the chain says
+
+    def energy(self, name: str) -> dict[str, Any]:
+        found = self.client.account("oracle", programs.energy_account_address(self.wallets[name]))
+        assert found is not None
+        return found
+
+    def held(self, name: str) -> int:
+        mint = programs.energy_mint()
+        return self.client.token_balance(programs.associated_token_address(self.wallets[name], mint)) or 0
+
+    def credit(self, name: str) -> int:
+        mint = programs.credit_mint()
+        return self.client.token_balance(programs.associated_token_address(self.wallets[name], mint)) or 0
+
+    def state(self, name: str) -> dict[str, Any]:
+        found = self.client.account("oracle", programs.meter_state_address(self.meters[name].meter_id))
+        assert found is not None
+        return found
+
+    def book(self, epoch: int) -> dict[str, Any] | None:
+        return self.client.account("trading", programs.book_address(epoch))
+
+    def checkpoint(self, epoch: int) -> dict[str, Any] | None:
+        return self.client.account("oracle", programs.checkpoint_address(epoch))
+
+    def close(self) -> None:
+        self.client.close()
+        self.app.store.close()
+        self.validator.stop()
+
+
+@pytest.fixture
+def campus(tmp_path: Path) -> Iterator[Campus]:
+    """A deployed campus, at the beginning of an epoch."""
+    missing = [name for name in PROGRAM_NAMES if not (artifacts_directory() / f"{name}.so").is_file()]
+    if missing:
+        pytest.skip(f"not built: {', '.join(missing)}")
+    made = Campus(tmp_path)
+    made.next_epoch()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start_campus(tmp_path: Path) -> Iterator[Callable[[str], Campus]]:
+    """Several campuses in one test, each in a directory of its own."""
+    made: list[Campus] = []
+
+    def start(name: str) -> Campus:
+        made.append(Campus(tmp_path / name))
+        return made[-1]
+
+    yield start
+    for campus in made:
+        campus.close()
