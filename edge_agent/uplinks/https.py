@@ -155,6 +155,7 @@ class HttpsClient:
                 raise UplinkError("unreachable", "the authority's answer does not end")
         if response.length:
             raise http.client.IncompleteRead(bytes(data), response.length)
+        response.close()  # read1 does not notice the end of a body of known length; the connection stays open
         return bytes(data)
 
 
