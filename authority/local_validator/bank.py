@@ -194,7 +194,7 @@ class Bank:
         seed = random(32)
         rent = LiteSVM().minimum_balance_for_rent_exemption
         self._ledger.begin(
-            {"seed": seed, "genesis_milliseconds": int(wall() * 1000).to_bytes(8, "little")},
+            {"seed": seed, "genesis_milliseconds": round(wall() * 1000).to_bytes(8, "little")},
             genesis.accounts(faucet_keypair(seed).pubkey(), rent),
         )
 

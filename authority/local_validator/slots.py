@@ -36,14 +36,14 @@ class SlotClock:
     ) -> None:
         self._wall = wall
         self._monotonic = monotonic
-        by_wall = (int(wall() * 1000) - genesis_milliseconds) // MILLISECONDS_PER_SLOT + 1
+        by_wall = (round(wall() * 1000) - genesis_milliseconds) // MILLISECONDS_PER_SLOT + 1
         self._first_slot = max(by_wall, last_slot + 1, 1)
         self._started = monotonic()
         self._time = last_time
 
     def slot(self) -> int:
         """The slot that transactions land in now."""
-        passed = int((self._monotonic() - self._started) * 1000)
+        passed = round((self._monotonic() - self._started) * 1000)
         return self._first_slot + passed // MILLISECONDS_PER_SLOT
 
     def unix_time(self) -> int:

@@ -1,0 +1,274 @@
+"""`authority deploy`: bring the five programs on a validator from "they stand there" to "a market can open".
+
+Each step looks at the chain first and does only what is missing, so it can be run again after any interruption, and on
+a deployment that is complete it changes nothing. Before the first step it compares the programs on the validator with
+the released ones, byte for byte: nothing is initialized on a program that is another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from authority.chain.artifacts import PROGRAM_NAMES, program_bytes
+from authority.chain.client import ChainClient
+from authority.chain.errors import ChainError
+from authority.chain.programs import (
+    PROGRAM_IDS,
+    UPGRADEABLE_LOADER,
+    associated_token_address,
+    config_address,
+    create_associated_token_account,
+    credit_mint,
+    energy_mint,
+    market_address,
+    program_data_address,
+    registry_address,
+)
+from authority.home import Home
+
+PROGRAM_DATA_HEADER_SIZE = 45
+MINIMUM_LAMPORTS = 2_000_000_000
+"""What the operator must hold to initialize and to enrol the first users: 2 SOL, most of it rent."""
+
+
+class ProgramMissingError(ChainError):
+    """A program does not stand on the validator as an upgradeable one."""
+
+    cause = "program_missing"
+
+
+class ProgramDiffersError(ChainError):
+    """A program on the validator is not the released one."""
+
+    cause = "program_differs"
+
+
+class DeploymentDiffersError(ChainError):
+    """The chain was initialized for another deployment, or with other parameters that are fixed for ever."""
+
+    cause = "deployment_differs"
+
+
+class FundsMissingError(ChainError):
+    """The operator has not enough lamports for rent and fees."""
+
+    cause = "funds_missing"
+
+
+@dataclass(frozen=True)
+class ProgramOnChain:
+    """What a validator runs under a program's id: SHA-256 of the ELF, slot of its deployment, upgrade authority."""
+
+    name: str
+    sha256: str
+    deployed_slot: int
+    upgrade_authority: Pubkey | None
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What a deployment is. `parameters` are governance's, by name; `reference_price` is the market's first."""
+
+    network_id: bytes
+    epoch_seconds: int
+    parameters: Mapping[str, int]
+    reference_price: int
+
+    @classmethod
+    def of(cls, home: Home) -> Deployment:
+        """A home's deployment; the first reference price lies midway between feed-in and retail."""
+        parameters = home.settings.parameters
+        return cls(
+            home.network_id,
+            home.settings.epoch.seconds,
+            asdict(parameters),
+            (parameters.feed_in_price + parameters.retail_price) // 2,
+        )
+
+
+def check_programs(client: ChainClient) -> list[ProgramOnChain]:
+    """Compare the five programs with the released ones. ProgramMissingError, ProgramDiffersError."""
+    return [check_program(client, name, PROGRAM_IDS[name], program_bytes(name)) for name in PROGRAM_NAMES]
+
+
+def check_program(client: ChainClient, name: str, program_id: Pubkey, released: bytes) -> ProgramOnChain:
+    """Compare one program with its released ELF; zeros after it, which an upgrade can leave, do not count."""
+    program, data = client.raw_accounts([program_id, program_data_address(program_id)])
+    if program is None or not program.executable:
+        raise ProgramMissingError(
+            f"{name} ({program_id}) is not on the validator: put it into the genesis with --upgradeable-program, "
+            "or start the embedded validator, which does"
+        )
+    if program.owner != UPGRADEABLE_LOADER or data is None or bytes(data.data[:4]) != b"\x03\0\0\0":
+        raise ProgramMissingError(
+            f"{name} ({program_id}) is not upgradeable: governance can be initialized by an upgrade authority alone"
+        )
+    header, elf = bytes(data.data[:PROGRAM_DATA_HEADER_SIZE]), bytes(data.data[PROGRAM_DATA_HEADER_SIZE:])
+    if elf[: len(released)] != released or any(elf[len(released) :]):
+        found = hashlib.sha256(elf.rstrip(b"\0")).hexdigest()
+        raise ProgramDiffersError(
+            f"{name} on the validator (SHA-256 {found[:16]}, without trailing zeros) is not the released one "
+            f"({hashlib.sha256(released.rstrip(bytes(1))).hexdigest()[:16]}): upgrade it, or for a development ledger "
+            "start afresh with: authority validator --reset"
+        )
+    authority = Pubkey.from_bytes(header[13:45]) if header[12] else None
+    slot = int.from_bytes(header[4:12], "little")
+    return ProgramOnChain(name, hashlib.sha256(released).hexdigest(), slot, authority)
+
+
+def deploy(
+    client: ChainClient,
+    deployment: Deployment,
+    *,
+    authority: Keypair,
+    operator: Keypair,
+    airdrop: bool = False,
+    report: Callable[[str], None] = lambda _: None,
+) -> list[str]:
+    """Do what is missing of: programs checked, governance, registry, tokens, market. The names of the steps done.
+
+    `authority` is governance's upgrade authority and becomes the Config's; `operator` signs the rest and pays.
+    `airdrop` asks a development validator for the operator's lamports. Raises the errors of this module and of the
+    client; run it again after any of them.
+    """
+    check_programs(client)
+    report("the five programs are the released ones")
+    _fund(client, operator.pubkey(), airdrop=airdrop)
+    done = []
+    steps: tuple[tuple[str, Callable[[], bool]], ...] = (
+        ("governance", lambda: _governance(client, deployment, authority, operator)),
+        ("registry", lambda: _registry(client, operator)),
+        ("energy_token", lambda: _energy_token(client, operator)),
+        ("fee_account", lambda: _fee_account(client, operator)),
+        ("market", lambda: _market(client, deployment, operator)),
+    )
+    for name, step in steps:
+        if step():
+            done.append(name)
+            report(f"{name}: initialized")
+        else:
+            report(f"{name}: was there already")
+    return done
+
+
+def fee_account_address(operator: Pubkey) -> Pubkey:
+    """Where fees, wheeling and rounding go: the operator's associated credit account at the time of deployment."""
+    return associated_token_address(operator, credit_mint())
+
+
+def _fund(client: ChainClient, operator: Pubkey, *, airdrop: bool) -> None:
+    if client.balance(operator) >= MINIMUM_LAMPORTS:
+        return
+    if not airdrop:
+        raise FundsMissingError(
+            f"the operator {operator} holds less than {MINIMUM_LAMPORTS / 10**9:g} SOL: send it some, "
+            "or on a development validator use --airdrop"
+        )
+    client.airdrop(operator, 100 * MINIMUM_LAMPORTS)
+
+
+def _governance(client: ChainClient, deployment: Deployment, authority: Keypair, operator: Keypair) -> bool:
+    config = client.account("governance", config_address(), "Config")
+    if config is not None:
+        _compare(config, deployment)
+        return False
+    args = {
+        "network_id": deployment.network_id,
+        "epoch_seconds": deployment.epoch_seconds,
+        "operator": operator.pubkey(),
+        "parameters": dict(deployment.parameters),
+    }
+    accounts = {"payer": operator.pubkey(), "authority": authority.pubkey()}
+    initialize = client.instruction("governance", "initialize", {"args": args}, accounts)
+    client.send([initialize], [authority], payer=operator)
+    return True
+
+
+def _compare(config: Mapping[str, Any], deployment: Deployment) -> None:
+    """What is fixed for ever must be the same; authority, operator and parameters may have changed since."""
+    for name, found, wanted in (
+        ("network id", config["network_id"].hex(), deployment.network_id.hex()),
+        ("epoch length", f"{config['epoch_seconds']} s", f"{deployment.epoch_seconds} s"),
+    ):
+        if found != wanted:
+            raise DeploymentDiffersError(
+                f"the chain was initialized with the {name} {found}, this home has {wanted}: "
+                "use the home that belongs to this chain, or another validator"
+            )
+
+
+def _registry(client: ChainClient, operator: Keypair) -> bool:
+    if client.account("registry", registry_address(), "Registry") is not None:
+        return False
+    initialize = client.instruction("registry", "initialize", {}, {"operator": operator.pubkey()})
+    client.send([initialize], [], payer=operator)
+    return True
+
+
+def _energy_token(client: ChainClient, operator: Keypair) -> bool:
+    if client.token_supply(energy_mint()) is not None and client.token_supply(credit_mint()) is not None:
+        return False
+    initialize = client.instruction("energy_token", "initialize", {}, {"operator": operator.pubkey()})
+    client.send([initialize], [], payer=operator)
+    return True
+
+
+def _fee_account(client: ChainClient, operator: Keypair) -> bool:
+    if client.token_balance(fee_account_address(operator.pubkey())) is not None:
+        return False
+    create = create_associated_token_account(operator.pubkey(), operator.pubkey(), credit_mint())
+    client.send([create], [], payer=operator)
+    return True
+
+
+def _market(client: ChainClient, deployment: Deployment, operator: Keypair) -> bool:
+    if client.account("trading", market_address(), "Market") is not None:
+        return False
+    accounts = {"operator": operator.pubkey(), "fee_account": fee_account_address(operator.pubkey())}
+    args = {"reference_price": deployment.reference_price}
+    initialize = client.instruction("trading", "initialize_market", args, accounts)
+    client.send([initialize], [], payer=operator)
+    return True
+
+
+# The command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments, besides --home."""
+    parser.add_argument("--url", help="the validator (default: the home's [validator] url)")
+    parser.add_argument(
+        "--airdrop", action="store_true", help="take the operator's lamports from a faucet (development)"
+    )
+    parser.add_argument("--check", action="store_true", help="only compare the programs with the released ones")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Deploy a home to its validator; says each step on standard output."""
+    home = Home.open(arguments.home)
+    client = ChainClient(arguments.url or home.rpc_url)
+    if arguments.check:
+        for program in check_programs(client):
+            print(
+                f"{program.name}: {program.sha256}, deployed in slot {program.deployed_slot}, "
+                f"upgrade authority {program.upgrade_authority or 'none'}"
+            )
+        return 0
+    done = deploy(
+        client,
+        Deployment.of(home),
+        authority=home.authority,
+        operator=home.operator,
+        airdrop=arguments.airdrop,
+        report=print,
+    )
+    print(f"deployed on {client.url}" if done else f"nothing to do on {client.url}", file=sys.stderr)
+    return 0
