@@ -2,7 +2,7 @@
 
 use {
     crate::token::can_receive,
-    anchor_lang::{address_eq, create_account_signed, prelude::*},
+    anchor_lang::{create_account_signed, prelude::*},
     campus_common::{
         log, units::{Epoch, MicroCredits, PricePerKwh, WattHours},
         VERSION,
@@ -60,7 +60,6 @@ impl InitializeMarket {
         config.require_operator(accounts.operator.account())?;
         require!(accounts.market.account().data_len() == 0, TradingError::MarketExists);
         require!(can_receive(accounts.fee_account.account(), &CREDIT_MINT), TradingError::UnusableFeeAccount);
-        require!(!address_eq(accounts.fee_account.address(), &CREDIT_VAULT), TradingError::UnusableFeeAccount);
         let parameters = config.parameters(config.epoch(campus_common::now()?));
         require!(
             reference_price >= parameters.feed_in_price && reference_price <= parameters.retail_price,
