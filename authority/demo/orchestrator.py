@@ -19,6 +19,7 @@ from authority.api.campus import Campus, EpochPast
 from authority.api.campus_source import StoreCampusSource
 from authority.api.chain_figures import reader_of
 from authority.app import App, system_clock
+from authority.chain.client import ChainClient
 from authority.demo import broker, campus, report
 from authority.demo.children import Child, Children, DemoError, tail
 from authority.demo.progress import Progress
@@ -35,6 +36,7 @@ from authority.home import (
     ValidatorSettings,
     WebSettings,
 )
+from authority.market.credits import issue_credits
 from authority.market.policies import set_standing_order
 from authority.market.standing_orders import StandingOrder
 from authority.store.metering import Meter
@@ -249,6 +251,9 @@ class Demo:
 
     def endow(self) -> None:
         """Credits to trade with, and a standing order for each building."""
+        amounts = [(name, campus.CREDITS_EACH) for name in campus.STANDING_ORDERS]
+        client = ChainClient(self.app.home.rpc_url)
+        issue_credits(self.app.store, client, self.app.home.operator, amounts, actor=ACTOR, now=self.app.clock())
         for name, wish in campus.STANDING_ORDERS.items():
             with self.app.store.write() as session:
                 order = StandingOrder(wish.sell_at, wish.buy_at, 0)

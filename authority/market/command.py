@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 import getpass
 
-from sqlalchemy import select
-
 from authority.app import App
 from authority.audit import log
+from authority.chain.client import ChainClient
+from authority.market.credits import issue_credits
 from authority.market.policies import remove_standing_order, set_standing_order, standing_orders
 from authority.market.standing_orders import StandingOrder
-from authority.store.settlement import SettlementEpoch
+from authority.settlement.report import epoch_reports
 
 SHOWN_EPOCHS = 12
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """standing-order set, list, remove; show."""
+    """standing-order set, list, remove; credit; show."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     standing = actions.add_parser("standing-order", help="what is sold and bought for a member in every epoch")
     verbs = standing.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     setter.add_argument("--reserve", type=int, default=0, metavar="WH", help="energy never sold (default: 0 Wh)")
     verbs.add_parser("list", help="all standing orders")
     verbs.add_parser("remove", help="stop trading for a member").add_argument("user")
+    credit = actions.add_parser("credit", help="issue campus credits to a member; logged")
+    credit.add_argument("user", help="the member's name in the campus plan")
+    credit.add_argument("amount", type=int, metavar="MICRO_CREDITS", help="1000000 is one credit")
     actions.add_parser("show", help="the last epochs: orders, energy traded, clearing price")
 
 
@@ -37,6 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         if arguments.action == "show":
             _show(app)
+        elif arguments.action == "credit":
+            client, amount = ChainClient(app.home.rpc_url), [(arguments.user, arguments.amount)]
+            issue_credits(app.store, client, app.home.operator, amount, actor=getpass.getuser(), now=app.clock())
+            print(f"{arguments.user}: {arguments.amount} micro-credits issued")
         elif arguments.verb == "set":
             _set(app, arguments)
         elif arguments.verb == "remove":
@@ -91,13 +98,14 @@ def _sentence(name: str, order: StandingOrder) -> str:
 
 def _show(app: App) -> None:
     seconds = app.home.settings.epoch.seconds
+    current = app.clock() // seconds
     with app.store.read() as session:
-        rows = session.scalars(select(SettlementEpoch).order_by(SettlementEpoch.epoch.desc()).limit(SHOWN_EPOCHS)).all()
-    print(f"epoch {app.clock() // seconds} is open; prices in micro-credit per kWh")
-    print(f"{'epoch':>10} {'state':<13} {'readings':>8} {'bids':>5} {'asks':>5} {'traded Wh':>10} {'price':>9}")
-    for row in reversed(rows):
-        price = "-" if row.clearing_price is None else row.clearing_price
+        reports = epoch_reports(session, seconds, first=current - SHOWN_EPOCHS)
+    print(f"epoch {current} is open; energy in Wh, prices in micro-credit per kWh")
+    print(f"{'epoch':>10} {'state':<13} {'readings':>8} {'minted':>9} {'orders':>6} {'traded':>9} {'price':>9}")
+    for each in reports:
+        price = "-" if each.clearing_price is None else each.clearing_price
         print(
-            f"{row.epoch:>10} {row.state:<13} {row.readings_on_chain:>8} {row.bids:>5} {row.asks:>5}"
-            f" {row.traded_wh:>10} {price:>9}"
+            f"{each.epoch:>10} {each.state:<13} {each.readings_on_chain:>8} {each.minted_wh:>9} {each.orders:>6}"
+            f" {each.traded_wh:>9} {price:>9}"
         )
