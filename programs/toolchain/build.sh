@@ -26,7 +26,7 @@ import json, os, sys
 spec = json.load(sys.stdin)
 spec.pop("is-builtin", None)
 spec.update({"os": "solana", "vendor": "solana", "linker": os.environ["LINKER"], "atomic-cas": True,
-             "min-atomic-width": 8, "singlethread": True, "panic-strategy": "immediate-abort"})
+             "min-atomic-width": 8, "singlethread": True, "features": "+allows-misaligned-mem-access", "panic-strategy": "immediate-abort"})
 json.dump(spec, sys.stdout, indent=1)' > "$work/sbpf.json.new"
 # An unchanged file keeps its time, or cargo would build everything anew.
 cmp -s "$work/sbpf.json.new" "$work/sbpf.json" || mv "$work/sbpf.json.new" "$work/sbpf.json"

@@ -1,7 +1,7 @@
-"""A whole campus in LiteSVM: the real programs, upgradeable, initialized by their own instructions; users, meters, readings.
+"""A whole campus in LiteSVM: the real programs, upgradeable, initialized by their own instructions; users and meters.
 
-Everything happens as it does in service: the Ed25519 precompile verifies, transactions are signed, the clock is set by the
-test. Keys come from names, so addresses, bumps and compute units are the same in every run.
+Everything happens as it does in service: the Ed25519 precompile verifies, transactions are signed, the clock is set by
+the test. Keys come from names, so addresses, bumps and compute units are the same in every run.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class SimulatedMeter:
         return Frame(data, bytes(self.key.pubkey()), bytes(self.key.sign_message(data)))
 
     def read(self, interval_end: int, *steps: int, **changes: Any) -> Frame:
-        """Let the registers rise by `steps` (generation, consumption, charge, discharge) and sign; the meter moves on."""
+        """Let the registers rise (generation, consumption, charge, discharge) and sign; the meter moves on."""
         self.registers = [before + step for before, step in zip(self.registers, (*steps, 0, 0, 0, 0), strict=False)]
         record = self.record(interval_end, **changes)
         self.sequence = record.sequence
@@ -298,20 +298,19 @@ class Campus:
         found = self.svm.get_account(address)
         assert found is not None
         name, value = idl(program).decode_account(bytes(found.data))
-        found.data = idl(program).encode_account(name, value | fields)
-        self.put(address, bytes(found.data), found.owner)
+        self.put(address, idl(program).encode_account(name, value | fields), found.owner)
 
     def tokens(self, account: Pubkey) -> int:
         """The balance of a token account."""
         found = self.svm.get_account(account)
         assert found is not None, f"there is no token account {account}"
-        return struct.unpack_from("<Q", found.data, 64)[0]
+        return int(struct.unpack_from("<Q", found.data, 64)[0])
 
     def supply(self, mint: Pubkey) -> int:
         """A mint's supply."""
         found = self.svm.get_account(mint)
         assert found is not None
-        return struct.unpack_from("<Q", found.data, 36)[0]
+        return int(struct.unpack_from("<Q", found.data, 36)[0])
 
     def lookup_table(self, addresses: Iterable[Pubkey]) -> AddressLookupTableAccount:
         """An address lookup table with these addresses, in place and usable."""
