@@ -5,13 +5,16 @@ Its clock is the machine's, moved forward by tests: epochs pass when a test says
 
 from __future__ import annotations
 
+import contextlib
+import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import pytest
 from solders.keypair import Keypair
@@ -30,6 +33,7 @@ from authority.local_validator.command import home_genesis
 from authority.local_validator.ledger import Ledger
 from authority.local_validator.methods import Methods
 from authority.local_validator.server import RpcServer
+from authority.market.clearing import Order, buyer_pays, clear, seller_gets
 from authority.market.policies import set_standing_order
 from authority.market.standing_orders import StandingOrder
 from authority.settlement.chain import SettlementChain, common_accounts
@@ -65,6 +69,26 @@ PARAMETERS = ParameterSettings(
     billing_period_epochs=30_000,
 )
 MAP_HASH = bytes(range(32))
+CREDIT = 10**9
+"""What each buyer starts with, micro-credit."""
+
+
+def after_one_market() -> dict[str, tuple[int, int, int]]:
+    """Balances when one full epoch was metered and its energy sold in the next book, by the reference of the rules.
+
+    Sellers offer 2,500 and 1,000 Wh, buyers want 300 and 2,600: the sellers are the long side and share pro rata.
+    """
+    asks = [Order(120_000, 2_500), Order(120_000, 1_000)]
+    bids = [Order(250_000, 300), Order(250_000, 2_600)]
+    reference = (PARAMETERS.feed_in_price + PARAMETERS.retail_price) // 2
+    outcome = clear(bids, asks, reference)
+    balances = {}
+    for name, ask, sold in zip("AB", asks, outcome.ask_fills, strict=True):
+        proceeds = seller_gets(sold, outcome.price, PARAMETERS.fee_bps)
+        balances[name] = (ask.quantity, ask.quantity - sold, proceeds)
+    for name, bought in zip("CD", outcome.bid_fills, strict=True):
+        balances[name] = (0, bought, CREDIT - buyer_pays(bought, outcome.price, PARAMETERS.wheeling))
+    return balances
 
 
 @dataclass
@@ -341,6 +365,32 @@ class Campus:
             if name not in but:
                 self.receive(name, meter.read(interval_end, *(self.STEPS[name] if moving else ())))
 
+    # Whole epochs
+
+    def start_market(self) -> None:
+        """A and B sell all they hold, C and D buy what they withdrew."""
+        for name in "AB":
+            self.standing_order(name, StandingOrder(sell_at=120_000))
+        for name in "CD":
+            self.standing_order(name, StandingOrder(buy_at=250_000))
+            self.issue_credit(name, CREDIT)
+
+    def run_epoch(self, worker: Worker, **reading: Any) -> int:
+        """An epoch ends: everybody reads, and the worker does all that there is to do; that epoch."""
+        boundary = self.next_epoch()
+        self.read_all(boundary, **reading)
+        worker.settle_down()
+        return boundary // EPOCH_SECONDS - 1
+
+    @staticmethod
+    def after_one_market() -> dict[str, tuple[int, int, int]]:
+        """What balances() must be when one full epoch was metered and its energy sold, by the rules' references."""
+        return after_one_market()
+
+    def balances(self) -> dict[str, tuple[int, int, int]]:
+        """Each member's minted energy, held energy and credit."""
+        return {name: (self.energy(name)["minted"], self.held(name), self.credit(name)) for name in "ABCD"}
+
     # The worker
 
     def worker(self, url: str | None = None, **options: Any) -> Worker:
@@ -383,6 +433,67 @@ class Campus:
         self.validator.stop()
 
 
+class Proxy:
+    """A TCP proxy before the validator that loses what a test says.
+
+    judge gets each JSON-RPC request and returns PASS, DROP (the connection ends before the request goes on), SWALLOW
+    (the validator gets it, the answer is lost) or a callable, which is called once the validator has answered and
+    before the answer goes back.
+    """
+
+    PASS, DROP, SWALLOW = "pass", "drop", "swallow"
+
+    def __init__(self, port: int, judge: Callable[[dict[str, Any]], Any]) -> None:
+        self.upstream = port
+        self.judge = judge
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self.listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError, ValueError):
+            stream = connection.makefile("rb")
+            with socket.create_connection(("127.0.0.1", self.upstream)) as upstream:
+                answers = upstream.makefile("rb")
+                while (request := _message(stream)) is not None:
+                    verdict = self.judge(json.loads(request.partition(b"\r\n\r\n")[2]))
+                    if verdict == self.DROP:
+                        return
+                    upstream.sendall(request)
+                    answer = _message(answers)
+                    if verdict == self.SWALLOW or answer is None:
+                        return
+                    if callable(verdict):
+                        verdict()
+                    connection.sendall(answer)
+
+
+def _message(stream: BinaryIO) -> bytes | None:
+    """One HTTP message with a Content-Length; None at the end of the stream."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        line = stream.readline()
+        if not line:
+            return None
+        head += line
+    length = next(
+        int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
+    )
+    return head + stream.read(length)
+
+
 @pytest.fixture
 def campus(tmp_path: Path) -> Iterator[Campus]:
     """A deployed campus, at the beginning of an epoch."""
@@ -396,14 +507,14 @@ def campus(tmp_path: Path) -> Iterator[Campus]:
 
 
 @pytest.fixture
-def start_campus(tmp_path: Path) -> Iterator[Callable[[str], Campus]]:
-    """Several campuses in one test, each in a directory of its own."""
-    made: list[Campus] = []
+def proxy(campus: Campus) -> Iterator[Callable[[Callable[[dict[str, Any]], Any]], Proxy]]:
+    """Makes proxies before the campus's validator."""
+    made: list[Proxy] = []
 
-    def start(name: str) -> Campus:
-        made.append(Campus(tmp_path / name))
+    def make(judge: Callable[[dict[str, Any]], Any]) -> Proxy:
+        made.append(Proxy(campus.validator.port, judge))
         return made[-1]
 
-    yield start
-    for campus in made:
-        campus.close()
+    yield make
+    for one in made:
+        one.close()

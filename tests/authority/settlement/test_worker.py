@@ -5,57 +5,166 @@ from __future__ import annotations
 import hashlib
 
 from authority.audit import log
-from authority.market.standing_orders import StandingOrder
+from authority.settlement.conservation import conservation
 from authority.settlement.journal import book_of_leaf
 from authority.settlement.report import epoch_reports
-
-SELLER = StandingOrder(sell_at=120_000)
-BUYER = StandingOrder(buy_at=250_000)
-
-
-def start_market(campus):
-    for name in "AB":
-        campus.standing_order(name, SELLER)
-    for name in "CD":
-        campus.standing_order(name, BUYER)
-        campus.issue_credit(name, 10**9)
+from authority.store.log import Act
+from authority.store.metering import Frame
+from authority.store.settlement import Alert
+from edge_agent.reading import FLAG_REGISTER_RESET
 
 
-def run_epoch(campus, worker, **reading):
-    """One epoch's end: everybody reads, and the worker does all that there is to do."""
-    boundary = campus.next_epoch()
-    campus.read_all(boundary, **reading)
-    worker.settle_down()
-    return boundary // 60 - 1
+def alerts(campus):
+    with campus.app.store.read() as session:
+        return {(alert.code, alert.resolved_at is None) for alert in session.query(Alert)}
+
+
+def statuses(campus, name):
+    with campus.app.store.read() as session:
+        frames = session.query(Frame).filter_by(meter_pk=campus.meters[name].pk).order_by(Frame.sequence)
+        return [(frame.chain_status, frame.chain_error) for frame in frames]
 
 
 def test_whole_epochs(campus):
-    start_market(campus)
+    campus.start_market()
     worker = campus.worker()
     worker.settle_down()
-    first = campus.epoch
-    baseline = run_epoch(campus, worker)
-    assert baseline == first
-    assert campus.energy("A")["minted"] == 0
-    metered = run_epoch(campus, worker)
-    assert {name: campus.energy(name)["minted"] for name in "ABCD"} == {"A": 2_500, "B": 1_000, "C": 0, "D": 0}
+    first = campus.run_epoch(worker, moving=False)
+    assert campus.balances()["A"] == (0, 0, 0)
+    metered = campus.run_epoch(worker)
     assert {name: campus.energy(name)["withdrawals_open"] for name in "CD"} == {"C": 300, "D": 2_600}
     book = campus.book(campus.epoch)
     assert (book["bid_count"], book["ask_count"]) == (2, 2)
-    run_epoch(campus, worker)
-    assert campus.book(metered + 1) is None
-    assert campus.checkpoint(metered + 1) is not None
+    assert conservation(campus.client).ok
+    campus.next_epoch()
+    worker.settle_down()
+    assert campus.balances() == campus.after_one_market()
+    totals = conservation(campus.client)
+    assert totals.ok
+    assert (totals.energy.minted, totals.energy.held, totals.energy.escrow) == (3_500, 3_500, 0)
+    campus.read_all(campus.epoch * 60, moving=False)
+    worker.settle_down()
+
     with campus.app.store.read() as session:
-        reports = epoch_reports(session, 60)
-        settlement = {report.epoch: report for report in reports}
-    traded = settlement[metered + 1]
-    assert (traded.orders, traded.traded_wh) == (4, 2_900)
-    assert 120_000 <= traded.clearing_price <= 250_000
-    assert settlement[metered].minted_wh == 3_500
-    assert settlement[metered].readings_on_chain == 8
-    assert all(settlement[epoch].settled for epoch in range(first, metered + 2))
+        reports = {report.epoch: report for report in epoch_reports(session, 60)}
+    traded = reports[metered + 1]
+    assert (traded.orders, traded.traded_wh, traded.clearing_price) == (4, 2_900, 120_000)
+    assert (reports[metered].minted_wh, reports[metered].readings_on_chain) == (3_500, 8)
+    assert all(reports[epoch].settled for epoch in range(first, metered + 2))
+    assert set(traded.stage_ms) == {
+        "orders_placed", "submitted", "minted", "cleared", "settled", "checkpointed", "closed",
+    }  # fmt: skip
+    assert campus.book(metered + 1) is None
     row = worker.journal.epoch(metered + 1)
     with campus.app.store.read() as session:
         data = book_of_leaf(log.leaf(session, row.book_log_index))
         assert log.root(session, row.log_size) == row.log_root
+        kinds = {act.kind for act in session.query(Act)}
     assert hashlib.sha256(data).digest() == campus.checkpoint(metered + 1)["book_hash"]
+    assert kinds == {
+        "submit_readings", "settle_surplus", "open_epoch", "place_order", "trigger_clearing", "settle_orders",
+        "checkpoint_epoch", "close_epoch",
+    }  # fmt: skip
+    assert alerts(campus) == set()
+
+
+def test_a_late_meter_holds_its_user_and_nobody_else(campus):
+    worker = campus.worker()
+    campus.run_epoch(worker, moving=False)
+    late = campus.next_epoch()
+    frame = campus.meters["B.grid"].read(late, *campus.STEPS["B.grid"])
+    campus.read_all(late, but=("B.grid",))
+    worker.settle_down()
+    assert (campus.energy("A")["minted"], campus.energy("B")["minted"]) == (2_500, 0)
+    epoch = late // 60 - 1
+    assert worker.journal.epoch(epoch).state == "collecting"
+    campus.go_to(late + 21)
+    worker.settle_down()
+    assert worker.journal.epoch(epoch).state == "checkpointed"
+    following = campus.next_epoch()
+    campus.read_all(following, but=("B.grid",))
+    worker.settle_down()
+    assert campus.state("B.wind")["interval_end"] == late
+    campus.receive("B.grid", frame)
+    campus.receive("B.grid", campus.meters["B.grid"].read(following, *campus.STEPS["B.grid"]))
+    worker.settle_down()
+    assert (campus.energy("B")["minted"], campus.energy("B")["boundary"]) == (2_000, following)
+    with campus.app.store.read() as session:
+        minted = {report.epoch: report.minted_wh for report in epoch_reports(session, 60)}
+    assert (minted[epoch], minted[epoch + 1]) == (3_500, 3_500)
+
+
+def test_a_missing_interval_widens_the_span(campus):
+    worker = campus.worker()
+    campus.run_epoch(worker, moving=False)
+    skipped = campus.next_epoch()
+    for index, step in enumerate(campus.STEPS["B.grid"]):
+        campus.meters["B.grid"].registers[index] += step  # the meter counted on; its row was lost
+    campus.read_all(skipped, but=("B.grid",))
+    worker.settle_down()
+    campus.run_epoch(worker)
+    assert (campus.energy("B")["minted"], campus.energy("B")["boundary"]) == (2_000, skipped + 60)
+    assert campus.energy("A")["minted"] == 5_000
+
+
+def test_a_reading_that_somebody_else_carried_is_taken_as_done(campus):
+    worker = campus.worker()
+    campus.run_epoch(worker, moving=False)
+    boundary = campus.next_epoch()
+    campus.read_all(boundary)
+    situation = worker.observe()
+    meter = next(meter for meter in situation.chain.meters if meter.meter_pk == campus.meters["C.building"].pk)
+    campus.worker().chain.submit_readings([(meter, situation.queue(meter)[0])], lambda _: None)
+    worker.settle_down()
+    assert campus.energy("C")["withdrawn"] == 300
+    assert statuses(campus, "C.building") == [("confirmed", None), ("confirmed", None)]
+    assert alerts(campus) == set()
+
+
+def test_a_refused_reading_stops_nobody_and_the_next_carries_its_energy(campus):
+    worker = campus.worker()
+    campus.run_epoch(worker, moving=False)
+    boundary = campus.next_epoch()
+    campus.read_all(boundary, but=("C.building",))
+    campus.receive("C.building", campus.meters["C.building"].read(boundary, 10**9, 10**9))
+    worker.settle_down()
+    assert (campus.energy("A")["minted"], campus.energy("B")["minted"]) == (2_500, 1_000)
+    assert statuses(campus, "C.building")[-1] == ("skipped", "ExceedsNameplate")
+    assert alerts(campus) == {("ExceedsNameplate", True)}
+    campus.meters["C.building"].registers[:2] = [1_800, 2_100]
+    campus.run_epoch(worker)
+    assert campus.energy("C")["withdrawn"] == 600
+    assert statuses(campus, "C.building")[-1] == ("confirmed", None)
+
+
+def test_a_held_reading_that_is_released_too_late_is_passed_over(campus):
+    worker = campus.worker()
+    campus.run_epoch(worker, moving=False)
+    boundary = campus.next_epoch()
+    held = campus.receive("C.building", campus.meters["C.building"].read(boundary, 800, 1_100), "held")
+    campus.read_all(boundary, but=("C.building",))
+    worker.settle_down()
+    campus.run_epoch(worker)
+    assert campus.energy("C")["withdrawn"] == 600
+    with campus.app.store.write() as session:
+        session.get(Frame, held).disposition = "released"
+    worker.settle_down()
+    assert statuses(campus, "C.building")[1] == ("skipped", None)
+    assert campus.energy("C")["withdrawn"] == 600
+
+
+def test_a_reset_register_waits_for_a_person(campus):
+    worker = campus.worker()
+    campus.run_epoch(worker, moving=False)
+    boundary = campus.next_epoch()
+    campus.read_all(boundary, but=("D.load",))
+    campus.meters["D.load"].registers[1] = 0
+    campus.receive("D.load", campus.meters["D.load"].read(boundary, flags=FLAG_REGISTER_RESET, register_epoch=1))
+    worker.settle_down()
+    status, error = statuses(campus, "D.load")[-1]
+    assert status == "pending"
+    assert alerts(campus) == {(error, True)}
+    assert campus.energy("A")["minted"] == 2_500
+    campus.go_to(boundary + 21)
+    worker.settle_down()
+    assert worker.journal.epoch(boundary // 60 - 1).state == "checkpointed"
