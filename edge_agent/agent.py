@@ -60,7 +60,9 @@ MAX_EVENTS = 20_000
 MAX_RECEIPTS = 4096
 """Receipts taken from one message; each costs a signature check."""
 
-STATUS_FILE_SECONDS = 5.0
+STATUS_FILE_SECONDS = (2.0, 30.0)
+"""The status file is written so soon after something notable, and at least so often; more would wear SD cards out."""
+
 STATUS_UPLINK_SECONDS = 60.0
 CLOCK_ALERT_SECONDS = 30
 CERTIFICATE_ALERT_SECONDS = 30 * 86400
@@ -206,6 +208,7 @@ class Agent:
         self._config = config
         self._credentials = credentials
         self._epoch = credentials.epoch_seconds
+        self._certificate_expires = credentials.certificate_expires()
         self._journal = journal
         self._reopen_journal = reopen_journal
         self._board = board
@@ -241,7 +244,7 @@ class Agent:
         self._links: dict[str, bool] = {}
         self._link_since: int | None = None
         self._shown = ""
-        self._status_file_due = 0.0
+        self._status_written = -STATUS_FILE_SECONDS[1]
         self._status_uplink_due = 0.0
         self._resend = min(RESEND_SECONDS, float(self._epoch))
         self._add_meters()
@@ -476,10 +479,10 @@ class Agent:
         now, wall = self._clock.monotonic(), self._clock.time()
         boundary = int(wall // self._epoch) * self._epoch
         if boundary != self._boundary:
-            delay = self._read_delay()
-            self._boundary, self._read_tries = boundary, 0
             # The jitter keeps a campus of gateways from speaking all at once.
-            self._next_read = now + max(0.0, boundary + delay - wall) + self._random.uniform(0.0, delay / 2)
+            delay = self._read_delay() * self._random.uniform(1.0, 1.5)
+            self._boundary, self._read_tries = boundary, 0
+            self._next_read = now + max(0.0, boundary + delay - wall)
         if self._round is not None or now < self._next_read:
             return
         wanted: dict[int, tuple[Port, dict[str, int]]] = {}
@@ -543,6 +546,10 @@ class Agent:
             if not meter.head_known:
                 continue
             state = self._journal.meter(meter.key)
+            if state.record is not None and state.record.interval_end < result.since:
+                # It was asked before the head was known: rows between would be left out for ever. Ask again.
+                self._next_read = self._clock.monotonic()
+                continue
             signed, fault = meter.signer.sign(
                 result.rows,
                 last=state.record_bytes,
@@ -846,9 +853,10 @@ class Agent:
         carrier = f"{self._carrier.name} {self._carrier.connected}"
         if carrier != self._shown:
             self._shown, self._link_since = carrier, int(self._clock.time())
-            self._status_file_due = 0.0
-        if now >= self._status_file_due:
-            self._status_file_due = now + min(STATUS_FILE_SECONDS, self._epoch / 10)
+            self._board.notable = True
+        soonest, latest = STATUS_FILE_SECONDS
+        if now >= self._status_written + latest or (self._board.notable and now >= self._status_written + soonest):
+            self._status_written = now
             self._write_status()
         if now >= self._status_uplink_due:
             self._status_uplink_due = now + min(STATUS_UPLINK_SECONDS, float(self._epoch))
@@ -856,8 +864,7 @@ class Agent:
 
     def _write_status(self) -> None:
         counts = self._journal.counts()
-        expires = self._credentials.certificate_expires()
-        left = expires - self._clock.time()
+        left = self._certificate_expires - self._clock.time()
         if left < CERTIFICATE_ALERT_SECONDS:
             self._board.error(
                 "certificate",
@@ -881,7 +888,7 @@ class Agent:
                 "quota": self._journal.quota,
             },
             ignored={**self._ignored, **({"dropped events": self._events.dropped} if self._events.dropped else {})},
-            certificate_expires=expires,
+            certificate_expires=self._certificate_expires,
             boundary=self._boundary,
         )
         try:

@@ -152,7 +152,7 @@ class _Table:
         if not _NAME.fullmatch(value):
             raise self.error(
                 key,
-                f"{value!r} should be 1 to 63 of a-z, 0-9, `.`, `_` and `-`, starting with a letter or digit (and not with "
+                f"{value!r} should be 1 to 63 of a-z, 0-9, `.`, `_` and `-`, starting with a letter or digit (not with "
                 "`authority-`); it stands in topics, paths and certificates",
             )
         return value

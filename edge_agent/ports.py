@@ -38,9 +38,10 @@ class ReadRequest:
 
 @dataclass(frozen=True)
 class MeterRead:
-    """What came of reading one meter: its rows, oldest first, or the error."""
+    """What came of reading one meter: its rows after `since` up to the boundary, oldest first, or the error."""
 
     meter: str
+    since: int
     boundary: int
     rows: tuple[IntervalRow, ...]
     clock_deviation: int | None
@@ -132,7 +133,7 @@ class SerialPort:
                 rows, deviation = self._with_driver(name, read)
             except Exception as caught:  # noqa: BLE001 - a fault of one driver stops no other meter
                 error = self._explain(name, caught)
-            self._emit(MeterRead(name, request.boundary, tuple(rows), deviation, error))
+            self._emit(MeterRead(name, since, request.boundary, tuple(rows), deviation, error))
 
     def poll_power(self) -> None:
         """Read live power of every meter on the line."""

@@ -24,8 +24,8 @@ STAGES = ("bytes", "framed", "decrypted", "decoded", "signed", "published", "rec
 """How far a reading comes: seen on the line, framed, decrypted (the meter's own ciphering), decoded, signed into the
 journal, handed to the authority or its broker, receipted."""
 
-STALE_SECONDS = 30
-"""A running agent writes its status at least every 10 s."""
+STALE_SECONDS = 90
+"""A running agent writes its status at least every 30 s."""
 
 
 class StatusError(Exception):
@@ -42,7 +42,8 @@ class StatusBoard:
     def __init__(self, gateway: str, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._changed = True
+        self.notable = True
+        """Something happened since the last `write` that a person would want to see at once."""
         self._gateway: dict[str, Any] = {
             "version": STATUS_VERSION,
             "gateway": gateway,
@@ -60,7 +61,6 @@ class StatusBoard:
                 "stages": {stage: {"at": None, "count": 0} for stage in STAGES},
                 "errors": {},
             }
-            self._changed = True
 
     def stage(self, meter: str, stage: str, *, count: int = 1) -> None:
         """Note that a meter's reading came to a stage now; `bytes` counts bytes, the others units."""
@@ -68,19 +68,17 @@ class StatusBoard:
             entry = self._meters[meter]["stages"][stage]
             entry["at"] = int(self._clock())
             entry["count"] += count
-            self._changed = True
+            self.notable = True
 
     def set(self, **facts: Any) -> None:
         """Note facts about the gateway."""
         with self._lock:
             self._gateway.update(facts)
-            self._changed = True
 
     def set_meter(self, meter: str, **facts: Any) -> None:
         """Note facts about a meter."""
         with self._lock:
             self._meters[meter].update(facts)
-            self._changed = True
 
     def error(self, part: str, code: str, message: str, *, meter: str | None = None) -> bool:
         """Note what is wrong with a part (of a meter); True where it was not so before, and deserves a log line."""
@@ -91,15 +89,16 @@ class StatusBoard:
             new = before is None or before["code"] != code
             since = now if before is None or new else before["since"]
             errors[part] = {"code": code, "message": message, "since": since, "at": now}
-            self._changed = True
+            self.notable = self.notable or new
             return new
 
     def clear(self, part: str, *, meter: str | None = None) -> bool:
         """Note that a part is right again; True where it was not."""
         with self._lock:
             errors = (self._gateway if meter is None else self._meters[meter])["errors"]
-            self._changed = True
-            return errors.pop(part, None) is not None
+            was = errors.pop(part, None) is not None
+            self.notable = self.notable or was
+            return was
 
     def snapshot(self) -> dict[str, Any]:
         """The whole status, as JSON holds it. Times are Unix seconds."""
@@ -116,6 +115,7 @@ class StatusBoard:
 
     def write(self, state: Path) -> None:
         """Write the status file; not synced, since it is of use only while the machine runs."""
+        self.notable = False
         data = json.dumps(self.snapshot(), indent=1).encode()
         write_atomically(state / STATUS_FILE, data, mode=0o644, durable=False)
 

@@ -151,7 +151,9 @@ class Authority:
         if log and record.previous_hash != record_hash(log[-1][0].record_bytes)[:16]:
             return self.sign(frame, VERDICT_REFUSED, "forked", expected)
         assert digest
-        verdict, code = (VERDICT_HELD, "exceeds_nameplate") if record.sequence in self.held else (VERDICT_ACCEPTED, "ok")
+        verdict, code = (
+            (VERDICT_HELD, "exceeds_nameplate") if record.sequence in self.held else (VERDICT_ACCEPTED, "ok")
+        )
         receipt = self.sign(frame, verdict, code, expected + 1, index=sum(map(len, self.logs.values())))
         log.append((frame, receipt))
         return receipt
@@ -190,7 +192,9 @@ class Authority:
         context.load_cert_chain(*self.ca.server())
         context.load_verify_locations(self.ca.file)
         context.verify_mode = ssl.CERT_OPTIONAL
-        self.server = ThreadingHTTPServer(("127.0.0.1", getattr(self, "port", 0)), _handler(self), bind_and_activate=False)
+        self.server = ThreadingHTTPServer(
+            ("127.0.0.1", getattr(self, "port", 0)), _handler(self), bind_and_activate=False
+        )
         self.server.daemon_threads = True
         self.server.allow_reuse_address = True
         self.server.server_bind()
@@ -244,10 +248,10 @@ def _handler(authority: Authority):
             certificate = self.connection.getpeercert()
             return dict(item[0] for item in certificate["subject"])["commonName"] if certificate else None
 
-        def do_GET(self):  # noqa: N802
+        def do_GET(self):
             self.route("GET", b"")
 
-        def do_POST(self):  # noqa: N802
+        def do_POST(self):
             self.route("POST", self.body())
 
         def route(self, method, body):
@@ -280,7 +284,7 @@ def _handler(authority: Authority):
 
         def enrolment(self, method, path, body):
             code = (self.headers.get("Authorization") or "").removeprefix("Claim ")
-            name, _, rest = code.partition(f"-{authority.secret}-")
+            _name, _, rest = code.partition(f"-{authority.secret}-")
             if rest != authority.ca.fingerprint:
                 return self.problem(401, "claim_refused", "no such claim")
             if path == "/api/v1/enrolments":
@@ -293,7 +297,11 @@ def _handler(authority: Authority):
                         return self.problem(409, "conflict", "this claim was used with other keys")
                     authority.enrolments["1"] = asked
                 meters = [
-                    {"name": m["name"], "meter_id": hashlib.sha256(m["serial"].encode()).hexdigest(), "first_sequence": 1}
+                    {
+                        "name": m["name"],
+                        "meter_id": hashlib.sha256(m["serial"].encode()).hexdigest(),
+                        "first_sequence": 1,
+                    }
                     for m in asked["meters"]
                 ]
                 answer = {
@@ -416,3 +424,266 @@ def make_gateway(tmp_path, authority):
 def evidence():
     """Sixteen bytes for a row."""
     return lambda interval_end: struct.pack("<qq", interval_end, 0)
+
+
+class Clock:
+    """A clock that stands until a test moves it. Both times move together."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+        self.up = 1000.0
+
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.up
+
+    def forward(self, seconds: float) -> None:
+        self.now += seconds
+        self.up += seconds
+
+
+class CountingMeter:
+    """A meter whose registers are a function of time, with a load profile of `depth` rows. Faults are set by tests."""
+
+    def __init__(self, name: str, clock, *, period: int = 900, depth: int = 96) -> None:
+        self.name = name
+        self.clock = clock
+        self.period = period
+        self.depth = depth
+        self.error = None
+        self.missing: set[int] = set()
+        self.extra_rows: list = []
+        self.offset = 0
+        self.modulus = None
+        self.deviation = 0
+        self.calls: list[tuple] = []
+
+    def generation(self, at: int) -> int:
+        value = at // 10 + self.offset
+        return value if self.modulus is None else value % self.modulus
+
+    def open(self, settings, meter_map):
+        if self.error is not None:
+            raise self.error
+        return self
+
+    def identity(self) -> str:
+        return f"LDN-{self.name}"
+
+    def clock_deviation(self):
+        return self.deviation
+
+    def rows(self, since: int, until: int):
+        from edge_agent.meters import IntervalRow
+
+        self.calls.append((since, until))
+        if self.error is not None:
+            raise self.error
+        newest = int(self.clock.time()) // self.period * self.period
+        ends = [newest - n * self.period for n in reversed(range(self.depth))]
+        rows = [
+            IntervalRow(
+                interval_end=end,
+                generation=self.generation(end),
+                consumption=end // 5,
+                evidence=struct.pack("<qq", end, 0),
+            )
+            for end in ends
+            if since < end <= until and end not in self.missing
+        ]
+        return rows + self.extra_rows
+
+    def power(self):
+        if self.error is not None:
+            raise self.error
+        return -1500
+
+    def close(self) -> None:
+        pass
+
+
+class InlinePort:
+    """A serial line without a thread: requests are done when the test says so (at once, unless `silent`)."""
+
+    def __init__(self, real) -> None:
+        self.real = real
+        self.silent = False
+        self.waiting: list = []
+
+    @property
+    def meters(self):
+        return self.real.meters
+
+    def request(self, request) -> None:
+        self.waiting.append(request)
+        if not self.silent:
+            self.answer()
+
+    def answer(self) -> None:
+        while self.waiting:
+            self.real.handle(self.waiting.pop(0))
+
+
+class DirectCarrier:
+    """Carries batches straight into an authority, as a link that a test can cut and bend."""
+
+    name = "https"
+
+    def __init__(self, authority, events) -> None:
+        self.authority = authority
+        self.events = events
+        self.up = True
+        self.mute = False
+        self.bend = lambda receipts: receipts
+        self.sent: list = []
+        self.heads: list[str] = []
+        self.lives: list = []
+        self.statuses: list = []
+        self.head = lambda meter: authority.head(authority.keys[meter])
+
+    @property
+    def connected(self) -> bool:
+        return self.up
+
+    def send(self, batch, tries) -> None:
+        from edge_agent.uplinks import BatchFailed, BatchSent, ReceiptsArrived, UplinkError
+
+        if not self.up:
+            self.events.emit(BatchFailed(batch, self.name, UplinkError("unreachable", "the link is cut")))
+            return
+        self.sent.append((batch, tries))
+        self.events.emit(BatchSent(batch, self.name))
+        if not self.mute:
+            self.events.emit(ReceiptsArrived(self.bend(self.authority.accept(batch.to_bytes())), self.name))
+
+    def request_head(self, meter) -> None:
+        from edge_agent.uplinks import HeadArrived, HeadFailed, UplinkError
+
+        self.heads.append(meter)
+        if not self.up:
+            self.events.emit(HeadFailed(meter, UplinkError("unreachable", "the link is cut")))
+        else:
+            self.events.emit(HeadArrived(meter, self.head(meter)))
+
+    def live(self, powers) -> None:
+        self.lives.append(powers)
+
+    def status(self, status) -> None:
+        self.statuses.append(status)
+
+
+START = 1_750_000_500 // 900 * 900 + 10
+"""Ten seconds past a boundary."""
+
+
+class Bench:
+    """One gateway's agent on a bench: real keys and journal; meters, link and clock in hand."""
+
+    def __init__(self, gateway, *, quota=None) -> None:
+        import random
+
+        from edge_agent.agent import Agent, EventQueue
+        from edge_agent.credentials import CredentialStore
+        from edge_agent.journal import Journal
+        from edge_agent.keys import KeyStore
+        from edge_agent.ports import SerialPort
+        from edge_agent.status import StatusBoard
+
+        self.gateway = gateway
+        self.authority = gateway.authority
+        self.config = gateway.config
+        self.credentials = CredentialStore(self.config.state).load()
+        self.clock = Clock(START)
+        self.meters = {meter.name: CountingMeter(meter.name, self.clock) for meter in self.config.meters}
+        self.keys = {meter.name: KeyStore(self.config.state).load(meter.name) for meter in self.config.meters}
+        self.quota = quota or self.config.quota_frames
+
+        def open_journal(damaged=False):
+            self.journal = Journal.open(self.config.state / "journal.db", quota=self.quota, damaged=damaged)
+            return self.journal
+
+        def start():
+            self.events = EventQueue()
+            self.board = StatusBoard(self.config.name, self.clock.time)
+            for meter in self.config.meters:
+                self.board.add_meter(meter.name, port=meter.port)
+            self.carrier = DirectCarrier(self.authority, self.events)
+            self.ports = {
+                meter.name: InlinePort(
+                    SerialPort(
+                        meter.port,
+                        [meter],
+                        self.meters[meter.name].open,
+                        self.events.emit,
+                        self.clock.time,
+                        live_seconds=0,
+                    )
+                )
+                for meter in self.config.meters
+            }
+            self.agent = Agent(
+                self.config,
+                self.credentials,
+                self.keys,
+                journal=open_journal(),
+                reopen_journal=lambda: open_journal(True),
+                board=self.board,
+                carrier=self.carrier,
+                ports=list(self.ports.values()),
+                events=self.events,
+                clock=self.clock,
+                random=random.Random(7),  # noqa: S311
+            )
+
+        self._start = start
+        start()
+
+    def settle(self, rounds: int = 12) -> None:
+        """Step until nothing moves at this instant."""
+        for _ in range(rounds):
+            self.agent.step()
+
+    def forward(self, seconds: float, step: float = 20.0) -> None:
+        """Turn the clock, stepping the agent on the way."""
+        while seconds > 0:
+            self.clock.forward(min(step, seconds))
+            seconds -= step
+            self.settle(3)
+
+    def restart(self) -> None:
+        """The process ends, and another starts on the same state directory."""
+        self.agent.close()
+        self._start()
+
+    def log(self, meter="solar"):
+        """The records in the authority's log."""
+        return [frame.record for frame in self.authority.frames(self.keys[meter].public_key)]
+
+    def errors(self, meter=None):
+        snapshot = self.board.snapshot()
+        errors = snapshot["errors"] if meter is None else snapshot["meters"][meter]["errors"]
+        return {part: error["code"] for part, error in errors.items()}
+
+
+@pytest.fixture
+def make_bench(make_gateway):
+    """Makes benches of enrolled gateways."""
+    benches = []
+
+    def make(*, quota=None, **options):
+        gateway = make_gateway(**options)
+        gateway.enrol()
+        benches.append(Bench(gateway, quota=quota))
+        return benches[-1]
+
+    yield make
+    for bench in benches:
+        bench.agent.close()
+
+
+@pytest.fixture
+def bench(make_bench):
+    """A bench with one meter, `solar`."""
+    return make_bench()

@@ -133,7 +133,7 @@ def test_two_meters_may_share_a_line(tmp_path):
 def test_a_file_that_is_none(tmp_path, content):
     path = tmp_path / "gateway.toml"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match="gateway.toml"):
+    with pytest.raises(ConfigError, match=r"gateway\.toml"):
         load_config(path)
 
 
