@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from solders.hash import Hash
+from solders.hash import Hash, ParseHashError
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
@@ -119,7 +119,7 @@ class Params:
         """A parameter that must be a hash."""
         try:
             return Hash.from_string(self.text(index, "the blockhash"))
-        except ValueError as error:
+        except ParseHashError as error:
             raise invalid_params(f"Invalid param: {error}") from error
 
     def config(self, index: int) -> Config:
