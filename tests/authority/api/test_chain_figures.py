@@ -1,0 +1,111 @@
+"""The chain's figures, read from a real validator over JSON-RPC, and what becomes of them when it goes away."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from authority.api.chain_figures import RpcChainReader, conservation, counted
+from authority.chain.client import ChainClient
+from authority.chain.deploy import Deployment, deploy
+from authority.demo.orchestrator import settings_for
+from authority.demo.stage import Ports
+from authority.home import Home
+
+
+class Ticks:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home.create(tmp_path / "home", settings_for(Ports(8000, 8443, 8883, 8899), mqtt=False), now=int(time.time()))
+
+
+class Validator:
+    """`authority validator` in a process of its own: stopping it closes every connection, as in service."""
+
+    def __init__(self, home, port=0):
+        words = [sys.executable, "-m", "authority.cli", "validator", "--home", home.path, "--rpc-port", str(port)]
+        self.process = subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, text=True)
+        ready = self.process.stdout.readline()
+        self.url = ready.removeprefix("validator ready: ").partition(",")[0]
+        self.port = int(self.url.rpartition(":")[2])
+
+    def stop(self):
+        self.process.terminate()
+        self.process.communicate(timeout=60)
+
+
+@pytest.fixture
+def validator(home):
+    running = [Validator(home)]
+    yield running
+    for one in running:
+        one.stop()
+
+
+def test_before_and_after_deployment_and_when_the_validator_goes_away_and_comes_back(home, validator):
+    url, ticks = validator[0].url, Ticks()
+    reader = RpcChainReader(url, "embedded", clock=lambda: 1_790_000_000.9, monotonic=ticks)
+    before = reader.figures(1)
+    assert before.validator.startswith("embedded ")
+    assert (before.energy, before.book, before.read_at) == (None, None, 1_790_000_000)
+
+    client = ChainClient(url)
+    deploy(client, Deployment.of(home), authority=home.authority, operator=home.operator)
+    ticks.now += 1
+    after = reader.figures(1)
+    assert after.slot >= before.slot
+    assert after.energy.conserved
+    assert after.energy.minted_wh == after.energy.held_wh == after.energy.escrow_wh == 0
+    client.close()
+
+    port = validator[0].port
+    validator.pop().stop()
+    ticks.now += 1
+    away = reader.figures(1)
+    assert (away.validator, away.slot, away.book) == (None, None, None)
+    assert (away.energy, away.read_at) == (after.energy, 1_790_000_000)
+
+    validator.append(Validator(home, port))
+    ticks.now += 1
+    assert reader.figures(1).validator is None  # left alone for a while, so that the page is not held up
+    ticks.now += 10
+    assert reader.figures(1).validator == before.validator
+
+
+@pytest.mark.parametrize(
+    ("minted", "supply", "vault", "held", "retired", "ok"),
+    [
+        (0, 0, 0, 0, 0, True),
+        (100, 100, 40, 60, 0, True),
+        (100, 70, 40, 30, 30, True),
+        (100, 70, 40, 31, 30, False),
+        (100, 70, 40, 29, 30, False),
+        (100, 101, 40, 61, -1, False),
+    ],
+)
+def test_conservation_is_counted_and_not_assumed(minted, supply, vault, held, retired, ok):
+    energy = conservation({"minted": minted}, supply, vault, held)
+    assert (energy.minted_wh, energy.held_wh, energy.escrow_wh, energy.retired_wh) == (minted, held, vault, retired)
+    assert energy.conserved is ok
+
+
+def test_tokens_without_an_oracle_that_counted_them_do_not_conserve():
+    assert conservation(None, 5, 0, 5).conserved is False
+
+
+def test_a_book_is_counted_up_to_its_orders_and_not_while_it_is_made():
+    order = {"price": 1, "quantity": 7, "filled": 0, "member": 0}
+    book = {"status": 1, "bids": [order] * 512, "asks": [order] * 512, "bid_count": 2, "ask_count": 3}
+    view = counted(book, 5)
+    assert (view.epoch, view.bids, view.asks, view.bid_wh, view.ask_wh) == (5, 2, 3, 14, 21)
+    assert counted({**book, "status": 0}, 5) is None

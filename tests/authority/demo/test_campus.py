@@ -1,0 +1,85 @@
+"""The demo's own files are ones that the parts accept: plan, gateways, emulators, broker, settings."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from authority.demo import broker, campus
+from authority.demo.orchestrator import settings_for
+from authority.demo.stage import Ports
+from authority.enrolment import plan
+from authority.home import Home, Settings
+from edge_agent.config import load_config
+from edge_agent.emulator.config import EmulatorConfig
+from edge_agent.meter_map import ROLE_REGISTERS
+
+PORTS = Ports(8001, 8002, 8003, 8004)
+METERS = campus.meters()
+GATEWAYS = sorted({meter.gateway for meter in METERS})
+PASSWORDS = {meter.serial: "12345678" for meter in METERS}
+
+
+def of(gateway):
+    return [meter for meter in METERS if meter.gateway == gateway]
+
+
+def test_the_plan_is_accepted_and_every_building_has_a_wish():
+    read = plan.parse(campus.PLAN.read_bytes())
+    assert [user.name for user in read.users] == list(campus.STANDING_ORDERS)
+    assert len(read.meters) == len(METERS) == 9
+    assert all(user.public for user in read.users)
+
+
+@pytest.mark.parametrize("gateway", GATEWAYS)
+def test_gateway_and_emulator_agree_on_the_line_the_meters_and_their_registers(tmp_path, gateway):
+    meters, line = of(gateway), tmp_path / "line"
+    agent_file, emulator_file = tmp_path / "gateway.toml", tmp_path / "meters.toml"
+    agent_file.write_text(
+        campus.gateway_file(gateway, tmp_path / "state", "https://localhost:1", line, meters, PASSWORDS)
+    )
+    emulator_file.write_text(campus.emulator_file(line, meters, PASSWORDS, 89_000_000))
+    config, emulated = load_config(agent_file), EmulatorConfig.read(emulator_file)
+    assert config.name == gateway
+    assert emulated.line.link == line
+    assert emulated.start_epoch == 89_000_000
+    for meter, settings, other in zip(meters, config.meters, emulated.meters, strict=True):
+        assert settings.port == str(line)
+        assert (settings.server, settings.physical) == (other.server, other.physical)
+        assert settings.map.logical_device_name == other.logical_device_name == meter.serial
+        assert settings.map.capture_period == emulated.epoch_seconds == 20
+        assert set(settings.map.registers) <= ROLE_REGISTERS[meter.role]
+        codes = {register.obis for register in other.registers}
+        assert {source.obis for source in settings.map.registers.values()} <= codes
+        assert {campus.IMPORT_POWER, campus.EXPORT_POWER} <= codes
+
+
+def test_the_first_counted_row_is_eleven_oclock_in_summer():
+    text = campus.PROFILES.read_text().splitlines()
+    assert text[1 + campus.first_counted_row()].startswith("2016-07-21T11:00,")
+
+
+def test_the_settings_shorten_the_designs_times():
+    settings = settings_for(PORTS, mqtt=True)
+    assert Settings.from_toml(settings.to_toml()) == settings
+    assert settings.epoch.seconds == 20
+    assert settings.parameters.cancel_cutoff_seconds == 2
+    assert settings.parameters.grace_seconds < 20
+    assert "emulated" in settings.web.notice
+    assert settings_for(PORTS, mqtt=False).mqtt.host == ""
+
+
+def test_the_brokers_files_name_certificates_that_are_there_and_let_nobody_in_without_one(tmp_path):
+    home = Home.create(tmp_path / "home", settings_for(PORTS, mqtt=True), now=1_790_000_000)
+    text = broker.write_configuration(home, tmp_path / "mosquitto", 8003).read_text()
+    options = dict(line.split(" ", 1) for line in text.splitlines())
+    for option in ("cafile", "certfile", "keyfile", "acl_file"):
+        assert Path(options[option]).read_text()
+    assert options["require_certificate"] == "true"
+    assert options["allow_anonymous"] == "false"
+    assert options["listener"] == "8003 127.0.0.1"
+
+
+def test_values_as_toml():
+    value = {"text": 'a "quoted" word\n', "list": [1, True, "x"], "table": {"a": [2, 3]}}
+    assert tomllib.loads("\n".join(f"{key} = {campus.toml(item)}" for key, item in value.items())) == value
