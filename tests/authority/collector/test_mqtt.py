@@ -1,0 +1,248 @@
+"""The collector at a real Mosquitto with mutual TLS: receipts, gaps, access, and messages that outlive a collector."""
+
+from __future__ import annotations
+
+import json
+import queue
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from sqlalchemy import func, select
+
+from authority.app import App
+from authority.audit import log
+from authority.collector.ingest import Collector, CollectorError
+from authority.collector.live import Live
+from authority.collector.mqtt import BrokerConnection
+from authority.store.metering import Frame, Gateway, LivePower
+from edge_agent.reading import CODES, Receipt, split_receipts
+
+pytestmark = pytest.mark.mosquitto
+
+AddMeter = Callable[..., Any]
+Certify = Callable[[str], Path]
+
+
+class GatewayClient:
+    """A gateway at the broker: publishes, and keeps what comes on its receipt and command topics."""
+
+    def __init__(self, app: App, name: str, directory: Path, port: int) -> None:
+        self.name = name
+        self.receipts: queue.Queue[Receipt] = queue.Queue()
+        self.commands: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.subscribed: queue.Queue[bool] = queue.Queue()
+        context = ssl.create_default_context(cafile=str(app.home.key_path("ca.pem")))
+        context.load_cert_chain(directory / "gateway.pem", directory / "gateway.key")
+        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=MQTTProtocolVersion.MQTTv5)
+        self.client.tls_set_context(context)
+        self.client.on_message = self._on_message
+        self.client.on_subscribe = lambda *_: self.subscribed.put(True)
+        self.client.connect("localhost", port)
+        self.client.loop_start()
+        self.client.subscribe([(f"ami/v1/{name}/receipt", 1), (f"ami/v1/{name}/command", 1)])
+        self.subscribed.get(timeout=30)
+
+    def _on_message(self, _c: Any, _u: Any, message: mqtt.MQTTMessage) -> None:
+        if message.topic.endswith("/receipt"):
+            for receipt in split_receipts(message.payload):
+                self.receipts.put(receipt)
+        else:
+            self.commands.put(json.loads(message.payload))
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        self.client.publish(f"ami/v1/{topic}", payload, qos=1, retain=retain).wait_for_publish(30)
+
+    def take(self, count: int = 1) -> list[Receipt]:
+        return [self.receipts.get(timeout=30) for _ in range(count)]
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+@contextmanager
+def connected(app: App, collector: Collector, live: Live) -> Iterator[BrokerConnection]:
+    connection = BrokerConnection(app, collector, live)
+    connection.start()
+    assert connection.subscribed.wait(30)
+    try:
+        yield connection
+    finally:
+        connection.stop()
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end, "it did not come to be"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def gateway(app: App, add_meter: AddMeter, certify: Certify, mosquitto: Any) -> Iterator[Any]:
+    meter = add_meter("pv")
+    client = GatewayClient(app, "gw-1", certify("gw-1"), mosquitto.port)
+    yield client, meter
+    client.close()
+
+
+def test_readings_are_receipted_and_a_gap_is_asked_for(app: App, gateway: Any) -> None:
+    client, meter = gateway
+    frames = [meter.next() for _ in range(4)]
+    with connected(app, Collector(app), Live(app)):
+        client.publish("gw-1/pv/reading", frames[0] + frames[1])
+        assert [(receipt.verdict, receipt.sequence) for receipt in client.take(2)] == [(1, 1), (1, 2)]
+        client.publish("gw-1/pv/reading", frames[3])
+        assert [CODES[receipt.code] for receipt in client.take()] == ["sequence_gap"]
+        assert client.commands.get(timeout=30) == {"command": "resend", "meter": "pv", "from": 3}
+        client.publish("gw-1/pv/reading", frames[2])
+        assert [(receipt.verdict, receipt.sequence) for receipt in client.take(2)] == [(1, 3), (1, 4)]
+
+
+def test_a_topic_speaks_for_its_own_meter_only(app: App, gateway: Any) -> None:
+    client, meter = gateway
+    with connected(app, Collector(app), Live(app)):
+        client.publish("gw-1/other/reading", meter.frame())
+        assert [CODES[receipt.code] for receipt in client.take()] == ["unknown_meter"]
+        client.publish("gw-1/pv/reading", b"no frames")  # cannot be answered, and stops nothing
+        client.publish("gw-1/pv/reading", b"")
+        client.publish("gw-1/pv/live", b"no json")
+        client.publish("gw-1/status", b"[1]")
+        client.publish("gw-1/pv/reading", meter.next())
+        assert [CODES[receipt.code] for receipt in client.take()] == ["ok"]
+
+
+def test_the_broker_keeps_gateways_apart(
+    app: App, gateway: Any, add_meter: AddMeter, certify: Certify, mosquitto: Any
+) -> None:
+    """What another gateway publishes under this one's topics reaches nobody: its own frame is the first that counts."""
+    client, meter = gateway
+    add_meter("pv", gateway="gw-2")
+    other = GatewayClient(app, "gw-2", certify("gw-2"), mosquitto.port)
+    try:
+        with connected(app, Collector(app), Live(app)):
+            other.publish("gw-1/pv/reading", meter.frame(generation=9))
+            other.publish("gw-1/receipt", bytes(168))
+            client.publish("gw-1/pv/reading", meter.next())
+            (receipt,) = client.take()
+            assert (receipt.verdict, receipt.log_index) == (1, 0)
+            assert client.receipts.empty()
+    finally:
+        other.close()
+
+
+def test_a_stranger_does_not_get_in(app: App, mosquitto: Any) -> None:
+    context = ssl.create_default_context(cafile=str(app.home.key_path("ca.pem")))
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="x", protocol=MQTTProtocolVersion.MQTTv5)
+    client.tls_set_context(context)
+    refused: queue.Queue[bool] = queue.Queue()
+    client.on_connect = lambda _c, _u, _f, reason, _p: refused.put(bool(reason.is_failure))
+    client.on_disconnect = lambda *_: refused.put(True)
+    try:
+        client.connect("localhost", mosquitto.port)
+        client.loop_start()
+        assert refused.get(timeout=30)
+    except (ssl.SSLError, ConnectionError):
+        pass
+    finally:
+        client.loop_stop()
+
+
+def test_what_is_sent_while_no_collector_runs_waits_at_the_broker(app: App, gateway: Any) -> None:
+    client, meter = gateway
+    with connected(app, Collector(app), Live(app)):
+        pass
+    frames = [meter.next() for _ in range(3)]
+    for frame in frames:
+        client.publish("gw-1/pv/reading", frame)
+    with connected(app, Collector(app), Live(app)):
+        assert [receipt.sequence for receipt in client.take(3)] == [1, 2, 3]
+
+
+def test_nothing_is_acknowledged_before_it_is_durable(app: App, gateway: Any) -> None:
+    """A collector whose store fails holds the message; the one that comes after it gets it again from the broker."""
+    client, meter = gateway
+
+    class Failing(Collector):
+        tried = 0
+
+        def ingest(self, *_: Any, **__: Any) -> Any:
+            self.tried += 1
+            raise CollectorError("unavailable", "disk full")
+
+    failing = Failing(app)
+    with connected(app, failing, Live(app)):
+        client.publish("gw-1/pv/reading", meter.next())
+        wait_until(lambda: failing.tried > 0)
+    with connected(app, Collector(app), Live(app)):
+        assert [receipt.verdict for receipt in client.take()] == [1]
+
+
+def test_the_collector_comes_back_after_the_broker_does(app: App, gateway: Any, mosquitto: Any) -> None:
+    client, meter = gateway
+    with connected(app, Collector(app), Live(app)) as connection:
+        client.publish("gw-1/pv/reading", meter.next())
+        client.take()
+        mosquitto.stop()
+        wait_until(lambda: not connection.subscribed.is_set())
+        mosquitto.start()
+        assert connection.subscribed.wait(30)
+        wait_until(client.client.is_connected)
+        client.client.subscribe("ami/v1/gw-1/receipt", 1)
+        client.subscribed.get(timeout=30)
+        client.publish("gw-1/pv/reading", meter.next())
+        assert [receipt.sequence for receipt in client.take()] == [2]
+
+
+def test_live_power_and_status_arrive(app: App, gateway: Any) -> None:
+    client, meter = gateway
+    live = Live(app)
+    with connected(app, Collector(app), live):
+        client.publish("gw-1/status", b'{"online": true, "version": "0.1"}', retain=True)
+        client.publish("gw-1/pv/live", b'{"power_w": -1200, "time": 1000}')
+
+        def arrived() -> bool:
+            live.flush()
+            with app.store.read() as session:
+                row = session.get(LivePower, meter.pk)
+                return row is not None and row.power_w == -1200
+
+        wait_until(arrived)
+    with app.store.read() as session:
+        gateway_row = session.get_one(Gateway, "gw-1")
+        assert (gateway_row.online, gateway_row.status) == (True, {"online": True, "version": "0.1"})
+
+
+def test_a_killed_collector_process_loses_nothing(app: App, gateway: Any, collector_process: Any) -> None:
+    """Readings published around a kill -9 all get receipts in the end, and are in the log once."""
+    client, meter = gateway
+    collector_process.start()
+    frames = [meter.next() for _ in range(60)]
+    for n, frame in enumerate(frames):
+        client.publish("gw-1/pv/reading", frame)
+        if n == 30:
+            collector_process.kill()
+    collector_process.start()
+    waiting = {frame[:96]: frame for frame in frames}
+    seen: dict[int, bytes] = {}
+    end = time.monotonic() + 60
+    while len(seen) < len(frames):
+        try:
+            receipt = client.receipts.get(timeout=2)
+        except queue.Empty:
+            assert time.monotonic() < end
+            for frame in waiting.values():  # as a gateway does after a minute without a receipt
+                client.publish("gw-1/pv/reading", frame)
+            continue
+        if receipt.verdict == 1:
+            assert seen.setdefault(receipt.sequence, receipt.to_bytes()) == receipt.to_bytes()
+    with app.store.read() as session:
+        assert session.scalar(select(func.count()).select_from(Frame)) == 60
+        assert log.size(session) == 60
