@@ -23,6 +23,7 @@ from trading_world import (
     PAUSE_CLEARING,
     PAUSE_ORDERS,
     REFUNDING,
+    SYSTEM,
     Order,
     TradingWorld,
     book_address,
@@ -202,8 +203,8 @@ def test_a_market_epoch(world: TradingWorld) -> None:
     world.check()
 
     # 5 kWh at 0.2 are 1 credit, less 0.5 %.
-    settled = world.settle(SELLER := 512).event("OrderSettled")
-    assert (settled["order"], settled["credits"], settled["energy"]) == (SELLER, 995_000, 0)
+    settled = world.settle(512).event("OrderSettled")
+    assert (settled["order"], settled["credits"], settled["energy"]) == (512, 995_000, 0)
     assert world.balance(seller.credit_account) == 10**12 + 995_000
     world.check()
     outcome = world.settle(1, 0)
@@ -233,7 +234,13 @@ def test_adjacent_orders_of_a_member_are_paid_together(world: TradingWorld) -> N
     world.clear()
     outcome = world.settle(512, 513, 514)
     assert [event.name for event in outcome.events] == ["OrderSettled"] * 3 + ["EpochSettled"]
-    assert sum("Instruction: Transfer" in log or "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA invoke" in log for log in outcome.meta.logs()) == 1
+    assert (
+        sum(
+            "Instruction: Transfer" in log or "TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA invoke" in log
+            for log in outcome.meta.logs()
+        )
+        == 1
+    )
     assert world.balance(member.energy_account) == 10_000_000
 
 
@@ -387,9 +394,8 @@ def test_a_member_may_hold_the_fee_account(world: TradingWorld) -> None:
 @pytest.mark.parametrize("lamports", [1, 10**6, 10**9])
 def test_lamports_sent_to_an_address_beforehand_do_no_harm(lamports: int) -> None:
     world = TradingWorld(initialize=False)
-    system = world.svm.get_account(world.operator.pubkey()).owner
     for where in (MARKET, ENERGY_VAULT, CREDIT_VAULT, book_address(EPOCH)):
-        world.put(where, system, b"", lamports)
+        world.put(where, SYSTEM, b"", lamports)
     world.initialize_market()
     world.open()
     seller = world.member()

@@ -625,7 +625,13 @@ def test_a_damaged_book_is_not_built_upon(world: TradingWorld) -> None:
     member = world.member()
     world.place(member, ASK, 100_000, 100)
     good = world.book().fields
-    damages = ({"energy_escrow": 99}, {"ask_count": 513}, {"ask_quantity": 2**32 - 50}, {"version": 2}, {"settled_count": 1})
+    damages = (
+        {"energy_escrow": 99},
+        {"ask_count": 513},
+        {"ask_quantity": 2**32 - 50},
+        {"version": 2},
+        {"settled_count": 1},
+    )
     for damage in damages:
         book = world.book()
         book.fields = good | damage
@@ -687,5 +693,7 @@ def test_a_damaged_market_is_not_built_upon(world: TradingWorld) -> None:
 
 def test_every_error_is_met() -> None:
     texts = [path.read_text() for path in Path(__file__).parent.glob("test_*.py")]
-    unmet = [item.name for item in idl("trading").errors.values() if not any(f'"{item.name}"' in text for text in texts)]
+    unmet = [
+        item.name for item in idl("trading").errors.values() if not any(f'"{item.name}"' in text for text in texts)
+    ]
     assert unmet == []

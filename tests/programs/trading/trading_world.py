@@ -1,13 +1,15 @@
 """A market in LiteSVM for the trading program's tests: the real program and SPL Token, on accounts put in place.
 
-Governance's Config, the registry's Users and the oracle's checkpoints are written as their programs would leave them, through
-the programs' own IDLs, so that a test can have any state (a suspended member, an expired delegate, a paused market) without
-the whole campus. Signatures are not verified here, only demanded: that lets a test sign as the oracle program's address.
+Governance's Config, the registry's Users and the oracle's checkpoints are written as their programs would leave them,
+through the programs' own IDLs, so that a test can have any state (a suspended member, an expired delegate, a paused
+market) without the whole campus. Signatures are not verified here, only demanded: that lets a test sign as the oracle
+program's address.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +27,7 @@ from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
 
-from authority.chain.artifacts import program_bytes
+from authority.chain.artifacts import idl_path, program_bytes
 from authority.chain.idl import Event, Idl
 
 TOKEN = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
@@ -84,6 +86,30 @@ def zero(program: str, account: str) -> dict[str, Any]:
 def address(program: str, *seeds: bytes) -> Pubkey:
     """A program's address for these seeds."""
     return Pubkey.find_program_address(list(seeds), idl(program).program_id)[0]
+
+
+@cache
+def offset(account: str, name: str) -> int:
+    """Where a field of one of the trading program's accounts begins, discriminator included."""
+    document = json.loads(idl_path("trading").read_bytes())
+    types = {item["name"]: item["type"]["fields"] for item in document["types"] if "fields" in item["type"]}
+
+    def size(kind: Any) -> int:
+        match kind:
+            case {"array": [item, count]}:
+                return size(item) * int(count)
+            case {"defined": {"name": defined}}:
+                return sum(size(field["type"]) for field in types[defined])
+            case "pubkey":
+                return 32
+        return int(kind[1:]) // 8
+
+    at = 8
+    for item in types[account]:
+        if item["name"] == name:
+            return at
+        at += size(item["type"])
+    raise LookupError(name)
 
 
 @cache
@@ -259,7 +285,9 @@ class TradingWorld:
 
     def _put_mints(self) -> None:
         for mint, decimals in ((ENERGY_MINT, 3), (CREDIT_MINT, 6)):
-            data = struct.pack("<I32sQBBI32s", 1, bytes(self.issuer.pubkey()), self.supply[mint], decimals, 1, 0, bytes(32))
+            data = struct.pack(
+                "<I32sQBBI32s", 1, bytes(self.issuer.pubkey()), self.supply[mint], decimals, 1, 0, bytes(32)
+            )
             self.put(mint, TOKEN, data)
 
     def put_tokens(self, where: Pubkey, mint: Pubkey, owner: Pubkey, amount: int, **more: Any) -> None:
@@ -326,7 +354,11 @@ class TradingWorld:
     @staticmethod
     def _refusal(failure: FailedTransactionMetadata) -> Refusal:
         error = failure.err()
-        inner = getattr(error, "err", lambda: None)() if callable(getattr(error, "err", None)) else getattr(error, "err", None)
+        inner = (
+            getattr(error, "err", lambda: None)()
+            if callable(getattr(error, "err", None))
+            else getattr(error, "err", None)
+        )
         code = getattr(inner, "code", None)
         if code is None:
             return Refusal(failure, str(inner or error), None)
@@ -373,7 +405,15 @@ class TradingWorld:
         return outcome
 
     def place_instruction(
-        self, member: Member, side: int, price: int, quantity: int, *, epoch: int = EPOCH, evict: Member | None = None, **accounts: Pubkey
+        self,
+        member: Member,
+        side: int,
+        price: int,
+        quantity: int,
+        *,
+        epoch: int = EPOCH,
+        evict: Member | None = None,
+        **accounts: Pubkey,
     ) -> Instruction:
         """What places an order."""
         given = {
@@ -397,7 +437,9 @@ class TradingWorld:
         """Place an order."""
         return self.send(self.place_instruction(member, side, price, quantity, **more))
 
-    def cancel(self, member: Member, side: int, price: int, quantity: int, *, epoch: int = EPOCH, **accounts: Pubkey) -> Outcome:
+    def cancel(
+        self, member: Member, side: int, price: int, quantity: int, *, epoch: int = EPOCH, **accounts: Pubkey
+    ) -> Outcome:
         """Cancel an order."""
         given = {
             "authority": member.wallet.pubkey(),
@@ -412,7 +454,9 @@ class TradingWorld:
 
     def clear_instruction(self, epoch: int = EPOCH, **accounts: Pubkey) -> Instruction:
         """What clears a book, with the oracle's signature."""
-        return self.build("clear_epoch", {}, {"oracle": ORACLE, "market": MARKET, "book": book_address(epoch), **accounts})
+        return self.build(
+            "clear_epoch", {}, {"oracle": ORACLE, "market": MARKET, "book": book_address(epoch), **accounts}
+        )
 
     def clear(self, epoch: int = EPOCH, **accounts: Pubkey) -> Outcome:
         """Clear a book, as the oracle."""
