@@ -82,7 +82,7 @@ def open_connection(args: argparse.Namespace) -> Connection:
     except DlmsError as error:
         raise MeterError(str(error), error.code) from error
     transport = SerialTransport(args.port, args.baudrate, args.bytesize, args.parity, args.stopbits)
-    link = HdlcClientLink(client, server, LinkParameters(1024, 1024, 1, 1))
+    link = HdlcClientLink(client, server, LinkParameters())
     connection = Connection(HdlcLine(transport, link, args.timeout), Client(password))
     try:
         connection.open()

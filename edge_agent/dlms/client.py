@@ -178,7 +178,11 @@ class Client:
         answer = yield request.to_bytes()
         if self._received is not None:
             self._received(answer)
-        response = parse_apdu(answer)
+        try:
+            response = parse_apdu(answer)
+        except DecodeError as error:
+            message = f"the meter's answer to the association request is none ({error}); check --auth and the client"
+            raise ProtocolError("bad_association_answer", message) from error
         if isinstance(response, (ExceptionResponse, ConfirmedServiceError)):
             raise response.error()
         if not isinstance(response, AssociationResponse):

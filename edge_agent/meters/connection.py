@@ -147,9 +147,10 @@ class HdlcLine:
             return MeterTimeoutError(
                 f"no answer from the meter after {tries} tries: check the wiring, the line's speed and the addresses"
             )
-        if damage is not None and self.link.state == "connecting":
+        if self.link.state == "connecting":
+            what = damage or "an echo of what was sent"
             return NotDlmsError(
-                f"something answers, but not in HDLC ({damage}): check the line's speed and format, "
+                f"something answers, but not in HDLC ({what}): check the line's speed and format, "
                 "or whether the meter speaks another protocol"
             )
         if damage is not None:

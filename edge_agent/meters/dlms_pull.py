@@ -89,7 +89,7 @@ class DlmsPullDriver:
         self._transport = (open_transport or self._open_serial)()
         try:
             server = server_address(settings.server, settings.physical)
-            link = HdlcClientLink(encode_address(settings.client), server, LinkParameters(1024, 1024, 1, 1))
+            link = HdlcClientLink(encode_address(settings.client), server, LinkParameters())
         except DlmsError as error:
             self._transport.close()
             raise MeterError(f"the meter's addresses are wrong: {error}", error.code) from error

@@ -99,7 +99,7 @@ class HdlcClientLink:
     def __init__(self, client: bytes, server: bytes, parameters: LinkParameters | None = None) -> None:
         self.client = client
         self.server = server
-        self.parameters = parameters or LinkParameters(1024, 1024, 1, 1)
+        self.parameters = parameters or LinkParameters()
         self.state = DISCONNECTED
         self.reader = FrameReader()
         self._max_transmit = 128
