@@ -256,6 +256,9 @@ def _handler(authority: Authority):
 
         def route(self, method, body):
             path = self.path
+            if authority.server is None:  # stopped: what was kept alive ends too
+                self.close_connection = True
+                return None
             authority.requests.append(f"{method} {path} {self.headers.get('Authorization')}")
             if path == "/api/v1/ca":
                 return self.answer(200, authority.ca.pem.encode(), "application/x-pem-file")
