@@ -152,6 +152,21 @@ class ParameterSettings:
     min_reference_volume_wh: int = 1_000
     billing_period_epochs: int = 2_976
 
+    @classmethod
+    def for_epoch(cls, seconds: int) -> ParameterSettings:
+        """The defaults, with the waits shortened or stretched in proportion to an epoch other than 900 s."""
+        usual = EpochSettings().seconds
+
+        def scaled(value: int) -> int:
+            return -(-value * seconds // usual)
+
+        default = cls()
+        return cls(
+            grace_seconds=scaled(default.grace_seconds),
+            clock_skew_seconds=scaled(default.clock_skew_seconds),
+            cancel_cutoff_seconds=scaled(default.cancel_cutoff_seconds),
+        )
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -194,6 +209,11 @@ class Settings:
             (not self.collector.names, "[collector] names must hold the name that gateways dial"),
             (self.collector.threads < 2, "[collector] threads must be 2 or more"),
             (self.web.threads < 1, "[web] threads must be 1 or more"),
+            (self.parameters.grace_seconds > self.epoch.seconds, "[parameters] grace_seconds must fit in an epoch"),
+            (
+                self.parameters.cancel_cutoff_seconds >= self.epoch.seconds,
+                "[parameters] cancel_cutoff_seconds must be less than an epoch",
+            ),
         ):
             if wrong:
                 raise HomeError("config_invalid", f"{CONFIG_NAME}: {message}")

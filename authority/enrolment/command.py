@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import sys
 from pathlib import Path
 
 from sqlalchemy import select
 
 from authority.app import App
+from authority.chain.client import ChainClient
 from authority.enrolment import plan, requests
+from authority.enrolment.registration import Registered, Registration
+from authority.errors import AuthorityError
 from authority.store.enrolments import Enrolment
 from authority.store.metering import Gateway, Meter
 
@@ -24,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     claim.add_argument("gateway")
     actions.add_parser("list", help="gateways, and the enrolments that wait for a decision")
     approve = actions.add_parser("approve", help="give a gateway its certificate and put its meters on the chain")
+    approve.add_argument("--off-chain", action="store_true", help="leave the chain to: authority enrol register")
+    register = actions.add_parser("register", help="put approved meters on the chain that are not there yet")
+    register.add_argument("gateway", nargs="?", help="of this gateway only")
     reject = actions.add_parser("reject", help="refuse an enrolment")
     for action in (approve, reject):
         action.add_argument("enrolment", help="an enrolment's id, or its gateway's name")
@@ -31,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     revoke = actions.add_parser("revoke", help="end a gateway's certificate at once")
     revoke.add_argument("gateway")
     revoke.add_argument("--reason", required=True, help="why; it is logged")
-    for action in (campus, claim, approve, reject, revoke):
+    for action in (campus, claim, approve, register, reject, revoke):
         action.add_argument(
             "--actor", default=getpass.getuser(), help="who decides; it is logged (default: %(default)s)"
         )
@@ -105,7 +112,29 @@ def _approve(app: App, arguments: argparse.Namespace) -> int:
         requests.approve(session, app.home, enrolment, actor=arguments.actor, now=app.clock())
         gateway = enrolment.gateway_name
     print(f"{gateway} is approved; it fetches its certificate by itself")
+    return 0 if arguments.off_chain else _put_on_chain(app, gateway, arguments.actor)
+
+
+def _register(app: App, arguments: argparse.Namespace) -> int:
+    return _put_on_chain(app, arguments.gateway, arguments.actor)
+
+
+def _put_on_chain(app: App, gateway: str | None, actor: str) -> int:
+    client = ChainClient(app.home.rpc_url)
+    try:
+        count = Registration(app, client, actor=actor, report=_report).run(gateway)
+    except AuthorityError as error:
+        print(f"authority: not all of it is on the chain yet: {error} ({error.code})", file=sys.stderr)
+        print("authority: once that is cleared: authority enrol register", file=sys.stderr)
+        return 1
+    finally:
+        client.close()
+    print(f"{count} meters are on the chain now" if count else "nothing was missing on the chain")
     return 0
+
+
+def _report(registered: Registered) -> None:
+    print(f"  {registered.kind} {registered.name}: {registered.address}", flush=True)
 
 
 def _reject(app: App, arguments: argparse.Namespace) -> int:
@@ -128,6 +157,7 @@ _ACTIONS = {
     "claim": _claim,
     "list": _list,
     "approve": _approve,
+    "register": _register,
     "reject": _reject,
     "revoke": _revoke,
 }

@@ -191,23 +191,35 @@ def parse(data: bytes) -> Plan:
             raise PlanError(
                 "plan_invalid", f"[[installation]] {installation.n}: storage_wh needs the kind storage or mixed"
             )
+    kinds = {installation.n: installation.kind for installation in installations}
     for meter in meters:
-        _check_meter(meter, {user.name for user in users}, {installation.n for installation in installations})
+        _check_meter(meter, {user.name for user in users}, kinds)
     for user in users:
         _check_set(user.name, [meter for meter in meters if meter.user == user.name])
     return Plan(users, installations, meters, hashlib.sha256(data).digest())
 
 
-def _check_meter(meter: PlannedMeter, users: set[str], installations: set[int]) -> None:
+def _check_meter(meter: PlannedMeter, users: set[str], kinds: Mapping[int, str]) -> None:
     where = f"[[meter]] {meter.gateway}/{meter.name}"
     if meter.user not in users:
         raise PlanError("plan_invalid", f"{where}: there is no [[user]] {meter.user!r}")
-    if meter.installation not in installations:
+    if meter.installation not in kinds:
         raise PlanError("plan_invalid", f"{where}: there is no [[installation]] {meter.installation}")
     if meter.role == "generation" and meter.source == "none":
         raise PlanError("plan_invalid", f"{where}: a generation meter has a source: {', '.join(SOURCES[1:])}")
     if meter.role in ("storage", "load", "grid") and meter.source != "none":
         raise PlanError("plan_invalid", f"{where}: a {meter.role} meter has no source of its own; leave source out")
+    needed = None
+    if meter.role in ("generation", "building") and meter.source != "none":
+        needed = meter.source
+    elif meter.role in ("storage", "grid"):
+        needed = meter.role
+    kind = kinds[meter.installation]
+    if needed is not None and kind not in (needed, "mixed"):
+        raise PlanError(
+            "plan_invalid",
+            f"{where}: stands at installation {meter.installation} of kind {kind}, which must be {needed} or mixed",
+        )
 
 
 def _check_set(user: str, meters: list[PlannedMeter]) -> None:

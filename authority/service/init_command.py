@@ -13,6 +13,7 @@ from authority.home import (
     Home,
     MqttSettings,
     NetworkSettings,
+    ParameterSettings,
     Settings,
     StoreSettings,
 )
@@ -46,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         store=StoreSettings(arguments.store),
         collector=replace(collector, names=tuple(arguments.name) or collector.names),
         mqtt=MqttSettings(arguments.mqtt),
+        parameters=ParameterSettings.for_epoch(arguments.epoch_seconds),
     )
     home = Home.create(arguments.home, settings, now=system_clock())
     App.open(arguments.home).store.close()

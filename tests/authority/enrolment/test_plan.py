@@ -130,6 +130,8 @@ def test_what_is_in_use_cannot_be_changed_by_a_plan(app: App) -> None:
         (('role = "generation"', 'role = "producer"'), "producer"),
         (('source = "solar"', 'source = "none"'), "source"),
         (('role = "load"', 'role = "load"\nsource = "solar"'), "no source"),
+        (('source = "solar"', 'source = "wind"'), "wind or mixed"),
+        (('role = "load"', 'role = "storage"'), "storage or mixed"),
         (('"S2"', '"S1"'), "twice"),
         (('name = "load"', 'name = "solar"'), "twice"),
         (("n = 2", "n = 1"), "twice"),

@@ -1,0 +1,210 @@
+"""Putting approved meters on the chain, with their users and installations before them.
+
+Every step looks at the chain first and does what is missing, so it may be broken off anywhere and run again; what it
+finds done, it notes. Each registration is an act in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from solders.pubkey import Pubkey
+from solders.signature import Signature
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from authority.app import App
+from authority.audit import log
+from authority.chain import programs
+from authority.chain.client import ChainClient
+from authority.enrolment.plan import KINDS, MAX_BUILDING_BYTES
+from authority.errors import AuthorityError
+from authority.store.metering import Meter, MeterKey
+from authority.store.people import Installation, User
+from edge_agent.reading import possession_message
+
+CONSUMER, PROSUMER = 0, 1
+"""A user's role on the chain: a consumer may have no generating meter."""
+
+
+class RegistrationError(AuthorityError):
+    """chain_differs: the chain holds something else under the same name; the message says what and what to do."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One thing that is on the chain now; signature is None where it was found there."""
+
+    kind: str
+    name: str
+    address: Pubkey
+    signature: Signature | None
+
+
+class Registration:
+    """Registers with the operator's key, over one client."""
+
+    def __init__(self, app: App, client: ChainClient, *, actor: str, report: Callable[[Registered], None]) -> None:
+        self._app = app
+        self._client = client
+        self._actor = actor
+        self._report = report
+        self._operator = app.home.operator
+
+    def run(self, gateway: str | None = None) -> int:
+        """Register every approved meter that is not on the chain, of one gateway or of all; how many.
+
+        RegistrationError, or the chain client's errors (authority.chain.errors); run it again once they are cleared.
+        """
+        query = (
+            select(Meter)
+            .where(Meter.public_key.is_not(None), Meter.registered_at.is_(None))
+            .options(joinedload(Meter.user), joinedload(Meter.installation))
+            .order_by(Meter.id)
+        )
+        if gateway is not None:
+            query = query.where(Meter.gateway_name == gateway)
+        with self._app.store.read() as session:
+            meters = session.scalars(query).all()
+            keys = {meter.id: session.get_one(MeterKey, meter.public_key) for meter in meters}
+        for meter in meters:
+            self._user(meter.user)
+            self._installation(meter.installation)
+            self._meter(meter, keys[meter.id])
+        return len(meters)
+
+    def _note(
+        self, kind: str, name: str, address: Pubkey, signature: Signature | None, row: Any, **values: Any
+    ) -> None:
+        """Store and log that something is on the chain."""
+        now = self._app.clock()
+        identity = row.id if isinstance(row, User | Meter) else row.n
+        with self._app.store.write() as session:
+            kept = session.get_one(type(row), identity)
+            kept.registered_at = now
+            row.registered_at = now
+            for key, value in values.items():
+                setattr(kept, key, value)
+            data = {
+                "address": str(address),
+                "kind": kind,
+                "signature": None if signature is None else str(signature),
+            }
+            log.record_act(session, "registered_on_chain", self._actor, now, data)
+        self._report(Registered(kind, name, address, signature))
+
+    def _user(self, user: User) -> None:
+        if user.registered_at is not None:
+            return
+        wallet = Pubkey.from_string(user.wallet)
+        address = programs.user_address(wallet)
+        account = self._client.account("registry", address, "User")
+        signature = None
+        if account is None:
+            with self._app.store.read() as session:
+                meters = session.scalars(select(Meter).where(Meter.user_id == user.id)).all()
+            produces = any(meter.source != "none" or meter.role == "storage" for meter in meters)
+            register = self._client.instruction(
+                "registry",
+                "register_user",
+                {"role": PROSUMER if produces else CONSUMER},
+                {
+                    "operator": self._operator.pubkey(),
+                    "user": address,
+                    "wallet": wallet,
+                    "energy_token_account": programs.associated_token_address(wallet, programs.energy_mint()),
+                    "credit_token_account": programs.associated_token_address(wallet, programs.credit_mint()),
+                },
+            )
+            signature = self._client.send([register], [], payer=self._operator)
+            account = self._client.account("registry", address, "User")
+        if account is None:
+            raise RegistrationError("chain_differs", f"user {user.name} is not on the chain though it was registered")
+        self._note("user", user.name, address, signature, user, member_index=account["member_index"])
+
+    def _installation(self, installation: Installation) -> None:
+        if installation.registered_at is not None:
+            return
+        address = programs.installation_address(installation.n)
+        name = f"{installation.n} ({installation.building})"
+        account = self._client.account("registry", address, "Installation")
+        args = {
+            "n": installation.n,
+            "kind": KINDS.index(installation.kind),
+            "building": installation.building.encode().ljust(MAX_BUILDING_BYTES, b"\0"),
+            "nameplate_w": installation.nameplate_w,
+            "storage_wh": installation.storage_wh,
+            "since": installation.since,
+        }
+        signature = None
+        if account is None:
+            accounts = {"operator": self._operator.pubkey(), "installation": address}
+            register = self._client.instruction("registry", "register_installation", args, accounts)
+            signature = self._client.send([register], [], payer=self._operator)
+        elif (account["kind"], account["nameplate"], account["storage"]) != (
+            args["kind"],
+            installation.nameplate_w,
+            installation.storage_wh,
+        ):
+            raise RegistrationError(
+                "chain_differs",
+                f"installation {name} is on the chain with {account['nameplate']} W and {account['storage']} Wh: give "
+                "this one another number in the plan",
+            )
+        self._note("installation", name, address, signature, installation)
+
+    def _meter(self, meter: Meter, key: MeterKey) -> None:
+        address = programs.meter_address(meter.meter_id)
+        name = f"{meter.gateway_name}/{meter.name}"
+        account = self._client.account("registry", address, "Meter")
+        user = programs.user_address(Pubkey.from_string(meter.user.wallet))
+        instructions = []
+        assert meter.map_hash is not None  # noqa: S101 - an approved meter has its map
+        if account is None:
+            message = possession_message(
+                first_sequence=key.first_sequence,
+                network_id=self._app.home.network_id,
+                meter_id=meter.meter_id,
+                map_hash=meter.map_hash,
+            )
+            instructions += [
+                programs.ed25519_instruction([(message, key.public_key, key.possession)]),
+                self._client.instruction(
+                    "registry",
+                    "register_meter",
+                    {
+                        "meter_id": meter.meter_id,
+                        "role": meter.role_code,
+                        "source": meter.source_code,
+                        "map_hash": meter.map_hash,
+                        "first_sequence": key.first_sequence,
+                    },
+                    {
+                        "operator": self._operator.pubkey(),
+                        "user": user,
+                        "installation": programs.installation_address(meter.installation_n),
+                        "meter": address,
+                        "key_use": programs.key_use_address(key.public_key),
+                    },
+                ),
+            ]
+        elif (bytes(account["key"]), bytes(account["map_hash"])) != (key.public_key, meter.map_hash):
+            raise RegistrationError(
+                "chain_differs",
+                f"meter {name} is on the chain with another key or map; replace them there (replace_meter_key, "
+                "set_meter_map) before its readings can be settled",
+            )
+        state = programs.meter_state_address(meter.meter_id)
+        if self._client.account("oracle", state, "MeterState") is None:
+            accounts = {
+                "operator": self._operator.pubkey(),
+                "meter": address,
+                "user": user,
+                "meter_state": state,
+                "energy_account": programs.energy_account_address(Pubkey.from_string(meter.user.wallet)),
+            }
+            instructions.append(self._client.instruction("oracle", "open_meter", {}, accounts))
+        signature = self._client.send(instructions, [], payer=self._operator) if instructions else None
+        self._note("meter", name, address, signature, meter)

@@ -1,0 +1,159 @@
+"""Approved meters on a real chain: users, installations, keys proved to the registry, and being broken off anywhere."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+from sqlalchemy import select
+
+from authority.app import App
+from authority.chain import programs
+from authority.chain.client import ChainClient
+from authority.chain.errors import ChainError
+from authority.enrolment import plan
+from authority.enrolment.registration import Registered, Registration, RegistrationError
+from authority.store.log import Act
+from authority.store.metering import Gateway, Meter, MeterKey
+from authority.store.people import Installation, User
+from edge_agent.reading import possession_message
+
+PLAN = b"""
+user = [{name = "P", building = "A"}, {name = "C", building = "B"}]
+installation = [
+  {n = 1, building = "A", kind = "solar", nameplate_w = 10000, since = 2020-01-01},
+  {n = 2, building = "A", kind = "load", nameplate_w = 20000, since = 2020-01-01},
+  {n = 3, building = "B", kind = "load", nameplate_w = 30000, since = 2020-01-01},
+]
+meter = [
+  {name = "pv", gateway = "gw-1", serial = "S1", role = "generation", source = "solar", user = "P", installation = 1},
+  {name = "load", gateway = "gw-1", serial = "S2", role = "load", user = "P", installation = 2},
+  {name = "load", gateway = "gw-2", serial = "S3", role = "load", user = "C", installation = 3},
+]
+"""
+
+
+@pytest.fixture
+def approved(app: App) -> dict[str, Keypair]:
+    """The plan applied, and all of its meters with keys as an approval leaves them."""
+    keys = {}
+    with app.store.write() as session:
+        plan.apply(session, plan.parse(PLAN), app.home, actor="operator", now=1, random=os.urandom)
+        for meter in session.scalars(select(Meter)):
+            key = keys[meter.serial] = Keypair()
+            map_hash = os.urandom(32)
+            message = possession_message(
+                first_sequence=1, network_id=app.home.network_id, meter_id=meter.meter_id, map_hash=map_hash
+            )
+            meter.map_hash, meter.public_key, meter.state = map_hash, bytes(key.pubkey()), "active"
+            session.add(
+                MeterKey(
+                    public_key=bytes(key.pubkey()),
+                    meter_pk=meter.id,
+                    first_sequence=1,
+                    next_sequence=1,
+                    possession=bytes(key.sign_message(message)),
+                    approved_at=1,
+                )
+            )
+        for gateway in session.scalars(select(Gateway)):
+            gateway.state = "enrolled"
+    return keys
+
+
+def run(app: App, chain: ChainClient, gateway: str | None = None) -> list[Registered]:
+    done: list[Registered] = []
+    Registration(app, chain, actor="operator", report=done.append).run(gateway)
+    return done
+
+
+def test_meters_come_onto_the_chain_once(app: App, chain: ChainClient, approved: dict[str, Keypair]) -> None:
+    done = run(app, chain, "gw-1")
+    assert [(item.kind, item.name) for item in done] == [
+        ("user", "P"),
+        ("installation", "1 (A)"),
+        ("meter", "gw-1/pv"),
+        ("installation", "2 (A)"),
+        ("meter", "gw-1/load"),
+    ]
+    assert run(app, chain, "gw-1") == []
+    assert [item.kind for item in run(app, chain)] == ["user", "installation", "meter"]
+    with app.store.read() as session:
+        for meter in session.scalars(select(Meter)):
+            on_chain: Any = chain.account("registry", programs.meter_address(meter.meter_id), "Meter")
+            assert bytes(on_chain["key"]) == bytes(approved[meter.serial].pubkey())
+            assert (on_chain["role"], on_chain["source"]) == (meter.role_code, meter.source_code)
+            assert bytes(on_chain["map_hash"]) == meter.map_hash
+            assert str(on_chain["user"]) == meter.user.wallet
+            assert chain.account("oracle", programs.meter_state_address(meter.meter_id), "MeterState") is not None
+            assert meter.registered_at == app.clock()
+        users = {user.name: user for user in session.scalars(select(User))}
+        assert sorted(user.member_index for user in users.values() if user.member_index is not None) == [0, 1]
+        for user, role in (("P", 1), ("C", 0)):
+            wallet = Pubkey.from_string(users[user].wallet)
+            account: Any = chain.account("registry", programs.user_address(wallet), "User")
+            assert account["role"] == role
+            assert chain.token_balance(programs.associated_token_address(wallet, programs.energy_mint())) == 0
+            assert chain.token_balance(programs.associated_token_address(wallet, programs.credit_mint())) == 0
+        acts = session.scalars(select(Act).where(Act.kind == "registered_on_chain")).all()
+        assert len(acts) == 2 + 3 + 3
+
+
+def test_what_the_chain_has_already_is_noted_and_not_done_again(
+    app: App, chain: ChainClient, approved: dict[str, Keypair]
+) -> None:
+    """As after a kill between the chain's confirmation and the store's commit."""
+    run(app, chain)
+    with app.store.write() as session:
+        for row in (
+            *session.scalars(select(Meter)),
+            *session.scalars(select(User)),
+            *session.scalars(select(Installation)),
+        ):
+            row.registered_at = None
+    signatures = chain.signatures(app.home.operator.pubkey())
+    again = run(app, chain)
+    assert len(again) == 8
+    assert {item.signature for item in again} == {None}
+    assert chain.signatures(app.home.operator.pubkey()) == signatures
+
+
+def test_a_validator_that_is_down_is_said_so_and_the_rest_follows(
+    app: App, chain: ChainClient, validator: Any, approved: dict[str, Keypair]
+) -> None:
+    run(app, chain, "gw-1")
+    validator.stop()
+    with pytest.raises(ChainError):
+        run(app, ChainClient(app.home.rpc_url, attempts=1), "gw-2")
+    validator.start()
+    assert [item.kind for item in run(app, chain)] == ["user", "installation", "meter"]
+
+
+def test_another_key_on_the_chain_is_not_passed_over(
+    app: App, chain: ChainClient, approved: dict[str, Keypair]
+) -> None:
+    run(app, chain)
+    with app.store.write() as session:
+        meter = session.scalars(select(Meter).where(Meter.serial == "S1")).one()
+        meter.map_hash, meter.registered_at = bytes(32), None
+        installation = session.get_one(Installation, 3)
+        installation.nameplate_w, installation.registered_at = 1, None
+        session.scalars(select(Meter).where(Meter.serial == "S3")).one().registered_at = None
+    for gateway in ("gw-1", "gw-2"):
+        with pytest.raises(RegistrationError) as caught:
+            run(app, chain, gateway)
+        assert caught.value.code == "chain_differs"
+
+
+def test_a_proof_that_the_chain_refuses_registers_nothing(
+    app: App, chain: ChainClient, approved: dict[str, Keypair]
+) -> None:
+    with app.store.write() as session:
+        session.get_one(MeterKey, bytes(approved["S3"].pubkey())).possession = bytes(64)
+    with pytest.raises(ChainError):
+        run(app, chain, "gw-2")
+    with app.store.read() as session:
+        assert session.scalars(select(Meter.registered_at).where(Meter.serial == "S3")).one() is None
