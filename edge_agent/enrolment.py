@@ -129,7 +129,8 @@ def enrol(
 ) -> Credentials | Pending:
     """Enrol this gateway with all its meters; the credentials once approved (stored by then), Pending before.
 
-    With `wait`, asks again every poll_seconds until a person has decided. `tell` takes lines for the person.
+    With `wait`, asks again, soon at first and then every poll_seconds, until a person has decided. `tell` takes lines
+    for the person.
     EnrolmentError, UplinkError, KeyFileError or CredentialsError where it cannot go on.
     """
     if claim.gateway != config.name:
@@ -147,6 +148,7 @@ def enrol(
     try:
         enrolment, asked = _ask(client, claim, config, request, meter_keys)
         tell(f"the authority has enrolment {enrolment} of {config.name} with {len(config.meters)} meter(s)")
+        pause = min(1.0, poll_seconds)
         while True:
             answer = _poll(client, claim, enrolment)
             status = answer.choice("status", ("pending", "approved", "rejected"))
@@ -156,7 +158,8 @@ def enrol(
                 break
             if not wait:
                 return Pending(enrolment)
-            sleep(poll_seconds)
+            sleep(pause)
+            pause = min(2 * pause, poll_seconds)
     finally:
         client.close()
     credentials = _credentials(answer.table("credentials"), config, asked, meter_keys, ca_certificate, keys)

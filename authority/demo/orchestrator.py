@@ -5,6 +5,7 @@ Every part is the one that runs in service, in a process of its own; only the me
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sys
@@ -39,14 +40,15 @@ from authority.home import (
 from authority.market.credits import issue_credits
 from authority.market.policies import set_standing_order
 from authority.market.standing_orders import StandingOrder
+from authority.settlement.conservation import TokenTotals, conservation
 from authority.store.metering import Meter
 
 ACTOR = "demo"
 READY_SECONDS = 60.0
 STALL_EPOCHS = 5
 """Epochs without a newly settled one after which the demo gives up."""
-EARLY_SECONDS = 4.0
-"""How long before the first boundary the agents are started, at least."""
+EARLY_SECONDS = 5.0
+"""How long before the first boundary the agents are started: before it the emulated meters are at rest."""
 VALIDATOR, BROKER, SERVICE, EMULATOR, AGENT = range(5)  # the order of starting; they stop in the opposite one
 
 
@@ -88,6 +90,7 @@ class Demo:
         self.began = time.monotonic()
         self.start_ms: dict[str, int] = {}
         self.app: App
+        self.client: ChainClient
         self.meters = campus.meters()
         self.gateways = list(dict.fromkeys(meter.gateway for meter in self.meters))
         self.passwords = {meter.serial: secrets.token_hex(4) for meter in self.meters}
@@ -106,7 +109,7 @@ class Demo:
         self.transport = "mqtt" if mosquitto else "https"
         ports = Ports.free(port)
         home = Home.create(self.stage.path, settings_for(ports, mqtt=mosquitto is not None), now=system_clock())
-        self.app = App.open(self.stage.path)
+        self.app, self.client = App.open(self.stage.path), ChainClient(home.rpc_url)
         try:
             self.start_service(home, ports, mosquitto)
             self.start_campus()
@@ -181,8 +184,14 @@ class Demo:
         self.step("meters", f"{len(self.meters)} emulated meters answer on {len(self.gateways)} serial lines (ptys)")
         self.enrol()
         self.endow()
-        if self.first_epoch * campus.EPOCH_SECONDS < time.time() + EARLY_SECONDS:
-            self.start_emulators(self.boundary_after(EARLY_SECONDS + 1))
+        if self.first_boundary < time.time() + EARLY_SECONDS:
+            self.start_emulators(self.boundary_after(EARLY_SECONDS + 2))
+        wait = self.first_boundary - EARLY_SECONDS - time.time()
+        if wait > 1:
+            self.progress.step(f"waiting {wait:.0f} s, for the epoch to begin")
+        self.children.wait_until(
+            "the epoch", lambda: time.time() >= self.first_boundary - EARLY_SECONDS, 2 * campus.EPOCH_SECONDS
+        )
         for gateway in self.gateways:
             self.children.start(
                 f"agent-{gateway}",
@@ -190,6 +199,11 @@ class Demo:
                 rank=AGENT,
             )
         self.step("agents", f"{len(self.gateways)} edge agents run; epoch {self.first_epoch} is the first that counts")
+
+    @property
+    def first_boundary(self) -> int:
+        """When the first counted epoch begins: the boundary of the baseline, Unix seconds."""
+        return self.first_epoch * campus.EPOCH_SECONDS
 
     @staticmethod
     def boundary_after(seconds: float) -> int:
@@ -252,8 +266,7 @@ class Demo:
     def endow(self) -> None:
         """Credits to trade with, and a standing order for each building."""
         amounts = [(name, campus.CREDITS_EACH) for name in campus.STANDING_ORDERS]
-        client = ChainClient(self.app.home.rpc_url)
-        issue_credits(self.app.store, client, self.app.home.operator, amounts, actor=ACTOR, now=self.app.clock())
+        issue_credits(self.app.store, self.client, self.app.home.operator, amounts, actor=ACTOR, now=self.app.clock())
         for name, wish in campus.STANDING_ORDERS.items():
             with self.app.store.write() as session:
                 order = StandingOrder(wish.sell_at, wish.buy_at, 0)
@@ -282,22 +295,20 @@ class Demo:
             done = sum(finished(epoch) for epoch in counted)
             if done > settled:
                 settled, since = done, time.monotonic()
-                self.write_report(view, counted)
-            if self.epochs and done >= self.epochs:
-                self.end(view)
-                return
+                energy = self.write_report(counted)
+                if self.epochs and done >= self.epochs:
+                    self.end(energy)
+                    return
             if time.monotonic() - since > STALL_EPOCHS * settings.epoch.seconds + 20:
                 raise DemoError("no_progress", f"no epoch was settled for a while; {self.worst_log()}")
             time.sleep(0.5)
 
-    def end(self, view: Campus) -> None:
-        """Say how it went. DemoError `not_conserved` where the sums do not meet."""
-        if view.energy is None or not view.energy.conserved:
-            raise DemoError("not_conserved", f"minted energy is not held + escrow + retired: {view.energy}")
+    def end(self, energy: TokenTotals) -> None:
+        """Say how it went."""
         self.progress.say()
         self.progress.good(
-            f"{self.epochs} epochs settled; {view.energy.minted_wh} Wh minted = {view.energy.held_wh} held "
-            f"+ {view.energy.escrow_wh} in escrow + {view.energy.retired_wh} retired. Report: {self.report_path.name}"
+            f"{self.epochs} settled: {energy.minted} Wh minted = {energy.held} held "
+            f"+ {energy.escrow} in escrow + {energy.retired} retired. Report: {self.report_path.name}"
         )
 
     def status(self, view: Campus) -> str:
@@ -306,14 +317,15 @@ class Demo:
         book = "no book yet" if view.epoch.asks is None else f"{view.epoch.asks} asks, {view.epoch.bids} bids"
         return f"epoch {view.epoch.number}: {left:2d} s left, {view.epoch.readings} readings, {book}"
 
-    def write_report(self, view: Campus, counted: Sequence[EpochPast]) -> None:
-        """Bring demo-report.json up to date."""
+    def write_report(self, counted: Sequence[EpochPast]) -> TokenTotals:
+        """Bring demo-report.json up to date. DemoError `not_conserved` where the chain's sums do not meet."""
+        sums = conservation(self.client)
         with self.app.store.read() as session:
             numbers = [epoch.number for epoch in counted]
             stages = report.stage_times(session, numbers, self.app.home.settings.epoch.seconds)
         content = report.report(
             counted,
-            view.energy,
+            sums,
             meters=len(self.meters),
             transport=self.transport,
             validator="embedded",
@@ -321,6 +333,9 @@ class Demo:
             stages=stages,
         )
         report.write(self.report_path, content)
+        if not sums.ok:
+            raise DemoError("not_conserved", f"the chain's sums do not meet: {json.dumps(sums.as_json())}")
+        return sums.energy
 
     def worst_log(self) -> str:
         """The log that tells most when nothing moves: the settlement worker's."""

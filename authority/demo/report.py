@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from authority.api.campus import Energy, EpochPast
+from authority.api.campus import EpochPast
+from authority.settlement.conservation import Conservation
 from authority.store.settlement import SettlementEpoch
 
 REPORT_NAME = "demo-report.json"
@@ -34,7 +35,7 @@ def stage_times(session: Session, epochs: Sequence[int], epoch_seconds: int) -> 
 
 def report(
     epochs: Sequence[EpochPast],
-    energy: Energy | None,
+    sums: Conservation,
     *,
     meters: int,
     transport: str,
@@ -57,11 +58,11 @@ def report(
             for epoch in epochs
         ],
         "conservation": {
-            "minted_wh": energy.minted_wh if energy else 0,
-            "held_wh": energy.held_wh if energy else 0,
-            "escrow_wh": energy.escrow_wh if energy else 0,
-            "retired_wh": energy.retired_wh if energy else 0,
-            "ok": bool(energy and energy.conserved),
+            "minted_wh": sums.energy.minted,
+            "held_wh": sums.energy.held,
+            "escrow_wh": sums.energy.escrow,
+            "retired_wh": sums.energy.retired,
+            "ok": sums.ok,
         },
         "meters": meters,
         "transport": transport,
