@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy import func, select
-
 from authority.api.campus import Campus, EpochPast
 from authority.api.campus_source import StoreCampusSource
 from authority.api.chain_figures import reader_of
@@ -26,6 +24,7 @@ from authority.demo.children import Child, Children, DemoError, tail
 from authority.demo.progress import Progress
 from authority.demo.stage import Ports, Stage
 from authority.enrolment import plan, requests
+from authority.enrolment.registration import Registration
 from authority.home import (
     CollectorSettings,
     EpochSettings,
@@ -41,7 +40,6 @@ from authority.market.credits import issue_credits
 from authority.market.policies import set_standing_order
 from authority.market.standing_orders import StandingOrder
 from authority.settlement.conservation import TokenTotals, conservation
-from authority.store.metering import Meter
 
 ACTOR = "demo"
 READY_SECONDS = 60.0
@@ -143,7 +141,6 @@ class Demo:
         self.step("page", f"the page is up: {self.page(ports)}")
         self.children.finish(deploying, READY_SECONDS)
         self.step("deploy", "governance, registry, tokens and market are initialized")
-        self.authority("settlement", "settlement")
         self.children.wait_until("the collector", lambda: broker.answers(ports.collector), READY_SECONDS)
         over = f"MQTT 5 ({mosquitto})" if mosquitto else "HTTPS (no mosquitto was found)"
         self.step("collector", f"the collector listens; readings come over {over}")
@@ -184,6 +181,7 @@ class Demo:
         self.step("meters", f"{len(self.meters)} emulated meters answer on {len(self.gateways)} serial lines (ptys)")
         self.enrol()
         self.endow()
+        self.authority("settlement", "settlement")
         if self.first_boundary < time.time() + EARLY_SECONDS:
             self.start_emulators(self.boundary_after(EARLY_SECONDS + 2))
         wait = self.first_boundary - EARLY_SECONDS - time.time()
@@ -254,14 +252,8 @@ class Demo:
         self.step(
             "enrolled", f"{len(self.gateways)} gateways are enrolled and approved, each meter with a key of its own"
         )
-        self.children.wait_until("the meters on the chain", self.all_registered, READY_SECONDS, pause=0.1)
+        Registration(self.app, self.client, actor=ACTOR, report=lambda _: self.children.check()).run()
         self.step("registered", "members and meters are on the chain, every key with its proof of possession")
-
-    def all_registered(self) -> bool:
-        """Whether every meter is on the chain."""
-        with self.app.store.read() as session:
-            missing = session.scalar(select(func.count()).where(Meter.registered_at.is_(None)))
-        return missing == 0
 
     def endow(self) -> None:
         """Credits to trade with, and a standing order for each building."""
