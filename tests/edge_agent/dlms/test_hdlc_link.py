@@ -1,0 +1,211 @@
+"""The two sides of an HDLC link against each other: segments, windows, losses on the way."""
+
+from core_checks import fails
+
+from edge_agent.dlms import llc
+from edge_agent.dlms.hdlc.client_link import (
+    AWAITING,
+    CONNECTING,
+    DISCONNECTED,
+    IDLE,
+    Connected,
+    Damaged,
+    Disconnected,
+    HdlcClientLink,
+    Pushed,
+    Received,
+    Write,
+)
+from edge_agent.dlms.hdlc.frame import DM, FINAL, FRMR, RNR, UA, UI, Frame
+from edge_agent.dlms.hdlc.parameters import LinkParameters
+from edge_agent.dlms.hdlc.server_link import HdlcServerLink
+
+CLIENT, SERVER = b"\x21", b"\x03"
+
+
+class Line:
+    """A client's and a server's link, and what each frame from the server meets on the way: a function from frame
+    bytes and number to bytes."""
+
+    def __init__(self, proposed=None, limits=None, answer=None, on_way=None):
+        self.client = HdlcClientLink(CLIENT, SERVER, proposed)
+        self.server = HdlcServerLink(SERVER, CLIENT, answer or (lambda apdu: apdu[::-1]), limits)
+        self.on_way = on_way or (lambda frame, number: frame)
+        self.sent = 0
+        self.frames = []
+
+    def exchange(self, data):
+        """Write, and let both sides talk until nothing moves; the client's events."""
+        events = []
+        silences = 0
+        while True:
+            back = b""
+            for item in _split(data):
+                self.frames.append(item)
+                for answer in _split(self.server.take(item)):
+                    self.sent += 1
+                    back += self.on_way(answer.to_bytes(), self.sent)
+            found = self.client.receive(back) + self.client.flush()
+            data = b"".join([event.data for event in found if isinstance(event, Write)])
+            events += [event for event in found if not isinstance(event, Write)]
+            if not data:
+                waiting = self.client.state not in (IDLE, DISCONNECTED)
+                if not waiting or silences == 3:
+                    return events
+                silences += 1
+                data = self.client.on_silence()
+
+
+def _split(data):
+    from edge_agent.dlms.hdlc.reader import FrameReader
+
+    items = FrameReader().receive(data)
+    assert all(isinstance(item, Frame) for item in items)
+    return items
+
+
+def _apdus(events):
+    return [event.apdu for event in events if isinstance(event, Received)]
+
+
+def test_connect_exchange_disconnect():
+    line = Line()
+    events = line.exchange(line.client.connect())
+    assert isinstance(events[0], Connected)
+    assert line.client.state == IDLE
+    assert _apdus(line.exchange(line.client.send(b"abc"))) == [b"cba"]
+    assert isinstance(line.exchange(line.client.disconnect())[-1], Disconnected)
+    assert line.client.state == DISCONNECTED
+
+
+def test_segments_both_ways_in_every_window():
+    apdu = bytes(range(256)) * 6
+    for window in (1, 3, 7):
+        for size in (8, 60, 128, 2030):
+            parameters = LinkParameters(size, size, window, window)
+            line = Line(parameters, parameters)
+            line.exchange(line.client.connect())
+            for _ in range(3):
+                assert _apdus(line.exchange(line.client.send(apdu))) == [apdu[::-1]], (window, size)
+
+
+def test_what_is_agreed_is_the_smaller_of_both():
+    line = Line(LinkParameters(500, 500, 4, 4), LinkParameters(64, 100, 2, 1))
+    connected = line.exchange(line.client.connect())[0]
+    assert connected.parameters == LinkParameters(64, 100, 2, 1)
+    line.exchange(line.client.send(bytes(300)))
+    sizes = [len(frame.information) for frame in line.frames if frame.kind == "I"]
+    assert max(sizes) == 100
+
+
+def test_no_information_field_in_snrm_means_the_defaults():
+    line = Line(None, LinkParameters(500, 500, 4, 4))
+    line.exchange(line.client.connect())
+    assert line.frames[0].information == b""
+    line.exchange(line.client.send(bytes(300)))
+    assert max(len(frame.information) for frame in line.frames) == 128
+
+
+def test_every_single_loss_or_damage_is_mended():
+    apdu = bytes(range(200)) * 3
+    parameters = LinkParameters(64, 64, 3, 3)
+
+    def cut(frame):
+        return frame[:-4]
+
+    def flip(frame):
+        return frame[:5] + bytes((frame[5] ^ 0x40,)) + frame[6:]
+
+    def double(frame):
+        return frame + frame
+
+    def noise(frame):
+        return b"\x00\x7e\x55" + frame + b"\xaa"
+
+    for damage in (lambda frame: b"", cut, flip, double, noise):
+        for place in range(1, 14):
+            line = Line(parameters, parameters)
+            line.on_way = lambda frame, number, place=place, damage=damage: damage(frame) if number == place else frame
+            events = line.exchange(line.client.connect())
+            assert line.client.state == IDLE
+            events = line.exchange(line.client.send(apdu))
+            assert _apdus(events) == [apdu[::-1]], place
+            assert _apdus(line.exchange(line.client.send(b"next"))) == [b"txen"], place
+
+
+def test_a_segment_that_stays_away_is_never_passed_over():
+    parameters = LinkParameters(64, 64, 1, 1)
+    line = Line(parameters, parameters)
+    line.exchange(line.client.connect())
+    line.on_way = lambda frame, number: b"" if number >= 24 else frame
+    events = line.exchange(line.client.send(bytes(range(256)) * 4))
+    assert _apdus(events) == []
+    assert line.client.state == AWAITING
+
+
+def test_a_meter_that_refuses_the_link():
+    client = HdlcClientLink(CLIENT, SERVER)
+    client.connect()
+    fails("refused", client.receive, Frame(CLIENT, SERVER, DM | FINAL).to_bytes())
+    assert client.state == DISCONNECTED
+
+
+def test_a_meter_that_drops_the_link():
+    for control in (DM | FINAL, FRMR | FINAL):
+        line = Line()
+        line.exchange(line.client.connect())
+        line.client.send(b"abc")
+        fails("disconnected", line.client.receive, Frame(CLIENT, SERVER, control).to_bytes())
+        assert line.client.state == DISCONNECTED
+
+
+def test_a_server_without_a_connection_says_so():
+    server = HdlcServerLink(SERVER, CLIENT, lambda apdu: apdu)
+    assert _split(server.take(Frame(SERVER, CLIENT, 0x10, llc.wrap(b"x", True))))[0].kind == "DM"
+    assert _split(server.take(Frame(SERVER, CLIENT, 0x53)))[0].kind == "DM"
+    unknown = HdlcServerLink(SERVER, CLIENT, None)
+    assert _split(unknown.take(Frame(SERVER, CLIENT, 0x93)))[0].kind == "DM"
+
+
+def test_a_server_rejects_what_it_does_not_know():
+    line = Line()
+    line.exchange(line.client.connect())
+    frame = _split(line.server.take(Frame(SERVER, CLIENT, UA | FINAL)))[0]
+    assert frame.kind == "FRMR"
+
+
+def test_a_busy_server_is_asked_again_within_bounds():
+    line = Line()
+    line.exchange(line.client.connect())
+    line.client.send(b"abc")
+    busy = Frame(CLIENT, SERVER, 1 << 5 | FINAL | RNR).to_bytes()
+    for _ in range(60):
+        assert isinstance(line.client.receive(busy)[0], Write)
+
+    def for_ever():
+        for _ in range(100):
+            line.client.receive(busy)
+
+    fails("no_progress", for_ever)
+
+
+def test_frames_for_others_are_told_and_do_nothing():
+    client = HdlcClientLink(CLIENT, SERVER)
+    sent = client.connect()
+    assert client.receive(sent) == []  # an echo
+    other = client.receive(Frame(CLIENT, b"\x05", UA | FINAL).to_bytes())
+    assert [event.error.code for event in other if isinstance(event, Damaged)] == ["wrong_address"]
+    assert client.state == CONNECTING
+
+
+def test_a_pushed_telegram_is_told_apart():
+    client = HdlcClientLink(CLIENT, SERVER)
+    events = client.receive(Frame(CLIENT, SERVER, UI, llc.wrap(b"\x0fpush", False)).to_bytes())
+    assert isinstance(events[0], Pushed)
+    assert events[0].apdu == b"\x0fpush"
+
+
+def test_steps_out_of_place_are_refused():
+    client = HdlcClientLink(CLIENT, SERVER)
+    fails("unexpected_event", client.send, b"x")
+    fails("unexpected_event", client.disconnect)
