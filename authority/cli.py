@@ -31,9 +31,10 @@ COMMANDS = {
 }
 
 
-def _exists(module: str) -> bool:
+def is_available(command: str) -> bool:
+    """Whether a subcommand's module is installed; it is not imported."""
     try:
-        return importlib.util.find_spec(module) is not None
+        return importlib.util.find_spec(COMMANDS[command][0]) is not None
     except ModuleNotFoundError:
         return False
 
@@ -58,7 +59,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="authority", description="The energy authority of the campus.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module_name, summary) in COMMANDS.items():
-        if not _exists(module_name):
+        if not is_available(name):
             continue
         command = commands.add_parser(name, help=summary, description=summary)
         _home_option(command)

@@ -1,0 +1,65 @@
+"""`authority serve`: validator, collector, settlement and web under one supervisor."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from authority import cli
+from authority.app import App
+from authority.chain.client import ChainClient
+from authority.chain.errors import ChainError
+from authority.home import Home
+from authority.service.supervisor import Program, Supervisor, child_command
+
+ORDER = ("validator", "collector", "settlement", "web")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to leave out; everything else is in authority.toml."""
+    parser.add_argument(
+        "--without", action="append", default=[], choices=ORDER, help="do not run this one (it runs elsewhere)"
+    )
+
+
+def programs(home: Home, without: list[str]) -> list[Program]:
+    """What runs on this machine, in the order of starting."""
+    wanted = [name for name in ORDER if name not in without and cli.is_available(name)]
+    if not home.settings.validator.embedded and "validator" in wanted:
+        wanted.remove("validator")
+    ready: dict[str, Callable[[], bool]] = {"validator": partial(_answers, home.rpc_url)}
+    return [Program(name, child_command(name, "--home", str(home.path)), ready.get(name)) for name in wanted]
+
+
+def _answers(url: str) -> bool:
+    client = ChainClient(url, attempts=1, timeout=2)
+    try:
+        client.health()
+    except ChainError:
+        return False
+    finally:
+        client.close()
+    return True
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    app = App.open(arguments.home)  # migrates before the children race to, and says now what is wrong with the home
+    app.home.renew_certificates(app.clock())
+    app.store.close()
+    lock = threading.Lock()
+
+    def tell(name: str, line: str) -> None:
+        with lock:
+            sys.stdout.write(f"{name:<10} | {line}\n")
+            sys.stdout.flush()
+
+    supervisor = Supervisor(programs(app.home, arguments.without), tell)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: supervisor.stop.set())
+    supervisor.run()
+    return 0

@@ -1,0 +1,152 @@
+"""Keeps processes running: starts them in order, starts again what ends, and stops all of them in reverse order.
+
+A process that ends is started again after a pause that doubles up to a minute, and shrinks back once it has run for a
+minute. What it prints appears line by line under its name.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import IO
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+STOP_SECONDS = 30.0
+MAX_LINE = 16_384
+
+Tell = Callable[[str, str], None]
+"""Takes a process's name and one line."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A command to keep running. ready: asked until true, once at its first start, before the next one starts."""
+
+    name: str
+    command: Sequence[str]
+    ready: Callable[[], bool] | None = None
+
+
+@dataclass
+class _Running:
+    program: Program
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    pause: float = FIRST_PAUSE
+    due: float = 0.0
+    readers: list[threading.Thread] = field(default_factory=list)
+
+
+class Supervisor:
+    """Runs programs until `stop` is set."""
+
+    def __init__(
+        self, programs: Sequence[Program], tell: Tell, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._running = [_Running(program) for program in programs]
+        self._tell = tell
+        self._monotonic = monotonic
+        self.stop = threading.Event()
+
+    def run(self, *, ready_seconds: float = 120.0) -> None:
+        """Start all, keep them running, and stop them when `stop` is set; call it from the main thread.
+
+        The kernel ends the children with the thread that started them.
+        """
+        try:
+            for running in self._running:
+                if self.stop.is_set():
+                    return
+                self._start(running)
+                self._wait_ready(running, ready_seconds)
+            self._tell("serve", "everything is started")
+            while not self.stop.wait(0.2):
+                self._look_after()
+        finally:
+            self._stop_all()
+
+    def processes(self) -> dict[str, int]:
+        """Process numbers by name, of those that run now."""
+        return {
+            item.program.name: item.process.pid
+            for item in self._running
+            if item.process is not None and item.process.poll() is None
+        }
+
+    def _start(self, running: _Running) -> None:
+        running.started = self._monotonic()
+        running.process = subprocess.Popen(
+            running.program.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        assert running.process.stdout is not None  # noqa: S101
+        reader = threading.Thread(target=self._read, args=(running.program.name, running.process.stdout), daemon=True)
+        reader.start()
+        running.readers.append(reader)
+
+    def _read(self, name: str, stream: IO[bytes]) -> None:
+        with stream:
+            while line := stream.readline(MAX_LINE):
+                self._tell(name, line.decode("utf-8", "replace").rstrip())
+
+    def _wait_ready(self, running: _Running, seconds: float) -> None:
+        if running.program.ready is None:
+            return
+        end = self._monotonic() + seconds
+        while not running.program.ready():
+            if self._monotonic() > end:
+                self._tell("serve", f"{running.program.name} does not answer yet; going on without it")
+                return
+            if self.stop.wait(0.1):
+                return
+            self._look_after()
+
+    def _look_after(self) -> None:
+        now = self._monotonic()
+        for running in self._running:
+            process = running.process
+            if process is None:
+                if running.due and now >= running.due:
+                    running.due = 0.0
+                    self._start(running)
+                continue
+            status = process.poll()
+            if status is None:
+                if now - running.started > LONGEST_PAUSE:
+                    running.pause = FIRST_PAUSE
+                continue
+            how = f"status {status}" if status >= 0 else signal.Signals(-status).name
+            self._tell("serve", f"{running.program.name} ended ({how}); starting it again in {running.pause:g} s")
+            running.process = None
+            running.readers = [reader for reader in running.readers if reader.is_alive()]
+            running.due = now + running.pause
+            running.pause = min(2 * running.pause, LONGEST_PAUSE)
+
+    def _stop_all(self) -> None:
+        """Last started, first stopped: who depends on the validator ends before it."""
+        for running in reversed(self._running):
+            process = running.process
+            if process is None:
+                continue
+            if process.poll() is None:
+                process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._tell("serve", f"{running.program.name} does not stop; killing it")
+                process.kill()
+                process.wait()
+            for reader in running.readers:
+                reader.join(1.0)
+        self._tell("serve", "everything is stopped")
+
+
+def child_command(*words: str) -> list[str]:
+    """The command line of an authority subcommand that ends with this process."""
+    return [sys.executable, "-m", "authority.service.child", str(os.getpid()), *words]

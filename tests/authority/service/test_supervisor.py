@@ -1,0 +1,173 @@
+"""The supervisor: starts in order, restarts with a growing pause, stops in reverse, and leaves nobody behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from authority.home import CollectorSettings, Home, ValidatorSettings, WebSettings
+from authority.service.supervisor import Program, Supervisor
+
+ROOT = Path(__file__).parents[3]
+WAITS = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(print('bye', flush=True)))"
+
+
+class Told:
+    """What a supervisor told, to wait on."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+        self._changed = threading.Condition()
+
+    def __call__(self, name: str, line: str) -> None:
+        with self._changed:
+            self.lines.append((name, line))
+            self._changed.notify_all()
+
+    def wait_for(self, condition: Callable[[list[tuple[str, str]]], bool], seconds: float = 60) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: condition(self.lines), seconds), self.lines
+
+
+def python(text: str) -> list[str]:
+    return [sys.executable, "-c", text]
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+def running(supervisor: Supervisor) -> threading.Thread:
+    thread = threading.Thread(target=supervisor.run)
+    thread.start()
+    return thread
+
+
+def test_programs_start_in_order_and_stop_in_reverse(told: Told) -> None:
+    asked: list[int] = []
+
+    def ready() -> bool:
+        asked.append(1)
+        return ("a", "up") in told.lines
+
+    supervisor = Supervisor(
+        [
+            Program("a", python(f"{WAITS}; print('up', flush=True); time.sleep(60)"), ready),
+            Program("b", python(f"{WAITS}; print('up', flush=True); time.sleep(60)")),
+        ],
+        told,
+    )
+    thread = running(supervisor)
+    told.wait_for(lambda lines: ("b", "up") in lines)
+    assert told.lines.index(("a", "up")) < told.lines.index(("b", "up"))
+    assert asked
+    assert set(supervisor.processes()) == {"a", "b"}
+    supervisor.stop.set()
+    thread.join()
+    assert told.lines.index(("b", "bye")) < told.lines.index(("a", "bye"))
+    assert supervisor.processes() == {}
+
+
+def test_what_ends_is_started_again_after_a_growing_pause(told: Told) -> None:
+    supervisor = Supervisor([Program("a", python("import sys; print('up', flush=True); sys.exit(3)"))], told)
+    thread = running(supervisor)
+    told.wait_for(lambda lines: lines.count(("a", "up")) == 2)
+    told.wait_for(lambda lines: any("(status 3); starting it again in 2 s" in line for _, line in lines))
+    supervisor.stop.set()
+    thread.join()
+
+
+def test_a_killed_program_is_named_with_its_signal(told: Told) -> None:
+    supervisor = Supervisor([Program("a", python("import time; print('up', flush=True); time.sleep(60)"))], told)
+    thread = running(supervisor)
+    told.wait_for(lambda lines: ("a", "up") in lines)
+    os.kill(supervisor.processes()["a"], signal.SIGKILL)
+    told.wait_for(lambda lines: any("SIGKILL" in line for _, line in lines))
+    supervisor.stop.set()
+    thread.join()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def serve(home: Home) -> Iterator[subprocess.Popen[str]]:
+    """`authority serve` with a validator, a collector and the web on free ports."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
+        ports = [taken.getsockname()[1] for taken in sockets]
+    home.save(
+        replace(
+            home.settings,
+            collector=CollectorSettings(port=ports[0], threads=2),
+            validator=ValidatorSettings(url=f"http://127.0.0.1:{ports[1]}", port=ports[1]),
+            web=replace(WebSettings(), port=ports[2]),
+        )
+    )
+    home.renew_certificates(int(time.time()))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "authority.cli", "serve", "--home", home.path, "--without", "settlement"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    yield process
+    process.kill()
+    process.wait()
+
+
+def children_of(pid: int) -> list[int]:
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> None:
+    assert process.stdout is not None
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if words in line:
+            return
+    raise AssertionError("".join(seen))
+
+
+def test_serve_runs_and_stops_everything(serve: subprocess.Popen[str]) -> None:
+    read_until(serve, "everything is started")
+    children = children_of(serve.pid)
+    assert len(children) == 3
+    serve.terminate()
+    read_until(serve, "everything is stopped")
+    assert serve.wait(60) == 0
+    assert not any(is_alive(child) for child in children)
+
+
+def test_children_end_with_a_killed_supervisor(serve: subprocess.Popen[str]) -> None:
+    read_until(serve, "everything is started")
+    children = children_of(serve.pid)
+    serve.kill()
+    serve.wait()
+    wait_until(lambda: not any(is_alive(child) for child in children))
