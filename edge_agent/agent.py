@@ -536,12 +536,10 @@ class Agent:
             meter = self._meters[result.meter]
             if result.error is not None:
                 code = getattr(result.error, "code", None) or "driver_failed"
-                self._stages_before(meter, code)
                 self._line_error(meter, code, str(result.error) or type(result.error).__name__)
                 continue
             self._board.clear("line", meter=meter.name)
-            for stage in ("framed", "decoded"):
-                self._board.stage(meter.name, stage, count=max(1, len(result.rows)))
+            self._board.count(meter.name, "decoded", len(result.rows))
             self._board.set_meter(meter.name, clock_deviation=result.clock_deviation)
             if not meter.head_known:
                 continue
@@ -617,11 +615,6 @@ class Agent:
     def _line_error(self, meter: _Meter, code: str, message: str) -> None:
         if self._board.error("line", code, message, meter=meter.name):
             log.warning("a meter cannot be read", meter=meter.name, code=code, reason=message)
-
-    def _stages_before(self, meter: _Meter, code: str) -> None:
-        """How far the bytes came, as far as the error tells."""
-        if code in _FRAMED_THEN_FAILED:
-            self._board.stage(meter.name, "framed")
 
     def _take_power(self, event: PowerRead) -> None:
         meter = self._meters[event.meter]
@@ -895,6 +888,3 @@ class Agent:
             self._board.write(self._config.state)
         except OSError as error:
             log.warning("the status file cannot be written", reason=str(error))
-
-
-_FRAMED_THEN_FAILED = {"wrong_password", "wrong_key", "refused", "wrong_meter", "map_mismatch"}

@@ -6,6 +6,7 @@ on a line comes back as a result with an error; the thread goes on.
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 import time
@@ -16,10 +17,10 @@ from typing import TypeVar
 from edge_agent.config import MeterSettings
 from edge_agent.log import logger
 from edge_agent.meter_map import MeterMap
-from edge_agent.meters import IntervalRow, MeterDriver, MeterError
+from edge_agent.meters import IntervalRow, MeterDriver, MeterError, Observer
 
 T = TypeVar("T")
-OpenMeter = Callable[[MeterSettings, MeterMap], MeterDriver]
+OpenMeter = Callable[[MeterSettings, MeterMap, Observer], MeterDriver]
 
 
 class WrongMeterError(Exception):
@@ -62,7 +63,9 @@ PortEvent = MeterRead | PowerRead
 
 
 class SerialPort:
-    """One serial line and its meters. emit takes results; clock gives Unix seconds.
+    """One serial line and its meters.
+
+    emit takes results; clock gives Unix seconds; observe is told (meter, stage, count) as bytes come in.
 
     A meter that has the line to itself keeps its association; meters that share one are opened one after another.
     """
@@ -76,6 +79,7 @@ class SerialPort:
         clock: Callable[[], float],
         *,
         live_seconds: int,
+        observe: Callable[[str, str, int], None],
     ) -> None:
         self.port = port
         self.meters = {meter.name: meter for meter in meters}
@@ -83,6 +87,7 @@ class SerialPort:
         self._emit = emit
         self._clock = clock
         self._live_seconds = live_seconds
+        self._observe = observe
         self._requests: queue.SimpleQueue[ReadRequest | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._drivers: dict[str, MeterDriver] = {}
@@ -162,7 +167,7 @@ class SerialPort:
         try:
             if name not in self._drivers:
                 settings = self.meters[name]
-                driver = self._open_meter(settings, settings.map)
+                driver = self._open_meter(settings, settings.map, functools.partial(self._observe, name))
                 self._drivers[name] = driver
                 identity = driver.identity()
                 if identity != settings.map.logical_device_name:

@@ -20,7 +20,7 @@ def probe_meters(
     for meter in meters:
         expected = meter.map.logical_device_name
         try:
-            driver = open_driver(meter, meter.map)
+            driver = open_driver(meter, meter.map, lambda stage, count: None)
             try:
                 identity = driver.identity()
             finally:

@@ -99,6 +99,7 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
             events.emit,
             clock.time,
             live_seconds=config.live_seconds,
+            observe=board.count,
         )
         for name in dict.fromkeys(meter.port for meter in meters)
     ]

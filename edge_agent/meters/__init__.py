@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_agent.meters.dlms_pull import DlmsPullDriver
-from edge_agent.meters.driver import IntervalRow, MeterDriver
+from edge_agent.meters.driver import IntervalRow, MeterDriver, Observer
 from edge_agent.meters.errors import (
     BadAnswerError,
     MapMismatchError,
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from edge_agent.meter_map import MeterMap
 
 
-def open_meter(settings: MeterSettings, map: MeterMap) -> MeterDriver:
+def open_meter(settings: MeterSettings, map: MeterMap, observe: Observer | None = None) -> MeterDriver:
     """The driver for a meter on its line; PortUnavailableError where the line cannot be opened."""
-    return DlmsPullDriver(settings, map)
+    return DlmsPullDriver(settings, map, observe=observe)
 
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "MeterRefusedError",
     "MeterTimeoutError",
     "NotDlmsError",
+    "Observer",
     "PortUnavailableError",
     "WrongMeterError",
     "WrongPasswordError",

@@ -21,7 +21,7 @@ from edge_agent.dlms.hdlc.client_link import HdlcClientLink
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.obis import obis_bytes
 from edge_agent.meters.connection import Connection, HdlcLine
-from edge_agent.meters.driver import IntervalRow
+from edge_agent.meters.driver import IntervalRow, Observer
 from edge_agent.meters.errors import (
     BadAnswerError,
     MapMismatchError,
@@ -31,7 +31,7 @@ from edge_agent.meters.errors import (
 )
 from edge_agent.meters.local_time import LocalTime
 from edge_agent.meters.reader import CLOCK, REGISTER_CLASSES, MeterReader, Profile, ProfileRow, registers_of
-from edge_agent.meters.transport import SerialTransport, Transport
+from edge_agent.meters.transport import SerialTransport, Transport, WatchedTransport
 from edge_agent.reading import FLAG_CLOCK_ADJUSTED, FLAG_DATA_DOUBTFUL, FLAG_POWER_FAILURE
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ class _Column:
 class DlmsPullDriver:
     """One meter over HDLC. The line is opened at once, the association when first needed, and anew when it was lost.
 
-    now gives Unix seconds, monotonic seconds that never jump; open_transport opens the line.
+    now gives Unix seconds, monotonic seconds that never jump; open_transport opens the line; observe is told how far
+    what arrives comes.
     """
 
     def __init__(
@@ -79,14 +80,18 @@ class DlmsPullDriver:
         open_transport: Callable[[], Transport] | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
+        observe: Observer | None = None,
     ) -> None:
         self.settings = settings
         self.map = meter_map
+        self._observe = observe or (lambda stage, count: None)
         self._now = now
         self._monotonic = monotonic
         self._used = 0.0
         self._apdus: list[bytes] = []
-        self._transport = (open_transport or self._open_serial)()
+        self._transport = WatchedTransport(
+            (open_transport or self._open_serial)(), lambda count: self._observe("bytes", count)
+        )
         try:
             server = server_address(settings.server, settings.physical)
             link = HdlcClientLink(encode_address(settings.client), server, LinkParameters())
@@ -95,7 +100,7 @@ class DlmsPullDriver:
             raise MeterError(f"the meter's addresses are wrong: {error}", error.code) from error
         password = None if settings.auth == "none" else (settings.password or "").encode("utf-8")
         self._line = HdlcLine(self._transport, link, settings.timeout, clock=monotonic)
-        self._client = Client(password, received=self._apdus.append)
+        self._client = Client(password, received=self._received)
         self._connection = Connection(self._line, self._client)
         self._reader = MeterReader(self._connection)
         self._profile: Profile | None = None
@@ -104,6 +109,10 @@ class DlmsPullDriver:
         self._power: list[tuple[int, str, int]] | None = None
         self._by_range = True
         self._range_proven = False
+
+    def _received(self, apdu: bytes) -> None:
+        self._apdus.append(apdu)
+        self._observe("framed", 1)
 
     def _open_serial(self) -> Transport:
         settings = self.settings
@@ -176,7 +185,7 @@ class DlmsPullDriver:
             unix = LocalTime(self.map.clock).unix(shown)
         except MapMismatchError:
             return None
-        return None if unix is None else round((before + after) / 2 - unix - 0.5)
+        return None if unix is None else int((before + after) / 2 // 1) - unix
 
     def rows(self, since: int, until: int) -> list[IntervalRow]:
         """Rows of the load profile with since < interval_end <= until, oldest first."""

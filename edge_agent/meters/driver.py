@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
+
+Observer = Callable[[str, int], None]
+"""Told how far what arrives on a line comes: "bytes" (how many), "framed" and "decrypted" (APDUs). From any thread."""
 
 
 class IntervalRow:

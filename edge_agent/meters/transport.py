@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from typing import Protocol
 
 import serial
@@ -89,6 +90,24 @@ def _why(port: str, error: Exception) -> str:
     if "exclusively lock" in text or "Resource temporarily unavailable" in text:
         return f"{port} is in use by another process"
     return f"{port} cannot be opened as a serial port: {text}"
+
+
+class WatchedTransport:
+    """A transport that tells how many bytes arrive on it."""
+
+    def __init__(self, transport: Transport, seen: Callable[[int], None]) -> None:
+        self._transport = transport
+        self._seen = seen
+        self.write = transport.write
+        self.discard = transport.discard
+        self.close = transport.close
+
+    def read(self, timeout: float) -> bytes:
+        """What has arrived."""
+        data = self._transport.read(timeout)
+        if data:
+            self._seen(len(data))
+        return data
 
 
 class TcpTransport:

@@ -61,7 +61,7 @@ def main():
     elif when == "after-send":
         running.Agent._take_receipts = die
     log.set_up("info", "text")
-    running.run(load_config(Path(sys.argv[1])), open_driver=lambda settings, meter_map: Meter(settings))
+    running.run(load_config(Path(sys.argv[1])), open_driver=lambda settings, meter_map, observe: Meter(settings))
 
 
 main()

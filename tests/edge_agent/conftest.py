@@ -467,7 +467,7 @@ class CountingMeter:
         value = at // 10 + self.offset
         return value if self.modulus is None else value % self.modulus
 
-    def open(self, settings, meter_map):
+    def open(self, settings, meter_map, observe):
         if self.error is not None:
             raise self.error
         return self
@@ -622,6 +622,7 @@ class Bench:
                         self.events.emit,
                         self.clock.time,
                         live_seconds=0,
+                        observe=self.board.count,
                     )
                 )
                 for meter in self.config.meters
