@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,6 +67,7 @@ _MAX_SIGNINGS = 4
 _FIRST_POLL = 0.05
 _LAST_POLL = 1.0
 _RESEND_AFTER = 2.0
+_REMEMBERED_SIGNATURES = 4_096
 _TOKEN_ACCOUNT_SIZE = 165
 _MINT_SIZE = 82
 
@@ -135,6 +137,8 @@ class ChainClient:
         self._idls = dict(idls or {})
         self._sleep = sleep
         self._monotonic = monotonic
+        self._signed: dict[Signature, None] = {}
+        self._signed_lock = threading.Lock()
 
     @property
     def url(self) -> str:
@@ -297,21 +301,22 @@ class ChainClient:
         compute_units: int | None = None,
         compute_unit_price: int = 0,
         preflight: bool = True,
-        before_sending: Callable[[Signature, int], None] | None = None,
+        before_sending: Callable[[Signature, int, str], None] | None = None,
     ) -> Signature:
         """Send one transaction and wait until it is confirmed; its signature.
 
         `compute_units` and `compute_unit_price` (micro-lamports a unit) put a compute budget in front. Raises
         ProgramError, InstructionFailedError or TransactionFailedError where it failed, TransactionExpiredError where it
         never landed, TransactionUncertainError where the validator was lost meanwhile; TransactionTooLargeError and
-        SignerMissingError before anything is sent. `before_sending` is told each signature, with the last block height
-        at which it can land, before it leaves: a caller that must do a thing only once makes it durable there.
+        SignerMissingError before anything is sent. `before_sending` is told each signature, the last block height at
+        which it can land, and the transaction itself (base64), before it leaves: who must do a thing only once makes it
+        durable there.
         """
         budgeted = [*_budget(compute_units, compute_unit_price), *instructions]
         for _ in range(_MAX_SIGNINGS):
             signed = self._sign(budgeted, signers, payer, lookup_tables)
             if before_sending is not None:
-                before_sending(signed.signature, signed.last_valid_block_height)
+                before_sending(signed.signature, signed.last_valid_block_height, signed.raw)
             if self._land(signed, preflight=preflight):
                 return signed.signature
         raise TransactionExpiredError(
@@ -325,10 +330,25 @@ class ChainClient:
         payer: Keypair,
         lookup_tables: Sequence[AddressLookupTableAccount],
     ) -> _Signed:
-        blockhash, last_valid = self.latest_blockhash()
-        transaction = sign_transaction(instructions, signers, payer, lookup_tables, blockhash)
+        while True:
+            blockhash, last_valid = self.latest_blockhash()
+            transaction = sign_transaction(instructions, signers, payer, lookup_tables, blockhash)
+            # The same instructions under the same blockhash would be the same transaction, and land but once.
+            if self._is_new(transaction.signatures[0]):
+                break
+            self._sleep(_FIRST_POLL)
         raw = base64.b64encode(bytes(transaction)).decode()
         return _Signed(raw, transaction.signatures[0], last_valid)
+
+    def _is_new(self, signature: Signature) -> bool:
+        """Whether this client has not signed this very transaction yet; remembers it."""
+        with self._signed_lock:
+            if signature in self._signed:
+                return False
+            self._signed[signature] = None
+            if len(self._signed) > _REMEMBERED_SIGNATURES:
+                del self._signed[next(iter(self._signed))]
+            return True
 
     def _land(self, signed: _Signed, *, preflight: bool) -> bool:
         """Send until confirmed; False once it is certain that this signature never lands."""
@@ -536,11 +556,15 @@ class ChainClient:
         return None if held is None else AddressLookupTableAccount(table, held.addresses)
 
     def wait_for_lookup_table(self, table: Pubkey, *, timeout: float = 60) -> AddressLookupTableAccount:
-        """Wait until all that a table holds can be used, which is from the slot after its last extension on."""
+        """Wait until all that a table holds can be used everywhere.
+
+        By the rules that is from the slot after its last extension on; but Agave's leaders look tables up in the newest
+        final state and silently drop what they do not find there, so this waits for that: some 13 s on a cluster.
+        """
         deadline = self._monotonic() + timeout
         while True:
             held = self._table(table)
-            if held is not None and self.slot() > held.meta.last_extended_slot:
+            if held is not None and self.slot("finalized") > held.meta.last_extended_slot:
                 return AddressLookupTableAccount(table, held.addresses)
             if self._monotonic() > deadline:
                 raise TransportError(

@@ -8,7 +8,9 @@ what became of it; the next snapshot tells.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -20,7 +22,7 @@ from sqlalchemy import select
 
 from authority.chain import programs
 from authority.chain.client import ChainClient
-from authority.chain.errors import ChainError
+from authority.chain.errors import ChainError, RpcError
 from authority.chain.idl import Idl
 from authority.market.standing_orders import BID, Limits, ProposedOrder
 from authority.settlement.journal import WaitingFrame
@@ -48,6 +50,8 @@ NO_BOOK = bytes(32)
 """What a checkpoint says of an epoch that had no book."""
 BOOK_SIZE = 17_792
 """Bytes of a whole book's account; while it is growing it has fewer."""
+DECIDE_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds between looks at a transaction that was on its way when the worker stopped."""
 CLEARING_UNITS = 600_000
 BASE_UNITS = 30_000
 UNITS_PER_ORDER = 20_000
@@ -68,8 +72,8 @@ class NotDeployedError(ChainError):
     cause = "not_deployed"
 
 
-Signed = Callable[[str, int], None]
-"""Told of a transaction before it is sent: its signature (base58) and the last block height at which it can land."""
+Signed = Callable[[str, int, str], None]
+"""Told of a transaction before it is sent: signature (base58), last block height where it can land, itself (base64)."""
 
 
 class SettlementChain:
@@ -221,14 +225,26 @@ class SettlementChain:
         """Whether the validator has seen the transaction land, at any level, failed or not."""
         return self._status(signature) is not None
 
-    def is_decided(self, signature: str, last_valid_block_height: int) -> bool:
-        """Whether it is certain what became of a transaction: it has landed for good, or can land no more."""
-        # the height first: what has not landed by then never will
-        height = int(self.client.call("getBlockHeight", {"commitment": "finalized"}))
-        status = self._status(signature)
-        if status is not None:
-            return status.get("confirmationStatus") in ("confirmed", "finalized")
-        return height > last_valid_block_height
+    def decide(self, signature: str, last_valid_block_height: int, raw: str) -> bool:
+        """Bring a transaction that was signed earlier to its end: send it again, as it is, until that is certain.
+
+        Whether it has landed (well or not), or can land no more; False where neither is known yet.
+        """
+        for wait in DECIDE_WAITS:
+            # the height first: what has not landed by then never will
+            height = int(self.client.call("getBlockHeight", {"commitment": "finalized"}))
+            status = self._status(signature)
+            if status is not None and status.get("confirmationStatus") in ("confirmed", "finalized"):
+                return True
+            if status is None and height > last_valid_block_height:
+                return True
+            if status is None:
+                with suppress(RpcError):  # its blockhash may be over, or it is known already
+                    self.client.call(
+                        "sendTransaction", raw, {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
+                    )
+            time.sleep(wait)
+        return False
 
     def _status(self, signature: str) -> dict[str, Any] | None:
         answer = self.client.call("getSignatureStatuses", [signature], {"searchTransactionHistory": True})
@@ -252,7 +268,7 @@ class SettlementChain:
             programs.ed25519_frames(frames),
             self._build("oracle", "submit_readings", remaining=pairs),
         ]
-        return self._send(instructions, before=lambda signature, _: signed(signature))
+        return self._send(instructions, before=lambda signature, _, __: signed(signature))
 
     def settle_surplus(self, member: MemberView, meters: Sequence[MeterView], boundary: int) -> None:
         """Settle a member's span that ends at the boundary; mints what it comes to."""
@@ -402,7 +418,9 @@ class SettlementChain:
             payer=self.operator,
             lookup_tables=self.tables.holding(addresses),
             compute_units=compute_units,
-            before_sending=None if before is None else lambda signature, height: before(str(signature), height),
+            before_sending=None
+            if before is None
+            else lambda signature, height, raw: before(str(signature), height, raw),
         )
         return str(signature)
 

@@ -281,7 +281,7 @@ class Journal:
 
     # Transactions that must not be signed twice
 
-    def pending(self, purpose: str, signature: str, last_valid_block_height: int) -> None:
+    def pending(self, purpose: str, signature: str, last_valid_block_height: int, raw: str) -> None:
         """A transaction for this purpose is about to be sent; one row each purpose, the last one counts."""
         with self.store.write() as session:
             session.merge(
@@ -289,15 +289,15 @@ class Journal:
                     purpose=purpose,
                     signature=signature,
                     last_valid_block_height=last_valid_block_height,
+                    raw=raw,
                     sent_at=self._seconds(),
                 )
             )
 
-    def pending_for(self, purpose: str) -> tuple[str, int] | None:
-        """Signature and last valid block height of what may be on its way for this purpose."""
+    def pending_for(self, purpose: str) -> PendingTransaction | None:
+        """What may be on its way for this purpose."""
         with self.store.read() as session:
-            row = session.get(PendingTransaction, purpose)
-            return None if row is None else (row.signature, row.last_valid_block_height)
+            return session.get(PendingTransaction, purpose)
 
     def not_pending(self, purpose: str) -> None:
         """What was sent for this purpose has landed, was refused, or can no longer land."""

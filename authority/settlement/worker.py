@@ -316,13 +316,13 @@ class Worker:
         purpose = f"order:{wallet}"
         pending = self.journal.pending_for(purpose)
         if pending is not None:
-            if not self.chain.is_decided(*pending):
+            if not self.chain.decide(pending.signature, pending.last_valid_block_height, pending.raw):
                 return False
             self.journal.not_pending(purpose)
-            return True
+            return True  # the next round plans with what became of it
 
-        def keep(signature: str, last_valid_block_height: int) -> None:
-            self.journal.pending(purpose, signature, last_valid_block_height)
+        def keep(signature: str, last_valid_block_height: int, raw: str) -> None:
+            self.journal.pending(purpose, signature, last_valid_block_height, raw)
             self.journal.act(
                 f"place_order:{signature}",
                 "place_order",
@@ -367,7 +367,7 @@ class Worker:
         if isinstance(action, PlaceOrder):
             purpose = f"order:{action.member.wallet}"
             pending = self.journal.pending_for(purpose)
-            if pending is not None and not self.chain.is_known(pending[0]):
+            if pending is not None and not self.chain.is_known(pending.signature):
                 self.journal.not_pending(purpose)
         with self._lock:
             failed = self._failures.setdefault(action.subject, _Failures(0, 0))

@@ -27,7 +27,8 @@ class PendingTransaction(Base):
     """A signed transaction that must not be signed a second time while the first may still land.
 
     Most of what settlement sends is refused by the programs when it comes twice; an order is not. purpose says what
-    it does (one row each), signature is its first (base58), and after last_valid_block_height it can no longer land.
+    it does (one row each), signature is its first (base58), and after last_valid_block_height it can no longer land;
+    until then raw (base64), the transaction as signed, may be sent again, for it lands but once.
     """
 
     __tablename__ = "pending_transactions"
@@ -35,4 +36,5 @@ class PendingTransaction(Base):
     purpose: Mapped[str] = mapped_column(String(128), primary_key=True)
     signature: Mapped[str] = mapped_column(String(88))
     last_valid_block_height: Mapped[BigInt]
+    raw: Mapped[str]
     sent_at: Mapped[Seconds]

@@ -144,9 +144,10 @@ def test_only_accepted_and_released_frames_wait_for_the_chain(journal, store):
 
 def test_a_pending_transaction_is_remembered_until_it_is_decided(journal):
     assert journal.pending_for("order:w") is None
-    journal.pending("order:w", "first", 100)
-    journal.pending("order:w", "second", 200)
-    assert journal.pending_for("order:w") == ("second", 200)
+    journal.pending("order:w", "first", 100, "AAAA")
+    journal.pending("order:w", "second", 200, "BBBB")
+    pending = journal.pending_for("order:w")
+    assert (pending.signature, pending.last_valid_block_height, pending.raw) == ("second", 200, "BBBB")
     journal.not_pending("order:w")
     assert journal.pending_for("order:w") is None
 

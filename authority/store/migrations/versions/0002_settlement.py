@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("purpose", sa.String(length=128), nullable=False),
         sa.Column("signature", sa.String(length=88), nullable=False),
         sa.Column("last_valid_block_height", sa.BigInteger(), nullable=False),
+        sa.Column("raw", sa.String(), nullable=False),
         sa.Column("sent_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("purpose", name=op.f("pk_pending_transactions")),
     )

@@ -1,0 +1,172 @@
+"""The worker killed, the line cut, the validator restarted: the chain ends where it would have ended anyway."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from authority.home import ValidatorSettings
+from authority.settlement.conservation import conservation
+from authority.store.log import Act
+from authority.store.settlement import SettledSpan
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def settlement_process(campus, url, *words):
+    """`authority settlement` as it runs in service, on this campus by way of that URL."""
+    campus.home.save(replace(campus.home.settings, validator=ValidatorSettings(url=url)))
+    arguments = [sys.executable, "-m", "authority.cli", "settlement", *words, "--home", str(campus.home_path)]
+    return subprocess.Popen(arguments, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+class Killer:
+    """Kills the worker at each of its transactions: once before it goes on, and once after it has landed."""
+
+    def __init__(self):
+        self.process = None
+        self.sent = 0
+        self.lock = threading.Lock()
+
+    def __call__(self, request):
+        if request["method"] != "sendTransaction":
+            return "pass"
+        with self.lock:
+            process, self.sent = self.process, self.sent + 1
+            if process is None or process.returncode is not None:
+                return "drop"
+            if self.sent % 2:
+                self.kill(process)
+                return "drop"
+        return lambda: self.kill(process)
+
+    def kill(self, process):
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def run_until_done(campus, killer, url):
+    """Start the worker again and again until it finds nothing more to do; how often it was killed."""
+    for kills in range(100):
+        process = settlement_process(campus, url, "once")
+        with killer.lock:
+            killer.process = process
+        _, errors = process.communicate(timeout=120)
+        if process.returncode == 0:
+            return kills
+        assert process.returncode == -signal.SIGKILL, errors
+    raise AssertionError("the worker never came to an end")
+
+
+@pytest.mark.slow
+def test_killed_at_every_transaction(campus, proxy):
+    campus.start_market()
+    killer = Killer()
+    url = proxy(killer).url
+    campus.read_all(campus.epoch * 60, moving=False)
+    kills = run_until_done(campus, killer, url)
+    boundary = campus.next_epoch()
+    campus.read_all(boundary)
+    kills += run_until_done(campus, killer, url)
+    campus.next_epoch()
+    kills += run_until_done(campus, killer, url)
+    assert kills >= 20
+    assert campus.balances() == campus.after_one_market()
+    assert conservation(campus.client).ok
+    with campus.app.store.read() as session:
+        minted = session.scalars(select(func.sum(SettledSpan.minted_wh))).one()
+        orders = session.scalars(select(Act).where(Act.kind == "place_order")).all()
+    assert minted == 3_500
+    assert {order.data["wallet"] for order in orders} == {str(wallet) for wallet in campus.wallets.values()}
+
+
+def test_lost_requests_and_lost_answers_change_nothing(campus, proxy):
+    campus.start_market()
+    chance = random.Random(4)  # noqa: S311
+
+    def judge(_):
+        return chance.choices(("pass", "drop", "swallow"), (80, 10, 10))[0]
+
+    worker = campus.worker(proxy(judge).url)
+    campus.read_all(campus.epoch * 60, moving=False)
+    persist(worker)
+    campus.read_all(campus.next_epoch())
+    persist(worker)
+    campus.next_epoch()
+    persist(worker)
+    assert campus.balances() == campus.after_one_market()
+    assert conservation(campus.client).ok
+
+
+def persist(worker):
+    """As the worker's own loop does: an error of the line is a reason to try again."""
+    from authority.chain.errors import ChainError
+
+    for _ in range(50):
+        try:
+            worker.settle_down()
+        except ChainError:
+            continue
+        return
+    raise AssertionError("the worker never came to an end")
+
+
+def test_the_validator_restarts_in_the_middle(campus):
+    campus.start_market()
+    worker = campus.worker()
+    stop = threading.Event()
+    thread = threading.Thread(target=worker.run, args=(stop,))
+    thread.start()
+    try:
+        campus.read_all(campus.epoch * 60, moving=False)
+        campus.validator.stop()
+        campus.validator.start()
+        wait_for(lambda: campus.energy("A")["boundary"])
+        boundary = campus.next_epoch()
+        campus.read_all(boundary)
+        wait_for(lambda: campus.state("A.solar")["interval_end"] == boundary)
+        campus.validator.stop()
+        campus.validator.start()
+        wait_for(lambda: (campus.book(boundary // 60) or {}).get("bid_count") == 2)
+        wait_for(lambda: (campus.book(boundary // 60) or {}).get("ask_count") == 2)
+        campus.next_epoch()
+        campus.validator.stop()
+        campus.validator.start()
+        wait_for(lambda: campus.balances() == campus.after_one_market())
+    finally:
+        stop.set()
+        thread.join()
+    assert conservation(campus.client).ok
+
+
+def wait_for(condition):
+    """Until it holds; pytest's own time limit ends a test in which it never does."""
+    import time
+
+    while not condition():
+        time.sleep(0.05)
+
+
+def test_one_worker_at_a_time_and_a_clean_end(campus):
+    first = settlement_process(campus, campus.validator.url)
+    campus.read_all(campus.epoch * 60, moving=False)
+    wait_for(lambda: campus.energy("A")["boundary"])
+    second = settlement_process(campus, campus.validator.url, "once")
+    _, errors = second.communicate(timeout=60)
+    assert second.returncode == 1
+    assert "lease_held" in errors
+    first.terminate()
+    _, errors = first.communicate(timeout=60)
+    assert first.returncode == 0, errors
+    third = settlement_process(campus, campus.validator.url, "once")
+    _, errors = third.communicate(timeout=60)
+    assert third.returncode == 0, errors
