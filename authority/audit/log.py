@@ -41,7 +41,7 @@ class LogError(AuthorityError):
 
 @dataclass(frozen=True)
 class ReadingLeaf:
-    """A reading as it was logged: the collector's verdict and code (numbers), when it came (Unix seconds), the frame."""
+    """A reading as it was logged: verdict and code (numbers), when it was taken (Unix seconds), and the frame."""
 
     verdict: int
     code: int
