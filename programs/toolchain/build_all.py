@@ -34,6 +34,7 @@ WORKSPACE = TOOLCHAIN.parent
 ARTIFACTS = WORKSPACE / "artifacts"
 ERRORS_PAGE = WORKSPACE.parent / "docs" / "ERRORS.md"
 PROGRAMS = ("governance", "registry", "energy_token", "oracle", "trading")
+RELAY = "testing/relay.so"  # a program of the tests, which calls another
 RUSTC = "/usr/bin/rustc"
 CARGO = "/usr/bin/cargo"
 SECTION = re.compile(r"^--- IDL begin (\w+) ---$(.*?)^--- IDL end \1 ---$", re.M | re.S)
@@ -190,6 +191,10 @@ def build(programs: tuple[str, ...], target: pathlib.Path, out: pathlib.Path) ->
     for program in programs:
         print(f"programs: {program}.so", flush=True)
         build_program(program, target, out)
+    print(f"programs: {RELAY}", flush=True)
+    run([str(TOOLCHAIN / "build.sh"), str(target), "relay"])
+    (out / RELAY).parent.mkdir(exist_ok=True)
+    shutil.copyfile(target / "sbpf" / "release" / "librelay.so", out / RELAY)
     executables = idl_executables(programs, target)
     for program in programs:
         print(f"programs: {program}.json", flush=True)
@@ -208,20 +213,18 @@ def compare(programs: tuple[str, ...], built: pathlib.Path) -> list[str]:
     faults = []
     if ERRORS_PAGE.read_text() != errors_page.render(read_idls(ARTIFACTS)):
         faults.append(f"docs/{ERRORS_PAGE.name} is not what the IDLs give")
-    for program in programs:
-        for name in (f"{program}.so", f"{program}.json", f"legacy/{program}.json"):
-            committed = ARTIFACTS / name
-            if not committed.exists():
-                faults.append(f"{name} is not committed")
-            elif digest(committed) != recorded["sha256"].get(name):
-                faults.append(f"{name} is not the file that the manifest records")
-            elif digest(committed) != digest(built / name):
-                if name.endswith(".json") or same_compiler:
-                    faults.append(f"{name} differs from what the sources give")
-                else:
-                    print(
-                        f"programs: {name} differs, as its compiler does: recorded {recorded['compiler']}, here {now}"
-                    )
+    names = [f"{stem}{end}" for stem in programs for end in (".so", ".json")]
+    for name in [*names, *(f"legacy/{program}.json" for program in programs), RELAY]:
+        committed = ARTIFACTS / name
+        if not committed.exists():
+            faults.append(f"{name} is not committed")
+        elif digest(committed) != recorded["sha256"].get(name):
+            faults.append(f"{name} is not the file that the manifest records")
+        elif digest(committed) != digest(built / name):
+            if name.endswith(".json") or same_compiler:
+                faults.append(f"{name} differs from what the sources give")
+            else:
+                print(f"programs: {name} differs, as its compiler does: recorded {recorded['compiler']}, here {now}")
     return faults
 
 

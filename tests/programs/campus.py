@@ -345,7 +345,7 @@ class Campus:
         accounts = {"authority": self.authority.pubkey()}
         return self.send(self.instruction("governance", "set_paused", {"bits": bits}, accounts))
 
-    def register_user_instruction(self, member: Member, role: int = PROSUMER, **accounts: Pubkey) -> Instruction:
+    def register_user_instruction(self, member: Member, role: int = PROSUMER, /, **accounts: Pubkey) -> Instruction:
         """registry.register_user."""
         named = {
             "operator": self.operator.pubkey(),
@@ -363,7 +363,7 @@ class Campus:
         self.send(self.register_user_instruction(member, role))
         return member
 
-    def register_installation_instruction(self, n: int, kind: str = "mixed", **changes: Any) -> Instruction:
+    def register_installation_instruction(self, n: int, kind: str = "mixed", /, **changes: Any) -> Instruction:
         """registry.register_installation."""
         args = {
             "n": n,
@@ -389,7 +389,14 @@ class Campus:
         return SimulatedMeter(key(f"meter {name}"), meter_id, role, SOURCES.index(source))
 
     def register_meter_instruction(
-        self, meter: SimulatedMeter, member: Member, installation: int, *, first_sequence: int = 1, **accounts: Pubkey
+        self,
+        meter: SimulatedMeter,
+        member: Member,
+        installation: int,
+        /,
+        *,
+        first_sequence: int = 1,
+        **accounts: Pubkey,
     ) -> Instruction:
         """registry.register_meter."""
         args = {
@@ -408,7 +415,7 @@ class Campus:
         }
         return self.instruction("registry", "register_meter", args, named | accounts)
 
-    def open_meter_instruction(self, meter: SimulatedMeter, member: Member, **accounts: Pubkey) -> Instruction:
+    def open_meter_instruction(self, meter: SimulatedMeter, member: Member, /, **accounts: Pubkey) -> Instruction:
         """oracle.open_meter."""
         named = {
             "operator": self.operator.pubkey(),
@@ -441,7 +448,7 @@ class Campus:
         return self.send(frames, self.submit_instruction([meter for meter, _ in readings]), **options)
 
     def settle_instruction(
-        self, member: Member, boundary: int, meters: Sequence[SimulatedMeter], **accounts: Pubkey
+        self, member: Member, boundary: int, meters: Sequence[SimulatedMeter], /, **accounts: Pubkey
     ) -> Instruction:
         """oracle.settle_surplus over these meters."""
         named = {
@@ -471,6 +478,6 @@ def refusal(failure: FailedTransactionMetadata) -> Refusal:
     code = getattr(inner, "code", None)
     if code is not None:
         for name in PROGRAM_NAMES:
-            if (error := idl(name).errors.get(code)) is not None:
+            if (error := idl(name).error(code)) is not None:
                 return Refusal(failure, error.name, code)
-    return Refusal(failure, str(inner or failure.err()), code)
+    return Refusal(failure, str(inner or failure.err()).rpartition(".")[2], code)

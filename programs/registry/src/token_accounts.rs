@@ -45,9 +45,6 @@ impl Creation<'_> {
         ];
         let instruction =
             InstructionView { program_id: &ASSOCIATED_TOKEN_PROGRAM, accounts: &accounts, data: &CREATE_IDEMPOTENT };
-        invoke(
-            &instruction,
-            &[self.payer, self.token_account, self.wallet, self.mint, self.system_program, self.token_program],
-        )
+        invoke(&instruction, &[self.payer, self.token_account, self.wallet, self.mint, self.system_program, self.token_program])
     }
 }

@@ -2,7 +2,7 @@
 
 use {
     anchor_lang::{create_account_with_signers, prelude::*},
-    campus_common::{SYSTEM_PROGRAM, TOKEN_PROGRAM},
+    campus_common::{Signatory, SYSTEM_PROGRAM, TOKEN_PROGRAM},
     energy_token_interface::{
         EnergyTokenError, CREDIT_DECIMALS, CREDIT_MINT, CREDIT_MINT_BUMP, CREDIT_MINT_SEED, ENERGY_DECIMALS, ENERGY_MINT,
         ENERGY_MINT_BUMP, ENERGY_MINT_SEED, MINT_AUTHORITY,
@@ -19,7 +19,7 @@ const MINT_SPACE: usize = 82;
 pub struct Initialize {
     /// The operator, who pays the rent.
     #[account(mut)]
-    pub operator: Signer,
+    pub operator: Signatory,
     /// Governance's Config.
     #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
     pub config: UncheckedAccount,

@@ -3,7 +3,7 @@
 use {
     crate::signer::mint,
     anchor_lang::{address_eq, prelude::*},
-    campus_common::{log, units::MicroCredits, TOKEN_PROGRAM},
+    campus_common::{log, units::MicroCredits, Signatory, TOKEN_PROGRAM},
     energy_token_interface::{events::CreditIssued, EnergyTokenError, CREDIT_MINT, MINT_AUTHORITY},
     governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
     registry_interface::User,
@@ -13,7 +13,7 @@ use {
 #[derive(Accounts)]
 pub struct IssueCredit {
     /// The operator.
-    pub operator: Signer,
+    pub operator: Signatory,
     /// Governance's Config.
     #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
     pub config: UncheckedAccount,

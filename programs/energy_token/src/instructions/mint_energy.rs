@@ -3,11 +3,7 @@
 use {
     crate::signer::mint,
     anchor_lang::{address_eq, prelude::*},
-    campus_common::{
-        log,
-        units::WattHours,
-        TOKEN_PROGRAM,
-    },
+    campus_common::{log, units::WattHours, Signatory, TOKEN_PROGRAM},
     energy_token_interface::{events::EnergyMinted, EnergyTokenError, ENERGY_MINT, MINT_AUTHORITY},
     oracle_interface::ORACLE_ADDRESS,
     registry_interface::User,
@@ -18,7 +14,7 @@ use {
 pub struct MintEnergy {
     /// The oracle's own address, signing: for it only the oracle program can sign.
     #[account(address = ORACLE_ADDRESS @ EnergyTokenError::NotTheOracle)]
-    pub oracle: Signer,
+    pub oracle: Signatory,
     /// The member, as registered.
     pub user: UncheckedAccount,
     /// The energy mint.
@@ -38,6 +34,9 @@ pub struct MintEnergy {
 impl MintEnergy {
     #[inline(always)]
     pub(crate) fn execute(&mut self, amount: u64) -> Result<()> {
+        if !self.oracle.account().is_signer() {
+            return Err(EnergyTokenError::OracleMustSign.into());
+        }
         let user = User::load(self.user.account())?;
         user.require_active()?;
         if !address_eq(self.energy_token_account.account().address(), &user.energy_token_account) {

@@ -5,7 +5,7 @@ use {
     campus_common::{
         create, log, now,
         units::{BillingPeriod, Epoch, Seconds},
-        SYSTEM_PROGRAM, VERSION,
+        Signatory, SYSTEM_PROGRAM, VERSION,
     },
     governance_interface::{events::Initialized, Config, GovernanceError, Parameters, CONFIG_ADDRESS, CONFIG_SEED},
 };
@@ -35,7 +35,7 @@ pub struct Initialize {
     #[account(mut)]
     pub payer: Signer,
     /// The upgrade authority of the governance program; becomes the Config's authority.
-    pub authority: Signer,
+    pub authority: Signatory,
     /// The Config to make.
     #[account(mut, address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
     pub config: UncheckedAccount,
@@ -66,43 +66,46 @@ fn upgrade_authority(program_data: &AccountView) -> Result<Address> {
 }
 
 impl Initialize {
-  pub(crate) fn execute(&mut self, args: InitializeArgs) -> Result<()> {
-    let accounts = self;
-    let authority = upgrade_authority(accounts.program_data.account())?;
-    if !address_eq(&authority, accounts.authority.address()) {
-        return Err(GovernanceError::NotUpgradeAuthority.into());
+    pub(crate) fn execute(&mut self, args: InitializeArgs) -> Result<()> {
+        let accounts = self;
+        let authority = upgrade_authority(accounts.program_data.account())?;
+        if !address_eq(&authority, accounts.authority.address()) {
+            return Err(GovernanceError::NotUpgradeAuthority.into());
+        }
+        if !accounts.authority.account().is_signer() {
+            return Err(GovernanceError::AuthorityMustSign.into());
+        }
+        if args.operator == Address::default() {
+            return Err(GovernanceError::ZeroKey.into());
+        }
+        if args.epoch_seconds.0 == 0 {
+            return Err(GovernanceError::EpochLengthOutOfBounds.into());
+        }
+        let (config, bump) = create::<Config>(
+            accounts.payer.account(),
+            accounts.config.account(),
+            &[CONFIG_SEED],
+            (GovernanceError::WrongConfig, GovernanceError::AlreadyInitialized),
+        )?;
+        config.version = VERSION;
+        config.bump = bump;
+        config.network_id = args.network_id;
+        config.epoch_seconds = args.epoch_seconds;
+        config.authority = authority;
+        config.operator = args.operator;
+        config.parameters = args.parameters;
+        config.staged_from = Epoch(0);
+        config.billing_period = BillingPeriod(0);
+        config.first_epoch = now()?.epoch(args.epoch_seconds);
+        config.billing_period_start = config.first_epoch;
+        config.billing_period_end = Epoch(config.first_epoch.0.saturating_add(args.parameters.billing_period_epochs));
+        log(&Initialized {
+            network_id: config.network_id,
+            epoch_seconds: config.epoch_seconds,
+            first_epoch: config.first_epoch,
+            authority: config.authority,
+            operator: config.operator,
+        });
+        config.invariant()
     }
-    if args.operator == Address::default() {
-        return Err(GovernanceError::ZeroKey.into());
-    }
-    if args.epoch_seconds.0 == 0 {
-        return Err(GovernanceError::EpochLengthOutOfBounds.into());
-    }
-    let (config, bump) = create::<Config>(
-        accounts.payer.account(),
-        accounts.config.account(),
-        &[CONFIG_SEED],
-        (GovernanceError::WrongConfig, GovernanceError::AlreadyInitialized),
-    )?;
-    config.version = VERSION;
-    config.bump = bump;
-    config.network_id = args.network_id;
-    config.epoch_seconds = args.epoch_seconds;
-    config.authority = authority;
-    config.operator = args.operator;
-    config.parameters = args.parameters;
-    config.staged_from = Epoch(0);
-    config.billing_period = BillingPeriod(0);
-    config.first_epoch = now()?.epoch(args.epoch_seconds);
-    config.billing_period_start = config.first_epoch;
-    config.billing_period_end = Epoch(config.first_epoch.0.saturating_add(args.parameters.billing_period_epochs));
-    log(&Initialized {
-        network_id: config.network_id,
-        epoch_seconds: config.epoch_seconds,
-        first_epoch: config.first_epoch,
-        authority: config.authority,
-        operator: config.operator,
-    });
-    config.invariant()
-}
 }

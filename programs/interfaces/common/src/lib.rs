@@ -13,12 +13,14 @@ pub mod ed25519;
 mod events;
 pub mod idl;
 mod load;
+mod signatory;
 pub mod units;
 
 pub use {
     create::{create, ASSOCIATED_TOKEN_PROGRAM, INSTRUCTIONS_SYSVAR, SYSTEM_PROGRAM, TOKEN_PROGRAM},
     events::log,
     load::{is_account, load, load_mut, now},
+    signatory::Signatory,
 };
 
 /// Layout version that every account of this release carries in its first byte after the discriminator.

@@ -3,8 +3,8 @@
 use {
     crate::units::UnixTime,
     anchor_lang::{
-        address_eq, bytemuck::Pod, pinocchio::sysvars::Sysvar, prelude::Clock, AccountView, Address, Discriminator, Error,
-        Owner, Result,
+        address_eq, bytemuck::Pod, pinocchio::sysvars::Sysvar, prelude::Clock, AccountView, Address, Discriminator, Error, Owner,
+        Result,
     },
     core::mem::size_of,
 };
@@ -23,7 +23,14 @@ pub fn is_account<T: Owner + Discriminator + Pod>(view: &AccountView) -> bool {
     let discriminator = unsafe { *(view.data_ptr() as *const u64) };
     let expected = T::DISCRIMINATOR;
     let expected = u64::from_le_bytes([
-        expected[0], expected[1], expected[2], expected[3], expected[4], expected[5], expected[6], expected[7],
+        expected[0],
+        expected[1],
+        expected[2],
+        expected[3],
+        expected[4],
+        expected[5],
+        expected[6],
+        expected[7],
     ]);
     discriminator == expected && address_eq(view.owner(), &owner)
 }

@@ -60,4 +60,7 @@ pub enum EnergyTokenError {
     /// 6217
     #[msg("The feed-in is worth less than one micro-credit: retire more at once")]
     TooSmall,
+    /// 6218
+    #[msg("The oracle's address must sign: only the oracle program can call mint_energy")]
+    OracleMustSign,
 }

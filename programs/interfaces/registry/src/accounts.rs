@@ -262,7 +262,8 @@ impl User {
     /// Whether the settling meters form a set that settles: one building meter alone, or generation and storage meters with either
     /// load meters or one grid meter.
     pub fn is_settleable(&self) -> bool {
-        let parts = self.generation_meters as u32 + self.storage_meters as u32 + self.load_meters as u32 + self.grid_meters as u32;
+        let parts =
+            self.generation_meters as u32 + self.storage_meters as u32 + self.load_meters as u32 + self.grid_meters as u32;
         match self.building_meters {
             1 => parts == 0,
             0 => (self.load_meters > 0 && self.grid_meters == 0) || (self.load_meters == 0 && self.grid_meters == 1),
@@ -358,10 +359,7 @@ impl Installation {
         if self.nameplate.0 == 0 || self.nameplate.0 > MAX_NAMEPLATE_W {
             return Err(RegistryError::NameplateOutOfBounds.into());
         }
-        let stores = matches!(
-            InstallationKind::from_code(self.kind),
-            Some(InstallationKind::Storage | InstallationKind::Mixed)
-        );
+        let stores = matches!(InstallationKind::from_code(self.kind), Some(InstallationKind::Storage | InstallationKind::Mixed));
         if self.storage.0 > u32::MAX as u64 || (self.storage.0 > 0 && !stores) {
             return Err(RegistryError::StorageOutOfBounds.into());
         }

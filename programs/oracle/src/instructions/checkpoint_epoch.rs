@@ -5,7 +5,7 @@ use {
     campus_common::{
         create, log,
         units::{Epoch, MicroCredits, UnixTime, WattHours},
-        SYSTEM_PROGRAM, TOKEN_PROGRAM, VERSION,
+        Signatory, SYSTEM_PROGRAM, TOKEN_PROGRAM, VERSION,
     },
     energy_token_interface::{CREDIT_MINT, ENERGY_MINT},
     governance_interface::{Config, GovernanceError, CONFIG_ADDRESS},
@@ -30,7 +30,7 @@ pub struct Checkpoint {
 pub struct CheckpointEpoch {
     /// The operator, who pays the rent.
     #[account(mut)]
-    pub operator: Signer,
+    pub operator: Signatory,
     /// Governance's Config.
     #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
     pub config: UncheckedAccount,

@@ -2,7 +2,7 @@
 
 use {
     anchor_lang::{address_eq, prelude::*},
-    campus_common::{create, is_account, log, SYSTEM_PROGRAM, VERSION},
+    campus_common::{create, is_account, log, Signatory, SYSTEM_PROGRAM, VERSION},
     governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
     oracle_interface::{
         events::MeterOpened, EnergyAccount, MeterState, Oracle, OracleError, ENERGY_SEED, ORACLE_ADDRESS, ORACLE_SEED, STATE_SEED,
@@ -15,7 +15,7 @@ use {
 pub struct OpenMeter {
     /// The operator, who pays the rent.
     #[account(mut)]
-    pub operator: Signer,
+    pub operator: Signatory,
     /// Governance's Config.
     #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
     pub config: UncheckedAccount,

@@ -10,11 +10,13 @@ use {
     campus_common::{
         log, now,
         units::{UnixTime, WattHours},
-        TOKEN_PROGRAM,
+        Signatory, TOKEN_PROGRAM,
     },
     energy_token_interface::{cpi::MintEnergy, ENERGY_MINT, MINT_AUTHORITY},
     governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
-    oracle_interface::{events::SurplusSettled, EnergyAccount, MeterState, Oracle, OracleError, ORACLE_ADDRESS, ORACLE_BUMP, ORACLE_SEED},
+    oracle_interface::{
+        events::SurplusSettled, EnergyAccount, MeterState, Oracle, OracleError, ORACLE_ADDRESS, ORACLE_BUMP, ORACLE_SEED,
+    },
     registry_interface::{Meter, MeterRole, User},
 };
 
@@ -22,7 +24,7 @@ use {
 #[derive(Accounts)]
 pub struct SettleSurplus {
     /// The operator: the department's authorisation.
-    pub operator: Signer,
+    pub operator: Signatory,
     /// Governance's Config.
     #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
     pub config: UncheckedAccount,

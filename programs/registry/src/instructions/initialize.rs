@@ -3,7 +3,7 @@
 use {
     crate::loaders::config_by_operator,
     anchor_lang::prelude::*,
-    campus_common::{create, SYSTEM_PROGRAM, VERSION},
+    campus_common::{create, Signatory, SYSTEM_PROGRAM, VERSION},
     governance_interface::{GovernanceError, CONFIG_ADDRESS},
     registry_interface::{Registry, RegistryError, REGISTRY_ADDRESS, REGISTRY_SEED},
 };
@@ -13,7 +13,7 @@ use {
 pub struct Initialize {
     /// The operator, who pays the rent.
     #[account(mut)]
-    pub operator: Signer,
+    pub operator: Signatory,
     /// Governance's Config.
     #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
     pub config: UncheckedAccount,

@@ -6,7 +6,7 @@ use {
     campus_common::{
         create, log,
         units::{UnixTime, WattHours, Watts},
-        SYSTEM_PROGRAM, VERSION,
+        Signatory, SYSTEM_PROGRAM, VERSION,
     },
     governance_interface::{GovernanceError, Pause, CONFIG_ADDRESS},
     registry_interface::{
@@ -35,7 +35,7 @@ pub struct NewInstallation {
 pub struct RegisterInstallation {
     /// The operator, who pays the rent.
     #[account(mut)]
-    pub operator: Signer,
+    pub operator: Signatory,
     /// Governance's Config.
     #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
     pub config: UncheckedAccount,

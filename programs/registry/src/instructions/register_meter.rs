@@ -6,7 +6,7 @@ use {
         possession::{proven_key, Claim},
     },
     anchor_lang::prelude::*,
-    campus_common::{create, log, now, INSTRUCTIONS_SYSVAR, SYSTEM_PROGRAM, VERSION},
+    campus_common::{create, log, now, Signatory, INSTRUCTIONS_SYSVAR, SYSTEM_PROGRAM, VERSION},
     governance_interface::{GovernanceError, Pause, CONFIG_ADDRESS},
     registry_interface::{
         events::MeterRegistered, Installation, InstallationKind, KeyUse, Meter, MeterRole, Registry, RegistryError, Source,
@@ -33,7 +33,7 @@ pub struct NewMeter {
 pub struct RegisterMeter {
     /// The operator, who pays the rent.
     #[account(mut)]
-    pub operator: Signer,
+    pub operator: Signatory,
     /// Governance's Config.
     #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
     pub config: UncheckedAccount,

@@ -3,12 +3,10 @@
 use {
     crate::{loaders::config_by_operator, token_accounts::Creation},
     anchor_lang::prelude::*,
-    campus_common::{create, log, ASSOCIATED_TOKEN_PROGRAM, SYSTEM_PROGRAM, TOKEN_PROGRAM, VERSION},
+    campus_common::{create, log, Signatory, ASSOCIATED_TOKEN_PROGRAM, SYSTEM_PROGRAM, TOKEN_PROGRAM, VERSION},
     energy_token_interface::{CREDIT_MINT, ENERGY_MINT},
     governance_interface::{GovernanceError, Pause, CONFIG_ADDRESS},
-    registry_interface::{
-        events::UserRegistered, Registry, RegistryError, Status, User, UserRole, REGISTRY_ADDRESS, USER_SEED,
-    },
+    registry_interface::{events::UserRegistered, Registry, RegistryError, Status, User, UserRole, REGISTRY_ADDRESS, USER_SEED},
 };
 
 /// Accounts of register_user.
@@ -16,7 +14,7 @@ use {
 pub struct RegisterUser {
     /// The operator, who pays the rent.
     #[account(mut)]
-    pub operator: Signer,
+    pub operator: Signatory,
     /// Governance's Config.
     #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
     pub config: UncheckedAccount,

@@ -1,0 +1,145 @@
+"""oracle.trigger_clearing and checkpoint_epoch."""
+
+from __future__ import annotations
+
+import pytest
+from campus import EPOCH_SECONDS, PAUSE_CLEARING, START, Campus, Outcome, key
+from solders.pubkey import Pubkey
+
+from authority.chain import programs
+
+EPOCH = START // EPOCH_SECONDS
+
+
+@pytest.fixture
+def opened(campus: Campus) -> Campus:
+    """A campus with one meter, so that the Oracle account exists."""
+    campus.add_meter(campus.register_user("alice"), "pv", "building", "solar")
+    return campus
+
+
+def checkpoint(campus: Campus, epoch: int, log_size: int = 10, **accounts: Pubkey) -> Outcome:
+    args = {"epoch": epoch, "log_size": log_size, "log_root": b"\1" * 32, "book_hash": b"\2" * 32}
+    named = {"operator": campus.operator.pubkey(), "checkpoint": programs.checkpoint_address(epoch)}
+    return campus.send(campus.instruction("oracle", "checkpoint_epoch", args, named | accounts))
+
+
+def test_a_checkpoint_pins_log_and_totals(opened: Campus) -> None:
+    opened.set_time(opened.boundary(1))
+    event = checkpoint(opened, EPOCH).event("Checkpointed")
+    found = opened.account("oracle", programs.checkpoint_address(EPOCH))
+    assert (found["epoch"], found["log_size"]) == (EPOCH, 10)
+    assert (found["log_root"], found["book_hash"]) == (b"\1" * 32, b"\2" * 32)
+    assert (found["minted"], found["energy_supply"], found["credit_supply"]) == (0, 0, 0)
+    assert found["time"] == opened.boundary(1)
+    assert event["log_root"] == b"\1" * 32
+
+
+def test_a_checkpoint_counts_what_was_minted(opened: Campus) -> None:
+    member = opened.register_user("bob")
+    house = opened.add_meter(member, "house", "building", "solar")
+    opened.round(member, opened.boundary(1), (house, (0, 0)))
+    opened.round(member, opened.boundary(2), (house, (700, 100)))
+    opened.round(member, opened.boundary(3), (house, (0, 40)))
+    checkpoint(opened, EPOCH)
+    found = opened.account("oracle", programs.checkpoint_address(EPOCH))
+    assert (found["minted"], found["energy_supply"], found["withdrawn"], found["settlements"]) == (600, 600, 40, 3)
+
+
+def test_checkpoints_follow_one_another(opened: Campus, refused) -> None:
+    opened.set_time(opened.boundary(5))
+    checkpoint(opened, EPOCH)
+    for wrong in (EPOCH, EPOCH - 1, EPOCH + 2):
+        with refused("CheckpointOutOfOrder"):
+            checkpoint(opened, wrong)
+    checkpoint(opened, EPOCH + 1)
+
+
+def test_an_epoch_is_checkpointed_after_its_end(opened: Campus, refused) -> None:
+    opened.set_time(opened.boundary(1) - 1)
+    with refused("EpochNotOver"):
+        checkpoint(opened, EPOCH)
+
+
+def test_the_log_cannot_shrink(opened: Campus, refused) -> None:
+    opened.set_time(opened.boundary(5))
+    checkpoint(opened, EPOCH, 10)
+    with refused("LogShrank"):
+        checkpoint(opened, EPOCH + 1, 9)
+    checkpoint(opened, EPOCH + 1, 10)
+
+
+def test_only_the_operator_checkpoints(opened: Campus, refused) -> None:
+    opened.set_time(opened.boundary(1))
+    stranger = key("stranger")
+    opened.svm.airdrop(stranger.pubkey(), 10**10)
+    args = {"epoch": EPOCH, "log_size": 1, "log_root": bytes(32), "book_hash": bytes(32)}
+    accounts = {"operator": stranger.pubkey(), "checkpoint": programs.checkpoint_address(EPOCH)}
+    with refused("NotOperator"):
+        opened.send(opened.instruction("oracle", "checkpoint_epoch", args, accounts), signers=[stranger])
+
+
+@pytest.mark.parametrize(
+    ("account", "error"),
+    [
+        ("config", "WrongConfig"),
+        ("oracle", "WrongOracle"),
+        ("checkpoint", "WrongAddress"),
+        ("energy_mint", "WrongMint"),
+        ("credit_mint", "WrongMint"),
+        ("system_program", "WrongProgram"),
+    ],
+)
+def test_another_account_is_refused(opened: Campus, refused, account, error) -> None:
+    opened.set_time(opened.boundary(1))
+    with refused(error):
+        checkpoint(opened, EPOCH, **{account: key("other").pubkey()})
+
+
+def test_there_is_no_checkpoint_before_the_first_meter(campus: Campus, refused) -> None:
+    campus.set_time(campus.boundary(1))
+    with refused("OracleNotOpen"):
+        checkpoint(campus, EPOCH)
+
+
+# Clearing: what the oracle itself sees to; the auction is the market's
+
+
+def trigger(campus: Campus, epoch: int, **accounts: Pubkey) -> Outcome:
+    named = {"book": programs.book_address(epoch)}
+    return campus.send(campus.instruction("oracle", "trigger_clearing", {"epoch": epoch}, named | accounts))
+
+
+def test_a_running_epoch_is_not_cleared(opened: Campus, refused) -> None:
+    opened.set_time(opened.boundary(1) - 1)
+    with refused("EpochNotOver"):
+        trigger(opened, EPOCH)
+
+
+def test_clearing_can_be_paused(opened: Campus, refused) -> None:
+    opened.set_time(opened.boundary(1))
+    opened.set_paused(PAUSE_CLEARING)
+    with refused("Paused"):
+        trigger(opened, EPOCH)
+
+
+@pytest.mark.parametrize(
+    ("account", "error"),
+    [
+        ("config", "WrongConfig"),
+        ("oracle", "WrongOracle"),
+        ("market", "WrongAddress"),
+        ("book", "WrongAddress"),
+        ("trading_program", "WrongProgram"),
+    ],
+)
+def test_another_account_in_a_clearing_is_refused(opened: Campus, refused, account, error) -> None:
+    opened.set_time(opened.boundary(1))
+    with refused(error):
+        trigger(opened, EPOCH, **{account: key("other").pubkey()})
+
+
+def test_another_epochs_book_is_refused(opened: Campus, refused) -> None:
+    opened.set_time(opened.boundary(2))
+    with refused("WrongAddress"):
+        trigger(opened, EPOCH, book=programs.book_address(EPOCH + 1))
