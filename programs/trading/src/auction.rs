@@ -230,12 +230,7 @@ mod tests {
     use std::vec::Vec;
 
     fn order(price: u32, quantity: u32) -> Order {
-        Order {
-            price: PricePerKwh(price),
-            quantity: OrderWattHours(quantity),
-            filled: OrderWattHours(0xdead),
-            member: 0,
-        }
+        Order { price: PricePerKwh(price), quantity: OrderWattHours(quantity), filled: OrderWattHours(0xdead), member: 0 }
     }
 
     /// Volume, lowest, highest and clearing price of a book, whose orders are filled.
@@ -258,16 +253,10 @@ mod tests {
     /// The definitions themselves, price by price: what an auction must find, with no cleverness to share a fault with.
     fn brute_force(bids: &[Order], asks: &[Order], reference: u32, top: u32) -> (u32, u32) {
         let demand = |price: u32, strict: bool| -> u64 {
-            bids.iter()
-                .filter(|o| o.price.0 > price || (!strict && o.price.0 == price))
-                .map(|o| u64::from(o.quantity.0))
-                .sum()
+            bids.iter().filter(|o| o.price.0 > price || (!strict && o.price.0 == price)).map(|o| u64::from(o.quantity.0)).sum()
         };
         let supply = |price: u32, strict: bool| -> u64 {
-            asks.iter()
-                .filter(|o| o.price.0 < price || (!strict && o.price.0 == price))
-                .map(|o| u64::from(o.quantity.0))
-                .sum()
+            asks.iter().filter(|o| o.price.0 < price || (!strict && o.price.0 == price)).map(|o| u64::from(o.quantity.0)).sum()
         };
         let executable = |price: u32| demand(price, false).min(supply(price, false));
         let volume = (0..=top).map(executable).max().unwrap_or(0);
@@ -287,8 +276,7 @@ mod tests {
         if u64::from(total) >= asked {
             return quantities.to_vec();
         }
-        let mut shares: Vec<u32> =
-            quantities.iter().map(|&q| (u64::from(q) * u64::from(total) / asked) as u32).collect();
+        let mut shares: Vec<u32> = quantities.iter().map(|&q| (u64::from(q) * u64::from(total) / asked) as u32).collect();
         let mut order: Vec<usize> = (0..quantities.len()).collect();
         order.sort_by_key(|&k| (core::cmp::Reverse(u64::from(quantities[k]) * u64::from(total) % asked), k));
         let over = total - shares.iter().sum::<u32>();
@@ -327,8 +315,7 @@ mod tests {
         }
 
         fn side(&mut self, orders: u32, prices: u32, quantities: u32, better: Side) -> Vec<Order> {
-            let mut side: Vec<Order> =
-                (0..orders).map(|_| order(1 + self.below(prices), 1 + self.below(quantities))).collect();
+            let mut side: Vec<Order> = (0..orders).map(|_| order(1 + self.below(prices), 1 + self.below(quantities))).collect();
             side.sort_by(|a, b| match better {
                 Side::Bid => b.price.cmp(&a.price),
                 Side::Ask => a.price.cmp(&b.price),

@@ -36,10 +36,7 @@ impl Terms {
             Side::Ask => {
                 let proceeds = self.price.cost_floor(order.filled);
                 let fee = self.fee.of_credits(proceeds);
-                Due {
-                    energy: order.quantity.saturating_sub(order.filled).into(),
-                    credits: proceeds.saturating_sub(fee),
-                }
+                Due { energy: order.quantity.saturating_sub(order.filled).into(), credits: proceeds.saturating_sub(fee) }
             }
         }
     }
@@ -80,12 +77,7 @@ mod tests {
     use super::*;
 
     fn order(price: u32, quantity: u32, filled: u32) -> Order {
-        Order {
-            price: PricePerKwh(price),
-            quantity: OrderWattHours(quantity),
-            filled: OrderWattHours(filled),
-            member: 0,
-        }
+        Order { price: PricePerKwh(price), quantity: OrderWattHours(quantity), filled: OrderWattHours(filled), member: 0 }
     }
 
     fn terms(price: u32, wheeling: u32, fee: u16) -> Terms {

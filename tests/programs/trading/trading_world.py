@@ -13,7 +13,7 @@ import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from solders.account import Account
@@ -154,38 +154,52 @@ class Order:
     member: int
 
 
-@dataclass
 class Book:
-    """A book as it is on the chain."""
+    """A book as it is on the chain; orders and counts are read without decoding the whole."""
 
-    data: bytes
-    fields: dict[str, Any]
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """All of its fields."""
+        return idl("trading").decode_account(self.data)[1]
+
+    def _value(self, name: str, form: str) -> int:
+        return int(struct.unpack_from(form, self.data, offset("EpochBook", name))[0])
+
+    @property
+    def status(self) -> int:
+        """Where it stands."""
+        return self._value("status", "<B")
 
     @property
     def bids(self) -> list[Order]:
         """The bids, best first."""
-        return self._side(self.data[-2 * SIDE * 16 : -SIDE * 16], self.fields["bid_count"])
+        return self._side("bids", self._value("bid_count", "<H"))
 
     @property
     def asks(self) -> list[Order]:
         """The asks, best first."""
-        return self._side(self.data[-SIDE * 16 :], self.fields["ask_count"])
+        return self._side("asks", self._value("ask_count", "<H"))
 
-    @staticmethod
-    def _side(data: bytes, count: int) -> list[Order]:
-        return [Order(*values) for values in struct.iter_unpack("<4I", data[: count * 16])]
+    def _side(self, name: str, count: int) -> list[Order]:
+        at = offset("EpochBook", name)
+        return [Order(*values) for values in struct.iter_unpack("<4I", self.data[at : at + 16 * count])]
 
     def numbers(self) -> list[int]:
         """The numbers of all orders: bids from 0, asks from 512."""
-        return [*range(self.fields["bid_count"]), *range(SIDE, SIDE + self.fields["ask_count"])]
+        bids, asks = self._value("bid_count", "<H"), self._value("ask_count", "<H")
+        return [*range(bids), *range(SIDE, SIDE + asks)]
 
     def order(self, number: int) -> Order:
         """The order with that number."""
-        return self.bids[number] if number < SIDE else self.asks[number - SIDE]
+        name, place = ("bids", number) if number < SIDE else ("asks", number - SIDE)
+        return Order(*struct.unpack_from("<4I", self.data, offset("EpochBook", name) + 16 * place))
 
     def is_settled(self, number: int) -> bool:
         """Whether that order was paid."""
-        return bool(self.fields["settled"][number // 64] >> (number % 64) & 1)
+        return bool(self.data[offset("EpochBook", "settled") + number // 8] >> number % 8 & 1)
 
 
 @dataclass
@@ -222,7 +236,13 @@ class Outcome:
 class TradingWorld:
     """The trading program with a market, members and a clock."""
 
-    def __init__(self, *, initialize: bool = True, parameters: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        initialize: bool = True,
+        parameters: Mapping[str, int] | None = None,
+        reference_price: int = 150_000,
+    ) -> None:
         self.svm = LiteSVM().with_sigverify(False).with_blockhash_check(False)
         self.svm.add_program(idl("trading").program_id, program_bytes("trading"))
         self.payer = key("fee payer")
@@ -243,7 +263,7 @@ class TradingWorld:
         self.put_tokens(self.fee_account, CREDIT_MINT, self.fee_owner.pubkey(), 0)
         self.set_time(EPOCH * EPOCH_SECONDS)
         if initialize:
-            self.initialize_market()
+            self.initialize_market(reference_price)
 
     # The chain around the program
 
@@ -536,8 +556,7 @@ class TradingWorld:
 
     def book(self, epoch: int = EPOCH) -> Book:
         """A book."""
-        data = self.data(book_address(epoch))
-        return Book(data, idl("trading").decode_account(data)[1])
+        return Book(self.data(book_address(epoch)))
 
     def put_book(self, epoch: int, book: Book) -> None:
         """Place a book: its data with its fields written anew."""

@@ -253,9 +253,7 @@ impl EpochBook {
     /// From when on anybody may refund the book if it was never cleared.
     #[inline(always)]
     pub fn refundable_from(&self) -> UnixTime {
-        UnixTime(
-            self.closes_at.0.saturating_add(i64::from(self.epoch_seconds.0).saturating_mul(i64::from(REFUND_AFTER_EPOCHS))),
-        )
+        UnixTime(self.closes_at.0.saturating_add(i64::from(self.epoch_seconds.0).saturating_mul(i64::from(REFUND_AFTER_EPOCHS))))
     }
 
     /// What must hold after every instruction that changes the book; constant in the number of orders.

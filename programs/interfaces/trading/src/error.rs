@@ -27,9 +27,18 @@ pub enum TradingError {
     WrongCheckpoint,
     #[msg("The rent goes back to whoever paid it: pass the book's rent payer.")]
     WrongRentPayer,
-    // Signatures and life
+    #[msg("The program account is not SPL Token: pass TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA.")]
+    WrongTokenProgram,
+    #[msg("The program account is not the system program: pass 11111111111111111111111111111111.")]
+    WrongSystemProgram,
+    // Signatures
     #[msg("Only the oracle program may clear a book: call its trigger_clearing.")]
     NotTheOracle,
+    #[msg("The oracle's address did not sign: only its program can, in trigger_clearing.")]
+    OracleMustSign,
+    #[msg("Who pays the book's rent must sign: add the payer's signature.")]
+    PayerMustSign,
+    // Life of the market and of a book
     #[msg("The market was initialised before: there is one market and it is made once.")]
     MarketExists,
     #[msg("A book opens for the current or the next epoch only: pass one of these.")]

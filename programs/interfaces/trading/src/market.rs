@@ -73,4 +73,3 @@ impl Market {
         Ok(())
     }
 }
-

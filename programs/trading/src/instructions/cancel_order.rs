@@ -4,7 +4,11 @@ use {
     super::place_order::{held, hold},
     crate::{order_book::remove, payments::escrow, token::Transfer},
     anchor_lang::{address_eq, prelude::*},
-    campus_common::{log, units::{Epoch, OrderWattHours, PricePerKwh, UnixTime}},
+    campus_common::{
+        log,
+        units::{Epoch, OrderWattHours, PricePerKwh, UnixTime},
+        Signatory, TOKEN_PROGRAM,
+    },
     registry_interface::User,
     trading_interface::{
         events::OrderCancelled, BookStatus, EpochBook, Order, Side, TradingError, CREDIT_VAULT, ENERGY_VAULT, MARKET,
@@ -15,7 +19,7 @@ use {
 #[derive(Accounts)]
 pub struct CancelOrder {
     /// The member's wallet, or its delegate within its term.
-    pub authority: Signer,
+    pub authority: Signatory,
     /// The member's User, at [user, wallet] of the registry.
     pub user: UncheckedAccount,
     /// The market, at [market], owner of the vaults.
@@ -31,7 +35,8 @@ pub struct CancelOrder {
     #[account(mut)]
     pub vault: UncheckedAccount,
     /// SPL Token.
-    pub token_program: Program<Token>,
+    #[account(address = TOKEN_PROGRAM @ TradingError::WrongTokenProgram)]
+    pub token_program: UncheckedAccount,
 }
 
 impl CancelOrder {

@@ -3,7 +3,11 @@
 use {
     crate::auction::{equilibrium, fill, is_fair},
     anchor_lang::prelude::*,
-    campus_common::{log, units::{OrderWattHours, PricePerKwh, UnixTime}},
+    campus_common::{
+        log,
+        units::{OrderWattHours, PricePerKwh, UnixTime},
+        Signatory,
+    },
     governance_interface::{Config, Pause, CONFIG_ADDRESS},
     oracle_interface::ORACLE_ADDRESS,
     trading_interface::{
@@ -17,7 +21,7 @@ use {
 pub struct ClearEpoch {
     /// The oracle program's address [oracle], signing.
     #[account(address = ORACLE_ADDRESS @ TradingError::NotTheOracle)]
-    pub oracle: Signer,
+    pub oracle: Signatory,
     /// Governance's Config, at [config].
     #[account(address = CONFIG_ADDRESS @ governance_interface::GovernanceError::WrongConfig)]
     pub config: UncheckedAccount,
@@ -32,6 +36,7 @@ pub struct ClearEpoch {
 impl ClearEpoch {
     /// Clear the book; see [`crate::trading::clear_epoch`].
     pub(crate) fn execute(ctx: &mut Context<Self>) -> Result<()> {
+        require!(ctx.accounts.oracle.is_signer(), TradingError::OracleMustSign);
         Config::load(ctx.accounts.config.account())?.require_running(Pause::CLEARING)?;
         let now = campus_common::now()?;
         let market = Market::load_mut(ctx.accounts.market.account())?;

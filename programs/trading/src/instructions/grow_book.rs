@@ -1,10 +1,7 @@
 //! grow_book: the second part of a book; from then on it takes orders.
 
 use {
-    anchor_lang::{
-        pinocchio::Resize,
-        prelude::*,
-    },
+    anchor_lang::{pinocchio::Resize, prelude::*},
     campus_common::{is_account, log},
     trading_interface::{events::EpochOpened, BookStatus, EpochBook, TradingError, BOOK_SPACE, ID, OPENING_SPACE},
 };

@@ -4,8 +4,9 @@ use {
     crate::token::can_receive,
     anchor_lang::{create_account_signed, prelude::*},
     campus_common::{
-        log, units::{Epoch, MicroCredits, PricePerKwh, WattHours},
-        VERSION,
+        log,
+        units::{Epoch, MicroCredits, PricePerKwh, WattHours},
+        Signatory, SYSTEM_PROGRAM, TOKEN_PROGRAM, VERSION,
     },
     energy_token_interface::{CREDIT_MINT, ENERGY_MINT},
     governance_interface::{Config, CONFIG_ADDRESS},
@@ -25,7 +26,7 @@ const MARKET_SPACE: usize = 8 + core::mem::size_of::<Market>();
 pub struct InitializeMarket {
     /// The operator that governance's Config names; pays the rent.
     #[account(mut)]
-    pub operator: Signer,
+    pub operator: Signatory,
     /// Governance's Config, at [config].
     #[account(address = CONFIG_ADDRESS @ governance_interface::GovernanceError::WrongConfig)]
     pub config: UncheckedAccount,
@@ -47,9 +48,11 @@ pub struct InitializeMarket {
     /// A credit account: it will receive fees, wheeling and what rounding leaves over.
     pub fee_account: UncheckedAccount,
     /// SPL Token.
-    pub token_program: Program<Token>,
+    #[account(address = TOKEN_PROGRAM @ TradingError::WrongTokenProgram)]
+    pub token_program: UncheckedAccount,
     /// The system program.
-    pub system_program: Program<System>,
+    #[account(address = SYSTEM_PROGRAM @ TradingError::WrongSystemProgram)]
+    pub system_program: UncheckedAccount,
 }
 
 impl InitializeMarket {

@@ -2,7 +2,7 @@
 
 use {
     anchor_lang::{create_account_signed, find_and_verify_program_address, prelude::*, system_program},
-    campus_common::{units::Epoch, VERSION},
+    campus_common::{units::Epoch, Signatory, SYSTEM_PROGRAM, VERSION},
     governance_interface::{Config, Pause, CONFIG_ADDRESS},
     trading_interface::{BookStatus, EpochBook, TradingError, BOOK_SEED, BOOK_SPACE, ID, OPENING_SPACE},
 };
@@ -12,7 +12,7 @@ use {
 pub struct OpenEpoch {
     /// Pays the rent of the whole book, and gets it back when the book is closed.
     #[account(mut)]
-    pub payer: Signer,
+    pub payer: Signatory,
     /// Governance's Config, at [config].
     #[account(address = CONFIG_ADDRESS @ governance_interface::GovernanceError::WrongConfig)]
     pub config: UncheckedAccount,
@@ -20,12 +20,14 @@ pub struct OpenEpoch {
     #[account(mut)]
     pub book: UncheckedAccount,
     /// The system program.
-    pub system_program: Program<System>,
+    #[account(address = SYSTEM_PROGRAM @ TradingError::WrongSystemProgram)]
+    pub system_program: UncheckedAccount,
 }
 
 impl OpenEpoch {
     /// Make the book's first part; see [`crate::trading::open_epoch`].
     pub(crate) fn execute(ctx: &mut Context<Self>, epoch: Epoch) -> Result<()> {
+        require!(ctx.accounts.payer.is_signer(), TradingError::PayerMustSign);
         let config = Config::load(ctx.accounts.config.account())?;
         config.require_running(Pause::ORDERS)?;
         let now = campus_common::now()?;
@@ -34,24 +36,15 @@ impl OpenEpoch {
 
         let mut view = *ctx.accounts.book.account();
         let number = epoch.0.to_le_bytes();
-        let bump = find_and_verify_program_address(&[BOOK_SEED, &number], &ID, view.address())
-            .map_err(|_| TradingError::WrongBook)?;
+        let bump =
+            find_and_verify_program_address(&[BOOK_SEED, &number], &ID, view.address()).map_err(|_| TradingError::WrongBook)?;
         require!(view.data_len() == 0, TradingError::BookExists);
-        create_account_signed(
-            ctx.accounts.payer.account(),
-            &view,
-            OPENING_SPACE,
-            &ID,
-            &[BOOK_SEED, &number, &[bump]],
-        )?;
+        create_account_signed(ctx.accounts.payer.account(), &view, OPENING_SPACE, &ID, &[BOOK_SEED, &number, &[bump]])?;
         let shortfall = Rent::get()?.try_minimum_balance(BOOK_SPACE)?.saturating_sub(view.lamports());
         system_program::transfer(
             CpiContext::new(
                 ctx.accounts.system_program.address(),
-                system_program::Transfer {
-                    from: ctx.accounts.payer.cpi_handle_mut(),
-                    to: ctx.accounts.book.cpi_handle_mut(),
-                },
+                system_program::Transfer { from: ctx.accounts.payer.cpi_handle_mut(), to: ctx.accounts.book.cpi_handle_mut() },
             ),
             shortfall,
         )?;

@@ -7,7 +7,11 @@ use {
         token::Transfer,
     },
     anchor_lang::{address_eq, prelude::*},
-    campus_common::{log, units::{Epoch, MicroCredits, OrderWattHours, PricePerKwh, WattHours}},
+    campus_common::{
+        log,
+        units::{Epoch, MicroCredits, OrderWattHours, PricePerKwh, WattHours},
+        Signatory, TOKEN_PROGRAM,
+    },
     governance_interface::{Config, Pause, CONFIG_ADDRESS},
     registry_interface::User,
     trading_interface::{
@@ -20,7 +24,7 @@ use {
 #[derive(Accounts)]
 pub struct PlaceOrder {
     /// The member's wallet, or its delegate within its term and approved at SPL Token for `source`.
-    pub authority: Signer,
+    pub authority: Signatory,
     /// Governance's Config, at [config].
     #[account(address = CONFIG_ADDRESS @ governance_interface::GovernanceError::WrongConfig)]
     pub config: UncheckedAccount,
@@ -39,7 +43,8 @@ pub struct PlaceOrder {
     #[account(mut)]
     pub vault: UncheckedAccount,
     /// SPL Token.
-    pub token_program: Program<Token>,
+    #[account(address = TOKEN_PROGRAM @ TradingError::WrongTokenProgram)]
+    pub token_program: UncheckedAccount,
 }
 
 impl PlaceOrder {

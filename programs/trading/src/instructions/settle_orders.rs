@@ -6,7 +6,11 @@ use {
         token::{can_receive, Transfer},
     },
     anchor_lang::{address_eq, prelude::*},
-    campus_common::{log, units::{MicroCredits, WattHours}},
+    campus_common::{
+        log,
+        units::{MicroCredits, WattHours},
+        TOKEN_PROGRAM,
+    },
     energy_token_interface::{CREDIT_MINT, ENERGY_MINT},
     registry_interface::User,
     trading_interface::{
@@ -34,7 +38,8 @@ pub struct SettleOrders {
     #[account(unsafe(dup))]
     pub fee_account: UncheckedAccount,
     /// SPL Token.
-    pub token_program: Program<Token>,
+    #[account(address = TOKEN_PROGRAM @ TradingError::WrongTokenProgram)]
+    pub token_program: UncheckedAccount,
 }
 
 /// Accounts appended for each member.
@@ -115,8 +120,7 @@ impl<'a> Run<'a> {
 #[inline(always)]
 fn order(book: &EpochBook, number: u16) -> Result<(Side, Order)> {
     let number = usize::from(number);
-    let (side, place) =
-        if number < ORDERS_PER_SIDE { (Side::Bid, number) } else { (Side::Ask, number - ORDERS_PER_SIDE) };
+    let (side, place) = if number < ORDERS_PER_SIDE { (Side::Bid, number) } else { (Side::Ask, number - ORDERS_PER_SIDE) };
     match book.side(side).get(place) {
         Some(order) => Ok((side, *order)),
         None => Err(TradingError::OrderOutOfRange.into()),
@@ -151,12 +155,10 @@ fn settle(accounts: &SettleOrders, book: &mut EpochBook, run: &Run) -> Result<()
     book.credit_escrow = book.credit_escrow.checked_sub(total.credits).ok_or(TradingError::EscrowShort)?;
     let authority = accounts.market.account();
     if total.energy > WattHours::ZERO {
-        Transfer { from: accounts.energy_vault.account(), to: run.energy_account, authority }
-            .invoke_as_market(total.energy.0);
+        Transfer { from: accounts.energy_vault.account(), to: run.energy_account, authority }.invoke_as_market(total.energy.0);
     }
     if total.credits > MicroCredits::ZERO {
-        Transfer { from: accounts.credit_vault.account(), to: run.credit_account, authority }
-            .invoke_as_market(total.credits.0);
+        Transfer { from: accounts.credit_vault.account(), to: run.credit_account, authority }.invoke_as_market(total.credits.0);
     }
     Ok(())
 }

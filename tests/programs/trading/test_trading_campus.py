@@ -1,0 +1,173 @@
+"""The market among the real programs: energy that meters measured is minted, traded, cleared and settled."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+from campus import EPOCH_SECONDS, START, Campus, Member, Outcome, Refusal, key, readonly, writable
+from solders.instruction import Instruction
+from solders.pubkey import Pubkey
+
+from authority.chain import programs
+
+FIRST = START // EPOCH_SECONDS
+BID, ASK = 0, 1
+
+
+class MarketCampus(Campus):
+    """A campus with a market: a prosumer whose surplus was minted, and a consumer with credits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        department = self.authority.pubkey()
+        self.fee_account = programs.associated_token_address(department, programs.credit_mint())
+        create = programs.create_associated_token_account(self.operator.pubkey(), department, programs.credit_mint())
+        accounts = {"operator": self.operator.pubkey(), "fee_account": self.fee_account}
+        price = self.parameters["feed_in_price"]
+        self.send(create, self.instruction("trading", "initialize_market", {"reference_price": price}, accounts))
+        self.seller, self.buyer = self.register_user("seller"), self.register_user("buyer", 0)
+        meter = self.add_meter(self.seller, "solar building", "building", "solar")
+        self.round(self.seller, self.boundary(1), (meter, ()))
+        self.round(self.seller, self.boundary(2), (meter, (5_000, 1_000)))
+        self.epoch = FIRST + 2
+        accounts = {
+            "operator": self.operator.pubkey(),
+            "user": self.buyer.user,
+            "credit_token_account": self.buyer.credit_tokens,
+        }
+        self.send(self.instruction("energy_token", "issue_credit", {"amount": 10_000_000}, accounts))
+
+    @property
+    def book(self) -> Pubkey:
+        """The epoch's book."""
+        return programs.book_address(self.epoch)
+
+    def open(self) -> Outcome:
+        """Open the epoch's book."""
+        opening = {"payer": self.operator.pubkey(), "book": self.book}
+        return self.send(
+            self.instruction("trading", "open_epoch", {"epoch": self.epoch}, opening),
+            self.instruction("trading", "grow_book", {}, {"book": self.book}),
+        )
+
+    def place(self, member: Member, side: int, price: int, quantity: int) -> Outcome:
+        """Place an order with the member's own signature."""
+        accounts = {
+            "authority": member.address,
+            "user": member.user,
+            "book": self.book,
+            "source": member.energy_tokens if side == ASK else member.credit_tokens,
+            "vault": programs.energy_vault() if side == ASK else programs.credit_vault(),
+        }
+        args = {"epoch": self.epoch, "side": side, "price": price, "quantity": quantity}
+        return self.send(self.instruction("trading", "place_order", args, accounts), signers=[member.wallet])
+
+    def trigger_instruction(self, **accounts: Pubkey) -> Instruction:
+        """oracle.trigger_clearing."""
+        named = {"market": programs.market_address(), "book": self.book, **accounts}
+        return self.instruction("oracle", "trigger_clearing", {"epoch": self.epoch}, named)
+
+    def settle_orders(self, *orders: tuple[int, Member]) -> Outcome:
+        """Settle orders by number and member."""
+        accounts = {"market": programs.market_address(), "book": self.book, "fee_account": self.fee_account}
+        remaining = [
+            meta
+            for _, member in orders
+            for meta in (readonly(member.user), writable(member.energy_tokens), writable(member.credit_tokens))
+        ]
+        args = {"orders": [number for number, _ in orders]}
+        return self.send(self.instruction("trading", "settle_orders", args, accounts, remaining))
+
+    def checkpoint(self) -> Outcome:
+        """Pin the epoch with its book as it is."""
+        found = self.svm.get_account(self.book)
+        assert found is not None
+        args = {
+            "epoch": self.epoch,
+            "log_size": 1,
+            "log_root": bytes(32),
+            "book_hash": hashlib.sha256(found.data).digest(),
+        }
+        accounts = {"operator": self.operator.pubkey(), "checkpoint": programs.checkpoint_address(self.epoch)}
+        return self.send(self.instruction("oracle", "checkpoint_epoch", args, accounts))
+
+    def close(self) -> Outcome:
+        """Close the book."""
+        accounts = {
+            "book": self.book,
+            "checkpoint": programs.checkpoint_address(self.epoch),
+            "rent_payer": self.operator.pubkey(),
+        }
+        return self.send(self.instruction("trading", "close_epoch", {}, accounts))
+
+
+@pytest.fixture
+def market_campus() -> MarketCampus:
+    """A campus whose current epoch's book is open."""
+    campus = MarketCampus()
+    campus.open()
+    return campus
+
+
+def test_metered_energy_is_traded(market_campus: MarketCampus) -> None:
+    campus = market_campus
+    assert campus.tokens(campus.seller.energy_tokens) == 4_000
+    price = (campus.parameters["feed_in_price"] + campus.parameters["retail_price"]) // 2
+    campus.place(campus.seller, ASK, price, 4_000)
+    campus.place(campus.buyer, BID, price, 3_000)
+    campus.set_time(campus.boundary(3))
+    cleared = campus.send(campus.trigger_instruction())
+    assert cleared.event("EpochCleared")["volume"] == 3_000
+    settled = campus.settle_orders((512, campus.seller), (0, campus.buyer))
+    assert campus.tokens(campus.buyer.energy_tokens) == 3_000
+    assert campus.tokens(campus.seller.energy_tokens) == 1_000
+    assert campus.tokens(campus.fee_account) == settled.event("EpochSettled")["fees"]
+    assert campus.supply(programs.energy_mint()) == 4_000
+    assert campus.supply(programs.credit_mint()) == 10_000_000
+    held = [campus.tokens(member.credit_tokens) for member in (campus.seller, campus.buyer)]
+    assert sum(held) + campus.tokens(campus.fee_account) == 10_000_000
+    campus.checkpoint()
+    campus.close()
+    assert campus.svm.get_account(campus.book) is None
+
+
+def test_only_the_oracle_program_signs_for_the_oracle(
+    market_campus: MarketCampus, refused: Callable[[str], AbstractContextManager[None]]
+) -> None:
+    campus = market_campus
+    campus.set_time(campus.boundary(3))
+    stranger = key("stranger")
+    accounts = {"oracle": stranger.pubkey(), "book": campus.book}
+    clearing = campus.instruction("trading", "clear_epoch", {}, accounts)
+    with refused("NotTheOracle"):
+        campus.send(clearing, signers=[stranger])
+    named = campus.instruction("trading", "clear_epoch", {}, {"book": campus.book})
+    unsigned = Instruction(
+        named.program_id, named.data, [*(readonly(meta.pubkey) for meta in named.accounts[:2]), *named.accounts[2:]]
+    )
+    with refused("OracleMustSign"):
+        campus.send(unsigned)
+    campus.send(campus.trigger_instruction())
+
+
+def test_the_oracle_waits_for_the_end(market_campus: MarketCampus) -> None:
+    campus = market_campus
+    campus.set_time(campus.boundary(3) - 1)
+    with pytest.raises(Refusal) as caught:
+        campus.send(campus.trigger_instruction())
+    assert caught.value.name in ("EpochNotOver", "EpochNotEnded")
+
+
+def test_a_book_cannot_be_cleared_in_place_of_another(market_campus: MarketCampus) -> None:
+    campus = market_campus
+    first = campus.book
+    campus.set_time(campus.boundary(3))
+    campus.epoch += 1
+    campus.open()
+    campus.epoch -= 1
+    with pytest.raises(Refusal):
+        campus.send(campus.trigger_instruction(book=programs.book_address(campus.epoch + 1)))
+    assert campus.account("trading", first)["status"] == 1
