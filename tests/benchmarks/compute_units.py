@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Compute units of the programs' operations, measured in LiteSVM with the programs in programs/artifacts; JSON.
+
+usage: compute_units.py [--write]   (--write: make what is measured the committed baseline, compute_units.json)
+
+`reading` is what a reading adds ((four a transaction - one) / 3), `reading_fixed` the rest of a submission;
+`clear_per_order` a full book's clearing / 1,024 orders; `settle_order` a full transaction's / its orders. `floor` is
+what no program of this shape goes below: the dispatch of an instruction that does next to nothing, and SPL Token's
+part. Keys come from names, so the figures repeat exactly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+TESTS = Path(__file__).resolve().parent.parent
+BASELINE = Path(__file__).with_name("compute_units.json")
+sys.path[:0] = [str(TESTS.parent), str(TESTS / "programs"), str(TESTS / "programs" / "trading")]
+
+import campus as campus_module  # noqa: E402
+import trading_units  # noqa: E402
+
+from authority.chain.artifacts import PROGRAM_NAMES, program_bytes  # noqa: E402
+from authority.chain.idl import Idl  # noqa: E402
+
+FEE_PER_SIGNATURE = 5_000
+TRADING_KEYS = ("place_best", "place_worst", "cancel", "clear_per_order", "settle_order")
+
+
+def readings() -> tuple[int, int]:
+    """What a reading adds, and what a submission costs besides."""
+    campus = campus_module.Campus()
+    alice = campus.register_user("alice")
+    meters = [campus.add_meter(alice, f"load {n}", "load") for n in range(4)]
+    units = []
+    for n, count in ((1, 4), (2, 4), (3, 1)):
+        campus.set_time(campus.boundary(n))
+        frames = [(meter, meter.read(campus.boundary(n), 0, 100)) for meter in meters[:count]]
+        units.append(campus.submit(*frames).compute_units)
+    reading = (units[1] - units[2]) // 3
+    return reading, units[2] - reading
+
+
+def settlement() -> tuple[int, int]:
+    """settle_surplus over three meters, with a mint and without."""
+    campus = campus_module.Campus()
+    alice = campus.register_user("alice")
+    solar = campus.add_meter(alice, "pv", "generation", "solar")
+    battery = campus.add_meter(alice, "battery", "storage")
+    load = campus.add_meter(alice, "load", "load")
+    campus.round(alice, campus.boundary(1), (solar, (0,)), (battery, (0,)), (load, (0,)))
+    steps = ((solar, (5_000,)), (battery, (0, 0, 500, 0)), (load, (0, 1_000)))
+    mint = campus.round(alice, campus.boundary(2), *steps).compute_units
+    steps = ((solar, (0,)), (battery, (0, 0, 500, 0)), (load, (0, 1_000)))
+    return mint, campus.round(alice, campus.boundary(3), *steps).compute_units
+
+
+def floor() -> dict[str, int]:
+    """What cannot be saved: the dispatch of an instruction that does next to nothing, and SPL Token's MintTo."""
+    campus = campus_module.Campus()
+    dispatch = campus.set_paused(0).compute_units
+    alice = campus.register_user("alice")
+    house = campus.add_meter(alice, "house", "building", "solar")
+    campus.round(alice, campus.boundary(1), (house, (0, 0)))
+    logs = campus.round(alice, campus.boundary(2), (house, (10, 0))).meta.logs()
+    token = next(line for line in logs if line.startswith("Program Tokenkeg") and "consumed" in line)
+    return {"set_paused": dispatch, "spl_mint_to": int(token.split(" consumed ")[1].split(" ")[0])}
+
+
+def rent() -> dict[str, int]:
+    """Lamports that each account type holds for its rent, by its size as made."""
+    from solders.litesvm import LiteSVM
+
+    svm = LiteSVM()
+    found = {}
+    for program in PROGRAM_NAMES:
+        idl = Idl.load(program)
+        for name in idl.account_names:
+            size = len(idl.encode_account(name, idl.decode_account(idl.account_discriminator(name) + bytes(65_536))[1]))
+            found[name] = svm.minimum_balance_for_rent_exemption(size)
+    return found
+
+
+def campus_day(meters: int = 9, members: int = 4) -> dict[str, int]:
+    """Transactions and fees of a day of 96 epochs on the demo's campus, one order a member and epoch.
+
+    A fee is 5,000 lamports for each signature, the precompile's included.
+    """
+    epochs = 96
+    submissions = -(-meters // 4)
+    # submit, settle_surplus, open_epoch with grow_book, place_order, trigger_clearing, settle_orders, close, checkpoint
+    transactions = submissions + members + 1 + members + 1 + 1 + 1 + 1
+    signatures = transactions + meters
+    return {"transactions": epochs * transactions, "fees_lamports": epochs * signatures * FEE_PER_SIGNATURE}
+
+
+def measure() -> dict[str, Any]:
+    """All figures."""
+    reading, fixed = readings()
+    mint, plain = settlement()
+    trading = trading_units.measure()
+    return {
+        "litesvm": {
+            "reading": reading,
+            "reading_fixed": fixed,
+            "settle_surplus": mint,
+            **{key: trading[key] for key in TRADING_KEYS},
+        },
+        "agave": None,
+        "litesvm_more": {
+            "settle_surplus_without_mint": plain,
+            **{key: value for key, value in trading.items() if key not in TRADING_KEYS},
+        },
+        "floor": floor(),
+        "so_bytes": {program: len(program_bytes(program)) for program in PROGRAM_NAMES},
+        "rent_lamports": rent(),
+        "campus_day": campus_day(),
+    }
+
+
+def main() -> int:
+    """Print the figures, or make them the baseline."""
+    parser = argparse.ArgumentParser(description="Compute units of the programs' operations.")
+    parser.add_argument("--write", action="store_true", help="make the figures the committed baseline")
+    figures = json.dumps(measure(), indent=2)
+    if parser.parse_args().write:
+        BASELINE.write_text(figures + "\n")
+    print(figures)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
