@@ -1,4 +1,4 @@
-"""The core's tests are plain functions with plain asserts, so that MicroPython runs the same files (see check_core.py)."""
+"""The core's tests are plain functions with plain asserts, so that MicroPython runs the same files."""
 
 import sys
 from pathlib import Path

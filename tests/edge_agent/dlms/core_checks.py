@@ -1,3 +1,4 @@
+# ruff: noqa: PT017 - MicroPython has no pytest
 """What the core's tests need beyond assert; it runs on CPython and on MicroPython."""
 
 from edge_agent.dlms.errors import DlmsError

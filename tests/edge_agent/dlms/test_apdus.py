@@ -1,3 +1,4 @@
+# ruff: noqa: PT017 - MicroPython has no pytest
 """Every APDU: bytes of real conversations or of the Green Book, both ways, and what is wrong named with its place."""
 
 from core_checks import fails

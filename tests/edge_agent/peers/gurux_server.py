@@ -1,3 +1,4 @@
+# ruff: noqa: N802, N803, SIM115
 """A meter made of gurux-dlms on a pty. Runs in an environment of its own (GPL, a peer only).
 
     python gurux_server.py none|lls [PASSWORD]

@@ -1,0 +1,57 @@
+"""Emulated meters as processes of their own, each on a real pty, for the tests of everything above the protocol."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+class RunningEmulator:
+    """`meter-emulator` on a file; `port` is its pty."""
+
+    def __init__(self, file: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "edge_agent.emulator.cli", str(file)],
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        line = self.process.stdout.readline()
+        assert line.startswith("ready "), line
+        self.port = line.split()[1]
+
+    def stop(self) -> int:
+        """SIGTERM; its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(10)
+        self.process.stdout.close()
+        return status
+
+
+def start(directory: Path, text: str, **files: str) -> RunningEmulator:
+    """Start an emulator from the text of its file; `files` lie beside it, by name (with _ for the dot)."""
+    for name, content in files.items():
+        (directory / name.replace("_", ".")).write_text(content)
+    path = directory / "meter.toml"
+    path.write_text(text)
+    return RunningEmulator(path)
+
+
+def read_meter(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """`edge-agent read` as a process."""
+    command = [sys.executable, "-m", "edge_agent", "read", *arguments]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def read_json(*arguments: str) -> dict:
+    """What `edge-agent read --json` prints; it must succeed."""
+    done = read_meter(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)

@@ -1,0 +1,300 @@
+"""The pull driver's reading rules, against an emulated meter whose buffer and line the tests change."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # fake_line
+from fake_line import EPOCH, START, World
+
+from edge_agent.dlms import axdr
+from edge_agent.dlms.clock_time import ClockTime
+from edge_agent.dlms.cosem.profile_generic import ProfileGeneric
+from edge_agent.meters import (
+    MapMismatchError,
+    MeterError,
+    MeterRefusedError,
+    MeterTimeoutError,
+    NotDlmsError,
+    PortUnavailableError,
+    WrongPasswordError,
+    open_meter,
+)
+from edge_agent.meters.dlms_pull import DlmsPullDriver
+from edge_agent.reading import FLAG_CLOCK_ADJUSTED, FLAG_DATA_DOUBTFUL, FLAG_POWER_FAILURE
+
+
+def _profile(world) -> ProfileGeneric:
+    return next(item for item in world.meter.objects if isinstance(item, ProfileGeneric))
+
+
+def _time(epoch, deviation=-120, status=0, shift=0):
+    time = ClockTime.from_unix(epoch * EPOCH + shift, deviation or 0, status)
+    if deviation is None:
+        time.deviation = None
+    return (axdr.OCTET_STRING, time.to_bytes())
+
+
+def test_identity_clock_and_power():
+    world = World({"clock_error": 7})
+    assert world.driver.identity() == "KFM1000000000001"
+    assert world.driver.clock_deviation() == -7
+    assert world.driver.power() == 2999  # 4000 imported, 1000.5 exported
+    world.driver.close()
+    assert world.transport.closed
+
+
+def test_rows_since_and_until():
+    world = World()
+    rows = world.driver.rows(START * EPOCH, (START + 3) * EPOCH)
+    assert [row.interval_end for row in rows] == [(START + at) * EPOCH for at in (1, 2, 3)]
+    assert [row.consumption for row in rows] == [2000, 3000, 4000]
+    assert [row.generation for row in rows] == [250, 500, 750]  # floor of 250.1, 500.2, 750.3
+    assert [(row.charge, row.discharge, row.flags) for row in rows] == [(0, 0, 0)] * 3
+    assert world.driver.rows((START + 10) * EPOCH, (START + 10) * EPOCH) == []
+
+
+def test_rows_of_the_future_and_of_a_past_that_is_overwritten():
+    world = World({"profile": {"entries": 4}})
+    rows = world.driver.rows(0, (START + 50) * EPOCH)
+    assert [row.interval_end for row in rows] == [(START + at) * EPOCH for at in (7, 8, 9, 10)]
+
+
+def test_evidence_is_the_hash_of_the_apdus_as_received():
+    world = World()
+    seen = []
+    world.driver._client._received = lambda apdu: (seen.append(apdu), world.driver._apdus.append(apdu))
+    rows = world.driver.rows(START * EPOCH, (START + 2) * EPOCH)
+    assert rows[0].evidence == hashlib.sha256(seen[-1]).digest()[:16]
+    assert rows[0].evidence == rows[1].evidence
+
+
+def test_ratio_scaler_and_sign():
+    registers = [{"obis": "1-0:1.8.0.255", "power": "4000", "initial": 12345, "scaler": 1}]
+    world = World({"register": registers}, {"registers": {"charge": ["1-0:1.8.0.255", 1]}, "ratio": [7, 3]})
+    row = world.driver.rows(START * EPOCH - 1, START * EPOCH)[0]
+    assert row.charge == 12340 * 7 // 3
+    assert row.consumption == 0
+    world = World({"register": registers}, {"registers": {"charge": ["1-0:1.8.0.255", -1]}})
+    with pytest.raises(MapMismatchError, match="negative"):
+        world.driver.rows(START * EPOCH - 1, START * EPOCH)
+
+
+def test_a_meter_without_selective_access_is_read_whole():
+    world = World()
+    world.driver.identity()
+    world.driver._client.conformance = 0
+    assert len(world.driver.rows(START * EPOCH, (START + 3) * EPOCH)) == 3
+
+
+@pytest.mark.parametrize("answer", ["refuses", "empty"])
+def test_a_meter_whose_selection_by_range_does_not_work_is_read_whole(answer):
+    world = World()
+    profile = _profile(world)
+    whole = profile.get
+
+    def get(index, selection=None):
+        if selection is not None and answer == "refuses":
+            from edge_agent.dlms.apdu.results import access_error
+
+            raise access_error(13, "selection")
+        return (axdr.ARRAY, []) if selection is not None else whole(index)
+
+    profile.get = get
+    assert len(world.driver.rows(START * EPOCH, (START + 3) * EPOCH)) == 3
+    assert len(world.driver.rows((START + 3) * EPOCH, (START + 10) * EPOCH)) == 7
+    assert not world.driver._by_range
+
+
+def test_null_data_repeats_the_value_above_and_counts_the_time_on():
+    world = World({"profile": {"compress_time": True}})
+    rows = world.driver.rows(START * EPOCH, (START + 10) * EPOCH)
+    assert [row.interval_end // EPOCH - START for row in rows] == list(range(1, 11))
+    profile = _profile(world)
+    null = (axdr.NULL, None)
+    profile.values["buffer"] = [[_time(START), (axdr.UINT32, 5), (axdr.UINT32, 70)], [null, null, (axdr.UINT32, 80)]]
+    rows = world.driver.rows(START * EPOCH, (START + 10) * EPOCH)
+    assert [(row.interval_end, row.consumption, row.generation) for row in rows] == [((START + 1) * EPOCH, 5, 8)]
+
+
+def test_invalid_and_unaligned_rows_are_left_to_the_next_good_boundary():
+    world = World({"profile": {"status": True}})
+    good = (axdr.UINT32, 1)
+    rows = [
+        [_time(START + 1, status=0x01), (axdr.UINT8, 0), good, good],  # clock invalid
+        [_time(START + 2), (axdr.UINT8, 0x02), good, good],  # profile: clock invalid
+        [_time(START + 3), (axdr.UINT8, 0x04), good, good],  # profile: data not valid
+        [_time(START + 4, shift=17), (axdr.UINT8, 0), good, good],  # a capture between two boundaries
+        [_time(START + 5), (axdr.UINT8, 0x80), good, good],  # power failure
+        [_time(START + 6), (axdr.UINT8, 0x20), good, good],  # clock adjusted
+        [_time(START + 7, status=0x02), (axdr.UINT8, 0), good, good],  # doubtful
+        [_time(START + 8), (axdr.BIT_STRING, "00000001"), good, good],  # power failure, as a bit-string
+        [_time(START + 9, status=0xFF), (axdr.UINT8, 0x01), good, good],  # critical error
+        [_time(START + 10), (axdr.UINT8, 0), (axdr.NULL, None), good],
+    ]
+    _profile(world).values["buffer"] = rows
+    found = world.driver.rows(START * EPOCH, (START + 10) * EPOCH)
+    assert [(row.interval_end // EPOCH - START, row.flags) for row in found] == [
+        (5, FLAG_POWER_FAILURE),
+        (6, FLAG_CLOCK_ADJUSTED),
+        (7, FLAG_DATA_DOUBTFUL),
+        (8, FLAG_POWER_FAILURE),
+        (9, FLAG_DATA_DOUBTFUL),
+        (10, 0),
+    ]
+
+
+def test_of_two_rows_with_one_time_the_last_counts():
+    world = World()
+    rows = [[_time(START + 1), (axdr.UINT32, value), (axdr.UINT32, 0)] for value in (5, 6)]
+    _profile(world).values["buffer"] = rows
+    found = world.driver.rows(START * EPOCH, (START + 10) * EPOCH)
+    assert [(row.consumption, row.flags) for row in found] == [(6, FLAG_CLOCK_ADJUSTED)]
+
+
+@pytest.mark.parametrize("bit", [True, False])
+def test_the_hour_that_a_zones_clock_shows_twice(bit):
+    # Vienna, 25 October 2026: 03:00 summer time becomes 02:00 at 01:00 UTC.
+    start = 1792886400 // EPOCH  # 00:00 UTC
+    world = World({"deviation": "none"}, {"clock": "Europe/Vienna"}, start=start, rows=20)
+    buffer = []
+    for at in range(1, 9):
+        unix = (start + at) * EPOCH
+        summer = unix < 1792890000
+        shown = ClockTime.from_unix(unix + (7200 if summer else 3600), 0, 0x80 if bit and summer else 0)
+        shown.deviation = None
+        buffer.append([(axdr.OCTET_STRING, shown.to_bytes()), (axdr.UINT32, at), (axdr.UINT32, 0)])
+    _profile(world).values["buffer"] = buffer
+    found = world.driver.rows(start * EPOCH, (start + 8) * EPOCH)
+    assert [(row.interval_end // EPOCH - start, row.consumption) for row in found] == [(at, at) for at in range(1, 9)]
+
+
+def test_a_meter_that_runs_on_utc_without_saying_so():
+    world = World({"deviation": "none"}, {"clock": "utc"})
+    assert len(world.driver.rows(START * EPOCH, (START + 3) * EPOCH)) == 3
+    assert world.driver.clock_deviation() == 0
+
+
+def test_times_without_deviation_need_a_convention():
+    world = World({"deviation": "none"})
+    with pytest.raises(MapMismatchError, match="deviation"):
+        world.driver.rows(START * EPOCH, (START + 3) * EPOCH)
+    assert world.driver.clock_deviation() is None
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"capture_period": 600}, "every 900 s"),
+        ({"registers": {"charge": ["1-0:9.8.0.255", 1]}}, "does not capture"),
+        ({"registers": {"charge": ["1-0:1.7.0.255", 1]}}, "does not capture"),
+        ({"profile": "1-0:99.2.0.255"}, "no load profile"),
+    ],
+)
+def test_a_map_that_the_meter_does_not_bear_out(change, word):
+    world = World(meter_map=change)
+    with pytest.raises(MapMismatchError, match=word) as caught:
+        world.driver.rows(START * EPOCH, (START + 3) * EPOCH)
+    assert caught.value.code == "map_mismatch"
+    assert not caught.value.retry
+
+
+def test_a_register_that_counts_something_else():
+    world = World(
+        {"register": [{"obis": "1-0:3.8.0.255", "power": "1", "unit": "varh"}]},
+        {"registers": {"charge": ["1-0:3.8.0.255", 1]}},
+    )
+    with pytest.raises(MapMismatchError, match="Wh"):
+        world.driver.rows(START * EPOCH, (START + 3) * EPOCH)
+
+
+def test_passwords():
+    world = World(client=32, auth="lls", password="12345678")
+    assert world.driver.identity() == "KFM1000000000001"
+    with pytest.raises(WrongPasswordError, match="password"):
+        World(client=32, auth="lls", password="no").driver.identity()
+    with pytest.raises(MeterRefusedError) as caught:
+        World(client=32).driver.identity()
+    assert caught.value.code == "authentication_required"
+    with pytest.raises(MeterRefusedError, match="DM"):
+        World(client=99).driver.identity()
+
+
+def test_silence():
+    world = World(server=5)
+    with pytest.raises(MeterTimeoutError, match="no answer"):
+        world.driver.identity()
+    world = World()
+    world.driver.identity()
+    world.transport.on_way = lambda data: b""
+    with pytest.raises(MeterTimeoutError):
+        world.driver.rows(START * EPOCH, (START + 3) * EPOCH)
+
+
+def test_something_that_is_no_dlms_meter():
+    world = World()
+    world.transport.on_way = lambda data: b"login: \r\n"
+    with pytest.raises(NotDlmsError, match="not in HDLC"):
+        world.driver.identity()
+    world = World()
+    world.transport.echo = True
+    with pytest.raises(NotDlmsError, match="echo"):
+        world.driver.identity()
+
+
+def test_a_meter_that_has_forgotten_the_association_is_asked_again():
+    world = World()
+    assert world.driver.identity()
+    world.line._links.clear()  # a reboot
+    assert len(world.driver.rows(START * EPOCH, (START + 3) * EPOCH)) == 3
+    assert "disconnected" in world.driver.faults
+
+
+def test_an_association_left_idle_is_set_up_anew():
+    world = World()
+    world.driver.identity()
+    world.clock.waited += 1000
+    assert len(world.driver.rows(START * EPOCH, (START + 3) * EPOCH)) == 3
+
+
+@pytest.mark.parametrize("place", range(1, 16))
+@pytest.mark.parametrize("kind", ["lost", "flipped", "cut", "doubled", "noise"])
+def test_every_single_fault_on_the_line_is_mended_and_named(place, kind):
+    world = World()
+    count = 0
+
+    def on_way(data):
+        nonlocal count
+        count += bool(data)
+        if count != place or not data:
+            return data
+        count += 1
+        if kind == "lost":
+            return b""
+        if kind == "flipped":
+            return data[:6] + bytes((data[6] ^ 1,)) + data[7:]
+        if kind == "cut":
+            return data[: len(data) // 2]
+        return data + data if kind == "doubled" else b"\x7e\x00\xa5" + data + b"\xff\x7e"
+
+    world.transport.on_way = on_way
+    assert world.driver.identity() == "KFM1000000000001"
+    assert [row.consumption for row in world.driver.rows(START * EPOCH, (START + 3) * EPOCH)] == [2000, 3000, 4000]
+    if count >= place and kind in ("lost", "flipped", "cut"):
+        assert world.driver.faults
+
+
+def test_ports_that_cannot_be_opened(tmp_path):
+    world = World()
+    with pytest.raises(PortUnavailableError, match="there is no port") as caught:
+        DlmsPullDriver(
+            type(world.settings)(name="m", serial="1", port=str(tmp_path / "none"), map=world.map), world.map
+        )
+    assert caught.value.code == "no_port"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MeterError):
+        open_meter(type(world.settings)(name="m", serial="1", port=str(tmp_path / "file"), map=world.map), world.map)

@@ -1,0 +1,199 @@
+"""`edge-agent read` as a person runs it: a process on one end of a real pty, an emulated meter on the other."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import tty
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from emulator_process import read_json, read_meter, start
+
+METER = """
+epoch_seconds = 900
+start_epoch = -40
+
+[line]
+link = "meter"
+
+[source]
+csv = "power.csv"
+
+[[meter]]
+logical_device_name = "KFM1000000000001"
+deviation = -120
+max_pdu = 200
+
+  [[meter.client]]
+  address = 16
+
+  [[meter.client]]
+  address = 32
+  auth = "lls"
+  password = "12345678"
+
+  [[meter.register]]
+  obis = "1-0:1.8.0.255"
+  power = "load"
+  initial = 5000
+
+  [[meter.register]]
+  obis = "1-0:2.8.0.255"
+  power = "pv"
+  scaler = -3
+
+  [[meter.register]]
+  obis = "1-0:1.7.0.255"
+  power = "load - pv"
+  unit = "W"
+
+  [meter.profile]
+  status = true
+
+[[meter]]
+logical_device_name = "KFM1000000000002"
+server = 1
+physical = 17
+deviation = "none"
+
+  [[meter.register]]
+  obis = "1-0:1.8.0.255"
+  power = "load"
+"""
+POWER = "load,pv\n4000,1000.125\n2000.5,0\n"
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory):
+    running = start(
+        tmp_path_factory.mktemp("meter"), METER.replace("server = 1\nphysical", "server = 2\nphysical"), power_csv=POWER
+    )
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "options", [["--client", "16", "--auth", "none"], ["--client", "32", "--auth", "lls", "--password", "12345678"]]
+)
+def test_the_whole_meter_as_json(emulator, options):
+    found = read_json("--port", emulator.port, *options)
+    assert list(found) == ["meter", "clock", "registers", "profile"]
+    assert found["meter"] == "KFM1000000000001"
+    assert found["clock"].endswith("+02:00")
+    assert {obis: register["unit"] for obis, register in found["registers"].items()} == {
+        "1-0:1.8.0.255": "Wh",
+        "1-0:2.8.0.255": "Wh",
+        "1-0:1.7.0.255": "W",
+    }
+    assert len(found["profile"]) == 41
+    for number, row in enumerate(found["profile"]):
+        load = 5000 + number // 2 * 1500.125 + (1000 if number % 2 else 0)
+        assert row["values"] == {
+            "0-0:96.10.1.255": "0",
+            "1-0:1.8.0.255": str(int(load)),
+            "1-0:2.8.0.255": str(((number + 1) // 2 * Decimal("250.03125")).quantize(Decimal("0.001"), "ROUND_DOWN")),
+        }
+        assert row["time"].endswith("+02:00")
+    assert Decimal(found["registers"]["1-0:2.8.0.255"]["value"]) >= Decimal(
+        found["profile"][-1]["values"]["1-0:2.8.0.255"]
+    )
+
+
+def test_two_meters_on_one_line_and_a_clock_without_deviation(emulator):
+    found = read_json("--port", emulator.port, "--client", "16", "--server", "2", "--physical", "17")
+    assert found["meter"] == "KFM1000000000002"
+    assert len(found["clock"]) == len("2026-06-01T12:00:00")
+    again = read_json(
+        "--port", emulator.port, "--client", "16", "--server", "2", "--physical", "17", "--address-size", "4"
+    )
+    assert again["profile"] == found["profile"]
+    combined = read_json("--port", emulator.port, "--client", "0x10", "--server", str(2 * 128 + 17))
+    assert combined["profile"] == found["profile"]
+
+
+def test_the_link_in_the_file_leads_to_the_pty(emulator):
+    link = emulator.process.args[-1].replace("meter.toml", "meter")
+    assert os.path.realpath(link) == emulator.port
+
+
+def test_a_table_for_people(emulator):
+    done = read_meter("--port", emulator.port, "--client", "16")
+    assert done.returncode == 0
+    assert "KFM1000000000001" in done.stdout
+    assert "load profile" in done.stdout
+    assert "Wh" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--client", "32", "--auth", "lls", "--password", "wrong"], "wrong_password", "check the password"),
+        (["--client", "32", "--auth", "lls"], "wrong_password", "check the password"),
+        (["--client", "32"], "authentication_required", "--auth"),
+        (["--client", "16", "--auth", "lls", "--password", "x"], "mechanism_not_supported", "--auth"),
+        (["--client", "77"], "refused", "client"),
+        (["--client", "16", "--server", "9", "--timeout", "0.2"], "timeout", "no answer"),
+        (["--client", "200"], "bad_address", "1 to 127"),
+        (["--client", "16", "--server", "20000000000"], "bad_address", "fit"),
+    ],
+)
+def test_refusals_say_what_to_do(emulator, options, code, words):
+    done = read_meter("--port", emulator.port, *options, "--json")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"edge-agent read: {code}: ")
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_ports_that_are_none(tmp_path):
+    done = read_meter("--port", str(tmp_path / "none"), "--client", "16")
+    assert done.returncode == 1
+    assert "no_port: there is no port" in done.stderr
+    file = tmp_path / "file"
+    file.write_text("")
+    done = read_meter("--port", str(file), "--client", "16")
+    assert done.returncode == 1
+    assert "no_port" in done.stderr
+
+
+def _responder(answer):
+    """A pty on whose other end `answer` (bytes to bytes) speaks; its path and a function to end it."""
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    name = os.ttyname(slave)
+
+    def serve():
+        while True:
+            try:
+                data = os.read(master, 4096)
+                os.write(master, answer(data))
+            except OSError:
+                return
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    return name, master, slave
+
+
+@pytest.mark.parametrize("answer", [lambda data: b"login: ", lambda data: data, lambda data: bytes(range(256)) * 4])
+def test_something_else_on_the_line(answer):
+    name, _master, _slave = _responder(answer)
+    done = read_meter("--port", name, "--client", "16", "--timeout", "0.3")
+    assert done.returncode == 1
+    assert done.stderr.startswith("edge-agent read: not_dlms: something answers, but not in HDLC")
+
+
+def test_a_silent_line():
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    done = read_meter("--port", os.ttyname(slave), "--client", "16", "--timeout", "0.2")
+    assert done.returncode == 1
+    assert done.stderr.startswith("edge-agent read: timeout: no answer from the meter")
+    os.close(master)
+    os.close(slave)
