@@ -15,6 +15,7 @@ from threading import Event, Lock
 
 from solders.keypair import Keypair
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from authority.chain.errors import ChainError, ProgramError, TransactionFailedError, TransactionTooLargeError
 from authority.market.policies import standing_orders
@@ -71,6 +72,8 @@ BLOCKING_REFUSALS = frozenset({"RegisterEpoch", "NeedsRebase"})
 FAILING_AFTER = 3
 FIRST_DELAY_MS = 500
 LONGEST_DELAY_MS = 60_000
+LONGEST_LINE_DELAY_MS = 5_000
+"""How long to leave a validator or a database alone that does not answer."""
 
 
 @dataclass
@@ -115,10 +118,10 @@ class Worker:
             try:
                 busy = self.round()
                 delay = FIRST_DELAY_MS
-            except ChainError as error:
-                LOG.warning("the validator does not answer, trying again in %s ms: %s", delay, error)
+            except (ChainError, OperationalError) as error:
+                LOG.warning("the validator or the store does not answer, again in %s ms: %s", delay, error)
                 stop.wait(delay / 1000)
-                delay = min(delay * 2, LONGEST_DELAY_MS)
+                delay = min(delay * 2, LONGEST_LINE_DELAY_MS)
                 continue
             if not busy:
                 stop.wait(self.pause_seconds())
@@ -372,7 +375,8 @@ class Worker:
         with self._lock:
             failed = self._failures.setdefault(action.subject, _Failures(0, 0))
             failed.count += 1
-            delay = min(FIRST_DELAY_MS << min(failed.count, 10), LONGEST_DELAY_MS)
+            longest = min(LONGEST_DELAY_MS, self.chain.epoch_seconds() * 1000 // 4)
+            delay = min(FIRST_DELAY_MS << min(failed.count, 10), longest)
             failed.not_before_ms = self.clock_ms() + delay
         if failed.count >= FAILING_AFTER:
             self.journal.alert(name, action.subject, str(error))

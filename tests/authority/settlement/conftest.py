@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -54,6 +57,7 @@ from edge_agent.reading import (
 )
 from edge_agent.reading import Frame as SignedFrame
 
+REPOSITORY = Path(__file__).resolve().parents[3]
 EPOCH_SECONDS = 60
 PARAMETERS = ParameterSettings(
     grace_seconds=20,
@@ -93,9 +97,17 @@ def after_one_market() -> dict[str, tuple[int, int, int]]:
 
 @dataclass
 class Wall:
-    """The machine's clocks, so many seconds ahead."""
+    """The machine's clocks, so many seconds ahead; file tells a validator of its own process how many."""
 
     ahead: float = 0.0
+    file: Path | None = None
+
+    def move(self, seconds: float) -> None:
+        self.ahead += max(0.0, seconds)
+        if self.file is not None:
+            new = self.file.with_suffix(".new")
+            new.write_text(repr(self.ahead), encoding="ascii")
+            new.replace(self.file)
 
     def wall(self) -> float:
         return time.time() + self.ahead
@@ -111,7 +123,7 @@ class Wall:
 
 
 class Validator:
-    """The embedded validator's server in this process; stop and start are what a restart does."""
+    """The embedded validator's server in this process."""
 
     def __init__(self, home: Home, wall: Wall) -> None:
         self.home = home
@@ -132,6 +144,36 @@ class Validator:
         self.server.server_close()
         self.thread.join()
         self.ledger.close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+class ValidatorProcess:
+    """The same as a process of its own; stop is kill -9."""
+
+    def __init__(self, home: Home, wall: Wall) -> None:
+        self.home = home
+        self.port = 0
+        self.file = home.path / "ahead"
+        wall.file = self.file
+        self.file.write_text("0", encoding="ascii")
+        self.start()
+
+    def start(self) -> None:
+        script = Path(__file__).with_name("validator_ahead.py")
+        arguments = [sys.executable, str(script), str(self.home.path), str(self.port), str(self.file)]
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+        self.process = subprocess.Popen(arguments, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, env=environment)
+        assert self.process.stdout is not None
+        self.port = int(self.process.stdout.readline())
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
     @property
     def url(self) -> str:
@@ -194,12 +236,12 @@ class Campus:
         ("D", "hpc", "submeter", "none", 0, 200_000_000, 0),
     )
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, validator: type[Validator | ValidatorProcess] = Validator) -> None:
         self.wall = Wall()
         self.home_path = directory / "home"
         settings = Settings(epoch=EpochSettings(EPOCH_SECONDS), parameters=PARAMETERS)
         self.home = Home.create(self.home_path, settings, now=self.wall.seconds())
-        self.validator = Validator(self.home, self.wall)
+        self.validator = validator(self.home, self.wall)
         self.home.save(
             Settings(
                 network=self.home.settings.network,
@@ -321,7 +363,7 @@ class Campus:
 
     def go_to(self, moment: float) -> None:
         """Move the clocks on to a moment (Unix seconds); they never go back."""
-        self.wall.ahead += max(0.0, moment - self.wall.wall())
+        self.wall.move(moment - self.wall.wall())
 
     def next_epoch(self) -> int:
         """Go to just after the next boundary; that boundary."""
@@ -501,6 +543,15 @@ def campus(tmp_path: Path) -> Iterator[Campus]:
     if missing:
         pytest.skip(f"not built: {', '.join(missing)}")
     made = Campus(tmp_path)
+    made.next_epoch()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def killable(tmp_path: Path) -> Iterator[Campus]:
+    """A deployed campus on a validator in a process of its own: validator.stop() is kill -9."""
+    made = Campus(tmp_path, ValidatorProcess)
     made.next_epoch()
     yield made
     made.close()

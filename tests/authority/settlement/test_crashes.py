@@ -120,7 +120,8 @@ def persist(worker):
     raise AssertionError("the worker never came to an end")
 
 
-def test_the_validator_restarts_in_the_middle(campus):
+def test_the_validator_is_killed_in_the_middle(killable):
+    campus = killable
     campus.start_market()
     worker = campus.worker()
     stop = threading.Event()
