@@ -84,6 +84,12 @@ def first_counted_row(profiles: Path = PROFILES) -> int:
     raise ValueError(f"{profiles} has no row {FIRST_COUNTED_ROW}")
 
 
+def row_times(profiles: Path = PROFILES) -> list[str]:
+    """The time of day of every row, as the source has it."""
+    with profiles.open(newline="", encoding="ascii") as file:
+        return [row["time"][11:] for row in csv.DictReader(file)]
+
+
 IMPORT, EXPORT, PRODUCED = "1-0:1.8.0.255", "1-0:2.8.0.255", "1-1:2.8.0.255"
 IMPORT_POWER, EXPORT_POWER = "1-0:1.7.0.255", "1-0:2.7.0.255"
 CLIENT, FIRST_ADDRESS = 32, 17

@@ -42,7 +42,7 @@ from authority.market.standing_orders import StandingOrder
 from authority.settlement.conservation import TokenTotals, conservation
 
 ACTOR = "demo"
-READY_SECONDS = 60.0
+READY_SECONDS = 120.0
 STALL_EPOCHS = 5
 """Epochs without a newly settled one after which the demo gives up."""
 EARLY_SECONDS = 5.0
@@ -94,6 +94,7 @@ class Demo:
         self.passwords = {meter.serial: secrets.token_hex(4) for meter in self.meters}
         self.first_epoch = 0
         self.emulators: list[Child] = []
+        self.stages: dict[int, dict[str, int]] = {}
 
     def step(self, key: str, text: str) -> None:
         """Note that a step of the start is done, and when."""
@@ -275,6 +276,8 @@ class Demo:
         self.progress.headline(f"Campus now: http://127.0.0.1:{settings.web.port}/")
         self.progress.say(f"Logs: {self.stage.logs}   An epoch lasts {settings.epoch.seconds} s.")
         self.progress.say()
+        times, first_row = campus.row_times(), campus.first_counted_row()
+        self.progress.power_of = lambda epoch: times[(first_row + epoch - self.first_epoch) % len(times)]
         self.progress.header()
         settled, since = 0, time.monotonic()
         while True:
@@ -298,8 +301,9 @@ class Demo:
     def end(self, energy: TokenTotals) -> None:
         """Say how it went."""
         self.progress.say()
+        self.progress.say(f"After an epoch's end, median: {report.median_stages(self.stages.values())}.")
         self.progress.good(
-            f"{self.epochs} settled: {energy.minted} Wh minted = {energy.held} held "
+            f"{self.epochs} epochs settled: {energy.minted} Wh minted = {energy.held} held "
             f"+ {energy.escrow} in escrow + {energy.retired} retired. Report: {self.report_path.name}"
         )
 
@@ -325,6 +329,7 @@ class Demo:
             stages=stages,
         )
         report.write(self.report_path, content)
+        self.stages = stages
         if not sums.ok:
             raise DemoError("not_conserved", f"the chain's sums do not meet: {json.dumps(sums.as_json())}")
         return sums.energy

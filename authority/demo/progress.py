@@ -24,8 +24,9 @@ STATE_WORDS = {
     "checkpointed": "settled",
 }
 COLUMNS = (
-    ("epoch", 9),
-    ("readings", 8),
+    ("epoch", 8),
+    ("profile", 7),
+    ("signed", 6),
     ("minted kWh", 10),
     ("orders", 6),
     ("traded kWh", 10),
@@ -48,11 +49,12 @@ def kwh(watt_hours: int) -> str:
     return f"{watt_hours // 1000}.{watt_hours % 1000:03d}"
 
 
-def cells(epoch: EpochPast) -> tuple[str, ...]:
-    """An epoch as a row of the table."""
+def cells(epoch: EpochPast, power_of: str) -> tuple[str, ...]:
+    """An epoch as a row of the table; power_of is the profile's time of day whose power it holds."""
     price = epoch.clearing_price_micro_credits_per_kwh
     return (
         str(epoch.number),
+        power_of,
         str(epoch.readings_on_chain),
         kwh(epoch.minted_wh),
         str(epoch.orders),
@@ -71,11 +73,12 @@ def line(values: Sequence[str]) -> str:
 
 @dataclass
 class Progress:
-    """The demo's voice. Times in seconds of `monotonic`."""
+    """The demo's voice. `power_of` gives the profile's time of day for an epoch; `monotonic` seconds for the steps."""
 
     output: TextIO
     interactive: bool
     monotonic: Callable[[], float] = time.monotonic
+    power_of: Callable[[int], str] = lambda _epoch: UNKNOWN
 
     def __post_init__(self) -> None:
         self._began = self.monotonic()
@@ -128,11 +131,11 @@ class Progress:
             self._erase()
         for epoch in finished:
             self._printed.add(str(epoch.number))
-            self._write(line(cells(epoch)) + "\n")
+            self._write(line(cells(epoch, self.power_of(epoch.number))) + "\n")
         if not self.interactive:
             return
-        width = shutil.get_terminal_size().columns - 1
-        running = [line(cells(epoch)) for epoch in epochs if not done(epoch)]
+        width = shutil.get_terminal_size().columns
+        running = [line(cells(epoch, self.power_of(epoch.number))) for epoch in epochs if not done(epoch)]
         drawn = [text[:width] for text in (*running, status)]
         self._erase()
         self._write("\n".join(self._style(text, _DIM) for text in drawn))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,14 @@ from authority.store.settlement import SettlementEpoch
 
 REPORT_NAME = "demo-report.json"
 SETTLED = ("settled", "checkpointed")
-STAGES = ("submitted", "minted", "cleared", "settled", "checkpointed")
+STAGES = ("cleared", "settled", "submitted", "minted", "checkpointed")
+STAGE_WORDS = {
+    "cleared": "book cleared",
+    "settled": "orders paid",
+    "submitted": "readings on chain",
+    "minted": "surplus minted",
+    "checkpointed": "log pinned",
+}
 
 
 def stage_times(session: Session, epochs: Sequence[int], epoch_seconds: int) -> dict[int, dict[str, int]]:
@@ -31,6 +38,18 @@ def stage_times(session: Session, epochs: Sequence[int], epoch_seconds: int) -> 
         }
         for row in rows
     }
+
+
+def median_stages(epochs: Iterable[Mapping[str, int]]) -> str:
+    """The stages' median times in words, in seconds."""
+    rows = list(epochs)
+    words = []
+    for stage in STAGES:
+        times = sorted(row[f"{stage}_ms"] for row in rows if f"{stage}_ms" in row)
+        if times:
+            tenths = (times[len(times) // 2] + 50) // 100
+            words.append(f"{STAGE_WORDS[stage]} {tenths // 10}.{tenths % 10} s")
+    return ", ".join(words)
 
 
 def report(

@@ -45,11 +45,13 @@ class Browser:
             start_new_session=True,
         )
         self._numbers = itertools.count(1)
+        self._connection: Any = None
         try:
             port_file = profile / "DevToolsActivePort"
             self._wait(lambda: port_file.exists() and len(port_file.read_text().split()) == 2, "Chromium did not start")
             port, path = port_file.read_text().split()
-            self._socket = connect(f"ws://127.0.0.1:{port}{path}", max_size=None, open_timeout=timeout)
+            self._connection = connect(f"ws://127.0.0.1:{port}{path}", max_size=None, open_timeout=timeout)
+            self._socket = self._connection.__enter__()
             target = self._call("Target.createTarget", url="about:blank")["targetId"]
             self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
             for domain in ("Page", "Runtime", "Log"):
@@ -65,6 +67,8 @@ class Browser:
         self.close()
 
     def close(self) -> None:
+        if self._connection is not None:
+            self._connection.__exit__(None, None, None)
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

@@ -32,7 +32,7 @@ QUIET = ("buildings", "energy", "history")
 def demo(tmp_path_factory):
     running = RunningDemo(tmp_path_factory.mktemp("demo"))
     try:
-        running.wait_for(r"\d+ +9 +0\.\d+ +\d+ +0\.\d+ +0\.\d+ +settled")
+        running.wait_for(r"\d+ +\d\d:\d\d +9 +0\.\d+ +\d+ +0\.\d+ +0\.\d+ +settled")
         yield running
     finally:
         running.stop()

@@ -31,8 +31,8 @@ def test_a_pipe_gets_plain_lines_each_epoch_once():
     progress.table([first, epoch(2)], done, "0:06 left")
     lines = output.getvalue().splitlines()
     assert [line.split()[0] for line in lines] == ["epoch", "1", "2"]
-    assert lines[1].split() == ["1", "9", "0.243", "4", "0.000", "–", "settled"]
-    assert lines[2].split()[4:6] == ["1.234", "0.164623"]
+    assert lines[1].split() == ["1", "–", "9", "0.243", "4", "0.000", "–", "settled"]
+    assert lines[2].split()[5:7] == ["1.234", "0.164623"]
     assert "\x1b" not in output.getvalue()
 
 
