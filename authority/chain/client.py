@@ -68,6 +68,7 @@ _FIRST_POLL = 0.05
 _LAST_POLL = 1.0
 _RESEND_AFTER = 2.0
 _REMEMBERED_SIGNATURES = 4_096
+_NEW_BLOCKHASH_SECONDS = 30
 _TOKEN_ACCOUNT_SIZE = 165
 _MINT_SIZE = 82
 
@@ -330,12 +331,15 @@ class ChainClient:
         payer: Keypair,
         lookup_tables: Sequence[AddressLookupTableAccount],
     ) -> _Signed:
+        deadline = self._monotonic() + _NEW_BLOCKHASH_SECONDS
         while True:
             blockhash, last_valid = self.latest_blockhash()
             transaction = sign_transaction(instructions, signers, payer, lookup_tables, blockhash)
             # The same instructions under the same blockhash would be the same transaction, and land but once.
             if self._is_new(transaction.signatures[0]):
                 break
+            if self._monotonic() > deadline:
+                raise TransactionExpiredError("the validator gives the same blockhash on and on: does it make blocks?")
             self._sleep(_FIRST_POLL)
         raw = base64.b64encode(bytes(transaction)).decode()
         return _Signed(raw, transaction.signatures[0], last_valid)
@@ -351,9 +355,10 @@ class ChainClient:
             return True
 
     def _land(self, signed: _Signed, *, preflight: bool) -> bool:
-        """Send until confirmed; False once it is certain that this signature never lands."""
+        """Send until confirmed; False once it is certain that this signature will not land for this caller."""
         try:
-            self._submit(signed, preflight=preflight)
+            if not self._submit_first(signed, preflight=preflight):
+                return False
             sent = self._monotonic()
             pause = _FIRST_POLL
             while True:
@@ -374,7 +379,20 @@ class ChainClient:
                 signed.last_valid_block_height,
             ) from error
 
-    def _submit(self, signed: _Signed, *, preflight: bool) -> None:
+    def _submit_first(self, signed: _Signed, *, preflight: bool) -> bool:
+        """Send for the first time; False where the very same transaction has landed already, from somebody else.
+
+        That is another client with the same keys, instructions and blockhash. It can be told apart from an answer that
+        was lost on the way only while no attempt of this client's may have arrived, so this one is made singly.
+        """
+        try:
+            return self._submit(signed, preflight=preflight, retry=False)
+        except TransportError:
+            self._submit(signed, preflight=preflight)
+            return True
+
+    def _submit(self, signed: _Signed, *, preflight: bool, retry: bool = True) -> bool:
+        """Send; False where it has landed already. Raises what the validator's preflight found."""
         config = {
             "encoding": "base64",
             "skipPreflight": not preflight,
@@ -382,16 +400,18 @@ class ChainClient:
             "maxRetries": 0,
         }
         try:
-            self.call("sendTransaction", signed.raw, config)
+            self.call("sendTransaction", signed.raw, config, retry=retry)
         except RpcError as refusal:
             data = refusal.data if isinstance(refusal.data, dict) else {}
             error = data.get("err")
             if refusal.number != _PREFLIGHT_FAILURE or error is None:
                 raise
-            # AlreadyProcessed: an answer was lost on the way and the call repeated. BlockhashNotFound: this node has
-            # not yet seen the block, or the time is over; polling tells which.
-            if error not in ("AlreadyProcessed", "BlockhashNotFound") and not self._confirmed(signed.signature):
+            if error == "AlreadyProcessed":
+                return False
+            # BlockhashNotFound: this node has not yet seen the block, or the time is over; polling tells which.
+            if error != "BlockhashNotFound" and not self._confirmed(signed.signature):
                 raise self._failure(error, data.get("logs") or [], None) from refusal
+        return True
 
     def _confirmed(self, signature: Signature) -> bool:
         """Whether it has landed at this client's commitment; raises where it landed and failed."""

@@ -1,33 +1,47 @@
-"""A running embedded validator for the client's tests: the real server over HTTP, in this process."""
+"""The two validators that the client must not tell apart: the embedded one, over HTTP, and a real Agave."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from solders.keypair import Keypair
 
+from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory
 from authority.chain.client import ChainClient
+from authority.chain.programs import PROGRAM_IDS
 from authority.local_validator.bank import Bank
-from authority.local_validator.genesis import Genesis
+from authority.local_validator.genesis import Genesis, GenesisProgram
 from authority.local_validator.ledger import Ledger
 from authority.local_validator.methods import Methods
 from authority.local_validator.server import RpcServer
 
+VALIDATORS = ("embedded", pytest.param("agave", marks=[pytest.mark.agave, pytest.mark.slow]))
+
 
 @pytest.fixture(scope="session")
 def payer() -> Keypair:
-    """A key with lamports from the first slot on."""
+    """A key with lamports from the first slot on; the operator where programs are deployed."""
     return Keypair.from_seed(bytes(31) + b"\x01")
 
 
 @pytest.fixture(scope="session")
-def validator_url(tmp_path_factory: pytest.TempPathFactory, payer: Keypair) -> Iterator[str]:
-    """The address of an embedded validator that all tests of this directory share."""
-    ledger = Ledger(Path(tmp_path_factory.mktemp("validator")))
-    bank = Bank(ledger, Genesis(balances={payer.pubkey(): 10**15}))
+def upgrade_authority() -> Keypair:
+    """The key that may upgrade the programs."""
+    return Keypair.from_seed(bytes(31) + b"\x02")
+
+
+@pytest.fixture(scope="session")
+def embedded_url(tmp_path_factory: pytest.TempPathFactory, payer: Keypair, upgrade_authority: Keypair) -> Iterator[str]:
+    """The embedded validator with the five programs, shared by the session."""
+    programs = tuple(
+        GenesisProgram.from_file(PROGRAM_IDS[name], artifacts_directory() / f"{name}.so", upgrade_authority.pubkey())
+        for name in PROGRAM_NAMES
+    )
+    ledger = Ledger(tmp_path_factory.mktemp("validator"))
+    bank = Bank(ledger, Genesis(programs, {payer.pubkey(): 10**15}))
     server = RpcServer(("127.0.0.1", 0), Methods(bank))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
@@ -38,9 +52,27 @@ def validator_url(tmp_path_factory: pytest.TempPathFactory, payer: Keypair) -> I
     ledger.close()
 
 
+@pytest.fixture(scope="session")
+def agave_url(start_agave: Callable[..., Any], payer: Keypair, upgrade_authority: Keypair) -> str:
+    """An Agave validator with the five programs, shared by the session."""
+    programs = {
+        str(PROGRAM_IDS[name]): (artifacts_directory() / f"{name}.so", str(upgrade_authority.pubkey()))
+        for name in PROGRAM_NAMES
+    }
+    url: str = start_agave(programs, str(payer.pubkey())).url
+    return url
+
+
+@pytest.fixture(scope="session", params=VALIDATORS)
+def validator_url(request: pytest.FixtureRequest) -> str:
+    """The address of each validator in turn."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
+
+
 @pytest.fixture
 def client(validator_url: str) -> Iterator[ChainClient]:
-    """A client of the shared validator."""
+    """A client of each validator in turn."""
     chain = ChainClient(validator_url)
     yield chain
     chain.close()

@@ -43,6 +43,7 @@ from authority.chain.programs import (
 from authority.chain.transport import Transport, UrlError
 from edge_agent.reading import Frame, Record
 
+UNAFFORDABLE = 2**63  # lamports: more than there are
 MEMO_PROGRAM = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")
 
 
@@ -69,6 +70,15 @@ class TestSending:
         assert record.units > 0
         assert client.signatures(target) == [signature]
 
+    def test_the_same_twice_lands_twice(self, client: ChainClient, payer: Keypair) -> None:
+        """Within one slot they would be one transaction, and the second payment would be lost without a word."""
+        target = fresh()
+        signatures = {client.send([pay(payer, target, 5_000_000)], [], payer=payer) for _ in range(3)}
+        assert len(signatures) == 3
+        other = ChainClient(client.url)
+        assert other.send([pay(payer, target, 5_000_000)], [], payer=payer) not in signatures
+        assert client.balance(target) == 20_000_000
+
     def test_a_compute_budget_goes_in_front(self, client: ChainClient, payer: Keypair) -> None:
         signature = client.send(
             [pay(payer, fresh(), 5_000_000)], [], payer=payer, compute_units=1_000, compute_unit_price=1_000_000
@@ -81,7 +91,7 @@ class TestSending:
 
     def test_native_program_errors_are_named(self, client: ChainClient, payer: Keypair) -> None:
         with pytest.raises(ProgramError, match="not enough lamports") as caught:
-            client.send([memo(b"x"), pay(payer, fresh(), 10**17)], [], payer=payer)
+            client.send([memo(b"x"), pay(payer, fresh(), UNAFFORDABLE)], [], payer=payer)
         assert (caught.value.number, caught.value.name, caught.value.index) == (1, "ResultWithNegativeLamports", 1)
         assert caught.value.program == str(SYSTEM_PROGRAM)
         assert caught.value.signature is None
@@ -89,7 +99,7 @@ class TestSending:
 
     def test_a_failure_that_landed_has_its_signature(self, client: ChainClient, payer: Keypair) -> None:
         with pytest.raises(ProgramError) as caught:
-            client.send([pay(payer, fresh(), 10**17)], [], payer=payer, preflight=False)
+            client.send([pay(payer, fresh(), UNAFFORDABLE)], [], payer=payer, preflight=False)
         assert caught.value.signature is not None
         record = client.transaction(caught.value.signature)
         assert record is not None
@@ -115,16 +125,18 @@ class TestSending:
         client.send([memo(b"spare")], [payer, Keypair()], payer=payer)
 
     def test_1232_bytes_fit_and_one_more_does_not(self, client: ChainClient, payer: Keypair) -> None:
-        room = 1_232 - len(bytes(sign_transaction([memo(b"")], [], payer, [], Hash.default())))
+        # Agave's memo program takes many units for its log; the limit is an instruction too.
+        limit = set_compute_unit_limit(1_400_000)
+        room = 1_232 - len(bytes(sign_transaction([limit, memo(b"")], [], payer, [], Hash.default())))
         # From 128 bytes on the length takes a second byte.
-        client.send([memo(b"x" * (room - 1))], [], payer=payer)
+        client.send([limit, memo(b"x" * (room - 1))], [], payer=payer)
         with pytest.raises(TransactionTooLargeError, match="1233 bytes"):
-            client.send([memo(b"x" * room)], [], payer=payer)
+            client.send([limit, memo(b"x" * room)], [], payer=payer)
 
     def test_simulation_needs_no_signature(self, client: ChainClient, payer: Keypair) -> None:
         good = client.simulate([pay(payer, fresh(), 5_000_000)], payer.pubkey())
         assert (good.error, good.units) == (None, 150)
-        bad = client.simulate([pay(payer, fresh(), 10**17)], payer.pubkey())
+        bad = client.simulate([pay(payer, fresh(), UNAFFORDABLE)], payer.pubkey())
         assert bad.error == {"InstructionError": [0, {"Custom": 1}]}
 
     def test_many_threads_share_a_client(self, client: ChainClient, payer: Keypair) -> None:
@@ -310,7 +322,9 @@ class TestLookupTables:
         assert client.balance(addresses[3]) == 5_000_000
         assert signature in client.signatures(addresses[3])
         landed = client.call(
-            "getTransaction", str(signature), {"encoding": "json", "maxSupportedTransactionVersion": 0}
+            "getTransaction",
+            str(signature),
+            {"commitment": "confirmed", "encoding": "json", "maxSupportedTransactionVersion": 0},
         )
         assert str(addresses[3]) in landed["meta"]["loadedAddresses"]["writable"]
 
@@ -352,7 +366,11 @@ def status(value: Any) -> dict[str, Any]:
 
 CONFIRMED = {"slot": 1, "confirmations": None, "err": None, "confirmationStatus": "confirmed"}
 PROCESSED = {**CONFIRMED, "confirmationStatus": "processed"}
-BLOCKHASH = result({"context": {"slot": 1}, "value": {"blockhash": str(Hash.default()), "lastValidBlockHeight": 150}})
+
+
+def blockhash(number: int) -> dict[str, Any]:
+    value = {"blockhash": str(Hash(bytes([number]) * 32)), "lastValidBlockHeight": 150}
+    return result({"context": {"slot": 1}, "value": value})
 
 
 def preflight_failure(error: Any) -> dict[str, Any]:
@@ -365,7 +383,7 @@ def scripted() -> Iterator[tuple[ChainClient, dict[str, list[Any]], list[str]]]:
 
     class Here(Script):
         answers: ClassVar[dict[str, list[Any]]] = {
-            "getLatestBlockhash": [BLOCKHASH],
+            "getLatestBlockhash": [blockhash(number) for number in range(1, 9)],
             "sendTransaction": [result("sent")],
             "getBlockHeight": [result(100)],
         }
@@ -423,12 +441,27 @@ class TestNothingLandsTwice:
             client.send([memo(b"x")], [], payer=payer)
         assert calls.count("getLatestBlockhash") == 4
 
+    def test_a_chain_that_stands_still_is_named(self, scripted: Any, payer: Keypair) -> None:
+        client, answers, _ = scripted
+        answers["getLatestBlockhash"] = [blockhash(1)]
+        answers["getSignatureStatuses"] = [status(CONFIRMED)]
+        client.send([memo(b"x")], [], payer=payer)
+        with pytest.raises(TransactionExpiredError, match="same blockhash"):
+            client.send([memo(b"x")], [], payer=payer)
+
     def test_an_answer_lost_on_the_way_is_no_failure(self, scripted: Any, payer: Keypair) -> None:
         client, answers, calls = scripted
         answers["sendTransaction"] = [503, preflight_failure("AlreadyProcessed")]
         answers["getSignatureStatuses"] = [status(CONFIRMED)]
         client.send([memo(b"x")], [], payer=payer)
         assert calls.count("sendTransaction") == 2
+
+    def test_what_another_client_has_landed_is_not_taken_for_ones_own(self, scripted: Any, payer: Keypair) -> None:
+        client, answers, calls = scripted
+        answers["sendTransaction"] = [preflight_failure("AlreadyProcessed"), result("sent")]
+        answers["getSignatureStatuses"] = [status(CONFIRMED)]
+        client.send([memo(b"x")], [], payer=payer)
+        assert calls.count("getLatestBlockhash") == 2
 
     def test_a_node_that_has_not_seen_the_block_yet(self, scripted: Any, payer: Keypair) -> None:
         client, answers, _ = scripted
