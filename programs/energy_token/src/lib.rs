@@ -17,7 +17,7 @@ extern crate alloc;
 #[cfg(target_os = "solana")]
 use solana_compiler_builtins as _;
 
-use anchor_lang::prelude::*;
+use {anchor_lang::prelude::*, campus_common::units::BillingPeriod};
 
 mod instructions;
 mod signer;
@@ -41,6 +41,17 @@ pub mod energy_token {
 
     /// Issue credits (micro-credits) to a member, against money that it paid or is owed. By the operator.
     pub fn issue_credit(ctx: &mut Context<IssueCredit>, amount: u64) -> Result<()> {
+        ctx.accounts.execute(amount)
+    }
+
+    /// Retire energy (Wh): for reason 0 against the withdrawals of a billing period, the open one or for 8 epochs the one before; for reason
+    /// 1 as feed-in, for credits at the feed-in price. By the member or its delegate.
+    pub fn retire_energy(ctx: &mut Context<RetireEnergy>, reason: u8, period: u32, amount: u64) -> Result<()> {
+        ctx.accounts.execute(Request { reason, period: BillingPeriod(period), amount })
+    }
+
+    /// Give credits (micro-credits) back to the department, to pay a bill or to be paid out. By the member's wallet.
+    pub fn redeem_credit(ctx: &mut Context<RedeemCredit>, amount: u64) -> Result<()> {
         ctx.accounts.execute(amount)
     }
 }

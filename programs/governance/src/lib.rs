@@ -17,7 +17,7 @@ extern crate alloc;
 #[cfg(target_os = "solana")]
 use solana_compiler_builtins as _;
 
-use anchor_lang::prelude::*;
+use {anchor_lang::prelude::*, campus_common::units::Epoch};
 
 mod instructions;
 use instructions::*;
@@ -36,5 +36,31 @@ pub mod governance {
     /// Pause activities (bits set) and resume them (bits cleared).
     pub fn set_paused(ctx: &mut Context<SetPaused>, bits: u16) -> Result<()> {
         ctx.accounts.execute(bits)
+    }
+
+    /// Stage parameters that hold from a later epoch; they replace any that were staged and do not hold yet. By the authority.
+    pub fn stage_parameters(ctx: &mut Context<StageParameters>, parameters: Parameters, from_epoch: u32) -> Result<()> {
+        ctx.accounts.execute(parameters, Epoch(from_epoch))
+    }
+
+    /// Propose another authority (all zero withdraws the proposal). By the authority.
+    pub fn propose_authority(ctx: &mut Context<ProposeAuthority>, pending: Address) -> Result<()> {
+        ctx.accounts.execute(pending)
+    }
+
+    /// Take over as the authority. By the proposed one.
+    pub fn accept_authority(ctx: &mut Context<AcceptAuthority>) -> Result<()> {
+        ctx.accounts.execute()
+    }
+
+    /// Name another operator. By the authority.
+    pub fn set_operator(ctx: &mut Context<SetOperator>, operator: Address) -> Result<()> {
+        ctx.accounts.execute(operator)
+    }
+
+    /// Open the next billing period, once the open one has ended; withdrawals of the closed one can be retired for 8 more epochs. By the
+    /// operator.
+    pub fn open_billing_period(ctx: &mut Context<OpenBillingPeriod>) -> Result<()> {
+        ctx.accounts.execute()
     }
 }

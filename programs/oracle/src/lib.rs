@@ -67,4 +67,15 @@ pub mod oracle {
     ) -> Result<()> {
         ctx.accounts.execute(Checkpoint { epoch, log_size, log_root, book_hash })
     }
+
+    /// Open a member's EnergyAccount before its first meter is given to it; open_meter does so by itself. By the operator, who pays.
+    pub fn open_energy_account(ctx: &mut Context<OpenEnergyAccount>) -> Result<()> {
+        ctx.accounts.execute()
+    }
+
+    /// Go on from other registers after a reset or an exchange. By the operator, with a record that the meter's key signed and that says so
+    /// (flag register reset, register epoch + 1), verified by the Ed25519 instruction just before.
+    pub fn rebase_meter(ctx: &mut Context<RebaseMeter>) -> Result<()> {
+        ctx.accounts.execute()
+    }
 }

@@ -79,4 +79,36 @@ pub mod registry {
     ) -> Result<()> {
         ctx.accounts.execute(NewMeter { meter_id, role, source, map_hash, first_sequence })
     }
+
+    /// Name or renew the delegate that may place, cancel and retire for a member until an end date, moving at most so much energy (Wh) and
+    /// so many credits (micro-credits); the system program's address removes it. By the member's wallet.
+    pub fn set_delegate(ctx: &mut Context<SetDelegate>, until: i64, energy_allowance: u64, credit_allowance: u64) -> Result<()> {
+        ctx.accounts.execute(Delegation { until: UnixTime(until), energy_allowance, credit_allowance })
+    }
+
+    /// Suspend (2), reactivate (1) or close (3, for ever) a member. By the operator.
+    pub fn set_user_status(ctx: &mut Context<SetUserStatus>, status: u8) -> Result<()> {
+        ctx.accounts.execute(status)
+    }
+
+    /// Suspend (2), reactivate (1) or close (3, for ever) a meter; its next reading sets a baseline. By the operator.
+    pub fn set_meter_status(ctx: &mut Context<SetMeterStatus>, status: u8) -> Result<()> {
+        ctx.accounts.execute(status)
+    }
+
+    /// Give a meter to another member, at a settled boundary; its next reading sets a baseline. By the operator.
+    pub fn reassign_meter(ctx: &mut Context<ReassignMeter>) -> Result<()> {
+        ctx.accounts.execute()
+    }
+
+    /// Replace a meter's key by the one that the Ed25519 instruction just before proves possession of; its next reading sets a baseline. By
+    /// the operator.
+    pub fn replace_meter_key(ctx: &mut Context<ReplaceMeterKey>, first_sequence: u32) -> Result<()> {
+        ctx.accounts.execute(first_sequence)
+    }
+
+    /// Approve another map for a meter; its next reading sets a baseline. By the operator.
+    pub fn set_meter_map(ctx: &mut Context<SetMeterMap>, map_hash: [u8; 32]) -> Result<()> {
+        ctx.accounts.execute(map_hash)
+    }
 }

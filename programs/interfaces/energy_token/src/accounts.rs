@@ -34,6 +34,9 @@ pub const MINT_AUTHORITY: Address = Address::from_str_const("D6VwHwpGjQMpfHiWyyH
 /// Bump of that address.
 pub const MINT_AUTHORITY_BUMP: u8 = 254;
 
+/// Epochs for which a closed billing period stays open to retirement: bought tokens arrive an epoch or two late.
+pub const RETIREMENT_GRACE_EPOCHS: u32 = 8;
+
 /// Seed of a Retirement, before the wallet.
 pub const RETIRED_SEED: &[u8] = b"retired";
 

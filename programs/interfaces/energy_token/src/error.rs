@@ -63,4 +63,7 @@ pub enum EnergyTokenError {
     /// 6218
     #[msg("The oracle's address must sign: only the oracle program can call mint_energy")]
     OracleMustSign,
+    /// 6219
+    #[msg("More than 4,294,967,295 Wh at once: retire in parts")]
+    TooMuchAtOnce,
 }

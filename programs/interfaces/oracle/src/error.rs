@@ -34,7 +34,7 @@ pub enum OracleError {
     #[msg("This is not the address at the instruction's seeds")]
     WrongAddress,
     /// 6309
-    #[msg("This meter is open already")]
+    #[msg("This account is open already")]
     AlreadyOpen,
     /// 6310
     #[msg("This is not the Instructions sysvar")]
@@ -82,111 +82,105 @@ pub enum OracleError {
     #[msg("The record is signed by another key than the Meter's")]
     WrongKey,
     /// 6325
-    #[msg("This account would be made where one of another type stands")]
-    AccountInTheWay,
-    /// 6326
     #[msg("The MeterState belongs to another meter")]
     StateOfAnotherMeter,
-    /// 6327
+    /// 6326
     #[msg("The meter is suspended or closed: the operator activates it with set_meter_status")]
     MeterNotActive,
-    /// 6328
+    /// 6327
     #[msg("The record does not start with AMR1")]
     RecordMagic,
-    /// 6329
+    /// 6328
     #[msg("The record was signed for another network")]
     RecordNetwork,
-    /// 6330
+    /// 6329
     #[msg("The record's sequence does not rise")]
     SequenceNotRising,
-    /// 6331
+    /// 6330
     #[msg("The record's sequence lies below the key's first")]
     SequenceBelowFirst,
-    /// 6332
+    /// 6331
     #[msg("The record's previous hash is not that of the last accepted record: the chain forks here")]
     PreviousHash,
-    /// 6333
+    /// 6332
     #[msg("The record's interval end does not rise")]
     IntervalNotRising,
-    /// 6334
+    /// 6333
     #[msg("The record's interval end is not on an epoch boundary")]
     IntervalNotAligned,
-    /// 6335
+    /// 6334
     #[msg("The record's interval end lies in the future")]
     IntervalInFuture,
-    /// 6336
+    /// 6335
     #[msg("A register has fallen: a reset or exchange needs rebase_meter")]
     RegisterDecreased,
-    /// 6337
+    /// 6336
     #[msg("A register outside the meter's role has moved")]
     RegisterNotPermitted,
-    /// 6338
+    /// 6337
     #[msg("A register rose by more than the installation's nameplate allows in that time")]
     ExceedsNameplate,
-    /// 6339
+    /// 6338
     #[msg("Storage gave or took more than it can hold")]
     ExceedsStorage,
-    /// 6340
+    /// 6339
     #[msg("The record's source is not the Meter's")]
     SourceMismatch,
-    /// 6341
+    /// 6340
     #[msg("The record has flags that this version does not know")]
     UnknownFlags,
-    /// 6342
+    /// 6341
     #[msg("The record's register epoch is neither the last nor the next: readings are missing, or it needs rebase_meter")]
     RegisterEpoch,
-    /// 6343
+    /// 6342
     #[msg("The record says that the registers were reset: submit it with rebase_meter")]
     NeedsRebase,
-    /// 6344
+    /// 6343
     #[msg("This record does not say that the registers were reset: submit it with submit_readings")]
     NotARebase,
-    /// 6345
+    /// 6344
     #[msg("The Meter belongs to another user")]
     MeterOfAnotherUser,
-    /// 6346
+    /// 6345
     #[msg("A settling meter of the user is missing or named twice: pass Meter and MeterState of each once")]
     MeterSetIncomplete,
-    /// 6347
+    /// 6346
     #[msg("The user's meters do not form a set that settles: a building meter, or load meters or a grid meter with the others")]
     MeterSetNotSettleable,
-    /// 6348
+    /// 6347
     #[msg("A settling meter's last reading is not at that boundary")]
     NotAtBoundary,
-    /// 6349
+    /// 6348
     #[msg("That boundary is settled already, or lies before the last settled one")]
     BoundaryNotRising,
-    /// 6350
+    /// 6349
     #[msg("A settling meter has no reading since its key, user, map or status changed")]
     ReadingOutdated,
-    /// 6351
+    /// 6350
     #[msg("Accounts come in pairs: Meter, MeterState")]
     AccountsNotPaired,
-    /// 6352
+    /// 6351
     #[msg("The User and the EnergyAccount are not of the same wallet")]
     WalletMismatch,
-    /// 6353
+    /// 6352
     #[msg("The span ends after the open billing period: open the next one with governance.open_billing_period")]
     BillingPeriodNotOpen,
-    /// 6354
+    /// 6353
     #[msg("The epoch has not ended yet")]
     EpochNotOver,
-    /// 6355
+    /// 6354
     #[msg("Checkpoints follow one another: this is not the epoch after the last one's")]
     CheckpointOutOfOrder,
-    /// 6356
+    /// 6355
     #[msg("The audit log cannot shrink: log_size is below the last checkpoint's")]
     LogShrank,
-    /// 6357
+    /// 6356
     #[msg("This is not the energy mint or the credit mint")]
     WrongMint,
-    /// 6358
+    /// 6357
     #[msg("This is not the program that the instruction calls")]
     WrongProgram,
-    /// 6359
+    /// 6358
     #[msg("The settled energies do not fit their registers")]
     EnergyOverflow,
-    /// 6360
-    #[msg("The operator pays for this account: it must be writable")]
-    PayerNotWritable,
 }

@@ -115,51 +115,51 @@ pub enum RegistryError {
     #[msg("The proof of possession must lie as AMK1 | key | signature just after one table of offsets")]
     PossessionLayout,
     /// 6136
-    #[msg("The proof of possession is by another key")]
-    PossessionKey,
-    /// 6137
     #[msg("The signed AMK1 message is not about this network, meter, first sequence and map")]
     PossessionMessage,
-    /// 6138
+    /// 6137
     #[msg("register_meter and replace_meter_key must be called by the transaction itself, not by a program")]
     PossessionThroughCpi,
-    /// 6139
+    /// 6138
     #[msg("A meter id is SHA-256 of salt and serial, a key 32 bytes: neither is all zero")]
     ZeroIdentifier,
-    /// 6140
+    /// 6139
     #[msg("This is not the Instructions sysvar")]
     WrongInstructionsSysvar,
-    /// 6141
+    /// 6140
     #[msg("The status is unknown: use 1 active, 2 suspended, 3 closed")]
     UnknownStatus,
-    /// 6142
+    /// 6141
     #[msg("Closed is for ever: register anew")]
     StatusClosed,
-    /// 6143
+    /// 6142
     #[msg("A delegation must end within a year and not in the past")]
     DelegationTermOutOfBounds,
-    /// 6144
+    /// 6143
     #[msg("Only the member's own wallet names a delegate, with its signature")]
     NotWallet,
-    /// 6145
+    /// 6144
     #[msg("The meter belongs to another user, or another installation")]
     MeterOfAnother,
-    /// 6146
+    /// 6145
     #[msg("The meter is not at a settled boundary: settle the user's surplus first")]
     NotAtSettledBoundary,
-    /// 6147
+    /// 6146
     #[msg("A new key's first sequence must be above the last accepted one")]
     FirstSequenceTooLow,
-    /// 6148
+    /// 6147
     #[msg("This is not the meter's MeterState or the user's EnergyAccount of the oracle")]
     WrongOracleAccount,
-    /// 6149
+    /// 6148
     #[msg("The user still has meters: close or reassign them first")]
     UserHasMeters,
-    /// 6150
+    /// 6149
     #[msg("The user takes no part: its meters cannot be activated")]
     MeterOfInactiveUser,
-    /// 6151
+    /// 6150
     #[msg("This key has been registered before, and a key is used once: make a new one")]
     KeyUsedBefore,
+    /// 6151
+    #[msg("That is the status already")]
+    StatusUnchanged,
 }

@@ -1,11 +1,12 @@
 //! Open a registered meter.
 
 use {
+    super::open_energy_account,
     anchor_lang::{address_eq, prelude::*},
     campus_common::{create, is_account, log, Signatory, SYSTEM_PROGRAM, VERSION},
     governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
     oracle_interface::{
-        events::MeterOpened, EnergyAccount, MeterState, Oracle, OracleError, ENERGY_SEED, ORACLE_ADDRESS, ORACLE_SEED, STATE_SEED,
+        events::MeterOpened, EnergyAccount, MeterState, Oracle, OracleError, ORACLE_ADDRESS, ORACLE_SEED, STATE_SEED,
     },
     registry_interface::{Meter, User},
 };
@@ -51,7 +52,7 @@ impl OpenMeter {
 
         let oracle = self.oracle.account();
         if oracle.owned_by(&SYSTEM_PROGRAM) {
-            let refusals = (OracleError::WrongOracle, OracleError::AccountInTheWay);
+            let refusals = (OracleError::WrongOracle, OracleError::AlreadyOpen);
             let (oracle, bump) = create::<Oracle>(operator, oracle, &[ORACLE_SEED], refusals)?;
             oracle.version = VERSION;
             oracle.bump = bump;
@@ -64,17 +65,7 @@ impl OpenMeter {
                 return Err(OracleError::WalletMismatch.into());
             }
         } else {
-            let (account, bump) = create::<EnergyAccount>(
-                operator,
-                self.energy_account.account(),
-                &[ENERGY_SEED, user.wallet.as_ref()],
-                (OracleError::WrongAddress, OracleError::AccountInTheWay),
-            )?;
-            account.version = VERSION;
-            account.bump = bump;
-            account.wallet = user.wallet;
-            account.period = config.billing_period;
-            account.invariant()?;
+            open_energy_account::make(config, user, operator, self.energy_account.account())?;
         }
 
         let (state, bump) = create::<MeterState>(

@@ -1,0 +1,81 @@
+//! Name, renew or remove a delegate.
+//!
+//! The registry records who it is and until when, and the market and retire_energy heed that. So that the delegate can move tokens into
+//! escrow or retire them, SPL Token must know it too: it is approved for as much as the member says, and no more.
+
+use {
+    anchor_lang::{address_eq, prelude::*},
+    campus_common::{log, now, units::UnixTime, Signatory, TOKEN_PROGRAM},
+    pinocchio_token::instructions::{Approve, Revoke},
+    registry_interface::{events::DelegateChanged, RegistryError, User},
+};
+
+/// A delegation's longest term: 366 days.
+const LONGEST_TERM: i64 = 366 * 86_400;
+
+/// A delegation.
+pub struct Delegation {
+    /// When it ends.
+    pub until: UnixTime,
+    /// Energy (Wh) that the delegate may move.
+    pub energy_allowance: u64,
+    /// Credits (micro-credits) that the delegate may move.
+    pub credit_allowance: u64,
+}
+
+/// Accounts of set_delegate.
+#[derive(Accounts)]
+pub struct SetDelegate {
+    /// The member's wallet.
+    pub wallet: Signatory,
+    /// The member's User.
+    #[account(mut)]
+    pub user: UncheckedAccount,
+    /// The delegate; the system program's address (all zero) removes it.
+    pub delegate: UncheckedAccount,
+    /// The member's energy token account.
+    #[account(mut)]
+    pub energy_token_account: UncheckedAccount,
+    /// The member's credit token account.
+    #[account(mut)]
+    pub credit_token_account: UncheckedAccount,
+    /// SPL Token.
+    #[account(address = TOKEN_PROGRAM @ RegistryError::WrongProgram)]
+    pub token_program: UncheckedAccount,
+}
+
+impl SetDelegate {
+    pub(crate) fn execute(&mut self, delegation: Delegation) -> Result<()> {
+        let user = User::load_mut(self.user.account())?;
+        let wallet = self.wallet.account();
+        if !wallet.is_signer() || !address_eq(wallet.address(), &user.wallet) {
+            return Err(RegistryError::NotWallet.into());
+        }
+        user.require_active()?;
+        let (energy, credit) = (self.energy_token_account.account(), self.credit_token_account.account());
+        if !address_eq(energy.address(), &user.energy_token_account) || !address_eq(credit.address(), &user.credit_token_account)
+        {
+            return Err(RegistryError::WrongTokenAccount.into());
+        }
+        let delegate = self.delegate.account();
+        if *delegate.address() == Address::default() {
+            user.delegate_until = UnixTime(0);
+            Revoke::new(energy, wallet).invoke()?;
+            Revoke::new(credit, wallet).invoke()?;
+        } else {
+            let now = now()?;
+            if delegation.until <= now
+                || delegation.until.0 - now.0 > LONGEST_TERM
+                || address_eq(delegate.address(), &user.wallet)
+            {
+                return Err(RegistryError::DelegationTermOutOfBounds.into());
+            }
+            user.delegate_until = delegation.until;
+            Approve::new(energy, delegate, wallet, delegation.energy_allowance).invoke()?;
+            Approve::new(credit, delegate, wallet, delegation.credit_allowance).invoke()?;
+        }
+        user.delegate = *delegate.address();
+        log(&DelegateChanged { wallet: user.wallet, delegate: user.delegate, until: user.delegate_until });
+        user.invariant()
+    }
+}
