@@ -24,6 +24,7 @@ PERIOD = int(os.environ.get("TEST_PERIOD", "2"))
 class Meter:
     def __init__(self, settings):
         self.name = settings.map.logical_device_name
+        self.registers = settings.map.registers
 
     def identity(self):
         return self.name
@@ -35,7 +36,7 @@ class Meter:
         newest = int(time.time()) // PERIOD * PERIOD
         first = max(since // PERIOD * PERIOD + PERIOD, newest - 500 * PERIOD)
         return [
-            IntervalRow(interval_end=end, generation=end, consumption=end // 2, evidence=end.to_bytes(16, "little"))
+            IntervalRow(interval_end=end, evidence=end.to_bytes(16, "little"), **dict.fromkeys(self.registers, end))
             for end in range(first, min(until, newest) + 1, PERIOD)
         ]
 

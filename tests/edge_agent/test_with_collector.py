@@ -1,0 +1,254 @@
+"""The gateway against the department's own collector: both are processes, nothing is played."""
+
+import contextlib
+import io
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edge_agent.status import read_status
+
+ROOT = Path(__file__).parents[2]
+PROCESS = Path(__file__).with_name("agent_process.py")
+EPOCH = 10
+
+PLAN = """
+[[user]]
+name = "Dormitory A"
+building = "Dormitory A"
+public = true
+
+[[installation]]
+n = 1
+building = "Dormitory A"
+kind = "solar"
+nameplate_w = 120000
+storage_wh = 0
+since = 2020-01-01
+
+[[meter]]
+name = "solar"
+gateway = "dormitory-a"
+serial = "KFM-solar"
+role = "building"
+source = "solar"
+user = "Dormitory A"
+installation = 1
+"""
+
+GATEWAY = """
+[gateway]
+name = "dormitory-a"
+state = "state"
+authority = "https://localhost:{port}"
+live_seconds = 2
+[uplink]
+kind = "{kind}"
+[[meter]]
+name = "solar"
+serial = "KFM-solar"
+port = "/dev/null"
+[meter.map]
+logical_device_name = "LDN-solar"
+capture_period = {epoch}
+registers = {{ generation = ["1-0:2.8.0.255", 1], consumption = ["1-0:1.8.0.255", 1] }}
+"""
+
+
+def until(condition, seconds=120.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.1)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Department:
+    """An authority's home, its collector, and one gateway of its plan."""
+
+    def __init__(self, directory: Path, kind: str) -> None:
+        self.directory = directory
+        self.home = directory / "home"
+        self.processes: list[subprocess.Popen] = []
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+            "TEST_PERIOD": str(EPOCH),
+        }
+        self.broker_port = free_port() if kind == "mqtt" else None
+        broker = ["--mqtt", "localhost"] if self.broker_port else []
+        self.authority("init", "--epoch-seconds", str(EPOCH), *broker)
+        self.port = free_port()
+        configuration = self.home / "authority.toml"
+        text = configuration.read_text().replace("port = 8443", f"port = {self.port}", 1)
+        if self.broker_port:
+            text = text.replace("port = 8883", f"port = {self.broker_port}", 1)
+        configuration.write_text(text)
+        (directory / "plan.toml").write_text(PLAN)
+        self.authority("enrol", "campus", str(directory / "plan.toml"))
+        self.file = directory / "gateway.toml"
+        self.file.write_text(GATEWAY.format(port=self.port, kind="auto" if kind == "mqtt" else "https", epoch=EPOCH))
+
+    def authority(self, *words):
+        from authority.cli import main
+
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            assert main([*words, "--home", str(self.home)]) == 0
+        return out.getvalue()
+
+    def edge(self, *words, exits=0):
+        from edge_agent.cli import main
+
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            assert main([words[0], "--config", str(self.file), *words[1:]]) == exits, out.getvalue()
+        return out.getvalue()
+
+    def enrol(self):
+        """Claim, ask, have it approved, and fetch the credentials."""
+        claim = self.authority("enrol", "claim", "dormitory-a").strip()
+        assert "waits for approval" in self.edge("enrol", "--claim", claim, "--no-probe", exits=3)
+        self.authority("enrol", "approve", "dormitory-a", "--off-chain")
+        assert "solar as building" in self.edge("enrol", "--claim", claim, "--no-probe")
+        return claim
+
+    def begin(self, *command):
+        with (self.directory / "log").open("a") as log:
+            process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+        self.processes.append(process)
+        return process
+
+    def collector(self):
+        process = self.begin(sys.executable, "-m", "authority.cli", "collector", "--home", str(self.home))
+        until(lambda: listens(self.port))
+        return process
+
+    def broker(self):
+        from authority.demo.broker import write_configuration
+        from authority.home import Home
+
+        path = write_configuration(Home.open(self.home), self.directory / "broker", self.broker_port)
+        self.begin("mosquitto", "-c", str(path))
+        until(lambda: listens(self.broker_port))
+
+    def agent(self):
+        return self.begin(sys.executable, str(PROCESS), str(self.file))
+
+    def status(self):
+        return read_status(self.directory / "state")
+
+    def receipted(self):
+        try:
+            return self.status()["meters"]["solar"]["stages"]["receipted"]["count"]
+        except Exception:
+            return 0
+
+    def assert_no_traceback(self):
+        log = (self.directory / "log").read_text()
+        assert "Traceback" not in log, log[log.index("Traceback") :][:3000]
+
+    def end(self):
+        for process in self.processes:
+            if process.poll() is None:
+                process.terminate()
+        for process in self.processes:
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+@pytest.fixture
+def department(tmp_path, request):
+    if request.param == "mqtt" and shutil.which("mosquitto") is None:
+        pytest.skip("no mosquitto here: apt-get install mosquitto")
+    made = Department(tmp_path, request.param)
+    yield made
+    made.end()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("department", ["mqtt"], indirect=True)
+@pytest.mark.mosquitto
+def test_over_mqtt(department):
+    department.broker()
+    department.collector()
+    department.enrol()
+    agent = department.agent()
+    until(lambda: department.receipted() >= 2)
+    status = department.status()
+    assert status["uplink"]["kind"] == "mqtt"
+    assert status["ignored"] == {}
+    assert status["meters"]["solar"]["errors"] == {}
+    agent.send_signal(signal.SIGTERM)
+    assert agent.wait(30) == 0
+    department.assert_no_traceback()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("department", ["https"], indirect=True)
+def test_over_https_through_kills_a_lost_journal_and_a_lost_disk(department):
+    collector = department.collector()
+    claim = department.enrol()
+    agent = department.agent()
+    until(lambda: department.receipted() >= 1)
+    status = department.status()
+    assert status["uplink"]["kind"] == "https"
+    assert status["ignored"] == {}
+    assert status["meters"]["solar"]["errors"] == {}
+
+    collector.kill()
+    collector.wait()
+    until(lambda: department.status()["journal"]["waiting"] >= 1)
+    agent.kill()
+    agent.wait()
+    department.collector()
+    agent = department.agent()
+    until(lambda: department.status()["pid"] == agent.pid and department.receipted() >= 1)
+    until(lambda: department.status()["journal"]["depth"] == 0)
+    agent.send_signal(signal.SIGTERM)
+    assert agent.wait(30) == 0
+
+    # A lost journal: the collector's own head is what it continues from.
+    for file in (department.directory / "state").glob("journal.db*"):
+        file.unlink()
+    before = department.status()["meters"]["solar"]
+    agent = department.agent()
+    until(lambda: department.status()["pid"] == agent.pid and department.receipted() >= 1)
+    after = department.status()["meters"]["solar"]
+    assert after["sequence"] > before["sequence"]
+    assert after["errors"] == {}
+    assert "continuing from the authority's head" in (department.directory / "log").read_text()
+    agent.send_signal(signal.SIGTERM)
+    agent.wait(30)
+
+    # A lost disk: a new key, which the operator approves, continues the registers.
+    last = department.status()["meters"]["solar"]
+    shutil.rmtree(department.directory / "state")
+    assert "[conflict]" in department.edge("enrol", "--claim", claim, "--no-probe", exits=1)
+    department.enrol()
+    agent = department.agent()
+    until(lambda: department.receipted() >= 1)
+    meter = department.status()["meters"]["solar"]
+    assert meter["sequence"] > last["sequence"]
+    assert meter["registers"] > last["registers"]
+    assert meter["errors"] == {}
+    department.assert_no_traceback()
