@@ -10,27 +10,58 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import secrets
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TextIO
 
+from edge_agent.dlms.apdu.base import CosemAttribute
 from edge_agent.dlms.client import Client
+from edge_agent.dlms.cosem.types import ListedObject
 from edge_agent.dlms.errors import DlmsError
 from edge_agent.dlms.hdlc.address import encode_address, server_address
 from edge_agent.dlms.hdlc.client_link import HdlcClientLink
 from edge_agent.dlms.hdlc.parameters import LinkParameters
-from edge_agent.meters.connection import Connection, HdlcLine
+from edge_agent.dlms.obis import obis_bytes, obis_text
+from edge_agent.dlms.security import Security
+from edge_agent.dlms.units import unit_text
+from edge_agent.meters.connection import Connection, HdlcLine, Link, WrapperLine
+from edge_agent.meters.counters import CounterStore, InvocationCounter
 from edge_agent.meters.errors import MeterError, meter_error
-from edge_agent.meters.reader import MeterReader, read_all
-from edge_agent.meters.transport import SerialTransport
+from edge_agent.meters.reader import MeterReader, read_all, value_text
+from edge_agent.meters.transport import SerialTransport, TcpTransport
 
 
 def _number(text: str) -> int:
     return int(text, 0)
 
 
+def _octets(text: str, size: int) -> bytes:
+    data = bytes.fromhex(text)
+    if len(data) != size:
+        raise ValueError(text)
+    return data
+
+
+def _key(text: str) -> bytes:
+    return _octets(text, 16)
+
+
+def _title(text: str) -> bytes:
+    return _octets(text, 8)
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `edge-agent read`."""
-    parser.add_argument("--port", metavar="DEV", required=True, help="serial port, such as /dev/ttyUSB0")
+    line = parser.add_mutually_exclusive_group(required=True)
+    line.add_argument("--port", metavar="DEV", help="serial port, such as /dev/ttyUSB0")
+    line.add_argument("--tcp", metavar="HOST:PORT", help="a meter that speaks the TCP wrapper, such as 10.0.0.7:4059")
     parser.add_argument("--baudrate", type=int, default=9600, help="speed of the line (default 9600)")
     parser.add_argument("--bytesize", type=int, choices=(7, 8), default=8, help="data bits (default 8)")
     parser.add_argument("--parity", choices=("N", "E", "O"), default="N", help="parity (default N)")
@@ -45,8 +76,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--physical", type=_number, metavar="N", help="physical device address (HDLC lower address)")
     parser.add_argument("--address-size", type=int, choices=(1, 2, 4), help="bytes of the server address")
-    parser.add_argument("--auth", choices=("none", "lls"), default="none", help="authentication (default none)")
+    parser.add_argument("--auth", choices=("none", "lls", "gmac"), default="none", help="authentication (default none)")
     parser.add_argument("--password", help="the LLS password; 0x... gives it in hex")
+    parser.add_argument("--key", type=_key, metavar="HEX", help="gmac: encryption key, 16 bytes")
+    parser.add_argument("--auth-key", type=_key, metavar="HEX", help="gmac: authentication key, 16 bytes")
+    parser.add_argument("--system-title", type=_title, metavar="HEX", help="gmac: the client's system title, 8 bytes")
+    parser.add_argument(
+        "--ciphering",
+        choices=("glo", "ded", "general", "none"),
+        default="glo",
+        help="gmac: service-specific global (default) or dedicated ciphering, general ciphering, or HLS alone",
+    )
+    parser.add_argument("--counters", type=Path, metavar="DIR", help="where invocation counters are kept, by key")
+    parser.add_argument("--range", nargs=2, type=_time, metavar=("FROM", "TO"), help="only these rows of the profile")
+    parser.add_argument("--object", metavar="OBIS[:ATTRIBUTE]", help="read this object alone, attribute 2 by default")
+    parser.add_argument("--list-objects", action="store_true", help="print the object list alone")
     parser.add_argument("--timeout", type=float, default=3.0, help="seconds to wait for each answer (default 3)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
@@ -69,11 +113,41 @@ def password_bytes(text: str) -> bytes:
     return text.encode("utf-8")
 
 
-def open_connection(args: argparse.Namespace) -> Connection:
-    """An open association as the options say; MeterError."""
-    password: bytes | None = None
-    if args.auth == "lls":
-        password = password_bytes(args.password or "")
+def _counters(args: argparse.Namespace) -> CounterStore:
+    if args.counters is not None:
+        return CounterStore(args.counters)
+    state = os.environ.get("XDG_STATE_HOME")
+    home = Path(state) if state else Path.home() / ".local" / "state"
+    return CounterStore(home / "edge-agent" / "counters")
+
+
+def _security(args: argparse.Namespace) -> tuple[Security, InvocationCounter]:
+    missing = [name for name in ("key", "auth_key", "system_title") if getattr(args, name) is None]
+    if missing:
+        names = " and ".join("--" + name.replace("_", "-") for name in missing)
+        raise MeterError(f"--auth gmac needs {names}", "missing_key")
+    counter = _counters(args).counter(args.key, args.system_title)
+    security = Security(
+        system_title=args.system_title,
+        key=args.key,
+        authentication_key=args.auth_key,
+        next_counter=counter,
+        challenge=secrets.token_bytes(16),
+        ciphered=args.ciphering != "none",
+        general=args.ciphering == "general",
+        dedicated_key=secrets.token_bytes(16) if args.ciphering == "ded" else None,
+    )
+    return security, counter
+
+
+def _line(args: argparse.Namespace) -> Link:
+    if args.tcp is not None:
+        host, _, port = args.tcp.rpartition(":")
+        if not host or not port.isdigit():
+            raise MeterError(f"--tcp takes HOST:PORT, not {args.tcp!r}", "bad_address")
+        return WrapperLine(
+            TcpTransport(host.strip("[]"), int(port), args.timeout), args.client, args.server, args.timeout
+        )
     try:
         server = server_address(args.server, args.physical, args.address_size)
         client = encode_address(args.client)
@@ -82,12 +156,26 @@ def open_connection(args: argparse.Namespace) -> Connection:
     except DlmsError as error:
         raise MeterError(str(error), error.code) from error
     transport = SerialTransport(args.port, args.baudrate, args.bytesize, args.parity, args.stopbits)
-    link = HdlcClientLink(client, server, LinkParameters())
-    connection = Connection(HdlcLine(transport, link, args.timeout), Client(password))
+    return HdlcLine(transport, HdlcClientLink(client, server, LinkParameters()), args.timeout)
+
+
+def open_connection(args: argparse.Namespace) -> Connection:
+    """An open association as the options say; MeterError."""
+    password = password_bytes(args.password or "") if args.auth == "lls" else None
+    security, counter = _security(args) if args.auth == "gmac" else (None, None)
+    link = _line(args)
     try:
-        connection.open()
+        connection = Connection(link, Client(password, security))
+        try:
+            connection.open()
+        except MeterError as error:
+            least = getattr(error.__cause__, "least_counter", None)
+            if counter is None or least is None:
+                raise
+            counter.raise_to(least)
+            connection.open()
     except MeterError:
-        transport.close()
+        link.transport.close()
         raise
     return connection
 
@@ -99,7 +187,13 @@ def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None 
     try:
         connection = open_connection(args)
         try:
-            found = read_all(MeterReader(connection))
+            reader = MeterReader(connection)
+            if args.list_objects:
+                found = {"objects": [_listed(item) for item in reader.object_list()]}
+            elif args.object is not None:
+                found = read_object(reader, args.object)
+            else:
+                found = read_all(reader, since=_utc(args.range, 0), until=_utc(args.range, 1))
         except DlmsError as error:
             raise meter_error(error) from error
         finally:
@@ -110,9 +204,51 @@ def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None 
     if args.json:
         json.dump(found, out, indent=2, ensure_ascii=False)
         out.write("\n")
-    else:
+    elif "profile" in found:
         _print_table(found, out)
+    elif "objects" in found:
+        for item in found["objects"]:
+            print(f"{item['class']:>5} v{item['version']} {item['obis']}", file=out)
+    else:
+        print(f"{found['object']} attribute {found['attribute']}: {found['value']} {found['unit'] or ''}", file=out)
     return 0
+
+
+def _utc(span: list[datetime] | None, at: int) -> int | None:
+    """Unix seconds of one end of --range; a time without an offset is UTC."""
+    if span is None:
+        return None
+    time = span[at]
+    return int((time if time.tzinfo is not None else time.replace(tzinfo=UTC)).timestamp())
+
+
+def _listed(item: ListedObject) -> dict[str, Any]:
+    return {"class": item.class_id, "version": item.version, "obis": item.obis}
+
+
+def read_object(reader: MeterReader, text: str) -> dict[str, Any]:
+    """One attribute of one object, whose class the object list tells; MeterError `no_such_object`."""
+    name, _, number = text.partition(":") if text.count(":") < 2 else text.rpartition(":")
+    if "-" in text and text.count(":") == 1:
+        name, number = text, ""
+    if number and not number.isdigit():
+        raise MeterError(f"--object takes OBIS or OBIS:ATTRIBUTE, not {text!r}", "bad_obis")
+    attribute = int(number) if number else 2
+    obis = obis_text(obis_bytes(name))
+    for item in reader.object_list():
+        if item.obis == obis:
+            data = reader.get(CosemAttribute(item.class_id, obis_bytes(obis), attribute))
+            scaler, unit = reader.scaler_unit(item.class_id, obis, attribute) or (0, 255)
+            return {
+                "object": obis,
+                "class": item.class_id,
+                "attribute": attribute,
+                "value": value_text(data, scaler),
+                "unit": unit_text(unit),
+            }
+    raise MeterError(
+        f"the meter has no object {obis} for this client: --list-objects shows those it has", "no_such_object"
+    )
 
 
 def _print_table(found: dict[str, Any], out: TextIO) -> None:

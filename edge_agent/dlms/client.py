@@ -194,7 +194,7 @@ class Client:
             self._take_initiate_response(information)
         if not is_accepted(response):
             self._move("rejected")
-            raise _rejection(response, self.password is not None)
+            raise _rejection(response, self.password is not None, security is not None)
         if security is not None and security.challenges:
             self._move("challenged")
             yield from self._authenticate(response)
@@ -429,13 +429,15 @@ class Client:
             number += 1
 
 
-def _rejection(response: AssociationResponse, password: bool) -> AssociationRejectedError:
+def _rejection(response: AssociationResponse, password: bool, keys: bool) -> AssociationRejectedError:
     """A refusal as a typed error whose message says what to change."""
     diagnostic = response.diagnostic
     reason = DIAGNOSTICS.get(diagnostic, f"diagnostic {diagnostic}")
     if response.diagnostic_source != SOURCE_USER:
         code, reason = "association_rejected", f"the provider gave diagnostic {diagnostic}"
         advice = "check the DLMS version and the client address"
+    elif diagnostic == DIAGNOSTIC_AUTHENTICATION_FAILURE and keys:
+        code, advice = "wrong_key", "check the key, the authentication key and the system title"
     elif diagnostic == DIAGNOSTIC_AUTHENTICATION_FAILURE:
         code, advice = "wrong_password", "check the password" if password else "this client needs a password or key"
     elif diagnostic in (DIAGNOSTIC_AUTHENTICATION_REQUIRED, DIAGNOSTIC_MECHANISM_REQUIRED):

@@ -51,4 +51,11 @@ class DataAccessError(DlmsError):
 
 
 class ServiceError(DlmsError):
-    """The peer answered with an exception-response or a confirmed-service-error."""
+    """The peer answered with an exception-response or a confirmed-service-error.
+
+    `least_counter` is the invocation counter that the peer wants at least, where it says so.
+    """
+
+    def __init__(self, code: str, message: str, least_counter: int | None = None) -> None:
+        super().__init__(code, message)
+        self.least_counter = least_counter

@@ -248,6 +248,10 @@ class Security:
             self.peer_counter = unit.counter
         return apdu
 
+    def follow(self, tag: int) -> None:
+        """Server: answer in the kind of ciphering, general or service-specific, in which the client asked."""
+        self.general = tag in (GENERAL_GLO, GENERAL_DED)
+
     # HLS-5: each side proves its keys over the other's challenge.
 
     def _proof(self, title: bytes, counter: int, challenge: bytes) -> bytes:

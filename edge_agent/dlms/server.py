@@ -167,7 +167,9 @@ class ServerSession:
             return self._handle_acse(data)
         try:
             if security is not None and (security.ciphered or security.is_ciphered(data)):
+                tag = data[0]
                 data = security.unprotect(data)
+                security.follow(tag)
         except SecurityError as error:
             if error.code == "replayed_counter":
                 least = security.peer_counter + 1 if security is not None else 0
@@ -245,7 +247,7 @@ class ServerSession:
         self._move("reject")
         return AssociationResponse(RESULT_REJECTED_PERMANENT, diagnostic, information, request.context)
 
-    def _associate(self, request: AssociationRequest) -> AssociationResponse:
+    def _associate(self, request: AssociationRequest) -> Apdu:
         security = self.security
         self.reset()
         ciphered = security is not None and security.ciphered
@@ -267,7 +269,10 @@ class ServerSession:
                 if ciphered:
                     information = security.unprotect(information)
             initiate = InitiateRequest.from_bytes(information)
-        except SecurityError:
+        except SecurityError as error:
+            if error.code == "replayed_counter" and security is not None:
+                self._move("reject")
+                return ExceptionResponse(STATE_UNKNOWN, SERVICE_INVOCATION_COUNTER_ERROR, security.peer_counter + 1)
             return self._reject(request, DIAGNOSTIC_AUTHENTICATION_FAILURE)
         except DecodeError:
             refused = ConfirmedServiceError(SERVICE_INITIATE, KIND_INITIATE, 0)

@@ -7,7 +7,9 @@ import contextlib
 import os
 import select
 import signal
+import socketserver
 import sys
+import threading
 import time
 import tty
 from collections.abc import Callable, Sequence
@@ -15,9 +17,10 @@ from pathlib import Path
 
 import serial
 
+from edge_agent.dlms.errors import DecodeError
 from edge_agent.emulator import config as config_module
 from edge_agent.emulator.config import ConfigError, EmulatorConfig, LineConfig
-from edge_agent.emulator.line import EmulatedLine
+from edge_agent.emulator.line import EmulatedLine, WrapperConnection
 from edge_agent.emulator.source import SourceError
 
 QUIET = 0.5
@@ -95,6 +98,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ConfigError, SourceError) as error:
         print(f"meter-emulator: {error}", file=sys.stderr)
         return 2
+    if config.line.tcp is not None:
+        return _main_tcp(line, config.line.tcp)
     stopped = False
 
     def stop(_signal: int, _frame: object) -> None:
@@ -123,6 +128,52 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError):
             os.close(wake_read)
             os.close(wake_write)
+    return 0
+
+
+class _TcpHandler(socketserver.BaseRequestHandler):
+    server: _TcpServer
+
+    def handle(self) -> None:
+        """Answer one connection until it closes or sends what is no wrapper unit."""
+        connection = WrapperConnection(self.server.line.meters)
+        while True:
+            try:
+                data = self.request.recv(65536)
+                if not data:
+                    return
+                with self.server.lock:
+                    answer = connection.receive(data)
+                self.request.sendall(answer)
+            except (OSError, DecodeError):
+                return
+
+
+class _TcpServer(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], line: EmulatedLine) -> None:
+        super().__init__(address, _TcpHandler)
+        self.line = line
+        self.lock = threading.Lock()
+
+
+def _main_tcp(line: EmulatedLine, address: tuple[str, int]) -> int:
+    try:
+        server = _TcpServer(address, line)
+    except OSError as error:
+        print(f"meter-emulator: {address[0]}:{address[1]}: {error}", file=sys.stderr)
+        return 1
+
+    def stop(_signal: int, _frame: object) -> None:
+        threading.Thread(target=server.shutdown, daemon=True).start()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    with server:
+        print(f"ready {server.server_address[0]!s}:{server.server_address[1]}", flush=True)
+        server.serve_forever()
     return 0
 
 

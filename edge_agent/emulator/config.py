@@ -6,6 +6,7 @@ start_epoch = 0                    # the epoch of `start_row`: a number, "now" (
 [line]
 link = "run/solar"                 # a pty is made, and this symbolic link to it; or
 # port = "/dev/ttyUSB1"            # a serial port, with baudrate = 9600, bytesize = 8, parity = "N", stopbits = 1
+# tcp = "127.0.0.1:4059"           # the TCP wrapper; port 0 takes a free one
 max_information = 128              # HDLC: longest information field, 8 to 2030 bytes
 window = 1                         # HDLC: frames in flight, 1 to 7
 
@@ -19,12 +20,16 @@ serial = "1KFM0000000001"
 server = 1                         # HDLC logical device; physical = 17 adds the lower address
 deviation = 0                      # the clock's, in minutes, UTC minus local; "none" leaves it unspecified
 clock_error = 0                    # seconds by which the meter's clock is ahead
+system_title = "4b464d0000000001"  # 8 bytes in hex, for gmac; default: made from the logical device name
 max_pdu = 1024                     # longest APDU in bytes: longer answers go in blocks
 
   [[meter.client]]                 # who may associate; default: client 16 without authentication
   address = 32
-  auth = "lls"                     # "none" or "lls"
-  password = "12345678"
+  auth = "lls"                     # "none", "lls" or "gmac" (HLS-5, ciphered under security suite 0)
+  password = "12345678"            # with lls
+  # key = "000102..."              # with gmac: encryption and authentication key, 16 bytes in hex
+  # auth_key = "d0d1d2..."
+  # ciphering = "glo"              # "glo" (service-specific), "general" (general-glo), "none" (HLS only)
 
   [[meter.register]]
   obis = "1-0:2.8.0.255"
@@ -43,6 +48,7 @@ max_pdu = 1024                     # longest APDU in bytes: longer answers go in
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -62,10 +68,11 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class LineConfig:
-    """The line: a pty with a symbolic link to it, or a serial port."""
+    """The line: a pty with a symbolic link to it, a serial port, or a TCP listener."""
 
     link: Path | None = None
     port: str | None = None
+    tcp: tuple[str, int] | None = None
     baudrate: int = 9600
     bytesize: int = 8
     parity: str = "N"
@@ -81,6 +88,9 @@ class ClientConfig:
     address: int = 16
     auth: str = "none"
     password: str | None = field(default=None, repr=False)
+    key: bytes | None = field(default=None, repr=False)
+    auth_key: bytes | None = field(default=None, repr=False)
+    ciphering: str = "glo"
 
 
 @dataclass(frozen=True)
@@ -121,6 +131,7 @@ class MeterConfig:
     physical: int | None = None
     deviation: int | None = 0
     clock_error: int = 0
+    system_title: bytes = b""
     max_pdu: int = 1024
     clients: tuple[ClientConfig, ...] = (ClientConfig(),)
     profile: ProfileConfig = ProfileConfig()
@@ -155,6 +166,7 @@ class EmulatorConfig:
         parsed_line = LineConfig(
             link=None if link is None else base / link,
             port=line.take("port", str, None),
+            tcp=line.host_and_port("tcp"),
             baudrate=line.number("baudrate", 9600, 300, 4_000_000),
             bytesize=line.number("bytesize", 8, 7, 8),
             parity=line.choice("parity", "N", ("N", "E", "O")),
@@ -217,6 +229,27 @@ class _Table:
             raise ConfigError(f"{self.path}{key}: {value!r} should be one of {', '.join(choices)}")
         return str(value)
 
+    def octets(self, key: str, size: int) -> bytes | None:
+        value = self.take(key, str, None)
+        if value is None:
+            return None
+        try:
+            data = bytes.fromhex(value)
+        except ValueError:
+            data = b""
+        if len(data) != size:
+            raise ConfigError(f"{self.path}{key}: should be {size} bytes in hex")
+        return data
+
+    def host_and_port(self, key: str) -> tuple[str, int] | None:
+        value = self.take(key, str, None)
+        if value is None:
+            return None
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise ConfigError(f'{self.path}{key}: {value!r} should be "host:port"')
+        return host, int(port)
+
     def obis(self, key: str, default: str | None) -> str:
         value = self.take(key, str, default)
         if value is None:
@@ -234,9 +267,14 @@ class _Table:
 def _client(table: _Table) -> ClientConfig:
     config = ClientConfig(
         address=table.number("address", 16, 1, 127),
-        auth=table.choice("auth", "none", ("none", "lls")),
+        auth=table.choice("auth", "none", ("none", "lls", "gmac")),
         password=table.take("password", str, None),
+        key=table.octets("key", 16),
+        auth_key=table.octets("auth_key", 16),
+        ciphering=table.choice("ciphering", "glo", ("glo", "general", "none")),
     )
+    if (config.auth == "gmac") != (config.key is not None and config.auth_key is not None):
+        raise ConfigError(f'{table.path}key: key and auth_key go with auth = "gmac"')
     if (config.auth == "lls") != (config.password is not None):
         raise ConfigError(f'{table.path}password: goes with auth = "lls"')
     table.end()
@@ -279,6 +317,7 @@ def _meter(table: _Table) -> MeterConfig:
         physical=physical,
         deviation=deviation,
         clock_error=table.number("clock_error", 0, -(1 << 31), 1 << 31),
+        system_title=table.octets("system_title", 8) or b"KFM" + hashlib.sha256(name.encode()).digest()[:5],
         max_pdu=table.number("max_pdu", 1024, 64, 65535),
         clients=tuple(_client(_Table(item, f"{table.path}client[{at}].")) for at, item in enumerate(clients))
         or (ClientConfig(),),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 
 from edge_agent.dlms.errors import DecodeError
@@ -10,7 +11,9 @@ from edge_agent.dlms.hdlc.frame import Frame
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.hdlc.reader import FrameReader
 from edge_agent.dlms.hdlc.server_link import HdlcServerLink
+from edge_agent.dlms.security import Security
 from edge_agent.dlms.server import ServerSession
+from edge_agent.dlms.wrapper import WrapperUnit, read_unit
 from edge_agent.emulator.config import ClientConfig, EmulatorConfig
 from edge_agent.emulator.meter import EmulatedMeter
 from edge_agent.emulator.source import Table
@@ -95,6 +98,52 @@ class EmulatedLine:
 
 
 def new_session(meter: EmulatedMeter, client: ClientConfig) -> ServerSession:
-    """A session of one client with one meter."""
+    """A session of one client with one meter; under gmac the keys' counters outlive it."""
     password = None if client.password is None else client.password.encode("utf-8")
-    return ServerSession(meter.objects, password, max_pdu=meter.config.max_pdu)
+    if client.key is None or client.auth_key is None:
+        return ServerSession(meter.objects, password, max_pdu=meter.config.max_pdu)
+    security = meter.security.get(client.address)
+    if security is None:
+        security = Security(
+            system_title=meter.config.system_title,
+            key=client.key,
+            authentication_key=client.auth_key,
+            next_counter=meter.next_counter,
+            challenge=hashlib.sha256(meter.config.system_title + client.key).digest()[:16],
+            ciphered=client.ciphering != "none",
+            general=client.ciphering == "general",
+        )
+        meter.security[client.address] = security
+    return ServerSession(meter.objects, None, security, max_pdu=meter.config.max_pdu)
+
+
+class WrapperConnection:
+    """One TCP connection to the meters: wrapper ports are client address and logical device."""
+
+    def __init__(self, meters: Iterable[EmulatedMeter]) -> None:
+        self.meters = {meter.config.server: meter for meter in meters}
+        self._buffer = b""
+        self._sessions: dict[tuple[int, int], ServerSession] = {}
+
+    def receive(self, data: bytes) -> bytes:
+        """The answers to these bytes; DecodeError where they are no wrapper's, and the connection must close."""
+        self._buffer += data
+        out = b""
+        while True:
+            unit, end = read_unit(self._buffer, 0)
+            if unit is None:
+                return out
+            self._buffer = self._buffer[end:]
+            session = self._session(unit.source, unit.destination)
+            answer = None if session is None else session.handle(unit.apdu)
+            if answer is not None:
+                out += WrapperUnit(unit.destination, unit.source, answer).to_bytes()
+
+    def _session(self, client: int, server: int) -> ServerSession | None:
+        key = (client, server)
+        if key not in self._sessions:
+            meter = self.meters.get(server)
+            for allowed in () if meter is None else meter.config.clients:
+                if meter is not None and allowed.address == client:
+                    self._sessions[key] = new_session(meter, allowed)
+        return self._sessions.get(key)

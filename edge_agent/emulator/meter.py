@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from edge_agent.dlms import axdr
-from edge_agent.dlms.axdr import NULL, OCTET_STRING, UINT8, UINT64
+from edge_agent.dlms.axdr import NULL, OCTET_STRING, UINT8, UINT32, UINT64
 from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.cosem.association_ln import AssociationLn
 from edge_agent.dlms.cosem.base import CosemObject
@@ -27,6 +27,7 @@ from edge_agent.emulator.source import Expression, PowerSeries, Table
 
 if TYPE_CHECKING:
     from edge_agent.dlms.axdr import Data
+    from edge_agent.dlms.security import Security
 
 CLOCK = "0-0:1.0.0.255"
 STATUS = "0-0:96.10.1.255"
@@ -77,7 +78,18 @@ class EmulatedMeter:
             for item in config.registers
         ]
         self.captured = [item for item in self.registers if item.config.is_energy]
+        self.security: dict[int, Security] = {}
+        self._counter = 0
         self.objects = self._objects()
+
+    def next_counter(self) -> int:
+        """The meter's own invocation counter. It starts at the second of the first use, so it grows over restarts."""
+        self._counter = max(self._counter + 1, int(self._now()) & 0x7FFFFFFF)
+        return self._counter
+
+    def peer_counter(self) -> int:
+        """The highest invocation counter that a client has used."""
+        return max([0, *(security.peer_counter for security in self.security.values())])
 
     def time(self) -> float:
         """Unix seconds by the meter's own clock."""
@@ -133,6 +145,8 @@ class EmulatedMeter:
             DataObject("0-0:96.1.0.255", value=text(config.serial)),
             clock,
         ]
+        if any(client.auth == "gmac" for client in config.clients):
+            objects.append(DataObject("0-0:43.1.0.255", value=lambda: (UINT32, self.peer_counter())))
         if config.profile.status:
             objects.append(DataObject(STATUS, value=(UINT8, 0)))
         for item in self.registers:

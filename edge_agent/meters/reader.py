@@ -271,10 +271,31 @@ def registers_of(objects: Sequence[ListedObject]) -> list[ListedObject]:
     return [item for item in objects if item.class_id in REGISTER_CLASSES]
 
 
-def read_all(reader: MeterReader, profile_obis: str = "1-0:99.1.0.255") -> dict[str, Any]:
-    """The whole meter: `{"meter", "clock", "registers", "profile"}` as `edge-agent read --json` prints it."""
+def range_selection(profile: Profile, since: int, until: int, deviation: int | None) -> Selection | None:
+    """The selection of the rows from `since` to `until` in a clock of this deviation; None without a clock column."""
+    at = profile.clock_index
+    if at is None:
+        return None
+    column = profile.columns[at]
+    bounds: list[Data] = []
+    for unix in (since, until):
+        bound = ClockTime.from_unix(unix, deviation or 0)
+        bound.deviation = deviation
+        bounds.append((OCTET_STRING, bound.to_bytes()))
+    restricting = (column.class_id, obis_bytes(column.obis), column.attribute, column.data_index)
+    return Selection.by_range(restricting, bounds[0], bounds[1])
+
+
+def read_all(
+    reader: MeterReader, profile_obis: str = "1-0:99.1.0.255", since: int | None = None, until: int | None = None
+) -> dict[str, Any]:
+    """The whole meter: `{"meter", "clock", "registers", "profile"}` as `edge-agent read --json` prints it.
+
+    since and until (Unix seconds, both inclusive) bound the rows of the profile.
+    """
     meter = reader.logical_device_name()
-    clock = reader.clock().iso()
+    time = reader.clock()
+    clock = time.iso()
     objects = reader.object_list()
     registers = {item.obis: reader.register(item.class_id, item.obis) for item in registers_of(objects)}
     listed = {(item.class_id, item.obis) for item in objects}
@@ -282,9 +303,12 @@ def read_all(reader: MeterReader, profile_obis: str = "1-0:99.1.0.255") -> dict[
     if (PROFILE_GENERIC, profile_obis) in listed:
         try:
             profile = reader.profile(profile_obis)
-            for row in reader.rows(profile_obis, profile):
-                time = None if row.time is None else row.time.iso()
-                rows.append({"time": time, "values": row_values(reader, profile, row)})
+            selection = None
+            if since is not None and until is not None:
+                selection = range_selection(profile, since, until, time.deviation)
+            for row in reader.rows(profile_obis, profile, selection):
+                shown = None if row.time is None else row.time.iso()
+                rows.append({"time": shown, "values": row_values(reader, profile, row)})
         except DataAccessError as error:
             message = f"the load profile {profile_obis} cannot be read: {error.message}"
             raise DlmsError(error.code, message) from error

@@ -59,4 +59,5 @@ class ExceptionResponse(Apdu):
         state = "service not allowed" if self.state_error == STATE_NOT_ALLOWED else "service unknown"
         code = "exception_" + reason.lower().replace(" ", "_")
         hint = "" if self.invocation_counter is None else f"; it wants a counter from {self.invocation_counter}"
-        return ServiceError(code, f"the meter answered with an exception: {state}, {reason}{hint}")
+        message = f"the meter answered with an exception: {state}, {reason}{hint}"
+        return ServiceError(code, message, self.invocation_counter)

@@ -114,7 +114,6 @@ ATTRIBUTE = CosemAttribute(1, LOGICAL_DEVICE_NAME, 2)
 def test_hls_with_service_specific_general_and_dedicated_ciphering():
     for options, tag in (({}, 0xC8), ({"general": True}, 0xDB), ({"dedicated_key": bytes(range(16))}, 0xD0)):
         client, server = _pair(options)
-        server.security.general = options.get("general", False)
         drive(client.associate(), server.handle)
         assert client.state == ASSOCIATED
         tags = []
@@ -140,7 +139,7 @@ def test_hls_without_ciphering():
 def test_wrong_keys_at_the_association():
     for options in ({"key": bytes(16)}, {"authentication_key": bytes(16)}):
         client, server = _pair(options)
-        fails("wrong_password", drive, client.associate(), server.handle)
+        fails("wrong_key", drive, client.associate(), server.handle)
         client, server = _pair({**options, "ciphered": False}, {"ciphered": False})
         fails("wrong_key", drive, client.associate(), server.handle)
         assert server.state == "closed"
@@ -188,7 +187,8 @@ def test_counters_are_never_taken_twice():
 def test_a_client_with_an_old_counter_is_told_which_one_to_use():
     client, server = _pair()
     server.security.peer_counter = 1000
-    fails("wrong_password", drive, client.associate(), server.handle)
+    error = fails("exception_invocation_counter_error", drive, client.associate(), server.handle)
+    assert error.least_counter == 1001
 
 
 def test_an_answer_in_the_clear_is_refused_in_a_ciphered_association():

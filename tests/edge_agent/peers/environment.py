@@ -1,0 +1,26 @@
+"""An environment for the test peers (gurux-dlms is GPL, dlms-cosem BSL): made once, kept in the temporary directory."""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PACKAGES = ("gurux-dlms==1.0.203", "dlms-cosem==25.1.0", "pyserial>=3.5")
+
+
+def python() -> str:
+    """The interpreter of the environment, installed from the package index where it is not there yet."""
+    name = f"dlms-peers-{sys.version_info.major}.{sys.version_info.minor}-203-25.1.0"
+    directory = Path(tempfile.gettempdir()) / name
+    with Path(f"{directory}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        interpreter = directory / "bin" / "python"
+        done = directory / "installed"
+        if not done.exists():
+            subprocess.run([sys.executable, "-m", "venv", "--clear", str(directory)], check=True)
+            subprocess.run([str(interpreter), "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
+            done.touch()
+    return str(interpreter)
