@@ -235,7 +235,7 @@ class HttpsUplink:
         self._clock = clock
         self._jobs: queue.SimpleQueue[Batch | str | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
-        self._telling: dict[str, bytes] = {}
+        self._telling: dict[str, dict[str, Any]] = {}
         self._connected = False
         self._told = False
         self._thread = threading.Thread(target=self._run, name="uplink-https", daemon=True)
@@ -267,19 +267,19 @@ class HttpsUplink:
 
     def live(self, powers: Mapping[str, Mapping[str, int]]) -> None:
         """Post live power."""
-        self._tell("live", {"meters": powers})
+        with self._lock:
+            waiting = "live" in self._telling
+            self._telling.setdefault("live", {"meters": {}})["meters"].update(powers)
+        if not waiting:
+            self._jobs.put("tell live")
 
     def status(self, status: Mapping[str, Any]) -> None:
         """Post the gateway's status."""
-        self._tell("status", status)
-
-    def _tell(self, what: str, value: Mapping[str, Any]) -> None:
-        data = json.dumps(value, separators=(",", ":")).encode()
         with self._lock:
-            waiting = what in self._telling
-            self._telling[what] = data
+            waiting = "status" in self._telling
+            self._telling["status"] = dict(status)
         if not waiting:
-            self._jobs.put(f"tell {what}")
+            self._jobs.put("tell status")
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None and not self._closing.is_set():
@@ -295,7 +295,7 @@ class HttpsUplink:
         else:
             what = job.removeprefix("tell ")
             with self._lock:
-                data = self._telling.pop(what)
+                data = json.dumps(self._telling.pop(what), separators=(",", ":")).encode()
             try:
                 self._reply(self._client.call("POST", f"{self._base}/{what}", data))
             except UplinkError as error:

@@ -237,6 +237,15 @@ def test_a_wrong_date_tells_nothing(misbehaving, date):
     assert client.call("GET", "/").date is None
 
 
+def test_live_power_of_several_meters_goes_in_one_call(authority, client):
+    uplink, _ = make_uplink(client)
+    uplink.live({"solar": {"power_w": 1, "time": 1}})
+    uplink.live({"load": {"power_w": 2, "time": 2}})
+    uplink.live({"solar": {"power_w": 3, "time": 3}})
+    uplink.handle("tell live")
+    assert authority.live == [{"meters": {"solar": {"power_w": 3, "time": 3}, "load": {"power_w": 2, "time": 2}}}]
+
+
 def test_the_newest_status_wins(authority, client):
     uplink, _ = make_uplink(client)
     uplink.status({"n": 1})
