@@ -48,6 +48,7 @@ _FRAMEWORK_ERRORS: Final = {
     2013: ("ConstraintZero", "an account that must be new already has a discriminator"),
     2019: ("ConstraintSpace", "an account has another size than the program requires"),
     2020: ("ConstraintAccountIsNone", "an optional account is needed here and was left out"),
+    2040: ("ConstraintDuplicateMutableAccount", "an account that is written was passed twice"),
     2500: ("RequireViolated", "a requirement of the program does not hold"),
     2501: ("RequireEqViolated", "two values that must be equal are not"),
     2502: ("RequireKeysEqViolated", "two addresses that must be equal are not"),

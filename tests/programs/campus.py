@@ -152,6 +152,7 @@ class SimulatedMeter:
     previous_hash: bytes = ZERO_HASH
     network_id: bytes = NETWORK_ID
     map_hash: bytes = bytes(32)
+    register_epoch: int = 0
 
     @property
     def meter(self) -> Pubkey:
@@ -184,6 +185,7 @@ class SimulatedMeter:
             "discharge": self.registers[3],
             "interval_seconds": EPOCH_SECONDS,
             "source": self.source,
+            "register_epoch": self.register_epoch,
             "previous_hash": self.previous_hash,
         }
         return Record(**(fields | changes))
@@ -197,7 +199,7 @@ class SimulatedMeter:
         """Let the registers rise (generation, consumption, charge, discharge) and sign; the meter moves on."""
         self.registers = [before + step for before, step in zip(self.registers, (*steps, 0, 0, 0, 0), strict=False)]
         record = self.record(interval_end, **changes)
-        self.sequence = record.sequence
+        self.sequence, self.register_epoch = record.sequence, record.register_epoch
         self.previous_hash = hashlib.sha256(record.to_bytes()).digest()[:16]
         return self.sign(record)
 

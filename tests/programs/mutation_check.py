@@ -1,0 +1,228 @@
+#!/usr/bin/env python3
+"""Remove the guards of a program, one at a time, and see that some test fails for each.
+
+usage: mutation_check.py PROGRAM [--only TEXT] [--sample N --seed S] [--scratch DIR] [--tests PATH] [--list]
+
+A guard, in the sources of the program and of its interface, is a `require!`, an `if` or a match arm that returns an
+error, a call of a `require_...` function or of an `invariant`, or the address that an account must have.
+
+The tree is copied to a scratch directory, and every guard there is made to ask whether it is the one taken out. So the
+program is built once; which guard is out is a number in the built file, and changing it makes the next mutant. The
+program's tests run on each; a mutant that no test kills is printed, and the exit status is then 1.
+
+Guards that only repeat what another one makes certain are listed in EQUIVALENT, each with the reason.
+Needs programs/toolchain/setup.sh. A mutant takes as long as the tests that kill it, a few seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+COPIED = ("programs", "authority", "edge_agent", "tests/programs", "tests/conftest.py", "pyproject.toml")
+
+EQUIVALENT: dict[tuple[str, str], str] = {}
+"""(file, text in the guard): why no test can tell it from its absence."""
+
+SELECTOR = b"campus-guard-taken-out:"
+MUTANT_RS = """
+/// Whether that guard is taken out; the number after the marker says which is, and the mutation check changes it there.
+#[inline(never)]
+pub fn mutant(number: u32) -> bool {
+    #[used]
+    static SELECTOR: [u8; 32] = *b"campus-guard-taken-out:\\xff\\xff\\xff\\xff.....";
+    let mut chosen = [0u8; 4];
+    for (index, byte) in chosen.iter_mut().enumerate() {
+        // SAFETY: within the array; volatile, so that the compiler cannot know the number.
+        *byte = unsafe { core::ptr::read_volatile(SELECTOR.as_ptr().add(23 + index)) };
+    }
+    u32::from_le_bytes(chosen) == number
+}
+"""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A guard in a source file: where it stands, and what stands there when it can be taken out, but for its number."""
+
+    path: Path
+    start: int
+    end: int
+    text: str
+    switched: str
+
+    def describe(self, root: Path) -> str:
+        """File, line and text."""
+        line = self.path.read_text()[: self.start].count("\n") + 1
+        return f"{self.path.relative_to(root)}:{line}: {' '.join(self.text.split())[:110]}"
+
+
+def closing(text: str, start: int) -> int:
+    """The index after the bracket that closes the one at `start`; strings are passed over."""
+    depth = 0
+    position = start
+    while position < len(text):
+        character = text[position]
+        if character == '"':
+            position = text.index('"', position + 1)
+        elif character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+            if depth == 0:
+                return position + 1
+        position += 1
+    raise ValueError("brackets do not close")
+
+
+def guards(path: Path) -> Iterator[Guard]:
+    """The guards of a source file, outside its tests and comments."""
+    code = path.read_text().split("#[cfg(test)]")[0]
+    out = "campus_common::mutant(NUMBER)"
+    for match in re.finditer(r"\brequire!\(", code):
+        end = closing(code, match.end() - 1)
+        switched = f"require!({out} || {code[match.end() : end]}"
+        yield Guard(path, match.start(), end, code[match.start() : end], switched)
+    for match in re.finditer(r"\bif ([^{};]+?) \{\s*return Err\(", code):
+        if not match[1].startswith("let "):
+            yield Guard(path, match.start(1), match.end(1), f"{match[0]}...", f"!{out} && ({match[1]})")
+    for match in re.finditer(r"=> (return Err\([^;{}]*?\.into\(\)\)),", code):
+        text = arm(code, match.start()) + match[0]
+        yield Guard(path, match.start(), match.end(), text, f"=> if !{out} {{ {match[1]}; }},")
+    for match in re.finditer(
+        r"^[ \t]*([\w.:]+(?:\([^;{}]*\)\?\.)?(?:require_\w+|invariant)\([^;{}]*\)\?;)", code, re.M
+    ):
+        yield Guard(path, match.start(1), match.end(1), match[1], f"if !{out} {{ {match[1]} }}")
+    for match in re.finditer(r"^[ \t]*(\w+\.invariant\(\))\n", code, re.M):
+        yield Guard(path, match.start(1), match.end(1), match[1], f"if {out} {{ Ok(()) }} else {{ {match[1]} }}")
+    for match in re.finditer(r"#\[account\((mut, )?address = ([^\n]*?) (@ [^\n]*?)\)\]\n\s*pub (\w+)", code):
+        check = f"constraint = {out} || *{match[4]}.account().address() == {match[2]} {match[3]}"
+        switched = f"#[account({match[1] or ''}{check})]\n    pub {match[4]}"
+        yield Guard(path, match.start(), match.end(), match[0], switched)
+
+
+def arm(code: str, position: int) -> str:
+    """The pattern of the match arm whose arrow is there."""
+    return code[code.rfind("\n", 0, position) + 1 : position].strip() + " "
+
+
+def copy_tree(scratch: Path) -> None:
+    """Copy what building and testing needs."""
+    for name in COPIED:
+        source, target = ROOT / name, scratch / name
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("target", "__pycache__", ".git")
+            shutil.copytree(source, target, dirs_exist_ok=True, ignore=ignored)
+        elif source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+
+
+def switch(scratch: Path, found: list[Guard]) -> None:
+    """Let every guard ask whether it is the one taken out."""
+    library = scratch / "programs/interfaces/common/src/lib.rs"
+    library.write_text(library.read_text() + MUTANT_RS)
+    by_path: dict[Path, list[tuple[int, Guard]]] = {}
+    for number, guard in enumerate(found):
+        by_path.setdefault(guard.path, []).append((number, guard))
+    for path, numbered in by_path.items():
+        text = path.read_text()
+        # From the end, so that places stay right; of nested guards the inner one comes first.
+        for number, guard in sorted(numbered, key=lambda each: -each[1].start):
+            text = text[: guard.start] + guard.switched.replace("NUMBER", str(number)) + text[guard.end :]
+        path.write_text(text)
+
+
+def build(scratch: Path, program: str) -> bytes:
+    """Build the program with its switched guards."""
+    target = scratch / "target"
+    command = [str(scratch / "programs/toolchain/build.sh"), str(target), program.replace("_", "-")]
+    subprocess.run(command, check=True)
+    return (target / f"sbpf/release/lib{program}.so").read_bytes()
+
+
+def mutate(built: bytes, number: int) -> bytes:
+    """The program with that guard taken out."""
+    if built.count(SELECTOR) != 1:
+        raise SystemExit("the built program has no selector, or several: mutation_check.py must be mended")
+    at = built.index(SELECTOR) + len(SELECTOR)
+    return built[:at] + struct.pack("<I", number) + built[at + 4 :]
+
+
+def survives(scratch: Path, tests: str) -> bool:
+    """Whether every test passes: the quick ones first, then the slow ones, shortened."""
+    environment = {**os.environ, "PYTHONPATH": str(scratch), "AUCTION_BOOKS": "2000", "MODEL_EXAMPLES": "40"}
+    for marks in ("not slow", "slow"):
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", marks, tests]
+        result = subprocess.run(command, check=False, cwd=scratch, env=environment, capture_output=True, text=True)
+        if result.returncode not in (0, 5):
+            return False
+    return True
+
+
+def main() -> int:
+    """Run as the command line says."""
+    parser = argparse.ArgumentParser(description="Remove each guard of a program in turn; some test must fail.")
+    parser.add_argument("program")
+    parser.add_argument("--only", help="guards whose file or text contains this")
+    parser.add_argument("--sample", type=int, help="so many guards, chosen by --seed")
+    parser.add_argument("--seed", default="0", help="for example the date, so that a sample rotates")
+    parser.add_argument("--scratch", type=Path, help="keep the copied tree and the build here")
+    parser.add_argument("--tests", help="tests to run (tests/programs/PROGRAM, else tests/programs)")
+    parser.add_argument("--list", action="store_true", help="print the guards and stop")
+    arguments = parser.parse_args()
+
+    with tempfile.TemporaryDirectory(prefix="campus-mutants-") as temporary:
+        scratch = (arguments.scratch or Path(temporary)).resolve()
+        copy_tree(scratch)
+        program = arguments.program
+        crates = (scratch / "programs" / program, scratch / "programs/interfaces" / program)
+        sources = [path for crate in crates for path in sorted((crate / "src").rglob("*.rs"))]
+        found = [guard for path in sources for guard in guards(path)]
+        names = [guard.describe(scratch) for guard in found]
+        chosen = [number for number, name in enumerate(names) if not arguments.only or arguments.only in name]
+        if arguments.sample:
+            chosen = random.Random(arguments.seed).sample(chosen, min(arguments.sample, len(chosen)))  # noqa: S311
+        if arguments.list:
+            print("\n".join(names[number] for number in chosen))
+            return 0
+        own = f"tests/programs/{program}"
+        tests = arguments.tests or (own if (scratch / own).is_dir() else "tests/programs")
+        switch(scratch, found)
+        built = build(scratch, program)
+        artifact = scratch / f"programs/artifacts/{program}.so"
+        artifact.write_bytes(built)
+        if not survives(scratch, tests):
+            raise SystemExit("the tests fail with every guard in place: nothing can be learned from mutants")
+
+        survivors = 0
+        for done, number in enumerate(chosen, 1):
+            reasons = [
+                reason
+                for (name, text), reason in EQUIVALENT.items()
+                if found[number].path.name == name and text in " ".join(found[number].text.split())
+            ]
+            if reasons:
+                verdict = f"equivalent ({reasons[0]})"
+            else:
+                artifact.write_bytes(mutate(built, number))
+                verdict = "SURVIVES" if survives(scratch, tests) else "killed"
+            survivors += verdict == "SURVIVES"
+            print(f"[{done}/{len(chosen)}] {names[number]}: {verdict}", flush=True)
+        print(f"{program}: of {len(chosen)} guards {survivors} can be removed unnoticed")
+        return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,344 @@
+"""energy_token.retire_energy and redeem_credit: what tokens are for, and how far."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from campus import (
+    EPOCH_SECONDS,
+    PAUSE_CREDIT,
+    PAUSE_RETIREMENT,
+    START,
+    SUSPENDED,
+    Campus,
+    Outcome,
+    SimulatedMeter,
+    key,
+)
+from solders.instruction import Instruction
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from authority.chain import programs
+
+CONSUMPTION, FEED_IN = 0, 1
+EPOCH = START // EPOCH_SECONDS
+
+
+class Account:
+    """A member with a building meter: 5,000 Wh minted, 2,000 Wh withdrawn in billing period 0 (16 epochs)."""
+
+    def __init__(self) -> None:
+        self.campus = Campus(parameters={"billing_period_epochs": 16})
+        self.member = self.campus.register_user("alice")
+        self.house: SimulatedMeter = self.campus.add_meter(self.member, "house", "building", "solar")
+        self.n = 0
+        for step in ((0, 0), (5_000, 0), (0, 2_000)):
+            self.span(*step)
+
+    def span(self, *step: int) -> None:
+        self.n += 1
+        self.campus.round(self.member, self.campus.boundary(self.n), (self.house, step))
+
+    def instruction(
+        self, amount: int, reason: int = CONSUMPTION, period: int = 0, signer: Pubkey | None = None, **accounts: Pubkey
+    ) -> Instruction:
+        named = {
+            "payer": self.campus.operator.pubkey(),
+            "member": signer or self.member.address,
+            "user": self.member.user,
+            "retirement": programs.retirement_address(self.member.address),
+            "energy_account": self.member.energy_account,
+            "energy_token_account": self.member.energy_tokens,
+            "credit_token_account": self.member.credit_tokens,
+        }
+        args = {"reason": reason, "period": period, "amount": amount}
+        return self.campus.instruction("energy_token", "retire_energy", args, named | accounts)
+
+    def retire(self, amount: int, reason: int = CONSUMPTION, period: int = 0, **accounts: Pubkey) -> Outcome:
+        return self.campus.send(self.instruction(amount, reason, period, **accounts), signers=[self.member.wallet])
+
+    def next_period(self) -> None:
+        accounts = {"operator": self.campus.operator.pubkey()}
+        self.campus.send(self.campus.instruction("governance", "open_billing_period", {}, accounts))
+
+    @property
+    def retirement(self) -> dict[str, Any]:
+        return self.campus.account("energy_token", programs.retirement_address(self.member.address))
+
+    @property
+    def energy(self) -> int:
+        return self.campus.tokens(self.member.energy_tokens)
+
+    @property
+    def credits(self) -> int:
+        return self.campus.tokens(self.member.credit_tokens)
+
+
+@pytest.fixture
+def account() -> Account:
+    return Account()
+
+
+# Consumption
+
+
+def test_consumption_is_retired_up_to_the_withdrawals(account: Account, refused) -> None:
+    event = account.retire(1_500).event("EnergyRetired")
+    assert (event["amount"], event["credits"], event["period"], event["reason"]) == (1_500, 0, 0, CONSUMPTION)
+    assert account.energy == account.campus.supply(programs.energy_mint()) == 3_500
+    with refused("ExceedsWithdrawals"):
+        account.retire(501)
+    account.retire(500)
+    assert (account.retirement["consumption_open"], account.retirement["consumption_total"]) == (2_000, 2_000)
+    with refused("ExceedsWithdrawals"):
+        account.retire(1)
+
+
+def test_retirement_reads_the_energy_account_and_does_not_write_it(account: Account) -> None:
+    before = account.campus.account("oracle", account.member.energy_account)
+    account.retire(1_500)
+    assert account.campus.account("oracle", account.member.energy_account) == before
+
+
+def test_a_closed_period_stays_open_for_eight_epochs(account: Account, refused) -> None:
+    campus = account.campus
+    account.retire(500)
+    campus.set_time(campus.boundary(16))
+    account.next_period()
+    campus.set_time(campus.boundary(24) - 1)
+    account.n = 20
+    account.span(0, 300)  # also moves the EnergyAccount into period 1
+    campus.set_time(campus.boundary(24) - 1)
+    account.retire(1_000, period=0)
+    found = account.retirement
+    assert (found["period"], found["consumption_previous"], found["consumption_open"]) == (1, 1_500, 0)
+    with refused("ExceedsWithdrawals"):
+        account.retire(501, period=0)
+    account.retire(300, period=1)
+    campus.set_time(campus.boundary(24))
+    with refused("PeriodClosed"):
+        account.retire(1, period=0)
+
+
+def test_the_grace_counts_though_no_span_was_settled_since(account: Account) -> None:
+    """The EnergyAccount still says period 0: its open withdrawals are those of the period before."""
+    campus = account.campus
+    campus.set_time(campus.boundary(16))
+    account.next_period()
+    account.retire(2_000, period=0)
+    assert account.retirement["consumption_previous"] == 2_000
+
+
+@pytest.mark.parametrize("period", [1, 2**32 - 1])
+def test_no_other_period_is_open(account: Account, refused, period) -> None:
+    with refused("PeriodClosed"):
+        account.retire(1, period=period)
+
+
+def test_two_periods_later_nothing_is_carried_over(account: Account, refused) -> None:
+    account.retire(500)
+    campus = account.campus
+    campus.set_time(campus.boundary(32))
+    account.next_period()
+    account.next_period()
+    account.n = 32
+    account.span(0, 100)
+    account.retire(100, period=2)
+    found = account.retirement
+    assert (found["consumption_previous"], found["consumption_open"], found["consumption_total"]) == (0, 100, 600)
+    with refused("PeriodClosed"):
+        account.retire(1, period=0)
+
+
+# Feed-in
+
+
+def test_feed_in_is_paid_at_its_price(account: Account) -> None:
+    """50,000 micro-credits a kWh."""
+    event = account.retire(1_001, FEED_IN).event("EnergyRetired")
+    assert (event["amount"], event["credits"], event["reason"]) == (1_001, 50_050, FEED_IN)
+    assert (account.energy, account.credits) == (3_999, 50_050)
+    found = account.retirement
+    assert (found["feed_in_open"], found["feed_in_total"], found["feed_in_credits"]) == (1_001, 1_001, 50_050)
+
+
+def test_feed_in_counts_when_it_happens(account: Account, refused) -> None:
+    campus = account.campus
+    campus.set_time(campus.boundary(16))
+    account.next_period()
+    with refused("PeriodClosed"):
+        account.retire(100, FEED_IN, period=0)
+    account.retire(100, FEED_IN, period=1)
+
+
+def test_feed_in_worth_nothing_is_refused(refused) -> None:
+    account = Account()
+    account.campus.change(
+        "governance",
+        programs.config_address(),
+        parameters=account.campus.parameters | {"feed_in_price": 1},
+    )
+    with refused("TooSmall"):
+        account.retire(999, FEED_IN)
+    assert account.retire(1_000, FEED_IN).event("EnergyRetired")["credits"] == 1
+
+
+# Refusals
+
+
+def test_more_than_one_holds_is_refused(account: Account, refused) -> None:
+    with refused("InstructionErrorCustom(1)"):  # SPL Token: insufficient funds
+        account.retire(5_001, FEED_IN)
+
+
+@pytest.mark.parametrize(
+    ("amount", "reason", "error"),
+    [(0, 0, "ZeroAmount"), (2**32, 1, "TooMuchAtOnce"), (1, 2, "UnknownReason")],
+)
+def test_amounts_and_reasons_that_make_no_sense_are_refused(account: Account, refused, amount, reason, error) -> None:
+    with refused(error):
+        account.retire(amount, reason)
+
+
+def test_retirement_can_be_paused(account: Account, refused) -> None:
+    account.campus.set_paused(PAUSE_RETIREMENT)
+    with refused("Paused"):
+        account.retire(1)
+
+
+def test_a_suspended_member_retires_nothing(account: Account, refused) -> None:
+    account.campus.change("registry", account.member.user, status=SUSPENDED)
+    with refused("UserNotActive"):
+        account.retire(1)
+
+
+def test_nobody_retires_for_another(account: Account, refused) -> None:
+    bob = account.campus.register_user("bob")
+    with refused("NotWalletOrDelegate"):
+        account.campus.send(account.instruction(1, signer=bob.address), signers=[bob.wallet])
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("config", "WrongConfig"),
+        ("user", "NotAUser"),
+        ("retirement", "WrongRetirement"),
+        ("energy_account", "WrongOracleAccount"),
+        ("energy_mint", "WrongEnergyMint"),
+        ("energy_token_account", "WrongEnergyAccount"),
+        ("credit_mint", "WrongCreditMint"),
+        ("credit_token_account", "WrongCreditAccount"),
+        ("mint_authority", "WrongMintAuthority"),
+        ("token_program", "WrongTokenProgram"),
+        ("system_program", "WrongSystemProgram"),
+    ],
+)
+def test_another_account_is_refused(account: Account, refused, name, error) -> None:
+    with refused(error):
+        account.retire(1, **{name: key("other").pubkey()})
+
+
+def test_another_members_accounts_are_refused(account: Account, refused) -> None:
+    campus = account.campus
+    bob = campus.register_user("bob")
+    campus.add_meter(bob, "bobs", "building", "solar")
+    with refused("WrongOracleAccount"):
+        account.retire(1, energy_account=bob.energy_account)
+    account.retire(1)
+    thief = Account.__new__(Account)
+    thief.campus, thief.member = campus, bob
+    with refused("WrongRetirement"):
+        thief.retire(1, FEED_IN, retirement=programs.retirement_address(account.member.address))
+
+
+# The delegate
+
+
+def delegate(account: Account, helper: Keypair, days: int = 1, energy: int = 1_000) -> None:
+    member = account.member
+    args = {"until": account.campus.time + days * 86_400, "energy_allowance": energy, "credit_allowance": 0}
+    accounts = {
+        "wallet": member.address,
+        "user": member.user,
+        "delegate": helper.pubkey(),
+        "energy_token_account": member.energy_tokens,
+        "credit_token_account": member.credit_tokens,
+    }
+    account.campus.send(account.campus.instruction("registry", "set_delegate", args, accounts), signers=[member.wallet])
+
+
+def test_a_delegate_retires_within_its_term_and_allowance(account: Account, refused) -> None:
+    helper = key("helper")
+    delegate(account, helper)
+    account.campus.send(account.instruction(600, signer=helper.pubkey()), signers=[helper])
+    assert account.energy == 4_400
+    with refused("InstructionErrorCustom(1)"):
+        account.campus.send(account.instruction(401, signer=helper.pubkey()), signers=[helper])
+    account.campus.set_time(account.campus.time + 86_400)
+    with refused("DelegationExpired"):
+        account.campus.send(account.instruction(1, signer=helper.pubkey()), signers=[helper])
+
+
+def test_a_payer_must_sign_for_a_first_retirement(account: Account, refused) -> None:
+    instruction = account.instruction(1)
+    metas = list(instruction.accounts)
+    metas[0] = type(metas[0])(key("poor").pubkey(), False, True)
+    unsigned = Instruction(instruction.program_id, bytes(instruction.data), metas)
+    with refused("PayerMustSign"):
+        account.campus.send(unsigned, signers=[account.member.wallet])
+
+
+def test_a_member_must_sign(account: Account, refused) -> None:
+    instruction = account.instruction(1)
+    metas = list(instruction.accounts)
+    metas[1] = type(metas[1])(account.member.address, False, False)
+    with refused("MemberMustSign"):
+        account.campus.send(Instruction(instruction.program_id, bytes(instruction.data), metas))
+
+
+# Redemption
+
+
+def redeem(account: Account, amount: int, wallet: Keypair | None = None, **accounts: Pubkey) -> Outcome:
+    signer = wallet or account.member.wallet
+    named = {
+        "wallet": signer.pubkey(),
+        "user": account.member.user,
+        "credit_token_account": account.member.credit_tokens,
+    }
+    instruction = account.campus.instruction("energy_token", "redeem_credit", {"amount": amount}, named | accounts)
+    return account.campus.send(instruction, signers=[signer])
+
+
+def test_credits_are_given_back(account: Account) -> None:
+    account.retire(2_000, FEED_IN)
+    assert redeem(account, 40_000).event("CreditRedeemed") == {"wallet": account.member.address, "amount": 40_000}
+    assert account.credits == account.campus.supply(programs.credit_mint()) == 60_000
+
+
+def test_redemptions_that_make_no_sense_are_refused(account: Account, refused) -> None:
+    account.retire(2_000, FEED_IN)
+    helper = key("helper")
+    delegate(account, helper)
+    with refused("NotWallet"):
+        redeem(account, 1, helper)
+    with refused("ZeroAmount"):
+        redeem(account, 0)
+    with refused("InstructionErrorCustom(1)"):
+        redeem(account, 100_001)
+    with refused("WrongCreditAccount"):
+        redeem(account, 1, credit_token_account=account.member.energy_tokens)
+    with refused("WrongCreditMint"):
+        redeem(account, 1, credit_mint=programs.energy_mint())
+    with refused("NotAUser"):
+        redeem(account, 1, user=key("other").pubkey())
+    with refused("WrongTokenProgram"):
+        redeem(account, 1, token_program=key("other").pubkey())
+    with refused("WrongConfig"):
+        redeem(account, 1, config=key("other").pubkey())
+    account.campus.set_paused(PAUSE_CREDIT)
+    with refused("Paused"):
+        redeem(account, 1)

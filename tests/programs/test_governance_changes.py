@@ -1,0 +1,195 @@
+"""governance over time: staged parameters, a new authority in two steps, the operator, billing periods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from campus import EPOCH_SECONDS, PARAMETERS, START, Campus, Outcome, key
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+
+from authority.chain import programs
+
+EPOCH = START // EPOCH_SECONDS
+
+
+def config(campus: Campus) -> dict[str, Any]:
+    return campus.account("governance", programs.config_address())
+
+
+def stage(campus: Campus, from_epoch: int, signer: Keypair | None = None, **changes: int) -> Outcome:
+    authority = signer or campus.authority
+    args = {"parameters": PARAMETERS | changes, "from_epoch": from_epoch}
+    accounts = {"authority": authority.pubkey()}
+    return campus.send(campus.instruction("governance", "stage_parameters", args, accounts), signers=[authority])
+
+
+# Parameters
+
+
+def test_parameters_are_staged_for_a_later_epoch(campus: Campus) -> None:
+    event = stage(campus, EPOCH + 1, fee_bps=100).event("ParametersStaged")
+    found = config(campus)
+    assert event == {"from_epoch": EPOCH + 1}
+    assert (found["parameters"]["fee_bps"], found["staged"]["fee_bps"], found["staged_from"]) == (50, 100, EPOCH + 1)
+
+
+def test_staged_parameters_hold_from_their_epoch_on(campus: Campus, refused) -> None:
+    """Seen through the oracle: the permitted clock skew."""
+    member = campus.register_user("a")
+    meter = campus.add_meter(member, "m", "load")
+    stage(campus, EPOCH + 2, clock_skew_seconds=300)
+    campus.set_time(campus.boundary(2) - 200)
+    with refused("IntervalInFuture"):
+        campus.submit((meter, meter.sign(meter.record(campus.boundary(2)))))
+    campus.set_time(campus.boundary(3) - 200)
+    campus.submit((meter, meter.read(campus.boundary(3))))
+
+
+def test_what_holds_already_survives_the_next_staging(campus: Campus) -> None:
+    stage(campus, EPOCH + 1, fee_bps=100)
+    campus.set_time(campus.boundary(1))
+    stage(campus, EPOCH + 5, fee_bps=200)
+    found = config(campus)
+    assert (found["parameters"]["fee_bps"], found["staged"]["fee_bps"]) == (100, 200)
+
+
+def test_what_does_not_hold_yet_is_replaced(campus: Campus) -> None:
+    stage(campus, EPOCH + 3, fee_bps=100)
+    stage(campus, EPOCH + 2, fee_bps=200)
+    found = config(campus)
+    assert (found["parameters"]["fee_bps"], found["staged"]["fee_bps"], found["staged_from"]) == (50, 200, EPOCH + 2)
+
+
+@pytest.mark.parametrize("from_epoch", [0, EPOCH - 1, EPOCH])
+def test_the_running_epoch_keeps_its_parameters(campus: Campus, refused, from_epoch) -> None:
+    with refused("StagedTooEarly"):
+        stage(campus, from_epoch)
+
+
+def test_nothing_is_staged_beyond_a_year(campus: Campus, refused) -> None:
+    stage(campus, EPOCH + 35_136)
+    with refused("StagedTooLate"):
+        stage(campus, EPOCH + 35_137)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [({"fee_bps": 1_001}, "FeeOutOfBounds"), ({"feed_in_price": 0}, "PricesOutOfBounds")],
+    ids=str,
+)
+def test_staged_parameters_are_bounded_too(campus: Campus, refused, changes, error) -> None:
+    with refused(error):
+        stage(campus, EPOCH + 1, **changes)
+
+
+def test_only_the_authority_stages(campus: Campus, refused) -> None:
+    with refused("NotAuthority"):
+        stage(campus, EPOCH + 1, campus.operator)
+
+
+# Authority and operator
+
+
+def propose(campus: Campus, pending: Pubkey, signer: Keypair | None = None) -> Outcome:
+    authority = signer or campus.authority
+    accounts = {"authority": authority.pubkey()}
+    instruction = campus.instruction("governance", "propose_authority", {"pending": pending}, accounts)
+    return campus.send(instruction, signers=[authority])
+
+
+def accept(campus: Campus, pending: Keypair) -> Outcome:
+    instruction = campus.instruction("governance", "accept_authority", {}, {"pending": pending.pubkey()})
+    return campus.send(instruction, signers=[pending])
+
+
+def test_the_authority_changes_hands_in_two_steps(campus: Campus, refused) -> None:
+    heir = key("heir")
+    propose(campus, heir.pubkey())
+    assert config(campus)["authority"] == campus.authority.pubkey()
+    event = accept(campus, heir).event("AuthorityChanged")
+    assert event == {"before": campus.authority.pubkey(), "after": heir.pubkey()}
+    found = config(campus)
+    assert (found["authority"], found["pending_authority"]) == (heir.pubkey(), Pubkey.default())
+    with refused("NotAuthority"):
+        campus.set_paused(1)
+
+
+def test_only_the_proposed_one_accepts(campus: Campus, refused) -> None:
+    with refused("NoPendingAuthority"):
+        accept(campus, key("heir"))
+    propose(campus, key("heir").pubkey())
+    with refused("NotPendingAuthority"):
+        accept(campus, key("thief"))
+
+
+def test_a_proposal_can_be_withdrawn(campus: Campus, refused) -> None:
+    propose(campus, key("heir").pubkey())
+    propose(campus, Pubkey.default())
+    with refused("NoPendingAuthority"):
+        accept(campus, key("heir"))
+
+
+def test_only_the_authority_proposes(campus: Campus, refused) -> None:
+    with refused("NotAuthority"):
+        propose(campus, key("thief").pubkey(), campus.operator)
+
+
+def set_operator(campus: Campus, operator: Pubkey, signer: Keypair | None = None) -> Outcome:
+    authority = signer or campus.authority
+    accounts = {"authority": authority.pubkey()}
+    instruction = campus.instruction("governance", "set_operator", {"operator": operator}, accounts)
+    return campus.send(instruction, signers=[authority])
+
+
+def test_another_operator_takes_over_at_once(campus: Campus, refused) -> None:
+    event = set_operator(campus, key("night shift").pubkey()).event("OperatorChanged")
+    assert event == {"before": campus.operator.pubkey(), "after": key("night shift").pubkey()}
+    with refused("NotOperator"):
+        campus.register_user("a")
+
+
+def test_an_operator_is_a_real_key_named_by_the_authority(campus: Campus, refused) -> None:
+    with refused("ZeroKey"):
+        set_operator(campus, Pubkey.default())
+    with refused("NotAuthority"):
+        set_operator(campus, key("thief").pubkey(), campus.operator)
+
+
+# Billing periods
+
+
+def open_period(campus: Campus, signer: Keypair | None = None) -> Outcome:
+    operator = signer or campus.operator
+    instruction = campus.instruction("governance", "open_billing_period", {}, {"operator": operator.pubkey()})
+    return campus.send(instruction, signers=[operator])
+
+
+def test_billing_periods_follow_one_another_without_a_gap(refused) -> None:
+    campus = Campus(parameters={"billing_period_epochs": 16})
+    campus.set_time(campus.boundary(16) - 1)
+    with refused("BillingPeriodNotOver"):
+        open_period(campus)
+    campus.set_time(campus.boundary(20))  # late: the period begins where the last one ended all the same
+    assert open_period(campus).event("BillingPeriodOpened") == {"period": 1, "first_epoch": EPOCH + 16}
+    found = config(campus)
+    assert (found["billing_period"], found["billing_period_start"]) == (1, EPOCH + 16)
+    assert found["billing_period_end"] == EPOCH + 32
+    with refused("BillingPeriodNotOver"):
+        open_period(campus)
+
+
+def test_a_period_has_the_length_in_force_at_its_start() -> None:
+    campus = Campus(parameters={"billing_period_epochs": 16})
+    stage(campus, EPOCH + 16, billing_period_epochs=100)
+    campus.set_time(campus.boundary(16))
+    open_period(campus)
+    assert config(campus)["billing_period_end"] == EPOCH + 116
+
+
+def test_only_the_operator_opens_periods(refused) -> None:
+    campus = Campus(parameters={"billing_period_epochs": 16})
+    campus.set_time(campus.boundary(16))
+    with refused("NotOperator"):
+        open_period(campus, campus.authority)
