@@ -10,11 +10,10 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from authority.api.campus import Campus, EpochPast
+from authority.api.campus import Campus
 from authority.api.campus_source import StoreCampusSource
 from authority.api.chain_figures import reader_of
 from authority.app import App, system_clock
@@ -39,12 +38,15 @@ from authority.home import (
 from authority.market.credits import issue_credits
 from authority.market.policies import set_standing_order
 from authority.market.standing_orders import StandingOrder
-from authority.settlement.conservation import TokenTotals, conservation
+from authority.settlement.conservation import ChainMovingError, TokenTotals, conservation
+from authority.settlement.report import EpochReport, epoch_reports
 
 ACTOR = "demo"
 READY_SECONDS = 120.0
 STALL_EPOCHS = 5
 """Epochs without a newly settled one after which the demo gives up."""
+SETUP_SECONDS = 6.0
+"""What enrolling is expected to take; where it takes longer, the meters start anew."""
 EARLY_SECONDS = 5.0
 """How long before the first boundary the agents are started: before it the emulated meters are at rest."""
 VALIDATOR, BROKER, SERVICE, EMULATOR, AGENT = range(5)  # the order of starting; they stop in the opposite one
@@ -86,6 +88,7 @@ class Demo:
         self.stage, self.children, self.progress = stage, children, progress
         self.report_path, self.epochs = report, epochs
         self.began = time.monotonic()
+        self.transport = self.over = ""
         self.start_ms: dict[str, int] = {}
         self.app: App
         self.client: ChainClient
@@ -94,7 +97,7 @@ class Demo:
         self.passwords = {meter.serial: secrets.token_hex(4) for meter in self.meters}
         self.first_epoch = 0
         self.emulators: list[Child] = []
-        self.stages: dict[int, dict[str, int]] = {}
+        self.finished: list[EpochReport] = []
 
     def step(self, key: str, text: str) -> None:
         """Note that a step of the start is done, and when."""
@@ -105,6 +108,9 @@ class Demo:
         """Everything, until the epochs are settled. DemoError where anything fails."""
         self.report_path.unlink(missing_ok=True)
         mosquitto = None if https else broker.find_mosquitto()
+        self.over = (
+            f"MQTT 5 ({mosquitto})" if mosquitto else f"HTTPS ({'as asked' if https else 'no mosquitto was found'})"
+        )
         self.transport = "mqtt" if mosquitto else "https"
         ports = Ports.free(port)
         home = Home.create(self.stage.path, settings_for(ports, mqtt=mosquitto is not None), now=system_clock())
@@ -143,8 +149,7 @@ class Demo:
         self.children.finish(deploying, READY_SECONDS)
         self.step("deploy", "governance, registry, tokens and market are initialized")
         self.children.wait_until("the collector", lambda: broker.answers(ports.collector), READY_SECONDS)
-        over = f"MQTT 5 ({mosquitto})" if mosquitto else "HTTPS (no mosquitto was found)"
-        self.step("collector", f"the collector listens; readings come over {over}")
+        self.step("collector", f"the collector listens; readings come over {self.over}")
 
     def page(self, ports: Ports) -> str:
         """The page's address."""
@@ -178,7 +183,7 @@ class Demo:
                 self.passwords,
             )
             _write_private(self.directory(gateway) / "gateway.toml", text)
-        self.start_emulators(self.boundary_after(16))
+        self.start_emulators(self.boundary_after(SETUP_SECONDS + EARLY_SECONDS))
         self.step("meters", f"{len(self.meters)} emulated meters answer on {len(self.gateways)} serial lines (ptys)")
         self.enrol()
         self.endow()
@@ -279,29 +284,39 @@ class Demo:
         times, first_row = campus.row_times(), campus.first_counted_row()
         self.progress.power_of = lambda epoch: times[(first_row + epoch - self.first_epoch) % len(times)]
         self.progress.header()
-        settled, since = 0, time.monotonic()
+        told, since = 0, time.monotonic()
         while True:
             self.children.check()
-            view = source.now(96)
-            counted = [epoch for epoch in view.history if epoch.number >= self.first_epoch]
-            if self.epochs:
-                counted = counted[: self.epochs]
-            self.progress.table(counted, finished, self.status(view))
-            done = sum(finished(epoch) for epoch in counted)
-            if done > settled:
-                settled, since = done, time.monotonic()
-                energy = self.write_report(counted)
-                if self.epochs and done >= self.epochs:
-                    self.end(energy)
-                    return
+            self.progress.table(self.newest(), finished, self.status(source.now(1)))
+            if len(self.finished) > told:
+                energy = self.write_report()
+                if energy is not None:
+                    told, since = len(self.finished), time.monotonic()
+                    if told == self.epochs:
+                        self.end(energy)
+                        return
             if time.monotonic() - since > STALL_EPOCHS * settings.epoch.seconds + 20:
                 raise DemoError("no_progress", f"no epoch was settled for a while; {self.worst_log()}")
             time.sleep(0.5)
 
+    def newest(self) -> list[EpochReport]:
+        """The counted epochs that are not yet told as finished; those that are now join the finished ones."""
+        seconds = self.app.home.settings.epoch.seconds
+        first = self.first_epoch + len(self.finished)
+        last = self.first_epoch + self.epochs - 1 if self.epochs else None
+        now = int(time.time()) // seconds - 1  # the running epoch has nothing to tell yet
+        with self.app.store.read() as session:
+            rows = epoch_reports(session, seconds, first=first, last=now if last is None else min(last, now))
+        for row in rows:
+            if not finished(row):
+                break
+            self.finished.append(row)
+        return rows
+
     def end(self, energy: TokenTotals) -> None:
         """Say how it went."""
         self.progress.say()
-        self.progress.say(f"After an epoch's end, median: {report.median_stages(self.stages.values())}.")
+        self.progress.say(f"After an epoch's end, median: {report.median_stages(self.finished)}.")
         self.progress.good(
             f"{self.epochs} epochs settled: {energy.minted} Wh minted = {energy.held} held "
             f"+ {energy.escrow} in escrow + {energy.retired} retired. Report: {self.report_path.name}"
@@ -313,23 +328,24 @@ class Demo:
         book = "no book yet" if view.epoch.asks is None else f"{view.epoch.asks} asks, {view.epoch.bids} bids"
         return f"epoch {view.epoch.number}: {left:2d} s left, {view.epoch.readings} readings, {book}"
 
-    def write_report(self, counted: Sequence[EpochPast]) -> TokenTotals:
-        """Bring demo-report.json up to date. DemoError `not_conserved` where the chain's sums do not meet."""
-        sums = conservation(self.client)
-        with self.app.store.read() as session:
-            numbers = [epoch.number for epoch in counted]
-            stages = report.stage_times(session, numbers, self.app.home.settings.epoch.seconds)
+    def write_report(self) -> TokenTotals | None:
+        """Bring demo-report.json up to date; None where the chain never stood still to be counted.
+
+        DemoError `not_conserved` where its sums do not meet.
+        """
+        try:
+            sums = conservation(self.client)
+        except ChainMovingError:
+            return None
         content = report.report(
-            counted,
+            self.finished,
             sums,
             meters=len(self.meters),
             transport=self.transport,
             validator="embedded",
             start=self.start_ms,
-            stages=stages,
         )
         report.write(self.report_path, content)
-        self.stages = stages
         if not sums.ok:
             raise DemoError("not_conserved", f"the chain's sums do not meet: {json.dumps(sums.as_json())}")
         return sums.energy
@@ -340,7 +356,7 @@ class Demo:
         return f"the end of {log}:\n{tail(log)}"
 
 
-def finished(epoch: EpochPast) -> bool:
+def finished(epoch: EpochReport) -> bool:
     """Whether an epoch's surplus is minted, its book paid out and its checkpoint on the chain."""
     return epoch.state == "checkpointed"
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from authority.api.campus import EpochPast
+from authority.settlement.report import EpochReport
 from authority.web.figures import UNKNOWN, credits_per_kwh
 
 STATE_WORDS = {
@@ -49,11 +49,11 @@ def kwh(watt_hours: int) -> str:
     return f"{watt_hours // 1000}.{watt_hours % 1000:03d}"
 
 
-def cells(epoch: EpochPast, power_of: str) -> tuple[str, ...]:
+def cells(epoch: EpochReport, power_of: str) -> tuple[str, ...]:
     """An epoch as a row of the table; power_of is the profile's time of day whose power it holds."""
-    price = epoch.clearing_price_micro_credits_per_kwh
+    price = epoch.clearing_price
     return (
-        str(epoch.number),
+        str(epoch.epoch),
         power_of,
         str(epoch.readings_on_chain),
         kwh(epoch.minted_wh),
@@ -124,18 +124,18 @@ class Progress:
             self._write(_CLEAR + (_UP + _CLEAR) * (self._drawn - 1))
             self._drawn = 0
 
-    def table(self, epochs: Sequence[EpochPast], done: Callable[[EpochPast], bool], status: str) -> None:
+    def table(self, epochs: Sequence[EpochReport], done: Callable[[EpochReport], bool], status: str) -> None:
         """Show the epochs: those that are done once and for all, the others for as long as they run."""
-        finished = [epoch for epoch in epochs if done(epoch) and str(epoch.number) not in self._printed]
+        finished = [epoch for epoch in epochs if done(epoch) and str(epoch.epoch) not in self._printed]
         if finished:
             self._erase()
         for epoch in finished:
-            self._printed.add(str(epoch.number))
-            self._write(line(cells(epoch, self.power_of(epoch.number))) + "\n")
+            self._printed.add(str(epoch.epoch))
+            self._write(line(cells(epoch, self.power_of(epoch.epoch))) + "\n")
         if not self.interactive:
             return
         width = shutil.get_terminal_size().columns
-        running = [line(cells(epoch, self.power_of(epoch.number))) for epoch in epochs if not done(epoch)]
+        running = [line(cells(epoch, self.power_of(epoch.epoch))) for epoch in epochs if not done(epoch)]
         drawn = [text[:width] for text in (*running, status)]
         self._erase()
         self._write("\n".join(self._style(text, _DIM) for text in drawn))

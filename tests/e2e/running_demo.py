@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,9 +25,12 @@ class RunningDemo:
         self.output = directory / "output.txt"
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         environment.pop("AUTHORITY_HOME", None)
+        with socket.socket() as probe:  # tests run side by side: the usual 8000 would be one too few
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "authority.cli", "demo", *words],
+                [sys.executable, "-m", "authority.cli", "demo", "--port", str(port), *words],
                 cwd=directory,
                 env=environment,
                 stdin=subprocess.DEVNULL,

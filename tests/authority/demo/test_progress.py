@@ -2,20 +2,21 @@
 
 import io
 
-from authority.api.campus import EpochPast
 from authority.demo.progress import Progress
+from authority.settlement.report import EpochReport
 
 
 def epoch(number, state="checkpointed", **changes):
     figures = {
-        "ends_at": (number + 1) * 20,
         "readings_on_chain": 9,
         "minted_wh": 243,
         "orders": 4,
         "traded_wh": 1_234,
-        "clearing_price_micro_credits_per_kwh": 164_623,
+        "clearing_price": 164_623,
+        "settled": state == "checkpointed",
+        "stage_ms": {},
     }
-    return EpochPast(number=number, state=state, **{**figures, **changes})
+    return EpochReport(epoch=number, state=state, **{**figures, **changes})
 
 
 def done(past):
@@ -26,7 +27,7 @@ def test_a_pipe_gets_plain_lines_each_epoch_once():
     output = io.StringIO()
     progress = Progress(output, interactive=False)
     progress.header()
-    first = epoch(1, clearing_price_micro_credits_per_kwh=None, traded_wh=0)
+    first = epoch(1, clearing_price=None, traded_wh=0)
     progress.table([first, epoch(2, "minted")], done, "0:07 left")
     progress.table([first, epoch(2)], done, "0:06 left")
     lines = output.getvalue().splitlines()
