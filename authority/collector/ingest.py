@@ -205,6 +205,7 @@ class _Ingestion:
         self._logged: dict[tuple[bytes, int], LoggedFrame] = {}
         self._last: dict[int, Record | None] = {}
         self._keys: dict[bytes, MeterKey | None] = {}
+        self._parked: dict[bytes, set[int]] = {}
 
     def take(self, batch: _Batch) -> Ingested:
         """Decide a batch's frames, lowest sequence first; nobody may see the result before it is durable."""
@@ -285,9 +286,13 @@ class _Ingestion:
         return logged.receipt, self._unpark(key, batch.over)
 
     def _at(self, public_key: bytes, sequence: int) -> LoggedFrame | None:
-        return self._logged.get((public_key, sequence)) or self._session.scalar(
-            select(LoggedFrame).where(LoggedFrame.public_key == public_key, LoggedFrame.sequence == sequence)
-        )
+        known = self._logged.get((public_key, sequence))
+        if known is not None:
+            return known
+        with self._session.no_autoflush:
+            return self._session.scalar(
+                select(LoggedFrame).where(LoggedFrame.public_key == public_key, LoggedFrame.sequence == sequence)
+            )
 
     def _log(self, checked: _Checked, record: Record, key: MeterKey, over: str) -> LoggedFrame:
         meter = key.meter
@@ -328,10 +333,12 @@ class _Ingestion:
     def _park(self, frame: Frame, record: Record, key: MeterKey) -> None:
         if record.sequence - key.next_sequence > MAX_PARKED:
             return
-        kept = self._session.get(ParkedFrame, (frame.public_key, record.sequence))
-        if kept is not None:
+        parked = self._parked_of(key)
+        if record.sequence in parked:
+            kept = self._session.get_one(ParkedFrame, (frame.public_key, record.sequence))
             kept.frame, kept.received_at = frame.to_bytes(), self._now
             return
+        parked.add(record.sequence)
         self._session.add(
             ParkedFrame(
                 public_key=frame.public_key, sequence=record.sequence, frame=frame.to_bytes(), received_at=self._now
@@ -339,13 +346,22 @@ class _Ingestion:
         )
         self._session.flush()
 
+    def _parked_of(self, key: MeterKey) -> set[int]:
+        """The sequences that are parked of a key."""
+        if key.public_key not in self._parked:
+            query = select(ParkedFrame.sequence).where(ParkedFrame.public_key == key.public_key)
+            self._parked[key.public_key] = set(self._session.scalars(query))
+        return self._parked[key.public_key]
+
     def _unpark(self, key: MeterKey, over: str) -> list[LoggedFrame]:
         """Log the parked frames that now follow; one that follows another history is refused as a fork."""
         let_in: list[LoggedFrame] = []
+        sequences = self._parked_of(key)
         while True:
-            parked = self._session.get(ParkedFrame, (key.public_key, key.next_sequence))
-            if parked is None:
+            if key.next_sequence not in sequences:
                 return let_in
+            sequences.remove(key.next_sequence)
+            parked = self._session.get_one(ParkedFrame, (key.public_key, key.next_sequence))
             self._session.delete(parked)
             self._session.flush()
             frame = Frame.from_bytes(parked.frame)

@@ -54,17 +54,15 @@ class Live:
             self._power.update(taken)
         self.seen(gateway)
 
-    def status(self, gateway: str, status: object, *, online: bool | None = None) -> None:
-        """Take a gateway's status message, a JSON object; LiveError where it is none.
-
-        online: what the transport knows; None leaves it to the message's own "online", true where it says nothing.
-        """
+    def status(self, gateway: str, status: object) -> None:
+        """Take a gateway's status, a JSON object; it is online unless that says no. LiveError for anything else."""
         if not isinstance(status, dict) or len(status) > MAX_STATUS_KEYS:
             raise LiveError("malformed", f"a status is a JSON object with at most {MAX_STATUS_KEYS} keys")
         with self._lock:
             self._status[gateway] = status
-            self._online[gateway] = online if online is not None else status.get("online") is not False
-        self.seen(gateway)
+            self._online[gateway] = present = status.get("online") is not False
+        if present:  # otherwise it may be its will, which the broker speaks
+            self.seen(gateway)
 
     def flush(self) -> None:
         """Write what came since the last call; names that the store does not know are dropped."""
@@ -95,7 +93,7 @@ class Live:
         now = self._app.clock()
         with self._app.store.write() as session:
             for gateway in session.scalars(select(Gateway).where(Gateway.name.in_({*status, *seen}))):
-                gateway.seen_at = seen.get(gateway.name, now)
+                gateway.seen_at = seen.get(gateway.name, gateway.seen_at)
                 gateway.status = status.get(gateway.name, gateway.status)
                 gateway.online = online.get(gateway.name, True)
             if not power:

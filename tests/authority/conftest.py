@@ -19,6 +19,7 @@ from sqlalchemy import create_engine, text
 
 from authority.app import App
 from authority.home import EpochSettings, Home, Settings, StoreSettings
+from authority.store import Store
 from authority.store.metering import Gateway, Meter, MeterKey
 from authority.store.people import Installation, User
 from edge_agent.reading import ZERO_HASH, Record, meter_id, previous_hash
@@ -47,7 +48,7 @@ def _postgres_programs() -> Path | None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Callable[[], str]]:
-    """A private PostgreSQL cluster on a Unix socket; calling the fixture makes an empty database and gives its URL."""
+    """A private PostgreSQL cluster on a Unix socket; calling the fixture gives a migrated database's URL."""
     programs = _postgres_programs()
     if programs is None:
         pytest.skip("PostgreSQL's server programs are not installed")
@@ -67,17 +68,20 @@ def postgres() -> Iterator[Callable[[], str]]:
         )
 
     program("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
-    options = f"-c listen_addresses='' -c unix_socket_directories={directory} -c fsync=off"
+    options = f"-c listen_addresses='' -c unix_socket_directories={directory} -c fsync=off -c full_page_writes=off"
     program("pg_ctl", "-w", "-o", options, "start")
     base = "postgresql+psycopg://postgres@/{name}?host=" + str(directory)
     engine = create_engine(base.format(name="postgres"), isolation_level="AUTOCOMMIT")
 
-    def database() -> str:
-        name = f"t{uuid.uuid4().hex}"
+    def create(name: str, template: str) -> str:
         with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
         return base.format(name=name)
 
+    def database() -> str:
+        return create(f"t{uuid.uuid4().hex}", "migrated")
+
+    Store.open(create("migrated", "template0")).close()
     try:
         yield database
     finally:
@@ -86,9 +90,17 @@ def postgres() -> Iterator[Callable[[], str]]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite database without rows, to be copied: migrating takes longer than most tests."""
+    path: Path = tmp_path_factory.mktemp("store") / "migrated.db"
+    Store.open(f"sqlite:///{path}").close()
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest) -> str:
-    """The URL of an empty database: SQLite in the home (empty string), then PostgreSQL."""
+    """The URL of a database: SQLite in the home (empty string), then PostgreSQL, which is migrated already."""
     if request.param == "sqlite":
         return ""
     database: Callable[[], str] = request.getfixturevalue("postgres")
@@ -108,10 +120,12 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.fixture
-def app(tmp_path: Path, store_url: str, clock: Clock) -> Iterator[App]:
+def app(tmp_path: Path, store_url: str, migrated_sqlite: Path, clock: Clock) -> Iterator[App]:
     """An opened authority, once on each database."""
     settings = Settings(epoch=EpochSettings(900), store=StoreSettings(store_url))
-    Home.create(tmp_path / "authority", settings, now=NOW)
+    home = Home.create(tmp_path / "authority", settings, now=NOW)
+    if not store_url:
+        shutil.copy(migrated_sqlite, home.path / "authority.db")
     app = App.open(tmp_path / "authority", clock)
     yield app
     app.store.close()

@@ -37,10 +37,13 @@ def test_status_and_presence_are_kept(app: App, add_meter: Callable[..., Any]) -
     with app.store.read() as session:
         gateway = session.get_one(Gateway, "gw-1")
         assert (gateway.online, gateway.status) == (True, {"online": True, "version": "1"})
-    live.status("gw-1", {"online": False})
+    seen = app.clock()
+    app.clock.now += 60  # type: ignore[attr-defined]
+    live.status("gw-1", {"online": False})  # its will: the broker says so, not the gateway
     live.flush()
     with app.store.read() as session:
-        assert not session.get_one(Gateway, "gw-1").online
+        gateway = session.get_one(Gateway, "gw-1")
+        assert (gateway.online, gateway.seen_at) == (False, seen)
 
 
 @pytest.mark.parametrize(

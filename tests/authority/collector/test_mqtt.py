@@ -201,6 +201,24 @@ def test_the_collector_comes_back_after_the_broker_does(app: App, gateway: Any, 
         assert [receipt.sequence for receipt in client.take()] == [2]
 
 
+def test_a_broker_that_is_not_up_yet_is_waited_for(app: App, gateway: Any, mosquitto: Any) -> None:
+    client, meter = gateway
+    mosquitto.stop()
+    connection = BrokerConnection(app, Collector(app), Live(app))
+    connection.start()
+    try:
+        assert not connection.subscribed.wait(0.5)
+        mosquitto.start()
+        assert connection.subscribed.wait(60)
+        wait_until(client.client.is_connected)
+        client.client.subscribe("ami/v1/gw-1/receipt", 1)
+        client.subscribed.get(timeout=30)
+        client.publish("gw-1/pv/reading", meter.next())
+        assert [receipt.verdict for receipt in client.take()] == [1]
+    finally:
+        connection.stop()
+
+
 def test_live_power_and_status_arrive(app: App, gateway: Any) -> None:
     client, meter = gateway
     live = Live(app)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import func, select, text
+from sqlalchemy import create_engine, func, select, text
 
 from authority.app import App
 from authority.store import Store, StoreError
@@ -68,6 +68,12 @@ def test_a_reader_throws_its_changes_away(app: App) -> None:
 
 def test_two_processes_may_migrate_at_once(tmp_path: Path, store_url: str) -> None:
     url = store_url or f"sqlite:///{tmp_path / 'a.db'}"
+    if store_url:
+        engine = create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
+        engine.dispose()
     errors: list[BaseException] = []
 
     def open_it() -> None:
