@@ -75,20 +75,23 @@ class LoadedAddresses:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What running a transaction gave. `error` is JSON, None where it succeeded; balances are by account index."""
+    """What running a transaction gave. `error` is JSON, None where it succeeded; balances are by account index.
+
+    `fee` is None where the transaction was refused before it ran, the balances where it was not even looked at.
+    """
 
     error: Any
     logs: list[str]
     units: int
-    fee: int
+    fee: int | None
     return_data: tuple[Pubkey, bytes] | None
     inner_instructions: list[Any]
     loaded: LoadedAddresses
     accounts: dict[Pubkey, Account | None] = field(default_factory=dict)
-    pre_balances: list[int] = field(default_factory=list)
-    post_balances: list[int] = field(default_factory=list)
-    pre_token_balances: list[Any] = field(default_factory=list)
-    post_token_balances: list[Any] = field(default_factory=list)
+    pre_balances: list[int] | None = None
+    post_balances: list[int] | None = None
+    pre_token_balances: list[Any] | None = None
+    post_token_balances: list[Any] | None = None
 
     def meta(self) -> dict[str, Any]:
         """The `meta` object of getTransaction."""
@@ -313,19 +316,24 @@ class Bank:
     def simulate(
         self, transaction: VersionedTransaction, *, verify_signatures: bool, check_blockhash: bool = True
     ) -> Outcome:
-        """Run a transaction without its landing. SignatureRefusedError; every other failure is in the outcome."""
+        """Run a transaction without its landing; whatever fails is in the outcome."""
         with self.lock:
             self.advance()
-            if verify_signatures:
-                _verify_signatures(transaction)
+            if verify_signatures and not _signatures_verify(transaction):
+                return Outcome("SignatureFailure", [], 0, None, None, [], LoadedAddresses())
+            try:
+                loaded = self.loaded_addresses(transaction)
+            except TransactionRefusedError as refusal:
+                return Outcome(refusal.error, [], 0, None, None, [], LoadedAddresses())
+            keys = [*transaction.message.account_keys, *loaded.writable, *loaded.readonly]
+            before = {key: self._svm.get_account(key) for key in keys}
             try:
                 if check_blockhash:
                     self._check_age(transaction)
-                loaded = self.loaded_addresses(transaction)
             except TransactionRefusedError as refusal:
-                return Outcome(refusal.error, [], 0, 0, None, [], LoadedAddresses())
-            keys = [*transaction.message.account_keys, *loaded.writable, *loaded.readonly]
-            before = {key: self._svm.get_account(key) for key in keys}
+                untouched = _balances(keys, before)
+                held = tokens.balances(keys, before, self._svm.get_account)
+                return Outcome(refusal.error, [], 0, None, None, [], loaded, before, untouched, untouched, held, held)
             result = self._svm.simulate_transaction(transaction)
             after = before
             if isinstance(result, SimulatedTransactionInfo):
@@ -343,7 +351,8 @@ class Bank:
         """
         with self.lock:
             slot = self.advance()
-            _verify_signatures(transaction)
+            if not _signatures_verify(transaction):
+                raise SignatureRefusedError("Transaction signature verification failure")
             self._check_age(transaction)
             loaded = self.loaded_addresses(transaction)
             message = transaction.message
@@ -446,6 +455,5 @@ def _balances(keys: Sequence[Pubkey], accounts: dict[Pubkey, Account | None]) ->
     return [0 if account is None else account.lamports for account in found]
 
 
-def _verify_signatures(transaction: VersionedTransaction) -> None:
-    if not all(transaction.verify_with_results()):
-        raise SignatureRefusedError("Transaction signature verification failure")
+def _signatures_verify(transaction: VersionedTransaction) -> bool:
+    return all(transaction.verify_with_results())

@@ -28,6 +28,16 @@ MAX_BASE58_SIZE = 128
 
 _LOOKUP_TABLE_PROGRAM = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
 _CLOCK = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
+_ACCOUNTS_META = (
+    "err",
+    "status",
+    "fee",
+    "preBalances",
+    "postBalances",
+    "preTokenBalances",
+    "postTokenBalances",
+    "rewards",
+)
 _ZSTD_MAX_BLOCK = 128 * 1024
 
 
@@ -197,6 +207,21 @@ def transaction_with_meta(landed: Landed, encoding: str, max_version: int | None
     result = {"transaction": transaction(parsed, landed, encoding), "meta": meta}
     if max_version is not None:
         result["version"] = its_version
+    return result
+
+
+def accounts_with_meta(landed: Landed, _: str, max_version: int | None) -> dict[str, Any]:
+    """A landed transaction as getBlock's `accounts` has it: who signed and what was touched, without instructions."""
+    full = transaction_with_meta(landed, "jsonParsed", max_version)
+    result: dict[str, Any] = {
+        "transaction": {
+            "signatures": full["transaction"]["signatures"],
+            "accountKeys": full["transaction"]["message"]["accountKeys"],
+        },
+        "meta": {key: full["meta"][key] for key in _ACCOUNTS_META},
+    }
+    if "version" in full:
+        result["version"] = full["version"]
     return result
 
 

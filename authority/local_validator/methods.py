@@ -422,22 +422,36 @@ class Methods:
             raise RpcError(SIGNATURE_VERIFICATION_FAILURE, str(error)) from error
         except TransactionRefusedError as refusal:
             # A cluster drops what cannot land without a word where preflight is skipped; here the sender is told.
-            raise RpcError(
-                PREFLIGHT_FAILURE,
-                f"Transaction simulation failed: {describe(refusal.error)}",
-                self._simulated(refusal.outcome, refusal.error),
-            ) from refusal
+            raise self._preflight_failure(refusal.error, refusal.outcome) from refusal
         return str(transaction.signatures[0])
 
     @staticmethod
-    def _simulated(outcome: Outcome | None, error: Any) -> dict[str, Any]:
-        if outcome is None:
-            empty: dict[str, Any] = {"accounts": None, "err": error, "innerInstructions": None, "logs": []}
-            return {**empty, "replacementBlockhash": None, "returnData": None, "unitsConsumed": 0}
+    def _preflight_failure(error: Any, outcome: Outcome | None) -> RpcError:
+        """-32002 with what Agave tells of a failed preflight: the error, the logs and the units, but no balances."""
+        returned = outcome.return_data if outcome is not None else None
+        data = {
+            "accounts": None,
+            "err": error,
+            "fee": None if outcome is None else outcome.fee,
+            "innerInstructions": None,
+            "loadedAddresses": None,
+            "logs": [] if outcome is None else outcome.logs,
+            "preBalances": None,
+            "postBalances": None,
+            "preTokenBalances": None,
+            "postTokenBalances": None,
+            "replacementBlockhash": None,
+            "returnData": None if returned is None else tokens.return_data(*returned),
+            "unitsConsumed": 0 if outcome is None else outcome.units,
+        }
+        return RpcError(PREFLIGHT_FAILURE, f"Transaction simulation failed: {describe(error)}", data)
+
+    @staticmethod
+    def _simulated(outcome: Outcome) -> dict[str, Any]:
         returned = None if outcome.return_data is None else tokens.return_data(*outcome.return_data)
         return {
             "accounts": None,
-            "err": error,
+            "err": outcome.error,
             "fee": outcome.fee,
             "innerInstructions": None,
             "loadedAddresses": {
@@ -470,11 +484,8 @@ class Methods:
             keys = [address(text) for text in Params([wanted.get("addresses")], 1).texts(0, "addresses", MAX_ACCOUNTS)]
             if accounts_config.choice("encoding", encoding.ACCOUNT_ENCODINGS, "base64") in ("binary", "base58"):
                 raise invalid_params("base58 encoding not supported")
-        try:
-            outcome = self._bank.simulate(transaction, verify_signatures=verify, check_blockhash=not replace)
-        except SignatureRefusedError as error:
-            raise RpcError(SIGNATURE_VERIFICATION_FAILURE, str(error)) from error
-        result = self._simulated(outcome, outcome.error)
+        outcome = self._bank.simulate(transaction, verify_signatures=verify, check_blockhash=not replace)
+        result = self._simulated(outcome)
         if config.flag("innerInstructions"):
             result["innerInstructions"] = outcome.inner_instructions
         if replace:
@@ -592,15 +603,8 @@ class Methods:
             if details == "signatures":
                 block["signatures"] = [str(Signature.from_bytes(item.signature)) for item in landed]
             else:
-                bodies = [encoding.transaction_with_meta(item, name, max_version) for item in landed]
-                if details == "accounts":
-                    parsed = [encoding.transaction_with_meta(item, "jsonParsed", max_version) for item in landed]
-                    for body, full in zip(bodies, parsed, strict=True):
-                        message = full["transaction"]["message"]
-                        body["transaction"] = {
-                            "signatures": full["transaction"]["signatures"],
-                            "accountKeys": message["accountKeys"],
-                        }
+                shape = encoding.accounts_with_meta if details == "accounts" else encoding.transaction_with_meta
+                bodies = [shape(item, name, max_version) for item in landed]
                 block["transactions"] = bodies
         if config.flag("rewards", default=True):
             block["rewards"] = []

@@ -417,7 +417,8 @@ class TestTransactions:
         assert value["replacementBlockhash"]["blockhash"]
         both = {"encoding": "base64", "replaceRecentBlockhash": True, "sigVerify": True}
         assert call("simulateTransaction", stale, both)["error"]["code"] == -32602
-        assert call("simulateTransaction", stale, {"encoding": "base64", "sigVerify": True})["error"]["code"] == -32003
+        unsigned = call("simulateTransaction", stale, {"encoding": "base64", "sigVerify": True})["result"]["value"]
+        assert unsigned["err"] == "SignatureFailure"
 
     def test_what_cannot_land(self, run: Run, call: Any, payer: Keypair) -> None:
         transaction = run(lambda client: signed(client, payer, [pay(payer, Keypair().pubkey(), 10**7)]))
@@ -427,7 +428,9 @@ class TestTransactions:
         assert (again["code"], again["data"]["err"]) == (-32002, "AlreadyProcessed")
         forged = VersionedTransaction.populate(transaction.message, [Signature(bytes([7]) * 64)])
         wrong = call("sendTransaction", base64.b64encode(bytes(forged)).decode(), {"encoding": "base64"})["error"]
-        assert wrong["code"] == -32003
+        assert (wrong["code"], wrong["data"]["err"]) == (-32002, "SignatureFailure")
+        unchecked = {"encoding": "base64", "skipPreflight": True}
+        assert call("sendTransaction", base64.b64encode(bytes(forged)).decode(), unchecked)["error"]["code"] == -32003
         large = base64.b64encode(bytes(1_233)).decode()
         assert "too large" in call("sendTransaction", large, {"encoding": "base64"})["error"]["message"]
         for damaged in ("", "AAAA", "!", text[:-8], "x" * 2_000):
