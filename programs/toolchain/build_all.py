@@ -76,6 +76,7 @@ def build_program(program: str, target: pathlib.Path, out: pathlib.Path) -> None
 def idl_executables(programs: tuple[str, ...], target: pathlib.Path) -> dict[str, pathlib.Path]:
     """Build the host tests that print the IDLs; the test executable of each package."""
     packages = [name for program in programs for name in (package(program), f"{package(program)}-interface")]
+    packages.append("campus-common")
     selection = [argument for name in packages for argument in ("-p", name)]
     command = [CARGO, "test", "--quiet", "--locked", "--lib", "--no-run", "--features", "idl-build"]
     output = run(
@@ -92,8 +93,8 @@ def idl_executables(programs: tuple[str, ...], target: pathlib.Path) -> dict[str
 
 
 def sections(executable: pathlib.Path) -> list[tuple[str, str]]:
-    """What a package's tests print for the IDL: (section, text)."""
-    output = run([str(executable), "__anchor_private_print_idl", "--show-output", "--test-threads=1"])
+    """What a package's tests print for the IDL: (section, text). Its own unit tests run with them, and must pass."""
+    output = run([str(executable), "--show-output", "--test-threads=1"])
     return [(match[1], match[2].strip()) for match in SECTION.finditer(output)]
 
 
@@ -196,6 +197,7 @@ def build(programs: tuple[str, ...], target: pathlib.Path, out: pathlib.Path) ->
     (out / RELAY).parent.mkdir(exist_ok=True)
     shutil.copyfile(target / "sbpf" / "release" / "librelay.so", out / RELAY)
     executables = idl_executables(programs, target)
+    sections(executables["campus_common"])
     for program in programs:
         print(f"programs: {program}.json", flush=True)
         write_idl(program, assemble(program, executables), out)

@@ -109,3 +109,14 @@ impl Initialize {
         config.invariant()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn program_data_is_where_the_loader_keeps_it() {
+        let seeds: [&[u8]; 1] = [governance_interface::ID.as_ref()];
+        assert_eq!(Address::find_program_address(&seeds, &UPGRADEABLE_LOADER).0, PROGRAM_DATA);
+    }
+}

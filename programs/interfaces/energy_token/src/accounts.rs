@@ -12,7 +12,7 @@ use {
 /// Seed of the energy mint.
 pub const ENERGY_MINT_SEED: &[u8] = b"energy_mint";
 /// The energy token's mint: 3 decimals, so the base unit is 1 Wh.
-pub const ENERGY_MINT: Address = Address::from_str_const("Go6w3mirDzkn5nKKrbkxFgSigiTKhDe57izR5fpgU2Gg");
+pub const ENERGY_MINT: Address = Address::derive_address_const(&[ENERGY_MINT_SEED], Some(ENERGY_MINT_BUMP), &crate::ID);
 /// Bump of that address.
 pub const ENERGY_MINT_BUMP: u8 = 255;
 /// Decimals of the energy token (1 token = 1 kWh).
@@ -21,7 +21,7 @@ pub const ENERGY_DECIMALS: u8 = 3;
 /// Seed of the credit mint.
 pub const CREDIT_MINT_SEED: &[u8] = b"credit_mint";
 /// The campus credit's mint: 6 decimals, so the base unit is 1 micro-credit.
-pub const CREDIT_MINT: Address = Address::from_str_const("4oonEKHywbUuMAKGZKQWbe8JSc2hyJfGFwqGW84zx7xb");
+pub const CREDIT_MINT: Address = Address::derive_address_const(&[CREDIT_MINT_SEED], Some(CREDIT_MINT_BUMP), &crate::ID);
 /// Bump of that address.
 pub const CREDIT_MINT_BUMP: u8 = 254;
 /// Decimals of the campus credit.
@@ -30,7 +30,7 @@ pub const CREDIT_DECIMALS: u8 = 6;
 /// Seed of the mint authority.
 pub const MINT_AUTHORITY_SEED: &[u8] = b"mint_authority";
 /// Mint authority of both mints: an address of the program, for which nobody holds a key.
-pub const MINT_AUTHORITY: Address = Address::from_str_const("D6VwHwpGjQMpfHiWyyHR6eKnMtS8i4qmWnfnzt6in9yn");
+pub const MINT_AUTHORITY: Address = Address::derive_address_const(&[MINT_AUTHORITY_SEED], Some(MINT_AUTHORITY_BUMP), &crate::ID);
 /// Bump of that address.
 pub const MINT_AUTHORITY_BUMP: u8 = 254;
 
@@ -83,5 +83,21 @@ impl Retirement {
             return Err(EnergyTokenError::RetirementInvariant.into());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bumps_are_the_canonical_ones() {
+        for (seed, bump, address) in [
+            (ENERGY_MINT_SEED, ENERGY_MINT_BUMP, ENERGY_MINT),
+            (CREDIT_MINT_SEED, CREDIT_MINT_BUMP, CREDIT_MINT),
+            (MINT_AUTHORITY_SEED, MINT_AUTHORITY_BUMP, MINT_AUTHORITY),
+        ] {
+            assert_eq!(Address::find_program_address(&[seed], &crate::ID), (address, bump));
+        }
     }
 }

@@ -58,3 +58,13 @@ impl MintEnergy<'_> {
         unsafe { invoke_signed_unchecked(&instruction, &views, &[signer]) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_discriminator_is_the_instructions() {
+        assert_eq!(MINT_ENERGY[..], anchor_lang::sha256(b"global:mint_energy")[..8]);
+    }
+}

@@ -13,7 +13,7 @@ use {
 /// Seed of the Config's address.
 pub const CONFIG_SEED: &[u8] = b"config";
 /// Address of the one Config.
-pub const CONFIG_ADDRESS: Address = Address::from_str_const("Efm8Wy2bfnQNLVw9n5WLyJzhRNqcpn9xURCy4zDmBazX");
+pub const CONFIG_ADDRESS: Address = Address::derive_address_const(&[CONFIG_SEED], Some(CONFIG_BUMP), &crate::ID);
 /// Bump of that address.
 pub const CONFIG_BUMP: u8 = 255;
 
@@ -267,5 +267,17 @@ impl Parameters {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bumps_are_the_canonical_ones() {
+        for (seed, bump, address) in [(CONFIG_SEED, CONFIG_BUMP, CONFIG_ADDRESS)] {
+            assert_eq!(Address::find_program_address(&[seed], &crate::ID), (address, bump));
+        }
     }
 }

@@ -13,7 +13,7 @@ use {
 /// Seed of the oracle's own address.
 pub const ORACLE_SEED: &[u8] = b"oracle";
 /// The oracle's own address: signs for minting and clearing, and holds the Oracle account.
-pub const ORACLE_ADDRESS: Address = Address::from_str_const("F2yqj6LKCFnBYFH41fyrigcQjzmUc4C4wPT9bFi4zrBv");
+pub const ORACLE_ADDRESS: Address = Address::derive_address_const(&[ORACLE_SEED], Some(ORACLE_BUMP), &crate::ID);
 /// Bump of that address.
 pub const ORACLE_BUMP: u8 = 252;
 /// Seed of a MeterState, before the meter id.
@@ -258,5 +258,17 @@ impl EpochCheckpoint {
             return Err(OracleError::CheckpointInvariant.into());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bumps_are_the_canonical_ones() {
+        for (seed, bump, address) in [(ORACLE_SEED, ORACLE_BUMP, ORACLE_ADDRESS)] {
+            assert_eq!(Address::find_program_address(&[seed], &crate::ID), (address, bump));
+        }
     }
 }

@@ -13,7 +13,7 @@ use {
 /// Seed of the Registry's address.
 pub const REGISTRY_SEED: &[u8] = b"registry";
 /// Address of the one Registry.
-pub const REGISTRY_ADDRESS: Address = Address::from_str_const("7UrxvDzeV221EvDFDKdyVNE3nNv3uRpFFWm9KcbKjXtg");
+pub const REGISTRY_ADDRESS: Address = Address::derive_address_const(&[REGISTRY_SEED], Some(REGISTRY_BUMP), &crate::ID);
 /// Bump of that address.
 pub const REGISTRY_BUMP: u8 = 255;
 /// Seed of a KeyUse, before the public key.
@@ -403,4 +403,16 @@ impl Meter {
 
     /// `slot` of a meter that does not settle.
     pub const NO_SLOT: u8 = u8::MAX;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bumps_are_the_canonical_ones() {
+        for (seed, bump, address) in [(REGISTRY_SEED, REGISTRY_BUMP, REGISTRY_ADDRESS)] {
+            assert_eq!(Address::find_program_address(&[seed], &crate::ID), (address, bump));
+        }
+    }
 }
