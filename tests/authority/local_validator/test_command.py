@@ -17,6 +17,7 @@ from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory
 from authority.chain.client import ChainClient, sign_transaction
 from authority.chain.deploy import Deployment, check_programs, deploy
 from authority.chain.errors import ChainError, RpcError
+from authority.cli import main
 from authority.home import Home
 
 pytestmark = pytest.mark.skipif(
@@ -102,6 +103,19 @@ def test_the_programs_stand_deploy_and_stay(home: Home, validator_process: Start
     first.kill()
     client = ChainClient(validator_process(home.path).url)
     assert deploy(client, Deployment.of(home), authority=home.authority, operator=home.operator) == []
+
+
+def test_the_deploy_command(home: Home, validator_process: Start, capfd: pytest.CaptureFixture[str]) -> None:
+    url = validator_process(home.path).url
+    command = ["deploy", "--home", str(home.path), "--url", url]
+    assert main(command) == 0
+    assert "market: initialized" in capfd.readouterr().out
+    assert main(command) == 0
+    assert "nothing to do" in capfd.readouterr().err
+    assert main([*command, "--check"]) == 0
+    assert f"upgrade authority {home.authority.pubkey()}" in capfd.readouterr().out
+    assert main(["deploy", "--home", str(home.path), "--url", "nonsense"]) == 1
+    assert "no address of a validator" in capfd.readouterr().err
 
 
 def test_sigterm_ends_it_well(home: Home, validator_process: Start) -> None:
