@@ -28,7 +28,7 @@ class CampusFeed:
         *,
         history: int = 96,
         interval: float = 1.0,
-        heartbeat: float = 15.0,
+        heartbeat: float = 5.0,
         streams: int = 32,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -75,8 +75,10 @@ class CampusFeed:
 
 
 def _content(campus: Campus) -> object:
-    """All that a reader would see change: the view without the moment it was made."""
-    return {k: v for k, v in campus.as_json().items() if k != "time"}
+    """What a reader would call a change: the view without the moments at which it was made and the chain was read."""
+    view = campus.as_json()
+    del view["time"], view["service"]["slot"], view["service"]["chain_read_at"]
+    return view
 
 
 class _Stream(Iterator["Campus | None"]):

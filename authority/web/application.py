@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 from apiflask import APIFlask
@@ -13,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
 from authority import api
-from authority.api.campus import CampusSource, CampusUnavailableError
+from authority.api.campus import Campus, CampusSource, CampusUnavailableError
 from authority.api.feed import CampusFeed, TooManyStreamsError
 from authority.api.public import blueprint
 from authority.api.schemas import Problem, schema_of
@@ -53,9 +51,7 @@ def problem(status: int, detail: str, code: str, headers: dict[str, str] | None 
     return response
 
 
-def create_app(
-    source: CampusSource, *, feed: CampusFeed | None = None, clock: Callable[[], float] = time.time
-) -> APIFlask:
+def create_app(source: CampusSource, *, feed: CampusFeed | None = None) -> APIFlask:
     """The WSGI application over a source of the campus view."""
     feed = feed or CampusFeed(source)
     app = APIFlask(
@@ -82,6 +78,8 @@ def create_app(
     app.jinja_env.globals.update(figures=figures, presentation=presentation)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
+    rendered = _Rendered()
+
     @app.get("/")
     @app.doc(hide=True)
     def campus_page() -> Response:
@@ -89,7 +87,7 @@ def create_app(
             campus = feed.now()
         except CampusUnavailableError as error:
             return Response(render_template("unavailable.html", error=error), 503, {"Retry-After": RETRY_AFTER})
-        return Response(render_template("campus.html", campus=campus, now=int(clock())))
+        return Response(rendered.of(campus))
 
     @app.get("/docs")
     @app.doc(hide=True)
@@ -125,6 +123,20 @@ def create_app(
         return response
 
     return app
+
+
+class _Rendered:
+    """The page of the newest view: rendered once, however many read it."""
+
+    def __init__(self) -> None:
+        self._newest: tuple[Campus, str] | None = None
+
+    def of(self, campus: Campus) -> str:
+        """The view's page; ages in it are those at the view's own time."""
+        newest = self._newest
+        if newest is None or newest[0] is not campus:
+            newest = self._newest = (campus, render_template("campus.html", campus=campus, now=campus.time))
+        return newest[1]
 
 
 def _explained(error: HTTPError) -> tuple[str, str]:

@@ -13,6 +13,7 @@ let takenAt = performance.now();
 let heardAt = performance.now();
 let fetching = false;
 let again = false;
+let fresh = true;
 
 const now = () => serverTime + (performance.now() - takenAt) / 1000;
 
@@ -91,8 +92,10 @@ async function refresh() {
     const response = await fetch("/", { headers: { Accept: "text/html" }, cache: "no-store" });
     if (!response.ok) throw new Error(`status ${response.status}`);
     takeOver(new DOMParser().parseFromString(await response.text(), "text/html"));
+    fresh = true;
     heard();
   } catch (error) {
+    fresh = false;
     console.warn("The page could not be refreshed:", error);
   } finally {
     fetching = false;
@@ -122,6 +125,7 @@ function connect() {
     polling = null;
   });
   stream.addEventListener("campus", refresh);
+  stream.addEventListener("beat", () => (fresh ? heard() : refresh()));
   stream.addEventListener("error", () => {
     // The browser reconnects by itself, except where the server refused: then the page asks now and again.
     if (stream.readyState === EventSource.CLOSED) {

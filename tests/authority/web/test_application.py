@@ -14,7 +14,7 @@ from authority.web.application import create_app
 
 
 def client_of(source, **options):
-    return create_app(source, feed=CampusFeed(source, interval=0.01, **options), clock=lambda: NOW).test_client()
+    return create_app(source, feed=CampusFeed(source, interval=0.01, **options)).test_client()
 
 
 @pytest.fixture
@@ -203,12 +203,23 @@ def test_the_stream_gives_the_view_again_only_when_it_changed():
     response.close()
 
 
+def test_a_slot_that_passes_is_no_news():
+    source = Source()
+    response = client_of(source, heartbeat=0.0).get("/api/v1/campus/stream", buffered=False)
+    stream = iter(response.response)
+    next(stream), next(stream)
+    service = dataclasses.replace(source.view.service, slot=99_999, chain_read_at=NOW + 1)
+    source.view = dataclasses.replace(source.view, time=NOW + 1, service=service)
+    assert next(stream).startswith(b"event: beat")
+    response.close()
+
+
 def test_a_quiet_stream_is_kept_alive():
     client = client_of(Source(), heartbeat=0.0)
     response = client.get("/api/v1/campus/stream", buffered=False)
     stream = iter(response.response)
     next(stream), next(stream)
-    assert next(stream) == b": still here\n\n"
+    assert next(stream) == b"event: beat\ndata: {}\n\n"
     response.close()
 
 
