@@ -152,12 +152,15 @@ class Journal:
     def act(self, key: str, kind: str, data: Mapping[str, object]) -> int:
         """Log an act of the authority once for its key, before its transaction is first sent; its log index."""
         with self.store.write() as session:
-            known = session.get(SettlementAct, key)
-            if known is not None:
-                return known.log_index
-            index = log.record_act(session, kind, ACTOR, self._seconds(), data)
-            session.add(SettlementAct(key=key, log_index=index))
-            return index
+            return self._act(session, key, kind, data)
+
+    def _act(self, session: Session, key: str, kind: str, data: Mapping[str, object]) -> int:
+        known = session.get(SettlementAct, key)
+        if known is not None:
+            return known.log_index
+        index = log.record_act(session, kind, ACTOR, self._seconds(), data)
+        session.add(SettlementAct(key=key, log_index=index))
+        return index
 
     def log_book(self, epoch: int, data: bytes) -> int:
         """Log an epoch's final book once; its log index."""
@@ -281,9 +284,21 @@ class Journal:
 
     # Transactions that must not be signed twice
 
-    def pending(self, purpose: str, signature: str, last_valid_block_height: int, raw: str) -> None:
-        """A transaction for this purpose is about to be sent; one row each purpose, the last one counts."""
+    def pending(
+        self,
+        purpose: str,
+        signature: str,
+        last_valid_block_height: int,
+        raw: str,
+        kind: str,
+        data: Mapping[str, object],
+    ) -> None:
+        """A transaction for this purpose is about to be sent: keep it, and log the act (kind, data), in one.
+
+        There is one row for each purpose; the last one counts.
+        """
         with self.store.write() as session:
+            self._act(session, f"{kind}:{signature}", kind, data)
             session.merge(
                 PendingTransaction(
                     purpose=purpose,

@@ -7,13 +7,16 @@ yet usable) fewer do; nothing else depends on them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 
 from solders.address_lookup_table_account import AddressLookupTableAccount
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
+from solders.system_program import CreateLookupTableParams, create_lookup_table
 from sqlalchemy import delete, func, select
 
 from authority.chain.client import ChainClient
+from authority.chain.errors import TransportError
 from authority.store import Store
 from authority.store.settlement import LookupEntry
 from authority.store.settlement import LookupTable as TableRow
@@ -22,9 +25,9 @@ CAPACITY = 256
 
 
 class LookupTables:
-    """The operator's lookup tables, remembered in the store. common are addresses that every table begins with.
+    """The operator's lookup tables, remembered in the store from before they are made.
 
-    A table that was made by a worker killed before it could note it is left behind, with the rent of an empty table.
+    common are addresses that every table begins with.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class LookupTables:
         self.clock = clock
         self._table_of: dict[Pubkey, Pubkey] = {}
         self._usable: dict[Pubkey, AddressLookupTableAccount] = {}
+        self._extended: set[Pubkey] = set()
         self._loaded = False
 
     def ensure(self, groups: Sequence[Sequence[Pubkey]]) -> None:
@@ -50,11 +54,14 @@ class LookupTables:
         missing = [group for group in groups if any(address not in self._table_of for address in group)]
         for group in missing:
             table = self._room_for(len(group))
-            self.client.extend_lookup_table(table, group, self.operator, payer=self.operator)
+            self.client.extend_lookup_table(table, [*self.common, *group], self.operator, payer=self.operator)
             self._note(table, group)
-            self._usable.pop(table, None)
-        for table in set(self._table_of.values()) - set(self._usable):
-            self._usable[table] = self.client.wait_for_lookup_table(table)
+            self._extended.add(table)
+        for table in list(self._extended):
+            # what an extension added is not waited for: until it can be used, transactions carry whole addresses
+            with suppress(TransportError):
+                self._usable[table] = self.client.wait_for_lookup_table(table, timeout=0)
+                self._extended.discard(table)
 
     def holding(self, addresses: Iterable[Pubkey]) -> list[AddressLookupTableAccount]:
         """The tables that hold any of these addresses."""
@@ -66,15 +73,15 @@ class LookupTables:
         if self._loaded:
             return
         with self.store.read() as session:
+            tables = session.scalars(select(TableRow.address)).all()
             entries = session.execute(select(LookupEntry.address, LookupEntry.table)).all()
         gone = []
-        for text in {table for _, table in entries}:
+        for text in tables:
             table = Pubkey.from_string(text)
-            held = self.client.lookup_table(table)
-            if held is None:
+            if self.client.lookup_table(table) is None:
                 gone.append(text)
             else:
-                self._usable[table] = held
+                self._extended.add(table)
         if gone:
             with self.store.write() as session:
                 session.execute(delete(LookupEntry).where(LookupEntry.table.in_(gone)))
@@ -94,10 +101,15 @@ class LookupTables:
         for address, used in sizes:
             if used + len(self.common) + count <= CAPACITY:
                 return Pubkey.from_string(address)
-        table = self.client.create_lookup_table(self.operator, payer=self.operator)
+        operator = self.operator.pubkey()
+        creation, table = create_lookup_table(
+            CreateLookupTableParams(
+                authority_address=operator, payer_address=operator, recent_slot=self.client.slot("finalized")
+            )
+        )
         with self.store.write() as session:
-            session.add(TableRow(address=str(table), created_at=self.clock()))
-        self.client.extend_lookup_table(table, self.common, self.operator, payer=self.operator)
+            session.merge(TableRow(address=str(table), created_at=self.clock()))
+        self.client.send([creation], [self.operator], payer=self.operator)
         return table
 
     def _note(self, table: Pubkey, group: Sequence[Pubkey]) -> None:

@@ -11,7 +11,9 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Event, Lock
+from typing import TypeVar
 
 from solders.keypair import Keypair
 from sqlalchemy import select
@@ -44,6 +46,7 @@ from authority.store.people import User
 from authority.store.settlement import SettlementEpoch
 
 LOG = logging.getLogger(__name__)
+_Item = TypeVar("_Item")
 
 SKIPPED_REFUSALS = frozenset(
     {
@@ -262,8 +265,8 @@ class Worker:
     def _do(self, action: Action) -> bool:
         """Log the act, send it and wait for it; False where it has to wait for an earlier transaction first."""
         match action:
-            case SubmitReadings():
-                self._submit(action)
+            case SubmitReadings(readings):
+                self._in_parts(self._submit, readings)
             case SettleSurplus(member, meters, boundary):
                 wallet = str(member.wallet)
                 self.journal.act(
@@ -281,10 +284,10 @@ class Worker:
             case RefundBook(book):
                 self.journal.act(f"refund_epoch:{book.epoch}", "refund_epoch", {"epoch": book.epoch})
                 self.chain.refund(book)
-            case SettleOrders(book, orders):
-                key = f"settle_orders:{book.epoch}:{','.join(map(str, orders))}"
-                self.journal.act(key, "settle_orders", {"epoch": book.epoch, "orders": list(orders)})
-                self.chain.settle_orders(book, orders)
+            case SettleOrders(cleared, orders):
+                key = f"settle_orders:{cleared.epoch}:{','.join(map(str, orders))}"
+                self.journal.act(key, "settle_orders", {"epoch": cleared.epoch, "orders": list(orders)})
+                self._in_parts(partial(self.chain.settle_orders, cleared), orders)
             case Checkpoint(epoch, book):
                 pinned = book_hash(book)
                 figures: dict[str, object] = {"book_hash": pinned}
@@ -301,21 +304,31 @@ class Worker:
                 self.chain.close_book(book)
         return True
 
-    def _submit(self, action: SubmitReadings) -> None:
-        frames = [frame for _, frame in action.readings]
+    def _in_parts(self, send: Callable[[Sequence[_Item]], None], items: Sequence[_Item]) -> None:
+        """Send in one transaction, or in halves where it is too large: lookup tables are not usable at once."""
+        try:
+            send(items)
+        except TransactionTooLargeError:
+            if len(items) < 2:
+                raise
+            self._in_parts(send, items[: len(items) // 2])
+            self._in_parts(send, items[len(items) // 2 :])
+
+    def _submit(self, readings: Sequence[tuple[MeterView, WaitingFrame]]) -> None:
+        frames = [frame for _, frame in readings]
         indexes = [frame.log_index for frame in frames]
         self.journal.act(
             f"submit_readings:{','.join(map(str, indexes))}", "submit_readings", {"readings": list(indexes)}
         )
         signature = self.chain.submit_readings(
-            action.readings, lambda signature: self.journal.frames_submitted(frames, signature)
+            readings, lambda signature: self.journal.frames_submitted(frames, signature)
         )
         self.journal.frames_confirmed(frames, signature)
         with self._lock:
             self._alone.difference_update(frame.meter_pk for frame in frames)
 
     def _place(self, action: PlaceOrder) -> bool:
-        wallet, order = str(action.member.wallet), action.order
+        wallet, book, order = str(action.member.wallet), action.book, action.order
         purpose = f"order:{wallet}"
         pending = self.journal.pending_for(purpose)
         if pending is not None:
@@ -325,21 +338,17 @@ class Worker:
             return True  # the next round plans with what became of it
 
         def keep(signature: str, last_valid_block_height: int, raw: str) -> None:
-            self.journal.pending(purpose, signature, last_valid_block_height, raw)
-            self.journal.act(
-                f"place_order:{signature}",
-                "place_order",
-                {
-                    "epoch": action.book.epoch,
-                    "price": order.price,
-                    "quantity": order.quantity,
-                    "side": SIDES[order.side],
-                    "signature": signature,
-                    "wallet": wallet,
-                },
-            )
+            data = {
+                "epoch": book.epoch,
+                "price": order.price,
+                "quantity": order.quantity,
+                "side": SIDES[order.side],
+                "signature": signature,
+                "wallet": wallet,
+            }
+            self.journal.pending(purpose, signature, last_valid_block_height, raw, "place_order", data)
 
-        self.chain.place_order(action.member, self._signer(wallet), action.book, order, keep)
+        self.chain.place_order(action.member, self._signer(wallet), book, order, keep)
         self.journal.not_pending(purpose)
         return True
 

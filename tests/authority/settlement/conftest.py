@@ -1,6 +1,6 @@
 """A whole campus on the embedded validator: real programs, real JSON-RPC over HTTP, real signatures.
 
-Its clock is the machine's, moved forward by tests: epochs pass when a test says, and slots go on meanwhile.
+Its wall clock stands still until a test moves it: epochs pass when a test says, however busy the machine is.
 """
 
 from __future__ import annotations
@@ -97,29 +97,32 @@ def after_one_market() -> dict[str, tuple[int, int, int]]:
 
 @dataclass
 class Wall:
-    """The machine's clocks, so many seconds ahead; file tells a validator of its own process how many."""
+    """The wall clock of validator and authority: it stands still until a test moves it on, while slots go by.
 
-    ahead: float = 0.0
+    file tells it to a validator in a process of its own.
+    """
+
+    now: float = field(default_factory=time.time)
     file: Path | None = None
 
-    def move(self, seconds: float) -> None:
-        self.ahead += max(0.0, seconds)
+    def go_to(self, moment: float) -> None:
+        self.now = max(self.now, moment)
+        self.publish()
+
+    def publish(self) -> None:
         if self.file is not None:
             new = self.file.with_suffix(".new")
-            new.write_text(repr(self.ahead), encoding="ascii")
+            new.write_text(repr(self.now), encoding="ascii")
             new.replace(self.file)
 
     def wall(self) -> float:
-        return time.time() + self.ahead
-
-    def monotonic(self) -> float:
-        return time.monotonic() + self.ahead
+        return self.now
 
     def ms(self) -> int:
-        return int(self.wall() * 1000)
+        return int(self.now * 1000)
 
     def seconds(self) -> int:
-        return int(self.wall())
+        return int(self.now)
 
 
 class Validator:
@@ -133,7 +136,7 @@ class Validator:
 
     def start(self) -> None:
         self.ledger = Ledger(self.home.validator_directory)
-        bank = Bank(self.ledger, home_genesis(self.home), wall=self.wall.wall, monotonic=self.wall.monotonic)
+        bank = Bank(self.ledger, home_genesis(self.home), wall=self.wall.wall)
         self.server = RpcServer(("127.0.0.1", self.port), Methods(bank))
         self.port = self.server.server_address[1]
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -156,13 +159,13 @@ class ValidatorProcess:
     def __init__(self, home: Home, wall: Wall) -> None:
         self.home = home
         self.port = 0
-        self.file = home.path / "ahead"
+        self.file = home.path / "now"
         wall.file = self.file
-        self.file.write_text("0", encoding="ascii")
+        wall.publish()
         self.start()
 
     def start(self) -> None:
-        script = Path(__file__).with_name("validator_ahead.py")
+        script = Path(__file__).with_name("validator_at.py")
         arguments = [sys.executable, str(script), str(self.home.path), str(self.port), str(self.file)]
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
         self.process = subprocess.Popen(arguments, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, env=environment)
@@ -363,7 +366,7 @@ class Campus:
 
     def go_to(self, moment: float) -> None:
         """Move the clocks on to a moment (Unix seconds); they never go back."""
-        self.wall.move(moment - self.wall.wall())
+        self.wall.go_to(moment)
 
     def next_epoch(self) -> int:
         """Go to just after the next boundary; that boundary."""

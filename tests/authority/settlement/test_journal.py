@@ -144,10 +144,11 @@ def test_only_accepted_and_released_frames_wait_for_the_chain(journal, store):
 
 def test_a_pending_transaction_is_remembered_until_it_is_decided(journal):
     assert journal.pending_for("order:w") is None
-    journal.pending("order:w", "first", 100, "AAAA")
-    journal.pending("order:w", "second", 200, "BBBB")
+    journal.pending("order:w", "first", 100, "AAAA", "place_order", {"quantity": 1})
+    journal.pending("order:w", "second", 200, "BBBB", "place_order", {"quantity": 1})
     pending = journal.pending_for("order:w")
     assert (pending.signature, pending.last_valid_block_height, pending.raw) == ("second", 200, "BBBB")
+    assert journal.log_head()[0] == 2
     journal.not_pending("order:w")
     assert journal.pending_for("order:w") is None
 

@@ -1,9 +1,8 @@
-"""The embedded validator as a process of its own whose clocks run as far ahead as a file says: HOME, PORT, FILE."""
+"""The embedded validator as a process of its own whose wall clock is what a file says: HOME, PORT, FILE."""
 
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 
 from authority.home import Home
@@ -17,15 +16,10 @@ from authority.local_validator.server import RpcServer
 def main() -> None:
     home, port, file = Home.open(Path(sys.argv[1])), int(sys.argv[2]), Path(sys.argv[3])
 
-    def ahead() -> float:
+    def now() -> float:
         return float(file.read_text(encoding="ascii"))
 
-    bank = Bank(
-        Ledger(home.validator_directory),
-        home_genesis(home),
-        wall=lambda: time.time() + ahead(),
-        monotonic=lambda: time.monotonic() + ahead(),
-    )
+    bank = Bank(Ledger(home.validator_directory), home_genesis(home), wall=now)
     server = RpcServer(("127.0.0.1", port), Methods(bank))
     print(server.server_address[1], flush=True)
     server.serve_forever(poll_interval=0.05)
