@@ -153,6 +153,8 @@ class _Meter:
     head_asked: bool = False
     head_due: float = 0.0
     head_tries: int = 0
+    head_wanted: bool = False
+    """A link came back: compare with the authority's head again."""
     head_forced: bool = False
     """The authority refused a record: continue from its head whatever it is."""
     read_boundary: int | None = None
@@ -351,7 +353,8 @@ class Agent:
     def _ask_heads(self) -> None:
         now = self._clock.monotonic()
         for meter in self._meters.values():
-            if not meter.head_asked and now >= meter.head_due and (not meter.head_known or meter.head_forced):
+            wanted = not meter.head_known or meter.head_forced or meter.head_wanted
+            if wanted and not meter.head_asked and now >= meter.head_due:
                 meter.head_asked = True
                 self._carrier.request_head(meter.name)
 
@@ -379,7 +382,7 @@ class Agent:
                 self._ignore("head")
                 self._head_later(meter, "head_invalid", f"what it sent as head is not ours: {error}")
                 return
-        meter.head_asked, meter.head_tries = False, 0
+        meter.head_asked, meter.head_wanted, meter.head_tries = False, False, 0
         self._continue_from(meter, head, receipt)
         if not meter.head_known:
             self._next_read = min(self._next_read, self._clock.monotonic())
@@ -698,10 +701,8 @@ class Agent:
         for meter in self._meters.values():
             meter.failures = 0
             meter.hold_until = min(meter.hold_until, now + self._random.uniform(0.0, min(2.0, self._epoch / 20)))
-            if before is False and meter.head_known and not meter.head_asked:
-                meter.head_asked = True
-                self._carrier.request_head(meter.name)
-            elif not meter.head_known:
+            meter.head_wanted = meter.head_wanted or before is False
+            if meter.head_wanted or not meter.head_known:
                 meter.head_due = min(meter.head_due, now)
         self._pump_due = 0.0
         self._status_uplink_due = 0.0

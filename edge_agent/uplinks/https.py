@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edge_agent.log import logger
 from edge_agent.reading import FRAME_SIZE, RECEIPT_SIZE
 from edge_agent.uplinks import (
     MAX_BATCH,
@@ -283,7 +284,16 @@ class HttpsUplink:
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None and not self._closing.is_set():
-            self.handle(job)
+            try:
+                self.handle(job)
+            except Exception as error:  # noqa: BLE001 - whatever one answer does to us, the next job is done
+                logger.exception("an exchange with the authority failed unexpectedly")
+                self._client.close()
+                cause = UplinkError("malformed_answer", f"the exchange failed: {type(error).__name__}")
+                if isinstance(job, Batch):
+                    self._emit(BatchFailed(job, self.name, cause))
+                elif job.startswith("head "):
+                    self._emit(HeadFailed(job.removeprefix("head "), cause))
         self._client.close()
 
     def handle(self, job: Batch | str) -> None:

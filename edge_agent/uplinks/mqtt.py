@@ -19,6 +19,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from edge_agent.log import logger
 from edge_agent.uplinks import Batch, BatchFailed, BatchSent, CommandArrived, LinkChanged, ReceiptsArrived, UplinkError
 from edge_agent.uplinks import UplinkEvent as Event
 
@@ -45,10 +46,12 @@ class MqttUplink:
         reconnect_seconds: tuple[int, int] = (1, 60),
     ) -> None:
         self._topic = f"ami/v1/{gateway}"
+        self._thread_name = f"paho-mqtt-client-{gateway}"  # as paho calls it
         self._broker = broker
         self._emit = emit
         self._connected = False
         self._told = False
+        self._started = False
         self._failure: UplinkError | None = None
         self._lock = threading.Lock()
         self._unacknowledged: dict[int, Batch] = {}
@@ -56,6 +59,8 @@ class MqttUplink:
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2, client_id=gateway, protocol=paho.MQTTv5, reconnect_on_failure=True
         )
+        self._client.suppress_exceptions = True  # a fault in a callback is logged and ends nothing
+        self._client.enable_logger(logger.getChild("mqtt"))
         self._client.tls_set_context(context)
         self._client.connect_timeout = timeout
         self._client.max_inflight_messages_set(MAX_INFLIGHT)
@@ -74,6 +79,10 @@ class MqttUplink:
 
     def start(self) -> None:
         """Begin to connect, and go on for ever."""
+        self._connect()
+        self._started = True
+
+    def _connect(self) -> None:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = SESSION_EXPIRY_SECONDS
         properties.MaximumPacketSize = MAX_PAYLOAD
@@ -89,6 +98,7 @@ class MqttUplink:
                 told.wait_for_publish(timeout=2.0)
             except (RuntimeError, ValueError):
                 pass  # the link is going down already: the will says it
+        self._started = False
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -124,9 +134,18 @@ class MqttUplink:
 
     def status(self, status: Mapping[str, Any]) -> None:
         """Publish the gateway's status, retained."""
+        self._revive()
         if self._connected:
             text = json.dumps({"online": True, **status}, separators=(",", ":"))
             self._client.publish(f"{self._topic}/status", text, qos=1, retain=True)
+
+    def _revive(self) -> None:
+        """Should paho's thread have ended (a packet that it could not take apart), start another."""
+        if self._started and not any(thread.name == self._thread_name for thread in threading.enumerate()):
+            logger.error("the MQTT thread had ended and is started again")
+            self._down(UplinkError("unreachable", "the connection to the broker broke"))
+            self._client.loop_stop()
+            self._connect()
 
     def _on_connect(
         self, client: paho.Client, userdata: object, flags: object, reason: ReasonCode, properties: object

@@ -533,6 +533,18 @@ def test_a_reconnect_asks_for_the_head_again(bench):
     assert "link_https" not in bench.errors()
 
 
+def test_a_reconnect_whose_head_fails_asks_until_it_comes(bench):
+    bench.settle()
+    bench.carrier.up = False
+    bench.events.emit(LinkChanged("https", False, UplinkError("unreachable", "gone")))
+    bench.events.emit(LinkChanged("https", True, None))
+    bench.settle()
+    bench.carrier.up = True
+    asked = len(bench.carrier.heads)
+    bench.forward(60)
+    assert len(bench.carrier.heads) == asked + 1
+
+
 def test_a_clock_set_back_signs_nothing_twice(bench):
     bench.settle()
     bench.forward(2 * 900)

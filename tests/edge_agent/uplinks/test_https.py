@@ -237,6 +237,24 @@ def test_a_wrong_date_tells_nothing(misbehaving, date):
     assert client.call("GET", "/").date is None
 
 
+def test_a_fault_of_ours_ends_one_exchange_only(client):
+    uplink, events = make_uplink(client)
+    call, client.call = client.call, lambda *arguments, **options: 1 // 0
+    uplink.start()
+    uplink.send(Batch("solar", (1,), (Frame(bytes(96), bytes(32), bytes(64)),)))
+    uplink.request_head("solar")
+    deadline = time.monotonic() + 30
+    while len(events) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert [type(event) for event in events] == [BatchFailed, HeadFailed]
+    client.call = call
+    uplink.request_head("solar")
+    while not any(isinstance(event, HeadArrived) for event in events) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    uplink.close()
+    assert isinstance(events[-1], HeadArrived)
+
+
 def test_live_power_of_several_meters_goes_in_one_call(authority, client):
     uplink, _ = make_uplink(client)
     uplink.live({"solar": {"power_w": 1, "time": 1}})

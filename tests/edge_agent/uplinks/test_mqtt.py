@@ -303,6 +303,17 @@ def test_a_broker_that_restarts_is_found_again(make_uplink, broker, collector, b
     until(answered)
 
 
+def test_a_network_thread_that_ended_is_started_again(make_uplink, collector, batch):
+    uplink, events = make_uplink()
+    until(lambda: uplink.connected)
+    uplink._client.loop_stop()
+    uplink.status({})
+    assert not uplink.connected
+    until(lambda: uplink.connected)
+    uplink.send(batch)
+    until(lambda: kinds(events, ReceiptsArrived))
+
+
 # -- the whole agent over MQTT
 
 
