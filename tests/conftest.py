@@ -90,6 +90,7 @@ def start_agave_validator(directory: Path, programs: Mapping[str, tuple[Path, st
 
     `programs` are ELF file and upgrade authority by program id; the key `funded` starts with 500 million SOL.
     """
+    binary = agave_binary()
     command = [
         *_namespace_command(),
         sys.executable,
@@ -103,7 +104,7 @@ def start_agave_validator(directory: Path, programs: Mapping[str, tuple[Path, st
         arguments += ["--upgradeable-program", program, str(elf), authority]
     with (directory / "agave.log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, str(listener.fileno()), str(RPC_PORT), str(agave_binary()), *arguments],
+            [*command, str(listener.fileno()), str(RPC_PORT), str(binary), *arguments],
             cwd=directory,
             stderr=log,
             pass_fds=[listener.fileno()],
