@@ -86,6 +86,16 @@ def test_the_market_is_made_once_by_the_operator() -> None:
         world.initialize_market(energy_vault=CREDIT_VAULT, credit_vault=ENERGY_VAULT)
     with refused(world, "WrongMarket"):
         world.initialize_market(market=key("market").pubkey())
+    with refused(world, "WrongMint"):
+        world.initialize_market(credit_mint=ENERGY_MINT)
+    with refused(world, "WrongVault"):
+        world.initialize_market(credit_vault=key("vault").pubkey())
+    with refused(world, "WrongConfig"):
+        world.initialize_market(config=copy_of(world, CONFIG, "config"))
+    with refused(world, "WrongTokenProgram"):
+        world.initialize_market(token_program=idl("registry").program_id)
+    with refused(world, "WrongSystemProgram"):
+        world.initialize_market(system_program=TOKEN)
     for price in (49_999, 300_001):
         with refused(world, "ReferencePriceOutOfBounds"):
             world.initialize_market(price)
@@ -148,6 +158,19 @@ def test_only_a_book_of_the_program_grows(world: TradingWorld) -> None:
         world.put(where, owner, data)
         with refused(world, "WrongBook"):
             world.send(world.build("grow_book", {}, {"book": where}))
+
+
+def test_a_book_opens_by_the_real_config(world: TradingWorld) -> None:
+    accounts = {
+        "payer": world.operator.pubkey(),
+        "book": book_address(EPOCH + 1),
+        "config": copy_of(world, CONFIG, "c"),
+    }
+    with refused(world, "WrongConfig"):
+        world.send(world.build("open_epoch", {"epoch": EPOCH + 1}, accounts))
+    world.set_time(END)
+    with refused(world, "WrongConfig"):
+        world.clear(config=copy_of(world, CONFIG, "config"))
 
 
 def test_a_paused_market_opens_no_book(world: TradingWorld) -> None:
@@ -278,6 +301,8 @@ def test_tokens_come_from_the_members_own_account_into_the_right_vault(world: Tr
     with refused(world, "WrongVault"):
         world.place(member, BID, 100_000, 100, vault=other.credit_account)
     world.place(member, ASK, 100_000, 100)
+    with refused(world, "WrongMarket"):
+        world.cancel(member, ASK, 100_000, 100, market=copy_of(world, MARKET, "market"))
     with refused(world, "WrongTokenAccount"):
         world.cancel(member, ASK, 100_000, 100, destination=other.energy_account)
     with refused(world, "WrongVault"):
@@ -522,7 +547,11 @@ def test_settlement_pays_the_member_whose_order_it_is(world: TradingWorld) -> No
     with refused(world, "WrongFeeAccount"):
         world.settle(512, fee_account=buyer.credit_account)
     with refused(world, "WrongVault"):
-        world.settle(512, energy_vault=CREDIT_VAULT, credit_vault=ENERGY_VAULT)
+        world.settle(512, energy_vault=buyer.energy_account)
+    with refused(world, "WrongVault"):
+        world.settle(512, credit_vault=buyer.credit_account)
+    with refused(world, "WrongMarket"):
+        world.settle(512, market=copy_of(world, MARKET, "market"))
     with refused(world, "NotAUser"):
         world.send(world.settle_raw([512], [AccountMeta(MARKET, False, False), *mine[1:]]))
 
@@ -683,6 +712,65 @@ def test_no_book_pays_more_than_it_holds(world: TradingWorld) -> None:
         with refused(world, "EscrowShort"):
             world.settle(number)
         world.put_book(EPOCH, good)
+
+
+def test_every_instruction_that_changes_a_book_checks_it_last(world: TradingWorld) -> None:
+    seller, buyer = world.member(), world.member()
+    world.place(seller, ASK, 100_000, 100)
+    world.place(buyer, BID, 100_000, 100)
+
+    def damaged(act: Callable[[], object]) -> None:
+        good = world.book()
+        book = world.book()
+        book.fields["version"] = 2
+        world.put_book(EPOCH, book)
+        with refused(world, "BookInvariant"):
+            act()
+        world.put_book(EPOCH, good)
+
+    damaged(lambda: world.place(seller, ASK, 110_000, 100))
+    damaged(lambda: world.cancel(seller, ASK, 100_000, 100))
+    world.set_time(END + 8 * EPOCH_SECONDS)
+    damaged(world.clear)
+    damaged(world.refund)
+    world.clear()
+    damaged(lambda: world.settle(512))
+    world.settle_all()
+
+    def close() -> None:
+        world.put_checkpoint()
+        world.close()
+
+    damaged(close)
+
+
+def test_a_damaged_book_does_not_grow(world: TradingWorld) -> None:
+    opening, growing = world.open_instructions(EPOCH + 1)
+    world.send(opening)
+    where = book_address(EPOCH + 1)
+    data = bytearray(world.data(where))
+    data[8] = 2
+    world.put(where, idl("trading").program_id, bytes(data))
+    with refused(world, "BookInvariant"):
+        world.send(growing)
+
+
+def test_a_book_says_that_it_is_growing_until_it_has_grown(world: TradingWorld) -> None:
+    book = world.book()
+    book.fields["status"] = 0
+    world.put_book(EPOCH, book)
+    with refused(world, "BookNotOpen"):
+        world.place(world.member(), ASK, 100_000, 100)
+    with refused(world, "NotSettleable"):
+        world.settle()
+    world.set_time(END)
+    with refused(world, "BookNotGrown"):
+        world.clear()
+    book.fields["status"] = 5
+    world.put_book(EPOCH, book)
+    for act in (world.clear, world.settle):
+        with refused(world, "BookInvariant"):
+            act()
 
 
 def test_a_damaged_market_is_not_built_upon(world: TradingWorld) -> None:
