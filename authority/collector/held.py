@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, joinedload
 from authority.audit import log
 from authority.errors import AuthorityError
 from authority.store import metering
-from authority.store.metering import Frame, Meter
+from authority.store.metering import Frame, MeterKey
 
 
 class HeldError(AuthorityError):
@@ -91,9 +91,10 @@ def release(session: Session, log_index: int, *, actor: str, reason: str, now: i
     only: void this one instead, for the later reading carries its energy.
     """
     frame = _held_frame(session, log_index)
+    if session.get_one(MeterKey, frame.public_key).retired_at is not None:
+        raise HeldError("superseded", "the meter's key was replaced since; void this one, a later reading carries it")
     later = session.scalar(
         select(Frame.log_index)
-        .join(Meter)
         .where(
             Frame.meter_pk == frame.meter_pk,
             Frame.sequence > frame.sequence,

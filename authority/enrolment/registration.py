@@ -6,13 +6,14 @@ finds done, it notes. Each registration is an act in the log.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 from solders.signature import Signature
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
 from authority.app import App
@@ -21,7 +22,15 @@ from authority.chain import programs
 from authority.chain.client import ChainClient
 from authority.enrolment.plan import KINDS, MAX_BUILDING_BYTES
 from authority.errors import AuthorityError
-from authority.store.metering import Meter, MeterKey
+from authority.store.metering import (
+    CHAIN_PENDING,
+    CHAIN_SUBMITTED,
+    DISPOSITION_ACCEPTED,
+    DISPOSITION_RELEASED,
+    Frame,
+    Meter,
+    MeterKey,
+)
 from authority.store.people import Installation, User
 from edge_agent.reading import possession_message
 
@@ -30,7 +39,7 @@ CONSUMER, PROSUMER = 0, 1
 
 
 class RegistrationError(AuthorityError):
-    """chain_differs: the chain holds something else under the same name; the message says what and what to do."""
+    """chain_differs (the chain holds something else under the same name) or readings_pending (wait, then again)."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +63,13 @@ class Registration:
         self._operator = app.home.operator
 
     def run(self, gateway: str | None = None) -> int:
-        """Register every approved meter that is not on the chain, of one gateway or of all; how many.
+        """Bring every approved meter, of one gateway or of all, onto the chain with its key and map; how many it did.
 
         RegistrationError, or the chain client's errors (authority.chain.errors); run it again once they are cleared.
         """
         query = (
             select(Meter)
-            .where(Meter.public_key.is_not(None), Meter.registered_at.is_(None))
+            .where(Meter.public_key.is_not(None))
             .options(joinedload(Meter.user), joinedload(Meter.installation))
             .order_by(Meter.id)
         )
@@ -69,11 +78,16 @@ class Registration:
         with self._app.store.read() as session:
             meters = session.scalars(query).all()
             keys = {meter.id: session.get_one(MeterKey, meter.public_key) for meter in meters}
-        for meter in meters:
+        addresses = [programs.meter_address(meter.meter_id) for meter in meters]
+        done = 0
+        for meter, account in zip(meters, self._client.accounts_at("registry", addresses, "Meter"), strict=True):
+            if meter.registered_at is not None and account is not None and _is_current(account, meter):
+                continue
             self._user(meter.user)
             self._installation(meter.installation)
             self._meter(meter, keys[meter.id])
-        return len(meters)
+            done += 1
+        return done
 
     def _note(
         self, kind: str, name: str, address: Pubkey, signature: Signature | None, row: Any, **values: Any
@@ -159,52 +173,102 @@ class Registration:
         address = programs.meter_address(meter.meter_id)
         name = f"{meter.gateway_name}/{meter.name}"
         account = self._client.account("registry", address, "Meter")
-        user = programs.user_address(Pubkey.from_string(meter.user.wallet))
-        instructions = []
         assert meter.map_hash is not None  # noqa: S101 - an approved meter has its map
+        instructions: list[Instruction] = []
+        kind = "meter"
         if account is None:
-            message = possession_message(
-                first_sequence=key.first_sequence,
-                network_id=self._app.home.network_id,
-                meter_id=meter.meter_id,
-                map_hash=meter.map_hash,
-            )
-            instructions += [
-                programs.ed25519_instruction([(message, key.public_key, key.possession)]),
-                self._client.instruction(
-                    "registry",
-                    "register_meter",
-                    {
-                        "meter_id": meter.meter_id,
-                        "role": meter.role_code,
-                        "source": meter.source_code,
-                        "map_hash": meter.map_hash,
-                        "first_sequence": key.first_sequence,
-                    },
-                    {
-                        "operator": self._operator.pubkey(),
-                        "user": user,
-                        "installation": programs.installation_address(meter.installation_n),
-                        "meter": address,
-                        "key_use": programs.key_use_address(key.public_key),
-                    },
-                ),
-            ]
-        elif (bytes(account["key"]), bytes(account["map_hash"])) != (key.public_key, meter.map_hash):
-            raise RegistrationError(
-                "chain_differs",
-                f"meter {name} is on the chain with another key or map; replace them there (replace_meter_key, "
-                "set_meter_map) before its readings can be settled",
-            )
+            instructions += self._register(meter, key, meter.map_hash)
+        elif not _is_current(account, meter):
+            kind = "meter_key" if bytes(account["key"]) != meter.public_key else "meter_map"
+            instructions += self._replace(meter, key, meter.map_hash, account, name)
         state = programs.meter_state_address(meter.meter_id)
         if self._client.account("oracle", state, "MeterState") is None:
+            wallet = Pubkey.from_string(meter.user.wallet)
             accounts = {
                 "operator": self._operator.pubkey(),
                 "meter": address,
-                "user": user,
+                "user": programs.user_address(wallet),
                 "meter_state": state,
-                "energy_account": programs.energy_account_address(Pubkey.from_string(meter.user.wallet)),
+                "energy_account": programs.energy_account_address(wallet),
             }
             instructions.append(self._client.instruction("oracle", "open_meter", {}, accounts))
         signature = self._client.send(instructions, [], payer=self._operator) if instructions else None
-        self._note("meter", name, address, signature, meter)
+        self._note(kind, name, address, signature, meter)
+
+    def _possession(self, meter: Meter, key: MeterKey, map_hash: bytes) -> Instruction:
+        """The precompile's instruction that shows the registry the new key's proof."""
+        message = possession_message(
+            first_sequence=key.first_sequence,
+            network_id=self._app.home.network_id,
+            meter_id=meter.meter_id,
+            map_hash=map_hash,
+        )
+        return programs.ed25519_instruction([(message, key.public_key, key.possession)])
+
+    def _register(self, meter: Meter, key: MeterKey, map_hash: bytes) -> list[Instruction]:
+        args = {
+            "meter_id": meter.meter_id,
+            "role": meter.role_code,
+            "source": meter.source_code,
+            "map_hash": map_hash,
+            "first_sequence": key.first_sequence,
+        }
+        accounts = {
+            "operator": self._operator.pubkey(),
+            "user": programs.user_address(Pubkey.from_string(meter.user.wallet)),
+            "installation": programs.installation_address(meter.installation_n),
+            "meter": programs.meter_address(meter.meter_id),
+            "key_use": programs.key_use_address(key.public_key),
+        }
+        return [
+            self._possession(meter, key, map_hash),
+            self._client.instruction("registry", "register_meter", args, accounts),
+        ]
+
+    def _replace(
+        self, meter: Meter, key: MeterKey, map_hash: bytes, account: Mapping[str, Any], name: str
+    ) -> list[Instruction]:
+        """The map first, for the new key's proof names it; then the key, once the old one's readings are through."""
+        address = programs.meter_address(meter.meter_id)
+        instructions: list[Instruction] = []
+        if bytes(account["map_hash"]) != map_hash:
+            accounts = {"operator": self._operator.pubkey(), "meter": address}
+            instructions.append(self._client.instruction("registry", "set_meter_map", {"map_hash": map_hash}, accounts))
+        if bytes(account["key"]) != key.public_key:
+            self._require_settled(meter, key, name)
+            accounts = {
+                "operator": self._operator.pubkey(),
+                "meter": address,
+                "meter_state": programs.meter_state_address(meter.meter_id),
+                "key_use": programs.key_use_address(key.public_key),
+            }
+            args = {"first_sequence": key.first_sequence}
+            instructions += [
+                self._possession(meter, key, map_hash),
+                self._client.instruction("registry", "replace_meter_key", args, accounts),
+            ]
+        return instructions
+
+    def _require_settled(self, meter: Meter, key: MeterKey, name: str) -> None:
+        with self._app.store.read() as session:
+            waiting = session.scalar(
+                select(func.count())
+                .select_from(Frame)
+                .where(
+                    Frame.meter_pk == meter.id,
+                    Frame.sequence < key.first_sequence,
+                    Frame.disposition.in_((DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)),
+                    Frame.chain_status.in_((CHAIN_PENDING, CHAIN_SUBMITTED)),
+                )
+            )
+        if waiting:
+            raise RegistrationError(
+                "readings_pending",
+                f"{waiting} readings of {name} under its old key are still on their way to the chain, which would "
+                "refuse them under the new one; let settlement carry them first",
+            )
+
+
+def _is_current(account: Mapping[str, Any], meter: Meter) -> bool:
+    """Whether the chain's Meter has the approved key and map."""
+    return (bytes(account["key"]), bytes(account["map_hash"])) == (meter.public_key, meter.map_hash)

@@ -424,10 +424,8 @@ def _put_to_use(session: Session, row: EnrolmentMeter, meter: Meter, now: int) -
                 approved_at=now,
             )
         )
-        meter.registered_at = None
     elif meter.map_hash != row.map_hash:
         session.get_one(MeterKey, row.public_key).possession = row.possession
-        meter.registered_at = None
     meter.public_key, meter.map, meter.map_hash = row.public_key, row.map, row.map_hash
     if meter.state == metering.METER_EXPECTED:
         meter.state = metering.METER_ACTIVE

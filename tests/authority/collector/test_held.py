@@ -13,7 +13,7 @@ from authority.collector import held
 from authority.collector.held import HeldError
 from authority.collector.ingest import Collector
 from authority.store.log import Act
-from authority.store.metering import Frame
+from authority.store.metering import Frame, MeterKey
 from edge_agent.reading import Receipt
 
 
@@ -85,3 +85,13 @@ def test_what_a_later_reading_on_the_chain_carries_cannot_be_released(app: App, 
     assert caught.value.code == "superseded"
     with app.store.write() as session:
         held.void(session, 1, actor="operator", reason="", now=78)
+
+
+def test_a_reading_under_a_replaced_key_cannot_be_released(app: App, add_meter: Callable[..., Any]) -> None:
+    meter = add_meter()
+    take(app, meter.next(clock_deviation=500))
+    with app.store.write() as session:
+        session.get_one(MeterKey, meter.public_key).retired_at = 5
+    with pytest.raises(HeldError, match="replaced") as caught, app.store.write() as session:
+        held.release(session, 0, actor="operator", reason="", now=78)
+    assert caught.value.code == "superseded"

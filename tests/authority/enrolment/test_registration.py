@@ -17,7 +17,7 @@ from authority.chain.errors import ChainError
 from authority.enrolment import plan
 from authority.enrolment.registration import Registered, Registration, RegistrationError
 from authority.store.log import Act
-from authority.store.metering import Gateway, Meter, MeterKey
+from authority.store.metering import Frame, Gateway, Meter, MeterKey
 from authority.store.people import Installation, User
 from edge_agent.reading import possession_message
 
@@ -132,20 +132,98 @@ def test_a_validator_that_is_down_is_said_so_and_the_rest_follows(
     assert [item.kind for item in run(app, chain)] == ["user", "installation", "meter"]
 
 
-def test_another_key_on_the_chain_is_not_passed_over(
+def new_key(app: App, serial: str, first_sequence: int, map_hash: bytes | None = None) -> Keypair:
+    """Put a new key to use, as the approval after a lost disk does."""
+    key = Keypair()
+    with app.store.write() as session:
+        meter = session.scalars(select(Meter).where(Meter.serial == serial)).one()
+        meter.map_hash = map_hash or meter.map_hash
+        assert meter.map_hash is not None
+        message = possession_message(
+            first_sequence=first_sequence,
+            network_id=app.home.network_id,
+            meter_id=meter.meter_id,
+            map_hash=meter.map_hash,
+        )
+        meter.public_key = bytes(key.pubkey())
+        session.add(
+            MeterKey(
+                public_key=bytes(key.pubkey()),
+                meter_pk=meter.id,
+                first_sequence=first_sequence,
+                next_sequence=first_sequence,
+                possession=bytes(key.sign_message(message)),
+                approved_at=2,
+            )
+        )
+    return key
+
+
+def on_chain(app: App, chain: ChainClient, serial: str) -> Any:
+    with app.store.read() as session:
+        meter = session.scalars(select(Meter).where(Meter.serial == serial)).one()
+    return chain.account("registry", programs.meter_address(meter.meter_id), "Meter")
+
+
+def test_a_new_key_and_map_take_over_on_the_chain(app: App, chain: ChainClient, approved: dict[str, Keypair]) -> None:
+    run(app, chain)
+    key = new_key(app, "S1", 5, map_hash=b"m" * 32)
+    assert [(item.kind, item.name) for item in run(app, chain)] == [("meter_key", "gw-1/pv")]
+    meter = on_chain(app, chain, "S1")
+    assert (bytes(meter["key"]), meter["first_sequence"]) == (bytes(key.pubkey()), 5)
+    assert bytes(meter["map_hash"]) == b"m" * 32
+    with app.store.write() as session:
+        session.scalars(select(Meter).where(Meter.serial == "S1")).one().map_hash = b"n" * 32
+    assert [item.kind for item in run(app, chain)] == ["meter_map"]
+    assert bytes(on_chain(app, chain, "S1")["map_hash"]) == b"n" * 32
+    assert run(app, chain) == []
+
+
+def test_readings_under_the_old_key_go_first(app: App, chain: ChainClient, approved: dict[str, Keypair]) -> None:
+    run(app, chain)
+    old = approved["S1"]
+    with app.store.write() as session:
+        meter = session.scalars(select(Meter).where(Meter.serial == "S1")).one()
+        session.add(
+            Frame(
+                log_index=1_000,
+                meter_pk=meter.id,
+                public_key=bytes(old.pubkey()),
+                sequence=1,
+                interval_end=900,
+                record_hash=bytes(32),
+                frame=bytes(192),
+                verdict="accepted",
+                code="ok",
+                receipt=bytes(168),
+                received_at=1,
+                over="https",
+                disposition="accepted",
+                chain_status="pending",
+            )
+        )
+    key = new_key(app, "S1", 2)
+    with pytest.raises(RegistrationError) as caught:
+        run(app, chain)
+    assert caught.value.code == "readings_pending"
+    assert bytes(on_chain(app, chain, "S1")["key"]) == bytes(old.pubkey())
+    with app.store.write() as session:
+        session.get_one(Frame, 1_000).chain_status = "confirmed"
+    assert [item.kind for item in run(app, chain)] == ["meter_key"]
+    assert bytes(on_chain(app, chain, "S1")["key"]) == bytes(key.pubkey())
+
+
+def test_another_installation_under_the_same_number_is_not_passed_over(
     app: App, chain: ChainClient, approved: dict[str, Keypair]
 ) -> None:
     run(app, chain)
     with app.store.write() as session:
-        meter = session.scalars(select(Meter).where(Meter.serial == "S1")).one()
-        meter.map_hash, meter.registered_at = bytes(32), None
         installation = session.get_one(Installation, 3)
         installation.nameplate_w, installation.registered_at = 1, None
         session.scalars(select(Meter).where(Meter.serial == "S3")).one().registered_at = None
-    for gateway in ("gw-1", "gw-2"):
-        with pytest.raises(RegistrationError) as caught:
-            run(app, chain, gateway)
-        assert caught.value.code == "chain_differs"
+    with pytest.raises(RegistrationError) as caught:
+        run(app, chain, "gw-2")
+    assert caught.value.code == "chain_differs"
 
 
 def test_a_proof_that_the_chain_refuses_registers_nothing(
