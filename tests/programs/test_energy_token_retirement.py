@@ -342,3 +342,12 @@ def test_redemptions_that_make_no_sense_are_refused(account: Account, refused) -
     account.campus.set_paused(PAUSE_CREDIT)
     with refused("Paused"):
         redeem(account, 1)
+
+
+@pytest.mark.parametrize("damage", [{"version": 2}, {"consumption_total": 0}], ids=str)
+def test_an_inconsistent_retirement_is_not_changed(account: Account, refused, damage: dict[str, int]) -> None:
+    account.retire(500)
+    address = programs.retirement_address(account.member.address)
+    account.campus.change("energy_token", address, **damage)
+    with refused("RetirementInvariant"):
+        account.retire(1)

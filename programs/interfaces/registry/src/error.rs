@@ -19,7 +19,7 @@ pub enum RegistryError {
     #[msg("The Registry's counters would become inconsistent")]
     RegistryInvariant,
     /// 6104
-    #[msg("This account is not a KeyUse of the registry, or would become inconsistent")]
+    #[msg("The KeyUse would be inconsistent: a meter id is SHA-256 of salt and serial, not all zero")]
     KeyUseInvariant,
     /// 6105
     #[msg("This account is not a User of the registry: pass the one at seeds [user, wallet], writable where it changes")]
@@ -121,45 +121,42 @@ pub enum RegistryError {
     #[msg("register_meter and replace_meter_key must be called by the transaction itself, not by a program")]
     PossessionThroughCpi,
     /// 6138
-    #[msg("A meter id is SHA-256 of salt and serial, a key 32 bytes: neither is all zero")]
-    ZeroIdentifier,
-    /// 6139
     #[msg("This is not the Instructions sysvar")]
     WrongInstructionsSysvar,
-    /// 6140
+    /// 6139
     #[msg("The status is unknown: use 1 active, 2 suspended, 3 closed")]
     UnknownStatus,
-    /// 6141
+    /// 6140
     #[msg("Closed is for ever: register anew")]
     StatusClosed,
-    /// 6142
+    /// 6141
     #[msg("A delegation must end within a year and not in the past")]
     DelegationTermOutOfBounds,
-    /// 6143
+    /// 6142
     #[msg("Only the member's own wallet names a delegate, with its signature")]
     NotWallet,
-    /// 6144
+    /// 6143
     #[msg("The meter belongs to another user, or another installation")]
     MeterOfAnother,
-    /// 6145
+    /// 6144
     #[msg("The meter is not at a settled boundary: settle the user's surplus first")]
     NotAtSettledBoundary,
-    /// 6146
+    /// 6145
     #[msg("A new key's first sequence must be above the last accepted one")]
     FirstSequenceTooLow,
-    /// 6147
+    /// 6146
     #[msg("This is not the meter's MeterState or the user's EnergyAccount of the oracle")]
     WrongOracleAccount,
-    /// 6148
+    /// 6147
     #[msg("The user still has meters: close or reassign them first")]
     UserHasMeters,
-    /// 6149
+    /// 6148
     #[msg("The user takes no part: its meters cannot be activated")]
     MeterOfInactiveUser,
-    /// 6150
+    /// 6149
     #[msg("This key has been registered before, and a key is used once: make a new one")]
     KeyUsedBefore,
-    /// 6151
+    /// 6150
     #[msg("That is the status already")]
     StatusUnchanged,
 }

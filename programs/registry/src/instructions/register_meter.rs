@@ -77,9 +77,6 @@ impl RegisterMeter {
             first_sequence: args.first_sequence,
         };
         let key = proven_key(self.instructions.account(), &claim)?;
-        if key == [0; 32] || args.meter_id == [0; 32] {
-            return Err(RegistryError::ZeroIdentifier.into());
-        }
         let registry = Registry::load_mut(self.registry.account())?;
         let user = User::load_mut(self.user.account())?;
         user.require_active()?;

@@ -57,9 +57,6 @@ impl ReplaceMeterKey {
         let claim =
             Claim { network_id: &config.network_id, meter_id: &meter.meter_id, map_hash: &meter.map_hash, first_sequence };
         let key = proven_key(self.instructions.account(), &claim)?;
-        if key == [0; 32] {
-            return Err(RegistryError::ZeroIdentifier.into());
-        }
         let (key_use, bump) = create::<KeyUse>(
             self.operator.account(),
             self.key_use.account(),
