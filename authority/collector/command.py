@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import getpass
 from datetime import UTC, datetime
+from pathlib import Path
 
-from authority.app import App
-from authority.collector import held, server
+from authority.app import App, system_clock
+from authority.collector import broker, held, server
+from authority.home import Home
 from authority.service import logs
 
 
@@ -16,6 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     actions.add_parser("run", help="run the collector (the default)")
     actions.add_parser("held", help="list the readings that wait for a decision")
+    configure = actions.add_parser("broker", help="write a Mosquitto configuration for this home: mosquitto -c FILE")
+    configure.add_argument("directory", type=Path, help="where to; it also keeps the broker's queues")
+    configure.add_argument("--host", default="0.0.0.0", help="address to listen at (default: %(default)s)")  # noqa: S104
     for name, summary in (
         ("release", "let held readings go on to the chain"),
         ("void", "keep held readings from the chain for good"),
@@ -33,6 +38,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action in (None, "run"):
         logs.configure()
         server.run(arguments.home)
+        return 0
+    if arguments.action == "broker":
+        home = Home.open(arguments.home)
+        home.renew_certificates(system_clock())
+        print(broker.write_configuration(home, arguments.directory.resolve(), home.settings.mqtt.port, arguments.host))
         return 0
     app = App.open(arguments.home)
     try:

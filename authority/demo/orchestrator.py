@@ -18,7 +18,8 @@ from authority.api.campus_source import StoreCampusSource
 from authority.api.chain_figures import reader_of
 from authority.app import App, system_clock
 from authority.chain.client import ChainClient
-from authority.demo import broker, campus, report
+from authority.collector import broker
+from authority.demo import campus, report
 from authority.demo.children import Child, Children, DemoError, tail
 from authority.demo.progress import Progress
 from authority.demo.stage import Ports, Stage

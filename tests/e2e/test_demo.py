@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from running_demo import RunningDemo
 
-from authority.demo.broker import find_mosquitto
+from authority.collector.broker import find_mosquitto
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 EPOCH_KEYS = {"epoch", "readings_on_chain", "minted_wh", "orders", "traded_wh", "clearing_price", "settled"}

@@ -142,7 +142,7 @@ class Department:
         return process
 
     def broker(self):
-        from authority.demo.broker import write_configuration
+        from authority.collector.broker import write_configuration
         from authority.home import Home
 
         path = write_configuration(Home.open(self.home), self.directory / "broker", self.broker_port)

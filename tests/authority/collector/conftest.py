@@ -18,7 +18,7 @@ import pytest
 
 from authority import certificates
 from authority.app import App
-from authority.demo import broker
+from authority.collector import broker
 from authority.home import CollectorSettings, Home, MqttSettings
 from authority.store.metering import Gateway
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from authority.demo import broker, campus
+from authority.collector import broker
+from authority.demo import campus
 from authority.demo.orchestrator import settings_for
 from authority.demo.stage import Ports
 from authority.enrolment import plan

@@ -1,4 +1,4 @@
-"""A Mosquitto for the demo, where one is installed: mutual TLS by the department's CA, access by certificate name."""
+"""Mosquitto's configuration: mutual TLS by the department's CA, and access to topics by certificate name."""
 
 from __future__ import annotations
 
@@ -37,8 +37,12 @@ topic write ami/v1/+/command
 """
 
 
-def write_configuration(home: Home, directory: Path, port: int) -> Path:
-    """Write mosquitto.conf and its access list into a directory of the demo's; the configuration's path."""
+def write_configuration(home: Home, directory: Path, port: int, host: str = "127.0.0.1") -> Path:
+    """Write mosquitto.conf and its access list into a directory, which also keeps its queues; the file's path.
+
+    The broker listens at host and port with the collector's server certificate, as the user who calls this: it reads
+    the home's keys.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     acl = directory / "access.acl"
     acl.write_text(ACL, encoding="ascii")
@@ -47,7 +51,7 @@ def write_configuration(home: Home, directory: Path, port: int) -> Path:
     configuration.write_text(
         f"""\
 user {pwd.getpwuid(os.geteuid()).pw_name}
-listener {port} 127.0.0.1
+listener {port} {host}
 protocol mqtt
 cafile {home.key_path("ca.pem")}
 certfile {home.key_path("server.pem")}
