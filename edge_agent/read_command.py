@@ -95,14 +95,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Put `read` among the commands of `edge-agent`."""
-    parser = commands.add_parser("read", help="read one meter and print what it holds", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    add_arguments(parser)
-    parser.set_defaults(run=run)
-
-
 def password_bytes(text: str) -> bytes:
     """A password as the meter gets it: the text's bytes, or those that `0x...` spells in hex."""
     if text[:2].lower() == "0x":

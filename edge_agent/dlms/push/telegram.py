@@ -1,0 +1,208 @@
+"""The whole way from captured bytes to what the meter said: link, deciphering, APDU, values."""
+
+from __future__ import annotations
+
+from edge_agent.dlms import axdr
+from edge_agent.dlms.apdu.data_notification import DataNotification, read_head
+from edge_agent.dlms.apdu.event_notification import EventNotification
+from edge_agent.dlms.apdu.get_response import GetResponse, GetResponseNormal, GetResponseWithList
+from edge_agent.dlms.axdr import ARRAY, STRUCTURE, Reader
+from edge_agent.dlms.clock_time import ClockTime
+from edge_agent.dlms.errors import DecodeError, DlmsError, SecurityError
+from edge_agent.dlms.obis import obis_text
+from edge_agent.dlms.push.interpret import Interpretation, Reading, interpret, text_of, untagged_items
+from edge_agent.dlms.push.unframe import P1, Unit, detect_link, unframe
+from edge_agent.dlms.security import AUTHENTICATED, DED_TAGS, GENERAL_DED, GENERAL_GLO, GLO_TAGS, CipheredUnit
+from edge_agent.iec62056_21.p1 import read_telegrams
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from edge_agent.dlms.axdr import Data
+
+_METER_NAMES = ("0-0:42.0.0.255", "0-0:96.1.0.255", "0-0:96.1.1.255")
+
+
+class Telegram:
+    """One telegram. `meter` and `time` are None where it does not tell; `values` are Readings by OBIS code."""
+
+    def __init__(self, link: str) -> None:
+        self.link = link
+        self.ciphered = False
+        self.system_title: bytes | None = None
+        self.invocation_counter: int | None = None
+        self.meter: str | None = None
+        self.time: str | None = None
+        self.values: dict[str, Reading] = {}
+        self.errors: list[DlmsError] = []
+
+
+class Keys:
+    """The encryption key, the authentication key (None: tags are not checked), and the system title for APDUs that
+    do not carry it."""
+
+    def __init__(
+        self, key: bytes | None = None, authentication_key: bytes | None = None, system_title: bytes | None = None
+    ) -> None:
+        self.key = key
+        self.authentication_key = authentication_key
+        self.system_title = system_title
+
+
+def decode_telegrams(data: bytes, link: str = "auto", keys: Keys | None = None) -> list[Telegram]:
+    """All telegrams in captured bytes. What goes wrong with one is among its errors; nothing is raised."""
+    keys = keys or Keys()
+    if link == "auto":
+        link = detect_link(data)
+    if link == P1:
+        return _from_p1(data)
+    telegrams = [decode_unit(unit, link, keys) for unit in unframe(data, link)]
+    if not telegrams:
+        empty = Telegram(link)
+        empty.errors.append(DecodeError("no_telegram", "there is no telegram in these bytes", 0))
+        return [empty]
+    return telegrams
+
+
+def decode_unit(unit: Unit, link: str, keys: Keys) -> Telegram:
+    """One APDU as it came from the link."""
+    telegram = Telegram(link)
+    telegram.errors = unit.errors
+    if unit.apdu is None:
+        return telegram
+    try:
+        apdu = _decipher(unit.apdu, telegram, keys)
+        if apdu[:1] == b"/":
+            inner = _from_p1(apdu)[0]
+            telegram.values, telegram.meter, telegram.time = inner.values, inner.meter, inner.time
+            telegram.errors = telegram.errors + inner.errors
+        else:
+            _read(apdu, telegram, keys)
+    except DlmsError as error:
+        if error.code == "cut_short" and unit.segments > 1:
+            message = f"the telegram's {unit.segments} segments are less than its length says ({error.message})"
+            error = DecodeError("missing_segment", message, error.offset)
+        telegram.errors.append(error)
+    return telegram
+
+
+def _decipher(apdu: bytes, telegram: Telegram, keys: Keys) -> bytes:
+    tag = apdu[0]
+    if tag not in (GENERAL_GLO, GENERAL_DED) and tag not in GLO_TAGS and tag not in DED_TAGS:
+        return apdu
+    telegram.ciphered = True
+    unit = CipheredUnit.from_bytes(apdu)
+    title = unit.system_title or keys.system_title or b""
+    telegram.system_title = title
+    telegram.invocation_counter = unit.counter
+    if keys.key is None:
+        raise SecurityError("missing_key", "the telegram is ciphered: give the meter's encryption key")
+    if not title:
+        raise SecurityError("wrong_system_title", "the telegram does not carry the meter's system title: give it")
+    plain = unit.open(title, keys.key, keys.authentication_key)
+    checked = unit.control & AUTHENTICATED and keys.authentication_key is not None
+    if not checked and not _plausible(plain):
+        raise SecurityError("wrong_key", "deciphered, the telegram makes no sense: check the encryption key")
+    return plain
+
+
+def _plausible(apdu: bytes) -> bool:
+    """Whether bytes can be what a meter ciphers; random bytes are so with a chance of about one in a million."""
+    if apdu[:1] == b"/":
+        return b"!" in apdu
+    try:
+        _body(apdu)
+    except DecodeError as error:
+        return error.code == "cut_short" and apdu[:1] == b"\x0f" and apdu[5:6] in (b"\x00", b"\x0c")
+    return True
+
+
+def _body(apdu: bytes) -> tuple[bytes, list[tuple[str | None, Data]]]:
+    """Time (twelve bytes or none) and the pushed values: (OBIS code or None, Data). DecodeError."""
+    tag = apdu[0] if apdu else -1
+    if tag == DataNotification.TAG:
+        notification = DataNotification.from_bytes(apdu)
+        return notification.date_time, [(None, notification.body)]
+    if tag == EventNotification.TAG:
+        event = EventNotification.from_bytes(apdu)
+        return event.date_time or b"", [(obis_text(event.attribute.instance), event.value)]
+    if tag == GetResponse.TAG:
+        response = GetResponse.from_bytes(apdu)
+        if isinstance(response, GetResponseNormal) and response.result.data is not None:
+            return b"", [(None, response.result.data)]
+        if isinstance(response, GetResponseWithList):
+            return b"", [(None, (STRUCTURE, [r.data for r in response.results if r.data is not None]))]
+        raise DecodeError("unknown_apdu", "this GET-Response carries no values of its own", 0)
+    if tag in (ARRAY, STRUCTURE):
+        return b"", [(None, axdr.decode_all(apdu))]
+    if tag < 0:
+        raise DecodeError("cut_short", "the telegram is empty", 0)
+    raise DecodeError("unknown_apdu", f"0x{tag:02x} is not the tag of something that meters push", 0)
+
+
+def _read(apdu: bytes, telegram: Telegram, keys: Keys) -> None:
+    try:
+        date_time, bodies = _body(apdu)
+    except DecodeError as error:
+        found = _untagged(apdu)
+        if found is None:
+            raise error
+        _take(found, b"", telegram)
+        return
+    for code, body in bodies:
+        if code is not None:
+            found = Interpretation()
+            found.values[code] = Reading(text_of(body), None)
+        else:
+            found = interpret(body)
+        _take(found, date_time, telegram)
+    if not telegram.values:
+        telegram.errors.append(
+            DecodeError("unknown_layout", "the telegram names none of its values by OBIS code, and no layout fits", 0)
+        )
+
+
+def _untagged(apdu: bytes) -> Interpretation | None:
+    position = 0
+    try:
+        if apdu[0] == DataNotification.TAG:
+            reader = Reader(apdu)
+            read_head(reader)
+            position = reader.position
+        if apdu[position : position + 1] in (b"\x01", b"\x02"):
+            return untagged_items(apdu, position)
+    except DecodeError:
+        pass
+    return None
+
+
+def _take(found: Interpretation, date_time: bytes, telegram: Telegram) -> None:
+    """Values, the meter's name, and its time: the notification's own, else a clock's among the values."""
+    telegram.values.update(found.values)
+    for name in _METER_NAMES:
+        reading = telegram.values.get(name)
+        if reading is not None and reading.value and telegram.meter is None:
+            telegram.meter = reading.value
+    if date_time:
+        try:
+            telegram.time = ClockTime.from_bytes(date_time).iso()
+        except DecodeError:
+            telegram.time = None
+    if telegram.time is None and found.time is not None:
+        telegram.time = found.time.iso()
+    if telegram.time is None:
+        for name, reading in telegram.values.items():
+            if name.startswith("0-") and name.endswith(":1.0.0.255"):
+                telegram.time = reading.value
+                break
+
+
+def _from_p1(data: bytes) -> list[Telegram]:
+    telegrams = []
+    for found in read_telegrams(data):
+        telegram = Telegram(P1)
+        telegram.values = {name: Reading(value, unit) for name, (value, unit) in found.values.items()}
+        telegram.meter = found.meter
+        telegram.time = found.time
+        telegram.errors = found.errors
+        telegrams.append(telegram)
+    return telegrams

@@ -1,0 +1,293 @@
+"""From captured bytes to APDUs: HDLC, wired M-Bus, the TCP wrapper, or bare. No segment is passed over."""
+
+from __future__ import annotations
+
+from edge_agent.dlms import axdr, llc, mbus, wrapper
+from edge_agent.dlms.apdu.general_block_transfer import BlockAssembly, GeneralBlockTransfer
+from edge_agent.dlms.axdr import Reader
+from edge_agent.dlms.errors import DecodeError, DlmsError
+from edge_agent.dlms.hdlc.frame import FLAG, Frame
+from edge_agent.dlms.hdlc.reader import FrameReader
+from edge_agent.dlms.security import DED_TAGS, GENERAL_DED, GENERAL_GLO, GLO_TAGS
+
+HDLC = "hdlc"
+MBUS = "mbus"
+WRAPPER = "wrapper"
+RAW = "raw"
+P1 = "p1"
+LINKS = (HDLC, MBUS, WRAPPER, RAW, P1)
+
+MAX_APDU = 1 << 20
+
+_APDU_TAGS = (0x0F, 0xC2, 0xC4, 0xE0, GENERAL_GLO, GENERAL_DED, *GLO_TAGS, *DED_TAGS)
+_BODY_TAGS = (axdr.ARRAY, axdr.STRUCTURE)
+
+
+class Unit:
+    """One APDU (None where it could not be put together) and the errors met on the way to it."""
+
+    __slots__ = ("apdu", "errors", "segments")
+
+    def __init__(self, apdu: bytes | None, errors: list[DlmsError], segments: int = 1) -> None:
+        self.apdu = apdu
+        self.errors = errors
+        self.segments = segments
+
+
+def detect_link(data: bytes) -> str:
+    """The link of captured bytes, by what they start with; by what can be found in them where noise comes first."""
+    head = data[:64].lstrip()
+    if head[:1] == b"/" and b"!" in data:
+        return P1
+    if len(data) > 1 and data[0] == FLAG and data[1] & 0xF0 in (0xA0, 0x70):
+        return HDLC
+    if len(data) > 3 and data[0] == data[3] == mbus.START and data[1] == data[2]:
+        return MBUS
+    if data[:2] == b"\x00\x01" and len(data) >= wrapper.HEADER_SIZE:
+        return WRAPPER
+    if data[:1] and (data[0] in _APDU_TAGS or data[0] in _BODY_TAGS):
+        return RAW
+    if any(isinstance(item, Frame) for item in FrameReader().receive(data)):
+        return HDLC
+    at = data.find(b"\x68")
+    while at >= 0:
+        if len(data) > at + 3 and data[at + 1] == data[at + 2] and data[at + 3] == mbus.START:
+            return MBUS
+        at = data.find(b"\x68", at + 1)
+    return HDLC if b"\x7e\xa0" in data else RAW
+
+
+def unframe(data: bytes, link: str) -> list[Unit]:
+    """The APDUs in captured bytes, in order; general-block-transfer already undone."""
+    if link == HDLC:
+        units = _from_hdlc(data)
+    elif link == MBUS:
+        units = _from_mbus(data)
+    elif link == WRAPPER:
+        units = _from_wrapper(data)
+    else:
+        units = _from_raw(data)
+    return _join_blocks(units)
+
+
+def _missing(what: str) -> DecodeError:
+    return DecodeError("missing_segment", what, 0)
+
+
+class _Assembly:
+    """Segments of one APDU as they come."""
+
+    def __init__(self) -> None:
+        self.units: list[Unit] = []
+        self.parts: list[bytes] = []
+        self.errors: list[DlmsError] = []
+        self.size = 0
+
+    def add(self, part: bytes) -> None:
+        self.parts.append(part)
+        self.size += len(part)
+        if self.size > MAX_APDU:
+            self.errors.append(DecodeError("too_long", f"an APDU of more than {MAX_APDU} bytes is refused", 0))
+            self.finish(False)
+
+    def finish(self, whole: bool) -> None:
+        """The APDU is complete, or (not whole) is given up."""
+        if self.parts or self.errors:
+            apdu = b"".join(self.parts) if whole and self.parts else None
+            self.units.append(Unit(apdu, self.errors, len(self.parts)))
+        self.parts = []
+        self.errors = []
+        self.size = 0
+
+    def give_up(self, what: str) -> None:
+        """Segments are missing: what has come is no APDU."""
+        self.errors.append(_missing(what))
+        self.finish(False)
+
+
+def _wants_more(apdu: bytes) -> bool:
+    """Whether a ciphered APDU or a block states a length beyond what has come."""
+    if not apdu or apdu[0] not in (GENERAL_GLO, GENERAL_DED, 0xE0):
+        return False
+    reader = Reader(apdu, 1)
+    try:
+        if apdu[0] == 0xE0:
+            reader.take(5)
+        else:
+            reader.octets()
+        reader.octets()
+    except DecodeError as error:
+        return error.code == "cut_short"
+    return False
+
+
+def _from_hdlc(data: bytes) -> list[Unit]:
+    reader = FrameReader()
+    items = reader.receive(data)
+    items += reader.flush()
+    assembly = _Assembly()
+    open_ = False  # whether a segment that is not the last has come
+    for item in items:
+        if isinstance(item, DecodeError):
+            if item.code != "noise":
+                assembly.errors.append(item)
+                if assembly.parts:
+                    assembly.give_up("a segment of the telegram was damaged")
+                    open_ = False
+            continue
+        information = item.information
+        if not information or item.kind not in ("I", "UI"):
+            continue
+        headed = information[:3] in (llc.COMMAND, llc.RESPONSE)
+        if headed:
+            if assembly.parts:
+                assembly.give_up("a telegram's last segments did not come")
+            information = information[3:]
+        elif not assembly.parts and information[0] not in _APDU_TAGS:
+            assembly.add(information)
+            assembly.give_up("a telegram's first segments did not come")
+            continue
+        elif assembly.parts and not open_ and not _wants_more(b"".join(assembly.parts)):
+            assembly.finish(True)
+        assembly.add(information)
+        open_ = item.segmented
+        if not open_ and not _wants_more(b"".join(assembly.parts)):
+            assembly.finish(True)
+    if assembly.parts:
+        assembly.give_up("the telegram's last segments did not come")
+    elif assembly.errors:
+        assembly.finish(False)
+    return assembly.units
+
+
+def _from_mbus(data: bytes) -> list[Unit]:
+    assembly = _Assembly()
+    position = 0
+    due = 0
+    while position < len(data):
+        try:
+            frame, end = mbus.read_frame(data, position)
+        except DecodeError as error:
+            if error.code == "no_frame":
+                position += 1
+                continue
+            assembly.errors.append(error)
+            assembly.finish(False)
+            position += 1
+            continue
+        if frame is None:
+            # The rest may hold a whole frame, if this start was none.
+            after = data.find(b"\x68", position + 1)
+            if after < 0 or len(data) - after < 9:
+                assembly.errors.append(DecodeError("truncated_frame", "the last frame is cut short", position))
+                assembly.give_up("the telegram's last segments did not come")
+                return assembly.units
+            position = after
+            continue
+        position = end
+        if not frame.carries_dlms:
+            assembly.errors.append(DecodeError("not_dlms", f"CI 0x{frame.ci:02x} carries no DLMS", end))
+            assembly.finish(False)
+            continue
+        if assembly.parts and frame.sequence != due:
+            assembly.give_up(f"segment {due} of the telegram did not come")
+        if not assembly.parts and frame.sequence != 0 and not (frame.final and frame.segment[:1] in _FIRST_BYTES):
+            assembly.add(frame.segment)
+            if frame.final:
+                assembly.give_up("the telegram's first segments did not come")
+            else:
+                due = (frame.sequence + 1) & mbus.SEQUENCE
+                assembly.errors.append(_missing("the telegram's first segments did not come"))
+            continue
+        assembly.add(frame.segment)
+        due = (frame.sequence + 1) & mbus.SEQUENCE
+        if frame.final:
+            assembly.finish(not assembly.errors)
+    if assembly.parts:
+        assembly.give_up("the telegram's last segments did not come")
+    return assembly.units
+
+
+_FIRST_BYTES = tuple([bytes((tag,)) for tag in _APDU_TAGS])
+
+
+def _from_wrapper(data: bytes) -> list[Unit]:
+    units: list[Unit] = []
+    position = 0
+    while position < len(data):
+        try:
+            unit, end = wrapper.read_unit(data, position)
+        except DecodeError as error:
+            units.append(Unit(None, [error]))
+            return units
+        if unit is None:
+            units.append(Unit(None, [DecodeError("cut_short", "the wrapper's unit is cut short", len(data))]))
+            return units
+        units.append(Unit(unit.apdu, []))
+        position = end
+    return units
+
+
+def _from_raw(data: bytes) -> list[Unit]:
+    """Bare APDUs one after another; where one ends can be known of ciphered ones and of blocks only."""
+    units: list[Unit] = []
+    while data and (data[0] in (GENERAL_GLO, GENERAL_DED, 0xE0) or data[0] in GLO_TAGS or data[0] in DED_TAGS):
+        reader = Reader(data, 1)
+        try:
+            if data[0] == 0xE0:
+                reader.take(5)
+            elif data[0] in (GENERAL_GLO, GENERAL_DED):
+                reader.octets()
+            reader.octets()
+        except DecodeError:
+            break
+        units.append(Unit(data[: reader.position], []))
+        data = data[reader.position :]
+    if data:
+        units.append(Unit(data, []))
+    return units
+
+
+def _join_blocks(units: list[Unit]) -> list[Unit]:
+    """Undo general-block-transfer."""
+    joined: list[Unit] = []
+    assembly: BlockAssembly | None = None
+    errors: list[DlmsError] = []
+    segments = 0
+    for unit in units:
+        if unit.apdu is None or unit.apdu[0] != GeneralBlockTransfer.TAG:
+            if assembly is not None:
+                joined.append(Unit(None, [*errors, *unit.errors, _missing("the last blocks did not come")], segments))
+                assembly = None
+                errors = []
+                if unit.apdu is None:
+                    continue
+            joined.append(unit)
+            continue
+        errors = errors + unit.errors
+        assembly = assembly or BlockAssembly()
+        segments += 1
+        try:
+            block = GeneralBlockTransfer.from_bytes(unit.apdu)
+            if block.block_number == 1 and assembly.due != 1:
+                joined.append(Unit(None, [*errors, _missing("the last blocks did not come")], segments))
+                assembly, errors, segments = BlockAssembly(), [], 1
+            apdu = assembly.add(block)
+        except DlmsError as error:
+            # After a lost block the rest of this transfer is skipped up to its last block, as one telegram.
+            if assembly.due != _SKIPPING:
+                joined.append(Unit(None, [*errors, error], segments))
+            errors = []
+            assembly.due = _SKIPPING
+            if len(unit.apdu) > 1 and unit.apdu[1] & 0x80:
+                assembly = None
+            continue
+        if apdu is not None:
+            joined.append(Unit(apdu, errors, segments))
+            assembly, errors, segments = None, [], 0
+    if assembly is not None and assembly.due != _SKIPPING:
+        joined.append(Unit(None, [*errors, _missing("the last blocks did not come")], segments))
+    return joined
+
+
+_SKIPPING = -1

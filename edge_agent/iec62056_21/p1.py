@@ -1,0 +1,170 @@
+"""Telegrams of the Dutch P1 port (DSMR 2 to 5, also Belgium's eMUCS and others): lines of OBIS code and values, CRC-16.
+
+/ISK5\\2M550T-1012
+(blank line)
+1-0:1.8.1(001234.567*kWh)
+!D3B0
+"""
+
+from __future__ import annotations
+
+from edge_agent.dlms.clock_time import ClockTime
+from edge_agent.dlms.errors import DecodeError, DlmsError
+from edge_agent.dlms.obis import obis_bytes, obis_text
+
+_METER_NAMES = ("0-0:96.1.1.255", "0-0:42.0.0.255", "0-0:96.1.0.255", "0-0:96.1.4.255")
+MAX_LINE = 2048
+
+
+class P1Telegram:
+    """`values` are (text, unit) by OBIS code; `identification` is the line after the slash."""
+
+    def __init__(self, identification: str) -> None:
+        self.identification = identification
+        self.values: dict[str, tuple[str | None, str | None]] = {}
+        self.meter: str | None = None
+        self.time: str | None = None
+        self.errors: list[DlmsError] = []
+
+
+def crc16(data: bytes) -> int:
+    """CRC-16 (polynomial x16+x15+x2+1, reflected, initial value 0), as P1 uses it over `/` to `!`."""
+    crc = 0
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
+    return crc
+
+
+def read_telegrams(data: bytes) -> list[P1Telegram]:
+    """All telegrams in captured bytes; what goes wrong with one is among its errors."""
+    found: list[P1Telegram] = []
+    position = data.find(b"/")
+    while position >= 0:
+        end = data.find(b"!", position)
+        following = data.find(b"\n/", position + 1)
+        if end < 0 or 0 <= following < end:
+            telegram = P1Telegram(_line(data[position + 1 :].split(b"\n")[0]))
+            telegram.errors.append(DecodeError("cut_short", "the telegram does not end with `!`", len(data)))
+            found.append(telegram)
+            position = following + 1 if following >= 0 else -1
+            continue
+        telegram = _read(data[position : end + 1])
+        stop = data.find(b"\n", end)
+        check = data[end + 1 : stop if stop >= 0 else len(data)].strip()
+        if check:
+            _check(data[position : end + 1], check, end + 1, telegram)
+        found.append(telegram)
+        position = data.find(b"/", end)
+    if not found:
+        telegram = P1Telegram("")
+        telegram.errors.append(DecodeError("no_telegram", "there is no telegram in these bytes", 0))
+        found.append(telegram)
+    return found
+
+
+def _check(covered: bytes, check: bytes, offset: int, telegram: P1Telegram) -> None:
+    try:
+        stated = int(check[:4].decode(), 16)
+    except (ValueError, UnicodeError):
+        telegram.errors.append(DecodeError("bad_crc", f"{check[:8]!r} is no CRC", offset))
+        return
+    if crc16(covered) == stated:
+        return
+    # A capture that lost its carriage returns still tells what the meter sent.
+    if b"\r\n" not in covered and crc16(covered.replace(b"\n", b"\r\n")) == stated:
+        return
+    telegram.values = {}
+    telegram.errors.append(DecodeError("bad_crc", "the telegram's CRC is wrong", offset))
+
+
+def _line(data: bytes) -> str:
+    return "".join([chr(byte) if 0x20 <= byte < 0x7F else "?" for byte in data.strip()])
+
+
+def _read(data: bytes) -> P1Telegram:
+    lines = data.replace(b"\r", b"\n").split(b"\n")
+    telegram = P1Telegram(_line(lines[0][1:]))
+    joined: list[str] = []
+    for raw in lines[1:]:
+        line = _line(raw)
+        if line.startswith("(") and joined:
+            joined[-1] += line
+        elif line and line[0] not in "!":
+            joined.append(line)
+    for line in joined:
+        try:
+            _take(line, telegram)
+        except DecodeError as error:
+            telegram.errors.append(error)
+    for name in _METER_NAMES:
+        if name in telegram.values and telegram.meter is None:
+            telegram.meter = telegram.values[name][0]
+    clock = telegram.values.get("0-0:1.0.0.255")
+    if clock is not None:
+        telegram.time = clock[0]
+    return telegram
+
+
+def _groups(text: str) -> list[str]:
+    if not text.startswith("(") or not text.endswith(")"):
+        raise DecodeError("bad_line", f"{text[:40]!r} is not a row of values in parentheses", 0)
+    return text[1:-1].split(")(")
+
+
+def _take(line: str, telegram: P1Telegram) -> None:
+    start = line.find("(")
+    if start <= 0 or len(line) > MAX_LINE:
+        raise DecodeError("bad_line", f"{line[:40]!r} is not a code with values in parentheses", 0)
+    code = obis_text(obis_bytes(line[:start]))
+    groups = _groups(line[start:])
+    if code[3:].startswith(":24.3.0") and len(groups) >= 7 and groups[4].count(".") >= 2:
+        # DSMR 2 and 3: the gas meter's row names its own code and unit.
+        telegram.values[obis_text(obis_bytes(groups[4]))] = (_number(groups[-1]) or groups[-1], groups[5])
+        return
+    if len(groups) > 2 or code[3:] == ":99.97.0.255":
+        telegram.values[code] = (line[start:], None)
+        return
+    value, _, unit = groups[-1].partition("*")
+    number = _number(value)
+    if unit:
+        telegram.values[code] = (number if number is not None else value, unit)
+    elif _is_time(value):
+        telegram.values[code] = (_time(value), None)
+    elif ":96.1." in code or ":96.13." in code or code[3:].startswith(":42."):
+        telegram.values[code] = (_text(value), None)
+    else:
+        telegram.values[code] = (value, None)
+
+
+def _number(text: str) -> str | None:
+    """A decimal without its leading zeros, or None."""
+    sign = "-" if text[:1] == "-" else ""
+    digits = text[1:] if text[:1] in ("-", "+") else text
+    whole, point, fraction = digits.partition(".")
+    if not whole.isdigit() or (point and not fraction.isdigit()):
+        return None
+    return sign + (whole.lstrip("0") or "0") + point + fraction
+
+
+def _is_time(text: str) -> bool:
+    return len(text) == 13 and text[12] in "SW" and text[:12].isdigit()
+
+
+def _time(text: str) -> str | None:
+    """`YYMMDDhhmmss` and S (summer, UTC+2) or W (winter, UTC+1) as ISO 8601."""
+    fields = [int(text[at : at + 2]) for at in range(0, 12, 2)]
+    deviation = -120 if text[12] == "S" else -60
+    time = ClockTime(2000 + fields[0], fields[1], fields[2], fields[3], fields[4], fields[5], 0, deviation)
+    return ClockTime.from_bytes(time.to_bytes()).iso()
+
+
+def _text(text: str) -> str:
+    """Text that P1 sends as hex."""
+    try:
+        decoded = bytes([int(text[at : at + 2], 16) for at in range(0, len(text), 2)])
+    except ValueError:
+        return text
+    printed = _line(decoded)
+    return text if len(text) % 2 or "?" in printed or not printed else printed
