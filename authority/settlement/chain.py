@@ -285,6 +285,18 @@ class SettlementChain:
         }
         self._send([self._build("oracle", "settle_surplus", {"interval_end": boundary}, accounts, pairs)])
 
+    def open_billing_period(self) -> None:
+        """Open the next billing period."""
+        self._send([self._build("governance", "open_billing_period")])
+
+    def rebase(self, meter_id: bytes, frame: Frame) -> str:
+        """Let a meter go on from other registers by its signed record that says so; the transaction's signature."""
+        accounts = {
+            "meter": programs.meter_address(meter_id),
+            "meter_state": programs.meter_state_address(meter_id),
+        }
+        return self._send([programs.ed25519_frames([frame]), self._build("oracle", "rebase_meter", accounts=accounts)])
+
     def open_book(self, epoch: int, *, half_made: bool = False) -> None:
         """Make an epoch's book; only its second part where it is half made."""
         accounts = {"book": programs.book_address(epoch)}
@@ -351,16 +363,19 @@ class SettlementChain:
             compute_units=BASE_UNITS + UNITS_PER_ORDER * len(numbers),
         )
 
-    def recreate_token_accounts(self, book: BookView) -> None:
-        """Make the token accounts of members with unpaid orders, where they closed them."""
+    def unpaid_members(self, book: BookView) -> list[Pubkey]:
+        """The wallets of members with unpaid orders in a book."""
         wallets = self._wallets_by_index()
-        for member in sorted({order.member for order in book.orders if not order.settled}):
-            self._send(
-                [
-                    programs.create_associated_token_account(self.operator.pubkey(), wallets[member], mint)
-                    for mint in (programs.energy_mint(), programs.credit_mint())
-                ]
-            )
+        return [wallets[member] for member in sorted({order.member for order in book.orders if not order.settled})]
+
+    def recreate_token_accounts(self, wallet: Pubkey) -> None:
+        """Make a member's token accounts where it has closed them."""
+        self._send(
+            [
+                programs.create_associated_token_account(self.operator.pubkey(), wallet, mint)
+                for mint in (programs.energy_mint(), programs.credit_mint())
+            ]
+        )
 
     def checkpoint(self, epoch: int, log_size: int, log_root: bytes, book_hash: bytes) -> None:
         """Pin the log and the final book's hash for an epoch."""
@@ -486,6 +501,7 @@ def _config_view(config: Mapping[str, Any], now: int) -> ConfigView:
             max_orders_per_member=parameters["max_orders_per_member"],
         ),
         billing_period=config["billing_period"],
+        billing_period_end=config["billing_period_end"],
     )
 
 

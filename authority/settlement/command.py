@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import logging
 import signal
 import threading
@@ -15,14 +16,21 @@ from authority.app import App
 from authority.audit import log
 from authority.chain.client import ChainClient
 from authority.enrolment.wallets import unseal
+from authority.errors import AuthorityError
 from authority.service.lease import Lease
 from authority.settlement.chain import SettlementChain, common_accounts
 from authority.settlement.lookup_tables import LookupTables
 from authority.settlement.worker import Worker
 from authority.store.metering import CHAIN_PENDING, Frame
 from authority.store.settlement import Alert
+from edge_agent.reading import FLAG_REGISTER_RESET
+from edge_agent.reading import Frame as SignedFrame
 
 LEASE = "settlement"
+
+
+class SettlementError(AuthorityError):
+    """not_a_rebase: the record does not say that its registers were reset, or does not wait for it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("once", help="do all that can be done now, and stop")
     alerts = actions.add_parser("alerts", help="what could not be done, and why")
     alerts.add_argument("--all", action="store_true", help="also what has gone away")
+    rebase = actions.add_parser("rebase", help="let a meter go on from other registers, by its record that says so")
+    rebase.add_argument("log_index", type=int, help="the record's index in the log, as its alert names it")
     actions.add_parser("retry", help="send again the readings that wait for a person, such as after a rebase")
 
 
@@ -43,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
             _alerts(app, everything=arguments.all)
         elif arguments.action == "retry":
             _retry(app)
+        elif arguments.action == "rebase":
+            _rebase(app, arguments.log_index)
         else:
             logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
             _work(app, once=arguments.action == "once")
@@ -51,13 +63,16 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def chain_for(app: App) -> SettlementChain:
+    """The chain of a home, as settlement sees it."""
+    client = ChainClient(app.home.rpc_url)
+    tables = LookupTables(client, app.home.operator, app.store, list(common_accounts().values()), app.clock)
+    return SettlementChain(client, app.home.operator, tables)
+
+
 def worker_for(app: App) -> Worker:
     """The worker of a home, not yet running."""
-    home = app.home
-    client = ChainClient(home.rpc_url)
-    tables = LookupTables(client, home.operator, app.store, list(common_accounts().values()), app.clock)
-    chain = SettlementChain(client, home.operator, tables)
-    return Worker(app.store, chain, partial(unseal, home), lambda: time.time_ns() // 1_000_000)
+    return Worker(app.store, chain_for(app), partial(unseal, app.home), lambda: time.time_ns() // 1_000_000)
 
 
 def _work(app: App, *, once: bool) -> None:
@@ -92,5 +107,19 @@ def _retry(app: App) -> None:
         indexes = list(session.scalars(select(Frame.log_index).where(blocked).order_by(Frame.log_index)))
         if indexes:
             session.execute(update(Frame).where(blocked).values(chain_error=None))
-            log.record_act(session, "readings_retried", "operator", app.clock(), {"readings": indexes})
+            log.record_act(session, "readings_retried", getpass.getuser(), app.clock(), {"readings": indexes})
     print(f"{len(indexes)} readings go to the chain again")
+
+
+def _rebase(app: App, log_index: int) -> None:
+    with app.store.write() as session:
+        frame = session.get(Frame, log_index)
+        if frame is None or frame.chain_error is None or not frame.record.flags & FLAG_REGISTER_RESET:
+            raise SettlementError(
+                "not_a_rebase",
+                f"leaf {log_index} is no record that waits and says that its registers were reset; see the alerts",
+            )
+        signed, meter_id = SignedFrame.from_bytes(frame.frame), frame.meter.meter_id
+        log.record_act(session, "meter_rebased", getpass.getuser(), app.clock(), {"reading": log_index})
+    signature = chain_for(app).rebase(meter_id, signed)
+    print(f"the meter goes on from its new registers; its next span is a baseline ({signature})")

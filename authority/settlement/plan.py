@@ -50,6 +50,18 @@ class SettleSurplus:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenBillingPeriod:
+    """Close the open billing period, whose last epoch is over, and open the next."""
+
+    period: int
+
+    @property
+    def subject(self) -> str:
+        """What it is about, for alerts and retries."""
+        return f"billing period {self.period}"
+
+
+@dataclass(frozen=True, slots=True)
 class OpenBook:
     """Make the epoch's book, or complete it where half of it is there."""
 
@@ -141,6 +153,7 @@ class CloseBook:
 Action = (
     SubmitReadings
     | SettleSurplus
+    | OpenBillingPeriod
     | OpenBook
     | PlaceOrder
     | TriggerClearing
@@ -179,7 +192,15 @@ class Situation:
 
 def plan(situation: Situation) -> list[Action]:
     """Everything that can be done now."""
+    config = situation.chain.config
+    periods: list[Action] = []
+    if situation.chain.epoch >= config.billing_period_end:
+        opening = OpenBillingPeriod(config.billing_period + 1)
+        if opening.subject not in situation.failing:
+            return [opening]  # spans that end in it cannot be settled before
+        periods.append(opening)
     return [
+        *periods,
         *_readings(situation),
         *_surplus(situation),
         *_books(situation),

@@ -43,6 +43,8 @@ class ConfigView:
     clock_skew_seconds: int
     limits: Limits
     billing_period: int
+    billing_period_end: int
+    """The epoch with which the next billing period begins."""
 
     def epoch_at(self, time: int) -> int:
         """The epoch that a time lies in."""

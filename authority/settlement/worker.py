@@ -16,6 +16,7 @@ from threading import Event, Lock
 from typing import TypeVar
 
 from solders.keypair import Keypair
+from solders.pubkey import Pubkey
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
@@ -28,6 +29,7 @@ from authority.settlement.plan import (
     Action,
     Checkpoint,
     CloseBook,
+    OpenBillingPeriod,
     OpenBook,
     PlaceOrder,
     RefundBook,
@@ -273,6 +275,9 @@ class Worker:
                     f"settle_surplus:{wallet}:{boundary}", "settle_surplus", {"wallet": wallet, "boundary": boundary}
                 )
                 self.chain.settle_surplus(member, meters, boundary)
+            case OpenBillingPeriod(period):
+                self.journal.act(f"open_billing_period:{period}", "open_billing_period", {"period": period})
+                self.chain.open_billing_period()
             case OpenBook(epoch, half_made):
                 self.journal.act(f"open_epoch:{epoch}", "open_epoch", {"epoch": epoch})
                 self.chain.open_book(epoch, half_made=half_made)
@@ -352,6 +357,13 @@ class Worker:
         self.journal.not_pending(purpose)
         return True
 
+    def _recreate(self, wallets: Sequence[Pubkey], reason: str) -> None:
+        """A member who closed a token account keeps nobody waiting, and loses nothing: it is made again."""
+        for wallet in wallets:
+            key = f"recreate_token_accounts:{wallet}:{reason}"
+            self.journal.act(key, "recreate_token_accounts", {"wallet": str(wallet), "for": reason})
+            self.chain.recreate_token_accounts(wallet)
+
     def _signer(self, wallet: str) -> Keypair:
         with self.store.read() as session:
             user = session.scalars(select(User).where(User.wallet == wallet)).one()
@@ -375,7 +387,9 @@ class Worker:
                 self.journal.alert(name, action.subject, str(error))
                 return
         if isinstance(action, SettleOrders) and name == "NothingSettled":
-            self.chain.recreate_token_accounts(action.book)
+            self._recreate(self.chain.unpaid_members(action.book), f"book {action.book.epoch}")
+        if isinstance(action, SettleSurplus) and action.member.held_wh is None:
+            self._recreate([action.member.wallet], f"boundary {action.boundary}")
         if isinstance(action, PlaceOrder):
             purpose = f"order:{action.member.wallet}"
             pending = self.journal.pending_for(purpose)

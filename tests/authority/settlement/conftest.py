@@ -70,7 +70,7 @@ PARAMETERS = ParameterSettings(
     max_order_wh=1_000_000,
     cancel_cutoff_seconds=5,
     min_reference_volume_wh=100,
-    billing_period_epochs=30_000,
+    billing_period_epochs=16,
 )
 MAP_HASH = bytes(range(32))
 CREDIT = 10**9
@@ -195,6 +195,7 @@ class CampusMeter:
     key: Keypair
     network_id: bytes
     sequence: int = 1
+    register_epoch: int = 0
     previous: bytes = ZERO_HASH
     registers: list[int] = field(default_factory=lambda: [1_000, 1_000, 1_000, 1_000])
 
@@ -209,6 +210,7 @@ class CampusMeter:
             "discharge": self.registers[3],
             "interval_seconds": EPOCH_SECONDS,
             "source": SOURCES.index(self.source),
+            "register_epoch": self.register_epoch,
             "clock_deviation": 0,
             "previous_hash": self.previous,
         }

@@ -12,6 +12,7 @@ from authority.settlement.journal import WaitingFrame
 from authority.settlement.plan import (
     Checkpoint,
     CloseBook,
+    OpenBillingPeriod,
     OpenBook,
     PlaceOrder,
     RefundBook,
@@ -42,6 +43,7 @@ CONFIG = ConfigView(
     clock_skew_seconds=30,
     limits=Limits(80_000, 300_000, 20_000, 100, 1_000_000, 8),
     billing_period=0,
+    billing_period_end=10_000,
 )
 EPOCH = 100
 START = EPOCH * 900
@@ -222,6 +224,12 @@ def test_what_unsettled_books_may_bring_is_not_bid_for_again():
     assert (action.order.side, action.order.quantity) == (BID, 600)
     standing = book(orders=[order(0, quantity=600)])
     assert not plan(situation(members=[user], books=[standing, before], rows=rows, policies=policies))
+
+
+def test_the_next_billing_period_comes_before_anything_else():
+    over = replace(CONFIG, billing_period=4, billing_period_end=EPOCH)
+    assert plan(situation(config=over)) == [OpenBillingPeriod(5)]
+    assert plan(situation(config=replace(over, billing_period_end=EPOCH + 1))) == [OpenBook(EPOCH)]
 
 
 def test_a_book_is_taken_to_its_end():

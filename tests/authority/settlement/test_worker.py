@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import hashlib
 
+from solders.instruction import AccountMeta, Instruction
+
 from authority.audit import log
+from authority.chain import programs
+from authority.cli import main
+from authority.enrolment import wallets
 from authority.settlement.conservation import conservation
 from authority.settlement.journal import book_of_leaf
 from authority.settlement.report import epoch_reports
+from authority.settlement.snapshot import BookStatus, Pause
 from authority.store.log import Act
 from authority.store.metering import Frame
+from authority.store.people import User
 from authority.store.settlement import Alert
 from edge_agent.reading import FLAG_REGISTER_RESET
+
+CREDIT = 10**9
 
 
 def alerts(campus):
@@ -153,13 +162,14 @@ def test_a_held_reading_that_is_released_too_late_is_passed_over(campus):
     assert campus.energy("C")["withdrawn"] == 600
 
 
-def test_a_reset_register_waits_for_a_person(campus):
+def test_a_reset_register_waits_for_a_person(campus, capsys):
     worker = campus.worker()
     campus.run_epoch(worker, moving=False)
     boundary = campus.next_epoch()
     campus.read_all(boundary, but=("D.load",))
     campus.meters["D.load"].registers[1] = 0
-    campus.receive("D.load", campus.meters["D.load"].read(boundary, flags=FLAG_REGISTER_RESET, register_epoch=1))
+    campus.meters["D.load"].register_epoch = 1
+    campus.receive("D.load", campus.meters["D.load"].read(boundary, flags=FLAG_REGISTER_RESET))
     worker.settle_down()
     status, error = statuses(campus, "D.load")[-1]
     assert status == "pending"
@@ -168,3 +178,104 @@ def test_a_reset_register_waits_for_a_person(campus):
     campus.go_to(boundary + 21)
     worker.settle_down()
     assert worker.journal.epoch(boundary // 60 - 1).state == "checkpointed"
+    capsys.readouterr()
+    settlement = ["settlement", "--home", str(campus.home_path)]
+    assert main([*settlement, "alerts"]) == 0
+    printed = capsys.readouterr().out
+    assert error in printed
+    index = printed.partition(":")[0].removeprefix("reading ")
+    assert main([*settlement, "rebase", "0"]) == 1
+    assert main([*settlement, "rebase", index]) == 0
+    worker.settle_down()
+    assert statuses(campus, "D.load")[-1] == ("confirmed", None)
+    assert (campus.energy("D")["withdrawn"], campus.energy("D")["boundary"]) == (0, boundary)
+    campus.run_epoch(worker)
+    assert campus.energy("D")["withdrawn"] == 2_600
+
+
+def pause(campus, bits):
+    accounts = {"authority": campus.home.authority.pubkey()}
+    instruction = campus.client.instruction("governance", "set_paused", {"bits": bits}, accounts)
+    campus.client.send([instruction], [campus.home.authority], payer=campus.operator)
+
+
+def test_paused_activities_wait_and_go_on(campus):
+    campus.start_market()
+    worker = campus.worker()
+    worker.settle_down()
+    campus.run_epoch(worker, moving=False)
+    pause(campus, Pause.SETTLEMENT | Pause.ORDERS | Pause.CLEARING)
+    metered = campus.run_epoch(worker)
+    assert campus.state("A.solar")["interval_end"] == (metered + 1) * 60
+    assert (campus.energy("A")["minted"], campus.book(metered + 1)) == (0, None)
+    assert campus.book(metered)["status"] == BookStatus.OPEN
+    pause(campus, 0)
+    worker.settle_down()
+    assert campus.energy("A")["minted"] == 2_500
+    assert campus.book(metered + 1)["ask_count"] == 2
+    campus.next_epoch()
+    worker.settle_down()
+    assert campus.balances() == campus.after_one_market()
+    assert alerts(campus) == set()
+
+
+def test_a_book_that_was_never_cleared_gives_everything_back(campus):
+    campus.start_market()
+    worker = campus.worker()
+    campus.run_epoch(worker, moving=False)
+    metered = campus.run_epoch(worker)
+    pause(campus, Pause.CLEARING | Pause.ORDERS)
+    campus.go_to((metered + 10) * 60 + 1)
+    worker.settle_down()
+    book = worker.chain.snapshot([metered + 1]).books[metered + 1]
+    assert book.status is BookStatus.OPEN
+    worker.chain.refund(book)
+    worker.settle_down()
+    assert campus.balances() == {
+        "A": (2_500, 2_500, 0),
+        "B": (1_000, 1_000, 0),
+        "C": (0, 0, CREDIT),
+        "D": (0, 0, CREDIT),
+    }
+    assert campus.book(metered + 1) is None
+    assert conservation(campus.client).ok
+
+
+def test_a_closed_token_account_delays_nobody_and_loses_nothing(campus):
+    campus.start_market()
+    worker = campus.worker()
+    campus.run_epoch(worker, moving=False)
+    campus.run_epoch(worker)
+    with campus.app.store.read() as session:
+        key = wallets.unseal(campus.home, session.query(User).filter_by(name="A").one())
+    account = programs.associated_token_address(key.pubkey(), programs.energy_mint())
+    close = Instruction(
+        programs.TOKEN_PROGRAM,
+        b"\x09",  # CloseAccount: everything that A holds is in the book
+        [
+            AccountMeta(account, is_signer=False, is_writable=True),
+            AccountMeta(key.pubkey(), is_signer=False, is_writable=True),
+            AccountMeta(key.pubkey(), is_signer=True, is_writable=False),
+        ],
+    )
+    campus.client.send([close], [key], payer=campus.operator)
+    campus.next_epoch()
+    worker.settle_down()
+    campus.go_to(campus.wall.now + 2)  # a refused transaction is tried again a little later
+    worker.settle_down()
+    assert campus.balances() == campus.after_one_market()
+
+
+def test_the_next_billing_period_is_opened_when_its_time_comes(campus):
+    worker = campus.worker()
+    campus.run_epoch(worker, moving=False)
+    config = campus.client.account("governance", programs.config_address())
+    last = config["billing_period_end"] - 1
+    campus.go_to(last * 60 + 1)
+    worker.settle_down()
+    assert campus.run_epoch(worker) == last
+    assert campus.client.account("governance", programs.config_address())["billing_period"] == 1
+    assert (campus.energy("D")["withdrawals_previous"], campus.energy("D")["withdrawals_open"]) == (2_600, 0)
+    campus.run_epoch(worker)
+    assert (campus.energy("D")["withdrawals_previous"], campus.energy("D")["withdrawals_open"]) == (2_600, 2_600)
+    assert alerts(campus) == set()
