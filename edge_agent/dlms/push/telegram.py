@@ -78,8 +78,9 @@ def decode_unit(unit: Unit, link: str, keys: Keys) -> Telegram:
         else:
             _read(apdu, telegram, keys)
     except DlmsError as error:
-        if error.code == "cut_short" and unit.segments > 1:
-            message = f"the telegram's {unit.segments} segments are less than its length says ({error.message})"
+        # Unnumbered frames do not tell that one between them is missing: what they make up does.
+        if isinstance(error, DecodeError) and unit.segments > 1:
+            message = f"the telegram's {unit.segments} segments make no whole ({error.message})"
             error = DecodeError("missing_segment", message, error.offset)
         telegram.errors.append(error)
     return telegram
