@@ -87,7 +87,7 @@ _STRINGS = (OCTET_STRING, VISIBLE_STRING, UTF8_STRING)
 _LISTS = (STRUCTURE, ARRAY)
 _EMPTY = (NULL, DONT_CARE)
 _SIZED = {DATE_TIME: 12, DATE: 5, TIME: 4}
-_INTEGERS = (INT8, INT16, INT32, INT64, UINT8, UINT16, UINT32, UINT64, ENUM, BCD, *range(28, 34))
+_INTEGERS = tuple([tag for tag, (code, _) in _FIXED.items() if tag != BOOLEAN and code[-1] not in "fd"])
 
 _unpack_from = struct.unpack_from
 

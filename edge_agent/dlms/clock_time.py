@@ -126,7 +126,7 @@ class ClockTime:
         deviation &= 0xFFFF
         rest = [_UNSPECIFIED if f is None else f for f in (self.hour, self.minute, self.second, self.hundredths)]
         date = [_UNSPECIFIED if f is None else f for f in (self.month, self.day, self.weekday)]
-        return bytes([year >> 8, year & 0xFF, *date, *rest, deviation >> 8, deviation & 0xFF, self.status])
+        return bytes([year >> 8, year & 0xFF] + date + rest + [deviation >> 8, deviation & 0xFF, self.status])
 
     @classmethod
     def from_unix(cls, time: int, deviation: int | None = 0, status: int = 0) -> ClockTime:

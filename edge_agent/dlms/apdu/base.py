@@ -90,7 +90,7 @@ class Selection:
     def by_entry(cls, first: int, last: int = 0, first_column: int = 1, last_column: int = 0) -> Selection:
         """Rows `first` to `last` and columns likewise, counted from 1; 0 is the last there is."""
         rows = [(UINT32, first), (UINT32, last)]
-        return cls(cls.ENTRY, (STRUCTURE, [*rows, (UINT16, first_column), (UINT16, last_column)]))
+        return cls(cls.ENTRY, (STRUCTURE, rows + [(UINT16, first_column), (UINT16, last_column)]))
 
     def to_bytes(self) -> bytes:
         """The selector and its parameters."""

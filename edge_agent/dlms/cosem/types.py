@@ -224,7 +224,7 @@ class ListedObject:
         methods = [(STRUCTURE, [(INT8, number), (ENUM, mode)]) for number, mode in sorted(self.methods.items())]
         rights = (STRUCTURE, [(ARRAY, attributes), (ARRAY, methods)])
         head = [(UINT16, self.class_id), (UINT8, self.version), (OCTET_STRING, obis_bytes(self.obis))]
-        return (STRUCTURE, [*head, rights])
+        return (STRUCTURE, head + [rights])
 
     def __repr__(self) -> str:
         return f"ListedObject({self.class_id}, {self.version}, {self.obis!r})"

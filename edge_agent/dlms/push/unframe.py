@@ -19,7 +19,7 @@ LINKS = (HDLC, MBUS, WRAPPER, RAW, P1)
 
 MAX_APDU = 1 << 20
 
-_APDU_TAGS = (0x0F, 0xC2, 0xC4, 0xE0, GENERAL_GLO, GENERAL_DED, *GLO_TAGS, *DED_TAGS)
+_APDU_TAGS = (0x0F, 0xC2, 0xC4, 0xE0, GENERAL_GLO, GENERAL_DED) + GLO_TAGS + DED_TAGS
 _BODY_TAGS = (axdr.ARRAY, axdr.STRUCTURE)
 
 
@@ -257,7 +257,7 @@ def _join_blocks(units: list[Unit]) -> list[Unit]:
     for unit in units:
         if unit.apdu is None or unit.apdu[0] != GeneralBlockTransfer.TAG:
             if assembly is not None:
-                joined.append(Unit(None, [*errors, *unit.errors, _missing("the last blocks did not come")], segments))
+                joined.append(Unit(None, errors + unit.errors + [_missing("the last blocks did not come")], segments))
                 assembly = None
                 errors = []
                 if unit.apdu is None:
@@ -270,13 +270,13 @@ def _join_blocks(units: list[Unit]) -> list[Unit]:
         try:
             block = GeneralBlockTransfer.from_bytes(unit.apdu)
             if block.block_number == 1 and assembly.due != 1:
-                joined.append(Unit(None, [*errors, _missing("the last blocks did not come")], segments))
+                joined.append(Unit(None, errors + [_missing("the last blocks did not come")], segments))
                 assembly, errors, segments = BlockAssembly(), [], 1
             apdu = assembly.add(block)
         except DlmsError as error:
             # After a lost block the rest of this transfer is skipped up to its last block, as one telegram.
             if assembly.due != _SKIPPING:
-                joined.append(Unit(None, [*errors, error], segments))
+                joined.append(Unit(None, errors + [error], segments))
             errors = []
             assembly.due = _SKIPPING
             if len(unit.apdu) > 1 and unit.apdu[1] & 0x80:
@@ -286,7 +286,7 @@ def _join_blocks(units: list[Unit]) -> list[Unit]:
             joined.append(Unit(apdu, errors, segments))
             assembly, errors, segments = None, [], 0
     if assembly is not None and assembly.due != _SKIPPING:
-        joined.append(Unit(None, [*errors, _missing("the last blocks did not come")], segments))
+        joined.append(Unit(None, errors + [_missing("the last blocks did not come")], segments))
     return joined
 
 
