@@ -43,6 +43,7 @@ from edge_agent.dlms.apdu.base import CosemAttribute, Selection
 from edge_agent.dlms.apdu.confirmed_service_error import ConfirmedServiceError
 from edge_agent.dlms.apdu.conformance import BLOCK_ACTION, BLOCK_SET, DEFAULT, MULTIPLE_REFERENCES
 from edge_agent.dlms.apdu.exception_response import ExceptionResponse
+from edge_agent.dlms.apdu.general_block_transfer import BlockAssembly, GeneralBlockTransfer
 from edge_agent.dlms.apdu.get_request import GetRequestNext, GetRequestNormal, GetRequestWithList
 from edge_agent.dlms.apdu.get_response import (
     GetResponseBlock,
@@ -136,7 +137,29 @@ class Client:
     def _exchange(self, request: Apdu) -> Conversation:
         """Send one APDU and give the parsed answer; errors of the peer's are raised."""
         answer = yield self._outgoing(request.to_bytes())
-        return self._incoming(answer)
+        return self._incoming((yield from self._whole(answer)))
+
+    def _whole(self, answer: bytes) -> Conversation:
+        """An answer that comes by general-block-transfer, block by block; any other as it is."""
+        if answer[:1] != b"\xe0":
+            return answer
+        assembly = BlockAssembly()
+        number = 1
+        while True:
+            if self._received is not None:
+                self._received(answer)
+            block = GeneralBlockTransfer.from_bytes(answer)
+            repeated = block.block_number == assembly.due - 1
+            whole = None if repeated else assembly.add(block)
+            if whole is not None:
+                return whole
+            if block.streaming:
+                answer = yield b""
+            else:
+                answer = yield GeneralBlockTransfer(True, number, assembly.due - 1, b"").to_bytes()
+                number += 1
+            if answer[:1] != b"\xe0":
+                raise ProtocolError("unexpected_apdu", "a block of a general-block-transfer is due")
 
     def _outgoing(self, apdu: bytes) -> bytes:
         return apdu if self.security is None else self.security.protect(apdu)
@@ -271,7 +294,7 @@ class Client:
         for _ in range(4):
             if self._check_invoke(request.invoke, answer.invoke if hasattr(answer, "invoke") else request.invoke):
                 return answer
-            answer = self._incoming((yield b""))
+            answer = self._incoming((yield from self._whole((yield b""))))
         raise ProtocolError("wrong_invoke_id", "the meter keeps answering earlier requests")
 
     def get(self, attribute: CosemAttribute, selection: Selection | None = None) -> Conversation:

@@ -42,7 +42,7 @@ from edge_agent.dlms.apdu.confirmed_service_error import (
     SERVICE_INITIATE,
     ConfirmedServiceError,
 )
-from edge_agent.dlms.apdu.conformance import DEFAULT
+from edge_agent.dlms.apdu.conformance import DEFAULT, GENERAL_BLOCK_TRANSFER
 from edge_agent.dlms.apdu.exception_response import (
     SERVICE_DECIPHERING_ERROR,
     SERVICE_INVOCATION_COUNTER_ERROR,
@@ -52,6 +52,7 @@ from edge_agent.dlms.apdu.exception_response import (
     STATE_UNKNOWN,
     ExceptionResponse,
 )
+from edge_agent.dlms.apdu.general_block_transfer import BlockAssembly, GeneralBlockTransfer
 from edge_agent.dlms.apdu.get_request import GetRequestNext, GetRequestNormal, GetRequestWithList
 from edge_agent.dlms.apdu.get_response import (
     GetResponseBlock,
@@ -149,6 +150,8 @@ class ServerSession:
         self._incoming_raw = b""
         self._incoming_number = 0
         self._incoming_target: tuple[CosemAttribute, Selection | None] | None = None
+        self._blocks: list[bytes] = []
+        self._requests = BlockAssembly()
 
     def reset(self) -> None:
         """The link went down or was set up anew."""
@@ -156,6 +159,7 @@ class ServerSession:
         self._outgoing_raw = b""
         self._outgoing_kind = ""
         self._incoming_target = None
+        self._blocks = []
 
     def _move(self, event: str) -> None:
         self.state = TRANSITIONS[(self.state, event)]
@@ -163,6 +167,8 @@ class ServerSession:
     def handle(self, data: bytes) -> bytes | None:
         """The answer to one APDU, None where none is due. Bad APDUs get an ExceptionResponse, never an exception."""
         security = self.security
+        if data[:1] == b"\xe0":
+            return self._take_block(data)
         if data[:1] in (b"\x60", b"\x62"):
             return self._handle_acse(data)
         try:
@@ -189,8 +195,34 @@ class ServerSession:
         answer = self._answer(request)
         raw = answer.to_bytes()
         if security is not None and not isinstance(answer, ExceptionResponse):
-            return security.protect(raw)
+            raw = security.protect(raw)
+        room = min(self._client_max_pdu, self.max_pdu)
+        if self.conformance & GENERAL_BLOCK_TRANSFER and len(raw) > room:
+            size = max(room - 10, 16)
+            self._blocks = [raw[at : at + size] for at in range(0, len(raw), size)]
+            return self._block(1, 0)
         return raw
+
+    def _block(self, number: int, acknowledged: int) -> bytes:
+        last = number == len(self._blocks)
+        return GeneralBlockTransfer(last, number, acknowledged, self._blocks[number - 1]).to_bytes()
+
+    def _take_block(self, data: bytes) -> bytes | None:
+        """One block of a request, or the acknowledgement of one of ours."""
+        try:
+            block = GeneralBlockTransfer.from_bytes(data)
+            if not block.raw:
+                if 0 <= block.acknowledged < len(self._blocks):
+                    return self._block(block.acknowledged + 1, block.block_number)
+                return ExceptionResponse(STATE_NOT_ALLOWED, SERVICE_NOT_POSSIBLE).to_bytes()
+            if block.block_number == 1:
+                self._requests = BlockAssembly()
+            whole = self._requests.add(block)
+        except DlmsError:
+            return ExceptionResponse(STATE_NOT_ALLOWED, SERVICE_NOT_POSSIBLE).to_bytes()
+        if whole is None:
+            return GeneralBlockTransfer(True, block.block_number, block.block_number, b"").to_bytes()
+        return self.handle(whole) if whole[:1] != b"\xe0" else None
 
     def _answer(self, request: Apdu) -> Apdu:
         if self.state == AUTHENTICATING and not isinstance(request, ActionRequestNormal):
@@ -343,7 +375,7 @@ class ServerSession:
 
     def _long(self, kind: str, whole: Apdu, raw: bytes, invoke: int) -> Apdu:
         """The answer itself where it fits, else the first block of `raw`."""
-        if len(raw) <= self._room():
+        if len(raw) <= self._room() or self.conformance & GENERAL_BLOCK_TRANSFER:
             return whole
         self._outgoing_raw = raw
         self._outgoing_number = 0

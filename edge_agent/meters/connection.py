@@ -84,7 +84,7 @@ class HdlcLine:
         """One APDU there, one back."""
         if self._ready:
             return self._ready.pop(0)
-        self._converse(self.link.send(apdu), Received)
+        self._converse(self.link.send(apdu) if apdu else self.link.listen(), Received)
         return self._ready.pop(0)
 
     def shut(self) -> None:

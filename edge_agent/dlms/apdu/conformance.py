@@ -22,7 +22,7 @@ EVENT_NOTIFICATION = 0x000002
 ACTION = 0x000001
 
 DEFAULT = BLOCK_GET | BLOCK_SET | BLOCK_ACTION | MULTIPLE_REFERENCES | GET | SET | SELECTIVE_ACCESS | ACTION
-"""What this side can do with logical names."""
+"""What every peer is asked for with logical names; general-block-transfer is understood without being asked for."""
 
 
 def write_conformance(bits: int) -> bytes:

@@ -29,6 +29,7 @@ TRANSITIONS = {
     (CONNECTING, "UA"): IDLE,
     (CONNECTING, "DM"): DISCONNECTED,
     (IDLE, "send"): SENDING,
+    (IDLE, "listen"): AWAITING,
     (SENDING, "acknowledged"): SENDING,
     (SENDING, "all sent"): AWAITING,
     (AWAITING, "segment"): AWAITING,
@@ -147,6 +148,12 @@ class HdlcClientLink:
         self._queue = [(data[at : at + size], at + size < len(data)) for at in starts]
         self._polls = 0
         return self._send_window()
+
+    def listen(self) -> bytes:
+        """RR: the server is given the line without a request, for an APDU that it has yet to send."""
+        self._move("listen")
+        self._polls = 0
+        return self._poll()
 
     def disconnect(self) -> bytes:
         """DISC."""

@@ -6,7 +6,8 @@ from edge_agent.dlms import axdr
 from edge_agent.dlms.apdu import parse_apdu
 from edge_agent.dlms.apdu.aare import AssociationResponse
 from edge_agent.dlms.apdu.base import CosemAttribute, Selection
-from edge_agent.dlms.apdu.conformance import DEFAULT, MULTIPLE_REFERENCES
+from edge_agent.dlms.apdu.conformance import DEFAULT, GENERAL_BLOCK_TRANSFER, MULTIPLE_REFERENCES
+from edge_agent.dlms.apdu.general_block_transfer import GeneralBlockTransfer
 from edge_agent.dlms.apdu.get_response import GetResponseBlock, GetResponseNormal, GetResult
 from edge_agent.dlms.client import ASSOCIATED, CLOSED, Client
 from edge_agent.dlms.clock_time import ClockTime
@@ -258,6 +259,37 @@ def test_a_transfer_that_breaks_off():
         )
     )
     fails("long_get_aborted", drive, client.get(attribute), lambda apdu: next(answers)(apdu[2]).to_bytes())
+
+
+def test_general_block_transfer():
+    profile = ProfileGeneric("1-0:99.1.0.255")
+    client, server = _opened()
+    whole = _get(client, server, profile, "buffer")
+    for size in (64, 200, 1024):
+        options = {"conformance": DEFAULT | GENERAL_BLOCK_TRANSFER}
+        server = ServerSession(_objects(), max_pdu=size, **options)
+        client = Client(**options)
+        drive(client.associate(), server.handle)
+        tags = []
+
+        def answer(apdu, server=server, tags=tags):
+            tags.append(apdu[0])
+            return server.handle(apdu)
+
+        assert profile.decode("buffer", drive(client.get(profile.attribute("buffer")), answer)) == whole
+        assert tags[0] == 0xC0
+        assert set(tags[1:]) == {0xE0}
+        # a block that stays away, or comes twice
+        assert profile.decode("buffer", drive(client.get(profile.attribute("buffer")), server.handle)) == whole
+        assert server.handle(bytes.fromhex("e0800001ffff00")).hex() == "d80101"
+        raw = b"\xc0\x01\x41" + profile.attribute("entries_in_use").to_bytes() + b"\x00"
+        first = GeneralBlockTransfer(False, 1, 0, raw[:5])
+        assert server.handle(first.to_bytes()).hex() == "e0810001000100"
+        assert server.handle(GeneralBlockTransfer(True, 2, 0, raw[5:]).to_bytes()).hex() == "c401410" + "10b"
+        assert server.handle(GeneralBlockTransfer(True, 5, 0, raw[5:]).to_bytes()).hex() == "d80101"
+    blocks = iter((GeneralBlockTransfer(False, 1, 0, b"\xc4"), GeneralBlockTransfer(True, 3, 0, b"\x01")))
+    conversation = client.get(profile.attribute("buffer"))
+    fails("missing_segment", drive, conversation, lambda apdu: next(blocks).to_bytes())
 
 
 def test_a_late_answer_is_passed_over():
