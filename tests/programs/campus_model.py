@@ -1,0 +1,570 @@
+"""A plain model of governance, registry, oracle and energy_token: what each instruction does, and why it refuses.
+
+Written from docs/ARCHITECTURE.md and the instructions' descriptions, in integers and dicts. Each method either changes
+the model or raises Refused with the name of the program's error. The order of checks is the programs' own: where two
+things are wrong at once, the same one is named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+ROLES = ("building", "generation", "storage", "load", "grid", "submeter")
+REGISTERS_OF = {
+    "building": (0, 1, 2, 3),
+    "generation": (0,),
+    "storage": (2, 3),
+    "load": (1,),
+    "grid": (0, 1),
+    "submeter": (0, 1, 2, 3),
+}
+KINDS = ("load", "solar", "wind", "hydro", "other", "storage", "grid", "mixed")
+ACTIVE, SUSPENDED, CLOSED = 1, 2, 3
+REGISTRATION, READINGS, SETTLEMENT, _ORDERS, _CLEARING, CREDIT, RETIREMENT = (1 << bit for bit in range(7))
+MAX_STEP = 10**12
+GRACE_EPOCHS = 8
+
+
+class Refused(Exception):  # noqa: N818 - what a program answers
+    """An instruction that the programs refuse; `name` is their error's."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+def need(holds: bool, error: str) -> None:
+    """Refuse where something does not hold."""
+    if not holds:
+        raise Refused(error)
+
+
+@dataclass
+class Installation:
+    kind: str
+    nameplate: int
+    storage: int
+
+
+@dataclass
+class User:
+    index: int
+    role: int
+    status: int = ACTIVE
+    slots: dict[int, str] = field(default_factory=dict)
+    """Slot to the name of the settling meter that has it."""
+    submeters: int = 0
+
+
+@dataclass
+class Meter:
+    user: str
+    role: str
+    source: int
+    installation: int
+    key: int
+    first_sequence: int
+    slot: int
+    status: int = ACTIVE
+    generation: int = 0
+
+
+@dataclass
+class State:
+    generation: int
+    sequence: int = 0
+    interval_end: int = 0
+    registers: tuple[int, ...] = (0, 0, 0, 0)
+    previous_hash: bytes = bytes(16)
+    register_epoch: int = 0
+    settled_end: int = 0
+    settled: tuple[int, ...] = (0, 0, 0, 0)
+
+
+@dataclass
+class Energy:
+    period: int
+    boundary: int = 0
+    slots: frozenset[int] = frozenset()
+    bank: int = 0
+    withdrawals_open: int = 0
+    withdrawals_previous: int = 0
+    minted: int = 0
+    withdrawn: int = 0
+    surplus: int = 0
+
+
+@dataclass
+class Retired:
+    period: int
+    consumption_open: int = 0
+    consumption_previous: int = 0
+    consumption_total: int = 0
+    feed_in_open: int = 0
+    feed_in_previous: int = 0
+    feed_in_total: int = 0
+    feed_in_credits: int = 0
+
+
+@dataclass
+class Reading:
+    """A signed record; `key` is the number of the meter's key that signed it."""
+
+    key: int
+    network: bool
+    sequence: int
+    interval_end: int
+    registers: tuple[int, ...]
+    source: int
+    register_epoch: int
+    flags: int
+    previous_hash: bytes
+    own_hash: bytes
+
+
+RESET_FLAG = 1 << 6
+
+
+class Model:
+    """The campus, as it should be."""
+
+    def __init__(self, time: int, epoch_seconds: int, parameters: dict[str, int]) -> None:
+        self.time = time
+        self.epoch_seconds = epoch_seconds
+        self.parameters = dict(parameters)
+        self.staged: dict[str, int] | None = None
+        self.staged_from = 0
+        self.paused = 0
+        self.period = 0
+        self.period_start = self.epoch
+        self.period_end = self.epoch + parameters["billing_period_epochs"]
+        self.users: dict[str, User] = {}
+        self.installations: dict[int, Installation] = {}
+        self.meters: dict[str, Meter] = {}
+        self.states: dict[str, State] = {}
+        self.energy: dict[str, Energy] = {}
+        self.retired: dict[str, Retired] = {}
+        self.tokens: dict[str, int] = {}
+        self.credits: dict[str, int] = {}
+        self.used_keys: set[tuple[str, int]] = set()
+        self.minted = self.withdrawn = self.settlements = 0
+        self.last_checkpoint: int | None = None
+        self.log_size = 0
+
+    @property
+    def epoch(self) -> int:
+        return self.time // self.epoch_seconds
+
+    def in_force(self, epoch: int) -> dict[str, int]:
+        """The parameters of an epoch."""
+        if self.staged is not None and epoch >= self.staged_from:
+            return self.staged
+        return self.parameters
+
+    def running(self, bit: int) -> None:
+        need(not self.paused & bit, "Paused")
+
+    # governance
+
+    def set_paused(self, bits: int) -> None:
+        need(bits < 128, "UnknownPauseBits")
+        self.paused = bits
+
+    def stage_parameters(self, parameters: dict[str, int], from_epoch: int) -> None:
+        need(from_epoch > self.epoch, "StagedTooEarly")
+        need(from_epoch - self.epoch <= 35_136, "StagedTooLate")
+        need(parameters["storage_efficiency_bps"] <= 10_000, "EfficiencyOutOfBounds")
+        need(0 < parameters["feed_in_price"] <= parameters["retail_price"], "PricesOutOfBounds")
+        self.parameters = dict(self.in_force(self.epoch))
+        self.staged, self.staged_from = dict(parameters), from_epoch
+
+    def open_billing_period(self) -> None:
+        need(self.epoch >= self.period_end, "BillingPeriodNotOver")
+        self.period += 1
+        self.period_start = self.period_end
+        self.period_end += self.in_force(self.period_start)["billing_period_epochs"]
+
+    # registry
+
+    def register_user(self, name: str, role: int) -> None:
+        self.running(REGISTRATION)
+        need(role <= 2, "UnknownUserRole")
+        need(name not in self.users, "AlreadyRegistered")
+        self.users[name] = User(len(self.users), role)
+        self.tokens[name] = self.credits[name] = 0
+
+    def register_installation(self, number: int, kind: int, nameplate: int, storage: int) -> None:
+        self.running(REGISTRATION)
+        need(number not in self.installations, "AlreadyRegistered")
+        need(kind < len(KINDS), "UnknownInstallationKind")
+        need(0 < nameplate <= 10**8, "NameplateOutOfBounds")
+        need(storage < 2**32 and (storage == 0 or KINDS[kind] in ("storage", "mixed")), "StorageOutOfBounds")
+        self.installations[number] = Installation(KINDS[kind], nameplate, storage)
+
+    def register_meter(self, name: str, user: str, installation: int, role: int, source: int, key: int) -> None:
+        self.running(REGISTRATION)
+        need(role < len(ROLES), "UnknownMeterRole")
+        need(source <= 4, "UnknownSource")
+        need(user in self.users, "NotAUser")
+        owner = self.users[user]
+        need(owner.status == ACTIVE, "UserNotActive")
+        need(installation in self.installations, "NotAnInstallation")
+        need(_admits(self.installations[installation].kind, ROLES[role], source), "RoleSourceMismatch")
+        need(name not in self.meters, "AlreadyRegistered")
+        need((name, key) not in self.used_keys, "KeyUsedBefore")
+        meter = Meter(user, ROLES[role], source, installation, key, 1, 255)
+        meter.slot = self._free_slot(owner, meter)
+        self._check_set(owner, added=meter)
+        self._take(owner, name, meter)
+        self.meters[name] = meter
+        self.used_keys.add((name, key))
+
+    def set_user_status(self, name: str, status: int) -> None:
+        need(name in self.users, "NotAUser")
+        user = self.users[name]
+        _next_status(user.status, status)
+        need(status != CLOSED or not (user.slots or user.submeters), "UserHasMeters")
+        user.status = status
+
+    def set_meter_status(self, name: str, status: int) -> None:
+        need(name in self.meters, "NotAMeter")
+        meter = self.meters[name]
+        owner = self.users[meter.user]
+        _next_status(meter.status, status)
+        if status == ACTIVE:
+            need(owner.status == ACTIVE, "MeterOfInactiveUser")
+            self._check_set(owner, added=meter)
+            self._take(owner, name, meter)
+        elif meter.status == ACTIVE:
+            self._give(owner, meter)
+        meter.status = status
+        meter.generation += 1
+
+    def reassign_meter(self, name: str, taker: str) -> None:
+        self.running(REGISTRATION)
+        need(name in self.meters, "NotAMeter")
+        meter = self.meters[name]
+        need(meter.status != CLOSED, "StatusClosed")
+        need(taker in self.users, "NotAUser")
+        giver = self.users[meter.user]
+        need(self.users[taker].status == ACTIVE, "UserNotActive")
+        need(name in self.states and meter.user in self.energy, "WrongOracleAccount")
+        if meter.status == ACTIVE:
+            state, energy = self.states[name], self.energy[meter.user]
+            settled = state.settled_end == state.interval_end == energy.boundary
+            need(meter.role == "submeter" or state.interval_end == 0 or settled, "NotAtSettledBoundary")
+            self._check_set(self.users[taker], added=meter)
+            self._give(giver, meter)
+            self._take(self.users[taker], name, meter)
+        meter.user = taker
+        meter.generation += 1
+
+    def replace_meter_key(self, name: str, key: int, first_sequence: int) -> None:
+        self.running(REGISTRATION)
+        need(name in self.meters, "NotAMeter")
+        meter = self.meters[name]
+        need(meter.status != CLOSED, "StatusClosed")
+        need(name in self.states, "WrongOracleAccount")
+        need(first_sequence > self.states[name].sequence, "FirstSequenceTooLow")
+        need((name, key) not in self.used_keys, "KeyUsedBefore")
+        meter.key, meter.first_sequence = key, first_sequence
+        meter.generation += 1
+        self.used_keys.add((name, key))
+
+    def set_meter_map(self, name: str) -> None:
+        need(name in self.meters, "NotAMeter")
+        need(self.meters[name].status != CLOSED, "StatusClosed")
+        self.meters[name].generation += 1
+
+    def _settling(self, user: User) -> list[Meter]:
+        return [self.meters[name] for name in user.slots.values()]
+
+    def _free_slot(self, user: User, meter: Meter) -> int:
+        if meter.role == "submeter":
+            return 255
+        slot = next(slot for slot in range(32) if slot not in user.slots)
+        need(slot < 24, "TooManyMeters")
+        return slot
+
+    def _check_set(self, user: User, added: Meter) -> None:
+        roles = [meter.role for meter in self._settling(user)]
+        if added.role != "submeter":
+            self._free_slot(user, added)
+            roles.append(added.role)
+        sources = [meter.source for meter in self._settling(user)]
+        if added.role != "submeter":
+            sources.append(added.source)
+        need("building" not in roles or len(roles) == 1, "BuildingMeterStandsAlone")
+        need(roles.count("grid") <= 1 and not ("grid" in roles and "load" in roles), "LoadOrGridMeters")
+        need(user.role != 0 or not any(sources), "ConsumerCannotGenerate")
+
+    def _take(self, user: User, name: str, meter: Meter) -> None:
+        meter.slot = self._free_slot(user, meter)
+        if meter.slot == 255:
+            user.submeters += 1
+        else:
+            user.slots[meter.slot] = name
+
+    def _give(self, user: User, meter: Meter) -> None:
+        if meter.slot == 255:
+            user.submeters -= 1
+        else:
+            del user.slots[meter.slot]
+        meter.slot = 255
+
+    # oracle
+
+    def open_meter(self, name: str) -> None:
+        self.running(REGISTRATION)
+        need(name in self.meters, "NotAMeter")
+        need(name not in self.states, "AlreadyOpen")
+        meter = self.meters[name]
+        self.energy.setdefault(meter.user, Energy(self.period))
+        self.states[name] = State(meter.generation)
+
+    def open_energy_account(self, name: str) -> None:
+        self.running(REGISTRATION)
+        need(name in self.users, "NotAUser")
+        need(name not in self.energy, "AlreadyOpen")
+        self.energy[name] = Energy(self.period)
+
+    def _authentic(self, name: str, reading: Reading) -> tuple[Meter, State]:
+        need(name in self.meters, "NotAMeter")
+        need(name in self.states, "NotAMeterState")
+        meter, state = self.meters[name], self.states[name]
+        need(reading.key == meter.key, "WrongKey")
+        need(reading.network, "RecordNetwork")
+        need(meter.status == ACTIVE, "MeterNotActive")
+        need(reading.source == meter.source, "SourceMismatch")
+        need(reading.flags < 1 << 9, "UnknownFlags")
+        need(reading.interval_end > 0 and reading.interval_end % self.epoch_seconds == 0, "IntervalNotAligned")
+        skew = self.in_force(self.epoch)["clock_skew_seconds"]
+        need(reading.interval_end <= self.time + skew, "IntervalInFuture")
+        return meter, state
+
+    @staticmethod
+    def _in_order(meter: Meter, state: State, reading: Reading) -> None:
+        need(reading.sequence >= meter.first_sequence, "SequenceBelowFirst")
+        if state.interval_end:
+            need(reading.sequence > state.sequence, "SequenceNotRising")
+            need(reading.interval_end > state.interval_end, "IntervalNotRising")
+            follows = reading.sequence == state.sequence + 1 and reading.sequence != meter.first_sequence
+            need(not follows or reading.previous_hash == state.previous_hash, "PreviousHash")
+
+    def submit(self, name: str, reading: Reading) -> None:
+        self.running(READINGS)
+        meter, state = self._authentic(name, reading)
+        need(not reading.flags & RESET_FLAG, "NeedsRebase")
+        self._in_order(meter, state, reading)
+        if state.interval_end:
+            need((reading.register_epoch - state.register_epoch) % 256 <= 1, "RegisterEpoch")
+            self._steps(meter, state, reading)
+        if not state.interval_end or state.generation != meter.generation:
+            state.settled_end, state.generation = 0, meter.generation
+        self._record(state, reading)
+
+    def rebase(self, name: str, reading: Reading) -> None:
+        self.running(READINGS)
+        meter, state = self._authentic(name, reading)
+        self._in_order(meter, state, reading)
+        need(bool(reading.flags & RESET_FLAG and state.interval_end), "NotARebase")
+        need((reading.register_epoch - state.register_epoch) % 256 == 1, "RegisterEpoch")
+        state.settled_end, state.generation = 0, meter.generation
+        self._record(state, reading)
+
+    def _steps(self, meter: Meter, state: State, reading: Reading) -> None:
+        installation = self.installations[meter.installation]
+        tolerance = self.in_force(self.epoch)["nameplate_tolerance_bps"]
+        elapsed = reading.interval_end - state.interval_end
+        limit = min(installation.nameplate * elapsed // 3600 * (10_000 + tolerance) // 10_000 + 1, MAX_STEP)
+        steps = [0, 0, 0, 0]
+        for index, (now, before) in enumerate(zip(reading.registers, state.registers, strict=True)):
+            need(now >= before, "RegisterDecreased")
+            if now == before:
+                continue
+            need(index in REGISTERS_OF[meter.role], "RegisterNotPermitted")
+            steps[index] = now - before
+            own = MAX_STEP if index == 1 and meter.role == "building" else limit
+            need(steps[index] <= own, "ExceedsNameplate")
+        if meter.role in ("storage", "building"):
+            storage = installation.storage + installation.storage * tolerance // 10_000 + 1
+            _, _, charge, discharge = steps
+            if charge or discharge:
+                fits = discharge <= charge + storage and charge <= 2 * (discharge + storage)
+                need(fits, "ExceedsStorage")
+
+    @staticmethod
+    def _record(state: State, reading: Reading) -> None:
+        state.sequence, state.interval_end = reading.sequence, reading.interval_end
+        state.registers, state.register_epoch = reading.registers, reading.register_epoch
+        state.previous_hash = reading.own_hash
+
+    def settle(self, name: str, boundary: int, meters: list[str]) -> int:
+        """Settle a member; what is minted."""
+        self.running(SETTLEMENT)
+        need(name in self.users, "NotAUser")
+        user = self.users[name]
+        need(user.status == ACTIVE, "UserNotActive")
+        need(name in self.energy, "NotAnEnergyAccount")
+        energy = self.energy[name]
+        roles = [meter.role for meter in self._settling(user)]
+        complete = roles == ["building"] or ("building" not in roles and ("load" in roles) != ("grid" in roles))
+        need(complete, "MeterSetNotSettleable")
+        need(boundary > energy.boundary, "BoundaryNotRising")
+        seen = set()
+        for each in meters:
+            need(each in self.meters, "NotAMeter")
+            need(each in self.states, "NotAMeterState")
+            meter, state = self.meters[each], self.states[each]
+            need(meter.user == name, "MeterOfAnotherUser")
+            need(meter.slot in user.slots and meter.slot not in seen, "MeterSetIncomplete")
+            seen.add(meter.slot)
+            need(state.generation == meter.generation and state.interval_end != 0, "ReadingOutdated")
+            need(state.interval_end == boundary, "NotAtBoundary")
+        need(seen == set(user.slots), "MeterSetIncomplete")
+
+        states = [self.states[each] for each in meters]
+        together = all(state.settled_end == energy.boundary for state in states)
+        minted = withdrawal = 0
+        bank, surplus = energy.bank, 0
+        if energy.boundary and energy.slots == frozenset(user.slots) and together:
+            minted, withdrawal, bank, surplus = self._net(meters, energy.bank)
+        self._roll(energy)
+        if withdrawal:
+            need(boundary <= self.period_end * self.epoch_seconds, "BillingPeriodNotOpen")
+            late = self.period > 0 and boundary <= self.period_start * self.epoch_seconds
+            energy.withdrawals_previous += withdrawal * late
+            energy.withdrawals_open += withdrawal * (not late)
+        for state in states:
+            state.settled, state.settled_end = state.registers, boundary
+        energy.boundary, energy.slots, energy.bank = boundary, frozenset(user.slots), bank
+        energy.minted += minted
+        energy.withdrawn += withdrawal
+        energy.surplus += surplus
+        self.minted += minted
+        self.withdrawn += withdrawal
+        self.settlements += 1
+        self.tokens[name] += minted
+        return minted
+
+    def _roll(self, energy: Energy) -> None:
+        if energy.period != self.period:
+            follows = energy.period + 1 == self.period
+            energy.withdrawals_previous = energy.withdrawals_open if follows else 0
+            energy.withdrawals_open = 0
+            energy.period = self.period
+
+    def _net(self, meters: list[str], bank: int) -> tuple[int, int, int, int]:
+        """Minted, withdrawn, bank and surplus of a span."""
+        sums = {"g": 0, "c": 0, "q": 0, "d": 0, "import": 0, "export": 0}
+        slots = {
+            "generation": ("g", "", "", ""),
+            "load": ("", "c", "", ""),
+            "storage": ("", "", "q", "d"),
+            "building": ("g", "c", "q", "d"),
+            "grid": ("export", "import", "", ""),
+        }
+        storage: dict[int, int] = {}
+        grid = False
+        for each in meters:
+            meter, state = self.meters[each], self.states[each]
+            for name, now, before in zip(slots[meter.role], state.registers, state.settled, strict=True):
+                if name:
+                    sums[name] += now - before
+            if meter.role in ("storage", "building"):
+                storage[meter.installation] = self.installations[meter.installation].storage
+            grid = grid or meter.role == "grid"
+        g, q, d = sums["g"], sums["q"], sums["d"]
+        c = max(0, sums["import"] + g + d - sums["export"] - q) if grid else sums["c"]
+        net = g + d - c - q
+        if not any(self.meters[each].source for each in meters):
+            return 0, max(0, -net), bank, 0
+        surplus = max(0, g - c)
+        into = min(q, surplus)
+        efficiency = self.in_force(self.epoch)["storage_efficiency_bps"]
+        banked = min(sum(storage.values()), bank + into * efficiency // 10_000)
+        out = min(d, banked)
+        return min(max(0, net), surplus - into + out), max(0, -net), banked - out, surplus
+
+    def checkpoint(self, epoch: int, log_size: int) -> None:
+        need(bool(self.states), "OracleNotOpen")
+        need(self.time >= (epoch + 1) * self.epoch_seconds, "EpochNotOver")
+        need(self.last_checkpoint is None or epoch == self.last_checkpoint + 1, "CheckpointOutOfOrder")
+        need(log_size >= self.log_size, "LogShrank")
+        self.last_checkpoint, self.log_size = epoch, log_size
+
+    # energy_token
+
+    def issue_credit(self, name: str, amount: int) -> None:
+        self.running(CREDIT)
+        need(name in self.users, "NotAUser")
+        need(self.users[name].status == ACTIVE, "UserNotActive")
+        need(amount > 0, "ZeroAmount")
+        self.credits[name] += amount
+
+    def redeem_credit(self, name: str, amount: int) -> None:
+        self.running(CREDIT)
+        need(name in self.users, "NotAUser")
+        need(amount > 0, "ZeroAmount")
+        need(amount <= self.credits[name], "InsufficientFunds")
+        self.credits[name] -= amount
+
+    def retire(self, name: str, reason: int, period: int, amount: int) -> None:
+        self.running(RETIREMENT)
+        need(reason <= 1, "UnknownReason")
+        need(amount > 0, "ZeroAmount")
+        need(amount < 2**32, "TooMuchAtOnce")
+        need(name in self.users, "NotAUser")
+        need(self.users[name].status == ACTIVE, "UserNotActive")
+        previous = self.period > 0 and period == self.period - 1
+        in_grace = self.epoch < self.period_start + GRACE_EPOCHS
+        need(period == self.period or (reason == 0 and previous and in_grace), "PeriodClosed")
+        retired = self.retired.get(name, Retired(self.period))
+        changes: dict[str, Any] = dict(vars(retired))
+        if retired.period != self.period:
+            follows = retired.period + 1 == self.period
+            for kind in ("consumption", "feed_in"):
+                changes[f"{kind}_previous"] = changes[f"{kind}_open"] if follows else 0
+                changes[f"{kind}_open"] = 0
+            changes["period"] = self.period
+        paid = 0
+        if reason == 0:
+            need(name in self.energy, "WrongOracleAccount")
+            which = "consumption_open" if period == self.period else "consumption_previous"
+            changes[which] += amount
+            changes["consumption_total"] += amount
+            need(changes[which] <= self._withdrawals(self.energy[name], period), "ExceedsWithdrawals")
+        else:
+            paid = amount * self.in_force(self.epoch)["feed_in_price"] // 1000
+            need(paid > 0, "TooSmall")
+            changes["feed_in_open"] += amount
+            changes["feed_in_total"] += amount
+            changes["feed_in_credits"] += paid
+        need(amount <= self.tokens[name], "InsufficientFunds")
+        self.retired[name] = Retired(**changes)
+        self.tokens[name] -= amount
+        self.credits[name] += paid
+
+    @staticmethod
+    def _withdrawals(energy: Energy, period: int) -> int:
+        if period == energy.period:
+            return energy.withdrawals_open
+        return energy.withdrawals_previous if period + 1 == energy.period else 0
+
+
+def _admits(kind: str, role: str, source: int) -> bool:
+    names = ("none", "solar", "wind", "hydro", "other")
+    if role == "submeter":
+        return True
+    if role in ("generation", "building"):
+        return (kind in ("mixed", names[source])) if source else role == "building"
+    if source:
+        return False
+    return kind in (role, "mixed") if role in ("storage", "grid") else True
+
+
+def _next_status(current: int, status: int) -> None:
+    need(1 <= status <= 3, "UnknownStatus")
+    need(current != CLOSED, "StatusClosed")
+    need(current != status, "StatusUnchanged")
