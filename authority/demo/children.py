@@ -22,7 +22,7 @@ _PR_SET_PDEATHSIG = 1
 class DemoError(AuthorityError):
     """The demo cannot go on; the message says what failed, and holds the end of its log where there is one.
 
-    home_foreign, home_busy, child_died, step_failed, not_ready, no_progress, not_conserved.
+    home_foreign, home_busy, child_died, step_failed, not_ready, no_progress, not_conserved, no_ports, no_agave.
     """
 
 

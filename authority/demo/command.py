@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+from authority.demo import agave
 from authority.demo.children import Children, DemoError
 from authority.demo.orchestrator import Demo
 from authority.demo.progress import Progress
@@ -25,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--https", action="store_true", help="carry readings over HTTPS even where a Mosquitto is found"
+    )
+    parser.add_argument(
+        "--agave",
+        type=Path,
+        metavar="FILE",
+        help="run on a real validator, Agave's solana-test-validator, instead of the embedded one",
     )
     parser.add_argument("--port", type=int, default=0, help="port of the page (default: a free one, 8000 if it is)")
 
@@ -50,7 +57,14 @@ def run(arguments: argparse.Namespace) -> int:
     progress = Progress(sys.stdout, sys.stdout.isatty())
     try:
         with Stage.take(arguments.home) as stage, Children(stage.logs) as children:
-            demo = Demo(stage, children, progress, report=Path.cwd() / REPORT_NAME, epochs=arguments.epochs)
+            demo = Demo(
+                stage,
+                children,
+                progress,
+                report=Path.cwd() / REPORT_NAME,
+                epochs=arguments.epochs,
+                agave=None if arguments.agave is None else agave.checked(arguments.agave),
+            )
             demo.run(https=arguments.https, port=arguments.port)
     except DemoError as error:
         progress.bad("The demo failed.")

@@ -19,7 +19,7 @@ from authority.api.chain_figures import reader_of
 from authority.app import App, system_clock
 from authority.chain.client import ChainClient
 from authority.collector import broker
-from authority.demo import campus, report
+from authority.demo import agave, campus, report
 from authority.demo.children import Child, Children, DemoError, tail
 from authority.demo.progress import Progress
 from authority.demo.stage import Ports, Stage
@@ -53,7 +53,7 @@ EARLY_SECONDS = 5.0
 VALIDATOR, BROKER, SERVICE, EMULATOR, AGENT = range(5)  # the order of starting; they stop in the opposite one
 
 
-def settings_for(ports: Ports, *, mqtt: bool) -> Settings:
+def settings_for(ports: Ports, *, mqtt: bool, embedded: bool = True) -> Settings:
     """The demo's configuration: the design's times in proportion to an epoch of 20 s."""
     return Settings(
         network=NetworkSettings(organisation="Engineering Department (demo)"),
@@ -61,7 +61,7 @@ def settings_for(ports: Ports, *, mqtt: bool) -> Settings:
         collector=CollectorSettings(port=ports.collector),
         mqtt=MqttSettings("localhost" if mqtt else "", ports.mqtt),
         web=WebSettings(port=ports.web, notice=campus.NOTICE),
-        validator=ValidatorSettings(url=f"http://127.0.0.1:{ports.validator}", port=ports.validator),
+        validator=ValidatorSettings(embedded, f"http://127.0.0.1:{ports.validator}", port=ports.validator),
         parameters=replace(
             ParameterSettings(),
             grace_seconds=7,
@@ -81,13 +81,20 @@ def command(module: str, *words: str | Path) -> list[str | Path]:
 
 
 class Demo:
-    """One run. epochs: how many settled ones it ends after, None for no end."""
+    """One run. epochs: how many settled ones it ends after, None for no end; agave: the validator, None for ours."""
 
     def __init__(
-        self, stage: Stage, children: Children, progress: Progress, *, report: Path, epochs: int | None
+        self,
+        stage: Stage,
+        children: Children,
+        progress: Progress,
+        *,
+        report: Path,
+        epochs: int | None,
+        agave: Path | None = None,
     ) -> None:
         self.stage, self.children, self.progress = stage, children, progress
-        self.report_path, self.epochs = report, epochs
+        self.report_path, self.epochs, self.agave = report, epochs, agave
         self.began = time.monotonic()
         self.transport = self.over = ""
         self.start_ms: dict[str, int] = {}
@@ -114,7 +121,10 @@ class Demo:
         )
         self.transport = "mqtt" if mosquitto else "https"
         ports = Ports.free(port)
-        home = Home.create(self.stage.path, settings_for(ports, mqtt=mosquitto is not None), now=system_clock())
+        if self.agave is not None:
+            ports = replace(ports, validator=agave.AgavePorts.free().rpc)
+        settings = settings_for(ports, mqtt=mosquitto is not None, embedded=self.agave is None)
+        home = Home.create(self.stage.path, settings, now=system_clock())
         self.app, self.client = App.open(self.stage.path), ChainClient(home.rpc_url)
         try:
             self.start_service(home, ports, mosquitto)
@@ -131,7 +141,7 @@ class Demo:
 
     def start_service(self, home: Home, ports: Ports, mosquitto: Path | None) -> None:
         """Validator, programs, broker, collector, settlement worker and page."""
-        self.authority("validator", "validator", rank=VALIDATOR)
+        self.start_validator(home, ports)
         with self.app.store.write() as session:
             read = plan.parse(campus.PLAN.read_bytes())
             plan.apply(session, read, home, actor=ACTOR, now=self.app.clock(), random=os.urandom)
@@ -141,7 +151,10 @@ class Demo:
             self.children.start("mosquitto", [mosquitto, "-c", configuration], rank=BROKER)
             self.children.wait_until("Mosquitto", lambda: broker.answers(ports.mqtt), READY_SECONDS)
         self.authority("collector", "collector")
-        self.children.wait_until("the validator", lambda: broker.answers(ports.validator), READY_SECONDS)
+        if self.agave is None:
+            self.children.wait_until("the validator", lambda: broker.answers(ports.validator), READY_SECONDS)
+        else:
+            self.children.wait_until("Agave", lambda: agave.makes_blocks(self.client), agave.READY_SECONDS, 0.5)
         self.step("validator", "the validator answers, with the five programs in its genesis")
         deploying = self.authority("deploy", "deploy")
         self.children.expect_end([deploying])
@@ -151,6 +164,15 @@ class Demo:
         self.step("deploy", "governance, registry, tokens and market are initialized")
         self.children.wait_until("the collector", lambda: broker.answers(ports.collector), READY_SECONDS)
         self.step("collector", f"the collector listens; readings come over {self.over}")
+
+    def start_validator(self, home: Home, ports: Ports) -> None:
+        """The embedded validator, or Agave where it was asked for."""
+        if self.agave is None:
+            self.authority("validator", "validator", rank=VALIDATOR)
+            return
+        self.progress.say("Agave listens on every interface of this machine, not on the loopback alone.")
+        command = agave.command(self.agave, home, agave.AgavePorts(ports.validator))
+        self.children.start("validator", command, rank=VALIDATOR)
 
     def page(self, ports: Ports) -> str:
         """The page's address."""
@@ -343,7 +365,7 @@ class Demo:
             sums,
             meters=len(self.meters),
             transport=self.transport,
-            validator="embedded",
+            validator="embedded" if self.agave is None else "agave",
             start=self.start_ms,
         )
         report.write(self.report_path, content)

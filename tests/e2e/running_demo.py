@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -18,9 +19,9 @@ START_SECONDS = 240
 
 
 class RunningDemo:
-    """`authority demo` with words; everything it started ends with it."""
+    """`authority demo` with words; everything it started ends with it. `prefix` is a command that starts it."""
 
-    def __init__(self, directory: Path, *words: str) -> None:
+    def __init__(self, directory: Path, *words: str, prefix: Sequence[str] = ()) -> None:
         self.directory = directory
         self.output = directory / "output.txt"
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -30,7 +31,7 @@ class RunningDemo:
             port = probe.getsockname()[1]
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "authority.cli", "demo", "--port", str(port), *words],
+                [*prefix, sys.executable, "-m", "authority.cli", "demo", "--port", str(port), *words],
                 cwd=directory,
                 env=environment,
                 stdin=subprocess.DEVNULL,
