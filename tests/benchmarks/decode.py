@@ -102,6 +102,42 @@ def gets_per_second(seconds: float) -> float:
     return rate(lambda: connection.run(client.get(clock)), seconds)
 
 
+_ON_MICROPYTHON = """
+import sys
+sys.path.insert(0, {root!r})
+sys.path.insert(0, {root!r} + "/edge_agent/micropython")
+from edge_agent.dlms.push.telegram import Keys, decode_telegrams
+{work}
+"""
+
+
+def micropython_memory(micropython: str) -> dict[str, int]:
+    """The smallest heaps in bytes in which MicroPython imports the decoder, and then decodes; their difference."""
+    ciphered = telegram_bytes((TELEGRAMS / f"{CIPHERED}.log").read_bytes())
+    key, auth_key = ((TELEGRAMS / f"{CIPHERED}.{kind}").read_text().strip() for kind in ("key", "gak"))
+
+    def heap(work: str) -> int:
+        program = _ON_MICROPYTHON.format(root=str(ROOT), work=work)
+        low, high = 16, 8192  # KiB
+        while low + 4 < high:
+            middle = (low + high) // 2
+            command = [micropython, "-X", f"heapsize={middle}k", "-c", program]
+            good = subprocess.run(command, capture_output=True, check=False).returncode == 0
+            low, high = (low, middle) if good else (middle, high)
+        return high * 1024
+
+    imported = heap("")
+    found = {"import": imported}
+    for name, data, keys in (
+        ("plain", plain_telegram(), ""),
+        ("ciphered", ciphered, f"bytes.fromhex('{key}'), bytes.fromhex('{auth_key}')"),
+    ):
+        work = f"assert decode_telegrams(bytes.fromhex('{data.hex()}'), 'hdlc', Keys({keys}))[0].values"
+        found[name] = heap(work)
+        found[f"{name}_above_import"] = found[name] - imported
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=2.0)
@@ -134,6 +170,7 @@ def main() -> None:
             command = [environment.python(), script, peer, str(arguments.seconds)]
             done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=True)
             found[peer] = json.loads(done.stdout.splitlines()[-1])
+        found["micropython"] = micropython_memory(environment.micropython())
     json.dump(found, sys.stdout, indent=2)
     print()
 

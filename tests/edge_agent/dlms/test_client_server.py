@@ -45,8 +45,9 @@ def _objects():
         ProfileGeneric("1-0:99.1.0.255", buffer=rows, capture_objects=COLUMNS, capture_period=900),
         note,
     ]
-    association = AssociationLn("0-0:40.0.0.255", object_list=lambda: [item.listed() for item in objects])
-    return [*objects, association]
+    association = AssociationLn("0-0:40.0.0.255", object_list=lambda: [item.listed() for item in objects[:5]])
+    objects.append(association)
+    return objects
 
 
 def _pair(**options):

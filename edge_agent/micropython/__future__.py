@@ -1,0 +1,3 @@
+"""MicroPython evaluates no annotations, so `from __future__ import annotations` has nothing to do."""
+
+annotations = None
