@@ -82,9 +82,10 @@ CODES = {
 }
 CODE_NUMBERS = {name: number for number, name in CODES.items()}
 
-_RECORD = struct.Struct("<4sI8sq4QHBBhH16s16s")
-_POSSESSION = struct.Struct("<4sI8s32s32s")
-_RECEIPT = struct.Struct("<4sBBH8s32s32sIIQq")
+_RECORD = "<4sI8sq4QHBBhH16s16s"
+_POSSESSION = "<4sI8s32s32s"
+_RECEIPT = "<4sBBH8s32s32sIIQq"
+_STRUCT_ERROR: type[Exception] = getattr(struct, "error", ValueError)  # MicroPython has none of its own
 
 
 class ReadingError(ValueError):
@@ -93,6 +94,17 @@ class ReadingError(ValueError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+def _pack(layout: str, *fields: int | bytes) -> bytes:
+    """ReadingError `malformed` where a field does not fit; MicroPython's struct would cut it down without a word."""
+    try:
+        data = struct.pack(layout, *fields)
+    except (_STRUCT_ERROR, OverflowError, TypeError, ValueError) as error:
+        raise ReadingError("malformed", f"a field does not fit its width: {error}") from error
+    if struct.unpack(layout, data) != fields:
+        raise ReadingError("malformed", "a field does not fit its width")
+    return data
 
 
 class Record:
@@ -166,33 +178,31 @@ class Record:
         ):
             if len(value) != size:
                 raise ReadingError("malformed", f"{name} has {len(value)} bytes, not {size}")
-        try:
-            return _RECORD.pack(
-                READING_MAGIC,
-                self.sequence,
-                self.network_id,
-                self.interval_end,
-                self.generation,
-                self.consumption,
-                self.charge,
-                self.discharge,
-                self.interval_seconds,
-                self.source,
-                self.register_epoch,
-                self.clock_deviation,
-                self.flags,
-                self.previous_hash,
-                self.evidence,
-            )
-        except struct.error as error:
-            raise ReadingError("malformed", f"a field of the record does not fit its width: {error}") from error
+        return _pack(
+            _RECORD,
+            READING_MAGIC,
+            self.sequence,
+            self.network_id,
+            self.interval_end,
+            self.generation,
+            self.consumption,
+            self.charge,
+            self.discharge,
+            self.interval_seconds,
+            self.source,
+            self.register_epoch,
+            self.clock_deviation,
+            self.flags,
+            self.previous_hash,
+            self.evidence,
+        )
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Record:
         """Read a record; ReadingError `malformed` for a wrong length, magic, source or an unknown flag."""
         if len(data) != RECORD_SIZE:
             raise ReadingError("malformed", f"a record has {RECORD_SIZE} bytes, these are {len(data)}")
-        fields = _RECORD.unpack(data)
+        fields = struct.unpack(_RECORD, data)
         if fields[0] != READING_MAGIC:
             raise ReadingError("malformed", f"a record starts with {READING_MAGIC!r}, this one with {fields[0]!r}")
         record = cls(
@@ -316,8 +326,9 @@ class Receipt:
         self.signature = signature
 
     def body(self) -> bytes:
-        """The 104 bytes that are signed."""
-        return _RECEIPT.pack(
+        """The 104 bytes that are signed; ReadingError `malformed` where a field does not fit its width."""
+        return _pack(
+            _RECEIPT,
             RECEIPT_MAGIC,
             self.verdict,
             0,
@@ -340,7 +351,7 @@ class Receipt:
         """Read 168 bytes, not yet verified; ReadingError `malformed` for a wrong length, magic or verdict."""
         if len(data) != RECEIPT_SIZE:
             raise ReadingError("malformed", f"a receipt has {RECEIPT_SIZE} bytes, these are {len(data)}")
-        fields = _RECEIPT.unpack(data[:RECEIPT_BODY_SIZE])
+        fields = struct.unpack(_RECEIPT, data[:RECEIPT_BODY_SIZE])
         if fields[0] != RECEIPT_MAGIC:
             raise ReadingError("malformed", f"a receipt starts with {RECEIPT_MAGIC!r}, this one with {fields[0]!r}")
         if fields[1] >= len(VERDICTS) or fields[2] != 0:
@@ -389,7 +400,7 @@ def possession_message(*, first_sequence: int, network_id: bytes, meter_id: byte
     Magic (4), first sequence u32 (4), network id (8), meter id (32), meter map's SHA-256 (32). The registry program
     checks the signature through the Ed25519 precompile before it takes the key.
     """
-    return _POSSESSION.pack(POSSESSION_MAGIC, first_sequence, network_id, meter_id, map_hash)
+    return _pack(_POSSESSION, POSSESSION_MAGIC, first_sequence, network_id, meter_id, map_hash)
 
 
 def meter_id(salt: bytes, serial: str) -> bytes:

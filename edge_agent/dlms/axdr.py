@@ -89,6 +89,7 @@ _EMPTY = (NULL, DONT_CARE)
 _SIZED = {DATE_TIME: 12, DATE: 5, TIME: 4}
 _INTEGERS = tuple([tag for tag, (code, _) in _FIXED.items() if tag != BOOLEAN and code[-1] not in "fd"])
 
+_STRUCT_ERROR: type[Exception] = getattr(struct, "error", ValueError)  # MicroPython has none of its own
 _unpack_from = struct.unpack_from
 
 
@@ -280,7 +281,7 @@ def _encode_into(out: bytearray, data: Data, tagged: bool) -> None:
     if tag in _FIXED:
         try:
             packed = struct.pack(_FIXED[tag][0], value)
-        except (struct.error, OverflowError, TypeError, ValueError) as error:
+        except (_STRUCT_ERROR, OverflowError, TypeError, ValueError) as error:
             raise EncodeError("out_of_range", f"{value!r} does not fit the type with tag {tag}") from error
         if tag in _INTEGERS and struct.unpack(_FIXED[tag][0], packed)[0] != value:
             raise EncodeError("out_of_range", f"{value!r} does not fit the type with tag {tag}")

@@ -1,35 +1,23 @@
-"""The signed reading's bytes: exact layouts, round trips, and what is refused."""
+# ruff: noqa: PT017 - MicroPython has no pytest
+"""The signed reading's bytes: exact layouts, and what is refused. These tests run under MicroPython too."""
 
 from __future__ import annotations
 
 import hashlib
 import struct
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from edge_agent import reading
 from edge_agent.reading import Frame, ReadingError, Receipt, Record
 
-U64 = st.integers(0, 2**64 - 1)
-records = st.builds(
-    Record,
-    sequence=st.integers(0, 2**32 - 1),
-    network_id=st.binary(min_size=8, max_size=8),
-    interval_end=st.integers(-(2**63), 2**63 - 1),
-    generation=U64,
-    consumption=U64,
-    charge=U64,
-    discharge=U64,
-    interval_seconds=st.integers(0, 2**16 - 1),
-    source=st.integers(0, 4),
-    register_epoch=st.integers(0, 255),
-    clock_deviation=st.integers(-(2**15), 2**15 - 1),
-    flags=st.integers(0, reading.KNOWN_FLAGS),
-    previous_hash=st.binary(min_size=16, max_size=16),
-    evidence=st.binary(min_size=16, max_size=16),
-)
+
+def refused(function, *arguments) -> str:
+    """The message with which a call is refused."""
+    try:
+        found = function(*arguments)
+    except ReadingError as error:
+        assert error.code == "malformed"
+        return str(error)
+    raise AssertionError(f"a refusal was due, {found!r} came")
 
 
 def example() -> Record:
@@ -66,38 +54,46 @@ def test_record_layout_is_the_documented_one() -> None:
     assert data[80:96] == b"e" * 16
 
 
-@given(records)
-def test_record_round_trip(record: Record) -> None:
-    again = Record.from_bytes(record.to_bytes())
-    assert again == record
-    assert again.to_bytes() == record.to_bytes()
+def test_record_round_trip() -> None:
+    again = Record.from_bytes(example().to_bytes())
+    assert again == example()
+    assert hash(again) == hash(example())
+    assert again.registers == (1, 2, 3, 4)
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda data: data[:95], "95"),
-        (lambda data: data + b"\0", "97"),
-        (lambda data: b"AMK1" + data[4:], "AMK1"),
-        (lambda data: data[:58] + b"\x05" + data[59:], "source 5"),
-        (lambda data: data[:62] + b"\x00\x02" + data[64:], "0x0200"),
-    ],
-)
-def test_record_refuses_what_it_is_not(change: object, words: str) -> None:
-    with pytest.raises(ReadingError, match=words) as caught:
-        Record.from_bytes(change(example().to_bytes()))  # type: ignore[operator]
-    assert caught.value.code == "malformed"
+def test_record_refuses_what_it_is_not() -> None:
+    data = example().to_bytes()
+    for changed, words in (
+        (data[:95], "95"),
+        (data + b"\0", "97"),
+        (b"AMK1" + data[4:], "AMK1"),
+        (data[:58] + b"\x05" + data[59:], "source 5"),
+        (data[:62] + b"\x00\x02" + data[64:], "0x0200"),
+    ):
+        assert words in refused(Record.from_bytes, changed)
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [("sequence", -1), ("sequence", 2**32), ("generation", 2**64), ("clock_deviation", 2**15), ("evidence", b"")],
-)
-def test_record_refuses_a_value_that_does_not_fit(field: str, value: object) -> None:
-    record = example()
-    setattr(record, field, value)
-    with pytest.raises(ReadingError):
-        record.to_bytes()
+def test_record_refuses_a_value_that_does_not_fit() -> None:
+    for field, value in (
+        ("sequence", -1),
+        ("sequence", 2**32),
+        ("generation", -1),
+        ("generation", 2**64),
+        ("generation", 2**70),
+        ("interval_end", 2**63),
+        ("interval_seconds", 65536),
+        ("source", 256),
+        ("clock_deviation", 2**15),
+        ("clock_deviation", -(2**15) - 1),
+        ("flags", 65536),
+        ("generation", "7"),
+        ("evidence", b""),
+        ("evidence", bytes(17)),
+        ("network_id", bytes(7)),
+    ):
+        record = example()
+        setattr(record, field, value)
+        assert refused(record.to_bytes), field
 
 
 def test_frames_concatenate_and_split() -> None:
@@ -106,8 +102,7 @@ def test_frames_concatenate_and_split() -> None:
     assert len(data) == 3 * 192
     assert reading.split_frames(data) == frames
     for cut in (0, 1, 191, 193, len(data) - 1):
-        with pytest.raises(ReadingError):
-            reading.split_frames(data[:cut])
+        refused(reading.split_frames, data[:cut])
 
 
 def test_receipt_layout_and_round_trip() -> None:
@@ -129,10 +124,8 @@ def test_receipt_layout_and_round_trip() -> None:
     assert struct.unpack_from("<IIQq", data, 80) == (9, 10, 11, 12)
     assert Receipt.from_bytes(data).to_bytes() == data
     for bad in (data[:-1], b"AMR1" + data[4:], data[:4] + b"\x09" + data[5:], data[:5] + b"\x01" + data[6:]):
-        with pytest.raises(ReadingError):
-            Receipt.from_bytes(bad)
-        with pytest.raises(ReadingError):
-            reading.split_receipts(bad)
+        refused(Receipt.from_bytes, bad)
+        refused(reading.split_receipts, bad)
 
 
 def test_possession_and_hashes() -> None:
@@ -142,5 +135,4 @@ def test_possession_and_hashes() -> None:
     assert reading.record_hash(data) == hashlib.sha256(data).digest()
     assert reading.previous_hash(data) == hashlib.sha256(data).digest()[:16]
     assert reading.meter_id(b"s" * 16, "KFM100") == hashlib.sha256(b"s" * 16 + b"KFM100").digest()
-    with pytest.raises(ReadingError):
-        reading.meter_id(b"s", "KFM100")
+    refused(reading.meter_id, b"s", "KFM100")

@@ -1,0 +1,3 @@
+"""MicroPython never evaluates annotations, and has no `__future__` to say so in."""
+
+annotations = True
