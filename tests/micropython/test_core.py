@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-import interpreter
+sys.path.insert(0, str(Path(__file__).parents[1] / "edge_agent" / "peers"))
+import environment
 
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests" / "edge_agent"
@@ -55,7 +55,7 @@ def test_core_is_what_is_meant() -> None:
 
 @pytest.fixture(scope="module")
 def micropython() -> str:
-    return interpreter.micropython()
+    return environment.micropython()
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,10 @@ def python() -> str:
 
 
 def micropython() -> str:
-    """MicroPython's unix port."""
+    """MicroPython's unix port (MIT); the environment variable MICROPYTHON names another build of it."""
+    named = os.environ.get("MICROPYTHON")
+    if named:
+        return named
     return _installed("micropython-1.28.0.2", MICROPYTHON) + "/micropython"
 
 
