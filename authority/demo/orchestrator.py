@@ -341,7 +341,7 @@ class Demo:
         self.progress.say()
         self.progress.say(f"After an epoch's end, median: {report.median_stages(self.finished)}.")
         self.progress.good(
-            f"{self.epochs} epochs settled: {energy.minted} Wh minted = {energy.held} held "
+            f"Epochs settled: {self.epochs}. {energy.minted} Wh minted = {energy.held} held "
             f"+ {energy.escrow} in escrow + {energy.retired} retired. Report: {self.report_path.name}"
         )
 
