@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
@@ -125,6 +125,22 @@ class Wall:
         return int(self.now)
 
 
+class RealWall(Wall):
+    """The machine's own clock: going on to a moment is waiting for it."""
+
+    def wall(self) -> float:
+        return time.time()
+
+    def go_to(self, moment: float) -> None:
+        time.sleep(max(0.0, moment - time.time()))
+
+    def ms(self) -> int:
+        return int(time.time() * 1000)
+
+    def seconds(self) -> int:
+        return int(time.time())
+
+
 class Validator:
     """The embedded validator's server in this process."""
 
@@ -194,6 +210,7 @@ class CampusMeter:
     meter_id: bytes
     key: Keypair
     network_id: bytes
+    interval_seconds: int
     sequence: int = 1
     register_epoch: int = 0
     previous: bytes = ZERO_HASH
@@ -208,7 +225,7 @@ class CampusMeter:
             "consumption": self.registers[1],
             "charge": self.registers[2],
             "discharge": self.registers[3],
-            "interval_seconds": EPOCH_SECONDS,
+            "interval_seconds": self.interval_seconds,
             "source": SOURCES.index(self.source),
             "register_epoch": self.register_epoch,
             "clock_deviation": 0,
@@ -241,17 +258,25 @@ class Campus:
         ("D", "hpc", "submeter", "none", 0, 200_000_000, 0),
     )
 
-    def __init__(self, directory: Path, validator: type[Validator | ValidatorProcess] = Validator) -> None:
-        self.wall = Wall()
+    def __init__(
+        self,
+        directory: Path,
+        validator: Callable[[Home, Wall], Any] = Validator,
+        wall: Wall | None = None,
+        epoch_seconds: int = EPOCH_SECONDS,
+    ) -> None:
+        self.wall = wall or Wall()
+        self.epoch_seconds = epoch_seconds
         self.home_path = directory / "home"
-        settings = Settings(epoch=EpochSettings(EPOCH_SECONDS), parameters=PARAMETERS)
+        parameters = replace(PARAMETERS, grace_seconds=min(PARAMETERS.grace_seconds, epoch_seconds))
+        settings = Settings(epoch=EpochSettings(epoch_seconds), parameters=parameters)
         self.home = Home.create(self.home_path, settings, now=self.wall.seconds())
         self.validator = validator(self.home, self.wall)
         self.home.save(
             Settings(
                 network=self.home.settings.network,
                 epoch=settings.epoch,
-                parameters=PARAMETERS,
+                parameters=parameters,
                 validator=ValidatorSettings(url=self.validator.url),
             )
         )
@@ -347,7 +372,9 @@ class Campus:
             session.add(meter)
             session.flush()
             pk = meter.id
-        self.meters[f"{user}.{name}"] = CampusMeter(pk, user, role, source, identifier, key, self.home.network_id)
+        self.meters[f"{user}.{name}"] = CampusMeter(
+            pk, user, role, source, identifier, key, self.home.network_id, self.epoch_seconds
+        )
 
     def issue_credit(self, name: str, amount: int) -> None:
         wallet = self.wallets[name]
@@ -364,15 +391,17 @@ class Campus:
 
     @property
     def epoch(self) -> int:
-        return self.wall.seconds() // EPOCH_SECONDS
+        return self.wall.seconds() // self.epoch_seconds
 
     def go_to(self, moment: float) -> None:
-        """Move the clocks on to a moment (Unix seconds); they never go back."""
+        """Move the clocks on to a moment (Unix seconds), the chain's too, which on a cluster is somewhat behind."""
         self.wall.go_to(moment)
+        while self.client.clock().unix_timestamp < int(moment):
+            time.sleep(0.1)
 
     def next_epoch(self) -> int:
         """Go to just after the next boundary; that boundary."""
-        boundary = (self.epoch + 1) * EPOCH_SECONDS
+        boundary = (self.epoch + 1) * self.epoch_seconds
         self.go_to(boundary + 1)
         return boundary
 
@@ -427,7 +456,7 @@ class Campus:
         boundary = self.next_epoch()
         self.read_all(boundary, **reading)
         worker.settle_down()
-        return boundary // EPOCH_SECONDS - 1
+        return boundary // self.epoch_seconds - 1
 
     @staticmethod
     def after_one_market() -> dict[str, tuple[int, int, int]]:
@@ -558,6 +587,28 @@ def killable(tmp_path: Path) -> Iterator[Campus]:
     """A deployed campus on a validator in a process of its own: validator.stop() is kill -9."""
     made = Campus(tmp_path, ValidatorProcess)
     made.next_epoch()
+    yield made
+    made.close()
+
+
+class Agave:
+    """A real Agave validator with a home's authority as the programs' upgrade authority."""
+
+    def __init__(self, start: Callable[..., Any], home: Home) -> None:
+        authority = str(home.authority.pubkey())
+        elves = {
+            str(programs.PROGRAM_IDS[name]): (artifacts_directory() / f"{name}.so", authority) for name in PROGRAM_NAMES
+        }
+        self.url: str = start(elves, str(home.operator.pubkey())).url
+
+    def stop(self) -> None:
+        """The session's fixture ends it."""
+
+
+@pytest.fixture
+def agave_campus(tmp_path: Path, start_agave: Callable[..., Any]) -> Iterator[Campus]:
+    """A deployed campus on Agave, with epochs of 40 s of the machine's clock."""
+    made = Campus(tmp_path, lambda home, _: Agave(start_agave, home), RealWall(), 40)
     yield made
     made.close()
 
