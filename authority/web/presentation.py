@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,6 +15,7 @@ BAR = 1000  # a full bar's length in a building's card
 CHART_HEIGHT, SLOT, BAR_WIDTH, BAR_GAP = 200, 40, 14, 2
 CHART_EPOCHS = 24
 
+SETTLED, PENDING = ("settled", "checkpointed"), "\N{HORIZONTAL ELLIPSIS}"
 STATE_WORDS = {
     "collecting": "waiting for readings",
     "submitted": "signatures checked",
@@ -158,7 +159,27 @@ def chart(campus: Campus) -> Chart:
     return Chart(columns, CHART_EPOCHS * SLOT, energy_top, price_top)
 
 
+def so_far(epoch: EpochPast, value: int, words: Callable[[int], str] = str) -> str:
+    """A past epoch's figure; a zero that settlement has yet to fill in is no zero."""
+    return words(value) if value or epoch.state in SETTLED else PENDING
+
+
+def alarm(campus: Campus) -> str:
+    """What a reader must know of figures that are not of this moment; empty where all is well."""
+    service = campus.service
+    if service.validator is not None:
+        return ""
+    if service.chain_read_at is None:
+        return "The validator does not answer, so nothing is known of tokens and orders."
+    return (
+        "The validator does not answer. What is said of tokens and orders is of "
+        f"{time_of_day(service.chain_read_at)} UTC; meters are read and signed all the same."
+    )
+
+
 def _label(epoch: EpochPast) -> str:
+    if epoch.state not in SETTLED:
+        return f"Epoch {epoch.number}: {STATE_WORDS[epoch.state]}"
     price = epoch.clearing_price_micro_credits_per_kwh
     traded = f"{kilowatt_hours(epoch.traded_wh)} traded" + (
         "" if price is None else f" at {credits_per_kwh(price)} credits per kWh"

@@ -10,6 +10,7 @@ from sample_campus import NOW, Source, building, campus, epochs, meter
 
 from authority.api.campus import CampusUnavailableError
 from authority.api.feed import CampusFeed
+from authority.web import figures, presentation
 from authority.web.application import create_app
 
 
@@ -106,6 +107,29 @@ def test_what_is_unknown_is_a_dash_and_what_is_old_is_called_stale():
     assert "does not answer" in page["conservation"]
     assert "nothing is claimed" in page["conservation"]
     assert client.get("/").text.count('data-stale="yes"') == 1
+
+
+def test_a_silent_validator_is_said_at_the_top_with_the_time_of_what_is_shown():
+    view = campus()
+    away = dataclasses.replace(view.service, validator=None, slot=None)
+    page = shown(client_of(Source(dataclasses.replace(view, service=away))))
+    assert "The validator does not answer" in page["alarm"]
+    assert re.search(r"is of \d\d:\d\d:\d\d UTC", page["alarm"])
+    never = dataclasses.replace(away, chain_read_at=None)
+    page = shown(client_of(Source(dataclasses.replace(view, service=never, energy=None))))
+    assert "nothing is known" in page["alarm"]
+    assert shown(client_of(Source()))["alarm"] == ""
+
+
+def test_an_epoch_that_is_being_settled_has_no_zeros_yet():
+    newest, older = epochs(2, 9)[::-1]
+    waiting = dataclasses.replace(newest, state="collecting", minted_wh=0, traded_wh=0, orders=4)
+    done = dataclasses.replace(older, minted_wh=0)
+    assert presentation.so_far(waiting, waiting.minted_wh, figures.kilowatt_hours) == "\N{HORIZONTAL ELLIPSIS}"
+    assert presentation.so_far(waiting, waiting.orders) == "4"
+    assert presentation.so_far(done, done.minted_wh, figures.kilowatt_hours) == "0.000 kWh"
+    rows = shown(client_of(Source(dataclasses.replace(campus(), history=(done, waiting)))))
+    assert rows["history-rows"].count("\N{HORIZONTAL ELLIPSIS}") == 2
 
 
 def test_sums_that_differ_are_said_to_differ():
