@@ -37,12 +37,14 @@
 //! - *Filling a book.* Minimum size, a cap on orders per member, and the worst order gives way to a better one when a side is
 //!   full. It is refunded in the same instruction, so the evictee's User and token account come with it; who has to evict reads
 //!   the book, and tries again if the worst order changed meanwhile (`EvictionAccountsMissing`). A closed token account of the
-//!   evictee is no shield: it can be recreated in the same transaction.
+//!   evictee is no shield: it can be recreated in the same transaction. Who displaces orders and then cancels has gained nothing
+//!   and paid fees; the displaced place again, and the last word before the cut-off is theirs.
 //! - *Cancelling at the last second.* Not in the last `cancel_cutoff_seconds`. Placing stays open to the end: it only adds volume.
 //! - *Changing the rules under resting orders.* A book copies its parameters when it opens.
 //! - *Making the clearing too expensive.* Its cost is linear in the orders whatever they are: ties at the margin are resolved by
 //!   radix selection, not by sorting.
-//! - *Skimming by rounding.* Every rounding favours the fee account, and never a party that can choose how to split its orders.
+//! - *Skimming by rounding.* Who splits a trade into many orders loses at each rounding of price times quantity, up or down; only
+//!   the fee rounds in the seller's favour, by less than one micro-credit an order. The fee account never pays.
 //!
 //! # Assumptions
 //! The registry gives each member one index and one wallet; who registers whom is the operator's business. The clock is the

@@ -20,9 +20,8 @@ impl GrowBook {
         let mut view = *ctx.accounts.book.account();
         require!(!is_account::<EpochBook>(&view), TradingError::BookAlreadyGrown);
         require!(view.owned_by(&ID) && view.data_len() == OPENING_SPACE, TradingError::WrongBook);
-        // SAFETY: nothing else refers into the account's data.
-        require!(unsafe { view.borrow_unchecked() }[..8] == *EpochBook::DISCRIMINATOR, TradingError::WrongBook);
-        // SAFETY: likewise; the rent of the full size is paid since open_epoch.
+        // SAFETY: nothing refers into the account's data; the rent of the full size is paid since open_epoch. That it holds a book
+        // is seen below: a refusal undoes the growth.
         unsafe { view.resize_unchecked(BOOK_SPACE)? };
 
         let book = EpochBook::load_mut(&view)?;
