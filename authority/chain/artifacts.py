@@ -1,7 +1,12 @@
-"""Where the released programs lie: one `.so` and one IDL (`.json`) for each, built from programs/ and committed."""
+"""Where the released programs lie: one `.so` and one IDL (`.json`) for each, built from programs/ and committed.
+
+The environment's CAMPUS_ARTIFACTS names another directory of them: the tests run on what was just built from the sources
+where the distribution's compiler is no longer the one that built the released files.
+"""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from authority.chain.errors import ChainError
@@ -20,7 +25,9 @@ class ArtifactError(ChainError):
 
 
 def artifacts_directory() -> Path:
-    """Where the released programs are: inside the installed package, or programs/artifacts/ of the source tree."""
+    """Where the programs are: CAMPUS_ARTIFACTS, else inside the installed package, else programs/artifacts/ of the tree."""
+    if other := os.environ.get("CAMPUS_ARTIFACTS"):
+        return Path(other)
     return _INSTALLED if _INSTALLED.is_dir() else _IN_TREE
 
 

@@ -12,6 +12,10 @@ install() {
     local packages
     packages=$(missing "$@")
     [ -z "$packages" ] && return
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "programs/toolchain: run as root to install:" $packages >&2
+        exit 3
+    fi
     apt-get update -qq
     # shellcheck disable=SC2086  # a list of names
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages
