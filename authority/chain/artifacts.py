@@ -1,7 +1,7 @@
 """Where the released programs lie: one `.so` and one IDL (`.json`) for each, built from programs/ and committed.
 
-The environment's CAMPUS_ARTIFACTS names another directory of them: the tests run on what was just built from the sources
-where the distribution's compiler is no longer the one that built the released files.
+The environment's CAMPUS_ARTIFACTS names another directory of them: the tests run on what was just built from the
+sources where the distribution's compiler is no longer the one that built the released files.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ArtifactError(ChainError):
 
 
 def artifacts_directory() -> Path:
-    """Where the programs are: CAMPUS_ARTIFACTS, else inside the installed package, else programs/artifacts/ of the tree."""
+    """CAMPUS_ARTIFACTS, else the directory in the installed package, else programs/artifacts/ of the source tree."""
     if other := os.environ.get("CAMPUS_ARTIFACTS"):
         return Path(other)
     return _INSTALLED if _INSTALLED.is_dir() else _IN_TREE

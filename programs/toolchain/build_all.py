@@ -6,8 +6,8 @@ usage: build_all.py [--check] [--target DIR] [--only NAME ...]
 For each program: NAME.so (SBPF V0), NAME.json (IDL, spec 0.1.0), legacy/NAME.json (the same in the older form); and
 manifest.json with the compiler's version and the SHA-256 of each file. With --check the files are built elsewhere and
 compared: any difference in an IDL fails; one in a .so fails where the compiler is the recorded one. Where the
-distribution's compiler has moved on, that is said, and what was built is left in the directory that --keep names, with a
-file `compiler-moved-on` beside it, so that the tests can be run on it (CAMPUS_ARTIFACTS names that directory to them).
+distribution's compiler has moved on, that is said, and what was built is left in the directory that --keep names, with
+a file `compiler-moved-on` beside it, so that the tests can be run on it (CAMPUS_ARTIFACTS names it to them).
 
 Needs what setup.sh installs. The Python standard library suffices.
 """
