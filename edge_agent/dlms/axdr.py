@@ -128,52 +128,77 @@ def decode(data: bytes, position: int = 0, depth: int = 0, tag: int | None = Non
     """The Data at `position` and the position after it; DecodeError with the offset at which it goes wrong.
 
     Where a compact array has stated the type already, `tag` is given and does not stand in `data`.
+
+    One loop over the values, with the lists that are still open on a stack: telegrams are decoded by the thousand.
     """
-    if tag is None:
-        if position >= len(data):
-            raise _cut("a value", position)
-        tag = data[position]
-        position += 1
-    fixed = _FIXED.get(tag)
-    if fixed is not None:
-        end = position + fixed[1]
-        if end > len(data):
-            raise _cut("a number", position - 1)
-        value = _unpack_from(fixed[0], data, position)[0]
-        return (tag, value if tag != BOOLEAN else value != 0), end
-    if tag in _STRINGS:
-        if position < len(data) and data[position] < 0x80:
-            length = data[position]
+    size = len(data)
+    items: list[Data] = []  # of the innermost open list, which still wants `due` more
+    due = 0
+    kind = NULL
+    stack: list[tuple[int, list[Data], int]] = []
+    while True:
+        if tag is None:
+            if position >= size:
+                raise _cut("a value", position)
+            tag = data[position]
             position += 1
+        fixed = _FIXED.get(tag)
+        value: Any
+        if fixed is not None:
+            end = position + fixed[1]
+            if end > size:
+                raise _cut("a number", position - 1)
+            value = _unpack_from(fixed[0], data, position)[0]
+            if tag == BOOLEAN:
+                value = value != 0
+            position = end
+        elif tag in _STRINGS:
+            if position < size and data[position] < 0x80:
+                length = data[position]
+                position += 1
+            else:
+                length, position = read_length(data, position)
+            end = position + length
+            if end > size:
+                raise _cut(f"a string of {length} bytes", position)
+            value = data[position:end]
+            position = end
+        elif tag in _LISTS:
+            if depth + len(stack) >= MAX_DEPTH:
+                raise DecodeError("too_deep", f"values nest deeper than {MAX_DEPTH}", position - 1)
+            count, position = read_length(data, position)
+            if count > size - position:
+                raise _cut(f"a list of {count} values", position)
+            value = []
+            if count:
+                stack.append((kind, items, due))
+                kind, items, due, tag = tag, value, count, None
+                continue
+        elif tag in _EMPTY:
+            value = None
+        elif tag == BIT_STRING:
+            value, position = _decode_bits(data, position)
+        elif tag in _SIZED:
+            end = position + _SIZED[tag]
+            if end > size:
+                raise _cut("a date or time", position)
+            value = data[position:end]
+            position = end
+        elif tag == COMPACT_ARRAY:
+            value, position = _decode_compact(data, position, depth + len(stack))
         else:
-            length, position = read_length(data, position)
-        end = position + length
-        if end > len(data):
-            raise _cut(f"a string of {length} bytes", position)
-        return (tag, data[position:end]), end
-    if tag in _LISTS:
-        if depth >= MAX_DEPTH:
-            raise DecodeError("too_deep", f"values nest deeper than {MAX_DEPTH}", position - 1)
-        count, position = read_length(data, position)
-        if count > len(data) - position:
-            raise _cut(f"a list of {count} values", position)
-        items = []
-        for _ in range(count):
-            item, position = decode(data, position, depth + 1)
-            items.append(item)
-        return (tag, items), position
-    if tag in _EMPTY:
-        return (tag, None), position
-    if tag == BIT_STRING:
-        return _decode_bits(data, position)
-    if tag in _SIZED:
-        end = position + _SIZED[tag]
-        if end > len(data):
-            raise _cut("a date or time", position)
-        return (tag, data[position:end]), end
-    if tag == COMPACT_ARRAY:
-        return _decode_compact(data, position, depth)
-    raise DecodeError("unknown_tag", f"{tag} is not the tag of a DLMS type", position - 1)
+            raise DecodeError("unknown_tag", f"{tag} is not the tag of a DLMS type", position - 1)
+        # The value is complete, and perhaps with it the lists around it.
+        while stack:
+            items.append((tag, value))
+            due -= 1
+            if due:
+                break
+            tag, value = kind, items
+            kind, items, due = stack.pop()
+        else:
+            return (tag, value), position
+        tag = None
 
 
 def decode_all(data: bytes) -> Data:
@@ -184,17 +209,42 @@ def decode_all(data: bytes) -> Data:
     return value
 
 
-def _decode_bits(data: bytes, position: int) -> tuple[Data, int]:
+def _decode_bits(data: bytes, position: int) -> tuple[str, int]:
     count, position = read_length(data, position)
     size = (count + 7) // 8
     if position + size > len(data):
         raise _cut(f"a bit-string of {count} bits", position)
     text = "".join([f"{byte:08b}" for byte in data[position : position + size]])
-    return (BIT_STRING, text[:count]), position + size
+    return text[:count], position + size
 
 
-def _description_end(data: bytes, position: int, depth: int) -> int:
-    """The position after a compact array's type description; zero-size array elements are refused."""
+_MOST_VALUES_A_BYTE = 8
+"""Values of no size (null) in a compact array's elements, for each byte of them: else a small array fills the memory."""
+
+
+class _Described:
+    """A type in a compact array: `inner` are a structure's types, or an array's one, `count` times. Each value of it
+    takes `least` bytes or more, and is made of `values` Data."""
+
+    __slots__ = ("count", "inner", "least", "tag", "values")
+
+    def __init__(self, tag: int, inner: list[_Described], count: int = 1) -> None:
+        self.tag = tag
+        self.inner = inner
+        self.count = count
+        self.values = 1
+        self.least = 0 if tag in _EMPTY or tag in _LISTS else 1
+        if tag in _FIXED:
+            self.least = _FIXED[tag][1]
+        elif tag in _SIZED:
+            self.least = _SIZED[tag]
+        for item in inner:
+            self.values += count * item.values
+            self.least += count * item.least
+
+
+def _read_description(data: bytes, position: int, depth: int) -> tuple[_Described, int]:
+    """A compact array's type description, and the position after it."""
     if depth > MAX_DEPTH:
         raise DecodeError("too_deep", f"types nest deeper than {MAX_DEPTH}", position)
     if position >= len(data):
@@ -204,67 +254,55 @@ def _description_end(data: bytes, position: int, depth: int) -> int:
     if tag == ARRAY:
         if position + 2 > len(data):
             raise _cut("a type description", position)
-        return _description_end(data, position + 2, depth + 1)
+        count = data[position] << 8 | data[position + 1]
+        item, position = _read_description(data, position + 2, depth + 1)
+        return _Described(tag, [item], count), position
     if tag == STRUCTURE:
         count, position = read_length(data, position)
         if count > len(data) - position:
             raise _cut("a type description", position)
+        inner = []
         for _ in range(count):
-            position = _description_end(data, position, depth + 1)
-        return position
-    if (
-        tag in _FIXED
-        or tag in _SIZED
-        or tag in (NULL, DONT_CARE, BIT_STRING, OCTET_STRING, VISIBLE_STRING, UTF8_STRING)
-    ):
-        return position
+            item, position = _read_description(data, position, depth + 1)
+            inner.append(item)
+        return _Described(tag, inner), position
+    if tag in _FIXED or tag in _SIZED or tag in _EMPTY or tag in _STRINGS or tag == BIT_STRING:
+        return _Described(tag, []), position
     raise DecodeError("unknown_tag", f"{tag} is not the tag of a type in a compact array", position - 1)
 
 
-def _decode_untagged(kind: bytes, at: int, data: bytes, position: int) -> tuple[Data, int, int]:
-    """A value of the type described at `kind[at]`: the Data, the next description, the next position."""
-    tag = kind[at]
-    at += 1
+def _decode_described(kind: _Described, data: bytes, position: int) -> tuple[Data, int]:
+    """A value of a described type, and the position after it."""
+    if kind.tag not in _LISTS:
+        return decode(data, position, 0, kind.tag)
     items = []
-    if tag == STRUCTURE:
-        count, at = read_length(kind, at)
-        for _ in range(count):
-            item, at, position = _decode_untagged(kind, at, data, position)
+    for _ in range(kind.count):
+        for inner in kind.inner:
+            item, position = _decode_described(inner, data, position)
             items.append(item)
-        return (tag, items), at, position
-    if tag == ARRAY:
-        count = kind[at] << 8 | kind[at + 1]
-        after = _description_end(kind, at + 2, 0)
-        for _ in range(count):
-            start = position
-            item, _end, position = _decode_untagged(kind, at + 2, data, position)
-            if position == start:
-                raise DecodeError("empty_elements", "an array in a compact array has elements of no size", position)
-            items.append(item)
-        return (tag, items), after, position
-    value, position = decode(data, position, 0, tag)
-    return value, at, position
+    return (kind.tag, items), position
 
 
-def _decode_compact(data: bytes, position: int, depth: int) -> tuple[Data, int]:
+def _decode_compact(data: bytes, position: int, depth: int) -> tuple[tuple[bytes, list[Data]], int]:
     if depth >= MAX_DEPTH:
         raise DecodeError("too_deep", f"values nest deeper than {MAX_DEPTH}", position)
     start = position
-    position = _description_end(data, position, depth)
-    kind = data[start:position]
+    kind, position = _read_description(data, position, depth)
+    description = data[start:position]
     length, position = read_length(data, position)
     end = position + length
     if end > len(data):
         raise _cut(f"a compact array of {length} bytes", position)
+    if length and kind.values > _MOST_VALUES_A_BYTE * kind.least:
+        raise DecodeError("empty_elements", "a compact array has elements of next to no size", position)
     items = []
     data = data[:end]
     while position < end:
-        at = position
-        item, _end, position = _decode_untagged(kind, 0, data, position)
-        if position == at:
-            raise DecodeError("empty_elements", "a compact array has elements of no size", position)
+        if end - position < kind.least:
+            raise _cut(f"an element of {kind.least} bytes or more", position)
+        item, position = _decode_described(kind, data, position)
         items.append(item)
-    return (COMPACT_ARRAY, (kind, items)), end
+    return (description, items), end
 
 
 def encode(value: Data) -> bytes:

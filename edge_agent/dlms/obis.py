@@ -16,7 +16,7 @@ def obis_text(code: bytes) -> str:
     """`b"\\x01\\x00\\x01\\x08\\x00\\xff"` as `1-0:1.8.0.255`."""
     if len(code) != 6:
         raise DecodeError("bad_obis", f"an OBIS code has 6 bytes, this one {len(code)}")
-    return f"{code[0]}-{code[1]}:{code[2]}.{code[3]}.{code[4]}.{code[5]}"
+    return "%d-%d:%d.%d.%d.%d" % tuple(code)  # noqa: UP031 - a third faster, and called for each value
 
 
 def obis_bytes(text: str) -> bytes:

@@ -7,6 +7,7 @@ import contextlib
 import os
 import select
 import signal
+import socket
 import socketserver
 import sys
 import threading
@@ -20,6 +21,8 @@ import serial
 from edge_agent.dlms.errors import DecodeError
 from edge_agent.emulator import config as config_module
 from edge_agent.emulator.config import ConfigError, EmulatorConfig, LineConfig
+from edge_agent.emulator.fault_kinds import FaultError
+from edge_agent.emulator.faults import FaultyLine
 from edge_agent.emulator.line import EmulatedLine, WrapperConnection
 from edge_agent.emulator.source import SourceError
 
@@ -73,20 +76,59 @@ class Port:
             os.close(self._slave)
 
 
-def serve(line: EmulatedLine, descriptor: int, stopping: Callable[[], bool], wake: int) -> None:
+class Control:
+    """The socket that takes faults as text, one a datagram."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self.socket: socket.socket | None = None
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self.socket.bind(str(path))
+            self.socket.setblocking(False)
+
+    def take(self, line: FaultyLine) -> None:
+        """Read one command; one that is none is told on stderr and changes nothing."""
+        assert self.socket is not None  # noqa: S101 - only asked when the socket is readable
+        text = self.socket.recv(256).decode("utf-8", "replace").strip()
+        try:
+            line.command(text)
+        except FaultError as error:
+            print(f"meter-emulator: {error}", file=sys.stderr)
+
+    def close(self) -> None:
+        """Take the socket away."""
+        if self.socket is not None and self.path is not None:
+            self.socket.close()
+            self.path.unlink(missing_ok=True)
+
+
+def serve(line: FaultyLine, descriptor: int, stopping: Callable[[], bool], wake: int, control: Control) -> None:
     """Answer what comes in on `descriptor` until `stopping()`; `wake` becomes readable when that changes."""
+    sources: list[int | socket.socket] = [descriptor, wake]
+    if control.socket is not None:
+        sources.append(control.socket)
     while not stopping():
-        ready, _, _ = select.select([descriptor, wake], [], [], QUIET)
+        ready, _, _ = select.select(sources, [], [], QUIET)
+        if control.socket in ready:
+            control.take(line)
+            continue
         if descriptor in ready:
-            answer = line.receive(os.read(descriptor, 4096))
+            pieces = line.receive(os.read(descriptor, 4096))
         elif not ready:
-            answer = line.quiet()
+            pieces = line.quiet()
         else:
             continue
-        while answer and not stopping():
-            _, writable, _ = select.select([], [descriptor], [], QUIET)
-            if writable:
-                answer = answer[os.write(descriptor, answer) :]
+        for delay, piece in pieces:
+            if delay:
+                select.select([wake], [], [], delay)
+            answer = piece
+            while answer and not stopping():
+                _, writable, _ = select.select([], [descriptor], [], QUIET)
+                if writable:
+                    answer = answer[os.write(descriptor, answer) :]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -113,17 +155,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGINT, stop)
     try:
         port = Port(config.line)
+        control = Control(config.line.control)
     except (OSError, ValueError) as error:
         print(f"meter-emulator: {config.line.port or config.line.link}: {error}", file=sys.stderr)
         return 1
     try:
         print(f"ready {port.name}", flush=True)
-        serve(line, port.descriptor, lambda: stopped, wake_read)
+        serve(FaultyLine(line, config.line.faults), port.descriptor, lambda: stopped, wake_read, control)
     except OSError as error:
         print(f"meter-emulator: {port.name}: {error}", file=sys.stderr)
         return 1
     finally:
         port.close()
+        control.close()
         signal.set_wakeup_fd(-1)
         with contextlib.suppress(OSError):
             os.close(wake_read)

@@ -9,6 +9,14 @@ link = "run/solar"                 # a pty is made, and this symbolic link to it
 # tcp = "127.0.0.1:4059"           # the TCP wrapper; port 0 takes a free one
 max_information = 128              # HDLC: longest information field, 8 to 2030 bytes
 window = 1                         # HDLC: frames in flight, 1 to 7
+control = "run/solar.control"      # a datagram socket that takes faults as text: `flip`, `late 2.5`, ...
+
+  [[line.fault]]                   # by schedule
+  kind = "drop"                    # flip truncate double garbage_before garbage_after gap drop late wrong_fcs echo busy
+                                   # reboot wrong_counter counter_reset clock_jump
+  answer = 5                       # at the fifth answer on the line,
+  every = 100                      # and at each hundredth after it; default: once
+  seconds = 1.0                    # of gap, late and clock_jump
 
 [source]                           # may be left out where no register names a column
 csv = "campus.csv"                 # a header line of names, then decimal numbers; relative to this file
@@ -19,6 +27,7 @@ logical_device_name = "KFM1000000000001"   # up to 16 characters
 serial = "1KFM0000000001"
 server = 1                         # HDLC logical device; physical = 17 adds the lower address
 deviation = 0                      # the clock's, in minutes, UTC minus local; "none" leaves it unspecified
+zone = "Europe/Vienna"             # instead: the zone whose deviation and daylight saving the clock follows
 clock_error = 0                    # seconds by which the meter's clock is ahead
 system_title = "4b464d0000000001"  # 8 bytes in hex, for gmac; default: made from the logical device name
 max_pdu = 1024                     # longest APDU in bytes: longer answers go in blocks
@@ -37,6 +46,7 @@ max_pdu = 1024                     # longest APDU in bytes: longer answers go in
   unit = "Wh"                      # an energy (ends with h) is summed: watts x epoch_seconds / 3600 a row;
   scaler = 0                       # any other unit shows the watts as they are
   initial = 1234                   # Wh on the register at the start
+  rollover = 100000000             # Wh at which it starts anew; default: never
 
   [meter.profile]                  # the load profile; default: clock and all energy registers
   obis = "1-0:99.1.0.255"
@@ -54,10 +64,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from edge_agent.dlms.errors import DlmsError
 from edge_agent.dlms.obis import obis_bytes, obis_text
 from edge_agent.dlms.units import UNIT_NUMBERS
+from edge_agent.emulator.fault_kinds import KINDS, Fault
 
 
 class ConfigError(ValueError):
@@ -77,6 +89,8 @@ class LineConfig:
     bytesize: int = 8
     parity: str = "N"
     stopbits: int = 1
+    control: Path | None = None
+    faults: tuple[Fault, ...] = ()
     max_information: int = 128
     window: int = 1
 
@@ -102,6 +116,7 @@ class RegisterConfig:
     unit: str = "Wh"
     scaler: int = 0
     initial: int = 0
+    rollover: int | None = None
 
     @property
     def is_energy(self) -> bool:
@@ -130,6 +145,7 @@ class MeterConfig:
     server: int = 1
     physical: int | None = None
     deviation: int | None = 0
+    zone: str | None = None
     clock_error: int = 0
     system_title: bytes = b""
     max_pdu: int = 1024
@@ -163,6 +179,7 @@ class EmulatorConfig:
         top = _Table(data, "")
         line = _Table(top.take("line", dict, {}), "line.")
         link = line.take("link", str, None)
+        control = line.take("control", str, None)
         parsed_line = LineConfig(
             link=None if link is None else base / link,
             port=line.take("port", str, None),
@@ -171,6 +188,10 @@ class EmulatorConfig:
             bytesize=line.number("bytesize", 8, 7, 8),
             parity=line.choice("parity", "N", ("N", "E", "O")),
             stopbits=line.number("stopbits", 1, 1, 2),
+            control=None if control is None else base / control,
+            faults=tuple(
+                _fault(_Table(item, f"line.fault[{at}].")) for at, item in enumerate(line.take("fault", list, []))
+            ),
             max_information=line.number("max_information", 128, 8, 2030),
             window=line.number("window", 1, 1, 7),
         )
@@ -281,6 +302,14 @@ def _client(table: _Table) -> ClientConfig:
     return config
 
 
+def _fault(table: _Table) -> Fault:
+    seconds = table.take("seconds", (int, float), 1.0)
+    answer, every = table.number("answer", 1, 1, 1 << 31), table.number("every", 0, 0, 1 << 31)
+    kind = table.choice("kind", "", KINDS)
+    table.end()
+    return Fault(kind, answer, every, float(seconds))
+
+
 def _register(table: _Table) -> RegisterConfig:
     power = table.take("power", (str, int), None)
     if power is None:
@@ -291,6 +320,7 @@ def _register(table: _Table) -> RegisterConfig:
         unit=table.choice("unit", "Wh", tuple(UNIT_NUMBERS)),
         scaler=table.number("scaler", 0, -9, 9),
         initial=table.number("initial", 0, 0, 1 << 60),
+        rollover=table.number("rollover", 1, 1, 1 << 62) if "rollover" in table.data else None,
     )
     table.end()
     return config
@@ -305,6 +335,12 @@ def _meter(table: _Table) -> MeterConfig:
         deviation = None
     elif not isinstance(deviation, int) or not -840 <= deviation <= 840:
         raise ConfigError(f'{table.path}deviation: {deviation!r} should be minutes from -840 to 840, or "none"')
+    zone = table.take("zone", str, None)
+    if zone is not None:
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ConfigError(f"{table.path}zone: {zone!r} is not a time zone") from error
     registers = table.take("register", list, [])
     clients = table.take("client", list, [])
     profile = _Table(table.take("profile", dict, {}), f"{table.path}profile.")
@@ -316,6 +352,7 @@ def _meter(table: _Table) -> MeterConfig:
         server=table.number("server", 1, 1, 0x3FFF),
         physical=physical,
         deviation=deviation,
+        zone=zone,
         clock_error=table.number("clock_error", 0, -(1 << 31), 1 << 31),
         system_title=table.octets("system_title", 8) or b"KFM" + hashlib.sha256(name.encode()).digest()[:5],
         max_pdu=table.number("max_pdu", 1024, 64, 65535),

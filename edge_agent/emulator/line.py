@@ -49,6 +49,15 @@ class EmulatedLine:
         size, window = config.line.max_information, config.line.window
         return cls(meters, LinkParameters(size, size, window, window))
 
+    def forget(self) -> None:
+        """Every meter reboots: links and associations are gone."""
+        self._links.clear()
+
+    def make_busy(self) -> None:
+        """Every link answers the next time that it is not ready."""
+        for link in self._links.values():
+            link.busy = True
+
     def receive(self, data: bytes) -> bytes:
         """The answers to these bytes; what is no frame, or for nobody here, is passed over as a meter does."""
         out = b""

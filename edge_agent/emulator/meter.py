@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from edge_agent.dlms import axdr
 from edge_agent.dlms.axdr import NULL, OCTET_STRING, UINT8, UINT32, UINT64
-from edge_agent.dlms.clock_time import ClockTime
+from edge_agent.dlms.clock_time import STATUS_DAYLIGHT_SAVING, ClockTime
 from edge_agent.dlms.cosem.association_ln import AssociationLn
 from edge_agent.dlms.cosem.base import CosemObject
 from edge_agent.dlms.cosem.clock import Clock
@@ -41,11 +43,21 @@ class EmulatedRegister:
     def __init__(self, config: RegisterConfig, series: PowerSeries) -> None:
         self.config = config
         self.series = series
+        self.reset_at: float | None = None
 
     def raw(self, time: float) -> int:
-        """The register's integer at a Unix time: floor of the exact value in units of 10^scaler."""
+        """The register's integer at a Unix time: floor of the exact value in units of 10^scaler.
+
+        It starts anew at zero from a reset on, and counts modulo the rollover.
+        """
         config = self.config
-        value = config.initial + self.series.energy(time) if config.is_energy else self.series.power(time)
+        if not config.is_energy:
+            return math.floor(self.series.power(time) / Fraction(10) ** config.scaler)
+        value = config.initial + self.series.energy(time)
+        if self.reset_at is not None and time >= self.reset_at:
+            value = self.series.energy(time) - self.series.energy(self.reset_at)
+        if config.rollover is not None:
+            value %= config.rollover
         return math.floor(value / Fraction(10) ** config.scaler)
 
     def data(self, time: float) -> Data:
@@ -80,12 +92,26 @@ class EmulatedMeter:
         self.captured = [item for item in self.registers if item.config.is_energy]
         self.security: dict[int, Security] = {}
         self._counter = 0
+        self._repeat = False
+        self._zone = None if config.zone is None else ZoneInfo(config.zone)
         self.objects = self._objects()
 
     def next_counter(self) -> int:
         """The meter's own invocation counter. It starts at the second of the first use, so it grows over restarts."""
+        if self._repeat:
+            self._repeat = False
+            return self._counter
         self._counter = max(self._counter + 1, int(self._now()) & 0x7FFFFFFF)
         return self._counter
+
+    def repeat_counter(self) -> None:
+        """The next invocation counter will be one that was used already."""
+        self._repeat = True
+
+    def reset_registers(self) -> None:
+        """Every energy register starts at zero from now on."""
+        for item in self.captured:
+            item.reset_at = self.time()
 
     def peer_counter(self) -> int:
         """The highest invocation counter that a client has used."""
@@ -96,8 +122,16 @@ class EmulatedMeter:
         return self._now() + self.clock_error
 
     def clock_time(self, time: float) -> ClockTime:
-        """A time as the meter's clock writes it."""
-        return ClockTime.from_unix(int(time), self.config.deviation)
+        """A time as the meter's clock writes it; in a zone, with that moment's deviation and daylight-saving bit."""
+        if self._zone is None:
+            return ClockTime.from_unix(int(time), self.config.deviation)
+        local = datetime.fromtimestamp(time, self._zone)
+        offset, saving = local.utcoffset() or timedelta(), local.dst() or timedelta()
+        status = STATUS_DAYLIGHT_SAVING if saving else 0
+        shown = ClockTime.from_unix(int(time), -int(offset.total_seconds()) // 60, status)
+        if self.config.deviation is None:
+            shown.deviation = None
+        return shown
 
     def columns(self) -> list[CaptureObject]:
         """The load profile's capture objects."""

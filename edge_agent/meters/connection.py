@@ -216,7 +216,15 @@ class Connection:
         self.client = client
 
     def open(self) -> None:
-        """Set up link and association; MeterError."""
+        """Set up link and association, once more where the meter lost them on the way; MeterError."""
+        try:
+            self._open()
+        except MeterError as error:
+            if error.code not in ("disconnected", "no_progress", "unexpected_apdu"):
+                raise
+            self._open()
+
+    def _open(self) -> None:
         try:
             self.link.open()
             self.run(self.client.associate())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from edge_agent.dlms import llc
 from edge_agent.dlms.errors import DecodeError
-from edge_agent.dlms.hdlc.frame import DM, FINAL, FRMR, INFORMATION, RR, UA, UI, Frame
+from edge_agent.dlms.hdlc.frame import DM, FINAL, FRMR, INFORMATION, RNR, RR, UA, UI, Frame
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 
 TYPE_CHECKING = False
@@ -48,6 +48,7 @@ class HdlcServerLink:
         self.client = client
         self.limits = parameters or LinkParameters(1024, 1024, 7, 7)
         self.state = DISCONNECTED
+        self.busy = False  # the next answer is RNR
         self._handle = handle
         self._on_reset = on_reset
         self._reset()
@@ -135,7 +136,10 @@ class HdlcServerLink:
         return self._answer() if frame.final else b""
 
     def _answer(self) -> bytes:
-        """The next window of what is pending, else RR."""
+        """The next window of what is pending, else RR; RNR once where the server was made busy."""
+        if self.busy:
+            self.busy = False
+            return self._frame(self._receive << 5 | FINAL | RNR)
         if not self._pending:
             return self._frame(self._receive << 5 | FINAL | RR)
         out = b""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edge_agent.config import MeterSettings
 from edge_agent.emulator.config import EmulatorConfig
+from edge_agent.emulator.faults import FaultyLine
 from edge_agent.emulator.line import EmulatedLine
 from edge_agent.meter_map import MeterMap
 from edge_agent.meters.dlms_pull import DlmsPullDriver
@@ -47,8 +48,10 @@ class Clock:
 class FakeTransport:
     """The emulated line as a transport; `on_way` may change what comes back."""
 
-    def __init__(self, line: EmulatedLine, clock: Clock) -> None:
+    def __init__(self, line: EmulatedLine, clock: Clock, faults=()) -> None:
         self.line = line
+        self.faulty = FaultyLine(line, faults)
+        self.coming = []  # (when, bytes)
         self.clock = clock
         self.arrived = b""
         self.on_way = lambda data: data
@@ -56,12 +59,27 @@ class FakeTransport:
         self.echo = False
 
     def write(self, data: bytes) -> None:
-        self.arrived += data if self.echo else self.on_way(self.line.receive(data))
+        if self.echo:
+            self.arrived += data
+            return
+        when = self.clock.waited
+        for delay, piece in self.faulty.receive(data):
+            when += delay
+            self.coming.append((when, self.on_way(piece)))
+        self._arrive()
+
+    def _arrive(self) -> None:
+        self.arrived += b"".join(piece for when, piece in self.coming if when <= self.clock.waited)
+        self.coming = [(when, piece) for when, piece in self.coming if when > self.clock.waited]
 
     def read(self, timeout: float) -> bytes:
+        if not self.arrived:
+            until = self.clock.waited + timeout
+            soonest = min((when for when, _ in self.coming), default=until)
+            self.clock.waited = min(soonest, until)
+            self._arrive()
         data, self.arrived = self.arrived, b""
         if not data:
-            self.clock.waited += timeout
             self.line.quiet()
         return data
 
@@ -75,12 +93,12 @@ class FakeTransport:
 class World:
     """A driver and its emulated meter."""
 
-    def __init__(self, meter=None, meter_map=None, rows: int = 10, start: int = START, **settings) -> None:
+    def __init__(self, meter=None, meter_map=None, rows: int = 10, start: int = START, faults=(), **settings) -> None:
         self.clock = Clock((start + rows) * EPOCH + 100)
         data = {"epoch_seconds": EPOCH, "start_epoch": start, "meter": [{**METER, **(meter or {})}]}
         self.line = EmulatedLine.build(EmulatorConfig.from_dict(data, Path()), self.clock.time)
         self.meter = self.line.meters[0]
-        self.transport = FakeTransport(self.line, self.clock)
+        self.transport = FakeTransport(self.line, self.clock, faults)
         self.map = MeterMap.from_dict({**MAP, **(meter_map or {})})
         self.settings = MeterSettings(name="m", serial="1", port="none", map=self.map, **settings)
         self.driver = DlmsPullDriver(

@@ -1,0 +1,93 @@
+"""What goes wrong on real lines and in real meters, on command and by schedule.
+
+A fault meets one answer of the line, counted from 1; or happens to the meters before they answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from edge_agent.emulator.fault_kinds import GARBAGE, IN_THE_METER, Fault
+from edge_agent.emulator.line import EmulatedLine
+
+
+class FaultyLine:
+    """An emulated line with faults. `receive` gives pieces to write, each with the seconds to wait before it."""
+
+    def __init__(self, line: EmulatedLine, schedule: Iterable[Fault] = ()) -> None:
+        self.line = line
+        self.schedule = list(schedule)
+        self.answers = 0
+        self.struck: list[str] = []
+        self._commanded: list[Fault] = []
+
+    def command(self, text: str) -> None:
+        """A fault for the next answer; FaultError."""
+        self._commanded.append(Fault.parse(text))
+
+    def receive(self, data: bytes) -> list[tuple[float, bytes]]:
+        """The answers to these bytes, as they come onto the line."""
+        faults = list(self._due())
+        for fault in faults:
+            if fault.kind in IN_THE_METER:
+                self._happen(fault)
+        answer = self.line.receive(data)
+        if not answer:
+            return []
+        self.answers += 1
+        self._commanded.clear()
+        self.struck += [fault.kind for fault in faults]
+        pieces = [(0.0, answer)]
+        for fault in faults:
+            pieces = self._meet(fault, pieces, data)
+        return pieces
+
+    def quiet(self) -> list[tuple[float, bytes]]:
+        """The line has been silent."""
+        answer = self.line.quiet()
+        return [(0.0, answer)] if answer else []
+
+    def _due(self) -> Iterator[Fault]:
+        yield from self._commanded
+        for fault in self.schedule:
+            if fault.strikes(self.answers + 1):
+                yield fault
+
+    def _happen(self, fault: Fault) -> None:
+        if fault.kind == "reboot":
+            self.line.forget()
+        elif fault.kind == "busy":
+            self.line.make_busy()
+        for meter in self.line.meters:
+            if fault.kind == "wrong_counter":
+                meter.repeat_counter()
+            elif fault.kind == "counter_reset":
+                meter.reset_registers()
+            elif fault.kind == "clock_jump":
+                meter.clock_error += round(fault.seconds)
+
+    def _meet(self, fault: Fault, pieces: list[tuple[float, bytes]], request: bytes) -> list[tuple[float, bytes]]:
+        delay, answer = pieces[0][0], b"".join(piece for _, piece in pieces)
+        middle = len(answer) // 2
+        kind = fault.kind
+        if kind == "flip":
+            return [(delay, answer[:middle] + bytes((answer[middle] ^ 0x08,)) + answer[middle + 1 :])]
+        if kind == "wrong_fcs":
+            return [(delay, answer[:-3] + bytes((answer[-3] ^ 0xFF,)) + answer[-2:])]
+        if kind == "truncate":
+            return [(delay, answer[: len(answer) * 2 // 3])]
+        if kind == "double":
+            return [(delay, answer + answer)]
+        if kind == "garbage_before":
+            return [(delay, GARBAGE + answer)]
+        if kind == "garbage_after":
+            return [(delay, answer + GARBAGE)]
+        if kind == "echo":
+            return [(delay, request + answer)]
+        if kind == "gap":
+            return [(delay, answer[:middle]), (fault.seconds, answer[middle:])]
+        if kind == "drop":
+            return []
+        if kind == "late":
+            return [(delay + fault.seconds, answer)]
+        return pieces
