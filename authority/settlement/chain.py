@@ -253,10 +253,12 @@ class SettlementChain:
 
     # Acting
 
-    def submit_readings(self, readings: Sequence[tuple[MeterView, WaitingFrame]], signed: Callable[[str], None]) -> str:
-        """Carry readings of different meters to the oracle in one transaction; its signature.
+    def submit_readings(
+        self, readings: Sequence[tuple[MeterView, WaitingFrame]], signed: Callable[[str], None]
+    ) -> None:
+        """Carry readings of different meters to the oracle in one transaction.
 
-        signed is told the signature before anything is sent. TransactionTooLargeError where they do not fit.
+        signed is told each signature before it is sent. TransactionTooLargeError where they do not fit.
         """
         frames = [Frame.from_bytes(frame.frame) for _, frame in readings]
         pairs = [
@@ -268,7 +270,7 @@ class SettlementChain:
             programs.ed25519_frames(frames),
             self._build("oracle", "submit_readings", remaining=pairs),
         ]
-        return self._send(instructions, before=lambda signature, _, __: signed(signature))
+        self._send(instructions, before=lambda signature, _, __: signed(signature))
 
     def settle_surplus(self, member: MemberView, meters: Sequence[MeterView], boundary: int) -> None:
         """Settle a member's span that ends at the boundary; mints what it comes to."""

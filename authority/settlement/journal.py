@@ -247,12 +247,17 @@ class Journal:
         """A transaction with these frames is about to be sent."""
         self._set(frames, chain_status=CHAIN_SUBMITTED, chain_signature=signature)
 
-    def frames_confirmed(self, frames: Sequence[WaitingFrame], signature: str | None = None) -> None:
-        """The chain has accepted these frames."""
-        values: dict[str, object] = {"chain_status": CHAIN_CONFIRMED, "chain_error": None}
-        if signature is not None:
-            values["chain_signature"] = signature
-        self._set(frames, **values)
+    def frames_confirmed(self, frames: Sequence[WaitingFrame], epoch_seconds: int) -> None:
+        """The chain has accepted these frames: they count for the epochs at whose ends they were read."""
+        self._set(frames, chain_status=CHAIN_CONFIRMED, chain_error=None)
+        for end in {frame.interval_end for frame in frames}:
+            count = self.readings_on_chain(end)
+            with self.store.write() as session:
+                session.execute(
+                    update(SettlementEpoch)
+                    .where(SettlementEpoch.epoch == end // epoch_seconds - 1)
+                    .values(readings_on_chain=count)
+                )
 
     def frames_skipped(self, frames: Sequence[WaitingFrame], error: str | None = None) -> None:
         """These frames never go: the chain refused them with this error, or a later reading carries their energy."""

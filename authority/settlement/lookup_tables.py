@@ -52,10 +52,14 @@ class LookupTables:
         """Have every group's addresses in a table, each group in one; does nothing where they are. ChainError."""
         self._load()
         missing = [group for group in groups if any(address not in self._table_of for address in group)]
-        for group in missing:
-            table = self._room_for(len(group))
-            self.client.extend_lookup_table(table, [*self.common, *group], self.operator, payer=self.operator)
-            self._note(table, group)
+        while missing:
+            # as many groups at once as the table takes: on a cluster each extension takes a second or so
+            table, room = self._room_for(len(missing[0]))
+            batch: list[Pubkey] = []
+            while missing and len(batch) + len(missing[0]) <= room:
+                batch += missing.pop(0)
+            self.client.extend_lookup_table(table, [*self.common, *batch], self.operator, payer=self.operator)
+            self._note(table, batch)
             self._extended.add(table)
         for table in list(self._extended):
             # what an extension added is not waited for: until it can be used, transactions carry whole addresses
@@ -91,7 +95,8 @@ class LookupTables:
         }
         self._loaded = True
 
-    def _room_for(self, count: int) -> Pubkey:
+    def _room_for(self, count: int) -> tuple[Pubkey, int]:
+        """A table with room for so many addresses, a new one where there is none, and how many it takes."""
         with self.store.read() as session:
             sizes = session.execute(
                 select(TableRow.address, func.count(LookupEntry.address))
@@ -99,8 +104,9 @@ class LookupTables:
                 .group_by(TableRow.address)
             ).all()
         for address, used in sizes:
-            if used + len(self.common) + count <= CAPACITY:
-                return Pubkey.from_string(address)
+            room = CAPACITY - len(self.common) - used
+            if count <= room:
+                return Pubkey.from_string(address), room
         operator = self.operator.pubkey()
         creation, table = create_lookup_table(
             CreateLookupTableParams(
@@ -110,7 +116,7 @@ class LookupTables:
         with self.store.write() as session:
             session.merge(TableRow(address=str(table), created_at=self.clock()))
         self.client.send([creation], [self.operator], payer=self.operator)
-        return table
+        return table, CAPACITY - len(self.common)
 
     def _note(self, table: Pubkey, group: Sequence[Pubkey]) -> None:
         with self.store.write() as session:

@@ -20,7 +20,14 @@ from solders.pubkey import Pubkey
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from authority.chain.errors import ChainError, ProgramError, TransactionFailedError, TransactionTooLargeError
+from authority.chain.errors import (
+    ChainError,
+    ProgramError,
+    SignerMissingError,
+    TransactionFailedError,
+    TransactionTooLargeError,
+)
+from authority.errors import AuthorityError
 from authority.market.policies import standing_orders
 from authority.market.standing_orders import SIDES, StandingOrder
 from authority.settlement.chain import SettlementChain, book_hash
@@ -74,6 +81,8 @@ SequenceNotRising is not among them: the record, or a later one, is on the chain
 BLOCKING_REFUSALS = frozenset({"RegisterEpoch", "NeedsRebase"})
 """Refusals after which nothing of the meter can be right until a person has dealt with it."""
 
+REFUSALS = (TransactionFailedError, TransactionTooLargeError, SignerMissingError)
+"""What is wrong with one action; other errors of the chain concern all."""
 FAILING_AFTER = 3
 FIRST_DELAY_MS = 500
 LONGEST_DELAY_MS = 60_000
@@ -199,7 +208,7 @@ class Worker:
                     confirmed.append(frame)
                 else:
                     passed_over.append(frame)
-        self.journal.frames_confirmed(confirmed)
+        self.journal.frames_confirmed(confirmed, snapshot.config.epoch_seconds)
         self.journal.frames_skipped(passed_over)
         done = {frame.log_index for frame in (*confirmed, *passed_over)}
         return {pk: [frame for frame in queue if frame.log_index not in done] for pk, queue in waiting.items()}
@@ -226,9 +235,6 @@ class Worker:
                 "traded_wh": book.volume,
                 "clearing_price": book.price if book.volume else None,
             }
-        if row.ended_ms is not None or "ended" in stages:
-            end = situation.chain.config.end_of(row.epoch)
-            figures["readings_on_chain"] = self.journal.readings_on_chain(end)
         if "checkpointed" in stages:
             figures |= self.chain.checkpoint_figures(row.epoch)
         changed = {name: value for name, value in figures.items() if getattr(row, name) != value}
@@ -255,7 +261,9 @@ class Worker:
     def _perform(self, action: Action) -> bool:
         try:
             done = self._do(action)
-        except (TransactionFailedError, TransactionTooLargeError) as error:
+        except AuthorityError as error:
+            if isinstance(error, ChainError) and not isinstance(error, REFUSALS):
+                raise  # the line or the validator: everything waits
             self._refused(action, error)
             return True
         with self._lock:
@@ -325,10 +333,8 @@ class Worker:
         self.journal.act(
             f"submit_readings:{','.join(map(str, indexes))}", "submit_readings", {"readings": list(indexes)}
         )
-        signature = self.chain.submit_readings(
-            readings, lambda signature: self.journal.frames_submitted(frames, signature)
-        )
-        self.journal.frames_confirmed(frames, signature)
+        self.chain.submit_readings(readings, lambda signature: self.journal.frames_submitted(frames, signature))
+        self.journal.frames_confirmed(frames, self.chain.epoch_seconds())
         with self._lock:
             self._alone.difference_update(frame.meter_pk for frame in frames)
 
@@ -369,8 +375,8 @@ class Worker:
             user = session.scalars(select(User).where(User.wallet == wallet)).one()
         return self.unseal(user)
 
-    def _refused(self, action: Action, error: TransactionFailedError | TransactionTooLargeError) -> None:
-        """A program said no: the next round sees whether the chain has moved; if not, this is tried again, later."""
+    def _refused(self, action: Action, error: AuthorityError) -> None:
+        """A program said no, or a key does not open: the next round sees where the chain stands, and tries again later."""
         LOG.warning("%s: %s", action.subject, error)
         name = error.name if isinstance(error, ProgramError) else error.code
         if isinstance(action, SubmitReadings):

@@ -119,8 +119,8 @@ def frames(store, count):
         for index in range(count):
             session.add(
                 Frame(
-                    log_index=index, meter_pk=1, public_key=bytes(32), sequence=index + 1, interval_end=900 * index,
-                    record_hash=bytes([index] * 32), frame=bytes(192), verdict="accepted", code="ok",
+                    log_index=index, meter_pk=1, public_key=bytes(32), sequence=index + 1,
+                    interval_end=900 * (index + 100), record_hash=bytes([index] * 32), frame=bytes(192), verdict="accepted", code="ok",
                     receipt=bytes(168), received_at=0, over="https",
                     disposition=("accepted", "held", "released", "void")[index % 4],
                 )
@@ -133,7 +133,9 @@ def test_only_accepted_and_released_frames_wait_for_the_chain(journal, store):
     assert [frame.sequence for frame in waiting] == [1, 3, 5, 7]
     journal.frames_submitted(waiting[:2], "signature")
     assert [frame.status for frame in journal.waiting()[1]] == ["submitted", "submitted", "pending", "pending"]
-    journal.frames_confirmed(waiting[:1])
+    journal.ensure_epochs(waiting[0].interval_end // 900 - 1)
+    journal.frames_confirmed(waiting[:1], 900)
+    assert journal.epoch(waiting[0].interval_end // 900 - 1).readings_on_chain == 1
     journal.frames_skipped(waiting[1:2], "ExceedsNameplate")
     journal.frames_blocked(waiting[2:3], "NeedsRebase")
     left = journal.waiting()[1]

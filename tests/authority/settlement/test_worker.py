@@ -8,12 +8,14 @@ from solders.instruction import AccountMeta, Instruction
 
 from authority.audit import log
 from authority.chain import programs
+from authority.chain.idl import Idl
 from authority.cli import main
 from authority.enrolment import wallets
 from authority.settlement.conservation import conservation
 from authority.settlement.journal import book_of_leaf
 from authority.settlement.report import epoch_reports
 from authority.settlement.snapshot import BookStatus, Pause
+from authority.settlement.worker import BLOCKING_REFUSALS, SKIPPED_REFUSALS
 from authority.store.log import Act
 from authority.store.metering import Frame
 from authority.store.people import User
@@ -279,3 +281,34 @@ def test_the_next_billing_period_is_opened_when_its_time_comes(campus):
     campus.run_epoch(worker)
     assert (campus.energy("D")["withdrawals_previous"], campus.energy("D")["withdrawals_open"]) == (2_600, 2_600)
     assert alerts(campus) == set()
+
+
+def test_without_lookup_tables_transactions_carry_less(campus):
+    campus.start_market()
+    worker = campus.worker()
+    worker.chain.tables.ensure = lambda groups: None
+    campus.run_epoch(worker, moving=False)
+    campus.run_epoch(worker)
+    campus.next_epoch()
+    worker.settle_down()
+    assert campus.balances() == campus.after_one_market()
+
+
+def test_a_member_whose_key_does_not_open_stops_nobody(campus):
+    campus.start_market()
+    worker = campus.worker()
+    campus.run_epoch(worker, moving=False)
+    with campus.app.store.write() as session:
+        session.query(User).filter_by(name="A").one().sealed_key = bytes(61)
+    metered = campus.run_epoch(worker)
+    for _ in range(2):
+        campus.go_to(campus.wall.now + 5)
+        worker.settle_down()
+    assert campus.book(metered + 1)["ask_count"] == 1
+    assert campus.book(metered + 1)["bid_count"] == 2
+    assert alerts(campus) == {("seal_broken", True)}
+
+
+def test_the_refusals_that_it_knows_are_the_oracles():
+    names = {error.name for error in Idl.load("oracle").errors.values()}
+    assert names >= SKIPPED_REFUSALS | BLOCKING_REFUSALS
