@@ -376,7 +376,7 @@ class Worker:
         return self.unseal(user)
 
     def _refused(self, action: Action, error: AuthorityError) -> None:
-        """A program said no, or a key does not open: the next round sees where the chain stands, and tries again later."""
+        """A program said no, or a key did not open: the next round sees where the chain stands; again, later."""
         LOG.warning("%s: %s", action.subject, error)
         name = error.name if isinstance(error, ProgramError) else error.code
         if isinstance(action, SubmitReadings):

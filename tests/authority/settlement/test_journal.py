@@ -120,7 +120,8 @@ def frames(store, count):
             session.add(
                 Frame(
                     log_index=index, meter_pk=1, public_key=bytes(32), sequence=index + 1,
-                    interval_end=900 * (index + 100), record_hash=bytes([index] * 32), frame=bytes(192), verdict="accepted", code="ok",
+                    interval_end=900 * (index + 100), record_hash=bytes([index] * 32), frame=bytes(192),
+                    verdict="accepted", code="ok",
                     receipt=bytes(168), received_at=0, over="https",
                     disposition=("accepted", "held", "released", "void")[index % 4],
                 )
