@@ -100,8 +100,12 @@ def _card(building: BuildingNow, full: int, now: int) -> Card:
         storage=storage,
         verdict=verdict,
         tone=tone,
-        stale=building.measured_at is not None and now - building.measured_at > building.stale_after_seconds,
+        stale=_stale(building, now),
     )
+
+
+def _stale(building: BuildingNow, now: int) -> bool:
+    return building.measured_at is not None and now - building.measured_at > building.stale_after_seconds
 
 
 def _kind(building: BuildingNow) -> str:
@@ -126,21 +130,24 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The recent epochs, ready to draw. Coordinates in a box of `width` by CHART_HEIGHT, y downwards."""
+    """The epochs from first to last, ready to draw. Coordinates in a box of `width` by CHART_HEIGHT, y downwards."""
 
     columns: Sequence[Column]
+    first: int
+    last: int
     width: int
     energy_top_wh: int
     price_top: int
 
 
 def chart(campus: Campus) -> Chart:
-    """The last CHART_EPOCHS epochs; the box keeps its width while there are fewer."""
-    epochs = campus.history[-CHART_EPOCHS:]
+    """The last CHART_EPOCHS epochs, each in its place: one that settlement does not know leaves a gap."""
+    last = campus.epoch.number - 1
+    first = last - CHART_EPOCHS + 1
+    epochs = [e for e in campus.history if e.number >= first]
     energy_top = nice(max([10, *(max(e.minted_wh, e.traded_wh) for e in epochs)]))
     prices = [e.clearing_price_micro_credits_per_kwh for e in epochs]
     price_top = nice(max([100_000, *(price for price in prices if price is not None)]))
-    first = CHART_EPOCHS - len(epochs)
 
     def y(value: int, top: int) -> int:
         return CHART_HEIGHT - value * (CHART_HEIGHT - 4) // top
@@ -149,14 +156,14 @@ def chart(campus: Campus) -> Chart:
         Column(
             epoch=e,
             label=_label(e),
-            x=(first + i) * SLOT + (SLOT - 2 * BAR_WIDTH - BAR_GAP) // 2,
+            x=(e.number - first) * SLOT + (SLOT - 2 * BAR_WIDTH - BAR_GAP) // 2,
             minted_y=y(e.minted_wh, energy_top),
             traded_y=y(e.traded_wh, energy_top),
             price_y=None if price is None else y(price, price_top),
         )
-        for i, (e, price) in enumerate(zip(epochs, prices, strict=True))
+        for e, price in zip(epochs, prices, strict=True)
     ]
-    return Chart(columns, CHART_EPOCHS * SLOT, energy_top, price_top)
+    return Chart(columns, first, last, CHART_EPOCHS * SLOT, energy_top, price_top)
 
 
 def so_far(epoch: EpochPast, value: int, words: Callable[[int], str] = str) -> str:
@@ -197,12 +204,14 @@ class Totals:
 
 
 def totals(campus: Campus) -> Totals:
-    """Sums over the buildings whose figures are known."""
-    known = [(b.generation_w, b.consumption_w) for b in campus.buildings if b.basis != "none"]
+    """Sums over the buildings whose figures are of now."""
+    known = [
+        (b.generation_w, b.consumption_w) for b in campus.buildings if b.measured_at and not _stale(b, campus.time)
+    ]
     if not known:
-        return Totals(None, None, "")
+        return Totals(None, None, "no building is heard")
     missing = len(campus.buildings) - len(known)
-    note = f"without {missing} of {len(campus.buildings)} buildings, not heard yet" if missing else ""
+    note = f"without {missing} of {len(campus.buildings)} buildings, not heard lately" if missing else ""
     return Totals(sum(g or 0 for g, _ in known), sum(c or 0 for _, c in known), note)
 
 

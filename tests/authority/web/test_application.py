@@ -97,8 +97,7 @@ def test_what_is_unknown_is_a_dash_and_what_is_old_is_called_stale():
     client = client_of(Source(view))
     page = shown(client)
     assert page["minted-total"] == page["price"] == page["traded"] == "–"
-    assert (page["generation"], page["consumption"]) == ("1.0 kW", "2.0 kW")
-    assert page["totals-note"] == "without 1 of 2 buildings, not heard yet"
+    assert (page["generation"], page["totals-note"]) == ("–", "no building is heard")
     assert page["building-1-generation"] == "–"
     assert page["building-1-verdict"] == "no measurement yet"
     assert page["building-1-basis"] == "Nothing heard yet"
@@ -107,6 +106,27 @@ def test_what_is_unknown_is_a_dash_and_what_is_old_is_called_stale():
     assert "does not answer" in page["conservation"]
     assert "nothing is claimed" in page["conservation"]
     assert client.get("/").text.count('data-stale="yes"') == 1
+
+
+def test_sums_are_over_what_is_heard_now_and_say_what_they_leave_out():
+    heard, silent, old = campus().buildings[:3]
+    silent = dataclasses.replace(silent, generation_w=None, consumption_w=None, basis="none", measured_at=None)
+    old = dataclasses.replace(old, measured_at=NOW - 3600)
+    page = shown(client_of(Source(campus(buildings=(heard, silent, old)))))
+    assert (page["generation"], page["consumption"]) == ("50.8 kW", "29.3 kW")
+    assert page["totals-note"] == "without 2 of 3 buildings, not heard lately"
+
+
+def test_every_epoch_stands_in_its_place_in_the_chart():
+    view = campus(history=30)
+    gap = dataclasses.replace(view, history=view.history[:-3] + view.history[-2:])
+    chart = presentation.chart(gap)
+    last = view.epoch.number - 1
+    assert (chart.first, chart.last) == (last - 23, last)
+    assert [c.epoch.number for c in chart.columns] == [n for n in range(last - 23, last + 1) if n != last - 2]
+    places = [(c.x - chart.columns[0].x) // presentation.SLOT for c in chart.columns]
+    assert places == [n for n in range(24) if n != 21]
+    assert all(0 <= y <= presentation.CHART_HEIGHT for c in chart.columns for y in (c.minted_y, c.traded_y))
 
 
 def test_a_silent_validator_is_said_at_the_top_with_the_time_of_what_is_shown():
