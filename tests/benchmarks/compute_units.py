@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""Compute units of the programs' operations, measured in LiteSVM with the programs in programs/artifacts; JSON.
+"""Compute units of the programs' operations, measured with the programs in programs/artifacts; JSON.
 
 usage: compute_units.py [--write]   (--write: make what is measured the committed baseline, compute_units.json)
+
+`litesvm` is what LiteSVM measures; `agave` what a real Agave validator does, with the older SPL Token, in a network
+namespace of its own; null, with the reason on standard error, where this machine cannot run one.
 
 `reading` is what a reading adds ((four a transaction - one) / 3), `reading_fixed` the rest of a submission;
 `clear_per_order` a full book's clearing / 1,024 orders; `settle_order` a full transaction's / its orders. `floor` is
@@ -14,15 +17,24 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 TESTS = Path(__file__).resolve().parent.parent
 BASELINE = Path(__file__).with_name("compute_units.json")
-sys.path[:0] = [str(TESTS.parent), str(TESTS / "programs"), str(TESTS / "programs" / "trading")]
+sys.path[:0] = [
+    str(TESTS.parent),
+    str(TESTS / "agave"),
+    str(TESTS / "benchmarks"),
+    str(TESTS / "programs"),
+    str(TESTS / "programs" / "trading"),
+]
 
+import agave_units  # noqa: E402
 import campus as campus_module  # noqa: E402
 import trading_units  # noqa: E402
+from agave_validator import AgaveUnavailableError  # noqa: E402
 
 from authority.chain.artifacts import PROGRAM_NAMES, program_bytes  # noqa: E402
 from authority.chain.idl import Idl  # noqa: E402
@@ -98,8 +110,18 @@ def campus_day(meters: int = 9, members: int = 4) -> dict[str, int]:
     return {"transactions": epochs * transactions, "fees_lamports": epochs * signatures * FEE_PER_SIGNATURE}
 
 
-def measure() -> dict[str, Any]:
-    """All figures."""
+def agave() -> dict[str, int] | None:
+    """The fixed figures on Agave; None, and the reason on standard error, where this machine cannot run it."""
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            return agave_units.measure(Path(directory))
+    except AgaveUnavailableError as reason:
+        print(f"not measured on Agave: {reason}", file=sys.stderr)
+        return None
+
+
+def measure(on_agave: dict[str, int] | None = None) -> dict[str, Any]:
+    """All figures; those on Agave are given, for they take a validator."""
     reading, fixed = readings()
     mint, plain = settlement()
     trading = trading_units.measure()
@@ -110,7 +132,7 @@ def measure() -> dict[str, Any]:
             "settle_surplus": mint,
             **{key: trading[key] for key in TRADING_KEYS},
         },
-        "agave": None,
+        "agave": on_agave,
         "litesvm_more": {
             "settle_surplus_without_mint": plain,
             **{key: value for key, value in trading.items() if key not in TRADING_KEYS},
@@ -126,8 +148,9 @@ def main() -> int:
     """Print the figures, or make them the baseline."""
     parser = argparse.ArgumentParser(description="Compute units of the programs' operations.")
     parser.add_argument("--write", action="store_true", help="make the figures the committed baseline")
-    figures = json.dumps(measure(), indent=2)
-    if parser.parse_args().write:
+    arguments = parser.parse_args()
+    figures = json.dumps(measure(agave()), indent=2)
+    if arguments.write:
         BASELINE.write_text(figures + "\n")
     print(figures)
     return 0

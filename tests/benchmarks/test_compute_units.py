@@ -1,4 +1,4 @@
-"""The programs' compute units stay within their budgets, and within 2 % of the committed baseline."""
+"""The programs' compute units stay within their budgets, and within 2 % of the committed baseline; on Agave too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # compute_units
 
+import agave_units
 import compute_units
+from agave_validator import AgaveUnavailableError
 
 BUDGETS = {
     "reading": 2_400,
@@ -22,6 +24,14 @@ BUDGETS = {
     "clear_per_order": 220,
     "settle_order": 3_500,
 }
+WITH_OLDER_TOKEN = BUDGETS | {
+    "settle_surplus": 12_000,
+    "place_best": 8_500,
+    "place_worst": 21_000,
+    "cancel": 8_500,
+    "settle_order": 14_000,
+}
+on_agave = [pytest.mark.agave, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +48,31 @@ def test_no_operation_costs_more_than_its_budget(measured: dict[str, int], opera
 def test_no_operation_costs_more_than_it_did(measured: dict[str, int], operation: str) -> None:
     baseline = json.loads(compute_units.BASELINE.read_text())["litesvm"][operation]
     assert measured[operation] * 100 <= baseline * 102, "dearer than the baseline: save it, or compute_units.py --write"
+
+
+@pytest.fixture(scope="module")
+def measured_on_agave(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    try:
+        return agave_units.measure(tmp_path_factory.mktemp("units"))
+    except AgaveUnavailableError as reason:
+        pytest.skip(f"not measured on Agave: {reason}")
+
+
+@pytest.mark.parametrize("operation", [pytest.param(name, marks=on_agave) for name in WITH_OLDER_TOKEN])
+def test_no_operation_costs_more_than_its_budget_with_the_older_token(
+    measured_on_agave: dict[str, int], operation: str
+) -> None:
+    assert measured_on_agave[operation] <= WITH_OLDER_TOKEN[operation]
+
+
+@pytest.mark.parametrize("operation", [pytest.param(name, marks=on_agave) for name in WITH_OLDER_TOKEN])
+def test_no_operation_costs_more_on_agave_than_it_did(measured_on_agave: dict[str, int], operation: str) -> None:
+    baseline = json.loads(compute_units.BASELINE.read_text())["agave"]
+    assert baseline is not None, "the baseline was written where Agave could not run: compute_units.py --write"
+    assert measured_on_agave[operation] * 100 <= baseline[operation] * 102
+
+
+@pytest.mark.parametrize("operation", ["reading", "reading_fixed", "clear_per_order"])
+def test_where_no_tokens_move_both_validators_count_the_same(operation: str) -> None:
+    baseline = json.loads(compute_units.BASELINE.read_text())
+    assert baseline["agave"][operation] == baseline["litesvm"][operation]

@@ -41,12 +41,13 @@ class Execution:
 
 @dataclass
 class LiveOutcome:
-    """A transaction that landed."""
+    """A transaction that landed; `compute_units` are all that it used."""
 
     signature: Signature
     executions: list[Execution]
     events: list[Event]
     size: int
+    compute_units: int
 
     def event(self, name: str) -> dict[str, Any]:
         """The fields of the one event of that name."""
@@ -150,7 +151,8 @@ class LiveCampus(Campus):
         self.executions += executions
         self.events += events
         raw = self.client.call("getTransaction", str(signature), config | {"encoding": "base64"})["transaction"][0]
-        return LiveOutcome(signature, executions, [event for _, event in events], len(base64.b64decode(raw)))
+        units = answer["meta"]["computeUnitsConsumed"]
+        return LiveOutcome(signature, executions, [event for _, event in events], len(base64.b64decode(raw)), units)
 
     # The chain
 

@@ -64,11 +64,10 @@ def market(**book: int) -> tuple[TradingWorld, Member]:
     return world, world.member()
 
 
-def clear_worst() -> int:
+def worst_to_clear(world: TradingWorld, epoch: int = EPOCH) -> None:
     """A full book at one price, the long side's shares all rounded: every pass over every order."""
-    world = TradingWorld()
-    world.open()
-    book = world.book()
+    world.open(epoch)
+    book = world.book(epoch)
     for name, base in (("bid", 65_537), ("ask", 61_001)):
         orders = [
             {"price": 150_000, "quantity": base + 257 * n, "filled": 0, "member": n % 16 + 16 * (name == "ask")}
@@ -77,22 +76,33 @@ def clear_worst() -> int:
         book.fields[f"{name}s"] = orders
         book.fields |= {f"{name}_count": SIDE, f"{name}_quantity": sum(order["quantity"] for order in orders)}
     book.fields |= {"credit_escrow": 1, "energy_escrow": book.fields["ask_quantity"]}
-    world.put_book(EPOCH, book)
+    world.put_book(epoch, book)
+
+
+def cleared(world: TradingWorld, orders: int, epoch: int = EPOCH) -> None:
+    """A cleared book with that many orders of as many members, part-filled, so that each gets both tokens."""
+    world.open(epoch)
+    for number in range(orders):
+        side = BID if number % 2 else ASK
+        price, quantity = (200_000, 1_000) if side == BID else (100_000, 1_100)
+        world.place(world.member(), side, price, quantity, epoch=epoch)
+    world.set_time((epoch + 1) * EPOCH_SECONDS)
+    world.clear(epoch)
+
+
+def clear_worst() -> int:
+    """Clearing of the worst book."""
+    world = TradingWorld()
+    worst_to_clear(world)
     world.set_time(END)
     return units(world.clear())
 
 
 def settle(orders: int) -> int:
-    """A transaction that settles that many orders of as many members, part-filled, so that each gets both tokens."""
+    """A transaction that settles that many orders of as many members."""
     world = TradingWorld()
-    world.open()
-    for number in range(orders):
-        side = BID if number % 2 else ASK
-        world.place(world.member(), side, 200_000 if side == BID else 100_000, 1_000 if side == BID else 1_100)
-    world.set_time(END)
-    world.clear()
-    book = world.book()
-    return units(world.settle(*book.numbers()))
+    cleared(world, orders)
+    return units(world.settle(*world.book().numbers()))
 
 
 def measure() -> dict[str, int]:

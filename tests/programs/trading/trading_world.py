@@ -457,10 +457,10 @@ class TradingWorld:
         """Place an order."""
         return self.send(self.place_instruction(member, side, price, quantity, **more))
 
-    def cancel(
+    def cancel_instruction(
         self, member: Member, side: int, price: int, quantity: int, *, epoch: int = EPOCH, **accounts: Pubkey
-    ) -> Outcome:
-        """Cancel an order."""
+    ) -> Instruction:
+        """What cancels an order."""
         given = {
             "authority": member.wallet.pubkey(),
             "user": member.user,
@@ -470,7 +470,11 @@ class TradingWorld:
             **accounts,
         }
         args = {"epoch": epoch, "side": side, "price": price, "quantity": quantity}
-        return self.send(self.build("cancel_order", args, given))
+        return self.build("cancel_order", args, given)
+
+    def cancel(self, member: Member, side: int, price: int, quantity: int, **more: Any) -> Outcome:
+        """Cancel an order."""
+        return self.send(self.cancel_instruction(member, side, price, quantity, **more))
 
     def clear_instruction(self, epoch: int = EPOCH, **accounts: Pubkey) -> Instruction:
         """What clears a book, with the oracle's signature."""
