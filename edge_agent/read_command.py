@@ -30,6 +30,7 @@ from edge_agent.dlms.units import unit_text
 from edge_agent.meters.connection import Connection, HdlcLine, Link, WrapperLine
 from edge_agent.meters.counters import CounterStore, InvocationCounter
 from edge_agent.meters.errors import MeterError, meter_error
+from edge_agent.meters.iec21 import ANSWER, switch_to_hdlc
 from edge_agent.meters.reader import MeterReader, read_all, value_text
 from edge_agent.meters.transport import SerialTransport, TcpTransport
 
@@ -66,6 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bytesize", type=int, choices=(7, 8), default=8, help="data bits (default 8)")
     parser.add_argument("--parity", choices=("N", "E", "O"), default="N", help="parity (default N)")
     parser.add_argument("--stopbits", type=int, choices=(1, 2), default=1, help="stop bits (default 1)")
+    parser.add_argument(
+        "--mode-e", action="store_true", help="sign on at 300 baud 7E1 and hand over to HDLC (IEC 62056-21, mode E)"
+    )
     parser.add_argument("--client", type=_number, metavar="N", required=True, help="client address, such as 16")
     parser.add_argument(
         "--server",
@@ -148,6 +152,12 @@ def _line(args: argparse.Namespace) -> Link:
     except DlmsError as error:
         raise MeterError(str(error), error.code) from error
     transport = SerialTransport(args.port, args.baudrate, args.bytesize, args.parity, args.stopbits)
+    if args.mode_e:
+        try:
+            switch_to_hdlc(transport, timeout=min(args.timeout, ANSWER))
+        except MeterError:
+            transport.close()
+            raise
     return HdlcLine(transport, HdlcClientLink(client, server, LinkParameters()), args.timeout)
 
 

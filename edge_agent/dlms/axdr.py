@@ -87,7 +87,9 @@ _STRINGS = (OCTET_STRING, VISIBLE_STRING, UTF8_STRING)
 _LISTS = (STRUCTURE, ARRAY)
 _EMPTY = (NULL, DONT_CARE)
 _SIZED = {DATE_TIME: 12, DATE: 5, TIME: 4}
-_INTEGERS = tuple([tag for tag, (code, _) in _FIXED.items() if tag != BOOLEAN and code[-1] not in "fd"])
+INTEGERS = frozenset([tag for tag, (code, _) in _FIXED.items() if tag != BOOLEAN and code[-1] not in "fd"])
+"""The types of whole numbers that a scaler can be applied to."""
+
 
 _STRUCT_ERROR: type[Exception] = getattr(struct, "error", ValueError)  # MicroPython has none of its own
 _unpack_from = struct.unpack_from
@@ -166,7 +168,11 @@ def decode(data: bytes, position: int = 0, depth: int = 0, tag: int | None = Non
         elif tag in _LISTS:
             if depth + len(stack) >= MAX_DEPTH:
                 raise DecodeError("too_deep", f"values nest deeper than {MAX_DEPTH}", position - 1)
-            count, position = read_length(data, position)
+            if position < size and data[position] < 0x80:
+                count = data[position]
+                position += 1
+            else:
+                count, position = read_length(data, position)
             if count > size - position:
                 raise _cut(f"a list of {count} values", position)
             value = []
@@ -219,7 +225,7 @@ def _decode_bits(data: bytes, position: int) -> tuple[str, int]:
 
 
 _MOST_VALUES_A_BYTE = 8
-"""Values of no size (null) in a compact array's elements, for each byte of them: else a small array fills the memory."""
+"""How many values, most of them null, a byte of a compact array may hold: else a small array fills the memory."""
 
 
 class _Described:
@@ -321,7 +327,7 @@ def _encode_into(out: bytearray, data: Data, tagged: bool) -> None:
             packed = struct.pack(_FIXED[tag][0], value)
         except (_STRUCT_ERROR, OverflowError, TypeError, ValueError) as error:
             raise EncodeError("out_of_range", f"{value!r} does not fit the type with tag {tag}") from error
-        if tag in _INTEGERS and struct.unpack(_FIXED[tag][0], packed)[0] != value:
+        if tag in INTEGERS and struct.unpack(_FIXED[tag][0], packed)[0] != value:
             raise EncodeError("out_of_range", f"{value!r} does not fit the type with tag {tag}")
         out.extend(packed)
     elif tag in _LISTS:
@@ -370,15 +376,13 @@ def printable(value: bytes) -> str:
         text = value.decode("utf-8")
     except (UnicodeError, ValueError):
         return value.hex()
-    for character in text:
-        if ord(character) < 0x20 or ord(character) == 0x7F:
-            return value.hex()
-    return text
+    # Bytes of a character beyond ASCII are all above these.
+    return value.hex() if value and (min(value) < 0x20 or b"\x7f" in value) else text
 
 
 def is_integer(data: Data) -> bool:
     """Whether the value is a whole number that a scaler can be applied to."""
-    return data[0] in _INTEGERS
+    return data[0] in INTEGERS
 
 
 class Reader:

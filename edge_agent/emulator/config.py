@@ -7,13 +7,14 @@ start_epoch = 0                    # the epoch of `start_row`: a number, "now" (
 link = "run/solar"                 # a pty is made, and this symbolic link to it; or
 # port = "/dev/ttyUSB1"            # a serial port, with baudrate = 9600, bytesize = 8, parity = "N", stopbits = 1
 # tcp = "127.0.0.1:4059"           # the TCP wrapper; port 0 takes a free one
+mode = "hdlc"                      # or "e": IEC 62056-21 sign-on with hand-over to HDLC, "c": its read-out alone
 max_information = 128              # HDLC: longest information field, 8 to 2030 bytes
 window = 1                         # HDLC: frames in flight, 1 to 7
 control = "run/solar.control"      # a datagram socket that takes faults as text: `flip`, `late 2.5`, ...
 
   [[line.fault]]                   # by schedule
   kind = "drop"                    # flip truncate double garbage_before garbage_after gap drop late wrong_fcs echo busy
-                                   # reboot wrong_counter counter_reset clock_jump
+                                   # reboot wrong_counter counter_reset wrong_baud clock_jump
   answer = 5                       # at the fifth answer on the line,
   every = 100                      # and at each hundredth after it; default: once
   seconds = 1.0                    # of gap, late and clock_jump
@@ -89,6 +90,7 @@ class LineConfig:
     bytesize: int = 8
     parity: str = "N"
     stopbits: int = 1
+    mode: str = "hdlc"
     control: Path | None = None
     faults: tuple[Fault, ...] = ()
     max_information: int = 128
@@ -188,6 +190,7 @@ class EmulatorConfig:
             bytesize=line.number("bytesize", 8, 7, 8),
             parity=line.choice("parity", "N", ("N", "E", "O")),
             stopbits=line.number("stopbits", 1, 1, 2),
+            mode=line.choice("mode", "hdlc", ("hdlc", "c", "e")),
             control=None if control is None else base / control,
             faults=tuple(
                 _fault(_Table(item, f"line.fault[{at}].")) for at, item in enumerate(line.take("fault", list, []))

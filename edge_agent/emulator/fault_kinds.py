@@ -21,6 +21,7 @@ IN_THE_METER = (
     "reboot",  # links and associations are forgotten, also in the midst of a block transfer
     "wrong_counter",  # the meter's next invocation counter is one that it has used
     "counter_reset",  # every energy register falls to zero
+    "wrong_baud",  # after mode E's hand-over nothing can be read, until the next sign-on
     "clock_jump",  # the clock is `seconds` further on from now on
 )
 KINDS = ON_THE_LINE + IN_THE_METER

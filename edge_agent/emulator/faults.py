@@ -56,6 +56,8 @@ class FaultyLine:
     def _happen(self, fault: Fault) -> None:
         if fault.kind == "reboot":
             self.line.forget()
+        elif fault.kind == "wrong_baud":
+            self.line.garbled = True
         elif fault.kind == "busy":
             self.line.make_busy()
         for meter in self.line.meters:

@@ -17,6 +17,8 @@ from edge_agent.dlms.wrapper import WrapperUnit, read_unit
 from edge_agent.emulator.config import ClientConfig, EmulatorConfig
 from edge_agent.emulator.meter import EmulatedMeter
 from edge_agent.emulator.source import Table
+from edge_agent.iec62056_21.messages import Identification
+from edge_agent.iec62056_21.server import HDLC, Iec21Server
 
 
 class EmulatedLine:
@@ -26,6 +28,8 @@ class EmulatedLine:
         self.meters = list(meters)
         self.parameters = parameters
         self._reader = FrameReader()
+        self.sign_on: Iec21Server | None = None
+        self.garbled = False  # as with another speed at the other end
         self._links: dict[tuple[bytes, bytes], HdlcServerLink] = {}
 
     @classmethod
@@ -46,8 +50,16 @@ class EmulatedLine:
             )
             for meter in config.meters
         ]
+        server = None
+        if config.line.mode != "hdlc":
+            first = meters[0]
+            enhanced = "2" if config.line.mode == "e" else ""
+            identification = Identification("KFM", "5", first.config.logical_device_name, enhanced)
+            server = Iec21Server(identification, first.readout_lines, first.config.serial)
         size, window = config.line.max_information, config.line.window
-        return cls(meters, LinkParameters(size, size, window, window))
+        line = cls(meters, LinkParameters(size, size, window, window))
+        line.sign_on = server
+        return line
 
     def forget(self) -> None:
         """Every meter reboots: links and associations are gone."""
@@ -61,10 +73,18 @@ class EmulatedLine:
     def receive(self, data: bytes) -> bytes:
         """The answers to these bytes; what is no frame, or for nobody here, is passed over as a meter does."""
         out = b""
+        if self.sign_on is not None:
+            was = self.sign_on.state
+            out = self.sign_on.receive(data)
+            if self.sign_on.state != HDLC or was != HDLC:
+                if out[:1] == b"/":
+                    self.garbled = False
+                    self.forget()
+                return out
         for item in self._reader.receive(data):
             if isinstance(item, Frame):
                 out += self._take(item)
-        return out
+        return bytes([byte ^ 0x55 for byte in out]) if self.garbled else out
 
     def quiet(self) -> bytes:
         """The line has been silent: what was half a frame is forgotten."""

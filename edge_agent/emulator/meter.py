@@ -23,7 +23,7 @@ from edge_agent.dlms.cosem.data import DataObject
 from edge_agent.dlms.cosem.profile_generic import SORT_FIFO, ProfileGeneric
 from edge_agent.dlms.cosem.register import Register
 from edge_agent.dlms.cosem.types import CaptureObject
-from edge_agent.dlms.units import UNIT_NUMBERS
+from edge_agent.dlms.units import UNIT_NUMBERS, scaled_text
 from edge_agent.emulator.config import MeterConfig, RegisterConfig
 from edge_agent.emulator.source import Expression, PowerSeries, Table
 
@@ -158,6 +158,19 @@ class EmulatedMeter:
                 row.append((UINT8, 0))
             rows.append(row + [item.data(boundary) for item in self.captured])
         return rows
+
+    def readout_lines(self) -> list[str]:
+        """The read-out of IEC 62056-21: identity and registers, energies in kWh with three decimals."""
+        lines = [f"0.0.0({self.config.logical_device_name})"]
+        time = self.time()
+        for item in self.registers:
+            code = item.config.obis.partition(":")[2].rpartition(".")[0]
+            scaler, unit = item.config.scaler, item.config.unit
+            if item.config.is_energy:
+                scaler, unit = scaler - 3, "k" + unit
+            value = scaled_text(item.raw(time), scaler)
+            lines.append(f"{code}({value}*{unit})")
+        return lines
 
     def _set_time(self, time: ClockTime) -> None:
         unix = time.unix()

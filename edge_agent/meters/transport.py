@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import termios
 from collections.abc import Callable
 from typing import Protocol
 
@@ -34,17 +35,18 @@ class SerialTransport:
         self, port: str, baudrate: int = 9600, bytesize: int = 8, parity: str = "N", stopbits: float = 1
     ) -> None:
         self.port = port
+        self._parity_here = False
         try:
             self._serial = serial.Serial(
                 port, baudrate, bytesize, parity, stopbits, timeout=0, write_timeout=10, exclusive=True
             )
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, termios.error) as error:
             raise PortUnavailableError(_why(port, error)) from error
 
     def write(self, data: bytes) -> None:
         """Put the bytes on the line and wait until they are out."""
         try:
-            self._serial.write(data)
+            self._serial.write(_with_even_parity(data) if self._parity_here else data)
             self._serial.flush()
         except serial.SerialTimeoutException as error:
             raise MeterTimeoutError(f"{self.port} takes no bytes: check the cable and the handshake lines") from error
@@ -56,7 +58,8 @@ class SerialTransport:
         try:
             self._serial.timeout = timeout
             first = self._serial.read(1)
-            return first + self._serial.read(self._serial.in_waiting) if first else b""
+            data = first + self._serial.read(self._serial.in_waiting) if first else b""
+            return bytes([byte & 0x7F for byte in data]) if self._parity_here else data
         except OSError as error:
             raise PortUnavailableError(f"{self.port} is gone: {error}") from error
 
@@ -68,17 +71,27 @@ class SerialTransport:
             raise PortUnavailableError(f"{self.port} is gone: {error}") from error
 
     def set_line(self, baudrate: int, bytesize: int, parity: str) -> None:
-        """Change speed and format, as mode C and E of IEC 62056-21 do."""
+        """Change speed and format, as mode C and E of IEC 62056-21 do.
+
+        7E1 is spoken as 8N1 with the parity bit made here, for many adapters and every pty can do no other.
+        """
+        here = (bytesize, parity) == (7, "E")
         try:
             self._serial.baudrate = baudrate
-            self._serial.bytesize = bytesize
-            self._serial.parity = parity
-        except (OSError, ValueError) as error:
+            if not here:
+                self._serial.bytesize = bytesize
+                self._serial.parity = parity
+        except (OSError, ValueError, termios.error) as error:
             raise PortUnavailableError(f"{self.port} cannot do {baudrate} {bytesize}{parity}1: {error}") from error
+        self._parity_here = here
 
     def close(self) -> None:
         """Close the port."""
         self._serial.close()
+
+
+def _with_even_parity(data: bytes) -> bytes:
+    return bytes([byte | 0x80 if bin(byte).count("1") % 2 else byte for byte in data])
 
 
 def _why(port: str, error: Exception) -> str:

@@ -19,6 +19,7 @@ from edge_agent.dlms.axdr import (
     DATE_TIME,
     ENUM,
     INT8,
+    INTEGERS,
     NULL,
     OCTET_STRING,
     STRUCTURE,
@@ -73,6 +74,8 @@ class Interpretation:
 def text_of(data: Data, scaler: int = 0) -> str | None:
     """A value as text: exact decimals, ISO times, text that prints, else hex."""
     tag, value = data
+    if tag in INTEGERS:
+        return str(value) if scaler == 0 else scaled_text(value, scaler)
     if tag in _BYTES:
         if len(value) == 12:
             try:
@@ -80,8 +83,6 @@ def text_of(data: Data, scaler: int = 0) -> str | None:
             except DecodeError:
                 pass
         return printable(value)
-    if axdr.is_integer(data):
-        return str(value) if scaler == 0 else scaled_text(value, scaler)
     if tag in (VISIBLE_STRING, UTF8_STRING):
         return printable(value)
     if tag in (NULL, axdr.DONT_CARE):
@@ -125,13 +126,15 @@ def _time(data: bytes) -> ClockTime | None:
 
 def _is_code(data: Data) -> bool:
     """Whether a value looks like an OBIS code: six bytes, of a medium that exists."""
-    return data[0] == OCTET_STRING and len(data[1]) == 6 and data[1][0] < 16
+    tag, value = data
+    return tag == OCTET_STRING and len(value) == 6 and value[0] < 16
 
 
 def _is_scaler_unit(data: Data) -> bool:
-    if data[0] != STRUCTURE or len(data[1]) != 2:
+    tag, value = data
+    if tag != STRUCTURE or len(value) != 2:
         return False
-    scaler, unit = data[1]
+    scaler, unit = value
     return scaler[0] == INT8 and unit[0] in (ENUM, UINT8)
 
 
@@ -159,6 +162,10 @@ def _store(found: Interpretation, code: bytes, value: Data, scaler: int, unit: i
 
 def _walk(items: list[Data], found: Interpretation) -> None:
     """A list: an item of its own, values one after another, a header with values, or more lists."""
+    if len(items) == 3 and items[1][0] in INTEGERS and _is_code(items[0]) and _is_scaler_unit(items[2]):
+        scaler, unit = items[2][1]
+        _store(found, items[0][1], items[1], scaler[1], unit[1])  # the most common of all, so without further ado
+        return
     codes = 0
     lists = 0
     for item in items:
@@ -285,10 +292,14 @@ def _with_header(items: list[Data], found: Interpretation) -> bool:
     for at, item in enumerate(items):
         if item[0] not in _LISTS or not item[1]:
             continue
-        definitions = [_definition(entry) for entry in item[1]]
-        if None in definitions:
+        named = []
+        for entry in item[1]:
+            definition = _definition(entry)
+            if definition is None:
+                break
+            named.append(definition)
+        if len(named) != len(item[1]):
             continue
-        named = [entry for entry in definitions if entry is not None]
         values = items[at + 1 :]
         if len(values) == 1 and values[0][0] in _LISTS and len(named) > 1:
             values = values[0][1]

@@ -1,0 +1,176 @@
+"""The driver for meters that only push: it listens all the time, and the first telegram after a boundary is its row."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from edge_agent.dlms.push.telegram import Keys, Telegram, decode_telegrams
+from edge_agent.meters.driver import IntervalRow
+from edge_agent.meters.errors import BadAnswerError, MapMismatchError, MeterError, MeterTimeoutError, WrongPasswordError
+from edge_agent.meters.iec21 import watt_hours
+from edge_agent.meters.transport import SerialTransport, Transport
+from edge_agent.reading import FLAG_SAMPLED
+
+if TYPE_CHECKING:
+    from edge_agent.config import MeterSettings
+    from edge_agent.meter_map import MeterMap
+
+QUIET = 0.4
+"""Seconds of silence that end a telegram."""
+
+MAX_TELEGRAM = 1 << 17
+KEPT_ROWS = 4096
+
+_IMPORT, _EXPORT = ":1.7.0.255", ":2.7.0.255"
+_WATTS = {"W": 1, "kW": 1000}
+
+
+class PushDriver:
+    """One meter that pushes. A thread reads the line; rows wait until they are asked for.
+
+    A telegram's arrival is its time. Values without a unit count Wh; the map's ratio scales them where they do not.
+    """
+
+    def __init__(
+        self,
+        settings: MeterSettings,
+        meter_map: MeterMap,
+        keys: Keys | None = None,
+        *,
+        open_transport: Callable[[], Transport] | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self.map = meter_map
+        self.keys = keys or Keys()
+        self._now = now
+        self._transport = (open_transport or self._open_serial)()
+        self._lock = threading.Condition()
+        self._rows: deque[IntervalRow] = deque(maxlen=KEPT_ROWS)
+        self._name: str | None = None
+        self._watts: int | None = None
+        self._failure: MeterError | None = None
+        self._heard = False
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name=f"push-{settings.name}", daemon=True)
+        self._thread.start()
+
+    def _open_serial(self) -> Transport:
+        settings = self.settings
+        return SerialTransport(settings.port, settings.baudrate, settings.bytesize, settings.parity, settings.stopbits)
+
+    def close(self) -> None:
+        """Stop listening and free the line."""
+        self._closing.set()
+        self._thread.join(5.0)
+        self._transport.close()
+
+    def _listen(self) -> None:
+        buffer = b""
+        while not self._closing.is_set():
+            try:
+                data = self._transport.read(QUIET)
+            except MeterError as error:
+                self._fail(error)
+                return
+            buffer += data
+            if buffer and (not data or len(buffer) > MAX_TELEGRAM):
+                self.take(buffer, self._now())
+                buffer = b""
+
+    def _fail(self, error: MeterError) -> None:
+        with self._lock:
+            self._failure = error
+            self._lock.notify_all()
+
+    def take(self, data: bytes, arrived: float) -> None:
+        """What came between two silences, at a Unix time."""
+        for telegram in decode_telegrams(data, keys=self.keys):
+            if telegram.errors:
+                error = telegram.errors[0]
+                wrong = error.code in ("wrong_key", "missing_key", "wrong_system_title")
+                self._fail(
+                    WrongPasswordError(str(error), error.code) if wrong else BadAnswerError(str(error), error.code)
+                )
+                continue
+            try:
+                self._keep(telegram, arrived, hashlib.sha256(data).digest()[:16])
+            except MeterError as caught:
+                self._fail(caught)
+
+    def _keep(self, telegram: Telegram, arrived: float, evidence: bytes) -> None:
+        readings = telegram.values
+        with self._lock:
+            self._heard = True
+            if telegram.meter is not None:
+                self._name = telegram.meter
+            elif self._name is None and telegram.system_title:
+                self._name = telegram.system_title.hex()
+            self._watts = self._power_of(telegram)
+        boundary = int(arrived) // self.map.capture_period * self.map.capture_period
+        if not all(source.obis in readings for source in self.map.registers.values()):
+            with self._lock:
+                self._lock.notify_all()
+            return  # a shorter list; the one with the registers comes less often
+        registers = {
+            name: watt_hours(
+                readings[source.obis].value, readings[source.obis].unit, source.sign, self.map.ratio, source.obis
+            )
+            for name, source in self.map.registers.items()
+        }
+        with self._lock:
+            self._failure = None
+            if not self._rows or self._rows[-1].interval_end < boundary:
+                self._rows.append(
+                    IntervalRow(interval_end=boundary, flags=FLAG_SAMPLED, evidence=evidence, **registers)
+                )
+            self._lock.notify_all()
+
+    def _power_of(self, telegram: Telegram) -> int | None:
+        total: int | None = None
+        for code, reading in telegram.values.items():
+            sign = 1 if code.endswith(_IMPORT) else -1 if code.endswith(_EXPORT) else 0
+            if sign and reading.value is not None and reading.unit in (None, *_WATTS):
+                try:
+                    watts = watt_hours(reading.value, None, 1, self.map.ratio, code) * _WATTS[reading.unit or "W"]
+                except MapMismatchError:
+                    continue
+                total = (total or 0) + sign * watts
+        return total
+
+    def _wait(self, ready: Callable[[], bool]) -> None:
+        with self._lock:
+            self._lock.wait_for(lambda: ready() or self._failure is not None, self.settings.timeout)
+            if not ready():
+                if self._failure is not None:
+                    raise self._failure
+                raise MeterTimeoutError(
+                    f"the meter on {self.settings.port} pushed nothing in {self.settings.timeout:g} s"
+                )
+
+    def identity(self) -> str:
+        """The meter's name in its telegrams; the system title in hex where they have none."""
+        self._wait(lambda: self._name is not None)
+        return self._name or ""
+
+    def clock_deviation(self) -> int | None:
+        """Not known: a row's time is the gateway's."""
+        return None
+
+    def power(self) -> int | None:
+        """Watts of the last telegram."""
+        self._wait(lambda: self._heard)
+        return self._watts
+
+    def rows(self, since: int, until: int) -> list[IntervalRow]:
+        """The boundaries in (since, until] after which a telegram has come."""
+        with self._lock:
+            found = [row for row in self._rows if since < row.interval_end <= until]
+            if not found and self._failure is not None:
+                raise self._failure
+        return found

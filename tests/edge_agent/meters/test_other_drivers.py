@@ -1,0 +1,228 @@
+"""The drivers for meters without a load profile: mode C's read-out, and telegrams that come unasked."""
+
+from __future__ import annotations
+
+import queue
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from emulator_process import read_json, read_meter, start
+
+from edge_agent.config import MeterSettings
+from edge_agent.dlms.apdu.data_notification import DataNotification
+from edge_agent.dlms.obis import obis_bytes
+from edge_agent.dlms.push.telegram import Keys
+from edge_agent.dlms.security import seal
+from edge_agent.emulator.config import EmulatorConfig
+from edge_agent.emulator.line import EmulatedLine
+from edge_agent.meter_map import MeterMap
+from edge_agent.meters import MapMismatchError, MeterTimeoutError, NotDlmsError, WrongPasswordError
+from edge_agent.meters.iec21 import ModeCDriver, watt_hours
+from edge_agent.meters.push_listener import PushDriver
+from edge_agent.reading import FLAG_SAMPLED
+
+START = 1_980_000 * 900
+MAP = MeterMap.from_dict(
+    {
+        "capture_period": 900,
+        "logical_device_name": "KFM1000000000001",
+        "registers": {"consumption": ["1-0:1.8.0.255", 1], "generation": ["1-0:2.8.0.255", 1]},
+    }
+)
+SETTINGS = MeterSettings(name="m", serial="1", port="none", map=MAP, timeout=2.0)
+METER = {
+    "logical_device_name": "KFM1000000000001",
+    "register": [
+        {"obis": "1-0:1.8.0.255", "power": "4000", "initial": 1000},
+        {"obis": "1-0:2.8.0.255", "power": "1000.5", "scaler": -1},
+    ],
+}
+
+
+class ModeCLine:
+    """The emulator in mode C as a line; `now` is turned by hand."""
+
+    def __init__(self, mode="c"):
+        self.now = START + 950.0
+        data = {"start_epoch": 1_980_000, "line": {"mode": mode}, "meter": [METER]}
+        self.line = EmulatedLine.build(EmulatorConfig.from_dict(data, Path()), lambda: self.now)
+        self.arrived = b""
+
+    def write(self, data):
+        self.arrived += self.line.receive(data)
+
+    def read(self, timeout):
+        data, self.arrived = self.arrived, b""
+        return data
+
+    def discard(self):
+        self.arrived = b""
+
+    def set_line(self, baudrate, bytesize, parity):
+        pass
+
+    def close(self):
+        pass
+
+
+def _mode_c(line):
+    return ModeCDriver(SETTINGS, MAP, open_transport=lambda: line, now=lambda: line.now)
+
+
+def test_mode_c_gives_the_boundary_that_has_passed():
+    line = ModeCLine()
+    driver = _mode_c(line)
+    assert driver.identity() == "KFM1000000000001"
+    (row,) = driver.rows(START, START + 900)
+    assert row.interval_end == START + 900
+    assert row.flags == FLAG_SAMPLED
+    assert row.consumption == 1000 + 4000 * 950 // 3600
+    assert row.generation == int(1000.5 * 950 / 3600)
+    assert driver.rows(START + 900, START + 1800) == []
+    assert driver.clock_deviation() is None
+    assert driver.power() is None
+    driver.close()
+
+
+def test_mode_c_of_another_meter_or_without_a_register():
+    line = ModeCLine()
+    line.line.meters[0].registers.pop()
+    with pytest.raises(MapMismatchError, match=r"2\.8\.0"):
+        _mode_c(line).rows(START, START + 900)
+    line = ModeCLine()
+    line.line.sign_on.lines = lambda: ["0.0.0(OTHER)", "1.8.0(1*kWh)"]
+    with pytest.raises(MapMismatchError, match="OTHER"):
+        _mode_c(line).rows(START, START + 900)
+    line.line.sign_on = None
+    with pytest.raises(MeterTimeoutError):
+        _mode_c(line).identity()
+
+
+def test_watt_hours():
+    assert watt_hours("0001234.567", "kWh", 1, (1, 1), "x") == 1234567
+    assert watt_hours("12.9", None, 1, (10, 1), "x") == 129
+    assert watt_hours("-5", "Wh", -1, (1, 2), "x") == 2
+    for value, unit, sign in (("1", "kW", 1), ("x", "kWh", 1), (None, "Wh", 1), ("1", "Wh", -1)):
+        with pytest.raises(MapMismatchError):
+            watt_hours(value, unit, sign, (1, 1), "x")
+
+
+def test_mode_e_on_a_real_line(tmp_path):
+    file = '[line]\nlink = "m"\nmode = "e"\n[[meter]]\nlogical_device_name = "KFM1000000000001"\n'
+    running = start(tmp_path, file)
+    try:
+        found = read_json("--port", running.port, "--client", "16", "--mode-e")
+        assert found["meter"] == "KFM1000000000001"
+        done = read_meter("--port", running.port, "--client", "16", "--timeout", "0.3")
+        assert done.returncode in (0, 1)
+    finally:
+        running.stop()
+    running = start(tmp_path, file.replace('"e"', '"hdlc"'))
+    try:
+        done = read_meter("--port", running.port, "--client", "16", "--mode-e", "--timeout", "0.3")
+        assert done.returncode == 1
+        assert "timeout" in done.stderr
+    finally:
+        running.stop()
+
+
+def test_a_wrong_speed_after_the_hand_over_is_not_taken_for_an_answer(tmp_path):
+    file = '[line]\nlink = "m"\nmode = "e"\n[[line.fault]]\nkind = "wrong_baud"\nanswer = 3\n'
+    running = start(tmp_path, file + '[[meter]]\nlogical_device_name = "KFM1000000000001"\n')
+    try:
+        done = read_meter("--port", running.port, "--client", "16", "--mode-e", "--timeout", "0.3")
+        assert done.returncode == 1
+        assert "not_dlms" in done.stderr
+        assert read_json("--port", running.port, "--client", "16", "--mode-e")["meter"] == "KFM1000000000001"
+    finally:
+        running.stop()
+
+
+class PushLine:
+    """A line on which telegrams come when the test puts them there."""
+
+    def __init__(self):
+        self.coming = queue.Queue()
+
+    def write(self, data):
+        raise AssertionError("a push driver only listens")
+
+    def read(self, timeout):
+        try:
+            return self.coming.get(timeout=0.02)
+        except queue.Empty:
+            return b""
+
+    def discard(self):
+        pass
+
+    def close(self):
+        pass
+
+
+def _telegram(consumption, generation=7, power=500):
+    wh = (2, [(15, 0), (22, 30)])
+    items = [(2, [(9, obis_bytes("0-0:42.0.0.255")), (9, b"KFM1000000000001")])]
+    items += [(2, [(9, obis_bytes("1-0:1.7.0.255")), (6, power), (2, [(15, 0), (22, 27)])])]
+    items += [(2, [(9, obis_bytes("1-0:1.8.0.255")), (6, consumption), wh])]
+    items += [(2, [(9, obis_bytes("1-0:2.8.0.255")), (6, generation), wh])]
+    return DataNotification((1, items)).to_bytes()
+
+
+@pytest.fixture
+def push():
+    line = PushLine()
+    line.now = START + 880.0
+    driver = PushDriver(SETTINGS, MAP, Keys(bytes(16), bytes(16)), open_transport=lambda: line, now=lambda: line.now)
+    yield line, driver
+    driver.close()
+
+
+def test_the_first_telegram_after_a_boundary_is_its_row(push):
+    _, driver = push
+    for arrived, consumption in ((880, 100), (890, 101), (903, 102), (913, 103), (1801, 104)):
+        driver.take(_telegram(consumption), START + arrived)
+    rows = driver.rows(START - 1, START + 1800)
+    assert [(row.interval_end - START, row.consumption, row.generation) for row in rows] == [
+        (0, 100, 7),
+        (900, 102, 7),
+        (1800, 104, 7),
+    ]
+    assert {row.flags for row in rows} == {FLAG_SAMPLED}
+    assert driver.rows(START + 900, START + 1800)[0].consumption == 104
+    assert driver.power() == 500
+    assert driver.clock_deviation() is None
+
+
+def test_telegrams_are_taken_from_the_line(push):
+    line, driver = push
+    data = seal(0xDB, b"KFM00001", 0x30, 5, _telegram(77), bytes(16), bytes(16)).to_bytes()
+    line.coming.put(data[:20])
+    line.coming.put(data[20:])
+    assert driver.identity() == "KFM1000000000001"
+    assert driver.rows(START - 1, START)[0].consumption == 77
+
+
+def test_a_push_meter_that_says_nothing_or_cannot_be_understood(push):
+    _, driver = push
+    driver.settings = MeterSettings(name="m", serial="1", port="none", map=MAP, timeout=0.1)
+    with pytest.raises(MeterTimeoutError, match="pushed nothing"):
+        driver.identity()
+    driver.take(seal(0xDB, b"KFM00001", 0x30, 5, _telegram(77), bytes(range(16)), bytes(16)).to_bytes(), START)
+    with pytest.raises(WrongPasswordError) as caught:
+        driver.identity()
+    assert caught.value.code == "wrong_key"
+    driver.take(_telegram(78), START)
+    assert driver.identity() == "KFM1000000000001"
+    assert [row.consumption for row in driver.rows(START - 1, START)] == [78]
+
+
+def test_not_dlms_is_named():
+    line = ModeCLine("c")
+    from edge_agent.meters.iec21 import switch_to_hdlc
+
+    with pytest.raises(NotDlmsError, match="mode E"):
+        switch_to_hdlc(line)
