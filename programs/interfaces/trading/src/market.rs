@@ -1,7 +1,7 @@
 //! The market: one per deployment, at `[market]`.
 
 use {
-    crate::{TradingError, MARKET},
+    crate::{TradingError, MARKET, MARKET_BUMP},
     anchor_lang::{address_eq, prelude::*},
     campus_common::{
         load, load_mut,
@@ -66,10 +66,11 @@ impl Market {
 
     /// What must hold after every instruction that changes the market.
     pub fn invariant(&self) -> Result<()> {
-        require!(self.version == VERSION, TradingError::MarketInvariant);
-        let idle = self.epochs_cleared == 0;
-        require!(!idle || (self.traded.0 == 0 && self.turnover.0 == 0), TradingError::MarketInvariant);
-        require!(self.reference_price.0 > 0, TradingError::MarketInvariant);
+        let holds = self.version == VERSION
+            && self.bump == MARKET_BUMP
+            && self.reference_price.0 > 0
+            && (self.traded.0 > 0 || self.turnover.0 == 0);
+        require!(holds, TradingError::MarketInvariant);
         Ok(())
     }
 }
