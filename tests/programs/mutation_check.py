@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Remove the guards of a program, one at a time, and see that some test fails for each.
 
-usage: mutation_check.py PROGRAM [--only TEXT] [--sample N --seed S] [--scratch DIR] [--tests PATH] [--list]
+usage: mutation_check.py PROGRAM [--only TEXT ...] [--sample N --seed S] [--scratch DIR] [--tests PATH] [--list]
 
 A guard, in the sources of the program and of its interface, is a `require!`, an `if` or a match arm that returns an
 error, a call of a `require_...` function or of an `invariant`, or the address that an account must have.
@@ -165,11 +165,11 @@ def mutate(built: bytes, number: int) -> bytes:
     return built[:at] + struct.pack("<I", number) + built[at + 4 :]
 
 
-def survives(scratch: Path, tests: str) -> bool:
+def survives(scratch: Path, tests: list[str]) -> bool:
     """Whether every test passes: the quick ones first, then the slow ones, shortened."""
     environment = {**os.environ, "PYTHONPATH": str(scratch), "AUCTION_BOOKS": "400", "MODEL_EXAMPLES": "10"}
     for marks in ("not slow", "slow"):
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "--timeout=0", "-m", marks, tests]
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "--timeout=0", "-m", marks, *tests]
         result = subprocess.run(command, check=False, cwd=scratch, env=environment, capture_output=True, text=True)
         if result.returncode not in (0, 5):
             return False
@@ -180,11 +180,11 @@ def main() -> int:
     """Run as the command line says."""
     parser = argparse.ArgumentParser(description="Remove each guard of a program in turn; some test must fail.")
     parser.add_argument("program")
-    parser.add_argument("--only", help="guards whose file or text contains this")
+    parser.add_argument("--only", nargs="+", default=[""], help="guards whose file or text contains one of these")
     parser.add_argument("--sample", type=int, help="so many guards, chosen by --seed")
     parser.add_argument("--seed", default="0", help="for example the date, so that a sample rotates")
     parser.add_argument("--scratch", type=Path, help="keep the copied tree and the build here")
-    parser.add_argument("--tests", help="tests to run (tests/programs/PROGRAM, else tests/programs)")
+    parser.add_argument("--tests", help="tests to run (those of the program, unless told)")
     parser.add_argument("--list", action="store_true", help="print the guards and stop")
     arguments = parser.parse_args()
 
@@ -196,14 +196,15 @@ def main() -> int:
         sources = [path for crate in crates for path in sorted((crate / "src").rglob("*.rs"))]
         found = [guard for path in sources for guard in guards(path)]
         names = [guard.describe(scratch) for guard in found]
-        chosen = [number for number, name in enumerate(names) if not arguments.only or arguments.only in name]
+        chosen = [number for number, name in enumerate(names) if any(text in name for text in arguments.only)]
         if arguments.sample:
             chosen = random.Random(arguments.seed).sample(chosen, min(arguments.sample, len(chosen)))  # noqa: S311
         if arguments.list:
             print("\n".join(names[number] for number in chosen))
             return 0
-        own = f"tests/programs/{program}"
-        tests = arguments.tests or (own if (scratch / own).is_dir() else "tests/programs")
+        folder = scratch / "tests/programs"
+        own = [folder / program] if (folder / program).is_dir() else sorted(folder.glob(f"test_{program}*.py"))
+        tests = [arguments.tests] if arguments.tests else [str(path) for path in own]
         switch(scratch, found)
         built = build(scratch, program)
         artifact = scratch / f"programs/artifacts/{program}.so"
