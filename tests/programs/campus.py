@@ -25,7 +25,7 @@ from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
 
 from authority.chain import programs
-from authority.chain.artifacts import PROGRAM_NAMES, program_bytes
+from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory, program_bytes
 from authority.chain.idl import Event, Idl
 from edge_agent.reading import POSSESSION_MAGIC, ROLES, SOURCES, ZERO_HASH, Frame, Record
 
@@ -90,6 +90,21 @@ def readonly(address: Pubkey) -> AccountMeta:
 def writable(address: Pubkey) -> AccountMeta:
     """An account that an instruction writes."""
     return AccountMeta(address, is_signer=False, is_writable=True)
+
+
+def unsigned(instruction: Instruction, address: Pubkey) -> Instruction:
+    """The instruction without that account's signature."""
+    metas = [
+        AccountMeta(meta.pubkey, meta.is_signer and meta.pubkey != address, meta.is_writable)
+        for meta in instruction.accounts
+    ]
+    return Instruction(instruction.program_id, bytes(instruction.data), metas)
+
+
+def relayed(relay: Pubkey, instruction: Instruction) -> Instruction:
+    """The instruction, called by the relay program in place of the transaction."""
+    metas = [AccountMeta(instruction.program_id, False, False), *instruction.accounts]
+    return Instruction(relay, bytes(instruction.data), metas)
 
 
 @dataclass
@@ -238,6 +253,12 @@ class Campus:
             (program, struct.pack("<I32s", 2, bytes(data_address)), True),
         ):
             self.put(address, data, programs.UPGRADEABLE_LOADER, executable=executable)
+
+    def add_relay(self) -> Pubkey:
+        """A program that calls another with what it was given; its id."""
+        relay = key("relay program").pubkey()
+        self.svm.add_program_from_file(relay, artifacts_directory() / "testing" / "relay.so")
+        return relay
 
     def put(self, address: Pubkey, data: bytes, owner: Pubkey, *, executable: bool = False) -> None:
         """Place an account, rent-exempt."""

@@ -15,6 +15,7 @@ from campus import (
     Outcome,
     SimulatedMeter,
     key,
+    unsigned,
 )
 from solders.instruction import Instruction
 from solders.keypair import Keypair
@@ -293,10 +294,8 @@ def test_a_payer_must_sign_for_a_first_retirement(account: Account, refused) -> 
 
 def test_a_member_must_sign(account: Account, refused) -> None:
     instruction = account.instruction(1)
-    metas = list(instruction.accounts)
-    metas[1] = type(metas[1])(account.member.address, False, False)
     with refused("MemberMustSign"):
-        account.campus.send(Instruction(instruction.program_id, bytes(instruction.data), metas))
+        account.campus.send(unsigned(instruction, account.member.address))
 
 
 # Redemption
@@ -325,6 +324,14 @@ def test_redemptions_that_make_no_sense_are_refused(account: Account, refused) -
     delegate(account, helper)
     with refused("NotWallet"):
         redeem(account, 1, helper)
+    with refused("NotWallet"):
+        accounts = {
+            "wallet": account.member.address,
+            "user": account.member.user,
+            "credit_token_account": account.member.credit_tokens,
+        }
+        instruction = account.campus.instruction("energy_token", "redeem_credit", {"amount": 1}, accounts)
+        account.campus.send(unsigned(instruction, account.member.address))
     with refused("ZeroAmount"):
         redeem(account, 0)
     with refused("InstructionErrorCustom(1)"):

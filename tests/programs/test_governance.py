@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from campus import EPOCH_SECONDS, NETWORK_ID, PARAMETERS, START, Campus, key
+from campus import EPOCH_SECONDS, NETWORK_ID, PARAMETERS, START, Campus, key, unsigned
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
@@ -174,3 +174,14 @@ def test_nothing_works_before_initialization(bare: Campus, refused) -> None:
     accounts = {"authority": bare.authority.pubkey()}
     with refused("ConfigNotInitialized"):
         bare.send(bare.instruction("governance", "set_paused", {"bits": 1}, accounts))
+
+
+def test_the_authority_must_sign(bare: Campus, refused) -> None:
+    payer = key("payer")
+    bare.svm.airdrop(payer.pubkey(), 10**10)
+    with refused("AuthorityMustSign"):
+        bare.send(unsigned(bare.initialize_governance(), bare.authority.pubkey()))
+    bare.send(bare.initialize_governance())
+    instruction = bare.instruction("governance", "set_paused", {"bits": 1}, {"authority": bare.authority.pubkey()})
+    with refused("AuthorityMustSign"):
+        bare.send(unsigned(instruction, bare.authority.pubkey()), payer=payer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from campus import EPOCH_SECONDS, PARAMETERS, START, Campus, Outcome, key
+from campus import EPOCH_SECONDS, PARAMETERS, START, Campus, Outcome, key, unsigned
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -124,6 +124,14 @@ def test_only_the_proposed_one_accepts(campus: Campus, refused) -> None:
         accept(campus, key("thief"))
 
 
+def test_the_proposed_one_must_sign(campus: Campus, refused) -> None:
+    heir = key("heir").pubkey()
+    propose(campus, heir)
+    instruction = campus.instruction("governance", "accept_authority", {}, {"pending": heir})
+    with refused("NotPendingAuthority"):
+        campus.send(unsigned(instruction, heir))
+
+
 def test_a_proposal_can_be_withdrawn(campus: Campus, refused) -> None:
     propose(campus, key("heir").pubkey())
     propose(campus, Pubkey.default())
@@ -193,3 +201,23 @@ def test_only_the_operator_opens_periods(refused) -> None:
     campus.set_time(campus.boundary(16))
     with refused("NotOperator"):
         open_period(campus, campus.authority)
+
+
+INSTRUCTIONS = {
+    "stage_parameters": ("authority", {"parameters": PARAMETERS, "from_epoch": EPOCH + 1}),
+    "propose_authority": ("authority", {"pending": key("heir").pubkey()}),
+    "accept_authority": ("pending", {}),
+    "set_operator": ("authority", {"operator": key("night shift").pubkey()}),
+    "open_billing_period": ("operator", {}),
+}
+
+
+@pytest.mark.parametrize("name", INSTRUCTIONS)
+def test_each_wants_the_config_itself(campus: Campus, refused, name: str) -> None:
+    signer, args = INSTRUCTIONS[name]
+    fake = key("fake config").pubkey()
+    found = campus.svm.get_account(programs.config_address())
+    campus.put(fake, bytes(found.data), programs.PROGRAM_IDS["governance"])
+    accounts = {signer: campus.authority.pubkey(), "config": fake}
+    with refused("WrongConfig"):
+        campus.send(campus.instruction("governance", name, args, accounts))

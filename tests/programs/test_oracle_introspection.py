@@ -9,12 +9,11 @@ from __future__ import annotations
 import struct
 
 import pytest
-from campus import Campus, SimulatedMeter, key
-from solders.instruction import AccountMeta, Instruction
+from campus import Campus, SimulatedMeter, key, relayed
+from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
-from authority.chain.artifacts import artifacts_directory
 from edge_agent.reading import Frame
 
 SECP256K1 = Pubkey.from_string("KeccakSecp256k11111111111111111111111111111")
@@ -251,10 +250,6 @@ def test_a_signature_over_another_message(line: Line, refused) -> None:
 def test_through_a_program(line: Line, refused) -> None:
     """Called by a program, the instruction before in the transaction says nothing: the caller chose what comes."""
     campus = line.campus
-    relay = key("relay program").pubkey()
-    campus.svm.add_program_from_file(relay, artifacts_directory() / "testing" / "relay.so")
-    inner = line.instruction()
-    metas = [AccountMeta(inner.program_id, False, False), *inner.accounts]
-    outer = Instruction(relay, bytes(inner.data), metas)
+    outer = relayed(campus.add_relay(), line.instruction())
     with refused("ThroughCpi"):
         campus.send(Instruction(programs.ED25519_PROGRAM, bytes(line.data()), []), outer)

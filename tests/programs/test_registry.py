@@ -17,8 +17,10 @@ from campus import (
     Member,
     key,
     possession_message,
+    relayed,
+    unsigned,
 )
-from solders.instruction import AccountMeta, Instruction
+from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
@@ -477,11 +479,16 @@ def test_a_key_use_for_another_key_is_refused(enrolment: Enrolment, refused) -> 
         enrolment.campus.send(enrolment.meter.possession(key=key("thief")), enrolment.register())
 
 
+def test_a_registration_through_a_program_is_refused(enrolment: Enrolment, refused) -> None:
+    """The instruction before in the transaction is the caller's choice, not this registration's."""
+    campus = enrolment.campus
+    with refused("PossessionThroughCpi"):
+        campus.send(enrolment.meter.possession(), relayed(campus.add_relay(), enrolment.register()))
+
+
 def test_the_operator_must_sign(enrolment: Enrolment, refused) -> None:
-    instruction = enrolment.register()
-    metas = [AccountMeta(meta.pubkey, False, meta.is_writable) for meta in instruction.accounts]
-    unsigned = Instruction(instruction.program_id, bytes(instruction.data), metas)
+    instruction = unsigned(enrolment.register(), enrolment.campus.operator.pubkey())
     payer = key("payer")
     enrolment.campus.svm.airdrop(payer.pubkey(), 10**10)
     with refused("OperatorMustSign"):
-        enrolment.campus.send(enrolment.meter.possession(), unsigned, payer=payer)
+        enrolment.campus.send(enrolment.meter.possession(), instruction, payer=payer)

@@ -16,6 +16,7 @@ from campus import (
     Outcome,
     SimulatedMeter,
     key,
+    unsigned,
 )
 from solders.instruction import Instruction
 from solders.keypair import Keypair
@@ -111,6 +112,12 @@ def test_nobody_else_names_a_members_delegate(campus: Campus, alice: Member, bob
     instruction = delegate_instruction(campus, alice, bob.address, campus.time + DAY, wallet=bob.address)
     with refused("NotWallet"):
         campus.send(instruction, signers=[bob.wallet])
+
+
+def test_the_wallet_itself_must_sign(campus: Campus, alice: Member, refused) -> None:
+    instruction = delegate_instruction(campus, alice, key("helper").pubkey(), campus.time + DAY)
+    with refused("NotWallet"):
+        campus.send(unsigned(instruction, alice.address))
 
 
 def test_a_suspended_member_names_no_delegate(campus: Campus, alice: Member, refused) -> None:
@@ -482,3 +489,40 @@ def test_only_the_operator_approves_a_map(campus: Campus, alice: Member, house: 
     set_meter_status(campus, alice, house, CLOSED)
     with refused("StatusClosed"):
         set_map(campus, house, bytes(32))
+
+
+@pytest.mark.parametrize(
+    "name", ["set_user_status", "set_meter_status", "set_meter_map", "reassign_meter", "replace_meter_key"]
+)
+def test_each_wants_the_config_itself(campus: Campus, alice: Member, bob: Member, house, refused, name: str) -> None:
+    fake = key("fake config").pubkey()
+    found = campus.svm.get_account(programs.config_address())
+    campus.put(fake, bytes(found.data), programs.PROGRAM_IDS["governance"])
+    accounts = {
+        "operator": campus.operator.pubkey(),
+        "config": fake,
+        "user": alice.user,
+        "meter": house.meter,
+        "from_user": alice.user,
+        "to_user": bob.user,
+        "meter_state": house.state,
+        "energy_account": alice.energy_account,
+        "key_use": programs.key_use_address(bytes(32)),
+    }
+    args = {"status": SUSPENDED, "map_hash": bytes(32), "first_sequence": 2}
+    wanted = {
+        "set_user_status": (["status"], ["operator", "config", "user"]),
+        "set_meter_status": (["status"], ["operator", "config", "user", "meter"]),
+        "set_meter_map": (["map_hash"], ["operator", "config", "meter"]),
+        "reassign_meter": (
+            [],
+            ["operator", "config", "meter", "from_user", "to_user", "meter_state", "energy_account"],
+        ),
+        "replace_meter_key": (["first_sequence"], ["operator", "config", "meter", "meter_state", "key_use"]),
+    }
+    arguments, named = wanted[name]
+    instruction = campus.instruction(
+        "registry", name, {key: args[key] for key in arguments}, {key: accounts[key] for key in named}
+    )
+    with refused("WrongConfig"):
+        campus.send(instruction)
