@@ -10,14 +10,15 @@ import re
 import tomllib
 import urllib.parse
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from edge_agent.meter_map import MeterMap, MeterMapError
 
 UplinkKind = Literal["auto", "mqtt", "https"]
-Auth = Literal["none", "lls"]
+Auth = Literal["none", "lls", "gmac"]
+MeterProtocol = Literal["dlms", "mode-c", "push"]
 Parity = Literal["N", "E", "O"]
 
 _NAME = re.compile(r"(?!authority-)[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
@@ -45,7 +46,9 @@ class MeterSettings:
 
     port is a device path; client and server are the DLMS client and logical server addresses, physical the HDLC lower
     address (None: one-part addressing); timeout is in seconds per answer; password is the LLS secret, never printed.
-    max_power_w bounds the step that a rolled-over register may have made.
+    max_power_w bounds the step that a rolled-over register may have made. protocol: read over DLMS, read out in mode C,
+    or listened to. key and auth_key are the meter's encryption and authentication key (gmac, ciphered telegrams),
+    system_title is this client's under gmac, and counters the directory in which invocation counters are kept.
     """
 
     name: str
@@ -63,6 +66,11 @@ class MeterSettings:
     password: str | None = field(default=None, repr=False)
     timeout: float = 3.0
     max_power_w: int = DEFAULT_MAX_POWER_W
+    protocol: MeterProtocol = "dlms"
+    key: bytes | None = field(default=None, repr=False)
+    auth_key: bytes | None = field(default=None, repr=False)
+    system_title: bytes | None = None
+    counters: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -231,7 +239,7 @@ def parse_config(path: Path, data: Mapping[str, Any]) -> GatewayConfig:
         name=name,
         state=_relative(path, state),
         authority=authority,
-        meters=_meters(path, meters),
+        meters=tuple(replace(meter, counters=_relative(path, state) / "counters") for meter in _meters(path, meters)),
         uplink=settings,
         live_seconds=live_seconds,
         read_delay=read_delay,
@@ -313,13 +321,34 @@ def _meter(table: _Table) -> MeterSettings:
         password=_password(table),
         timeout=table.seconds("timeout", 3.0, 0.1, 60.0),
         max_power_w=table.integer("max_power_w", DEFAULT_MAX_POWER_W, 1, 10**12, "W"),
+        protocol=table.choice("protocol", "dlms", get_args(MeterProtocol)),
+        key=_octets(table, "key", 16),
+        auth_key=_octets(table, "auth_key", 16),
+        system_title=_octets(table, "system_title", 8),
     )
     table.done()
+    if settings.auth == "gmac":
+        for key in ("key", "auth_key", "system_title"):
+            if getattr(settings, key) is None:
+                raise table.error(key, 'missing: auth = "gmac" takes key, auth_key and system_title')
     if settings.auth == "lls" and settings.password is None:
         raise table.error("password", 'missing: auth = "lls" takes a password or a password_file')
-    if settings.auth == "none" and settings.password is not None:
-        raise table.error("auth", 'a password is given, but auth is "none"; write auth = "lls", or take it out')
+    if settings.auth != "lls" and settings.password is not None:
+        raise table.error("auth", f'a password is given, but auth is "{settings.auth}"; write auth = "lls"')
     return settings
+
+
+def _octets(table: _Table, key: str, size: int) -> bytes | None:
+    text = table.text(key)
+    if text is None:
+        return None
+    try:
+        data = bytes.fromhex(text)
+    except ValueError:
+        data = b""
+    if len(data) != size:
+        raise table.error(key, f"should be {size} bytes in hex")  # a key is never repeated in a message
+    return data
 
 
 def _password(table: _Table) -> str | None:

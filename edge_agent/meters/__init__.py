@@ -17,6 +17,8 @@ from edge_agent.meters.errors import (
     WrongMeterError,
     WrongPasswordError,
 )
+from edge_agent.meters.iec21 import ModeCDriver
+from edge_agent.meters.push_listener import PushDriver
 
 if TYPE_CHECKING:
     from edge_agent.config import MeterSettings
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
 def open_meter(settings: MeterSettings, map: MeterMap, observe: Observer | None = None) -> MeterDriver:
     """The driver for a meter on its line; PortUnavailableError where the line cannot be opened."""
+    if settings.protocol == "mode-c":
+        return ModeCDriver(settings, map, observe=observe)
+    if settings.protocol == "push":
+        return PushDriver(settings, map, observe=observe)
     return DlmsPullDriver(settings, map, observe=observe)
 
 
@@ -37,9 +43,11 @@ __all__ = [
     "MeterError",
     "MeterRefusedError",
     "MeterTimeoutError",
+    "ModeCDriver",
     "NotDlmsError",
     "Observer",
     "PortUnavailableError",
+    "PushDriver",
     "WrongMeterError",
     "WrongPasswordError",
     "open_meter",

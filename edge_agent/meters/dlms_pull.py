@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import time
 from collections.abc import Callable
 from fractions import Fraction
@@ -15,12 +16,22 @@ from edge_agent.dlms.axdr import OCTET_STRING
 from edge_agent.dlms.client import ASSOCIATED, Client
 from edge_agent.dlms.clock_time import STATUS_DOUBTFUL, STATUS_INVALID, STATUS_UNSPECIFIED
 from edge_agent.dlms.cosem.types import CaptureObject
-from edge_agent.dlms.errors import DataAccessError, DecodeError, DlmsError, LinkError, ProtocolError, ServiceError
+from edge_agent.dlms.errors import (
+    DataAccessError,
+    DecodeError,
+    DlmsError,
+    LinkError,
+    ProtocolError,
+    SecurityError,
+    ServiceError,
+)
 from edge_agent.dlms.hdlc.address import encode_address, server_address
 from edge_agent.dlms.hdlc.client_link import HdlcClientLink
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.obis import obis_bytes
+from edge_agent.dlms.security import Security
 from edge_agent.meters.connection import Connection, HdlcLine
+from edge_agent.meters.counters import CounterStore
 from edge_agent.meters.driver import IntervalRow, Observer
 from edge_agent.meters.errors import (
     BadAnswerError,
@@ -55,6 +66,23 @@ _CLOCK_ADJUSTED = 0x20
 _POWER_DOWN = 0x80
 
 _IMPORT_POWER, _EXPORT_POWER, _NET_POWER = "1-0:1.7.0.255", "1-0:2.7.0.255", "1-0:16.7.0.255"
+
+
+def _security(settings: MeterSettings) -> Security | None:
+    """HLS-5 and ciphering by the settings; None where they ask for neither. MeterError `missing_key`."""
+    if settings.auth != "gmac":
+        return None
+    key, auth_key, title, directory = settings.key, settings.auth_key, settings.system_title, settings.counters
+    if key is None or auth_key is None or title is None or directory is None:
+        raise MeterError("gmac needs key, auth_key, system_title and a place for counters", "missing_key")
+    counter = CounterStore(directory).counter(key, title)
+    return Security(
+        system_title=title,
+        key=key,
+        authentication_key=auth_key,
+        next_counter=counter,
+        challenge=secrets.token_bytes(16),
+    )
 
 
 class _Column:
@@ -98,9 +126,9 @@ class DlmsPullDriver:
         except DlmsError as error:
             self._transport.close()
             raise MeterError(f"the meter's addresses are wrong: {error}", error.code) from error
-        password = None if settings.auth == "none" else (settings.password or "").encode("utf-8")
+        password = None if settings.auth != "lls" else (settings.password or "").encode("utf-8")
         self._line = HdlcLine(self._transport, link, settings.timeout, clock=monotonic)
-        self._client = Client(password, received=self._received)
+        self._client = Client(password, _security(settings), received=self._received)
         self._connection = Connection(self._line, self._client)
         self._reader = MeterReader(self._connection)
         self._profile: Profile | None = None
@@ -113,6 +141,8 @@ class DlmsPullDriver:
     def _received(self, apdu: bytes) -> None:
         self._apdus.append(apdu)
         self._observe("framed", 1)
+        if self._client.security is not None:
+            self._observe("decrypted", 1)
 
     def _open_serial(self) -> Transport:
         settings = self.settings
@@ -132,7 +162,7 @@ class DlmsPullDriver:
         fresh = self._ensure_open()
         try:
             return self._finish(work)
-        except (MeterTimeoutError, BadAnswerError, LinkError, ProtocolError, DecodeError) as error:
+        except (MeterTimeoutError, BadAnswerError, LinkError, ProtocolError, DecodeError, SecurityError) as error:
             self._connection.abandon()
             self._line.faults.append(error.code)
             if fresh and isinstance(error, MeterTimeoutError):

@@ -12,7 +12,7 @@ from edge_agent.dlms.errors import DecodeError, DlmsError, LinkError
 from edge_agent.dlms.units import SCALERS_OF_WH
 from edge_agent.iec62056_21.client import hand_over, read_out
 from edge_agent.iec62056_21.messages import INITIAL_BAUD_RATE, Identification, read_line
-from edge_agent.meters.driver import IntervalRow
+from edge_agent.meters.driver import IntervalRow, Observer
 from edge_agent.meters.errors import (
     BadAnswerError,
     MapMismatchError,
@@ -101,8 +101,10 @@ class ModeCDriver:
         open_transport: Callable[[], SerialLine] | None = None,
         now: Callable[[], float] = time.time,
         initial_baud_rate: int = INITIAL_BAUD_RATE,
+        observe: Observer | None = None,
     ) -> None:
         self.settings = settings
+        self._observe = observe or (lambda stage, count: None)
         self.map = meter_map
         self._now = now
         self._initial = initial_baud_rate
@@ -123,6 +125,8 @@ class ModeCDriver:
             identification, lines = run_conversation(
                 read_out("", self._initial), self._line, max(self.settings.timeout, ANSWER), raw.append
             )
+            self._observe("bytes", sum(len(part) for part in raw))
+            self._observe("framed", 1)
         except LinkError as error:
             raise _meter_error(error) from error
         values: dict[str, tuple[str, str | None]] = {}

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edge_agent.dlms.push.telegram import Keys, Telegram, decode_telegrams
-from edge_agent.meters.driver import IntervalRow
+from edge_agent.meters.driver import IntervalRow, Observer
 from edge_agent.meters.errors import BadAnswerError, MapMismatchError, MeterError, MeterTimeoutError, WrongPasswordError
 from edge_agent.meters.iec21 import watt_hours
 from edge_agent.meters.transport import SerialTransport, Transport
@@ -40,14 +40,15 @@ class PushDriver:
         self,
         settings: MeterSettings,
         meter_map: MeterMap,
-        keys: Keys | None = None,
         *,
+        observe: Observer | None = None,
         open_transport: Callable[[], Transport] | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
         self.map = meter_map
-        self.keys = keys or Keys()
+        self.keys = Keys(settings.key, settings.auth_key)
+        self._observe = observe or (lambda stage, count: None)
         self._now = now
         self._transport = (open_transport or self._open_serial)()
         self._lock = threading.Condition()
@@ -90,6 +91,7 @@ class PushDriver:
 
     def take(self, data: bytes, arrived: float) -> None:
         """What came between two silences, at a Unix time."""
+        self._observe("bytes", len(data))
         for telegram in decode_telegrams(data, keys=self.keys):
             if telegram.errors:
                 error = telegram.errors[0]
@@ -105,6 +107,9 @@ class PushDriver:
 
     def _keep(self, telegram: Telegram, arrived: float, evidence: bytes) -> None:
         readings = telegram.values
+        self._observe("framed", 1)
+        if telegram.ciphered:
+            self._observe("decrypted", 1)
         with self._lock:
             self._heard = True
             if telegram.meter is not None:

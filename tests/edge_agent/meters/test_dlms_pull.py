@@ -224,6 +224,29 @@ def test_passwords():
         World(client=99).driver.identity()
 
 
+def test_gmac(tmp_path):
+    key, auth_key = bytes(range(16)), bytes(range(16, 32))
+    client = {"address": 1, "auth": "gmac", "key": key.hex(), "auth_key": auth_key.hex()}
+    options = {"client": 1, "auth": "gmac", "key": key, "auth_key": auth_key, "system_title": b"GATEWAY1"}
+    world = World({"client": [client]}, counters=tmp_path, **options)
+    assert [row.consumption for row in world.driver.rows(START * EPOCH, (START + 3) * EPOCH)] == [2000, 3000, 4000]
+    meter = world.line.meters[0]
+    first = meter.peer_counter()
+    world.driver.close()
+    # A new driver goes on above what the meter has seen.
+    again = World({"client": [client]}, counters=tmp_path, **options)
+    again.line.meters[0].security = meter.security
+    assert again.driver.identity() == "KFM1000000000001"
+    assert meter.peer_counter() > first
+    meter.repeat_counter()
+    assert again.driver.identity() == "KFM1000000000001"
+    assert "replayed_counter" in again.driver.faults
+    options["key"] = bytes(16)
+    with pytest.raises(WrongPasswordError) as caught:
+        World({"client": [client]}, counters=tmp_path, **options).driver.identity()
+    assert caught.value.code == "wrong_key"
+
+
 def test_silence():
     world = World(server=5)
     with pytest.raises(MeterTimeoutError, match="no answer"):

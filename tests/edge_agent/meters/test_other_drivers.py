@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import queue
 import sys
 from pathlib import Path
@@ -14,7 +15,6 @@ from emulator_process import read_json, read_meter, start
 from edge_agent.config import MeterSettings
 from edge_agent.dlms.apdu.data_notification import DataNotification
 from edge_agent.dlms.obis import obis_bytes
-from edge_agent.dlms.push.telegram import Keys
 from edge_agent.dlms.security import seal
 from edge_agent.emulator.config import EmulatorConfig
 from edge_agent.emulator.line import EmulatedLine
@@ -176,7 +176,8 @@ def _telegram(consumption, generation=7, power=500):
 def push():
     line = PushLine()
     line.now = START + 880.0
-    driver = PushDriver(SETTINGS, MAP, Keys(bytes(16), bytes(16)), open_transport=lambda: line, now=lambda: line.now)
+    settings = dataclasses.replace(SETTINGS, key=bytes(16), auth_key=bytes(16))
+    driver = PushDriver(settings, MAP, open_transport=lambda: line, now=lambda: line.now)
     yield line, driver
     driver.close()
 
