@@ -3,8 +3,9 @@
 
 usage: mutation_check.py PROGRAM [--only TEXT ...] [--sample N --seed S] [--scratch DIR] [--tests PATH] [--list]
 
-A guard, in the sources of the program and of its interface, is a `require!`, an `if` or a match arm that returns an
-error, a call of a `require_...` function or of an `invariant`, or the address that an account must have.
+A guard, in the sources of the program and of its interface (or of one that it calls, see CALLED_BY), is a `require!`,
+an `if` or a match arm that returns an error, a call of a `require_...` function or of an `invariant`, or the address
+that an account must have.
 
 The tree is copied to a scratch directory, and every guard there is made to ask whether it is the one taken out. So the
 program is built once; which guard is out is a number in the built file, and changing it makes the next mutant. The
@@ -32,13 +33,43 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("programs", "authority", "edge_agent", "tests/programs", "tests/conftest.py", "pyproject.toml")
 
+_FOR_THE_IDL = "the loader compares the address too; this one is for the IDL"
+_JUST_WRITTEN = "what it has just written holds by the checks before"
 EQUIVALENT = {
-    ("trading", "", "address = CONFIG_ADDRESS"): "Config::load compares the address too; this one is for the IDL",
-    ("trading", "clear_epoch.rs", "address = MARKET"): "Market::load_mut compares the address too; it is for the IDL",
-    ("trading", "settle_orders.rs", "address = MARKET"): "Market::load compares the address too; it is for the IDL",
-    ("trading", "initialize_market.rs", "market.invariant()"): "what it has just written holds by the checks before",
+    ("trading", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
+    ("trading", "clear_epoch.rs", "address = MARKET"): _FOR_THE_IDL,
+    ("trading", "settle_orders.rs", "address = MARKET"): _FOR_THE_IDL,
+    ("trading", "initialize_market.rs", "market.invariant()"): _JUST_WRITTEN,
+    ("governance", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
+    ("registry", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
+    ("registry", "", "address = REGISTRY_ADDRESS"): _FOR_THE_IDL,
+    ("registry", "accounts.rs", "&REGISTRY_ADDRESS"): "every accounts struct demands the address too",
+    ("registry", "initialize.rs", "registry.invariant()"): _JUST_WRITTEN,
+    ("registry", "register_user.rs", "user.invariant()"): _JUST_WRITTEN,
+    ("registry", "register_meter.rs", "meter.invariant()"): _JUST_WRITTEN,
+    ("registry", "replace_meter_key.rs", "key_use.invariant()"): _JUST_WRITTEN,
+    ("energy_token", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
+    ("oracle", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
+    ("oracle", "settle_surplus.rs", "address = ORACLE_ADDRESS"): _FOR_THE_IDL,
+    ("oracle", "checkpoint_epoch.rs", "address = ORACLE_ADDRESS"): _FOR_THE_IDL,
+    ("oracle", "ed25519.rs", "length < HEADER"): "the precompile refuses an instruction without a count itself",
+    ("oracle", "open_meter.rs", "address = ORACLE_ADDRESS"): _FOR_THE_IDL,
+    ("oracle", "accounts.rs", "&ORACLE_ADDRESS"): "every accounts struct demands the address too",
+    ("oracle", "open_meter.rs", "invariant()"): _JUST_WRITTEN,
+    ("oracle", "open_energy_account.rs", "account.invariant()"): _JUST_WRITTEN,
 }
 """(program, file or all, text in the guard): why no test can tell it from its absence."""
+
+CALLED_BY = {
+    ("governance/src/config.rs", "self.pause & activities"): "oracle",
+    ("registry/src/accounts.rs", "!signer.is_signer()"): "energy_token",
+    ("registry/src/accounts.rs", "self.delegate == Address"): "energy_token",
+    ("registry/src/accounts.rs", "now >= self.delegate_until"): "energy_token",
+    ("common/src/create.rs", ""): "registry",
+    ("common/src/ed25519.rs", ""): "oracle",
+    ("common/src/load.rs", ""): "oracle",
+}
+"""(interface's file, text in the guard): the program in which it is taken out, where it is not the interface's own."""
 
 SELECTOR = b"campus-guard-taken-out:"
 MUTANT_RS = """
@@ -117,6 +148,15 @@ def guards(path: Path) -> Iterator[Guard]:
         yield Guard(path, match.start(), match.end(), match[0], switched)
 
 
+def taken_out_in(interfaces: Path, guard: Guard) -> str:
+    """The program in which an interface's guard is taken out: its own, or one that calls it."""
+    file = guard.path.relative_to(interfaces).as_posix()
+    for (name, text), program in CALLED_BY.items():
+        if file == name and text in " ".join(guard.text.split()):
+            return program
+    return file.split("/")[0]
+
+
 def arm(code: str, position: int) -> str:
     """The pattern of the match arm whose arrow is there."""
     return code[code.rfind("\n", 0, position) + 1 : position].strip() + " "
@@ -137,7 +177,11 @@ def copy_tree(scratch: Path) -> None:
 def switch(scratch: Path, found: list[Guard]) -> None:
     """Let every guard ask whether it is the one taken out."""
     library = scratch / "programs/interfaces/common/src/lib.rs"
-    library.write_text(library.read_text() + MUTANT_RS)
+    # In the crate itself a guard asks by the same name as everywhere.
+    itself = "extern crate self as campus_common;\n"
+    library.write_text(
+        library.read_text().replace("extern crate alloc;\n", "extern crate alloc;\n" + itself) + MUTANT_RS
+    )
     by_path: dict[Path, list[tuple[int, Guard]]] = {}
     for number, guard in enumerate(found):
         by_path.setdefault(guard.path, []).append((number, guard))
@@ -192,9 +236,11 @@ def main() -> int:
         scratch = (arguments.scratch or Path(temporary)).resolve()
         copy_tree(scratch)
         program = arguments.program
-        crates = (scratch / "programs" / program, scratch / "programs/interfaces" / program)
-        sources = [path for crate in crates for path in sorted((crate / "src").rglob("*.rs"))]
+        interfaces = scratch / "programs" / "interfaces"
+        sources = sorted((scratch / "programs" / program / "src").rglob("*.rs"))
         found = [guard for path in sources for guard in guards(path)]
+        for path in sorted(interfaces.glob("*/src/**/*.rs")):
+            found += [guard for guard in guards(path) if taken_out_in(interfaces, guard) == program]
         names = [guard.describe(scratch) for guard in found]
         chosen = [number for number, name in enumerate(names) if any(text in name for text in arguments.only)]
         if arguments.sample:
