@@ -48,10 +48,3 @@ def test_no_transaction_was_refused(finished: RunningDemo) -> None:
     log = finished.directory / ".demo" / "logs" / "settlement.log"
     warnings = [line for line in log.read_text().splitlines() if "WARNING" in line or "ERROR" in line]
     assert [line for line in warnings if "(EpochOver, " not in line] == []
-
-
-def test_a_binary_that_is_not_there_is_named_before_anything_starts(tmp_path: Path) -> None:
-    demo = RunningDemo(tmp_path, "--agave", str(tmp_path / "nowhere"))
-    assert demo.wait(60) == 1
-    assert "no_agave" in demo.text
-    assert "validator" not in {path.stem for path in tmp_path.glob(".demo/logs/*.log")}

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from campus import key
+from campus import idl, key
 from instruction_scenario import PARAMETERS, Scenario
 from live_campus import LiveCampus
 from validators import agave_genesis, embedded_validator
@@ -152,3 +153,11 @@ def test_both_validators_tell_of_the_same_events(embedded: Scenario, agave: Scen
 @pytest.mark.slow
 def test_both_validators_end_with_the_same_accounts(embedded: Scenario, agave: Scenario) -> None:
     assert embedded.facts == agave.facts
+
+
+@pytest.mark.parametrize("validator", ["embedded", "agave"])
+def test_units_of_every_instruction_are_recorded_for_both(validator: str) -> None:
+    recorded = json.loads((Path(__file__).parents[1] / "benchmarks" / "instruction_units.json").read_text())
+    named = {f"{program}.{name}" for program in PROGRAM_NAMES for name in idl(program).instruction_names}
+    assert set(recorded[validator]) == named, "record them: tests/benchmarks/instruction_units.py --write"
+    assert all(units > 0 for units in recorded[validator].values())
