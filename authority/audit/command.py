@@ -14,6 +14,7 @@ from authority.audit.log import SignedCheckpoint
 from authority.audit.merkle import ProofError
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
+from authority.settlement.conservation import conservation
 
 
 class AuditError(AuthorityError):
@@ -33,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verifier = actions.add_parser("verify", help="compute the log anew, and compare the chain's checkpoints with it")
     verifier.add_argument("--url", help="the validator (default: the home's [validator] url)")
     verifier.add_argument("--log-only", action="store_true", help="do not ask the chain")
+    counter = actions.add_parser("conservation", help="count every token on the chain, as JSON; 1 where one is missing")
+    counter.add_argument("--url", help="the validator (default: the home's [validator] url)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -45,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
             return _prove(app, arguments.log_index, arguments.size)
         if arguments.action == "consistent":
             return _consistent(app, arguments.file)
+        if arguments.action == "conservation":
+            return _conservation(arguments.url or app.home.rpc_url)
         return _verify(app, None if arguments.log_only else arguments.url or app.home.rpc_url)
     finally:
         app.store.close()
@@ -59,6 +64,12 @@ def _checkpoint(app: App, out: Path | None) -> int:
         out.write_bytes(signed.to_bytes())
         print(f"{signed.size} leaves, root {signed.root.hex()}")
     return 0
+
+
+def _conservation(url: str) -> int:
+    totals = conservation(ChainClient(url))
+    print(json.dumps(totals.as_json(), indent=2))
+    return 0 if totals.ok else 1
 
 
 def _prove(app: App, index: int, size: int | None) -> int:

@@ -29,6 +29,7 @@ from authority.chain import programs
 from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory
 from authority.chain.client import ChainClient
 from authority.chain.deploy import Deployment, deploy
+from authority.cli import main
 from authority.enrolment import wallets
 from authority.home import EpochSettings, Home, ParameterSettings, Settings, ValidatorSettings
 from authority.local_validator.bank import Bank
@@ -372,6 +373,8 @@ class Campus:
             session.add(meter)
             session.flush()
             pk = meter.id
+            approved = {"key": bytes(key.pubkey()).hex(), "meter_id": identifier.hex(), "first_sequence": 1}
+            log.record_act(session, "gateway_approved", "test", self.wall.seconds(), {"meters": [approved]})
         self.meters[f"{user}.{name}"] = CampusMeter(
             pk, user, role, source, identifier, key, self.home.network_id, self.epoch_seconds
         )
@@ -476,6 +479,11 @@ class Campus:
         )
         chain = SettlementChain(client, self.operator, tables)
         return Worker(self.app.store, chain, partial(wallets.unseal, self.home), self.wall.ms, **options)
+
+    def audit(self) -> int:
+        """`authority audit verify`: 0 where log and chain agree in everything."""
+        self.home.save(replace(self.home.settings, validator=ValidatorSettings(url=self.validator.url)))
+        return main(["audit", "--home", str(self.home_path), "verify"])
 
     # What the chain says
 

@@ -83,6 +83,7 @@ def test_killed_at_every_transaction(campus, proxy):
     assert kills >= 20
     assert campus.balances() == campus.after_one_market()
     assert conservation(campus.client).ok
+    assert campus.audit() == 0
     with campus.app.store.read() as session:
         minted = session.scalars(select(func.sum(SettledSpan.minted_wh))).one()
         orders = session.scalars(select(Act).where(Act.kind == "place_order")).all()
@@ -106,6 +107,7 @@ def test_lost_requests_and_lost_answers_change_nothing(campus, proxy):
     persist(worker)
     assert campus.balances() == campus.after_one_market()
     assert conservation(campus.client).ok
+    assert campus.audit() == 0
 
 
 def persist(worker):
@@ -148,6 +150,7 @@ def test_the_validator_is_killed_in_the_middle(killable):
         stop.set()
         thread.join()
     assert conservation(campus.client).ok
+    assert campus.audit() == 0
 
 
 def wait_for(condition):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 from solders.instruction import AccountMeta, Instruction
 
@@ -36,7 +37,7 @@ def statuses(campus, name):
         return [(frame.chain_status, frame.chain_error) for frame in frames]
 
 
-def test_whole_epochs(campus):
+def test_whole_epochs(campus, capsys):
     campus.start_market()
     worker = campus.worker()
     worker.settle_down()
@@ -72,11 +73,14 @@ def test_whole_epochs(campus):
         assert log.root(session, row.log_size) == row.log_root
         kinds = {act.kind for act in session.query(Act)}
     assert hashlib.sha256(data).digest() == campus.checkpoint(metered + 1)["book_hash"]
-    assert kinds == {
+    assert kinds - {"gateway_approved"} == {
         "submit_readings", "settle_surplus", "open_epoch", "place_order", "trigger_clearing", "settle_orders",
         "checkpoint_epoch", "close_epoch",
     }  # fmt: skip
     assert alerts(campus) == set()
+    assert main(["audit", "--home", str(campus.home_path), "conservation"]) == 0
+    assert json.loads(capsys.readouterr().out)["minted_wh"] == 3_500
+    assert campus.audit() == 0
 
 
 def test_a_late_meter_holds_its_user_and_nobody_else(campus):
