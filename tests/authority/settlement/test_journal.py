@@ -17,8 +17,8 @@ from authority.store.settlement import Alert
 
 
 @pytest.fixture
-def store(tmp_path):
-    store = Store.open(f"sqlite:///{tmp_path / 'store.db'}")
+def store(tmp_path, store_url):
+    store = Store.open(store_url or f"sqlite:///{tmp_path / 'store.db'}")
     store.claim(bytes(8))
     yield store
     store.close()
