@@ -26,6 +26,10 @@ class DemoError(AuthorityError):
     """
 
 
+class StopRequestedError(Exception):
+    """Somebody asked the demo to end."""
+
+
 def tail(path: Path, lines: int = TAIL_LINES) -> str:
     """The last lines of a log, indented; empty where it cannot be read."""
     try:
@@ -70,11 +74,16 @@ class Child:
 
 
 class Children:
-    """Starts and stops processes. A context manager: whatever happens inside, nothing is left running after it."""
+    """Starts and stops processes. A context manager: whatever happens inside, nothing is left running after it.
 
-    def __init__(self, logs: Path, environment: Mapping[str, str] | None = None) -> None:
+    Whoever waits here, or looks whether all is well, heeds `stopping()`.
+    """
+
+    def __init__(
+        self, logs: Path, environment: Mapping[str, str] | None = None, stopping: Callable[[], bool] = lambda: False
+    ) -> None:
         logs.mkdir(parents=True, exist_ok=True)
-        self.logs = logs
+        self.logs, self._stopping = logs, stopping
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
         self._prepare = _die_with_parent()
         self._running: list[Child] = []
@@ -110,10 +119,10 @@ class Children:
 
     def finish(self, child: Child, timeout: float) -> None:
         """Wait for a started process to end well; DemoError `step_failed` otherwise."""
-        try:
-            status: int | None = child.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            status = None
+        end = time.monotonic() + timeout
+        while (status := child.process.poll()) is None and time.monotonic() < end:
+            self._heed()
+            time.sleep(0.02)
         if child in self._running:
             self._running.remove(child)
         if status == 0:
@@ -138,11 +147,16 @@ class Children:
         child.process.wait()
 
     def check(self) -> None:
-        """DemoError `child_died` where one that should run has ended."""
+        """DemoError `child_died` where one that should run has ended; StopRequestedError where that is wanted."""
+        self._heed()
         for child in self._running:
             error = None if child.may_end else child.died()
             if error is not None:
                 raise error
+
+    def _heed(self) -> None:
+        if self._stopping():
+            raise StopRequestedError
 
     def wait_until(self, what: str, condition: Callable[[], bool], timeout: float, pause: float = 0.05) -> None:
         """Wait for a condition while all children live; DemoError `not_ready` after `timeout` seconds."""

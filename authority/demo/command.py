@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from authority.demo import agave
-from authority.demo.children import Children, DemoError
+from authority.demo.children import Children, DemoError, StopRequestedError
 from authority.demo.orchestrator import Demo
 from authority.demo.progress import Progress
 from authority.demo.report import REPORT_NAME
@@ -42,21 +42,21 @@ def _epochs(text: str) -> int:
     return int(text)
 
 
-class _StopError(BaseException):
-    """SIGTERM or SIGINT arrived."""
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; 0 where it ended as asked, 1 where something failed (and says what)."""
 
+    asked: list[int] = []
+
     def stop(number: int, frame: FrameType | None) -> None:
-        raise _StopError(signal.Signals(number).name)
+        asked.append(number)
+        if len(asked) > 1:  # whatever it waits for, it has waited long enough
+            raise StopRequestedError
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
     progress = Progress(sys.stdout, sys.stdout.isatty())
     try:
-        with Stage.take(arguments.home) as stage, Children(stage.logs) as children:
+        with Stage.take(arguments.home) as stage, Children(stage.logs, stopping=lambda: bool(asked)) as children:
             demo = Demo(
                 stage,
                 children,
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         progress.bad("The demo failed.")
         print(f"{error} ({error.code})", file=sys.stderr)
         return 1
-    except _StopError:
+    except StopRequestedError:
         progress.say("Stopped. The state stays until the next run.")
         return 130 if arguments.epochs else 0
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from authority.demo.children import Children, DemoError
+from authority.demo.children import Children, DemoError, StopRequestedError
 
 ROOT = Path(__file__).parents[3]
 
@@ -69,6 +69,22 @@ def test_waiting_has_an_end(tmp_path):
     with Children(tmp_path) as children, pytest.raises(DemoError, match=r"page: not within 0\.1 s") as caught:
         children.wait_until("page", lambda: False, timeout=0.1)
     assert caught.value.code == "not_ready"
+
+
+def test_whoever_waits_heeds_the_wish_to_stop(tmp_path):
+    asked = []
+    with Children(tmp_path, stopping=lambda: bool(asked)) as children:
+        child = children.start("child", python(SLEEP))
+        children.check()
+        asked.append(True)
+        for waiting in (
+            children.check,
+            lambda: children.wait_until("nothing", lambda: False, timeout=60),
+            lambda: children.finish(child, timeout=60),
+        ):
+            with pytest.raises(StopRequestedError):
+                waiting()
+    wait_gone(child.process.pid)
 
 
 def test_all_are_stopped_grandchildren_and_stubborn_ones_too(tmp_path):
