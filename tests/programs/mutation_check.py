@@ -31,7 +31,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("programs", "authority", "edge_agent", "tests/programs", "pyproject.toml")
+COPIED = ("programs", "authority", "edge_agent", "tests/agave", "tests/programs", "tests/conftest.py", "pyproject.toml")
 
 _FOR_THE_IDL = "the loader compares the address too; this one is for the IDL"
 _JUST_WRITTEN = "what it has just written holds by the checks before"

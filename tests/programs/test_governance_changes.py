@@ -203,6 +203,15 @@ def test_only_the_operator_opens_periods(refused) -> None:
         open_period(campus, campus.authority)
 
 
+def test_the_operator_must_sign(refused) -> None:
+    campus = Campus(parameters={"billing_period_epochs": 16})
+    campus.set_time(campus.boundary(16))
+    operator = campus.operator.pubkey()
+    instruction = campus.instruction("governance", "open_billing_period", {}, {"operator": operator})
+    with refused("OperatorMustSign"):
+        campus.send(unsigned(instruction, operator), payer=campus.authority)
+
+
 INSTRUCTIONS = {
     "stage_parameters": ("authority", {"parameters": PARAMETERS, "from_epoch": EPOCH + 1}),
     "propose_authority": ("authority", {"pending": key("heir").pubkey()}),

@@ -21,8 +21,19 @@ use {
 /// Why energy is retired.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reason {
-    Consumption = 0,
-    FeedIn = 1,
+    Consumption,
+    FeedIn,
+}
+
+impl Reason {
+    /// 0 consumption, 1 feed-in.
+    const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Consumption),
+            1 => Some(Self::FeedIn),
+            _ => None,
+        }
+    }
 }
 
 /// What to retire.
@@ -80,10 +91,8 @@ impl RetireEnergy {
     pub(crate) fn execute(&mut self, request: Request) -> Result<()> {
         let config = Config::load(self.config.account())?;
         config.require_running(Pause::RETIREMENT)?;
-        let reason = match request.reason {
-            0 => Reason::Consumption,
-            1 => Reason::FeedIn,
-            _ => return Err(EnergyTokenError::UnknownReason.into()),
+        let Some(reason) = Reason::from_code(request.reason) else {
+            return Err(EnergyTokenError::UnknownReason.into());
         };
         if request.amount == 0 {
             return Err(EnergyTokenError::ZeroAmount.into());
