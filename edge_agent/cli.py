@@ -104,13 +104,14 @@ def _command(
 
 
 def _add_read(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    from edge_agent import decode_command, read_command  # noqa: PLC0415 - the protocol stack, for these alone
+    from edge_agent import decode_command, read_command, scan_command  # noqa: PLC0415 - the protocol stack, for these alone
 
     text = "read a meter on a serial line, once, and print what it holds"
     command = commands.add_parser("read", help=text, description=text[0].upper() + text[1:] + ".")
     read_command.add_arguments(command)
     command.set_defaults(run=read_command.run)
     decode_command.add_to(commands)
+    scan_command.add_to(commands)
 
 
 def _enrol(options: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from edge_agent.dlms.axdr import INT8
 from edge_agent.dlms.client import CLOSED, Client
 from edge_agent.dlms.errors import DecodeError, DlmsError
 from edge_agent.dlms.hdlc.client_link import (
@@ -22,7 +23,9 @@ from edge_agent.meters.errors import BadAnswerError, MeterError, MeterTimeoutErr
 from edge_agent.meters.transport import Transport
 
 if TYPE_CHECKING:
+    from edge_agent.dlms.axdr import Data
     from edge_agent.dlms.client import Conversation
+    from edge_agent.dlms.cosem.base import CosemObject
 
 INTER_OCTET = 1.0
 """Seconds without a byte after which what looked like the start of a frame is taken for cut short."""
@@ -245,6 +248,19 @@ class Connection:
             return end.value
         finally:
             conversation.close()
+
+    def read(self, item: CosemObject, name: str) -> Any:
+        """An attribute by its name, as a Python value."""
+        return item.decode(name, self.run(self.client.get(item.attribute(name))))
+
+    def write(self, item: CosemObject, name: str, value: Any) -> None:
+        """Set an attribute by its name from a Python value."""
+        self.run(self.client.set(item.attribute(name), item.encode(name, value)))
+
+    def call(self, item: CosemObject, name: str, parameters: Data | None = None) -> Data | None:
+        """Call a method by its name. Most methods without parameters are sent integer 0, as the Blue Book has it."""
+        returned: Data | None = self.run(self.client.action(item.method(name), parameters or (INT8, 0)))
+        return returned
 
     def close(self) -> None:
         """Release the association, the link and the line; whatever goes wrong on the way no longer matters."""

@@ -1,0 +1,79 @@
+"""`edge-agent scan` on real ptys."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tty
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from emulator_process import ENVIRONMENT, start
+
+FILE = """
+[line]
+link = "m"
+mode = "{mode}"
+[[meter]]
+logical_device_name = "KFM1000000000001"
+  [[meter.client]]
+  address = 16
+  [[meter.client]]
+  address = 32
+  auth = "lls"
+  password = "x"
+"""
+
+
+def _scan(*arguments):
+    command = [sys.executable, "-m", "edge_agent", "scan", *arguments]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=100, check=False)
+
+
+@pytest.mark.parametrize("mode", ["hdlc", "e"])
+def test_what_answers_is_told(tmp_path, mode):
+    running = start(tmp_path, FILE.format(mode=mode))
+    try:
+        done = _scan(
+            running.port, "--json", "--timeout", "0.1", "--baudrate", "9600", "--client", "16", "--client", "32"
+        )
+        assert done.returncode == 0, done.stderr
+        answers = json.loads(done.stdout)["answers"]
+        if mode == "e":
+            assert answers[0] == {
+                "baudrate": 9600,
+                "mode": "E",
+                "meter": "KFMKFM1000000000001",
+                "offers": 9600,
+            }
+            return
+        (first, second, *others) = answers
+        assert (first["client"], first["server"], first["answer"], first["meter"]) == (
+            16,
+            1,
+            "reads",
+            "KFM1000000000001",
+        )
+        assert (second["client"], second["answer"]) == (32, "authentication_required")
+        assert others  # the meter does not mind the physical address
+        table = _scan(running.port, "--timeout", "0.1", "--client", "16")
+        assert "--client 16 --server 1 --address-size 1  reads  KFM1000000000001" in table.stdout
+    finally:
+        running.stop()
+
+
+def test_silence_and_ports_that_are_none(tmp_path):
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    done = _scan(os.ttyname(slave), "--timeout", "0.02", "--baudrate", "9600", "--client", "16")
+    assert done.returncode == 1
+    assert "nothing answered" in done.stderr
+    os.close(master)
+    os.close(slave)
+    done = _scan(str(tmp_path / "none"))
+    assert done.returncode == 1
+    assert "no_port" in done.stderr
