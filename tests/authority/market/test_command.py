@@ -7,7 +7,7 @@ import pytest
 from authority.app import App
 from authority.audit import log
 from authority.cli import main
-from authority.home import EpochSettings, Home, Settings
+from authority.home import Home
 from authority.settlement.journal import Journal
 from authority.store.people import User
 
@@ -15,7 +15,7 @@ from authority.store.people import User
 @pytest.fixture
 def home(tmp_path):
     path = tmp_path / "home"
-    Home.create(path, Settings(epoch=EpochSettings(10)), now=1_700_000_000)
+    Home.create(path, now=1_700_000_000)
     app = App.open(path)
     with app.store.write() as session:
         session.add(User(name="North Hall", building="North Hall", wallet="w1"))
@@ -47,7 +47,7 @@ def test_an_unknown_user_is_named(home, capsys):
 
 def test_show_lists_the_last_epochs(home, capsys):
     app = App.open(home)
-    epoch = app.clock() // 10 - 1
+    epoch = app.clock() // 900 - 1
     journal = Journal(app.store, lambda: 1)
     journal.ensure_epochs(epoch)
     journal.mark(epoch, bids=2, asks=1, traded_wh=400, clearing_price=150_000)
