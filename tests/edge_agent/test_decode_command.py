@@ -352,6 +352,12 @@ def test_the_wrapper():
     assert [error.code for error in decode_telegrams(data[:-1])[0].errors] == ["cut_short"]
 
 
+def test_units_without_an_apdu():
+    for data in (WrapperUnit(1, 16, b"").to_bytes(), b"".join(_hdlc(b"", 16)), mbus.split_apdu(b"")[0].to_bytes()):
+        for telegram in decode_telegrams(data):
+            assert [error.code for error in telegram.errors] in (["cut_short"], ["no_telegram"])
+
+
 def test_ciphering_of_every_kind():
     key, authentication_key, title = bytes(range(16)), bytes(range(16, 32)), b"KFM\x00\x00\x00\x00\x01"
     for tag, control in ((0xDB, 0x30), (0xDB, 0x20), (0xDB, 0x10), (0xDC, 0x30), (0xC8, 0x30)):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-import fuzz_decoders  # noqa: E402
+import fuzz_decoders
 
 TOTAL = 100_000_000
 

@@ -87,6 +87,8 @@ def decode_unit(unit: Unit, link: str, keys: Keys) -> Telegram:
 
 
 def _decipher(apdu: bytes, telegram: Telegram, keys: Keys) -> bytes:
+    if not apdu:
+        raise DecodeError("cut_short", "the telegram is empty", 0)
     tag = apdu[0]
     if tag not in (GENERAL_GLO, GENERAL_DED) and tag not in GLO_TAGS and tag not in DED_TAGS:
         return apdu

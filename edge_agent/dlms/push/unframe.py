@@ -255,7 +255,7 @@ def _join_blocks(units: list[Unit]) -> list[Unit]:
     errors: list[DlmsError] = []
     segments = 0
     for unit in units:
-        if unit.apdu is None or unit.apdu[0] != GeneralBlockTransfer.TAG:
+        if unit.apdu is None or unit.apdu[:1] != b"\xe0":
             if assembly is not None:
                 joined.append(Unit(None, errors + unit.errors + [_missing("the last blocks did not come")], segments))
                 assembly = None
