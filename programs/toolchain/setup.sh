@@ -18,10 +18,10 @@ install() {
     fi
     apt-get update -qq
     # shellcheck disable=SC2086  # a list of names
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $packages
 }
 
-install rustc-web cargo-web rust-web-src python3 gcc g++ libc6-dev
+install rustc-web cargo-web rust-web-src python3 gcc g++ libc6-dev ca-certificates
 llvm=$(llvm_major)
 install "llvm-$llvm" "llvm-$llvm-dev" "libpolly-$llvm-dev" zlib1g-dev libzstd-dev
 if [ ! -x "$(sbpf_linker)" ]; then
