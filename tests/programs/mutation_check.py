@@ -34,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("programs", "authority", "edge_agent", "tests/agave", "tests/programs", "tests/conftest.py", "pyproject.toml")
 
 _FOR_THE_IDL = "the loader compares the address too; this one is for the IDL"
+_BY_THE_STRUCT = "every accounts struct demands the address too"
 _JUST_WRITTEN = "what it has just written holds by the checks before"
 EQUIVALENT = {
     ("trading", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
@@ -41,9 +42,10 @@ EQUIVALENT = {
     ("trading", "settle_orders.rs", "address = MARKET"): _FOR_THE_IDL,
     ("trading", "initialize_market.rs", "market.invariant()"): _JUST_WRITTEN,
     ("governance", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
+    ("governance", "config.rs", "&CONFIG_ADDRESS"): _BY_THE_STRUCT,
     ("registry", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
     ("registry", "", "address = REGISTRY_ADDRESS"): _FOR_THE_IDL,
-    ("registry", "accounts.rs", "&REGISTRY_ADDRESS"): "every accounts struct demands the address too",
+    ("registry", "accounts.rs", "&REGISTRY_ADDRESS"): _BY_THE_STRUCT,
     ("registry", "initialize.rs", "registry.invariant()"): _JUST_WRITTEN,
     ("registry", "register_user.rs", "user.invariant()"): _JUST_WRITTEN,
     ("registry", "register_meter.rs", "meter.invariant()"): _JUST_WRITTEN,
@@ -54,7 +56,7 @@ EQUIVALENT = {
     ("oracle", "checkpoint_epoch.rs", "address = ORACLE_ADDRESS"): _FOR_THE_IDL,
     ("oracle", "ed25519.rs", "length < HEADER"): "the precompile refuses an instruction without a count itself",
     ("oracle", "open_meter.rs", "address = ORACLE_ADDRESS"): _FOR_THE_IDL,
-    ("oracle", "accounts.rs", "&ORACLE_ADDRESS"): "every accounts struct demands the address too",
+    ("oracle", "accounts.rs", "&ORACLE_ADDRESS"): _BY_THE_STRUCT,
     ("oracle", "open_meter.rs", "invariant()"): _JUST_WRITTEN,
     ("oracle", "open_energy_account.rs", "account.invariant()"): _JUST_WRITTEN,
 }
