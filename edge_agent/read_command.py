@@ -254,7 +254,7 @@ def read_object(reader: MeterReader, text: str) -> dict[str, Any]:
 
 
 def _print_table(found: dict[str, Any], out: TextIO) -> None:
-    print(f"meter  {found['meter']}", file=out)
+    print(f"meter  {found['meter'] or 'tells no name'}", file=out)
     print(f"clock  {found['clock'] or 'not set'}", file=out)
     print(file=out)
     for obis, register in found["registers"].items():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_agent.dlms.axdr import INT8
 from edge_agent.dlms.client import CLOSED, Client
-from edge_agent.dlms.errors import DecodeError, DlmsError
+from edge_agent.dlms.errors import DecodeError, DlmsError, LinkError
 from edge_agent.dlms.hdlc.client_link import (
     Connected,
     Damaged,
@@ -81,7 +81,13 @@ class HdlcLine:
         """SNRM and UA."""
         self.transport.discard()
         self._ready = []
-        self._converse(self.link.connect(), Connected)
+        try:
+            self._converse(self.link.connect(), Connected)
+        except LinkError as error:
+            # A meter that was left in the midst of a conversation may refuse once, and then be ready.
+            if error.code != "refused":
+                raise
+            self._converse(self.link.connect(), Connected)
 
     def exchange(self, apdu: bytes) -> bytes:
         """One APDU there, one back."""

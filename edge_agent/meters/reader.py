@@ -6,8 +6,8 @@ Both `edge-agent read` and the pull driver stand on it. Nothing about a meter is
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge_agent.dlms import axdr
 from edge_agent.dlms.apdu.base import CosemAttribute, Selection
@@ -24,6 +24,8 @@ from edge_agent.meters.connection import Connection
 
 if TYPE_CHECKING:
     from edge_agent.dlms.axdr import Data
+
+T = TypeVar("T")
 
 DATA, REGISTER, EXTENDED_REGISTER, DEMAND_REGISTER, PROFILE_GENERIC, CLOCK = 1, 3, 4, 5, 7, 8
 REGISTER_CLASSES = (REGISTER, EXTENDED_REGISTER, DEMAND_REGISTER)
@@ -271,6 +273,14 @@ def registers_of(objects: Sequence[ListedObject]) -> list[ListedObject]:
     return [item for item in objects if item.class_id in REGISTER_CLASSES]
 
 
+def _unless_refused(read: Callable[[], T]) -> T | None:
+    """What a reading gives, None where the meter refuses it."""
+    try:
+        return read()
+    except DataAccessError:
+        return None
+
+
 def range_selection(profile: Profile, since: int, until: int, deviation: int | None) -> Selection | None:
     """The selection of the rows from `since` to `until` in a clock of this deviation; None without a clock column."""
     at = profile.clock_index
@@ -293,9 +303,9 @@ def read_all(
 
     since and until (Unix seconds, both inclusive) bound the rows of the profile.
     """
-    meter = reader.logical_device_name()
-    time = reader.clock()
-    clock = time.iso()
+    meter = _unless_refused(reader.logical_device_name)
+    time = _unless_refused(reader.clock)
+    clock = None if time is None else time.iso()
     objects = reader.object_list()
     registers = {item.obis: reader.register(item.class_id, item.obis) for item in registers_of(objects)}
     listed = {(item.class_id, item.obis) for item in objects}
@@ -305,7 +315,7 @@ def read_all(
             profile = reader.profile(profile_obis)
             selection = None
             if since is not None and until is not None:
-                selection = range_selection(profile, since, until, time.deviation)
+                selection = range_selection(profile, since, until, None if time is None else time.deviation)
             for row in reader.rows(profile_obis, profile, selection):
                 shown = None if row.time is None else row.time.iso()
                 rows.append({"time": shown, "values": row_values(reader, profile, row)})

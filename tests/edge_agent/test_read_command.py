@@ -121,6 +121,78 @@ def test_the_link_in_the_file_leads_to_the_pty(emulator):
     assert os.path.realpath(link) == emulator.port
 
 
+def test_a_range_an_object_and_the_object_list(emulator):
+    line = ["--port", emulator.port, "--client", "16"]
+    whole = read_json(*line)["profile"]
+    part = read_json(*line, "--range", whole[3]["time"], whole[6]["time"])["profile"]
+    assert part == whole[3:7]
+    found = read_json(*line, "--object", "1-0:2.8.0.255")
+    assert (found["unit"], found["attribute"], found["class"]) == ("Wh", 2, 3)
+    assert read_json(*line, "--object", "1-0:2.8.0.255:3")["value"] == "[-3, 30]"
+    assert read_json(*line, "--object", "1.0.2.8.0.255")["object"] == "1-0:2.8.0.255"
+    objects = read_json(*line, "--list-objects")["objects"]
+    assert {"class": 7, "version": 1, "obis": "1-0:99.1.0.255"} in objects
+    for wrong, code in (
+        ("1-0:99.99.0.255", "no_such_object"),
+        ("nonsense", "bad_obis"),
+        ("1-0:2.8.0.255:x", "bad_obis"),
+    ):
+        done = read_meter(*line, "--object", wrong)
+        assert done.returncode == 1
+        assert code in done.stderr
+
+
+KEY, AUTH_KEY = "000102030405060708090a0b0c0d0e0f", "d0d1d2d3d4d5d6d7d8d9dadbdcdddedf"
+SECURE = f"""
+[line]
+{{line}}
+[[meter]]
+logical_device_name = "KFM1000000000003"
+  [[meter.client]]
+  address = 16
+  [[meter.client]]
+  address = 1
+  auth = "gmac"
+  key = "{KEY}"
+  auth_key = "{AUTH_KEY}"
+  [[meter.register]]
+  obis = "1-0:1.8.0.255"
+  power = "0"
+  initial = 42
+"""
+
+
+@pytest.mark.parametrize("kind", ["port", "tcp"])
+def test_hls_and_ciphering_over_hdlc_and_tcp(tmp_path, kind):
+    running = start(tmp_path, SECURE.format(line='link = "m"' if kind == "port" else 'tcp = "127.0.0.1:0"'))
+    try:
+        line = [f"--{kind}", running.port, "--client", "1", "--auth", "gmac", "--system-title", "4741544557415931"]
+        counters = ["--counters", str(tmp_path / "counters")]
+        keys = ["--key", KEY, "--auth-key", AUTH_KEY]
+        for ciphering in ("glo", "ded", "general"):
+            found = read_json(*line, *keys, *counters, "--ciphering", ciphering)
+            assert found["registers"] == {"1-0:1.8.0.255": {"value": "42", "unit": "Wh"}}
+        # Counters that are lost: the meter says which it wants, and the reader goes on from there.
+        found = read_json(*line, *keys, "--counters", str(tmp_path / "others"))
+        assert found["meter"] == "KFM1000000000003"
+        for wrong in (["--key", "00" * 16, "--auth-key", AUTH_KEY], ["--key", KEY, "--auth-key", "00" * 16]):
+            done = read_meter(*line, *wrong, *counters)
+            assert done.returncode == 1
+            assert "wrong_key" in done.stderr
+        done = read_meter(*line, "--key", KEY, *counters)
+        assert "missing_key" in done.stderr
+        assert read_json(f"--{kind}", running.port, "--client", "16")["meter"] == "KFM1000000000003"
+    finally:
+        assert running.stop() == 0
+
+
+def test_tcp_that_leads_nowhere():
+    done = read_meter("--tcp", "127.0.0.1:1", "--client", "16")
+    assert "no_port" in done.stderr
+    done = read_meter("--tcp", "nonsense", "--client", "16")
+    assert "bad_address" in done.stderr
+
+
 def test_a_table_for_people(emulator):
     done = read_meter("--port", emulator.port, "--client", "16")
     assert done.returncode == 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from edge_agent.dlms import llc
 from edge_agent.dlms.errors import DecodeError, DlmsError, LinkError, ProtocolError
+from edge_agent.dlms.hdlc.address import decode_address
 from edge_agent.dlms.hdlc.frame import DISC, FINAL, INFORMATION, REJ, RR, SNRM, Frame
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.hdlc.reader import FrameReader
@@ -195,7 +196,7 @@ class HdlcClientLink:
         for item in items:
             if isinstance(item, DecodeError):
                 events.append(Damaged(item))
-            elif item.destination == self.client and item.source == self.server:
+            elif item.destination == self.client and self._is_server(item.source):
                 self._take(item, events)
             elif item.source != self.client:
                 # A pushed frame comes from the same meter to another client, or a broadcast.
@@ -205,6 +206,18 @@ class HdlcClientLink:
                     message = f"a frame from {item.source.hex()} to {item.destination.hex()} is not for this link"
                     events.append(Damaged(ProtocolError("wrong_address", message)))
         return events
+
+    def _is_server(self, source: bytes) -> bool:
+        """Whether a frame comes from our meter, which may write its address in another size than we do."""
+        if source == self.server:
+            return True
+        if len(source) == len(self.server) or source == self.client:
+            return False
+        try:
+            ours, theirs = decode_address(self.server), decode_address(source)
+        except DecodeError:
+            return False
+        return ours[0] == theirs[0] and (None in (ours[1], theirs[1]) or ours[1] == theirs[1])
 
     def _push(self, frame: Frame, events: list[object]) -> None:
         try:
