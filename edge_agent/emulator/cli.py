@@ -29,6 +29,9 @@ from edge_agent.emulator.source import SourceError
 QUIET = 0.5
 """Seconds of silence after which half a frame is forgotten."""
 
+PUSH_CHECK = 0.05
+"""Seconds between looks at whether a telegram is due."""
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -110,15 +113,16 @@ def serve(line: FaultyLine, descriptor: int, stopping: Callable[[], bool], wake:
     sources: list[int | socket.socket] = [descriptor, wake]
     if control.socket is not None:
         sources.append(control.socket)
+    pushing = any(meter.config.push_seconds for meter in line.line.meters)
     while not stopping():
-        ready, _, _ = select.select(sources, [], [], QUIET)
+        ready, _, _ = select.select(sources, [], [], PUSH_CHECK if pushing else QUIET)
         if control.socket in ready:
             control.take(line)
             continue
         if descriptor in ready:
             pieces = line.receive(os.read(descriptor, 4096))
         elif not ready:
-            pieces = line.quiet()
+            pieces = line.quiet() + line.pushes()
         else:
             continue
         for delay, piece in pieces:

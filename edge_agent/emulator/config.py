@@ -31,6 +31,8 @@ deviation = 0                      # the clock's, in minutes, UTC minus local; "
 zone = "Europe/Vienna"             # instead: the zone whose deviation and daylight saving the clock follows
 clock_error = 0                    # seconds by which the meter's clock is ahead
 system_title = "4b464d0000000001"  # 8 bytes in hex, for gmac; default: made from the logical device name
+push_seconds = 10                  # push name, clock and registers at each multiple of it (HDLC); default: never;
+                                   # ciphered (general-glo) where the meter has a client with gmac
 max_pdu = 1024                     # longest APDU in bytes: longer answers go in blocks
 
   [[meter.client]]                 # who may associate; default: client 16 without authentication
@@ -150,6 +152,7 @@ class MeterConfig:
     zone: str | None = None
     clock_error: int = 0
     system_title: bytes = b""
+    push_seconds: int = 0
     max_pdu: int = 1024
     clients: tuple[ClientConfig, ...] = (ClientConfig(),)
     profile: ProfileConfig = ProfileConfig()
@@ -358,6 +361,7 @@ def _meter(table: _Table) -> MeterConfig:
         zone=zone,
         clock_error=table.number("clock_error", 0, -(1 << 31), 1 << 31),
         system_title=table.octets("system_title", 8) or b"KFM" + hashlib.sha256(name.encode()).digest()[:5],
+        push_seconds=table.number("push_seconds", 0, 0, 86400),
         max_pdu=table.number("max_pdu", 1024, 64, 65535),
         clients=tuple(_client(_Table(item, f"{table.path}client[{at}].")) for at, item in enumerate(clients))
         or (ClientConfig(),),

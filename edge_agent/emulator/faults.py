@@ -42,6 +42,20 @@ class FaultyLine:
             pieces = self._meet(fault, pieces, data)
         return pieces
 
+    def pushes(self) -> list[tuple[float, bytes]]:
+        """The telegrams that are due, as they come onto the line."""
+        telegrams = self.line.pushes()
+        if not telegrams:
+            return []
+        faults = list(self._due())
+        self.answers += 1
+        self._commanded.clear()
+        pieces = [(0.0, telegrams)]
+        for fault in faults:
+            self.struck.append(fault.kind)
+            pieces = self._meet(fault, pieces, b"")
+        return pieces
+
     def quiet(self) -> list[tuple[float, bytes]]:
         """The line has been silent."""
         answer = self.line.quiet()

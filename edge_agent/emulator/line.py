@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable
 
+from edge_agent.dlms import llc
 from edge_agent.dlms.errors import DecodeError
-from edge_agent.dlms.hdlc.address import decode_address
-from edge_agent.dlms.hdlc.frame import Frame
+from edge_agent.dlms.hdlc.address import decode_address, encode_address
+from edge_agent.dlms.hdlc.frame import FINAL, UI, Frame
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.hdlc.reader import FrameReader
 from edge_agent.dlms.hdlc.server_link import HdlcServerLink
@@ -19,6 +20,9 @@ from edge_agent.emulator.meter import EmulatedMeter
 from edge_agent.emulator.source import Table
 from edge_agent.iec62056_21.messages import Identification
 from edge_agent.iec62056_21.server import HDLC, Iec21Server
+
+PUSH_CLIENT = encode_address(32)
+"""The client address that telegrams go to."""
 
 
 class EmulatedLine:
@@ -85,6 +89,21 @@ class EmulatedLine:
             if isinstance(item, Frame):
                 out += self._take(item)
         return bytes([byte ^ 0x55 for byte in out]) if self.garbled else out
+
+    def pushes(self) -> bytes:
+        """The telegrams that are due now, each in UI frames of the line's length."""
+        out = b""
+        for meter in self.meters:
+            apdu = meter.push()
+            if apdu is None:
+                continue
+            data = llc.wrap(apdu, False)
+            source = encode_address(meter.config.server, meter.config.physical)
+            size = self.parameters.max_transmit
+            for at in range(0, len(data), size):
+                more = at + size < len(data)
+                out += Frame(PUSH_CLIENT, source, UI | FINAL, data[at : at + size], more).to_bytes()
+        return out
 
     def quiet(self) -> bytes:
         """The line has been silent: what was half a frame is forgotten."""

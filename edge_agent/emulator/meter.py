@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from edge_agent.dlms import axdr
-from edge_agent.dlms.axdr import NULL, OCTET_STRING, UINT8, UINT32, UINT64
+from edge_agent.dlms.apdu.data_notification import DataNotification
+from edge_agent.dlms.axdr import ARRAY, ENUM, INT8, NULL, OCTET_STRING, STRUCTURE, UINT8, UINT32, UINT64
 from edge_agent.dlms.clock_time import STATUS_DAYLIGHT_SAVING, ClockTime
 from edge_agent.dlms.cosem.association_ln import AssociationLn
 from edge_agent.dlms.cosem.base import CosemObject
@@ -23,6 +24,8 @@ from edge_agent.dlms.cosem.data import DataObject
 from edge_agent.dlms.cosem.profile_generic import SORT_FIFO, ProfileGeneric
 from edge_agent.dlms.cosem.register import Register
 from edge_agent.dlms.cosem.types import CaptureObject
+from edge_agent.dlms.obis import obis_bytes
+from edge_agent.dlms.security import AUTHENTICATED, ENCRYPTED, GENERAL_GLO, seal
 from edge_agent.dlms.units import UNIT_NUMBERS, scaled_text
 from edge_agent.emulator.config import MeterConfig, RegisterConfig
 from edge_agent.emulator.source import Expression, PowerSeries, Table
@@ -93,6 +96,7 @@ class EmulatedMeter:
         self.security: dict[int, Security] = {}
         self._counter = 0
         self._repeat = False
+        self._pushed: int | None = None
         self._zone = None if config.zone is None else ZoneInfo(config.zone)
         self.objects = self._objects()
 
@@ -158,6 +162,38 @@ class EmulatedMeter:
                 row.append((UINT8, 0))
             rows.append(row + [item.data(boundary) for item in self.captured])
         return rows
+
+    def push(self) -> bytes | None:
+        """The telegram that is due, as an APDU; None until the next multiple of push_seconds."""
+        seconds = self.config.push_seconds
+        if not seconds:
+            return None
+        time = self.time()
+        due = int(time // seconds)
+        before, self._pushed = self._pushed, due
+        if before is None or due == before:
+            return None
+        shown = self.clock_time(time).to_bytes()
+        items: list[Data] = [
+            (
+                STRUCTURE,
+                [
+                    (OCTET_STRING, obis_bytes("0-0:42.0.0.255")),
+                    (OCTET_STRING, self.config.logical_device_name.encode()),
+                ],
+            ),
+            (STRUCTURE, [(OCTET_STRING, obis_bytes(CLOCK)), (OCTET_STRING, shown)]),
+        ]
+        for item in self.registers:
+            scaler_unit = (STRUCTURE, [(INT8, item.config.scaler), (ENUM, UNIT_NUMBERS[item.config.unit])])
+            items.append((STRUCTURE, [(OCTET_STRING, obis_bytes(item.config.obis)), item.data(time), scaler_unit]))
+        apdu = DataNotification((ARRAY, items), shown, due & 0xFFFFFF).to_bytes()
+        for client in self.config.clients:
+            if client.key is not None and client.auth_key is not None:
+                control = AUTHENTICATED | ENCRYPTED
+                title, counter = self.config.system_title, self.next_counter()
+                return seal(GENERAL_GLO, title, control, counter, apdu, client.key, client.auth_key).to_bytes()
+        return apdu
 
     def readout_lines(self) -> list[str]:
         """The read-out of IEC 62056-21: identity and registers, energies in kWh with three decimals."""

@@ -19,7 +19,7 @@ from edge_agent.dlms.security import seal
 from edge_agent.emulator.config import EmulatorConfig
 from edge_agent.emulator.line import EmulatedLine
 from edge_agent.meter_map import MeterMap
-from edge_agent.meters import MapMismatchError, MeterTimeoutError, NotDlmsError, WrongPasswordError
+from edge_agent.meters import MapMismatchError, MeterTimeoutError, NotDlmsError, WrongPasswordError, open_meter
 from edge_agent.meters.iec21 import ModeCDriver, watt_hours
 from edge_agent.meters.push_listener import PushDriver
 from edge_agent.reading import FLAG_SAMPLED
@@ -219,6 +219,29 @@ def test_a_push_meter_that_says_nothing_or_cannot_be_understood(push):
     driver.take(_telegram(78), START)
     assert driver.identity() == "KFM1000000000001"
     assert [row.consumption for row in driver.rows(START - 1, START)] == [78]
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_an_emulated_meter_that_pushes_over_a_real_line(tmp_path, secure):
+    key, auth_key = "00" * 15 + "01", "00" * 15 + "02"
+    client = f'[[meter.client]]\nauth = "gmac"\nkey = "{key}"\nauth_key = "{auth_key}"\n' if secure else ""
+    file = '[line]\nlink = "m"\nmax_information = 60\n[[line.fault]]\nkind = "flip"\nanswer = 2\n'
+    file += '[[meter]]\nlogical_device_name = "KFM1000000000001"\npush_seconds = 1\n' + client
+    file += '[[meter.register]]\nobis = "1-0:1.8.0.255"\npower = "0"\ninitial = 4200\n'
+    file += '[[meter.register]]\nobis = "1-0:2.8.0.255"\npower = "0"\ninitial = 17\n'
+    running = start(tmp_path, file)
+    settings = dataclasses.replace(SETTINGS, port=running.port, timeout=10.0, protocol="push")
+    if secure:
+        settings = dataclasses.replace(settings, key=bytes.fromhex(key), auth_key=bytes.fromhex(auth_key))
+    driver = open_meter(settings, MAP)
+    try:
+        assert driver.identity() == "KFM1000000000001"
+        (row,) = driver.rows(0, 1 << 40)
+        assert (row.consumption, row.generation, row.flags) == (4200, 17, FLAG_SAMPLED)
+        assert row.interval_end % 900 == 0
+    finally:
+        driver.close()
+        running.stop()
 
 
 def test_not_dlms_is_named():
