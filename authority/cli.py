@@ -26,7 +26,7 @@ COMMANDS = {
     "deploy": ("authority.chain.deploy", "initialize the programs on the chain"),
     "enrol": ("authority.enrolment.command", "campus plan, claim codes, and approval of gateways"),
     "audit": ("authority.audit.command", "the log: checkpoints, proofs, verification"),
-    "market": ("authority.market.command", "credits, standing orders and bills"),
+    "market": ("authority.market.command", "credits, standing orders, and the last epochs"),
     "demo": ("authority.demo.command", "four campus buildings, read, signed, minted and traded"),
 }
 
