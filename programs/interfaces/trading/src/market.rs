@@ -1,8 +1,8 @@
 //! The market: one per deployment, at `[market]`.
 
 use {
-    crate::{TradingError, MARKET, MARKET_BUMP},
-    anchor_lang::{address_eq, prelude::*},
+    crate::{TradingError, MARKET_BUMP},
+    anchor_lang::prelude::*,
     campus_common::{
         load, load_mut,
         units::{Epoch, MicroCredits, PricePerKwh, WattHours},
@@ -46,21 +46,15 @@ pub struct Market {
 }
 
 impl Market {
-    /// The one Market, checked by address.
+    /// The one Market. The trading program makes it at [`MARKET`](crate::MARKET) and nowhere else; instructions demand that address.
     #[inline(always)]
     pub fn load<'a>(view: &AccountView) -> Result<&'a Self> {
-        if !address_eq(view.address(), &MARKET) {
-            return Err(TradingError::WrongMarket.into());
-        }
         load(view, TradingError::MarketNotInitialized)
     }
 
     /// The one Market, for writing (by the trading program alone).
     #[inline(always)]
     pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
-        if !address_eq(view.address(), &MARKET) {
-            return Err(TradingError::WrongMarket.into());
-        }
         load_mut(view, TradingError::MarketNotInitialized)
     }
 
