@@ -38,8 +38,6 @@ _BY_THE_STRUCT = "every accounts struct demands the address too"
 _JUST_WRITTEN = "what it has just written holds by the checks before"
 EQUIVALENT = {
     ("trading", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
-    ("trading", "clear_epoch.rs", "address = MARKET"): _FOR_THE_IDL,
-    ("trading", "settle_orders.rs", "address = MARKET"): _FOR_THE_IDL,
     ("trading", "initialize_market.rs", "market.invariant()"): _JUST_WRITTEN,
     ("governance", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
     ("governance", "config.rs", "&CONFIG_ADDRESS"): _BY_THE_STRUCT,
