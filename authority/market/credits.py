@@ -35,6 +35,7 @@ def issue_credits(
     chain refuses (the log then holds an act without a transaction, which the audit shows).
     """
     instructions = []
+    acts = []
     with store.write() as session:
         for name, amount in amounts:
             user = session.scalar(select(User).where(User.name == name))
@@ -47,8 +48,10 @@ def issue_credits(
             if not 0 < amount <= MAX_AMOUNT:
                 raise MarketError("credit_invalid", f"an issue is 1 to {MAX_AMOUNT} micro-credits, not {amount}")
             instructions.append(_instruction(client, operator, Pubkey.from_string(user.wallet), amount))
-        for name, amount in amounts:
-            log.record_act(session, "credit_issued", actor, now, {"amount": amount, "user": name})
+            # The log names the wallet, as the chain does: whose it is, the store alone knows.
+            acts.append({"amount": amount, "wallet": user.wallet})
+        for act in acts:
+            log.record_act(session, "credit_issued", actor, now, act)
     for start in range(0, len(instructions), PER_TRANSACTION):
         client.send(instructions[start : start + PER_TRANSACTION], [operator], payer=operator)
 

@@ -59,9 +59,13 @@ def app(tmp_path_factory):
         validator.communicate(timeout=60)
 
 
-def balance(app):
+def wallet_of_dormitory_a(app):
     with app.store.read() as session:
-        wallet = Pubkey.from_string(session.scalar(select(User.wallet).where(User.name == "Dormitory A")))
+        return session.scalar(select(User.wallet).where(User.name == "Dormitory A"))
+
+
+def balance(app):
+    wallet = Pubkey.from_string(wallet_of_dormitory_a(app))
     client = ChainClient(app.home.rpc_url)
     return client.token_balance(programs.associated_token_address(wallet, programs.credit_mint()))
 
@@ -80,7 +84,7 @@ def test_an_issue_is_on_the_chain_and_in_the_log(app):
     before, logged = balance(app), len(issued(app))
     issue(app, *[("Dormitory A", 1_000_000)] * 5)
     assert balance(app) == before + 5_000_000
-    assert issued(app)[logged:] == [{"amount": 1_000_000, "user": "Dormitory A"}] * 5
+    assert issued(app)[logged:] == [{"amount": 1_000_000, "wallet": wallet_of_dormitory_a(app)}] * 5
 
 
 def test_the_command_does_the_same(app, capsys):
