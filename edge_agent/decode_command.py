@@ -33,7 +33,7 @@ def _octets(text: str, size: int) -> bytes:
 
 
 def _key(text: str) -> bytes:
-    return _octets(text, 16)
+    return _octets(text, 32 if len(text.strip()) > 32 else 16)
 
 
 def _title(text: str) -> bytes:
@@ -43,9 +43,9 @@ def _title(text: str) -> bytes:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `edge-agent decode`."""
     parser.add_argument("file", metavar="FILE", help="hex (with any spacing) or binary; - reads standard input")
-    parser.add_argument("--key", type=_key, metavar="HEX", help="encryption key, 16 bytes")
+    parser.add_argument("--key", type=_key, metavar="HEX", help="encryption key, 16 bytes (suite 2: 32)")
     parser.add_argument(
-        "--auth-key", type=_key, metavar="HEX", help="authentication key, 16 bytes; else tags go unchecked"
+        "--auth-key", type=_key, metavar="HEX", help="authentication key, as long; else tags go unchecked"
     )
     parser.add_argument(
         "--system-title", type=_title, metavar="HEX", help="for telegrams that do not carry it, 8 bytes"

@@ -1,4 +1,4 @@
-"""Security suite 0 (Green Book 9.2): ciphered APDUs, and the GMAC of HLS authentication mechanism 5.
+"""Symmetric security of suites 0 to 2 (Green Book 9.2): ciphered APDUs, and the GMAC of HLS authentication mechanism 5.
 
 A ciphered APDU holds a security control byte, an invocation counter, the ciphertext and a 12-byte tag. The counter of
 a key is never used twice: it comes from outside, and whoever gives it has made it durable first.
@@ -96,9 +96,12 @@ class CipheredUnit:
         Without an authentication key an encrypted and authenticated APDU is deciphered, and its tag not checked.
         """
         control = self.control
-        if control & SUITE_MASK or control & COMPRESSED:
+        # Suites 0 to 2 cipher alike, with keys of 16, 16 and 32 bytes.
+        if control & SUITE_MASK > 2 or control & COMPRESSED:
             message = f"security control 0x{control:02x} asks for a suite or a compression that is not supported"
             raise SecurityError("unsupported_security", message)
+        if len(key) != (32 if control & SUITE_MASK == 2 else 16):
+            raise SecurityError("wrong_key", f"security suite {control & SUITE_MASK} has keys of another length")
         iv = system_title + self.counter.to_bytes(4, "big")
         if len(iv) != 12:
             raise SecurityError("wrong_system_title", f"a system title has 8 bytes, this one {len(system_title)}")

@@ -278,6 +278,14 @@ def test_values_by_position_come_from_layout_files():
     assert alone.values["1-0:1.7.0.255"].unit == "W"
 
 
+def test_definitions_whose_values_do_not_fit_are_no_values():
+    definitions = (1, [_definition(3, POWER, 2), _definition(3, ENERGY, 2)])
+    for values in ([], [(6, 1)] * 5):
+        (telegram,) = decode_telegrams(DataNotification((2, [definitions, *values])).to_bytes())
+        assert telegram.values == {}
+        assert [error.code for error in telegram.errors] == ["unknown_layout"]
+
+
 def test_a_telegram_that_names_nothing_is_an_error():
     for body in ((2, [(6, 1), (6, 2), (6, 3)]), (6, 1), (1, [])):
         (telegram,) = decode_telegrams(DataNotification(body).to_bytes())
@@ -352,6 +360,13 @@ def test_the_wrapper():
     assert [error.code for error in decode_telegrams(data[:-1])[0].errors] == ["cut_short"]
 
 
+def test_bare_apdus_one_after_another():
+    telegrams = decode_telegrams(APDU * 3)
+    assert _values(telegrams) == [["500", "1234.5"]] * 3
+    (telegram,) = decode_telegrams(APDU + b"\x99")
+    assert [error.code for error in telegram.errors] == ["trailing_bytes"]
+
+
 def test_units_without_an_apdu():
     for data in (WrapperUnit(1, 16, b"").to_bytes(), b"".join(_hdlc(b"", 16)), mbus.split_apdu(b"")[0].to_bytes()):
         for telegram in decode_telegrams(data):
@@ -360,7 +375,7 @@ def test_units_without_an_apdu():
 
 def test_ciphering_of_every_kind():
     key, authentication_key, title = bytes(range(16)), bytes(range(16, 32)), b"KFM\x00\x00\x00\x00\x01"
-    for tag, control in ((0xDB, 0x30), (0xDB, 0x20), (0xDB, 0x10), (0xDC, 0x30), (0xC8, 0x30)):
+    for tag, control in ((0xDB, 0x30), (0xDB, 0x20), (0xDB, 0x21), (0xDB, 0x10), (0xDC, 0x30), (0xC8, 0x30)):
         data = seal(tag, title, control, 77, APDU, key, authentication_key).to_bytes()
         (telegram,) = decode_telegrams(data, keys=Keys(key, authentication_key, title))
         assert telegram.errors == []

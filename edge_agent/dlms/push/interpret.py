@@ -182,7 +182,8 @@ def _walk(items: list[Data], found: Interpretation) -> None:
         return
     for item in items:
         if item[0] in _LISTS:
-            _walk(item[1], found)
+            if not _only_definitions(item[1]):
+                _walk(item[1], found)
         elif item[0] in (OCTET_STRING, DATE_TIME) and len(item[1]) == 12 and found.time is None:
             found.time = _time(item[1])
 
@@ -285,6 +286,14 @@ def _definition(data: Data) -> tuple[int, bytes, int] | None:
         if not rest or (rest[0][0] == UINT16 and len(rest) <= 2):
             return kind[1], code[1], attribute[1]
     return None
+
+
+def _only_definitions(items: list[Data]) -> bool:
+    """Whether a list says what is sent and nothing of it: {class, code, attribute, data index 0} throughout."""
+    for item in items:
+        if _definition(item) is None or len(item[1]) < 4 or item[1][3] != (UINT16, 0):
+            return False
+    return len(items) > 0
 
 
 def _with_header(items: list[Data], found: Interpretation) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from edge_agent.dlms import axdr, llc, mbus, wrapper
+from edge_agent.dlms.apdu.data_notification import DataNotification
+from edge_agent.dlms.apdu.event_notification import EventNotification
 from edge_agent.dlms.apdu.general_block_transfer import BlockAssembly, GeneralBlockTransfer
 from edge_agent.dlms.axdr import Reader
 from edge_agent.dlms.errors import DecodeError, DlmsError
@@ -228,23 +230,40 @@ def _from_wrapper(data: bytes) -> list[Unit]:
     return units
 
 
-def _from_raw(data: bytes) -> list[Unit]:
-    """Bare APDUs one after another; where one ends can be known of ciphered ones and of blocks only."""
-    units: list[Unit] = []
-    while data and (data[0] in (GENERAL_GLO, GENERAL_DED, 0xE0) or data[0] in GLO_TAGS or data[0] in DED_TAGS):
-        reader = Reader(data, 1)
-        try:
-            if data[0] == 0xE0:
-                reader.take(5)
-            elif data[0] in (GENERAL_GLO, GENERAL_DED):
-                reader.octets()
+def _end_of(data: bytes) -> int:
+    """Where a bare APDU ends; the end of the data where it cannot be told."""
+    reader = Reader(data, 1)
+    tag = data[0]
+    try:
+        if tag == DataNotification.TAG:
+            reader.position = 0
+            DataNotification.read(reader)
+        elif tag == EventNotification.TAG:
+            reader.position = 0
+            EventNotification.read(reader)
+        elif tag == GeneralBlockTransfer.TAG:
+            reader.take(5)
             reader.octets()
-        except DecodeError:
-            break
-        units.append(Unit(data[: reader.position], []))
-        data = data[reader.position :]
-    if data:
-        units.append(Unit(data, []))
+        elif tag in (GENERAL_GLO, GENERAL_DED):
+            reader.octets()
+            reader.octets()
+        elif tag in GLO_TAGS or tag in DED_TAGS:
+            reader.octets()
+        else:
+            return len(data)
+    except DecodeError:
+        return len(data)
+    rest = data[reader.position :]
+    return reader.position if rest[:1] in _FIRST_BYTES else len(data)
+
+
+def _from_raw(data: bytes) -> list[Unit]:
+    """Bare APDUs one after another."""
+    units: list[Unit] = []
+    while data:
+        end = _end_of(data)
+        units.append(Unit(data[:end], []))
+        data = data[end:]
     return units
 
 

@@ -59,9 +59,16 @@ def test_a_wrong_key_is_named():
 
 
 def test_suites_and_compression_that_are_not_there():
-    for control in (0x31, 0xB0):
+    for control in (0x33, 0xB0):
         unit = CipheredUnit(0xC8, b"", control, 1, bytes(20))
         fails("unsupported_security", unit.open, TITLE, KEY, AUTHENTICATION_KEY)
+
+
+def test_the_other_suites_cipher_alike():
+    for control, key in ((0x21, KEY), (0x31, KEY), (0x32, KEY + KEY), (0x22, KEY + KEY)):
+        unit = CipheredUnit.from_bytes(seal(0xDB, TITLE, control, 5, GET, key, AUTHENTICATION_KEY).to_bytes())
+        assert unit.open(TITLE, key, AUTHENTICATION_KEY) == GET
+    fails("wrong_key", unit.open, TITLE, KEY, AUTHENTICATION_KEY)
 
 
 def test_ciphered_units_that_are_malformed():
