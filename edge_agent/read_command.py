@@ -32,7 +32,7 @@ from edge_agent.meters.counters import CounterStore, InvocationCounter
 from edge_agent.meters.errors import MeterError, meter_error
 from edge_agent.meters.iec21 import ANSWER, switch_to_hdlc
 from edge_agent.meters.reader import MeterReader, read_all, value_text
-from edge_agent.meters.transport import SerialTransport, TcpTransport
+from edge_agent.meters.transport import SerialTransport, TcpTransport, UdpTransport
 
 
 def _number(text: str) -> int:
@@ -62,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `edge-agent read`."""
     line = parser.add_mutually_exclusive_group(required=True)
     line.add_argument("--port", metavar="DEV", help="serial port, such as /dev/ttyUSB0")
+    line.add_argument("--udp", metavar="HOST:PORT", help="the same over UDP")
     line.add_argument("--tcp", metavar="HOST:PORT", help="a meter that speaks the TCP wrapper, such as 10.0.0.7:4059")
     parser.add_argument("--baudrate", type=int, default=9600, help="speed of the line (default 9600)")
     parser.add_argument("--bytesize", type=int, choices=(7, 8), default=8, help="data bits (default 8)")
@@ -136,14 +137,20 @@ def _security(args: argparse.Namespace) -> tuple[Security, InvocationCounter]:
     return security, counter
 
 
+def _host_and_port(option: str, text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise MeterError(f"{option} takes HOST:PORT, not {text!r}", "bad_address")
+    return host.strip("[]"), int(port)
+
+
 def _line(args: argparse.Namespace) -> Link:
+    if args.udp is not None:
+        host, port = _host_and_port("--udp", args.udp)
+        return WrapperLine(UdpTransport(host, port), args.client, args.server, args.timeout, retries=2)
     if args.tcp is not None:
-        host, _, port = args.tcp.rpartition(":")
-        if not host or not port.isdigit():
-            raise MeterError(f"--tcp takes HOST:PORT, not {args.tcp!r}", "bad_address")
-        return WrapperLine(
-            TcpTransport(host.strip("[]"), int(port), args.timeout), args.client, args.server, args.timeout
-        )
+        host, port = _host_and_port("--tcp", args.tcp)
+        return WrapperLine(TcpTransport(host, port, args.timeout), args.client, args.server, args.timeout)
     try:
         server = server_address(args.server, args.physical, args.address_size)
         client = encode_address(args.client)

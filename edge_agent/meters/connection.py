@@ -168,7 +168,11 @@ class HdlcLine:
 
 
 class WrapperLine:
-    """The TCP wrapper over a transport; there is nothing to set up and nothing to repeat."""
+    """The wrapper over TCP, where nothing is lost, or UDP, where a request is repeated `retries` times.
+
+    A meter that gets a GET twice answers it twice; the later answer is passed over by its invoke-id. Under ciphering a
+    repeated request would repeat its invocation counter, so it fails there, and is asked anew.
+    """
 
     def __init__(
         self,
@@ -177,8 +181,10 @@ class WrapperLine:
         server: int,
         timeout: float = 3.0,
         clock: Callable[[], float] = time.monotonic,
+        retries: int = 0,
     ) -> None:
         self.transport = transport
+        self.retries = retries
         self.client = client
         self.server = server
         self.timeout = timeout
@@ -192,6 +198,7 @@ class WrapperLine:
 
     def exchange(self, apdu: bytes) -> bytes:
         """One APDU there, one back."""
+        tries = 0
         if apdu:
             self.transport.write(WrapperUnit(self.client, self.server, apdu).to_bytes())
         deadline = self._clock() + self.timeout
@@ -206,6 +213,11 @@ class WrapperLine:
                     return unit.apdu
                 continue
             left = deadline - self._clock()
+            if left <= 0 and apdu and tries < self.retries:
+                tries += 1
+                self.transport.write(WrapperUnit(self.client, self.server, apdu).to_bytes())
+                deadline = self._clock() + self.timeout
+                continue
             if left <= 0:
                 held = len(self._buffer)
                 if held >= HEADER_SIZE:

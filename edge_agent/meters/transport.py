@@ -167,3 +167,46 @@ class TcpTransport:
     def close(self) -> None:
         """Close the connection."""
         self._socket.close()
+
+
+class UdpTransport:
+    """Datagrams to and from one meter; whatever others send is not heard. PortUnavailableError where none can go."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.peer = f"{host}:{port}"
+        try:
+            (family, kind, protocol, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+            self._socket = socket.socket(family, kind, protocol)
+            self._socket.connect(address)
+        except OSError as error:
+            raise PortUnavailableError(f"{self.peer} cannot be reached: {error}") from error
+
+    def write(self, data: bytes) -> None:
+        """Send one datagram."""
+        try:
+            self._socket.send(data)
+        except OSError as error:
+            raise PortUnavailableError(f"{self.peer} takes no datagrams: {error}") from error
+
+    def read(self, timeout: float) -> bytes:
+        """The next datagram; PortUnavailableError where the host says that nobody listens there."""
+        try:
+            self._socket.settimeout(max(timeout, 0.001))
+            return self._socket.recv(65536)
+        except TimeoutError:
+            return b""
+        except OSError as error:
+            raise PortUnavailableError(f"{self.peer} is gone: {error}") from error
+
+    def discard(self) -> None:
+        """Forget what has arrived."""
+        self._socket.setblocking(False)
+        try:
+            while True:
+                self._socket.recv(65536)
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()

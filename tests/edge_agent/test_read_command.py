@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import threading
 import tty
@@ -13,6 +14,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from emulator_process import read_json, read_meter, start
+
+from edge_agent.emulator.config import EmulatorConfig
+from edge_agent.emulator.line import EmulatedLine, WrapperConnection
 
 METER = """
 epoch_seconds = 900
@@ -184,6 +188,40 @@ def test_hls_and_ciphering_over_hdlc_and_tcp(tmp_path, kind):
         assert read_json(f"--{kind}", running.port, "--client", "16")["meter"] == "KFM1000000000003"
     finally:
         assert running.stop() == 0
+
+
+def test_datagrams_of_which_some_are_lost():
+    meter = {
+        "logical_device_name": "KFM1000000000004",
+        "register": [{"obis": "1-0:1.8.0.255", "power": "0", "initial": 9}],
+    }
+    line = EmulatedLine.build(EmulatorConfig.from_dict({"meter": [meter]}, Path()), lambda: 1e9)
+    server = WrapperConnection(line.meters)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+        datagrams.bind(("127.0.0.1", 0))
+        datagrams.settimeout(60)
+        stopping = threading.Event()
+
+        def serve():
+            number = 0
+            while not stopping.is_set():
+                data, peer = datagrams.recvfrom(65536)
+                number += 1
+                answer = server.receive(data) if data else b""
+                if number not in (2, 5):
+                    datagrams.sendto(answer, peer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        host, port = datagrams.getsockname()
+        found = read_json("--udp", f"{host}:{port}", "--client", "16", "--timeout", "0.4")
+        assert found["registers"]["1-0:1.8.0.255"]["value"] == "9"
+        stopping.set()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+            last.sendto(b"", (host, port))
+        thread.join(10)
+    done = read_meter("--udp", "127.0.0.1:1", "--client", "16", "--timeout", "0.2")
+    assert done.returncode == 1
 
 
 def test_tcp_that_leads_nowhere():
