@@ -90,7 +90,7 @@ def test_the_market_is_made_once_by_the_operator() -> None:
         world.initialize_market(credit_mint=ENERGY_MINT)
     for vault in ("energy_vault", "credit_vault"):
         with refused(world, "WrongVault"):
-            world.initialize_market(**{vault: key("vault").pubkey()})
+            world.initialize_market(150_000, **{vault: key("vault").pubkey()})
     with refused(world, "WrongConfig"):
         world.initialize_market(config=copy_of(world, CONFIG, "config"))
     with refused(world, "WrongTokenProgram"):
