@@ -213,3 +213,15 @@ def test_steps_out_of_place_are_refused():
     client = HdlcClientLink(CLIENT, SERVER)
     fails("unexpected_event", client.send, b"x")
     fails("unexpected_event", client.disconnect)
+
+
+def test_a_meter_that_writes_its_address_in_another_size():
+    for server in (b"\x02\x23", bytes.fromhex("00020023")):
+        client = HdlcClientLink(CLIENT, SERVER)
+        client.connect()
+        assert isinstance(client.receive(Frame(CLIENT, server, UA | FINAL).to_bytes())[0], Connected)
+    for other in (b"\x04\x23", b"\x05", CLIENT):
+        client = HdlcClientLink(CLIENT, SERVER)
+        client.connect()
+        client.receive(Frame(CLIENT, other, UA | FINAL).to_bytes())
+        assert client.state == CONNECTING
