@@ -13,19 +13,26 @@ package=$2
 work=$target/sbpf-toolchain/$("$RUSTC" --version | tr -c 'A-Za-z0-9.\n' _)
 mkdir -p "$work"
 
-# Rust's library with the target's name taught to it: a copy, for the system's own stays as it is.
-if [ ! -e "$work/library/.patched" ]; then
-    rm -rf "$work/library"
-    cp -r "$("$RUSTC" --print sysroot)/lib/rustlib/src/rust/library" "$work/library"
-    python3 "$here/patch_std.py" "$work/library"
-    touch "$work/library/.patched"
+# A sysroot like the system's but for Rust's library, which is a copy with the target's name taught to it. It must be the sysroot's: only
+# from there does cargo take the library by its relative path (see below).
+rustlib=$("$RUSTC" --print sysroot)/lib/rustlib
+library=$work/sysroot/lib/rustlib/src/rust/library
+if [ ! -e "$work/.patched" ]; then
+    rm -rf "$work/sysroot"
+    mkdir -p "$(dirname "$library")"
+    find "$rustlib" -mindepth 1 -maxdepth 1 ! -name src -exec ln -s {} "$work/sysroot/lib/rustlib/" ';'
+    cp -rL "$rustlib/src/rust/library" "$library"
+    python3 "$here/patch_std.py" "$library"
+    touch "$work/.patched"
 fi
+printf '#!/bin/sh\nexec %s --sysroot %q "$@"\n' "$RUSTC" "$work/sysroot" > "$work/rustc"
+chmod +x "$work/rustc"
 RUSTC_BOOTSTRAP=1 "$RUSTC" -Z unstable-options --print target-spec-json --target bpfel-unknown-none |
-    LINKER=$here/link.py python3 -c '
-import json, os, sys
+    python3 -c '
+import json, sys
 spec = json.load(sys.stdin)
 spec.pop("is-builtin", None)
-spec.update({"os": "solana", "vendor": "solana", "linker": os.environ["LINKER"], "atomic-cas": True,
+spec.update({"os": "solana", "vendor": "solana", "atomic-cas": True,
              "min-atomic-width": 8, "singlethread": True, "features": "+allows-misaligned-mem-access", "panic-strategy": "immediate-abort"})
 json.dump(spec, sys.stdout, indent=1)' > "$work/sbpf.json.new"
 # An unchanged file keeps its time, or cargo would build everything anew.
@@ -35,8 +42,10 @@ cd "$workspace"
 SBPF_LLVM=$(llvm_major) SBPF_LINKER=$(sbpf_linker)
 # The panic strategy must come from the command line: a profile's would pull in panic machinery that the BPF back end cannot compile.
 RUSTFLAGS="-C panic=immediate-abort -Z unstable-options --check-cfg=cfg(target_os,values(\"solana\"))"
-RUSTFLAGS+=" --remap-path-prefix=$workspace=programs --remap-path-prefix=$work=toolchain"
-export SBPF_LLVM SBPF_LINKER RUSTFLAGS RUSTC
-export RUSTC_BOOTSTRAP=1 RUSTC_BOOTSTRAP_SYNTHETIC_TARGET=1 __CARGO_TESTS_ONLY_SRC_ROOT=$work/library
-exec "$CARGO" build --quiet --locked --release --target "$work/sbpf.json" --target-dir "$target" -Z json-target-spec \
+# The target goes by its name, and neither its file nor the flags name a directory: cargo hashes all of them into every symbol, symbols
+# order the code, and the same sources are to give the same bytes wherever they lie.
+RUST_TARGET_PATH=$work CARGO_TARGET_SBPF_LINKER=$here/link.py
+export SBPF_LLVM SBPF_LINKER RUSTFLAGS RUST_TARGET_PATH CARGO_TARGET_SBPF_LINKER
+export RUSTC=$work/rustc RUSTC_BOOTSTRAP=1 RUSTC_BOOTSTRAP_SYNTHETIC_TARGET=1
+exec "$CARGO" build --quiet --locked --release --target sbpf --target-dir "$target" \
     -Z build-std=core,alloc,std,panic_abort -p "$package"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from campus import EPOCH_SECONDS, PAUSE_CLEARING, START, Campus, Outcome, key
+from campus import EPOCH_SECONDS, PAUSE_CLEARING, START, Campus, Outcome, Refusal, key
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
@@ -96,6 +96,14 @@ def test_another_account_is_refused(opened: Campus, refused, account, error) -> 
         checkpoint(opened, EPOCH, **{account: key("other").pubkey()})
 
 
+def test_each_mint_in_its_place(opened: Campus, refused) -> None:
+    opened.set_time(opened.boundary(1))
+    with refused("WrongMint"):
+        checkpoint(opened, EPOCH, energy_mint=programs.credit_mint())
+    with refused("WrongMint"):
+        checkpoint(opened, EPOCH, credit_mint=programs.energy_mint())
+
+
 def test_there_is_no_checkpoint_before_the_first_meter(campus: Campus, refused) -> None:
     campus.set_time(campus.boundary(1))
     with refused("OracleNotOpen"):
@@ -119,8 +127,10 @@ def test_a_running_epoch_is_not_cleared(opened: Campus, refused) -> None:
 def test_clearing_can_be_paused(opened: Campus, refused) -> None:
     opened.set_time(opened.boundary(1))
     opened.set_paused(PAUSE_CLEARING)
-    with refused("Paused"):
+    with pytest.raises(Refusal) as caught:
         trigger(opened, EPOCH)
+    assert caught.value.name == "Paused"
+    assert str(programs.PROGRAM_IDS["trading"]) not in str(caught.value), "the oracle does not even ask the market"
 
 
 @pytest.mark.parametrize(

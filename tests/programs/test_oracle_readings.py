@@ -15,6 +15,7 @@ from campus import (
     TRANSACTION_SIZE,
     Campus,
     Member,
+    Outcome,
     Refusal,
     SimulatedMeter,
     key,
@@ -23,6 +24,7 @@ from campus import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from solders.pubkey import Pubkey
 
 from authority.chain import programs
 from edge_agent.reading import FLAG_BACK_FILLED, FLAG_REGISTER_RESET, KNOWN_FLAGS, Frame, Record
@@ -118,6 +120,31 @@ def test_only_the_operator_opens_and_not_while_paused(campus: Campus, member: Me
     campus.set_paused(PAUSE_REGISTRATION)
     with refused("Paused"):
         campus.send(campus.open_meter_instruction(meter, member))
+
+
+def open_energy_account(campus: Campus, member: Member, **accounts: Pubkey) -> Outcome:
+    named = {"operator": campus.operator.pubkey(), "user": member.user, "energy_account": member.energy_account}
+    return campus.send(campus.instruction("oracle", "open_energy_account", {}, named | accounts))
+
+
+def test_an_energy_account_is_opened_once_by_the_operator(campus: Campus, member: Member, refused) -> None:
+    open_energy_account(campus, member)
+    with refused("AlreadyOpen"):
+        open_energy_account(campus, member)
+    bob = campus.register_user("bob")
+    with refused("WrongAddress"):
+        open_energy_account(campus, bob, energy_account=key("other").pubkey())
+    with refused("NotAUser"):
+        open_energy_account(campus, bob, user=key("other").pubkey())
+    with refused("WrongProgram"):
+        open_energy_account(campus, bob, system_program=key("other").pubkey())
+    with refused("NotOperator"):
+        open_energy_account(campus, bob, operator=campus.authority.pubkey())
+    with refused("WrongConfig"):
+        open_energy_account(campus, bob, config=key("other").pubkey())
+    campus.set_paused(PAUSE_REGISTRATION)
+    with refused("Paused"):
+        open_energy_account(campus, bob)
 
 
 # Accepting

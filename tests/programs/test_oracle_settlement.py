@@ -320,6 +320,13 @@ def test_a_suspended_member_is_refused(home: Home, refused) -> None:
         home.campus.settle(home.member, boundary, *home.meters)
 
 
+def test_a_suspended_member_is_not_billed_either(home: Home, refused) -> None:
+    boundary = home.read(c=5_000)
+    home.campus.change("registry", home.member.user, status=SUSPENDED)
+    with refused("UserNotActive"):
+        home.campus.settle(home.member, boundary, *home.meters)
+
+
 def test_settlement_can_be_paused(home: Home, refused) -> None:
     boundary = home.read(g=5_000)
     home.campus.set_paused(PAUSE_SETTLEMENT)

@@ -352,26 +352,6 @@ def test_a_closed_meter_is_not_reassigned(campus: Campus, alice: Member, bob: Me
         reassign(campus, house, alice, bob)
 
 
-def test_an_energy_account_is_opened_once_by_the_operator(campus: Campus, alice: Member, refused) -> None:
-    open_energy_account(campus, alice)
-    with refused("AlreadyOpen"):
-        open_energy_account(campus, alice)
-    bob = campus.register_user("bob")
-    with refused("WrongAddress"):
-        open_energy_account(campus, bob, energy_account=key("other").pubkey())
-    with refused("NotAUser"):
-        open_energy_account(campus, bob, user=key("other").pubkey())
-    with refused("WrongProgram"):
-        open_energy_account(campus, bob, system_program=key("other").pubkey())
-    with refused("NotOperator"):
-        open_energy_account(campus, bob, operator=campus.authority.pubkey())
-    with refused("WrongConfig"):
-        open_energy_account(campus, bob, config=key("other").pubkey())
-    campus.set_paused(PAUSE_REGISTRATION)
-    with refused("Paused"):
-        open_energy_account(campus, bob)
-
-
 # Keys
 
 
