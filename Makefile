@@ -46,7 +46,10 @@ test: $(VENV)/.dev ## All checks: linters, tests, and that the built programs ar
 	    $(MAKE) --no-print-directory test-python
 
 test-python: $(VENV)/.dev ## The tests alone: make test-python TESTS=tests/edge_agent
-	@$(BIN)/python -m pytest -n $(or $(JOBS),4) --dist worksteal $(TESTS)
+	@$(BIN)/python -m pytest -n $(or $(JOBS),4) --dist worksteal $(if $(TESTS),$(TESTS),-m "not agave")
+ifndef TESTS
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m agave
+endif
 
 lint: $(VENV)/.dev ## Formatter, linter, strict types, import contracts
 	@$(BIN)/ruff format --check .

@@ -19,9 +19,11 @@ from agave_validator import (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def start_agave(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., AgaveValidator]]:
-    """Starts Agave validators, each in its own directory and network namespace; all are ended at the session's end.
+    """Starts Agave validators, each in its own directory and network namespace; all are ended with the module.
+
+    An idle one takes half a core, so none outlives the tests that need it.
 
     `start_agave(programs, funded)`: see `start_agave_validator`. The test is skipped, with the reason, where this
     machine cannot run one.

@@ -35,7 +35,7 @@ def upgrade_authority() -> Keypair:
 
 @pytest.fixture(scope="session")
 def embedded_url(tmp_path_factory: pytest.TempPathFactory, payer: Keypair, upgrade_authority: Keypair) -> Iterator[str]:
-    """The embedded validator with the five programs, shared by the session."""
+    """The embedded validator with the five programs, shared by the module."""
     programs = tuple(
         GenesisProgram.from_file(PROGRAM_IDS[name], artifacts_directory() / f"{name}.so", upgrade_authority.pubkey())
         for name in PROGRAM_NAMES
@@ -52,9 +52,9 @@ def embedded_url(tmp_path_factory: pytest.TempPathFactory, payer: Keypair, upgra
     ledger.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def agave_url(start_agave: Callable[..., Any], payer: Keypair, upgrade_authority: Keypair) -> str:
-    """An Agave validator with the five programs, shared by the session."""
+    """An Agave validator with the five programs, shared by the module."""
     programs = {
         str(PROGRAM_IDS[name]): (artifacts_directory() / f"{name}.so", str(upgrade_authority.pubkey()))
         for name in PROGRAM_NAMES
@@ -63,7 +63,7 @@ def agave_url(start_agave: Callable[..., Any], payer: Keypair, upgrade_authority
     return url
 
 
-@pytest.fixture(scope="session", params=VALIDATORS)
+@pytest.fixture(scope="module", params=VALIDATORS)
 def validator_url(request: pytest.FixtureRequest) -> str:
     """The address of each validator in turn."""
     url: str = request.getfixturevalue(f"{request.param}_url")
