@@ -22,7 +22,7 @@ MAX_INPUT = 64 << 20
 
 _HEX = re.compile(rb"[0-9A-Fa-f\s!-/:-@\[-`{-~]*")
 _PREFIX = re.compile(rb"0[xX]")
-_COMMENT = re.compile(rb"^\s*(#|//).*$", re.MULTILINE)
+_COMMENT = re.compile(rb"^[ \t]*(#|//).*$", re.MULTILINE)
 
 
 def _octets(text: str, size: int) -> bytes:

@@ -173,7 +173,7 @@ class ServerSession:
             return self._handle_acse(data)
         try:
             if security is not None and (security.ciphered or security.is_ciphered(data)):
-                tag = data[0]
+                tag = data[0] if data else 0
                 data = security.unprotect(data)
                 security.follow(tag)
         except SecurityError as error:

@@ -14,6 +14,7 @@ from edge_agent.dlms.obis import obis_bytes, obis_text
 
 _METER_NAMES = ("0-0:96.1.1.255", "0-0:42.0.0.255", "0-0:96.1.0.255", "0-0:96.1.4.255")
 MAX_LINE = 2048
+MAX_CHECK = 32
 
 
 class P1Telegram:
@@ -27,13 +28,24 @@ class P1Telegram:
         self.errors: list[DlmsError] = []
 
 
+def _crc_table() -> list[int]:
+    table = []
+    for byte in range(256):
+        crc = byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
+        table.append(crc)
+    return table
+
+
+_CRC_TABLE = _crc_table()
+
+
 def crc16(data: bytes) -> int:
     """CRC-16 (polynomial x16+x15+x2+1, reflected, initial value 0), as P1 uses it over `/` to `!`."""
     crc = 0
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
+        crc = crc >> 8 ^ _CRC_TABLE[(crc ^ byte) & 0xFF]
     return crc
 
 
@@ -41,18 +53,22 @@ def read_telegrams(data: bytes) -> list[P1Telegram]:
     """All telegrams in captured bytes; what goes wrong with one is among its errors."""
     found: list[P1Telegram] = []
     position = data.find(b"/")
+    following = 0  # where the next telegram starts at the latest: no byte is looked at twice
     while position >= 0:
-        end = data.find(b"!", position)
-        following = data.find(b"\n/", position + 1)
-        if end < 0 or 0 <= following < end:
-            telegram = P1Telegram(_line(data[position + 1 :].split(b"\n")[0]))
+        if 0 <= following <= position:
+            following = data.find(b"\n/", position + 1)
+        limit = following + 1 if following >= 0 else len(data)
+        end = data.find(b"!", position, limit)
+        if end < 0:
+            stop = data.find(b"\n", position, limit)
+            telegram = P1Telegram(_line(data[position + 1 : min(stop if stop >= 0 else limit, position + MAX_LINE)]))
             telegram.errors.append(DecodeError("cut_short", "the telegram does not end with `!`", len(data)))
             found.append(telegram)
             position = following + 1 if following >= 0 else -1
             continue
         telegram = _read(data[position : end + 1])
-        stop = data.find(b"\n", end)
-        check = data[end + 1 : stop if stop >= 0 else len(data)].strip()
+        stop = data.find(b"\n", end, min(limit, end + MAX_CHECK))
+        check = data[end + 1 : stop if stop >= 0 else min(limit, end + MAX_CHECK)].strip()
         if check:
             _check(data[position : end + 1], check, end + 1, telegram)
         found.append(telegram)

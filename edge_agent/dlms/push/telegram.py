@@ -89,7 +89,7 @@ def decode_unit(unit: Unit, link: str, keys: Keys) -> Telegram:
 def _decipher(apdu: bytes, telegram: Telegram, keys: Keys) -> bytes:
     if not apdu:
         raise DecodeError("cut_short", "the telegram is empty", 0)
-    tag = apdu[0]
+    tag = apdu[0] if apdu else -1
     if tag not in (GENERAL_GLO, GENERAL_DED) and tag not in GLO_TAGS and tag not in DED_TAGS:
         return apdu
     telegram.ciphered = True
@@ -167,7 +167,7 @@ def _read(apdu: bytes, telegram: Telegram, keys: Keys) -> None:
 def _untagged(apdu: bytes) -> Interpretation | None:
     position = 0
     try:
-        if apdu[0] == DataNotification.TAG:
+        if apdu[:1] == b"\x0f":
             reader = Reader(apdu)
             read_head(reader)
             position = reader.position
@@ -207,5 +207,7 @@ def _from_p1(data: bytes) -> list[Telegram]:
         telegram.meter = found.meter
         telegram.time = found.time
         telegram.errors = found.errors
+        if not telegram.values and not telegram.errors:
+            telegram.errors.append(DecodeError("no_values", "the telegram has no line with a value", 0))
         telegrams.append(telegram)
     return telegrams

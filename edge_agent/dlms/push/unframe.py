@@ -20,6 +20,7 @@ P1 = "p1"
 LINKS = (HDLC, MBUS, WRAPPER, RAW, P1)
 
 MAX_APDU = 1 << 20
+MAX_TITLE = 64
 
 _APDU_TAGS = (0x0F, 0xC2, 0xC4, 0xE0, GENERAL_GLO, GENERAL_DED) + GLO_TAGS + DED_TAGS
 _BODY_TAGS = (axdr.ARRAY, axdr.STRUCTURE)
@@ -84,6 +85,7 @@ class _Assembly:
         self.parts: list[bytes] = []
         self.errors: list[DlmsError] = []
         self.size = 0
+        self._stated = 0
 
     def add(self, part: bytes) -> None:
         self.parts.append(part)
@@ -100,6 +102,13 @@ class _Assembly:
         self.parts = []
         self.errors = []
         self.size = 0
+        self._stated = 0
+
+    def wants_more(self) -> bool:
+        """Whether a ciphered APDU or a block states a length beyond what has come."""
+        if self._stated == 0:
+            self._stated = _stated_size(b"".join(self.parts))
+        return self._stated == 0 or self.size < self._stated
 
     def give_up(self, what: str) -> None:
         """Segments are missing: what has come is no APDU."""
@@ -107,20 +116,23 @@ class _Assembly:
         self.finish(False)
 
 
-def _wants_more(apdu: bytes) -> bool:
-    """Whether a ciphered APDU or a block states a length beyond what has come."""
+def _stated_size(apdu: bytes) -> int:
+    """How long a ciphered APDU or a block says that it is; 0 while that has not come yet, -1 where it does not."""
     if not apdu or apdu[0] not in (GENERAL_GLO, GENERAL_DED, 0xE0):
-        return False
+        return -1
     reader = Reader(apdu, 1)
     try:
         if apdu[0] == 0xE0:
             reader.take(5)
         else:
-            reader.octets()
-        reader.octets()
+            title = reader.length()
+            if title > MAX_TITLE:
+                return -1
+            reader.take(title)
+        length = reader.length()
     except DecodeError as error:
-        return error.code == "cut_short"
-    return False
+        return 0 if error.code == "cut_short" else -1
+    return reader.position + length
 
 
 def _from_hdlc(data: bytes) -> list[Unit]:
@@ -149,11 +161,11 @@ def _from_hdlc(data: bytes) -> list[Unit]:
             assembly.add(information)
             assembly.give_up("a telegram's first segments did not come")
             continue
-        elif assembly.parts and not open_ and not _wants_more(b"".join(assembly.parts)):
+        elif assembly.parts and not open_ and not assembly.wants_more():
             assembly.finish(True)
         assembly.add(information)
         open_ = item.segmented
-        if not open_ and not _wants_more(b"".join(assembly.parts)):
+        if not open_ and not assembly.wants_more():
             assembly.finish(True)
     if assembly.parts:
         assembly.give_up("the telegram's last segments did not come")
@@ -230,16 +242,16 @@ def _from_wrapper(data: bytes) -> list[Unit]:
     return units
 
 
-def _end_of(data: bytes) -> int:
-    """Where a bare APDU ends; the end of the data where it cannot be told."""
-    reader = Reader(data, 1)
-    tag = data[0]
+def _end_of(data: bytes, start: int) -> int:
+    """Where the bare APDU at `start` ends; the end of the data where it cannot be told."""
+    reader = Reader(data, start + 1)
+    tag = data[start]
     try:
         if tag == DataNotification.TAG:
-            reader.position = 0
+            reader.position = start
             DataNotification.read(reader)
         elif tag == EventNotification.TAG:
-            reader.position = 0
+            reader.position = start
             EventNotification.read(reader)
         elif tag == GeneralBlockTransfer.TAG:
             reader.take(5)
@@ -253,17 +265,18 @@ def _end_of(data: bytes) -> int:
             return len(data)
     except DecodeError:
         return len(data)
-    rest = data[reader.position :]
-    return reader.position if rest[:1] in _FIRST_BYTES else len(data)
+    end = reader.position
+    return end if data[end : end + 1] in _FIRST_BYTES else len(data)
 
 
 def _from_raw(data: bytes) -> list[Unit]:
     """Bare APDUs one after another."""
     units: list[Unit] = []
-    while data:
-        end = _end_of(data)
-        units.append(Unit(data[:end], []))
-        data = data[end:]
+    position = 0
+    while position < len(data):
+        end = _end_of(data, position)
+        units.append(Unit(data[position:end], []))
+        position = end
     return units
 
 
