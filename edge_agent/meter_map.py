@@ -23,11 +23,26 @@ DEFAULT_PROFILE = "1-0:99.1.0.255"
 CLOCK_DEVIATION = "deviation"
 CLOCK_UTC = "utc"
 
+CUMULATIVE = "cumulative"
+INCREMENTS = "increments"
+
 _LOGICAL_DEVICE_NAME_SIZE = 16  # IEC 62056-6-2: the logical device name has up to 16 octets
 _MAX_CAPTURE_PERIOD = 86400
 _MAX_RATIO = 1_000_000_000
 _OBIS = re.compile(r"(\d{1,3})-(\d{1,3}):(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})", re.ASCII)
-_KEYS = {"capture_period", "clock", "logical_device_name", "profile", "ratio", "registers", "rollover_wh", "version"}
+_KEYS = {
+    "capture_period",
+    "clock",
+    "logical_device_name",
+    "profile",
+    "profile_kind",
+    "ratio",
+    "registers",
+    "rollover_wh",
+    "version",
+}
+_INTEGRALS = {8, 29, 30}
+"""OBIS group D: the cumulative register, and the energy of an interval of load profile 1 and 2 (IEC 62056-6-1)."""
 
 ROLE_REGISTERS: Mapping[str, frozenset[str]] = {
     "building": frozenset(REGISTER_NAMES),
@@ -67,6 +82,7 @@ class MeterMap:
     capture_period is in seconds; ratio is the transformer ratio as (numerator, denominator); rollover_wh is the modulus
     of the registers in Wh after scaler and ratio, None where they never roll over; clock is "deviation" (the meter's
     own deviation and DST bit), "utc" or the name of a time zone. A register that is not named stays 0.
+    profile_kind says what the profile's rows hold: "cumulative" registers, or "increments", each interval's energy.
     """
 
     logical_device_name: str
@@ -76,6 +92,7 @@ class MeterMap:
     profile: str = DEFAULT_PROFILE
     ratio: tuple[int, int] = (1, 1)
     rollover_wh: int | None = None
+    profile_kind: str = CUMULATIVE
 
     @classmethod
     def from_dict(cls, data: object) -> MeterMap:
@@ -96,14 +113,16 @@ class MeterMap:
             raise MeterMapError(
                 "version", f"{version!r} is not a version that this agent knows; it knows {MAP_VERSION}"
             )
+        profile_kind = _profile_kind(data.get("profile_kind", CUMULATIVE))
         return cls(
             logical_device_name=_logical_device_name(data["logical_device_name"]),
-            registers=_registers(data["registers"]),
+            registers=_registers(data["registers"], profile_kind),
             capture_period=_integer("capture_period", data["capture_period"], 1, _MAX_CAPTURE_PERIOD, "seconds"),
             clock=_clock(data.get("clock", CLOCK_DEVIATION)),
             profile=_obis("profile", data.get("profile", DEFAULT_PROFILE)),
             ratio=_ratio(data.get("ratio", [1, 1])),
             rollover_wh=_rollover(data.get("rollover_wh")),
+            profile_kind=profile_kind,
         )
 
     @classmethod
@@ -116,8 +135,10 @@ class MeterMap:
         return cls.from_dict(data)
 
     def to_dict(self) -> dict[str, Any]:
-        """The map with every key of docs/PROTOCOL.md, as JSON holds it."""
+        """The map with every key of docs/PROTOCOL.md, as JSON holds it; profile_kind only if not the default."""
+        kind = {} if self.profile_kind == CUMULATIVE else {"profile_kind": self.profile_kind}
         return {
+            **kind,
             "capture_period": self.capture_period,
             "clock": self.clock,
             "logical_device_name": self.logical_device_name,
@@ -166,7 +187,25 @@ def _obis(key: str, value: object) -> str:
     return match.group(0)
 
 
-def _registers(value: object) -> dict[str, RegisterSource]:
+def _profile_kind(value: object) -> str:
+    if value not in (CUMULATIVE, INCREMENTS):
+        raise MeterMapError("profile_kind", f'{value!r} should be "{CUMULATIVE}" or "{INCREMENTS}"')
+    return str(value)
+
+
+def with_integral(obis: str, integral: int) -> str:
+    """The OBIS code of the same quantity with another group D: 8 is the cumulative register of an interval's 29."""
+    parts = obis.split(".")
+    parts[1] = str(integral)
+    return ".".join(parts)
+
+
+def integral_of(obis: str) -> int:
+    """Group D of an OBIS code."""
+    return int(obis.split(".")[1])
+
+
+def _registers(value: object, kind: str) -> dict[str, RegisterSource]:
     if not isinstance(value, Mapping) or not value:
         raise MeterMapError("registers", f"should name at least one of {', '.join(REGISTER_NAMES)}")
     registers: dict[str, RegisterSource] = {}
@@ -180,9 +219,14 @@ def _registers(value: object) -> dict[str, RegisterSource]:
         obis, sign = _obis(key, source[0]), source[1]
         if type(sign) is not int or sign not in (1, -1):
             raise MeterMapError(key, f"the sign {sign!r} should be 1 or -1")
-        if obis in seen:
-            raise MeterMapError(key, f"{obis} already feeds {seen[obis]}; one register would count twice")
-        seen[obis] = name
+        counted = obis
+        if kind == INCREMENTS:
+            if integral_of(obis) not in _INTEGRALS:
+                raise MeterMapError(key, f"{obis} should be an energy: with increments, group D is 8, 29 or 30")
+            counted = with_integral(obis, 8)
+        if counted in seen:
+            raise MeterMapError(key, f"{obis} already feeds {seen[counted]}; one register would count twice")
+        seen[counted] = name
         registers[name] = RegisterSource(obis, sign)
     return {name: registers[name] for name in REGISTER_NAMES if name in registers}
 

@@ -57,22 +57,61 @@ max_pdu = 1024                     # longest APDU in bytes: longer answers go in
   status = false                   # a status column (0-0:96.10.1.255)
   compress_time = false            # null-data for every row's time but the first
   selective_access = true
+  increments = false               # each row holds its interval's energy (OBIS D = 29) instead of the registers
+
+  [[meter.extended_register]]      # the highest average of an epoch so far, with the time at which the epoch ended
+  obis = "1-0:1.6.0.255"
+  power = "max(0, load - pv)"      # watts, as of a register
+  unit = "W"
+  scaler = 0
+
+  [[meter.demand_register]]        # the average over the running epoch and over the last
+  obis = "1-0:1.4.0.255"
+  power = "max(0, load - pv)"
+  unit = "W"
+  scaler = 0
+
+  [meter.disconnect_control]       # the switch at 0-0:96.3.10.255; each of these tables may be empty
+  connected = true                 # output state at the start; remote disconnect and reconnect are obeyed
+  mode = 2                         # control mode, 0 to 6; mode 0 allows neither
+
+  [meter.image_transfer]           # firmware at 0-0:44.0.0.255, to be read
+  block_size = 256                 # bytes
+  blocks = 4                       # of the image,
+  transferred = 0                  # of which so many have come
+  enabled = true
+  status = 0                       # 0 not initiated, 1 initiated, 2 to 4 verification, 5 to 7 activation
+  identification = "KFM-2.1"       # of the image to activate, shown once all blocks have come
+
+  [meter.activity_calendar]        # the tariff's calendar at 0-0:13.0.0.255: one season, one week, one day
+  name = "campus"
+  passive_name = "winter"          # the passive calendar, which a client may write and activate
+  switch_hours = [6, 22]           # hours at which the day's script changes, from script 1 on
+
+  [meter.security_setup]           # policy, suite and titles at 0-0:43.0.0.255
+  policy = 0                       # 0 to 3: nothing, authenticated, encrypted, both
+  client_system_title = "4741544557415931"   # 8 bytes in hex
+
+  [meter.iec_hdlc_setup]           # the line's parameters at 0-0:22.0.0.255
+  inactivity_time_out = 120        # seconds, as shown
 """
 
 from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from edge_agent.dlms.errors import DlmsError
 from edge_agent.dlms.obis import obis_bytes, obis_text
 from edge_agent.dlms.units import UNIT_NUMBERS
 from edge_agent.emulator.fault_kinds import KINDS, Fault
+
+T = TypeVar("T")
 
 
 class ConfigError(ValueError):
@@ -137,6 +176,51 @@ class ProfileConfig:
     status: bool = False
     compress_time: bool = False
     selective_access: bool = True
+    increments: bool = False
+
+
+@dataclass(frozen=True)
+class DisconnectConfig:
+    """The switch as it stands at the start."""
+
+    connected: bool = True
+    mode: int = 2
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """How far a firmware image has come; block_size in bytes."""
+
+    block_size: int = 256
+    blocks: int = 4
+    transferred: int = 0
+    enabled: bool = True
+    status: int = 0
+    identification: str = "KFM-2.1"
+
+
+@dataclass(frozen=True)
+class CalendarConfig:
+    """The names of the calendars, and the hours of the day at which the script changes."""
+
+    name: str = "campus"
+    passive_name: str = "winter"
+    switch_hours: tuple[int, ...] = (6, 22)
+
+
+@dataclass(frozen=True)
+class SecuritySetupConfig:
+    """What the security setup shows beside the meter's own system title."""
+
+    policy: int = 0
+    client_system_title: bytes = bytes(8)
+
+
+@dataclass(frozen=True)
+class HdlcSetupConfig:
+    """What the HDLC setup shows beside the line's own parameters; in seconds."""
+
+    inactivity_time_out: int = 120
 
 
 @dataclass(frozen=True)
@@ -156,6 +240,13 @@ class MeterConfig:
     max_pdu: int = 1024
     clients: tuple[ClientConfig, ...] = (ClientConfig(),)
     profile: ProfileConfig = ProfileConfig()
+    extended_registers: tuple[RegisterConfig, ...] = ()
+    demand_registers: tuple[RegisterConfig, ...] = ()
+    disconnect: DisconnectConfig | None = None
+    image: ImageConfig | None = None
+    calendar: CalendarConfig | None = None
+    security_setup: SecuritySetupConfig | None = None
+    hdlc_setup: HdlcSetupConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -268,6 +359,12 @@ class _Table:
             raise ConfigError(f"{self.path}{key}: should be {size} bytes in hex")
         return data
 
+    def ascii(self, key: str, default: str) -> str:
+        value = self.take(key, str, default)
+        if not value.isascii():
+            raise ConfigError(f"{self.path}{key}: {value!r} should be ASCII characters")
+        return str(value)
+
     def host_and_port(self, key: str) -> tuple[str, int] | None:
         value = self.take(key, str, None)
         if value is None:
@@ -314,6 +411,60 @@ def _fault(table: _Table) -> Fault:
     kind = table.choice("kind", "", KINDS)
     table.end()
     return Fault(kind, answer, every, float(seconds))
+
+
+def _disconnect(table: _Table) -> DisconnectConfig:
+    return DisconnectConfig(table.take("connected", bool, True), table.number("mode", 2, 0, 6))
+
+
+def _image(table: _Table) -> ImageConfig:
+    blocks = table.number("blocks", 4, 1, 100_000)
+    return ImageConfig(
+        table.number("block_size", 256, 1, 65535),
+        blocks,
+        table.number("transferred", 0, 0, blocks),
+        table.take("enabled", bool, True),
+        table.number("status", 0, 0, 7),
+        table.ascii("identification", "KFM-2.1"),
+    )
+
+
+def _calendar(table: _Table) -> CalendarConfig:
+    hours = table.take("switch_hours", list, [6, 22])
+    if not hours or any(type(hour) is not int or not 0 <= hour <= 23 for hour in hours) or hours != sorted(set(hours)):
+        raise ConfigError(f"{table.path}switch_hours: should be hours from 0 to 23, in their order")
+    return CalendarConfig(table.ascii("name", "campus"), table.ascii("passive_name", "winter"), tuple(hours))
+
+
+def _security_setup(table: _Table) -> SecuritySetupConfig:
+    return SecuritySetupConfig(table.number("policy", 0, 0, 3), table.octets("client_system_title", 8) or bytes(8))
+
+
+def _hdlc_setup(table: _Table) -> HdlcSetupConfig:
+    return HdlcSetupConfig(table.number("inactivity_time_out", 120, 0, 65535))
+
+
+def _optional(meter: _Table, key: str, parse: Callable[[_Table], T]) -> T | None:
+    """A table that may be left out; there, even empty, it makes an object."""
+    if key not in meter.data:
+        return None
+    table = _Table(meter.take(key, dict, {}), f"{meter.path}{key}.")
+    parsed = parse(table)
+    table.end()
+    return parsed
+
+
+def _powers(meter: _Table, key: str) -> tuple[RegisterConfig, ...]:
+    """Registers of averages, in watts."""
+    found = []
+    for at, item in enumerate(meter.take(key, list, [])):
+        table = _Table(item, f"{meter.path}{key}[{at}].")
+        table.data.setdefault("unit", "W")
+        config = _register(table)
+        if config.is_energy:
+            raise ConfigError(f"{table.path}unit: {config.unit} is an energy; an average has a unit such as W")
+        found.append(config)
+    return tuple(found)
 
 
 def _register(table: _Table) -> RegisterConfig:
@@ -371,11 +522,19 @@ def _meter(table: _Table) -> MeterConfig:
             status=profile.take("status", bool, False),
             compress_time=profile.take("compress_time", bool, False),
             selective_access=profile.take("selective_access", bool, True),
+            increments=profile.take("increments", bool, False),
         ),
+        extended_registers=_powers(table, "extended_register"),
+        demand_registers=_powers(table, "demand_register"),
+        disconnect=_optional(table, "disconnect_control", _disconnect),
+        image=_optional(table, "image_transfer", _image),
+        calendar=_optional(table, "activity_calendar", _calendar),
+        security_setup=_optional(table, "security_setup", _security_setup),
+        hdlc_setup=_optional(table, "iec_hdlc_setup", _hdlc_setup),
     )
     profile.end()
     table.end()
-    codes = [register.obis for register in config.registers]
+    codes = [item.obis for item in config.registers + config.extended_registers + config.demand_registers]
     if len(set(codes)) != len(codes):
         raise ConfigError(f"{table.path}register: an OBIS code stands twice")
     return config

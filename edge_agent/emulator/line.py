@@ -51,6 +51,7 @@ class EmulatedLine:
                 start_epoch=start,
                 start_row=config.start_row,
                 now=now,
+                line=config.line,
             )
             for meter in config.meters
         ]

@@ -27,7 +27,8 @@ from edge_agent.dlms.cosem.types import CaptureObject
 from edge_agent.dlms.obis import obis_bytes
 from edge_agent.dlms.security import AUTHENTICATED, ENCRYPTED, GENERAL_GLO, seal
 from edge_agent.dlms.units import UNIT_NUMBERS, scaled_text
-from edge_agent.emulator.config import MeterConfig, RegisterConfig
+from edge_agent.emulator.config import LineConfig, MeterConfig, RegisterConfig
+from edge_agent.emulator.management import management_objects
 from edge_agent.emulator.source import Expression, PowerSeries, Table
 
 if TYPE_CHECKING:
@@ -63,6 +64,18 @@ class EmulatedRegister:
             value %= config.rollover
         return math.floor(value / Fraction(10) ** config.scaler)
 
+    @property
+    def interval_obis(self) -> str:
+        """The code of an interval's energy: the register's with D = 29."""
+        head, _, rest = self.config.obis.partition(".")
+        return f"{head}.29.{rest.partition('.')[2]}"
+
+    def increment(self, since: float, time: float) -> Data:
+        """What the register has counted from one time to another, whatever was reset or rolled over between."""
+        unit = Fraction(10) ** self.config.scaler
+        before, after = (math.floor((self.config.initial + self.series.energy(at)) / unit) for at in (since, time))
+        return (UINT32, after - before)
+
     def data(self, time: float) -> Data:
         """As Data: energies as UINT64, others as INT64."""
         return (UINT64 if self.config.is_energy else axdr.INT64, self.raw(time))
@@ -80,18 +93,20 @@ class EmulatedMeter:
         start_epoch: int,
         start_row: int,
         now: Callable[[], float],
+        line: LineConfig | None = None,
     ) -> None:
         self.config = config
+        self._line = line or LineConfig()
         self.epoch_seconds = epoch_seconds
         self.start_epoch = start_epoch
         self._now = now
         self.clock_error = config.clock_error
-        self.registers = [
-            EmulatedRegister(
-                item, PowerSeries(Expression(item.power).over(table), start_epoch, start_row, epoch_seconds)
-            )
-            for item in config.registers
-        ]
+
+        def series(power: str) -> PowerSeries:
+            return PowerSeries(Expression(power).over(table), start_epoch, start_row, epoch_seconds)
+
+        self._series = series
+        self.registers = [EmulatedRegister(item, series(item.power)) for item in config.registers]
         self.captured = [item for item in self.registers if item.config.is_energy]
         self.security: dict[int, Security] = {}
         self._counter = 0
@@ -142,7 +157,9 @@ class EmulatedMeter:
         columns = [_CLOCK_COLUMN]
         if self.config.profile.status:
             columns.append(_STATUS_COLUMN)
-        return columns + [CaptureObject(3, item.config.obis, 2) for item in self.captured]
+        increments = self.config.profile.increments
+        codes = [item.interval_obis if increments else item.config.obis for item in self.captured]
+        return columns + [CaptureObject(3, code, 2) for code in codes]
 
     def boundaries(self) -> list[int]:
         """The capture times that are in the buffer, oldest first, as Unix seconds."""
@@ -160,7 +177,11 @@ class EmulatedMeter:
             row = [time]
             if self.config.profile.status:
                 row.append((UINT8, 0))
-            rows.append(row + [item.data(boundary) for item in self.captured])
+            if self.config.profile.increments:
+                since = boundary - self.epoch_seconds
+                rows.append(row + [item.increment(since, boundary) for item in self.captured])
+            else:
+                rows.append(row + [item.data(boundary) for item in self.captured])
         return rows
 
     def push(self) -> bytes | None:
@@ -234,6 +255,8 @@ class EmulatedMeter:
             objects.append(DataObject(STATUS, value=(UINT8, 0)))
         for item in self.registers:
             objects.append(_register_object(item, self.time))
+        if config.profile.increments:
+            objects += [_interval_object(item, self.time, self.epoch_seconds) for item in self.captured]
         objects.append(
             ProfileGeneric(
                 config.profile.obis,
@@ -246,6 +269,7 @@ class EmulatedMeter:
                 profile_entries=config.profile.entries,
             )
         )
+        objects += management_objects(config, self._line, self._series, self.time, self.clock_time)
         association = AssociationLn("0-0:40.0.0.255", association_status=2)
         association.values["object_list"] = lambda: [item.listed() for item in objects]
         association.methods["reply_to_hls_authentication"] = lambda _parameters: None
@@ -256,6 +280,17 @@ class EmulatedMeter:
 def _register_object(item: EmulatedRegister, time: Callable[[], float]) -> Register:
     scaler_unit = (item.config.scaler, UNIT_NUMBERS[item.config.unit])
     return Register(item.config.obis, value=lambda: item.data(time()), scaler_unit=scaler_unit)
+
+
+def _interval_object(item: EmulatedRegister, time: Callable[[], float], period: int) -> Register:
+    """The energy of the running interval."""
+    scaler_unit = (item.config.scaler, UNIT_NUMBERS[item.config.unit])
+
+    def value() -> Data:
+        now = time()
+        return item.increment(now // period * period, now)
+
+    return Register(item.interval_obis, value=value, scaler_unit=scaler_unit)
 
 
 class _EmulatedClock(Clock):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_agent.meter_map import CUMULATIVE
 from edge_agent.meters.dlms_pull import DlmsPullDriver
 from edge_agent.meters.driver import IntervalRow, MeterDriver, Observer
 from edge_agent.meters.errors import (
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 def open_meter(settings: MeterSettings, map: MeterMap, observe: Observer | None = None) -> MeterDriver:
     """The driver for a meter on its line; PortUnavailableError where the line cannot be opened."""
+    if settings.protocol != "dlms" and map.profile_kind != CUMULATIVE:
+        raise MapMismatchError(
+            f"only a load profile read over DLMS can hold increments; {settings.protocol} brings cumulative registers"
+        )
     if settings.protocol == "mode-c":
         return ModeCDriver(settings, map, observe=observe)
     if settings.protocol == "push":

@@ -30,6 +30,7 @@ from edge_agent.dlms.hdlc.client_link import HdlcClientLink
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.obis import obis_bytes
 from edge_agent.dlms.security import Security
+from edge_agent.meter_map import INCREMENTS, integral_of, with_integral
 from edge_agent.meters.connection import Connection, HdlcLine
 from edge_agent.meters.counters import CounterStore
 from edge_agent.meters.driver import IntervalRow, Observer
@@ -40,6 +41,7 @@ from edge_agent.meters.errors import (
     MeterTimeoutError,
     meter_error,
 )
+from edge_agent.meters.increments import Increments, Values
 from edge_agent.meters.local_time import LocalTime
 from edge_agent.meters.reader import CLOCK, REGISTER_CLASSES, MeterReader, Profile, ProfileRow, registers_of
 from edge_agent.meters.transport import SerialTransport, Transport, WatchedTransport
@@ -83,6 +85,15 @@ def _security(settings: MeterSettings) -> Security | None:
         next_counter=counter,
         challenge=secrets.token_bytes(16),
     )
+
+
+def _increments(settings: MeterSettings, meter_map: MeterMap) -> Increments:
+    path = None
+    if settings.counters is not None:
+        name = hashlib.sha256(settings.serial.encode() + meter_map.hash()).hexdigest()[:32]
+        path = settings.counters.parent / "increments" / f"{name}.json"
+    most = settings.max_power_w * meter_map.capture_period // 3600
+    return Increments(path, meter_map.capture_period, meter_map.rollover_wh, most)
 
 
 class _Column:
@@ -137,6 +148,10 @@ class DlmsPullDriver:
         self._power: list[tuple[int, str, int]] | None = None
         self._by_range = True
         self._range_proven = False
+        self._increments: Increments | None = None
+        self._anchors: dict[str, tuple[int, str, Fraction]] = {}
+        if meter_map.profile_kind == INCREMENTS:
+            self._increments = _increments(settings, meter_map)
 
     def _received(self, apdu: bytes) -> None:
         self._apdus.append(apdu)
@@ -266,11 +281,20 @@ class DlmsPullDriver:
         self._columns = {
             name: self._column(profile, source.obis, source.sign) for name, source in self.map.registers.items()
         }
+        if self._increments is not None:
+            self._anchors = self._find_anchors()
         self._deviation = self._reader.clock().deviation
         self._profile = profile
         return profile
 
     def _column(self, profile: Profile, obis: str, sign: int) -> _Column:
+        if self._increments is None and integral_of(obis) in (29, 30):
+            raise MapMismatchError(
+                f'{obis} holds the energy of single intervals: the map should say profile_kind = "{INCREMENTS}"'
+            )
+        if self._increments is not None and integral_of(obis) == 8:
+            captured = {column.obis for column in profile.columns}
+            obis = next((code for code in (with_integral(obis, d) for d in (29, 30)) if code in captured), obis)
         for at, column in enumerate(profile.columns):
             if column.obis == obis and column.class_id in REGISTER_CLASSES and column.attribute == 2:
                 known = self._reader.scaler_unit(column.class_id, obis, 2)
@@ -281,7 +305,81 @@ class DlmsPullDriver:
                 return _Column(at, sign * Fraction(10) ** known[0] * Fraction(*self.map.ratio))
         raise MapMismatchError(f"the load profile {self.map.profile} does not capture {obis}, which the map names")
 
+    def _find_anchors(self) -> dict[str, tuple[int, str, Fraction]]:
+        """Class, OBIS code and factor of the cumulative register behind each increment."""
+        listed = {item.obis: item.class_id for item in registers_of(self._reader.object_list())}
+        anchors: dict[str, tuple[int, str, Fraction]] = {}
+        for name, source in self.map.registers.items():
+            obis = with_integral(source.obis, 8)
+            if obis not in listed:
+                raise MapMismatchError(f"the meter has no cumulative register {obis} to anchor its increments on")
+            known = self._reader.scaler_unit(listed[obis], obis, 2)
+            if known is None or known[1] != UNIT_WH:
+                raise MapMismatchError(f"{obis} does not count Wh, or the meter does not tell its unit")
+            factor = source.sign * Fraction(10) ** known[0] * Fraction(*self.map.ratio)
+            anchors[name] = (listed[obis], obis, factor)
+        return anchors
+
+    def _registers_now(self) -> Values:
+        values: Values = {}
+        for name, (class_id, obis, factor) in self._anchors.items():
+            data = self._reader.get(CaptureObject(class_id, obis, 2).cosem_attribute())
+            if not axdr.is_integer(data):
+                raise MapMismatchError(f"the meter shows {obis} with type {data[0]}, which is no whole number")
+            values[name] = data[1] * factor
+            if values[name] < 0:
+                raise MapMismatchError(f"{name} is negative on the meter: the map's sign may be wrong")
+        return values
+
+    def _rows_of_increments(self, increments: Increments, since: int, until: int) -> list[IntervalRow]:
+        """Rows from increments: all from the last known value to the newest row, whatever is asked for of them."""
+        profile = self._describe()
+        self._apdus.clear()
+        start = since if increments.newest is None else min(since, increments.newest)
+        raw = self._fetch(profile, start, max(until, int(self._now()) + self.map.capture_period))
+        found, flags = self._good_increments(profile, raw)
+        known = increments.settle(found, self._registers_now)
+        evidence = hashlib.sha256(b"".join(self._apdus)).digest()[:16]
+        rows: list[IntervalRow] = []
+        modulus = self.map.rollover_wh
+        for end in sorted(found):
+            if since < end <= until and end in known:
+                values, more = known[end]
+                whole = {
+                    name: int(wh // 1) if modulus is None else int(wh // 1) % modulus for name, wh in values.items()
+                }
+                rows.append(IntervalRow(interval_end=end, flags=flags[end] | more, evidence=evidence, **whole))
+        if self._by_range and rows:
+            self._range_proven = True
+        return rows
+
+    def _good_increments(self, profile: Profile, raw: list[ProfileRow]) -> tuple[dict[int, Values], dict[int, int]]:
+        """Wh and flags by boundary, of intervals with exactly one row, which is valid and ends on the boundary."""
+        times = LocalTime(self.map.clock)
+        status_at = _status_index(profile)
+        period = self.map.capture_period
+        found: dict[int, Values] = {}
+        flags: dict[int, int] = {}
+        seen: set[int] = set()
+        for row in raw:
+            end = None if row.time is None else times.unix(row.time)
+            if row.time is None or end is None:
+                continue
+            boundary = -(-end // period) * period
+            single = boundary not in seen
+            seen.add(boundary)
+            found.pop(boundary, None)
+            bits = _flags(row.time.status, None if status_at is None else row.values[status_at])
+            values = {name: self._exact(column, row, name) for name, column in self._columns.items()}
+            if not single or end != boundary or bits is None or any(value is None for value in values.values()):
+                continue
+            found[boundary] = {name: value for name, value in values.items() if value is not None}
+            flags[boundary] = bits
+        return found, flags
+
     def _rows(self, since: int, until: int) -> list[IntervalRow]:
+        if self._increments is not None:
+            return self._rows_of_increments(self._increments, since, until)
         profile = self._describe()
         self._apdus.clear()
         raw = self._fetch(profile, since, until)
@@ -343,12 +441,16 @@ class DlmsPullDriver:
 
     def _energy(self, column: _Column, row: ProfileRow, name: str) -> int | None:
         """Wh = floor(raw x 10^scaler x ratio); None where the meter captured nothing."""
+        energy = self._exact(column, row, name)
+        return None if energy is None else int(energy // 1)
+
+    def _exact(self, column: _Column, row: ProfileRow, name: str) -> Fraction | None:
         data = row.values[column.index]
         if data[0] == axdr.NULL:
             return None
         if not axdr.is_integer(data):
             raise MapMismatchError(f"the meter captures {name} with type {data[0]}, which is no whole number")
-        energy = int(data[1] * column.factor // 1)
+        energy = Fraction(data[1]) * column.factor
         if energy < 0:
             raise MapMismatchError(f"{name} is negative on the meter: the map's sign may be wrong")
         return energy

@@ -102,3 +102,20 @@ def test_a_missing_entry_is_named(missing):
 def test_text_that_is_no_map_is_refused(text):
     with pytest.raises(MeterMapError):
         MeterMap.from_json(text)
+
+
+def test_profiles_of_increments():
+    whole = {**MAP, "profile_kind": "increments", "registers": {"generation": ["1-0:2.29.0.255", 1]}}
+    made = MeterMap.from_dict(whole)
+    assert b'"profile":"1-0:99.1.0.255","profile_kind":"increments",' in made.canonical()
+    assert MeterMap.from_json(made.canonical()) == made
+    assert MeterMap.from_dict({**MAP, "profile_kind": "cumulative"}).hash() == MeterMap.from_dict(MAP).hash()
+    for change, key in (
+        ({"profile_kind": "deltas"}, "profile_kind"),
+        ({"profile_kind": None}, "profile_kind"),
+        ({"registers": {"generation": ["1-0:2.7.0.255", 1]}}, "registers.generation"),
+        ({"registers": {"charge": ["1-0:1.8.0.255", 1], "discharge": ["1-0:1.29.0.255", 1]}}, "registers.discharge"),
+    ):
+        with pytest.raises(MeterMapError) as caught:
+            MeterMap.from_dict({**whole, **change})
+        assert caught.value.key == key
