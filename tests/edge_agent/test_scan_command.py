@@ -39,7 +39,7 @@ def test_what_answers_is_told(tmp_path, mode):
     running = start(tmp_path, FILE.format(mode=mode))
     try:
         done = _scan(
-            running.port, "--json", "--timeout", "0.1", "--baudrate", "9600", "--client", "16", "--client", "32"
+            running.port, "--json", "--timeout", "0.5", "--baudrate", "9600", "--client", "16", "--client", "32"
         )
         assert done.returncode == 0, done.stderr
         answers = json.loads(done.stdout)["answers"]
@@ -60,7 +60,7 @@ def test_what_answers_is_told(tmp_path, mode):
         )
         assert (second["client"], second["answer"]) == (32, "authentication_required")
         assert others  # the meter does not mind the physical address
-        table = _scan(running.port, "--timeout", "0.1", "--client", "16")
+        table = _scan(running.port, "--timeout", "0.5", "--client", "16")
         assert "--client 16 --server 1 --address-size 1  reads  KFM1000000000001" in table.stdout
     finally:
         running.stop()

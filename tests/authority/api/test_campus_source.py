@@ -5,7 +5,7 @@ import pytest
 from authority.api.campus import CampusUnavailableError, Energy
 from authority.api.campus_source import Book, ChainFigures, StoreCampusSource
 from authority.app import App
-from authority.home import EpochSettings, Home, Settings, WebSettings
+from authority.home import EpochSettings, Home, ParameterSettings, Settings, WebSettings
 from authority.store.metering import Frame, Gateway, LivePower, Meter
 from authority.store.people import Installation, User
 from authority.store.settlement import SettledSpan, SettlementEpoch
@@ -35,7 +35,9 @@ class Chain:
 
 @pytest.fixture
 def app(tmp_path):
-    settings = Settings(epoch=EpochSettings(20), web=WebSettings(notice="A demonstration."))
+    settings = Settings(
+        epoch=EpochSettings(20), parameters=ParameterSettings.for_epoch(20), web=WebSettings(notice="A demonstration.")
+    )
     Home.create(tmp_path / "home", settings, now=NOW)
     opened = App.open(tmp_path / "home", clock=lambda: NOW)
     yield opened
