@@ -89,7 +89,7 @@ def decode_unit(unit: Unit, link: str, keys: Keys) -> Telegram:
 def _decipher(apdu: bytes, telegram: Telegram, keys: Keys) -> bytes:
     if not apdu:
         raise DecodeError("cut_short", "the telegram is empty", 0)
-    tag = apdu[0] if apdu else -1
+    tag = apdu[0]
     if tag not in (GENERAL_GLO, GENERAL_DED) and tag not in GLO_TAGS and tag not in DED_TAGS:
         return apdu
     telegram.ciphered = True
@@ -146,7 +146,7 @@ def _read(apdu: bytes, telegram: Telegram, keys: Keys) -> None:
     try:
         date_time, bodies = _body(apdu)
     except DecodeError as error:
-        found = _untagged(apdu)
+        found = _untagged(apdu) if apdu else None
         if found is None:
             raise error
         _take(found, b"", telegram)
@@ -167,7 +167,7 @@ def _read(apdu: bytes, telegram: Telegram, keys: Keys) -> None:
 def _untagged(apdu: bytes) -> Interpretation | None:
     position = 0
     try:
-        if apdu[:1] == b"\x0f":
+        if apdu[0] == DataNotification.TAG:
             reader = Reader(apdu)
             read_head(reader)
             position = reader.position

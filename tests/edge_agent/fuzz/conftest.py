@@ -1,0 +1,6 @@
+"""Makes the modules beside it importable."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # fuzzing, targets
