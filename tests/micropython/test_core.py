@@ -22,8 +22,8 @@ TESTS = ROOT / "tests" / "edge_agent"
 RUN = Path(__file__).parent / "run.py"
 HEAP = "4M"
 
-CPYTHON_ONLY = {"test_properties.py"}
-"""Tests of the core's folders that need Hypothesis, which MicroPython has not."""
+CPYTHON_ONLY = {"test_properties.py", "test_conversations.py"}
+"""Tests of the core's folders that need pytest or Hypothesis, which MicroPython has not."""
 
 FILES = [
     path

@@ -1,0 +1,79 @@
+"""IEC 62056-21 and P1 in plain tests, which MicroPython runs too: messages, a read-out, a hand-over, telegrams."""
+
+from edge_agent.dlms.errors import DlmsError
+from edge_agent.iec62056_21.client import hand_over, read_out
+from edge_agent.iec62056_21.messages import Identification, full_code, read_line, read_readout, readout
+from edge_agent.iec62056_21.p1 import crc16, read_telegrams
+from edge_agent.iec62056_21.server import Iec21Server
+
+LINES = ["0.0.0(12345678)", "1.8.0(0001234.567*kWh)", "C.1.0(7)", "1.6.1(1.2*kW)(0101010000)"]
+IDENTIFICATION = Identification("LGZ", "5", "ZMF120ABd", "2")
+
+
+def _error(function, *arguments):
+    try:
+        function(*arguments)
+    except DlmsError as error:
+        return error.code
+    return None
+
+
+def _converse(conversation, on_way=lambda answer: answer):
+    """Run a conversation against a meter; its result."""
+    meter = Iec21Server(IDENTIFICATION, lambda: LINES, "12345678")
+    waiting = b""
+    try:
+        step = next(conversation)
+        while True:
+            answer = b""
+            if step[0] == "write":
+                waiting += on_way(meter.receive(step[1]))
+            elif step[0] == "read":
+                answer, waiting = waiting[:16], waiting[16:]
+            step = conversation.send(answer)
+    except StopIteration as end:
+        return end.value
+
+
+def test_identification():
+    found = Identification.from_bytes(b"/LGZ5\\2ZMF120ABd\r\n")
+    assert (found.manufacturer, found.baud_rate, found.identification) == ("LGZ", 9600, "ZMF120ABd")
+    assert found.offers_hdlc
+    assert found.to_bytes() == b"/LGZ5\\2ZMF120ABd\r\n"
+    assert _error(Identification.from_bytes, b"/L") == "bad_identification"
+
+
+def test_read_out_message():
+    data = readout(LINES)
+    assert read_readout(data) == (LINES, len(data))
+    assert read_readout(data[:-1])[0] is None
+    assert _error(read_readout, data[:-1] + bytes((data[-1] ^ 1,))) == "bad_bcc"
+    assert read_line(LINES[1]) == ("1-0:1.8.0.255", "0001234.567", "kWh")
+    assert full_code("C.1.0") == "C.1.0"
+    assert _error(read_line, "no value") == "bad_line"
+
+
+def test_mode_c_and_mode_e():
+    identification, lines = _converse(read_out())
+    assert identification.identification == "ZMF120ABd"
+    assert lines == LINES
+    assert _converse(hand_over()).offers_hdlc
+
+
+def test_a_meter_that_says_nothing():
+    assert _error(_converse, read_out(), lambda answer: b"") == "no_answer"
+
+
+def test_p1():
+    body = b"/ISK5\\2M550T\r\n\r\n1-0:1.8.1(001234.567*kWh)\r\n0-0:1.0.0(260601120000S)\r\n!"
+    good = body + b"%04X\r\n" % crc16(body)
+    (telegram,) = read_telegrams(good)
+    assert not telegram.errors
+    assert telegram.values["1-0:1.8.1.255"] == ("1234.567", "kWh")
+    assert telegram.time == "2026-06-01T12:00:00+02:00"
+    first, second = read_telegrams(good[:30] + b"\r\n" + good)
+    assert [error.code for error in first.errors] == ["cut_short"]
+    assert second.values == telegram.values
+    (damaged,) = read_telegrams(good.replace(b"1234", b"1235"))
+    assert [error.code for error in damaged.errors] == ["bad_crc"]
+    assert damaged.values == {}
