@@ -32,7 +32,7 @@ from edge_agent.dlms.obis import obis_bytes
 from edge_agent.dlms.security import Security
 from edge_agent.meter_map import INCREMENTS, integral_of, with_integral
 from edge_agent.meters.connection import Connection, HdlcLine
-from edge_agent.meters.counters import CounterStore
+from edge_agent.meters.counters import CounterStore, InvocationCounter
 from edge_agent.meters.driver import IntervalRow, Observer
 from edge_agent.meters.errors import (
     BadAnswerError,
@@ -59,6 +59,9 @@ UNIT_W = 27
 
 IDLE_LIMIT = 30.0
 """Seconds without an exchange after which the association is set up anew rather than trusted."""
+
+COUNTER_STEP = 1 << 20
+"""How far a meter may ask for a higher invocation counter at once: what an answer made up on the line can waste."""
 
 # The profile status that IDIS and most companion specifications share.
 _CRITICAL_ERROR = 0x01
@@ -206,8 +209,28 @@ class DlmsPullDriver:
         if self._client.state == ASSOCIATED:
             self._connection.abandon()
         self._profile = None
-        self._connection.open()
+        try:
+            self._connection.open()
+        except MeterError as error:
+            if not self._raise_counter(error):
+                raise
+            self._connection.open()
         self._used = self._monotonic()
+        return True
+
+    def _raise_counter(self, error: MeterError) -> bool:
+        """Whether the meter asks for a higher invocation counter, and gets it: someone else used the key meanwhile.
+
+        The answer is not authenticated, so it may move the counter by no more than a step at a time.
+        """
+        least = getattr(error.__cause__, "least_counter", None)
+        counter = None if self._client.security is None else self._client.security.next_counter
+        if least is None or not isinstance(counter, InvocationCounter):
+            return False
+        if not 0 < least - counter() <= COUNTER_STEP:
+            return False
+        counter.raise_to(least)
+        self._line.faults.append("replayed_counter")
         return True
 
     # What the loop asks

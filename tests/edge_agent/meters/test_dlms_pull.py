@@ -247,6 +247,24 @@ def test_gmac(tmp_path):
     assert caught.value.code == "wrong_key"
 
 
+def test_a_meter_that_has_seen_higher_counters_is_followed_in_steps(tmp_path):
+    key, auth_key = bytes(range(16)), bytes(range(16, 32))
+    client = {"address": 1, "auth": "gmac", "key": key.hex(), "auth_key": auth_key.hex()}
+    options = {"client": 1, "auth": "gmac", "key": key, "auth_key": auth_key, "system_title": b"GATEWAY1"}
+    first = World({"client": [client]}, counters=tmp_path / "laptop", **options)
+    assert first.driver.identity() == "KFM1000000000001"
+    for ahead, followed in ((1000, True), (1 << 30, False)):
+        world = World({"client": [client]}, counters=tmp_path / "gateway", **options)
+        world.line.meters[0].security = first.meter.security
+        first.meter.security[1].peer_counter += ahead
+        if followed:
+            assert world.driver.identity() == "KFM1000000000001"
+            assert world.driver.faults == ["replayed_counter"]
+        else:
+            with pytest.raises(MeterError, match="counter"):
+                world.driver.identity()
+
+
 def test_silence():
     world = World(server=5)
     with pytest.raises(MeterTimeoutError, match="no answer"):
