@@ -28,6 +28,12 @@ def micropython() -> str:
     return _installed("micropython-1.28.0.2", MICROPYTHON) + "/micropython"
 
 
+def micropython_stubs(port: str) -> Path:
+    """The folder with the type stubs of a MicroPython port (`unix`, `rp2`), in the form of a typeshed."""
+    programs = _installed(f"micropython-{port}-stubs-1.29.0", (f"micropython-{port}-stubs==1.29.0.post1",))
+    return next((Path(programs).parent / "lib").glob("python*/site-packages"))
+
+
 def _installed(name: str, packages: tuple[str, ...]) -> str:
     """The programs of an environment, installed from the package index where it is not there yet."""
     name = f"{name}-{sys.version_info.major}.{sys.version_info.minor}"
