@@ -131,6 +131,10 @@ class DlmsPullDriver:
         self._monotonic = monotonic
         self._used = 0.0
         self._apdus: list[bytes] = []
+        self._increments: Increments | None = None
+        self._anchors: dict[str, tuple[int, str, Fraction]] = {}
+        if meter_map.profile_kind == INCREMENTS:
+            self._increments = _increments(settings, meter_map)
         self._transport = WatchedTransport(
             (open_transport or self._open_serial)(), lambda count: self._observe("bytes", count)
         )
@@ -151,10 +155,6 @@ class DlmsPullDriver:
         self._power: list[tuple[int, str, int]] | None = None
         self._by_range = True
         self._range_proven = False
-        self._increments: Increments | None = None
-        self._anchors: dict[str, tuple[int, str, Fraction]] = {}
-        if meter_map.profile_kind == INCREMENTS:
-            self._increments = _increments(settings, meter_map)
 
     def _received(self, apdu: bytes) -> None:
         self._apdus.append(apdu)
