@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent / "agave"))  # agave_validator
 
@@ -17,6 +18,9 @@ from agave_validator import (
     namespace_command,
     start_agave_validator,
 )
+
+settings.register_profile("campus", deadline=None)  # no test asserts on elapsed time
+settings.load_profile("campus")
 
 
 @pytest.fixture(scope="module")

@@ -171,9 +171,12 @@ def main() -> None:
         given = {"plain": plain.hex(), "ciphered": ciphered.hex(), "key": key.hex(), "auth_key": auth_key.hex()}
         script = str(ROOT / "tests" / "edge_agent" / "peers" / "decode_rate.py")
         for peer in ("gurux", "dlms_cosem"):
-            command = [environment.python(), script, peer, str(arguments.seconds)]
-            done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=True)
-            found[peer] = json.loads(done.stdout.splitlines()[-1])
+            try:
+                command = [environment.python(), script, peer, str(arguments.seconds)]
+                done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=True)
+                found[peer] = json.loads(done.stdout.splitlines()[-1])
+            except (OSError, subprocess.CalledProcessError) as error:
+                found[peer] = {"plain": None, "ciphered": None, "error": f"{error}: {getattr(error, 'stderr', '')}"}
         found["micropython"] = micropython_memory(environment.micropython())
     json.dump(found, sys.stdout, indent=2)
     print()
