@@ -21,9 +21,9 @@ class Refused(Exception):  # noqa: N818 - an answer, not a fault
     """The instruction is refused; the text is the error's name."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Order:
-    """A resting order."""
+    """A resting order; two alike are still two."""
 
     price: int
     quantity: int
