@@ -1,6 +1,6 @@
 """The program against the model: random sequences of instructions, hostile ones among them, compared after every step.
 
-MODEL_EXAMPLES sets how many sequences there are (120 unless set), each of up to 60 steps.
+MODEL_EXAMPLES sets how many sequences there are (300 unless set), each of up to 60 steps.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from trading_world import (
 )
 
 MEMBERS = 5
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "120"))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "300"))
 PARAMETERS = {
     "feed_in_price": 10,
     "retail_price": 20,
