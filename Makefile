@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL_LOCKED = $(PIP) install --quiet --require-hashes -r
 INSTALL_SELF = $(PIP) install --quiet --no-deps --no-build-isolation --editable .
 
-.PHONY: help demo test test-python lint format programs programs-check lock clean
+.PHONY: help demo test test-python lint format programs programs-check mutation-check lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s $$'\t' || true
@@ -68,6 +68,10 @@ programs: ## Build the Solana programs and their IDLs into programs/artifacts
 programs-check: ## Rebuild the programs and compare with programs/artifacts
 	@programs/toolchain/setup.sh
 	@programs/toolchain/build_all.py --check --keep programs/target/checked
+
+mutation-check: $(VENV)/.dev ## Take out every guard of every program in turn; some test must fail for each (long)
+	@programs/toolchain/setup.sh
+	@for program in governance registry energy_token oracle trading; do $(BIN)/python tests/programs/mutation_check.py $$program; done
 
 lock: $(VENV)/.created ## Renew the lock files from pyproject.toml
 	@$(PIP) install --quiet uv
