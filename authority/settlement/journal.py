@@ -249,15 +249,21 @@ class Journal:
 
     def frames_confirmed(self, frames: Sequence[WaitingFrame], epoch_seconds: int) -> None:
         """The chain has accepted these frames: they count for the epochs at whose ends they were read."""
-        self._set(frames, chain_status=CHAIN_CONFIRMED, chain_error=None)
-        for end in {frame.interval_end for frame in frames}:
-            count = self.readings_on_chain(end)
-            with self.store.write() as session:
-                session.execute(
-                    update(SettlementEpoch)
+        if not frames:
+            return
+        with self.store.write() as session:
+            _set_frames(session, frames, chain_status=CHAIN_CONFIRMED, chain_error=None)
+            for end in sorted({frame.interval_end for frame in frames}):
+                # Transactions are confirmed side by side: the epoch is locked before counting, so that the last count
+                # written is of all of them, on every database.
+                row = session.scalar(
+                    select(SettlementEpoch)
                     .where(SettlementEpoch.epoch == end // epoch_seconds - 1)
-                    .values(readings_on_chain=count)
+                    .with_for_update()
+                    .execution_options(populate_existing=True)
                 )
+                if row is not None:
+                    row.readings_on_chain = _readings_on_chain(session, end)
 
     def frames_skipped(self, frames: Sequence[WaitingFrame], error: str | None = None) -> None:
         """These frames never go: the chain refused them with this error, or a later reading carries their energy."""
@@ -271,21 +277,12 @@ class Journal:
         if not frames:
             return
         with self.store.write() as session:
-            session.execute(
-                update(Frame).where(Frame.log_index.in_([frame.log_index for frame in frames])).values(**values)
-            )
+            _set_frames(session, frames, **values)
 
     def readings_on_chain(self, interval_end: int) -> int:
         """How many readings of the interval that ends then the chain has accepted."""
         with self.store.read() as session:
-            return (
-                session.scalar(
-                    select(func.count())
-                    .select_from(Frame)
-                    .where(Frame.interval_end == interval_end, Frame.chain_status == CHAIN_CONFIRMED)
-                )
-                or 0
-            )
+            return _readings_on_chain(session, interval_end)
 
     # Transactions that must not be signed twice
 
@@ -357,3 +354,12 @@ def _state_of(row: SettlementEpoch) -> str:
             break
         state = name
     return state
+
+
+def _set_frames(session: Session, frames: Sequence[WaitingFrame], **values: object) -> None:
+    session.execute(update(Frame).where(Frame.log_index.in_([frame.log_index for frame in frames])).values(**values))
+
+
+def _readings_on_chain(session: Session, interval_end: int) -> int:
+    counted = select(func.count()).select_from(Frame)
+    return session.scalar(counted.where(Frame.interval_end == interval_end, Frame.chain_status == CHAIN_CONFIRMED)) or 0

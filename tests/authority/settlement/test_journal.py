@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import update
 
 from authority.audit import log
 from authority.settlement.journal import Journal, JournalError, book_leaf, book_of_leaf
@@ -143,6 +145,20 @@ def test_only_accepted_and_released_frames_wait_for_the_chain(journal, store):
     assert [(frame.sequence, frame.error) for frame in left] == [(5, "NeedsRebase"), (7, None)]
     assert journal.readings_on_chain(waiting[0].interval_end) == 1
     assert journal.readings_on_chain(waiting[1].interval_end) == 0
+
+
+def test_readings_confirmed_side_by_side_are_all_counted(journal, store):
+    frames(store, 96)
+    with store.write() as session:
+        session.execute(update(Frame).values(interval_end=1800, disposition="accepted"))
+    journal.ensure_epochs(1)
+    confirmed = []
+    while waiting := journal.waiting().get(1):
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda frame: journal.frames_confirmed([frame], 900), waiting))
+        confirmed += waiting
+        assert journal.epoch(1).readings_on_chain == len(confirmed)
+    assert len(confirmed) == 96
 
 
 def test_a_pending_transaction_is_remembered_until_it_is_decided(journal):
