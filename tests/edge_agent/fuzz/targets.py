@@ -40,6 +40,8 @@ from edge_agent.dlms.push.unframe import LINKS, detect_link, unframe
 from edge_agent.dlms.security import CipheredUnit, Security, seal
 from edge_agent.dlms.server import ServerSession
 from edge_agent.dlms.wrapper import WrapperUnit, read_unit
+from edge_agent.emulator.config import EmulatorConfig
+from edge_agent.emulator.line import EmulatedLine, WrapperConnection
 from edge_agent.iec62056_21.client import hand_over, read_out
 from edge_agent.iec62056_21.messages import Identification, full_code, read_line, read_readout, readout
 from edge_agent.iec62056_21.p1 import crc16, read_telegrams
@@ -493,6 +495,23 @@ def _server_link(data: bytes) -> None:
                 link.take(frame)
 
 
+def _emulator() -> Callable[[bytes], None]:
+    """The emulated meters on a serial line and behind TCP, as anybody may reach them."""
+    meter = {"logical_device_name": "KFM1", "register": [{"obis": "1-0:1.8.0.255", "power": "1"}]}
+    config = EmulatorConfig.from_dict({"meter": [meter]}, Path())
+
+    def read(data: bytes) -> None:
+        line = EmulatedLine.build(config, lambda: float(NOON))
+        line.receive(data)
+        line.quiet()
+        try:
+            WrapperConnection(line.meters).receive(data)
+        except DlmsError as error:
+            assert error.code
+
+    return read
+
+
 def _signed(data: bytes) -> None:
     for frame in split_frames(data):
         assert frame.record.to_bytes() == frame.record_bytes
@@ -542,6 +561,7 @@ _ALL = [
     Target("client_secured", SECURED_ANSWERS, _client(True), ()),
     Target("server", REQUESTS, _server(False), ()),
     Target("server_secured", SECURED_REQUESTS, _server(True), ()),
+    Target("emulator", [*FRAMES, *WRAPPED], _emulator(), ()),
     Target(
         "capture_file",
         [b"7e a0 0a\n# note\n0x7e", *[data.hex(" ").encode() for data in FRAMES[:3]]],
