@@ -17,8 +17,9 @@ from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.errors import AuthorityError
 from authority.home import Home
+from authority.settlement.conservation import AMOUNT_AT, TOKEN_ACCOUNT_SIZE, TokenTotals
 
-TOKEN_ACCOUNT_SIZE, TOKEN_AMOUNT_AT, MINT_SUPPLY_AT = 165, 64, 36
+MINT_SUPPLY_AT = 36
 HOLDERS_SECONDS = 30
 """How long the list of token accounts is kept; it is renewed at once where the sums do not meet."""
 RETRY_SECONDS = 5
@@ -26,16 +27,16 @@ RETRY_SECONDS = 5
 BOOK_OPEN, BOOK_MAKING_SIZE = 1, 10_240
 
 
-def conservation(oracle: dict[str, Any] | None, supply: int, vault: int, held: int) -> Energy:
+def energy_of(oracle: dict[str, Any] | None, supply: int, vault: int, held: int) -> Energy:
     """minted is the oracle's own lifetime total; retired is that less the supply; the rest is counted."""
     minted = int(oracle["minted"]) if oracle else 0
-    retired = minted - supply
+    totals = TokenTotals(minted=minted, supply=supply, held=held, escrow=vault)
     return Energy(
-        minted_wh=minted,
-        held_wh=held,
-        escrow_wh=vault,
-        retired_wh=retired,
-        conserved=retired >= 0 and minted == held + vault + retired,
+        minted_wh=totals.minted,
+        held_wh=totals.held,
+        escrow_wh=totals.escrow,
+        retired_wh=totals.retired,
+        conserved=totals.ok,
     )
 
 
@@ -119,8 +120,8 @@ class RpcChainReader:
         energy = None
         if mint is not None:
             decoded = self._decoded("oracle", oracle)
-            held = sum(_u64(account, TOKEN_AMOUNT_AT) for account in holders)
-            energy = conservation(decoded, _u64(mint, MINT_SUPPLY_AT), _u64(vault, TOKEN_AMOUNT_AT), held)
+            held = sum(_u64(account, AMOUNT_AT) for account in holders)
+            energy = energy_of(decoded, _u64(mint, MINT_SUPPLY_AT), _u64(vault, AMOUNT_AT), held)
         decoded_book = (
             self._decoded("trading", book) if book is not None and len(book.data) > BOOK_MAKING_SIZE else None
         )

@@ -47,13 +47,7 @@ def report(
     """
     return {
         "epochs": [epoch.as_json() for epoch in epochs],
-        "conservation": {
-            "minted_wh": sums.energy.minted,
-            "held_wh": sums.energy.held,
-            "escrow_wh": sums.energy.escrow,
-            "retired_wh": sums.energy.retired,
-            "ok": sums.ok,
-        },
+        "conservation": sums.energy_json(),
         "meters": meters,
         "transport": transport,
         "validator": validator,

@@ -34,13 +34,16 @@ class ChainMovingError(ChainError):
 
 @dataclass(frozen=True, slots=True)
 class TokenTotals:
-    """One token, in base units (Wh, micro-credit). in_books is what the books say that the vault holds for them."""
+    """One token, in base units (Wh, micro-credit).
+
+    in_books is what the books say that the vault holds for them; 0, which claims nothing, where they were not read.
+    """
 
     minted: int
     supply: int
     held: int
     escrow: int
-    in_books: int
+    in_books: int = 0
 
     @property
     def retired(self) -> int:
@@ -68,17 +71,23 @@ class Conservation:
         """Whether energy and credits conserve, and the members' totals are the oracle's."""
         return self.energy.ok and self.credit.ok and self.minted_to_members == self.energy.minted
 
-    def as_json(self) -> dict[str, object]:
-        """The keys of the demo's report, and the credits besides."""
+    def energy_json(self) -> dict[str, object]:
+        """Where the energy tokens are, and whether all of the chain conserves: the keys of the demo's report."""
         return {
             "minted_wh": self.energy.minted,
             "held_wh": self.energy.held,
             "escrow_wh": self.energy.escrow,
             "retired_wh": self.energy.retired,
+            "ok": self.ok,
+        }
+
+    def as_json(self) -> dict[str, object]:
+        """energy_json, and the credits besides."""
+        return {
+            **self.energy_json(),
             "credit_supply": self.credit.supply,
             "credit_held": self.credit.held,
             "credit_escrow": self.credit.escrow,
-            "ok": self.ok,
         }
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from authority.api.chain_figures import RpcChainReader, conservation, counted
+from authority.api.chain_figures import RpcChainReader, counted, energy_of
 from authority.chain.client import ChainClient
 from authority.chain.deploy import Deployment, deploy
 from authority.demo.orchestrator import settings_for
@@ -94,13 +94,13 @@ def test_before_and_after_deployment_and_when_the_validator_goes_away_and_comes_
     ],
 )
 def test_conservation_is_counted_and_not_assumed(minted, supply, vault, held, retired, ok):
-    energy = conservation({"minted": minted}, supply, vault, held)
+    energy = energy_of({"minted": minted}, supply, vault, held)
     assert (energy.minted_wh, energy.held_wh, energy.escrow_wh, energy.retired_wh) == (minted, held, vault, retired)
     assert energy.conserved is ok
 
 
 def test_tokens_without_an_oracle_that_counted_them_do_not_conserve():
-    assert conservation(None, 5, 0, 5).conserved is False
+    assert energy_of(None, 5, 0, 5).conserved is False
 
 
 def test_a_book_is_counted_up_to_its_orders_and_not_while_it_is_made():
