@@ -44,6 +44,17 @@ def test_a_second_registry_is_refused(campus: Campus, refused) -> None:
         campus.send(campus.instruction("registry", "initialize", {}, accounts))
 
 
+@pytest.mark.parametrize(
+    ("account", "error"),
+    [("config", "WrongConfig"), ("registry", "WrongRegistry"), ("system_program", "WrongProgram")],
+)
+def test_another_account_in_the_making_of_the_registry_is_refused(bare: Campus, refused, account, error) -> None:
+    bare.send(bare.initialize_governance())
+    accounts = {"operator": bare.operator.pubkey(), account: key("other").pubkey()}
+    with refused(error):
+        bare.send(bare.instruction("registry", "initialize", {}, accounts))
+
+
 def test_only_the_operator_makes_the_registry(bare: Campus, refused) -> None:
     bare.send(bare.initialize_governance())
     stranger = key("stranger")
