@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Remove the guards of a program, one at a time, and see that some test fails for each.
 
-usage: mutation_check.py PROGRAM [--only TEXT ...] [--sample N --seed S] [--scratch DIR] [--tests PATH] [--list]
+usage: mutation_check.py PROGRAM [--only TEXT ...] [--sample N --seed S] [--jobs N] [--scratch DIR] [--built DIR]
+                         [--tests PATH] [--list]
 
 A guard, in the sources of the program and of its interface (or of one that it calls, see CALLED_BY), is a `require!`,
 an `if` or a match arm that returns an error, a call of a `require_...` function or of an `invariant`, or the address
@@ -9,10 +10,11 @@ that an account must have.
 
 The tree is copied to a scratch directory, and every guard there is made to ask whether it is the one taken out. So the
 program is built once; which guard is out is a number in the built file, and changing it makes the next mutant. The
-program's tests run on each; a mutant that no test kills is printed, and the exit status is then 1.
+program's tests run on each; a mutant that no test kills is printed, and the exit status is then 1. It is 2 where
+nothing could be learned: the program does not build, or its tests fail with every guard in place.
 
-Guards that only repeat what another one makes certain are listed in EQUIVALENT, each with the reason.
-Needs programs/toolchain/setup.sh. A mutant takes as long as the tests that kill it, a few seconds.
+Guards that only repeat what another one makes certain are listed in EQUIVALENT, each with the reason; a sample is drawn
+from the others. Needs programs/toolchain/setup.sh. A mutant takes as long as the tests that kill it, a few seconds.
 """
 
 from __future__ import annotations
@@ -27,8 +29,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("programs", "authority", "edge_agent", "tests/agave", "tests/programs", "tests/conftest.py", "pyproject.toml")
@@ -75,6 +81,7 @@ CALLED_BY = {
 TESTED_THROUGH = {"energy_token": ("test_oracle_settlement.py",)}
 """Tests of another program that alone may call this one's instruction."""
 
+NO_GUARD = 2**32 - 1
 SELECTOR = b"campus-guard-taken-out:"
 MUTANT_RS = """
 /// Whether that guard is taken out; the number after the marker says which is, and the mutation check changes it there.
@@ -90,6 +97,10 @@ pub fn mutant(number: u32) -> bool {
     u32::from_le_bytes(chosen) == number
 }
 """
+
+
+class NothingLearnedError(Exception):
+    """The check could not be made; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -197,90 +208,150 @@ def switch(scratch: Path, found: list[Guard]) -> None:
         path.write_text(text)
 
 
-def build(scratch: Path, program: str) -> bytes:
-    """Build the program with its switched guards."""
+def build(scratch: Path, program: str, built: Path | None) -> bytes:
+    """Build the program with its switched guards, from a copy of what cargo has built before, where that is given."""
     target = scratch / "target"
+    if built and not target.exists():
+        # A copy: these sources are not the project's, and cargo would take their outputs for those of the project's.
+        for name in ("sbpf", "sbpf-toolchain"):
+            if (built / name).is_dir():
+                shutil.copytree(built / name, target / name, symlinks=True)
     command = [str(scratch / "programs/toolchain/build.sh"), str(target), program.replace("_", "-")]
-    subprocess.run(command, check=True)
+    if subprocess.run(command, check=False).returncode:
+        raise NothingLearnedError("the program does not build with its guards switched")
     return (target / f"sbpf/release/lib{program}.so").read_bytes()
 
 
 def mutate(built: bytes, number: int) -> bytes:
     """The program with that guard taken out."""
     if built.count(SELECTOR) != 1:
-        raise SystemExit("the built program has no selector, or several: mutation_check.py must be mended")
+        raise NothingLearnedError("the built program has no selector, or several: mutation_check.py must be mended")
     at = built.index(SELECTOR) + len(SELECTOR)
     return built[:at] + struct.pack("<I", number) + built[at + 4 :]
 
 
-def survives(scratch: Path, tests: list[str]) -> bool:
-    """Whether every test passes: the quick ones first, then the slow ones, shortened."""
-    environment = {**os.environ, "PYTHONPATH": str(scratch), "AUCTION_BOOKS": "400", "MODEL_EXAMPLES": "10"}
+def failure(scratch: Path, artifacts: Path, tests: list[str]) -> str | None:
+    """What pytest says where a test fails on these artifacts: the quick tests first, then the slow ones, shortened."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(scratch),
+        "CAMPUS_ARTIFACTS": str(artifacts),
+        "AUCTION_BOOKS": "400",
+        "MODEL_EXAMPLES": "10",
+    }
     for marks in ("not slow", "slow"):
         command = [sys.executable, "-m", "pytest", "-x", "-q", "--timeout=0", "-m", marks, *tests]
         result = subprocess.run(command, check=False, cwd=scratch, env=environment, capture_output=True, text=True)
-        if result.returncode not in (0, 5):
-            return False
-    return True
+        if result.returncode == pytest.ExitCode.TESTS_FAILED:
+            return result.stdout
+        if result.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            raise NothingLearnedError(f"pytest could not run the tests:\n{result.stdout}{result.stderr}")
+    return None
 
 
-def main() -> int:
-    """Run as the command line says."""
+def equivalent(program: str, guard: Guard) -> str | None:
+    """Why no test can tell the guard from its absence, where that is so."""
+    text = " ".join(guard.text.split())
+    for (its_program, name, part), reason in EQUIVALENT.items():
+        if its_program == program and name in ("", guard.path.name) and part in text:
+            return reason
+    return None
+
+
+def find(scratch: Path, program: str) -> list[Guard]:
+    """All guards that are taken out in the program: its own, and those of the interfaces."""
+    interfaces = scratch / "programs" / "interfaces"
+    sources = sorted((scratch / "programs" / program / "src").rglob("*.rs"))
+    found = [guard for path in sources for guard in guards(path)]
+    for path in sorted(interfaces.glob("*/src/**/*.rs")):
+        found += [guard for guard in guards(path) if taken_out_in(interfaces, guard) == program]
+    return found
+
+
+def tests_of(scratch: Path, program: str) -> list[str]:
+    """The tests that are to kill the program's mutants."""
+    folder = scratch / "tests/programs"
+    own = [folder / program] if (folder / program).is_dir() else sorted(folder.glob(f"test_{program}*.py"))
+    return [str(path) for path in (*own, *(folder / name for name in TESTED_THROUGH.get(program, ())))]
+
+
+def check(scratch: Path, arguments: argparse.Namespace) -> int:
+    """Take out the guards that the command line names; how many can be removed unnoticed."""
+    program = arguments.program
+    copy_tree(scratch)
+    found = find(scratch, program)
+    if not found:
+        raise NothingLearnedError(f"there is no program {program}, or it has no guards")
+    names = [guard.describe(scratch) for guard in found]
+    reasons = [equivalent(program, guard) for guard in found]
+    chosen = [number for number, name in enumerate(names) if any(text in name for text in arguments.only)]
+    if arguments.sample:
+        testable = [number for number in chosen if reasons[number] is None]
+        sample = random.Random(arguments.seed).sample(testable, min(arguments.sample, len(testable)))  # noqa: S311
+        chosen = sorted(sample)
+    if arguments.list:
+        print("\n".join(names[number] for number in chosen))
+        return 0
+    tests = [arguments.tests] if arguments.tests else tests_of(scratch, program)
+    switch(scratch, found)
+    built = build(scratch, program, arguments.built)
+    places: SimpleQueue[Path] = SimpleQueue()
+    for job in range(arguments.jobs):
+        place = scratch / f"artifacts-{job}"
+        shutil.copytree(scratch / "programs/artifacts", place, dirs_exist_ok=True)
+        places.put(place)
+
+    def run(number: int) -> str | None:
+        place = places.get()
+        try:
+            (place / f"{program}.so").write_bytes(mutate(built, number))
+            return failure(scratch, place, tests)
+        finally:
+            places.put(place)
+
+    if said := run(NO_GUARD):
+        raise NothingLearnedError(f"the tests fail with every guard in place:\n{said}")
+    verdicts = {"killed": 0, "SURVIVES": 0, "equivalent": 0}
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        running = {number: pool.submit(run, number) for number in chosen if reasons[number] is None}
+        try:
+            for done, number in enumerate(chosen, 1):
+                if number in running:
+                    verdict = "SURVIVES" if running[number].result() is None else "killed"
+                    remark = ""
+                else:
+                    verdict, remark = "equivalent", f" ({reasons[number]})"
+                verdicts[verdict] += 1
+                print(f"[{done}/{len(chosen)}] {names[number]}: {verdict}{remark}", flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    print(
+        f"{program}: of {len(chosen)} guards {verdicts['SURVIVES']} can be removed unnoticed"
+        f" ({verdicts['killed']} killed, {verdicts['equivalent']} equivalent)"
+    )
+    return verdicts["SURVIVES"]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run as the command line says; returns the exit status."""
     parser = argparse.ArgumentParser(description="Remove each guard of a program in turn; some test must fail.")
     parser.add_argument("program")
     parser.add_argument("--only", nargs="+", default=[""], help="guards whose file or text contains one of these")
     parser.add_argument("--sample", type=int, help="so many guards, chosen by --seed")
     parser.add_argument("--seed", default="0", help="for example the date, so that a sample rotates")
+    parser.add_argument("--jobs", type=int, default=1, help="so many mutants at a time")
     parser.add_argument("--scratch", type=Path, help="keep the copied tree and the build here")
+    parser.add_argument("--built", type=Path, help="a cargo target directory whose outputs a copy starts from")
     parser.add_argument("--tests", help="tests to run (those of the program, unless told)")
     parser.add_argument("--list", action="store_true", help="print the guards and stop")
-    arguments = parser.parse_args()
-
+    arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="campus-mutants-") as temporary:
-        scratch = (arguments.scratch or Path(temporary)).resolve()
-        copy_tree(scratch)
-        program = arguments.program
-        interfaces = scratch / "programs" / "interfaces"
-        sources = sorted((scratch / "programs" / program / "src").rglob("*.rs"))
-        found = [guard for path in sources for guard in guards(path)]
-        for path in sorted(interfaces.glob("*/src/**/*.rs")):
-            found += [guard for guard in guards(path) if taken_out_in(interfaces, guard) == program]
-        names = [guard.describe(scratch) for guard in found]
-        chosen = [number for number, name in enumerate(names) if any(text in name for text in arguments.only)]
-        if arguments.sample:
-            chosen = random.Random(arguments.seed).sample(chosen, min(arguments.sample, len(chosen)))  # noqa: S311
-        if arguments.list:
-            print("\n".join(names[number] for number in chosen))
-            return 0
-        folder = scratch / "tests/programs"
-        own = [folder / program] if (folder / program).is_dir() else sorted(folder.glob(f"test_{program}*.py"))
-        own += [folder / name for name in TESTED_THROUGH.get(program, ())]
-        tests = [arguments.tests] if arguments.tests else [str(path) for path in own]
-        switch(scratch, found)
-        built = build(scratch, program)
-        artifact = scratch / f"programs/artifacts/{program}.so"
-        artifact.write_bytes(built)
-        if not survives(scratch, tests):
-            raise SystemExit("the tests fail with every guard in place: nothing can be learned from mutants")
-
-        survivors = 0
-        for done, number in enumerate(chosen, 1):
-            reasons = [
-                reason
-                for (its_program, name, text), reason in EQUIVALENT.items()
-                if its_program == program
-                and name in ("", found[number].path.name)
-                and text in " ".join(found[number].text.split())
-            ]
-            if reasons:
-                verdict = f"equivalent ({reasons[0]})"
-            else:
-                artifact.write_bytes(mutate(built, number))
-                verdict = "SURVIVES" if survives(scratch, tests) else "killed"
-            survivors += verdict == "SURVIVES"
-            print(f"[{done}/{len(chosen)}] {names[number]}: {verdict}", flush=True)
-        print(f"{program}: of {len(chosen)} guards {survivors} can be removed unnoticed")
-        return 1 if survivors else 0
+        try:
+            return 1 if check((arguments.scratch or Path(temporary)).resolve(), arguments) else 0
+        except NothingLearnedError as error:
+            print(f"mutation check of {arguments.program}: nothing could be learned: {error}", file=sys.stderr)
+            return 2
 
 
 if __name__ == "__main__":
