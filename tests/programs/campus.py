@@ -386,7 +386,9 @@ class Campus:
         self.send(self.register_user_instruction(member, role))
         return member
 
-    def register_installation_instruction(self, n: int, kind: str = "mixed", /, **changes: Any) -> Instruction:
+    def register_installation_instruction(
+        self, n: int, kind: str = "mixed", /, accounts: Mapping[str, Pubkey] | None = None, **changes: Any
+    ) -> Instruction:
         """registry.register_installation."""
         args = {
             "n": n,
@@ -396,8 +398,8 @@ class Campus:
             "storage_wh": 50_000 if kind in ("storage", "mixed") else 0,
             "since": START - 86_400,
         }
-        accounts = {"operator": self.operator.pubkey(), "installation": programs.installation_address(n)}
-        return self.instruction("registry", "register_installation", args | changes, accounts)
+        named = {"operator": self.operator.pubkey(), "installation": programs.installation_address(n)}
+        return self.instruction("registry", "register_installation", args | changes, named | dict(accounts or {}))
 
     def register_installation(self, kind: str = "mixed", **changes: Any) -> int:
         """Register an installation; its number."""

@@ -41,6 +41,7 @@ COPIED = ("programs", "authority", "edge_agent", "tests/agave", "tests/programs"
 
 _FOR_THE_IDL = "the loader compares the address too; this one is for the IDL"
 _BY_THE_STRUCT = "every accounts struct demands the address too"
+_BY_THE_PROOF = "possession.rs compares the address too; this one is for the IDL"
 _JUST_WRITTEN = "what it has just written holds by the checks before"
 EQUIVALENT = {
     ("trading", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
@@ -50,6 +51,9 @@ EQUIVALENT = {
     ("registry", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
     ("registry", "", "address = REGISTRY_ADDRESS"): _FOR_THE_IDL,
     ("registry", "accounts.rs", "&REGISTRY_ADDRESS"): _BY_THE_STRUCT,
+    ("registry", "register_meter.rs", "address = INSTRUCTIONS_SYSVAR"): _BY_THE_PROOF,
+    ("registry", "replace_meter_key.rs", "address = INSTRUCTIONS_SYSVAR"): _BY_THE_PROOF,
+    ("registry", "possession.rs", "&INSTRUCTIONS_SYSVAR"): _BY_THE_STRUCT,
     ("registry", "initialize.rs", "registry.invariant()"): _JUST_WRITTEN,
     ("registry", "register_user.rs", "user.invariant()"): _JUST_WRITTEN,
     ("registry", "register_meter.rs", "meter.invariant()"): _JUST_WRITTEN,

@@ -183,6 +183,21 @@ def test_an_impossible_installation_is_refused(campus: Campus, refused, changes,
         campus.send(campus.register_installation_instruction(0, "mixed", **changes))
 
 
+@pytest.mark.parametrize(
+    ("account", "error"),
+    [
+        ("config", "WrongConfig"),
+        ("registry", "WrongRegistry"),
+        ("installation", "WrongAddress"),
+        ("system_program", "WrongProgram"),
+    ],
+)
+def test_another_account_in_an_installations_place_is_refused(campus: Campus, refused, account, error) -> None:
+    instruction = campus.register_installation_instruction(0, accounts={account: key("other").pubkey()})
+    with refused(error):
+        campus.send(instruction)
+
+
 def test_an_installation_is_registered_once(campus: Campus, refused) -> None:
     campus.register_installation()
     with refused("AlreadyRegistered"):

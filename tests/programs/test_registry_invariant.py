@@ -129,7 +129,7 @@ def test_a_meter_id_is_not_all_zero(campus: Campus, refused) -> None:
 
 @pytest.mark.parametrize(
     ("account", "damage"),
-    [("user", {"settling_meters": 0b11}), ("meter", {"slot": 5}), ("meter", {"slot": 40})],
+    [("user", {"settling_meters": 0b11}), ("meter", {"slot": 5}), ("meter", {"slot": 32})],  # 32 must not wrap to 0
     ids=str,
 )
 def test_slots_and_counts_that_disagree_are_noticed(refused, account, damage) -> None:
