@@ -382,7 +382,7 @@ class SettlementChain:
     def checkpoint(self, epoch: int, log_size: int, log_root: bytes, book_hash: bytes) -> None:
         """Pin the log and the final book's hash for an epoch."""
         args = {"epoch": epoch, "log_size": log_size, "log_root": log_root, "book_hash": book_hash}
-        accounts = {"checkpoint": programs.checkpoint_address(epoch)}
+        accounts = {"checkpoint": programs.checkpoint_address(epoch), "book": programs.book_address(epoch)}
         self._send([self._build("oracle", "checkpoint_epoch", args, accounts)])
 
     def close_book(self, book: BookView) -> None:

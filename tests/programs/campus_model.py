@@ -172,8 +172,10 @@ class Model:
         self.paused = bits
 
     def stage_parameters(self, parameters: dict[str, int], from_epoch: int) -> None:
-        need(from_epoch > self.epoch, "StagedTooEarly")
+        need(from_epoch > self.epoch + 1, "StagedTooEarly")
         need(from_epoch - self.epoch <= 35_136, "StagedTooLate")
+        need(self.staged is None or self.staged_from != self.epoch + 1, "StagedAlreadyDue")
+        need(self.epoch < self.period_end, "BillingPeriodOverdue")
         need(parameters["storage_efficiency_bps"] <= 10_000, "EfficiencyOutOfBounds")
         need(0 < parameters["feed_in_price"] <= parameters["retail_price"], "PricesOutOfBounds")
         self.parameters = dict(self.in_force(self.epoch))

@@ -385,10 +385,10 @@ class Scenario:
             "book_hash": hashlib.sha256(bytes(account.data)).digest(),
         }
         checkpoint = {"checkpoint": programs.checkpoint_address(epoch)}
-        early = {"checkpoint": programs.checkpoint_address(epoch + 100)}
+        early = {"checkpoint": programs.checkpoint_address(epoch + 100), "book": programs.book_address(epoch + 100)}
         too_early = self.instruction("oracle", "checkpoint_epoch", args | {"epoch": epoch + 100}, early)
         campus.refuse("a checkpoint too early", too_early)
-        campus.send(self.instruction("oracle", "checkpoint_epoch", args, checkpoint))
+        campus.send(self.instruction("oracle", "checkpoint_epoch", args, checkpoint | book))
         rent = account.lamports
         close = self.instruction(
             "trading", "close_epoch", {}, book | checkpoint | {"rent_payer": campus.operator.pubkey()}

@@ -114,7 +114,7 @@ class CampusLife(RuleBasedStateMachine):
         self.both(lambda: self.model.set_paused(bits), instruction)
 
     @rule(
-        ahead=st.integers(-1, 3),
+        ahead=st.integers(-1, 5),
         efficiency=st.sampled_from([0, 8_000, 10_000, 10_001]),
         feed_in=st.sampled_from([0, 1, 40_000, 300_001]),
     )
@@ -404,7 +404,11 @@ class CampusLife(RuleBasedStateMachine):
         size = max(0, self.model.log_size + grow)
         args = {"epoch": epoch, "log_size": size, "log_root": bytes(32), "book_hash": bytes(32)}
         instruction = self.by_operator(
-            "oracle", "checkpoint_epoch", args, checkpoint=programs.checkpoint_address(epoch)
+            "oracle",
+            "checkpoint_epoch",
+            args,
+            checkpoint=programs.checkpoint_address(epoch),
+            book=programs.book_address(epoch),
         )
         self.both(lambda: self.model.checkpoint(epoch, size), instruction)
 

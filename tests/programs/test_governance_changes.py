@@ -29,10 +29,10 @@ def stage(campus: Campus, from_epoch: int, signer: Keypair | None = None, **chan
 
 
 def test_parameters_are_staged_for_a_later_epoch(campus: Campus) -> None:
-    event = stage(campus, EPOCH + 1, fee_bps=100).event("ParametersStaged")
+    event = stage(campus, EPOCH + 2, fee_bps=100).event("ParametersStaged")
     found = config(campus)
-    assert event == {"from_epoch": EPOCH + 1}
-    assert (found["parameters"]["fee_bps"], found["staged"]["fee_bps"], found["staged_from"]) == (50, 100, EPOCH + 1)
+    assert event == {"from_epoch": EPOCH + 2}
+    assert (found["parameters"]["fee_bps"], found["staged"]["fee_bps"], found["staged_from"]) == (50, 100, EPOCH + 2)
 
 
 def test_staged_parameters_hold_from_their_epoch_on(campus: Campus, refused) -> None:
@@ -48,8 +48,8 @@ def test_staged_parameters_hold_from_their_epoch_on(campus: Campus, refused) -> 
 
 
 def test_what_holds_already_survives_the_next_staging(campus: Campus) -> None:
-    stage(campus, EPOCH + 1, fee_bps=100)
-    campus.set_time(campus.boundary(1))
+    stage(campus, EPOCH + 2, fee_bps=100)
+    campus.set_time(campus.boundary(2))
     stage(campus, EPOCH + 5, fee_bps=200)
     found = config(campus)
     assert (found["parameters"]["fee_bps"], found["staged"]["fee_bps"]) == (100, 200)
@@ -62,10 +62,43 @@ def test_what_does_not_hold_yet_is_replaced(campus: Campus) -> None:
     assert (found["parameters"]["fee_bps"], found["staged"]["fee_bps"], found["staged_from"]) == (50, 200, EPOCH + 2)
 
 
-@pytest.mark.parametrize("from_epoch", [0, EPOCH - 1, EPOCH])
-def test_the_running_epoch_keeps_its_parameters(campus: Campus, refused, from_epoch) -> None:
+@pytest.mark.parametrize("from_epoch", [0, EPOCH - 1, EPOCH, EPOCH + 1])
+def test_the_running_and_the_next_epoch_keep_their_parameters(campus: Campus, refused, from_epoch) -> None:
     with refused("StagedTooEarly"):
         stage(campus, from_epoch)
+
+
+def open_book(campus: Campus, epoch: int) -> dict[str, Any]:
+    """The book of an epoch, just opened."""
+    book = {"book": programs.book_address(epoch)}
+    opening = campus.instruction("trading", "open_epoch", {"epoch": epoch}, {"payer": campus.operator.pubkey(), **book})
+    campus.send(opening, campus.instruction("trading", "grow_book", {}, book))
+    return campus.account("trading", programs.book_address(epoch))
+
+
+def test_a_book_opened_an_epoch_ahead_has_the_parameters_of_its_epoch(campus: Campus, refused) -> None:
+    """However parameters are staged around its opening: the Config shows the same for that epoch once it runs."""
+    stage(campus, EPOCH + 2, fee_bps=100)
+    campus.set_time(campus.boundary(2) - 1)  # the last second of the epoch before
+    book = open_book(campus, EPOCH + 2)
+    assert book["fee_bps"] == 100
+    with refused("StagedTooEarly"):
+        stage(campus, EPOCH + 2, fee_bps=200)
+    for later in (EPOCH + 3, EPOCH + 9):  # would replace what the book was opened with
+        with refused("StagedAlreadyDue"):
+            stage(campus, later, fee_bps=200)
+    campus.set_time(campus.boundary(2))
+    stage(campus, EPOCH + 4, fee_bps=200)
+    found = config(campus)
+    assert (found["parameters"]["fee_bps"], found["staged"]["fee_bps"], found["staged_from"]) == (100, 200, EPOCH + 4)
+    assert open_book(campus, EPOCH + 3)["fee_bps"] == 100
+
+
+def test_staged_parameters_can_be_replaced_until_the_epoch_before_theirs(campus: Campus) -> None:
+    stage(campus, EPOCH + 3, fee_bps=100)
+    campus.set_time(campus.boundary(2) - 1)
+    stage(campus, EPOCH + 3, fee_bps=200)
+    assert config(campus)["staged"]["fee_bps"] == 200
 
 
 def test_nothing_is_staged_beyond_a_year(campus: Campus, refused) -> None:
@@ -81,12 +114,12 @@ def test_nothing_is_staged_beyond_a_year(campus: Campus, refused) -> None:
 )
 def test_staged_parameters_are_bounded_too(campus: Campus, refused, changes, error) -> None:
     with refused(error):
-        stage(campus, EPOCH + 1, **changes)
+        stage(campus, EPOCH + 2, **changes)
 
 
 def test_only_the_authority_stages(campus: Campus, refused) -> None:
     with refused("NotAuthority"):
-        stage(campus, EPOCH + 1, campus.operator)
+        stage(campus, EPOCH + 2, campus.operator)
 
 
 # Authority and operator
@@ -196,6 +229,23 @@ def test_a_period_has_the_length_in_force_at_its_start() -> None:
     assert config(campus)["billing_period_end"] == EPOCH + 116
 
 
+def test_an_overdue_period_keeps_the_length_in_force_at_its_start(refused) -> None:
+    """Staging twice would forget it; so the period is opened first."""
+    campus = Campus(parameters={"billing_period_epochs": 16})
+    stage(campus, EPOCH + 18, billing_period_epochs=100)
+    campus.set_time(campus.boundary(16) - 1)
+    stage(campus, EPOCH + 18, billing_period_epochs=90)
+    campus.set_time(campus.boundary(20))
+    with refused("BillingPeriodOverdue"):
+        stage(campus, EPOCH + 30, billing_period_epochs=80)
+    open_period(campus)
+    assert config(campus)["billing_period_end"] == EPOCH + 32
+    stage(campus, EPOCH + 30, billing_period_epochs=80)
+    campus.set_time(campus.boundary(32))
+    open_period(campus)
+    assert config(campus)["billing_period_end"] == EPOCH + 32 + 80
+
+
 def test_only_the_operator_opens_periods(refused) -> None:
     campus = Campus(parameters={"billing_period_epochs": 16})
     campus.set_time(campus.boundary(16))
@@ -213,7 +263,7 @@ def test_the_operator_must_sign(refused) -> None:
 
 
 INSTRUCTIONS = {
-    "stage_parameters": ("authority", {"parameters": PARAMETERS, "from_epoch": EPOCH + 1}),
+    "stage_parameters": ("authority", {"parameters": PARAMETERS, "from_epoch": EPOCH + 2}),
     "propose_authority": ("authority", {"pending": key("heir").pubkey()}),
     "accept_authority": ("pending", {}),
     "set_operator": ("authority", {"operator": key("night shift").pubkey()}),

@@ -20,7 +20,8 @@ INSTRUCTIONS = {
 @pytest.mark.parametrize("name", INSTRUCTIONS)
 def test_a_config_of_another_version_is_not_changed(refused, name) -> None:
     campus = Campus(parameters={"billing_period_epochs": 16})
-    campus.set_time(campus.boundary(16))
+    if name == "open_billing_period":
+        campus.set_time(campus.boundary(16))
     signer, args = INSTRUCTIONS[name]
     keypair = getattr(campus, signer)
     campus.change("governance", programs.config_address(), version=2)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
-from campus import EPOCH_SECONDS, PAUSE_CLEARING, START, Campus, Outcome, Refusal, key
+from campus import EPOCH_SECONDS, PAUSE_CLEARING, START, Campus, Outcome, Refusal, idl, key
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
 
 EPOCH = START // EPOCH_SECONDS
+BOOK_SPACE = 17_760
+OPEN, CLEARED, REFUNDING, FINAL = 1, 2, 3, 4
 
 
 @pytest.fixture
@@ -19,8 +23,16 @@ def opened(campus: Campus) -> Campus:
 
 
 def checkpoint(campus: Campus, epoch: int, log_size: int = 10, **accounts: Pubkey) -> Outcome:
-    args = {"epoch": epoch, "log_size": log_size, "log_root": b"\1" * 32, "book_hash": b"\2" * 32}
-    named = {"operator": campus.operator.pubkey(), "checkpoint": programs.checkpoint_address(epoch)}
+    return pin(campus, epoch, bytes(32), log_size, **accounts)
+
+
+def pin(campus: Campus, epoch: int, book_hash: bytes, log_size: int = 10, **accounts: Pubkey) -> Outcome:
+    args = {"epoch": epoch, "log_size": log_size, "log_root": b"\1" * 32, "book_hash": book_hash}
+    named = {
+        "operator": campus.operator.pubkey(),
+        "checkpoint": programs.checkpoint_address(epoch),
+        "book": programs.book_address(epoch),
+    }
     return campus.send(campus.instruction("oracle", "checkpoint_epoch", args, named | accounts))
 
 
@@ -29,7 +41,7 @@ def test_a_checkpoint_pins_log_and_totals(opened: Campus) -> None:
     event = checkpoint(opened, EPOCH).event("Checkpointed")
     found = opened.account("oracle", programs.checkpoint_address(EPOCH))
     assert (found["epoch"], found["log_size"]) == (EPOCH, 10)
-    assert (found["log_root"], found["book_hash"]) == (b"\1" * 32, b"\2" * 32)
+    assert (found["log_root"], found["book_hash"]) == (b"\1" * 32, bytes(32))
     assert (found["minted"], found["energy_supply"], found["credit_supply"]) == (0, 0, 0)
     assert found["time"] == opened.boundary(1)
     assert event["log_root"] == b"\1" * 32
@@ -74,7 +86,11 @@ def test_only_the_operator_checkpoints(opened: Campus, refused) -> None:
     stranger = key("stranger")
     opened.svm.airdrop(stranger.pubkey(), 10**10)
     args = {"epoch": EPOCH, "log_size": 1, "log_root": bytes(32), "book_hash": bytes(32)}
-    accounts = {"operator": stranger.pubkey(), "checkpoint": programs.checkpoint_address(EPOCH)}
+    accounts = {
+        "operator": stranger.pubkey(),
+        "checkpoint": programs.checkpoint_address(EPOCH),
+        "book": programs.book_address(EPOCH),
+    }
     with refused("NotOperator"):
         opened.send(opened.instruction("oracle", "checkpoint_epoch", args, accounts), signers=[stranger])
 
@@ -85,6 +101,7 @@ def test_only_the_operator_checkpoints(opened: Campus, refused) -> None:
         ("config", "WrongConfig"),
         ("oracle", "WrongOracle"),
         ("checkpoint", "WrongAddress"),
+        ("book", "WrongAddress"),
         ("energy_mint", "WrongMint"),
         ("credit_mint", "WrongMint"),
         ("system_program", "WrongProgram"),
@@ -108,6 +125,70 @@ def test_there_is_no_checkpoint_before_the_first_meter(campus: Campus, refused) 
     campus.set_time(campus.boundary(1))
     with refused("OracleNotOpen"):
         checkpoint(campus, EPOCH)
+
+
+# The book that a checkpoint pins
+
+
+def put_book(campus: Campus, status: int, epoch: int = EPOCH) -> bytes:
+    """A book as trading leaves it; its hash."""
+    trading = idl("trading")
+    _, empty = trading.decode_account(trading.account_discriminator("EpochBook") + bytes(BOOK_SPACE))
+    data = trading.encode_account("EpochBook", empty | {"version": 1, "status": status, "epoch": epoch})
+    campus.put(programs.book_address(epoch), data, programs.PROGRAM_IDS["trading"])
+    return hashlib.sha256(data).digest()
+
+
+def test_a_checkpoint_pins_the_final_book(opened: Campus) -> None:
+    opened.set_time(opened.boundary(1))
+    final = put_book(opened, FINAL)
+    event = pin(opened, EPOCH, final).event("Checkpointed")
+    found = opened.account("oracle", programs.checkpoint_address(EPOCH))
+    assert event["book_hash"] == found["book_hash"] == final
+
+
+@pytest.mark.parametrize("status", [OPEN, CLEARED, REFUNDING])
+def test_an_epoch_waits_for_its_book_to_be_final(opened: Campus, refused, status: int) -> None:
+    """Whatever hash is named: pinned now, the book could never be closed."""
+    opened.set_time(opened.boundary(1))
+    unfinished = put_book(opened, status)
+    for named in (unfinished, bytes(32), hashlib.sha256(b"another").digest()):
+        with refused("BookUnfinished"):
+            pin(opened, EPOCH, named)
+    pin(opened, EPOCH, put_book(opened, FINAL))
+
+
+def test_an_epoch_waits_for_its_half_made_book(opened: Campus, refused) -> None:
+    """open_epoch without grow_book; anyone may complete it."""
+    accounts = {"payer": opened.operator.pubkey(), "book": programs.book_address(EPOCH)}
+    opened.send(opened.instruction("trading", "open_epoch", {"epoch": EPOCH}, accounts))
+    opened.set_time(opened.boundary(1))
+    with refused("BookNotGrown"):
+        pin(opened, EPOCH, bytes(32))
+
+
+def test_the_hash_is_the_books(opened: Campus, refused) -> None:
+    opened.set_time(opened.boundary(1))
+    with refused("WrongBookHash"):  # there is no book
+        pin(opened, EPOCH, b"\2" * 32)
+    final = put_book(opened, FINAL)
+    for wrong in (bytes(32), b"\2" * 32, final[:-1] + bytes([final[-1] ^ 1])):
+        with refused("WrongBookHash"):
+            pin(opened, EPOCH, wrong)
+    pin(opened, EPOCH, final)
+
+
+def test_lamports_at_the_books_address_are_no_book(opened: Campus) -> None:
+    opened.svm.airdrop(programs.book_address(EPOCH), 10**9)
+    opened.set_time(opened.boundary(1))
+    pin(opened, EPOCH, bytes(32))
+
+
+def test_another_epochs_final_book_is_refused(opened: Campus, refused) -> None:
+    opened.set_time(opened.boundary(3))
+    final = put_book(opened, FINAL, EPOCH + 1)
+    with refused("WrongAddress"):
+        pin(opened, EPOCH, final, book=programs.book_address(EPOCH + 1))
 
 
 # Clearing: what the oracle itself sees to; the auction is the market's

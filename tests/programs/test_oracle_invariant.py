@@ -30,7 +30,11 @@ def house(campus: Campus, member: Member) -> SimulatedMeter:
 
 def checkpoint(campus: Campus) -> None:
     args = {"epoch": EPOCH, "log_size": 1, "log_root": bytes(32), "book_hash": bytes(32)}
-    accounts = {"operator": campus.operator.pubkey(), "checkpoint": programs.checkpoint_address(EPOCH)}
+    accounts = {
+        "operator": campus.operator.pubkey(),
+        "checkpoint": programs.checkpoint_address(EPOCH),
+        "book": programs.book_address(EPOCH),
+    }
     campus.send(campus.instruction("oracle", "checkpoint_epoch", args, accounts))
 
 

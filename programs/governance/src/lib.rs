@@ -6,7 +6,8 @@
 //! **Accounts.** Config at `[config]`, made once.
 //!
 //! **Threats.** Somebody initializes first and becomes the authority: only the upgrade authority that the upgradeable loader records
-//! for this program may initialize. Parameters change under a running market: they are staged for a later epoch, and bounded here.
+//! for this program may initialize. Parameters change under a running market: they are staged for an epoch whose book cannot be
+//! open yet, and bounded here.
 //! The authority is handed to a wrong key: the new one must accept. A member is robbed by parameters: prices, fee and wheeling have
 //! bounds, and an order book keeps the parameters of its epoch.
 //!
@@ -38,7 +39,8 @@ pub mod governance {
         ctx.accounts.execute(bits)
     }
 
-    /// Stage parameters that hold from a later epoch; they replace any that were staged and do not hold yet. By the authority.
+    /// Stage parameters that hold from a later epoch, the one after the next at the earliest; they replace any that were staged and do
+    /// not hold yet, unless those hold from the next epoch. Refused while a billing period waits to be opened. By the authority.
     pub fn stage_parameters(ctx: &mut Context<StageParameters>, parameters: Parameters, from_epoch: u32) -> Result<()> {
         ctx.accounts.execute(parameters, Epoch(from_epoch))
     }

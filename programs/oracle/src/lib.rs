@@ -14,6 +14,8 @@
 //! - *A manipulated register.* It never falls, moves only within the meter's role, and no faster than the installation's nameplate allows.
 //! - *Counting generation without consumption.* A member settles only with every settling meter at one boundary, all settled before at
 //!   another; anything else (first reading, new key, new user, rebase, another set of meters) is a baseline and credits nothing.
+//! - *A book pinned before its end.* A checkpoint of an epoch is refused while its book is not final, and its hash is compared with the
+//!   book itself: the book could otherwise never be closed against it, and an auditor would be shown another one.
 //! - *Grid energy sold as renewable out of a battery.* What comes out counts as renewable only up to the bank, which only surplus fills.
 //!
 //! **Assumptions.** The registry's Meter says the truth about role, source and nameplate. The cluster's clock is the department's.
@@ -57,7 +59,8 @@ pub mod oracle {
         ctx.accounts.execute(epoch)
     }
 
-    /// Pin the audit log and the totals at an epoch that has ended; epochs follow one another. By the operator, who pays.
+    /// Pin the audit log, the totals and the final book's hash at an epoch that has ended; epochs follow one another. Refused while the
+    /// epoch has a book that is not final. By the operator, who pays.
     pub fn checkpoint_epoch(
         ctx: &mut Context<CheckpointEpoch>,
         epoch: u32,

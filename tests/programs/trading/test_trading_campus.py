@@ -91,7 +91,11 @@ class MarketCampus(Campus):
             "log_root": bytes(32),
             "book_hash": hashlib.sha256(found.data).digest(),
         }
-        accounts = {"operator": self.operator.pubkey(), "checkpoint": programs.checkpoint_address(self.epoch)}
+        accounts = {
+            "operator": self.operator.pubkey(),
+            "checkpoint": programs.checkpoint_address(self.epoch),
+            "book": self.book,
+        }
         return self.send(self.instruction("oracle", "checkpoint_epoch", args, accounts))
 
     def close(self) -> Outcome:
@@ -112,7 +116,9 @@ def market_campus() -> MarketCampus:
     return campus
 
 
-def test_metered_energy_is_traded(market_campus: MarketCampus) -> None:
+def test_metered_energy_is_traded(
+    market_campus: MarketCampus, refused: Callable[[str], AbstractContextManager[None]]
+) -> None:
     campus = market_campus
     assert campus.tokens(campus.seller.energy_tokens) == 4_000
     price = (campus.parameters["feed_in_price"] + campus.parameters["retail_price"]) // 2
@@ -121,6 +127,8 @@ def test_metered_energy_is_traded(market_campus: MarketCampus) -> None:
     campus.set_time(campus.boundary(3))
     cleared = campus.send(campus.trigger_instruction())
     assert cleared.event("EpochCleared")["volume"] == 3_000
+    with refused("BookUnfinished"):
+        campus.checkpoint()
     settled = campus.settle_orders((512, campus.seller), (0, campus.buyer))
     assert campus.tokens(campus.buyer.energy_tokens) == 3_000
     assert campus.tokens(campus.seller.energy_tokens) == 1_000

@@ -1,4 +1,7 @@
-//! Stage parameters for a later epoch: nobody's running epoch changes its rules.
+//! Stage parameters for a later epoch: no epoch is run under two sets of them.
+//!
+//! The current epoch's are in use, and the next one's may be: its book takes them over when it is opened, up to an epoch ahead.
+//! So the first epoch whose parameters are still free is the one after.
 
 use {
     anchor_lang::prelude::*,
@@ -6,6 +9,8 @@ use {
     governance_interface::{events::ParametersStaged, Config, GovernanceError, Parameters, CONFIG_ADDRESS},
 };
 
+/// How far ahead parameters must be staged: trading opens books of the current epoch and the next.
+const NEAREST_EPOCHS: u32 = 2;
 /// How far ahead parameters may be staged: a year of 15-minute epochs.
 const FURTHEST_EPOCHS: u32 = 366 * 96;
 
@@ -23,12 +28,22 @@ impl StageParameters {
     pub(crate) fn execute(&mut self, parameters: Parameters, from_epoch: Epoch) -> Result<()> {
         let config = Config::load_mut(self.config.account())?;
         config.require_authority(self.authority.account())?;
-        let current = config.epoch(now()?);
-        if from_epoch <= current {
+        let now = now()?;
+        let current = config.epoch(now);
+        let ahead = from_epoch.0.saturating_sub(current.0);
+        if ahead < NEAREST_EPOCHS {
             return Err(GovernanceError::StagedTooEarly.into());
         }
-        if from_epoch.0 - current.0 > FURTHEST_EPOCHS {
+        if ahead > FURTHEST_EPOCHS {
             return Err(GovernanceError::StagedTooLate.into());
+        }
+        // What would be replaced is due in the next epoch, whose book may have it already.
+        if config.staged_from.0 == current.0.saturating_add(1) {
+            return Err(GovernanceError::StagedAlreadyDue.into());
+        }
+        // A period that should have begun is still to get its length from the parameters in force at its start.
+        if now >= config.billing_period_end() {
+            return Err(GovernanceError::BillingPeriodOverdue.into());
         }
         // What was staged before and holds by now is what holds until these do; what does not hold yet is replaced.
         config.parameters = *config.parameters(current);

@@ -85,7 +85,7 @@ pub enum GovernanceError {
     #[msg("set_paused got bits without a meaning: use 0 to 127")]
     UnknownPauseBits,
     /// 6026
-    #[msg("Parameters take effect from a later epoch: stage them for an epoch after the current one")]
+    #[msg("The current and the next epoch keep their parameters: stage these for the epoch after the next, or a later one")]
     StagedTooEarly,
     /// 6027
     #[msg("Parameters may be staged at most 35,136 epochs ahead")]
@@ -102,4 +102,10 @@ pub enum GovernanceError {
     /// 6031
     #[msg("An authority or operator must be a real key, not all zero")]
     ZeroKey,
+    /// 6032
+    #[msg("The staged parameters take effect with the next epoch and cannot be replaced any more: stage these once it has begun")]
+    StagedAlreadyDue,
+    /// 6033
+    #[msg("The open billing period is over: run open_billing_period first, for the next one's length is that in force at its start")]
+    BillingPeriodOverdue,
 }

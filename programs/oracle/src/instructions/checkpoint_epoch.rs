@@ -1,7 +1,7 @@
 //! Pin the audit log and the totals at the end of an epoch.
 
 use {
-    anchor_lang::{pinocchio::sysvars::Sysvar as _, prelude::*},
+    anchor_lang::{address_eq, find_program_address, pinocchio::sysvars::Sysvar as _, prelude::*, sha256},
     campus_common::{
         create, log,
         units::{Epoch, MicroCredits, UnixTime, WattHours},
@@ -11,6 +11,7 @@ use {
     governance_interface::{Config, GovernanceError, CONFIG_ADDRESS},
     oracle_interface::{events::Checkpointed, EpochCheckpoint, Oracle, OracleError, EPOCH_SEED, ORACLE_ADDRESS},
     pinocchio_token::state::Mint,
+    trading_interface::{BookStatus, EpochBook, BOOK_SEED},
 };
 
 /// What is pinned.
@@ -40,6 +41,8 @@ pub struct CheckpointEpoch {
     /// The EpochCheckpoint to make, at [epoch, n as u32 little-endian].
     #[account(mut)]
     pub checkpoint: UncheckedAccount,
+    /// The epoch's book, at [book, epoch as u32 little-endian] of trading; an empty account where the epoch had none.
+    pub book: UncheckedAccount,
     /// The energy mint.
     #[account(address = ENERGY_MINT @ OracleError::WrongMint)]
     pub energy_mint: UncheckedAccount,
@@ -57,6 +60,23 @@ fn supply(mint: &AccountView) -> Result<u64> {
     Ok(mint.supply())
 }
 
+/// The hash of the epoch's book, which must be final; zero where there is none. None can come later, for books are opened until
+/// their epoch ends, and none can have gone, for one is closed against its checkpoint.
+fn book_hash(view: &AccountView, epoch: Epoch) -> Result<[u8; 32]> {
+    let (address, _) = find_program_address(&[BOOK_SEED, &epoch.0.to_le_bytes()], &trading_interface::ID);
+    if !address_eq(&address, view.address()) {
+        return Err(OracleError::WrongAddress.into());
+    }
+    if view.data_len() == 0 {
+        return Ok([0; 32]);
+    }
+    if EpochBook::load(view)?.status != BookStatus::Final as u8 {
+        return Err(OracleError::BookUnfinished.into());
+    }
+    // SAFETY: read-only, and nothing else refers to this account's data.
+    Ok(sha256(unsafe { view.borrow_unchecked() }))
+}
+
 impl CheckpointEpoch {
     pub(crate) fn execute(&mut self, args: Checkpoint) -> Result<()> {
         let config = Config::load(self.config.account())?;
@@ -72,6 +92,9 @@ impl CheckpointEpoch {
         }
         if args.log_size < oracle.log_size {
             return Err(OracleError::LogShrank.into());
+        }
+        if args.book_hash != book_hash(self.book.account(), epoch)? {
+            return Err(OracleError::WrongBookHash.into());
         }
         let (checkpoint, bump) = create::<EpochCheckpoint>(
             self.operator.account(),
