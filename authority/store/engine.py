@@ -2,7 +2,8 @@
 
 SQLite runs in WAL mode with synchronous=FULL: a commit that returned survives a power cut. A write session takes the
 database's write lock at its start (BEGIN IMMEDIATE), so what it read is still true when it writes. On PostgreSQL a
-write session is an ordinary transaction and locks the rows it depends on (`with_for_update`).
+write session is an ordinary transaction (READ COMMITTED) and locks the rows it depends on (`with_for_update`); a read
+session is REPEATABLE READ, so that all its queries see one state there too.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._readers = sessionmaker(engine, expire_on_commit=False)
+        one_state = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        self._readers = sessionmaker(engine.execution_options(**one_state), expire_on_commit=False)
         self._writers = sessionmaker(engine.execution_options(authority_write=True), expire_on_commit=False)
 
     @classmethod

@@ -72,6 +72,22 @@ def test_a_good_log_has_no_findings(app: App, meter: Any) -> None:
         assert found.root == log.root(session)
 
 
+def test_a_log_that_grows_while_it_is_audited_has_no_findings(
+    app: App, meter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = log.leaves
+
+    def leaves(*arguments: Any) -> Any:
+        with app.store.write() as session:
+            log.record_act(session, "readings_retried", "operator", 7, {"readings": []})
+        return read(*arguments)
+
+    monkeypatch.setattr(log, "leaves", leaves)
+    found = audit(app)
+    assert found.findings == []
+    assert found.size == 6
+
+
 @pytest.mark.parametrize(
     ("index", "change", "expected"),
     [
