@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from alembic import command
@@ -20,7 +20,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -83,20 +83,23 @@ class Store:
 
     def claim(self, network_id: bytes) -> None:
         """Tie an empty store to a network; StoreError `wrong_network` where it belongs to another already."""
-        with self.read() as session:
-            state = session.get(LogState, 1)
+        state = self._log_state()
         if state is None:
-            with self.write() as session:
-                state = session.get(LogState, 1)
-                if state is None:
-                    state = LogState(id=1, network_id=network_id, size=0, frontier=b"")
-                    session.add(state)
+            with suppress(IntegrityError), self.write() as session:  # another process may be doing the same
+                if session.get(LogState, 1) is None:
+                    session.add(LogState(id=1, network_id=network_id, size=0, frontier=b""))
+            state = self._log_state()
+        assert state is not None  # noqa: S101
         if state.network_id != network_id:
             raise StoreError(
                 "wrong_network",
                 f"the database belongs to network {state.network_id.hex()}, this home to {network_id.hex()}; "
                 "correct [store] url, or restore the home that belongs to the database",
             )
+
+    def _log_state(self) -> LogState | None:
+        with self.read() as session:
+            return session.get(LogState, 1)
 
     def close(self) -> None:
         """Close the pool's connections."""

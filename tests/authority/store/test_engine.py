@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, func, select, text
+from sqlalchemy import create_engine, delete, func, select, text
 
 from authority.app import App
 from authority.store import Store, StoreError
 from authority.store.base import Base
+from authority.store.log import LogState
 from authority.store.metering import Gateway
 
 
@@ -127,6 +129,20 @@ def test_a_store_belongs_to_one_network(app: App) -> None:
     with pytest.raises(StoreError, match="belongs to network") as caught:
         app.store.claim(b"another!")
     assert caught.value.code == "wrong_network"
+
+
+def test_processes_that_open_a_new_store_at_once_agree_on_its_network(app: App) -> None:
+    together = threading.Barrier(4)
+
+    def claim(_: int) -> None:
+        together.wait()
+        app.store.claim(app.home.network_id)
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(10):
+            with app.store.write() as session:
+                session.execute(delete(LogState))
+            list(pool.map(claim, range(4)))
 
 
 @pytest.mark.parametrize(
