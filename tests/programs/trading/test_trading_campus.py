@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import pytest
-from campus import EPOCH_SECONDS, START, Campus, Member, Outcome, Refusal, key, readonly, writable
+from campus import EPOCH_SECONDS, START, Campus, Member, Outcome, Refusal, idl, key, readonly, writable
+from solders.account import Account
+from solders.address_lookup_table_account import AddressLookupTableAccount
 from solders.instruction import Instruction
+from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
+from authority.chain.artifacts import idl_path
 
 FIRST = START // EPOCH_SECONDS
 BID, ASK = 0, 1
@@ -179,3 +184,58 @@ def test_a_book_cannot_be_cleared_in_place_of_another(market_campus: MarketCampu
     with pytest.raises(Refusal):
         campus.send(campus.trigger_instruction(book=programs.book_address(campus.epoch + 1)))
     assert campus.account("trading", first)["status"] == 1
+
+
+class PrefundedCampus(MarketCampus):
+    """A campus on which somebody sends a lamport to every address just before an account is made there."""
+
+    prefunded: set[Pubkey]
+
+    def send(
+        self,
+        *instructions: Instruction,
+        signers: Sequence[Keypair] = (),
+        payer: Keypair | None = None,
+        tables: Sequence[AddressLookupTableAccount] = (),
+    ) -> Outcome:
+        """Run a transaction; what it may write to and is not there yet has a lamport beforehand."""
+        if not hasattr(self, "prefunded"):
+            self.prefunded = set()
+        for meta in (meta for instruction in instructions for meta in instruction.accounts):
+            if meta.is_writable and self.svm.get_account(meta.pubkey) is None:
+                self.svm.set_account(meta.pubkey, Account(1, b"", programs.SYSTEM_PROGRAM))
+                self.prefunded.add(meta.pubkey)
+        return super().send(*instructions, signers=signers, payer=payer, tables=tables)
+
+
+def test_a_lamport_at_every_address_stands_in_nobodys_way() -> None:
+    """Of every account type of the five programs, the mints and token accounts."""
+    campus = PrefundedCampus()
+    campus.open()
+    accounts = {
+        "member": campus.seller.address,
+        "payer": campus.operator.pubkey(),
+        "user": campus.seller.user,
+        "energy_account": campus.seller.energy_account,
+        "energy_token_account": campus.seller.energy_tokens,
+        "credit_token_account": campus.seller.credit_tokens,
+        "retirement": programs.retirement_address(campus.seller.address),
+    }
+    retired = {"reason": 1, "period": 0, "amount": 1_000}
+    campus.send(campus.instruction("energy_token", "retire_energy", retired, accounts), signers=[campus.seller.wallet])
+    campus.set_time(campus.boundary(3))
+    campus.send(campus.trigger_instruction())
+    campus.checkpoint()
+
+    made = set()
+    for address in campus.prefunded:
+        account = campus.svm.get_account(address)
+        assert account is not None
+        owner = next((name for name, program in programs.PROGRAM_IDS.items() if program == account.owner), None)
+        made.add(idl(owner).decode_account(bytes(account.data))[0] if owner else (account.owner, len(account.data)))
+    types = {
+        item["name"]
+        for name in programs.PROGRAM_IDS
+        for item in json.loads(idl_path(name).read_text(encoding="utf-8"))["accounts"]
+    }
+    assert made == types | {(programs.TOKEN_PROGRAM, 82), (programs.TOKEN_PROGRAM, 165)}
