@@ -96,15 +96,23 @@ class LookupTables:
         self._loaded = True
 
     def _room_for(self, count: int) -> tuple[Pubkey, int]:
-        """A table with room for so many addresses, a new one where there is none, and how many it takes."""
+        """A table with room for so many addresses, a new one where there is none, and how many it takes.
+
+        The chain says what a table holds: of a table whose making failed it knows nothing, and of one that was extended
+        before a crash it knows more than the store.
+        """
         with self.store.read() as session:
             sizes = session.execute(
                 select(TableRow.address, func.count(LookupEntry.address))
                 .outerjoin(LookupEntry, LookupEntry.table == TableRow.address)
                 .group_by(TableRow.address)
+                .order_by(TableRow.created_at, TableRow.address)
             ).all()
-        for address, used in sizes:
-            room = CAPACITY - len(self.common) - used
+        for address, noted in sizes:
+            if count > CAPACITY - len(self.common) - noted:
+                continue
+            held = self.client.lookup_table(Pubkey.from_string(address))
+            room = 0 if held is None else CAPACITY - len({*self.common, *held.addresses})
             if count <= room:
                 return Pubkey.from_string(address), room
         operator = self.operator.pubkey()
