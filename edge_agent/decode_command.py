@@ -15,25 +15,42 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from edge_agent.dlms.errors import DecodeError
 from edge_agent.dlms.push.telegram import Keys, Telegram, decode_telegrams
-from edge_agent.dlms.push.unframe import LINKS
+from edge_agent.dlms.push.unframe import LINKS, RAW
 
-MAX_INPUT = 64 << 20
+MAX_INPUT = 16 << 20
 
-_HEX = re.compile(rb"[0-9A-Fa-f\s!-/:-@\[-`{-~]*")
-_PREFIX = re.compile(rb"0[xX]")
-_COMMENT = re.compile(rb"^[ \t]*(#|//).*$", re.MULTILINE)
+_HEX = re.compile(r"[0-9A-Fa-f\s!-/:-@\[-`{-~]*")
+_PREFIX = re.compile(r"0[xX]|\\x")
+_COMMENT = re.compile(r"(#|//).*$", re.MULTILINE)
+_P1 = re.compile(r"\s*/[0-9A-Za-z]{3}[^\n]*\n[^\n]*\n?[^\n]*\(")
+_DIGITS = re.compile(r"[0-9A-Fa-f]+")
+_OTHER = re.compile(r"[^0-9A-Fa-f]+")
+_ONE_DIGIT = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f](?![0-9A-Fa-f])")
+_THREE_DIGITS = re.compile(r"[0-9A-Fa-f]{3}")
+_OFFSET = re.compile(r"\s*(?:0[xX])?([0-9A-Fa-f]{4,16})(?:[:\s]\s*(.*))?")
+_GUTTER = re.compile(r"\s\|.*\|?\s*$")
+_STAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]?|\d\d:\d\d:\d\d(?:[.,]\d+)?Z?\s|\s+")
+_RUN = re.compile(r"[0-9A-Fa-f]{2}(?:[\s,;:.-]*[0-9A-Fa-f]{2})*")
+_MARKS = "])>={\"'"
+_SHORTEST_RUN = 4
+_SHORTEST_LOG = 8
 
 
-def _octets(text: str, size: int) -> bytes:
-    data = bytes.fromhex(text.strip())
-    if len(data) != size:
-        raise ValueError(text)
+def _octets(text: str, *sizes: int) -> bytes:
+    try:
+        data = bytes.fromhex(_PREFIX.sub("", text).replace(":", ""))
+    except ValueError:
+        raise argparse.ArgumentTypeError("this is not hex") from None
+    if len(data) not in sizes:
+        wanted = " or ".join(str(size) for size in sizes)
+        raise argparse.ArgumentTypeError(f"{wanted} bytes are needed, these are {len(data)}")
     return data
 
 
 def _key(text: str) -> bytes:
-    return _octets(text, 32 if len(text.strip()) > 32 else 16)
+    return _octets(text, 16, 32)
 
 
 def _title(text: str) -> bytes:
@@ -63,13 +80,138 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def telegram_bytes(data: bytes) -> bytes:
-    """The bytes that a file means: itself, or those that its hex spells."""
-    text = _PREFIX.sub(b"", _COMMENT.sub(b"", data))
-    if _HEX.fullmatch(text):
-        digits = re.sub(rb"[^0-9A-Fa-f]", b"", text)
-        if digits and len(digits) % 2 == 0:
-            return bytes.fromhex(digits.decode("ascii"))
-    return data
+    """The bytes that a file means: itself, or those that its hex spells; DecodeError `odd_hex`, `not_hex`.
+
+    Hex may stand in any spacing, with `0x`, commas and comments, with the offsets and the gutter of a hex dump, or at
+    the end of the lines of a log.
+    """
+    text = _text(data)
+    if text is None:
+        return data
+    if _P1.match(text):
+        return data
+    text = _COMMENT.sub("", text)
+    dump = _dump(text)
+    if dump is not None:
+        return dump
+    spelled = _PREFIX.sub(" ", text)
+    if _HEX.fullmatch(spelled):
+        if not _THREE_DIGITS.search(spelled):
+            spelled = _ONE_DIGIT.sub(r"0\g<0>", spelled)
+        digits = _OTHER.sub("", spelled)
+        if len(digits) % 2:
+            raise DecodeError("odd_hex", f"{len(digits)} hex digits are no whole number of bytes: one is missing", None)
+        return bytes.fromhex(digits) if digits else data
+    found = _log(text)
+    if len(found) >= _SHORTEST_LOG:
+        return found
+    if "(" in text and "!" in text:
+        return data  # what remains of a P1 telegram
+    raise DecodeError("not_hex", "this text is neither hex nor a P1 telegram", None)
+
+
+def _text(data: bytes) -> str | None:
+    """Bytes as text, if they are; hex that a Windows shell wrote is UTF-16."""
+    try:
+        if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            text = data.decode("utf-16")
+        else:
+            text = data.removeprefix(b"\xef\xbb\xbf").decode("ascii")
+    except UnicodeError:
+        return None
+    return text if text and text.isascii() and text.translate(_NOT_PRINTED) == text else None
+
+
+_NOT_PRINTED = dict.fromkeys([*[code for code in range(0x20) if chr(code) not in "\t\n\r\f\v"], 0x7F])
+
+
+def _dump(text: str) -> bytes | None:
+    """A hex dump with offsets, of `hexdump -C`, `xxd` or `od -t x1`; None for any other text."""
+    first = _OFFSET.match(text)
+    if first is None or first[1].strip("0"):
+        return None
+    lines = [line for line in text.splitlines() if line.strip()]
+    for radix in (16, 8, 10):
+        found = _dump_of(lines, radix)
+        if found is not None:
+            return found
+    return None
+
+
+def _dump_of(lines: list[str], radix: int) -> bytes | None:
+    rows: list[tuple[int, str | None]] = []
+    for line in lines:
+        if line.strip() == "*":
+            rows.append((-1, None))
+            continue
+        match = _OFFSET.fullmatch(line)
+        try:
+            rows.append((int(match[1], radix), match[2] or "")) if match else None
+        except ValueError:
+            match = None
+        if match is None:
+            return None
+    if not rows or rows[0][0] != 0 or (len(rows) == 1 and not rows[0][1]):
+        return None
+    found = bytearray()
+    for number, (offset, row) in enumerate(rows):
+        following = rows[number + 1][0] if number + 1 < len(rows) else None
+        if row is None:  # the line before, as often as is needed
+            if following is None or not len(found) < following <= MAX_INPUT or len(found) < _ROW:
+                return None
+            found += bytes(found[-_ROW:]) * (-(-(following - len(found)) // _ROW))
+            continue
+        if offset != len(found):
+            return None
+        size = _ROW if following == -1 else None if following is None else following - offset
+        part = _row(row, size)
+        if part is None:
+            return None
+        found += part
+    return bytes(found)
+
+
+_ROW = 16
+
+
+def _row(row: str, size: int | None) -> bytes | None:
+    """The first `size` bytes of a dump's row; of the last row, of which it is not known, all before the gutter."""
+    if size is None:
+        bare = _GUTTER.sub("", row)
+        tokens = (bare if bare != row else re.split(r"\s{2,}", row.strip())[0]).split()
+        size = sum(map(len, tokens)) // 2
+    else:
+        tokens = row.split()
+    digits = ""
+    for token in tokens:
+        if len(digits) >= 2 * size:
+            break
+        if not _DIGITS.fullmatch(token):
+            return None
+        digits += token
+    return bytes.fromhex(digits) if len(digits) == 2 * size else None
+
+
+def _log(text: str) -> bytes:
+    """The hex at the ends of a log's lines. A short run counts where it goes on from the line before."""
+    found = bytearray()
+    going_on = False
+    for line in text.splitlines():
+        body = _PREFIX.sub("", _GUTTER.sub("", line)).rstrip(" \t)]};,'\"")
+        body = body[max(body.rfind(mark) for mark in _MARKS) + 1 :]
+        labelled = False
+        while stamp := _STAMP.match(body):
+            body = body[stamp.end() :]
+        if not _RUN.fullmatch(body):
+            words = body.split()
+            last = max((at for at, word in enumerate(words) if not _RUN.fullmatch(word.strip(",;:"))), default=-1)
+            body = " ".join(words[last + 1 :])
+            labelled = True
+        part = bytes.fromhex("".join(_DIGITS.findall(body))) if _RUN.fullmatch(body.strip(" ,;:")) else b""
+        going_on = len(part) >= _SHORTEST_RUN or (going_on and not labelled and len(part) > 0)
+        if going_on:
+            found += part
+    return bytes(found)
 
 
 def as_json(telegram: Telegram) -> dict[str, Any]:
@@ -105,7 +247,14 @@ def run(
     if len(data) > MAX_INPUT:
         print(f"edge-agent decode: too_long: {args.file} has more than {MAX_INPUT} bytes", file=err)
         return 1
-    telegrams = decode_telegrams(telegram_bytes(data), args.link, Keys(args.key, args.auth_key, args.system_title))
+    try:
+        captured = telegram_bytes(data)
+    except DecodeError as error:
+        unread = Telegram(RAW if args.link == "auto" else args.link)
+        unread.errors.append(error)
+        telegrams = [unread]
+    else:
+        telegrams = decode_telegrams(captured, args.link, Keys(args.key, args.auth_key, args.system_title))
     if args.json:
         json.dump({"telegrams": [as_json(telegram) for telegram in telegrams]}, out, indent=2, ensure_ascii=False)
         out.write("\n")

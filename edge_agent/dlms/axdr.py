@@ -370,14 +370,15 @@ def plain(data: Data) -> Any:
     return value
 
 
-def printable(value: bytes) -> str:
-    """Bytes as text where they are printable, else as hex."""
+def printable(value: bytes, padded: bool = False) -> str:
+    """Bytes as text where they are printable, else as hex; `padded`: without the zeros that fill up a text."""
+    kept = value.rstrip(b"\x00") or value if padded else value
     try:
-        text = value.decode("utf-8")
+        text = kept.decode("utf-8")
     except (UnicodeError, ValueError):
         return value.hex()
     # Bytes of a character beyond ASCII are all above these.
-    return value.hex() if value and (min(value) < 0x20 or b"\x7f" in value) else text
+    return value.hex() if kept and (min(kept) < 0x20 or b"\x7f" in kept) else text
 
 
 def is_integer(data: Data) -> bool:

@@ -70,15 +70,15 @@ def read_frame(data: bytes, position: int) -> tuple[MbusFrame | None, int]:
     """The frame at `position` and the position after it; None where more bytes are needed.
 
     DecodeError: `no_frame` where none starts here, `bad_checksum`, `bad_format` for a wrong stop byte.
+
+    A length of 0 to 2 stands for 256 more, which the byte cannot say: Sagemcom's T210-D sends 257 bytes as 1.
     """
     head = data[position : position + 4]
     if head[:1] != b"\x68" or (len(head) > 2 and head[1] != head[2]) or (len(head) > 3 and head[3] != START):
         raise DecodeError("no_frame", "no M-Bus long frame starts here", position)
     if len(head) < 4:
         return None, position
-    length = head[1]
-    if length < 3:
-        raise DecodeError("no_frame", f"an M-Bus long frame has at least 3 bytes, not {length}", position)
+    length = head[1] if head[1] >= 3 else head[1] + 0x100
     start = position + 4
     end = start + length + 2
     if len(data) < end:

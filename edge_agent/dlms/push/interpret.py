@@ -3,10 +3,12 @@
 Most meters name each value by its OBIS code, in one of these ways, which are told apart by the types alone:
 
 - items of their own: {code, value}, {code, value, {scaler, unit}}, {class, code, attribute, value}, {value, class,
-  {scaler, unit}, code}, in any order;
+  {scaler, unit}, code}, in any order, or {code, {value, {scaler, unit}}};
 - the same without braces, one after another in one list, the code first or last;
+- scaler and unit as a value of their own, of attribute 3 under the same code;
 - a list of capture objects {class, code, attribute, index}, and then the values in the same order;
-- class, code and attribute without tags before each value.
+- class, code and attribute without tags before each value;
+- codes of five bytes (F is then 255), or as text.
 
 Meters that send values by position alone are described in files (push/layouts).
 """
@@ -32,7 +34,7 @@ from edge_agent.dlms.axdr import (
 )
 from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.errors import DecodeError
-from edge_agent.dlms.obis import obis_text
+from edge_agent.dlms.obis import obis_bytes, obis_text
 from edge_agent.dlms.push.layouts import Layout, find_layout
 from edge_agent.dlms.units import float_text, scaled_text, unit_text
 
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 _LISTS = (ARRAY, STRUCTURE)
 _BYTES = (OCTET_STRING, DATE_TIME)
+_NUMBERS = INTEGERS | {axdr.FLOAT32, axdr.FLOAT64}
 
 
 class Reading:
@@ -64,11 +67,21 @@ class Reading:
 
 
 class Interpretation:
-    """Values by OBIS code in the order in which they came, and a time that stood among them without a code."""
+    """Values by OBIS code in the order in which they came; a time and the meter's number that stood among them
+    without a code."""
 
     def __init__(self) -> None:
         self.values: dict[str, Reading] = {}
         self.time: ClockTime | None = None
+        self.meter: str | None = None
+        self.bare: dict[str, Data] = {}
+        self.scales: dict[str, tuple[int, int]] = {}
+
+    def scale(self) -> None:
+        """Apply scalers and units that came as values of their own."""
+        for name, (scaler, unit) in self.scales.items():
+            if name in self.bare:
+                self.values[name] = Reading(text_of(self.bare[name], scaler), unit_text(unit))
 
 
 def text_of(data: Data, scaler: int = 0) -> str | None:
@@ -84,7 +97,7 @@ def text_of(data: Data, scaler: int = 0) -> str | None:
                 pass
         return printable(value)
     if tag in (VISIBLE_STRING, UTF8_STRING):
-        return printable(value)
+        return printable(value, padded=True)
     if tag in (NULL, axdr.DONT_CARE):
         return None
     if tag == axdr.BOOLEAN:
@@ -93,6 +106,8 @@ def text_of(data: Data, scaler: int = 0) -> str | None:
         return _float_text(data, scaler)
     if tag in _LISTS:
         return "[" + ", ".join([str(text_of(item)) for item in value]) + "]"
+    if tag in (axdr.DATE, axdr.TIME):
+        return date_or_time(value) or value.hex()
     if tag == axdr.COMPACT_ARRAY:
         return "[" + ", ".join([str(text_of(item)) for item in value[1]]) + "]"
     return value.hex() if isinstance(value, bytes) else str(value)
@@ -115,6 +130,26 @@ def _float_text(data: Data, scaler: int) -> str:
         whole, _, fraction = text.partition(".")
         text = scaled_text(int(whole + fraction), scaler - len(fraction))
     return text
+
+
+def date_or_time(data: bytes) -> str | None:
+    """COSEM's date of five bytes as `2026-06-01`, its time of four as `12:00:00`; None for anything else."""
+    try:
+        if len(data) == 5:
+            time = ClockTime.from_bytes(data + b"\x00\x00\x00\xff\x80\x00\xff").iso()
+            return None if time is None else time[:10]
+        if len(data) == 4:
+            time = ClockTime.from_bytes(b"\x07\xd0\x01\x01\xff" + data + b"\x80\x00\xff").iso()
+            return None if time is None else time[11:]
+    except DecodeError:
+        pass
+    return None
+
+
+def number_of_a_meter(data: bytes) -> str | None:
+    """Bytes without a code as the meter's number: printable, with a digit; None for any other."""
+    text = printable(data)
+    return text if text != data.hex() and any(c in "0123456789" for c in text) else None
 
 
 def _time(data: bytes) -> ClockTime | None:
@@ -144,19 +179,72 @@ def interpret(body: Data) -> Interpretation:
     layout = find_layout(body)
     if layout is not None:
         _by_layout(layout, body, found)
-    elif body[0] in _LISTS:
-        _walk(body[1], found)
-    elif body[0] == axdr.COMPACT_ARRAY:
-        _walk(body[1][1], found)
+        return found
+    items = body[1] if body[0] in _LISTS else body[1][1] if body[0] == axdr.COMPACT_ARRAY else []
+    _walk(items, found)
+    if not found.values:
+        codes, normal = _with_codes_of_six(items)
+        if codes:
+            found = Interpretation()
+            _walk(normal, found)
+    found.scale()
     return found
+
+
+def _with_codes_of_six(items: list[Data]) -> tuple[int, list[Data]]:
+    """How many codes of five bytes or of text there are in a list, and the list with six bytes in their place."""
+    count = 0
+    normal: list[Data] = []
+    for item in items:
+        tag, value = item
+        code = None
+        if tag in _LISTS:
+            inner, value = _with_codes_of_six(value)
+            count += inner
+            normal.append((tag, value))
+            continue
+        if tag == OCTET_STRING and len(value) == 5 and value[0] < 2 and value[1] < 65:
+            code = value + b"\xff"
+        elif tag in (OCTET_STRING, VISIBLE_STRING, UTF8_STRING) and 9 <= len(value) <= 23:
+            code = _code_of_text(value)
+        count += code is not None
+        normal.append(item if code is None else (OCTET_STRING, code))
+    return count, normal
+
+
+def _code_of_text(value: bytes) -> bytes | None:
+    """`1-0:1.8.0.255`, `1-0:1.8.0*255`, `1-0:1.8.0` or `1.0.1.8.0.255` as six bytes; None for any other text."""
+    for byte in value:
+        if byte not in b"0123456789.-:*":
+            return None
+    text = value.decode("ascii")
+    if ":" not in text and not (text.count(".") == 5 and text.endswith(".255")):
+        return None
+    try:
+        return obis_bytes(text)
+    except DecodeError:
+        return None
 
 
 def _store(found: Interpretation, code: bytes, value: Data, scaler: int, unit: int, attribute: int = 2) -> None:
     name = obis_text(code)
     if attribute not in (0, 2):
         if _is_scaler_unit(value):
-            return  # already applied to the value that it belongs to
+            found.scales[name] = (value[1][0][1], value[1][1][1])
+            return
+        if attribute == 1 and value == (OCTET_STRING, code):
+            return  # an object's own name, which says nothing
         name += f":{attribute}"
+    elif unit == 255 and scaler == 0:
+        tag, inner = value
+        if tag == STRUCTURE:
+            # {value, {scaler, unit}} or {value, scaler, unit} in the value's place
+            if len(inner) == 2 and inner[0][0] in _NUMBERS and _is_scaler_unit(inner[1]):
+                value, scaler, unit = inner[0], inner[1][1][0][1], inner[1][1][1][1]
+            elif len(inner) == 3 and inner[0][0] in _NUMBERS and inner[1][0] == INT8 and inner[2][0] == ENUM:
+                value, scaler, unit = inner[0], inner[1][1], inner[2][1]
+        elif tag in _NUMBERS:
+            found.bare[name] = value
     found.values[name] = Reading(text_of(value, scaler), unit_text(unit))
 
 
@@ -173,12 +261,13 @@ def _walk(items: list[Data], found: Interpretation) -> None:
             codes += 1
         elif item[0] in _LISTS:
             lists += 1
+    # The values after a header may be codes themselves, so it is looked for first.
+    if lists and _with_header(items, found, codes > 0):
+        return
     if codes == 1 and _single(items, found):
         return
     if codes:
         _flat(items, found)
-        return
-    if lists and _with_header(items, found):
         return
     for item in items:
         if item[0] in _LISTS:
@@ -209,10 +298,13 @@ def _single(items: list[Data], found: Interpretation) -> bool:
             rest.remove(entry)
             break
     else:
-        # scaler and unit without braces, at the end
+        # scaler and unit without braces, at the end or before the value
         if len(rest) >= 3 and rest[-2][1][0] == INT8 and rest[-1][1][0] == ENUM:
             scaler, unit = rest[-2][1][1], rest[-1][1][1]
             rest = rest[:-2]
+        elif len(rest) == 3 and rest[0][1][0] == INT8 and rest[1][1][0] == ENUM and rest[2][1][0] in _NUMBERS:
+            scaler, unit = rest[0][1][1], rest[1][1][1]
+            rest = rest[2:]
     if len(rest) > 1 and at > 0 and items[at - 1][0] == UINT16 and any(index == at - 1 for index, _ in rest):
         rest = [entry for entry in rest if entry[0] != at - 1]  # the class
     elif len(rest) > 1:
@@ -271,9 +363,12 @@ def _flat(items: list[Data], found: Interpretation) -> None:
             at += 2
         _store(found, code[1], value, scaler, unit, attribute)
         while at < count and not _is_code(items[at]):
-            if items[at][0] in _LISTS:
-                _walk(items[at][1], found)
+            tag, inner = items[at]
             at += 1
+            if tag in _LISTS:
+                _walk(inner, found)
+            elif at == count and tag in (OCTET_STRING, VISIBLE_STRING) and _time(inner) is None:
+                found.meter = number_of_a_meter(inner)
 
 
 def _definition(data: Data) -> tuple[int, bytes, int] | None:
@@ -283,7 +378,7 @@ def _definition(data: Data) -> tuple[int, bytes, int] | None:
     kind, code, attribute = data[1][:3]
     if kind[0] == UINT16 and _is_code(code) and attribute[0] in (INT8, UINT8):
         rest = data[1][3:]
-        if not rest or (rest[0][0] == UINT16 and len(rest) <= 2):
+        if not rest or (rest[0][0] == UINT16 and len(rest) <= 3):
             return kind[1], code[1], attribute[1]
     return None
 
@@ -296,8 +391,12 @@ def _only_definitions(items: list[Data]) -> bool:
     return len(items) > 0
 
 
-def _with_header(items: list[Data], found: Interpretation) -> bool:
-    """A list of definitions, then their values; False where the list is something else."""
+def _with_header(items: list[Data], found: Interpretation, with_codes: bool) -> bool:
+    """A list of definitions, then their values; False where the list is something else.
+
+    `with_codes`: among the values are some that look like codes, and must not be taken for such where the number of
+    values is not that of the definitions.
+    """
     for at, item in enumerate(items):
         if item[0] not in _LISTS or not item[1]:
             continue
@@ -314,15 +413,14 @@ def _with_header(items: list[Data], found: Interpretation) -> bool:
             values = values[0][1]
         if len(values) == len(named) - 1:
             named = named[1:]  # the first is this list itself
-        if len(values) != len(named) or not values:
+        if not values:
             continue
-        scalers = {}
-        for (_, code, _attribute), value in zip(named, values):  # noqa: B905 - MicroPython
-            if _is_scaler_unit(value):
-                scalers[code] = (value[1][0][1], value[1][1][1])
-        for (kind, code, attribute), value in zip(named, values):  # noqa: B905
-            scaler, unit = scalers.get(code, (0, 255)) if kind in (3, 4, 5) and attribute == 2 else (0, 255)
-            _store(found, code, value, scaler, unit, attribute)
+        if len(values) != len(named):
+            if with_codes:
+                return True
+            continue
+        for (_kind, code, attribute), value in zip(named, values):  # noqa: B905 - MicroPython
+            _store(found, code, value, 0, 255, attribute)
         return True
     return False
 
@@ -331,7 +429,10 @@ def _by_layout(layout: Layout, body: Data, found: Interpretation) -> None:
     for column, value in zip(layout.columns, body[1]):  # noqa: B905 - MicroPython
         if column is not None:
             name, scaler, unit = column
-            found.values[name] = Reading(text_of(value, scaler), unit)
+            text = text_of(value, scaler)
+            if name.startswith("1-0:0.9."):  # local time, local date
+                text = date_or_time(value[1]) or text
+            found.values[name] = Reading(text, unit)
 
 
 def untagged_items(data: bytes, position: int) -> Interpretation:

@@ -23,11 +23,15 @@ _METER_NAMES = ("0-0:42.0.0.255", "0-0:96.1.0.255", "0-0:96.1.1.255")
 
 
 class Telegram:
-    """One telegram. `meter` and `time` are None where it does not tell; `values` are Readings by OBIS code."""
+    """One telegram. `meter` and `time` are None where it does not tell; `values` are Readings by OBIS code.
+
+    authenticated: its tag was there, and was checked.
+    """
 
     def __init__(self, link: str) -> None:
         self.link = link
         self.ciphered = False
+        self.authenticated = False
         self.system_title: bytes | None = None
         self.invocation_counter: int | None = None
         self.meter: str | None = None
@@ -102,8 +106,8 @@ def _decipher(apdu: bytes, telegram: Telegram, keys: Keys) -> bytes:
     if not title:
         raise SecurityError("wrong_system_title", "the telegram does not carry the meter's system title: give it")
     plain = unit.open(title, keys.key, keys.authentication_key)
-    checked = unit.control & AUTHENTICATED and keys.authentication_key is not None
-    if not checked and not _plausible(plain):
+    telegram.authenticated = bool(unit.control & AUTHENTICATED) and keys.authentication_key is not None
+    if not telegram.authenticated and not _plausible(plain):
         raise SecurityError("wrong_key", "deciphered, the telegram makes no sense: check the encryption key")
     return plain
 
@@ -115,6 +119,8 @@ def _plausible(apdu: bytes) -> bool:
     try:
         _body(apdu)
     except DecodeError as error:
+        if apdu and _untagged(apdu) is not None:
+            return True
         return error.code == "cut_short" and apdu[:1] == b"\x0f" and apdu[5:6] in (b"\x00", b"\x0c")
     return True
 
@@ -181,10 +187,7 @@ def _untagged(apdu: bytes) -> Interpretation | None:
 def _take(found: Interpretation, date_time: bytes, telegram: Telegram) -> None:
     """Values, the meter's name, and its time: the notification's own, else a clock's among the values."""
     telegram.values.update(found.values)
-    for name in _METER_NAMES:
-        reading = telegram.values.get(name)
-        if reading is not None and reading.value and telegram.meter is None:
-            telegram.meter = reading.value
+    telegram.meter = _meter(telegram) or found.meter
     if date_time:
         try:
             telegram.time = ClockTime.from_bytes(date_time).iso()
@@ -197,6 +200,19 @@ def _take(found: Interpretation, date_time: bytes, telegram: Telegram) -> None:
             if name.startswith("0-") and name.endswith(":1.0.0.255"):
                 telegram.time = reading.value
                 break
+
+
+def _meter(telegram: Telegram) -> str | None:
+    """The logical device name, a device number, or one of the electricity numbers 1-b:0.0.0 to 1-b:0.0.9."""
+    for name in _METER_NAMES:
+        reading = telegram.values.get(name)
+        if reading is not None and reading.value:
+            return reading.value
+    for name, reading in telegram.values.items():
+        code = name.split(":")
+        if name[0] == "1" and code[1][:4] == "0.0." and code[1][5:] == ".255" and reading.value:
+            return reading.value
+    return None
 
 
 def _from_p1(data: bytes) -> list[Telegram]:

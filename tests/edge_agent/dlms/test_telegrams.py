@@ -46,13 +46,27 @@ def test_wrong_keys_and_damage():
 
 
 def test_the_layouts_on_file_are_sound():
+    from edge_agent.dlms.axdr import ARRAY, BOOLEAN, OCTET_STRING, UINT32
+    from edge_agent.dlms.obis import obis_bytes
     from edge_agent.dlms.push.interpret import interpret
-    from edge_agent.dlms.push.layouts import _load
+    from edge_agent.dlms.push.layouts import find_layout, load
 
-    layouts = _load()
+    layouts = load()
     assert layouts
-    for (first, count), layout in layouts.items():
-        assert len(layout.columns) == count
-        head = [] if first is None else [(9, first)]
-        body = (2, head + [(6, 1)] * (count - len(head)))
-        assert len(interpret(body).values) == count
+    for count, described in layouts.items():
+        for layout in described:
+            assert len(layout.columns) == len(layout.types) == count
+            assert layout.first is not None or None not in layout.types  # else it would take anything
+            values = []
+            for kind in layout.types:
+                kind = UINT32 if kind is None else kind  # noqa: PLW2901
+                values.append((kind, {OCTET_STRING: b"1", BOOLEAN: True, ARRAY: []}.get(kind, 1)))
+            if layout.first is not None:
+                first = layout.first.replace("*", "1").replace("#", "1")
+                values[0] = (OCTET_STRING, obis_bytes(first) if ":" in first else first.encode())
+            assert find_layout((2, values)) is layout or find_layout((2, values)).columns == layout.columns
+            assert len(interpret((2, values)).values) == len([column for column in layout.columns if column])
+            for at, kind in enumerate(layout.types):
+                if kind is not None:
+                    other = [*values[:at], (0, None), *values[at + 1 :]]
+                    assert find_layout((2, other)) is not layout
