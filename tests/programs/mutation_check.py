@@ -149,7 +149,7 @@ def guards(path: Path) -> Iterator[Guard]:
         end = closing(code, match.end() - 1)
         switched = f"require!({out} || {code[match.end() : end]}"
         yield Guard(path, match.start(), end, code[match.start() : end], switched)
-    for match in re.finditer(r"\bif ([^{};]+?) \{\s*return Err\(", code):
+    for match in re.finditer(r"\bif ((?:[^{};]|\[\w+; \w+\])+?) \{\s*return Err\(", code):
         if not match[1].startswith("let "):
             yield Guard(path, match.start(1), match.end(1), f"{match[0]}...", f"!{out} && ({match[1]})")
     for match in re.finditer(r"=> (return Err\([^;{}]*?\.into\(\)\)),", code):
