@@ -1,7 +1,9 @@
 """The client's side of a DLMS association, as conversations that pass APDUs and touch no line.
 
 Every operation is a generator: it yields the APDU to send, is sent the APDU that came back, and returns its result.
-Whoever drives it (`edge_agent.meters.connection` with a serial port; a test with a list) decides how the bytes travel:
+It yields a list where several APDUs go out in a row before an answer is due, and b"" where it waits for one more APDU
+without asking; b"" sent back to that says that none came. Whoever drives it (`edge_agent.meters.connection` with a
+serial port; a test with a list) decides how the bytes travel:
 
     conversation = client.get(attribute)
     apdu = next(conversation)
@@ -41,9 +43,15 @@ from edge_agent.dlms.apdu.action_response import (
 )
 from edge_agent.dlms.apdu.base import CosemAttribute, Selection
 from edge_agent.dlms.apdu.confirmed_service_error import ConfirmedServiceError
-from edge_agent.dlms.apdu.conformance import BLOCK_ACTION, BLOCK_SET, DEFAULT, MULTIPLE_REFERENCES
+from edge_agent.dlms.apdu.conformance import (
+    BLOCK_ACTION,
+    BLOCK_SET,
+    DEFAULT,
+    GENERAL_BLOCK_TRANSFER,
+    MULTIPLE_REFERENCES,
+)
 from edge_agent.dlms.apdu.exception_response import ExceptionResponse
-from edge_agent.dlms.apdu.general_block_transfer import BlockAssembly, GeneralBlockTransfer
+from edge_agent.dlms.apdu.general_block_transfer import HEADER, BlockReceiver, BlockSender, GeneralBlockTransfer
 from edge_agent.dlms.apdu.get_request import GetRequestNext, GetRequestNormal, GetRequestWithList
 from edge_agent.dlms.apdu.get_response import (
     GetResponseBlock,
@@ -67,7 +75,7 @@ if TYPE_CHECKING:
     from edge_agent.dlms.axdr import Data
     from edge_agent.dlms.security import Security
 
-    Conversation = Generator[bytes, bytes, Any]
+    Conversation = Generator["bytes | list[bytes]", bytes, Any]
 
 CLOSED = "closed"
 ASSOCIATING = "associating"
@@ -97,12 +105,19 @@ MAX_TRANSFER = 16 << 20
 
 MIN_PDU = 12
 
+MAX_FRUITLESS = 128
+"""Blocks in a row that bring a general-block-transfer no further, twice the largest window, until it is given up."""
+
+SILENCE = 32
+"""How many such blocks a block counts for that never came."""
+
 
 class Client:
     """One association with one logical device by logical names.
 
     password: the LLS secret, None for no authentication. security: ciphering and HLS-5, None for neither. received
-    is called with every APDU as it came from the line, for the evidence of a reading.
+    is called with every APDU as it came from the line, for the evidence of a reading. window: how many blocks of a
+    general-block-transfer, 1 to 63, the meter may send in a row, where `conformance` proposes it.
     """
 
     def __init__(
@@ -112,6 +127,7 @@ class Client:
         conformance: int = DEFAULT,
         max_pdu: int = 0xFFFF,
         received: Callable[[bytes], None] | None = None,
+        window: int = 1,
     ) -> None:
         self.state = CLOSED
         self.password = password
@@ -120,6 +136,7 @@ class Client:
         self.max_pdu = max_pdu
         self.conformance = conformance
         self.server_max_pdu = 0xFFFF
+        self.window = window
         self._received = received
         self._invoke = 0
         self._echoes: bool | None = None  # whether the peer repeats the invoke-id; some always answer the same
@@ -136,30 +153,80 @@ class Client:
 
     def _exchange(self, request: Apdu) -> Conversation:
         """Send one APDU and give the parsed answer; errors of the peer's are raised."""
-        answer = yield self._outgoing(request.to_bytes())
+        data = self._outgoing(request.to_bytes())
+        if self._in_blocks(data):
+            return self._incoming((yield from self._send_blocks(data)))
+        answer = yield data
         return self._incoming((yield from self._whole(answer)))
 
-    def _whole(self, answer: bytes) -> Conversation:
-        """An answer that comes by general-block-transfer, block by block; any other as it is."""
-        if answer[:1] != b"\xe0":
-            return answer
-        assembly = BlockAssembly()
-        number = 1
+    def _in_blocks(self, data: bytes) -> bool:
+        """Whether a request goes by general-block-transfer: it is too long for the meter, which takes blocks."""
+        return len(data) > self.server_max_pdu and self.conformance & GENERAL_BLOCK_TRANSFER != 0
+
+    def _send_blocks(self, data: bytes) -> Conversation:
+        """A request in blocks, as many in a row as the meter says; the answer to it."""
+        sender = BlockSender(data, max(self.server_max_pdu - HEADER, 1), self.window)
+        acknowledged = received = fruitless = 0
+        window = 1  # the meter's own is known from its first block on
         while True:
+            if fruitless > MAX_FRUITLESS:
+                raise ProtocolError("missing_block", f"the meter never gets block {acknowledged + 1} of the request")
+            blocks = sender.stream(acknowledged, window, received)
+            answer = yield (blocks if len(blocks) > 1 else b"".join(blocks))
+            if not answer:
+                # All is acknowledged and the answer stays away: the last block asks for it again.
+                acknowledged = min(acknowledged, sender.final - 1)
+                fruitless += SILENCE
+                continue
+            if answer[:1] != b"\xe0":
+                return answer
+            block = GeneralBlockTransfer.from_bytes(answer)
+            if block.raw:
+                return (yield from self._whole(answer, sender.final, received))
             if self._received is not None:
                 self._received(answer)
-            block = GeneralBlockTransfer.from_bytes(answer)
-            repeated = block.block_number == assembly.due - 1
-            whole = None if repeated else assembly.add(block)
-            if whole is not None:
-                return whole
-            if block.streaming:
+            fruitless = 0 if block.acknowledged > acknowledged else fruitless + 1
+            acknowledged, window, received = block.acknowledged, block.window, block.block_number
+
+    def _whole(self, answer: bytes, sent: int = 0, received: int = 0) -> Conversation:
+        """An answer that comes by general-block-transfer, stream by stream; any other as it is.
+
+        sent: the last block number of the request. received: the last of the meter's that only acknowledged.
+        """
+        if answer[:1] != b"\xe0":
+            return answer
+        block = GeneralBlockTransfer.from_bytes(answer)
+        # Some meters do not count what only acknowledges.
+        first = received + 1 if block.block_number > received else 1
+        receiver = BlockReceiver(self.window, first)
+        fruitless = 0
+        while True:
+            due, streaming = receiver.due, False
+            if answer:
+                if answer[:1] != b"\xe0":
+                    return self._broken_off(answer)
+                if self._received is not None:
+                    self._received(answer)
+                block = GeneralBlockTransfer.from_bytes(answer)
+                whole = receiver.add(block)
+                if whole is not None:
+                    return whole
+                streaming = block.streaming
+            fruitless = 0 if receiver.due > due else fruitless + (1 if answer else SILENCE)
+            if fruitless > MAX_FRUITLESS:
+                raise ProtocolError("missing_segment", f"block {receiver.due} is due and never came")
+            if streaming:
                 answer = yield b""
             else:
-                answer = yield GeneralBlockTransfer(True, number, assembly.due - 1, b"").to_bytes()
-                number += 1
-            if answer[:1] != b"\xe0":
-                raise ProtocolError("unexpected_apdu", "a block of a general-block-transfer is due")
+                sent += 1
+                wanted = receiver.wanted()
+                answer = yield GeneralBlockTransfer(True, sent, receiver.due - 1, b"", False, wanted).to_bytes()
+
+    def _broken_off(self, answer: bytes) -> bytes:
+        """What came in the midst of a block transfer: the meter's reason to end it."""
+        if answer[:1] in (b"\xd8", b"\x0e"):
+            return answer
+        raise ProtocolError("unexpected_apdu", "a block of a general-block-transfer is due")
 
     def _outgoing(self, apdu: bytes) -> bytes:
         return apdu if self.security is None else self.security.protect(apdu)
@@ -294,8 +361,11 @@ class Client:
         for _ in range(4):
             if self._check_invoke(request.invoke, answer.invoke if hasattr(answer, "invoke") else request.invoke):
                 return answer
-            answer = self._incoming((yield from self._whole((yield b""))))
-        raise ProtocolError("wrong_invoke_id", "the meter keeps answering earlier requests")
+            more = yield b""
+            if not more:
+                break
+            answer = self._incoming((yield from self._whole(more)))
+        raise ProtocolError("wrong_invoke_id", "the meter answers earlier requests, and not this one")
 
     def get(self, attribute: CosemAttribute, selection: Selection | None = None) -> Conversation:
         """The Data of one attribute, block by block where the meter says so; DataAccessError where it refuses."""
@@ -368,13 +438,20 @@ class Client:
             block = answer
             number += 1
 
+    def _fits(self, request: Apdu, service: int) -> bool:
+        """Whether a request goes out as one APDU: it is short enough, the transport takes any length by blocks of its
+        own, or there is no other way."""
+        if self.conformance & GENERAL_BLOCK_TRANSFER or not self.conformance & service:
+            return True
+        return len(request.to_bytes()) <= self.server_max_pdu - 24
+
     def set(self, attribute: CosemAttribute, value: Data, selection: Selection | None = None) -> Conversation:
         """Write one attribute, in blocks where it does not fit the meter's APDU; DataAccessError where it refuses."""
         what = repr(attribute)
         invoke = self._next_invoke()
         request: Apdu = SetRequestNormal(attribute, value, selection, invoke)
         room = self.server_max_pdu - 64
-        if len(request.to_bytes()) <= room + 40 or not self.conformance & BLOCK_SET:
+        if self._fits(request, BLOCK_SET):
             answer = yield from self._ask(request)
         else:
             raw = encode(value)
@@ -402,7 +479,7 @@ class Client:
         invoke = self._next_invoke()
         request: Apdu = ActionRequestNormal(method, parameters, invoke)
         room = self.server_max_pdu - 64
-        if len(request.to_bytes()) <= room + 40 or parameters is None or not self.conformance & BLOCK_ACTION:
+        if parameters is None or self._fits(request, BLOCK_ACTION):
             answer = yield from self._ask(request)
         else:
             raw = encode(parameters)

@@ -1,4 +1,4 @@
-"""The server's side of a DLMS association: APDU in, APDU out, over a set of COSEM objects.
+"""The server's side of a DLMS association: APDU in, APDUs out, over a set of COSEM objects.
 
 It is what the emulator answers with. One `ServerSession` serves one client on one link; it keeps the association's
 state and the block transfers in progress.
@@ -42,17 +42,18 @@ from edge_agent.dlms.apdu.confirmed_service_error import (
     SERVICE_INITIATE,
     ConfirmedServiceError,
 )
-from edge_agent.dlms.apdu.conformance import DEFAULT, GENERAL_BLOCK_TRANSFER
+from edge_agent.dlms.apdu.conformance import BLOCK_ACTION, BLOCK_GET, DEFAULT, GENERAL_BLOCK_TRANSFER
 from edge_agent.dlms.apdu.exception_response import (
     SERVICE_DECIPHERING_ERROR,
     SERVICE_INVOCATION_COUNTER_ERROR,
     SERVICE_NOT_POSSIBLE,
     SERVICE_NOT_SUPPORTED,
+    SERVICE_PDU_TOO_LONG,
     STATE_NOT_ALLOWED,
     STATE_UNKNOWN,
     ExceptionResponse,
 )
-from edge_agent.dlms.apdu.general_block_transfer import BlockAssembly, GeneralBlockTransfer
+from edge_agent.dlms.apdu.general_block_transfer import HEADER, BlockReceiver, BlockSender, GeneralBlockTransfer
 from edge_agent.dlms.apdu.get_request import GetRequestNext, GetRequestNormal, GetRequestWithList
 from edge_agent.dlms.apdu.get_response import (
     GetResponseBlock,
@@ -64,6 +65,7 @@ from edge_agent.dlms.apdu.initiate import DLMS_VERSION, InitiateRequest, Initiat
 from edge_agent.dlms.apdu.release import ReleaseRequest, ReleaseResponse
 from edge_agent.dlms.apdu.results import (
     DATA_BLOCK_NUMBER_INVALID,
+    DATA_BLOCK_UNAVAILABLE,
     NO_LONG_GET_IN_PROGRESS,
     NO_LONG_SET_IN_PROGRESS,
     OBJECT_CLASS_INCONSISTENT,
@@ -86,7 +88,7 @@ from edge_agent.dlms.apdu.set_response import (
     SetResponseWithList,
 )
 from edge_agent.dlms.axdr import Reader, decode_all, write_length
-from edge_agent.dlms.errors import DataAccessError, DecodeError, DlmsError, SecurityError
+from edge_agent.dlms.errors import DataAccessError, DecodeError, DlmsError, ProtocolError, SecurityError
 from edge_agent.dlms.obis import CURRENT_ASSOCIATION
 
 TYPE_CHECKING = False
@@ -125,7 +127,8 @@ class ServerSession:
     """One client's association with `objects`.
 
     password: the LLS secret that is asked for, None for none. security: what this client must cipher with and prove,
-    None for neither. max_pdu bounds the APDUs of both directions, in bytes.
+    None for neither. max_pdu bounds the APDUs of both directions, in bytes. window: how many blocks of a
+    general-block-transfer this side takes, and at most sends, in a row.
     """
 
     def __init__(
@@ -135,12 +138,14 @@ class ServerSession:
         security: Security | None = None,
         conformance: int = DEFAULT,
         max_pdu: int = 1024,
+        window: int = 1,
     ) -> None:
         self.objects = {item.name: item for item in objects}
         self.password = password
         self.security = security
         self.offered = conformance
         self.max_pdu = max_pdu
+        self.window = window
         self.state = CLOSED
         self.conformance = 0
         self._client_max_pdu = 0xFFFF
@@ -150,8 +155,7 @@ class ServerSession:
         self._incoming_raw = b""
         self._incoming_number = 0
         self._incoming_target: tuple[CosemAttribute, Selection | None] | None = None
-        self._blocks: list[bytes] = []
-        self._requests = BlockAssembly()
+        self._forget_blocks()
 
     def reset(self) -> None:
         """The link went down or was set up anew."""
@@ -159,18 +163,46 @@ class ServerSession:
         self._outgoing_raw = b""
         self._outgoing_kind = ""
         self._incoming_target = None
-        self._blocks = []
+        self._forget_blocks()
+
+    def _forget_blocks(self) -> None:
+        """No general-block-transfer is under way."""
+        self._sender: BlockSender | None = None
+        self._receiver: BlockReceiver | None = None
+        self._first_block: bytes | None = None  # of the request, to know it again
+        self._answered: list[bytes] | None = None  # what the request got, once it had come whole
+        self._acknowledgements = 0  # blocks of ours that carried nothing
 
     def _move(self, event: str) -> None:
         self.state = TRANSITIONS[(self.state, event)]
 
-    def handle(self, data: bytes) -> bytes | None:
-        """The answer to one APDU, None where none is due. Bad APDUs get an ExceptionResponse, never an exception."""
-        security = self.security
+    def handle(self, data: bytes) -> list[bytes]:
+        """What to send in answer to one APDU, in a row: several where blocks stream, none where no answer is due.
+
+        Bad APDUs get an ExceptionResponse, never an exception.
+        """
         if data[:1] == b"\xe0":
             return self._take_block(data)
+        self._forget_blocks()
         if data[:1] in (b"\x60", b"\x62"):
-            return self._handle_acse(data)
+            answer = self._handle_acse(data)
+            return [] if answer is None else [answer]
+        answer = self._serve(data)
+        if self.conformance & GENERAL_BLOCK_TRANSFER and len(answer) > self._pdu():
+            # How many blocks the client takes in a row it says when it acknowledges the first.
+            try:
+                return self._in_blocks(answer, 1, 0)
+            except DlmsError:
+                return [ExceptionResponse(STATE_NOT_ALLOWED, SERVICE_PDU_TOO_LONG).to_bytes()]
+        return [answer]
+
+    def _pdu(self) -> int:
+        """The longest APDU that may go to the client."""
+        return min(self._client_max_pdu, self.max_pdu)
+
+    def _serve(self, data: bytes) -> bytes:
+        """The answer to one request that came whole."""
+        security = self.security
         try:
             if security is not None and (security.ciphered or security.is_ciphered(data)):
                 tag = data[0] if data else 0
@@ -196,33 +228,62 @@ class ServerSession:
         raw = answer.to_bytes()
         if security is not None and not isinstance(answer, ExceptionResponse):
             raw = security.protect(raw)
-        room = min(self._client_max_pdu, self.max_pdu)
-        if self.conformance & GENERAL_BLOCK_TRANSFER and len(raw) > room:
-            size = max(room - 10, 16)
-            self._blocks = [raw[at : at + size] for at in range(0, len(raw), size)]
-            return self._block(1, 0)
         return raw
 
-    def _block(self, number: int, acknowledged: int) -> bytes:
-        last = number == len(self._blocks)
-        return GeneralBlockTransfer(last, number, acknowledged, self._blocks[number - 1]).to_bytes()
+    # General-block-transfer
 
-    def _take_block(self, data: bytes) -> bytes | None:
-        """One block of a request, or the acknowledgement of one of ours."""
+    def _in_blocks(self, answer: bytes, window: int, received: int) -> list[bytes]:
+        """The first stream of an answer."""
+        size = max(self._pdu() - HEADER, 16)
+        first = self._acknowledgements + 1
+        self._sender = BlockSender(answer, size, self.window, first)
+        return self._sender.stream(first - 1, min(window, self.window), received)
+
+    def _take_block(self, data: bytes) -> list[bytes]:
+        """One block of a request, or the acknowledgement of some of ours."""
+        if self.state != CLOSED and not self.conformance & GENERAL_BLOCK_TRANSFER:
+            return [ExceptionResponse(STATE_UNKNOWN, SERVICE_NOT_SUPPORTED).to_bytes()]
         try:
             block = GeneralBlockTransfer.from_bytes(data)
-            if not block.raw:
-                if 0 <= block.acknowledged < len(self._blocks):
-                    return self._block(block.acknowledged + 1, block.block_number)
-                return ExceptionResponse(STATE_NOT_ALLOWED, SERVICE_NOT_POSSIBLE).to_bytes()
-            if block.block_number == 1:
-                self._requests = BlockAssembly()
-            whole = self._requests.add(block)
-        except DlmsError:
-            return ExceptionResponse(STATE_NOT_ALLOWED, SERVICE_NOT_POSSIBLE).to_bytes()
-        if whole is None:
-            return GeneralBlockTransfer(True, block.block_number, block.block_number, b"").to_bytes()
-        return self.handle(whole) if whole[:1] != b"\xe0" else None
+            if self.state == CLOSED or (not block.raw and self._sender is None):
+                raise ProtocolError("unexpected_block", "no block transfer is under way")
+            if not block.raw and self._sender is not None:
+                window = min(block.window, self.window)
+                return self._sender.stream(block.acknowledged, window, block.block_number)
+            return self._receive(block)
+        except DlmsError as error:
+            service = SERVICE_NOT_POSSIBLE
+            if error.code == "too_long":
+                self._forget_blocks()
+                service = SERVICE_PDU_TOO_LONG
+            return [ExceptionResponse(STATE_NOT_ALLOWED, service).to_bytes()]
+
+    def _receive(self, block: GeneralBlockTransfer) -> list[bytes]:
+        """A block of a request: an acknowledgement where the client's stream ends, the answer once it is whole."""
+        number, receiver = block.block_number, self._receiver
+        if receiver is not None:
+            anew = number == 1 and receiver.due > 1 and block.raw != self._first_block
+            if anew or (self._answered is not None and number >= receiver.due):
+                receiver = None
+        if receiver is None:
+            self._forget_blocks()
+            receiver = self._receiver = BlockReceiver(self.window)
+        if number == 1:
+            self._first_block = block.raw
+        whole = None if self._answered is not None else receiver.add(block)
+        if whole is not None:
+            if whole[:1] in (b"\xe0", b"\x60", b"\x62"):
+                self._forget_blocks()
+                raise ProtocolError("unexpected_apdu", "what came in blocks is no request")
+            self._answered = self._in_blocks(self._serve(whole), block.window, receiver.due - 1)
+        if block.streaming and whole is None:
+            return []
+        if self._answered is not None:
+            return self._answered  # again, where the client repeats itself because the answer was lost
+        self._acknowledgements += 1
+        wanted = receiver.wanted()
+        acknowledgement = GeneralBlockTransfer(False, self._acknowledgements, receiver.due - 1, b"", False, wanted)
+        return [acknowledgement.to_bytes()]
 
     def _answer(self, request: Apdu) -> Apdu:
         if self.state == AUTHENTICATING and not isinstance(request, ActionRequestNormal):
@@ -374,9 +435,16 @@ class ServerSession:
         return max(min(self._client_max_pdu, self.max_pdu) - overhead, 16)
 
     def _long(self, kind: str, whole: Apdu, raw: bytes, invoke: int) -> Apdu:
-        """The answer itself where it fits, else the first block of `raw`."""
+        """The answer itself where it fits or goes by general-block-transfer, else the first block of `raw`."""
         if len(raw) <= self._room() or self.conformance & GENERAL_BLOCK_TRANSFER:
             return whole
+        if not self.conformance & (BLOCK_GET if kind == "get" else BLOCK_ACTION):
+            refused = GetResult(None, DATA_BLOCK_UNAVAILABLE)
+            if isinstance(whole, GetResponseWithList):
+                return GetResponseWithList([refused] * len(whole.results), invoke)
+            if kind == "get":
+                return GetResponseNormal(refused, invoke)
+            return ActionResponseNormal(ActionResult(DATA_BLOCK_UNAVAILABLE), invoke)
         self._outgoing_raw = raw
         self._outgoing_number = 0
         self._outgoing_kind = kind

@@ -184,8 +184,7 @@ class WrapperConnection:
                 return out
             self._buffer = self._buffer[end:]
             session = self._session(unit.source, unit.destination)
-            answer = None if session is None else session.handle(unit.apdu)
-            if answer is not None:
+            for answer in [] if session is None else session.handle(unit.apdu):
                 out += WrapperUnit(unit.destination, unit.source, answer).to_bytes()
 
     def _session(self, client: int, server: int) -> ServerSession | None:

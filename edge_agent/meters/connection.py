@@ -40,16 +40,21 @@ LOST_ANSWER = ("bad_fcs", "bad_hcs", "truncated_frame", "missing_segment", "bad_
 """Damage that has eaten the answer, so there is nothing more to wait for."""
 
 
+MOST_FAULTS = 1000
+"""How many mended faults are remembered."""
+
+
 class Link(Protocol):
-    """A data link that carries one APDU there and one back, over its transport."""
+    """A data link that carries APDUs there and back, over its transport."""
 
     transport: Transport
 
     def open(self) -> None:
         """Set the link up."""
 
-    def exchange(self, apdu: bytes) -> bytes:
-        """Send an APDU (nothing for an empty one) and wait for the next that arrives."""
+    def exchange(self, apdu: bytes | list[bytes]) -> bytes:
+        """Send an APDU, or several in a row, and wait for the next that arrives. Nothing is sent for an empty one;
+        then the answer is empty where the meter has nothing more."""
 
     def shut(self) -> None:
         """Take the link down, as well as it goes."""
@@ -77,6 +82,12 @@ class HdlcLine:
         self._clock = clock
         self._ready: list[bytes] = []
 
+    def note(self, code: str) -> None:
+        """Add to `faults`; on a line that is never quiet the older half goes."""
+        self.faults.append(code)
+        if len(self.faults) > MOST_FAULTS:
+            del self.faults[: MOST_FAULTS // 2]
+
     def open(self) -> None:
         """SNRM and UA."""
         self.transport.discard()
@@ -89,11 +100,19 @@ class HdlcLine:
                 raise
             self._converse(self.link.connect(), Connected)
 
-    def exchange(self, apdu: bytes) -> bytes:
-        """One APDU there, one back."""
-        if self._ready:
-            return self._ready.pop(0)
-        self._converse(self.link.send(apdu) if apdu else self.link.listen(), Received)
+    def exchange(self, apdu: bytes | list[bytes]) -> bytes:
+        """One APDU there, or several in a row, and one back; none where nothing was sent and nothing more comes."""
+        if apdu:
+            self._ready = []
+            apdus = [apdu] if isinstance(apdu, bytes) else apdu
+            self._converse(self.link.send(*apdus), Received)
+        elif not self._ready:
+            try:
+                self._converse(self.link.listen(), Received)
+            except LinkError as error:
+                if error.code != "no_progress":
+                    raise
+                return b""
         return self._ready.pop(0)
 
     def shut(self) -> None:
@@ -101,6 +120,8 @@ class HdlcLine:
         if self.link.state == "disconnected":
             return
         try:
+            if self.link.state in ("sending", "awaiting"):
+                self._let_finish()
             self.retries, kept = 0, self.retries
             try:
                 self._converse(self.link.disconnect(), Disconnected)
@@ -109,9 +130,16 @@ class HdlcLine:
         except (MeterError, DlmsError):
             self.link.state = "disconnected"
 
+    def _let_finish(self) -> None:
+        """Wait while the meter is speaking: on a line of two wires a DISC would not be heard."""
+        until = self._clock() + self.timeout
+        while self._clock() < until and self.transport.read(SETTLE):
+            pass
+
     def _converse(self, data: bytes, wanted: type) -> None:
         """Write, read, answer, until an event of the `wanted` kind has come."""
-        self.transport.write(data)
+        if data:
+            self.transport.write(data)
         tries = 0
         heard = heard_in_try = 0
         damage: DlmsError | None = None
@@ -123,7 +151,7 @@ class HdlcLine:
                 if tries > self.retries:
                     raise self._gave_up(heard, damage, tries)
                 if heard_in_try == 0:
-                    self.faults.append("no_answer")
+                    self.note("no_answer")
                 self.transport.write(self.link.on_silence())
                 heard_in_try = 0
                 deadline = self._clock() + self.timeout
@@ -142,7 +170,7 @@ class HdlcLine:
                     deadline = self._clock() + self.timeout
                 elif isinstance(event, Damaged):
                     damage = event.error
-                    self.faults.append(damage.code)
+                    self.note(damage.code)
                     if damage.code in LOST_ANSWER:
                         deadline = min(deadline, self._clock() + SETTLE)
                 elif isinstance(event, Received):
@@ -196,32 +224,37 @@ class WrapperLine:
         self.transport.discard()
         self._buffer = b""
 
-    def exchange(self, apdu: bytes) -> bytes:
-        """One APDU there, one back."""
+    def exchange(self, apdu: bytes | list[bytes]) -> bytes:
+        """One APDU there, or several in a row, and one back; none where nothing was sent and nothing more comes."""
         tries = 0
-        if apdu:
-            self.transport.write(WrapperUnit(self.client, self.server, apdu).to_bytes())
+        apdus = [apdu] if isinstance(apdu, bytes) else apdu
+        units = [WrapperUnit(self.client, self.server, item).to_bytes() for item in apdus if item]
+        for unit in units:
+            self.transport.write(unit)
         deadline = self._clock() + self.timeout
         while True:
             try:
-                unit, end = read_unit(self._buffer, 0)
+                found, end = read_unit(self._buffer, 0)
             except DecodeError as error:
                 raise NotDlmsError(f"something answers, but not with the DLMS wrapper: {error}") from error
-            if unit is not None:
+            if found is not None:
                 self._buffer = self._buffer[end:]
-                if unit.source == self.server and unit.destination == self.client:
-                    return unit.apdu
+                if found.source == self.server and found.destination == self.client:
+                    return found.apdu
                 continue
             left = deadline - self._clock()
-            if left <= 0 and apdu and tries < self.retries:
+            if left <= 0 and tries < self.retries and units:
                 tries += 1
-                self.transport.write(WrapperUnit(self.client, self.server, apdu).to_bytes())
+                for unit in units:
+                    self.transport.write(unit)
                 deadline = self._clock() + self.timeout
                 continue
             if left <= 0:
                 held = len(self._buffer)
                 if held >= HEADER_SIZE:
                     raise BadAnswerError("the meter's answer is cut short", "cut_short")
+                if not units:
+                    return b""
                 raise MeterTimeoutError(f"no answer from the meter in {self.timeout:g} s: check the wrapper ports")
             self._buffer += self.transport.read(left)
 
@@ -252,7 +285,7 @@ class Connection:
         except DlmsError as error:
             self.abandon()
             raise meter_error(error) from error
-        except MeterError:
+        except BaseException:  # an interruption too leaves the meter free for the next reader
             self.abandon()
             raise
 

@@ -1,16 +1,27 @@
-"""General-block-transfer (Green Book 9.4.6.13): any APDU in numbered blocks, several in a window."""
+"""General-block-transfer (Green Book 9.4.6.13): any APDU, ciphered or not, in numbered blocks.
+
+Each side numbers its blocks from 1 through one exchange, empty ones included. The receiver's window says how many
+blocks may come in a row (a stream); the last of a row has the streaming bit off and hands the turn over. The receiver
+then acknowledges the last block before a gap, and asks in its window for as many as are missing.
+"""
 
 from __future__ import annotations
 
 from edge_agent.dlms.apdu.base import Apdu
 from edge_agent.dlms.axdr import Reader, write_length
-from edge_agent.dlms.errors import ProtocolError
+from edge_agent.dlms.errors import EncodeError, ProtocolError
 
 LAST_BLOCK = 0x80
 STREAMING = 0x40
 WINDOW = 0x3F
 
 MAX_APDU = 1 << 20
+PIECE = 4096
+"""Bytes to which small blocks are gathered, so that many of them cost no more than their bytes."""
+
+MAX_BLOCKS = 0xFFFF
+HEADER = 10
+"""Bytes that a block needs around its data, at most."""
 
 
 class GeneralBlockTransfer(Apdu):
@@ -57,20 +68,115 @@ class GeneralBlockTransfer(Apdu):
 class BlockAssembly:
     """Puts an APDU together from its blocks, which must come in order and without a gap."""
 
-    __slots__ = ("_parts", "_size", "due")
+    __slots__ = ("_gathered", "_parts", "due", "size")
 
-    def __init__(self) -> None:
-        self.due = 1
+    def __init__(self, first: int = 1) -> None:
+        self.due = first
+        self.size = 0  # bytes so far
         self._parts: list[bytes] = []
-        self._size = 0
+        self._gathered = bytearray()
 
     def add(self, block: GeneralBlockTransfer) -> bytes | None:
         """The APDU once its last block has come; ProtocolError `missing_segment`, `too_long`."""
         if block.block_number != self.due:
             raise ProtocolError("missing_segment", f"block {self.due} is due, {block.block_number} came")
-        self._size += len(block.raw)
-        if self._size > MAX_APDU:
+        self.size += len(block.raw)
+        if self.size > MAX_APDU:
             raise ProtocolError("too_long", f"an APDU of more than {MAX_APDU} bytes is refused")
-        self._parts.append(block.raw)
+        self._gathered.extend(block.raw)
+        if block.last or len(self._gathered) >= PIECE:
+            self._parts.append(bytes(self._gathered))
+            self._gathered = bytearray()
         self.due += 1
         return b"".join(self._parts) if block.last else None
+
+
+class BlockReceiver:
+    """The blocks of one APDU as they come: doubled ones are passed over, those after a gap wait until it is filled.
+
+    window: how many blocks this side takes in a row. first: the number of the first block, after those that only
+    acknowledged.
+    """
+
+    __slots__ = ("_assembly", "_held", "_held_size", "window")
+
+    def __init__(self, window: int = 1, first: int = 1) -> None:
+        self.window = window
+        self._assembly = BlockAssembly(first)
+        self._held: dict[int, GeneralBlockTransfer] = {}
+        self._held_size = 0
+
+    @property
+    def due(self) -> int:
+        """The number of the block that is missing next; all before it have come."""
+        return self._assembly.due
+
+    def wanted(self) -> int:
+        """How many blocks from `due` on are asked for: the window, or as many as a gap has."""
+        return min([self.window] + [number - self.due for number in self._held])
+
+    def add(self, block: GeneralBlockTransfer) -> bytes | None:
+        """The APDU once it is whole; ProtocolError `too_long`, `transfer_aborted`."""
+        number = block.block_number
+        if number != self.due:
+            # What lies beyond any window belongs to another transfer.
+            if self.due < number <= self.due + WINDOW and number not in self._held:
+                self._held_size += len(block.raw)
+                if self._assembly.size + self._held_size > MAX_APDU:
+                    raise ProtocolError("too_long", f"an APDU of more than {MAX_APDU} bytes is refused")
+                self._held[number] = block
+            return None
+        following: GeneralBlockTransfer | None = block
+        while following is not None:
+            whole = self._take(following)
+            if whole is not None:
+                return whole
+            following = self._held.pop(self.due, None)
+            if following is not None:
+                self._held_size -= len(following.raw)
+        return None
+
+    def _take(self, block: GeneralBlockTransfer) -> bytes | None:
+        if block.last and not block.raw:
+            if self._assembly.size:
+                raise ProtocolError(
+                    "transfer_aborted", "the peer broke the block transfer off: its last block is empty"
+                )
+            self._assembly.due += 1  # it only acknowledges
+            return None
+        return self._assembly.add(block)
+
+
+class BlockSender:
+    """The blocks of one APDU of this side's, as many at a time as the peer's window allows, and again from where it
+    says. window: how many blocks this side takes in a row."""
+
+    __slots__ = ("_apdu", "_size", "count", "first", "window")
+
+    def __init__(self, apdu: bytes, size: int, window: int = 1, first: int = 1) -> None:
+        self._apdu = apdu
+        self._size = size
+        self.window = window
+        self.first = first
+        self.count = -(-len(apdu) // size)
+        if self.final > MAX_BLOCKS:
+            raise EncodeError("too_long", f"{len(apdu)} bytes do not go into {MAX_BLOCKS} blocks of {size}")
+
+    @property
+    def final(self) -> int:
+        """The number of the last block."""
+        return self.first + self.count - 1
+
+    def stream(self, acknowledged: int, window: int, received: int) -> list[bytes]:
+        """The blocks after `acknowledged`, `window` of them at most, none once all are acknowledged; `received` is the
+        last block number that this side has. ProtocolError `missing_block` for one that was never sent."""
+        if not self.first - 1 <= acknowledged <= self.final:
+            raise ProtocolError("missing_block", f"block {acknowledged} was acknowledged and is none of this transfer")
+        end = min(acknowledged + max(window, 1), self.final)
+        out = []
+        for number in range(acknowledged + 1, end + 1):
+            at = (number - self.first) * self._size
+            raw = self._apdu[at : at + self._size]
+            block = GeneralBlockTransfer(number == self.final, number, received, raw, number < end, self.window)
+            out.append(block.to_bytes())
+        return out

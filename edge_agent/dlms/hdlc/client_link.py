@@ -19,6 +19,7 @@ CONNECTING = "connecting"
 IDLE = "idle"
 SENDING = "sending"
 AWAITING = "awaiting"
+DELIVERING = "delivering"
 DISCONNECTING = "disconnecting"
 
 TRANSITIONS = {
@@ -26,6 +27,7 @@ TRANSITIONS = {
     (IDLE, "connect"): CONNECTING,
     (SENDING, "connect"): CONNECTING,
     (AWAITING, "connect"): CONNECTING,
+    (DELIVERING, "connect"): CONNECTING,
     (CONNECTING, "connect"): CONNECTING,
     (CONNECTING, "UA"): IDLE,
     (CONNECTING, "DM"): DISCONNECTED,
@@ -35,19 +37,31 @@ TRANSITIONS = {
     (SENDING, "all sent"): AWAITING,
     (AWAITING, "segment"): AWAITING,
     (AWAITING, "complete"): IDLE,
+    (AWAITING, "more"): DELIVERING,
+    (AWAITING, "listen"): AWAITING,
+    (AWAITING, "given up"): IDLE,
+    (DELIVERING, "given up"): IDLE,
+    (DELIVERING, "listen"): AWAITING,
+    (DELIVERING, "send"): SENDING,
     (IDLE, "DM"): DISCONNECTED,
     (SENDING, "DM"): DISCONNECTED,
     (AWAITING, "DM"): DISCONNECTED,
+    (DELIVERING, "DM"): DISCONNECTED,
     (SENDING, "FRMR"): DISCONNECTED,
     (AWAITING, "FRMR"): DISCONNECTED,
+    (DELIVERING, "FRMR"): DISCONNECTED,
     (IDLE, "disconnect"): DISCONNECTING,
     (SENDING, "disconnect"): DISCONNECTING,
     (AWAITING, "disconnect"): DISCONNECTING,
+    (DELIVERING, "disconnect"): DISCONNECTING,
     (CONNECTING, "disconnect"): DISCONNECTING,
     (DISCONNECTING, "UA"): DISCONNECTED,
     (DISCONNECTING, "DM"): DISCONNECTED,
 }
-"""(state, event) -> next state. An event that has no row here is a ProtocolError."""
+"""(state, event) -> next state. An event that has no row here is a ProtocolError.
+
+`delivering`: a whole APDU has come, and the server keeps the line, so more may follow.
+"""
 
 MAX_APDU = 1 << 20
 """A segmented APDU longer than this is refused (`too_long`)."""
@@ -140,21 +154,24 @@ class HdlcClientLink:
         defaults = self.parameters == LinkParameters()
         return self._write(self._frame(SNRM | FINAL, b"" if defaults else self.parameters.to_bytes()))
 
-    def send(self, apdu: bytes) -> bytes:
-        """The first window of the APDU's segments."""
+    def send(self, *apdus: bytes) -> bytes:
+        """The first window of the APDU's segments; of several APDUs that go out in a row."""
         self._move("send")
-        data = llc.wrap(apdu, True)
         size = self._max_transmit
-        starts = range(0, len(data), size)
-        self._queue = [(data[at : at + size], at + size < len(data)) for at in starts]
+        self._queue = []
+        for apdu in apdus:
+            data = llc.wrap(apdu, True)
+            self._queue += [(data[at : at + size], at + size < len(data)) for at in range(0, len(data), size)]
         self._polls = 0
         return self._send_window()
 
     def listen(self) -> bytes:
-        """RR: the server is given the line without a request, for an APDU that it has yet to send."""
+        """RR: the server is given the line without a request, for an APDU that it has yet to send. Nothing where it
+        has the line already."""
+        idle = self.state == IDLE
         self._move("listen")
         self._polls = 0
-        return self._poll()
+        return self._poll() if idle else b""
 
     def disconnect(self) -> bytes:
         """DISC."""
@@ -174,6 +191,8 @@ class HdlcClientLink:
     def _poll(self, control: int = RR) -> bytes:
         self._polls += 1
         if self._polls > MAX_IDLE_POLLS:
+            if self.state == AWAITING:
+                self._move("given up")
             raise LinkError("no_progress", "the meter acknowledges the request, and never answers it")
         return self._write(self._frame(self._receive << 5 | FINAL | control))
 
@@ -274,6 +293,8 @@ class HdlcClientLink:
                 self._move("all sent")
 
     def _take_supervisory(self, frame: Frame, events: list[object]) -> None:
+        if self.state == DELIVERING and frame.final:
+            self._move("given up")  # nothing more follows
         if self.state not in (SENDING, AWAITING):
             return
         before = len(self._queue)
@@ -293,6 +314,8 @@ class HdlcClientLink:
             events.append(Write(self._poll()))
 
     def _take_information(self, frame: Frame, events: list[object]) -> None:
+        if self.state == DELIVERING:
+            self._move("listen")
         if self.state not in (SENDING, AWAITING):
             return
         number = frame.send_number
@@ -319,7 +342,7 @@ class HdlcClientLink:
             if frame.final:
                 events.append(Write(self._poll()))
             return
-        self._move("complete")
+        self._move("complete" if frame.final else "more")
         data, self._assembly = self._assembly, b""
         events.append(Received(llc.unwrap(data)))
 

@@ -32,15 +32,15 @@ MAX_APDU = 1 << 16
 class HdlcServerLink:
     """The link between one server address and one client address.
 
-    `handle` gets each whole APDU and returns the answer (None: nothing to say); without it the client is not known
-    here, and every command is answered DM. `parameters` bound what is agreed.
+    `handle` gets each whole APDU and returns what to send in answer, in a row (nothing where it has nothing to say);
+    without it the client is not known here, and every command is answered DM. `parameters` bound what is agreed.
     """
 
     def __init__(
         self,
         server: bytes,
         client: bytes,
-        handle: Callable[[bytes], bytes | None] | None,
+        handle: Callable[[bytes], list[bytes]] | None,
         parameters: LinkParameters | None = None,
         on_reset: Callable[[], None] | None = None,
     ) -> None:
@@ -126,13 +126,13 @@ class HdlcServerLink:
         if not frame.segmented:
             data, self._assembly = self._assembly, b""
             try:
-                answer = None if self._handle is None else self._handle(llc.unwrap(data))
+                answers = [] if self._handle is None else self._handle(llc.unwrap(data))
             except DecodeError:
-                answer = None
-            if answer is not None:
+                answers = []
+            size = self._max_transmit
+            for answer in answers:
                 whole = llc.wrap(answer, False)
-                size = self._max_transmit
-                self._pending = [(whole[at : at + size], at + size < len(whole)) for at in range(0, len(whole), size)]
+                self._pending += [(whole[at : at + size], at + size < len(whole)) for at in range(0, len(whole), size)]
         return self._answer() if frame.final else b""
 
     def _answer(self) -> bytes:

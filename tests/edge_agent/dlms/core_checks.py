@@ -18,10 +18,24 @@ def fails(code, function, *arguments, offset=None):
 
 
 def drive(conversation, answer):
-    """Run a client's conversation against `answer`, a function from APDU to APDU."""
+    """Run a client's conversation against `answer`, a function from an APDU to the APDU, or the list of APDUs, that
+    comes back. It is asked with b"" for one more where none is left."""
+    waiting = []
     try:
-        apdu = next(conversation)
+        step = next(conversation)
         while True:
-            apdu = conversation.send(answer(apdu))
+            if step:
+                waiting = []
+            for apdu in [step] if isinstance(step, bytes) else step:
+                if not waiting or apdu:
+                    found = answer(apdu)
+                    waiting += [found] if isinstance(found, bytes) else found
+            step = conversation.send(waiting.pop(0) if waiting else b"")
     except StopIteration as end:
         return end.value
+
+
+def sole(answers):
+    """The one APDU that a server answers with."""
+    assert len(answers) == 1, answers
+    return answers[0]

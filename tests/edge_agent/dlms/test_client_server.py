@@ -1,13 +1,12 @@
 """The client's conversations against the server's session: association, GET, SET, ACTION, with and without blocks."""
 
-from core_checks import drive, fails
+from core_checks import drive, fails, sole
 
 from edge_agent.dlms import axdr
 from edge_agent.dlms.apdu import parse_apdu
 from edge_agent.dlms.apdu.aare import AssociationResponse
 from edge_agent.dlms.apdu.base import CosemAttribute, Selection
-from edge_agent.dlms.apdu.conformance import DEFAULT, GENERAL_BLOCK_TRANSFER, MULTIPLE_REFERENCES
-from edge_agent.dlms.apdu.general_block_transfer import GeneralBlockTransfer
+from edge_agent.dlms.apdu.conformance import BLOCK_GET, DEFAULT, MULTIPLE_REFERENCES
 from edge_agent.dlms.apdu.get_response import GetResponseBlock, GetResponseNormal, GetResult
 from edge_agent.dlms.client import ASSOCIATED, CLOSED, Client
 from edge_agent.dlms.clock_time import ClockTime
@@ -250,6 +249,15 @@ def test_a_missing_or_doubled_block_is_never_passed_over():
         fails("missing_block", drive, client.get(attribute), answer)
 
 
+def test_a_meter_says_when_an_answer_fits_no_way_that_the_client_knows():
+    profile = ProfileGeneric("1-0:99.1.0.255").attribute("buffer")
+    client, server = _opened(conformance=DEFAULT & ~BLOCK_GET, max_pdu=200)
+    fails("data_block_unavailable", drive, client.get(profile), server.handle)
+    results = drive(client.get_list([(profile, None), (profile, None)]), server.handle)
+    assert [result.error for result in results] == [14, 14]
+    assert _get(client, server, Register("1-0:1.8.0.255"), "value") == (axdr.UINT32, 12345)
+
+
 def test_a_transfer_that_breaks_off():
     client, _ = _opened()
     attribute = ProfileGeneric("1-0:99.1.0.255").attribute("buffer")
@@ -262,37 +270,6 @@ def test_a_transfer_that_breaks_off():
     fails("long_get_aborted", drive, client.get(attribute), lambda apdu: next(answers)(apdu[2]).to_bytes())
 
 
-def test_general_block_transfer():
-    profile = ProfileGeneric("1-0:99.1.0.255")
-    client, server = _opened()
-    whole = _get(client, server, profile, "buffer")
-    for size in (64, 200, 1024):
-        options = {"conformance": DEFAULT | GENERAL_BLOCK_TRANSFER}
-        server = ServerSession(_objects(), max_pdu=size, **options)
-        client = Client(**options)
-        drive(client.associate(), server.handle)
-        tags = []
-
-        def answer(apdu, server=server, tags=tags):
-            tags.append(apdu[0])
-            return server.handle(apdu)
-
-        assert profile.decode("buffer", drive(client.get(profile.attribute("buffer")), answer)) == whole
-        assert tags[0] == 0xC0
-        assert set(tags[1:]) == {0xE0}
-        # a block that stays away, or comes twice
-        assert profile.decode("buffer", drive(client.get(profile.attribute("buffer")), server.handle)) == whole
-        assert server.handle(bytes.fromhex("e0800001ffff00")).hex() == "d80101"
-        raw = b"\xc0\x01\x41" + profile.attribute("entries_in_use").to_bytes() + b"\x00"
-        first = GeneralBlockTransfer(False, 1, 0, raw[:5])
-        assert server.handle(first.to_bytes()).hex() == "e0810001000100"
-        assert server.handle(GeneralBlockTransfer(True, 2, 0, raw[5:]).to_bytes()).hex() == "c401410" + "10b"
-        assert server.handle(GeneralBlockTransfer(True, 5, 0, raw[5:]).to_bytes()).hex() == "d80101"
-    blocks = iter((GeneralBlockTransfer(False, 1, 0, b"\xc4"), GeneralBlockTransfer(True, 3, 0, b"\x01")))
-    conversation = client.get(profile.attribute("buffer"))
-    fails("missing_segment", drive, conversation, lambda apdu: next(blocks).to_bytes())
-
-
 def test_a_late_answer_is_passed_over():
     client, server = _opened()
     clock = Clock("0-0:1.0.0.255")
@@ -302,7 +279,7 @@ def test_a_late_answer_is_passed_over():
 
     def answer(apdu):
         if apdu:
-            held.append(server.handle(apdu))
+            held.append(sole(server.handle(apdu)))
             return late
         return held.pop()
 
@@ -331,20 +308,20 @@ def test_steps_out_of_place():
     fails("unexpected_event", drive, client.get(CosemAttribute(1, bytes(6), 2)), lambda apdu: b"")
     fails("unexpected_event", drive, client.release(), lambda apdu: b"")
     server = ServerSession(_objects())
-    assert server.handle(bytes.fromhex("c001c100080000010000ff0200")).hex() == "d80101"
+    assert sole(server.handle(bytes.fromhex("c001c100080000010000ff0200"))).hex() == "d80101"
 
 
 def test_a_server_answers_anything_with_something_typed():
     _, server = _opened()
-    assert server.handle(b"\x99\x00").hex() == "d80202"
-    assert server.handle(b"\xc0\x01").hex() == "d80201"
-    assert server.handle(b"").hex() == "d80201"
-    assert server.handle(bytes.fromhex("c001c1")).hex() == "d80201"
+    assert sole(server.handle(b"\x99\x00")).hex() == "d80202"
+    assert sole(server.handle(b"\xc0\x01")).hex() == "d80201"
+    assert sole(server.handle(b"")).hex() == "d80201"
+    assert sole(server.handle(bytes.fromhex("c001c1"))).hex() == "d80201"
     # blocks that nobody asked for
-    assert parse_apdu(server.handle(bytes.fromhex("c002c100000001"))).error == 16
-    assert parse_apdu(server.handle(bytes.fromhex("c103c101000000020101"))).result == 18
-    assert parse_apdu(server.handle(b"\x60\x02\xa1\x09")).result == 1
-    assert server.handle(b"\x62\x05") is None
+    assert parse_apdu(sole(server.handle(bytes.fromhex("c002c100000001")))).error == 16
+    assert parse_apdu(sole(server.handle(bytes.fromhex("c103c101000000020101")))).result == 18
+    assert parse_apdu(sole(server.handle(b"\x60\x02\xa1\x09"))).result == 1
+    assert server.handle(b"\x62\x05") == []
 
 
 def test_the_evidence_is_every_apdu_as_it_came():

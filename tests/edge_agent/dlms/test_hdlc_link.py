@@ -27,13 +27,17 @@ def mirrored(data):
     return bytes(list(reversed(data)))
 
 
+def answer_mirrored(data):
+    return [mirrored(data)]
+
+
 class Line:
     """A client's and a server's link, and what each frame from the server meets on the way: a function from frame
     bytes and number to bytes."""
 
     def __init__(self, proposed=None, limits=None, answer=None, on_way=None):
         self.client = HdlcClientLink(CLIENT, SERVER, proposed)
-        self.server = HdlcServerLink(SERVER, CLIENT, answer or mirrored, limits)
+        self.server = HdlcServerLink(SERVER, CLIENT, answer or answer_mirrored, limits)
         self.on_way = on_way or (lambda frame, number: frame)
         self.sent = 0
         self.frames = []

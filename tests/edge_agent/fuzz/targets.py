@@ -175,7 +175,7 @@ def _recorded(secured: bool) -> tuple[list[bytes], list[bytes]]:
         try:
             request = next(conversation)  # type: ignore[call-overload]
             while True:
-                answer = server.handle(request)
+                (answer,) = server.handle(request)
                 requests.append(request)
                 answers.append(answer)
                 request = conversation.send(answer)  # type: ignore[attr-defined]
@@ -438,7 +438,7 @@ def _client(secured: bool) -> Callable[[bytes], None]:
                 request = next(conversation)  # type: ignore[call-overload]
                 if number == 0 and len(data) & 1:
                     while True:
-                        request = conversation.send(server.handle(request))  # type: ignore[attr-defined]
+                        request = conversation.send(server.handle(request)[0])  # type: ignore[attr-defined]
                 while True:
                     request = conversation.send(data)  # type: ignore[attr-defined]
             except StopIteration:
@@ -458,10 +458,10 @@ def _server(secured: bool) -> Callable[[bytes], None]:
         conversation = client.associate()
         try:
             request = next(conversation)
-            request = conversation.send(server.handle(request))
+            request = conversation.send(server.handle(request)[0])
             server.handle(data)
             while True:
-                request = conversation.send(server.handle(request))
+                request = conversation.send(server.handle(request)[0])
         except (StopIteration, DlmsError):
             pass
         server.handle(data)
