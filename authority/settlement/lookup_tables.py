@@ -108,19 +108,24 @@ class LookupTables:
                 .group_by(TableRow.address)
                 .order_by(TableRow.created_at, TableRow.address)
             ).all()
+        made = set()
         for address, noted in sizes:
+            made.add(address)
             if count > CAPACITY - len(self.common) - noted:
                 continue
             held = self.client.lookup_table(Pubkey.from_string(address))
-            room = 0 if held is None else CAPACITY - len({*self.common, *held.addresses})
-            if count <= room:
+            if held is None:
+                made.remove(address)
+            elif count <= (room := CAPACITY - len({*self.common, *held.addresses})):
                 return Pubkey.from_string(address), room
         operator = self.operator.pubkey()
-        creation, table = create_lookup_table(
-            CreateLookupTableParams(
-                authority_address=operator, payer_address=operator, recent_slot=self.client.slot("finalized")
-            )
-        )
+        slot = self.client.slot("finalized")
+        while True:
+            parameters = CreateLookupTableParams(authority_address=operator, payer_address=operator, recent_slot=slot)
+            creation, table = create_lookup_table(parameters)
+            if str(table) not in made:
+                break
+            slot -= 1  # a table's address is its slot's: one that was filled within a slot has taken this one
         with self.store.write() as session:
             session.merge(TableRow(address=str(table), created_at=self.clock()))
         self.client.send([creation], [self.operator], payer=self.operator)

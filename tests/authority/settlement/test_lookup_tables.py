@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -68,6 +69,16 @@ def test_a_table_whose_making_was_not_confirmed_is_used_once_it_is_there(campus,
     lost = False
     tables.ensure([fresh(3)])
     assert len(rows(campus)) == 1
+
+
+def test_tables_that_are_filled_within_one_slot_are_different_ones(campus, monkeypatch):
+    tables = tables_of(campus)
+    while (slot := tables.client.slot("finalized")) < 3:
+        time.sleep(0.05)
+    monkeypatch.setattr(tables.client, "slot", lambda _: slot)
+    groups = [fresh(127) for _ in range(6)]
+    tables.ensure(groups)
+    assert sorted(len(on_chain(tables, table)) for table in rows(campus)) == [256] * 3
 
 
 def test_what_an_extension_left_before_it_was_noted_takes_room_too(campus):
