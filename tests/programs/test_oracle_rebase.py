@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from campus import EPOCH_SECONDS, PAUSE_READINGS, Campus, Member, Outcome, SimulatedMeter, key
+from campus import EPOCH_SECONDS, PAUSE_READINGS, Campus, Member, Outcome, SimulatedMeter, key, relayed
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
@@ -114,6 +114,22 @@ def test_the_operator_alone_cannot_rebase(campus: Campus, house: SimulatedMeter,
 def test_the_meter_alone_cannot_either(campus: Campus, house: SimulatedMeter, refused) -> None:
     with refused("NotOperator"):
         rebase(campus, house, reset(house, campus.boundary(3), 0, 0, 0, 0), operator=campus.authority.pubkey())
+
+
+def test_a_rebase_through_a_program_is_refused(campus: Campus, house: SimulatedMeter, refused) -> None:
+    frame = reset(house, campus.boundary(3), 0, 0, 0, 0)
+    named = {"operator": campus.operator.pubkey(), "meter": house.meter, "meter_state": house.state}
+    outer = relayed(campus.add_relay(), campus.instruction("oracle", "rebase_meter", {}, named))
+    with refused("ThroughCpi"):
+        campus.send(programs.ed25519_frames([frame]), outer)
+
+
+def test_a_rebase_happens_once(campus: Campus, house: SimulatedMeter, refused) -> None:
+    """Replayed, it would set the registers back and let the same energy be counted again."""
+    frame = reset(house, campus.boundary(3), 7, 3, 0, 0)
+    rebase(campus, house, frame)
+    with refused("SequenceNotRising"):
+        rebase(campus, house, frame)
 
 
 @pytest.mark.parametrize(
