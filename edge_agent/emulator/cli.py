@@ -8,9 +8,7 @@ import os
 import select
 import signal
 import socket
-import socketserver
 import sys
-import threading
 import time
 import tty
 from collections.abc import Callable, Sequence
@@ -18,12 +16,12 @@ from pathlib import Path
 
 import serial
 
-from edge_agent.dlms.errors import DecodeError
 from edge_agent.emulator import config as config_module
 from edge_agent.emulator.config import ConfigError, EmulatorConfig, LineConfig
 from edge_agent.emulator.fault_kinds import FaultError
 from edge_agent.emulator.faults import FaultyLine
-from edge_agent.emulator.line import EmulatedLine, WrapperConnection
+from edge_agent.emulator.line import EmulatedLine
+from edge_agent.emulator.network import WrapperServer
 from edge_agent.emulator.source import SourceError
 
 QUIET = 0.5
@@ -36,7 +34,8 @@ PUSH_CHECK = 0.05
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="meter-emulator",
-        description="Emulate DLMS meters on a pty or a serial port. Prints one line when it is ready: `ready PORT`.",
+        description="Emulate DLMS meters on a pty, a serial port or a network address. Prints one line when ready: "
+        "`ready PORT`.",
         epilog="The file:\n\n" + (config_module.__doc__ or "").partition("\n\n")[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -52,8 +51,10 @@ class Port:
         self._serial: serial.Serial | None = None
         self._slave = -1
         if line.port is not None:
+            # P1's 7E1 comes with its parity bits made already.
+            bytesize, parity = (8, "N") if line.mode == "p1" and line.bytesize == 7 else (line.bytesize, line.parity)
             self._serial = serial.Serial(
-                line.port, line.baudrate, line.bytesize, line.parity, line.stopbits, timeout=0, exclusive=True
+                line.port, line.baudrate, bytesize, parity, line.stopbits, timeout=0, exclusive=True
             )
             self.descriptor = self._serial.fileno()
             self.name = line.port
@@ -109,7 +110,10 @@ class Control:
 
 
 def serve(line: FaultyLine, descriptor: int, stopping: Callable[[], bool], wake: int, control: Control) -> None:
-    """Answer what comes in on `descriptor` until `stopping()`; `wake` becomes readable when that changes."""
+    """Answer what comes in on `descriptor` until `stopping()`; `wake` becomes readable when that changes.
+
+    A pushed telegram that nobody reads is lost, as on a line without a listener.
+    """
     sources: list[int | socket.socket] = [descriptor, wake]
     if control.socket is not None:
         sources.append(control.socket)
@@ -120,19 +124,30 @@ def serve(line: FaultyLine, descriptor: int, stopping: Callable[[], bool], wake:
             control.take(line)
             continue
         if descriptor in ready:
-            pieces = line.receive(os.read(descriptor, 4096))
+            _write(descriptor, line.receive(os.read(descriptor, 4096)), stopping, wake)
         elif not ready:
-            pieces = line.quiet() + line.pushes()
-        else:
-            continue
-        for delay, piece in pieces:
-            if delay:
-                select.select([wake], [], [], delay)
-            answer = piece
-            while answer and not stopping():
-                _, writable, _ = select.select([], [descriptor], [], QUIET)
-                if writable:
-                    answer = answer[os.write(descriptor, answer) :]
+            _write(descriptor, line.quiet(), stopping, wake)
+            _write(descriptor, line.pushes(), stopping, wake, patient=False)
+
+
+def _write(
+    descriptor: int,
+    pieces: list[tuple[float, bytes]],
+    stopping: Callable[[], bool],
+    wake: int,
+    *,
+    patient: bool = True,
+) -> None:
+    for delay, piece in pieces:
+        if delay:
+            select.select([wake], [], [], delay)
+        rest = piece
+        while rest and not stopping():
+            _, writable, _ = select.select([], [descriptor], [], QUIET)
+            if writable:
+                rest = rest[os.write(descriptor, rest) :]
+            elif not patient:
+                return
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -144,8 +159,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ConfigError, SourceError) as error:
         print(f"meter-emulator: {error}", file=sys.stderr)
         return 2
-    if config.line.tcp is not None:
-        return _main_tcp(line, config.line.tcp)
+    faulty = FaultyLine(line, config.line.faults)
     stopped = False
 
     def stop(_signal: int, _frame: object) -> None:
@@ -157,71 +171,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     signal.set_wakeup_fd(wake_write)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    address = config.line.tcp or config.line.udp
+    where = config.line.port or config.line.link if address is None else f"{address[0]}:{address[1]}"
+    control = None
     try:
-        port = Port(config.line)
-        control = Control(config.line.control)
+        port: Port | WrapperServer
+        if address is None:
+            port = Port(config.line)
+        else:
+            port = WrapperServer(faulty, address, datagrams=config.line.udp is not None)
+        with contextlib.closing(port):
+            control = Control(config.line.control)
+            print(f"ready {port.name}", flush=True)
+            if isinstance(port, Port):
+                serve(faulty, port.descriptor, lambda: stopped, wake_read, control)
+            else:
+                port.serve(lambda: stopped, wake_read, control)
     except (OSError, ValueError) as error:
-        print(f"meter-emulator: {config.line.port or config.line.link}: {error}", file=sys.stderr)
-        return 1
-    try:
-        print(f"ready {port.name}", flush=True)
-        serve(FaultyLine(line, config.line.faults), port.descriptor, lambda: stopped, wake_read, control)
-    except OSError as error:
-        print(f"meter-emulator: {port.name}: {error}", file=sys.stderr)
+        print(f"meter-emulator: {where}: {error}", file=sys.stderr)
         return 1
     finally:
-        port.close()
-        control.close()
+        if control is not None:
+            control.close()
         signal.set_wakeup_fd(-1)
         with contextlib.suppress(OSError):
             os.close(wake_read)
             os.close(wake_write)
-    return 0
-
-
-class _TcpHandler(socketserver.BaseRequestHandler):
-    server: _TcpServer
-
-    def handle(self) -> None:
-        """Answer one connection until it closes or sends what is no wrapper unit."""
-        connection = WrapperConnection(self.server.line.meters)
-        while True:
-            try:
-                data = self.request.recv(65536)
-                if not data:
-                    return
-                with self.server.lock:
-                    answer = connection.receive(data)
-                self.request.sendall(answer)
-            except (OSError, DecodeError):
-                return
-
-
-class _TcpServer(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    daemon_threads = True
-
-    def __init__(self, address: tuple[str, int], line: EmulatedLine) -> None:
-        super().__init__(address, _TcpHandler)
-        self.line = line
-        self.lock = threading.Lock()
-
-
-def _main_tcp(line: EmulatedLine, address: tuple[str, int]) -> int:
-    try:
-        server = _TcpServer(address, line)
-    except OSError as error:
-        print(f"meter-emulator: {address[0]}:{address[1]}: {error}", file=sys.stderr)
-        return 1
-
-    def stop(_signal: int, _frame: object) -> None:
-        threading.Thread(target=server.shutdown, daemon=True).start()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    with server:
-        print(f"ready {server.server_address[0]!s}:{server.server_address[1]}", flush=True)
-        server.serve_forever()
     return 0
 
 

@@ -6,15 +6,23 @@ start_epoch = 0                    # the epoch of `start_row`: a number, "now" (
 [line]
 link = "run/solar"                 # a pty is made, and this symbolic link to it; or
 # port = "/dev/ttyUSB1"            # a serial port, with baudrate = 9600, bytesize = 8, parity = "N", stopbits = 1
-# tcp = "127.0.0.1:4059"           # the TCP wrapper; port 0 takes a free one
-mode = "hdlc"                      # or "e": IEC 62056-21 sign-on with hand-over to HDLC, "c": its read-out alone
-max_information = 128              # HDLC: longest information field, 8 to 2030 bytes
+# tcp = "127.0.0.1:4059"           # the TCP wrapper; port 0 takes a free one; or
+# udp = "127.0.0.1:4059"           # the same in datagrams
+mode = "hdlc"                      # or "e": IEC 62056-21 sign-on with hand-over to HDLC, "c": its read-out alone; or
+                                   # "mbus", "p1", "raw": nothing is answered, meters push: in wired M-Bus frames (from
+                                   # 2400 baud 8E1), as telegrams of the P1 port, as APDUs without any frame
+p1_version = 5                     # P1: DSMR 2 to 5; 2 and 3 have no CRC and no clock (from 9600 baud 7E1, which a pty
+                                   # gets with its parity bits), 4 and 5 both (from 115200 baud 8N1)
+max_information = 128              # HDLC: longest information field, 8 to 2030 bytes; M-Bus: bytes of the APDU in a
+                                   # frame, up to 250 (there by default 245)
 window = 1                         # HDLC: frames in flight, 1 to 7
 control = "run/solar.control"      # a datagram socket that takes faults as text: `flip`, `late 2.5`, ...
 
   [[line.fault]]                   # by schedule
   kind = "drop"                    # flip truncate double garbage_before garbage_after gap drop late wrong_fcs echo busy
-                                   # reboot wrong_counter counter_reset wrong_baud clock_jump
+                                   # reboot wrong_counter counter_reset wrong_baud clock_jump; none that has no meaning
+                                   # on the line: no echo busy wrong_baud where nothing asks in HDLC, no wrong_fcs where
+                                   # there is no check sum
   answer = 5                       # at the fifth answer on the line,
   every = 100                      # and at each hundredth after it; default: once
   seconds = 1.0                    # of gap, late and clock_jump
@@ -28,11 +36,13 @@ logical_device_name = "KFM1000000000001"   # up to 16 characters
 serial = "1KFM0000000001"
 server = 1                         # HDLC logical device; physical = 17 adds the lower address
 deviation = 0                      # the clock's, in minutes, UTC minus local; "none" leaves it unspecified
-zone = "Europe/Vienna"             # instead: the zone whose deviation and daylight saving the clock follows
+zone = "Europe/Vienna"             # instead: the zone whose deviation and daylight saving the clock follows; P1 knows
+                                   # UTC+1 and UTC+2 alone, by default those of Europe/Amsterdam
 clock_error = 0                    # seconds by which the meter's clock is ahead
 system_title = "4b464d0000000001"  # 8 bytes in hex, for gmac; default: made from the logical device name
-push_seconds = 10                  # push name, clock and registers at each multiple of it (HDLC); default: never;
-                                   # ciphered (general-glo) where the meter has a client with gmac
+push_seconds = 10                  # push name, clock and registers at each multiple of it; default: never;
+                                   # ciphered (general-glo) where the meter has a client with gmac; P1 in kWh and kW,
+                                   # ciphered as in Luxembourg
 max_pdu = 1024                     # longest APDU in bytes: longer answers go in blocks
 
   [[meter.client]]                 # who may associate; default: client 16 without authentication
@@ -102,6 +112,7 @@ import hashlib
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -109,7 +120,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from edge_agent.dlms.errors import DlmsError
 from edge_agent.dlms.obis import obis_bytes, obis_text
 from edge_agent.dlms.units import UNIT_NUMBERS
-from edge_agent.emulator.fault_kinds import KINDS, Fault
+from edge_agent.emulator.fault_kinds import KINDS, Fault, FaultError
 
 T = TypeVar("T")
 
@@ -122,20 +133,39 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class LineConfig:
-    """The line: a pty with a symbolic link to it, a serial port, or a TCP listener."""
+    """The line: a pty with a symbolic link to it, a serial port, or a TCP or UDP listener."""
 
     link: Path | None = None
     port: str | None = None
     tcp: tuple[str, int] | None = None
+    udp: tuple[str, int] | None = None
     baudrate: int = 9600
     bytesize: int = 8
     parity: str = "N"
     stopbits: int = 1
     mode: str = "hdlc"
+    p1_version: int = 5
     control: Path | None = None
     faults: tuple[Fault, ...] = ()
     max_information: int = 128
     window: int = 1
+
+    @property
+    def pushes_only(self) -> bool:
+        """Whether nothing that arrives is answered."""
+        return self.mode in PUSH_MODES
+
+    @property
+    def kind(self) -> str:
+        """What faults tell lines apart by: a key of fault_kinds.NOT_ON."""
+        if self.tcp is not None or self.udp is not None:
+            return "tcp" if self.udp is None else "udp"
+        return "p1 without CRC" if self.mode == "p1" and self.p1_version < 4 else self.mode
+
+
+PUSH_MODES = ("mbus", "p1", "raw")
+_DEFAULT_FORMATS = {"mbus": (2400, 8, "E"), "p1": (115200, 8, "N")}
+_OLD_P1_FORMAT = (9600, 7, "E")
 
 
 @dataclass(frozen=True)
@@ -273,26 +303,7 @@ class EmulatorConfig:
     def from_dict(cls, data: Mapping[str, Any], base: Path) -> EmulatorConfig:
         """Check a parsed file; ConfigError."""
         top = _Table(data, "")
-        line = _Table(top.take("line", dict, {}), "line.")
-        link = line.take("link", str, None)
-        control = line.take("control", str, None)
-        parsed_line = LineConfig(
-            link=None if link is None else base / link,
-            port=line.take("port", str, None),
-            tcp=line.host_and_port("tcp"),
-            baudrate=line.number("baudrate", 9600, 300, 4_000_000),
-            bytesize=line.number("bytesize", 8, 7, 8),
-            parity=line.choice("parity", "N", ("N", "E", "O")),
-            stopbits=line.number("stopbits", 1, 1, 2),
-            mode=line.choice("mode", "hdlc", ("hdlc", "c", "e")),
-            control=None if control is None else base / control,
-            faults=tuple(
-                _fault(_Table(item, f"line.fault[{at}].")) for at, item in enumerate(line.take("fault", list, []))
-            ),
-            max_information=line.number("max_information", 128, 8, 2030),
-            window=line.number("window", 1, 1, 7),
-        )
-        line.end()
+        line = _line(_Table(top.take("line", dict, {}), "line."), base)
         source = _Table(top.take("source", dict, {}), "source.")
         csv = source.take("csv", str, None)
         start_row = source.number("start_row", 0, 0, 1 << 31)
@@ -304,8 +315,8 @@ class EmulatorConfig:
         if not meters:
             raise ConfigError("meter: there should be at least one [[meter]]")
         config = cls(
-            meters=tuple(_meter(_Table(item, f"meter[{at}].")) for at, item in enumerate(meters)),
-            line=parsed_line,
+            meters=tuple(_meter(_Table(item, f"meter[{at}]."), line) for at, item in enumerate(meters)),
+            line=line,
             epoch_seconds=top.number("epoch_seconds", 900, 1, 86400),
             start_epoch=None if isinstance(start, str) else start,
             csv=None if csv is None else base / csv,
@@ -315,6 +326,8 @@ class EmulatorConfig:
         addresses = [(meter.server, meter.physical) for meter in config.meters]
         if len(set(addresses)) != len(addresses):
             raise ConfigError("meter: two meters on the line have the same server address")
+        if line.pushes_only and not any(meter.push_seconds for meter in config.meters):
+            raise ConfigError(f'line.mode: on a line of mode "{line.mode}" a [[meter]] should have push_seconds')
         return config
 
 
@@ -361,7 +374,7 @@ class _Table:
 
     def ascii(self, key: str, default: str) -> str:
         value = self.take(key, str, default)
-        if not value.isascii():
+        if not value.isascii() or not value.isprintable():
             raise ConfigError(f"{self.path}{key}: {value!r} should be ASCII characters")
         return str(value)
 
@@ -405,12 +418,60 @@ def _client(table: _Table) -> ClientConfig:
     return config
 
 
+def _line(table: _Table, base: Path) -> LineConfig:
+    link, port = table.take("link", str, None), table.take("port", str, None)
+    tcp, udp = table.host_and_port("tcp"), table.host_and_port("udp")
+    if sum(place is not None for place in (link, port, tcp, udp)) > 1:
+        raise ConfigError(f"{table.path}link: a line has one of link, port, tcp and udp")
+    control = table.take("control", str, None)
+    mode = table.choice("mode", "hdlc", ("hdlc", "c", "e", *PUSH_MODES))
+    if mode != "hdlc" and (tcp is not None or udp is not None):
+        raise ConfigError(f'{table.path}mode: "{mode}" is for a link or port; tcp and udp have the DLMS wrapper')
+    if mode != "p1" and "p1_version" in table.data:
+        raise ConfigError(f'{table.path}p1_version: goes with mode = "p1"')
+    version = table.number("p1_version", 5, 2, 5)
+    baudrate, bytesize, parity = _DEFAULT_FORMATS.get(mode, (9600, 8, "N"))
+    if mode == "p1" and version < 4:
+        baudrate, bytesize, parity = _OLD_P1_FORMAT
+    faults = [
+        _fault(_Table(item, f"{table.path}fault[{at}].")) for at, item in enumerate(table.take("fault", list, []))
+    ]
+    config = LineConfig(
+        link=None if link is None else base / link,
+        port=port,
+        tcp=tcp,
+        udp=udp,
+        baudrate=table.number("baudrate", baudrate, 300, 4_000_000),
+        bytesize=table.number("bytesize", bytesize, 7, 8),
+        parity=table.choice("parity", parity, ("N", "E", "O")),
+        stopbits=table.number("stopbits", 1, 1, 2),
+        mode=mode,
+        p1_version=version,
+        control=None if control is None else base / control,
+        faults=tuple(faults),
+        max_information=table.number(
+            "max_information", 245 if mode == "mbus" else 128, 8, 250 if mode == "mbus" else 2030
+        ),
+        window=table.number("window", 1, 1, 7),
+    )
+    table.end()
+    for at, fault in enumerate(config.faults):
+        try:
+            fault.check(config.kind)
+        except FaultError as error:
+            raise ConfigError(f"{table.path}fault[{at}].kind: {error}") from error
+    return config
+
+
 def _fault(table: _Table) -> Fault:
     seconds = table.take("seconds", (int, float), 1.0)
     answer, every = table.number("answer", 1, 1, 1 << 31), table.number("every", 0, 0, 1 << 31)
     kind = table.choice("kind", "", KINDS)
     table.end()
-    return Fault(kind, answer, every, float(seconds))
+    try:
+        return Fault(kind, answer, every, float(seconds))
+    except (FaultError, OverflowError) as error:
+        raise ConfigError(f"{table.path}seconds: {error}") from error
 
 
 def _disconnect(table: _Table) -> DisconnectConfig:
@@ -483,16 +544,36 @@ def _register(table: _Table) -> RegisterConfig:
     return config
 
 
-def _meter(table: _Table) -> MeterConfig:
+def _check_p1(table: _Table, config: MeterConfig, version: int) -> None:
+    """What a P1 telegram cannot say of a meter."""
+    ciphered = any(client.auth == "gmac" for client in config.clients)
+    if ciphered and version < 4:
+        raise ConfigError(f"{table.path}client: DSMR {version} knows no ciphered telegrams: p1_version 4 or 5")
+    if any(character in "/!" for character in config.serial):
+        raise ConfigError(f"{table.path}serial: {config.serial!r} holds / or !, which start and end a P1 telegram")
+    if config.zone is None:
+        offsets = {None if config.deviation is None else -config.deviation}
+    else:
+        zone = ZoneInfo(config.zone)
+        moments = [datetime(2026, month, 15, tzinfo=zone) for month in range(1, 13)]
+        offsets = {(moment.utcoffset() or timedelta()) // timedelta(minutes=1) for moment in moments}
+    if not offsets <= {60, 120}:
+        key = "deviation" if config.zone is None else "zone"
+        raise ConfigError(f"{table.path}{key}: the P1 clock shows UTC+1 or UTC+2: -60, -120, or a zone with these")
+
+
+def _meter(table: _Table, line: LineConfig) -> MeterConfig:
     name = table.take("logical_device_name", str, None)
     if name is None or not name.isascii() or not 1 <= len(name) <= 16:
         raise ConfigError(f"{table.path}logical_device_name: should be 1 to 16 ASCII characters")
+    p1 = line.mode == "p1"
+    own_zone = "Europe/Amsterdam" if p1 and "deviation" not in table.data else None
     deviation = table.take("deviation", (int, str), 0)
     if deviation == "none":
         deviation = None
     elif not isinstance(deviation, int) or not -840 <= deviation <= 840:
         raise ConfigError(f'{table.path}deviation: {deviation!r} should be minutes from -840 to 840, or "none"')
-    zone = table.take("zone", str, None)
+    zone = table.take("zone", str, own_zone)
     if zone is not None:
         try:
             ZoneInfo(zone)
@@ -504,16 +585,16 @@ def _meter(table: _Table) -> MeterConfig:
     physical = table.take("physical", int, None)
     config = MeterConfig(
         logical_device_name=name,
-        serial=table.take("serial", str, name),
+        serial=table.ascii("serial", name),
         registers=tuple(_register(_Table(item, f"{table.path}register[{at}].")) for at, item in enumerate(registers)),
-        server=table.number("server", 1, 1, 0x3FFF),
+        server=table.number("server", 1, 1, 0xFF if line.mode == "mbus" else 0x3FFF),
         physical=physical,
         deviation=deviation,
         zone=zone,
         clock_error=table.number("clock_error", 0, -(1 << 31), 1 << 31),
         system_title=table.octets("system_title", 8) or b"KFM" + hashlib.sha256(name.encode()).digest()[:5],
         push_seconds=table.number("push_seconds", 0, 0, 86400),
-        max_pdu=table.number("max_pdu", 1024, 64, 65535),
+        max_pdu=table.number("max_pdu", 1024, 64, 65535 if line.udp is None else 65000),
         clients=tuple(_client(_Table(item, f"{table.path}client[{at}].")) for at, item in enumerate(clients))
         or (ClientConfig(),),
         profile=ProfileConfig(
@@ -534,6 +615,10 @@ def _meter(table: _Table) -> MeterConfig:
     )
     profile.end()
     table.end()
+    if p1:
+        _check_p1(table, config, line.p1_version)
+    if config.push_seconds and (line.tcp is not None or line.udp is not None):
+        raise ConfigError(f"{table.path}push_seconds: over tcp and udp nothing is pushed: use a link or port")
     codes = [item.obis for item in config.registers + config.extended_registers + config.demand_registers]
     if len(set(codes)) != len(codes):
         raise ConfigError(f"{table.path}register: an OBIS code stands twice")

@@ -13,18 +13,35 @@ ON_THE_LINE = (
     "gap",  # a pause of `seconds` in the midst
     "drop",  # no answer
     "late",  # `seconds` later
-    "wrong_fcs",
+    "wrong_fcs",  # a frame check sequence, check sum or CRC that is not the telegram's
     "echo",  # the request comes back before the answer, as on a two-wire line
 )
 IN_THE_METER = (
     "busy",  # RNR in place of the answer, once
-    "reboot",  # links and associations are forgotten, also in the midst of a block transfer
+    "reboot",  # links and associations are forgotten, also in the midst of blocks; a pushed telegram breaks off
     "wrong_counter",  # the meter's next invocation counter is one that it has used
     "counter_reset",  # every energy register falls to zero
     "wrong_baud",  # after mode E's hand-over nothing can be read, until the next sign-on
     "clock_jump",  # the clock is `seconds` further on from now on
 )
 KINDS = ON_THE_LINE + IN_THE_METER
+
+_PUSHES_ONLY = ("echo", "busy", "wrong_baud")
+NOT_ON = {
+    "hdlc": (),
+    "c": (),
+    "e": (),
+    "mbus": _PUSHES_ONLY,
+    "p1": _PUSHES_ONLY,
+    "p1 without CRC": (*_PUSHES_ONLY, "wrong_fcs"),
+    "raw": (*_PUSHES_ONLY, "wrong_fcs"),
+    "tcp": (*_PUSHES_ONLY, "wrong_fcs"),
+    "udp": (*_PUSHES_ONLY, "wrong_fcs"),
+}
+"""By kind of line, the faults that have no meaning there: nobody asks, or nothing is summed."""
+
+MAX_SECONDS = 3600
+MAX_JUMP = 100_000_000
 
 GARBAGE = bytes.fromhex("7e00a5ff7ea10355aa")
 
@@ -48,6 +65,9 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise FaultError(f"{self.kind!r} is no fault; there are {', '.join(KINDS)}")
+        least, most = (-MAX_JUMP, MAX_JUMP) if self.kind == "clock_jump" else (0, MAX_SECONDS)
+        if not least <= self.seconds <= most:
+            raise FaultError(f"{self.seconds:g} s of {self.kind}: should be from {least} to {most}")
 
     @classmethod
     def parse(cls, text: str) -> Fault:
@@ -59,6 +79,11 @@ class Fault:
             return cls(words[0], seconds=float(words[1]) if len(words) == 2 else 1.0)
         except ValueError as error:
             raise FaultError(f"{text!r} is no fault with its seconds: {error}") from error
+
+    def check(self, kind_of_line: str) -> None:
+        """FaultError where it has no meaning on such a line, one of NOT_ON."""
+        if self.kind in NOT_ON[kind_of_line]:
+            raise FaultError(f"{self.kind!r} has no meaning on a line of kind {kind_of_line}")
 
     def strikes(self, answer: int) -> bool:
         """Whether this answer is met."""

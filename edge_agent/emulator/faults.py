@@ -1,11 +1,11 @@
 """What goes wrong on real lines and in real meters, on command and by schedule.
 
-A fault meets one answer of the line, counted from 1; or happens to the meters before they answer.
+A fault meets one answer or one pushed telegram, counted from 1; or happens to the meters before that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from edge_agent.emulator.fault_kinds import GARBAGE, IN_THE_METER, Fault
 from edge_agent.emulator.line import EmulatedLine
@@ -22,39 +22,52 @@ class FaultyLine:
         self._commanded: list[Fault] = []
 
     def command(self, text: str) -> None:
-        """A fault for the next answer; FaultError."""
-        self._commanded.append(Fault.parse(text))
+        """A fault for the next answer; FaultError, also where it has no meaning on this line."""
+        fault = Fault.parse(text)
+        fault.check(self.line.config.kind)
+        self._commanded.append(fault)
 
-    def receive(self, data: bytes) -> list[tuple[float, bytes]]:
-        """The answers to these bytes, as they come onto the line."""
+    def receive(self, data: bytes, answer: Callable[[bytes], bytes] | None = None) -> list[tuple[float, bytes]]:
+        """The answers to these bytes, as they come onto the line; `answer` gives them in place of the line itself."""
         faults = list(self._due())
         for fault in faults:
             if fault.kind in IN_THE_METER:
                 self._happen(fault)
-        answer = self.line.receive(data)
-        if not answer:
+        answered = (answer or self.line.receive)(data)
+        if not answered:
             return []
-        self.answers += 1
-        self._commanded.clear()
-        self.struck += [fault.kind for fault in faults]
-        pieces = [(0.0, answer)]
+        self._count(faults)
+        pieces = [(0.0, answered)]
         for fault in faults:
             pieces = self._meet(fault, pieces, data)
         return pieces
 
     def pushes(self) -> list[tuple[float, bytes]]:
         """The telegrams that are due, as they come onto the line."""
-        telegrams = self.line.pushes()
-        if not telegrams:
-            return []
-        faults = list(self._due())
+        found: list[tuple[float, bytes]] = []
+        for meter in self.line.meters:
+            if not meter.push_due():
+                continue
+            faults = list(self._due())
+            for fault in faults:
+                if fault.kind in IN_THE_METER:
+                    self._happen(fault)
+            telegram = self.line.push(meter)
+            if not telegram:
+                continue  # the clock has jumped back
+            self._count(faults)
+            pieces = [(0.0, telegram)]
+            for fault in faults:
+                pieces = self._meet(fault, pieces, b"")
+                if fault.kind == "reboot":
+                    pieces = [(0.0, telegram[: len(telegram) // 2])]
+            found += pieces
+        return found
+
+    def _count(self, faults: list[Fault]) -> None:
         self.answers += 1
         self._commanded.clear()
-        pieces = [(0.0, telegrams)]
-        for fault in faults:
-            self.struck.append(fault.kind)
-            pieces = self._meet(fault, pieces, b"")
-        return pieces
+        self.struck += [fault.kind for fault in faults]
 
     def quiet(self) -> list[tuple[float, bytes]]:
         """The line has been silent."""
@@ -89,7 +102,7 @@ class FaultyLine:
         if kind == "flip":
             return [(delay, answer[:middle] + bytes((answer[middle] ^ 0x08,)) + answer[middle + 1 :])]
         if kind == "wrong_fcs":
-            return [(delay, answer[:-3] + bytes((answer[-3] ^ 0xFF,)) + answer[-2:])]
+            return [(delay, self._with_wrong_check(answer))]
         if kind == "truncate":
             return [(delay, answer[: len(answer) * 2 // 3])]
         if kind == "double":
@@ -107,3 +120,9 @@ class FaultyLine:
         if kind == "late":
             return [(delay + fault.seconds, answer)]
         return pieces
+
+    def _with_wrong_check(self, answer: bytes) -> bytes:
+        if self.line.config.kind == "p1" and answer.endswith(b"\r\n"):
+            return answer[:-3] + (b"1" if answer[-3:-2] == b"0" else b"0") + answer[-2:]
+        at = len(answer) - (2 if self.line.config.kind == "mbus" else 3)
+        return answer[:at] + bytes((answer[at] ^ 0xFF,)) + answer[at + 1 :]

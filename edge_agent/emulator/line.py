@@ -3,34 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+import weakref
 from collections.abc import Callable, Iterable
 
-from edge_agent.dlms import llc
 from edge_agent.dlms.errors import DecodeError
-from edge_agent.dlms.hdlc.address import decode_address, encode_address
-from edge_agent.dlms.hdlc.frame import FINAL, UI, Frame
+from edge_agent.dlms.hdlc.address import decode_address
+from edge_agent.dlms.hdlc.frame import Frame
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.hdlc.reader import FrameReader
 from edge_agent.dlms.hdlc.server_link import HdlcServerLink
 from edge_agent.dlms.security import Security
 from edge_agent.dlms.server import ServerSession
 from edge_agent.dlms.wrapper import WrapperUnit, read_unit
-from edge_agent.emulator.config import ClientConfig, EmulatorConfig
+from edge_agent.emulator.config import ClientConfig, EmulatorConfig, LineConfig
 from edge_agent.emulator.meter import EmulatedMeter
+from edge_agent.emulator.push import on_the_line
 from edge_agent.emulator.source import Table
 from edge_agent.iec62056_21.messages import Identification
 from edge_agent.iec62056_21.server import HDLC, Iec21Server
-
-PUSH_CLIENT = encode_address(32)
-"""The client address that telegrams go to."""
 
 
 class EmulatedLine:
     """All meters on one line: `receive` takes what arrived and gives what to write."""
 
-    def __init__(self, meters: Iterable[EmulatedMeter], parameters: LinkParameters) -> None:
+    def __init__(self, meters: Iterable[EmulatedMeter], config: LineConfig) -> None:
         self.meters = list(meters)
-        self.parameters = parameters
+        self.config = config
+        size, window = config.max_information, config.window
+        self.parameters = LinkParameters(size, size, window, window)
+        self._connections: weakref.WeakSet[WrapperConnection] = weakref.WeakSet()
         self._reader = FrameReader()
         self.sign_on: Iec21Server | None = None
         self.garbled = False  # as with another speed at the other end
@@ -56,19 +57,26 @@ class EmulatedLine:
             for meter in config.meters
         ]
         server = None
-        if config.line.mode != "hdlc":
+        if config.line.mode in ("c", "e"):
             first = meters[0]
             enhanced = "2" if config.line.mode == "e" else ""
             identification = Identification("KFM", "5", first.config.logical_device_name, enhanced)
             server = Iec21Server(identification, first.readout_lines, first.config.serial)
-        size, window = config.line.max_information, config.line.window
-        line = cls(meters, LinkParameters(size, size, window, window))
+        line = cls(meters, config.line)
         line.sign_on = server
         return line
 
     def forget(self) -> None:
         """Every meter reboots: links and associations are gone."""
         self._links.clear()
+        for connection in self._connections:
+            connection.forget()
+
+    def connect(self) -> WrapperConnection:
+        """A new connection to the meters by the wrapper."""
+        connection = WrapperConnection(self.meters)
+        self._connections.add(connection)
+        return connection
 
     def make_busy(self) -> None:
         """Every link answers the next time that it is not ready."""
@@ -78,6 +86,8 @@ class EmulatedLine:
     def receive(self, data: bytes) -> bytes:
         """The answers to these bytes; what is no frame, or for nobody here, is passed over as a meter does."""
         out = b""
+        if self.config.pushes_only:
+            return out
         if self.sign_on is not None:
             was = self.sign_on.state
             out = self.sign_on.receive(data)
@@ -91,20 +101,10 @@ class EmulatedLine:
                 out += self._take(item)
         return bytes([byte ^ 0x55 for byte in out]) if self.garbled else out
 
-    def pushes(self) -> bytes:
-        """The telegrams that are due now, each in UI frames of the line's length."""
-        out = b""
-        for meter in self.meters:
-            apdu = meter.push()
-            if apdu is None:
-                continue
-            data = llc.wrap(apdu, False)
-            source = encode_address(meter.config.server, meter.config.physical)
-            size = self.parameters.max_transmit
-            for at in range(0, len(data), size):
-                more = at + size < len(data)
-                out += Frame(PUSH_CLIENT, source, UI | FINAL, data[at : at + size], more).to_bytes()
-        return out
+    def push(self, meter: EmulatedMeter) -> bytes:
+        """The telegram that a meter has to push, as it goes onto the line; empty where none is due."""
+        data = meter.push()
+        return b"" if data is None else on_the_line(data, meter.config, self.config)
 
     def quiet(self) -> bytes:
         """The line has been silent: what was half a frame is forgotten."""
@@ -167,12 +167,16 @@ def new_session(meter: EmulatedMeter, client: ClientConfig) -> ServerSession:
 
 
 class WrapperConnection:
-    """One TCP connection to the meters: wrapper ports are client address and logical device."""
+    """One client's TCP connection or datagrams to the meters: wrapper ports are client address and logical device."""
 
     def __init__(self, meters: Iterable[EmulatedMeter]) -> None:
         self.meters = {meter.config.server: meter for meter in meters}
         self._buffer = b""
         self._sessions: dict[tuple[int, int], ServerSession] = {}
+
+    def forget(self) -> None:
+        """The meters reboot: associations are gone."""
+        self._sessions.clear()
 
     def receive(self, data: bytes) -> bytes:
         """The answers to these bytes; DecodeError where they are no wrapper's, and the connection must close."""
@@ -186,6 +190,14 @@ class WrapperConnection:
             session = self._session(unit.source, unit.destination)
             for answer in [] if session is None else session.handle(unit.apdu):
                 out += WrapperUnit(unit.destination, unit.source, answer).to_bytes()
+
+    def receive_datagram(self, data: bytes) -> bytes:
+        """The answer to one datagram; nothing to one that is not exactly a wrapper unit."""
+        try:
+            WrapperUnit.from_bytes(data)
+        except DecodeError:
+            return b""
+        return self.receive(data)
 
     def _session(self, client: int, server: int) -> ServerSession | None:
         key = (client, server)

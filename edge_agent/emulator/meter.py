@@ -29,6 +29,7 @@ from edge_agent.dlms.security import AUTHENTICATED, ENCRYPTED, GENERAL_GLO, seal
 from edge_agent.dlms.units import UNIT_NUMBERS, scaled_text
 from edge_agent.emulator.config import LineConfig, MeterConfig, RegisterConfig
 from edge_agent.emulator.management import management_objects
+from edge_agent.emulator.push import p1_telegram
 from edge_agent.emulator.source import Expression, PowerSeries, Table
 
 if TYPE_CHECKING:
@@ -184,16 +185,32 @@ class EmulatedMeter:
                 rows.append(row + [item.data(boundary) for item in self.captured])
         return rows
 
-    def push(self) -> bytes | None:
-        """The telegram that is due, as an APDU; None until the next multiple of push_seconds."""
+    def push_due(self) -> bool:
+        """Whether a multiple of push_seconds has passed since the last telegram."""
         seconds = self.config.push_seconds
         if not seconds:
+            return False
+        due = int(self.time() // seconds)
+        if self._pushed is None:
+            self._pushed = due
+        return due != self._pushed
+
+    def push(self) -> bytes | None:
+        """The telegram that is due, an APDU or P1's text; None until the next multiple of push_seconds."""
+        if not self.push_due():
             return None
         time = self.time()
-        due = int(time // seconds)
-        before, self._pushed = self._pushed, due
-        if before is None or due == before:
-            return None
+        self._pushed = int(time // self.config.push_seconds)
+        plain = p1_telegram(self, time, self._line.p1_version) if self._line.mode == "p1" else self._notification(time)
+        for client in self.config.clients:
+            if client.key is not None and client.auth_key is not None:
+                control = AUTHENTICATED | ENCRYPTED
+                title, counter = self.config.system_title, self.next_counter()
+                return seal(GENERAL_GLO, title, control, counter, plain, client.key, client.auth_key).to_bytes()
+        return plain
+
+    def _notification(self, time: float) -> bytes:
+        """Name, clock and registers as a data-notification."""
         shown = self.clock_time(time).to_bytes()
         items: list[Data] = [
             (
@@ -208,13 +225,7 @@ class EmulatedMeter:
         for item in self.registers:
             scaler_unit = (STRUCTURE, [(INT8, item.config.scaler), (ENUM, UNIT_NUMBERS[item.config.unit])])
             items.append((STRUCTURE, [(OCTET_STRING, obis_bytes(item.config.obis)), item.data(time), scaler_unit]))
-        apdu = DataNotification((ARRAY, items), shown, due & 0xFFFFFF).to_bytes()
-        for client in self.config.clients:
-            if client.key is not None and client.auth_key is not None:
-                control = AUTHENTICATED | ENCRYPTED
-                title, counter = self.config.system_title, self.next_counter()
-                return seal(GENERAL_GLO, title, control, counter, apdu, client.key, client.auth_key).to_bytes()
-        return apdu
+        return DataNotification((ARRAY, items), shown, (self._pushed or 0) & 0xFFFFFF).to_bytes()
 
     def readout_lines(self) -> list[str]:
         """The read-out of IEC 62056-21: identity and registers, energies in kWh with three decimals."""

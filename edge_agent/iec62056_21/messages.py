@@ -75,6 +75,11 @@ def strip_parity(data: bytes) -> bytes:
     return bytes([byte & 0x7F for byte in data])
 
 
+def with_parity(data: bytes) -> bytes:
+    """Characters of seven bits with the even parity bit that 7E1 adds."""
+    return bytes([byte | 0x80 if bin(byte & 0x7F).count("1") & 1 else byte & 0x7F for byte in data])
+
+
 def block_check(data: bytes) -> int:
     """BCC: exclusive or of everything after the first STX or SOH, through ETX."""
     check = 0

@@ -4,6 +4,9 @@
 (blank line)
 1-0:1.8.1(001234.567*kWh)
 !D3B0
+
+DSMR 2 and 3 have no CRC and come in 7E1: where a capture still holds the parity bits they are checked, and say of each
+line whether it can be trusted.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from edge_agent.dlms.obis import obis_bytes, obis_text
 _METER_NAMES = ("0-0:96.1.1.255", "0-0:42.0.0.255", "0-0:96.1.0.255", "0-0:96.1.4.255")
 MAX_LINE = 2048
 MAX_CHECK = 32
+_START_TEXT = 24
+_SHORTEST_START = 12
 
 
 class P1Telegram:
@@ -49,8 +54,43 @@ def crc16(data: bytes) -> int:
     return crc
 
 
+def write_telegram(identification: str, lines: list[str], checked: bool = True) -> bytes:
+    """A telegram of these lines after `/identification`; `checked`: with the CRC that DSMR has from version 4 on."""
+    data = ("/" + identification + "\r\n\r\n" + "".join([line + "\r\n" for line in lines]) + "!").encode("ascii")
+    return data + (f"{crc16(data):04X}\r\n" if checked else "\r\n").encode("ascii")
+
+
+def without_parity(data: bytes) -> tuple[bytes, bool]:
+    """A 7E1 line's bytes that were read as 8N1, without their parity bits: 00 stands where one is wrong.
+
+    Of bytes that hold no parity bits nothing is changed, and the second value is False.
+    """
+    high = 0
+    for byte in data:
+        high += byte >> 7
+    if high * 8 < len(data) or high == 0:
+        return data, False
+    return bytes([0 if _ODD[byte] else byte & 0x7F for byte in data]), True
+
+
+_ODD = bytes([bin(byte).count("1") & 1 for byte in range(256)])
+
+
+def find_telegram(data: bytes) -> int:
+    """Where in bytes that may start with noise a telegram seems to start; -1 for nowhere."""
+    data, _ = without_parity(data)
+    position = data.find(b"/")
+    while position >= 0:
+        start = data[position + 1 : position + _START_TEXT]
+        if len(start) >= _SHORTEST_START and all(0x20 <= byte < 0x7F or byte in b"\r\n" for byte in start):
+            return position
+        position = data.find(b"/", position + 1)
+    return -1
+
+
 def read_telegrams(data: bytes) -> list[P1Telegram]:
     """All telegrams in captured bytes; what goes wrong with one is among its errors."""
+    data, _ = without_parity(data)
     found: list[P1Telegram] = []
     position = data.find(b"/")
     following = 0  # where the next telegram starts at the latest: no byte is looked at twice
@@ -66,7 +106,7 @@ def read_telegrams(data: bytes) -> list[P1Telegram]:
             found.append(telegram)
             position = following + 1 if following >= 0 else -1
             continue
-        telegram = _read(data[position : end + 1])
+        telegram = _read(data[position : end + 1], position)
         stop = data.find(b"\n", end, min(limit, end + MAX_CHECK))
         check = data[end + 1 : stop if stop >= 0 else min(limit, end + MAX_CHECK)].strip()
         if check:
@@ -99,11 +139,19 @@ def _line(data: bytes) -> str:
     return "".join([chr(byte) if 0x20 <= byte < 0x7F else "?" for byte in data.strip()])
 
 
-def _read(data: bytes) -> P1Telegram:
+def _read(data: bytes, offset: int) -> P1Telegram:
     lines = data.replace(b"\r", b"\n").split(b"\n")
     telegram = P1Telegram(_line(lines[0][1:]))
     joined: list[str] = []
-    for raw in lines[1:]:
+    for number, raw in enumerate(lines):
+        at = offset
+        offset += len(raw) + 1
+        if any((byte < 0x20 and byte != 0x09) or byte > 0x7E for byte in raw):
+            message = "the telegram has a line with a byte that is no character, or whose parity is wrong"
+            telegram.errors.append(DecodeError("bad_character", message, at))
+            continue
+        if number == 0:
+            continue
         line = _line(raw)
         if line.startswith("(") and joined:
             joined[-1] += line

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edge_agent.dlms.push.telegram import Keys, Telegram, decode_telegrams
+from edge_agent.dlms.push.unframe import detect_link, has_noise
 from edge_agent.meters.driver import IntervalRow, Observer
 from edge_agent.meters.errors import BadAnswerError, MapMismatchError, MeterError, MeterTimeoutError, WrongPasswordError
 from edge_agent.meters.iec21 import watt_hours
@@ -18,6 +19,7 @@ from edge_agent.reading import FLAG_SAMPLED
 
 if TYPE_CHECKING:
     from edge_agent.config import MeterSettings
+    from edge_agent.dlms.errors import DlmsError
     from edge_agent.meter_map import MeterMap
 
 QUIET = 0.4
@@ -25,6 +27,10 @@ QUIET = 0.4
 
 MAX_TELEGRAM = 1 << 17
 KEPT_ROWS = 4096
+KEPT_FAULTS = 256
+
+MAX_DAMAGED = 3
+"""Telegrams with a wrong tag in a row, after good ones, until the key is taken to have changed."""
 
 _IMPORT, _EXPORT = ":1.7.0.255", ":2.7.0.255"
 _WATTS = {"W": 1, "kW": 1000}
@@ -33,7 +39,9 @@ _WATTS = {"W": 1, "kW": 1000}
 class PushDriver:
     """One meter that pushes. A thread reads the line; rows wait until they are asked for.
 
-    A telegram's arrival is its time. Values without a unit count Wh; the map's ratio scales them where they do not.
+    A telegram's arrival is its time. Values without a unit count Wh; the map's ratio scales them where they do not. A
+    damaged telegram makes no row, the next good one does; a telegram whose tag is right but whose invocation counter is
+    not above the last is a replay, and makes none.
     """
 
     def __init__(
@@ -57,13 +65,33 @@ class PushDriver:
         self._watts: int | None = None
         self._failure: MeterError | None = None
         self._heard = False
+        self._faults: deque[str] = deque(maxlen=KEPT_FAULTS)
+        self._counters: dict[bytes, int] = {}
+        self._wrong_tags = 0
+        self._last: tuple[object, ...] | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._listen, name=f"push-{settings.name}", daemon=True)
         self._thread.start()
 
     def _open_serial(self) -> Transport:
         settings = self.settings
-        return SerialTransport(settings.port, settings.baudrate, settings.bytesize, settings.parity, settings.stopbits)
+        return SerialTransport(
+            settings.port,
+            settings.baudrate,
+            settings.bytesize,
+            settings.parity,
+            settings.stopbits,
+            keep_parity=True,
+        )
+
+    @property
+    def faults(self) -> list[str]:
+        """What went wrong on the line, by code, the last of it since the driver was opened.
+
+        `noise` and `repeated_telegram` cost nothing; any other code a telegram.
+        """
+        with self._lock:
+            return list(self._faults)
 
     def close(self) -> None:
         """Stop listening and free the line."""
@@ -87,23 +115,59 @@ class PushDriver:
     def _fail(self, error: MeterError) -> None:
         with self._lock:
             self._failure = error
+            self._faults.append(error.code)
             self._lock.notify_all()
+
+    def _note(self, code: str) -> None:
+        with self._lock:
+            self._faults.append(code)
 
     def take(self, data: bytes, arrived: float) -> None:
         """What came between two silences, at a Unix time."""
         self._observe("bytes", len(data))
-        for telegram in decode_telegrams(data, keys=self.keys):
+        link = detect_link(data)
+        if has_noise(data, link):
+            self._note("noise")
+        for telegram in decode_telegrams(data, link, self.keys):
             if telegram.errors:
-                error = telegram.errors[0]
-                wrong = error.code in ("wrong_key", "missing_key", "wrong_system_title")
-                self._fail(
-                    WrongPasswordError(str(error), error.code) if wrong else BadAnswerError(str(error), error.code)
-                )
+                self._fail(self._meter_error(telegram.errors[0]))
                 continue
             try:
-                self._keep(telegram, arrived, hashlib.sha256(data).digest()[:16])
+                if self._is_new(telegram):
+                    self._keep(telegram, arrived, hashlib.sha256(data).digest()[:16])
             except MeterError as caught:
                 self._fail(caught)
+
+    def _is_new(self, telegram: Telegram) -> bool:
+        """Whether it may make a row; BadAnswerError `replayed_counter`."""
+        values = sorted((code, reading.value, reading.unit) for code, reading in telegram.values.items())
+        this = (telegram.time, telegram.invocation_counter, values)
+        if this == self._last and (telegram.time is not None or telegram.invocation_counter is not None):
+            self._note("repeated_telegram")
+            return telegram.invocation_counter is None
+        self._last = this
+        title, counter = telegram.system_title, telegram.invocation_counter
+        if not telegram.authenticated or title is None or counter is None:
+            return True
+        last = self._counters.get(title, -1)
+        if counter <= last:
+            raise BadAnswerError(
+                f"the meter's invocation counter {counter} was used already, the last was {last}: restart edge-agent "
+                "if the meter was exchanged for one with the same system title",
+                "replayed_counter",
+            )
+        self._counters[title] = counter
+        self._wrong_tags = 0
+        return True
+
+    def _meter_error(self, error: DlmsError) -> MeterError:
+        """The error in the driver's terms: a wrong tag after right ones is damage, until that goes on."""
+        if error.code == "wrong_key" and self._counters and self._wrong_tags < MAX_DAMAGED:
+            self._wrong_tags += 1
+            return BadAnswerError("a telegram's tag is wrong, as of a damaged one: those before were right", "bad_tag")
+        if error.code in ("wrong_key", "missing_key", "wrong_system_title"):
+            return WrongPasswordError(str(error), error.code)
+        return BadAnswerError(str(error), error.code)
 
     def _keep(self, telegram: Telegram, arrived: float, evidence: bytes) -> None:
         readings = telegram.values

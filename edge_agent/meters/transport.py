@@ -9,6 +9,7 @@ from typing import Protocol
 
 import serial
 
+from edge_agent.iec62056_21.messages import with_parity
 from edge_agent.meters.errors import MeterTimeoutError, PortUnavailableError
 
 
@@ -29,13 +30,27 @@ class Transport(Protocol):
 
 
 class SerialTransport:
-    """A serial port. PortUnavailableError where it cannot be opened or is gone (a cable pulled)."""
+    """A serial port. PortUnavailableError where it cannot be opened or is gone (a cable pulled).
+
+    7E1 is spoken as 8N1 with the parity bit made here, for many adapters and every pty can do no other. keep_parity:
+    what arrives keeps that bit, for a listener that checks it.
+    """
 
     def __init__(
-        self, port: str, baudrate: int = 9600, bytesize: int = 8, parity: str = "N", stopbits: float = 1
+        self,
+        port: str,
+        baudrate: int = 9600,
+        bytesize: int = 8,
+        parity: str = "N",
+        stopbits: float = 1,
+        *,
+        keep_parity: bool = False,
     ) -> None:
         self.port = port
-        self._parity_here = False
+        self._parity_here = (bytesize, parity) == (7, "E")
+        self._keep_parity = keep_parity
+        if self._parity_here:
+            bytesize, parity = 8, "N"
         try:
             self._serial = serial.Serial(
                 port, baudrate, bytesize, parity, stopbits, timeout=0, write_timeout=10, exclusive=True
@@ -46,7 +61,7 @@ class SerialTransport:
     def write(self, data: bytes) -> None:
         """Put the bytes on the line and wait until they are out."""
         try:
-            self._serial.write(_with_even_parity(data) if self._parity_here else data)
+            self._serial.write(with_parity(data) if self._parity_here else data)
             self._serial.flush()
         except serial.SerialTimeoutException as error:
             raise MeterTimeoutError(f"{self.port} takes no bytes: check the cable and the handshake lines") from error
@@ -59,7 +74,7 @@ class SerialTransport:
             self._serial.timeout = timeout
             first = self._serial.read(1)
             data = first + self._serial.read(self._serial.in_waiting) if first else b""
-            return bytes([byte & 0x7F for byte in data]) if self._parity_here else data
+            return bytes([byte & 0x7F for byte in data]) if self._parity_here and not self._keep_parity else data
         except OSError as error:
             raise PortUnavailableError(f"{self.port} is gone: {error}") from error
 
@@ -71,16 +86,12 @@ class SerialTransport:
             raise PortUnavailableError(f"{self.port} is gone: {error}") from error
 
     def set_line(self, baudrate: int, bytesize: int, parity: str) -> None:
-        """Change speed and format, as mode C and E of IEC 62056-21 do.
-
-        7E1 is spoken as 8N1 with the parity bit made here, for many adapters and every pty can do no other.
-        """
+        """Change speed and format, as mode C and E of IEC 62056-21 do."""
         here = (bytesize, parity) == (7, "E")
         try:
             self._serial.baudrate = baudrate
-            if not here:
-                self._serial.bytesize = bytesize
-                self._serial.parity = parity
+            self._serial.bytesize = 8 if here else bytesize
+            self._serial.parity = "N" if here else parity
         except (OSError, ValueError, termios.error) as error:
             raise PortUnavailableError(f"{self.port} cannot do {baudrate} {bytesize}{parity}1: {error}") from error
         self._parity_here = here
@@ -88,10 +99,6 @@ class SerialTransport:
     def close(self) -> None:
         """Close the port."""
         self._serial.close()
-
-
-def _with_even_parity(data: bytes) -> bytes:
-    return bytes([byte | 0x80 if bin(byte).count("1") % 2 else byte for byte in data])
 
 
 def _why(port: str, error: Exception) -> str:

@@ -11,6 +11,7 @@ from edge_agent.dlms.errors import DecodeError, DlmsError
 from edge_agent.dlms.hdlc.frame import FLAG, Frame
 from edge_agent.dlms.hdlc.reader import FrameReader
 from edge_agent.dlms.security import DED_TAGS, GENERAL_DED, GENERAL_GLO, GLO_TAGS
+from edge_agent.iec62056_21.p1 import find_telegram, without_parity
 
 HDLC = "hdlc"
 MBUS = "mbus"
@@ -24,6 +25,7 @@ MAX_TITLE = 64
 
 _APDU_TAGS = (0x0F, 0xC2, 0xC4, 0xE0, GENERAL_GLO, GENERAL_DED) + GLO_TAGS + DED_TAGS
 _BODY_TAGS = (axdr.ARRAY, axdr.STRUCTURE)
+_LLC = (llc.COMMAND, llc.RESPONSE)
 
 
 class Unit:
@@ -42,14 +44,18 @@ def detect_link(data: bytes) -> str:
     head = data[:64].lstrip()
     if head[:1] == b"/" and b"!" in data:
         return P1
+    if head[:1] == b"\xaf" and find_telegram(data) == data.find(head[:1]):
+        return P1  # the slash with its parity bit
     if len(data) > 1 and data[0] == FLAG and data[1] & 0xF0 in (0xA0, 0x70):
         return HDLC
     if len(data) > 3 and data[0] == data[3] == mbus.START and data[1] == data[2]:
         return MBUS
     if data[:2] == b"\x00\x01" and len(data) >= wrapper.HEADER_SIZE:
         return WRAPPER
-    if data[:1] and (data[0] in _APDU_TAGS or data[0] in _BODY_TAGS):
+    if data[:1] and (data[0] in _APDU_TAGS or data[0] in _BODY_TAGS or data[:3] in _LLC):
         return RAW
+    if _lacks_flags(data):
+        return HDLC
     if any(isinstance(item, Frame) for item in FrameReader().receive(data)):
         return HDLC
     at = data.find(b"\x68")
@@ -57,13 +63,20 @@ def detect_link(data: bytes) -> str:
         if len(data) > at + 3 and data[at + 1] == data[at + 2] and data[at + 3] == mbus.START:
             return MBUS
         at = data.find(b"\x68", at + 1)
-    return HDLC if b"\x7e\xa0" in data else RAW
+    if b"\x7e\xa0" in data:
+        return HDLC
+    return P1 if find_telegram(data) >= 0 else RAW
+
+
+def _lacks_flags(data: bytes) -> bool:
+    """Whether bytes are one HDLC frame whose flags the capture left out."""
+    return len(data) > 8 and data[0] & 0xF0 == 0xA0 and (data[0] & 7) << 8 | data[1] == len(data)
 
 
 def unframe(data: bytes, link: str) -> list[Unit]:
     """The APDUs in captured bytes, in order; general-block-transfer already undone."""
     if link == HDLC:
-        units = _from_hdlc(data)
+        units = _from_hdlc(b"\x7e" + data + b"\x7e" if _lacks_flags(data) else data)
     elif link == MBUS:
         units = _from_mbus(data)
     elif link == WRAPPER:
@@ -71,6 +84,36 @@ def unframe(data: bytes, link: str) -> list[Unit]:
     else:
         units = _from_raw(data)
     return _join_blocks(units)
+
+
+def has_noise(data: bytes, link: str) -> bool:
+    """Whether bytes lie outside of every frame: noise, or a frame whose very start is damaged. Bare APDUs have none."""
+    if link == HDLC:
+        items = FrameReader().receive(data)
+        return any(isinstance(item, DecodeError) and item.code == "noise" for item in items)
+    if link == MBUS:
+        position = 0
+        while position < len(data):
+            try:
+                frame, position = mbus.read_frame(data, position)
+            except DecodeError:
+                return True
+            if frame is None:
+                return True
+    if link != P1:
+        return False
+    data, _ = without_parity(data)
+    position = 0
+    while position < len(data):
+        start = data.find(b"/", position)
+        if data[position : start if start >= 0 else len(data)].strip():
+            return True
+        end = data.find(b"!", start) if start >= 0 else -1
+        line = data.find(b"\n", end) if end >= 0 else -1
+        if line < 0:
+            return False
+        position = line + 1
+    return False
 
 
 def _missing(what: str) -> DecodeError:
@@ -152,7 +195,7 @@ def _from_hdlc(data: bytes) -> list[Unit]:
         information = item.information
         if not information or item.kind not in ("I", "UI"):
             continue
-        headed = information[:3] in (llc.COMMAND, llc.RESPONSE)
+        headed = information[:3] in _LLC
         if headed:
             if assembly.parts:
                 assembly.give_up("a telegram's last segments did not come")
@@ -190,13 +233,11 @@ def _from_mbus(data: bytes) -> list[Unit]:
             position += 1
             continue
         if frame is None:
-            # The rest may hold a whole frame, if this start was none.
-            after = data.find(b"\x68", position + 1)
-            if after < 0 or len(data) - after < 9:
-                assembly.errors.append(DecodeError("truncated_frame", "the last frame is cut short", position))
+            # What follows may hold a whole frame: this one is cut short, or was noise like a start.
+            if assembly.parts or len(data) - position > 3:
+                assembly.errors.append(DecodeError("truncated_frame", "an M-Bus frame is cut short", position))
                 assembly.give_up("the telegram's last segments did not come")
-                return assembly.units
-            position = after
+            position += 1
             continue
         position = end
         if not frame.carries_dlms:
@@ -266,14 +307,16 @@ def _end_of(data: bytes, start: int) -> int:
     except DecodeError:
         return len(data)
     end = reader.position
-    return end if data[end : end + 1] in _FIRST_BYTES else len(data)
+    return end if data[end : end + 1] in _FIRST_BYTES or data[end : end + 3] in _LLC else len(data)
 
 
 def _from_raw(data: bytes) -> list[Unit]:
-    """Bare APDUs one after another."""
+    """Bare APDUs one after another, with or without the LLC header that HDLC puts before them."""
     units: list[Unit] = []
     position = 0
     while position < len(data):
+        if data[position : position + 3] in _LLC and len(data) > position + 3:
+            position += 3
         end = _end_of(data, position)
         units.append(Unit(data[position:end], []))
         position = end
