@@ -46,9 +46,10 @@ class MeterSettings:
 
     port is a device path; client and server are the DLMS client and logical server addresses, physical the HDLC lower
     address (None: one-part addressing); timeout is in seconds per answer; password is the LLS secret, never printed.
-    max_power_w bounds the step that a rolled-over register may have made. protocol: read over DLMS, read out in mode C,
-    or listened to. key and auth_key are the meter's encryption and authentication key (gmac, ciphered telegrams),
-    system_title is this client's under gmac, and counters the directory in which invocation counters are kept.
+    max_power_w bounds the step that a rolled-over register may have made. protocol: read over DLMS, read out in mode C
+    (baudrate is that of the sign-on then, 300 where the file says nothing), or listened to. key and auth_key are the
+    meter's encryption and authentication key (gmac, ciphered telegrams), system_title is this client's under gmac, and
+    counters the directory in which invocation counters are kept.
     """
 
     name: str
@@ -305,12 +306,13 @@ def _meter(table: _Table) -> MeterSettings:
     physical: int | None = None
     if table.has("physical"):
         physical = table.integer("physical", 0, 0, 0x3FFF, "the HDLC lower address")
+    protocol = table.choice("protocol", "dlms", get_args(MeterProtocol))
     settings = MeterSettings(
         name=name,
         serial=serial,
         port=port,
         map=meter_map,
-        baudrate=table.choice("baudrate", 9600, _BAUDRATES),
+        baudrate=table.choice("baudrate", 300 if protocol == "mode-c" else 9600, _BAUDRATES),
         bytesize=table.choice("bytesize", 8, (7, 8)),
         parity=table.choice("parity", "N", get_args(Parity)),
         stopbits=table.choice("stopbits", 1, (1, 2)),
@@ -321,7 +323,7 @@ def _meter(table: _Table) -> MeterSettings:
         password=_password(table),
         timeout=table.seconds("timeout", 3.0, 0.1, 60.0),
         max_power_w=table.integer("max_power_w", DEFAULT_MAX_POWER_W, 1, 10**12, "W"),
-        protocol=table.choice("protocol", "dlms", get_args(MeterProtocol)),
+        protocol=protocol,
         key=_octets(table, "key", 16),
         auth_key=_octets(table, "auth_key", 16),
         system_title=_octets(table, "system_title", 8),

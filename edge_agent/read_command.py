@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import sys
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -28,15 +29,37 @@ from edge_agent.dlms.obis import obis_bytes, obis_text
 from edge_agent.dlms.security import Security
 from edge_agent.dlms.units import unit_text
 from edge_agent.meters.connection import Connection, HdlcLine, Link, WrapperLine
-from edge_agent.meters.counters import CounterStore, InvocationCounter
-from edge_agent.meters.errors import MeterError, meter_error
+from edge_agent.meters.counters import LIMIT, CounterStore, InvocationCounter, counter_too_far
+from edge_agent.meters.errors import MeterError, MeterTimeoutError, NotDlmsError, meter_error
 from edge_agent.meters.iec21 import ANSWER, switch_to_hdlc
 from edge_agent.meters.reader import MeterReader, read_all, value_text
 from edge_agent.meters.transport import SerialTransport, TcpTransport, UdpTransport
 
+MOST_SECONDS = 600.0
+"""The longest wait for an answer that makes sense."""
+
+MOST_COUNTER = 1 << 31
+"""The highest invocation counter to which a meter's word alone leads: half of a key's numbers are left in any case."""
+
 
 def _number(text: str) -> int:
     return int(text, 0)
+
+
+def seconds(text: str) -> float:
+    """A command's time to wait; argparse's ValueError for what is none."""
+    value = float(text)
+    if not 0 < value <= MOST_SECONDS:
+        raise ValueError(text)
+    return value
+
+
+def baud_rate(text: str) -> int:
+    """A command's line speed; ValueError for what is none (0 would hang the line up)."""
+    value = int(text)
+    if value <= 0:
+        raise ValueError(text)
+    return value
 
 
 def _octets(text: str, size: int) -> bytes:
@@ -54,6 +77,13 @@ def _title(text: str) -> bytes:
     return _octets(text, 8)
 
 
+def _counter(text: str) -> int:
+    value = int(text)
+    if not 0 < value < LIMIT:
+        raise ValueError(text)
+    return value
+
+
 def _time(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
@@ -64,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     line.add_argument("--port", metavar="DEV", help="serial port, such as /dev/ttyUSB0")
     line.add_argument("--udp", metavar="HOST:PORT", help="the same over UDP")
     line.add_argument("--tcp", metavar="HOST:PORT", help="a meter that speaks the TCP wrapper, such as 10.0.0.7:4059")
-    parser.add_argument("--baudrate", type=int, default=9600, help="speed of the line (default 9600)")
+    parser.add_argument("--baudrate", type=baud_rate, default=9600, help="speed of the line (default 9600)")
     parser.add_argument("--bytesize", type=int, choices=(7, 8), default=8, help="data bits (default 8)")
     parser.add_argument("--parity", choices=("N", "E", "O"), default="N", help="parity (default N)")
     parser.add_argument("--stopbits", type=int, choices=(1, 2), default=1, help="stop bits (default 1)")
@@ -93,10 +123,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="gmac: service-specific global (default) or dedicated ciphering, general ciphering, or HLS alone",
     )
     parser.add_argument("--counters", type=Path, metavar="DIR", help="where invocation counters are kept, by key")
+    parser.add_argument(
+        "--counter-from", type=_counter, metavar="N", help="gmac: go on from this invocation counter, if not higher yet"
+    )
     parser.add_argument("--range", nargs=2, type=_time, metavar=("FROM", "TO"), help="only these rows of the profile")
     parser.add_argument("--object", metavar="OBIS[:ATTRIBUTE]", help="read this object alone, attribute 2 by default")
     parser.add_argument("--list-objects", action="store_true", help="print the object list alone")
-    parser.add_argument("--timeout", type=float, default=3.0, help="seconds to wait for each answer (default 3)")
+    parser.add_argument("--timeout", type=seconds, default=3.0, help="seconds to wait for each answer (default 3)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
@@ -107,7 +140,7 @@ def password_bytes(text: str) -> bytes:
             return bytes.fromhex(text[2:])
         except ValueError:
             pass
-    return text.encode("utf-8")
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _counters(args: argparse.Namespace) -> CounterStore:
@@ -124,6 +157,8 @@ def _security(args: argparse.Namespace) -> tuple[Security, InvocationCounter]:
         names = " and ".join("--" + name.replace("_", "-") for name in missing)
         raise MeterError(f"--auth gmac needs {names}", "missing_key")
     counter = _counters(args).counter(args.key, args.system_title)
+    if args.counter_from is not None:
+        counter.raise_to(args.counter_from)
     security = Security(
         system_title=args.system_title,
         key=args.key,
@@ -139,7 +174,7 @@ def _security(args: argparse.Namespace) -> tuple[Security, InvocationCounter]:
 
 def _host_and_port(option: str, text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise MeterError(f"{option} takes HOST:PORT, not {text!r}", "bad_address")
     return host.strip("[]"), int(port)
 
@@ -159,34 +194,49 @@ def _line(args: argparse.Namespace) -> Link:
     except DlmsError as error:
         raise MeterError(str(error), error.code) from error
     transport = SerialTransport(args.port, args.baudrate, args.bytesize, args.parity, args.stopbits)
+    line = HdlcLine(transport, HdlcClientLink(client, server, LinkParameters()), args.timeout)
     if args.mode_e:
         try:
-            switch_to_hdlc(transport, timeout=min(args.timeout, ANSWER))
-        except MeterError:
+            switch_to_hdlc(transport, timeout=min(args.timeout, ANSWER), faults=line.faults)
+        except BaseException:
             transport.close()
             raise
-    return HdlcLine(transport, HdlcClientLink(client, server, LinkParameters()), args.timeout)
+    return line
 
 
 def open_connection(args: argparse.Namespace) -> Connection:
-    """An open association as the options say; MeterError."""
+    """An open association as the options say; MeterError. Whatever ends it early, the line is left free."""
     password = password_bytes(args.password or "") if args.auth == "lls" else None
     security, counter = _security(args) if args.auth == "gmac" else (None, None)
     link = _line(args)
     try:
         connection = Connection(link, Client(password, security))
         try:
-            connection.open()
+            _open(connection, args)
         except MeterError as error:
             least = getattr(error.__cause__, "least_counter", None)
             if counter is None or least is None:
                 raise
-            counter.raise_to(least)
+            if not counter.follow(least, MOST_COUNTER):
+                raise counter_too_far(counter, least) from error
             connection.open()
-    except MeterError:
+    except BaseException:
         link.transport.close()
         raise
     return connection
+
+
+def _open(connection: Connection, args: argparse.Namespace) -> None:
+    """Open; under mode E sign on once more where nothing can be understood after the hand-over."""
+    try:
+        connection.open()
+    except (NotDlmsError, MeterTimeoutError) as error:
+        line = connection.link
+        if not args.mode_e or not isinstance(line, HdlcLine) or not isinstance(line.transport, SerialTransport):
+            raise
+        line.note(error.code)
+        switch_to_hdlc(line.transport, timeout=min(args.timeout, ANSWER), faults=line.faults)
+        connection.open()
 
 
 def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None = None) -> int:
@@ -194,6 +244,8 @@ def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None 
     out = out or sys.stdout
     err = err or sys.stderr
     try:
+        if args.range is not None and (_utc(args.range, 0) or 0) > (_utc(args.range, 1) or 0):
+            raise MeterError("--range takes FROM TO, and FROM lies after TO", "bad_range")
         connection = open_connection(args)
         try:
             reader = MeterReader(connection)
@@ -210,6 +262,10 @@ def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None 
     except MeterError as error:
         print(f"edge-agent read: {error.code}: {error}", file=err)
         return 1
+    mended = Counter(getattr(connection.link, "faults", ()))
+    if mended:
+        told = ", ".join(f"{code} ({count})" for code, count in mended.items())
+        print(f"edge-agent read: the line was disturbed, and every value was read again: {told}", file=err)
     if args.json:
         json.dump(found, out, indent=2, ensure_ascii=False)
         out.write("\n")
@@ -240,7 +296,7 @@ def read_object(reader: MeterReader, text: str) -> dict[str, Any]:
     name, _, number = text.partition(":") if text.count(":") < 2 else text.rpartition(":")
     if "-" in text and text.count(":") == 1:
         name, number = text, ""
-    if number and not number.isdigit():
+    if number and not (number.isdecimal() and 0 < int(number) < 128):
         raise MeterError(f"--object takes OBIS or OBIS:ATTRIBUTE, not {text!r}", "bad_obis")
     attribute = int(number) if number else 2
     obis = obis_text(obis_bytes(name))

@@ -82,8 +82,10 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
     if config.uplink.kind == "mqtt" and credentials.mqtt is None:
         raise RunError("no_broker", 'uplink.kind is "mqtt", but the authority named no broker; write "auto" or "https"')
 
-    if config.path.stat().st_mode & 0o077 and any(meter.password for meter in config.meters):
-        log.warning("others can read the meters' passwords", file=str(config.path), remedy=f"chmod 600 {config.path}")
+    if config.path.stat().st_mode & 0o077 and any(_secrets(meter) for meter in config.meters):
+        log.warning(
+            "others can read the meters' passwords or keys", file=str(config.path), remedy=f"chmod 600 {config.path}"
+        )
 
     context = store.tls_context(credentials)
     client = HttpsClient(config.authority_address, context, timeout=config.uplink.timeout)
@@ -156,6 +158,10 @@ def _only_agent(state: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _secrets(meter: MeterSettings) -> bool:
+    return any(secret is not None for secret in (meter.password, meter.key, meter.auth_key))
 
 
 def _usable_keys(

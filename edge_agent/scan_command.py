@@ -14,15 +14,16 @@ from typing import Any, TextIO
 
 from edge_agent.dlms.client import Client
 from edge_agent.dlms.errors import DlmsError
-from edge_agent.dlms.hdlc.address import encode_address
-from edge_agent.dlms.hdlc.client_link import HdlcClientLink
+from edge_agent.dlms.hdlc.address import encode_address, server_address
+from edge_agent.dlms.hdlc.client_link import DISCONNECTED, HdlcClientLink
 from edge_agent.dlms.push.telegram import decode_telegrams
 from edge_agent.iec62056_21.client import sign_on
 from edge_agent.meters.connection import Connection, HdlcLine
-from edge_agent.meters.errors import MeterError, MeterRefusedError
+from edge_agent.meters.errors import MeterError, PortUnavailableError
 from edge_agent.meters.iec21 import run_conversation
 from edge_agent.meters.reader import MeterReader
 from edge_agent.meters.transport import SerialTransport
+from edge_agent.read_command import baud_rate, seconds
 
 BAUD_RATES = (9600, 19200, 38400, 57600, 115200, 4800, 2400, 300)
 CLIENTS = (16, 1, 32, 2, 100)
@@ -40,10 +41,10 @@ SERVERS: tuple[tuple[int, int | None, int], ...] = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `edge-agent scan`."""
     parser.add_argument("port", metavar="PORT", help="serial port, such as /dev/ttyUSB0")
-    parser.add_argument("--baudrate", type=int, action="append", help="only this speed (may be given again)")
+    parser.add_argument("--baudrate", type=baud_rate, action="append", help="only this speed (may be given again)")
     parser.add_argument("--client", type=int, action="append", help="only this client address (may be given again)")
     parser.add_argument("--server", type=int, action="append", help="logical devices to ask besides 1")
-    parser.add_argument("--timeout", type=float, default=0.5, help="seconds to wait for each answer (default 0.5)")
+    parser.add_argument("--timeout", type=seconds, default=0.5, help="seconds to wait for each answer (default 0.5)")
     parser.add_argument("--listen", type=float, default=0.0, help="seconds to listen for telegrams at each speed")
     parser.add_argument("--all", action="store_true", help="go on with other speeds after one that answered")
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
@@ -59,6 +60,14 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def scan(args: argparse.Namespace, tell: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     """What answered, as it is found; MeterError where the port cannot be used."""
+    try:
+        for client in args.client or ():
+            if len(encode_address(client)) != 1:
+                raise MeterError(f"a client address is from 1 to 127, not {client}", "bad_address")
+        for logical in args.server or ():
+            server_address(logical, None)
+    except DlmsError as error:
+        raise MeterError(str(error), error.code) from error
     transport = SerialTransport(args.port)
     try:
         for baudrate in args.baudrate or BAUD_RATES:
@@ -89,8 +98,7 @@ def _at_speed(transport: SerialTransport, baudrate: int, args: argparse.Namespac
         if found is not None:
             yield found
         transport.set_line(baudrate, 8, "N")
-    servers = list(SERVERS) + [(logical, None, 1) for logical in args.server or () if logical != 1]
-    for logical, physical, size in servers:
+    for logical, physical, size in [*SERVERS, *((number, None, None) for number in args.server or () if number != 1)]:
         for client in args.client or CLIENTS:
             found = _hdlc(transport, client, logical, physical, size, args.timeout)
             if found is not None:
@@ -111,29 +119,35 @@ def _sign_on(transport: SerialTransport, baudrate: int, timeout: float) -> dict[
 
 
 def _hdlc(
-    transport: SerialTransport, client: int, logical: int, physical: int | None, size: int, timeout: float
+    transport: SerialTransport, client: int, logical: int, physical: int | None, size: int | None, timeout: float
 ) -> dict[str, Any] | None:
     """One pair of addresses: what came of it, None for silence."""
-    link = HdlcClientLink(encode_address(client), encode_address(logical, physical, size))
+    server = server_address(logical, physical, size)
+    link = HdlcClientLink(encode_address(client), server)
     line = HdlcLine(transport, link, timeout, retries=0)
-    found = {"mode": "hdlc", "client": client, "server": logical, "physical": physical, "address_size": size}
+    found = {"mode": "hdlc", "client": client, "server": logical, "physical": physical, "address_size": len(server)}
+    connection = Connection(line, Client())
+    answered = False
     try:
         line.open()
-    except MeterRefusedError:
-        return {**found, "answer": "refused", "meter": None}
-    except MeterError:
-        return None
-    except DlmsError as error:
-        return {**found, "answer": "refused" if error.code == "refused" else error.code, "meter": None}
-    connection = Connection(line, Client())
-    try:
+        answered = True
         connection.run(connection.client.associate())
         return {**found, "answer": "reads", "meter": MeterReader(connection).logical_device_name()}
-    except (DlmsError, MeterError) as error:
+    except PortUnavailableError:
+        raise
+    except MeterError as error:
+        return {**found, "answer": error.code, "meter": None} if answered else None
+    except DlmsError as error:
         return {**found, "answer": error.code, "meter": None}
+    except BaseException:  # an interruption leaves no meter with an open link
+        answered = True
+        raise
     finally:
         connection.client.lost()
-        line.shut()
+        if answered:
+            line.shut()
+        else:
+            link.state = DISCONNECTED
 
 
 def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None = None) -> int:

@@ -1,7 +1,8 @@
 """The reader's side of IEC 62056-21: sign-on, then mode C's read-out or mode E's hand-over to HDLC. No I/O, no clock.
 
 A conversation is a generator. It yields what to do: ("write", bytes), ("line", baud rate, bytesize, parity), ("read",)
-and is sent the bytes that a read gave, none for silence. It returns its result.
+and is sent the bytes that a read gave, none for silence. It returns its result. What went wrong in a try that was
+repeated is added to `faults`, by code.
 """
 
 from __future__ import annotations
@@ -30,10 +31,14 @@ RETRIES = 3
 MAX_NOISE = 4096
 
 
-def sign_on(address: str = "", initial_baud_rate: int = INITIAL_BAUD_RATE) -> Conversation:
+def sign_on(
+    address: str = "", initial_baud_rate: int = INITIAL_BAUD_RATE, faults: list[str] | None = None
+) -> Conversation:
     """The meter's Identification; LinkError `no_answer` or `bad_identification` after three tries."""
-    seen = b""
-    for _ in range(RETRIES):
+    seen = buffer = b""
+    for number in range(RETRIES):
+        if number and faults is not None:
+            faults.append("bad_identification" if buffer else "no_answer")
         yield ("line", initial_baud_rate, 7, "E")
         yield ("write", request(address))
         buffer = b""
@@ -58,11 +63,16 @@ def sign_on(address: str = "", initial_baud_rate: int = INITIAL_BAUD_RATE) -> Co
     raise LinkError("no_answer", "no answer to the sign-on (/?!): check the optical head and its position")
 
 
-def read_out(address: str = "", initial_baud_rate: int = INITIAL_BAUD_RATE, change_speed: bool = True) -> Conversation:
+def read_out(
+    address: str = "",
+    initial_baud_rate: int = INITIAL_BAUD_RATE,
+    change_speed: bool = True,
+    faults: list[str] | None = None,
+) -> Conversation:
     """Mode C: (Identification, lines of the read-out). LinkError `bad_bcc` and the like after three tries."""
     error: DecodeError | None = None
     for _ in range(RETRIES):
-        identification = yield from sign_on(address, initial_baud_rate)
+        identification = yield from sign_on(address, initial_baud_rate, faults)
         baud = identification.baud_character if change_speed else "0"
         yield ("write", option_select(baud, OPTION_READOUT))
         if change_speed:
@@ -81,17 +91,21 @@ def read_out(address: str = "", initial_baud_rate: int = INITIAL_BAUD_RATE, chan
                 break
             if lines is not None:
                 return identification, lines
+        if faults is not None:
+            faults.append(error.code)
     message = f"the read-out stays damaged after {RETRIES} tries: {error}"
     raise LinkError("bad_readout" if error is None else error.code, message)
 
 
-def hand_over(address: str = "", initial_baud_rate: int = INITIAL_BAUD_RATE) -> Conversation:
+def hand_over(
+    address: str = "", initial_baud_rate: int = INITIAL_BAUD_RATE, faults: list[str] | None = None
+) -> Conversation:
     """Mode E: the Identification, with the line switched to the agreed speed, 8N1, ready for HDLC's SNRM.
 
     LinkError `no_hdlc` where the meter does not offer it, `no_hand_over` where it does not acknowledge.
     """
     for _ in range(RETRIES):
-        identification = yield from sign_on(address, initial_baud_rate)
+        identification = yield from sign_on(address, initial_baud_rate, faults)
         if not identification.offers_hdlc:
             raise LinkError("no_hdlc", f"{identification.identification!r} offers no hand-over to HDLC (mode E)")
         message = option_select(identification.baud_character, OPTION_HDLC, "2")
@@ -106,4 +120,6 @@ def hand_over(address: str = "", initial_baud_rate: int = INITIAL_BAUD_RATE) -> 
             if buffer.find(bytes((ACK,))) >= 0 and b"\n" in buffer[buffer.find(bytes((ACK,))) :]:
                 yield ("line", identification.baud_rate, 8, "N")
                 return identification
+        if faults is not None:
+            faults.append("no_hand_over")
     raise LinkError("no_hand_over", "the meter does not acknowledge the hand-over to HDLC (mode E)")

@@ -33,7 +33,7 @@ def open_meter(settings: MeterSettings, map: MeterMap, observe: Observer | None 
             f"only a load profile read over DLMS can hold increments; {settings.protocol} brings cumulative registers"
         )
     if settings.protocol == "mode-c":
-        return ModeCDriver(settings, map, observe=observe)
+        return ModeCDriver(settings, map, initial_baud_rate=settings.baudrate, observe=observe)
     if settings.protocol == "push":
         return PushDriver(settings, map, observe=observe)
     return DlmsPullDriver(settings, map, observe=observe)

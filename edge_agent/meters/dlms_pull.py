@@ -32,7 +32,7 @@ from edge_agent.dlms.obis import obis_bytes
 from edge_agent.dlms.security import Security
 from edge_agent.meter_map import INCREMENTS, integral_of, with_integral
 from edge_agent.meters.connection import Connection, HdlcLine
-from edge_agent.meters.counters import CounterStore, InvocationCounter
+from edge_agent.meters.counters import CounterStore, InvocationCounter, counter_too_far
 from edge_agent.meters.driver import IntervalRow, Observer
 from edge_agent.meters.errors import (
     BadAnswerError,
@@ -43,7 +43,16 @@ from edge_agent.meters.errors import (
 )
 from edge_agent.meters.increments import Increments, Values
 from edge_agent.meters.local_time import LocalTime
-from edge_agent.meters.reader import CLOCK, REGISTER_CLASSES, MeterReader, Profile, ProfileRow, registers_of
+from edge_agent.meters.reader import (
+    CLOCK,
+    RANGE_MARGIN,
+    REGISTER_CLASSES,
+    MeterReader,
+    Profile,
+    ProfileRow,
+    captured_scaler,
+    registers_of,
+)
 from edge_agent.meters.transport import SerialTransport, Transport, WatchedTransport
 from edge_agent.reading import FLAG_CLOCK_ADJUSTED, FLAG_DATA_DOUBTFUL, FLAG_POWER_FAILURE
 
@@ -60,8 +69,8 @@ UNIT_W = 27
 IDLE_LIMIT = 30.0
 """Seconds without an exchange after which the association is set up anew rather than trusted."""
 
-COUNTER_STEP = 1 << 20
-"""How far a meter may ask for a higher invocation counter at once: what an answer made up on the line can waste."""
+ENTRY_MARGIN = 8
+"""Rows more than the time alone makes, where rows are selected by entry."""
 
 # The profile status that IDIS and most companion specifications share.
 _CRITICAL_ERROR = 0x01
@@ -100,11 +109,16 @@ def _increments(settings: MeterSettings, meter_map: MeterMap) -> Increments:
 
 
 class _Column:
-    """Where in a row one register stands, and what turns its raw value into Wh."""
+    """Where in a row one register stands, and what turns its raw value into Wh: 10^scaler, sign and ratio.
 
-    def __init__(self, index: int, factor: Fraction) -> None:
+    scaler_index is the column of the scaler and unit that the row was captured with, where the profile has one.
+    """
+
+    def __init__(self, index: int, scaler: int, factor: Fraction, scaler_index: int | None) -> None:
         self.index = index
+        self.scaler = scaler
         self.factor = factor
+        self.scaler_index = scaler_index
 
 
 class DlmsPullDriver:
@@ -149,11 +163,10 @@ class DlmsPullDriver:
         self._client = Client(password, _security(settings), received=self._received)
         self._connection = Connection(self._line, self._client)
         self._reader = MeterReader(self._connection)
-        self._profile: Profile | None = None
         self._columns: dict[str, _Column] = {}
         self._deviation: int | None = None
         self._power: list[tuple[int, str, int]] | None = None
-        self._by_range = True
+        self._by_range = self._by_entry = True
         self._range_proven = False
 
     def _received(self, apdu: bytes) -> None:
@@ -180,9 +193,17 @@ class DlmsPullDriver:
         fresh = self._ensure_open()
         try:
             return self._finish(work)
-        except (MeterTimeoutError, BadAnswerError, LinkError, ProtocolError, DecodeError, SecurityError) as error:
+        except (
+            MeterTimeoutError,
+            BadAnswerError,
+            LinkError,
+            ProtocolError,
+            DecodeError,
+            SecurityError,
+            ServiceError,  # the meter has dropped the association, but not the link
+        ) as error:
             self._connection.abandon()
-            self._line.faults.append(error.code)
+            self._line.note(error.code)
             if fresh and isinstance(error, MeterTimeoutError):
                 raise
             self._ensure_open()
@@ -208,7 +229,6 @@ class DlmsPullDriver:
             return False
         if self._client.state == ASSOCIATED:
             self._connection.abandon()
-        self._profile = None
         try:
             self._connection.open()
         except MeterError as error:
@@ -221,16 +241,16 @@ class DlmsPullDriver:
     def _raise_counter(self, error: MeterError) -> bool:
         """Whether the meter asks for a higher invocation counter, and gets it: someone else used the key meanwhile.
 
-        The answer is not authenticated, so it may move the counter by no more than a step at a time.
+        The answer is not authenticated, so it may move the counter by no more than a step at a time. MeterError
+        `counter_too_far` for more.
         """
         least = getattr(error.__cause__, "least_counter", None)
         counter = None if self._client.security is None else self._client.security.next_counter
         if least is None or not isinstance(counter, InvocationCounter):
             return False
-        if not 0 < least - counter() <= COUNTER_STEP:
-            return False
-        counter.raise_to(least)
-        self._line.faults.append("replayed_counter")
+        if not counter.follow(least):
+            raise counter_too_far(counter, least) from error
+        self._line.note("replayed_counter")
         return True
 
     # What the loop asks
@@ -250,7 +270,7 @@ class DlmsPullDriver:
         if shown.status != STATUS_UNSPECIFIED and shown.status & STATUS_INVALID:
             return None
         try:
-            unix = LocalTime(self.map.clock).unix(shown)
+            unix = LocalTime(self.map.clock).unix(shown, near=int(before))
         except MapMismatchError:
             return None
         return None if unix is None else int((before + after) / 2 // 1) - unix
@@ -286,9 +306,11 @@ class DlmsPullDriver:
     # The load profile
 
     def _describe(self) -> Profile:
-        """The profile's columns as this association shows them, checked against the map."""
-        if self._profile is not None:
-            return self._profile
+        """The profile's columns and scalers as the meter has them now, checked against the map.
+
+        They are asked for before every reading: who sets a meter's profile anew ends no association.
+        """
+        self._reader.forget()
         try:
             profile = self._reader.profile(self.map.profile)
         except DataAccessError as error:
@@ -307,7 +329,6 @@ class DlmsPullDriver:
         if self._increments is not None:
             self._anchors = self._find_anchors()
         self._deviation = self._reader.clock().deviation
-        self._profile = profile
         return profile
 
     def _column(self, profile: Profile, obis: str, sign: int) -> _Column:
@@ -325,7 +346,7 @@ class DlmsPullDriver:
                     raise MapMismatchError(f"the meter does not tell scaler and unit of {obis}")
                 if known[1] != UNIT_WH:
                     raise MapMismatchError(f"{obis} does not count Wh (its unit is number {known[1]})")
-                return _Column(at, sign * Fraction(10) ** known[0] * Fraction(*self.map.ratio))
+                return _Column(at, known[0], sign * Fraction(*self.map.ratio), profile.captured_scaler(column))
         raise MapMismatchError(f"the load profile {self.map.profile} does not capture {obis}, which the map names")
 
     def _find_anchors(self) -> dict[str, tuple[int, str, Fraction]]:
@@ -413,29 +434,60 @@ class DlmsPullDriver:
         return rows
 
     def _fetch(self, profile: Profile, since: int, until: int) -> list[ProfileRow]:
+        """Rows after `since` up to `until`, and perhaps others, in the order of their capture.
+
+        By range; where the meter refuses that, the newest by entry; where it refuses that too, the whole buffer.
+        """
+        rows = self._selected(profile, since, until)
+        return rows[::-1] if profile.newest_first else rows
+
+    def _selected(self, profile: Profile, since: int, until: int) -> list[ProfileRow]:
         obis = self.map.profile
-        if self._by_range and self._client.conformance & SELECTIVE_ACCESS:
+        selective = self._client.conformance & SELECTIVE_ACCESS != 0
+        if self._by_range and selective:
             try:
                 found = self._reader.rows(obis, profile, self._range(profile, since, until))
-                if found or self._range_proven:
+                if self._range_proven or self._take(profile, found, since, until, b""):
                     return found
             except (DataAccessError, ServiceError):
                 self._by_range = False
-            # Nothing, by a selection that has never worked: the whole buffer shows whether that is so.
+            # Nothing, by a selection that has never worked: the rows themselves show whether that is so.
             self._apdus.clear()
-        whole = self._reader.rows(obis, profile)
-        if self._by_range and not self._range_proven and self._take(profile, whole, since, until, b""):
+        rows = self._newest(profile, since) if self._by_entry and selective else None
+        if rows is None:
+            self._apdus.clear()
+            rows = self._reader.rows(obis, profile)
+        if self._by_range and not self._range_proven and self._take(profile, rows, since, until, b""):
             self._by_range = False
-        return whole
+        return rows
+
+    def _newest(self, profile: Profile, since: int) -> list[ProfileRow] | None:
+        """The newest rows, by entry, back to `since`; None where the meter cannot do that."""
+        try:
+            count = self._reader.entries_in_use(self.map.profile)
+            elapsed = max(0, int(self._now()) - since)
+            wanted = min(count, elapsed // self.map.capture_period + ENTRY_MARGIN)
+            if wanted <= 0:
+                return None
+            first, last = (1, wanted) if profile.newest_first else (count - wanted + 1, count)
+            rows = self._reader.rows(self.map.profile, profile, Selection.by_entry(first, last))
+        except (DataAccessError, ServiceError):
+            self._by_entry = False
+            return None
+        if len(rows) != wanted:
+            return None
+        times = LocalTime(self.map.clock)
+        oldest = rows[-1 if profile.newest_first else 0].time
+        start = None if oldest is None else times.unix(oldest)
+        return rows if wanted == count or (start is not None and start <= since) else None
 
     def _range(self, profile: Profile, since: int, until: int) -> Selection:
         at = profile.clock_index
         assert at is not None  # noqa: S101 - _describe has refused such a profile
         column = profile.columns[at]
         times = LocalTime(self.map.clock)
-        low, high = times.local(since + 1, self._deviation), times.local(until, self._deviation)
-        if times.convention not in ("deviation", "utc"):
-            low, high = times.local(since - 3600, self._deviation), times.local(until + 3600, self._deviation)
+        margin = 0 if times.convention == "utc" else RANGE_MARGIN
+        low, high = times.local(since + 1 - margin, self._deviation), times.local(until + margin, self._deviation)
         restricting = (CLOCK, obis_bytes(column.obis), column.attribute, column.data_index)
         return Selection.by_range(restricting, (OCTET_STRING, low.to_bytes()), (OCTET_STRING, high.to_bytes()))
 
@@ -473,7 +525,12 @@ class DlmsPullDriver:
             return None
         if not axdr.is_integer(data):
             raise MapMismatchError(f"the meter captures {name} with type {data[0]}, which is no whole number")
-        energy = Fraction(data[1]) * column.factor
+        scaler: int | None = column.scaler
+        if column.scaler_index is not None:
+            scaler = captured_scaler(row.values[column.scaler_index], UNIT_WH)
+            if scaler is None:
+                raise MapMismatchError(f"a row of the load profile was captured while {name} did not count Wh")
+        energy: Fraction = data[1] * Fraction(10) ** (scaler or 0) * column.factor
         if energy < 0:
             raise MapMismatchError(f"{name} is negative on the meter: the map's sign may be wrong")
         return energy
@@ -501,6 +558,8 @@ def _flags(clock_status: int, status: Data | None) -> int | None:
         bits = status[1] & 0xFF
     elif status is not None and status[0] == axdr.BIT_STRING and len(status[1]) >= 8:
         bits = int(status[1][7::-1], 2)
+    elif status is not None:
+        flags |= FLAG_DATA_DOUBTFUL  # it says something, but nobody knows what
     if bits & (_CLOCK_INVALID | _DATA_NOT_VALID):
         return None
     if bits & _CRITICAL_ERROR:

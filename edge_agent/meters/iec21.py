@@ -76,12 +76,16 @@ def _meter_error(error: DlmsError) -> MeterError:
 
 
 def switch_to_hdlc(
-    line: SerialLine, address: str = "", initial_baud_rate: int = INITIAL_BAUD_RATE, timeout: float = ANSWER
+    line: SerialLine,
+    address: str = "",
+    initial_baud_rate: int = INITIAL_BAUD_RATE,
+    timeout: float = ANSWER,
+    faults: list[str] | None = None,
 ) -> Identification:
-    """Mode E: leave the line at the agreed speed, ready for SNRM; MeterError."""
+    """Mode E: leave the line at the agreed speed, ready for SNRM; MeterError. What was repeated is added to faults."""
     line.discard()
     try:
-        found: Identification = run_conversation(hand_over(address, initial_baud_rate), line, timeout)
+        found: Identification = run_conversation(hand_over(address, initial_baud_rate, faults), line, timeout)
     except LinkError as error:
         raise _meter_error(error) from error
     return found
@@ -108,6 +112,8 @@ class ModeCDriver:
         self.map = meter_map
         self._now = now
         self._initial = initial_baud_rate
+        self.faults: list[str] = []
+        """What went wrong on the line and was mended, by code; of the last reading."""
         self._line: SerialLine = (open_transport or self._open_serial)()
 
     def _open_serial(self) -> SerialLine:
@@ -120,10 +126,14 @@ class ModeCDriver:
     def _read(self) -> tuple[Identification, dict[str, tuple[str, str | None]], bytes]:
         """Identification, values by code, and the read-out as received."""
         raw: list[bytes] = []
+        self.faults.clear()
         self._line.discard()
         try:
             identification, lines = run_conversation(
-                read_out("", self._initial), self._line, max(self.settings.timeout, ANSWER), raw.append
+                read_out("", self._initial, faults=self.faults),
+                self._line,
+                max(self.settings.timeout, ANSWER),
+                raw.append,
             )
             self._observe("bytes", sum(len(part) for part in raw))
             self._observe("framed", 1)

@@ -24,8 +24,11 @@ class LocalTime:
         self._before: int | None = None
         self._uses_bit = False
 
-    def unix(self, time: ClockTime) -> int | None:
-        """Unix seconds; None where the time is not set. MapMismatchError where its deviation should be and is not."""
+    def unix(self, time: ClockTime, near: int | None = None) -> int | None:
+        """Unix seconds; None where the time is not set. MapMismatchError where its deviation should be and is not.
+
+        near: about when it is, for a time by itself: of the two readings of an ambiguous one, the nearer counts.
+        """
         local = time.local_seconds()
         if local is None:
             return None
@@ -39,11 +42,11 @@ class LocalTime:
                     '"utc" or to its zone, such as "Europe/Vienna"'
                 )
             return unix
-        found = self._in_zone(local, time.status, self._zone)
+        found = self._in_zone(local, time.status, self._zone, near)
         self._before = found
         return found
 
-    def _in_zone(self, local: int, status: int, zone: ZoneInfo) -> int:
+    def _in_zone(self, local: int, status: int, zone: ZoneInfo, near: int | None) -> int:
         naive = _EPOCH + timedelta(seconds=local)
         first = int(naive.replace(tzinfo=zone, fold=0).timestamp())
         second = int(naive.replace(tzinfo=zone, fold=1).timestamp())
@@ -53,6 +56,8 @@ class LocalTime:
             return first
         if saving:
             return first
+        if near is not None:
+            return min(first, second, key=lambda unix: abs(unix - near))
         if self._uses_bit:
             return second
         return second if self._before is not None and self._before >= first else first

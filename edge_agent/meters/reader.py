@@ -83,12 +83,28 @@ def _float_text(data: Data, scaler: int) -> str:
     return text
 
 
-class Profile:
-    """A load profile as the meter describes it: columns, and rows with every value in its column's place."""
+LIFO, LARGEST = 2, 3
+"""Sort methods of a profile whose rows, captured one after another, come newest first."""
 
-    def __init__(self, columns: list[CaptureObject], period: int) -> None:
+
+class Profile:
+    """A load profile as the meter describes it: columns, and rows with every value in its column's place.
+
+    period is in seconds; newest_first: the buffer's first row is the last captured.
+    """
+
+    def __init__(self, columns: list[CaptureObject], period: int, newest_first: bool = False) -> None:
         self.columns = columns
         self.period = period
+        self.newest_first = newest_first
+
+    def captured_scaler(self, column: CaptureObject) -> int | None:
+        """Where the scaler and unit of a captured register are captured with it, or None."""
+        source = SCALED_ATTRIBUTES.get((column.class_id, column.attribute))
+        for at, other in enumerate(self.columns):
+            if (other.class_id, other.obis, other.attribute) == (column.class_id, column.obis, source):
+                return at if other.data_index == 0 else None
+        return None
 
     def index(self, class_id: int, obis: str | None = None, attribute: int = 2) -> int | None:
         """The first column of this class (and OBIS code), or None."""
@@ -119,6 +135,10 @@ class MeterReader:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._scalers: dict[tuple[int, str, int], tuple[int, int] | None] = {}
+
+    def forget(self) -> None:
+        """Ask for scalers and units anew."""
+        self._scalers.clear()
 
     def get(self, attribute: CosemAttribute, selection: Selection | None = None) -> Data:
         """One attribute's Data."""
@@ -175,7 +195,16 @@ class MeterReader:
             period = generic.decode("capture_period", self.get(generic.attribute("capture_period")))
         except (DataAccessError, DecodeError):
             period = 0
-        return Profile(columns, period)
+        try:
+            order = generic.decode("sort_method", self.get(generic.attribute("sort_method")))
+        except (DataAccessError, DecodeError):
+            order = 0
+        return Profile(columns, period, order in (LIFO, LARGEST))
+
+    def entries_in_use(self, obis: str) -> int:
+        """How many rows a load profile holds."""
+        generic = ProfileGeneric(obis)
+        return int(generic.decode("entries_in_use", self.get(generic.attribute("entries_in_use"))))
 
     def rows(self, obis: str, profile: Profile, selection: Selection | None = None) -> list[ProfileRow]:
         """The rows of a load profile, whole or selected. DecodeError `bad_profile` for rows that do not fit."""
@@ -187,7 +216,7 @@ def unpack_rows(data: Data, profile: Profile) -> list[ProfileRow]:
     """A buffer's Data as rows.
 
     Null-data stands for the value above it; in the clock's column for the time above it plus the capture period
-    (Blue Book, profile generic). DecodeError `bad_profile`.
+    (Blue Book, profile generic), or less it where the newest row comes first. DecodeError `bad_profile`.
     """
     items = data[1][1] if data[0] == axdr.COMPACT_ARRAY else data[1]
     if data[0] not in (axdr.ARRAY, axdr.COMPACT_ARRAY):
@@ -207,7 +236,7 @@ def unpack_rows(data: Data, profile: Profile) -> list[ProfileRow]:
                 if value[0] == NULL and at != clock:
                     values[at] = above[at]
         if clock is not None:
-            time = _row_time(values[clock], time, profile.period, number)
+            time = _row_time(values[clock], time, -profile.period if profile.newest_first else profile.period, number)
         rows.append(ProfileRow(time, values))
         above = values
     return rows
@@ -218,7 +247,7 @@ def _row_time(data: Data, before: ClockTime | None, period: int, number: int) ->
         return ClockTime.from_bytes(data[1])
     if axdr.is_integer(data):  # a Unix time (class 8, attribute 2 as double-long-unsigned), which some meters capture
         return ClockTime.from_unix(int(data[1]), 0)
-    if data[0] == NULL and before is not None and period > 0:
+    if data[0] == NULL and before is not None and period:
         local = before.local_seconds()
         if local is not None:
             following = ClockTime.from_unix(local + period, 0, before.status)
@@ -256,6 +285,15 @@ def row_values(reader: MeterReader, profile: Profile, row: ProfileRow) -> dict[s
     return values
 
 
+def captured_scaler(data: Data, unit: int) -> int | None:
+    """The scaler of a captured scaler_unit; None where it is none, or one of another unit."""
+    try:
+        scaler, found = SCALER_UNIT.decode(data)
+    except DecodeError:
+        return None
+    return int(scaler) if found == unit else None
+
+
 def _captured_scaler(column: CaptureObject, data: Data) -> int | None:
     """The scaler in a captured scaler_unit (whole, or its first element), else None."""
     if SCALED_ATTRIBUTES.get((column.class_id, 2)) != column.attribute:
@@ -281,19 +319,48 @@ def _unless_refused(read: Callable[[], T]) -> T | None:
         return None
 
 
+RANGE_MARGIN = 3600
+"""Seconds that a selection by range is wider than asked for, as a meter may compare the hours that its clock showed,
+on either side of a change to or from summer time. What is too much is left out on this side."""
+
+
 def range_selection(profile: Profile, since: int, until: int, deviation: int | None) -> Selection | None:
-    """The selection of the rows from `since` to `until` in a clock of this deviation; None without a clock column."""
+    """The selection of the rows from `since` to `until` in a clock of this deviation; None without a clock column.
+
+    It is RANGE_MARGIN wider on either side.
+    """
     at = profile.clock_index
     if at is None:
         return None
     column = profile.columns[at]
     bounds: list[Data] = []
-    for unix in (since, until):
+    for unix in (since - RANGE_MARGIN, until + RANGE_MARGIN):
         bound = ClockTime.from_unix(unix, deviation or 0)
         bound.deviation = deviation
         bounds.append((OCTET_STRING, bound.to_bytes()))
     restricting = (column.class_id, obis_bytes(column.obis), column.attribute, column.data_index)
     return Selection.by_range(restricting, bounds[0], bounds[1])
+
+
+def rows_between(
+    reader: MeterReader, obis: str, profile: Profile, since: int, until: int, deviation: int | None
+) -> list[ProfileRow]:
+    """The rows of a load profile from `since` to `until`, both inclusive; of a meter that selects none, out of all.
+
+    A row's own deviation counts; one that states none is taken as UTC, as the bounds are then.
+    """
+    try:
+        rows = reader.rows(obis, profile, range_selection(profile, since, until, deviation))
+    except DataAccessError:
+        rows = reader.rows(obis, profile)
+    found = []
+    for row in rows:
+        time = None
+        if row.time is not None:
+            time = row.time.local_seconds() if row.time.deviation is None else row.time.unix()
+        if profile.clock_index is None or (time is not None and since <= time <= until):
+            found.append(row)
+    return found
 
 
 def read_all(
@@ -313,10 +380,12 @@ def read_all(
     if (PROFILE_GENERIC, profile_obis) in listed:
         try:
             profile = reader.profile(profile_obis)
-            selection = None
-            if since is not None and until is not None:
-                selection = range_selection(profile, since, until, None if time is None else time.deviation)
-            for row in reader.rows(profile_obis, profile, selection):
+            if since is None or until is None:
+                found = reader.rows(profile_obis, profile)
+            else:
+                deviation = None if time is None else time.deviation
+                found = rows_between(reader, profile_obis, profile, since, until, deviation)
+            for row in found:
                 shown = None if row.time is None else row.time.iso()
                 rows.append({"time": shown, "values": row_values(reader, profile, row)})
         except DataAccessError as error:

@@ -12,8 +12,11 @@ sys.path.insert(0, str(Path(__file__).parent))  # fake_line
 from fake_line import EPOCH, START, World
 
 from edge_agent.dlms import axdr
+from edge_agent.dlms.apdu.results import access_error
 from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.cosem.profile_generic import ProfileGeneric
+from edge_agent.dlms.cosem.types import CaptureObject
+from edge_agent.dlms.errors import ServiceError
 from edge_agent.meters import (
     MapMismatchError,
     MeterError,
@@ -99,8 +102,6 @@ def test_a_meter_whose_selection_by_range_does_not_work_is_read_whole(answer):
 
     def get(index, selection=None):
         if selection is not None and answer == "refuses":
-            from edge_agent.dlms.apdu.results import access_error
-
             raise access_error(13, "selection")
         return (axdr.ARRAY, []) if selection is not None else whole(index)
 
@@ -339,3 +340,282 @@ def test_ports_that_cannot_be_opened(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(MeterError):
         open_meter(type(world.settings)(name="m", serial="1", port=str(tmp_path / "file"), map=world.map), world.map)
+
+
+def _selections(world, refuse=()):
+    """The selectors that the meter is asked with from now on (0: whole); those of `refuse` it refuses."""
+    profile, asked = _profile(world), []
+    whole = profile.get
+
+    def get(index, selection=None):
+        if index == 2:
+            asked.append(0 if selection is None else selection.selector)
+            if asked[-1] in refuse:
+                raise access_error(13, "selection")
+        return whole(index, selection)
+
+    profile.get = get
+    return asked
+
+
+def test_rows_are_selected_by_entry_where_the_range_is_refused():
+    world = World({"profile": {"entries": 50}}, rows=80)  # the buffer has wrapped
+    asked = _selections(world, refuse=(1,))
+    rows = world.driver.rows((START + 77) * EPOCH, (START + 80) * EPOCH)
+    assert [row.consumption for row in rows] == [1000 * at for at in (79, 80, 81)]
+    assert asked == [1, 2]
+    seen = len(world.driver._apdus)
+    world.clock.now += EPOCH
+    rows = world.driver.rows((START + 80) * EPOCH, (START + 81) * EPOCH)
+    assert [row.interval_end for row in rows] == [(START + 81) * EPOCH]
+    assert asked == [1, 2, 2]
+    assert seen < 5  # blocks of nine rows, not of fifty
+    # A boundary that the buffer no longer holds: what is left of it.
+    rows = world.driver.rows(START * EPOCH, (START + 81) * EPOCH)
+    assert [row.interval_end for row in rows] == [(START + at) * EPOCH for at in range(32, 82)]
+
+
+def test_a_buffer_with_holes_is_read_whole_where_entries_do_not_reach_back():
+    world = World({"profile": {"entries": 200}}, rows=100)
+    profile = _profile(world)
+    rows = profile.values["buffer"]() if callable(profile.values["buffer"]) else profile.values["buffer"]
+    # Since the boundary asked for, the clock was set again and again: more rows than the time alone makes.
+    extra = [[_time(START + 100, shift=number), (axdr.UINT32, 5), (axdr.UINT32, 6)] for number in range(1, 30)]
+    profile.values["buffer"] = rows[:99] + extra + rows[99:]
+    profile.values["entries_in_use"] = lambda: len(profile.values["buffer"])
+    asked = _selections(world, refuse=(1,))
+    found = world.driver.rows((START + 90) * EPOCH, (START + 100) * EPOCH)
+    assert [row.interval_end for row in found] == [(START + at) * EPOCH for at in range(91, 101)]
+    assert asked == [1, 2, 0]
+
+
+def test_a_meter_that_refuses_every_selection_is_read_whole():
+    world = World()
+    asked = _selections(world, refuse=(1, 2))
+    for _ in range(2):
+        assert len(world.driver.rows(START * EPOCH, (START + 3) * EPOCH)) == 3
+    assert asked == [1, 2, 0, 0]
+
+
+def test_a_meter_that_answers_a_selection_with_an_exception_is_asked_otherwise(monkeypatch):
+    world = World()
+    reader = world.driver._reader
+    whole, asked = reader.rows, []
+
+    def rows(obis, profile, selection=None):
+        asked.append(0 if selection is None else selection.selector)
+        if selection is not None:
+            raise ServiceError("exception_service_not_supported", "service unknown")
+        return whole(obis, profile, selection)
+
+    monkeypatch.setattr(reader, "rows", rows)
+    assert len(world.driver.rows(START * EPOCH, (START + 3) * EPOCH)) == 3
+    assert asked == [1, 2, 0]
+
+
+def test_an_association_that_is_gone_while_the_link_stands_is_set_up_anew():
+    world = World()
+    assert world.driver.identity()
+    (link,) = world.line._links.values()
+    link._on_reset()  # the meter forgets the association; the next request gets an exception
+    assert len(world.driver.rows(START * EPOCH, (START + 3) * EPOCH)) == 3
+    assert any(fault.startswith("exception_") for fault in world.driver.faults)
+
+
+def test_a_profile_that_is_set_anew_is_described_anew():
+    world = World()
+    since, until = START * EPOCH, (START + 3) * EPOCH
+    before = world.driver.rows(since, until)
+    profile = _profile(world)
+    columns, rows = profile.values["capture_objects"], profile.values["buffer"]
+    profile.values["capture_objects"] = [columns[0], columns[2], columns[1]]
+    profile.values["buffer"] = lambda: [[row[0], row[2], row[1]] for row in rows()]
+    assert [(row.consumption, row.generation) for row in world.driver.rows(since, until)] == [
+        (row.consumption, row.generation) for row in before
+    ]
+    status = CaptureObject(1, "0-0:96.10.1.255", 2)
+    profile.values["capture_objects"] = [columns[0], status, columns[1], columns[2]]
+    profile.values["buffer"] = lambda: [[row[0], (axdr.UINT8, 0x80), row[1], row[2]] for row in rows()]
+    found = world.driver.rows(since, until)
+    assert [row.consumption for row in found] == [row.consumption for row in before]
+    assert {row.flags for row in found} == {FLAG_POWER_FAILURE}
+    profile.values["capture_objects"] = [columns[0], columns[2]]
+    profile.values["buffer"] = lambda: [[row[0], row[2]] for row in rows()]
+    with pytest.raises(MapMismatchError, match="does not capture"):
+        world.driver.rows(since, until)
+    profile.values["capture_period"] = 3600
+    with pytest.raises(MapMismatchError, match="every 3600 s"):
+        world.driver.rows(since, until)
+
+
+def test_a_scaler_that_changes_is_read_anew():
+    world = World()
+    before = world.driver.rows(START * EPOCH, (START + 1) * EPOCH)
+    register = next(item for item in world.meter.objects if item.obis == "1-0:1.8.0.255")
+    register.values["scaler_unit"] = (1, 30)
+    (after,) = world.driver.rows(START * EPOCH, (START + 1) * EPOCH)
+    assert after.consumption == before[0].consumption * 10
+
+
+def test_rows_that_were_captured_with_their_scaler_are_scaled_by_it():
+    world = World()
+    profile = _profile(world)
+    columns = profile.values["capture_objects"]
+    profile.values["capture_objects"] = [*columns, CaptureObject(3, "1-0:1.8.0.255", 3)]
+    profile.values["buffer"] = [
+        [_time(START + 1), (axdr.UINT32, 123), (axdr.UINT32, 0), (2, [(15, 1), (22, 30)])],
+        [_time(START + 2), (axdr.UINT32, 1234), (axdr.UINT32, 0), (2, [(15, 0), (22, 30)])],
+        [_time(START + 3), (axdr.UINT32, 12350), (axdr.UINT32, 0), (2, [(15, -1), (22, 30)])],
+    ]
+    rows = world.driver.rows(START * EPOCH, (START + 3) * EPOCH)
+    assert [row.consumption for row in rows] == [1230, 1234, 1235]
+    profile.values["buffer"][1][3] = (2, [(15, 0), (22, 32)])
+    with pytest.raises(MapMismatchError, match="did not count Wh"):
+        world.driver.rows(START * EPOCH, (START + 3) * EPOCH)
+
+
+@pytest.mark.parametrize(
+    ("value", "wh"),
+    [
+        ((axdr.UINT8, 255), 255),
+        ((axdr.INT16, 32767), 32767),
+        ((axdr.UINT32, 2**32 - 1), 2**32 - 1),
+        ((axdr.INT64, 2**63 - 1), 2**63 - 1),
+        ((axdr.UINT64, 2**64 - 1), 2**64 - 1),
+        ((axdr.INT32, -1), "negative"),
+        ((axdr.FLOAT64, 5.0), "no whole number"),
+        ((axdr.OCTET_STRING, b"5"), "no whole number"),
+    ],
+)
+def test_registers_of_every_width(value, wh):
+    world = World()
+    _profile(world).values["buffer"] = [[_time(START + 1), value, (axdr.UINT32, 0)]]
+    if isinstance(wh, int):
+        assert world.driver.rows(START * EPOCH, (START + 3) * EPOCH)[0].consumption == wh
+    else:
+        with pytest.raises(MapMismatchError, match=wh):
+            world.driver.rows(START * EPOCH, (START + 3) * EPOCH)
+
+
+def test_a_status_that_cannot_be_read_makes_the_row_doubtful():
+    world = World({"profile": {"status": True}})
+    good = (axdr.UINT32, 1)
+    statuses = [(axdr.NULL, None), (axdr.OCTET_STRING, b"\x04"), (axdr.BIT_STRING, "1"), (axdr.UINT16, 0xFF00)]
+    _profile(world).values["buffer"] = [
+        [_time(START + number), status, good, good] for number, status in enumerate(statuses, 1)
+    ]
+    rows = world.driver.rows(START * EPOCH, (START + 4) * EPOCH)
+    assert [row.flags for row in rows] == [FLAG_DATA_DOUBTFUL] * 3 + [0]
+
+
+def _newest_first(world, compressed=False):
+    profile = _profile(world)
+    rows, whole = profile.values["buffer"], profile.get
+
+    def get(index, selection=None):
+        tag, found = whole(index, selection)
+        if index == 2 and compressed:
+            null = (axdr.NULL, None)
+            found = [(kind, [null if at else row[0], *row[1:]]) for at, (kind, row) in enumerate(found)]
+        return tag, found
+
+    profile.get = get
+    profile.values.update(sort_method=2, buffer=lambda: rows()[::-1])
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("refuse", [(), (1,), (1, 2)])
+def test_a_buffer_whose_newest_row_comes_first(compressed, refuse):
+    world = World()
+    before = world.driver.rows(START * EPOCH, (START + 10) * EPOCH)
+    world = World()
+    _newest_first(world, compressed)
+    _selections(world, refuse)
+    assert [(row.interval_end, row.consumption) for row in world.driver.rows(START * EPOCH, (START + 10) * EPOCH)] == [
+        (row.interval_end, row.consumption) for row in before
+    ]
+    rows = world.driver.rows((START + 9) * EPOCH, (START + 10) * EPOCH)
+    assert [row.consumption for row in rows] == [before[-1].consumption]
+
+
+def test_of_two_rows_with_one_time_the_last_captured_counts_whatever_the_order():
+    world = World()
+    profile = _profile(world)
+    profile.values["buffer"] = lambda: [[_time(START + 1), (axdr.UINT32, value), (axdr.UINT32, 0)] for value in (5, 6)]
+    _newest_first(world)
+    (row,) = world.driver.rows(START * EPOCH, (START + 10) * EPOCH)
+    assert (row.consumption, row.flags) == (6, FLAG_CLOCK_ADJUSTED)
+
+
+AUTUMN, SPRING = 1792890000, 1774746000  # Vienna: 25 October 2026 01:00 UTC, 29 March 2026 01:00 UTC
+
+
+@pytest.mark.parametrize(("change", "before", "after"), [(AUTUMN, 7200, 3600), (SPRING, 3600, 7200)])
+def test_a_meter_that_selects_by_the_hours_that_it_showed(change, before, after):
+    """Across a change of its zone, a meter that compares a range with its rows as they are written leaves some out."""
+    start = change // EPOCH - 8
+    world = World(start=start, rows=16)
+    profile = _profile(world)
+
+    def written(unix):
+        offset = before if unix < change else after
+        return ClockTime.from_unix(unix, -offset // 60)
+
+    rows = [
+        [(axdr.OCTET_STRING, written((start + at) * EPOCH).to_bytes()), (axdr.UINT32, at), (axdr.UINT32, 0)]
+        for at in range(17)
+    ]
+
+    def get(index, selection=None):
+        if selection is None or index != 2:
+            return whole(index, selection)
+        low, high = selection.parameters[1][1][1][:8], selection.parameters[1][2][1][:8]
+        return (axdr.ARRAY, [(axdr.STRUCTURE, row) for row in rows if low <= row[0][1][:8] <= high])
+
+    whole, profile.get = profile.get, get
+    profile.values["buffer"] = rows
+    for since in range(16):
+        found = world.driver.rows((start + since) * EPOCH, (start + 16) * EPOCH)
+        assert [row.consumption for row in found] == list(range(since + 1, 17))
+    for until in range(1, 17):
+        assert len(world.driver.rows(start * EPOCH, (start + until) * EPOCH)) == until
+
+
+@pytest.mark.parametrize("minutes", [-90, -45, -1, 0, 15, 45, 59, 60, 90])
+def test_the_clocks_deviation_in_the_hour_that_comes_twice(minutes):
+    start = AUTUMN // EPOCH
+    world = World({"zone": "Europe/Vienna", "deviation": "none"}, {"clock": "Europe/Vienna"}, start=start - 8, rows=8)
+    world.clock.now = AUTUMN + minutes * 60
+    assert world.driver.clock_deviation() == 0
+    clock = next(item for item in world.meter.objects if item.CLASS_ID == 8)
+    shown = ClockTime.from_unix(AUTUMN + minutes * 60 + (7200 if minutes < 0 else 3600), 0)
+    shown.deviation = None
+    clock.values["time"] = shown
+    world.clock.now += 7
+    assert world.driver.clock_deviation() == 7
+
+
+@pytest.mark.parametrize("hours", [-30, -3, 3, 30])
+def test_a_meter_whose_clock_is_hours_off(hours):
+    """What it captured is at its own times; nothing of the future is handed on, and the deviation says how far."""
+    world = World({"clock_error": hours * 3600, "profile": {"entries": 1000}}, rows=200)
+    now = (START + 200) * EPOCH
+    assert world.driver.clock_deviation() == -hours * 3600
+    rows = world.driver.rows(now - 10 * EPOCH, now)
+    assert all(now - 10 * EPOCH < row.interval_end <= now for row in rows)
+    assert len(rows) == (10 if hours > 0 else 0)
+
+
+def test_two_readers_with_one_key_follow_each_other(tmp_path):
+    key, auth_key = bytes(range(16)), bytes(range(16, 32))
+    client = {"address": 1, "auth": "gmac", "key": key.hex(), "auth_key": auth_key.hex()}
+    options = {"client": 1, "auth": "gmac", "key": key, "auth_key": auth_key, "system_title": b"GATEWAY1"}
+    gateway = World({"client": [client]}, counters=tmp_path, **options)
+    laptop = World({"client": [client]}, counters=tmp_path, **options)
+    assert gateway.driver.identity()
+    laptop.line.meters[0].security = gateway.meter.security
+    for _ in range(3):
+        for world in (laptop, gateway):
+            world.clock.waited += 1000  # each sets up an association of its own
+            assert world.driver.identity() == "KFM1000000000001"
+    assert (gateway.driver.faults, laptop.driver.faults) == ([], [])

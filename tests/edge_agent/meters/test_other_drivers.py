@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import queue
 import sys
 from pathlib import Path
@@ -129,14 +130,21 @@ def test_mode_e_on_a_real_line(tmp_path):
         running.stop()
 
 
-def test_a_wrong_speed_after_the_hand_over_is_not_taken_for_an_answer(tmp_path):
+def test_a_wrong_speed_after_the_hand_over_costs_a_second_sign_on(tmp_path):
     file = '[line]\nlink = "m"\nmode = "e"\n[[line.fault]]\nkind = "wrong_baud"\nanswer = 3\n'
     running = start(tmp_path, file + '[[meter]]\nlogical_device_name = "KFM1000000000001"\n')
+    try:
+        done = read_meter("--port", running.port, "--client", "16", "--mode-e", "--timeout", "0.3", "--json")
+        assert done.returncode == 0
+        assert json.loads(done.stdout)["meter"] == "KFM1000000000001"
+        assert "not_dlms" in done.stderr
+    finally:
+        running.stop()
+    running = start(tmp_path, file + 'every = 1\n[[meter]]\nlogical_device_name = "KFM1000000000001"\n')
     try:
         done = read_meter("--port", running.port, "--client", "16", "--mode-e", "--timeout", "0.3")
         assert done.returncode == 1
         assert "not_dlms" in done.stderr
-        assert read_json("--port", running.port, "--client", "16", "--mode-e")["meter"] == "KFM1000000000001"
     finally:
         running.stop()
 
