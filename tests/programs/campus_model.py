@@ -22,6 +22,8 @@ REGISTERS_OF = {
 KINDS = ("load", "solar", "wind", "hydro", "other", "storage", "grid", "mixed")
 ACTIVE, SUSPENDED, CLOSED = 1, 2, 3
 REGISTRATION, READINGS, SETTLEMENT, _ORDERS, _CLEARING, CREDIT, RETIREMENT = (1 << bit for bit in range(7))
+CREDIT_TOKEN, ENERGY_TOKEN = 0, 1
+LONGEST_TERM = 366 * 86_400
 MAX_STEP = 10**12
 GRACE_EPOCHS = 8
 
@@ -55,6 +57,16 @@ class User:
     slots: dict[int, str] = field(default_factory=dict)
     """Slot to the name of the settling meter that has it."""
     submeters: int = 0
+    delegate: str | None = None
+    delegate_until: int = 0
+
+
+@dataclass
+class Approval:
+    """What SPL Token lets a delegate move out of one of a member's accounts."""
+
+    delegate: str
+    amount: int
 
 
 @dataclass
@@ -136,6 +148,8 @@ class Model:
         self.staged: dict[str, int] | None = None
         self.staged_from = 0
         self.paused = 0
+        self.authority, self.operator = "authority", "operator"
+        self.proposed: str | None = None
         self.period = 0
         self.period_start = self.epoch
         self.period_end = self.epoch + parameters["billing_period_epochs"]
@@ -147,9 +161,11 @@ class Model:
         self.retired: dict[str, Retired] = {}
         self.tokens: dict[str, int] = {}
         self.credits: dict[str, int] = {}
+        self.approvals: dict[tuple[str, int], Approval] = {}
         self.used_keys: set[tuple[str, int]] = set()
         self.minted = self.withdrawn = self.settlements = 0
         self.last_checkpoint: int | None = None
+        self.first_checkpoint = 0
         self.log_size = 0
 
     @property
@@ -166,6 +182,21 @@ class Model:
         need(not self.paused & bit, "Paused")
 
     # governance
+
+    def propose_authority(self, by: str, proposed: str | None) -> None:
+        need(by == self.authority, "NotAuthority")
+        self.proposed = proposed
+
+    def accept_authority(self, by: str) -> None:
+        need(self.proposed is not None, "NoPendingAuthority")
+        need(by == self.proposed, "NotPendingAuthority")
+        self.authority, self.proposed = by, None
+
+    def set_operator(self, by: str, operator: str | None) -> None:
+        need(by == self.authority, "NotAuthority")
+        need(operator is not None, "ZeroKey")
+        assert operator is not None
+        self.operator = operator
 
     def set_paused(self, bits: int) -> None:
         need(bits < 128, "UnknownPauseBits")
@@ -221,6 +252,41 @@ class Model:
         self._take(owner, name, meter)
         self.meters[name] = meter
         self.used_keys.add((name, key))
+
+    def set_delegate(self, name: str, delegate: str | None, until: int, allowances: tuple[int, int]) -> None:
+        """allowances: of credits, of energy."""
+        need(name in self.users, "NotAUser")
+        user = self.users[name]
+        need(user.status == ACTIVE, "UserNotActive")
+        if delegate is not None:
+            need(0 < until - self.time <= LONGEST_TERM, "DelegationTermOutOfBounds")
+        user.delegate, user.delegate_until = delegate, until if delegate is not None else 0
+        for token, amount in enumerate(allowances):
+            self.approvals.pop((name, token), None)
+            if delegate is not None:
+                self.approvals[name, token] = Approval(delegate, amount)
+
+    def may_act(self, name: str, by: str) -> None:
+        """The registry's part: the member itself, or its delegate within its term."""
+        if by == name:
+            return
+        user = self.users[name]
+        need(by == user.delegate, "NotWalletOrDelegate")
+        need(self.time < user.delegate_until, "DelegationExpired")
+
+    def move(self, name: str, by: str, token: int, amount: int) -> None:
+        """SPL Token's part: tokens leave a member's account, by its own signature or within a delegate's allowance."""
+        store = (self.credits, self.tokens)[token]
+        approval = self.approvals.get((name, token))
+        if by != name:
+            need(approval is not None and approval.delegate == by, "OwnerMismatch")
+        need(amount <= store[name], "InsufficientFunds")
+        if by != name and approval is not None:
+            need(amount <= approval.amount, "InsufficientFunds")
+            approval.amount -= amount
+            if approval.amount == 0:
+                del self.approvals[name, token]
+        store[name] -= amount
 
     def set_user_status(self, name: str, status: int) -> None:
         need(name in self.users, "NotAUser")
@@ -489,12 +555,24 @@ class Model:
         out = min(d, banked)
         return min(max(0, net), surplus - into + out), max(0, -net), banked - out, surplus
 
-    def checkpoint(self, epoch: int, log_size: int) -> None:
+    def checkpoint(self, epoch: int, log_size: int, book_hash: bytes, on_chain: bytes) -> None:
+        """on_chain: the hash of the book's account, zero where there is none."""
         need(bool(self.states), "OracleNotOpen")
         need(self.time >= (epoch + 1) * self.epoch_seconds, "EpochNotOver")
         need(self.last_checkpoint is None or epoch == self.last_checkpoint + 1, "CheckpointOutOfOrder")
         need(log_size >= self.log_size, "LogShrank")
+        need(self.has_no_unfinished_book(epoch), "BookUnfinished")
+        need(book_hash == on_chain, "WrongBookHash")
+        if self.last_checkpoint is None:
+            self.first_checkpoint = epoch
         self.last_checkpoint, self.log_size = epoch, log_size
+
+    def has_no_unfinished_book(self, epoch: int) -> bool:
+        """Whether the epoch's book is final, or there is none; here is no market."""
+        return True
+
+    def is_checkpointed(self, epoch: int) -> bool:
+        return self.last_checkpoint is not None and self.first_checkpoint <= epoch <= self.last_checkpoint
 
     # energy_token
 
@@ -509,16 +587,16 @@ class Model:
         self.running(CREDIT)
         need(name in self.users, "NotAUser")
         need(amount > 0, "ZeroAmount")
-        need(amount <= self.credits[name], "InsufficientFunds")
-        self.credits[name] -= amount
+        self.move(name, name, CREDIT_TOKEN, amount)
 
-    def retire(self, name: str, reason: int, period: int, amount: int) -> None:
+    def retire(self, name: str, by: str, reason: int, period: int, amount: int) -> None:
         self.running(RETIREMENT)
         need(reason <= 1, "UnknownReason")
         need(amount > 0, "ZeroAmount")
         need(amount < 2**32, "TooMuchAtOnce")
         need(name in self.users, "NotAUser")
         need(self.users[name].status == ACTIVE, "UserNotActive")
+        self.may_act(name, by)
         previous = self.period > 0 and period == self.period - 1
         in_grace = self.epoch < self.period_start + GRACE_EPOCHS
         need(period == self.period or (reason == 0 and previous and in_grace), "PeriodClosed")
@@ -543,9 +621,8 @@ class Model:
             changes["feed_in_open"] += amount
             changes["feed_in_total"] += amount
             changes["feed_in_credits"] += paid
-        need(amount <= self.tokens[name], "InsufficientFunds")
+        self.move(name, by, ENERGY_TOKEN, amount)
         self.retired[name] = Retired(**changes)
-        self.tokens[name] -= amount
         self.credits[name] += paid
 
     @staticmethod

@@ -143,13 +143,17 @@ class Model:
             self._require(evicted is not order, "BookFull")
         self._require(sum(each.quantity for each in sorted_) <= U32, "SideTooLarge")
         locked = book.locks(side, order)
-        self._require(self.members[member].receives and self.members[member].tokens[side] >= locked, "tokens")
         self._require(evicted is None or self.members[evicted.member].receives, "tokens")
+        self._lock(member, side, locked)
         orders[:] = sorted_
-        self.members[member].tokens[side] -= locked
         book.escrow[side] += locked
         if evicted is not None:
             self._release(book, side, evicted)
+
+    def _lock(self, member: int, side: int, amount: int) -> None:
+        """Take what an order may cost out of its member's account."""
+        self._require(self.members[member].receives and self.members[member].tokens[side] >= amount, "tokens")
+        self.members[member].tokens[side] -= amount
 
     def _release(self, book: Book, side: int, order: Order) -> None:
         amount = book.locks(side, order)

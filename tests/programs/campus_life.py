@@ -1,36 +1,36 @@
-"""Random lives of a campus, in the programs and in a plain model: same results, same refusals, exact conservation.
+"""The steps of a campus's random life without its market: each is sent to the programs and told to campus_model.
 
-Some hundred lives of forty steps run with the other tests; the long run is
-`CAMPUS_MODEL_LIVES=20000 pytest tests/programs/test_campus_model.py`.
+trading/test_whole_campus.py adds the market's and runs them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from typing import Any
 
-from campus import EPOCH_SECONDS, NETWORK_ID, PARAMETERS, START, Campus, Member, Refusal, SimulatedMeter, key
-from campus_model import RESET_FLAG, ROLES, Model, Reading, Refused
-from hypothesis import HealthCheck, settings
+from campus import EPOCH_SECONDS, KINDS, NETWORK_ID, START, Campus, Member, Refusal, SimulatedMeter, key
+from campus_model import LONGEST_TERM, RESET_FLAG, ROLES, Model, Reading, Refused
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from solders.instruction import Instruction
+from solders.pubkey import Pubkey
 
 from authority.chain import programs
 from edge_agent.reading import FLAG_BACK_FILLED
 
-LIVES = int(os.environ.get("CAMPUS_MODEL_LIVES", "150"))
 EPOCH = START // EPOCH_SECONDS
-PERIOD_EPOCHS = 16
 USERS = ("alice", "bob", "carol")
 METERS = ("m0", "m1", "m2", "m3", "m4", "m5")
-NAMES = {"InstructionErrorCustom(1)": "InsufficientFunds"}  # SPL Token's
+NAMES = {"InstructionErrorCustom(1)": "InsufficientFunds", "InstructionErrorCustom(4)": "OwnerMismatch"}  # SPL Token's
 
 users = st.sampled_from(USERS)
 meters = st.sampled_from(METERS)
 steps = st.one_of(st.integers(0, 3_000), st.sampled_from([0, 0, 27_501, 30_000, 120_000]))
+ITSELF, DELEGATE = "itself", "delegate"
+signers = st.sampled_from([ITSELF, ITSELF, DELEGATE, DELEGATE, *USERS])
+"""Who acts for a member."""
+keys = st.sampled_from(["authority", "authority", "authority", "successor", "another"])
 rarely = st.integers(0, 11).map(lambda n: n == 0)
 
 
@@ -41,12 +41,21 @@ def new_key(name: str, number: int) -> Any:
 class CampusLife(RuleBasedStateMachine):
     """Every rule is one transaction, sent to the programs and told to the model."""
 
+    campus: Campus
+    model: Model
+    members: dict[str, Member]
+
+    def make(self) -> None:
+        """The campus, its model and its members to be."""
+        raise NotImplementedError
+
+    def open_the_market(self) -> None:
+        """initialize_market, and what trading needs."""
+        raise NotImplementedError
+
     @initialize()
     def begin(self) -> None:
-        parameters = PARAMETERS | {"billing_period_epochs": PERIOD_EPOCHS}
-        self.campus = Campus(parameters=parameters)
-        self.model = Model(START, EPOCH_SECONDS, parameters)
-        self.members = {name: Member(key(f"wallet {name}")) for name in USERS}
+        self.make()
         for member in self.members.values():
             self.campus.svm.airdrop(member.address, 10**10)
         self.gateways = {
@@ -68,7 +77,9 @@ class CampusLife(RuleBasedStateMachine):
         ):
             self.register_meter(name, owner, 0, kind)
             self.open_meter(name)
+        self.open_the_market()
         self.an_epoch((0, 0, 0, 0), None)
+        self.an_epoch((9_000, 1_000, 0, 0), None)
 
     def both(self, predict: Callable[[], object], *instructions: Instruction, signers: tuple[Any, ...] = ()) -> bool:
         """Do it in the model and on the chain: the same refusal, or none. Whether it was done."""
@@ -84,6 +95,12 @@ class CampusLife(RuleBasedStateMachine):
             found = NAMES.get(refusal.name, refusal.name)
         assert found == expected, f"the programs say {found}, the model {expected}"
         return expected is None
+
+    def actor(self, name: str, by: str) -> str:
+        """Who signs for a member."""
+        user = self.model.users.get(name)
+        delegate = user.delegate if user is not None else None
+        return {ITSELF: name, DELEGATE: delegate or name}.get(by, by)
 
     def by_operator(self, program: str, name: str, args: dict[str, Any], **accounts: Any) -> Instruction:
         return self.campus.instruction(program, name, args, {"operator": self.campus.operator.pubkey(), **accounts})
@@ -103,7 +120,7 @@ class CampusLife(RuleBasedStateMachine):
         self.set_meter_map(each)
         self.submit(each, self.permitted(each, (step,) * 4))
         self.settle(name, 0, None)
-        self.retire(name, 1, 0, 2)
+        self.retire(name, ITSELF, 1, 0, 2)
         self.issue_credit(name, 1)
         self.redeem_credit(name, 1)
         self.set_paused(0)
@@ -114,9 +131,9 @@ class CampusLife(RuleBasedStateMachine):
         self.both(lambda: self.model.set_paused(bits), instruction)
 
     @rule(
-        ahead=st.integers(-1, 5),
-        efficiency=st.sampled_from([0, 8_000, 10_000, 10_001]),
-        feed_in=st.sampled_from([0, 1, 40_000, 300_001]),
+        ahead=st.sampled_from([2, 3, 5, 1, 0, -1]),
+        efficiency=st.sampled_from([8_000, 10_000, 0, 10_001]),
+        feed_in=st.sampled_from([40_000, 50_000, 1, 0, 300_001]),
     )
     def stage_parameters(self, ahead: int, efficiency: int, feed_in: int) -> None:
         changes = {"storage_efficiency_bps": efficiency, "feed_in_price": feed_in}
@@ -128,6 +145,28 @@ class CampusLife(RuleBasedStateMachine):
             self.campus.instruction("governance", "stage_parameters", args, accounts),
         )
 
+    @rule(by=keys, proposed=st.sampled_from(["successor", "authority", "another", None]))
+    def propose_authority(self, by: str, proposed: str | None) -> None:
+        args = {"pending": key(proposed).pubkey() if proposed else Pubkey.default()}
+        accounts = {"authority": key(by).pubkey()}
+        instruction = self.campus.instruction("governance", "propose_authority", args, accounts)
+        self.both(lambda: self.model.propose_authority(by, proposed), instruction, signers=(key(by),))
+
+    @rule(by=keys)
+    def accept_authority(self, by: str) -> None:
+        instruction = self.campus.instruction("governance", "accept_authority", {}, {"pending": key(by).pubkey()})
+        if self.both(lambda: self.model.accept_authority(by), instruction, signers=(key(by),)):
+            self.campus.authority = key(by)
+
+    @rule(by=keys, operator=st.sampled_from(["operator", "night shift", None]))
+    def set_operator(self, by: str, operator: str | None) -> None:
+        args = {"operator": key(operator).pubkey() if operator else Pubkey.default()}
+        accounts = {"authority": key(by).pubkey()}
+        instruction = self.campus.instruction("governance", "set_operator", args, accounts)
+        if self.both(lambda: self.model.set_operator(by, operator), instruction, signers=(key(by),)):
+            self.campus.operator = key(self.model.operator)
+            self.campus.svm.airdrop(self.campus.operator.pubkey(), 10**13)
+
     @rule()
     def open_billing_period(self) -> None:
         self.both(self.model.open_billing_period, self.by_operator("governance", "open_billing_period", {}))
@@ -138,6 +177,44 @@ class CampusLife(RuleBasedStateMachine):
     def register_user(self, name: str, role: int) -> None:
         instruction = self.campus.register_user_instruction(self.members[name], role)
         self.both(lambda: self.model.register_user(name, role), instruction)
+
+    @rule(
+        number=st.integers(3, 5),
+        kind=st.sampled_from([*range(len(KINDS)), len(KINDS)]),
+        nameplate=st.sampled_from([0, 1, 100_000, 10**8, 10**8 + 1]),
+        storage=st.sampled_from([0, 0, 10_000, 2**32]),
+    )
+    def register_installation(self, number: int, kind: int, nameplate: int, storage: int) -> None:
+        args = {"kind": kind, "nameplate_w": nameplate, "storage_wh": storage}
+        self.both(
+            lambda: self.model.register_installation(number, kind, nameplate, storage),
+            self.campus.register_installation_instruction(number, **args),
+        )
+
+    @rule(
+        name=users,
+        delegate=st.one_of(users, users, users, st.none()),
+        term=st.sampled_from([0, 1, EPOCH_SECONDS, 5 * EPOCH_SECONDS, LONGEST_TERM, LONGEST_TERM + 1]),
+        energy=st.sampled_from([0, 100, 10_000]),
+        credit=st.sampled_from([0, 60_000_000, 10_000]),
+    )
+    def set_delegate(self, name: str, delegate: str | None, term: int, energy: int, credit: int) -> None:
+        if name == delegate:
+            return  # the same account twice: refused before the instruction runs, and tested where that is tested
+        member, until = self.members[name], self.model.time + term
+        accounts = {
+            "wallet": member.address,
+            "user": member.user,
+            "delegate": self.members[delegate].address if delegate else Pubkey.default(),
+            "energy_token_account": member.energy_tokens,
+            "credit_token_account": member.credit_tokens,
+        }
+        args = {"until": until, "energy_allowance": energy, "credit_allowance": credit}
+        self.both(
+            lambda: self.model.set_delegate(name, delegate, until, (credit, energy)),
+            self.campus.instruction("registry", "set_delegate", args, accounts),
+            signers=(member.wallet,),
+        )
 
     @rule(
         name=meters,
@@ -397,12 +474,15 @@ class CampusLife(RuleBasedStateMachine):
         instruction = self.campus.settle_instruction(member, boundary, [self.gateways[each] for each in chosen])
         self.both(lambda: self.model.settle(name, boundary, chosen), instruction)
 
-    @rule(ahead=st.sampled_from([1, 1, 1, 0, 2]), grow=st.integers(-1, 3))
-    def checkpoint(self, ahead: int, grow: int) -> None:
+    @rule(ahead=st.sampled_from([1, 1, 1, 0, 2]), grow=st.integers(-1, 3), honest=rarely.map(lambda lie: not lie))
+    def checkpoint(self, ahead: int, grow: int, honest: bool = True) -> None:
         last = self.model.last_checkpoint
         epoch = EPOCH if last is None else last + ahead
         size = max(0, self.model.log_size + grow)
-        args = {"epoch": epoch, "log_size": size, "log_root": bytes(32), "book_hash": bytes(32)}
+        found = self.campus.svm.get_account(programs.book_address(epoch))
+        on_chain = hashlib.sha256(found.data).digest() if found is not None and found.data else bytes(32)
+        book_hash = on_chain if honest else hashlib.sha256(b"another").digest()
+        args = {"epoch": epoch, "log_size": size, "log_root": bytes(32), "book_hash": book_hash}
         instruction = self.by_operator(
             "oracle",
             "checkpoint_epoch",
@@ -410,7 +490,7 @@ class CampusLife(RuleBasedStateMachine):
             checkpoint=programs.checkpoint_address(epoch),
             book=programs.book_address(epoch),
         )
-        self.both(lambda: self.model.checkpoint(epoch, size), instruction)
+        self.both(lambda: self.model.checkpoint(epoch, size, book_hash, on_chain), instruction)
 
     # Tokens
 
@@ -438,12 +518,13 @@ class CampusLife(RuleBasedStateMachine):
 
     @rule(
         name=users,
+        by=signers,
         reason=st.sampled_from([0, 0, 0, 1, 1, 2]),
         period=st.sampled_from([0, 0, 0, -1, 1]),
         part=st.sampled_from([0, 1, 1, 2, 2, 3]),
     )
-    def retire(self, name: str, reason: int, period: int, part: int) -> None:
-        member = self.members[name]
+    def retire(self, name: str, by: str, reason: int, period: int, part: int) -> None:
+        member, by = self.members[name], self.actor(name, by)
         energy = self.model.energy.get(name)
         held = self.model.tokens.get(name, 0)
         open_withdrawals = energy.withdrawals_open if energy else 0
@@ -453,7 +534,7 @@ class CampusLife(RuleBasedStateMachine):
         number = max(0, self.model.period + period)
         accounts = {
             "payer": self.campus.operator.pubkey(),
-            "member": member.address,
+            "member": self.members[by].address,
             "user": member.user,
             "retirement": programs.retirement_address(member.address),
             "energy_account": member.energy_account,
@@ -462,9 +543,9 @@ class CampusLife(RuleBasedStateMachine):
         }
         args = {"reason": reason, "period": number, "amount": amount}
         self.both(
-            lambda: self.model.retire(name, reason, number, amount),
+            lambda: self.model.retire(name, by, reason, number, amount),
             self.campus.instruction("energy_token", "retire_energy", args, accounts),
-            signers=(member.wallet,),
+            signers=(self.members[by].wallet,),
         )
 
     # What holds after every step
@@ -510,28 +591,24 @@ class CampusLife(RuleBasedStateMachine):
             for field, value in vars(retired).items():
                 assert found[field] == value, (name, field)
 
+    def in_vaults(self) -> tuple[int, int]:
+        """What the market holds of energy and of credits."""
+        return self.campus.tokens(programs.energy_vault()), self.campus.tokens(programs.credit_vault())
+
     @invariant()
     def everything_is_conserved(self) -> None:
         if not hasattr(self, "model"):
             return
         campus, model = self.campus, self.model
         supply = campus.supply(programs.energy_mint())
+        traded, paid = self.in_vaults()
         retired = sum(each.consumption_total + each.feed_in_total for each in model.retired.values())
-        assert supply == sum(model.tokens.values())
+        assert supply == sum(model.tokens.values()) + traded
         assert model.minted == supply + retired
-        assert campus.supply(programs.credit_mint()) == sum(model.credits.values())
+        assert campus.supply(programs.credit_mint()) == sum(model.credits.values()) + paid
         for energy in model.energy.values():
             assert energy.minted + energy.bank <= energy.surplus
         if model.states:
             totals = campus.account("oracle", programs.oracle_authority())
             assert (totals["minted"], totals["withdrawn"]) == (model.minted, model.withdrawn)
             assert totals["settlements"] == model.settlements
-
-
-CampusLife.TestCase.settings = settings(
-    max_examples=LIVES,
-    stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-TestCampusLife = CampusLife.TestCase
