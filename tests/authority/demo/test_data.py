@@ -1,8 +1,10 @@
 """The demo's profiles: whole, physically consistent, and such that by the minting rule some sell and one buys."""
 
 import csv
-import importlib.util
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ DATA = Path(cut.__file__).parent
 PLAN = DATA.parent / "campus.toml"
 FIRST_COUNTED = "2016-07-21T11:00"
 EPOCH_SECONDS = 20
+SIMBENCH_SHA256 = "8b48bdab2445286a96649eb18bb09476d000a0e212fd57fdba83399df54af4de"
 
 
 @pytest.fixture(scope="module")
@@ -96,12 +99,27 @@ def test_the_readme_names_source_version_and_licences():
         assert needed in text
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("simbench") is None,
-    reason="simbench is not installed: pip install --no-deps simbench==1.6.3",
-)
-def test_cutting_again_gives_the_same_file(rows):
-    assert cut.cut(cut.default_directory()) == rows
+@pytest.fixture(scope="module")
+def published(tmp_path_factory) -> Path:
+    """The profiles in simbench's own wheel; skips where the package index cannot be reached."""
+    directory = tmp_path_factory.mktemp("simbench")
+    (directory / "requirement").write_text(f"simbench==1.6.3 --hash=sha256:{SIMBENCH_SHA256}\n")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
+    options = ["--no-deps", "--require-hashes", "--dest", directory, "-r", directory / "requirement"]
+    done = subprocess.run([*pip, *options], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        assert "do not match" not in done.stderr.lower(), done.stderr
+        pytest.skip(f"not compared with simbench: it could not be downloaded: {done.stderr[-300:]}")
+    (wheel,) = directory.glob("simbench-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = [f"simbench/{cut.SIMBENCH_NETWORK}/{name}" for name in ("RESProfile.csv", "LoadProfile.csv")]
+        archive.extractall(directory, names)
+    wheel.unlink()
+    return directory / "simbench" / cut.SIMBENCH_NETWORK
+
+
+def test_cutting_again_gives_the_same_file(rows, published):
+    assert cut.cut(published) == rows
 
 
 def test_a_profile_that_ends_early_is_refused(tmp_path):
