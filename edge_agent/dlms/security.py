@@ -142,7 +142,8 @@ class Security:
     next_counter gives this side's next invocation counter, already durable. peer_counter is the last that the peer has
     used under this key (-1: none known); each further one must be higher. challenge is what this side demands to be
     proved by HLS-5, None where the association only ciphers. general: use general-glo-ciphering instead of the
-    service-specific tags.
+    service-specific tags. policy: a server's, giving the least protection (AUTHENTICATED, ENCRYPTED, both or 0) of
+    requests and of responses; a response has that of its request besides. Without it all must have `control`.
     """
 
     mechanism = MECHANISM_HLS_GMAC
@@ -162,6 +163,7 @@ class Security:
         peer_title: bytes | None = None,
         general: bool = False,
         mechanism: int = MECHANISM_HLS_GMAC,
+        policy: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
         if len(system_title) != 8:
             raise SecurityError("wrong_system_title", f"a system title has 8 bytes, this one {len(system_title)}")
@@ -181,8 +183,16 @@ class Security:
         self.challenges = challenge is not None
         self.client_challenge = challenge
         self.server_challenge = challenge
+        self._policy = policy
+        self._requested = control  # the protection of the request that is being answered
         self._peer_challenge = b""
         self._dedicated_counter = -1
+        self._proof_counter = -1
+
+    @property
+    def demanding(self) -> bool:
+        """Server: whether the policy wants any protection."""
+        return self._policy is not None and self._policy() != (0, 0)
 
     def begin(self, peer_title: bytes | None, peer_challenge: bytes | None) -> None:
         """Server: what the AARQ says of the client."""
@@ -191,6 +201,10 @@ class Security:
         self.peer_title = peer_title
         self._peer_challenge = peer_challenge or b""
         self._dedicated_counter = -1
+
+    def expect_proof(self) -> None:
+        """Server: what has been counted so far; the client's proof of its keys must be counted higher."""
+        self._proof_counter = self.peer_counter
 
     def learn_server_title(self, title: bytes) -> None:
         """Client: the system title of the AARE."""
@@ -209,7 +223,8 @@ class Security:
 
     def protect(self, apdu: bytes) -> bytes:
         """The APDU as it goes on the line; itself where this association does not cipher."""
-        if not self.ciphered:
+        control = self.control if self._policy is None else self._requested | self._policy()[1]
+        if not self.ciphered or not control:
             return apdu
         kind = apdu[0]
         key, tag = self.key, _GLO.get(kind, GENERAL_GLO)
@@ -218,12 +233,18 @@ class Security:
         if self.general and kind not in (0x01, 0x08):
             tag = GENERAL_GLO if key is self.key else GENERAL_DED
         counter = self.next_counter()
-        unit = seal(tag, self.system_title, self.control, counter, apdu, key, self.authentication_key)
+        unit = seal(tag, self.system_title, control, counter, apdu, key, self.authentication_key)
         return unit.to_bytes()
 
     def unprotect(self, data: bytes) -> bytes:
         """The APDU inside; SecurityError `not_ciphered`, `replayed_counter`, `wrong_key`."""
+        least = self.control if self._policy is None else self._policy()[0]
+        if self.demanding and not self.ciphered:
+            raise SecurityError("not_ciphered", "the security policy demands an association that ciphers")
         if not self.is_ciphered(data):
+            if self._policy is not None and not least:
+                self._requested = 0
+                return data
             # An exception or an error is allowed to come in the clear; nothing that carries data is.
             if not self.ciphered or data[:1] in (b"\xd8", b"\x0e"):
                 return data
@@ -237,8 +258,8 @@ class Security:
         if self.peer_title is not None and title != self.peer_title:
             message = f"the system title {title.hex()} is not the peer's, {self.peer_title.hex()}"
             raise SecurityError("wrong_system_title", message)
-        if (unit.control & self.control) != self.control:
-            message = f"security control 0x{unit.control:02x} protects less than 0x{self.control:02x}, which was agreed"
+        if (unit.control & least) != least:
+            message = f"security control 0x{unit.control:02x} protects less than 0x{least:02x}, which was agreed"
             raise SecurityError("not_ciphered", message)
         last = self._dedicated_counter if dedicated else self.peer_counter
         apdu = unit.open(title, key, self.authentication_key)
@@ -249,6 +270,7 @@ class Security:
             self._dedicated_counter = unit.counter
         else:
             self.peer_counter = unit.counter
+        self._requested = unit.control & (AUTHENTICATED | ENCRYPTED)
         return apdu
 
     def follow(self, tag: int) -> None:
@@ -289,6 +311,11 @@ class Security:
         self._check_token(token, self.client_challenge)
 
     def check_client_reply(self, token: bytes) -> bytes:
-        """Server: check the client's token, give ours; SecurityError `wrong_key`."""
+        """Server: check the client's token, give ours; SecurityError `wrong_key`, `replayed_counter`."""
         self._check_token(token, self.server_challenge)
+        counter = int.from_bytes(token[1:5], "big")
+        if counter <= self._proof_counter:
+            message = f"invocation counter {counter} was used already; it must be above {self._proof_counter}"
+            raise SecurityError("replayed_counter", message)
+        self.peer_counter = max(self.peer_counter, counter)
         return self._token(self._peer_challenge)

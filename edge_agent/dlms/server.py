@@ -203,19 +203,14 @@ class ServerSession:
     def _serve(self, data: bytes) -> bytes:
         """The answer to one request that came whole."""
         security = self.security
-        try:
-            if security is not None and (security.ciphered or security.is_ciphered(data)):
-                tag = data[0] if data else 0
+        if security is not None:
+            tag = data[:1]
+            try:
                 data = security.unprotect(data)
-                security.follow(tag)
-        except SecurityError as error:
-            if error.code == "replayed_counter":
-                least = security.peer_counter + 1 if security is not None else 0
-                refusal = ExceptionResponse(STATE_UNKNOWN, SERVICE_INVOCATION_COUNTER_ERROR, least)
-                return refusal.to_bytes()
-            return ExceptionResponse(STATE_UNKNOWN, SERVICE_DECIPHERING_ERROR).to_bytes()
-        except DecodeError:
-            return ExceptionResponse(STATE_UNKNOWN, SERVICE_DECIPHERING_ERROR).to_bytes()
+            except DlmsError as error:
+                return self._insecure(error).to_bytes()
+            if security.is_ciphered(tag):
+                security.follow(tag[0])
         if self.state == CLOSED:
             return ExceptionResponse(STATE_NOT_ALLOWED, SERVICE_NOT_POSSIBLE).to_bytes()
         try:
@@ -224,11 +219,22 @@ class ServerSession:
             unknown = error.code == "unknown_apdu"
             refusal = ExceptionResponse(STATE_UNKNOWN, SERVICE_NOT_SUPPORTED if unknown else SERVICE_NOT_POSSIBLE)
             return refusal.to_bytes()
-        answer = self._answer(request)
+        try:
+            answer = self._answer(request)
+        except SecurityError as error:
+            answer = self._insecure(error)
         raw = answer.to_bytes()
         if security is not None and not isinstance(answer, ExceptionResponse):
             raw = security.protect(raw)
         return raw
+
+    def _insecure(self, error: DlmsError) -> ExceptionResponse:
+        """What a client is told whose request is not protected as it must be."""
+        if error.code == "replayed_counter" and self.security is not None:
+            least = min(self.security.peer_counter + 1, 0xFFFFFFFF)
+            return ExceptionResponse(STATE_UNKNOWN, SERVICE_INVOCATION_COUNTER_ERROR, least)
+        state = STATE_NOT_ALLOWED if error.code == "not_ciphered" else STATE_UNKNOWN
+        return ExceptionResponse(state, SERVICE_DECIPHERING_ERROR)
 
     # General-block-transfer
 
@@ -326,6 +332,12 @@ class ServerSession:
         except DecodeError:
             return AssociationResponse(RESULT_REJECTED_PERMANENT, 1).to_bytes() if data[0] == 0x60 else None
         if isinstance(request, ReleaseRequest):
+            information = request.user_information
+            if self.security is not None and self.security.is_ciphered(information):
+                try:
+                    self.security.unprotect(information)
+                except DlmsError as error:
+                    return self._insecure(error).to_bytes()
             self._move("release")
             information = b""
             if self.security is not None and self.security.ciphered:
@@ -344,7 +356,8 @@ class ServerSession:
         security = self.security
         self.reset()
         ciphered = security is not None and security.ciphered
-        if request.context != (CONTEXT_LN_CIPHERED if ciphered else CONTEXT_LN):
+        barred = security is not None and security.demanding and not ciphered
+        if barred or request.context != (CONTEXT_LN_CIPHERED if ciphered else CONTEXT_LN):
             return self._reject(request, DIAGNOSTIC_CONTEXT_NOT_SUPPORTED)
         wanted = MECHANISM_NONE if self.password is None else MECHANISM_LLS
         if security is not None:
@@ -363,9 +376,9 @@ class ServerSession:
                     information = security.unprotect(information)
             initiate = InitiateRequest.from_bytes(information)
         except SecurityError as error:
-            if error.code == "replayed_counter" and security is not None:
+            if error.code == "replayed_counter":
                 self._move("reject")
-                return ExceptionResponse(STATE_UNKNOWN, SERVICE_INVOCATION_COUNTER_ERROR, security.peer_counter + 1)
+                return self._insecure(error)
             return self._reject(request, DIAGNOSTIC_AUTHENTICATION_FAILURE)
         except DecodeError:
             refused = ConfirmedServiceError(SERVICE_INITIATE, KIND_INITIATE, 0)
@@ -385,6 +398,7 @@ class ServerSession:
             response.system_title = security.system_title
             response.mechanism = security.mechanism
             if security.challenges:
+                security.expect_proof()
                 response.authentication = security.server_challenge
                 response.diagnostic = DIAGNOSTIC_AUTHENTICATION_REQUIRED
                 self._move("challenge")
@@ -395,14 +409,16 @@ class ServerSession:
         return response
 
     def _prove(self, parameters: Data | None) -> ActionResult:
-        """HLS pass 3: check the client's token, give the server's."""
+        """HLS pass 3: check the client's token, give the server's; SecurityError `replayed_counter`."""
         security = self.security
         if security is None or parameters is None or parameters[0] != 9:
             return ActionResult(OTHER_REASON)
         try:
             token = security.check_client_reply(parameters[1])
-        except SecurityError:
+        except SecurityError as error:
             self._move("reject")
+            if error.code == "replayed_counter":
+                raise
             return ActionResult(READ_WRITE_DENIED)
         self._move("proved")
         return ActionResult(0, GetResult((9, token)))

@@ -9,6 +9,7 @@ import select
 import signal
 import socket
 import sys
+import termios
 import time
 import tty
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import serial
 
+from edge_agent.dlms.cosem.iec_hdlc_setup import SPEEDS
 from edge_agent.emulator import config as config_module
 from edge_agent.emulator.config import ConfigError, EmulatorConfig, LineConfig
 from edge_agent.emulator.fault_kinds import FaultError
@@ -26,6 +28,8 @@ from edge_agent.emulator.source import SourceError
 
 QUIET = 0.5
 """Seconds of silence after which half a frame is forgotten."""
+
+_SPEEDS = {getattr(termios, f"B{speed}"): speed for speed in SPEEDS}
 
 PUSH_CHECK = 0.05
 """Seconds between looks at whether a telegram is due."""
@@ -69,6 +73,17 @@ class Port:
             temporary.symlink_to(self.name)
             temporary.replace(self._link)
 
+    @property
+    def speed(self) -> int | None:
+        """Where this is a pty, the speed that the other end was set to; None where it is none that meters have."""
+        return None if self._serial is not None else _SPEEDS.get(termios.tcgetattr(self._slave)[5])
+
+    def take_speed(self, speed: int | None) -> None:
+        """Where this is a serial port, go on at another speed; None leaves it."""
+        if self._serial is not None and speed is not None and self._serial.baudrate != speed:
+            self._serial.flush()
+            self._serial.baudrate = speed
+
     def close(self) -> None:
         """Close the line and take the symbolic link away, if it is still ours."""
         if self._link is not None and self._link.is_symlink() and str(self._link.readlink()) == self.name:
@@ -109,22 +124,25 @@ class Control:
             self.path.unlink(missing_ok=True)
 
 
-def serve(line: FaultyLine, descriptor: int, stopping: Callable[[], bool], wake: int, control: Control) -> None:
-    """Answer what comes in on `descriptor` until `stopping()`; `wake` becomes readable when that changes.
+def serve(line: FaultyLine, port: Port, stopping: Callable[[], bool], wake: int, control: Control) -> None:
+    """Answer what comes in on `port` until `stopping()`; `wake` becomes readable when that changes.
 
     A pushed telegram that nobody reads is lost, as on a line without a listener.
     """
+    descriptor = port.descriptor
     sources: list[int | socket.socket] = [descriptor, wake]
     if control.socket is not None:
         sources.append(control.socket)
     pushing = any(meter.config.push_seconds for meter in line.line.meters)
     while not stopping():
-        ready, _, _ = select.select(sources, [], [], PUSH_CHECK if pushing else QUIET)
+        ready, _, _ = select.select(sources, [], [], PUSH_CHECK if pushing else line.line.inter_octet or QUIET)
         if control.socket in ready:
             control.take(line)
             continue
         if descriptor in ready:
+            line.line.heard_at = port.speed
             _write(descriptor, line.receive(os.read(descriptor, 4096)), stopping, wake)
+            port.take_speed(line.line.speed)
         elif not ready:
             _write(descriptor, line.quiet(), stopping, wake)
             _write(descriptor, line.pushes(), stopping, wake, patient=False)
@@ -184,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             control = Control(config.line.control)
             print(f"ready {port.name}", flush=True)
             if isinstance(port, Port):
-                serve(faulty, port.descriptor, lambda: stopped, wake_read, control)
+                serve(faulty, port, lambda: stopped, wake_read, control)
             else:
                 port.serve(lambda: stopped, wake_read, control)
     except (OSError, ValueError) as error:

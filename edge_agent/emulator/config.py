@@ -20,6 +20,7 @@ control = "run/solar.control"      # a datagram socket that takes faults as text
 
   [[line.fault]]                   # by schedule
   kind = "drop"                    # flip truncate double garbage_before garbage_after gap drop late wrong_fcs echo busy
+                                   # lost_block doubled_block swapped_blocks refused_block aborted_blocks endless_blocks
                                    # reboot wrong_counter counter_reset wrong_baud clock_jump; none that has no meaning
                                    # on the line: no echo busy wrong_baud where nothing asks in HDLC, no wrong_fcs where
                                    # there is no check sum
@@ -44,6 +45,8 @@ push_seconds = 10                  # push name, clock and registers at each mult
                                    # ciphered (general-glo) where the meter has a client with gmac; P1 in kWh and kW,
                                    # ciphered as in Luxembourg
 max_pdu = 1024                     # longest APDU in bytes: longer answers go in blocks
+block_window = 3                   # offer general-block-transfer, 1 to 63 blocks in a row; default: blocks of the
+                                   # services alone, one at a time
 
   [[meter.client]]                 # who may associate; default: client 16 without authentication
   address = 32
@@ -99,10 +102,13 @@ max_pdu = 1024                     # longest APDU in bytes: longer answers go in
   switch_hours = [6, 22]           # hours at which the day's script changes, from script 1 on
 
   [meter.security_setup]           # policy, suite and titles at 0-0:43.0.0.255
-  policy = 0                       # 0 to 3: nothing, authenticated, encrypted, both
+  version = 0                      # of the class; its policy demands of clients with gmac, in requests and responses:
+  policy = 0                       # 0 to 3: nothing, authenticated, encrypted, both; in version 1 the sum of 4 and 8
+                                   # for requests, 32 and 64 for responses; a client may raise it (security_activate)
   client_system_title = "4741544557415931"   # 8 bytes in hex
 
-  [meter.iec_hdlc_setup]           # the line's parameters at 0-0:22.0.0.255
+  [meter.iec_hdlc_setup]           # the line's parameters at 0-0:22.0.0.255; what a client writes counts once its link
+                                   # is down; a pty then answers only at the speed that was written
   inactivity_time_out = 120        # seconds, as shown
 """
 
@@ -117,6 +123,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from edge_agent.dlms.cosem.security_setup import POLICY_BITS
 from edge_agent.dlms.errors import DlmsError
 from edge_agent.dlms.obis import obis_bytes, obis_text
 from edge_agent.dlms.units import UNIT_NUMBERS
@@ -240,10 +247,11 @@ class CalendarConfig:
 
 @dataclass(frozen=True)
 class SecuritySetupConfig:
-    """What the security setup shows beside the meter's own system title."""
+    """What the security setup demands, and shows beside the meter's own system title."""
 
     policy: int = 0
     client_system_title: bytes = bytes(8)
+    version: int = 0
 
 
 @dataclass(frozen=True)
@@ -268,6 +276,7 @@ class MeterConfig:
     system_title: bytes = b""
     push_seconds: int = 0
     max_pdu: int = 1024
+    block_window: int = 0
     clients: tuple[ClientConfig, ...] = (ClientConfig(),)
     profile: ProfileConfig = ProfileConfig()
     extended_registers: tuple[RegisterConfig, ...] = ()
@@ -498,7 +507,12 @@ def _calendar(table: _Table) -> CalendarConfig:
 
 
 def _security_setup(table: _Table) -> SecuritySetupConfig:
-    return SecuritySetupConfig(table.number("policy", 0, 0, 3), table.octets("client_system_title", 8) or bytes(8))
+    version = table.number("version", 0, 0, 1)
+    bits = POLICY_BITS[version]
+    policy = table.number("policy", 0, 0, bits)
+    if policy & ~bits:
+        raise ConfigError(f"{table.path}policy: {policy} should be a sum of 4, 8, 32 and 64")
+    return SecuritySetupConfig(policy, table.octets("client_system_title", 8) or bytes(8), version)
 
 
 def _hdlc_setup(table: _Table) -> HdlcSetupConfig:
@@ -595,6 +609,7 @@ def _meter(table: _Table, line: LineConfig) -> MeterConfig:
         system_title=table.octets("system_title", 8) or b"KFM" + hashlib.sha256(name.encode()).digest()[:5],
         push_seconds=table.number("push_seconds", 0, 0, 86400),
         max_pdu=table.number("max_pdu", 1024, 64, 65535 if line.udp is None else 65000),
+        block_window=table.number("block_window", 0, 0, 63),
         clients=tuple(_client(_Table(item, f"{table.path}client[{at}].")) for at, item in enumerate(clients))
         or (ClientConfig(),),
         profile=ProfileConfig(

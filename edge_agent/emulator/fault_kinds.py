@@ -16,6 +16,14 @@ ON_THE_LINE = (
     "wrong_fcs",  # a frame check sequence, check sum or CRC that is not the telegram's
     "echo",  # the request comes back before the answer, as on a two-wire line
 )
+BLOCK_FAULTS = (  # what meets the next stream of a general-block-transfer after its first block
+    "lost_block",  # the one in its midst is missing
+    "doubled_block",
+    "swapped_blocks",
+    "refused_block",  # an exception comes in its place
+    "aborted_blocks",  # the transfer is broken off
+    "endless_blocks",  # none is ever the last
+)
 IN_THE_METER = (
     "busy",  # RNR in place of the answer, once
     "reboot",  # links and associations are forgotten, also in the midst of blocks; a pushed telegram breaks off
@@ -23,20 +31,22 @@ IN_THE_METER = (
     "counter_reset",  # every energy register falls to zero
     "wrong_baud",  # after mode E's hand-over nothing can be read, until the next sign-on
     "clock_jump",  # the clock is `seconds` further on from now on
+    *BLOCK_FAULTS,
 )
 KINDS = ON_THE_LINE + IN_THE_METER
 
-_PUSHES_ONLY = ("echo", "busy", "wrong_baud")
+_NO_HDLC = ("echo", "busy", "wrong_baud")
+_PUSHES_ONLY = (*_NO_HDLC, *BLOCK_FAULTS)
 NOT_ON = {
     "hdlc": (),
-    "c": (),
+    "c": BLOCK_FAULTS,
     "e": (),
     "mbus": _PUSHES_ONLY,
     "p1": _PUSHES_ONLY,
     "p1 without CRC": (*_PUSHES_ONLY, "wrong_fcs"),
     "raw": (*_PUSHES_ONLY, "wrong_fcs"),
-    "tcp": (*_PUSHES_ONLY, "wrong_fcs"),
-    "udp": (*_PUSHES_ONLY, "wrong_fcs"),
+    "tcp": (*_NO_HDLC, "wrong_fcs"),
+    "udp": (*_NO_HDLC, "wrong_fcs"),
 }
 """By kind of line, the faults that have no meaning there: nobody asks, or nothing is summed."""
 

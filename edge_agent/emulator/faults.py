@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from edge_agent.emulator.fault_kinds import GARBAGE, IN_THE_METER, Fault
+from edge_agent.emulator.fault_kinds import BLOCK_FAULTS, GARBAGE, IN_THE_METER, Fault
 from edge_agent.emulator.line import EmulatedLine
 
 
@@ -92,6 +92,8 @@ class FaultyLine:
                 meter.repeat_counter()
             elif fault.kind == "counter_reset":
                 meter.reset_registers()
+            elif fault.kind in BLOCK_FAULTS:
+                meter.block_fault = fault.kind
             elif fault.kind == "clock_jump":
                 meter.clock_error += round(fault.seconds)
 

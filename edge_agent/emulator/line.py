@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import weakref
 from collections.abc import Callable, Iterable
 
@@ -11,13 +10,13 @@ from edge_agent.dlms.hdlc.address import decode_address
 from edge_agent.dlms.hdlc.frame import Frame
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.hdlc.reader import FrameReader
-from edge_agent.dlms.hdlc.server_link import HdlcServerLink
-from edge_agent.dlms.security import Security
+from edge_agent.dlms.hdlc.server_link import CONNECTED, HdlcServerLink
 from edge_agent.dlms.server import ServerSession
 from edge_agent.dlms.wrapper import WrapperUnit, read_unit
-from edge_agent.emulator.config import ClientConfig, EmulatorConfig, LineConfig
+from edge_agent.emulator.config import EmulatorConfig, LineConfig
 from edge_agent.emulator.meter import EmulatedMeter
 from edge_agent.emulator.push import on_the_line
+from edge_agent.emulator.session import new_session
 from edge_agent.emulator.source import Table
 from edge_agent.iec62056_21.messages import Identification
 from edge_agent.iec62056_21.server import HDLC, Iec21Server
@@ -35,7 +34,9 @@ class EmulatedLine:
         self._reader = FrameReader()
         self.sign_on: Iec21Server | None = None
         self.garbled = False  # as with another speed at the other end
+        self.heard_at: int | None = None  # the speed of the other end, where it is known
         self._links: dict[tuple[bytes, bytes], HdlcServerLink] = {}
+        self._owners: dict[tuple[bytes, bytes], EmulatedMeter] = {}
 
     @classmethod
     def build(cls, config: EmulatorConfig, now: Callable[[], float]) -> EmulatedLine:
@@ -69,6 +70,7 @@ class EmulatedLine:
     def forget(self) -> None:
         """Every meter reboots: links and associations are gone."""
         self._links.clear()
+        self._settle()
         for connection in self._connections:
             connection.forget()
 
@@ -116,54 +118,64 @@ class EmulatedLine:
 
     def _take(self, frame: Frame) -> bytes:
         key = (frame.destination, frame.source)
-        link = self._links.get(key)
-        if link is None:
-            link = self._open(frame)
-            if link is None:
+        link, meter = self._links.get(key), self._owners.get(key)
+        if link is None or meter is None:
+            meter = self._addressed(frame)
+            if meter is None:
                 return b""
             if len(self._links) > 256:
                 self._links.clear()
-            self._links[key] = link
-        return link.take(frame)
+                self._owners.clear()
+            link = self._links[key] = self._open(frame, meter)
+            self._owners[key] = meter
+        if self.heard_at is not None and meter.channel.speed not in (None, self.heard_at):
+            return b""  # noise, to a meter of another speed
+        answer = link.take(frame)
+        if frame.kind == "DISC":
+            self._settle()
+        return answer
 
-    def _open(self, frame: Frame) -> HdlcServerLink | None:
+    def _settle(self) -> None:
+        """What was written to a meter's HDLC setup counts once none of its links is up."""
+        busy = {id(self._owners[key]) for key, link in self._links.items() if link.state == CONNECTED}
+        for meter in self.meters:
+            if meter.channel.changed and id(meter) not in busy:
+                meter.channel.apply()
+                for key in [key for key, owner in self._owners.items() if owner is meter]:
+                    del self._owners[key]
+                    self._links.pop(key, None)
+
+    @property
+    def speed(self) -> int | None:
+        """The speed that a client has given a meter of this line; None where it is as at the start."""
+        return next((meter.channel.speed for meter in self.meters if meter.channel.speed is not None), None)
+
+    @property
+    def inter_octet(self) -> float | None:
+        """Seconds of silence within a frame that a client has allowed; None where it is as at the start."""
+        return max((meter.channel.inter_octet or 0.0 for meter in self.meters), default=0.0) or None
+
+    def _addressed(self, frame: Frame) -> EmulatedMeter | None:
+        """The meter that a frame is for."""
         try:
             logical, physical = decode_address(frame.destination)
-            client, _ = decode_address(frame.source)
+            decode_address(frame.source)
         except DecodeError:
             return None
         for meter in self.meters:
-            config = meter.config
-            if config.server != logical or (config.physical is not None and physical not in (config.physical, None)):
-                continue
-            for allowed in config.clients:
-                if allowed.address == client:
-                    session = new_session(meter, allowed)
-                    return HdlcServerLink(
-                        frame.destination, frame.source, session.handle, self.parameters, session.reset
-                    )
-            return HdlcServerLink(frame.destination, frame.source, None, self.parameters)
+            own = meter.channel.physical
+            if meter.config.server == logical and (own is None or physical in (own, None)):
+                return meter
         return None
 
-
-def new_session(meter: EmulatedMeter, client: ClientConfig) -> ServerSession:
-    """A session of one client with one meter; under gmac the keys' counters outlive it."""
-    password = None if client.password is None else client.password.encode("utf-8")
-    if client.key is None or client.auth_key is None:
-        return ServerSession(meter.objects, password, max_pdu=meter.config.max_pdu)
-    security = meter.security.get(client.address)
-    if security is None:
-        security = Security(
-            system_title=meter.config.system_title,
-            key=client.key,
-            authentication_key=client.auth_key,
-            next_counter=meter.next_counter,
-            challenge=hashlib.sha256(meter.config.system_title + client.key).digest()[:16],
-            ciphered=client.ciphering != "none",
-            general=client.ciphering == "general",
-        )
-        meter.security[client.address] = security
-    return ServerSession(meter.objects, None, security, max_pdu=meter.config.max_pdu)
+    def _open(self, frame: Frame, meter: EmulatedMeter) -> HdlcServerLink:
+        client, _ = decode_address(frame.source)
+        parameters = meter.channel.parameters
+        for allowed in meter.config.clients:
+            if allowed.address == client:
+                session = new_session(meter, allowed)
+                return HdlcServerLink(frame.destination, frame.source, session.handle, parameters, session.reset)
+        return HdlcServerLink(frame.destination, frame.source, None, parameters)
 
 
 class WrapperConnection:

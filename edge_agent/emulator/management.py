@@ -7,8 +7,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from edge_agent.dlms.apdu.results import READ_WRITE_DENIED, access_error
-from edge_agent.dlms.axdr import ARRAY, BIT_STRING, INT64, OCTET_STRING, STRUCTURE, UINT8, UINT16, UINT32
+from edge_agent.dlms.apdu.results import READ_WRITE_DENIED, TYPE_UNMATCHED, access_error
+from edge_agent.dlms.axdr import ARRAY, BIT_STRING, ENUM, INT64, OCTET_STRING, STRUCTURE, UINT8, UINT16, UINT32
 from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.cosem.activity_calendar import ActivityCalendar
 from edge_agent.dlms.cosem.demand_register import DemandRegister
@@ -19,19 +19,17 @@ from edge_agent.dlms.cosem.disconnect_control import (
     DisconnectControl,
 )
 from edge_agent.dlms.cosem.extended_register import ExtendedRegister
-from edge_agent.dlms.cosem.iec_hdlc_setup import SPEEDS, IecHdlcSetup
 from edge_agent.dlms.cosem.image_transfer import ImageTransfer
-from edge_agent.dlms.cosem.security_setup import SecuritySetup
+from edge_agent.dlms.cosem.security_setup import SecuritySetup, strengthens
 from edge_agent.dlms.obis import obis_bytes
 from edge_agent.dlms.units import UNIT_NUMBERS
 from edge_agent.emulator.config import (
     CalendarConfig,
     DisconnectConfig,
-    HdlcSetupConfig,
     ImageConfig,
-    LineConfig,
     MeterConfig,
     RegisterConfig,
+    SecuritySetupConfig,
 )
 from edge_agent.emulator.source import PowerSeries
 
@@ -43,7 +41,6 @@ DISCONNECT = "0-0:96.3.10.255"
 IMAGE_TRANSFER = "0-0:44.0.0.255"
 CALENDAR = "0-0:13.0.0.255"
 SECURITY_SETUP = "0-0:43.0.0.255"
-HDLC_SETUP = "0-0:22.0.0.255"
 TARIFF_SCRIPTS = "0-0:10.0.100.255"
 
 
@@ -189,30 +186,37 @@ def activity_calendar(config: CalendarConfig) -> CosemObject:
     return calendar
 
 
-def hdlc_setup(config: HdlcSetupConfig, line: LineConfig, meter: MeterConfig) -> CosemObject:
-    """The parameters of the line as it is; what a client writes is shown, and the line stays as it is."""
-    speed = SPEEDS.index(line.baudrate) if line.baudrate in SPEEDS else SPEEDS.index(9600)
-    return IecHdlcSetup(
-        HDLC_SETUP,
-        comm_speed=speed,
-        window_size_transmit=line.window,
-        window_size_receive=line.window,
-        max_info_field_length_transmit=line.max_information,
-        max_info_field_length_receive=line.max_information,
-        inter_octet_time_out=25,
-        inactivity_time_out=config.inactivity_time_out,
-        device_address=meter.physical if meter.physical is not None else meter.server,
+def security_setup(config: SecuritySetupConfig, title: bytes) -> CosemObject:
+    """The security setup, whose policy a client may raise, and nobody lower."""
+    setup = SecuritySetup(
+        SECURITY_SETUP,
+        security_policy=config.policy,
+        security_suite=0,
+        client_system_title=config.client_system_title,
+        server_system_title=title,
     )
+    setup.VERSION = config.version
+
+    def activate(parameters: Data | None) -> None:
+        if parameters is None or parameters[0] != ENUM:
+            raise access_error(TYPE_UNMATCHED, "security_activate without a policy")
+        if not strengthens(parameters[1], setup.values["security_policy"], config.version):
+            raise access_error(READ_WRITE_DENIED, "a weaker security policy")
+        setup.values["security_policy"] = parameters[1]
+
+    setup.methods["security_activate"] = activate
+    return setup
 
 
 def management_objects(
     config: MeterConfig,
-    line: LineConfig,
+    channel: CosemObject,
     series: Callable[[str], PowerSeries],
     time: Callable[[], float],
     show: Callable[[float], ClockTime],
 ) -> list[CosemObject]:
-    """Those objects that the meter's file asks for. series gives an expression's power; show writes a time."""
+    """Those objects that the meter's file asks for. channel is the HDLC setup; series gives an expression's power;
+    show writes a time."""
     objects: list[CosemObject] = []
     for item in config.extended_registers:
         objects.append(extended_register(Averages(item, series(item.power)), time, show))
@@ -225,15 +229,7 @@ def management_objects(
     if config.calendar is not None:
         objects.append(activity_calendar(config.calendar))
     if config.security_setup is not None:
-        objects.append(
-            SecuritySetup(
-                SECURITY_SETUP,
-                security_policy=config.security_setup.policy,
-                security_suite=0,
-                client_system_title=config.security_setup.client_system_title,
-                server_system_title=config.system_title,
-            )
-        )
+        objects.append(security_setup(config.security_setup, config.system_title))
     if config.hdlc_setup is not None:
-        objects.append(hdlc_setup(config.hdlc_setup, line, config))
+        objects.append(channel)
     return objects

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -23,10 +24,12 @@ from edge_agent.dlms.cosem.clock import Clock
 from edge_agent.dlms.cosem.data import DataObject
 from edge_agent.dlms.cosem.profile_generic import SORT_FIFO, ProfileGeneric
 from edge_agent.dlms.cosem.register import Register
+from edge_agent.dlms.cosem.security_setup import SecuritySetup, demanded
 from edge_agent.dlms.cosem.types import CaptureObject
 from edge_agent.dlms.obis import obis_bytes
 from edge_agent.dlms.security import AUTHENTICATED, ENCRYPTED, GENERAL_GLO, seal
 from edge_agent.dlms.units import UNIT_NUMBERS, scaled_text
+from edge_agent.emulator.channel import HdlcChannel
 from edge_agent.emulator.config import LineConfig, MeterConfig, RegisterConfig
 from edge_agent.emulator.management import management_objects
 from edge_agent.emulator.push import p1_telegram
@@ -113,6 +116,8 @@ class EmulatedMeter:
         self._counter = 0
         self._repeat = False
         self._pushed: int | None = None
+        self.block_fault: str | None = None  # what meets the next stream of blocks
+        self.channel = HdlcChannel(config, self._line)
         self._zone = None if config.zone is None else ZoneInfo(config.zone)
         self.objects = self._objects()
 
@@ -136,6 +141,14 @@ class EmulatedMeter:
     def peer_counter(self) -> int:
         """The highest invocation counter that a client has used."""
         return max([0, *(security.peer_counter for security in self.security.values())])
+
+    @property
+    def security_policy(self) -> Callable[[], tuple[int, int]] | None:
+        """What the security setup demands of requests and responses; None without one."""
+        for item in self.objects:
+            if isinstance(item, SecuritySetup):
+                return partial(_demanded, item)
+        return None
 
     def time(self) -> float:
         """Unix seconds by the meter's own clock."""
@@ -280,12 +293,16 @@ class EmulatedMeter:
                 profile_entries=config.profile.entries,
             )
         )
-        objects += management_objects(config, self._line, self._series, self.time, self.clock_time)
+        objects += management_objects(config, self.channel.setup, self._series, self.time, self.clock_time)
         association = AssociationLn("0-0:40.0.0.255", association_status=2)
         association.values["object_list"] = lambda: [item.listed() for item in objects]
         association.methods["reply_to_hls_authentication"] = lambda _parameters: None
         objects.append(association)
         return objects
+
+
+def _demanded(setup: SecuritySetup) -> tuple[int, int]:
+    return demanded(setup.values["security_policy"], setup.VERSION)
 
 
 def _register_object(item: EmulatedRegister, time: Callable[[], float]) -> Register:

@@ -59,5 +59,7 @@ class ExceptionResponse(Apdu):
         state = "service not allowed" if self.state_error == STATE_NOT_ALLOWED else "service unknown"
         code = "exception_" + reason.lower().replace(" ", "_")
         hint = "" if self.invocation_counter is None else f"; it wants a counter from {self.invocation_counter}"
+        if self.service_error == SERVICE_DECIPHERING_ERROR and self.state_error == STATE_NOT_ALLOWED:
+            hint = "; its security policy may demand more protection than the request had: check --ciphering"
         message = f"the meter answered with an exception: {state}, {reason}{hint}"
         return ServiceError(code, message, self.invocation_counter)
