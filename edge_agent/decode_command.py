@@ -9,6 +9,7 @@ error is `{"code", "message", "offset"}`, and the exit status is 1 where there i
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import re
 import sys
@@ -24,14 +25,17 @@ MAX_INPUT = 16 << 20
 _HEX = re.compile(r"[0-9A-Fa-f\s!-/:-@\[-`{-~]*")
 _PREFIX = re.compile(r"0[xX]|\\x")
 _COMMENT = re.compile(r"(#|//).*$", re.MULTILINE)
-_P1 = re.compile(r"\s*/[0-9A-Za-z]{3}[^\n]*\n[^\n]*\n?[^\n]*\(")
+_P1 = re.compile(r"\s*/[0-9A-Za-z]{3}[^\n/]*\n")
 _DIGITS = re.compile(r"[0-9A-Fa-f]+")
 _OTHER = re.compile(r"[^0-9A-Fa-f]+")
 _ONE_DIGIT = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f](?![0-9A-Fa-f])")
 _THREE_DIGITS = re.compile(r"[0-9A-Fa-f]{3}")
-_OFFSET = re.compile(r"\s*(?:0[xX])?([0-9A-Fa-f]{4,16})(?:[:\s]\s*(.*))?")
+_OFFSET = re.compile(r"\s*(?:0[xX])?([0-9A-Fa-f]{4,16})(?:([:\s])\s*(.*))?")
 _GUTTER = re.compile(r"\s\|.*\|?\s*$")
-_STAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]?|\d\d:\d\d:\d\d(?:[.,]\d+)?Z?\s|\s+")
+_ROW_GUTTER = re.compile(r"\s[|>].*$")
+_STAMP = re.compile(
+    r"^[ \t\[(]*(?:\d{4}-\d\d-\d\d[T ])?(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:[.,]\d+)?Z?[\])]?[ \t]", re.MULTILINE
+)
 _RUN = re.compile(r"[0-9A-Fa-f]{2}(?:[\s,;:.-]*[0-9A-Fa-f]{2})*")
 _MARKS = "])>={\"'"
 _SHORTEST_RUN = 4
@@ -80,7 +84,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def telegram_bytes(data: bytes) -> bytes:
-    """The bytes that a file means: itself, or those that its hex spells; DecodeError `odd_hex`, `not_hex`.
+    """The bytes that a file means: itself, or those that its hex spells; DecodeError `odd_hex`, `bad_dump`, `not_hex`.
 
     Hex may stand in any spacing, with `0x`, commas and comments, with the offsets and the gutter of a hex dump, or at
     the end of the lines of a log.
@@ -90,11 +94,13 @@ def telegram_bytes(data: bytes) -> bytes:
         return data
     if _P1.match(text):
         return data
-    text = _COMMENT.sub("", text)
-    dump = _dump(text)
+    bare = _COMMENT.sub("", text)
+    dump = _dump(bare)
     if dump is not None:
         return dump
-    spelled = _PREFIX.sub(" ", text)
+    if _STAMP.match(bare):
+        bare = _STAMP.sub("", bare)
+    spelled = _PREFIX.sub(" ", bare)
     if _HEX.fullmatch(spelled):
         if not _THREE_DIGITS.search(spelled):
             spelled = _ONE_DIGIT.sub(r"0\g<0>", spelled)
@@ -102,9 +108,10 @@ def telegram_bytes(data: bytes) -> bytes:
         if len(digits) % 2:
             raise DecodeError("odd_hex", f"{len(digits)} hex digits are no whole number of bytes: one is missing", None)
         return bytes.fromhex(digits) if digits else data
-    found = _log(text)
-    if len(found) >= _SHORTEST_LOG:
-        return found
+    for lines in (bare, text):
+        found = _log(lines)
+        if len(found) >= _SHORTEST_LOG:
+            return found
     if "(" in text and "!" in text:
         return data  # what remains of a P1 telegram
     raise DecodeError("not_hex", "this text is neither hex nor a P1 telegram", None)
@@ -126,7 +133,8 @@ _NOT_PRINTED = dict.fromkeys([*[code for code in range(0x20) if chr(code) not in
 
 
 def _dump(text: str) -> bytes | None:
-    """A hex dump with offsets, of `hexdump -C`, `xxd` or `od -t x1`; None for any other text."""
+    """A hex dump with offsets, of `hexdump -C`, `xxd` or `od -t x1`; None for any other text. DecodeError `bad_dump`
+    where the offsets show that a row is missing or cut."""
     first = _OFFSET.match(text)
     if first is None or first[1].strip("0"):
         return None
@@ -135,36 +143,41 @@ def _dump(text: str) -> bytes | None:
         found = _dump_of(lines, radix)
         if found is not None:
             return found
+    matches = [_OFFSET.fullmatch(line) for line in lines[:3]]
+    widths = {len(match[1]) for match in matches if match is not None}
+    if len(lines) > 1 and None not in matches[:2] and len(widths) == 1 and 0 < int(matches[1][1], 16) <= _WIDEST_ROW:  # type: ignore[index]
+        raise DecodeError("bad_dump", "the offsets of this dump do not fit its rows: one is missing or cut", None)
     return None
 
 
 def _dump_of(lines: list[str], radix: int) -> bytes | None:
-    rows: list[tuple[int, str | None]] = []
+    rows: list[tuple[int, str | None, bool]] = []
     for line in lines:
         if line.strip() == "*":
-            rows.append((-1, None))
+            rows.append((-1, None, False))
             continue
         match = _OFFSET.fullmatch(line)
         try:
-            rows.append((int(match[1], radix), match[2] or "")) if match else None
+            offset = -1 if match is None else int(match[1], radix)
         except ValueError:
-            match = None
+            return None
         if match is None:
             return None
+        rows.append((offset, match[3] or "", match[2] == ":"))
     if not rows or rows[0][0] != 0 or (len(rows) == 1 and not rows[0][1]):
         return None
     found = bytearray()
-    for number, (offset, row) in enumerate(rows):
+    for number, (offset, row, is_xxd) in enumerate(rows):
         following = rows[number + 1][0] if number + 1 < len(rows) else None
         if row is None:  # the line before, as often as is needed
             if following is None or not len(found) < following <= MAX_INPUT or len(found) < _ROW:
                 return None
             found += bytes(found[-_ROW:]) * (-(-(following - len(found)) // _ROW))
             continue
-        if offset != len(found):
+        if offset != len(found) or (following is not None and -1 != following <= offset):
             return None
         size = _ROW if following == -1 else None if following is None else following - offset
-        part = _row(row, size)
+        part = _row(row, size, is_xxd and radix == 16)
         if part is None:
             return None
         found += part
@@ -172,24 +185,20 @@ def _dump_of(lines: list[str], radix: int) -> bytes | None:
 
 
 _ROW = 16
+_WIDEST_ROW = 64
 
 
-def _row(row: str, size: int | None) -> bytes | None:
-    """The first `size` bytes of a dump's row; of the last row, of which it is not known, all before the gutter."""
-    if size is None:
-        bare = _GUTTER.sub("", row)
-        tokens = (bare if bare != row else re.split(r"\s{2,}", row.strip())[0]).split()
-        size = sum(map(len, tokens)) // 2
-    else:
-        tokens = row.split()
-    digits = ""
-    for token in tokens:
-        if len(digits) >= 2 * size:
-            break
-        if not _DIGITS.fullmatch(token):
-            return None
-        digits += token
-    return bytes.fromhex(digits) if len(digits) == 2 * size else None
+def _row(row: str, size: int | None, is_xxd: bool) -> bytes | None:
+    """A dump's row without its gutter, which in `xxd` stands behind two spaces and nothing else; None where it is not
+    of `size` bytes (any, in the last row) and no more."""
+    bare = _ROW_GUTTER.sub("", row)
+    parts = [bare, re.split(r"\s{2,}", bare.strip())[0]]
+    for part in parts if is_xxd else parts[:1]:
+        tokens = part.split()
+        digits = "".join(tokens)
+        if tokens and _DIGITS.fullmatch(digits) and len(digits) % 2 == 0 and size in (None, len(digits) // 2):
+            return bytes.fromhex(digits)
+    return b"" if size is None and not bare.strip() else None
 
 
 def _log(text: str) -> bytes:
@@ -198,10 +207,8 @@ def _log(text: str) -> bytes:
     going_on = False
     for line in text.splitlines():
         body = _PREFIX.sub("", _GUTTER.sub("", line)).rstrip(" \t)]};,'\"")
-        body = body[max(body.rfind(mark) for mark in _MARKS) + 1 :]
+        body = body[max(body.rfind(mark) for mark in _MARKS) + 1 :].strip()
         labelled = False
-        while stamp := _STAMP.match(body):
-            body = body[stamp.end() :]
         if not _RUN.fullmatch(body):
             words = body.split()
             last = max((at for at, word in enumerate(words) if not _RUN.fullmatch(word.strip(",;:"))), default=-1)
@@ -235,6 +242,9 @@ def run(
     """Decode and print; 0, or 1 where any telegram has an error or the file cannot be read."""
     out = out or sys.stdout
     err = err or sys.stderr
+    if args.file == "-" and standard_input is None and sys.stdin is None:
+        print("edge-agent decode: no_file: standard input is closed", file=err)
+        return 1
     try:
         if args.file == "-":
             data = (standard_input or sys.stdin.buffer).read(MAX_INPUT + 1)
@@ -255,12 +265,17 @@ def run(
         telegrams = [unread]
     else:
         telegrams = decode_telegrams(captured, args.link, Keys(args.key, args.auth_key, args.system_title))
+    # A terminal or a pipe of another encoding prints what it has not as escapes, rather than nothing.
+    plain = (getattr(out, "encoding", None) or "utf-8").lower() not in ("utf-8", "utf8")
     if args.json:
-        json.dump({"telegrams": [as_json(telegram) for telegram in telegrams]}, out, indent=2, ensure_ascii=False)
+        json.dump({"telegrams": [as_json(telegram) for telegram in telegrams]}, out, indent=2, ensure_ascii=plain)
         out.write("\n")
     else:
+        table = io.StringIO()
         for telegram in telegrams:
-            _print_table(telegram, out)
+            _print_table(telegram, table)
+        text = table.getvalue()
+        out.write(text.encode("ascii", "backslashreplace").decode("ascii") if plain else text)
     return 1 if any(telegram.errors for telegram in telegrams) else 0
 
 

@@ -378,7 +378,9 @@ def printable(value: bytes, padded: bool = False) -> str:
     except (UnicodeError, ValueError):
         return value.hex()
     # Bytes of a character beyond ASCII are all above these.
-    return value.hex() if kept and (min(kept) < 0x20 or b"\x7f" in kept) else text
+    if kept and (min(kept) < 0x20 or max(kept) >= 0x7F) and any(c < " " or "\x7f" <= c < "\xa0" for c in text):
+        return value.hex()
+    return text
 
 
 def is_integer(data: Data) -> bool:

@@ -5,6 +5,7 @@ Adding a meter is adding files to dlms/telegrams: NAME.log, NAME_decoded.xml, an
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -23,6 +24,7 @@ from edge_agent.dlms.apdu.event_notification import EventNotification
 from edge_agent.dlms.apdu.general_block_transfer import GeneralBlockTransfer
 from edge_agent.dlms.axdr import encode
 from edge_agent.dlms.clock_time import ClockTime
+from edge_agent.dlms.errors import DecodeError
 from edge_agent.dlms.hdlc.frame import UI, Frame
 from edge_agent.dlms.llc import wrap
 from edge_agent.dlms.obis import obis_bytes, obis_text
@@ -461,3 +463,193 @@ def test_what_the_command_takes_and_refuses(tmp_path):
         done = _decode("--json", "-", data=data)
         assert done.returncode == 1
         assert json.loads(done.stdout)["telegrams"][0]["errors"]
+
+
+FRAME = b"".join(_hdlc(APDU, 2000))
+ROWS = [FRAME[at : at + 16] for at in range(0, len(FRAME), 16)]
+ZEROS = FRAME + bytes(100) + FRAME
+
+
+def _offsets(data: bytes, form: str, gutter: bool = False, squeezed: bool = False, last: bool = True) -> str:
+    """A dump as `xxd`, `hexdump -C` and `od -t x1` print it."""
+    lines: list[str] = []
+    before = None
+    for at in range(0, len(data), 16):
+        row = data[at : at + 16]
+        if squeezed and row == before and at + 16 < len(data):
+            if lines[-1] != "*":
+                lines.append("*")
+            continue
+        before = row
+        seen = "".join(chr(byte) if 0x20 < byte < 0x7F else "." for byte in row)
+        lines.append(form.format(at) + f"{row[:8].hex(' ')}  {row[8:].hex(' ')}" + (f"  |{seen}|" if gutter else ""))
+    if last:
+        lines.append(form.format(len(data)).strip(": "))
+    return "\n".join(lines) + "\n"
+
+
+def _xxd(data: bytes) -> str:
+    lines = []
+    for at in range(0, len(data), 16):
+        row = data[at : at + 16]
+        seen = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in row)
+        lines.append(f"{at:08x}: {row.hex(' ', 2):<39}  {seen}")
+    return "\n".join(lines)
+
+
+CAPTURES = {
+    "bare": FRAME.hex(),
+    "spaced": FRAME.hex(" ").upper(),
+    "colons": FRAME.hex(":"),
+    "dashes": FRAME.hex("-"),
+    "broken within a byte": "\n".join(FRAME.hex()[at : at + 31] for at in range(0, 2 * len(FRAME), 31)),
+    "with 0x": ", ".join(f"0x{byte:02X}" for byte in FRAME),
+    "with 0x and no zeros": ", ".join(f"0x{byte:X}" for byte in FRAME),
+    "no zeros": " ".join(f"{byte:X}" for byte in FRAME),
+    "an array in C": "uint8_t frame[] = {\n"
+    + ",\n".join("0x" + row.hex(" ").replace(" ", ", 0x") for row in ROWS)
+    + "\n};",
+    "escapes": 'frame = b"' + "".join(f"\\x{byte:02x}" for byte in FRAME) + '"',
+    "xxd": _xxd(FRAME),
+    "hexdump -C": _offsets(FRAME, "{:08x}  ", gutter=True),
+    "od -A x": _offsets(FRAME, "{:06x} "),
+    "od": _offsets(FRAME, "{:07o} "),
+    "od -A d": _offsets(FRAME, "{:07d} "),
+    "offsets and no end": _offsets(FRAME, "{:04x}: ", last=False),
+    "comments": "# taken at noon\n// by hand\n" + "\n".join(row.hex(" ") + " # 12 bytes" for row in ROWS),
+    "a log with levels": "(V) HDLC frame:\n"
+    + "\n".join(f"(V) {row.hex(' ')}" for row in ROWS)
+    + "\n(D) Received at 18 +267",
+    "a log with times": "\n".join(f"[21:14:1{at}][D][uart:114]: <<< {row.hex(':')}" for at, row in enumerate(ROWS)),
+    "a log with an arrow": "\n".join(f"13:06:54.26{at} :>{row.hex(' ')} " for at, row in enumerate(ROWS)),
+    "times alone": "\n".join(f"2026-06-01 13:06:5{at} {row.hex(' ')}" for at, row in enumerate(ROWS)),
+    "labels": "\n".join(f"RX #1: {row.hex(' ')}" for row in ROWS),
+    "JSON": json.dumps({"data": FRAME.hex()}),
+    "a byte order mark": "\ufeff" + FRAME.hex(),
+}
+
+
+@pytest.mark.parametrize("form", list(CAPTURES))
+def test_a_capture_in_every_form_that_people_keep(form):
+    assert telegram_bytes(CAPTURES[form].encode()) == FRAME
+    assert telegram_bytes(CAPTURES[form].replace("\n", "\r\n").encode()) == FRAME
+
+
+def test_a_capture_that_a_windows_shell_wrote():
+    assert telegram_bytes(FRAME.hex(" ").encode("utf-16")) == FRAME
+
+
+def test_dumps_that_leave_out_what_repeats():
+    for form in ("{:08x}  ", "{:07o} ", "{:07d} "):
+        dump = _offsets(ZEROS, form, squeezed=True)
+        assert "*" in dump
+        assert telegram_bytes(dump.encode()) == ZEROS
+
+
+@pytest.mark.parametrize(
+    "form", [_xxd, *[lambda data, form=form: _offsets(data, form) for form in ("{:06x} ", "{:07o} ")]]
+)
+def test_a_dump_whose_offsets_do_not_fit_is_refused(form):
+    lines = form(FRAME).splitlines()
+    for wrong in (
+        lines[:1] + lines[2:],
+        [*lines[:2], lines[1], *lines[2:]],
+        [lines[0], lines[1][:30], *lines[2:]],
+        [*lines[:2], lines[2].replace(FRAME[33:34].hex(), "", 1), *lines[3:]],
+    ):
+        with pytest.raises(DecodeError) as caught:
+            telegram_bytes("\n".join(wrong).encode())
+        assert caught.value.code == "bad_dump"
+
+
+def test_a_dump_that_repeats_for_ever_is_no_dump():
+    for row in ("7e", "7e " * 16):
+        with contextlib.suppress(DecodeError):
+            assert len(telegram_bytes(f"00000000 {row}\n*\nffffffffffffffff\n".encode())) < 100
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"7ea0a", "odd_hex"),
+        (b"7ea0 0ab 7e", "odd_hex"),
+        (b"some text", "not_hex"),
+        (b"the word cafe", "not_hex"),
+        ("Zähler".encode("latin-1"), "unknown_apdu"),
+    ],
+)
+def test_what_is_no_capture_is_named(data, code):
+    done = _decode("--json", "-", data=data)
+    assert done.returncode == 1
+    (telegram,) = json.loads(done.stdout)["telegrams"]
+    assert (telegram["link"], telegram["values"]) == ("raw", {})
+    assert [error["code"] for error in telegram["errors"]] == [code]
+
+
+def test_text_is_never_taken_for_a_telegram_and_binary_never_for_text():
+    p1 = P1_V5.encode() + b"0000\r\n"
+    assert telegram_bytes(p1) == p1
+    assert telegram_bytes(b"\r\n" + p1) == b"\r\n" + p1
+    assert telegram_bytes(p1.hex().encode()) == p1
+    assert telegram_bytes(FRAME) == FRAME
+    assert telegram_bytes(b"~\xa0") == b"~\xa0"
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    folder = _decode(str(tmp_path))
+    assert (folder.returncode, folder.stdout) == (1, b"")
+    assert b"no_file" in folder.stderr
+    endless = _decode("/dev/zero")
+    assert (endless.returncode, endless.stdout) == (1, b"")
+    assert b"too_long" in endless.stderr
+    if os.geteuid():
+        secret = tmp_path / "secret"
+        secret.write_bytes(b"7e")
+        secret.chmod(0)
+        assert b"no_file" in _decode(str(secret)).stderr
+    command = f"exec {sys.executable} -m edge_agent decode - <&-"
+    closed = subprocess.run(
+        ["/bin/sh", "-c", command], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=False
+    )
+    assert closed.returncode == 1
+    assert b"no_file" in closed.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [("00", b"16 or 32 bytes"), ("0" * 31, b"not hex"), ("xx" * 16, b"not hex"), ("00" * 24, b"16 or 32 bytes")],
+)
+def test_keys_that_are_none(key, message):
+    for option in ("--key", "--auth-key"):
+        done = _decode(option, key, "-")
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert key.encode() not in done.stderr.split(b"\n")[-2]
+
+
+def test_keys_in_every_form():
+    name = "hdlc_kamstrup_omnipower"
+    key = _keys(name).key.hex(" ")
+    for form in (key, key.upper(), key.replace(" ", ":"), "0x" + key.replace(" ", "")):
+        done = _decode("--key", form, "--json", str(TELEGRAMS / f"{name}.log"))
+        assert done.returncode == 0, done.stderr
+
+
+def test_an_output_without_such_characters_gets_escapes(monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    body = (1, [(2, [(9, obis_bytes("0-0:42.0.0.255")), (9, "Zähler".encode())])])
+    data = DataNotification(body).to_bytes()
+    done = _decode("--json", "-", data=data)
+    assert json.loads(done.stdout)["telegrams"][0]["meter"] == "Zähler"
+    assert b"Z\\xe4hler" in _decode("-", data=data).stdout
+
+
+def test_a_reader_that_goes_away(tmp_path):
+    file = tmp_path / "many"
+    file.write_bytes(FRAME * 500)
+    command = f"{sys.executable} -m edge_agent decode {file} | head -1"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=False
+    )
+    assert b"Traceback" not in done.stderr
+    assert done.stdout.startswith(b"hdlc")

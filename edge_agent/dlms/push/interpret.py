@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from edge_agent.dlms.axdr import Data
 
 _LISTS = (ARRAY, STRUCTURE)
+_PUSH_SETUP = 40
 _BYTES = (OCTET_STRING, DATE_TIME)
 _NUMBERS = INTEGERS | {axdr.FLOAT32, axdr.FLOAT64}
 
@@ -277,6 +278,10 @@ def _walk(items: list[Data], found: Interpretation) -> None:
             found.time = _time(item[1])
 
 
+_MEASURED = ((UINT16, 3), (UINT16, 4), (UINT16, 5))
+"""The classes that have a scaler and a unit: register, extended register, demand register."""
+
+
 def _single(items: list[Data], found: Interpretation) -> bool:
     """One value with its code, and perhaps class, attribute, scaler and unit; False where the list is no such thing."""
     count = len(items)
@@ -290,6 +295,11 @@ def _single(items: list[Data], found: Interpretation) -> bool:
     while not _is_code(items[at]):
         at += 1
     code = items[at][1]
+    if at > 0 and at + 3 == count and items[at - 1] in _MEASURED and _is_scaler_unit(items[at + 2]):
+        kind, attribute = items[at + 1]
+        if kind in (INT8, UINT8) and attribute in (3, 4):
+            _store(found, code, items[at + 2], 0, 255, attribute)
+            return True
     rest = [(index, item) for index, item in enumerate(items) if index != at]
     scaler, unit, attribute = 0, 255, 2
     for entry in rest:
@@ -411,10 +421,11 @@ def _with_header(items: list[Data], found: Interpretation, with_codes: bool) -> 
         values = items[at + 1 :]
         if len(values) == 1 and values[0][0] in _LISTS and len(named) > 1:
             values = values[0][1]
-        if len(values) == len(named) - 1:
-            named = named[1:]  # the first is this list itself
         if not values:
             continue
+        itself = named[0][0] == _PUSH_SETUP and named[0][2] == 2 and values[0][0] not in _LISTS
+        if itself or len(values) == len(named) - 1:
+            named = named[1:]  # the first is this list itself
         if len(values) != len(named):
             if with_codes:
                 return True

@@ -68,5 +68,5 @@ def test_the_layouts_on_file_are_sound():
             assert len(interpret((2, values)).values) == len([column for column in layout.columns if column])
             for at, kind in enumerate(layout.types):
                 if kind is not None:
-                    other = [*values[:at], (0, None), *values[at + 1 :]]
+                    other = values[:at] + [(0, None)] + values[at + 1 :]  # noqa: RUF005 - MicroPython
                     assert find_layout((2, other)) is not layout
