@@ -9,6 +9,7 @@ import ipaddress
 import json
 import ssl
 import struct
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -192,9 +193,7 @@ class Authority:
         context.load_cert_chain(*self.ca.server())
         context.load_verify_locations(self.ca.file)
         context.verify_mode = ssl.CERT_OPTIONAL
-        self.server = ThreadingHTTPServer(
-            ("127.0.0.1", getattr(self, "port", 0)), _handler(self), bind_and_activate=False
-        )
+        self.server = _Server(("127.0.0.1", getattr(self, "port", 0)), _handler(self), bind_and_activate=False)
         self.server.daemon_threads = True
         self.server.allow_reuse_address = True
         self.server.server_bind()
@@ -215,6 +214,13 @@ class Authority:
 
     def claim(self, gateway: str) -> str:
         return f"{gateway}-{self.secret}-{self.ca.fingerprint}"
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """Gateways break off and distrust us as they are told to; any other fault is printed."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError | ssl.SSLError):
+            super().handle_error(request, client_address)
 
 
 def _handler(authority: Authority):
