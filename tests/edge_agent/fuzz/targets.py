@@ -102,6 +102,21 @@ BODIES = [
             (2, [(23, 0.1), (18, 3), (2, [(15, 0), (22, 27)]), (9, ENERGY)]),
         ],
     ),
+    (
+        2,
+        [
+            (1, [(2, [(18, 40), (9, bytes((0, 8, 25, 9, 0, 255))), (15, at), (18, 0)]) for at in (2, 1)]),
+            (9, bytes((0, 8, 25, 9, 0, 255))),
+        ],
+    ),
+    (2, [(9, b"ISK1030000000001"), (9, b"UP_3f"), *[(18, at) for at in range(6)], *[(6, at) for at in range(4)]]),
+    (2, [(9, bytes((0, 6, 25, 9, 0, 255))), (9, b"1"), (9, TIME[5:9]), (9, TIME[:5]), *[(6, 1)] * 6, *[(9, b"")] * 2]),
+    (
+        1,
+        [(2, [(18, 3), (9, ENERGY), (15, 3), (2, [(15, -1), (22, 30)])]), (2, [(18, 3), (9, ENERGY), (15, 2), (6, 5)])],
+    ),
+    (2, [(10, b"1-0:1.8.0"), (6, 1), (9, ENERGY[:5]), (6, 2), (26, TIME[:5]), (27, TIME[5:9])]),
+    (2, [(9, ENERGY), (2, [(6, 1), (15, -2), (22, 30)]), (9, ENERGY), (0, None), (9, b"181220000009")]),
 ]
 
 NOTIFICATIONS = [DataNotification(body, TIME, 7).to_bytes() for body in BODIES]
@@ -564,9 +579,15 @@ _ALL = [
     Target("emulator", [*FRAMES, *WRAPPED], _emulator(), ()),
     Target(
         "capture_file",
-        [b"7e a0 0a\n# note\n0x7e", *[data.hex(" ").encode() for data in FRAMES[:3]]],
+        [
+            b"7e a0 0a\n# note\n0x7e",
+            b"00000000  7e a0 0a 41 08 83 13 04  13 e6 e7 00 0f 40 00 00  |~..A.........@..|\n*\n00000030  00\n31\n",
+            b"00000000: 7ea0 0a41 0883 1304 13e6 e700 0f40 0000  ~..A.........@..\n00000010: 0001  ..\n",
+            b"[21:14:11][D][uart:114]: <<< 7E:A0:0A:41:08\n(V) 83 13 04 13 e6\n2026-06-01 12:00:00 e7 00 0f 40\n",
+            *[data.hex(" ").encode() for data in FRAMES[:3]],
+        ],
         telegram_bytes,
-        (),
+        DLMS,
     ),
     Target("signed_frames", [SIGNED, SIGNED * 3], _signed, READING),
     Target("receipts", [RECEIPT, RECEIPT * 2], _receipts, READING),
