@@ -69,10 +69,14 @@ class Transport:
         attempt = 0
         while True:
             attempt += 1
+            kept = getattr(self._local, "connection", None) is not None
             try:
                 return self._result(method, self._post(body.encode()))
             except (OSError, http.client.HTTPException, _BusyError) as error:
                 self._drop()
+                if retry and kept and not isinstance(error, _BusyError | TimeoutError):
+                    attempt -= 1  # the validator ends idle connections; a new one tells whether it is there
+                    continue
                 if attempt == attempts:
                     raise TransportError(
                         f"the validator at {self.url} does not answer {method} ({error or type(error).__name__}): "

@@ -357,6 +357,41 @@ class Script(BaseHTTPRequestHandler):
         """Quiet."""
 
 
+class HangingUp:
+    """A validator that keeps a connection for one call and then ends it without a word; answers count the calls."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        number = 0
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection, connection.makefile("rb") as lines:
+                while (line := lines.readline()) not in (b"", b"\r\n"):
+                    if line.lower().startswith(b"content-length:"):
+                        length = int(line.split(b":")[1])
+                if not line:
+                    continue
+                lines.read(length)
+                number += 1
+                body = json.dumps({"jsonrpc": "2.0", "id": 1, "result": number}).encode()
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+
 class ScriptServer(ThreadingHTTPServer):
     """One whose clients go away in the middle: that alone is not worth a traceback."""
 
@@ -509,6 +544,20 @@ class TestTransport:
         with pytest.raises(TransportError, match="is it running"):
             transport.call("getSlot")
         assert pauses == [0.1, 0.2, 0.4]
+
+    def test_a_kept_connection_that_the_validator_has_ended_is_no_validator_away(self) -> None:
+        """As after IDLE_SECONDS, or a restart: readers that are not patient at all must not notice."""
+        with HangingUp() as url:
+            transport = Transport(url, attempts=1, sleep=lambda _: None)
+            assert [transport.call("getSlot") for _ in range(4)] == [1, 2, 3, 4]
+
+    def test_what_must_not_be_made_twice_is_not_made_twice_on_a_connection_that_ended(self) -> None:
+        with HangingUp() as url:
+            transport = Transport(url, attempts=4, sleep=lambda _: None)
+            assert transport.call("requestAirdrop", retry=False) == 1
+            with pytest.raises(TransportError):
+                transport.call("requestAirdrop", retry=False)
+            assert transport.call("requestAirdrop", retry=False) == 2
 
     def test_busy_answers_are_tried_again(self, scripted: Any) -> None:
         client, answers, calls = scripted
