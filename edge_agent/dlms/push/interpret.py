@@ -75,14 +75,14 @@ class Interpretation:
         self.values: dict[str, Reading] = {}
         self.time: ClockTime | None = None
         self.meter: str | None = None
-        self.bare: dict[str, Data] = {}
         self.scales: dict[str, tuple[int, int]] = {}
 
     def scale(self) -> None:
         """Apply scalers and units that came as values of their own."""
         for name, (scaler, unit) in self.scales.items():
-            if name in self.bare:
-                self.values[name] = Reading(text_of(self.bare[name], scaler), unit_text(unit))
+            reading = self.values.get(name)
+            if reading is not None and reading.unit is None and reading.value:
+                self.values[name] = Reading(_rescaled(reading.value, scaler), unit_text(unit))
 
 
 def text_of(data: Data, scaler: int = 0) -> str | None:
@@ -127,10 +127,16 @@ def _float_text(data: Data, scaler: int) -> str:
             if axdr.encode((tag, short)) == wanted:
                 text = float_text(short)
                 break
-    if scaler:
-        whole, _, fraction = text.partition(".")
-        text = scaled_text(int(whole + fraction), scaler - len(fraction))
-    return text
+    return _rescaled(text, scaler)
+
+
+def _rescaled(text: str, scaler: int) -> str:
+    """A decimal times ten to the scaler; any other text as it is."""
+    whole, _, fraction = text.partition(".")
+    try:
+        return scaled_text(int(whole + fraction), scaler - len(fraction)) if scaler else text
+    except ValueError:
+        return text
 
 
 def date_or_time(data: bytes) -> str | None:
@@ -244,8 +250,6 @@ def _store(found: Interpretation, code: bytes, value: Data, scaler: int, unit: i
                 value, scaler, unit = inner[0], inner[1][1][0][1], inner[1][1][1][1]
             elif len(inner) == 3 and inner[0][0] in _NUMBERS and inner[1][0] == INT8 and inner[2][0] == ENUM:
                 value, scaler, unit = inner[0], inner[1][1], inner[2][1]
-        elif tag in _NUMBERS:
-            found.bare[name] = value
     found.values[name] = Reading(text_of(value, scaler), unit_text(unit))
 
 
