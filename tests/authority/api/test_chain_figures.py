@@ -3,10 +3,14 @@
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
+from solders.account import Account
+from solders.pubkey import Pubkey
 
 from authority.api.chain_figures import RpcChainReader, counted, energy_of
+from authority.chain import programs
 from authority.chain.client import ChainClient
 from authority.chain.deploy import Deployment, deploy
 from authority.demo.orchestrator import settings_for
@@ -80,6 +84,46 @@ def test_before_and_after_deployment_and_when_the_validator_goes_away_and_comes_
     assert reader.figures(1).validator is None  # left alone for a while, so that the page is not held up
     ticks.now += 10
     assert reader.figures(1).validator == before.validator
+
+
+class Crowd:
+    """A chain with more token accounts than one call reads; tokens move between the calls of the first few looks."""
+
+    def __init__(self, moves):
+        self.holders = {Pubkey.new_unique(): 10 for _ in range(150)}
+        self.moves = moves
+
+    def call(self, method, *_):
+        if method == "getVersion":
+            return {"solana-core": "x"}
+        return [{"pubkey": str(key)} for key in self.holders]
+
+    def slot(self):
+        return 7
+
+    def idl(self, _):
+        return SimpleNamespace(decode_account=lambda _: ("Oracle", {"minted": 1500}))
+
+    def raw_accounts(self, addresses):
+        found = [self._account(address) for address in addresses[:100]]
+        if self.moves:
+            self.moves -= 1
+            first, *_, last = self.holders
+            self.holders[first] -= 1
+            self.holders[last] += 1
+        return found + [self._account(address) for address in addresses[100:]]
+
+    def _account(self, address):
+        amount = self.holders.get(address, 0)
+        supply = amount if address in self.holders else 1500
+        data = bytes(36) + supply.to_bytes(8, "little") + bytes(20) + amount.to_bytes(8, "little")
+        return None if address == programs.book_address(1) else Account(1, data, Pubkey.default())
+
+
+@pytest.mark.parametrize(("moves", "conserved"), [(0, True), (2, True), (4, True), (1000, False)])
+def test_tokens_that_move_while_they_are_counted_are_counted_again(moves, conserved):
+    reader = RpcChainReader("http://127.0.0.1:1", "embedded", client=Crowd(moves))
+    assert reader.figures(1).energy.conserved is conserved
 
 
 @pytest.mark.parametrize(
