@@ -211,8 +211,12 @@ class ListedObject:
         if len(items) > 3 and items[3][0] == STRUCTURE:
             for table, array in zip(rights, items[3][1]):  # noqa: B905
                 for entry in array[1] if array[0] == ARRAY else []:
-                    if entry[0] == STRUCTURE and len(entry[1]) >= 2:
-                        table[entry[1][0][1]] = int(entry[1][1][1] or 0)
+                    if entry[0] != STRUCTURE or len(entry[1]) < 2:
+                        continue
+                    number, mode = entry[1][:2]
+                    if not axdr.is_integer(number) or not (axdr.is_integer(mode) or mode[0] == axdr.BOOLEAN):
+                        raise _wrong("an access right of the object list", entry)
+                    table[number[1]] = int(mode[1])
         return cls(items[0][1], items[1][1], obis_text(name[1]), rights[0], rights[1])
 
     def to_data(self) -> Data:

@@ -502,7 +502,7 @@ def _client_link(data: bytes) -> None:
 
 
 def _server_link(data: bytes) -> None:
-    links = [HdlcServerLink(SERVER, CLIENT, bytes), HdlcServerLink(SERVER, CLIENT, bytes)]
+    links = [HdlcServerLink(SERVER, CLIENT, lambda apdu: [apdu]), HdlcServerLink(SERVER, CLIENT, lambda apdu: [apdu])]
     links[1].take(Frame(SERVER, CLIENT, 0x93))
     for frame in FrameReader().receive(data):
         if isinstance(frame, Frame):

@@ -14,6 +14,7 @@ from edge_agent.dlms.errors import DecodeError
 
 EMPTY_ELEMENTS = b"\x13\x02\x82\x08\x00" + b"\x00" * 2047 + b"\x11" + b"\x82\x08\x00" + bytes(2048)
 NESTED = b"\x13\x02\x82\x10\x00" + b"\x01\x00\x00\x11" * 4095 + b"\x11" + b"\x82\xf0\x00" + bytes(0xF000)
+RIGHTS = b"\x01\x01\x02\x04\x12\x00\x01\x11\x00\x09\x06\x00\x00\x2a\x00\x00\xff\x02\x01\x01\x01\x02\x02"
 
 FINDINGS = [
     ("server_secured", b"", "an empty APDU broke a ciphering server"),
@@ -24,6 +25,8 @@ FINDINGS = [
     ("push", b"\xdb\x00\x00" * 21845, "each bare APDU copied all that follow"),
     ("capture_file", b"\n" * 65536, "the search for comments tried every stretch of empty lines anew"),
     ("axdr", EMPTY_ELEMENTS, "a compact array of nulls filled the memory"),
+    ("cosem_types", RIGHTS + b"\x01\x00\x16\x00", "the number in an access right was a list"),
+    ("cosem_types", RIGHTS + b"\x0f\x01\x02\x01\x00", "the mode in an access right was a list"),
     ("axdr", NESTED, "a compact array's description was read anew for every element"),
 ]
 
