@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from functools import cache
 
 import pytest
+from campus import EPOCH_SECONDS, idl
 from solders.account import Account
 from solders.pubkey import Pubkey
-from trading_world import EPOCH, EPOCH_SECONDS, MARKET, SIDE, TradingWorld, book_address, idl, offset
+from trading_world import EPOCH, MARKET, SIDE, TradingWorld, offset
 
+from authority.chain.programs import book_address
 from authority.market.clearing import Order, allocate, buyer_pays, clear, escrow_of_bid, seller_gets
 
 BOOKS = int(os.environ.get("AUCTION_BOOKS", "100000"))

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 
 import pytest
+from campus import EPOCH_SECONDS, Refusal, idl
 from solders.instruction import AccountMeta
 from trading_world import (
     ASK,
@@ -15,15 +16,13 @@ from trading_world import (
     ENERGY_MINT,
     ENERGY_VAULT,
     EPOCH,
-    EPOCH_SECONDS,
     FINAL,
     MARKET,
     SYSTEM,
-    Refusal,
     TradingWorld,
-    book_address,
-    idl,
 )
+
+from authority.chain.programs import book_address
 
 END = (EPOCH + 1) * EPOCH_SECONDS
 

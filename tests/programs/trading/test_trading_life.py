@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from campus import EPOCH_SECONDS, PARAMETERS, PAUSE_CLEARING, PAUSE_ORDERS, idl, key
 from trading_world import (
     ASK,
     BID,
@@ -14,23 +15,18 @@ from trading_world import (
     ENERGY_MINT,
     ENERGY_VAULT,
     EPOCH,
-    EPOCH_SECONDS,
     FINAL,
     GROWING,
     MARKET,
     OPEN,
-    PARAMETERS,
-    PAUSE_CLEARING,
-    PAUSE_ORDERS,
     REFUNDING,
     SYSTEM,
     Order,
     TradingWorld,
-    book_address,
-    idl,
-    key,
     token_account,
 )
+
+from authority.chain.programs import book_address
 
 END = (EPOCH + 1) * EPOCH_SECONDS
 

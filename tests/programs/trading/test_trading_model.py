@@ -10,6 +10,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
+from campus import EPOCH_SECONDS, PAUSE_CLEARING, PAUSE_ORDERS, Refusal
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -21,19 +22,7 @@ from hypothesis.stateful import (
 )
 from trading_model import ASK, BID, SIDE, Member, Model, Refused
 from trading_model import Order as ModelOrder
-from trading_world import (
-    CREDIT_MINT,
-    CREDIT_VAULT,
-    ENERGY_MINT,
-    ENERGY_VAULT,
-    EPOCH,
-    EPOCH_SECONDS,
-    MARKET,
-    PAUSE_CLEARING,
-    PAUSE_ORDERS,
-    Refusal,
-    TradingWorld,
-)
+from trading_world import CREDIT_MINT, CREDIT_VAULT, ENERGY_MINT, ENERGY_VAULT, EPOCH, MARKET, TradingWorld
 
 MEMBERS = 5
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "300"))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from campus import EPOCH_SECONDS, PAUSE_CLEARING, PAUSE_ORDERS, Refusal, idl, key
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 from trading_world import (
@@ -19,20 +20,15 @@ from trading_world import (
     ENERGY_MINT,
     ENERGY_VAULT,
     EPOCH,
-    EPOCH_SECONDS,
     MARKET,
     ORACLE,
-    PAUSE_CLEARING,
-    PAUSE_ORDERS,
     TOKEN,
     Order,
-    Refusal,
     TradingWorld,
     address,
-    book_address,
-    idl,
-    key,
 )
+
+from authority.chain.programs import book_address
 
 BEGIN = EPOCH * EPOCH_SECONDS
 END = BEGIN + EPOCH_SECONDS

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+from campus import EPOCH_SECONDS, Outcome
 from trading_world import (
     ASK,
     BID,
@@ -15,11 +16,9 @@ from trading_world import (
     ENERGY_MINT,
     ENERGY_VAULT,
     EPOCH,
-    EPOCH_SECONDS,
     MARKET,
     SIDE,
     Member,
-    Outcome,
     TradingWorld,
 )
 

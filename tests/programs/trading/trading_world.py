@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
 
+from campus import EPOCH_SECONDS, PARAMETERS, START, Outcome, idl, key, refusal
 from solders.account import Account
 from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction
@@ -25,56 +26,21 @@ from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
-from solders.transaction_metadata import FailedTransactionMetadata, TransactionMetadata
+from solders.transaction_metadata import FailedTransactionMetadata
 
+from authority.chain import programs
 from authority.chain.artifacts import idl_path, program_bytes
-from authority.chain.idl import Event, Idl
 
-TOKEN = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
-SYSTEM = Pubkey.from_string("11111111111111111111111111111111")
-ASSOCIATED = Pubkey.from_string("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL")
+TOKEN, SYSTEM = programs.TOKEN_PROGRAM, programs.SYSTEM_PROGRAM
 COMPUTE_BUDGET = Pubkey.from_string("ComputeBudget111111111111111111111111111111")
 
 BID, ASK = 0, 1
 SIDE = 512
 """Orders that a side holds; the number of the first ask."""
-EPOCH_SECONDS = 900
-EPOCH = 1_980_000
+EPOCH = START // EPOCH_SECONDS
 """The epoch in whose beginning a new market stands: 2026-06-19."""
 
-PARAMETERS = {
-    "grace_seconds": 60,
-    "clock_skew_seconds": 10,
-    "feed_in_price": 50_000,
-    "retail_price": 300_000,
-    "wheeling": 20_000,
-    "min_order_wh": 10,
-    "max_order_wh": 1_000_000,
-    "cancel_cutoff_seconds": 60,
-    "min_reference_volume_wh": 1_000,
-    "billing_period_epochs": 2_880,
-    "nameplate_tolerance_bps": 1_000,
-    "storage_efficiency_bps": 9_000,
-    "fee_bps": 50,
-    "max_orders_per_member": 8,
-}
-PAUSE_ORDERS, PAUSE_CLEARING = 1 << 3, 1 << 4
 GROWING, OPEN, CLEARED, REFUNDING, FINAL = range(5)
-
-
-class Refusal(Exception):  # noqa: N818 - what the program answers, not a fault of the test
-    """A transaction that failed, with the program's error where it gave one."""
-
-    def __init__(self, failure: FailedTransactionMetadata, name: str, code: int | None) -> None:
-        super().__init__(f"{name}: {failure.err()}\n" + "\n".join(failure.meta().logs()))
-        self.name = name
-        self.code = code
-
-
-@cache
-def idl(program: str) -> Idl:
-    """The IDL of one of the programs."""
-    return Idl.load(program)
 
 
 def zero(program: str, account: str) -> dict[str, Any]:
@@ -112,29 +78,11 @@ def offset(account: str, name: str) -> int:
     raise LookupError(name)
 
 
-@cache
-def key(name: str) -> Keypair:
-    """A keypair that is the same in every run: compute units depend on bumps, and bumps on keys."""
-    return Keypair.from_seed(hashlib.sha256(name.encode()).digest())
-
-
-MARKET = address("trading", b"market")
-ENERGY_VAULT = address("trading", b"energy_vault")
-CREDIT_VAULT = address("trading", b"credit_vault")
-CONFIG = address("governance", b"config")
-ORACLE = address("oracle", b"oracle")
-ENERGY_MINT = address("energy_token", b"energy_mint")
-CREDIT_MINT = address("energy_token", b"credit_mint")
-
-
-def book_address(epoch: int) -> Pubkey:
-    """The address of an epoch's book."""
-    return address("trading", b"book", epoch.to_bytes(4, "little"))
-
-
-def token_address(owner: Pubkey, mint: Pubkey) -> Pubkey:
-    """The owner's associated token account."""
-    return Pubkey.find_program_address([bytes(owner), bytes(TOKEN), bytes(mint)], ASSOCIATED)[0]
+MARKET = programs.market_address()
+ENERGY_VAULT, CREDIT_VAULT = programs.energy_vault(), programs.credit_vault()
+CONFIG = programs.config_address()
+ORACLE = programs.oracle_authority()
+ENERGY_MINT, CREDIT_MINT = programs.energy_mint(), programs.credit_mint()
 
 
 def token_account(mint: Pubkey, owner: Pubkey, amount: int, *, state: int = 1, delegate: Pubkey | None = None) -> bytes:
@@ -214,25 +162,6 @@ class Member:
     fields: dict[str, Any] = field(repr=False)
 
 
-@dataclass
-class Outcome:
-    """A transaction that succeeded."""
-
-    meta: TransactionMetadata
-    events: list[Event]
-
-    @property
-    def compute_units(self) -> int:
-        """What the transaction used."""
-        return self.meta.compute_units_consumed()
-
-    def event(self, name: str) -> dict[str, Any]:
-        """The fields of the one event of that name."""
-        found = [event.data for event in self.events if event.name == name]
-        assert len(found) == 1, f"{len(found)} events {name} among {[event.name for event in self.events]}"
-        return found[0]
-
-
 class TradingWorld:
     """The trading program with a market, members and a clock."""
 
@@ -251,7 +180,7 @@ class TradingWorld:
         self.fee_owner = key("department")
         for person in (self.payer, self.operator, self.issuer):
             self.svm.airdrop(person.pubkey(), 10**12)
-        self.fee_account = token_address(self.fee_owner.pubkey(), CREDIT_MINT)
+        self.fee_account = programs.associated_token_address(self.fee_owner.pubkey(), CREDIT_MINT)
         self.members: list[Member] = []
         self.supply = {ENERGY_MINT: 0, CREDIT_MINT: 0}
         self.token_accounts: dict[Pubkey, Pubkey] = {}
@@ -334,15 +263,15 @@ class TradingWorld:
         """Register another member, with tokens."""
         index = len(self.members)
         wallet = key(f"member {index}")
-        user = address("registry", b"user", bytes(wallet.pubkey()))
+        user = programs.user_address(wallet.pubkey())
         fields = zero("registry", "User") | {
             "version": 1,
             "role": 1,
             "status": 1,
             "member_index": index,
             "wallet": wallet.pubkey(),
-            "energy_token_account": token_address(wallet.pubkey(), ENERGY_MINT),
-            "credit_token_account": token_address(wallet.pubkey(), CREDIT_MINT),
+            "energy_token_account": programs.associated_token_address(wallet.pubkey(), ENERGY_MINT),
+            "credit_token_account": programs.associated_token_address(wallet.pubkey(), CREDIT_MINT),
         }
         member = Member(index, wallet, user, fields["energy_token_account"], fields["credit_token_account"], fields)
         self.members.append(member)
@@ -366,26 +295,11 @@ class TradingWorld:
         message = MessageV0.try_compile(self.payer.pubkey(), [limit, *instructions], [], blockhash)
         signatures = [Signature.default()] * message.header.num_required_signatures
         signatures[0] = Signature(self._blockhashes.to_bytes(64, "little"))
-        result = self.svm.send_transaction(VersionedTransaction.populate(message, signatures))
+        transaction = VersionedTransaction.populate(message, signatures)
+        result = self.svm.send_transaction(transaction)
         if isinstance(result, FailedTransactionMetadata):
-            raise self._refusal(result)
-        return Outcome(result, idl("trading").events(result.logs()))
-
-    @staticmethod
-    def _refusal(failure: FailedTransactionMetadata) -> Refusal:
-        error = failure.err()
-        inner = (
-            getattr(error, "err", lambda: None)()
-            if callable(getattr(error, "err", None))
-            else getattr(error, "err", None)
-        )
-        code = getattr(inner, "code", None)
-        if code is None:
-            return Refusal(failure, str(inner or error), None)
-        for program in ("trading", "registry", "governance"):
-            if code in idl(program).errors:
-                return Refusal(failure, idl(program).errors[code].name, code)
-        return Refusal(failure, str(code), code)
+            raise refusal(result)
+        return Outcome(result, idl("trading").events(result.logs()), len(bytes(transaction)))
 
     @staticmethod
     def build(
@@ -412,7 +326,7 @@ class TradingWorld:
 
     def open_instructions(self, epoch: int, payer: Pubkey | None = None) -> list[Instruction]:
         """What opens a book."""
-        book = book_address(epoch)
+        book = programs.book_address(epoch)
         return [
             self.build("open_epoch", {"epoch": epoch}, {"payer": payer or self.operator.pubkey(), "book": book}),
             self.build("grow_book", {}, {"book": book}),
@@ -441,7 +355,7 @@ class TradingWorld:
             "config": CONFIG,
             "user": member.user,
             "market": MARKET,
-            "book": book_address(epoch),
+            "book": programs.book_address(epoch),
             "source": member.energy_account if side == ASK else member.credit_account,
             "vault": ENERGY_VAULT if side == ASK else CREDIT_VAULT,
             **accounts,
@@ -464,7 +378,7 @@ class TradingWorld:
         given = {
             "authority": member.wallet.pubkey(),
             "user": member.user,
-            "book": book_address(epoch),
+            "book": programs.book_address(epoch),
             "destination": member.energy_account if side == ASK else member.credit_account,
             "vault": ENERGY_VAULT if side == ASK else CREDIT_VAULT,
             **accounts,
@@ -479,7 +393,7 @@ class TradingWorld:
     def clear_instruction(self, epoch: int = EPOCH, **accounts: Pubkey) -> Instruction:
         """What clears a book, with the oracle's signature."""
         return self.build(
-            "clear_epoch", {}, {"oracle": ORACLE, "market": MARKET, "book": book_address(epoch), **accounts}
+            "clear_epoch", {}, {"oracle": ORACLE, "market": MARKET, "book": programs.book_address(epoch), **accounts}
         )
 
     def clear(self, epoch: int = EPOCH, **accounts: Pubkey) -> Outcome:
@@ -513,7 +427,7 @@ class TradingWorld:
         """What settles these orders with these accounts appended."""
         given = {
             "market": MARKET,
-            "book": book_address(epoch),
+            "book": programs.book_address(epoch),
             "fee_account": self.fee_account,
             **accounts,
         }
@@ -532,12 +446,12 @@ class TradingWorld:
 
     def refund(self, epoch: int = EPOCH) -> Outcome:
         """Begin a book's refund."""
-        return self.send(self.build("refund_epoch", {}, {"book": book_address(epoch)}))
+        return self.send(self.build("refund_epoch", {}, {"book": programs.book_address(epoch)}))
 
     def put_checkpoint(self, epoch: int = EPOCH, book_hash: bytes | None = None, **changes: Any) -> Pubkey:
         """Place the oracle's checkpoint of an epoch; of the book as it is unless told otherwise."""
-        where = address("oracle", b"epoch", epoch.to_bytes(4, "little"))
-        digest = hashlib.sha256(self.data(book_address(epoch))).digest() if book_hash is None else book_hash
+        where = programs.checkpoint_address(epoch)
+        digest = hashlib.sha256(self.data(programs.book_address(epoch))).digest() if book_hash is None else book_hash
         fields = zero("oracle", "EpochCheckpoint") | {"version": 1, "epoch": epoch, "book_hash": digest, **changes}
         self.put(where, idl("oracle").program_id, idl("oracle").encode_account("EpochCheckpoint", fields))
         return where
@@ -545,8 +459,8 @@ class TradingWorld:
     def close(self, epoch: int = EPOCH, **accounts: Pubkey) -> Outcome:
         """Close a book."""
         given = {
-            "book": book_address(epoch),
-            "checkpoint": address("oracle", b"epoch", epoch.to_bytes(4, "little")),
+            "book": programs.book_address(epoch),
+            "checkpoint": programs.checkpoint_address(epoch),
             "rent_payer": self.operator.pubkey(),
             **accounts,
         }
@@ -560,18 +474,18 @@ class TradingWorld:
 
     def book(self, epoch: int = EPOCH) -> Book:
         """A book."""
-        return Book(self.data(book_address(epoch)))
+        return Book(self.data(programs.book_address(epoch)))
 
     def put_book(self, epoch: int, book: Book) -> None:
         """Place a book: its data with its fields written anew."""
         lamports = self.svm.minimum_balance_for_rent_exemption(len(book.data))
         data = idl("trading").encode_account("EpochBook", book.fields)
-        self.put(book_address(epoch), idl("trading").program_id, data, lamports)
+        self.put(programs.book_address(epoch), idl("trading").program_id, data, lamports)
 
     def books(self) -> Iterator[Book]:
         """The books that are open or being settled."""
         for epoch in self.epochs:
-            if self.data(book_address(epoch)):
+            if self.data(programs.book_address(epoch)):
                 yield self.book(epoch)
 
     def check(self) -> None:
