@@ -1,0 +1,47 @@
+"""What the demo tells of its epochs, where it can be told without running one."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+
+import pytest
+
+from authority.demo import orchestrator
+from authority.demo.orchestrator import Demo
+from authority.demo.progress import Progress
+from authority.settlement.conservation import Conservation, TokenTotals
+from authority.settlement.journal import Journal
+
+NOTHING = TokenTotals(minted=0, supply=0, held=0, escrow=0)
+FIRST = 1_000
+
+
+@pytest.fixture
+def demo(app, tmp_path, monkeypatch):
+    """A demo whose two first epochs, of 900 s, are over and checkpointed."""
+    monkeypatch.setattr(orchestrator, "conservation", lambda _: Conservation(NOTHING, NOTHING, 0))
+    made = Demo(None, None, Progress(StringIO(), False), report=tmp_path / "report.json", epochs=2)
+    made.app, made.client, made.first_epoch = app, None, FIRST
+    journal = Journal(app.store, lambda: 1)
+    for epoch in (FIRST, FIRST + 1):
+        journal.mark(epoch, "submitted", "minted", "cleared", "settled", "checkpointed", readings_on_chain=8)
+    return made
+
+
+def test_an_epoch_joins_the_finished_ones_once(demo):
+    assert [row.epoch for row in demo.newest()] == [FIRST, FIRST + 1]
+    assert demo.newest() == []
+    assert [row.epoch for row in demo.finished] == [FIRST, FIRST + 1]
+
+
+def test_the_report_holds_what_came_after_an_epoch_was_finished(demo):
+    """A late meter's reading reaches the chain, and its surplus is minted, after the epoch's checkpoint."""
+    demo.newest()
+    journal = Journal(demo.app.store, lambda: 2)
+    journal.mark(FIRST, readings_on_chain=9)
+    journal.record_span("wallet", (FIRST + 1) * 900, 243, 0)
+    demo.write_report()
+    first, second = json.loads(demo.report_path.read_text())["epochs"]
+    assert (first["readings_on_chain"], first["minted_wh"]) == (9, 243)
+    assert (second["readings_on_chain"], second["minted_wh"]) == (8, 0)
