@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import termios
 from collections.abc import Callable
@@ -27,6 +28,10 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Give the line back."""
+
+
+LINE_GONE = (OSError, termios.error)
+"""What a serial port raises whose adapter was pulled out; termios.error is no OSError."""
 
 
 class SerialTransport:
@@ -65,7 +70,7 @@ class SerialTransport:
             self._serial.flush()
         except serial.SerialTimeoutException as error:
             raise MeterTimeoutError(f"{self.port} takes no bytes: check the cable and the handshake lines") from error
-        except OSError as error:
+        except LINE_GONE as error:
             raise PortUnavailableError(f"{self.port} is gone: {error}") from error
 
     def read(self, timeout: float) -> bytes:
@@ -75,14 +80,14 @@ class SerialTransport:
             first = self._serial.read(1)
             data = first + self._serial.read(self._serial.in_waiting) if first else b""
             return bytes([byte & 0x7F for byte in data]) if self._parity_here and not self._keep_parity else data
-        except OSError as error:
+        except LINE_GONE as error:
             raise PortUnavailableError(f"{self.port} is gone: {error}") from error
 
     def discard(self) -> None:
         """Forget what has arrived."""
         try:
             self._serial.reset_input_buffer()
-        except OSError as error:
+        except LINE_GONE as error:
             raise PortUnavailableError(f"{self.port} is gone: {error}") from error
 
     def set_line(self, baudrate: int, bytesize: int, parity: str) -> None:
@@ -98,7 +103,8 @@ class SerialTransport:
 
     def close(self) -> None:
         """Close the port."""
-        self._serial.close()
+        with contextlib.suppress(*LINE_GONE):
+            self._serial.close()
 
 
 def _why(port: str, error: Exception) -> str:
@@ -183,10 +189,29 @@ class UdpTransport:
         self.peer = f"{host}:{port}"
         try:
             (family, kind, protocol, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-            self._socket = socket.socket(family, kind, protocol)
-            self._socket.connect(address)
         except OSError as error:
             raise PortUnavailableError(f"{self.peer} cannot be reached: {error}") from error
+        self._where = (family, kind, protocol, address)
+        self._socket = self._open()
+
+    def _open(self) -> socket.socket:
+        family, kind, protocol, address = self._where
+        try:
+            made = socket.socket(family, kind, protocol)
+            try:
+                made.connect(address)
+            except OSError:
+                made.close()
+                raise
+        except OSError as error:
+            raise PortUnavailableError(f"{self.peer} cannot be reached: {error}") from error
+        return made
+
+    def renew(self) -> None:
+        """Go on from another port of this side: what is still on its way to the old one is not heard."""
+        made = self._open()
+        self._socket.close()
+        self._socket = made
 
     def write(self, data: bytes) -> None:
         """Send one datagram."""
