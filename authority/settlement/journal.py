@@ -333,6 +333,11 @@ class Journal:
                 return
             known.message, known.last_at, known.count, known.resolved_at = message, now, known.count + 1, None
 
+    def open_alerts(self) -> set[str]:
+        """The subjects of alerts that have not gone away."""
+        with self.store.read() as session:
+            return set(session.scalars(select(Alert.subject).where(Alert.resolved_at.is_(None))))
+
     def resolve(self, subject: str) -> None:
         """What was alerted about this subject has gone away."""
         with self.store.write() as session:

@@ -23,6 +23,11 @@ ORDER_MARGIN_SECONDS = 1
 """Orders stop this long before their book closes, so that what is sent can still land."""
 
 
+def reading_subject(frames: Sequence[WaitingFrame]) -> str:
+    """What alerts about readings are called."""
+    return "reading " + ",".join(str(frame.log_index) for frame in frames)
+
+
 @dataclass(frozen=True, slots=True)
 class SubmitReadings:
     """Readings of different meters, one transaction."""
@@ -32,7 +37,7 @@ class SubmitReadings:
     @property
     def subject(self) -> str:
         """What it is about, for alerts and retries."""
-        return "reading " + ",".join(str(frame.log_index) for _, frame in self.readings)
+        return reading_subject([frame for _, frame in self.readings])
 
 
 @dataclass(frozen=True, slots=True)

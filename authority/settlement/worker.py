@@ -46,6 +46,7 @@ from authority.settlement.plan import (
     SubmitReadings,
     TriggerClearing,
     plan,
+    reading_subject,
     stages_complete,
 )
 from authority.settlement.snapshot import BookStatus, MeterView, Snapshot
@@ -122,6 +123,7 @@ class Worker:
         self._failures: dict[str, _Failures] = {}
         self._alone: set[int] = set()
         self._recorded: dict[str, int] = {}
+        self._alerted = self.journal.open_alerts()
 
     # The loop
 
@@ -210,6 +212,8 @@ class Worker:
                     passed_over.append(frame)
         self.journal.frames_confirmed(confirmed, snapshot.config.epoch_seconds)
         self.journal.frames_skipped(passed_over)
+        for frame in confirmed:
+            self._gone(reading_subject([frame]))
         done = {frame.log_index for frame in (*confirmed, *passed_over)}
         return {pk: [frame for frame in queue if frame.log_index not in done] for pk, queue in waiting.items()}
 
@@ -267,10 +271,22 @@ class Worker:
             self._refused(action, error)
             return True
         with self._lock:
-            had_failed = self._failures.pop(action.subject, None) is not None
-        if had_failed:
-            self.journal.resolve(action.subject)
+            self._failures.pop(action.subject, None)
+        self._gone(action.subject)
         return done
+
+    def _alert(self, code: str, subject: str, message: str) -> None:
+        with self._lock:
+            self._alerted.add(subject)
+        self.journal.alert(code, subject, message)
+
+    def _gone(self, subject: str) -> None:
+        """What was alerted about this subject, by this worker or by one before it, is over."""
+        with self._lock:
+            if subject not in self._alerted:
+                return
+            self._alerted.remove(subject)
+        self.journal.resolve(subject)
 
     def _do(self, action: Action) -> bool:
         """Log the act, send it and wait for it; False where it has to wait for an earlier transaction first."""
@@ -297,6 +313,7 @@ class Worker:
             case RefundBook(book):
                 self.journal.act(f"refund_epoch:{book.epoch}", "refund_epoch", {"epoch": book.epoch})
                 self.chain.refund(book)
+                self._gone(TriggerClearing(book).subject)
             case SettleOrders(cleared, orders):
                 key = f"settle_orders:{cleared.epoch}:{','.join(map(str, orders))}"
                 self.journal.act(key, "settle_orders", {"epoch": cleared.epoch, "orders": list(orders)})
@@ -390,7 +407,7 @@ class Worker:
                     self.journal.frames_skipped(frames, name)
                 else:
                     self.journal.frames_blocked(frames, name)
-                self.journal.alert(name, action.subject, str(error))
+                self._alert(name, action.subject, str(error))
                 return
         if isinstance(action, SettleOrders) and name == "NothingSettled":
             self._recreate(self.chain.unpaid_members(action.book), f"book {action.book.epoch}")
@@ -408,7 +425,7 @@ class Worker:
             delay = min(FIRST_DELAY_MS << min(failed.count, 10), longest)
             failed.not_before_ms = self.clock_ms() + delay
         if failed.count >= FAILING_AFTER:
-            self.journal.alert(name, action.subject, str(error))
+            self._alert(name, action.subject, str(error))
 
 
 def _is_standing(meter: MeterView, frame: WaitingFrame) -> bool:

@@ -194,6 +194,7 @@ def test_a_reset_register_waits_for_a_person(campus, capsys):
     assert main([*settlement, "rebase", index]) == 0
     worker.settle_down()
     assert statuses(campus, "D.load")[-1] == ("confirmed", None)
+    assert alerts(campus) == {(error, False)}
     assert (campus.energy("D")["withdrawn"], campus.energy("D")["boundary"]) == (0, boundary)
     campus.run_epoch(worker)
     assert campus.energy("D")["withdrawn"] == 2_600
@@ -303,7 +304,8 @@ def test_a_member_whose_key_does_not_open_stops_nobody(campus):
     worker = campus.worker()
     campus.run_epoch(worker, moving=False)
     with campus.app.store.write() as session:
-        session.query(User).filter_by(name="A").one().sealed_key = bytes(61)
+        member = session.query(User).filter_by(name="A").one()
+        member.sealed_key, sealed = bytes(61), member.sealed_key
     metered = campus.run_epoch(worker)
     for _ in range(2):
         campus.go_to(campus.wall.now + 5)
@@ -311,6 +313,11 @@ def test_a_member_whose_key_does_not_open_stops_nobody(campus):
     assert campus.book(metered + 1)["ask_count"] == 1
     assert campus.book(metered + 1)["bid_count"] == 2
     assert alerts(campus) == {("seal_broken", True)}
+    with campus.app.store.write() as session:
+        session.query(User).filter_by(name="A").one().sealed_key = sealed
+    campus.worker().settle_down()  # one that was started since
+    assert campus.book(metered + 1)["ask_count"] == 2
+    assert alerts(campus) == {("seal_broken", False)}
 
 
 def test_the_refusals_that_it_knows_are_the_oracles():
