@@ -451,17 +451,44 @@ def _by_layout(layout: Layout, body: Data, found: Interpretation) -> None:
 
 
 def untagged_items(data: bytes, position: int) -> Interpretation:
-    """Class, code and attribute without tags before each value: not A-XDR, but sent. DecodeError."""
+    """Class, code and attribute without tags before each value: not A-XDR, but sent. DecodeError.
+
+    They stand in one list, or each with its value (and perhaps its scaler and unit) in a list of its own.
+    """
     reader = Reader(data, position)
-    reader.u8()
-    count = reader.length()
     found = Interpretation()
-    for _ in range(count):
-        reader.u16()
-        code = reader.take(6)
-        if code[0] >= 16:
-            raise DecodeError("unknown_layout", "no OBIS code stands here", reader.position - 6)
-        attribute = reader.u8()
-        _store(found, code, reader.value(), 0, 255, attribute)
+    _untagged_list(reader, found, 0)
     reader.end()
+    if not found.values:
+        raise DecodeError("unknown_layout", "no OBIS code stands here", position)
+    found.scale()
     return found
+
+
+def _untagged_list(reader: Reader, found: Interpretation, depth: int) -> None:
+    if depth > axdr.MAX_DEPTH:
+        raise DecodeError("too_deep", f"values nest deeper than {axdr.MAX_DEPTH}", reader.position)
+    reader.u8()
+    left = reader.length()
+    while left > 0:
+        left -= 1
+        head = reader.data[reader.position : reader.position + 9]
+        if head[:1] == b"\x00":
+            reader.take(9)
+            if head[1] == 0 or head[2] >= 16 or not 0 < head[8] < 32:
+                raise DecodeError("unknown_layout", "no class, OBIS code and attribute stand here", reader.position - 9)
+            value = reader.value()
+            scaler, unit = 0, 255
+            if left and reader.data[reader.position : reader.position + 3] == b"\x02\x02\x0f":
+                start = reader.position
+                after = reader.value()
+                if _is_scaler_unit(after):
+                    scaler, unit = after[1][0][1], after[1][1][1]
+                    left -= 1
+                else:
+                    reader.position = start
+            _store(found, head[2:8], value, scaler, unit, head[8])
+        elif head[:1] in (b"\x01", b"\x02"):
+            _untagged_list(reader, found, depth + 1)
+        else:
+            reader.value()

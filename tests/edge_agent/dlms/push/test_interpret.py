@@ -522,6 +522,43 @@ def test_luxembourg_ciphers_a_p1_telegram_as_a_whole():
     ]
 
 
+def descriptor(text: str, attribute: int = 2) -> bytes:
+    return b"\x00\x03" + code(text)[1] + bytes((attribute,))
+
+
+UNTAGGED = {
+    "in one list": b"\x02\x02" + descriptor("1.7.0") + encode(u32(500)) + descriptor("1.8.0") + encode(u32(12345)),
+    "each in a list": b"\x01\x02\x02\x01"
+    + (descriptor("1.7.0") + encode(u32(500)) + b"\x02\x01" + descriptor("1.8.0") + encode(u32(12345))),
+    "after a time": b"\x02\x03"
+    + encode((9, SUMMER))
+    + b"\x02\x01"
+    + descriptor("1.7.0")
+    + encode(u32(500))
+    + (b"\x02\x01" + descriptor("1.8.0") + encode(u32(12345))),
+}
+
+
+@pytest.mark.parametrize("shape", list(UNTAGGED))
+def test_class_code_and_attribute_without_tags(shape):
+    raw = b"\x0f\x00\x00\x00\x01\x0c" + SUMMER + UNTAGGED[shape]
+    telegram = only(hdlc(raw, 40))
+    assert said(telegram) == {"1.7.0": "500 -", "1.8.0": "12345 -"}
+    for size in range(20, len(raw)):
+        assert only(raw[:size]).values == {}
+        assert only(raw[:size]).errors
+
+
+def test_scalers_behind_values_whose_codes_have_no_tags():
+    raw = b"\x02\x02\x02\x02" + descriptor("1.7.0") + encode(u32(500)) + encode(unit(-1, W))
+    raw += b"\x02\x02" + descriptor("1.8.0") + encode(u32(12345)) + encode((2, [(15, 1), (6, 2)]))
+    assert said(only(raw)) == {"1.7.0": "50.0 W", "1.8.0": "12345 -"}
+    separate = b"\x02\x02" + descriptor("1.8.0") + encode(u32(12345)) + descriptor("1.8.0", 3) + encode(unit(1, WH))
+    assert said(only(separate)) == {"1.8.0": "123450 Wh"}
+    deep = b"\x02\x01" * 30 + descriptor("1.8.0") + encode(u32(1))
+    assert only(deep).values == {}
+
+
 def test_untagged_items_inside_of_ciphering():
     raw = b"\x0f\x00\x00\x00\x01\x00\x02\x02"
     for name, value in (("1.7.0", u32(500)), ("1.8.0", u32(12345))):
