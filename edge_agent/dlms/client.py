@@ -2,8 +2,9 @@
 
 Every operation is a generator: it yields the APDU to send, is sent the APDU that came back, and returns its result.
 It yields a list where several APDUs go out in a row before an answer is due, and b"" where it waits for one more APDU
-without asking; b"" sent back to that says that none came. Whoever drives it (`edge_agent.meters.connection` with a
-serial port; a test with a list) decides how the bytes travel:
+without asking; b"" sent back to that says that none came. A LinkError thrown into it says why no answer came; some mend
+that, the others let it through. Whoever drives it (`edge_agent.meters.connection` with a serial port; a test with a
+list) decides how the bytes travel:
 
     conversation = client.get(attribute)
     apdu = next(conversation)
@@ -64,7 +65,7 @@ from edge_agent.dlms.apdu.release import ReleaseRequest, ReleaseResponse
 from edge_agent.dlms.apdu.set_request import SetRequestBlock, SetRequestFirstBlock, SetRequestNormal
 from edge_agent.dlms.apdu.set_response import SetResponseBlock, SetResponseLastBlock, SetResponseNormal
 from edge_agent.dlms.axdr import Reader, decode_all, encode
-from edge_agent.dlms.errors import AssociationRejectedError, DecodeError, DlmsError, ProtocolError
+from edge_agent.dlms.errors import AssociationRejectedError, DecodeError, DlmsError, LinkError, ProtocolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,7 +173,12 @@ class Client:
             if fruitless > MAX_FRUITLESS:
                 raise ProtocolError("missing_block", f"the meter never gets block {acknowledged + 1} of the request")
             blocks = sender.stream(acknowledged, window, received)
-            answer = yield (blocks if len(blocks) > 1 else b"".join(blocks))
+            try:
+                answer = yield (blocks if len(blocks) > 1 else b"".join(blocks))
+            except LinkError as error:
+                if error.code != "no_progress":
+                    raise
+                answer = b""
             if not answer:
                 # All is acknowledged and the answer stays away: the last block asks for it again.
                 acknowledged = min(acknowledged, sender.final - 1)
@@ -215,12 +221,16 @@ class Client:
             fruitless = 0 if receiver.due > due else fruitless + (1 if answer else SILENCE)
             if fruitless > MAX_FRUITLESS:
                 raise ProtocolError("missing_segment", f"block {receiver.due} is due and never came")
-            if streaming:
-                answer = yield b""
-            else:
+            request = b""
+            if not streaming:
                 sent += 1
-                wanted = receiver.wanted()
-                answer = yield GeneralBlockTransfer(True, sent, receiver.due - 1, b"", False, wanted).to_bytes()
+                request = GeneralBlockTransfer(True, sent, receiver.due - 1, b"", False, receiver.wanted()).to_bytes()
+            try:
+                answer = yield request
+            except LinkError as error:
+                if error.code != "no_progress":
+                    raise
+                answer = b""
 
     def _broken_off(self, answer: bytes) -> bytes:
         """What came in the midst of a block transfer: the meter's reason to end it."""

@@ -93,6 +93,25 @@ def test_their_clients_read_our_meter(peer, emulator, client, auth):
     assert found["by_range"] == rows[1:5]
 
 
+@pytest.mark.parametrize("offered", [1, 5])
+def test_their_client_takes_blocks_in_windows(peer, tmp_path, offered):
+    running = start(tmp_path, METER.replace("max_pdu = 512", f"max_pdu = 200\nblock_window = {offered}"))
+    try:
+        for auth in ("none", "gmac"):
+            arguments = [peer, str(HERE / "peers" / "gurux_client.py"), running.port, *ASSOCIATIONS[auth]]
+            arguments += [TITLES["gurux_client.py"], COUNTERS["gurux_client.py"]] if auth == "gmac" else []
+            done = subprocess.run([*arguments, "blocks=3"], capture_output=True, text=True, timeout=120, check=False)
+            assert done.returncode == 0, done.stderr[-2000:]
+            found = json.loads(done.stdout.splitlines()[-1])
+            rows = found["rows"]
+            assert 96 <= len(rows) <= 97
+            for first, second in itertools.pairwise(rows):
+                assert (second[0] - first[0], second[1] - first[1], second[2] - first[2]) == (60, 70, 105)
+            assert found["by_range"] == rows[1:5]
+    finally:
+        running.stop()
+
+
 @pytest.fixture
 def gurux_meter(peer, request):
     process = subprocess.Popen(

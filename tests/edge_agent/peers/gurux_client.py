@@ -1,6 +1,8 @@
 """Reads a meter with gurux-dlms and prints what it found as JSON. Runs in an environment of its own (GPL, a peer only).
 
-python gurux_client.py PORT CLIENT none|lls|gmac [PASSWORD | KEY AUTH_KEY SYSTEM_TITLE COUNTER]
+python gurux_client.py PORT CLIENT none|lls|gmac [PASSWORD | KEY AUTH_KEY SYSTEM_TITLE COUNTER] [blocks=N]
+
+blocks=N: propose general-block-transfer, N blocks in a row.
 """
 
 import contextlib
@@ -13,7 +15,7 @@ import serial
 
 with contextlib.redirect_stdout(io.StringIO()):
     from gurux_dlms import GXByteBuffer, GXDateTime, GXReplyData
-    from gurux_dlms.enums import Authentication, InterfaceType, ObjectType, Security
+    from gurux_dlms.enums import Authentication, Conformance, InterfaceType, ObjectType, Security
     from gurux_dlms.secure import GXDLMSSecureClient
 
 
@@ -51,8 +53,14 @@ def exchange(port, client, data, reply):
 
 
 def main():
+    blocks = sys.argv.pop().partition("=")[2] if sys.argv[-1].startswith("blocks=") else ""
     name, address, auth = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     client = GXDLMSSecureClient(True, address, 1, Authentication.NONE, None, InterfaceType.HDLC)
+    if blocks:
+        client.proposedConformance |= Conformance.GENERAL_BLOCK_TRANSFER
+        client.gbtWindowSize = int(blocks)
+        # Version 1.0.203 acknowledges blocks by an attribute that its settings call by another name.
+        type(client.settings).blockNumber = property(lambda settings: settings.blockIndex)
     if auth == "lls":
         client.authentication = Authentication.LOW
         client.password = sys.argv[4].encode()
