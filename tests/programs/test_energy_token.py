@@ -80,6 +80,47 @@ def test_the_oracles_address_must_sign(campus: Campus, member: Member, refused) 
         campus.send(Instruction(instruction.program_id, bytes(instruction.data), metas))
 
 
+# What mint_energy itself makes sure of, whatever the oracle has looked at before: its address signs here without it.
+
+
+def test_the_oracles_address_mints(campus: Campus, member: Member) -> None:
+    outcome = campus.send_unverified(mint_instruction(campus, member, 1_234))
+    assert outcome.event("EnergyMinted") == {"wallet": member.address, "amount": 1_234}
+    assert campus.tokens(member.energy_tokens) == campus.supply(programs.energy_mint()) == 1_234
+
+
+@pytest.mark.parametrize(
+    ("account", "error"),
+    [
+        ("user", "NotAUser"),
+        ("energy_mint", "WrongEnergyMint"),
+        ("energy_token_account", "WrongEnergyAccount"),
+        ("mint_authority", "WrongMintAuthority"),
+        ("token_program", "WrongTokenProgram"),
+    ],
+)
+def test_another_account_in_a_minting_is_refused(campus: Campus, member: Member, refused, account, error) -> None:
+    with refused(error):
+        campus.send_unverified(mint_instruction(campus, member, **{account: key("other").pubkey()}))
+
+
+def test_minting_goes_to_the_members_own_account(campus: Campus, member: Member, refused) -> None:
+    other = campus.register_user("bob")
+    with refused("WrongEnergyAccount"):
+        campus.send_unverified(mint_instruction(campus, member, energy_token_account=other.energy_tokens))
+
+
+def test_nothing_is_minted_for_a_suspended_member(campus: Campus, member: Member, refused) -> None:
+    campus.change("registry", member.user, status=SUSPENDED)
+    with refused("UserNotActive"):
+        campus.send_unverified(mint_instruction(campus, member))
+
+
+def test_minting_nothing_is_refused(campus: Campus, member: Member, refused) -> None:
+    with refused("ZeroAmount"):
+        campus.send_unverified(mint_instruction(campus, member, 0))
+
+
 # Credits
 
 
