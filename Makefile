@@ -8,11 +8,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EPOCHS ?=
+PROGRAM ?=
+PROGRAMS := governance registry energy_token oracle trading
+SAMPLE ?= 6
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL_LOCKED = $(PIP) install --quiet --require-hashes -r
 INSTALL_SELF = $(PIP) install --quiet --no-deps --no-build-isolation --editable .
+MUTATION_CHECK = $(BIN)/python tests/programs/mutation_check.py --jobs $(or $(JOBS),2) --built programs/target
 
-.PHONY: help demo test test-python lint format programs programs-check mutation-check lock clean
+.PHONY: help demo test test-python lint format programs programs-check mutation-check mutation-sample lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s $$'\t' || true
@@ -69,9 +73,18 @@ programs-check: ## Rebuild the programs and compare with programs/artifacts
 	@programs/toolchain/setup.sh
 	@programs/toolchain/build_all.py --check --keep programs/target/checked
 
-mutation-check: $(VENV)/.dev ## Take out every guard of every program in turn; some test must fail for each (long)
+mutation-check: $(VENV)/.dev ## Take out every guard of every program in turn; some test must fail for each (long). PROGRAM=oracle takes that one alone
 	@programs/toolchain/setup.sh
-	@for program in governance registry energy_token oracle trading; do $(BIN)/python tests/programs/mutation_check.py $$program; done
+	@failed=; for program in $(or $(PROGRAM),$(PROGRAMS)); do \
+	    $(MUTATION_CHECK) $$program || failed+=" $$program"; \
+	done; \
+	[ -z "$$failed" ] || { echo "mutation-check: not clean:$$failed" >&2; exit 1; }
+
+mutation-sample: $(VENV)/.dev ## The same with a few guards of one program, others every day (part of make test)
+	@programs/toolchain/setup.sh
+	@programs=($(PROGRAMS)); day=$$(date -u +%-j); seed=$$(date -u +%F); program=$(or $(PROGRAM),$${programs[day % $${#programs[@]}]}); \
+	echo "mutation-sample: $(SAMPLE) guards of $$program, seed $$seed"; \
+	$(MUTATION_CHECK) "$$program" --sample $(SAMPLE) --seed "$$seed"
 
 lock: $(VENV)/.created ## Renew the lock files from pyproject.toml
 	@$(PIP) install --quiet uv

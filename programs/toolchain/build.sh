@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
-# Build one program to SBPF V0.  usage: build.sh TARGET_DIR PACKAGE
+# Build one program to SBPF V0.  usage: build.sh TARGET_DIR PACKAGE [WORKSPACE BUILT]
+#
+# With WORKSPACE the sources are that one's, and the compiler's library is that of an earlier build, in the target directory BUILT. Cargo
+# remembers where library and linker lay: so TARGET_DIR may be a copy of BUILT, and only what differs is built again.
 #
 # Solana's own toolchain downloads a patched Rust; this builds with the distribution's, from registries alone. The .so lands in
 # TARGET_DIR/sbpf/release. Programs are built one at a time, for one that another depends on would be rebuilt without its entry point.
@@ -10,7 +13,9 @@ workspace=$(dirname "$here")
 mkdir -p "$1"
 target=$(cd "$1" && pwd)
 package=$2
-work=$target/sbpf-toolchain/$("$RUSTC" --version | tr -c 'A-Za-z0-9.\n' _)
+workspace=$(cd "${3:-$workspace}" && pwd)
+library_of=$(cd "${4:-$target}" && pwd)
+work=$library_of/sbpf-toolchain/$("$RUSTC" --version | tr -c 'A-Za-z0-9.\n' _)
 mkdir -p "$work"
 
 # A sysroot like the system's but for Rust's library, which is a copy with the target's name taught to it. It must be the sysroot's: only
