@@ -21,9 +21,11 @@ from edge_agent.config import GatewayConfig, MeterSettings
 from edge_agent.credentials import Credentials, EnrolledMeter
 from edge_agent.journal import Held, Journal, JournalError
 from edge_agent.keys import MeterKey, verify
+from edge_agent.meters import IntervalRow
 from edge_agent.ports import MeterRead, PortEvent, PowerRead, ReadRequest
 from edge_agent.reading import (
     CODES,
+    FLAG_SAMPLED,
     FRAME_SIZE,
     RECEIPT_SIZE,
     VERDICT_ACCEPTED,
@@ -245,6 +247,8 @@ class Agent:
         self._ignored: dict[str, int] = {}
         self._links: dict[str, bool] = {}
         self._link_since: int | None = None
+        self._authority_time: tuple[float, float] | None = None
+        """What the authority's clock said, and the monotonic time at which it did."""
         self._shown = ""
         self._status_written = -STATUS_FILE_SECONDS[1]
         self._status_uplink_due = 0.0
@@ -551,8 +555,9 @@ class Agent:
                 # It was asked before the head was known: rows between would be left out for ever. Ask again.
                 self._next_read = self._clock.monotonic()
                 continue
+            rows = self._trusted(meter, result.rows)
             signed, fault = meter.signer.sign(
-                result.rows,
+                rows,
                 last=state.record_bytes,
                 resume=state.resume,
                 boundary=result.boundary,
@@ -564,7 +569,8 @@ class Agent:
                 self._journal.stop_meter(meter.key, fault.code, str(fault))
             else:
                 self._board.clear("reading", meter=meter.name)
-            if not signed and fault is None and (state.record is None or state.record.interval_end < result.boundary):
+            lacking = state.record is None or state.record.interval_end < result.boundary
+            if not signed and fault is None and lacking and len(rows) == len(result.rows):
                 self._row_missing(meter, result)
             taken = signed[: max(0, room - len(frames))]
             frames += taken
@@ -819,13 +825,46 @@ class Agent:
     # -- telling -------------------------------------------------------------------------------------------------------
 
     def _take_time(self, event: AuthorityTime) -> None:
+        self._authority_time = (self._clock.time() + event.deviation, self._clock.monotonic())
         self._board.set(authority_clock=event.deviation)
-        if abs(event.deviation) > CLOCK_ALERT_SECONDS:
-            message = f"this gateway's clock is {-event.deviation:+d} s off the authority's; set it (NTP, its battery)"
+        self._watch_clock()
+
+    def _clock_off(self) -> int:
+        """Seconds by which this gateway's clock is behind the authority's, which was asked some time ago; 0 unknown.
+
+        The time since is counted on the monotonic clock, so a gateway's clock that is set meanwhile shows at once.
+        """
+        if self._authority_time is None:
+            return 0
+        then, at = self._authority_time
+        return round(then + self._clock.monotonic() - at - self._clock.time())
+
+    def _watch_clock(self) -> None:
+        off = self._clock_off()
+        if abs(off) > CLOCK_ALERT_SECONDS:
+            message = f"this gateway's clock is {-off:+d} s off the authority's; set it (NTP, its battery)"
             if self._board.error("clock", "clock_unsynchronised", message):
-                log.warning("the gateway's clock is off", authority_minus_gateway=event.deviation)
+                log.warning("the gateway's clock is off", authority_minus_gateway=off)
         else:
             self._board.clear("clock")
+
+    def _trusted(self, meter: _Meter, rows: Sequence[IntervalRow]) -> Sequence[IntervalRow]:
+        """Rows that may be signed: a sampled one has its time of the gateway's clock, which must not be far off.
+
+        A record of the future would stand in the way of every later one, until that future has come.
+        """
+        off = self._clock_off()
+        if abs(off) <= max(CLOCK_ALERT_SECONDS, self._epoch // 4):
+            return rows
+        kept = [row for row in rows if not row.flags & FLAG_SAMPLED]
+        if len(kept) < len(rows):
+            message = (
+                f"the meter's rows take their time from this gateway's clock, which is {-off:+d} s off; none is signed "
+                "before it is set. No energy is lost: the registers count on"
+            )
+            if self._board.error("row", "gateway_clock", message, meter=meter.name):
+                log.warning("rows are not signed", meter=meter.name, code="gateway_clock", reason=message)
+        return kept
 
     def _show_chain(self, meter: _Meter) -> None:
         """Note in the status where a meter's records stand."""
@@ -841,6 +880,7 @@ class Agent:
     def _tell(self) -> None:
         """Live power and status, to the authority and to the status file."""
         now = self._clock.monotonic()
+        self._watch_clock()
         if self._powers:
             powers, self._powers = self._powers, {}
             self._carrier.live(powers)

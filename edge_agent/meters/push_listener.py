@@ -7,12 +7,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from edge_agent.dlms.push.telegram import Keys, Telegram, decode_telegrams
 from edge_agent.dlms.push.unframe import detect_link, has_noise
 from edge_agent.meters.driver import IntervalRow, Observer
-from edge_agent.meters.errors import BadAnswerError, MapMismatchError, MeterError, MeterTimeoutError, WrongPasswordError
+from edge_agent.meters.errors import BadAnswerError, MeterError, MeterTimeoutError, WrongPasswordError
 from edge_agent.meters.iec21 import watt_hours
 from edge_agent.meters.transport import SerialTransport, Transport
 from edge_agent.reading import FLAG_SAMPLED
@@ -194,6 +195,8 @@ class PushDriver:
         }
         with self._lock:
             self._failure = None
+            while self._rows and self._rows[-1].interval_end > boundary:
+                self._rows.pop()  # the gateway's clock was set back: that boundary has not come yet
             if not self._rows or self._rows[-1].interval_end < boundary:
                 self._rows.append(
                     IntervalRow(interval_end=boundary, flags=FLAG_SAMPLED, evidence=evidence, **registers)
@@ -201,16 +204,16 @@ class PushDriver:
             self._lock.notify_all()
 
     def _power_of(self, telegram: Telegram) -> int | None:
-        total: int | None = None
+        total: Fraction | None = None
         for code, reading in telegram.values.items():
             sign = 1 if code.endswith(_IMPORT) else -1 if code.endswith(_EXPORT) else 0
             if sign and reading.value is not None and reading.unit in (None, *_WATTS):
                 try:
-                    watts = watt_hours(reading.value, None, 1, self.map.ratio, code) * _WATTS[reading.unit or "W"]
-                except MapMismatchError:
+                    watts = Fraction(reading.value) * _WATTS[reading.unit or "W"]
+                except (ValueError, ZeroDivisionError):
                     continue
                 total = (total or 0) + sign * watts
-        return total
+        return None if total is None else int(total * Fraction(*self.map.ratio) // 1)
 
     def _wait(self, ready: Callable[[], bool]) -> None:
         with self._lock:

@@ -10,13 +10,14 @@ from edge_agent.meters import IntervalRow, MeterTimeoutError
 from edge_agent.reading import (
     FLAG_BACK_FILLED,
     FLAG_RESYNCHRONISED,
+    FLAG_SAMPLED,
     FRAME_SIZE,
     VERDICT_ACCEPTED,
     Frame,
     previous_hash,
     record_hash,
 )
-from edge_agent.uplinks import CommandArrived, LinkChanged, ReceiptsArrived, UplinkError
+from edge_agent.uplinks import AuthorityTime, CommandArrived, LinkChanged, ReceiptsArrived, UplinkError
 
 
 def continuous(records):
@@ -556,6 +557,63 @@ def test_a_clock_set_back_signs_nothing_twice(bench):
     records = bench.log()
     assert continuous(records)
     assert [record.interval_end for record in records] == sorted({record.interval_end for record in records})
+
+
+def _sampled(bench):
+    """The meter's rows take their time from the gateway's clock from now on."""
+    meter = bench.meters["solar"]
+    meter.depth = 0
+
+    def rows(since, until):
+        boundary = int(bench.clock.time()) // 900 * 900
+        row = IntervalRow(interval_end=boundary, generation=5, consumption=7, flags=FLAG_SAMPLED)
+        return [row] if since < boundary <= until else []
+
+    meter.rows = rows
+
+
+@pytest.mark.parametrize("off", [-86400 * 365, -3600, 3600, 86400 * 3])
+def test_rows_that_the_gateways_clock_dates_wait_until_it_is_right(bench, off):
+    """A sampled record of the future would stand in the way of every later one."""
+    _sampled(bench)
+    bench.clock.now += off
+    bench.events.emit(AuthorityTime(-off))
+    bench.settle()
+    bench.forward(2 * 900)
+    assert bench.log() == []
+    assert bench.errors("solar")["row"] == "gateway_clock"
+    assert bench.errors()["clock"] == "clock_unsynchronised"
+    bench.clock.now -= off  # NTP sets it; nobody asks the authority again
+    bench.forward(2 * 900)
+    records = bench.log()
+    assert len(records) >= 2
+    assert continuous(records)
+    assert records[-1].interval_end == int(bench.clock.time()) // 900 * 900
+    assert "row" not in bench.errors("solar")
+    assert "clock" not in bench.errors()
+
+
+def test_rows_that_the_meters_clock_dates_do_not_wait(bench):
+    bench.settle()
+    bench.events.emit(AuthorityTime(4000))
+    bench.forward(2 * 900)
+    assert len(bench.log()) == 3
+    assert bench.errors()["clock"] == "clock_unsynchronised"
+
+
+def test_a_clock_that_was_never_set_signs_nothing_and_recovers(bench):
+    """A gateway without a battery wakes in 1970: no certificate holds then, so there is no head, and no signature."""
+    bench.carrier.up = False
+    real = bench.clock.now
+    bench.clock.now = 20.0
+    bench.settle()
+    bench.forward(3 * 900)
+    assert bench.journal.meter(bench.keys["solar"].public_key).record is None
+    bench.clock.now = real + 3 * 900
+    bench.carrier.up = True
+    bench.forward(900)
+    assert [record.interval_end % 900 for record in bench.log()] == [0, 0]
+    assert bench.log()[-1].interval_end == int(bench.clock.time()) // 900 * 900
 
 
 def test_the_backlog_goes_in_batches_and_bounded(make_bench):

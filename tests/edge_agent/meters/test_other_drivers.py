@@ -206,6 +206,15 @@ def test_the_first_telegram_after_a_boundary_is_its_row(push):
     assert driver.clock_deviation() is None
 
 
+def test_rows_of_a_clock_that_ran_ahead_stand_in_no_rows_way(push):
+    _, driver = push
+    driver.take(_telegram(100), START + 86400)
+    driver.take(_telegram(101), START + 903)
+    driver.take(_telegram(102), START + 1803)
+    rows = driver.rows(0, 1 << 40)
+    assert [(row.interval_end - START, row.consumption) for row in rows] == [(900, 101), (1800, 102)]
+
+
 def test_telegrams_are_taken_from_the_line(push):
     line, driver = push
     data = seal(0xDB, b"KFM00001", 0x30, 5, _telegram(77), bytes(16), bytes(16)).to_bytes()
