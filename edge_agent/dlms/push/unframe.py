@@ -40,9 +40,10 @@ class Unit:
 
 
 def detect_link(data: bytes) -> str:
-    """The link of captured bytes, by what they start with; by what can be found in them where noise comes first."""
+    """The link of captured bytes: by what they start with where that is sure; where a telegram's rest or noise comes
+    first, by the first frame in them whose checks are right; else by what is likely."""
     head = data[:64].lstrip()
-    if head[:1] == b"/" and b"!" in data:
+    if _starts_p1(head):
         return P1
     if head[:1] == b"\xaf" and find_telegram(data) == data.find(head[:1]):
         return P1  # the slash with its parity bit
@@ -50,22 +51,53 @@ def detect_link(data: bytes) -> str:
         return HDLC
     if len(data) > 3 and data[0] == data[3] == mbus.START and data[1] == data[2]:
         return MBUS
+    if _is_whole(data):
+        return WRAPPER if data[0] == 0 else RAW
+    if _lacks_flags(data) or any(isinstance(item, Frame) for item in FrameReader().receive(data)):
+        return HDLC
+    likely = ""
+    at = data.find(b"\x68")
+    while at >= 0:
+        if len(data) > at + 3 and data[at + 1] == data[at + 2] and data[at + 3] == mbus.START:
+            likely = MBUS
+            try:
+                if mbus.read_frame(data, at)[0] is not None:
+                    return MBUS
+            except DecodeError:
+                pass
+        at = data.find(b"\x68", at + 1)
+    if find_telegram(data) >= 0:
+        return P1
     if data[:2] == b"\x00\x01" and len(data) >= wrapper.HEADER_SIZE:
         return WRAPPER
     if data[:1] and (data[0] in _APDU_TAGS or data[0] in _BODY_TAGS or data[:3] in _LLC):
         return RAW
-    if _lacks_flags(data):
-        return HDLC
-    if any(isinstance(item, Frame) for item in FrameReader().receive(data)):
-        return HDLC
-    at = data.find(b"\x68")
-    while at >= 0:
-        if len(data) > at + 3 and data[at + 1] == data[at + 2] and data[at + 3] == mbus.START:
-            return MBUS
-        at = data.find(b"\x68", at + 1)
-    if b"\x7e\xa0" in data:
-        return HDLC
-    return P1 if find_telegram(data) >= 0 else RAW
+    return likely or (HDLC if b"\x7e\xa0" in data else RAW)
+
+
+def _starts_p1(head: bytes) -> bool:
+    """Whether bytes start with a P1 telegram's identification: a slash, three characters, and nothing but text."""
+    if head[:1] != b"/" or len(head) < 4:
+        return False
+    return all(0x20 <= byte < 0x7F or byte in b"\r\n\t" for byte in head[:24])
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether bytes are wrapper units one after another, or bare APDUs, from the first byte to the last."""
+    position = 0
+    try:
+        if data[:1] in (b"\x01", b"\x02"):
+            return axdr.decode(data)[1] == len(data)
+        while position < len(data):
+            if data[:2] == b"\x00\x01":
+                unit, position = wrapper.read_unit(data, position)
+                if unit is None:
+                    return False
+            else:
+                position = _read_apdu(data, position + 3 if data[position : position + 3] in _LLC else position)
+    except DecodeError:
+        return False
+    return position > 0
 
 
 def _lacks_flags(data: bytes) -> bool:
@@ -206,6 +238,8 @@ def _from_hdlc(data: bytes) -> list[Unit]:
             continue
         elif assembly.parts and not open_ and not assembly.wants_more():
             assembly.finish(True)
+        if assembly.errors and not assembly.parts:
+            assembly.finish(False)  # what went wrong before this telegram is not its fault
         assembly.add(information)
         open_ = item.segmented
         if not open_ and not assembly.wants_more():
@@ -283,30 +317,35 @@ def _from_wrapper(data: bytes) -> list[Unit]:
     return units
 
 
+def _read_apdu(data: bytes, start: int) -> int:
+    """Where the bare APDU at `start` ends; DecodeError where it cannot be told."""
+    reader = Reader(data, start)
+    tag = reader.u8()
+    if tag == DataNotification.TAG:
+        reader.position = start
+        DataNotification.read(reader)
+    elif tag == EventNotification.TAG:
+        reader.position = start
+        EventNotification.read(reader)
+    elif tag == GeneralBlockTransfer.TAG:
+        reader.take(5)
+        reader.octets()
+    elif tag in (GENERAL_GLO, GENERAL_DED):
+        reader.octets()
+        reader.octets()
+    elif tag in GLO_TAGS or tag in DED_TAGS:
+        reader.octets()
+    else:
+        raise DecodeError("unknown_apdu", f"0x{tag:02x} is not the tag of something that meters push", start)
+    return reader.position
+
+
 def _end_of(data: bytes, start: int) -> int:
     """Where the bare APDU at `start` ends; the end of the data where it cannot be told."""
-    reader = Reader(data, start + 1)
-    tag = data[start]
     try:
-        if tag == DataNotification.TAG:
-            reader.position = start
-            DataNotification.read(reader)
-        elif tag == EventNotification.TAG:
-            reader.position = start
-            EventNotification.read(reader)
-        elif tag == GeneralBlockTransfer.TAG:
-            reader.take(5)
-            reader.octets()
-        elif tag in (GENERAL_GLO, GENERAL_DED):
-            reader.octets()
-            reader.octets()
-        elif tag in GLO_TAGS or tag in DED_TAGS:
-            reader.octets()
-        else:
-            return len(data)
+        end = _read_apdu(data, start)
     except DecodeError:
         return len(data)
-    end = reader.position
     return end if data[end : end + 1] in _FIRST_BYTES or data[end : end + 3] in _LLC else len(data)
 
 

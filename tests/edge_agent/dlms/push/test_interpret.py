@@ -9,6 +9,8 @@ toreamun/amshan.
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from edge_agent.dlms import mbus
@@ -576,3 +578,35 @@ def test_system_titles_of_other_lengths():
         assert [error.code for error in only(data.to_bytes(), Keys(KEY)).errors] == ["wrong_system_title"]
     data.system_title = b""
     assert len(said(only(data.to_bytes(), Keys(KEY, None, TITLE)))) == 5
+
+
+LINES = {
+    "hdlc": hdlc(lower_austria()),
+    "hdlc in segments": hdlc(lower_austria(), 60),
+    "hdlc with blocks": blocks_in_frames(lower_austria(), 50),
+    "mbus": b"".join([frame.to_bytes() for frame in mbus.split_apdu(lower_austria(), size=100)]),
+}
+
+
+@pytest.mark.parametrize("link", list(LINES))
+def test_a_capture_that_starts_in_a_telegram_and_has_noise_between(link):
+    whole = LINES[link]
+    expected = said(only(whole))
+    rng = random.Random(5)  # noqa: S311 - to be repeated, not to be secret
+    for start in range(1, len(whole), 3):
+        noise = [rng.randbytes(rng.choice((0, 1, 3, 20))) for _ in range(2)]
+        telegrams = decode_telegrams(whole[start:] + noise[0] + whole + noise[1] + whole)
+        good = [telegram for telegram in telegrams if not telegram.errors]
+        assert [said(telegram) for telegram in good] == [expected, expected]
+        assert {telegram.link for telegram in telegrams} == {link.split()[0]}
+        assert not any(telegram.values for telegram in telegrams if telegram.errors)
+
+
+def test_bare_apdus_are_not_taken_for_frames_that_they_hold():
+    inner = hdlc(b"\x0f\x00\x00\x00\x01\x00" + encode((2, [code("1.8.0"), u32(1)])))
+    for held in (inner, mbus.split_apdu(inner)[0].to_bytes(), b"/KFM5KAIFA-METER\r\n\r\n1-0:1.8.0(1*kWh)\r\n!\r\n"):
+        apdu = DataNotification((2, [code("1-0:96.13.0.255"), (9, held), code("2.8.0"), u32(7)])).to_bytes()
+        for data in (apdu, apdu * 2, b"\xe6\xe7\x00" + apdu):
+            for telegram in decode_telegrams(data):
+                assert telegram.link == "raw"
+                assert said(telegram)["2.8.0"] == "7 -"
