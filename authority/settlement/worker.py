@@ -96,6 +96,10 @@ class _Failures:
     count: int
     not_before_ms: int
 
+    def is_over(self, now_ms: int) -> bool:
+        """Whether the wait is over; one that seems longer than any is a clock that was set back meanwhile."""
+        return not 0 < self.not_before_ms - now_ms <= LONGEST_DELAY_MS
+
 
 class Worker:
     """One settlement worker. round() does what can be done once; run() goes on until told to stop.
@@ -156,7 +160,7 @@ class Worker:
         actions = [
             action
             for action in plan(situation)
-            if action.subject not in self._failures or self._failures[action.subject].not_before_ms <= now
+            if (failed := self._failures.get(action.subject)) is None or failed.is_over(now)
         ]
         self._note_orders(situation, actions)
         if not actions:

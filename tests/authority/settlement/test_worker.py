@@ -320,6 +320,23 @@ def test_a_member_whose_key_does_not_open_stops_nobody(campus):
     assert alerts(campus) == {("seal_broken", False)}
 
 
+def test_a_clock_that_is_set_back_delays_no_second_try(campus):
+    campus.start_market()
+    worker = campus.worker()
+    campus.run_epoch(worker, moving=False)
+    with campus.app.store.write() as session:
+        member = session.query(User).filter_by(name="A").one()
+        member.sealed_key, sealed = bytes(61), member.sealed_key
+    metered = campus.run_epoch(worker)
+    with campus.app.store.write() as session:
+        session.query(User).filter_by(name="A").one().sealed_key = sealed
+    worker.settle_down()
+    assert campus.book(metered + 1)["ask_count"] == 1  # it waits a little after a failure
+    worker.clock_ms = lambda: campus.wall.ms() - 7_200_000
+    worker.settle_down()
+    assert campus.book(metered + 1)["ask_count"] == 2
+
+
 def test_the_refusals_that_it_knows_are_the_oracles():
     names = {error.name for error in Idl.load("oracle").errors.values()}
     assert names >= SKIPPED_REFUSALS | BLOCKING_REFUSALS
