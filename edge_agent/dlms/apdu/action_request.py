@@ -2,63 +2,56 @@
 
 from __future__ import annotations
 
-from edge_agent.dlms.apdu.base import INVOKE_NORMAL_CONFIRMED, Apdu, CosemAttribute, bad_choice, read_present
-from edge_agent.dlms.axdr import Reader, encode, write_length
-from edge_agent.dlms.errors import DecodeError
+from edge_agent.dlms.apdu.base import INVOKE_NORMAL_CONFIRMED, CosemAttribute, bad_choice, read_present
+from edge_agent.dlms.apdu.service import (
+    BlockNumber,
+    Service,
+    read_block,
+    read_list,
+    read_values,
+    write_block,
+    write_list,
+    write_values,
+)
+from edge_agent.dlms.axdr import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from edge_agent.dlms.axdr import Data
+    from edge_agent.dlms.axdr import Data, Reader
 
 
-class ActionRequest(Apdu):
+class ActionRequest(Service):
     """The service; `from_bytes` gives one of its kinds."""
 
     TAG = 0xC3
-    FIELDS: tuple[str, ...] = ()
+    NAME = "an ACTION-Request"
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> ActionRequest:
-        """Read an APDU with its tag; DecodeError."""
-        reader = Reader(data)
-        reader.expect(cls.TAG, "an ACTION-Request")
-        kind = reader.u8()
-        invoke = reader.u8()
-        request: ActionRequest
+    def read(cls, kind: int, reader: Reader, invoke: int) -> Service | None:
+        """As `Service.read`."""
         if kind == 1:
             method = CosemAttribute.read(reader)
-            request = ActionRequestNormal(method, reader.value() if read_present(reader) else None, invoke)
-        elif kind == 2:
-            request = ActionRequestNext(reader.u32(), invoke)
-        elif kind == 3:
-            request = _read_list(reader, invoke)
-        elif kind in (4, 6):
-            first = CosemAttribute.read(reader) if kind == 4 else None
-            if kind == 4 and read_present(reader):
+            return ActionRequestNormal(method, reader.value() if read_present(reader) else None, invoke)
+        if kind == 2:
+            return ActionRequestNext(reader.u32(), invoke)
+        if kind == 3:
+            methods = read_list(reader, "methods", 9, CosemAttribute.read)
+            parameters = read_values(reader, len(methods), "parameters as methods")
+            return ActionRequestWithList([(methods[at], value) for at, value in enumerate(parameters)], invoke)
+        if kind == 4:
+            method = CosemAttribute.read(reader)
+            if read_present(reader):
                 raise bad_choice("ACTION-Request with a selection", 1, reader.position - 1)
-            last = reader.u8() != 0
-            number = reader.u32()
-            request = ActionRequestBlock(first, last, number, reader.octets(), invoke)
-        else:
-            raise bad_choice("ACTION-Request", kind, 1)
-        reader.end()
-        return request
-
-
-def _read_list(reader: Reader, invoke: int) -> ActionRequestWithList:
-    count = reader.length()
-    if count * 9 > reader.left():
-        raise DecodeError("cut_short", f"a list of {count} methods is cut short", reader.position)
-    methods = [CosemAttribute.read(reader) for _ in range(count)]
-    at = reader.position
-    if reader.length() != count:
-        raise DecodeError("bad_length", "as many parameters as methods must be given", at)
-    return ActionRequestWithList([(method, reader.value()) for method in methods], invoke)
+            return ActionRequestBlock(method, *read_block(reader), invoke)
+        if kind == 6:
+            return ActionRequestBlock(None, *read_block(reader), invoke)
+        return None
 
 
 class ActionRequestNormal(ActionRequest):
     """One method and its parameters, or None."""
 
+    KIND = 1
     FIELDS = ("method", "parameters", "invoke")
 
     def __init__(
@@ -70,27 +63,21 @@ class ActionRequestNormal(ActionRequest):
 
     def to_bytes(self) -> bytes:
         """C3 01."""
-        head = bytes((self.TAG, 1, self.invoke)) + self.method.to_bytes()
+        head = self.head() + self.method.to_bytes()
         return head + (b"\x00" if self.parameters is None else b"\x01" + encode(self.parameters))
 
 
-class ActionRequestNext(ActionRequest):
-    """The block after `block_number`, which has arrived."""
+class ActionRequestNext(BlockNumber):
+    """C3 02: the block after `block_number`, which has arrived."""
 
-    FIELDS = ("block_number", "invoke")
-
-    def __init__(self, block_number: int, invoke: int = INVOKE_NORMAL_CONFIRMED) -> None:
-        self.block_number = block_number
-        self.invoke = invoke
-
-    def to_bytes(self) -> bytes:
-        """C3 02."""
-        return bytes((self.TAG, 2, self.invoke)) + self.block_number.to_bytes(4, "big")
+    TAG = ActionRequest.TAG
+    KIND = 2
 
 
 class ActionRequestWithList(ActionRequest):
     """Several methods, each with its parameters."""
 
+    KIND = 3
     FIELDS = ("items", "invoke")
 
     def __init__(self, items: list[tuple[CosemAttribute, Data]], invoke: int = INVOKE_NORMAL_CONFIRMED) -> None:
@@ -99,13 +86,8 @@ class ActionRequestWithList(ActionRequest):
 
     def to_bytes(self) -> bytes:
         """C3 03."""
-        out = bytes((self.TAG, 3, self.invoke)) + write_length(len(self.items))
-        for method, _ in self.items:
-            out += method.to_bytes()
-        out += write_length(len(self.items))
-        for _, parameters in self.items:
-            out += encode(parameters)
-        return out
+        methods = write_list([method.to_bytes() for method, _ in self.items])
+        return self.head() + methods + write_values([parameters for _, parameters in self.items])
 
 
 class ActionRequestBlock(ActionRequest):
@@ -132,5 +114,4 @@ class ActionRequestBlock(ActionRequest):
         head = bytes((self.TAG, 6 if self.method is None else 4, self.invoke))
         if self.method is not None:
             head += self.method.to_bytes() + b"\x00"
-        head += bytes((1 if self.last else 0,)) + self.block_number.to_bytes(4, "big")
-        return head + write_length(len(self.raw)) + self.raw
+        return head + write_block(self.last, self.block_number, self.raw)

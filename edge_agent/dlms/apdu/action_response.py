@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from edge_agent.dlms.apdu.base import INVOKE_NORMAL_CONFIRMED, Apdu, bad_choice, read_present
+from edge_agent.dlms.apdu.base import INVOKE_NORMAL_CONFIRMED, read_present
 from edge_agent.dlms.apdu.get_response import GetResult
-from edge_agent.dlms.axdr import Reader, write_length
-from edge_agent.dlms.errors import DecodeError
+from edge_agent.dlms.apdu.service import BlockNumber, DataBlock, Results, Service, read_block, read_list
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from edge_agent.dlms.axdr import Reader
 
 
 class ActionResult:
@@ -31,42 +34,30 @@ class ActionResult:
         return f"ActionResult({self.result}, {self.returned!r})"
 
 
-class ActionResponse(Apdu):
+class ActionResponse(Service):
     """The service; `from_bytes` gives one of its kinds."""
 
     TAG = 0xC7
-    FIELDS: tuple[str, ...] = ()
+    NAME = "an ACTION-Response"
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> ActionResponse:
-        """Read an APDU with its tag; DecodeError."""
-        reader = Reader(data)
-        reader.expect(cls.TAG, "an ACTION-Response")
-        kind = reader.u8()
-        invoke = reader.u8()
-        response: ActionResponse
+    def read(cls, kind: int, reader: Reader, invoke: int) -> Service | None:
+        """As `Service.read`."""
         if kind == 1:
-            response = ActionResponseNormal(ActionResult.read(reader), invoke)
-        elif kind == 2:
-            last = reader.u8() != 0
-            number = reader.u32()
-            response = ActionResponseBlock(last, number, reader.octets(), invoke)
-        elif kind == 3:
-            count = reader.length()
-            if count > reader.left():
-                raise DecodeError("cut_short", f"a list of {count} results is cut short", reader.position)
-            response = ActionResponseWithList([ActionResult.read(reader) for _ in range(count)], invoke)
-        elif kind == 4:
-            response = ActionResponseNext(reader.u32(), invoke)
-        else:
-            raise bad_choice("ACTION-Response", kind, 1)
-        reader.end()
-        return response
+            return ActionResponseNormal(ActionResult.read(reader), invoke)
+        if kind == 2:
+            return ActionResponseBlock(*read_block(reader), invoke)
+        if kind == 3:
+            return ActionResponseWithList(read_list(reader, "results", 1, ActionResult.read), invoke)
+        if kind == 4:
+            return ActionResponseNext(reader.u32(), invoke)
+        return None
 
 
 class ActionResponseNormal(ActionResponse):
     """The result of one method."""
 
+    KIND = 1
     FIELDS = ("result", "invoke")
 
     def __init__(self, result: ActionResult, invoke: int = INVOKE_NORMAL_CONFIRMED) -> None:
@@ -75,52 +66,26 @@ class ActionResponseNormal(ActionResponse):
 
     def to_bytes(self) -> bytes:
         """C7 01."""
-        return bytes((self.TAG, 1, self.invoke)) + self.result.to_bytes()
+        return self.head() + self.result.to_bytes()
 
 
-class ActionResponseBlock(ActionResponse):
-    """Part of the encoding of an ActionResult."""
+class ActionResponseBlock(DataBlock):
+    """C7 02: part of the encoding of an ActionResult."""
 
-    FIELDS = ("last", "block_number", "raw", "invoke")
-
-    def __init__(self, last: bool, block_number: int, raw: bytes, invoke: int = INVOKE_NORMAL_CONFIRMED) -> None:
-        self.last = last
-        self.block_number = block_number
-        self.raw = raw
-        self.invoke = invoke
-
-    def to_bytes(self) -> bytes:
-        """C7 02."""
-        head = bytes((self.TAG, 2, self.invoke, 1 if self.last else 0)) + self.block_number.to_bytes(4, "big")
-        return head + write_length(len(self.raw)) + self.raw
+    TAG = ActionResponse.TAG
+    KIND = 2
 
 
-class ActionResponseWithList(ActionResponse):
-    """The results of several methods, in the order of the request."""
+class ActionResponseWithList(Results):
+    """C7 03: an ActionResult for each method."""
 
-    FIELDS = ("results", "invoke")
-
-    def __init__(self, results: list[ActionResult], invoke: int = INVOKE_NORMAL_CONFIRMED) -> None:
-        self.results = results
-        self.invoke = invoke
-
-    def to_bytes(self) -> bytes:
-        """C7 03."""
-        out = bytes((self.TAG, 3, self.invoke)) + write_length(len(self.results))
-        for result in self.results:
-            out += result.to_bytes()
-        return out
+    TAG = ActionResponse.TAG
+    KIND = 3
+    results: list[ActionResult]
 
 
-class ActionResponseNext(ActionResponse):
-    """The block has arrived: send the next."""
+class ActionResponseNext(BlockNumber):
+    """C7 04: the block has arrived: send the next."""
 
-    FIELDS = ("block_number", "invoke")
-
-    def __init__(self, block_number: int, invoke: int = INVOKE_NORMAL_CONFIRMED) -> None:
-        self.block_number = block_number
-        self.invoke = invoke
-
-    def to_bytes(self) -> bytes:
-        """C7 04."""
-        return bytes((self.TAG, 4, self.invoke)) + self.block_number.to_bytes(4, "big")
+    TAG = ActionResponse.TAG
+    KIND = 4

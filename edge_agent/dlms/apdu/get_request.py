@@ -4,54 +4,51 @@ from __future__ import annotations
 
 from edge_agent.dlms.apdu.base import (
     INVOKE_NORMAL_CONFIRMED,
-    Apdu,
     CosemAttribute,
     Selection,
-    bad_choice,
     read_selection,
     write_selection,
 )
-from edge_agent.dlms.axdr import Reader, write_length
-from edge_agent.dlms.errors import DecodeError
+from edge_agent.dlms.apdu.service import BlockNumber, Service, read_list, write_list
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from edge_agent.dlms.axdr import Reader
 
 
-class GetRequest(Apdu):
+class GetRequest(Service):
     """The service; `from_bytes` gives one of its three kinds."""
 
     TAG = 0xC0
-    FIELDS: tuple[str, ...] = ()
+    NAME = "a GET-Request"
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> GetRequest:
-        """Read an APDU with its tag; DecodeError."""
-        reader = Reader(data)
-        reader.expect(cls.TAG, "a GET-Request")
-        kind = reader.u8()
-        invoke = reader.u8()
-        request: GetRequest
+    def read(cls, kind: int, reader: Reader, invoke: int) -> Service | None:
+        """As `Service.read`."""
         if kind == 1:
-            attribute = CosemAttribute.read(reader)
-            request = GetRequestNormal(attribute, read_selection(reader), invoke)
-        elif kind == 2:
-            request = GetRequestNext(reader.u32(), invoke)
-        elif kind == 3:
-            count = reader.length()
-            if count * 10 > reader.left():
-                raise DecodeError("cut_short", f"a list of {count} attributes is cut short", reader.position)
-            items = []
-            for _ in range(count):
-                attribute = CosemAttribute.read(reader)
-                items.append((attribute, read_selection(reader)))
-            request = GetRequestWithList(items, invoke)
-        else:
-            raise bad_choice("GET-Request", kind, 1)
-        reader.end()
-        return request
+            return GetRequestNormal(*read_selected(reader), invoke)
+        if kind == 2:
+            return GetRequestNext(reader.u32(), invoke)
+        if kind == 3:
+            return GetRequestWithList(read_list(reader, "attributes", 10, read_selected), invoke)
+        return None
+
+
+def read_selected(reader: Reader) -> tuple[CosemAttribute, Selection | None]:
+    """An attribute and its selection, or None."""
+    attribute = CosemAttribute.read(reader)
+    return attribute, read_selection(reader)
+
+
+def write_selected(attribute: CosemAttribute, selection: Selection | None) -> bytes:
+    """As `read_selected` has it."""
+    return attribute.to_bytes() + write_selection(selection)
 
 
 class GetRequestNormal(GetRequest):
     """One attribute, whole or selected."""
 
+    KIND = 1
     FIELDS = ("attribute", "selection", "invoke")
 
     def __init__(
@@ -63,26 +60,20 @@ class GetRequestNormal(GetRequest):
 
     def to_bytes(self) -> bytes:
         """C0 01."""
-        return bytes((self.TAG, 1, self.invoke)) + self.attribute.to_bytes() + write_selection(self.selection)
+        return self.head() + write_selected(self.attribute, self.selection)
 
 
-class GetRequestNext(GetRequest):
-    """The block after `block_number`, which has arrived."""
+class GetRequestNext(BlockNumber):
+    """C0 02: the block after `block_number`, which has arrived."""
 
-    FIELDS = ("block_number", "invoke")
-
-    def __init__(self, block_number: int, invoke: int = INVOKE_NORMAL_CONFIRMED) -> None:
-        self.block_number = block_number
-        self.invoke = invoke
-
-    def to_bytes(self) -> bytes:
-        """C0 02."""
-        return bytes((self.TAG, 2, self.invoke)) + self.block_number.to_bytes(4, "big")
+    TAG = GetRequest.TAG
+    KIND = 2
 
 
 class GetRequestWithList(GetRequest):
     """Several attributes, each with its selection or None."""
 
+    KIND = 3
     FIELDS = ("items", "invoke")
 
     def __init__(
@@ -93,7 +84,4 @@ class GetRequestWithList(GetRequest):
 
     def to_bytes(self) -> bytes:
         """C0 03."""
-        out = bytes((self.TAG, 3, self.invoke)) + write_length(len(self.items))
-        for attribute, selection in self.items:
-            out += attribute.to_bytes() + write_selection(selection)
-        return out
+        return self.head() + write_list([write_selected(*item) for item in self.items])

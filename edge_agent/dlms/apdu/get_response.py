@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from edge_agent.dlms.apdu.base import INVOKE_NORMAL_CONFIRMED, Apdu, bad_choice
+from edge_agent.dlms.apdu.base import INVOKE_NORMAL_CONFIRMED, bad_choice
+from edge_agent.dlms.apdu.service import Results, Service, read_list
 from edge_agent.dlms.axdr import Reader, encode, write_length
-from edge_agent.dlms.errors import DecodeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,48 +39,36 @@ class GetResult:
         return f"GetResult({self.data!r}, {self.error})"
 
 
-class GetResponse(Apdu):
+class GetResponse(Service):
     """The service; `from_bytes` gives one of its three kinds."""
 
     TAG = 0xC4
-    FIELDS: tuple[str, ...] = ()
-    invoke = 0
+    NAME = "a GET-Response"
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> GetResponse:
-        """Read an APDU with its tag; DecodeError."""
-        reader = Reader(data)
-        reader.expect(cls.TAG, "a GET-Response")
-        kind = reader.u8()
-        invoke = reader.u8()
-        response: GetResponse
+    def read(cls, kind: int, reader: Reader, invoke: int) -> Service | None:
+        """As `Service.read`."""
         if kind == 1:
-            response = GetResponseNormal(GetResult.read(reader), invoke)
-        elif kind == 2:
+            return GetResponseNormal(GetResult.read(reader), invoke)
+        if kind == 2:
             last = reader.u8() != 0
             number = reader.u32()
             at = reader.position
             choice = reader.u8()
             if choice == 0:
-                response = GetResponseBlock(last, number, reader.octets(), 0, invoke)
-            elif choice == 1:
-                response = GetResponseBlock(last, number, None, reader.u8(), invoke)
-            else:
-                raise bad_choice("data block", choice, at)
-        elif kind == 3:
-            count = reader.length()
-            if count > reader.left():
-                raise DecodeError("cut_short", f"a list of {count} results is cut short", reader.position)
-            response = GetResponseWithList([GetResult.read(reader) for _ in range(count)], invoke)
-        else:
-            raise bad_choice("GET-Response", kind, 1)
-        reader.end()
-        return response
+                return GetResponseBlock(last, number, reader.octets(), 0, invoke)
+            if choice == 1:
+                return GetResponseBlock(last, number, None, reader.u8(), invoke)
+            raise bad_choice("data block", choice, at)
+        if kind == 3:
+            return GetResponseWithList(read_list(reader, "results", 1, GetResult.read), invoke)
+        return None
 
 
 class GetResponseNormal(GetResponse):
     """The result of one attribute."""
 
+    KIND = 1
     FIELDS = ("result", "invoke")
 
     def __init__(self, result: GetResult, invoke: int = INVOKE_NORMAL_CONFIRMED) -> None:
@@ -89,12 +77,13 @@ class GetResponseNormal(GetResponse):
 
     def to_bytes(self) -> bytes:
         """C4 01."""
-        return bytes((self.TAG, 1, self.invoke)) + self.result.to_bytes()
+        return self.head() + self.result.to_bytes()
 
 
 class GetResponseBlock(GetResponse):
     """Part of an encoded Data (or of a list of results): `raw`, or None and a data-access-result in `error`."""
 
+    KIND = 2
     FIELDS = ("last", "block_number", "raw", "error", "invoke")
 
     def __init__(
@@ -113,24 +102,15 @@ class GetResponseBlock(GetResponse):
 
     def to_bytes(self) -> bytes:
         """C4 02."""
-        head = bytes((self.TAG, 2, self.invoke, 1 if self.last else 0)) + self.block_number.to_bytes(4, "big")
+        head = self.head() + bytes((1 if self.last else 0,)) + self.block_number.to_bytes(4, "big")
         if self.raw is None:
             return head + bytes((1, self.error))
         return head + b"\x00" + write_length(len(self.raw)) + self.raw
 
 
-class GetResponseWithList(GetResponse):
-    """The results of several attributes, in the order of the request."""
+class GetResponseWithList(Results):
+    """C4 03: a GetResult for each attribute."""
 
-    FIELDS = ("results", "invoke")
-
-    def __init__(self, results: list[GetResult], invoke: int = INVOKE_NORMAL_CONFIRMED) -> None:
-        self.results = results
-        self.invoke = invoke
-
-    def to_bytes(self) -> bytes:
-        """C4 03."""
-        out = bytes((self.TAG, 3, self.invoke)) + write_length(len(self.results))
-        for result in self.results:
-            out += result.to_bytes()
-        return out
+    TAG = GetResponse.TAG
+    KIND = 3
+    results: list[GetResult]

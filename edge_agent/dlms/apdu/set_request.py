@@ -2,82 +2,55 @@
 
 from __future__ import annotations
 
-from edge_agent.dlms.apdu.base import (
-    INVOKE_NORMAL_CONFIRMED,
-    Apdu,
-    CosemAttribute,
-    Selection,
-    bad_choice,
-    read_selection,
-    write_selection,
+from edge_agent.dlms.apdu.base import INVOKE_NORMAL_CONFIRMED, CosemAttribute, Selection
+from edge_agent.dlms.apdu.get_request import read_selected, write_selected
+from edge_agent.dlms.apdu.service import (
+    DataBlock,
+    Service,
+    read_block,
+    read_list,
+    read_values,
+    write_block,
+    write_list,
+    write_values,
 )
-from edge_agent.dlms.axdr import Reader, encode, write_length
-from edge_agent.dlms.errors import DecodeError
+from edge_agent.dlms.axdr import encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from edge_agent.dlms.axdr import Data
+    from edge_agent.dlms.axdr import Data, Reader
 
 
-class SetRequest(Apdu):
+class SetRequest(Service):
     """The service; `from_bytes` gives one of its kinds."""
 
     TAG = 0xC1
-    FIELDS: tuple[str, ...] = ()
+    NAME = "a SET-Request"
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> SetRequest:
-        """Read an APDU with its tag; DecodeError."""
-        reader = Reader(data)
-        reader.expect(cls.TAG, "a SET-Request")
-        kind = reader.u8()
-        invoke = reader.u8()
-        request: SetRequest
+    def read(cls, kind: int, reader: Reader, invoke: int) -> Service | None:
+        """As `Service.read`."""
         if kind == 1:
-            attribute = CosemAttribute.read(reader)
-            selection = read_selection(reader)
-            request = SetRequestNormal(attribute, reader.value(), selection, invoke)
-        elif kind == 2:
-            attribute = CosemAttribute.read(reader)
-            selection = read_selection(reader)
-            request = SetRequestFirstBlock(attribute, selection, *_read_block(reader), invoke)
-        elif kind == 3:
-            request = SetRequestBlock(*_read_block(reader), invoke)
-        elif kind == 4:
-            request = _read_list(reader, invoke)
-        else:
-            raise bad_choice("SET-Request", kind, 1)
-        reader.end()
-        return request
-
-
-def _read_block(reader: Reader) -> tuple[bool, int, bytes]:
-    last = reader.u8() != 0
-    number = reader.u32()
-    return last, number, reader.octets()
-
-
-def _write_block(last: bool, number: int, raw: bytes) -> bytes:
-    return bytes((1 if last else 0,)) + number.to_bytes(4, "big") + write_length(len(raw)) + raw
-
-
-def _read_list(reader: Reader, invoke: int) -> SetRequestWithList:
-    count = reader.length()
-    if count * 10 > reader.left():
-        raise DecodeError("cut_short", f"a list of {count} attributes is cut short", reader.position)
-    attributes = []
-    for _ in range(count):
-        attribute = CosemAttribute.read(reader)
-        attributes.append((attribute, read_selection(reader)))
-    at = reader.position
-    if reader.length() != count:
-        raise DecodeError("bad_length", "as many values as attributes must be set", at)
-    return SetRequestWithList([(a, s, reader.value()) for a, s in attributes], invoke)
+            attribute, selection = read_selected(reader)
+            return SetRequestNormal(attribute, reader.value(), selection, invoke)
+        if kind == 2:
+            attribute, selection = read_selected(reader)
+            return SetRequestFirstBlock(attribute, selection, *read_block(reader), invoke)
+        if kind == 3:
+            return SetRequestBlock(*read_block(reader), invoke)
+        if kind == 4:
+            attributes = read_list(reader, "attributes", 10, read_selected)
+            values = read_values(reader, len(attributes), "values as attributes")
+            return SetRequestWithList(
+                [(attributes[at][0], attributes[at][1], value) for at, value in enumerate(values)], invoke
+            )
+        return None
 
 
 class SetRequestNormal(SetRequest):
     """One attribute and its new value."""
 
+    KIND = 1
     FIELDS = ("attribute", "value", "selection", "invoke")
 
     def __init__(
@@ -94,13 +67,13 @@ class SetRequestNormal(SetRequest):
 
     def to_bytes(self) -> bytes:
         """C1 01."""
-        head = bytes((self.TAG, 1, self.invoke)) + self.attribute.to_bytes()
-        return head + write_selection(self.selection) + encode(self.value)
+        return self.head() + write_selected(self.attribute, self.selection) + encode(self.value)
 
 
 class SetRequestFirstBlock(SetRequest):
     """One attribute and the first part of its new value's encoding."""
 
+    KIND = 2
     FIELDS = ("attribute", "selection", "last", "block_number", "raw", "invoke")
 
     def __init__(
@@ -121,29 +94,21 @@ class SetRequestFirstBlock(SetRequest):
 
     def to_bytes(self) -> bytes:
         """C1 02."""
-        head = bytes((self.TAG, 2, self.invoke)) + self.attribute.to_bytes() + write_selection(self.selection)
-        return head + _write_block(self.last, self.block_number, self.raw)
+        head = self.head() + write_selected(self.attribute, self.selection)
+        return head + write_block(self.last, self.block_number, self.raw)
 
 
-class SetRequestBlock(SetRequest):
-    """A further part of the value's encoding."""
+class SetRequestBlock(DataBlock):
+    """C1 03: a further part of the value's encoding."""
 
-    FIELDS = ("last", "block_number", "raw", "invoke")
-
-    def __init__(self, last: bool, block_number: int, raw: bytes, invoke: int = INVOKE_NORMAL_CONFIRMED) -> None:
-        self.last = last
-        self.block_number = block_number
-        self.raw = raw
-        self.invoke = invoke
-
-    def to_bytes(self) -> bytes:
-        """C1 03."""
-        return bytes((self.TAG, 3, self.invoke)) + _write_block(self.last, self.block_number, self.raw)
+    TAG = SetRequest.TAG
+    KIND = 3
 
 
 class SetRequestWithList(SetRequest):
     """Several attributes, each with selection and new value."""
 
+    KIND = 4
     FIELDS = ("items", "invoke")
 
     def __init__(
@@ -154,10 +119,5 @@ class SetRequestWithList(SetRequest):
 
     def to_bytes(self) -> bytes:
         """C1 04."""
-        out = bytes((self.TAG, 4, self.invoke)) + write_length(len(self.items))
-        for attribute, selection, _ in self.items:
-            out += attribute.to_bytes() + write_selection(selection)
-        out += write_length(len(self.items))
-        for _, _, value in self.items:
-            out += encode(value)
-        return out
+        attributes = write_list([write_selected(attribute, selection) for attribute, selection, _ in self.items])
+        return self.head() + attributes + write_values([value for _, _, value in self.items])

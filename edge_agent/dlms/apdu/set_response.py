@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-from edge_agent.dlms.apdu.base import INVOKE_NORMAL_CONFIRMED, Apdu, bad_choice
-from edge_agent.dlms.axdr import Reader, write_length
+from edge_agent.dlms.apdu.base import INVOKE_NORMAL_CONFIRMED
+from edge_agent.dlms.apdu.service import BlockNumber, Service
+from edge_agent.dlms.axdr import write_length
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from edge_agent.dlms.axdr import Reader
 
 
-class SetResponse(Apdu):
+class SetResponse(Service):
     """The service; `from_bytes` gives one of its kinds."""
 
     TAG = 0xC5
-    FIELDS: tuple[str, ...] = ()
+    NAME = "a SET-Response"
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> SetResponse:
-        """Read an APDU with its tag; DecodeError."""
-        reader = Reader(data)
-        reader.expect(cls.TAG, "a SET-Response")
-        kind = reader.u8()
-        invoke = reader.u8()
-        response: SetResponse
+    def read(cls, kind: int, reader: Reader, invoke: int) -> Service | None:
+        """As `Service.read`."""
         if kind == 1:
-            response = SetResponseNormal(reader.u8(), invoke)
-        elif kind == 2:
-            response = SetResponseBlock(reader.u32(), invoke)
-        elif kind == 3:
+            return SetResponseNormal(reader.u8(), invoke)
+        if kind == 2:
+            return SetResponseBlock(reader.u32(), invoke)
+        if kind == 3:
             result = reader.u8()
-            response = SetResponseLastBlock(result, reader.u32(), invoke)
-        elif kind == 5:
-            response = SetResponseWithList(list(reader.octets()), invoke)
-        else:
-            raise bad_choice("SET-Response", kind, 1)
-        reader.end()
-        return response
+            return SetResponseLastBlock(result, reader.u32(), invoke)
+        if kind == 5:
+            return SetResponseWithList(list(reader.octets()), invoke)
+        return None
 
 
 class SetResponseNormal(SetResponse):
     """A data-access-result."""
 
+    KIND = 1
     FIELDS = ("result", "invoke")
 
     def __init__(self, result: int, invoke: int = INVOKE_NORMAL_CONFIRMED) -> None:
@@ -46,26 +44,20 @@ class SetResponseNormal(SetResponse):
 
     def to_bytes(self) -> bytes:
         """C5 01."""
-        return bytes((self.TAG, 1, self.invoke, self.result))
+        return self.head() + bytes((self.result,))
 
 
-class SetResponseBlock(SetResponse):
-    """The block has arrived: send the next."""
+class SetResponseBlock(BlockNumber):
+    """C5 02: the block has arrived: send the next."""
 
-    FIELDS = ("block_number", "invoke")
-
-    def __init__(self, block_number: int, invoke: int = INVOKE_NORMAL_CONFIRMED) -> None:
-        self.block_number = block_number
-        self.invoke = invoke
-
-    def to_bytes(self) -> bytes:
-        """C5 02."""
-        return bytes((self.TAG, 2, self.invoke)) + self.block_number.to_bytes(4, "big")
+    TAG = SetResponse.TAG
+    KIND = 2
 
 
 class SetResponseLastBlock(SetResponse):
     """The last block has arrived; the result of the whole."""
 
+    KIND = 3
     FIELDS = ("result", "block_number", "invoke")
 
     def __init__(self, result: int, block_number: int, invoke: int = INVOKE_NORMAL_CONFIRMED) -> None:
@@ -75,12 +67,13 @@ class SetResponseLastBlock(SetResponse):
 
     def to_bytes(self) -> bytes:
         """C5 03."""
-        return bytes((self.TAG, 3, self.invoke, self.result)) + self.block_number.to_bytes(4, "big")
+        return self.head() + bytes((self.result,)) + self.block_number.to_bytes(4, "big")
 
 
 class SetResponseWithList(SetResponse):
     """A data-access-result for each attribute."""
 
+    KIND = 5
     FIELDS = ("results", "invoke")
 
     def __init__(self, results: list[int], invoke: int = INVOKE_NORMAL_CONFIRMED) -> None:
@@ -89,4 +82,4 @@ class SetResponseWithList(SetResponse):
 
     def to_bytes(self) -> bytes:
         """C5 05."""
-        return bytes((self.TAG, 5, self.invoke)) + write_length(len(self.results)) + bytes(self.results)
+        return self.head() + write_length(len(self.results)) + bytes(self.results)
