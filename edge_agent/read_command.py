@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from edge_agent.dlms.apdu.base import CosemAttribute
+from edge_agent.dlms.apdu.conformance import DEFAULT, GENERAL_BLOCK_TRANSFER
 from edge_agent.dlms.client import Client
 from edge_agent.dlms.cosem.types import ListedObject
 from edge_agent.dlms.errors import DlmsError
@@ -30,6 +31,7 @@ from edge_agent.dlms.security import Security
 from edge_agent.dlms.units import unit_text
 from edge_agent.meters.connection import Connection, HdlcLine, Link, WrapperLine
 from edge_agent.meters.counters import LIMIT, CounterStore, InvocationCounter, counter_too_far
+from edge_agent.meters.datagrams import DatagramClient, DatagramLine
 from edge_agent.meters.errors import MeterError, MeterTimeoutError, NotDlmsError, meter_error
 from edge_agent.meters.iec21 import ANSWER, switch_to_hdlc
 from edge_agent.meters.reader import MeterReader, read_all, value_text
@@ -129,6 +131,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--range", nargs=2, type=_time, metavar=("FROM", "TO"), help="only these rows of the profile")
     parser.add_argument("--object", metavar="OBIS[:ATTRIBUTE]", help="read this object alone, attribute 2 by default")
     parser.add_argument("--list-objects", action="store_true", help="print the object list alone")
+    parser.add_argument(
+        "--block-window",
+        type=int,
+        choices=range(64),
+        metavar="N",
+        default=0,
+        help="propose general-block-transfer, 1 to 63 blocks in a row (default: not proposed)",
+    )
     parser.add_argument("--timeout", type=seconds, default=3.0, help="seconds to wait for each answer (default 3)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
@@ -182,7 +192,7 @@ def _host_and_port(option: str, text: str) -> tuple[str, int]:
 def _line(args: argparse.Namespace) -> Link:
     if args.udp is not None:
         host, port = _host_and_port("--udp", args.udp)
-        return WrapperLine(UdpTransport(host, port), args.client, args.server, args.timeout, retries=2)
+        return DatagramLine(UdpTransport(host, port), args.client, args.server, args.timeout)
     if args.tcp is not None:
         host, port = _host_and_port("--tcp", args.tcp)
         return WrapperLine(TcpTransport(host, port, args.timeout), args.client, args.server, args.timeout)
@@ -210,7 +220,7 @@ def open_connection(args: argparse.Namespace) -> Connection:
     security, counter = _security(args) if args.auth == "gmac" else (None, None)
     link = _line(args)
     try:
-        connection = Connection(link, Client(password, security))
+        connection = Connection(link, _client(args, password, security))
         try:
             _open(connection, args)
         except MeterError as error:
@@ -224,6 +234,16 @@ def open_connection(args: argparse.Namespace) -> Connection:
         link.transport.close()
         raise
     return connection
+
+
+def _client(args: argparse.Namespace, password: bytes | None, security: Security | None) -> Client:
+    window = args.block_window
+    if args.udp is None:
+        conformance = DEFAULT | GENERAL_BLOCK_TRANSFER if window else DEFAULT
+        return Client(password, security, conformance, window=window or 1)
+    if window:
+        raise MeterError("--block-window is for --port and --tcp: over UDP its blocks could be mixed up", "bad_option")
+    return DatagramClient(password, security)
 
 
 def _open(connection: Connection, args: argparse.Namespace) -> None:

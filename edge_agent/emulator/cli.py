@@ -109,13 +109,17 @@ class Control:
             self.socket.setblocking(False)
 
     def take(self, line: FaultyLine) -> None:
-        """Read one command; one that is none is told on stderr and changes nothing."""
+        """Read the commands that wait; one that is none is told on stderr and changes nothing."""
         assert self.socket is not None  # noqa: S101 - only asked when the socket is readable
-        text = self.socket.recv(256).decode("utf-8", "replace").strip()
-        try:
-            line.command(text)
-        except FaultError as error:
-            print(f"meter-emulator: {error}", file=sys.stderr)
+        while True:
+            try:
+                text = self.socket.recv(256).decode("utf-8", "replace").strip()
+            except BlockingIOError:
+                return
+            try:
+                line.command(text)
+            except FaultError as error:
+                print(f"meter-emulator: {error}", file=sys.stderr)
 
     def close(self) -> None:
         """Take the socket away."""

@@ -23,7 +23,7 @@ control = "run/solar.control"      # a datagram socket that takes faults as text
                                    # lost_block doubled_block swapped_blocks refused_block aborted_blocks endless_blocks
                                    # reboot wrong_counter counter_reset wrong_baud clock_jump; none that has no meaning
                                    # on the line: no echo busy wrong_baud where nothing asks in HDLC, no wrong_fcs where
-                                   # there is no check sum
+                                   # there is no check sum, over tcp and udp no flip either
   answer = 5                       # at the fifth answer on the line,
   every = 100                      # and at each hundredth after it; default: once
   seconds = 1.0                    # of gap, late and clock_jump

@@ -45,10 +45,10 @@ NOT_ON = {
     "p1": _PUSHES_ONLY,
     "p1 without CRC": (*_PUSHES_ONLY, "wrong_fcs"),
     "raw": (*_PUSHES_ONLY, "wrong_fcs"),
-    "tcp": (*_NO_HDLC, "wrong_fcs"),
-    "udp": (*_NO_HDLC, "wrong_fcs"),
+    "tcp": (*_NO_HDLC, "wrong_fcs", "flip"),
+    "udp": (*_NO_HDLC, "wrong_fcs", "flip"),
 }
-"""By kind of line, the faults that have no meaning there: nobody asks, or nothing is summed."""
+"""By kind of line, the faults that have no meaning there: nobody asks, nothing is summed, or IP's own sums see it."""
 
 MAX_SECONDS = 3600
 MAX_JUMP = 100_000_000

@@ -59,7 +59,7 @@ class FaultyLine:
             pieces = [(0.0, telegram)]
             for fault in faults:
                 pieces = self._meet(fault, pieces, b"")
-                if fault.kind == "reboot":
+                if fault.kind == "reboot" and pieces:
                     pieces = [(0.0, telegram[: len(telegram) // 2])]
             found += pieces
         return found
@@ -98,6 +98,8 @@ class FaultyLine:
                 meter.clock_error += round(fault.seconds)
 
     def _meet(self, fault: Fault, pieces: list[tuple[float, bytes]], request: bytes) -> list[tuple[float, bytes]]:
+        if not pieces:
+            return []
         delay, answer = pieces[0][0], b"".join(piece for _, piece in pieces)
         middle = len(answer) // 2
         kind = fault.kind
@@ -126,5 +128,5 @@ class FaultyLine:
     def _with_wrong_check(self, answer: bytes) -> bytes:
         if self.line.config.kind == "p1" and answer.endswith(b"\r\n"):
             return answer[:-3] + (b"1" if answer[-3:-2] == b"0" else b"0") + answer[-2:]
-        at = len(answer) - (2 if self.line.config.kind == "mbus" else 3)
+        at = max(0, len(answer) - (2 if self.line.config.kind == "mbus" else 3))
         return answer[:at] + bytes((answer[at] ^ 0xFF,)) + answer[at + 1 :]

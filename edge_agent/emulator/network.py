@@ -29,7 +29,7 @@ class Control(Protocol):
     socket: socket.socket | None
 
     def take(self, line: FaultyLine) -> None:
-        """Read one command."""
+        """Read the commands that wait."""
 
 
 class _TcpClient:

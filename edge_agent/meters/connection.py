@@ -19,7 +19,14 @@ from edge_agent.dlms.hdlc.client_link import (
     Write,
 )
 from edge_agent.dlms.wrapper import HEADER_SIZE, WrapperUnit, read_unit
-from edge_agent.meters.errors import BadAnswerError, MeterError, MeterTimeoutError, NotDlmsError, meter_error
+from edge_agent.meters.errors import (
+    BadAnswerError,
+    MeterError,
+    MeterTimeoutError,
+    NotDlmsError,
+    RequestLostError,
+    meter_error,
+)
 from edge_agent.meters.transport import Transport
 
 if TYPE_CHECKING:
@@ -196,11 +203,7 @@ class HdlcLine:
 
 
 class WrapperLine:
-    """The wrapper over TCP, where nothing is lost, or UDP, where a request is repeated `retries` times.
-
-    A meter that gets a GET twice answers it twice; the later answer is passed over by its invoke-id. Under ciphering a
-    repeated request would repeat its invocation counter, so it fails there, and is asked anew.
-    """
+    """The wrapper over TCP, where nothing is lost. For UDP there is `datagrams.DatagramLine`."""
 
     def __init__(
         self,
@@ -209,10 +212,8 @@ class WrapperLine:
         server: int,
         timeout: float = 3.0,
         clock: Callable[[], float] = time.monotonic,
-        retries: int = 0,
     ) -> None:
         self.transport = transport
-        self.retries = retries
         self.client = client
         self.server = server
         self.timeout = timeout
@@ -226,7 +227,6 @@ class WrapperLine:
 
     def exchange(self, apdu: bytes | list[bytes]) -> bytes:
         """One APDU there, or several in a row, and one back; none where nothing was sent and nothing more comes."""
-        tries = 0
         apdus = [apdu] if isinstance(apdu, bytes) else apdu
         units = [WrapperUnit(self.client, self.server, item).to_bytes() for item in apdus if item]
         for unit in units:
@@ -243,12 +243,6 @@ class WrapperLine:
                     return found.apdu
                 continue
             left = deadline - self._clock()
-            if left <= 0 and tries < self.retries and units:
-                tries += 1
-                for unit in units:
-                    self.transport.write(unit)
-                deadline = self._clock() + self.timeout
-                continue
             if left <= 0:
                 held = len(self._buffer)
                 if held >= HEADER_SIZE:
@@ -294,7 +288,12 @@ class Connection:
         try:
             apdu = next(conversation)
             while True:
-                apdu = conversation.send(self.link.exchange(apdu))
+                try:
+                    answer = self.link.exchange(apdu)
+                except (LinkError, RequestLostError) as error:
+                    apdu = conversation.throw(error)
+                else:
+                    apdu = conversation.send(answer)
         except StopIteration as end:
             return end.value
         finally:

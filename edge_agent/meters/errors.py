@@ -29,6 +29,10 @@ class MeterTimeoutError(MeterError):
     code = "timeout"
 
 
+class RequestLostError(MeterTimeoutError):
+    """No answer to one datagram: where it does no harm, the request is made anew."""
+
+
 class WrongPasswordError(MeterError):
     """The meter refused the password or key."""
 
