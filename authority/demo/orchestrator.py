@@ -310,7 +310,7 @@ class Demo:
         told, since = 0, time.monotonic()
         while True:
             self.children.check()
-            self.progress.table(self.newest(), finished, self.status(source.now(1)))
+            self.progress.table(self.newest(), self.finished_with, self.status(source.now(1)))
             if len(self.finished) > told:
                 energy = self.write_report()
                 if energy is not None:
@@ -327,14 +327,27 @@ class Demo:
         seconds = self.app.home.settings.epoch.seconds
         first = self.first_epoch + len(self.finished)
         last = self.first_epoch + self.epochs - 1 if self.epochs else None
-        now = int(time.time()) // seconds - 1  # the running epoch has nothing to tell yet
+        now = self.last_ended  # the running epoch has nothing to tell yet
         with self.app.store.read() as session:
             rows = epoch_reports(session, seconds, first=first, last=now if last is None else min(last, now))
         for row in rows:
-            if not finished(row):
+            if not self.finished_with(row):
                 break
             self.finished.append(row)
         return rows
+
+    @property
+    def last_ended(self) -> int:
+        """The epoch before the running one."""
+        return self.app.clock() // self.app.home.settings.epoch.seconds - 1
+
+    def finished_with(self, row: EpochReport) -> bool:
+        """Whether an epoch's surplus is minted, its book paid out and its checkpoint on the chain.
+
+        A submeter's reading, which settlement waits for in nothing, is waited for here, for an epoch.
+        """
+        complete = row.readings_on_chain == len(self.meters) or row.epoch < self.last_ended
+        return row.state == "checkpointed" and complete
 
     def end(self, energy: TokenTotals) -> None:
         """Say how it went."""
@@ -382,11 +395,6 @@ class Demo:
         """The log that tells most when nothing moves: the settlement worker's."""
         log = self.stage.logs / "settlement.log"
         return f"the end of {log}:\n{tail(log)}"
-
-
-def finished(epoch: EpochReport) -> bool:
-    """Whether an epoch's surplus is minted, its book paid out and its checkpoint on the chain."""
-    return epoch.state == "checkpointed"
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -35,6 +35,21 @@ def test_an_epoch_joins_the_finished_ones_once(demo):
     assert [row.epoch for row in demo.finished] == [FIRST, FIRST + 1]
 
 
+def test_an_epoch_that_lacks_a_reading_is_told_an_epoch_later(demo):
+    demo.app.clock.now = (FIRST + 2) * 900 + 60
+    assert [row.epoch for row in demo.newest()] == [FIRST, FIRST + 1]
+    assert [row.epoch for row in demo.finished] == [FIRST]
+    Journal(demo.app.store, lambda: 2).mark(FIRST + 1, readings_on_chain=9)
+    demo.newest()
+    assert [(row.epoch, row.readings_on_chain) for row in demo.finished] == [(FIRST, 8), (FIRST + 1, 9)]
+
+
+def test_a_reading_that_never_comes_is_waited_for_no_longer(demo):
+    demo.app.clock.now = (FIRST + 3) * 900
+    demo.newest()
+    assert [(row.epoch, row.readings_on_chain) for row in demo.finished] == [(FIRST, 8), (FIRST + 1, 8)]
+
+
 def test_the_report_holds_what_came_after_an_epoch_was_finished(demo):
     """A late meter's reading reaches the chain, and its surplus is minted, after the epoch's checkpoint."""
     demo.newest()
