@@ -369,7 +369,11 @@ def _flat(items: list[Data], found: Interpretation) -> None:
         value = items[at]
         at += 1
         scaler, unit = 0, 255
-        if at < count and _is_scaler_unit(items[at]):
+        if at < count and _is_scaler_unit(value) and items[at][0] in _NUMBERS:
+            (_, scaler), (_, unit) = value[1]
+            value = items[at]
+            at += 1
+        elif at < count and _is_scaler_unit(items[at]):
             scaler, unit = items[at][1][0][1], items[at][1][1][1]
             at += 1
         elif at + 1 < count and items[at][0] == INT8 and items[at + 1][0] == ENUM:

@@ -230,6 +230,25 @@ def test_kamstrup_on_one_phase_leaves_null_in_the_place_of_the_others():
     assert (telegram.meter, telegram.time) == ("5706567000000001", NO_ZONE_TEXT)
 
 
+def test_scalers_before_behind_and_without_braces_in_one_list():
+    body = (
+        2,
+        [
+            code("1.8.0"),
+            unit(-1, WH),
+            u32(5),
+            code("2.8.0"),
+            u32(6),
+            unit(1, WH),
+            code("1.7.0"),
+            u32(7),
+            (15, 2),
+            (22, W),
+        ],
+    )
+    assert said(only(DataNotification(body).to_bytes())) == {"1.8.0": "0.5 Wh", "2.8.0": "60 Wh", "1.7.0": "700 W"}
+
+
 def test_a_number_of_the_meter_is_told_from_other_texts():
     def meter(last):
         return only(DataNotification((2, [code("1.8.0"), u32(1), code("2.8.0"), u32(2), last])).to_bytes()).meter
