@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from edge_agent.dlms import axdr, mbus
 from edge_agent.dlms.apdu import parse_apdu
 from edge_agent.dlms.apdu.base import CosemAttribute, Selection
 from edge_agent.dlms.apdu.ber import element, read_elements, unwrap
+from edge_agent.dlms.apdu.conformance import DEFAULT, GENERAL_BLOCK_TRANSFER
 from edge_agent.dlms.apdu.data_notification import DataNotification
 from edge_agent.dlms.apdu.event_notification import EventNotification
 from edge_agent.dlms.apdu.exception_response import ExceptionResponse
@@ -485,6 +487,62 @@ def _server(secured: bool) -> Callable[[bytes], None]:
     return read
 
 
+def _with_blocks(window: int) -> tuple[Client, ServerSession]:
+    """An association in which both sides take general-block-transfer."""
+    offered = DEFAULT | GENERAL_BLOCK_TRANSFER
+    client = Client(conformance=offered, window=window)
+    server = ServerSession(_objects(), conformance=offered, max_pdu=200, window=window)  # type: ignore[arg-type]
+    conversation = client.associate()
+    with contextlib.suppress(StopIteration):
+        conversation.send(server.handle(next(conversation))[0])  # type: ignore[arg-type]
+    return client, server
+
+
+def _recorded_blocks() -> list[bytes]:
+    """Streams of an answer, and of a request."""
+    client, server = _with_blocks(7)
+    streams = []
+    for conversation in (client.get(PROFILE.attribute("buffer")), client.set(CLOCK.attribute("time"), (9, bytes(900)))):
+        try:
+            step = next(conversation)
+            while True:
+                apdus = [step] if isinstance(step, bytes) else step
+                answers = [answer for apdu in apdus for answer in server.handle(apdu)]
+                streams += [b"".join(apdus), b"".join(answers)]
+                for answer in answers:
+                    step = conversation.send(answer)
+        except (StopIteration, DlmsError):
+            pass
+    return [stream for stream in streams if stream[:1] == b"\xe0"]
+
+
+def _block_transfers(data: bytes) -> None:
+    """The mutated stream goes to a server, and to a client in the midst of a long answer and of a long request."""
+    reader, blocks = Reader(data), []
+    try:
+        while reader.left():
+            start = reader.position
+            GeneralBlockTransfer.read(reader)
+            blocks.append(data[start : reader.position])
+    except DlmsError:
+        blocks.append(data[start:])
+    client, server = _with_blocks(1 + len(data) % 63)
+    for block in blocks:
+        for answer in server.handle(block):
+            assert answer
+    long = (9, bytes(900))
+    for conversation in (client.get(PROFILE.attribute("buffer")), client.set(CLOCK.attribute("time"), long)):
+        try:
+            next(conversation)
+            for block in blocks:
+                conversation.send(block)
+            for _ in range(400):  # whatever is repeated or stays away, the transfer ends
+                conversation.send(blocks[-1] if len(data) & 1 and blocks else b"")
+        except (StopIteration, DlmsError):
+            continue
+        raise AssertionError("a block transfer that brings nothing goes on and on")
+
+
 def _client_link(data: bytes) -> None:
     link = HdlcClientLink(CLIENT, SERVER)
     for state in ("connect", "send"):
@@ -554,6 +612,7 @@ _ALL = [
     Target("apdu", APDUS, _apdu, DLMS),
     Target("notification", NOTIFICATIONS, _notification, DLMS),
     Target("blocks", [b"".join(BLOCKS), *BLOCKS], _blocks, DLMS),
+    Target("block_transfers", [*_recorded_blocks(), b"".join(BLOCKS)], _block_transfers, DLMS),
     Target("hdlc", FRAMES, _frames, DLMS),
     Target("hdlc_frame", FRAMES, Frame.from_bytes, DLMS),
     Target("hdlc_address", [CLIENT, SERVER, encode_address(1, 17, 4)], _addresses, DLMS),
