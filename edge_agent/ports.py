@@ -10,10 +10,12 @@ import functools
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from edge_agent import log
 from edge_agent.config import MeterSettings
 from edge_agent.log import logger
 from edge_agent.meter_map import MeterMap
@@ -91,6 +93,7 @@ class SerialPort:
         self._requests: queue.SimpleQueue[ReadRequest | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._drivers: dict[str, MeterDriver] = {}
+        self._told: dict[str, int] = {}  # how many of a driver's faults were logged
         self._thread = threading.Thread(target=self._run, name=f"port-{port}", daemon=True)
 
     def start(self) -> None:
@@ -128,8 +131,10 @@ class SerialPort:
         """Read the meters of a request. The thread calls it; a test may, in its own."""
         for name, since in request.since.items():
 
-            def read(driver: MeterDriver, since: int = since) -> tuple[list[IntervalRow], int | None]:
-                return driver.rows(since, request.boundary), driver.clock_deviation()
+            def read(driver: MeterDriver, name: str = name, since: int = since) -> tuple[list[IntervalRow], int | None]:
+                found = driver.rows(since, request.boundary), driver.clock_deviation()
+                self._tell_mended(name, driver)
+                return found
 
             rows: list[IntervalRow] = []
             deviation: int | None = None
@@ -139,6 +144,15 @@ class SerialPort:
             except Exception as caught:  # noqa: BLE001 - a fault of one driver stops no other meter
                 error = self._explain(name, caught)
             self._emit(MeterRead(name, since, request.boundary, tuple(rows), deviation, error))
+
+    def _tell_mended(self, name: str, driver: MeterDriver) -> None:
+        """Log what went wrong on the line and cost nothing but a retry: a cable that ages shows here first."""
+        faults = list(getattr(driver, "faults", ()))
+        new = faults[self._told.get(name, 0) :]
+        self._told[name] = len(faults)
+        if new:
+            counts = ", ".join(f"{code} ({count})" for code, count in Counter(new).items())
+            log.info("the line was disturbed, and mended", meter=name, faults=counts)
 
     def poll_power(self) -> None:
         """Read live power of every meter on the line."""
@@ -184,6 +198,7 @@ class SerialPort:
         return result
 
     def _close(self, name: str) -> None:
+        self._told.pop(name, None)
         driver = self._drivers.pop(name, None)
         if driver is not None:
             try:

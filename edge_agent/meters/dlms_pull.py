@@ -265,7 +265,10 @@ class DlmsPullDriver:
 
     def _clock_deviation(self) -> int | None:
         before = self._now()
-        shown = self._reader.clock()
+        try:
+            shown = self._reader.clock()
+        except DataAccessError:
+            return None  # a meter that keeps its clock to itself
         after = self._now()
         if shown.status != STATUS_UNSPECIFIED and shown.status & STATUS_INVALID:
             return None
@@ -328,7 +331,10 @@ class DlmsPullDriver:
         }
         if self._increments is not None:
             self._anchors = self._find_anchors()
-        self._deviation = self._reader.clock().deviation
+        try:
+            self._deviation = self._reader.clock().deviation
+        except DataAccessError:
+            self._deviation = None
         return profile
 
     def _column(self, profile: Profile, obis: str, sign: int) -> _Column:
@@ -393,8 +399,6 @@ class DlmsPullDriver:
                     name: int(wh // 1) if modulus is None else int(wh // 1) % modulus for name, wh in values.items()
                 }
                 rows.append(IntervalRow(interval_end=end, flags=flags[end] | more, evidence=evidence, **whole))
-        if self._by_range and rows:
-            self._range_proven = True
         return rows
 
     def _good_increments(self, profile: Profile, raw: list[ProfileRow]) -> tuple[dict[int, Values], dict[int, int]]:
@@ -429,8 +433,6 @@ class DlmsPullDriver:
         raw = self._fetch(profile, since, until)
         evidence = hashlib.sha256(b"".join(self._apdus)).digest()[:16]
         rows = self._take(profile, raw, since, until, evidence)
-        if self._by_range and rows:
-            self._range_proven = True
         return rows
 
     def _fetch(self, profile: Profile, since: int, until: int) -> list[ProfileRow]:
@@ -444,10 +446,13 @@ class DlmsPullDriver:
     def _selected(self, profile: Profile, since: int, until: int) -> list[ProfileRow]:
         obis = self.map.profile
         selective = self._client.conformance & SELECTIVE_ACCESS != 0
-        if self._by_range and selective:
+        times_known = self._deviation is not None or self.map.clock != "deviation"
+        if self._by_range and selective and times_known:
             try:
                 found = self._reader.rows(obis, profile, self._range(profile, since, until))
-                if self._range_proven or self._take(profile, found, since, until, b""):
+                if not self._range_proven:
+                    self._range_proven = bool(self._take(profile, found, since, until, b""))
+                if self._range_proven:
                     return found
             except (DataAccessError, ServiceError):
                 self._by_range = False
@@ -457,7 +462,7 @@ class DlmsPullDriver:
         if rows is None:
             self._apdus.clear()
             rows = self._reader.rows(obis, profile)
-        if self._by_range and not self._range_proven and self._take(profile, rows, since, until, b""):
+        if self._by_range and times_known and not self._range_proven and self._take(profile, rows, since, until, b""):
             self._by_range = False
         return rows
 

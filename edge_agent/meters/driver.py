@@ -53,7 +53,10 @@ class IntervalRow:
 
 
 class MeterDriver(Protocol):
-    """A meter on its line. Every method raises MeterError, of a kind for each cause."""
+    """A meter on its line. Every method raises MeterError, of a kind for each cause.
+
+    A driver may have `faults`: what went wrong on the line and was mended, by code, since it was opened.
+    """
 
     def identity(self) -> str:
         """The meter's own name for itself: the logical device name of a DLMS meter."""

@@ -365,3 +365,25 @@ def test_a_line_that_is_pulled_out_and_put_back_is_read_again_whole(emulator, tm
     finally:
         first.end()
         second.end()
+
+
+def test_what_was_mended_on_a_line_is_in_the_log_once(tmp_path, caplog):
+    fault = '[[line.fault]]\nkind = "flip"\nanswer = 7\n'
+    running = start(tmp_path, METER.replace("[[meter]]", fault + "[[meter]]", 1))
+    settings = MeterSettings(name="first", serial="1", port=running.port, map=MAPS["first"], timeout=1.0)
+    port = SerialPort(
+        running.port,
+        [settings],
+        open_meter,
+        lambda event: None,
+        time.time,
+        live_seconds=0,
+        observe=lambda meter, stage, count: None,
+    )
+    boundary = int(time.time()) // 900 * 900
+    with caplog.at_level("INFO", "edge_agent"):
+        for _ in range(3):
+            port.handle(ReadRequest(boundary, {"first": boundary - 9000}))
+    running.stop()
+    (told,) = [record for record in caplog.records if "disturbed" in record.getMessage()]
+    assert told.fields["faults"] in ("bad_fcs (1)", "bad_hcs (1)")

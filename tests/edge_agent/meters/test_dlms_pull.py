@@ -619,3 +619,21 @@ def test_two_readers_with_one_key_follow_each_other(tmp_path):
             world.clock.waited += 1000  # each sets up an association of its own
             assert world.driver.identity() == "KFM1000000000001"
     assert (gateway.driver.faults, laptop.driver.faults) == ([], [])
+
+
+def test_a_meter_that_keeps_its_clock_to_itself_is_read_all_the_same():
+    world = World()
+    clock = next(item for item in world.meter.objects if item.CLASS_ID == 8)
+    whole = clock.get
+
+    def get(index, selection=None):
+        if index == 2:
+            raise access_error(3, "the clock")
+        return whole(index, selection)
+
+    clock.get = get
+    asked = _selections(world)
+    rows = world.driver.rows(START * EPOCH, (START + 3) * EPOCH)
+    assert [row.consumption for row in rows] == [2000, 3000, 4000]
+    assert asked == [2]  # no range: nobody knows in which hours the meter would compare it
+    assert world.driver.clock_deviation() is None
