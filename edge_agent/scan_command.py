@@ -1,7 +1,7 @@
 """`edge-agent scan PORT`: which speeds, modes and addresses answer on a line. For commissioning; changes nothing.
 
-At each speed it listens for pushed telegrams, signs on as IEC 62056-21 does (at 300 baud 7E1), and asks HDLC addresses
-with SNRM. Where a link comes up without authentication it reads the logical device name.
+At each speed it listens for pushed telegrams where --listen says how long, signs on as IEC 62056-21 does (at 300 baud
+7E1), and asks HDLC addresses with SNRM. Where a link comes up without authentication it reads the logical device name.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
@@ -17,6 +18,7 @@ from edge_agent.dlms.errors import DlmsError
 from edge_agent.dlms.hdlc.address import encode_address, server_address
 from edge_agent.dlms.hdlc.client_link import DISCONNECTED, HdlcClientLink
 from edge_agent.dlms.push.telegram import decode_telegrams
+from edge_agent.dlms.push.unframe import HDLC
 from edge_agent.iec62056_21.client import sign_on
 from edge_agent.meters.connection import Connection, HdlcLine
 from edge_agent.meters.errors import MeterError, PortUnavailableError
@@ -27,6 +29,10 @@ from edge_agent.read_command import baud_rate, seconds
 
 BAUD_RATES = (9600, 19200, 38400, 57600, 115200, 4800, 2400, 300)
 CLIENTS = (16, 1, 32, 2, 100)
+QUIET = 0.4
+"""Seconds of silence that end a telegram."""
+
+MAX_HEARD = 65536
 SERVERS: tuple[tuple[int, int | None, int], ...] = (
     (1, None, 1),
     (1, 16, 2),
@@ -38,6 +44,10 @@ SERVERS: tuple[tuple[int, int | None, int], ...] = (
 )
 
 
+def _listening(text: str) -> float:
+    return 0.0 if text == "0" else seconds(text)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `edge-agent scan`."""
     parser.add_argument("port", metavar="PORT", help="serial port, such as /dev/ttyUSB0")
@@ -45,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--client", type=int, action="append", help="only this client address (may be given again)")
     parser.add_argument("--server", type=int, action="append", help="logical devices to ask besides 1")
     parser.add_argument("--timeout", type=seconds, default=0.5, help="seconds to wait for each answer (default 0.5)")
-    parser.add_argument("--listen", type=float, default=0.0, help="seconds to listen for telegrams at each speed")
+    parser.add_argument(
+        "--listen", type=_listening, default=0.0, help="seconds to listen for telegrams at each speed and parity"
+    )
     parser.add_argument("--all", action="store_true", help="go on with other speeds after one that answered")
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
 
@@ -86,13 +98,12 @@ def _at_speed(transport: SerialTransport, baudrate: int, args: argparse.Namespac
     transport.set_line(baudrate, 8, "N")
     transport.discard()
     if args.listen > 0:
-        heard = transport.read(args.listen)
-        while heard and len(heard) < 65536 and (more := transport.read(0.4)):
-            heard += more
-        for telegram in decode_telegrams(heard) if heard else []:
-            errors = [error.code for error in telegram.errors]
-            if telegram.values or telegram.ciphered:
-                yield {"mode": "push", "link": telegram.link, "meter": telegram.meter, "errors": errors}
+        pushed = list(_listen(transport, baudrate, args.listen))
+        yield from pushed
+        if any(found["link"] != HDLC for found in pushed) and not args.all:
+            return  # who pushes so answers nothing
+        transport.set_line(baudrate, 8, "N")
+        transport.discard()
     if baudrate in (300, 9600):
         found = _sign_on(transport, baudrate, args.timeout)
         if found is not None:
@@ -103,6 +114,28 @@ def _at_speed(transport: SerialTransport, baudrate: int, args: argparse.Namespac
             found = _hdlc(transport, client, logical, physical, size, args.timeout)
             if found is not None:
                 yield found
+
+
+def _listen(transport: SerialTransport, baudrate: int, duration: float) -> Iterator[dict[str, Any]]:
+    """Pushed telegrams, each kind once. 7E1 shows in 8N1 with its parity bits; 8E1, which M-Bus has, does not."""
+    for parity in ("N", "E"):
+        transport.set_line(baudrate, 8, parity)
+        transport.discard()
+        told: list[dict[str, Any]] = []
+        until = time.monotonic() + duration
+        while not told and (left := until - time.monotonic()) > 0:
+            heard = transport.read(left)
+            while heard and len(heard) < MAX_HEARD and (more := transport.read(QUIET)):
+                heard += more
+            for telegram in decode_telegrams(heard) if heard else []:
+                if telegram.values or telegram.ciphered:
+                    found: dict[str, Any] = {"mode": "push", "link": telegram.link, "parity": parity}
+                    found.update(meter=telegram.meter, errors=[error.code for error in telegram.errors])
+                    if found not in told:
+                        told.append(found)
+        yield from told
+        if told:
+            return
 
 
 def _sign_on(transport: SerialTransport, baudrate: int, timeout: float) -> dict[str, Any] | None:
@@ -174,6 +207,9 @@ def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None 
 def _line(found: dict[str, Any]) -> str:
     head = f"{found['baudrate']:>6} baud  {found['mode']:<5}"
     meter = found["meter"] or ""
+    if found["mode"] == "push":
+        parity = "" if found["parity"] == "N" else f"parity {found['parity']}  "
+        return f"{head} {found['link']}  {parity}{' '.join([meter, *found['errors']])}"
     if found["mode"] != "hdlc":
         return f"{head} {meter}"
     physical = "" if found["physical"] is None else f" --physical {found['physical']}"

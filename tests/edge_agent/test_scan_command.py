@@ -77,3 +77,48 @@ def test_silence_and_ports_that_are_none(tmp_path):
     done = _scan(str(tmp_path / "none"))
     assert done.returncode == 1
     assert "no_port" in done.stderr
+
+
+PUSHING = """
+[line]
+link = "m"
+{line}
+[[meter]]
+logical_device_name = "KFM1000000000001"
+push_seconds = 1
+{client}
+  [[meter.register]]
+  obis = "1-0:1.8.0.255"
+  power = "1"
+"""
+SECURE = f'  [[meter.client]]\n  auth = "gmac"\n  key = "{"00" * 16}"\n  auth_key = "{"01" * 16}"\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "client", "link"),
+    [
+        ('mode = "mbus"', "", "mbus"),
+        ('mode = "mbus"', SECURE, "mbus"),
+        ('mode = "p1"', "", "p1"),
+        ('mode = "p1"\np1_version = 2', "", "p1"),
+        ("", "", "hdlc"),
+    ],
+)
+def test_a_line_that_pushes_is_told(tmp_path, line, client, link):
+    running = start(tmp_path, PUSHING.format(line=line, client=client))
+    try:
+        options = ["--listen", "60", "--baudrate", "9600", "--timeout", "0.05", "--client", "16"]
+        done = _scan(running.port, "--json", *options)
+        assert done.returncode == 0, done.stderr
+        first = json.loads(done.stdout)["answers"][0]
+        assert (first["mode"], first["link"], first["parity"], first["baudrate"]) == ("push", link, "N", 9600)
+        assert (first["meter"], first["errors"]) == ((None, ["missing_key"]) if client else ("KFM1000000000001", []))
+    finally:
+        running.stop()
+
+
+@pytest.mark.parametrize("text", ["-1", "nan", "inf", "soon"])
+def test_times_to_listen_that_are_none(text):
+    done = _scan("/dev/null", "--listen", text)
+    assert done.returncode == 2
+    assert "--listen" in done.stderr
