@@ -6,6 +6,7 @@ from edge_agent.dlms import llc
 from edge_agent.dlms.hdlc.client_link import (
     AWAITING,
     CONNECTING,
+    DELIVERING,
     DISCONNECTED,
     IDLE,
     Connected,
@@ -229,3 +230,88 @@ def test_a_meter_that_writes_its_address_in_another_size():
         client.connect()
         client.receive(Frame(CLIENT, other, UA | FINAL).to_bytes())
         assert client.state == CONNECTING
+
+
+def _three(data):
+    """A server that answers with three APDUs in a row."""
+    return [mirrored(data), data, b"last"]
+
+
+def test_several_apdus_in_a_row_from_the_server():
+    apdu = bytes(range(200))
+    for window in (1, 2, 7):
+        for size in (16, 64, 2030):
+            parameters = LinkParameters(size, size, window, window)
+            line = Line(parameters, parameters, _three)
+            line.exchange(line.client.connect())
+            for _ in range(3):
+                found = _apdus(line.exchange(line.client.send(apdu)))
+                while len(found) < 3:
+                    assert line.client.state == IDLE
+                    found += _apdus(line.exchange(line.client.listen()))
+                assert found == _three(apdu), (window, size)
+
+
+def test_every_loss_among_several_apdus_is_mended():
+    apdu = bytes(range(100))
+    parameters = LinkParameters(64, 64, 3, 3)
+    for lost in range(1, 9):
+        line = Line(parameters, parameters, _three, lambda frame, number, lost=lost: b"" if number == lost else frame)
+        line.exchange(line.client.connect())
+        found = _apdus(line.exchange(line.client.send(apdu)))
+        while len(found) < 3:
+            found += _apdus(line.exchange(line.client.listen()))
+        assert found == _three(apdu), lost
+
+
+def test_several_apdus_in_a_row_from_the_client():
+    for window in (1, 3, 7):
+        got = []
+
+        def take(data, got=got):
+            got.append(data)
+            return [b"thanks"] if data == b"end" else []
+
+        parameters = LinkParameters(32, 32, window, window)
+        line = Line(parameters, parameters, take)
+        line.exchange(line.client.connect())
+        apdus = [bytes([at] * 70) for at in range(9)] + [b"end"]
+        assert _apdus(line.exchange(line.client.send(*apdus))) == [b"thanks"]
+        assert got == apdus
+
+
+def test_an_apdu_that_comes_while_the_server_keeps_the_line():
+    link = HdlcClientLink(CLIENT, SERVER)
+    link.connect()
+    link.receive(Frame(CLIENT, SERVER, UA | FINAL).to_bytes())
+    link.send(b"request")
+    one = Frame(CLIENT, SERVER, 1 << 5 | 0 << 1, llc.wrap(b"one", False)).to_bytes()
+    two = Frame(CLIENT, SERVER, 1 << 5 | 1 << 1 | FINAL, llc.wrap(b"two", False)).to_bytes()
+    assert _apdus(link.receive(one)) == [b"one"]
+    assert link.state == DELIVERING
+    # It has the line already: there is nothing to write, and after a silence it is polled.
+    assert link.listen() == b""
+    assert link.listen() == b""
+    assert _split(link.on_silence())[0].kind == "RR"
+    assert _apdus(link.receive(two)) == [b"two"]
+    assert link.state == IDLE
+    # Before the second has come, a request may go out all the same, and RR gives the line back.
+    for ending, state in ((b"", DELIVERING), (Frame(CLIENT, SERVER, 1 << 5 | FINAL | 1).to_bytes(), IDLE)):
+        link.connect()
+        link.receive(Frame(CLIENT, SERVER, UA | FINAL).to_bytes())
+        link.send(b"request")
+        link.receive(one + ending)
+        assert link.state == state
+        assert link.send(b"another")
+
+
+def test_a_server_that_has_nothing_more_is_not_asked_for_ever():
+    line = Line()
+    line.exchange(line.client.connect())
+    line.client.listen()
+    ready = Frame(CLIENT, SERVER, 0 << 5 | FINAL | 1).to_bytes()
+    for _ in range(63):
+        line.client.receive(ready)
+    fails("no_progress", line.client.receive, ready)
+    assert line.client.state == IDLE
+    assert line.client.send(b"another")
