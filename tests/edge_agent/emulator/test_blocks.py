@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import socket
+import sys
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "meters"))  # fake_line
 from emulator_process import read_json, read_meter, start
+from fake_line import Clock, FakeTransport
 
 from edge_agent.dlms.apdu.base import CosemAttribute
 from edge_agent.dlms.apdu.conformance import BLOCK_ACTION, BLOCK_GET, BLOCK_SET, DEFAULT, GENERAL_BLOCK_TRANSFER
@@ -20,7 +25,8 @@ from edge_agent.dlms.hdlc.client_link import HdlcClientLink
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.security import Security
 from edge_agent.emulator.config import ConfigError, EmulatorConfig
-from edge_agent.emulator.fault_kinds import BLOCK_FAULTS
+from edge_agent.emulator.fault_kinds import BLOCK_FAULTS, ON_THE_LINE, Fault
+from edge_agent.emulator.line import EmulatedLine
 from edge_agent.emulator.session import spoilt
 from edge_agent.meters.connection import Connection, HdlcLine, WrapperLine
 from edge_agent.meters.transport import SerialTransport, TcpTransport, UdpTransport
@@ -190,6 +196,33 @@ def test_what_goes_wrong_with_blocks_is_mended_or_named(tmp_path, auth):
         reader.close()
     finally:
         assert running.stop() == 0
+
+
+@pytest.mark.parametrize("kind", [*ON_THE_LINE, "busy"])
+@pytest.mark.parametrize("frames", [1, 7])
+def test_what_a_line_does_to_streams_is_mended_below_them(kind, frames):
+    meter = {
+        "logical_device_name": "A",
+        "max_pdu": 100,
+        "block_window": 63,
+        "register": [{"obis": "1-0:1.8.0.255", "power": "4000"}],
+    }
+    data = {"start_epoch": -9, "line": {"window": frames, "max_information": 64}, "meter": [meter]}
+    parameters = LinkParameters(64, 64, frames, frames)
+    for answer in range(3, 16):
+        clock = Clock(1_780_000_000)
+        line = EmulatedLine.build(EmulatorConfig.from_dict(data, Path()), clock.time)
+        transport = FakeTransport(line, clock, [Fault(kind, answer, seconds=0.6)])
+        link = HdlcLine(
+            transport, HdlcClientLink(encode_address(16), encode_address(1), parameters), clock=clock.monotonic
+        )
+        reader = _Reader(link, 5)
+        rows = reader.rows()
+        assert [row[1] for row in rows] == [1000 * at for at in range(10)], answer
+        numbers = [block.block_number for block in reader.blocks]
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert len(numbers) > 2
+        assert reader.rows() == rows, answer
 
 
 def test_the_end_of_a_stream_that_is_lost(tmp_path):
