@@ -104,6 +104,9 @@ TRANSITIONS = {
 MAX_TRANSFER = 16 << 20
 """A block transfer longer than this is refused (`too_long`)."""
 
+LEAST_BLOCK = 256
+"""What a shorter block counts for in that."""
+
 MIN_PDU = 12
 
 MAX_FRUITLESS = 128
@@ -433,7 +436,7 @@ class Client:
             if block.block_number != number:
                 raise ProtocolError("missing_block", f"block {number} is due, {block.block_number} came")
             parts.append(block.raw)
-            size += len(block.raw)
+            size += _transferred(block.raw)
             if size > MAX_TRANSFER:
                 raise ProtocolError("too_long", f"more than {MAX_TRANSFER} bytes in one transfer")
             if block.last:
@@ -522,11 +525,17 @@ class Client:
 
     def _action_blocks(self, block: ActionResponseBlock, invoke: int) -> Conversation:
         parts = []
+        size = 0
         number = block.block_number
+        if number > 1:
+            raise ProtocolError("missing_block", f"the first block has number {number}")
         while True:
             if block.block_number != number:
                 raise ProtocolError("missing_block", f"block {number} is due, {block.block_number} came")
             parts.append(block.raw)
+            size += _transferred(block.raw)
+            if size > MAX_TRANSFER:
+                raise ProtocolError("too_long", f"more than {MAX_TRANSFER} bytes in one transfer")
             if block.last:
                 reader = Reader(b"".join(parts))
                 result = ActionResult.read(reader)
@@ -537,6 +546,11 @@ class Client:
                 raise ProtocolError("unexpected_apdu", f"a data block is due, the meter sent {type(answer).__name__}")
             block = answer
             number += 1
+
+
+def _transferred(raw: bytes) -> int:
+    """What a block counts for against MAX_TRANSFER: an empty one too, or a transfer could go on for ever."""
+    return max(len(raw), LEAST_BLOCK)
 
 
 def _rejection(response: AssociationResponse, password: bool, keys: bool) -> AssociationRejectedError:
