@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 import tomllib
 from pathlib import Path
@@ -29,3 +30,13 @@ def test_the_gateways_file(tmp_path):
 def test_the_emulators_file():
     config = EmulatorConfig.from_dict(tomllib.loads(_block("epoch_seconds = 900")), Path())
     assert config.meters[0].disconnect is not None
+
+
+def test_the_emulators_pushing_lines():
+    text = PAGE.read_text(encoding="utf-8")
+    blocks = [textwrap.dedent(block) for block in re.findall(r"(?m)^    \[line\]\n(?:    .+\n)+", text)]
+    lines = [tomllib.loads(block)["line"] for block in blocks if "mode = " in block]
+    assert [line["mode"] for line in lines] == ["mbus", "p1"]
+    meter = {"logical_device_name": "KFM1000000000001", "push_seconds": 10}
+    for line in lines:
+        assert EmulatorConfig.from_dict({"line": line, "meter": [meter]}, Path()).line.pushes_only
