@@ -40,12 +40,14 @@ ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("programs", "authority", "edge_agent", "tests/agave", "tests/programs", "tests/conftest.py", "pyproject.toml")
 
 _FOR_THE_IDL = "the loader compares the address too; this one is for the IDL"
+_BY_CREATE = "what makes the account compares the address too; this one is for the IDL"
 _BY_THE_STRUCT = "every accounts struct demands the address too"
 _BY_THE_PROOF = "possession.rs compares the address too; this one is for the IDL"
 _JUST_WRITTEN = "what it has just written holds by the checks before"
 EQUIVALENT = {
     ("trading", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
     ("trading", "initialize_market.rs", "market.invariant()"): _JUST_WRITTEN,
+    ("governance", "initialize.rs", "address = CONFIG_ADDRESS"): _BY_CREATE,
     ("governance", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
     ("governance", "config.rs", "&CONFIG_ADDRESS"): _BY_THE_STRUCT,
     ("registry", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
