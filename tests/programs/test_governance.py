@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from campus import EPOCH_SECONDS, NETWORK_ID, PARAMETERS, START, Campus, key, unsigned
+from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
@@ -85,6 +86,17 @@ def test_program_data_of_another_owner_is_refused(bare: Campus, refused) -> None
 def test_a_second_initialization_is_refused(campus: Campus, refused) -> None:
     with refused("AlreadyInitialized"):
         campus.send(campus.initialize_governance())
+
+
+def test_the_config_is_made_at_its_one_address(bare: Campus, refused) -> None:
+    made = bare.initialize_governance()
+    elsewhere = key("other config").pubkey()
+    metas = [
+        AccountMeta(elsewhere, meta.is_signer, meta.is_writable) if meta.pubkey == programs.config_address() else meta
+        for meta in made.accounts
+    ]
+    with refused("WrongConfig"):
+        bare.send(Instruction(made.program_id, bytes(made.data), metas))
 
 
 def test_lamports_sent_to_the_config_beforehand_do_not_stand_in_the_way(bare: Campus) -> None:
