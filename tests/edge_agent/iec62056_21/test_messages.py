@@ -2,8 +2,16 @@
 
 from edge_agent.dlms.errors import DlmsError
 from edge_agent.iec62056_21.client import hand_over, read_out
-from edge_agent.iec62056_21.messages import Identification, full_code, read_line, read_readout, readout
-from edge_agent.iec62056_21.p1 import crc16, read_telegrams
+from edge_agent.iec62056_21.messages import (
+    Identification,
+    full_code,
+    read_line,
+    read_readout,
+    readout,
+    strip_parity,
+    with_parity,
+)
+from edge_agent.iec62056_21.p1 import crc16, find_telegram, read_telegrams, without_parity, write_telegram
 from edge_agent.iec62056_21.server import Iec21Server
 
 LINES = ["0.0.0(12345678)", "1.8.0(0001234.567*kWh)", "C.1.0(7)", "1.6.1(1.2*kW)(0101010000)"]
@@ -77,3 +85,43 @@ def test_p1():
     (damaged,) = read_telegrams(good.replace(b"1234", b"1235"))
     assert [error.code for error in damaged.errors] == ["bad_crc"]
     assert damaged.values == {}
+
+
+def test_p1_is_written_as_it_is_read():
+    lines = ["1-0:1.8.0(001234.567*kWh)", "1-0:2.7.0(00.250*kW)"]
+    for checked in (True, False):
+        data = write_telegram("KFM5\\2M550T", lines, checked)
+        (telegram,) = read_telegrams(data)
+        assert not telegram.errors
+        assert telegram.identification == "KFM5\\2M550T"
+        assert telegram.values == {"1-0:1.8.0.255": ("1234.567", "kWh"), "1-0:2.7.0.255": ("0.250", "kW")}
+
+
+def test_p1_of_7e1_that_was_read_as_8n1():
+    plain = write_telegram("KFM5\\2M550T", ["1-0:1.8.0(01234.567*kWh)", "1-0:2.8.0(00000.089*kWh)"], False)
+    data = with_parity(plain)
+    assert data != plain
+    assert strip_parity(data) == plain
+    assert without_parity(data) == (plain, True)
+    assert without_parity(plain) == (plain, False)
+    (telegram,) = read_telegrams(data)
+    assert not telegram.errors
+    assert telegram.values["1-0:1.8.0.255"] == ("1234.567", "kWh")
+    at = plain.index(b"1234")
+    for bit in range(8):
+        (damaged,) = read_telegrams(data[:at] + bytes((data[at] ^ 1 << bit,)) + data[at + 1 :])
+        assert [error.code for error in damaged.errors] == ["bad_character"]
+        assert list(damaged.values) == ["1-0:2.8.0.255"]
+    # Two flipped bits in a byte are beyond what a parity bit tells.
+    (unseen,) = read_telegrams(data[:at] + bytes((data[at] ^ 3,)) + data[at + 1 :])
+    assert not unseen.errors
+
+
+def test_where_p1_starts_in_noise():
+    data = write_telegram("KFM5\\2M550T", ["1-0:1.8.0(01234.567*kWh)"])
+    assert find_telegram(data) == 0
+    assert find_telegram(b"\x7e/\xff\x00" + data) == 4
+    assert find_telegram(b"\x00\x05" + with_parity(data)) == 2
+    assert find_telegram(data[:20]) == 0
+    for nothing in (b"", b"/", b"/KFM5", bytes(range(256)) * 3, b"\xaf" * 9):
+        assert find_telegram(nothing) == -1

@@ -19,10 +19,18 @@ from edge_agent.dlms.obis import obis_bytes
 from edge_agent.dlms.security import seal
 from edge_agent.emulator.config import EmulatorConfig
 from edge_agent.emulator.line import EmulatedLine
+from edge_agent.iec62056_21.p1 import write_telegram
 from edge_agent.meter_map import MeterMap
-from edge_agent.meters import MapMismatchError, MeterTimeoutError, NotDlmsError, WrongPasswordError, open_meter
+from edge_agent.meters import (
+    BadAnswerError,
+    MapMismatchError,
+    MeterTimeoutError,
+    NotDlmsError,
+    WrongPasswordError,
+    open_meter,
+)
 from edge_agent.meters.iec21 import ModeCDriver, watt_hours
-from edge_agent.meters.push_listener import PushDriver
+from edge_agent.meters.push_listener import MAX_DAMAGED, PushDriver
 from edge_agent.reading import FLAG_SAMPLED
 
 START = 1_980_000 * 900
@@ -236,6 +244,68 @@ def test_a_push_meter_that_says_nothing_or_cannot_be_understood(push):
     driver.take(_telegram(78), START)
     assert driver.identity() == "KFM1000000000001"
     assert [row.consumption for row in driver.rows(START - 1, START)] == [78]
+
+
+def _sealed(counter, consumption, key=bytes(16), title=b"KFM00001"):
+    return seal(0xDB, title, 0x30, counter, _telegram(consumption), key, bytes(16)).to_bytes()
+
+
+def test_a_replayed_telegram_makes_no_row(push):
+    _, driver = push
+    for counter, consumption, at in ((5, 100, 0), (5, 100, 1), (9, 101, 900), (5, 100, 1800), (9, 101, 1810)):
+        driver.take(_sealed(counter, consumption), START + at)
+    assert driver.faults == ["repeated_telegram", "replayed_counter", "replayed_counter"]
+    assert [row.consumption for row in driver.rows(START - 1, START + 900)] == [100, 101]
+    with pytest.raises(BadAnswerError) as caught:
+        driver.rows(START + 900, START + 1800)
+    assert caught.value.code == "replayed_counter"
+    driver.take(_sealed(1, 300, title=b"KFM00002"), START + 1811)  # another meter counts by itself
+    driver.take(_sealed(10, 102), START + 2700)
+    assert [row.consumption for row in driver.rows(START + 900, START + 2700)] == [300, 102]
+
+
+def test_the_last_telegram_once_more_makes_no_row_either(push):
+    _, driver = push
+    driver.take(_sealed(5, 100), START)
+    driver.take(_sealed(5, 100), START + 900)
+    assert driver.faults == ["repeated_telegram"]
+    assert driver.rows(START, START + 900) == []
+
+
+def test_a_forged_counter_holds_up_nothing(push):
+    _, driver = push
+    driver.take(_sealed(5, 100), START)
+    driver.take(_sealed(0xFFFFFFFF, 1, key=bytes(range(16))), START + 1)
+    driver.take(_sealed(6, 101), START + 900)
+    assert [row.consumption for row in driver.rows(START - 1, START + 900)] == [100, 101]
+    assert driver.faults == ["bad_tag"]
+
+
+def test_wrong_tags_are_damage_until_they_go_on(push):
+    _, driver = push
+    wrong = _sealed(7, 1, key=bytes(range(16)))
+    driver.take(wrong, START)
+    assert driver.faults == ["wrong_key"]  # no telegram has shown yet that the key is right
+    driver.take(_sealed(6, 100), START)
+    for _ in range(MAX_DAMAGED + 1):
+        driver.take(wrong, START)
+    assert driver.faults[1:] == ["bad_tag"] * MAX_DAMAGED + ["wrong_key"]
+    driver.take(_sealed(7, 101), START)
+    driver.take(wrong, START)
+    assert driver.faults[-1] == "bad_tag"
+
+
+def test_power_below_a_kilowatt_and_noise(push):
+    _, driver = push
+    lines = ["0-0:96.1.1(4B464D31)", "1-0:1.8.0(000004.200*kWh)", "1-0:2.8.0(000000.007*kWh)"]
+    data = write_telegram("KFM5", [*lines, "1-0:1.7.0(00.250*kW)", "1-0:2.7.0(01.750*kW)"])
+    driver.take(b"\xff\x00~" + data, START)
+    assert driver.power() == -1500
+    assert driver.faults == ["noise"]
+    assert driver.identity() == "KFM1"
+    assert [(row.consumption, row.generation) for row in driver.rows(START - 1, START)] == [(4200, 7)]
+    driver.take(write_telegram("KFM5", [*lines, "1-0:1.7.0(lots*kW)"]), START)
+    assert driver.power() is None
 
 
 @pytest.mark.parametrize("secure", [False, True])
