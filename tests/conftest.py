@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent / "agave"))  # agave_validator
+sys.path.insert(0, str(Path(__file__).parent / "ports"))  # free_ports
 
 from agave_validator import (
     AgaveUnavailableError,

@@ -6,13 +6,14 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+
+from free_ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 240
@@ -26,9 +27,7 @@ class RunningDemo:
         self.output = directory / "output.txt"
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         environment.pop("AUTHORITY_HOME", None)
-        with socket.socket() as probe:  # tests run side by side: the usual 8000 would be one too few
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()  # tests run side by side: the usual 8000 would be one too few
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 [*prefix, sys.executable, "-m", "authority.cli", "demo", "--port", str(port), *words],

@@ -15,18 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 
 from authority import certificates
 from authority.app import App
 from authority.collector import broker
 from authority.home import CollectorSettings, Home, MqttSettings
 from authority.store.metering import Gateway
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 60) -> None:

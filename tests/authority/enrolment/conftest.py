@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -11,18 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.chain.deploy import Deployment, deploy
 from authority.chain.errors import ChainError
 from authority.home import Home, ValidatorSettings
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Validator:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 
 from authority.home import CollectorSettings, Home, ValidatorSettings, WebSettings
 from authority.service.supervisor import Program, Supervisor
@@ -116,9 +115,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
 @pytest.fixture
 def serve(home: Home) -> Iterator[subprocess.Popen[str]]:
     """`authority serve` with a validator, a collector and the web on free ports."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(3)]
-        ports = [taken.getsockname()[1] for taken in sockets]
+    ports = [free_port() for _ in range(3)]
     home.save(
         replace(
             home.settings,
