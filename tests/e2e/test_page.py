@@ -16,6 +16,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium"),
 ]
 
+STREAMS = 32
 BOTH = """(async () => {
   const shown = () => Object.fromEntries([...document.querySelectorAll('[data-live]')]
     .map(e => [e.dataset.live, e.textContent.replace(/\\s+/g, ' ').trim()]));
@@ -25,14 +26,19 @@ BOTH = """(async () => {
   const after = await (await fetch('/api/v1/campus')).json();
   return {before, page, after};
 })()"""
-QUIET = ("buildings", "energy", "history")
+
+
+def figures(campus):
+    """What the page shows of a campus, without the moments at which it was measured."""
+    buildings = [(b["generation_w"], b["consumption_w"], b["minted_wh"]) for b in campus["buildings"]]
+    return buildings, campus["energy"], campus["history"]
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     running = RunningDemo(tmp_path_factory.mktemp("demo"))
     try:
-        running.wait_for(r"\d+ +\d\d:\d\d +9 +0\.\d+ +\d+ +0\.\d+ +0\.\d+ +settled")
+        running.wait_for(r"\d+ +\d\d:\d\d +9 +0\.\d+ +\d+ +0\.\d+ +0\.\d+ +settled", 400)
         yield running
     finally:
         running.stop()
@@ -57,29 +63,40 @@ def quiet_pair(browser):
     """The page, and the API's answer that was the same before and after it was looked at."""
     for _ in range(40):
         found = browser.evaluate(BOTH)
-        if all(found["before"][key] == found["after"][key] for key in QUIET):
+        if figures(found["before"]) == figures(found["after"]):
             return found["page"], found["after"]
         time.sleep(0.5)
     raise AssertionError("the campus never stood still for two seconds")
 
 
+def untrue(page, campus):
+    """Which of the page's figures are not the API's."""
+    energy = campus["energy"]
+    told = {"minted-total": kwh(energy["minted_wh"])}
+    for number, building in enumerate(campus["buildings"], 1):
+        told[f"building-{number}-generation"] = kw(building["generation_w"])
+        told[f"building-{number}-consumption"] = kw(building["consumption_w"])
+        told[f"building-{number}-minted"] = kwh(building["minted_wh"])
+    cleared = [e for e in campus["history"] if e["clearing_price_micro_credits_per_kwh"] is not None][-1]
+    told["traded"] = kwh(cleared["traded_wh"])
+    found = [name for name, text in told.items() if page[name] != text]
+    price = page["price"].removesuffix(" credits per kWh")
+    if round(float(price) * 1_000_000) != cleared["clearing_price_micro_credits_per_kwh"]:
+        found.append("price")
+    parts = [kwh(energy[part]) for part in ("minted_wh", "held_wh", "escrow_wh", "retired_wh")]
+    if not all(text in page["conservation"] for text in [*parts, "Yes, to the watt-hour"]):
+        found.append("conservation")
+    return found
+
+
 def test_the_page_shows_what_the_api_says(demo, browser):
     browser.open(demo.address)
     browser.until("document.getElementById('connection').dataset.state === 'live'")
-    page, campus = quiet_pair(browser)
-    assert page["minted-total"] == kwh(campus["energy"]["minted_wh"])
-    for number, building in enumerate(campus["buildings"], 1):
-        assert page[f"building-{number}-generation"] == kw(building["generation_w"])
-        assert page[f"building-{number}-consumption"] == kw(building["consumption_w"])
-        assert page[f"building-{number}-minted"] == kwh(building["minted_wh"])
-    cleared = [e for e in campus["history"] if e["clearing_price_micro_credits_per_kwh"] is not None][-1]
-    assert page["traded"] == kwh(cleared["traded_wh"])
-    price = page["price"].removesuffix(" credits per kWh")
-    assert round(float(price) * 1_000_000) == cleared["clearing_price_micro_credits_per_kwh"]
-    energy = campus["energy"]
-    for part in ("minted_wh", "held_wh", "escrow_wh", "retired_wh"):
-        assert kwh(energy[part]) in page["conservation"]
-    assert "Yes, to the watt-hour" in page["conservation"]
+    for _ in range(10):  # on a busy machine an event may take its time
+        page, campus = quiet_pair(browser)
+        if not untrue(page, campus):
+            break
+    assert untrue(page, campus) == []
     assert "emulated" in browser.evaluate("document.querySelector('.notice').textContent")
     assert browser.messages == []
 
@@ -136,17 +153,22 @@ def test_the_stream_tells_the_next_epoch(demo):
 def test_streams_are_bounded_and_leave_the_page_its_threads(demo):
     address = urllib.parse.urlsplit(demo.address)
     connections = []
-    statuses = []
-    try:
-        for _ in range(40):
-            connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+
+    def ask():
+        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+        connection.request("GET", "/api/v1/campus/stream")
+        status = connection.getresponse().status
+        if status == 200:
             connections.append(connection)
-            connection.request("GET", "/api/v1/campus/stream")
-            statuses.append(connection.getresponse().status)
-            if statuses[-1] != 200:
-                break
-        assert statuses[-1] == 503
-        assert 30 <= len(statuses) <= 33  # 32 places; a reader of another test may not be missed yet
+        else:
+            connection.close()
+        return status
+
+    try:
+        while len(connections) < STREAMS:
+            if ask() != 200:  # that a reader of another test is gone may not have been noticed yet
+                time.sleep(0.5)
+        assert [ask() for _ in range(3)] == [503] * 3
         assert demo.get("/")[0] == 200
     finally:
         for connection in connections:
