@@ -255,15 +255,15 @@ def _from_mbus(data: bytes) -> list[Unit]:
     assembly = _Assembly()
     position = 0
     due = 0
+    damaged = 0  # where the frame ends whose damage has been reported; what else seems to start in it is no news
     while position < len(data):
         try:
             frame, end = mbus.read_frame(data, position)
         except DecodeError as error:
-            if error.code == "no_frame":
-                position += 1
-                continue
-            assembly.errors.append(error)
-            assembly.finish(False)
+            if error.code != "no_frame" and position >= damaged:
+                assembly.errors.append(error)
+                assembly.finish(False)
+                damaged = error.offset or 0
             position += 1
             continue
         if frame is None:
