@@ -279,9 +279,15 @@ class Bank:
             return self._svm.minimum_balance_for_rent_exemption(size)
 
     def check_health(self) -> None:
-        """UnhealthyError where the last write of the ledger failed."""
-        if not self._healthy:
-            raise UnhealthyError("the ledger could not be written: look at the disk")
+        """UnhealthyError where the last write of the ledger failed, and it still cannot be written."""
+        with self.lock:
+            if self._healthy:
+                return
+            try:
+                self._ledger.touch()
+            except sqlite3.Error as error:
+                raise UnhealthyError(f"the ledger could not be written, look at the disk: {error}") from error
+            self._healthy = True
 
     # Transactions
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import sqlite3
 import struct
 from typing import Any
@@ -36,8 +37,10 @@ from authority.local_validator.bank import (
     UnsoundTransactionError,
     parse_transaction,
 )
+from authority.local_validator.errors import RpcError
 from authority.local_validator.genesis import UPGRADEABLE_LOADER, Genesis, GenesisProgram, program_data_address
 from authority.local_validator.ledger import Ledger, LedgerError
+from authority.local_validator.methods import Methods
 
 MEMO = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")
 TOKEN = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
@@ -200,22 +203,25 @@ class TestMemory:
         assert machine.bank.account(target).lamports == 2 * 10**7 + 1
 
     def test_a_write_that_fails_leaves_no_trace(self, machine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """And holds nothing up once there is room again, without a restart."""
         target = Keypair().pubkey()
-        record = machine.ledger.record
+        methods = Methods(machine.bank)
+        raw = base64.b64encode(bytes(signed(machine, [pay(machine, target, 10**7)]))).decode()
 
-        def full(entry: Any) -> int:
+        def full(*_: Any) -> int:
             raise sqlite3.OperationalError("database or disk is full")
 
-        transaction = signed(machine, [pay(machine, target, 10**7)])
-        monkeypatch.setattr(machine.ledger, "record", full)
-        with pytest.raises(UnhealthyError, match="disk is full"):
-            machine.bank.process(transaction)
-        assert machine.bank.account(target) is None
-        with pytest.raises(UnhealthyError):
-            machine.bank.check_health()
-        monkeypatch.setattr(machine.ledger, "record", record)
-        machine.bank.process(transaction)
-        machine.bank.check_health()
+        with monkeypatch.context() as disk:
+            disk.setattr(machine.ledger, "record", full)
+            disk.setattr(machine.ledger, "touch", full)
+            for _ in range(2):
+                with pytest.raises(RpcError, match="disk is full"):
+                    methods.call("sendTransaction", [raw, {"encoding": "base64"}])
+            assert machine.bank.account(target) is None
+            with pytest.raises(RpcError, match="Node is unhealthy"):
+                methods.call("getHealth", [])
+        assert methods.call("getHealth", []) == "ok"
+        methods.call("sendTransaction", [raw, {"encoding": "base64"}])
         assert machine.bank.account(target).lamports == 10**7
 
     def test_one_commit_is_all_or_nothing(self, machine: Any) -> None:
