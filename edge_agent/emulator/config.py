@@ -394,7 +394,7 @@ class _Table:
         host, _, port = value.rpartition(":")
         if not host or not port.isdigit() or int(port) > 65535:
             raise ConfigError(f'{self.path}{key}: {value!r} should be "host:port"')
-        return host, int(port)
+        return host.strip("[]"), int(port)
 
     def obis(self, key: str, default: str | None) -> str:
         value = self.take(key, str, default)

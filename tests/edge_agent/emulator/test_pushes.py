@@ -276,6 +276,12 @@ def test_lines_that_cannot_be_are_named(line, meter, word):
         EmulatorConfig.from_dict({"line": line, "meter": [{**METER, **meter}]}, Path())
 
 
+def test_an_address_of_ipv6():
+    line = {"udp": "[::1]:4059"}
+    config = EmulatorConfig.from_dict({"line": line, "meter": [{**METER, "push_seconds": 0}]}, Path())
+    assert config.line.udp == ("::1", 4059)
+
+
 def test_the_speed_follows_from_the_mode():
     def line(**entries):
         config = EmulatorConfig.from_dict({"line": entries, "meter": [METER]}, Path()).line

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fuzzing import Target
 
+from edge_agent.config import MeterSettings
 from edge_agent.decode_command import telegram_bytes
 from edge_agent.dlms import axdr, mbus
 from edge_agent.dlms.apdu import parse_apdu
@@ -20,7 +21,7 @@ from edge_agent.dlms.apdu.event_notification import EventNotification
 from edge_agent.dlms.apdu.exception_response import ExceptionResponse
 from edge_agent.dlms.apdu.general_block_transfer import BlockAssembly, GeneralBlockTransfer
 from edge_agent.dlms.axdr import Reader
-from edge_agent.dlms.client import Client
+from edge_agent.dlms.client import ASSOCIATED, Client
 from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.cosem import types
 from edge_agent.dlms.cosem.association_ln import AssociationLn
@@ -38,16 +39,21 @@ from edge_agent.dlms.hdlc.server_link import HdlcServerLink
 from edge_agent.dlms.llc import wrap
 from edge_agent.dlms.push.interpret import interpret
 from edge_agent.dlms.push.telegram import Keys, decode_telegrams
-from edge_agent.dlms.push.unframe import LINKS, detect_link, unframe
+from edge_agent.dlms.push.unframe import LINKS, detect_link, has_noise, unframe
 from edge_agent.dlms.security import CipheredUnit, Security, seal
 from edge_agent.dlms.server import ServerSession
 from edge_agent.dlms.wrapper import WrapperUnit, read_unit
 from edge_agent.emulator.config import EmulatorConfig
 from edge_agent.emulator.line import EmulatedLine, WrapperConnection
 from edge_agent.iec62056_21.client import hand_over, read_out
-from edge_agent.iec62056_21.messages import Identification, full_code, read_line, read_readout, readout
+from edge_agent.iec62056_21.messages import Identification, full_code, read_line, read_readout, readout, with_parity
 from edge_agent.iec62056_21.p1 import crc16, read_telegrams
 from edge_agent.iec62056_21.server import Iec21Server
+from edge_agent.meter_map import MeterMap
+from edge_agent.meters.connection import Connection
+from edge_agent.meters.datagrams import DatagramClient, DatagramLine
+from edge_agent.meters.errors import MeterError, PortUnavailableError
+from edge_agent.meters.push_listener import KEPT_FAULTS, PushDriver
 from edge_agent.reading import Frame as SignedFrame
 from edge_agent.reading import ReadingError, Receipt, Record, split_frames, split_receipts
 
@@ -238,6 +244,7 @@ P1 = [
     _p1("1-0:99.97.0(2)(0-0:96.7.19)(101208152415W)(0000000240*s)(101208151004W)(0000000301*s)\n0-0:96.13.0()\n"),
     _p1("0-1:24.3.0(090212160000)(00)(60)(1)(0-1:24.2.1)(m3)\n(00001.001)\n0-1:24.2.1(101209112500W)(12785.123*m3)\n"),
 ]
+P1.append(with_parity(P1[0]))
 LINES = ["0.0.0(12345678)", "1.8.0(0001234.567*kWh)", "1-0:2.8.0*255(7*kWh)", "C.1.0(7)", "1.6.1(1.2*kW)(0101010000)"]
 RECORD = Record(
     sequence=7,
@@ -373,6 +380,7 @@ def _ciphered(data: bytes) -> None:
 def _push(data: bytes) -> None:
     keys = Keys(KEY, AUTH_KEY, METER)
     for link in ("auto", *LINKS):
+        has_noise(data, link)
         for telegram in decode_telegrams(data, link, keys):
             assert telegram.values or telegram.errors
             for name, reading in telegram.values.items():
@@ -381,6 +389,97 @@ def _push(data: bytes) -> None:
             for error in telegram.errors:
                 assert error.code
                 assert str(error)
+
+
+def _push_driver() -> Callable[[bytes], None]:
+    """What comes on the line of a meter that pushes, as its driver takes it."""
+    name = "KFM1000000000001"
+    meter_map = MeterMap.from_dict(
+        {"capture_period": 900, "logical_device_name": name, "registers": {"consumption": ["1-0:1.8.0.255", 1]}}
+    )
+    settings = MeterSettings("m", "1", "none", meter_map, timeout=0.0, protocol="push", key=KEY, auth_key=AUTH_KEY)
+
+    def read(data: bytes) -> None:
+        driver = PushDriver(settings, meter_map, open_transport=_SilentLine)
+        try:
+            driver.take(data, NOON)
+            driver.take(data, NOON + 900)
+            assert len(driver.faults) <= KEPT_FAULTS
+            assert all(driver.faults)
+            for ask in (driver.identity, driver.power, lambda: driver.rows(0, NOON + 900)):
+                with contextlib.suppress(MeterError):
+                    ask()
+        finally:
+            driver.close()
+
+    return read
+
+
+class _SilentLine:
+    """A line that is gone at once, so that the driver listens no longer."""
+
+    def write(self, data: bytes) -> None:
+        raise AssertionError(data)
+
+    def read(self, timeout: float) -> bytes:
+        raise PortUnavailableError("gone")
+
+    def discard(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class _Datagrams:
+    """A UDP port on which the same datagram comes after each that is sent, and again a second later."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.now = 0.0
+        self.coming = 0
+
+    def clock(self) -> float:
+        return self.now
+
+    def renew(self) -> None:
+        self.coming = 0
+
+    def write(self, data: bytes) -> None:
+        assert WrapperUnit.from_bytes(data).source == 16
+        self.coming = 2
+
+    def read(self, timeout: float) -> bytes:
+        self.coming -= 1
+        self.now += 1.0 if self.coming >= 0 else timeout
+        return self.data if self.coming >= 0 else b""
+
+    def discard(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _datagram_client(secured: bool) -> Callable[[bytes], None]:
+    """The client over UDP gets the mutated datagram for whatever it asks, with the right ports and without."""
+
+    def read(data: bytes) -> None:
+        for datagram in (data, WrapperUnit(1, 16, data[: 1 << 15]).to_bytes()):
+            port = _Datagrams(datagram)
+            security = _pair(True)[0].security if secured else None
+            line = DatagramLine(port, 16, 1, 3.0, port.clock)  # type: ignore[arg-type]
+            client = DatagramClient(None, security, clock=port.clock)
+            connection = Connection(line, client)
+            with contextlib.suppress(DlmsError, MeterError):
+                connection.open()
+            client.state = ASSOCIATED
+            attribute = CosemAttribute(7, bytes((1, 0, 99, 1, 0, 255)), 2)
+            for conversation in (client.get(attribute), client.get_list([(attribute, None)] * 2), client.release()):
+                with contextlib.suppress(DlmsError, MeterError):
+                    connection.run(conversation)
+
+    return read
 
 
 def _real_telegrams(data: bytes) -> None:
@@ -569,7 +668,7 @@ def _server_link(data: bytes) -> None:
 
 
 def _emulator() -> Callable[[bytes], None]:
-    """The emulated meters on a serial line and behind TCP, as anybody may reach them."""
+    """The emulated meters on a serial line and behind TCP and UDP, as anybody may reach them."""
     meter = {"logical_device_name": "KFM1", "register": [{"obis": "1-0:1.8.0.255", "power": "1"}]}
     config = EmulatorConfig.from_dict({"meter": [meter]}, Path())
 
@@ -577,6 +676,7 @@ def _emulator() -> Callable[[bytes], None]:
         line = EmulatedLine.build(config, lambda: float(NOON))
         line.receive(data)
         line.quiet()
+        WrapperConnection(line.meters).receive_datagram(data)
         try:
             WrapperConnection(line.meters).receive(data)
         except DlmsError as error:
@@ -624,6 +724,7 @@ _ALL = [
     Target("time", [TIME, bytes((0xFF,)) * 12], _time, DLMS),
     Target("ciphered", [*SEALED, *SECURED_REQUESTS, *SECURED_ANSWERS], _ciphered, DLMS),
     Target("push", [*NOTIFICATIONS, *FRAMES[-20:], *MBUS, *SEALED, *P1, *WRAPPED[-9:], b"".join(BLOCKS)], _push, ()),
+    Target("push_driver", [*NOTIFICATIONS[:9], *MBUS, *SEALED, *P1], _push_driver(), ()),
     Target("push_real", [data for data, _ in REAL.values()], _real_telegrams, ()),
     Target("push_sealed", NOTIFICATIONS, _sealed, ()),
     Target("push_framed", NOTIFICATIONS, _framed_push, ()),
@@ -633,6 +734,8 @@ _ALL = [
     Target("mode_c", [readout(LINES), b"/?!\r\n", b"\x06050\r\n", b"\x06252\r\n", b"/KFM5\\2CAMPUS\r\n"], _mode_c, ()),
     Target("client", ANSWERS, _client(False), ()),
     Target("client_secured", SECURED_ANSWERS, _client(True), ()),
+    Target("client_datagrams", [*ANSWERS, *WRAPPED], _datagram_client(False), ()),
+    Target("client_datagrams_secured", SECURED_ANSWERS, _datagram_client(True), ()),
     Target("server", REQUESTS, _server(False), ()),
     Target("server_secured", SECURED_REQUESTS, _server(True), ()),
     Target("emulator", [*FRAMES, *WRAPPED], _emulator(), ()),
