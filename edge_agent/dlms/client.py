@@ -66,6 +66,7 @@ from edge_agent.dlms.apdu.set_request import SetRequestBlock, SetRequestFirstBlo
 from edge_agent.dlms.apdu.set_response import SetResponseBlock, SetResponseLastBlock, SetResponseNormal
 from edge_agent.dlms.axdr import Reader, decode_all, encode
 from edge_agent.dlms.errors import AssociationRejectedError, DecodeError, DlmsError, LinkError, ProtocolError
+from edge_agent.dlms.pieces import Pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ MAX_TRANSFER = 16 << 20
 """A block transfer longer than this is refused (`too_long`)."""
 
 LEAST_BLOCK = 256
-"""What a shorter block counts for in that."""
+"""What a shorter block counts for in that, or empty ones could come for ever."""
 
 MIN_PDU = 12
 
@@ -424,8 +425,7 @@ class Client:
 
     def _blocks(self, block: GetResponseBlock, invoke: int, what: str) -> Conversation:
         """The bytes of a block transfer whose first block has come; a missing or doubled block is an error."""
-        parts = []
-        size = 0
+        pieces = Pieces(MAX_TRANSFER, LEAST_BLOCK)
         number = block.block_number
         if number > 1:
             raise ProtocolError("missing_block", f"the first block has number {number}")
@@ -435,13 +435,10 @@ class Client:
                 raise _results.access_error(block.error, what)
             if block.block_number != number:
                 raise ProtocolError("missing_block", f"block {number} is due, {block.block_number} came")
-            parts.append(block.raw)
-            size += _transferred(block.raw)
-            if size > MAX_TRANSFER:
-                raise ProtocolError("too_long", f"more than {MAX_TRANSFER} bytes in one transfer")
+            pieces.add(block.raw)
             if block.last:
                 self._move("response")
-                return b"".join(parts)
+                return pieces.whole()
             answer = yield from self._ask(GetRequestNext(number, invoke))
             if isinstance(answer, GetResponseNormal) and answer.result.data is None:
                 self._move("response")
@@ -524,20 +521,16 @@ class Client:
         return result.returned.data
 
     def _action_blocks(self, block: ActionResponseBlock, invoke: int) -> Conversation:
-        parts = []
-        size = 0
+        pieces = Pieces(MAX_TRANSFER, LEAST_BLOCK)
         number = block.block_number
         if number > 1:
             raise ProtocolError("missing_block", f"the first block has number {number}")
         while True:
             if block.block_number != number:
                 raise ProtocolError("missing_block", f"block {number} is due, {block.block_number} came")
-            parts.append(block.raw)
-            size += _transferred(block.raw)
-            if size > MAX_TRANSFER:
-                raise ProtocolError("too_long", f"more than {MAX_TRANSFER} bytes in one transfer")
+            pieces.add(block.raw)
             if block.last:
-                reader = Reader(b"".join(parts))
+                reader = Reader(pieces.whole())
                 result = ActionResult.read(reader)
                 reader.end()
                 return result
@@ -546,11 +539,6 @@ class Client:
                 raise ProtocolError("unexpected_apdu", f"a data block is due, the meter sent {type(answer).__name__}")
             block = answer
             number += 1
-
-
-def _transferred(raw: bytes) -> int:
-    """What a block counts for against MAX_TRANSFER: an empty one too, or a transfer could go on for ever."""
-    return max(len(raw), LEAST_BLOCK)
 
 
 def _rejection(response: AssociationResponse, password: bool, keys: bool) -> AssociationRejectedError:

@@ -10,15 +10,13 @@ from __future__ import annotations
 from edge_agent.dlms.apdu.base import Apdu
 from edge_agent.dlms.axdr import Reader, write_length
 from edge_agent.dlms.errors import EncodeError, ProtocolError
+from edge_agent.dlms.pieces import Pieces
 
 LAST_BLOCK = 0x80
 STREAMING = 0x40
 WINDOW = 0x3F
 
 MAX_APDU = 1 << 20
-PIECE = 4096
-"""Bytes to which small blocks are gathered, so that many of them cost no more than their bytes."""
-
 MAX_BLOCKS = 0xFFFF
 HEADER = 10
 """Bytes that a block needs around its data, at most."""
@@ -68,27 +66,24 @@ class GeneralBlockTransfer(Apdu):
 class BlockAssembly:
     """Puts an APDU together from its blocks, which must come in order and without a gap."""
 
-    __slots__ = ("_gathered", "_parts", "due", "size")
+    __slots__ = ("_pieces", "due")
 
     def __init__(self, first: int = 1) -> None:
         self.due = first
-        self.size = 0  # bytes so far
-        self._parts: list[bytes] = []
-        self._gathered = bytearray()
+        self._pieces = Pieces(MAX_APDU)
+
+    @property
+    def size(self) -> int:
+        """Bytes so far."""
+        return self._pieces.size
 
     def add(self, block: GeneralBlockTransfer) -> bytes | None:
         """The APDU once its last block has come; ProtocolError `missing_segment`, `too_long`."""
         if block.block_number != self.due:
             raise ProtocolError("missing_segment", f"block {self.due} is due, {block.block_number} came")
-        self.size += len(block.raw)
-        if self.size > MAX_APDU:
-            raise ProtocolError("too_long", f"an APDU of more than {MAX_APDU} bytes is refused")
-        self._gathered.extend(block.raw)
-        if block.last or len(self._gathered) >= PIECE:
-            self._parts.append(bytes(self._gathered))
-            self._gathered = bytearray()
+        self._pieces.add(block.raw)
         self.due += 1
-        return b"".join(self._parts) if block.last else None
+        return self._pieces.whole() if block.last else None
 
 
 class BlockReceiver:
