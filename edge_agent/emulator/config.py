@@ -9,10 +9,10 @@ link = "run/solar"                 # a pty is made, and this symbolic link to it
 # tcp = "127.0.0.1:4059"           # the TCP wrapper; port 0 takes a free one; or
 # udp = "127.0.0.1:4059"           # the same in datagrams
 mode = "hdlc"                      # or "e": IEC 62056-21 sign-on with hand-over to HDLC, "c": its read-out alone; or
-                                   # "mbus", "p1", "raw": nothing is answered, meters push: in wired M-Bus frames (from
-                                   # 2400 baud 8E1), as telegrams of the P1 port, as APDUs without any frame
-p1_version = 5                     # P1: DSMR 2 to 5; 2 and 3 have no CRC and no clock (from 9600 baud 7E1, which a pty
-                                   # gets with its parity bits), 4 and 5 both (from 115200 baud 8N1)
+                                   # "mbus", "p1", "raw": nothing is answered, meters push: in wired M-Bus frames (by
+                                   # default 2400 baud 8E1), as telegrams of the P1 port, as APDUs without any frame
+p1_version = 5                     # P1: DSMR 2 to 5; 2 and 3 have no CRC and no clock (by default 9600 baud 7E1, on a
+                                   # pty with the parity bits), 4 and 5 have both (by default 115200 baud 8N1)
 max_information = 128              # HDLC: longest information field, 8 to 2030 bytes; M-Bus: bytes of the APDU in a
                                    # frame, up to 250 (there by default 245)
 window = 1                         # HDLC: frames in flight, 1 to 7
