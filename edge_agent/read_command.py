@@ -32,6 +32,7 @@ from edge_agent.dlms.units import unit_text
 from edge_agent.meters.connection import Connection, HdlcLine, Link, WrapperLine
 from edge_agent.meters.counters import LIMIT, CounterStore, InvocationCounter, counter_too_far
 from edge_agent.meters.datagrams import DatagramClient, DatagramLine
+from edge_agent.meters.driver import password_bytes
 from edge_agent.meters.errors import MeterError, MeterTimeoutError, NotDlmsError, meter_error
 from edge_agent.meters.iec21 import ANSWER, switch_to_hdlc
 from edge_agent.meters.reader import MeterReader, read_all, value_text
@@ -141,16 +142,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--timeout", type=seconds, default=3.0, help="seconds to wait for each answer (default 3)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-
-
-def password_bytes(text: str) -> bytes:
-    """A password as the meter gets it: the text's bytes, or those that `0x...` spells in hex."""
-    if text[:2].lower() == "0x":
-        try:
-            return bytes.fromhex(text[2:])
-        except ValueError:
-            pass
-    return text.encode("utf-8", "surrogateescape")
 
 
 def _counters(args: argparse.Namespace) -> CounterStore:

@@ -33,7 +33,7 @@ from edge_agent.dlms.security import Security
 from edge_agent.meter_map import INCREMENTS, integral_of, with_integral
 from edge_agent.meters.connection import Connection, HdlcLine
 from edge_agent.meters.counters import CounterStore, InvocationCounter, counter_too_far
-from edge_agent.meters.driver import IntervalRow, Observer
+from edge_agent.meters.driver import IntervalRow, Observer, password_bytes
 from edge_agent.meters.errors import (
     BadAnswerError,
     MapMismatchError,
@@ -158,7 +158,7 @@ class DlmsPullDriver:
         except DlmsError as error:
             self._transport.close()
             raise MeterError(f"the meter's addresses are wrong: {error}", error.code) from error
-        password = None if settings.auth != "lls" else (settings.password or "").encode("utf-8")
+        password = None if settings.auth != "lls" else password_bytes(settings.password or "")
         self._line = HdlcLine(self._transport, link, settings.timeout, clock=monotonic)
         self._client = Client(password, _security(settings), received=self._received)
         self._connection = Connection(self._line, self._client)

@@ -9,6 +9,16 @@ Observer = Callable[[str, int], None]
 """Told how far what arrives on a line comes: "bytes" (how many), "framed" and "decrypted" (APDUs). From any thread."""
 
 
+def password_bytes(text: str) -> bytes:
+    """A password as the meter gets it: the text's bytes, or those that `0x...` spells in hex."""
+    if text[:2].lower() == "0x":
+        try:
+            return bytes.fromhex(text[2:])
+        except ValueError:
+            pass
+    return text.encode("utf-8", "surrogateescape")
+
+
 class IntervalRow:
     """One row of a meter's load profile as a signed record needs it.
 

@@ -242,3 +242,41 @@ def test_a_changed_map_is_not_signed_under(authority, make_gateway, start):
     process.communicate(timeout=30)
     assert authority.frames(key(gateway, "load")) == []
     assert read_status(gateway.config.state)["meters"]["load"]["errors"]["enrolment"]["code"] == "map_not_approved"
+
+
+@pytest.mark.parametrize(
+    ("secret", "told"),
+    [
+        ("", False),
+        ('auth = "lls"\npassword = "12345678"\n', True),
+        (f'key = "{bytes(16).hex()}"\n', True),
+        (f'auth_key = "{bytes(16).hex()}"\n', True),
+    ],
+)
+def test_secrets_that_others_can_read_are_told(authority, make_gateway, start, secret, told):
+    gateway = make_gateway()
+    gateway.enrol()
+    gateway.file.write_text(gateway.file.read_text().replace("[meter.map]", secret + "[meter.map]"))
+    for mode in (0o600, 0o640):
+        gateway.file.chmod(mode)
+        seen = len(authority.frames(key(gateway)))
+        process = start(gateway)
+        until(lambda seen=seen: len(authority.frames(key(gateway))) > seen)
+        process.send_signal(signal.SIGTERM)
+        log = process.communicate(timeout=30)[1]
+        assert ("others can read" in log) == (told and mode == 0o640)
+        assert "12345678" not in log
+
+
+def test_a_meter_whose_key_others_can_read_is_left_out_and_stops_no_other(authority, make_gateway, start):
+    gateway = make_gateway(meters=("solar", "load"))
+    gateway.enrol()
+    exposed = KeyStore(gateway.config.state).meter_key_path("load")
+    exposed.chmod(0o644)
+    start(gateway)
+    until(lambda: len(authority.frames(key(gateway))) >= 2)
+    error = read_status(gateway.config.state)["meters"]["load"]["errors"]["enrolment"]
+    assert error["code"] == "key_exposed"
+    assert "chmod 600" in error["message"]
+    exposed.chmod(0o600)
+    assert authority.frames(key(gateway, "load")) == []

@@ -216,6 +216,7 @@ def test_a_register_that_counts_something_else():
 def test_passwords():
     world = World(client=32, auth="lls", password="12345678")
     assert world.driver.identity() == "KFM1000000000001"
+    assert World(client=32, auth="lls", password="0x3132333435363738").driver.identity() == "KFM1000000000001"
     with pytest.raises(WrongPasswordError, match="password"):
         World(client=32, auth="lls", password="no").driver.identity()
     with pytest.raises(MeterRefusedError) as caught:
