@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 _LISTS = (ARRAY, STRUCTURE)
 _PUSH_SETUP = 40
+_PUSH_SETUP_CODE = b"\x19\x09"
 _BYTES = (OCTET_STRING, DATE_TIME)
 _NUMBERS = INTEGERS | {axdr.FLOAT32, axdr.FLOAT64}
 
@@ -357,6 +358,10 @@ def _flat(items: list[Data], found: Interpretation) -> None:
             _walk(item[1], found)
         at += 1
     with_class = at > 0 and items[at - 1][0] == UINT16
+    if at < count and items[at][1][2:4] == _PUSH_SETUP_CODE:
+        at += 1  # the list's own name, which no value belongs to
+        while at < count and not _is_code(items[at]):
+            at += 1
     while at < count:
         code = items[at]
         at += 1

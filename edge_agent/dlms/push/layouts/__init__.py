@@ -4,7 +4,7 @@
  "first": "KFM_001",                     what tells it by its first value:
                                          "KFM_001"  this text            "ISK*"  a text that starts so
                                          "#"        a text of digits     "0-6:25.9.0.255"  this code as six bytes
-                                         null       nothing does
+                                         "@"        a date-time          null              nothing does
  "lists": [[                             each list that the meter sends, told apart by its length and types:
     ["1-0:1.7.0.255", 0, "W", "uint32"], OBIS code, power of ten, unit (or null), A-XDR type (may be left out)
     [null, 0, null, "uint16"],           a value that has no OBIS code
@@ -35,6 +35,8 @@ from edge_agent.dlms.axdr import (
     UINT64,
     VISIBLE_STRING,
 )
+from edge_agent.dlms.clock_time import ClockTime
+from edge_agent.dlms.errors import DecodeError
 from edge_agent.dlms.obis import obis_bytes
 
 TYPE_CHECKING = False
@@ -88,11 +90,20 @@ class Layout:
             return False
         if self.first == "#":
             return len(value) > 0 and all(byte in _DIGITS for byte in value)
+        if self.first == "@":
+            return len(value) == 12 and _is_time(value)
         if ":" in self.first:
             return bool(value == obis_bytes(self.first))
         if self.first.endswith("*"):
             return bool(value.startswith(self.first[:-1].encode()))
         return bool(value == self.first.encode())
+
+
+def _is_time(value: bytes) -> bool:
+    try:
+        return ClockTime.from_bytes(value).iso() is not None
+    except DecodeError:
+        return False
 
 
 def _layout(first: str | None, description: list[Any]) -> Layout:

@@ -449,6 +449,21 @@ BY_POSITION = {
         {"0.9.1": "14:00:00 -", "0.9.2": "2026-06-01 -", "1.8.0": "14370048 Wh", "1.7.0": "0 W", "2.7.0": "9 W"},
         9,
     ),
+    "Siemens IM350, Wels": (
+        [
+            *(code("0-6:25.9.0.255"), text("18030000"), (9, SUMMER[5:9]), (9, SUMMER[:5])),
+            *map(u32, (3532000, 0, 392000, 282000, 146, 0)),
+        ],
+        "18030000",
+        {"1.8.0": "3532000 Wh", "3.8.0": "392000 varh", "1.7.0": "146 W"},
+        9,
+    ),
+    "Landis+Gyr E450 and others, Wiener Netze": (
+        [(9, SUMMER), *map(u32, (5107912, 0, 1126903, 566784, 230, 0, 88, 21))],
+        None,
+        {"0-0:1.0.0": f"{SUMMER_TEXT} -", "1.8.0": "5107912 Wh", "1.7.0": "230 W", "4.7.0": "21 var"},
+        9,
+    ),
     "Iskraemeco IE.5, Croatia": (
         [
             *(text("92029691"), (9, SUMMER[5:9]), (9, SUMMER[:5])),
@@ -501,6 +516,8 @@ def test_a_list_of_another_shape_is_not_read_by_the_nearest_layout():
         [text("ISK1030000000001"), *values[1:]],  # Iskraemeco sends nine values of these types that mean something else
         [text("99999999999a"), *values[1:]],
         [(9, b""), *values[1:]],
+        [(9, b"\xff" * 12), *values[1:]],
+        [code("0-6:25.9.0.255"), *values[1:]],
         [values[0], u16(1), *values[2:]],
         values[:-1],
     ):
