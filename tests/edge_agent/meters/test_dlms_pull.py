@@ -149,6 +149,14 @@ def test_invalid_and_unaligned_rows_are_left_to_the_next_good_boundary():
     ]
 
 
+def test_a_register_that_was_not_captured_is_not_zero():
+    world = World()
+    null, good = (axdr.NULL, None), (axdr.UINT32, 7)
+    _profile(world).values["buffer"] = [[_time(START + 1), null, good], [_time(START + 2), good, good]]
+    rows = world.driver.rows(START * EPOCH, (START + 3) * EPOCH)
+    assert [(row.interval_end // EPOCH - START, row.consumption) for row in rows] == [(2, 7)]
+
+
 def test_of_two_rows_with_one_time_the_last_counts():
     world = World()
     rows = [[_time(START + 1), (axdr.UINT32, value), (axdr.UINT32, 0)] for value in (5, 6)]
@@ -172,6 +180,23 @@ def test_the_hour_that_a_zones_clock_shows_twice(bit):
     _profile(world).values["buffer"] = buffer
     found = world.driver.rows(start * EPOCH, (start + 8) * EPOCH)
     assert [(row.interval_end // EPOCH - start, row.consumption) for row in found] == [(at, at) for at in range(1, 9)]
+
+
+def test_an_hour_shown_twice_of_which_only_the_second_was_captured():
+    """A meter that marks summer time was without power in the first; the order of its rows alone would not tell."""
+    start = 1792886400 // EPOCH
+    world = World({"deviation": "none"}, {"clock": "Europe/Vienna"}, start=start, rows=20)
+    buffer = []
+    for at in (-3, -2, 5, 6):  # 23:15 and 23:30 UTC; 01:15 and 01:30 UTC, shown as 02:15 and 02:30
+        unix = (start + at) * EPOCH
+        shown = ClockTime.from_unix(unix + (7200 if at < 4 else 3600), 0, 0x80 if at < 4 else 0)
+        shown.deviation = None
+        buffer.append([(axdr.OCTET_STRING, shown.to_bytes()), (axdr.UINT32, at + 5), (axdr.UINT32, 0)])
+    _profile(world).values["buffer"] = buffer
+    found = world.driver.rows((start - 4) * EPOCH, (start + 8) * EPOCH)
+    assert [(row.interval_end // EPOCH - start, row.consumption) for row in found] == [
+        (at, at + 5) for at in (-3, -2, 5, 6)
+    ]
 
 
 def test_a_meter_that_runs_on_utc_without_saying_so():

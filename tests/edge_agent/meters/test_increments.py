@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from edge_agent.dlms.cosem.profile_generic import ProfileGeneric
 from edge_agent.meter_map import MeterMap
 from edge_agent.meters import MapMismatchError, MeterError, open_meter
 from edge_agent.meters.dlms_pull import DlmsPullDriver
+from edge_agent.meters.increments import Increments
 from edge_agent.reading import FLAG_DATA_DOUBTFUL, FLAG_ESTIMATED
 
 GAP = FLAG_ESTIMATED | FLAG_DATA_DOUBTFUL
@@ -205,3 +208,80 @@ def test_maps_and_meters_that_do_not_fit():
     with pytest.raises(MapMismatchError, match="push"):
         open_meter(settings, meter_map)
     assert METER["register"]
+
+
+def test_a_row_that_was_captured_off_its_boundary_says_nothing_of_its_interval():
+    world = _world()
+    _rows(world, 9, 10)
+    profile = next(item for item in world.meter.objects if isinstance(item, ProfileGeneric))
+
+    def rows():
+        found = []
+        for boundary, row in zip(world.meter.boundaries(), world.meter.rows(), strict=True):
+            shift = -17 if boundary == (START + 12) * EPOCH else 0
+            time = ClockTime.from_unix(boundary + shift, -120)
+            found.append([(axdr.OCTET_STRING, time.to_bytes()), *row[1:]])
+        return found
+
+    profile.values["buffer"] = rows
+    _later(world, 4)
+    found = _rows(world, 10, 14)
+    assert [(row.interval_end // EPOCH - START, row.flags) for row in found] == [(11, 0), (13, GAP), (14, 0)]
+
+
+def test_after_a_gap_no_value_is_less_than_the_increments_prove():
+    """The register was first read late, so it trails behind by what moved since the boundary; a reset is more."""
+    for most, shown, value in ((500, 1100, 1111), (5, 1100, 1100), (500, 1200, 1200), (500, 0, 0)):
+        increments = Increments(None, 900, None, most)
+        first = increments.settle({900: {"charge": Fraction(10)}}, lambda: {"charge": Fraction(1111)})
+        assert first == {900: ({"charge": Fraction(1111)}, 0)}
+        later = {900: {"charge": Fraction(10)}, 2700: {"charge": Fraction(0)}}
+        known = increments.settle(later, lambda shown=shown: {"charge": Fraction(shown)})
+        assert known[2700] == ({"charge": Fraction(value)}, GAP)
+        assert 1800 not in known
+
+
+def _wh(value):
+    return {"charge": Fraction(value)}
+
+
+def _never():
+    raise AssertionError("the register is read where a value is anchored on it, and nowhere else")
+
+
+def test_what_a_boundary_was_given_is_never_worked_out_differently():
+    increments = Increments(None, 900, None, 500)
+    increments.settle({900: _wh(10)}, lambda: _wh(1000))
+    first = increments.settle({1800: _wh(20)}, _never)
+    assert first[1800] == (_wh(1020), 0)
+    again = increments.settle({900: _wh(99), 1800: _wh(99), 2700: _wh(1)}, _never)
+    assert (again[900], again[1800], again[2700]) == ((_wh(1000), 0), (_wh(1020), 0), (_wh(1021), 0))
+
+
+def test_a_row_older_than_the_last_is_not_anchored_on_what_the_register_shows_now():
+    increments = Increments(None, 900, None, 500)
+    increments.settle({9000: _wh(10)}, lambda: _wh(1000))
+    assert set(increments.settle({900: _wh(10)}, _never)) == {9000}
+
+
+def test_what_is_kept_is_on_the_disk_before_it_is_used(tmp_path, monkeypatch):
+    path, synced = tmp_path / "kept.json", []
+
+    def fsync(descriptor):
+        assert not path.exists() or path.stat().st_ino != os.fstat(descriptor).st_ino
+        synced.append(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    Increments(path, 900, None, 500).settle({900: _wh(10)}, lambda: _wh(1000))
+    assert path.stat().st_ino in synced
+    monkeypatch.undo()
+    before = path.read_bytes()
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(MeterError) as caught:
+        Increments(path, 900, None, 500).settle({1800: _wh(10)}, _never)
+    assert caught.value.code == "increments_file"
+    assert path.read_bytes() == before
