@@ -133,7 +133,7 @@ def request(
         )
         + b"".join(sorted(meter.meter_id + key for meter, key, _ in asked))
     ).digest()
-    enrolment = session.scalar(select(Enrolment).where(Enrolment.claim_id == claim.id))
+    enrolment = session.scalar(select(Enrolment).where(Enrolment.claim_id == claim.id).with_for_update())
     if enrolment is None:
         enrolment = Enrolment(
             id=random(16).hex(),
@@ -269,6 +269,7 @@ def of_claim(session: Session, claim: Claim, enrolment_id: str) -> Enrolment:
 
 def prove(session: Session, home: Home, enrolment: Enrolment, body: object) -> str:
     """Take the possession proofs (`AMK1`) of every meter; the enrolment's state as the gateway sees it."""
+    session.refresh(enrolment, with_for_update=True)
     proofs = body.get("proofs") if isinstance(body, dict) else None
     if not isinstance(proofs, dict):
         raise EnrolmentError("malformed", 'send {"proofs": {meter name: signature in hex}}')
@@ -362,7 +363,7 @@ def approve(session: Session, home: Home, enrolment: Enrolment, *, actor: str, n
     The gateway's former certificate and its meters' former keys end here.
     """
     log.lock(session)  # no frame of a former key may slip in between
-    session.refresh(enrolment)
+    session.refresh(enrolment, with_for_update=True)  # what is asked anew meanwhile is decided on by nobody
     if enrolment.state == enrolments.ENROLMENT_APPROVED:
         return
     if enrolment.state != enrolments.ENROLMENT_PENDING:
@@ -435,7 +436,7 @@ def _put_to_use(session: Session, row: EnrolmentMeter, meter: Meter, now: int) -
 def reject(session: Session, enrolment: Enrolment, *, actor: str, reason: str, now: int) -> None:
     """Refuse an enrolment, with the words that the gateway's person will read; logged."""
     log.lock(session)
-    session.refresh(enrolment)
+    session.refresh(enrolment, with_for_update=True)
     if enrolment.state not in (enrolments.ENROLMENT_STARTED, enrolments.ENROLMENT_PENDING):
         raise EnrolmentError("conflict", f"enrolment {enrolment.id} is {enrolment.state} already")
     enrolment.state, enrolment.reason = enrolments.ENROLMENT_REJECTED, reason

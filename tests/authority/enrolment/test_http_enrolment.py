@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from flask.testing import FlaskClient
 from solders.keypair import Keypair
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from authority import certificates
 from authority.app import App
@@ -215,6 +217,38 @@ def test_a_gateway_enrols_and_its_readings_are_taken(
     assert problem_of(client.post("/api/v1/gateways/gw-1/readings", data=bytes(2**20))) == (413, "too_large")
     assert problem_of(client.get("/api/v1/gateways/gw-1/readings")) == (405, "method_not_allowed")
     assert problem_of(client.get("/nosuch")) == (404, "not_found")
+
+
+def test_what_a_gateway_asks_anew_while_it_is_being_approved_is_not_approved_unseen(
+    app: App, hand: GatewayHand
+) -> None:
+    hand.prove(hand.ask().json)
+    hand.maps["pv"] = meter_map("pv", clock="utc")
+    code = hand.headers["Authorization"].removeprefix("Claim ")
+    with ThreadPoolExecutor(1) as pool:
+        with app.store.write() as session:
+            claimed = requests.authenticate(session, code, app.clock())
+            requests.request(session, app.home, claimed, hand.body(), now=app.clock(), random=os.urandom)
+            approving = pool.submit(approve, app)
+            wait_for_a_waiting_transaction(app)
+        with pytest.raises(EnrolmentError, match="is started"):
+            approving.result()
+    with app.store.read() as session:
+        assert session.scalars(select(Enrolment.state)).all() == ["started"]
+        assert session.scalars(select(MeterKey)).all() == []
+
+
+def wait_for_a_waiting_transaction(app: App) -> None:
+    """SQLite's wait at their very beginning."""
+    if app.store.engine.dialect.name == "sqlite":
+        return
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type='Lock'"
+    )
+    with app.store.engine.connect() as connection:
+        while not connection.execute(waiting).scalar():
+            connection.rollback()
+            time.sleep(0.02)
 
 
 @pytest.mark.parametrize("der", [None, b"", b"some other certificate"])
