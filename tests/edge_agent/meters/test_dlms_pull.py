@@ -17,6 +17,8 @@ from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.cosem.profile_generic import ProfileGeneric
 from edge_agent.dlms.cosem.types import CaptureObject
 from edge_agent.dlms.errors import ServiceError
+from edge_agent.dlms.hdlc.address import encode_address
+from edge_agent.dlms.hdlc.frame import DM, FINAL, Frame
 from edge_agent.meters import (
     MapMismatchError,
     MeterError,
@@ -320,6 +322,19 @@ def test_a_meter_that_has_forgotten_the_association_is_asked_again():
     world.line._links.clear()  # a reboot
     assert len(world.driver.rows(START * EPOCH, (START + 3) * EPOCH)) == 3
     assert "disconnected" in world.driver.faults
+
+
+@pytest.mark.parametrize(("refusals", "mended"), [(1, True), (2, False)])
+def test_a_meter_left_in_the_midst_of_a_conversation_may_refuse_once(refusals, mended):
+    world = World()
+    refusal = Frame(encode_address(16), encode_address(1), DM | FINAL).to_bytes()
+    left = [refusal] * refusals
+    world.transport.on_way = lambda data: left.pop() if left else data
+    if mended:
+        assert world.driver.identity() == "KFM1000000000001"
+    else:
+        with pytest.raises(MeterRefusedError, match="DM"):
+            world.driver.identity()
 
 
 def test_an_association_left_idle_is_set_up_anew():

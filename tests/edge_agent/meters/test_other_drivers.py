@@ -96,6 +96,22 @@ def test_mode_c_gives_the_boundary_that_has_passed():
     driver.close()
 
 
+def test_a_read_out_over_which_a_boundary_passes_is_no_row():
+    line = ModeCLine()
+    driver = _mode_c(line)
+    slow = line.read
+
+    def read(timeout):
+        line.now += 450
+        return slow(timeout)
+
+    line.read = read
+    assert driver.rows(START, START + 900) == []
+    line.read = slow
+    (row,) = driver.rows(START, START + 1800)
+    assert row.interval_end == START + 1800
+
+
 def test_mode_c_of_another_meter_or_without_a_register():
     line = ModeCLine()
     line.line.meters[0].registers.pop()
