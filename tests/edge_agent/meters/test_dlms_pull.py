@@ -337,6 +337,13 @@ def test_a_meter_left_in_the_midst_of_a_conversation_may_refuse_once(refusals, m
             world.driver.identity()
 
 
+def test_what_lies_on_the_line_from_before_is_no_answer():
+    world = World()
+    world.transport.arrived = Frame(encode_address(16), encode_address(1), DM | FINAL).to_bytes() * 3
+    assert world.driver.identity() == "KFM1000000000001"
+    assert world.driver.faults == []
+
+
 def test_an_association_left_idle_is_set_up_anew():
     world = World()
     world.driver.identity()
