@@ -65,7 +65,6 @@ EQUIVALENT = {
     ("oracle", "settle_surplus.rs", "address = ORACLE_ADDRESS"): _FOR_THE_IDL,
     ("oracle", "checkpoint_epoch.rs", "address = ORACLE_ADDRESS"): _FOR_THE_IDL,
     ("oracle", "ed25519.rs", "length < HEADER"): "the precompile refuses an instruction without a count itself",
-    ("oracle", "open_meter.rs", "address = ORACLE_ADDRESS"): _FOR_THE_IDL,
     ("oracle", "accounts.rs", "&ORACLE_ADDRESS"): _BY_THE_STRUCT,
     ("oracle", "open_meter.rs", "invariant()"): _JUST_WRITTEN,
     ("oracle", "open_energy_account.rs", "account.invariant()"): _JUST_WRITTEN,
