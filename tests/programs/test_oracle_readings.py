@@ -18,6 +18,7 @@ from campus import (
     Outcome,
     Refusal,
     SimulatedMeter,
+    idl,
     key,
     readonly,
     writable,
@@ -95,6 +96,19 @@ def test_another_account_in_an_opening_is_refused(campus: Campus, member: Member
     campus.send(meter.possession(), campus.register_meter_instruction(meter, member, installation))
     with refused(error):
         campus.send(campus.open_meter_instruction(meter, member, **{account: key("other").pubkey()}))
+
+
+def test_no_account_stands_in_for_the_oracle(campus: Campus, member: Member, refused) -> None:
+    """One that is there already would be taken for the Oracle, and none would be made."""
+    installation = campus.register_installation()
+    meter = campus.new_meter("pv", "load")
+    campus.send(meter.possession(), campus.register_meter_instruction(meter, member, installation))
+    look_alike = key("look-alike").pubkey()
+    data = idl("oracle").account_discriminator("Oracle") + bytes(1_000)
+    campus.put(look_alike, data, programs.PROGRAM_IDS["oracle"])
+    with refused("WrongOracle"):
+        campus.send(campus.open_meter_instruction(meter, member, oracle=look_alike))
+    assert campus.svm.get_account(meter.state) is None
 
 
 def test_a_meter_is_opened_for_its_own_user(campus: Campus, member: Member, refused) -> None:
