@@ -170,3 +170,6 @@ def test_nothing_is_signed_before_the_baseline_or_twice():
     assert sign(made, [row(T - 900, 1), row(T + 900, 3)]) == ([], None)
     last = first(made, 100)
     assert sign(made, [row(T - 900, 90), row(T, 100), row(T, 101)], last=last) == ([], None)
+    assert sign(made, [row(T + 900, 110), row(T + 90_000, 2**40)], last=last) == ([], None)
+    (frame,), fault = sign(made, [row(T + 900, 110), row(T + 1800, 2**40)], last=last, boundary=T + 900)
+    assert (frame.record.interval_end, fault) == (T + 900, None)
