@@ -268,8 +268,11 @@ class ServerSession:
         """A block of a request: an acknowledgement where the client's stream ends, the answer once it is whole."""
         number, receiver = block.block_number, self._receiver
         if receiver is not None:
-            anew = number == 1 and receiver.due > 1 and block.raw != self._first_block
-            if anew or (self._answered is not None and number >= receiver.due):
+            if self._answered is not None:
+                anew = number == 1 or number >= receiver.due
+            else:
+                anew = number == 1 and receiver.due > 1 and block.raw != self._first_block
+            if anew:
                 receiver = None
         if receiver is None:
             self._forget_blocks()

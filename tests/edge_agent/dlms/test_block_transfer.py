@@ -296,6 +296,22 @@ def test_a_repeated_request_is_carried_out_once():
     assert calls == [1, 1]
 
 
+def test_the_same_request_twice_is_two_requests():
+    _, server = _opened(1, 200, 63)
+    calls = []
+    server.objects[NOTE.name].methods["echo"] = lambda parameters: calls.append(1)
+    raw = b"\xc3\x01\xc1" + ECHO.to_bytes() + b"\x01" + axdr.encode((axdr.OCTET_STRING, bytes(150)))
+    blocks = BlockSender(raw, 100, 1).stream(0, 63, 0)
+    for turn in (1, 2, 3):
+        answers = [answer for block in blocks for answer in server.handle(block)]
+        assert [block.raw.hex() for block in _blocks(answers)] == ["c701c10000"]
+        assert len(calls) == turn
+    # A first block that comes twice before the rest is one.
+    for block in blocks[:1] + blocks:
+        server.handle(block)
+    assert len(calls) == 4
+
+
 def test_a_meter_that_does_not_count_what_only_acknowledges():
     client, server = _opened(1, 200, 63)
 
