@@ -128,8 +128,8 @@ class EmulatedLine:
                 self._owners.clear()
             link = self._links[key] = self._open(frame, meter)
             self._owners[key] = meter
-        if self.heard_at is not None and meter.channel.speed not in (None, self.heard_at):
-            return b""  # noise, to a meter of another speed
+        if self.heard_at is not None and self.sign_on is None and meter.channel.speed not in (None, self.heard_at):
+            return b""  # noise, to a meter of another speed; a sign-on settles the speed by itself
         answer = link.take(frame)
         if frame.kind == "DISC":
             self._settle()

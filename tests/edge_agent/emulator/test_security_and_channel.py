@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,8 @@ from edge_agent.dlms.hdlc.client_link import HdlcClientLink
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.obis import LOGICAL_DEVICE_NAME
 from edge_agent.dlms.security import AUTHENTICATED, ENCRYPTED, Security
-from edge_agent.emulator.config import ConfigError, EmulatorConfig
+from edge_agent.emulator.cli import Port
+from edge_agent.emulator.config import ConfigError, EmulatorConfig, LineConfig
 from edge_agent.emulator.line import EmulatedLine
 from edge_agent.meters.connection import Connection, HdlcLine
 from edge_agent.meters.errors import MeterError
@@ -392,6 +395,33 @@ def test_speed_and_time_between_octets():
     with pytest.raises(MeterError) as caught:
         _name(connection)
     assert caught.value.code == "timeout"
+
+
+def test_a_sign_on_settles_the_speed_by_itself():
+    meter = _Meter({"mode": "e"}, iec_hdlc_setup={})
+    line = meter.line
+    line.receive(b"/?!\r\n")
+    line.receive(b"\x06252\r\n")
+    connection = meter.opened(16)
+    _write(connection, comm_speed=SPEEDS.index(19200))
+    connection.abandon()
+    assert line.speed == 19200
+    line.heard_at = 9600
+    assert _name(meter.opened(16)) == b"A"
+
+
+def test_a_serial_port_goes_on_at_the_speed_that_was_written():
+    master, slave = os.openpty()
+    try:
+        port = Port(LineConfig(port=os.ttyname(slave)))
+        assert port.speed is None
+        for speed, constant in ((None, termios.B9600), (19200, termios.B19200), (None, termios.B19200)):
+            port.take_speed(speed)
+            assert termios.tcgetattr(slave)[4:6] == [constant, constant]
+        port.close()
+    finally:
+        os.close(master)
+        os.close(slave)
 
 
 FILE = f"""
