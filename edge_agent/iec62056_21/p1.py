@@ -106,11 +106,14 @@ def read_telegrams(data: bytes) -> list[P1Telegram]:
             found.append(telegram)
             position = following + 1 if following >= 0 else -1
             continue
-        telegram = _read(data[position : end + 1], position)
+        covered = data[position : end + 1]
         stop = data.find(b"\n", end, min(limit, end + MAX_CHECK))
         check = data[end + 1 : stop if stop >= 0 else min(limit, end + MAX_CHECK)].strip()
-        if check:
-            _check(data[position : end + 1], check, end + 1, telegram)
+        wrong = _what_is_wrong(covered, check) if check else None
+        telegram = _read(covered, position, bool(check) and wrong is None)
+        if wrong is not None:
+            telegram.values = {}
+            telegram.errors.insert(0, DecodeError("bad_crc", wrong, end + 1))
         found.append(telegram)
         position = data.find(b"/", end)
     if not found:
@@ -120,33 +123,33 @@ def read_telegrams(data: bytes) -> list[P1Telegram]:
     return found
 
 
-def _check(covered: bytes, check: bytes, offset: int, telegram: P1Telegram) -> None:
+def _what_is_wrong(covered: bytes, check: bytes) -> str | None:
+    """Of the CRC, as a message; None where it is right."""
     try:
         stated = int(check[:4].decode(), 16)
     except (ValueError, UnicodeError):
-        telegram.errors.append(DecodeError("bad_crc", f"{check[:8]!r} is no CRC", offset))
-        return
+        return f"{check[:8]!r} is no CRC"
     if crc16(covered) == stated:
-        return
+        return None
     # A capture that lost its carriage returns still tells what the meter sent.
     if b"\r\n" not in covered and crc16(covered.replace(b"\n", b"\r\n")) == stated:
-        return
-    telegram.values = {}
-    telegram.errors.append(DecodeError("bad_crc", "the telegram's CRC is wrong", offset))
+        return None
+    return "the telegram's CRC is wrong"
 
 
 def _line(data: bytes) -> str:
     return "".join([chr(byte) if 0x20 <= byte < 0x7F else "?" for byte in data.strip()])
 
 
-def _read(data: bytes, offset: int) -> P1Telegram:
+def _read(data: bytes, offset: int, checked: bool) -> P1Telegram:
+    """The telegram without its CRC; where that has not shown it to be right, no line with a strange byte is trusted."""
     lines = data.replace(b"\r", b"\n").split(b"\n")
     telegram = P1Telegram(_line(lines[0][1:]))
     joined: list[str] = []
     for number, raw in enumerate(lines):
         at = offset
         offset += len(raw) + 1
-        if any((byte < 0x20 and byte != 0x09) or byte > 0x7E for byte in raw):
+        if not checked and any((byte < 0x20 and byte != 0x09) or byte > 0x7E for byte in raw):
             message = "the telegram has a line with a byte that is no character, or whose parity is wrong"
             telegram.errors.append(DecodeError("bad_character", message, at))
             continue

@@ -125,3 +125,17 @@ def test_where_p1_starts_in_noise():
     assert find_telegram(data[:20]) == 0
     for nothing in (b"", b"/", b"/KFM5", bytes(range(256)) * 3, b"\xaf" * 9):
         assert find_telegram(nothing) == -1
+
+
+def test_a_strange_byte_is_taken_where_the_crc_is_right():
+    body = b"/KFM5\r\n\r\n0-0:96.13.0(a\x01b)\r\n1-0:1.8.0(7*kWh)\r\n!"
+    (good,) = read_telegrams(body + f"{crc16(body):04X}\r\n".encode())
+    assert not good.errors
+    assert good.values["0-0:96.13.0.255"] == ("a?b", None)
+    (unchecked,) = read_telegrams(body + b"\r\n")
+    assert [(error.code, error.offset) for error in unchecked.errors] == [("bad_character", 9)]
+    assert unchecked.values == {"1-0:1.8.0.255": ("7", "kWh")}
+    for check in (b"0000", b"zzzz", b"\x00\x01"):
+        (wrong,) = read_telegrams(body + check + b"\r\n")
+        assert wrong.errors[0].code == "bad_crc"
+        assert wrong.values == {}
