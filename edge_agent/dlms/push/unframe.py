@@ -23,6 +23,9 @@ LINKS = (HDLC, MBUS, WRAPPER, RAW, P1)
 MAX_APDU = 1 << 20
 MAX_TITLE = 64
 
+MAX_NOISE = 1 << 16
+"""Bytes among which a P1 telegram must start to be found in noise."""
+
 _APDU_TAGS = (0x0F, 0xC2, 0xC4, 0xE0, GENERAL_GLO, GENERAL_DED) + GLO_TAGS + DED_TAGS
 _BODY_TAGS = (axdr.ARRAY, axdr.STRUCTURE)
 _LLC = (llc.COMMAND, llc.RESPONSE)
@@ -45,7 +48,7 @@ def detect_link(data: bytes) -> str:
     head = data[:64].lstrip()
     if _starts_p1(head):
         return P1
-    if head[:1] == b"\xaf" and find_telegram(data) == data.find(head[:1]):
+    if head[:1] == b"\xaf" and find_telegram(data[:MAX_NOISE]) == data.find(head[:1]):
         return P1  # the slash with its parity bit
     if len(data) > 1 and data[0] == FLAG and data[1] & 0xF0 in (0xA0, 0x70):
         return HDLC
