@@ -96,21 +96,23 @@ def read_telegrams(data: bytes) -> list[P1Telegram]:
     following = 0  # where the next telegram starts at the latest: no byte is looked at twice
     while position >= 0:
         if 0 <= following <= position:
-            following = data.find(b"\n/", position + 1)
-        limit = following + 1 if following >= 0 else len(data)
+            following = _next_start(data, position)
+        limit = following if following >= 0 else len(data)
         end = data.find(b"!", position, limit)
         if end < 0:
             stop = data.find(b"\n", position, limit)
             telegram = P1Telegram(_line(data[position + 1 : min(stop if stop >= 0 else limit, position + MAX_LINE)]))
-            telegram.errors.append(DecodeError("cut_short", "the telegram does not end with `!`", len(data)))
+            telegram.errors.append(DecodeError("cut_short", "the telegram does not end with `!`", limit))
             found.append(telegram)
-            position = following + 1 if following >= 0 else -1
+            position = following
             continue
         covered = data[position : end + 1]
         stop = data.find(b"\n", end, min(limit, end + MAX_CHECK))
         check = data[end + 1 : stop if stop >= 0 else min(limit, end + MAX_CHECK)].strip()
         wrong = _what_is_wrong(covered, check) if check else None
         telegram = _read(covered, position, bool(check) and wrong is None)
+        if not check and _is_always_checked(telegram):
+            wrong = "a telegram of this version of DSMR ends with a CRC, this one has none"
         if wrong is not None:
             telegram.values = {}
             telegram.errors.insert(0, DecodeError("bad_crc", wrong, end + 1))
@@ -121,6 +123,40 @@ def read_telegrams(data: bytes) -> list[P1Telegram]:
         telegram.errors.append(DecodeError("no_telegram", "there is no telegram in these bytes", 0))
         found.append(telegram)
     return found
+
+
+def _next_start(data: bytes, position: int) -> int:
+    """Where the next telegram after the one at `position` starts, -1 for nowhere.
+
+    A line that starts with a slash starts one. So does, after a telegram that breaks off in the middle of a line, a
+    slash whose line is an identification with a blank line after it.
+    """
+    line_end = data.find(b"\n", position)
+    while line_end >= 0:
+        if data[line_end + 1 : line_end + 2] == b"/":
+            return line_end + 1
+        start = line_end + 1
+        line_end = data.find(b"\n", start)
+        if line_end < 0:
+            return -1
+        if data[line_end + 1 : line_end + 2] in (b"\r", b"\n"):
+            slash = data.rfind(b"/", start, line_end)
+            if slash >= 0 and _identifies(data[slash + 1 : line_end].strip()):
+                return slash
+    return -1
+
+
+def _identifies(line: bytes) -> bool:
+    """Whether this can be an identification: three characters of a maker, a speed, and no values."""
+    if not 4 <= len(line) <= MAX_LINE:
+        return False
+    return line[:3].isalpha() and all(0x20 <= byte < 0x7F and byte not in b"()!" for byte in line)
+
+
+def _is_always_checked(telegram: P1Telegram) -> bool:
+    """Whether the telegram says itself that it is of a version (DSMR 4 on) whose telegrams have a CRC."""
+    version, _ = telegram.values.get("1-3:0.2.8.255", (None, None))
+    return version is not None and len(version) == 2 and version.isdigit() and int(version) >= 40
 
 
 def _what_is_wrong(covered: bytes, check: bytes) -> str | None:
@@ -190,7 +226,7 @@ def _take(line: str, telegram: P1Telegram) -> None:
         # DSMR 2 and 3: the gas meter's row names its own code and unit.
         telegram.values[obis_text(obis_bytes(groups[4]))] = (_number(groups[-1]) or groups[-1], groups[5])
         return
-    if len(groups) > 2 or code[3:] == ":99.97.0.255":
+    if len(groups) > 2 or (code[3:] == ":99.97.0.255" and groups != [""]):
         telegram.values[code] = (line[start:], None)
         return
     value, _, unit = groups[-1].partition("*")
@@ -233,5 +269,6 @@ def _text(text: str) -> str:
         decoded = bytes([int(text[at : at + 2], 16) for at in range(0, len(text), 2)])
     except ValueError:
         return text
-    printed = _line(decoded)
-    return text if len(text) % 2 or "?" in printed or not printed else printed
+    if len(text) % 2 or any(not 0x20 <= byte < 0x7F for byte in decoded):
+        return text
+    return _line(decoded) or text

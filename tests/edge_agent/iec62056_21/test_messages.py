@@ -87,6 +87,41 @@ def test_p1():
     assert damaged.values == {}
 
 
+def test_p1_that_breaks_off_in_a_line_costs_the_next_one_nothing():
+    good = write_telegram("ISK5\\2M550T", ["1-0:1.8.1(001234.567*kWh)", "1-0:2.8.1(000000.001*kWh)"])
+    (whole,) = read_telegrams(good)
+    plain = write_telegram("ISK5\\2M550T", ["1-0:1.8.1(001234.567*kWh)", "1-0:2.8.1(000000.001*kWh)"], False)
+    for following in (good, plain, good.replace(b"\r\n", b"\n")):
+        for cut in range(20, len(plain) - 3):
+            first, second = read_telegrams(good[:cut] + following)
+            assert [error.code for error in first.errors][:1] == ["cut_short"]
+            assert not second.errors
+            assert second.values == whole.values
+    # A slash in an identification, or in a value, starts nothing.
+    for identification in ("ISK5/2M550T", "ISK5\\a/ABC5b"):
+        (one,) = read_telegrams(write_telegram(identification, ["0-0:96.13.0(a/b)", "1-0:1.8.1(1*kWh)"]))
+        assert not one.errors
+        assert one.identification == identification
+
+
+def test_p1_of_a_version_that_has_a_crc_is_not_believed_without_one():
+    lines = ["1-3:0.2.8({})", "1-0:1.8.1(001234.567*kWh)"]
+    for version, codes in (("50", ["bad_crc"]), ("42", ["bad_crc"]), ("30", []), ("x", [])):
+        data = write_telegram("ISK5\\2M550T", [line.format(version) for line in lines], False)
+        for end in (len(data), len(data) - 2):
+            (telegram,) = read_telegrams(data[:end])
+            assert [error.code for error in telegram.errors] == codes
+            assert bool(telegram.values) == (not codes)
+        (telegram,) = read_telegrams(write_telegram("ISK5\\2M550T", [line.format(version) for line in lines]))
+        assert not telegram.errors
+
+
+def test_p1_texts_and_an_empty_log():
+    lines = ["0-0:96.13.0(57687920736F3F)", "0-0:96.13.1(0141)", "1-0:99.97.0()", "1-0:99.97.0(1)(0-0:96.7.19)(a)"]
+    values = [read_telegrams(write_telegram("ISK5", [line]))[0].values for line in lines]
+    assert [next(iter(value.values()))[0] for value in values] == ["Why so?", "0141", "", "(1)(0-0:96.7.19)(a)"]
+
+
 def test_p1_is_written_as_it_is_read():
     lines = ["1-0:1.8.0(001234.567*kWh)", "1-0:2.7.0(00.250*kW)"]
     for checked in (True, False):
