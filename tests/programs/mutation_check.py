@@ -50,6 +50,7 @@ EQUIVALENT = {
     ("governance", "initialize.rs", "address = CONFIG_ADDRESS"): _BY_CREATE,
     ("governance", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
     ("governance", "config.rs", "&CONFIG_ADDRESS"): _BY_THE_STRUCT,
+    ("registry", "initialize.rs", "address = REGISTRY_ADDRESS"): _BY_CREATE,
     ("registry", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
     ("registry", "", "address = REGISTRY_ADDRESS"): _FOR_THE_IDL,
     ("registry", "accounts.rs", "&REGISTRY_ADDRESS"): _BY_THE_STRUCT,
