@@ -39,20 +39,20 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("programs", "authority", "edge_agent", "tests/agave", "tests/programs", "tests/conftest.py", "pyproject.toml")
 
-_FOR_THE_IDL = "the loader compares the address too; this one is for the IDL"
+FOR_THE_IDL = "the loader compares the address too; this one is for the IDL"
 _BY_CREATE = "what makes the account compares the address too; this one is for the IDL"
 _BY_THE_STRUCT = "every accounts struct demands the address too"
 _BY_THE_PROOF = "possession.rs compares the address too; this one is for the IDL"
 _JUST_WRITTEN = "what it has just written holds by the checks before"
 EQUIVALENT = {
-    ("trading", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
+    ("trading", "", "address = CONFIG_ADDRESS"): FOR_THE_IDL,
     ("trading", "initialize_market.rs", "market.invariant()"): _JUST_WRITTEN,
     ("governance", "initialize.rs", "address = CONFIG_ADDRESS"): _BY_CREATE,
-    ("governance", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
+    ("governance", "", "address = CONFIG_ADDRESS"): FOR_THE_IDL,
     ("governance", "config.rs", "&CONFIG_ADDRESS"): _BY_THE_STRUCT,
     ("registry", "initialize.rs", "address = REGISTRY_ADDRESS"): _BY_CREATE,
-    ("registry", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
-    ("registry", "", "address = REGISTRY_ADDRESS"): _FOR_THE_IDL,
+    ("registry", "", "address = CONFIG_ADDRESS"): FOR_THE_IDL,
+    ("registry", "", "address = REGISTRY_ADDRESS"): FOR_THE_IDL,
     ("registry", "accounts.rs", "&REGISTRY_ADDRESS"): _BY_THE_STRUCT,
     ("registry", "register_meter.rs", "address = INSTRUCTIONS_SYSVAR"): _BY_THE_PROOF,
     ("registry", "replace_meter_key.rs", "address = INSTRUCTIONS_SYSVAR"): _BY_THE_PROOF,
@@ -61,10 +61,10 @@ EQUIVALENT = {
     ("registry", "register_user.rs", "user.invariant()"): _JUST_WRITTEN,
     ("registry", "register_meter.rs", "meter.invariant()"): _JUST_WRITTEN,
     ("registry", "replace_meter_key.rs", "key_use.invariant()"): _JUST_WRITTEN,
-    ("energy_token", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
-    ("oracle", "", "address = CONFIG_ADDRESS"): _FOR_THE_IDL,
-    ("oracle", "settle_surplus.rs", "address = ORACLE_ADDRESS"): _FOR_THE_IDL,
-    ("oracle", "checkpoint_epoch.rs", "address = ORACLE_ADDRESS"): _FOR_THE_IDL,
+    ("energy_token", "", "address = CONFIG_ADDRESS"): FOR_THE_IDL,
+    ("oracle", "", "address = CONFIG_ADDRESS"): FOR_THE_IDL,
+    ("oracle", "settle_surplus.rs", "address = ORACLE_ADDRESS"): FOR_THE_IDL,
+    ("oracle", "checkpoint_epoch.rs", "address = ORACLE_ADDRESS"): FOR_THE_IDL,
     ("oracle", "ed25519.rs", "length < HEADER"): "the precompile refuses an instruction without a count itself",
     ("oracle", "accounts.rs", "&ORACLE_ADDRESS"): _BY_THE_STRUCT,
     ("oracle", "open_meter.rs", "invariant()"): _JUST_WRITTEN,
