@@ -1,4 +1,4 @@
-"""gateway.toml: what one gateway is told — its name, its authority, and the meters on its serial lines.
+"""gateway.toml: what one gateway is told — its name, its authority, and the meters on its serial lines and network.
 
 Secrets that the gateway makes itself (keys, certificate) are not here but in the state directory. Every error names the
 file, the key and what to do, since the person who meets it stands in a meter room.
@@ -6,6 +6,7 @@ file, the key and what to do, since the person who meets it stands in a meter ro
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import tomllib
 import urllib.parse
@@ -22,6 +23,7 @@ MeterProtocol = Literal["dlms", "mode-c", "push"]
 Parity = Literal["N", "E", "O"]
 
 _NAME = re.compile(r"(?!authority-)[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
+_HOST = re.compile(r"[a-z0-9]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]*[a-z0-9])?)*", re.ASCII)
 _BAUDRATES = (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 
 DEFAULT_QUOTA_FRAMES = 200_000
@@ -40,12 +42,40 @@ class ConfigError(ValueError):
         self.key = key
 
 
+def host_and_port(text: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT`, an IPv6 address in brackets; ValueError says what is wrong with it."""
+    host, colon, number = text.rpartition(":")
+    if not (number.isascii() and number.isdecimal() and len(number) < 6 and 0 < int(number) < 65536) or not colon:
+        raise ValueError(f"{text!r} should be HOST:PORT, such as 10.0.0.7:4059")
+    bracketed = host.startswith("[") and host.endswith("]")
+    host = host[1:-1] if bracketed else host.lower()
+    if bracketed or ":" in host:
+        try:
+            address = ipaddress.IPv6Address(host)
+        except ValueError as error:
+            raise ValueError(f"{text!r} has no IPv6 address between the brackets") from error
+        if not bracketed:
+            raise ValueError(f"{text!r} should have its IPv6 address in brackets: [{address}]:{number}")
+        return str(address), int(number)
+    if len(host) > 253 or not _HOST.fullmatch(host):
+        raise ValueError(f"{text!r} names no host; it should be HOST:PORT, such as 10.0.0.7:4059")
+    if host.replace(".", "").isdigit():
+        try:
+            ipaddress.IPv4Address(host)
+        except ValueError as error:
+            raise ValueError(f"{text!r} has no IPv4 address in front: {error}") from error
+    return host, int(number)
+
+
 @dataclass(frozen=True)
 class MeterSettings:
-    """How to reach one meter on its serial line, and who it is.
+    """How to reach one meter on its line, and who it is.
 
-    port is a device path; client and server are the DLMS client and logical server addresses, physical the HDLC lower
-    address (None: one-part addressing); timeout is in seconds per answer; password is the LLS secret, never printed.
+    port is a device path, or where tcp or udp say at which host and port the meter speaks the DLMS wrapper, that as a
+    URL: meters with the same port share a line. block_window is the number of blocks in a row that is proposed (0:
+    no general-block-transfer). client and server are the DLMS client and logical server addresses, physical the HDLC
+    lower address (None: one-part addressing); timeout is in seconds per answer; password is the LLS secret, never
+    printed.
     max_power_w bounds the step that a rolled-over register may have made. protocol: read over DLMS, read out in mode C
     (baudrate is that of the sign-on then, 300 where the file says nothing), or listened to. key and auth_key are the
     meter's encryption and authentication key (gmac, ciphered telegrams), system_title is this client's under gmac, and
@@ -72,6 +102,9 @@ class MeterSettings:
     auth_key: bytes | None = field(default=None, repr=False)
     system_title: bytes | None = None
     counters: Path | None = None
+    tcp: tuple[str, int] | None = None
+    udp: tuple[str, int] | None = None
+    block_window: int = 0
 
 
 @dataclass(frozen=True)
@@ -283,9 +316,10 @@ def _meters(path: Path, tables: list[object]) -> tuple[MeterSettings, ...]:
                         path, f"{where}.port", f"{other.name!r} shares this line with other baudrate, parity or bits"
                     )
                 if (other.server, other.physical) == (meter.server, meter.physical):
-                    raise ConfigError(
-                        path, f"{where}.server", f"{other.name!r} has the same server and physical address on this line"
+                    what = (
+                        "server and physical address" if meter.tcp is None and meter.udp is None else "server address"
                     )
+                    raise ConfigError(path, f"{where}.server", f"{other.name!r} has the same {what} on this line")
         meters.append(meter)
     return tuple(meters)
 
@@ -297,16 +331,23 @@ def _line(meter: MeterSettings) -> tuple[int, int, str, int]:
 def _meter(table: _Table) -> MeterSettings:
     name = table.name("name", "a short name, such as solar; it becomes part of topics")
     serial = table.required_text("serial", "the serial number on the meter's plate")
-    port = table.required_text("port", "the serial device, such as /dev/ttyUSB0 (better one from /dev/serial/by-id)")
+    port, tcp, udp = _place(table)
+    network = tcp is not None or udp is not None
     map_table = table.take("map", required="a [meter.map] table: how the meter's registers come about")
     try:
         meter_map = MeterMap.from_dict(map_table)
     except MeterMapError as error:
         raise table.error(f"map.{error.key}" if error.key else "map", error.reason) from error
     physical: int | None = None
-    if table.has("physical"):
+    if table.has("physical") and not network:
         physical = table.integer("physical", 0, 0, 0x3FFF, "the HDLC lower address")
     protocol = table.choice("protocol", "dlms", get_args(MeterProtocol))
+    if network and protocol != "dlms":
+        raise table.error("protocol", f'"{protocol}" is spoken on a serial line alone; over tcp and udp write "dlms"')
+    if network:
+        for key in ("baudrate", "bytesize", "parity", "stopbits", "physical"):
+            if table.has(key):
+                raise table.error(key, "belongs to a serial port; the wrapper over tcp and udp has none")
     settings = MeterSettings(
         name=name,
         serial=serial,
@@ -316,8 +357,12 @@ def _meter(table: _Table) -> MeterSettings:
         bytesize=table.choice("bytesize", 8, (7, 8)),
         parity=table.choice("parity", "N", get_args(Parity)),
         stopbits=table.choice("stopbits", 1, (1, 2)),
-        client=table.integer("client", 16, 1, 0x7F, "the DLMS client address; 16 is the public client"),
-        server=table.integer("server", 1, 0, 0x3FFF, "the logical device's address; 1 is the management device"),
+        client=table.integer(
+            "client", 16, 1, 0xFFFF if network else 0x7F, "the DLMS client address; 16 is the public client"
+        ),
+        server=table.integer(
+            "server", 1, 0, 0xFFFF if network else 0x3FFF, "the logical device's address; 1 is the management device"
+        ),
         physical=physical,
         auth=table.choice("auth", "none", get_args(Auth)),
         password=_password(table),
@@ -327,8 +372,13 @@ def _meter(table: _Table) -> MeterSettings:
         key=_octets(table, "key", 16),
         auth_key=_octets(table, "auth_key", 16),
         system_title=_octets(table, "system_title", 8),
+        tcp=tcp,
+        udp=udp,
+        block_window=table.integer("block_window", 0, 0, 63, "blocks in a row; 0: no general-block-transfer"),
     )
     table.done()
+    if settings.block_window and (udp is not None or protocol != "dlms"):
+        raise table.error("block_window", 'is for protocol = "dlms" over port and tcp: blocks mix up in datagrams')
     if settings.auth == "gmac":
         for key in ("key", "auth_key", "system_title"):
             if getattr(settings, key) is None:
@@ -338,6 +388,33 @@ def _meter(table: _Table) -> MeterSettings:
     if settings.auth != "lls" and settings.password is not None:
         raise table.error("auth", f'a password is given, but auth is "{settings.auth}"; write auth = "lls"')
     return settings
+
+
+def _place(table: _Table) -> tuple[str, tuple[str, int] | None, tuple[str, int] | None]:
+    """Where the meter is: the line's name, and the address over TCP or UDP."""
+    given = [key for key in ("port", "tcp", "udp") if table.has(key)]
+    if len(given) > 1:
+        raise table.error(given[1], f"a meter is reached in one way: {given[0]} is given too; leave one of them out")
+    if not given or given == ["port"]:
+        what = (
+            "the serial device, such as /dev/ttyUSB0 (better one from /dev/serial/by-id); or, of a meter behind a "
+            'network module, tcp or udp = "HOST:PORT"'
+        )
+        port = table.required_text("port", what)
+        table.take("tcp")
+        table.take("udp")
+        return port, None, None
+    kind = given[0]
+    table.take("port")
+    table.take("udp" if kind == "tcp" else "tcp")
+    try:
+        address = host_and_port(table.required_text(kind, "HOST:PORT"))
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise table.error(kind, str(error)) from error
+    name = f"{kind}://[{address[0]}]:{address[1]}" if ":" in address[0] else f"{kind}://{address[0]}:{address[1]}"
+    return name, address if kind == "tcp" else None, address if kind == "udp" else None
 
 
 def _octets(table: _Table, key: str, size: int) -> bytes | None:

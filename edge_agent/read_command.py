@@ -18,11 +18,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from edge_agent.config import host_and_port
 from edge_agent.dlms.apdu.base import CosemAttribute
 from edge_agent.dlms.apdu.conformance import DEFAULT, GENERAL_BLOCK_TRANSFER
 from edge_agent.dlms.client import Client
 from edge_agent.dlms.cosem.types import ListedObject
-from edge_agent.dlms.errors import DlmsError
+from edge_agent.dlms.errors import DecodeError, DlmsError, LinkError, ProtocolError, SecurityError, ServiceError
 from edge_agent.dlms.hdlc.address import encode_address, server_address
 from edge_agent.dlms.hdlc.client_link import HdlcClientLink
 from edge_agent.dlms.hdlc.parameters import LinkParameters
@@ -33,13 +34,33 @@ from edge_agent.meters.connection import Connection, HdlcLine, Link, WrapperLine
 from edge_agent.meters.counters import LIMIT, CounterStore, InvocationCounter, counter_too_far
 from edge_agent.meters.datagrams import DatagramClient, DatagramLine
 from edge_agent.meters.driver import password_bytes
-from edge_agent.meters.errors import MeterError, MeterTimeoutError, NotDlmsError, meter_error
+from edge_agent.meters.errors import (
+    BadAnswerError,
+    ConnectionLostError,
+    MeterError,
+    MeterTimeoutError,
+    NotDlmsError,
+    meter_error,
+)
 from edge_agent.meters.iec21 import ANSWER, switch_to_hdlc
 from edge_agent.meters.reader import MeterReader, read_all, value_text
 from edge_agent.meters.transport import SerialTransport, TcpTransport, UdpTransport
 
 MOST_SECONDS = 600.0
 """The longest wait for an answer that makes sense."""
+
+BROKE_OFF = (
+    MeterTimeoutError,
+    BadAnswerError,
+    ConnectionLostError,
+    NotDlmsError,
+    LinkError,
+    ProtocolError,
+    DecodeError,
+    SecurityError,
+    ServiceError,
+)
+"""What a new association may mend: a meter that rebooted, an answer of which nothing can be made."""
 
 MOST_COUNTER = 1 << 31
 """The highest invocation counter to which a meter's word alone leads: half of a key's numbers are left in any case."""
@@ -66,9 +87,12 @@ def baud_rate(text: str) -> int:
 
 
 def _octets(text: str, size: int) -> bytes:
-    data = bytes.fromhex(text)
+    try:
+        data = bytes.fromhex(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("this is not hex") from None
     if len(data) != size:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{size} bytes are needed, these are {len(data)}")
     return data
 
 
@@ -88,15 +112,18 @@ def _counter(text: str) -> int:
 
 
 def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-23T05:00+01:00") from None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `edge-agent read`."""
     line = parser.add_mutually_exclusive_group(required=True)
     line.add_argument("--port", metavar="DEV", help="serial port, such as /dev/ttyUSB0")
-    line.add_argument("--udp", metavar="HOST:PORT", help="the same over UDP")
     line.add_argument("--tcp", metavar="HOST:PORT", help="a meter that speaks the TCP wrapper, such as 10.0.0.7:4059")
+    line.add_argument("--udp", metavar="HOST:PORT", help="the same over UDP")
     parser.add_argument("--baudrate", type=baud_rate, default=9600, help="speed of the line (default 9600)")
     parser.add_argument("--bytesize", type=int, choices=(7, 8), default=8, help="data bits (default 8)")
     parser.add_argument("--parity", choices=("N", "E", "O"), default="N", help="parity (default N)")
@@ -129,7 +156,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--counter-from", type=_counter, metavar="N", help="gmac: go on from this invocation counter, if not higher yet"
     )
-    parser.add_argument("--range", nargs=2, type=_time, metavar=("FROM", "TO"), help="only these rows of the profile")
+    parser.add_argument(
+        "--range",
+        nargs=2,
+        type=_time,
+        metavar=("FROM", "TO"),
+        help="only these rows of the profile; a time without an offset is UTC",
+    )
     parser.add_argument("--object", metavar="OBIS[:ATTRIBUTE]", help="read this object alone, attribute 2 by default")
     parser.add_argument("--list-objects", action="store_true", help="print the object list alone")
     parser.add_argument(
@@ -174,10 +207,10 @@ def _security(args: argparse.Namespace) -> tuple[Security, InvocationCounter]:
 
 
 def _host_and_port(option: str, text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise MeterError(f"{option} takes HOST:PORT, not {text!r}", "bad_address")
-    return host.strip("[]"), int(port)
+    try:
+        return host_and_port(text)
+    except ValueError as error:
+        raise MeterError(f"{option}: {error}", "bad_address") from error
 
 
 def _line(args: argparse.Namespace) -> Link:
@@ -250,6 +283,27 @@ def _open(connection: Connection, args: argparse.Namespace) -> None:
         connection.open()
 
 
+def _found(connection: Connection, args: argparse.Namespace) -> dict[str, Any]:
+    """What was asked for; once more in a new association where the one broke on the way."""
+    try:
+        return _look(MeterReader(connection), args)
+    except BROKE_OFF as error:
+        if connection.link.repeats and isinstance(error, MeterTimeoutError):
+            raise
+        connection.abandon()
+        connection.link.note(error.code)
+        _open(connection, args)
+        return _look(MeterReader(connection), args)
+
+
+def _look(reader: MeterReader, args: argparse.Namespace) -> dict[str, Any]:
+    if args.list_objects:
+        return {"objects": [_listed(item) for item in reader.object_list()]}
+    if args.object is not None:
+        return read_object(reader, args.object)
+    return read_all(reader, since=_utc(args.range, 0), until=_utc(args.range, 1))
+
+
 def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None = None) -> int:
     """Read the meter and print it; 0, or 1 with one line on stderr that says what to do."""
     out = out or sys.stdout
@@ -259,13 +313,7 @@ def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None 
             raise MeterError("--range takes FROM TO, and FROM lies after TO", "bad_range")
         connection = open_connection(args)
         try:
-            reader = MeterReader(connection)
-            if args.list_objects:
-                found = {"objects": [_listed(item) for item in reader.object_list()]}
-            elif args.object is not None:
-                found = read_object(reader, args.object)
-            else:
-                found = read_all(reader, since=_utc(args.range, 0), until=_utc(args.range, 1))
+            found = _found(connection, args)
         except DlmsError as error:
             raise meter_error(error) from error
         finally:

@@ -21,13 +21,14 @@ from edge_agent.dlms.hdlc.client_link import (
 from edge_agent.dlms.wrapper import HEADER_SIZE, WrapperUnit, read_unit
 from edge_agent.meters.errors import (
     BadAnswerError,
+    ConnectionLostError,
     MeterError,
     MeterTimeoutError,
     NotDlmsError,
     RequestLostError,
     meter_error,
 )
-from edge_agent.meters.transport import Transport
+from edge_agent.meters.transport import NetworkTransport, Transport
 
 if TYPE_CHECKING:
     from edge_agent.dlms.axdr import Data
@@ -47,6 +48,12 @@ LOST_ANSWER = ("bad_fcs", "bad_hcs", "truncated_frame", "missing_segment", "bad_
 """Damage that has eaten the answer, so there is nothing more to wait for."""
 
 
+AFTER_CLOSE = 0.5
+"""Seconds that a network module is given to notice that a connection has ended, before the next."""
+
+BROKEN = (MeterTimeoutError, ConnectionLostError, NotDlmsError, BadAnswerError)
+"""What a new connection may mend, of a link that repeats nothing by itself."""
+
 MOST_FAULTS = 1000
 """How many mended faults are remembered."""
 
@@ -55,6 +62,12 @@ class Link(Protocol):
     """A data link that carries APDUs there and back, over its transport."""
 
     transport: Transport
+    faults: list[str]
+    repeats: bool
+    """Whether it asks again by itself where an answer stays away or is damaged."""
+
+    def note(self, code: str) -> None:
+        """Add to `faults`."""
 
     def open(self) -> None:
         """Set the link up."""
@@ -72,6 +85,8 @@ class HdlcLine:
 
     `faults` gathers what went wrong on the way and was mended, by code.
     """
+
+    repeats = True
 
     def __init__(
         self,
@@ -203,57 +218,105 @@ class HdlcLine:
 
 
 class WrapperLine:
-    """The wrapper over TCP, where nothing is lost. For UDP there is `datagrams.DatagramLine`."""
+    """The wrapper over TCP, where nothing is lost but the connection. For UDP there is `datagrams.DatagramLine`.
+
+    Each association has a connection of its own: `shut` closes it and `open` makes the next, so that no answer to the
+    last one is ever heard. Within one, what came before a request answers none: such units are dropped (`late_answer`).
+    `faults` gathers what went wrong and was mended, by code.
+    """
+
+    repeats = False
 
     def __init__(
         self,
-        transport: Transport,
+        transport: NetworkTransport,
         client: int,
         server: int,
         timeout: float = 3.0,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.transport = transport
+        self.transport: Transport = transport
         self.client = client
         self.server = server
         self.timeout = timeout
+        self.faults: list[str] = []
+        self._network = transport
         self._clock = clock
+        self._sleep = sleep
         self._buffer = b""
+        self._used = self._stale = False
+
+    def note(self, code: str) -> None:
+        """Add to `faults`; the oldest go."""
+        self.faults.append(code)
+        del self.faults[:-MOST_FAULTS]
 
     def open(self) -> None:
-        """Nothing but a clean start."""
-        self.transport.discard()
+        """A connection that nothing has come over yet; NoConnectionError."""
         self._buffer = b""
+        self._stale = False
+        if self._used:
+            self._sleep(AFTER_CLOSE)
+            self._network.renew()
+        self._used = True
 
     def exchange(self, apdu: bytes | list[bytes]) -> bytes:
         """One APDU there, or several in a row, and one back; none where nothing was sent and nothing more comes."""
+        try:
+            return self._exchange(apdu)
+        except ConnectionLostError as error:
+            if self._buffer:
+                raise ConnectionLostError(f"{error} (in the midst of an answer)") from error
+            raise
+
+    def _exchange(self, apdu: bytes | list[bytes]) -> bytes:
         apdus = [apdu] if isinstance(apdu, bytes) else apdu
         units = [WrapperUnit(self.client, self.server, item).to_bytes() for item in apdus if item]
+        if units:
+            self._drop_stale()
         for unit in units:
             self.transport.write(unit)
         deadline = self._clock() + self.timeout
         while True:
-            try:
-                found, end = read_unit(self._buffer, 0)
-            except DecodeError as error:
-                raise NotDlmsError(f"something answers, but not with the DLMS wrapper: {error}") from error
+            found = self._next_unit()
             if found is not None:
-                self._buffer = self._buffer[end:]
                 if found.source == self.server and found.destination == self.client:
                     return found.apdu
                 continue
             left = deadline - self._clock()
             if left <= 0:
-                held = len(self._buffer)
-                if held >= HEADER_SIZE:
+                if len(self._buffer) >= HEADER_SIZE:
                     raise BadAnswerError("the meter's answer is cut short", "cut_short")
                 if not units:
                     return b""
                 raise MeterTimeoutError(f"no answer from the meter in {self.timeout:g} s: check the wrapper ports")
             self._buffer += self.transport.read(left)
 
+    def _next_unit(self) -> WrapperUnit | None:
+        while True:
+            try:
+                found, end = read_unit(self._buffer, 0)
+            except DecodeError as error:
+                raise NotDlmsError(f"something answers, but not with the DLMS wrapper: {error}") from error
+            if found is None:
+                return None
+            self._buffer = self._buffer[end:]
+            if not self._stale:
+                return found
+            self._stale = False
+            self.note("late_answer")
+
+    def _drop_stale(self) -> None:
+        """Of what came before a request, whole units are dropped at once, one that has begun as soon as it is whole."""
+        self._buffer += self.transport.read(0)
+        while self._next_unit() is not None:
+            self.note("late_answer")
+        self._stale = bool(self._buffer)
+
     def shut(self) -> None:
-        """Nothing: the transport closes."""
+        """Close the connection, so that the module is free for the next."""
+        self.transport.close()
 
 
 class Connection:
@@ -268,8 +331,10 @@ class Connection:
         try:
             self._open()
         except MeterError as error:
-            if error.code not in ("disconnected", "no_progress", "unexpected_apdu"):
+            known = error.code in ("disconnected", "no_progress", "unexpected_apdu")
+            if not known and (self.link.repeats or not isinstance(error, BROKEN)):
                 raise
+            self.link.note(error.code)
             self._open()
 
     def _open(self) -> None:

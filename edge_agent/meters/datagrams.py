@@ -30,7 +30,7 @@ from edge_agent.dlms.errors import DecodeError, LinkError, ProtocolError, Servic
 from edge_agent.dlms.security import DED_TAGS, GENERAL_DED, GENERAL_GLO, GLO_TAGS, CipheredUnit
 from edge_agent.dlms.wrapper import WrapperUnit
 from edge_agent.meters.errors import MeterTimeoutError, RequestLostError
-from edge_agent.meters.transport import Transport, UdpTransport
+from edge_agent.meters.transport import NetworkTransport, Transport
 
 if TYPE_CHECKING:
     from edge_agent.dlms.apdu.base import CosemAttribute, Selection
@@ -56,9 +56,11 @@ _ANSWERS = {0x60: 0x61, 0x62: 0x63, **_PLAIN, **_CIPHERED, GENERAL_GLO: GENERAL_
 class DatagramLine:
     """The wrapper over UDP as a link. `faults` gathers what was dropped or lost, by code."""
 
+    repeats = True
+
     def __init__(
         self,
-        transport: UdpTransport,
+        transport: NetworkTransport,
         client: int,
         server: int,
         timeout: float = 3.0,

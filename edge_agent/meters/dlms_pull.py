@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from edge_agent.dlms import axdr
 from edge_agent.dlms.apdu.base import Selection
-from edge_agent.dlms.apdu.conformance import SELECTIVE_ACCESS
+from edge_agent.dlms.apdu.conformance import DEFAULT, GENERAL_BLOCK_TRANSFER, SELECTIVE_ACCESS
 from edge_agent.dlms.axdr import OCTET_STRING
 from edge_agent.dlms.client import ASSOCIATED, Client
 from edge_agent.dlms.clock_time import STATUS_DOUBTFUL, STATUS_INVALID, STATUS_UNSPECIFIED
@@ -31,14 +31,18 @@ from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.obis import obis_bytes
 from edge_agent.dlms.security import Security
 from edge_agent.meter_map import INCREMENTS, integral_of, with_integral
-from edge_agent.meters.connection import Connection, HdlcLine
+from edge_agent.meters.connection import Connection, HdlcLine, WrapperLine
 from edge_agent.meters.counters import CounterStore, InvocationCounter, counter_too_far
+from edge_agent.meters.datagrams import DatagramClient, DatagramLine
 from edge_agent.meters.driver import IntervalRow, Observer, password_bytes
 from edge_agent.meters.errors import (
     BadAnswerError,
+    ConnectionLostError,
     MapMismatchError,
     MeterError,
     MeterTimeoutError,
+    NotDlmsError,
+    WrongMeterError,
     meter_error,
 )
 from edge_agent.meters.increments import Increments, Values
@@ -53,7 +57,14 @@ from edge_agent.meters.reader import (
     captured_scaler,
     registers_of,
 )
-from edge_agent.meters.transport import SerialTransport, Transport, WatchedTransport
+from edge_agent.meters.transport import (
+    SerialTransport,
+    TcpTransport,
+    Transport,
+    UdpTransport,
+    WatchedNetworkTransport,
+    WatchedTransport,
+)
 from edge_agent.reading import FLAG_CLOCK_ADJUSTED, FLAG_DATA_DOUBTFUL, FLAG_POWER_FAILURE
 
 if TYPE_CHECKING:
@@ -68,6 +79,9 @@ UNIT_W = 27
 
 IDLE_LIMIT = 30.0
 """Seconds without an exchange after which the association is set up anew rather than trusted."""
+
+PATIENCE = 2.0
+"""Seconds for which a network module that refuses a connection is tried again."""
 
 ENTRY_MARGIN = 8
 """Rows more than the time alone makes, where rows are selected by entry."""
@@ -122,10 +136,11 @@ class _Column:
 
 
 class DlmsPullDriver:
-    """One meter over HDLC. The line is opened at once, the association when first needed, and anew when it was lost.
+    """One meter over HDLC, or over the wrapper by TCP or UDP as the settings say. The line is opened at once, the
+    association when first needed, and anew when it was lost; whether it is the same meter still is then asked first.
 
-    now gives Unix seconds, monotonic seconds that never jump; open_transport opens the line; observe is told how far
-    what arrives comes.
+    now gives Unix seconds, monotonic seconds that never jump; open_transport opens the serial line; observe is told
+    how far what arrives comes.
     """
 
     def __init__(
@@ -149,20 +164,13 @@ class DlmsPullDriver:
         self._anchors: dict[str, tuple[int, str, Fraction]] = {}
         if meter_map.profile_kind == INCREMENTS:
             self._increments = _increments(settings, meter_map)
-        self._transport = WatchedTransport(
-            (open_transport or self._open_serial)(), lambda count: self._observe("bytes", count)
-        )
-        try:
-            server = server_address(settings.server, settings.physical)
-            link = HdlcClientLink(encode_address(settings.client), server, LinkParameters())
-        except DlmsError as error:
-            self._transport.close()
-            raise MeterError(f"the meter's addresses are wrong: {error}", error.code) from error
         password = None if settings.auth != "lls" else password_bytes(settings.password or "")
-        self._line = HdlcLine(self._transport, link, settings.timeout, clock=monotonic)
-        self._client = Client(password, _security(settings), received=self._received)
+        self._client = self._new_client(password, _security(settings))
+        self._line = self._open_line(open_transport or self._open_serial)
         self._connection = Connection(self._line, self._client)
         self._reader = MeterReader(self._connection)
+        self._name: str | None = None
+        self._verified = True
         self._columns: dict[str, _Column] = {}
         self._deviation: int | None = None
         self._power: list[tuple[int, str, int]] | None = None
@@ -178,6 +186,33 @@ class DlmsPullDriver:
     def _open_serial(self) -> Transport:
         settings = self.settings
         return SerialTransport(settings.port, settings.baudrate, settings.bytesize, settings.parity, settings.stopbits)
+
+    def _new_client(self, password: bytes | None, security: Security | None) -> Client:
+        if self.settings.udp is not None:
+            return DatagramClient(password, security, received=self._received, clock=self._monotonic)
+        window = self.settings.block_window
+        conformance = DEFAULT | GENERAL_BLOCK_TRANSFER if window else DEFAULT
+        return Client(password, security, conformance, received=self._received, window=window or 1)
+
+    def _open_line(self, open_serial: Callable[[], Transport]) -> HdlcLine | WrapperLine | DatagramLine:
+        settings = self.settings
+        places = (settings.client, settings.server, settings.timeout, self._monotonic)
+
+        def seen(count: int) -> None:
+            self._observe("bytes", count)
+
+        if settings.tcp is not None:
+            patience = min(PATIENCE, settings.timeout)
+            tcp = TcpTransport(*settings.tcp, settings.timeout, patience=patience)
+            return WrapperLine(WatchedNetworkTransport(tcp, seen), *places)
+        if settings.udp is not None:
+            return DatagramLine(WatchedNetworkTransport(UdpTransport(*settings.udp), seen), *places)
+        try:
+            server = server_address(settings.server, settings.physical)
+            link = HdlcClientLink(encode_address(settings.client), server, LinkParameters())
+        except DlmsError as error:
+            raise MeterError(f"the meter's addresses are wrong: {error}", error.code) from error
+        return HdlcLine(WatchedTransport(open_serial(), seen), link, settings.timeout, clock=self._monotonic)
 
     @property
     def faults(self) -> list[str]:
@@ -196,6 +231,8 @@ class DlmsPullDriver:
         except (
             MeterTimeoutError,
             BadAnswerError,
+            ConnectionLostError,
+            NotDlmsError,
             LinkError,
             ProtocolError,
             DecodeError,
@@ -204,7 +241,7 @@ class DlmsPullDriver:
         ) as error:
             self._connection.abandon()
             self._line.note(error.code)
-            if fresh and isinstance(error, MeterTimeoutError):
+            if fresh and self._line.repeats and isinstance(error, MeterTimeoutError):
                 raise
             self._ensure_open()
             try:
@@ -219,9 +256,22 @@ class DlmsPullDriver:
             raise meter_error(error) from error
 
     def _finish(self, work: Callable[[], T]) -> T:
+        if not self._verified:
+            self._verify()
         result = work()
         self._used = self._monotonic()
         return result
+
+    def _verify(self) -> None:
+        """After a new association: an address may have gone to another module meanwhile, a cable to another meter."""
+        if self._name is not None:
+            found = self._reader.logical_device_name()
+            if found != self._name:
+                raise WrongMeterError(
+                    f"on {self.settings.port} the meter {self._name!r} answered before, now it is {found!r}; check the "
+                    "wiring, or the addresses of the network modules"
+                )
+        self._verified = True
 
     def _ensure_open(self) -> bool:
         """Associate where that has not been done or was too long ago; whether it was done now."""
@@ -236,6 +286,7 @@ class DlmsPullDriver:
                 raise
             self._connection.open()
         self._used = self._monotonic()
+        self._verified = False
         return True
 
     def _raise_counter(self, error: MeterError) -> bool:
@@ -257,7 +308,9 @@ class DlmsPullDriver:
 
     def identity(self) -> str:
         """The logical device name."""
-        return self._run(self._reader.logical_device_name)
+        name = self._run(self._reader.logical_device_name)
+        self._name = name
+        return name
 
     def clock_deviation(self) -> int | None:
         """Gateway minus meter in seconds, at the middle of the exchange; None for a clock that is not set."""

@@ -23,6 +23,18 @@ class PortUnavailableError(MeterError):
     code = "no_port"
 
 
+class NoConnectionError(PortUnavailableError):
+    """A meter's network module takes no connection: no route, no answer, refused, or no such name."""
+
+    code = "no_connection"
+
+
+class ConnectionLostError(PortUnavailableError):
+    """The other side closed the connection or broke it off; a new one may do better."""
+
+    code = "connection_lost"
+
+
 class MeterTimeoutError(MeterError):
     """The meter did not answer, after the retries."""
 

@@ -5,6 +5,7 @@ Both `edge-agent read` and the pull driver stand on it. Nothing about a meter is
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -171,10 +172,11 @@ class MeterReader:
             return None
         key = (class_id, obis, source)
         if key not in self._scalers:
-            try:
-                found = SCALER_UNIT.decode(self.get(CosemAttribute(class_id, obis_bytes(obis), source)))
-            except (DataAccessError, DecodeError):
-                found = None
+            data = _unless_refused(lambda: self.get(CosemAttribute(class_id, obis_bytes(obis), source)))
+            found = None
+            if data is not None:
+                with contextlib.suppress(DecodeError):
+                    found = SCALER_UNIT.decode(data)
             self._scalers[key] = found
         return self._scalers[key]
 
@@ -191,15 +193,18 @@ class MeterReader:
         """Columns and capture period of a load profile."""
         generic = ProfileGeneric(obis)
         columns = generic.decode("capture_objects", self.get(generic.attribute("capture_objects")))
-        try:
-            period = generic.decode("capture_period", self.get(generic.attribute("capture_period")))
-        except (DataAccessError, DecodeError):
-            period = 0
-        try:
-            order = generic.decode("sort_method", self.get(generic.attribute("sort_method")))
-        except (DataAccessError, DecodeError):
-            order = 0
+        period, order = self._number(generic, "capture_period"), self._number(generic, "sort_method")
         return Profile(columns, period, order in (LIFO, LARGEST))
+
+    def _number(self, generic: ProfileGeneric, name: str) -> int:
+        """An attribute, 0 where the meter refuses it or holds no number there; an answer that is damaged raises."""
+        data = _unless_refused(lambda: self.get(generic.attribute(name)))
+        if data is None:
+            return 0
+        try:
+            return int(generic.decode(name, data))
+        except DecodeError:
+            return 0
 
     def entries_in_use(self, obis: str) -> int:
         """How many rows a load profile holds."""

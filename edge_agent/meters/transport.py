@@ -5,13 +5,19 @@ from __future__ import annotations
 import contextlib
 import socket
 import termios
+import time
 from collections.abc import Callable
 from typing import Protocol
 
 import serial
 
 from edge_agent.iec62056_21.messages import with_parity
-from edge_agent.meters.errors import MeterTimeoutError, PortUnavailableError
+from edge_agent.meters.errors import (
+    ConnectionLostError,
+    MeterTimeoutError,
+    NoConnectionError,
+    PortUnavailableError,
+)
 
 
 class Transport(Protocol):
@@ -28,6 +34,13 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Give the line back."""
+
+
+class NetworkTransport(Transport, Protocol):
+    """A line that can be made anew: what was on its way over the old one reaches nobody."""
+
+    def renew(self) -> None:
+        """Close what there is, and start over."""
 
 
 LINE_GONE = (OSError, termios.error)
@@ -136,16 +149,81 @@ class WatchedTransport:
         return data
 
 
-class TcpTransport:
-    """A TCP connection to a meter or a terminal server. PortUnavailableError where it cannot be made or breaks."""
+def _not_reached(peer: str, error: Exception) -> NoConnectionError:
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return NoConnectionError(f"{peer} cannot be reached: no such name ({error}); an address needs none")
+    return NoConnectionError(f"{peer} cannot be reached: {error}: check the address and this gateway's network")
 
-    def __init__(self, host: str, port: int, timeout: float = 5.0) -> None:
-        self.peer = f"{host}:{port}"
-        try:
-            self._socket = socket.create_connection((host, port), timeout)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
-            raise PortUnavailableError(f"{self.peer} cannot be reached: {error}") from error
+
+class WatchedNetworkTransport(WatchedTransport):
+    """The same for one that can be made anew."""
+
+    def __init__(self, transport: NetworkTransport, seen: Callable[[int], None]) -> None:
+        super().__init__(transport, seen)
+        self.renew = transport.renew
+
+
+REDIAL = 0.25
+"""Seconds between two attempts at a module that refuses."""
+
+
+def peer_name(host: str, port: int) -> str:
+    """HOST:PORT, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class TcpTransport:
+    """A TCP connection to a meter or a terminal server. NoConnectionError where it cannot be made, ConnectionLostError
+    where it ends.
+
+    timeout: seconds for the connection to come about. patience: seconds for which a refused one is tried again, as a
+    module that takes one at a time needs a moment after the last; monotonic and sleep measure and pass them.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        timeout: float = 5.0,
+        *,
+        patience: float = 0.0,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.peer = peer_name(host, port)
+        self._address = (host, port)
+        self._timeout = timeout
+        self._patience = patience
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._socket = self._connect()
+
+    def _connect(self) -> socket.socket:
+        until = self._monotonic() + self._patience
+        while True:
+            try:
+                made = socket.create_connection(self._address, self._timeout)
+                made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return made
+            except ConnectionRefusedError as error:
+                if self._monotonic() < until:
+                    self._sleep(REDIAL)
+                    continue
+                raise NoConnectionError(
+                    f"{self.peer} refuses the connection: check the port's number, and that no other reader holds the "
+                    "module, as many take one at a time"
+                ) from error
+            except TimeoutError as error:
+                raise NoConnectionError(
+                    f"{self.peer} does not answer: check the address, and the module's power and network cable"
+                ) from error
+            except (OSError, UnicodeError) as error:
+                raise _not_reached(self.peer, error) from error
+
+    def renew(self) -> None:
+        """A new connection: nothing that came or comes over the old one is heard."""
+        self._socket.close()
+        self._socket = self._connect()
 
     def write(self, data: bytes) -> None:
         """Send the bytes."""
@@ -153,29 +231,31 @@ class TcpTransport:
             self._socket.settimeout(10)
             self._socket.sendall(data)
         except OSError as error:
-            raise PortUnavailableError(f"{self.peer} is gone: {error}") from error
+            raise self._lost(error) from error
 
     def read(self, timeout: float) -> bytes:
-        """What has arrived; PortUnavailableError where the peer has closed."""
+        """What has arrived, without waiting for a timeout of 0; ConnectionLostError where the peer has closed."""
         try:
-            self._socket.settimeout(max(timeout, 0.001))
+            self._socket.settimeout(max(timeout, 0.0))
             data = self._socket.recv(65536)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             return b""
         except OSError as error:
-            raise PortUnavailableError(f"{self.peer} is gone: {error}") from error
+            raise self._lost(error) from error
         if not data:
-            raise PortUnavailableError(f"{self.peer} closed the connection")
+            raise ConnectionLostError(
+                f"{self.peer} closed the connection: it may serve another reader, or have been restarted"
+            )
         return data
+
+    def _lost(self, error: OSError) -> ConnectionLostError:
+        return ConnectionLostError(f"{self.peer} is gone: {error}: check the module's power and network cable")
 
     def discard(self) -> None:
         """Forget what has arrived."""
         self._socket.setblocking(False)
-        try:
-            while self._socket.recv(65536):
-                pass
-        except OSError:
-            pass
+        with contextlib.suppress(OSError):
+            self._socket.recv(1 << 20)
 
     def close(self) -> None:
         """Close the connection."""
@@ -183,14 +263,15 @@ class TcpTransport:
 
 
 class UdpTransport:
-    """Datagrams to and from one meter; whatever others send is not heard. PortUnavailableError where none can go."""
+    """Datagrams to and from one meter; whatever others send is not heard. NoConnectionError where none can go,
+    ConnectionLostError where nobody listens there."""
 
     def __init__(self, host: str, port: int) -> None:
-        self.peer = f"{host}:{port}"
+        self.peer = peer_name(host, port)
         try:
             (family, kind, protocol, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-        except OSError as error:
-            raise PortUnavailableError(f"{self.peer} cannot be reached: {error}") from error
+        except (OSError, UnicodeError) as error:
+            raise _not_reached(self.peer, error) from error
         self._where = (family, kind, protocol, address)
         self._socket = self._open()
 
@@ -204,7 +285,7 @@ class UdpTransport:
                 made.close()
                 raise
         except OSError as error:
-            raise PortUnavailableError(f"{self.peer} cannot be reached: {error}") from error
+            raise _not_reached(self.peer, error) from error
         return made
 
     def renew(self) -> None:
@@ -218,17 +299,21 @@ class UdpTransport:
         try:
             self._socket.send(data)
         except OSError as error:
-            raise PortUnavailableError(f"{self.peer} takes no datagrams: {error}") from error
+            raise ConnectionLostError(
+                f"{self.peer} takes no datagrams: {error}: check the module's power, its address and port"
+            ) from error
 
     def read(self, timeout: float) -> bytes:
-        """The next datagram; PortUnavailableError where the host says that nobody listens there."""
+        """The next datagram; ConnectionLostError where the host says that nobody listens there."""
         try:
             self._socket.settimeout(max(timeout, 0.001))
             return self._socket.recv(65536)
         except TimeoutError:
             return b""
         except OSError as error:
-            raise PortUnavailableError(f"{self.peer} is gone: {error}") from error
+            raise ConnectionLostError(
+                f"{self.peer} is gone: {error}: check the module's power, its address and port"
+            ) from error
 
     def discard(self) -> None:
         """Forget what has arrived."""

@@ -2,7 +2,7 @@ import tomllib
 
 import pytest
 
-from edge_agent.config import ConfigError, load_config, parse_config
+from edge_agent.config import ConfigError, host_and_port, load_config, parse_config
 
 TEXT = """
 [gateway]
@@ -94,6 +94,24 @@ SECOND = TEXT[TEXT.index("[[meter]]") :]
         ("[meter.map]", "[meter.card]", "meter 'solar'.map.logical_device_name: missing"),
         ("[[meter]]", "[meter]", "meter"),
         ("[[meter]]", "[[metre]]", "metre: not a key"),
+        (
+            'port = "/dev/ttyUSB0"',
+            'port = "/dev/ttyUSB0"\ntcp = "h:1"',
+            "meter 'solar'.tcp: a meter is reached in one way",
+        ),
+        ('port = "/dev/ttyUSB0"', 'tcp = "h:1"\nudp = "h:1"', "meter 'solar'.udp: a meter is reached in one way"),
+        ('port = "/dev/ttyUSB0"', 'tcp = "10.0.0.7"', "meter 'solar'.tcp: '10.0.0.7' should be HOST:PORT"),
+        ('port = "/dev/ttyUSB0"', 'udp = ""', "meter 'solar'.udp"),
+        ('port = "/dev/ttyUSB0"', "tcp = 4059", "meter 'solar'.tcp"),
+        ('port = "/dev/ttyUSB0"', 'tcp = "h:1"\nbaudrate = 9600', "meter 'solar'.baudrate: belongs to a serial port"),
+        ('port = "/dev/ttyUSB0"', 'udp = "h:1"\nphysical = 17', "meter 'solar'.physical: belongs to a serial port"),
+        ('port = "/dev/ttyUSB0"', 'tcp = "h:1"\nprotocol = "push"', "meter 'solar'.protocol"),
+        ('port = "/dev/ttyUSB0"', 'udp = "h:1"\nprotocol = "mode-c"', "meter 'solar'.protocol"),
+        ('port = "/dev/ttyUSB0"', 'udp = "h:1"\nblock_window = 3', "meter 'solar'.block_window"),
+        ('port = "/dev/ttyUSB0"', 'port = "p"\nprotocol = "push"\nblock_window = 3', "meter 'solar'.block_window"),
+        ('port = "/dev/ttyUSB0"', 'tcp = "h:1"\nblock_window = 64', "meter 'solar'.block_window"),
+        ("server = 1", "server = 16384", "meter 'solar'.server"),
+        ("server = 1", "server = 65536", "meter 'solar'.server"),
     ],
 )
 def test_an_error_names_file_and_key(tmp_path, old, new, says):
@@ -127,6 +145,73 @@ def test_meters_must_be_apart(tmp_path, changes, says):
 def test_two_meters_may_share_a_line(tmp_path):
     second = SECOND.replace('"solar"', '"wind"', 1).replace('"KFM-1"', '"KFM-2"', 1).replace("server = 1", "server = 2")
     assert len(load_config(write(tmp_path, TEXT + second)).meters) == 2
+
+
+def test_a_meter_may_be_behind_a_network_module(tmp_path):
+    tcp = TEXT.replace('port = "/dev/ttyUSB0"', 'tcp = "Meters-A.campus.example:4059"\nblock_window = 3')
+    udp = SECOND.replace('port = "/dev/ttyUSB0"', 'udp = "[2001:DB8::7]:4059"')
+    udp = udp.replace('"solar"', '"wind"', 1).replace('"KFM-1"', '"KFM-2"', 1).replace("client = 32", "client = 300")
+    meter, other = load_config(write(tmp_path, tcp + udp)).meters
+    assert (meter.tcp, meter.udp, meter.block_window) == (("meters-a.campus.example", 4059), None, 3)
+    assert meter.port == "tcp://meters-a.campus.example:4059"
+    assert (other.tcp, other.udp, other.client) == (None, ("2001:db8::7", 4059), 300)
+    assert other.port == "udp://[2001:db8::7]:4059"
+
+
+@pytest.mark.parametrize(("server", "says"), [("17", None), ("1", "the same server address on this line")])
+def test_logical_devices_may_share_a_module(tmp_path, server, says):
+    first = TEXT.replace('port = "/dev/ttyUSB0"', 'tcp = "[::1]:4059"')
+    second = SECOND.replace('port = "/dev/ttyUSB0"', 'tcp = "[0:0::1]:4059"').replace(
+        "server = 1", f"server = {server}"
+    )
+    second = second.replace('"solar"', '"wind"', 1).replace('"KFM-1"', '"KFM-2"', 1)
+    if says is not None:
+        with pytest.raises(ConfigError, match=says):
+            load_config(write(tmp_path, first + second))
+        return
+    assert {meter.port for meter in load_config(write(tmp_path, first + second)).meters} == {"tcp://[::1]:4059"}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("10.0.0.7:4059", ("10.0.0.7", 4059)),
+        ("Hall_1.local:1", ("hall_1.local", 1)),
+        ("[fe80::1%eth0]:65535", ("fe80::1%eth0", 65535)),
+    ],
+)
+def test_hosts_and_ports(text, found):
+    assert host_and_port(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "should be HOST:PORT"),
+        ("host", "should be HOST:PORT"),
+        (":4059", "names no host"),
+        ("host:", "should be HOST:PORT"),
+        ("host:0", "should be HOST:PORT"),
+        ("host:65536", "should be HOST:PORT"),
+        ("host:+1", "should be HOST:PORT"),
+        ("host:١", "should be HOST:PORT"),
+        ("host:" + "9" * 5000, "should be HOST:PORT"),
+        ("::1:4059", "in brackets: .::1.:4059"),
+        ("1:2:3", "no IPv6 address"),
+        ("[10.0.0.7]:1", "no IPv6 address"),
+        ("[]:1", "no IPv6 address"),
+        ("10.0.0.300:1", "no IPv4 address"),
+        ("10.0.7:1", "no IPv4 address"),
+        ("tcp://h:1", "no IPv6 address"),
+        ("a..b:1", "names no host"),
+        ("me@host:1", "names no host"),
+        ("häuser:1", "names no host"),
+        ("x" * 254 + ":1", "names no host"),
+    ],
+)
+def test_what_is_no_host_and_port(text, says):
+    with pytest.raises(ValueError, match=says):
+        host_and_port(text)
 
 
 @pytest.mark.parametrize("content", [b"[gateway", b"\xff\xfe", b""])

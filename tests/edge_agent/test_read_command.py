@@ -226,7 +226,7 @@ def test_datagrams_of_which_some_are_lost():
 
 def test_tcp_that_leads_nowhere():
     done = read_meter("--tcp", "127.0.0.1:1", "--client", "16")
-    assert "no_port" in done.stderr
+    assert "no_connection" in done.stderr
     done = read_meter("--tcp", "nonsense", "--client", "16")
     assert "bad_address" in done.stderr
 
@@ -307,3 +307,57 @@ def test_a_silent_line():
     assert done.stderr.startswith("edge-agent read: timeout: no answer from the meter")
     os.close(master)
     os.close(slave)
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "named"),
+    [
+        ("reboot", 6, "disconnected"),
+        ("reboot", 12, "disconnected"),
+        ("wrong_counter", 6, "replayed_counter"),
+        ("busy", 5, "busy"),
+        ("double", 12, "doubled_frame"),
+        ("wrong_baud", 5, "not_dlms"),
+        ("aborted_blocks", 4, "transfer_aborted"),
+        ("endless_blocks", 4, "too_long"),
+    ],
+)
+def test_what_a_new_association_mends_is_read_again_and_named(tmp_path, kind, answer, named):
+    fault = f'link = "m"\n[[line.fault]]\nkind = "{kind}"\nanswer = {answer}\n'
+    running = start(
+        tmp_path, SECURE.format(line=fault).replace("[[meter]]", "[[meter]]\nmax_pdu = 128\nblock_window = 3")
+    )
+    try:
+        line = ["--port", running.port, "--client", "1", "--auth", "gmac", "--system-title", "4741544557415931"]
+        more = ["--key", KEY, "--auth-key", AUTH_KEY, "--counters", str(tmp_path / "c"), "--block-window", "3"]
+        done = read_meter(*line, *more, "--timeout", "1", "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["registers"] == {"1-0:1.8.0.255": {"value": "42", "unit": "Wh"}}
+        assert named in done.stderr
+    finally:
+        running.stop()
+
+
+def test_a_speed_that_goes_wrong_in_mode_e_is_mended_by_a_new_sign_on(tmp_path):
+    fault = 'link = "m"\nmode = "e"\n[[line.fault]]\nkind = "wrong_baud"\nanswer = 9\n'
+    running = start(tmp_path, SECURE.format(line=fault))
+    try:
+        done = read_meter("--port", running.port, "--client", "16", "--mode-e", "--timeout", "0.5", "--json")
+        assert done.returncode == 0, done.stderr
+        assert "timeout" in done.stderr
+    finally:
+        running.stop()
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--key", "00"], "16 bytes are needed"),
+        (["--system-title", "zz"], "not hex"),
+        (["--range", "noon", "night"], "'noon' is no time"),
+    ],
+)
+def test_options_that_make_no_sense_are_told_in_words(option, message):
+    done = read_meter("--port", "none", "--client", "1", *option)
+    assert done.returncode == 2
+    assert message in done.stderr
