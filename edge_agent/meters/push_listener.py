@@ -27,6 +27,9 @@ QUIET = 0.4
 """Seconds of silence that end a telegram."""
 
 MAX_TELEGRAM = 1 << 17
+POWER_AGE = 90.0
+"""Seconds for which a telegram's power counts as that of the moment; meters push it every 2 to 60 s."""
+
 KEPT_ROWS = 4096
 KEPT_FAULTS = 256
 
@@ -53,17 +56,22 @@ class PushDriver:
         observe: Observer | None = None,
         open_transport: Callable[[], Transport] | None = None,
         now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         self.map = meter_map
         self.keys = Keys(settings.key, settings.auth_key)
         self._observe = observe or (lambda stage, count: None)
         self._now = now
+        self._monotonic = monotonic
         self._transport = (open_transport or self._open_serial)()
         self._lock = threading.Condition()
         self._rows: deque[IntervalRow] = deque(maxlen=KEPT_ROWS)
         self._name: str | None = None
         self._watts: int | None = None
+        self._heard_at = 0.0
+        self._gone: MeterError | None = None
+        self._unread = False
         self._failure: MeterError | None = None
         self._heard = False
         self._faults: deque[str] = deque(maxlen=KEPT_FAULTS)
@@ -106,6 +114,8 @@ class PushDriver:
             try:
                 data = self._transport.read(QUIET)
             except MeterError as error:
+                with self._lock:
+                    self._gone = error
                 self._fail(error)
                 return
             buffer += data
@@ -177,6 +187,7 @@ class PushDriver:
             self._observe("decrypted", 1)
         with self._lock:
             self._heard = True
+            self._heard_at = self._monotonic()
             if telegram.meter is not None:
                 self._name = telegram.meter
             elif self._name is None and telegram.system_title:
@@ -198,6 +209,7 @@ class PushDriver:
             while self._rows and self._rows[-1].interval_end > boundary:
                 self._rows.pop()  # the gateway's clock was set back: that boundary has not come yet
             if not self._rows or self._rows[-1].interval_end < boundary:
+                self._unread = True
                 self._rows.append(
                     IntervalRow(interval_end=boundary, flags=FLAG_SAMPLED, evidence=evidence, **registers)
                 )
@@ -235,13 +247,21 @@ class PushDriver:
         return None
 
     def power(self) -> int | None:
-        """Watts of the last telegram."""
+        """Watts of the last telegram; None where that is older than POWER_AGE. What ended the line is raised, so that
+        it is opened anew, but not before the rows that came over it were asked for."""
+        with self._lock:
+            if self._gone is not None:
+                if self._unread:
+                    return None
+                raise self._gone
         self._wait(lambda: self._heard)
-        return self._watts
+        with self._lock:
+            return self._watts if self._monotonic() - self._heard_at <= POWER_AGE else None
 
     def rows(self, since: int, until: int) -> list[IntervalRow]:
         """The boundaries in (since, until] after which a telegram has come."""
         with self._lock:
+            self._unread = False
             found = [row for row in self._rows if since < row.interval_end <= until]
             if not found and self._failure is not None:
                 raise self._failure

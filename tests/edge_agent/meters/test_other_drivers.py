@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import queue
 import sys
 from pathlib import Path
@@ -30,7 +31,8 @@ from edge_agent.meters import (
     open_meter,
 )
 from edge_agent.meters.iec21 import ModeCDriver, watt_hours
-from edge_agent.meters.push_listener import MAX_DAMAGED, PushDriver
+from edge_agent.meters.push_listener import MAX_DAMAGED, POWER_AGE, PushDriver
+from edge_agent.ports import ReadRequest, SerialPort
 from edge_agent.reading import FLAG_SAMPLED
 
 START = 1_980_000 * 900
@@ -322,6 +324,61 @@ def test_power_below_a_kilowatt_and_noise(push):
     assert [(row.consumption, row.generation) for row in driver.rows(START - 1, START)] == [(4200, 7)]
     driver.take(write_telegram("KFM5", [*lines, "1-0:1.7.0(lots*kW)"]), START)
     assert driver.power() is None
+
+
+def test_a_power_of_long_ago_is_not_of_the_moment():
+    up = [1000.0]
+    driver = PushDriver(SETTINGS, MAP, open_transport=PushLine, now=lambda: START + 880.0, monotonic=lambda: up[0])
+    try:
+        driver.take(_telegram(100), START)
+        up[0] += POWER_AGE
+        assert driver.power() == 500
+        up[0] += 1
+        assert driver.power() is None
+        driver.take(_telegram(101, power=400), START + 100)
+        assert driver.power() == 400
+        assert [row.consumption for row in driver.rows(START - 1, START)] == [100]
+    finally:
+        driver.close()
+
+
+def test_a_pulled_cable_shows_no_power_and_the_next_driver_a_new_one():
+    """On real ptys, as a port uses the driver: a row that came over the line is not lost with it."""
+    lines = [os.openpty(), os.openpty()]
+    places = [os.ttyname(slave) for _, slave in lines]
+    opened, events = [], []
+
+    def open_driver(settings, meter_map, observe):
+        number = len(opened)
+        settings = dataclasses.replace(settings, port=places[number] if number < 2 else "nowhere")
+        opened.append(PushDriver(settings, meter_map, observe=observe, now=lambda: START + 10.0))
+        os.write(lines[number][0], _telegram(100 + number, power=500 - number))
+        return opened[-1]
+
+    def pull(number):
+        for end in lines[number]:
+            os.close(end)
+        opened[number]._thread.join(60)
+
+    settings = dataclasses.replace(SETTINGS, timeout=60.0)
+    port = SerialPort(
+        "p", [settings], open_driver, events.append, lambda: START, live_seconds=0, observe=lambda *seen: None
+    )
+    port.poll_power()
+    assert (events[-1].power_w, events[-1].error) == (500, None)
+    pull(0)
+    port.poll_power()
+    assert (events[-1].power_w, events[-1].error) == (None, None)
+    port.handle(ReadRequest(START, {"m": START - 900}))
+    assert [row.consumption for row in events[-1].rows] == [100]
+    port.poll_power()
+    assert (events[-1].power_w, events[-1].error) == (499, None)
+    port.handle(ReadRequest(START, {"m": START - 900}))
+    assert [row.consumption for row in events[-1].rows] == [101]
+    pull(1)
+    port.poll_power()
+    assert events[-1].power_w is None
+    assert events[-1].error.code == "no_port"
 
 
 @pytest.mark.parametrize("secure", [False, True])
