@@ -85,7 +85,7 @@ def _version() -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge-agent",
-        description="Reads a building's AMI meters over serial DLMS/COSEM, signs every interval reading with the "
+        description="Reads a building's AMI meters over DLMS/COSEM, signs every interval reading with the "
         "meter's key and brings it to the authority.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -129,7 +129,7 @@ def _command(
 def _add_read(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     from edge_agent import decode_command, read_command, scan_command  # noqa: PLC0415 - the protocol stack, for these alone
 
-    text = "read a meter on a serial line, once, and print what it holds"
+    text = "read a meter on a serial line or behind a network module, once, and print what it holds"
     command = commands.add_parser("read", help=text, description=text[0].upper() + text[1:] + ".")
     read_command.add_arguments(command)
     command.set_defaults(run=read_command.run)

@@ -1,4 +1,4 @@
-"""The serial lines: a thread for each, so that one silent meter delays no other line.
+"""The lines, serial ports and network modules: a thread for each, so that one silent meter delays no other line.
 
 A thread reads its meters one after another when the agent asks, and asks for live power in between. Whatever goes wrong
 on a line comes back as a result with an error; the thread goes on.
@@ -65,7 +65,7 @@ PortEvent = MeterRead | PowerRead
 
 
 class SerialPort:
-    """One serial line and its meters.
+    """One line, a serial port or a network module, and its meters.
 
     emit takes results; clock gives Unix seconds; observe is told (meter, stage, count) as bytes come in.
 

@@ -122,8 +122,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `edge-agent read`."""
     line = parser.add_mutually_exclusive_group(required=True)
     line.add_argument("--port", metavar="DEV", help="serial port, such as /dev/ttyUSB0")
-    line.add_argument("--tcp", metavar="HOST:PORT", help="a meter that speaks the TCP wrapper, such as 10.0.0.7:4059")
-    line.add_argument("--udp", metavar="HOST:PORT", help="the same over UDP")
+    line.add_argument(
+        "--tcp",
+        metavar="HOST:PORT",
+        help="a meter that speaks the TCP wrapper, such as 10.0.0.7:4059 or [2001:db8::7]:4059",
+    )
+    line.add_argument("--udp", metavar="HOST:PORT", help="the same in datagrams, over UDP")
     parser.add_argument("--baudrate", type=baud_rate, default=9600, help="speed of the line (default 9600)")
     parser.add_argument("--bytesize", type=int, choices=(7, 8), default=8, help="data bits (default 8)")
     parser.add_argument("--parity", choices=("N", "E", "O"), default="N", help="parity (default N)")
@@ -275,12 +279,17 @@ def _open(connection: Connection, args: argparse.Namespace) -> None:
     try:
         connection.open()
     except (NotDlmsError, MeterTimeoutError) as error:
-        line = connection.link
-        if not args.mode_e or not isinstance(line, HdlcLine) or not isinstance(line.transport, SerialTransport):
+        if not args.mode_e:
             raise
-        line.note(error.code)
-        switch_to_hdlc(line.transport, timeout=min(args.timeout, ANSWER), faults=line.faults)
+        connection.link.note(error.code)
+        _sign_on_again(connection.link, args)
         connection.open()
+
+
+def _sign_on_again(line: Link, args: argparse.Namespace) -> None:
+    """Where a meter is read in mode E: begin anew, at 300 baud."""
+    if args.mode_e and isinstance(line, HdlcLine) and isinstance(line.transport, SerialTransport):
+        switch_to_hdlc(line.transport, timeout=min(args.timeout, ANSWER), faults=line.faults)
 
 
 def _found(connection: Connection, args: argparse.Namespace) -> dict[str, Any]:
@@ -288,10 +297,13 @@ def _found(connection: Connection, args: argparse.Namespace) -> dict[str, Any]:
     try:
         return _look(MeterReader(connection), args)
     except BROKE_OFF as error:
-        if connection.link.repeats and isinstance(error, MeterTimeoutError):
+        silent = isinstance(error, MeterTimeoutError)
+        if silent and connection.link.repeats and not args.mode_e:
             raise
         connection.abandon()
         connection.link.note(error.code)
+        if silent:
+            _sign_on_again(connection.link, args)
         _open(connection, args)
         return _look(MeterReader(connection), args)
 

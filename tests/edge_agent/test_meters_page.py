@@ -23,7 +23,8 @@ def _block(first: str) -> str:
 def test_the_gateways_file(tmp_path):
     (tmp_path / "gateway.toml").write_text(_block("[gateway]"))
     config = load_config(tmp_path / "gateway.toml")
-    assert [meter.protocol for meter in config.meters] == ["dlms", "dlms", "push", "mode-c"]
+    assert [meter.protocol for meter in config.meters] == ["dlms", "dlms", "dlms", "push", "mode-c"]
+    assert config.meter("wing").tcp == ("10.0.0.7", 4059)
     assert config.meter("workshop").map.profile_kind == "increments"
 
 

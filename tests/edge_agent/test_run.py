@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+from emulator_process import start as start_emulator
+
 from edge_agent.keys import KeyStore
 from edge_agent.reading import previous_hash
 from edge_agent.status import problems, read_status
@@ -88,6 +91,74 @@ def test_it_reads_signs_publishes_and_stops_on_sigterm(authority, make_gateway, 
     assert status["running"] is False
     assert problems(status, time.time()) == ["the agent is not running"]
     assert status["meters"]["solar"]["stages"]["receipted"]["count"] >= 3
+
+
+EMULATOR = """
+epoch_seconds = 2
+start_epoch = {first}
+[line]
+{kind} = "127.0.0.1:{port}"
+[[meter]]
+logical_device_name = "LDN-solar"
+  [[meter.register]]
+  obis = "1-0:2.8.0.255"
+  power = "1800"
+  initial = 1000
+  [[meter.register]]
+  obis = "1-0:1.8.0.255"
+  power = "0"
+  initial = 42
+  [[meter.register]]
+  obis = "1-0:2.7.0.255"
+  power = "1800"
+  unit = "W"
+"""
+
+
+def line_error(gateway):
+    """The code of what is wrong with the meter's line."""
+    return read_status(gateway.config.state)["meters"]["solar"]["errors"].get("line", {}).get("code")
+
+
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+def test_a_meter_behind_a_network_module_is_signed_for_through_its_restart(authority, make_gateway, tmp_path, kind):
+    """`edge-agent run` and an emulated meter as processes; the meter goes away and comes back in between."""
+    first = int(time.time()) // 2 - 30
+    emulator = start_emulator(tmp_path, EMULATOR.format(kind=kind, port=0, first=first))
+    process = None
+    port = int(emulator.port.rpartition(":")[2])
+    try:
+        gateway = make_gateway(live=1)
+        text = gateway.file.read_text().replace('port = "/dev/tty-solar"', f'{kind} = "127.0.0.1:{port}"\ntimeout = 2')
+        gateway.file.write_text(text)
+        enrolled = command("enrol", "--config", str(gateway.file), "--claim", authority.claim("dormitory-a"))
+        assert enrolled.returncode == 0, enrolled.stderr
+        assert f"LDN-solar answers on {kind}://127.0.0.1:{port}" in enrolled.stdout
+        arguments = [sys.executable, "-m", "edge_agent", "run", "--config", str(gateway.file)]
+        process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        until(lambda: len(authority.frames(key(gateway))) >= 2)
+        until(lambda: authority.live)
+        emulator.stop()
+        gone = "no_connection" if kind == "tcp" else "connection_lost"
+        until(lambda: line_error(gateway) == gone)
+        seen = len(authority.frames(key(gateway)))
+        emulator = start_emulator(tmp_path, EMULATOR.format(kind=kind, port=port, first=first))
+        until(lambda: len(authority.frames(key(gateway))) >= seen + 2)
+        process.send_signal(signal.SIGTERM)
+        log = process.communicate(timeout=60)[1]
+        assert process.returncode == 0, log
+        assert "Traceback" not in log
+    finally:
+        emulator.stop()
+        if process is not None and process.poll() is None:
+            process.kill()
+            process.communicate()
+    records = [frame.record for frame in authority.frames(key(gateway))]
+    assert [record.sequence for record in records] == list(range(1, len(records) + 1))
+    assert {record.consumption for record in records} == {42}
+    assert {record.generation - record.interval_end // 2 for record in records} == {1000 - first}
+    assert all(record.evidence != bytes(16) for record in records)
+    assert authority.live[0]["meters"]["solar"]["power_w"] == -1800
 
 
 def test_a_kill_between_journal_and_publication_loses_and_doubles_nothing(authority, make_gateway, start):
