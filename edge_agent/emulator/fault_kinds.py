@@ -29,7 +29,7 @@ IN_THE_METER = (
     "reboot",  # links and associations are forgotten, also in the midst of blocks; a pushed telegram breaks off
     "wrong_counter",  # the meter's next invocation counter is one that it has used
     "counter_reset",  # every energy register falls to zero
-    "wrong_baud",  # after mode E's hand-over nothing can be read, until the next sign-on
+    "wrong_baud",  # after mode E's hand-over nothing can be read, until the next sign-on; without one, one answer
     "clock_jump",  # the clock is `seconds` further on from now on
     *BLOCK_FAULTS,
 )

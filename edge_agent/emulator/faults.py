@@ -20,6 +20,7 @@ class FaultyLine:
         self.answers = 0
         self.struck: list[str] = []
         self._commanded: list[Fault] = []
+        self._happened: list[Fault] = []  # what has happened to the meters before the answer that is due
 
     def command(self, text: str) -> None:
         """A fault for the next answer; FaultError, also where it has no meaning on this line."""
@@ -30,9 +31,7 @@ class FaultyLine:
     def receive(self, data: bytes, answer: Callable[[bytes], bytes] | None = None) -> list[tuple[float, bytes]]:
         """The answers to these bytes, as they come onto the line; `answer` gives them in place of the line itself."""
         faults = list(self._due())
-        for fault in faults:
-            if fault.kind in IN_THE_METER:
-                self._happen(fault)
+        self._happen_once(faults)
         answered = (answer or self.line.receive)(data)
         if not answered:
             return []
@@ -49,9 +48,7 @@ class FaultyLine:
             if not meter.push_due():
                 continue
             faults = list(self._due())
-            for fault in faults:
-                if fault.kind in IN_THE_METER:
-                    self._happen(fault)
+            self._happen_once(faults)
             telegram = self.line.push(meter)
             if not telegram:
                 continue  # the clock has jumped back
@@ -67,6 +64,7 @@ class FaultyLine:
     def _count(self, faults: list[Fault]) -> None:
         self.answers += 1
         self._commanded.clear()
+        self._happened.clear()
         self.struck += [fault.kind for fault in faults]
 
     def quiet(self) -> list[tuple[float, bytes]]:
@@ -79,6 +77,13 @@ class FaultyLine:
         for fault in self.schedule:
             if fault.strikes(self.answers + 1):
                 yield fault
+
+    def _happen_once(self, faults: list[Fault]) -> None:
+        """What befalls the meters, once: a request may come in many pieces, the answer to it comes after the last."""
+        for fault in faults:
+            if fault.kind in IN_THE_METER and not any(fault is one for one in self._happened):
+                self._happened.append(fault)
+                self._happen(fault)
 
     def _happen(self, fault: Fault) -> None:
         if fault.kind == "reboot":

@@ -101,7 +101,11 @@ class EmulatedLine:
         for item in self._reader.receive(data):
             if isinstance(item, Frame):
                 out += self._take(item)
-        return bytes([byte ^ 0x55 for byte in out]) if self.garbled else out
+        if not self.garbled or not out:
+            return out
+        if self.sign_on is None:
+            self.garbled = False  # no sign-on could ever mend it
+        return bytes([byte ^ 0x55 for byte in out])
 
     def push(self, meter: EmulatedMeter) -> bytes:
         """The telegram that a meter has to push, as it goes onto the line; empty where none is due."""

@@ -174,6 +174,8 @@ class HdlcLine:
                     raise self._gave_up(heard, damage, tries)
                 if heard_in_try == 0:
                     self.note("no_answer")
+                elif damage is None:
+                    self.note("not_dlms")
                 self.transport.write(self.link.on_silence())
                 heard_in_try = 0
                 deadline = self._clock() + self.timeout
@@ -207,7 +209,7 @@ class HdlcLine:
                 f"no answer from the meter after {tries} tries: check the wiring, the line's speed and the addresses"
             )
         if self.link.state == "connecting":
-            what = damage or "an echo of what was sent"
+            what = damage or "an echo of what was sent, or nothing with a frame in it"
             return NotDlmsError(
                 f"something answers, but not in HDLC ({what}): check the line's speed and format, "
                 "or whether the meter speaks another protocol"

@@ -103,10 +103,15 @@ class Write:
 
 
 class Damaged:
-    """Something on the line was no frame; the answer may have been in it, so `on_silence` need not wait."""
+    """Something on the line was no frame; the answer may have been in it, so `on_silence` need not wait. Or a frame
+    that costs no answer: one that comes again (`doubled_frame`), one that says "not ready" (`busy`)."""
 
     def __init__(self, error: DlmsError) -> None:
         self.error = error
+
+
+def _doubled(what: str) -> ProtocolError:
+    return ProtocolError("doubled_frame", f"{what} came a second time, and is passed over")
 
 
 class HdlcClientLink:
@@ -258,6 +263,8 @@ class HdlcClientLink:
             elif self.state == DISCONNECTING:
                 self._move("UA")
                 events.append(Disconnected())
+            else:
+                events.append(Damaged(_doubled("UA")))
         elif kind in ("DM", "FRMR"):
             self._take_refusal(kind, events)
         else:
@@ -312,13 +319,17 @@ class HdlcClientLink:
                 events.append(Write(self._send_window()))
         else:
             events.append(Write(self._poll()))
+        if frame.kind == "RNR":
+            events.append(Damaged(ProtocolError("busy", "the meter was not ready for the request: it is asked again")))
 
     def _take_information(self, frame: Frame, events: list[object]) -> None:
         if self.state == DELIVERING:
             self._move("listen")
+        number = frame.send_number
+        if self.state == IDLE and (self._receive - number) & 7 == 1:
+            events.append(Damaged(_doubled(f"frame {number}")))
         if self.state not in (SENDING, AWAITING):
             return
-        number = frame.send_number
         if number != self._receive:
             # One that came before, doubled; or one after a gap, which is asked for again.
             if (self._receive - number) & 7 != 1 or frame.final:

@@ -12,6 +12,9 @@ sys.path.insert(0, str(Path(__file__).parent))  # fake_line
 from emulator_process import read_json, start
 from fake_line import EPOCH, START, World
 
+from edge_agent.dlms.hdlc.address import encode_address, server_address
+from edge_agent.dlms.hdlc.client_link import HdlcClientLink
+from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.emulator.fault_kinds import IN_THE_METER, KINDS, ON_THE_LINE, Fault, FaultError
 from edge_agent.meters import MeterTimeoutError
 
@@ -140,3 +143,21 @@ def test_faults_by_schedule_and_by_command_on_a_real_line(tmp_path):
     finally:
         assert running.stop() == 0
     assert not (tmp_path / "control").exists()
+
+
+def test_what_befalls_a_meter_befalls_it_once_however_a_request_arrives():
+    jump = World(faults=[Fault("clock_jump", 1, seconds=90)])
+    request = HdlcClientLink(encode_address(16), server_address(1), LinkParameters()).connect()
+    for at in range(len(request)):
+        jump.transport.faulty.receive(request[at : at + 1])
+    assert jump.transport.faulty.struck == ["clock_jump"]
+    assert jump.meter.clock_error == 90
+    jump.transport.faulty.receive(request)
+    assert jump.meter.clock_error == 90
+
+
+def test_a_wrong_speed_without_a_sign_on_garbles_one_answer():
+    for answer in (1, 2, 5):
+        world = World(faults=[Fault("wrong_baud", answer)])
+        assert [row.consumption for row in _read(world)] == VALUES
+        assert world.transport.faulty.struck == ["wrong_baud"]
