@@ -334,19 +334,24 @@ def test_a_meter_that_repeats_no_invoke_id_and_answers_twice():
         assert module.connections == 1
 
 
-def test_a_unit_that_comes_in_pieces_over_two_requests():
-    """The end of a doubled answer arrives only after the next request was sent."""
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_unit_that_comes_in_pieces_over_two_requests(whole):
+    """The end of a doubled answer arrives only after the next request was sent, or never."""
+    tails = []
 
     def meet(connection, answer, data):
-        if connection > 1:
-            return data
-        return data + data[:-3] if answer == 2 else b"" if answer == 3 else data
+        if connection == 1 and answer == 2:
+            tails.append(data[-3:])
+            return data + data[:-3]
+        if connection == 1 and answer == 3:
+            return tails[0] + data if whole else b""
+        return data
 
-    # The third answer is swallowed, so that the cut one is all that there is; the client must not take it.
-    with Module(meet=meet) as module, _driver(tcp=module.address, timeout=1.5) as driver:
+    with Module(meet=meet) as module, _driver(tcp=module.address, timeout=20.0 if whole else 1.5) as driver:
         assert driver.identity() == NAME
         _assert_whole(driver)
-        assert module.connections == 2
+        assert module.connections == (1 if whole else 2)
+        assert driver.faults == (["late_answer"] if whole else ["cut_short"])
 
 
 def test_a_module_that_takes_the_connection_and_says_nothing():
