@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
@@ -257,9 +257,24 @@ class EmulatedMeter:
         unix = time.unix()
         if unix is None:
             local = time.local_seconds()
-            unix = None if local is None else local + (self.config.deviation or 0) * 60
+            unix = None if local is None else self._unix(local)
         if unix is not None:
             self.clock_error = round(unix - self._now())
+
+    def _unix(self, local: int) -> int:
+        """Unix seconds of a local time that states no deviation; the first of the two in autumn's double hour."""
+        if self._zone is None:
+            return local + (self.config.deviation or 0) * 60
+        return int(datetime.fromtimestamp(local, UTC).replace(tzinfo=self._zone).timestamp())
+
+    def zone_minutes(self) -> tuple[int, int]:
+        """UTC minus local without daylight saving, and what daylight saving adds at its time, in minutes."""
+        if self._zone is None:
+            return self.config.deviation or 0, 0
+        year = datetime.fromtimestamp(self.time(), self._zone).year
+        months = [datetime(year, month, 15, tzinfo=self._zone) for month in range(1, 13)]
+        offsets = [month.utcoffset() or timedelta() for month in months]
+        return -int(min(offsets).total_seconds()) // 60, int((max(offsets) - min(offsets)).total_seconds()) // 60
 
     def _objects(self) -> list[CosemObject]:
         config = self.config
@@ -325,13 +340,14 @@ class _EmulatedClock(Clock):
     """The clock, which a client may set."""
 
     def __init__(self, meter: EmulatedMeter) -> None:
+        deviation, saving = meter.zone_minutes()
         super().__init__(
             CLOCK,
             time=lambda: meter.clock_time(meter.time()),
-            time_zone=meter.config.deviation or 0,
-            status=0,
-            daylight_savings_deviation=0,
-            daylight_savings_enabled=False,
+            time_zone=deviation,
+            status=lambda: meter.clock_time(meter.time()).status,
+            daylight_savings_deviation=saving,
+            daylight_savings_enabled=saving != 0,
             clock_base=1,
         )
         self._meter = meter

@@ -161,3 +161,16 @@ def test_a_wrong_speed_without_a_sign_on_garbles_one_answer():
         world = World(faults=[Fault("wrong_baud", answer)])
         assert [row.consumption for row in _read(world)] == VALUES
         assert world.transport.faulty.struck == ["wrong_baud"]
+
+
+def test_a_clock_in_a_zone_says_so_and_is_set_in_it():
+    world = World({"zone": "Europe/Vienna"})  # in June
+    clock = next(item for item in world.meter.objects if item.CLASS_ID == 8)
+    indices = {item.name: item.index for item in clock.ATTRIBUTES}
+    wanted = {"time_zone": -60, "daylight_savings_deviation": 60, "daylight_savings_enabled": True, "status": 0x80}
+    for name, value in wanted.items():
+        assert clock.get(indices[name])[1] == value, name
+    now = world.meter.clock_time(world.clock.now + 30)
+    now.deviation = None
+    clock.store(clock.ATTRIBUTES[0], now)
+    assert world.meter.clock_error == 30
