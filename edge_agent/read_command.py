@@ -336,7 +336,7 @@ def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None 
     mended = Counter(getattr(connection.link, "faults", ()))
     if mended:
         told = ", ".join(f"{code} ({count})" for code, count in mended.items())
-        print(f"edge-agent read: the line was disturbed, and every value was read again: {told}", file=err)
+        print(f"edge-agent read: the line was disturbed, and no value is lost: {told}", file=err)
     if args.json:
         json.dump(found, out, indent=2, ensure_ascii=False)
         out.write("\n")

@@ -122,7 +122,8 @@ class Client:
 
     password: the LLS secret, None for no authentication. security: ciphering and HLS-5, None for neither. received
     is called with every APDU as it came from the line, for the evidence of a reading. window: how many blocks of a
-    general-block-transfer, 1 to 63, the meter may send in a row, where `conformance` proposes it.
+    general-block-transfer, 1 to 63, the meter may send in a row, where `conformance` proposes it. `noted`, where it is
+    set, is called with the code of what went wrong with blocks and was mended.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class Client:
         self.conformance = conformance
         self.server_max_pdu = 0xFFFF
         self.window = window
+        self.noted: Callable[[str], None] | None = None
         self._received = received
         self._invoke = 0
         self._echoes: bool | None = None  # whether the peer repeats the invoke-id; some always answer the same
@@ -187,6 +189,7 @@ class Client:
                 # All is acknowledged and the answer stays away: the last block asks for it again.
                 acknowledged = min(acknowledged, sender.final - 1)
                 fruitless += SILENCE
+                self._note("missing_block")
                 continue
             if answer[:1] != b"\xe0":
                 return answer
@@ -196,6 +199,8 @@ class Client:
             if self._received is not None:
                 self._received(answer)
             fruitless = 0 if block.acknowledged > acknowledged else fruitless + 1
+            if block.acknowledged < min(acknowledged + len(blocks), sender.final):
+                self._note("missing_block")
             acknowledged, window, received = block.acknowledged, block.window, block.block_number
 
     def _whole(self, answer: bytes, sent: int = 0, received: int = 0) -> Conversation:
@@ -208,7 +213,7 @@ class Client:
         block = GeneralBlockTransfer.from_bytes(answer)
         # Some meters do not count what only acknowledges.
         first = received + 1 if block.block_number > received else 1
-        receiver = BlockReceiver(self.window, first)
+        receiver = BlockReceiver(self.window, first, self.noted)
         fruitless = 0
         while True:
             due, streaming = receiver.due, False
@@ -227,6 +232,7 @@ class Client:
                 raise ProtocolError("missing_segment", f"block {receiver.due} is due and never came")
             request = b""
             if not streaming:
+                receiver.ask_again(not answer)
                 sent += 1
                 request = GeneralBlockTransfer(True, sent, receiver.due - 1, b"", False, receiver.wanted()).to_bytes()
             try:
@@ -241,6 +247,10 @@ class Client:
         if answer[:1] in (b"\xd8", b"\x0e"):
             return answer
         raise ProtocolError("unexpected_apdu", "a block of a general-block-transfer is due")
+
+    def _note(self, code: str) -> None:
+        if self.noted is not None:
+            self.noted(code)
 
     def _outgoing(self, apdu: bytes) -> bytes:
         return apdu if self.security is None else self.security.protect(apdu)

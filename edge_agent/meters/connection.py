@@ -193,8 +193,10 @@ class HdlcLine:
                     tries = heard_in_try = 0
                     deadline = self._clock() + self.timeout
                 elif isinstance(event, Damaged):
+                    self.note(event.error.code)
+                    if event.error.code == "echo":
+                        continue
                     damage = event.error
-                    self.note(damage.code)
                     if damage.code in LOST_ANSWER:
                         deadline = min(deadline, self._clock() + SETTLE)
                 elif isinstance(event, Received):
@@ -327,6 +329,7 @@ class Connection:
     def __init__(self, link: Link, client: Client) -> None:
         self.link = link
         self.client = client
+        client.noted = link.note
 
     def open(self) -> None:
         """Set up link and association, once more where the meter lost them on the way; MeterError."""

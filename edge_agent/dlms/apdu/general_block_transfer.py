@@ -12,6 +12,10 @@ from edge_agent.dlms.axdr import Reader, write_length
 from edge_agent.dlms.errors import EncodeError, ProtocolError
 from edge_agent.dlms.pieces import Pieces
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 LAST_BLOCK = 0x80
 STREAMING = 0x40
 WINDOW = 0x3F
@@ -90,13 +94,16 @@ class BlockReceiver:
     """The blocks of one APDU as they come: doubled ones are passed over, those after a gap wait until it is filled.
 
     window: how many blocks this side takes in a row. first: the number of the first block, after those that only
-    acknowledged.
+    acknowledged. noted is called with the code of what was mended: `doubled_block`, `block_out_of_order`,
+    `missing_block`.
     """
 
-    __slots__ = ("_assembly", "_held", "_held_size", "window")
+    __slots__ = ("_asked", "_assembly", "_held", "_held_size", "_noted", "window")
 
-    def __init__(self, window: int = 1, first: int = 1) -> None:
+    def __init__(self, window: int = 1, first: int = 1, noted: Callable[[str], None] | None = None) -> None:
         self.window = window
+        self._noted = noted
+        self._asked = False  # whether the gap was asked for again
         self._assembly = BlockAssembly(first)
         self._held: dict[int, GeneralBlockTransfer] = {}
         self._held_size = 0
@@ -110,12 +117,24 @@ class BlockReceiver:
         """How many blocks from `due` on are asked for: the window, or as many as a gap has."""
         return min([self.window] + [number - self.due for number in self._held])
 
+    def ask_again(self, silent: bool) -> None:
+        """The turn is this side's: where blocks are still missing, they are asked for once more."""
+        if silent or self._held:
+            self._asked = True
+            self._note("missing_block")
+
+    def _note(self, code: str) -> None:
+        if self._noted is not None:
+            self._noted(code)
+
     def add(self, block: GeneralBlockTransfer) -> bytes | None:
         """The APDU once it is whole; ProtocolError `too_long`, `transfer_aborted`."""
         number = block.block_number
         if number != self.due:
+            if number < self.due or number in self._held:
+                self._note("doubled_block")
             # What lies beyond any window belongs to another transfer.
-            if self.due < number <= self.due + WINDOW and number not in self._held:
+            elif number <= self.due + WINDOW:
                 self._held_size += len(block.raw)
                 if self._assembly.size + self._held_size > MAX_APDU:
                     raise ProtocolError("too_long", f"an APDU of more than {MAX_APDU} bytes is refused")
@@ -126,9 +145,13 @@ class BlockReceiver:
             whole = self._take(following)
             if whole is not None:
                 return whole
-            following = self._held.pop(self.due, None)
+            following = self._held.pop(self.due, None) if self._held else None
             if following is not None:
                 self._held_size -= len(following.raw)
+                if following.block_number == number + 1 and not self._asked:
+                    self._note("block_out_of_order")
+        if not self._held:
+            self._asked = False
         return None
 
     def _take(self, block: GeneralBlockTransfer) -> bytes | None:

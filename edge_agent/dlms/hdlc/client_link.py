@@ -104,7 +104,8 @@ class Write:
 
 class Damaged:
     """Something on the line was no frame; the answer may have been in it, so `on_silence` need not wait. Or a frame
-    that costs no answer: one that comes again (`doubled_frame`), one that says "not ready" (`busy`)."""
+    that costs no answer: one that comes again (`doubled_frame`), one that says "not ready" (`busy`), or the first of
+    this side's own that comes back (`echo`: a half-duplex adapter hears what it sends)."""
 
     def __init__(self, error: DlmsError) -> None:
         self.error = error
@@ -134,6 +135,8 @@ class HdlcClientLink:
         self._last_write = b""
         self._progress = False
         self._polls = 0
+        self._taken: list[bytes | None] = [None] * 8  # what the last frames brought, by N(S)
+        self._echoes = False
 
     def _move(self, event: str) -> None:
         following = TRANSITIONS.get((self.state, event))
@@ -220,16 +223,28 @@ class HdlcClientLink:
         for item in items:
             if isinstance(item, DecodeError):
                 events.append(Damaged(item))
+            elif item.source == self.client and self._is_echo(item):
+                if not self._echoes:
+                    self._echoes = True
+                    events.append(
+                        Damaged(ProtocolError("echo", "the line gives back what is sent, which does no harm"))
+                    )
             elif item.destination == self.client and self._is_server(item.source):
                 self._take(item, events)
-            elif item.source != self.client:
-                # A pushed frame comes from the same meter to another client, or a broadcast.
-                if item.kind == "UI":
-                    self._push(item, events)
-                else:
-                    message = f"a frame from {item.source.hex()} to {item.destination.hex()} is not for this link"
-                    events.append(Damaged(ProtocolError("wrong_address", message)))
+            # A pushed frame comes from the same meter to another client, or a broadcast.
+            elif item.kind == "UI":
+                self._push(item, events)
+            else:
+                message = f"a frame from {item.source.hex()} to {item.destination.hex()} is not for this link"
+                events.append(Damaged(ProtocolError("wrong_address", message)))
         return events
+
+    def _is_echo(self, frame: Frame) -> bool:
+        """Whether a frame from our address is what was sent here. Where the meter has the same address, a "ready" that
+        looks like ours may as well be the meter's, and is taken for that."""
+        if self.client != self.server or frame.kind in ("SNRM", "DISC"):
+            return True
+        return frame.kind == INFORMATION and frame.to_bytes() in self._last_write
 
     def _is_server(self, source: bytes) -> bool:
         """Whether a frame comes from our meter, which may write its address in another size than we do."""
@@ -287,6 +302,7 @@ class HdlcClientLink:
         self._max_transmit = min(self.parameters.max_transmit, theirs.max_receive)
         self._window = min(self.parameters.window_transmit, theirs.window_receive)
         self._send = self._receive = 0
+        self._taken = [None] * 8
         events.append(Connected(theirs))
 
     def _acknowledge(self, number: int) -> None:
@@ -326,12 +342,14 @@ class HdlcClientLink:
         if self.state == DELIVERING:
             self._move("listen")
         number = frame.send_number
-        if self.state == IDLE and (self._receive - number) & 7 == 1:
+        if number != self._receive and self._taken[number] == frame.information:
+            # Of eight numbers a frame after a gap may have the same; neither is taken, and silence is asked again.
             events.append(Damaged(_doubled(f"frame {number}")))
+            return
         if self.state not in (SENDING, AWAITING):
             return
         if number != self._receive:
-            # One that came before, doubled; or one after a gap, which is asked for again.
+            # One that came before; or one after a gap, which is asked for again.
             if (self._receive - number) & 7 != 1 or frame.final:
                 message = f"frame {number} came where {self._receive} was due"
                 events.append(Damaged(ProtocolError("missing_segment", message)))
@@ -344,6 +362,7 @@ class HdlcClientLink:
         self._receive = (number + 1) & 7
         self._progress = True
         self._polls = 0
+        self._taken[number] = frame.information
         self._assembly += frame.information
         self._assembling = frame.segmented
         if len(self._assembly) > MAX_APDU:

@@ -237,12 +237,37 @@ def test_doubled_late_and_disordered_blocks():
             return []
         return [held.pop() for _ in range(len(held))] + [item]
 
-    for meet in (doubled, swapped, backwards):
+    disorder = {"block_out_of_order", "missing_block", "doubled_block"}  # one held beyond its stream is missing
+    for meet, names in ((doubled, {"doubled_block"}), (swapped, disorder), (backwards, {"block_out_of_order"})):
         for window in (3, 8, 63):
             client, server = _opened(window, 200, 63)
+            noted = set()
+            client.noted = noted.add
             assert _with_silence(client.get(VALUE), _Way(server, meet)) == (axdr.OCTET_STRING, TEXT), (meet, window)
             assert not held
+            assert noted <= names
+            assert noted & {"block_out_of_order", "doubled_block"}
+            noted.clear()
             assert _with_silence(client.get(VALUE), _Way(server, lambda _number, item: [item]))[1] == TEXT
+            assert not noted
+
+
+def test_a_lost_block_is_named_and_nothing_else():
+    for window in (2, 4, 63):
+        for lost in range(2, 9):
+
+            def once(number, item, gone=[]):  # noqa: B006
+                if number == lost and number not in gone:  # noqa: B023
+                    gone.append(number)
+                    return []
+                return [item]
+
+            client, server = _opened(window, 200, 63)
+            noted = []
+            client.noted = noted.append
+            assert _with_silence(client.get(VALUE), _Way(server, once))[1] == TEXT
+            assert noted[:1] == ["missing_block"], (window, lost, noted)
+            assert "block_out_of_order" not in noted
 
 
 def test_lost_and_doubled_blocks_of_a_request():

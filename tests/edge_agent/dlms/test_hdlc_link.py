@@ -203,10 +203,62 @@ def test_a_busy_server_is_asked_again_within_bounds():
 def test_frames_for_others_are_told_and_do_nothing():
     client = HdlcClientLink(CLIENT, SERVER)
     sent = client.connect()
-    assert client.receive(sent) == []  # an echo
+    (echo,) = client.receive(sent)
+    assert echo.error.code == "echo"
+    assert client.receive(sent) == []  # it is told once
     other = client.receive(Frame(CLIENT, b"\x05", UA | FINAL).to_bytes())
     assert [event.error.code for event in other if isinstance(event, Damaged)] == ["wrong_address"]
     assert client.state == CONNECTING
+
+
+def test_a_doubled_burst_of_segments_is_named_and_asks_for_nothing():
+    for window in (1, 3, 7):
+        for doubled in range(2, 9):
+            parameters = LinkParameters(64, 64, window, window)
+            line = Line(parameters, parameters, lambda _: [bytes([at % 251 for at in range(900)])])
+            line.exchange(line.client.connect())
+            data, bursts, events = line.client.send(b"ask"), 0, []
+            while data:
+                back = b"".join(line.server.take(item) for item in _split(data))
+                bursts += 1
+                found = line.client.receive(back * 2 if bursts == doubled else back)
+                events += found
+                writes = [event.data for event in found if isinstance(event, Write)]
+                assert len(writes) < 2
+                data = b"".join(writes)
+            assert _apdus(events) == [bytes([at % 251 for at in range(900)])], (window, doubled)
+            told = [event.error.code for event in events if isinstance(event, Damaged)]
+            assert set(told) == ({"doubled_frame"} if doubled <= bursts else set()), (window, doubled)
+
+
+def test_a_segment_ahead_is_missing_and_not_doubled():
+    for same in (False, True):
+        text = bytes(2000) if same else bytes([at % 251 for at in range(2000)])
+        line = Line(LinkParameters(64, 64, 1, 7), LinkParameters(64, 64, 7, 7), lambda _, text=text: [text])
+        line.on_way = lambda frame, number: b"" if number == 12 else frame
+        line.exchange(line.client.connect())
+        events = line.exchange(line.client.send(b"ask"))
+        assert _apdus(events) == [text]
+        if not same:
+            assert {event.error.code for event in events if isinstance(event, Damaged)} == {"missing_segment"}
+
+
+def test_an_echo_where_client_and_meter_have_the_same_address():
+    server = HdlcServerLink(SERVER, SERVER, answer_mirrored)
+    client = HdlcClientLink(SERVER, SERVER)
+    told = []
+    data, apdus = client.connect(), []
+    for text in (b"", b"one", b"two", bytes(range(200)), b"three"):
+        data = client.send(text) if text else data
+        while data:
+            back = data + b"".join(server.take(item) for item in _split(data))
+            events = client.receive(back)
+            told += [event.error.code for event in events if isinstance(event, Damaged)]
+            apdus += _apdus(events)
+            data = b"".join([event.data for event in events if isinstance(event, Write)][-1:])
+    assert apdus == [mirrored(text) for text in (b"one", b"two", bytes(range(200)), b"three")]
+    assert told[:1] == ["echo"]
+    assert told.count("echo") == 1
 
 
 def test_a_pushed_telegram_is_told_apart():
