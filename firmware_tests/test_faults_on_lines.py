@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "edge_agent"))
 from emulator_process import ENVIRONMENT, start
 
 from edge_agent.config import MeterSettings
-from edge_agent.emulator.fault_kinds import ON_THE_LINE
+from edge_agent.emulator.fault_kinds import KINDS, ON_THE_LINE
 from edge_agent.meter_map import MeterMap
 from edge_agent.meters import iec21, open_meter
 from edge_agent.reading import FLAG_SAMPLED
@@ -25,6 +25,7 @@ METER = f"""
 [[meter]]
 logical_device_name = "KFM1000000000001"
 max_pdu = 128
+block_window = 63
   [[meter.client]]
   address = 16
   [[meter.client]]
@@ -45,18 +46,33 @@ MAP = MeterMap.from_dict(
         "registers": {"consumption": ["1-0:1.8.0.255", 1]},
     }
 )
-SILENT = {"no_answer", "timeout", "truncated_frame", "no_flag"}
 DAMAGED = {"bad_fcs", "bad_hcs", "bad_address", "bad_format", "no_flag", "truncated_frame"}
 NAMES = {
     "flip": DAMAGED,
     "wrong_fcs": DAMAGED,
     "truncate": DAMAGED,
-    "drop": SILENT,
+    "drop": {"no_answer"},
     "reboot": {"disconnected"},
     "wrong_counter": {"replayed_counter"},
+    "double": {"doubled_frame"},
+    "garbage_before": {"noise"},
+    "garbage_after": {"noise"},
+    "gap": {"truncated_frame"},
+    "late": {"no_answer"},
+    "echo": {"echo"},
+    "busy": {"busy"},
+    "wrong_baud": {"not_dlms"},
+    "lost_block": {"missing_block"},
+    "doubled_block": {"doubled_block"},
+    "swapped_blocks": {"block_out_of_order"},
+    "refused_block": {"exception_other_reason"},
+    "aborted_blocks": {"transfer_aborted"},
+    "endless_blocks": {"too_long"},
 }
-HARMLESS = {"double", "garbage_before", "garbage_after", "gap", "late", "echo", "busy"}
-"""What the line carries all the same: no answer is lost, so there is nothing to mend."""
+VALUES = {"counter_reset", "clock_jump"}
+"""What no line can show: the values do, and are handed on as the meter has them."""
+SECONDS = {"gap": 2.5, "late": 3}
+"""So long that the client does not wait for it."""
 
 
 @pytest.fixture
@@ -71,29 +87,62 @@ def _command(control: Path, text: str) -> None:
         sender.sendto(text.encode(), str(control))
 
 
-@pytest.mark.parametrize("secure", [False, True])
-def test_a_fault_costs_the_pull_driver_one_retry_and_no_row(pulled, tmp_path, secure):
-    port, control = pulled
+def _driver(port: str, counters: Path, secure: bool):
     keys = {"auth": "gmac", "client": 1, "key": KEY, "auth_key": AUTH_KEY, "system_title": b"GATEWAY1"}
     settings = MeterSettings(
-        name="m", serial="1", port=port, map=MAP, timeout=1.0, counters=tmp_path / "c", **(keys if secure else {})
+        name="m",
+        serial="1",
+        port=port,
+        map=MAP,
+        timeout=2.0,
+        counters=counters,
+        block_window=8,
+        **(keys if secure else {}),
     )
-    driver = open_meter(settings, MAP)
+    return open_meter(settings, MAP)
+
+
+def _shown(driver, until: int = 1 << 40) -> list[tuple[int, int]]:
+    return [(row.interval_end, row.consumption) for row in driver.rows(0, until)]
+
+
+@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in VALUES])
+def test_a_fault_costs_the_pull_driver_one_retry_and_no_row_and_is_named(pulled, tmp_path, kind, secure):
+    assert kind in NAMES, f"what is {kind} called when it was mended?"
+    port, control = pulled
+    driver = _driver(port, tmp_path / "c", secure)
     try:
-        whole = driver.rows(0, 1 << 40)
+        whole = _shown(driver)
         assert len(whole) >= 30
-        assert {row.consumption for row in whole} == {4200}
-        kinds = [*ON_THE_LINE, "busy", "reboot"] + (["wrong_counter"] if secure else [])
-        for kind in kinds:
-            assert kind in NAMES or kind in HARMLESS, f"what is {kind} called when it was mended?"
-            before = len(driver.faults)
-            _command(control, f"{kind} 0.5")
-            rows = driver.rows(0, whole[-1].interval_end)
-            assert [(row.interval_end, row.consumption) for row in rows] == [
-                (row.interval_end, row.consumption) for row in whole
-            ], kind
-            if kind in NAMES:
-                assert NAMES[kind] & set(driver.faults[before:]), (kind, driver.faults[before:])
+        assert {value for _, value in whole} == {4200}
+        before = list(driver.faults)
+        _command(control, f"{kind} {SECONDS.get(kind, 1)}")
+        assert _shown(driver, whole[-1][0]) == whole
+        if kind == "wrong_counter" and not secure:
+            assert driver.faults == before  # no counter is in use
+        else:
+            assert NAMES[kind] & set(driver.faults[len(before) :]), driver.faults
+        told = list(driver.faults)
+        assert _shown(driver, whole[-1][0]) == whole
+        assert driver.faults == told or kind in ("late", "gap")  # what is still on its way
+    finally:
+        driver.close()
+
+
+def test_what_befalls_the_meter_itself_shows_in_its_values(pulled, tmp_path):
+    port, control = pulled
+    driver = _driver(port, tmp_path / "c", False)
+    try:
+        whole, deviation = _shown(driver), driver.clock_deviation()
+        _command(control, "counter_reset")
+        driver.identity()
+        _command(control, "clock_jump 3600")
+        driver.identity()
+        assert driver.clock_deviation() < deviation - 1800
+        after = _shown(driver)
+        assert after[: len(whole)] == whole
+        assert after[-1][1] == 0
     finally:
         driver.close()
 

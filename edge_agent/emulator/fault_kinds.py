@@ -10,9 +10,9 @@ ON_THE_LINE = (
     "double",  # the answer comes twice
     "garbage_before",
     "garbage_after",
-    "gap",  # a pause of `seconds` in the midst
+    "gap",  # a pause of `seconds` in the midst; one that the client waits for anyway is no fault that it can see
     "drop",  # no answer
-    "late",  # `seconds` later
+    "late",  # `seconds` later; within the client's timeout no fault that it can see
     "wrong_fcs",  # a frame check sequence, check sum or CRC that is not the telegram's
     "echo",  # the request comes back before the answer, as on a two-wire line
 )
@@ -26,7 +26,9 @@ BLOCK_FAULTS = (  # what meets the next stream of a general-block-transfer after
 )
 IN_THE_METER = (
     "busy",  # RNR in place of the answer, once
-    "reboot",  # links and associations are forgotten, also in the midst of blocks; a pushed telegram breaks off
+    # links and associations are forgotten, also in the midst of blocks; a sign-on or the request for a link is not
+    # answered; a pushed telegram breaks off
+    "reboot",
     "wrong_counter",  # the meter's next invocation counter is one that it has used
     "counter_reset",  # every energy register falls to zero
     "wrong_baud",  # after mode E's hand-over nothing can be read, until the next sign-on; without one, one answer

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from edge_agent.emulator.fault_kinds import BLOCK_FAULTS, GARBAGE, IN_THE_METER, Fault
 from edge_agent.emulator.line import EmulatedLine
 
+LONGEST_ECHO = 1 << 16
+"""Bytes of a request that an `echo` gives back at most."""
+
 
 class FaultyLine:
     """An emulated line with faults. `receive` gives pieces to write, each with the seconds to wait before it."""
@@ -19,6 +22,7 @@ class FaultyLine:
         self.schedule = list(schedule)
         self.answers = 0
         self.struck: list[str] = []
+        self._request = b""  # since the last answer
         self._commanded: list[Fault] = []
         self._happened: list[Fault] = []  # what has happened to the meters before the answer that is due
 
@@ -32,13 +36,19 @@ class FaultyLine:
         """The answers to these bytes, as they come onto the line; `answer` gives them in place of the line itself."""
         faults = list(self._due())
         self._happen_once(faults)
+        request = self._request = (self._request + data)[-LONGEST_ECHO:]
         answered = (answer or self.line.receive)(data)
         if not answered:
             return []
+        self._request = b""
         self._count(faults)
         pieces = [(0.0, answered)]
         for fault in faults:
-            pieces = self._meet(fault, pieces, data)
+            pieces = self._meet(fault, pieces, request)
+            if fault.kind == "reboot" and self.line.engaged:
+                # The answer to what began anew would hide that anything happened.
+                self.line.forget()
+                pieces = []
         return pieces
 
     def pushes(self) -> list[tuple[float, bytes]]:

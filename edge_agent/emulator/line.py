@@ -74,6 +74,13 @@ class EmulatedLine:
         for connection in self._connections:
             connection.forget()
 
+    @property
+    def engaged(self) -> bool:
+        """Whether a client has a link to one of the meters, or may sign on."""
+        if self.sign_on is not None and self.sign_on.state != HDLC:
+            return True
+        return any(link.state == CONNECTED for link in self._links.values())
+
     def connect(self) -> WrapperConnection:
         """A new connection to the meters by the wrapper."""
         connection = WrapperConnection(self.meters)

@@ -507,8 +507,11 @@ class DlmsPullDriver:
                     self._range_proven = bool(self._take(profile, found, since, until, b""))
                 if self._range_proven:
                     return found
-            except (DataAccessError, ServiceError):
-                self._by_range = False
+            except (DataAccessError, ServiceError) as error:
+                if self._range_proven and isinstance(error, ServiceError):
+                    self._line.note(error.code)  # this once, as in the midst of its blocks
+                else:
+                    self._by_range = False
             # Nothing, by a selection that has never worked: the rows themselves show whether that is so.
             self._apdus.clear()
         rows = self._newest(profile, since) if self._by_entry and selective else None

@@ -166,6 +166,11 @@ def test_long_requests_go_in_blocks_too(tmp_path, kind):
 
 
 NAMED = {"refused_block": "exception_other_reason", "aborted_blocks": "transfer_aborted", "endless_blocks": "too_long"}
+MENDED = {
+    "lost_block": {"missing_block"},
+    "doubled_block": {"doubled_block"},
+    "swapped_blocks": {"block_out_of_order"},
+}
 
 
 @pytest.mark.parametrize("auth", ["none", "gmac"])
@@ -173,7 +178,8 @@ def test_what_goes_wrong_with_blocks_is_mended_or_named(tmp_path, auth):
     running = start(tmp_path, FILE.format(line=PTY.format(size=512, frames=7), pdu=200, offered=63))
     security = None if auth == "none" else _security()
     try:
-        reader = _Reader(_hdlc(running.port, 16 if auth == "none" else 1, 512, 7), 8, security)
+        link = _hdlc(running.port, 16 if auth == "none" else 1, 512, 7)
+        reader = _Reader(link, 8, security)
         whole = reader.rows()
         sound = [block.block_number for block in reader.blocks]
         assert sound == list(range(1, len(sound) + 1))
@@ -187,12 +193,15 @@ def test_what_goes_wrong_with_blocks_is_mended_or_named(tmp_path, auth):
                 reader.connection.open()
             else:
                 assert reader.rows() == whole, fault
+                assert set(link.faults) == MENDED[fault]
+                link.faults.clear()
                 numbers = [block.block_number for block in reader.blocks]
                 assert numbers != sound, fault
                 assert sorted(set(numbers)) == sound
             # The next reading is as ever.
             assert reader.rows() == whole
             assert [block.block_number for block in reader.blocks] == sound
+            assert not link.faults
         reader.close()
     finally:
         assert running.stop() == 0
@@ -234,6 +243,7 @@ def test_the_end_of_a_stream_that_is_lost(tmp_path):
             whole = reader.rows()
             _command(tmp_path, "lost_block")
             assert reader.rows() == whole, window
+            assert set(reader.connection.link.faults) == {"missing_block"}
             assert reader.rows() == whole
             reader.close()
     finally:

@@ -22,8 +22,15 @@ NAMED = {
     "flip": {"bad_fcs", "bad_hcs", "bad_address", "no_flag", "bad_format"},
     "wrong_fcs": {"bad_fcs"},
     "truncate": {"truncated_frame", "bad_fcs", "no_flag"},
+    "double": {"doubled_frame"},
+    "garbage_before": {"noise"},
+    "garbage_after": {"noise"},
+    "gap": {"truncated_frame"},
+    "late": {"no_answer"},
+    "echo": {"echo"},
+    "busy": {"busy"},
     "drop": {"no_answer"},
-    "reboot": {"disconnected"},
+    "reboot": {"disconnected", "no_answer"},
 }
 ROWS = [(START + at) * EPOCH for at in range(1, 11)]
 VALUES = [1000 + 1000 * at for at in range(1, 11)]
@@ -36,14 +43,31 @@ def _read(world):
 @pytest.mark.parametrize("answer", range(1, 16))
 @pytest.mark.parametrize("kind", [*ON_THE_LINE, "busy", "reboot"])
 def test_one_fault_costs_no_row(kind, answer):
-    world = World({"max_pdu": 128}, faults=[Fault(kind, answer, seconds=0.6)])
+    world = World({"max_pdu": 128}, faults=[Fault(kind, answer, seconds=4)])
     rows = _read(world)
     assert [(row.interval_end, row.consumption) for row in rows] == list(zip(ROWS, VALUES, strict=True))
     again = _read(world)
     assert [row.consumption for row in again] == VALUES
-    struck = world.transport.faulty.struck
-    if struck and kind in NAMED and not (kind == "reboot" and answer <= 2):
+    if world.transport.faulty.struck and (kind, answer) != ("busy", 1):  # no link that could be busy
         assert NAMED[kind] & set(world.driver.faults), world.driver.faults
+    else:
+        assert not world.driver.faults
+
+
+@pytest.mark.parametrize("answer", range(1, 16))
+def test_a_fault_that_needs_no_retry_costs_none(answer):
+    for kind in ("double", "echo", "garbage_before", "garbage_after", "busy"):
+        world = World({"max_pdu": 128}, faults=[Fault(kind, answer)])
+        _read(world)
+        assert world.clock.waited == 0, kind
+
+
+def test_a_line_that_always_echoes_is_told_once():
+    world = World({"max_pdu": 128}, faults=[Fault("echo", 1, 1)])
+    for _ in range(3):
+        assert [row.consumption for row in _read(world)] == VALUES
+        world.driver._connection.abandon()
+    assert world.driver.faults == ["echo"]
 
 
 @pytest.mark.parametrize("seconds", [0.5, 2.0, 4.0, 7.0])
