@@ -261,7 +261,7 @@ def test_a_wrong_speed_is_guessed_at(tmp_path):
 def test_options_that_make_no_sense_are_named_before_the_line_is_touched(options, word):
     done = read_meter("--port", "/nowhere", *([] if "--client" in options else ["--client", "16"]), *options)
     assert done.returncode == 2
-    assert f"argument {word}: invalid" in done.stderr
+    assert f"argument {word}: " in done.stderr
 
 
 @pytest.mark.parametrize(
