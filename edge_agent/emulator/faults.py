@@ -37,6 +37,7 @@ class FaultyLine:
         faults = list(self._due())
         self._happen_once(faults)
         request = self._request = (self._request + data)[-LONGEST_ECHO:]
+        engaged = self.line.engaged
         answered = (answer or self.line.receive)(data)
         if not answered:
             return []
@@ -45,7 +46,7 @@ class FaultyLine:
         pieces = [(0.0, answered)]
         for fault in faults:
             pieces = self._meet(fault, pieces, request)
-            if fault.kind == "reboot" and self.line.engaged:
+            if fault.kind == "reboot" and (engaged or self.line.engaged):
                 # The answer to what began anew would hide that anything happened.
                 self.line.forget()
                 pieces = []
