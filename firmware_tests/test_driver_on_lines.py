@@ -112,6 +112,7 @@ def test_a_meter_that_loses_its_power_gives_every_row_afterwards(line):
     driver = open_meter(where, where.map)
     before = driver.rows(first * EPOCH - 1, int(time.time()))
     assert before
+    (directory / "line").unlink()  # it would lead to the next pty of that number, another test's
     running.process.kill()
     running.process.wait()
     running.process.stdout.close()

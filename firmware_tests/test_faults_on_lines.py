@@ -61,7 +61,7 @@ NAMES = {
     "late": {"no_answer"},
     "echo": {"echo"},
     "busy": {"busy"},
-    "wrong_baud": {"not_dlms"},
+    "wrong_baud": {"not_dlms", "noise", *DAMAGED},  # what random bytes look like
     "lost_block": {"missing_block"},
     "doubled_block": {"doubled_block"},
     "swapped_blocks": {"block_out_of_order"},
