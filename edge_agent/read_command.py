@@ -23,7 +23,7 @@ from edge_agent.dlms.apdu.base import CosemAttribute
 from edge_agent.dlms.apdu.conformance import DEFAULT, GENERAL_BLOCK_TRANSFER
 from edge_agent.dlms.client import Client
 from edge_agent.dlms.cosem.types import ListedObject
-from edge_agent.dlms.errors import DecodeError, DlmsError, LinkError, ProtocolError, SecurityError, ServiceError
+from edge_agent.dlms.errors import DlmsError
 from edge_agent.dlms.hdlc.address import encode_address, server_address
 from edge_agent.dlms.hdlc.client_link import HdlcClientLink
 from edge_agent.dlms.hdlc.parameters import LinkParameters
@@ -35,8 +35,7 @@ from edge_agent.meters.counters import LIMIT, CounterStore, InvocationCounter, c
 from edge_agent.meters.datagrams import DatagramClient, DatagramLine
 from edge_agent.meters.driver import password_bytes
 from edge_agent.meters.errors import (
-    BadAnswerError,
-    ConnectionLostError,
+    BROKE_OFF,
     MeterError,
     MeterTimeoutError,
     NotDlmsError,
@@ -48,19 +47,6 @@ from edge_agent.meters.transport import SerialTransport, TcpTransport, UdpTransp
 
 MOST_SECONDS = 600.0
 """The longest wait for an answer that makes sense."""
-
-BROKE_OFF = (
-    MeterTimeoutError,
-    BadAnswerError,
-    ConnectionLostError,
-    NotDlmsError,
-    LinkError,
-    ProtocolError,
-    DecodeError,
-    SecurityError,
-    ServiceError,
-)
-"""What a new association may mend: a meter that rebooted, an answer of which nothing can be made."""
 
 MOST_COUNTER = 1 << 31
 """The highest invocation counter to which a meter's word alone leads: half of a key's numbers are left in any case."""

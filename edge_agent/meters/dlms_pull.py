@@ -18,11 +18,7 @@ from edge_agent.dlms.clock_time import STATUS_DOUBTFUL, STATUS_INVALID, STATUS_U
 from edge_agent.dlms.cosem.types import CaptureObject
 from edge_agent.dlms.errors import (
     DataAccessError,
-    DecodeError,
     DlmsError,
-    LinkError,
-    ProtocolError,
-    SecurityError,
     ServiceError,
 )
 from edge_agent.dlms.hdlc.address import encode_address, server_address
@@ -36,12 +32,10 @@ from edge_agent.meters.counters import CounterStore, InvocationCounter, counter_
 from edge_agent.meters.datagrams import DatagramClient, DatagramLine
 from edge_agent.meters.driver import IntervalRow, Observer, password_bytes
 from edge_agent.meters.errors import (
-    BadAnswerError,
-    ConnectionLostError,
+    BROKE_OFF,
     MapMismatchError,
     MeterError,
     MeterTimeoutError,
-    NotDlmsError,
     WrongMeterError,
     meter_error,
 )
@@ -228,17 +222,7 @@ class DlmsPullDriver:
         fresh = self._ensure_open()
         try:
             return self._finish(work)
-        except (
-            MeterTimeoutError,
-            BadAnswerError,
-            ConnectionLostError,
-            NotDlmsError,
-            LinkError,
-            ProtocolError,
-            DecodeError,
-            SecurityError,
-            ServiceError,  # the meter has dropped the association, but not the link
-        ) as error:
+        except BROKE_OFF as error:
             self._connection.abandon()
             self._line.note(error.code)
             if fresh and self._line.repeats and isinstance(error, MeterTimeoutError):

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from edge_agent.dlms.errors import AssociationRejectedError, DlmsError, LinkError, SecurityError
+from edge_agent.dlms.errors import (
+    AssociationRejectedError,
+    DecodeError,
+    DlmsError,
+    LinkError,
+    ProtocolError,
+    SecurityError,
+    ServiceError,
+)
 
 
 class MeterError(Exception):
@@ -89,6 +97,20 @@ class NeedsRebaseError(MeterError):
 
     code = "needs_rebase"
     retry = False
+
+
+BROKE_OFF = (
+    MeterTimeoutError,
+    BadAnswerError,
+    ConnectionLostError,
+    NotDlmsError,
+    LinkError,
+    ProtocolError,
+    DecodeError,
+    SecurityError,
+    ServiceError,  # the meter has dropped the association, but not the link
+)
+"""What a new association may mend: a meter that rebooted, an answer of which nothing can be made."""
 
 
 def meter_error(error: DlmsError) -> MeterError:
