@@ -50,9 +50,13 @@ test: $(VENV)/.dev ## All checks: linters, tests, and that the built programs ar
 	    $(MAKE) --no-print-directory test-python
 
 test-python: $(VENV)/.dev ## The tests alone: make test-python TESTS=tests/edge_agent
-	@$(BIN)/python -m pytest -n $(or $(JOBS),4) --dist worksteal $(if $(TESTS),$(TESTS),-m "not agave")
-ifndef TESTS
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m agave
+ifdef TESTS
+	@$(BIN)/python -m pytest -n $(or $(JOBS),4) --dist worksteal $(TESTS)
+else
+	@failed=; \
+	$(BIN)/python -m pytest -n $(or $(JOBS),4) --dist worksteal -m "not agave" || failed=1; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m agave || failed=1; \
+	[ -z "$$failed" ]
 endif
 
 lint: $(VENV)/.dev ## Formatter, linter, strict types, import contracts

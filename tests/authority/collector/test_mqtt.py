@@ -43,11 +43,18 @@ class GatewayClient:
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=MQTTProtocolVersion.MQTTv5)
         self.client.tls_set_context(context)
         self.client.on_message = self._on_message
+        self.client.on_connect = self._on_connect
         self.client.on_subscribe = lambda *_: self.subscribed.put(True)
         self.client.connect("localhost", port)
         self.client.loop_start()
-        self.client.subscribe([(f"ami/v1/{name}/receipt", 1), (f"ami/v1/{name}/command", 1)])
-        self.subscribed.get(timeout=30)
+        self.wait_subscribed()
+
+    def _on_connect(self, *_: Any) -> None:
+        self.client.subscribe([(f"ami/v1/{self.name}/receipt", 1), (f"ami/v1/{self.name}/command", 1)])
+
+    def wait_subscribed(self) -> None:
+        """Until the broker has taken the subscriptions: once after every connection."""
+        self.subscribed.get(timeout=60)
 
     def _on_message(self, _c: Any, _u: Any, message: mqtt.MQTTMessage) -> None:
         if message.topic.endswith("/receipt"):
@@ -194,11 +201,12 @@ def test_the_collector_comes_back_after_the_broker_does(app: App, gateway: Any, 
         wait_until(lambda: not connection.subscribed.is_set())
         mosquitto.start()
         assert connection.subscribed.wait(30)
-        wait_until(client.client.is_connected)
-        client.client.subscribe("ami/v1/gw-1/receipt", 1)
-        client.subscribed.get(timeout=30)
+        client.wait_subscribed()
         client.publish("gw-1/pv/reading", meter.next())
-        assert [receipt.sequence for receipt in client.take()] == [2]
+        (receipt,) = client.take()
+        while receipt.sequence == 1:  # delivered again where the broker stopped before one side heard its PUBACK
+            (receipt,) = client.take()
+        assert (receipt.verdict, receipt.sequence) == (1, 2)
 
 
 def test_a_broker_that_is_not_up_yet_is_waited_for(app: App, gateway: Any, mosquitto: Any) -> None:
@@ -210,9 +218,7 @@ def test_a_broker_that_is_not_up_yet_is_waited_for(app: App, gateway: Any, mosqu
         assert not connection.subscribed.wait(0.5)
         mosquitto.start()
         assert connection.subscribed.wait(60)
-        wait_until(client.client.is_connected)
-        client.client.subscribe("ami/v1/gw-1/receipt", 1)
-        client.subscribed.get(timeout=30)
+        client.wait_subscribed()
         client.publish("gw-1/pv/reading", meter.next())
         assert [receipt.verdict for receipt in client.take()] == [1]
     finally:
