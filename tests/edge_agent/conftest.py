@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
+from free_ports import free_port
 
 from edge_agent.config import load_config
 from edge_agent.enrolment import Claim, enrol
@@ -123,6 +124,7 @@ class Authority:
         self.fail_with: list[tuple[int, dict]] = []
         self.requests: list[str] = []
         self.server = None
+        self.port = free_port()  # it is stopped and started again there
 
     # -- what the collector does
 
@@ -193,12 +195,11 @@ class Authority:
         context.load_cert_chain(*self.ca.server())
         context.load_verify_locations(self.ca.file)
         context.verify_mode = ssl.CERT_OPTIONAL
-        self.server = _Server(("127.0.0.1", getattr(self, "port", 0)), _handler(self), bind_and_activate=False)
+        self.server = _Server(("127.0.0.1", self.port), _handler(self), bind_and_activate=False)
         self.server.daemon_threads = True
         self.server.allow_reuse_address = True
         self.server.server_bind()
         self.server.server_activate()
-        self.port = self.server.server_address[1]
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 

@@ -30,7 +30,7 @@ class RunningEmulator:
     def stop(self) -> int:
         """SIGTERM; its exit status."""
         self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(10)
+        status = self.process.wait(60)
         self.process.stdout.close()
         return status
 

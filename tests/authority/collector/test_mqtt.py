@@ -45,6 +45,7 @@ class GatewayClient:
         self.client.on_message = self._on_message
         self.client.on_connect = self._on_connect
         self.client.on_subscribe = lambda *_: self.subscribed.put(True)
+        self.client.reconnect_delay_set(1, 1)
         self.client.connect("localhost", port)
         self.client.loop_start()
         self.wait_subscribed()
@@ -64,10 +65,12 @@ class GatewayClient:
             self.commands.put(json.loads(message.payload))
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        self.client.publish(f"ami/v1/{topic}", payload, qos=1, retain=retain).wait_for_publish(30)
+        told = self.client.publish(f"ami/v1/{topic}", payload, qos=1, retain=retain)
+        told.wait_for_publish(60)
+        assert told.is_published()
 
     def take(self, count: int = 1) -> list[Receipt]:
-        return [self.receipts.get(timeout=30) for _ in range(count)]
+        return [self.receipts.get(timeout=60) for _ in range(count)]
 
     def close(self) -> None:
         self.client.disconnect()
@@ -78,7 +81,7 @@ class GatewayClient:
 def connected(app: App, collector: Collector, live: Live) -> Iterator[BrokerConnection]:
     connection = BrokerConnection(app, collector, live)
     connection.start()
-    assert connection.subscribed.wait(30)
+    assert connection.subscribed.wait(60)
     try:
         yield connection
     finally:
@@ -86,7 +89,7 @@ def connected(app: App, collector: Collector, live: Live) -> Iterator[BrokerConn
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end, "it did not come to be"
         time.sleep(0.02)
@@ -108,7 +111,7 @@ def test_readings_are_receipted_and_a_gap_is_asked_for(app: App, gateway: Any) -
         assert [(receipt.verdict, receipt.sequence) for receipt in client.take(2)] == [(1, 1), (1, 2)]
         client.publish("gw-1/pv/reading", frames[3])
         assert [CODES[receipt.code] for receipt in client.take()] == ["sequence_gap"]
-        assert client.commands.get(timeout=30) == {"command": "resend", "meter": "pv", "from": 3}
+        assert client.commands.get(timeout=60) == {"command": "resend", "meter": "pv", "from": 3}
         client.publish("gw-1/pv/reading", frames[2])
         assert [(receipt.verdict, receipt.sequence) for receipt in client.take(2)] == [(1, 3), (1, 4)]
 
@@ -155,7 +158,7 @@ def test_a_stranger_does_not_get_in(app: App, mosquitto: Any) -> None:
     try:
         client.connect("localhost", mosquitto.port)
         client.loop_start()
-        assert refused.get(timeout=30)
+        assert refused.get(timeout=60)
     except (ssl.SSLError, ConnectionError):
         pass
     finally:
@@ -200,7 +203,7 @@ def test_the_collector_comes_back_after_the_broker_does(app: App, gateway: Any, 
         mosquitto.stop()
         wait_until(lambda: not connection.subscribed.is_set())
         mosquitto.start()
-        assert connection.subscribed.wait(30)
+        assert connection.subscribed.wait(60)
         client.wait_subscribed()
         client.publish("gw-1/pv/reading", meter.next())
         (receipt,) = client.take()
@@ -256,7 +259,7 @@ def test_a_killed_collector_process_loses_nothing(app: App, gateway: Any, collec
     collector_process.start()
     waiting = {frame[:96]: frame for frame in frames}
     seen: dict[int, bytes] = {}
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while len(seen) < len(frames):
         try:
             receipt = client.receipts.get(timeout=2)
