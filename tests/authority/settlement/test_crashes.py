@@ -35,6 +35,7 @@ class Killer:
 
     def __init__(self):
         self.process = None
+        self.started = threading.Event()  # the worker may send before start() has returned here
         self.sent = 0
         self.lock = threading.Lock()
 
@@ -43,6 +44,7 @@ class Killer:
             return "pass"
         with self.lock:
             self.sent += 1
+            assert self.started.wait(60)
             if self.sent % 2:
                 self.process.kill()
                 return "drop"
@@ -59,8 +61,8 @@ def run_until_done(campus, killer, url):
     forks.set_forkserver_preload(["authority.settlement.command"])
     for kills in range(150):
         process = forks.Process(target=main, args=(["settlement", "once", "--home", str(campus.home_path)],))
-        killer.process = process
         process.start()
+        killer.process = process  # not before: a request of the one killed before may still be on its way to the killer
         process.join()
         if process.exitcode == 0:
             return kills
@@ -166,12 +168,12 @@ def test_one_worker_at_a_time_and_a_clean_end(campus):
     campus.read_all(campus.epoch * 60, moving=False)
     wait_for(lambda: campus.energy("A")["boundary"])
     second = settlement_process(campus, campus.validator.url, "once")
-    _, errors = second.communicate(timeout=60)
+    _, errors = second.communicate(timeout=120)
     assert second.returncode == 1
     assert "lease_held" in errors
     first.terminate()
-    _, errors = first.communicate(timeout=60)
+    _, errors = first.communicate(timeout=120)
     assert first.returncode == 0, errors
     third = settlement_process(campus, campus.validator.url, "once")
-    _, errors = third.communicate(timeout=60)
+    _, errors = third.communicate(timeout=120)
     assert third.returncode == 0, errors
