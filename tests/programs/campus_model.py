@@ -257,8 +257,8 @@ class Model:
         """allowances: of credits, of energy."""
         need(name in self.users, "NotAUser")
         user = self.users[name]
-        need(user.status == ACTIVE, "UserNotActive")
         if delegate is not None:
+            need(user.status == ACTIVE, "UserNotActive")
             need(0 < until - self.time <= LONGEST_TERM, "DelegationTermOutOfBounds")
         user.delegate, user.delegate_until = delegate, until if delegate is not None else 0
         for token, amount in enumerate(allowances):
@@ -495,9 +495,9 @@ class Model:
         states = [self.states[each] for each in meters]
         together = all(state.settled_end == energy.boundary for state in states)
         minted = withdrawal = 0
-        bank, surplus = energy.bank, 0
+        bank = surplus = 0
         if energy.boundary and energy.slots == frozenset(user.slots) and together:
-            minted, withdrawal, bank, surplus = self._net(meters, energy.bank)
+            minted, withdrawal, bank, surplus = self._net(meters, energy.bank, boundary)
         self._roll(energy)
         if withdrawal:
             need(boundary <= self.period_end * self.epoch_seconds, "BillingPeriodNotOpen")
@@ -523,7 +523,7 @@ class Model:
             energy.withdrawals_open = 0
             energy.period = self.period
 
-    def _net(self, meters: list[str], bank: int) -> tuple[int, int, int, int]:
+    def _net(self, meters: list[str], bank: int, boundary: int) -> tuple[int, int, int, int]:
         """Minted, withdrawn, bank and surplus of a span."""
         sums = {"g": 0, "c": 0, "q": 0, "d": 0, "import": 0, "export": 0}
         slots = {
@@ -550,7 +550,7 @@ class Model:
             return 0, max(0, -net), bank, 0
         surplus = max(0, g - c)
         into = min(q, surplus)
-        efficiency = self.in_force(self.epoch)["storage_efficiency_bps"]
+        efficiency = self.in_force((boundary - 1) // self.epoch_seconds)["storage_efficiency_bps"]
         banked = min(sum(storage.values()), bank + into * efficiency // 10_000)
         out = min(d, banked)
         return min(max(0, net), surplus - into + out), max(0, -net), banked - out, surplus

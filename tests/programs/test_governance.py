@@ -23,7 +23,8 @@ def test_initialize_records_the_deployment(bare: Campus) -> None:
     assert config["parameters"] == PARAMETERS
     assert config["first_epoch"] == config["billing_period_start"] == START // EPOCH_SECONDS
     assert config["billing_period_end"] == config["billing_period_start"] + PARAMETERS["billing_period_epochs"]
-    assert outcome.event("Initialized")["network_id"] == NETWORK_ID
+    event = outcome.event("Initialized")
+    assert (event["network_id"], event["parameters"]) == (NETWORK_ID, PARAMETERS)
 
 
 def test_only_the_upgrade_authority_initializes(bare: Campus, refused) -> None:

@@ -31,7 +31,7 @@ def stage(campus: Campus, from_epoch: int, signer: Keypair | None = None, **chan
 def test_parameters_are_staged_for_a_later_epoch(campus: Campus) -> None:
     event = stage(campus, EPOCH + 2, fee_bps=100).event("ParametersStaged")
     found = config(campus)
-    assert event == {"from_epoch": EPOCH + 2}
+    assert event == {"from_epoch": EPOCH + 2, "parameters": found["staged"]}
     assert (found["parameters"]["fee_bps"], found["staged"]["fee_bps"], found["staged_from"]) == (50, 100, EPOCH + 2)
 
 

@@ -142,7 +142,8 @@ def open_energy_account(campus: Campus, member: Member, **accounts: Pubkey) -> O
 
 
 def test_an_energy_account_is_opened_once_by_the_operator(campus: Campus, member: Member, refused) -> None:
-    open_energy_account(campus, member)
+    event = open_energy_account(campus, member).event("EnergyAccountOpened")
+    assert event == {"wallet": member.address}
     with refused("AlreadyOpen"):
         open_energy_account(campus, member)
     bob = campus.register_user("bob")

@@ -229,11 +229,40 @@ def test_a_reading_from_before_a_change_does_not_settle(home: Home, refused) -> 
         home.campus.settle(home.member, boundary, *home.meters)
 
 
-def test_the_bank_survives_a_baseline(home: Home) -> None:
+def test_a_baseline_empties_the_bank(home: Home) -> None:
     home.span(g=1_000, q=1_000)
-    home.campus.change("registry", home.solar.meter, generation=1)
-    home.span(g=5_000)
     assert home.account["bank"] == 900
+    home.campus.change("registry", home.solar.meter, generation=1)
+    assert home.span(g=5_000)["bank"] == home.account["bank"] == 0
+
+
+@pytest.mark.parametrize("changed", ["solar", "battery", "load"])
+def test_no_baseline_turns_grid_energy_into_tokens(home: Home, changed: str) -> None:
+    """What was banked is used up in a span that credits nothing, then the battery is charged from the grid."""
+    home.span(g=4_000, q=4_000)
+    home.campus.change("registry", getattr(home, changed).meter, generation=1)
+    home.span(c=3_600, d=3_600)
+    home.span(q=4_000)
+    assert home.span(d=3_600)["minted"] == 0
+    assert home.tokens == 0
+
+
+def test_a_span_is_settled_by_the_parameters_of_the_epoch_that_it_ends_with(campus: Campus) -> None:
+    """However late that is: whoever settles cannot choose the storage efficiency."""
+    staged = {**campus.parameters, "storage_efficiency_bps": 5_000}
+    accounts = {"authority": campus.authority.pubkey()}
+    epoch = START // EPOCH_SECONDS + 2
+    args = {"parameters": staged, "from_epoch": epoch}
+    campus.send(campus.instruction("governance", "stage_parameters", args, accounts))
+    homes = [Home(campus, name) for name in ("alice", "bob")]
+    for home in homes:
+        boundary = home.read(g=1_000, q=1_000)
+        assert boundary == epoch * EPOCH_SECONDS
+    for home, late in zip(homes, (0, 9), strict=True):  # at the boundary the clock is in the staged parameters' epoch
+        campus.set_time(boundary + late * EPOCH_SECONDS)
+        campus.settle(home.member, boundary, *home.meters)
+        assert home.account["bank"] == 900
+    assert homes[0].span(g=1_000, q=1_000)["bank"] == 900 + 500
 
 
 # Who and what must be there

@@ -83,7 +83,8 @@ def test_a_member_names_a_delegate_with_allowances(campus: Campus, alice: Member
     helper = key("helper").pubkey()
     until = campus.time + 30 * DAY
     event = set_delegate(campus, alice, helper, until).event("DelegateChanged")
-    assert event == {"wallet": alice.address, "delegate": helper, "until": until}
+    allowances = {"energy_allowance": 100, "credit_allowance": 200}
+    assert event == {"wallet": alice.address, "delegate": helper, "until": until, **allowances}
     assert (user(campus, alice)["delegate"], user(campus, alice)["delegate_until"]) == (helper, until)
     assert approved(campus, alice.energy_tokens) == (helper, 100)
     assert approved(campus, alice.credit_tokens) == (helper, 200)
@@ -91,7 +92,8 @@ def test_a_member_names_a_delegate_with_allowances(campus: Campus, alice: Member
 
 def test_a_member_removes_its_delegate(campus: Campus, alice: Member) -> None:
     set_delegate(campus, alice, key("helper").pubkey(), campus.time + DAY)
-    set_delegate(campus, alice, Pubkey.default(), 0)
+    event = set_delegate(campus, alice, Pubkey.default(), 0).event("DelegateChanged")
+    assert (event["energy_allowance"], event["credit_allowance"]) == (0, 0)
     assert (user(campus, alice)["delegate"], user(campus, alice)["delegate_until"]) == (Pubkey.default(), 0)
     assert approved(campus, alice.energy_tokens) == (None, 0)
     assert approved(campus, alice.credit_tokens) == (None, 0)
@@ -124,6 +126,15 @@ def test_a_suspended_member_names_no_delegate(campus: Campus, alice: Member, ref
     campus.change("registry", alice.user, status=SUSPENDED)
     with refused("UserNotActive"):
         set_delegate(campus, alice, key("helper").pubkey(), campus.time + DAY)
+
+
+@pytest.mark.parametrize("status", [SUSPENDED, CLOSED])
+def test_whoever_takes_no_part_still_removes_its_delegate(campus: Campus, alice: Member, status: int) -> None:
+    set_delegate(campus, alice, key("helper").pubkey(), campus.time + DAY)
+    campus.change("registry", alice.user, status=status)
+    set_delegate(campus, alice, Pubkey.default(), 0)
+    assert user(campus, alice)["delegate"] == Pubkey.default()
+    assert approved(campus, alice.energy_tokens) == approved(campus, alice.credit_tokens) == (None, 0)
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,20 @@
 
 use {
     anchor_lang::{
-        address_eq,
+        address_eq, find_program_address,
         pinocchio::{
             cpi::{invoke_signed_unchecked, CpiAccount, Seed, Signer},
             instruction::{InstructionAccount, InstructionView},
         },
         prelude::*,
     },
+    campus_common::{ASSOCIATED_TOKEN_PROGRAM, TOKEN_PROGRAM},
     trading_interface::{MARKET_BUMP, MARKET_SEED},
 };
 
-/// Bytes of a token account; its mint is bytes 0 to 31, its state byte 108 (1: initialised, 2: frozen).
+/// Bytes of a token account; its mint is bytes 0 to 31, its owner bytes 32 to 63, its state byte 108 (1: initialised, 2: frozen).
 const TOKEN_ACCOUNT_LEN: usize = 165;
+const OWNER: core::ops::Range<usize> = 32..64;
 const STATE: usize = 108;
 const INITIALIZED: u8 = 1;
 
@@ -73,4 +75,13 @@ pub fn can_receive(account: &AccountView, mint: &Address) -> bool {
     // SAFETY: 32 bytes are there, and an Address has no alignment.
     let account_mint = unsafe { &*(data.as_ptr() as *const Address) };
     data[STATE] == INITIALIZED && address_eq(account_mint, mint)
+}
+
+/// Whether `account`, which [`can_receive`], is its owner's associated token account: then anyone can recreate it where it is closed.
+pub fn is_associated(account: &AccountView, mint: &Address) -> bool {
+    // SAFETY: as in `can_receive`, which checked the length.
+    let data = unsafe { account.borrow_unchecked() };
+    let (address, _) =
+        find_program_address(&[&data[OWNER], TOKEN_PROGRAM.as_ref(), mint.as_ref()], &ASSOCIATED_TOKEN_PROGRAM);
+    address_eq(&address, account.address())
 }

@@ -115,6 +115,18 @@ def test_the_fee_account_must_be_able_to_receive_credits() -> None:
         world.initialize_market()
 
 
+def test_the_fee_account_is_one_that_anyone_can_recreate() -> None:
+    """Once an account of another kind is closed, its key alone makes it again: books would not be final till then."""
+    world = TradingWorld(initialize=False)
+    own = key("a token account of its own").pubkey()
+    world.put_tokens(own, CREDIT_MINT, world.fee_owner.pubkey(), 0)
+    with refused(world, "FeeAccountNotAssociated"):
+        world.initialize_market(fee_account=own)
+    world.put_tokens(world.fee_account, CREDIT_MINT, key("another owner").pubkey(), 0)
+    with refused(world, "FeeAccountNotAssociated"):
+        world.initialize_market()
+
+
 def test_nothing_works_without_a_market() -> None:
     world = TradingWorld(initialize=False)
     world.open()

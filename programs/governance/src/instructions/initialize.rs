@@ -105,6 +105,7 @@ impl Initialize {
             first_epoch: config.first_epoch,
             authority: config.authority,
             operator: config.operator,
+            parameters: config.parameters,
         });
         config.invariant()
     }

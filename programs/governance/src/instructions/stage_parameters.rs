@@ -49,7 +49,7 @@ impl StageParameters {
         config.parameters = *config.parameters(current);
         config.staged = parameters;
         config.staged_from = from_epoch;
-        log(&ParametersStaged { from_epoch });
+        log(&ParametersStaged { from_epoch, parameters });
         config.invariant()
     }
 }

@@ -1,6 +1,7 @@
 //! Events of the governance program: fixed layouts, logged.
 
 use {
+    crate::Parameters,
     anchor_lang::prelude::*,
     campus_common::units::{BillingPeriod, Epoch, Seconds},
 };
@@ -18,6 +19,8 @@ pub struct Initialized {
     pub authority: Address,
     /// Who operates.
     pub operator: Address,
+    /// The first parameters.
+    pub parameters: Parameters,
 }
 
 /// Activities were paused or resumed.
@@ -29,11 +32,13 @@ pub struct PauseChanged {
     pub after: u16,
 }
 
-/// Parameters were staged for a later epoch; the Config holds them.
+/// Parameters were staged for a later epoch. The Config holds two sets; with these events, which held when can be told for ever.
 #[event(bytemuck)]
 pub struct ParametersStaged {
     /// First epoch in which they hold.
     pub from_epoch: Epoch,
+    /// The parameters.
+    pub parameters: Parameters,
 }
 
 /// Another authority was proposed.

@@ -14,6 +14,13 @@ pub struct MeterOpened {
     pub wallet: Address,
 }
 
+/// A member's EnergyAccount was opened.
+#[event(bytemuck)]
+pub struct EnergyAccountOpened {
+    /// The member's wallet.
+    pub wallet: Address,
+}
+
 /// A reading was accepted. The signed record itself stands in the Ed25519 instruction of the same transaction.
 #[event(bytemuck)]
 pub struct ReadingAccepted {

@@ -116,4 +116,7 @@ pub enum TradingError {
     UnfairClearing,
     #[msg("A payment would exceed what the book has in escrow: nothing was changed; report this.")]
     EscrowShort,
+    // Of the fee account again, last so that the codes before it stay
+    #[msg("The fee account must be its owner's associated token account of the credit mint: anyone can recreate that where it is closed.")]
+    FeeAccountNotAssociated,
 }

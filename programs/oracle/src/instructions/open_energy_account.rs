@@ -2,9 +2,9 @@
 
 use {
     anchor_lang::prelude::*,
-    campus_common::{create, Signatory, SYSTEM_PROGRAM, VERSION},
+    campus_common::{create, log, Signatory, SYSTEM_PROGRAM, VERSION},
     governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
-    oracle_interface::{EnergyAccount, OracleError, ENERGY_SEED},
+    oracle_interface::{events::EnergyAccountOpened, EnergyAccount, OracleError, ENERGY_SEED},
     registry_interface::User,
 };
 
@@ -49,5 +49,6 @@ pub(crate) fn make(config: &Config, user: &User, payer: &AccountView, view: &Acc
     account.bump = bump;
     account.wallet = user.wallet;
     account.period = config.billing_period;
+    log(&EnergyAccountOpened { wallet: account.wallet });
     account.invariant()
 }

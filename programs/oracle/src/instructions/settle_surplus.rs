@@ -8,7 +8,7 @@ use {
         prelude::*,
     },
     campus_common::{
-        log, now,
+        log,
         units::{UnixTime, WattHours},
         Signatory, TOKEN_PROGRAM,
     },
@@ -78,9 +78,11 @@ pub(crate) fn execute(ctx: &mut Context<SettleSurplus>, interval_end: i64) -> Re
     let baseline = account.boundary.0 == 0 || account.settling_meters != user.settling_meters || !continuous;
     let from = if baseline { UnixTime(0) } else { account.boundary };
     let span = if baseline {
-        Span { bank: account.bank, ..Span::default() }
+        // What the storage gave and took meanwhile is unknown: a bank kept through it would turn grid energy into tokens.
+        Span::default()
     } else {
-        let parameters = config.parameters(config.epoch(now()?));
+        // Those of the epoch that the span ends with, whenever it is settled.
+        let parameters = config.parameters(config.epoch(UnixTime(boundary.0 - 1)));
         sums.settle(account.bank, parameters.storage_efficiency_bps)?
     };
 

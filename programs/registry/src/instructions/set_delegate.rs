@@ -5,7 +5,11 @@
 
 use {
     anchor_lang::{address_eq, prelude::*},
-    campus_common::{log, now, units::UnixTime, Signatory, TOKEN_PROGRAM},
+    campus_common::{
+        log, now,
+        units::{MicroCredits, UnixTime, WattHours},
+        Signatory, TOKEN_PROGRAM,
+    },
     pinocchio_token::instructions::{Approve, Revoke},
     registry_interface::{events::DelegateChanged, RegistryError, User},
 };
@@ -51,18 +55,20 @@ impl SetDelegate {
         if !wallet.is_signer() || !address_eq(wallet.address(), &user.wallet) {
             return Err(RegistryError::NotWallet.into());
         }
-        user.require_active()?;
         let (energy, credit) = (self.energy_token_account.account(), self.credit_token_account.account());
         if !address_eq(energy.address(), &user.energy_token_account) || !address_eq(credit.address(), &user.credit_token_account)
         {
             return Err(RegistryError::WrongTokenAccount.into());
         }
         let delegate = self.delegate.account();
+        let (mut energy_allowance, mut credit_allowance) = (0, 0);
         if *delegate.address() == Address::default() {
+            // A suspended member's, too.
             user.delegate_until = UnixTime(0);
             Revoke::new(energy, wallet).invoke()?;
             Revoke::new(credit, wallet).invoke()?;
         } else {
+            user.require_active()?;
             let now = now()?;
             if delegation.until <= now
                 || delegation.until.0 - now.0 > LONGEST_TERM
@@ -71,11 +77,18 @@ impl SetDelegate {
                 return Err(RegistryError::DelegationTermOutOfBounds.into());
             }
             user.delegate_until = delegation.until;
-            Approve::new(energy, delegate, wallet, delegation.energy_allowance).invoke()?;
-            Approve::new(credit, delegate, wallet, delegation.credit_allowance).invoke()?;
+            (energy_allowance, credit_allowance) = (delegation.energy_allowance, delegation.credit_allowance);
+            Approve::new(energy, delegate, wallet, energy_allowance).invoke()?;
+            Approve::new(credit, delegate, wallet, credit_allowance).invoke()?;
         }
         user.delegate = *delegate.address();
-        log(&DelegateChanged { wallet: user.wallet, delegate: user.delegate, until: user.delegate_until });
+        log(&DelegateChanged {
+            wallet: user.wallet,
+            delegate: user.delegate,
+            until: user.delegate_until,
+            energy_allowance: WattHours(energy_allowance),
+            credit_allowance: MicroCredits(credit_allowance),
+        });
         user.invariant()
     }
 }

@@ -1,7 +1,7 @@
 //! initialize_market: the market and its two vaults, once.
 
 use {
-    crate::token::can_receive,
+    crate::token::{can_receive, is_associated},
     anchor_lang::{create_account_signed, prelude::*},
     campus_common::{
         log,
@@ -62,7 +62,9 @@ impl InitializeMarket {
         let config = Config::load(accounts.config.account())?;
         config.require_operator(accounts.operator.account())?;
         require!(accounts.market.account().data_len() == 0, TradingError::MarketExists);
-        require!(can_receive(accounts.fee_account.account(), &CREDIT_MINT), TradingError::UnusableFeeAccount);
+        let fee_account = accounts.fee_account.account();
+        require!(can_receive(fee_account, &CREDIT_MINT), TradingError::UnusableFeeAccount);
+        require!(is_associated(fee_account, &CREDIT_MINT), TradingError::FeeAccountNotAssociated);
         let parameters = config.parameters(config.epoch(campus_common::now()?));
         require!(
             reference_price >= parameters.feed_in_price && reference_price <= parameters.retail_price,
