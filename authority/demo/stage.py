@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import shutil
 import socket
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,9 @@ from authority.demo.children import DemoError
 MARK = "DEMO"
 MARK_TEXT = "This directory is the demo's. Its next run throws away all that is in it.\n"
 PREFERRED_WEB_PORT = 8000
+PORTS = range(30_000, 32_768)
+"""Where the others are chosen: below those that kernels give to connections, one of which could take a port before its
+server does, and beside Agave's (authority.demo.agave)."""
 
 
 @dataclass
@@ -81,19 +84,24 @@ class Ports:
 
     @classmethod
     def free(cls, web: int = 0) -> Ports:
-        """Free ports; `web` where it is given, else 8000 if that is free."""
-        with ExitStack() as held:
-            chosen = [web or _try(held, PREFERRED_WEB_PORT), *(_try(held, 0) for _ in range(3))]
-        return cls(*chosen)
+        """Free ports; `web` where it is given, else 8000 if that is free. DemoError `no_ports`."""
+        free = filter(_is_free, random.SystemRandom().sample(PORTS, len(PORTS)))
+        try:
+            return cls(
+                web or (PREFERRED_WEB_PORT if _is_free(PREFERRED_WEB_PORT) else next(free)),
+                collector=next(free),
+                mqtt=next(free),
+                validator=next(free),
+            )
+        except StopIteration:
+            raise DemoError("no_ports", f"no free ports between {PORTS[0]} and {PORTS[-1]}: what holds them?") from None
 
 
-def _try(held: ExitStack, port: int) -> int:
-    """Hold a port until all are chosen, so that none is chosen twice."""
-    probe = held.enter_context(socket.socket())
-    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        probe.bind(("127.0.0.1", port))
-    except OSError:
-        return _try(held, 0)
-    number: int = probe.getsockname()[1]
-    return number
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -199,6 +199,9 @@ def test_hostile_bytes_are_refused_and_the_page_goes_on(demo, request_bytes):
     with socket.create_connection((address.hostname, address.port), timeout=30) as line:
         line.sendall(request_bytes)
         line.shutdown(socket.SHUT_WR)
-        answer = line.recv(4096)
+        try:
+            answer = line.recv(4096)
+        except ConnectionResetError:  # it was ended with bytes of ours unread
+            answer = b""
     assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
     assert demo.get("/")[0] == 200

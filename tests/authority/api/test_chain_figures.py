@@ -6,6 +6,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from free_ports import free_port
 from solders.account import Account
 from solders.pubkey import Pubkey
 
@@ -36,7 +37,7 @@ def home(tmp_path):
 class Validator:
     """`authority validator` in a process of its own: stopping it closes every connection, as in service."""
 
-    def __init__(self, home, port=0):
+    def __init__(self, home, port):
         words = [sys.executable, "-m", "authority.cli", "validator", "--home", home.path, "--rpc-port", str(port)]
         self.process = subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, text=True)
         ready = self.process.stdout.readline()
@@ -50,7 +51,7 @@ class Validator:
 
 @pytest.fixture
 def validator(home):
-    running = [Validator(home)]
+    running = [Validator(home, free_port())]
     yield running
     for one in running:
         one.stop()

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
+from free_ports import free_port
 from solders.compute_budget import set_compute_unit_limit
 from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction
@@ -536,11 +537,8 @@ class TestTransport:
             Transport(url)
 
     def test_a_validator_that_is_not_there(self) -> None:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            port = listener.getsockname()[1]
         pauses: list[float] = []
-        transport = Transport(f"http://127.0.0.1:{port}", attempts=4, sleep=pauses.append, jitter=lambda: 0.0)
+        transport = Transport(f"http://127.0.0.1:{free_port()}", attempts=4, sleep=pauses.append, jitter=lambda: 0.0)
         with pytest.raises(TransportError, match="is it running"):
             transport.call("getSlot")
         assert pauses == [0.1, 0.2, 0.4]

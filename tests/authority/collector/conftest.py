@@ -58,6 +58,9 @@ class CollectorProcess:
             wait_for_port(self.port, self.process)
         except AssertionError as error:
             raise AssertionError((self.home.path / "collector.log").read_text()[-4_000:]) from error
+        link = GatewayLink(self.home, None)  # gunicorn listens before the worker is there and has its lease
+        assert link.call("GET", "/api/v1/ca")[0] == 200
+        link.close()
 
     def kill(self) -> None:
         """SIGKILL to gunicorn's arbiter and its worker at once: no chance to tidy up."""
@@ -88,7 +91,7 @@ class GatewayLink:
         if directory is not None:
             self.context.load_cert_chain(directory / "gateway.pem", directory / "gateway.key")
         self._connection = http.client.HTTPSConnection(
-            host, home.settings.collector.port, context=self.context, timeout=30
+            host, home.settings.collector.port, context=self.context, timeout=60
         )
 
     def call(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
@@ -152,7 +155,7 @@ class Broker:
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(30)
+            self.process.wait(60)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 
 from authority.chain.artifacts import PROGRAM_NAMES
 from authority.chain.client import ChainClient
@@ -57,6 +58,4 @@ def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_what_does_not_answer_makes_no_blocks() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    assert not agave.makes_blocks(ChainClient(f"http://127.0.0.1:{port}"))
+    assert not agave.makes_blocks(ChainClient(f"http://127.0.0.1:{free_port()}"))

@@ -27,7 +27,7 @@ def alive(pid):
 
 
 def wait_gone(*pids):
-    for _ in range(400):
+    for _ in range(1200):
         if not any(alive(pid) for pid in pids):
             return
         subprocess.run(["sleep", "0.05"], check=True)
@@ -41,7 +41,7 @@ def test_a_child_that_dies_is_named_with_the_end_of_its_log(tmp_path):
     with Children(tmp_path) as children:
         children.start("meter", python("print('line one'); print('the serial port is gone'); raise SystemExit(3)"))
         with pytest.raises(DemoError, match="meter ended with status 3") as caught:
-            children.wait_until("nothing", lambda: False, timeout=30)
+            children.wait_until("nothing", lambda: False, timeout=60)
     assert caught.value.code == "child_died"
     assert "the serial port is gone" in str(caught.value)
 
@@ -57,9 +57,9 @@ def test_a_child_that_a_signal_ends_is_named_with_the_signal(tmp_path):
 
 def test_a_step_that_fails_and_one_that_takes_too_long(tmp_path):
     with Children(tmp_path) as children:
-        children.run("good", python("pass"), timeout=30)
+        children.run("good", python("pass"), timeout=60)
         with pytest.raises(DemoError, match=r"(?s)deploy failed with status 1.*no validator"):
-            children.run("deploy", python("raise SystemExit('no validator')"), timeout=30)
+            children.run("deploy", python("raise SystemExit('no validator')"), timeout=60)
         with pytest.raises(DemoError, match=r"slow took longer than 0\.2 s"):
             children.run("slow", python(SLEEP), timeout=0.2)
         children.check()
@@ -96,7 +96,7 @@ def test_all_are_stopped_grandchildren_and_stubborn_ones_too(tmp_path):
     """
     children = Children(tmp_path)
     stubborn = children.start("stubborn", python(spawning))
-    children.wait_until("its child", lambda: stubborn.log.read_text().endswith("\n"), timeout=30)
+    children.wait_until("its child", lambda: stubborn.log.read_text().endswith("\n"), timeout=60)
     grandchild = int(stubborn.log.read_text())
     children.stop(patience=0.2)
     wait_gone(stubborn.process.pid, grandchild)
@@ -118,7 +118,7 @@ def test_higher_ranks_stop_first(tmp_path):
         children.start(name, python(noting.format(path=str(order), name=name)), rank=rank)
         for name, rank in (("validator", 0), ("agent", 2), ("collector", 1))
     ]
-    children.wait_until("ready", lambda: all("ready" in child.log.read_text() for child in started), timeout=30)
+    children.wait_until("ready", lambda: all("ready" in child.log.read_text() for child in started), timeout=60)
     children.stop()
     assert order.read_text().split() == ["agent", "collector", "validator"]
 

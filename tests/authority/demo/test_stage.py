@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+from free_ports import free_port
 
 from authority.demo.children import DemoError
 from authority.demo.stage import MARK, Ports, Stage
@@ -62,4 +63,5 @@ def test_ports_are_free_and_differ():
         numbers = [ports.web, ports.collector, ports.mqtt, ports.validator]
         assert len(set(numbers)) == 4
         assert taken.getsockname()[1] not in numbers
-        assert Ports.free(4321).web == 4321
+        free = free_port()
+        assert Ports.free(free).web == free

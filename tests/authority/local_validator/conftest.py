@@ -110,7 +110,7 @@ class Validator:
     def stop(self) -> int:
         """SIGTERM, and the exit status."""
         self.process.terminate()
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=60)
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def validator_process() -> Iterator[Callable[..., Validator]]:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line.startswith("validator ready: "):
-            process.wait(timeout=30)
+            process.wait(timeout=60)
             error: IO[str] | None = process.stderr
             raise AssertionError(f"the validator did not start: {line}{error.read() if error else ''}")
         made = Validator(process, line.split()[2].rstrip(","))

@@ -21,7 +21,7 @@ OK = {"jsonrpc": "2.0", "result": "ok", "id": 1}
 
 
 def post(server: Any, body: bytes | str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=60)
     connection.request("POST", "/", body, JSON if headers is None else headers)
     response = connection.getresponse()
     data = response.read()
@@ -30,7 +30,7 @@ def post(server: Any, body: bytes | str, headers: dict[str, str] | None = None) 
 
 
 def raw(server: Any, data: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=60) as connection:
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
         received = b""
@@ -146,7 +146,7 @@ class TestHttp:
         assert json.loads(post(server, json.dumps(HEALTH))[1]) == OK
 
     def test_other_methods(self, server: Any) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=60)
         for method, path, status in (
             ("GET", "/health", 200),
             ("GET", "/", 405),
@@ -164,7 +164,7 @@ class TestHttp:
             connection.close()
 
     def test_a_connection_serves_many_calls(self, server: Any) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=60)
         for _ in range(50):
             connection.request("POST", "/", json.dumps(HEALTH), JSON)
             assert json.loads(connection.getresponse().read()) == OK
@@ -183,7 +183,7 @@ class TestHttp:
 
     def test_connections_beyond_the_bound_are_turned_away(self, server: Any) -> None:
         server._places = threading.BoundedSemaphore(2)
-        held = [socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=10) for _ in range(2)]
+        held = [socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=60) for _ in range(2)]
         for connection in held:  # each has its place once it has been answered
             body = json.dumps(HEALTH).encode()
             connection.sendall(
@@ -191,7 +191,7 @@ class TestHttp:
                 + body
             )
             assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
-        with socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=10) as third:
+        with socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=60) as third:
             assert third.recv(100).startswith(b"HTTP/1.1 503")
         for connection in held:
             connection.close()

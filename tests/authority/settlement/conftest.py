@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 import pytest
+from free_ports import free_port
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -148,7 +149,7 @@ class Validator:
     def __init__(self, home: Home, wall: Wall) -> None:
         self.home = home
         self.wall = wall
-        self.port = 0
+        self.port = free_port()
         self.start()
 
     def start(self) -> None:
@@ -175,7 +176,7 @@ class ValidatorProcess:
 
     def __init__(self, home: Home, wall: Wall) -> None:
         self.home = home
-        self.port = 0
+        self.port = free_port()
         self.file = home.path / "now"
         wall.file = self.file
         wall.publish()

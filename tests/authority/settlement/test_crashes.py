@@ -61,8 +61,10 @@ def run_until_done(campus, killer, url):
     forks.set_forkserver_preload(["authority.settlement.command"])
     for kills in range(150):
         process = forks.Process(target=main, args=(["settlement", "once", "--home", str(campus.home_path)],))
+        killer.started.clear()
         process.start()
-        killer.process = process  # not before: a request of the one killed before may still be on its way to the killer
+        killer.process = process
+        killer.started.set()
         process.join()
         if process.exitcode == 0:
             return kills
