@@ -205,6 +205,10 @@ class Bank:
         """A runtime with the ledger's accounts. Programs come after their ProgramData, which they are checked with."""
         svm = LiteSVM().with_blockhash_check(check=False).with_sigverify(sigverify=False).with_transaction_history(0)
         svm.set_epoch_schedule(EpochSchedule.without_warmup())
+        # Wrapped SOL has a mint on every cluster, which no transaction makes. A ledger holds it once it has changed.
+        mint = tokens.NATIVE_MINT_DATA
+        rent = svm.minimum_balance_for_rent_exemption(len(mint))
+        svm.set_account(tokens.NATIVE_MINT, Account(rent, mint, tokens.TOKEN_PROGRAM))
         programs = []
         for address, account in self._ledger.accounts():
             if account.executable:
@@ -217,10 +221,10 @@ class Bank:
 
     # Time
 
-    def advance(self) -> int:
+    def advance(self, at_least: int = 0) -> int:
         """Bring the runtime's slot, Clock and SlotHashes up to now; the current slot."""
         with self.lock:
-            slot = max(self._clock.slot(), self._slot)
+            slot = max(self._clock.slot(), self._slot, at_least)
             unix_time = self._clock.unix_time()
             if slot != self._slot:
                 oldest = max(0, slot - MAX_BLOCKHASH_AGE)
@@ -241,6 +245,16 @@ class Bank:
             epoch_start = self.genesis_milliseconds // 1000 if epoch == 0 else self.block_time(epoch * SLOTS_PER_EPOCH)
             self._svm.set_clock(Clock(slot, epoch_start, epoch, epoch + 1, unix_time))
             return slot
+
+    def whole_slot(self, wanted: int) -> bool:
+        """Whether a slot's block is whole. Asking for the current slot ends it early where a transaction is in it.
+
+        What has landed is final, so its block can be had at once, and must not change after that.
+        """
+        with self.lock:
+            if wanted == self.advance() and self._ledger.block_time(wanted) is not None:
+                self.advance(wanted + 1)
+            return wanted < self._slot
 
     def block_time(self, slot: int) -> int:
         """Unix time of a slot: as recorded where it holds a transaction, else from its number."""
@@ -347,7 +361,7 @@ class Bank:
                     **before,
                     **{key: account if account.lamports else None for key, account in result.post_accounts()},
                 }
-            return self._outcome(result, keys, loaded, before, after)
+            return self._outcome(transaction, result, keys, loaded, before, after)
 
     def process(self, transaction: VersionedTransaction) -> Outcome:
         """Run a transaction so that it lands; durable when this returns, failed or not.
@@ -368,7 +382,7 @@ class Bank:
             result = self._svm.send_transaction(transaction)
             writable = set(writable_keys(transaction, loaded))
             after = {key: self._svm.get_account(key) if key in writable else before[key] for key in keys}
-            outcome = self._outcome(result, keys, loaded, before, after)
+            outcome = self._outcome(transaction, result, keys, loaded, before, after)
             if outcome.error is not None and before[payer] == after[payer]:
                 raise TransactionRefusedError(outcome.error, outcome)
             entry = Entry(
@@ -402,6 +416,7 @@ class Bank:
 
     def _outcome(
         self,
+        transaction: VersionedTransaction,
         result: TransactionMetadata | FailedTransactionMetadata | SimulatedTransactionInfo,
         keys: Sequence[Pubkey],
         loaded: LoadedAddresses,
@@ -411,6 +426,9 @@ class Bank:
         error = None
         if isinstance(result, FailedTransactionMetadata):
             error = json.loads(result.to_json())["err"]
+            programs = [keys[instruction.program_id_index] for instruction in transaction.message.instructions]
+            if error == "InvalidProgramForExecution" and any(before[program] is None for program in programs):
+                error = "ProgramAccountNotFound"
         meta = result if isinstance(result, TransactionMetadata) else result.meta()
         returned = meta.return_data()
         return Outcome(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from solders.account import Account
 from solders.address_lookup_table_account import AddressLookupTable
 from solders.clock import Clock
+from solders.hash import Hash
 from solders.message import MessageV0
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
-from authority.local_validator import base58, tokens
+from authority.local_validator import base58, instructions, tokens
 from authority.local_validator.errors import INVALID_REQUEST, UNSUPPORTED_TRANSACTION_VERSION, RpcError, invalid_params
 from authority.local_validator.genesis import PROGRAM_DATA_HEADER_SIZE, UPGRADEABLE_LOADER
 from authority.local_validator.ledger import Landed
@@ -26,8 +27,6 @@ ACCOUNT_ENCODINGS = ("binary", "base58", "base64", "base64+zstd", "jsonParsed")
 TRANSACTION_ENCODINGS = ("binary", "base58", "base64", "json", "jsonParsed")
 MAX_BASE58_SIZE = 128
 
-_LOOKUP_TABLE_PROGRAM = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
-_CLOCK = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
 _ACCOUNTS_META = (
     "err",
     "status",
@@ -85,16 +84,14 @@ def _account_data(
     if data_slice is not None:
         offset, length = data_slice
         data = data[offset : offset + length]
-    if encoding == "binary":
-        return base58.encode(data) if len(data) <= MAX_BASE58_SIZE else "error: data too large for bs58 encoding"
-    if encoding == "base58":
+    if encoding in ("binary", "base58"):
         if len(data) > MAX_BASE58_SIZE:
             raise RpcError(
                 INVALID_REQUEST,
                 f"Encoded binary (base 58) data should be less than {MAX_BASE58_SIZE} bytes, "
                 "please use Base64 encoding.",
             )
-        return [base58.encode(data), "base58"]
+        return base58.encode(data) if encoding == "binary" else [base58.encode(data), "base58"]
     if encoding == "base64+zstd":
         return [base64.b64encode(zstd_stored(data)).decode(), "base64+zstd"]
     return [base64.b64encode(data).decode(), "base64"]
@@ -114,10 +111,10 @@ def parsed_account(
             parsed = tokens.parsed_mint(its_mint)
     elif found.owner == UPGRADEABLE_LOADER:
         program, parsed = "bpf-upgradeable-loader", _parsed_loader_account(bytes(found.data))
-    elif found.owner == _LOOKUP_TABLE_PROGRAM:
+    elif found.owner == instructions.LOOKUP_TABLE_PROGRAM:
         program, parsed = "address-lookup-table", _parsed_lookup_table(bytes(found.data))
-    elif address == _CLOCK:
-        program, parsed = "sysvar", _parsed_clock(Clock.from_bytes(bytes(found.data)))
+    elif address in _SYSVARS:
+        program, parsed = "sysvar", _parsed_sysvar(address, bytes(found.data))
     if program is None or parsed is None:
         return None
     return {"program": program, "parsed": parsed, "space": len(found.data)}
@@ -155,17 +152,95 @@ def _parsed_lookup_table(data: bytes) -> dict[str, Any] | None:
     return {"type": "lookupTable", "info": info}
 
 
-def _parsed_clock(clock: Clock) -> dict[str, Any]:
+def _parsed_sysvar(address: Pubkey, data: bytes) -> dict[str, Any] | None:
+    name, read = _SYSVARS[address]
+    try:
+        return {"type": name, "info": read(data)}
+    except (ValueError, struct.error):
+        return None
+
+
+def _clock(data: bytes) -> dict[str, Any]:
+    clock = Clock.from_bytes(data)
     return {
-        "type": "clock",
-        "info": {
-            "slot": clock.slot,
-            "epoch": clock.epoch,
-            "epochStartTimestamp": clock.epoch_start_timestamp,
-            "leaderScheduleEpoch": clock.leader_schedule_epoch,
-            "unixTimestamp": clock.unix_timestamp,
-        },
+        "slot": clock.slot,
+        "epoch": clock.epoch,
+        "epochStartTimestamp": clock.epoch_start_timestamp,
+        "leaderScheduleEpoch": clock.leader_schedule_epoch,
+        "unixTimestamp": clock.unix_timestamp,
     }
+
+
+def _rent(data: bytes) -> dict[str, Any]:
+    lamports, threshold, burned = struct.unpack("<QdB", data)
+    return {"lamportsPerByteYear": str(lamports), "exemptionThreshold": threshold, "burnPercent": burned}
+
+
+def _epoch_schedule(data: bytes) -> dict[str, Any]:
+    slots, offset, warmup, first_epoch, first_slot = struct.unpack("<QQ?QQ", data)
+    return {
+        "slotsPerEpoch": slots,
+        "leaderScheduleSlotOffset": offset,
+        "warmup": warmup,
+        "firstNormalEpoch": first_epoch,
+        "firstNormalSlot": first_slot,
+    }
+
+
+def _epoch_rewards(data: bytes) -> dict[str, Any]:
+    height, partitions, parent = struct.unpack_from("<QQ32s", data)
+    points, total, distributed = data[48:64], *struct.unpack_from("<QQ", data, 64)
+    return {
+        "distributionStartingBlockHeight": height,
+        "numPartitions": partitions,
+        "parentBlockhash": str(Hash.from_bytes(parent)),
+        "totalPoints": str(int.from_bytes(points, "little")),
+        "totalRewards": str(total),
+        "distributedRewards": str(distributed),
+        "active": bool(data[80]),
+    }
+
+
+def _entries(form: str, data: bytes) -> list[tuple[Any, ...]]:
+    """The entries of a sysvar that is a list, after their number."""
+    form, size = "<" + form, struct.calcsize("<" + form)
+    count = int.from_bytes(data[:8], "little")
+    return [struct.unpack_from(form, data, 8 + index * size) for index in range(count)]
+
+
+def _slot_hashes(data: bytes) -> list[dict[str, Any]]:
+    return [{"slot": slot, "hash": str(Hash.from_bytes(content))} for slot, content in _entries("Q32s", data)]
+
+
+def _recent_blockhashes(data: bytes) -> list[dict[str, Any]]:
+    return [
+        {"blockhash": str(Hash.from_bytes(content)), "feeCalculator": {"lamportsPerSignature": str(lamports)}}
+        for content, lamports in _entries("32sQ", data)
+    ]
+
+
+def _stake_history(data: bytes) -> list[dict[str, Any]]:
+    names = ("effective", "activating", "deactivating")
+    return [
+        {"epoch": epoch, "stakeHistory": dict(zip(names, stakes, strict=True))}
+        for epoch, *stakes in _entries("QQQQ", data)
+    ]
+
+
+_SYSVARS: dict[Pubkey, tuple[str, Callable[[bytes], Any]]] = {
+    Pubkey.from_string("SysvarC1ock11111111111111111111111111111111"): ("clock", _clock),
+    Pubkey.from_string("SysvarRent111111111111111111111111111111111"): ("rent", _rent),
+    Pubkey.from_string("SysvarEpochSchedu1e111111111111111111111111"): ("epochSchedule", _epoch_schedule),
+    Pubkey.from_string("SysvarEpochRewards1111111111111111111111111"): ("epochRewards", _epoch_rewards),
+    Pubkey.from_string("SysvarS1otHashes111111111111111111111111111"): ("slotHashes", _slot_hashes),
+    Pubkey.from_string("SysvarRecentB1ockHashes11111111111111111111"): ("recentBlockhashes", _recent_blockhashes),
+    Pubkey.from_string("SysvarStakeHistory1111111111111111111111111"): ("stakeHistory", _stake_history),
+    Pubkey.from_string("SysvarLastRestartS1ot1111111111111111111111"): (
+        "lastRestartSlot",
+        lambda data: {"lastRestartSlot": struct.unpack("<Q", data)[0]},
+    ),
+}
+"""What can be read of the sysvars; SlotHistory, a megabit that nobody reads as text, stays base64."""
 
 
 def version(transaction: VersionedTransaction) -> str | int:
@@ -193,12 +268,13 @@ def transaction_with_meta(landed: Landed, encoding: str, max_version: int | None
             {
                 "index": group["index"],
                 "instructions": [
-                    {
-                        "programId": keys[item["programIdIndex"]],
-                        "accounts": [keys[index] for index in item["accounts"]],
-                        "data": item["data"],
-                        "stackHeight": item["stackHeight"],
-                    }
+                    _parsed_instruction(
+                        keys,
+                        item["programIdIndex"],
+                        item["accounts"],
+                        base58.decode(item["data"]),
+                        item["stackHeight"],
+                    )
                     for item in group["instructions"]
                 ],
             }
@@ -285,18 +361,23 @@ def _parsed_message(parsed: VersionedTransaction, loaded: dict[str, list[str]]) 
         ],
         "recentBlockhash": str(message.recent_blockhash),
         "instructions": [
-            {
-                "programId": keys[item.program_id_index],
-                "accounts": [keys[index] for index in bytes(item.accounts)],
-                "data": base58.encode(bytes(item.data)),
-                "stackHeight": 1,
-            }
+            _parsed_instruction(keys, item.program_id_index, bytes(item.accounts), bytes(item.data), 1)
             for item in message.instructions
         ],
     }
     if isinstance(message, MessageV0):
         result["addressTableLookups"] = _lookups(message)
     return result
+
+
+def _parsed_instruction(
+    keys: Sequence[str], program_index: int, accounts: Iterable[int], data: bytes, height: int
+) -> dict[str, Any]:
+    program, named = keys[program_index], [keys[index] for index in accounts]
+    parsed = instructions.parsed(program, named, data)
+    if parsed is None:
+        return {"programId": program, "accounts": named, "data": base58.encode(data), "stackHeight": height}
+    return {**parsed, "programId": program, "stackHeight": height}
 
 
 def _lookups(message: MessageV0) -> list[dict[str, Any]]:

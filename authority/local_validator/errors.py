@@ -39,6 +39,12 @@ _TRANSACTION_ERRORS = {
     "InvalidAddressLookupTableIndex": "Transaction address table lookup uses an invalid index",
     "InvalidRentPayingAccount": "Transaction leaves an account with a lower balance than rent-exempt minimum",
     "MaxLoadedAccountsDataSizeExceeded": "Transaction exceeded max loaded accounts data size cap",
+    "AccountInUse": "Account in use",
+    "MissingSignatureForFee": "Transaction requires a fee but has no signature present",
+    "AccountBorrowOutstanding": "Transaction processing left an account with an outstanding borrowed reference",
+    "UnsupportedVersion": "Transaction version is unsupported",
+    "InvalidLoadedAccountsDataSizeLimit": "LoadedAccountsDataSizeLimit set for transaction must be greater than 0.",
+    "UnbalancedTransaction": "Sum of account balances before and after transaction do not match",
 }
 _INSTRUCTION_ERRORS = {
     "GenericError": "generic instruction error",
@@ -78,6 +84,22 @@ _INSTRUCTION_ERRORS = {
     "UnsupportedProgramId": "Unsupported program id",
     "CallDepth": "Cross-program invocation call depth too deep",
     "MissingAccount": "An account required by the instruction is missing",
+    "DuplicateAccountIndex": "instruction contains duplicate accounts",
+    "ExecutableModified": "instruction changed executable bit of an account",
+    "RentEpochModified": "instruction modified rent epoch of an account",
+    "AccountDataSizeChanged": "program other than the account's owner changed the size of the account data",
+    "AccountBorrowOutstanding": "instruction left account with an outstanding borrowed reference",
+    "DuplicateAccountOutOfSync": "instruction modifications of multiply-passed account differ",
+    "InvalidError": "program returned invalid error code",
+    "ExecutableDataModified": "instruction changed executable accounts data",
+    "ExecutableLamportChange": "instruction changed the balance of an executable account",
+    "ExecutableAccountNotRentExempt": "executable accounts must be rent exempt",
+    "ReentrancyNotAllowed": "Cross-program invocation reentrancy not allowed for this instruction",
+    "BorshIoError": "Failed to serialize or deserialize account data",
+    "MaxAccountsDataAllocationsExceeded": "Accounts data allocations exceeded the maximum allowed per transaction",
+    "MaxAccountsExceeded": "Max accounts exceeded",
+    "MaxInstructionTraceLengthExceeded": "Max instruction trace length exceeded",
+    "BuiltinProgramsMustConsumeComputeUnits": "Builtin programs must consume compute units",
 }
 
 
@@ -114,6 +136,8 @@ def describe(error: Any) -> str:
             return f"Error processing Instruction {index}: {_describe_instruction(inner)}"
         if name == "InsufficientFundsForRent":
             return f"Transaction results in an account ({content['account_index']}) with insufficient funds for rent"
+        if name == "DuplicateInstruction":
+            return f"Transaction contains a duplicate instruction ({content}) that is not allowed"
         return str(name)
     return str(error)
 

@@ -71,6 +71,14 @@ class Status:
 
 
 @dataclass(frozen=True)
+class Mention:
+    """A transaction that names an address, and its bytes."""
+
+    status: Status
+    content: bytes
+
+
+@dataclass(frozen=True)
 class Entry:
     """One transaction to be recorded, with everything that it changed (None: the account is gone)."""
 
@@ -245,16 +253,16 @@ class Ledger:
             )
         ]
 
-    def mentions(self, address: Pubkey, limit: int, before: int | None, until: int | None) -> list[Status]:
+    def mentions(self, address: Pubkey, limit: int, before: int | None, until: int | None) -> list[Mention]:
         """Transactions that name an address, newest first, with numbers below `before` and above `until`."""
         query = (
-            "SELECT number, slot, time, signature, error "
+            "SELECT number, slot, time, signature, error, content "
             "FROM mention JOIN landed USING (number) JOIN block USING (slot) "
             "WHERE address = ? AND number < ? AND number > ? ORDER BY number DESC LIMIT ?"
         )
         newest = 1 << 62 if before is None else before
         rows = self._connection.execute(query, (bytes(address), newest, -1 if until is None else until, limit))
-        return [_status(row) for row in rows]
+        return [Mention(_status(row[:5]), row[5]) for row in rows]
 
     def count(self) -> int:
         """How many transactions have landed, ever."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from solders.account import Account
+from solders.compute_budget import ID as COMPUTE_BUDGET
 from solders.compute_budget import set_compute_unit_limit
 from solders.message import Message, MessageV0, from_bytes_versioned
 from solders.pubkey import Pubkey
@@ -20,7 +21,7 @@ from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
-from authority.local_validator import base58, encoding, tokens
+from authority.local_validator import base58, encoding, instructions, tokens
 from authority.local_validator.bank import (
     Bank,
     Outcome,
@@ -54,6 +55,8 @@ MAX_STATUSES = 256
 MAX_SIGNATURES = 1_000
 MAX_BLOCKS = 500_000
 MAX_FILTERS = 4
+MEMCMP_ENCODINGS = ("base58", "base64", "bytes")
+MAX_SAMPLES = 720
 MAX_AIRDROP = 1_000_000 * 1_000_000_000
 
 Filter = Callable[[bytes], bool]
@@ -73,10 +76,10 @@ class Methods:
             "getIdentity": (lambda _: {"identity": str(bank.identity)}, 0),
             "getGenesisHash": (lambda _: str(bank.hashes.genesis_hash()), 0),
             "getClusterNodes": (self._cluster_nodes, 0),
-            "getVoteAccounts": (lambda _: {"current": [], "delinquent": []}, 1),
+            "getVoteAccounts": (self._vote_accounts, 1),
             "getSlot": (self._get_slot, 1),
             "getBlockHeight": (self._get_slot, 1),
-            "getSlotLeader": (lambda _: str(bank.identity), 1),
+            "getSlotLeader": (self._slot_leader, 1),
             "getSlotLeaders": (self._slot_leaders, 2),
             "getLeaderSchedule": (self._leader_schedule, 2),
             "getEpochInfo": (self._epoch_info, 1),
@@ -108,16 +111,18 @@ class Methods:
             "getBlocks": (self._blocks, 3),
             "getBlocksWithLimit": (self._blocks_with_limit, 3),
             "getBlockTime": (self._block_time, 1),
-            "getBlockCommitment": (lambda _: {"commitment": None, "totalStake": 0}, 1),
+            "getBlockCommitment": (self._block_commitment, 1),
+            "getBlockProduction": (self._block_production, 1),
             "getFirstAvailableBlock": (lambda _: 0, 0),
             "minimumLedgerSlot": (lambda _: 0, 0),
             "getMaxRetransmitSlot": (lambda _: self._whole_slot(), 0),
             "getMaxShredInsertSlot": (lambda _: self._whole_slot(), 0),
             "getHighestSnapshotSlot": (self._highest_snapshot_slot, 0),
-            "getRecentPerformanceSamples": (lambda _: [], 1),
+            "getRecentPerformanceSamples": (self._performance_samples, 1),
             "getInflationRate": (self._inflation_rate, 0),
             "getInflationGovernor": (self._inflation_governor, 1),
-            "getStakeMinimumDelegation": (lambda _: self._with_context(0), 1),
+            "getInflationReward": (self._inflation_reward, 2),
+            "getStakeMinimumDelegation": (self._stake_minimum, 1),
         }
 
     def call(self, method: str, values: list[Any]) -> Any:
@@ -150,11 +155,19 @@ class Methods:
             )
         return config
 
+    def _check_history(self, config: Config) -> Config:
+        """As `_check`, for calls about what has landed: clusters answer those from `confirmed` on."""
+        if config.commitment() == "processed":
+            raise invalid_params("Method does not support commitment below `confirmed`")
+        return self._check(config)
+
     def _encoded(self, key: Pubkey, account: Account | None, config: Config, default: str = "binary") -> Any:
-        if account is None:
-            return None
-        name = config.choice("encoding", encoding.ACCOUNT_ENCODINGS, default)
-        return encoding.account(key, account, name, config.data_slice(), self._bank.account)
+        name, data_slice = self._check_format(config, default)
+        return None if account is None else encoding.account(key, account, name, data_slice, self._bank.account)
+
+    @staticmethod
+    def _check_format(config: Config, default: str = "binary") -> tuple[str, tuple[int, int] | None]:
+        return config.choice("encoding", encoding.ACCOUNT_ENCODINGS, default), config.data_slice()
 
     # The node
 
@@ -195,16 +208,26 @@ class Methods:
         slot = self._bank.advance()
         return slot if config.commitment() == "processed" else slot - 1
 
+    def _slot_leader(self, params: Params) -> str:
+        self._check(params.config(0))
+        return str(self._bank.identity)
+
     def _slot_leaders(self, params: Params) -> list[str]:
         params.integer(0, "the start slot")
         return [str(self._bank.identity)] * params.integer(1, "the limit", 1, 5_000)
 
     def _leader_schedule(self, params: Params) -> Any:
         slot = params.get(0)
+        config = self._check(params.config(0 if isinstance(slot, dict) else 1))
         current = self._bank.advance() // SLOTS_PER_EPOCH
-        if isinstance(slot, int) and integer(slot, "the slot") // SLOTS_PER_EPOCH > current + 1:
+        epoch = current if slot is None or isinstance(slot, dict) else integer(slot, "the slot") // SLOTS_PER_EPOCH
+        if epoch > current + 1:
             return None
-        return {str(self._bank.identity): list(range(SLOTS_PER_EPOCH))}
+        identity = str(self._bank.identity)
+        if config.get("identity") not in (None, identity):
+            address(str(config.get("identity")))
+            return {}
+        return {identity: list(range(SLOTS_PER_EPOCH))}
 
     def _epoch_info(self, params: Params) -> dict[str, int]:
         self._check(params.config(0))
@@ -231,7 +254,31 @@ class Methods:
         epoch = self._bank.advance() // SLOTS_PER_EPOCH
         return {"total": 0.0, "validator": 0.0, "foundation": 0.0, "epoch": epoch}
 
-    def _inflation_governor(self, _: Params) -> dict[str, float]:
+    def _inflation_reward(self, params: Params) -> list[None]:
+        """Nobody stakes here, so nobody is rewarded; an epoch that is not over has no answer yet."""
+        for text in (texts := params.texts(0, "the addresses", MAX_ACCOUNTS)):
+            address(text)
+        wanted = self._check_history(params.config(1)).integer("epoch")
+        epoch = max(0, self._whole_slot() // SLOTS_PER_EPOCH - 1) if wanted is None else wanted
+        self._check_block((epoch + 1) * SLOTS_PER_EPOCH)
+        return [None] * len(texts)
+
+    def _stake_minimum(self, params: Params) -> Any:
+        self._check(params.config(0))
+        return self._with_context(0)
+
+    def _vote_accounts(self, params: Params) -> dict[str, list[Any]]:
+        self._check(params.config(0))
+        return {"current": [], "delinquent": []}
+
+    @staticmethod
+    def _performance_samples(params: Params) -> list[Any]:
+        if params.get(0) is not None:
+            params.integer(0, "the limit", 0, MAX_SAMPLES)
+        return []
+
+    def _inflation_governor(self, params: Params) -> dict[str, float]:
+        self._check(params.config(0))
         return dict.fromkeys(("initial", "terminal", "taper", "foundation", "foundationTerm"), 0.0)
 
     # Blockhashes and fees
@@ -299,6 +346,7 @@ class Methods:
         program = params.address(0)
         config = self._check(params.config(1))
         filters = _filters(config.get("filters"))
+        self._check_format(config)
         found = [
             {"pubkey": str(key), "account": self._encoded(key, account, config)}
             for key, account in sorted(self._bank.program_accounts(program), key=lambda item: bytes(item[0]))
@@ -327,10 +375,16 @@ class Methods:
 
     # Tokens
 
+    def _existing(self, key: Pubkey, kind: str) -> Account:
+        account = self._bank.account(key)
+        if account is None:
+            raise invalid_params(f"Invalid param: could not find {kind}")
+        return account
+
     def _token_account_balance(self, params: Params) -> Any:
         key = params.address(0)
         self._check(params.config(1))
-        held = tokens.token_account(self._bank.account(key))
+        held = tokens.token_account(self._existing(key, "account"))
         found = None if held is None else tokens.mint(self._bank.account(held.mint))
         if held is None or found is None:
             raise invalid_params("Invalid param: not a Token account")
@@ -339,7 +393,7 @@ class Methods:
     def _token_supply(self, params: Params) -> Any:
         key = params.address(0)
         self._check(params.config(1))
-        found = tokens.mint(self._bank.account(key))
+        found = tokens.mint(self._existing(key, "account"))
         if found is None:
             raise invalid_params("Invalid param: not a Token mint")
         return self._with_context(tokens.amount(found.supply, found.decimals))
@@ -376,9 +430,9 @@ class Methods:
     def _token_largest_accounts(self, params: Params) -> Any:
         key = params.address(0)
         self._check(params.config(1))
-        mint_account = self._bank.account(key)
+        mint_account = self._existing(key, "mint")
         found = tokens.mint(mint_account)
-        if mint_account is None or found is None:
+        if found is None:
             raise invalid_params("Invalid param: not a Token mint")
         holders = [
             (held.amount, str(holder))
@@ -397,9 +451,13 @@ class Methods:
         name = config.choice("encoding", ("base58", "base64"), "base58")
         raw = encoding.decode_transaction(text, name)
         try:
-            return parse_transaction(raw)
+            transaction = parse_transaction(raw)
+            self._bank.loaded_addresses(transaction)
         except UnsoundTransactionError as error:
             raise invalid_params(str(error)) from error
+        except TransactionRefusedError as refusal:
+            raise _unsound(refusal.error) from refusal
+        return transaction
 
     def _send_transaction(self, params: Params) -> str:
         config = params.config(1)
@@ -421,6 +479,11 @@ class Methods:
         except SignatureRefusedError as error:
             raise RpcError(SIGNATURE_VERIFICATION_FAILURE, str(error)) from error
         except TransactionRefusedError as refusal:
+            if refusal.error == "AlreadyProcessed" and not preflight:
+                # Clients send again what they have not seen land yet: that it has is no failure.
+                return str(transaction.signatures[0])
+            if _budget_unsound(transaction, refusal.error):
+                raise _unsound(refusal.error) from refusal
             # A cluster drops what cannot land without a word where preflight is skipped; here the sender is told.
             raise self._preflight_failure(refusal.error, refusal.outcome) from refusal
         return str(transaction.signatures[0])
@@ -484,7 +547,13 @@ class Methods:
             keys = [address(text) for text in Params([wanted.get("addresses")], 1).texts(0, "addresses", MAX_ACCOUNTS)]
             if accounts_config.choice("encoding", encoding.ACCOUNT_ENCODINGS, "base64") in ("binary", "base58"):
                 raise invalid_params("base58 encoding not supported")
+            loaded = self._bank.loaded_addresses(transaction)
+            most = len(transaction.message.account_keys) + len(loaded.writable) + len(loaded.readonly)
+            if len(keys) > most:
+                raise invalid_params(f"Too many accounts provided; max {most}")
         outcome = self._bank.simulate(transaction, verify_signatures=verify, check_blockhash=not replace)
+        if _budget_unsound(transaction, outcome.error):
+            raise _unsound(outcome.error)
         result = self._simulated(outcome)
         if config.flag("innerInstructions"):
             result["innerInstructions"] = outcome.inner_instructions
@@ -538,7 +607,7 @@ class Methods:
 
     def _signatures_for_address(self, params: Params) -> list[Any]:
         key = params.address(0)
-        config = self._check(params.config(1))
+        config = self._check_history(params.config(1))
         limit = config.integer("limit", 1, MAX_SIGNATURES) or MAX_SIGNATURES
         before, until = self._bound(config, "before"), self._bound(config, "until")
         if before is None and config.get("before") is not None:
@@ -548,11 +617,12 @@ class Methods:
                 "signature": str(Signature.from_bytes(status.signature)),
                 "slot": status.slot,
                 "err": status.error,
-                "memo": None,
+                "memo": _memo(mention.content),
                 "blockTime": status.time,
                 "confirmationStatus": "finalized",
             }
-            for status in self._bank.ledger.mentions(key, limit, before, until)
+            for mention in self._bank.ledger.mentions(key, limit, before, until)
+            if (status := mention.status)
         ]
 
     def _bound(self, config: Config, name: str) -> int | None:
@@ -564,7 +634,7 @@ class Methods:
         wanted = params.signature(0)
         config = _encoding_config(params, 1)
         name = config.choice("encoding", encoding.TRANSACTION_ENCODINGS, "json")
-        self._check(config)
+        self._check_history(config)
         landed = self._bank.ledger.landed(bytes(wanted))
         if landed is None:
             return None
@@ -578,7 +648,7 @@ class Methods:
     # Blocks
 
     def _check_block(self, slot: int) -> int:
-        if slot > self._whole_slot():
+        if not self._bank.whole_slot(slot):
             raise RpcError(BLOCK_NOT_AVAILABLE, f"Block not available for slot {slot}")
         return slot
 
@@ -588,7 +658,7 @@ class Methods:
         name = config.choice("encoding", encoding.TRANSACTION_ENCODINGS, "json")
         details = config.choice("transactionDetails", ("full", "accounts", "signatures", "none"), "full")
         max_version = config.integer("maxSupportedTransactionVersion", 0, 255)
-        self._check(config)
+        self._check_history(config)
         self._check_block(slot)
         parent = max(0, slot - 1)
         block: dict[str, Any] = {
@@ -612,8 +682,9 @@ class Methods:
 
     def _blocks(self, params: Params) -> list[int]:
         start = params.integer(0, "the start slot")
-        last = self._whole_slot()
         end = params.get(1)
+        self._check_history(params.config(1 if isinstance(end, dict) else 2))
+        last = self._whole_slot()
         if isinstance(end, dict):
             end = None
         end = last if end is None else min(integer(end, "the end slot"), last)
@@ -624,10 +695,66 @@ class Methods:
     def _blocks_with_limit(self, params: Params) -> list[int]:
         start = params.integer(0, "the start slot")
         limit = params.integer(1, "the limit", 0, MAX_BLOCKS)
+        self._check_history(params.config(2))
         return list(range(start, min(start + limit, self._whole_slot() + 1)))
+
+    def _block_commitment(self, params: Params) -> dict[str, Any]:
+        params.integer(0, "the slot")
+        return {"commitment": None, "totalStake": 0}
+
+    def _block_production(self, params: Params) -> Any:
+        """Every slot of the range has its block, all by this validator."""
+        config = self._check(params.config(0))
+        last = self._whole_slot()
+        first = last - last % SLOTS_PER_EPOCH
+        wanted = config.get("range")
+        if wanted is not None:
+            if not isinstance(wanted, dict):
+                raise invalid_params("Invalid params: range must be an object with firstSlot and lastSlot")
+            limits = Config(wanted)
+            first = integer(limits.get("firstSlot"), "firstSlot")
+            end = limits.integer("lastSlot")
+            if first > last or (end is not None and not first <= end <= last):
+                raise invalid_params(f"Invalid param: the slots are 0 to {last}")
+            last = last if end is None else end
+        identity = str(self._bank.identity)
+        if (asked := config.get("identity")) is not None:
+            address(str(asked))
+        blocks = last - first + 1
+        return self._with_context(
+            {
+                "byIdentity": {identity: [blocks, blocks]} if asked in (None, identity) else {},
+                "range": {"firstSlot": first, "lastSlot": last},
+            }
+        )
 
     def _block_time(self, params: Params) -> int:
         return self._bank.block_time(self._check_block(params.integer(0, "the slot")))
+
+
+def _unsound(error: Any) -> RpcError:
+    """-32602 for a TransactionError that a validator finds before it simulates anything."""
+    return invalid_params(f"invalid transaction: {describe(error)}")
+
+
+def _budget_unsound(transaction: VersionedTransaction, error: Any) -> bool:
+    """Whether a transaction was refused for what it asks of the compute budget, which is looked at first of all."""
+    match error:
+        case {"DuplicateInstruction": _}:
+            return True
+        case {"InstructionError": [int(index), "InvalidInstructionData"]}:
+            message = transaction.message
+            program = message.account_keys[message.instructions[index].program_id_index]
+            return bool(program == COMPUTE_BUDGET)
+    return False
+
+
+def _memo(content: bytes) -> str | None:
+    if not any(bytes(program) in content for program in instructions.MEMO_PROGRAMS):
+        return None
+    message = VersionedTransaction.from_bytes(content).message
+    keys = message.account_keys  # a program is never loaded from a lookup table
+    return instructions.memo([(keys[item.program_id_index], bytes(item.data)) for item in message.instructions])
 
 
 def _encoding_config(params: Params, index: int) -> Config:
@@ -647,18 +774,23 @@ def _filters(values: Any) -> list[Filter]:
 
 
 def _filter(value: Any) -> Filter:
+    if value == "tokenAccountState" or (isinstance(value, dict) and list(value) == ["tokenAccountState"]):
+        return tokens.is_token_account
+    if not isinstance(value, dict) or len(value) != 1:
+        raise invalid_params("Invalid params: a filter is one of {dataSize}, {memcmp} and tokenAccountState")
     match value:
         case {"dataSize": size}:
             wanted = integer(size, "dataSize")
             return lambda data: len(data) == wanted
         case {"memcmp": {"offset": offset, "bytes": content, **rest}}:
             start = integer(offset, "offset")
-            pattern = _pattern(content, rest.get("encoding"))
+            name = Config({"encoding": rest.get("encoding")}).choice("encoding", MEMCMP_ENCODINGS, "base58")
+            pattern = _pattern(content, name)
             return lambda data: data[start : start + len(pattern)] == pattern
     raise invalid_params("Invalid params: a filter is {dataSize} or {memcmp: {offset, bytes}}")
 
 
-def _pattern(content: Any, name: Any) -> bytes:
+def _pattern(content: Any, name: str) -> bytes:
     try:
         if isinstance(content, list):
             pattern = bytes(content)

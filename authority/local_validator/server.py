@@ -14,7 +14,9 @@ from authority.local_validator.errors import INTERNAL_ERROR, INVALID_PARAMS, INV
 from authority.local_validator.methods import Methods
 
 MAX_BODY = 50 * 1024
-MAX_BATCH = 100
+MAX_BATCH = 1_000
+MAX_BATCH_ANSWER = 64 * 1024 * 1024
+"""Characters of a batch's answers after which its further calls are refused."""
 MAX_CONNECTIONS = 256
 IDLE_SECONDS = 75
 """How long a connection may stay silent, between calls and within one."""
@@ -22,8 +24,17 @@ IDLE_SECONDS = 75
 _log = logging.getLogger(__name__)
 
 
-def answer(methods: Methods, body: bytes) -> Any:
+def answer(methods: Methods, body: bytes) -> str | None:
     """The answer to a request's body: an object, a list for a batch, or None where only notifications came."""
+    one = _answer(methods, body)
+    return one if one is None or isinstance(one, str) else _text(one)
+
+
+def _text(answered: dict[str, Any]) -> str:
+    return json.dumps(answered, separators=(",", ":"))
+
+
+def _answer(methods: Methods, body: bytes) -> dict[str, Any] | str | None:
     try:
         request = json.loads(body.decode(), parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -34,8 +45,27 @@ def answer(methods: Methods, body: bytes) -> Any:
         return _failure(None, RpcError(INVALID_REQUEST, "Invalid request"))
     if len(request) > MAX_BATCH:
         return _failure(None, RpcError(INVALID_REQUEST, f"Invalid request: a batch has at most {MAX_BATCH} calls"))
-    answers = [one for one in (_answer_one(methods, item) for item in request) if one is not None]
-    return answers or None
+    answers: list[str] = []
+    size = 0
+    for item in request:
+        if size > MAX_BATCH_ANSWER:
+            one: dict[str, Any] | None = _too_much(item)
+        else:
+            one = _answer_one(methods, item)
+        if one is not None:
+            answers.append(_text(one))
+            size += len(answers[-1])
+    return f"[{','.join(answers)}]" if answers else None
+
+
+def _too_much(request: Any) -> dict[str, Any] | None:
+    """The refusal of a call whose batch has been answered at too great a length already."""
+    if isinstance(request, dict) and "id" not in request:
+        return None
+    call_id = request.get("id") if isinstance(request, dict) else None
+    named = call_id if isinstance(call_id, str | int | float) and not isinstance(call_id, bool) else None
+    message = f"the batch's answers have more than {MAX_BATCH_ANSWER} bytes: ask for less at once"
+    return _failure(named, RpcError(INVALID_REQUEST, message))
 
 
 def _no_constant(name: str) -> None:
@@ -53,9 +83,11 @@ def _answer_one(methods: Methods, request: Any) -> dict[str, Any] | None:
     if request.get("jsonrpc") != "2.0" or not isinstance(method, str):
         return _failure(call_id, RpcError(INVALID_REQUEST, "Invalid request"))
     params = request.get("params")
+    if not isinstance(params, list | dict | None):
+        return _failure(call_id, RpcError(INVALID_REQUEST, "Invalid request: params must be a list"))
     try:
         if params is not None and not isinstance(params, list):
-            raise RpcError(INVALID_PARAMS, "Invalid params: parameters go by position, in a list")
+            raise RpcError(INVALID_PARAMS, "`params` should be an array")
         result = methods.call(method, params or [])
     except RpcError as error:
         return _failure(call_id, error) if known else None
@@ -131,9 +163,22 @@ class _Handler(BaseHTTPRequestHandler):
                 text = "unknown"
             self._reply(HTTPStatus.OK, text.encode(), "text/plain")
         else:
-            self._refuse(
-                HTTPStatus.METHOD_NOT_ALLOWED, "Used HTTP Method is not allowed. POST or OPTIONS is required\n"
-            )
+            self._no_such_method()
+
+    def do_HEAD(self) -> None:
+        """Refused, with the header alone."""
+        self._no_such_method()
+
+    def do_PUT(self) -> None:
+        """Refused."""
+        self._no_such_method()
+
+    def do_DELETE(self) -> None:
+        """Refused."""
+        self._no_such_method()
+
+    def _no_such_method(self) -> None:
+        self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "Used HTTP Method is not allowed. POST or OPTIONS is required\n")
 
     def do_OPTIONS(self) -> None:
         """CORS preflight: explorers run in a browser."""
@@ -160,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         answered = answer(self.server.methods, body)
-        reply = b"" if answered is None else json.dumps(answered, separators=(",", ":")).encode()
+        reply = b"" if answered is None else answered.encode()
         self._reply(HTTPStatus.OK, reply, "application/json; charset=utf-8")
 
     def _refuse(self, status: HTTPStatus, text: str) -> None:
@@ -176,12 +221,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Access-Control-Allow-Origin", "*")
         if self.command == "OPTIONS":
             self.send_header("Access-Control-Allow-Methods", "POST, GET, OPTIONS")
-            self.send_header("Access-Control-Allow-Headers", "content-type, solana-client")
+            self.send_header("Access-Control-Allow-Headers", "*")
             self.send_header("Access-Control-Max-Age", "86400")
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests go to the debug log."""

@@ -15,11 +15,16 @@ TOKEN_PROGRAM = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA"
 TOKEN_2022_PROGRAM = Pubkey.from_string("TokenzQdBNbLqP5VEhdkAS6EPFLC1PHnBqCXEpPxuEb")
 PROGRAM_LABELS = {TOKEN_PROGRAM: "spl-token", TOKEN_2022_PROGRAM: "spl-token-2022"}
 
+NATIVE_MINT = Pubkey.from_string("So11111111111111111111111111111111111111112")
+NATIVE_MINT_DATA = bytes(44) + b"\x09\x01" + bytes(36)
+"""The mint of wrapped SOL: no authorities, no supply, nine decimals."""
+
 MINT_SIZE = 82
 ACCOUNT_SIZE = 165
 _KIND_OFFSET = (
     ACCOUNT_SIZE  # Token-2022 says after 165 bytes whether an extended account is a mint (1) or an account (2)
 )
+_STATE_OFFSET = 108
 _STATES = ("uninitialized", "initialized", "frozen")
 
 
@@ -35,6 +40,13 @@ def token_account(account: Account | None) -> TokenAccount | None:
     except Exception:  # noqa: BLE001 (solders has no public class for it: the data is no token account)
         return None
     return None if found.state == TokenAccountState.Uninitialized else found
+
+
+def is_token_account(data: bytes) -> bool:
+    """Whether data has the size and the state of an initialized token account."""
+    if len(data) != ACCOUNT_SIZE and not (len(data) > ACCOUNT_SIZE and data[_KIND_OFFSET] == 2):
+        return False
+    return data[_STATE_OFFSET] != 0
 
 
 def mint(account: Account | None) -> Mint | None:

@@ -197,7 +197,7 @@ class TestMemory:
         assert machine.bank.advance() >= slot
         assert machine.ledger.landed(bytes(transaction.signatures[0])) == landed
         assert any("kept" in line for line in landed.meta["logMessages"])
-        assert [status.number for status in machine.ledger.mentions(target, 10, None, None)] == [1]
+        assert [mention.status.number for mention in machine.ledger.mentions(target, 10, None, None)] == [1]
         # A blockhash that was handed out before the restart is still good.
         machine.bank.process(waiting)
         assert machine.bank.account(target).lamports == 2 * 10**7 + 1
@@ -330,7 +330,7 @@ class TestLookupTables:
         machine.restart()
         assert machine.bank.account(addresses[1]).lamports == 10**7
         machine.bank.process(self.use(machine, table, addresses, 10**7 + 1))
-        assert [status.number for status in machine.ledger.mentions(addresses[1], 9, None, None)] == [3, 2]
+        assert [mention.status.number for mention in machine.ledger.mentions(addresses[1], 9, None, None)] == [3, 2]
 
     def test_a_table_that_is_not_there(self, machine: Any) -> None:
         machine.time.pass_slots(5)

@@ -15,6 +15,8 @@ from solana.rpc.commitment import Confirmed, Finalized, Processed
 from solana.rpc.core import RPCException
 from solana.rpc.models import DataSliceOpts, MemcmpOpts, TokenAccountOpts, TxOpts
 from solders.account_decoder import UiAccountEncoding
+from solders.compute_budget import ID as COMPUTE_BUDGET
+from solders.compute_budget import set_compute_unit_limit
 from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
@@ -25,12 +27,15 @@ from solders.rpc.config import RpcAccountInfoConfig
 from solders.signature import Signature
 from solders.system_program import CreateAccountParams, TransferParams, create_account, transfer
 from solders.transaction import Transaction, VersionedTransaction
+from solders.transaction_status import ParsedInstruction
 
 from authority.local_validator.encoding import zstd_stored
+from authority.local_validator.errors import RpcError
 from authority.local_validator.methods import VERSION
 
 TOKEN = Pubkey.from_string("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA")
 MEMO = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")
+NATIVE_MINT = Pubkey.from_string("So11111111111111111111111111111111111111112")
 CLOCK = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
 ATA = Pubkey.from_string("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL")
 
@@ -282,7 +287,7 @@ class TestTokens:
             found = (await client.get_program_accounts(TOKEN, encoding="base64", filters=filters)).value
             assert [item.pubkey for item in found] == [account]
             mints = (await client.get_program_accounts(TOKEN, encoding="base64", filters=[82])).value
-            assert [item.pubkey for item in mints] == [mint]
+            assert {item.pubkey for item in mints} == {mint, NATIVE_MINT}
 
         run(work)
         by_base64 = {"memcmp": {"offset": 32, "bytes": base64.b64encode(bytes(owner)).decode(), "encoding": "base64"}}
@@ -298,7 +303,11 @@ class TestTokens:
             base64.b64encode(b"\x05" + bytes(7)).decode()
         ]
         by_numbers = {"memcmp": {"offset": 32, "bytes": list(bytes(owner))}}
-        assert len(call("getProgramAccounts", str(TOKEN), {"filters": [by_numbers]})["result"]) == 1
+        mine = {"encoding": "base64", "filters": [by_numbers]}
+        assert len(call("getProgramAccounts", str(TOKEN), mine)["result"]) == 1
+        for holding in ("tokenAccountState", {"tokenAccountState": None}):
+            accounts = call("getProgramAccounts", str(TOKEN), {"encoding": "base64", "filters": [holding]})["result"]
+            assert len(accounts) == 1
 
     @pytest.mark.parametrize(
         "filters",
@@ -312,6 +321,11 @@ class TestTokens:
             [{"memcmp": {"offset": 0, "bytes": "1" * 200}}],
             [{"memcmp": {"offset": 0, "bytes": [300]}}],
             [{"memcmp": {"offset": 0, "bytes": "!!!", "encoding": "base64"}}],
+            [{"memcmp": {"offset": 0, "bytes": "1", "encoding": "hex"}}],
+            [{"memcmp": {"offset": 0, "bytes": "1", "encoding": "binary"}}],
+            [{"dataSize": 82, "memcmp": {"offset": 0, "bytes": "1"}}],
+            ["dataSize"],
+            [None],
             [{"dataSize": 1}] * 5,
         ],
     )
@@ -448,6 +462,239 @@ class TestTransactions:
 
         run(work)
         assert call("requestAirdrop", str(target), 10**18)["error"]["code"] == -32602
+
+
+def encoded(transaction: VersionedTransaction) -> str:
+    return base64.b64encode(bytes(transaction)).decode()
+
+
+class TestWhatAnExplorerShows:
+    """What has just landed, in words; what is sent twice; what is asked of a validator that has no votes."""
+
+    def test_instructions_in_words(self, run: Run, call: Any, payer: Keypair) -> None:
+        owner = Keypair().pubkey()
+
+        async def work(client: AsyncClient) -> tuple[Signature, Pubkey]:
+            mint, _ = await make_token(client, payer, owner, 5)
+            return await send(client, payer, [pay(payer, owner, 10**7), Instruction(MEMO, b"rent", [])]), mint
+
+        paid, mint = run(work)
+        config = {"encoding": "jsonParsed", "maxSupportedTransactionVersion": 0}
+        transfer_, memo = call("getTransaction", str(paid), config)["result"]["transaction"]["message"]["instructions"]
+        info = {"source": str(payer.pubkey()), "destination": str(owner), "lamports": 10**7}
+        assert transfer_["parsed"] == {"type": "transfer", "info": info}
+        assert (memo["program"], memo["parsed"]) == ("spl-memo", "rent")
+        minting = call("getSignaturesForAddress", str(mint))["result"][0]["signature"]
+
+        async def look(client: AsyncClient) -> None:
+            landed = (
+                await client.get_transaction(
+                    Signature.from_string(minting), encoding="jsonParsed", max_supported_transaction_version=0
+                )
+            ).value
+            assert landed is not None
+            found = landed.transaction.transaction.message.instructions
+            kinds = [item.parsed["type"] for item in found if isinstance(item, ParsedInstruction)]
+            assert kinds == ["createAccount", "initializeMint2", "createIdempotent", "mintTo"]
+            assert landed.transaction.meta is not None
+            inner = landed.transaction.meta.inner_instructions
+            assert inner is not None
+            assert [item.parsed["type"] for item in inner[0].instructions] == [
+                "getAccountDataSize",
+                "createAccount",
+                "initializeImmutableOwner",
+                "initializeAccount3",
+            ]
+
+        run(look)
+        assert call("getSignaturesForAddress", str(owner), {"limit": 1})["result"][0]["memo"] == "[4] rent"
+
+    def test_the_block_of_what_has_just_landed(self, machine: Any, payer: Keypair) -> None:
+        """Its status says finalized, so its block is there at once, and does not change after that."""
+
+        def ask(method: str, *params: Any) -> Any:
+            return machine.methods.call(method, list(params))
+
+        def land(lamports: int) -> str:
+            blockhash = machine.bank.latest_blockhash()[0]
+            message = MessageV0.try_compile(payer.pubkey(), [pay(payer, MEMO, lamports)], [], blockhash)
+            signature: str = ask(
+                "sendTransaction", encoded(VersionedTransaction(message, [payer])), {"encoding": "base64"}
+            )
+            return signature
+
+        config = {"maxSupportedTransactionVersion": 0, "transactionDetails": "signatures"}
+        empty = machine.bank.advance()
+        with pytest.raises(RpcError, match="Block not available"):
+            ask("getBlock", empty, config)
+        first = land(1)
+        slot = ask("getSignatureStatuses", [first])["value"][0]["slot"]
+        assert slot == empty
+        block = ask("getBlock", slot, config)
+        assert block["signatures"] == [first]
+        assert ask("getBlockTime", slot) == block["blockTime"]
+        assert ask("getSlot") >= slot
+        second = land(2)
+        assert ask("getSignatureStatuses", [second])["value"][0]["slot"] == slot + 1
+        assert ask("getBlock", slot, config) == block
+        assert ask("getBlock", slot + 1, config)["previousBlockhash"] == block["blockhash"]
+        machine.restart()
+        assert ask("getBlock", slot, config) == block
+        assert ask("getSlot", {"commitment": "processed"}) > slot + 1
+
+    def test_sysvars_in_words(self, call: Any) -> None:
+        names = {
+            "SysvarRent111111111111111111111111111111111": "rent",
+            "SysvarEpochSchedu1e111111111111111111111111": "epochSchedule",
+            "SysvarEpochRewards1111111111111111111111111": "epochRewards",
+            "SysvarS1otHashes111111111111111111111111111": "slotHashes",
+            "SysvarRecentB1ockHashes11111111111111111111": "recentBlockhashes",
+            "SysvarStakeHistory1111111111111111111111111": "stakeHistory",
+            "SysvarLastRestartS1ot1111111111111111111111": "lastRestartSlot",
+        }
+        found = call("getMultipleAccounts", list(names), {"encoding": "jsonParsed"})["result"]["value"]
+        parsed = [item["data"]["parsed"] for item in found]
+        assert [item["type"] for item in parsed] == list(names.values())
+        assert parsed[0]["info"]["exemptionThreshold"] * int(parsed[0]["info"]["lamportsPerByteYear"]) * 128 == 890_880
+        assert parsed[1]["info"]["slotsPerEpoch"] == 432_000
+        slots = [item["slot"] for item in parsed[3]["info"]]
+        assert slots == sorted(slots, reverse=True)
+
+    def test_sending_again_is_no_failure_without_preflight(self, run: Run, payer: Keypair) -> None:
+        async def work(client: AsyncClient) -> None:
+            transaction = await signed(client, payer, [pay(payer, MEMO, 7)])
+            signature = (await client.send_transaction(transaction)).value
+            again = await client.send_raw_transaction(bytes(transaction), opts=TxOpts(skip_preflight=True))
+            assert again.value == signature
+            with pytest.raises(RPCException, match="already been processed"):
+                await client.send_transaction(transaction)
+            assert len((await client.get_signatures_for_address(payer.pubkey())).value) == 1
+
+        run(work)
+
+    def test_wrapped_sol(self, run: Run, payer: Keypair) -> None:
+        account = Pubkey.find_program_address([bytes(payer.pubkey()), bytes(TOKEN), bytes(NATIVE_MINT)], ATA)[0]
+        accounts = [payer.pubkey(), account, payer.pubkey(), NATIVE_MINT, Pubkey.default(), TOKEN]
+        metas = [AccountMeta(key, is_signer=index == 0, is_writable=index < 2) for index, key in enumerate(accounts)]
+        synced = [AccountMeta(account, is_signer=False, is_writable=True)]
+
+        async def work(client: AsyncClient) -> None:
+            wrapping = [
+                Instruction(ATA, b"\x01", metas),
+                pay(payer, account, 1_500),
+                Instruction(TOKEN, b"\x11", synced),
+            ]
+            await send(client, payer, wrapping)
+            assert (await client.get_token_account_balance(account)).value.amount == "1500"
+
+        run(work)
+
+    def test_what_is_refused_before_it_is_simulated(self, run: Run, call: Any, payer: Keypair) -> None:
+        limit = set_compute_unit_limit(1_000)
+        cases = [
+            ([limit, limit], "invalid transaction: Transaction contains a duplicate instruction (1)"),
+            (
+                [Instruction(COMPUTE_BUDGET, b"\x09", [])],
+                "invalid transaction: Error processing Instruction 0: invalid instruction data",
+            ),
+        ]
+
+        async def work(client: AsyncClient) -> list[VersionedTransaction]:
+            return [await signed(client, payer, instructions) for instructions, _ in cases]
+
+        for transaction, (_, message) in zip(run(work), cases, strict=True):
+            for method in ("sendTransaction", "simulateTransaction"):
+                for skip in (True, False):
+                    config = {"encoding": "base64", "skipPreflight": skip}
+                    error = call(method, encoded(transaction), config)["error"]
+                    assert error["code"] == -32602
+                    assert error["message"].startswith(message)
+
+    def test_a_program_that_is_not_there(self, run: Run, call: Any, payer: Keypair) -> None:
+        async def work(client: AsyncClient) -> VersionedTransaction:
+            return await signed(client, payer, [Instruction(Keypair().pubkey(), b"", [])])
+
+        error = call("sendTransaction", encoded(run(work)), {"encoding": "base64"})["error"]
+        assert error["data"]["err"] == "ProgramAccountNotFound"
+        assert "Attempt to load a program that does not exist" in error["message"]
+
+    def test_history_is_confirmed_at_least(self, call: Any) -> None:
+        processed = {"commitment": "processed"}
+        for method, params in (
+            ("getTransaction", [str(Signature.default()), processed]),
+            ("getBlock", [0, processed]),
+            ("getBlocks", [0, 1, processed]),
+            ("getBlocks", [0, processed]),
+            ("getBlocksWithLimit", [0, 1, processed]),
+            ("getSignaturesForAddress", [str(MEMO), processed]),
+        ):
+            error = call(method, *params)["error"]
+            assert (error["code"], error["message"]) == (
+                -32602,
+                "Method does not support commitment below `confirmed`",
+            ), method
+
+    def test_nobody_votes_or_stakes_here(self, call: Any) -> None:
+        identity = call("getIdentity")["result"]["identity"]
+        production = call("getBlockProduction")["result"]["value"]
+        last = production["range"]["lastSlot"]
+        assert production == {
+            "byIdentity": {identity: [last + 1, last + 1]},
+            "range": {"firstSlot": 0, "lastSlot": last},
+        }
+        one = {"range": {"firstSlot": 0, "lastSlot": 0}, "identity": identity}
+        assert call("getBlockProduction", one)["result"]["value"]["byIdentity"] == {identity: [1, 1]}
+        assert call("getBlockProduction", {"identity": str(MEMO)})["result"]["value"]["byIdentity"] == {}
+        assert call("getLeaderSchedule", None, {"identity": str(MEMO)})["result"] == {}
+        # The first epoch is not over for two days.
+        assert call("getInflationReward", [str(MEMO)])["error"]["code"] == -32004
+
+    @pytest.mark.parametrize(
+        ("method", "params"),
+        [
+            ("getVoteAccounts", ["x"]),
+            ("getSlotLeader", [1]),
+            ("getLeaderSchedule", ["x"]),
+            ("getLeaderSchedule", [1.5]),
+            ("getLeaderSchedule", [None, {"identity": "x"}]),
+            ("getBlockCommitment", []),
+            ("getBlockCommitment", [-1]),
+            ("getBlockProduction", [{"range": 5}]),
+            ("getBlockProduction", [{"range": {"firstSlot": 10**9}}]),
+            ("getBlockProduction", [{"range": {"firstSlot": 0, "lastSlot": 10**9}}]),
+            ("getBlockProduction", [{"identity": "x"}]),
+            ("getRecentPerformanceSamples", [721]),
+            ("getRecentPerformanceSamples", ["x"]),
+            ("getInflationGovernor", [1]),
+            ("getInflationReward", ["x"]),
+            ("getInflationReward", [["x"]]),
+            ("getInflationReward", [[], {"epoch": -1}]),
+            ("getStakeMinimumDelegation", [[]]),
+            ("getAccountInfo", [str(ATA), {"encoding": "hex"}]),
+            ("getAccountInfo", [str(Pubkey(bytes(31) + b"\x77")), {"encoding": "hex"}]),
+            ("getProgramAccounts", [str(Pubkey(bytes(31) + b"\x77")), {"encoding": "hex"}]),
+            ("getProgramAccounts", [str(Pubkey(bytes(31) + b"\x77")), {"dataSlice": {"offset": 1}}]),
+        ],
+    )
+    def test_constants_read_their_parameters_too(self, call: Any, method: str, params: list[Any]) -> None:
+        assert call(method, *params)["error"]["code"] == -32602
+
+    @pytest.mark.parametrize(
+        ("method", "kind"),
+        [("getTokenAccountBalance", "account"), ("getTokenSupply", "account"), ("getTokenLargestAccounts", "mint")],
+    )
+    def test_a_token_that_is_not_there(self, call: Any, method: str, kind: str) -> None:
+        error = call(method, str(Pubkey(bytes(31) + b"\x77")))["error"]
+        assert (error["code"], error["message"]) == (-32602, f"Invalid param: could not find {kind}")
+
+    def test_no_more_accounts_than_the_transaction_has(self, run: Run, call: Any, payer: Keypair) -> None:
+        async def work(client: AsyncClient) -> VersionedTransaction:
+            return await signed(client, payer, [pay(payer, MEMO, 7)])
+
+        transaction = encoded(run(work))
+        accounts = {"encoding": "base64", "addresses": [str(MEMO)] * 4}
+        error = call("simulateTransaction", transaction, {"encoding": "base64", "accounts": accounts})["error"]
+        assert (error["code"], error["message"]) == (-32602, "Too many accounts provided; max 3")
 
 
 class TestBlocks:

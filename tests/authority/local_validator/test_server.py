@@ -29,6 +29,11 @@ def post(server: Any, body: bytes | str, headers: dict[str, str] | None = None) 
     return response.status, data
 
 
+def _batch(count: int) -> str:
+    """So many calls, in as few bytes as a call has."""
+    return "[" + ",".join(['{"jsonrpc":"2.0","id":1,"method":"getHealth"}'] * count) + "]"
+
+
 def raw(server: Any, data: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=60) as connection:
         connection.sendall(data)
@@ -64,7 +69,8 @@ class TestJsonRpc:
             (b'{"jsonrpc": "2.0", "id": 1, "method": "__class__"}', -32601),
             (b'{"jsonrpc": "2.0", "id": 1, "method": "getHealth", "params": {"a": 1}}', -32602),
             (b'{"jsonrpc": "2.0", "id": 1, "method": "getHealth", "params": [1]}', -32602),
-            (b'{"jsonrpc": "2.0", "id": 1, "method": "getHealth", "params": "x"}', -32602),
+            (b'{"jsonrpc": "2.0", "id": 1, "method": "getHealth", "params": "x"}', -32600),
+            (b'{"jsonrpc": "2.0", "id": 1, "method": "getHealth", "params": 0}', -32600),
         ],
     )
     def test_wrong_requests_get_their_code(self, server: Any, body: bytes, code: int) -> None:
@@ -89,8 +95,20 @@ class TestJsonRpc:
         assert post(server, json.dumps([notification] * 2)) == (200, b"")
 
     def test_a_batch_has_a_bound(self, server: Any) -> None:
-        assert json.loads(post(server, json.dumps([HEALTH] * (MAX_BATCH + 1)))[1])["error"]["code"] == -32600
-        assert len(json.loads(post(server, json.dumps([HEALTH] * MAX_BATCH))[1])) == MAX_BATCH
+        assert json.loads(post(server, _batch(MAX_BATCH + 1))[1])["error"]["code"] == -32600
+        assert len(json.loads(post(server, _batch(MAX_BATCH))[1])) == MAX_BATCH
+
+    def test_the_answers_of_a_batch_have_a_bound(self, machine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("authority.local_validator.server.MAX_BATCH_ANSWER", 100)
+        notification = {"jsonrpc": "2.0", "method": "getHealth"}
+        batch = [HEALTH] * 3 + [notification, {**HEALTH, "id": 7}, {**HEALTH, "id": []}, 5]
+        answers = json.loads(answer(Methods(machine.bank), json.dumps(batch).encode()) or "")
+        assert answers[:3] == [OK] * 3
+        assert [(item["id"], item["error"]["code"]) for item in answers[3:]] == [
+            (7, -32600),
+            (None, -32600),
+            (None, -32600),
+        ]
 
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
     @given(data=st.data())
@@ -104,8 +122,7 @@ class TestJsonRpc:
         method = data.draw(st.sampled_from(sorted(methods._calls)))
         params = data.draw(st.lists(value, max_size=4))
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        answered = answer(methods, json.dumps(request).encode())
-        json.dumps(answered, allow_nan=False)
+        answered = json.loads(answer(methods, json.dumps(request).encode()) or "", parse_constant=pytest.fail)
         if "error" in answered:
             assert answered["error"]["code"] != -32603
 
@@ -150,7 +167,9 @@ class TestHttp:
         for method, path, status in (
             ("GET", "/health", 200),
             ("GET", "/", 405),
-            ("PUT", "/", 501),
+            ("PUT", "/", 405),
+            ("DELETE", "/", 405),
+            ("HEAD", "/", 405),
             ("OPTIONS", "/", 200),
         ):
             connection.request(method, path)
