@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,7 @@ NAMES = {
 }
 VALUES = {"counter_reset", "clock_jump"}
 """What no line can show: the values do, and are handed on as the meter has them."""
-SECONDS = {"gap": 2.5, "late": 3}
+SECONDS = {"gap": 4, "late": 4.5}
 """So long that the client does not wait for it."""
 
 
@@ -94,7 +95,7 @@ def _driver(port: str, counters: Path, secure: bool):
         serial="1",
         port=port,
         map=MAP,
-        timeout=2.0,
+        timeout=3.0,
         counters=counters,
         block_window=8,
         **(keys if secure else {}),
@@ -159,7 +160,7 @@ READ_OUT_NAMES = {
 @pytest.mark.parametrize("answer", [1, 2])
 @pytest.mark.parametrize("kind", [*ON_THE_LINE, "reboot"])
 def test_a_fault_costs_a_read_out_one_retry_and_no_value(tmp_path, monkeypatch, kind, answer):
-    monkeypatch.setattr(iec21, "ANSWER", 0.8)
+    monkeypatch.setattr(iec21, "ANSWER", 1.5)
     fault = f'[[line.fault]]\nkind = "{kind}"\nanswer = {answer}\nseconds = 0.4\n'
     running = start(tmp_path, '[line]\nlink = "line"\nmode = "c"\n' + fault + METER)
     settings = MeterSettings(
@@ -168,7 +169,11 @@ def test_a_fault_costs_a_read_out_one_retry_and_no_value(tmp_path, monkeypatch, 
     try:
         driver = open_meter(settings, MAP)
         try:
-            (row,) = driver.rows(0, 1 << 40)
+            quarter = time.time() // 900
+            rows = driver.rows(0, 1 << 40)
+            if time.time() // 900 != quarter and not rows:  # a read-out over which a boundary passes is no row
+                rows = driver.rows(0, 1 << 40)
+            (row,) = rows
             assert (row.consumption, row.flags) == (4200, FLAG_SAMPLED)
             # A bit of the identification that reads as another letter is no damage that anybody could see.
             if kind in READ_OUT_NAMES and not (answer == 1 and kind in ("flip", "wrong_fcs")):

@@ -96,7 +96,7 @@ def test_the_whole_meter_as_json(emulator, options):
         "1-0:2.8.0.255": "Wh",
         "1-0:1.7.0.255": "W",
     }
-    assert len(found["profile"]) == 41
+    assert len(found["profile"]) >= 41  # more where a quarter of an hour has passed since the start
     for number, row in enumerate(found["profile"]):
         load = 5000 + number // 2 * 1500.125 + (1000 if number % 2 else 0)
         assert row["values"] == {
@@ -106,7 +106,7 @@ def test_the_whole_meter_as_json(emulator, options):
         }
         assert row["time"].endswith("+02:00")
     assert Decimal(found["registers"]["1-0:2.8.0.255"]["value"]) >= Decimal(
-        found["profile"][-1]["values"]["1-0:2.8.0.255"]
+        found["profile"][40]["values"]["1-0:2.8.0.255"]
     )
 
 
@@ -117,9 +117,9 @@ def test_two_meters_on_one_line_and_a_clock_without_deviation(emulator):
     again = read_json(
         "--port", emulator.port, "--client", "16", "--server", "2", "--physical", "17", "--address-size", "4"
     )
-    assert again["profile"] == found["profile"]
+    assert again["profile"][:41] == found["profile"][:41]
     combined = read_json("--port", emulator.port, "--client", "0x10", "--server", str(2 * 128 + 17))
-    assert combined["profile"] == found["profile"]
+    assert combined["profile"][:41] == found["profile"][:41]
 
 
 def test_the_link_in_the_file_leads_to_the_pty(emulator):
@@ -221,7 +221,7 @@ def test_datagrams_of_which_some_are_lost():
         stopping.set()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
             last.sendto(b"", (host, port))
-        thread.join(10)
+        thread.join(60)
     done = read_meter("--udp", "127.0.0.1:1", "--client", "16", "--timeout", "0.2")
     assert done.returncode == 1
 

@@ -31,16 +31,15 @@ logical_device_name = "KFM1000000000001"
 
 def _scan(*arguments):
     command = [sys.executable, "-m", "edge_agent", "scan", *arguments]
-    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=250, check=False)
 
 
 @pytest.mark.parametrize("mode", ["hdlc", "e"])
 def test_what_answers_is_told(tmp_path, mode):
     running = start(tmp_path, FILE.format(mode=mode))
     try:
-        done = _scan(
-            running.port, "--json", "--timeout", "0.5", "--baudrate", "9600", "--client", "16", "--client", "32"
-        )
+        clients = ["--client", "16"] if mode == "e" else ["--client", "16", "--client", "32"]
+        done = _scan(running.port, "--json", "--timeout", "2", "--baudrate", "9600", *clients)
         assert done.returncode == 0, done.stderr
         answers = json.loads(done.stdout)["answers"]
         if mode == "e":

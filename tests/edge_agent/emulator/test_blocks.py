@@ -34,7 +34,7 @@ from edge_agent.meters.transport import SerialTransport, TcpTransport, UdpTransp
 KEY = "000102030405060708090a0b0c0d0e0f"
 AUTH_KEY = "d0d1d2d3d4d5d6d7d8d9dadbdcdddedf"
 FILE = f"""
-epoch_seconds = 900
+epoch_seconds = 86400  # so long that the profile gets no row while a test reads it twice
 start_epoch = -200
 [line]
 {{line}}

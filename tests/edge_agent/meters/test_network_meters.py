@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 
 sys.path.insert(0, str(Path(__file__).parent))  # fake_line
 from fake_line import EPOCH, METER, START
@@ -98,7 +99,7 @@ class Module:
         self.open: list[socket.socket] = []
         self.ended = threading.Condition()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.listener = socket.create_server((host, 0), family=family)
+        self.listener = socket.create_server((host, free_port()), family=family)
         self.address = (host, self.listener.getsockname()[1])
         self.closing = False
         threading.Thread(target=self._accept, daemon=True).start()
@@ -132,7 +133,9 @@ class Module:
                 self.turned_away += 1
                 client.close()
                 continue
-            self.connections += 1
+            with self.ended:
+                self.connections += 1
+                self.ended.notify_all()
             threading.Thread(target=self._serve, args=(client, self.connections), daemon=True).start()
 
     def _serve(self, client, number):
@@ -223,8 +226,8 @@ SILENT = ("drop", "truncate", "late", "gap", "garbage_before")
     ("kind", "answer"), [(kind, answer) for kind in KINDS for answer in ((1, 5) if kind in SILENT else (1, 2, 5, 9))]
 )
 def test_one_fault_costs_no_row(place, kind, answer):
-    fault = Fault(kind, answer, seconds=2.5)
-    timeout = 1.5 if kind in SILENT else 20.0
+    fault = Fault(kind, answer, seconds=5.0)
+    timeout = 3.0 if kind in SILENT else 20.0
     with _emulated(place, [fault]) as (address, faulty), _driver(**{place: address}, timeout=timeout) as driver:
         assert driver.identity() == NAME
         _assert_whole(driver)
@@ -238,7 +241,7 @@ def test_one_fault_costs_no_row(place, kind, answer):
 def test_a_fault_among_blocks_costs_no_row(kind):
     with (
         _emulated("tcp", [Fault(kind, 5)], block_window=4) as (address, faulty),
-        _driver(tcp=address, block_window=3, timeout=1.5) as driver,
+        _driver(tcp=address, block_window=3, timeout=3.0) as driver,
     ):
         _assert_whole(driver)
         _assert_whole(driver)
@@ -304,7 +307,7 @@ def test_answers_to_a_dead_connection_answer_nothing():
             return data + (held[0] if answer in (2, 5) else b"")
         return data
 
-    with Module(meet=meet) as module, _driver(tcp=module.address, timeout=1.5) as driver:
+    with Module(meet=meet) as module, _driver(tcp=module.address, timeout=5.0) as driver:
         assert driver.identity() == NAME
         _assert_whole(driver)
         _assert_whole(driver)
@@ -347,7 +350,7 @@ def test_a_unit_that_comes_in_pieces_over_two_requests(whole):
             return tails[0] + data if whole else b""
         return data
 
-    with Module(meet=meet) as module, _driver(tcp=module.address, timeout=20.0 if whole else 1.5) as driver:
+    with Module(meet=meet) as module, _driver(tcp=module.address, timeout=20.0 if whole else 5.0) as driver:
         assert driver.identity() == NAME
         _assert_whole(driver)
         assert module.connections == (1 if whole else 2)
@@ -361,7 +364,8 @@ def test_a_module_that_takes_the_connection_and_says_nothing():
     ):
         with pytest.raises(MeterTimeoutError, match="no answer from the meter"):
             driver.identity()
-        assert module.connections == 2
+        with module.ended:
+            assert module.ended.wait_for(lambda: module.connections == 2, 60)
 
 
 def test_a_module_that_never_stops_talking():
@@ -392,7 +396,7 @@ def test_a_module_that_turns_everyone_away():
 
 
 def test_a_module_that_refuses():
-    with Module() as module, _driver(tcp=module.address, timeout=0.3) as driver:
+    with Module() as module, _driver(tcp=module.address) as driver:
         assert driver.identity() == NAME
         module.__exit__()
         with pytest.raises(NoConnectionError, match="refuses the connection: check the port"):
@@ -438,9 +442,7 @@ def test_a_refused_connection_is_tried_again_for_a_while():
 
 
 def test_nobody_listens_for_datagrams():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as place:
-        place.bind(("127.0.0.1", 0))
-        address = place.getsockname()
+    address = ("127.0.0.1", free_port())
     with _driver(udp=address) as driver, pytest.raises(ConnectionLostError, match="check the module's power") as caught:
         driver.identity()
     assert caught.value.code == "connection_lost"
