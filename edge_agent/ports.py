@@ -20,6 +20,7 @@ from edge_agent.config import MeterSettings
 from edge_agent.log import logger
 from edge_agent.meter_map import MeterMap
 from edge_agent.meters import IntervalRow, MeterDriver, MeterError, Observer
+from edge_agent.meters.faults import Faults
 
 T = TypeVar("T")
 OpenMeter = Callable[[MeterSettings, MeterMap, Observer], MeterDriver]
@@ -147,9 +148,11 @@ class SerialPort:
 
     def _tell_mended(self, name: str, driver: MeterDriver) -> None:
         """Log what went wrong on the line and cost nothing but a retry: a cable that ages shows here first."""
-        faults = list(getattr(driver, "faults", ()))
-        new = faults[self._told.get(name, 0) :]
-        self._told[name] = len(faults)
+        faults = getattr(driver, "faults", None)
+        if not isinstance(faults, Faults):
+            return
+        new = faults.since(self._told.get(name, 0))
+        self._told[name] = faults.total
         if new:
             counts = ", ".join(f"{code} ({count})" for code, count in Counter(new).items())
             log.info("the line was disturbed, and mended", meter=name, faults=counts)

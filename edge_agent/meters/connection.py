@@ -28,6 +28,7 @@ from edge_agent.meters.errors import (
     RequestLostError,
     meter_error,
 )
+from edge_agent.meters.faults import Faults
 from edge_agent.meters.transport import NetworkTransport, Transport
 
 if TYPE_CHECKING:
@@ -54,20 +55,19 @@ AFTER_CLOSE = 0.5
 BROKEN = (MeterTimeoutError, ConnectionLostError, NotDlmsError, BadAnswerError)
 """What a new connection may mend, of a link that repeats nothing by itself."""
 
-MOST_FAULTS = 1000
-"""How many mended faults are remembered."""
-
 
 class Link(Protocol):
     """A data link that carries APDUs there and back, over its transport."""
 
     transport: Transport
-    faults: list[str]
+    faults: Faults
+    """What went wrong on the way and was mended or dropped, by code."""
     repeats: bool
     """Whether it asks again by itself where an answer stays away or is damaged."""
 
     def note(self, code: str) -> None:
         """Add to `faults`."""
+        self.faults.append(code)
 
     def open(self) -> None:
         """Set the link up."""
@@ -80,11 +80,8 @@ class Link(Protocol):
         """Take the link down, as well as it goes."""
 
 
-class HdlcLine:
-    """An HDLC link over a transport. Damaged frames and silence are repeated `retries` times, each `timeout` seconds.
-
-    `faults` gathers what went wrong on the way and was mended, by code.
-    """
+class HdlcLine(Link):
+    """An HDLC link over a transport. Damage and silence cost at most `retries` repeats, each of `timeout` seconds."""
 
     repeats = True
 
@@ -100,15 +97,9 @@ class HdlcLine:
         self.link = link
         self.timeout = timeout
         self.retries = retries
-        self.faults: list[str] = []
+        self.faults = Faults()
         self._clock = clock
         self._ready: list[bytes] = []
-
-    def note(self, code: str) -> None:
-        """Add to `faults`; on a line that is never quiet the older half goes."""
-        self.faults.append(code)
-        if len(self.faults) > MOST_FAULTS:
-            del self.faults[: MOST_FAULTS // 2]
 
     def open(self) -> None:
         """SNRM and UA."""
@@ -221,12 +212,11 @@ class HdlcLine:
         return MeterTimeoutError(f"the meter stopped answering after {tries} tries")
 
 
-class WrapperLine:
+class WrapperLine(Link):
     """The wrapper over TCP, where nothing is lost but the connection. For UDP there is `datagrams.DatagramLine`.
 
     Each association has a connection of its own: `shut` closes it and `open` makes the next, so that no answer to the
     last one is ever heard. Within one, what came before a request answers none: such units are dropped (`late_answer`).
-    `faults` gathers what went wrong and was mended, by code.
     """
 
     repeats = False
@@ -240,21 +230,16 @@ class WrapperLine:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.transport: Transport = transport
+        self.transport = transport
         self.client = client
         self.server = server
         self.timeout = timeout
-        self.faults: list[str] = []
+        self.faults = Faults()
         self._network = transport
         self._clock = clock
         self._sleep = sleep
         self._buffer = b""
         self._used = self._stale = False
-
-    def note(self, code: str) -> None:
-        """Add to `faults`; the oldest go."""
-        self.faults.append(code)
-        del self.faults[:-MOST_FAULTS]
 
     def open(self) -> None:
         """A connection that nothing has come over yet; NoConnectionError."""

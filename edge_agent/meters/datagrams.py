@@ -29,8 +29,10 @@ from edge_agent.dlms.client import Client
 from edge_agent.dlms.errors import DecodeError, LinkError, ProtocolError, ServiceError
 from edge_agent.dlms.security import DED_TAGS, GENERAL_DED, GENERAL_GLO, GLO_TAGS, CipheredUnit
 from edge_agent.dlms.wrapper import WrapperUnit
+from edge_agent.meters.connection import Link
 from edge_agent.meters.errors import MeterTimeoutError, RequestLostError
-from edge_agent.meters.transport import NetworkTransport, Transport
+from edge_agent.meters.faults import Faults
+from edge_agent.meters.transport import NetworkTransport
 
 if TYPE_CHECKING:
     from edge_agent.dlms.apdu.base import CosemAttribute, Selection
@@ -43,8 +45,6 @@ LIFETIME = 60.0
 RETRIES = 3
 """How often a request is made anew."""
 
-MOST_FAULTS = 1000
-
 _AARQ, _EXCEPTIONS = 0x60, (0xD8, 0x0E)
 _GET_NEXT, _BLOCK = b"\xc0\x02", b"\xc4\x02"
 _PLAIN = {0xC0: 0xC4, 0xC1: 0xC5, 0xC3: 0xC7}
@@ -53,8 +53,8 @@ _ANSWERS = {0x60: 0x61, 0x62: 0x63, **_PLAIN, **_CIPHERED, GENERAL_GLO: GENERAL_
 """The tag of a request -> that of its answer."""
 
 
-class DatagramLine:
-    """The wrapper over UDP as a link. `faults` gathers what was dropped or lost, by code."""
+class DatagramLine(Link):
+    """The wrapper over UDP as a link."""
 
     repeats = True
 
@@ -66,12 +66,12 @@ class DatagramLine:
         timeout: float = 3.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.transport: Transport = transport
+        self.transport = transport
         self._udp = transport
         self.client = client
         self.server = server
         self.timeout = timeout
-        self.faults: list[str] = []
+        self.faults = Faults()
         self._clock = clock
         self._request = b""
         self._counters: dict[bool, int] = {}
@@ -81,11 +81,6 @@ class DatagramLine:
 
     def shut(self) -> None:
         """Nothing: the transport closes."""
-
-    def note(self, code: str) -> None:
-        """Add to `faults`; the oldest go."""
-        self.faults.append(code)
-        del self.faults[:-MOST_FAULTS]
 
     def exchange(self, apdu: bytes | list[bytes]) -> bytes:
         """One APDU there and its answer back, or for an empty one the next answer; RequestLostError."""

@@ -39,6 +39,7 @@ from edge_agent.meters.errors import (
     WrongMeterError,
     meter_error,
 )
+from edge_agent.meters.faults import Faults
 from edge_agent.meters.increments import Increments, Values
 from edge_agent.meters.local_time import LocalTime
 from edge_agent.meters.reader import (
@@ -209,7 +210,7 @@ class DlmsPullDriver:
         return HdlcLine(WatchedTransport(open_serial(), seen), link, settings.timeout, clock=self._monotonic)
 
     @property
-    def faults(self) -> list[str]:
+    def faults(self) -> Faults:
         """What went wrong on the line and was mended, by code, since the driver was opened."""
         return self._line.faults
 

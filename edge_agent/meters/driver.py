@@ -65,7 +65,7 @@ class IntervalRow:
 class MeterDriver(Protocol):
     """A meter on its line. Every method raises MeterError, of a kind for each cause.
 
-    A driver may have `faults`: what went wrong on the line and was mended, by code, since it was opened.
+    A driver may have `faults`: what went wrong on the line and was mended since it was opened (Faults).
     """
 
     def identity(self) -> str:

@@ -12,7 +12,6 @@ from edge_agent.dlms.errors import DecodeError, DlmsError, LinkError
 from edge_agent.dlms.units import SCALERS_OF_WH
 from edge_agent.iec62056_21.client import hand_over, read_out
 from edge_agent.iec62056_21.messages import INITIAL_BAUD_RATE, Identification, read_line
-from edge_agent.meters.connection import MOST_FAULTS
 from edge_agent.meters.driver import IntervalRow, Observer
 from edge_agent.meters.errors import (
     BadAnswerError,
@@ -21,6 +20,7 @@ from edge_agent.meters.errors import (
     MeterTimeoutError,
     NotDlmsError,
 )
+from edge_agent.meters.faults import Faults
 from edge_agent.meters.transport import SerialTransport, Transport
 from edge_agent.reading import FLAG_SAMPLED
 
@@ -113,7 +113,7 @@ class ModeCDriver:
         self.map = meter_map
         self._now = now
         self._initial = initial_baud_rate
-        self.faults: list[str] = []
+        self.faults = Faults()
         """What went wrong on the line and was mended, by code, since the driver was opened."""
         self._line: SerialLine = (open_transport or self._open_serial)()
 
@@ -127,7 +127,6 @@ class ModeCDriver:
     def _read(self) -> tuple[Identification, dict[str, tuple[str, str | None]], bytes]:
         """Identification, values by code, and the read-out as received."""
         raw: list[bytes] = []
-        del self.faults[:-MOST_FAULTS]
         self._line.discard()
         try:
             identification, lines = run_conversation(

@@ -14,6 +14,7 @@ from edge_agent.dlms.push.telegram import Keys, Telegram, decode_telegrams
 from edge_agent.dlms.push.unframe import detect_link, has_noise
 from edge_agent.meters.driver import IntervalRow, Observer
 from edge_agent.meters.errors import BadAnswerError, MeterError, MeterTimeoutError, WrongPasswordError
+from edge_agent.meters.faults import Faults
 from edge_agent.meters.iec21 import watt_hours
 from edge_agent.meters.transport import SerialTransport, Transport
 from edge_agent.reading import FLAG_SAMPLED
@@ -31,7 +32,6 @@ POWER_AGE = 90.0
 """Seconds for which a telegram's power counts as that of the moment; meters push it every 2 to 60 s."""
 
 KEPT_ROWS = 4096
-KEPT_FAULTS = 256
 
 MAX_DAMAGED = 3
 """Telegrams with a wrong tag in a row, after good ones, until the key is taken to have changed."""
@@ -74,7 +74,7 @@ class PushDriver:
         self._unread = False
         self._failure: MeterError | None = None
         self._heard = False
-        self._faults: deque[str] = deque(maxlen=KEPT_FAULTS)
+        self._faults = Faults()
         self._counters: dict[bytes, int] = {}
         self._wrong_tags = 0
         self._last: tuple[object, ...] | None = None
@@ -94,13 +94,13 @@ class PushDriver:
         )
 
     @property
-    def faults(self) -> list[str]:
+    def faults(self) -> Faults:
         """What went wrong on the line, by code, the last of it since the driver was opened.
 
         `noise` and `repeated_telegram` cost nothing; any other code a telegram.
         """
         with self._lock:
-            return list(self._faults)
+            return self._faults.copy()
 
     def close(self) -> None:
         """Stop listening and free the line."""

@@ -10,13 +10,17 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # fake_line
 from emulator_process import read_json, start
-from fake_line import EPOCH, START, World
+from fake_line import EPOCH, MAP, START, World
 
+from edge_agent.config import MeterSettings
 from edge_agent.dlms.hdlc.address import encode_address, server_address
 from edge_agent.dlms.hdlc.client_link import HdlcClientLink
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.emulator.fault_kinds import IN_THE_METER, KINDS, ON_THE_LINE, Fault, FaultError
+from edge_agent.meter_map import MeterMap
 from edge_agent.meters import MeterTimeoutError
+from edge_agent.meters.faults import MOST_FAULTS, Faults
+from edge_agent.ports import ReadRequest, SerialPort
 
 NAMED = {
     "flip": {"bad_fcs", "bad_hcs", "bad_address", "no_flag", "bad_format"},
@@ -198,3 +202,45 @@ def test_a_clock_in_a_zone_says_so_and_is_set_in_it():
     now.deviation = None
     clock.store(clock.ATTRIBUTES[0], now)
     assert world.meter.clock_error == 30
+
+
+def test_of_many_faults_the_newest_are_kept_and_all_are_counted():
+    faults = Faults()
+    for at in range(MOST_FAULTS + 5):
+        faults.append(str(at))
+    assert (len(faults), faults[0], faults[-1]) == (MOST_FAULTS, "5", str(MOST_FAULTS + 4))
+    assert faults.since(MOST_FAULTS + 3) == [str(MOST_FAULTS + 3), str(MOST_FAULTS + 4)]
+    assert faults.since(0) == list(faults)
+    assert faults.since(faults.total) == []
+    copied = faults.copy()
+    faults.append("later")
+    assert copied.since(MOST_FAULTS + 4) == [str(MOST_FAULTS + 4)]
+
+
+def test_a_line_that_is_disturbed_for_ever_is_told_of_for_ever(caplog):
+    class Driver:
+        faults = Faults()
+
+        def identity(self):
+            return MAP["logical_device_name"]
+
+        def rows(self, since, until):
+            for _ in range(MOST_FAULTS - 1):
+                self.faults.append("noise")
+            return []
+
+        def clock_deviation(self):
+            return None
+
+        def close(self):
+            pass
+
+    settings = MeterSettings(name="m", serial="1", port="none", map=MeterMap.from_dict(MAP))
+    port = SerialPort(
+        "none", [settings], lambda *_: Driver(), lambda _: None, lambda: 0.0, live_seconds=0, observe=lambda *_: None
+    )
+    with caplog.at_level("INFO", "edge_agent"):
+        for _ in range(4):
+            port.handle(ReadRequest(EPOCH, {"m": 0}))
+    told = [record.fields["faults"] for record in caplog.records if "disturbed" in record.getMessage()]
+    assert told == [f"noise ({MOST_FAULTS - 1})"] * 4
