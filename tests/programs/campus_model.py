@@ -63,9 +63,8 @@ class User:
 
 @dataclass
 class Approval:
-    """What SPL Token lets a delegate move out of one of a member's accounts."""
+    """What SPL Token lets the market move out of one of a member's accounts, for the member's delegate."""
 
-    delegate: str
     amount: int
 
 
@@ -264,7 +263,7 @@ class Model:
         for token, amount in enumerate(allowances):
             self.approvals.pop((name, token), None)
             if delegate is not None:
-                self.approvals[name, token] = Approval(delegate, amount)
+                self.approvals[name, token] = Approval(amount)
 
     def may_act(self, name: str, by: str) -> None:
         """The registry's part: the member itself, or its delegate within its term."""
@@ -279,7 +278,7 @@ class Model:
         store = (self.credits, self.tokens)[token]
         approval = self.approvals.get((name, token))
         if by != name:
-            need(approval is not None and approval.delegate == by, "OwnerMismatch")
+            need(approval is not None, "OwnerMismatch")
         need(amount <= store[name], "InsufficientFunds")
         if by != name and approval is not None:
             need(amount <= approval.amount, "InsufficientFunds")

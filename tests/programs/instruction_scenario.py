@@ -413,11 +413,11 @@ class Scenario:
     # energy_token
 
     def retire(self, people: People) -> None:
-        """retire_energy for both reasons, redeem_credit."""
+        """retire_energy for both reasons, by a member and by a delegate (burn_delegated), redeem_credit."""
 
-        def retirement(member: Member, reason: int, amount: int) -> Instruction:
+        def retirement(member: Member, reason: int, amount: int, by: Keypair | None = None) -> Instruction:
             accounts = {
-                "member": member.address,
+                "member": (by or member.wallet).pubkey(),
                 "user": member.user,
                 "retirement": programs.retirement_address(member.address),
                 "energy_account": member.energy_account,
@@ -429,12 +429,20 @@ class Scenario:
 
         campus, alice, bob = self.campus, people.alice, people.bob
         campus.send(retirement(bob, CONSUMPTION, 1_000), signers=[bob.wallet])
-        campus.send(retirement(alice, FEED_IN, 1_000), signers=[alice.wallet])
+        campus.send(retirement(alice, FEED_IN, 1_000, self.delegate), signers=[self.delegate])
+        campus.refuse("burning by hand", self.unsigned_burn(alice))
         campus.refuse("retired beyond withdrawals", retirement(alice, CONSUMPTION, 1), signers=[alice.wallet])
         accounts = {"wallet": alice.address, "user": alice.user, "credit_token_account": alice.credit_tokens}
         redeem = self.instruction("energy_token", "redeem_credit", {"amount": 99_250}, accounts)
         campus.send(redeem, signers=[alice.wallet])
         self.facts["held after retiring"] = self.holdings(people)
+
+    def unsigned_burn(self, member: Member) -> Instruction:
+        """burn_delegated without the energy token program's signature."""
+        accounts = {"user": member.user, "source": member.energy_tokens}
+        made = self.instruction("trading", "burn_delegated", {"amount": 1}, accounts)
+        metas = [AccountMeta(meta.pubkey, False, meta.is_writable) for meta in made.accounts]
+        return Instruction(made.program_id, bytes(made.data), metas)
 
     # what changes
 

@@ -157,6 +157,9 @@ def guards(path: Path) -> Iterator[Guard]:
         r"^[ \t]*([\w.:]+(?:\([^;{}]*\)\?\.)?(?:require_\w+|invariant)\([^;{}]*\)\?;)", code, re.M
     ):
         yield Guard(path, match.start(1), match.end(1), match[1], f"if !{out} {{ {match[1]} }}")
+    for match in re.finditer(r"^[ \t]*(let by_\w+ = )([\w.]+require_\w+\([^;{}]*\)\?);", code, re.M):
+        switched = f"{match[1]}if {out} {{ true }} else {{ {match[2]} }};"
+        yield Guard(path, match.start(1), match.end(), match[1] + match[2], switched)
     for match in re.finditer(r"^[ \t]*(\w+\.invariant\(\))\n", code, re.M):
         yield Guard(path, match.start(1), match.end(1), match[1], f"if {out} {{ Ok(()) }} else {{ {match[1]} }}")
     for match in re.finditer(r"#\[account\((mut, )?address = ([^\n]*?) (@ [^\n]*?)\)\]\n\s*pub (\w+)", code):

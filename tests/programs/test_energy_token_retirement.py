@@ -233,6 +233,8 @@ def test_nobody_retires_for_another(account: Account, refused) -> None:
         ("credit_mint", "WrongCreditMint"),
         ("credit_token_account", "WrongCreditAccount"),
         ("mint_authority", "WrongMintAuthority"),
+        ("market", "WrongMarket"),
+        ("trading_program", "WrongTradingProgram"),
         ("token_program", "WrongTokenProgram"),
         ("system_program", "WrongSystemProgram"),
     ],

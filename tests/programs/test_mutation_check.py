@@ -141,6 +141,10 @@ def test_a_mutant_differs_in_its_number_alone() -> None:
         ),
         ("A => return Err(E::X.into()),", "A => if !campus_common::mutant(0) { return Err(E::X.into()); },"),
         ("    config.require_running(P)?;", "    if !campus_common::mutant(0) { config.require_running(P)?; }"),
+        (
+            "    let by_wallet = user.require_wallet(s, now)?;",
+            "    let by_wallet = if campus_common::mutant(0) { true } else { user.require_wallet(s, now)? };",
+        ),
         ("    user.invariant()?;", "    if !campus_common::mutant(0) { user.invariant()?; }"),
         ("    user.invariant()\n", "    if campus_common::mutant(0) { Ok(()) } else { user.invariant() }\n"),
         (
@@ -149,7 +153,7 @@ def test_a_mutant_differs_in_its_number_alone() -> None:
             "    pub mint: A,",
         ),
     ],
-    ids=["require", "if", "arm", "call", "invariant", "last invariant", "address"],
+    ids=["require", "if", "arm", "call", "answering call", "invariant", "last invariant", "address"],
 )
 def test_every_form_of_guard_is_found_and_can_be_taken_out(tmp_path: Path, source: str, switched: str) -> None:
     path = tmp_path / "programs/vault/src/lib.rs"

@@ -72,6 +72,7 @@ REFUSALS = {
     "a replayed reading": ("oracle", 6329, "SequenceNotRising"),
     "no signatures before": ("oracle", 6312, "SignaturesMissing"),
     "settled twice": ("oracle", 6348, "BoundaryNotRising"),
+    "burning by hand": ("trading", 6554, "EnergyTokenMustSign"),
     "minting by hand": ("energy_token", 6218, "OracleMustSign"),
     "an order too late": ("trading", 6522, "EpochOver"),
     "clearing by hand": ("trading", 6513, "OracleMustSign"),
@@ -136,7 +137,7 @@ def test_refusals_have_their_own_codes(scenario: Scenario, what: str) -> None:
 
 def test_called_instructions_are_called_by_their_programs(scenario: Scenario) -> None:
     depths = {(item.program, item.name): item.depth for item in scenario.campus.executions}
-    called = {("energy_token", "mint_energy"), ("trading", "clear_epoch")}
+    called = {("energy_token", "mint_energy"), ("trading", "clear_epoch"), ("trading", "burn_delegated")}
     assert {name for name, depth in depths.items() if depth > 1} == called
 
 

@@ -17,8 +17,9 @@ from campus import (
     SimulatedMeter,
     key,
     unsigned,
+    writable,
 )
-from solders.instruction import Instruction
+from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
@@ -86,8 +87,34 @@ def test_a_member_names_a_delegate_with_allowances(campus: Campus, alice: Member
     allowances = {"energy_allowance": 100, "credit_allowance": 200}
     assert event == {"wallet": alice.address, "delegate": helper, "until": until, **allowances}
     assert (user(campus, alice)["delegate"], user(campus, alice)["delegate_until"]) == (helper, until)
-    assert approved(campus, alice.energy_tokens) == (helper, 100)
-    assert approved(campus, alice.credit_tokens) == (helper, 200)
+    market = programs.market_address()
+    assert approved(campus, alice.energy_tokens) == (market, 100)
+    assert approved(campus, alice.credit_tokens) == (market, 200)
+
+
+@pytest.mark.parametrize("days", [0, 2])
+def test_a_delegate_moves_nothing_by_itself(campus: Campus, alice: Member, bob: Member, refused, days: int) -> None:
+    """Neither within its term nor past it: SPL Token does not know it."""
+    helper = key("helper")
+    set_delegate(campus, alice, helper.pubkey(), campus.time + DAY)
+    credit(campus, alice, 200)
+    campus.set_time(campus.time + days * DAY)
+    transfer = Instruction(
+        programs.TOKEN_PROGRAM,
+        struct.pack("<BQ", 3, 1),
+        [writable(alice.credit_tokens), writable(bob.credit_tokens), AccountMeta(helper.pubkey(), True, False)],
+    )
+    with refused("InstructionErrorCustom(4)"):  # OwnerMismatch
+        campus.send(transfer, signers=[helper])
+
+
+def credit(campus: Campus, member: Member, amount: int) -> None:
+    accounts = {
+        "operator": campus.operator.pubkey(),
+        "user": member.user,
+        "credit_token_account": member.credit_tokens,
+    }
+    campus.send(campus.instruction("energy_token", "issue_credit", {"amount": amount}, accounts))
 
 
 def test_a_member_removes_its_delegate(campus: Campus, alice: Member) -> None:
@@ -143,6 +170,7 @@ def test_whoever_takes_no_part_still_removes_its_delegate(campus: Campus, alice:
         ("user", "NotAUser"),
         ("energy_token_account", "WrongTokenAccount"),
         ("credit_token_account", "WrongTokenAccount"),
+        ("market", "WrongMarket"),
         ("token_program", "WrongProgram"),
     ],
 )

@@ -7,8 +7,8 @@
 //! holds a key to either, and nobody can freeze a member's tokens. Retirement `[retired, wallet]`.
 //!
 //! **Threats.** Minting without a reading: only the oracle program's own address may call mint_energy, and the mint authority signs for no
-//! other instruction on the energy mint. Minting to a look-alike account: the token account is the one that the registry's User names.
-//! A second initialization: the mints are made once.
+//! other minting of energy (besides, it has the market burn what a delegate retires: a delegate itself has no approval). Minting
+//! to a look-alike account: the token account is the one that the registry's User names. A second initialization: the mints are made once.
 //!
 //! **Assumptions.** SPL Token works as published. The operator issues credits against money that it received: the chain cannot see that;
 //! the supply is public, and each issue is logged.

@@ -11,7 +11,8 @@
 //! the key itself over this network, this meter, its first sequence and its map, verified by the Ed25519 precompile in the instruction just
 //! before, and a KeyUse is made once. A set of meters counts generation but not consumption: a user has one building meter, or generation
 //! and storage with load meters or a grid meter, and nothing else settles. A change of key, user, map or status moves energy from one to
-//! another: each raises the Meter's generation, whereupon the oracle credits nothing until it has a new baseline.
+//! another: each raises the Meter's generation, whereupon the oracle credits nothing until it has a new baseline. A delegate takes a
+//! member's tokens: SPL Token approves the market, which moves them for the delegate within its term, into escrow or to be burnt.
 //!
 //! **Assumptions.** The operator registers what exists; an invented meter is visible on the chain and in the audit log.
 #![cfg_attr(target_os = "solana", no_std)]

@@ -23,8 +23,9 @@
 //! small ones, pays out more than came in.
 //!
 //! # Who may do what
-//! A member's wallet, or its delegate until the end date in its User, places and cancels; for a delegate the token account's
-//! owner must have approved it at SPL Token too, which bounds what it can spend. Opening and growing a book, settling, refunding
+//! A member's wallet, or its delegate until the end date in its User, places and cancels. At SPL Token the member approves the
+//! market (`registry.set_delegate` does), not the delegate: the market then moves the member's tokens into escrow for its delegate,
+//! within the allowance, or burns them for `retire_energy`, and a delegate by itself moves nothing anywhere else. Opening and growing a book, settling, refunding
 //! and closing are open to everybody: none of them has a choice to make. Clearing takes the oracle program's signature.
 //!
 //! # Threats, and what answers them
@@ -57,7 +58,7 @@ use solana_compiler_builtins as _;
 
 use {
     anchor_lang::prelude::*,
-    campus_common::units::{Epoch, OrderWattHours, PricePerKwh},
+    campus_common::units::{Epoch, OrderWattHours, PricePerKwh, WattHours},
 };
 
 pub mod auction;
@@ -134,5 +135,10 @@ pub mod trading {
     /// Remove a final book whose hash the oracle's checkpoint pins; its rent returns to the payer. Anyone may.
     pub fn close_epoch(ctx: &mut Context<CloseEpoch>) -> Result<()> {
         CloseEpoch::execute(ctx)
+    }
+
+    /// Burn energy (Wh) of a member whose delegate retires it. Only the energy token program may call it, from retire_energy.
+    pub fn burn_delegated(ctx: &mut Context<BurnDelegated>, amount: u64) -> Result<()> {
+        BurnDelegated::execute(ctx, WattHours(amount))
     }
 }

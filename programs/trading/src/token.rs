@@ -81,7 +81,6 @@ pub fn can_receive(account: &AccountView, mint: &Address) -> bool {
 pub fn is_associated(account: &AccountView, mint: &Address) -> bool {
     // SAFETY: as in `can_receive`, which checked the length.
     let data = unsafe { account.borrow_unchecked() };
-    let (address, _) =
-        find_program_address(&[&data[OWNER], TOKEN_PROGRAM.as_ref(), mint.as_ref()], &ASSOCIATED_TOKEN_PROGRAM);
+    let (address, _) = find_program_address(&[&data[OWNER], TOKEN_PROGRAM.as_ref(), mint.as_ref()], &ASSOCIATED_TOKEN_PROGRAM);
     address_eq(&address, account.address())
 }

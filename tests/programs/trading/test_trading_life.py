@@ -168,7 +168,7 @@ def test_a_pause_and_a_suspension_let_members_leave(world: TradingWorld) -> None
 def test_a_delegate_trades_for_a_member_that_approved_it(world: TradingWorld) -> None:
     delegate = key("delegate")
     member = world.member(delegate=delegate.pubkey(), delegate_until=END)
-    world.put_tokens(member.energy_account, ENERGY_MINT, member.wallet.pubkey(), 500, delegate=delegate.pubkey())
+    world.put_tokens(member.energy_account, ENERGY_MINT, member.wallet.pubkey(), 500, delegate=MARKET)
     world.place(member, ASK, 100_000, 400, authority=delegate.pubkey())
     assert world.balance(member.energy_account) == 100
     world.cancel(member, ASK, 100_000, 400, authority=delegate.pubkey())

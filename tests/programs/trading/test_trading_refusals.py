@@ -23,6 +23,7 @@ from trading_world import (
     MARKET,
     ORACLE,
     TOKEN,
+    Member,
     Order,
     TradingWorld,
     address,
@@ -289,6 +290,52 @@ def test_a_delegate_spends_only_what_was_approved(world: TradingWorld) -> None:
     with pytest.raises(Refusal):
         world.place(member, ASK, 100_000, 100, authority=delegate)
     assert world.book().numbers() == []
+
+
+def burn(world: TradingWorld, member: Member, **accounts: Pubkey) -> None:
+    """As the energy token program calls it for a delegate."""
+    named = {"user": member.user, "source": member.energy_account, **accounts}
+    world.send(world.build("burn_delegated", {"amount": 100}, {**named}))
+
+
+def test_the_energy_token_program_alone_has_a_members_tokens_burnt(world: TradingWorld) -> None:
+    member, other = world.member(energy=500), world.member()
+    world.place(other, ASK, 100_000, 100)
+    for name, error in (
+        ("mint_authority", "NotTheEnergyToken"),
+        ("market", "WrongMarket"),
+        ("user", "NotAUser"),
+        ("energy_mint", "WrongMint"),
+        ("token_program", "WrongTokenProgram"),
+    ):
+        with refused(world, error):
+            burn(world, member, **{name: key("other").pubkey()})
+    for source in (other.energy_account, ENERGY_VAULT):
+        with refused(world, "WrongTokenAccount"):
+            burn(world, member, source=source)
+    named = {"user": member.user, "source": member.energy_account}
+    made = world.build("burn_delegated", {"amount": 100}, named)
+    with refused(world, "EnergyTokenMustSign"):
+        world.send(unsigned(made, made.accounts[0].pubkey))
+    with pytest.raises(Refusal):  # the member has approved nothing
+        burn(world, member)
+    world.put_tokens(member.energy_account, ENERGY_MINT, member.wallet.pubkey(), 500, delegate=MARKET)
+    burn(world, member)
+    world.supply[ENERGY_MINT] -= 100
+    assert world.balance(member.energy_account) == 400
+
+
+def test_the_market_moves_a_members_tokens_for_its_delegate_alone(world: TradingWorld) -> None:
+    """Another member's delegate has no part in what this one approved, nor has the market without a delegate."""
+    helper = key("delegate").pubkey()
+    member, other = world.member(), world.member(delegate=helper, delegate_until=END)
+    world.put_tokens(member.energy_account, ENERGY_MINT, member.wallet.pubkey(), 500, delegate=MARKET)
+    with refused(world, "NotWalletOrDelegate"):
+        world.place(member, ASK, 100_000, 100, authority=helper)
+    with refused(world, "WrongTokenAccount"):
+        world.place(other, ASK, 100_000, 100, authority=helper, source=member.energy_account)
+    with refused(world, "NotWalletOrDelegate"):
+        world.place(member, ASK, 100_000, 100, authority=MARKET)
 
 
 def test_an_order_needs_the_tokens_that_it_locks(world: TradingWorld) -> None:

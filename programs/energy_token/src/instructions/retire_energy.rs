@@ -1,7 +1,7 @@
 //! Retire energy tokens: against one's withdrawals, or as feed-in for credits.
 
 use {
-    crate::signer::mint,
+    crate::signer::{burn_delegated, mint},
     anchor_lang::{address_eq, prelude::*},
     campus_common::{
         create, is_account, load, load_mut, log, now,
@@ -16,6 +16,7 @@ use {
     oracle_interface::EnergyAccount,
     pinocchio_token::instructions::Burn,
     registry_interface::User,
+    trading_interface::{cpi::BurnDelegated, MARKET},
 };
 
 /// Why energy is retired.
@@ -79,6 +80,12 @@ pub struct RetireEnergy {
     /// The mint authority.
     #[account(address = MINT_AUTHORITY @ EnergyTokenError::WrongMintAuthority)]
     pub mint_authority: UncheckedAccount,
+    /// The market, at [market] of the trading program: has approval to burn for a delegate.
+    #[account(address = MARKET @ EnergyTokenError::WrongMarket)]
+    pub market: UncheckedAccount,
+    /// The trading program.
+    #[account(address = trading_interface::ID @ EnergyTokenError::WrongTradingProgram)]
+    pub trading_program: UncheckedAccount,
     /// SPL Token.
     #[account(address = TOKEN_PROGRAM @ EnergyTokenError::WrongTokenProgram)]
     pub token_program: UncheckedAccount,
@@ -104,7 +111,7 @@ impl RetireEnergy {
         let now = now()?;
         let user = User::load(self.user.account())?;
         user.require_active()?;
-        user.require_wallet_or_delegate(self.member.account(), now)?;
+        let by_wallet = user.require_wallet_or_delegate(self.member.account(), now)?;
         if !address_eq(self.energy_token_account.account().address(), &user.energy_token_account) {
             return Err(EnergyTokenError::WrongEnergyAccount.into());
         }
@@ -147,7 +154,20 @@ impl RetireEnergy {
             }
         };
         retirement.invariant()?;
-        Burn::new(self.energy_token_account.account(), self.energy_mint.account(), self.member.account(), amount.0).invoke()?;
+        let (energy_mint, source) = (self.energy_mint.account(), self.energy_token_account.account());
+        if by_wallet {
+            Burn::new(source, energy_mint, self.member.account(), amount.0).invoke()?;
+        } else {
+            let accounts = BurnDelegated {
+                mint_authority: self.mint_authority.account(),
+                market: self.market.account(),
+                user: self.user.account(),
+                energy_mint,
+                source,
+                token_program: self.token_program.account(),
+            };
+            burn_delegated(&accounts, amount);
+        }
         if credits > 0 {
             mint(self.credit_mint.account(), self.credit_token_account.account(), self.mint_authority.account(), credits)?;
         }

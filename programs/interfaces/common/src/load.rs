@@ -1,4 +1,4 @@
-//! Checked, zero-copy access to accounts: owner, length, discriminator, version.
+//! Checked, zero-copy access to accounts: owner, length (or a greater one: a later release may add to it), discriminator.
 
 use {
     crate::units::UnixTime,

@@ -66,4 +66,10 @@ pub enum EnergyTokenError {
     /// 6219
     #[msg("More than 4,294,967,295 Wh at once: retire in parts")]
     TooMuchAtOnce,
+    /// 6220
+    #[msg("This is not the market: pass the account at seeds [market] of the trading program")]
+    WrongMarket,
+    /// 6221
+    #[msg("This is not the trading program")]
+    WrongTradingProgram,
 }

@@ -241,14 +241,14 @@ impl User {
         Ok(())
     }
 
-    /// Refuse where `signer` has not signed, or is neither the wallet nor its delegate within its term.
+    /// Refuse where `signer` has not signed, or is neither the wallet nor its delegate within its term. Whether it is the wallet.
     #[inline(always)]
-    pub fn require_wallet_or_delegate(&self, signer: &AccountView, now: UnixTime) -> Result<()> {
+    pub fn require_wallet_or_delegate(&self, signer: &AccountView, now: UnixTime) -> Result<bool> {
         if !signer.is_signer() {
             return Err(RegistryError::MemberMustSign.into());
         }
         if address_eq(signer.address(), &self.wallet) {
-            return Ok(());
+            return Ok(true);
         }
         if self.delegate == Address::default() || !address_eq(signer.address(), &self.delegate) {
             return Err(RegistryError::NotWalletOrDelegate.into());
@@ -256,7 +256,7 @@ impl User {
         if now >= self.delegate_until {
             return Err(RegistryError::DelegationExpired.into());
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Whether the settling meters form a set that settles: one building meter alone, or generation and storage meters with either

@@ -159,4 +159,7 @@ pub enum RegistryError {
     /// 6150
     #[msg("That is the status already")]
     StatusUnchanged,
+    /// 6151
+    #[msg("This is not the market: pass the account at seeds [market] of the trading program")]
+    WrongMarket,
 }

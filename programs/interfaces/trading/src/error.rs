@@ -119,4 +119,9 @@ pub enum TradingError {
     // Of the fee account again, last so that the codes before it stay
     #[msg("The fee account must be its owner's associated token account of the credit mint: anyone can recreate that where it is closed.")]
     FeeAccountNotAssociated,
+    // burn_delegated
+    #[msg("Only the energy token program can call burn_delegated: a delegate retires through retire_energy.")]
+    NotTheEnergyToken,
+    #[msg("The energy token program's mint authority must sign: only that program can call burn_delegated.")]
+    EnergyTokenMustSign,
 }

@@ -1,7 +1,8 @@
 //! Name, renew or remove a delegate.
 //!
-//! The registry records who it is and until when, and the market and retire_energy heed that. So that the delegate can move tokens into
-//! escrow or retire them, SPL Token must know it too: it is approved for as much as the member says, and no more.
+//! The registry records who it is and until when, and the market and retire_energy heed that. So that tokens can move into escrow or be
+//! burnt, the market's address is approved at SPL Token for as much as the member says, and no more. The delegate itself is not: it could
+//! send the tokens anywhere, also past its term.
 
 use {
     anchor_lang::{address_eq, prelude::*},
@@ -12,6 +13,7 @@ use {
     },
     pinocchio_token::instructions::{Approve, Revoke},
     registry_interface::{events::DelegateChanged, RegistryError, User},
+    trading_interface::MARKET,
 };
 
 /// A delegation's longest term: 366 days.
@@ -21,9 +23,9 @@ const LONGEST_TERM: i64 = 366 * 86_400;
 pub struct Delegation {
     /// When it ends.
     pub until: UnixTime,
-    /// Energy (Wh) that the delegate may move.
+    /// Energy (Wh) that the delegate may have moved.
     pub energy_allowance: u64,
-    /// Credits (micro-credits) that the delegate may move.
+    /// Credits (micro-credits) that the delegate may have moved.
     pub credit_allowance: u64,
 }
 
@@ -37,6 +39,9 @@ pub struct SetDelegate {
     pub user: UncheckedAccount,
     /// The delegate; the system program's address (all zero) removes it.
     pub delegate: UncheckedAccount,
+    /// The market, at [market] of the trading program: approved at SPL Token for the allowances.
+    #[account(address = MARKET @ RegistryError::WrongMarket)]
+    pub market: UncheckedAccount,
     /// The member's energy token account.
     #[account(mut)]
     pub energy_token_account: UncheckedAccount,
@@ -78,8 +83,8 @@ impl SetDelegate {
             }
             user.delegate_until = delegation.until;
             (energy_allowance, credit_allowance) = (delegation.energy_allowance, delegation.credit_allowance);
-            Approve::new(energy, delegate, wallet, energy_allowance).invoke()?;
-            Approve::new(credit, delegate, wallet, credit_allowance).invoke()?;
+            Approve::new(energy, self.market.account(), wallet, energy_allowance).invoke()?;
+            Approve::new(credit, self.market.account(), wallet, credit_allowance).invoke()?;
         }
         user.delegate = *delegate.address();
         log(&DelegateChanged {

@@ -23,14 +23,14 @@ use {
 /// Accounts of place_order.
 #[derive(Accounts)]
 pub struct PlaceOrder {
-    /// The member's wallet, or its delegate within its term and approved at SPL Token for `source`.
+    /// The member's wallet, or its delegate within its term: then `source` has approved the market at SPL Token.
     pub authority: Signatory,
     /// Governance's Config, at [config].
     #[account(address = CONFIG_ADDRESS @ governance_interface::GovernanceError::WrongConfig)]
     pub config: UncheckedAccount,
     /// The member's User, at [user, wallet] of the registry.
     pub user: UncheckedAccount,
-    /// The market, at [market]: it signs the refund of an order that gives way.
+    /// The market, at [market]: it signs the refund of an order that gives way, and for a delegate.
     #[account(address = MARKET @ TradingError::WrongMarket)]
     pub market: UncheckedAccount,
     /// The epoch's book, at [book, epoch].
@@ -61,7 +61,7 @@ impl PlaceOrder {
         let now = campus_common::now()?;
         let user = User::load(ctx.accounts.user.account())?;
         user.require_active()?;
-        user.require_wallet_or_delegate(ctx.accounts.authority.account(), now)?;
+        let by_wallet = user.require_wallet_or_delegate(ctx.accounts.authority.account(), now)?;
         let (token_account, vault) = match side {
             Side::Bid => (&user.credit_token_account, &CREDIT_VAULT),
             Side::Ask => (&user.energy_token_account, &ENERGY_VAULT),
@@ -83,12 +83,16 @@ impl PlaceOrder {
         let locked = escrow(side, &order, book.wheeling);
         let insertion = insert(book, side, order)?;
         let mut held = held(book, side).checked_add(locked).ok_or(TradingError::BookInvariant)?;
-        Transfer {
-            from: ctx.accounts.source.account(),
-            to: ctx.accounts.vault.account(),
-            authority: ctx.accounts.authority.account(),
+        if by_wallet {
+            Transfer {
+                from: ctx.accounts.source.account(),
+                to: ctx.accounts.vault.account(),
+                authority: ctx.accounts.authority.account(),
+            }
+            .invoke(locked);
+        } else {
+            lock_for_delegate(&ctx.accounts, locked);
         }
-        .invoke(locked);
         if let Some(worst) = insertion.evicted {
             let returned = escrow(side, &worst, book.wheeling);
             held = held.checked_sub(returned).ok_or(TradingError::EscrowShort)?;
@@ -115,6 +119,13 @@ impl PlaceOrder {
         });
         book.invariant()
     }
+}
+
+/// Lock what a delegate's order may cost: SPL Token knows the market, not the delegate.
+#[inline(never)]
+fn lock_for_delegate(accounts: &PlaceOrder, amount: u64) {
+    Transfer { from: accounts.source.account(), to: accounts.vault.account(), authority: accounts.market.account() }
+        .invoke_as_market(amount);
 }
 
 /// Pay an evicted order's escrow back: to the accounts appended for it, or to the member itself where it displaced its own.
