@@ -38,7 +38,7 @@ def context(enrolled):
 
 @pytest.fixture
 def client(authority, context):
-    made = HttpsClient(("127.0.0.1", authority.port), context, timeout=5)
+    made = HttpsClient(("127.0.0.1", authority.port), context, timeout=30)
     yield made
     made.close()
 
@@ -70,7 +70,7 @@ def misbehaving(authority, context):
                         return
 
         threading.Thread(target=serve, daemon=True).start()
-        return HttpsClient(listener.getsockname(), context, timeout=0.5), served
+        return HttpsClient(listener.getsockname(), context, timeout=0.5 if drip else 30), served
 
     yield make
     for listener in listeners:
@@ -131,14 +131,14 @@ def test_no_server_is_unreachable(authority, client):
 
 
 def test_a_server_of_another_ca_is_not_trusted(authority):
-    client = HttpsClient(("127.0.0.1", authority.port), ssl.create_default_context(), timeout=5)
+    client = HttpsClient(("127.0.0.1", authority.port), ssl.create_default_context(), timeout=30)
     with pytest.raises(UplinkError) as caught:
         client.call("GET", "/api/v1/ca")
     assert caught.value.code == "server_not_trusted"
 
 
 def test_a_certificate_for_another_host_is_not_trusted(authority, context):
-    client = HttpsClient(("127.0.0.2", authority.port), context, timeout=5)
+    client = HttpsClient(("127.0.0.2", authority.port), context, timeout=30)
     with pytest.raises(UplinkError) as caught:
         client.call("GET", "/api/v1/ca")
     assert caught.value.code in ("server_not_trusted", "unreachable")
@@ -243,7 +243,7 @@ def test_a_fault_of_ours_ends_one_exchange_only(client):
     uplink.start()
     uplink.send(Batch("solar", (1,), (Frame(bytes(96), bytes(32), bytes(64)),)))
     uplink.request_head("solar")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while len(events) < 2 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert [type(event) for event in events] == [BatchFailed, HeadFailed]
@@ -269,7 +269,7 @@ def test_the_newest_status_wins(authority, client):
     uplink.status({"n": 1})
     uplink.status({"n": 2})
     uplink.start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not authority.statuses and time.monotonic() < deadline:
         time.sleep(0.01)
     uplink.close()
