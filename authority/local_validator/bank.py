@@ -169,13 +169,18 @@ class Bank:
         monotonic: Callable[[], float] = time.monotonic,
         random: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        """Open the ledger's state; a ledger without one starts from the genesis, which is not looked at otherwise."""
+        """Open the ledger's state; a ledger without one starts from the genesis, which is not looked at otherwise.
+
+        LedgerError where the state is not one that this validator wrote, or a new one cannot be written.
+        """
         self.lock = threading.RLock()
         self._ledger = ledger
         if ledger.property("seed") is None:
             self._begin(genesis, wall, random)
-        seed = ledger.property("seed") or b""
-        self.genesis_milliseconds = int.from_bytes(ledger.property("genesis_milliseconds") or b"", "little")
+        seed, began = ledger.property("seed") or b"", ledger.property("genesis_milliseconds") or b""
+        if len(seed) != 32 or len(began) != 8:
+            raise ledger.unreadable("it has no seed or no time of its genesis")
+        self.genesis_milliseconds = int.from_bytes(began, "little")
         self.hashes = SlotHashes(seed)
         self.faucet = faucet_keypair(seed)
         self.identity = identity_keypair(seed).pubkey()
@@ -216,7 +221,11 @@ class Bank:
             else:
                 svm.set_account(address, account)
         for address, account in programs:
-            svm.set_account(address, account)
+            try:
+                svm.set_account(address, account)
+            except Exception as error:
+                # solders has no public class for it: the ELF, or what points to it, is not what was deployed
+                raise self._ledger.unreadable(f"program {address}: {error}") from error
         return svm
 
     # Time
@@ -399,7 +408,7 @@ class Bank:
             try:
                 self._ledger.record(entry)
             except sqlite3.Error as error:
-                _log.exception("the ledger could not be written; going back to its last commit")
+                _log.error("the ledger could not be written (%s); going back to its last commit", error)
                 self._healthy = False
                 self._svm = self._load()
                 self._slot = 0

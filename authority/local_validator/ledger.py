@@ -42,8 +42,26 @@ CREATE TABLE mention (
 """
 
 
+# Of SQLite's result codes, those that are the disk's fault or the directory's, not the file's.
+_DISK_CODES = (
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+)
+_COLUMNS = {
+    "property": {"name", "value"},
+    "account": {"address", "lamports", "owner", "executable", "data"},
+    "block": {"slot", "hash", "time"},
+    "landed": {"number", "slot", "signature", "content", "error", "meta"},
+    "mention": {"address", "number"},
+}
+_ROOM_SIZE = 64 * 1024
+
+
 class LedgerError(AuthorityError):
-    """ledger_in_use, ledger_unreadable or ledger_version."""
+    """ledger_in_use, ledger_unreadable, ledger_unwritable or ledger_version."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +119,15 @@ class Ledger:
 
         LedgerError where another process has it or it cannot be read.
         """
-        directory.mkdir(parents=True, exist_ok=True)
         self.path = directory / LEDGER_NAME
-        self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise LedgerError(
+                "ledger_unwritable",
+                f"{error.filename} cannot be made ({error.strerror}): look at the disk and at who owns {directory}",
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -121,43 +145,71 @@ class Ledger:
             raise
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        try:
+            connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if version == 0 and not tables:
                 connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            elif version == 0:
+                raise self.unreadable("it is the database of another program")
             elif version != SCHEMA_VERSION:
                 raise LedgerError(
                     "ledger_version",
                     f"{self.path} is of version {version}, this validator writes {SCHEMA_VERSION}: "
                     "use the version that made it, or start afresh with --reset",
                 )
-        except sqlite3.DatabaseError as error:
+            for table, columns in _COLUMNS.items():
+                if {row[1] for row in connection.execute(f"PRAGMA table_info({table})")} != columns:
+                    raise self.unreadable("it is the database of another program")
+            if (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise self.unreadable(found.splitlines()[-1])
+        except sqlite3.Error as error:
             connection.close()
-            raise LedgerError(
-                "ledger_unreadable", f"{self.path} cannot be read ({error}): restore it, or start afresh with --reset"
-            ) from error
+            raise self._failed(error) from error
         except BaseException:
             connection.close()
             raise
         return connection
 
+    def unreadable(self, reason: object) -> LedgerError:
+        """The error for a ledger that is not what this validator wrote."""
+        return LedgerError(
+            "ledger_unreadable", f"{self.path} cannot be read ({reason}): restore it, or start afresh with --reset"
+        )
+
+    def _failed(self, error: sqlite3.Error) -> LedgerError:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK_CODES:
+            return LedgerError(
+                "ledger_unwritable",
+                f"{self.path} cannot be written ({error}): look at the disk and at who owns the file, then start again",
+            )
+        return self.unreadable(error)
+
     def close(self) -> None:
-        """Give the file and its lock back."""
+        """Give the file and its lock back; once is enough."""
         self._connection.close()
-        os.close(self._lock)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     # Writing
 
     def begin(self, properties: dict[str, bytes], accounts: Iterable[tuple[Pubkey, Account]]) -> None:
-        """Write the genesis, in one commit."""
-        with self._transaction() as cursor:
-            cursor.executemany("INSERT INTO property VALUES (?, ?)", properties.items())
-            for address, account in accounts:
-                self._put_account(cursor, address, account)
+        """Write the genesis, in one commit. LedgerError where that fails."""
+        try:
+            with self._transaction() as cursor:
+                cursor.executemany("INSERT INTO property VALUES (?, ?)", properties.items())
+                for address, account in accounts:
+                    self._put_account(cursor, address, account)
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
 
     def record(self, entry: Entry) -> int:
         """Record one transaction and what it changed; durable when this returns. Its number."""
@@ -188,9 +240,9 @@ class Ledger:
         return number
 
     def touch(self) -> None:
-        """Write what is there already, durably: sqlite3.Error where the ledger cannot be written."""
+        """Write as much as a transaction may need, durably: sqlite3.Error where there is no room for it."""
         with self._transaction() as cursor:
-            cursor.execute("UPDATE property SET value = value WHERE name = 'seed'")
+            cursor.execute("INSERT OR REPLACE INTO property VALUES ('room', zeroblob(?))", (_ROOM_SIZE,))
 
     @staticmethod
     def _put_account(cursor: sqlite3.Cursor, address: Pubkey, account: Account) -> None:
@@ -211,9 +263,17 @@ class Ledger:
         return None if row is None else bytes(row[0])
 
     def accounts(self) -> Iterator[tuple[Pubkey, Account]]:
-        """Every account, as it stands."""
-        for address, lamports, owner, executable, data in self._connection.execute("SELECT * FROM account"):
-            yield Pubkey.from_bytes(address), Account(lamports, data, Pubkey.from_bytes(owner), bool(executable))
+        """Every account, as it stands. LedgerError where one is none, or cannot be read."""
+        query = "SELECT address, lamports, owner, executable, data FROM account"
+        try:
+            for address, lamports, owner, executable, data in self._connection.execute(query):
+                if not (_is_key(address) and _is_key(owner) and isinstance(data, bytes)):
+                    raise self.unreadable("it holds an account without address, owner or data")
+                if not isinstance(lamports, int) or lamports < 0:
+                    raise self.unreadable(f"account {Pubkey.from_bytes(address)} has {lamports} lamports")
+                yield Pubkey.from_bytes(address), Account(lamports, data, Pubkey.from_bytes(owner), bool(executable))
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
 
     def last_block(self) -> tuple[int, int]:
         """Slot and Unix time of the last block that holds a transaction; zeros where there is none."""
@@ -278,6 +338,10 @@ class Ledger:
             "SELECT address, lamports FROM account ORDER BY lamports DESC LIMIT ?", (count,)
         )
         return [(Pubkey.from_bytes(address), lamports) for address, lamports in rows]
+
+
+def _is_key(value: object) -> bool:
+    return isinstance(value, bytes) and len(value) == 32
 
 
 def _status(row: tuple[int, int, int, bytes, str | None]) -> Status:

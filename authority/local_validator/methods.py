@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
+import sqlite3
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -60,6 +62,8 @@ MAX_SAMPLES = 720
 MAX_AIRDROP = 1_000_000 * 1_000_000_000
 
 Filter = Callable[[bytes], bool]
+
+_log = logging.getLogger(__name__)
 
 
 class Methods:
@@ -135,6 +139,10 @@ class Methods:
                 return function(Params(values, at_most))
             except UnhealthyError as error:
                 raise RpcError(NODE_UNHEALTHY, f"Node is unhealthy: {error}", {"numSlotsBehind": None}) from error
+            except sqlite3.Error as error:
+                message = f"the ledger could not be read: {error}"
+                _log.error("%s: %s", method, message)
+                raise RpcError(INTERNAL_ERROR, f"Internal error: {message}") from error
 
     # What the calls share
 

@@ -118,10 +118,16 @@ def validator_process() -> Iterator[Callable[..., Validator]]:
     """Starts validators on a home; whatever still runs at the end is killed."""
     running: list[Validator] = []
 
-    def start(home: Path, *more: str) -> Validator:
+    def start(home: Path, *more: str, preexec_fn: Callable[[], None] | None = None) -> Validator:
         arguments = [sys.executable, "-m", "authority.cli", "validator", "--home", str(home), "--rpc-port", "0", *more]
         process = subprocess.Popen(
-            arguments, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+            arguments,
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            preexec_fn=preexec_fn,  # noqa: PLW1509 (no thread of the tests runs when it is given)
         )
         assert process.stdout is not None
         line = process.stdout.readline()

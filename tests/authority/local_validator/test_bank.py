@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import sqlite3
 import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -252,6 +253,81 @@ class TestMemory:
         Ledger(machine.directory, reset=True).close()
         machine.start()
 
+    @pytest.mark.parametrize(
+        "damage",
+        [
+            "DELETE FROM property WHERE name = 'seed'",
+            "DELETE FROM property WHERE name = 'genesis_milliseconds'",
+            "UPDATE property SET value = x'00' WHERE name = 'seed'",
+            "UPDATE account SET address = x'0102' WHERE rowid = 1",
+            "UPDATE account SET owner = x''",
+            "UPDATE account SET lamports = -5",
+            "UPDATE account SET lamports = 'many'",
+            "UPDATE account SET data = 'text'",
+            "DROP TABLE account",
+            "ALTER TABLE landed DROP COLUMN meta",
+            "PRAGMA user_version = 0",
+        ],
+    )
+    def test_a_ledger_with_a_hole_is_named(self, machine: Any, damage: str) -> None:
+        connection = machine.ledger._connection
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute(damage)
+        machine.ledger.close()
+        with pytest.raises(LedgerError, match="start afresh with --reset") as caught:
+            machine.start()
+        assert caught.value.code == "ledger_unreadable"
+        machine.ledger.close()
+        Ledger(machine.directory, reset=True).close()
+        machine.start()
+
+    @pytest.mark.parametrize("version", [0, 1])
+    def test_the_database_of_another_program_is_left_alone(self, machine: Any, version: int) -> None:
+        machine.ledger.close()
+        machine.ledger.path.unlink()
+        other = sqlite3.connect(machine.ledger.path)
+        other.executescript(f"CREATE TABLE users (name TEXT); PRAGMA user_version = {version}")
+        other.close()
+        with pytest.raises(LedgerError, match="the database of another program"):
+            Ledger(machine.directory)
+        other = sqlite3.connect(machine.ledger.path)
+        assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("users",)]
+        other.close()
+        Ledger(machine.directory, reset=True).close()
+        machine.start()
+
+    def test_damaged_pages_are_found_at_the_start(self, machine: Any) -> None:
+        for number in range(40):
+            machine.bank.process(signed(machine, [pay(machine, Keypair().pubkey(), 10**7 + number)]))
+        machine.ledger.close()
+        content = bytearray(machine.ledger.path.read_bytes())
+        for start in range(8_192, len(content), 4_096):
+            content[start : start + 64] = b"\xa5" * 64
+        machine.ledger.path.write_bytes(content)
+        with pytest.raises(LedgerError) as caught:
+            Ledger(machine.directory)
+        assert caught.value.code == "ledger_unreadable"
+        Ledger(machine.directory, reset=True).close()
+        machine.start()
+
+    def test_a_page_that_goes_bad_later_is_told_to_the_caller(
+        self, machine: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def damaged(*_: Any) -> None:
+            raise sqlite3.DatabaseError("database disk image is malformed")
+
+        monkeypatch.setattr(machine.ledger, "landed", damaged)
+        with pytest.raises(RpcError, match="the ledger could not be read: database disk image is malformed") as caught:
+            machine.methods.call("getTransaction", [str(Signature.default())])
+        assert caught.value.code == -32603
+
+    @pytest.mark.parametrize("name", ["lock", "ledger.db"])
+    def test_a_directory_in_its_place(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / name).mkdir()
+        with pytest.raises(LedgerError, match="look at the disk") as caught:
+            Ledger(tmp_path)
+        assert caught.value.code == "ledger_unwritable"
+
     def test_a_ledger_of_another_version_is_named(self, machine: Any) -> None:
         machine.ledger._connection.execute("PRAGMA user_version = 99")
         machine.ledger.close()
@@ -400,6 +476,38 @@ class TestUpgradeablePrograms:
         assert stored[45:] == elf[:-1] + b"\x01"
         run = with_program.bank.process(signed(with_program, [Instruction(self.PROGRAM, b"still", [])]))
         assert run.error is None
+
+    def test_one_that_was_closed_is_gone_after_a_restart_too(
+        self, with_program: Any, upgrade_authority: Keypair
+    ) -> None:
+        close = Instruction(
+            UPGRADEABLE_LOADER,
+            struct.pack("<I", 5),
+            [
+                AccountMeta(program_data_address(self.PROGRAM), is_signer=False, is_writable=True),
+                AccountMeta(with_program.payer.pubkey(), is_signer=False, is_writable=True),
+                AccountMeta(upgrade_authority.pubkey(), is_signer=True, is_writable=False),
+                AccountMeta(self.PROGRAM, is_signer=False, is_writable=True),
+            ],
+        )
+        with_program.time.pass_slots(3)
+        assert with_program.bank.process(signed(with_program, [close], upgrade_authority)).error is None
+        held = with_program.bank.account(self.PROGRAM)
+        for _ in range(2):
+            with_program.restart()
+            assert with_program.bank.account(self.PROGRAM) == held
+            with_program.time.pass_slots(3)
+            run = signed(with_program, [Instruction(self.PROGRAM, b"closed", [])])
+            outcome = with_program.bank.simulate(run, verify_signatures=True)
+            assert outcome.error in ({"InstructionError": [0, "UnsupportedProgramId"]}, "InvalidProgramForExecution")
+
+    def test_one_that_is_damaged_on_the_disk_is_named(self, with_program: Any) -> None:
+        connection = with_program.ledger._connection
+        connection.execute("UPDATE account SET data = substr(data, 1, 500) WHERE length(data) > 500")
+        with_program.ledger.close()
+        with pytest.raises(LedgerError, match=str(self.PROGRAM)) as caught:
+            with_program.start()
+        assert caught.value.code == "ledger_unreadable"
 
 
 def test_a_genesis_is_read_once(machine: Any) -> None:

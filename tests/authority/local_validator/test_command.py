@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import resource
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -87,6 +88,45 @@ def test_nothing_is_lost_by_a_kill(home: Home, validator_process: Start) -> None
         assert (record.error, client.balance(target)) == (None, 10**7 + number)
         assert client.signatures(target) == [signature]
     assert client.call("getTransactionCount") >= len(answered)
+
+
+def test_a_disk_that_is_full_is_named_and_loses_nothing(home: Home, validator_process: Start) -> None:
+    """The limit on a file's size stands for the disk's: at the genesis, then in the middle of a stream."""
+
+    def limited(size: int) -> Callable[[], None]:
+        return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    with pytest.raises(AssertionError, match="ledger_unwritable"):
+        validator_process(home.path, preexec_fn=limited(100_000))
+    assert validator_process(home.path).stop() == 0
+    size = (home.validator_directory / "ledger.db").stat().st_size
+    full = validator_process(home.path, preexec_fn=limited(size + 200_000))
+    client, payer, target = ChainClient(full.url, attempts=1), home.operator, Keypair().pubkey()
+    amounts: list[int] = []
+
+    def stream() -> None:
+        while True:
+            amount = 10**7 + len(amounts)
+            client.send([pay(payer, target, amount)], [], payer=payer)
+            amounts.append(amount)
+
+    with pytest.raises(ChainError, match="the ledger could not be written"):
+        stream()
+    with pytest.raises(ChainError, match="look at the disk"):
+        client.call("getHealth")
+    assert client.balance(target) == sum(amounts) > 0
+    full.kill()
+    again = ChainClient(validator_process(home.path).url)
+    assert again.balance(target) == sum(amounts)
+    assert again.call("getHealth") == "ok"
+
+
+def test_a_file_that_is_no_ledger(home: Home, validator_process: Start) -> None:
+    home.validator_directory.mkdir()
+    (home.validator_directory / "ledger.db").write_bytes(b"minutes of the campus council\n" * 400)
+    with pytest.raises(AssertionError, match=r"file is not a database\): restore it, or start afresh with --reset"):
+        validator_process(home.path)
+    assert validator_process(home.path, "--reset").stop() == 0
 
 
 def test_the_programs_stand_deploy_and_stay(home: Home, validator_process: Start) -> None:
