@@ -5,20 +5,27 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+
 from authority.app import App
-from authority.audit import log, merkle, verify
+from authority.audit import log, merkle, proof, verify
 from authority.audit.log import SignedCheckpoint
 from authority.audit.merkle import ProofError
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
 from authority.settlement.conservation import conservation
+from authority.store.metering import Frame, Meter
+from edge_agent.reading import CODES, FLAG_NAMES, VERDICTS
+
+REGISTERS = "GENERATION, CONSUMPTION, CHARGE, DISCHARGE (Wh)"
 
 
 class AuditError(AuthorityError):
-    """out_of_range, checkpoint_unreadable or log_forked."""
+    """out_of_range, checkpoint_unreadable, proof_unreadable, meter_unknown or log_forked."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,8 +34,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     checkpoint = actions.add_parser("checkpoint", help="sign the log as it stands (AML1), for witnesses to keep")
     checkpoint.add_argument("--out", type=Path, help="write its 124 bytes to a file (default: print them in hex)")
     prove = actions.add_parser("prove", help="print a leaf with its inclusion proof, as JSON")
-    prove.add_argument("log_index", type=int)
+    prove.add_argument("log_index", type=int, help="as `readings` lists them; 0 is the log's first leaf")
     prove.add_argument("--size", type=int, help="in the tree of this many leaves (default: all)")
+    checker = actions.add_parser(
+        "check",
+        help="check what `prove` printed: path, meter's signature; says the reading in words, and needs no home",
+        epilog="example: authority audit prove 63 > reading.json; authority audit check reading.json",
+    )
+    checker.add_argument("file", type=Path, help="the JSON that `prove` printed")
+    checker.add_argument(
+        "--root", type=_root, metavar="HEX", help="the root that is to be believed (default: the file's)"
+    )
+    lister = actions.add_parser("readings", help="a meter's logged readings, newest last, with their log indexes")
+    lister.add_argument("meter", metavar="GATEWAY/METER", help="such as dormitory_a/solar")
+    lister.add_argument("--last", type=int, default=20, metavar="N", help="how many (default: %(default)s)")
     consistent = actions.add_parser("consistent", help="check that the log extends a checkpoint that a witness kept")
     consistent.add_argument("file", type=Path, help="the witness's checkpoint")
     verifier = actions.add_parser("verify", help="compute the log anew, and compare the chain's checkpoints with it")
@@ -38,14 +57,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     counter.add_argument("--url", help="the validator (default: the home's [validator] url)")
 
 
+def _root(text: str) -> bytes:
+    try:
+        value = bytes.fromhex(text)
+    except ValueError:
+        value = b""
+    if len(value) != len(merkle.EMPTY_ROOT):
+        raise argparse.ArgumentTypeError("a root is 32 bytes, 64 digits of hex")
+    return value
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Do it; 1 where the verification found something."""
+    if arguments.action == "check":
+        return _check(arguments.file, arguments.root)
     app = App.open(arguments.home)
     try:
         if arguments.action == "checkpoint":
             return _checkpoint(app, arguments.out)
         if arguments.action == "prove":
             return _prove(app, arguments.log_index, arguments.size)
+        if arguments.action == "readings":
+            return _readings(app, arguments.meter, arguments.last)
         if arguments.action == "consistent":
             return _consistent(app, arguments.file)
         if arguments.action == "conservation":
@@ -76,17 +109,73 @@ def _prove(app: App, index: int, size: int | None) -> int:
     with app.store.read() as session:
         size = log.size(session) if size is None else size
         try:
-            proof = log.inclusion_proof(session, index, size)
+            path = log.inclusion_proof(session, index, size)
         except ProofError as error:
             raise AuditError("out_of_range", str(error)) from error
         shown = {
             "leaf": log.leaf(session, index).hex(),
             "log_index": index,
-            "proof": [value.hex() for value in proof],
+            "proof": [value.hex() for value in path],
             "root": log.root(session, size).hex(),
             "size": size,
         }
     print(json.dumps(shown, indent=2))
+    return 0
+
+
+def _readings(app: App, name: str, last: int) -> int:
+    gateway, _, meter = name.partition("/")
+    with app.store.read() as session:
+        found = session.scalar(select(Meter).where(Meter.gateway_name == gateway, Meter.name == meter))
+        if found is None:
+            known = session.execute(select(Meter.gateway_name, Meter.name).order_by(Meter.gateway_name, Meter.name))
+            names = ", ".join(f"{row.gateway_name}/{row.name}" for row in known) or "no meter"
+            raise AuditError("meter_unknown", f"there is no meter {name!r}; the campus plan has {names}")
+        newest = select(Frame).where(Frame.meter_pk == found.id).order_by(Frame.log_index.desc()).limit(max(0, last))
+        rows = [(frame, frame.record) for frame in session.scalars(newest)][::-1]
+    print(f"{'LOG':>8}  {'INTERVAL END':<20}  {'SEQUENCE':>8}  {'VERDICT':<8}  {'ON CHAIN':<10}  {REGISTERS}")
+    for frame, record in rows:
+        registers = ", ".join(str(value) for value in record.registers)
+        print(
+            f"{frame.log_index:>8}  {_moment(record.interval_end):<20}  {record.sequence:>8}  {frame.verdict:<8}  "
+            f"{frame.chain_status:<10}  {registers}"
+        )
+    return 0
+
+
+def _moment(seconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return str(seconds)
+
+
+def _check(file: Path, root: bytes | None) -> int:
+    try:
+        document = file.read_bytes()
+    except OSError as error:
+        raise AuditError("proof_unreadable", f"{file} cannot be read: {error}") from error
+    checked = proof.check(document, root=root)
+    print(f"leaf {checked.log_index} is in the log of {checked.size} leaves")
+    print(
+        f"root            {checked.root.hex()}" + ("" if root else "  (the file's own: compare it with a checkpoint)")
+    )
+    if checked.reading is None:
+        print("it is no reading but " + ("an act of the authority" if checked.data[:1] == b"\x02" else "an order book"))
+        if checked.data[:1] == b"\x02":
+            print(checked.data[1:].decode("utf-8", "backslashreplace"))
+        return 0
+    reading, record = checked.reading, checked.reading.frame.record
+    flags = [name for bit, name in enumerate(FLAG_NAMES) if record.flags >> bit & 1]
+    print(f"signed by       {reading.frame.public_key.hex()}")
+    print(
+        f"sequence        {record.sequence}, for the {record.interval_seconds} s until {_moment(record.interval_end)}"
+    )
+    for name, value in zip(("generation", "consumption", "charge", "discharge"), record.registers, strict=True):
+        print(f"{name:<15} {value} Wh on the register")
+    print(f"flags           {', '.join(flags) or 'none'}")
+    verdict = dict(enumerate(VERDICTS)).get(reading.verdict, reading.verdict)
+    print(f"logged          {verdict}, {CODES.get(reading.code, reading.code)}, {_moment(reading.time)}")
     return 0
 
 
