@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
 from authority.errors import AuthorityError
-from authority.home import Home
 
 COMMANDS = {
     "init": ("authority.service.init_command", "make a home directory: configuration, keys, certificates, store"),
@@ -31,6 +31,16 @@ COMMANDS = {
 }
 
 
+EXAMPLES = """a campus from nothing, in this order (docs/OPERATIONS.md has it in full):
+  authority init --home /var/lib/campus --name energy.campus.example
+  authority serve --home /var/lib/campus            (leave it running; the rest in another terminal)
+  authority deploy --home /var/lib/campus
+  authority enrol --home /var/lib/campus campus plan.toml
+  authority enrol --home /var/lib/campus claim GATEWAY
+
+`authority COMMAND ACTION --help` describes each. Exit status: 0 done, 1 failed (and says why), 2 wrong usage."""
+
+
 def is_available(command: str) -> bool:
     """Whether a subcommand's module is installed; it is not imported."""
     try:
@@ -40,6 +50,8 @@ def is_available(command: str) -> bool:
 
 
 def _home_option(parser: argparse.ArgumentParser) -> None:
+    from authority.home import Home  # noqa: PLC0415 - what a gateway's installation lacks is said by main
+
     parser.add_argument(
         "--home",
         type=Path,
@@ -56,12 +68,17 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     home, rest = anywhere.parse_known_args(words)
     chosen = next((word for word in rest if not word.startswith("-")), None)
 
-    parser = argparse.ArgumentParser(prog="authority", description="The energy authority of the campus.")
+    parser = argparse.ArgumentParser(
+        prog="authority",
+        description="The energy authority of the campus.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module_name, summary) in COMMANDS.items():
         if not is_available(name):
             continue
-        command = commands.add_parser(name, help=summary, description=summary)
+        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         _home_option(command)
         if name == chosen:
             module: ModuleType = importlib.import_module(module_name)
@@ -74,12 +91,27 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status, 1 with the error's message where it raised a typed error."""
-    arguments = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        arguments = parse(sys.argv[1:] if argv is None else argv)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("", "authority", "edge_agent"):
+            raise
+        print(
+            f"authority: the package {error.name} is missing: this is a gateway's installation. The authority's host "
+            "needs the extra `authority` (docs/OPERATIONS.md): pip install 'campus-energy-trading[authority]' "
+            "(not_installed)",
+            file=sys.stderr,
+        )
+        return 1
     try:
         status: int = arguments.run(arguments)
+        sys.stdout.flush()
     except AuthorityError as error:
         print(f"authority: {error} ({error.code})", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # whoever reads what is printed has had enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         return 130
     return status

@@ -1,4 +1,4 @@
-"""`edge-agent enrol | run | read | status`: what a person types at a gateway."""
+"""`edge-agent enrol | run | status | read | decode | scan`: what a person types at a gateway."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import importlib.metadata
 import json
+import os
 import signal
 import sys
 import threading
@@ -28,10 +29,19 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_PENDING = 3
 EXIT_PROBLEMS = 4
+EXIT_PIPE = 141
 
+_MORE = {"enrol": " --claim dormitory-a-ABCDEFGHIJKLMNOP-QRSTUVWXYZ234567 --wait"}
 DEFAULT_CONFIG = Path("/etc/edge-agent/gateway.toml")
 
-_EPILOG = """exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 enrolment waits for approval,
+_EPILOG = """from a line to signed readings (docs/METERS.md, docs/OPERATIONS.md):
+  edge-agent scan /dev/ttyUSB0                            what is on the line
+  edge-agent read --port /dev/ttyUSB0 --client 16         what the meter holds
+  edge-agent enrol --claim CODE --wait                    once gateway.toml is written
+  edge-agent run                                          as a service: edge_agent/systemd/edge-agent.service
+  edge-agent status
+
+exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 enrolment waits for approval,
 4 (status) running with problems or not running"""
 
 
@@ -41,11 +51,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         with _ended_in_good_order():
-            return int(options.run(options))
+            status = int(options.run(options))
+            sys.stdout.flush()
+            return status
     except ConfigError as error:
         return _fail(error.code, str(error), EXIT_USAGE)
     except (EnrolmentError, UplinkError, CredentialsError, KeyFileError, JournalError, StatusError) as error:
         return _fail(error.code, str(error), EXIT_FAILED)
+    except BrokenPipeError:  # whoever reads what is printed has had enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
     except OSError as error:
         return _fail("system", str(error), EXIT_FAILED)
     except KeyboardInterrupt:
@@ -91,11 +106,14 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"edge-agent {_version()}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="enrol | run | read | status")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     command = _command(commands, "enrol", "bring this gateway and its meters to the authority with a claim code")
     command.add_argument(
-        "--claim", required=True, metavar="CODE", help="the code NAME-SECRET-FINGERPRINT; - reads it from stdin"
+        "--claim",
+        required=True,
+        metavar="CODE",
+        help="the code that `authority enrol claim` printed, NAME-SECRET-FINGERPRINT; - reads it from stdin",
     )
     command.add_argument("--wait", action="store_true", help="wait until a person at the authority has decided")
     command.add_argument(
@@ -104,8 +122,18 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_enrol)
 
     command = _command(commands, "run", "read, sign and publish until SIGTERM")
-    command.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
-    command.add_argument("--log-format", default="text", choices=("text", "json"))
+    command.add_argument(
+        "--log-level",
+        default="info",
+        choices=("debug", "info", "warning", "error"),
+        help="the least that is worth a line on stderr (default: %(default)s)",
+    )
+    command.add_argument(
+        "--log-format",
+        default="text",
+        choices=("text", "json"),
+        help="lines for a person, or one JSON object a line (default: %(default)s)",
+    )
     command.set_defaults(run=_run)
 
     command = _command(commands, "status", "how far each meter's readings come, and what is wrong")
@@ -120,6 +148,7 @@ def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
 ) -> argparse.ArgumentParser:
     command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.epilog = f"example: edge-agent {name} --config gateway.toml{_MORE.get(name, '')}"
     command.add_argument(
         "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help=f"gateway.toml (default {DEFAULT_CONFIG})"
     )
@@ -131,6 +160,7 @@ def _add_read(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
     text = "read a meter on a serial line or behind a network module, once, and print what it holds"
     command = commands.add_parser("read", help=text, description=text[0].upper() + text[1:] + ".")
+    command.formatter_class, command.epilog = argparse.RawDescriptionHelpFormatter, read_command.EXAMPLES
     read_command.add_arguments(command)
     command.set_defaults(run=read_command.run)
     decode_command.add_to(commands)

@@ -104,6 +104,16 @@ def _time(text: str) -> datetime:
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-23T05:00+01:00") from None
 
 
+EXAMPLES = """examples:
+  edge-agent read --port /dev/ttyUSB0 --client 16
+  edge-agent read --port /dev/ttyUSB0 --client 32 --auth lls --password 12345678
+  edge-agent read --port /dev/ttyUSB0 --client 16 --object 1-0:1.8.0.255 --json
+  edge-agent read --tcp 10.0.0.7:4059 --client 16 --range 2026-11-23T05:00+00:00 2026-11-23T06:00+00:00
+  edge-agent read --port /dev/ttyUSB0 --client 1 --auth gmac --key HEX --auth-key HEX --system-title HEX --counters DIR
+
+exit status: 0 read, 1 the meter could not be read, 2 wrong usage"""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `edge-agent read`."""
     line = parser.add_mutually_exclusive_group(required=True)
@@ -114,7 +124,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a meter that speaks the TCP wrapper, such as 10.0.0.7:4059 or [2001:db8::7]:4059",
     )
     line.add_argument("--udp", metavar="HOST:PORT", help="the same in datagrams, over UDP")
-    parser.add_argument("--baudrate", type=baud_rate, default=9600, help="speed of the line (default 9600)")
+    parser.add_argument(
+        "--baudrate", type=baud_rate, default=9600, metavar="BAUD", help="speed of the line (default 9600)"
+    )
     parser.add_argument("--bytesize", type=int, choices=(7, 8), default=8, help="data bits (default 8)")
     parser.add_argument("--parity", choices=("N", "E", "O"), default="N", help="parity (default N)")
     parser.add_argument("--stopbits", type=int, choices=(1, 2), default=1, help="stop bits (default 1)")
@@ -163,7 +175,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="propose general-block-transfer, 1 to 63 blocks in a row (default: not proposed)",
     )
-    parser.add_argument("--timeout", type=seconds, default=3.0, help="seconds to wait for each answer (default 3)")
+    parser.add_argument(
+        "--timeout", type=seconds, default=3.0, metavar="SECONDS", help="how long to wait for each answer (default 3)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 

@@ -51,12 +51,29 @@ def _listening(text: str) -> float:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `edge-agent scan`."""
     parser.add_argument("port", metavar="PORT", help="serial port, such as /dev/ttyUSB0")
-    parser.add_argument("--baudrate", type=baud_rate, action="append", help="only this speed (may be given again)")
-    parser.add_argument("--client", type=int, action="append", help="only this client address (may be given again)")
-    parser.add_argument("--server", type=int, action="append", help="logical devices to ask besides 1")
-    parser.add_argument("--timeout", type=seconds, default=0.5, help="seconds to wait for each answer (default 0.5)")
+    again = "(may be given again)"
     parser.add_argument(
-        "--listen", type=_listening, default=0.0, help="seconds to listen for telegrams at each speed and parity"
+        "--baudrate", type=baud_rate, action="append", metavar="BAUD", help=f"only this speed, such as 9600 {again}"
+    )
+    parser.add_argument(
+        "--client", type=int, action="append", metavar="N", help=f"only this client address, such as 16 {again}"
+    )
+    parser.add_argument(
+        "--server", type=int, action="append", metavar="N", help=f"a logical device to ask besides 1 {again}"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=0.5,
+        metavar="SECONDS",
+        help="how long to wait for each answer (default 0.5; more for a slow meter)",
+    )
+    parser.add_argument(
+        "--listen",
+        type=_listening,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long to listen for telegrams at each speed and parity (default 0; more than the time between two)",
     )
     parser.add_argument("--all", action="store_true", help="go on with other speeds after one that answered")
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
@@ -66,6 +83,10 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     """Put `scan` among the commands of `edge-agent`."""
     parser = commands.add_parser("scan", help="find out what answers on a serial line", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = """examples:
+  edge-agent scan /dev/ttyUSB0
+  edge-agent scan --baudrate 9600 --client 16 --all /dev/ttyUSB0
+  edge-agent scan --listen 12 /dev/ttyUSB0           a meter that pushes every 10 s"""
     add_arguments(parser)
     parser.set_defaults(run=run)
 

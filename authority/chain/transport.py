@@ -80,7 +80,7 @@ class Transport:
                 if attempt == attempts:
                     raise TransportError(
                         f"the validator at {self.url} does not answer {method} ({error or type(error).__name__}): "
-                        "is it running, and is the address right?"
+                        "is it running (`authority validator` starts the embedded one), and is the address right?"
                     ) from error
                 pause = min(0.05 * 2**attempt, 5.0)
                 self._sleep(pause * (1 - self._jitter() / 2))

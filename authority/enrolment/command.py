@@ -99,7 +99,8 @@ def _list(app: App, _arguments: argparse.Namespace) -> int:
         for gateway in gateways:
             own = [meter for meter in meters.values() if meter.gateway_name == gateway.name]
             registered = sum(meter.registered_at is not None for meter in own)
-            print(f"{gateway.name:<32} {gateway.state:<10} {len(own)} meters, {registered} on the chain")
+            meters_word = "meter" if len(own) == 1 else "meters"
+            print(f"{gateway.name:<32} {gateway.state:<10} {len(own)} {meters_word}, {registered} on the chain")
         print("waiting for a decision:" if waiting else "no enrolment waits for a decision")
         for enrolment in waiting:
             print(_describe(enrolment, meters))
@@ -129,7 +130,9 @@ def _put_on_chain(app: App, gateway: str | None, actor: str) -> int:
         return 1
     finally:
         client.close()
-    print(f"{count} meters are on the chain now" if count else "nothing was missing on the chain")
+    print(
+        f"now on the chain: {count} meter{'' if count == 1 else 's'}" if count else "nothing was missing on the chain"
+    )
     return 0
 
 

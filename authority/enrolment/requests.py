@@ -45,7 +45,10 @@ class EnrolmentError(AuthorityError):
 def claim(session: Session, home: Home, gateway: str, *, actor: str, now: int, random: Callable[[int], bytes]) -> str:
     """A new claim code for a gateway of the plan, good for a week; its older, unused ones are void from now on."""
     if session.get(Gateway, gateway) is None:
-        raise EnrolmentError("not_found", f"the campus plan has no gateway {gateway!r}; add a meter of it to the plan")
+        known = ", ".join(session.scalars(select(Gateway.name).order_by(Gateway.name))) or "none yet"
+        raise EnrolmentError(
+            "not_found", f"the campus plan has no gateway {gateway!r}, it has {known}; add a meter of it to the plan"
+        )
     session.execute(
         update(Claim)
         .where(Claim.gateway_name == gateway, Claim.withdrawn_at.is_(None), ~_has_enrolment())

@@ -21,7 +21,8 @@ class MarketError(AuthorityError):
 def _user(session: Session, name: str) -> User:
     user = session.scalar(select(User).where(User.name == name))
     if user is None:
-        raise MarketError("user_unknown", f"there is no user named {name!r}; `authority market show` lists them")
+        known = ", ".join(repr(each) for each in session.scalars(select(User.name).order_by(User.name))) or "nobody yet"
+        raise MarketError("user_unknown", f"there is no user named {name!r}; the campus plan has {known}")
     return user
 
 
@@ -37,7 +38,10 @@ def set_standing_order(session: Session, user_name: str, order: StandingOrder, *
     if not 0 <= order.reserve_wh <= MAX_RESERVE_WH:
         raise MarketError("standing_order_invalid", f"reserve_wh is 0 or more, not {order.reserve_wh}")
     if order.sell_at is None and order.buy_at is None:
-        raise MarketError("standing_order_invalid", "give sell_at, buy_at or both; or remove the standing order")
+        raise MarketError(
+            "standing_order_invalid",
+            "give --sell-at, --buy-at or both; `authority market standing-order remove` ends it",
+        )
     user = _user(session, user_name)
     session.merge(
         StandingOrderPolicy(

@@ -8,6 +8,7 @@ from dataclasses import replace
 from authority import certificates
 from authority.app import App, system_clock
 from authority.home import (
+    CONFIG_NAME,
     CollectorSettings,
     EpochSettings,
     Home,
@@ -22,20 +23,33 @@ from authority.home import (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The settings that are worth giving at the start; the rest are edited in authority.toml."""
     parser.add_argument(
-        "--epoch-seconds", type=int, default=900, help="length of a market epoch (default: %(default)s)"
+        "--epoch-seconds",
+        type=int,
+        default=900,
+        metavar="SECONDS",
+        help="length of a market epoch in seconds, for ever (default: %(default)s)",
     )
     parser.add_argument(
-        "--organisation", default=NetworkSettings().organisation, help="the CA certificate's organisation"
+        "--organisation",
+        default=NetworkSettings().organisation,
+        metavar="NAME",
+        help="the CA certificate's organisation (default: %(default)s)",
     )
     parser.add_argument(
         "--name",
         action="append",
         default=[],
         metavar="HOST",
-        help="a DNS name or address that gateways dial (default: localhost and 127.0.0.1)",
+        help="a DNS name or address that gateways dial, such as energy.campus.example; may be given again "
+        "(default: localhost and 127.0.0.1)",
     )
     parser.add_argument("--mqtt", metavar="HOST", default="", help="the MQTT broker's host (default: HTTPS only)")
-    parser.add_argument("--store", metavar="URL", default="", help="SQLAlchemy URL (default: SQLite in the home)")
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        default="",
+        help="SQLAlchemy URL, such as postgresql+psycopg://user@host/name (default: SQLite in the home)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -58,4 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"receipt key        {bytes(home.receipt_key.pubkey()).hex()}")
     print(f"CA fingerprint     {certificates.fingerprint(home.ca_certificate)}")
     print("Back up the keys/ directory now, and keep the copy apart from this machine.")
+    if arguments.name:
+        print(
+            f"The collector listens at {home.settings.collector.host} alone until [collector] host in "
+            f"{home.path / CONFIG_NAME} is the address of the gateways' network, or 0.0.0.0."
+        )
     return 0

@@ -58,6 +58,12 @@ def run(arguments: argparse.Namespace) -> int:
             sys.stdout.write(f"{name:<10} | {line}\n")
             sys.stdout.flush()
 
+    settings = app.home.settings
+    tell(
+        "serve",
+        f"pages at http://{settings.web.host}:{settings.web.port}/, gateways at https://{settings.collector.names[0]}:"
+        f"{settings.collector.port} (listening at {settings.collector.host}), validator at {app.home.rpc_url}",
+    )
     supervisor = Supervisor(programs(app.home, arguments.without), tell)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: supervisor.stop.set())

@@ -123,7 +123,9 @@ class HttpsClient:
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise UplinkError(
-                "unreachable", f"https://{self._address[0]}:{self._address[1]} does not answer: {_plain(error)}"
+                "unreachable",
+                f"https://{self._address[0]}:{self._address[1]} does not answer: {_plain(error)}. Check `authority` in "
+                "gateway.toml, this gateway's network, and that the authority runs",
             ) from error
 
     def _call(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Reply:
