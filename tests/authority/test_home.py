@@ -146,3 +146,12 @@ def test_init_prints_what_the_operator_needs_and_says_no_twice(
     assert home.settings.network.id in capsys.readouterr().out
     assert main(["init", "--home", str(tmp_path / "h")]) == 1
     assert "home_exists" in capsys.readouterr().err
+
+
+def test_the_operators_page_explains_every_key() -> None:
+    page = (Path(__file__).parents[2] / "docs/OPERATIONS.md").read_text(encoding="utf-8")
+    table = page.split("### authority.toml")[1].split("\n## ")[0]
+    for name, keys in tomllib.loads(Settings().to_toml()).items():
+        assert f"`[{name}]`" in table
+        for key in keys:
+            assert f"`{key}`" in table, f"{name}.{key}"

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -193,6 +194,25 @@ def test_kills_at_any_time_lose_and_double_nothing(authority, make_gateway, star
         process.kill()
         process.wait()
     assert_whole(authority.frames(key(gateway)))
+
+
+def test_the_service_manager_is_told_that_it_is_ready_lives_and_stops(
+    authority, make_gateway, start, tmp_path, monkeypatch
+):
+    gateway = make_gateway()
+    gateway.enrol()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(120)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        process = start(gateway)
+        assert manager.recv(64) == b"READY=1"
+        assert manager.recv(64) == b"WATCHDOG=1"
+        process.terminate()
+        while (told := manager.recv(64)) == b"WATCHDOG=1":
+            pass
+        assert told == b"STOPPING=1"
+        assert process.wait(120) == 0
 
 
 def test_an_authority_that_is_away_is_waited_for(authority, make_gateway, start):

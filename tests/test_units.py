@@ -1,0 +1,59 @@
+"""The systemd units: systemd takes them, and what they start takes their command lines."""
+
+from __future__ import annotations
+
+import configparser
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from authority import cli as authority
+from edge_agent import cli as edge_agent
+
+ROOT = Path(__file__).parent.parent
+UNITS = (ROOT / "edge_agent/systemd/edge-agent.service", ROOT / "authority/systemd/authority.service")
+OPERATIONS = (ROOT / "docs/OPERATIONS.md").read_text(encoding="utf-8")
+
+
+def service(unit: Path) -> configparser.SectionProxy:
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    parser.read_string(unit.read_text(encoding="utf-8"))
+    return parser["Service"]
+
+
+def test_the_gateways_unit_starts_what_it_should(monkeypatch: pytest.MonkeyPatch) -> None:
+    program, *arguments = shlex.split(service(UNITS[0])["ExecStart"])
+    started = []
+    monkeypatch.setattr(edge_agent, "_run", lambda options: started.append(options.config) or 0)
+    assert edge_agent.main(arguments) == 0
+    assert started == [edge_agent.DEFAULT_CONFIG]
+    assert program in OPERATIONS
+    assert int(service(UNITS[0])["RestartPreventExitStatus"]) == edge_agent.EXIT_USAGE
+
+
+def test_the_authoritys_unit_starts_what_it_should() -> None:
+    program, *arguments = shlex.split(service(UNITS[1])["ExecStart"])
+    options = authority.parse(arguments)
+    assert (options.command, options.home) == ("serve", Path("/var/lib/campus"))
+    assert program.removesuffix("/authority") in OPERATIONS
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze: apt-get install systemd")
+def test_systemd_takes_it(unit: Path, tmp_path: Path) -> None:
+    program = service(unit)["ExecStart"].split()[0]
+    copy = tmp_path / unit.name
+    copy.write_text(unit.read_text(encoding="utf-8").replace(program, "/bin/true"), encoding="utf-8")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", copy], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
+def test_the_operators_are_told_of_it(unit: Path) -> None:
+    assert str(unit.relative_to(ROOT)) in OPERATIONS
