@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from solders.compute_budget import set_compute_unit_limit
 from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
@@ -33,6 +34,7 @@ from authority.chain.programs import (
 pytestmark = [pytest.mark.agave, pytest.mark.slow]
 
 MEMO = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")
+NATIVE_MINT = "So11111111111111111111111111111111111111112"
 ABSENT = Pubkey(bytes(31) + b"\x77")
 CONFIRMED = {"commitment": "confirmed"}
 V0 = {**CONFIRMED, "maxSupportedTransactionVersion": 0}
@@ -146,6 +148,20 @@ CALLS: dict[str, tuple[str, Callable[[Scene], list[Any]]]] = {
     "parsed program": ("getAccountInfo", lambda _: [str(PROGRAM_IDS["governance"]), PARSED]),
     "parsed program data": ("getAccountInfo", lambda _: [str(program_data_address(PROGRAM_IDS["governance"])), PARSED]),
     "parsed clock": ("getAccountInfo", lambda _: [str(CLOCK_SYSVAR), PARSED]),
+    **{
+        f"parsed sysvar {name}": ("getAccountInfo", lambda _, name=name: [name, PARSED])
+        for name in (
+            "SysvarRent111111111111111111111111111111111",
+            "SysvarEpochSchedu1e111111111111111111111111",
+            "SysvarEpochRewards1111111111111111111111111",
+            "SysvarS1otHashes111111111111111111111111111",
+            "SysvarRecentB1ockHashes11111111111111111111",
+            "SysvarStakeHistory1111111111111111111111111",
+            "SysvarLastRestartS1ot1111111111111111111111",
+        )
+    },
+    "parsed mint of wrapped SOL": ("getAccountInfo", lambda _: [NATIVE_MINT, PARSED]),
+    "account too long for the oldest encoding": ("getAccountInfo", lambda scene: [str(scene.account), CONFIRMED]),
     "parsed wallet": ("getAccountInfo", lambda scene: [str(scene.target), PARSED]),
     "accounts": ("getMultipleAccounts", lambda scene: [[str(scene.mint), str(ABSENT)], BASE64]),
     "program accounts": (
@@ -172,6 +188,18 @@ CALLS: dict[str, tuple[str, Callable[[Scene], list[Any]]]] = {
         lambda scene: [str(scene.target), {"programId": str(TOKEN_PROGRAM)}, BASE64],
     ),
     "largest token accounts": ("getTokenLargestAccounts", lambda scene: [str(scene.mint), CONFIRMED]),
+    "token accounts by state": (
+        "getProgramAccounts",
+        lambda scene: [
+            str(TOKEN_PROGRAM),
+            {**BASE64, "filters": ["tokenAccountState", {"memcmp": {"offset": 0, "bytes": str(scene.mint)}}]},
+        ],
+    ),
+    "filter in no encoding": (
+        "getProgramAccounts",
+        lambda _: [str(TOKEN_PROGRAM), {"filters": [{"memcmp": {"offset": 0, "bytes": "1", "encoding": "hex"}}]}],
+    ),
+    "no token account": ("getTokenAccountBalance", lambda _: [str(ABSENT), CONFIRMED]),
     "not a token": ("getTokenSupply", lambda _: [str(MEMO), CONFIRMED]),
     "statuses": ("getSignatureStatuses", lambda scene: [[str(scene.failure), str(Signature.default())]]),
     "signatures": ("getSignaturesForAddress", lambda scene: [str(scene.target), {**CONFIRMED, "limit": 5}]),
@@ -179,6 +207,14 @@ CALLS: dict[str, tuple[str, Callable[[Scene], list[Any]]]] = {
     "minting": ("getTransaction", lambda scene: [str(scene.minting), V0]),
     "failed transaction": ("getTransaction", lambda scene: [str(scene.failure), V0]),
     "transaction in base64": ("getTransaction", lambda scene: [str(scene.minting), {**V0, "encoding": "base64"}]),
+    "parsed transfer": ("getTransaction", lambda scene: [str(scene.transfer), {**V0, "encoding": "jsonParsed"}]),
+    "parsed minting": ("getTransaction", lambda scene: [str(scene.minting), {**V0, "encoding": "jsonParsed"}]),
+    "parsed failure": ("getTransaction", lambda scene: [str(scene.failure), {**V0, "encoding": "jsonParsed"}]),
+    "processed transaction": (
+        "getTransaction",
+        lambda scene: [str(scene.transfer), {"commitment": "processed", "maxSupportedTransactionVersion": 0}],
+    ),
+    "processed signatures": ("getSignaturesForAddress", lambda _: [str(MEMO), {"commitment": "processed"}]),
     "transaction without a version": ("getTransaction", lambda scene: [str(scene.transfer), CONFIRMED]),
     "no transaction": ("getTransaction", lambda _: [str(Signature.default()), V0]),
     "transaction count": ("getTransactionCount", lambda _: []),
@@ -200,6 +236,12 @@ CALLS: dict[str, tuple[str, Callable[[Scene], list[Any]]]] = {
     "votes": ("getVoteAccounts", lambda _: []),
     "inflation": ("getInflationRate", lambda _: []),
     "inflation governor": ("getInflationGovernor", lambda _: []),
+    "production of another": ("getBlockProduction", lambda _: [{"identity": str(ABSENT)}]),
+    "production of nobody": ("getBlockProduction", lambda _: [{"identity": "nonsense"}]),
+    "rewards of an epoch that is not over": ("getInflationReward", lambda _: [[str(ABSENT)]]),
+    "votes of nobody": ("getVoteAccounts", lambda _: [7]),
+    "commitment of no block": ("getBlockCommitment", lambda _: []),
+    "samples": ("getRecentPerformanceSamples", lambda _: [721]),
     "leader": ("getSlotLeader", lambda _: []),
     "simulation": ("simulateTransaction", lambda scene: [scene.encoded(scene.pay(1_000_000), sign=False), SIMULATED]),
     "failing simulation": (
@@ -226,6 +268,21 @@ CALLS: dict[str, tuple[str, Callable[[Scene], list[Any]]]] = {
     "simulation with an old blockhash": (
         "simulateTransaction",
         lambda scene: [scene.encoded(scene.pay(1), blockhash=Hash.default()), BASE64],
+    ),
+    "program that is not there": (
+        "sendTransaction",
+        lambda scene: [scene.encoded(Instruction(ABSENT, b"", [])), {**BASE64, "preflightCommitment": "confirmed"}],
+    ),
+    "budget twice": (
+        "simulateTransaction",
+        lambda scene: [scene.encoded(set_compute_unit_limit(1), set_compute_unit_limit(1)), BASE64],
+    ),
+    "more accounts than there are": (
+        "simulateTransaction",
+        lambda scene: [
+            scene.encoded(scene.pay(1)),
+            {**SIMULATED, "accounts": {"encoding": "base64", "addresses": [str(ABSENT)] * 4}},
+        ],
     ),
     "too large": ("sendTransaction", lambda _: [base64.b64encode(bytes(1_233)).decode(), BASE64]),
     "nonsense": ("sendTransaction", lambda _: ["nonsense", BASE64]),
