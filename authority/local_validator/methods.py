@@ -3,6 +3,10 @@
 Whatever has landed is final here, since it is on disk when the call returns: commitment levels are read and checked,
 and all of them see the same state. Only getSlot and getBlockHeight tell `processed` (the slot that transactions land
 in now) from the others (the newest whole slot, which a new lookup table can name).
+
+Nobody votes or stakes here: no vote accounts, no inflation, no minimum of stake, no performance samples, no snapshot
+are what those calls tell. There are no subscriptions, and a transaction lives as long as its blockhash: durable nonces
+are not taken.
 """
 
 from __future__ import annotations
