@@ -195,7 +195,7 @@ def test_a_fault_of_the_hand_over_costs_one_retry(tmp_path, kind):
         try:
             command = [sys.executable, "-m", "edge_agent", "read", "--port", running.port, "--client", "16", "--mode-e"]
             done = subprocess.run(
-                [*command, "--timeout", "0.8", "--json"],
+                [*command, "--timeout", "1", "--json"],
                 env={**ENVIRONMENT, "HOME": os.fspath(tmp_path)},
                 capture_output=True,
                 text=True,

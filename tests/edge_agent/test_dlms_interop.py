@@ -75,7 +75,7 @@ def test_their_clients_read_our_meter(peer, emulator, client, auth):
     arguments = [peer, str(HERE / "peers" / client), emulator.port, *ASSOCIATIONS[auth]]
     if auth == "gmac":
         arguments += [TITLES[client], COUNTERS[client]]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["meter"] == "KFM1000000000001"
@@ -100,7 +100,7 @@ def test_their_client_takes_blocks_in_windows(peer, tmp_path, offered):
         for auth in ("none", "gmac"):
             arguments = [peer, str(HERE / "peers" / "gurux_client.py"), running.port, *ASSOCIATIONS[auth]]
             arguments += [TITLES["gurux_client.py"], COUNTERS["gurux_client.py"]] if auth == "gmac" else []
-            done = subprocess.run([*arguments, "blocks=3"], capture_output=True, text=True, timeout=120, check=False)
+            done = subprocess.run([*arguments, "blocks=3"], capture_output=True, text=True, timeout=240, check=False)
             assert done.returncode == 0, done.stderr[-2000:]
             found = json.loads(done.stdout.splitlines()[-1])
             rows = found["rows"]

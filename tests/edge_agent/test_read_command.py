@@ -216,7 +216,7 @@ def test_datagrams_of_which_some_are_lost():
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         host, port = datagrams.getsockname()
-        found = read_json("--udp", f"{host}:{port}", "--client", "16", "--timeout", "0.4")
+        found = read_json("--udp", f"{host}:{port}", "--client", "16", "--timeout", "1")
         assert found["registers"]["1-0:1.8.0.255"]["value"] == "9"
         stopping.set()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
@@ -296,7 +296,7 @@ def _responder(answer):
 @pytest.mark.parametrize("answer", [lambda data: b"login: ", lambda data: data, lambda data: bytes(range(256)) * 4])
 def test_something_else_on_the_line(answer):
     name, _master, _slave = _responder(answer)
-    done = read_meter("--port", name, "--client", "16", "--timeout", "0.3")
+    done = read_meter("--port", name, "--client", "16", "--timeout", "1.5")
     assert done.returncode == 1
     assert done.stderr.startswith("edge-agent read: not_dlms: something answers, but not in HDLC")
 
@@ -332,7 +332,7 @@ def test_what_a_new_association_mends_is_read_again_and_named(tmp_path, kind, an
     try:
         line = ["--port", running.port, "--client", "1", "--auth", "gmac", "--system-title", "4741544557415931"]
         more = ["--key", KEY, "--auth-key", AUTH_KEY, "--counters", str(tmp_path / "c"), "--block-window", "3"]
-        done = read_meter(*line, *more, "--timeout", "1", "--json")
+        done = read_meter(*line, *more, "--timeout", "3", "--json")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["registers"] == {"1-0:1.8.0.255": {"value": "42", "unit": "Wh"}}
         assert re.search(named, done.stderr)
@@ -344,7 +344,7 @@ def test_a_speed_that_goes_wrong_in_mode_e_is_mended_by_a_new_sign_on(tmp_path):
     fault = 'link = "m"\nmode = "e"\n[[line.fault]]\nkind = "wrong_baud"\nanswer = 9\n'
     running = start(tmp_path, SECURE.format(line=fault))
     try:
-        done = read_meter("--port", running.port, "--client", "16", "--mode-e", "--timeout", "0.5", "--json")
+        done = read_meter("--port", running.port, "--client", "16", "--mode-e", "--timeout", "1.5", "--json")
         assert done.returncode == 0, done.stderr
         assert "timeout" in done.stderr
     finally:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import threading
 from pathlib import Path
 
 from edge_agent.config import MeterSettings
 from edge_agent.emulator.config import EmulatorConfig
 from edge_agent.emulator.faults import FaultyLine
 from edge_agent.emulator.line import EmulatedLine
+from edge_agent.emulator.network import WrapperServer
 from edge_agent.meter_map import MeterMap
 from edge_agent.meters.dlms_pull import DlmsPullDriver
 
@@ -108,3 +112,31 @@ class World:
             now=self.clock.time,
             monotonic=self.clock.monotonic,
         )
+
+
+class NoControl:
+    """The control socket of an emulator that has none."""
+
+    socket = None
+
+    def take(self, line):
+        raise AssertionError
+
+
+@contextlib.contextmanager
+def served(faulty: FaultyLine, *, datagrams: bool):
+    """Emulated meters behind the wrapper on a real TCP or UDP port, as `meter-emulator` serves them; the port."""
+    server = WrapperServer(faulty, ("127.0.0.1", 0), datagrams=datagrams)
+    stopping = threading.Event()
+    read, write = os.pipe()
+    thread = threading.Thread(target=server.serve, args=(stopping.is_set, read, NoControl()), daemon=True)
+    thread.start()
+    try:
+        yield int(server.name.rpartition(":")[2])
+    finally:
+        stopping.set()
+        os.write(write, b"x")
+        thread.join(60)
+        server.close()
+        os.close(read)
+        os.close(write)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 from free_ports import free_port
+
+sys.path.insert(0, str(Path(__file__).parent))  # fake_line
+from fake_line import served
 
 from edge_agent.dlms.apdu.base import CosemAttribute
 from edge_agent.dlms.axdr import ARRAY, UINT32
@@ -22,7 +25,6 @@ from edge_agent.emulator.config import EmulatorConfig
 from edge_agent.emulator.fault_kinds import NOT_ON, ON_THE_LINE, Fault
 from edge_agent.emulator.faults import FaultyLine
 from edge_agent.emulator.line import EmulatedLine
-from edge_agent.emulator.network import WrapperServer
 from edge_agent.meters.connection import Connection
 from edge_agent.meters.datagrams import LIFETIME, RETRIES, DatagramClient, DatagramLine
 from edge_agent.meters.errors import MeterTimeoutError, PortUnavailableError
@@ -45,13 +47,6 @@ NOON = 1_980_000 * 900 + 100
 KINDS = [kind for kind in ON_THE_LINE if kind not in NOT_ON["udp"]]
 
 
-class NoControl:
-    socket = None
-
-    def take(self, line):
-        raise AssertionError
-
-
 @contextlib.contextmanager
 def _serving(faults=(), **meter):
     """An emulated meter on a UDP port; the port, and its faults."""
@@ -62,20 +57,8 @@ def _serving(faults=(), **meter):
     }
     line = EmulatedLine.build(EmulatorConfig.from_dict(data, Path()), lambda: NOON)
     faulty = FaultyLine(line, faults)
-    server = WrapperServer(faulty, ("127.0.0.1", 0), datagrams=True)
-    stopping = threading.Event()
-    read, write = os.pipe()
-    thread = threading.Thread(target=server.serve, args=(stopping.is_set, read, NoControl()), daemon=True)
-    thread.start()
-    try:
-        yield int(server.name.rpartition(":")[2]), faulty
-    finally:
-        stopping.set()
-        os.write(write, b"x")
-        thread.join(30)
-        server.close()
-        os.close(read)
-        os.close(write)
+    with served(faulty, datagrams=True) as port:
+        yield port, faulty
 
 
 def _connection(port, kind="none", timeout=0.4, first_counter=1):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import socket
 import struct
@@ -16,7 +15,7 @@ import pytest
 from free_ports import free_port
 
 sys.path.insert(0, str(Path(__file__).parent))  # fake_line
-from fake_line import EPOCH, METER, START
+from fake_line import EPOCH, METER, START, served
 
 from edge_agent.config import MeterSettings
 from edge_agent.dlms.apdu.conformance import GENERAL_BLOCK_TRANSFER
@@ -25,7 +24,6 @@ from edge_agent.emulator.config import EmulatorConfig
 from edge_agent.emulator.fault_kinds import BLOCK_FAULTS, GARBAGE, NOT_ON, ON_THE_LINE, Fault
 from edge_agent.emulator.faults import FaultyLine
 from edge_agent.emulator.line import EmulatedLine
-from edge_agent.emulator.network import WrapperServer
 from edge_agent.meter_map import MeterMap
 from edge_agent.meters import (
     BadAnswerError,
@@ -54,31 +52,12 @@ def _line(*meters, **line):
     return EmulatedLine.build(EmulatorConfig.from_dict(data, Path()), lambda: NOW)
 
 
-class NoControl:
-    socket = None
-
-    def take(self, line):
-        raise AssertionError
-
-
 @contextlib.contextmanager
 def _emulated(kind, faults=(), **meter):
     """An emulated meter on a TCP or UDP port, as `meter-emulator` serves it: its address, and its faults."""
     faulty = FaultyLine(_line(meter, **{kind: "127.0.0.1:0"}), faults)
-    server = WrapperServer(faulty, ("127.0.0.1", 0), datagrams=kind == "udp")
-    stopping = threading.Event()
-    read, write = os.pipe()
-    thread = threading.Thread(target=server.serve, args=(stopping.is_set, read, NoControl()), daemon=True)
-    thread.start()
-    try:
-        yield ("127.0.0.1", int(server.name.rpartition(":")[2])), faulty
-    finally:
-        stopping.set()
-        os.write(write, b"x")
-        thread.join(30)
-        server.close()
-        os.close(read)
-        os.close(write)
+    with served(faulty, datagrams=kind == "udp") as port:
+        yield ("127.0.0.1", port), faulty
 
 
 CLOSE, RESET = object(), object()

@@ -160,7 +160,7 @@ def test_a_wrong_speed_after_the_hand_over_costs_a_second_sign_on(tmp_path):
     file = '[line]\nlink = "m"\nmode = "e"\n[[line.fault]]\nkind = "wrong_baud"\nanswer = 3\n'
     running = start(tmp_path, file + '[[meter]]\nlogical_device_name = "KFM1000000000001"\n')
     try:
-        done = read_meter("--port", running.port, "--client", "16", "--mode-e", "--timeout", "0.3", "--json")
+        done = read_meter("--port", running.port, "--client", "16", "--mode-e", "--timeout", "1", "--json")
         assert done.returncode == 0
         assert json.loads(done.stdout)["meter"] == "KFM1000000000001"
         assert "not_dlms" in done.stderr

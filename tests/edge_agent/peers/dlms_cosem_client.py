@@ -51,7 +51,9 @@ def main():
     else:
         authentication = NoSecurityAuthentication()
     transport = HdlcTransport(
-        io=SerialIO(port_name=name, baud_rate=9600), client_logical_address=address, server_logical_address=1
+        io=SerialIO(port_name=name, baud_rate=9600, timeout=60),
+        client_logical_address=address,
+        server_logical_address=1,
     )
     client = DlmsClient(transport=transport, authentication=authentication, **options)
     found = {"registers": {}}

@@ -28,7 +28,7 @@ def exchange(port, client, data, reply):
         return reply_done
     port.write(bytes(data))
     buffer = GXByteBuffer()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 100
     while True:
         arrived = port.read(max(1, port.in_waiting))
         buffer.set(arrived)
