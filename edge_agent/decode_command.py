@@ -32,6 +32,7 @@ _ONE_DIGIT = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f](?![0-9A-Fa-f])")
 _THREE_DIGITS = re.compile(r"[0-9A-Fa-f]{3}")
 _OFFSET = re.compile(r"\s*(?:0[xX])?([0-9A-Fa-f]{4,16})(?:([:\s])\s*(.*))?")
 _GUTTER = re.compile(r"\s\|.*\|?\s*$")
+_COUNT = re.compile(r"\s\(\d+\)\s*$")
 _ROW_GUTTER = re.compile(r"\s[|>].*$")
 _STAMP = re.compile(
     r"^[ \t\[(]*(?:\d{4}-\d\d-\d\d[T ])?(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:[.,]\d+)?Z?[\])]?[ \t]", re.MULTILINE
@@ -94,6 +95,8 @@ def telegram_bytes(data: bytes) -> bytes:
         return data
     if _P1.match(text):
         return data
+    if _STAMP.match(text) and _P1.match(_STAMP.sub("", text)):
+        return _STAMP.sub("", text).encode()
     bare = _COMMENT.sub("", text)
     dump = _dump(bare)
     if dump is not None:
@@ -206,7 +209,7 @@ def _log(text: str) -> bytes:
     found = bytearray()
     going_on = False
     for line in text.splitlines():
-        body = _PREFIX.sub("", _GUTTER.sub("", line)).rstrip(" \t)]};,'\"")
+        body = _PREFIX.sub("", _COUNT.sub("", _GUTTER.sub("", line))).rstrip(" \t)]};,'\"")
         body = body[max(body.rfind(mark) for mark in _MARKS) + 1 :].strip()
         labelled = False
         if not _RUN.fullmatch(body):

@@ -23,6 +23,8 @@ COMPRESSED = 0x80
 
 GENERAL_GLO = 0xDB
 GENERAL_DED = 0xDC
+GENERAL_CIPHERING = 0xDD
+GENERAL_SIGNING = 0xDF
 GLO_INITIATE_REQUEST = 0x21
 GLO_INITIATE_RESPONSE = 0x28
 
@@ -43,18 +45,60 @@ GLO_TAGS = tuple(_GLO.values())
 DED_TAGS = tuple(_DED.values())
 
 
+_KEY_AGREED = 2
+_KEY_KINDS = 3
+
+
+def read_header(reader: Reader) -> list[bytes]:
+    """What general-ciphering and general-signing start with: transaction-id, the system titles of originator and
+    recipient, date-time, and other information, each of any length. DecodeError."""
+    return [reader.octets() for _ in range(5)]
+
+
+def _read_key_info(reader: Reader) -> int:
+    """Which kind of key general-ciphering says it is under: 0 for one that both sides have, named or not, 1 for one
+    that comes wrapped with the APDU, 2 for one that both sides work out."""
+    at = reader.position
+    if not reader.u8():
+        return 0
+    kind = reader.u8()
+    if kind >= _KEY_KINDS:
+        raise DecodeError("unknown_tag", f"{kind} is not a kind of key that general-ciphering knows", at + 1)
+    if kind == _KEY_AGREED:
+        reader.octets()
+    else:
+        reader.u8()
+    if kind != 0:
+        reader.octets()
+    return kind
+
+
 class CipheredUnit:
     """A ciphered APDU before its key is known: tag, the sender's system title where it is stated, security control,
-    invocation counter, and the bytes that they protect (with the tag of the authentication at the end)."""
+    invocation counter, and the bytes that they protect (with the tag of the authentication at the end).
 
-    __slots__ = ("control", "counter", "protected", "system_title", "tag")
+    `header` is what general-ciphering puts before that, as it stands on the wire: five octet-strings, which its tag
+    authenticates as well, and after `header_size` bytes what it says of the key, of the kind `key_kind`.
+    """
 
-    def __init__(self, tag: int, system_title: bytes, control: int, counter: int, protected: bytes) -> None:
+    __slots__ = ("control", "counter", "header", "header_size", "key_kind", "protected", "system_title", "tag")
+
+    def __init__(
+        self, tag: int, system_title: bytes, control: int, counter: int, protected: bytes, header: bytes = b""
+    ) -> None:
         self.tag = tag
         self.system_title = system_title
         self.control = control
         self.counter = counter
         self.protected = protected
+        self.header = header
+        self.header_size = 0
+        self.key_kind = 0
+        if header:
+            reader = Reader(header)
+            read_header(reader)
+            self.header_size = reader.position
+            self.key_kind = _read_key_info(reader)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> CipheredUnit:
@@ -70,8 +114,13 @@ class CipheredUnit:
         reader = Reader(data)
         tag = reader.u8()
         title = b""
+        header = b""
         if tag in (GENERAL_GLO, GENERAL_DED):
             title = reader.octets()
+        elif tag == GENERAL_CIPHERING:
+            title = read_header(reader)[1]
+            _read_key_info(reader)
+            header = data[1 : reader.position]
         elif tag not in GLO_TAGS and tag not in DED_TAGS:
             raise DecodeError("not_ciphered", f"0x{tag:02x} is not the tag of a ciphered APDU", 0)
         length = reader.length()
@@ -80,20 +129,31 @@ class CipheredUnit:
         end = reader.position + length
         control = reader.u8()
         counter = reader.u32()
-        return cls(tag, title, control, counter, reader.take(end - reader.position)), end
+        return cls(tag, title, control, counter, reader.take(end - reader.position), header), end
 
     def to_bytes(self) -> bytes:
         """The ciphered APDU."""
-        out = bytes((self.tag,))
+        out = bytes((self.tag,)) + self.header
         if self.tag in (GENERAL_GLO, GENERAL_DED):
             out += write_length(len(self.system_title)) + self.system_title
         body = bytes((self.control,)) + self.counter.to_bytes(4, "big") + self.protected
         return out + write_length(len(body)) + body
 
+    def clear(self) -> bytes | None:
+        """The APDU inside where it is not encrypted, its tag not checked; None where it is. DecodeError `cut_short`."""
+        if self.control & (ENCRYPTED | COMPRESSED):
+            return None
+        if not self.control & AUTHENTICATED:
+            return self.protected
+        if len(self.protected) < aes_gcm.TAG_SIZE:
+            raise DecodeError("cut_short", "an authenticated APDU ends with a tag of 12 bytes", 0)
+        return self.protected[: -aes_gcm.TAG_SIZE]
+
     def open(self, system_title: bytes, key: bytes, authentication_key: bytes | None) -> bytes:
         """The APDU inside; SecurityError `wrong_key`, `unsupported_security`.
 
-        Without an authentication key an encrypted and authenticated APDU is deciphered, and its tag not checked.
+        Without an authentication key an encrypted and authenticated APDU is deciphered, and its tag not checked. Of
+        general-ciphering `key` is the key of the content itself.
         """
         control = self.control
         # Suites 0 to 2 cipher alike, with keys of 16, 16 and 32 bytes.
@@ -114,10 +174,19 @@ class CipheredUnit:
         if control & ENCRYPTED:
             if authentication_key is None:
                 return aes_gcm.decrypt(key, iv, body, b"", None)
-            return aes_gcm.decrypt(key, iv, body, bytes((control,)) + authentication_key, tag)
-        if authentication_key is not None:
-            aes_gcm.decrypt(key, iv, b"", bytes((control,)) + authentication_key + body, tag)
-        return body
+            head, ciphertext, checked = bytes((control,)) + authentication_key, body, b""
+        elif authentication_key is not None:
+            head, ciphertext, checked = bytes((control,)) + authentication_key, b"", body
+        else:
+            return body
+        try:
+            opened = aes_gcm.decrypt(key, iv, ciphertext, head + self.header[: self.header_size] + checked, tag)
+        except SecurityError:
+            if not self.header:
+                raise
+            # Gurux's library leaves the header out where the suite is 0: the titles are in the nonce in any case.
+            opened = aes_gcm.decrypt(key, iv, ciphertext, head + checked, tag)
+        return opened if control & ENCRYPTED else body
 
 
 def seal(

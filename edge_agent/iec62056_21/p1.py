@@ -5,6 +5,9 @@
 1-0:1.8.1(001234.567*kWh)
 !D3B0
 
+A read-out of IEC 62056-21 that a meter pushes (mode D), or that was captured, has the same lines, with codes that may
+be shortened to `1.8.0`, and a block check where it is framed by STX and ETX.
+
 DSMR 2 and 3 have no CRC and come in 7E1: where a capture still holds the parity bits they are checked, and say of each
 line whether it can be trusted.
 """
@@ -14,8 +17,16 @@ from __future__ import annotations
 from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.errors import DecodeError, DlmsError
 from edge_agent.dlms.obis import obis_bytes, obis_text
+from edge_agent.iec62056_21.messages import block_check
 
-_METER_NAMES = ("0-0:96.1.1.255", "0-0:42.0.0.255", "0-0:96.1.0.255", "0-0:96.1.4.255")
+_METER_NAMES = (
+    "0-0:96.1.1.255",
+    "0-0:42.0.0.255",
+    "0-0:96.1.0.255",
+    "0-0:96.1.255.255",
+    "1-0:0.0.0.255",
+    "1-0:96.1.0.255",
+)
 MAX_LINE = 2048
 MAX_CHECK = 32
 _START_TEXT = 24
@@ -111,6 +122,12 @@ def read_telegrams(data: bytes) -> list[P1Telegram]:
         check = data[end + 1 : stop if stop >= 0 else min(limit, end + MAX_CHECK)].strip()
         wrong = _what_is_wrong(covered, check) if check else None
         telegram = _read(covered, position, bool(check) and wrong is None)
+        start = covered.find(b"\x02")
+        tail = data[end + 1 : end + 5]
+        # A read-out of mode C or D, whose block check stands in the place of a CRC.
+        if start >= 0 and len(tail) == 4 and tail[:3] == b"\r\n\x03" and block_check(covered[start + 1 :] + tail):
+            telegram.values = {}
+            telegram.errors = [DecodeError("bad_bcc", "the read-out's block check (BCC) is wrong", end + 4)]
         if not check and _is_always_checked(telegram):
             wrong = "a telegram of this version of DSMR ends with a CRC, this one has none"
         if wrong is not None:
@@ -185,6 +202,7 @@ def _read(data: bytes, offset: int, checked: bool) -> P1Telegram:
     for number, raw in enumerate(lines):
         at = offset
         offset += len(raw) + 1
+        raw = raw[1:] if raw[:1] == b"\x02" else raw  # noqa: PLW2901 - the STX of a read-out
         if not checked and any((byte < 0x20 and byte != 0x09) or byte > 0x7E for byte in raw):
             message = "the telegram has a line with a byte that is no character, or whose parity is wrong"
             telegram.errors.append(DecodeError("bad_character", message, at))
@@ -202,12 +220,30 @@ def _read(data: bytes, offset: int, checked: bool) -> P1Telegram:
         except DecodeError as error:
             telegram.errors.append(error)
     for name in _METER_NAMES:
-        if name in telegram.values and telegram.meter is None:
-            telegram.meter = telegram.values[name][0]
-    clock = telegram.values.get("0-0:1.0.0.255")
-    if clock is not None:
-        telegram.time = clock[0]
+        if name in telegram.values and not telegram.meter:
+            telegram.meter = telegram.values[name][0] or None
+    text, _ = telegram.values.get("0-0:1.0.0.255", (None, None))
+    if text is not None and text[10:11] == "T":
+        telegram.time = text
     return telegram
+
+
+_LETTERS = {"C": "0-0:96", "F": "0-0:97", "L": "0-0:98", "P": "0-0:99"}
+
+
+def _code(text: str) -> bytes:
+    """A code, or one that a read-out shortens to C.D.E (IEC 62056-61, annex A; F after `*` or `&`) and in which a
+    letter may stand for C; DecodeError `bad_obis`."""
+    if ":" in text:
+        return obis_bytes(text)
+    short, _, last = text.replace("&", "*").partition("*")
+    parts = short.split(".")
+    if len(parts) > 3:
+        return obis_bytes(text)
+    if short == "F.F":
+        parts = ["F", "97"]
+    head = _LETTERS.get(parts[0], "1-0:" + parts[0])
+    return obis_bytes(".".join([head] + parts[1:] + ["0"] * (3 - len(parts)) + [last or "255"]))
 
 
 def _groups(text: str) -> list[str]:
@@ -220,7 +256,7 @@ def _take(line: str, telegram: P1Telegram) -> None:
     start = line.find("(")
     if start <= 0 or len(line) > MAX_LINE:
         raise DecodeError("bad_line", f"{line[:40]!r} is not a code with values in parentheses", 0)
-    code = obis_text(obis_bytes(line[:start]))
+    code = obis_text(_code(line[:start]))
     groups = _groups(line[start:])
     if code[3:].startswith(":24.3.0") and len(groups) >= 7 and groups[4].count(".") >= 2:
         # DSMR 2 and 3: the gas meter's row names its own code and unit.
@@ -233,9 +269,14 @@ def _take(line: str, telegram: P1Telegram) -> None:
     number = _number(value)
     if unit:
         telegram.values[code] = (number if number is not None else value, unit)
-    elif _is_time(value):
-        telegram.values[code] = (_time(value), None)
-    elif ":96.1." in code or ":96.13." in code or code[3:].startswith(":42."):
+    elif _is_time(value) or (code == "0-0:1.0.0.255" and len(value) == 12 and value.isdigit()):
+        time = _time(value)
+        if time is None and code == "0-0:1.0.0.255":
+            raise DecodeError("bad_time", f"{value} is not a time", 0)
+        telegram.values[code] = (time or value, None)
+    elif ":96.1." in code or code[3:].startswith(":42."):
+        telegram.values[code] = (_text(value, True), None)
+    elif ":96.13." in code:
         telegram.values[code] = (_text(value), None)
     else:
         telegram.values[code] = (value, None)
@@ -256,19 +297,26 @@ def _is_time(text: str) -> bool:
 
 
 def _time(text: str) -> str | None:
-    """`YYMMDDhhmmss` and S (summer, UTC+2) or W (winter, UTC+1) as ISO 8601."""
+    """`YYMMDDhhmmss` and S (summer, UTC+2) or W (winter, UTC+1) as ISO 8601, without either as local time; None for
+    what is no time, as it is sent of a device whose clock was never set."""
     fields = [int(text[at : at + 2]) for at in range(0, 12, 2)]
-    deviation = -120 if text[12] == "S" else -60
+    deviation = {"S": -120, "W": -60}.get(text[12:])
     time = ClockTime(2000 + fields[0], fields[1], fields[2], fields[3], fields[4], fields[5], 0, deviation)
-    return ClockTime.from_bytes(time.to_bytes()).iso()
+    try:
+        return ClockTime.from_bytes(time.to_bytes()).iso()
+    except DecodeError:
+        return None
 
 
-def _text(text: str) -> str:
-    """Text that P1 sends as hex."""
+def _text(text: str, number: bool = False) -> str:
+    """Text that P1 sends as hex; `number`: that of a device, which is made of letters and digits, and which some send
+    as it is, so that its own digits may look like hex."""
     try:
         decoded = bytes([int(text[at : at + 2], 16) for at in range(0, len(text), 2)])
     except ValueError:
         return text
     if len(text) % 2 or any(not 0x20 <= byte < 0x7F for byte in decoded):
+        return text
+    if number and not (len(decoded) > 5 and all(0x30 <= byte < 0x3A or 0x41 <= byte < 0x5B for byte in decoded)):
         return text
     return _line(decoded) or text

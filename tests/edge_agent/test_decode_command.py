@@ -521,6 +521,9 @@ CAPTURES = {
     + "\n".join(f"(V) {row.hex(' ')}" for row in ROWS)
     + "\n(D) Received at 18 +267",
     "a log with times": "\n".join(f"[21:14:1{at}][D][uart:114]: <<< {row.hex(':')}" for at, row in enumerate(ROWS)),
+    "a log with lengths": "\n".join(
+        f"[21:14:1{at}][D][dlms:9]: {row.hex('.')} ({len(row)})" for at, row in enumerate(ROWS)
+    ),
     "a log with an arrow": "\n".join(f"13:06:54.26{at} :>{row.hex(' ')} " for at, row in enumerate(ROWS)),
     "times alone": "\n".join(f"2026-06-01 13:06:5{at} {row.hex(' ')}" for at, row in enumerate(ROWS)),
     "labels": "\n".join(f"RX #1: {row.hex(' ')}" for row in ROWS),

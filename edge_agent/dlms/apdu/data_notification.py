@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_agent.dlms.apdu.base import Apdu
-from edge_agent.dlms.axdr import Reader, encode, write_length
+from edge_agent.dlms.axdr import DATE_TIME, Reader, encode, write_length
 from edge_agent.dlms.errors import DecodeError
 
 TYPE_CHECKING = False
@@ -43,13 +43,16 @@ class DataNotification(Apdu):
 
 
 def read_head(reader: Reader) -> tuple[int, bytes]:
-    """Invoke-id and date-time, the latter with or without the octet-string tag that some meters put before it."""
+    """Invoke-id and date-time, the latter with or without the tag that some meters put before it: that of an
+    octet-string with its length, or that of a date-time without one."""
     reader.expect(DataNotification.TAG, "a DataNotification")
     long_invoke = reader.u32()
     at = reader.position
     length = reader.length()
     if length == 9 and reader.data[reader.position : reader.position + 1] == b"\x0c":
         length = reader.length()
+    elif length == DATE_TIME:
+        length = 12
     if length not in (0, 12):
         raise DecodeError("bad_time", f"a DataNotification's time has 12 bytes or none, not {length}", at)
     return long_invoke, reader.take(length)

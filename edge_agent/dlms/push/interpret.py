@@ -7,7 +7,9 @@ Most meters name each value by its OBIS code, in one of these ways, which are to
 - the same without braces, one after another in one list, the code first or last;
 - scaler and unit as a value of their own, of attribute 3 under the same code;
 - a list of capture objects {class, code, attribute, index}, and then the values in the same order;
+- a descriptor {class, code, attribute, index} before each value, in an item of its own with it or not;
 - class, code and attribute without tags before each value;
+- any of these in a compact array;
 - codes of five bytes (F is then 255), or as text.
 
 Meters that send values by position alone are described in files (push/layouts).
@@ -21,6 +23,7 @@ from edge_agent.dlms.axdr import (
     DATE_TIME,
     ENUM,
     INT8,
+    INT16,
     INTEGERS,
     NULL,
     OCTET_STRING,
@@ -36,7 +39,7 @@ from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.errors import DecodeError
 from edge_agent.dlms.obis import obis_bytes, obis_text
 from edge_agent.dlms.push.layouts import Layout, find_layout
-from edge_agent.dlms.units import float_text, scaled_text, unit_text
+from edge_agent.dlms.units import UNITS, float_text, scaled_text, unit_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,7 +48,13 @@ if TYPE_CHECKING:
 _LISTS = (ARRAY, STRUCTURE)
 _PUSH_SETUP = 40
 _PUSH_SETUP_CODE = b"\x19\x09"
+_LOCAL_TIME = b"\x00\x09"
+"""C and D of the local time (E is 1) and the local date (2), which come as octet-strings of four and five bytes."""
 _BYTES = (OCTET_STRING, DATE_TIME)
+_TEXTS = (OCTET_STRING, DATE_TIME, VISIBLE_STRING, UTF8_STRING)
+_SHORTEST_PADDED = 4
+_SMALL = (INT8, UINT8)
+_BINARY = INTEGERS - {axdr.BCD}
 _NUMBERS = INTEGERS | {axdr.FLOAT32, axdr.FLOAT64}
 
 
@@ -89,7 +98,7 @@ class Interpretation:
 def text_of(data: Data, scaler: int = 0) -> str | None:
     """A value as text: exact decimals, ISO times, text that prints, else hex."""
     tag, value = data
-    if tag in INTEGERS:
+    if tag in _BINARY:
         return str(value) if scaler == 0 else scaled_text(value, scaler)
     if tag in _BYTES:
         if len(value) == 12:
@@ -97,7 +106,7 @@ def text_of(data: Data, scaler: int = 0) -> str | None:
                 return ClockTime.from_bytes(value).iso() or value.hex()
             except DecodeError:
                 pass
-        return printable(value)
+        return printable(value, padded=len(value) > _SHORTEST_PADDED and value[_SHORTEST_PADDED - 1] != 0)
     if tag in (VISIBLE_STRING, UTF8_STRING):
         return printable(value, padded=True)
     if tag in (NULL, axdr.DONT_CARE):
@@ -112,6 +121,10 @@ def text_of(data: Data, scaler: int = 0) -> str | None:
         return date_or_time(value) or value.hex()
     if tag == axdr.COMPACT_ARRAY:
         return "[" + ", ".join([str(text_of(item)) for item in value[1]]) + "]"
+    if tag == axdr.BCD:
+        if value & 0x0F < 10 and value < 0xA0:
+            value = value // 16 * 10 + value % 16
+        return scaled_text(value, scaler)
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
@@ -178,7 +191,7 @@ def _is_scaler_unit(data: Data) -> bool:
     if tag != STRUCTURE or len(value) != 2:
         return False
     scaler, unit = value
-    return scaler[0] == INT8 and unit[0] in (ENUM, UINT8)
+    return (scaler[0] == INT8 and unit[0] in (ENUM, UINT8, UINT16)) or (scaler[0] == INT16 and unit[0] == ENUM)
 
 
 def interpret(body: Data) -> Interpretation:
@@ -203,6 +216,7 @@ def _with_codes_of_six(items: list[Data]) -> tuple[int, list[Data]]:
     """How many codes of five bytes or of text there are in a list, and the list with six bytes in their place."""
     count = 0
     normal: list[Data] = []
+    named = 1 < len(items) <= 4 and items[1][0] in _NUMBERS
     for item in items:
         tag, value = item
         code = None
@@ -215,6 +229,8 @@ def _with_codes_of_six(items: list[Data]) -> tuple[int, list[Data]]:
             code = value + b"\xff"
         elif tag in (OCTET_STRING, VISIBLE_STRING, UTF8_STRING) and 9 <= len(value) <= 23:
             code = _code_of_text(value)
+        elif named and not normal and tag in (OCTET_STRING, VISIBLE_STRING, UTF8_STRING) and 5 <= len(value) <= 8:
+            code = _code_of_text(b"1-0:" + value) if value.count(b".") == 2 else None
         count += code is not None
         normal.append(item if code is None else (OCTET_STRING, code))
     return count, normal
@@ -251,7 +267,10 @@ def _store(found: Interpretation, code: bytes, value: Data, scaler: int, unit: i
                 value, scaler, unit = inner[0], inner[1][1][0][1], inner[1][1][1][1]
             elif len(inner) == 3 and inner[0][0] in _NUMBERS and inner[1][0] == INT8 and inner[2][0] == ENUM:
                 value, scaler, unit = inner[0], inner[1][1], inner[2][1]
-    found.values[name] = Reading(text_of(value, scaler), unit_text(unit))
+    text = text_of(value, scaler)
+    if value[0] == OCTET_STRING and code[2:4] == _LOCAL_TIME:
+        text = date_or_time(value[1]) or text
+    found.values[name] = Reading(text, unit_text(unit))
 
 
 def _walk(items: list[Data], found: Interpretation) -> None:
@@ -267,8 +286,11 @@ def _walk(items: list[Data], found: Interpretation) -> None:
             codes += 1
         elif item[0] in _LISTS:
             lists += 1
+        elif item[0] == axdr.COMPACT_ARRAY:
+            _walk([(ARRAY, it[1][1]) if it[0] == axdr.COMPACT_ARRAY else it for it in items], found)
+            return
     # The values after a header may be codes themselves, so it is looked for first.
-    if lists and _with_header(items, found, codes > 0):
+    if lists and (_with_header(items, found, codes > 0) or _each_defined(items, found)):
         return
     if codes == 1 and _single(items, found):
         return
@@ -327,10 +349,18 @@ def _single(items: list[Data], found: Interpretation) -> bool:
         if len(rest) == 2 and at == count - 1 and len(classes) == 1:
             rest.remove(classes[0])
     if len(rest) > 1 and at + 1 < count and items[at + 1][0] in (INT8, UINT8) and rest[0][0] == at + 1:
-        attribute = items[at + 1][1]
+        if items[at + 1][0] == INT8 or unit == 255:
+            attribute = items[at + 1][1]  # else a status: attribute 2 alone has a scaler and a unit
         rest = rest[1:]
     if len(rest) == 2 and rest[0][1][0] == UINT16 and rest[1][0] == rest[0][0] + 1 and rest[0][0] == at + 2:
         rest = rest[1:]  # the data index
+    if len(rest) == 2:
+        numbers = [entry for entry in rest if entry[1][0] in _NUMBERS]
+        if unit == 255 and len(numbers) == 2 and rest[1][1][0] == ENUM and rest[1][1][1] in UNITS:
+            unit = rest[1][1][1]
+            rest = rest[:1]
+        elif len(numbers) == 1 and (rest[0][1][0] in _TEXTS or rest[1][1][0] in _TEXTS):
+            rest = numbers  # the other is a name, or the time at which the value was captured
     if len(rest) != 1:
         return False
     _store(found, code, rest[0][1], scaler, unit, attribute)
@@ -368,12 +398,24 @@ def _flat(items: list[Data], found: Interpretation) -> None:
         if at >= count:
             return
         attribute = 2
-        if with_class and items[at][0] in (INT8, UINT8) and at + 1 < count:
-            attribute = items[at][1]
-            at += 1
+        scaler, unit = 0, 255
+        if items[at][0] in _SMALL and at + 1 < count:
+            after = items[at + 1]
+            if items[at][0] == INT8 and after[0] == ENUM and at + 2 < count and items[at + 2][0] in _NUMBERS:
+                scaler, unit = items[at][1], after[1]
+                at += 2
+            elif with_class:
+                attribute = items[at][1]
+                at += 1
+                at += _is_index(items, at)
+            elif (
+                items[at] == (INT8, 2)
+                and after[0] not in (NULL, INT8)
+                and not (_is_code(after) or _is_scaler_unit(after))
+            ):
+                at += 1
         value = items[at]
         at += 1
-        scaler, unit = 0, 255
         if at < count and _is_scaler_unit(value) and items[at][0] in _NUMBERS:
             (_, scaler), (_, unit) = value[1]
             value = items[at]
@@ -394,6 +436,16 @@ def _flat(items: list[Data], found: Interpretation) -> None:
                 found.meter = number_of_a_meter(inner)
 
 
+def _is_index(items: list[Data], at: int) -> bool:
+    """Whether what follows an attribute is a data index, with a value behind it before the next class and code."""
+    following = items[at : at + 3]
+    if len(following) < 2 or following[0][0] != UINT16 or _is_code(following[1]) or _is_scaler_unit(following[1]):
+        return False
+    if len(following) == 3 and _is_code(following[2]) and following[1][0] == UINT16:
+        return False
+    return not (len(following) == 3 and following[1][0] == INT8 and following[2][0] == ENUM)
+
+
 def _definition(data: Data) -> tuple[int, bytes, int] | None:
     """{class, code, attribute, data index (and perhaps more)} as class, code, attribute."""
     if data[0] != STRUCTURE or len(data[1]) < 3:
@@ -404,6 +456,29 @@ def _definition(data: Data) -> tuple[int, bytes, int] | None:
         if not rest or (rest[0][0] == UINT16 and len(rest) <= 3):
             return kind[1], code[1], attribute[1]
     return None
+
+
+def _each_defined(items: list[Data], found: Interpretation) -> bool:
+    """Values one after another, each behind its own {class, code, attribute, data index 0}, and perhaps with scaler
+    and unit behind it; False where the list is something else."""
+    named: list[tuple[bytes, int, Data, Data | None]] = []
+    count = len(items)
+    at = 0
+    while at < count:
+        definition = _definition(items[at])
+        if definition is None or at + 1 == count or items[at][1][3:4] not in ([], [(UINT16, 0)]):
+            return False
+        value = items[at + 1]
+        if value[0] in _LISTS and (count > 3 or _definition(value) is not None):
+            return False
+        at += 2
+        scale = items[at] if at < count and _is_scaler_unit(items[at]) else None
+        at += scale is not None
+        named.append((definition[1], definition[2], value, scale))
+    for code, attribute, value, scale in named:
+        scaler, unit = (0, 255) if scale is None else (scale[1][0][1], scale[1][1][1])
+        _store(found, code, value, scaler, unit, attribute)
+    return len(named) > 0
 
 
 def _only_definitions(items: list[Data]) -> bool:
@@ -454,7 +529,7 @@ def _by_layout(layout: Layout, body: Data, found: Interpretation) -> None:
         if column is not None:
             name, scaler, unit = column
             text = text_of(value, scaler)
-            if name.startswith("1-0:0.9."):  # local time, local date
+            if name.startswith("1-0:0.9."):
                 text = date_or_time(value[1]) or text
             found.values[name] = Reading(text, unit)
 

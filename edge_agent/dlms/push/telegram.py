@@ -12,14 +12,25 @@ from edge_agent.dlms.errors import DecodeError, DlmsError, SecurityError
 from edge_agent.dlms.obis import obis_text
 from edge_agent.dlms.push.interpret import Interpretation, Reading, interpret, text_of, untagged_items
 from edge_agent.dlms.push.unframe import P1, Unit, detect_link, unframe
-from edge_agent.dlms.security import AUTHENTICATED, DED_TAGS, GENERAL_DED, GENERAL_GLO, GLO_TAGS, CipheredUnit
+from edge_agent.dlms.security import (
+    AUTHENTICATED,
+    DED_TAGS,
+    GENERAL_CIPHERING,
+    GENERAL_DED,
+    GENERAL_GLO,
+    GENERAL_SIGNING,
+    GLO_TAGS,
+    CipheredUnit,
+    read_header,
+)
 from edge_agent.iec62056_21.p1 import read_telegrams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from edge_agent.dlms.axdr import Data
 
-_METER_NAMES = ("0-0:42.0.0.255", "0-0:96.1.0.255", "0-0:96.1.1.255")
+_METER_NAMES = ("0-0:42.0.0.255", "0-0:96.1.0.255", "0-0:96.1.1.255", "0-0:96.1.255.255")
+_OWN_NUMBERS = ("96.1.0.255", "96.1.1.255", "96.1.255.255")
 
 
 class Telegram:
@@ -90,11 +101,15 @@ def decode_unit(unit: Unit, link: str, keys: Keys) -> Telegram:
     return telegram
 
 
+_CIPHERED = (GENERAL_GLO, GENERAL_DED, GENERAL_CIPHERING) + GLO_TAGS + DED_TAGS
+
+
 def _decipher(apdu: bytes, telegram: Telegram, keys: Keys) -> bytes:
     if not apdu:
         raise DecodeError("cut_short", "the telegram is empty", 0)
-    tag = apdu[0]
-    if tag not in (GENERAL_GLO, GENERAL_DED) and tag not in GLO_TAGS and tag not in DED_TAGS:
+    if apdu[0] == GENERAL_SIGNING:
+        apdu = _signed(apdu)
+    if apdu[:1] not in _CIPHERED_BYTES:
         return apdu
     telegram.ciphered = True
     unit = CipheredUnit.from_bytes(apdu)
@@ -102,14 +117,36 @@ def _decipher(apdu: bytes, telegram: Telegram, keys: Keys) -> bytes:
     telegram.system_title = title
     telegram.invocation_counter = unit.counter
     if keys.key is None:
-        raise SecurityError("missing_key", "the telegram is ciphered: give the meter's encryption key")
+        plain = unit.clear()
+        if plain is None:
+            raise SecurityError("missing_key", "the telegram is ciphered: give the meter's encryption key")
+        return plain
     if not title:
         raise SecurityError("wrong_system_title", "the telegram does not carry the meter's system title: give it")
-    plain = unit.open(title, keys.key, keys.authentication_key)
-    telegram.authenticated = bool(unit.control & AUTHENTICATED) and keys.authentication_key is not None
-    if not telegram.authenticated and not _plausible(plain):
-        raise SecurityError("wrong_key", "deciphered, the telegram makes no sense: check the encryption key")
+    try:
+        plain = unit.open(title, keys.key, keys.authentication_key)
+        telegram.authenticated = bool(unit.control & AUTHENTICATED) and keys.authentication_key is not None
+        if not telegram.authenticated and not _plausible(plain):
+            raise SecurityError("wrong_key", "deciphered, the telegram makes no sense: check the encryption key")
+    except SecurityError as error:
+        if error.code == "wrong_key" and unit.key_kind:
+            message = "the telegram is ciphered with a key of its own, which comes with it: give that key in the clear"
+            raise SecurityError("unsupported_security", message) from error
+        raise
     return plain
+
+
+_CIPHERED_BYTES = tuple([bytes((tag,)) for tag in _CIPHERED])
+
+
+def _signed(apdu: bytes) -> bytes:
+    """The APDU inside of general-signing; its signature is not checked, as no telegram brings the public key."""
+    reader = Reader(apdu, 1)
+    read_header(reader)
+    content = reader.octets()
+    reader.octets()
+    reader.end()
+    return content
 
 
 def _plausible(apdu: bytes) -> bool:
@@ -198,12 +235,18 @@ def _take(found: Interpretation, date_time: bytes, telegram: Telegram) -> None:
     if telegram.time is None:
         for name, reading in telegram.values.items():
             if name.startswith("0-") and name.endswith(":1.0.0.255"):
-                telegram.time = reading.value
+                if reading.value and reading.value[10:11] == "T":
+                    telegram.time = reading.value
                 break
+    if telegram.time is None:
+        day, hour = telegram.values.get("1-0:0.9.2.255"), telegram.values.get("1-0:0.9.1.255")
+        if day is not None and hour is not None and (day.value or "")[4:5] == "-" and (hour.value or "")[2:3] == ":":
+            telegram.time = f"{day.value}T{hour.value}"
 
 
 def _meter(telegram: Telegram) -> str | None:
-    """The logical device name, a device number, or one of the electricity numbers 1-b:0.0.0 to 1-b:0.0.9."""
+    """The logical device name, a device number, one of the electricity numbers 1-b:0.0.0 to 1-b:0.0.9, or a device
+    number that stands under electricity."""
     for name in _METER_NAMES:
         reading = telegram.values.get(name)
         if reading is not None and reading.value:
@@ -211,6 +254,9 @@ def _meter(telegram: Telegram) -> str | None:
     for name, reading in telegram.values.items():
         code = name.split(":")
         if name[0] == "1" and code[1][:4] == "0.0." and code[1][5:] == ".255" and reading.value:
+            return reading.value
+    for name, reading in telegram.values.items():
+        if name[0] == "1" and name.split(":")[1] in _OWN_NUMBERS and reading.value:
             return reading.value
     return None
 

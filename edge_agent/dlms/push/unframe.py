@@ -10,7 +10,16 @@ from edge_agent.dlms.axdr import Reader
 from edge_agent.dlms.errors import DecodeError, DlmsError
 from edge_agent.dlms.hdlc.frame import FLAG, Frame
 from edge_agent.dlms.hdlc.reader import FrameReader
-from edge_agent.dlms.security import DED_TAGS, GENERAL_DED, GENERAL_GLO, GLO_TAGS
+from edge_agent.dlms.security import (
+    DED_TAGS,
+    GENERAL_CIPHERING,
+    GENERAL_DED,
+    GENERAL_GLO,
+    GENERAL_SIGNING,
+    GLO_TAGS,
+    CipheredUnit,
+    read_header,
+)
 from edge_agent.iec62056_21.p1 import find_telegram, without_parity
 
 HDLC = "hdlc"
@@ -26,7 +35,10 @@ MAX_TITLE = 64
 MAX_NOISE = 1 << 16
 """Bytes among which a P1 telegram must start to be found in noise."""
 
-_APDU_TAGS = (0x0F, 0xC2, 0xC4, 0xE0, GENERAL_GLO, GENERAL_DED) + GLO_TAGS + DED_TAGS
+_TITLED = (GENERAL_GLO, GENERAL_DED)
+_GENERAL = (GENERAL_GLO, GENERAL_DED, GENERAL_CIPHERING, GENERAL_SIGNING)
+_CIPHERED = (GENERAL_GLO, GENERAL_DED, GENERAL_CIPHERING) + GLO_TAGS + DED_TAGS
+_APDU_TAGS = (0x0F, 0xC2, 0xC4, 0xE0) + _GENERAL + GLO_TAGS + DED_TAGS
 _BODY_TAGS = (axdr.ARRAY, axdr.STRUCTURE)
 _LLC = (llc.COMMAND, llc.RESPONSE)
 
@@ -82,7 +94,7 @@ def _starts_p1(head: bytes) -> bool:
     """Whether bytes start with a P1 telegram's identification: a slash, three characters, and nothing but text."""
     if head[:1] != b"/" or len(head) < 4:
         return False
-    return all(0x20 <= byte < 0x7F or byte in b"\r\n\t" for byte in head[:24])
+    return all(0x20 <= byte < 0x7F or byte in b"\r\n\t\x02" for byte in head[:24])
 
 
 def _is_whole(data: bytes) -> bool:
@@ -155,6 +167,10 @@ def _missing(what: str) -> DecodeError:
     return DecodeError("missing_segment", what, 0)
 
 
+_MOST_UNMARKED = 32
+"""Frames of one APDU that are put together although none says that another follows."""
+
+
 class _Assembly:
     """Segments of one APDU as they come."""
 
@@ -164,6 +180,7 @@ class _Assembly:
         self.errors: list[DlmsError] = []
         self.size = 0
         self._stated = 0
+        self._unmarked = 0
 
     def add(self, part: bytes) -> None:
         self.parts.append(part)
@@ -176,17 +193,39 @@ class _Assembly:
         """The APDU is complete, or (not whole) is given up."""
         if self.parts or self.errors:
             apdu = b"".join(self.parts) if whole and self.parts else None
-            self.units.append(Unit(apdu, self.errors, len(self.parts)))
+            self.units.append(Unit(apdu, self.errors, len(self.parts) + max(0, self._unmarked - 1)))
         self.parts = []
         self.errors = []
         self.size = 0
         self._stated = 0
+        self._unmarked = 0
 
     def wants_more(self) -> bool:
         """Whether a ciphered APDU or a block states a length beyond what has come."""
         if self._stated == 0:
             self._stated = _stated_size(b"".join(self.parts))
         return self._stated == 0 or self.size < self._stated
+
+    def goes_on(self) -> bool:
+        """Whether the APDU that came last, in frames none of which said that more would come, is cut short all the
+        same. What comes next is then its next segment."""
+        if self.parts or self.errors or not self.units:
+            return False
+        last = self.units[-1]
+        if last.apdu is None or last.errors or last.apdu[:1] != b"\x0f" or last.segments >= _MOST_UNMARKED:
+            return False
+        try:
+            _read_apdu(last.apdu, 0)
+        except DecodeError as error:
+            if error.code != "cut_short":
+                return False
+        else:
+            return False
+        self.units.pop()
+        self.parts = [last.apdu]
+        self.size = len(last.apdu)
+        self._unmarked = last.segments
+        return True
 
     def give_up(self, what: str) -> None:
         """Segments are missing: what has come is no APDU."""
@@ -196,18 +235,22 @@ class _Assembly:
 
 def _stated_size(apdu: bytes) -> int:
     """How long a ciphered APDU or a block says that it is; 0 while that has not come yet, -1 where it does not."""
-    if not apdu or apdu[0] not in (GENERAL_GLO, GENERAL_DED, 0xE0):
+    if not apdu or (apdu[0] not in _GENERAL and apdu[0] != 0xE0):
         return -1
-    reader = Reader(apdu, 1)
+    reader = Reader(apdu)
     try:
         if apdu[0] == 0xE0:
-            reader.take(5)
-        else:
+            reader.take(6)
+            length = reader.length()
+        elif apdu[0] in _TITLED:
+            reader.take(1)
             title = reader.length()
             if title > MAX_TITLE:
                 return -1
             reader.take(title)
-        length = reader.length()
+            length = reader.length()
+        else:
+            return _read_apdu(apdu, 0)
     except DecodeError as error:
         return 0 if error.code == "cut_short" else -1
     return reader.position + length
@@ -235,6 +278,8 @@ def _from_hdlc(data: bytes) -> list[Unit]:
             if assembly.parts:
                 assembly.give_up("a telegram's last segments did not come")
             information = information[3:]
+        elif assembly.goes_on():
+            pass
         elif not assembly.parts and information[0] not in _APDU_TAGS:
             assembly.add(information)
             assembly.give_up("a telegram's first segments did not come")
@@ -333,7 +378,13 @@ def _read_apdu(data: bytes, start: int) -> int:
     elif tag == GeneralBlockTransfer.TAG:
         reader.take(5)
         reader.octets()
-    elif tag in (GENERAL_GLO, GENERAL_DED):
+    elif tag in _TITLED:
+        reader.octets()
+        reader.octets()
+    elif tag == GENERAL_CIPHERING:
+        reader.position = start + CipheredUnit.read(data[start:])[1]
+    elif tag == GENERAL_SIGNING:
+        read_header(reader)
         reader.octets()
         reader.octets()
     elif tag in GLO_TAGS or tag in DED_TAGS:
@@ -353,16 +404,60 @@ def _end_of(data: bytes, start: int) -> int:
 
 
 def _from_raw(data: bytes) -> list[Unit]:
-    """Bare APDUs one after another, with or without the LLC header that HDLC puts before them."""
+    """Bare APDUs one after another, with or without the LLC header that HDLC puts before them.
+
+    A ciphered one states its length, and with the system title its start can be told from noise: what stands before,
+    between and after such is a unit of its own, which nothing can be made of.
+    """
     units: list[Unit] = []
     position = 0
     while position < len(data):
+        if units and not data[position:].strip(b"\r\n"):
+            break  # the end of a line, which the capture put there
         if data[position : position + 3] in _LLC and len(data) > position + 3:
             position += 3
         end = _end_of(data, position)
+        following = _titled_start(data, position, end)
+        if data[position] in _CIPHERED:
+            try:
+                following = min(following, _read_apdu(data, position))
+            except DecodeError:
+                following = min(following, end)
+        end = min(end, following)
         units.append(Unit(data[position:end], []))
         position = end
     return units
+
+
+def _titled_start(data: bytes, position: int, end: int) -> int:
+    """Where in what is held for one APDU another one starts, ciphered and with its system title; else `end`.
+
+    Inside of a ciphered one that can only be the next of the same meter, after bytes were lost.
+    """
+    tag = data[position]
+    if tag in _TITLED:
+        start = data.find(data[position : position + 10], position + 10, end)
+        return start if start >= 0 and data[position + 1] == _TITLE_SIZE else end
+    if tag in _APDU_TAGS or tag in _BODY_TAGS:
+        return end
+    start = position
+    while True:
+        found = [at for at in (data.find(head, start + 1, end) for head in _TITLED_HEADS) if at >= 0]
+        if not found:
+            return end
+        start = min(found)
+        # Behind an LLC header or the head of an M-Bus frame it belongs to a frame that was not found to be right.
+        framed = data[max(0, start - 3) : start] in _LLC or (start > 8 and data[start - 6] == mbus.START)
+        if not framed and all(0x41 <= byte <= 0x5A for byte in data[start + 2 : start + 5]):
+            try:
+                _read_apdu(data, start)
+            except DecodeError:
+                continue
+            return start
+
+
+_TITLE_SIZE = 8
+_TITLED_HEADS = tuple([bytes((tag, _TITLE_SIZE)) for tag in _TITLED])
 
 
 def _join_blocks(units: list[Unit]) -> list[Unit]:
