@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from authority.api.campus import BuildingNow, Campus, EpochPast, last_cleared, last_minted
+from authority.api.campus import BuildingNow, Campus, EpochPast, MeterNow, last_cleared, last_minted
 from authority.web.figures import credits_per_kwh, kilowatt_hours, kilowatts, length
 
 __all__ = ["cards", "chart", "last_cleared", "last_minted"]
@@ -52,6 +52,12 @@ def utc(seconds: int) -> str:
 def time_of_day(seconds: int) -> str:
     """A moment as a time of day in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S")
+
+
+def moment(seconds: int, now: int) -> str:
+    """A moment in UTC: the time of day, with the date in front where it is not of the same day as now."""
+    at, day = datetime.fromtimestamp(seconds, UTC), datetime.fromtimestamp(now, UTC).date()
+    return at.strftime("%H:%M:%S" if at.date() == day else "%Y-%m-%d %H:%M:%S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,12 @@ def _card(building: BuildingNow, full: int, now: int) -> Card:
 
 def _stale(building: BuildingNow, now: int) -> bool:
     return building.measured_at is not None and now - building.measured_at > building.stale_after_seconds
+
+
+def live_w(building: BuildingNow, meter: MeterNow, now: int) -> int | None:
+    """A meter's live power in W; None where it is too old to be called live."""
+    heard = meter.power_at is not None and now - meter.power_at <= building.stale_after_seconds
+    return meter.power_w if heard else None
 
 
 def _kind(building: BuildingNow) -> str:
@@ -180,7 +192,7 @@ def alarm(campus: Campus) -> str:
         return "The validator does not answer, so nothing is known of tokens and orders."
     return (
         "The validator does not answer. What is said of tokens and orders is of "
-        f"{time_of_day(service.chain_read_at)} UTC; meters are read and signed all the same."
+        f"{moment(service.chain_read_at, campus.time)} UTC; meters are read and signed all the same."
     )
 
 

@@ -5,6 +5,7 @@ import json
 import socket
 import time
 import urllib.parse
+from pathlib import Path
 
 import pytest
 from browser import CHROMIUM, Browser
@@ -26,6 +27,8 @@ BOTH = """(async () => {
   const after = await (await fetch('/api/v1/campus')).json();
   return {before, page, after};
 })()"""
+
+CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8").partition("\n")[2]
 
 
 def figures(campus):
@@ -118,6 +121,18 @@ def test_it_fits_the_screen(demo, browser, width, dark):
     browser.emulate(width, 800, dark=dark)
     browser.open(demo.address)
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("path", ["", "docs"])
+def test_every_text_can_be_read(demo, browser, path, dark):
+    """WCAG 2.2, 1.4.3: 4.5 to 1, large text 3 to 1; of figures that are stale too."""
+    browser.emulate(1280, 900, dark=dark)
+    browser.open(demo.address + path)
+    browser.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert browser.evaluate(CONTRAST) == []
+    stale = "document.querySelectorAll('.building').forEach(d => d.dataset.stale = 'yes')"
+    assert browser.evaluate(f"({stale}, {CONTRAST})") == []
 
 
 def test_without_scripts_the_first_render_stands(demo, browser):

@@ -51,8 +51,9 @@ function tick() {
     age.closest(".building").dataset.stale = seconds > Number(age.dataset.staleAfter) ? "yes" : "no";
   }
   if (performance.now() - heardAt > LOST_AFTER) {
-    const shown = new Date(serverTime * 1000).toISOString().slice(11, 19);
-    say("lost", `no connection; as of ${shown} UTC`);
+    const [day, shown] = new Date(serverTime * 1000).toISOString().slice(0, 19).split("T");
+    const today = new Date(time * 1000).toISOString().slice(0, 10);
+    say("lost", `no connection; as of ${day === today ? "" : `${day} `}${shown} UTC`);
   }
 }
 

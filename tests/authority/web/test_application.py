@@ -152,6 +152,31 @@ def test_an_epoch_that_is_being_settled_has_no_zeros_yet():
     assert rows["history-rows"].count("\N{HORIZONTAL ELLIPSIS}") == 2
 
 
+def test_a_moment_of_another_day_has_its_date():
+    view = campus()
+    old = dataclasses.replace(meter("solar", "generation"), interval_end_at=NOW - 3 * 86_400)
+    page = shown(client_of(Source(dataclasses.replace(view, buildings=(building("Dormitory A", 1, 2, [old]),)))))
+    assert page["building-1-meter-1-until"] == presentation.moment(NOW - 3 * 86_400, NOW)
+    assert presentation.moment(NOW - 3 * 86_400, NOW) == "2026-09-18 14:13:27"
+    assert presentation.moment(NOW - 60, NOW) == "14:12:27"
+
+
+def test_power_heard_long_ago_is_not_called_live():
+    heard = meter("solar", "generation", power_w=-5000)
+    meters = [heard, dataclasses.replace(heard, name="old", power_at=NOW - 16)]
+    page = shown(client_of(Source(dataclasses.replace(campus(), buildings=(building("Dormitory A", 1, 2, meters),)))))
+    assert page["building-1-meter-1"] == figures.kilowatts(-5000)
+    assert page["building-1-meter-2"] == figures.UNKNOWN
+
+
+def test_a_chart_without_recent_epochs_says_so():
+    fresh, long_ago = campus(history=0), campus()
+    assert "first epoch is still running" in shown(client_of(Source(fresh)))["history"]
+    moved = tuple(dataclasses.replace(epoch, number=epoch.number - 100) for epoch in long_ago.history)
+    page = shown(client_of(Source(dataclasses.replace(long_ago, history=moved))))
+    assert "No reading came in the last 24 epochs" in page["history"]
+
+
 def test_sums_that_differ_are_said_to_differ():
     view = campus()
     wrong = dataclasses.replace(view.energy, held_wh=1, conserved=False)
