@@ -8,10 +8,11 @@ done twice; where that cannot be known, the caller is told (TransactionUncertain
 from __future__ import annotations
 
 import base64
+import contextlib
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,6 +151,20 @@ class ChainClient:
         """Any RPC call, as it stands. RpcError, TransportError."""
         return self._transport.call(method, params, retry=retry)
 
+    @contextlib.contextmanager
+    def _reading(self, method: str) -> Iterator[None]:
+        """Around what takes an answer apart: TransportError where it is not what the call is answered with."""
+        try:
+            yield
+        except ChainError:
+            raise
+        except Exception as error:
+            # KeyError, TypeError, ValueError, and what solders raises that is no public class
+            raise TransportError(
+                f"the validator at {self.url} answers {method} with what is no answer to it "
+                f"({type(error).__name__}: {error}): is this a Solana RPC?"
+            ) from error
+
     def close(self) -> None:
         """Close this thread's connection."""
         self._transport.close()
@@ -189,11 +204,13 @@ class ChainClient:
 
     def genesis_hash(self) -> Hash:
         """What names this chain."""
-        return Hash.from_string(self.call("getGenesisHash"))
+        with self._reading("getGenesisHash"):
+            return Hash.from_string(self.call("getGenesisHash"))
 
     def slot(self, commitment: str | None = None) -> int:
         """The newest slot at a commitment level."""
-        return int(self.call("getSlot", {"commitment": commitment or self._commitment}))
+        with self._reading("getSlot"):
+            return int(self.call("getSlot", {"commitment": commitment or self._commitment}))
 
     def clock(self) -> Clock:
         """The Clock sysvar: slot, and the Unix time that programs see."""
@@ -207,7 +224,8 @@ class ChainClient:
     def raw_account(self, address: Pubkey) -> Account | None:
         """An account's lamports, owner and data; None where there is none."""
         answer = self.call("getAccountInfo", str(address), self._config(encoding="base64"))
-        return _account(answer["value"])
+        with self._reading("getAccountInfo"):
+            return _account(answer["value"])
 
     def raw_accounts(self, addresses: Sequence[Pubkey]) -> list[Account | None]:
         """Several accounts, in the order asked for."""
@@ -215,7 +233,8 @@ class ChainClient:
         for start in range(0, len(addresses), MAX_ACCOUNTS_PER_CALL):
             some = [str(address) for address in addresses[start : start + MAX_ACCOUNTS_PER_CALL]]
             answer = self.call("getMultipleAccounts", some, self._config(encoding="base64"))
-            found += [_account(value) for value in answer["value"]]
+            with self._reading("getMultipleAccounts"):
+                found += [_account(value) for _, value in zip(some, answer["value"], strict=True)]
         return found
 
     def account(self, program: str, address: Pubkey, kind: str | None = None) -> dict[str, Any] | None:
@@ -256,15 +275,19 @@ class ChainClient:
         by_kind = {"memcmp": {"offset": 0, "bytes": wanted, "encoding": "base64"}}
         config = self._config(encoding="base64", filters=[by_kind, *filters])
         found = []
-        for item in self.call("getProgramAccounts", str(idl.program_id), config):
-            account = _account(item["account"])
+        with self._reading("getProgramAccounts"):
+            items = _listed(self.call("getProgramAccounts", str(idl.program_id), config))
+        for item in items:
+            with self._reading("getProgramAccounts"):
+                address, account = Pubkey.from_string(item["pubkey"]), _account(item["account"])
             if account is not None:
-                found.append((Pubkey.from_string(item["pubkey"]), idl.decode_account(bytes(account.data))[1]))
+                found.append((address, idl.decode_account(bytes(account.data))[1]))
         return found
 
     def balance(self, address: Pubkey) -> int:
         """An account's lamports; 0 where there is none."""
-        return int(self.call("getBalance", str(address), self._config())["value"])
+        with self._reading("getBalance"):
+            return int(self.call("getBalance", str(address), self._config())["value"])
 
     def token_balance(self, address: Pubkey) -> int | None:
         """What a token account holds, in base units (Wh, micro-credits); None where there is none.
@@ -289,8 +312,9 @@ class ChainClient:
 
     def latest_blockhash(self) -> tuple[Hash, int]:
         """A fresh blockhash and the last block height at which a transaction with it can land."""
-        value = self.call("getLatestBlockhash", self._config())["value"]
-        return Hash.from_string(value["blockhash"]), int(value["lastValidBlockHeight"])
+        with self._reading("getLatestBlockhash"):
+            value = self.call("getLatestBlockhash", self._config())["value"]
+            return Hash.from_string(value["blockhash"]), int(value["lastValidBlockHeight"])
 
     def send(
         self,
@@ -416,21 +440,23 @@ class ChainClient:
     def _confirmed(self, signature: Signature) -> bool:
         """Whether it has landed at this client's commitment; raises where it landed and failed."""
         config = {"searchTransactionHistory": True}
-        status = self.call("getSignatureStatuses", [str(signature)], config)["value"][0]
-        if status is None:
-            return False
         levels = ("processed", "confirmed", "finalized")
-        if levels.index(status.get("confirmationStatus") or "processed") < levels.index(self._commitment):
-            return False
-        if status["err"] is not None:
+        with self._reading("getSignatureStatuses"):
+            status = self.call("getSignatureStatuses", [str(signature)], config)["value"][0]
+            if status is None:
+                return False
+            if levels.index(status.get("confirmationStatus") or "processed") < levels.index(self._commitment):
+                return False
+            error = status["err"]
+        if error is not None:
             record = self.transaction(signature)
-            raise self._failure(status["err"], [] if record is None else record.logs, signature)
+            raise self._failure(error, [] if record is None else record.logs, signature)
         return True
 
     def _expired(self, signed: _Signed) -> bool:
         """Whether the blocks in which it could land are all final."""
-        height = self.call("getBlockHeight", {"commitment": "finalized"})
-        return int(height) > signed.last_valid_block_height
+        with self._reading("getBlockHeight"):
+            return int(self.call("getBlockHeight", {"commitment": "finalized"})) > signed.last_valid_block_height
 
     def _failure(self, error: Any, logs: Sequence[str], signature: Signature | None) -> TransactionFailedError:
         """The typed error behind a TransactionError."""
@@ -483,14 +509,15 @@ class ChainClient:
         blank = [Signature.default()] * message.header.num_required_signatures
         raw = base64.b64encode(bytes(VersionedTransaction.populate(message, blank))).decode()
         config = self._config(encoding="base64", sigVerify=False, replaceRecentBlockhash=True)
-        value = self.call("simulateTransaction", raw, config)["value"]
-        return Simulation(value["err"], value.get("logs") or [], int(value.get("unitsConsumed") or 0))
+        with self._reading("simulateTransaction"):
+            value = self.call("simulateTransaction", raw, config)["value"]
+            return Simulation(value["err"], value.get("logs") or [], int(value.get("unitsConsumed") or 0))
 
     def airdrop(self, address: Pubkey, lamports: int) -> Signature:
         """Ask a development validator for lamports and wait for them."""
-        signature = Signature.from_string(
-            self.call("requestAirdrop", str(address), lamports, self._config(), retry=False)
-        )
+        answer = self.call("requestAirdrop", str(address), lamports, self._config(), retry=False)
+        with self._reading("requestAirdrop"):
+            signature = Signature.from_string(answer)
         deadline = self._monotonic() + 60
         while not self._confirmed(signature):
             if self._monotonic() > deadline:
@@ -500,24 +527,28 @@ class ChainClient:
 
     # What has landed
 
+    def _history_level(self) -> str:
+        """This client's commitment, or the lowest that a validator answers about the past with."""
+        return "finalized" if self._commitment == "finalized" else "confirmed"
+
     def transaction(self, signature: Signature) -> TransactionRecord | None:
         """A transaction that landed, failed or not; None where this validator has none such."""
-        level = "finalized" if self._commitment == "finalized" else "confirmed"
-        config = {"commitment": level, "encoding": "base64", "maxSupportedTransactionVersion": 0}
+        config = {"commitment": self._history_level(), "encoding": "base64", "maxSupportedTransactionVersion": 0}
         answer = self.call("getTransaction", str(signature), config)
         if answer is None:
             return None
-        meta = answer["meta"]
-        return TransactionRecord(
-            signature=signature,
-            slot=int(answer["slot"]),
-            time=answer.get("blockTime"),
-            error=meta["err"],
-            logs=meta.get("logMessages") or [],
-            units=int(meta.get("computeUnitsConsumed") or 0),
-            fee=int(meta["fee"]),
-            transaction=VersionedTransaction.from_bytes(base64.b64decode(answer["transaction"][0])),
-        )
+        with self._reading("getTransaction"):
+            meta = answer["meta"]
+            return TransactionRecord(
+                signature=signature,
+                slot=int(answer["slot"]),
+                time=answer.get("blockTime"),
+                error=meta["err"],
+                logs=meta.get("logMessages") or [],
+                units=int(meta.get("computeUnitsConsumed") or 0),
+                fee=int(meta["fee"]),
+                transaction=VersionedTransaction.from_bytes(base64.b64decode(answer["transaction"][0])),
+            )
 
     def events(self, program: str, signature: Signature) -> list[Event]:
         """What a program logged in a transaction; empty where there is no such transaction."""
@@ -528,13 +559,14 @@ class ChainClient:
         """Transactions that name an address, newest first, back to but without `until`."""
         found: list[Signature] = []
         while len(found) < limit:
-            config = self._config(limit=min(1_000, limit - len(found)))
+            config: dict[str, Any] = {"commitment": self._history_level(), "limit": min(1_000, limit - len(found))}
             if found:
                 config["before"] = str(found[-1])
             if until is not None:
                 config["until"] = str(until)
             answer = self.call("getSignaturesForAddress", str(address), config)
-            found += [Signature.from_string(item["signature"]) for item in answer]
+            with self._reading("getSignaturesForAddress"):
+                found += [Signature.from_string(item["signature"]) for item in _listed(answer)]
             if len(answer) < config["limit"]:
                 break
         return found
@@ -639,6 +671,12 @@ def failing_program(logs: Sequence[str]) -> str | None:
 def _budget(units: int | None, price: int) -> list[Instruction]:
     budget = [] if units is None else [set_compute_unit_limit(units)]
     return [*budget, set_compute_unit_price(price)] if price else budget
+
+
+def _listed(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("not a list")
+    return value
 
 
 def _account(value: Any) -> Account | None:

@@ -6,7 +6,7 @@ import json
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
@@ -581,6 +581,52 @@ class TestTransport:
         with pytest.raises(TransportError, match=message):
             client.slot()
         assert len(calls) == 1
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            None,
+            {},
+            [],
+            "text",
+            [5],
+            {"value": "text"},
+            {"value": []},
+            {"value": {}},
+            {"value": [{"confirmationStatus": "later"}]},
+            {"value": {"blockhash": "text", "lastValidBlockHeight": 1}},
+            {"value": {"data": ["!", "base64"], "owner": "text", "lamports": -1, "executable": False}},
+            {"slot": 1, "meta": {"err": None, "fee": 5_000}, "transaction": ["AAAA", "base64"]},
+        ],
+        ids=str,
+    )
+    def test_answers_to_another_question(self, scripted: Any, payer: Keypair, content: Any) -> None:
+        """A proxy, another chain's RPC, a damaged answer: no call ends with an error that has no name."""
+        client, answers, _ = scripted
+        address, signature = payer.pubkey(), Signature.default()
+        asked: list[tuple[str, Callable[[], Any]]] = [
+            ("getGenesisHash", client.genesis_hash),
+            ("getSlot", client.slot),
+            ("getBalance", lambda: client.balance(address)),
+            ("getAccountInfo", lambda: client.raw_account(address)),
+            ("getMultipleAccounts", lambda: client.raw_accounts([address])),
+            ("getProgramAccounts", lambda: client.accounts("governance", "Config")),
+            ("getLatestBlockhash", client.latest_blockhash),
+            ("simulateTransaction", lambda: client.simulate([], payer=address)),
+            ("requestAirdrop", lambda: client.airdrop(address, 1)),
+            ("getTransaction", lambda: client.transaction(signature)),
+            ("getSignaturesForAddress", lambda: client.signatures(address)),
+        ]
+        for method, ask in asked:
+            if (method, content) in (
+                ("getTransaction", None),
+                ("getSignaturesForAddress", []),
+                ("getProgramAccounts", []),
+            ):
+                continue  # which are answers
+            answers[method] = [result(content)]
+            with pytest.raises(TransportError, match=f"{method} with what is no answer to it"):
+                ask()
 
 
 def test_the_innermost_program_is_to_blame() -> None:
