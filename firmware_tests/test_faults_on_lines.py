@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "edge_agent"))
-from emulator_process import ENVIRONMENT, start
+from emulator_process import ENVIRONMENT, register, start
 
 from edge_agent.config import MeterSettings
 from edge_agent.emulator.fault_kinds import KINDS, ON_THE_LINE
@@ -34,11 +34,7 @@ block_window = 63
   auth = "gmac"
   key = "{KEY.hex()}"
   auth_key = "{AUTH_KEY.hex()}"
-  [[meter.register]]
-  obis = "1-0:1.8.0.255"
-  power = "0"
-  initial = 4200
-"""
+""" + register("1-0:1.8.0.255", initial=4200)
 PULLED = 'epoch_seconds = 900\nstart_epoch = -30\n[line]\nlink = "line"\ncontrol = "control"\n' + METER
 MAP = MeterMap.from_dict(
     {

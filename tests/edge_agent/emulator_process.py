@@ -55,3 +55,14 @@ def read_json(*arguments: str) -> dict:
     done = read_meter(*arguments, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def register(obis: str, power: str = "0", **entries: int | str) -> str:
+    """A register of a meter, for the text of its file."""
+    told = {"obis": obis, "power": power, **entries}
+    return "  [[meter.register]]\n" + "".join(f"  {name} = {json.dumps(value)}\n" for name, value in told.items())
+
+
+def gmac_client(key: bytes, auth_key: bytes) -> str:
+    """A client that proves its keys and ciphers, for the text of its meter's file; telegrams go to it ciphered."""
+    return f'  [[meter.client]]\n  auth = "gmac"\n  key = "{key.hex()}"\n  auth_key = "{auth_key.hex()}"\n'

@@ -14,13 +14,14 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE / "peers"))
 import environment  # noqa: E402
-from emulator_process import read_json, read_meter, start  # noqa: E402
+from emulator_process import read_json, read_meter, register, start  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
 KEY = "000102030405060708090a0b0c0d0e0f"
 AUTH_KEY = "d0d1d2d3d4d5d6d7d8d9dadbdcdddedf"
-METER = f"""
+METER = (
+    f"""
 epoch_seconds = 60
 start_epoch = -96
 [line]
@@ -40,14 +41,10 @@ max_pdu = 512
   auth = "gmac"
   key = "{KEY}"
   auth_key = "{AUTH_KEY}"
-  [[meter.register]]
-  obis = "1-0:1.8.0.255"
-  power = "4200"
-  initial = 1000000
-  [[meter.register]]
-  obis = "1-0:2.8.0.255"
-  power = "6300"
 """
+    + register("1-0:1.8.0.255", "4200", initial=1000000)
+    + register("1-0:2.8.0.255", "6300")
+)
 ASSOCIATIONS = {
     "none": ["16", "none"],
     "lls": ["32", "lls", "12345678"],

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from emulator_process import ENVIRONMENT, read_json, read_meter, start
+from emulator_process import ENVIRONMENT, read_json, read_meter, register, start
 
 from edge_agent.config import MeterSettings
 from edge_agent.dlms.hdlc.frame import Frame
@@ -41,11 +41,7 @@ max_pdu = 64
 [[meter]]
 logical_device_name = "KFM1000000000002"
 server = 2
-  [[meter.register]]
-  obis = "1-0:1.8.0.255"
-  power = "0"
-  initial = 43
-"""
+""" + register("1-0:1.8.0.255", initial=43)
 
 
 @pytest.fixture

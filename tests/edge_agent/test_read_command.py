@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from emulator_process import read_json, read_meter, start
+from emulator_process import read_json, read_meter, register, start
 
 from edge_agent.emulator.config import EmulatorConfig
 from edge_agent.emulator.line import EmulatedLine, WrapperConnection
@@ -67,10 +67,7 @@ server = 1
 physical = 17
 deviation = "none"
 
-  [[meter.register]]
-  obis = "1-0:1.8.0.255"
-  power = "load"
-"""
+""" + register("1-0:1.8.0.255", "load")
 POWER = "load,pv\n4000,1000.125\n2000.5,0\n"
 
 
@@ -161,11 +158,7 @@ logical_device_name = "KFM1000000000003"
   auth = "gmac"
   key = "{KEY}"
   auth_key = "{AUTH_KEY}"
-  [[meter.register]]
-  obis = "1-0:1.8.0.255"
-  power = "0"
-  initial = 42
-"""
+""" + register("1-0:1.8.0.255", initial=42)
 
 
 @pytest.mark.parametrize("kind", ["port", "tcp"])

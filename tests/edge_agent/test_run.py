@@ -14,6 +14,7 @@ import pytest
 from free_ports import free_port
 
 sys.path.insert(0, str(Path(__file__).parent))
+from emulator_process import register
 from emulator_process import start as start_emulator
 
 from edge_agent.keys import KeyStore
@@ -95,26 +96,19 @@ def test_it_reads_signs_publishes_and_stops_on_sigterm(authority, make_gateway, 
     assert status["meters"]["solar"]["stages"]["receipted"]["count"] >= 3
 
 
-EMULATOR = """
+EMULATOR = (
+    """
 epoch_seconds = 2
 start_epoch = {first}
 [line]
 {kind} = "127.0.0.1:{port}"
 [[meter]]
 logical_device_name = "LDN-solar"
-  [[meter.register]]
-  obis = "1-0:2.8.0.255"
-  power = "1800"
-  initial = 1000
-  [[meter.register]]
-  obis = "1-0:1.8.0.255"
-  power = "0"
-  initial = 42
-  [[meter.register]]
-  obis = "1-0:2.7.0.255"
-  power = "1800"
-  unit = "W"
 """
+    + register("1-0:2.8.0.255", "1800", initial=1000)
+    + register("1-0:1.8.0.255", initial=42)
+    + register("1-0:2.7.0.255", "1800", unit="W")
+)
 
 
 def line_error(gateway):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from emulator_process import ENVIRONMENT, start
+from emulator_process import ENVIRONMENT, gmac_client, register, start
 
 FILE = """
 [line]
@@ -86,11 +86,8 @@ link = "m"
 logical_device_name = "KFM1000000000001"
 push_seconds = 1
 {client}
-  [[meter.register]]
-  obis = "1-0:1.8.0.255"
-  power = "1"
-"""
-SECURE = f'  [[meter.client]]\n  auth = "gmac"\n  key = "{"00" * 16}"\n  auth_key = "{"01" * 16}"\n'
+""" + register("1-0:1.8.0.255", "1")
+SECURE = gmac_client(bytes(16), bytes([1] * 16))
 
 
 @pytest.mark.parametrize(

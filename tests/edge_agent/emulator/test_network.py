@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from emulator_process import ENVIRONMENT, read_json, read_meter, start
+from emulator_process import ENVIRONMENT, read_json, read_meter, register, start
 
 from edge_agent.dlms.wrapper import WrapperUnit, read_unit
 
@@ -26,11 +26,7 @@ logical_device_name = "KFM1000000000001"
   auth = "gmac"
   key = "{key}"
   auth_key = "{auth_key}"
-  [[meter.register]]
-  obis = "1-0:1.8.0.255"
-  power = "0"
-  initial = 42
-"""
+""" + register("1-0:1.8.0.255", initial=42)
 AARQ = bytes.fromhex("601da109060760857405080101be10040e01000000065f1f0400001e1dffff")
 GET_NAME = bytes.fromhex("c001c1000100002a0000ff0200")
 

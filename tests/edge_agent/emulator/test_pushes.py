@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from emulator_process import ENVIRONMENT, start
+from emulator_process import ENVIRONMENT, gmac_client, register, start
 
 from edge_agent.dlms import mbus
 from edge_agent.dlms.push.telegram import Keys, decode_telegrams
@@ -330,12 +330,8 @@ link = "m"
 logical_device_name = "KFM1000000000001"
 push_seconds = 1
 {meter}
-  [[meter.register]]
-  obis = "1-0:1.8.0.255"
-  power = "0"
-  initial = 4200
-"""
-SECURE = f'  [[meter.client]]\n  auth = "gmac"\n  key = "{KEY.hex()}"\n  auth_key = "{AUTH_KEY.hex()}"\n'
+""" + register("1-0:1.8.0.255", initial=4200)
+SECURE = gmac_client(KEY, AUTH_KEY)
 
 
 @pytest.mark.parametrize(

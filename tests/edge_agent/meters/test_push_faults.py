@@ -7,7 +7,7 @@ import socket
 import time
 
 import pytest
-from emulator_process import start
+from emulator_process import gmac_client, register, start
 
 from edge_agent.config import MeterSettings
 from edge_agent.emulator.fault_kinds import NOT_ON
@@ -23,7 +23,8 @@ MAP = MeterMap.from_dict(
         "registers": {"consumption": ["1-0:1.8.0.255", 1], "generation": ["1-0:2.8.0.255", 1]},
     }
 )
-FILE = """
+FILE = (
+    """
 [line]
 link = "m"
 control = "control"
@@ -32,20 +33,12 @@ control = "control"
 logical_device_name = "KFM1000000000001"
 push_seconds = 1
 {client}
-  [[meter.register]]
-  obis = "1-0:1.8.0.255"
-  power = "0"
-  initial = 4200
-  [[meter.register]]
-  obis = "1-0:2.8.0.255"
-  power = "0"
-  initial = 17
-  [[meter.register]]
-  obis = "1-0:2.7.0.255"
-  power = "250"
-  unit = "W"
 """
-SECURE = f'  [[meter.client]]\n  auth = "gmac"\n  key = "{KEY.hex()}"\n  auth_key = "{AUTH_KEY.hex()}"\n'
+    + register("1-0:1.8.0.255", initial=4200)
+    + register("1-0:2.8.0.255", initial=17)
+    + register("1-0:2.7.0.255", "250", unit="W")
+)
+SECURE = gmac_client(KEY, AUTH_KEY)
 LINES = {
     "mbus": ('mode = "mbus"\nmax_information = 60', "", "mbus"),
     "mbus ciphered": ('mode = "mbus"', SECURE, "mbus"),
