@@ -309,14 +309,15 @@ def _time(text: str) -> str | None:
 
 
 def _text(text: str, number: bool = False) -> str:
-    """Text that P1 sends as hex; `number`: that of a device, which is made of letters and digits, and which some send
-    as it is, so that its own digits may look like hex."""
+    """Text that P1 sends as hex; `number`: that of a device, which some send as it is, so that its digits may look like
+    hex. They are that where they spell letters and digits, and enough of them."""
     try:
         decoded = bytes([int(text[at : at + 2], 16) for at in range(0, len(text), 2)])
     except ValueError:
         return text
     if len(text) % 2 or any(not 0x20 <= byte < 0x7F for byte in decoded):
         return text
-    if number and not (len(decoded) > 5 and all(0x30 <= byte < 0x3A or 0x41 <= byte < 0x5B for byte in decoded)):
+    decimal = number and text.isdigit()
+    if decimal and not (len(decoded) > 5 and all(0x30 <= byte < 0x3A or 0x41 <= byte < 0x5B for byte in decoded)):
         return text
     return _line(decoded) or text
