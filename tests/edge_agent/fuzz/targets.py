@@ -53,7 +53,8 @@ from edge_agent.meter_map import MeterMap
 from edge_agent.meters.connection import Connection
 from edge_agent.meters.datagrams import DatagramClient, DatagramLine
 from edge_agent.meters.errors import MeterError, PortUnavailableError
-from edge_agent.meters.push_listener import KEPT_FAULTS, PushDriver
+from edge_agent.meters.faults import MOST_FAULTS
+from edge_agent.meters.push_listener import PushDriver
 from edge_agent.reading import Frame as SignedFrame
 from edge_agent.reading import ReadingError, Receipt, Record, split_frames, split_receipts
 
@@ -404,7 +405,7 @@ def _push_driver() -> Callable[[bytes], None]:
         try:
             driver.take(data, NOON)
             driver.take(data, NOON + 900)
-            assert len(driver.faults) <= KEPT_FAULTS
+            assert len(driver.faults) <= MOST_FAULTS
             assert all(driver.faults)
             for ask in (driver.identity, driver.power, lambda: driver.rows(0, NOON + 900)):
                 with contextlib.suppress(MeterError):
