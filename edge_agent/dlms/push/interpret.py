@@ -191,7 +191,10 @@ def _is_scaler_unit(data: Data) -> bool:
     if tag != STRUCTURE or len(value) != 2:
         return False
     scaler, unit = value
-    return (scaler[0] == INT8 and unit[0] in (ENUM, UINT8, UINT16)) or (scaler[0] == INT16 and unit[0] == ENUM)
+    if scaler[0] == INT8 and unit[0] in (ENUM, UINT8):
+        return True
+    wide = (scaler[0] == INT8 and unit[0] == UINT16) or (scaler[0] == INT16 and unit[0] == ENUM)
+    return wide and (unit[1] in UNITS or unit[1] == 255)
 
 
 def interpret(body: Data) -> Interpretation:
@@ -308,6 +311,12 @@ def _walk(items: list[Data], found: Interpretation) -> None:
 _MEASURED = ((UINT16, 3), (UINT16, 4), (UINT16, 5))
 """The classes that have a scaler and a unit: register, extended register, demand register."""
 
+_ATTRIBUTES = (2, 3, 4, 5)
+"""Those that hold values: where no class says that an attribute's number follows, any other number is a value."""
+
+_ELECTRIC = frozenset([27, 28, 29, 30, 31, 32, 33, 35, 44])
+"""W to A, V and Hz: units that an enumeration alone is taken for; a smaller one behind a value is rather its status."""
+
 
 def _single(items: list[Data], found: Interpretation) -> bool:
     """One value with its code, and perhaps class, attribute, scaler and unit; False where the list is no such thing."""
@@ -327,6 +336,7 @@ def _single(items: list[Data], found: Interpretation) -> bool:
         if kind in (INT8, UINT8) and attribute in (3, 4):
             _store(found, code, items[at + 2], 0, 255, attribute)
             return True
+    with_class = at > 0 and items[at - 1][0] == UINT16
     rest = [(index, item) for index, item in enumerate(items) if index != at]
     scaler, unit, attribute = 0, 255, 2
     for entry in rest:
@@ -335,32 +345,43 @@ def _single(items: list[Data], found: Interpretation) -> bool:
             rest.remove(entry)
             break
     else:
-        # scaler and unit without braces, at the end or before the value
-        if len(rest) >= 3 and rest[-2][1][0] == INT8 and rest[-1][1][0] == ENUM:
+        # scaler and unit without braces, at the end or before the value; behind a class also its attribute and a state
+        state = with_class and count == 4 and items[3][0] == ENUM and items[3][1] not in _ELECTRIC
+        if len(rest) >= 3 and rest[-2][1][0] == INT8 and rest[-1][1][0] == ENUM and not state:
             scaler, unit = rest[-2][1][1], rest[-1][1][1]
             rest = rest[:-2]
         elif len(rest) == 3 and rest[0][1][0] == INT8 and rest[1][1][0] == ENUM and rest[2][1][0] in _NUMBERS:
             scaler, unit = rest[0][1][1], rest[1][1][1]
             rest = rest[2:]
-    if len(rest) > 1 and at > 0 and items[at - 1][0] == UINT16 and any(index == at - 1 for index, _ in rest):
+    if len(rest) > 1 and with_class and any(index == at - 1 for index, _ in rest):
         rest = [entry for entry in rest if entry[0] != at - 1]  # the class
     elif len(rest) > 1:
         classes = [entry for entry in rest if entry[1][0] == UINT16 and entry[0] > 0]
         if len(rest) == 2 and at == count - 1 and len(classes) == 1:
             rest.remove(classes[0])
-    if len(rest) > 1 and at + 1 < count and items[at + 1][0] in (INT8, UINT8) and rest[0][0] == at + 1:
-        if items[at + 1][0] == INT8 or unit == 255:
-            attribute = items[at + 1][1]  # else a status: attribute 2 alone has a scaler and a unit
-        rest = rest[1:]
-    if len(rest) == 2 and rest[0][1][0] == UINT16 and rest[1][0] == rest[0][0] + 1 and rest[0][0] == at + 2:
+    if len(rest) > 1 and rest[0][0] == at + 1 and rest[0][1][0] in _SMALL:
+        kind, number = rest[0][1]
+        if with_class or (number in _ATTRIBUTES and not _is_scaler_unit(items[at + 2])):
+            attribute = number if kind == INT8 or unit == 255 else 2  # no other has a scaler and a unit
+            rest = rest[1:]
+        elif unit != 255 and not _is_scaler_unit(items[at + 2]):
+            rest = rest[1:]  # a status before the value
+    indexed = [index for index, _ in rest] == [at + 2, at + 3] and rest[0][1][0] == UINT16
+    if indexed and (items[at - 1] not in _MEASURED or rest[1][1][0] not in _TEXTS):
         rest = rest[1:]  # the data index
     if len(rest) == 2:
         numbers = [entry for entry in rest if entry[1][0] in _NUMBERS]
-        if unit == 255 and len(numbers) == 2 and rest[1][1][0] == ENUM and rest[1][1][1] in UNITS:
+        if unit == 255 and len(numbers) == 2 and rest[1][1][0] == ENUM and rest[1][1][1] in _ELECTRIC:
             unit = rest[1][1][1]
             rest = rest[:1]
         elif len(numbers) == 1 and (rest[0][1][0] in _TEXTS or rest[1][1][0] in _TEXTS):
-            rest = numbers  # the other is a name, or the time at which the value was captured
+            # The other is a name, the meter's number, or the time at which the value was captured.
+            index, text = rest[1] if rest[0] in numbers else rest[0]
+            rest = numbers
+            if index == count - 1 and text[0] in (OCTET_STRING, VISIBLE_STRING) and _time(text[1]) is None:
+                found.meter = number_of_a_meter(text[1])
+            elif index < at and text[0] in _BYTES and found.time is None:
+                found.time = _time(text[1])
     if len(rest) != 1:
         return False
     _store(found, code, rest[0][1], scaler, unit, attribute)
@@ -387,11 +408,13 @@ def _flat(items: list[Data], found: Interpretation) -> None:
         elif item[0] in _LISTS:
             _walk(item[1], found)
         at += 1
-    with_class = at > 0 and items[at - 1][0] == UINT16
     if at < count and items[at][1][2:4] == _PUSH_SETUP_CODE:
         at += 1  # the list's own name, which no value belongs to
         while at < count and not _is_code(items[at]):
             at += 1
+    with_class = at > 0 and items[at - 1][0] == UINT16
+    with_attribute = not with_class and _leads_all(items, at, (INT8, 2), 0, 0)
+    with_index = with_class and _leads_all(items, at, (UINT16, 0), 1, 1)
     while at < count:
         code = items[at]
         at += 1
@@ -400,20 +423,14 @@ def _flat(items: list[Data], found: Interpretation) -> None:
         attribute = 2
         scaler, unit = 0, 255
         if items[at][0] in _SMALL and at + 1 < count:
-            after = items[at + 1]
-            if items[at][0] == INT8 and after[0] == ENUM and at + 2 < count and items[at + 2][0] in _NUMBERS:
-                scaler, unit = items[at][1], after[1]
-                at += 2
-            elif with_class:
+            if with_class:
                 attribute = items[at][1]
+                at += 1 + with_index
+            elif with_attribute:
                 at += 1
-                at += _is_index(items, at)
-            elif (
-                items[at] == (INT8, 2)
-                and after[0] not in (NULL, INT8)
-                and not (_is_code(after) or _is_scaler_unit(after))
-            ):
-                at += 1
+            elif _is_scaled(items[at : at + 3]):
+                scaler, unit = items[at][1], items[at + 1][1]
+                at += 2
         value = items[at]
         at += 1
         if at < count and _is_scaler_unit(value) and items[at][0] in _NUMBERS:
@@ -436,14 +453,25 @@ def _flat(items: list[Data], found: Interpretation) -> None:
                 found.meter = number_of_a_meter(inner)
 
 
-def _is_index(items: list[Data], at: int) -> bool:
-    """Whether what follows an attribute is a data index, with a value behind it before the next class and code."""
-    following = items[at : at + 3]
-    if len(following) < 2 or following[0][0] != UINT16 or _is_code(following[1]) or _is_scaler_unit(following[1]):
-        return False
-    if len(following) == 3 and _is_code(following[2]) and following[1][0] == UINT16:
-        return False
-    return not (len(following) == 3 and following[1][0] == INT8 and following[2][0] == ENUM)
+def _is_scaled(items: list[Data]) -> bool:
+    """Whether scaler, unit and value follow one another, without braces."""
+    return [item[0] for item in items[:2]] == [INT8, ENUM] and len(items) > 2 and items[2][0] in _NUMBERS
+
+
+def _leads_all(items: list[Data], first: int, lead: Data, ahead: int, behind: int) -> bool:
+    """Whether every value of a list has `lead` before it, so that it belongs to none of them: in one place alone it
+    could be a value itself.
+
+    `first` is the first code; between a code and its lead stand `ahead` items, before the next code `behind`.
+    """
+    codes = [at for at in range(first, len(items)) if _is_code(items[at])] + [len(items) + behind]
+    for at in range(len(codes) - 1):
+        following = items[codes[at] + 1 + ahead : codes[at + 1] - behind]
+        if len(following) < 2 or following[0] != lead or _is_scaler_unit(following[1]):
+            return False
+        if [item[0] for item in following[1:3]] == [INT8, ENUM]:
+            return False
+    return len(codes) > 2
 
 
 def _definition(data: Data) -> tuple[int, bytes, int] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_agent.dlms import axdr, llc, mbus, wrapper
-from edge_agent.dlms.apdu.data_notification import DataNotification
+from edge_agent.dlms.apdu.data_notification import DataNotification, read_head
 from edge_agent.dlms.apdu.event_notification import EventNotification
 from edge_agent.dlms.apdu.general_block_transfer import BlockAssembly, GeneralBlockTransfer
 from edge_agent.dlms.axdr import Reader
@@ -206,10 +206,10 @@ class _Assembly:
             self._stated = _stated_size(b"".join(self.parts))
         return self._stated == 0 or self.size < self._stated
 
-    def goes_on(self) -> bool:
+    def goes_on(self, information: bytes) -> bool:
         """Whether the APDU that came last, in frames none of which said that more would come, is cut short all the
-        same. What comes next is then its next segment."""
-        if self.parts or self.errors or not self.units:
+        same. What comes next is then its next segment, unless it looks like the start of a telegram."""
+        if self.parts or self.errors or not self.units or _starts_notification(information):
             return False
         last = self.units[-1]
         if last.apdu is None or last.errors or last.apdu[:1] != b"\x0f" or last.segments >= _MOST_UNMARKED:
@@ -231,6 +231,18 @@ class _Assembly:
         """Segments are missing: what has come is no APDU."""
         self.errors.append(_missing(what))
         self.finish(False)
+
+
+def _starts_notification(data: bytes) -> bool:
+    """Whether bytes start as a DataNotification with a list does."""
+    if data[:1] != b"\x0f":
+        return False
+    reader = Reader(data)
+    try:
+        read_head(reader)
+        return reader.u8() in _BODY_TAGS
+    except DecodeError:
+        return False
 
 
 def _stated_size(apdu: bytes) -> int:
@@ -278,7 +290,7 @@ def _from_hdlc(data: bytes) -> list[Unit]:
             if assembly.parts:
                 assembly.give_up("a telegram's last segments did not come")
             information = information[3:]
-        elif assembly.goes_on():
+        elif assembly.goes_on(information):
             pass
         elif not assembly.parts and information[0] not in _APDU_TAGS:
             assembly.add(information)

@@ -227,3 +227,67 @@ def test_the_meter_and_the_time_where_other_objects_tell_them():
     assert told((code("0.9.1"), (27, NOON[5:9])), (code("0.9.2"), (26, NOON[:5])))[1] == "2026-06-01T14:00:00"
     for unset in ((9, b"\xff" * 12), (9, bytes(12)), (0, None), (10, b"yesterday")):
         assert told((code("0-0:1.0.0.255"), unset))[1] is None
+
+
+STATUS, NUMBER = (17, 0), (9, b"98765432")
+STATE = (18, 70), code("0-0:96.3.10.255"), (15, 3)
+ALONE = {
+    "a number of the meter behind the value": ([code("1.8.0"), (6, 5), NUMBER], "5 -"),
+    "a number of the meter behind value and unit": ([code("1.8.0"), (6, 5), scale(-1), NUMBER], "0.5 Wh"),
+    "a short value before its unit and the meter": ([code("1.8.0"), (15, 2), scale(-1), NUMBER], "0.2 Wh"),
+    "class, attribute, and a short value": ([(18, 3), code("1.8.0"), (15, 2), (18, 5), NUMBER], "5 -"),
+    "a time before": ([(9, NOON), code("1.8.0"), (6, 5)], "5 -"),
+    "a time before, and a unit": ([(9, NOON), code("1.8.0"), (6, 5), scale(-1)], "0.5 Wh"),
+    "a short value, its unit and a status": ([code("1.8.0"), (17, 2), scale(-1), STATUS], "0.2 Wh"),
+    "a signed one": ([code("1.8.0"), (15, -3), scale(-1), (17, 2)], "-0.3 Wh"),
+    "a short value and its status": ([code("1.8.0"), (17, 30), STATUS], "30 -"),
+    "a value and a status that is no unit": ([code("1.8.0"), (6, 5), (22, 1)], "5 -"),
+    "a short value and a number of the meter": ([code("1.8.0"), (17, 0), NUMBER], "0 -"),
+}
+
+
+@pytest.mark.parametrize("shape", list(ALONE))
+def test_one_value_with_something_beside_it(shape):
+    items, wanted = ALONE[shape]
+    telegram = only(DataNotification((2, items)).to_bytes())
+    assert said(telegram) == {"1.8.0": wanted}
+    assert telegram.meter == ("98765432" if NUMBER in items else None)
+    assert telegram.time == (NOON_TEXT if (9, NOON) in items else None)
+
+
+def test_a_state_behind_its_class_and_attribute_is_neither_scaler_nor_unit():
+    for state in (0, 1, 2):
+        wanted = {"0-0:96.3.10.255:3": str(state) + " -"}
+        assert said(only(DataNotification((1, [(2, [*STATE, (22, state)])])).to_bytes())) == wanted
+        items = [*FLAT[0], (18, 5), *STATE, (22, state), *FLAT[1], (18, 6)]
+        assert said(only(DataNotification((2, items)).to_bytes())) == {"1.8.0": "5 -", **wanted, "2.8.0": "6 -"}
+
+
+VALUES_LIKE_LEADS = {
+    "a number of the meter at the end": [*FLAT[0], (18, 5), *FLAT[1], (18, 6), NUMBER],
+    "a status behind each": [*FLAT[0], (18, 5), STATUS, *FLAT[1], (18, 6), STATUS],
+    "one value that looks like an index": [*FLAT[0], (18, 5), (17, 9), *FLAT[1], (18, 6)],
+    "without class and attribute": [code("1.8.0"), (18, 5), STATUS, code("2.8.0"), (18, 6), NUMBER],
+}
+
+
+@pytest.mark.parametrize("shape", list(VALUES_LIKE_LEADS))
+def test_what_stands_behind_a_value_does_not_take_its_place(shape):
+    assert said(only(DataNotification((2, VALUES_LIKE_LEADS[shape])).to_bytes())) == {"1.8.0": "5 -", "2.8.0": "6 -"}
+
+
+@pytest.mark.parametrize("behind", [STATUS, NUMBER, (22, 1), (4, "0" * 8)])
+def test_a_value_that_looks_like_an_attribute(behind):
+    items = [code("1.8.0"), (15, 2), code("2.8.0"), (6, 6), behind]
+    assert said(only(DataNotification((2, items)).to_bytes())) == {"1.8.0": "2 -", "2.8.0": "6 -"}
+    items = [code("2.8.0"), (6, 6), code("1.8.0"), (15, 2), behind]
+    assert said(only(DataNotification((2, items)).to_bytes())) == {"1.8.0": "2 -", "2.8.0": "6 -"}
+
+
+def test_a_telegram_is_not_put_behind_one_that_is_cut_short():
+    short = DataNotification((2, [code("1.8.0"), (6, 5), code("2.8.0"), (6, 6)])).to_bytes()
+    line = b"".join([Frame(b"\x41", b"\x08\x83", UI, apdu).to_bytes() for apdu in (short[:-5], short, APDU)])
+    first, second, third = decode_telegrams(line)
+    assert codes(first) == ["cut_short"]
+    assert said(second) == {"1.8.0": "5 -", "2.8.0": "6 -"}
+    assert said(third) == SAID
