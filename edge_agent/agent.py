@@ -560,6 +560,7 @@ class Agent:
                 rows,
                 last=state.record_bytes,
                 resume=state.resume,
+                rebase=state.rebase,
                 boundary=result.boundary,
                 clock_deviation=result.clock_deviation,
             )

@@ -1,4 +1,4 @@
-"""`edge-agent enrol | run | status | read | decode | scan`: what a person types at a gateway."""
+"""`edge-agent enrol | run | status | rebase | read | decode | scan`: what a person types at a gateway."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from edge_agent.credentials import CredentialsError
 from edge_agent.enrolment import Claim, EnrolmentError, Pending, enrol
 from edge_agent.journal import JournalError
 from edge_agent.keys import KeyFileError
-from edge_agent.status import StatusError, problems, read_status, render
+from edge_agent.rebase import RebaseError, allow_rebase
+from edge_agent.status import StatusError, problems, read_status, render, utc
 from edge_agent.uplinks import UplinkError
 
 EXIT_OK = 0
@@ -31,7 +32,7 @@ EXIT_PENDING = 3
 EXIT_PROBLEMS = 4
 EXIT_PIPE = 141
 
-_MORE = {"enrol": " --claim dormitory-a-ABCDEFGHIJKLMNOP-QRSTUVWXYZ234567 --wait"}
+_MORE = {"enrol": " --claim dormitory-a-ABCDEFGHIJKLMNOP-QRSTUVWXYZ234567 --wait", "rebase": " solar"}
 DEFAULT_CONFIG = Path("/etc/edge-agent/gateway.toml")
 
 _EPILOG = """from a line to signed readings (docs/METERS.md, docs/OPERATIONS.md):
@@ -40,6 +41,7 @@ _EPILOG = """from a line to signed readings (docs/METERS.md, docs/OPERATIONS.md)
   edge-agent enrol --claim CODE --wait                    once gateway.toml is written
   edge-agent run                                          as a service: edge_agent/systemd/edge-agent.service
   edge-agent status
+  edge-agent rebase METER                                 a register fell, because the meter was reset
 
 exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 enrolment waits for approval,
 4 (status) running with problems or not running"""
@@ -56,7 +58,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return status
     except ConfigError as error:
         return _fail(error.code, str(error), EXIT_USAGE)
-    except (EnrolmentError, UplinkError, CredentialsError, KeyFileError, JournalError, StatusError) as error:
+    except (
+        EnrolmentError,
+        UplinkError,
+        CredentialsError,
+        KeyFileError,
+        JournalError,
+        RebaseError,
+        StatusError,
+    ) as error:
         return _fail(error.code, str(error), EXIT_FAILED)
     except BrokenPipeError:  # whoever reads what is printed has had enough, such as `head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -140,6 +150,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="print the status as JSON")
     command.set_defaults(run=_status)
 
+    command = _command(
+        commands, "rebase", "let a meter that stopped with needs_rebase go on from its registers as they are"
+    )
+    command.description = (
+        "A meter whose register fell signs nothing more, since energy would be lost or counted twice. Where it was "
+        "reset, this lets it go on: its next record says so, and sets a baseline that credits nothing. It changes "
+        "nothing for a meter that has not stopped. The agent may run meanwhile."
+    )
+    command.add_argument("meter", metavar="METER", help="the meter's name in gateway.toml")
+    command.set_defaults(run=_rebase)
+
     _add_read(commands)
     return parser
 
@@ -205,6 +226,21 @@ def _status(options: argparse.Namespace) -> int:
     else:
         print(render(status, now))
     return EXIT_PROBLEMS if found else EXIT_OK
+
+
+def _rebase(options: argparse.Namespace) -> int:
+    config = load_config(options.config)
+    made = allow_rebase(config, options.meter)
+    _say(f"{made.meter} had stopped: {made.reason}")
+    _say(
+        "Its next record goes on from its registers as they are then. Nobody is credited with what it metered since "
+        + ("its last." if made.last_end is None else f"{utc(made.last_end)}.")
+    )
+    _say(
+        "At the authority it waits for the operator: `authority collector held`, then `authority collector release "
+        "INDEX --reason TEXT`, and `authority settlement rebase INDEX` once `authority settlement alerts` names it."
+    )
+    return EXIT_OK
 
 
 def _say(text: str) -> None:

@@ -29,7 +29,10 @@ from edge_agent.reading import (
     record_hash,
 )
 
-SCHEMA_VERSION = 1
+JOURNAL_FILE = "journal.db"
+"""Its name under a gateway's state directory."""
+
+SCHEMA_VERSION = 2
 ARCHIVE_FRAMES = 20_000
 """Receipted frames kept for an authority that lost its own: 40 days of five meters at 15 minutes."""
 
@@ -38,6 +41,9 @@ PARKED = "parked"
 REFUSED = "refused"
 SUPERSEDED = "superseded"
 RECEIPTED = "receipted"
+
+NEEDS_REBASE = "needs_rebase"
+"""The stop code of a meter whose register fell."""
 
 _MIGRATIONS: tuple[str, ...] = (
     """
@@ -65,6 +71,10 @@ _MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX frame_by_state ON frame (state, public_key, sequence);
     """,
+    """
+    -- 1: a person says that the register which fell was reset, and the meter goes on from there
+    ALTER TABLE meter ADD COLUMN rebase INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 
@@ -78,12 +88,14 @@ class JournalError(Exception):
 
 class MeterState(NamedTuple):
     """Where one meter's chain of records stands. record is the last signed one, None before the first; with resume set
-    the next record carries `resynchronised`; stop_code is why the meter signs nothing, None while it does."""
+    the next record carries `resynchronised`; stop_code is why the meter signs nothing, None while it does; with rebase
+    set a register that fell is taken as reset."""
 
     record_bytes: bytes | None
     resume: bool
     stop_code: str | None
     stop_reason: str | None
+    rebase: bool
 
     @property
     def record(self) -> Record | None:
@@ -149,6 +161,16 @@ class Journal:
         return journal
 
     @classmethod
+    def open_beside(cls, path: Path, *, quota: int) -> Journal:
+        """Open the journal that an agent has, which may run meanwhile; nothing is made anew or set aside.
+
+        JournalError `no_journal` where there is none, `journal_damaged` and the others as `open`.
+        """
+        if not path.is_file():
+            raise JournalError("no_journal", f"there is no journal at {path}: no agent has run here yet")
+        return cls._open(path, quota, ARCHIVE_FRAMES)
+
+    @classmethod
     def _open(cls, path: Path, quota: int, archive: int) -> Journal:
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -199,11 +221,11 @@ class Journal:
         """Where that key's records stand. KeyError for a key that was never added."""
         with _typed(self.path):
             row = self._connection.execute(
-                "SELECT record, resume, stop_code, stop_reason FROM meter WHERE public_key = ?", (public_key,)
+                "SELECT record, resume, stop_code, stop_reason, rebase FROM meter WHERE public_key = ?", (public_key,)
             ).fetchone()
         if row is None:
             raise KeyError(public_key.hex())
-        return MeterState(row[0], bool(row[1]), row[2], row[3])
+        return MeterState(row[0], bool(row[1]), row[2], row[3], bool(row[4]))
 
     def append(self, frames: Sequence[Frame], *, now: int) -> None:
         """Make signed frames durable, of any number of meters, in one commit; on return they may leave the gateway.
@@ -242,7 +264,7 @@ class Journal:
                     ),
                 )
                 connection.execute(
-                    "UPDATE meter SET record = ?, resume = 0, stop_code = NULL, stop_reason = NULL "
+                    "UPDATE meter SET record = ?, resume = 0, stop_code = NULL, stop_reason = NULL, rebase = 0 "
                     "WHERE public_key = ?",
                     (frame.record_bytes, frame.public_key),
                 )
@@ -370,6 +392,19 @@ class Journal:
             connection.execute(
                 "UPDATE meter SET stop_code = ?, stop_reason = ? WHERE public_key = ?", (code, reason, public_key)
             )
+
+    def allow_rebase(self, public_key: bytes) -> MeterState:
+        """Let a meter that stopped with `needs_rebase` go on: its next record may say that its registers were reset.
+
+        The wish is spent by that record, or by any other that the meter signs first. Returns what was so before;
+        JournalError `not_stopped` where the meter has not stopped for that reason. KeyError for a key never added.
+        """
+        with self._transaction() as connection:
+            state = self.meter(public_key)
+            if state.stop_code != NEEDS_REBASE:
+                raise JournalError("not_stopped", "its registers have not fallen: there is nothing to rebase")
+            connection.execute("UPDATE meter SET rebase = 1 WHERE public_key = ?", (public_key,))
+        return state
 
     def last_receipt(self, public_key: bytes) -> tuple[Receipt, int] | None:
         """The last receipt that took a frame of this key, and when it came (Unix seconds)."""

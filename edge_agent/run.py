@@ -17,7 +17,7 @@ from edge_agent import log
 from edge_agent.agent import Agent, EventQueue
 from edge_agent.config import GatewayConfig, MeterSettings
 from edge_agent.credentials import Credentials, CredentialStore
-from edge_agent.journal import Journal
+from edge_agent.journal import JOURNAL_FILE, Journal
 from edge_agent.keys import KeyFileError, KeyStore, MeterKey, make_private_directory
 from edge_agent.meters import open_meter
 from edge_agent.ports import OpenMeter, SerialPort
@@ -26,7 +26,6 @@ from edge_agent.uplinks.choice import Uplinks
 from edge_agent.uplinks.https import HttpsClient, HttpsUplink
 from edge_agent.uplinks.mqtt import MqttUplink
 
-JOURNAL_FILE = "journal.db"
 LOCK_FILE = "agent.lock"
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edge_agent.journal import NEEDS_REBASE
 from edge_agent.keys import MeterKey
 from edge_agent.meter_map import MeterMap
 from edge_agent.meters import IntervalRow
 from edge_agent.reading import (
     CLOCK_DEVIATION_UNKNOWN,
     FLAG_BACK_FILLED,
+    FLAG_REGISTER_RESET,
     FLAG_RESYNCHRONISED,
     KNOWN_FLAGS,
     TRUNCATED_HASH_SIZE,
@@ -32,10 +34,10 @@ _SLACK_WH = 1000
 class NeedsRebaseError(Exception):
     """A register fell and its declared modulus does not explain it: the meter was exchanged or reset.
 
-    Nothing more is signed for this meter until an operator rebases it.
+    Nothing more is signed for this meter until a person has looked at it (`edge-agent rebase`).
     """
 
-    code = "needs_rebase"
+    code = NEEDS_REBASE
 
 
 class RowError(Exception):
@@ -62,14 +64,16 @@ class Signer:
         *,
         last: bytes | None,
         resume: bool,
+        rebase: bool,
         boundary: int,
         clock_deviation: int | None,
     ) -> tuple[list[Frame], NeedsRebaseError | RowError | None]:
         """Sign the rows that follow the last signed record (96 bytes; None before the first), oldest first.
 
         boundary is the boundary just passed; earlier rows are marked back-filled. Before the first record only the
-        boundary's own row counts: it is the baseline. With `resume` the first record carries `resynchronised`. Rows
-        off the epoch's boundaries are left out (their energy is in the next), as are rows later than the boundary.
+        boundary's own row counts: it is the baseline. With `resume` the first record carries `resynchronised`. With
+        `rebase` the first record goes on from a register that fell, and says `register reset`. Rows off the epoch's
+        boundaries are left out (their energy is in the next), as are rows later than the boundary.
 
         Returns the frames, and what stopped the signing before the last row: NeedsRebaseError where a register fell,
         RowError where a row cannot be a reading.
@@ -84,10 +88,10 @@ class Signer:
             if record is not None and row.interval_end <= record.interval_end:
                 continue
             try:
-                record = self._record(row, record, resume, boundary, clock_deviation, last)
+                record = self._record(row, record, resume, rebase, boundary, clock_deviation, last)
             except (NeedsRebaseError, RowError) as error:
                 return frames, error
-            last, resume = record.to_bytes(), False
+            last, resume, rebase = record.to_bytes(), False, False
             frames.append(Frame(last, self.key.public_key, self.key.sign(last)))
         return frames, None
 
@@ -96,6 +100,7 @@ class Signer:
         row: IntervalRow,
         previous: Record | None,
         resume: bool,
+        rebase: bool,
         boundary: int,
         clock_deviation: int | None,
         last: bytes | None,
@@ -105,19 +110,26 @@ class Signer:
             raise RowError(f"the meter's row of {row.interval_end} has registers {registers}, outside 0 to 2^64-1 Wh")
         if len(row.evidence) != TRUNCATED_HASH_SIZE:
             raise RowError(f"the meter's row of {row.interval_end} has {len(row.evidence)} bytes of evidence")
-        register_epoch, sequence = 0, self.first_sequence
+        register_epoch, sequence, reset = 0, self.first_sequence, False
         if previous is not None:
             if previous.sequence >= _MAX_SEQUENCE:
                 raise RowError("this key has signed its last sequence; enrol the meter with a new key")
             sequence = previous.sequence + 1
             seconds = row.interval_end - previous.interval_end
-            registers, rolled = self._unwrap(registers, previous, seconds)
-            register_epoch = (previous.register_epoch + rolled) & 0xFF
+            try:
+                registers, changed = self._unwrap(registers, previous, seconds)
+            except NeedsRebaseError:
+                if not rebase:
+                    raise
+                changed = reset = True
+            register_epoch = (previous.register_epoch + changed) & 0xFF
         flags = row.flags & KNOWN_FLAGS
         if row.interval_end < boundary:
             flags |= FLAG_BACK_FILLED
         if resume:
             flags |= FLAG_RESYNCHRONISED
+        if reset:
+            flags |= FLAG_REGISTER_RESET
         return Record(
             sequence=sequence,
             network_id=self.network_id,
@@ -159,7 +171,7 @@ class Signer:
                     f"a register fell from {last} to {candidate} Wh between {previous.interval_end} and "
                     f"{previous.interval_end + seconds}"
                     + (f", which its modulus of {modulus} Wh does not explain" if modulus else "")
-                    + "; if the meter was exchanged or reset, let the authority rebase it: it signs no more until then"
+                    + "; it signs no more until a person has looked. Where the meter was reset: edge-agent rebase"
                 )
             values.append(candidate)
         return (values[0], values[1], values[2], values[3]), rolled

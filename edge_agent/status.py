@@ -188,12 +188,12 @@ def age(at: float | None, now: float) -> str:
 def render(status: Mapping[str, Any], now: float) -> str:
     """The status as a page for a terminal."""
     lines = [f"gateway   {status['gateway']}, " + ("running" if status["running"] else "NOT RUNNING")]
-    lines[0] += f" since {_time(status['started'])}, status {age(status['updated'], now)} old"
+    lines[0] += f" since {utc(status['started'])}, status {age(status['updated'], now)} old"
     uplink = status.get("uplink") or {}
     if uplink:
         state = "connected" if uplink.get("connected") else "NOT CONNECTED"
         lines.append(
-            f"uplink    {uplink.get('kind')} ({uplink.get('configured')}), {state} since {_time(uplink.get('since'))}"
+            f"uplink    {uplink.get('kind')} ({uplink.get('configured')}), {state} since {utc(uplink.get('since'))}"
         )
     journal = status.get("journal") or {}
     if journal:
@@ -205,7 +205,7 @@ def render(status: Mapping[str, Any], now: float) -> str:
     if status.get("authority_clock") is not None:
         lines.append(f"clock     authority minus gateway {status['authority_clock']:+d} s")
     if status.get("certificate_expires") is not None:
-        lines.append(f"identity  certificate ends {_time(status['certificate_expires'])}")
+        lines.append(f"identity  certificate ends {utc(status['certificate_expires'])}")
     ignored = {name: count for name, count in (status.get("ignored") or {}).items() if count}
     if ignored:
         lines.append("ignored   " + ", ".join(f"{count} {name}" for name, count in sorted(ignored.items())))
@@ -213,7 +213,7 @@ def render(status: Mapping[str, Any], now: float) -> str:
         lines += ["", f"meter     {name} on {meter.get('port')}"]
         details = []
         if meter.get("sequence") is not None:
-            details.append(f"sequence {meter['sequence']} up to {_time(meter.get('interval_end'))}")
+            details.append(f"sequence {meter['sequence']} up to {utc(meter.get('interval_end'))}")
         if meter.get("clock_deviation") is not None:
             details.append(f"gateway minus meter {meter['clock_deviation']:+d} s")
         if meter.get("power_w") is not None:
@@ -230,7 +230,8 @@ def render(status: Mapping[str, Any], now: float) -> str:
     return "\n".join(lines)
 
 
-def _time(at: int | None) -> str:
+def utc(at: int | None) -> str:
+    """Unix seconds for a person; "never" for None."""
     if at is None:
         return "never"
     return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -92,13 +92,6 @@ class MapMismatchError(MeterError):
     retry = False
 
 
-class NeedsRebaseError(MeterError):
-    """A register fell by more than a rollover explains: a person must look and rebase the meter."""
-
-    code = "needs_rebase"
-    retry = False
-
-
 BROKE_OFF = (
     MeterTimeoutError,
     BadAnswerError,

@@ -3,7 +3,8 @@
     agent_process.py GATEWAY_TOML [before-send | after-send]
 
 `before-send` kills the process (SIGKILL) when the first batch is journalled and about to leave; `after-send` when the
-authority has answered it and the receipt is about to be taken.
+authority has answered it and the receipt is about to be taken. Where a file `reset` lies beside GATEWAY_TOML, the
+meters were reset at the Unix second that it holds, and count from nought again.
 """
 
 import os
@@ -19,6 +20,7 @@ from edge_agent.meters import IntervalRow
 from edge_agent.uplinks.choice import Uplinks
 
 PERIOD = int(os.environ.get("TEST_PERIOD", "2"))
+RESET = Path(sys.argv[1]).with_name("reset")
 
 
 class Meter:
@@ -35,8 +37,13 @@ class Meter:
     def rows(self, since, until):
         newest = int(time.time()) // PERIOD * PERIOD
         first = max(since // PERIOD * PERIOD + PERIOD, newest - 500 * PERIOD)
+        reset = int(RESET.read_text()) if RESET.exists() else newest
         return [
-            IntervalRow(interval_end=end, evidence=end.to_bytes(16, "little"), **dict.fromkeys(self.registers, end))
+            IntervalRow(
+                interval_end=end,
+                evidence=end.to_bytes(16, "little"),
+                **dict.fromkeys(self.registers, end if end <= reset else end - reset),
+            )
             for end in range(first, min(until, newest) + 1, PERIOD)
         ]
 

@@ -9,6 +9,7 @@ import pytest
 from edge_agent.meters import IntervalRow, MeterTimeoutError
 from edge_agent.reading import (
     FLAG_BACK_FILLED,
+    FLAG_REGISTER_RESET,
     FLAG_RESYNCHRONISED,
     FLAG_SAMPLED,
     FRAME_SIZE,
@@ -17,6 +18,7 @@ from edge_agent.reading import (
     previous_hash,
     record_hash,
 )
+from edge_agent.rebase import RebaseError, allow_rebase
 from edge_agent.uplinks import AuthorityTime, CommandArrived, LinkChanged, ReceiptsArrived, UplinkError
 
 
@@ -169,6 +171,35 @@ def test_a_register_that_falls_stops_its_meter(bench):
     bench.restart()
     bench.settle()
     assert bench.errors("solar")["reading"] == "needs_rebase"
+    assert allow_rebase(bench.config, "solar").last_end == bench.log()[0].interval_end
+    bench.restart()  # what a person said is durable
+    bench.settle()
+    bench.forward(900)
+    assert bench.errors("solar") == {}
+    before, *after = bench.log()
+    assert [record.flags & FLAG_REGISTER_RESET for record in after] == [FLAG_REGISTER_RESET, *[0] * (len(after) - 1)]
+    assert {record.register_epoch for record in after} == {before.register_epoch + 1}
+    assert after[0].interval_end == before.interval_end + 900
+    with pytest.raises(RebaseError) as caught:
+        allow_rebase(bench.config, "solar")
+    assert caught.value.code == "not_stopped"
+    with pytest.raises(RebaseError) as caught:
+        allow_rebase(bench.config, "wind")
+    assert caught.value.code == "unknown_meter"
+
+
+def test_a_rebase_that_was_not_needed_is_forgotten(bench):
+    bench.settle()
+    bench.meters["solar"].offset = -10_000_000
+    bench.forward(900)
+    allow_rebase(bench.config, "solar")
+    bench.meters["solar"].offset = 0  # the meter had shown something else for a moment
+    bench.forward(900)
+    assert bench.errors("solar") == {}
+    bench.meters["solar"].offset = -10_000_000
+    bench.forward(2 * 900)
+    assert bench.errors("solar")["reading"] == "needs_rebase"
+    assert {record.register_epoch for record in bench.log()} == {0}
 
 
 def test_rows_that_are_none_are_not_signed(bench):

@@ -184,6 +184,44 @@ def test_a_stopped_meter_stays_stopped_until_it_signs(journal):
     assert journal.meter(KEY.public_key).stop_code is None
 
 
+def test_a_rebase_is_allowed_to_a_meter_whose_register_fell_alone(journal):
+    for code in (None, "row_invalid"):
+        if code is not None:
+            journal.stop_meter(KEY.public_key, code, "a row")
+        with pytest.raises(JournalError) as caught:
+            journal.allow_rebase(KEY.public_key)
+        assert caught.value.code == "not_stopped"
+    journal.stop_meter(KEY.public_key, "needs_rebase", "a register fell")
+    assert journal.allow_rebase(KEY.public_key).stop_reason == "a register fell"
+    assert journal.meter(KEY.public_key).rebase
+    journal.append([frame(1)], now=0)
+    assert not journal.meter(KEY.public_key).rebase
+    with pytest.raises(KeyError):
+        journal.allow_rebase(bytes(32))
+
+
+def test_a_journal_beside_its_agent_is_never_made_or_set_aside(path):
+    with pytest.raises(JournalError) as caught:
+        Journal.open_beside(path, quota=10)
+    assert caught.value.code == "no_journal"
+    path.write_bytes(b"not a database at all" * 500)
+    with pytest.raises(JournalError) as caught:
+        Journal.open_beside(path, quota=10)
+    assert caught.value.code == "journal_damaged"
+    assert list(path.parent.glob(path.name + "*")) == [path]
+
+
+def test_a_journal_of_the_first_schema_keeps_what_it_holds(journal, path):
+    journal.append([frame(1), frame(2)], now=0)
+    journal._connection.execute("ALTER TABLE meter DROP COLUMN rebase")
+    journal._connection.execute("PRAGMA user_version = 1")
+    journal.close()
+    migrated = Journal.open(path, quota=10)
+    assert sequences(migrated) == [1, 2]
+    assert not migrated.meter(KEY.public_key).rebase
+    migrated.close()
+
+
 def test_a_journal_of_a_later_agent_is_left_alone(journal, path):
     journal._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     with pytest.raises(JournalError) as caught:

@@ -8,6 +8,7 @@ from edge_agent.reading import (
     CLOCK_DEVIATION_UNKNOWN,
     FLAG_BACK_FILLED,
     FLAG_POWER_FAILURE,
+    FLAG_REGISTER_RESET,
     FLAG_RESYNCHRONISED,
     ZERO_HASH,
     previous_hash,
@@ -44,8 +45,8 @@ def row(end, generation, **changes):
     return IntervalRow(interval_end=end, generation=generation, **changes)
 
 
-def sign(made, rows, *, last=None, resume=False, boundary=T, clock_deviation=0):
-    return made.sign(rows, last=last, resume=resume, boundary=boundary, clock_deviation=clock_deviation)
+def sign(made, rows, *, last=None, resume=False, rebase=False, boundary=T, clock_deviation=0):
+    return made.sign(rows, last=last, resume=resume, rebase=rebase, boundary=boundary, clock_deviation=clock_deviation)
 
 
 def first(made, generation, end=T):
@@ -137,6 +138,29 @@ def test_rows_before_the_fall_are_signed():
     rows = [row(T + 900, 150), row(T + 1800, 120), row(T + 2700, 200)]
     frames, fault = sign(made, rows, last=last, boundary=T + 2700)
     assert [frame.record.generation for frame in frames] == [150]
+    assert isinstance(fault, NeedsRebaseError)
+
+
+def test_a_rebased_meter_goes_on_from_its_registers_as_they_are():
+    made = signer(rollover_wh=100_000_000)
+    last = first(made, 60_000_000)
+    rows = [row(T + 900, 5), row(T + 1800, 7)]
+    frames, fault = sign(made, rows, last=last, rebase=True, boundary=T + 1800)
+    assert fault is None
+    assert [frame.record.generation for frame in frames] == [5, 7]
+    assert [frame.record.register_epoch for frame in frames] == [1, 1]
+    assert [frame.record.flags & FLAG_REGISTER_RESET for frame in frames] == [FLAG_REGISTER_RESET, 0]
+    assert frames[0].record.previous_hash == previous_hash(last)
+
+
+def test_a_rebase_is_for_one_fall_and_for_none_where_nothing_fell():
+    made = signer()
+    last = first(made, 100)
+    frames, fault = sign(made, [row(T + 900, 50), row(T + 1800, 20)], last=last, rebase=True, boundary=T + 1800)
+    assert [frame.record.generation for frame in frames] == [50]
+    assert isinstance(fault, NeedsRebaseError)
+    frames, fault = sign(made, [row(T + 900, 150), row(T + 1800, 20)], last=last, rebase=True, boundary=T + 1800)
+    assert [(frame.record.register_epoch, frame.record.flags & FLAG_REGISTER_RESET) for frame in frames] == [(0, 0)]
     assert isinstance(fault, NeedsRebaseError)
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import shutil
 import signal
 import socket
@@ -201,6 +202,31 @@ def test_over_mqtt(department):
     assert department.status()["ignored"] == {}
     agent.send_signal(signal.SIGTERM)
     assert agent.wait(60) == 0
+    department.assert_no_traceback()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("department", ["https"], indirect=True)
+def test_a_meter_that_was_reset_goes_on_once_people_at_both_ends_have_said_so(department):
+    def error(part):
+        return department.status()["meters"]["solar"]["errors"].get(part, {}).get("code")
+
+    department.collector()
+    department.enrol()
+    department.agent()
+    until(lambda: department.receipted() >= 1)
+    assert "[not_stopped]" in department.edge("rebase", "solar", exits=1)
+    moment = department.directory / "reset.new"
+    moment.write_text(str(int(time.time()) // EPOCH * EPOCH))
+    moment.replace(department.directory / "reset")  # the agent reads it whole
+    until(lambda: error("reading") == "needs_rebase")
+    assert "a register fell from" in department.edge("rebase", "solar")
+    until(lambda: error("held") == "register_decreased")
+    assert error("reading") is None
+    held = department.authority("collector", "held")
+    index = re.search(r"^ *([0-9]+)  .*register_decreased", held, re.MULTILINE)[1]
+    department.authority("collector", "release", index, "--reason", "the meter was reset")
+    until(department.without_errors)
     department.assert_no_traceback()
 
 
