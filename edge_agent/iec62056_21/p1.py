@@ -214,9 +214,10 @@ def _read(data: bytes, offset: int, checked: bool) -> P1Telegram:
             joined[-1] += line
         elif line and line[0] not in "!":
             joined.append(line)
+    shortened = not any(":" in line.partition("(")[0] for line in joined)
     for line in joined:
         try:
-            _take(line, telegram)
+            _take(line, telegram, shortened)
         except DecodeError as error:
             telegram.errors.append(error)
     for name in _METER_NAMES:
@@ -231,11 +232,9 @@ def _read(data: bytes, offset: int, checked: bool) -> P1Telegram:
 _LETTERS = {"C": "0-0:96", "F": "0-0:97", "L": "0-0:98", "P": "0-0:99"}
 
 
-def _code(text: str) -> bytes:
-    """A code, or one that a read-out shortens to C.D.E (IEC 62056-61, annex A; F after `*` or `&`) and in which a
-    letter may stand for C; DecodeError `bad_obis`."""
-    if ":" in text:
-        return obis_bytes(text)
+def _shortened(text: str) -> bytes:
+    """A code that a read-out shortens to C.D.E (IEC 62056-61, annex A; F after `*` or `&`), in which a letter may stand
+    for C; DecodeError `bad_obis`."""
     short, _, last = text.replace("&", "*").partition("*")
     parts = short.split(".")
     if len(parts) > 3:
@@ -252,11 +251,12 @@ def _groups(text: str) -> list[str]:
     return text[1:-1].split(")(")
 
 
-def _take(line: str, telegram: P1Telegram) -> None:
+def _take(line: str, telegram: P1Telegram, shortened: bool) -> None:
+    """A line's value. `shortened`: all codes of the telegram are; among whole ones that would be damage."""
     start = line.find("(")
     if start <= 0 or len(line) > MAX_LINE:
         raise DecodeError("bad_line", f"{line[:40]!r} is not a code with values in parentheses", 0)
-    code = obis_text(_code(line[:start]))
+    code = obis_text(_shortened(line[:start]) if shortened else obis_bytes(line[:start]))
     groups = _groups(line[start:])
     if code[3:].startswith(":24.3.0") and len(groups) >= 7 and groups[4].count(".") >= 2:
         # DSMR 2 and 3: the gas meter's row names its own code and unit.

@@ -70,3 +70,9 @@ def test_a_read_out_with_shortened_codes_and_its_block_check():
 def test_codes_that_are_none():
     for code in ("1.8.x", "G.1", "", "1.8.0.0", "1-0:300.8.0", "1.8.0*x"):
         assert only([f"{code}(1*kWh)"]).errors
+
+
+def test_a_code_that_lost_its_start_is_not_taken_for_a_shortened_one():
+    telegram = only(["1-0:1.8.1(000001.000*kWh)", "1.7.0(00.100*kW)", "0-0:96.14.0(0002)"])
+    assert [error.code for error in telegram.errors] == ["bad_obis"]
+    assert sorted(telegram.values) == ["0-0:96.14.0.255", "1-0:1.8.1.255"]
