@@ -56,6 +56,8 @@ _SHORTEST_PADDED = 4
 _SMALL = (INT8, UINT8)
 _BINARY = INTEGERS - {axdr.BCD}
 _NUMBERS = INTEGERS | {axdr.FLOAT32, axdr.FLOAT64}
+_WIDE = _NUMBERS - {INT8, UINT8, ENUM, axdr.BCD}
+"""Numbers too wide for an attribute's number, a status or a unit."""
 
 
 class Reading:
@@ -346,10 +348,11 @@ def _single(items: list[Data], found: Interpretation) -> bool:
             break
     else:
         # scaler and unit without braces, at the end or before the value; behind a class also its attribute and a state
-        state = with_class and count == 4 and items[3][0] == ENUM and items[3][1] not in _ELECTRIC
-        if len(rest) >= 3 and rest[-2][1][0] == INT8 and rest[-1][1][0] == ENUM and not state:
-            scaler, unit = rest[-2][1][1], rest[-1][1][1]
-            rest = rest[:-2]
+        if len(rest) >= 3 and rest[-2][1][0] == INT8 and rest[-1][1][0] == ENUM:
+            first, second = rest[-2][1][1], rest[-1][1][1]
+            if not with_class or count > 4 or first < 1 or second in _ELECTRIC:
+                scaler, unit = first, second
+                rest = rest[:-2]
         elif len(rest) == 3 and rest[0][1][0] == INT8 and rest[1][1][0] == ENUM and rest[2][1][0] in _NUMBERS:
             scaler, unit = rest[0][1][1], rest[1][1][1]
             rest = rest[2:]
@@ -361,7 +364,7 @@ def _single(items: list[Data], found: Interpretation) -> bool:
             rest.remove(classes[0])
     if len(rest) > 1 and rest[0][0] == at + 1 and rest[0][1][0] in _SMALL:
         kind, number = rest[0][1]
-        if with_class or (number in _ATTRIBUTES and not _is_scaler_unit(items[at + 2])):
+        if with_class or _is_attribute(number, items[at + 2 :], unit != 255):
             attribute = number if kind == INT8 or unit == 255 else 2  # no other has a scaler and a unit
             rest = rest[1:]
         elif unit != 255 and not _is_scaler_unit(items[at + 2]):
@@ -369,23 +372,50 @@ def _single(items: list[Data], found: Interpretation) -> bool:
     indexed = [index for index, _ in rest] == [at + 2, at + 3] and rest[0][1][0] == UINT16
     if indexed and (items[at - 1] not in _MEASURED or rest[1][1][0] not in _TEXTS):
         rest = rest[1:]  # the data index
-    if len(rest) == 2:
-        numbers = [entry for entry in rest if entry[1][0] in _NUMBERS]
-        if unit == 255 and len(numbers) == 2 and rest[1][1][0] == ENUM and rest[1][1][1] in _ELECTRIC:
-            unit = rest[1][1][1]
-            rest = rest[:1]
-        elif len(numbers) == 1 and (rest[0][1][0] in _TEXTS or rest[1][1][0] in _TEXTS):
-            # The other is a name, the meter's number, or the time at which the value was captured.
-            index, text = rest[1] if rest[0] in numbers else rest[0]
-            rest = numbers
-            if index == count - 1 and text[0] in (OCTET_STRING, VISIBLE_STRING) and _time(text[1]) is None:
-                found.meter = number_of_a_meter(text[1])
-            elif index < at and text[0] in _BYTES and found.time is None:
-                found.time = _time(text[1])
+    if len(rest) == 2 and unit == 255 and at < rest[0][0] and _is_unit_behind(rest[0][1], rest[1][1]):
+        unit = rest.pop()[1][1]
+    beside = _text_beside(code, rest, at, unit != 255)
+    if beside is not None:
+        rest.remove(beside)
+        index, (tag, text) = beside
+        if index == count - 1 and tag in (OCTET_STRING, VISIBLE_STRING) and _time(text) is None:
+            found.meter = number_of_a_meter(text)
+        elif index < at and tag in _BYTES and found.time is None:
+            found.time = _time(text)
     if len(rest) != 1:
         return False
     _store(found, code, rest[0][1], scaler, unit, attribute)
     return True
+
+
+def _is_attribute(number: int, behind: list[Data], scaled: bool) -> bool:
+    """Whether a small number behind a code without a class is that of an attribute, or a status, and what is `behind`
+    it the value; `scaled`: with scaler and unit. Else it is the value itself, and what is behind it belongs to it."""
+    after = behind[0]
+    if _is_scaler_unit(after):
+        return len(behind) > 1 and behind[1][0] in _WIDE
+    if scaled or len(behind) == 1:
+        return number in _ATTRIBUTES or after[0] in _WIDE
+    return number in _ATTRIBUTES and after[0] in _WIDE
+
+
+def _is_unit_behind(value: Data, unit: Data) -> bool:
+    """Whether an enumeration behind a number is its unit, without a scaler."""
+    return value[0] in _NUMBERS and value[0] != ENUM and unit[0] == ENUM and unit[1] in _ELECTRIC
+
+
+def _text_beside(code: bytes, rest: list[tuple[int, Data]], at: int, scaled: bool) -> tuple[int, Data] | None:
+    """Of a number and a text the text, where the number is the value: a name, the meter's number, or the time at which
+    the value was captured. None where it cannot be told from a value with its status."""
+    if len(rest) != 2:
+        return None
+    (index, first), (_, second) = rest
+    if first[0] in _NUMBERS and second[0] in _TEXTS:
+        return rest[1] if scaled or index > at else None
+    if first[0] in _TEXTS and second[0] in _NUMBERS:
+        quantity = code[0] > 0 and code[2] > 0 and second[0] in _WIDE
+        return rest[0] if scaled or index < at or quantity else None
+    return None
 
 
 def _flat(items: list[Data], found: Interpretation) -> None:
@@ -460,10 +490,11 @@ def _is_scaled(items: list[Data]) -> bool:
 
 def _leads_all(items: list[Data], first: int, lead: Data, ahead: int, behind: int) -> bool:
     """Whether every value of a list has `lead` before it, so that it belongs to none of them: in one place alone it
-    could be a value itself.
+    could be a value itself, and so it could before what is never wider than a status.
 
     `first` is the first code; between a code and its lead stand `ahead` items, before the next code `behind`.
     """
+    wide = False
     codes = [at for at in range(first, len(items)) if _is_code(items[at])] + [len(items) + behind]
     for at in range(len(codes) - 1):
         following = items[codes[at] + 1 + ahead : codes[at + 1] - behind]
@@ -471,7 +502,8 @@ def _leads_all(items: list[Data], first: int, lead: Data, ahead: int, behind: in
             return False
         if [item[0] for item in following[1:3]] == [INT8, ENUM]:
             return False
-    return len(codes) > 2
+        wide = wide or following[1][0] in _WIDE
+    return wide and len(codes) > 2
 
 
 def _definition(data: Data) -> tuple[int, bytes, int] | None:

@@ -243,6 +243,10 @@ ALONE = {
     "a short value and its status": ([code("1.8.0"), (17, 30), STATUS], "30 -"),
     "a value and a status that is no unit": ([code("1.8.0"), (6, 5), (22, 1)], "5 -"),
     "a short value and a number of the meter": ([code("1.8.0"), (17, 0), NUMBER], "0 -"),
+    "attribute, and a value with its unit before it": ([code("1.8.0"), (15, 2), scale(-1), (6, 5)], "0.5 Wh"),
+    "a short value, its status and a time": ([code("1.8.0"), (15, 2), STATUS, (9, NOON[:5])], "2 -"),
+    "a status, and a value": ([code("1.8.0"), STATUS, (6, 5)], "5 -"),
+    "an enumeration and another": ([code("1.8.0"), (22, 2), (22, WH)], "2 -"),
 }
 
 
@@ -291,3 +295,17 @@ def test_a_telegram_is_not_put_behind_one_that_is_cut_short():
     assert codes(first) == ["cut_short"]
     assert said(second) == {"1.8.0": "5 -", "2.8.0": "6 -"}
     assert said(third) == SAID
+
+
+@pytest.mark.parametrize("items", [[code("0-0:96.1.0.255"), NUMBER, STATUS], [(17, 1), code("0-0:96.1.0.255"), NUMBER]])
+def test_a_text_with_a_status_or_behind_a_count_is_the_value(items):
+    telegram = only(DataNotification((2, items)).to_bytes())
+    assert (said(telegram), telegram.meter) == ({"0-0:96.1.0": "98765432 -"}, "98765432")
+
+
+def test_values_no_wider_than_a_status_keep_their_place():
+    for behind in (STATUS, (4, "0" * 8), (9, NOON)):
+        items = [*FLAT[0], (18, 0), behind, *FLAT[1], (18, 0), behind]
+        assert said(only(DataNotification((2, items)).to_bytes())) == {"1.8.0": "0 -", "2.8.0": "0 -"}
+        items = [code("1.8.0"), (15, 2), behind, code("2.8.0"), (15, 2), behind]
+        assert said(only(DataNotification((2, items)).to_bytes())) == {"1.8.0": "2 -", "2.8.0": "2 -"}
