@@ -529,8 +529,8 @@ def _each_defined(items: list[Data], found: Interpretation) -> bool:
         if definition is None or at + 1 == count or items[at][1][3:4] not in ([], [(UINT16, 0)]):
             return False
         value = items[at + 1]
-        if value[0] in _LISTS and (count > 3 or _definition(value) is not None):
-            return False
+        if value[0] in _LISTS and (count > 3 or any(_is_code(inner) for inner in value[1])):
+            return False  # an item of its own, and what seems to define it is one whose value is 0
         at += 2
         scale = items[at] if at < count and _is_scaler_unit(items[at]) else None
         at += scale is not None

@@ -86,6 +86,9 @@ def decode_unit(unit: Unit, link: str, keys: Keys) -> Telegram:
         return telegram
     try:
         apdu = _decipher(unit.apdu, telegram, keys)
+        if unit.unsure and not telegram.authenticated:
+            message = "what follows the ciphered unit starts no other: without the authentication key it may be damaged"
+            raise DecodeError("trailing_bytes", message, len(unit.apdu))
         if apdu[:1] == b"/":
             inner = _from_p1(apdu)[0]
             telegram.values, telegram.meter, telegram.time = inner.values, inner.meter, inner.time

@@ -44,14 +44,18 @@ _LLC = (llc.COMMAND, llc.RESPONSE)
 
 
 class Unit:
-    """One APDU (None where it could not be put together) and the errors met on the way to it."""
+    """One APDU (None where it could not be put together) and the errors met on the way to it.
 
-    __slots__ = ("apdu", "errors", "segments")
+    unsure: the bytes behind it start no other one, so that it may have lost some and reach too far. Its tag tells.
+    """
+
+    __slots__ = ("apdu", "errors", "segments", "unsure")
 
     def __init__(self, apdu: bytes | None, errors: list[DlmsError], segments: int = 1) -> None:
         self.apdu = apdu
         self.errors = errors
         self.segments = segments
+        self.unsure = False
 
 
 def detect_link(data: bytes) -> str:
@@ -430,14 +434,16 @@ def _from_raw(data: bytes) -> list[Unit]:
             position += 3
         end = _end_of(data, position)
         following = _titled_start(data, position, end)
+        stated = end
         if data[position] in _CIPHERED:
             try:
-                following = min(following, _read_apdu(data, position))
+                stated = _read_apdu(data, position)
             except DecodeError:
-                following = min(following, end)
-        end = min(end, following)
-        units.append(Unit(data[position:end], []))
-        position = end
+                stated = end
+        unit = Unit(data[position : min(end, following, stated)], [])
+        unit.unsure = stated < end and stated != following and len(data[stated:].strip(b"\r\n")) > 0
+        units.append(unit)
+        position = min(end, following, stated)
     return units
 
 

@@ -151,8 +151,21 @@ def test_noise_between_bare_ciphered_apdus():
         assert [said(telegram) for telegram in found if not telegram.errors] == [wanted] * good
         assert all(codes(telegram) for telegram in found if telegram.errors)
         assert len(found) > good
+    for line in (one, one + other, one + b"\r\n", one + other + b"\n"):
+        assert all(said(telegram) == wanted for telegram in decode_telegrams(line, keys=Keys(KEY)))
     framed = unmarked(one, 2000)[0]
     assert codes(only(b"\x6e" + framed[1:], KEYS))  # the frame is damaged: what is in it is not looked for
+
+
+def test_a_bare_ciphered_apdu_that_lost_bytes_is_not_believed_without_its_tag_being_checked():
+    one, other = (seal(tag, TITLE, 0x30, 1, APDU, KEY, AUTHENTICATION_KEY).to_bytes() for tag in (0xDB, 0xDC))
+    for line in (one[:-30] + one[-26:] + other, one + b"noise", one + b"noise" + other):
+        for keys in (Keys(KEY), KEYS):
+            found = decode_telegrams(line, keys=keys)
+            whole = line.startswith(one) and keys is KEYS
+            assert found[0].errors if not whole else said(found[0]) == SAID
+            assert not found[0].values or whole
+    assert codes(decode_telegrams(one + b"noise", keys=Keys(KEY))[0]) == ["trailing_bytes"]
 
 
 def test_the_time_of_a_notification_with_the_tag_of_a_date_time():
@@ -309,3 +322,10 @@ def test_values_no_wider_than_a_status_keep_their_place():
         assert said(only(DataNotification((2, items)).to_bytes())) == {"1.8.0": "0 -", "2.8.0": "0 -"}
         items = [code("1.8.0"), (15, 2), behind, code("2.8.0"), (15, 2), behind]
         assert said(only(DataNotification((2, items)).to_bytes())) == {"1.8.0": "2 -", "2.8.0": "2 -"}
+
+
+def test_an_item_with_class_and_attribute_whose_value_is_0_describes_nothing():
+    items = [(2, [*FLAT[0], (18, 0)]), (2, [*FLAT[1], (6, 6), scale(-1)])]
+    for body in (items, [*items, (2, [(18, 3), code("3.8.0"), (15, 2), (18, 0)])]):
+        values = said(only(DataNotification((1, body)).to_bytes()))
+        assert (values["1.8.0"], values["2.8.0"]) == ("0 -", "0.6 Wh")
