@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_agent.dlms import axdr, llc, mbus, wrapper
-from edge_agent.dlms.apdu.data_notification import DataNotification, read_head
+from edge_agent.dlms.apdu.data_notification import DataNotification
 from edge_agent.dlms.apdu.event_notification import EventNotification
 from edge_agent.dlms.apdu.general_block_transfer import BlockAssembly, GeneralBlockTransfer
 from edge_agent.dlms.axdr import Reader
@@ -212,8 +212,8 @@ class _Assembly:
 
     def goes_on(self, information: bytes) -> bool:
         """Whether the APDU that came last, in frames none of which said that more would come, is cut short all the
-        same. What comes next is then its next segment, unless it looks like the start of a telegram."""
-        if self.parts or self.errors or not self.units or _starts_notification(information):
+        same. What comes next is then its next segment, unless it is a telegram of its own."""
+        if self.parts or self.errors or not self.units or _is_notification(information):
             return False
         last = self.units[-1]
         if last.apdu is None or last.errors or last.apdu[:1] != b"\x0f" or last.segments >= _MOST_UNMARKED:
@@ -237,14 +237,10 @@ class _Assembly:
         self.finish(False)
 
 
-def _starts_notification(data: bytes) -> bool:
-    """Whether bytes start as a DataNotification with a list does."""
-    if data[:1] != b"\x0f":
-        return False
-    reader = Reader(data)
+def _is_notification(data: bytes) -> bool:
+    """Whether bytes are a whole DataNotification. Its first ones alone could be values, as they stand in a segment."""
     try:
-        read_head(reader)
-        return reader.u8() in _BODY_TAGS
+        return data[:1] == b"\x0f" and _read_apdu(data, 0) == len(data)
     except DecodeError:
         return False
 

@@ -329,3 +329,12 @@ def test_an_item_with_class_and_attribute_whose_value_is_0_describes_nothing():
     for body in (items, [*items, (2, [(18, 3), code("3.8.0"), (15, 2), (18, 0)])]):
         values = said(only(DataNotification((1, body)).to_bytes()))
         assert (values["1.8.0"], values["2.8.0"]) == ("0 -", "0.6 Wh")
+
+
+def test_a_segment_that_starts_as_a_telegram_does():
+    short = DataNotification((2, [code("2.8.0"), (15, 32), code("1.8.0"), (6, 5)]), NOON).to_bytes()
+    at = short.index(b"\x0f\x20")
+    assert short[at + 5 : at + 7] == b"\x00\x01"  # no time, and an array, if this were a telegram
+    frames = [wrap(short[:at], False), short[at:]]
+    line = b"".join([Frame(b"\x41", b"\x08\x83", UI, part).to_bytes() for part in frames])
+    assert said(only(line)) == {"2.8.0": "32 -", "1.8.0": "5 -"}
