@@ -10,8 +10,13 @@ toreamun/amshan.
 from __future__ import annotations
 
 import random
+import sys
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from pushed import code, only, said
 
 from edge_agent.dlms import mbus
 from edge_agent.dlms.apdu.data_notification import DataNotification
@@ -20,9 +25,8 @@ from edge_agent.dlms.axdr import encode
 from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.hdlc.frame import UI, Frame
 from edge_agent.dlms.llc import wrap
-from edge_agent.dlms.obis import obis_bytes
 from edge_agent.dlms.push.interpret import interpret, text_of
-from edge_agent.dlms.push.telegram import Keys, Telegram, decode_telegrams
+from edge_agent.dlms.push.telegram import Keys, decode_telegrams
 from edge_agent.dlms.security import seal
 
 NOON = 1780315200  # 2026-06-01 12:00 UTC
@@ -33,10 +37,6 @@ NO_ZONE_TEXT = "2026-06-01T14:00:00"
 KEY, AUTHENTICATION_KEY, TITLE = bytes(range(16)), bytes(range(0xD0, 0xE0)), b"LGZ\x01\x02\x03\x04\x05"
 
 W, VAR, WH, VARH, A, V, HZ = 27, 29, 30, 32, 33, 35, 44
-
-
-def code(text: str) -> tuple[int, bytes]:
-    return (9, obis_bytes(text if ":" in text else f"1-0:{text}.255"))
 
 
 def unit(scaler: int, number: int) -> tuple[int, list[tuple[int, int]]]:
@@ -78,20 +78,6 @@ def blocks_in_frames(apdu: bytes, size: int) -> bytes:
         block = GeneralBlockTransfer(at == len(parts) - 1, at + 1, 0, part, True, 0).to_bytes()
         line += Frame(b"\xce\xff", b"\x03", UI | 0x10, wrap(block, False) if at == 0 else block).to_bytes()
     return line
-
-
-def only(data: bytes, keys: Keys | None = None, link: str = "auto") -> Telegram:
-    (telegram,) = decode_telegrams(data, link, keys)
-    return telegram
-
-
-def said(telegram: Telegram) -> dict[str, str]:
-    """Values with their units, by the part of the code that differs."""
-    assert telegram.errors == []
-    return {
-        name.removeprefix("1-0:").removesuffix(".255"): f"{reading.value} {reading.unit or '-'}"
-        for name, reading in telegram.values.items()
-    }
 
 
 # Items that name themselves

@@ -3,7 +3,13 @@ arrays, descriptors before each value, frames that do not say that more follow, 
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from pushed import code, only, said
 
 from edge_agent.dlms import aes_gcm, mbus
 from edge_agent.dlms.apdu.data_notification import DataNotification
@@ -23,10 +29,6 @@ KEYS = Keys(KEY, AUTHENTICATION_KEY)
 WH = 30
 
 
-def code(text: str) -> tuple[int, bytes]:
-    return (9, obis_bytes(text if ":" in text else f"1-0:{text}.255"))
-
-
 def scale(scaler: int, number: int = WH) -> tuple[int, list[tuple[int, int]]]:
     return (2, [(15, scaler), (22, number)])
 
@@ -34,19 +36,6 @@ def scale(scaler: int, number: int = WH) -> tuple[int, list[tuple[int, int]]]:
 ITEMS = (1, [(2, [code("1.8.0"), (6, 12345), scale(1)]), (2, [code("2.8.0"), (6, 6), scale(-1)])])
 APDU = DataNotification(ITEMS, NOON).to_bytes()
 SAID = {"1.8.0": "123450 Wh", "2.8.0": "0.6 Wh"}
-
-
-def only(data: bytes, keys: Keys | None = None) -> Telegram:
-    (telegram,) = decode_telegrams(data, "auto", keys)
-    return telegram
-
-
-def said(telegram: Telegram) -> dict[str, str]:
-    assert telegram.errors == []
-    return {
-        name.removeprefix("1-0:").removesuffix(".255"): f"{reading.value} {reading.unit or '-'}"
-        for name, reading in telegram.values.items()
-    }
 
 
 def codes(telegram: Telegram) -> list[str]:
