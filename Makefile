@@ -12,7 +12,7 @@ PROGRAM ?=
 PROGRAMS := governance registry energy_token oracle trading
 SAMPLE ?= 6
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-INSTALL_LOCKED = $(PIP) install --quiet --require-hashes -r
+INSTALL_LOCKED = $(PIP) install --quiet --no-deps --require-hashes -r
 INSTALL_SELF = $(PIP) install --quiet --no-deps --no-build-isolation --editable .
 MUTATION_CHECK = $(BIN)/python tests/programs/mutation_check.py --jobs $(or $(JOBS),2) --built programs/target
 
