@@ -25,8 +25,9 @@ from authority.log import log
 from authority.store import enrolments, metering
 from authority.store.enrolments import Claim, Enrolment, EnrolmentMeter
 from authority.store.metering import Gateway, Meter, MeterKey
-from edge_agent.wire.meter_map import ROLE_REGISTERS, MeterMap, MeterMapError
+from edge_agent.wire.meter_map import MeterMap, MeterMapError
 from edge_agent.wire.reading import PUBLIC_KEY_SIZE, SIGNATURE_SIZE, possession_message
+from edge_agent.wire.rules import ROLE_REGISTERS
 
 CLAIM_SECONDS = 7 * 86_400
 SECRET_BYTES = 10

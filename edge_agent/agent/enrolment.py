@@ -35,8 +35,8 @@ from edge_agent.state.keys import KeyStore, MeterKey
 from edge_agent.uplinks import UplinkError
 from edge_agent.uplinks.https import HttpsClient
 from edge_agent.wire.files import make_private_directory
-from edge_agent.wire.meter_map import ROLE_REGISTERS
 from edge_agent.wire.reading import METER_ID_SIZE, NETWORK_ID_SIZE, ROLES, SOURCES, possession_message
+from edge_agent.wire.rules import ROLE_REGISTERS
 
 SECRET_BYTES = 10
 FINGERPRINT_BYTES = 10

@@ -24,6 +24,7 @@ from edge_agent.wire.reading import (
     Record,
     previous_hash,
 )
+from edge_agent.wire.rules import greatest_step_wh
 
 _U64 = 2**64 - 1
 _MAX_SEQUENCE = 0xFFFF_FFFF
@@ -156,7 +157,7 @@ class Signer:
         Signed registers count on over rollovers, so the number of past rollovers is in the last record itself.
         """
         modulus = self.map.rollover_wh
-        most = self.max_power_w * seconds // 3600 + _SLACK_WH
+        most = greatest_step_wh(self.max_power_w, seconds) + _SLACK_WH
         values, rolled = [], False
         for value, last in zip(raw, previous.registers, strict=True):
             if modulus is not None and value < modulus:
