@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from edge_agent import log
-from edge_agent.agent.enrolment import Claim, EnrolmentError, Pending, enrol
+from edge_agent.agent.enrolment import EnrolmentError, Pending, enrol
 from edge_agent.commands.rebase import RebaseError, allow_rebase
 from edge_agent.config import ConfigError, load_config
 from edge_agent.state.credentials import CredentialsError
@@ -24,6 +24,7 @@ from edge_agent.state.journal import JournalError
 from edge_agent.state.keys import KeyFileError
 from edge_agent.state.status import StatusError, problems, read_status, render, utc
 from edge_agent.uplinks import UplinkError
+from edge_agent.wire.claim import Claim, ClaimError
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -59,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         return _fail(error.code, str(error), EXIT_USAGE)
     except (
+        ClaimError,
         EnrolmentError,
         UplinkError,
         CredentialsError,

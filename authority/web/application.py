@@ -6,16 +6,17 @@ from typing import Any
 
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
-from flask import Response, jsonify, render_template, url_for
+from flask import Response, render_template, url_for
 from werkzeug.exceptions import HTTPException
-from werkzeug.http import HTTP_STATUS_CODES
 
 from authority import api
 from authority.api.campus import Campus, CampusSource, CampusUnavailableError
 from authority.api.feed import CampusFeed, TooManyStreamsError
 from authority.api.public import blueprint
 from authority.api.schemas import Problem, schema_of
+from authority.problems import problem
 from authority.web import figures, presentation, reference
+from edge_agent.wire.problems import CONTENT_TYPE, usual_code
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -38,17 +39,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-RETRY_AFTER = "5"
-
-
-def problem(status: int, detail: str, code: str, headers: dict[str, str] | None = None) -> Response:
-    """An error response as application/problem+json (RFC 9457)."""
-    title = HTTP_STATUS_CODES.get(status, "Error")
-    response = jsonify({"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code})
-    response.status_code = status
-    response.headers.update(headers or {})
-    response.mimetype = "application/problem+json"
-    return response
+RETRY_SECONDS = 5
 
 
 def create_app(source: CampusSource, *, feed: CampusFeed | None = None) -> APIFlask:
@@ -86,7 +77,7 @@ def create_app(source: CampusSource, *, feed: CampusFeed | None = None) -> APIFl
         try:
             campus = feed.now()
         except CampusUnavailableError as error:
-            return Response(render_template("unavailable.html", error=error), 503, {"Retry-After": RETRY_AFTER})
+            return Response(render_template("unavailable.html", error=error), 503, {"Retry-After": str(RETRY_SECONDS)})
         return Response(rendered.of(campus))
 
     @app.get("/docs")
@@ -105,20 +96,18 @@ def create_app(source: CampusSource, *, feed: CampusFeed | None = None) -> APIFl
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
         status = error.code or 500
-        return problem(
-            status, error.description or "", HTTP_STATUS_CODES.get(status, "error").lower().replace(" ", "_")
-        )
+        return problem(status, usual_code(status), error.description or "")
 
     @app.errorhandler(CampusUnavailableError)
     @app.errorhandler(TooManyStreamsError)
     def later(error: CampusUnavailableError | TooManyStreamsError) -> Response:
-        return problem(503, str(error), error.code, {"Retry-After": RETRY_AFTER})
+        return problem(503, error.code, str(error), retry_after=RETRY_SECONDS)
 
     @app.after_request
     def protect(response: Response) -> Response:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
-        if response.mimetype in ("text/html", "application/json", "application/problem+json"):
+        if response.mimetype in ("text/html", "application/json", CONTENT_TYPE):
             response.headers.setdefault("Cache-Control", "no-store")
         return response
 
@@ -140,7 +129,7 @@ class _Rendered:
 
 
 def _explained(error: HTTPError) -> tuple[str, str]:
-    """(detail, code) of an error that APIFlask raised: for a wrong input, every field and what is wrong with it."""
+    """(code, detail) of an error that APIFlask raised: for a wrong input, every field and what is wrong with it."""
     found = error.detail if isinstance(error.detail, dict) else {}
     lines = [
         f"{field}: {' '.join(messages) if isinstance(messages, list) else messages}"
@@ -149,5 +138,5 @@ def _explained(error: HTTPError) -> tuple[str, str]:
         for field, messages in fields.items()
     ]
     if lines:
-        return "; ".join(lines), "malformed"
-    return error.message or "", HTTP_STATUS_CODES.get(error.status_code, "error").lower().replace(" ", "_")
+        return "malformed", "; ".join(lines)
+    return usual_code(error.status_code), error.message or ""

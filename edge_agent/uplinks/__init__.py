@@ -12,9 +12,6 @@ from typing import Any, Protocol
 
 from edge_agent.wire.reading import Frame
 
-MAX_BATCH = 256
-"""Frames that the authority takes in one message."""
-
 
 class UplinkError(Exception):
     """The authority could not be reached, or refused; `code` names how, retry_after is in seconds where it said so."""

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edge_agent.wire.canonical import canonical_json
 from edge_agent.wire.rules import REGISTERS
 
 MAP_VERSION = 1
@@ -139,8 +140,8 @@ class MeterMap:
         }
 
     def canonical(self) -> bytes:
-        """Canonical JSON: UTF-8, keys sorted, no white space between tokens."""
-        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        """The map as canonical JSON."""
+        return canonical_json(self.to_dict())
 
     def hash(self) -> bytes:
         """SHA-256 of the canonical JSON, 32 bytes: what the authority approves."""
