@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from edge_agent.errors import USAGE, EdgeError
 from edge_agent.wire.meter_map import MeterMap, MeterMapError
 from edge_agent.wire.names import NAME_RULE, is_name
 from edge_agent.wire.reading import MAX_FRAMES
@@ -32,13 +33,13 @@ DEFAULT_LIVE_SECONDS = 10
 DEFAULT_MAX_POWER_W = 2_000_000
 
 
-class ConfigError(ValueError):
+class ConfigError(EdgeError):
     """gateway.toml cannot be used. The message names the file, the key and what to do."""
 
-    code = "config_invalid"
+    exit_status = USAGE
 
     def __init__(self, path: Path, key: str, message: str) -> None:
-        super().__init__(f"{path}: {key}: {message}" if key else f"{path}: {message}")
+        super().__init__("config_invalid", f"{path}: {key}: {message}" if key else f"{path}: {message}")
         self.path = path
         self.key = key
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import NameOID
 
 from edge_agent.config import GatewayConfig
+from edge_agent.errors import EdgeError
 from edge_agent.state.credentials import (
     Answer,
     Credentials,
@@ -37,12 +38,8 @@ from edge_agent.wire.reading import METER_ID_SIZE, NETWORK_ID_SIZE, ROLES, SOURC
 from edge_agent.wire.rules import ROLE_REGISTERS
 
 
-class EnrolmentError(Exception):
+class EnrolmentError(EdgeError):
     """Enrolling cannot go on; `code` names why, the message says what to do."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Pending(NamedTuple):

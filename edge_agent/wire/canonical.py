@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 
+from edge_agent.wire.errors import WireError
 
-class NotCanonicalError(ValueError):
+
+class NotCanonicalError(WireError):
     """A value that canonical JSON has no spelling for."""
 
     code = "not_canonical"

@@ -10,11 +10,13 @@ import base64
 import binascii
 import hashlib
 
+from edge_agent.wire.errors import WireError
+
 SECRET_BYTES = 10
 FINGERPRINT_BYTES = 10
 
 
-class ClaimError(ValueError):
+class ClaimError(WireError):
     """Text that is not a claim code. The message never repeats the secret."""
 
     code = "claim_invalid"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_agent.wire.canonical import canonical_json
+from edge_agent.wire.errors import WireError
 from edge_agent.wire.rules import REGISTERS
 
 MAP_VERSION = 1
@@ -45,7 +46,7 @@ _INTEGRALS = {8, 29, 30}
 """OBIS group D: the cumulative register, and the energy of an interval of load profile 1 and 2 (IEC 62056-6-1)."""
 
 
-class MeterMapError(ValueError):
+class MeterMapError(WireError):
     """A meter map that cannot be used; `key` names the entry at fault, the message says what it should hold."""
 
     code = "meter_map_invalid"
