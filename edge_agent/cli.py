@@ -102,7 +102,7 @@ def _fail(code: str, message: str, status: int) -> int:
 
 def _version() -> str:
     try:
-        return importlib.metadata.version("campus-energy-trading")
+        return importlib.metadata.version("campus-edge-agent")
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
 
