@@ -22,7 +22,7 @@ COMMANDS = {
     "web": ("authority.web.command", "run the pages and the API"),
     "collector": ("authority.collector.command", "run the collector; list, release and void held readings"),
     "settlement": ("authority.settlement.command", "run the settlement worker"),
-    "validator": ("authority.local_validator.command", "run the embedded validator"),
+    "validator": ("authority.service.validator_command", "run the embedded validator"),
     "deploy": ("authority.chain.deploy", "initialize the programs on the chain"),
     "enrol": ("authority.enrolment.command", "campus plan, claim codes, and approval of gateways"),
     "audit": ("authority.audit.command", "the log: checkpoints, proofs, verification"),
@@ -50,7 +50,7 @@ def is_available(command: str) -> bool:
 
 
 def _home_option(parser: argparse.ArgumentParser) -> None:
-    from authority.home import Home  # noqa: PLC0415 - what a gateway's installation lacks is said by main
+    from authority.home.home import Home  # noqa: PLC0415 - what a gateway's installation lacks is said by main
 
     parser.add_argument(
         "--home",

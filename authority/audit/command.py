@@ -12,14 +12,15 @@ from typing import Any
 from sqlalchemy import select
 
 from authority.app import App
-from authority.audit import log, merkle, proof, verify
-from authority.audit.log import SignedCheckpoint
-from authority.audit.merkle import ProofError
+from authority.audit import verify
+from authority.audit.conservation import conservation
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
-from authority.settlement.conservation import conservation
+from authority.log import log, merkle, proof
+from authority.log.log import SignedCheckpoint
+from authority.log.merkle import ProofError
 from authority.store.metering import Frame, Meter
-from edge_agent.reading import CODES, FLAG_NAMES, VERDICTS
+from edge_agent.wire.reading import CODES, FLAG_NAMES, VERDICTS
 
 REGISTERS = "GENERATION, CONSUMPTION, CHARGE, DISCHARGE (Wh)"
 

@@ -24,8 +24,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from authority.app import App
 from authority.collector.ingest import MAX_FRAMES, Collector, CollectorError
 from authority.collector.live import Live, LiveError
-from authority.home import COLLECTOR_CLIENT_NAME, Home
-from edge_agent.reading import FRAME_SIZE
+from authority.home.home import COLLECTOR_CLIENT_NAME, Home
+from edge_agent.wire.reading import FRAME_SIZE
 
 logger = logging.getLogger(__name__)
 

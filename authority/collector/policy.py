@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from authority.collector import sun
-from authority.home import Settings
-from edge_agent.reading import CLOCK_DEVIATION_UNKNOWN, Record
+from authority.home.home import Settings
+from edge_agent.wire.reading import CLOCK_DEVIATION_UNKNOWN, Record
 
 REGISTERS = ("generation", "consumption", "charge", "discharge")
 

@@ -6,12 +6,12 @@ import argparse
 import getpass
 
 from authority.app import App
-from authority.audit import log
 from authority.chain.client import ChainClient
+from authority.log import log
 from authority.market.credits import issue_credits
 from authority.market.policies import remove_standing_order, set_standing_order, standing_orders
+from authority.market.report import epoch_reports
 from authority.market.standing_orders import StandingOrder
-from authority.settlement.report import epoch_reports
 
 SHOWN_EPOCHS = 12
 

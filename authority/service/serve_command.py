@@ -13,7 +13,7 @@ from authority import cli
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
-from authority.home import Home
+from authority.home.home import Home
 from authority.service.supervisor import Program, Supervisor, child_command
 
 ORDER = ("validator", "collector", "settlement", "web")

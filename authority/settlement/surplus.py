@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_agent.reading import ROLES, SOURCE_NONE
+from edge_agent.wire.reading import ROLES, SOURCE_NONE
 
 BASIS_POINTS = 10_000
 

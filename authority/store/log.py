@@ -1,4 +1,4 @@
-"""The tables under the append-only log (authority.audit.log), and the acts of the authority that are leaves of it."""
+"""The tables under the append-only log (authority.log.log), and the acts of the authority that are leaves of it."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tests" / "edge_agent" / "peers"))
 
-from edge_agent.decode_command import telegram_bytes  # noqa: E402
+from edge_agent.commands.decode import telegram_bytes  # noqa: E402
 from edge_agent.dlms.apdu.data_notification import DataNotification  # noqa: E402
 from edge_agent.dlms.client import Client  # noqa: E402
 from edge_agent.dlms.cosem.clock import Clock  # noqa: E402
@@ -106,7 +106,7 @@ def gets_per_second(seconds: float) -> float:
 _ON_MICROPYTHON = """
 import gc, sys
 sys.path.insert(0, {root!r})
-sys.path.insert(0, {root!r} + "/edge_agent/micropython")
+sys.path.insert(0, {root!r} + "/edge_agent/probe/micropython")
 from edge_agent.dlms.push.telegram import Keys, decode_telegrams
 data = bytes.fromhex({data!r})
 keys = Keys({keys})

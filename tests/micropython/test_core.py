@@ -12,10 +12,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "edge_agent" / "peers"))
 import environment
+import pytest
 
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests" / "edge_agent"

@@ -23,7 +23,7 @@ from solders.pubkey import Pubkey
 
 from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory
 from authority.chain.client import ChainClient
-from authority.home import Home
+from authority.home.home import Home
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
