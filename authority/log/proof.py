@@ -1,4 +1,4 @@
-"""One leaf of the log, checked by whoever holds its proof: without home, key or network (docs/PROTOCOL.md, The log).
+"""One leaf of the log, checked by whoever holds its proof: without home, key or network (docs/PROTOCOL.md, "The log").
 
 The document is what `authority audit prove` prints: {"leaf", "log_index", "proof", "root", "size"}, bytes in hex.
 """
