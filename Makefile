@@ -19,7 +19,7 @@ INSTALL_SELF = $(PIP) install --quiet --no-deps --no-build-isolation
 PIP_CHECK = broken=$$($(PIP) check) || { echo "$$broken" >&2; exit 1; }
 MUTATION_CHECK = $(BIN)/python tests/programs/mutation_check.py --jobs $(or $(JOBS),2) --built programs/target
 
-.PHONY: help demo test test-python lint format programs programs-check mutation-check mutation-sample install-gateway install-authority lock clean
+.PHONY: help demo test test-python lint format programs programs-check mutation-check mutation-sample docs test-next-year install-gateway install-authority lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s $$'\t' || true
@@ -68,6 +68,13 @@ else
 	[ -z "$$failed" ]
 endif
 
+# Not in continuous integration: it is the whole Python suite once more.
+test-next-year: $(VENV)/.dev ## The tests with the clock of every process a year ahead, to see what expires. TESTS=tests/authority takes those alone
+	@mkdir -p build
+	@$(CC) -shared -fPIC -O2 -o build/later.so tests/support/later.c
+	@LD_PRELOAD=$$PWD/build/later.so LATER_SECONDS=31622400 \
+	    $(BIN)/python -m pytest -n $(or $(JOBS),4) --dist worksteal -m "not agave" $(TESTS)
+
 lint: $(VENV)/.dev ## Formatter, linter, strict types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -99,6 +106,10 @@ mutation-sample: $(VENV)/.dev ## The same with a few guards of one program, othe
 	echo "mutation-sample: $(SAMPLE) guards of $$program, seed $$seed"; \
 	$(MUTATION_CHECK) "$$program" --sample $(SAMPLE) --seed "$$seed"
 
+docs: $(VENV)/.dev ## The documents as a site in build/docs, with the commands and the API; a broken link is an error
+	@$(BIN)/python docs/site/build.py build/docs
+	@echo "build/docs/index.html"
+
 install-gateway: ## On a gateway: the edge agent and nothing else, into PREFIX (/opt/edge-agent)
 	@$(MAKE) --no-print-directory VENV=$(or $(PREFIX),/opt/edge-agent) $(or $(PREFIX),/opt/edge-agent)/.installed-edge
 
@@ -124,4 +135,4 @@ lock: $(VENV)/.created ## Renew the lock files from the two pyproject.toml; KEEP
 	    compile authority/pyproject.toml --extra postgresql --group build -c $(LOCKS)/dev.lock -o $(LOCKS)/authority-postgresql.lock
 
 clean: ## Remove what was made here (the demo's state too)
-	rm -rf $(VENV) .demo demo-report.json .mypy_cache .ruff_cache .pytest_cache .hypothesis programs/target
+	rm -rf $(VENV) build .demo demo-report.json .mypy_cache .ruff_cache .pytest_cache .hypothesis programs/target
