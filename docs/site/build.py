@@ -64,6 +64,9 @@ REPORTING
 CHANGELOG
 ```
 """
+DIAGRAM = re.compile(
+    r"^```mermaid\n.*?^```\n", re.M | re.S
+)  # drawn by the forges; a page here would have to load a script for it
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 
 
@@ -110,7 +113,7 @@ def linked(path: Path, pages: dict[Path, str]) -> str:
             return f"[{text}]({pages[file]}{hash_mark}{fragment})"
         return f"![{text}]({file.name})" if picture else f"{text} (`{file.relative_to(ROOT)}`)"
 
-    return LINK.sub(there, path.read_text(encoding="utf-8").replace("```mermaid", "```text"))
+    return LINK.sub(there, DIAGRAM.sub("", path.read_text(encoding="utf-8")))
 
 
 def command_pages() -> Iterator[str]:
@@ -156,7 +159,9 @@ def write_api(package: str, source: Path) -> None:
 
 
 def _module(package: str, path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    source = path.read_text(encoding="utf-8")
+    lines = source.splitlines()
+    tree = ast.parse(source)
     marks = "##" if path.stem == "__init__" else "###"
     parts = [] if path.stem == "__init__" else [f"\n## {package}.{path.stem}\n"]
     parts.append(markdown(ast.get_docstring(tree)))
@@ -165,9 +170,11 @@ def _module(package: str, path: Path) -> str:
         if isinstance(node, (ast.Assign, ast.AnnAssign)):
             constants += _constant(node, after)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and not node.name.startswith("_"):
-            parts.append(f"\n{marks} {_heading(node.name)}\n\n{_signature(node)}\n{markdown(ast.get_docstring(node))}")
+            parts.append(
+                f"\n{marks} {_heading(node.name)}\n\n{_signature(node, lines)}\n{markdown(ast.get_docstring(node))}"
+            )
         elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            parts.append(f"\n{marks} {_heading(node.name)}\n{_class(node)}")
+            parts.append(f"\n{marks} {_heading(node.name)}\n{_class(node, lines)}")
     if constants:
         parts.insert(2 if path.stem != "__init__" else 1, "\n" + "\n".join(constants) + "\n")
     return "".join(parts)
@@ -183,7 +190,7 @@ def _constant(node: ast.Assign | ast.AnnAssign, after: ast.stmt | None) -> list[
     return [f"- `{target.id}`: {_escaped(' '.join(str(after.value.value).split()))}"]  # type: ignore[union-attr]
 
 
-def _class(node: ast.ClassDef) -> str:
+def _class(node: ast.ClassDef, lines: list[str]) -> str:
     bases = f"({', '.join(ast.unparse(base) for base in node.bases)})" if node.bases else ""
     fields = [
         f"    {ast.unparse(item)}"
@@ -197,7 +204,7 @@ def _class(node: ast.ClassDef) -> str:
             not item.name.startswith("_") or (item.name == "__init__" and ast.get_docstring(item))
         )
         if public:
-            parts.append(f"\n{_signature(item)}\n{markdown(ast.get_docstring(item))}")  # type: ignore[arg-type]
+            parts.append(f"\n{_signature(item, lines)}\n{markdown(ast.get_docstring(item))}")  # type: ignore[arg-type]
     return "".join(parts)
 
 
@@ -205,10 +212,12 @@ def _heading(name: str) -> str:
     return name.replace("_", "\\_")
 
 
-def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-    prefix = "".join(f"@{ast.unparse(item)}\n" for item in node.decorator_list if isinstance(item, ast.Name))
-    return f"```python\n{prefix}def {node.name}({ast.unparse(node.args)}){returns}\n```\n"
+def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> str:
+    """A function's head as it stands in the source, with the decorators that say how it is called."""
+    prefix = [f"@{item.id}" for item in node.decorator_list if isinstance(item, ast.Name)]
+    head = lines[node.lineno - 1 : max(node.lineno, node.body[0].lineno - 1)]
+    code = "\n".join([*prefix, *(line[node.col_offset :] for line in head)])
+    return f"```python\n{code}\n```\n"
 
 
 def markdown(docstring: str | None) -> str:
