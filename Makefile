@@ -125,14 +125,19 @@ $(VENV)/.installed-authority $(VENV)/.installed-authority-postgresql: $(VENV)/.i
 	@$(INSTALL_SELF) . ./authority
 	@$(PIP_CHECK)
 
+PEERS := anchorpy build dlms micropython micropython-rp2-stubs micropython-unix-stubs
+COMPILE = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --python $(BIN)/python --generate-hashes --only-binary :all: \
+    --no-strip-extras --no-emit-package campus-edge-agent --no-emit-index-url --no-annotate --no-header
+
 lock: $(VENV)/.created ## Renew the lock files from the two pyproject.toml; KEEP=1 adds what they lack and leaves the rest as it is
 	@$(PIP) install --quiet uv
-	@compile() { $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --python $(BIN)/python --generate-hashes --only-binary :all: \
-	        --no-strip-extras --no-emit-package campus-edge-agent --no-emit-index-url --no-annotate --no-header "$$@"; }; \
-	    compile $(if $(KEEP),,--upgrade) pyproject.toml authority/pyproject.toml --extra postgresql --group dev -o $(LOCKS)/dev.lock; \
-	    compile pyproject.toml --group build -c $(LOCKS)/dev.lock -o $(LOCKS)/edge.lock; \
-	    compile authority/pyproject.toml --group build -c $(LOCKS)/dev.lock -o $(LOCKS)/authority.lock; \
-	    compile authority/pyproject.toml --extra postgresql --group build -c $(LOCKS)/dev.lock -o $(LOCKS)/authority-postgresql.lock
+	@$(COMPILE) $(if $(KEEP),,--upgrade) pyproject.toml authority/pyproject.toml --extra postgresql --group dev -o $(LOCKS)/dev.lock
+	@$(COMPILE) pyproject.toml --group build -c $(LOCKS)/dev.lock -o $(LOCKS)/edge.lock
+	@$(COMPILE) authority/pyproject.toml --group build -c $(LOCKS)/dev.lock -o $(LOCKS)/authority.lock
+	@$(COMPILE) authority/pyproject.toml --extra postgresql --group build -c $(LOCKS)/dev.lock -o $(LOCKS)/authority-postgresql.lock
+	@for peer in $(PEERS); do \
+	    $(COMPILE) $(if $(KEEP),,--upgrade) --no-binary construct --group pyproject.toml:peer-$$peer -o $(LOCKS)/peer-$$peer.lock; \
+	done
 
 clean: ## Remove what was made here (the demo's state too)
 	rm -rf $(VENV) build .demo demo-report.json .mypy_cache .ruff_cache .pytest_cache .hypothesis programs/target

@@ -26,6 +26,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ("edge", "authority", "authority-postgresql", "dev")
+PEERS = tuple(sorted(path.stem for path in (ROOT / "requirements").glob("peer-*.lock")))
 NEWER = "9999.0"
 OURS = "campus-edge-agent"  # installed from the tree, never from an index
 
@@ -166,12 +167,22 @@ def test_a_requirement_that_an_extra_brings_is_not_forgotten() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", [*LOCKS, *PEERS])
 def test_a_lock_names_each_package_once_and_by_hash(name: str) -> None:
     for system in SYSTEMS:
         names = [entry.name for entry in lock(name) if holds(entry.marker, system)]
         assert len(names) == len(set(names))
     assert all(entry.hashes for entry in lock(name))
+
+
+def test_every_peer_has_a_lock_with_what_it_asks_for() -> None:
+    """What else they need shows when they are installed, for `pip check` follows."""
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    assert {name for name in groups if name.startswith("peer-")} == set(PEERS)
+    for name in PEERS:
+        locked = {entry.name: entry.version for entry in lock(name)}
+        for requirement in map(Requirement, groups[name]):
+            assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), name
 
 
 def test_the_locks_agree_on_every_release() -> None:
