@@ -120,6 +120,10 @@ EVERYTHING_LIVE = """(async () => {
 """A fresh page, the open page, and a fresh page again: where both fresh ones agree, the open one must say the same."""
 
 
+TICKS_ON_THE_CHAIN = {"slot", "chain-read-at"}
+"""Other at every look, and never news by themselves."""
+
+
 def test_every_live_element_of_an_open_page_is_that_of_a_fresh_one(demo, browser):
     browser.open(demo.address)
     browser.until("document.getElementById('connection').dataset.state === 'live'")
@@ -137,9 +141,9 @@ def test_every_live_element_of_an_open_page_is_that_of_a_fresh_one(demo, browser
                 compared.add(key)
                 if fresh != start[key]:
                     changed.add(key)
-        if compared == found["open"].keys():
+        if compared >= found["open"].keys() - TICKS_ON_THE_CHAIN:
             break
-    assert compared == found["open"].keys()
+    assert compared >= found["open"].keys() - TICKS_ON_THE_CHAIN
     assert first != browser.evaluate("document.querySelector('[data-live=epoch]').textContent")
     assert {key for key in changed if key.endswith("-verdict")}, "no building's sentence changed in a minute"
     assert browser.evaluate(requests) <= 45, "the page was fetched anew and again instead of its figures"
