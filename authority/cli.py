@@ -41,7 +41,7 @@ PROGRAM = Program(
     "authority",
     "The energy authority of the campus.",
     COMMANDS,
-    distribution="campus-energy-trading",
+    distribution="campus-energy-authority",
     place=Place(
         "--home", "DIR", default_home, "the authority's home directory (default: $AUTHORITY_HOME, else ./.demo)"
     ),

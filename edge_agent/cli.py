@@ -33,10 +33,10 @@ PROGRAM = Program(
         "decode": Command("edge_agent.commands.decode", "decode telegrams that meters push", place=False),
         "scan": Command("edge_agent.commands.scan", "find out what answers on a serial line", place=False),
     },
-    distribution="campus-energy-trading",
+    distribution="campus-edge-agent",
     place=Place("--config", "FILE", lambda: DEFAULT_CONFIG, f"gateway.toml (default: {DEFAULT_CONFIG})"),
     errors=(EdgeError,),
-    epilog="""from a line to signed readings (docs/METERS.md, docs/OPERATIONS.md):
+    epilog="""from a line to signed readings (docs/METERS.md and docs/OPERATIONS.md):
   edge-agent scan /dev/ttyUSB0                            what is on the line
   edge-agent read --port /dev/ttyUSB0 --client 16         what the meter holds
   edge-agent enrol --claim CODE --wait                    once gateway.toml is written

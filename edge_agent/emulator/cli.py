@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="The file:\n\n" + (config_module.__doc__ or "").partition("\n\n")[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action=Version, nargs=0, distribution="campus-energy-trading")
+    parser.add_argument("--version", action=Version, nargs=0, distribution="campus-edge-agent")
     parser.add_argument("file", type=Path, help="the emulator's TOML file")
     return parser
 
