@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the worker or one of the actions; LeaseError where another worker runs."""
-    app = App.open(arguments.home)
+    app = App.open(arguments.home, process="settlement")
     try:
         if arguments.action == "alerts":
             _alerts(app, everything=arguments.all)
