@@ -6,8 +6,6 @@ people: rewriting it keeps their comments.
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -16,6 +14,7 @@ import tomlkit
 
 from authority.home.errors import HomeError
 from authority.home.keyring import is_hex
+from edge_agent.wire.toml import Table, read_text
 
 CONFIG_NAME = "authority.toml"
 FIRST_LINE = "# The authority's configuration; every table and key is explained in docs/OPERATIONS.md."
@@ -163,17 +162,9 @@ class Settings:
     @classmethod
     def from_toml(cls, text: str) -> Settings:
         """Read authority.toml; HomeError `config_invalid` names the table and the key that is wrong."""
-        try:
-            document = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise HomeError("config_invalid", f"{CONFIG_NAME} is not TOML: {error}") from error
-        tables = {table.name: table for table in fields(cls)}
-        for name in document:
-            if name not in tables:
-                raise HomeError(
-                    "config_invalid", f"{CONFIG_NAME}: [{name}] is not known; there are {', '.join(tables)}"
-                )
-        settings = cls(**{name: _table(name, _TABLES[name], document.get(name, {})) for name in tables})
+        top = Table(read_text(text, _refuse), "", _refuse)
+        settings = cls(**{table.name: _table(top, table.name) for table in fields(cls)})
+        top.done()
         settings.check()
         return settings
 
@@ -236,40 +227,13 @@ _TABLES: Mapping[str, type[Any]] = {
 }
 
 
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    return str(value)
+def _table(top: Table, name: str) -> Any:
+    defaults = _TABLES[name]()
+    table = Table(top.take(name, {}), f"[{name}]", _refuse)
+    read = {key.name: table.like(key.name, getattr(defaults, key.name)) for key in fields(defaults)}
+    table.done()
+    return type(defaults)(**read)
 
 
-def _table(name: str, kind: type[Any], values: object) -> Any:
-    if not isinstance(values, dict):
-        raise HomeError("config_invalid", f"{CONFIG_NAME}: {name} must be a table, [{name}]")
-    defaults = kind()
-    known = {item.name for item in fields(kind)}
-    read: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in known:
-            raise HomeError(
-                "config_invalid", f"{CONFIG_NAME}: [{name}] {key} is not known; there are {', '.join(sorted(known))}"
-            )
-        default = getattr(defaults, key)
-        if isinstance(default, tuple):
-            good = isinstance(value, list) and all(isinstance(item, str) and item for item in value)
-            read[key] = tuple(value) if good else None
-        elif isinstance(default, float):
-            good = isinstance(value, int | float) and not isinstance(value, bool)
-            read[key] = float(value) if good else None
-        else:
-            good = type(value) is type(default) and not (type(value) is int and value < 0)
-            read[key] = value
-        if not good:
-            raise HomeError(
-                "config_invalid",
-                f"{CONFIG_NAME}: [{name}] {key} must be like {_toml(default)}, not {value!r}",
-            )
-    return kind(**read)
+def _refuse(key: str, message: str) -> HomeError:
+    return HomeError("config_invalid", f"{CONFIG_NAME}: {key.replace('].', '] ')}: {message}".replace(": : ", ": "))
