@@ -1,4 +1,4 @@
-"""Processes: whether one still runs (its number alone does not say, for numbers are used again), and ending with one."""
+"""Processes: whether one still runs (its number alone does not say, numbers are used again), and ending with one."""
 
 from __future__ import annotations
 
