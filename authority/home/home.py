@@ -91,7 +91,7 @@ class Home:
                 "home_missing", f"{path} has no {CONFIG_NAME}; make a home with: authority init --home {path}"
             ) from error
         except (OSError, UnicodeDecodeError) as error:
-            raise HomeError("config_invalid", f"{path / CONFIG_NAME} cannot be read: {error}") from error
+            raise HomeError("config_invalid", f"cannot read {path / CONFIG_NAME}: {error}") from error
         settings = Settings.from_toml(text)
         if not settings.network.id:
             raise HomeError("config_invalid", f"{CONFIG_NAME}: [network] id is missing; it was made at authority init")

@@ -66,7 +66,7 @@ class Keyring:
         except FileNotFoundError as error:
             raise HomeError("key_missing", f"{path} is missing; restore it from the backup of this home") from error
         except OSError as error:
-            raise HomeError("key_unreadable", f"{path} cannot be read: {error}") from error
+            raise HomeError("key_unreadable", f"cannot read {path}: {error}") from error
 
     def keypair(self, name: str) -> Keypair:
         """An Ed25519 key in Solana's key file format."""

@@ -413,7 +413,7 @@ class DlmsPullDriver:
         for name, (class_id, obis, factor) in self._anchors.items():
             data = self._reader.get(CaptureObject(class_id, obis, 2).cosem_attribute())
             if not axdr.is_integer(data):
-                raise MapMismatchError(f"the meter shows {obis} with type {data[0]}, which is no whole number")
+                raise MapMismatchError(f"the meter shows {obis} with type {data[0]}, which is not a whole number")
             values[name] = data[1] * factor
             if values[name] < 0:
                 raise MapMismatchError(f"{name} is negative on the meter: the map's sign may be wrong")
@@ -570,7 +570,7 @@ class DlmsPullDriver:
         if data[0] == axdr.NULL:
             return None
         if not axdr.is_integer(data):
-            raise MapMismatchError(f"the meter captures {name} with type {data[0]}, which is no whole number")
+            raise MapMismatchError(f"the meter captures {name} with type {data[0]}, which is not a whole number")
         scaler: int | None = column.scaler
         if column.scaler_index is not None:
             scaler = captured_scaler(row.values[column.scaler_index], UNIT_WH)

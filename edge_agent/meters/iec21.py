@@ -197,7 +197,7 @@ def watt_hours(value: str | None, unit: str | None, sign: int, ratio: tuple[int,
     try:
         energy = Fraction((value or "").strip()) * sign * 10 ** SCALERS_OF_WH[unit or "Wh"] * Fraction(*ratio)
     except (ValueError, ZeroDivisionError) as error:
-        raise MapMismatchError(f"{what} is {value!r}, which is no number") from error
+        raise MapMismatchError(f"{what} is {value!r}, which is not a number") from error
     if energy < 0:
         raise MapMismatchError(f"{what} is negative on the meter: the map's sign may be wrong")
     return int(energy // 1)

@@ -123,7 +123,7 @@ class SerialTransport:
 def _why(port: str, error: Exception) -> str:
     text = str(error)
     if isinstance(error, FileNotFoundError) or "No such file" in text or getattr(error, "errno", None) == 2:
-        return f"there is no port {port}: check the name and that the adapter is plugged in"
+        return f"cannot find port {port}: check the name and that the adapter is plugged in"
     if "Permission denied" in text:
         return f"no permission to open {port}: add this user to the group dialout"
     if "exclusively lock" in text or "Resource temporarily unavailable" in text:

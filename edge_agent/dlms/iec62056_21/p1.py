@@ -137,7 +137,7 @@ def read_telegrams(data: bytes) -> list[P1Telegram]:
         position = data.find(b"/", end)
     if not found:
         telegram = P1Telegram("")
-        telegram.errors.append(DecodeError("no_telegram", "there is no telegram in these bytes", 0))
+        telegram.errors.append(DecodeError("no_telegram", "found no telegram in these bytes", 0))
         found.append(telegram)
     return found
 
@@ -181,7 +181,7 @@ def _what_is_wrong(covered: bytes, check: bytes) -> str | None:
     try:
         stated = int(check[:4].decode(), 16)
     except (ValueError, UnicodeError):
-        return f"{check[:8]!r} is no CRC"
+        return f"{check[:8]!r} is not a CRC"
     if crc16(covered) == stated:
         return None
     # A capture that lost its carriage returns still tells what the meter sent.
@@ -204,7 +204,7 @@ def _read(data: bytes, offset: int, checked: bool) -> P1Telegram:
         offset += len(raw) + 1
         raw = raw[1:] if raw[:1] == b"\x02" else raw  # noqa: PLW2901 - the STX of a read-out
         if not checked and any((byte < 0x20 and byte != 0x09) or byte > 0x7E for byte in raw):
-            message = "the telegram has a line with a byte that is no character, or whose parity is wrong"
+            message = "the telegram has a line with a byte that is not a character, or whose parity is wrong"
             telegram.errors.append(DecodeError("bad_character", message, at))
             continue
         if number == 0:

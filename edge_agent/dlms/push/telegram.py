@@ -73,7 +73,7 @@ def decode_telegrams(data: bytes, link: str = "auto", keys: Keys | None = None) 
     telegrams = [decode_unit(unit, link, keys) for unit in unframe(data, link)]
     if not telegrams:
         empty = Telegram(link)
-        empty.errors.append(DecodeError("no_telegram", "there is no telegram in these bytes", 0))
+        empty.errors.append(DecodeError("no_telegram", "found no telegram in these bytes", 0))
         return [empty]
     return telegrams
 
