@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
 from solders.account import Account
 from solders.pubkey import Pubkey
@@ -14,11 +14,14 @@ from authority.api.campus import Energy
 from authority.api.campus_source import Book, ChainFigures, without_chain
 from authority.audit.conservation import AMOUNT_AT, TOKEN_ACCOUNT_SIZE, TokenTotals
 from authority.chain import programs
+from authority.chain.accounts import EpochBook, Oracle
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
+from authority.chain.layout import ProgramAccount
 from authority.errors import AuthorityError
 from authority.home.home import Home
 
+_A = TypeVar("_A", bound=ProgramAccount)
 MINT_SUPPLY_AT = 36
 HOLDERS_SECONDS = 30
 """How long the list of token accounts is kept; it is renewed at once where the sums do not meet."""
@@ -27,12 +30,11 @@ LOOKS = 5
 move between the two are counted twice or not at all."""
 RETRY_SECONDS = 5
 """How long a validator that did not answer is left alone, so that it does not hold up the page."""
-BOOK_OPEN, BOOK_MAKING_SIZE = 1, 10_240
+BOOK_OPEN = 1
 
 
-def energy_of(oracle: dict[str, Any] | None, supply: int, vault: int, held: int) -> Energy:
-    """minted is the oracle's own lifetime total; retired is that less the supply; the rest is counted."""
-    minted = int(oracle["minted"]) if oracle else 0
+def energy_of(minted: int, supply: int, vault: int, held: int) -> Energy:
+    """Minted is the oracle's own lifetime total; retired is that less the supply; the rest is counted."""
     totals = TokenTotals(minted=minted, supply=supply, held=held, escrow=vault)
     return Energy(
         minted_wh=totals.minted,
@@ -43,17 +45,16 @@ def energy_of(oracle: dict[str, Any] | None, supply: int, vault: int, held: int)
     )
 
 
-def counted(book: dict[str, Any], epoch: int) -> Book | None:
+def counted(book: EpochBook, epoch: int) -> Book | None:
     """An epoch's book in figures; None while it is still being made."""
-    if book["status"] < BOOK_OPEN:
+    if book.status < BOOK_OPEN:
         return None
-    bids, asks = book["bids"][: book["bid_count"]], book["asks"][: book["ask_count"]]
     return Book(
         epoch=epoch,
-        bids=len(bids),
-        asks=len(asks),
-        bid_wh=sum(order["quantity"] for order in bids),
-        ask_wh=sum(order["quantity"] for order in asks),
+        bids=book.bid_count,
+        asks=book.ask_count,
+        bid_wh=book.bid_quantity,
+        ask_wh=book.ask_quantity,
     )
 
 
@@ -124,18 +125,20 @@ class RpcChainReader:
         slot = self._client.slot()
         energy = None
         if mint is not None:
-            decoded = self._decoded("oracle", oracle)
             held = sum(_u64(account, AMOUNT_AT) for account in holders)
-            energy = energy_of(decoded, _u64(mint, MINT_SUPPLY_AT), _u64(vault, AMOUNT_AT), held)
-        decoded_book = (
-            self._decoded("trading", book) if book is not None and len(book.data) > BOOK_MAKING_SIZE else None
-        )
+            energy = energy_of(
+                typed_oracle.minted if (typed_oracle := _typed(Oracle, oracle)) else 0,
+                _u64(mint, MINT_SUPPLY_AT),
+                _u64(vault, AMOUNT_AT),
+                held,
+            )
+        whole = book if book is not None and len(book.data) >= EpochBook.size() else None
+        decoded_book = _typed(EpochBook, whole)
         return slot, energy, counted(decoded_book, epoch) if decoded_book else None
 
-    def _decoded(self, program: str, account: Account | None) -> dict[str, Any] | None:
-        if account is None or not account.data:
-            return None
-        return self._client.idl(program).decode_account(bytes(account.data))[1]
+
+def _typed(kind: type[_A], account: Account | None) -> _A | None:
+    return None if account is None or not account.data else kind.from_account(bytes(account.data))
 
 
 def _u64(account: Account | None, offset: int) -> int:

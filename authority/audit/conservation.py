@@ -16,9 +16,9 @@ from typing import Any
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
+from authority.chain.accounts import EnergyAccount, EpochBook, Oracle
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
-from authority.settlement.chain import BOOK_SIZE
 
 TOKEN_ACCOUNT_SIZE = 165
 AMOUNT_AT = 64
@@ -101,10 +101,10 @@ def conservation(client: ChainClient) -> Conservation:
 
 
 def _sums(client: ChainClient) -> Conservation:
-    oracle = client.account("oracle", programs.oracle_authority())
-    minted = int(oracle["minted"]) if oracle else 0
-    members = sum(int(account["minted"]) for _, account in client.accounts("oracle", "EnergyAccount"))
-    books = [book for _, book in client.accounts("trading", "EpochBook", [{"dataSize": BOOK_SIZE}])]
+    oracle = client.account(Oracle, programs.oracle_authority())
+    minted = oracle.minted if oracle else 0
+    members = sum(account.minted for _, account in client.accounts(EnergyAccount))
+    books = [book for _, book in client.accounts(EpochBook, [{"dataSize": EpochBook.size()}])]
     energy_supply = client.token_supply(programs.energy_mint()) or 0
     credit_supply = client.token_supply(programs.credit_mint()) or 0
     energy = _accounts(client, programs.energy_mint())
@@ -117,14 +117,14 @@ def _sums(client: ChainClient) -> Conservation:
             supply=energy_supply,
             held=sum(energy.values()),
             escrow=energy_escrow,
-            in_books=sum(int(book["energy_escrow"]) for book in books),
+            in_books=sum(book.energy_escrow for book in books),
         ),
         credit=TokenTotals(
             minted=credit_supply,
             supply=credit_supply,
             held=sum(credit.values()),
             escrow=credit_escrow,
-            in_books=sum(int(book["credit_escrow"]) for book in books),
+            in_books=sum(book.credit_escrow for book in books),
         ),
         minted_to_members=members,
     )

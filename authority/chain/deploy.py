@@ -12,11 +12,11 @@ import hashlib
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
+from authority.chain.accounts import Config, Market, Registry
 from authority.chain.artifacts import PROGRAM_NAMES, program_bytes
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
@@ -176,7 +176,7 @@ def _fund(client: ChainClient, operator: Pubkey, *, airdrop: bool) -> None:
 
 
 def _governance(client: ChainClient, deployment: Deployment, authority: Keypair, operator: Keypair) -> bool:
-    config = client.account("governance", config_address(), "Config")
+    config = client.account(Config, config_address())
     if config is not None:
         _compare(config, deployment)
         return False
@@ -192,11 +192,11 @@ def _governance(client: ChainClient, deployment: Deployment, authority: Keypair,
     return True
 
 
-def _compare(config: Mapping[str, Any], deployment: Deployment) -> None:
+def _compare(config: Config, deployment: Deployment) -> None:
     """What is fixed for ever must be the same; authority, operator and parameters may have changed since."""
     for name, found, wanted in (
-        ("network id", config["network_id"].hex(), deployment.network_id.hex()),
-        ("epoch length", f"{config['epoch_seconds']} s", f"{deployment.epoch_seconds} s"),
+        ("network id", config.network_id.hex(), deployment.network_id.hex()),
+        ("epoch length", f"{config.epoch_seconds} s", f"{deployment.epoch_seconds} s"),
     ):
         if found != wanted:
             raise DeploymentDiffersError(
@@ -206,7 +206,7 @@ def _compare(config: Mapping[str, Any], deployment: Deployment) -> None:
 
 
 def _registry(client: ChainClient, operator: Keypair) -> bool:
-    if client.account("registry", registry_address(), "Registry") is not None:
+    if client.account(Registry, registry_address()) is not None:
         return False
     initialize = client.instruction("registry", "initialize", {}, {"operator": operator.pubkey()})
     client.send([initialize], [], payer=operator)
@@ -230,7 +230,7 @@ def _fee_account(client: ChainClient, operator: Keypair) -> bool:
 
 
 def _market(client: ChainClient, deployment: Deployment, operator: Keypair) -> bool:
-    if client.account("trading", market_address(), "Market") is not None:
+    if client.account(Market, market_address()) is not None:
         return False
     accounts = {"operator": operator.pubkey(), "fee_account": fee_account_address(operator.pubkey())}
     args = {"reference_price": deployment.reference_price}

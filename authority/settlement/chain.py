@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
@@ -21,9 +21,22 @@ from solders.pubkey import Pubkey
 from sqlalchemy import select
 
 from authority.chain import programs
+from authority.chain.accounts import (
+    REFUND_AFTER_EPOCHS,
+    Config,
+    EnergyAccount,
+    EpochBook,
+    EpochCheckpoint,
+    Market,
+    MeterState,
+    Oracle,
+    Retirement,
+)
+from authority.chain.accounts import Meter as RegistryMeter
+from authority.chain.accounts import User as RegistryUser
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError, RpcError
-from authority.chain.idl import Idl
+from authority.chain.layout import ProgramAccount
 from authority.market.standing_orders import BID, Limits, ProposedOrder
 from authority.settlement.journal import WaitingFrame
 from authority.settlement.lookup_tables import LookupTables
@@ -43,13 +56,11 @@ from authority.store.metering import Meter
 from authority.store.people import User
 from edge_agent.wire.reading import ROLES, Frame
 
-REFUND_AFTER_EPOCHS = 8
+_A = TypeVar("_A", bound=ProgramAccount)
 STATUS_ACTIVE = 1
 SUBMETER = ROLES.index("submeter")
 NO_BOOK = bytes(32)
 """What a checkpoint says of an epoch that had no book."""
-BOOK_SIZE = 17_792
-"""Bytes of a whole book's account; while it is growing it has fewer."""
 DECIDE_WAITS = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Seconds between looks at a transaction that was on its way when the worker stopped."""
 CLEARING_UNITS = 600_000
@@ -110,24 +121,24 @@ class SettlementChain:
     def epoch_seconds(self) -> int:
         """The length of an epoch; fixed for ever."""
         if not self._epoch_seconds:
-            self._epoch_seconds = int(self._config()["epoch_seconds"])
+            self._epoch_seconds = self._config().epoch_seconds
         return self._epoch_seconds
 
-    def _config(self) -> dict[str, Any]:
-        return self._existing("governance", programs.config_address())
+    def _config(self) -> Config:
+        return self._existing(Config, programs.config_address())
 
-    def _existing(self, program: str, address: Pubkey) -> dict[str, Any]:
-        found = self.client.account(program, address)
+    def _existing(self, kind: type[_A], address: Pubkey) -> _A:
+        found = self.client.account(kind, address)
         if found is None:
-            raise NotDeployedError(f"{program} has no account at {address}: run `authority deploy` first")
+            raise NotDeployedError(f"{kind.PROGRAM} has no {kind.__name__} at {address}: run `authority deploy` first")
         return found
 
     def _now(self) -> int:
         return self.client.clock().unix_timestamp
 
     def _last_checkpoint(self) -> int | None:
-        oracle = self.client.account("oracle", programs.oracle_authority())
-        return int(oracle["last_epoch"]) if oracle is not None and oracle["has_checkpoint"] else None
+        oracle = self.client.account(Oracle, programs.oracle_authority())
+        return oracle.last_epoch if oracle is not None and oracle.has_checkpoint else None
 
     def head(self) -> Head:
         """The current epoch by the chain's clock, and the last checkpoint."""
@@ -150,55 +161,57 @@ class SettlementChain:
         ids = list(self._meters)
         addresses = [programs.meter_address(meter_id) for meter_id in ids]
         state_addresses = [programs.meter_state_address(meter_id) for meter_id in ids]
-        states = self.client.accounts_at("oracle", state_addresses)
-        registered = self.client.accounts_at("registry", addresses)
+        states = self.client.accounts_at(MeterState, state_addresses)
+        registered = self.client.accounts_at(RegistryMeter, addresses)
         for meter_id, address, state_address, meter, state in zip(
             ids, addresses, state_addresses, registered, states, strict=True
         ):
-            if meter is None or state is None or meter["status"] != STATUS_ACTIVE:
+            if meter is None or state is None or meter.status != STATUS_ACTIVE:
                 continue  # not yet opened at the oracle, or taking no part
-            read = state["interval_end"] != 0
+            read = state.interval_end != 0
             yield MeterView(
                 meter_pk=self._meters[meter_id],
                 address=address,
                 state_address=state_address,
-                wallet=meter["user"],
-                settles=meter["role"] != SUBMETER,
-                slot=meter["slot"],
-                sequence=state["sequence"] if read else None,
-                standing=state["interval_end"] if read else None,
-                hash=state["hash"],
+                wallet=meter.user,
+                settles=meter.role != SUBMETER,
+                slot=meter.slot,
+                sequence=state.sequence if read else None,
+                standing=state.interval_end if read else None,
+                hash=state.hash,
             )
 
     def _member_views(self, period: int) -> Iterator[MemberView]:
         wallets = list(self._members)
-        users = self.client.accounts_at("registry", [programs.user_address(wallet) for wallet in wallets])
-        accounts = self.client.accounts_at("oracle", [programs.energy_account_address(wallet) for wallet in wallets])
-        retired = self.client.accounts_at("energy_token", [programs.retirement_address(wallet) for wallet in wallets])
+        users = self.client.accounts_at(RegistryUser, [programs.user_address(wallet) for wallet in wallets])
+        accounts = self.client.accounts_at(
+            EnergyAccount, [programs.energy_account_address(wallet) for wallet in wallets]
+        )
+        retired = self.client.accounts_at(Retirement, [programs.retirement_address(wallet) for wallet in wallets])
         energy = [programs.associated_token_address(wallet, programs.energy_mint()) for wallet in wallets]
         credit = [programs.associated_token_address(wallet, programs.credit_mint()) for wallet in wallets]
         amounts = self.client.token_balances([*energy, *credit])
         for index, (wallet, user) in enumerate(zip(wallets, users, strict=True)):
             if user is None:
                 continue
-            account = accounts[index] or _NO_ENERGY_ACCOUNT
+            account = accounts[index]
             retirement = retired[index]
             yield MemberView(
                 name=self._members[wallet],
                 wallet=wallet,
                 address=programs.user_address(wallet),
-                member_index=user["member_index"],
-                active=user["status"] == STATUS_ACTIVE,
-                settling_meters=user["settling_meters"],
-                energy_token_account=user["energy_token_account"],
-                credit_token_account=user["credit_token_account"],
+                member_index=user.member_index,
+                active=user.status == STATUS_ACTIVE,
+                settling_meters=user.settling_meters,
+                energy_token_account=user.energy_token_account,
+                credit_token_account=user.credit_token_account,
                 held_wh=amounts[index],
                 credit=amounts[len(wallets) + index],
-                boundary=account["boundary"] or None,
-                minted_wh=account["minted"],
-                withdrawn_wh=account["withdrawn"],
-                open_withdrawal_wh=account["withdrawals_open"] if account["period"] == period else 0,
-                retired_wh=retirement["consumption_open"] if retirement and retirement["period"] == period else 0,
+                boundary=(account.boundary or None) if account else None,
+                minted_wh=account.minted if account else 0,
+                withdrawn_wh=account.withdrawn if account else 0,
+                open_withdrawal_wh=account.withdrawals_open if account and account.period == period else 0,
+                retired_wh=retirement.consumption_open if retirement and retirement.period == period else 0,
             )
 
     def _books(self, epochs: Sequence[int]) -> dict[int, BookView]:
@@ -206,13 +219,13 @@ class SettlementChain:
         accounts = self.client.raw_accounts([programs.book_address(epoch) for epoch in epochs])
         for epoch, account in zip(epochs, accounts, strict=True):
             if account is not None and account.owner == programs.PROGRAM_IDS["trading"]:
-                found[epoch] = book_view(self.client.idl("trading"), epoch, bytes(account.data))
+                found[epoch] = book_view(epoch, bytes(account.data))
         return found
 
     def checkpoint_figures(self, epoch: int) -> dict[str, object]:
         """What an epoch's checkpoint pins, as columns of SettlementEpoch."""
-        found = self._existing("oracle", programs.checkpoint_address(epoch))
-        return {"log_size": found["log_size"], "log_root": found["log_root"], "book_hash": found["book_hash"]}
+        found = self._existing(EpochCheckpoint, programs.checkpoint_address(epoch))
+        return {"log_size": found.log_size, "log_root": found.log_root, "book_hash": found.book_hash}
 
     # What became of a transaction
 
@@ -396,8 +409,8 @@ class SettlementChain:
 
     def _wallets_by_index(self) -> dict[int, Pubkey]:
         wallets = list(self._members)
-        users = self.client.accounts_at("registry", [programs.user_address(wallet) for wallet in wallets])
-        return {user["member_index"]: wallet for wallet, user in zip(wallets, users, strict=True) if user is not None}
+        users = self.client.accounts_at(RegistryUser, [programs.user_address(wallet) for wallet in wallets])
+        return {user.member_index: wallet for wallet, user in zip(wallets, users, strict=True) if user is not None}
 
     def _build(
         self,
@@ -415,8 +428,7 @@ class SettlementChain:
 
     def _deployment(self) -> dict[str, Pubkey]:
         if self._fee_account is None:
-            market = self._existing("trading", programs.market_address())
-            self._fee_account = Pubkey.from_bytes(bytes(market["fee_account"]))
+            self._fee_account = self._existing(Market, programs.market_address()).fee_account
         operator = self.operator.pubkey()
         return {**common_accounts(), "operator": operator, "payer": operator, "fee_account": self._fee_account}
 
@@ -440,15 +452,6 @@ class SettlementChain:
             else lambda signature, height, raw: before(str(signature), height, raw),
         )
         return str(signature)
-
-
-_NO_ENERGY_ACCOUNT: Mapping[str, int] = {
-    "boundary": 0,
-    "minted": 0,
-    "withdrawn": 0,
-    "withdrawals_open": 0,
-    "period": 0,
-}
 
 
 def common_accounts() -> dict[str, Pubkey]:
@@ -485,55 +488,55 @@ def _member_accounts(wallet: Pubkey) -> tuple[Pubkey, Pubkey, Pubkey]:
     )
 
 
-def _config_view(config: Mapping[str, Any], now: int) -> ConfigView:
-    epoch = now // config["epoch_seconds"]
-    staged = config["staged_from"] != 0 and epoch >= config["staged_from"]
-    parameters = config["staged" if staged else "parameters"]
+def _config_view(config: Config, now: int) -> ConfigView:
+    epoch = now // config.epoch_seconds
+    staged = config.staged_from != 0 and epoch >= config.staged_from
+    parameters = config.staged if staged else config.parameters
     return ConfigView(
-        epoch_seconds=config["epoch_seconds"],
-        pause=Pause(config["pause"] & sum(Pause)),
-        grace_seconds=parameters["grace_seconds"],
-        clock_skew_seconds=parameters["clock_skew_seconds"],
+        epoch_seconds=config.epoch_seconds,
+        pause=Pause(config.pause & sum(Pause)),
+        grace_seconds=parameters.grace_seconds,
+        clock_skew_seconds=parameters.clock_skew_seconds,
         limits=Limits(
-            feed_in_price=parameters["feed_in_price"],
-            retail_price=parameters["retail_price"],
-            wheeling=parameters["wheeling"],
-            min_order_wh=parameters["min_order_wh"],
-            max_order_wh=parameters["max_order_wh"],
-            max_orders_per_member=parameters["max_orders_per_member"],
+            feed_in_price=parameters.feed_in_price,
+            retail_price=parameters.retail_price,
+            wheeling=parameters.wheeling,
+            min_order_wh=parameters.min_order_wh,
+            max_order_wh=parameters.max_order_wh,
+            max_orders_per_member=parameters.max_orders_per_member,
         ),
-        billing_period=config["billing_period"],
-        billing_period_end=config["billing_period_end"],
+        billing_period=config.billing_period,
+        billing_period_end=config.billing_period_end,
     )
 
 
-def book_view(idl: Idl, epoch: int, data: bytes) -> BookView:
+def book_view(epoch: int, data: bytes) -> BookView:
     """An EpochBook's data, decoded; a book that lacks its second half is growing and has no orders yet."""
-    book = idl.decode_account(data.ljust(BOOK_SIZE, b"\0"))[1]
+    book = EpochBook.from_account(data.ljust(EpochBook.size(), b"\0"))
     orders = []
     for first, side, count in (
-        (0, book["bids"], book["bid_count"]),
-        (ORDERS_PER_SIDE, book["asks"], book["ask_count"]),
+        (0, book.bids, book.bid_count),
+        (ORDERS_PER_SIDE, book.asks, book.ask_count),
     ):
         for number, order in enumerate(side[:count], first):
             orders.append(
                 OrderView(
                     number=number,
-                    price=order["price"],
-                    quantity=order["quantity"],
-                    filled=order["filled"],
-                    member=order["member"],
-                    settled=bool(book["settled"][number // 64] >> number % 64 & 1),
+                    price=order.price,
+                    quantity=order.quantity,
+                    filled=order.filled,
+                    member=order.member,
+                    settled=bool(book.settled[number // 64] >> number % 64 & 1),
                 )
             )
     return BookView(
         epoch=epoch,
-        status=BookStatus(book["status"]),
-        closes_at=book["closes_at"],
-        refundable_from=book["closes_at"] + REFUND_AFTER_EPOCHS * book["epoch_seconds"],
-        price=book["price"],
-        volume=book["volume"],
-        rent_payer=Pubkey.from_bytes(bytes(book["rent_payer"])),
+        status=BookStatus(book.status),
+        closes_at=book.closes_at,
+        refundable_from=book.closes_at + REFUND_AFTER_EPOCHS * book.epoch_seconds,
+        price=book.price,
+        volume=book.volume,
+        rent_payer=book.rent_payer,
         orders=tuple(orders),
         data=data,
     )

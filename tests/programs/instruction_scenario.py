@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+import idl_accounts
 from campus import ACTIVE, NETWORK_ID, PAUSE_REGISTRATION, SUSPENDED, Member, SimulatedMeter, key
 from live_campus import EPOCH_SECONDS, LiveCampus
 from solders.instruction import AccountMeta, Instruction
@@ -533,7 +534,9 @@ class Scenario:
             "energy supply": energy,
             "credit supply": credit,
             "vaults": vaults,
-            "accounts": sum(len(campus.client.accounts(program, kind)) for program, kind in ACCOUNT_TYPES),
+            "accounts": sum(
+                len(idl_accounts.accounts(campus.client, program, kind)) for program, kind in ACCOUNT_TYPES
+            ),
         }
 
 

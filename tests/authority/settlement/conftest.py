@@ -25,7 +25,7 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from authority.app import App
-from authority.chain import programs
+from authority.chain import accounts, programs
 from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory
 from authority.chain.client import ChainClient
 from authority.chain.deploy import Deployment, deploy
@@ -308,13 +308,13 @@ class Campus:
                 energy_token_account=programs.associated_token_address(address, programs.energy_mint()),
                 credit_token_account=programs.associated_token_address(address, programs.credit_mint()),
             )  # fmt: skip
-            user = self.client.account("registry", programs.user_address(address))
+            user = self.client.account(accounts.User, programs.user_address(address))
             assert user is not None
             with self.app.store.write() as session:
                 session.add(
                     User(
                         name=name, building=name, public=True, wallet=wallet, sealed_key=sealed,
-                        member_index=user["member_index"], registered_at=1,
+                        member_index=user.member_index, registered_at=1,
                     )
                 )  # fmt: skip
                 session.add(Gateway(name=f"gw_{name.lower()}", state="enrolled"))
@@ -469,7 +469,7 @@ class Campus:
 
     def balances(self) -> dict[str, tuple[int, int, int]]:
         """Each member's minted energy, held energy and credit."""
-        return {name: (self.energy(name)["minted"], self.held(name), self.credit(name)) for name in "ABCD"}
+        return {name: (self.energy(name).minted, self.held(name), self.credit(name)) for name in "ABCD"}
 
     # The worker
 
@@ -488,8 +488,8 @@ class Campus:
 
     # What the chain says
 
-    def energy(self, name: str) -> dict[str, Any]:
-        found = self.client.account("oracle", programs.energy_account_address(self.wallets[name]))
+    def energy(self, name: str) -> accounts.EnergyAccount:
+        found = self.client.account(accounts.EnergyAccount, programs.energy_account_address(self.wallets[name]))
         assert found is not None
         return found
 
@@ -501,16 +501,16 @@ class Campus:
         mint = programs.credit_mint()
         return self.client.token_balance(programs.associated_token_address(self.wallets[name], mint)) or 0
 
-    def state(self, name: str) -> dict[str, Any]:
-        found = self.client.account("oracle", programs.meter_state_address(self.meters[name].meter_id))
+    def state(self, name: str) -> accounts.MeterState:
+        found = self.client.account(accounts.MeterState, programs.meter_state_address(self.meters[name].meter_id))
         assert found is not None
         return found
 
-    def book(self, epoch: int) -> dict[str, Any] | None:
-        return self.client.account("trading", programs.book_address(epoch))
+    def book(self, epoch: int) -> accounts.EpochBook | None:
+        return self.client.account(accounts.EpochBook, programs.book_address(epoch))
 
-    def checkpoint(self, epoch: int) -> dict[str, Any] | None:
-        return self.client.account("oracle", programs.checkpoint_address(epoch))
+    def checkpoint(self, epoch: int) -> accounts.EpochCheckpoint | None:
+        return self.client.account(accounts.EpochCheckpoint, programs.checkpoint_address(epoch))
 
     def close(self) -> None:
         self.client.close()
