@@ -230,7 +230,13 @@ mod tests {
     use std::vec::Vec;
 
     fn order(price: u32, quantity: u32) -> Order {
-        Order { price: PricePerKwh(price), quantity: OrderWattHours(quantity), filled: OrderWattHours(0xdead), member: 0 }
+        Order {
+            price: PricePerKwh(price),
+            quantity: OrderWattHours(quantity),
+            filled: OrderWattHours(0xdead),
+            number: 0,
+            member: 0,
+        }
     }
 
     /// Volume, lowest, highest and clearing price of a book, whose orders are filled.

@@ -1,12 +1,13 @@
 //! Mint energy: the oracle's alone.
 
 use {
-    crate::signer::mint,
+    crate::signer::Minting,
     anchor_lang::{address_eq, prelude::*},
     campus_common::{log, units::WattHours, Signatory, TOKEN_PROGRAM},
     energy_token_interface::{events::EnergyMinted, EnergyTokenError, ENERGY_MINT, MINT_AUTHORITY},
     oracle_interface::ORACLE_ADDRESS,
     registry_interface::User,
+    trading_interface::{Asset, ENERGY_VAULT, SEATS},
 };
 
 /// Accounts of mint_energy.
@@ -18,14 +19,23 @@ pub struct MintEnergy {
     /// The member, as registered.
     pub user: UncheckedAccount,
     /// The energy mint.
-    #[account(mut, address = ENERGY_MINT @ EnergyTokenError::WrongEnergyMint)]
+    #[account(mut, unsafe(dup), address = ENERGY_MINT @ EnergyTokenError::WrongEnergyMint)]
     pub energy_mint: UncheckedAccount,
     /// The member's energy token account.
-    #[account(mut)]
+    #[account(mut, unsafe(dup))]
     pub energy_token_account: UncheckedAccount,
     /// The mint authority.
     #[account(address = MINT_AUTHORITY @ EnergyTokenError::WrongMintAuthority)]
     pub mint_authority: UncheckedAccount,
+    /// The market's vault of energy: for a member whose own account cannot take it.
+    #[account(mut, unsafe(dup), address = ENERGY_VAULT @ EnergyTokenError::WrongVault)]
+    pub energy_vault: UncheckedAccount,
+    /// The market's seats.
+    #[account(mut, unsafe(dup), address = SEATS @ EnergyTokenError::WrongSeats)]
+    pub seats: UncheckedAccount,
+    /// The trading program.
+    #[account(address = trading_interface::ID @ EnergyTokenError::WrongTradingProgram)]
+    pub trading_program: UncheckedAccount,
     /// SPL Token.
     #[account(address = TOKEN_PROGRAM @ EnergyTokenError::WrongTokenProgram)]
     pub token_program: UncheckedAccount,
@@ -45,8 +55,16 @@ impl MintEnergy {
         if amount == 0 {
             return Err(EnergyTokenError::ZeroAmount.into());
         }
-        mint(self.energy_mint.account(), self.energy_token_account.account(), self.mint_authority.account(), amount)?;
-        log(&EnergyMinted { wallet: user.wallet, amount: WattHours(amount) });
+        let minting = Minting {
+            asset: Asset::Energy,
+            mint: self.energy_mint.account(),
+            token_account: self.energy_token_account.account(),
+            authority: self.mint_authority.account(),
+            vault: self.energy_vault.account(),
+            seats: self.seats.account(),
+        };
+        let to_seat = minting.mint(user, amount)?;
+        log(&EnergyMinted { wallet: user.wallet, amount: WattHours(amount), to_seat: u8::from(to_seat), padding: [0; 7] });
         Ok(())
     }
 }

@@ -26,6 +26,12 @@ pub struct MintEnergy<'a> {
     pub energy_token_account: &'a AccountView,
     /// The mint authority.
     pub mint_authority: &'a AccountView,
+    /// The market's vault of energy, writable: for a user whose own account cannot take it.
+    pub energy_vault: &'a AccountView,
+    /// The market's seats, writable, likewise.
+    pub seats: &'a AccountView,
+    /// The trading program, likewise.
+    pub trading_program: &'a AccountView,
     /// SPL Token.
     pub token_program: &'a AccountView,
 }
@@ -43,6 +49,9 @@ impl MintEnergy<'_> {
             InstructionAccount::writable(self.energy_mint.address()),
             InstructionAccount::writable(self.energy_token_account.address()),
             InstructionAccount::readonly(self.mint_authority.address()),
+            InstructionAccount::writable(self.energy_vault.address()),
+            InstructionAccount::writable(self.seats.address()),
+            InstructionAccount::readonly(self.trading_program.address()),
             InstructionAccount::readonly(self.token_program.address()),
         ];
         let instruction = InstructionView { program_id: &crate::ID, accounts: &accounts, data: &data };
@@ -52,9 +61,12 @@ impl MintEnergy<'_> {
             CpiAccount::from(self.energy_mint),
             CpiAccount::from(self.energy_token_account),
             CpiAccount::from(self.mint_authority),
+            CpiAccount::from(self.energy_vault),
+            CpiAccount::from(self.seats),
+            CpiAccount::from(self.trading_program),
             CpiAccount::from(self.token_program),
         ];
-        // SAFETY: the caller holds no reference into the data of the accounts that the call writes (mint and token account).
+        // SAFETY: the caller holds no reference into the data of the accounts that the call writes (mint, token account, vault and seats).
         unsafe { invoke_signed_unchecked(&instruction, &views, &[signer]) };
     }
 }

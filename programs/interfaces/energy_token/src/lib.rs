@@ -6,6 +6,7 @@ mod accounts;
 pub mod cpi;
 mod error;
 pub mod events;
+mod token_account;
 
 pub use {
     accounts::{
@@ -14,6 +15,7 @@ pub use {
         RETIREMENT_GRACE_EPOCHS,
     },
     error::EnergyTokenError,
+    token_account::can_receive,
 };
 
 anchor_lang::declare_id!("CampusEnergyToken111111111111111111111111111");

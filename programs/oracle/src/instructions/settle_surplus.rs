@@ -18,6 +18,7 @@ use {
         events::SurplusSettled, EnergyAccount, MeterState, Oracle, OracleError, ORACLE_ADDRESS, ORACLE_BUMP, ORACLE_SEED,
     },
     registry_interface::{Meter, MeterRole, User},
+    trading_interface::{ENERGY_VAULT, SEATS},
 };
 
 /// Accounts of settle_surplus; then Meter and MeterState (writable) of each settling meter of the member.
@@ -45,6 +46,15 @@ pub struct SettleSurplus {
     /// The energy token program's mint authority.
     #[account(address = MINT_AUTHORITY @ OracleError::WrongAddress)]
     pub mint_authority: UncheckedAccount,
+    /// The market's vault of energy: for a member whose own account cannot take what is minted.
+    #[account(mut, address = ENERGY_VAULT @ OracleError::WrongAddress)]
+    pub energy_vault: UncheckedAccount,
+    /// The market's seats, likewise.
+    #[account(mut, address = SEATS @ OracleError::WrongAddress)]
+    pub seats: UncheckedAccount,
+    /// The trading program, likewise.
+    #[account(address = trading_interface::ID @ OracleError::WrongProgram)]
+    pub trading_program: UncheckedAccount,
     /// The energy token program.
     #[account(address = energy_token_interface::ID @ OracleError::WrongProgram)]
     pub energy_token_program: UncheckedAccount,
@@ -128,6 +138,9 @@ pub(crate) fn execute(ctx: &mut Context<SettleSurplus>, interval_end: i64) -> Re
             energy_mint: accounts.energy_mint.account(),
             energy_token_account: accounts.energy_token_account.account(),
             mint_authority: accounts.mint_authority.account(),
+            energy_vault: accounts.energy_vault.account(),
+            seats: accounts.seats.account(),
+            trading_program: accounts.trading_program.account(),
             token_program: accounts.token_program.account(),
         }
         .invoke_signed(span.mint, CpiSigner::from(&seeds));
