@@ -12,7 +12,7 @@ from solders.pubkey import Pubkey
 
 from authority.api.campus import Energy
 from authority.api.campus_source import Book, ChainFigures, without_chain
-from authority.audit.conservation import AMOUNT_AT, TOKEN_ACCOUNT_SIZE, TokenTotals
+from authority.audit.conservation import AMOUNT_AT, TOKEN_ACCOUNT_SIZE
 from authority.chain import programs
 from authority.chain.accounts import EpochBook, Oracle
 from authority.chain.client import ChainClient
@@ -20,6 +20,7 @@ from authority.chain.errors import ChainError
 from authority.chain.layout import ProgramAccount
 from authority.errors import AuthorityError
 from authority.home.home import Home
+from authority.settlement.snapshot import BookStatus
 
 _A = TypeVar("_A", bound=ProgramAccount)
 MINT_SUPPLY_AT = 36
@@ -30,24 +31,23 @@ LOOKS = 5
 move between the two are counted twice or not at all."""
 RETRY_SECONDS = 5
 """How long a validator that did not answer is left alone, so that it does not hold up the page."""
-BOOK_OPEN = 1
 
 
 def energy_of(minted: int, supply: int, vault: int, held: int) -> Energy:
     """Minted is the oracle's own lifetime total; retired is that less the supply; the rest is counted."""
-    totals = TokenTotals(minted=minted, supply=supply, held=held, escrow=vault)
+    retired = minted - supply
     return Energy(
-        minted_wh=totals.minted,
-        held_wh=totals.held,
-        escrow_wh=totals.escrow,
-        retired_wh=totals.retired,
-        conserved=totals.ok,
+        minted_wh=minted,
+        held_wh=held,
+        escrow_wh=vault,
+        retired_wh=retired,
+        conserved=retired >= 0 and minted == held + vault + retired,
     )
 
 
 def counted(book: EpochBook, epoch: int) -> Book | None:
-    """An epoch's book in figures; None while it is still being made."""
-    if book.status < BOOK_OPEN:
+    """An epoch's book in figures; None where that epoch's is not open yet: its place in the ring holds another."""
+    if book.epoch != epoch or book.status < BookStatus.OPEN:
         return None
     return Book(
         epoch=epoch,
@@ -132,8 +132,7 @@ class RpcChainReader:
                 _u64(vault, AMOUNT_AT),
                 held,
             )
-        whole = book if book is not None and len(book.data) >= EpochBook.size() else None
-        decoded_book = _typed(EpochBook, whole)
+        decoded_book = _typed(EpochBook, book)
         return slot, energy, counted(decoded_book, epoch) if decoded_book else None
 
 

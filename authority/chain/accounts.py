@@ -15,12 +15,20 @@ from solders.pubkey import Pubkey
 
 from authority.chain.layout import Fields, ProgramAccount
 
-MAX_SETTLING_METERS = 24
-"""Greatest number of settling meters of one user: with their states they fit a transaction's 64 accounts."""
 RETIREMENT_GRACE_EPOCHS = 8
 """Epochs for which a closed billing period stays open to retirement: bought tokens arrive an epoch or two late."""
+MAX_SETTLING_METERS = 24
+"""Greatest number of settling meters of one user: with their states they fit a transaction's 64 accounts."""
+BOOKS = 16
+"""Books in the ring. An epoch's book lies in slot epoch mod this, and its place is taken again that many epochs
+    later: time enough for a book that nobody clears to be refunded (9 epochs from its beginning) and checkpointed.
+"""
+MAX_ORDERS_PER_SIDE = 4096
+"""The most that a market may choose as its orders a side."""
 REFUND_AFTER_EPOCHS = 8
 """Whole epochs after a book's end from which on anybody may refund it, if it was never cleared."""
+SEATS_PER_STEP = 250
+"""Seats that `grow_seats` adds at a time: 10,000 of the 10,240 bytes that an instruction may allocate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -641,58 +649,44 @@ class Oracle(ProgramAccount):
 
 
 @dataclass(frozen=True, slots=True)
-class Order(Fields):
-    """A limit order: 16 bytes."""
-
-    FORMAT: ClassVar[struct.Struct] = struct.Struct("<IIII")
-
-    price: int
-    """The most that a buyer pays per kWh (wheeling comes on top), or the least that a seller takes."""
-    quantity: int
-    """Energy offered or wanted."""
-    filled: int
-    """Energy that the auction gave it; 0 until the book is cleared."""
-    member: int
-    """Member index of the registry's User whose order it is."""
-
-    @classmethod
-    def of(cls, v: tuple[Any, ...]) -> Order:
-        """The fields, of the values that FORMAT unpacks."""
-        return cls(
-            price=v[0],
-            quantity=v[1],
-            filled=v[2],
-            member=v[3],
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class EpochBook(ProgramAccount):
-    """The order book of one market epoch.
+    """The head of one market epoch's order book; `capacity` bids and as many asks follow it.
 
-    Made by `open_epoch` with the parameters of that moment, so that no later change of governance's Config touches
-    orders that rest. The hash that a checkpoint pins is SHA-256 over the account's whole data (discriminator included)
-    once its status is Final; nothing changes it from then on until `close_epoch` removes it.
+    `open_epoch` gives it the parameters of its epoch, so that no later change of governance's Config touches orders
+    that rest.
     """
 
     PROGRAM: ClassVar[str] = "trading"
     DISCRIMINATOR: ClassVar[bytes] = bytes.fromhex("82c9eeea4f790e15")
-    FORMAT: ClassVar[struct.Struct] = struct.Struct("<BBB1xIqq32sIIIIIIIIHHHHIIQQQqIIIIII16Q64x256H256H8192s8192s")
+    FORMAT: ClassVar[struct.Struct] = struct.Struct("<BBBBIqqqqQQQIIIIIIIIHHHHHHIIIIIIII4x64x")
 
     version: int
     """Layout version, 1."""
     bump: int
-    """Bump of `[book, epoch]`."""
+    """Bump of `[book, slot]`."""
     status: int
-    """0 growing, 1 open, 2 cleared, 3 refunding, 4 final."""
+    """0 growing, 1 vacant, 2 open, 3 clearing, 4 refunding, 5 final."""
+    slot: int
+    """Its slot in the ring: epoch mod 16."""
     epoch: int
-    """The epoch whose book this is: orders are taken during it."""
+    """The epoch whose book this is: orders are taken during it. 0 while vacant."""
     opens_at: int
     """When the epoch begins."""
+    cutoff_at: int
+    """From when on no order is placed or cancelled any more."""
     closes_at: int
     """When the epoch ends."""
-    rent_payer: Pubkey
-    """Who paid the rent and gets it back."""
+    cleared_at: int
+    """When the book was cleared or its refund began; 0 before."""
+    energy_locked: int
+    """Energy that the book's unpaid orders have locked."""
+    credit_locked: int
+    """Credits that the book's unpaid orders have locked."""
+    fees: int
+    """Fees, wheeling and what rounding left over; known when the book is final."""
+    previous: int
+    """The epoch of the book that was opened before this one, which is cleared or refunded before it; 0 for the first.
+    """
     epoch_seconds: int
     """Length of an epoch."""
     feed_in_price: int
@@ -704,31 +698,27 @@ class EpochBook(ProgramAccount):
     min_order: int
     """Smallest quantity of an order."""
     max_order: int
-    """Largest quantity of an order."""
-    cancel_cutoff_seconds: int
-    """No cancelling in this many last seconds of the epoch."""
+    """Largest quantity of an order: governance's, and never more than a full side of such orders fits in u32."""
     min_reference_volume: int
     """Least volume with which this epoch moves the market's reference price."""
     fee_bps: int
     """Fee on the seller's proceeds, rounded down."""
     max_orders_per_member: int
     """Most orders, both sides together, that a member may have in this book."""
+    capacity: int
+    """Orders that a side holds."""
     bid_count: int
     """Bids in the book."""
     ask_count: int
     """Asks in the book."""
+    paid: int
+    """Orders that are paid: bids from the best, then asks from the best."""
     bid_quantity: int
     """Sum of the bids' quantities."""
     ask_quantity: int
     """Sum of the asks' quantities."""
-    energy_escrow: int
-    """Energy that the market's vault holds for this book."""
-    credit_escrow: int
-    """Credits that the market's vault holds for this book."""
-    fees_paid: int
-    """Credits paid to the fee account: fees, wheeling, and what rounding left over."""
-    cleared_at: int
-    """When the book was cleared or its refund began; 0 before."""
+    next_number: int
+    """Number of the next order."""
     reference_price: int
     """The market's reference price as the clearing found it."""
     price: int
@@ -739,22 +729,6 @@ class EpochBook(ProgramAccount):
     """The highest price that would have cleared the book with the same volume."""
     volume: int
     """Energy that changed hands."""
-    settled_count: int
-    """Orders settled."""
-    settled: tuple[int, ...]
-    """One bit an order, set when it is settled: bit i of word w is order 64 w + i; bids are orders 0 to 511, asks 512
-    to 1023.
-    """
-    bid_members: tuple[int, ...]
-    """How many bids come from members whose index has this low byte: an upper bound on a member's orders without a
-    search.
-    """
-    ask_members: tuple[int, ...]
-    """The same of the asks."""
-    bids: tuple[Order, ...]
-    """Bids, dearest first, then in order of arrival; `bid_count` of them."""
-    asks: tuple[Order, ...]
-    """Asks, cheapest first, then in order of arrival; `ask_count` of them."""
 
     @classmethod
     def of(cls, v: tuple[Any, ...]) -> EpochBook:
@@ -763,57 +737,57 @@ class EpochBook(ProgramAccount):
             version=v[0],
             bump=v[1],
             status=v[2],
-            epoch=v[3],
-            opens_at=v[4],
-            closes_at=v[5],
-            rent_payer=Pubkey.from_bytes(v[6]),
-            epoch_seconds=v[7],
-            feed_in_price=v[8],
-            retail_price=v[9],
-            wheeling=v[10],
-            min_order=v[11],
-            max_order=v[12],
-            cancel_cutoff_seconds=v[13],
-            min_reference_volume=v[14],
-            fee_bps=v[15],
-            max_orders_per_member=v[16],
-            bid_count=v[17],
-            ask_count=v[18],
-            bid_quantity=v[19],
-            ask_quantity=v[20],
-            energy_escrow=v[21],
-            credit_escrow=v[22],
-            fees_paid=v[23],
-            cleared_at=v[24],
-            reference_price=v[25],
-            price=v[26],
-            lowest_price=v[27],
-            highest_price=v[28],
-            volume=v[29],
-            settled_count=v[30],
-            settled=v[31:47],
-            bid_members=v[47:303],
-            ask_members=v[303:559],
-            bids=tuple(Order.array(v[559], 0, 512)),
-            asks=tuple(Order.array(v[560], 0, 512)),
+            slot=v[3],
+            epoch=v[4],
+            opens_at=v[5],
+            cutoff_at=v[6],
+            closes_at=v[7],
+            cleared_at=v[8],
+            energy_locked=v[9],
+            credit_locked=v[10],
+            fees=v[11],
+            previous=v[12],
+            epoch_seconds=v[13],
+            feed_in_price=v[14],
+            retail_price=v[15],
+            wheeling=v[16],
+            min_order=v[17],
+            max_order=v[18],
+            min_reference_volume=v[19],
+            fee_bps=v[20],
+            max_orders_per_member=v[21],
+            capacity=v[22],
+            bid_count=v[23],
+            ask_count=v[24],
+            paid=v[25],
+            bid_quantity=v[26],
+            ask_quantity=v[27],
+            next_number=v[28],
+            reference_price=v[29],
+            price=v[30],
+            lowest_price=v[31],
+            highest_price=v[32],
+            volume=v[33],
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Market(ProgramAccount):
-    """The energy market of the campus: its reference price and where its tokens lie.
+    """The energy market of the campus: its reference price, where its tokens lie, and how far its books have come.
 
-    Its address owns both vaults, so only the trading program moves what orders have locked.
+    Its address owns both vaults, so only the trading program moves what members have in the market.
     """
 
     PROGRAM: ClassVar[str] = "trading"
     DISCRIMINATOR: ClassVar[bytes] = bytes.fromhex("dbbed53700e3c69a")
-    FORMAT: ClassVar[struct.Struct] = struct.Struct("<BB2xIIIQQ32s32s32s32s32s64x")
+    FORMAT: ClassVar[struct.Struct] = struct.Struct("<BBHIIIQQ32s32s32s32s32sIII4x48x")
 
     version: int
     """Layout version, 1."""
     bump: int
     """Bump of `[market]`."""
+    orders_per_side: int
+    """Orders that a side of each book holds; fixed when the market is made."""
     reference_price: int
     """Price of the last epoch that traded at least the minimum volume; the next clearing price is the nearest to it."""
     reference_epoch: int
@@ -829,11 +803,19 @@ class Market(ProgramAccount):
     credit_mint: Pubkey
     """Mint of the campus credit."""
     energy_vault: Pubkey
-    """Vault of the energy token: what asks have locked."""
+    """Vault of the energy token: what is in seats, and what asks have locked."""
     credit_vault: Pubkey
-    """Vault of the campus credit: what bids have locked."""
+    """Vault of the campus credit: what is in seats, what bids have locked, and the fees."""
     fee_account: Pubkey
     """Credit account that receives fees, wheeling and what rounding leaves over."""
+    first_epoch: int
+    """The epoch of the first book; 0 before there is one."""
+    latest_epoch: int
+    """The epoch of the last book that was opened; 0 before the first."""
+    settled_epoch: int
+    """The epoch of the last book that was cleared or whose refund began; 0 before the first. Books follow one another
+    in this.
+    """
 
     @classmethod
     def of(cls, v: tuple[Any, ...]) -> Market:
@@ -841,14 +823,121 @@ class Market(ProgramAccount):
         return cls(
             version=v[0],
             bump=v[1],
-            reference_price=v[2],
-            reference_epoch=v[3],
-            epochs_cleared=v[4],
-            traded=v[5],
-            turnover=v[6],
-            energy_mint=Pubkey.from_bytes(v[7]),
-            credit_mint=Pubkey.from_bytes(v[8]),
-            energy_vault=Pubkey.from_bytes(v[9]),
-            credit_vault=Pubkey.from_bytes(v[10]),
-            fee_account=Pubkey.from_bytes(v[11]),
+            orders_per_side=v[2],
+            reference_price=v[3],
+            reference_epoch=v[4],
+            epochs_cleared=v[5],
+            traded=v[6],
+            turnover=v[7],
+            energy_mint=Pubkey.from_bytes(v[8]),
+            credit_mint=Pubkey.from_bytes(v[9]),
+            energy_vault=Pubkey.from_bytes(v[10]),
+            credit_vault=Pubkey.from_bytes(v[11]),
+            fee_account=Pubkey.from_bytes(v[12]),
+            first_epoch=v[13],
+            latest_epoch=v[14],
+            settled_epoch=v[15],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Order(Fields):
+    """A limit order: 20 bytes."""
+
+    FORMAT: ClassVar[struct.Struct] = struct.Struct("<IIIII")
+
+    price: int
+    """The most that a buyer pays per kWh (wheeling comes on top), or the least that a seller takes."""
+    number: int
+    """Which order of its book it is, in order of arrival, both sides together, from 0. Equal prices stand in this
+    order.
+    """
+    quantity: int
+    """Energy offered or wanted."""
+    filled: int
+    """Energy that the auction gave it; 0 until the book is cleared."""
+    member: int
+    """Member index of the registry's User whose order it is."""
+
+    @classmethod
+    def of(cls, v: tuple[Any, ...]) -> Order:
+        """The fields, of the values that FORMAT unpacks."""
+        return cls(
+            price=v[0],
+            number=v[1],
+            quantity=v[2],
+            filled=v[3],
+            member=v[4],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Seat(Fields):
+    """A member's place in the market: 40 bytes."""
+
+    FORMAT: ClassVar[struct.Struct] = struct.Struct("<QQIHHIIB7x")
+
+    energy: int
+    """Energy that is free: in the vault, and locked by no order."""
+    credit: int
+    """Credits that are free."""
+    epoch: int
+    """The epoch in whose book the member ordered last; the next four fields speak of that book."""
+    bids: int
+    """The member's bids that rest there."""
+    asks: int
+    """The member's asks that rest there."""
+    highest_bid: int
+    """No bid of the member that rests there is dearer."""
+    lowest_ask: int
+    """No ask of the member that rests there is cheaper."""
+    payout: int
+    """What anyone may pay out to the member's own account: bit 0 energy, bit 1 credits."""
+
+    @classmethod
+    def of(cls, v: tuple[Any, ...]) -> Seat:
+        """The fields, of the values that FORMAT unpacks."""
+        return cls(
+            energy=v[0],
+            credit=v[1],
+            epoch=v[2],
+            bids=v[3],
+            asks=v[4],
+            highest_bid=v[5],
+            lowest_ask=v[6],
+            payout=v[7],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Seats(ProgramAccount):
+    """The head of the seats; `capacity` seats follow it."""
+
+    PROGRAM: ClassVar[str] = "trading"
+    DISCRIMINATOR: ClassVar[bytes] = bytes.fromhex("ca2cf45428e9d100")
+    FORMAT: ClassVar[struct.Struct] = struct.Struct("<BB2xIQQQ32x")
+
+    version: int
+    """Layout version, 1."""
+    bump: int
+    """Bump of `[seats]`."""
+    capacity: int
+    """Seats that follow."""
+    energy_held: int
+    """Energy that the vault owes: what is in seats and what books have locked."""
+    credit_held: int
+    """Credits that the vault owes: what is in seats, what books have locked, and the fees."""
+    fees: int
+    """Fees, wheeling and roundings that wait for `withdraw_fees`."""
+
+    @classmethod
+    def of(cls, v: tuple[Any, ...]) -> Seats:
+        """The fields, of the values that FORMAT unpacks."""
+        return cls(
+            version=v[0],
+            bump=v[1],
+            capacity=v[2],
+            energy_held=v[3],
+            credit_held=v[4],
+            fees=v[5],
         )

@@ -75,6 +75,9 @@ _REMEMBERED_SIGNATURES = 4_096
 _NEW_BLOCKHASH_SECONDS = 30
 _TOKEN_ACCOUNT_SIZE = 165
 _MINT_SIZE = 82
+_TOKEN_ACCOUNT = struct.Struct("<32s32sQ36xB")
+"""mint, owner, amount, (an optional delegate,) state: 0 uninitialized, 1 initialized, 2 frozen."""
+_FROZEN = 2
 
 # Errors of Solana's own programs that a person meets; the others show their number.
 _NATIVE_ERRORS = {
@@ -110,6 +113,16 @@ class TransactionRecord:
     units: int
     fee: int
     transaction: VersionedTransaction
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAccount:
+    """An account of SPL Token: whose it is, and what it holds in base units."""
+
+    mint: Pubkey
+    owner: Pubkey
+    amount: int
+    frozen: bool
 
 
 @dataclass(frozen=True)
@@ -293,6 +306,11 @@ class ChainClient:
         with self._reading("getBalance"):
             return int(self.call("getBalance", str(address), self._config())["value"])
 
+    def rent(self, size: int) -> int:
+        """Lamports that an account of so many bytes must hold to stay."""
+        with self._reading("getMinimumBalanceForRentExemption"):
+            return int(self.call("getMinimumBalanceForRentExemption", size, self._config()))
+
     def token_balance(self, address: Pubkey) -> int | None:
         """What a token account holds, in base units (Wh, micro-credits); None where there is none.
 
@@ -306,6 +324,18 @@ class ChainClient:
             None if account is None else _token_field(address, account, _TOKEN_ACCOUNT_SIZE, 64)
             for address, account in zip(addresses, self.raw_accounts(addresses), strict=True)
         ]
+
+    def token_accounts(self, addresses: Sequence[Pubkey]) -> list[TokenAccount | None]:
+        """Several addresses as token accounts; None where there is no initialized one."""
+        found: list[TokenAccount | None] = []
+        for account in self.raw_accounts(addresses):
+            if account is None or account.owner != TOKEN_PROGRAM or len(account.data) != _TOKEN_ACCOUNT_SIZE:
+                found.append(None)
+                continue
+            mint, owner, amount, state = _TOKEN_ACCOUNT.unpack_from(bytes(account.data))
+            holding = TokenAccount(Pubkey.from_bytes(mint), Pubkey.from_bytes(owner), amount, state == _FROZEN)
+            found.append(holding if state else None)
+        return found
 
     def token_supply(self, mint: Pubkey) -> int | None:
         """How much of a token there is, in base units; None where there is no such mint."""

@@ -35,6 +35,8 @@ from authority.store.metering import (
 from authority.store.people import Installation, User
 from edge_agent.wire.reading import possession_message
 
+SPARE_SEATS = 25
+"""Free seats in the market below which more are made."""
 CONSUMER, PROSUMER = 0, 1
 """A user's role on the chain: a consumer may have no generating meter."""
 
@@ -118,6 +120,7 @@ class Registration:
         account = self._client.account(chain_accounts.User, address)
         signature = None
         if account is None:
+            self._have_seats()
             with self._app.store.read() as session:
                 meters = session.scalars(select(Meter).where(Meter.user_id == user.id)).all()
             produces = any(meter.source != "none" or meter.role == "storage" for meter in meters)
@@ -138,6 +141,14 @@ class Registration:
         if account is None:
             raise RegistrationError("chain_differs", f"user {user.name} is not on the chain though it was registered")
         self._note("user", user.name, address, signature, user, member_index=account.member_index)
+
+    def _have_seats(self) -> None:
+        """Add seats to the market where the next member would find none."""
+        registry = self._client.account(chain_accounts.Registry, programs.registry_address())
+        seats = self._client.account(chain_accounts.Seats, programs.seats_address())
+        if registry is not None and seats is not None and seats.capacity <= registry.users + SPARE_SEATS:
+            grow = self._client.instruction("trading", "grow_seats", {}, {"payer": self._operator.pubkey()})
+            self._client.send([grow], [], payer=self._operator)
 
     def _installation(self, installation: Installation) -> None:
         if installation.registered_at is not None:

@@ -26,9 +26,12 @@ INTERFACES = WORKSPACE / "interfaces"
 MODULE = WORKSPACE.parent / "authority" / "chain" / "accounts.py"
 PROGRAMS = ("governance", "registry", "energy_token", "oracle", "trading")
 CONSTANTS = (
-    ("registry", "MAX_SETTLING_METERS"),
     ("energy_token", "RETIREMENT_GRACE_EPOCHS"),
+    ("registry", "MAX_SETTLING_METERS"),
+    ("trading", "BOOKS"),
+    ("trading", "MAX_ORDERS_PER_SIDE"),
     ("trading", "REFUND_AFTER_EPOCHS"),
+    ("trading", "SEATS_PER_STEP"),
 )
 """Integers that Python needs and that no account holds, by interface crate."""
 

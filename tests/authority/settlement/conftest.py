@@ -92,8 +92,8 @@ def after_one_market() -> dict[str, tuple[int, int, int]]:
     for name, ask, sold in zip("AB", asks, outcome.ask_fills, strict=True):
         proceeds = seller_gets(sold, outcome.price, PARAMETERS.fee_bps)
         balances[name] = (ask.quantity, ask.quantity - sold, proceeds)
-    for name, bought in zip("CD", outcome.bid_fills, strict=True):
-        balances[name] = (0, bought, CREDIT - buyer_pays(bought, outcome.price, PARAMETERS.wheeling))
+    for name, bought in zip("CD", outcome.bid_fills, strict=True):  # what they bought is retired at once
+        balances[name] = (0, 0, CREDIT - buyer_pays(bought, outcome.price, PARAMETERS.wheeling))
     return balances
 
 
@@ -493,13 +493,26 @@ class Campus:
         assert found is not None
         return found
 
+    def seat(self, name: str) -> accounts.Seat:
+        user = self.client.account(accounts.User, programs.user_address(self.wallets[name]))
+        seats = self.client.raw_account(programs.seats_address())
+        assert user is not None
+        assert seats is not None
+        offset = accounts.Seats.size() + user.member_index * accounts.Seat.FORMAT.size
+        return accounts.Seat.array(bytes(seats.data), offset, 1)[0]
+
     def held(self, name: str) -> int:
-        mint = programs.energy_mint()
-        return self.client.token_balance(programs.associated_token_address(self.wallets[name], mint)) or 0
+        """Energy in the member's token account and in its seat."""
+        address = programs.associated_token_address(self.wallets[name], programs.energy_mint())
+        return (self.client.token_balance(address) or 0) + self.seat(name).energy
 
     def credit(self, name: str) -> int:
-        mint = programs.credit_mint()
-        return self.client.token_balance(programs.associated_token_address(self.wallets[name], mint)) or 0
+        """Credits in the member's token account and in its seat."""
+        address = programs.associated_token_address(self.wallets[name], programs.credit_mint())
+        return (self.client.token_balance(address) or 0) + self.seat(name).credit
+
+    def retirement(self, name: str) -> accounts.Retirement | None:
+        return self.client.account(accounts.Retirement, programs.retirement_address(self.wallets[name]))
 
     def state(self, name: str) -> accounts.MeterState:
         found = self.client.account(accounts.MeterState, programs.meter_state_address(self.meters[name].meter_id))
@@ -507,7 +520,9 @@ class Campus:
         return found
 
     def book(self, epoch: int) -> accounts.EpochBook | None:
-        return self.client.account(accounts.EpochBook, programs.book_address(epoch))
+        """The head of an epoch's book; None where its place in the ring is another's."""
+        found = self.client.account(accounts.EpochBook, programs.book_address(epoch))
+        return found if found is not None and found.epoch == epoch else None
 
     def checkpoint(self, epoch: int) -> accounts.EpochCheckpoint | None:
         return self.client.account(accounts.EpochCheckpoint, programs.checkpoint_address(epoch))
