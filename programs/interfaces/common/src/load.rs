@@ -2,9 +2,7 @@
 
 use {
     crate::{account::is_account, units::UnixTime},
-    anchor_lang::{
-        bytemuck::Pod, pinocchio::sysvars::Sysvar, prelude::Clock, AccountView, Discriminator, Error, Owner, Result,
-    },
+    anchor_lang::{bytemuck::Pod, pinocchio::sysvars::Sysvar, prelude::Clock, AccountView, Discriminator, Error, Owner, Result},
 };
 
 /// Length of an Anchor account's discriminator.
