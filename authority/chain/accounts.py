@@ -16,7 +16,9 @@ from solders.pubkey import Pubkey
 from authority.chain.layout import Fields, ProgramAccount
 
 RETIREMENT_GRACE_EPOCHS = 8
-"""Epochs for which a closed billing period stays open to retirement: bought tokens arrive an epoch or two late."""
+"""Epochs after the end of a billing period for which its withdrawals can still be retired, and late spans be booked
+    in it.
+"""
 MAX_SETTLING_METERS = 24
 """Greatest number of settling meters of one user: with their states they fit a transaction's 64 accounts."""
 BOOKS = 16
@@ -35,7 +37,7 @@ SEATS_PER_STEP = 250
 class Parameters(Fields):
     """Market and metering parameters. Changed by stage_parameters, effective from a later epoch."""
 
-    FORMAT: ClassVar[struct.Struct] = struct.Struct("<IIIIIIIIIIHHHH")
+    FORMAT: ClassVar[struct.Struct] = struct.Struct("<IIIIIIIIIIIHHHH")
 
     grace_seconds: int
     """Seconds after a boundary for which the market waits for late readings."""
@@ -57,6 +59,10 @@ class Parameters(Fields):
     """Least cleared volume, Wh, for an epoch's price to become the reference price."""
     billing_period_epochs: int
     """Length of a billing period in epochs."""
+    netting_epochs: int
+    """Longest span, in epochs, over which generation is netted with consumption; a longer one mints nothing and counts
+    its whole consumption as withdrawn.
+    """
     nameplate_tolerance_bps: int
     """Tolerance on nameplate power and storage capacity, basis points."""
     storage_efficiency_bps: int
@@ -80,10 +86,11 @@ class Parameters(Fields):
             cancel_cutoff_seconds=v[7],
             min_reference_volume_wh=v[8],
             billing_period_epochs=v[9],
-            nameplate_tolerance_bps=v[10],
-            storage_efficiency_bps=v[11],
-            fee_bps=v[12],
-            max_orders_per_member=v[13],
+            netting_epochs=v[10],
+            nameplate_tolerance_bps=v[11],
+            storage_efficiency_bps=v[12],
+            fee_bps=v[13],
+            max_orders_per_member=v[14],
         )
 
 
@@ -93,7 +100,7 @@ class Config(ProgramAccount):
 
     PROGRAM: ClassVar[str] = "governance"
     DISCRIMINATOR: ClassVar[bytes] = bytes.fromhex("9b0caae01efacc82")
-    FORMAT: ClassVar[struct.Struct] = struct.Struct("<BBHI8s32s32s32sIIIIIIIIIIIIIIIHHHHIIIIIIIIIIHHHH128x")
+    FORMAT: ClassVar[struct.Struct] = struct.Struct("<BBHI8s32s32s32sIIIIIIIIIIIIIIIIIHHHHIIIIIIIIIIIHHHH128x")
 
     version: int
     """Layout version, 1."""
@@ -122,6 +129,8 @@ class Config(ProgramAccount):
     """Epoch at whose start the open billing period ends."""
     first_epoch: int
     """First epoch of the deployment."""
+    previous_period_start: int
+    """First epoch of the billing period before the open one; that of the deployment before there was one."""
     parameters: Parameters
     """Parameters in force (until `staged_from`)."""
     staged: Parameters
@@ -144,8 +153,9 @@ class Config(ProgramAccount):
             billing_period_start=v[10],
             billing_period_end=v[11],
             first_epoch=v[12],
-            parameters=Parameters.of(v[13:27]),
-            staged=Parameters.of(v[27:41]),
+            previous_period_start=v[13],
+            parameters=Parameters.of(v[14:29]),
+            staged=Parameters.of(v[29:44]),
         )
 
 
@@ -155,7 +165,7 @@ class Installation(ProgramAccount):
 
     PROGRAM: ClassVar[str] = "registry"
     DISCRIMINATOR: ClassVar[bytes] = bytes.fromhex("29b4470be15ddbdb")
-    FORMAT: ClassVar[struct.Struct] = struct.Struct("<BBB1xI32sqQII32x")
+    FORMAT: ClassVar[struct.Struct] = struct.Struct("<BBB1xI32sqQIIQII16x")
 
     version: int
     """Layout version, 1."""
@@ -175,6 +185,12 @@ class Installation(ProgramAccount):
     """Greatest power through any one of its meters, W."""
     meters: int
     """Meters registered here."""
+    staged_storage: int
+    """Storage from `staged_from` on."""
+    staged_nameplate: int
+    """Nameplate from `staged_from` on."""
+    staged_from: int
+    """Epoch from which the staged storage and nameplate hold; 0 where nothing is staged."""
 
     @classmethod
     def of(cls, v: tuple[Any, ...]) -> Installation:
@@ -189,6 +205,9 @@ class Installation(ProgramAccount):
             storage=v[6],
             nameplate=v[7],
             meters=v[8],
+            staged_storage=v[9],
+            staged_nameplate=v[10],
+            staged_from=v[11],
         )
 
 
@@ -226,7 +245,7 @@ class Meter(ProgramAccount):
 
     PROGRAM: ClassVar[str] = "registry"
     DISCRIMINATOR: ClassVar[bytes] = bytes.fromhex("0573e3f03fa6ceb6")
-    FORMAT: ClassVar[struct.Struct] = struct.Struct("<BBBBBBH32s32s32s32sIIQI4xq64x")
+    FORMAT: ClassVar[struct.Struct] = struct.Struct("<BBBBBBH32s32s32s32sIIQIIqQIIH6x32x")
 
     version: int
     """Layout version, 1."""
@@ -241,13 +260,13 @@ class Meter(ProgramAccount):
     slot: int
     """Bit of this meter in its user's `settling_meters`; 255 where it does not settle."""
     generation: int
-    """+1 at each change of key, user, map or status; the next reading then sets a baseline and credits nothing."""
+    """+1 at each change of key, user, map or status; the next settlement is then a baseline and credits nothing."""
     meter_id: bytes
     """Which meter it is."""
     key: bytes
     """Its Ed25519 key."""
     user: Pubkey
-    """Wallet of the user whose meter it is."""
+    """The member whose meter it is (`member` of its User: the wallet that it registered with)."""
     map_hash: bytes
     """SHA-256 of the approved meter map, under which alone the agent signs."""
     first_sequence: int
@@ -258,8 +277,18 @@ class Meter(ProgramAccount):
     """Usable storage of the installation in Wh."""
     nameplate: int
     """Nameplate power of the installation in W."""
+    keys: int
+    """Keys that the meter has had, this one included: each numbers its own records."""
     since: int
     """When it was registered."""
+    staged_storage: int
+    """Storage from `staged_from` on."""
+    staged_nameplate: int
+    """Nameplate from `staged_from` on."""
+    staged_from: int
+    """Epoch from which the staged storage and nameplate hold; 0 where nothing is staged."""
+    user_since: int
+    """`generation` with which it came to its user: what was settled under an earlier one was another's."""
 
     @classmethod
     def of(cls, v: tuple[Any, ...]) -> Meter:
@@ -280,7 +309,12 @@ class Meter(ProgramAccount):
             installation=v[12],
             storage=v[13],
             nameplate=v[14],
-            since=v[15],
+            keys=v[15],
+            since=v[16],
+            staged_storage=v[17],
+            staged_nameplate=v[18],
+            staged_from=v[19],
+            user_since=v[20],
         )
 
 
@@ -320,11 +354,11 @@ class Registry(ProgramAccount):
 
 @dataclass(frozen=True, slots=True)
 class User(ProgramAccount):
-    """A member of the market, at `[user, wallet]`."""
+    """A member of the market, at `[user, member]`."""
 
     PROGRAM: ClassVar[str] = "registry"
     DISCRIMINATOR: ClassVar[bytes] = bytes.fromhex("9f755fe3ef973aec")
-    FORMAT: ClassVar[struct.Struct] = struct.Struct("<BBBBI32s32s32s32sqIBBBBBBH4x64x")
+    FORMAT: ClassVar[struct.Struct] = struct.Struct("<BBBBI32s32s32s32sqIBBBBBBHI32s32s32x")
 
     version: int
     """Layout version, 1."""
@@ -337,7 +371,7 @@ class User(ProgramAccount):
     member_index: int
     """Number of this member, from 0, in the order of registration; orders carry it."""
     wallet: Pubkey
-    """The wallet that this user signs with, or that the authority keeps for it."""
+    """The wallet that this user signs with now, or that the authority keeps for it."""
     energy_token_account: Pubkey
     """Associated token account for energy tokens."""
     credit_token_account: Pubkey
@@ -362,6 +396,13 @@ class User(ProgramAccount):
     """Meters (of the above) that have a renewable source: without one nothing is minted."""
     submeters: int
     """Active submeters."""
+    next_wallet_from: int
+    """Epoch from which `next_wallet` may take over; 0 where none is proposed."""
+    member: Pubkey
+    """The member's name for ever: the wallet that it registered with. Addresses, meters and the EnergyAccount go by it.
+    """
+    next_wallet: Pubkey
+    """The wallet that is proposed next; all zero where there is none."""
 
     @classmethod
     def of(cls, v: tuple[Any, ...]) -> User:
@@ -385,6 +426,39 @@ class User(ProgramAccount):
             grid_meters=v[15],
             source_meters=v[16],
             submeters=v[17],
+            next_wallet_from=v[18],
+            member=Pubkey.from_bytes(v[19]),
+            next_wallet=Pubkey.from_bytes(v[20]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WalletUse(ProgramAccount):
+    """A wallet that a member moved to, at `[user, wallet]`: nobody registers with it any more, and it leads to the
+    member.
+    """
+
+    PROGRAM: ClassVar[str] = "registry"
+    DISCRIMINATOR: ClassVar[bytes] = bytes.fromhex("e6c0030d68b6c774")
+    FORMAT: ClassVar[struct.Struct] = struct.Struct("<BB2xI32s16x")
+
+    version: int
+    """Layout version, 1."""
+    bump: int
+    """Bump of this account's address."""
+    member_index: int
+    """The member's number."""
+    member: Pubkey
+    """The member: the wallet that it registered with."""
+
+    @classmethod
+    def of(cls, v: tuple[Any, ...]) -> WalletUse:
+        """The fields, of the values that FORMAT unpacks."""
+        return cls(
+            version=v[0],
+            bump=v[1],
+            member_index=v[2],
+            member=Pubkey.from_bytes(v[3]),
         )
 
 
@@ -439,7 +513,7 @@ class Retirement(ProgramAccount):
 
 @dataclass(frozen=True, slots=True)
 class EnergyAccount(ProgramAccount):
-    """What a member's meters have settled, at `[energy, wallet]`."""
+    """What a member's meters have settled, at `[energy, member]`."""
 
     PROGRAM: ClassVar[str] = "oracle"
     DISCRIMINATOR: ClassVar[bytes] = bytes.fromhex("e9f3507a4d59f29b")
@@ -452,7 +526,7 @@ class EnergyAccount(ProgramAccount):
     period: int
     """The period that `withdrawals_open` counts; `withdrawals_previous` counts the one before."""
     wallet: Pubkey
-    """The member's wallet."""
+    """The member: the wallet that it registered with."""
     boundary: int
     """The last settled boundary; 0 before the first."""
     settling_meters: int
@@ -562,14 +636,16 @@ class MeterState(ProgramAccount):
 
     PROGRAM: ClassVar[str] = "oracle"
     DISCRIMINATOR: ClassVar[bytes] = bytes.fromhex("ed06d7aeedd8e903")
-    FORMAT: ClassVar[struct.Struct] = struct.Struct("<BBHI32sq4Q16sHB5xq4Q48x")
+    FORMAT: ClassVar[struct.Struct] = struct.Struct("<BBHI32sq4Q16sHHIB7xq4Q4Q32x")
 
     version: int
     """Layout version, 1."""
     bump: int
     """Bump of this account's address."""
     generation: int
-    """The meter's `generation` when the reading was accepted."""
+    """The Meter's `generation` when it was last settled: where the Meter has another by now, the next settlement is a
+    baseline.
+    """
     sequence: int
     """Sequence of the last accepted record; 0 before the first."""
     meter: Pubkey
@@ -582,12 +658,18 @@ class MeterState(ProgramAccount):
     """Its hash: the first 16 bytes of SHA-256."""
     flags: int
     """Its flags."""
+    doubt: int
+    """Flags of readings at or since the last settlement for which the next one credits nothing."""
+    keys: int
+    """The Meter's `keys` when it was accepted: which key's numbering `sequence` belongs to."""
     register_epoch: int
     """Its register epoch."""
     settled_end: int
-    """The boundary at which the meter was last settled; 0 where the next settlement is a baseline."""
+    """The boundary at which the meter was last settled; 0 before the first time."""
     settled: tuple[int, ...]
-    """The registers as last settled."""
+    """The registers as last settled, or as a reset left them since."""
+    carried: tuple[int, ...]
+    """What the registers had risen by since then when they were reset."""
 
     @classmethod
     def of(cls, v: tuple[Any, ...]) -> MeterState:
@@ -602,9 +684,12 @@ class MeterState(ProgramAccount):
             registers=v[6:10],
             hash=v[10],
             flags=v[11],
-            register_epoch=v[12],
-            settled_end=v[13],
-            settled=v[14:18],
+            doubt=v[12],
+            keys=v[13],
+            register_epoch=v[14],
+            settled_end=v[15],
+            settled=v[16:20],
+            carried=v[20:24],
         )
 
 

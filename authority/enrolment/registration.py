@@ -251,7 +251,6 @@ class Registration:
             accounts = {
                 "operator": self._operator.pubkey(),
                 "meter": address,
-                "meter_state": programs.meter_state_address(meter.meter_id),
                 "key_use": programs.key_use_address(key.public_key),
             }
             args = {"first_sequence": key.first_sequence}
@@ -268,7 +267,7 @@ class Registration:
                 .select_from(Frame)
                 .where(
                     Frame.meter_pk == meter.id,
-                    Frame.sequence < key.first_sequence,
+                    Frame.public_key != key.public_key,
                     Frame.disposition.in_((DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)),
                     Frame.chain_status.in_((CHAIN_PENDING, CHAIN_SUBMITTED)),
                 )

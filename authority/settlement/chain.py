@@ -41,6 +41,7 @@ from authority.settlement.journal import WaitingFrame
 from authority.settlement.lookup_tables import LookupTables
 from authority.settlement.snapshot import BookView, MemberView, MeterView, Payout, Snapshot
 from authority.settlement.views import (
+    STATUS_CLOSED,
     books_by_epoch,
     config_view,
     member_view,
@@ -295,6 +296,11 @@ class SettlementChain:
             "meter_state": programs.meter_state_address(meter_id),
         }
         return self._send([programs.ed25519_frames([frame]), self._build("oracle", "rebase_meter", accounts=accounts)])
+
+    def close_meter(self, meter_id: bytes, member: Pubkey) -> str:
+        """End a meter's part in its member's settlement, for ever; the transaction's signature."""
+        accounts = {"user": programs.user_address(member), "meter": programs.meter_address(meter_id)}
+        return self._send([self._build("registry", "set_meter_status", {"status": STATUS_CLOSED}, accounts)])
 
     def open_book(self, epoch: int, before: int | None) -> None:
         """Open an epoch's book in the place of the one of the epoch `before`, None where the place was never used."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from authority.chain import programs
 from authority.chain.accounts import RETIREMENT_GRACE_EPOCHS
@@ -365,6 +366,8 @@ class Stalled:
     since is its last settled boundary, None before the first; waiting is how many of its readings wait behind it.
     """
 
+    PREFIX: ClassVar[str] = "member "
+
     member: MemberView
     awaited: tuple[MeterView, ...]
     since: int | None
@@ -373,7 +376,7 @@ class Stalled:
     @property
     def subject(self) -> str:
         """What it is about, for alerts."""
-        return f"member {self.member.member}"
+        return f"{self.PREFIX}{self.member.member}"
 
 
 def stalled_members(situation: Situation) -> list[Stalled]:

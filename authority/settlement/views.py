@@ -68,6 +68,7 @@ def meter_view(
 ) -> MeterView:
     """A Meter with its MeterState; whether its standing record was passed is the log's to say."""
     read = state.interval_end != 0
+    same_key = state.keys == meter.keys
     return MeterView(
         meter_pk=pk,
         name=name,
@@ -78,7 +79,7 @@ def meter_view(
         active=meter.status == STATUS_ACTIVE,
         slot=meter.slot,
         key=meter.key,
-        sequence=state.sequence if read else None,
+        sequence=state.sequence if read and same_key else None,
         standing=state.interval_end if read else None,
         settled=state.settled_end or None,
         hash=state.hash,
@@ -108,7 +109,7 @@ def member_view(
     retired = _of_periods(retirement, period, "consumption_open", "consumption_previous")
     return MemberView(
         name=name,
-        member=user.wallet,
+        member=user.member,
         wallet=user.wallet,
         address=address,
         member_index=user.member_index,

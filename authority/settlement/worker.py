@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from threading import Event, Lock
 from typing import TypeVar
 
@@ -46,9 +45,10 @@ from authority.settlement.actions import (
 )
 from authority.settlement.chain import SettlementChain, Signed
 from authority.settlement.journal import Journal, WaitingFrame
-from authority.settlement.plan import FAILING_AFTER, Situation, plan, stages_complete, stalled_members
+from authority.settlement.plan import FAILING_AFTER, Situation, plan, stages_complete
 from authority.settlement.snapshot import BookView, MemberView, MeterView, Snapshot
 from authority.settlement.views import book_hash
+from authority.settlement.watch import Watch
 from authority.store import Store
 from authority.store.metering import CHAIN_SUBMITTED
 from authority.store.people import User
@@ -63,6 +63,7 @@ SKIPPED_REFUSALS = frozenset(
         "RecordMagic",
         "RecordNetwork",
         "SequenceBelowFirst",
+        "SequenceTooFar",
         "PreviousHash",
         "IntervalNotRising",
         "IntervalNotAligned",
@@ -83,10 +84,6 @@ BLOCKING_REFUSALS = frozenset({"RegisterEpoch", "NeedsRebase"})
 
 REFUSALS = (TransactionFailedError, TransactionTooLargeError, SignerMissingError)
 """What is wrong with one action; other errors of the chain concern all."""
-STALLED = "member_stalled"
-"""The alert about a member that is not settled, though its time is over."""
-NOT_PASSED = "standing_not_passed"
-"""The alert about a meter that stands on the chain by a record which the log did not let pass."""
 FIRST_DELAY_MS = 500
 LONGEST_DELAY_MS = 60_000
 LONGEST_LINE_DELAY_MS = 5_000
@@ -132,9 +129,7 @@ class Worker:
         self._given_up: dict[str, int] = {}
         self._paid_out: set[str] = set()
         self._paid_out_in = -1
-        self._passed: set[tuple[int, bytes]] = set()
-        self._stalled: set[str] = set()
-        self._alerted = self.journal.open_alerts()
+        self._watch = Watch(self.journal)
 
     # The loop
 
@@ -170,7 +165,7 @@ class Worker:
             if (failed := self._failures.get(action.subject)) is None or failed.is_over(now)
         ]
         self._note_orders(situation, actions)
-        self._tell_of_stalled(situation)
+        self._watch.tell_of_stalled(situation)
         if not actions:
             return False
         with ThreadPoolExecutor(self.in_flight, thread_name_prefix="settlement") as pool:
@@ -190,7 +185,7 @@ class Worker:
         head = self.chain.head()
         self.journal.ensure_epochs(head.epoch, after=head.last_checkpoint)
         rows = self.journal.open_epochs()
-        snapshot = self._with_passed(self.chain.snapshot())
+        snapshot = self._watch.with_passed(self.chain.snapshot())
         waiting = self._reconcile(snapshot)
         self._record_spans(snapshot)
         if self._paid_out_in != snapshot.epoch:
@@ -219,35 +214,6 @@ class Worker:
             if str(member.member) in held and member.wallet == member.member
         }
 
-    def _with_passed(self, snapshot: Snapshot) -> Snapshot:
-        """The snapshot, with whether the log let each meter's standing record pass; where it did not, an alert."""
-        unknown = {
-            meter.meter_pk: meter.standing
-            for meter in snapshot.meters
-            if meter.standing is not None and (meter.meter_pk, meter.hash) not in self._passed
-        }
-        passed = self.journal.passed(unknown) if unknown else {}
-        meters = []
-        for meter in snapshot.meters:
-            subject = f"standing {meter.name}"
-            if meter.meter_pk in unknown:
-                if any(each[: len(meter.hash)] == meter.hash for each in passed.get(meter.meter_pk, ())):
-                    self._passed.add((meter.meter_pk, meter.hash))
-                    self._gone(subject)
-                else:
-                    meters.append(replace(meter, passed=False))
-                    if subject not in self._alerted:
-                        self._alert(
-                            NOT_PASSED,
-                            subject,
-                            f"{meter.name} stands on the chain by a record ({meter.hash.hex()}, interval end "
-                            f"{meter.standing}) that the log did not let pass: nothing is settled with it until it "
-                            "stands by another; see `authority audit verify`",
-                        )
-                    continue
-            meters.append(meter)
-        return replace(snapshot, meters=tuple(meters))
-
     def _give_up(self, situation: Situation) -> None:
         """What the chain refuses of a member again and again, beyond its grace, keeps its later readings no longer."""
         chain = situation.chain
@@ -256,32 +222,6 @@ class Worker:
                 member = str(action.member.member)
                 if chain.now >= action.boundary + chain.config.grace_seconds:
                     self._given_up[member] = max(action.boundary, self._given_up.get(member, 0))
-
-    def _tell_of_stalled(self, situation: Situation) -> None:
-        """An alert for each member that is not settled though its time is over; it goes when the member is."""
-        found = {stalled.subject: stalled for stalled in stalled_members(situation)}
-        for subject in self._stalled - set(found):
-            self._gone(subject)
-        if not self._stalled:  # after a start: alerts of the worker before
-            for subject in {each for each in self._alerted if each.startswith("member ")} - set(found):
-                self._gone(subject)
-        for subject in set(found) - self._stalled:
-            stalled = found[subject]
-            since = "never before" if stalled.since is None else f"last at {utc_text(stalled.since)}"
-            names = ", ".join(meter.name for meter in stalled.awaited)
-            reason = (
-                f"waits for {names}; if that meter was exchanged or taken out, close it with `authority enrol "
-                "close-meter`"
-                if names
-                else "is refused by the chain, see its other alert"
-            )
-            self._alert(
-                STALLED,
-                subject,
-                f"{stalled.member.name} is not settled ({since}), {stalled.waiting} readings of its meters wait: "
-                f"it {reason}",
-            )
-        self._stalled = set(found)
 
     def _reconcile(self, snapshot: Snapshot) -> dict[int, list[WaitingFrame]]:
         """Take out of the waiting frames what the chain already has, and note what became of it."""
@@ -300,7 +240,7 @@ class Worker:
         self.journal.frames_confirmed(confirmed, snapshot.config.epoch_seconds)
         self.journal.frames_skipped(passed_over)
         for frame in confirmed:
-            self._gone(reading_subject([frame]))
+            self._watch.gone(reading_subject([frame]))
         done = {frame.log_index for frame in (*confirmed, *passed_over)}
         return {pk: [frame for frame in queue if frame.log_index not in done] for pk, queue in waiting.items()}
 
@@ -359,21 +299,8 @@ class Worker:
             return True
         with self._lock:
             self._failures.pop(action.subject, None)
-        self._gone(action.subject)
+        self._watch.gone(action.subject)
         return done
-
-    def _alert(self, code: str, subject: str, message: str) -> None:
-        with self._lock:
-            self._alerted.add(subject)
-        self.journal.alert(code, subject, message)
-
-    def _gone(self, subject: str) -> None:
-        """What was alerted about this subject, by this worker or by one before it, is over."""
-        with self._lock:
-            if subject not in self._alerted:
-                return
-            self._alerted.remove(subject)
-        self.journal.resolve(subject)
 
     def _do(self, action: Action) -> bool:
         """Log the act, send it and wait for it; False where it has to wait for an earlier transaction first."""
@@ -417,7 +344,7 @@ class Worker:
             case RefundBook(book):
                 self.journal.act(f"refund_epoch:{book.epoch}", "refund_epoch", {"epoch": book.epoch})
                 self.chain.refund(book)
-                self._gone(TriggerClearing(book).subject)
+                self._watch.gone(TriggerClearing(book).subject)
             case Checkpoint(epoch, book):
                 self._checkpoint(epoch, book)
         return True
@@ -535,7 +462,7 @@ class Worker:
                     self.journal.frames_skipped(frames, name)
                 else:
                     self.journal.frames_blocked(frames, name)
-                self._alert(name, action.subject, str(error))
+                self._watch.alert(name, action.subject, str(error))
                 return
         if isinstance(action, PlaceOrder | Retire):
             purpose = f"member:{action.member.member}"
@@ -549,12 +476,7 @@ class Worker:
             delay = min(FIRST_DELAY_MS << min(failed.count, 10), longest)
             failed.not_before_ms = self.clock_ms() + delay
         if failed.count >= FAILING_AFTER:
-            self._alert(name, action.subject, str(error))
-
-
-def utc_text(seconds: int) -> str:
-    """A time in UTC, to the minute."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+            self._watch.alert(name, action.subject, str(error))
 
 
 def _is_standing(meter: MeterView, frame: WaitingFrame) -> bool:

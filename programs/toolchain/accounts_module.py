@@ -26,7 +26,7 @@ INTERFACES = WORKSPACE / "interfaces"
 MODULE = WORKSPACE.parent / "authority" / "chain" / "accounts.py"
 PROGRAMS = ("governance", "registry", "energy_token", "oracle", "trading")
 CONSTANTS = (
-    ("energy_token", "RETIREMENT_GRACE_EPOCHS"),
+    ("governance", "RETIREMENT_GRACE_EPOCHS"),
     ("registry", "MAX_SETTLING_METERS"),
     ("trading", "BOOKS"),
     ("trading", "MAX_ORDERS_PER_SIDE"),

@@ -460,7 +460,6 @@ class Scenario:
                     "from_user": people.bob.user,
                     "to_user": people.carol.user,
                     "meter_state": load.state,
-                    "energy_account": people.bob.energy_account,
                 },
             )
         )
@@ -471,7 +470,6 @@ class Scenario:
         first = load.sequence + 1
         accounts = {
             "meter": load.meter,
-            "meter_state": load.state,
             "key_use": programs.key_use_address(bytes(load.key.pubkey())),
         }
         replace = self.instruction("registry", "replace_meter_key", {"first_sequence": first}, accounts)

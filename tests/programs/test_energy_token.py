@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from campus import PAUSE_CREDIT, SUSPENDED, Campus, Member, Outcome, key
+from campus import CLOSED, PAUSE_CREDIT, SUSPENDED, Campus, Member, Outcome, key
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
@@ -110,9 +110,14 @@ def test_minting_goes_to_the_members_own_account(campus: Campus, member: Member,
         campus.send_unverified(mint_instruction(campus, member, energy_token_account=other.energy_tokens))
 
 
-def test_nothing_is_minted_for_a_suspended_member(campus: Campus, member: Member, refused) -> None:
+@pytest.mark.finding("chain-15")
+def test_a_suspended_members_surplus_is_minted_and_a_closed_ones_is_not(
+    campus: Campus, member: Member, refused
+) -> None:
     campus.change("registry", member.user, status=SUSPENDED)
-    with refused("UserNotActive"):
+    campus.send_unverified(mint_instruction(campus, member))
+    campus.change("registry", member.user, status=CLOSED)
+    with refused("StatusClosed"):
         campus.send_unverified(mint_instruction(campus, member))
 
 

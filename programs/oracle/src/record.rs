@@ -3,10 +3,10 @@
 use {
     campus_common::{
         ed25519::{copy, KEY, SIGNATURE},
-        units::{BasisPoints, Seconds, UnixTime, WattHours},
+        units::{BasisPoints, Epoch, Seconds, UnixTime, WattHours},
     },
     oracle_interface::{MeterState, OracleError},
-    registry_interface::{Meter, MeterRole},
+    registry_interface::{Meter, MeterRole, StoredSource},
 };
 
 /// Length of a record.
@@ -21,6 +21,11 @@ const KNOWN_FLAGS: u16 = (1 << 9) - 1;
 pub const FLAG_REGISTER_RESET: u16 = 1 << 6;
 /// No step of any register is ever above this (10^12 Wh): the sums of a settlement fit u64.
 const GREATEST_STEP: u64 = 1_000_000_000_000;
+/// Records that a key may have signed beyond one an epoch, between two that are accepted: a clock set back lets a gateway sign boundaries twice,
+/// of which the chain takes one. Too few to bring a sequence near its end: that takes thousands of years.
+const SPARE_SEQUENCES: u64 = 16;
+/// Records that a key may have signed before the first that is accepted: a year of 15-minute epochs.
+const MOST_BEFORE_THE_FIRST: u32 = 366 * 96;
 /// Indexes of the registers.
 pub const GENERATION: usize = 0;
 pub const CONSUMPTION: usize = 1;
@@ -36,7 +41,7 @@ pub struct SignedRecord {
     pub interval_end: UnixTime,
     pub registers: [WattHours; 4],
     pub interval_seconds: u16,
-    pub source: u8,
+    pub source: StoredSource,
     pub register_epoch: u8,
     pub clock_deviation: i16,
     pub flags: u16,
@@ -108,39 +113,59 @@ impl SignedRecord {
         Ok(())
     }
 
-    /// Order: sequence, interval end, and the chain of hashes.
+    /// Order: interval end, sequence, and the chain of hashes. Each key numbers its own records, one an epoch.
     #[inline(always)]
-    pub fn check_order(&self, meter: &Meter, state: &MeterState) -> Result<(), OracleError> {
+    pub fn check_order(&self, meter: &Meter, state: &MeterState, rules: &Rules) -> Result<(), OracleError> {
         use OracleError as E;
         if self.sequence < meter.first_sequence {
             return Err(E::SequenceBelowFirst);
         }
         if state.interval_end.0 == 0 {
+            if self.sequence - meter.first_sequence > MOST_BEFORE_THE_FIRST {
+                return Err(E::SequenceTooFar);
+            }
             return Ok(());
         }
-        if self.sequence <= state.sequence {
+        // The registry admits no first sequence of 0.
+        let same_key = state.keys == meter.keys;
+        let last = if same_key { state.sequence } else { meter.first_sequence - 1 };
+        if self.sequence <= last {
             return Err(E::SequenceNotRising);
         }
         if self.interval_end <= state.interval_end {
             return Err(E::IntervalNotRising);
         }
+        let step = self.sequence - last;
         // A key's first record has no predecessor; after a voided record there is a gap, which only the log asks to explain.
-        let follows = self.sequence - state.sequence == 1 && self.sequence != meter.first_sequence;
-        if follows && self.previous_hash != state.hash {
-            return Err(E::PreviousHash);
+        if step == 1 {
+            if same_key && self.previous_hash != state.hash {
+                return Err(E::PreviousHash);
+            }
+            return Ok(());
+        }
+        let epochs = (self.interval_end.0 - state.interval_end.0) as u64 / rules.epoch_seconds.0 as u64;
+        if step as u64 > epochs + SPARE_SEQUENCES {
+            return Err(E::SequenceTooFar);
         }
         Ok(())
     }
 
     /// The registers' steps since the last accepted reading: never down, only in the meter's role, within nameplate and storage.
     #[inline(always)]
-    pub fn check_steps(&self, meter: &Meter, state: &MeterState, tolerance: BasisPoints) -> Result<(), OracleError> {
+    pub fn check_steps(&self, meter: &Meter, state: &MeterState, rules: &Rules) -> Result<(), OracleError> {
         use OracleError as E;
-        let Some(role) = MeterRole::from_code(meter.role) else {
+        let Some(role) = meter.role.get() else {
             return Err(E::RegisterNotPermitted);
         };
+        let tolerance = rules.tolerance;
+        let (nameplate, storage) = if meter.staged_from.0 == 0 {
+            (meter.nameplate, meter.storage)
+        } else {
+            let from = state.interval_end.epoch(rules.epoch_seconds);
+            meter.size(from, Epoch(self.interval_end.epoch(rules.epoch_seconds).0 - 1))
+        };
         let elapsed = (self.interval_end.0 - state.interval_end.0) as u64;
-        let limit = step_limit(meter.nameplate.0, elapsed, tolerance);
+        let limit = step_limit(nameplate.0, elapsed, tolerance);
         let permitted = role.registers();
         let mut steps = [0u64; 4];
         for (index, step) in steps.iter_mut().enumerate() {
@@ -163,7 +188,7 @@ impl SignedRecord {
         }
         let (charge, discharge) = (steps[CHARGE], steps[DISCHARGE]);
         if charge | discharge != 0 && matches!(role, MeterRole::Storage | MeterRole::Building) {
-            let storage = meter.storage.0 + tolerance.of_energy(meter.storage).0 + 1;
+            let storage = storage.0 + tolerance.of_energy(storage).0 + 1;
             // What came out was in it or went in; what went in came out, was lost (at most half), or is in it.
             if discharge > charge + storage || charge > 2 * (discharge + storage) {
                 return Err(E::ExceedsStorage);

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -266,11 +266,13 @@ class Campus:
         validator: Callable[[Home, Wall], Any] = Validator,
         wall: Wall | None = None,
         epoch_seconds: int = EPOCH_SECONDS,
+        parameters: ParameterSettings = PARAMETERS,
+        plan: Sequence[tuple[str, str, str, str, int, int, int]] = PLAN,
     ) -> None:
         self.wall = wall or Wall()
         self.epoch_seconds = epoch_seconds
         self.home_path = directory / "home"
-        parameters = replace(PARAMETERS, grace_seconds=min(PARAMETERS.grace_seconds, epoch_seconds))
+        parameters = replace(parameters, grace_seconds=min(parameters.grace_seconds, epoch_seconds))
         settings = Settings(epoch=EpochSettings(epoch_seconds), parameters=parameters)
         self.home = Home.create(self.home_path, settings, now=self.wall.seconds())
         self.validator = validator(self.home, self.wall)
@@ -286,48 +288,58 @@ class Campus:
         self.client = ChainClient(self.validator.url, attempts=4)
         self.operator = self.home.operator
         deploy(self.client, Deployment.of(self.home), authority=self.home.authority, operator=self.operator)
+        self.installations = 0
         self.meters: dict[str, CampusMeter] = {}
         self.wallets: dict[str, Pubkey] = {}
-        self._register()
+        for user in dict.fromkeys(row[0] for row in plan):
+            self.register_member(user)
+        for row in plan:
+            self.register_meter(*row)
 
     # Enrolment
 
-    def _do(
+    def do(
         self, program: str, name: str, args: dict[str, Any], before: list[Any] | None = None, **accounts: Pubkey
     ) -> None:
         instruction = self.client.instruction(program, name, args, {"operator": self.operator.pubkey(), **accounts})
         self.client.send([*(before or []), instruction], [], payer=self.operator)
 
-    def _register(self) -> None:
-        for name in "ABCD":
-            wallet, sealed = wallets.make(self.home.wallet_key, lambda size: Keypair().secret()[:size])
-            address = Pubkey.from_string(wallet)
-            self.wallets[name] = address
-            self._do(
-                "registry", "register_user", {"role": 1}, user=programs.user_address(address), wallet=address,
-                energy_token_account=programs.associated_token_address(address, programs.energy_mint()),
-                credit_token_account=programs.associated_token_address(address, programs.credit_mint()),
+    def register_member(self, name: str) -> None:
+        """A member with a custodial wallet, on the chain and in the store, and its gateway."""
+        wallet, sealed = wallets.make(self.home.wallet_key, lambda size: Keypair().secret()[:size])
+        address = Pubkey.from_string(wallet)
+        self.wallets[name] = address
+        self.do(
+            "registry", "register_user", {"role": 1}, user=programs.user_address(address), wallet=address,
+            energy_token_account=programs.associated_token_address(address, programs.energy_mint()),
+            credit_token_account=programs.associated_token_address(address, programs.credit_mint()),
+        )  # fmt: skip
+        user = self.client.account(accounts.User, programs.user_address(address))
+        assert user is not None
+        with self.app.store.write() as session:
+            session.add(
+                User(
+                    name=name, building=name, public=True, wallet=wallet, sealed_key=sealed,
+                    member_index=user.member_index, registered_at=1,
+                )
             )  # fmt: skip
-            user = self.client.account(accounts.User, programs.user_address(address))
-            assert user is not None
-            with self.app.store.write() as session:
-                session.add(
-                    User(
-                        name=name, building=name, public=True, wallet=wallet, sealed_key=sealed,
-                        member_index=user.member_index, registered_at=1,
-                    )
-                )  # fmt: skip
-                session.add(Gateway(name=f"gw_{name.lower()}", state="enrolled"))
-        for n, row in enumerate(self.PLAN, 1):
-            self._register_meter(n, *row)
+            session.add(Gateway(name=f"gw_{name.lower()}", state="enrolled"))
 
-    def _register_meter(
-        self, n: int, user: str, name: str, role: str, source: str, kind: int, nameplate_w: int, storage_wh: int
+    def key_of(self, name: str) -> Keypair:
+        """A member's wallet."""
+        with self.app.store.read() as session:
+            return wallets.unseal(self.home, session.query(User).filter_by(name=name).one())
+
+    def register_meter(
+        self, user: str, name: str, role: str, source: str, kind: int, nameplate_w: int, storage_wh: int
     ) -> None:
+        """An installation and its meter, with a key, on the chain and in the store; approved in the log."""
+        self.installations += 1
+        n = self.installations
         installation = programs.installation_address(n)
         wallet = self.wallets[user]
         nameplate_w = min(nameplate_w, 100_000_000)
-        self._do(
+        self.do(
             "registry", "register_installation",
             {
                 "n": n, "kind": kind, "building": user.encode().ljust(32, b"\0"), "nameplate_w": nameplate_w,
@@ -342,7 +354,7 @@ class Campus:
             first_sequence=1, network_id=self.home.network_id, meter_id=identifier, map_hash=MAP_HASH
         )
         proof = programs.ed25519_instruction([(message, bytes(key.pubkey()), bytes(key.sign_message(message)))])
-        self._do(
+        self.do(
             "registry", "register_meter",
             {
                 "meter_id": identifier, "role": ROLES.index(role), "source": SOURCES.index(source),
@@ -352,7 +364,7 @@ class Campus:
             user=programs.user_address(wallet), installation=installation, meter=programs.meter_address(identifier),
             key_use=programs.key_use_address(bytes(key.pubkey())),
         )  # fmt: skip
-        self._do(
+        self.do(
             "oracle", "open_meter", {}, meter=programs.meter_address(identifier), user=programs.user_address(wallet),
             meter_state=programs.meter_state_address(identifier),
             energy_account=programs.energy_account_address(wallet),
@@ -380,9 +392,14 @@ class Campus:
             pk, user, role, source, identifier, key, self.home.network_id, self.epoch_seconds
         )
 
+    @staticmethod
+    def signed(frame: bytes) -> SignedFrame:
+        """A frame's 192 bytes, taken apart."""
+        return SignedFrame.from_bytes(frame)
+
     def issue_credit(self, name: str, amount: int) -> None:
         wallet = self.wallets[name]
-        self._do(
+        self.do(
             "energy_token", "issue_credit", {"amount": amount}, user=programs.user_address(wallet),
             credit_token_account=programs.associated_token_address(wallet, programs.credit_mint()),
         )  # fmt: skip

@@ -48,7 +48,7 @@ impl MintEnergy {
             return Err(EnergyTokenError::OracleMustSign.into());
         }
         let user = User::load(self.user.account())?;
-        user.require_active()?;
+        user.require_not_closed()?;
         if !address_eq(self.energy_token_account.account().address(), &user.energy_token_account) {
             return Err(EnergyTokenError::WrongEnergyAccount.into());
         }

@@ -1,25 +1,28 @@
-//! Accept meter-signed readings: anyone may carry them, only the meters can make them.
+//! Accept meter-signed readings: the operator carries them, only the meters can make them.
+//!
+//! The operator's signature is the department's word that a reading passed its checks: one that it holds back or has voided is carried by nobody
+//! else, and nobody skips a boundary by carrying a later reading first.
 
 use {
     crate::record::{Rules, SignedRecord, FLAG_REGISTER_RESET, FRAME, RECORD},
     anchor_lang::{address_eq, prelude::*},
     campus_common::{
+        borrow, borrow_mut,
         ed25519::{is_top_level, preceding_frames, Fault},
-        log, now,
-        units::UnixTime,
-        INSTRUCTIONS_SYSVAR,
+        log, now, CampusAccount, Checked, Signatory, INSTRUCTIONS_SYSVAR,
     },
-    governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
-    oracle_interface::{events::ReadingAccepted, MeterState, OracleError},
+    governance_interface::{Config, Operator, Pause},
+    oracle_interface::{events::ReadingAccepted, MeterState, OracleError, DOUBTFUL_FLAGS},
     registry_interface::Meter,
 };
 
 /// Accounts of submit_readings; then, for each reading, Meter and MeterState (writable).
 #[derive(Accounts)]
 pub struct SubmitReadings {
+    /// The operator.
+    pub operator: Signatory<Operator>,
     /// Governance's Config.
-    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The Instructions sysvar.
     #[account(address = INSTRUCTIONS_SYSVAR @ OracleError::WrongInstructionsSysvar)]
     pub instructions: UncheckedAccount,
@@ -63,9 +66,10 @@ pub(crate) fn rules(config: &Config) -> Result<Rules<'_>> {
 }
 
 pub(crate) fn execute(ctx: &mut Context<SubmitReadings>) -> Result<()> {
-    let config = Config::load(ctx.accounts.config.account())?;
-    config.require_running(Pause::READINGS)?;
     let accounts = ctx.remaining_accounts()?;
+    let config = &ctx.accounts.config;
+    config.require_operator(ctx.accounts.operator.account())?;
+    config.require_running(Pause::READINGS)?;
     if accounts.len() % 2 != 0 {
         return Err(OracleError::AccountsNotPaired.into());
     }
@@ -81,8 +85,8 @@ pub(crate) fn execute(ctx: &mut Context<SubmitReadings>) -> Result<()> {
 /// Accept one reading. One meter may come several times in a transaction, in order.
 #[inline(always)]
 fn accept(meter_view: &AccountView, state_view: &AccountView, frame: &[u8; FRAME], rules: &Rules) -> Result<()> {
-    let meter = Meter::load(meter_view)?;
-    let state = MeterState::load_mut(state_view)?;
+    let meter: &Meter = borrow(meter_view)?;
+    let mut state = borrow_mut::<MeterState>(state_view)?;
     if !address_eq(&state.meter, meter_view.address()) {
         return Err(OracleError::StateOfAnotherMeter.into());
     }
@@ -91,20 +95,16 @@ fn accept(meter_view: &AccountView, state_view: &AccountView, frame: &[u8; FRAME
     if record.flags & FLAG_REGISTER_RESET != 0 {
         return Err(OracleError::NeedsRebase.into());
     }
-    record.check_order(meter, state)?;
+    record.check_order(meter, &state, rules)?;
     let first = state.interval_end.0 == 0;
     if !first {
         if record.register_epoch.wrapping_sub(state.register_epoch) > 1 {
             return Err(OracleError::RegisterEpoch.into());
         }
-        record.check_steps(meter, state, rules.tolerance)?;
+        record.check_steps(meter, &state, rules)?;
     }
-    let baseline = first || state.generation != meter.generation;
-    if baseline {
-        state.settled_end = UnixTime(0);
-        state.generation = meter.generation;
-    }
-    record_reading(state, &record, frame);
+    record_reading(&mut state, meter, &record, frame);
+    let baseline = state.settled_end.0 == 0 || state.generation != meter.generation;
     log(&ReadingAccepted {
         meter: state.meter,
         interval_end: state.interval_end,
@@ -118,11 +118,13 @@ fn accept(meter_view: &AccountView, state_view: &AccountView, frame: &[u8; FRAME
 
 /// Move the state on to this record.
 #[inline(always)]
-pub(crate) fn record_reading(state: &mut MeterState, record: &SignedRecord, frame: &[u8; FRAME]) {
+pub(crate) fn record_reading(state: &mut MeterState, meter: &Meter, record: &SignedRecord, frame: &[u8; FRAME]) {
+    state.keys = meter.keys;
     state.sequence = record.sequence;
     state.interval_end = record.interval_end;
     state.registers = record.registers;
     state.hash = SignedRecord::hash(frame);
     state.flags = record.flags;
+    state.doubt |= record.flags & (DOUBTFUL_FLAGS | FLAG_REGISTER_RESET);
     state.register_epoch = record.register_epoch;
 }

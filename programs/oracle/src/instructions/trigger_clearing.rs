@@ -5,8 +5,8 @@ use {
         pinocchio::cpi::{Seed, Signer as CpiSigner},
         prelude::*,
     },
-    campus_common::{log, now, units::Epoch},
-    governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
+    campus_common::{log, now, units::Epoch, Checked},
+    governance_interface::{Config, Pause},
     oracle_interface::{events::ClearingTriggered, OracleError, ORACLE_ADDRESS, ORACLE_BUMP, ORACLE_SEED},
     trading_interface::{cpi::ClearEpoch, MARKET, SEATS},
 };
@@ -15,19 +15,18 @@ use {
 #[derive(Accounts)]
 pub struct TriggerClearing {
     /// Governance's Config.
-    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The oracle's own address, which signs for the call.
     #[account(address = ORACLE_ADDRESS @ OracleError::WrongOracle)]
     pub oracle: UncheckedAccount,
     /// The Market.
-    #[account(mut, address = MARKET @ OracleError::WrongAddress)]
+    #[account(unsafe(dup), address = MARKET @ OracleError::WrongAddress)]
     pub market: UncheckedAccount,
     /// The market's seats.
-    #[account(mut, address = SEATS @ OracleError::WrongAddress)]
+    #[account(unsafe(dup), address = SEATS @ OracleError::WrongAddress)]
     pub seats: UncheckedAccount,
     /// The epoch's book, at [book, epoch mod 16 as u8] of trading.
-    #[account(mut)]
+    #[account(unsafe(dup))]
     pub book: UncheckedAccount,
     /// The trading program.
     #[account(address = trading_interface::ID @ OracleError::WrongProgram)]
@@ -36,7 +35,7 @@ pub struct TriggerClearing {
 
 impl TriggerClearing {
     pub(crate) fn execute(&mut self, epoch: u32, limit: u16) -> Result<()> {
-        let config = Config::load(self.config.account())?;
+        let config = &self.config;
         config.require_running(Pause::CLEARING)?;
         let epoch = Epoch(epoch);
         if now()? < epoch.end(config.epoch_seconds) {
