@@ -6,7 +6,7 @@ use {
         pinocchio::cpi::{Seed, Signer as CpiSigner},
         prelude::*,
     },
-    campus_common::{log, now, units::Epoch, Checked},
+    campus_common::{log, now, units::Epoch, Checked, Foreign},
     governance_interface::{Config, Pause},
     oracle_interface::{events::ClearingTriggered, OracleError, ORACLE_ADDRESS, ORACLE_BUMP, ORACLE_SEED},
     trading_interface::{cpi::ClearEpoch, BOOK_SEED, MARKET},
@@ -19,16 +19,16 @@ pub struct TriggerClearing {
     pub config: Checked<Config>,
     /// The oracle's own address, which signs for the call.
     #[account(address = ORACLE_ADDRESS @ OracleError::WrongOracle)]
-    pub oracle: UncheckedAccount,
+    pub oracle: Foreign,
     /// The Market.
     #[account(unsafe(dup), address = MARKET @ OracleError::WrongAddress)]
-    pub market: UncheckedAccount,
+    pub market: Foreign,
     /// The epoch's book, at [book, epoch as u32 little-endian] of trading.
     #[account(unsafe(dup))]
-    pub book: UncheckedAccount,
+    pub book: Foreign,
     /// The trading program.
     #[account(address = trading_interface::ID @ OracleError::WrongProgram)]
-    pub trading_program: UncheckedAccount,
+    pub trading_program: Foreign,
 }
 
 impl TriggerClearing {
