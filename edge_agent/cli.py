@@ -16,13 +16,13 @@ from pathlib import Path
 from types import FrameType
 
 from edge_agent import log
+from edge_agent.agent.enrolment import Claim, EnrolmentError, Pending, enrol
+from edge_agent.commands.rebase import RebaseError, allow_rebase
 from edge_agent.config import ConfigError, load_config
-from edge_agent.credentials import CredentialsError
-from edge_agent.enrolment import Claim, EnrolmentError, Pending, enrol
-from edge_agent.journal import JournalError
-from edge_agent.keys import KeyFileError
-from edge_agent.rebase import RebaseError, allow_rebase
-from edge_agent.status import StatusError, problems, read_status, render, utc
+from edge_agent.state.credentials import CredentialsError
+from edge_agent.state.journal import JournalError
+from edge_agent.state.keys import KeyFileError
+from edge_agent.state.status import StatusError, problems, read_status, render, utc
 from edge_agent.uplinks import UplinkError
 
 EXIT_OK = 0
@@ -35,7 +35,7 @@ EXIT_PIPE = 141
 _MORE = {"enrol": " --claim dormitory-a-ABCDEFGHIJKLMNOP-QRSTUVWXYZ234567 --wait", "rebase": " solar"}
 DEFAULT_CONFIG = Path("/etc/edge-agent/gateway.toml")
 
-_EPILOG = """from a line to signed readings (docs/METERS.md, docs/OPERATIONS.md):
+_EPILOG = """from a line to signed readings (docs/METERS.md and docs/OPERATIONS.md):
   edge-agent scan /dev/ttyUSB0                            what is on the line
   edge-agent read --port /dev/ttyUSB0 --client 16         what the meter holds
   edge-agent enrol --claim CODE --wait                    once gateway.toml is written
@@ -102,7 +102,7 @@ def _fail(code: str, message: str, status: int) -> int:
 
 def _version() -> str:
     try:
-        return importlib.metadata.version("campus-energy-trading")
+        return importlib.metadata.version("campus-edge-agent")
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
 
@@ -177,15 +177,15 @@ def _command(
 
 
 def _add_read(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    from edge_agent import decode_command, read_command, scan_command  # noqa: PLC0415 - the protocol stack, for these alone
+    from edge_agent.commands import decode, read, scan  # noqa: PLC0415 - the protocol stack, for these alone
 
     text = "read a meter on a serial line or behind a network module, once, and print what it holds"
     command = commands.add_parser("read", help=text, description=text[0].upper() + text[1:] + ".")
-    command.formatter_class, command.epilog = argparse.RawDescriptionHelpFormatter, read_command.EXAMPLES
-    read_command.add_arguments(command)
-    command.set_defaults(run=read_command.run)
-    decode_command.add_to(commands)
-    scan_command.add_to(commands)
+    command.formatter_class, command.epilog = argparse.RawDescriptionHelpFormatter, read.EXAMPLES
+    read.add_arguments(command)
+    command.set_defaults(run=read.run)
+    decode.add_to(commands)
+    scan.add_to(commands)
 
 
 def _enrol(options: argparse.Namespace) -> int:
@@ -193,7 +193,7 @@ def _enrol(options: argparse.Namespace) -> int:
     code = sys.stdin.readline() if options.claim == "-" else options.claim
     claim = Claim.parse(code)
     if not options.no_probe:
-        from edge_agent.probe import probe_meters  # noqa: PLC0415 - needs the lines, which --no-probe does not
+        from edge_agent.agent.meter_check import probe_meters  # noqa: PLC0415 - needs the lines, which --no-probe does not
 
         probe_meters(config.meters, tell=_say)
     outcome = enrol(config, claim, wait=options.wait, sleep=time.sleep, tell=_say)
@@ -206,7 +206,7 @@ def _enrol(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from edge_agent.run import RunError, run  # noqa: PLC0415 - status and enrol need neither meters nor uplinks
+    from edge_agent.agent.run import RunError, run  # noqa: PLC0415 - status and enrol need neither meters nor uplinks
 
     log.set_up(options.log_level, options.log_format)
     config = load_config(options.config)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from edge_agent.meter_map import MeterMap, MeterMapError
+from edge_agent.wire.meter_map import MeterMap, MeterMapError
 
 UplinkKind = Literal["auto", "mqtt", "https"]
 Auth = Literal["none", "lls", "gmac"]

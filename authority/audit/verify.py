@@ -22,12 +22,12 @@ from solders.signature import Signature
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from authority.audit import log, merkle
-from authority.audit.log import LEAF_ACT, LEAF_BOOK, LEAF_READING, LogError, ReadingLeaf, SignedCheckpoint
 from authority.chain.client import ChainClient
+from authority.log import log, merkle
+from authority.log.log import LEAF_ACT, LEAF_BOOK, LEAF_READING, LogError, ReadingLeaf, SignedCheckpoint
 from authority.settlement.journal import JournalError, book_of_leaf
 from authority.store.log import Checkpoint, LogLeaf
-from edge_agent.reading import (
+from edge_agent.wire.reading import (
     CODES,
     TRUNCATED_HASH_SIZE,
     VERDICT_ACCEPTED,

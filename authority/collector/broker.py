@@ -8,7 +8,7 @@ import shutil
 import socket
 from pathlib import Path
 
-from authority.home import COLLECTOR_CLIENT_NAME, Home
+from authority.home.home import COLLECTOR_CLIENT_NAME, Home
 
 SYSTEM_DIRECTORIES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", "/sbin")
 """Where distributions put daemons, though an ordinary user's PATH does not lead there."""

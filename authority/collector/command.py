@@ -7,10 +7,10 @@ import getpass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from authority import logs
 from authority.app import App, system_clock
 from authority.collector import broker, held, server
-from authority.home import Home
-from authority.service import logs
+from authority.home.home import Home
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The gateways' HTTPS endpoints (docs/PROTOCOL.md, HTTPS), as a Flask application behind authority.collector.server."""
+"""The gateways' HTTPS endpoints (docs/PROTOCOL.md, "HTTPS"), a Flask application behind collector.server."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
-from authority import certificates
 from authority.app import App
 from authority.collector.ingest import MAX_FRAMES, Collector, CollectorError, head
 from authority.collector.live import Live, LiveError
 from authority.enrolment import requests
 from authority.enrolment.requests import EnrolmentError
 from authority.errors import AuthorityError
+from authority.home import certificates
 from authority.store.enrolments import Claim
 from authority.store.metering import GATEWAY_ENROLLED, Gateway, Meter
-from edge_agent.reading import FRAME_SIZE
+from edge_agent.wire.reading import FRAME_SIZE
 
 MAX_BODY = max(MAX_FRAMES * FRAME_SIZE, 256 * 1024)
 RETRY_SECONDS = 5

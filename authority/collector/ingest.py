@@ -19,15 +19,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from authority.app import App
-from authority.audit import log
-from authority.audit.log import ReadingLeaf
 from authority.collector import policy
 from authority.collector.policy import MeterFacts
 from authority.errors import AuthorityError
+from authority.log import log
+from authority.log.log import ReadingLeaf
 from authority.store import metering
 from authority.store.metering import Frame as LoggedFrame
 from authority.store.metering import Incident, Meter, MeterKey, ParkedFrame
-from edge_agent.reading import (
+from edge_agent.wire.reading import (
     CODE_NUMBERS,
     NO_LOG_INDEX,
     TRUNCATED_HASH_SIZE,

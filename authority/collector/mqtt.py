@@ -1,4 +1,4 @@
-"""The collector at the MQTT broker (docs/PROTOCOL.md, MQTT 5): the same frames and receipts as over HTTPS.
+"""The collector at the MQTT broker (docs/PROTOCOL.md, "MQTT 5"): the same frames and receipts as over HTTPS.
 
 The broker's access list ties a gateway's topics to its certificate, so the topic says who speaks. A message is
 acknowledged to the broker only when its frames are decided and durable and the receipts are handed over; until then the
@@ -24,8 +24,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from authority.app import App
 from authority.collector.ingest import MAX_FRAMES, Collector, CollectorError
 from authority.collector.live import Live, LiveError
-from authority.home import COLLECTOR_CLIENT_NAME, Home
-from edge_agent.reading import FRAME_SIZE
+from authority.home.home import COLLECTOR_CLIENT_NAME, Home
+from edge_agent.wire.reading import FRAME_SIZE
 
 logger = logging.getLogger(__name__)
 

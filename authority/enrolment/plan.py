@@ -19,14 +19,14 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from authority import certificates
-from authority.audit import log
 from authority.enrolment import wallets
 from authority.errors import AuthorityError
-from authority.home import Home
+from authority.home import certificates
+from authority.home.home import Home
+from authority.log import log
 from authority.store.metering import Gateway, Meter
 from authority.store.people import Installation, User
-from edge_agent.reading import ROLES, SOURCES, meter_id
+from edge_agent.wire.reading import ROLES, SOURCES, meter_id
 
 KINDS = ("load", "solar", "wind", "hydro", "other", "storage", "grid", "mixed")
 """An installation's kind, in the order of its code on the chain (docs/ARCHITECTURE.md)."""

@@ -1,4 +1,4 @@
-"""Claims and enrolments: what a gateway asks for, proves, and is given (docs/PROTOCOL.md, HTTPS and claim codes).
+"""Claims and enrolments: what a gateway asks for, proves, and is given (docs/PROTOCOL.md, "HTTPS").
 
 Every step may be repeated with the same content. What goes to the chain is authority.enrolment.registration's.
 """
@@ -17,16 +17,16 @@ from solders.signature import Signature
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from authority import certificates
-from authority.audit import log
-from authority.certificates import CertificateError
 from authority.errors import AuthorityError
-from authority.home import Home
+from authority.home import certificates
+from authority.home.certificates import CertificateError
+from authority.home.home import Home
+from authority.log import log
 from authority.store import enrolments, metering
 from authority.store.enrolments import Claim, Enrolment, EnrolmentMeter
 from authority.store.metering import Gateway, Meter, MeterKey
-from edge_agent.meter_map import ROLE_REGISTERS, MeterMap, MeterMapError
-from edge_agent.reading import PUBLIC_KEY_SIZE, SIGNATURE_SIZE, possession_message
+from edge_agent.wire.meter_map import ROLE_REGISTERS, MeterMap, MeterMapError
+from edge_agent.wire.reading import PUBLIC_KEY_SIZE, SIGNATURE_SIZE, possession_message
 
 CLAIM_SECONDS = 7 * 86_400
 SECRET_BYTES = 10

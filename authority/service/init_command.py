@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from authority import certificates
 from authority.app import App, system_clock
-from authority.home import (
+from authority.home import certificates
+from authority.home.home import (
     CONFIG_NAME,
     CollectorSettings,
     EpochSettings,

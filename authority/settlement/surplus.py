@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from edge_agent.reading import ROLES, SOURCE_NONE
+from edge_agent.wire.reading import ROLES, SOURCE_NONE
 
 BASIS_POINTS = 10_000
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from edge_agent.reading import Frame
+from edge_agent.wire.reading import Frame
 
 MAX_BATCH = 256
 """Frames that the authority takes in one message."""

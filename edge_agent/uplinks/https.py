@@ -1,4 +1,4 @@
-"""HTTPS to the collector's listener (docs/PROTOCOL.md, HTTPS): mutual TLS, keep-alive, the standard library alone."""
+"""HTTPS to the collector's listener (docs/PROTOCOL.md, "HTTPS"): mutual TLS, keep-alive, standard library alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_agent.log import logger
-from edge_agent.reading import FRAME_SIZE, RECEIPT_SIZE
 from edge_agent.uplinks import (
     MAX_BATCH,
     AuthorityTime,
@@ -29,6 +28,7 @@ from edge_agent.uplinks import (
     UplinkError,
     UplinkEvent,
 )
+from edge_agent.wire.reading import FRAME_SIZE, RECEIPT_SIZE
 
 MAX_ANSWER = 1 << 20
 """The largest answer read; the largest honest one is 256 receipts, 43 kB."""

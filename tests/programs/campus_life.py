@@ -19,7 +19,7 @@ from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
-from edge_agent.reading import FLAG_BACK_FILLED, FLAG_DATA_DOUBTFUL, FLAG_ESTIMATED, FLAG_TAMPER
+from edge_agent.wire.reading import FLAG_BACK_FILLED, FLAG_DATA_DOUBTFUL, FLAG_ESTIMATED, FLAG_TAMPER
 
 EPOCH = START // EPOCH_SECONDS
 USERS = ("alice", "bob", "carol")

@@ -28,7 +28,7 @@ from solders.pubkey import Pubkey
 
 from authority.chain import programs
 from authority.settlement.surplus import MeterSpan, settle_span, span_kind
-from edge_agent.reading import FLAG_DATA_DOUBTFUL, FLAG_ESTIMATED, FLAG_REGISTER_RESET, FLAG_SAMPLED, FLAG_TAMPER
+from edge_agent.wire.reading import FLAG_DATA_DOUBTFUL, FLAG_ESTIMATED, FLAG_REGISTER_RESET, FLAG_SAMPLED, FLAG_TAMPER
 
 DAY = 96
 RETIREMENT_GRACE_EPOCHS = 8

@@ -9,8 +9,8 @@ import pytest
 
 from authority.collector import sun
 from authority.collector.policy import MeterFacts, check
-from authority.home import Settings, SiteSettings
-from edge_agent.reading import CLOCK_DEVIATION_UNKNOWN, CODE_NUMBERS, Record
+from authority.home.home import Settings, SiteSettings
+from edge_agent.wire.reading import CLOCK_DEVIATION_UNKNOWN, CODE_NUMBERS, Record
 
 NOW = 1_782_000_000
 SETTINGS = Settings()

@@ -15,7 +15,7 @@ from authority.settlement.surplus import (
     settle_span,
     span_kind,
 )
-from edge_agent.reading import SOURCE_NONE, SOURCE_SOLAR, SOURCE_WIND
+from edge_agent.wire.reading import SOURCE_NONE, SOURCE_SOLAR, SOURCE_WIND
 
 SOLAR = {"role": "generation", "source": SOURCE_SOLAR}
 WH = st.integers(0, 2**40)
