@@ -1,4 +1,4 @@
-"""The authority's append-only log, durable in the store (docs/PROTOCOL.md, the log).
+"""The authority's append-only log, durable in the store (docs/PROTOCOL.md, "The log").
 
 Every function takes the caller's session: a leaf is durable exactly when the transaction that appended it is, together
 with whatever else that transaction wrote. Appending locks the log's state row, so one transaction appends at a time.

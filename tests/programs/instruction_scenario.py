@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import idl_accounts
-from campus import ACTIVE, NETWORK_ID, PAUSE_REGISTRATION, SUSPENDED, Member, SimulatedMeter, key
+from campus import ACTIVE, INSTITUTION, NETWORK_ID, PAUSE_REGISTRATION, SUSPENDED, Member, SimulatedMeter, key
 from live_campus import EPOCH_SECONDS, LiveCampus
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
@@ -487,13 +487,28 @@ class Scenario:
         self.facts["rebased"] = outcome.event("MeterRebased")["after"]
         self.settled("span of the rebase", people.alice, boundary, house)
 
+        campus.send(*self.submission((load, self.read(load, boundary + EPOCH_SECONDS, 0, 500))))
+        idle = {"user": people.carol.user, "meter": load.meter}
+        campus.send(self.instruction("registry", "set_meter_status", {"status": SUSPENDED}, idle))
+        idle |= {"energy_account": people.carol.energy_account, "meter_state": load.state}
+        outcome = campus.send(self.instruction("oracle", "settle_idle_meter", {}, idle))
+        self.facts["idle meter under carol"] = outcome.event("IdleMeterSettled")["withdrawn"]
+
+        installation = {"installation": programs.installation_address(0)}
+        args = {"nameplate_w": 20_000_000, "storage_wh": 5_000, "from_epoch": campus.epoch + 100}
+        campus.send(
+            self.instruction("registry", "stage_installation", args, installation),
+            self.instruction("registry", "follow_installation", {}, installation | {"meter": house.meter}),
+        )
+        self.facts["staged nameplate"] = campus.account("registry", house.meter)["staged_nameplate"]
+
         suspend = {"user": people.carol.user, "meter": people.cluster.meter}
         campus.send(self.instruction("registry", "set_meter_status", {"status": SUSPENDED}, suspend))
         frame = self.read(people.cluster, boundary, 0, 100)
         campus.refuse("a suspended meter", *self.submission((people.cluster, frame)))
 
     def change_people(self, people: People) -> None:
-        """set_user_status."""
+        """set_user_status, set_user_role, propose_wallet; replace_wallet, which is refused for a day of epochs."""
         campus, dave = self.campus, self.dave()
         accounts = {"user": dave.user, "credit_token_account": dave.credit_tokens}
         credit = self.instruction("energy_token", "issue_credit", {"amount": 1}, accounts)
@@ -501,6 +516,10 @@ class Scenario:
         campus.refuse("credits to a suspended member", credit)
         campus.send(self.instruction("registry", "set_user_status", {"status": ACTIVE}, {"user": dave.user}))
         campus.send(credit)
+        campus.send(self.instruction("registry", "set_user_role", {"role": INSTITUTION}, {"user": dave.user}))
+        wallet = key("daves next wallet").pubkey()
+        campus.send(self.instruction("registry", "propose_wallet", {"next": wallet}, {"user": dave.user}))
+        campus.refuse("a wallet too early", campus.replace_wallet_instruction(dave, wallet))
 
     def refund(self, people: People, epoch: int) -> None:
         """refund_epoch, eight epochs after one that was never cleared, and settle_orders."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -29,7 +28,7 @@ from solders.pubkey import Pubkey
 
 from authority.chain import programs
 from authority.settlement.surplus import MeterSpan, settle_span, span_kind
-from edge_agent.reading import FLAG_DATA_DOUBTFUL, FLAG_ESTIMATED, FLAG_REGISTER_RESET, FLAG_SAMPLED, FLAG_TAMPER
+from edge_agent.wire.reading import FLAG_DATA_DOUBTFUL, FLAG_ESTIMATED, FLAG_REGISTER_RESET, FLAG_SAMPLED, FLAG_TAMPER
 
 DAY = 96
 RETIREMENT_GRACE_EPOCHS = 8
@@ -553,7 +552,10 @@ def test_program_and_rule_agree(spans: list[tuple[int, tuple[int, int, int, int]
 class Choice:
     """What a member does with its boundaries: which it sends, and what it changes before it does."""
 
-    sent: list[int]
+    solar: set[int]
+    """Boundaries at which the generation meter's gateway sends; the last is always among them."""
+    load: set[int]
+    """The load meter's. Settled is where both did."""
     changed: dict[int, str]
 
 
@@ -565,9 +567,17 @@ def cost(days: list[tuple[int, int]], choice: Choice, retail: int, worth: int) -
     load = campus.add_meter(member, "load", "load")
     campus.round(member, campus.boundary(1), (solar, (0,)), (load, (0, 0)))
     meters = [solar, load]
-    for before, now in pairwise([0, *choice.sent]):
+    read = [0, 0]
+    for now in range(1, len(days) + 1):
         boundary = campus.boundary(1 + now)
         campus.set_time(boundary)
+        for part, (meter, sent) in enumerate(((solar, choice.solar), (load, choice.load))):
+            if now in sent:
+                step = sum(day[part] for day in days[read[part] : now])
+                read[part] = now
+                campus.submit((meter, meter.read(boundary, *[0] * part, step)))
+        if now not in choice.solar & choice.load:
+            continue
         change = choice.changed.get(now, "")
         if change == "key":
             replace_key(campus, load)
@@ -578,9 +588,6 @@ def cost(days: list[tuple[int, int]], choice: Choice, retail: int, worth: int) -
                 set_meter_status(campus, member, load, status)
         elif change == "meter":
             meters.append(campus.add_meter(member, f"another {now}", "load"))
-        steps = [sum(day[part] for day in days[before:now]) for part in (0, 1)]
-        frames = [(solar, solar.read(boundary, steps[0])), (load, load.read(boundary, 0, steps[1]))]
-        campus.submit(*frames)
         for meter in meters[2:]:
             campus.submit((meter, meter.read(boundary)))
         campus.settle(member, boundary, *meters)
@@ -591,9 +598,9 @@ def cost(days: list[tuple[int, int]], choice: Choice, retail: int, worth: int) -
 @cache
 def _choices(length: int, seed: int) -> Choice:
     rng = random.Random(seed)  # noqa: S311 - a test's choices
-    sent = sorted({length, *rng.sample(range(1, length + 1), rng.randrange(length))})
-    changed = {n: rng.choice(["key", "map", "away", "meter"]) for n in sent if rng.random() < 0.3}
-    return Choice(sent, changed)
+    solar, load = ({length, *rng.sample(range(1, length + 1), rng.randrange(length))} for _ in range(2))
+    changed = {n: rng.choice(["key", "map", "away", "meter"]) for n in solar & load if rng.random() < 0.3}
+    return Choice(solar, load, changed)
 
 
 @pytest.mark.finding("chain-7")
@@ -612,6 +619,7 @@ def test_no_choice_leaves_a_member_better_off_than_honest_sending(
     Exactly so with netting_epochs 1; with more, a member may net within so many epochs, which is what the parameter
     grants.
     """
-    honest = Choice(list(range(1, len(days) + 1)), {})
+    every = set(range(1, len(days) + 1))
+    honest = Choice(every, every, {})
     choice = _choices(len(days), seed)
     assert cost(days, choice, 300, worth) >= cost(days, honest, 300, worth)

@@ -1,8 +1,9 @@
 //! The signed reading AMR1 as the chain sees it: its bytes, and the rules that it must keep.
 
 use {
+    anchor_lang::bytemuck::{self, Pod, Zeroable},
     campus_common::{
-        ed25519::{copy, KEY, SIGNATURE},
+        ed25519::{KEY, SIGNATURE},
         units::{BasisPoints, Epoch, Seconds, UnixTime, WattHours},
     },
     oracle_interface::{MeterState, OracleError},
@@ -32,8 +33,10 @@ pub const CONSUMPTION: usize = 1;
 pub const CHARGE: usize = 2;
 pub const DISCHARGE: usize = 3;
 
-/// A record with the key that signed it, in the frame's order. docs/PROTOCOL.md has the offsets.
-#[repr(C)]
+/// A record with the key that signed it, as they lie in a frame, at any address. docs/PROTOCOL.md has the offsets.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[bytemuck(crate = "anchor_lang::bytemuck")]
+#[repr(C, packed)]
 pub struct SignedRecord {
     pub magic: u32,
     pub sequence: u32,
@@ -53,8 +56,8 @@ pub struct SignedRecord {
 const _: () = assert!(core::mem::size_of::<SignedRecord>() == RECORD + KEY);
 
 /// What a record is checked against besides its meter.
-pub struct Rules<'a> {
-    pub network_id: &'a [u8; 8],
+pub struct Rules {
+    pub network_id: [u8; 8],
     pub epoch_seconds: Seconds,
     /// Latest interval end: the cluster's time plus the permitted skew.
     pub latest: UnixTime,
@@ -62,15 +65,10 @@ pub struct Rules<'a> {
 }
 
 impl SignedRecord {
-    /// Copy record and key out of a frame, to where they are aligned.
+    /// Record and key in a frame.
     #[inline(always)]
-    pub fn from_frame(frame: &[u8; FRAME]) -> Self {
-        let mut record = core::mem::MaybeUninit::<Self>::uninit();
-        // SAFETY: the struct is 128 bytes without padding, of which every bit pattern is a value; the frame has more.
-        unsafe {
-            copy(record.as_mut_ptr() as *mut u8, frame.as_ptr(), RECORD + KEY);
-            record.assume_init()
-        }
+    pub fn from_frame(frame: &[u8; FRAME]) -> &Self {
+        bytemuck::from_bytes(&frame[..RECORD + KEY])
     }
 
     /// SHA-256 of the record's 96 bytes, truncated to 16.
@@ -92,7 +90,7 @@ impl SignedRecord {
         if self.key != meter.key {
             return Err(E::WrongKey);
         }
-        if self.network_id != *rules.network_id {
+        if self.network_id != rules.network_id {
             return Err(E::RecordNetwork);
         }
         if !meter.is_active() {
@@ -104,10 +102,11 @@ impl SignedRecord {
         if self.flags & !KNOWN_FLAGS != 0 {
             return Err(E::UnknownFlags);
         }
-        if !self.interval_end.is_boundary(rules.epoch_seconds) {
+        let interval_end = self.interval_end;
+        if !interval_end.is_boundary(rules.epoch_seconds) {
             return Err(E::IntervalNotAligned);
         }
-        if self.interval_end > rules.latest {
+        if interval_end > rules.latest {
             return Err(E::IntervalInFuture);
         }
         Ok(())
@@ -132,7 +131,8 @@ impl SignedRecord {
         if self.sequence <= last {
             return Err(E::SequenceNotRising);
         }
-        if self.interval_end <= state.interval_end {
+        let interval_end = self.interval_end;
+        if interval_end <= state.interval_end {
             return Err(E::IntervalNotRising);
         }
         let step = self.sequence - last;
@@ -143,7 +143,7 @@ impl SignedRecord {
             }
             return Ok(());
         }
-        let epochs = (self.interval_end.0 - state.interval_end.0) as u64 / rules.epoch_seconds.0 as u64;
+        let epochs = (interval_end.0 - state.interval_end.0) as u64 / rules.epoch_seconds.0 as u64;
         if step as u64 > epochs + SPARE_SEQUENCES {
             return Err(E::SequenceTooFar);
         }
@@ -162,7 +162,8 @@ impl SignedRecord {
             (meter.nameplate, meter.storage)
         } else {
             let from = state.interval_end.epoch(rules.epoch_seconds);
-            meter.size(from, Epoch(self.interval_end.epoch(rules.epoch_seconds).0 - 1))
+            let to = { self.interval_end }.epoch(rules.epoch_seconds);
+            meter.size(from, Epoch(to.0 - 1))
         };
         let elapsed = (self.interval_end.0 - state.interval_end.0) as u64;
         let limit = step_limit(nameplate.0, elapsed, tolerance);

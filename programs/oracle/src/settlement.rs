@@ -1,4 +1,4 @@
-//! The rule that turns registers into tokens (docs/ARCHITECTURE.md, "Meters, and what they entitle to").
+//! The rule that turns registers into tokens (docs/ARCHITECTURE.md, "Energy into tokens").
 //!
 //! Over a span between two boundaries at which every settling meter has a reading, with g, c, q (charge), d (discharge) summed over the
 //! meters, and where there is a grid meter c = max(0, import + g + d - export - q):
@@ -63,7 +63,7 @@ pub struct Span {
 
 /// Add, or refuse.
 #[inline(always)]
-fn add(sum: &mut WattHours, step: WattHours) -> Result<(), OracleError> {
+pub fn add(sum: &mut WattHours, step: WattHours) -> Result<(), OracleError> {
     *sum = sum.checked_add(step).ok_or(OracleError::EnergyOverflow)?;
     Ok(())
 }
@@ -71,7 +71,13 @@ fn add(sum: &mut WattHours, step: WattHours) -> Result<(), OracleError> {
 /// What a register rose by since the meter's last settlement.
 #[inline(always)]
 fn risen(state: &MeterState, index: usize) -> WattHours {
-    state.registers[index].saturating_sub(state.settled[index]).saturating_add(state.carried[index])
+    // MeterState::invariant: what is settled never exceeds what was read.
+    let since = WattHours(state.registers[index].0.wrapping_sub(state.settled[index].0));
+    // Only a reset carries anything, and it leaves its flag.
+    if state.doubt == 0 {
+        return since;
+    }
+    since.saturating_add(state.carried[index])
 }
 
 /// What a meter drew since its last settlement: consumed, imported and charged.

@@ -5,7 +5,7 @@ use {
     campus_common::{
         log, now,
         units::{BillingPeriod, Epoch, Seconds},
-        CampusAccount, Capacity, Fresh, Signatory, SYSTEM_PROGRAM, VERSION,
+        CampusAccount, Capacity, Foreign, Fresh, Signatory, SYSTEM_PROGRAM, VERSION,
     },
     governance_interface::{events::Initialized, Authority, Config, GovernanceError, Parameters, CONFIG_SEED},
 };
@@ -51,10 +51,10 @@ pub struct Initialize {
     pub config: Fresh<Config>,
     /// The governance program's ProgramData account.
     #[account(address = PROGRAM_DATA @ GovernanceError::WrongProgramData)]
-    pub program_data: UncheckedAccount,
+    pub program_data: Foreign,
     /// The system program.
     #[account(address = SYSTEM_PROGRAM @ GovernanceError::WrongProgram)]
-    pub system_program: UncheckedAccount,
+    pub system_program: Foreign,
 }
 
 /// The upgrade authority that a ProgramData account names: u32 3, u64 slot, u8 some, 32 bytes key.

@@ -41,10 +41,16 @@ pub trait CampusAccount: Owner + Discriminator + Pod {
 /// Whether `view` is an account of type `T`: its owner, its length and its discriminator.
 #[inline(always)]
 pub fn is_account<T: Owner + Discriminator + Pod>(view: &AccountView) -> bool {
+    let owner: Address = T::OWNER;
+    has_layout::<T>(view) && address_eq(view.owner(), &owner)
+}
+
+/// Whether `view` has the length and the discriminator of a `T`.
+#[inline(always)]
+fn has_layout<T: Discriminator>(view: &AccountView) -> bool {
     if view.data_len() < DISCRIMINATOR + size_of::<T>() {
         return false;
     }
-    let owner: Address = T::OWNER;
     // SAFETY: the data pointer is valid for `data_len` bytes throughout the instruction, and account data starts on an 8-byte boundary.
     let discriminator = unsafe { *(view.data_ptr() as *const u64) };
     let expected = T::DISCRIMINATOR;
@@ -58,18 +64,23 @@ pub fn is_account<T: Owner + Discriminator + Pod>(view: &AccountView) -> bool {
         expected[6],
         expected[7],
     ]);
-    discriminator == expected && address_eq(view.owner(), &owner)
+    discriminator == expected
 }
 
-/// Refuse another address than a singleton's, another owner, length or discriminator.
+/// Refuse another owner, length or discriminator; of a singleton, another address, which says the owner: none but that program makes an account
+/// there.
 #[inline(always)]
 fn check<T: CampusAccount>(view: &AccountView) -> Result<()> {
-    if let Some((address, refusal)) = T::PLACE {
-        if !address_eq(view.address(), &address) {
-            return Err(refusal.into());
+    let holds = match T::PLACE {
+        Some((address, refusal)) => {
+            if !address_eq(view.address(), &address) {
+                return Err(refusal.into());
+            }
+            has_layout::<T>(view)
         }
-    }
-    if !is_account::<T>(view) {
+        None => is_account::<T>(view),
+    };
+    if !holds {
         return Err(T::NOT_THIS.into());
     }
     Ok(())
@@ -126,18 +137,48 @@ pub fn borrow<T: CampusAccount>(view: &AccountView) -> Result<&T> {
     Ok(unsafe { &*data::<T>(view) })
 }
 
+/// As [`borrow`], of an account whose address is known to hold a `T`, from an account that was checked: owner and discriminator are not
+/// compared again, its length is.
+#[inline(always)]
+pub fn borrow_known<T: CampusAccount>(view: &AccountView) -> Result<&T> {
+    if view.data_len() < DISCRIMINATOR + size_of::<T>() {
+        return Err(T::NOT_THIS.into());
+    }
+    enter_reader::<T>(view)?;
+    // SAFETY: the account is long enough, and a Pod of any bytes is sound.
+    Ok(unsafe { &*data::<T>(view) })
+}
+
 /// Write an account of type `T`; refuses where it is another, is not writable, or is being read or written elsewhere.
 #[inline(always)]
 pub fn borrow_mut<T: CampusAccount>(view: &AccountView) -> Result<Writing<'_, T>> {
     check::<T>(view)?;
     enter_writer::<T>(view)?;
-    Ok(Writing { view, account: PhantomData })
+    Ok(Writing::new(view))
+}
+
+/// As [`borrow_mut`], to the end of the instruction: nobody else, a later call with the same account included, gets a reference any more.
+#[inline(always)]
+pub fn claim<T: CampusAccount>(view: &AccountView) -> Result<&mut T> {
+    check::<T>(view)?;
+    enter_writer::<T>(view)?;
+    // SAFETY: checked, and entered as the only writer, which stays.
+    Ok(unsafe { &mut *data::<T>(view) })
 }
 
 /// An account that is being written; nobody else has a reference to it meanwhile.
 pub struct Writing<'a, T: CampusAccount> {
-    view: &'a AccountView,
-    account: PhantomData<&'a mut T>,
+    account: &'a mut T,
+    state: *mut u8,
+}
+
+impl<'a, T: CampusAccount> Writing<'a, T> {
+    /// Of an account that was checked, and entered as its only writer.
+    #[inline(always)]
+    fn new(view: &'a AccountView) -> Self {
+        // SAFETY: the caller has checked the account; while the borrow state says that there is a writer, nobody else makes a reference.
+        unsafe { Self { account: &mut *data::<T>(view), state: &raw mut (*{ *view }.account_mut_ptr()).borrow_state } }
+    }
 }
 
 impl<T: CampusAccount> Deref for Writing<'_, T> {
@@ -145,24 +186,22 @@ impl<T: CampusAccount> Deref for Writing<'_, T> {
 
     #[inline(always)]
     fn deref(&self) -> &T {
-        // SAFETY: checked and entered as the only writer when this was made.
-        unsafe { &*data::<T>(self.view) }
+        self.account
     }
 }
 
 impl<T: CampusAccount> DerefMut for Writing<'_, T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: likewise, and `self` is borrowed exclusively.
-        unsafe { &mut *data::<T>(self.view) }
+        self.account
     }
 }
 
 impl<T: CampusAccount> Drop for Writing<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
-        // SAFETY: this was the only reference into the account.
-        unsafe { (*{ *self.view }.account_mut_ptr()).borrow_state = NOT_BORROWED };
+        // SAFETY: the header outlives the instruction, and this was the only reference into the account.
+        unsafe { *self.state = NOT_BORROWED };
     }
 }
 
@@ -252,6 +291,48 @@ impl<T: CampusAccount> DerefMut for CheckedMut<T> {
     }
 }
 
+/// An account of another program, or none's: by its address it is the one that it must be (an `address` constraint, or the handler compares
+/// it), and what it holds is for the program that is called with it to check.
+pub struct Foreign {
+    view: AccountView,
+}
+
+impl AnchorAccount for Foreign {
+    type Data = AccountView;
+
+    #[inline(always)]
+    fn load(view: AccountView) -> Result<Self> {
+        Ok(Self { view })
+    }
+
+    /// Where it is not writable, the called program says so.
+    #[inline(always)]
+    unsafe fn load_mut(view: AccountView) -> Result<Self> {
+        Self::load(view)
+    }
+
+    #[inline(always)]
+    fn account(&self) -> &AccountView {
+        &self.view
+    }
+}
+
+impl Deref for Foreign {
+    type Target = AccountView;
+
+    #[inline(always)]
+    fn deref(&self) -> &AccountView {
+        &self.view
+    }
+}
+
+impl AsRef<Address> for Foreign {
+    #[inline(always)]
+    fn as_ref(&self) -> &Address {
+        self.view.address()
+    }
+}
+
 /// An account that the instruction makes, at an address of the program.
 pub struct Fresh<T> {
     view: AccountView,
@@ -264,6 +345,12 @@ impl<T> AnchorAccount for Fresh<T> {
     #[inline(always)]
     fn load(view: AccountView) -> Result<Self> {
         Ok(Self { view, account: PhantomData })
+    }
+
+    /// Whether it is writable is asked once its address is known to be the one to make.
+    #[inline(always)]
+    unsafe fn load_mut(view: AccountView) -> Result<Self> {
+        Self::load(view)
     }
 
     #[inline(always)]
@@ -326,12 +413,14 @@ pub fn make<'a, T: CampusAccount>(
     enter_writer::<T>(target)?;
     // SAFETY: the account was just made with this length, and nobody else has a reference into it.
     unsafe { core::ptr::copy_nonoverlapping(T::DISCRIMINATOR.as_ptr(), { *target }.data_mut_ptr(), DISCRIMINATOR) };
-    Ok((Writing { view: target, account: PhantomData }, bump))
+    Ok((Writing::new(target), bump))
 }
 
 #[cfg(feature = "idl-build")]
 mod idl {
-    use super::{CampusAccount, Checked, CheckedMut, Fresh};
+    use super::{CampusAccount, Checked, CheckedMut, Foreign, Fresh};
+
+    impl anchor_lang::IdlAccountType for Foreign {}
 
     impl<T: CampusAccount> anchor_lang::IdlAccountType for Checked<T> {
         const __IDL_ADDRESS: Option<&'static str> = T::PLACE_TEXT;
@@ -447,6 +536,15 @@ mod tests {
                 refused(borrow::<Counter>(&view), 2);
                 drop(first);
                 refused(borrow_mut::<Counter>(&view), 2);
+            });
+        }
+
+        #[test]
+        fn a_claim_is_not_given_back() {
+            with_counter(true, |view| {
+                claim::<Counter>(&view).unwrap().value = 7;
+                refused(claim::<Counter>(&view), 2);
+                refused(borrow::<Counter>(&view), 2);
             });
         }
 

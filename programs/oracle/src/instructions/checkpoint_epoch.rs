@@ -8,7 +8,7 @@ use {
     campus_common::{
         log,
         units::{Epoch, MicroCredits, UnixTime, WattHours},
-        CampusAccount, Checked, CheckedMut, Fresh, Signatory, SYSTEM_PROGRAM, VERSION,
+        CampusAccount, Checked, CheckedMut, Foreign, Fresh, Signatory, SYSTEM_PROGRAM, VERSION,
     },
     energy_token_interface::{CREDIT_MINT, ENERGY_MINT},
     governance_interface::{Config, Operator},
@@ -44,19 +44,19 @@ pub struct CheckpointEpoch {
     #[account(unsafe(dup))]
     pub checkpoint: Fresh<EpochCheckpoint>,
     /// The book of the epoch's slot, at [book, epoch mod 16 as u8] of trading.
-    pub book: UncheckedAccount,
+    pub book: Foreign,
     /// The Market.
     #[account(address = MARKET @ OracleError::WrongAddress)]
-    pub market: UncheckedAccount,
+    pub market: Foreign,
     /// The energy mint.
     #[account(address = ENERGY_MINT @ OracleError::WrongMint)]
-    pub energy_mint: UncheckedAccount,
+    pub energy_mint: Foreign,
     /// The credit mint.
     #[account(address = CREDIT_MINT @ OracleError::WrongMint)]
-    pub credit_mint: UncheckedAccount,
+    pub credit_mint: Foreign,
     /// The system program.
     #[account(address = SYSTEM_PROGRAM @ OracleError::WrongProgram)]
-    pub system_program: UncheckedAccount,
+    pub system_program: Foreign,
 }
 
 /// A mint's supply; the accounts struct demands its address.

@@ -2,7 +2,7 @@
 
 use {
     anchor_lang::prelude::*,
-    campus_common::{log, make, CampusAccount, Checked, Fresh, Signatory, SYSTEM_PROGRAM, VERSION},
+    campus_common::{log, make, CampusAccount, Checked, Foreign, Fresh, Signatory, SYSTEM_PROGRAM, VERSION},
     governance_interface::{Config, Operator, Pause},
     oracle_interface::{events::EnergyAccountOpened, EnergyAccount, OracleError, ENERGY_SEED},
     registry_interface::User,
@@ -23,7 +23,7 @@ pub struct OpenEnergyAccount {
     pub energy_account: Fresh<EnergyAccount>,
     /// The system program.
     #[account(address = SYSTEM_PROGRAM @ OracleError::WrongProgram)]
-    pub system_program: UncheckedAccount,
+    pub system_program: Foreign,
 }
 
 impl OpenEnergyAccount {

@@ -3,7 +3,7 @@
 use {
     super::open_energy_account,
     anchor_lang::{address_eq, prelude::*},
-    campus_common::{borrow, is_account, log, make, CampusAccount, Checked, Fresh, Signatory, SYSTEM_PROGRAM, VERSION},
+    campus_common::{borrow, is_account, log, make, CampusAccount, Checked, Foreign, Fresh, Signatory, SYSTEM_PROGRAM, VERSION},
     governance_interface::{Config, Operator, Pause},
     oracle_interface::{
         events::MeterOpened, EnergyAccount, MeterState, Oracle, OracleError, ORACLE_ADDRESS, ORACLE_SEED, STATE_SEED,
@@ -21,7 +21,7 @@ pub struct OpenMeter {
     pub config: Checked<Config>,
     /// The Oracle account, made with the first meter.
     #[account(unsafe(dup), address = ORACLE_ADDRESS @ OracleError::WrongOracle)]
-    pub oracle: UncheckedAccount,
+    pub oracle: Foreign,
     /// The Meter, as registered.
     pub meter: Checked<Meter>,
     /// The meter's User.
@@ -31,10 +31,10 @@ pub struct OpenMeter {
     pub meter_state: Fresh<MeterState>,
     /// The member's EnergyAccount at [energy, member], made where it does not exist.
     #[account(unsafe(dup))]
-    pub energy_account: UncheckedAccount,
+    pub energy_account: Foreign,
     /// The system program.
     #[account(address = SYSTEM_PROGRAM @ OracleError::WrongProgram)]
-    pub system_program: UncheckedAccount,
+    pub system_program: Foreign,
 }
 
 impl OpenMeter {

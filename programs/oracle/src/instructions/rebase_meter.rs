@@ -4,7 +4,7 @@ use {
     super::submit_readings::{record_reading, rules, verified_frames},
     crate::record::{SignedRecord, FLAG_REGISTER_RESET, FRAME},
     anchor_lang::{address_eq, prelude::*},
-    campus_common::{log, Checked, CheckedMut, Signatory, INSTRUCTIONS_SYSVAR},
+    campus_common::{log, Checked, CheckedMut, Foreign, Signatory, INSTRUCTIONS_SYSVAR},
     governance_interface::{Config, Operator, Pause},
     oracle_interface::{events::MeterRebased, MeterState, OracleError},
     registry_interface::Meter,
@@ -19,7 +19,7 @@ pub struct RebaseMeter {
     pub config: Checked<Config>,
     /// The Instructions sysvar.
     #[account(address = INSTRUCTIONS_SYSVAR @ OracleError::WrongInstructionsSysvar)]
-    pub instructions: UncheckedAccount,
+    pub instructions: Foreign,
     /// The Meter.
     pub meter: Checked<Meter>,
     /// The meter's MeterState.
@@ -59,7 +59,7 @@ impl RebaseMeter {
                 state.carried[index] = state.carried[index].saturating_add(risen);
             }
         }
-        record_reading(state, meter, &record, frame);
+        record_reading(state, meter, record, frame);
         state.settled = state.registers;
         log(&MeterRebased {
             meter: state.meter,

@@ -1,16 +1,17 @@
 //! Settle a member's meters together, and have the renewable surplus minted.
 
 use {
-    crate::settlement::Sums,
+    super::submit_readings::meter_of,
+    crate::settlement::{add, Sums},
     anchor_lang::{
         address_eq,
         pinocchio::cpi::{Seed, Signer as CpiSigner},
         prelude::*,
     },
     campus_common::{
-        borrow, borrow_mut, log, now,
+        borrow_mut, log, now,
         units::{BillingPeriod, Epoch, UnixTime, WattHours},
-        CampusAccount, Checked, CheckedMut, Signatory, TOKEN_PROGRAM,
+        CampusAccount, Checked, CheckedMut, Foreign, Signatory, TOKEN_PROGRAM,
     },
     energy_token_interface::{cpi::MintEnergy, ENERGY_MINT, MINT_AUTHORITY},
     governance_interface::{Config, Operator, Pause},
@@ -39,35 +40,35 @@ pub struct SettleSurplus {
     pub energy_account: CheckedMut<EnergyAccount>,
     /// The energy mint.
     #[account(unsafe(dup), address = ENERGY_MINT @ OracleError::WrongMint)]
-    pub energy_mint: UncheckedAccount,
+    pub energy_mint: Foreign,
     /// The member's energy token account.
     #[account(unsafe(dup))]
-    pub energy_token_account: UncheckedAccount,
+    pub energy_token_account: Foreign,
     /// The energy token program's mint authority.
     #[account(address = MINT_AUTHORITY @ OracleError::WrongAddress)]
-    pub mint_authority: UncheckedAccount,
+    pub mint_authority: Foreign,
     /// The market's vault of energy: for a member whose own account cannot take what is minted.
     #[account(unsafe(dup), address = ENERGY_VAULT @ OracleError::WrongAddress)]
-    pub energy_vault: UncheckedAccount,
+    pub energy_vault: Foreign,
     /// The market's seats, likewise.
     #[account(unsafe(dup), address = SEATS @ OracleError::WrongAddress)]
-    pub seats: UncheckedAccount,
+    pub seats: Foreign,
     /// The trading program, likewise.
     #[account(address = trading_interface::ID @ OracleError::WrongProgram)]
-    pub trading_program: UncheckedAccount,
+    pub trading_program: Foreign,
     /// The energy token program.
     #[account(address = energy_token_interface::ID @ OracleError::WrongProgram)]
-    pub energy_token_program: UncheckedAccount,
+    pub energy_token_program: Foreign,
     /// SPL Token.
     #[account(address = TOKEN_PROGRAM @ OracleError::WrongProgram)]
-    pub token_program: UncheckedAccount,
+    pub token_program: Foreign,
 }
 
 pub(crate) fn execute(ctx: &mut Context<SettleSurplus>, interval_end: i64) -> Result<()> {
     let pairs = ctx.remaining_accounts()?;
     let accounts = &mut ctx.accounts;
     let boundary = UnixTime(interval_end);
-    let config = &accounts.config;
+    let config: &Config = &accounts.config;
     config.require_operator(accounts.operator.account())?;
     config.require_running(Pause::SETTLEMENT)?;
     let user: &User = &accounts.user;
@@ -86,7 +87,8 @@ pub(crate) fn execute(ctx: &mut Context<SettleSurplus>, interval_end: i64) -> Re
     // A span is settled by the parameters of the epoch that it ends with, whenever that is.
     let last_epoch = config.epoch(UnixTime(boundary.0 - 1));
     let parameters = config.parameters(last_epoch);
-    let (sums, undoubted) = gather(&pairs, user, account, boundary, last_epoch)?;
+    let mut sums = Sums::default();
+    let undoubted = gather(&mut sums, &pairs, user, account, boundary, last_epoch)?;
     let length = (boundary.0 - account.boundary.0) as u64;
     let longest = parameters.netting_epochs as u64 * config.epoch_seconds.0 as u64;
     let kind = if account.boundary.0 == 0 {
@@ -105,19 +107,15 @@ pub(crate) fn execute(ctx: &mut Context<SettleSurplus>, interval_end: i64) -> Re
     account.settling_meters = user.settling_meters;
     account.bank = span.bank;
     let period = book_withdrawal(config, account, boundary, span.withdrawal)?;
-    for (total, step) in [
-        (&mut account.minted, span.mint),
-        (&mut account.generated, span.generation),
-        (&mut account.consumed, span.consumption),
-        (&mut account.charged, span.charge),
-        (&mut account.discharged, span.discharge),
-        (&mut account.surplus, span.surplus),
-    ] {
-        *total = total.checked_add(step).ok_or(OracleError::EnergyOverflow)?;
-    }
+    add(&mut account.minted, span.mint)?;
+    add(&mut account.generated, span.generation)?;
+    add(&mut account.consumed, span.consumption)?;
+    add(&mut account.charged, span.charge)?;
+    add(&mut account.discharged, span.discharge)?;
+    add(&mut account.surplus, span.surplus)?;
     let oracle: &mut Oracle = &mut accounts.oracle;
-    oracle.minted = oracle.minted.checked_add(span.mint).ok_or(OracleError::EnergyOverflow)?;
-    oracle.withdrawn = oracle.withdrawn.checked_add(span.withdrawal).ok_or(OracleError::EnergyOverflow)?;
+    add(&mut oracle.minted, span.mint)?;
+    add(&mut oracle.withdrawn, span.withdrawal)?;
     oracle.settlements += 1;
     log(&SurplusSettled {
         wallet: user.member,
@@ -157,26 +155,23 @@ pub(crate) fn execute(ctx: &mut Context<SettleSurplus>, interval_end: i64) -> Re
 /// all of them were settled together before, and nothing casts a doubt on what they measured since.
 #[inline(always)]
 fn gather(
+    sums: &mut Sums,
     pairs: &[AccountView],
     user: &User,
     account: &EnergyAccount,
     boundary: UnixTime,
     last_epoch: Epoch,
-) -> Result<(Sums, bool)> {
+) -> Result<bool> {
     if pairs.len() % 2 != 0 {
         return Err(OracleError::AccountsNotPaired.into());
     }
-    let mut sums = Sums::default();
     let mut seen = 0u32;
     let mut undoubted = true;
     for pair in pairs.chunks_exact(2) {
-        let meter: &Meter = borrow(&pair[0])?;
-        let mut state = borrow_mut::<MeterState>(&pair[1])?;
+        let state: &mut MeterState = &mut *borrow_mut(&pair[1])?;
+        let meter = meter_of(state, &pair[0])?;
         if !address_eq(&meter.user, &user.member) {
             return Err(OracleError::MeterOfAnotherUser.into());
-        }
-        if !address_eq(&state.meter, pair[0].address()) {
-            return Err(OracleError::StateOfAnotherMeter.into());
         }
         let bit = if meter.slot < 32 { 1u32 << meter.slot } else { 0 };
         if bit & user.settling_meters == 0 || bit & seen != 0 {
@@ -196,21 +191,21 @@ fn gather(
         let known = state.settled_end.0 != 0 && state.generation >= meter.user_since;
         if known && state.settled_end == account.boundary {
             let storage = if meter.staged_from.0 == 0 { meter.storage } else { meter.size(last_epoch, last_epoch).1 };
-            sums.add(meter, role, &state, storage)?;
+            sums.add(meter, role, state, storage)?;
             undoubted &= state.generation == meter.generation && state.doubt == 0;
         } else {
             if known {
-                sums.add_arrears(&state)?;
+                sums.add_arrears(state)?;
             }
             undoubted = false;
         }
-        mark_settled(&mut state, meter);
+        mark_settled(state, meter);
         state.invariant()?;
     }
     if seen != user.settling_meters || seen == 0 {
         return Err(OracleError::MeterSetIncomplete.into());
     }
-    Ok((sums, undoubted))
+    Ok(undoubted)
 }
 
 /// Mark a meter settled at its last reading; if that is doubtful, the span that begins with it is, too.
@@ -252,7 +247,7 @@ pub(crate) fn book_withdrawal(
         log(&LateWithdrawalBooked { wallet: account.wallet, to: boundary, withdrawn: withdrawal, period, padding: [0; 4] });
     }
     let total = if period == open { &mut account.withdrawals_open } else { &mut account.withdrawals_previous };
-    *total = total.checked_add(withdrawal).ok_or(OracleError::EnergyOverflow)?;
-    account.withdrawn = account.withdrawn.checked_add(withdrawal).ok_or(OracleError::EnergyOverflow)?;
+    add(total, withdrawal)?;
+    add(&mut account.withdrawn, withdrawal)?;
     Ok(period)
 }

@@ -7,9 +7,9 @@ use {
     crate::record::{Rules, SignedRecord, FLAG_REGISTER_RESET, FRAME, RECORD},
     anchor_lang::{address_eq, prelude::*},
     campus_common::{
-        borrow, borrow_mut,
-        ed25519::{is_top_level, preceding_frames, Fault},
-        log, now, CampusAccount, Checked, Signatory, INSTRUCTIONS_SYSVAR,
+        borrow, borrow_known, borrow_mut,
+        ed25519::{preceding_frames, Fault},
+        log, now, CampusAccount, Checked, Foreign, Signatory, INSTRUCTIONS_SYSVAR,
     },
     governance_interface::{Config, Operator, Pause},
     oracle_interface::{events::ReadingAccepted, MeterState, OracleError, DOUBTFUL_FLAGS},
@@ -25,16 +25,14 @@ pub struct SubmitReadings {
     pub config: Checked<Config>,
     /// The Instructions sysvar.
     #[account(address = INSTRUCTIONS_SYSVAR @ OracleError::WrongInstructionsSysvar)]
-    pub instructions: UncheckedAccount,
+    pub instructions: Foreign,
 }
 
 /// The frames that the precompile verified just before: `count` of them.
-pub(crate) fn verified_frames<'a>(sysvar: &AccountView, count: usize) -> Result<&'a [u8]> {
-    if !is_top_level() {
-        return Err(OracleError::ThroughCpi.into());
-    }
-    preceding_frames(sysvar, count, RECORD).map_err(|fault| {
+pub(crate) fn verified_frames(sysvar: &AccountView, count: usize) -> Result<&[u8]> {
+    preceding_frames(sysvar, &oracle_interface::ID, count, RECORD).map_err(|fault| {
         match fault {
+            Fault::ThroughCpi => OracleError::ThroughCpi,
             Fault::Missing => OracleError::SignaturesMissing,
             Fault::Program => OracleError::NotEd25519Program,
             Fault::NoSignatures => OracleError::NoSignatures,
@@ -54,11 +52,11 @@ pub(crate) fn verified_frames<'a>(sysvar: &AccountView, count: usize) -> Result<
 
 /// The rules of the moment.
 #[inline(always)]
-pub(crate) fn rules(config: &Config) -> Result<Rules<'_>> {
+pub(crate) fn rules(config: &Config) -> Result<Rules> {
     let now = now()?;
     let parameters = config.parameters(config.epoch(now));
     Ok(Rules {
-        network_id: &config.network_id,
+        network_id: config.network_id,
         epoch_seconds: config.epoch_seconds,
         latest: now.plus(parameters.clock_skew_seconds),
         tolerance: parameters.nameplate_tolerance_bps,
@@ -67,7 +65,7 @@ pub(crate) fn rules(config: &Config) -> Result<Rules<'_>> {
 
 pub(crate) fn execute(ctx: &mut Context<SubmitReadings>) -> Result<()> {
     let accounts = ctx.remaining_accounts()?;
-    let config = &ctx.accounts.config;
+    let config: &Config = &ctx.accounts.config;
     config.require_operator(ctx.accounts.operator.account())?;
     config.require_running(Pause::READINGS)?;
     if accounts.len() % 2 != 0 {
@@ -85,25 +83,22 @@ pub(crate) fn execute(ctx: &mut Context<SubmitReadings>) -> Result<()> {
 /// Accept one reading. One meter may come several times in a transaction, in order.
 #[inline(always)]
 fn accept(meter_view: &AccountView, state_view: &AccountView, frame: &[u8; FRAME], rules: &Rules) -> Result<()> {
-    let meter: &Meter = borrow(meter_view)?;
-    let mut state = borrow_mut::<MeterState>(state_view)?;
-    if !address_eq(&state.meter, meter_view.address()) {
-        return Err(OracleError::StateOfAnotherMeter.into());
-    }
+    let state: &mut MeterState = &mut *borrow_mut(state_view)?;
+    let meter = meter_of(state, meter_view)?;
     let record = SignedRecord::from_frame(frame);
     record.check_self(meter, rules)?;
     if record.flags & FLAG_REGISTER_RESET != 0 {
         return Err(OracleError::NeedsRebase.into());
     }
-    record.check_order(meter, &state, rules)?;
+    record.check_order(meter, state, rules)?;
     let first = state.interval_end.0 == 0;
     if !first {
         if record.register_epoch.wrapping_sub(state.register_epoch) > 1 {
             return Err(OracleError::RegisterEpoch.into());
         }
-        record.check_steps(meter, &state, rules)?;
+        record.check_steps(meter, state, rules)?;
     }
-    record_reading(&mut state, meter, &record, frame);
+    record_reading(state, meter, record, frame);
     let baseline = state.settled_end.0 == 0 || state.generation != meter.generation;
     log(&ReadingAccepted {
         meter: state.meter,
@@ -114,6 +109,16 @@ fn accept(meter_view: &AccountView, state_view: &AccountView, frame: &[u8; FRAME
         baseline: baseline as u16,
     });
     state.invariant()
+}
+
+/// The Meter that the state belongs to: at its address there is a Meter for ever, as open_meter saw when it made the state.
+#[inline(always)]
+pub(crate) fn meter_of<'a>(state: &MeterState, view: &'a AccountView) -> Result<&'a Meter> {
+    if !address_eq(&state.meter, view.address()) {
+        borrow::<Meter>(view)?;
+        return Err(OracleError::StateOfAnotherMeter.into());
+    }
+    borrow_known(view)
 }
 
 /// Move the state on to this record.

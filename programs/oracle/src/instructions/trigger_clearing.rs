@@ -5,7 +5,7 @@ use {
         pinocchio::cpi::{Seed, Signer as CpiSigner},
         prelude::*,
     },
-    campus_common::{log, now, units::Epoch, Checked},
+    campus_common::{log, now, units::Epoch, Checked, Foreign},
     governance_interface::{Config, Pause},
     oracle_interface::{events::ClearingTriggered, OracleError, ORACLE_ADDRESS, ORACLE_BUMP, ORACLE_SEED},
     trading_interface::{cpi::ClearEpoch, MARKET, SEATS},
@@ -18,19 +18,19 @@ pub struct TriggerClearing {
     pub config: Checked<Config>,
     /// The oracle's own address, which signs for the call.
     #[account(address = ORACLE_ADDRESS @ OracleError::WrongOracle)]
-    pub oracle: UncheckedAccount,
+    pub oracle: Foreign,
     /// The Market.
     #[account(unsafe(dup), address = MARKET @ OracleError::WrongAddress)]
-    pub market: UncheckedAccount,
+    pub market: Foreign,
     /// The market's seats.
     #[account(unsafe(dup), address = SEATS @ OracleError::WrongAddress)]
-    pub seats: UncheckedAccount,
+    pub seats: Foreign,
     /// The epoch's book, at [book, epoch mod 16 as u8] of trading.
     #[account(unsafe(dup))]
-    pub book: UncheckedAccount,
+    pub book: Foreign,
     /// The trading program.
     #[account(address = trading_interface::ID @ OracleError::WrongProgram)]
-    pub trading_program: UncheckedAccount,
+    pub trading_program: Foreign,
 }
 
 impl TriggerClearing {

@@ -2,7 +2,7 @@
 
 use {
     anchor_lang::prelude::*,
-    campus_common::{CampusAccount, Checked, Fresh, Signatory, SYSTEM_PROGRAM, VERSION},
+    campus_common::{CampusAccount, Checked, Foreign, Fresh, Signatory, SYSTEM_PROGRAM, VERSION},
     governance_interface::{Config, Operator},
     registry_interface::{Registry, RegistryError, REGISTRY_SEED},
 };
@@ -20,7 +20,7 @@ pub struct Initialize {
     pub registry: Fresh<Registry>,
     /// The system program.
     #[account(address = SYSTEM_PROGRAM @ RegistryError::WrongProgram)]
-    pub system_program: UncheckedAccount,
+    pub system_program: Foreign,
 }
 
 impl Initialize {

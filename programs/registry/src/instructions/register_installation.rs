@@ -5,7 +5,7 @@ use {
     campus_common::{
         log,
         units::{UnixTime, WattHours, Watts},
-        CampusAccount, Checked, CheckedMut, Fresh, Signatory, SYSTEM_PROGRAM, VERSION,
+        CampusAccount, Checked, CheckedMut, Foreign, Fresh, Signatory, SYSTEM_PROGRAM, VERSION,
     },
     governance_interface::{Config, Operator, Pause},
     registry_interface::{
@@ -45,7 +45,7 @@ pub struct RegisterInstallation {
     pub installation: Fresh<Installation>,
     /// The system program.
     #[account(address = SYSTEM_PROGRAM @ RegistryError::WrongProgram)]
-    pub system_program: UncheckedAccount,
+    pub system_program: Foreign,
 }
 
 /// UTF-8, not empty, and nothing but zeros after the first.

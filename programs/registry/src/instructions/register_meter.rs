@@ -7,7 +7,7 @@ use {
     },
     anchor_lang::prelude::*,
     campus_common::{
-        log, now, CampusAccount, Checked, CheckedMut, Fresh, Signatory, INSTRUCTIONS_SYSVAR, SYSTEM_PROGRAM, VERSION,
+        log, now, CampusAccount, Checked, CheckedMut, Foreign, Fresh, Signatory, INSTRUCTIONS_SYSVAR, SYSTEM_PROGRAM, VERSION,
     },
     governance_interface::{Config, Operator, Pause},
     registry_interface::{
@@ -55,10 +55,10 @@ pub struct RegisterMeter {
     pub key_use: Fresh<KeyUse>,
     /// The Instructions sysvar.
     #[account(address = INSTRUCTIONS_SYSVAR @ RegistryError::WrongInstructionsSysvar)]
-    pub instructions: UncheckedAccount,
+    pub instructions: Foreign,
     /// The system program.
     #[account(address = SYSTEM_PROGRAM @ RegistryError::WrongProgram)]
-    pub system_program: UncheckedAccount,
+    pub system_program: Foreign,
 }
 
 impl RegisterMeter {

@@ -4,8 +4,8 @@ use {
     crate::token_accounts::TokenAccounts,
     anchor_lang::{address_eq, prelude::*},
     campus_common::{
-        log, CampusAccount, Checked, CheckedMut, Fresh, Signatory, ASSOCIATED_TOKEN_PROGRAM, SYSTEM_PROGRAM, TOKEN_PROGRAM,
-        VERSION,
+        log, CampusAccount, Checked, CheckedMut, Foreign, Fresh, Signatory, ASSOCIATED_TOKEN_PROGRAM, SYSTEM_PROGRAM,
+        TOKEN_PROGRAM, VERSION,
     },
     energy_token_interface::{CREDIT_MINT, ENERGY_MINT},
     governance_interface::{Config, Operator, Pause},
@@ -27,28 +27,28 @@ pub struct RegisterUser {
     #[account(unsafe(dup))]
     pub user: Fresh<User>,
     /// The member's wallet; it need not sign.
-    pub wallet: UncheckedAccount,
+    pub wallet: Foreign,
     /// The energy mint.
     #[account(address = ENERGY_MINT @ RegistryError::WrongMint)]
-    pub energy_mint: UncheckedAccount,
+    pub energy_mint: Foreign,
     /// The credit mint.
     #[account(address = CREDIT_MINT @ RegistryError::WrongMint)]
-    pub credit_mint: UncheckedAccount,
+    pub credit_mint: Foreign,
     /// The wallet's associated token account for energy, made where it does not exist.
     #[account(unsafe(dup))]
-    pub energy_token_account: UncheckedAccount,
+    pub energy_token_account: Foreign,
     /// The wallet's associated token account for credits, made where it does not exist.
     #[account(unsafe(dup))]
-    pub credit_token_account: UncheckedAccount,
+    pub credit_token_account: Foreign,
     /// SPL Token.
     #[account(address = TOKEN_PROGRAM @ RegistryError::WrongProgram)]
-    pub token_program: UncheckedAccount,
+    pub token_program: Foreign,
     /// The associated-token program.
     #[account(address = ASSOCIATED_TOKEN_PROGRAM @ RegistryError::WrongProgram)]
-    pub associated_token_program: UncheckedAccount,
+    pub associated_token_program: Foreign,
     /// The system program.
     #[account(address = SYSTEM_PROGRAM @ RegistryError::WrongProgram)]
-    pub system_program: UncheckedAccount,
+    pub system_program: Foreign,
 }
 
 impl RegisterUser {

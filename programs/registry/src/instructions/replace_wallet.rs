@@ -10,7 +10,8 @@ use {
     campus_common::{
         log, now,
         units::{Epoch, UnixTime},
-        CampusAccount, Checked, CheckedMut, Fresh, Signatory, ASSOCIATED_TOKEN_PROGRAM, SYSTEM_PROGRAM, TOKEN_PROGRAM, VERSION,
+        CampusAccount, Checked, CheckedMut, Foreign, Fresh, Signatory, ASSOCIATED_TOKEN_PROGRAM, SYSTEM_PROGRAM, TOKEN_PROGRAM,
+        VERSION,
     },
     energy_token_interface::{CREDIT_MINT, ENERGY_MINT},
     governance_interface::{Config, Operator, Pause},
@@ -29,31 +30,31 @@ pub struct ReplaceWallet {
     #[account(unsafe(dup))]
     pub user: CheckedMut<User>,
     /// The proposed wallet; it need not sign.
-    pub wallet: UncheckedAccount,
+    pub wallet: Foreign,
     /// The WalletUse to make, at [user, proposed wallet].
     #[account(unsafe(dup))]
     pub wallet_use: Fresh<WalletUse>,
     /// The energy mint.
     #[account(address = ENERGY_MINT @ RegistryError::WrongMint)]
-    pub energy_mint: UncheckedAccount,
+    pub energy_mint: Foreign,
     /// The credit mint.
     #[account(address = CREDIT_MINT @ RegistryError::WrongMint)]
-    pub credit_mint: UncheckedAccount,
+    pub credit_mint: Foreign,
     /// The proposed wallet's associated token account for energy, made where it does not exist.
     #[account(unsafe(dup))]
-    pub energy_token_account: UncheckedAccount,
+    pub energy_token_account: Foreign,
     /// The proposed wallet's associated token account for credits, made where it does not exist.
     #[account(unsafe(dup))]
-    pub credit_token_account: UncheckedAccount,
+    pub credit_token_account: Foreign,
     /// SPL Token.
     #[account(address = TOKEN_PROGRAM @ RegistryError::WrongProgram)]
-    pub token_program: UncheckedAccount,
+    pub token_program: Foreign,
     /// The associated-token program.
     #[account(address = ASSOCIATED_TOKEN_PROGRAM @ RegistryError::WrongProgram)]
-    pub associated_token_program: UncheckedAccount,
+    pub associated_token_program: Foreign,
     /// The system program.
     #[account(address = SYSTEM_PROGRAM @ RegistryError::WrongProgram)]
-    pub system_program: UncheckedAccount,
+    pub system_program: Foreign,
 }
 
 impl ReplaceWallet {

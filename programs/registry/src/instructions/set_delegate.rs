@@ -9,7 +9,7 @@ use {
     campus_common::{
         log, now,
         units::{MicroCredits, UnixTime, WattHours},
-        CheckedMut, Signatory, TOKEN_PROGRAM,
+        CheckedMut, Foreign, Signatory, TOKEN_PROGRAM,
     },
     pinocchio_token::instructions::{Approve, Revoke},
     registry_interface::{events::DelegateChanged, OwnWallet, RegistryError, User},
@@ -38,19 +38,19 @@ pub struct SetDelegate {
     #[account(unsafe(dup))]
     pub user: CheckedMut<User>,
     /// The delegate; the system program's address (all zero) removes it.
-    pub delegate: UncheckedAccount,
+    pub delegate: Foreign,
     /// The market, at [market] of the trading program: approved at SPL Token for the allowances.
     #[account(address = MARKET @ RegistryError::WrongMarket)]
-    pub market: UncheckedAccount,
+    pub market: Foreign,
     /// The member's energy token account.
     #[account(unsafe(dup))]
-    pub energy_token_account: UncheckedAccount,
+    pub energy_token_account: Foreign,
     /// The member's credit token account.
     #[account(unsafe(dup))]
-    pub credit_token_account: UncheckedAccount,
+    pub credit_token_account: Foreign,
     /// SPL Token.
     #[account(address = TOKEN_PROGRAM @ RegistryError::WrongProgram)]
-    pub token_program: UncheckedAccount,
+    pub token_program: Foreign,
 }
 
 impl SetDelegate {
