@@ -5,11 +5,14 @@ from __future__ import annotations
 import struct
 
 import pytest
-from campus import PAUSE_CREDIT, SUSPENDED, Campus, Member, Outcome, key
+from campus import PAUSE_CREDIT, SUSPENDED, Campus, Member, Outcome, Refusal, key
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
+
+MINTED = {"to_seat": 0, "padding": bytes(7)}
+ENERGY, CREDIT = 0, 1
 
 
 @pytest.fixture
@@ -85,7 +88,7 @@ def test_the_oracles_address_must_sign(campus: Campus, member: Member, refused) 
 
 def test_the_oracles_address_mints(campus: Campus, member: Member) -> None:
     outcome = campus.send_unverified(mint_instruction(campus, member, 1_234))
-    assert outcome.event("EnergyMinted") == {"wallet": member.address, "amount": 1_234}
+    assert outcome.event("EnergyMinted") == MINTED | {"wallet": member.address, "amount": 1_234}
     assert campus.tokens(member.energy_tokens) == campus.supply(programs.energy_mint()) == 1_234
 
 
@@ -96,6 +99,9 @@ def test_the_oracles_address_mints(campus: Campus, member: Member) -> None:
         ("energy_mint", "WrongEnergyMint"),
         ("energy_token_account", "WrongEnergyAccount"),
         ("mint_authority", "WrongMintAuthority"),
+        ("energy_vault", "WrongVault"),
+        ("seats", "WrongSeats"),
+        ("trading_program", "WrongTradingProgram"),
         ("token_program", "WrongTokenProgram"),
     ],
 )
@@ -121,6 +127,130 @@ def test_minting_nothing_is_refused(campus: Campus, member: Member, refused) -> 
         campus.send_unverified(mint_instruction(campus, member, 0))
 
 
+# A token account that cannot take what is minted, or is a thief's
+
+
+LOSSES = ["closed", "frozen", "given away", "of another mint", "uninitialised"]
+
+
+def lose(campus: Campus, member: Member, asset: int, loss: str) -> Pubkey:
+    """Let one of a member's token accounts be unable to take what is the member's; the account."""
+    account = member.credit_tokens if asset else member.energy_tokens
+    if loss == "given away":
+        set_authority = bytes([6, 2, 1]) + bytes(key("thief").pubkey())
+        metas = [AccountMeta(account, False, True), AccountMeta(member.address, True, False)]
+        campus.send(Instruction(programs.TOKEN_PROGRAM, set_authority, metas), signers=[member.wallet])
+    elif loss == "closed":
+        metas = [
+            AccountMeta(account, False, True),
+            AccountMeta(member.address, False, True),
+            AccountMeta(member.address, True, False),
+        ]
+        campus.send(Instruction(programs.TOKEN_PROGRAM, bytes([9]), metas), signers=[member.wallet])
+    else:
+        data = bytearray(campus.svm.get_account(account).data)
+        if loss == "of another mint":
+            data[:32] = bytes(programs.energy_mint() if asset else programs.credit_mint())
+        data[108] = {"frozen": 2, "of another mint": 1, "uninitialised": 0}[loss]
+        campus.put(account, bytes(data), programs.TOKEN_PROGRAM)
+    return account
+
+
+@pytest.mark.finding("chain-16")
+@pytest.mark.parametrize("loss", LOSSES)
+def test_energy_goes_to_the_seat_where_the_account_cannot_take_it(campus: Campus, member: Member, loss: str) -> None:
+    campus.make_market()
+    account = lose(campus, member, ENERGY, loss)
+    outcome = campus.send_unverified(mint_instruction(campus, member, 1_234))
+    assert outcome.event("EnergyMinted") == {
+        "wallet": member.address,
+        "amount": 1_234,
+        "to_seat": 1,
+        "padding": bytes(7),
+    }
+    assert campus.seat(member) == (1_234, 0)
+    assert campus.tokens(programs.energy_vault()) == campus.supply(programs.energy_mint()) == 1_234
+    found = campus.svm.get_account(account)
+    assert found is None or not found.data or campus.tokens(account) == 0
+
+
+@pytest.mark.finding("chain-16")
+@pytest.mark.parametrize("loss", LOSSES)
+def test_credits_go_to_the_seat_where_the_account_cannot_take_them(campus: Campus, member: Member, loss: str) -> None:
+    campus.make_market()
+    lose(campus, member, CREDIT, loss)
+    assert issue(campus, member, 700).event("CreditIssued")["to_seat"] == 1
+    assert campus.seat(member) == (0, 700)
+    assert campus.tokens(programs.credit_vault()) == campus.supply(programs.credit_mint()) == 700
+
+
+@pytest.mark.finding("chain-3")
+def test_a_member_that_keeps_closing_its_account_hinders_no_minting(campus: Campus, member: Member) -> None:
+    """Closed, made again by anybody, closed again: each minting goes to the one or to the other, and none fails."""
+    campus.make_market()
+    made = programs.create_associated_token_account(campus.operator.pubkey(), member.address, programs.energy_mint())
+    in_account = in_seat = 0
+    for n in range(1, 6):
+        if n % 2:
+            in_seat += n
+        else:
+            campus.send(made)
+            in_account += n
+        if n == 1:
+            lose(campus, member, ENERGY, "closed")
+        campus.send_unverified(mint_instruction(campus, member, n))
+        assert campus.seat(member) == (in_seat, 0)
+        if n % 2 == 0:
+            assert campus.tokens(member.energy_tokens) == n
+            burn = struct.pack("<BQ", 8, n)
+            metas = [
+                AccountMeta(member.energy_tokens, False, True),
+                AccountMeta(programs.energy_mint(), False, True),
+                AccountMeta(member.address, True, False),
+            ]
+            campus.send(Instruction(programs.TOKEN_PROGRAM, burn, metas), signers=[member.wallet])
+            lose(campus, member, ENERGY, "closed")
+    assert campus.supply(programs.energy_mint()) == in_seat == 9
+    assert in_account == 6
+
+
+def test_a_member_without_a_seat_waits_for_one(campus: Campus, member: Member, refused) -> None:
+    campus.make_market()
+    lose(campus, member, ENERGY, "frozen")
+    campus.change("registry", member.user, member_index=250)
+    with refused("NoSeat"):
+        campus.send_unverified(mint_instruction(campus, member))
+    campus.send(campus.instruction("trading", "grow_seats", {}, {"payer": campus.operator.pubkey()}))
+    campus.send_unverified(mint_instruction(campus, member))
+
+
+@pytest.mark.finding("chain-11")
+def test_one_account_given_twice_is_refused_by_name(campus: Campus, member: Member) -> None:
+    """Every pair of accounts of a minting and an issue: the refusal says which of the two is wrong."""
+    campus.make_market()
+    issued = campus.instruction(
+        "energy_token",
+        "issue_credit",
+        {"amount": 5},
+        {
+            "operator": campus.operator.pubkey(),
+            "user": member.user,
+            "credit_token_account": member.credit_tokens,
+        },
+    )
+    for instruction in (mint_instruction(campus, member), issued):
+        metas = instruction.accounts
+        for first in range(len(metas)):
+            for second in range(len(metas)):
+                if first == second or not (metas[first].is_writable or metas[second].is_writable):
+                    continue
+                given = list(metas)
+                given[second] = AccountMeta(metas[first].pubkey, metas[second].is_signer, metas[second].is_writable)
+                with pytest.raises(Refusal) as caught:
+                    campus.send_unverified(Instruction(instruction.program_id, bytes(instruction.data), given))
+                assert caught.value.name.startswith(("Wrong", "Not")), str(caught.value)
+
+
 # Credits
 
 
@@ -138,7 +268,7 @@ def issue(campus: Campus, member: Member, amount: int = 5_000_000, **accounts: P
 
 def test_the_operator_issues_credit(campus: Campus, member: Member) -> None:
     event = issue(campus, member).event("CreditIssued")
-    assert event == {"wallet": member.address, "amount": 5_000_000}
+    assert event == MINTED | {"wallet": member.address, "amount": 5_000_000}
     assert campus.tokens(member.credit_tokens) == campus.supply(programs.credit_mint()) == 5_000_000
 
 
@@ -172,6 +302,9 @@ def test_a_suspended_member_gets_no_credit(campus: Campus, member: Member, refus
         ("credit_mint", "WrongCreditMint"),
         ("credit_token_account", "WrongCreditAccount"),
         ("mint_authority", "WrongMintAuthority"),
+        ("credit_vault", "WrongVault"),
+        ("seats", "WrongSeats"),
+        ("trading_program", "WrongTradingProgram"),
         ("token_program", "WrongTokenProgram"),
     ],
 )
