@@ -479,7 +479,9 @@ def test_one_account_given_twice_is_refused_by_name(account: Account) -> None:
                 try:
                     campus.send_unverified(Instruction(made.program_id, bytes(made.data), given))
                 except Refusal as refusal:
-                    assert refusal.name.startswith(("Wrong", "Not")), (first, second, str(refusal))
+                    # A program is not writable, as Anchor says: given in place of an account that must be, it never gets further.
+                    named = refusal.name.startswith(("Wrong", "Not")) or refusal.name == "ConstraintMut"
+                    assert named, (first, second, str(refusal))
                 else:
                     assert second == 0, "whoever signs may pay, the member itself too"
 
