@@ -53,17 +53,16 @@ def by_delegate(world: TradingWorld, member: Member, side: int, price: int, quan
 def place_worst(side: int = SIDE) -> int:
     """A delegate's order that displaces the worst of a full side, all prices alike.
 
-    Both of the member's bounds say that it might cross its own: it had a bid at the asks' price, and took it back.
+    And its seat cannot rule out that it crosses one of the member's own on the other side, so that all of that is searched:
+    as after an order there that would be crossed was cancelled, while another one rests.
     """
     found = []
     for mine, price in ((BID, ASK_PRICE), (ASK, BID_PRICE)):
         world, newcomer = market(side, side, alike=True, side=side)
         seats = world.seats()
         seat = seats[newcomer.index]
-        # As after an order that crosses, and one that does not, of which the first was cancelled.
         seat.epoch, seat.bids, seat.asks, seat.highest_bid, seat.lowest_ask = EPOCH, 1, 1, ASK_PRICE, BID_PRICE
         world.put_seats(seats)
-        assert mine in (BID, ASK)
         found.append(by_delegate(world, newcomer, mine, price))
     return max(found)
 
@@ -85,13 +84,15 @@ def cancel_worst(side: int = SIDE) -> int:
 
 
 def worst_to_clear(world: TradingWorld, side: int = SIDE, epoch: int = EPOCH) -> None:
-    """A full book at one price, the long side's shares all rounded: every pass over every order."""
+    """A full book at one price, of equal quantities on the long side: all its remainders are equal.
+
+    Each pass of the selection then counts every order, and half of them get one Wh more.
+    """
     world.open(epoch)
     while len(world.members) < 32:
         world.member(energy=0, credits_=0)
-    largest = int(world.book(epoch).fields["max_order"])
-    bids = [Order(150_000, n, min(65_537 + 257 * n, largest), 0, n % 16) for n in range(side)]
-    asks = [Order(150_000, side + n, min(61_001 + 257 * n, largest - 1), 0, 16 + n % 16) for n in range(side)]
+    bids = [Order(150_000, n, 999_999, 0, n % 16) for n in range(side)]
+    asks = [Order(150_000, side + n, 900_000 + (n < side // 2), 0, 16 + n % 16) for n in range(side)]
     world.fill_book(bids, asks, epoch)
 
 
