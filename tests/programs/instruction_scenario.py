@@ -76,6 +76,7 @@ class Scenario:
         self.readings_without_table(people, baseline)
         campus.wait_until(baseline + EPOCH_SECONDS)
         self.readings(people, baseline + EPOCH_SECONDS, table)
+        self.mint_to_a_seat(0, baseline + EPOCH_SECONDS)
         self.credits_and_delegate(people)
         self.deposit(people)
         traded = self.trade(people)
@@ -275,6 +276,19 @@ class Scenario:
         self.facts["held after minting"] = [
             campus.tokens(person.energy_tokens) for person in (people.alice, people.bob)
         ]
+
+    def mint_to_a_seat(self, installation: int, boundary: int) -> None:
+        """settle_surplus of a member whose energy account is somebody else's: mint_energy_to_seat."""
+        campus, dave = self.campus, self.dave()
+        roof = self.meter(dave, "roof", "building", "solar", installation)
+        set_authority = bytes([6, 2, 1]) + bytes(key("thief").pubkey())
+        metas = [AccountMeta(dave.energy_tokens, False, True), AccountMeta(dave.address, True, False)]
+        campus.send(Instruction(programs.TOKEN_PROGRAM, set_authority, metas), signers=[dave.wallet])
+        for end, step in ((boundary - EPOCH_SECONDS, 0), (boundary, 700)):
+            campus.send(*self.submission((roof, self.read(roof, end, step))))
+            outcome = campus.send(campus.settle_instruction(dave, end, [roof]))
+        minted = outcome.event("EnergyMinted")
+        self.facts["minted to a seat"] = {name: minted[name] for name in ("to_seat", "amount")}
 
     def unsigned(self, program: str, name: str, args: Any, accounts: Any) -> Instruction:
         """An instruction without the signature of the oracle's address, which nobody has a key of."""

@@ -39,6 +39,7 @@ FACTS = {
     "settled surplus of alice": {"minted": 4_000, "withdrawn": 0},
     "settled withdrawal of bob": {"minted": 0, "withdrawn": 3_000},
     "held after minting": [4_000, 0],
+    "minted to a seat": {"to_seat": 1, "amount": 700},
     # 1,500 Wh at the bid's 0.2 credits and 0.02 of wheeling
     "locked": {"bid_count": 1, "ask_count": 1, "credit_locked": 330_000, "energy_locked": 2_000},
     "cleared": {"price": 100_000, "volume": 1_500, "bids": 1, "asks": 1},
@@ -57,11 +58,11 @@ FACTS = {
     "held after the refund": {"alice": [1_500, 75_000, 0, 25_000], "bob": [400, 500_000, 100, 320_000]},
     "billing period": 1,
     "totals": {
-        "minted": 4_000,
-        "energy supply": 2_000,
+        "minted": 4_700,
+        "energy supply": 2_700,
         "credit supply": 950_751,
-        "vaults": [100, 345_000],
-        "accounts": 46,
+        "vaults": [800, 345_000],
+        "accounts": 49,
     },
 }
 
@@ -150,6 +151,7 @@ def test_called_instructions_are_called_by_their_programs(scenario: Scenario) ->
     depths = {(item.program, item.name): item.depth for item in scenario.campus.executions}
     called = {
         ("energy_token", "mint_energy"),
+        ("energy_token", "mint_energy_to_seat"),
         ("trading", "clear_epoch"),
         ("trading", "credit_seat"),
         ("trading", "burn_from_seat"),
