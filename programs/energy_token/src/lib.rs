@@ -6,7 +6,7 @@
 //! **Accounts.** Mints at `[energy_mint]` and `[credit_mint]`, both with mint authority `[mint_authority]` and no freeze authority: nobody
 //! holds a key to either, and nobody can freeze a member's tokens. Retirement `[retired, wallet]`.
 //!
-//! **Threats.** Minting without a reading: only the oracle program's own address may call mint_energy, and the mint authority signs for no
+//! **Threats.** Minting without a reading: only the oracle program's own address may call mint_energy and mint_energy_to_seat, and the mint authority signs for no
 //! other minting of energy. (Besides it tells the market what was minted into, or is retired out of, a member's seat.) Minting to a
 //! look-alike account, or to a thief's: the token account is the one that the registry's User names, and it must still be the wallet's;
 //! where it is not, or is closed or frozen, the tokens go into the member's seat in the market. So a member can neither lose its minting
@@ -38,8 +38,13 @@ pub mod energy_token {
         ctx.accounts.execute()
     }
 
-    /// Mint energy (Wh) to a member's energy token account, or to its seat where that account cannot take it. Signed by the oracle's address, that is: called by oracle.settle_surplus alone.
+    /// Mint energy (Wh) to a member's energy token account. Signed by the oracle's address, that is: called by oracle.settle_surplus alone.
     pub fn mint_energy(ctx: &mut Context<MintEnergy>, amount: u64) -> Result<()> {
+        ctx.accounts.execute(amount)
+    }
+
+    /// Mint energy (Wh) to the seat of a member whose energy token account cannot take it. Signed by the oracle's address, likewise.
+    pub fn mint_energy_to_seat(ctx: &mut Context<MintEnergyToSeat>, amount: u64) -> Result<()> {
         ctx.accounts.execute(amount)
     }
 

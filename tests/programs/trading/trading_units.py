@@ -19,6 +19,8 @@ COMPUTE_BUDGET_UNITS = 150
 END = (EPOCH + 1) * EPOCH_SECONDS
 LARGEST = 4_096
 BID_PRICE, ASK_PRICE = 100_000, 200_000
+CANCELLED = (0, 1, 100)
+"""Places of orders that are cancelled: the dearest to take out is at the best end, for all that follow move up."""
 
 
 def units(outcome: Outcome, instructions: int = 1) -> int:
@@ -26,22 +28,23 @@ def units(outcome: Outcome, instructions: int = 1) -> int:
     return outcome.compute_units - COMPUTE_BUDGET_UNITS * instructions
 
 
-def market(
-    bids: int, asks: int, *, alike: bool = False, side: int = SIDE, members: int = 16
-) -> tuple[TradingWorld, Member]:
-    """A market with so many orders of those members, and a newcomer with a delegate.
-
-    Bids from 100,000 down and asks from 200,000 up, or each side at one price.
-    """
-    world = TradingWorld(parameters={"max_orders_per_member": 64}, orders_per_side=side)
-    world.open()
-    for _ in range(members):
+def rest(world: TradingWorld, bids: int, asks: int, *, alike: bool = False, members: int = 16, epoch: int = EPOCH) -> None:
+    """Put so many orders of so many members into an open book: bids from 100,000 down and asks from 200,000 up, or each side at one price."""
+    while len(world.members) < members:
         world.member()
     step = 0 if alike else 1
     world.fill_book(
         [Order(BID_PRICE - step * n, n, 100 + n, 0, n % members) for n in range(bids)],
         [Order(ASK_PRICE + step * n, bids + n, 100 + n, 0, n % members) for n in range(asks)],
+        epoch,
     )
+
+
+def market(bids: int, asks: int, *, alike: bool = False, side: int = SIDE) -> tuple[TradingWorld, Member]:
+    """A market with so many orders, and a newcomer with a delegate."""
+    world = TradingWorld(parameters={"max_orders_per_member": 64}, orders_per_side=side)
+    world.open()
+    rest(world, bids, asks, alike=alike)
     return world, world.member(delegate=key("delegate").pubkey(), delegate_until=END)
 
 
@@ -50,48 +53,53 @@ def by_delegate(world: TradingWorld, member: Member, side: int, price: int, quan
     return units(world.place(member, side, price, quantity, authority=key("delegate").pubkey()))
 
 
-def place_worst(side: int = SIDE) -> int:
-    """A delegate's order that displaces the worst of a full side, all prices alike.
+def hem_in(world: TradingWorld, member: Member, epoch: int = EPOCH) -> None:
+    """Let a member's seat not rule out that any order crosses one of its own, so that the other side is searched.
 
-    Both of the member's bounds say that it might cross its own: it had a bid at the asks' price, and took it back.
+    As after an order that would be crossed was cancelled, while another one rests.
     """
+    seats = world.seats()
+    seat = seats[member.index]
+    seat.epoch, seat.bids, seat.asks, seat.highest_bid, seat.lowest_ask = epoch, 1, 1, ASK_PRICE, BID_PRICE
+    world.put_seats(seats)
+
+
+def place_worst(side: int = SIDE) -> int:
+    """A delegate's order that displaces the worst of a full side, all prices alike, and all of the other side is searched."""
     found = []
     for mine, price in ((BID, ASK_PRICE), (ASK, BID_PRICE)):
         world, newcomer = market(side, side, alike=True, side=side)
-        seats = world.seats()
-        seat = seats[newcomer.index]
-        # As after an order that crosses, and one that does not, of which the first was cancelled.
-        seat.epoch, seat.bids, seat.asks, seat.highest_bid, seat.lowest_ask = EPOCH, 1, 1, ASK_PRICE, BID_PRICE
-        world.put_seats(seats)
-        assert mine in (BID, ASK)
+        hem_in(world, newcomer)
         found.append(by_delegate(world, newcomer, mine, price))
     return max(found)
 
 
 def cancel_worst(side: int = SIDE) -> int:
-    """A delegate's cancelling of any of a full side's orders, all prices alike; the dearest of them."""
+    """A delegate's cancelling of some of a full side's orders, all prices alike; the dearest of them."""
     world, _ = market(side, side, alike=True, side=side)
+    delegate = key("delegate").pubkey()
     for member in world.members:
-        world.update_member(member, delegate=key("delegate").pubkey(), delegate_until=END)
+        world.update_member(member, delegate=delegate, delegate_until=END)
     found = []
-    for place in (0, 1, side // 3, side // 2, side - 2):
+    for place in (*CANCELLED, side // 3, side // 2, side - 9):
         for kind in (BID, ASK):
             book = world.book()
-            order = (book.bids if kind == BID else book.asks)[min(place, len(book.bids) - 1, len(book.asks) - 1)]
+            order = (book.bids if kind == BID else book.asks)[place]
             owner = world.members[order.member]
-            delegate = key("delegate").pubkey()
             found.append(units(world.cancel(owner, kind, order.price, order.number, authority=delegate)))
     return max(found)
 
 
 def worst_to_clear(world: TradingWorld, side: int = SIDE, epoch: int = EPOCH) -> None:
-    """A full book at one price, the long side's shares all rounded: every pass over every order."""
+    """A full book at one price, of equal quantities on the long side: all its remainders are equal.
+
+    Each pass of the selection then counts every order, and half of them get one Wh more.
+    """
     world.open(epoch)
     while len(world.members) < 32:
         world.member(energy=0, credits_=0)
-    largest = int(world.book(epoch).fields["max_order"])
-    bids = [Order(150_000, n, min(65_537 + 257 * n, largest), 0, n % 16) for n in range(side)]
-    asks = [Order(150_000, side + n, min(61_001 + 257 * n, largest - 1), 0, 16 + n % 16) for n in range(side)]
+    bids = [Order(150_000, n, 999_999, 0, n % 16) for n in range(side)]
+    asks = [Order(150_000, side + n, 900_000 + (n < side // 2), 0, 16 + n % 16) for n in range(side)]
     world.fill_book(bids, asks, epoch)
 
 

@@ -1,13 +1,13 @@
 //! Mint energy: the oracle's alone.
 
 use {
-    crate::signer::Minting,
+    crate::signer::as_mint_authority,
     anchor_lang::{address_eq, prelude::*},
     campus_common::{log, units::WattHours, Signatory, TOKEN_PROGRAM},
-    energy_token_interface::{events::EnergyMinted, EnergyTokenError, ENERGY_MINT, MINT_AUTHORITY},
+    energy_token_interface::{can_receive, events::EnergyMinted, EnergyTokenError, ENERGY_MINT, MINT_AUTHORITY},
     oracle_interface::ORACLE_ADDRESS,
+    pinocchio_token::instructions::MintTo,
     registry_interface::User,
-    trading_interface::{Asset, ENERGY_VAULT, SEATS},
 };
 
 /// Accounts of mint_energy.
@@ -27,15 +27,6 @@ pub struct MintEnergy {
     /// The mint authority.
     #[account(address = MINT_AUTHORITY @ EnergyTokenError::WrongMintAuthority)]
     pub mint_authority: UncheckedAccount,
-    /// The market's vault of energy: for a member whose own account cannot take it.
-    #[account(mut, unsafe(dup), address = ENERGY_VAULT @ EnergyTokenError::WrongVault)]
-    pub energy_vault: UncheckedAccount,
-    /// The market's seats.
-    #[account(mut, unsafe(dup), address = SEATS @ EnergyTokenError::WrongSeats)]
-    pub seats: UncheckedAccount,
-    /// The trading program.
-    #[account(address = trading_interface::ID @ EnergyTokenError::WrongTradingProgram)]
-    pub trading_program: UncheckedAccount,
     /// SPL Token.
     #[account(address = TOKEN_PROGRAM @ EnergyTokenError::WrongTokenProgram)]
     pub token_program: UncheckedAccount,
@@ -55,16 +46,13 @@ impl MintEnergy {
         if amount == 0 {
             return Err(EnergyTokenError::ZeroAmount.into());
         }
-        let minting = Minting {
-            asset: Asset::Energy,
-            mint: self.energy_mint.account(),
-            token_account: self.energy_token_account.account(),
-            authority: self.mint_authority.account(),
-            vault: self.energy_vault.account(),
-            seats: self.seats.account(),
-        };
-        let to_seat = minting.mint(user, amount)?;
-        log(&EnergyMinted { wallet: user.wallet, amount: WattHours(amount), to_seat: u8::from(to_seat), padding: [0; 7] });
+        let (mint, account) = (self.energy_mint.account(), self.energy_token_account.account());
+        if !can_receive(account, &ENERGY_MINT, &user.wallet) {
+            return Err(EnergyTokenError::UnusableEnergyAccount.into());
+        }
+        let authority = self.mint_authority.account();
+        as_mint_authority(|signer| MintTo::new(mint, account, authority, amount).invoke_signed(&[signer]))?;
+        log(&EnergyMinted { wallet: user.member, amount: WattHours(amount), to_seat: 0, padding: [0; 7] });
         Ok(())
     }
 }

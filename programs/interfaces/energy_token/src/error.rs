@@ -87,4 +87,10 @@ pub enum EnergyTokenError {
     /// 6226
     #[msg("More than the member's own surplus: what its meters had minted, less what it has fed in already")]
     ExceedsOwnSurplus,
+    /// 6227
+    #[msg("The member's energy account cannot take it, being closed, frozen or no longer the member's: mint to its seat")]
+    UnusableEnergyAccount,
+    /// 6228
+    #[msg("The member's energy account can take it: mint to that")]
+    UsableEnergyAccount,
 }

@@ -13,7 +13,11 @@ use {
         units::{BillingPeriod, Epoch, UnixTime, WattHours},
         CampusAccount, Checked, CheckedMut, Foreign, Signatory, TOKEN_PROGRAM,
     },
-    energy_token_interface::{cpi::MintEnergy, ENERGY_MINT, MINT_AUTHORITY},
+    energy_token_interface::{
+        can_receive,
+        cpi::{MintEnergy, MintEnergyToSeat},
+        ENERGY_MINT, MINT_AUTHORITY,
+    },
     governance_interface::{Config, Operator, Pause},
     oracle_interface::{
         events::{LateWithdrawalBooked, SpanKind, SurplusSettled},
@@ -135,18 +139,31 @@ pub(crate) fn execute(ctx: &mut Context<SettleSurplus>, interval_end: i64) -> Re
     if span.mint.0 > 0 {
         let bump = [ORACLE_BUMP];
         let seeds = [Seed::from(ORACLE_SEED), Seed::from(&bump)];
-        MintEnergy {
-            oracle: accounts.oracle.account(),
-            user: accounts.user.account(),
-            energy_mint: accounts.energy_mint.account(),
-            energy_token_account: accounts.energy_token_account.account(),
-            mint_authority: accounts.mint_authority.account(),
-            energy_vault: accounts.energy_vault.account(),
-            seats: accounts.seats.account(),
-            trading_program: accounts.trading_program.account(),
-            token_program: accounts.token_program.account(),
+        let signer = CpiSigner::from(&seeds);
+        if can_receive(accounts.energy_token_account.account(), &ENERGY_MINT, &user.wallet) {
+            MintEnergy {
+                oracle: accounts.oracle.account(),
+                user: accounts.user.account(),
+                energy_mint: accounts.energy_mint.account(),
+                energy_token_account: accounts.energy_token_account.account(),
+                mint_authority: accounts.mint_authority.account(),
+                token_program: accounts.token_program.account(),
+            }
+            .invoke_signed(span.mint, signer);
+        } else {
+            MintEnergyToSeat {
+                oracle: accounts.oracle.account(),
+                user: accounts.user.account(),
+                energy_mint: accounts.energy_mint.account(),
+                energy_token_account: accounts.energy_token_account.account(),
+                mint_authority: accounts.mint_authority.account(),
+                energy_vault: accounts.energy_vault.account(),
+                seats: accounts.seats.account(),
+                trading_program: accounts.trading_program.account(),
+                token_program: accounts.token_program.account(),
+            }
+            .invoke_signed(span.mint, signer);
         }
-        .invoke_signed(span.mint, CpiSigner::from(&seeds));
     }
     Ok(())
 }
