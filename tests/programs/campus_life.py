@@ -600,28 +600,6 @@ class CampusLife(RuleBasedStateMachine):
 
     # Tokens
 
-    @rule(name=users, to=users, half=st.booleans(), burn=st.booleans())
-    def by_spl_token_itself(self, name: str, to: str, half: bool, burn: bool) -> None:
-        """A member sends energy to another, or burns it, past the programs: a half of it, or more than it has."""
-        if name not in self.model.users or to not in self.model.users or name == to:
-            return
-        held = self.model.tokens[name]
-        amount = held // 2 if half else held + 1
-        member = self.members[name]
-        owner = AccountMeta(member.address, is_signer=True, is_writable=False)
-        own = AccountMeta(member.energy_tokens, is_signer=False, is_writable=True)
-        other = programs.energy_mint() if burn else self.members[to].energy_tokens
-        metas = [own, AccountMeta(other, is_signer=False, is_writable=True), owner]
-        data = struct.pack("<BQ", 8 if burn else 3, amount)
-
-        def predict() -> None:
-            if burn:
-                self.model.burn(name, amount)
-            else:
-                self.model.transfer(name, to, amount)
-
-        self.both(predict, Instruction(programs.TOKEN_PROGRAM, data, metas), signers=(member.wallet,))
-
     @rule(name=users, amount=st.sampled_from([0, 1, 5_000_000]))
     def issue_credit(self, name: str, amount: int) -> None:
         member = self.members[name]

@@ -752,11 +752,6 @@ class Model:
 
     # energy_token
 
-    def transfer(self, name: str, to: str, amount: int) -> None:
-        """By SPL Token itself, past the programs."""
-        self.move(name, name, ENERGY_TOKEN, amount)
-        self.tokens[to] += amount
-
     def issue_credit(self, name: str, amount: int) -> None:
         self.running(CREDIT)
         need(name in self.users, "NotAUser")

@@ -624,6 +624,21 @@ def campus(tmp_path: Path) -> Iterator[Campus]:
 
 
 @pytest.fixture
+def make_campus(tmp_path: Path) -> Iterator[Callable[[Sequence[Any]], Campus]]:
+    """Makes campuses of plans of their own, each at the beginning of an epoch."""
+    made: list[Campus] = []
+
+    def make(plan: Sequence[Any]) -> Campus:
+        made.append(Campus(tmp_path / str(len(made)), plan=plan))
+        made[-1].next_epoch()
+        return made[-1]
+
+    yield make
+    for campus in made:
+        campus.close()
+
+
+@pytest.fixture
 def killable(tmp_path: Path) -> Iterator[Campus]:
     """A deployed campus on a validator in a process of its own: validator.stop() is kill -9."""
     made = Campus(tmp_path, ValidatorProcess)
