@@ -34,9 +34,6 @@ pub const MINT_AUTHORITY: Address = Address::derive_address_const(&[MINT_AUTHORI
 /// Bump of that address.
 pub const MINT_AUTHORITY_BUMP: u8 = 254;
 
-/// Epochs for which a closed billing period stays open to retirement: bought tokens arrive an epoch or two late.
-pub const RETIREMENT_GRACE_EPOCHS: u32 = 8;
-
 /// Seed of a Retirement, before the wallet.
 pub const RETIRED_SEED: &[u8] = b"retired";
 

@@ -12,6 +12,10 @@ pub struct EnergyMinted {
     pub wallet: Address,
     /// How much.
     pub amount: WattHours,
+    /// 0 to the member's token account; 1 to its seat, for that could not take it.
+    pub to_seat: u8,
+    /// Zero.
+    pub padding: [u8; 7],
 }
 
 /// Credits were issued to a member (it paid the department, or the department pays it).
@@ -21,6 +25,10 @@ pub struct CreditIssued {
     pub wallet: Address,
     /// How much.
     pub amount: MicroCredits,
+    /// 0 to the member's token account; 1 to its seat, for that could not take it.
+    pub to_seat: u8,
+    /// Zero.
+    pub padding: [u8; 7],
 }
 
 /// A member gave credits back to the department (it pays its bill, or is paid out).
@@ -45,6 +53,8 @@ pub struct EnergyRetired {
     pub period: BillingPeriod,
     /// 0 consumption, 1 feed-in.
     pub reason: u8,
+    /// Where the energy was: 0 the member's token account, 1 its seat.
+    pub source: u8,
     /// Zero.
-    pub padding: [u8; 3],
+    pub padding: [u8; 2],
 }
