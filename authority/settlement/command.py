@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import logging
 import signal
 import threading
 import time
@@ -68,7 +67,6 @@ def run(arguments: argparse.Namespace) -> int:
         elif arguments.action == "take-out":
             _take_out(app, arguments.meter, arguments.reason)
         else:
-            logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
             _work(app, once=arguments.action == "once")
     finally:
         app.store.close()
