@@ -34,6 +34,9 @@ UPGRADEABLE_LOADER: Final = Pubkey.from_string("BPFLoaderUpgradeab1e111111111111
 INSTRUCTIONS_SYSVAR: Final = Pubkey.from_string("Sysvar1nstructions1111111111111111111111111")
 CLOCK_SYSVAR: Final = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
 
+BOOKS: Final = 16
+"""Books in the market's ring: an epoch's lies in slot epoch mod this."""
+
 _THIS_INSTRUCTION = 0xFFFF
 _OFFSETS = struct.Struct("<7H")
 
@@ -131,19 +134,24 @@ def market_address() -> Pubkey:
     return _derive(PROGRAM_IDS["trading"], b"market")
 
 
+def seats_address() -> Pubkey:
+    """trading's Seats: what every member has in the market."""
+    return _derive(PROGRAM_IDS["trading"], b"seats")
+
+
 def energy_vault() -> Pubkey:
-    """The market's energy tokens in escrow."""
+    """The energy tokens of all seats and of all orders that rest."""
     return _derive(PROGRAM_IDS["trading"], b"energy_vault")
 
 
 def credit_vault() -> Pubkey:
-    """The market's credits in escrow."""
+    """The credits of all seats and of all orders that rest, and the fees."""
     return _derive(PROGRAM_IDS["trading"], b"credit_vault")
 
 
 def book_address(epoch: int) -> Pubkey:
-    """The EpochBook of an epoch."""
-    return _derive(PROGRAM_IDS["trading"], b"book", _u32(epoch))
+    """The EpochBook of an epoch: that of its slot in the ring."""
+    return _derive(PROGRAM_IDS["trading"], b"book", bytes([epoch % BOOKS]))
 
 
 # Solana's own programs

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import struct
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +14,7 @@ from campus import EPOCH_SECONDS, KINDS, NETWORK_ID, START, Campus, Member, Refu
 from campus_model import LONGEST_TERM, RESET_FLAG, ROLES, Model, Reading, Refused
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from market_accounts import Book
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
@@ -584,7 +584,8 @@ class CampusLife(RuleBasedStateMachine):
         epoch = EPOCH if last is None else last + ahead
         size = max(0, self.model.log_size + grow)
         found = self.campus.svm.get_account(programs.book_address(epoch))
-        on_chain = hashlib.sha256(found.data).digest() if found is not None and found.data else bytes(32)
+        book = Book(bytes(found.data)) if found is not None and found.data else None
+        on_chain = book.hash() if book is not None and book.fields["epoch"] == epoch else bytes(32)
         book_hash = on_chain if honest else hashlib.sha256(b"another").digest()
         args = {"epoch": epoch, "log_size": size, "log_root": bytes(32), "book_hash": book_hash}
         instruction = self.by_operator(
@@ -597,28 +598,6 @@ class CampusLife(RuleBasedStateMachine):
         self.both(lambda: self.model.checkpoint(epoch, size, book_hash, on_chain), instruction)
 
     # Tokens
-
-    @rule(name=users, to=users, half=st.booleans(), burn=st.booleans())
-    def by_spl_token_itself(self, name: str, to: str, half: bool, burn: bool) -> None:
-        """A member sends energy to another, or burns it, past the programs: a half of it, or more than it has."""
-        if name not in self.model.users or to not in self.model.users or name == to:
-            return
-        held = self.model.tokens[name]
-        amount = held // 2 if half else held + 1
-        member = self.members[name]
-        owner = AccountMeta(member.address, is_signer=True, is_writable=False)
-        own = AccountMeta(member.energy_tokens, is_signer=False, is_writable=True)
-        other = programs.energy_mint() if burn else self.members[to].energy_tokens
-        metas = [own, AccountMeta(other, is_signer=False, is_writable=True), owner]
-        data = struct.pack("<BQ", 8 if burn else 3, amount)
-
-        def predict() -> None:
-            if burn:
-                self.model.burn(name, amount)
-            else:
-                self.model.transfer(name, to, amount)
-
-        self.both(predict, Instruction(programs.TOKEN_PROGRAM, data, metas), signers=(member.wallet,))
 
     @rule(name=users, amount=st.sampled_from([0, 1, 5_000_000]))
     def issue_credit(self, name: str, amount: int) -> None:
@@ -648,11 +627,12 @@ class CampusLife(RuleBasedStateMachine):
         reason=st.sampled_from([0, 0, 0, 1, 1, 2]),
         period=st.sampled_from([0, 0, 0, -1, 1]),
         part=st.sampled_from([0, 1, 1, 2, 2, 3]),
+        source=st.sampled_from([0, 1, 1, 2]),
     )
-    def retire(self, name: str, by: str, reason: int, period: int, part: int) -> None:
+    def retire(self, name: str, by: str, reason: int, period: int, part: int, source: int = 1) -> None:
         member, by = self.members[name], self.actor(name, by)
         energy = self.model.energy.get(name)
-        held = self.model.tokens.get(name, 0)
+        held = self.model.seats.get(name, [0, 0])[1] if source else self.model.tokens.get(name, 0)
         open_withdrawals = energy.withdrawals_open if energy else 0
         retired = self.model.retired.get(name)
         left = open_withdrawals - (retired.consumption_open if retired else 0)
@@ -667,12 +647,59 @@ class CampusLife(RuleBasedStateMachine):
             "energy_token_account": member.energy_tokens,
             "credit_token_account": member.credit_tokens,
         }
-        args = {"reason": reason, "period": number, "amount": amount}
+        args = {"reason": reason, "period": number, "amount": amount, "source": source}
         self.both(
-            lambda: self.model.retire(name, by, reason, number, amount),
+            lambda: self.model.retire(name, by, reason, number, amount, source),
             self.campus.instruction("energy_token", "retire_energy", args, accounts),
             signers=(self.members[by].wallet,),
         )
+
+    # What SPL Token lets a member do by itself
+
+    @rule(name=users, token=st.sampled_from([0, 1]), sure=rarely)
+    def give_an_account_away(self, name: str, token: int, sure: bool) -> None:
+        """SetAuthority to somebody outside: from then on what is minted goes to the seat."""
+        if not sure or name not in self.model.users:
+            return
+        data = bytes([6, 2, 1]) + bytes(key("thief").pubkey())
+        self.both(
+            lambda: self.model.give_away(name, token),
+            self._spl(name, data, self._account(name, token)),
+            signers=(self.members[name].wallet,),
+        )
+
+    @rule(name=users, to=users, token=st.sampled_from([0, 1]), amount=st.sampled_from([0, 1, 500, 10**7]))
+    def send_tokens(self, name: str, to: str, token: int, amount: int) -> None:
+        """SPL transfer, past the market."""
+        if name == to or not {name, to} <= set(self.model.users):
+            return
+        data = bytes([3]) + amount.to_bytes(8, "little")
+        accounts = (self._account(name, token), self._account(to, token))
+        self.both(
+            lambda: self.model.transfer(name, to, token, amount),
+            self._spl(name, data, *accounts),
+            signers=(self.members[name].wallet,),
+        )
+
+    @rule(name=users, amount=st.sampled_from([1, 300]))
+    def burn_tokens(self, name: str, amount: int) -> None:
+        """SPL burn, for nothing."""
+        if name not in self.model.users:
+            return
+        data = bytes([8]) + amount.to_bytes(8, "little")
+        self.both(
+            lambda: self.model.burn(name, amount),
+            self._spl(name, data, self._account(name, 1), programs.energy_mint()),
+            signers=(self.members[name].wallet,),
+        )
+
+    def _account(self, name: str, token: int) -> Pubkey:
+        member = self.members[name]
+        return member.energy_tokens if token else member.credit_tokens
+
+    def _spl(self, name: str, data: bytes, *accounts: Pubkey) -> Instruction:
+        metas = [AccountMeta(account, False, True) for account in accounts]
+        return Instruction(programs.TOKEN_PROGRAM, data, [*metas, AccountMeta(self.members[name].address, True, False)])
 
     # What holds after every step
 
@@ -690,6 +717,7 @@ class CampusLife(RuleBasedStateMachine):
             assert found["next_wallet_from"] == user.next_wallet_from
             assert campus.tokens(member.energy_tokens) == model.tokens[name]
             assert campus.tokens(member.credit_tokens) == model.credits[name]
+            assert campus.seat(member) == (model.seats[name][1], model.seats[name][0])
         for name, meter in model.meters.items():
             found = campus.account("registry", self.gateways[name].meter)
             assert found["user"] == self.members[meter.user].address

@@ -207,6 +207,10 @@ class Model:
         self.retired: dict[str, Retired] = {}
         self.tokens: dict[str, int] = {}
         self.credits: dict[str, int] = {}
+        self.seats: dict[str, list[int]] = {}
+        """What is free in the market, as [credits, energy]."""
+        self.given_away: set[tuple[str, int]] = set()
+        """(member, token) whose token account belongs to somebody else."""
         self.approvals: dict[tuple[str, int], Approval] = {}
         self.used_keys: set[tuple[str, int]] = set()
         self.burnt = 0
@@ -277,6 +281,7 @@ class Model:
         need(name not in self.users, "AlreadyRegistered")
         self.users[name] = User(len(self.users), role)
         self.tokens[name] = self.credits[name] = 0
+        self.seats[name] = [0, 0]
 
     def register_installation(self, number: int, kind: int, nameplate: int, storage: int) -> None:
         self.running(REGISTRATION)
@@ -368,9 +373,10 @@ class Model:
         """SPL Token's part: tokens leave a member's account, by its own signature or within a delegate's allowance."""
         store = (self.credits, self.tokens)[token]
         approval = self.approvals.get((name, token))
+        need(amount <= store[name], "InsufficientFunds")
         if by != name:
             need(approval is not None, "OwnerMismatch")
-        need(amount <= store[name], "InsufficientFunds")
+        need((name, token) not in self.given_away, "OwnerMismatch")
         if by != name and approval is not None:
             need(amount <= approval.amount, "InsufficientFunds")
             approval.amount -= amount
@@ -602,7 +608,7 @@ class Model:
         energy.surplus += surplus
         self.minted += minted
         self.settlements += 1
-        self.tokens[name] += minted
+        self.mint(name, ENERGY_TOKEN, minted)
         return minted
 
     def _require_set(self, name: str, boundary: int, meters: list[str]) -> None:
@@ -653,6 +659,31 @@ class Model:
         self._book(self.energy[name], state.interval_end, withdrawal)
         state.settle(meter.generation)
 
+    def mint(self, name: str, token: int, amount: int) -> None:
+        """To the member's token account, or to its seat where that is somebody else's."""
+        if (name, token) in self.given_away:
+            self.seats[name][token] += amount
+        else:
+            (self.credits, self.tokens)[token][name] += amount
+
+    # SPL Token's own acts
+
+    def give_away(self, name: str, token: int) -> None:
+        """SetAuthority: the account's owner is another from now on, and what was approved is no more."""
+        need((name, token) not in self.given_away, "OwnerMismatch")
+        self.given_away.add((name, token))
+        self.approvals.pop((name, token), None)
+
+    def transfer(self, name: str, to: str, token: int, amount: int) -> None:
+        """A member sends tokens to another's account, whoever owns that."""
+        self.move(name, name, token, amount)
+        (self.credits, self.tokens)[token][to] += amount
+
+    def burn(self, name: str, amount: int) -> None:
+        """A member burns energy of its own, for nothing."""
+        self.move(name, name, ENERGY_TOKEN, amount)
+        self.burnt += amount
+
     def _roll(self, energy: Energy) -> None:
         if energy.period != self.period:
             follows = energy.period + 1 == self.period
@@ -700,6 +731,7 @@ class Model:
         need(bool(self.states), "OracleNotOpen")
         need(self.time >= (epoch + 1) * self.epoch_seconds, "EpochNotOver")
         need(self.last_checkpoint is None or epoch == self.last_checkpoint + 1, "CheckpointOutOfOrder")
+        need(self.last_checkpoint is not None or self.comes_before_the_books(epoch), "CheckpointOutOfOrder")
         need(log_size >= self.log_size, "LogShrank")
         need(self.has_no_unfinished_book(epoch), "BookUnfinished")
         need(book_hash == on_chain, "WrongBookHash")
@@ -711,27 +743,21 @@ class Model:
         """Whether the epoch's book is final, or there is none; here is no market."""
         return True
 
+    def comes_before_the_books(self, epoch: int) -> bool:
+        """Whether no book is of an earlier epoch; here is no market."""
+        return True
+
     def is_checkpointed(self, epoch: int) -> bool:
         return self.last_checkpoint is not None and self.first_checkpoint <= epoch <= self.last_checkpoint
 
     # energy_token
-
-    def transfer(self, name: str, to: str, amount: int) -> None:
-        """By SPL Token itself, past the programs."""
-        self.move(name, name, ENERGY_TOKEN, amount)
-        self.tokens[to] += amount
-
-    def burn(self, name: str, amount: int) -> None:
-        """Likewise."""
-        self.move(name, name, ENERGY_TOKEN, amount)
-        self.burnt += amount
 
     def issue_credit(self, name: str, amount: int) -> None:
         self.running(CREDIT)
         need(name in self.users, "NotAUser")
         need(self.users[name].status == ACTIVE, "UserNotActive")
         need(amount > 0, "ZeroAmount")
-        self.credits[name] += amount
+        self.mint(name, CREDIT_TOKEN, amount)
 
     def redeem_credit(self, name: str, amount: int) -> None:
         self.running(CREDIT)
@@ -739,14 +765,17 @@ class Model:
         need(amount > 0, "ZeroAmount")
         self.move(name, name, CREDIT_TOKEN, amount)
 
-    def retire(self, name: str, by: str, reason: int, period: int, amount: int) -> None:
+    def retire(self, name: str, by: str, reason: int, period: int, amount: int, source: int = 0) -> None:
+        """source: 0 the token account, 1 the seat."""
         self.running(RETIREMENT)
         need(reason <= 1, "UnknownReason")
+        need(source <= 1, "UnknownSource")
         need(amount > 0, "ZeroAmount")
         need(amount < 2**32, "TooMuchAtOnce")
         need(name in self.users, "NotAUser")
         need(self.users[name].status == ACTIVE, "UserNotActive")
         self.may_act(name, by)
+        need(source == 1 or by == name, "DelegateRetiresFromSeat")
         previous = self.period > 0 and period == self.period - 1
         in_grace = self.epoch < self.period_start + GRACE_EPOCHS
         need(period == self.period or (reason == 0 and previous and in_grace), "PeriodClosed")
@@ -759,8 +788,8 @@ class Model:
                 changes[f"{kind}_open"] = 0
             changes["period"] = self.period
         paid = 0
+        need(name in self.energy, "WrongOracleAccount")
         if reason == 0:
-            need(name in self.energy, "WrongOracleAccount")
             which = "consumption_open" if period == self.period else "consumption_previous"
             changes[which] += amount
             changes["consumption_total"] += amount
@@ -770,10 +799,16 @@ class Model:
             need(paid > 0, "TooSmall")
             changes["feed_in_open"] += amount
             changes["feed_in_total"] += amount
+            need(changes["feed_in_total"] <= self.energy[name].minted, "ExceedsOwnSurplus")
             changes["feed_in_credits"] += paid
-        self.move(name, by, ENERGY_TOKEN, amount)
+        if source == 0:
+            self.move(name, by, ENERGY_TOKEN, amount)
+            self.mint(name, CREDIT_TOKEN, paid)
+        else:
+            need(self.seats[name][ENERGY_TOKEN] >= amount, "NotEnoughEnergy")
+            self.seats[name][ENERGY_TOKEN] -= amount
+            self.seats[name][CREDIT_TOKEN] += paid
         self.retired[name] = Retired(**changes)
-        self.credits[name] += paid
 
     @staticmethod
     def _withdrawals(energy: Energy, period: int) -> int:

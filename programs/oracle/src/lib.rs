@@ -59,9 +59,9 @@ pub mod oracle {
         ctx.accounts.execute()
     }
 
-    /// Have the market clear an epoch that has ended. Open to anyone.
-    pub fn trigger_clearing(ctx: &mut Context<TriggerClearing>, epoch: u32) -> Result<()> {
-        ctx.accounts.execute(epoch)
+    /// Have the market clear an epoch that has ended and pay up to `limit` of its orders; called again, it goes on paying. Open to anyone.
+    pub fn trigger_clearing(ctx: &mut Context<TriggerClearing>, epoch: u32, limit: u16) -> Result<()> {
+        ctx.accounts.execute(epoch, limit)
     }
 
     /// Pin the audit log, the totals and the final book's hash at an epoch that has ended; epochs follow one another. Refused while the

@@ -4,7 +4,7 @@
 //! member, meter, gateway or wallet has a part in it: what is not settled by then is pinned by a later checkpoint's totals.
 
 use {
-    anchor_lang::{address_eq, find_program_address, pinocchio::sysvars::Sysvar as _, prelude::*, sha256},
+    anchor_lang::{address_eq, find_program_address, pinocchio::sysvars::Sysvar as _, prelude::*},
     campus_common::{
         log,
         units::{Epoch, MicroCredits, UnixTime, WattHours},
@@ -14,7 +14,7 @@ use {
     governance_interface::{Config, Operator},
     oracle_interface::{events::Checkpointed, EpochCheckpoint, Oracle, OracleError, EPOCH_SEED},
     pinocchio_token::state::Mint,
-    trading_interface::{BookStatus, EpochBook, BOOK_SEED},
+    trading_interface::{Book, BookStatus, Market, BOOKS, BOOK_SEED, MARKET},
 };
 
 /// What is pinned.
@@ -43,8 +43,11 @@ pub struct CheckpointEpoch {
     /// The EpochCheckpoint to make, at [epoch, n as u32 little-endian].
     #[account(unsafe(dup))]
     pub checkpoint: Fresh<EpochCheckpoint>,
-    /// The epoch's book, at [book, epoch as u32 little-endian] of trading; an empty account where the epoch had none.
+    /// The book of the epoch's slot, at [book, epoch mod 16 as u8] of trading.
     pub book: Foreign,
+    /// The Market.
+    #[account(address = MARKET @ OracleError::WrongAddress)]
+    pub market: Foreign,
     /// The energy mint.
     #[account(address = ENERGY_MINT @ OracleError::WrongMint)]
     pub energy_mint: Foreign,
@@ -62,20 +65,25 @@ fn supply(mint: &AccountView) -> Result<u64> {
     Ok(mint.supply())
 }
 
-/// The hash of the epoch's book, which must be final; zero where there is none. None can come later, for books are opened until
-/// their epoch ends, and none can have gone, for one is closed against its checkpoint.
+/// The hash of the epoch's book, which must be final; zero where there is none, and its slot holds another epoch's or nothing. None can come
+/// later, for books are opened until their epoch ends, and none can have gone, for its place is taken only against its checkpoint.
 fn book_hash(view: &AccountView, epoch: Epoch) -> Result<[u8; 32]> {
-    let (address, _) = find_program_address(&[BOOK_SEED, &epoch.0.to_le_bytes()], &trading_interface::ID);
+    let slot = [(epoch.0 % BOOKS) as u8];
+    let (address, _) = find_program_address(&[BOOK_SEED, &slot], &trading_interface::ID);
     if !address_eq(&address, view.address()) {
         return Err(OracleError::WrongAddress.into());
     }
     if view.data_len() == 0 {
         return Ok([0; 32]);
     }
-    if EpochBook::load(view)?.status != BookStatus::Final as u8 {
+    let book = Book::load(view)?;
+    if book.head.epoch != epoch {
+        return Ok([0; 32]);
+    }
+    if !book.head.is(BookStatus::Final) {
         return Err(OracleError::BookUnfinished.into());
     }
-    Ok(sha256(&view.try_borrow()?))
+    Ok(book.hash())
 }
 
 impl CheckpointEpoch {
@@ -90,6 +98,13 @@ impl CheckpointEpoch {
         }
         if oracle.has_checkpoint == 1 && oracle.last_epoch.0.checked_add(1) != Some(args.epoch) {
             return Err(OracleError::CheckpointOutOfOrder.into());
+        }
+        // Each book waits for its checkpoint before its place is taken: so the first checkpoint comes no later than the first book.
+        if oracle.has_checkpoint == 0 && self.market.account().data_len() > 0 {
+            let first = Market::load(self.market.account())?.first_epoch;
+            if first.0 != 0 && first < epoch {
+                return Err(OracleError::CheckpointOutOfOrder.into());
+            }
         }
         if args.log_size < oracle.log_size {
             return Err(OracleError::LogShrank.into());

@@ -13,13 +13,18 @@ use {
         units::{BillingPeriod, Epoch, UnixTime, WattHours},
         CampusAccount, Checked, CheckedMut, Foreign, Signatory, TOKEN_PROGRAM,
     },
-    energy_token_interface::{cpi::MintEnergy, ENERGY_MINT, MINT_AUTHORITY},
+    energy_token_interface::{
+        can_receive,
+        cpi::{MintEnergy, MintEnergyToSeat},
+        ENERGY_MINT, MINT_AUTHORITY,
+    },
     governance_interface::{Config, Operator, Pause},
     oracle_interface::{
         events::{LateWithdrawalBooked, SpanKind, SurplusSettled},
         EnergyAccount, MeterState, Oracle, OracleError, DOUBTFUL_FLAGS, ORACLE_BUMP, ORACLE_SEED,
     },
     registry_interface::{Meter, User},
+    trading_interface::{ENERGY_VAULT, SEATS},
 };
 
 /// Accounts of settle_surplus; then Meter and MeterState (writable) of each settling meter of the member.
@@ -46,6 +51,15 @@ pub struct SettleSurplus {
     /// The energy token program's mint authority.
     #[account(address = MINT_AUTHORITY @ OracleError::WrongAddress)]
     pub mint_authority: Foreign,
+    /// The market's vault of energy: for a member whose own account cannot take what is minted.
+    #[account(unsafe(dup), address = ENERGY_VAULT @ OracleError::WrongAddress)]
+    pub energy_vault: Foreign,
+    /// The market's seats, likewise.
+    #[account(unsafe(dup), address = SEATS @ OracleError::WrongAddress)]
+    pub seats: Foreign,
+    /// The trading program, likewise.
+    #[account(address = trading_interface::ID @ OracleError::WrongProgram)]
+    pub trading_program: Foreign,
     /// The energy token program.
     #[account(address = energy_token_interface::ID @ OracleError::WrongProgram)]
     pub energy_token_program: Foreign,
@@ -125,15 +139,31 @@ pub(crate) fn execute(ctx: &mut Context<SettleSurplus>, interval_end: i64) -> Re
     if span.mint.0 > 0 {
         let bump = [ORACLE_BUMP];
         let seeds = [Seed::from(ORACLE_SEED), Seed::from(&bump)];
-        MintEnergy {
-            oracle: accounts.oracle.account(),
-            user: accounts.user.account(),
-            energy_mint: accounts.energy_mint.account(),
-            energy_token_account: accounts.energy_token_account.account(),
-            mint_authority: accounts.mint_authority.account(),
-            token_program: accounts.token_program.account(),
+        let signer = CpiSigner::from(&seeds);
+        if can_receive(accounts.energy_token_account.account(), &ENERGY_MINT, &user.wallet) {
+            MintEnergy {
+                oracle: accounts.oracle.account(),
+                user: accounts.user.account(),
+                energy_mint: accounts.energy_mint.account(),
+                energy_token_account: accounts.energy_token_account.account(),
+                mint_authority: accounts.mint_authority.account(),
+                token_program: accounts.token_program.account(),
+            }
+            .invoke_signed(span.mint, signer);
+        } else {
+            MintEnergyToSeat {
+                oracle: accounts.oracle.account(),
+                user: accounts.user.account(),
+                energy_mint: accounts.energy_mint.account(),
+                energy_token_account: accounts.energy_token_account.account(),
+                mint_authority: accounts.mint_authority.account(),
+                energy_vault: accounts.energy_vault.account(),
+                seats: accounts.seats.account(),
+                trading_program: accounts.trading_program.account(),
+                token_program: accounts.token_program.account(),
+            }
+            .invoke_signed(span.mint, signer);
         }
-        .invoke_signed(span.mint, CpiSigner::from(&seeds));
     }
     Ok(())
 }

@@ -1,15 +1,14 @@
-//! Have the market clear an epoch that has ended.
+//! Have the market clear an epoch that has ended, or go on paying its orders.
 
 use {
     anchor_lang::{
-        address_eq, find_program_address,
         pinocchio::cpi::{Seed, Signer as CpiSigner},
         prelude::*,
     },
     campus_common::{log, now, units::Epoch, Checked, Foreign},
     governance_interface::{Config, Pause},
     oracle_interface::{events::ClearingTriggered, OracleError, ORACLE_ADDRESS, ORACLE_BUMP, ORACLE_SEED},
-    trading_interface::{cpi::ClearEpoch, BOOK_SEED, MARKET},
+    trading_interface::{cpi::ClearEpoch, MARKET, SEATS},
 };
 
 /// Accounts of trigger_clearing.
@@ -23,7 +22,10 @@ pub struct TriggerClearing {
     /// The Market.
     #[account(unsafe(dup), address = MARKET @ OracleError::WrongAddress)]
     pub market: Foreign,
-    /// The epoch's book, at [book, epoch as u32 little-endian] of trading.
+    /// The market's seats.
+    #[account(unsafe(dup), address = SEATS @ OracleError::WrongAddress)]
+    pub seats: Foreign,
+    /// The epoch's book, at [book, epoch mod 16 as u8] of trading.
     #[account(unsafe(dup))]
     pub book: Foreign,
     /// The trading program.
@@ -32,16 +34,12 @@ pub struct TriggerClearing {
 }
 
 impl TriggerClearing {
-    pub(crate) fn execute(&mut self, epoch: u32) -> Result<()> {
+    pub(crate) fn execute(&mut self, epoch: u32, limit: u16) -> Result<()> {
         let config = &self.config;
         config.require_running(Pause::CLEARING)?;
         let epoch = Epoch(epoch);
         if now()? < epoch.end(config.epoch_seconds) {
             return Err(OracleError::EpochNotOver.into());
-        }
-        let (book, _) = find_program_address(&[BOOK_SEED, &epoch.0.to_le_bytes()], &trading_interface::ID);
-        if !address_eq(&book, self.book.account().address()) {
-            return Err(OracleError::WrongAddress.into());
         }
         let bump = [ORACLE_BUMP];
         let seeds = [Seed::from(ORACLE_SEED), Seed::from(&bump)];
@@ -49,9 +47,10 @@ impl TriggerClearing {
             oracle: self.oracle.account(),
             config: self.config.account(),
             market: self.market.account(),
+            seats: self.seats.account(),
             book: self.book.account(),
         }
-        .invoke_signed(CpiSigner::from(&seeds));
+        .invoke_signed(epoch, limit, CpiSigner::from(&seeds));
         log(&ClearingTriggered { epoch });
         Ok(())
     }
