@@ -449,9 +449,7 @@ class Campus:
         there = found is not None and bool(found.data)
         before = self.account("trading", book)["epoch"] if there else 0
         checkpoint = programs.checkpoint_address(before) if before else programs.SYSTEM_PROGRAM
-        open_ = self.instruction(
-            "trading", "open_epoch", {"epoch": epoch}, {"book": book, "checkpoint": checkpoint}
-        )
+        open_ = self.instruction("trading", "open_epoch", {"epoch": epoch}, {"book": book, "checkpoint": checkpoint})
         return [open_] if there else [grow, open_]
 
     def open_book(self, epoch: int) -> Outcome:
