@@ -439,7 +439,7 @@ class Campus:
         self.send(create, self.instruction("trading", "initialize_market", args, accounts))
 
     def open_book_instructions(self, epoch: int) -> list[Instruction]:
-        """trading.open_epoch, and grow_book where the epoch's slot has no book yet (of 16 orders a side at most: one step)."""
+        """trading.open_epoch, and grow_book where the slot has no book yet: of so few orders a side, in one step."""
         book = programs.book_address(epoch)
         accounts = {"payer": self.operator.pubkey(), "book": book}
         grow = self.instruction("trading", "grow_book", {"slot": epoch % programs.BOOKS}, accounts)
@@ -447,9 +447,7 @@ class Campus:
         there = found is not None and bool(found.data)
         before = self.account("trading", book)["epoch"] if there else 0
         checkpoint = programs.checkpoint_address(before) if before else programs.SYSTEM_PROGRAM
-        open_ = self.instruction(
-            "trading", "open_epoch", {"epoch": epoch}, {"book": book, "checkpoint": checkpoint}
-        )
+        open_ = self.instruction("trading", "open_epoch", {"epoch": epoch}, {"book": book, "checkpoint": checkpoint})
         return [open_] if there else [grow, open_]
 
     def open_book(self, epoch: int) -> Outcome:

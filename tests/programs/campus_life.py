@@ -559,7 +559,11 @@ class CampusLife(RuleBasedStateMachine):
         if not sure or name not in self.model.users:
             return
         data = bytes([6, 2, 1]) + bytes(key("thief").pubkey())
-        self.both(lambda: self.model.give_away(name, token), self._spl(name, data, self._account(name, token)), signers=(self.members[name].wallet,))
+        self.both(
+            lambda: self.model.give_away(name, token),
+            self._spl(name, data, self._account(name, token)),
+            signers=(self.members[name].wallet,),
+        )
 
     @rule(name=users, to=users, token=st.sampled_from([0, 1]), amount=st.sampled_from([0, 1, 500, 10**7]))
     def send_tokens(self, name: str, to: str, token: int, amount: int) -> None:
@@ -592,9 +596,7 @@ class CampusLife(RuleBasedStateMachine):
 
     def _spl(self, name: str, data: bytes, *accounts: Pubkey) -> Instruction:
         metas = [AccountMeta(account, False, True) for account in accounts]
-        return Instruction(
-            programs.TOKEN_PROGRAM, data, [*metas, AccountMeta(self.members[name].address, True, False)]
-        )
+        return Instruction(programs.TOKEN_PROGRAM, data, [*metas, AccountMeta(self.members[name].address, True, False)])
 
     # What holds after every step
 

@@ -323,7 +323,9 @@ class Scenario:
         accounts = {
             "authority": (by or member.wallet).pubkey(),
             "user": member.user,
-            "source" if name == "deposit" else "destination": member.energy_tokens if asset == ENERGY else member.credit_tokens,
+            "source" if name == "deposit" else "destination": member.energy_tokens
+            if asset == ENERGY
+            else member.credit_tokens,
             "vault": programs.energy_vault() if asset == ENERGY else programs.credit_vault(),
         }
         return self.instruction("trading", name, {"asset": asset, "amount": amount}, accounts)
@@ -335,7 +337,8 @@ class Scenario:
         campus.send(self.instruction("trading", "set_fee_account", {}, {"fee_account": self.fees}))
         campus.send(self.seat_instruction("deposit", alice, ENERGY, 2_000, self.delegate), signers=[self.delegate])
         campus.refuse(
-            "a stranger's deposit", self.seat_instruction("deposit", bob, CREDIT, 1, people.carol.wallet),
+            "a stranger's deposit",
+            self.seat_instruction("deposit", bob, CREDIT, 1, people.carol.wallet),
             signers=[people.carol.wallet],
         )
         payout = self.instruction(
@@ -343,7 +346,9 @@ class Scenario:
         )
         campus.send(self.seat_instruction("deposit", bob, CREDIT, 500_000), payout, signers=[bob.wallet])
 
-    def order(self, member: Member, epoch: int, side: int, price: int, quantity: int, by: Keypair | None = None) -> Instruction:
+    def order(
+        self, member: Member, epoch: int, side: int, price: int, quantity: int, by: Keypair | None = None
+    ) -> Instruction:
         """place_order."""
         args = {"epoch": epoch, "side": side, "price": price, "quantity": quantity}
         return self.instruction("trading", "place_order", args, self.order_accounts(member, epoch, by))
@@ -433,9 +438,7 @@ class Scenario:
         campus.refuse(
             "a payout that was not allowed", self.seat_instruction("withdraw", people.bob, CREDIT, 1, campus.operator)
         )
-        campus.send(
-            self.seat_instruction("withdraw", people.alice, CREDIT, 149_250), signers=[people.alice.wallet]
-        )
+        campus.send(self.seat_instruction("withdraw", people.alice, CREDIT, 149_250), signers=[people.alice.wallet])
         campus.send(self.instruction("trading", "withdraw_fees", {}, {"fee_account": self.fees}))
         self.facts["held after withdrawing"] = self.holdings(people)
         account = campus.client.raw_account(book["book"])

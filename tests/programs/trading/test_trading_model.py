@@ -21,10 +21,21 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from trading_model import ASK, BID, CREDIT, ENERGY, Book, Member, Model, Refused
-from trading_world import BOOKS, CLEARING, CREDIT_MINT, CREDIT_VAULT, ENERGY_MINT, ENERGY_VAULT, EPOCH, FINAL, OPEN
+from trading_world import (
+    BOOKS,
+    CLEARING,
+    CREDIT_MINT,
+    CREDIT_VAULT,
+    ENERGY_MINT,
+    ENERGY_VAULT,
+    EPOCH,
+    FINAL,
+    OPEN,
+    REFUNDING,
+    TradingWorld,
+)
 from trading_world import CREDIT as CREDIT_ARGUMENT
 from trading_world import ENERGY as ENERGY_ARGUMENT
-from trading_world import REFUNDING, TradingWorld
 
 MEMBERS = 5
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "300"))

@@ -95,7 +95,10 @@ class WholeCampusLife(CampusLife):
         self.both(
             lambda: self.model.deposit(name, by, token, amount),
             self.trading(
-                "deposit", self.of(token, amount), source=self.tokens(name, token), **self.seat_accounts(name, by, token)
+                "deposit",
+                self.of(token, amount),
+                source=self.tokens(name, token),
+                **self.seat_accounts(name, by, token),
             ),
             signers=(self.wallet(by),),
         )
@@ -240,7 +243,7 @@ class WholeCampusLife(CampusLife):
         bid: int,
         until: str,
     ) -> None:
-        """A book from its opening on, mostly to its checkpoint: members offer half of what they hold and bid for some."""
+        """A book from its opening on, mostly to its checkpoint: members offer half of what they hold, or bid."""
         self.open_book(0)
         epoch = self.model.epoch
         for name in USERS:
@@ -278,7 +281,7 @@ class WholeCampusLife(CampusLife):
         order: tuple[int, int, int],
         wait: int,
     ) -> None:
-        """A member names a delegate, who deposits what was approved, offers or bids, takes some of it back, and retires."""
+        """A member names a delegate, who deposits what was approved, offers or bids, takes some back, and retires."""
         side, price, quantity = order
         self.set_delegate(name, delegate, term, *allowances)
         self.open_book(0)
