@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import pytest
 from campus import EPOCH_SECONDS, PARAMETERS, START, Campus, Member, key
 from campus_life import DELEGATE, EPOCH, USERS, CampusLife, rarely, signers, users
 from hypothesis import HealthCheck, settings
@@ -26,6 +27,7 @@ from whole_model import WholeModel
 
 from authority.chain import programs
 
+pytestmark = pytest.mark.timeout(900)
 LIVES = os.environ.get("CAMPUS_MODEL_LIVES")
 DEPARTMENT = "department"
 """A member like the others, whose credit account takes the market's fees."""
