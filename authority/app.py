@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from authority.home import Home
+from authority.home.home import Home
 from authority.store import Store
 
 Clock = Callable[[], int]

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "edge_agent"))
 from emulator_process import start
 
 from edge_agent.config import MeterSettings
-from edge_agent.meter_map import MeterMap
 from edge_agent.meters import MeterError, PortUnavailableError, open_meter
+from edge_agent.wire.meter_map import MeterMap
 
 EPOCH = 2
 LINE = """

@@ -11,15 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "edge_agent"))
 from emulator_process import ENVIRONMENT, register, start
 
 from edge_agent.config import MeterSettings
 from edge_agent.emulator.fault_kinds import KINDS, ON_THE_LINE
-from edge_agent.meter_map import MeterMap
 from edge_agent.meters import iec21, open_meter
-from edge_agent.reading import FLAG_SAMPLED
+from edge_agent.wire.meter_map import MeterMap
+from edge_agent.wire.reading import FLAG_SAMPLED
 
 KEY, AUTH_KEY = bytes(range(16)), bytes(range(0xD0, 0xE0))
 METER = f"""

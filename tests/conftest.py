@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
-
-sys.path.insert(0, str(Path(__file__).parent / "agave"))  # agave_validator
-sys.path.insert(0, str(Path(__file__).parent / "ports"))  # free_ports
-
 from agave_validator import (
     AgaveUnavailableError,
     AgaveValidator,
@@ -19,6 +13,7 @@ from agave_validator import (
     namespace_command,
     start_agave_validator,
 )
+from hypothesis import HealthCheck, settings
 
 # No test asserts on elapsed time, and what passed once passes again; `--hypothesis-profile explore` looks further.
 settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])

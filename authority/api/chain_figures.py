@@ -12,12 +12,12 @@ from solders.pubkey import Pubkey
 
 from authority.api.campus import Energy
 from authority.api.campus_source import Book, ChainFigures, without_chain
+from authority.audit.conservation import AMOUNT_AT, TOKEN_ACCOUNT_SIZE, TokenTotals
 from authority.chain import programs
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.errors import AuthorityError
-from authority.home import Home
-from authority.settlement.conservation import AMOUNT_AT, TOKEN_ACCOUNT_SIZE, TokenTotals
+from authority.home.home import Home
 
 MINT_SUPPLY_AT = 36
 HOLDERS_SECONDS = 30

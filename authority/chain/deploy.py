@@ -32,7 +32,7 @@ from authority.chain.programs import (
     program_data_address,
     registry_address,
 )
-from authority.home import Home
+from authority.home.home import Home
 
 PROGRAM_DATA_HEADER_SIZE = 45
 MINIMUM_LAMPORTS = 2_000_000_000

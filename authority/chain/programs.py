@@ -14,7 +14,7 @@ from typing import Final
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
-from edge_agent.reading import PUBLIC_KEY_SIZE, SIGNATURE_SIZE, Frame
+from edge_agent.wire.reading import PUBLIC_KEY_SIZE, SIGNATURE_SIZE, Frame
 
 PROGRAM_IDS: Final[Mapping[str, Pubkey]] = {
     "governance": Pubkey.from_string("CampusGovernance1111111111111111111111111111"),

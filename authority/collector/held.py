@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from authority.audit import log
 from authority.errors import AuthorityError
+from authority.log import log
 from authority.store import metering
 from authority.store.metering import Frame, MeterKey
 

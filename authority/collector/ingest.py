@@ -19,16 +19,17 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from authority.app import App
-from authority.audit import log
-from authority.audit.log import ReadingLeaf
 from authority.collector import policy
 from authority.collector.policy import MeterFacts
 from authority.errors import AuthorityError
+from authority.log import log
+from authority.log.log import ReadingLeaf
 from authority.store import metering
 from authority.store.metering import Frame as LoggedFrame
 from authority.store.metering import Incident, Meter, MeterKey, ParkedFrame
-from edge_agent.reading import (
+from edge_agent.wire.reading import (
     CODE_NUMBERS,
+    MAX_FRAMES,
     NO_LOG_INDEX,
     TRUNCATED_HASH_SIZE,
     VERDICT_ACCEPTED,
@@ -47,8 +48,6 @@ from edge_agent.reading import (
 
 logger = logging.getLogger(__name__)
 
-MAX_FRAMES = 256
-"""Frames in one request or message."""
 MAX_PARKED = 256
 """Frames parked for one key, and how far ahead of the expected sequence one may be."""
 MAX_INCIDENTS = 64

@@ -26,7 +26,7 @@ from authority.app import App
 from authority.collector.http import create_app
 from authority.collector.ingest import Collector
 from authority.collector.live import Live
-from authority.service.lease import Lease
+from authority.store.lease import Lease
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Running:
         self.app = app
         self.collector = Collector(app)
         self.live = Live(app)
-        self._lease = Lease(app, "collector", lost=self._lost)
+        self._lease = Lease(app.store, app.clock, "collector", lost=self._lost)
         self._stop_process = stop_process
         self._stop = threading.Event()
         self._flusher = threading.Thread(target=self._flush, name="live", daemon=True)
@@ -180,7 +180,7 @@ def _tls(_config: Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLConte
 def run(path: Path) -> None:
     """Serve until told to stop (SIGTERM, SIGINT); HomeError, StoreError or LeaseError where it cannot start."""
     app = App.open(path)
-    probe = Lease(app, "collector", lost=lambda: None)
+    probe = Lease(app.store, app.clock, "collector", lost=lambda: None)
     try:
         probe.acquire()  # said here, a running collector is a message; said in gunicorn's worker it is a trace
         probe.release()

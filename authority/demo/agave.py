@@ -17,7 +17,7 @@ from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.chain.programs import PROGRAM_IDS
 from authority.demo.children import DemoError
-from authority.home import Home
+from authority.home.home import Home
 
 READY_SECONDS = 180.0
 SHREDS_KEPT = 1_000_000

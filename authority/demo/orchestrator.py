@@ -17,6 +17,7 @@ from authority.api.campus import Campus
 from authority.api.campus_source import StoreCampusSource
 from authority.api.chain_figures import reader_of
 from authority.app import App, system_clock
+from authority.audit.conservation import ChainMovingError, TokenTotals, conservation
 from authority.chain.client import ChainClient
 from authority.collector import broker
 from authority.demo import agave, campus, report
@@ -25,7 +26,7 @@ from authority.demo.progress import Progress
 from authority.demo.stage import Ports, Stage
 from authority.enrolment import plan, requests
 from authority.enrolment.registration import Registration
-from authority.home import (
+from authority.home.home import (
     CollectorSettings,
     EpochSettings,
     Home,
@@ -38,9 +39,8 @@ from authority.home import (
 )
 from authority.market.credits import issue_credits
 from authority.market.policies import set_standing_order
+from authority.market.report import EpochReport, epoch_reports
 from authority.market.standing_orders import StandingOrder
-from authority.settlement.conservation import ChainMovingError, TokenTotals, conservation
-from authority.settlement.report import EpochReport, epoch_reports
 
 ACTOR = "demo"
 READY_SECONDS = 120.0

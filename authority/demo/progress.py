@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from authority.settlement.report import EpochReport
+from authority.market.report import EpochReport
 from authority.web.figures import UNKNOWN, credits_per_kwh
 
 STATE_WORDS = {

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from authority.settlement.conservation import Conservation
-from authority.settlement.report import EpochReport
+from authority.audit.conservation import Conservation
+from authority.market.report import EpochReport
 
 REPORT_NAME = "demo-report.json"
 STAGE_WORDS = {

@@ -17,11 +17,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
 from authority.app import App
-from authority.audit import log
 from authority.chain import programs
 from authority.chain.client import ChainClient
 from authority.enrolment.plan import KINDS, MAX_BUILDING_BYTES
 from authority.errors import AuthorityError
+from authority.log import log
 from authority.store.metering import (
     CHAIN_PENDING,
     CHAIN_SUBMITTED,
@@ -32,7 +32,7 @@ from authority.store.metering import (
     MeterKey,
 )
 from authority.store.people import Installation, User
-from edge_agent.reading import possession_message
+from edge_agent.wire.reading import possession_message
 
 CONSUMER, PROSUMER = 0, 1
 """A user's role on the chain: a consumer may have no generating meter."""

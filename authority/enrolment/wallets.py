@@ -14,7 +14,7 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from authority.errors import AuthorityError
-from authority.home import Home
+from authority.home.home import Home
 from authority.store.people import User
 
 _VERSION = b"\x01"

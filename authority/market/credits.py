@@ -9,9 +9,9 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from sqlalchemy import select
 
-from authority.audit import log
 from authority.chain import programs
 from authority.chain.client import ChainClient
+from authority.log import log
 from authority.market.policies import MarketError
 from authority.store import Store
 from authority.store.people import User

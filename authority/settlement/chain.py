@@ -41,7 +41,7 @@ from authority.settlement.snapshot import (
 from authority.store import Store
 from authority.store.metering import Meter
 from authority.store.people import User
-from edge_agent.reading import ROLES, Frame
+from edge_agent.wire.reading import ROLES, Frame
 
 REFUND_AFTER_EPOCHS = 8
 STATUS_ACTIVE = 1

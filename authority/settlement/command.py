@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import logging
 import signal
 import threading
 import time
@@ -13,18 +12,18 @@ from functools import partial
 from sqlalchemy import select, update
 
 from authority.app import App
-from authority.audit import log
 from authority.chain.client import ChainClient
 from authority.enrolment.wallets import unseal
 from authority.errors import AuthorityError
-from authority.service.lease import Lease
+from authority.log import log
 from authority.settlement.chain import SettlementChain, common_accounts
 from authority.settlement.lookup_tables import LookupTables
 from authority.settlement.worker import Worker
+from authority.store.lease import Lease
 from authority.store.metering import CHAIN_PENDING, Frame
 from authority.store.settlement import Alert
-from edge_agent.reading import FLAG_REGISTER_RESET
-from edge_agent.reading import Frame as SignedFrame
+from edge_agent.wire.reading import FLAG_REGISTER_RESET
+from edge_agent.wire.reading import Frame as SignedFrame
 
 LEASE = "settlement"
 
@@ -56,7 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
         elif arguments.action == "rebase":
             _rebase(app, arguments.log_index)
         else:
-            logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
             _work(app, once=arguments.action == "once")
     finally:
         app.store.close()
@@ -79,7 +77,7 @@ def _work(app: App, *, once: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    lease = Lease(app, LEASE, lost=stop.set)
+    lease = Lease(app.store, app.clock, LEASE, lost=stop.set)
     lease.acquire()
     try:
         worker = worker_for(app)

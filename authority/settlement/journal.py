@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from authority.audit import log
 from authority.errors import AuthorityError
+from authority.log import log
 from authority.store import Store
 from authority.store.market import PendingTransaction
 from authority.store.metering import (

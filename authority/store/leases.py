@@ -1,4 +1,4 @@
-"""Leases make the collector, settlement and the embedded validator singular (authority.service.lease)."""
+"""Leases make the collector, settlement and the embedded validator singular (authority.store.lease)."""
 
 from __future__ import annotations
 

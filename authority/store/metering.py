@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from authority.store.base import Base, BigInt, Hash, Json, Name, Seconds
 from authority.store.people import Installation, User
-from edge_agent.reading import FRAME_SIZE, RECORD_SIZE, ROLES, SOURCES, Record
+from edge_agent.wire.reading import FRAME_SIZE, RECORD_SIZE, ROLES, SOURCES, Record
 
 GATEWAY_EXPECTED, GATEWAY_ENROLLED, GATEWAY_REVOKED = "expected", "enrolled", "revoked"
 
@@ -42,7 +42,7 @@ class Gateway(Base):
 class Meter(Base):
     """A meter of the plan: name is its name at its gateway, serial the manufacturer's, meter_id its name on the chain.
 
-    role and source are words of edge_agent.reading.ROLES and SOURCES. map is the approved meter map, as it came, and
+    role and source are words of edge_agent.wire.reading.ROLES and SOURCES. map is the approved meter map as it came,
     map_hash the SHA-256 of its canonical JSON. public_key is the key in use (its history is MeterKey). registered_at is
     when the meter and its state account were put on the chain.
     """
@@ -103,7 +103,7 @@ class Frame(Base):
     """An authentic, in-order record, as it came: one leaf of the log. Frames are never changed or deleted.
 
     What the collector says: frame (192 bytes), receipt (168 bytes, signed), verdict ("accepted" or "held"), code (a
-    name of edge_agent.reading.CODES), log_index, received_at, over ("https" or "mqtt").
+    name of edge_agent.wire.reading.CODES), log_index, received_at, over ("https" or "mqtt").
     What an operator says of a held one: disposition ("accepted" at once, or "held", then "released" or "void"),
     resolved_at, resolved_by, resolution (the words), resolution_log_index (the act's leaf).
     What settlement says: chain_status ("pending", "submitted", "confirmed", "skipped"), chain_signature (base58),

@@ -10,7 +10,7 @@ from authority.api.campus_source import StoreCampusSource
 from authority.api.chain_figures import reader_of
 from authority.api.feed import CampusFeed
 from authority.app import App
-from authority.home import Home
+from authority.home.home import Home
 from authority.web.application import create_app
 from authority.web.server import WebServer
 

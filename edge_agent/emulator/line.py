@@ -11,6 +11,8 @@ from edge_agent.dlms.hdlc.frame import Frame
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.hdlc.reader import FrameReader
 from edge_agent.dlms.hdlc.server_link import CONNECTED, HdlcServerLink
+from edge_agent.dlms.iec62056_21.messages import Identification
+from edge_agent.dlms.iec62056_21.server import HDLC, Iec21Server
 from edge_agent.dlms.server import ServerSession
 from edge_agent.dlms.wrapper import WrapperUnit, read_unit
 from edge_agent.emulator.config import EmulatorConfig, LineConfig
@@ -18,8 +20,6 @@ from edge_agent.emulator.meter import EmulatedMeter
 from edge_agent.emulator.push import on_the_line
 from edge_agent.emulator.session import new_session
 from edge_agent.emulator.source import Table
-from edge_agent.iec62056_21.messages import Identification
-from edge_agent.iec62056_21.server import HDLC, Iec21Server
 
 
 class EmulatedLine:

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 from edge_agent.dlms import llc
 from edge_agent.dlms.hdlc.address import encode_address
 from edge_agent.dlms.hdlc.frame import FINAL, UI, Frame
+from edge_agent.dlms.iec62056_21.messages import with_parity
+from edge_agent.dlms.iec62056_21.p1 import write_telegram
 from edge_agent.dlms.mbus import split_apdu
 from edge_agent.dlms.units import scaled_text
-from edge_agent.iec62056_21.messages import with_parity
-from edge_agent.iec62056_21.p1 import write_telegram
 
 if TYPE_CHECKING:
     from edge_agent.emulator.config import LineConfig, MeterConfig

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_agent.meter_map import CUMULATIVE
 from edge_agent.meters.dlms_pull import DlmsPullDriver
 from edge_agent.meters.driver import IntervalRow, MeterDriver, Observer
 from edge_agent.meters.errors import (
@@ -20,10 +19,11 @@ from edge_agent.meters.errors import (
 )
 from edge_agent.meters.iec21 import ModeCDriver
 from edge_agent.meters.push_listener import PushDriver
+from edge_agent.wire.meter_map import CUMULATIVE
 
 if TYPE_CHECKING:
     from edge_agent.config import MeterSettings
-    from edge_agent.meter_map import MeterMap
+    from edge_agent.wire.meter_map import MeterMap
 
 
 def open_meter(settings: MeterSettings, map: MeterMap, observe: Observer | None = None) -> MeterDriver:

@@ -12,8 +12,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from edge_agent.keys import sync_directory
 from edge_agent.meters.errors import MeterError
+from edge_agent.wire.files import sync_directory
 
 BLOCK = 32
 LIMIT = 1 << 32

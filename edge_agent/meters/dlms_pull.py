@@ -26,7 +26,6 @@ from edge_agent.dlms.hdlc.client_link import HdlcClientLink
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.obis import obis_bytes
 from edge_agent.dlms.security import Security
-from edge_agent.meter_map import INCREMENTS, integral_of, with_integral
 from edge_agent.meters.connection import Connection, HdlcLine, WrapperLine
 from edge_agent.meters.counters import CounterStore, InvocationCounter, counter_too_far
 from edge_agent.meters.datagrams import DatagramClient, DatagramLine
@@ -60,12 +59,13 @@ from edge_agent.meters.transport import (
     WatchedNetworkTransport,
     WatchedTransport,
 )
-from edge_agent.reading import FLAG_CLOCK_ADJUSTED, FLAG_DATA_DOUBTFUL, FLAG_POWER_FAILURE
+from edge_agent.wire.meter_map import INCREMENTS, integral_of, with_integral
+from edge_agent.wire.reading import FLAG_CLOCK_ADJUSTED, FLAG_DATA_DOUBTFUL, FLAG_POWER_FAILURE
 
 if TYPE_CHECKING:
     from edge_agent.config import MeterSettings
     from edge_agent.dlms.axdr import Data
-    from edge_agent.meter_map import MeterMap
+    from edge_agent.wire.meter_map import MeterMap
 
 T = TypeVar("T")
 

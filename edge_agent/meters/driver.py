@@ -22,7 +22,7 @@ def password_bytes(text: str) -> bytes:
 class IntervalRow:
     """One row of a meter's load profile as a signed record needs it.
 
-    interval_end is Unix seconds UTC; the four registers are cumulative Wh; flags are those of edge_agent.reading;
+    interval_end is Unix seconds UTC; the four registers are cumulative Wh; flags are those of edge_agent.wire.reading;
     evidence is the first 16 bytes of the SHA-256 over the APDUs that the row came in, as received.
     """
 

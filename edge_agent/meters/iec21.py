@@ -9,9 +9,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_agent.dlms.errors import DecodeError, DlmsError, LinkError
+from edge_agent.dlms.iec62056_21.client import hand_over, read_out
+from edge_agent.dlms.iec62056_21.messages import INITIAL_BAUD_RATE, Identification, read_line
 from edge_agent.dlms.units import SCALERS_OF_WH
-from edge_agent.iec62056_21.client import hand_over, read_out
-from edge_agent.iec62056_21.messages import INITIAL_BAUD_RATE, Identification, read_line
 from edge_agent.meters.driver import IntervalRow, Observer
 from edge_agent.meters.errors import (
     BadAnswerError,
@@ -22,12 +22,12 @@ from edge_agent.meters.errors import (
 )
 from edge_agent.meters.faults import Faults
 from edge_agent.meters.transport import SerialTransport, Transport
-from edge_agent.reading import FLAG_SAMPLED
+from edge_agent.wire.reading import FLAG_SAMPLED
 
 if TYPE_CHECKING:
     from edge_agent.config import MeterSettings
-    from edge_agent.iec62056_21.client import Conversation
-    from edge_agent.meter_map import MeterMap
+    from edge_agent.dlms.iec62056_21.client import Conversation
+    from edge_agent.wire.meter_map import MeterMap
 
 
 class SerialLine(Transport, Protocol):

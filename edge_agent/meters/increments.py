@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_agent.meters.errors import MeterError
-from edge_agent.reading import FLAG_DATA_DOUBTFUL, FLAG_ESTIMATED
+from edge_agent.wire.reading import FLAG_DATA_DOUBTFUL, FLAG_ESTIMATED
 
 KEPT = 1024
 """Boundaries whose values are kept; a meter that is asked for older ones is asked for nothing that was not signed."""

@@ -17,12 +17,12 @@ from edge_agent.meters.errors import BadAnswerError, MeterError, MeterTimeoutErr
 from edge_agent.meters.faults import Faults
 from edge_agent.meters.iec21 import watt_hours
 from edge_agent.meters.transport import SerialTransport, Transport
-from edge_agent.reading import FLAG_SAMPLED
+from edge_agent.wire.reading import FLAG_SAMPLED
 
 if TYPE_CHECKING:
     from edge_agent.config import MeterSettings
     from edge_agent.dlms.errors import DlmsError
-    from edge_agent.meter_map import MeterMap
+    from edge_agent.wire.meter_map import MeterMap
 
 QUIET = 0.4
 """Seconds of silence that end a telegram."""

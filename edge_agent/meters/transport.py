@@ -11,7 +11,7 @@ from typing import Protocol
 
 import serial
 
-from edge_agent.iec62056_21.messages import with_parity
+from edge_agent.dlms.iec62056_21.messages import with_parity
 from edge_agent.meters.errors import (
     ConnectionLostError,
     MeterTimeoutError,

@@ -18,11 +18,11 @@ from solders.keypair import Keypair
 from sqlalchemy import create_engine, text
 
 from authority.app import App
-from authority.home import EpochSettings, Home, Settings, StoreSettings
+from authority.home.home import EpochSettings, Home, Settings, StoreSettings
 from authority.store import Store
 from authority.store.metering import Gateway, Meter, MeterKey
 from authority.store.people import Installation, User
-from edge_agent.reading import ZERO_HASH, Record, meter_id, previous_hash
+from edge_agent.wire.reading import ZERO_HASH, Record, meter_id, previous_hash
 
 NOW = 1_782_000_000
 """A Sunday in June 2026, 00:00:00 UTC, on the boundary of a 900 s epoch."""

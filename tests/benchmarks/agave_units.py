@@ -15,7 +15,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [
     str(TESTS.parent),
-    str(TESTS / "agave"),
+    str(TESTS / "support"),
     str(TESTS / "programs"),
     str(TESTS / "programs" / "trading"),
 ]

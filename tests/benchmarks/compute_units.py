@@ -26,7 +26,7 @@ TESTS = Path(__file__).resolve().parent.parent
 BASELINE = Path(__file__).with_name("compute_units.json")
 sys.path[:0] = [
     str(TESTS.parent),
-    str(TESTS / "agave"),
+    str(TESTS / "support"),
     str(TESTS / "benchmarks"),
     str(TESTS / "programs"),
     str(TESTS / "programs" / "trading"),

@@ -32,11 +32,11 @@ from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
 from authority.chain.transport import Transport
-from authority.local_validator.bank import Bank
-from authority.local_validator.genesis import Genesis
-from authority.local_validator.ledger import Ledger
-from authority.local_validator.methods import Methods
-from authority.local_validator.server import RpcServer
+from authority.validator.bank import Bank
+from authority.validator.genesis import Genesis
+from authority.validator.ledger import Ledger
+from authority.validator.methods import Methods
+from authority.validator.server import RpcServer
 
 LAMPORTS = 10**18
 

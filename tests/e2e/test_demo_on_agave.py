@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from demo_report import check_report
 from running_demo import ROOT, RunningDemo
-from test_demo import check_report
 
 pytestmark = [pytest.mark.agave, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -21,7 +21,7 @@ def finished(
     tmp_path_factory: pytest.TempPathFactory, agave_in_namespace: tuple[Path, list[str]]
 ) -> Iterator[RunningDemo]:
     binary, namespace = agave_in_namespace
-    prefix = [*namespace, sys.executable, str(ROOT / "tests" / "agave" / "with_loopback.py")]
+    prefix = [*namespace, sys.executable, str(ROOT / "tests" / "support" / "with_loopback.py")]
     words = ["--epochs", str(EPOCHS), "--agave", str(binary)]
     demo = RunningDemo(tmp_path_factory.mktemp("demo-on-agave"), *words, prefix=prefix)
     try:

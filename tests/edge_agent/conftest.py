@@ -23,11 +23,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 from free_ports import free_port
 
+from edge_agent.agent.enrolment import enrol
 from edge_agent.config import load_config
-from edge_agent.enrolment import Claim, enrol
-from edge_agent.keys import verify
-from edge_agent.meter_map import MeterMap
-from edge_agent.reading import (
+from edge_agent.state.keys import verify
+from edge_agent.wire.claim import Claim
+from edge_agent.wire.meter_map import MeterMap
+from edge_agent.wire.reading import (
     CODE_NUMBERS,
     NO_LOG_INDEX,
     VERDICT_ACCEPTED,
@@ -99,7 +100,7 @@ class Ca:
 
 
 class Authority:
-    """The authority's side of docs/PROTOCOL.md, as far as a gateway meets it, with switches for what can go wrong."""
+    """The authority's side of docs/PROTOCOL.md as far as a gateway meets it, with switches for what can go wrong."""
 
     def __init__(self, directory: Path, *, epoch_seconds: int = 900) -> None:
         self.ca = Ca(directory)
@@ -594,12 +595,12 @@ class Bench:
     def __init__(self, gateway, *, quota=None) -> None:
         import random
 
-        from edge_agent.agent import Agent, EventQueue
-        from edge_agent.credentials import CredentialStore
-        from edge_agent.journal import Journal
-        from edge_agent.keys import KeyStore
-        from edge_agent.ports import SerialPort
-        from edge_agent.status import StatusBoard
+        from edge_agent.agent.loop import Agent, EventQueue
+        from edge_agent.meters.ports import SerialPort
+        from edge_agent.state.credentials import CredentialStore
+        from edge_agent.state.journal import Journal
+        from edge_agent.state.keys import KeyStore
+        from edge_agent.state.status import StatusBoard
 
         self.gateway = gateway
         self.authority = gateway.authority

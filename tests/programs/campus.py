@@ -28,7 +28,7 @@ from solders.transaction_metadata import FailedTransactionMetadata, TransactionM
 from authority.chain import programs
 from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory, program_bytes
 from authority.chain.idl import Event, Idl
-from edge_agent.reading import POSSESSION_MAGIC, ROLES, SOURCES, ZERO_HASH, Frame, Record
+from edge_agent.wire.reading import POSSESSION_MAGIC, ROLES, SOURCES, ZERO_HASH, Frame, Record
 
 EPOCH_SECONDS = 900
 START = 1_782_000_000

@@ -18,7 +18,7 @@ from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
-from edge_agent.reading import FLAG_BACK_FILLED
+from edge_agent.wire.reading import FLAG_BACK_FILLED
 
 EPOCH = START // EPOCH_SECONDS
 USERS = ("alice", "bob", "carol")

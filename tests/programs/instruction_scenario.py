@@ -19,7 +19,7 @@ from solders.pubkey import Pubkey
 
 from authority.chain import programs
 from authority.chain.errors import ProgramError
-from edge_agent.reading import FLAG_REGISTER_RESET, Frame
+from edge_agent.wire.reading import FLAG_REGISTER_RESET, Frame
 
 PARAMETERS = {
     "grace_seconds": 5,

@@ -23,7 +23,7 @@ from authority.chain.artifacts import PROGRAM_NAMES
 from authority.chain.client import ChainClient
 from authority.chain.errors import ProgramError
 from authority.chain.idl import Event
-from authority.local_validator import base58
+from authority.validator import base58
 
 EPOCH_SECONDS = 10
 """The shortest that governance allows."""

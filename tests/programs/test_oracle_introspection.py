@@ -14,7 +14,7 @@ from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
-from edge_agent.reading import Frame
+from edge_agent.wire.reading import Frame
 
 SECP256K1 = Pubkey.from_string("KeccakSecp256k11111111111111111111111111111")
 COMPUTE_BUDGET = Pubkey.from_string("ComputeBudget111111111111111111111111111111")

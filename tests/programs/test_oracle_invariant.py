@@ -8,7 +8,7 @@ import pytest
 from campus import EPOCH_SECONDS, START, Campus, Member, SimulatedMeter
 
 from authority.chain import programs
-from edge_agent.reading import FLAG_REGISTER_RESET
+from edge_agent.wire.reading import FLAG_REGISTER_RESET
 
 EPOCH = START // EPOCH_SECONDS
 

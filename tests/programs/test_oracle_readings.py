@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
-from edge_agent.reading import FLAG_BACK_FILLED, FLAG_REGISTER_RESET, KNOWN_FLAGS, Frame, Record
+from edge_agent.wire.reading import FLAG_BACK_FILLED, FLAG_REGISTER_RESET, KNOWN_FLAGS, Frame, Record
 
 REGISTERS = ("generation", "consumption", "charge", "discharge")
 

@@ -9,7 +9,7 @@ from campus import EPOCH_SECONDS, PAUSE_READINGS, Campus, Member, Outcome, Simul
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
-from edge_agent.reading import FLAG_REGISTER_RESET, Frame
+from edge_agent.wire.reading import FLAG_REGISTER_RESET, Frame
 
 
 @pytest.fixture

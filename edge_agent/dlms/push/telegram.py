@@ -9,6 +9,7 @@ from edge_agent.dlms.apdu.get_response import GetResponse, GetResponseNormal, Ge
 from edge_agent.dlms.axdr import ARRAY, STRUCTURE, Reader
 from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.errors import DecodeError, DlmsError, SecurityError
+from edge_agent.dlms.iec62056_21.p1 import read_telegrams
 from edge_agent.dlms.obis import obis_text
 from edge_agent.dlms.push.interpret import Interpretation, Reading, interpret, text_of, untagged_items
 from edge_agent.dlms.push.unframe import P1, Unit, detect_link, unframe
@@ -23,7 +24,6 @@ from edge_agent.dlms.security import (
     CipheredUnit,
     read_header,
 )
-from edge_agent.iec62056_21.p1 import read_telegrams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from edge_agent.dlms.axdr import Reader
 from edge_agent.dlms.errors import DecodeError, DlmsError
 from edge_agent.dlms.hdlc.frame import FLAG, Frame
 from edge_agent.dlms.hdlc.reader import FrameReader
+from edge_agent.dlms.iec62056_21.p1 import find_telegram, without_parity
 from edge_agent.dlms.security import (
     DED_TAGS,
     GENERAL_CIPHERING,
@@ -20,7 +21,6 @@ from edge_agent.dlms.security import (
     CipheredUnit,
     read_header,
 )
-from edge_agent.iec62056_21.p1 import find_telegram, without_parity
 
 HDLC = "hdlc"
 MBUS = "mbus"

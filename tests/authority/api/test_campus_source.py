@@ -5,11 +5,11 @@ import pytest
 from authority.api.campus import CampusUnavailableError, Energy
 from authority.api.campus_source import Book, ChainFigures, StoreCampusSource
 from authority.app import App
-from authority.home import EpochSettings, Home, ParameterSettings, Settings, WebSettings
+from authority.home.home import EpochSettings, Home, ParameterSettings, Settings, WebSettings
 from authority.store.metering import Frame, Gateway, LivePower, Meter
 from authority.store.people import Installation, User
 from authority.store.settlement import SettledSpan, SettlementEpoch
-from edge_agent.reading import Record
+from edge_agent.wire.reading import Record
 
 EPOCH = 89_500_000
 NOW = EPOCH * 20 + 7

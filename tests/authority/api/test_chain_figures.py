@@ -16,7 +16,7 @@ from authority.chain.client import ChainClient
 from authority.chain.deploy import Deployment, deploy
 from authority.demo.orchestrator import settings_for
 from authority.demo.stage import Ports
-from authority.home import Home
+from authority.home.home import Home
 
 
 class Ticks:

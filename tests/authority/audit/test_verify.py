@@ -11,14 +11,14 @@ from solders.keypair import Keypair
 from sqlalchemy import delete, update
 
 from authority.app import App
-from authority.audit import log, merkle
 from authority.audit.verify import Audit
 from authority.cli import main
 from authority.collector import held
 from authority.collector.ingest import Collector
+from authority.log import log, merkle
 from authority.settlement.journal import book_leaf
 from authority.store.log import LogLeaf, LogState
-from edge_agent.reading import previous_hash
+from edge_agent.wire.reading import previous_hash
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from solders.keypair import Keypair
 from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory
 from authority.chain.client import ChainClient
 from authority.chain.programs import PROGRAM_IDS
-from authority.local_validator.bank import Bank
-from authority.local_validator.genesis import Genesis, GenesisProgram
-from authority.local_validator.ledger import Ledger
-from authority.local_validator.methods import Methods
-from authority.local_validator.server import RpcServer
+from authority.validator.bank import Bank
+from authority.validator.genesis import Genesis, GenesisProgram
+from authority.validator.ledger import Ledger
+from authority.validator.methods import Methods
+from authority.validator.server import RpcServer
 
 VALIDATORS = ("embedded", pytest.param("agave", marks=[pytest.mark.agave, pytest.mark.slow]))
 

@@ -43,7 +43,7 @@ from authority.chain.programs import (
     ed25519_instruction,
 )
 from authority.chain.transport import Transport, UrlError
-from edge_agent.reading import Frame, Record
+from edge_agent.wire.reading import Frame, Record
 
 UNAFFORDABLE = 2**63  # lamports: more than there are
 MEMO_PROGRAM = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")

@@ -17,10 +17,9 @@ from pathlib import Path
 import pytest
 from free_ports import free_port
 
-from authority import certificates
 from authority.app import App
 from authority.collector import broker
-from authority.home import CollectorSettings, Home, MqttSettings
+from authority.home.home import CollectorSettings, Home, MqttSettings, certificates
 from authority.store.metering import Gateway
 
 

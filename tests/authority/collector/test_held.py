@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from authority.app import App
-from authority.audit import log
 from authority.collector import held
 from authority.collector.held import HeldError
 from authority.collector.ingest import Collector
+from authority.log import log
 from authority.store.log import Act
 from authority.store.metering import Frame, MeterKey
-from edge_agent.reading import Receipt
+from edge_agent.wire.reading import Receipt
 
 
 def take(app: App, *frames: bytes) -> list[str]:

@@ -19,13 +19,13 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from authority.app import App
-from authority.audit import log, merkle
-from authority.audit.log import ReadingLeaf
 from authority.collector import ingest as ingest_module
 from authority.collector.ingest import Collector, CollectorError, head, signature_is_valid
+from authority.log import log, merkle
+from authority.log.log import ReadingLeaf
 from authority.store.metering import Frame as LoggedFrame
 from authority.store.metering import Incident, Meter, MeterKey, ParkedFrame
-from edge_agent.reading import (
+from edge_agent.wire.reading import (
     CODES,
     NO_LOG_INDEX,
     VERDICT_ACCEPTED,

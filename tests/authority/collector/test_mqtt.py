@@ -17,12 +17,12 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from sqlalchemy import func, select
 
 from authority.app import App
-from authority.audit import log
 from authority.collector.ingest import Collector, CollectorError
 from authority.collector.live import Live
 from authority.collector.mqtt import BrokerConnection
+from authority.log import log
 from authority.store.metering import Frame, Gateway, LivePower
-from edge_agent.reading import CODES, Receipt, split_receipts
+from edge_agent.wire.reading import CODES, Receipt, split_receipts
 
 pytestmark = pytest.mark.mosquitto
 

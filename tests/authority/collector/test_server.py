@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from authority import certificates
 from authority.app import App
-from authority.audit import log, merkle
 from authority.collector.server import REQUEST_SECONDS, GatewayWorker
+from authority.home import certificates
+from authority.log import log, merkle
 from authority.store.metering import Gateway
-from edge_agent.reading import Receipt, split_receipts
+from edge_agent.wire.reading import Receipt, split_receipts
 
 AddMeter = Callable[..., Any]
 Link = Callable[[Path | None], Any]

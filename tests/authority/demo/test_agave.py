@@ -13,7 +13,7 @@ from authority.chain.client import ChainClient
 from authority.chain.programs import PROGRAM_IDS
 from authority.demo import agave
 from authority.demo.children import DemoError
-from authority.home import Home
+from authority.home.home import Home
 
 
 @pytest.fixture

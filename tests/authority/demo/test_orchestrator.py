@@ -7,10 +7,10 @@ from io import StringIO
 
 import pytest
 
+from authority.audit.conservation import Conservation, TokenTotals
 from authority.demo import orchestrator
 from authority.demo.orchestrator import Demo
 from authority.demo.progress import Progress
-from authority.settlement.conservation import Conservation, TokenTotals
 from authority.settlement.journal import Journal
 
 NOTHING = TokenTotals(minted=0, supply=0, held=0, escrow=0)

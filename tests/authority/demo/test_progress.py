@@ -3,7 +3,7 @@
 import io
 
 from authority.demo.progress import Progress
-from authority.settlement.report import EpochReport
+from authority.market.report import EpochReport
 
 
 def epoch(number, state="checkpointed", **changes):

@@ -2,9 +2,9 @@
 
 import json
 
+from authority.audit.conservation import Conservation, TokenTotals
 from authority.demo import report
-from authority.settlement.conservation import Conservation, TokenTotals
-from authority.settlement.report import EpochReport
+from authority.market.report import EpochReport
 
 ENERGY = TokenTotals(minted=300, supply=290, held=90, escrow=200, in_books=200)
 CREDIT = TokenTotals(minted=5, supply=5, held=5, escrow=0, in_books=0)

@@ -17,18 +17,18 @@ from flask.testing import FlaskClient
 from solders.keypair import Keypair
 from sqlalchemy import select, text
 
-from authority import certificates
 from authority.app import App
 from authority.collector.http import create_app
 from authority.collector.ingest import Collector
 from authority.collector.live import Live
 from authority.enrolment import plan, requests
 from authority.enrolment.requests import EnrolmentError
+from authority.home import certificates
 from authority.store.enrolments import Enrolment
 from authority.store.log import Act
 from authority.store.metering import Gateway, Meter, MeterKey
-from edge_agent.meter_map import MeterMap
-from edge_agent.reading import Receipt, Record, possession_message
+from edge_agent.wire.meter_map import MeterMap
+from edge_agent.wire.reading import Receipt, Record, possession_message
 
 PLAN = b"""
 user = [{name = "U", building = "A"}]

@@ -19,7 +19,7 @@ from authority.enrolment.registration import Registered, Registration, Registrat
 from authority.store.log import Act
 from authority.store.metering import Frame, Gateway, Meter, MeterKey
 from authority.store.people import Installation, User
-from edge_agent.reading import possession_message
+from edge_agent.wire.reading import possession_message
 
 PLAN = b"""
 user = [{name = "P", building = "A"}, {name = "C", building = "B"}]

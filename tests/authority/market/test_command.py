@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from authority.app import App
-from authority.audit import log
 from authority.cli import main
-from authority.home import Home
+from authority.home.home import Home
+from authority.log import log
 from authority.settlement.journal import Journal
 from authority.store.people import User
 

@@ -18,7 +18,7 @@ from authority.demo.campus import PLAN
 from authority.demo.orchestrator import settings_for
 from authority.demo.stage import Ports
 from authority.enrolment import plan
-from authority.home import Home
+from authority.home.home import Home
 from authority.market.credits import issue_credits
 from authority.market.policies import MarketError
 from authority.store.log import Act

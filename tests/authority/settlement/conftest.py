@@ -25,28 +25,28 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from authority.app import App
-from authority.audit import log
 from authority.chain import programs
 from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory
 from authority.chain.client import ChainClient
 from authority.chain.deploy import Deployment, deploy
 from authority.cli import main
 from authority.enrolment import wallets
-from authority.home import EpochSettings, Home, ParameterSettings, Settings, ValidatorSettings
-from authority.local_validator.bank import Bank
-from authority.local_validator.command import home_genesis
-from authority.local_validator.ledger import Ledger
-from authority.local_validator.methods import Methods
-from authority.local_validator.server import RpcServer
+from authority.home.home import EpochSettings, Home, ParameterSettings, Settings, ValidatorSettings
+from authority.log import log
 from authority.market.clearing import Order, buyer_pays, clear, seller_gets
 from authority.market.policies import set_standing_order
 from authority.market.standing_orders import StandingOrder
+from authority.service.validator_command import home_genesis
 from authority.settlement.chain import SettlementChain, common_accounts
 from authority.settlement.lookup_tables import LookupTables
 from authority.settlement.worker import Worker
 from authority.store.metering import Frame, Gateway, Meter
 from authority.store.people import Installation, User
-from edge_agent.reading import (
+from authority.validator.bank import Bank
+from authority.validator.ledger import Ledger
+from authority.validator.methods import Methods
+from authority.validator.server import RpcServer
+from edge_agent.wire.reading import (
     ROLES,
     SOURCES,
     VERDICT_ACCEPTED,
@@ -57,7 +57,7 @@ from edge_agent.reading import (
     previous_hash,
     record_hash,
 )
-from edge_agent.reading import Frame as SignedFrame
+from edge_agent.wire.reading import Frame as SignedFrame
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 EPOCH_SECONDS = 60
@@ -183,7 +183,7 @@ class ValidatorProcess:
         self.start()
 
     def start(self) -> None:
-        script = Path(__file__).with_name("validator_at.py")
+        script = REPOSITORY / "tests" / "support" / "validator_at.py"
         arguments = [sys.executable, str(script), str(self.home.path), str(self.port), str(self.file)]
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
         self.process = subprocess.Popen(arguments, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, env=environment)

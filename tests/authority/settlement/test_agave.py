@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from authority.settlement.conservation import conservation
+from authority.audit.conservation import conservation
 
 
 @pytest.mark.agave

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from authority.audit.conservation import conservation
 from authority.cli import main
-from authority.home import ValidatorSettings
-from authority.settlement.conservation import conservation
+from authority.home.home import ValidatorSettings
 from authority.store.log import Act
 from authority.store.settlement import SettledSpan
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import update
 
-from authority.audit import log
+from authority.log import log
 from authority.settlement.journal import Journal, JournalError, book_leaf, book_of_leaf
 from authority.store import Store
 from authority.store.metering import Frame, Gateway, Meter

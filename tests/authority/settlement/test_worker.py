@@ -7,21 +7,21 @@ import json
 
 from solders.instruction import AccountMeta, Instruction
 
-from authority.audit import log
+from authority.audit.conservation import conservation
 from authority.chain import programs
 from authority.chain.idl import Idl
 from authority.cli import main
 from authority.enrolment import wallets
-from authority.settlement.conservation import conservation
+from authority.log import log
+from authority.market.report import epoch_reports
 from authority.settlement.journal import book_of_leaf
-from authority.settlement.report import epoch_reports
 from authority.settlement.snapshot import BookStatus, Pause
 from authority.settlement.worker import BLOCKING_REFUSALS, SKIPPED_REFUSALS
 from authority.store.log import Act
 from authority.store.metering import Frame
 from authority.store.people import User
 from authority.store.settlement import Alert
-from edge_agent.reading import FLAG_REGISTER_RESET
+from edge_agent.wire.reading import FLAG_REGISTER_RESET
 
 CREDIT = 10**9
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "meters"))  # fake_line
 from emulator_process import read_json, start
 from fake_line import EPOCH, START, World
 

@@ -14,14 +14,14 @@ import pytest
 from emulator_process import ENVIRONMENT, gmac_client, register, start
 
 from edge_agent.dlms import mbus
+from edge_agent.dlms.iec62056_21.messages import with_parity
+from edge_agent.dlms.iec62056_21.p1 import crc16, without_parity
 from edge_agent.dlms.push.telegram import Keys, decode_telegrams
 from edge_agent.dlms.push.unframe import detect_link, has_noise
 from edge_agent.emulator.config import ConfigError, EmulatorConfig
 from edge_agent.emulator.fault_kinds import GARBAGE, NOT_ON, FaultError
 from edge_agent.emulator.faults import FaultyLine
 from edge_agent.emulator.line import EmulatedLine
-from edge_agent.iec62056_21.messages import with_parity
-from edge_agent.iec62056_21.p1 import crc16, without_parity
 
 KEY, AUTH_KEY = bytes(range(16)), bytes(range(0xD0, 0xE0))
 CLIENT = {"address": 1, "auth": "gmac", "key": KEY.hex(), "auth_key": AUTH_KEY.hex()}

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import termios
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "meters"))  # fake_line
 from emulator_process import read_json, read_meter, start
 from fake_line import Clock, FakeTransport
 

@@ -1,6 +1,1 @@
 """Makes the modules beside it importable."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))  # fuzzing, targets

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from fuzzing import Target
 
+from edge_agent.commands.decode import telegram_bytes
 from edge_agent.config import MeterSettings
-from edge_agent.decode_command import telegram_bytes
 from edge_agent.dlms import axdr, mbus
 from edge_agent.dlms.apdu import parse_apdu
 from edge_agent.dlms.apdu.base import CosemAttribute, Selection
@@ -36,6 +36,17 @@ from edge_agent.dlms.hdlc.frame import FINAL, UI, Frame
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.hdlc.reader import FrameReader
 from edge_agent.dlms.hdlc.server_link import HdlcServerLink
+from edge_agent.dlms.iec62056_21.client import hand_over, read_out
+from edge_agent.dlms.iec62056_21.messages import (
+    Identification,
+    full_code,
+    read_line,
+    read_readout,
+    readout,
+    with_parity,
+)
+from edge_agent.dlms.iec62056_21.p1 import crc16, read_telegrams
+from edge_agent.dlms.iec62056_21.server import Iec21Server
 from edge_agent.dlms.llc import wrap
 from edge_agent.dlms.push.interpret import interpret
 from edge_agent.dlms.push.telegram import Keys, decode_telegrams
@@ -45,18 +56,14 @@ from edge_agent.dlms.server import ServerSession
 from edge_agent.dlms.wrapper import WrapperUnit, read_unit
 from edge_agent.emulator.config import EmulatorConfig
 from edge_agent.emulator.line import EmulatedLine, WrapperConnection
-from edge_agent.iec62056_21.client import hand_over, read_out
-from edge_agent.iec62056_21.messages import Identification, full_code, read_line, read_readout, readout, with_parity
-from edge_agent.iec62056_21.p1 import crc16, read_telegrams
-from edge_agent.iec62056_21.server import Iec21Server
-from edge_agent.meter_map import MeterMap
 from edge_agent.meters.connection import Connection
 from edge_agent.meters.datagrams import DatagramClient, DatagramLine
 from edge_agent.meters.errors import MeterError, PortUnavailableError
 from edge_agent.meters.faults import MOST_FAULTS
 from edge_agent.meters.push_listener import PushDriver
-from edge_agent.reading import Frame as SignedFrame
-from edge_agent.reading import ReadingError, Receipt, Record, split_frames, split_receipts
+from edge_agent.wire.meter_map import MeterMap
+from edge_agent.wire.reading import Frame as SignedFrame
+from edge_agent.wire.reading import ReadingError, Receipt, Record, split_frames, split_receipts
 
 TELEGRAMS = Path(__file__).parents[1] / "dlms" / "telegrams"
 KEY, AUTH_KEY = bytes(range(16)), bytes(range(0xD0, 0xE0))

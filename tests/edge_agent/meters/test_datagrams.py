@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import sys
 import threading
 from pathlib import Path
 
 import pytest
-from free_ports import free_port
-
-sys.path.insert(0, str(Path(__file__).parent))  # fake_line
 from fake_line import served
+from free_ports import free_port
 
 from edge_agent.dlms.apdu.base import CosemAttribute
 from edge_agent.dlms.axdr import ARRAY, UINT32

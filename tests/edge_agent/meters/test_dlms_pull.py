@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # fake_line
 from fake_line import EPOCH, START, World
 
 from edge_agent.dlms import axdr
@@ -30,7 +26,7 @@ from edge_agent.meters import (
     open_meter,
 )
 from edge_agent.meters.dlms_pull import DlmsPullDriver
-from edge_agent.reading import FLAG_CLOCK_ADJUSTED, FLAG_DATA_DOUBTFUL, FLAG_POWER_FAILURE
+from edge_agent.wire.reading import FLAG_CLOCK_ADJUSTED, FLAG_DATA_DOUBTFUL, FLAG_POWER_FAILURE
 
 
 def _profile(world) -> ProfileGeneric:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import socket
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # fake_line
 from emulator_process import read_json, start
 from fake_line import EPOCH, MAP, START, World
 
@@ -17,10 +13,10 @@ from edge_agent.dlms.hdlc.address import encode_address, server_address
 from edge_agent.dlms.hdlc.client_link import HdlcClientLink
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.emulator.fault_kinds import IN_THE_METER, KINDS, ON_THE_LINE, Fault, FaultError
-from edge_agent.meter_map import MeterMap
 from edge_agent.meters import MeterTimeoutError
 from edge_agent.meters.faults import MOST_FAULTS, Faults
-from edge_agent.ports import ReadRequest, SerialPort
+from edge_agent.meters.ports import ReadRequest, SerialPort
+from edge_agent.wire.meter_map import MeterMap
 
 NAMED = {
     "flip": {"bad_fcs", "bad_hcs", "bad_address", "no_flag", "bad_format"},

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import os
-import sys
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # fake_line
 from fake_line import EPOCH, MAP, METER, START, World
 
 from edge_agent.config import MeterSettings
 from edge_agent.dlms import axdr
 from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.cosem.profile_generic import ProfileGeneric
-from edge_agent.meter_map import MeterMap
 from edge_agent.meters import MapMismatchError, MeterError, open_meter
 from edge_agent.meters.dlms_pull import DlmsPullDriver
 from edge_agent.meters.increments import Increments
-from edge_agent.reading import FLAG_DATA_DOUBTFUL, FLAG_ESTIMATED
+from edge_agent.wire.meter_map import MeterMap
+from edge_agent.wire.reading import FLAG_DATA_DOUBTFUL, FLAG_ESTIMATED
 
 GAP = FLAG_ESTIMATED | FLAG_DATA_DOUBTFUL
 KIND = {"profile_kind": "increments"}

@@ -6,16 +6,13 @@ import contextlib
 import queue
 import socket
 import struct
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from free_ports import free_port
-
-sys.path.insert(0, str(Path(__file__).parent))  # fake_line
 from fake_line import EPOCH, METER, START, served
+from free_ports import free_port
 
 from edge_agent.config import MeterSettings
 from edge_agent.dlms.apdu.conformance import GENERAL_BLOCK_TRANSFER
@@ -24,7 +21,6 @@ from edge_agent.emulator.config import EmulatorConfig
 from edge_agent.emulator.fault_kinds import BLOCK_FAULTS, GARBAGE, NOT_ON, ON_THE_LINE, Fault
 from edge_agent.emulator.faults import FaultyLine
 from edge_agent.emulator.line import EmulatedLine
-from edge_agent.meter_map import MeterMap
 from edge_agent.meters import (
     BadAnswerError,
     MeterTimeoutError,
@@ -35,8 +31,9 @@ from edge_agent.meters import (
 )
 from edge_agent.meters.dlms_pull import IDLE_LIMIT, DlmsPullDriver
 from edge_agent.meters.errors import ConnectionLostError, NoConnectionError
+from edge_agent.meters.ports import ReadRequest, SerialPort
 from edge_agent.meters.transport import TcpTransport, UdpTransport, peer_name
-from edge_agent.ports import ReadRequest, SerialPort
+from edge_agent.wire.meter_map import MeterMap
 
 KEY, AUTH_KEY, TITLE = bytes(range(16)), bytes(range(0xD0, 0xE0)), b"GATEWAY1"
 NAME, OTHER = "KFM1000000000001", "KFM1000000000002"

@@ -6,22 +6,18 @@ import dataclasses
 import json
 import os
 import queue
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from emulator_process import read_json, read_meter, start
 
 from edge_agent.config import MeterSettings
 from edge_agent.dlms.apdu.data_notification import DataNotification
+from edge_agent.dlms.iec62056_21.p1 import write_telegram
 from edge_agent.dlms.obis import obis_bytes
 from edge_agent.dlms.security import seal
 from edge_agent.emulator.config import EmulatorConfig
 from edge_agent.emulator.line import EmulatedLine
-from edge_agent.iec62056_21.p1 import write_telegram
-from edge_agent.meter_map import MeterMap
 from edge_agent.meters import (
     BadAnswerError,
     MapMismatchError,
@@ -31,9 +27,10 @@ from edge_agent.meters import (
     open_meter,
 )
 from edge_agent.meters.iec21 import ModeCDriver, watt_hours
+from edge_agent.meters.ports import ReadRequest, SerialPort
 from edge_agent.meters.push_listener import MAX_DAMAGED, POWER_AGE, PushDriver
-from edge_agent.ports import ReadRequest, SerialPort
-from edge_agent.reading import FLAG_SAMPLED
+from edge_agent.wire.meter_map import MeterMap
+from edge_agent.wire.reading import FLAG_SAMPLED
 
 START = 1_980_000 * 900
 MAP = MeterMap.from_dict(

@@ -11,9 +11,9 @@ from emulator_process import gmac_client, register, start
 
 from edge_agent.config import MeterSettings
 from edge_agent.emulator.fault_kinds import NOT_ON
-from edge_agent.meter_map import MeterMap
 from edge_agent.meters import MeterError, open_meter
-from edge_agent.reading import FLAG_SAMPLED
+from edge_agent.wire.meter_map import MeterMap
+from edge_agent.wire.reading import FLAG_SAMPLED
 
 KEY, AUTH_KEY = bytes(range(16)), bytes(range(0xD0, 0xE0))
 MAP = MeterMap.from_dict(

@@ -7,8 +7,7 @@ import time
 
 import pytest
 
-from edge_agent.credentials import CredentialStore
-from edge_agent.reading import Frame
+from edge_agent.state.credentials import CredentialStore
 from edge_agent.uplinks import (
     AuthorityTime,
     Batch,
@@ -21,6 +20,7 @@ from edge_agent.uplinks import (
     UplinkError,
 )
 from edge_agent.uplinks.https import MAX_ANSWER, HttpsClient, HttpsUplink
+from edge_agent.wire.reading import Frame
 
 
 @pytest.fixture

@@ -20,11 +20,11 @@ from free_ports import free_port
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edge_agent.keys import KeyStore
-from edge_agent.reading import Frame, Record, previous_hash
-from edge_agent.status import read_status
+from edge_agent.state.keys import KeyStore
+from edge_agent.state.status import read_status
 from edge_agent.uplinks import Batch, BatchFailed, BatchSent, CommandArrived, LinkChanged, ReceiptsArrived
 from edge_agent.uplinks.mqtt import MqttUplink
+from edge_agent.wire.reading import Frame, Record, previous_hash
 
 pytestmark = [
     pytest.mark.mosquitto,
@@ -32,7 +32,7 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[3]
-PROCESS = Path(__file__).parents[1] / "agent_process.py"
+PROCESS = ROOT / "tests" / "support" / "agent_process.py"
 
 CONFIG = """
 listener {port} 127.0.0.1

@@ -10,12 +10,8 @@ toreamun/amshan.
 from __future__ import annotations
 
 import random
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from pushed import code, only, said
 
 from edge_agent.dlms import mbus

@@ -3,12 +3,7 @@ arrays, descriptors before each value, frames that do not say that more follow, 
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from pushed import code, only, said
 
 from edge_agent.dlms import aes_gcm, mbus

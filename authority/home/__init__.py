@@ -1,0 +1,1 @@
+"""The authority's home directory: settings, keys, certificates."""

@@ -1,0 +1,1 @@
+"""The audit log: an append-only Merkle tree (RFC 6962), its leaves, checkpoints and proofs."""

@@ -1,0 +1,492 @@
+"""The runtime: LiteSVM for execution, the ledger for memory, and the rules that a validator adds.
+
+LiteSVM takes any transaction at any time; what a cluster would refuse is refused here: more than 1,232 bytes, a wrong
+signature, an old blockhash, a signature seen before. It does not advance time either: before anything that programs or
+clients could notice, `Bank.advance` brings slot, Clock and SlotHashes up to now.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from solders.account import Account
+from solders.address_lookup_table_account import AddressLookupTable
+from solders.clock import Clock
+from solders.epoch_schedule import EpochSchedule
+from solders.hash import Hash
+from solders.litesvm import LiteSVM
+from solders.message import Message, MessageV0
+from solders.pubkey import Pubkey
+from solders.transaction import VersionedTransaction
+from solders.transaction_metadata import (
+    FailedTransactionMetadata,
+    SimulatedTransactionInfo,
+    TransactionMetadata,
+)
+
+from authority.validator import base58, tokens
+from authority.validator.genesis import Genesis, faucet_keypair, identity_keypair
+from authority.validator.ledger import Entry, Ledger
+from authority.validator.slots import MAX_BLOCKHASH_AGE, SLOTS_PER_EPOCH, SlotClock, SlotHashes
+
+MAX_TRANSACTION_SIZE = 1_232
+SLOT_HASHES_COUNT = 512
+_LOOKUP_TABLE_PROGRAM = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
+
+_log = logging.getLogger(__name__)
+
+
+class TransactionRefusedError(Exception):
+    """A transaction that cannot land; `error` is Solana's TransactionError as JSON, `outcome` what was run of it."""
+
+    def __init__(self, error: Any, outcome: Outcome | None = None) -> None:
+        super().__init__(json.dumps(error))
+        self.error = error
+        self.outcome = outcome
+
+
+class UnsoundTransactionError(Exception):
+    """Bytes that are no transaction which this validator takes; the message says why."""
+
+
+class SignatureRefusedError(Exception):
+    """A signature of the transaction does not verify."""
+
+
+class UnhealthyError(Exception):
+    """The ledger cannot be written: nothing lands until it can."""
+
+
+@dataclass(frozen=True)
+class LoadedAddresses:
+    """What a v0 transaction takes out of lookup tables."""
+
+    writable: tuple[Pubkey, ...] = ()
+    readonly: tuple[Pubkey, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What running a transaction gave. `error` is JSON, None where it succeeded; balances are by account index.
+
+    `fee` is None where the transaction was refused before it ran, the balances where it was not even looked at.
+    """
+
+    error: Any
+    logs: list[str]
+    units: int
+    fee: int | None
+    return_data: tuple[Pubkey, bytes] | None
+    inner_instructions: list[Any]
+    loaded: LoadedAddresses
+    accounts: dict[Pubkey, Account | None] = field(default_factory=dict)
+    pre_balances: list[int] | None = None
+    post_balances: list[int] | None = None
+    pre_token_balances: list[Any] | None = None
+    post_token_balances: list[Any] | None = None
+
+    def meta(self) -> dict[str, Any]:
+        """The `meta` object of getTransaction."""
+        meta: dict[str, Any] = {
+            "err": self.error,
+            "status": {"Ok": None} if self.error is None else {"Err": self.error},
+            "fee": self.fee,
+            "preBalances": self.pre_balances,
+            "postBalances": self.post_balances,
+            "innerInstructions": self.inner_instructions,
+            "logMessages": self.logs,
+            "preTokenBalances": self.pre_token_balances,
+            "postTokenBalances": self.post_token_balances,
+            "rewards": [],
+            "loadedAddresses": {
+                "writable": [str(address) for address in self.loaded.writable],
+                "readonly": [str(address) for address in self.loaded.readonly],
+            },
+            "computeUnitsConsumed": self.units,
+        }
+        if self.return_data is not None:
+            meta["returnData"] = tokens.return_data(*self.return_data)
+        return meta
+
+
+def parse_transaction(raw: bytes) -> VersionedTransaction:
+    """A transaction from its wire format, legacy or v0; UnsoundTransactionError says what is wrong with it."""
+    if len(raw) > MAX_TRANSACTION_SIZE:
+        raise UnsoundTransactionError(
+            f"decoded solana_transaction::versioned::VersionedTransaction too large: {len(raw)} bytes "
+            f"(max: encoded/raw 1644/{MAX_TRANSACTION_SIZE})"
+        )
+    try:
+        transaction = VersionedTransaction.from_bytes(raw)
+    except Exception as error:
+        # solders raises a BincodeError, which is no public class
+        raise UnsoundTransactionError(
+            f"failed to deserialize solana_transaction::versioned::VersionedTransaction: {error}"
+        ) from error
+    if not isinstance(transaction.message, Message | MessageV0):
+        raise UnsoundTransactionError("invalid transaction: this validator takes legacy and v0 transactions")
+    if bytes(transaction) != raw:
+        raise UnsoundTransactionError("invalid transaction: bytes follow it, or its lengths are not canonical")
+    try:
+        transaction.sanitize()
+    except Exception as error:
+        raise UnsoundTransactionError(
+            "invalid transaction: Transaction failed to sanitize accounts offsets correctly"
+        ) from error
+    return transaction
+
+
+def writable_keys(transaction: VersionedTransaction, loaded: LoadedAddresses) -> list[Pubkey]:
+    """The accounts that a transaction may change: by the message's header, then what it loads as writable."""
+    message = transaction.message
+    header = message.header
+    signed = header.num_required_signatures
+    keys = message.account_keys
+    return [
+        *keys[: signed - header.num_readonly_signed_accounts],
+        *keys[signed : len(keys) - header.num_readonly_unsigned_accounts],
+        *loaded.writable,
+    ]
+
+
+class Bank:
+    """One ledger, running. Every public method takes the lock; calls that belong together can take it around them."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        genesis: Genesis,
+        *,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        """Open the ledger's state; a ledger without one starts from the genesis, which is not looked at otherwise.
+
+        LedgerError where the state is not one that this validator wrote, or a new one cannot be written.
+        """
+        self.lock = threading.RLock()
+        self._ledger = ledger
+        if ledger.property("seed") is None:
+            self._begin(genesis, wall, random)
+        seed, began = ledger.property("seed") or b"", ledger.property("genesis_milliseconds") or b""
+        if len(seed) != 32 or len(began) != 8:
+            raise ledger.unreadable("it has no seed or no time of its genesis")
+        self.genesis_milliseconds = int.from_bytes(began, "little")
+        self.hashes = SlotHashes(seed)
+        self.faucet = faucet_keypair(seed)
+        self.identity = identity_keypair(seed).pubkey()
+        last_slot, last_time = ledger.last_block()
+        self._clock = SlotClock(
+            genesis_milliseconds=self.genesis_milliseconds,
+            last_slot=last_slot,
+            last_time=last_time,
+            wall=wall,
+            monotonic=monotonic,
+        )
+        self._slot = 0
+        self._recent: dict[Hash, int] = {}
+        self._healthy = True
+        self._svm = self._load()
+        self.advance()
+
+    def _begin(self, genesis: Genesis, wall: Callable[[], float], random: Callable[[int], bytes]) -> None:
+        seed = random(32)
+        rent = LiteSVM().minimum_balance_for_rent_exemption
+        self._ledger.begin(
+            {"seed": seed, "genesis_milliseconds": round(wall() * 1000).to_bytes(8, "little")},
+            genesis.accounts(faucet_keypair(seed).pubkey(), rent),
+        )
+
+    def _load(self) -> LiteSVM:
+        """A runtime with the ledger's accounts. Programs come after their ProgramData, which they are checked with."""
+        svm = LiteSVM().with_blockhash_check(check=False).with_sigverify(sigverify=False).with_transaction_history(0)
+        svm.set_epoch_schedule(EpochSchedule.without_warmup())
+        # Wrapped SOL has a mint on every cluster, which no transaction makes. A ledger holds it once it has changed.
+        mint = tokens.NATIVE_MINT_DATA
+        rent = svm.minimum_balance_for_rent_exemption(len(mint))
+        svm.set_account(tokens.NATIVE_MINT, Account(rent, mint, tokens.TOKEN_PROGRAM))
+        programs = []
+        for address, account in self._ledger.accounts():
+            if account.executable:
+                programs.append((address, account))
+            else:
+                svm.set_account(address, account)
+        for address, account in programs:
+            try:
+                svm.set_account(address, account)
+            except Exception as error:
+                # solders has no public class for it: the ELF, or what points to it, is not what was deployed
+                raise self._ledger.unreadable(f"program {address}: {error}") from error
+        return svm
+
+    # Time
+
+    def advance(self, at_least: int = 0) -> int:
+        """Bring the runtime's slot, Clock and SlotHashes up to now; the current slot."""
+        with self.lock:
+            slot = max(self._clock.slot(), self._slot, at_least)
+            unix_time = self._clock.unix_time()
+            if slot != self._slot:
+                oldest = max(0, slot - MAX_BLOCKHASH_AGE)
+                known = set(self._recent.values())
+                self._recent = {hash_: number for hash_, number in self._recent.items() if number >= oldest}
+                for number in range(oldest, slot):
+                    if number not in known:
+                        self._recent[self.hashes.blockhash(number)] = number
+                self._svm.set_slot_hashes(
+                    [
+                        (number, self.hashes.bank_hash(number))
+                        for number in range(slot - 1, slot - 1 - SLOT_HASHES_COUNT, -1)
+                        if number >= 0
+                    ]
+                )
+                self._slot = slot
+            epoch = slot // SLOTS_PER_EPOCH
+            epoch_start = self.genesis_milliseconds // 1000 if epoch == 0 else self.block_time(epoch * SLOTS_PER_EPOCH)
+            self._svm.set_clock(Clock(slot, epoch_start, epoch, epoch + 1, unix_time))
+            return slot
+
+    def whole_slot(self, wanted: int) -> bool:
+        """Whether a slot's block is whole. Asking for the current slot ends it early where a transaction is in it.
+
+        What has landed is final, so its block can be had at once, and must not change after that.
+        """
+        with self.lock:
+            if wanted == self.advance() and self._ledger.block_time(wanted) is not None:
+                self.advance(wanted + 1)
+            return wanted < self._slot
+
+    def block_time(self, slot: int) -> int:
+        """Unix time of a slot: as recorded where it holds a transaction, else from its number."""
+        with self.lock:
+            recorded = self._ledger.block_time(slot)
+        return (self.genesis_milliseconds + slot * 400) // 1000 if recorded is None else recorded
+
+    def latest_blockhash(self) -> tuple[Hash, int]:
+        """The newest blockhash, and the last slot in which a transaction with it can land."""
+        slot = self.advance() - 1
+        return self.hashes.blockhash(slot), slot + MAX_BLOCKHASH_AGE
+
+    def blockhash_valid(self, blockhash: Hash) -> bool:
+        """Whether a transaction with this blockhash could land now."""
+        with self.lock:
+            self.advance()
+            return blockhash in self._recent
+
+    # State
+
+    def account(self, address: Pubkey) -> Account | None:
+        """An account as it stands."""
+        with self.lock:
+            self.advance()
+            return self._svm.get_account(address)
+
+    def program_accounts(self, program: Pubkey) -> list[tuple[Pubkey, Account]]:
+        """All accounts that a program owns."""
+        with self.lock:
+            self.advance()
+            return self._svm.get_program_accounts(program)
+
+    def minimum_balance(self, size: int) -> int:
+        """The lamports that make an account of so many bytes rent exempt."""
+        with self.lock:
+            return self._svm.minimum_balance_for_rent_exemption(size)
+
+    def check_health(self) -> None:
+        """UnhealthyError where the last write of the ledger failed, and it still cannot be written."""
+        with self.lock:
+            if self._healthy:
+                return
+            try:
+                self._ledger.touch()
+            except sqlite3.Error as error:
+                raise UnhealthyError(f"the ledger could not be written, look at the disk: {error}") from error
+            self._healthy = True
+
+    # Transactions
+
+    def loaded_addresses(self, transaction: VersionedTransaction) -> LoadedAddresses:
+        """What the transaction takes out of lookup tables; TransactionRefusedError where it cannot."""
+        message = transaction.message
+        if not isinstance(message, MessageV0):
+            return LoadedAddresses()
+        writable: list[Pubkey] = []
+        readonly: list[Pubkey] = []
+        for lookup in message.address_table_lookups:
+            account = self._svm.get_account(lookup.account_key)
+            if account is None:
+                raise TransactionRefusedError("AddressLookupTableNotFound")
+            if account.owner != _LOOKUP_TABLE_PROGRAM:
+                raise TransactionRefusedError("InvalidAddressLookupTableOwner")
+            try:
+                table = AddressLookupTable.deserialize(bytes(account.data))
+            except Exception as error:
+                raise TransactionRefusedError("InvalidAddressLookupTableData") from error
+            # What was added in this very slot cannot be used before the next.
+            active = len(table.addresses)
+            if table.meta.last_extended_slot >= self._slot:
+                active = table.meta.last_extended_slot_start_index
+            for indexes, found in ((lookup.writable_indexes, writable), (lookup.readonly_indexes, readonly)):
+                for index in indexes:
+                    if index >= active:
+                        raise TransactionRefusedError("InvalidAddressLookupTableIndex")
+                    found.append(table.addresses[index])
+        return LoadedAddresses(tuple(writable), tuple(readonly))
+
+    def simulate(
+        self, transaction: VersionedTransaction, *, verify_signatures: bool, check_blockhash: bool = True
+    ) -> Outcome:
+        """Run a transaction without its landing; whatever fails is in the outcome."""
+        with self.lock:
+            self.advance()
+            if verify_signatures and not _signatures_verify(transaction):
+                return Outcome("SignatureFailure", [], 0, None, None, [], LoadedAddresses())
+            try:
+                loaded = self.loaded_addresses(transaction)
+            except TransactionRefusedError as refusal:
+                return Outcome(refusal.error, [], 0, None, None, [], LoadedAddresses())
+            keys = [*transaction.message.account_keys, *loaded.writable, *loaded.readonly]
+            before = {key: self._svm.get_account(key) for key in keys}
+            try:
+                if check_blockhash:
+                    self._check_age(transaction)
+            except TransactionRefusedError as refusal:
+                untouched = _balances(keys, before)
+                held = tokens.balances(keys, before, self._svm.get_account)
+                return Outcome(refusal.error, [], 0, None, None, [], loaded, before, untouched, untouched, held, held)
+            result = self._svm.simulate_transaction(transaction)
+            after = before
+            if isinstance(result, SimulatedTransactionInfo):
+                after = {
+                    **before,
+                    **{key: account if account.lamports else None for key, account in result.post_accounts()},
+                }
+            return self._outcome(transaction, result, keys, loaded, before, after)
+
+    def process(self, transaction: VersionedTransaction) -> Outcome:
+        """Run a transaction so that it lands; durable when this returns, failed or not.
+
+        Raises SignatureRefusedError, TransactionRefusedError where it cannot land at all (nothing is charged then), and
+        UnhealthyError where the ledger could not be written; the state is then as if it had never been sent.
+        """
+        with self.lock:
+            slot = self.advance()
+            if not _signatures_verify(transaction):
+                raise SignatureRefusedError("Transaction signature verification failure")
+            self._check_age(transaction)
+            loaded = self.loaded_addresses(transaction)
+            message = transaction.message
+            keys = [*message.account_keys, *loaded.writable, *loaded.readonly]
+            before = {key: self._svm.get_account(key) for key in keys}
+            payer = keys[0]
+            result = self._svm.send_transaction(transaction)
+            writable = set(writable_keys(transaction, loaded))
+            after = {key: self._svm.get_account(key) if key in writable else before[key] for key in keys}
+            outcome = self._outcome(transaction, result, keys, loaded, before, after)
+            if outcome.error is not None and before[payer] == after[payer]:
+                raise TransactionRefusedError(outcome.error, outcome)
+            entry = Entry(
+                slot=slot,
+                time=self._clock.unix_time(),
+                blockhash=bytes(self.hashes.blockhash(slot)),
+                signature=bytes(transaction.signatures[0]),
+                content=bytes(transaction),
+                error=outcome.error,
+                meta=outcome.meta(),
+                mentions=keys,
+                changes=[(key, after[key]) for key in writable if before[key] != after[key]],
+            )
+            try:
+                self._ledger.record(entry)
+            except sqlite3.Error as error:
+                _log.error("the ledger could not be written (%s); going back to its last commit", error)
+                self._healthy = False
+                self._svm = self._load()
+                self._slot = 0
+                self.advance()
+                raise UnhealthyError(f"the ledger could not be written: {error}") from error
+            self._healthy = True
+            return outcome
+
+    def _check_age(self, transaction: VersionedTransaction) -> None:
+        if transaction.message.recent_blockhash not in self._recent:
+            raise TransactionRefusedError("BlockhashNotFound")
+        if self._ledger.status(bytes(transaction.signatures[0])) is not None:
+            raise TransactionRefusedError("AlreadyProcessed")
+
+    def _outcome(
+        self,
+        transaction: VersionedTransaction,
+        result: TransactionMetadata | FailedTransactionMetadata | SimulatedTransactionInfo,
+        keys: Sequence[Pubkey],
+        loaded: LoadedAddresses,
+        before: dict[Pubkey, Account | None],
+        after: dict[Pubkey, Account | None],
+    ) -> Outcome:
+        error = None
+        if isinstance(result, FailedTransactionMetadata):
+            error = json.loads(result.to_json())["err"]
+            programs = [keys[instruction.program_id_index] for instruction in transaction.message.instructions]
+            if error == "InvalidProgramForExecution" and any(before[program] is None for program in programs):
+                error = "ProgramAccountNotFound"
+        meta = result if isinstance(result, TransactionMetadata) else result.meta()
+        returned = meta.return_data()
+        return Outcome(
+            error=error,
+            logs=meta.logs(),
+            units=meta.compute_units_consumed(),
+            fee=meta.fee(),
+            return_data=(returned.program_id, bytes(returned.data)) if returned.data else None,
+            inner_instructions=[
+                {
+                    "index": index,
+                    "instructions": [
+                        {
+                            "programIdIndex": item.instruction().program_id_index,
+                            "accounts": list(item.instruction().accounts),
+                            "data": base58.encode(bytes(item.instruction().data)),
+                            "stackHeight": item.stack_height(),
+                        }
+                        for item in items
+                    ],
+                }
+                for index, items in enumerate(meta.inner_instructions())
+                if items
+            ],
+            loaded=loaded,
+            accounts=after,
+            pre_balances=_balances(keys, before),
+            post_balances=_balances(keys, after),
+            pre_token_balances=tokens.balances(keys, before, self._svm.get_account),
+            post_token_balances=tokens.balances(keys, after, self._svm.get_account),
+        )
+
+    def fee(self, transaction: VersionedTransaction) -> int:
+        """The fee in lamports that a transaction with this message pays."""
+        with self.lock:
+            self.advance()
+            result = self._svm.simulate_transaction(transaction)
+            return result.meta().fee()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger, for reading under the lock."""
+        return self._ledger
+
+
+def _balances(keys: Sequence[Pubkey], accounts: dict[Pubkey, Account | None]) -> list[int]:
+    found = (accounts[key] for key in keys)
+    return [0 if account is None else account.lamports for account in found]
+
+
+def _signatures_verify(transaction: VersionedTransaction) -> bool:
+    return all(transaction.verify_with_results())

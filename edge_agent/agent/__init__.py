@@ -1,0 +1,1 @@
+"""The agent: reads each boundary, signs, publishes, and deletes nothing before its receipt."""

@@ -1,0 +1,225 @@
+"""Putting the parts of a running gateway together, and ending them in good order."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import random
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+from edge_agent import log
+from edge_agent.agent.loop import Agent, EventQueue
+from edge_agent.config import GatewayConfig, MeterSettings
+from edge_agent.errors import EdgeError
+from edge_agent.meters import open_meter
+from edge_agent.meters.ports import OpenMeter, SerialPort
+from edge_agent.state.credentials import Credentials, CredentialStore
+from edge_agent.state.journal import JOURNAL_FILE, Journal
+from edge_agent.state.keys import KeyFileError, KeyStore, MeterKey
+from edge_agent.state.status import StatusBoard
+from edge_agent.uplinks.choice import Uplinks
+from edge_agent.uplinks.https import HttpsClient, HttpsUplink
+from edge_agent.uplinks.mqtt import MqttUplink
+from edge_agent.wire.files import make_private_directory
+
+LOCK_FILE = "agent.lock"
+
+
+class RunError(EdgeError):
+    """The agent cannot start; `code` names why, the message says what to do."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def time(self) -> float:
+        """Unix seconds, UTC."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds that never jump."""
+        return time.monotonic()
+
+
+def run(config: GatewayConfig, *, open_driver: OpenMeter = open_meter) -> None:
+    """Run the gateway until SIGTERM or SIGINT. open_driver opens a meter on its line.
+
+    RunError, CredentialsError, KeyFileError or JournalError where it cannot start.
+    """
+    make_private_directory(config.state)
+    with _only_agent(config.state):
+        _run(config, open_driver)
+
+
+def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
+    store = CredentialStore(config.state)
+    credentials = store.load()
+    if credentials.gateway != config.name:
+        raise RunError(
+            "not_enrolled",
+            f"{config.state} holds the credentials of {credentials.gateway!r}, gateway.toml says {config.name!r}; "
+            "give each gateway its own state directory",
+        )
+    clock, events = SystemClock(), EventQueue()
+    board = StatusBoard(config.name, clock.time)
+    keys = _usable_keys(config, credentials, KeyStore(config.state), board)
+    meters = [meter for meter in config.meters if meter.name in keys]
+    if not meters:
+        raise RunError(
+            "no_meter",
+            "no meter of gateway.toml can be signed for: "
+            + "; ".join(f"{name}: {reason}" for name, reason in _reasons(board).items()),
+        )
+    if config.uplink.kind == "mqtt" and credentials.mqtt is None:
+        raise RunError("no_broker", 'uplink.kind is "mqtt", but the authority named no broker; write "auto" or "https"')
+
+    if config.path.stat().st_mode & 0o077 and any(_secrets(meter) for meter in config.meters):
+        log.warning(
+            "others can read the meters' passwords or keys", file=str(config.path), remedy=f"chmod 600 {config.path}"
+        )
+
+    context = store.tls_context(credentials)
+    client = HttpsClient(config.authority_address, context, timeout=config.uplink.timeout)
+    https = HttpsUplink(config.name, client, events.emit, clock.time)
+    mqtt: MqttUplink | None = None
+    if credentials.mqtt is not None and config.uplink.kind != "https":
+        mqtt = MqttUplink(
+            config.name, credentials.mqtt, store.tls_context(credentials), events.emit, timeout=config.uplink.timeout
+        )
+    uplinks = Uplinks(config.uplink.kind, https, mqtt)
+    ports = [
+        SerialPort(
+            name,
+            [meter for meter in meters if meter.port == name],
+            open_driver,
+            events.emit,
+            clock.time,
+            live_seconds=config.live_seconds,
+            observe=board.count,
+        )
+        for name in dict.fromkeys(meter.port for meter in meters)
+    ]
+    path = config.state / JOURNAL_FILE
+    agent = Agent(
+        config,
+        credentials,
+        keys,
+        journal=Journal.open(path, quota=config.quota_frames),
+        reopen_journal=lambda: Journal.open(path, quota=config.quota_frames, damaged=True),
+        board=board,
+        carrier=uplinks,
+        ports=ports,
+        events=events,
+        clock=clock,
+        random=random.SystemRandom(),
+    )
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        agent.stop()
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    log.info("started", gateway=config.name, meters=",".join(keys), epoch_seconds=credentials.epoch_seconds)
+    for port in ports:
+        port.start()
+    uplinks.start()
+    notify = _service_manager()
+    notify("READY=1")
+    try:
+        agent.run(lambda: notify("WATCHDOG=1"))
+    finally:
+        notify("STOPPING=1")
+        for port in ports:
+            port.close()
+        uplinks.close()
+        agent.close()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        log.info("stopped", gateway=config.name)
+
+
+@contextlib.contextmanager
+def _only_agent(state: Path) -> Iterator[None]:
+    """Hold the state directory: two agents on one journal would sign one sequence twice."""
+    descriptor = os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunError("already_running", f"another agent runs with {state}; stop it first") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _secrets(meter: MeterSettings) -> bool:
+    return any(secret is not None for secret in (meter.password, meter.key, meter.auth_key))
+
+
+def _usable_keys(
+    config: GatewayConfig, credentials: Credentials, store: KeyStore, board: StatusBoard
+) -> dict[str, MeterKey]:
+    """The keys of the meters that may sign; why the others may not goes on the board, and they stop nobody else."""
+    keys: dict[str, MeterKey] = {}
+    for meter in config.meters:
+        board.add_meter(meter.name, port=meter.port)
+        fault = _not_signable(meter, credentials)
+        if fault is None:
+            try:
+                key = store.load(meter.name)
+            except KeyFileError as error:
+                fault = (error.code, str(error))
+            else:
+                enrolled = credentials.meter(meter.name)
+                if enrolled is not None and key.public_key == enrolled.public_key:
+                    keys[meter.name] = key
+                    continue
+                fault = ("key_not_enrolled", "its key is another than the enrolled one; restore it, or enrol anew")
+        board.error("enrolment", *fault, meter=meter.name)
+        log.error("a meter is left out", meter=meter.name, code=fault[0], reason=fault[1])
+    return keys
+
+
+def _not_signable(meter: MeterSettings, credentials: Credentials) -> tuple[str, str] | None:
+    enrolled = credentials.meter(meter.name)
+    if enrolled is None:
+        return ("not_enrolled", "the authority has not enrolled it; ask for a claim code and run `edge-agent enrol`")
+    if enrolled.map_hash != meter.map.hash():
+        return (
+            "map_not_approved",
+            "its map in gateway.toml is not the one that the authority approved; put the old one back, or enrol anew",
+        )
+    if enrolled.serial != meter.serial:
+        return ("serial_changed", f"its serial was enrolled as {enrolled.serial!r}; another meter needs another name")
+    if credentials.epoch_seconds % meter.map.capture_period:
+        return (
+            "capture_period_unfit",
+            f"its capture period does not divide the epoch of {credentials.epoch_seconds} s",
+        )
+    return None
+
+
+def _reasons(board: StatusBoard) -> dict[str, str]:
+    meters = board.snapshot()["meters"]
+    return {name: error["message"] for name, meter in meters.items() for error in meter["errors"].values()}
+
+
+def _service_manager() -> Callable[[str], None]:
+    """Tell systemd how we are (sd_notify(3): a datagram to NOTIFY_SOCKET); nothing where there is none."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return lambda message: None
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+
+    def notify(message: str) -> None:
+        with contextlib.suppress(OSError):
+            channel.sendto(message.encode(), address)
+
+    return notify

@@ -1,0 +1,82 @@
+"""A register that fell: a person at the gateway says that its meter was reset, and the meter signs again.
+
+The next record goes on from the registers as the meter shows them, and says so (`register reset`, register epoch + 1).
+The authority holds it until an operator has looked; the Oracle takes it as a new baseline (rebase_meter).
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+from edge_agent.config import GatewayConfig, load_config
+from edge_agent.errors import EdgeError
+from edge_agent.state.credentials import CredentialStore
+from edge_agent.state.journal import JOURNAL_FILE, Journal, JournalError
+from edge_agent.state.status import utc
+from edge_agent.wire.command import DONE, say
+
+DESCRIPTION = (
+    "A meter whose register fell signs nothing more, since energy would be lost or counted twice. Where it was "
+    "reset, this lets it go on: its next record says so, and sets a baseline that credits nothing. It changes "
+    "nothing for a meter that has not stopped. The agent may run meanwhile."
+)
+EXAMPLES = "example: edge-agent rebase --config gateway.toml solar"
+
+
+class RebaseError(EdgeError):
+    """The meter cannot be rebased; `code` names why: unknown_meter, not_stopped."""
+
+
+@dataclass(frozen=True)
+class Rebase:
+    """What was allowed: reason is why the meter stopped, last_end the end of its last record (Unix seconds)."""
+
+    meter: str
+    reason: str
+    last_end: int | None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `edge-agent rebase`."""
+    parser.add_argument("meter", metavar="METER", help="the meter's name in gateway.toml")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Allow it, and say what comes of it and what the authority has to do."""
+    made = allow_rebase(load_config(options.config), options.meter)
+    say(f"{made.meter} had stopped: {made.reason}")
+    say(
+        "Its next record goes on from its registers as they are then. Nobody is credited with what it metered since "
+        + ("its last." if made.last_end is None else f"{utc(made.last_end)}.")
+    )
+    say(
+        "At the authority it waits for the operator: `authority collector held`, then `authority collector release "
+        "INDEX --reason TEXT`, and `authority settlement rebase INDEX` once `authority settlement alerts` names it."
+    )
+    return DONE
+
+
+def allow_rebase(config: GatewayConfig, name: str) -> Rebase:
+    """Let a meter of this gateway go on from other registers; the agent may run meanwhile.
+
+    RebaseError `unknown_meter`, `not_stopped`; CredentialsError where the gateway is not enrolled; JournalError.
+    """
+    credentials = CredentialStore(config.state).load()
+    enrolled = credentials.meter(name)
+    if enrolled is None:
+        names = ", ".join(meter.name for meter in credentials.meters)
+        raise RebaseError("unknown_meter", f"no meter {name!r} is enrolled at this gateway; there are: {names}")
+    journal = Journal.open_beside(config.state / JOURNAL_FILE, quota=config.quota_frames)
+    try:
+        before = journal.allow_rebase(enrolled.public_key)
+    except JournalError as error:
+        if error.code != "not_stopped":
+            raise
+        raise RebaseError(error.code, f"{name}: {error}") from error
+    except KeyError as error:
+        raise RebaseError("not_stopped", f"{name} has signed nothing yet: there is nothing to rebase") from error
+    finally:
+        journal.close()
+    last = before.record
+    return Rebase(name, before.stop_reason or "", None if last is None else last.interval_end)

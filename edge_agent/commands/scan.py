@@ -1,0 +1,234 @@
+"""`edge-agent scan PORT`: which speeds, modes and addresses answer on a line. For commissioning; changes nothing.
+
+At each speed it listens for pushed telegrams where --listen says how long, signs on as IEC 62056-21 does (at 300 baud
+7E1), and asks HDLC addresses with SNRM. Where a link comes up without authentication it reads the logical device name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
+
+from edge_agent.commands.read import baud_rate, seconds
+from edge_agent.dlms.client import Client
+from edge_agent.dlms.errors import DlmsError
+from edge_agent.dlms.hdlc.address import encode_address, server_address
+from edge_agent.dlms.hdlc.client_link import DISCONNECTED, HdlcClientLink
+from edge_agent.dlms.iec62056_21.client import sign_on
+from edge_agent.dlms.push.telegram import decode_telegrams
+from edge_agent.dlms.push.unframe import HDLC
+from edge_agent.meters.connection import Connection, HdlcLine
+from edge_agent.meters.errors import MeterError, PortUnavailableError
+from edge_agent.meters.iec21 import run_conversation
+from edge_agent.meters.reader import MeterReader
+from edge_agent.meters.transport import SerialTransport
+from edge_agent.wire.command import FAILED, add_json, message_line
+
+DESCRIPTION = __doc__
+EXAMPLES = """examples:
+  edge-agent scan /dev/ttyUSB0
+  edge-agent scan --baudrate 9600 --client 16 --all /dev/ttyUSB0
+  edge-agent scan --listen 12 /dev/ttyUSB0           a meter that pushes every 10 s"""
+
+BAUD_RATES = (9600, 19200, 38400, 57600, 115200, 4800, 2400, 300)
+CLIENTS = (16, 1, 32, 2, 100)
+QUIET = 0.4
+"""Seconds of silence that end a telegram."""
+
+MAX_HEARD = 65536
+SERVERS: tuple[tuple[int, int | None, int], ...] = (
+    (1, None, 1),
+    (1, 16, 2),
+    (1, 17, 2),
+    (1, 127, 2),
+    (1, 16, 4),
+    (1, 17, 4),
+    (1, 16383, 4),
+)
+
+
+def _listening(text: str) -> float:
+    return 0.0 if text == "0" else seconds(text)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `edge-agent scan`."""
+    parser.add_argument("port", metavar="PORT", help="serial port, such as /dev/ttyUSB0")
+    again = "(may be given again)"
+    parser.add_argument(
+        "--baudrate", type=baud_rate, action="append", metavar="BAUD", help=f"only this speed, such as 9600 {again}"
+    )
+    parser.add_argument(
+        "--client", type=int, action="append", metavar="N", help=f"only this client address, such as 16 {again}"
+    )
+    parser.add_argument(
+        "--server", type=int, action="append", metavar="N", help=f"a logical device to ask besides 1 {again}"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=0.5,
+        metavar="SECONDS",
+        help="how long to wait for each answer (default 0.5; more for a slow meter)",
+    )
+    parser.add_argument(
+        "--listen",
+        type=_listening,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long to listen for telegrams at each speed and parity (default 0; more than the time between two)",
+    )
+    parser.add_argument("--all", action="store_true", help="go on with other speeds after one that answered")
+    add_json(parser)
+
+
+def scan(args: argparse.Namespace, tell: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    """What answered, as it is found; MeterError where the port cannot be used."""
+    try:
+        for client in args.client or ():
+            if len(encode_address(client)) != 1:
+                raise MeterError(f"a client address is from 1 to 127, not {client}", "bad_address")
+        for logical in args.server or ():
+            server_address(logical, None)
+    except DlmsError as error:
+        raise MeterError(str(error), error.code) from error
+    transport = SerialTransport(args.port)
+    try:
+        for baudrate in args.baudrate or BAUD_RATES:
+            tell(f"{baudrate} baud")
+            answered = False
+            for found in _at_speed(transport, baudrate, args):
+                answered = True
+                yield {"baudrate": baudrate, **found}
+            if answered and not args.all:
+                return
+    finally:
+        transport.close()
+
+
+def _at_speed(transport: SerialTransport, baudrate: int, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    transport.set_line(baudrate, 8, "N")
+    transport.discard()
+    if args.listen > 0:
+        pushed = list(_listen(transport, baudrate, args.listen))
+        yield from pushed
+        if any(found["link"] != HDLC for found in pushed) and not args.all:
+            return  # who pushes so answers nothing
+        transport.set_line(baudrate, 8, "N")
+        transport.discard()
+    if baudrate in (300, 9600):
+        found = _sign_on(transport, baudrate, args.timeout)
+        if found is not None:
+            yield found
+        transport.set_line(baudrate, 8, "N")
+    for logical, physical, size in [*SERVERS, *((number, None, None) for number in args.server or () if number != 1)]:
+        for client in args.client or CLIENTS:
+            found = _hdlc(transport, client, logical, physical, size, args.timeout)
+            if found is not None:
+                yield found
+
+
+def _listen(transport: SerialTransport, baudrate: int, duration: float) -> Iterator[dict[str, Any]]:
+    """Pushed telegrams, each kind once. 7E1 shows in 8N1 with its parity bits; 8E1, which M-Bus has, does not."""
+    for parity in ("N", "E"):
+        transport.set_line(baudrate, 8, parity)
+        transport.discard()
+        told: list[dict[str, Any]] = []
+        until = time.monotonic() + duration
+        while not told and (left := until - time.monotonic()) > 0:
+            heard = transport.read(left)
+            while heard and len(heard) < MAX_HEARD and (more := transport.read(QUIET)):
+                heard += more
+            for telegram in decode_telegrams(heard) if heard else []:
+                if telegram.values or telegram.ciphered:
+                    found: dict[str, Any] = {"mode": "push", "link": telegram.link, "parity": parity}
+                    found.update(meter=telegram.meter, errors=[error.code for error in telegram.errors])
+                    if found not in told:
+                        told.append(found)
+        yield from told
+        if told:
+            return
+
+
+def _sign_on(transport: SerialTransport, baudrate: int, timeout: float) -> dict[str, Any] | None:
+    conversation = sign_on("", baudrate)
+    try:
+        identification = run_conversation(conversation, transport, timeout)
+    except DlmsError:
+        return None
+    return {
+        "mode": "E" if identification.offers_hdlc else "C",
+        "meter": identification.manufacturer + identification.identification,
+        "offers": identification.baud_rate,
+    }
+
+
+def _hdlc(
+    transport: SerialTransport, client: int, logical: int, physical: int | None, size: int | None, timeout: float
+) -> dict[str, Any] | None:
+    """One pair of addresses: what came of it, None for silence."""
+    server = server_address(logical, physical, size)
+    link = HdlcClientLink(encode_address(client), server)
+    line = HdlcLine(transport, link, timeout, retries=0)
+    found = {"mode": "hdlc", "client": client, "server": logical, "physical": physical, "address_size": len(server)}
+    connection = Connection(line, Client())
+    answered = False
+    try:
+        line.open()
+        answered = True
+        connection.run(connection.client.associate())
+        return {**found, "answer": "reads", "meter": MeterReader(connection).logical_device_name()}
+    except PortUnavailableError:
+        raise
+    except MeterError as error:
+        return {**found, "answer": error.code, "meter": None} if answered else None
+    except DlmsError as error:
+        return {**found, "answer": error.code, "meter": None}
+    except BaseException:  # an interruption leaves no meter with an open link
+        answered = True
+        raise
+    finally:
+        connection.client.lost()
+        if answered:
+            line.shut()
+        else:
+            link.state = DISCONNECTED
+
+
+def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None = None) -> int:
+    """Scan and print; 0 where something answered, 1 for silence or a port that cannot be used."""
+    out = out or sys.stdout
+    err = err or sys.stderr
+    answers: list[dict[str, Any]] = []
+    try:
+        for found in scan(args, lambda text: print(f"edge-agent: {text}", file=err)):
+            answers.append(found)
+            if not args.json:
+                print(_line(found), file=out, flush=True)
+    except MeterError as error:
+        print(message_line("edge-agent", str(error), error.code), file=err)
+        return FAILED
+    if args.json:
+        json.dump({"answers": answers}, out, indent=2, ensure_ascii=False)
+        out.write("\n")
+    if not answers:
+        nothing = "nothing answered: check the wiring, the optical head, and the meter's power"
+        print(message_line("edge-agent", nothing, "no_answer"), file=err)
+    return 0 if answers else 1
+
+
+def _line(found: dict[str, Any]) -> str:
+    head = f"{found['baudrate']:>6} baud  {found['mode']:<5}"
+    meter = found["meter"] or ""
+    if found["mode"] == "push":
+        parity = "" if found["parity"] == "N" else f"parity {found['parity']}  "
+        return f"{head} {found['link']}  {parity}{' '.join([meter, *found['errors']])}"
+    if found["mode"] != "hdlc":
+        return f"{head} {meter}"
+    physical = "" if found["physical"] is None else f" --physical {found['physical']}"
+    options = f"--client {found['client']} --server {found['server']}{physical} --address-size {found['address_size']}"
+    return f"{head} {options}  {found['answer']}  {meter}"

@@ -1,0 +1,323 @@
+"""Telegrams of the Dutch P1 port (DSMR 2 to 5, also Belgium's eMUCS and others): lines of OBIS code and values, CRC-16.
+
+/ISK5\\2M550T-1012
+(blank line)
+1-0:1.8.1(001234.567*kWh)
+!D3B0
+
+A read-out of IEC 62056-21 that a meter pushes (mode D), or that was captured, has the same lines, with codes that may
+be shortened to `1.8.0`, and a block check where it is framed by STX and ETX.
+
+DSMR 2 and 3 have no CRC and come in 7E1: where a capture still holds the parity bits they are checked, and say of each
+line whether it can be trusted.
+"""
+
+from __future__ import annotations
+
+from edge_agent.dlms.clock_time import ClockTime
+from edge_agent.dlms.errors import DecodeError, DlmsError
+from edge_agent.dlms.iec62056_21.messages import block_check
+from edge_agent.dlms.obis import obis_bytes, obis_text
+
+_METER_NAMES = (
+    "0-0:96.1.1.255",
+    "0-0:42.0.0.255",
+    "0-0:96.1.0.255",
+    "0-0:96.1.255.255",
+    "1-0:0.0.0.255",
+    "1-0:96.1.0.255",
+)
+MAX_LINE = 2048
+MAX_CHECK = 32
+_START_TEXT = 24
+_SHORTEST_START = 12
+
+
+class P1Telegram:
+    """`values` are (text, unit) by OBIS code; `identification` is the line after the slash."""
+
+    def __init__(self, identification: str) -> None:
+        self.identification = identification
+        self.values: dict[str, tuple[str | None, str | None]] = {}
+        self.meter: str | None = None
+        self.time: str | None = None
+        self.errors: list[DlmsError] = []
+
+
+def _crc_table() -> list[int]:
+    table = []
+    for byte in range(256):
+        crc = byte
+        for _ in range(8):
+            crc = crc >> 1 ^ 0xA001 if crc & 1 else crc >> 1
+        table.append(crc)
+    return table
+
+
+_CRC_TABLE = _crc_table()
+
+
+def crc16(data: bytes) -> int:
+    """CRC-16 (polynomial x16+x15+x2+1, reflected, initial value 0), as P1 uses it over `/` to `!`."""
+    crc = 0
+    for byte in data:
+        crc = crc >> 8 ^ _CRC_TABLE[(crc ^ byte) & 0xFF]
+    return crc
+
+
+def write_telegram(identification: str, lines: list[str], checked: bool = True) -> bytes:
+    """A telegram of these lines after `/identification`; `checked`: with the CRC that DSMR has from version 4 on."""
+    data = ("/" + identification + "\r\n\r\n" + "".join([line + "\r\n" for line in lines]) + "!").encode("ascii")
+    return data + (f"{crc16(data):04X}\r\n" if checked else "\r\n").encode("ascii")
+
+
+def without_parity(data: bytes) -> tuple[bytes, bool]:
+    """A 7E1 line's bytes that were read as 8N1, without their parity bits: 00 stands where one is wrong.
+
+    Of bytes that hold no parity bits nothing is changed, and the second value is False.
+    """
+    high = 0
+    for byte in data:
+        high += byte >> 7
+    if high * 8 < len(data) or high == 0:
+        return data, False
+    return bytes([0 if _ODD[byte] else byte & 0x7F for byte in data]), True
+
+
+_ODD = bytes([bin(byte).count("1") & 1 for byte in range(256)])
+
+
+def find_telegram(data: bytes) -> int:
+    """Where in bytes that may start with noise a telegram seems to start; -1 for nowhere."""
+    data, _ = without_parity(data)
+    position = data.find(b"/")
+    while position >= 0:
+        start = data[position + 1 : position + _START_TEXT]
+        if len(start) >= _SHORTEST_START and all(0x20 <= byte < 0x7F or byte in b"\r\n" for byte in start):
+            return position
+        position = data.find(b"/", position + 1)
+    return -1
+
+
+def read_telegrams(data: bytes) -> list[P1Telegram]:
+    """All telegrams in captured bytes; what goes wrong with one is among its errors."""
+    data, _ = without_parity(data)
+    found: list[P1Telegram] = []
+    position = data.find(b"/")
+    following = 0  # where the next telegram starts at the latest: no byte is looked at twice
+    while position >= 0:
+        if 0 <= following <= position:
+            following = _next_start(data, position)
+        limit = following if following >= 0 else len(data)
+        end = data.find(b"!", position, limit)
+        if end < 0:
+            stop = data.find(b"\n", position, limit)
+            telegram = P1Telegram(_line(data[position + 1 : min(stop if stop >= 0 else limit, position + MAX_LINE)]))
+            telegram.errors.append(DecodeError("cut_short", "the telegram does not end with `!`", limit))
+            found.append(telegram)
+            position = following
+            continue
+        covered = data[position : end + 1]
+        stop = data.find(b"\n", end, min(limit, end + MAX_CHECK))
+        check = data[end + 1 : stop if stop >= 0 else min(limit, end + MAX_CHECK)].strip()
+        wrong = _what_is_wrong(covered, check) if check else None
+        telegram = _read(covered, position, bool(check) and wrong is None)
+        start = covered.find(b"\x02")
+        tail = data[end + 1 : end + 5]
+        # A read-out of mode C or D, whose block check stands in the place of a CRC.
+        if start >= 0 and len(tail) == 4 and tail[:3] == b"\r\n\x03" and block_check(covered[start + 1 :] + tail):
+            telegram.values = {}
+            telegram.errors = [DecodeError("bad_bcc", "the read-out's block check (BCC) is wrong", end + 4)]
+        if not check and _is_always_checked(telegram):
+            wrong = "a telegram of this version of DSMR ends with a CRC, this one has none"
+        if wrong is not None:
+            telegram.values = {}
+            telegram.errors.insert(0, DecodeError("bad_crc", wrong, end + 1))
+        found.append(telegram)
+        position = data.find(b"/", end)
+    if not found:
+        telegram = P1Telegram("")
+        telegram.errors.append(DecodeError("no_telegram", "there is no telegram in these bytes", 0))
+        found.append(telegram)
+    return found
+
+
+def _next_start(data: bytes, position: int) -> int:
+    """Where the next telegram after the one at `position` starts, -1 for nowhere.
+
+    A line that starts with a slash starts one. So does, after a telegram that breaks off in the middle of a line, a
+    slash whose line is an identification with a blank line after it.
+    """
+    line_end = data.find(b"\n", position)
+    while line_end >= 0:
+        if data[line_end + 1 : line_end + 2] == b"/":
+            return line_end + 1
+        start = line_end + 1
+        line_end = data.find(b"\n", start)
+        if line_end < 0:
+            return -1
+        if data[line_end + 1 : line_end + 2] in (b"\r", b"\n"):
+            slash = data.rfind(b"/", start, line_end)
+            if slash >= 0 and _identifies(data[slash + 1 : line_end].strip()):
+                return slash
+    return -1
+
+
+def _identifies(line: bytes) -> bool:
+    """Whether this can be an identification: three characters of a maker, a speed, and no values."""
+    if not 4 <= len(line) <= MAX_LINE:
+        return False
+    return line[:3].isalpha() and all(0x20 <= byte < 0x7F and byte not in b"()!" for byte in line)
+
+
+def _is_always_checked(telegram: P1Telegram) -> bool:
+    """Whether the telegram says itself that it is of a version (DSMR 4 on) whose telegrams have a CRC."""
+    version, _ = telegram.values.get("1-3:0.2.8.255", (None, None))
+    return version is not None and len(version) == 2 and version.isdigit() and int(version) >= 40
+
+
+def _what_is_wrong(covered: bytes, check: bytes) -> str | None:
+    """Of the CRC, as a message; None where it is right."""
+    try:
+        stated = int(check[:4].decode(), 16)
+    except (ValueError, UnicodeError):
+        return f"{check[:8]!r} is no CRC"
+    if crc16(covered) == stated:
+        return None
+    # A capture that lost its carriage returns still tells what the meter sent.
+    if b"\r\n" not in covered and crc16(covered.replace(b"\n", b"\r\n")) == stated:
+        return None
+    return "the telegram's CRC is wrong"
+
+
+def _line(data: bytes) -> str:
+    return "".join([chr(byte) if 0x20 <= byte < 0x7F else "?" for byte in data.strip()])
+
+
+def _read(data: bytes, offset: int, checked: bool) -> P1Telegram:
+    """The telegram without its CRC; where that has not shown it to be right, no line with a strange byte is trusted."""
+    lines = data.replace(b"\r", b"\n").split(b"\n")
+    telegram = P1Telegram(_line(lines[0][1:]))
+    joined: list[str] = []
+    for number, raw in enumerate(lines):
+        at = offset
+        offset += len(raw) + 1
+        raw = raw[1:] if raw[:1] == b"\x02" else raw  # noqa: PLW2901 - the STX of a read-out
+        if not checked and any((byte < 0x20 and byte != 0x09) or byte > 0x7E for byte in raw):
+            message = "the telegram has a line with a byte that is no character, or whose parity is wrong"
+            telegram.errors.append(DecodeError("bad_character", message, at))
+            continue
+        if number == 0:
+            continue
+        line = _line(raw)
+        if line.startswith("(") and joined:
+            joined[-1] += line
+        elif line and line[0] not in "!":
+            joined.append(line)
+    shortened = not any(":" in line.partition("(")[0] for line in joined)
+    for line in joined:
+        try:
+            _take(line, telegram, shortened)
+        except DecodeError as error:
+            telegram.errors.append(error)
+    for name in _METER_NAMES:
+        if name in telegram.values and not telegram.meter:
+            telegram.meter = telegram.values[name][0] or None
+    text, _ = telegram.values.get("0-0:1.0.0.255", (None, None))
+    if text is not None and text[10:11] == "T":
+        telegram.time = text
+    return telegram
+
+
+_LETTERS = {"C": "0-0:96", "F": "0-0:97", "L": "0-0:98", "P": "0-0:99"}
+
+
+def _shortened(text: str) -> bytes:
+    """A code that a read-out shortens to C.D.E (IEC 62056-61, annex A; F after `*` or `&`), in which a letter may stand
+    for C; DecodeError `bad_obis`."""
+    short, _, last = text.replace("&", "*").partition("*")
+    parts = short.split(".")
+    if len(parts) > 3:
+        return obis_bytes(text)
+    if short == "F.F":
+        parts = ["F", "97"]
+    head = _LETTERS.get(parts[0], "1-0:" + parts[0])
+    return obis_bytes(".".join([head] + parts[1:] + ["0"] * (3 - len(parts)) + [last or "255"]))
+
+
+def _groups(text: str) -> list[str]:
+    if not text.startswith("(") or not text.endswith(")"):
+        raise DecodeError("bad_line", f"{text[:40]!r} is not a row of values in parentheses", 0)
+    return text[1:-1].split(")(")
+
+
+def _take(line: str, telegram: P1Telegram, shortened: bool) -> None:
+    """A line's value. `shortened`: all codes of the telegram are; among whole ones that would be damage."""
+    start = line.find("(")
+    if start <= 0 or len(line) > MAX_LINE:
+        raise DecodeError("bad_line", f"{line[:40]!r} is not a code with values in parentheses", 0)
+    code = obis_text(_shortened(line[:start]) if shortened else obis_bytes(line[:start]))
+    groups = _groups(line[start:])
+    if code[3:].startswith(":24.3.0") and len(groups) >= 7 and groups[4].count(".") >= 2:
+        # DSMR 2 and 3: the gas meter's row names its own code and unit.
+        telegram.values[obis_text(obis_bytes(groups[4]))] = (_number(groups[-1]) or groups[-1], groups[5])
+        return
+    if len(groups) > 2 or (code[3:] == ":99.97.0.255" and groups != [""]):
+        telegram.values[code] = (line[start:], None)
+        return
+    value, _, unit = groups[-1].partition("*")
+    number = _number(value)
+    if unit:
+        telegram.values[code] = (number if number is not None else value, unit)
+    elif _is_time(value) or (code == "0-0:1.0.0.255" and len(value) == 12 and value.isdigit()):
+        time = _time(value)
+        if time is None and code == "0-0:1.0.0.255":
+            raise DecodeError("bad_time", f"{value} is not a time", 0)
+        telegram.values[code] = (time or value, None)
+    elif ":96.1." in code or code[3:].startswith(":42."):
+        telegram.values[code] = (_text(value, True), None)
+    elif ":96.13." in code:
+        telegram.values[code] = (_text(value), None)
+    else:
+        telegram.values[code] = (value, None)
+
+
+def _number(text: str) -> str | None:
+    """A decimal without its leading zeros, or None."""
+    sign = "-" if text[:1] == "-" else ""
+    digits = text[1:] if text[:1] in ("-", "+") else text
+    whole, point, fraction = digits.partition(".")
+    if not whole.isdigit() or (point and not fraction.isdigit()):
+        return None
+    return sign + (whole.lstrip("0") or "0") + point + fraction
+
+
+def _is_time(text: str) -> bool:
+    return len(text) == 13 and text[12] in "SW" and text[:12].isdigit()
+
+
+def _time(text: str) -> str | None:
+    """`YYMMDDhhmmss` and S (summer, UTC+2) or W (winter, UTC+1) as ISO 8601, without either as local time; None for
+    what is no time, as it is sent of a device whose clock was never set."""
+    fields = [int(text[at : at + 2]) for at in range(0, 12, 2)]
+    deviation = {"S": -120, "W": -60}.get(text[12:])
+    time = ClockTime(2000 + fields[0], fields[1], fields[2], fields[3], fields[4], fields[5], 0, deviation)
+    try:
+        return ClockTime.from_bytes(time.to_bytes()).iso()
+    except DecodeError:
+        return None
+
+
+def _text(text: str, number: bool = False) -> str:
+    """Text that P1 sends as hex; `number`: that of a device, which some send as it is, so that its digits may look like
+    hex. They are that where they spell letters and digits, and enough of them."""
+    try:
+        decoded = bytes([int(text[at : at + 2], 16) for at in range(0, len(text), 2)])
+    except ValueError:
+        return text
+    if len(text) % 2 or any(not 0x20 <= byte < 0x7F for byte in decoded):
+        return text
+    decimal = number and text.isdigit()
+    if decimal and not (len(decoded) > 5 and all(0x30 <= byte < 0x3A or 0x41 <= byte < 0x5B for byte in decoded)):
+        return text
+    return _line(decoded) or text

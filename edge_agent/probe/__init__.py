@@ -1,0 +1,1 @@
+"""What runs on a microcontroller at the meter's optical port (MicroPython)."""

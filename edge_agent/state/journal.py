@@ -1,0 +1,477 @@
+"""The journal: what has been signed and not yet receipted, in SQLite, synced at every commit.
+
+A frame's sequence is durable here before the frame leaves the gateway, and the frame stays until the authority's signed
+receipt says accepted or held; a broker's acknowledgement proves nothing. What the authority refused stays with the
+reason. Receipted frames stay a while longer (the archive), so that an authority restored from a backup can ask for them
+again. Nothing is dropped to make room: a full journal refuses more, and the meter's own load profile keeps the rows.
+
+One thread uses a journal: the agent's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from edge_agent.errors import EdgeError
+from edge_agent.wire.reading import (
+    CODES,
+    VERDICT_ACCEPTED,
+    VERDICT_HELD,
+    VERDICT_PARKED,
+    Frame,
+    Receipt,
+    Record,
+    record_hash,
+)
+
+JOURNAL_FILE = "journal.db"
+"""Its name under a gateway's state directory."""
+
+SCHEMA_VERSION = 2
+ARCHIVE_FRAMES = 20_000
+"""Receipted frames kept for an authority that lost its own: 40 days of five meters at 15 minutes."""
+
+WAITING = "waiting"
+PARKED = "parked"
+REFUSED = "refused"
+SUPERSEDED = "superseded"
+RECEIPTED = "receipted"
+
+NEEDS_REBASE = "needs_rebase"
+"""The stop code of a meter whose register fell."""
+
+_MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE meter (
+        public_key   BLOB PRIMARY KEY,
+        name         TEXT NOT NULL,
+        record       BLOB,                        -- the last signed record (96 bytes); NULL before the first
+        resume       INTEGER NOT NULL DEFAULT 0,  -- 1: the next record carries `resynchronised`
+        stop_code    TEXT,                        -- why this meter signs nothing, e.g. needs_rebase
+        stop_reason  TEXT,
+        receipt      BLOB,                        -- the last receipt that took a frame (168 bytes)
+        receipted_at INTEGER
+    ) WITHOUT ROWID;
+    CREATE TABLE frame (
+        id           INTEGER PRIMARY KEY AUTOINCREMENT,
+        public_key   BLOB NOT NULL REFERENCES meter,
+        sequence     INTEGER NOT NULL,
+        record_hash  BLOB NOT NULL,
+        frame        BLOB NOT NULL,               -- record, public key, signature (192 bytes)
+        state        TEXT NOT NULL,
+        code         INTEGER,                     -- the receipt's code, once there is one
+        signed_at    INTEGER NOT NULL,
+        answered_at  INTEGER,
+        UNIQUE (public_key, record_hash)
+    );
+    CREATE INDEX frame_by_state ON frame (state, public_key, sequence);
+    """,
+    """
+    -- 1: a person says that the register which fell was reset, and the meter goes on from there
+    ALTER TABLE meter ADD COLUMN rebase INTEGER NOT NULL DEFAULT 0;
+    """,
+)
+
+
+class JournalError(EdgeError):
+    """The journal cannot be used as it is; `code` names why."""
+
+
+class MeterState(NamedTuple):
+    """Where one meter's chain of records stands. record is the last signed one, None before the first; with resume set
+    the next record carries `resynchronised`; stop_code is why the meter signs nothing, None while it does; with rebase
+    set a register that fell is taken as reset."""
+
+    record_bytes: bytes | None
+    resume: bool
+    stop_code: str | None
+    stop_reason: str | None
+    rebase: bool
+
+    @property
+    def record(self) -> Record | None:
+        """The last signed record."""
+        return None if self.record_bytes is None else Record.from_bytes(self.record_bytes)
+
+
+class Held(NamedTuple):
+    """A frame in the journal. code is that of the last receipt for it, None where there was none."""
+
+    id: int
+    frame: Frame
+    sequence: int
+    code: int | None
+
+
+@dataclass(frozen=True)
+class JournalCounts:
+    """How many frames the journal holds, by what they wait for; depth is all that have no accepting receipt."""
+
+    waiting: int
+    parked: int
+    refused: int
+    superseded: int
+    archived: int
+
+    @property
+    def depth(self) -> int:
+        """Frames that the authority has not taken."""
+        return self.waiting + self.parked + self.refused + self.superseded
+
+
+class Journal:
+    """The journal of one gateway. Use `Journal.open`."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, quota: int, archive: int) -> None:
+        self._connection = connection
+        self.path = path
+        self.quota = quota
+        self.archive = archive
+        self.set_aside: Path | None = None
+        """Where a damaged predecessor was put when this journal was opened."""
+
+    @classmethod
+    def open(cls, path: Path, *, quota: int, archive: int = ARCHIVE_FRAMES, damaged: bool = False) -> Journal:
+        """Open or make the journal at `path`, migrating an older schema.
+
+        A damaged database is set aside as `NAME.damaged-N` (also when the caller knows it to be: `damaged`) and a new
+        one made; `set_aside` then says where it went. JournalError `journal_too_new` where a later version of the agent
+        wrote it, `journal_unusable` where the file or the disk cannot be used.
+        """
+        set_aside: Path | None = None
+        if damaged:
+            set_aside = _set_aside(path)
+        try:
+            journal = cls._open(path, quota, archive)
+        except JournalError as error:
+            if error.code != "journal_damaged":
+                raise
+            set_aside = _set_aside(path)
+            journal = cls._open(path, quota, archive)
+        journal.set_aside = set_aside
+        return journal
+
+    @classmethod
+    def open_beside(cls, path: Path, *, quota: int) -> Journal:
+        """Open the journal that an agent has, which may run meanwhile; nothing is made anew or set aside.
+
+        JournalError `no_journal` where there is none, `journal_damaged` and the others as `open`.
+        """
+        if not path.is_file():
+            raise JournalError("no_journal", f"there is no journal at {path}: no agent has run here yet")
+        return cls._open(path, quota, ARCHIVE_FRAMES)
+
+    @classmethod
+    def _open(cls, path: Path, quota: int, archive: int) -> Journal:
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise JournalError("journal_unusable", f"the journal at {path} cannot be written: {error}") from error
+        connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+        try:
+            with _typed(path):
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("PRAGMA foreign_keys = ON")
+                faults = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
+                if faults != ["ok"]:
+                    raise JournalError("journal_damaged", f"the journal at {path} is damaged: {'; '.join(faults)}")
+                _migrate(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection, path, quota, archive)
+
+    def close(self) -> None:
+        """Close the database; the journal is of no more use."""
+        self._connection.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """One commit, synced; all of it or nothing."""
+        with _typed(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def add_meter(self, public_key: bytes, name: str) -> None:
+        """Make a meter's key known, or take its changed name."""
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO meter (public_key, name) VALUES (?, ?) "
+                "ON CONFLICT (public_key) DO UPDATE SET name = excluded.name",
+                (public_key, name),
+            )
+
+    def meter(self, public_key: bytes) -> MeterState:
+        """Where that key's records stand. KeyError for a key that was never added."""
+        with _typed(self.path):
+            row = self._connection.execute(
+                "SELECT record, resume, stop_code, stop_reason, rebase FROM meter WHERE public_key = ?", (public_key,)
+            ).fetchone()
+        if row is None:
+            raise KeyError(public_key.hex())
+        return MeterState(row[0], bool(row[1]), row[2], row[3], bool(row[4]))
+
+    def append(self, frames: Sequence[Frame], *, now: int) -> None:
+        """Make signed frames durable, of any number of meters, in one commit; on return they may leave the gateway.
+
+        Each key's frames must follow its last one without a gap (ValueError: a fault of the caller). JournalError
+        `journal_full` where they would not fit into the quota: nothing is written then.
+        """
+        with self._transaction() as connection:
+            if len(frames) > self.quota - self._depth():
+                raise JournalError(
+                    "journal_full",
+                    f"the journal holds {self._depth()} frames without a receipt, of at most {self.quota}; see why the "
+                    "authority takes none (edge-agent status). The meters keep their own load profile meanwhile",
+                )
+            for frame in frames:
+                record = frame.record
+                row = connection.execute(
+                    "SELECT record FROM meter WHERE public_key = ?", (frame.public_key,)
+                ).fetchone()
+                if row is None:
+                    raise ValueError(f"meter key {frame.public_key.hex()} is not in the journal")
+                if row[0] is not None and record.sequence != Record.from_bytes(row[0]).sequence + 1:
+                    raise ValueError(f"sequence {record.sequence} does not follow the journal's last")
+                connection.execute(
+                    "INSERT INTO frame (public_key, sequence, record_hash, frame, state, signed_at) "
+                    "VALUES (?, ?, ?, ?, ?, ?) "
+                    # the same record again after a resumption: Ed25519 is deterministic, so it is the same frame
+                    "ON CONFLICT (public_key, record_hash) DO UPDATE SET state = excluded.state, code = NULL",
+                    (
+                        frame.public_key,
+                        record.sequence,
+                        record_hash(frame.record_bytes),
+                        frame.to_bytes(),
+                        WAITING,
+                        now,
+                    ),
+                )
+                connection.execute(
+                    "UPDATE meter SET record = ?, resume = 0, stop_code = NULL, stop_reason = NULL, rebase = 0 "
+                    "WHERE public_key = ?",
+                    (frame.record_bytes, frame.public_key),
+                )
+
+    def room(self) -> int:
+        """How many more frames fit."""
+        with _typed(self.path):
+            return max(0, self.quota - self._depth())
+
+    def _depth(self) -> int:
+        row = self._connection.execute("SELECT count(*) FROM frame WHERE state != ?", (RECEIPTED,)).fetchone()
+        return int(row[0])
+
+    def waiting(self, public_key: bytes, limit: int) -> list[Held]:
+        """A key's frames that wait for a receipt (parked ones too), oldest first."""
+        with _typed(self.path):
+            rows = self._connection.execute(
+                "SELECT id, frame, sequence, code FROM frame WHERE public_key = ? AND state IN (?, ?) "
+                "ORDER BY sequence, id LIMIT ?",
+                (public_key, WAITING, PARKED, limit),
+            ).fetchall()
+        return [Held(row[0], Frame.from_bytes(row[1]), row[2], row[3]) for row in rows]
+
+    def holds(self, public_key: bytes, hash_: bytes) -> bool:
+        """Whether a record of that SHA-256 is in the journal, in whatever state."""
+        with _typed(self.path):
+            return (
+                self._connection.execute(
+                    "SELECT 1 FROM frame WHERE public_key = ? AND record_hash = ?", (public_key, hash_)
+                ).fetchone()
+                is not None
+            )
+
+    def apply(self, receipts: Sequence[Receipt], *, now: int) -> list[Receipt]:
+        """Take receipts that have been verified, in one commit; returns those that changed something.
+
+        Accepted and held free the frame (it moves to the archive); parked and refused stay with their code. A receipt
+        for a record that is not waiting (a duplicate, or late) changes nothing. `unknown_meter` leaves the frame
+        waiting: the operator may yet enrol the meter.
+        """
+        changed: list[Receipt] = []
+        with self._transaction() as connection:
+            for receipt in receipts:
+                taken = receipt.verdict in (VERDICT_ACCEPTED, VERDICT_HELD)
+                if taken:
+                    state = RECEIPTED
+                elif receipt.verdict == VERDICT_PARKED:
+                    state = PARKED
+                elif CODES.get(receipt.code) == "unknown_meter":
+                    state = WAITING
+                else:
+                    state = REFUSED
+                # A frame once refused or superseded is freed all the same where the authority turns out to hold it.
+                states = (WAITING, PARKED, REFUSED, SUPERSEDED) if taken else (WAITING, PARKED, WAITING, PARKED)
+                cursor = connection.execute(
+                    "UPDATE frame SET state = ?, code = ?, answered_at = ? WHERE public_key = ? AND record_hash = ? "
+                    "AND sequence = ? AND state IN (?, ?, ?, ?)",
+                    (state, receipt.code, now, receipt.meter_key, receipt.record_hash, receipt.sequence, *states),
+                )
+                if cursor.rowcount == 0:
+                    continue
+                changed.append(receipt)
+                if taken:
+                    connection.execute(
+                        "UPDATE meter SET receipt = ?, receipted_at = ? WHERE public_key = ?",
+                        (receipt.to_bytes(), now, receipt.meter_key),
+                    )
+            if changed:
+                self._prune(connection)
+        return changed
+
+    def _prune(self, connection: sqlite3.Connection) -> None:
+        connection.execute(
+            "DELETE FROM frame WHERE state = ? AND id <= "
+            "(SELECT id FROM frame WHERE state = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
+            (RECEIPTED, RECEIPTED, self.archive),
+        )
+
+    def requeue(self, public_key: bytes, from_sequence: int) -> int:
+        """Send a key's archived frames from that sequence on again (the authority lost them); returns how many."""
+        with self._transaction() as connection:
+            return connection.execute(
+                "UPDATE frame SET state = ?, code = NULL WHERE public_key = ? AND sequence >= ? AND state = ?",
+                (WAITING, public_key, from_sequence, RECEIPTED),
+            ).rowcount
+
+    def holds_sequence(self, public_key: bytes, sequence: int) -> bool:
+        """Whether a frame of that sequence can still be sent: waiting, parked or archived."""
+        with _typed(self.path):
+            return (
+                self._connection.execute(
+                    "SELECT 1 FROM frame WHERE public_key = ? AND sequence = ? AND state IN (?, ?, ?)",
+                    (public_key, sequence, WAITING, PARKED, RECEIPTED),
+                ).fetchone()
+                is not None
+            )
+
+    def agrees(self, public_key: bytes, sequence: int, hash_: bytes) -> bool:
+        """Whether nothing here contradicts that the record of that sequence has that SHA-256."""
+        with _typed(self.path):
+            rows = self._connection.execute(
+                "SELECT record_hash FROM frame WHERE public_key = ? AND sequence = ?", (public_key, sequence)
+            ).fetchall()
+        return not rows or any(row[0] == hash_ for row in rows)
+
+    def resume_from(self, public_key: bytes, record_bytes: bytes | None, *, now: int) -> None:
+        """Continue a key from the authority's head (None: from the start), with `resynchronised` on the next record.
+
+        Frames that wait hang off records that the authority does not have; they are kept as superseded. Their energy is
+        in the registers of the records to come.
+        """
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE frame SET state = ?, answered_at = ? WHERE public_key = ? AND state IN (?, ?)",
+                (SUPERSEDED, now, public_key, WAITING, PARKED),
+            )
+            connection.execute(
+                "UPDATE meter SET record = ?, resume = 1 WHERE public_key = ?",
+                (record_bytes, public_key),
+            )
+
+    def stop_meter(self, public_key: bytes, code: str, reason: str) -> None:
+        """Keep why a meter signs nothing; its next good record clears it."""
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE meter SET stop_code = ?, stop_reason = ? WHERE public_key = ?", (code, reason, public_key)
+            )
+
+    def allow_rebase(self, public_key: bytes) -> MeterState:
+        """Let a meter that stopped with `needs_rebase` go on: its next record may say that its registers were reset.
+
+        The wish is spent by that record, or by any other that the meter signs first. Returns what was so before;
+        JournalError `not_stopped` where the meter has not stopped for that reason. KeyError for a key never added.
+        """
+        with self._transaction() as connection:
+            state = self.meter(public_key)
+            if state.stop_code != NEEDS_REBASE:
+                raise JournalError("not_stopped", "its registers have not fallen: there is nothing to rebase")
+            connection.execute("UPDATE meter SET rebase = 1 WHERE public_key = ?", (public_key,))
+        return state
+
+    def last_receipt(self, public_key: bytes) -> tuple[Receipt, int] | None:
+        """The last receipt that took a frame of this key, and when it came (Unix seconds)."""
+        with _typed(self.path):
+            row = self._connection.execute(
+                "SELECT receipt, receipted_at FROM meter WHERE public_key = ?", (public_key,)
+            ).fetchone()
+        return None if row is None or row[0] is None else (Receipt.from_bytes(row[0]), int(row[1]))
+
+    def refused(self, public_key: bytes) -> list[tuple[int, str]]:
+        """Sequence and reason of the frames that the authority refused and has not taken since, oldest first."""
+        with _typed(self.path):
+            rows = self._connection.execute(
+                "SELECT sequence, code FROM frame WHERE public_key = ? AND state = ? ORDER BY id", (public_key, REFUSED)
+            ).fetchall()
+        return [(row[0], CODES.get(row[1], f"code {row[1]}")) for row in rows]
+
+    def counts(self, public_key: bytes | None = None) -> JournalCounts:
+        """How many frames are in which state, of one key or of all."""
+        where, arguments = ("", ()) if public_key is None else ("WHERE public_key = ?", (public_key,))
+        with _typed(self.path):
+            by_state = dict(
+                self._connection.execute(f"SELECT state, count(*) FROM frame {where} GROUP BY state", arguments)  # noqa: S608
+            )
+        return JournalCounts(
+            waiting=by_state.get(WAITING, 0),
+            parked=by_state.get(PARKED, 0),
+            refused=by_state.get(REFUSED, 0),
+            superseded=by_state.get(SUPERSEDED, 0),
+            archived=by_state.get(RECEIPTED, 0),
+        )
+
+
+@contextlib.contextmanager
+def _typed(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours: damage (set aside and resume from the head) apart from a disk that is full or gone."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise JournalError("journal_damaged", f"the journal at {path} is damaged: {error}") from error
+        raise JournalError(
+            "journal_unusable", f"the journal at {path} cannot be used: {error}; look at the disk's space and health"
+        ) from error
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise JournalError("journal_damaged", f"the journal at {path} is damaged: {error}") from error
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > SCHEMA_VERSION:
+        raise JournalError(
+            "journal_too_new",
+            f"the journal at {path} has schema {version}, this agent knows {SCHEMA_VERSION}; install the newer again",
+        )
+    for number in range(version, SCHEMA_VERSION):
+        connection.executescript(f"BEGIN IMMEDIATE;{_MIGRATIONS[number]}PRAGMA user_version = {number + 1};COMMIT;")
+
+
+def _set_aside(path: Path) -> Path:
+    """Move a damaged journal with its companions out of the way, under a name that is free; nothing is deleted."""
+    number = 1
+    while True:
+        target = path.with_name(f"{path.name}.damaged-{number}")
+        if not target.exists():
+            break
+        number += 1
+    for suffix in ("-wal", "-shm", ""):
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(path.with_name(path.name + suffix), target.with_name(target.name + suffix))
+    return target

@@ -1,0 +1,123 @@
+"""The keys of a gateway: one Ed25519 key per meter, and one key for TLS. Made here, and they never leave.
+
+A key file is PKCS#8 in PEM, mode 0600, in a directory of mode 0700, written whole or not at all: to a new file, synced,
+renamed, and the directory synced. A key that exists is never written over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.x509.oid import NameOID
+
+from edge_agent.errors import EdgeError
+from edge_agent.wire.files import make_private_directory, write_atomically
+
+
+class KeyFileError(EdgeError):
+    """A key file is missing, unreadable or not what it should be; `code` names which."""
+
+
+class MeterKey:
+    """One meter's Ed25519 key."""
+
+    def __init__(self, private: Ed25519PrivateKey) -> None:
+        self._private = private
+        self.public_key = private.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        """The 32 bytes that enrolment registers."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Ed25519 signature (RFC 8032), 64 bytes."""
+        return self._private.sign(message)
+
+
+def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether an Ed25519 signature holds; False for keys and signatures that are none."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+class KeyStore:
+    """The keys under a state directory: `keys/METER.pem` and `tls/key.pem`."""
+
+    def __init__(self, state: Path) -> None:
+        self.keys = state / "keys"
+        self.tls_key = state / "tls" / "key.pem"
+
+    def meter_key_path(self, meter: str) -> Path:
+        """Where that meter's key lies."""
+        return self.keys / f"{meter}.pem"
+
+    def load(self, meter: str) -> MeterKey:
+        """A meter's key; KeyFileError `key_missing`, `key_unreadable`, `key_exposed` or `key_invalid`."""
+        private = _load_private(self.meter_key_path(meter), f"the key of meter {meter!r}")
+        if not isinstance(private, Ed25519PrivateKey):
+            raise KeyFileError(
+                "key_invalid", f"{self.meter_key_path(meter)} holds no Ed25519 key; restore it, or enrol anew"
+            )
+        return MeterKey(private)
+
+    def load_or_make(
+        self, meter: str, generate: Callable[[], Ed25519PrivateKey] = Ed25519PrivateKey.generate
+    ) -> MeterKey:
+        """A meter's key, made if there is none yet (enrolment only)."""
+        path = self.meter_key_path(meter)
+        if not path.exists():
+            make_private_directory(self.keys)
+            write_atomically(path, _pem(generate()))
+        return self.load(meter)
+
+    def load_or_make_tls(self) -> ec.EllipticCurvePrivateKey:
+        """The key of the gateway's client certificate, on P-256, made if there is none yet."""
+        if not self.tls_key.exists():
+            make_private_directory(self.tls_key.parent)
+            write_atomically(self.tls_key, _pem(ec.generate_private_key(ec.SECP256R1())))
+        private = _load_private(self.tls_key, "the TLS key")
+        if not isinstance(private, ec.EllipticCurvePrivateKey):
+            raise KeyFileError("key_invalid", f"{self.tls_key} holds no P-256 key; remove it and enrol anew")
+        return private
+
+    def certificate_request(self, gateway: str) -> str:
+        """A certificate signing request in PEM, with the gateway's name as common name."""
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, gateway)])
+        request = (
+            x509.CertificateSigningRequestBuilder().subject_name(name).sign(self.load_or_make_tls(), hashes.SHA256())
+        )
+        return request.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _pem(private: Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
+    return private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _load_private(path: Path, what: str) -> object:
+    try:
+        mode = path.stat().st_mode
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise KeyFileError(
+            "key_missing", f"{what} is not at {path}; run `edge-agent enrol`, or restore the state directory"
+        ) from error
+    except OSError as error:
+        raise KeyFileError("key_unreadable", f"{what} at {path} cannot be read: {error}") from error
+    if mode & 0o077:
+        raise KeyFileError(
+            "key_exposed", f"{path} can be read by others (mode {mode & 0o777:04o}); run `chmod 600 {path}`"
+        )
+    try:
+        return serialization.load_pem_private_key(data, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise KeyFileError(
+            "key_invalid", f"{path} holds no key: {error}; restore it from a backup, or enrol anew"
+        ) from error

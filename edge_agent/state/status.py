@@ -1,0 +1,225 @@
+"""What a person sees of a running gateway: for each meter how far its bytes came, each stage with its age.
+
+The running agent writes `status.json` whole, in one rename; `edge-agent status` reads that file and disturbs nothing.
+A stage that never happened while the one before it did is where to look: bytes but no frames is a wrong baud rate or
+parity, frames that do not decrypt are a wrong key, published but not receipted is the authority's side.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from edge_agent.errors import EdgeError
+from edge_agent.wire import processes
+from edge_agent.wire.files import write_atomically
+
+STATUS_VERSION = 1
+STATUS_FILE = "status.json"
+STAGES = ("bytes", "framed", "decrypted", "decoded", "signed", "published", "receipted")
+"""How far a reading comes: seen on the line, framed, decrypted (the meter's own ciphering), decoded, signed into the
+journal, handed to the authority or its broker, receipted."""
+
+STALE_SECONDS = 90
+"""A running agent writes its status at least every 30 s."""
+
+
+class StatusError(EdgeError):
+    """There is no status to show; `code` names why."""
+
+
+class StatusBoard:
+    """Where every part of the agent notes what happened; any thread may. clock gives Unix seconds."""
+
+    def __init__(self, gateway: str, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self.notable = True
+        """Something happened since the last `write` that a person would want to see at once."""
+        self._gateway: dict[str, Any] = {
+            "version": STATUS_VERSION,
+            "gateway": gateway,
+            "pid": os.getpid(),
+            "pid_started": processes.started(os.getpid()),
+            "started": int(clock()),
+            "errors": {},
+        }
+        self._meters: dict[str, dict[str, Any]] = {}
+
+    def add_meter(self, meter: str, **facts: Any) -> None:
+        """Make a meter known, with facts such as its port."""
+        with self._lock:
+            self._meters[meter] = {
+                **facts,
+                "stages": {stage: {"at": None, "count": 0} for stage in STAGES},
+                "errors": {},
+            }
+
+    def stage(self, meter: str, stage: str, *, count: int = 1) -> None:
+        """Note that a meter's reading came to a stage now; `bytes` counts bytes, the others units."""
+        with self._lock:
+            entry = self._meters[meter]["stages"][stage]
+            entry["at"] = int(self._clock())
+            entry["count"] += count
+            self.notable = True
+
+    def count(self, meter: str, stage: str, count: int) -> None:
+        """As `stage`, for what goes on all the time and is no reason to write the file at once."""
+        with self._lock:
+            entry = self._meters[meter]["stages"][stage]
+            entry["at"] = int(self._clock())
+            entry["count"] += count
+
+    def set(self, **facts: Any) -> None:
+        """Note facts about the gateway."""
+        with self._lock:
+            self._gateway.update(facts)
+
+    def set_meter(self, meter: str, **facts: Any) -> None:
+        """Note facts about a meter."""
+        with self._lock:
+            self._meters[meter].update(facts)
+
+    def error(self, part: str, code: str, message: str, *, meter: str | None = None) -> bool:
+        """Note what is wrong with a part (of a meter); True where it was not so before, and deserves a log line."""
+        with self._lock:
+            errors = (self._gateway if meter is None else self._meters[meter])["errors"]
+            before = errors.get(part)
+            now = int(self._clock())
+            new = before is None or before["code"] != code
+            since = now if before is None or new else before["since"]
+            errors[part] = {"code": code, "message": message, "since": since, "at": now}
+            self.notable = self.notable or new
+            return new
+
+    def clear(self, part: str, *, meter: str | None = None) -> bool:
+        """Note that a part is right again; True where it was not."""
+        with self._lock:
+            errors = (self._gateway if meter is None else self._meters[meter])["errors"]
+            was = errors.pop(part, None) is not None
+            self.notable = self.notable or was
+            return was
+
+    def snapshot(self) -> dict[str, Any]:
+        """The whole status, as JSON holds it. Times are Unix seconds."""
+        with self._lock:
+            text = json.dumps({**self._gateway, "updated": int(self._clock()), "meters": self._meters})
+        copy: dict[str, Any] = json.loads(text)
+        return copy
+
+    def summary(self) -> dict[str, Any]:
+        """What the authority is told: the snapshot without process number and messages' texts of old."""
+        snapshot = self.snapshot()
+        del snapshot["pid"], snapshot["pid_started"]
+        return snapshot
+
+    def write(self, state: Path) -> None:
+        """Write the status file; not synced, since it is of use only while the machine runs."""
+        self.notable = False
+        data = json.dumps(self.snapshot(), indent=1).encode()
+        write_atomically(state / STATUS_FILE, data, mode=0o644, durable=False)
+
+
+def read_status(state: Path) -> dict[str, Any]:
+    """The status that the agent wrote last; StatusError `no_status` or `status_unreadable`.
+
+    `running` is added: whether the process that wrote it still lives.
+    """
+    path = state / STATUS_FILE
+    try:
+        data = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise StatusError("no_status", f"no agent has run with {state} yet; start it with `edge-agent run`") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise StatusError("status_unreadable", f"{path} cannot be read: {error}") from error
+    if not isinstance(data, dict) or data.get("version") != STATUS_VERSION:
+        raise StatusError("status_unreadable", f"{path} was written by another version of the agent")
+    data["running"] = _alive(data.get("pid"), data.get("pid_started"))
+    return data
+
+
+def _alive(pid: object, started: object) -> bool:
+    return type(pid) is int and pid > 0 and started != "" and processes.started(pid) == started
+
+
+def problems(status: Mapping[str, Any], now: float) -> list[str]:
+    """Everything that needs a person, in sentences; empty where all is well."""
+    found = []
+    if not status["running"]:
+        found.append("the agent is not running")
+    elif now - status["updated"] > STALE_SECONDS:
+        found.append(f"the agent has not written its status for {age(status['updated'], now)}; is it stuck?")
+    found += [f"{error['code']}: {error['message']}" for error in status["errors"].values()]
+    for name, meter in status["meters"].items():
+        found += [f"{name}: {error['code']}: {error['message']}" for error in meter["errors"].values()]
+    return found
+
+
+def age(at: float | None, now: float) -> str:
+    """How long ago, for a person."""
+    if at is None:
+        return "never"
+    seconds = int(now - at)
+    if seconds < 0:
+        return f"in {-seconds} s"
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def render(status: Mapping[str, Any], now: float) -> str:
+    """The status as a page for a terminal."""
+    lines = [f"gateway   {status['gateway']}, " + ("running" if status["running"] else "NOT RUNNING")]
+    lines[0] += f" since {utc(status['started'])}, status {age(status['updated'], now)} old"
+    uplink = status.get("uplink") or {}
+    if uplink:
+        state = "connected" if uplink.get("connected") else "NOT CONNECTED"
+        lines.append(
+            f"uplink    {uplink.get('kind')} ({uplink.get('configured')}), {state} since {utc(uplink.get('since'))}"
+        )
+    journal = status.get("journal") or {}
+    if journal:
+        lines.append(
+            f"journal   {journal['depth']} of {journal['quota']} frames without a receipt: "
+            f"{journal['waiting']} waiting, {journal['parked']} parked, {journal['refused']} refused, "
+            f"{journal['superseded']} superseded"
+        )
+    if status.get("authority_clock") is not None:
+        lines.append(f"clock     authority minus gateway {status['authority_clock']:+d} s")
+    if status.get("certificate_expires") is not None:
+        lines.append(f"identity  certificate ends {utc(status['certificate_expires'])}")
+    ignored = {name: count for name, count in (status.get("ignored") or {}).items() if count}
+    if ignored:
+        lines.append("ignored   " + ", ".join(f"{count} {name}" for name, count in sorted(ignored.items())))
+    for name, meter in status["meters"].items():
+        lines += ["", f"meter     {name} on {meter.get('port')}"]
+        details = []
+        if meter.get("sequence") is not None:
+            details.append(f"sequence {meter['sequence']} up to {utc(meter.get('interval_end'))}")
+        if meter.get("clock_deviation") is not None:
+            details.append(f"gateway minus meter {meter['clock_deviation']:+d} s")
+        if meter.get("power_w") is not None:
+            details.append(f"{meter['power_w']} W")
+        if details:
+            lines.append("          " + ", ".join(details))
+        for stage in STAGES:
+            entry = meter["stages"][stage]
+            if stage == "decrypted" and not entry["count"]:
+                continue  # most lines on the campus are not ciphered
+            lines.append(f"          {stage:<10} {age(entry['at'], now):>8}  ({entry['count']})")
+    found = problems(status, now)
+    lines += ["", *(f"PROBLEM   {problem}" for problem in found)] if found else ["", "no problems"]
+    return "\n".join(lines)
+
+
+def utc(at: int | None) -> str:
+    """Unix seconds for a person; "never" for None."""
+    if at is None:
+        return "never"
+    return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

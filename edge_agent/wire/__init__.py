@@ -1,0 +1,1 @@
+"""What a gateway and the authority agree on: readings, receipts, meter maps, rules and names. Standard library only."""

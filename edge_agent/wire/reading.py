@@ -1,0 +1,414 @@
+"""The signed reading and the other signed things that cross the line between a gateway and the authority.
+
+Byte layouts are those of docs/PROTOCOL.md; all integers are little-endian. The module keeps to what MicroPython
+has (no dataclasses, no enum), because a probe on the meter's optical port signs with the same code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+
+from edge_agent.wire.errors import WireError
+
+RECORD_SIZE = 96
+PUBLIC_KEY_SIZE = 32
+SIGNATURE_SIZE = 64
+FRAME_SIZE = RECORD_SIZE + PUBLIC_KEY_SIZE + SIGNATURE_SIZE
+POSSESSION_SIZE = 80
+RECEIPT_BODY_SIZE = 104
+RECEIPT_SIZE = RECEIPT_BODY_SIZE + SIGNATURE_SIZE
+NETWORK_ID_SIZE = 8
+METER_ID_SIZE = 32
+TRUNCATED_HASH_SIZE = 16
+MAX_FRAMES = 256
+"""Frames that the authority takes in one request or message."""
+
+READING_MAGIC = b"AMR1"
+POSSESSION_MAGIC = b"AMK1"
+RECEIPT_MAGIC = b"AMC1"
+
+SOURCE_NONE, SOURCE_SOLAR, SOURCE_WIND, SOURCE_HYDRO, SOURCE_OTHER = range(5)
+SOURCES = ("none", "solar", "wind", "hydro", "other")
+
+ROLES = ("building", "generation", "storage", "load", "grid", "submeter")
+"""A meter's role, in the order of its code on the chain (docs/ARCHITECTURE.md)."""
+
+FLAG_ESTIMATED = 1 << 0
+FLAG_BACK_FILLED = 1 << 1
+FLAG_SAMPLED = 1 << 2
+FLAG_POWER_FAILURE = 1 << 3
+FLAG_TAMPER = 1 << 4
+FLAG_CLOCK_ADJUSTED = 1 << 5
+FLAG_REGISTER_RESET = 1 << 6
+FLAG_RESYNCHRONISED = 1 << 7
+FLAG_DATA_DOUBTFUL = 1 << 8
+FLAG_NAMES = (
+    "estimated",
+    "back-filled",
+    "sampled",
+    "power failure",
+    "tamper",
+    "clock adjusted",
+    "register reset",
+    "resynchronised",
+    "data doubtful",
+)
+KNOWN_FLAGS = (1 << len(FLAG_NAMES)) - 1
+
+CLOCK_DEVIATION_UNKNOWN = -32768
+ZERO_HASH = bytes(TRUNCATED_HASH_SIZE)
+
+VERDICT_REFUSED, VERDICT_ACCEPTED, VERDICT_HELD, VERDICT_PARKED = range(4)
+VERDICTS = ("refused", "accepted", "held", "parked")
+NO_LOG_INDEX = 0xFFFF_FFFF_FFFF_FFFF
+
+CODES = {
+    0: "ok",
+    # inauthentic: refused, or parked where earlier records are missing
+    1: "malformed",
+    2: "unknown_meter",
+    3: "bad_signature",
+    4: "wrong_network",
+    5: "forked",
+    6: "sequence_gap",
+    # authentic but against policy: held
+    16: "meter_inactive",
+    17: "interval_not_aligned",
+    18: "interval_in_future",
+    19: "register_decreased",
+    20: "register_not_permitted",
+    21: "source_mismatch",
+    22: "exceeds_nameplate",
+    23: "exceeds_storage",
+    24: "implausible_for_sun_or_wind",
+    25: "clock_unsynchronised",
+}
+CODE_NUMBERS = {name: number for number, name in CODES.items()}
+
+_RECORD = "<4sI8sq4QHBBhH16s16s"
+_POSSESSION = "<4sI8s32s32s"
+_RECEIPT = "<4sBBH8s32s32sIIQq"
+_STRUCT_ERROR: type[Exception] = getattr(struct, "error", ValueError)  # MicroPython has none of its own
+
+
+class ReadingError(WireError):
+    """Bytes that are not what they claim to be; `code` names the cause, the message says what was found."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def _pack(layout: str, *fields: int | bytes) -> bytes:
+    """ReadingError `malformed` where a field does not fit; MicroPython's struct would cut it down without a word."""
+    try:
+        data = struct.pack(layout, *fields)
+    except (_STRUCT_ERROR, OverflowError, TypeError, ValueError) as error:
+        raise ReadingError("malformed", f"a field does not fit its width: {error}") from error
+    if struct.unpack(layout, data) != fields:
+        raise ReadingError("malformed", "a field does not fit its width")
+    return data
+
+
+class Record:
+    """One interval reading, as it is signed: 96 bytes.
+
+    Registers (generation, consumption, charge, discharge) are cumulative watt-hours, 0 to 2^64-1; interval_end is
+    Unix seconds UTC; clock_deviation is gateway minus meter in seconds, CLOCK_DEVIATION_UNKNOWN where not known.
+    """
+
+    __slots__ = (
+        "charge",
+        "clock_deviation",
+        "consumption",
+        "discharge",
+        "evidence",
+        "flags",
+        "generation",
+        "interval_end",
+        "interval_seconds",
+        "network_id",
+        "previous_hash",
+        "register_epoch",
+        "sequence",
+        "source",
+    )
+
+    def __init__(
+        self,
+        *,
+        sequence: int,
+        network_id: bytes,
+        interval_end: int,
+        generation: int,
+        consumption: int,
+        charge: int,
+        discharge: int,
+        interval_seconds: int,
+        source: int,
+        register_epoch: int = 0,
+        clock_deviation: int = CLOCK_DEVIATION_UNKNOWN,
+        flags: int = 0,
+        previous_hash: bytes = ZERO_HASH,
+        evidence: bytes = ZERO_HASH,
+    ) -> None:
+        self.sequence = sequence
+        self.network_id = network_id
+        self.interval_end = interval_end
+        self.generation = generation
+        self.consumption = consumption
+        self.charge = charge
+        self.discharge = discharge
+        self.interval_seconds = interval_seconds
+        self.source = source
+        self.register_epoch = register_epoch
+        self.clock_deviation = clock_deviation
+        self.flags = flags
+        self.previous_hash = previous_hash
+        self.evidence = evidence
+
+    @property
+    def registers(self) -> tuple[int, int, int, int]:
+        """The four cumulative registers in Wh: generation, consumption, charge, discharge."""
+        return (self.generation, self.consumption, self.charge, self.discharge)
+
+    def to_bytes(self) -> bytes:
+        """The 96 bytes that are signed; ReadingError `malformed` where a field does not fit its width."""
+        for name, value, size in (
+            ("network_id", self.network_id, NETWORK_ID_SIZE),
+            ("previous_hash", self.previous_hash, TRUNCATED_HASH_SIZE),
+            ("evidence", self.evidence, TRUNCATED_HASH_SIZE),
+        ):
+            if len(value) != size:
+                raise ReadingError("malformed", f"{name} has {len(value)} bytes, not {size}")
+        return _pack(
+            _RECORD,
+            READING_MAGIC,
+            self.sequence,
+            self.network_id,
+            self.interval_end,
+            self.generation,
+            self.consumption,
+            self.charge,
+            self.discharge,
+            self.interval_seconds,
+            self.source,
+            self.register_epoch,
+            self.clock_deviation,
+            self.flags,
+            self.previous_hash,
+            self.evidence,
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Record:
+        """Read a record; ReadingError `malformed` for a wrong length, magic, source or an unknown flag."""
+        if len(data) != RECORD_SIZE:
+            raise ReadingError("malformed", f"a record has {RECORD_SIZE} bytes, these are {len(data)}")
+        fields = struct.unpack(_RECORD, data)
+        if fields[0] != READING_MAGIC:
+            raise ReadingError("malformed", f"a record starts with {READING_MAGIC!r}, this one with {fields[0]!r}")
+        record = cls(
+            sequence=fields[1],
+            network_id=fields[2],
+            interval_end=fields[3],
+            generation=fields[4],
+            consumption=fields[5],
+            charge=fields[6],
+            discharge=fields[7],
+            interval_seconds=fields[8],
+            source=fields[9],
+            register_epoch=fields[10],
+            clock_deviation=fields[11],
+            flags=fields[12],
+            previous_hash=fields[13],
+            evidence=fields[14],
+        )
+        if record.source >= len(SOURCES):
+            raise ReadingError("malformed", f"source {record.source} is not one of 0 to {len(SOURCES) - 1}")
+        if record.flags & ~KNOWN_FLAGS:
+            raise ReadingError("malformed", f"flags 0x{record.flags:04x} has bits that this version does not know")
+        return record
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Record) and self.to_bytes() == other.to_bytes()
+
+    def __hash__(self) -> int:
+        return hash(self.to_bytes())
+
+    def __repr__(self) -> str:
+        return (
+            f"Record(sequence={self.sequence}, interval_end={self.interval_end}, registers={self.registers}, "
+            f"source={self.source}, flags=0x{self.flags:04x})"
+        )
+
+
+class Frame:
+    """A record with its meter's public key and Ed25519 signature over the record's 96 bytes: 192 bytes."""
+
+    __slots__ = ("public_key", "record_bytes", "signature")
+
+    def __init__(self, record_bytes: bytes, public_key: bytes, signature: bytes) -> None:
+        if (len(record_bytes), len(public_key), len(signature)) != (RECORD_SIZE, PUBLIC_KEY_SIZE, SIGNATURE_SIZE):
+            raise ReadingError(
+                "malformed",
+                f"a frame is {RECORD_SIZE} + {PUBLIC_KEY_SIZE} + {SIGNATURE_SIZE} bytes, "
+                f"these are {len(record_bytes)} + {len(public_key)} + {len(signature)}",
+            )
+        self.record_bytes = record_bytes
+        self.public_key = public_key
+        self.signature = signature
+
+    @property
+    def record(self) -> Record:
+        """The record, read anew from its bytes; ReadingError `malformed` where they are none."""
+        return Record.from_bytes(self.record_bytes)
+
+    def to_bytes(self) -> bytes:
+        """Record (96), public key (32), signature (64)."""
+        return self.record_bytes + self.public_key + self.signature
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Frame:
+        """Split 192 bytes; the record in it is not read yet. ReadingError `malformed` for another length."""
+        if len(data) != FRAME_SIZE:
+            raise ReadingError("malformed", f"a frame has {FRAME_SIZE} bytes, these are {len(data)}")
+        return cls(data[:RECORD_SIZE], data[RECORD_SIZE : RECORD_SIZE + PUBLIC_KEY_SIZE], data[-SIGNATURE_SIZE:])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Frame) and self.to_bytes() == other.to_bytes()
+
+    def __hash__(self) -> int:
+        return hash(self.to_bytes())
+
+
+class Receipt:
+    """The authority's answer to one frame, `AMC1`: 104 bytes, then the receipt key's Ed25519 signature over them.
+
+    A gateway deletes a record only on a receipt whose verdict is accepted or held and whose signature it has
+    checked against the pinned receipt key. next_expected is the sequence that the authority takes next for this
+    key; log_index is NO_LOG_INDEX where the record did not enter the log; time is Unix seconds.
+    """
+
+    __slots__ = (
+        "code",
+        "log_index",
+        "meter_key",
+        "network_id",
+        "next_expected",
+        "record_hash",
+        "sequence",
+        "signature",
+        "time",
+        "verdict",
+    )
+
+    def __init__(
+        self,
+        *,
+        verdict: int,
+        code: int,
+        network_id: bytes,
+        meter_key: bytes,
+        record_hash: bytes,
+        sequence: int,
+        next_expected: int,
+        log_index: int,
+        time: int,
+        signature: bytes = bytes(SIGNATURE_SIZE),
+    ) -> None:
+        self.verdict = verdict
+        self.code = code
+        self.network_id = network_id
+        self.meter_key = meter_key
+        self.record_hash = record_hash
+        self.sequence = sequence
+        self.next_expected = next_expected
+        self.log_index = log_index
+        self.time = time
+        self.signature = signature
+
+    def body(self) -> bytes:
+        """The 104 bytes that are signed; ReadingError `malformed` where a field does not fit its width."""
+        return _pack(
+            _RECEIPT,
+            RECEIPT_MAGIC,
+            self.verdict,
+            0,
+            self.code,
+            self.network_id,
+            self.meter_key,
+            self.record_hash,
+            self.sequence,
+            self.next_expected,
+            self.log_index,
+            self.time,
+        )
+
+    def to_bytes(self) -> bytes:
+        """Body (104) and signature (64)."""
+        return self.body() + self.signature
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Receipt:
+        """Read 168 bytes, not yet verified; ReadingError `malformed` for a wrong length, magic or verdict."""
+        if len(data) != RECEIPT_SIZE:
+            raise ReadingError("malformed", f"a receipt has {RECEIPT_SIZE} bytes, these are {len(data)}")
+        fields = struct.unpack(_RECEIPT, data[:RECEIPT_BODY_SIZE])
+        if fields[0] != RECEIPT_MAGIC:
+            raise ReadingError("malformed", f"a receipt starts with {RECEIPT_MAGIC!r}, this one with {fields[0]!r}")
+        if fields[1] >= len(VERDICTS) or fields[2] != 0:
+            raise ReadingError("malformed", f"verdict {fields[1]} is not one that this version knows")
+        return cls(
+            verdict=fields[1],
+            code=fields[3],
+            network_id=fields[4],
+            meter_key=fields[5],
+            record_hash=fields[6],
+            sequence=fields[7],
+            next_expected=fields[8],
+            log_index=fields[9],
+            time=fields[10],
+            signature=data[RECEIPT_BODY_SIZE:],
+        )
+
+
+def record_hash(record_bytes: bytes) -> bytes:
+    """SHA-256 of a record's 96 bytes; its first 16 are the next record's previous_hash."""
+    return hashlib.sha256(record_bytes).digest()
+
+
+def previous_hash(record_bytes: bytes) -> bytes:
+    """What the record after this one carries as its previous_hash."""
+    return record_hash(record_bytes)[:TRUNCATED_HASH_SIZE]
+
+
+def split_frames(data: bytes) -> list[Frame]:
+    """Split concatenated frames; ReadingError `malformed` where the length is no multiple of 192 or is zero."""
+    if not data or len(data) % FRAME_SIZE:
+        raise ReadingError("malformed", f"frames come in multiples of {FRAME_SIZE} bytes, these are {len(data)}")
+    return [Frame.from_bytes(data[start : start + FRAME_SIZE]) for start in range(0, len(data), FRAME_SIZE)]
+
+
+def split_receipts(data: bytes) -> list[Receipt]:
+    """Split concatenated receipts; ReadingError `malformed` where the length is no multiple of 168 or is zero."""
+    if not data or len(data) % RECEIPT_SIZE:
+        raise ReadingError("malformed", f"receipts come in multiples of {RECEIPT_SIZE} bytes, these are {len(data)}")
+    return [Receipt.from_bytes(data[start : start + RECEIPT_SIZE]) for start in range(0, len(data), RECEIPT_SIZE)]
+
+
+def possession_message(*, first_sequence: int, network_id: bytes, meter_id: bytes, map_hash: bytes) -> bytes:
+    """`AMK1`: what a meter's new key signs to prove that its gateway holds it. 80 bytes.
+
+    Magic (4), first sequence u32 (4), network id (8), meter id (32), meter map's SHA-256 (32). The registry program
+    checks the signature through the Ed25519 precompile before it takes the key.
+    """
+    return _pack(_POSSESSION, POSSESSION_MAGIC, first_sequence, network_id, meter_id, map_hash)
+
+
+def meter_id(salt: bytes, serial: str) -> bytes:
+    """SHA-256(16-byte secret salt, serial in UTF-8): the meter's name on the chain, which does not tell its serial."""
+    if len(salt) != 16:
+        raise ReadingError("malformed", f"a salt has 16 bytes, this one {len(salt)}")
+    return hashlib.sha256(salt + serial.encode()).digest()

@@ -1,0 +1,148 @@
+"""The embedded validator at three depths: the bank alone, the server in this process, and the real command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import pytest
+from solders.keypair import Keypair
+
+from authority.validator.bank import Bank
+from authority.validator.genesis import Genesis
+from authority.validator.ledger import Ledger
+from authority.validator.methods import Methods
+from authority.validator.server import RpcServer
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+@dataclass
+class FakeTime:
+    """A wall clock and a monotonic clock that move when the test says."""
+
+    wall: float = 1_800_000_000.0
+    monotonic: float = 50.0
+
+    def pass_slots(self, count: int) -> None:
+        """Let so many slots of 400 ms go by."""
+        self.wall += 0.4 * count
+        self.monotonic += 0.4 * count
+
+
+@dataclass
+class Machine:
+    """A directory with a ledger and the bank that runs on it; `restart` is what a kill and a new start do."""
+
+    directory: Path
+    payer: Keypair
+    time: FakeTime = field(default_factory=FakeTime)
+    genesis: Genesis = field(default_factory=Genesis)
+
+    def __post_init__(self) -> None:
+        self.genesis = Genesis(self.genesis.programs, {**self.genesis.balances, self.payer.pubkey(): 10**15})
+        self.start()
+
+    def start(self) -> None:
+        """Open the ledger."""
+        self.ledger = Ledger(self.directory)
+        self.bank = Bank(
+            self.ledger,
+            self.genesis,
+            wall=lambda: self.time.wall,
+            monotonic=lambda: self.time.monotonic,
+            random=lambda size: bytes(range(size)),
+        )
+        self.methods = Methods(self.bank)
+
+    def restart(self) -> None:
+        """Close the ledger and open it in a new bank: nothing is kept in memory."""
+        self.ledger.close()
+        self.start()
+
+
+@pytest.fixture
+def payer() -> Keypair:
+    """A key with lamports from the first slot on."""
+    return Keypair.from_seed(bytes(31) + b"\x01")
+
+
+@pytest.fixture
+def machine(tmp_path: Path, payer: Keypair) -> Iterator[Machine]:
+    """A bank on a new ledger, with clocks of its own."""
+    made = Machine(tmp_path / "validator", payer)
+    yield made
+    made.ledger.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path, payer: Keypair) -> Iterator[RpcServer]:
+    """The HTTP server on a free port, in real time."""
+    ledger = Ledger(tmp_path / "validator")
+    bank = Bank(ledger, Genesis(balances={payer.pubkey(): 10**15}))
+    made = RpcServer(("127.0.0.1", 0), Methods(bank))
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    yield made
+    made.shutdown()
+    made.server_close()
+    thread.join()
+    ledger.close()
+
+
+@dataclass
+class Validator:
+    """`authority validator` as a process of its own."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    def kill(self) -> None:
+        """SIGKILL: no chance to tidy up."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit status."""
+        self.process.terminate()
+        return self.process.wait(timeout=60)
+
+
+@pytest.fixture
+def validator_process() -> Iterator[Callable[..., Validator]]:
+    """Starts validators on a home; whatever still runs at the end is killed."""
+    running: list[Validator] = []
+
+    def start(home: Path, *more: str, preexec_fn: Callable[[], None] | None = None) -> Validator:
+        arguments = [sys.executable, "-m", "authority.cli", "validator", "--home", str(home), "--rpc-port", "0", *more]
+        process = subprocess.Popen(
+            arguments,
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            preexec_fn=preexec_fn,  # noqa: PLW1509 (no thread of the tests runs when it is given)
+        )
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line.startswith("validator ready: "):
+            process.wait(timeout=60)
+            error: IO[str] | None = process.stderr
+            raise AssertionError(f"the validator did not start: {line}{error.read() if error else ''}")
+        made = Validator(process, line.split()[2].rstrip(","))
+        running.append(made)
+        return made
+
+    yield start
+    for one in running:
+        if one.process.poll() is None:
+            one.kill()
+        for stream in (one.process.stdout, one.process.stderr):
+            if stream is not None:
+                stream.close()
