@@ -213,6 +213,7 @@ class Model:
         """(member, token) whose token account belongs to somebody else."""
         self.approvals: dict[tuple[str, int], Approval] = {}
         self.used_keys: set[tuple[str, int]] = set()
+        self.burnt = 0
         self.minted = self.withdrawn = self.settlements = 0
         self.last_checkpoint: int | None = None
         self.first_checkpoint = 0
