@@ -163,7 +163,8 @@ def guards(path: Path) -> Iterator[Guard]:
     for match in re.finditer(r"^[ \t]*((?:\w+\.){1,2}invariant\(\))\n", code, re.M):
         yield Guard(path, match.start(1), match.end(1), match[1], f"if {out} {{ Ok(()) }} else {{ {match[1]} }}")
     for match in re.finditer(
-        r"#\[account\((mut, (?:unsafe\(dup\), )?|unsafe\(dup\), )?address = ([^\n]*?) (@ [^\n]*?)\)\]\n\s*pub (\w+)", code
+        r"#\[account\((mut, (?:unsafe\(dup\), )?|unsafe\(dup\), )?address = ([^\n]*?) (@ [^\n]*?)\)\]\n\s*pub (\w+)",
+        code,
     ):
         check = f"constraint = {out} || *{match[4]}.account().address() == {match[2]} {match[3]}"
         switched = f"#[account({match[1] or ''}{check})]\n    pub {match[4]}"
