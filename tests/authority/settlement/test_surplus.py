@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authority.settlement.surplus import (
-    BASIS_POINTS,
     MeterSpan,
     SpanKind,
     SurplusError,
@@ -16,6 +15,7 @@ from authority.settlement.surplus import (
     span_kind,
 )
 from edge_agent.wire.reading import SOURCE_NONE, SOURCE_SOLAR, SOURCE_WIND
+from edge_agent.wire.rules import BASIS_POINTS
 
 SOLAR = {"role": "generation", "source": SOURCE_SOLAR}
 WH = st.integers(0, 2**40)

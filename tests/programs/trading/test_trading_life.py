@@ -128,7 +128,7 @@ def test_a_change_of_parameters_leaves_an_open_book_alone(world: TradingWorld) -
 
 
 def test_books_take_their_turns_and_no_account_is_made_or_freed() -> None:
-    """Twice around the ring: each book is opened in the place of the one 16 epochs before it, once that one is pinned."""
+    """Twice around the ring: each book takes the place of the one 16 epochs before it, once that one is pinned."""
     world = TradingWorld(orders_per_side=2)
     for slot in range(BOOKS):
         world.grow_book(slot)
@@ -336,7 +336,11 @@ def test_a_full_side_lets_the_worst_order_give_way() -> None:
 
 
 def test_a_market_epoch(world: TradingWorld) -> None:
-    seller, thrifty, keen = world.member(energy=5_000, credits_=0), world.member(credits_=10**7), world.member(credits_=10**7)
+    seller, thrifty, keen = (
+        world.member(energy=5_000, credits_=0),
+        world.member(credits_=10**7),
+        world.member(credits_=10**7),
+    )
     world.place(seller, ASK, 100_000, 5_000)
     world.place(thrifty, BID, 200_000, 3_000)
     world.place(keen, BID, 200_000, 4_000)

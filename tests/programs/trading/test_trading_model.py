@@ -21,10 +21,21 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from trading_model import ASK, BID, CREDIT, ENERGY, Book, Member, Model, Refused
-from trading_world import BOOKS, CLEARING, CREDIT_MINT, CREDIT_VAULT, ENERGY_MINT, ENERGY_VAULT, EPOCH, FINAL, OPEN
+from trading_world import (
+    BOOKS,
+    CLEARING,
+    CREDIT_MINT,
+    CREDIT_VAULT,
+    ENERGY_MINT,
+    ENERGY_VAULT,
+    EPOCH,
+    FINAL,
+    OPEN,
+    REFUNDING,
+    TradingWorld,
+)
 from trading_world import CREDIT as CREDIT_ARGUMENT
 from trading_world import ENERGY as ENERGY_ARGUMENT
-from trading_world import REFUNDING, TradingWorld
 
 MEMBERS = 5
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "300"))
@@ -228,6 +239,10 @@ class TradingMachine(RuleBasedStateMachine):
                 assert [(o.price, o.number, o.quantity, o.filled, o.member) for o in orders] == expected
             assert (found_book.status, found_book.fields["paid"]) == (STATUS[book.status], book.paid)
             assert found_book.fields["fees"] == book.fees
+            for member, seat in enumerate(seats[:MEMBERS]):
+                if seat.epoch == book.epoch and book.status == "open":
+                    mine = [sum(order.member == member for order in side) for side in book.sides]
+                    assert [seat.bids, seat.asks] == mine
         self.world.check()
 
 

@@ -6,7 +6,7 @@ auction is the authority's reference (authority/market/clearing.py). The statefu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from authority.market.clearing import Order as Bid
@@ -94,7 +94,7 @@ class Book:
 
 @dataclass
 class Member:
-    """A member's tokens as [credits, energy]: in its own accounts, and free in its seat; what may be paid out for it."""
+    """A member's tokens as [credits, energy]: in its own accounts, and free in its seat; what anyone may pay out."""
 
     tokens: list[int]
     seat: list[int] = field(default_factory=lambda: [0, 0])
