@@ -54,7 +54,11 @@ EQUIVALENT = {
     ("registry", "register_meter.rs", "meter.invariant()"): _JUST_WRITTEN,
     ("registry", "replace_meter_key.rs", "key_use.invariant()"): _JUST_WRITTEN,
     ("registry", "replace_wallet.rs", "wallet_use.invariant()"): _JUST_WRITTEN,
-    ("registry", "accounts.rs", "self.member == Address"): "no instruction makes a WalletUse without a member",
+    (
+        "registry",
+        "accounts.rs",
+        "VERSION || self.member == Address",
+    ): "no instruction makes a WalletUse without a member",
     ("energy_token", "", "address = CONFIG_ADDRESS"): FOR_THE_IDL,
     ("governance", "config.rs", "!account.is_signer()"): "Signatory asks for the signature before the handler runs",
     (
@@ -163,7 +167,7 @@ def guards(path: Path) -> Iterator[Guard]:
     for match in re.finditer(r"^[ \t]*((?:\w+\.){1,2}invariant\(\))\n", code, re.M):
         yield Guard(path, match.start(1), match.end(1), match[1], f"if {out} {{ Ok(()) }} else {{ {match[1]} }}")
     for match in re.finditer(
-        r"#\[account\((mut, (?:unsafe\(dup\), )?|unsafe\(dup\), )?address = ([^\n]*?) (@ [^\n]*?)\)\]\n\s*pub (\w+)",
+        r"#\[account\((mut, |unsafe\(dup\), |mut, unsafe\(dup\), )?address = ([^\n]*?) (@ [^\n]*?)\)\]\n\s*pub (\w+)",
         code,
     ):
         check = f"constraint = {out} || *{match[4]}.account().address() == {match[2]} {match[3]}"
