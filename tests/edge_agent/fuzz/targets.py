@@ -39,13 +39,11 @@ from edge_agent.dlms.hdlc.server_link import HdlcServerLink
 from edge_agent.dlms.iec62056_21.client import hand_over, read_out
 from edge_agent.dlms.iec62056_21.messages import (
     Identification,
-    full_code,
-    read_line,
     read_readout,
     readout,
     with_parity,
 )
-from edge_agent.dlms.iec62056_21.p1 import crc16, read_telegrams
+from edge_agent.dlms.iec62056_21.p1 import crc16, read_line, read_lines, read_telegrams
 from edge_agent.dlms.iec62056_21.server import Iec21Server
 from edge_agent.dlms.llc import wrap
 from edge_agent.dlms.push.interpret import interpret
@@ -531,10 +529,10 @@ def _readout(data: bytes) -> None:
     lines, _ = read_readout(data)
     for line in lines or []:
         try:
-            read_line(line)
+            read_line(line, True)
         except DlmsError as error:
             assert error.code
-    full_code(data.decode("latin-1"))
+    read_lines("", [data.decode("latin-1")])
 
 
 def _mode_c(data: bytes) -> None:
