@@ -38,10 +38,9 @@ _OFFSET = re.compile(r"\s*(?:0[xX])?([0-9A-Fa-f]{4,16})(?:([:\s])\s*(.*))?")
 _GUTTER = re.compile(r"\s\|.*\|?\s*$")
 _COUNT = re.compile(r"\s\(\d+\)\s*$")
 _ROW_GUTTER = re.compile(r"\s[|>].*$")
-_STAMP = re.compile(
-    r"^[ \t\[(]*(?:\d{4}-\d\d-\d\d[T ])?(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:[.,]\d+)?Z?[\])]?(?:\[[^\]\s]*\])*:?[ \t]",
-    re.MULTILINE,
-)
+_TIME = r"^[ \t\[(]*(?:\d{4}-\d\d-\d\d[T ])?(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:[.,]\d+)?Z?[\])]?"
+_STAMP = re.compile(_TIME + r"[ \t]", re.MULTILINE)
+_LABEL = re.compile(_TIME + r"(?:\[[^\]\s]*\])*:?[ \t]?", re.MULTILINE)
 _COLOURS = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 _LITERAL = re.compile(r"""b'(?:[^'\\]|\\.)*'|b"(?:[^"\\]|\\.)*\"""")
 _NUMBERS = re.compile(r"(?<![\w.:-])-?\d{1,3}(?:(?:\s*,\s*|\s+)-?\d{1,3})*(?![\w.:-])")
@@ -110,8 +109,8 @@ def telegram_bytes(data: bytes) -> bytes:
         return spoken
     if _P1.match(text):
         return data
-    if _STAMP.match(text) and _P1.match(_STAMP.sub("", text)):
-        return _STAMP.sub("", text).encode()
+    if _LABEL.match(text) and _P1.match(_LABEL.sub("", text)):
+        return _LABEL.sub("", text).encode()
     bare = _COMMENT.sub("", text)
     dump = _dump(bare)
     if dump is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from edge_agent.dlms.push.diagnosis import likely_cause
 from edge_agent.dlms.push.stream import LONG_SILENCE, SHORT_SILENCE, Capture, TelegramStream
 from edge_agent.dlms.push.telegram import Keys, Telegram
-from edge_agent.dlms.push.unframe import detect_link
+from edge_agent.dlms.push.unframe import RAW, detect_link
 from edge_agent.meters.driver import IntervalRow, Observer
 from edge_agent.meters.errors import (
     BadAnswerError,
@@ -89,6 +89,7 @@ class PushDriver:
         self._title: bytes | None = None
         self._bytes = 0
         self._sample = b""
+        self._framed = False
         self._gone: MeterError | None = None
         self._unread = False
         self._failure: MeterError | None = None
@@ -164,6 +165,7 @@ class PushDriver:
     def _take(self, capture: Capture, arrived: float) -> None:
         if capture.noise:
             self._note("noise")
+        self._framed = self._framed or capture.link != RAW or any(telegram.values for telegram in capture.telegrams)
         for telegram in capture.telegrams:
             if telegram.errors:
                 self._fail(self._meter_error(telegram.errors[0]))
@@ -293,7 +295,12 @@ class PushDriver:
                 return self._name
             if self._others:
                 return self._others.most_common(1)[0][0]
-            raise self._failure or self._silence()
+            raise self._trouble()
+
+    def _trouble(self) -> MeterError:
+        """What is wrong where nothing of this meter was understood. Called with the lock."""
+        understood = self._framed or isinstance(self._failure, WrongPasswordError)
+        return self._failure if self._failure is not None and understood else self._silence()
 
     def _silence(self) -> MeterTimeoutError:
         """Why no telegram of this meter has come, as far as can be told. Called with the lock."""
@@ -344,7 +351,7 @@ class PushDriver:
                 f"the meter on {self.settings.port} says that it is {other!r}, the map says "
                 f"{self.map.logical_device_name!r}; check the wiring, or enrol the meter that hangs there"
             )
-        raise self._failure or self._silence()
+        raise self._trouble()
 
     def rows(self, since: int, until: int) -> list[IntervalRow]:
         """The boundaries in (since, until] after which a telegram has come."""
@@ -354,7 +361,7 @@ class PushDriver:
             if found:
                 return found
             if self._failure is not None:
-                raise self._failure
+                raise self._trouble()
             self._raise_silence()
             often = self.settings.registers_seconds
             if self._shown and self._monotonic() - self._registers_at > (HOURLY if often is None else 2 * often):

@@ -110,10 +110,12 @@ def without_parity(data: bytes) -> tuple[bytes, bool]:
 
     Of bytes that hold no parity bits nothing is changed, and the second value is False.
     """
-    high = 0
+    high = even = 0
     for byte in data:
         high += byte >> 7
-    if high * 8 < len(data) or high == 0:
+        even += not _ODD[byte]
+    # Of noise half has even parity, and of text without parity bits too.
+    if high * 8 < len(data) or high == 0 or even * 10 < 7 * len(data):
         return data, False
     return bytes([0 if _ODD[byte] else byte & 0x7F for byte in data]), True
 
@@ -127,7 +129,11 @@ def find_telegram(data: bytes) -> int:
     position = _slash(data, 0)
     while position >= 0:
         start = data[position + 1 : position + _START_TEXT]
-        if len(start) >= _SHORTEST_START and all(0x20 <= byte < 0x7F or byte in b"\r\n" for byte in start):
+        if (
+            len(start) >= _SHORTEST_START
+            and start[:3].isalpha()
+            and all(0x20 <= byte < 0x7F or byte in b"\r\n" for byte in start)
+        ):
             return position
         position = _slash(data, position + 1)
     return -1

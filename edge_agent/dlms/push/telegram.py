@@ -13,7 +13,7 @@ from edge_agent.dlms.iec62056_21.p1 import read_telegrams
 from edge_agent.dlms.obis import obis_text
 from edge_agent.dlms.push.diagnosis import SML_START, likely_cause
 from edge_agent.dlms.push.interpret import Interpretation, Reading, interpret, raw_values, text_of, untagged_items
-from edge_agent.dlms.push.unframe import P1, Unit, detect_link, is_ciphered_p1, unframe
+from edge_agent.dlms.push.unframe import P1, RAW, Unit, detect_link, is_ciphered_p1, unframe
 from edge_agent.dlms.security import (
     AUTHENTICATED,
     DED_TAGS,
@@ -87,6 +87,10 @@ def decode_telegrams(data: bytes, link: str = "auto", keys: Keys | None = None) 
         unread.errors.append(DecodeError("unsupported_sml", likely_cause(data), data.find(SML_START)))
         return [unread]
     telegrams = [decode_unit(unit, link, keys) for unit in unframe(data, link)]
+    first = telegrams[0].errors[:1] if len(telegrams) == 1 and link == RAW else []
+    if first and isinstance(first[0], DecodeError) and first[0].code == "unknown_apdu" and not telegrams[0].ciphered:
+        message = f"{first[0].message}: {likely_cause(data)}"
+        telegrams[0].errors[0] = DecodeError("unknown_apdu", message, first[0].offset)
     if not telegrams:
         empty = Telegram(link)
         message = f"there is no telegram in these bytes: {likely_cause(data)}"

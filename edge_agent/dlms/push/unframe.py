@@ -530,6 +530,9 @@ def _from_raw(data: bytes) -> list[Unit]:
         unit.unsure = stated < end and stated != following and len(data[stated:].strip(b"\r\n")) > 0
         units.append(unit)
         position = min(end, following, stated)
+    if units:
+        apdu = units[-1].apdu or b""
+        units[-1].open = apdu[:1] in _FIRST_BYTES and _is_cut(apdu)
     return units
 
 
