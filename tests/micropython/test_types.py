@@ -11,7 +11,7 @@ import environment
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CORE = ("edge_agent/dlms", "edge_agent/dlms/iec62056_21", "edge_agent/wire/reading.py", "edge_agent/probe/ed25519.py")
+CORE = ("edge_agent/dlms", "edge_agent/wire/reading.py", "edge_agent/probe/ed25519.py")
 CONFIG = """
 [mypy]
 python_version = 3.11
