@@ -22,6 +22,7 @@ from edge_agent.config import ConfigError, load_config
 from edge_agent.state.credentials import CredentialsError
 from edge_agent.state.journal import JournalError
 from edge_agent.state.keys import KeyFileError
+from edge_agent.state.metrics import metrics
 from edge_agent.state.status import StatusError, problems, read_status, render, utc
 from edge_agent.uplinks import UplinkError
 
@@ -148,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = _command(commands, "status", "how far each meter's readings come, and what is wrong")
     command.add_argument("--json", action="store_true", help="print the status as JSON")
+    command.add_argument("--prometheus", action="store_true", help="print it as text for Prometheus")
     command.set_defaults(run=_status)
 
     command = _command(
@@ -223,6 +225,8 @@ def _status(options: argparse.Namespace) -> int:
     found = problems(status, now)
     if options.json:
         print(json.dumps({**status, "problems": found}, indent=2))
+    elif options.prometheus:
+        print(metrics(status, now), end="")
     else:
         print(render(status, now))
     return EXIT_PROBLEMS if found else EXIT_OK

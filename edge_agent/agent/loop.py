@@ -24,6 +24,7 @@ from edge_agent.meters.ports import MeterRead, PortEvent, PowerRead, ReadRequest
 from edge_agent.state.credentials import Credentials, EnrolledMeter
 from edge_agent.state.journal import Held, Journal, JournalError
 from edge_agent.state.keys import MeterKey, verify
+from edge_agent.state.metrics import write_metrics
 from edge_agent.state.status import StatusBoard
 from edge_agent.uplinks import (
     MAX_BATCH,
@@ -168,6 +169,8 @@ class _Meter:
     hold_until: float = 0.0
     failures: int = 0
     gap_until: float = 0.0
+    unproved: set[str] = field(default_factory=set)
+    """Codes of faults that only a row disproves, such as a map that does not fit the meter."""
 
     @property
     def name(self) -> str:
@@ -250,9 +253,11 @@ class Agent:
         self._authority_time: tuple[float, float] | None = None
         """What the authority's clock said, and the monotonic time at which it did."""
         self._shown = ""
+        self._unwritten = False
         self._status_written = -STATUS_FILE_SECONDS[1]
         self._status_uplink_due = 0.0
         self._resend = min(RESEND_SECONDS, float(self._epoch))
+        self._board.set(epoch=self._epoch)
         self._add_meters()
 
     # -- the loop ------------------------------------------------------------------------------------------------------
@@ -529,7 +534,8 @@ class Agent:
             return
         self._round = None
         for name in done.waiting:
-            self._line_error(self._meters[name], "no_answer_yet", "the line has not answered yet")
+            if self._board.fault("line", meter=name) is None:
+                self._note_line("line", self._meters[name], "no_answer_yet", "the line has not answered yet")
         self._next_read = self._clock.monotonic() + self._backoff(self._read_tries)
         self._read_tries += 1
         self._sign(done.results)
@@ -542,10 +548,9 @@ class Agent:
         for result in results:
             meter = self._meters[result.meter]
             if result.error is not None:
-                code = getattr(result.error, "code", None) or "driver_failed"
-                self._line_error(meter, code, str(result.error) or type(result.error).__name__)
+                self._line_error(meter, result.error)
                 continue
-            self._board.clear("line", meter=meter.name)
+            self._line_answered(meter, result)
             self._board.count(meter.name, "decoded", len(result.rows))
             self._board.set_meter(meter.name, clock_deviation=result.clock_deviation)
             if not meter.head_known:
@@ -571,7 +576,13 @@ class Agent:
             else:
                 self._board.clear("reading", meter=meter.name)
             lacking = state.record is None or state.record.interval_end < result.boundary
-            if not signed and fault is None and lacking and len(rows) == len(result.rows):
+            if (
+                not signed
+                and fault is None
+                and lacking
+                and len(rows) == len(result.rows)
+                and self._expects(meter, result)
+            ):
                 self._row_missing(meter, result)
             taken = signed[: max(0, room - len(frames))]
             frames += taken
@@ -618,22 +629,41 @@ class Agent:
             return
         deviation = result.clock_deviation
         hint = f"; its clock is {-deviation:+d} s off" if deviation else ""
-        message = f"the meter has no row for the boundary {result.boundary}{hint}; does it capture every epoch?"
+        why = result.note or "does it capture every epoch?"
+        message = f"the meter has no row for the boundary {result.boundary}{hint}; {why}"
         if self._board.error("row", "row_missing", message, meter=meter.name):
             log.warning("no row for the boundary", meter=meter.name, boundary=result.boundary)
 
-    def _line_error(self, meter: _Meter, code: str, message: str) -> None:
-        if self._board.error("line", code, message, meter=meter.name):
+    def _expects(self, meter: _Meter, result: MeterRead) -> bool:
+        """Whether a row is due for this boundary: registers that come hourly make none in between."""
+        return result.boundary % max(self._epoch, int(meter.settings.registers_seconds or 0)) == 0
+
+    def _line_error(self, meter: _Meter, error: Exception) -> None:
+        code = getattr(error, "code", None) or "driver_failed"
+        if not getattr(error, "retry", True):
+            meter.unproved.add(code)
+        self._note_line("line", meter, code, str(error) or type(error).__name__)
+
+    def _note_line(self, part: str, meter: _Meter, code: str, message: str) -> None:
+        if self._board.error(part, code, message, meter=meter.name):
             log.warning("a meter cannot be read", meter=meter.name, code=code, reason=message)
+
+    def _line_answered(self, meter: _Meter, result: MeterRead) -> None:
+        """A reading that went well: it proves that the line is right, and only rows prove that the map fits the
+        meter."""
+        if result.rows:
+            meter.unproved.clear()
+        if self._board.fault("line", meter=meter.name) not in meter.unproved:
+            self._board.clear("line", meter=meter.name)
 
     def _take_power(self, event: PowerRead) -> None:
         meter = self._meters[event.meter]
         if event.error is not None:
             code = getattr(event.error, "code", None) or "driver_failed"
-            self._line_error(meter, code, str(event.error) or type(event.error).__name__)
+            self._note_line("power", meter, code, str(event.error) or type(event.error).__name__)
             self._board.set_meter(meter.name, power_w=None)
             return
-        self._board.clear("line", meter=meter.name)
+        self._board.clear("power", meter=meter.name)
         self._board.set_meter(meter.name, power_w=event.power_w)
         if event.power_w is not None:
             self._powers[meter.name] = {"power_w": event.power_w, "time": event.time}
@@ -702,8 +732,8 @@ class Agent:
             if self._board.error(f"link_{event.via}", event.error.code, str(event.error)):
                 log.warning("link down", via=event.via, code=event.error.code, reason=str(event.error))
             return
-        self._board.clear(f"link_{event.via}")
-        log.info("link up", via=event.via)
+        if self._board.clear(f"link_{event.via}") or before is None:
+            log.info("link up", via=event.via)
         now = self._clock.monotonic()
         for meter in self._meters.values():
             meter.failures = 0
@@ -875,6 +905,7 @@ class Agent:
             meter.name,
             sequence=None if last is None else last.sequence,
             interval_end=None if last is None else last.interval_end,
+            signs_every=max(self._epoch, int(meter.settings.registers_seconds or 0)),
             registers=None if last is None else list(last.registers),
         )
 
@@ -900,7 +931,9 @@ class Agent:
     def _write_status(self) -> None:
         counts = self._journal.counts()
         left = self._certificate_expires - self._clock.time()
-        if left < CERTIFICATE_ALERT_SECONDS:
+        if left >= CERTIFICATE_ALERT_SECONDS:
+            self._board.clear("certificate")
+        else:
             self._board.error(
                 "certificate",
                 "certificate_expires",
@@ -920,6 +953,7 @@ class Agent:
                 "refused": counts.refused,
                 "superseded": counts.superseded,
                 "archived": counts.archived,
+                "oldest": self._journal.oldest_waiting(),
                 "quota": self._journal.quota,
             },
             ignored={**self._ignored, **({"dropped events": self._events.dropped} if self._events.dropped else {})},
@@ -928,5 +962,10 @@ class Agent:
         )
         try:
             self._board.write(self._config.state)
+            self._unwritten = False
+            if self._config.metrics_file is not None:
+                write_metrics(self._config.metrics_file, self._board.snapshot(), self._clock.time())
         except OSError as error:
-            log.warning("the status file cannot be written", reason=str(error))
+            if not self._unwritten:
+                log.warning("the status cannot be written", reason=str(error))
+            self._unwritten = True

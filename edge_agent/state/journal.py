@@ -422,6 +422,14 @@ class Journal:
             ).fetchall()
         return [(row[0], CODES.get(row[1], f"code {row[1]}")) for row in rows]
 
+    def oldest_waiting(self) -> int | None:
+        """When the frame was signed that has waited longest for a receipt (Unix seconds); None where none waits."""
+        with _typed(self.path):
+            row = self._connection.execute(
+                "SELECT min(signed_at) FROM frame WHERE state IN (?, ?)", (WAITING, PARKED)
+            ).fetchone()
+        return None if row[0] is None else int(row[0])
+
     def counts(self, public_key: bytes | None = None) -> JournalCounts:
         """How many frames are in which state, of one key or of all."""
         where, arguments = ("", ()) if public_key is None else ("WHERE public_key = ?", (public_key,))
@@ -456,14 +464,39 @@ def _typed(path: Path) -> Iterator[None]:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the schema up to date. The version is read again under the lock: another process may have been faster."""
+    while (version := _version(connection, path)) < SCHEMA_VERSION:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if _version(connection, path) == version:
+                for statement in _statements(_MIGRATIONS[version]):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {version + 1}")
+            connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > SCHEMA_VERSION:
         raise JournalError(
             "journal_too_new",
             f"the journal at {path} has schema {version}, this agent knows {SCHEMA_VERSION}; install the newer again",
         )
-    for number in range(version, SCHEMA_VERSION):
-        connection.executescript(f"BEGIN IMMEDIATE;{_MIGRATIONS[number]}PRAGMA user_version = {number + 1};COMMIT;")
+    return version
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script, one after another: executescript would end the transaction that it is called in."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def _set_aside(path: Path) -> Path:

@@ -92,8 +92,8 @@ class TelegramStream:
     def _settled(self) -> tuple[str, int, bool]:
         """The link, where the last telegram ends that is whole (0 for nowhere), and whether there are frames at all."""
         frames = False
-        for link in (self._link,) if self._link in _FRAMED else _FRAMED:
-            if link is None:
+        for link in _FRAMED:
+            if self._link in _FRAMED and link != self._link:
                 continue
             ends = _frame_ends(self._buffer, link)
             frames = frames or len(ends) > 0

@@ -1,4 +1,5 @@
-"""Meters that are read out in modes A to C: speeds that they keep or change by themselves, addresses, serial servers."""
+"""Meters that are read out in modes A to C: speeds that they keep or change by themselves, addresses, serial
+servers."""
 
 from __future__ import annotations
 
