@@ -1,4 +1,4 @@
-"""`edge-agent enrol | run | status | rebase | read | decode | scan`: what a person types at a gateway."""
+"""`edge-agent enrol | run | status | reset-meter | read | decode | scan`: what a person types at a gateway."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pathlib import Path
 from types import FrameType
 
 from edge_agent import log
-from edge_agent.agent.enrolment import Claim, EnrolmentError, Pending, enrol
-from edge_agent.commands.rebase import RebaseError, allow_rebase
+from edge_agent.agent.enrolment import Claim, EnrolmentError, Pending, enrol, key_digits
+from edge_agent.commands.reset_meter import ResetError, allow_reset
 from edge_agent.config import ConfigError, load_config
 from edge_agent.state.credentials import CredentialsError
 from edge_agent.state.journal import JournalError
-from edge_agent.state.keys import KeyFileError
+from edge_agent.state.keys import KeyFileError, KeyStore
 from edge_agent.state.metrics import metrics
 from edge_agent.state.status import StatusError, problems, read_status, render, utc
 from edge_agent.uplinks import UplinkError
@@ -33,7 +33,7 @@ EXIT_PENDING = 3
 EXIT_PROBLEMS = 4
 EXIT_PIPE = 141
 
-_MORE = {"enrol": " --claim dormitory-a-ABCDEFGHIJKLMNOP-QRSTUVWXYZ234567 --wait", "rebase": " solar"}
+_MORE = {"enrol": " --claim dormitory-a-ABCDEFGHIJKLMNOP-QRSTUVWXYZ234567 --wait", "reset-meter": " solar"}
 DEFAULT_CONFIG = Path("/etc/edge-agent/gateway.toml")
 
 _EPILOG = """from a line to signed readings (docs/METERS.md, docs/OPERATIONS.md):
@@ -42,7 +42,7 @@ _EPILOG = """from a line to signed readings (docs/METERS.md, docs/OPERATIONS.md)
   edge-agent enrol --claim CODE --wait                    once gateway.toml is written
   edge-agent run                                          as a service: edge_agent/systemd/edge-agent.service
   edge-agent status
-  edge-agent rebase METER                                 a register fell, because the meter was reset
+  edge-agent reset-meter METER                            a register fell, because the meter was reset
 
 exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 enrolment waits for approval,
 4 (status) running with problems or not running"""
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         CredentialsError,
         KeyFileError,
         JournalError,
-        RebaseError,
+        ResetError,
         StatusError,
     ) as error:
         return _fail(error.code, str(error), EXIT_FAILED)
@@ -153,7 +153,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=_status)
 
     command = _command(
-        commands, "rebase", "let a meter that stopped with needs_rebase go on from its registers as they are"
+        commands, "reset-meter", "let a meter that stopped with needs_rebase go on from its registers", "rebase"
     )
     command.description = (
         "A meter whose register fell signs nothing more, since energy would be lost or counted twice. Where it was "
@@ -161,16 +161,19 @@ def _parser() -> argparse.ArgumentParser:
         "nothing for a meter that has not stopped. The agent may run meanwhile."
     )
     command.add_argument("meter", metavar="METER", help="the meter's name in gateway.toml")
-    command.set_defaults(run=_rebase)
+    command.set_defaults(run=_reset_meter)
+
+    command = _command(commands, "keys", "the meters' public keys, to compare with the authority's by telephone")
+    command.set_defaults(run=_keys)
 
     _add_read(commands)
     return parser
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, *aliases: str
 ) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command = commands.add_parser(name, aliases=aliases, help=text, description=text[0].upper() + text[1:] + ".")
     command.epilog = f"example: edge-agent {name} --config gateway.toml{_MORE.get(name, '')}"
     command.add_argument(
         "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help=f"gateway.toml (default {DEFAULT_CONFIG})"
@@ -232,9 +235,17 @@ def _status(options: argparse.Namespace) -> int:
     return EXIT_PROBLEMS if found else EXIT_OK
 
 
-def _rebase(options: argparse.Namespace) -> int:
+def _keys(options: argparse.Namespace) -> int:
     config = load_config(options.config)
-    made = allow_rebase(config, options.meter)
+    store = KeyStore(config.state)
+    for meter in config.meters:
+        _say(f"{meter.name}: {key_digits(store.load(meter.name).public_key, meter.map)}")
+    return EXIT_OK
+
+
+def _reset_meter(options: argparse.Namespace) -> int:
+    config = load_config(options.config)
+    made = allow_reset(config, options.meter)
     _say(f"{made.meter} had stopped: {made.reason}")
     _say(
         "Its next record goes on from its registers as they are then. Nobody is credited with what it metered since "

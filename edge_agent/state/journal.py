@@ -393,7 +393,7 @@ class Journal:
                 "UPDATE meter SET stop_code = ?, stop_reason = ? WHERE public_key = ?", (code, reason, public_key)
             )
 
-    def allow_rebase(self, public_key: bytes) -> MeterState:
+    def allow_reset(self, public_key: bytes) -> MeterState:
         """Let a meter that stopped with `needs_rebase` go on: its next record may say that its registers were reset.
 
         The wish is spent by that record, or by any other that the meter signs first. Returns what was so before;
@@ -402,7 +402,7 @@ class Journal:
         with self._transaction() as connection:
             state = self.meter(public_key)
             if state.stop_code != NEEDS_REBASE:
-                raise JournalError("not_stopped", "its registers have not fallen: there is nothing to rebase")
+                raise JournalError("not_stopped", "its registers have not fallen: there is nothing to reset")
             connection.execute("UPDATE meter SET rebase = 1 WHERE public_key = ?", (public_key,))
         return state
 

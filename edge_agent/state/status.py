@@ -140,10 +140,11 @@ class StatusBoard:
         return copy
 
     def summary(self) -> dict[str, Any]:
-        """What the authority is told: the snapshot without process number and messages' texts of old."""
+        """What the authority is told: the snapshot without the process, and the problems in it as `status` has them."""
         snapshot = self.snapshot()
         del snapshot["pid"], snapshot["pid_started"]
-        return snapshot
+        found = problems({**snapshot, "running": True}, self._clock())
+        return {**snapshot, "problems": found}
 
     def write(self, state: Path) -> None:
         """Write the status file; not synced, since it is of use only while the machine runs."""

@@ -469,6 +469,7 @@ class CountingMeter:
         self.modulus = None
         self.deviation = 0
         self.calls: list[tuple] = []
+        self.live_error = None
 
     def generation(self, at: int) -> int:
         value = at // 10 + self.offset
@@ -506,7 +507,7 @@ class CountingMeter:
         return rows + self.extra_rows
 
     def power(self):
-        if self.error is not None:
+        if self.error is not None and self.live_error is None:
             raise self.error
         return -1500
 

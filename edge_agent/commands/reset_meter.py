@@ -13,8 +13,8 @@ from edge_agent.state.credentials import CredentialStore
 from edge_agent.state.journal import JOURNAL_FILE, Journal, JournalError
 
 
-class RebaseError(Exception):
-    """The meter cannot be rebased; `code` names why: unknown_meter, not_stopped."""
+class ResetError(Exception):
+    """The meter cannot be taken as reset; `code` names why: unknown_meter, not_stopped."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class RebaseError(Exception):
 
 
 @dataclass(frozen=True)
-class Rebase:
+class Reset:
     """What was allowed: reason is why the meter stopped, last_end the end of its last record (Unix seconds)."""
 
     meter: str
@@ -30,26 +30,26 @@ class Rebase:
     last_end: int | None
 
 
-def allow_rebase(config: GatewayConfig, name: str) -> Rebase:
+def allow_reset(config: GatewayConfig, name: str) -> Reset:
     """Let a meter of this gateway go on from other registers; the agent may run meanwhile.
 
-    RebaseError `unknown_meter`, `not_stopped`; CredentialsError where the gateway is not enrolled; JournalError.
+    ResetError `unknown_meter`, `not_stopped`; CredentialsError where the gateway is not enrolled; JournalError.
     """
     credentials = CredentialStore(config.state).load()
     enrolled = credentials.meter(name)
     if enrolled is None:
         names = ", ".join(meter.name for meter in credentials.meters)
-        raise RebaseError("unknown_meter", f"no meter {name!r} is enrolled at this gateway; there are: {names}")
+        raise ResetError("unknown_meter", f"no meter {name!r} is enrolled at this gateway; there are: {names}")
     journal = Journal.open_beside(config.state / JOURNAL_FILE, quota=config.quota_frames)
     try:
-        before = journal.allow_rebase(enrolled.public_key)
+        before = journal.allow_reset(enrolled.public_key)
     except JournalError as error:
         if error.code != "not_stopped":
             raise
-        raise RebaseError(error.code, f"{name}: {error}") from error
+        raise ResetError(error.code, f"{name}: {error}") from error
     except KeyError as error:
-        raise RebaseError("not_stopped", f"{name} has signed nothing yet: there is nothing to rebase") from error
+        raise ResetError("not_stopped", f"{name} has signed nothing yet: there is nothing to reset") from error
     finally:
         journal.close()
     last = before.record
-    return Rebase(name, before.stop_reason or "", None if last is None else last.interval_end)
+    return Reset(name, before.stop_reason or "", None if last is None else last.interval_end)
