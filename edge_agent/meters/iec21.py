@@ -68,7 +68,8 @@ def run_conversation(
         conversation.close()
 
 
-def _meter_error(error: DlmsError) -> MeterError:
+def conversation_error(error: DlmsError) -> MeterError:
+    """What went wrong in a conversation, in the driver's terms."""
     if error.code == "no_answer":
         return MeterTimeoutError(str(error))
     if error.code in ("bad_identification", "no_hdlc"):
@@ -88,7 +89,7 @@ def switch_to_hdlc(
     try:
         found: Identification = run_conversation(hand_over(address, initial_baud_rate, faults), line, timeout)
     except LinkError as error:
-        raise _meter_error(error) from error
+        raise conversation_error(error) from error
     return found
 
 
@@ -143,7 +144,7 @@ class ModeCDriver:
             self._observe("bytes", sum(len(part) for part in raw))
             self._observe("framed", 1)
         except LinkError as error:
-            raise _meter_error(error) from error
+            raise conversation_error(error) from error
         return identification, read_lines(identification.text, lines), b"".join(raw)
 
     def identity(self) -> str:

@@ -7,8 +7,9 @@ import socket
 import termios
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import serial
 
@@ -20,8 +21,50 @@ from edge_agent.meters.errors import (
     PortUnavailableError,
 )
 
-if TYPE_CHECKING:
-    from edge_agent.config import MeterSettings
+
+class LineSettings(Protocol):
+    """What a serial line is opened by: a meter's entry, or a command's options (SerialLineOptions)."""
+
+    @property
+    def port(self) -> str:
+        """A device, or a URL of pyserial."""
+
+    @property
+    def tcp(self) -> tuple[str, int] | None:
+        """Host and port of a serial server, in place of port."""
+
+    @property
+    def baudrate(self) -> int:
+        """Speed in baud."""
+
+    @property
+    def bytesize(self) -> int:
+        """Data bits."""
+
+    @property
+    def parity(self) -> str:
+        """N, E or O."""
+
+    @property
+    def stopbits(self) -> int:
+        """Stop bits."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for an answer."""
+
+
+@dataclass(frozen=True)
+class SerialLineOptions:
+    """A line as a command's options say."""
+
+    port: str
+    tcp: tuple[str, int] | None = None
+    baudrate: int = 9600
+    bytesize: int = 8
+    parity: str = "N"
+    stopbits: int = 1
+    timeout: float = 3.0
 
 
 class Transport(Protocol):
@@ -338,7 +381,7 @@ SerialLine = SerialTransport | SerialServerTransport
 """A line whose speed and format can be asked for."""
 
 
-def open_line(settings: MeterSettings, *, baudrate: int | None = None, keep_parity: bool = False) -> SerialLine:
+def open_line(settings: LineSettings, *, baudrate: int | None = None, keep_parity: bool = False) -> SerialLine:
     """The serial line of a meter's entry, here or behind a serial server; PortUnavailableError."""
     tcp = settings.tcp
     scheme, _, rest = settings.port.partition("://")
@@ -357,7 +400,7 @@ def open_line(settings: MeterSettings, *, baudrate: int | None = None, keep_pari
     )
 
 
-def open_listener(settings: MeterSettings) -> Transport:
+def open_listener(settings: LineSettings) -> Transport:
     """The line of a push meter, whose parity bits are kept as they show damage; PortUnavailableError."""
     return open_line(settings, keep_parity=True)
 

@@ -1,0 +1,156 @@
+"""`read` and `scan` on meters that push, that are read out, and that stand behind a serial server."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+import tty
+from pathlib import Path
+
+import pytest
+from emulator_process import ENVIRONMENT, read_json, read_meter, start
+
+CASES = Path(__file__).parent / "cases"
+KEYS = ("--key", bytes(range(16)).hex(), "--auth-key", bytes(range(0xD0, 0xE0)).hex())
+
+
+def case(number: str) -> bytes:
+    (path,) = CASES.glob(f"{number}-*")
+    text = path.read_text()
+    return bytes.fromhex(text.replace("\n", "")) if path.suffix == ".hex" else text.replace("\n", "\r\n").encode()
+
+
+class PushingPty:
+    """A pty on which the same bytes come again and again."""
+
+    def __init__(self, data: bytes) -> None:
+        self.leader, self.follower = os.openpty()
+        tty.setraw(self.follower)
+        self.port = os.ttyname(self.follower)
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._push, args=(data,), daemon=True)
+        self.thread.start()
+
+    def _push(self, data: bytes) -> None:
+        while not self.ended.wait(0.6):
+            os.write(self.leader, data)
+
+    def close(self) -> None:
+        self.ended.set()
+        self.thread.join(10)
+        os.close(self.leader)
+        os.close(self.follower)
+
+
+@pytest.mark.parametrize(
+    ("number", "options", "meter", "value"),
+    [
+        ("02", (), "KAM5", {"value": "9621.983", "unit": "kWh"}),
+        ("21", KEYS, "4c475a0001020304", {"value": "31358606", "unit": "Wh"}),
+        ("12", (*KEYS, "--system-title", "45474d0001020304"), "10000001", {"value": "12345.678", "unit": "kWh"}),
+    ],
+)
+def test_read_listens_to_a_meter_that_pushes(number, options, meter, value):
+    line = PushingPty(case(number))
+    try:
+        found = read_json("--port", line.port, "--push", "--listen", "30", *options)
+        assert found["meter"] == meter
+        assert found["registers"]["1-0:1.8.0.255"] == value
+    finally:
+        line.close()
+
+
+def test_scan_shows_what_it_hears():
+    line = PushingPty(case("21"))
+    try:
+        command = [sys.executable, "-m", "edge_agent", "scan", "--listen", "20", "--baudrate", "9600", "--json", *KEYS]
+        done = subprocess.run([*command, line.port], env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        first = json.loads(done.stdout)["answers"][0]
+        assert (first["mode"], first["meter"]) == ("push", "4c475a0001020304")
+        assert first["values"]["1-0:1.8.0.255"] == "31358606 Wh"
+    finally:
+        line.close()
+
+
+METER = """
+[line]
+link = "m"
+mode = "{mode}"
+[[meter]]
+logical_device_name = "KFM1000000000001"
+[[meter.register]]
+obis = "1-0:1.8.0.255"
+power = "0"
+initial = 4200
+"""
+
+
+class SerialServer:
+    """ser2net: a TCP port whose bytes go to a pty and back."""
+
+    def __init__(self, port: str) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        self.line = os.open(port, os.O_RDWR | os.O_NOCTTY)
+        tty.setraw(self.line)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            with connection:
+                while True:
+                    ready, _, _ = select.select([connection, self.line], [], [])
+                    if connection in ready:
+                        data = connection.recv(4096)
+                        if not data:
+                            break
+                        os.write(self.line, data)
+                    if self.line in ready:
+                        connection.sendall(os.read(self.line, 4096))
+
+    def close(self) -> None:
+        self.listener.close()
+        os.close(self.line)
+
+
+@pytest.mark.finding("edge-27")
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("hdlc", ("--client", "16", "--link", "hdlc")),
+        ("c", ("--mode-c",)),
+        ("e", ("--client", "16", "--mode-e", "--link", "hdlc")),
+    ],
+)
+def test_read_behind_a_serial_server(tmp_path, mode, options):
+    running = start(tmp_path, METER.format(mode=mode))
+    server = SerialServer(running.port)
+    try:
+        found = read_json("--tcp", server.address, *options)
+        assert found["meter"] == "KFM1000000000001"
+        assert found["registers"]["1-0:1.8.0.255"]["value"] in ("4200", "4.200")
+    finally:
+        server.close()
+        running.stop()
+
+
+def test_read_says_what_is_wrong():
+    line = PushingPty(b"raspberrypi login: \r\n")
+    try:
+        done = read_meter("--port", line.port, "--push", "--listen", "2")
+        assert done.returncode == 1
+        assert "login console" in done.stderr
+    finally:
+        line.close()
+    done = read_meter("--port", "/dev/none", "--push", "--mode-c")
+    assert done.returncode == 1
+    assert "bad_option" in done.stderr
