@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from edge_agent.agent.enrolment import EnrolmentError
 from edge_agent.config import MeterSettings
 from edge_agent.meters import MeterError, open_meter
-from edge_agent.meters.ports import OpenMeter
+from edge_agent.meters.lines import OpenMeter
 
 
 def probe_meters(

@@ -103,7 +103,7 @@ class MeterState(NamedTuple):
         return None if self.record_bytes is None else Record.from_bytes(self.record_bytes)
 
 
-class Held(NamedTuple):
+class JournalEntry(NamedTuple):
     """A frame in the journal. code is that of the last receipt for it, None where there was none."""
 
     id: int
@@ -278,7 +278,7 @@ class Journal:
         row = self._connection.execute("SELECT count(*) FROM frame WHERE state != ?", (RECEIPTED,)).fetchone()
         return int(row[0])
 
-    def waiting(self, public_key: bytes, limit: int) -> list[Held]:
+    def waiting(self, public_key: bytes, limit: int) -> list[JournalEntry]:
         """A key's frames that wait for a receipt (parked ones too), oldest first."""
         with _typed(self.path):
             rows = self._connection.execute(
@@ -286,7 +286,7 @@ class Journal:
                 "ORDER BY sequence, id LIMIT ?",
                 (public_key, WAITING, PARKED, limit),
             ).fetchall()
-        return [Held(row[0], Frame.from_bytes(row[1]), row[2], row[3]) for row in rows]
+        return [JournalEntry(row[0], Frame.from_bytes(row[1]), row[2], row[3]) for row in rows]
 
     def holds(self, public_key: bytes, hash_: bytes) -> bool:
         """Whether a record of that SHA-256 is in the journal, in whatever state."""

@@ -271,7 +271,7 @@ def test_hostile_receipts_are_ignored_and_counted(bench):
     bench.settle()
     assert bench.journal.counts().waiting == 1
     assert (
-        sum(bench.agent._ignored.values()) == len(hostile) - 1
+        sum(bench.agent.gateway.ignored.values()) == len(hostile) - 1
     )  # the last is the authority's own, and changes nothing
     bench.events.emit(ReceiptsArrived(good.to_bytes() * 3, "mqtt"))
     bench.settle()
@@ -371,7 +371,7 @@ def test_a_command_sends_again_and_a_hostile_one_is_counted(bench):
         bench.events.emit(CommandArrived(data))
     bench.settle()
     assert len(bench.carrier.sent) == sent
-    assert bench.agent._ignored["commands"] == 11
+    assert bench.agent.gateway.ignored["commands"] == 11
     bench.events.emit(CommandArrived(json.dumps({"command": "resend", "meter": "solar", "from": 1}).encode()))
     bench.settle()
     assert [frame.record.sequence for frame in bench.carrier.sent[-1][0].frames] == [1, 2]

@@ -13,7 +13,7 @@ import pytest
 
 from edge_agent.agent.enrolment import Claim, enrol
 from edge_agent.meters import MapMismatchError, MeterTimeoutError
-from edge_agent.meters.ports import PowerRead
+from edge_agent.meters.lines import PowerRead
 from edge_agent.state.journal import Journal
 from edge_agent.state.metrics import metrics
 from edge_agent.state.status import StatusBoard, find_problems, problems, read_status
@@ -22,7 +22,7 @@ from edge_agent.uplinks.https import HttpsUplink
 
 def shown(bench) -> list[str]:
     """The problems that `edge-agent status` would show now, by code."""
-    bench.agent._write_status()
+    bench.agent.telling.write_status()
     return [problem.code for problem in find_problems(read_status(bench.config.state), bench.clock.time())]
 
 
@@ -157,7 +157,7 @@ def test_what_comes_back_at_every_retry_is_not_new(tmp_path):
 @pytest.mark.finding("ops-21")
 def test_a_full_disk_is_named(bench, monkeypatch):
     bench.settle()
-    bench.agent._write_status()
+    bench.agent.telling.write_status()
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 0}))
     assert "disk_full" in shown(bench)
 
@@ -185,7 +185,7 @@ def test_prometheus_says_the_same(bench):
     bench.settle()
     bench.carrier.mute = True
     bench.forward(4 * 900)
-    bench.agent._write_status()
+    bench.agent.telling.write_status()
     text = metrics(read_status(bench.config.state), bench.clock.time())
     lines = text.splitlines()
     assert "edge_agent_up 1" in lines

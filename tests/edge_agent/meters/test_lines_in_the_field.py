@@ -20,7 +20,7 @@ from edge_agent.config import MeterSettings
 from edge_agent.dlms.hdlc.frame import Frame
 from edge_agent.dlms.hdlc.reader import FrameReader
 from edge_agent.meters import open_meter
-from edge_agent.meters.ports import MeterRead, ReadRequest, SerialPort
+from edge_agent.meters.lines import MeterLine, MeterRead, ReadRequest
 from edge_agent.wire.meter_map import MeterMap
 
 METER = """
@@ -326,7 +326,7 @@ def test_a_silent_meter_delays_the_others_of_its_line_and_stops_none(emulator):
         for name, server in (("dead", 7), ("first", 1), ("second", 2))
     ]
     results: list[MeterRead] = []
-    port = SerialPort(
+    port = MeterLine(
         emulator.port,
         meters,
         open_meter,
@@ -358,7 +358,7 @@ def test_a_line_that_is_pulled_out_and_put_back_is_read_again_whole(emulator, tm
     link.symlink_to(first.port)
     settings = MeterSettings(name="first", serial="1", port=str(link), map=MAPS["first"], timeout=20.0)
     results: list[MeterRead] = []
-    port = SerialPort(
+    port = MeterLine(
         str(link),
         [settings],
         open_meter,
@@ -388,7 +388,7 @@ def test_what_was_mended_on_a_line_is_in_the_log_once(tmp_path, caplog):
     fault = '[[line.fault]]\nkind = "flip"\nanswer = 7\n'
     running = start(tmp_path, METER.replace("[[meter]]", fault + "[[meter]]", 1))
     settings = MeterSettings(name="first", serial="1", port=running.port, map=MAPS["first"], timeout=5.0)
-    port = SerialPort(
+    port = MeterLine(
         running.port,
         [settings],
         open_meter,

@@ -29,7 +29,7 @@ from edge_agent.meters import (
     open_meter,
 )
 from edge_agent.meters.iec21 import ModeCDriver
-from edge_agent.meters.ports import ReadRequest, SerialPort
+from edge_agent.meters.lines import MeterLine, ReadRequest
 from edge_agent.meters.push_listener import MAX_DAMAGED, POWER_AGE, PushDriver
 from edge_agent.wire.meter_map import MeterMap
 from edge_agent.wire.reading import FLAG_SAMPLED
@@ -365,7 +365,7 @@ def test_a_pulled_cable_shows_no_power_and_the_next_driver_a_new_one():
         opened[number]._thread.join(60)
 
     settings = dataclasses.replace(LISTENER, timeout=60.0)
-    port = SerialPort(
+    port = MeterLine(
         "p", [settings], open_driver, events.append, lambda: START, live_seconds=0, observe=lambda *seen: None
     )
 

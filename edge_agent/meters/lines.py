@@ -58,10 +58,10 @@ class PowerRead:
     error: Exception | None
 
 
-PortEvent = MeterRead | PowerRead
+LineEvent = MeterRead | PowerRead
 
 
-class SerialPort:
+class MeterLine:
     """One line, a serial port or a network module, and its meters.
 
     emit takes results; clock gives Unix seconds; observe is told (meter, stage, count) as bytes come in.
@@ -74,7 +74,7 @@ class SerialPort:
         port: str,
         meters: Sequence[MeterSettings],
         open_meter: OpenMeter,
-        emit: Callable[[PortEvent], None],
+        emit: Callable[[LineEvent], None],
         clock: Callable[[], float],
         *,
         live_seconds: int,
