@@ -164,8 +164,7 @@ class Agent:
                 "journal_lost",
                 "journal_set_aside",
                 f"the journal was damaged and lies at {self.gateway.journal.set_aside} now; the meters continue "
-                f"from the "
-                "authority's head. Look at the disk: an SD card that wears out does this",
+                "from the authority's head. Look at the disk: an SD card that wears out does this",
             )
             log.error("the journal was damaged and set aside", file=str(self.gateway.journal.set_aside))
         for meter in self.gateway.meters.values():

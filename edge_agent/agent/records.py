@@ -92,8 +92,7 @@ class Records:
     def _journal_full(self) -> None:
         message = (
             f"the journal holds {self._gateway.journal.quota} frames that the authority has not taken, and takes "
-            f"no more; see "
-            "why (uplink, authority). The meters keep their rows in their own load profiles meanwhile"
+            "no more; see why (uplink, authority). The meters keep their rows in their own load profiles meanwhile"
         )
         if self._gateway.board.error("journal", "journal_full", message):
             log.error("the journal is full", quota=self._gateway.journal.quota)

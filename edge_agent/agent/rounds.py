@@ -1,5 +1,4 @@
-"""Rounds of reading: at each boundary, and again while a meter lacks its row, the lines are asked; then it is
-signed."""
+"""Rounds of reading: at each boundary, and again while a meter lacks its row, the lines are asked for it."""
 
 from __future__ import annotations
 

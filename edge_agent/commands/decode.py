@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import io
 import json
 import re
@@ -42,9 +43,11 @@ _TIME = r"^[ \t\[(]*(?:\d{4}-\d\d-\d\d[T ])?(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:
 _STAMP = re.compile(_TIME + r"[ \t]", re.MULTILINE)
 _LABEL = re.compile(_TIME + r"(?:\[[^\]\s]*\])*:?[ \t]?", re.MULTILINE)
 _COLOURS = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
-_LITERAL = re.compile(r"""b'(?:[^'\\]|\\.)*'|b"(?:[^"\\]|\\.)*\"""")
+_LITERAL = re.compile(r"""(?<!\w)b'(?:[^'\\]|\\.)*'|(?<!\w)b"(?:[^"\\]|\\.)*\"""")
 _NUMBERS = re.compile(r"(?<![\w.:-])-?\d{1,3}(?:(?:\s*,\s*|\s+)-?\d{1,3})*(?![\w.:-])")
+_LIST = re.compile(r"[\[({][\s\d,-]*[\])}]")
 _FEWEST_NUMBERS = 8
+_EMPTY_LITERAL = 3
 _RUN = re.compile(r"[0-9A-Fa-f]{2}(?:[\s,;:.-]*[0-9A-Fa-f]{2})*")
 _MARKS = "])>={\"'"
 _SHORTEST_RUN = 4
@@ -137,14 +140,12 @@ def telegram_bytes(data: bytes) -> bytes:
 def _as_a_program_prints(text: str) -> bytes:
     """Python's bytes (`b'~\\xa0*A'`) and lists of numbers (`[126, 160, 42]`) in the lines of a log, in their order."""
     found = bytearray()
-    for line in text.splitlines():
-        literals = [literal for literal in _LITERAL.findall(line) if len(literal) > _SHORTEST_LOG]
+    for line in _LIST.sub(lambda match: match[0].replace("\n", " "), text).splitlines():
+        literals = [literal for literal in _LITERAL.findall(line) if len(literal) > _EMPTY_LITERAL]
         if literals:
             for literal in literals:
-                try:
+                with contextlib.suppress(ValueError, SyntaxError):
                     found += ast.literal_eval(literal)
-                except (ValueError, SyntaxError):
-                    continue
             continue
         for match in _NUMBERS.finditer(_STAMP.sub("", line)):
             before, after = match.string[: match.start()].rstrip(), match.string[match.end() :].strip()

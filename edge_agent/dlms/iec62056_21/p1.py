@@ -434,6 +434,8 @@ def _text(text: str, number: bool = False) -> str:
         return text
     if len(text) % 2 or any(not 0x20 <= byte < 0x7F for byte in decoded):
         return text
+    if number and not decoded.strip():
+        return ""
     decimal = number and text.isdigit()
     if decimal and not (len(decoded) > 5 and all(0x30 <= byte < 0x3A or 0x41 <= byte < 0x5B for byte in decoded)):
         return text

@@ -111,6 +111,8 @@ def decode_unit(unit: Unit, link: str, keys: Keys) -> Telegram:
         if unit.unsure and not telegram.authenticated:
             message = "what follows the ciphered unit starts no other: without the authentication key it may be damaged"
             raise DecodeError("trailing_bytes", message, len(unit.apdu))
+        if _is_p1_body(apdu):
+            apdu = b"/" + (unit.identification or "").encode() + b"\r\n\r\n" + apdu.lstrip(b"\r\n")
         if apdu[:1] == b"/":
             inner = _from_p1(apdu)[0]
             telegram.values, telegram.meter, telegram.time = inner.values, inner.meter, inner.time
@@ -187,6 +189,13 @@ def _opens(unit: CipheredUnit, title: bytes, key: bytes, authentication_key: byt
     return _plausible(plain)
 
 
+def _is_p1_body(apdu: bytes) -> bool:
+    """Whether these are the lines of a P1 telegram whose identification stood before them, in the clear."""
+    start = apdu[:24].lstrip(b"\r\n")
+    text = all(byte in b"\r\n" or 0x20 <= byte < 0x7F for byte in start)
+    return text and start[:1].isdigit() and b":" in start and b"(" in start and b"!" in apdu
+
+
 _CIPHERED_BYTES = tuple([bytes((tag,)) for tag in _CIPHERED])
 
 
@@ -204,6 +213,8 @@ def _plausible(apdu: bytes) -> bool:
     """Whether bytes can be what a meter ciphers; random bytes are so with a chance of about one in a million."""
     if apdu[:1] == b"/":
         return b"!" in apdu
+    if _is_p1_body(apdu):
+        return True
     try:
         _body(apdu)
     except DecodeError as error:

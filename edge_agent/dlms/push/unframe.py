@@ -8,7 +8,7 @@ from edge_agent.dlms.apdu.event_notification import EventNotification
 from edge_agent.dlms.apdu.general_block_transfer import BlockAssembly, GeneralBlockTransfer
 from edge_agent.dlms.axdr import Reader
 from edge_agent.dlms.errors import DecodeError, DlmsError
-from edge_agent.dlms.hdlc.frame import FLAG, Frame
+from edge_agent.dlms.hdlc.frame import FLAG, HdlcFrame
 from edge_agent.dlms.hdlc.reader import FrameReader
 from edge_agent.dlms.iec62056_21.p1 import find_telegram, without_parity
 from edge_agent.dlms.security import (
@@ -75,7 +75,7 @@ def detect_link(data: bytes) -> str:
         return MBUS
     if _is_whole(data):
         return WRAPPER if data[0] == 0 else RAW
-    if _lacks_flags(data) or any(isinstance(item, Frame) for item in FrameReader().receive(data)):
+    if _lacks_flags(data) or any(isinstance(item, HdlcFrame) for item in FrameReader().receive(data)):
         return HDLC
     likely = ""
     at = data.find(b"\x68")
@@ -134,10 +134,11 @@ def _ciphered_end(data: bytes, start: int) -> int:
             reader.position = start + 1
         if data[start] == GENERAL_CIPHERING:
             return start + CipheredUnit.read(data[start:])[1]
-        if data[reader.position] not in _TITLE_SIZES:
+        if data[reader.position] in _TITLE_SIZES:
+            reader.octets()
+        elif reader.position != start:
             return 0
-        reader.octets()
-        length = reader.length()
+        length = reader.length()  # without tag and title the length comes first
         control = reader.u8()
     except DlmsError:
         return 0
@@ -159,7 +160,9 @@ def _from_ciphered_p1(data: bytes) -> list[Unit]:
             return units
         start, body = found
         end = _ciphered_end(data, body)
-        apdu = data[body:end] if data[body] in _GENERAL else bytes((GENERAL_GLO,)) + data[body:end]
+        apdu = data[body:end]
+        if data[body] not in _GENERAL:
+            apdu = bytes((GENERAL_GLO,)) + (b"" if data[body] in _TITLE_SIZES else b"\x00") + apdu
         unit = Unit(apdu, [])
         if end > len(data):
             unit = Unit(None, [DecodeError("cut_short", "the ciphered telegram is cut short", len(data))])

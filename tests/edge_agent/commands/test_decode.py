@@ -25,7 +25,7 @@ from edge_agent.dlms.apdu.general_block_transfer import GeneralBlockTransfer
 from edge_agent.dlms.axdr import encode
 from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.errors import DecodeError
-from edge_agent.dlms.hdlc.frame import UI, Frame
+from edge_agent.dlms.hdlc.frame import UI, HdlcFrame
 from edge_agent.dlms.iec62056_21.p1 import crc16
 from edge_agent.dlms.llc import wrap
 from edge_agent.dlms.obis import obis_bytes, obis_text
@@ -304,7 +304,9 @@ def _values(telegrams):
 def _hdlc(apdu, size, last=False):
     data = wrap(apdu, False)
     parts = [data[at : at + size] for at in range(0, len(data), size)]
-    return [Frame(b"\x41", b"\x03", UI | 0x10, part, at < len(parts) - 1).to_bytes() for at, part in enumerate(parts)]
+    return [
+        HdlcFrame(b"\x41", b"\x03", UI | 0x10, part, at < len(parts) - 1).to_bytes() for at, part in enumerate(parts)
+    ]
 
 
 def test_hdlc_segments():

@@ -168,3 +168,117 @@ def test_the_system_title_names_a_meter_without_a_number():
     assert (telegram["meter"], telegram["system_title"]) == ("4c475a0001020304", "4c475a0001020304")
     (wrong,) = decode("21", "--key", KEYS[3], "--auth-key", KEYS[1], status=1)
     assert "exchanged" in wrong["errors"][0]["message"]
+
+
+# What is of the same kinds
+
+
+def values_of(lines: list[str], **more) -> dict[str, str]:
+    from edge_agent.commands.decode import as_json
+    from edge_agent.dlms.iec62056_21.p1 import write_telegram
+    from edge_agent.dlms.push.telegram import decode_telegrams
+
+    (telegram,) = decode_telegrams(write_telegram("ISK5\\2M550T", lines))
+    found = as_json(telegram)
+    assert found["errors"] == []
+    for name, value in more.items():
+        assert found[name] == value
+    return said(found)
+
+
+@pytest.mark.finding("edge-04")
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("001247.747kWH", "1247.747 kWh"),
+        ("12 kWh", "12 kWh"),
+        ("001247,747*kWh", "1247.747 kWh"),
+        ("1247,7", "1247.7"),
+        ("500W", "500 W"),
+        ("013925.5*", "13925.5"),
+        ("0001234", "0001234"),
+        ("01.234*kW)(210227144500W", "1.234 kW"),
+        ("210227144500W)(01.234*kW", "1.234 kW"),
+        ("000123.4)(220130150000", "123.4"),
+    ],
+)
+def test_numbers_and_units_as_meters_write_them(text, meant):
+    assert values_of([f"1-0:1.8.0({text})"])["1.8.0"] == meant
+
+
+@pytest.mark.finding("edge-08")
+@pytest.mark.parametrize(
+    ("day", "hour", "time"),
+    [
+        ("20220130", "09:41:27", "2022-01-30T09:41:27"),
+        ("22-01-30", "0941", "2022-01-30T09:41:00"),
+        ("1220130", "1094127", "2022-01-30T09:41:27"),
+        ("000000", "000000", None),
+        ("", "", None),
+    ],
+)
+def test_dates_and_hours_as_meters_write_them(day, hour, time):
+    values_of([f"1-0:0.9.2({day})", f"1-0:0.9.1({hour})", "1-0:1.8.0(1*kWh)"], time=time)
+
+
+@pytest.mark.finding("edge-06")
+@pytest.mark.parametrize(
+    "stamp", ["000000000000W", "", "999999999999S", "632525252525", "FFFFFFFFFFFFW", "010100000000W"]
+)
+def test_clocks_that_are_not_set(stamp):
+    assert values_of([f"0-0:1.0.0({stamp})", "1-0:1.8.0(1*kWh)"], time=None)["1.8.0"] == "1 kWh"
+
+
+@pytest.mark.finding("edge-07")
+@pytest.mark.parametrize("blank", ["2020202020", "    ", ""])
+def test_numbers_that_are_blank(blank):
+    values_of([f"0-0:96.1.1({blank})", "0-0:96.1.0( 17 )", "1-0:1.8.0(1*kWh)"], meter="17")
+
+
+@pytest.mark.finding("edge-19")
+@pytest.mark.finding("edge-17")
+def test_captures_as_programs_print_them():
+    from edge_agent.commands.decode import telegram_bytes
+
+    data = bytes.fromhex(case("14").read_text().replace("\n", ""))
+    rows = [data[at : at + 16] for at in range(0, len(data), 16)]
+    for text in (
+        repr(data),
+        repr(bytearray(data)),
+        "\n".join(f"INFO got {row!r}" for row in rows),
+        str(list(data)),
+        str([byte - 256 if byte > 127 else byte for byte in data]),
+        json.dumps({"type": "Buffer", "data": list(data)}),
+        json.dumps(list(data), indent=1),
+        " ".join(str(byte) for byte in data),
+        str([hex(byte) for byte in data]),
+        "\n".join(f"\x1b[0;36m[12:00:01][D][uart:1]: {row.hex(' ')}\x1b[0m" for row in rows),
+    ):
+        assert telegram_bytes(text.encode()) == data, text
+
+
+@pytest.mark.finding("edge-12")
+@pytest.mark.parametrize("shape", ["titled", "untitled", "bare", "lines alone", "DLMS"])
+def test_identifications_before_ciphered_bodies(shape):
+    from edge_agent.dlms.apdu.data_notification import DataNotification
+    from edge_agent.dlms.iec62056_21.p1 import write_telegram
+    from edge_agent.dlms.obis import obis_bytes
+    from edge_agent.dlms.push.telegram import Keys, decode_telegrams
+    from edge_agent.dlms.security import seal
+
+    key, title = bytes(16), b"ELG00001"
+    inner = write_telegram("EGM5G35", ["0-0:96.1.0(77)", "1-0:1.8.0(1*kWh)"])
+    if shape == "lines alone":
+        inner = b"0-0:96.1.0(77)\r\n1-0:1.8.0(1*kWh)\r\n!\r\n"
+    if shape == "DLMS":
+        register = (2, [(9, obis_bytes("1-0:1.8.0.255")), (6, 1), (2, [(15, 3), (22, 30)])])
+        number = (2, [(9, obis_bytes("0-0:96.1.0.255")), (9, b"77")])
+        inner = DataNotification((2, [number, register])).to_bytes()
+    unit = seal(0xDB, title, 0x30, 5, inner, key, key).to_bytes()
+    body = {"untitled": b"\x00" + unit[10:], "bare": unit[10:]}.get(shape, unit)
+    for times in (1, 2):
+        telegrams = decode_telegrams((b"/EGM5G35\r\n\r\n" + body) * times, keys=Keys(key, key, title))
+        assert len(telegrams) == times
+        for telegram in telegrams:
+            assert (telegram.errors, telegram.name, telegram.identification) == ([], "77", "EGM5G35")
+            assert telegram.values["1-0:1.8.0.255"].value in ("1", "1000")

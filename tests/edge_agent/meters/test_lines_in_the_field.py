@@ -17,7 +17,7 @@ import pytest
 from emulator_process import ENVIRONMENT, read_json, read_meter, register, start
 
 from edge_agent.config import MeterSettings
-from edge_agent.dlms.hdlc.frame import Frame
+from edge_agent.dlms.hdlc.frame import HdlcFrame
 from edge_agent.dlms.hdlc.reader import FrameReader
 from edge_agent.meters import open_meter
 from edge_agent.meters.lines import MeterLine, MeterRead, ReadRequest
@@ -58,7 +58,7 @@ class Tap:
         self._slave = slave
         self._meter = os.open(port, os.O_RDWR | os.O_NOCTTY)
         self._reader = FrameReader()
-        self.frames: list[Frame] = []
+        self.frames: list[HdlcFrame] = []
         self._after, self._then = after, then
         self._pulled = False
         self._stop = threading.Event()
@@ -72,7 +72,7 @@ class Tap:
                 with contextlib.suppress(OSError):
                     data = os.read(source, 4096)
                     if source == self.master:
-                        self.frames += [item for item in self._reader.receive(data) if isinstance(item, Frame)]
+                        self.frames += [item for item in self._reader.receive(data) if isinstance(item, HdlcFrame)]
                         if len(self.frames) >= self._after:
                             self._after = 1 << 30
                             self._then(self)
