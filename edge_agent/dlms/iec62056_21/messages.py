@@ -39,7 +39,8 @@ class Identification:
     @property
     def baud_rate(self) -> int:
         """What the meter offers to go on with, or in mode B goes on with; 300 for a character that names none."""
-        return {**BAUD_RATES, **BAUD_RATES_OF_B}.get(self.baud_character, INITIAL_BAUD_RATE)
+        rate = BAUD_RATES.get(self.baud_character) or BAUD_RATES_OF_B.get(self.baud_character)
+        return INITIAL_BAUD_RATE if rate is None else rate
 
     @property
     def mode(self) -> str:

@@ -167,7 +167,8 @@ def _from_ciphered_p1(data: bytes) -> list[Unit]:
         if end > len(data):
             unit = Unit(None, [DecodeError("cut_short", "the ciphered telegram is cut short", len(data))])
             unit.open = True
-        unit.identification = data[start + 1 : body].strip().decode("ascii", "replace")
+        line = data[start + 1 : body].strip()
+        unit.identification = "".join([chr(byte) if 0x20 <= byte < 0x7F else "?" for byte in line])
         units.append(unit)
         position = end
 

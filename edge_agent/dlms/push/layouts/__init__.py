@@ -188,7 +188,7 @@ def add_folder(folder: str) -> None:
 def _all() -> Described:
     if not _described:
         found = Described()
-        for folder in [*_ADDED, _OWN_FOLDER]:
+        for folder in _ADDED + [_OWN_FOLDER]:
             found.read(folder)
         _described.append(found)
     return _described[0]
