@@ -122,7 +122,7 @@ class ValidatorSettings:
 
 @dataclass(frozen=True)
 class PolicySettings:
-    """The collector's bounds on readings that governance has no parameter for (docs/PROTOCOL.md, codes 16 to 25).
+    """The collector's own bounds, beside governance's parameters (codes 16 to 25, docs/PROTOCOL.md, "Receipt AMC1").
 
     clock_deviation_seconds: how far a meter's clock may be off its gateway's.
     """
@@ -305,11 +305,6 @@ class Home:
     def __init__(self, path: Path, settings: Settings) -> None:
         self.path = path
         self.settings = settings
-
-    @staticmethod
-    def default_path(environment: Mapping[str, str] = os.environ) -> Path:
-        """$AUTHORITY_HOME, else ./.demo."""
-        return Path(environment.get("AUTHORITY_HOME") or ".demo")
 
     @classmethod
     def create(

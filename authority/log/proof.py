@@ -1,4 +1,4 @@
-"""One leaf of the log, checked by whoever holds its proof: without home, key or network (docs/PROTOCOL.md, The log).
+"""One leaf of the log, checked by whoever holds its proof: without home, key or network (docs/PROTOCOL.md, "The log").
 
 The document is what `authority audit prove` prints: {"edges", "leaf", "log_index", "proof", "root", "size"}, bytes in
 hex. `proof` is RFC 6962's path from the leaf to the root; `edges` show that the tree with this root has `size` leaves,

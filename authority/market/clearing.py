@@ -1,4 +1,4 @@
-"""The call auction of one epoch, as a reference in plain integers (docs/ARCHITECTURE.md, clearing).
+"""The call auction of one epoch, as a reference in plain integers (docs/ARCHITECTURE.md).
 
 The trading program clears the book that counts; this module says what it must have done. The page's preview and the
 audit use it. Prices are micro-credit per kWh, quantities Wh, payments micro-credit.

@@ -9,9 +9,10 @@ from edge_agent import log
 from edge_agent.agent.gateway import Gateway, RunningMeter
 from edge_agent.state.journal import JournalEntry
 from edge_agent.state.keys import verify
-from edge_agent.uplinks import MAX_BATCH, Batch, BatchFailed, BatchSent, CommandArrived, LinkChanged, ReceiptsArrived
+from edge_agent.uplinks import Batch, BatchFailed, BatchSent, CommandArrived, LinkChanged, ReceiptsArrived
 from edge_agent.wire.reading import (
     CODES,
+    MAX_FRAMES,
     RECEIPT_SIZE,
     VERDICT_ACCEPTED,
     VERDICT_HELD,
@@ -51,7 +52,7 @@ class Publishing:
             meter.due = {number: at for number, at in meter.due.items() if number in ids}
             meter.tries = {number: tries for number, tries in meter.tries.items() if number in ids}
             ready = [entry for entry in held if meter.due.get(entry.id, now) <= now]
-            size = min(self._gateway.config.uplink.batch, MAX_BATCH)
+            size = min(self._gateway.config.uplink.batch, MAX_FRAMES)
             for start in range(0, len(ready), size):
                 self._send(meter, ready[start : start + size], now)
             next_due = min([next_due, *meter.due.values()])

@@ -17,6 +17,7 @@ from edge_agent import log
 from edge_agent.agent.gateway import EventQueue
 from edge_agent.agent.loop import Agent
 from edge_agent.config import GatewayConfig, MeterSettings
+from edge_agent.errors import EdgeError
 from edge_agent.meters import open_meter
 from edge_agent.meters.lines import MeterLine, OpenMeter
 from edge_agent.state.credentials import Credentials, CredentialStore
@@ -31,12 +32,8 @@ from edge_agent.wire.files import make_private_directory
 LOCK_FILE = "agent.lock"
 
 
-class RunError(Exception):
+class RunError(EdgeError):
     """The agent cannot start; `code` names why, the message says what to do."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class SystemClock:

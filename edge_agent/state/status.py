@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from edge_agent.errors import EdgeError
 from edge_agent.wire import processes
 from edge_agent.wire.files import write_atomically
 
@@ -39,12 +40,8 @@ _BLOCK = 8192
 """The status file's size is a multiple of this, so that it can be written anew in its place when the disk is full."""
 
 
-class StatusError(Exception):
+class StatusError(EdgeError):
     """There is no status to show; `code` names why."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class StatusBoard:

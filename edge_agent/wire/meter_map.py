@@ -1,4 +1,4 @@
-"""The meter map: how a meter's four signed registers come about (docs/PROTOCOL.md, the meter map).
+"""The meter map: how a meter's four signed registers come about (docs/PROTOCOL.md, "The meter map").
 
 The authority approves a map; the SHA-256 of its canonical JSON stands on the chain with the meter's key, and the agent
 signs under no other. So a map is a value: parsed once, checked whole, and never changed in place.
@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-REGISTER_NAMES = ("generation", "consumption", "charge", "discharge")
-"""The signed record's registers, in its order."""
+from edge_agent.wire.canonical import canonical_json
+from edge_agent.wire.errors import WireError
+from edge_agent.wire.rules import REGISTERS
 
 MAP_VERSION = 1
 DEFAULT_PROFILE = "1-0:99.1.0.255"
@@ -50,18 +51,8 @@ _KEYS = {
 _INTEGRALS = {8, 29, 30}
 """OBIS group D: the cumulative register, and the energy of an interval of load profile 1 and 2 (IEC 62056-6-1)."""
 
-ROLE_REGISTERS: Mapping[str, frozenset[str]] = {
-    "building": frozenset(REGISTER_NAMES),
-    "generation": frozenset({"generation"}),
-    "storage": frozenset({"charge", "discharge"}),
-    "load": frozenset({"consumption"}),
-    "grid": frozenset({"generation", "consumption"}),
-    "submeter": frozenset(REGISTER_NAMES),
-}
-"""Registers that may move in each role (docs/ARCHITECTURE.md, meters)."""
 
-
-class MeterMapError(ValueError):
+class MeterMapError(WireError):
     """A meter map that cannot be used; `key` names the entry at fault, the message says what it should hold."""
 
     code = "meter_map_invalid"
@@ -176,7 +167,7 @@ class MeterMap:
         return cls.from_dict(data)
 
     def to_dict(self) -> dict[str, Any]:
-        """The map with every key of docs/PROTOCOL.md, as JSON holds it; profile_kind only if not the default."""
+        """The map with every key of docs/PROTOCOL.md as JSON holds it; profile_kind only if not the default."""
         kind = {} if self.profile_kind == CUMULATIVE else {"profile_kind": self.profile_kind}
         return {
             **kind,
@@ -191,8 +182,8 @@ class MeterMap:
         }
 
     def canonical(self) -> bytes:
-        """Canonical JSON: UTF-8, keys sorted, no white space between tokens."""
-        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        """The map as canonical JSON."""
+        return canonical_json(self.to_dict())
 
     def hash(self) -> bytes:
         """SHA-256 of the canonical JSON, 32 bytes: what the authority approves."""
@@ -248,13 +239,13 @@ def integral_of(obis: str) -> int:
 
 def _registers(value: object, kind: str) -> dict[str, RegisterSource]:
     if not isinstance(value, Mapping) or not value:
-        raise MeterMapError("registers", f"should name at least one of {', '.join(REGISTER_NAMES)}")
+        raise MeterMapError("registers", f"should name at least one of {', '.join(REGISTERS)}")
     registers: dict[str, RegisterSource] = {}
     seen: dict[str, str] = {}
     for name, source in value.items():
         key = f"registers.{name}"
-        if name not in REGISTER_NAMES:
-            raise MeterMapError(key, f"no such register; a record has {', '.join(REGISTER_NAMES)}")
+        if name not in REGISTERS:
+            raise MeterMapError(key, f"no such register; a record has {', '.join(REGISTERS)}")
         terms = _terms(key, source)
         for term in terms:
             counted = term.obis
@@ -268,7 +259,7 @@ def _registers(value: object, kind: str) -> dict[str, RegisterSource]:
                 raise MeterMapError(key, f"{term.obis} already feeds {seen[counted]}; one register would count twice")
             seen[counted] = name
         registers[name] = RegisterSource(terms)
-    return {name: registers[name] for name in REGISTER_NAMES if name in registers}
+    return {name: registers[name] for name in REGISTERS if name in registers}
 
 
 def _terms(key: str, source: object) -> tuple[Term, ...]:

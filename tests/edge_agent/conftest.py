@@ -23,9 +23,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 from free_ports import free_port
 
-from edge_agent.agent.enrolment import Claim, enrol
+from edge_agent.agent.enrolment import enrol
 from edge_agent.config import load_config
 from edge_agent.state.keys import verify
+from edge_agent.wire.claim import Claim
 from edge_agent.wire.meter_map import MeterMap
 from edge_agent.wire.reading import (
     CODE_NUMBERS,
@@ -99,7 +100,7 @@ class Ca:
 
 
 class Authority:
-    """The authority's side of docs/PROTOCOL.md, as far as a gateway meets it, with switches for what can go wrong."""
+    """The authority's side of docs/PROTOCOL.md as far as a gateway meets it, with switches for what can go wrong."""
 
     def __init__(self, directory: Path, *, epoch_seconds: int = 900) -> None:
         self.ca = Ca(directory)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import environment
+import peer_programs
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +53,7 @@ def test_core_is_what_is_meant() -> None:
 
 @pytest.fixture(scope="module")
 def micropython() -> str:
-    return environment.micropython()
+    return str(peer_programs.micropython())
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])

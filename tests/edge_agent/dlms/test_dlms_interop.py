@@ -7,11 +7,11 @@ import json
 import subprocess
 from pathlib import Path
 
+import peer_programs
 import pytest
+from emulator_process import read_json, read_meter, register, start
 
 PEERS = Path(__file__).parents[1] / "peers"
-import environment  # noqa: E402
-from emulator_process import read_json, read_meter, register, start  # noqa: E402
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +53,7 @@ COUNTERS = {"gurux_client.py": "1000", "dlms_cosem_client.py": "100000"}
 
 @pytest.fixture(scope="module")
 def peer():
-    return environment.python()
+    return str(peer_programs.python("dlms"))
 
 
 @pytest.fixture(scope="module")
