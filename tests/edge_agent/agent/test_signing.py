@@ -1,7 +1,7 @@
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_agent.agent.signing import NeedsResetError, RowError, Signer
+from edge_agent.agent.signing import NeedsRebaseError, RowError, Signer
 from edge_agent.meters import IntervalRow
 from edge_agent.state.keys import MeterKey, verify
 from edge_agent.wire.meter_map import MeterMap
@@ -128,7 +128,7 @@ def test_a_reset_is_not_taken_for_a_rollover():
     last = first(made, 60_000_000)
     frames, fault = sign(made, [row(T + 900, 5)], last=last, boundary=T + 900)
     assert frames == []
-    assert isinstance(fault, NeedsResetError)
+    assert isinstance(fault, NeedsRebaseError)
     assert "rebase" in str(fault)
 
 
@@ -138,7 +138,7 @@ def test_rows_before_the_fall_are_signed():
     rows = [row(T + 900, 150), row(T + 1800, 120), row(T + 2700, 200)]
     frames, fault = sign(made, rows, last=last, boundary=T + 2700)
     assert [frame.record.generation for frame in frames] == [150]
-    assert isinstance(fault, NeedsResetError)
+    assert isinstance(fault, NeedsRebaseError)
 
 
 def test_a_rebased_meter_goes_on_from_its_registers_as_they_are():
@@ -158,10 +158,10 @@ def test_a_rebase_is_for_one_fall_and_for_none_where_nothing_fell():
     last = first(made, 100)
     frames, fault = sign(made, [row(T + 900, 50), row(T + 1800, 20)], last=last, rebase=True, boundary=T + 1800)
     assert [frame.record.generation for frame in frames] == [50]
-    assert isinstance(fault, NeedsResetError)
+    assert isinstance(fault, NeedsRebaseError)
     frames, fault = sign(made, [row(T + 900, 150), row(T + 1800, 20)], last=last, rebase=True, boundary=T + 1800)
     assert [(frame.record.register_epoch, frame.record.flags & FLAG_REGISTER_RESET) for frame in frames] == [(0, 0)]
-    assert isinstance(fault, NeedsResetError)
+    assert isinstance(fault, NeedsRebaseError)
 
 
 @pytest.mark.parametrize(
