@@ -94,6 +94,10 @@ LINE_GONE = (OSError, termios.error)
 """What a serial port raises whose adapter was pulled out; termios.error is no OSError."""
 
 
+POLL = 0.05
+"""Seconds for which a port on the network is waited for at once."""
+
+
 class SerialTransport:
     """A serial port, or one of a serial server by pyserial's URL (`rfc2217://10.0.0.5:2001`). PortUnavailableError
     where it cannot be opened or is gone (a cable pulled).
@@ -118,18 +122,18 @@ class SerialTransport:
         if self._parity_here:
             bytesize, parity = 8, "N"
         try:
-            more = {} if "://" in port else {"exclusive": True}
+            # Over the network there is no lock, writing has no limit, and each change of a timeout would be negotiated.
+            self._remote = "://" in port
+            more = {"timeout": POLL} if self._remote else {"timeout": 0, "write_timeout": 10, "exclusive": True}
             self._serial = serial.serial_for_url(
                 port,
                 baudrate=baudrate,
                 bytesize=bytesize,
                 parity=parity,
                 stopbits=stopbits,
-                timeout=0,
-                write_timeout=10,
                 **more,
             )
-        except (OSError, ValueError, termios.error) as error:
+        except (OSError, ValueError, NotImplementedError, termios.error) as error:
             raise PortUnavailableError(_why(port, error)) from error
 
     def write(self, data: bytes) -> None:
@@ -145,8 +149,12 @@ class SerialTransport:
     def read(self, timeout: float) -> bytes:
         """What has arrived."""
         try:
-            self._serial.timeout = timeout
+            if not self._remote:
+                self._serial.timeout = timeout
             first = self._serial.read(1)
+            until = time.monotonic() + timeout
+            while self._remote and not first and time.monotonic() < until:
+                first = self._serial.read(1)
             data = first + self._serial.read(self._serial.in_waiting) if first else b""
             return bytes([byte & 0x7F for byte in data]) if self._parity_here and not self._keep_parity else data
         except LINE_GONE as error:
