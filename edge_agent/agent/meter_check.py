@@ -9,6 +9,7 @@ from edge_agent.agent.enrolment import EnrolmentError
 from edge_agent.config import MeterSettings
 from edge_agent.meters import MapMismatchError, MeterError, open_meter
 from edge_agent.meters.lines import OpenMeter
+from edge_agent.wire.meter_map import CUMULATIVE
 
 
 def probe_meters(
@@ -26,7 +27,7 @@ def probe_meters(
             driver = open_driver(meter, meter.map, lambda stage, count: None)
             try:
                 identity = driver.identity()
-                if identity == expected:
+                if identity == expected and meter.map.profile_kind == CUMULATIVE:
                     # Whether there is a row yet does not matter: a register without a unit, or none at all, shows here.
                     now = int(time.time())
                     driver.rows(now - meter.map.capture_period, now)

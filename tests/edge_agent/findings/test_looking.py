@@ -17,6 +17,11 @@ import serial
 import serial.rfc2217
 from emulator_process import ENVIRONMENT, read_json, read_meter, start
 
+from edge_agent.agent.enrolment import EnrolmentError
+from edge_agent.agent.meter_check import probe_meters
+from edge_agent.config import MeterSettings
+from edge_agent.wire.meter_map import MeterMap
+
 CASES = Path(__file__).parent / "cases"
 KEYS = ("--key", bytes(range(16)).hex(), "--auth-key", bytes(range(0xD0, 0xE0)).hex())
 
@@ -216,3 +221,34 @@ def test_read_by_rfc_2217(tmp_path, mode, options):
     finally:
         server.close()
         running.stop()
+
+
+@pytest.mark.finding("edge-02")
+@pytest.mark.finding("edge-13")
+@pytest.mark.parametrize(
+    ("number", "name", "register", "code"),
+    [
+        ("02", "KAM5", ["1-0:1.8.0.255", 1], None),
+        ("02", "garage", ["1-0:1.8.0.255", 1], None),
+        ("02", "LGZ5", ["1-0:1.8.0.255", 1], "wrong_meter"),
+        ("13", "5706560000000001", ["1-1:1.8.0.255", 1], "map_mismatch"),
+        ("13", "5706560000000001", ["1-1:1.8.0.255", 1, "10 Wh"], None),
+    ],
+)
+def test_enrol_looks_whether_the_map_fits(number, name, register, code):
+    entries = {"capture_period": 900, "logical_device_name": name, "registers": {"consumption": register}}
+    line = PushingPty(case(number))
+    meter = MeterSettings(
+        name="m", serial="1", port=line.port, map=MeterMap.from_dict(entries), protocol="push", push_seconds=2.0
+    )
+    told: list[str] = []
+    try:
+        if code is None:
+            probe_meters([meter], tell=told.append)
+            assert told[-1].startswith(f"m: {name} answers")
+            return
+        with pytest.raises(EnrolmentError) as caught:
+            probe_meters([meter], tell=told.append)
+        assert caught.value.code == code
+    finally:
+        line.close()
