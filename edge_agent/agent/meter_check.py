@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from edge_agent.agent.enrolment import EnrolmentError
 from edge_agent.config import MeterSettings
-from edge_agent.meters import MapMismatchError, MeterError, open_meter
+from edge_agent.meters import MapMismatchError, MeterDriver, MeterError, open_meter
 from edge_agent.meters.lines import OpenMeter
 from edge_agent.wire.meter_map import CUMULATIVE
 
@@ -15,9 +15,11 @@ from edge_agent.wire.meter_map import CUMULATIVE
 def probe_meters(
     meters: Sequence[MeterSettings], *, tell: Callable[[str], None], open_driver: OpenMeter = open_meter
 ) -> None:
-    """Read each meter's name over its line and compare it with the map's, and see whether the map fits what it shows.
+    """Read each meter's name over its line and compare it with the map's; EnrolmentError `meter_unreachable` or
+    `wrong_meter` for the first that does not fit.
 
-    EnrolmentError `meter_unreachable`, `wrong_meter` or `map_mismatch` for the first that does not fit.
+    Where the map does not fit what the meter shows, such as a register without a unit, that is told: the meter can be
+    enrolled all the same, and signs nothing before map or meter is mended.
     """
     for meter in meters:
         expected = meter.map.logical_device_name
@@ -28,14 +30,10 @@ def probe_meters(
             try:
                 identity = driver.identity()
                 if identity == expected and meter.map.profile_kind == CUMULATIVE:
-                    # Whether there is a row yet does not matter: a register without a unit, or none at all, shows here.
-                    now = int(time.time())
-                    driver.rows(now - meter.map.capture_period, now)
+                    _look_at_registers(driver, meter, tell)
             finally:
                 driver.close()
         except MeterError as error:
-            if isinstance(error, MapMismatchError):
-                raise EnrolmentError("map_mismatch", f"meter {meter.name!r} on {meter.port}: {error}") from error
             if error.code == "wrong_meter":
                 raise EnrolmentError("wrong_meter", f"meter {meter.name!r} on {meter.port}: {error}") from error
             raise EnrolmentError(
@@ -49,3 +47,14 @@ def probe_meters(
                 "check the wiring and the serial number before this gateway signs for it",
             )
         tell(f"{meter.name}: {identity} answers on {meter.port}")
+
+
+def _look_at_registers(driver: MeterDriver, meter: MeterSettings, tell: Callable[[str], None]) -> None:
+    """Tell what does not fit; whether there is a row yet does not matter."""
+    now = int(time.time())
+    try:
+        driver.rows(now - meter.map.capture_period, now)
+    except MapMismatchError as error:
+        tell(f"{meter.name}: WARNING, its map does not fit, and nothing is signed before that is mended: {error}")
+    except MeterError as error:
+        tell(f"{meter.name}: its registers could not be looked at now: {error}")
