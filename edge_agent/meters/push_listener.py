@@ -254,9 +254,8 @@ class PushDriver:
         if behind is not None and int(arrived - behind) // period * period != boundary:
             raise BadAnswerError(
                 f"a telegram that came {behind:+.0f} s after its own time ({telegram.time}) belongs to another "
-                f"boundary "
-                "and makes no row: it was held up on its way, or meter and gateway do not have the same time; set the "
-                "clock that is wrong (and `clock` in the map, where the meter's time has no offset)",
+                "boundary and makes no row: it was held up on its way, or meter and gateway do not have the same time; "
+                "set the clock that is wrong (and `clock` in the map, where the meter's time has no offset)",
                 "clock_disagrees",
             )
         shown = {code: (reading.value, reading.unit) for code, reading in readings.items()}
@@ -309,16 +308,15 @@ class PushDriver:
         if self._nameless:
             return MeterTimeoutError(
                 f"{where} pushes: telegrams come, none with a number yet ({seconds}); where that list comes less "
-                f"often, "
-                "say how often in `push_seconds`"
+                "often, say how often in `push_seconds`"
             )
         if self._bytes:
             cause = likely_cause(self._sample, self.settings.baudrate, self.settings.bytesize, self.settings.parity)
             return MeterTimeoutError(f"{where} pushed nothing that is a telegram in {seconds}: {cause}")
         return MeterTimeoutError(
             f"{where} pushed nothing in {seconds}: check the cable, that the meter's port is switched on (many "
-            f"operators "
-            "do that on request) and its request line (P1: pin 2 high), or say in `push_seconds` how often it speaks"
+            "operators do that on request) and its request line (P1: pin 2 high), or say in `push_seconds` "
+            "how often it speaks"
         )
 
     def clock_deviation(self) -> int | None:

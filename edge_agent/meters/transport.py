@@ -189,8 +189,7 @@ def _why(port: str, error: Exception) -> str:
     if "://" in port:
         return (
             f"{port} cannot be opened: {text}: check the serial server's address and port, that no other reader "
-            f"holds it, "
-            "and that it speaks RFC 2217 (bare bytes: tcp = or socket://)"
+            "holds it, and that it speaks RFC 2217 (bare bytes: tcp = or socket://)"
         )
     if isinstance(error, FileNotFoundError) or "No such file" in text or getattr(error, "errno", None) == 2:
         return f"there is no port {port}: check the name and that the adapter is plugged in (`ls /dev/serial/by-id`)"

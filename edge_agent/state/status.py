@@ -227,8 +227,8 @@ def find_problems(status: Mapping[str, Any], now: float) -> list[Problem]:
             Problem(
                 "not_receipted",
                 f"the oldest reading without a receipt was signed {age(oldest, now)} ago: readings leave the "
-                f"gateway, and "
-                "the authority answers none, or they do not leave it (uplink, above); nothing is lost meanwhile",
+                "gateway, and the authority answers none, or they do not leave it (uplink, above); "
+                "nothing is lost meanwhile",
             )
         )
     for name, meter in status["meters"].items():

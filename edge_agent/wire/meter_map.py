@@ -276,8 +276,7 @@ def _term(key: str, source: object) -> Term:
         raise MeterMapError(
             key,
             f'{source!r} should be an OBIS code and a sign, such as ["1-0:1.8.0.255", 1], with the unit behind it '
-            f"where "
-            'the meter does not tell it, ["1-0:1.8.0.255", 1, "10 Wh"], or a list of such, which are added up',
+            'where the meter does not tell it, ["1-0:1.8.0.255", 1, "10 Wh"], or a list of such, which are added up',
         )
     obis, sign = _obis(key, source[0]), source[1]
     if type(sign) is not int or sign not in (1, -1):

@@ -125,8 +125,7 @@ def read_out(
             faults.append(error.code)
     message = (
         f"the read-out stays damaged after {RETRIES} tries: {error}; it was asked for at the speed that the meter "
-        f"offers "
-        f"and at {initial_baud_rate} baud: check the optical head's position, and the speed"
+        f"offers and at {initial_baud_rate} baud: check the optical head's position, and the speed"
     )
     raise LinkError("bad_readout" if error is None else error.code, message)
 

@@ -22,8 +22,7 @@ def likely_cause(data: bytes, baudrate: int = 0, bytesize: int = 8, parity: str 
     if _is_inverted(data):
         return (
             f"the last {size} bytes look like those of an inverted line: P1 needs a cable that inverts the data "
-            f"line (or "
-            "one that does not, where the adapter inverts it already)"
+            "line (or one that does not, where the adapter inverts it already)"
         )
     stripped, had_parity = without_parity(data)
     if texts > 0.95 * size or (had_parity and sum(0x20 <= byte < 0x7F for byte in stripped) > 0.8 * size):
@@ -41,8 +40,7 @@ def likely_cause(data: bytes, baudrate: int = 0, bytesize: int = 8, parity: str 
     if framed >= 2 and parity == "N":
         return (
             f"there are marks of frames in it, and none is whole at {line}: wired M-Bus has 2400 baud and parity "
-            f"E, and "
-            "with a wrong parity every other byte is lost"
+            "E, and with a wrong parity every other byte is lost"
         )
     return (
         f"bytes come, and nothing in them starts a telegram: try another speed and parity than {line} "
