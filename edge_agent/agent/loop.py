@@ -42,7 +42,6 @@ from edge_agent.wire.reading import (
     CODES,
     FLAG_SAMPLED,
     FRAME_SIZE,
-    RECEIPT_SIZE,
     VERDICT_ACCEPTED,
     VERDICT_HELD,
     VERDICT_PARKED,
@@ -398,8 +397,6 @@ class Agent:
     def _check_head(self, meter: _Meter, data: bytes) -> tuple[Frame, Receipt]:
         """A head is a frame of our own key with the authority's receipt for it; or, before our key's first, of the key
         that this meter had before, whose registers ours continues."""
-        if len(data) != FRAME_SIZE + RECEIPT_SIZE:
-            raise ReadingError("malformed", f"{len(data)} bytes")
         frame, receipt = Frame.from_bytes(data[:FRAME_SIZE]), Receipt.from_bytes(data[FRAME_SIZE:])
         record = frame.record
         former = frame.public_key != meter.key
@@ -409,12 +406,8 @@ class Agent:
             raise ReadingError("wrong_network", "it is of another network")
         if not verify(frame.public_key, frame.signature, frame.record_bytes):
             raise ReadingError("bad_signature", "its signature is not this meter's")
-        reason = self._receipt_fault(receipt, former=frame.public_key if former else None)
-        if reason is None and (receipt.meter_key, receipt.record_hash, receipt.sequence) != (
-            frame.public_key,
-            record_hash(frame.record_bytes),
-            record.sequence,
-        ):
+        reason = self._receipt_fault(receipt, frame, former=former)
+        if reason is None and receipt.sequence != record.sequence:
             reason = "for another record"
         if reason is None and receipt.verdict not in (VERDICT_ACCEPTED, VERDICT_HELD):
             reason = "of a verdict that takes nothing"
@@ -722,28 +715,36 @@ class Agent:
 
     # -- receipts ------------------------------------------------------------------------------------------------------
 
-    def _receipt_fault(self, receipt: Receipt, *, former: bytes | None = None) -> str | None:
-        """Why a receipt is not to be believed; None where it is our authority's, for our network and keys."""
+    def _receipt_fault(self, receipt: Receipt, frame: Frame | None, *, former: bool = False) -> str | None:
+        """Why a receipt is not to be believed; None where it is our authority's, for our network and this frame.
+
+        frame is what the receipt should be for, None where we hold no such record; former: it is of the key that the
+        meter had before.
+        """
         if receipt.network_id != self._credentials.network_id:
             return "of another network"
-        if receipt.meter_key not in self._by_key and receipt.meter_key != former:
+        if receipt.meter_key not in self._by_key and not former:
             return "for another meter"
-        if not verify(self._credentials.receipt_key, receipt.signature, receipt.body()):
+        if frame is None:
+            return "for a record that is not ours"
+        try:
+            signed = receipt.signed_message(frame)
+        except ReadingError as error:
+            return str(error)
+        if not verify(self._credentials.receipt_key, receipt.signature, signed):
             return "not signed by the authority's receipt key"
         return None
 
     def _take_receipts(self, event: ReceiptsArrived) -> None:
         try:
-            receipts = split_receipts(event.data[: MAX_RECEIPTS * RECEIPT_SIZE])
+            receipts = split_receipts(event.data)[:MAX_RECEIPTS]
         except ReadingError as error:
             self._ignore("malformed receipts")
             log.warning("ignored what should be receipts", via=event.via, reason=str(error))
             return
         believed = []
         for receipt in receipts:
-            fault = self._receipt_fault(receipt)
-            if fault is None and not self._journal.holds(receipt.meter_key, receipt.record_hash):
-                fault = "for a record that is not ours"
+            fault = self._receipt_fault(receipt, self._journal.frame(receipt.meter_key, receipt.record_hash))
             if fault is None:
                 believed.append(receipt)
             else:
