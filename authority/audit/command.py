@@ -32,7 +32,9 @@ class AuditError(AuthorityError):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One action at a time."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    checkpoint = actions.add_parser("checkpoint", help="sign the log as it stands (AML1), for witnesses to keep")
+    checkpoint = actions.add_parser(
+        "checkpoint", help="sign the log as it stands (a signed note), for witnesses to keep"
+    )
     checkpoint.add_argument("--out", type=Path, help="write its 124 bytes to a file (default: print them in hex)")
     prove = actions.add_parser("prove", help="print a leaf with its inclusion proof, as JSON")
     prove.add_argument("log_index", type=int, help="as `readings` lists them; 0 is the log's first leaf")
@@ -91,11 +93,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _checkpoint(app: App, out: Path | None) -> int:
     with app.store.write() as session:
-        signed = log.checkpoint(session, app.home.network_id, app.home.receipt_key, app.clock())
+        signed = log.checkpoint(session, app.home.network_id, app.home.receipt_key)
+    data = signed.to_bytes(bytes(app.home.receipt_key.pubkey()))
     if out is None:
-        print(signed.to_bytes().hex())
+        print(data.hex() + "\n" if signed.time is not None else data.decode(), end="")
     else:
-        out.write_bytes(signed.to_bytes())
+        out.write_bytes(data)
         print(f"{signed.size} leaves, root {signed.root.hex()}")
     return 0
 

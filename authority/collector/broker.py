@@ -23,6 +23,7 @@ def find_mosquitto() -> Path | None:
 ACL = f"""\
 # A gateway writes and reads what bears its certificate's name; the collector reads all of it and answers.
 pattern write ami/v1/%u/+/reading
+pattern write ami/v1/%u/reading
 pattern write ami/v1/%u/+/live
 pattern write ami/v1/%u/status
 pattern read ami/v1/%u/receipt
@@ -30,6 +31,7 @@ pattern read ami/v1/%u/command
 
 user {COLLECTOR_CLIENT_NAME}
 topic read ami/v1/+/+/reading
+topic read ami/v1/+/reading
 topic read ami/v1/+/+/live
 topic read ami/v1/+/status
 topic write ami/v1/+/receipt
