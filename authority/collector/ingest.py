@@ -28,9 +28,9 @@ from authority.collector.faults import Faults
 from authority.collector.policy import MeterFacts
 from authority.collector.standing import Shown, Standing, StandingError
 from authority.errors import AuthorityError
-from authority.log import log, merkle, tiles
+from authority.log import log, merkle, tree
 from authority.log.log import SignedCheckpoint
-from authority.log.tiles import Growth
+from authority.log.tree import Growth
 from authority.store import metering
 from authority.store.base import table_of
 from authority.store.metering import Frame as LoggedFrame
@@ -768,7 +768,7 @@ class _Receipts:
         self._made: dict[int, bytes] = {}
         self._checkpoints: list[tuple[int, SignedCheckpoint]] = []
         """With the lowest index for which each is known to be the first."""
-        self._reader = tiles.TileReader(session)
+        self._reader = tree.TileReader(session)
 
     def of(self, answer: _Answer) -> bytes:
         """A frame's receipt."""

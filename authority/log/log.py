@@ -18,8 +18,8 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from authority.errors import AuthorityError
-from authority.log import merkle, tiles
-from authority.log.tiles import Growth, TileError, TileReader
+from authority.log import merkle, tree
+from authority.log.tree import Growth, TileError, TileReader
 from authority.store.base import table_of
 from authority.store.log import Act, Checkpoint, LogLeaf, LogState
 from authority.store.metering import Frame as LoggedFrame
@@ -112,9 +112,9 @@ def append_readings(session: Session, leaves: Sequence[bytes]) -> Growth:
 
 def _grow(session: Session, leaves: Sequence[bytes]) -> Growth:
     state = _state(session, lock=True)
-    growth = Growth(state.size, tiles.split_hashes(state.frontier), [merkle.leaf_hash(data) for data in leaves])
+    growth = Growth(state.size, tree.split_hashes(state.frontier), [merkle.leaf_hash(data) for data in leaves])
     if leaves:
-        tiles.write(session, growth, TileReader(session).tile)
+        tree.write(session, growth, TileReader(session).tile)
         grown = {"size": growth.size, "frontier": b"".join(growth.frontier)}
         session.execute(update(table_of(LogState)).where(LogState.id == 1).values(**grown))
     return growth
@@ -215,7 +215,7 @@ def leaves(session: Session, start: int, end: int) -> Iterator[Leaf]:
         for index, verdict, code, time, frame in readings
     }
     found.update((index, data) for index, data in kept)
-    reader, width = TileReader(session), tiles.TILE_WIDTH
+    reader, width = TileReader(session), tree.TILE_WIDTH
     for index in sorted(found):
         n, at = divmod(index, width)
         yield Leaf(index, found[index], reader.tile(0, n)[at * merkle.HASH_SIZE : (at + 1) * merkle.HASH_SIZE])
@@ -283,7 +283,7 @@ def checkpoint(session: Session, network_id: bytes, key: Keypair) -> SignedCheck
     kept = session.get(Checkpoint, state.size)
     if kept is not None:
         return checkpoint_of(kept, network_id)
-    return sign(session, network_id, key, state.size, merkle.frontier_root(tiles.split_hashes(state.frontier)))
+    return sign(session, network_id, key, state.size, merkle.frontier_root(tree.split_hashes(state.frontier)))
 
 
 def sign(session: Session, network_id: bytes, key: Keypair, size: int, root: bytes) -> SignedCheckpoint:
