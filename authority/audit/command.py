@@ -16,10 +16,10 @@ from authority.audit import verify
 from authority.audit.conservation import conservation
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
-from authority.log import log, merkle, proof
-from authority.log.log import SignedCheckpoint
+from authority.log import export, log, merkle, proof
 from authority.log.merkle import ProofError
 from authority.store.metering import Frame, Meter
+from edge_agent.wire.checkpoint import origin
 from edge_agent.wire.reading import CODES, FLAG_NAMES, VERDICTS
 
 REGISTERS = "GENERATION, CONSUMPTION, CHARGE, DISCHARGE (Wh)"
@@ -47,6 +47,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     checker.add_argument("file", type=Path, help="the JSON that `prove` printed")
     checker.add_argument(
         "--root", type=_root, metavar="HEX", help="the root that is to be believed (default: the file's)"
+    )
+    exporter = actions.add_parser(
+        "export",
+        help="write the log for monitors and witnesses: C2SP tlog-tiles, a signed checkpoint, the verifier key",
+        epilog="Hashes and checkpoints alone: the files say nothing of any reading, and may be served to everybody.",
+    )
+    exporter.add_argument(
+        "--tiles",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="write `checkpoint`, `tile/...` and `log.pub` there; what an earlier export wrote is kept and added to",
     )
     lister = actions.add_parser("readings", help="a meter's logged readings, newest last, with their log indexes")
     lister.add_argument("meter", metavar="GATEWAY/METER", help="such as dormitory_a/solar")
@@ -80,6 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
             return _checkpoint(app, arguments.out)
         if arguments.action == "prove":
             return _prove(app, arguments.log_index, arguments.size)
+        if arguments.action == "export":
+            return _export(app, arguments.tiles)
         if arguments.action == "readings":
             return _readings(app, arguments.meter, arguments.last)
         if arguments.action == "consistent":
@@ -111,19 +125,22 @@ def _conservation(url: str) -> int:
 
 def _prove(app: App, index: int, size: int | None) -> int:
     with app.store.read() as session:
-        size = log.size(session) if size is None else size
         try:
-            path = log.inclusion_proof(session, index, size)
+            shown = proof.prove(session, index, log.size(session) if size is None else size)
         except ProofError as error:
             raise AuditError("out_of_range", str(error)) from error
-        shown = {
-            "leaf": log.leaf(session, index).hex(),
-            "log_index": index,
-            "proof": [value.hex() for value in path],
-            "root": log.root(session, size).hex(),
-            "size": size,
-        }
     print(json.dumps(shown, indent=2))
+    return 0
+
+
+def _export(app: App, folder: Path) -> int:
+    with app.store.write() as session:
+        log.lock(session)  # the tiles are those of the checkpoint: nothing is appended between
+        written = export.write_tiles(session, folder, origin(app.home.network_id), app.home.receipt_key)
+    print(
+        f"{written.size} leaves, root {written.root.hex()}: {written.new_tiles} tiles written to {folder}, "
+        f"{written.kept_tiles} were there already"
+    )
     return 0
 
 
@@ -185,27 +202,31 @@ def _check(file: Path, root: bytes | None) -> int:
 
 def _consistent(app: App, file: Path) -> int:
     try:
-        kept = SignedCheckpoint.from_bytes(file.read_bytes())
+        data = file.read_bytes()
     except OSError as error:
         raise AuditError("checkpoint_unreadable", f"{file} cannot be read: {error}") from error
-    if kept.network_id != app.home.network_id or not kept.verify(bytes(app.home.receipt_key.pubkey())):
-        raise AuditError("checkpoint_unreadable", f"{file} is not a checkpoint that this authority signed")
+    try:
+        kept, kept_root = log.open_checkpoint(data, app.home.network_id, bytes(app.home.receipt_key.pubkey()))
+    except log.LogError as error:
+        if error.code != "checkpoint_foreign":
+            raise
+        raise AuditError("checkpoint_unreadable", f"{file}: {error}") from error
     with app.store.read() as session:
         size, root = log.size(session), log.root(session)
-        if kept.size > size:
-            raise AuditError("log_forked", f"the checkpoint has {kept.size} leaves, the log only {size}: it was cut")
-        proof = log.consistency_proof(session, kept.size, size) if kept.size else []
+        if kept > size:
+            raise AuditError("log_forked", f"the checkpoint has {kept} leaves, the log only {size}: it was cut")
+        proof = log.consistency_proof(session, kept, size) if kept else []
     try:
-        if kept.size:
-            merkle.verify_consistency(kept.size, size, kept.root, root, proof)
-        elif kept.root != merkle.EMPTY_ROOT:
+        if kept:
+            merkle.verify_consistency(kept, size, kept_root, root, proof)
+        elif kept_root != merkle.EMPTY_ROOT:
             raise ProofError("wrong_root", "the empty log has another root")
     except ProofError as error:
         raise AuditError(
             "log_forked",
-            f"the log does not extend the checkpoint of {kept.size} leaves: {error}; keep both as evidence",
+            f"the log does not extend the checkpoint of {kept} leaves: {error}; keep both as evidence",
         ) from error
-    print(f"the log of {size} leaves extends the checkpoint of {kept.size}")
+    print(f"the log of {size} leaves extends the checkpoint of {kept}")
     return 0
 
 

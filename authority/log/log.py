@@ -1,4 +1,4 @@
-"""The authority's append-only log, durable in the store (docs/PROTOCOL.md, the log).
+"""The authority's append-only log, durable in the store (docs/PROTOCOL.md, "The log").
 
 Every function takes the caller's session: a leaf is durable exactly when the transaction that appended it is, together
 with whatever else that transaction wrote. Appending locks the log's state row, so one transaction appends at a time.
@@ -18,13 +18,13 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from authority.errors import AuthorityError
-from authority.log import merkle, tree
+from authority.log import merkle, note, tree
+from authority.log.note import NoteError
 from authority.log.tree import Growth, TileError, TileReader
 from authority.store.base import table_of
 from authority.store.log import Act, Checkpoint, LogLeaf, LogState
 from authority.store.metering import Frame as LoggedFrame
-from edge_agent.wire import checkpoint as notes
-from edge_agent.wire.checkpoint import CheckpointError
+from edge_agent.wire.checkpoint import note_text, origin
 from edge_agent.wire.reading import CODE_NUMBERS, FRAME_SIZE, LEAF_READING, VERDICTS, Frame, reading_leaf
 
 __all__ = ["LEAF_ACT", "LEAF_BOOK", "LEAF_READING"]
@@ -40,7 +40,7 @@ _VERDICT_NUMBERS = {name: number for number, name in enumerate(VERDICTS)}
 
 
 class LogError(AuthorityError):
-    """log_missing, leaf_malformed, out_of_range or checkpoint_malformed."""
+    """log_missing, leaf_malformed, out_of_range, checkpoint_malformed or checkpoint_foreign."""
 
 
 # Leaves
@@ -165,20 +165,21 @@ def root(session: Session, size: int | None = None) -> bytes:
     size = state.size if size is None else size
     if not 0 <= size <= state.size:
         raise LogError("out_of_range", f"the log has {state.size} leaves, not {size}")
-    return merkle.root(size, _node(session))
+    return merkle.root(size, nodes(session))
 
 
 def inclusion_proof(session: Session, index: int, size: int) -> list[bytes]:
     """That leaf `index` is in the tree of the first `size` leaves; LogError or ProofError `out_of_range`."""
-    return merkle.inclusion_proof(index, size, _node(session))
+    return merkle.inclusion_proof(index, size, nodes(session))
 
 
 def consistency_proof(session: Session, first: int, second: int) -> list[bytes]:
     """That the tree of `second` leaves extends that of `first`; LogError or ProofError `out_of_range`."""
-    return merkle.consistency_proof(first, second, _node(session))
+    return merkle.consistency_proof(first, second, nodes(session))
 
 
-def _node(session: Session) -> merkle.Node:
+def nodes(session: Session) -> merkle.Node:
+    """The tree's nodes as the store has them; LogError `out_of_range` for one that is not complete yet."""
     reader = TileReader(session)
 
     def node(level: int, position: int) -> bytes:
@@ -228,7 +229,7 @@ def leaves(session: Session, start: int, end: int) -> Iterator[Leaf]:
 class SignedCheckpoint:
     """What the authority states about its log, signed by the receipt key.
 
-    A signed note (edge_agent.wire.checkpoint); where time (Unix seconds) stands, an `AML1` of an earlier release.
+    A signed note (authority.log.note); where time (Unix seconds) stands, an `AML1` of an earlier release.
     """
 
     network_id: bytes
@@ -236,40 +237,49 @@ class SignedCheckpoint:
     root: bytes
     signature: bytes
     time: int | None = None
-    named_key: bytes | None = None
-    """The key id that a note which was read names; None in one that the store keeps."""
 
     def body(self) -> bytes:
         """What is signed: the note's text, or `AML1`'s magic, network id (8), size u64, root (32), time i64."""
         if self.time is None:
-            return notes.note_text(self.network_id, self.size, self.root)
+            return note_text(origin(self.network_id), self.size, self.root)
         return _CHECKPOINT.pack(CHECKPOINT_MAGIC, self.network_id, self.size, self.root, self.time)
 
     def to_bytes(self, key: bytes) -> bytes:
         """The signed note of the receipt key (32 bytes); of an `AML1` its body (60) and signature (64)."""
         if self.time is None:
-            return notes.signed_note(self.network_id, self.size, self.root, self.signature, key)
+            line = note.signature_line(note.VerifierKey(origin(self.network_id), key), self.signature)
+            return self.body() + b"\n" + line.encode()
         return self.body() + self.signature
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> SignedCheckpoint:
-        """Read a checkpoint of either kind, not yet verified; LogError `checkpoint_malformed`."""
-        if data[:4] != CHECKPOINT_MAGIC:
-            try:
-                network_id, size, root, key_id, signature = notes.read_note(data)
-            except CheckpointError as error:
-                raise LogError("checkpoint_malformed", str(error)) from error
-            return cls(network_id, size, root, signature, None, key_id)
-        if len(data) != CHECKPOINT_SIZE:
-            raise LogError("checkpoint_malformed", f"a checkpoint AML1 is {CHECKPOINT_SIZE} bytes, not {len(data)}")
-        _, network_id, size, root, time = _CHECKPOINT.unpack(data[: _CHECKPOINT.size])
-        return cls(network_id, size, root, data[_CHECKPOINT.size :], time)
 
     def verify(self, key: bytes) -> bool:
         """Whether the signature is the receipt key's (32 bytes), by the validator's strict rules."""
-        if self.named_key not in (None, notes.key_id(self.network_id, key)):
-            return False
         return Signature(self.signature).verify(Pubkey(key), self.body())
+
+
+def open_checkpoint(data: bytes, network_id: bytes, key: bytes) -> tuple[int, bytes]:
+    """Size and root of a checkpoint of either kind that this network's receipt key signed.
+
+    LogError `checkpoint_malformed` for bytes that are none, `checkpoint_foreign` for one of another log or key.
+    """
+    foreign = LogError("checkpoint_foreign", "this is not a checkpoint that this authority signed")
+    if data[:4] == CHECKPOINT_MAGIC:
+        if len(data) != CHECKPOINT_SIZE:
+            raise LogError("checkpoint_malformed", f"a checkpoint AML1 is {CHECKPOINT_SIZE} bytes, not {len(data)}")
+        _, network, size, root, time = _CHECKPOINT.unpack(data[: _CHECKPOINT.size])
+        read = SignedCheckpoint(network, size, root, data[_CHECKPOINT.size :], time)
+        if network != network_id or not read.verify(key):
+            raise foreign
+        return size, root
+    name = origin(network_id)
+    try:
+        opened = note.open_note(data, note.VerifierKey(name, key))
+    except NoteError as error:
+        if error.code == "note_malformed":
+            raise LogError("checkpoint_malformed", str(error)) from error
+        raise foreign from error
+    if opened.origin != name:
+        raise foreign
+    return opened.size, opened.root
 
 
 def checkpoint_of(row: Checkpoint, network_id: bytes) -> SignedCheckpoint:
@@ -288,7 +298,7 @@ def checkpoint(session: Session, network_id: bytes, key: Keypair) -> SignedCheck
 
 def sign(session: Session, network_id: bytes, key: Keypair, size: int, root: bytes) -> SignedCheckpoint:
     """Sign a size that the log has reached in this transaction, and keep the checkpoint."""
-    signature = bytes(key.sign_message(notes.note_text(network_id, size, root)))
+    signature = bytes(key.sign_message(note_text(origin(network_id), size, root)))
     session.execute(insert(table_of(Checkpoint)), [{"size": size, "root": root, "signature": signature, "time": None}])
     return SignedCheckpoint(network_id, size, root, signature)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import struct
 
-from edge_agent.wire.checkpoint import note_text
+from edge_agent.wire.checkpoint import note_text, origin
 from edge_agent.wire.merkle import HASH_SIZE, MAX_PATH, ProofError, leaf_hash, root_of_path
 
 RECORD_SIZE = 96
@@ -39,7 +39,7 @@ SOURCE_NONE, SOURCE_SOLAR, SOURCE_WIND, SOURCE_HYDRO, SOURCE_OTHER = range(5)
 SOURCES = ("none", "solar", "wind", "hydro", "other")
 
 ROLES = ("building", "generation", "storage", "load", "grid", "submeter")
-"""A meter's role, in the order of its code on the chain (docs/ARCHITECTURE.md, meters)."""
+"""A meter's role, in the order of its code on the chain (docs/ARCHITECTURE.md)."""
 
 FLAG_ESTIMATED = 1 << 0
 FLAG_BACK_FILLED = 1 << 1
@@ -386,7 +386,7 @@ class Receipt:
             root = root_of_path(leaf, self.log_index, self.size, path)
         except ProofError as error:
             raise ReadingError("malformed", f"the receipt's proof is none: {error}") from error
-        return note_text(self.network_id, self.size, root)
+        return note_text(origin(self.network_id), self.size, root)
 
     def to_bytes(self) -> bytes:
         """`AMC1`: body (104) and signature (64). `AMC2`: body (104), size u64 (8), signature (64), path (32 each)."""

@@ -19,7 +19,7 @@ from authority.log import log
 from authority.store.log import Checkpoint
 from authority.store.metering import Frame as LoggedFrame
 from authority.store.metering import Meter
-from edge_agent.wire.checkpoint import note_text
+from edge_agent.wire.checkpoint import note_text, origin
 from edge_agent.wire.reading import CODES, Frame, ReadingError, Receipt, proof_receipt, split_receipts
 
 AddMeter = Callable[..., Any]
@@ -52,7 +52,7 @@ def test_a_group_has_one_signature_and_each_receipt_its_path(app: App, add_meter
     assert not proves(app, receipts[0], frames[0][0], Keypair().pubkey())
     with app.store.read() as session:
         assert read[0].signed_message(Frame.from_bytes(frames[0][0])) == note_text(
-            app.home.network_id, 35, log.root(session)
+            origin(app.home.network_id), 35, log.root(session)
         )
         assert [row.size for row in session.scalars(select(Checkpoint))] == [35]
     assert split_receipts(b"".join(receipts))[-1].to_bytes() == receipts[-1]

@@ -127,35 +127,40 @@ def test_a_checkpoint_is_signed_once_per_size_and_verifies(app: App) -> None:
         assert (second.size, second.root) == (2, log.root(session))
     public = bytes(key.pubkey())
     data = first.to_bytes(public)
-    name = f"ami/v1/{app.home.network_id.hex()}"
+    name = f"ami/log/{app.home.network_id.hex()}"
     text, signature = data.decode().split("\n\n")
     assert text.split("\n") == [name, "1", base64.b64encode(merkle.leaf_hash(b"\2a")).decode()]
     words = signature.rstrip("\n").split(" ")
     assert words[:2] == ["\u2014", name]
     identity = hashlib.sha256(f"{name}\n\1".encode() + public).digest()[:4]
     assert base64.b64decode(words[2])[:4] == identity
-    read = SignedCheckpoint.from_bytes(data)
-    assert read.verify(public)
-    assert not read.verify(bytes(Keypair().pubkey()))
-    other = data.replace(b"\n1\n", b"\n3\n")
-    assert not SignedCheckpoint.from_bytes(other).verify(public)
-    for bad in (b"", data[:-2], data[:20], b"AMC1" + data[4:], data.replace(b"ami/v1", b"ami/v2"), b"x" * 10_000):
+    assert first.verify(public)
+    assert log.open_checkpoint(data, app.home.network_id, public) == (1, first.root)
+    for bad in (data.replace(b"\n1\n", b"\n3\n"), data.replace(b"ami/log", b"ami/lug")):
+        with pytest.raises(LogError) as caught:
+            log.open_checkpoint(bad, app.home.network_id, public)
+        assert caught.value.code == "checkpoint_foreign"
+    for network, other in ((bytes(8), public), (app.home.network_id, bytes(Keypair().pubkey()))):
+        with pytest.raises(LogError) as caught:
+            log.open_checkpoint(data, network, other)
+        assert caught.value.code == "checkpoint_foreign"
+    for bad in (b"", data[:-2], data[:20], b"AMC1" + data[4:30], b"x" * 10_000):
         with pytest.raises(LogError):
-            SignedCheckpoint.from_bytes(bad)
+            log.open_checkpoint(bad, app.home.network_id, public)
 
 
 def test_a_checkpoint_of_an_earlier_release_still_verifies(app: App) -> None:
     key, root = Keypair(), bytes(range(32))
     body = b"AML1" + app.home.network_id + struct.pack("<Q", 7) + root + struct.pack("<q", 100)
-    data = body + bytes(key.sign_message(body))
-    read = SignedCheckpoint.from_bytes(data)
-    assert (read.size, read.root, read.time, read.verify(bytes(key.pubkey()))) == (7, root, 100, True)
-    assert read.to_bytes(bytes(key.pubkey())) == data
+    data, public = body + bytes(key.sign_message(body)), bytes(key.pubkey())
+    assert log.open_checkpoint(data, app.home.network_id, public) == (7, root)
+    kept = SignedCheckpoint(app.home.network_id, 7, root, data[60:], 100)
+    assert (kept.to_bytes(public), kept.verify(public)) == (data, True)
     changed = bytearray(data)
     changed[12] ^= 1
-    assert not SignedCheckpoint.from_bytes(bytes(changed)).verify(bytes(key.pubkey()))
-    with pytest.raises(LogError):
-        SignedCheckpoint.from_bytes(data[:-1])
+    for bad in (bytes(changed), data[:-1]):
+        with pytest.raises(LogError):
+            log.open_checkpoint(bad, app.home.network_id, public)
 
 
 @pytest.mark.parametrize("before", [0, 1, 5, 8, 255, 256, 257, 511])

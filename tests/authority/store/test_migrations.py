@@ -18,7 +18,7 @@ from authority.app import App
 from authority.collector.ingest import Collector, Sent, head
 from authority.home.home import EpochSettings, Home, Settings, StoreSettings
 from authority.log import log, merkle
-from authority.log.log import ReadingLeaf, SignedCheckpoint
+from authority.log.log import ReadingLeaf
 from authority.store import Store
 from authority.store.log import Checkpoint, LogLeaf
 from authority.store.metering import Frame, Meter, MeterKey
@@ -143,7 +143,8 @@ def test_a_store_of_the_first_release_goes_on(old: tuple[Home, list[bytes], list
                 assert log.root(session, size) == merkle.frontier_root(frontier)
             kept = log.checkpoint_of(session.get_one(Checkpoint, len(leaves)), home.network_id)
             assert kept.verify(bytes(home.receipt_key.pubkey()))
-            assert SignedCheckpoint.from_bytes(kept.to_bytes(b"")) == kept
+            public = bytes(home.receipt_key.pubkey())
+            assert log.open_checkpoint(kept.to_bytes(public), home.network_id, public) == (len(leaves), kept.root)
             row = session.get_one(MeterKey, bytes(key.pubkey()))
             assert (row.head_log_index, row.passed_log_index) == (READINGS, READINGS - 1)
             assert row.passed_record == leaves[READINGS - 1][12:108]

@@ -1,4 +1,4 @@
-"""Checkpoints as signed notes, with the example of golang.org/x/mod/sumdb/note, and the receipts that rest on them."""
+"""What the receipt key signs of a tree, and the receipts that lead to it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import base64
 import hashlib
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge_agent.wire import checkpoint, merkle, reading
-from edge_agent.wire.checkpoint import CheckpointError
 from edge_agent.wire.reading import Frame, ReadingError, Receipt, Record
 
 NETWORK = bytes.fromhex("0123456789abcdef")
@@ -17,52 +16,10 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PUBLIC = KEY.public_key().public_bytes_raw()
 
 
-def test_the_key_id_is_made_as_the_notes_specification_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its example's name, key, text and signature; the name is the origin here."""
-    name, identity, key = "PeterNeumann", "c74f20a3", base64.b64decode("ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW")
-    text = b"If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
-    signed = base64.b64decode(
-        "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM="
-    )
-    Ed25519PublicKey.from_public_bytes(key[1:]).verify(signed[4:], text)
-    monkeypatch.setattr(checkpoint, "origin", lambda _: name)
-    assert checkpoint.key_id(NETWORK, key[1:]) == bytes.fromhex(identity) == signed[:4]
-    assert checkpoint.verifier_key(NETWORK, key[1:]) == f"{name}+{identity}+{base64.b64encode(key).decode()}"
-
-
-def test_a_note_is_read_back_and_others_signatures_are_passed_over() -> None:
+def test_the_text_is_three_lines() -> None:
     root = hashlib.sha256(b"root").digest()
-    signature = KEY.sign(checkpoint.note_text(NETWORK, 7, root))
-    note = checkpoint.signed_note(NETWORK, 7, root, signature, PUBLIC)
-    assert note.startswith(b"ami/v1/0123456789abcdef\n7\n")
-    read = (NETWORK, 7, root, checkpoint.key_id(NETWORK, PUBLIC), signature)
-    assert checkpoint.read_note(note) == read
-    witnessed = note + "\u2014 witness.example AAAA\n".encode()
-    assert checkpoint.read_note(witnessed) == read
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda n: b"",
-        lambda n: b"\xff" + n,
-        lambda n: n.replace(b"ami/v1/", b"ami/v2/", 1),
-        lambda n: n.replace(b"\n7\n", b"\n07\n"),
-        lambda n: n.replace(b"\n7\n", b"\n-7\n"),
-        lambda n: n.replace(b"\n7\n", b"\nseven\n"),
-        lambda n: n.replace(b"\n7\n", b"\n" + b"9" * 30 + b"\n"),
-        lambda n: n.replace(b"abcdef\n", b"ABCDEF\n", 1),
-        lambda n: n.replace(b"abcdef\n", b"abcd\n", 1),
-        lambda n: n.replace(b"\n\n", b"\nextension\n\n"),
-        lambda n: n.split(b"\n\n")[0],
-        lambda n: n[:-6] + b"\n",
-        lambda n: n + b"\n" * 10_000,
-    ],
-)
-def test_what_is_no_note_of_ours_is_refused(spoil: object) -> None:
-    note = checkpoint.signed_note(NETWORK, 7, bytes(32), bytes(64), PUBLIC)
-    with pytest.raises(CheckpointError):
-        checkpoint.read_note(spoil(note))  # type: ignore[operator]
+    text = checkpoint.note_text(checkpoint.origin(NETWORK), 7, root)
+    assert text == b"ami/log/0123456789abcdef\n7\n" + base64.b64encode(root) + b"\n"
 
 
 def proof_of(size: int, index: int) -> tuple[Frame, Receipt]:
@@ -83,7 +40,7 @@ def proof_of(size: int, index: int) -> tuple[Frame, Receipt]:
     receipt = Receipt(
         verdict=1, code=0, network_id=NETWORK, meter_key=PUBLIC, record_hash=reading.record_hash(record),
         sequence=index + 1, next_expected=index + 2, log_index=index, time=5, size=size, path=b"".join(path),
-        signature=KEY.sign(checkpoint.note_text(NETWORK, size, row[0])),
+        signature=KEY.sign(checkpoint.note_text(checkpoint.origin(NETWORK), size, row[0])),
     )  # fmt: skip
     return frame, receipt
 
