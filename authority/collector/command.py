@@ -7,7 +7,6 @@ import getpass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from authority import logs
 from authority.app import App, system_clock
 from authority.collector import broker, held, server
 from authority.home.home import Home
@@ -36,7 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run, list or decide."""
     if arguments.action in (None, "run"):
-        logs.configure()
         server.run(arguments.home)
         return 0
     if arguments.action == "broker":

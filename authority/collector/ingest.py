@@ -40,6 +40,7 @@ from authority.store.rows import insert_rows
 from edge_agent.wire.reading import (
     CODE_NUMBERS,
     LAST_SEQUENCE,
+    MAX_FRAMES,
     NO_LOG_INDEX,
     SOURCES,
     TRUNCATED_HASH_SIZE,
@@ -61,8 +62,6 @@ from edge_agent.wire.reading import (
 
 logger = logging.getLogger(__name__)
 
-MAX_FRAMES = 256
-"""Frames in one request or message."""
 MAX_PARKED = 256
 """Frames parked for one key, and how far ahead of the expected sequence one may be."""
 MAX_INCIDENTS = 64
@@ -72,7 +71,7 @@ MAX_WAITING = 8_192
 MAX_GROUP = 2_048
 """Frames in one transaction."""
 LINGER_SECONDS = 0.01
-"""How long a commit waits for callers whose frames are being verified at the moment: they share it."""
+"""How long a commit waits for callers on their way (or to come, where many come), so that they share it."""
 
 
 class CollectorError(AuthorityError):
@@ -185,6 +184,8 @@ class Collector:
         self._arriving = 0
         self._arrived = threading.Condition()
         """Guards the two above; notified when nobody is arriving any more."""
+        self._shared = False
+        """Whether the last group was of several callers."""
         self._commit_lock = threading.Lock()
         self._faults = Faults(logger)
 
@@ -257,16 +258,17 @@ class Collector:
         return None
 
     def _take(self) -> list[_Batch]:
-        """What waits, after those who are on their way have had a moment to join."""
+        """What waits, after those who are on their way have had a moment to join, or who will be where many come."""
         end = time.monotonic() + LINGER_SECONDS
         with self._arrived:
-            while self._arriving and (left := end - time.monotonic()) > 0:
+            while (self._arriving or self._shared) and (left := end - time.monotonic()) > 0:
                 self._arrived.wait(left)
             taken, frames = 0, 0
             while taken < len(self._waiting) and (not taken or frames + len(self._waiting[taken].frames) <= MAX_GROUP):
                 frames += len(self._waiting[taken].frames)
                 taken += 1
             group, self._waiting = self._waiting[:taken], self._waiting[taken:]
+            self._shared = len(group) > 1
         return group
 
     def _commit(self, group: Sequence[_Batch]) -> None:
@@ -348,6 +350,7 @@ class _Ingestion:
         self._network_id = app.home.network_id
         self._signer = app.home.receipt_key
         self._session = session
+        self._connection = session.connection()
         self._group = group
         self._now = app.clock()
         self._first = log.lock(session)
@@ -375,28 +378,7 @@ class _Ingestion:
         genuine = {
             checked.frame.public_key for batch in self._group for checked in batch.frames if checked.record is not None
         }
-        rows = self._session.execute(
-            select(
-                MeterKey.public_key,
-                MeterKey.meter_pk,
-                MeterKey.next_sequence,
-                MeterKey.head_hash,
-                MeterKey.head_log_index,
-                MeterKey.retired_at,
-                MeterKey.passed_log_index,
-                MeterKey.passed_record,
-                Meter.name,
-                Meter.gateway_name,
-                Meter.state,
-                Meter.role,
-                Meter.source,
-                Installation.nameplate_w,
-                Installation.storage_wh,
-            )
-            .join(Meter, Meter.id == MeterKey.meter_pk)
-            .join(Installation, Installation.n == Meter.installation_n)
-            .where(MeterKey.public_key.in_(list(genuine)))
-        )
+        rows = self._connection.execute(_KEYS, {"keys": list(genuine)})
         for row in rows:
             facts = MeterFacts(
                 active=row.state == metering.METER_ACTIVE,
@@ -422,11 +404,7 @@ class _Ingestion:
         self._read_repeated()
 
     def _read_parked(self) -> None:
-        parked = self._session.execute(
-            select(ParkedFrame.public_key, ParkedFrame.sequence, ParkedFrame.frame).where(
-                ParkedFrame.public_key.in_(list(self._keys))
-            )
-        )
+        parked = self._connection.execute(_PARKED, {"keys": list(self._keys)}) if self._keys else ()
         for public_key, sequence, frame in parked:
             self._keys[public_key].parked[sequence] = frame
         for key in self._keys.values():
@@ -441,17 +419,7 @@ class _Ingestion:
                 if key is not None and checked.record is not None and checked.record.sequence < key.next_sequence:
                     taken.setdefault(key.public_key, set()).add(checked.record.sequence)
         for public_key, sequences in taken.items():
-            rows = self._session.execute(
-                select(
-                    LoggedFrame.sequence,
-                    LoggedFrame.log_index,
-                    LoggedFrame.record_hash,
-                    LoggedFrame.verdict,
-                    LoggedFrame.code,
-                    LoggedFrame.received_at,
-                    LoggedFrame.receipt,
-                ).where(LoggedFrame.public_key == public_key, LoggedFrame.sequence.in_(list(sequences)))
-            )
+            rows = self._connection.execute(_REPEATED, {"key": public_key, "sequences": list(sequences)})
             for sequence, index, hash_, verdict, code, received_at, receipt in rows:
                 self._before[public_key, sequence] = _Before(
                     public_key, sequence, index, hash_, VERDICTS.index(verdict), code, received_at, receipt
@@ -616,7 +584,7 @@ class _Ingestion:
 
     def _write(self) -> tuple[Growth | None, SignedCheckpoint | None]:
         """Write the group; the tree with its leaves and the checkpoint signed over it, where it logged any."""
-        execute = self._session.execute
+        execute = self._connection.execute
         if self._incident_rows:
             execute(insert(table_of(Incident)), self._incident_rows)
         self._write_parked()
@@ -681,11 +649,48 @@ class _Ingestion:
                 if key.parked_before.get(sequence) != frame
             ]
         if gone:
-            self._session.execute(_UNPARK, gone)
+            self._connection.execute(_UNPARK, gone)
         if come:
-            self._session.execute(insert(table_of(ParkedFrame)), come)
+            self._connection.execute(insert(table_of(ParkedFrame)), come)
 
 
+# Statements are made once: what SQLAlchemy knows of them then costs nothing, however small a group is.
+_key, _meter, _frame = table_of(MeterKey).c, table_of(Meter).c, table_of(LoggedFrame).c
+_installation, _parked = table_of(Installation).c, table_of(ParkedFrame).c
+_KEYS = (
+    select(
+        _key.public_key,
+        _key.meter_pk,
+        _key.next_sequence,
+        _key.head_hash,
+        _key.head_log_index,
+        _key.retired_at,
+        _key.passed_log_index,
+        _key.passed_record,
+        _meter.name,
+        _meter.gateway_name,
+        _meter.state,
+        _meter.role,
+        _meter.source,
+        _installation.nameplate_w,
+        _installation.storage_wh,
+    )
+    .join_from(table_of(MeterKey), table_of(Meter), _meter.id == _key.meter_pk)
+    .join(table_of(Installation), _installation.n == _meter.installation_n)
+    .where(_key.public_key.in_(bindparam("keys", expanding=True)))
+)
+_PARKED = select(_parked.public_key, _parked.sequence, _parked.frame).where(
+    _parked.public_key.in_(bindparam("keys", expanding=True))
+)
+_REPEATED = select(
+    _frame.sequence,
+    _frame.log_index,
+    _frame.record_hash,
+    _frame.verdict,
+    _frame.code,
+    _frame.received_at,
+    _frame.receipt,
+).where(_frame.public_key == bindparam("key"), _frame.sequence.in_(bindparam("sequences", expanding=True)))
 _FRAME_COLUMNS = (
     "log_index",
     "meter_pk",
@@ -703,7 +708,7 @@ _FRAME_COLUMNS = (
 )
 _MOVE_KEY = (
     update(table_of(MeterKey))
-    .where(MeterKey.public_key == bindparam("key"))
+    .where(_key.public_key == bindparam("key"))
     .values(
         next_sequence=bindparam("sequence"),
         head_hash=bindparam("head"),
@@ -713,7 +718,7 @@ _MOVE_KEY = (
     )
 )
 _UNPARK = delete(table_of(ParkedFrame)).where(
-    ParkedFrame.public_key == bindparam("key"), ParkedFrame.sequence == bindparam("at")
+    _parked.public_key == bindparam("key"), _parked.sequence == bindparam("at")
 )
 
 

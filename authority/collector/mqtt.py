@@ -28,7 +28,6 @@ from authority.collector.documents import DocumentError, read_json
 from authority.collector.faults import Faults
 from authority.collector.ingest import (
     LINGER_SECONDS,
-    MAX_FRAMES,
     MAX_GROUP,
     Collector,
     CollectorError,
@@ -38,23 +37,20 @@ from authority.collector.ingest import (
 )
 from authority.collector.live import Live, LiveError
 from authority.home.home import COLLECTOR_CLIENT_NAME, Home
-from edge_agent.wire.reading import FRAME_SIZE
+from edge_agent.wire import topics
+from edge_agent.wire.reading import FRAME_SIZE, MAX_FRAMES
 
 logger = logging.getLogger(__name__)
 
-SESSION_SECONDS = 7 * 86_400
 IN_FLIGHT = 1_024
 """Messages that the broker may give before the first is acknowledged; bounds what the collector holds."""
 MAX_MESSAGE = MAX_FRAMES * FRAME_SIZE
 MAX_ANSWER = 64 * 1024
 """Bytes of receipts in one message: the broker takes no larger packets than 128 kB."""
 RETRY_SECONDS = 1.0
-SUBSCRIPTIONS = (
-    ("ami/v1/+/+/reading", 1),
-    ("ami/v1/+/reading", 1),
-    ("ami/v1/+/+/live", 0),
-    ("ami/v1/+/status", 1),
-)
+SUBSCRIPTIONS = tuple((topics.topic(kind, topics.ANY), topics.QOS[kind]) for kind in topics.FROM_GATEWAYS)
+FRAMES = (topics.READING, topics.READINGS)
+"""Kinds of messages that are frames."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +104,7 @@ class BrokerConnection:
     def start(self) -> None:
         """Connect in the background; a broker that is down is tried again until it is up."""
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = SESSION_SECONDS
+        properties.SessionExpiryInterval = topics.SESSION_SECONDS
         properties.ReceiveMaximum = IN_FLIGHT
         settings = self._app.home.settings.mqtt
         self._client.connect_async(settings.host, settings.port, keepalive=30, clean_start=False, properties=properties)
@@ -133,8 +129,7 @@ class BrokerConnection:
         self._session += 1
         self._faults.over("broker", "the broker can be reached again")
         logger.info("connected to the broker")
-        topics = [(topic, SubscribeOptions(qos=qos)) for topic, qos in SUBSCRIPTIONS]
-        self._client.subscribe(topics)
+        self._client.subscribe([(topic, SubscribeOptions(qos=qos)) for topic, qos in SUBSCRIPTIONS])
 
     def _on_connect_fail(self, _c: mqtt.Client, _u: Any) -> None:
         settings = self._app.home.settings.mqtt
@@ -154,10 +149,13 @@ class BrokerConnection:
         self.subscribed.set()
 
     def _on_message(self, _c: mqtt.Client, _u: Any, message: mqtt.MQTTMessage) -> None:
-        parts = message.topic.split("/")
-        meter = parts[3] if len(parts) == 5 else None
+        named = topics.parse(message.topic)
+        if named is None:  # the subscriptions bring no others
+            self._client.ack(message.mid, message.qos)
+            return
+        kind, gateway, meter = named
         self._messages.put(
-            _Message(parts[2], meter, parts[-1], bytes(message.payload), message.mid, message.qos, self._session)
+            _Message(gateway, meter, kind, bytes(message.payload), message.mid, message.qos, self._session)
         )
 
     # the ingesting thread
@@ -196,9 +194,9 @@ class BrokerConnection:
     def _take(self, messages: list[_Message]) -> None:
         """Take live power and status, then all frames, in the order of their coming."""
         for message in messages:
-            if message.kind != "reading":
+            if message.kind not in FRAMES:
                 self._take_news(message)
-        left = [message for message in messages if message.kind == "reading"]
+        left = [message for message in messages if message.kind in FRAMES]
         while left:
             outcomes = self._collector.ingest_all(
                 [Sent(message.payload, message.gateway, message.meter, "mqtt") for message in left]
@@ -225,9 +223,9 @@ class BrokerConnection:
             if len(message.payload) > MAX_MESSAGE:
                 raise LiveError("malformed", f"it is longer than {MAX_MESSAGE} bytes")
             body = read_json(message.payload)
-            if message.kind == "live" and message.meter is not None:
+            if message.kind == topics.LIVE and message.meter is not None:
                 self._live.power(message.gateway, {message.meter: body})
-            elif message.kind == "status":
+            elif message.kind == topics.STATUS:
                 self._live.status(message.gateway, body)
         except (DocumentError, LiveError) as error:
             warning = f"gateway {message.gateway} sent a {message.kind} that cannot be used: {error}"
@@ -246,10 +244,13 @@ class BrokerConnection:
             gaps.setdefault(gateway, {}).update({gap.meter: gap for gap in done.gaps})
         for gateway, answer in receipts.items():
             for payload in _packets(answer):
-                self._client.publish(f"ami/v1/{gateway}/receipt", payload, qos=1)
+                self._publish(topics.RECEIPT, gateway, payload)
             for gap in gaps[gateway].values():
                 command = {"command": "resend", "meter": gap.meter, "from": gap.sequence}
-                self._client.publish(f"ami/v1/{gateway}/command", json.dumps(command).encode(), qos=1)
+                self._publish(topics.COMMAND, gateway, json.dumps(command).encode())
+
+    def _publish(self, kind: str, gateway: str, payload: bytes) -> None:
+        self._client.publish(topics.topic(kind, gateway), payload, qos=topics.QOS[kind])
 
 
 def _packets(receipts: list[bytes]) -> list[bytes]:

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from authority.errors import AuthorityError
+from authority.store.base import table_of
 from authority.store.metering import GATEWAY_ENROLLED, Gateway
 
 
@@ -37,15 +38,17 @@ class Shown:
     certificate_hash: bytes | None
 
 
+_gateway = table_of(Gateway).c
+_STANDINGS = select(_gateway.name, _gateway.state, _gateway.certificate_hash).where(
+    _gateway.name.in_(bindparam("gateways", expanding=True))
+)
 NO_CERTIFICATE = Shown(None)
 NEEDS_CERTIFICATE = "this needs the gateway's current client certificate; enrol to get one"
 
 
 def standings(session: Session, gateways: Collection[str]) -> Mapping[str, Standing]:
     """The standings of those gateways that the store knows."""
-    rows = session.execute(
-        select(Gateway.name, Gateway.state, Gateway.certificate_hash).where(Gateway.name.in_(list(gateways)))
-    )
+    rows = session.connection().execute(_STANDINGS, {"gateways": list(gateways)})
     return {name: Standing(state, certificate_hash) for name, state, certificate_hash in rows}
 
 

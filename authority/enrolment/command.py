@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
-import sys
 from pathlib import Path
 
 from sqlalchemy import select
@@ -14,6 +13,7 @@ from authority.app import App
 from authority.chain.client import ChainClient
 from authority.enrolment import plan, requests
 from authority.enrolment.registration import Registered, Registration
+from authority.enrolment.requests import EnrolmentError
 from authority.errors import AuthorityError
 from authority.store.enrolments import Enrolment
 from authority.store.metering import Gateway, Meter
@@ -125,9 +125,8 @@ def _put_on_chain(app: App, gateway: str | None, actor: str) -> int:
     try:
         count = Registration(app, client, actor=actor, report=_report).run(gateway)
     except AuthorityError as error:
-        print(f"authority: not all of it is on the chain yet: {error} ({error.code})", file=sys.stderr)
-        print("authority: once that is cleared: authority enrol register", file=sys.stderr)
-        return 1
+        message = f"not all of it is on the chain yet: {error}; once that is cleared: authority enrol register"
+        raise EnrolmentError(error.code, message) from error
     finally:
         client.close()
     print(

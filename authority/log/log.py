@@ -6,7 +6,6 @@ with whatever else that transaction wrote. Appending locks the log's state row, 
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.signature import Signature
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from authority.errors import AuthorityError
@@ -24,6 +23,7 @@ from authority.log.tree import Growth, TileError, TileReader
 from authority.store.base import table_of
 from authority.store.log import Act, Checkpoint, LogLeaf, LogState
 from authority.store.metering import Frame as LoggedFrame
+from edge_agent.wire.canonical import canonical_json
 from edge_agent.wire.checkpoint import note_text, origin
 from edge_agent.wire.reading import CODE_NUMBERS, FRAME_SIZE, LEAF_READING, VERDICTS, Frame, reading_leaf
 
@@ -68,12 +68,17 @@ class ReadingLeaf:
         return cls(verdict, code, time, Frame.from_bytes(data[_READING.size :]))
 
 
-def canonical_json(value: object) -> bytes:
-    """UTF-8, keys sorted, no white space between tokens, no floats."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-
-
 # Appending
+
+
+_state_table = table_of(LogState)
+_STATE = select(_state_table.c.size, _state_table.c.frontier).where(_state_table.c.id == 1)
+_LOCKED_STATE = _STATE.with_for_update()
+_GROW = (
+    update(_state_table)
+    .where(_state_table.c.id == 1)
+    .values(size=bindparam("new_size"), frontier=bindparam("new_frontier"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +88,7 @@ class _State:
 
 
 def _state(session: Session, *, lock: bool) -> _State:
-    query = select(LogState.size, LogState.frontier).where(LogState.id == 1)
-    row = session.execute(query.with_for_update() if lock else query).one_or_none()
+    row = session.connection().execute(_LOCKED_STATE if lock else _STATE).one_or_none()
     state = None if row is None else _State(*row)
     if state is None:
         raise LogError("log_missing", "the store has no log yet; open it with authority.app.App")
@@ -115,8 +119,8 @@ def _grow(session: Session, leaves: Sequence[bytes]) -> Growth:
     growth = Growth(state.size, tree.split_hashes(state.frontier), [merkle.leaf_hash(data) for data in leaves])
     if leaves:
         tree.write(session, growth, TileReader(session).tile)
-        grown = {"size": growth.size, "frontier": b"".join(growth.frontier)}
-        session.execute(update(table_of(LogState)).where(LogState.id == 1).values(**grown))
+        grown = {"new_size": growth.size, "new_frontier": b"".join(growth.frontier)}
+        session.connection().execute(_GROW, grown)
     return growth
 
 
@@ -299,7 +303,8 @@ def checkpoint(session: Session, network_id: bytes, key: Keypair) -> SignedCheck
 def sign(session: Session, network_id: bytes, key: Keypair, size: int, root: bytes) -> SignedCheckpoint:
     """Sign a size that the log has reached in this transaction, and keep the checkpoint."""
     signature = bytes(key.sign_message(note_text(origin(network_id), size, root)))
-    session.execute(insert(table_of(Checkpoint)), [{"size": size, "root": root, "signature": signature, "time": None}])
+    row = {"size": size, "root": root, "signature": signature, "time": None}
+    session.connection().execute(insert(table_of(Checkpoint)), row)
     return SignedCheckpoint(network_id, size, root, signature)
 
 

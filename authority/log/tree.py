@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from authority.errors import AuthorityError
@@ -19,6 +19,12 @@ from authority.store.log import LogTile
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
+
+
+_tile = table_of(LogTile)
+_AT = (_tile.c.level == bindparam("at_level"), _tile.c.n == bindparam("at_n"))
+_READ = select(_tile.c.hashes).where(*_AT)
+_FILL = update(_tile).where(*_AT).values(hashes=bindparam("all_hashes"))
 
 
 class TileError(AuthorityError):
@@ -45,8 +51,8 @@ class TileReader:
     def tile(self, level: int, n: int) -> bytes:
         """A tile's hashes as far as it is filled; empty where there is none."""
         if (level, n) not in self._tiles:
-            query = select(LogTile.hashes).where(LogTile.level == level, LogTile.n == n)
-            self._tiles[level, n] = self._session.scalar(query) or b""
+            found = self._session.connection().execute(_READ, {"at_level": level, "at_n": n}).scalar()
+            self._tiles[level, n] = found or b""
         return self._tiles[level, n]
 
 
@@ -138,15 +144,12 @@ def write(session: Session, growth: Growth, read: Callable[[int, int], bytes]) -
             if len(before) != held * HASH_SIZE:
                 raise TileError("out_of_range", f"tile {n} of level {tile_level} does not end where the log does")
             taken = TILE_WIDTH - held
-            session.execute(
-                update(table_of(LogTile))
-                .where(LogTile.level == tile_level, LogTile.n == n)
-                .values(hashes=before + b"".join(row[:taken]))
-            )
+            grown = {"at_level": tile_level, "at_n": n, "all_hashes": before + b"".join(row[:taken])}
+            session.connection().execute(_FILL, grown)
             row, n = row[taken:], n + 1
         made += [
             {"level": tile_level, "n": n + part, "hashes": b"".join(row[start : start + TILE_WIDTH])}
             for part, start in enumerate(range(0, len(row), TILE_WIDTH))
         ]
     if made:
-        session.execute(insert(table_of(LogTile)), made)
+        session.connection().execute(insert(_tile), made)

@@ -10,6 +10,7 @@ import hashlib
 import struct
 
 from edge_agent.wire.checkpoint import note_text, origin
+from edge_agent.wire.errors import WireError
 from edge_agent.wire.merkle import HASH_SIZE, MAX_PATH, ProofError, leaf_hash, root_of_path
 
 RECORD_SIZE = 96
@@ -25,6 +26,8 @@ PROOF_RECEIPT_SIZE = RECEIPT_BODY_SIZE + 8 + SIGNATURE_SIZE
 NETWORK_ID_SIZE = 8
 METER_ID_SIZE = 32
 TRUNCATED_HASH_SIZE = 16
+MAX_FRAMES = 256
+"""Frames that the authority takes in one request or message."""
 
 READING_MAGIC = b"AMR1"
 POSSESSION_MAGIC = b"AMK1"
@@ -101,7 +104,7 @@ _LEAF = "<BBHq"
 _STRUCT_ERROR: type[Exception] = getattr(struct, "error", ValueError)  # MicroPython has none of its own
 
 
-class ReadingError(ValueError):
+class ReadingError(WireError):
     """Bytes that are not what they claim to be; `code` names the cause, the message says what was found."""
 
     def __init__(self, code: str, message: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,25 +26,41 @@ def context_of(ca: Path, directory: Path) -> ssl.SSLContext:
     return context
 
 
-async def over_https(gateways: Sequence[Gateway], port: int) -> list[bytes]:
-    """Connect, send, and read the receipts, all gateways at once."""
+class HttpsGateway:
+    """A connection to the collector that is kept."""
 
-    async def one(gateway: Gateway) -> bytes:
-        reader, writer = await asyncio.open_connection(HOST, port, ssl=gateway.context, ssl_handshake_timeout=120)
-        head = (
-            f"POST /api/v1/gateways/{gateway.name}/readings HTTP/1.1\r\nHost: {HOST}\r\n"
-            f"Content-Type: application/octet-stream\r\nContent-Length: {len(gateway.frames)}\r\n\r\n"
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter
+
+    async def connect(self, port: int) -> None:
+        """TLS, with both certificates, and a first request, so that the connection waits among those that are kept."""
+        self._reader, self._writer = await asyncio.open_connection(
+            HOST, port, ssl=self._gateway.context, ssl_handshake_timeout=120
         )
-        writer.write(head.encode() + gateway.frames)
-        answer = await reader.readuntil(b"\r\n\r\n")
-        lines = answer.decode().lower().split("\r\n")
+        await self._ask(f"GET /api/v1/ca HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+
+    async def publish(self) -> bytes:
+        """Send the frames and read the receipts."""
+        frames = self._gateway.frames
+        head = (
+            f"POST /api/v1/gateways/{self._gateway.name}/readings HTTP/1.1\r\nHost: {HOST}\r\n"
+            f"Content-Type: application/octet-stream\r\nContent-Length: {len(frames)}\r\n\r\n"
+        )
+        return await self._ask(head.encode() + frames)
+
+    async def _ask(self, request: bytes) -> bytes:
+        self._writer.write(request)
+        lines = (await self._reader.readuntil(b"\r\n\r\n")).decode().lower().split("\r\n")
         size = next(int(line.partition(":")[2]) for line in lines if line.startswith("content-length:"))
-        body = await reader.readexactly(size)
-        writer.transport.abort()
+        body = await self._reader.readexactly(size)
         assert lines[0].startswith("http/1.1 200"), (lines[0], body)
         return body
 
-    return await asyncio.gather(*map(one, gateways))
+    def close(self) -> None:
+        """End it without ceremony."""
+        self._writer.transport.abort()
 
 
 class MqttGateway:
@@ -69,7 +84,7 @@ class MqttGateway:
 
     async def publish(self) -> bytes:
         """Send the frames and wait for what comes back on the receipt topic."""
-        topic = _text(f"ami/v1/{self._gateway.name}/reading".encode())
+        topic = _text(f"ami/v1/{self._gateway.name}/readings".encode())
         self._send(0x32, topic + b"\x00\x07\x00" + self._gateway.frames)
         while True:
             kind, body = await self._packet()

@@ -70,6 +70,20 @@ def test_a_topic_speaks_for_its_own_meter_only(app: App, gateway: Any) -> None:
         assert [CODES[receipt.code] for receipt in client.take()] == ["ok"]
 
 
+def test_a_boundary_of_several_meters_comes_in_one_message(app: App, gateway: Any, add_meter: AddMeter) -> None:
+    client, meter = gateway
+    other = add_meter("load", role="load", source="none")
+    foreign = add_meter("pv", gateway="gw-2")
+    with connected(app, Collector(app), Live(app)):
+        client.publish("gw-1/readings", meter.next() + other.next() + foreign.next())
+        receipts = client.take(3)
+    assert [(receipt.meter_key, CODES[receipt.code]) for receipt in receipts] == [
+        (meter.public_key, "ok"),
+        (other.public_key, "ok"),
+        (foreign.public_key, "unknown_meter"),
+    ]
+
+
 def test_the_broker_keeps_gateways_apart(
     app: App, gateway: Any, add_meter: AddMeter, certify: Certify, mosquitto: Any
 ) -> None:

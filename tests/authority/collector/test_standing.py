@@ -121,7 +121,7 @@ def test_a_revoked_gateway_is_heard_over_mqtt_no_more(
             revoke(app, "gw-1")
             app.clock.now += 60  # type: ignore[attr-defined]
             client.publish("gw-1/pv/reading", meter.next())
-            client.publish("gw-1/reading", meter.frame())
+            client.publish("gw-1/readings", meter.frame())
             client.publish("gw-1/pv/live", b'{"power_w": 666, "time": 1000}')
             client.publish("gw-1/status", b'{"online": true, "version": "stolen"}')
             witness.publish("gw-2/pv/reading", other.next())
