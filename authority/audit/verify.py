@@ -25,9 +25,9 @@ from sqlalchemy.orm import Session
 from authority.chain.accounts import EpochCheckpoint, Meter, MeterState
 from authority.chain.client import ChainClient
 from authority.log import log, merkle
-from authority.log.log import LEAF_ACT, LEAF_BOOK, LEAF_READING, LogError, ReadingLeaf, SignedCheckpoint
+from authority.log.log import LEAF_ACT, LEAF_BOOK, LEAF_READING, Leaf, LogError, ReadingLeaf
 from authority.settlement.journal import JournalError, book_of_leaf
-from authority.store.log import Checkpoint, LogLeaf
+from authority.store.log import Checkpoint
 from edge_agent.wire.canonical import canonical_json
 from edge_agent.wire.reading import (
     CODES,
@@ -134,22 +134,18 @@ class Audit:
     def _checkpoint(self, row: Checkpoint) -> None:
         self.checkpoints += 1
         where = f"checkpoint {row.size}"
-        try:
-            checkpoint = SignedCheckpoint.from_bytes(row.checkpoint)
-        except LogError as error:
-            self._find("checkpoint_malformed", where, str(error))
-            return
-        if checkpoint.network_id != self.network_id or not checkpoint.verify(self.receipt_key):
+        checkpoint = log.checkpoint_of(row, self.network_id)
+        if not checkpoint.verify(self.receipt_key):
             self._find("checkpoint_signature", where, "is not signed by this authority's receipt key for its network")
         if checkpoint.size > self.size:
             self._find("log_shortened", where, f"was signed, and the log has only {self.size} leaves")
         elif checkpoint.root != self._roots.get(checkpoint.size):
             self._find("log_rewritten", where, "was signed with another root: leaves before it were changed")
 
-    def _leaf(self, row: LogLeaf) -> bytes:
+    def _leaf(self, row: Leaf) -> bytes:
         digest = merkle.leaf_hash(row.data)
         if row.hash != digest:
-            self._find("leaf_hash", row.log_index, "the stored hash is not its data's")
+            self._find("leaf_hash", row.log_index, "the tree's hash is not its data's")
         kind = row.data[0] if row.data else None
         if kind == LEAF_READING:
             self._reading(row.log_index, row.data)

@@ -11,7 +11,6 @@ from edge_agent.state.keys import verify
 from edge_agent.uplinks import HeadArrived, HeadFailed
 from edge_agent.wire.reading import (
     FRAME_SIZE,
-    RECEIPT_SIZE,
     VERDICT_ACCEPTED,
     VERDICT_HELD,
     Frame,
@@ -78,8 +77,6 @@ class Heads:
     def _check(self, meter: RunningMeter, data: bytes) -> tuple[Frame, Receipt]:
         """A head is a frame of our own key with the authority's receipt for it; or, before our key's first, of the key
         that this meter had before, whose registers ours continues."""
-        if len(data) != FRAME_SIZE + RECEIPT_SIZE:
-            raise ReadingError("malformed", f"{len(data)} bytes")
         frame, receipt = Frame.from_bytes(data[:FRAME_SIZE]), Receipt.from_bytes(data[FRAME_SIZE:])
         record = frame.record
         former = frame.public_key != meter.key
@@ -89,12 +86,8 @@ class Heads:
             raise ReadingError("wrong_network", "it is of another network")
         if not verify(frame.public_key, frame.signature, frame.record_bytes):
             raise ReadingError("bad_signature", "its signature is not this meter's")
-        reason = self._receipt_fault(receipt, former=frame.public_key if former else None)
-        if reason is None and (receipt.meter_key, receipt.record_hash, receipt.sequence) != (
-            frame.public_key,
-            record_hash(frame.record_bytes),
-            record.sequence,
-        ):
+        reason = self._receipt_fault(receipt, frame, former=former)
+        if reason is None and receipt.sequence != record.sequence:
             reason = "for another record"
         if reason is None and receipt.verdict not in (VERDICT_ACCEPTED, VERDICT_HELD):
             reason = "of a verdict that takes nothing"

@@ -13,11 +13,11 @@ from edge_agent.uplinks import Batch, BatchFailed, BatchSent, CommandArrived, Li
 from edge_agent.wire.reading import (
     CODES,
     MAX_FRAMES,
-    RECEIPT_SIZE,
     VERDICT_ACCEPTED,
     VERDICT_HELD,
     VERDICT_PARKED,
     VERDICT_REFUSED,
+    Frame,
     ReadingError,
     Receipt,
     split_receipts,
@@ -115,29 +115,38 @@ class Publishing:
         self._gateway.pump_due = 0.0
         self._gateway.status_due = 0.0
 
-    def receipt_fault(self, receipt: Receipt, *, former: bytes | None = None) -> str | None:
-        """Why a receipt is not to be believed; None where it is our authority's, for our network and keys."""
+    def receipt_fault(self, receipt: Receipt, frame: Frame | None, *, former: bool = False) -> str | None:
+        """Why a receipt is not to be believed; None where it is our authority's, for our network and this frame.
+
+        frame is what the receipt should be for, None where we hold no such record; former: it is of the key that the
+        meter had before.
+        """
         if receipt.network_id != self._gateway.credentials.network_id:
             return "of another network"
-        if receipt.meter_key not in self._gateway.by_key and receipt.meter_key != former:
+        if receipt.meter_key not in self._gateway.by_key and not former:
             return "for another meter"
-        if not verify(self._gateway.credentials.receipt_key, receipt.signature, receipt.body()):
+        if frame is None:
+            return "for a record that is not ours"
+        try:
+            signed = receipt.signed_message(frame)
+        except ReadingError as error:
+            return str(error)
+        if not verify(self._gateway.credentials.receipt_key, receipt.signature, signed):
             return "not signed by the authority's receipt key"
         return None
 
     def take_receipts(self, event: ReceiptsArrived) -> None:
         """Receipts in one message; those that are not ours or not signed are ignored."""
         try:
-            receipts = split_receipts(event.data[: MAX_RECEIPTS * RECEIPT_SIZE])
+            receipts = split_receipts(event.data)[:MAX_RECEIPTS]
         except ReadingError as error:
             self._gateway.ignore("malformed receipts")
             log.warning("ignored what should be receipts", via=event.via, reason=str(error))
             return
         believed = []
         for receipt in receipts:
-            fault = self.receipt_fault(receipt)
-            if fault is None and not self._gateway.journal.holds(receipt.meter_key, receipt.record_hash):
-                fault = "for a record that is not ours"
+            held = self._gateway.journal.frame(receipt.meter_key, receipt.record_hash)
+            fault = self.receipt_fault(receipt, held)
             if fault is None:
                 believed.append(receipt)
             else:

@@ -55,7 +55,7 @@ _MIGRATIONS: tuple[str, ...] = (
         resume       INTEGER NOT NULL DEFAULT 0,  -- 1: the next record carries `resynchronised`
         stop_code    TEXT,                        -- why this meter signs nothing, e.g. needs_rebase
         stop_reason  TEXT,
-        receipt      BLOB,                        -- the last receipt that took a frame (168 bytes)
+        receipt      BLOB,                        -- the last receipt that took a frame
         receipted_at INTEGER
     ) WITHOUT ROWID;
     CREATE TABLE frame (
@@ -285,15 +285,13 @@ class Journal:
             ).fetchall()
         return [JournalEntry(row[0], Frame.from_bytes(row[1]), row[2], row[3]) for row in rows]
 
-    def holds(self, public_key: bytes, hash_: bytes) -> bool:
-        """Whether a record of that SHA-256 is in the journal, in whatever state."""
+    def frame(self, public_key: bytes, hash_: bytes) -> Frame | None:
+        """The frame whose record has that SHA-256, in whatever state; None where the journal does not hold it."""
         with _typed(self.path):
-            return (
-                self._connection.execute(
-                    "SELECT 1 FROM frame WHERE public_key = ? AND record_hash = ?", (public_key, hash_)
-                ).fetchone()
-                is not None
-            )
+            row = self._connection.execute(
+                "SELECT frame FROM frame WHERE public_key = ? AND record_hash = ?", (public_key, hash_)
+            ).fetchone()
+        return None if row is None else Frame.from_bytes(row[0])
 
     def apply(self, receipts: Sequence[Receipt], *, now: int) -> list[Receipt]:
         """Take receipts that have been verified, in one commit; returns those that changed something.

@@ -343,10 +343,10 @@ class HttpsUplink:
             if reply.status == 204:
                 self._emit(HeadArrived(meter, None))
                 return
-            if len(reply.body) != FRAME_SIZE + RECEIPT_SIZE:
+            if len(reply.body) < FRAME_SIZE + RECEIPT_SIZE:
                 raise UplinkError(
                     "malformed_answer",
-                    f"a head has {FRAME_SIZE} + {RECEIPT_SIZE} bytes, the authority sent {len(reply.body)}",
+                    f"a head has {FRAME_SIZE} + {RECEIPT_SIZE} bytes or more, the authority sent {len(reply.body)}",
                 )
         except UplinkError as error:
             self._emit(HeadFailed(meter, error))

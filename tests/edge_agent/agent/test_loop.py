@@ -279,6 +279,33 @@ def test_hostile_receipts_are_ignored_and_counted(bench):
     assert bench.board.snapshot()["meters"]["solar"]["stages"]["receipted"]["count"] == 1
 
 
+def test_a_receipt_that_is_a_proof_frees_the_frame_and_a_false_one_does_not(bench):
+    bench.carrier.mute = True
+    bench.settle()
+    frame = bench.carrier.sent[0][0].frames[0]
+    authority, sibling = bench.authority, bytes(range(32))
+    proof = authority.sign(frame, VERDICT_ACCEPTED, "ok", 2, index=1, size=2, path=sibling)
+    proof.signature = authority.receipt_private.sign(proof.signed_message(frame))
+    good = proof.to_bytes()
+    hostile = [
+        good[:-1] + bytes([good[-1] ^ 1]),  # another path
+        good[:4] + b"\x02" + good[5:],  # held instead
+        good[:96] + b"\x09" + good[97:],  # at another time
+        good[:84] + b"\x09" + good[85:],  # another sequence is next
+        good[:104] + b"\x03" + good[105:],  # of a larger tree
+        authority.sign(frame, VERDICT_ACCEPTED, "ok", 2, index=1, size=2, path=sibling).to_bytes(),  # signed as AMC1 is
+    ]
+    for data in hostile:
+        bench.events.emit(ReceiptsArrived(data, "mqtt"))
+    bench.settle()
+    assert bench.journal.counts().waiting == 1
+    assert sum(bench.agent._ignored.values()) == len(hostile)
+    bench.events.emit(ReceiptsArrived(good + good, "mqtt"))
+    bench.settle()
+    assert bench.journal.counts().waiting == 0
+    assert bench.journal.last_receipt(frame.public_key)[0].to_bytes() == good
+
+
 def test_held_frees_the_frame_and_tells_the_reason(bench):
     bench.authority.held = {1}
     bench.settle()
