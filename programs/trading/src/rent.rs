@@ -15,9 +15,6 @@ use {
     trading_interface::{TradingError, ID},
 };
 
-/// The system program's Transfer.
-const TRANSFER: u32 = 2;
-
 /// Make an account of `space` bytes (10,240 at most) whose head is a `T`; zero but for its discriminator.
 pub fn make<'a, T: Owner + Discriminator + Pod>(
     payer: &AccountView,
@@ -37,7 +34,7 @@ pub fn grow(payer: &AccountView, view: &AccountView, space: usize) -> Result<()>
     let shortfall = Rent::get()?.try_minimum_balance(space)?.saturating_sub(view.lamports());
     if shortfall > 0 {
         let mut data = [0u8; 12];
-        data[..4].copy_from_slice(&TRANSFER.to_le_bytes());
+        data[0] = 2; // the system program's Transfer
         data[4..].copy_from_slice(&shortfall.to_le_bytes());
         let accounts = [InstructionAccount::writable_signer(payer.address()), InstructionAccount::writable(view.address())];
         invoke(&InstructionView { program_id: &SYSTEM_PROGRAM, accounts: &accounts, data: &data }, &[payer, view])?;

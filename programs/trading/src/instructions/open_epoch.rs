@@ -2,10 +2,8 @@
 
 use {
     anchor_lang::prelude::*,
-    campus_common::{
-        load, log,
-        units::{Epoch, MicroCredits, OrderWattHours, PricePerKwh, UnixTime},
-    },
+    campus_common::units::{Epoch, MicroCredits, OrderWattHours, PricePerKwh, Seconds, UnixTime},
+    campus_common::{load, log},
     governance_interface::{Config, Pause, CONFIG_ADDRESS},
     oracle_interface::EpochCheckpoint,
     trading_interface::{events::EpochOpened, Book, BookMut, BookStatus, EpochBook, Market, TradingError, BOOKS, MARKET},
@@ -55,7 +53,7 @@ impl OpenEpoch {
         head.cleared_at = UnixTime(0);
         head.fees = MicroCredits::ZERO;
         head.previous = market.latest_epoch;
-        head.epoch_seconds = config.epoch_seconds;
+        head.epoch_seconds = Seconds(config.epoch_seconds.0);
         head.feed_in_price = parameters.feed_in_price;
         head.retail_price = parameters.retail_price;
         head.wheeling = parameters.wheeling;
