@@ -33,6 +33,7 @@ from edge_agent.wire.reading import POSSESSION_MAGIC, ROLES, SOURCES, ZERO_HASH,
 EPOCH_SECONDS = 900
 START = 1_782_000_000
 """The time at which a campus is made: 2026-06-21, the start of epoch 1,980,000."""
+WALLET_DELAY_EPOCHS = 96
 NETWORK_ID = bytes.fromhex("c0ffee0123456789")
 TRANSACTION_SIZE = 1232
 SEATS_HEAD, SEAT_SIZE = 72, 40
@@ -56,6 +57,7 @@ PARAMETERS = {
     "cancel_cutoff_seconds": 60,
     "min_reference_volume_wh": 1_000,
     "billing_period_epochs": 2_880,
+    "netting_epochs": 4,
     "nameplate_tolerance_bps": 1_000,
     "storage_efficiency_bps": 9_000,
     "fee_bps": 50,
@@ -531,9 +533,41 @@ class Campus:
         self.meters[meter.meter_id] = meter
         return meter
 
+    def replace_wallet_instruction(self, member: Member, wallet: Pubkey, /, **accounts: Pubkey) -> Instruction:
+        """registry.replace_wallet: the member's next wallet takes over."""
+        named = {
+            "operator": self.operator.pubkey(),
+            "user": member.user,
+            "wallet": wallet,
+            "wallet_use": programs.user_address(wallet),
+            "energy_token_account": programs.associated_token_address(wallet, programs.energy_mint()),
+            "credit_token_account": programs.associated_token_address(wallet, programs.credit_mint()),
+        }
+        return self.instruction("registry", "replace_wallet", {}, named | accounts)
+
+    def stage_installation_instruction(
+        self, installation: int, nameplate_w: int, storage_wh: int, from_epoch: int, /, **accounts: Pubkey
+    ) -> Instruction:
+        """registry.stage_installation."""
+        args = {"nameplate_w": nameplate_w, "storage_wh": storage_wh, "from_epoch": from_epoch}
+        named = {"operator": self.operator.pubkey(), "installation": programs.installation_address(installation)}
+        return self.instruction("registry", "stage_installation", args, named | accounts)
+
+    def follow_installation_instruction(
+        self, installation: int, meter: SimulatedMeter, /, **accounts: Pubkey
+    ) -> Instruction:
+        """registry.follow_installation."""
+        named = {
+            "operator": self.operator.pubkey(),
+            "installation": programs.installation_address(installation),
+            "meter": meter.meter,
+        }
+        return self.instruction("registry", "follow_installation", {}, named | accounts)
+
     def submit_instruction(self, meters: Sequence[SimulatedMeter]) -> Instruction:
         """oracle.submit_readings for these meters, in order."""
-        return self.instruction("oracle", "submit_readings", {}, {}, [meta for meter in meters for meta in meter.pair])
+        remaining = [meta for meter in meters for meta in meter.pair]
+        return self.instruction("oracle", "submit_readings", {}, {"operator": self.operator.pubkey()}, remaining)
 
     def submit(self, *readings: tuple[SimulatedMeter, Frame], **options: Any) -> Outcome:
         """Submit signed readings."""

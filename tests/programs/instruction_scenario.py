@@ -9,7 +9,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from campus import ACTIVE, NETWORK_ID, PAUSE_REGISTRATION, SUSPENDED, Member, SimulatedMeter, key
+import idl_accounts
+from campus import ACTIVE, INSTITUTION, NETWORK_ID, PAUSE_REGISTRATION, SUSPENDED, Member, SimulatedMeter, key
 from live_campus import EPOCH_SECONDS, LiveCampus
 from market_accounts import ASK, BID, CREDIT, ENERGY, Book, head_size
 from market_accounts import SEAT as SEAT_STRUCT
@@ -544,7 +545,6 @@ class Scenario:
                     "from_user": people.bob.user,
                     "to_user": people.carol.user,
                     "meter_state": load.state,
-                    "energy_account": people.bob.energy_account,
                 },
             )
         )
@@ -555,7 +555,6 @@ class Scenario:
         first = load.sequence + 1
         accounts = {
             "meter": load.meter,
-            "meter_state": load.state,
             "key_use": programs.key_use_address(bytes(load.key.pubkey())),
         }
         replace = self.instruction("registry", "replace_meter_key", {"first_sequence": first}, accounts)
@@ -573,13 +572,28 @@ class Scenario:
         self.facts["rebased"] = outcome.event("MeterRebased")["after"]
         self.settled("span of the rebase", people.alice, boundary, house)
 
+        campus.send(*self.submission((load, self.read(load, boundary + EPOCH_SECONDS, 0, 500))))
+        idle = {"user": people.carol.user, "meter": load.meter}
+        campus.send(self.instruction("registry", "set_meter_status", {"status": SUSPENDED}, idle))
+        idle |= {"energy_account": people.carol.energy_account, "meter_state": load.state}
+        outcome = campus.send(self.instruction("oracle", "settle_idle_meter", {}, idle))
+        self.facts["idle meter under carol"] = outcome.event("IdleMeterSettled")["withdrawn"]
+
+        installation = {"installation": programs.installation_address(0)}
+        args = {"nameplate_w": 20_000_000, "storage_wh": 5_000, "from_epoch": campus.epoch + 100}
+        campus.send(
+            self.instruction("registry", "stage_installation", args, installation),
+            self.instruction("registry", "follow_installation", {}, installation | {"meter": house.meter}),
+        )
+        self.facts["staged nameplate"] = campus.account("registry", house.meter)["staged_nameplate"]
+
         suspend = {"user": people.carol.user, "meter": people.cluster.meter}
         campus.send(self.instruction("registry", "set_meter_status", {"status": SUSPENDED}, suspend))
         frame = self.read(people.cluster, boundary, 0, 100)
         campus.refuse("a suspended meter", *self.submission((people.cluster, frame)))
 
     def change_people(self, people: People) -> None:
-        """set_user_status."""
+        """set_user_status, set_user_role, propose_wallet; replace_wallet, which is refused for a day of epochs."""
         campus, dave = self.campus, self.dave()
         accounts = {"user": dave.user, "credit_token_account": dave.credit_tokens}
         credit = self.instruction("energy_token", "issue_credit", {"amount": 1}, accounts)
@@ -587,6 +601,10 @@ class Scenario:
         campus.refuse("credits to a suspended member", credit)
         campus.send(self.instruction("registry", "set_user_status", {"status": ACTIVE}, {"user": dave.user}))
         campus.send(credit)
+        campus.send(self.instruction("registry", "set_user_role", {"role": INSTITUTION}, {"user": dave.user}))
+        wallet = key("daves next wallet").pubkey()
+        campus.send(self.instruction("registry", "propose_wallet", {"next": wallet}, {"user": dave.user}))
+        campus.refuse("a wallet too early", campus.replace_wallet_instruction(dave, wallet))
 
     def refund(self, people: People, epoch: int) -> None:
         """refund_epoch, eight epochs after one that was never cleared."""
@@ -619,7 +637,9 @@ class Scenario:
             "energy supply": energy,
             "credit supply": credit,
             "vaults": vaults,
-            "accounts": sum(len(campus.client.accounts(program, kind)) for program, kind in ACCOUNT_TYPES),
+            "accounts": sum(
+                len(idl_accounts.accounts(campus.client, program, kind)) for program, kind in ACCOUNT_TYPES
+            ),
         }
 
 

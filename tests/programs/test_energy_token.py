@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from campus import PAUSE_CREDIT, SUSPENDED, Campus, Member, Outcome, Refusal, key
+from campus import CLOSED, PAUSE_CREDIT, SUSPENDED, Campus, Member, Outcome, Refusal, key
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
@@ -136,10 +136,18 @@ def test_minting_goes_to_the_members_own_account(campus: Campus, member: Member,
         campus.send_unverified(mint_instruction(campus, member, energy_token_account=other.energy_tokens))
 
 
+@pytest.mark.finding("chain-15")
 @pytest.mark.parametrize("mint_instruction", MINTINGS)
-def test_nothing_is_minted_for_a_suspended_member(campus: Campus, member: Member, refused, mint_instruction) -> None:
+def test_a_suspended_members_surplus_is_minted_and_a_closed_ones_is_not(
+    campus: Campus, member: Member, refused, mint_instruction
+) -> None:
+    if mint_instruction is seat_instruction:
+        campus.make_market()
+        lose(campus, member, ENERGY, "closed")
     campus.change("registry", member.user, status=SUSPENDED)
-    with refused("UserNotActive"):
+    campus.send_unverified(mint_instruction(campus, member))
+    campus.change("registry", member.user, status=CLOSED)
+    with refused("StatusClosed"):
         campus.send_unverified(mint_instruction(campus, member))
 
 

@@ -205,13 +205,11 @@ def test_the_tables_name_guards_that_there_are() -> None:
 
 
 LOADERS = {
-    "CONFIG_ADDRESS": ("Config::load", "config_by_operator("),
-    "REGISTRY_ADDRESS": ("Registry::load",),
-    "ORACLE_ADDRESS": ("Oracle::load",),
+    "CONFIG_ADDRESS": ("Config::load",),
 }
 
 
-@pytest.mark.parametrize("program", ["governance", "registry", "energy_token", "oracle", "trading"])
+@pytest.mark.parametrize("program", ["energy_token", "trading"])
 def test_an_address_is_excused_by_a_loader_only_where_there_is_one(program: str) -> None:
     """A later instruction that never loads the account must not be excused by an entry for all files."""
     excused = 0

@@ -35,7 +35,7 @@ FACTS = {
     "registered": {"users": 4, "installations": 1, "meters": 4, "keys": 4},
     "settled baseline of alice": {"minted": 0, "withdrawn": 0},
     "settled baseline of bob": {"minted": 0, "withdrawn": 0},
-    "size of four readings": 1_095,
+    "size of four readings": 1_096,
     "settled surplus of alice": {"minted": 4_000, "withdrawn": 0},
     "settled withdrawal of bob": {"minted": 0, "withdrawn": 3_000},
     "held after minting": [4_000, 0],
@@ -56,6 +56,8 @@ FACTS = {
     "rebased": [10, 0, 0, 0],
     "settled span of the rebase": {"minted": 0, "withdrawn": 0},
     "held after the refund": {"alice": [1_500, 75_000, 0, 25_000], "bob": [400, 500_000, 100, 320_000]},
+    "idle meter under carol": 500,
+    "staged nameplate": 20_000_000,
     "billing period": 1,
     "totals": {
         "minted": 4_700,
@@ -95,8 +97,11 @@ REFUSALS = {
     "the former key": ("oracle", 6324, "WrongKey"),
     "a suspended meter": ("oracle", 6326, "MeterNotActive"),
     "credits to a suspended member": ("energy_token", 6110, "UserNotActive"),
+    "a wallet too early": ("registry", 6155, "WalletNotDue"),
     "a refund too early": ("trading", 6538, "NotRefundable"),
 }
+NOT_WITHIN_MINUTES = {"replace_wallet"}
+"""Refused for 96 epochs after the proposal; test_registry_recovery has it."""
 OFTEN = {"EpochOpened"}
 """Events that a slow machine has more of: another book where an epoch went by too fast."""
 
@@ -127,7 +132,8 @@ def scenario(request: pytest.FixtureRequest) -> Scenario:
 @pytest.mark.parametrize("program", PROGRAM_NAMES)
 def test_every_instruction_ran(scenario: Scenario, program: str) -> None:
     ran = {execution.name for execution in scenario.campus.executions if execution.program == program}
-    assert ran == {item["name"] for item in json.loads(idl_path(program).read_bytes())["instructions"]}
+    wanted = {item["name"] for item in json.loads(idl_path(program).read_bytes())["instructions"]}
+    assert ran == wanted - NOT_WITHIN_MINUTES
 
 
 @pytest.mark.parametrize("fact", FACTS)
@@ -178,5 +184,6 @@ def test_both_validators_end_with_the_same_accounts(embedded: Scenario, agave: S
 def test_units_of_every_instruction_are_recorded_for_both(validator: str) -> None:
     recorded = json.loads((Path(__file__).parents[1] / "benchmarks" / "instruction_units.json").read_text())
     named = {f"{program}.{name}" for program in PROGRAM_NAMES for name in idl(program).instruction_names}
+    named -= {f"registry.{name}" for name in NOT_WITHIN_MINUTES}
     assert set(recorded[validator]) == named, "record them: tests/benchmarks/instruction_units.py --write"
     assert all(units > 0 for units in recorded[validator].values())

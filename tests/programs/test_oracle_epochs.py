@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from campus import EPOCH_SECONDS, PAUSE_CLEARING, START, Campus, Outcome, Refusal, idl, key
+from campus import EPOCH_SECONDS, PAUSE_CLEARING, START, SUSPENDED, Campus, Outcome, Refusal, idl, key
 from market_accounts import CLEARING, FINAL, GROWING, OPEN, REFUNDING, VACANT, Book, Order, head_size
 from solders.pubkey import Pubkey
 
@@ -55,6 +55,27 @@ def test_a_checkpoint_counts_what_was_minted(opened: Campus) -> None:
     checkpoint(opened, EPOCH)
     found = opened.account("oracle", programs.checkpoint_address(EPOCH))
     assert (found["minted"], found["energy_supply"], found["withdrawn"], found["settlements"]) == (600, 600, 40, 3)
+
+
+@pytest.mark.finding("chain-1")
+@pytest.mark.finding("chain-2")
+@pytest.mark.finding("chain-3")
+def test_a_checkpoint_waits_for_no_member(opened: Campus) -> None:
+    """Half enrolled, suspended, silent, read but never settled, its token accounts gone: the epochs are pinned."""
+    half = opened.register_user("half enrolled")
+    solar = opened.add_meter(half, "half pv", "generation", "solar")
+    suspended = opened.register_user("suspended")
+    load = opened.add_meter(suspended, "load", "load")
+    opened.change("registry", suspended.user, status=SUSPENDED)
+    opened.add_meter(opened.register_user("silent"), "never read", "load")
+    closed = opened.register_user("closed accounts")
+    opened.put(closed.energy_tokens, b"", programs.SYSTEM_PROGRAM)
+    for n in range(1, 6):
+        opened.set_time(opened.boundary(n))
+        opened.submit((solar, solar.read(opened.boundary(n), 50)), (load, load.read(opened.boundary(n), 0, 50)))
+        opened.change("registry", load.meter, generation=n)
+        checkpoint(opened, EPOCH + n - 1)
+        assert opened.account("oracle", programs.oracle_authority())["last_epoch"] == EPOCH + n - 1
 
 
 def test_checkpoints_follow_one_another(opened: Campus, refused) -> None:

@@ -65,7 +65,7 @@ impl IssueCredit {
             seats: self.seats.account(),
         };
         let to_seat = minting.mint(user, amount)?;
-        log(&CreditIssued { wallet: user.wallet, amount: MicroCredits(amount), to_seat: u8::from(to_seat), padding: [0; 7] });
+        log(&CreditIssued { wallet: user.member, amount: MicroCredits(amount), to_seat: u8::from(to_seat), padding: [0; 7] });
         Ok(())
     }
 }

@@ -39,7 +39,7 @@ impl MintEnergy {
             return Err(EnergyTokenError::OracleMustSign.into());
         }
         let user = User::load(self.user.account())?;
-        user.require_active()?;
+        user.require_not_closed()?;
         if !address_eq(self.energy_token_account.account().address(), &user.energy_token_account) {
             return Err(EnergyTokenError::WrongEnergyAccount.into());
         }
@@ -52,7 +52,7 @@ impl MintEnergy {
         }
         let authority = self.mint_authority.account();
         as_mint_authority(|signer| MintTo::new(mint, account, authority, amount).invoke_signed(&[signer]))?;
-        log(&EnergyMinted { wallet: user.wallet, amount: WattHours(amount), to_seat: 0, padding: [0; 7] });
+        log(&EnergyMinted { wallet: user.member, amount: WattHours(amount), to_seat: 0, padding: [0; 7] });
         Ok(())
     }
 }

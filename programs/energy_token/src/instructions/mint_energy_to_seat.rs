@@ -46,7 +46,7 @@ impl MintEnergyToSeat {
             return Err(EnergyTokenError::OracleMustSign.into());
         }
         let user = User::load(self.user.account())?;
-        user.require_active()?;
+        user.require_not_closed()?;
         if !address_eq(self.energy_token_account.account().address(), &user.energy_token_account) {
             return Err(EnergyTokenError::WrongEnergyAccount.into());
         }
@@ -65,7 +65,7 @@ impl MintEnergyToSeat {
             seats: self.seats.account(),
         };
         minting.mint_to_seat(user, amount)?;
-        log(&EnergyMinted { wallet: user.wallet, amount: WattHours(amount), to_seat: 1, padding: [0; 7] });
+        log(&EnergyMinted { wallet: user.member, amount: WattHours(amount), to_seat: 1, padding: [0; 7] });
         Ok(())
     }
 }

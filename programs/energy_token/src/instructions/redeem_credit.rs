@@ -48,7 +48,7 @@ impl RedeemCredit {
             return Err(EnergyTokenError::ZeroAmount.into());
         }
         Burn::new(account, self.credit_mint.account(), wallet, amount).invoke()?;
-        log(&CreditRedeemed { wallet: user.wallet, amount: MicroCredits(amount) });
+        log(&CreditRedeemed { wallet: user.member, amount: MicroCredits(amount) });
         Ok(())
     }
 }

@@ -10,9 +10,8 @@ use {
     },
     energy_token_interface::{
         events::EnergyRetired, EnergyTokenError, Retirement, CREDIT_MINT, ENERGY_MINT, MINT_AUTHORITY, RETIRED_SEED,
-        RETIREMENT_GRACE_EPOCHS,
     },
-    governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
+    governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS, RETIREMENT_GRACE_EPOCHS},
     oracle_interface::EnergyAccount,
     pinocchio_token::instructions::Burn,
     registry_interface::User,
@@ -82,7 +81,7 @@ pub struct RetireEnergy {
     pub config: UncheckedAccount,
     /// The member, as registered.
     pub user: UncheckedAccount,
-    /// The member's Retirement at [retired, wallet], made where it does not exist.
+    /// The member's Retirement at [retired, member], made where it does not exist.
     #[account(mut, unsafe(dup))]
     pub retirement: UncheckedAccount,
     /// The member's EnergyAccount of the oracle.
@@ -159,7 +158,7 @@ impl RetireEnergy {
 
         let retirement = self.retirement_of(user, config)?;
         let account: &EnergyAccount = load(self.energy_account.account(), EnergyTokenError::WrongOracleAccount)?;
-        if !address_eq(&account.wallet, &user.wallet) {
+        if !address_eq(&account.wallet, &user.member) {
             return Err(EnergyTokenError::WrongOracleAccount.into());
         }
         let credits = match reason {
@@ -194,7 +193,7 @@ impl RetireEnergy {
             }
         }
         log(&EnergyRetired {
-            wallet: user.wallet,
+            wallet: user.member,
             amount,
             credits,
             period: request.period,
@@ -240,16 +239,16 @@ impl RetireEnergy {
             let (retirement, bump) = create::<Retirement>(
                 self.payer.account(),
                 view,
-                &[RETIRED_SEED, user.wallet.as_ref()],
+                &[RETIRED_SEED, user.member.as_ref()],
                 (EnergyTokenError::WrongRetirement, EnergyTokenError::WrongRetirement),
             )?;
             retirement.version = VERSION;
             retirement.bump = bump;
-            retirement.wallet = user.wallet;
+            retirement.wallet = user.member;
             retirement.period = config.billing_period;
             retirement
         };
-        if !address_eq(&retirement.wallet, &user.wallet) {
+        if !address_eq(&retirement.wallet, &user.member) {
             return Err(EnergyTokenError::WrongRetirement.into());
         }
         if retirement.period != config.billing_period {

@@ -1,15 +1,18 @@
 //! Pin the audit log and the totals at the end of an epoch.
+//!
+//! It waits for two things: the end of the epoch, and its book's last state, which clearing by anyone or, later, the refund brings about. No
+//! member, meter, gateway or wallet has a part in it: what is not settled by then is pinned by a later checkpoint's totals.
 
 use {
     anchor_lang::{address_eq, find_program_address, pinocchio::sysvars::Sysvar as _, prelude::*},
     campus_common::{
-        create, log,
+        log,
         units::{Epoch, MicroCredits, UnixTime, WattHours},
-        Signatory, SYSTEM_PROGRAM, VERSION,
+        CampusAccount, Checked, CheckedMut, Foreign, Fresh, Signatory, SYSTEM_PROGRAM, VERSION,
     },
     energy_token_interface::{CREDIT_MINT, ENERGY_MINT},
-    governance_interface::{Config, GovernanceError, CONFIG_ADDRESS},
-    oracle_interface::{events::Checkpointed, EpochCheckpoint, Oracle, OracleError, EPOCH_SEED, ORACLE_ADDRESS},
+    governance_interface::{Config, Operator},
+    oracle_interface::{events::Checkpointed, EpochCheckpoint, Oracle, OracleError, EPOCH_SEED},
     pinocchio_token::state::Mint,
     trading_interface::{Book, BookStatus, Market, BOOKS, BOOK_SEED, MARKET},
 };
@@ -30,31 +33,30 @@ pub struct Checkpoint {
 #[derive(Accounts)]
 pub struct CheckpointEpoch {
     /// The operator, who pays the rent.
-    #[account(mut)]
-    pub operator: Signatory,
+    #[account(unsafe(dup))]
+    pub operator: Signatory<Operator>,
     /// Governance's Config.
-    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The Oracle account.
-    #[account(mut, address = ORACLE_ADDRESS @ OracleError::WrongOracle)]
-    pub oracle: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub oracle: CheckedMut<Oracle>,
     /// The EpochCheckpoint to make, at [epoch, n as u32 little-endian].
-    #[account(mut)]
-    pub checkpoint: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub checkpoint: Fresh<EpochCheckpoint>,
     /// The book of the epoch's slot, at [book, epoch mod 16 as u8] of trading.
-    pub book: UncheckedAccount,
+    pub book: Foreign,
     /// The Market.
     #[account(address = MARKET @ OracleError::WrongAddress)]
-    pub market: UncheckedAccount,
+    pub market: Foreign,
     /// The energy mint.
     #[account(address = ENERGY_MINT @ OracleError::WrongMint)]
-    pub energy_mint: UncheckedAccount,
+    pub energy_mint: Foreign,
     /// The credit mint.
     #[account(address = CREDIT_MINT @ OracleError::WrongMint)]
-    pub credit_mint: UncheckedAccount,
+    pub credit_mint: Foreign,
     /// The system program.
     #[account(address = SYSTEM_PROGRAM @ OracleError::WrongProgram)]
-    pub system_program: UncheckedAccount,
+    pub system_program: Foreign,
 }
 
 /// A mint's supply; the accounts struct demands its address.
@@ -86,9 +88,9 @@ fn book_hash(view: &AccountView, epoch: Epoch) -> Result<[u8; 32]> {
 
 impl CheckpointEpoch {
     pub(crate) fn execute(&mut self, args: Checkpoint) -> Result<()> {
-        let config = Config::load(self.config.account())?;
+        let config = &self.config;
         config.require_operator(self.operator.account())?;
-        let oracle = Oracle::load_mut(self.oracle.account())?;
+        let oracle = &mut self.oracle;
         let epoch = Epoch(args.epoch);
         let clock = Clock::get()?;
         if UnixTime(clock.unix_timestamp) < epoch.end(config.epoch_seconds) {
@@ -110,9 +112,8 @@ impl CheckpointEpoch {
         if args.book_hash != book_hash(self.book.account(), epoch)? {
             return Err(OracleError::WrongBookHash.into());
         }
-        let (checkpoint, bump) = create::<EpochCheckpoint>(
+        let (mut checkpoint, bump) = self.checkpoint.make(
             self.operator.account(),
-            self.checkpoint.account(),
             &[EPOCH_SEED, &args.epoch.to_le_bytes()],
             (OracleError::WrongAddress, OracleError::CheckpointOutOfOrder),
         )?;
@@ -140,9 +141,8 @@ impl CheckpointEpoch {
             energy_supply: checkpoint.energy_supply,
             credit_supply: checkpoint.credit_supply,
             epoch,
-            padding: 0,
+            padding: [0; 4],
         });
-        checkpoint.invariant()?;
-        oracle.invariant()
+        checkpoint.invariant()
     }
 }

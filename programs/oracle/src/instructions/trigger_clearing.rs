@@ -5,8 +5,8 @@ use {
         pinocchio::cpi::{Seed, Signer as CpiSigner},
         prelude::*,
     },
-    campus_common::{log, now, units::Epoch},
-    governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
+    campus_common::{log, now, units::Epoch, Checked, Foreign},
+    governance_interface::{Config, Pause},
     oracle_interface::{events::ClearingTriggered, OracleError, ORACLE_ADDRESS, ORACLE_BUMP, ORACLE_SEED},
     trading_interface::{cpi::ClearEpoch, MARKET, SEATS},
 };
@@ -15,28 +15,27 @@ use {
 #[derive(Accounts)]
 pub struct TriggerClearing {
     /// Governance's Config.
-    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The oracle's own address, which signs for the call.
     #[account(address = ORACLE_ADDRESS @ OracleError::WrongOracle)]
-    pub oracle: UncheckedAccount,
+    pub oracle: Foreign,
     /// The Market.
-    #[account(mut, address = MARKET @ OracleError::WrongAddress)]
-    pub market: UncheckedAccount,
+    #[account(unsafe(dup), address = MARKET @ OracleError::WrongAddress)]
+    pub market: Foreign,
     /// The market's seats.
-    #[account(mut, address = SEATS @ OracleError::WrongAddress)]
-    pub seats: UncheckedAccount,
+    #[account(unsafe(dup), address = SEATS @ OracleError::WrongAddress)]
+    pub seats: Foreign,
     /// The epoch's book, at [book, epoch mod 16 as u8] of trading.
-    #[account(mut)]
-    pub book: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub book: Foreign,
     /// The trading program.
     #[account(address = trading_interface::ID @ OracleError::WrongProgram)]
-    pub trading_program: UncheckedAccount,
+    pub trading_program: Foreign,
 }
 
 impl TriggerClearing {
     pub(crate) fn execute(&mut self, epoch: u32, limit: u16) -> Result<()> {
-        let config = Config::load(self.config.account())?;
+        let config = &self.config;
         config.require_running(Pause::CLEARING)?;
         let epoch = Epoch(epoch);
         if now()? < epoch.end(config.epoch_seconds) {
