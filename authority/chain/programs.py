@@ -14,6 +14,7 @@ from typing import Final
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
+from authority.chain.accounts import BOOKS
 from edge_agent.wire.reading import PUBLIC_KEY_SIZE, SIGNATURE_SIZE, Frame
 
 PROGRAM_IDS: Final[Mapping[str, Pubkey]] = {
@@ -33,9 +34,6 @@ LOOKUP_TABLE_PROGRAM: Final = Pubkey.from_string("AddressLookupTab1e111111111111
 UPGRADEABLE_LOADER: Final = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
 INSTRUCTIONS_SYSVAR: Final = Pubkey.from_string("Sysvar1nstructions1111111111111111111111111")
 CLOCK_SYSVAR: Final = Pubkey.from_string("SysvarC1ock11111111111111111111111111111111")
-
-BOOKS: Final = 16
-"""Books in the market's ring: an epoch's lies in slot epoch mod this."""
 
 _THIS_INSTRUCTION = 0xFFFF
 _OFFSETS = struct.Struct("<7H")
@@ -134,24 +132,34 @@ def market_address() -> Pubkey:
     return _derive(PROGRAM_IDS["trading"], b"market")
 
 
+def energy_vault() -> Pubkey:
+    """The market's energy tokens: what is in seats, and what asks have locked."""
+    return _derive(PROGRAM_IDS["trading"], b"energy_vault")
+
+
+def credit_vault() -> Pubkey:
+    """The market's credits: what is in seats, what bids have locked, and fees."""
+    return _derive(PROGRAM_IDS["trading"], b"credit_vault")
+
+
 def seats_address() -> Pubkey:
     """trading's Seats: what every member has in the market."""
     return _derive(PROGRAM_IDS["trading"], b"seats")
 
 
-def energy_vault() -> Pubkey:
-    """The energy tokens of all seats and of all orders that rest."""
-    return _derive(PROGRAM_IDS["trading"], b"energy_vault")
+def book_slot(epoch: int) -> int:
+    """The place of an epoch's book in the ring."""
+    return epoch % BOOKS
 
 
-def credit_vault() -> Pubkey:
-    """The credits of all seats and of all orders that rest, and the fees."""
-    return _derive(PROGRAM_IDS["trading"], b"credit_vault")
+def book_at_slot(slot: int) -> Pubkey:
+    """The EpochBook at a place in the ring."""
+    return _derive(PROGRAM_IDS["trading"], b"book", bytes([slot]))
 
 
 def book_address(epoch: int) -> Pubkey:
-    """The EpochBook of an epoch: that of its slot in the ring."""
-    return _derive(PROGRAM_IDS["trading"], b"book", bytes([epoch % BOOKS]))
+    """Where an epoch's book lies, as long as no later epoch has taken its place."""
+    return book_at_slot(book_slot(epoch))
 
 
 # Solana's own programs

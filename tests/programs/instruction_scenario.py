@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+import idl_accounts
 from campus import ACTIVE, INSTITUTION, NETWORK_ID, PAUSE_REGISTRATION, SUSPENDED, Member, SimulatedMeter, key
 from live_campus import EPOCH_SECONDS, LiveCampus
 from market_accounts import ASK, BID, CREDIT, ENERGY, Book, head_size
@@ -636,7 +637,9 @@ class Scenario:
             "energy supply": energy,
             "credit supply": credit,
             "vaults": vaults,
-            "accounts": sum(len(campus.client.accounts(program, kind)) for program, kind in ACCOUNT_TYPES),
+            "accounts": sum(
+                len(idl_accounts.accounts(campus.client, program, kind)) for program, kind in ACCOUNT_TYPES
+            ),
         }
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from authority.audit.conservation import conservation
 from authority.cli import main
-from authority.home.home import ValidatorSettings
+from authority.home.settings import ValidatorSettings
 from authority.store.log import Act
 from authority.store.settlement import SettledSpan
 
@@ -138,14 +138,14 @@ def test_the_validator_is_killed_in_the_middle(killable):
         campus.read_all(campus.epoch * 60, moving=False)
         campus.validator.stop()
         campus.validator.start()
-        wait_for(lambda: campus.energy("A")["boundary"])
+        wait_for(lambda: campus.energy("A").boundary)
         boundary = campus.next_epoch()
         campus.read_all(boundary)
-        wait_for(lambda: campus.state("A.solar")["interval_end"] == boundary)
+        wait_for(lambda: campus.state("A.solar").interval_end == boundary)
         campus.validator.stop()
         campus.validator.start()
-        wait_for(lambda: (campus.book(boundary // 60) or {}).get("bid_count") == 2)
-        wait_for(lambda: (campus.book(boundary // 60) or {}).get("ask_count") == 2)
+        wait_for(lambda: (book := campus.book(boundary // 60)) is not None and book.bid_count == 2)
+        wait_for(lambda: (book := campus.book(boundary // 60)) is not None and book.ask_count == 2)
         campus.next_epoch()
         campus.validator.stop()
         campus.validator.start()
@@ -168,7 +168,7 @@ def wait_for(condition):
 def test_one_worker_at_a_time_and_a_clean_end(campus):
     first = settlement_process(campus, campus.validator.url)
     campus.read_all(campus.epoch * 60, moving=False)
-    wait_for(lambda: campus.energy("A")["boundary"])
+    wait_for(lambda: campus.energy("A").boundary)
     second = settlement_process(campus, campus.validator.url, "once")
     _, errors = second.communicate(timeout=120)
     assert second.returncode == 1
