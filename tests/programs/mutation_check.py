@@ -37,7 +37,15 @@ from queue import SimpleQueue
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("programs", "authority", "edge_agent", "tests/support", "tests/programs", "tests/conftest.py", "pyproject.toml")
+COPIED = (
+    "programs",
+    "authority",
+    "edge_agent",
+    "tests/support",
+    "tests/programs",
+    "tests/conftest.py",
+    "pyproject.toml",
+)
 
 FOR_THE_IDL = "the loader compares the address too; this one is for the IDL"
 _BY_THE_STRUCT = "every accounts struct demands the address too"
