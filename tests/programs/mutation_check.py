@@ -68,6 +68,7 @@ EQUIVALENT = {
         "VERSION || self.member == Address",
     ): "no instruction makes a WalletUse without a member",
     ("energy_token", "", "address = CONFIG_ADDRESS"): FOR_THE_IDL,
+    ("governance", "config.rs", "&CONFIG_ADDRESS"): _BY_THE_STRUCT,
     ("governance", "config.rs", "!account.is_signer()"): "Signatory asks for the signature before the handler runs",
     (
         "oracle",
