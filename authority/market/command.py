@@ -6,7 +6,10 @@ import argparse
 import getpass
 
 from authority.app import App
+from authority.chain import programs
+from authority.chain.accounts import Config
 from authority.chain.client import ChainClient
+from authority.chain.errors import ChainError
 from authority.log import log
 from authority.market import clear_books
 from authority.market.credits import issue_credits
@@ -27,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     setter.add_argument("--sell-at", type=int, metavar="PRICE", help="least price, micro-credit per kWh")
     setter.add_argument("--buy-at", type=int, metavar="PRICE", help="greatest price, micro-credit per kWh")
     setter.add_argument("--reserve", type=int, default=0, metavar="WH", help="energy never sold (default: 0 Wh)")
+    setter.add_argument(
+        "--feed-in-above", type=int, metavar="WH", help="feed in what is held beyond this many Wh (default: never)"
+    )
     verbs.add_parser("list", help="all standing orders")
     verbs.add_parser("remove", help="stop trading for a member").add_argument("user")
     credit = actions.add_parser("credit", help="issue campus credits to a member; logged")
@@ -64,11 +70,30 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def market_prices(app: App) -> tuple[int, int]:
+    """The market's lowest and highest price: governance's on the chain, or the home's where no validator answers.
+
+    Where a change is staged, the wider of both, so that an order for later is not refused.
+    """
+    parameters = app.home.settings.parameters
+    client = ChainClient(app.home.rpc_url, attempts=1, timeout=3)
+    try:
+        config = client.account(Config, programs.config_address())
+    except ChainError:
+        config = None
+    finally:
+        client.close()
+    if config is None:
+        return parameters.feed_in_price, parameters.retail_price
+    known = [config.parameters, *([config.staged] if config.staged_from else [])]
+    return min(each.feed_in_price for each in known), max(each.retail_price for each in known)
+
+
 def _set(app: App, arguments: argparse.Namespace) -> None:
-    order = StandingOrder(arguments.sell_at, arguments.buy_at, arguments.reserve)
-    now, actor = app.clock(), getpass.getuser()
+    order = StandingOrder(arguments.sell_at, arguments.buy_at, arguments.reserve, arguments.feed_in_above)
+    now, actor, prices = app.clock(), getpass.getuser(), market_prices(app)
     with app.store.write() as session:
-        set_standing_order(session, arguments.user, order, by=actor, now=now)
+        set_standing_order(session, arguments.user, order, by=actor, now=now, prices=prices)
         log.record_act(
             session,
             "standing_order_set",
@@ -79,6 +104,7 @@ def _set(app: App, arguments: argparse.Namespace) -> None:
                 "sell_at": order.sell_at,
                 "buy_at": order.buy_at,
                 "reserve_wh": order.reserve_wh,
+                "feed_in_above_wh": order.feed_in_above_wh,
             },
         )
     print(_sentence(arguments.user, order))
@@ -97,6 +123,8 @@ def _sentence(name: str, order: StandingOrder) -> str:
         parts.append(f"sells what it holds{reserve} at {order.sell_at} micro-credit per kWh or more")
     if order.buy_at is not None:
         parts.append(f"buys what it lacks at {order.buy_at} micro-credit per kWh or less")
+    if order.feed_in_above_wh is not None:
+        parts.append(f"feeds in what it holds beyond {order.feed_in_above_wh} Wh")
     return f"{name}: {'; '.join(parts)}"
 
 

@@ -40,6 +40,13 @@ def test_standing_orders_are_set_listed_and_removed(home, capsys):
     app.store.close()
 
 
+@pytest.mark.finding("authority-11")
+@pytest.mark.parametrize("limit", [("--sell-at", "9000000"), ("--buy-at", "10")])
+def test_an_order_that_can_never_trade_is_refused_with_the_bounds(home, capsys, limit):
+    assert main(["market", "--home", str(home), "standing-order", "set", "North Hall", *limit]) == 1
+    assert "80000 to 300000 micro-credit per kWh" in capsys.readouterr().err
+
+
 def test_an_unknown_user_is_named(home, capsys):
     assert main(["market", "--home", str(home), "standing-order", "set", "East Hall", "--buy-at", "1"]) == 1
     assert "East Hall" in capsys.readouterr().err
