@@ -159,7 +159,8 @@ def test_an_adapter_that_is_pulled_out_is_named(emulator, command, frames):
         _, err = process.communicate(timeout=60)
         assert process.returncode == 1
         last = err.splitlines()[-1]
-        assert last.startswith(f"edge-agent {command}: no_port: {tap.port} is gone"), err
+        assert last.startswith(f"edge-agent: {tap.port} is gone"), err
+        assert last.endswith("[no_port]")
         assert "Traceback" not in err
     finally:
         tap.end()
@@ -179,7 +180,7 @@ def test_a_port_that_another_process_holds_is_named_and_left_alone(emulator, tmp
             done = _begin(*command, emulator.port)
             _, err = done.communicate(timeout=60)
             assert done.returncode == 1
-            assert f"no_port: {emulator.port} is in use by another process" in err
+            assert f"{emulator.port} is in use by another process" in err
     finally:
         holder.communicate("\n", timeout=30)
     assert read_json("--port", emulator.port, "--client", "16")["meter"] == "KFM1000000000001"
@@ -203,7 +204,8 @@ def test_a_port_that_is_forbidden_is_named(tmp_path):
                 [
                     sys.executable,
                     "-c",
-                    "import edge_agent.commands.read, edge_agent.commands.scan, edge_agent.commands.decode; " + code,
+                    "from edge_agent.cli import main; main(['scan', '/none']); main(['read', '--port', '/none']); "
+                    + code,
                     *command,
                 ],
                 env=ENVIRONMENT,
@@ -213,7 +215,7 @@ def test_a_port_that_is_forbidden_is_named(tmp_path):
                 check=False,
             )
             assert done.returncode == 1, done.stderr
-            assert f"no_port: no permission to open {name}: add this user to the group dialout" in done.stderr
+            assert f"no permission to open {name}: add this user to the group dialout" in done.stderr
     finally:
         os.close(master)
         os.close(slave)
