@@ -8,7 +8,9 @@ import shutil
 import socket
 from pathlib import Path
 
+from authority.enrolment import broker_door, revocation
 from authority.home.home import COLLECTOR_CLIENT_NAME, Home
+from edge_agent.wire.files import write_atomically
 
 SYSTEM_DIRECTORIES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", "/sbin")
 """Where distributions put daemons, though an ordinary user's PATH does not lead there."""
@@ -37,27 +39,32 @@ topic write ami/v1/+/command
 """
 
 
-def write_configuration(home: Home, directory: Path, port: int, host: str = "127.0.0.1") -> Path:
+def write_configuration(home: Home, directory: Path, port: int, host: str = "127.0.0.1", *, now: int) -> Path:
     """Write mosquitto.conf and its access list into a directory, which also keeps its queues; the file's path.
 
     The broker listens at host and port with the collector's server certificate, as the user who calls this: it reads
-    the home's keys.
+    the home's keys. It refuses certificates on the CA's revocation list, and takes a certificate's name for the client
+    id, so that nobody connects under another's.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    revocation.ensure_list(home, now)
     acl = directory / "access.acl"
-    acl.write_text(ACL, encoding="ascii")
-    acl.chmod(0o600)
+    write_atomically(acl, ACL.encode("ascii"))
     configuration = directory / "mosquitto.conf"
-    configuration.write_text(
+    write_atomically(
+        configuration,
         f"""\
+pid_file {broker_door.pid_path(home)}
 user {pwd.getpwuid(os.geteuid()).pw_name}
 listener {port} {host}
 protocol mqtt
 cafile {home.key_path("ca.pem")}
 certfile {home.key_path("server.pem")}
 keyfile {home.key_path("server.key")}
+crlfile {revocation.list_path(home)}
 require_certificate true
 use_identity_as_username true
+use_username_as_clientid true
 tls_version tlsv1.2
 allow_anonymous false
 acl_file {acl}
@@ -70,8 +77,7 @@ log_dest stdout
 log_type error
 log_type warning
 log_type notice
-""",
-        encoding="utf-8",
+""".encode(),
     )
     return configuration
 

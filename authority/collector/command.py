@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from authority import logs
-from authority.app import App, system_clock
+from authority.app import App
 from authority.collector import broker, held, server
-from authority.home.home import Home
+from authority.enrolment import closing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,10 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         server.run(arguments.home)
         return 0
     if arguments.action == "broker":
-        home = Home.open(arguments.home)
-        home.renew_certificates(system_clock())
-        print(broker.write_configuration(home, arguments.directory.resolve(), home.settings.mqtt.port, arguments.host))
-        return 0
+        return _broker(arguments)
     app = App.open(arguments.home)
     try:
         if arguments.action == "held":
@@ -57,6 +54,19 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     finally:
         app.store.close()
+
+
+def _broker(arguments: argparse.Namespace) -> int:
+    app = App.open(arguments.home)
+    try:
+        now = app.clock()
+        app.home.renew_certificates(now)
+        closing.sync_list(app)
+        port = app.home.settings.mqtt.port
+        print(broker.write_configuration(app.home, arguments.directory.resolve(), port, arguments.host, now=now))
+    finally:
+        app.store.close()
+    return 0
 
 
 def _list(app: App) -> int:

@@ -26,6 +26,7 @@ from authority.app import App
 from authority.collector.http import create_app
 from authority.collector.ingest import Collector
 from authority.collector.live import Live
+from authority.enrolment import closing
 from authority.store.lease import Lease
 
 logger = logging.getLogger(__name__)
@@ -121,6 +122,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         app = App.open(self._path)
         home = app.home
         home.renew_certificates(app.clock())
+        closing.sync_list(app)
         app.store.close()
         collector = home.settings.collector
         config: Config = self.cfg

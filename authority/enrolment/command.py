@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import json
 import os
 import sys
 from pathlib import Path
@@ -12,10 +13,11 @@ from sqlalchemy import select
 
 from authority.app import App
 from authority.chain.client import ChainClient
-from authority.enrolment import plan, requests
+from authority.enrolment import closing, plan, requests
+from authority.enrolment.closing import Step
 from authority.enrolment.registration import Registered, Registration
 from authority.errors import AuthorityError
-from authority.store.enrolments import Enrolment
+from authority.store.enrolments import ENROLMENT_APPROVED, Enrolment
 from authority.store.metering import Gateway, Meter
 
 
@@ -35,9 +37,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for action in (approve, reject):
         action.add_argument("enrolment", help="an enrolment's id, or its gateway's name")
     reject.add_argument("--reason", required=True, help="why; the gateway shows it to its person")
-    revoke = actions.add_parser("revoke", help="end a gateway's certificate at once")
+    revoke = actions.add_parser(
+        "revoke",
+        help="end a gateway's certificate at once: over HTTPS, at the broker, and its meters' right on the chain",
+    )
     revoke.add_argument("gateway")
     revoke.add_argument("--reason", required=True, help="why; it is logged")
+    revoke.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    revoke.add_argument("--json", action="store_true", help="say it as JSON")
     for action in (campus, claim, approve, register, reject, revoke):
         action.add_argument(
             "--actor", default=getpass.getuser(), help="who decides; it is logged (default: %(default)s)"
@@ -110,10 +117,17 @@ def _list(app: App, _arguments: argparse.Namespace) -> int:
 def _approve(app: App, arguments: argparse.Namespace) -> int:
     with app.store.write() as session:
         enrolment = requests.find(session, arguments.enrolment)
-        requests.approve(session, app.home, enrolment, actor=arguments.actor, now=app.clock())
         gateway = enrolment.gateway_name
+        had_one = (
+            enrolment.state == ENROLMENT_APPROVED or session.get_one(Gateway, gateway).certificate_hash is not None
+        )
+        requests.approve(session, app.home, enrolment, actor=arguments.actor, now=app.clock())
     print(f"{gateway} is approved; it fetches its certificate by itself")
-    return 0 if arguments.off_chain else _put_on_chain(app, gateway, arguments.actor)
+    shut = closing.shut_out(app, gateway, f"authority enrol approve {enrolment.id}") if had_one else None
+    if shut is not None:
+        _tell(shut)
+    status = 0 if arguments.off_chain else _put_on_chain(app, gateway, arguments.actor)
+    return status or int(shut is not None and bool(shut.todo))
 
 
 def _register(app: App, arguments: argparse.Namespace) -> int:
@@ -149,10 +163,29 @@ def _reject(app: App, arguments: argparse.Namespace) -> int:
 
 
 def _revoke(app: App, arguments: argparse.Namespace) -> int:
-    with app.store.write() as session:
-        requests.revoke(session, arguments.gateway, actor=arguments.actor, reason=arguments.reason, now=app.clock())
-    print(f"{arguments.gateway}'s certificate is revoked")
-    return 0
+    client = ChainClient(app.home.rpc_url, attempts=2)
+    tell = (lambda step: None) if arguments.json else _tell
+    try:
+        closed = closing.revoke(
+            app,
+            arguments.gateway,
+            actor=arguments.actor,
+            reason=arguments.reason,
+            client=client,
+            dry_run=arguments.dry_run,
+            tell=tell,
+        )
+    finally:
+        client.close()
+    if arguments.json:
+        print(json.dumps(closed.as_json(), indent=2))
+    return 0 if closed.complete else 1
+
+
+def _tell(step: Step) -> None:
+    print(f"{step.what}: {step.outcome}", flush=True)
+    if step.todo:
+        print(f"authority: {step.todo} ({step.outcome})", file=sys.stderr)
 
 
 _ACTIONS = {

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -75,6 +75,11 @@ def certificate_to_pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
+def revocation_list_to_pem(revoked: x509.CertificateRevocationList) -> bytes:
+    """The revocation list in PEM."""
+    return revoked.public_bytes(serialization.Encoding.PEM)
+
+
 def certificate_hash(certificate: x509.Certificate) -> bytes:
     """SHA-256 of the certificate's DER: how the store names the one certificate that a gateway may use."""
     return der_hash(certificate.public_bytes(serialization.Encoding.DER))
@@ -136,6 +141,37 @@ def make_ca(key: ec.EllipticCurvePrivateKey, organisation: str, now: int) -> x50
     )
 
 
+def make_revocation_list(
+    ca_key: ec.EllipticCurvePrivateKey,
+    ca: x509.Certificate,
+    revoked: Mapping[int, int],
+    now: int,
+    before: x509.CertificateRevocationList | None = None,
+) -> x509.CertificateRevocationList:
+    """The CA's revocation list (RFC 5280, 5): `revoked` gives the serial numbers, each with when it was revoked.
+
+    It is newer than the list `before` it, also within a second: of two lists, OpenSSL believes the newer one. It is
+    good until the CA's own end. A list that runs out would shut every gateway out; this one is replaced at each
+    revocation instead.
+    """
+    number, this_update = 1, _validity(now, 0)[0]
+    if before is not None:
+        number = before.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number + 1
+        this_update = max(this_update, before.last_update_utc + timedelta(seconds=1))
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(ca.subject)
+        .last_update(this_update)
+        .next_update(ca.not_valid_after_utc)
+        .add_extension(x509.CRLNumber(number), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+    )
+    for serial, when in sorted(revoked.items()):
+        entry = x509.RevokedCertificateBuilder().serial_number(serial)
+        builder = builder.add_revoked_certificate(entry.revocation_date(datetime.fromtimestamp(when, UTC)).build())
+    return builder.sign(ca_key, hashes.SHA256())
+
+
 def _issue(
     ca_key: ec.EllipticCurvePrivateKey,
     ca: x509.Certificate,
@@ -184,10 +220,15 @@ def issue_server(
 
 
 def issue_client(
-    ca_key: ec.EllipticCurvePrivateKey, ca: x509.Certificate, key: ec.EllipticCurvePrivateKey, name: str, now: int
+    ca_key: ec.EllipticCurvePrivateKey,
+    ca: x509.Certificate,
+    key: ec.EllipticCurvePrivateKey,
+    name: str,
+    now: int,
+    days: int = SERVER_DAYS,
 ) -> x509.Certificate:
     """A client certificate for one of the authority's own processes, such as the collector at the broker."""
-    return _issue(ca_key, ca, key.public_key(), name, now, SERVER_DAYS, [ExtendedKeyUsageOID.CLIENT_AUTH], [])
+    return _issue(ca_key, ca, key.public_key(), name, now, days, [ExtendedKeyUsageOID.CLIENT_AUTH], [])
 
 
 def check_request(pem: bytes, gateway: str) -> x509.CertificateSigningRequest:
