@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import socket
+import ssl
 from pathlib import Path
 
 from authority.enrolment import broker_door, revocation
@@ -80,6 +81,43 @@ log_type notice
 """.encode(),
     )
     return configuration
+
+
+_WRONG_NAME = (62, 64)
+_OUT_OF_DATE = (9, 10)
+"""X509_V_ERR_* of OpenSSL: hostname or address mismatch; not yet valid or expired."""
+
+
+def why_not(error: BaseException | None, host: str, port: int) -> str:
+    """Why a connection to the broker failed, as a sentence that says what to do."""
+    where = f"the broker at {host}:{port}"
+    match error:
+        case ssl.SSLCertVerificationError(verify_code=code) if code in _WRONG_NAME:
+            return (
+                f"{where} answers, but its certificate is not for the name {host}: authority.toml's [mqtt] host goes "
+                "into it when the authority starts; restart the authority, then the broker"
+            )
+        case ssl.SSLCertVerificationError(verify_code=code) if code in _OUT_OF_DATE:
+            return (
+                f"{where} answers with a certificate that is out of date ({error.verify_message}): restart the "
+                "authority, which renews it, then the broker; see to this machine's clock"
+            )
+        case ssl.SSLCertVerificationError():
+            return (
+                f"{where} answers with a certificate that this authority's CA did not sign ({error.verify_message}): "
+                "does it run with the configuration that `authority collector broker` wrote?"
+            )
+        case ssl.SSLError():
+            return f"{where} answers, but TLS fails ({error.reason or error}): is this the broker's TLS port?"
+        case ConnectionRefusedError():
+            return f"nothing listens at {host}:{port}: start the broker, or correct [mqtt] in authority.toml"
+        case socket.gaierror():
+            return f"the name {host} of the broker cannot be resolved ({error.strerror}): correct [mqtt] host, or DNS"
+        case TimeoutError():
+            return f"{where} does not answer in time: is it up, and does the firewall let this machine through?"
+        case None:
+            return f"{where} cannot be reached"
+    return f"{where} cannot be reached: {error}"
 
 
 def answers(port: int) -> bool:

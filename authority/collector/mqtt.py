@@ -11,6 +11,7 @@ import json
 import logging
 import queue
 import ssl
+import sys
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from authority.app import App
+from authority.collector import broker
 from authority.collector.ingest import MAX_FRAMES, Collector, CollectorError
 from authority.collector.live import Live, LiveError
 from authority.home.home import COLLECTOR_CLIENT_NAME, Home
@@ -72,6 +74,7 @@ class BrokerConnection:
         self._messages: queue.SimpleQueue[_Message | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._session = 0
+        self._trouble = ""
         self.subscribed = threading.Event()
         """Set while the broker has confirmed the subscriptions."""
         self._worker = threading.Thread(target=self._work, name="mqtt-ingest", daemon=True)
@@ -114,18 +117,27 @@ class BrokerConnection:
             logger.error("the broker refuses the collector: %s", reason)
             return
         self._session += 1
+        self._trouble = ""
         logger.info("connected to the broker")
         topics = [(topic, SubscribeOptions(qos=qos)) for topic, qos in SUBSCRIPTIONS]
         self._client.subscribe(topics)
 
     def _on_connect_fail(self, _c: mqtt.Client, _u: Any) -> None:
         settings = self._app.home.settings.mqtt
-        logger.warning("the broker at %s:%s cannot be reached; trying again", settings.host, settings.port)
+        self._tell(broker.why_not(sys.exc_info()[1], settings.host, settings.port) + "; trying again")
+
+    def _tell(self, trouble: str) -> None:
+        """Log what keeps the collector from the broker, once until it is something else."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            logger.warning("%s", trouble)
 
     def _on_disconnect(self, _c: mqtt.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         self.subscribed.clear()
         if not self._stopping.is_set():
-            logger.warning("the broker's connection was lost: %s", reason)
+            self._tell(
+                f"the broker ended the connection, or did not take it ({reason}); its log says why; trying again"
+            )
 
     def _on_subscribe(self, _c: mqtt.Client, _u: Any, _mid: int, reasons: Any, _p: Any) -> None:
         refused = [topic for (topic, _), reason in zip(SUBSCRIPTIONS, reasons, strict=True) if reason.is_failure]

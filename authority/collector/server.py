@@ -26,7 +26,7 @@ from authority.app import App
 from authority.collector.http import create_app
 from authority.collector.ingest import Collector
 from authority.collector.live import Live
-from authority.enrolment import closing
+from authority.enrolment import broker_door, closing
 from authority.store.lease import Lease
 
 logger = logging.getLogger(__name__)
@@ -123,6 +123,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         home = app.home
         home.renew_certificates(app.clock())
         closing.sync_list(app)
+        broker_door.reload(home)  # it presents the same certificate, and reads it then
         app.store.close()
         collector = home.settings.collector
         config: Config = self.cfg
