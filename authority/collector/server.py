@@ -10,20 +10,18 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.config import Config
-from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from authority.anteroom import AnteroomWorker, Limits
 from authority.app import App
-from authority.collector.http import create_app
+from authority.collector.http import MAX_BODY, create_app
 from authority.collector.ingest import Collector
 from authority.collector.live import Live
 from authority.enrolment import broker_door, closing
@@ -31,35 +29,14 @@ from authority.store.lease import Lease
 
 logger = logging.getLogger(__name__)
 
-REQUEST_SECONDS = 60
-"""How long a connection may hold a thread for one request, its TLS handshake included."""
+STRANGER_THREADS = 4
+"""Threads for connections without a client certificate: enrolment, and the CA's certificate."""
 
 
-class GatewayWorker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threaded worker, which also ends requests that drip in so slowly that they would hold a thread."""
+class GatewayWorker(AnteroomWorker):
+    """Waits for gateways' requests, and for strangers' apart from them."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._busy: dict[TConn, float] = {}
-
-    def handle(self, conn: TConn) -> object:
-        """One request on a connection, in a thread of the pool."""
-        self._busy[conn] = time.monotonic()
-        try:
-            return super().handle(conn)
-        finally:
-            self._busy.pop(conn, None)
-
-    def notify(self) -> None:
-        """Called about once a second by the worker's main loop."""
-        super().notify()
-        overdue = time.monotonic() - REQUEST_SECONDS
-        for conn, since in list(self._busy.items()):
-            if since < overdue:
-                try:
-                    conn.sock.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    self._busy.pop(conn, None)
+    limits = Limits(max_body=MAX_BODY, stranger_threads=STRANGER_THREADS, per_address=32, strangers=500)
 
 
 class Running:
