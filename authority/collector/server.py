@@ -125,6 +125,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "limit_request_line": 1_024,
             "limit_request_fields": 32,
             "limit_request_field_size": 4_096,
+            "when_ready": lambda _arbiter: signal.signal(signal.SIGHUP, _ignore_hangup),
             "worker_exit": self._exit,
             "proc_name": "authority-collector",
             "control_socket_disable": True,
@@ -148,6 +149,10 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def _exit(self, _arbiter: Any, _worker: Any) -> None:
         if self._running is not None:
             self._running.stop()
+
+
+def _ignore_hangup(*_: object) -> None:
+    logger.info("SIGHUP changes nothing here: authority.toml is read at the start; restart the collector to read it")
 
 
 def _tls(_config: Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:

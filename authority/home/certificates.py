@@ -7,6 +7,7 @@ Clocks come in as Unix seconds. Certificates are valid from five minutes before 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import ipaddress
 import re
@@ -208,6 +209,21 @@ def _issue(
     return builder.sign(ca_key, hashes.SHA256())
 
 
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
+
+
+def check_server_name(name: str) -> None:
+    """CertificateError `wrong_name` where a name is neither an IP address nor a host name (RFC 1123, 2.1)."""
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(name)
+        return
+    labels = name.split(".")
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit():
+        raise CertificateError(
+            "wrong_name", f"{name!r} is no host name and no IP address: write it like energy.campus.example or 10.1.2.3"
+        )
+
+
 def issue_server(
     ca_key: ec.EllipticCurvePrivateKey,
     ca: x509.Certificate,
@@ -215,7 +231,12 @@ def issue_server(
     names: Sequence[str],
     now: int,
 ) -> x509.Certificate:
-    """The certificate of the collector's listener, and of the broker beside it: `names` are DNS names and addresses."""
+    """The certificate of the collector's listener, and of the broker beside it: `names` are DNS names and addresses.
+
+    CertificateError `wrong_name` where one is neither.
+    """
+    for name in names:
+        check_server_name(name)
     return _issue(ca_key, ca, key.public_key(), names[0], now, SERVER_DAYS, [ExtendedKeyUsageOID.SERVER_AUTH], names)
 
 

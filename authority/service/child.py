@@ -26,6 +26,7 @@ def _end_with(supervisor: int) -> None:
 def main() -> int:
     """Run one authority command."""
     _end_with(int(sys.argv[1]))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's: it starts its processes again
     return cli.main(sys.argv[2:])
 
 
