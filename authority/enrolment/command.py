@@ -15,6 +15,7 @@ from authority.app import App
 from authority.chain.client import ChainClient
 from authority.enrolment import closing, plan, requests
 from authority.enrolment.closing import Step
+from authority.enrolment.names import Names
 from authority.enrolment.registration import Registered, Registration
 from authority.errors import AuthorityError
 from authority.store.enrolments import ENROLMENT_APPROVED, Enrolment
@@ -29,6 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     claim = actions.add_parser("claim", help="print a claim code for a gateway of the plan, good for a week")
     claim.add_argument("gateway")
     actions.add_parser("list", help="gateways, and the enrolments that wait for a decision")
+    whose = actions.add_parser("whois", help="say whose a wallet or an address on the chain is")
+    whose.add_argument("address", nargs="+", help="base58, as messages and explorers show it")
     approve = actions.add_parser("approve", help="give a gateway its certificate and put its meters on the chain")
     approve.add_argument("--off-chain", action="store_true", help="leave the chain to: authority enrol register")
     register = actions.add_parser("register", help="put approved meters on the chain that are not there yet")
@@ -114,6 +117,15 @@ def _list(app: App, _arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _whois(app: App, arguments: argparse.Namespace) -> int:
+    with app.store.read() as session:
+        names = Names.load(session, app.home)
+    found = {address: names.of(address) for address in arguments.address}
+    for address, name in found.items():
+        print(f"{address}: {name or 'nobody that this campus knows'}")
+    return 0 if all(found.values()) else 1
+
+
 def _approve(app: App, arguments: argparse.Namespace) -> int:
     with app.store.write() as session:
         enrolment = requests.find(session, arguments.enrolment)
@@ -192,6 +204,7 @@ _ACTIONS = {
     "campus": _campus,
     "claim": _claim,
     "list": _list,
+    "whois": _whois,
     "approve": _approve,
     "register": _register,
     "reject": _reject,

@@ -191,16 +191,16 @@ def test_airdrops_and_browsers_are_for_who_asks_for_them(home: Home, validator_p
     """The command that `serve` runs gives no lamports away, and no web page's script is answered."""
     running = validator_process(home.path)
     with pytest.raises(RpcError, match="gives no airdrops"):
-        ChainClient(running.url).airdrop(Keypair().pubkey(), 1)
+        ChainClient(running.url).airdrop(Keypair().pubkey(), 10**9)
     assert status_for_a_page(running.url) == (403, None)
     assert running.stop() == 0
     running = validator_process(home.path, "--airdrop", "--browsers")
-    ChainClient(running.url).airdrop(Keypair().pubkey(), 1)
+    ChainClient(running.url).airdrop(Keypair().pubkey(), 10**9)
     assert status_for_a_page(running.url) == (200, "*")
     assert running.stop() == 0
     home.save(replace(home.settings, validator=replace(home.settings.validator, airdrop=True, browsers=True)))
     running = validator_process(home.path, "--no-browsers")
-    ChainClient(running.url).airdrop(Keypair().pubkey(), 1)
+    ChainClient(running.url).airdrop(Keypair().pubkey(), 10**9)
     assert status_for_a_page(running.url) == (403, None)
 
 
