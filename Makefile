@@ -11,12 +11,15 @@ EPOCHS ?=
 PROGRAM ?=
 PROGRAMS := governance registry energy_token oracle trading
 SAMPLE ?= 6
-PIP := $(BIN)/python -m pip --disable-pip-version-check
-INSTALL_LOCKED = $(PIP) install --quiet --no-deps --require-hashes -r
-INSTALL_SELF = $(PIP) install --quiet --no-deps --no-build-isolation --editable .
+LOCKS := requirements
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+# Exactly what stands in the locks: nothing is resolved, nothing is built, and whatever is newer in the index is not looked at.
+INSTALL_LOCKED = $(PIP) install --quiet --no-deps --only-binary :all: --require-hashes -r
+INSTALL_SELF = $(PIP) install --quiet --no-deps --no-build-isolation
+PIP_CHECK = broken=$$($(PIP) check) || { echo "$$broken" >&2; exit 1; }
 MUTATION_CHECK = $(BIN)/python tests/programs/mutation_check.py --jobs $(or $(JOBS),2) --built programs/target
 
-.PHONY: help demo test test-python lint format programs programs-check mutation-check mutation-sample lock clean
+.PHONY: help demo test test-python lint format programs programs-check mutation-check mutation-sample docs test-next-year install-gateway install-authority lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s $$'\t' || true
@@ -27,17 +30,23 @@ $(VENV)/.created:
 	@$(PYTHON) -m venv $(VENV) || { echo "python3-venv is needed: apt-get install python3-venv" >&2; exit 1; }
 	@touch $@
 
-$(VENV)/.authority: requirements/authority.lock pyproject.toml | $(VENV)/.created
-	@echo "Installing into $(VENV) (once) ..."
-	@$(INSTALL_LOCKED) requirements/authority.lock
-	@$(INSTALL_SELF)
+# What a lock names, and that it lacks nothing.
+$(VENV)/.locked-%: $(LOCKS)/%.lock | $(VENV)/.created
+	@echo "Installing $*.lock into $(VENV) (once) ..."
+	@$(INSTALL_LOCKED) $<
+	@$(PIP_CHECK)
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.lock pyproject.toml | $(VENV)/.created
-	@echo "Installing into $(VENV), with what the tests need (once) ..."
-	@$(INSTALL_LOCKED) requirements/dev.lock
-	@$(INSTALL_SELF)
-	@touch $@ $(VENV)/.authority
+$(VENV)/.authority: $(VENV)/.locked-authority pyproject.toml authority/pyproject.toml
+	@$(INSTALL_SELF) --editable . --editable ./authority
+	@$(PIP_CHECK)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.locked-dev pyproject.toml authority/pyproject.toml
+	@touch $(VENV)/.locked-authority
+	@$(INSTALL_SELF) --editable . --editable ./authority
+	@$(PIP_CHECK)
+	@touch $(VENV)/.authority $@
 
 demo: $(VENV)/.authority ## Four campus buildings, metered, signed, minted and traded. EPOCHS=3 ends by itself after three
 	@$(BIN)/authority demo $(if $(EPOCHS),--epochs $(EPOCHS))
@@ -58,6 +67,13 @@ else
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m agave || failed=1; \
 	[ -z "$$failed" ]
 endif
+
+# Not in continuous integration: it is the whole Python suite once more.
+test-next-year: $(VENV)/.dev ## The tests with the clock of every process a year ahead, to see what expires. TESTS=tests/authority takes those alone
+	@mkdir -p build
+	@$(CC) -shared -fPIC -O2 -o build/later.so tests/support/later.c
+	@LD_PRELOAD=$$PWD/build/later.so LATER_SECONDS=31622400 \
+	    $(BIN)/python -m pytest -n $(or $(JOBS),4) --dist worksteal -m "not agave" $(TESTS)
 
 lint: $(VENV)/.dev ## Formatter, linter, strict types, import contracts
 	@$(BIN)/ruff format --check .
@@ -90,12 +106,38 @@ mutation-sample: $(VENV)/.dev ## The same with a few guards of one program, othe
 	echo "mutation-sample: $(SAMPLE) guards of $$program, seed $$seed"; \
 	$(MUTATION_CHECK) "$$program" --sample $(SAMPLE) --seed "$$seed"
 
-lock: $(VENV)/.created ## Renew the lock files from pyproject.toml
+docs: $(VENV)/.dev ## The documents as a site in build/docs, with the commands and the API; a broken link is an error
+	@$(BIN)/python docs/site/build.py build/docs
+	@echo "build/docs/index.html"
+
+install-gateway: ## On a gateway: the edge agent and nothing else, into PREFIX (/opt/edge-agent)
+	@$(MAKE) --no-print-directory VENV=$(or $(PREFIX),/opt/edge-agent) $(or $(PREFIX),/opt/edge-agent)/.installed-edge
+
+install-authority: ## On the authority's host: the service, into PREFIX (/opt/campus). POSTGRESQL=1 adds that database's driver
+	@$(MAKE) --no-print-directory VENV=$(or $(PREFIX),/opt/campus) $(or $(PREFIX),/opt/campus)/.installed-authority$(if $(POSTGRESQL),-postgresql)
+
+.PHONY: $(VENV)/.installed-edge $(VENV)/.installed-authority $(VENV)/.installed-authority-postgresql
+$(VENV)/.installed-edge: $(VENV)/.locked-edge
+	@$(INSTALL_SELF) .
+	@$(PIP_CHECK)
+
+$(VENV)/.installed-authority $(VENV)/.installed-authority-postgresql: $(VENV)/.installed-%: $(VENV)/.locked-%
+	@$(INSTALL_SELF) . ./authority
+	@$(PIP_CHECK)
+
+PEERS := anchorpy build dlms micropython micropython-rp2-stubs micropython-unix-stubs
+COMPILE = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --python $(BIN)/python --generate-hashes --only-binary :all: \
+    --no-strip-extras --no-emit-package campus-edge-agent --no-emit-index-url --no-annotate --no-header
+
+lock: $(VENV)/.created ## Renew the lock files from the two pyproject.toml; KEEP=1 adds what they lack and leaves the rest as it is
 	@$(PIP) install --quiet uv
-	@compile() { $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header pyproject.toml "$$@"; }; \
-	    compile --upgrade --extra authority --group dev -o requirements/dev.lock; \
-	    compile --extra authority --group build -c requirements/dev.lock -o requirements/authority.lock; \
-	    compile --group build -c requirements/dev.lock -o requirements/edge.lock
+	@$(COMPILE) $(if $(KEEP),,--upgrade) pyproject.toml authority/pyproject.toml --extra postgresql --group dev -o $(LOCKS)/dev.lock
+	@$(COMPILE) pyproject.toml --group build -c $(LOCKS)/dev.lock -o $(LOCKS)/edge.lock
+	@$(COMPILE) authority/pyproject.toml --group build -c $(LOCKS)/dev.lock -o $(LOCKS)/authority.lock
+	@$(COMPILE) authority/pyproject.toml --extra postgresql --group build -c $(LOCKS)/dev.lock -o $(LOCKS)/authority-postgresql.lock
+	@for peer in $(PEERS); do \
+	    $(COMPILE) $(if $(KEEP),,--upgrade) --no-binary construct --group pyproject.toml:peer-$$peer -o $(LOCKS)/peer-$$peer.lock; \
+	done
 
 clean: ## Remove what was made here (the demo's state too)
-	rm -rf $(VENV) .demo demo-report.json .mypy_cache .ruff_cache .pytest_cache .hypothesis programs/target
+	rm -rf $(VENV) build .demo demo-report.json .mypy_cache .ruff_cache .pytest_cache .hypothesis programs/target

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from authority.errors import AuthorityError
+from authority.home.home import Home
 
 COMMANDS = {
     "init": ("authority.service.init_command", "make a home directory: configuration, keys, certificates, store"),
@@ -41,17 +41,7 @@ EXAMPLES = """a campus from nothing, in this order (docs/OPERATIONS.md has it in
 `authority COMMAND ACTION --help` describes each. Exit status: 0 done, 1 failed (and says why), 2 wrong usage."""
 
 
-def is_available(command: str) -> bool:
-    """Whether a subcommand's module is installed; it is not imported."""
-    try:
-        return importlib.util.find_spec(COMMANDS[command][0]) is not None
-    except ModuleNotFoundError:
-        return False
-
-
 def _home_option(parser: argparse.ArgumentParser) -> None:
-    from authority.home.home import Home  # noqa: PLC0415 - what a gateway's installation lacks is said by main
-
     parser.add_argument(
         "--home",
         type=Path,
@@ -76,8 +66,6 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module_name, summary) in COMMANDS.items():
-        if not is_available(name):
-            continue
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         _home_option(command)
         if name == chosen:
@@ -91,18 +79,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status, 1 with the error's message where it raised a typed error."""
-    try:
-        arguments = parse(sys.argv[1:] if argv is None else argv)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in ("", "authority", "edge_agent"):
-            raise
-        print(
-            f"authority: the package {error.name} is missing: this is a gateway's installation. The authority's host "
-            "needs the extra `authority` (docs/OPERATIONS.md): pip install 'campus-energy-trading[authority]' "
-            "(not_installed)",
-            file=sys.stderr,
-        )
-        return 1
+    arguments = parse(sys.argv[1:] if argv is None else argv)
     try:
         status: int = arguments.run(arguments)
         sys.stdout.flush()

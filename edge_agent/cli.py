@@ -35,7 +35,7 @@ EXIT_PIPE = 141
 _MORE = {"enrol": " --claim dormitory-a-ABCDEFGHIJKLMNOP-QRSTUVWXYZ234567 --wait", "rebase": " solar"}
 DEFAULT_CONFIG = Path("/etc/edge-agent/gateway.toml")
 
-_EPILOG = """from a line to signed readings (docs/METERS.md, docs/OPERATIONS.md):
+_EPILOG = """from a line to signed readings (docs/METERS.md and docs/OPERATIONS.md):
   edge-agent scan /dev/ttyUSB0                            what is on the line
   edge-agent read --port /dev/ttyUSB0 --client 16         what the meter holds
   edge-agent enrol --claim CODE --wait                    once gateway.toml is written
@@ -102,7 +102,7 @@ def _fail(code: str, message: str, status: int) -> int:
 
 def _version() -> str:
     try:
-        return importlib.metadata.version("campus-energy-trading")
+        return importlib.metadata.version("campus-edge-agent")
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
 

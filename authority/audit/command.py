@@ -16,7 +16,8 @@ from authority.audit import verify
 from authority.audit.conservation import conservation
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
-from authority.log import log, merkle, proof
+from authority.log import export, log, merkle, proof
+from authority.log.export import origin
 from authority.log.log import SignedCheckpoint
 from authority.log.merkle import ProofError
 from authority.store.metering import Frame, Meter
@@ -45,6 +46,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     checker.add_argument("file", type=Path, help="the JSON that `prove` printed")
     checker.add_argument(
         "--root", type=_root, metavar="HEX", help="the root that is to be believed (default: the file's)"
+    )
+    exporter = actions.add_parser(
+        "export",
+        help="write the log for monitors and witnesses: C2SP tlog-tiles, a signed checkpoint, the verifier key",
+        epilog="Hashes and checkpoints alone: the files say nothing of any reading, and may be served to everybody.",
+    )
+    exporter.add_argument(
+        "--tiles",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="write `checkpoint`, `tile/...` and `log.pub` there; what an earlier export wrote is kept and added to",
     )
     lister = actions.add_parser("readings", help="a meter's logged readings, newest last, with their log indexes")
     lister.add_argument("meter", metavar="GATEWAY/METER", help="such as dormitory_a/solar")
@@ -78,6 +91,8 @@ def run(arguments: argparse.Namespace) -> int:
             return _checkpoint(app, arguments.out)
         if arguments.action == "prove":
             return _prove(app, arguments.log_index, arguments.size)
+        if arguments.action == "export":
+            return _export(app, arguments.tiles)
         if arguments.action == "readings":
             return _readings(app, arguments.meter, arguments.last)
         if arguments.action == "consistent":
@@ -108,19 +123,22 @@ def _conservation(url: str) -> int:
 
 def _prove(app: App, index: int, size: int | None) -> int:
     with app.store.read() as session:
-        size = log.size(session) if size is None else size
         try:
-            path = log.inclusion_proof(session, index, size)
+            shown = proof.prove(session, index, log.size(session) if size is None else size)
         except ProofError as error:
             raise AuditError("out_of_range", str(error)) from error
-        shown = {
-            "leaf": log.leaf(session, index).hex(),
-            "log_index": index,
-            "proof": [value.hex() for value in path],
-            "root": log.root(session, size).hex(),
-            "size": size,
-        }
     print(json.dumps(shown, indent=2))
+    return 0
+
+
+def _export(app: App, folder: Path) -> int:
+    with app.store.write() as session:
+        log.lock(session)  # the tiles are those of the checkpoint: nothing is appended between
+        written = export.write_tiles(session, folder, origin(app.home), app.home.receipt_key)
+    print(
+        f"{written.size} leaves, root {written.root.hex()}: {written.new_tiles} tiles written to {folder}, "
+        f"{written.kept_tiles} were there already"
+    )
     return 0
 
 

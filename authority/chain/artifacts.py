@@ -14,8 +14,9 @@ from authority.chain.errors import ChainError
 PROGRAM_NAMES = ("governance", "registry", "energy_token", "oracle", "trading")
 """The five programs, in the order in which they are initialised."""
 
-_INSTALLED = Path(__file__).resolve().parent.parent / "program_artifacts"
-_IN_TREE = Path(__file__).resolve().parent.parent.parent / "programs" / "artifacts"
+_RELEASED = (
+    Path(__file__).resolve().parent.parent / "program_artifacts"
+)  # in the source tree a link to programs/artifacts
 
 
 class ArtifactError(ChainError):
@@ -25,10 +26,8 @@ class ArtifactError(ChainError):
 
 
 def artifacts_directory() -> Path:
-    """CAMPUS_ARTIFACTS, else the directory in the installed package, else programs/artifacts/ of the source tree."""
-    if other := os.environ.get("CAMPUS_ARTIFACTS"):
-        return Path(other)
-    return _INSTALLED if _INSTALLED.is_dir() else _IN_TREE
+    """CAMPUS_ARTIFACTS, else the released ones, which are part of the package."""
+    return Path(os.environ.get("CAMPUS_ARTIFACTS") or _RELEASED)
 
 
 def idl_path(program: str) -> Path:

@@ -1,4 +1,4 @@
-"""The gateways' HTTPS endpoints (docs/PROTOCOL.md, HTTPS), as a Flask application behind authority.collector.server."""
+"""The gateways' HTTPS endpoints (docs/PROTOCOL.md, "HTTPS"), a Flask application behind collector.server."""
 
 from __future__ import annotations
 

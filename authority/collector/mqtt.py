@@ -1,4 +1,4 @@
-"""The collector at the MQTT broker (docs/PROTOCOL.md, MQTT 5): the same frames and receipts as over HTTPS.
+"""The collector at the MQTT broker (docs/PROTOCOL.md, "MQTT 5"): the same frames and receipts as over HTTPS.
 
 The broker's access list ties a gateway's topics to its certificate, so the topic says who speaks. A message is
 acknowledged to the broker only when its frames are decided and durable and the receipts are handed over; until then the

@@ -1,4 +1,4 @@
-"""What an authentic reading must also satisfy: the held codes of docs/PROTOCOL.md, as pure functions over integers.
+"""What an authentic reading must also satisfy: the held codes of docs/PROTOCOL.md as pure functions over integers.
 
 A step is the difference to the meter's last accepted (or released) reading. Held readings move nothing: until an
 operator decides, the next reading is again compared with the last accepted one. The chain's oracle program applies the

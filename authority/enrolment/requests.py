@@ -1,4 +1,4 @@
-"""Claims and enrolments: what a gateway asks for, proves, and is given (docs/PROTOCOL.md, HTTPS and claim codes).
+"""Claims and enrolments: what a gateway asks for, proves, and is given (docs/PROTOCOL.md, "HTTPS").
 
 Every step may be repeated with the same content. What goes to the chain is authority.enrolment.registration's.
 """

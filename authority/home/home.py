@@ -127,7 +127,7 @@ class ValidatorSettings:
 
 @dataclass(frozen=True)
 class PolicySettings:
-    """The collector's bounds on readings that governance has no parameter for (docs/PROTOCOL.md, codes 16 to 25).
+    """The collector's own bounds, beside governance's parameters (codes 16 to 25, docs/PROTOCOL.md, "Receipt AMC1").
 
     clock_deviation_seconds: how far a meter's clock may be off its gateway's.
     """

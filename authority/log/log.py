@@ -1,4 +1,4 @@
-"""The authority's append-only log, durable in the store (docs/PROTOCOL.md, the log).
+"""The authority's append-only log, durable in the store (docs/PROTOCOL.md, "The log").
 
 Every function takes the caller's session: a leaf is durable exactly when the transaction that appended it is, together
 with whatever else that transaction wrote. Appending locks the log's state row, so one transaction appends at a time.
@@ -136,7 +136,9 @@ def leaf(session: Session, index: int) -> bytes:
     return data
 
 
-def _node(session: Session) -> merkle.Node:
+def nodes(session: Session) -> merkle.Node:
+    """The tree's nodes as the store has them; LogError `out_of_range` for one that is not complete yet."""
+
     def node(level: int, position: int) -> bytes:
         query = (
             select(LogNode.hash).where(LogNode.level == level, LogNode.position == position)
@@ -157,17 +159,17 @@ def root(session: Session, size: int | None = None) -> bytes:
     size = state.size if size is None else size
     if not 0 <= size <= state.size:
         raise LogError("out_of_range", f"the log has {state.size} leaves, not {size}")
-    return merkle.root(size, _node(session))
+    return merkle.root(size, nodes(session))
 
 
 def inclusion_proof(session: Session, index: int, size: int) -> list[bytes]:
     """That leaf `index` is in the tree of the first `size` leaves; LogError or ProofError `out_of_range`."""
-    return merkle.inclusion_proof(index, size, _node(session))
+    return merkle.inclusion_proof(index, size, nodes(session))
 
 
 def consistency_proof(session: Session, first: int, second: int) -> list[bytes]:
     """That the tree of `second` leaves extends that of `first`; LogError or ProofError `out_of_range`."""
-    return merkle.consistency_proof(first, second, _node(session))
+    return merkle.consistency_proof(first, second, nodes(session))
 
 
 # Checkpoints

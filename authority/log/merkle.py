@@ -165,3 +165,38 @@ def verify_consistency(first: int, second: int, first_root: bytes, second_root: 
         raise ProofError("wrong_length", "the consistency proof is too short")
     if first_value != first_root or second_value != second_root:
         raise ProofError("wrong_root", "the consistency proof leads to other roots")
+
+
+def right_spine(size: int) -> list[tuple[int, int]]:
+    """The nodes from the root down the right edge to the last leaf of a tree: (first leaf, leaves) of each."""
+    nodes, first = [], 0
+    while size:
+        nodes.append((first, size))
+        left = _split(size) if size > 1 else 1
+        first, size = first + left, size - left
+    return nodes
+
+
+def leftmost_path(first: int, size: int, node: Node) -> list[bytes]:
+    """The path of leaf `first` up to the root of the right-spine node of `size` leaves that begins with it."""
+    if size == 1:
+        return []
+    k = _split(size)
+    return [*leftmost_path(first, k, node), _range_root(first + k, size - k, node)]
+
+
+def verify_size(size: int, edges: Sequence[tuple[bytes, Sequence[bytes]]], root: bytes) -> None:
+    """Check that the RFC 6962 tree with this root has `size` leaves; ProofError where that is not shown.
+
+    An inclusion proof does not show it: a hash on its path may stand for a leaf or for a subtree of any height, so one
+    path can hold for several sizes and indexes. edges are, for each node of `right_spine`, the *data* of its first leaf
+    and that leaf's path up to the node. A leaf is hashed with another prefix than a node, so each of these depths is
+    shown, and the depths say how each node splits.
+    """
+    spine = right_spine(size)
+    if len(edges) != len(spine):
+        raise ProofError("wrong_length", f"{len(spine)} edges show that a tree has {size} leaves, not {len(edges)}")
+    for (_, leaves), (data, path) in zip(spine, edges, strict=True):
+        verify_inclusion(leaf_hash(data), 0, leaves, path, root)
+        if path:
+            root = path[-1]

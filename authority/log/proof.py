@@ -1,27 +1,31 @@
-"""One leaf of the log, checked by whoever holds its proof: without home, key or network (docs/PROTOCOL.md, The log).
+"""One leaf of the log, checked by whoever holds its proof: without home, key or network (docs/PROTOCOL.md, "The log").
 
-The document is what `authority audit prove` prints: {"leaf", "log_index", "proof", "root", "size"}, bytes in hex.
+The document is what `authority audit prove` prints: {"edges", "leaf", "log_index", "proof", "root", "size"}, bytes in
+hex. `proof` is RFC 6962's path from the leaf to the root; `edges` show that the tree with this root has `size` leaves,
+which the path alone does not (merkle.verify_size).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from solders.pubkey import Pubkey
 from solders.signature import Signature
+from sqlalchemy.orm import Session
 
 from authority.errors import AuthorityError
-from authority.log import merkle
+from authority.log import log, merkle
 from authority.log.log import LEAF_READING, ReadingLeaf
 from edge_agent.wire.reading import ReadingError
 
-MAX_DOCUMENT = 1 << 20
+MAX_DOCUMENT = 1 << 24
 
 
 class ProofCheckError(AuthorityError):
-    """proof_malformed, not_in_the_log (the path leads to another root), other_root or bad_signature."""
+    """proof_malformed, not_in_the_log (path or edges lead to another root), other_root or bad_signature."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,34 @@ class CheckedLeaf:
     reading: ReadingLeaf | None
 
 
+def prove(session: Session, index: int, size: int) -> dict[str, Any]:
+    """The document that shows leaf `index` in the tree of `size` leaves; LogError or ProofError `out_of_range`."""
+    path = log.inclusion_proof(session, index, size)
+    node = log.nodes(session)
+    edges = [
+        {
+            "leaf": log.leaf(session, first).hex(),
+            "proof": [value.hex() for value in merkle.leftmost_path(first, leaves, node)],
+        }
+        for first, leaves in merkle.right_spine(size)
+    ]
+    return {
+        "edges": edges,
+        "leaf": log.leaf(session, index).hex(),
+        "log_index": index,
+        "proof": [value.hex() for value in path],
+        "root": log.root(session, size).hex(),
+        "size": size,
+    }
+
+
 def check(document: bytes, *, root: bytes | None = None) -> CheckedLeaf:
     """Check the path from the leaf to the root and, of a reading, the meter's signature. ProofCheckError.
 
     root is the one to be believed, from a witness's checkpoint or the chain; None takes the document's own word.
     """
-    index, size, leaf, named, path = _parsed(document)
+    parsed = _parsed(document)
+    index, size, leaf, named = parsed.index, parsed.size, parsed.leaf, parsed.root
     if root is not None and root != named:
         raise ProofCheckError(
             "other_root",
@@ -48,30 +74,56 @@ def check(document: bytes, *, root: bytes | None = None) -> CheckedLeaf:
             "--size, the number of leaves that the checkpoint names",
         )
     try:
-        merkle.verify_inclusion(merkle.leaf_hash(leaf), index, size, path, named)
+        merkle.verify_inclusion(merkle.leaf_hash(leaf), index, size, parsed.path, named)
+        merkle.verify_size(size, parsed.edges, named)
     except merkle.ProofError as error:
-        raise ProofCheckError("not_in_the_log", f"leaf {index} is not shown to be in the log: {error}") from error
+        raise ProofCheckError(
+            "not_in_the_log", f"leaf {index} is not shown to be in the log of {size} leaves: {error}"
+        ) from error
     return CheckedLeaf(leaf, index, size, named, _reading(leaf))
 
 
-def _parsed(document: bytes) -> tuple[int, int, bytes, bytes, list[bytes]]:
+@dataclass(frozen=True)
+class _Document:
+    index: int
+    size: int
+    leaf: bytes
+    root: bytes
+    path: Sequence[bytes]
+    edges: Sequence[tuple[bytes, Sequence[bytes]]]
+
+
+def _parsed(document: bytes) -> _Document:
     try:
         if len(document) > MAX_DOCUMENT:
             raise ValueError("it is too long")
         data = json.loads(document)
         if not isinstance(data, Mapping):
-            raise ValueError("it is no object")
-        index, size, path = data["log_index"], data["size"], data["proof"]
-        if type(index) is not int or type(size) is not int or not isinstance(path, list):
-            raise ValueError("log_index and size are whole numbers, proof is a list")
-        leaf, root, *hashes = (bytes.fromhex(value) for value in (data["leaf"], data["root"], *path))
-        if any(len(value) != len(merkle.EMPTY_ROOT) for value in (root, *hashes)):
-            raise ValueError("root and proof are hashes of 32 bytes")
+            raise ValueError("it is not an object")
+        index, size = data["log_index"], data["size"]
+        if type(index) is not int or type(size) is not int or not 0 <= size < 1 << 63:
+            raise ValueError("log_index and size are whole numbers")
+        if not isinstance(data["edges"], list):
+            raise ValueError("edges is a list")
+        edges = [(bytes.fromhex(edge["leaf"]), _hashes(edge["proof"])) for edge in data["edges"]]
+        root = _hashes([data["root"]])[0]
+        return _Document(index, size, bytes.fromhex(data["leaf"]), root, _hashes(data["proof"]), edges)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
+        missing = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise ProofCheckError(
-            "proof_malformed", f"this is not what `authority audit prove` prints: {error or type(error).__name__}"
+            "proof_malformed",
+            f"this is not what `authority audit prove` prints: {missing or type(error).__name__}. A proof without "
+            "edges is of an older version: print it anew",
         ) from error
-    return index, size, leaf, root, hashes
+
+
+def _hashes(values: object) -> list[bytes]:
+    if not isinstance(values, list):
+        raise ValueError("proof is a list of hashes")
+    hashes = [bytes.fromhex(value) for value in values]
+    if any(len(value) != merkle.HASH_SIZE for value in hashes):
+        raise ValueError("root and proof are hashes of 32 bytes")
+    return hashes
 
 
 def _reading(leaf: bytes) -> ReadingLeaf | None:

@@ -1,4 +1,4 @@
-"""The call auction of one epoch, as a reference in plain integers (docs/ARCHITECTURE.md, clearing).
+"""The call auction of one epoch, as a reference in plain integers (docs/ARCHITECTURE.md).
 
 The trading program clears the book that counts; this module says what it must have done. The page's preview and the
 audit use it. Prices are micro-credit per kWh, quantities Wh, payments micro-credit.
@@ -24,9 +24,14 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Clearing:
-    """The auction's outcome; bid_fills and ask_fills (Wh) are in book order. price is 0 where nothing trades."""
+    """The auction's outcome; bid_fills and ask_fills (Wh) are in book order. price is 0 where nothing trades.
+
+    lowest and highest bound the prices that clear the same volume.
+    """
 
     price: int
+    lowest: int
+    highest: int
     volume: int
     bid_fills: tuple[int, ...]
     ask_fills: tuple[int, ...]
@@ -93,9 +98,10 @@ def clear(bids: Sequence[Order], asks: Sequence[Order], reference: int) -> Clear
     """
     volume, lowest, highest = equilibrium(bids, asks)
     if volume == 0:
-        return Clearing(0, 0, (0,) * len(bids), (0,) * len(asks))
+        return Clearing(0, 0, 0, 0, (0,) * len(bids), (0,) * len(asks))
     price = min(max(reference, lowest), highest)
-    return Clearing(price, volume, _fills(bids, volume, price, 1), _fills(asks, volume, price, -1))
+    bid_fills, ask_fills = _fills(bids, volume, price, 1), _fills(asks, volume, price, -1)
+    return Clearing(price, lowest, highest, volume, bid_fills, ask_fills)
 
 
 def buyer_pays(quantity: int, price: int, wheeling: int = 0) -> int:

@@ -8,6 +8,7 @@ import getpass
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.log import log
+from authority.market import clear_books
 from authority.market.credits import issue_credits
 from authority.market.policies import remove_standing_order, set_standing_order, standing_orders
 from authority.market.report import epoch_reports
@@ -17,7 +18,7 @@ SHOWN_EPOCHS = 12
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """standing-order set, list, remove; credit; show."""
+    """standing-order set, list, remove; credit; clear; show."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     standing = actions.add_parser("standing-order", help="what is sold and bought for a member in every epoch")
     verbs = standing.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -31,11 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     credit = actions.add_parser("credit", help="issue campus credits to a member; logged")
     credit.add_argument("user", help="the member's name in the campus plan")
     credit.add_argument("amount", type=int, metavar="MICRO_CREDITS", help="1000000 is one credit")
+    clear_books.add_to(actions)
     actions.add_parser("show", help="the last epochs: orders, energy traded, clearing price")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run one action; MarketError where it cannot be done."""
+    if arguments.action == "clear":
+        return clear_books.run(arguments)
     app = App.open(arguments.home)
     try:
         if arguments.action == "show":

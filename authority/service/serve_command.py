@@ -13,7 +13,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from authority import cli
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
@@ -34,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def programs(home: Home, without: list[str]) -> list[Program]:
     """What runs on this machine, in the order of starting."""
-    wanted = [name for name in ORDER if name not in without and cli.is_available(name)]
+    wanted = [name for name in ORDER if name not in without]
     if not home.settings.validator.embedded and "validator" in wanted:
         wanted.remove("validator")
     ready: dict[str, Callable[[], bool]] = {"validator": partial(_answers, home.rpc_url)}

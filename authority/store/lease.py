@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from authority.errors import AuthorityError
 from authority.store.engine import Store
 from authority.store.leases import Lease as LeaseRow
+from edge_agent.wire import processes
 
 LEASE_SECONDS = 30
 RENEW_SECONDS = 5
@@ -35,12 +36,6 @@ def _read(path: str) -> str:
         return ""
 
 
-def _started(pid: int) -> str:
-    """When a process started, in clock ticks since boot; empty where there is no such process."""
-    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return fields[19] if len(fields) > 19 and fields[0] != "Z" else ""
-
-
 def _place() -> str:
     """This boot of this machine and this PID namespace: where process numbers mean the same."""
     try:
@@ -53,7 +48,7 @@ def _place() -> str:
 def this_process() -> str:
     """A name for this process that no other has had or will have."""
     pid = os.getpid()
-    return f"{_place()} {pid} {_started(pid)}"
+    return f"{_place()} {pid} {processes.started(pid)}"
 
 
 def _is_gone(owner: str) -> bool:
@@ -62,7 +57,7 @@ def _is_gone(owner: str) -> bool:
     place, _, pid = place.rpartition(" ")
     if place != _place() or not started or not pid.isdigit():
         return False
-    return _started(int(pid)) != started
+    return processes.started(int(pid)) != started
 
 
 class Lease:

@@ -44,7 +44,7 @@ class LogNode(Base):
 
 
 class Checkpoint(Base):
-    """A signed statement of the log's size and root (`AML1`, docs/PROTOCOL.md), as it was published."""
+    """A signed statement of the log's size and root (docs/PROTOCOL.md, "Checkpoint AML1"), as it was published."""
 
     __tablename__ = "log_checkpoints"
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
-from flask import Response, jsonify, render_template, url_for
+from flask import Response, jsonify, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
 from authority import api
 from authority.api.campus import Campus, CampusSource, CampusUnavailableError
 from authority.api.feed import CampusFeed, TooManyStreamsError
-from authority.api.public import blueprint
+from authority.api.public import RETRY_MILLISECONDS, blueprint
 from authority.api.schemas import Problem, schema_of
-from authority.web import figures, presentation, reference
+from authority.web import figures, live, presentation, reference
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -39,6 +42,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 RETRY_AFTER = "5"
+COMPRESSED = ("text/html", "text/css", "text/javascript", "application/javascript", "application/json", "image/svg+xml")
+WORTH_COMPRESSING = 500  # bytes; less is one packet either way
 
 
 def problem(status: int, detail: str, code: str, headers: dict[str, str] | None = None) -> Response:
@@ -87,7 +92,19 @@ def create_app(source: CampusSource, *, feed: CampusFeed | None = None) -> APIFl
             campus = feed.now()
         except CampusUnavailableError as error:
             return Response(render_template("unavailable.html", error=error), 503, {"Retry-After": RETRY_AFTER})
-        return Response(rendered.of(campus))
+        page = rendered.of(campus)
+        response = Response(page.compressed if request.accept_encodings["gzip"] else page.text)
+        if request.accept_encodings["gzip"]:
+            response.headers["Content-Encoding"] = "gzip"
+        response.vary.add("Accept-Encoding")
+        return response
+
+    @app.get("/live")
+    @app.doc(hide=True)
+    def live_events() -> Response:
+        rendered.of(feed.now())  # an error now is an answer; later it could only be a broken stream
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return Response(_LiveEvents(app, rendered, feed.stream()), mimetype="text/event-stream", headers=headers)
 
     @app.get("/docs")
     @app.doc(hide=True)
@@ -105,6 +122,9 @@ def create_app(source: CampusSource, *, feed: CampusFeed | None = None) -> APIFl
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
         status = error.code or 500
+        if _wants_page():
+            title = HTTP_STATUS_CODES.get(status, "Error")
+            return Response(render_template("error.html", status=status, title=title), status)
         return problem(
             status, error.description or "", HTTP_STATUS_CODES.get(status, "error").lower().replace(" ", "_")
         )
@@ -118,6 +138,7 @@ def create_app(source: CampusSource, *, feed: CampusFeed | None = None) -> APIFl
     def protect(response: Response) -> Response:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
+        _compress(response)
         if response.mimetype in ("text/html", "application/json", "application/problem+json"):
             response.headers.setdefault("Cache-Control", "no-store")
         return response
@@ -125,18 +146,79 @@ def create_app(source: CampusSource, *, feed: CampusFeed | None = None) -> APIFl
     return app
 
 
+@dataclass(frozen=True)
+class _Page:
+    """A view's page: as text, compressed, and its live elements. Ages in it are those at the view's own time."""
+
+    campus: Campus
+    text: bytes
+    compressed: bytes
+    fragments: Mapping[str, live.Fragment]
+
+
 class _Rendered:
     """The page of the newest view: rendered once, however many read it."""
 
     def __init__(self) -> None:
-        self._newest: tuple[Campus, str] | None = None
+        self._newest: _Page | None = None
 
-    def of(self, campus: Campus) -> str:
-        """The view's page; ages in it are those at the view's own time."""
+    def of(self, campus: Campus) -> _Page:
+        """The view's page."""
         newest = self._newest
-        if newest is None or newest[0] is not campus:
-            newest = self._newest = (campus, render_template("campus.html", campus=campus, now=campus.time))
-        return newest[1]
+        if newest is None or newest.campus is not campus:
+            text = render_template("campus.html", campus=campus, now=campus.time)
+            data = text.encode()
+            newest = self._newest = _Page(campus, data, gzip.compress(data, 6), live.fragments(text))
+        return newest
+
+    def views(self, stream: Iterator[Campus | None]) -> Iterator[tuple[int, Mapping[str, live.Fragment]] | None]:
+        """A stream of views as `live.events` takes it."""
+        for campus in stream:
+            yield None if campus is None else (campus.time, self.of(campus).fragments)
+
+
+@dataclass(frozen=True)
+class _LiveEvents:
+    """The body of the page's event stream; Werkzeug calls close() when the reader has gone."""
+
+    app: APIFlask
+    rendered: _Rendered
+    stream: Any
+
+    def __iter__(self) -> Iterator[str]:
+        with self.app.app_context(), self.app.test_request_context():
+            yield f"retry: {RETRY_MILLISECONDS}\n\n"
+            yield from live.events(self.rendered.views(self.stream))
+
+    def close(self) -> None:
+        self.stream.close()
+
+
+def _compress(response: Response) -> None:
+    """gzip what is worth it for a reader that takes it; event streams stay as they are."""
+    if (
+        response.mimetype not in COMPRESSED
+        or response.status_code != 200
+        or "Content-Encoding" in response.headers
+        or not request.accept_encodings["gzip"]
+    ):
+        return
+    response.direct_passthrough = False
+    data = response.get_data()
+    if len(data) >= WORTH_COMPRESSING:
+        response.set_data(gzip.compress(data, 6))
+        response.headers["Content-Encoding"] = "gzip"
+    response.vary.add("Accept-Encoding")
+
+
+def _wants_page() -> bool:
+    """Whether who asks is a person at a browser; programs, and whatever is under /api/, are answered in JSON."""
+    if request.path.startswith("/api/"):
+        return False
+    return (
+        request.accept_mimetypes.best_match(["application/problem+json", "application/json", "text/html"])
+        == "text/html"
+    )
 
 
 def _explained(error: HTTPError) -> tuple[str, str]:

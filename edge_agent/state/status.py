@@ -7,7 +7,6 @@ parity, frames that do not decrypt are a wrong key, published but not receipted 
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import json
 import os
@@ -16,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from edge_agent.wire import processes
 from edge_agent.wire.files import write_atomically
 
 STATUS_VERSION = 1
@@ -48,6 +48,7 @@ class StatusBoard:
             "version": STATUS_VERSION,
             "gateway": gateway,
             "pid": os.getpid(),
+            "pid_started": processes.started(os.getpid()),
             "started": int(clock()),
             "errors": {},
         }
@@ -117,7 +118,7 @@ class StatusBoard:
     def summary(self) -> dict[str, Any]:
         """What the authority is told: the snapshot without process number and messages' texts of old."""
         snapshot = self.snapshot()
-        del snapshot["pid"]
+        del snapshot["pid"], snapshot["pid_started"]
         return snapshot
 
     def write(self, state: Path) -> None:
@@ -141,22 +142,12 @@ def read_status(state: Path) -> dict[str, Any]:
         raise StatusError("status_unreadable", f"{path} cannot be read: {error}") from error
     if not isinstance(data, dict) or data.get("version") != STATUS_VERSION:
         raise StatusError("status_unreadable", f"{path} was written by another version of the agent")
-    data["running"] = _alive(data.get("pid"))
+    data["running"] = _alive(data.get("pid"), data.get("pid_started"))
     return data
 
 
-def _alive(pid: object) -> bool:
-    if type(pid) is not int or pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    with contextlib.suppress(OSError):
-        return b"edge" in Path(f"/proc/{pid}/cmdline").read_bytes()  # not another process with its old number
-    return True
+def _alive(pid: object, started: object) -> bool:
+    return type(pid) is int and pid > 0 and started != "" and processes.started(pid) == started
 
 
 def problems(status: Mapping[str, Any], now: float) -> list[str]:

@@ -1,4 +1,4 @@
-"""HTTPS to the collector's listener (docs/PROTOCOL.md, HTTPS): mutual TLS, keep-alive, the standard library alone."""
+"""HTTPS to the collector's listener (docs/PROTOCOL.md, "HTTPS"): mutual TLS, keep-alive, standard library alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MQTT 5 over mutual TLS (docs/PROTOCOL.md, MQTT 5), by paho-mqtt.
+"""MQTT 5 over mutual TLS (docs/PROTOCOL.md, "MQTT 5"), by paho-mqtt.
 
 The broker keeps our session for seven days, so receipts wait for us. Our own frames wait in the journal, not in the
 client: while the link is down nothing is handed to it.

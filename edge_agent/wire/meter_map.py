@@ -1,4 +1,4 @@
-"""The meter map: how a meter's four signed registers come about (docs/PROTOCOL.md, the meter map).
+"""The meter map: how a meter's four signed registers come about (docs/PROTOCOL.md, "The meter map").
 
 The authority approves a map; the SHA-256 of its canonical JSON stands on the chain with the meter's key, and the agent
 signs under no other. So a map is a value: parsed once, checked whole, and never changed in place.
@@ -52,7 +52,7 @@ ROLE_REGISTERS: Mapping[str, frozenset[str]] = {
     "grid": frozenset({"generation", "consumption"}),
     "submeter": frozenset(REGISTER_NAMES),
 }
-"""Registers that may move in each role (docs/ARCHITECTURE.md, meters)."""
+"""Registers that may move in each role (docs/ARCHITECTURE.md)."""
 
 
 class MeterMapError(ValueError):
@@ -135,7 +135,7 @@ class MeterMap:
         return cls.from_dict(data)
 
     def to_dict(self) -> dict[str, Any]:
-        """The map with every key of docs/PROTOCOL.md, as JSON holds it; profile_kind only if not the default."""
+        """The map with every key of docs/PROTOCOL.md as JSON holds it; profile_kind only if not the default."""
         kind = {} if self.profile_kind == CUMULATIVE else {"profile_kind": self.profile_kind}
         return {
             **kind,

@@ -28,7 +28,7 @@ SOURCE_NONE, SOURCE_SOLAR, SOURCE_WIND, SOURCE_HYDRO, SOURCE_OTHER = range(5)
 SOURCES = ("none", "solar", "wind", "hydro", "other")
 
 ROLES = ("building", "generation", "storage", "load", "grid", "submeter")
-"""A meter's role, in the order of its code on the chain (docs/ARCHITECTURE.md, meters)."""
+"""A meter's role, in the order of its code on the chain (docs/ARCHITECTURE.md)."""
 
 FLAG_ESTIMATED = 1 << 0
 FLAG_BACK_FILLED = 1 << 1

@@ -1,4 +1,4 @@
-"""`authority` as a person meets it: help with examples, and what is said where it is not installed whole."""
+"""`authority` as a person meets it: help with examples, and a pipe that closes early."""
 
 from __future__ import annotations
 
@@ -12,12 +12,6 @@ import pytest
 from authority.cli import COMMANDS, main, parse
 
 ROOT = Path(__file__).parents[2]
-WITHOUT_SOLDERS = """
-import sys
-sys.modules["solders"] = None
-from authority.cli import main
-sys.exit(main(["init"]))
-"""
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -39,13 +33,6 @@ def test_the_help_leads_from_nothing_to_a_campus(capsys: pytest.CaptureFixture[s
     examples = [line.split("  (")[0].split() for line in shown.splitlines() if line.startswith("  authority ")]
     assert [parse(words[1:]).command for words in examples] == ["init", "serve", "deploy", "enrol", "enrol"]
     assert all(name in shown for name in COMMANDS)
-
-
-def test_a_gateways_installation_says_what_the_authority_needs() -> None:
-    done = run("-c", WITHOUT_SOLDERS)
-    assert done.returncode == 1
-    assert "campus-energy-trading[authority]" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 def test_a_reader_that_has_had_enough_is_no_error(tmp_path: Path) -> None:

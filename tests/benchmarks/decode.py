@@ -166,18 +166,18 @@ def main() -> None:
         "get_round_trips_per_second": gets_per_second(arguments.seconds),
     }
     if not arguments.no_peers:
-        import environment
+        import peer_programs
 
         given = {"plain": plain.hex(), "ciphered": ciphered.hex(), "key": key.hex(), "auth_key": auth_key.hex()}
         script = str(ROOT / "tests" / "edge_agent" / "peers" / "decode_rate.py")
         for peer in ("gurux", "dlms_cosem"):
             try:
-                command = [environment.python(), script, peer, str(arguments.seconds)]
+                command = [str(peer_programs.python("dlms")), script, peer, str(arguments.seconds)]
                 done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=True)
                 found[peer] = json.loads(done.stdout.splitlines()[-1])
             except (OSError, subprocess.CalledProcessError) as error:
                 found[peer] = {"plain": None, "ciphered": None, "error": f"{error}: {getattr(error, 'stderr', '')}"}
-        found["micropython"] = micropython_memory(environment.micropython())
+        found["micropython"] = micropython_memory(str(peer_programs.micropython()))
     json.dump(found, sys.stdout, indent=2)
     print()
 

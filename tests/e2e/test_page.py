@@ -104,6 +104,52 @@ def test_the_page_shows_what_the_api_says(demo, browser):
     assert browser.messages == []
 
 
+EVERYTHING_LIVE = """(async () => {
+  const told = (root) => Object.fromEntries([...root.querySelectorAll('[data-live]')].map(e => {
+    const names = (e.dataset.attributes || '').split(' ').filter(Boolean);
+    const attributes = names.map(name => [name, e.getAttribute(name)]);
+    const whole = !('ticks' in e.dataset) && !e.querySelector('[data-live]');
+    return [e.dataset.live, {attributes: Object.fromEntries(attributes), text: whole ? e.innerHTML.trim() : null}];
+  }));
+  const fetched = async () => new DOMParser().parseFromString(await (await fetch('/')).text(), 'text/html');
+  const before = told(await fetched());
+  await new Promise(done => setTimeout(done, 1500));
+  const open = told(document);
+  return {before, open, after: told(await fetched())};
+})()"""
+"""A fresh page, the open page, and a fresh page again: where both fresh ones agree, the open one must say the same."""
+
+
+TICKS_ON_THE_CHAIN = {"slot", "chain-read-at"}
+"""Other at every look, and never news by themselves."""
+
+
+def test_every_live_element_of_an_open_page_is_that_of_a_fresh_one(demo, browser):
+    browser.open(demo.address)
+    browser.until("document.getElementById('connection').dataset.state === 'live'")
+    requests = "performance.getEntriesByType('resource').filter(e => new URL(e.name).pathname === '/').length"
+    first = browser.evaluate("document.querySelector('[data-live=epoch]').textContent")
+    start = browser.evaluate(EVERYTHING_LIVE)["open"]
+    time.sleep(60)  # three epochs of the demo
+    compared, changed = set(), set()
+    for _ in range(20):
+        found = browser.evaluate(EVERYTHING_LIVE)
+        assert found["before"].keys() == found["open"].keys() == found["after"].keys()
+        for key, fresh in found["before"].items():
+            if fresh == found["after"][key]:
+                assert found["open"][key] == fresh, key
+                compared.add(key)
+                if fresh != start[key]:
+                    changed.add(key)
+        if compared >= found["open"].keys() - TICKS_ON_THE_CHAIN:
+            break
+    assert compared >= found["open"].keys() - TICKS_ON_THE_CHAIN
+    assert first != browser.evaluate("document.querySelector('[data-live=epoch]').textContent")
+    assert {key for key in changed if key.endswith("-verdict")}, "no building's sentence changed in a minute"
+    assert browser.evaluate(requests) <= 45, "the page was fetched anew and again instead of its figures"
+    assert browser.messages == []
+
+
 def test_the_page_lives(demo, browser):
     browser.open(demo.address)
     browser.until("document.getElementById('connection').dataset.state === 'live'")

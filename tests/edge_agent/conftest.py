@@ -99,7 +99,7 @@ class Ca:
 
 
 class Authority:
-    """The authority's side of docs/PROTOCOL.md, as far as a gateway meets it, with switches for what can go wrong."""
+    """The authority's side of docs/PROTOCOL.md as far as a gateway meets it, with switches for what can go wrong."""
 
     def __init__(self, directory: Path, *, epoch_seconds: int = 900) -> None:
         self.ca = Ca(directory)

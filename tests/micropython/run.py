@@ -49,6 +49,7 @@ def run_file(path):
 
 def main(root, files):
     sys.path.insert(0, root)
+    sys.path.insert(0, root + "/tests/support")
     if sys.implementation.name == "micropython":
         sys.path.insert(0, root + "/edge_agent/probe/micropython")
     ran = 0

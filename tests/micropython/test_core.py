@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import environment
+import peer_programs
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -20,15 +20,15 @@ TESTS = ROOT / "tests" / "edge_agent"
 RUN = Path(__file__).parent / "run.py"
 HEAP = "4M"
 
-CPYTHON_ONLY = {"test_properties.py", "test_conversations.py"}
-"""Tests of the core's folders that need pytest or Hypothesis, which MicroPython has not."""
+CPYTHON_ONLY = {"test_properties.py", "test_conversations.py", "test_dlms_interop.py"}
+"""Tests of the core's folders that need pytest, Hypothesis or processes, which MicroPython has not."""
 
 FILES = [
     path
-    for folder in ("dlms", "iec62056_21")
+    for folder in ("dlms", "dlms/iec62056_21")
     for path in sorted((TESTS / folder).glob("test_*.py"))
     if path.name not in CPYTHON_ONLY
-] + [TESTS / "test_reading.py", TESTS / "test_ed25519.py"]
+] + [TESTS / "wire" / "test_reading.py", TESTS / "probe" / "test_ed25519.py"]
 
 
 def defined_tests(path: Path) -> set[str]:
@@ -53,7 +53,7 @@ def test_core_is_what_is_meant() -> None:
 
 @pytest.fixture(scope="module")
 def micropython() -> str:
-    return environment.micropython()
+    return str(peer_programs.micropython())
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])

@@ -7,11 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import environment
+import peer_programs
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CORE = ("edge_agent/dlms", "edge_agent/dlms/iec62056_21", "edge_agent/wire/reading.py", "edge_agent/probe/ed25519.py")
+CORE = ("edge_agent/dlms", "edge_agent/wire/reading.py", "edge_agent/probe/ed25519.py")
 CONFIG = """
 [mypy]
 python_version = 3.11
@@ -32,7 +32,7 @@ WHERE_A_LIBRARY_IS_LOOKED_FOR = {
 @pytest.mark.slow
 @pytest.mark.parametrize("port", ["unix", "rp2"])
 def test_types_under_the_stubs_of_a_port(port: str, tmp_path: Path) -> None:
-    stubs = environment.micropython_stubs(port)
+    stubs = peer_programs.micropython_stubs(port)
     config = tmp_path / "mypy.ini"
     config.write_text(CONFIG.format(stubs=stubs))
     cache = str(tmp_path / "cache")

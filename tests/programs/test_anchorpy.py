@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import peer_programs
 import pytest
 from campus import idl
 from instruction_scenario import PARAMETERS, Scenario
@@ -27,29 +27,9 @@ from authority.home.home import Home
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-ANCHORPY = "anchorpy==0.21.0"
 DRIVER = Path(__file__).parent / "peers" / "anchorpy_driver.py"
 ROOT = Path(__file__).parents[2]
 TYPES = [(program, name) for program in PROGRAM_NAMES for name in idl(program).account_names]
-
-
-@pytest.fixture(scope="module")
-def anchorpy_python() -> Path:
-    """The Python of an environment that has anchorpy; skips where it cannot be installed."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "campus-energy-tests"
-    directory = cache / f"{ANCHORPY.replace('==', '-')}-python{version}"
-    python = directory / "bin" / "python"
-    if not (directory / "complete").exists():
-        shutil.rmtree(directory, ignore_errors=True)
-        cache.mkdir(parents=True, exist_ok=True)
-        subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", ANCHORPY]
-        done = subprocess.run(install, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            pytest.skip(f"not run with anchorpy: it could not be installed: {done.stderr[-300:]}")
-        (directory / "complete").touch()
-    return python
 
 
 @pytest.fixture(scope="module")
@@ -101,13 +81,11 @@ def before(client: ChainClient) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def anchorpy(
-    client: ChainClient, home: Home, anchorpy_python: Path, before: dict[tuple[str, str], dict[str, Any]]
-) -> dict[str, Any]:
+def anchorpy(client: ChainClient, home: Home, before: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
     """What the driver found and did."""
     legacy = artifacts_directory() / "legacy"
     authority = home.path / "keys" / "authority.json"
-    command = [str(anchorpy_python), str(DRIVER), client.url, str(legacy), str(authority)]
+    command = [str(peer_programs.python("anchorpy")), str(DRIVER), client.url, str(legacy), str(authority)]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr[-3_000:]

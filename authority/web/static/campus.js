@@ -1,8 +1,9 @@
-// The page comes alive: told by the event stream that the campus changed, it fetches itself and takes over what differs.
+// The page comes alive: the event stream brings each element that changed, as the server rendered it. Where the elements
+// themselves are others, or there is no stream, the page fetches itself and takes over what differs.
 // The server alone decides what a figure looks like; only ages and the countdown tick here.
 "use strict";
 
-const STREAM = "/api/v1/campus/stream";
+const STREAM = "/live";
 const LOST_AFTER = 12_000;
 const POLL_EVERY = 5_000;
 
@@ -57,30 +58,53 @@ function tick() {
   }
 }
 
-const keys = (root) => [...root.querySelectorAll("[data-live]")].map((element) => element.dataset.live).join();
+const liveElements = (root) => [...root.querySelectorAll("[data-live]")];
+const keys = (root) => liveElements(root).map((element) => element.dataset.live).join();
 
-function takeOver(fresh) {
-  const [from, to] = [fresh.getElementById("content"), document.getElementById("content")];
+// What of a live element counts: its attributes that it names, and its content unless that ticks or holds live elements.
+function fragment(element) {
+  const found = {};
+  for (const name of (element.dataset.attributes || "").split(" ").filter(Boolean)) found[name] = element.getAttribute(name);
+  if (!("ticks" in element.dataset) && !element.querySelector("[data-live]") && !(element instanceof SVGElement)) found.html = element.innerHTML;
+  return found;
+}
+
+function show(target, found) {
+  for (const [name, value] of Object.entries(found)) {
+    if (name === "html") {
+      if (target.innerHTML !== value) target.innerHTML = value;
+    } else if (target.getAttribute(name) !== value) {
+      target.setAttribute(name, value);
+    }
+  }
+}
+
+function takenAtServer(time) {
+  serverTime = time;
+  takenAt = performance.now();
+  document.getElementById("content").dataset.time = time;
+}
+
+function takeOver(page) {
+  const [from, to] = [page.getElementById("content"), document.getElementById("content")];
   if (keys(from) !== keys(to)) {
     const open = new Set([...to.querySelectorAll("details[open]")].map((details) => details.querySelector("summary").textContent));
     to.replaceChildren(...document.importNode(from, true).childNodes);
     for (const details of to.querySelectorAll("details")) details.open = open.has(details.querySelector("summary").textContent);
   }
-  for (const element of from.querySelectorAll("[data-live]")) {
-    const target = to.querySelector(`[data-live="${element.dataset.live}"]`);
-    const attributes = (element.dataset.attributes || "html").split(" ");
-    for (const name of attributes) {
-      if (name === "html") {
-        if (target.innerHTML !== element.innerHTML) target.replaceChildren(...document.importNode(element, true).childNodes);
-      } else if (target.getAttribute(name) !== element.getAttribute(name)) {
-        target.setAttribute(name, element.getAttribute(name));
-      }
-    }
-  }
-  document.getElementById("countdown").dataset.endsAt = fresh.getElementById("countdown").dataset.endsAt;
-  serverTime = Number(from.dataset.time);
-  takenAt = performance.now();
-  to.dataset.time = from.dataset.time;
+  for (const element of liveElements(from)) show(to.querySelector(`[data-live="${element.dataset.live}"]`), fragment(element));
+  takenAtServer(Number(from.dataset.time));
+}
+
+function takeFigures(message) {
+  const { time, changed } = JSON.parse(message.data);
+  const targets = new Map(liveElements(document).map((element) => [element.dataset.live, element]));
+  for (const key of Object.keys(changed)) if (!targets.has(key)) return refresh();
+  for (const [key, found] of Object.entries(changed)) show(targets.get(key), found);
+  takenAtServer(time);
+  fresh = true;
+  heard();
+  tick();
 }
 
 async function refresh() {
@@ -125,7 +149,8 @@ function connect() {
     clearInterval(polling);
     polling = null;
   });
-  stream.addEventListener("campus", refresh);
+  stream.addEventListener("figures", takeFigures);
+  stream.addEventListener("page", refresh);
   stream.addEventListener("beat", () => (fresh ? heard() : refresh()));
   stream.addEventListener("error", () => {
     // The browser reconnects by itself, except where the server refused: then the page asks now and again.

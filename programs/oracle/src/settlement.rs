@@ -1,4 +1,4 @@
-//! The rule that turns registers into tokens (docs/ARCHITECTURE.md, "Meters, and what they entitle to").
+//! The rule that turns registers into tokens (docs/ARCHITECTURE.md, "Energy into tokens").
 //!
 //! Over a span between two boundaries at which every settling meter has a reading, with g, c, q (charge), d (discharge) summed over the
 //! meters, and where there is a grid meter c = max(0, import + g + d - export - q):

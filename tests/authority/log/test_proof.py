@@ -89,21 +89,48 @@ def test_every_change_is_found_out(proven: dict[str, Any]) -> None:
     assert refused({**proven, "root": "11" * 32}) == "not_in_the_log"
 
 
+def test_a_size_that_the_root_does_not_prove_is_refused(proven: dict[str, Any]) -> None:
+    """The path of leaf 1 of 4 holds for 3 leaves as well: its root says nothing of how many there are."""
+    root = bytes.fromhex(proven["root"])
+    path = [bytes.fromhex(value) for value in proven["proof"]]
+    merkle.verify_inclusion(merkle.leaf_hash(bytes.fromhex(proven["leaf"])), 1, 3, path, root)
+    for size in (2, 3, 5, 6, 7, 8, 2**40):
+        assert refused({**proven, "size": size}, root=root) == "not_in_the_log"
+    assert refused({**proven, "edges": proven["edges"][:-1]}, root=root) == "not_in_the_log"
+    del proven["edges"]
+    assert refused(proven, root=root) == "proof_malformed"
+
+
+def alone(leaf: bytes) -> dict[str, Any]:
+    """The proof of a log of this one leaf."""
+    edges = [{"leaf": leaf.hex(), "proof": []}]
+    root = merkle.leaf_hash(bytes(leaf)).hex()
+    return {"edges": edges, "leaf": leaf.hex(), "log_index": 0, "size": 1, "proof": [], "root": root}
+
+
 def test_a_log_that_takes_in_what_no_meter_signed_is_found_out(proven: dict[str, Any]) -> None:
     leaf = bytearray.fromhex(proven["leaf"])
     leaf[12 + 24] ^= 1  # one watt-hour more or less on the generation register
-    forged = {"leaf": leaf.hex(), "log_index": 0, "size": 1, "proof": [], "root": merkle.leaf_hash(bytes(leaf)).hex()}
-    assert refused(forged) == "bad_signature"
-    short = leaf[:-1]
-    assert refused({**forged, "leaf": short.hex(), "root": merkle.leaf_hash(bytes(short)).hex()}) == "proof_malformed"
+    assert refused(alone(leaf)) == "bad_signature"
+    assert refused(alone(leaf[:-1])) == "proof_malformed"
     magic = bytearray.fromhex(proven["leaf"])
     magic[12] ^= 1
-    assert refused({**forged, "leaf": magic.hex(), "root": merkle.leaf_hash(bytes(magic)).hex()}) == "proof_malformed"
+    assert refused(alone(magic)) == "proof_malformed"
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"leaf": "zz"}, {"leaf": 5}, {"root": "00"}, {"proof": "00"}, {"proof": [7]}, {"size": "4"}, {"size": True}],
+    [
+        {"leaf": "zz"},
+        {"leaf": 5},
+        {"root": "00"},
+        {"proof": "00"},
+        {"proof": [7]},
+        {"size": "4"},
+        {"size": True},
+        {"edges": 1},
+        {"edges": [1]},
+    ],
 )
 def test_what_is_no_proof_is_named(proven: dict[str, Any], change: dict[str, Any]) -> None:
     assert refused({**proven, **change}) == "proof_malformed"

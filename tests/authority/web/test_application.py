@@ -1,6 +1,7 @@
 """The public page and its API over HTTP: what they show, what they refuse, and that nothing is invented."""
 
 import dataclasses
+import gzip
 import json
 import re
 from html.parser import HTMLParser
@@ -334,3 +335,53 @@ def test_the_reference_for_people_names_every_call_and_needs_nothing_from_elsewh
     assert "clearing_price_micro_credits_per_kwh" in text
     assert "http://" not in text
     assert "https://" not in text
+
+
+def test_the_page_is_told_what_changed_and_no_more():
+    source = Source()
+    client = client_of(source)
+    response = client.get("/live", buffered=False)
+    assert response.mimetype == "text/event-stream"
+    stream = iter(response.response)
+    assert next(stream).startswith(b"retry: ")
+    first = json.loads(next(stream).decode().split("data: ")[1])
+    assert set(first["changed"]) == set(re.findall(r'data-live="([^"]+)"', client.get("/").text))
+    buildings = (dataclasses.replace(source.view.buildings[0], generation_w=987_600), *source.view.buildings[1:])
+    source.view = dataclasses.replace(source.view, time=NOW + 1, buildings=buildings)
+    second = json.loads(next(stream).decode().split("data: ")[1])
+    assert second["time"] == NOW + 1
+    assert second["changed"]["building-1-generation"] == {"html": "987.6 kW"}
+    assert "building-1-verdict" in second["changed"]
+    assert not [key for key in second["changed"] if key.startswith("building-2") and not key.endswith("-bar")]
+    response.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/static/campus.css", "/static/campus.js", "/api/v1/campus"])
+def test_what_is_worth_it_is_compressed_for_who_takes_it(client, path):
+    plain = client.get(path)
+    packed = client.get(path, headers={"Accept-Encoding": "gzip, br"})
+    assert "Content-Encoding" not in plain.headers
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert "Accept-Encoding" in packed.headers["Vary"]
+    assert gzip.decompress(packed.data) == plain.data
+    assert len(packed.data) < len(plain.data) // 2
+
+
+def test_people_get_pages_and_programs_get_problems(client):
+    browser = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    for path, status in (("/nothing", 404), ("/static/nothing.css", 404)):
+        page = client.get(path, headers=browser)
+        assert (page.status_code, page.mimetype) == (status, "text/html")
+        assert "There is no page at this address" in page.text
+        assert "Content-Security-Policy" in page.headers
+        assert client.get(path).get_json()["status"] == status
+    assert client.post("/", headers=browser).mimetype == "text/html"
+    assert client.get("/api/v1/nothing", headers=browser).get_json()["status"] == 404
+
+
+def test_no_two_landmarks_have_one_name(client):
+    page = client.get("/").text
+    labels = re.findall(r'role="region" aria-label="([^"]+)"', page)
+    titles = re.findall(r'<h2 id="[^"]+"[^>]*>([^<]+)', page)
+    assert len(set(labels)) == len(labels)
+    assert not {*labels} & {title.strip() for title in titles}

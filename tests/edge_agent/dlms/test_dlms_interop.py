@@ -7,11 +7,11 @@ import json
 import subprocess
 from pathlib import Path
 
+import peer_programs
 import pytest
+from emulator_process import read_json, read_meter, register, start
 
-HERE = Path(__file__).parent
-import environment  # noqa: E402
-from emulator_process import read_json, read_meter, register, start  # noqa: E402
+PEERS = Path(__file__).parents[1] / "peers"
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +53,7 @@ COUNTERS = {"gurux_client.py": "1000", "dlms_cosem_client.py": "100000"}
 
 @pytest.fixture(scope="module")
 def peer():
-    return environment.python()
+    return str(peer_programs.python("dlms"))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def emulator(tmp_path_factory):
 @pytest.mark.parametrize("auth", list(ASSOCIATIONS))
 @pytest.mark.parametrize("client", list(TITLES))
 def test_their_clients_read_our_meter(peer, emulator, client, auth):
-    arguments = [peer, str(HERE / "peers" / client), emulator.port, *ASSOCIATIONS[auth]]
+    arguments = [peer, str(PEERS / client), emulator.port, *ASSOCIATIONS[auth]]
     if auth == "gmac":
         arguments += [TITLES[client], COUNTERS[client]]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=240, check=False)
@@ -92,7 +92,7 @@ def test_their_client_takes_blocks_in_windows(peer, tmp_path, offered):
     running = start(tmp_path, METER.replace("max_pdu = 512", f"max_pdu = 200\nblock_window = {offered}"))
     try:
         for auth in ("none", "gmac"):
-            arguments = [peer, str(HERE / "peers" / "gurux_client.py"), running.port, *ASSOCIATIONS[auth]]
+            arguments = [peer, str(PEERS / "gurux_client.py"), running.port, *ASSOCIATIONS[auth]]
             arguments += [TITLES["gurux_client.py"], COUNTERS["gurux_client.py"]] if auth == "gmac" else []
             done = subprocess.run([*arguments, "blocks=3"], capture_output=True, text=True, timeout=240, check=False)
             assert done.returncode == 0, done.stderr[-2000:]
@@ -109,7 +109,7 @@ def test_their_client_takes_blocks_in_windows(peer, tmp_path, offered):
 @pytest.fixture
 def gurux_meter(peer, request):
     process = subprocess.Popen(
-        [peer, str(HERE / "peers" / "gurux_server.py"), *request.param], stderr=subprocess.PIPE, text=True
+        [peer, str(PEERS / "gurux_server.py"), *request.param], stderr=subprocess.PIPE, text=True
     )
     line = process.stderr.readline()
     assert line.startswith("ready "), line + process.stderr.read()
