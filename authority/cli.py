@@ -19,6 +19,7 @@ from authority.home.home import Home
 COMMANDS = {
     "init": ("authority.service.init_command", "make a home directory: configuration, keys, certificates, store"),
     "serve": ("authority.service.serve_command", "run everything: validator, collector, settlement, web"),
+    "status": ("authority.status.command", "everything that waits for a person, on one screen"),
     "web": ("authority.web.command", "run the pages and the API"),
     "collector": ("authority.collector.command", "run the collector; list, release and void held readings"),
     "settlement": ("authority.settlement.command", "run the settlement worker"),

@@ -40,7 +40,7 @@ def programs(home: Home, without: list[str]) -> list[Program]:
     settings = home.settings
     answers: dict[str, Callable[[], bool]] = {
         "collector": partial(_serves, settings.collector.host, settings.collector.port, "/api/v1/ca", home),
-        "web": partial(_serves, settings.web.host, settings.web.port, "/openapi.json"),
+        "web": partial(_serves, settings.web.host, settings.web.port, "/healthz"),
     }
     return [
         Program(name, child_command(name, "--home", str(home.path)), ready.get(name), answers.get(name))
