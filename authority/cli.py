@@ -20,6 +20,8 @@ COMMANDS = {
     "init": ("authority.service.init_command", "make a home directory: configuration, keys, certificates, store"),
     "serve": ("authority.service.serve_command", "run everything: validator, collector, settlement, web"),
     "status": ("authority.status.command", "everything that waits for a person, on one screen"),
+    "backup": ("authority.service.backup_command", "seal configuration, keys, store and ledger into one file"),
+    "restore": ("authority.service.restore_command", "make a home of a backup"),
     "web": ("authority.web.command", "run the pages and the API"),
     "collector": ("authority.collector.command", "run the collector; list, release and void held readings"),
     "settlement": ("authority.settlement.command", "run the settlement worker"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import pwd
 import shutil
@@ -38,6 +39,15 @@ topic read ami/v1/+/status
 topic write ami/v1/+/receipt
 topic write ami/v1/+/command
 """
+
+
+def listening_address(host: str) -> str:
+    """Where a broker of this name listens: at the loopback where its name is there, else at every address."""
+    try:
+        loopback = host in ("", "localhost") or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    return "127.0.0.1" if loopback else "0.0.0.0"  # noqa: S104 - a name that others dial
 
 
 def write_configuration(home: Home, directory: Path, port: int, host: str = "127.0.0.1", *, now: int) -> Path:

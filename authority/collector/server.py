@@ -12,15 +12,18 @@ import os
 import signal
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.config import Config
+from sqlalchemy.exc import SQLAlchemyError
 
 from authority.anteroom import AnteroomWorker, Limits
 from authority.app import App
+from authority.collector import held
 from authority.collector.http import MAX_BODY, create_app
 from authority.collector.ingest import Collector
 from authority.collector.live import Live
@@ -29,6 +32,8 @@ from authority.store.lease import Lease
 
 logger = logging.getLogger(__name__)
 
+CLOSE_SECONDS = 30.0
+"""How often held readings are looked at for what has settled itself."""
 STRANGER_THREADS = 4
 """Threads for connections without a client certificate: enrolment, and the CA's certificate."""
 
@@ -72,9 +77,25 @@ class Running:
         self.app.store.close()
 
     def _flush(self) -> None:
+        due = time.monotonic()
         while not self._stop.wait(1.0):
             self._flush_once()
+            if time.monotonic() >= due:
+                due = time.monotonic() + CLOSE_SECONDS
+                self._close_superseded()
         self._flush_once()
+
+    def _close_superseded(self) -> None:
+        try:
+            with self.app.store.read() as session:
+                if not held.held(session):
+                    return
+            with self.app.store.write() as session:
+                closed = held.close_superseded(session, now=self.app.clock())
+        except SQLAlchemyError:
+            return  # the store is away, which others say; it is done next time
+        if closed:
+            logger.info("held readings %s are void: a later reading carries their energy", closed)
 
     def _flush_once(self) -> None:
         try:

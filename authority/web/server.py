@@ -12,6 +12,9 @@ from gunicorn.app.base import BaseApplication
 
 from authority.anteroom import AnteroomWorker, Limits
 
+ENDLESS = frozenset({"/api/v1/campus/stream", "/live"})
+"""The event streams: answers that go on for as long as their reader does."""
+
 
 class PageWorker(AnteroomWorker):
     """Waits for readers' requests; a proxy on this machine brings those of many, and counts them itself."""
@@ -21,7 +24,7 @@ class PageWorker(AnteroomWorker):
         per_address=64,
         strangers=800,
         request_seconds=20.0,
-        endless=frozenset({"/api/v1/campus/stream"}),
+        endless=ENDLESS,
         trust_loopback=True,
     )
 

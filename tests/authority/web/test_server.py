@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 from free_ports import free_port
+from sample_campus import Source
 from slow_clients import end_of, slow_clients
 
 from authority.home.home import Home, WebSettings
+from authority.web.application import create_app
+from authority.web.server import ENDLESS
 
 THREADS, STREAMS = 2, 2
 GET = b"GET /api/v1/campus HTTP/1.1\r\nHost: localhost\r\n"
@@ -85,3 +88,13 @@ def test_readers_that_do_not_hang_up_hold_nobody_up(port: int) -> None:
     assert [probe(port) for _ in range(5)] == [200] * 5
     for link in links:
         assert end_of(link).startswith(b"HTTP/1.1 200")
+
+
+def test_every_event_stream_is_known_to_be_endless() -> None:
+    """Any other answer that takes long is taken from its thread."""
+    streams = {
+        rule.rule
+        for rule in create_app(Source()).url_map.iter_rules()
+        if rule.endpoint.rpartition(".")[2] in ("stream", "live_events")
+    }
+    assert streams == ENDLESS
