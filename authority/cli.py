@@ -20,6 +20,13 @@ COMMANDS = {
     "init": ("authority.service.init_command", "make a home directory: configuration, keys, certificates, store"),
     "serve": ("authority.service.serve_command", "run everything: validator, collector, settlement, web"),
     "status": ("authority.status.command", "everything that waits for a person, on one screen"),
+    "parameters": (
+        "authority.governance.command",
+        "governance's parameters: show, stage for a later epoch, cancel, adopt",
+    ),
+    "pause": ("authority.governance.command", "have activities on the chain stand still"),
+    "resume": ("authority.governance.command", "have paused activities go on"),
+    "operator": ("authority.governance.command", "name another operator"),
     "backup": ("authority.service.backup_command", "seal configuration, keys, store and ledger into one file"),
     "restore": ("authority.service.restore_command", "make a home of a backup"),
     "web": ("authority.web.command", "run the pages and the API"),

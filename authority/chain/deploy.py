@@ -57,6 +57,12 @@ class DeploymentDiffersError(ChainError):
     cause = "deployment_differs"
 
 
+class ParametersDifferError(ChainError):
+    """authority.toml's [parameters] are not the chain's."""
+
+    cause = "parameters_differ"
+
+
 class FundsMissingError(ChainError):
     """The operator has not enough lamports for rent and fees."""
 
@@ -271,4 +277,24 @@ def run(arguments: argparse.Namespace) -> int:
         report=print,
     )
     print(f"deployed on {client.url}" if done else f"nothing to do on {client.url}", file=sys.stderr)
+    _require_same_parameters(client, home)
     return 0
+
+
+def _require_same_parameters(client: ChainClient, home: Home) -> None:
+    """ParametersDifferError where authority.toml's [parameters] do not act, since the chain has others."""
+    config = client.account("governance", config_address(), "Config")
+    assert config is not None  # noqa: S101 - it was deployed just now
+    staged_from = int(config["staged_from"])
+    epoch = int(client.clock().unix_timestamp) // int(config["epoch_seconds"])
+    held = config["staged" if staged_from and epoch >= staged_from else "parameters"]
+    differ = [
+        f"{name} is {held[name]} on the chain and {value} in the file"
+        for name, value in asdict(home.settings.parameters).items()
+        if int(held[name]) != value
+    ]
+    if differ:
+        raise ParametersDifferError(
+            f"authority.toml's [parameters] do not act: {', '.join(differ)}. To change the chain: authority parameters "
+            "stage; to write the chain's values into the file: authority parameters adopt"
+        )

@@ -21,6 +21,7 @@ from authority.chain import programs
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.enrolment.names import Names
+from authority.governance import acts
 from authority.home import certificates
 from authority.store.leases import Lease
 from authority.store.metering import (
@@ -87,7 +88,8 @@ class ChainFacts:
 
     missing_checkpoints are epochs that the store has as checkpointed and the chain has not; behind_meters are meters of
     which the store has readings as confirmed that the chain has not. lamports are the operator's, lamports_a_day what
-    it spends, None before that can be told.
+    it spends, None before that can be told. paused are the activities that governance has stopped, idle_settings the
+    keys of authority.toml's [parameters] that do not act, since the chain has other values.
     """
 
     url: str
@@ -100,6 +102,8 @@ class ChainFacts:
     operator: str = ""
     lamports: int | None = None
     lamports_a_day: int | None = None
+    paused: tuple[str, ...] = ()
+    idle_settings: tuple[str, ...] = ()
 
     @property
     def days_left(self) -> float | None:
@@ -311,6 +315,7 @@ def _chain(
     url = app.home.rpc_url
     try:
         clock = client.clock()
+        governance = _governance(client)
         checkpoints = client.raw_accounts([programs.checkpoint_address(epoch) for epoch in checkpointed])
         states = client.accounts_at("oracle", [programs.meter_state_address(meter_id) for _, meter_id, _ in meters])
         on_chain = [epoch for epoch, account in zip(checkpointed, checkpoints, strict=True) if account is not None]
@@ -328,9 +333,18 @@ def _chain(
             operator=str(operator),
             lamports=client.balance(operator),
             lamports_a_day=spending(client, str(operator)),
+            paused=governance.paused if governance else (),
+            idle_settings=tuple(acts.drift(app, governance)) if governance else (),
         )
     except ChainError as error:
         return ChainFacts(url, error=str(error), operator=str(operator))
+
+
+def _governance(client: ChainClient) -> acts.Governance | None:
+    try:
+        return acts.read(client)
+    except acts.GovernanceError:  # not deployed yet
+        return None
 
 
 def spending(client: ChainClient, address: str) -> int | None:

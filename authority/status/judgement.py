@@ -79,6 +79,18 @@ def _chain(facts: Facts) -> Iterator[Problem]:
             "chain",
             f"readings of {', '.join(chain.behind_meters[:SHOWN])} are confirmed in the store and not on the chain",
         )
+    if chain.paused:
+        what = ", ".join(chain.paused)
+        yield Problem(
+            "paused", "chain", f"{what} stand still by governance's act: authority resume {' '.join(chain.paused)}"
+        )
+    if chain.idle_settings:
+        yield Problem(
+            "idle_settings",
+            "authority.toml",
+            f"[parameters] {', '.join(chain.idle_settings)} do not act, the chain has other values: authority "
+            "parameters stage changes the chain, authority parameters adopt the file",
+        )
     days = chain.days_left
     short = chain.lamports is not None and chain.lamports < LEAST_LAMPORTS
     if chain.lamports is not None and (short or (days is not None and days < DAYS_LEFT)):

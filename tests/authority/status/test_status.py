@@ -63,6 +63,10 @@ def test_a_gateways_problem_is_told(change: dict[str, Any], code: str, words: st
         pytest.param({"error": "refused"}, "validator_unreachable", "refused", marks=pytest.mark.finding("ops-7")),
         pytest.param({"missing_checkpoints": (5, 6)}, "chain_went_back", "(5, 6)", marks=pytest.mark.finding("ops-7")),
         pytest.param({"behind_meters": ("gw-1/pv",)}, "chain_went_back", "gw-1/pv", marks=pytest.mark.finding("ops-7")),
+        pytest.param({"paused": ("orders",)}, "paused", "authority resume orders", marks=pytest.mark.finding("ops-5")),
+        pytest.param(
+            {"idle_settings": ("fee_bps",)}, "idle_settings", "parameters stage", marks=pytest.mark.finding("ops-5")
+        ),
         pytest.param({"lamports": 10**9}, "operator_short", "10 days", marks=pytest.mark.finding("ops-9")),
         pytest.param(
             {"lamports": 10**7, "lamports_a_day": None}, "operator_short", OPERATOR, marks=pytest.mark.finding("ops-9")
