@@ -10,6 +10,7 @@ address and so many in all; who comes in with a certificate of the department is
 from __future__ import annotations
 
 import contextlib
+import http
 import ipaddress
 import json
 import os
@@ -23,8 +24,11 @@ from enum import Enum, auto
 from functools import partial
 from typing import Any, ClassVar
 
-from gunicorn import http, sock
+from gunicorn import sock
+from gunicorn.http import get_parser
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from edge_agent.wire import problems
 
 HANDSHAKE_SECONDS = 5.0
 HEADER_SECONDS = 5.0
@@ -37,7 +41,10 @@ SEND_BUFFER = 512 * 1024
 """Bytes of an answer that the kernel takes over, so that no thread waits for a client that reads slowly."""
 ACCEPT_AT_ONCE = 64
 _READ = 64 * 1024
-_REFUSALS = {413: ("Content Too Large", "too_large"), 431: ("Request Header Fields Too Large", "malformed")}
+_REFUSALS = {
+    413: ("too_large", "the body is larger than anything that is taken here: send less at once"),
+    431: ("malformed", "the headers are larger than anything that is taken here"),
+}
 
 
 @dataclass(frozen=True)
@@ -319,7 +326,7 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
         """Give a connection with a whole request to a thread; what came behind it is given back by the parser."""
         conn = guest.conn
         if conn.parser is None:
-            conn.parser = http.get_parser(self.cfg, conn.sock, conn.client)
+            conn.parser = get_parser(self.cfg, conn.sock, conn.client)
         conn.parser.unreader.unread(bytes(guest.buffer))
         guest.path = guest.buffer.partition(b"\r\n")[0].decode("latin-1").partition(" ")[2].partition(" ")[0]
         guest.buffer.clear()
@@ -366,9 +373,10 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
 
     def _refuse(self, guest: Guest, status: int) -> None:
         """Answer what no thread is to see, as a problem (RFC 9457)."""
-        title, code = _REFUSALS[status]
-        body = json.dumps({"type": "about:blank", "title": title, "status": status, "detail": title, "code": code})
-        head = f"HTTP/1.1 {status} {title}\r\nContent-Type: application/problem+json\r\nConnection: close\r\n"
+        code, detail = _REFUSALS[status]
+        body = json.dumps(problems.problem(status, code, detail))
+        title = http.HTTPStatus(status).phrase
+        head = f"HTTP/1.1 {status} {title}\r\nContent-Type: {problems.CONTENT_TYPE}\r\nConnection: close\r\n"
         with contextlib.suppress(OSError):
             guest.conn.sock.send(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
         self._end(guest)

@@ -1,107 +1,79 @@
-"""`authority`: the department's command. Each subcommand lives in its own area and is imported only when asked for.
-
-A subcommand's module offers `add_arguments(parser)` and `run(arguments) -> int`; `arguments.home` is the home's path.
-"""
+"""`authority`: the department's command. Each subcommand lives in its own room and is imported only when called."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 from authority.errors import AuthorityError
-from authority.home.home import Home
+from edge_agent.wire.command import Command, Place, Program
 
 COMMANDS = {
-    "init": ("authority.service.init_command", "make a home directory: configuration, keys, certificates, store"),
-    "serve": ("authority.service.serve_command", "run everything: validator, collector, settlement, web"),
-    "status": ("authority.status.command", "everything that waits for a person, on one screen"),
-    "parameters": (
-        "authority.governance.command",
-        "governance's parameters: show, stage for a later epoch, cancel, adopt",
+    "init": Command(
+        "authority.service.init_command", "make a home directory: configuration, keys, certificates, store"
     ),
-    "pause": ("authority.governance.command", "have activities on the chain stand still"),
-    "resume": ("authority.governance.command", "have paused activities go on"),
-    "operator": ("authority.governance.command", "name another operator"),
-    "backup": ("authority.service.backup_command", "seal configuration, keys, store and ledger into one file"),
-    "restore": ("authority.service.restore_command", "make a home of a backup"),
-    "web": ("authority.web.command", "run the pages and the API"),
-    "collector": ("authority.collector.command", "run the collector; list, release and void held readings"),
-    "settlement": ("authority.settlement.command", "run the settlement worker"),
-    "validator": ("authority.service.validator_command", "run the embedded validator"),
-    "deploy": ("authority.chain.deploy", "initialize the programs on the chain"),
-    "enrol": ("authority.enrolment.command", "campus plan, claim codes, and approval of gateways"),
-    "audit": ("authority.audit.command", "the log: checkpoints, proofs, verification"),
-    "market": ("authority.market.command", "credits, standing orders, and the last epochs"),
-    "demo": ("authority.demo.command", "four campus buildings, read, signed, minted and traded"),
+    "serve": Command(
+        "authority.service.serve_command", "run everything: validator, collector, settlement, web", service=True
+    ),
+    "status": Command("authority.status.command", "everything that waits for a person, on one screen"),
+    "parameters": Command(
+        "authority.governance.command", "governance's parameters: show, stage for a later epoch, cancel, adopt"
+    ),
+    "pause": Command("authority.governance.command", "have activities on the chain stand still"),
+    "resume": Command("authority.governance.command", "have paused activities go on"),
+    "operator": Command("authority.governance.command", "name another operator"),
+    "backup": Command("authority.service.backup_command", "seal configuration, keys, store and ledger into one file"),
+    "restore": Command("authority.service.restore_command", "make a home of a backup"),
+    "web": Command("authority.web.command", "run the pages and the API", service=True),
+    "collector": Command(
+        "authority.collector.command", "run the collector; list, release and void held readings", service=True
+    ),
+    "settlement": Command("authority.settlement.command", "run the settlement worker", service=True),
+    "validator": Command("authority.service.validator_command", "run the embedded validator", service=True),
+    "deploy": Command("authority.chain.deploy", "initialize the programs on the chain"),
+    "enrol": Command("authority.enrolment.command", "campus plan, claim codes, and approval of gateways"),
+    "audit": Command("authority.audit.command", "the log: checkpoints, proofs, verification"),
+    "market": Command("authority.market.command", "credits, standing orders, and the last epochs"),
+    "demo": Command("authority.demo.command", "four campus buildings, read, signed, minted and traded"),
 }
 
 
-EXAMPLES = """a campus from nothing, in this order (docs/OPERATIONS.md has it in full):
+def default_home() -> Path:
+    """$AUTHORITY_HOME, else ./.demo."""
+    return Path(os.environ.get("AUTHORITY_HOME") or ".demo")
+
+
+PROGRAM = Program(
+    "authority",
+    "The energy authority of the campus.",
+    COMMANDS,
+    distribution="campus-energy-authority",
+    place=Place(
+        "--home", "DIR", default_home, "the authority's home directory (default: $AUTHORITY_HOME, else ./.demo)"
+    ),
+    errors=(AuthorityError,),
+    epilog="""a campus from nothing, in this order (docs/OPERATIONS.md has it in full):
   authority init --home /var/lib/campus --name energy.campus.example
   authority serve --home /var/lib/campus            (leave it running; the rest in another terminal)
   authority deploy --home /var/lib/campus
   authority enrol --home /var/lib/campus campus plan.toml
   authority enrol --home /var/lib/campus claim GATEWAY
 
-`authority COMMAND ACTION --help` describes each. Exit status: 0 done, 1 failed (and says why), 2 wrong usage."""
-
-
-def _home_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--home",
-        type=Path,
-        default=Home.default_path(),
-        metavar="DIR",
-        help="the authority's home directory (default: $AUTHORITY_HOME, else ./.demo)",
-    )
+`authority COMMAND ACTION --help` describes each.""",
+)
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Parse a command line; --home may stand anywhere in it. Only the chosen subcommand's module is imported."""
-    anywhere = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    _home_option(anywhere)
-    home, rest = anywhere.parse_known_args(words)
-    chosen = next((word for word in rest if not word.startswith("-")), None)
-
-    parser = argparse.ArgumentParser(
-        prog="authority",
-        description="The energy authority of the campus.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (module_name, summary) in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        _home_option(command)
-        if name == chosen:
-            module: ModuleType = importlib.import_module(module_name)
-            module.add_arguments(command)
-            command.set_defaults(run=module.run)
-    arguments = parser.parse_args(rest)
-    arguments.home = home.home
-    return arguments
+    """Parse a command line; --home may stand anywhere in it."""
+    return PROGRAM.parse(words)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; its exit status, 1 with the error's message where it raised a typed error."""
-    arguments = parse(sys.argv[1:] if argv is None else argv)
-    try:
-        status: int = arguments.run(arguments)
-        sys.stdout.flush()
-    except AuthorityError as error:
-        print(f"authority: {error} ({error.code})", file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # whoever reads what is printed has had enough, such as `head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except KeyboardInterrupt:
-        return 130
-    return status
+def main(words: Sequence[str] | None = None) -> int:
+    """The command `authority`; returns its exit status."""
+    return PROGRAM.main(words)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,14 @@
-"""The base of the authority's typed errors."""
+"""The root of the authority's typed errors."""
 
 from __future__ import annotations
 
+FAILED, USAGE = 1, 2  # exit statuses, as edge_agent.wire.command has them
+
 
 class AuthorityError(Exception):
-    """A cause with a `code` for programs and a message that tells a person what to do; commands print it and exit 1."""
+    """What stops a command or a request: `code` names the cause for programs, the message says what to do."""
+
+    exit_status = FAILED
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

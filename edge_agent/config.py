@@ -15,14 +15,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from edge_agent.errors import USAGE, EdgeError
 from edge_agent.wire.meter_map import MeterMap, MeterMapError
+from edge_agent.wire.names import NAME_RULE, is_name
+from edge_agent.wire.reading import MAX_FRAMES
 
 UplinkKind = Literal["auto", "mqtt", "https"]
 Auth = Literal["none", "lls", "gmac"]
 MeterProtocol = Literal["dlms", "mode-c", "push"]
 Parity = Literal["N", "E", "O"]
 
-_NAME = re.compile(r"(?!authority-)[a-z0-9][a-z0-9._-]{0,62}", re.ASCII)
 _HOST = re.compile(r"[a-z0-9]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]*[a-z0-9])?)*", re.ASCII)
 _BAUDRATES = (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 
@@ -31,13 +33,13 @@ DEFAULT_LIVE_SECONDS = 10
 DEFAULT_MAX_POWER_W = 2_000_000
 
 
-class ConfigError(ValueError):
+class ConfigError(EdgeError):
     """gateway.toml cannot be used. The message names the file, the key and what to do."""
 
-    code = "config_invalid"
+    exit_status = USAGE
 
     def __init__(self, path: Path, key: str, message: str) -> None:
-        super().__init__(f"{path}: {key}: {message}" if key else f"{path}: {message}")
+        super().__init__("config_invalid", f"{path}: {key}: {message}" if key else f"{path}: {message}")
         self.path = path
         self.key = key
 
@@ -191,11 +193,10 @@ class _Table:
 
     def name(self, key: str, what: str) -> str:
         value = self.required_text(key, what)
-        if not _NAME.fullmatch(value):
+        if not is_name(value):
             raise self.error(
                 key,
-                f"{value!r} should be 1 to 63 of a-z, 0-9, `.`, `_` and `-`, starting with a letter or digit (not with "
-                "`authority-`); it stands in topics, paths and certificates",
+                f"{value!r} should be {NAME_RULE}; it stands in topics, paths and certificates",
             )
         return value
 
@@ -263,7 +264,7 @@ def parse_config(path: Path, data: Mapping[str, Any]) -> GatewayConfig:
     settings = UplinkSettings(
         kind=uplink.choice("kind", "auto", get_args(UplinkKind)),
         timeout=uplink.seconds("timeout", 15.0, 0.5, 300.0),
-        batch=uplink.integer("batch", 64, 1, 256, "frames in one message"),
+        batch=uplink.integer("batch", 64, 1, MAX_FRAMES, "frames in one message"),
         in_flight=uplink.integer("in_flight", 512, 1, 100_000, "frames without a receipt"),
     )
     uplink.done()

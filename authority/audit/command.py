@@ -245,6 +245,6 @@ def _verify(app: App, url: str | None) -> int:
     else:
         print(f"chain: {audit.chain_checkpoints} epoch checkpoints, {audit.chain_meters} meters")
     for finding in audit.findings:
-        print(f"{finding.where}: {finding.message} ({finding.code})", file=sys.stderr)
+        print(f"{finding.where}: {finding.message} [{finding.code}]", file=sys.stderr)
     print("everything holds" if not audit.findings else f"{len(audit.findings)} findings")
     return 1 if audit.findings else 0

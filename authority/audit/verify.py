@@ -27,6 +27,7 @@ from authority.log import log, merkle
 from authority.log.log import LEAF_ACT, LEAF_BOOK, LEAF_READING, LogError, ReadingLeaf, SignedCheckpoint
 from authority.settlement.journal import JournalError, book_of_leaf
 from authority.store.log import Checkpoint, LogLeaf
+from edge_agent.wire.canonical import canonical_json
 from edge_agent.wire.reading import (
     CODES,
     TRUNCATED_HASH_SIZE,
@@ -178,7 +179,7 @@ class Audit:
         self.acts += 1
         try:
             act = json.loads(data[1:])
-            canonical = log.canonical_json(act) == data[1:] and set(act) == {"actor", "data", "kind", "time"}
+            canonical = canonical_json(act) == data[1:] and set(act) == {"actor", "data", "kind", "time"}
         except (ValueError, RecursionError, TypeError):
             canonical = False
         if not canonical:

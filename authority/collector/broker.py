@@ -12,6 +12,7 @@ from pathlib import Path
 
 from authority.enrolment import broker_door, revocation
 from authority.home.home import COLLECTOR_CLIENT_NAME, Home
+from edge_agent.wire import topics
 from edge_agent.wire.files import write_atomically
 
 SYSTEM_DIRECTORIES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", "/sbin")
@@ -24,21 +25,22 @@ def find_mosquitto() -> Path | None:
     return Path(found) if found else None
 
 
-ACL = f"""\
-# A gateway writes and reads what bears its certificate's name; the collector reads all of it and answers.
-pattern write ami/v1/%u/+/reading
-pattern write ami/v1/%u/+/live
-pattern write ami/v1/%u/status
-pattern read ami/v1/%u/receipt
-pattern read ami/v1/%u/command
+def _access(line: str, verb: str, kinds: tuple[str, ...], gateway: str) -> list[str]:
+    return [f"{line} {verb} {topics.topic(kind, gateway)}" for kind in kinds]
 
-user {COLLECTOR_CLIENT_NAME}
-topic read ami/v1/+/+/reading
-topic read ami/v1/+/+/live
-topic read ami/v1/+/status
-topic write ami/v1/+/receipt
-topic write ami/v1/+/command
-"""
+
+ACL = "\n".join(
+    [
+        "# A gateway writes and reads what bears its certificate's name; the collector reads all of it and answers.",
+        *_access("pattern", "write", topics.FROM_GATEWAYS, "%u"),
+        *_access("pattern", "read", topics.TO_GATEWAYS, "%u"),
+        "",
+        f"user {COLLECTOR_CLIENT_NAME}",
+        *_access("topic", "read", topics.FROM_GATEWAYS, topics.ANY),
+        *_access("topic", "write", topics.TO_GATEWAYS, topics.ANY),
+        "",
+    ]
+)
 
 
 def listening_address(host: str) -> str:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from authority import logs
 from authority.app import App
 from authority.collector import broker, held, server
 from authority.enrolment import closing
+from edge_agent.wire.command import add_json, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +46,7 @@ def _choice(parser: argparse.ArgumentParser) -> None:
         "--since", type=_since, metavar="TIME", help="of intervals that ended then (UTC, 2026-11-28T10:00) or later"
     )
     parser.add_argument("--code", help="held for this cause only, such as clock_unsynchronised")
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    add_json(parser)
 
 
 def _since(text: str) -> int:
@@ -61,7 +60,6 @@ def _since(text: str) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Run, list or decide."""
     if arguments.action in (None, "run"):
-        logs.configure()
         server.run(arguments.home)
         return 0
     if arguments.action == "broker":
@@ -109,7 +107,7 @@ def _decide(app: App, arguments: argparse.Namespace, chosen: held.Chosen) -> int
             print(f"reading {log_index} {would}")
     if arguments.json:
         found = [{"log_index": log_index, "logged_as": act} for log_index, act in acts.items()]
-        print(json.dumps({"done": None if arguments.dry_run else done, "readings": found}, indent=2))
+        print_json({"done": None if arguments.dry_run else done, "readings": found})
     elif not indexes:
         print("no reading is held that fits")
     return 0
@@ -133,7 +131,7 @@ def _list(app: App, chosen: held.Chosen, as_json: bool) -> int:
     with app.store.read() as session:
         readings = held.held(session, chosen)
     if as_json:
-        print(json.dumps([asdict(reading) for reading in readings], indent=2))
+        print_json([asdict(reading) for reading in readings])
         return 0
     if not readings:
         print("no reading is held")

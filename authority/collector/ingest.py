@@ -29,6 +29,7 @@ from authority.store.metering import Frame as LoggedFrame
 from authority.store.metering import Incident, Meter, MeterKey, ParkedFrame
 from edge_agent.wire.reading import (
     CODE_NUMBERS,
+    MAX_FRAMES,
     NO_LOG_INDEX,
     TRUNCATED_HASH_SIZE,
     VERDICT_ACCEPTED,
@@ -47,8 +48,6 @@ from edge_agent.wire.reading import (
 
 logger = logging.getLogger(__name__)
 
-MAX_FRAMES = 256
-"""Frames in one request or message."""
 MAX_PARKED = 256
 """Frames parked for one key, and how far ahead of the expected sequence one may be."""
 MAX_INCIDENTS = 64

@@ -24,23 +24,19 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from authority.app import App
 from authority.collector import broker
-from authority.collector.ingest import MAX_FRAMES, Collector, CollectorError
+from authority.collector.ingest import Collector, CollectorError
 from authority.collector.live import Live, LiveError
 from authority.home.home import COLLECTOR_CLIENT_NAME, Home
-from edge_agent.wire.reading import FRAME_SIZE
+from edge_agent.wire import topics
+from edge_agent.wire.reading import FRAME_SIZE, MAX_FRAMES
 
 logger = logging.getLogger(__name__)
 
-SESSION_SECONDS = 7 * 86_400
 IN_FLIGHT = 128
 """Messages that the broker may give before the first is acknowledged; bounds what the collector holds."""
 MAX_MESSAGE = MAX_FRAMES * FRAME_SIZE
 RETRY_SECONDS = 1.0
-SUBSCRIPTIONS = (
-    ("ami/v1/+/+/reading", 1),
-    ("ami/v1/+/+/live", 0),
-    ("ami/v1/+/status", 1),
-)
+SUBSCRIPTIONS = tuple((topics.topic(kind, topics.ANY), topics.QOS[kind]) for kind in topics.FROM_GATEWAYS)
 
 
 @dataclass(frozen=True)
@@ -94,7 +90,7 @@ class BrokerConnection:
     def start(self) -> None:
         """Connect in the background; a broker that is down is tried again until it is up."""
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = SESSION_SECONDS
+        properties.SessionExpiryInterval = topics.SESSION_SECONDS
         properties.ReceiveMaximum = IN_FLIGHT
         settings = self._app.home.settings.mqtt
         self._client.connect_async(settings.host, settings.port, keepalive=30, clean_start=False, properties=properties)
@@ -119,8 +115,7 @@ class BrokerConnection:
         self._session += 1
         self._trouble = ""
         logger.info("connected to the broker")
-        topics = [(topic, SubscribeOptions(qos=qos)) for topic, qos in SUBSCRIPTIONS]
-        self._client.subscribe(topics)
+        self._client.subscribe([(topic, SubscribeOptions(qos=qos)) for topic, qos in SUBSCRIPTIONS])
 
     def _on_connect_fail(self, _c: mqtt.Client, _u: Any) -> None:
         settings = self._app.home.settings.mqtt
@@ -147,10 +142,13 @@ class BrokerConnection:
         self.subscribed.set()
 
     def _on_message(self, _c: mqtt.Client, _u: Any, message: mqtt.MQTTMessage) -> None:
-        parts = message.topic.split("/")
-        meter = parts[3] if len(parts) == 5 else None
+        named = topics.parse(message.topic)
+        if named is None:  # the subscriptions bring no others
+            self._client.ack(message.mid, message.qos)
+            return
+        kind, gateway, meter = named
         self._messages.put(
-            _Message(parts[2], meter, parts[-1], bytes(message.payload), message.mid, message.qos, self._session)
+            _Message(gateway, meter, kind, bytes(message.payload), message.mid, message.qos, self._session)
         )
 
     # the ingesting thread
@@ -167,15 +165,15 @@ class BrokerConnection:
                 self._client.ack(message.mid, message.qos)
 
     def _take(self, message: _Message) -> None:
-        if message.kind == "reading" and message.meter is not None:
+        if message.kind == topics.READING and message.meter is not None:
             self._live.seen(message.gateway)
             self._take_frames(message, message.meter)
             return
         try:
             body = json.loads(message.payload) if len(message.payload) <= MAX_MESSAGE else None
-            if message.kind == "live" and message.meter is not None:
+            if message.kind == topics.LIVE and message.meter is not None:
                 self._live.power(message.gateway, {message.meter: body})
-            elif message.kind == "status":
+            elif message.kind == topics.STATUS:
                 self._live.status(message.gateway, body)
         except (ValueError, RecursionError, LiveError) as error:
             logger.warning("gateway %s sent a %s that cannot be used: %s", message.gateway, message.kind, error)
@@ -192,8 +190,11 @@ class BrokerConnection:
                     return
                 if self._stopping.wait(RETRY_SECONDS):
                     return
-        topic = f"ami/v1/{message.gateway}/"
-        self._client.publish(topic + "receipt", b"".join([*ingested.receipts, *ingested.later]), qos=1)
+        receipts = b"".join([*ingested.receipts, *ingested.later])
+        self._publish(topics.RECEIPT, message.gateway, receipts)
         for gap in ingested.gaps:
             command = {"command": "resend", "meter": gap.meter, "from": gap.sequence}
-            self._client.publish(topic + "command", json.dumps(command).encode(), qos=1)
+            self._publish(topics.COMMAND, message.gateway, json.dumps(command).encode())
+
+    def _publish(self, kind: str, gateway: str, payload: bytes) -> None:
+        self._client.publish(topics.topic(kind, gateway), payload, qos=topics.QOS[kind])

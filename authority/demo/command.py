@@ -66,10 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
                 agave=None if arguments.agave is None else agave.checked(arguments.agave),
             )
             demo.run(https=arguments.https, port=arguments.port)
-    except DemoError as error:
+    except DemoError:
         progress.bad("The demo failed.")
-        print(f"{error} ({error.code})", file=sys.stderr)
-        return 1
+        raise
     except StopRequestedError:
         progress.say("Stopped. The state stays until the next run.")
         return 130 if arguments.epochs else 0

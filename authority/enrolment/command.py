@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import json
 import os
 import sys
 from pathlib import Path
@@ -17,9 +16,11 @@ from authority.enrolment import closing, plan, requests
 from authority.enrolment.closing import Step
 from authority.enrolment.names import Names
 from authority.enrolment.registration import Registered, Registration
+from authority.enrolment.requests import EnrolmentError
 from authority.errors import AuthorityError
 from authority.store.enrolments import ENROLMENT_APPROVED, Enrolment
 from authority.store.metering import Gateway, Meter
+from edge_agent.wire.command import add_json, message_line, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     revoke.add_argument("gateway")
     revoke.add_argument("--reason", required=True, help="why; it is logged")
     revoke.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    revoke.add_argument("--json", action="store_true", help="say it as JSON")
+    add_json(revoke)
     for action in (campus, claim, approve, register, reject, revoke):
         action.add_argument(
             "--actor", default=getpass.getuser(), help="who decides; it is logged (default: %(default)s)"
@@ -151,9 +152,8 @@ def _put_on_chain(app: App, gateway: str | None, actor: str) -> int:
     try:
         count = Registration(app, client, actor=actor, report=_report).run(gateway)
     except AuthorityError as error:
-        print(f"authority: not all of it is on the chain yet: {error} ({error.code})", file=sys.stderr)
-        print("authority: once that is cleared: authority enrol register", file=sys.stderr)
-        return 1
+        message = f"not all of it is on the chain yet: {error}; once that is cleared: authority enrol register"
+        raise EnrolmentError(error.code, message) from error
     finally:
         client.close()
     print(
@@ -190,14 +190,14 @@ def _revoke(app: App, arguments: argparse.Namespace) -> int:
     finally:
         client.close()
     if arguments.json:
-        print(json.dumps(closed.as_json(), indent=2))
+        print_json(closed.as_json())
     return 0 if closed.complete else 1
 
 
 def _tell(step: Step) -> None:
     print(f"{step.what}: {step.outcome}", flush=True)
     if step.todo:
-        print(f"authority: {step.todo} ({step.outcome})", file=sys.stderr)
+        print(message_line("authority", step.todo, step.outcome), file=sys.stderr)
 
 
 _ACTIONS = {

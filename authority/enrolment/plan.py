@@ -21,11 +21,11 @@ from sqlalchemy.orm import Session
 
 from authority.enrolment import wallets
 from authority.errors import AuthorityError
-from authority.home import certificates
 from authority.home.home import Home
 from authority.log import log
 from authority.store.metering import Gateway, Meter
 from authority.store.people import Installation, User
+from edge_agent.wire.names import NAME_RULE, is_name
 from edge_agent.wire.reading import ROLES, SOURCES, meter_id
 
 KINDS = ("load", "solar", "wind", "hydro", "other", "storage", "grid", "mixed")
@@ -99,10 +99,6 @@ def _one_of(words: tuple[str, ...]) -> _Check:
     return lambda value: value in words
 
 
-def _name(value: object) -> bool:
-    return isinstance(value, str) and certificates.NAME.fullmatch(value) is not None
-
-
 def _building(value: object) -> bool:
     return _text(128)(value) and isinstance(value, str) and len(value.encode()) <= MAX_BUILDING_BYTES
 
@@ -111,7 +107,6 @@ def _day(value: object) -> bool:
     return isinstance(value, date) and not isinstance(value, datetime)
 
 
-_NAME_RULE = "lower-case letters, digits, '.', '_' or '-', at most 63, and not authority-..."
 _FIELDS: Mapping[str, Mapping[str, tuple[_Check, str, object]]] = {
     "user": {
         "name": (_text(64), "1 to 64 characters", None),
@@ -127,8 +122,8 @@ _FIELDS: Mapping[str, Mapping[str, tuple[_Check, str, object]]] = {
         "since": (_day, "a date such as 2024-05-01", None),
     },
     "meter": {
-        "name": (_name, _NAME_RULE, None),
-        "gateway": (_name, _NAME_RULE, None),
+        "name": (is_name, NAME_RULE, None),
+        "gateway": (is_name, NAME_RULE, None),
         "serial": (_text(64), "1 to 64 characters", None),
         "role": (_one_of(ROLES), f"one of {', '.join(ROLES)}", None),
         "source": (_one_of(SOURCES), f"one of {', '.join(SOURCES)}", "none"),

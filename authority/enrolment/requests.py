@@ -5,8 +5,6 @@ Every step may be repeated with the same content. What goes to the chain is auth
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -26,11 +24,12 @@ from authority.store import enrolments, metering
 from authority.store.enrolments import Claim, Enrolment, EnrolmentMeter
 from authority.store.log import Act
 from authority.store.metering import Gateway, Meter, MeterKey
-from edge_agent.wire.meter_map import ROLE_REGISTERS, MeterMap, MeterMapError
+from edge_agent.wire import claim as wire
+from edge_agent.wire.meter_map import MeterMap, MeterMapError
 from edge_agent.wire.reading import PUBLIC_KEY_SIZE, SIGNATURE_SIZE, possession_message
+from edge_agent.wire.rules import ROLE_REGISTERS
 
 CLAIM_SECONDS = 7 * 86_400
-SECRET_BYTES = 10
 MAX_METERS = 64
 """Meters of one gateway."""
 FIRST_SEQUENCE = 1
@@ -56,17 +55,17 @@ def claim(session: Session, home: Home, gateway: str, *, actor: str, now: int, r
         .where(Claim.gateway_name == gateway, Claim.withdrawn_at.is_(None), ~_has_enrolment())
         .values(withdrawn_at=now)
     )
-    secret = random(SECRET_BYTES)
+    code = wire.Claim(gateway, random(wire.SECRET_BYTES), certificates.fingerprint(home.ca_certificate))
     session.add(
         Claim(
             gateway_name=gateway,
-            secret_hash=hashlib.sha256(secret).digest(),
+            secret_hash=hashlib.sha256(code.secret).digest(),
             created_at=now,
             expires_at=now + CLAIM_SECONDS,
         )
     )
     log.record_act(session, "claim_issued", actor, now, {"gateway": gateway})
-    return f"{gateway}-{base64.b32encode(secret).decode()}-{certificates.fingerprint(home.ca_certificate)}"
+    return code.code
 
 
 def _has_enrolment() -> Any:
@@ -78,17 +77,12 @@ def authenticate(session: Session, code: str, now: int) -> Claim:
     refused = EnrolmentError(
         "unauthorised", "this claim code is wrong, used up or too old; ask the operator for a new one"
     )
-    parts = code.strip().rsplit("-", 2)
-    if len(parts) != 3:
-        raise refused
     try:
-        secret = base64.b32decode(parts[1].upper())
-    except (binascii.Error, ValueError) as error:
+        said = wire.Claim.parse(code)
+    except wire.ClaimError as error:
         raise refused from error
-    if len(secret) != SECRET_BYTES:
-        raise refused
-    found = session.scalar(select(Claim).where(Claim.secret_hash == hashlib.sha256(secret).digest()))
-    if found is None or found.gateway_name != parts[0] or found.withdrawn_at is not None or now >= found.expires_at:
+    found = session.scalar(select(Claim).where(Claim.secret_hash == hashlib.sha256(said.secret).digest()))
+    if found is None or found.gateway_name != said.gateway or found.withdrawn_at is not None or now >= found.expires_at:
         raise refused
     return found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from authority.chain.client import ChainClient
 from authority.governance import acts
 from authority.governance.acts import ACTIVITIES, Governance, GovernanceError
 from authority.home.home import ParameterSettings
+from edge_agent.wire.command import add_json, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def _parameters(parser: argparse.ArgumentParser) -> None:
     )
     cancel = actions.add_parser("cancel", help="take back what is staged")
     adopt = actions.add_parser("adopt", help="write the chain's values into authority.toml")
-    show.add_argument("--json", action="store_true", help="as JSON")
+    add_json(show)
     for action in (staged, cancel, adopt):
         _common(action, reason=False)
 
@@ -74,7 +74,7 @@ def _common(parser: argparse.ArgumentParser, *, reason: bool = True) -> None:
         parser.add_argument("--reason", required=True, help="why; it is logged")
     parser.add_argument("--actor", default=getpass.getuser(), help="who decides; it is logged (default: %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    add_json(parser)
 
 
 def _time(text: str) -> int:
@@ -114,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _say(arguments: argparse.Namespace, told: dict[str, Any], sentence: str) -> None:
-    print(json.dumps(told, indent=2) if arguments.json else sentence)
+    print_json(told) if arguments.json else print(sentence)
 
 
 def _when(governance: Governance, epoch: int) -> str:
@@ -124,7 +124,7 @@ def _when(governance: Governance, epoch: int) -> str:
 def _show(app: App, _client: ChainClient, governance: Governance, arguments: argparse.Namespace) -> int:
     differs = acts.drift(app, governance)
     if arguments.json:
-        print(json.dumps({**asdict(governance), "differs": differs}, indent=2))
+        print_json({**asdict(governance), "differs": differs})
         return 0
     print(f"epoch {governance.epoch}; authority {governance.authority}, operator {governance.operator}")
     print(f"paused: {', '.join(governance.paused) or 'nothing'}")

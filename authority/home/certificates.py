@@ -6,7 +6,6 @@ Clocks come in as Unix seconds. Certificates are valid from five minutes before 
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
 import ipaddress
@@ -21,19 +20,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from authority.errors import AuthorityError
+from edge_agent.wire.claim import fingerprint_of
 
 CA_DAYS = 20 * 365
 SERVER_DAYS = 825
 GATEWAY_DAYS = 2 * 365
 RENEW_BEFORE_DAYS = 30
-FINGERPRINT_BYTES = 10
-"""A claim code carries the first 80 bits of the SHA-256 of the CA certificate's DER."""
-
-NAME = re.compile(r"(?!authority-)[a-z0-9][a-z0-9._-]{0,62}")
-"""Gateways' and meters' names stand in topics, paths and certificates: lower case, no slash, plus or hash.
-
-Names that start with `authority-` are the authority's own processes' at the broker.
-"""
 
 
 class CertificateError(AuthorityError):
@@ -91,9 +83,9 @@ def der_hash(der: bytes) -> bytes:
     return hashlib.sha256(der).digest()
 
 
-def fingerprint(certificate: x509.Certificate) -> str:
-    """The first 80 bits of the certificate's SHA-256 in base32: 16 characters, the last part of a claim code."""
-    return base64.b32encode(certificate_hash(certificate)[:FINGERPRINT_BYTES]).decode()
+def fingerprint(certificate: x509.Certificate) -> bytes:
+    """What a claim code carries of the CA certificate (edge_agent.wire.claim): 10 bytes."""
+    return fingerprint_of(certificate.public_bytes(serialization.Encoding.DER))
 
 
 def _validity(now: int, days: int) -> tuple[datetime, datetime]:

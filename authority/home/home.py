@@ -311,11 +311,6 @@ class Home:
         self.path = path
         self.settings = settings
 
-    @staticmethod
-    def default_path(environment: Mapping[str, str] = os.environ) -> Path:
-        """$AUTHORITY_HOME, else ./.demo."""
-        return Path(environment.get("AUTHORITY_HOME") or ".demo")
-
     @classmethod
     def create(
         cls, path: Path, settings: Settings | None = None, *, now: int, random: Callable[[int], bytes] = os.urandom

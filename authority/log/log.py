@@ -6,7 +6,6 @@ with whatever else that transaction wrote. Appending locks the log's state row, 
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from sqlalchemy.orm import Session
 from authority.errors import AuthorityError
 from authority.log import merkle
 from authority.store.log import Act, Checkpoint, LogLeaf, LogNode, LogState
+from edge_agent.wire.canonical import canonical_json
 from edge_agent.wire.reading import FRAME_SIZE, Frame
 
 LEAF_READING = 1
@@ -59,11 +59,6 @@ class ReadingLeaf:
             raise LogError("leaf_malformed", "these bytes are not the leaf of a reading")
         _, verdict, code, time = _READING.unpack(data[: _READING.size])
         return cls(verdict, code, time, Frame.from_bytes(data[_READING.size :]))
-
-
-def canonical_json(value: object) -> bytes:
-    """UTF-8, keys sorted, no white space between tokens, no floats."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 # Appending

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from authority.app import App
 from authority.errors import AuthorityError
 from authority.service import backup
 from authority.service.sealing import BY_KEY, BY_PASSPHRASE, KEY_BYTES, Secret
+from edge_agent.wire.command import add_json, print_json
 
 LEAST_WORDS = 12
 """Characters of a passphrase: whoever has the backup may guess for as long as it likes."""
@@ -29,7 +29,7 @@ def add_secret_arguments(parser: argparse.ArgumentParser) -> None:
     secret.add_argument(
         "--key-file", type=Path, metavar="FILE", help="64 hex digits, such as `openssl rand -hex 32` writes"
     )
-    parser.add_argument("--json", action="store_true", help="say what the backup holds as JSON")
+    add_json(parser)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
 def tell(arguments: argparse.Namespace, manifest: backup.Manifest, begin: str) -> None:
     """What a backup holds, for a person or a program."""
     if arguments.json:
-        print(json.dumps(manifest.as_json(), indent=2))
+        print_json(manifest.as_json())
         return
     ledger = (
         "with the embedded ledger" if backup.LEDGER in manifest.files else "without a ledger: the chain is elsewhere"

@@ -20,6 +20,7 @@ from authority.home.home import (
     StoreSettings,
 )
 from authority.store import Store
+from edge_agent.wire.claim import fingerprint_text
 
 MAX_ORGANISATION = 64
 
@@ -99,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"authority          {home.authority.pubkey()}")
     print(f"operator           {home.operator.pubkey()}")
     print(f"receipt key        {bytes(home.receipt_key.pubkey()).hex()}")
-    print(f"CA fingerprint     {certificates.fingerprint(home.ca_certificate)}")
+    print(f"CA fingerprint     {fingerprint_text(certificates.fingerprint(home.ca_certificate))}")
     print("Back up the keys/ directory now, and keep the copy apart from this machine.")
     if arguments.name:
         print(

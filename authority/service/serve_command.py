@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import http
 import http.client
+import json
 import signal
 import ssl
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from authority.chain.errors import ChainError
 from authority.errors import AuthorityError
 from authority.home.home import Home
 from authority.service.supervisor import Program, Supervisor, child_command
+from edge_agent.wire.command import log_options
 
 PROBE_SECONDS = 5.0
 ORDER = ("validator", "collector", "settlement", "web")
@@ -31,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def programs(home: Home, without: list[str]) -> list[Program]:
-    """What runs on this machine, in the order of starting."""
+def programs(home: Home, without: list[str], more: Sequence[str] = ()) -> list[Program]:
+    """What runs on this machine, in the order of starting, each with `more` options."""
     wanted = [name for name in ORDER if name not in without]
     if not home.settings.validator.embedded and "validator" in wanted:
         wanted.remove("validator")
@@ -43,7 +46,7 @@ def programs(home: Home, without: list[str]) -> list[Program]:
         "web": partial(_serves, settings.web.host, settings.web.port, "/healthz"),
     }
     return [
-        Program(name, child_command(name, "--home", str(home.path)), ready.get(name), answers.get(name))
+        Program(name, child_command(name, "--home", str(home.path), *more), ready.get(name), answers.get(name))
         for name in wanted
     ]
 
@@ -89,6 +92,16 @@ def _may_restart(path: Path, tell: Callable[[str, str], None]) -> bool:
     return True
 
 
+def _line(name: str, line: str, form: str) -> str:
+    """A process's line in the one form: as text under its name, or as JSON, in which its own log lines are already."""
+    if form == "text":
+        return f"{name:<10} | {line}\n"
+    if not line.startswith("{"):
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"time": time, "level": "info", "event": line, "process": name}, ensure_ascii=False)
+    return line + "\n"
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     app = App.open(arguments.home)  # migrates before the children race to, and says now what is wrong with the home
@@ -98,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     def tell(name: str, line: str) -> None:
         with lock:
-            sys.stdout.write(f"{name:<10} | {line}\n")
+            sys.stdout.write(_line(name, line, arguments.log_format))
             sys.stdout.flush()
 
     settings = app.home.settings
@@ -108,7 +121,9 @@ def run(arguments: argparse.Namespace) -> int:
         f"{settings.collector.port} (listening at {settings.collector.host}), validator at {app.home.rpc_url}",
     )
     supervisor = Supervisor(
-        programs(app.home, arguments.without), tell, may_restart=partial(_may_restart, arguments.home, tell)
+        programs(app.home, arguments.without, log_options(arguments)),
+        tell,
+        may_restart=partial(_may_restart, arguments.home, tell),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop.set())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import signal
 import sys
 import threading
@@ -46,7 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="answer scripts of web pages, such as an explorer's (default: the home's [validator] browsers, no)",
     )
-    parser.add_argument("--verbose", action="store_true", help="log every request")
     parser.add_argument(
         "--upgradeable-program",
         nargs=2,
@@ -59,10 +57,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT. Prints one line to standard output when it answers."""
-    logging.basicConfig(
-        level=logging.DEBUG if arguments.verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
     home = Home.open(arguments.home)
     directory = home.validator_directory
     ledger = Ledger(directory, reset=arguments.reset)

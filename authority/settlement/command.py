@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import logging
 import signal
 import threading
 import time
@@ -57,7 +56,6 @@ def run(arguments: argparse.Namespace) -> int:
         elif arguments.action == "rebase":
             _rebase(app, arguments.log_index)
         else:
-            logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
             _work(app, once=arguments.action == "once")
     finally:
         app.store.close()

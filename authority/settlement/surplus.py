@@ -10,18 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_agent.wire.reading import ROLES, SOURCE_NONE
-
-BASIS_POINTS = 10_000
-
-MOVABLE_REGISTERS = {
-    "building": ("generation", "consumption", "charge", "discharge"),
-    "generation": ("generation",),
-    "storage": ("charge", "discharge"),
-    "load": ("consumption",),
-    "grid": ("generation", "consumption"),
-    "submeter": ("generation", "consumption", "charge", "discharge"),
-}
-"""Which registers a role may move; at the grid connection import is in the consumption slot, export in generation."""
+from edge_agent.wire.rules import BASIS_POINTS, REGISTERS, ROLE_REGISTERS
 
 
 class SurplusError(ValueError):
@@ -99,11 +88,11 @@ def settle_span(meters: Sequence[MeterSpan], bank: int, efficiency_bps: int) -> 
     if not 0 <= efficiency_bps <= BASIS_POINTS:
         raise SurplusError("efficiency", f"the efficiency is 0 to {BASIS_POINTS} basis points, not {efficiency_bps}")
     for meter in settling:
-        for register in ("generation", "consumption", "charge", "discharge"):
+        for register in REGISTERS:
             step: int = getattr(meter, register)
             if step < 0:
                 raise SurplusError("register_decreased", f"{register} of the {meter.role} meter fell by {-step} Wh")
-            if step and register not in MOVABLE_REGISTERS[meter.role]:
+            if step and register not in ROLE_REGISTERS[meter.role]:
                 raise SurplusError("register_not_permitted", f"a {meter.role} meter's {register} may not move")
 
     grid = next((meter for meter in settling if meter.role == "grid"), None)

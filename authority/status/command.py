@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.status import facts, judgement, screen
-
-EXIT_PROBLEMS = 4
-"""As `edge-agent status` says it: it works, and something waits for a person."""
+from edge_agent.wire.command import PROBLEMS, add_json, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """For a person, or for a program."""
-    parser.add_argument("--json", action="store_true", help="the facts and the problems as JSON")
+    add_json(parser)
     parser.epilog = "Exit status: 0 all is well, 4 something waits for a person, 1 it cannot be told."
 
 
@@ -31,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         app.store.close()
     found = judgement.problems(gathered)
     if arguments.json:
-        print(json.dumps({**gathered.as_json(), "problems": [asdict(problem) for problem in found]}, indent=2))
+        print_json({**gathered.as_json(), "problems": [asdict(problem) for problem in found]})
     else:
         print(screen.render(gathered, found))
-    return EXIT_PROBLEMS if found else 0
+    return PROBLEMS if found else 0

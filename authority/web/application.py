@@ -9,18 +9,19 @@ from typing import Any
 
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
-from flask import Response, jsonify, render_template, request, url_for
+from flask import Response, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
-from werkzeug.http import HTTP_STATUS_CODES
 
 from authority import api
 from authority.api.campus import Campus, CampusSource, CampusUnavailableError
 from authority.api.feed import CampusFeed, TooManyStreamsError
 from authority.api.public import RETRY_MILLISECONDS, blueprint
 from authority.api.schemas import Problem, schema_of
+from authority.problems import problem
 from authority.web import figures, live, presentation, reference
 from authority.web.health import Health
 from authority.web.health import blueprint as health_blueprint
+from edge_agent.wire import problems
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -43,19 +44,9 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-RETRY_AFTER = "5"
+RETRY_SECONDS = 5
 COMPRESSED = ("text/html", "text/css", "text/javascript", "application/javascript", "application/json", "image/svg+xml")
 WORTH_COMPRESSING = 500  # bytes; less is one packet either way
-
-
-def problem(status: int, detail: str, code: str, headers: dict[str, str] | None = None) -> Response:
-    """An error response as application/problem+json (RFC 9457)."""
-    title = HTTP_STATUS_CODES.get(status, "Error")
-    response = jsonify({"type": "about:blank", "title": title, "status": status, "detail": detail, "code": code})
-    response.status_code = status
-    response.headers.update(headers or {})
-    response.mimetype = "application/problem+json"
-    return response
 
 
 def create_app(source: CampusSource, *, feed: CampusFeed | None = None, health: Health | None = None) -> APIFlask:
@@ -95,7 +86,7 @@ def create_app(source: CampusSource, *, feed: CampusFeed | None = None, health: 
         try:
             campus = feed.now()
         except CampusUnavailableError as error:
-            return Response(render_template("unavailable.html", error=error), 503, {"Retry-After": RETRY_AFTER})
+            return Response(render_template("unavailable.html", error=error), 503, {"Retry-After": str(RETRY_SECONDS)})
         page = rendered.of(campus)
         response = Response(page.compressed if request.accept_encodings["gzip"] else page.text)
         if request.accept_encodings["gzip"]:
@@ -127,23 +118,21 @@ def create_app(source: CampusSource, *, feed: CampusFeed | None = None, health: 
     def http_error(error: HTTPException) -> Response:
         status = error.code or 500
         if _wants_page():
-            title = HTTP_STATUS_CODES.get(status, "Error")
+            title = problems.title(status)
             return Response(render_template("error.html", status=status, title=title), status)
-        return problem(
-            status, error.description or "", HTTP_STATUS_CODES.get(status, "error").lower().replace(" ", "_")
-        )
+        return problem(status, problems.usual_code(status), error.description or "")
 
     @app.errorhandler(CampusUnavailableError)
     @app.errorhandler(TooManyStreamsError)
     def later(error: CampusUnavailableError | TooManyStreamsError) -> Response:
-        return problem(503, str(error), error.code, {"Retry-After": RETRY_AFTER})
+        return problem(503, error.code, str(error), retry_after=RETRY_SECONDS)
 
     @app.after_request
     def protect(response: Response) -> Response:
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         _compress(response)
-        if response.mimetype in ("text/html", "application/json", "application/problem+json"):
+        if response.mimetype in ("text/html", "application/json", problems.CONTENT_TYPE):
             response.headers.setdefault("Cache-Control", "no-store")
         return response
 
@@ -219,14 +208,11 @@ def _wants_page() -> bool:
     """Whether who asks is a person at a browser; programs, and whatever is under /api/, are answered in JSON."""
     if request.path.startswith("/api/"):
         return False
-    return (
-        request.accept_mimetypes.best_match(["application/problem+json", "application/json", "text/html"])
-        == "text/html"
-    )
+    return request.accept_mimetypes.best_match([problems.CONTENT_TYPE, "application/json", "text/html"]) == "text/html"
 
 
 def _explained(error: HTTPError) -> tuple[str, str]:
-    """(detail, code) of an error that APIFlask raised: for a wrong input, every field and what is wrong with it."""
+    """(code, detail) of an error that APIFlask raised: for a wrong input, every field and what is wrong with it."""
     found = error.detail if isinstance(error.detail, dict) else {}
     lines = [
         f"{field}: {' '.join(messages) if isinstance(messages, list) else messages}"
@@ -235,5 +221,5 @@ def _explained(error: HTTPError) -> tuple[str, str]:
         for field, messages in fields.items()
     ]
     if lines:
-        return "; ".join(lines), "malformed"
-    return error.message or "", HTTP_STATUS_CODES.get(error.status_code, "error").lower().replace(" ", "_")
+        return "malformed", "; ".join(lines)
+    return problems.usual_code(error.status_code), error.message or ""

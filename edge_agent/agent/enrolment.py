@@ -6,14 +6,10 @@ the credentials are stored in one rename at the very end.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import hmac
 import json
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from cryptography import x509
@@ -22,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import NameOID
 
 from edge_agent.config import GatewayConfig
+from edge_agent.errors import EdgeError
 from edge_agent.state.credentials import (
     Answer,
     Credentials,
@@ -34,52 +31,15 @@ from edge_agent.state.credentials import (
 from edge_agent.state.keys import KeyStore, MeterKey
 from edge_agent.uplinks import UplinkError
 from edge_agent.uplinks.https import HttpsClient
+from edge_agent.wire import paths
+from edge_agent.wire.claim import Claim, fingerprint_of, fingerprint_text
 from edge_agent.wire.files import make_private_directory
-from edge_agent.wire.meter_map import ROLE_REGISTERS
 from edge_agent.wire.reading import METER_ID_SIZE, NETWORK_ID_SIZE, ROLES, SOURCES, possession_message
-
-SECRET_BYTES = 10
-FINGERPRINT_BYTES = 10
+from edge_agent.wire.rules import ROLE_REGISTERS
 
 
-class EnrolmentError(Exception):
+class EnrolmentError(EdgeError):
     """Enrolling cannot go on; `code` names why, the message says what to do."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-@dataclass(frozen=True, repr=False)
-class Claim:
-    """A claim code, taken apart. The secret stays out of every message."""
-
-    code: str
-    gateway: str
-    fingerprint: bytes
-
-    @classmethod
-    def parse(cls, code: str) -> Claim:
-        """Read `NAME-SECRET-FINGERPRINT`; EnrolmentError `claim_invalid` without repeating the secret."""
-        parts = code.strip().rsplit("-", 2)
-        if len(parts) != 3 or not parts[0]:
-            raise EnrolmentError("claim_invalid", "a claim code is NAME-SECRET-FINGERPRINT; copy it whole")
-        secret, fingerprint = _base32(parts[1], SECRET_BYTES), _base32(parts[2], FINGERPRINT_BYTES)
-        if secret is None or fingerprint is None:
-            part = "secret" if secret is None else "fingerprint"
-            raise EnrolmentError(
-                "claim_invalid",
-                f"the claim code's {part} is not 16 letters and digits of base32 (A-Z, 2-7); copy it whole",
-            )
-        return cls("-".join((parts[0], parts[1].upper(), parts[2].upper())), parts[0], fingerprint)
-
-
-def _base32(text: str, size: int) -> bytes | None:
-    try:
-        data = base64.b32decode(text.upper() + "=" * (-len(text) % 8))
-    except (binascii.Error, ValueError):
-        return None
-    return data if len(data) == size else None
 
 
 class Pending(NamedTuple):
@@ -99,7 +59,7 @@ def fetch_ca(address: tuple[str, int], fingerprint: bytes, *, timeout: float) ->
     context.verify_mode = ssl.CERT_NONE
     client = HttpsClient(address, context, timeout=timeout)
     try:
-        pem = client.call("GET", "/api/v1/ca").body
+        pem = client.call("GET", paths.CA).body
     finally:
         client.close()
     try:
@@ -108,12 +68,12 @@ def fetch_ca(address: tuple[str, int], fingerprint: bytes, *, timeout: float) ->
         raise EnrolmentError(
             "authority_not_trusted", f"https://{address[0]}:{address[1]} offers no CA certificate; is it the authority?"
         ) from error
-    digest = hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).digest()
-    if not hmac.compare_digest(digest[: len(fingerprint)], fingerprint):
+    found = fingerprint_of(certificate.public_bytes(serialization.Encoding.DER))
+    if not hmac.compare_digest(found, fingerprint):
         raise EnrolmentError(
             "authority_not_trusted",
             f"https://{address[0]}:{address[1]} shows a CA other than the claim code's (fingerprint "
-            f"{base64.b32encode(digest[: len(fingerprint)]).decode()}); nothing was sent to it. Check the address in "
+            f"{fingerprint_text(found)}); nothing was sent to it. Check the address in "
             "gateway.toml and the claim code",
         )
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
@@ -192,8 +152,8 @@ def _ask(
             for meter in config.meters
         ],
     }
-    authorization = f"Claim {claim.code}"
-    answer = Answer(_call(client, "POST", "/api/v1/enrolments", body, authorization), "the authority's answer")
+    authorization = f"{paths.CLAIM_SCHEME} {claim.code}"
+    answer = Answer(_call(client, "POST", paths.ENROLMENTS, body, authorization), "the authority's answer")
     enrolment = answer.get("enrolment")
     if type(enrolment) is int:
         enrolment = str(enrolment)
@@ -231,7 +191,7 @@ def _ask(
                 f"meter {meter.name!r} captures every {meter.map.capture_period} s, which does not divide the epoch of "
                 f"{asked.epoch_seconds} s; set the meter's capture period, then the map's",
             )
-    _call(client, "POST", f"/api/v1/enrolments/{enrolment}/proofs", {"proofs": proofs}, authorization)
+    _call(client, "POST", paths.proofs(enrolment), {"proofs": proofs}, authorization)
     return enrolment, asked
 
 
@@ -249,8 +209,8 @@ def _call(client: HttpsClient, method: str, path: str, body: object, authorizati
 
 
 def _poll(client: HttpsClient, claim: Claim, enrolment: str) -> Answer:
-    path = f"/api/v1/enrolments/{enrolment}"
-    return Answer(_call(client, "GET", path, None, f"Claim {claim.code}"), "the authority's answer")
+    path = paths.enrolment(enrolment)
+    return Answer(_call(client, "GET", path, None, f"{paths.CLAIM_SCHEME} {claim.code}"), "the authority's answer")
 
 
 def _reason(answer: Answer) -> str:

@@ -26,7 +26,6 @@ from edge_agent.state.journal import Held, Journal, JournalError
 from edge_agent.state.keys import MeterKey, verify
 from edge_agent.state.status import StatusBoard
 from edge_agent.uplinks import (
-    MAX_BATCH,
     AuthorityTime,
     Batch,
     BatchFailed,
@@ -42,6 +41,7 @@ from edge_agent.wire.reading import (
     CODES,
     FLAG_SAMPLED,
     FRAME_SIZE,
+    MAX_FRAMES,
     RECEIPT_SIZE,
     VERDICT_ACCEPTED,
     VERDICT_HELD,
@@ -658,7 +658,7 @@ class Agent:
             meter.due = {number: at for number, at in meter.due.items() if number in ids}
             meter.tries = {number: tries for number, tries in meter.tries.items() if number in ids}
             ready = [entry for entry in held if meter.due.get(entry.id, now) <= now]
-            size = min(self._config.uplink.batch, MAX_BATCH)
+            size = min(self._config.uplink.batch, MAX_FRAMES)
             for start in range(0, len(ready), size):
                 self._send(meter, ready[start : start + size], now)
             next_due = min([next_due, *meter.due.values()])

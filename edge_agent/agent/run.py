@@ -16,6 +16,7 @@ from types import FrameType
 from edge_agent import log
 from edge_agent.agent.loop import Agent, EventQueue
 from edge_agent.config import GatewayConfig, MeterSettings
+from edge_agent.errors import EdgeError
 from edge_agent.meters import open_meter
 from edge_agent.meters.ports import OpenMeter, SerialPort
 from edge_agent.state.credentials import Credentials, CredentialStore
@@ -30,12 +31,8 @@ from edge_agent.wire.files import make_private_directory
 LOCK_FILE = "agent.lock"
 
 
-class RunError(Exception):
+class RunError(EdgeError):
     """The agent cannot start; `code` names why, the message says what to do."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class SystemClock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edge_agent.errors import EdgeError
 from edge_agent.meters import IntervalRow
 from edge_agent.state.journal import NEEDS_REBASE
 from edge_agent.state.keys import MeterKey
@@ -24,6 +25,7 @@ from edge_agent.wire.reading import (
     Record,
     previous_hash,
 )
+from edge_agent.wire.rules import greatest_step_wh
 
 _U64 = 2**64 - 1
 _MAX_SEQUENCE = 0xFFFF_FFFF
@@ -31,19 +33,21 @@ _SLACK_WH = 1000
 """What a step may exceed the most that power and time allow by: registers of whole kWh."""
 
 
-class NeedsRebaseError(Exception):
+class NeedsRebaseError(EdgeError):
     """A register fell and its declared modulus does not explain it: the meter was exchanged or reset.
 
     Nothing more is signed for this meter until a person has looked at it (`edge-agent rebase`).
     """
 
-    code = NEEDS_REBASE
+    def __init__(self, message: str) -> None:
+        super().__init__(NEEDS_REBASE, message)
 
 
-class RowError(Exception):
+class RowError(EdgeError):
     """A row that cannot be a reading: a register out of range, or evidence of the wrong size."""
 
-    code = "row_invalid"
+    def __init__(self, message: str) -> None:
+        super().__init__("row_invalid", message)
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,7 @@ class Signer:
         Signed registers count on over rollovers, so the number of past rollovers is in the last record itself.
         """
         modulus = self.map.rollover_wh
-        most = self.max_power_w * seconds // 3600 + _SLACK_WH
+        most = greatest_step_wh(self.max_power_w, seconds) + _SLACK_WH
         values, rolled = [], False
         for value, last in zip(raw, previous.registers, strict=True):
             if modulus is not None and value < modulus:

@@ -19,8 +19,10 @@ from typing import Any, BinaryIO, TextIO
 from edge_agent.dlms.errors import DecodeError
 from edge_agent.dlms.push.telegram import Keys, Telegram, decode_telegrams
 from edge_agent.dlms.push.unframe import LINKS, RAW
+from edge_agent.wire.command import FAILED, add_json, message_line
 
 MAX_INPUT = 16 << 20
+DESCRIPTION = __doc__
 
 _HEX = re.compile(r"[0-9A-Fa-f\s!-/:-@\[-`{-~]*")
 _PREFIX = re.compile(r"0[xX]|\\x")
@@ -73,15 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--system-title", type=_title, metavar="HEX", help="for telegrams that do not carry it, 8 bytes"
     )
     parser.add_argument("--link", choices=("auto", *LINKS), default="auto", help="what carries the telegrams")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-
-
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Put `decode` among the commands of `edge-agent`."""
-    parser = commands.add_parser("decode", help="decode telegrams that meters push", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    add_arguments(parser)
-    parser.set_defaults(run=run)
+    add_json(parser)
 
 
 def telegram_bytes(data: bytes) -> bytes:
@@ -246,8 +240,7 @@ def run(
     out = out or sys.stdout
     err = err or sys.stderr
     if args.file == "-" and standard_input is None and sys.stdin is None:
-        print("edge-agent decode: no_file: standard input is closed", file=err)
-        return 1
+        return _refuse("standard input is closed", "no_file", err)
     try:
         if args.file == "-":
             data = (standard_input or sys.stdin.buffer).read(MAX_INPUT + 1)
@@ -255,11 +248,9 @@ def run(
             with Path(args.file).open("rb") as file:
                 data = file.read(MAX_INPUT + 1)
     except OSError as error:
-        print(f"edge-agent decode: no_file: {args.file} cannot be read: {error.strerror}", file=err)
-        return 1
+        return _refuse(f"cannot read {args.file}: {error.strerror}", "no_file", err)
     if len(data) > MAX_INPUT:
-        print(f"edge-agent decode: too_long: {args.file} has more than {MAX_INPUT} bytes", file=err)
-        return 1
+        return _refuse(f"{args.file} has more than {MAX_INPUT} bytes", "too_long", err)
     try:
         captured = telegram_bytes(data)
     except DecodeError as error:
@@ -280,6 +271,11 @@ def run(
         text = table.getvalue()
         out.write(text.encode("ascii", "backslashreplace").decode("ascii") if plain else text)
     return 1 if any(telegram.errors for telegram in telegrams) else 0
+
+
+def _refuse(message: str, code: str, err: TextIO) -> int:
+    print(message_line("edge-agent", message, code), file=err)
+    return FAILED
 
 
 def _print_table(telegram: Telegram, out: TextIO) -> None:

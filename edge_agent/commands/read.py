@@ -44,6 +44,7 @@ from edge_agent.meters.errors import (
 from edge_agent.meters.iec21 import ANSWER, switch_to_hdlc
 from edge_agent.meters.reader import MeterReader, read_all, value_text
 from edge_agent.meters.transport import SerialTransport, TcpTransport, UdpTransport
+from edge_agent.wire.command import FAILED, add_json, message_line
 
 MOST_SECONDS = 600.0
 """The longest wait for an answer that makes sense."""
@@ -109,9 +110,7 @@ EXAMPLES = """examples:
   edge-agent read --port /dev/ttyUSB0 --client 32 --auth lls --password 12345678
   edge-agent read --port /dev/ttyUSB0 --client 16 --object 1-0:1.8.0.255 --json
   edge-agent read --tcp 10.0.0.7:4059 --client 16 --range 2026-11-23T05:00+00:00 2026-11-23T06:00+00:00
-  edge-agent read --port /dev/ttyUSB0 --client 1 --auth gmac --key HEX --auth-key HEX --system-title HEX --counters DIR
-
-exit status: 0 read, 1 the meter could not be read, 2 wrong usage"""
+  edge-agent read --port /dev/ttyUSB0 --client 1 --auth gmac --key HEX --auth-key HEX --system-title HEX"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -178,7 +177,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", type=seconds, default=3.0, metavar="SECONDS", help="how long to wait for each answer (default 3)"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    add_json(parser)
 
 
 def _counters(args: argparse.Namespace) -> CounterStore:
@@ -331,12 +330,12 @@ def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None 
         finally:
             connection.close()
     except MeterError as error:
-        print(f"edge-agent read: {error.code}: {error}", file=err)
-        return 1
+        print(message_line("edge-agent", str(error), error.code), file=err)
+        return FAILED
     mended = Counter(getattr(connection.link, "faults", ()))
     if mended:
         told = ", ".join(f"{code} ({count})" for code, count in mended.items())
-        print(f"edge-agent read: the line was disturbed, and no value is lost: {told}", file=err)
+        print(f"edge-agent: the line was disturbed, and no value is lost: {told}", file=err)
     if args.json:
         json.dump(found, out, indent=2, ensure_ascii=False)
         out.write("\n")

@@ -6,19 +6,26 @@ The authority holds it until an operator has looked; the Oracle takes it as a ne
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 
-from edge_agent.config import GatewayConfig
+from edge_agent.config import GatewayConfig, load_config
+from edge_agent.errors import EdgeError
 from edge_agent.state.credentials import CredentialStore
 from edge_agent.state.journal import JOURNAL_FILE, Journal, JournalError
+from edge_agent.state.status import utc
+from edge_agent.wire.command import DONE, say
+
+DESCRIPTION = (
+    "A meter whose register fell signs nothing more, since energy would be lost or counted twice. Where it was "
+    "reset, this lets it go on: its next record says so, and sets a baseline that credits nothing. It changes "
+    "nothing for a meter that has not stopped. The agent may run meanwhile."
+)
+EXAMPLES = "example: edge-agent rebase --config gateway.toml solar"
 
 
-class RebaseError(Exception):
+class RebaseError(EdgeError):
     """The meter cannot be rebased; `code` names why: unknown_meter, not_stopped."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,26 @@ class Rebase:
     meter: str
     reason: str
     last_end: int | None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `edge-agent rebase`."""
+    parser.add_argument("meter", metavar="METER", help="the meter's name in gateway.toml")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Allow it, and say what comes of it and what the authority has to do."""
+    made = allow_rebase(load_config(options.config), options.meter)
+    say(f"{made.meter} had stopped: {made.reason}")
+    say(
+        "Its next record goes on from its registers as they are then. Nobody is credited with what it metered since "
+        + ("its last." if made.last_end is None else f"{utc(made.last_end)}.")
+    )
+    say(
+        "At the authority it waits for the operator: `authority collector held`, then `authority collector release "
+        "INDEX --reason TEXT`, and `authority settlement rebase INDEX` once `authority settlement alerts` names it."
+    )
+    return DONE
 
 
 def allow_rebase(config: GatewayConfig, name: str) -> Rebase:

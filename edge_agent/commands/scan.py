@@ -26,6 +26,13 @@ from edge_agent.meters.errors import MeterError, PortUnavailableError
 from edge_agent.meters.iec21 import run_conversation
 from edge_agent.meters.reader import MeterReader
 from edge_agent.meters.transport import SerialTransport
+from edge_agent.wire.command import FAILED, add_json, message_line
+
+DESCRIPTION = __doc__
+EXAMPLES = """examples:
+  edge-agent scan /dev/ttyUSB0
+  edge-agent scan --baudrate 9600 --client 16 --all /dev/ttyUSB0
+  edge-agent scan --listen 12 /dev/ttyUSB0           a meter that pushes every 10 s"""
 
 BAUD_RATES = (9600, 19200, 38400, 57600, 115200, 4800, 2400, 300)
 CLIENTS = (16, 1, 32, 2, 100)
@@ -76,19 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how long to listen for telegrams at each speed and parity (default 0; more than the time between two)",
     )
     parser.add_argument("--all", action="store_true", help="go on with other speeds after one that answered")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
-
-
-def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Put `scan` among the commands of `edge-agent`."""
-    parser = commands.add_parser("scan", help="find out what answers on a serial line", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = """examples:
-  edge-agent scan /dev/ttyUSB0
-  edge-agent scan --baudrate 9600 --client 16 --all /dev/ttyUSB0
-  edge-agent scan --listen 12 /dev/ttyUSB0           a meter that pushes every 10 s"""
-    add_arguments(parser)
-    parser.set_defaults(run=run)
+    add_json(parser)
 
 
 def scan(args: argparse.Namespace, tell: Callable[[str], None]) -> Iterator[dict[str, Any]]:
@@ -210,18 +205,19 @@ def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None 
     err = err or sys.stderr
     answers: list[dict[str, Any]] = []
     try:
-        for found in scan(args, lambda text: print(f"edge-agent scan: {text}", file=err)):
+        for found in scan(args, lambda text: print(f"edge-agent: {text}", file=err)):
             answers.append(found)
             if not args.json:
                 print(_line(found), file=out, flush=True)
     except MeterError as error:
-        print(f"edge-agent scan: {error.code}: {error}", file=err)
-        return 1
+        print(message_line("edge-agent", str(error), error.code), file=err)
+        return FAILED
     if args.json:
         json.dump({"answers": answers}, out, indent=2, ensure_ascii=False)
         out.write("\n")
     if not answers:
-        print("edge-agent scan: nothing answered: check the wiring, the optical head, and the meter's power", file=err)
+        nothing = "nothing answered: check the wiring, the optical head, and the meter's power"
+        print(message_line("edge-agent", nothing, "no_answer"), file=err)
     return 0 if answers else 1
 
 

@@ -25,6 +25,7 @@ from edge_agent.emulator.faults import FaultyLine
 from edge_agent.emulator.line import EmulatedLine
 from edge_agent.emulator.network import WrapperServer
 from edge_agent.emulator.source import SourceError
+from edge_agent.wire.command import FAILED, USAGE, Version, message_line
 
 QUIET = 0.5
 """Seconds of silence after which half a frame is forgotten."""
@@ -43,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="The file:\n\n" + (config_module.__doc__ or "").partition("\n\n")[2],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action=Version, nargs=0, distribution="campus-edge-agent")
     parser.add_argument("file", type=Path, help="the emulator's TOML file")
     return parser
 
@@ -119,7 +121,7 @@ class Control:
             try:
                 line.command(text)
             except FaultError as error:
-                print(f"meter-emulator: {error}", file=sys.stderr)
+                print(message_line("meter-emulator", str(error), error.code), file=sys.stderr)
 
     def close(self) -> None:
         """Take the socket away."""
@@ -179,8 +181,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = EmulatorConfig.read(arguments.file)
         line = EmulatedLine.build(config, time.time)
     except (ConfigError, SourceError) as error:
-        print(f"meter-emulator: {error}", file=sys.stderr)
-        return 2
+        print(message_line("meter-emulator", str(error), error.code), file=sys.stderr)
+        return USAGE
     faulty = FaultyLine(line, config.line.faults)
     stopped = False
 
@@ -210,8 +212,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             else:
                 port.serve(lambda: stopped, wake_read, control)
     except (OSError, ValueError) as error:
-        print(f"meter-emulator: {where}: {error}", file=sys.stderr)
-        return 1
+        print(message_line("meter-emulator", f"{where}: {error}", "line_failed"), file=sys.stderr)
+        return FAILED
     finally:
         if control is not None:
             control.close()

@@ -127,12 +127,13 @@ from edge_agent.dlms.cosem.security_setup import POLICY_BITS
 from edge_agent.dlms.errors import DlmsError
 from edge_agent.dlms.obis import obis_bytes, obis_text
 from edge_agent.dlms.units import UNIT_NUMBERS
+from edge_agent.emulator.errors import EmulatorError
 from edge_agent.emulator.fault_kinds import KINDS, Fault, FaultError
 
 T = TypeVar("T")
 
 
-class ConfigError(ValueError):
+class ConfigError(EmulatorError):
     """An entry of the emulator's file that cannot be used; the message names it."""
 
     code = "bad_config"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge_agent.emulator.errors import EmulatorError
+
 ON_THE_LINE = (
     "flip",  # one bit in the midst of the answer
     "truncate",  # the last third is missing
@@ -58,7 +60,7 @@ MAX_JUMP = 100_000_000
 GARBAGE = bytes.fromhex("7e00a5ff7ea10355aa")
 
 
-class FaultError(ValueError):
+class FaultError(EmulatorError):
     """A fault that does not exist, or a schedule that makes no sense."""
 
     code = "bad_fault"

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+from edge_agent.emulator.errors import EmulatorError
 
-class SourceError(ValueError):
+
+class SourceError(EmulatorError):
     """A CSV file or an expression that cannot be used; the message says where."""
 
     code = "bad_source"

@@ -11,18 +11,17 @@ from edge_agent.dlms.errors import (
     SecurityError,
     ServiceError,
 )
+from edge_agent.errors import EdgeError
 
 
-class MeterError(Exception):
+class MeterError(EdgeError):
     """Base; `code` names the cause and `retry` says whether the next boundary may do better by itself."""
 
     code = "meter_error"
     retry = True
 
     def __init__(self, message: str, code: str | None = None) -> None:
-        super().__init__(message)
-        if code is not None:
-            self.code = code
+        super().__init__(code or self.code, message)
 
 
 class PortUnavailableError(MeterError):

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from edge_agent import log
 from edge_agent.config import MeterSettings
+from edge_agent.errors import EdgeError
 from edge_agent.log import logger
 from edge_agent.meters import IntervalRow, MeterDriver, MeterError, Observer
 from edge_agent.meters.faults import Faults
@@ -26,10 +27,11 @@ T = TypeVar("T")
 OpenMeter = Callable[[MeterSettings, MeterMap, Observer], MeterDriver]
 
 
-class WrongMeterError(Exception):
+class WrongMeterError(EdgeError):
     """The logical device name on the line is not the map's: another meter is wired to this port."""
 
-    code = "wrong_meter"
+    def __init__(self, message: str) -> None:
+        super().__init__("wrong_meter", message)
 
 
 @dataclass(frozen=True)

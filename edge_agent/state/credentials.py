@@ -18,6 +18,7 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from edge_agent.errors import EdgeError
 from edge_agent.wire.files import make_private_directory, write_atomically
 from edge_agent.wire.reading import METER_ID_SIZE, NETWORK_ID_SIZE, PUBLIC_KEY_SIZE, ROLES, SOURCES
 
@@ -25,12 +26,8 @@ CREDENTIALS_VERSION = 1
 _FILE = "credentials.json"
 
 
-class CredentialsError(Exception):
+class CredentialsError(EdgeError):
     """The credentials are missing (`not_enrolled`) or not what they should be (`credentials_invalid`)."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 @dataclass(frozen=True)

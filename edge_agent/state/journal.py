@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from edge_agent.errors import EdgeError
 from edge_agent.wire.reading import (
     CODES,
     VERDICT_ACCEPTED,
@@ -78,12 +79,8 @@ _MIGRATIONS: tuple[str, ...] = (
 )
 
 
-class JournalError(Exception):
+class JournalError(EdgeError):
     """The journal cannot be used as it is; `code` names why."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class MeterState(NamedTuple):

@@ -16,15 +16,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import NameOID
 
+from edge_agent.errors import EdgeError
 from edge_agent.wire.files import make_private_directory, write_atomically
 
 
-class KeyFileError(Exception):
+class KeyFileError(EdgeError):
     """A key file is missing, unreadable or not what it should be; `code` names which."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class MeterKey:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from edge_agent.errors import EdgeError
 from edge_agent.wire import processes
 from edge_agent.wire.files import write_atomically
 
@@ -28,12 +29,8 @@ STALE_SECONDS = 90
 """A running agent writes its status at least every 30 s."""
 
 
-class StatusError(Exception):
+class StatusError(EdgeError):
     """There is no status to show; `code` names why."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class StatusBoard:

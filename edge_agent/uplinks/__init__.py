@@ -10,18 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from edge_agent.errors import EdgeError
 from edge_agent.wire.reading import Frame
 
-MAX_BATCH = 256
-"""Frames that the authority takes in one message."""
 
-
-class UplinkError(Exception):
+class UplinkError(EdgeError):
     """The authority could not be reached, or refused; `code` names how, retry_after is in seconds where it said so."""
 
     def __init__(self, code: str, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.code = code
+        super().__init__(code, message)
         self.retry_after = retry_after
 
 

@@ -16,7 +16,6 @@ from typing import Any
 
 from edge_agent.log import logger
 from edge_agent.uplinks import (
-    MAX_BATCH,
     AuthorityTime,
     Batch,
     BatchFailed,
@@ -28,7 +27,8 @@ from edge_agent.uplinks import (
     UplinkError,
     UplinkEvent,
 )
-from edge_agent.wire.reading import FRAME_SIZE, RECEIPT_SIZE
+from edge_agent.wire import paths, problems
+from edge_agent.wire.reading import FRAME_SIZE, MAX_FRAMES, RECEIPT_SIZE
 
 MAX_ANSWER = 1 << 20
 """The largest answer read; the largest honest one is 256 receipts, 43 kB."""
@@ -41,17 +41,6 @@ _STALE = (
     ssl.SSLEOFError,
     ssl.SSLZeroReturnError,
 )
-
-_STATUS_CODES = {
-    400: "malformed",
-    401: "not_authenticated",
-    403: "not_permitted",
-    404: "not_found",
-    409: "conflict",
-    413: "too_large",
-    429: "busy",
-    503: "busy",
-}
 
 
 @dataclass(frozen=True)
@@ -101,7 +90,7 @@ class HttpsClient:
         authorization: str | None = None,
     ) -> Reply:
         """One call; UplinkError with a code for everything that is not an answer of 200 to 299."""
-        headers = {"Accept": "application/json, application/octet-stream, application/problem+json"}
+        headers = {"Accept": "application/json, application/octet-stream, " + problems.CONTENT_TYPE}
         if body is not None:
             headers["Content-Type"] = content_type
         if authorization is not None:
@@ -196,29 +185,21 @@ def _tls_error(error: ssl.SSLError, address: tuple[str, int]) -> UplinkError:
 
 
 def _status_error(response: http.client.HTTPResponse, data: bytes) -> UplinkError:
-    detail, code = "", ""
-    try:
-        problem = json.loads(data)
-    except (ValueError, RecursionError):
-        problem = None
-    if isinstance(problem, Mapping):
-        detail = next((problem[key] for key in ("detail", "title") if isinstance(problem.get(key), str)), "")
-        code = problem["code"] if isinstance(problem.get("code"), str) else ""
+    code, detail = problems.read_problem(data)
     retry_after: float | None = None
     header = response.getheader("Retry-After")
     if header is not None and header.strip().isascii() and header.strip().isdigit():
         retry_after = min(float(header.strip()), 3600.0)
     text = f"the authority answers {response.status} {response.reason}"
     if code:
-        text += f" ({_printable(code)})"
+        text += f" ({code})"
     if detail:
-        text += f": {_printable(detail)}"
-    return UplinkError(_STATUS_CODES.get(response.status, "server_error"), text, retry_after=retry_after)
+        text += f": {detail}"
+    return UplinkError(problems.usual_code(response.status), text, retry_after=retry_after)
 
 
-def _printable(text: str) -> str:
-    """Text from outside for a person's terminal: no control characters, not endless."""
-    return "".join(character if character.isprintable() else " " for character in text[:500])
+_TELLING: Mapping[str, Callable[[str], str]] = {"live": paths.live, "status": paths.status}
+"""What is told without a journal, and the path to which."""
 
 
 class HttpsUplink:
@@ -232,7 +213,7 @@ class HttpsUplink:
     def __init__(
         self, gateway: str, client: HttpsClient, emit: Callable[[UplinkEvent], None], clock: Callable[[], float]
     ) -> None:
-        self._base = f"/api/v1/gateways/{gateway}"
+        self._gateway = gateway
         self._client = client
         self._emit = emit
         self._clock = clock
@@ -309,16 +290,16 @@ class HttpsUplink:
             with self._lock:
                 data = json.dumps(self._telling.pop(what), separators=(",", ":")).encode()
             try:
-                self._reply(self._client.call("POST", f"{self._base}/{what}", data))
+                self._reply(self._client.call("POST", _TELLING[what](self._gateway), data))
             except UplinkError as error:
                 self._failed(error)
 
     def _post(self, batch: Batch) -> None:
-        if len(batch.frames) > MAX_BATCH:
-            raise ValueError(f"a batch has at most {MAX_BATCH} frames, this one {len(batch.frames)}")
+        if len(batch.frames) > MAX_FRAMES:
+            raise ValueError(f"a batch has at most {MAX_FRAMES} frames, this one {len(batch.frames)}")
         try:
             reply = self._client.call(
-                "POST", f"{self._base}/readings", batch.to_bytes(), content_type="application/octet-stream"
+                "POST", paths.readings(self._gateway), batch.to_bytes(), content_type=paths.FRAMES_TYPE
             )
         except UplinkError as error:
             self._emit(BatchFailed(batch, self.name, error))
@@ -330,7 +311,7 @@ class HttpsUplink:
 
     def _head(self, meter: str) -> None:
         try:
-            reply = self._client.call("GET", f"{self._base}/meters/{meter}/head")
+            reply = self._client.call("GET", paths.head(self._gateway, meter))
             self._reply(reply)
             if reply.status == 204:
                 self._emit(HeadArrived(meter, None))

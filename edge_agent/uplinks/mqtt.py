@@ -22,8 +22,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from edge_agent.log import logger
 from edge_agent.uplinks import Batch, BatchFailed, BatchSent, CommandArrived, LinkChanged, ReceiptsArrived, UplinkError
 from edge_agent.uplinks import UplinkEvent as Event
+from edge_agent.wire import topics
 
-SESSION_EXPIRY_SECONDS = 7 * 86400
 KEEPALIVE_SECONDS = 60
 MAX_INFLIGHT = 20
 MAX_PAYLOAD = 1 << 20
@@ -45,7 +45,7 @@ class MqttUplink:
         timeout: float,
         reconnect_seconds: tuple[int, int] = (1, 60),
     ) -> None:
-        self._topic = f"ami/v1/{gateway}"
+        self._gateway = gateway
         self._thread_name = f"paho-mqtt-client-{gateway}"  # as paho calls it
         self._broker = broker
         self._emit = emit
@@ -65,12 +65,15 @@ class MqttUplink:
         self._client.connect_timeout = timeout
         self._client.max_inflight_messages_set(MAX_INFLIGHT)
         self._client.reconnect_delay_set(*reconnect_seconds)
-        self._client.will_set(f"{self._topic}/status", json.dumps({"online": False}), qos=1, retain=True)
+        self._client.will_set(self._topic(topics.STATUS), json.dumps({"online": False}), qos=1, retain=True)
         self._client.on_connect = self._on_connect
         self._client.on_connect_fail = self._on_connect_fail
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
         self._client.on_publish = self._on_publish
+
+    def _topic(self, kind: str, meter: str = topics.ANY) -> str:
+        return topics.topic(kind, self._gateway, meter)
 
     @property
     def connected(self) -> bool:
@@ -84,7 +87,7 @@ class MqttUplink:
 
     def _connect(self) -> None:
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = SESSION_EXPIRY_SECONDS
+        properties.SessionExpiryInterval = topics.SESSION_SECONDS
         properties.MaximumPacketSize = MAX_PAYLOAD
         host, port = self._broker
         self._client.connect_async(host, port, keepalive=KEEPALIVE_SECONDS, clean_start=False, properties=properties)
@@ -94,7 +97,8 @@ class MqttUplink:
         """Say that we are offline and leave in good order."""
         if self._connected:
             try:
-                told = self._client.publish(f"{self._topic}/status", json.dumps({"online": False}), qos=1, retain=True)
+                offline = json.dumps({"online": False})
+                told = self._client.publish(self._topic(topics.STATUS), offline, qos=1, retain=True)
                 told.wait_for_publish(timeout=2.0)
             except (RuntimeError, ValueError):
                 pass  # the link is going down already: the will says it
@@ -115,7 +119,7 @@ class MqttUplink:
         # acknowledgement that comes before we know the message's number waits in _early.
         with self._lock:
             self._early = {}
-        info = self._client.publish(f"{self._topic}/{batch.meter}/reading", batch.to_bytes(), qos=1)
+        info = self._client.publish(self._topic(topics.READING, batch.meter), batch.to_bytes(), qos=1)
         with self._lock:
             early, self._early = self._early, None
             if info.rc == paho.MQTT_ERR_SUCCESS and info.mid not in early:
@@ -130,14 +134,14 @@ class MqttUplink:
         """Publish live power with QoS 0."""
         if self._connected:
             for meter, power in powers.items():
-                self._client.publish(f"{self._topic}/{meter}/live", json.dumps(power, separators=(",", ":")), qos=0)
+                self._client.publish(self._topic(topics.LIVE, meter), json.dumps(power, separators=(",", ":")), qos=0)
 
     def status(self, status: Mapping[str, Any]) -> None:
         """Publish the gateway's status, retained."""
         self._revive()
         if self._connected:
             text = json.dumps({"online": True, **status}, separators=(",", ":"))
-            self._client.publish(f"{self._topic}/status", text, qos=1, retain=True)
+            self._client.publish(self._topic(topics.STATUS), text, qos=1, retain=True)
 
     def _revive(self) -> None:
         """Should paho's thread have ended (a packet that it could not take apart), start another."""
@@ -159,7 +163,7 @@ class MqttUplink:
                 )
             )
             return
-        client.subscribe([(f"{self._topic}/{topic}", SubscribeOptions(qos=1)) for topic in ("receipt", "command")])
+        client.subscribe([(self._topic(kind), SubscribeOptions(qos=topics.QOS[kind])) for kind in topics.TO_GATEWAYS])
         self._connected, self._told, self._failure = True, True, None
         self._emit(LinkChanged(self.name, True, None))
 
@@ -172,9 +176,9 @@ class MqttUplink:
         self._down(UplinkError("unreachable", f"the broker at {self._where()} closed the connection ({reason})"))
 
     def _on_message(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:
-        if message.topic == f"{self._topic}/receipt":
+        if message.topic == self._topic(topics.RECEIPT):
             self._emit(ReceiptsArrived(bytes(message.payload), self.name))
-        elif message.topic == f"{self._topic}/command":
+        elif message.topic == self._topic(topics.COMMAND):
             self._emit(CommandArrived(bytes(message.payload)))
 
     def _on_publish(

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-REGISTER_NAMES = ("generation", "consumption", "charge", "discharge")
-"""The signed record's registers, in its order."""
+from edge_agent.wire.canonical import canonical_json
+from edge_agent.wire.errors import WireError
+from edge_agent.wire.rules import REGISTERS
 
 MAP_VERSION = 1
 DEFAULT_PROFILE = "1-0:99.1.0.255"
@@ -44,18 +45,8 @@ _KEYS = {
 _INTEGRALS = {8, 29, 30}
 """OBIS group D: the cumulative register, and the energy of an interval of load profile 1 and 2 (IEC 62056-6-1)."""
 
-ROLE_REGISTERS: Mapping[str, frozenset[str]] = {
-    "building": frozenset(REGISTER_NAMES),
-    "generation": frozenset({"generation"}),
-    "storage": frozenset({"charge", "discharge"}),
-    "load": frozenset({"consumption"}),
-    "grid": frozenset({"generation", "consumption"}),
-    "submeter": frozenset(REGISTER_NAMES),
-}
-"""Registers that may move in each role (docs/ARCHITECTURE.md)."""
 
-
-class MeterMapError(ValueError):
+class MeterMapError(WireError):
     """A meter map that cannot be used; `key` names the entry at fault, the message says what it should hold."""
 
     code = "meter_map_invalid"
@@ -150,8 +141,8 @@ class MeterMap:
         }
 
     def canonical(self) -> bytes:
-        """Canonical JSON: UTF-8, keys sorted, no white space between tokens."""
-        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+        """The map as canonical JSON."""
+        return canonical_json(self.to_dict())
 
     def hash(self) -> bytes:
         """SHA-256 of the canonical JSON, 32 bytes: what the authority approves."""
@@ -207,13 +198,13 @@ def integral_of(obis: str) -> int:
 
 def _registers(value: object, kind: str) -> dict[str, RegisterSource]:
     if not isinstance(value, Mapping) or not value:
-        raise MeterMapError("registers", f"should name at least one of {', '.join(REGISTER_NAMES)}")
+        raise MeterMapError("registers", f"should name at least one of {', '.join(REGISTERS)}")
     registers: dict[str, RegisterSource] = {}
     seen: dict[str, str] = {}
     for name, source in value.items():
         key = f"registers.{name}"
-        if name not in REGISTER_NAMES:
-            raise MeterMapError(key, f"no such register; a record has {', '.join(REGISTER_NAMES)}")
+        if name not in REGISTERS:
+            raise MeterMapError(key, f"no such register; a record has {', '.join(REGISTERS)}")
         if not isinstance(source, list | tuple) or len(source) != 2:
             raise MeterMapError(key, f'{source!r} should be an OBIS code and a sign, such as ["1-0:1.8.0.255", 1]')
         obis, sign = _obis(key, source[0]), source[1]
@@ -228,7 +219,7 @@ def _registers(value: object, kind: str) -> dict[str, RegisterSource]:
             raise MeterMapError(key, f"{obis} already feeds {seen[counted]}; one register would count twice")
         seen[counted] = name
         registers[name] = RegisterSource(obis, sign)
-    return {name: registers[name] for name in REGISTER_NAMES if name in registers}
+    return {name: registers[name] for name in REGISTERS if name in registers}
 
 
 def _clock(value: object) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import struct
 
+from edge_agent.wire.errors import WireError
+
 RECORD_SIZE = 96
 PUBLIC_KEY_SIZE = 32
 SIGNATURE_SIZE = 64
@@ -19,6 +21,8 @@ RECEIPT_SIZE = RECEIPT_BODY_SIZE + SIGNATURE_SIZE
 NETWORK_ID_SIZE = 8
 METER_ID_SIZE = 32
 TRUNCATED_HASH_SIZE = 16
+MAX_FRAMES = 256
+"""Frames that the authority takes in one request or message."""
 
 READING_MAGIC = b"AMR1"
 POSSESSION_MAGIC = b"AMK1"
@@ -88,7 +92,7 @@ _RECEIPT = "<4sBBH8s32s32sIIQq"
 _STRUCT_ERROR: type[Exception] = getattr(struct, "error", ValueError)  # MicroPython has none of its own
 
 
-class ReadingError(ValueError):
+class ReadingError(WireError):
     """Bytes that are not what they claim to be; `code` names the cause, the message says what was found."""
 
     def __init__(self, code: str, message: str) -> None:

@@ -23,9 +23,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
 from free_ports import free_port
 
-from edge_agent.agent.enrolment import Claim, enrol
+from edge_agent.agent.enrolment import enrol
 from edge_agent.config import load_config
 from edge_agent.state.keys import verify
+from edge_agent.wire.claim import Claim
 from edge_agent.wire.meter_map import MeterMap
 from edge_agent.wire.reading import (
     CODE_NUMBERS,

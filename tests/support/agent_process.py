@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 import edge_agent.agent.run as running
-from edge_agent import log
 from edge_agent.config import load_config
 from edge_agent.meters import IntervalRow
 from edge_agent.uplinks.choice import Uplinks
+from edge_agent.wire import log
 
 PERIOD = int(os.environ.get("TEST_PERIOD", "2"))
 RESET = Path(sys.argv[1]).with_name("reset")

@@ -10,7 +10,7 @@ import pytest
 from authority.collector import sun
 from authority.collector.policy import MeterFacts, check
 from authority.home.home import Settings, SiteSettings
-from edge_agent.wire.reading import CLOCK_DEVIATION_UNKNOWN, CODE_NUMBERS, Record
+from edge_agent.wire.reading import CLOCK_DEVIATION_UNKNOWN, CODE_NUMBERS, FLAG_REGISTER_RESET, Record
 
 NOW = 1_782_000_000
 SETTINGS = Settings()
@@ -39,7 +39,7 @@ def record(**changes: Any) -> Record:
 
 
 LAST = record(sequence=1, interval_end=NOW - 900)
-LIMIT = 10_000 * 900 * 11 // (3_600 * 10)  # Wh in a quarter of an hour at nameplate and a tenth
+LIMIT = 10_000 * 900 * 11 // (3_600 * 10) + 1  # Wh in a quarter of an hour at nameplate and a tenth, and rounding
 
 
 def code(meter: MeterFacts, last: Record | None = LAST, settings: Settings = SETTINGS, **changes: Any) -> str:
@@ -78,12 +78,17 @@ def code(meter: MeterFacts, last: Record | None = LAST, settings: Settings = SET
         ("clock_unsynchronised", PV, {"clock_deviation": -61}),
         ("ok", PV, {"clock_deviation": -60}),
         ("ok", PV, {"clock_deviation": CLOCK_DEVIATION_UNKNOWN}),
-        ("ok", BATTERY, {"discharge": 2_100}),
-        ("exceeds_storage", BATTERY, {"discharge": 2_101}),
-        ("ok", BATTERY, {"charge": 2_223}),  # nine tenths of it arrive
-        ("exceeds_storage", BATTERY, {"charge": 2_224}),
+        ("ok", BATTERY, {"discharge": 2_101}),
+        ("exceeds_storage", BATTERY, {"discharge": 2_102}),
+        ("ok", BATTERY, {"charge": 3_202}),  # at most half of it is lost
+        ("exceeds_storage", BATTERY, {"charge": 3_203}),
         ("ok", BATTERY, {"charge": 3_000, "discharge": 3_000}),
-        ("exceeds_storage", replace(BATTERY, storage_wh=0), {"discharge": 1_001}),
+        ("exceeds_storage", replace(BATTERY, storage_wh=0), {"discharge": 1_002}),
+        ("ok", replace(BUILDING, nameplate_w=5_000), {"consumption": 3_000}),  # 8 kW under a roof of 5 kW
+        ("exceeds_nameplate", replace(BUILDING, nameplate_w=5_000), {"generation": 3_000}),
+        ("register_decreased", PV, {"flags": FLAG_REGISTER_RESET}),
+        ("ok", PV, {"register_epoch": 1}),
+        ("register_decreased", PV, {"register_epoch": 2}),
         ("meter_inactive", replace(PV, active=False), {"interval_end": 1}),
     ],
 )
@@ -98,8 +103,8 @@ def test_a_first_reading_sets_a_baseline_whatever_its_registers() -> None:
 
 def test_a_longer_step_may_carry_more() -> None:
     earlier = record(sequence=1, interval_end=NOW - 4 * 900)
-    assert code(PV, last=earlier, generation=1_000 + 4 * LIMIT) == "ok"
-    assert code(PV, last=earlier, generation=1_004 + 4 * LIMIT) == "exceeds_nameplate"
+    assert code(PV, last=earlier, generation=1_000 + 4 * (LIMIT - 1) + 1) == "ok"
+    assert code(PV, last=earlier, generation=1_001 + 4 * LIMIT) == "exceeds_nameplate"
 
 
 def test_the_clock_may_lag_by_the_skew() -> None:

@@ -13,7 +13,7 @@ from authority.enrolment import plan
 from authority.home.home import Home, Settings
 from edge_agent.config import load_config
 from edge_agent.emulator.config import EmulatorConfig
-from edge_agent.wire.meter_map import ROLE_REGISTERS
+from edge_agent.wire.rules import ROLE_REGISTERS
 
 PORTS = Ports(8001, 8002, 8003, 8004)
 METERS = campus.meters()

@@ -133,7 +133,7 @@ def test_certificates_make_a_tls_context_and_are_renewed_for_new_names(tmp_path:
     assert second != first
     home.renew_certificates(NOW + 800 * 86400)
     assert home.key_path("server.pem").read_bytes() != second
-    assert len(certificates.fingerprint(home.ca_certificate)) == 16
+    assert len(certificates.fingerprint(home.ca_certificate)) == 10
 
 
 def test_init_prints_what_the_operator_needs_and_says_no_twice(

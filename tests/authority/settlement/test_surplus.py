@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authority.settlement.surplus import BASIS_POINTS, MeterSpan, SurplusError, permitted_meter_set, settle_span
+from authority.settlement.surplus import MeterSpan, SurplusError, permitted_meter_set, settle_span
 from edge_agent.wire.reading import SOURCE_NONE, SOURCE_SOLAR, SOURCE_WIND
+from edge_agent.wire.rules import BASIS_POINTS
 
 SOLAR = {"role": "generation", "source": SOURCE_SOLAR}
 WH = st.integers(0, 2**40)

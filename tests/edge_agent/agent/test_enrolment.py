@@ -8,40 +8,13 @@ import time
 
 import pytest
 
-from edge_agent.agent.enrolment import Claim, EnrolmentError, Pending, enrol, fetch_ca
+from edge_agent.agent.enrolment import EnrolmentError, Pending, enrol, fetch_ca
 from edge_agent.state.credentials import Credentials, CredentialsError, CredentialStore
 from edge_agent.state.keys import KeyStore
 from edge_agent.uplinks import UplinkError
+from edge_agent.wire.claim import Claim
 
-SECRET = base64.b32encode(b"0123456789").decode()
 FINGERPRINT = base64.b32encode(bytes(10)).decode()
-
-
-def test_a_claim_code_comes_apart_from_the_right():
-    claim = Claim.parse(f" dormitory-a-{SECRET.lower()}-{FINGERPRINT}\n")
-    assert claim.gateway == "dormitory-a"
-    assert claim.fingerprint == bytes(10)
-    assert claim.code == f"dormitory-a-{SECRET}-{FINGERPRINT}"
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        "",
-        "dormitory-a",
-        f"-{SECRET}-{FINGERPRINT}",
-        f"a-{SECRET[:-1]}-{FINGERPRINT}",
-        f"a-{SECRET}AA-{FINGERPRINT}",
-        f"a-{SECRET}-{FINGERPRINT[:-1]}1",
-        f"a-{SECRET}-ä{FINGERPRINT[1:]}",
-    ],
-)
-def test_a_wrong_claim_code_is_not_repeated(code):
-    with pytest.raises(EnrolmentError) as caught:
-        Claim.parse(code)
-    assert caught.value.code == "claim_invalid"
-    assert SECRET not in str(caught.value)
-    assert SECRET not in repr(Claim("x", "y", b""))
 
 
 def test_an_approved_gateway_has_its_credentials(authority, make_gateway):

@@ -248,7 +248,8 @@ def test_refusals_say_what_to_do(emulator, options, code, words):
     done = read_meter("--port", emulator.port, *options, "--json")
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith(f"edge-agent read: {code}: ")
+    assert done.stderr.startswith("edge-agent: ")
+    assert f" [{code}]\n" in done.stderr
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
@@ -288,7 +289,8 @@ def test_something_else_on_the_line(answer):
     name, _master, _slave = _responder(answer)
     done = read_meter("--port", name, "--client", "16", "--timeout", "1.5")
     assert done.returncode == 1
-    assert done.stderr.startswith("edge-agent read: not_dlms: something answers, but not in HDLC")
+    assert done.stderr.startswith("edge-agent: something answers, but not in HDLC")
+    assert "[not_dlms]" in done.stderr
 
 
 def test_a_silent_line():
@@ -296,7 +298,8 @@ def test_a_silent_line():
     tty.setraw(slave)
     done = read_meter("--port", os.ttyname(slave), "--client", "16", "--timeout", "0.2")
     assert done.returncode == 1
-    assert done.stderr.startswith("edge-agent read: timeout: no answer from the meter")
+    assert done.stderr.startswith("edge-agent: no answer from the meter")
+    assert "[timeout]" in done.stderr
     os.close(master)
     os.close(slave)
 

@@ -280,7 +280,8 @@ def test_options_that_make_no_sense_are_named_before_the_line_is_touched(options
 def test_values_that_make_no_sense_are_named(emulator, options, code):
     done = read_meter("--port", emulator.port, "--client", "16", *options)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"edge-agent read: {code}: "), done.stderr
+    assert done.stderr.startswith("edge-agent: "), done.stderr
+    assert f" [{code}]\n" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -298,7 +299,8 @@ def test_addresses_that_a_scan_cannot_ask(emulator, option, value):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert out == ""
-    assert err.startswith("edge-agent scan: bad_address: ")
+    assert err.startswith("edge-agent: ")
+    assert "[bad_address]" in err
 
 
 MAPS = {

@@ -1,0 +1,39 @@
+"""Canonical JSON: the one spelling of a value, so that two parties who hash it get the same bytes.
+
+UTF-8, keys sorted, no white space between tokens, no numbers that are not whole. Meter maps and the log's acts are
+hashed so (docs/PROTOCOL.md).
+"""
+
+from __future__ import annotations
+
+import json
+
+from edge_agent.wire.errors import WireError
+
+
+class NotCanonicalError(WireError):
+    """A value that canonical JSON has no spelling for."""
+
+    code = "not_canonical"
+
+
+def canonical_json(value: object) -> bytes:
+    """The bytes of a value made of dictionaries with text keys, lists, text, whole numbers, booleans and None.
+
+    NotCanonicalError for anything else: a float has more than one spelling, and other keys would change on the way.
+    """
+    _check(value)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _check(value: object) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise NotCanonicalError(f"canonical JSON has text keys only, not {key!r}")
+            _check(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check(item)
+    elif value is not None and not isinstance(value, str | int):
+        raise NotCanonicalError(f"canonical JSON holds no {type(value).__name__} such as {value!r}; use a whole number")

@@ -1,0 +1,193 @@
+"""What all commands have in common: their help imports next to nothing, and options, messages and statuses are one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import authority.cli
+import edge_agent.cli
+from edge_agent.wire.command import EXIT_STATUSES, FORMAT_VARIABLE, LEVEL_VARIABLE, Program, log_options
+
+ROOT = Path(__file__).parents[1]
+PROGRAMS = {"edge-agent": edge_agent.cli.PROGRAM, "authority": authority.cli.PROGRAM}
+MAINS = {"edge-agent": "edge_agent.cli", "authority": "authority.cli", "meter-emulator": "edge_agent.emulator.cli"}
+SUBCOMMANDS = [(name, command) for name, program in PROGRAMS.items() for command in program.commands]
+OF_THE_HELP = "import sys\nfrom {module} import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+
+
+def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, *words],
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_help_imports_no_subcommand_and_nothing_installed(name: str) -> None:
+    """The help is asked for often, on small machines: it reads the standard library and two or three files of ours."""
+    report = OF_THE_HELP.format(module=MAINS[name]) + "print(sorted(sys.modules), file=sys.stderr)"
+    done = run("-c", report)
+    loaded = done.stderr
+    for command in PROGRAMS[name].commands.values():
+        assert f"'{command.module}'" not in loaded
+    packages = ("serial", "paho", "cryptography", "solders", "sqlalchemy", "flask", "logging", "importlib.metadata")
+    for package in packages:
+        assert f"'{package}'" not in loaded
+    assert all(f"\n    {command}" in done.stdout for command in PROGRAMS[name].commands)
+
+
+@pytest.mark.parametrize("name", MAINS)
+def test_every_command_tells_its_version(name: str) -> None:
+    done = run("-m", MAINS[name], "--version")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split()[0] == name
+    assert done.stdout.split()[1][0].isdigit()
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_help_has_the_one_table_of_exit_statuses(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        PROGRAMS[name].main(["--help"])
+    shown = capsys.readouterr().out
+    assert all(f"  {status:<5}{meaning}\n" in shown for status, meaning in EXIT_STATUSES.items())
+
+
+@pytest.mark.parametrize(("name", "command"), SUBCOMMANDS)
+def test_every_subcommand_has_help_and_the_common_options(
+    name: str, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = PROGRAMS[name]
+    with pytest.raises(SystemExit) as ended:
+        program.main([command, "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    place = "--config" if name == "edge-agent" else "--home"
+    assert {"--log-level", "--log-format"} <= set(shown.replace("]", " ").replace("[", " ").split())
+    assert (place in shown) == program.commands[command].place
+
+
+def test_the_place_may_stand_anywhere() -> None:
+    for words in (["--home", "/x", "audit", "readings", "a/b"], ["audit", "readings", "a/b", "--home", "/x"]):
+        assert authority.cli.parse(words).home == Path("/x")
+    assert authority.cli.parse(["audit", "readings", "a/b"]).home == authority.cli.default_home()
+
+
+def test_a_command_without_files_takes_no_place(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        edge_agent.cli.main(["decode", "x", "--config", "gateway.toml"])
+    assert ended.value.code == 2
+    assert "decode takes no --config" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "line"),
+    [
+        (["edge-agent", "status", "--config", "/nowhere/gateway.toml"], 2, "[config_invalid]"),
+        (["edge-agent", "decode", "/nowhere/telegram"], 1, "[no_file]"),
+        (["authority", "audit", "readings", "a/b", "--home", "/nowhere"], 1, "[home_missing]"),
+        (["meter-emulator", "/nowhere/meter.toml"], 2, "[bad_config]"),
+    ],
+)
+def test_a_refusal_is_one_line_with_what_to_do_and_a_code(words: list[str], status: int, line: str) -> None:
+    done = run("-m", MAINS[words[0]], *words[1:])
+    assert done.returncode == status
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"{words[0]}: ")
+    assert done.stderr.endswith(f" {line}\n")
+    assert done.stderr.count("\n") == 1
+
+
+class RefusedError(Exception):
+    code, exit_status = "refused", 4
+
+
+NOISY = "tests_noisy_command"
+
+
+@pytest.fixture
+def noisy(monkeypatch: pytest.MonkeyPatch) -> Program:
+    """A program whose one subcommand logs and then refuses."""
+    from types import ModuleType
+
+    from edge_agent.wire.command import Command, Place, add_json, print_json
+    from edge_agent.wire.log import StructuredLog
+
+    module = ModuleType(NOISY)
+    log = StructuredLog("noisy")
+
+    def add_arguments(parser: argparse.ArgumentParser) -> None:
+        add_json(parser)
+
+    def run(options: argparse.Namespace) -> int:
+        log.debug("too much")
+        log.info("told", meter="solar", count=3)
+        if options.json:
+            print_json({"a": "Zürich"})
+            return 0
+        raise RefusedError("do something else")
+
+    vars(module).update(add_arguments=add_arguments, run=run)
+    monkeypatch.setitem(sys.modules, NOISY, module)
+    monkeypatch.delenv(FORMAT_VARIABLE, raising=False)
+    monkeypatch.delenv(LEVEL_VARIABLE, raising=False)
+    return Program(
+        "noisy",
+        "Makes noise.",
+        {"serve": Command(NOISY, "serve", service=True), "ask": Command(NOISY, "ask")},
+        distribution="none",
+        place=Place("--home", "DIR", Path, "where"),
+        errors=(RefusedError,),
+    )
+
+
+def test_an_error_gives_the_exit_status_of_its_class(noisy: Program, capsys: pytest.CaptureFixture[str]) -> None:
+    assert noisy.main(["ask"]) == 4
+    assert capsys.readouterr().err == "noisy: do something else [refused]\n"
+
+
+def test_a_service_logs_what_it_does_in_the_form_that_was_asked_for(
+    noisy: Program, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert noisy.main(["serve", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == {"a": "Zürich"}
+    assert shown.err.endswith(" info    told meter=solar count=3\n")
+    noisy.main(["serve", "--json", "--log-format", "json"])
+    told = json.loads(capsys.readouterr().err)
+    assert {**told, "time": ""} == {"time": "", "level": "info", "event": "told", "meter": "solar", "count": 3}
+    noisy.main(["ask", "--json"])
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv(LEVEL_VARIABLE, "debug")
+    noisy.main(["ask", "--json"])
+    assert [line.split(" ", 1)[1] for line in capsys.readouterr().err.splitlines()] == [
+        "debug   too much",
+        "info    told meter=solar count=3",
+    ]
+    options = noisy.parse(["serve", "--log-format", "json"])
+    assert noisy.parse(["serve", *log_options(options)]).log_format == "json"  # what a service hands on
+
+
+def test_lines_of_other_libraries_come_in_the_same_form(noisy: Program, capsys: pytest.CaptureFixture[str]) -> None:
+    import logging
+
+    noisy.main(["serve", "--json", "--log-format", "json"])
+    capsys.readouterr()
+    try:
+        raise RuntimeError("out of cheese")
+    except RuntimeError:
+        logging.getLogger("other").exception("it broke at %s", "noon")
+    told = json.loads(capsys.readouterr().err)
+    assert (told["event"], told["level"], told["logger"]) == ("it broke at noon", "error", "other")
+    assert "out of cheese" in told["traceback"]
