@@ -14,6 +14,7 @@ from authority import cli as authority
 from authority.enrolment import revocation
 from authority.home.home import Home, Settings
 from edge_agent import cli as edge_agent
+from edge_agent.wire.command import USAGE
 
 ROOT = Path(__file__).parent.parent
 UNITS = (
@@ -33,14 +34,12 @@ def service(unit: Path) -> configparser.SectionProxy:
     return parser["Service"]
 
 
-def test_the_gateways_unit_starts_what_it_should(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gateways_unit_starts_what_it_should() -> None:
     program, *arguments = shlex.split(service(UNITS[0])["ExecStart"])
-    started = []
-    monkeypatch.setattr(edge_agent, "_run", lambda options: started.append(options.config) or 0)
-    assert edge_agent.main(arguments) == 0
-    assert started == [edge_agent.DEFAULT_CONFIG]
+    options = edge_agent.PROGRAM.parse(arguments)
+    assert (options.command, options.config) == ("run", edge_agent.DEFAULT_CONFIG)
     assert program in OPERATIONS
-    assert int(service(UNITS[0])["RestartPreventExitStatus"]) == edge_agent.EXIT_USAGE
+    assert int(service(UNITS[0])["RestartPreventExitStatus"]) == USAGE
 
 
 def test_the_authoritys_unit_starts_what_it_should() -> None:
