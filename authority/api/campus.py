@@ -94,7 +94,7 @@ class Energy:
 
     minted_wh: int = described("Ever minted.")
     held_wh: int = described("In members' token accounts.")
-    escrow_wh: int = described("In the market's vault, behind open asks.")
+    escrow_wh: int = described("In the market: in members' seats there, and behind open asks.")
     retired_wh: int = described("Ever minted less the supply.")
     conserved: bool = described("Whether minted = held + escrow + retired, counted on the chain.")
 

@@ -5,20 +5,24 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
 from solders.account import Account
 from solders.pubkey import Pubkey
 
 from authority.api.campus import Energy
 from authority.api.campus_source import Book, ChainFigures, without_chain
-from authority.audit.conservation import AMOUNT_AT, TOKEN_ACCOUNT_SIZE, TokenTotals
+from authority.audit.conservation import AMOUNT_AT, TOKEN_ACCOUNT_SIZE
 from authority.chain import programs
+from authority.chain.accounts import EpochBook, Oracle
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
+from authority.chain.layout import ProgramAccount
 from authority.errors import AuthorityError
 from authority.home.home import Home
+from authority.settlement.snapshot import BookStatus
 
+_A = TypeVar("_A", bound=ProgramAccount)
 MINT_SUPPLY_AT = 36
 HOLDERS_SECONDS = 30
 """How long the list of token accounts is kept; it is renewed at once where the sums do not meet."""
@@ -27,33 +31,30 @@ LOOKS = 5
 move between the two are counted twice or not at all."""
 RETRY_SECONDS = 5
 """How long a validator that did not answer is left alone, so that it does not hold up the page."""
-BOOK_OPEN, BOOK_MAKING_SIZE = 1, 10_240
 
 
-def energy_of(oracle: dict[str, Any] | None, supply: int, vault: int, held: int) -> Energy:
-    """minted is the oracle's own lifetime total; retired is that less the supply; the rest is counted."""
-    minted = int(oracle["minted"]) if oracle else 0
-    totals = TokenTotals(minted=minted, supply=supply, held=held, escrow=vault)
+def energy_of(minted: int, supply: int, vault: int, held: int) -> Energy:
+    """Minted is the oracle's own lifetime total; retired is that less the supply; the rest is counted."""
+    retired = minted - supply
     return Energy(
-        minted_wh=totals.minted,
-        held_wh=totals.held,
-        escrow_wh=totals.escrow,
-        retired_wh=totals.retired,
-        conserved=totals.ok,
+        minted_wh=minted,
+        held_wh=held,
+        escrow_wh=vault,
+        retired_wh=retired,
+        conserved=retired >= 0 and minted == held + vault + retired,
     )
 
 
-def counted(book: dict[str, Any], epoch: int) -> Book | None:
-    """An epoch's book in figures; None while it is still being made."""
-    if book["status"] < BOOK_OPEN:
+def counted(book: EpochBook, epoch: int) -> Book | None:
+    """An epoch's book in figures; None where that epoch's is not open yet: its place in the ring holds another."""
+    if book.epoch != epoch or book.status < BookStatus.OPEN:
         return None
-    bids, asks = book["bids"][: book["bid_count"]], book["asks"][: book["ask_count"]]
     return Book(
         epoch=epoch,
-        bids=len(bids),
-        asks=len(asks),
-        bid_wh=sum(order["quantity"] for order in bids),
-        ask_wh=sum(order["quantity"] for order in asks),
+        bids=book.bid_count,
+        asks=book.ask_count,
+        bid_wh=book.bid_quantity,
+        ask_wh=book.ask_quantity,
     )
 
 
@@ -124,18 +125,19 @@ class RpcChainReader:
         slot = self._client.slot()
         energy = None
         if mint is not None:
-            decoded = self._decoded("oracle", oracle)
             held = sum(_u64(account, AMOUNT_AT) for account in holders)
-            energy = energy_of(decoded, _u64(mint, MINT_SUPPLY_AT), _u64(vault, AMOUNT_AT), held)
-        decoded_book = (
-            self._decoded("trading", book) if book is not None and len(book.data) > BOOK_MAKING_SIZE else None
-        )
+            energy = energy_of(
+                typed_oracle.minted if (typed_oracle := _typed(Oracle, oracle)) else 0,
+                _u64(mint, MINT_SUPPLY_AT),
+                _u64(vault, AMOUNT_AT),
+                held,
+            )
+        decoded_book = _typed(EpochBook, book)
         return slot, energy, counted(decoded_book, epoch) if decoded_book else None
 
-    def _decoded(self, program: str, account: Account | None) -> dict[str, Any] | None:
-        if account is None or not account.data:
-            return None
-        return self._client.idl(program).decode_account(bytes(account.data))[1]
+
+def _typed(kind: type[_A], account: Account | None) -> _A | None:
+    return None if account is None or not account.data else kind.from_account(bytes(account.data))
 
 
 def _u64(account: Account | None, offset: int) -> int:

@@ -7,7 +7,6 @@ import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import select
 
@@ -225,8 +224,8 @@ def _consistent(app: App, file: Path) -> int:
 
 
 def _verify(app: App, url: str | None) -> int:
-    checkpoints: list[dict[str, Any]] = []
-    meters: list[tuple[dict[str, Any], bytes]] = []
+    checkpoints: list[verify.Pin] = []
+    meters: list[verify.StandingMeter] = []
     if url is not None:
         client = ChainClient(url)
         try:
@@ -235,7 +234,7 @@ def _verify(app: App, url: str | None) -> int:
             client.close()
     audit = verify.Audit(app.home.network_id, bytes(app.home.receipt_key.pubkey()))
     with app.store.read() as session:
-        audit.log(session, sizes=[int(checkpoint["log_size"]) for checkpoint in checkpoints])
+        audit.log(session, sizes=[checkpoint.log_size for checkpoint in checkpoints])
     audit.chain(checkpoints, meters)
     print(f"log: {audit.size} leaves ({audit.readings} readings, {audit.acts} acts, {audit.books} books)")
     print(f"root: {audit.root.hex()}")

@@ -1,8 +1,10 @@
 """Whether every token that was ever made is accounted for, read from the chain alone.
 
-minted = held + escrow + retired, where escrow is what the market's vault holds, held is all other token accounts, and
-retired is lifetime minted less the supply (so a holder's own burn counts). Energy's lifetime total is the oracle's own
-count, and the sum of the members' too. Credits have no such count on the chain: their supply must be held or in escrow.
+minted = in wallets + in seats + locked in books + retired (+ fees, for credits). What is in seats, locked in books and
+waiting as fees lies in the market's vaults, and Seats counts it as a whole; a vault holds that and no less. It holds
+more only where somebody sent tokens to it without a deposit: those belong to nobody. retired is lifetime minted less
+the supply (so a holder's own burn counts). Energy's lifetime total is the oracle's own count, and the sum of the
+members' too. Credits have no such count on the chain: their supply must be in wallets or in the market.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ from typing import Any
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
+from authority.chain.accounts import EnergyAccount, EpochBook, Oracle, Seat, Seats
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
-from authority.settlement.chain import BOOK_SIZE
 
 TOKEN_ACCOUNT_SIZE = 165
 AMOUNT_AT = 64
@@ -36,14 +38,19 @@ class ChainMovingError(ChainError):
 class TokenTotals:
     """One token, in base units (Wh, micro-credit).
 
-    in_books is what the books say that the vault holds for them; 0, which claims nothing, where they were not read.
+    held is in wallets: all token accounts but the vault; escrow is what the vault holds. The market says what that is:
+    in_seats is free in members' seats, in_books is locked by orders that are not paid, fees wait for the fee account,
+    and counted is its own sum of these.
     """
 
     minted: int
     supply: int
     held: int
     escrow: int
+    in_seats: int = 0
     in_books: int = 0
+    fees: int = 0
+    counted: int = 0
 
     @property
     def retired(self) -> int:
@@ -51,10 +58,17 @@ class TokenTotals:
         return self.minted - self.supply
 
     @property
+    def owed(self) -> int:
+        """What of the vault belongs to somebody."""
+        return self.in_seats + self.in_books + self.fees
+
+    @property
     def ok(self) -> bool:
-        """Whether all of it is accounted for, and the vault holds what the books owe (gifts to it may come on top)."""
+        """Whether all of it is accounted for, and the vault holds what the market owes (gifts to it may be on top)."""
         return (
-            self.retired >= 0 and self.minted == self.held + self.escrow + self.retired and self.escrow >= self.in_books
+            self.retired >= 0
+            and self.minted == self.held + self.escrow + self.retired
+            and self.counted == self.owed <= self.escrow
         )
 
 
@@ -72,11 +86,16 @@ class Conservation:
         return self.energy.ok and self.credit.ok and self.minted_to_members == self.energy.minted
 
     def energy_json(self) -> dict[str, object]:
-        """Where the energy tokens are, and whether all of the chain conserves: the keys of the demo's report."""
+        """Where the energy tokens are, and whether all of the chain conserves: the keys of the demo's report.
+
+        minted = held + escrow + retired; seats and books are what escrow consists of.
+        """
         return {
             "minted_wh": self.energy.minted,
             "held_wh": self.energy.held,
             "escrow_wh": self.energy.escrow,
+            "seats_wh": self.energy.in_seats,
+            "books_wh": self.energy.in_books,
             "retired_wh": self.energy.retired,
             "ok": self.ok,
         }
@@ -88,6 +107,9 @@ class Conservation:
             "credit_supply": self.credit.supply,
             "credit_held": self.credit.held,
             "credit_escrow": self.credit.escrow,
+            "credit_seats": self.credit.in_seats,
+            "credit_books": self.credit.in_books,
+            "credit_fees": self.credit.fees,
         }
 
 
@@ -101,10 +123,11 @@ def conservation(client: ChainClient) -> Conservation:
 
 
 def _sums(client: ChainClient) -> Conservation:
-    oracle = client.account("oracle", programs.oracle_authority())
-    minted = int(oracle["minted"]) if oracle else 0
-    members = sum(int(account["minted"]) for _, account in client.accounts("oracle", "EnergyAccount"))
-    books = [book for _, book in client.accounts("trading", "EpochBook", [{"dataSize": BOOK_SIZE}])]
+    oracle = client.account(Oracle, programs.oracle_authority())
+    minted = oracle.minted if oracle else 0
+    members = sum(account.minted for _, account in client.accounts(EnergyAccount))
+    books = [book for _, book in client.accounts(EpochBook)]
+    head, seats = _seats(client)
     energy_supply = client.token_supply(programs.energy_mint()) or 0
     credit_supply = client.token_supply(programs.credit_mint()) or 0
     energy = _accounts(client, programs.energy_mint())
@@ -117,17 +140,32 @@ def _sums(client: ChainClient) -> Conservation:
             supply=energy_supply,
             held=sum(energy.values()),
             escrow=energy_escrow,
-            in_books=sum(int(book["energy_escrow"]) for book in books),
+            in_seats=sum(seat.energy for seat in seats),
+            in_books=sum(book.energy_locked for book in books),
+            counted=head.energy_held if head else 0,
         ),
         credit=TokenTotals(
             minted=credit_supply,
             supply=credit_supply,
             held=sum(credit.values()),
             escrow=credit_escrow,
-            in_books=sum(int(book["credit_escrow"]) for book in books),
+            in_seats=sum(seat.credit for seat in seats),
+            in_books=sum(book.credit_locked for book in books),
+            fees=head.fees if head else 0,
+            counted=head.credit_held if head else 0,
         ),
         minted_to_members=members,
     )
+
+
+def _seats(client: ChainClient) -> tuple[Seats | None, list[Seat]]:
+    """The head of the seats, and the seats; none before the market is made."""
+    address = programs.seats_address()
+    data = client.account_data(Seats, address, client.raw_account(address))
+    if data is None:
+        return None, []
+    head = Seats.from_account(data)
+    return head, Seat.array(data, Seats.size(), head.capacity)
 
 
 def _accounts(client: ChainClient, mint: Pubkey) -> dict[Pubkey, int]:

@@ -22,6 +22,7 @@ from solders.signature import Signature
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from authority.chain.accounts import EpochCheckpoint, Meter, MeterState
 from authority.chain.client import ChainClient
 from authority.log import log, merkle
 from authority.log.log import LEAF_ACT, LEAF_BOOK, LEAF_READING, LogError, ReadingLeaf, SignedCheckpoint
@@ -49,6 +50,25 @@ class Finding:
     code: str
     where: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """What a checkpoint on the chain says of its epoch: the log's size and root, and the final book's hash."""
+
+    epoch: int
+    log_size: int
+    log_root: bytes
+    book_hash: bytes = NO_BOOK
+
+
+@dataclass(frozen=True, slots=True)
+class StandingMeter:
+    """A meter on the chain: id, key, and the truncated hash of the last record accepted (zero before the first)."""
+
+    meter_id: bytes
+    key: bytes
+    hash: bytes
 
 
 @dataclass
@@ -214,43 +234,39 @@ class Audit:
 
     # The chain
 
-    def chain(
-        self, checkpoints: Iterable[Mapping[str, Any]], meters: Iterable[tuple[Mapping[str, Any], bytes]]
-    ) -> None:
-        """Compare the chain's EpochCheckpoints, and its Meters with the hash in their MeterState, with the log."""
+    def chain(self, checkpoints: Iterable[Pin], meters: Iterable[StandingMeter]) -> None:
+        """Compare what the chain's EpochCheckpoints pin, and where its meters stand, with the log."""
         for checkpoint in checkpoints:
             self.chain_checkpoints += 1
-            where = f"epoch {checkpoint['epoch']}"
-            size, root = int(checkpoint["log_size"]), bytes(checkpoint["log_root"])
+            where = f"epoch {checkpoint.epoch}"
+            size, root = checkpoint.log_size, checkpoint.log_root
             if size > self.size:
                 self._find("log_shortened", where, f"pins {size} leaves, and the log has only {self.size}")
             elif root != self._roots.get(size):
                 self._find("log_rewritten", where, "pins another root: leaves before it were changed")
-            book = bytes(checkpoint["book_hash"])
+            book = checkpoint.book_hash
             if book not in (NO_BOOK, *self._book_hashes):
                 self._find(
                     "book_not_logged", where, f"pins a final book ({book.hex()[:16]}…) that is no leaf of the log"
                 )
         approved = {(key.meter_id, public_key) for public_key, key in self._keys.items()}
-        for meter, last in meters:
+        for meter in meters:
             self.chain_meters += 1
-            meter_id = bytes(meter["meter_id"])
-            where = f"meter {meter_id.hex()[:16]}…"
-            if (meter_id, bytes(meter["key"])) not in approved:
+            where = f"meter {meter.meter_id.hex()[:16]}…"
+            if (meter.meter_id, meter.key) not in approved:
                 self._find("key_not_approved", where, "has a key on the chain that no approval in the log put to use")
-            if last != ZERO_HASH and last not in self._passed.get(meter_id, set()):
+            if meter.hash != ZERO_HASH and meter.hash not in self._passed.get(meter.meter_id, set()):
                 self._find(
                     "reading_not_logged", where, "stands on the chain at a reading that the log did not let pass"
                 )
 
 
-def read_chain(client: ChainClient) -> tuple[list[dict[str, Any]], list[tuple[dict[str, Any], bytes]]]:
-    """The chain's checkpoints by epoch, and its meters with the hash that each stands at (zero before the first)."""
-    checkpoints = sorted(
-        (account for _, account in client.accounts("oracle", "EpochCheckpoint")), key=lambda item: int(item["epoch"])
-    )
-    states = {str(state["meter"]): bytes(state["hash"]) for _, state in client.accounts("oracle", "MeterState")}
+def read_chain(client: ChainClient) -> tuple[list[Pin], list[StandingMeter]]:
+    """What the chain's checkpoints pin, by epoch, and where its meters stand."""
+    checkpoints = sorted((account for _, account in client.accounts(EpochCheckpoint)), key=lambda item: item.epoch)
+    hashes = {state.meter: state.hash for _, state in client.accounts(MeterState)}
     meters = [
-        (account, states.get(str(address), ZERO_HASH)) for address, account in client.accounts("registry", "Meter")
+        StandingMeter(meter.meter_id, meter.key, hashes.get(address, ZERO_HASH))
+        for address, meter in client.accounts(Meter)
     ]
-    return checkpoints, meters
+    return [Pin(each.epoch, each.log_size, each.log_root, each.book_hash) for each in checkpoints], meters

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from solders.account import Account
 from solders.address_lookup_table_account import AddressLookupTable, AddressLookupTableAccount
@@ -50,6 +50,7 @@ from authority.chain.errors import (
     last_words,
 )
 from authority.chain.idl import AccountMap, Event, Idl
+from authority.chain.layout import ProgramAccount
 from authority.chain.programs import (
     CLOCK_SYSVAR,
     LOOKUP_TABLE_PROGRAM,
@@ -58,6 +59,8 @@ from authority.chain.programs import (
     TOKEN_PROGRAM,
 )
 from authority.chain.transport import Transport
+
+_A = TypeVar("_A", bound=ProgramAccount)
 
 MAX_TRANSACTION_SIZE = 1_232
 MAX_ACCOUNTS_PER_CALL = 100
@@ -73,6 +76,9 @@ _REMEMBERED_SIGNATURES = 4_096
 _NEW_BLOCKHASH_SECONDS = 30
 _TOKEN_ACCOUNT_SIZE = 165
 _MINT_SIZE = 82
+_TOKEN_ACCOUNT = struct.Struct("<32s32sQ36xB")
+"""mint, owner, amount, (an optional delegate,) state: 0 uninitialized, 1 initialized, 2 frozen."""
+_FROZEN = 2
 
 _NO_FUNDS = frozenset({"AccountNotFound", "InsufficientFundsForFee", "InsufficientFundsForRent"})
 """Solana's TransactionErrors of a payer that has too little."""
@@ -113,6 +119,16 @@ class TransactionRecord:
     units: int
     fee: int
     transaction: VersionedTransaction
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAccount:
+    """An account of SPL Token: whose it is, and what it holds in base units."""
+
+    mint: Pubkey
+    owner: Pubkey
+    amount: int
+    frozen: bool
 
 
 @dataclass(frozen=True)
@@ -233,67 +249,76 @@ class ChainClient:
         with self._reading("getAccountInfo"):
             return _account(answer["value"])
 
-    def raw_accounts(self, addresses: Sequence[Pubkey]) -> list[Account | None]:
-        """Several accounts, in the order asked for."""
+    def raw_accounts(self, addresses: Sequence[Pubkey], size: int | None = None) -> list[Account | None]:
+        """Several accounts, in the order asked for; of their data only the first `size` bytes, where that is given."""
+        config = self._config(encoding="base64")
+        if size is not None:
+            config["dataSlice"] = {"offset": 0, "length": size}
         found: list[Account | None] = []
         for start in range(0, len(addresses), MAX_ACCOUNTS_PER_CALL):
             some = [str(address) for address in addresses[start : start + MAX_ACCOUNTS_PER_CALL]]
-            answer = self.call("getMultipleAccounts", some, self._config(encoding="base64"))
+            answer = self.call("getMultipleAccounts", some, config)
             with self._reading("getMultipleAccounts"):
                 found += [_account(value) for _, value in zip(some, answer["value"], strict=True)]
         return found
 
-    def account(self, program: str, address: Pubkey, kind: str | None = None) -> dict[str, Any] | None:
-        """A program's account, decoded; None where there is none.
+    def account(self, kind: type[_A], address: Pubkey) -> _A | None:
+        """A program's account, typed; None where there is none.
 
-        AccountMismatchError where it belongs to another program or is no `kind`; IdlDataError where it is damaged.
+        AccountMismatchError where it belongs to another program; LayoutError where it is of another type or damaged.
         """
-        return self._decoded(program, address, self.raw_account(address), kind)
+        return self._typed(kind, address, self.raw_account(address))
 
-    def accounts_at(
-        self, program: str, addresses: Sequence[Pubkey], kind: str | None = None
-    ) -> list[dict[str, Any] | None]:
-        """Several accounts of a program, decoded, in the order asked for; errors as `account`."""
+    def accounts_at(self, kind: type[_A], addresses: Sequence[Pubkey]) -> list[_A | None]:
+        """Several accounts of one type, in the order asked for; errors as `account`."""
         return [
-            self._decoded(program, address, account, kind)
+            self._typed(kind, address, account)
             for address, account in zip(addresses, self.raw_accounts(addresses), strict=True)
         ]
 
-    def _decoded(
-        self, program: str, address: Pubkey, account: Account | None, kind: str | None
-    ) -> dict[str, Any] | None:
+    def _typed(self, kind: type[_A], address: Pubkey, account: Account | None) -> _A | None:
+        data = self.account_data(kind, address, account)
+        return None if data is None else kind.from_account(data)
+
+    @staticmethod
+    def account_data(kind: type[ProgramAccount], address: Pubkey, account: Account | None) -> bytes | None:
+        """The data of an account that must be its program's; None where there is none. AccountMismatchError."""
         if account is None or (account.owner == SYSTEM_PROGRAM and not account.data):
             return None  # nothing, or lamports that somebody sent to an address not yet in use
-        idl = self.idl(program)
-        if account.owner != idl.program_id:
-            raise AccountMismatchError(f"{address} belongs to {account.owner}, not to {program}")
-        name, fields = idl.decode_account(bytes(account.data))
-        if kind is not None and name != kind:
-            raise AccountMismatchError(f"{address} is a {name} of {program}, no {kind}")
-        return fields
+        if account.owner != PROGRAM_IDS[kind.PROGRAM]:
+            raise AccountMismatchError(f"{address} belongs to {account.owner}, not to {kind.PROGRAM}")
+        return bytes(account.data)
 
-    def accounts(
-        self, program: str, kind: str, filters: Sequence[Mapping[str, Any]] = ()
-    ) -> list[tuple[Pubkey, dict[str, Any]]]:
-        """All accounts of one type, decoded, with their addresses; `filters` are up to 3 of getProgramAccounts' own."""
-        idl = self.idl(program)
-        wanted = base64.b64encode(idl.account_discriminator(kind)).decode()
+    def raw_accounts_of(
+        self, kind: type[ProgramAccount], filters: Sequence[Mapping[str, Any]] = ()
+    ) -> list[tuple[Pubkey, bytes]]:
+        """All accounts of one type: addresses and data; `filters` are up to 3 of getProgramAccounts' own."""
+        wanted = base64.b64encode(kind.DISCRIMINATOR).decode()
         by_kind = {"memcmp": {"offset": 0, "bytes": wanted, "encoding": "base64"}}
         config = self._config(encoding="base64", filters=[by_kind, *filters])
-        found = []
         with self._reading("getProgramAccounts"):
-            items = _listed(self.call("getProgramAccounts", str(idl.program_id), config))
+            items = _listed(self.call("getProgramAccounts", str(PROGRAM_IDS[kind.PROGRAM]), config))
+        found = []
         for item in items:
             with self._reading("getProgramAccounts"):
                 address, account = Pubkey.from_string(item["pubkey"]), _account(item["account"])
             if account is not None:
-                found.append((address, idl.decode_account(bytes(account.data))[1]))
+                found.append((address, bytes(account.data)))
         return found
+
+    def accounts(self, kind: type[_A], filters: Sequence[Mapping[str, Any]] = ()) -> list[tuple[Pubkey, _A]]:
+        """All accounts of one type, typed, with their addresses; `filters` as `raw_accounts_of`."""
+        return [(address, kind.from_account(data)) for address, data in self.raw_accounts_of(kind, filters)]
 
     def balance(self, address: Pubkey) -> int:
         """An account's lamports; 0 where there is none."""
         with self._reading("getBalance"):
             return int(self.call("getBalance", str(address), self._config())["value"])
+
+    def rent(self, size: int) -> int:
+        """Lamports that an account of so many bytes must hold to stay."""
+        with self._reading("getMinimumBalanceForRentExemption"):
+            return int(self.call("getMinimumBalanceForRentExemption", size, self._config()))
 
     def token_balance(self, address: Pubkey) -> int | None:
         """What a token account holds, in base units (Wh, micro-credits); None where there is none.
@@ -308,6 +333,18 @@ class ChainClient:
             None if account is None else _token_field(address, account, _TOKEN_ACCOUNT_SIZE, 64)
             for address, account in zip(addresses, self.raw_accounts(addresses), strict=True)
         ]
+
+    def token_accounts(self, addresses: Sequence[Pubkey]) -> list[TokenAccount | None]:
+        """Several addresses as token accounts; None where there is no initialized one."""
+        found: list[TokenAccount | None] = []
+        for account in self.raw_accounts(addresses):
+            if account is None or account.owner != TOKEN_PROGRAM or len(account.data) != _TOKEN_ACCOUNT_SIZE:
+                found.append(None)
+                continue
+            mint, owner, amount, state = _TOKEN_ACCOUNT.unpack_from(bytes(account.data))
+            holding = TokenAccount(Pubkey.from_bytes(mint), Pubkey.from_bytes(owner), amount, state == _FROZEN)
+            found.append(holding if state else None)
+        return found
 
     def token_supply(self, mint: Pubkey) -> int | None:
         """How much of a token there is, in base units; None where there is no such mint."""

@@ -12,11 +12,11 @@ import hashlib
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
+from authority.chain.accounts import BOOKS, MAX_ORDERS_PER_SIDE, Config, EpochBook, Market, Order, Registry
 from authority.chain.artifacts import PROGRAM_NAMES, program_bytes
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
@@ -24,6 +24,7 @@ from authority.chain.programs import (
     PROGRAM_IDS,
     UPGRADEABLE_LOADER,
     associated_token_address,
+    book_at_slot,
     config_address,
     create_associated_token_account,
     credit_mint,
@@ -36,7 +37,12 @@ from authority.home.home import Home
 
 PROGRAM_DATA_HEADER_SIZE = 45
 MINIMUM_LAMPORTS = 2_000_000_000
-"""What the operator must hold to initialize and to enrol the first users: 2 SOL, most of it rent."""
+"""What the operator must hold to initialize and to enrol the first users, besides the books' rent: 2 SOL."""
+ORDERS_PER_SIDE = 512
+"""Bids, and asks, of a book where nothing else is asked for."""
+GROWTH_SIZE = 10_240
+"""Bytes that one instruction may add to an account."""
+GROWTHS_PER_TRANSACTION = 12
 
 
 class ProgramMissingError(ChainError):
@@ -81,15 +87,19 @@ class ProgramOnChain:
 
 @dataclass(frozen=True)
 class Deployment:
-    """What a deployment is. `parameters` are governance's, by name; `reference_price` is the market's first."""
+    """What a deployment is. `parameters` are governance's, by name; `reference_price` is the market's first.
+
+    orders_per_side: how many bids, and how many asks, each of the market's books holds; fixed when the market is made.
+    """
 
     network_id: bytes
     epoch_seconds: int
     parameters: Mapping[str, int]
     reference_price: int
+    orders_per_side: int = ORDERS_PER_SIDE
 
     @classmethod
-    def of(cls, home: Home) -> Deployment:
+    def of(cls, home: Home, orders_per_side: int = ORDERS_PER_SIDE) -> Deployment:
         """A home's deployment; the first reference price lies midway between feed-in and retail."""
         parameters = home.settings.parameters
         return cls(
@@ -97,6 +107,7 @@ class Deployment:
             home.settings.epoch.seconds,
             asdict(parameters),
             (parameters.feed_in_price + parameters.retail_price) // 2,
+            orders_per_side,
         )
 
 
@@ -139,7 +150,7 @@ def deploy(
     airdrop: bool = False,
     report: Callable[[str], None] = lambda _: None,
 ) -> list[str]:
-    """Do what is missing of: programs checked, governance, registry, tokens, market. The names of the steps done.
+    """Do what is missing of: programs checked, governance, registry, tokens, market, books. The names of steps done.
 
     `authority` is governance's upgrade authority and becomes the Config's; `operator` signs the rest and pays.
     `airdrop` asks a development validator for the operator's lamports. Raises the errors of this module and of the
@@ -147,7 +158,7 @@ def deploy(
     """
     check_programs(client)
     report("the five programs are the released ones")
-    _fund(client, operator.pubkey(), airdrop=airdrop)
+    _fund(client, operator.pubkey(), book_size(deployment.orders_per_side), airdrop=airdrop)
     done = []
     steps: tuple[tuple[str, Callable[[], bool]], ...] = (
         ("governance", lambda: _governance(client, deployment, authority, operator)),
@@ -155,6 +166,7 @@ def deploy(
         ("energy_token", lambda: _energy_token(client, operator)),
         ("fee_account", lambda: _fee_account(client, operator)),
         ("market", lambda: _market(client, deployment, operator)),
+        ("books", lambda: _books(client, operator)),
     )
     for name, step in steps:
         if step():
@@ -170,19 +182,28 @@ def fee_account_address(operator: Pubkey) -> Pubkey:
     return associated_token_address(operator, credit_mint())
 
 
-def _fund(client: ChainClient, operator: Pubkey, *, airdrop: bool) -> None:
-    if client.balance(operator) >= MINIMUM_LAMPORTS:
+def book_size(orders_per_side: int) -> int:
+    """Bytes of a book's account."""
+    return EpochBook.size() + 2 * orders_per_side * Order.FORMAT.size
+
+
+def _fund(client: ChainClient, operator: Pubkey, size: int, *, airdrop: bool) -> None:
+    if client.account(Market, market_address()) is None:
+        needed = MINIMUM_LAMPORTS + BOOKS * client.rent(size)
+    else:
+        needed = MINIMUM_LAMPORTS
+    if client.balance(operator) >= needed:
         return
     if not airdrop:
         raise FundsMissingError(
-            f"the operator {operator} holds less than {MINIMUM_LAMPORTS / 10**9:g} SOL: send it some, "
+            f"the operator {operator} holds less than {needed / 10**9:g} SOL: send it some, "
             "or on a development validator use --airdrop"
         )
-    client.airdrop(operator, 100 * MINIMUM_LAMPORTS)
+    client.airdrop(operator, 100 * needed)
 
 
 def _governance(client: ChainClient, deployment: Deployment, authority: Keypair, operator: Keypair) -> bool:
-    config = client.account("governance", config_address(), "Config")
+    config = client.account(Config, config_address())
     if config is not None:
         _compare(config, deployment)
         return False
@@ -198,11 +219,11 @@ def _governance(client: ChainClient, deployment: Deployment, authority: Keypair,
     return True
 
 
-def _compare(config: Mapping[str, Any], deployment: Deployment) -> None:
+def _compare(config: Config, deployment: Deployment) -> None:
     """What is fixed for ever must be the same; authority, operator and parameters may have changed since."""
     for name, found, wanted in (
-        ("network id", config["network_id"].hex(), deployment.network_id.hex()),
-        ("epoch length", f"{config['epoch_seconds']} s", f"{deployment.epoch_seconds} s"),
+        ("network id", config.network_id.hex(), deployment.network_id.hex()),
+        ("epoch length", f"{config.epoch_seconds} s", f"{deployment.epoch_seconds} s"),
     ):
         if found != wanted:
             raise DeploymentDiffersError(
@@ -212,7 +233,7 @@ def _compare(config: Mapping[str, Any], deployment: Deployment) -> None:
 
 
 def _registry(client: ChainClient, operator: Keypair) -> bool:
-    if client.account("registry", registry_address(), "Registry") is not None:
+    if client.account(Registry, registry_address()) is not None:
         return False
     initialize = client.instruction("registry", "initialize", {}, {"operator": operator.pubkey()})
     client.send([initialize], [], payer=operator)
@@ -236,13 +257,28 @@ def _fee_account(client: ChainClient, operator: Keypair) -> bool:
 
 
 def _market(client: ChainClient, deployment: Deployment, operator: Keypair) -> bool:
-    if client.account("trading", market_address(), "Market") is not None:
+    if client.account(Market, market_address()) is not None:
         return False
     accounts = {"operator": operator.pubkey(), "fee_account": fee_account_address(operator.pubkey())}
-    args = {"reference_price": deployment.reference_price}
+    args = {"reference_price": deployment.reference_price, "orders_per_side": deployment.orders_per_side}
     initialize = client.instruction("trading", "initialize_market", args, accounts)
     client.send([initialize], [], payer=operator)
     return True
+
+
+def _books(client: ChainClient, operator: Keypair) -> bool:
+    """Make the ring of books, as far as it is not made: each step of a book adds what one instruction may."""
+    market = client.account(Market, market_address())
+    size = book_size(market.orders_per_side if market else ORDERS_PER_SIDE)
+    addresses = [book_at_slot(slot) for slot in range(BOOKS)]
+    growths = []
+    for slot, account in enumerate(client.raw_accounts(addresses)):
+        missing = size - (0 if account is None else len(account.data))
+        accounts = {"payer": operator.pubkey(), "book": addresses[slot]}
+        growths += [client.instruction("trading", "grow_book", {"slot": slot}, accounts)] * -(-missing // GROWTH_SIZE)
+    for start in range(0, len(growths), GROWTHS_PER_TRANSACTION):
+        client.send(growths[start : start + GROWTHS_PER_TRANSACTION], [], payer=operator)
+    return bool(growths)
 
 
 # The command
@@ -253,6 +289,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", help="the validator (default: the home's [validator] url)")
     parser.add_argument(
         "--airdrop", action="store_true", help="take the operator's lamports from a faucet (development)"
+    )
+    parser.add_argument(
+        "--orders-per-side",
+        type=int,
+        default=ORDERS_PER_SIDE,
+        metavar="N",
+        help=f"bids, and asks, that a book holds, for ever: 1 to {MAX_ORDERS_PER_SIDE} (default: %(default)s)",
     )
     parser.add_argument("--check", action="store_true", help="only compare the programs with the released ones")
 
@@ -270,7 +313,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     done = deploy(
         client,
-        Deployment.of(home),
+        Deployment.of(home, arguments.orders_per_side),
         authority=home.authority,
         operator=home.operator,
         airdrop=arguments.airdrop,
@@ -283,15 +326,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _require_same_parameters(client: ChainClient, home: Home) -> None:
     """ParametersDifferError where authority.toml's [parameters] do not act, since the chain has others."""
-    config = client.account("governance", config_address(), "Config")
+    config = client.account(Config, config_address())
     assert config is not None  # noqa: S101 - it was deployed just now
-    staged_from = int(config["staged_from"])
-    epoch = int(client.clock().unix_timestamp) // int(config["epoch_seconds"])
-    held = config["staged" if staged_from and epoch >= staged_from else "parameters"]
+    epoch = int(client.clock().unix_timestamp) // config.epoch_seconds
+    held = config.staged if config.staged_from and epoch >= config.staged_from else config.parameters
     differ = [
-        f"{name} is {held[name]} on the chain and {value} in the file"
+        f"{name} is {getattr(held, name)} on the chain and {value} in the file"
         for name, value in asdict(home.settings.parameters).items()
-        if int(held[name]) != value
+        if getattr(held, name) != value
     ]
     if differ:
         raise ParametersDifferError(

@@ -14,6 +14,7 @@ from typing import Final
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
+from authority.chain.accounts import BOOKS
 from edge_agent.wire.reading import PUBLIC_KEY_SIZE, SIGNATURE_SIZE, Frame
 
 PROGRAM_IDS: Final[Mapping[str, Pubkey]] = {
@@ -132,18 +133,33 @@ def market_address() -> Pubkey:
 
 
 def energy_vault() -> Pubkey:
-    """The market's energy tokens in escrow."""
+    """The market's energy tokens: what is in seats, and what asks have locked."""
     return _derive(PROGRAM_IDS["trading"], b"energy_vault")
 
 
 def credit_vault() -> Pubkey:
-    """The market's credits in escrow."""
+    """The market's credits: what is in seats, what bids have locked, and fees."""
     return _derive(PROGRAM_IDS["trading"], b"credit_vault")
 
 
+def seats_address() -> Pubkey:
+    """trading's Seats: what every member has in the market."""
+    return _derive(PROGRAM_IDS["trading"], b"seats")
+
+
+def book_slot(epoch: int) -> int:
+    """The place of an epoch's book in the ring."""
+    return epoch % BOOKS
+
+
+def book_at_slot(slot: int) -> Pubkey:
+    """The EpochBook at a place in the ring."""
+    return _derive(PROGRAM_IDS["trading"], b"book", bytes([slot]))
+
+
 def book_address(epoch: int) -> Pubkey:
-    """The EpochBook of an epoch."""
-    return _derive(PROGRAM_IDS["trading"], b"book", _u32(epoch))
+    """Where an epoch's book lies, as long as no later epoch has taken its place."""
+    return book_at_slot(book_slot(epoch))
 
 
 # Solana's own programs

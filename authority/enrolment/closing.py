@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from sqlalchemy import select
 
 from authority.app import App
-from authority.chain import programs
+from authority.chain import accounts, programs
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.enrolment import broker_door, requests, revocation
@@ -154,10 +154,10 @@ def _suspend_on_chain(app: App, gateway: str, actor: str, client: ChainClient) -
 
 def _suspend(app: App, meter: Meter, wallet: str, actor: str, client: ChainClient) -> str:
     address = programs.meter_address(meter.meter_id)
-    account = client.account("registry", address, "Meter")
+    account = client.account(accounts.Meter, address)
     if account is None:
         return "not on the chain"
-    if account["status"] != METER_STATUS_ACTIVE:
+    if account.status != METER_STATUS_ACTIVE:
         return "was suspended before"
     signature = client.send(
         [set_status_instruction(client, app.home.operator.pubkey(), meter, wallet, METER_STATUS_SUSPENDED)],

@@ -6,7 +6,7 @@ finds done, it notes. Each registration is an act in the log.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import joinedload
 
 from authority.app import App
+from authority.chain import accounts as chain_accounts
 from authority.chain import programs
 from authority.chain.client import ChainClient
 from authority.enrolment.plan import KINDS, MAX_BUILDING_BYTES
@@ -35,6 +36,8 @@ from authority.store.metering import (
 from authority.store.people import Installation, User
 from edge_agent.wire.reading import possession_message
 
+SPARE_SEATS = 25
+"""Free seats in the market below which more are made."""
 CONSUMER, PROSUMER = 0, 1
 """A user's role on the chain: a consumer may have no generating meter."""
 METER_STATUS_ACTIVE, METER_STATUS_SUSPENDED = 1, 2
@@ -83,7 +86,7 @@ class Registration:
             keys = {meter.id: session.get_one(MeterKey, meter.public_key) for meter in meters}
         addresses = [programs.meter_address(meter.meter_id) for meter in meters]
         done = 0
-        for meter, account in zip(meters, self._client.accounts_at("registry", addresses, "Meter"), strict=True):
+        for meter, account in zip(meters, self._client.accounts_at(chain_accounts.Meter, addresses), strict=True):
             if meter.registered_at is not None and account is not None and _is_current(account, meter):
                 continue
             self._user(meter.user)
@@ -117,9 +120,10 @@ class Registration:
             return
         wallet = Pubkey.from_string(user.wallet)
         address = programs.user_address(wallet)
-        account = self._client.account("registry", address, "User")
+        account = self._client.account(chain_accounts.User, address)
         signature = None
         if account is None:
+            self._have_seats()
             with self._app.store.read() as session:
                 meters = session.scalars(select(Meter).where(Meter.user_id == user.id)).all()
             produces = any(meter.source != "none" or meter.role == "storage" for meter in meters)
@@ -136,17 +140,25 @@ class Registration:
                 },
             )
             signature = self._client.send([register], [], payer=self._operator)
-            account = self._client.account("registry", address, "User")
+            account = self._client.account(chain_accounts.User, address)
         if account is None:
             raise RegistrationError("chain_differs", f"user {user.name} is not on the chain though it was registered")
-        self._note("user", user.name, address, signature, user, member_index=account["member_index"])
+        self._note("user", user.name, address, signature, user, member_index=account.member_index)
+
+    def _have_seats(self) -> None:
+        """Add seats to the market where the next member would find none."""
+        registry = self._client.account(chain_accounts.Registry, programs.registry_address())
+        seats = self._client.account(chain_accounts.Seats, programs.seats_address())
+        if registry is not None and seats is not None and seats.capacity <= registry.users + SPARE_SEATS:
+            grow = self._client.instruction("trading", "grow_seats", {}, {"payer": self._operator.pubkey()})
+            self._client.send([grow], [], payer=self._operator)
 
     def _installation(self, installation: Installation) -> None:
         if installation.registered_at is not None:
             return
         address = programs.installation_address(installation.n)
         name = f"{installation.n} ({installation.building})"
-        account = self._client.account("registry", address, "Installation")
+        account = self._client.account(chain_accounts.Installation, address)
         args = {
             "n": installation.n,
             "kind": KINDS.index(installation.kind),
@@ -160,14 +172,14 @@ class Registration:
             accounts = {"operator": self._operator.pubkey(), "installation": address}
             register = self._client.instruction("registry", "register_installation", args, accounts)
             signature = self._client.send([register], [], payer=self._operator)
-        elif (account["kind"], account["nameplate"], account["storage"]) != (
+        elif (account.kind, account.nameplate, account.storage) != (
             args["kind"],
             installation.nameplate_w,
             installation.storage_wh,
         ):
             raise RegistrationError(
                 "chain_differs",
-                f"installation {name} is on the chain with {account['nameplate']} W and {account['storage']} Wh: give "
+                f"installation {name} is on the chain with {account.nameplate} W and {account.storage} Wh: give "
                 "this one another number in the plan",
             )
         self._note("installation", name, address, signature, installation)
@@ -175,7 +187,7 @@ class Registration:
     def _meter(self, meter: Meter, key: MeterKey) -> None:
         address = programs.meter_address(meter.meter_id)
         name = f"{meter.gateway_name}/{meter.name}"
-        account = self._client.account("registry", address, "Meter")
+        account = self._client.account(chain_accounts.Meter, address)
         assert meter.map_hash is not None  # noqa: S101 - an approved meter has its map
         instructions: list[Instruction] = []
         kind = "meter"
@@ -185,10 +197,10 @@ class Registration:
             self._resume(meter, address, name)
             kind = "meter_status"
         if account is not None and not _has_key_and_map(account, meter):
-            kind = "meter_key" if bytes(account["key"]) != meter.public_key else "meter_map"
+            kind = "meter_key" if account.key != meter.public_key else "meter_map"
             instructions += self._replace(meter, key, meter.map_hash, account, name)
         state = programs.meter_state_address(meter.meter_id)
-        if self._client.account("oracle", state, "MeterState") is None:
+        if self._client.account(chain_accounts.MeterState, state) is None:
             wallet = Pubkey.from_string(meter.user.wallet)
             accounts = {
                 "operator": self._operator.pubkey(),
@@ -239,20 +251,19 @@ class Registration:
         ]
 
     def _replace(
-        self, meter: Meter, key: MeterKey, map_hash: bytes, account: Mapping[str, Any], name: str
+        self, meter: Meter, key: MeterKey, map_hash: bytes, account: chain_accounts.Meter, name: str
     ) -> list[Instruction]:
         """The map first, for the new key's proof names it; then the key, once the old one's readings are through."""
         address = programs.meter_address(meter.meter_id)
         instructions: list[Instruction] = []
-        if bytes(account["map_hash"]) != map_hash:
+        if account.map_hash != map_hash:
             accounts = {"operator": self._operator.pubkey(), "meter": address}
             instructions.append(self._client.instruction("registry", "set_meter_map", {"map_hash": map_hash}, accounts))
-        if bytes(account["key"]) != key.public_key:
+        if account.key != key.public_key:
             self._require_settled(meter, key, name)
             accounts = {
                 "operator": self._operator.pubkey(),
                 "meter": address,
-                "meter_state": programs.meter_state_address(meter.meter_id),
                 "key_use": programs.key_use_address(key.public_key),
             }
             args = {"first_sequence": key.first_sequence}
@@ -269,7 +280,7 @@ class Registration:
                 .select_from(Frame)
                 .where(
                     Frame.meter_pk == meter.id,
-                    Frame.sequence < key.first_sequence,
+                    Frame.public_key != key.public_key,
                     Frame.disposition.in_((DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)),
                     Frame.chain_status.in_((CHAIN_PENDING, CHAIN_SUBMITTED)),
                 )
@@ -294,14 +305,14 @@ def set_status_instruction(
     return client.instruction("registry", "set_meter_status", {"status": status}, accounts)
 
 
-def _is_current(account: Mapping[str, Any], meter: Meter) -> bool:
+def _is_current(account: chain_accounts.Meter, meter: Meter) -> bool:
     """Whether the chain's Meter has the approved key and map, and is not suspended where the store has it active."""
     return _has_key_and_map(account, meter) and not _is_shut_out(account, meter)
 
 
-def _has_key_and_map(account: Mapping[str, Any], meter: Meter) -> bool:
-    return (bytes(account["key"]), bytes(account["map_hash"])) == (meter.public_key, meter.map_hash)
+def _has_key_and_map(account: chain_accounts.Meter, meter: Meter) -> bool:
+    return (account.key, account.map_hash) == (meter.public_key, meter.map_hash)
 
 
-def _is_shut_out(account: Mapping[str, Any], meter: Meter) -> bool:
-    return meter.state == METER_ACTIVE and account["status"] == METER_STATUS_SUSPENDED
+def _is_shut_out(account: chain_accounts.Meter, meter: Meter) -> bool:
+    return meter.state == METER_ACTIVE and account.status == METER_STATUS_SUSPENDED

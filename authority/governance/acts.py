@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from solders.instruction import Instruction
 from solders.keypair import Keypair
@@ -16,7 +15,7 @@ from solders.pubkey import Pubkey
 from sqlalchemy import func, select
 
 from authority.app import App
-from authority.chain import programs
+from authority.chain import accounts, programs
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
 from authority.home.home import ParameterSettings
@@ -55,28 +54,28 @@ class Governance:
 
 def read(client: ChainClient) -> Governance:
     """What the chain says. GovernanceError `not_deployed`."""
-    config = client.account("governance", programs.config_address(), "Config")
+    config = client.account(accounts.Config, programs.config_address())
     if config is None:
         raise GovernanceError("not_deployed", "governance is not on the chain yet: authority deploy")
-    epoch = int(client.clock().unix_timestamp) // int(config["epoch_seconds"])
-    staged_from = int(config["staged_from"])
+    epoch = int(client.clock().unix_timestamp) // config.epoch_seconds
+    staged_from = config.staged_from
     in_force = bool(staged_from) and epoch >= staged_from
-    parameters, staged = _numbers(config["staged" if in_force else "parameters"]), _numbers(config["staged"])
+    parameters, staged = _numbers(config.staged if in_force else config.parameters), _numbers(config.staged)
     to_come = bool(staged_from) and not in_force and staged != parameters  # the same ones are nothing to come
     return Governance(
         epoch,
-        int(config["epoch_seconds"]),
+        config.epoch_seconds,
         parameters,
         staged if to_come else None,
         staged_from if to_come else None,
-        names_of(int(config["pause"])),
-        str(config["authority"]),
-        str(config["operator"]),
+        names_of(config.pause),
+        str(config.authority),
+        str(config.operator),
     )
 
 
-def _numbers(parameters: Mapping[str, Any]) -> dict[str, int]:
-    return {name: int(parameters[name]) for name in asdict(ParameterSettings())}
+def _numbers(parameters: accounts.Parameters) -> dict[str, int]:
+    return {name: getattr(parameters, name) for name in asdict(ParameterSettings())}
 
 
 def names_of(bits: int) -> tuple[str, ...]:

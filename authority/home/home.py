@@ -156,6 +156,7 @@ class ParameterSettings:
     cancel_cutoff_seconds: int = 60
     min_reference_volume_wh: int = 1_000
     billing_period_epochs: int = 2_976
+    netting_epochs: int = 4
 
     @classmethod
     def for_epoch(cls, seconds: int) -> ParameterSettings:

@@ -7,7 +7,10 @@ import getpass
 from dataclasses import replace
 
 from authority.app import App
+from authority.chain import programs
+from authority.chain.accounts import Config
 from authority.chain.client import ChainClient
+from authority.chain.errors import ChainError
 from authority.log import log
 from authority.market import clear_books
 from authority.market.credits import issue_credits
@@ -32,8 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     setter.add_argument(
         "--reserve", type=int, metavar="WH", help="energy never sold (default: as it was, 0 Wh at first)"
     )
+    setter.add_argument(
+        "--feed-in-above", type=int, metavar="WH", help="feed in what is held beyond this many Wh (default: as it was)"
+    )
     setter.add_argument("--no-sell", action="store_true", help="sell nothing any more")
     setter.add_argument("--no-buy", action="store_true", help="buy nothing any more")
+    setter.add_argument("--no-feed-in", action="store_true", help="feed in nothing any more")
     verbs.add_parser("list", help="all standing orders")
     verbs.add_parser("remove", help="stop trading for a member").add_argument("user")
     credit = actions.add_parser("credit", help="issue campus credits to a member; logged")
@@ -71,11 +78,30 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def market_prices(app: App) -> tuple[int, int]:
+    """The market's lowest and highest price: governance's on the chain, or the home's where no validator answers.
+
+    Where a change is staged, the wider of both, so that an order for later is not refused.
+    """
+    parameters = app.home.settings.parameters
+    client = ChainClient(app.home.rpc_url, attempts=1, timeout=3)
+    try:
+        config = client.account(Config, programs.config_address())
+    except ChainError:
+        config = None
+    finally:
+        client.close()
+    if config is None:
+        return parameters.feed_in_price, parameters.retail_price
+    known = [config.parameters, *([config.staged] if config.staged_from else [])]
+    return min(each.feed_in_price for each in known), max(each.retail_price for each in known)
+
+
 def _set(app: App, arguments: argparse.Namespace) -> None:
     order = _changed(app, arguments)
-    now, actor = app.clock(), getpass.getuser()
+    now, actor, prices = app.clock(), getpass.getuser(), market_prices(app)
     with app.store.write() as session:
-        set_standing_order(session, arguments.user, order, by=actor, now=now)
+        set_standing_order(session, arguments.user, order, by=actor, now=now, prices=prices)
         log.record_act(
             session,
             "standing_order_set",
@@ -86,6 +112,7 @@ def _set(app: App, arguments: argparse.Namespace) -> None:
                 "sell_at": order.sell_at,
                 "buy_at": order.buy_at,
                 "reserve_wh": order.reserve_wh,
+                "feed_in_above_wh": order.feed_in_above_wh,
             },
         )
     print(_sentence(arguments.user, order))
@@ -95,9 +122,14 @@ def _changed(app: App, arguments: argparse.Namespace) -> StandingOrder:
     """The member's standing order with what was named in the place of what it had."""
     with app.store.read() as session:
         before = {user.name: order for user, order in standing_orders(session)}
-    given = {"sell_at": arguments.sell_at, "buy_at": arguments.buy_at, "reserve_wh": arguments.reserve}
+    given = {
+        "sell_at": arguments.sell_at,
+        "buy_at": arguments.buy_at,
+        "reserve_wh": arguments.reserve,
+        "feed_in_above_wh": arguments.feed_in_above,
+    }
     changes = {name: value for name, value in given.items() if value is not None}
-    stopped = {"sell_at": arguments.no_sell, "buy_at": arguments.no_buy}
+    stopped = {"sell_at": arguments.no_sell, "buy_at": arguments.no_buy, "feed_in_above_wh": arguments.no_feed_in}
     changes |= {name: None for name, stops in stopped.items() if stops}
     return replace(before.get(arguments.user, StandingOrder(None, None, 0)), **changes)
 
@@ -118,6 +150,8 @@ def _sentence(name: str, order: StandingOrder) -> str:
         parts.append(f"sells what it holds{reserve} at {order.sell_at} micro-credit per kWh or more")
     if order.buy_at is not None:
         parts.append(f"buys what it lacks at {order.buy_at} micro-credit per kWh or less")
+    if order.feed_in_above_wh is not None:
+        parts.append(f"feeds in what it holds beyond {order.feed_in_above_wh} Wh")
     return f"{name}: {'; '.join(parts)}"
 
 

@@ -15,7 +15,9 @@ MAX_RESERVE_WH = 2**63 - 1
 
 
 class MarketError(AuthorityError):
-    """user_unknown, standing_order_invalid or standing_order_missing."""
+    """user_unknown, user_unregistered, credit_invalid, standing_order_invalid, standing_order_missing, or
+
+    standing_order_without_effect: a limit that no price of the market reaches."""
 
 
 def _user(session: Session, name: str) -> User:
@@ -26,29 +28,57 @@ def _user(session: Session, name: str) -> User:
     return user
 
 
-def set_standing_order(session: Session, user_name: str, order: StandingOrder, *, by: str, now: int) -> None:
+def require_effect(order: StandingOrder, feed_in_price: int, retail_price: int) -> None:
+    """Refuse limits that no price of the market reaches; MarketError `standing_order_without_effect` says why."""
+    bounds = f"the market's prices are {feed_in_price} to {retail_price} micro-credit per kWh"
+    if order.sell_at is not None and order.sell_at > retail_price:
+        raise MarketError(
+            "standing_order_without_effect",
+            f"nothing is ever sold at {order.sell_at} or more: {bounds}; ask for {retail_price} or less",
+        )
+    if order.buy_at is not None and order.buy_at < feed_in_price:
+        raise MarketError(
+            "standing_order_without_effect",
+            f"nothing is ever bought at {order.buy_at} or less: {bounds}; bid {feed_in_price} or more",
+        )
+
+
+def set_standing_order(
+    session: Session,
+    user_name: str,
+    order: StandingOrder,
+    *,
+    by: str,
+    now: int,
+    prices: tuple[int, int] | None = None,
+) -> None:
     """Make this the user's standing order, in place of any other.
 
-    MarketError `user_unknown`; `standing_order_invalid` for a price or reserve out of range, or an order without any
-    price.
+    prices are the market's lowest and highest (feed-in and retail), where they are known. MarketError `user_unknown`;
+    `standing_order_invalid` for a price or reserve out of range, or an order that neither sells, buys nor feeds in;
+    `standing_order_without_effect` for a limit beyond the market's prices.
     """
     for name, price in (("sell_at", order.sell_at), ("buy_at", order.buy_at)):
         if price is not None and not 0 < price <= MAX_PRICE:
             raise MarketError("standing_order_invalid", f"{name} is 1 to {MAX_PRICE} micro-credit per kWh, not {price}")
-    if not 0 <= order.reserve_wh <= MAX_RESERVE_WH:
-        raise MarketError("standing_order_invalid", f"reserve_wh is 0 or more, not {order.reserve_wh}")
-    if order.sell_at is None and order.buy_at is None:
+    for name, amount in (("reserve_wh", order.reserve_wh), ("feed_in_above_wh", order.feed_in_above_wh)):
+        if amount is not None and not 0 <= amount <= MAX_RESERVE_WH:
+            raise MarketError("standing_order_invalid", f"{name} is 0 or more, not {amount}")
+    if order.sell_at is None and order.buy_at is None and order.feed_in_above_wh is None:
         raise MarketError(
             "standing_order_invalid",
-            "give --sell-at, --buy-at or both; `authority market standing-order remove` ends it",
+            "give --sell-at, --buy-at or --feed-in-above; `authority market standing-order remove` ends it",
         )
     user = _user(session, user_name)
+    if prices is not None:
+        require_effect(order, *prices)
     session.merge(
         StandingOrderPolicy(
             user_id=user.id,
             sell_at=order.sell_at,
             buy_at=order.buy_at,
             reserve_wh=order.reserve_wh,
+            feed_in_above_wh=order.feed_in_above_wh,
             updated_at=now,
             updated_by=by,
         )
@@ -68,5 +98,5 @@ def standing_orders(session: Session) -> list[tuple[User, StandingOrder]]:
     rows = session.execute(
         select(User, StandingOrderPolicy).join(StandingOrderPolicy, StandingOrderPolicy.user_id == User.id)
     )
-    found = [(user, StandingOrder(row.sell_at, row.buy_at, row.reserve_wh)) for user, row in rows]
+    found = [(user, StandingOrder(row.sell_at, row.buy_at, row.reserve_wh, row.feed_in_above_wh)) for user, row in rows]
     return sorted(found, key=lambda item: item[0].name)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from authority.store.metering import METER_ACTIVE, Meter
 from authority.store.settlement import SettledSpan, SettlementEpoch
 
-STAGES = ("submitted", "minted", "orders_placed", "cleared", "settled", "checkpointed", "closed")
+STAGES = ("submitted", "minted", "orders_placed", "cleared", "settled", "checkpointed")
 """Stages whose wall times are reported. orders_placed is of the epoch that runs, the others count from its end."""
 
 

@@ -9,7 +9,9 @@ import threading
 import time
 from functools import partial
 
+from solders.pubkey import Pubkey
 from sqlalchemy import select, update
+from sqlalchemy.orm import joinedload
 
 from authority.app import App
 from authority.chain.client import ChainClient
@@ -21,7 +23,7 @@ from authority.settlement.chain import SettlementChain, common_accounts
 from authority.settlement.lookup_tables import LookupTables
 from authority.settlement.worker import Worker
 from authority.store.lease import Lease
-from authority.store.metering import CHAIN_PENDING, Frame
+from authority.store.metering import CHAIN_PENDING, METER_SUSPENDED, Frame, Meter
 from authority.store.settlement import Alert
 from edge_agent.wire.reading import FLAG_REGISTER_RESET
 from edge_agent.wire.reading import Frame as SignedFrame
@@ -30,7 +32,10 @@ LEASE = "settlement"
 
 
 class SettlementError(AuthorityError):
-    """not_a_rebase: the record does not say that its registers were reset, or does not wait for it."""
+    """not_a_rebase: the record does not say that its registers were reset, or does not wait for it.
+
+    meter_unknown: there is no such meter on the chain.
+    """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     alerts.add_argument("--all", action="store_true", help="also what has gone away")
     rebase = actions.add_parser("rebase", help="let a meter go on from other registers, by its record that says so")
     rebase.add_argument("log_index", type=int, help="the record's index in the log, as its alert names it")
+    out = actions.add_parser(
+        "take-out", help="close a meter that was exchanged or taken out, so that its member waits for it no longer"
+    )
+    out.add_argument("meter", help="GATEWAY/METER, as the alert names it")
+    out.add_argument("--reason", required=True, help="why; it is logged")
     actions.add_parser("retry", help="send again the readings that wait for a person, such as after a rebase")
 
 
@@ -55,6 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
             _retry(app)
         elif arguments.action == "rebase":
             _rebase(app, arguments.log_index)
+        elif arguments.action == "take-out":
+            _take_out(app, arguments.meter, arguments.reason)
         else:
             _work(app, once=arguments.action == "once")
     finally:
@@ -124,3 +136,19 @@ def _rebase(app: App, log_index: int) -> None:
         log.record_act(session, "meter_rebased", getpass.getuser(), app.clock(), {"reading": log_index})
     signature = chain_for(app).rebase(meter_id, signed)
     print(f"the meter goes on from its new registers; its next span is a baseline ({signature})")
+
+
+def _take_out(app: App, name: str, reason: str) -> None:
+    gateway, _, meter_name = name.partition("/")
+    with app.store.write() as session:
+        meter = session.scalar(
+            select(Meter).where(Meter.gateway_name == gateway, Meter.name == meter_name).options(joinedload(Meter.user))
+        )
+        if meter is None or meter.registered_at is None:
+            raise SettlementError("meter_unknown", f"there is no meter {name} on the chain; see: authority enrol list")
+        meter.state = METER_SUSPENDED
+        data = {"meter_id": meter.meter_id.hex(), "reason": reason}
+        log.record_act(session, "meter_taken_out", getpass.getuser(), app.clock(), data)
+        meter_id, wallet = meter.meter_id, Pubkey.from_string(meter.user.wallet)
+    signature = chain_for(app).close_meter(meter_id, wallet)
+    print(f"{name} is closed: what it drew is settled by itself, and its member goes on without it ({signature})")

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from authority.errors import AuthorityError
@@ -32,6 +32,9 @@ from authority.store.settlement import EPOCH_STATES, Alert, SettledSpan, Settlem
 ACTOR = "settlement"
 QUEUE_DEPTH = 256
 """How many waiting frames of a meter are looked at: a boundary further on is not needed to decide about the next."""
+PASSED = (DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)
+"""What became of a reading that may go to the chain."""
+STANDINGS_PER_QUERY = 100
 MAX_BOOK_BYTES = 1 << 20
 
 _BOOK = struct.Struct("<BI")
@@ -45,8 +48,8 @@ class JournalError(AuthorityError):
 class WaitingFrame:
     """A frame on its way to the chain: interval_end in Unix seconds, frame is its 192 bytes.
 
-    signature is the transaction it was last sent with; error names the refusal for which it, and its meter, wait
-    for a person.
+    key is the public key that signed it, for each key numbers its own records; signature is the transaction it was
+    last sent with; error names the refusal for which it, and its meter, wait for a person.
     """
 
     log_index: int
@@ -55,21 +58,22 @@ class WaitingFrame:
     interval_end: int
     record_hash: bytes
     frame: bytes
+    key: bytes
     status: str
     signature: str | None = None
     error: str | None = None
 
 
 def book_leaf(data: bytes) -> bytes:
-    """The leaf of a final book: type 3, length of the account's data u32 LE, the data by zlib (RFC 1950).
+    """The leaf of a final book: type 3, length of the book's data u32 LE, the data by zlib (RFC 1950).
 
-    The data is what the checkpoint's book hash is the SHA-256 of; a book is mostly zeros.
+    The data (the account's head, then its bids and its asks) is what the checkpoint's book hash is the SHA-256 of.
     """
     return _BOOK.pack(log.LEAF_BOOK, len(data)) + zlib.compress(data, 9)
 
 
 def book_of_leaf(leaf: bytes) -> bytes:
-    """The account data in a book's leaf; JournalError `book_leaf_malformed`."""
+    """The book's data in its leaf; JournalError `book_leaf_malformed`."""
     malformed = JournalError("book_leaf_malformed", "these bytes are not the leaf of a final book")
     if len(leaf) <= _BOOK.size or leaf[0] != log.LEAF_BOOK:
         raise malformed
@@ -119,7 +123,7 @@ class Journal:
             return list(
                 session.scalars(
                     select(SettlementEpoch)
-                    .where((SettlementEpoch.state != EPOCH_STATES[-1]) | SettlementEpoch.closed_ms.is_(None))
+                    .where(SettlementEpoch.state != EPOCH_STATES[-1])
                     .order_by(SettlementEpoch.epoch)
                 )
             )
@@ -213,8 +217,11 @@ class Journal:
     # Frames
 
     def waiting(self) -> dict[int, list[WaitingFrame]]:
-        """Frames that may go to the chain and have not been seen there, by meter, in the order of their sequence."""
-        place = func.row_number().over(partition_by=Frame.meter_pk, order_by=Frame.sequence).label("place")
+        """Frames that may go to the chain and have not been seen there, by meter, in the order of the log.
+
+        That is the order of their sequence, key by key.
+        """
+        place = func.row_number().over(partition_by=Frame.meter_pk, order_by=Frame.log_index).label("place")
         inner = (
             select(
                 Frame.log_index,
@@ -223,13 +230,14 @@ class Journal:
                 Frame.interval_end,
                 Frame.record_hash,
                 Frame.frame,
+                Frame.public_key,
                 Frame.chain_status,
                 Frame.chain_signature,
                 Frame.chain_error,
                 place,
             )
             .where(
-                Frame.disposition.in_((DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)),
+                Frame.disposition.in_(PASSED),
                 Frame.chain_status.in_((CHAIN_PENDING, CHAIN_SUBMITTED)),
             )
             .subquery()
@@ -237,10 +245,27 @@ class Journal:
         found: dict[int, list[WaitingFrame]] = {}
         with self.store.read() as session:
             rows = session.execute(
-                select(inner).where(inner.c.place <= QUEUE_DEPTH).order_by(inner.c.meter_pk, inner.c.sequence)
+                select(inner).where(inner.c.place <= QUEUE_DEPTH).order_by(inner.c.meter_pk, inner.c.log_index)
             )
             for row in rows:
-                found.setdefault(row.meter_pk, []).append(WaitingFrame(*row[:9]))
+                found.setdefault(row.meter_pk, []).append(WaitingFrame(*row[:10]))
+        return found
+
+    def passed(self, standing: Mapping[int, int]) -> dict[int, set[bytes]]:
+        """Hashes (32 bytes) of the records that the log let pass, by meter: those of the given interval ends."""
+        found: dict[int, set[bytes]] = {}
+        wanted = list(standing.items())
+        with self.store.read() as session:
+            for start in range(0, len(wanted), STANDINGS_PER_QUERY):
+                some = wanted[start : start + STANDINGS_PER_QUERY]
+                rows = session.execute(
+                    select(Frame.meter_pk, Frame.record_hash).where(
+                        Frame.disposition.in_(PASSED),
+                        or_(*(and_(Frame.meter_pk == pk, Frame.interval_end == end) for pk, end in some)),
+                    )
+                )
+                for pk, record_hash in rows:
+                    found.setdefault(pk, set()).add(record_hash)
         return found
 
     def frames_submitted(self, frames: Sequence[WaitingFrame], signature: str) -> None:

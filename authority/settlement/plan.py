@@ -8,165 +8,48 @@ round do not depend on each other and may be in flight together.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-from authority.market.standing_orders import SIDES, Holding, ProposedOrder, StandingOrder, propose
+from authority.chain import programs
+from authority.chain.accounts import RETIREMENT_GRACE_EPOCHS
+from authority.market.clearing import escrow_of_bid
+from authority.market.standing_orders import (
+    BID,
+    Holding,
+    ProposedOrder,
+    StandingOrder,
+    propose,
+    retirements,
+)
+from authority.settlement.actions import (
+    Action,
+    Checkpoint,
+    OpenBillingPeriod,
+    OpenBook,
+    PayOut,
+    PlaceOrder,
+    RefundBook,
+    Retire,
+    SettleIdleMeter,
+    SettleSurplus,
+    SubmitReadings,
+    TriggerClearing,
+)
 from authority.settlement.holdback import MeterQueue, may_go, ready_boundary
 from authority.settlement.journal import WaitingFrame
-from authority.settlement.snapshot import BookStatus, BookView, MemberView, MeterView, Pause, Snapshot
+from authority.settlement.snapshot import BookStatus, BookView, MemberView, MeterView, Pause, Payout, Snapshot
 from authority.store.settlement import SettlementEpoch
 
 READINGS_PER_TRANSACTION = 4
-ORDERS_PER_TRANSACTION = 16
-"""With a lookup table, so many orders of different members keep within a transaction's 64 accounts."""
 ORDER_MARGIN_SECONDS = 1
-"""Orders stop this long before their book closes, so that what is sent can still land."""
-
-
-def reading_subject(frames: Sequence[WaitingFrame]) -> str:
-    """What alerts about readings are called."""
-    return "reading " + ",".join(str(frame.log_index) for frame in frames)
-
-
-@dataclass(frozen=True, slots=True)
-class SubmitReadings:
-    """Readings of different meters, one transaction."""
-
-    readings: tuple[tuple[MeterView, WaitingFrame], ...]
-
-    @property
-    def subject(self) -> str:
-        """What it is about, for alerts and retries."""
-        return reading_subject([frame for _, frame in self.readings])
-
-
-@dataclass(frozen=True, slots=True)
-class SettleSurplus:
-    """A member's span that ends at boundary; the meters by slot."""
-
-    member: MemberView
-    meters: tuple[MeterView, ...]
-    boundary: int
-
-    @property
-    def subject(self) -> str:
-        """What it is about, for alerts and retries."""
-        return f"surplus {self.member.wallet}"
-
-
-@dataclass(frozen=True, slots=True)
-class OpenBillingPeriod:
-    """Close the open billing period, whose last epoch is over, and open the next."""
-
-    period: int
-
-    @property
-    def subject(self) -> str:
-        """What it is about, for alerts and retries."""
-        return f"billing period {self.period}"
-
-
-@dataclass(frozen=True, slots=True)
-class OpenBook:
-    """Make the epoch's book, or complete it where half of it is there."""
-
-    epoch: int
-    half_made: bool = False
-
-    @property
-    def subject(self) -> str:
-        """What it is about, for alerts and retries."""
-        return f"open book {self.epoch}"
-
-
-@dataclass(frozen=True, slots=True)
-class PlaceOrder:
-    """One order of a member's standing order."""
-
-    member: MemberView
-    book: BookView
-    order: ProposedOrder
-
-    @property
-    def subject(self) -> str:
-        """What it is about, for alerts and retries."""
-        return f"{SIDES[self.order.side]} of {self.member.wallet}"
-
-
-@dataclass(frozen=True, slots=True)
-class TriggerClearing:
-    """Clear the book of an epoch that is over."""
-
-    book: BookView
-
-    @property
-    def subject(self) -> str:
-        """What it is about, for alerts and retries."""
-        return f"clearing {self.book.epoch}"
-
-
-@dataclass(frozen=True, slots=True)
-class RefundBook:
-    """Give back everything in a book that could not be cleared for eight epochs."""
-
-    book: BookView
-
-    @property
-    def subject(self) -> str:
-        """What it is about, for alerts and retries."""
-        return f"refund {self.book.epoch}"
-
-
-@dataclass(frozen=True, slots=True)
-class SettleOrders:
-    """Pay out orders of a cleared or refunded book, by number; none where only the fees are unpaid."""
-
-    book: BookView
-    orders: tuple[int, ...]
-
-    @property
-    def subject(self) -> str:
-        """What it is about, for alerts and retries."""
-        return f"orders {self.book.epoch} from {self.orders[0] if self.orders else 'none'}"
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """Pin the log and the final book (None where the epoch had none)."""
-
-    epoch: int
-    book: BookView | None
-
-    @property
-    def subject(self) -> str:
-        """What it is about, for alerts and retries."""
-        return f"checkpoint {self.epoch}"
-
-
-@dataclass(frozen=True, slots=True)
-class CloseBook:
-    """Give back the rent of a book that is final and checkpointed."""
-
-    book: BookView
-
-    @property
-    def subject(self) -> str:
-        """What it is about, for alerts and retries."""
-        return f"close book {self.book.epoch}"
-
-
-Action = (
-    SubmitReadings
-    | SettleSurplus
-    | OpenBillingPeriod
-    | OpenBook
-    | PlaceOrder
-    | TriggerClearing
-    | RefundBook
-    | SettleOrders
-    | Checkpoint
-    | CloseBook
-)
+"""Orders stop this long before their book stops taking them, so that what is sent can still land."""
+FAILING_AFTER = 3
+"""Refusals of one thing after which it counts as refused for good, until it succeeds."""
+MAX_RETIREMENT_WH = 2**32 - 1
+"""The most that one retirement takes."""
+STALLED_AFTER_EPOCHS = 2
+"""A member that was not settled for so many epochs whose grace is over is told about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +57,10 @@ class Situation:
     """All that a plan depends on.
 
     waiting: frames by meter that the chain has not seen; epochs: those with work left; policies: standing orders by
-    wallet, of members for whom the authority can sign; alone: meters whose readings go in transactions of their own,
-    because one of theirs was refused together with others; failing: subjects of actions that the programs keep
-    refusing, which an epoch does not wait for once its grace is over.
+    member, of members for whom the authority can sign; alone: meters whose readings go in transactions of their own,
+    because one of theirs was refused together with others; refused: how often the programs have refused what an action
+    is about; given_up: the boundary, by member, that the chain will not take; paid_out: subjects of payouts that were
+    made in this epoch already.
     """
 
     chain: Snapshot
@@ -184,15 +68,26 @@ class Situation:
     epochs: Sequence[SettlementEpoch]
     policies: Mapping[str, StandingOrder]
     alone: Set[int] = frozenset()
-    failing: Set[str] = frozenset()
+    refused: Mapping[str, int] = field(default_factory=dict)
+    given_up: Mapping[str, int] = field(default_factory=dict)
+    paid_out: Set[str] = frozenset()
 
     def queue(self, meter: MeterView) -> list[WaitingFrame]:
-        """A meter's frames beyond what the chain has."""
+        """A meter's frames that the chain can still take: of its present key, beyond what the chain has."""
         return [
             frame
             for frame in self.waiting.get(meter.meter_pk, ())
-            if meter.sequence is None or frame.sequence > meter.sequence
+            if frame.key == meter.key and (meter.sequence is None or frame.sequence > meter.sequence)
         ]
+
+    def fails(self, subject: str) -> bool:
+        """Whether the programs keep refusing what this is about."""
+        return self.refused.get(subject, 0) >= FAILING_AFTER
+
+    def settled(self, member: MemberView) -> int | None:
+        """The boundary up to which a member is dealt with: settled, or given up."""
+        given_up = self.given_up.get(str(member.member))
+        return max((each for each in (member.boundary, given_up) if each is not None), default=None)
 
 
 def plan(situation: Situation) -> list[Action]:
@@ -201,15 +96,16 @@ def plan(situation: Situation) -> list[Action]:
     periods: list[Action] = []
     if situation.chain.epoch >= config.billing_period_end:
         opening = OpenBillingPeriod(config.billing_period + 1)
-        if opening.subject not in situation.failing:
+        if not situation.fails(opening.subject):
             return [opening]  # spans that end in it cannot be settled before
         periods.append(opening)
     return [
         *periods,
         *_readings(situation),
-        *_surplus(situation),
+        *settlements(situation),
+        *_idle_meters(situation),
         *_books(situation),
-        *_orders(situation),
+        *_members(situation),
     ]
 
 
@@ -224,10 +120,10 @@ def next_readings(situation: Situation) -> list[tuple[MeterView, WaitingFrame]]:
     chain = situation.chain
     if chain.config.pause & Pause.READINGS:
         return []
-    ready = [meter for meter in chain.meters if not meter.settles]
+    ready = [meter for meter in chain.meters if meter.active and not meter.settles]
     for member in chain.members:
         meters = chain.settling_meters(member)
-        goes = may_go(_queues(situation, meters), member.boundary)
+        goes = may_go(_queues(situation, meters), situation.settled(member))
         ready += [meter for meter, may in zip(meters, goes, strict=True) if may]
     latest = chain.now + chain.config.clock_skew_seconds
     found = []
@@ -249,97 +145,183 @@ def _readings(situation: Situation) -> Iterator[Action]:
         yield SubmitReadings(tuple(together[start : start + READINGS_PER_TRANSACTION]))
 
 
-def _surplus(situation: Situation) -> Iterator[Action]:
+def settlements(situation: Situation) -> Iterator[SettleSurplus]:
+    """The spans that can be settled now."""
     chain = situation.chain
     if chain.config.pause & Pause.SETTLEMENT:
         return
     for member in chain.members:
         meters = chain.settling_meters(member)
-        if sum(1 << meter.slot for meter in meters) != member.settling_meters:
-            continue  # a meter was registered while the chain was being read
+        if member.closed or sum(1 << meter.slot for meter in meters) != member.settling_meters:
+            continue  # the second: a meter was registered while the chain was being read
         boundary = ready_boundary([MeterQueue(meter.standing) for meter in meters], member.boundary)
-        if boundary is not None:
+        # Nothing is signed for a boundary at which a meter stands by a record that the log did not let pass.
+        if boundary is not None and all(meter.passed for meter in meters):
             yield SettleSurplus(member, tuple(meters), boundary)
+
+
+def _idle_meters(situation: Situation) -> Iterator[Action]:
+    chain = situation.chain
+    if chain.config.pause & Pause.SETTLEMENT:
+        return
+    members = {member.member: member for member in chain.members}
+    for meter in chain.meters:
+        if meter.active or not meter.settles or meter.standing is None or not meter.passed:
+            continue
+        if meter.standing != meter.settled and meter.member in members:
+            yield SettleIdleMeter(members[meter.member], meter)
 
 
 def _books(situation: Situation) -> Iterator[Action]:
     chain = situation.chain
+    unfinished = [book for _, book in sorted(chain.books.items()) if book.epoch < chain.epoch]
+    unfinished = [book for book in unfinished if book.status is not BookStatus.FINAL]
+    if unfinished:
+        yield from _finish(situation, unfinished[0])  # books are cleared in the order of their epochs
     for row in situation.epochs:
-        book = chain.books.get(row.epoch)
         if row.epoch == chain.epoch:
-            if not chain.config.pause & Pause.ORDERS and (book is None or book.status is BookStatus.GROWING):
-                yield OpenBook(row.epoch, half_made=book is not None)
-        elif row.epoch < chain.epoch:
-            if book is not None:
-                yield from _finish(situation, book, checkpointed=row.checkpointed_ms is not None)
-            if (
-                row.minted_ms is not None
-                and row.settled_ms is not None
-                and row.checkpointed_ms is None
-                and chain.last_checkpoint in (None, row.epoch - 1)
-                and all(other.checkpointed_ms is not None for other in situation.epochs if other.epoch < row.epoch)
-            ):
-                yield Checkpoint(row.epoch, book)
+            yield from _open(situation, row.epoch)
+        elif (
+            row.epoch < chain.epoch
+            and row.minted_ms is not None
+            and row.settled_ms is not None
+            and row.checkpointed_ms is None
+            and chain.last_checkpoint in (None, row.epoch - 1)
+            and all(other.checkpointed_ms is not None for other in situation.epochs if other.epoch < row.epoch)
+        ):
+            yield Checkpoint(row.epoch, chain.books.get(row.epoch))
 
 
-def _finish(situation: Situation, book: BookView, *, checkpointed: bool) -> Iterator[Action]:
+def _open(situation: Situation, epoch: int) -> Iterator[Action]:
     chain = situation.chain
-    match book.status:
-        case BookStatus.GROWING:
-            yield OpenBook(book.epoch, half_made=True)
-        case BookStatus.OPEN:
-            clearing = TriggerClearing(book)
-            if clearing.subject in situation.failing and chain.now >= book.refundable_from:
-                yield RefundBook(book)
-            elif not chain.config.pause & Pause.CLEARING:
-                yield clearing
-        case BookStatus.CLEARED | BookStatus.REFUNDING:
-            # in the order of members, so that neighbours share accounts
-            unpaid = sorted((o for o in book.orders if not o.settled), key=lambda o: (o.member, o.number))
-            numbers = tuple(order.number for order in unpaid)
-            if not numbers:
-                yield SettleOrders(book, ())
-            for first in range(0, len(numbers), ORDERS_PER_TRANSACTION):
-                yield SettleOrders(book, numbers[first : first + ORDERS_PER_TRANSACTION])
-        case BookStatus.FINAL:
-            if checkpointed:
-                yield CloseBook(book)
+    if epoch in chain.books or chain.config.pause & Pause.ORDERS:
+        return
+    before = next((each for each in chain.books if programs.book_slot(each) == programs.book_slot(epoch)), None)
+    if before is None or (chain.last_checkpoint is not None and chain.last_checkpoint >= before):
+        yield OpenBook(epoch, before)
 
 
-def _orders(situation: Situation) -> Iterator[Action]:
+def _finish(situation: Situation, book: BookView) -> Iterator[Action]:
+    chain = situation.chain
+    if book.status is BookStatus.REFUNDING:
+        yield RefundBook(book)
+        return
+    clearing = TriggerClearing(book)
+    refundable = book.status is BookStatus.OPEN and chain.now >= book.refundable_from
+    if refundable and situation.fails(clearing.subject):
+        yield RefundBook(book)
+    elif not chain.config.pause & Pause.CLEARING:
+        yield clearing
+
+
+def _members(situation: Situation) -> Iterator[Action]:
+    """What is done for members: retirement before anything else, then an order, then what they want paid out."""
     chain = situation.chain
     book = chain.books.get(chain.epoch)
-    if book is None or book.status is not BookStatus.OPEN or chain.config.pause & Pause.ORDERS:
-        return
-    if chain.now >= book.closes_at - ORDER_MARGIN_SECONDS:
-        return
+    takes_orders = (
+        book is not None
+        and book.status is BookStatus.OPEN
+        and not chain.config.pause & Pause.ORDERS
+        and chain.now < book.cutoff_at - ORDER_MARGIN_SECONDS
+    )
     start = chain.config.start_of(chain.epoch)
     before = next((row for row in situation.epochs if row.epoch == chain.epoch - 1), None)
-    settled = before is None or before.minted_ms is not None
+    waited = before is None or before.minted_ms is not None
     for member in chain.members:
-        policy = situation.policies.get(str(member.wallet))
-        if policy is None or not member.active or member.held_wh is None or member.credit is None:
-            continue
-        # A member's own surplus of the last epoch comes first; the wait for it ends with that epoch's.
-        if not settled and (member.boundary is None or member.boundary < start):
-            continue
-        holding = Holding(
-            held_wh=member.held_wh,
-            credit=member.credit,
-            withdrawal_wh=member.open_withdrawal_wh,
-            retired_wh=member.retired_wh,
-            bid_for_wh=sum(each.may_bring_wh(member.member_index) for each in chain.books.values()),
-            orders=sum(order.member == member.member_index for order in book.orders),
-        )
-        for order in propose(policy, holding, chain.config.limits)[:1]:
-            yield PlaceOrder(member, book, order)
+        policy = situation.policies.get(str(member.member))
+        if policy is not None and member.active:
+            holding = holding_of(chain, member)
+            retirement = next(_retirements(situation, member, policy, holding), None)
+            if retirement is not None:
+                yield retirement
+                continue
+            # A member's own surplus of the last epoch comes first; the wait for it ends with that epoch's.
+            if takes_orders and book is not None and (waited or (member.boundary or 0) >= start):
+                orders = [_order(chain, member, book, order) for order in propose(policy, holding, chain.config.limits)]
+                if orders:
+                    yield orders[0]
+                    continue
+        yield from _payouts(situation, member)
+
+
+def holding_of(chain: Snapshot, member: MemberView) -> Holding:
+    """Where a member stands, as standing orders see it."""
+    config = chain.config
+    left = config.billing_period_start + RETIREMENT_GRACE_EPOCHS - chain.epoch
+    previous = member.previous_withdrawal_wh if left > 0 and config.billing_period > 0 else 0
+    if left == 1:
+        # what is bought now comes too late for it: it is covered by what is held, or no more
+        previous = min(previous, member.previous_retired_wh + member.all_wh)
+    book = chain.books.get(chain.epoch)
+    return Holding(
+        held_wh=member.all_wh,
+        credit=member.all_credit,
+        withdrawal_wh=member.open_withdrawal_wh,
+        retired_wh=member.retired_wh,
+        bid_for_wh=sum(each.may_bring_wh(member.member_index) for each in chain.books.values()),
+        orders=0 if book is None else sum(order.member == member.member_index for order in book.orders),
+        previous_withdrawal_wh=previous,
+        previous_retired_wh=member.previous_retired_wh,
+        own_surplus_wh=max(0, member.minted_wh - member.fed_in_wh),
+    )
+
+
+def _retirements(situation: Situation, member: MemberView, policy: StandingOrder, holding: Holding) -> Iterator[Retire]:
+    config = situation.chain.config
+    if config.pause & Pause.RETIREMENT:
+        return
+    proposed = retirements(policy, holding, config.limits.feed_in_price)
+    open_period = config.billing_period
+    for amount, period, feed_in in (
+        (proposed.previous_wh, open_period - 1, False),
+        (proposed.open_wh, open_period, False),
+        (proposed.feed_in_wh, open_period, True),
+    ):
+        if amount > 0:
+            from_seat = bool(member.seat_wh)
+            available = (member.seat_wh if from_seat else member.held_wh) or 0
+            retirement = Retire(member, period, min(amount, available, MAX_RETIREMENT_WH), from_seat, feed_in)
+            if not situation.fails(retirement.subject):
+                yield retirement
+
+
+def _order(chain: Snapshot, member: MemberView, book: BookView, order: ProposedOrder) -> PlaceOrder:
+    if order.side == BID:
+        needed = escrow_of_bid(order.quantity, order.price, chain.config.limits.wheeling)
+        return PlaceOrder(member, book, order, max(0, needed - (member.seat_credit or 0)))
+    return PlaceOrder(member, book, order, max(0, order.quantity - (member.seat_wh or 0)))
+
+
+def _payouts(situation: Situation, member: MemberView) -> Iterator[Action]:
+    for asset, amount, into in (
+        (Payout.ENERGY, member.seat_wh, member.held_wh),
+        (Payout.CREDIT, member.seat_credit, member.credit),
+    ):
+        if member.payout & asset and amount and into is not None:
+            payout = PayOut(member, asset, amount)
+            if payout.subject not in situation.paid_out:
+                yield payout
+
+
+def _may_wait(situation: Situation, row: SettlementEpoch, subject: str) -> bool:
+    """Whether an ended epoch may still wait for what an action is about.
+
+    Within the grace it waits for whatever is not refused again and again. For a while beyond it, it waits for what was
+    not refused at all, so that what came in time is carried on a slow machine too; then for nothing.
+    """
+    config = situation.chain.config
+    late = situation.chain.now - (config.end_of(row.epoch) + config.grace_seconds)
+    if late < 0:
+        return not situation.fails(subject)
+    return late < min(config.grace_seconds, config.epoch_seconds // 2) and subject not in situation.refused
 
 
 def stages_complete(situation: Situation, row: SettlementEpoch) -> list[str]:
     """Which stages of an epoch are complete, by what the chain shows; names as in SettlementEpoch without `_ms`.
 
     submitted: every settling meter stands at the epoch's end or beyond, or the grace is over and nothing that belongs
-    to the epoch waits to be sent. minted: and every span that could be settled at its end is.
+    to the epoch waits to be sent. minted: and every span that could be settled at its end is. Neither waits, beyond
+    the grace, for anything that a member, a gateway, a meter or a wallet can withhold (`_may_wait`).
     """
     chain = situation.chain
     end = chain.config.end_of(row.epoch)
@@ -351,28 +333,79 @@ def stages_complete(situation: Situation, row: SettlementEpoch) -> list[str]:
         return stages
     stages.append("ended")
     grace_over = chain.now >= end + chain.config.grace_seconds
-    settling = [meter for meter in chain.meters if meter.settles]
+    settling = [meter for meter in chain.meters if meter.settles and meter.active]
     all_in = bool(settling) and all(meter.standing is not None and meter.standing >= end for meter in settling)
     sendable = any(
-        frame.interval_end <= end and SubmitReadings(((meter, frame),)).subject not in situation.failing
+        frame.interval_end <= end and _may_wait(situation, row, SubmitReadings(((meter, frame),)).subject)
         for meter, frame in next_readings(situation)
     )
     if row.submitted_ms is not None or all_in or (grace_over and not sendable):
         stages.append("submitted")
-        unsettled = any(isinstance(action, SettleSurplus) and action.boundary <= end for action in _surplus(situation))
+        unsettled = any(
+            action.boundary <= end and _may_wait(situation, row, action.subject) for action in settlements(situation)
+        )
         held = any(
             member.boundary is None or member.boundary < end
             for member in chain.members
-            if member.settling_meters and member.active
+            if member.settling_meters and not member.closed
         )
         if row.minted_ms is not None or (not unsettled and (grace_over or not held)):
             stages.append("minted")
-    if book is None or book.status in (BookStatus.CLEARED, BookStatus.FINAL, BookStatus.REFUNDING):
+    if book is None or book.is_priced:
         stages.append("cleared")
     if book is None or book.status is BookStatus.FINAL:
         stages.append("settled")
     if chain.last_checkpoint is not None and chain.last_checkpoint >= row.epoch:
         stages.append("checkpointed")
-        if book is None:
-            stages.append("closed")
     return stages
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """A member that is not settled, though its time is over; awaited are the meters that keep it.
+
+    since is its last settled boundary, None before the first; waiting is how many of its readings wait behind it.
+    """
+
+    PREFIX: ClassVar[str] = "member "
+
+    member: MemberView
+    awaited: tuple[MeterView, ...]
+    since: int | None
+    waiting: int
+
+    @property
+    def subject(self) -> str:
+        """What it is about, for alerts."""
+        return f"{self.PREFIX}{self.member.member}"
+
+
+def stalled_members(situation: Situation) -> list[Stalled]:
+    """Members that were not settled for two epochs and more, and for which there is nothing to do but wait.
+
+    A member of whose meters nothing was read since it was settled is not told about: nothing of it waits.
+    """
+    chain = situation.chain
+    epoch = chain.config.epoch_at(chain.now - chain.config.grace_seconds) - 1  # the last whose grace is over
+    due = chain.config.end_of(epoch - STALLED_AFTER_EPOCHS + 1)
+    going = {meter.meter_pk for meter, _ in next_readings(situation)}
+    settling = {action.member.member for action in settlements(situation) if not situation.fails(action.subject)}
+    found = []
+    for member in chain.members:
+        meters = chain.settling_meters(member)
+        if member.closed or member.member in settling or any(meter.meter_pk in going for meter in meters):
+            continue
+        ends = {meter.meter_pk: _read_until(situation, meter) for meter in meters}
+        behind = member.boundary is None or member.boundary < due
+        if not behind or max(ends.values(), default=0) <= max(member.boundary or 0, due):
+            continue
+        latest = max(ends.values())
+        awaited = tuple(meter for meter in meters if ends[meter.meter_pk] < latest)
+        waiting = sum(len(situation.queue(meter)) for meter in meters)
+        found.append(Stalled(member, awaited, member.boundary, waiting))
+    return found
+
+
+def _read_until(situation: Situation, meter: MeterView) -> int:
+    """The last interval end of a meter that the chain or the store has; 0 before the first."""
+    return max([meter.standing or 0, *(frame.interval_end for frame in situation.queue(meter))])

@@ -10,9 +10,6 @@ from solders.pubkey import Pubkey
 
 from authority.market.standing_orders import Limits
 
-ORDERS_PER_SIDE = 512
-"""Bids are orders 0 to 511 of a book, asks 512 to 1023, both from the best."""
-
 
 class Pause(IntFlag):
     """Governance's pause bits that concern settlement."""
@@ -21,16 +18,25 @@ class Pause(IntFlag):
     SETTLEMENT = 1 << 2
     ORDERS = 1 << 3
     CLEARING = 1 << 4
+    RETIREMENT = 1 << 6
 
 
 class BookStatus(IntEnum):
     """Where an epoch's book stands."""
 
     GROWING = 0
-    OPEN = 1
-    CLEARED = 2
-    REFUNDING = 3
-    FINAL = 4
+    VACANT = 1
+    OPEN = 2
+    CLEARING = 3
+    REFUNDING = 4
+    FINAL = 5
+
+
+class Payout(IntFlag):
+    """What a member lets anybody pay out of its seat to its own account."""
+
+    ENERGY = 1
+    CREDIT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,8 @@ class ConfigView:
     clock_skew_seconds: int
     limits: Limits
     billing_period: int
+    billing_period_start: int
+    """The epoch with which the open billing period began."""
     billing_period_end: int
     """The epoch with which the next billing period begins."""
 
@@ -61,68 +69,100 @@ class ConfigView:
 
 @dataclass(frozen=True, slots=True)
 class MeterView:
-    """A Meter of the registry and its MeterState. sequence and standing are None before the first accepted reading."""
+    """A Meter of the registry and its MeterState.
+
+    name is what people call it (gateway, meter, serial number), key the public key whose records it takes. sequence is
+    the last accepted record's under that key, None before the first; standing is the interval end of the last accepted
+    record under any key, settled that of the last settled one, None before the first; hash is the standing record's,
+    truncated, and passed says whether the log let that record pass. active: it takes part; a meter that was suspended
+    or closed is settled by itself. current_key: no newer key is approved and on its way to the chain.
+    """
 
     meter_pk: int
+    name: str
     address: Pubkey
     state_address: Pubkey
-    wallet: Pubkey
+    member: Pubkey
     settles: bool
+    active: bool
     slot: int
+    key: bytes
     sequence: int | None
     standing: int | None
+    settled: int | None
     hash: bytes
+    passed: bool = True
+    current_key: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class MemberView:
-    """A User of the registry, its EnergyAccount (boundary None before the baseline) and its token accounts."""
+    """A User of the registry, its EnergyAccount (boundary None before the baseline), its seat and token accounts.
+
+    member is its name for ever, wallet the key that signs for it now. held_wh and credit are in its token accounts,
+    None where one is missing, frozen or no longer the wallet's. seat_wh and seat_credit are free in its seat, None
+    where there is no seat for it yet. The previous_ figures are those of the period before the open one.
+    """
 
     name: str
+    member: Pubkey
     wallet: Pubkey
     address: Pubkey
     member_index: int
     active: bool
+    closed: bool
     settling_meters: int
     energy_token_account: Pubkey
     credit_token_account: Pubkey
     held_wh: int | None
     credit: int | None
+    seat_wh: int | None
+    seat_credit: int | None
+    payout: Payout
     boundary: int | None
     minted_wh: int
     withdrawn_wh: int
     open_withdrawal_wh: int
+    previous_withdrawal_wh: int
     retired_wh: int
+    previous_retired_wh: int
+    fed_in_wh: int
+
+    @property
+    def all_wh(self) -> int:
+        """What it can dispose of, in its seat and its token account."""
+        return (self.seat_wh or 0) + (self.held_wh or 0)
+
+    @property
+    def all_credit(self) -> int:
+        """What it can dispose of, in its seat and its token account."""
+        return (self.seat_credit or 0) + (self.credit or 0)
 
 
 @dataclass(frozen=True, slots=True)
 class OrderView:
-    """An order in a book, with its number; settled where it has been paid out."""
+    """An order in a book; paid where what it locked and brought is in the member's seat again."""
 
-    number: int
+    is_bid: bool
     price: int
+    number: int
     quantity: int
     filled: int
     member: int
-    settled: bool
-
-    @property
-    def is_bid(self) -> bool:
-        """Whether it buys."""
-        return self.number < ORDERS_PER_SIDE
+    paid: bool
 
 
 @dataclass(frozen=True, slots=True)
 class BookView:
-    """An EpochBook. data is the account's whole data, whose SHA-256 a checkpoint pins once the book is final."""
+    """An epoch's book. data is what a checkpoint pins the SHA-256 of once the book is final: head and live orders."""
 
     epoch: int
     status: BookStatus
+    cutoff_at: int
     closes_at: int
     refundable_from: int
     price: int
     volume: int
-    rent_payer: Pubkey
     orders: tuple[OrderView, ...]
     data: bytes = field(repr=False)
 
@@ -136,17 +176,25 @@ class BookView:
         """How many asks it holds."""
         return len(self.orders) - self.bids
 
+    @property
+    def is_priced(self) -> bool:
+        """Whether the auction, or a refund in its place, has been held."""
+        return self.status in (BookStatus.CLEARING, BookStatus.REFUNDING, BookStatus.FINAL)
+
     def may_bring_wh(self, member: int) -> int:
         """What the member's bids in this book may still bring it."""
-        mine = [order for order in self.orders if order.is_bid and order.member == member and not order.settled]
-        if self.status in (BookStatus.GROWING, BookStatus.OPEN):
+        mine = [order for order in self.orders if order.is_bid and order.member == member and not order.paid]
+        if self.status is BookStatus.OPEN:
             return sum(order.quantity for order in mine)
-        return sum(order.filled for order in mine) if self.status is BookStatus.CLEARED else 0
+        return sum(order.filled for order in mine) if self.status is BookStatus.CLEARING else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One reading of the chain. last_checkpoint is the epoch of the last EpochCheckpoint, None before the first."""
+    """One reading of the chain. last_checkpoint is the epoch of the last EpochCheckpoint, None before the first.
+
+    books are by epoch: every book that lies in the ring, also of epochs that are long over.
+    """
 
     now: int
     config: ConfigView
@@ -162,4 +210,6 @@ class Snapshot:
 
     def settling_meters(self, member: MemberView) -> list[MeterView]:
         """A member's settling meters by slot: the pairs that settle_surplus takes."""
-        return sorted((m for m in self.meters if m.settles and m.wallet == member.wallet), key=lambda m: m.slot)
+        return sorted(
+            (m for m in self.meters if m.settles and m.active and m.member == member.member), key=lambda m: m.slot
+        )

@@ -2,15 +2,45 @@
 
 The oracle program's settle_surplus is the one that mints. This module is the same rule in Python, which the tests
 compare the chain with and the audit recomputes from. All quantities are watt-hours; nothing here is a float.
+
+Generation is netted with consumption only over a span of at most netting_epochs, in which the same meters were read
+with the same keys, users, maps and status, and without a doubtful reading. Any other span credits nothing, empties the
+bank, and books what was drawn: so nobody gains by being silent, or by changing a key or a meter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 from edge_agent.wire.reading import ROLES, SOURCE_NONE
 from edge_agent.wire.rules import BASIS_POINTS, REGISTERS, ROLE_REGISTERS
+
+
+class SpanKind(IntEnum):
+    """How a span is settled; the numbers are those of the oracle's event SurplusSettled."""
+
+    NETTED = 0
+    """Generation is netted with consumption, and the surplus minted."""
+    BASELINE = 1
+    """The meters, a key, the user, a map or a status changed, or a reading is doubtful: nothing is credited."""
+    TOO_LONG = 2
+    """Longer than netting_epochs: nothing is credited, and the whole consumption is withdrawn."""
+
+
+def span_kind(epochs: int | None, netting_epochs: int, *, unchanged: bool) -> SpanKind:
+    """How a span of so many epochs is settled.
+
+    epochs is None where the user was never settled before. unchanged: the settling meters are the same as at the last
+    boundary, all were settled there, and since then no key, user, map or status changed, no meter was rebased, and no
+    reading was doubtful.
+    """
+    if epochs is None:
+        return SpanKind.BASELINE
+    if epochs > netting_epochs:
+        return SpanKind.TOO_LONG
+    return SpanKind.NETTED if unchanged else SpanKind.BASELINE
 
 
 class SurplusError(ValueError):
@@ -74,11 +104,19 @@ def permitted_meter_set(roles: Sequence[str]) -> bool:
     return True
 
 
-def settle_span(meters: Sequence[MeterSpan], bank: int, efficiency_bps: int) -> Span:
+def settle_span(
+    meters: Sequence[MeterSpan],
+    bank: int,
+    efficiency_bps: int,
+    kind: SpanKind = SpanKind.NETTED,
+    earlier: Sequence[MeterSpan] = (),
+) -> Span:
     """Net one user's meters over one span.
 
-    bank is the renewable energy (Wh) that the storage held at the span's start; efficiency_bps is the storage's
-    efficiency in basis points, applied to what goes in and rounded down. SurplusError `meter_set` for roles that
+    meters are those that were settled where the span began. earlier are meters that were last settled before that: what
+    they drew since then is withdrawn on top, and their presence makes the span no NETTED one. bank is the renewable
+    energy (Wh) that the storage held at the span's start; efficiency_bps is the storage's efficiency in basis points,
+    applied to what goes in and rounded down. SurplusError `meter_set` for roles that
     may not stand together, `register_not_permitted` for a register outside its role, `register_decreased` for a
     negative step, `efficiency` outside 0 to 10,000.
     """
@@ -107,11 +145,27 @@ def settle_span(meters: Sequence[MeterSpan], bank: int, efficiency_bps: int) -> 
     renewable = any(meter.role in ("generation", "building") and meter.source != SOURCE_NONE for meter in settling)
 
     surplus = max(0, generation - consumption) if renewable else 0
+    net = generation + discharge - consumption - charge
+    withdrawal = consumption + charge if kind is SpanKind.TOO_LONG else max(0, -net)
+    withdrawal += sum(meter.consumption + meter.charge for meter in earlier)
+    if kind is not SpanKind.NETTED:
+        return Span(
+            generation=generation,
+            consumption=consumption,
+            charge=charge,
+            discharge=discharge,
+            surplus=0,
+            into=0,
+            out=0,
+            bank=0,
+            net=net,
+            mint=0,
+            withdrawal=withdrawal,
+        )
     into = min(charge, surplus)
     storage = sum(meter.storage_wh for meter in inside)
     filled = min(storage, bank + into * efficiency_bps // BASIS_POINTS)
     out = min(discharge, filled)
-    net = generation + discharge - consumption - charge
     return Span(
         generation=generation,
         consumption=consumption,
@@ -123,5 +177,5 @@ def settle_span(meters: Sequence[MeterSpan], bank: int, efficiency_bps: int) -> 
         bank=filled - out,
         net=net,
         mint=min(max(0, net), surplus - into + out) if renewable else 0,
-        withdrawal=max(0, -net),
+        withdrawal=withdrawal,
     )

@@ -11,12 +11,10 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from threading import Event, Lock
 from typing import TypeVar
 
 from solders.keypair import Keypair
-from solders.pubkey import Pubkey
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
@@ -30,26 +28,27 @@ from authority.chain.errors import (
 from authority.errors import AuthorityError
 from authority.market.policies import standing_orders
 from authority.market.standing_orders import SIDES, StandingOrder
-from authority.settlement.chain import SettlementChain, book_hash
-from authority.settlement.journal import Journal, WaitingFrame
-from authority.settlement.plan import (
+from authority.settlement.actions import (
     Action,
     Checkpoint,
-    CloseBook,
     OpenBillingPeriod,
     OpenBook,
+    PayOut,
     PlaceOrder,
     RefundBook,
-    SettleOrders,
+    Retire,
+    SettleIdleMeter,
     SettleSurplus,
-    Situation,
     SubmitReadings,
     TriggerClearing,
-    plan,
     reading_subject,
-    stages_complete,
 )
-from authority.settlement.snapshot import BookStatus, MeterView, Snapshot
+from authority.settlement.chain import SettlementChain, Signed
+from authority.settlement.journal import Journal, WaitingFrame
+from authority.settlement.plan import FAILING_AFTER, Situation, plan, settlements, stages_complete
+from authority.settlement.snapshot import BookView, MemberView, MeterView, Snapshot
+from authority.settlement.views import book_hash
+from authority.settlement.watch import Watch
 from authority.store import Store
 from authority.store.metering import CHAIN_SUBMITTED
 from authority.store.people import User
@@ -64,6 +63,7 @@ SKIPPED_REFUSALS = frozenset(
         "RecordMagic",
         "RecordNetwork",
         "SequenceBelowFirst",
+        "SequenceTooFar",
         "PreviousHash",
         "IntervalNotRising",
         "IntervalNotAligned",
@@ -84,7 +84,6 @@ BLOCKING_REFUSALS = frozenset({"RegisterEpoch", "NeedsRebase"})
 
 REFUSALS = (TransactionFailedError, TransactionTooLargeError, SignerMissingError)
 """What is wrong with one action; other errors of the chain concern all."""
-FAILING_AFTER = 3
 FIRST_DELAY_MS = 500
 LONGEST_DELAY_MS = 60_000
 LONGEST_LINE_DELAY_MS = 5_000
@@ -127,7 +126,10 @@ class Worker:
         self._failures: dict[str, _Failures] = {}
         self._alone: set[int] = set()
         self._recorded: dict[str, int] = {}
-        self._alerted = self.journal.open_alerts()
+        self._given_up: dict[str, int] = {}
+        self._paid_out: set[str] = set()
+        self._paid_out_in = -1
+        self._watch = Watch(self.journal)
 
     # The loop
 
@@ -163,6 +165,7 @@ class Worker:
             if (failed := self._failures.get(action.subject)) is None or failed.is_over(now)
         ]
         self._note_orders(situation, actions)
+        self._watch.tell_of_stalled(situation)
         if not actions:
             return False
         with ThreadPoolExecutor(self.in_flight, thread_name_prefix="settlement") as pool:
@@ -182,32 +185,57 @@ class Worker:
         head = self.chain.head()
         self.journal.ensure_epochs(head.epoch, after=head.last_checkpoint)
         rows = self.journal.open_epochs()
-        snapshot = self.chain.snapshot([row.epoch for row in rows])
+        snapshot = self._watch.with_passed(self.chain.snapshot())
         waiting = self._reconcile(snapshot)
         self._record_spans(snapshot)
+        if self._paid_out_in != snapshot.epoch:
+            self._paid_out, self._paid_out_in = set(), snapshot.epoch
         situation = Situation(
             chain=snapshot,
             waiting=waiting,
             epochs=rows,
-            policies=self._policies(),
+            policies=self._policies(snapshot),
             alone=frozenset(self._alone),
-            failing=frozenset(subject for subject, failed in self._failures.items() if failed.count >= FAILING_AFTER),
+            refused={subject: failed.count for subject, failed in self._failures.items()},
+            given_up=dict(self._given_up),
+            paid_out=frozenset(self._paid_out),
         )
+        self._give_up(situation)
         marked = [self._mark(situation, row) for row in rows]
         return replace(situation, epochs=self.journal.open_epochs()) if any(marked) else situation
 
-    def _policies(self) -> dict[str, StandingOrder]:
+    def _policies(self, snapshot: Snapshot) -> dict[str, StandingOrder]:
+        """Standing orders, by member, of those whose present wallet's key is in custody here."""
         with self.store.read() as session:
-            return {user.wallet: policy for user, policy in standing_orders(session) if user.sealed_key is not None}
+            held = {user.wallet: policy for user, policy in standing_orders(session) if user.sealed_key is not None}
+        return {
+            str(member.member): held[str(member.member)]
+            for member in snapshot.members
+            if str(member.member) in held and member.wallet == member.member
+        }
+
+    def _give_up(self, situation: Situation) -> None:
+        """What the chain refuses of a member again and again, beyond its grace, keeps its later readings no longer."""
+        chain = situation.chain
+        for action in settlements(situation):
+            if situation.fails(action.subject):
+                member = str(action.member.member)
+                if chain.now >= action.boundary + chain.config.grace_seconds:
+                    self._given_up[member] = max(action.boundary, self._given_up.get(member, 0))
 
     def _reconcile(self, snapshot: Snapshot) -> dict[int, list[WaitingFrame]]:
-        """Take out of the waiting frames what the chain already has, and note what became of it."""
+        """Take out of the waiting frames what the chain already has, or can never take, and note what became of it."""
         waiting = self.journal.waiting()
         confirmed: list[WaitingFrame] = []
         passed_over: list[WaitingFrame] = []
+        outdated: list[WaitingFrame] = []
         for meter in snapshot.meters:
             queue = waiting.get(meter.meter_pk, [])
             for frame in queue:
+                if frame.key != meter.key:
+                    if meter.current_key:
+                        outdated.append(frame)  # its key was replaced; else it waits for its key to come
+                    continue
                 if meter.sequence is None or frame.sequence > meter.sequence:
                     break
                 if _is_standing(meter, frame) or (frame.sequence < meter.sequence and self._has_landed(frame)):
@@ -216,9 +244,10 @@ class Worker:
                     passed_over.append(frame)
         self.journal.frames_confirmed(confirmed, snapshot.config.epoch_seconds)
         self.journal.frames_skipped(passed_over)
+        self.journal.frames_skipped(outdated, "WrongKey")
         for frame in confirmed:
-            self._gone(reading_subject([frame]))
-        done = {frame.log_index for frame in (*confirmed, *passed_over)}
+            self._watch.gone(reading_subject([frame]))
+        done = {frame.log_index for frame in (*confirmed, *passed_over, *outdated)}
         return {pk: [frame for frame in queue if frame.log_index not in done] for pk, queue in waiting.items()}
 
     def _has_landed(self, frame: WaitingFrame) -> bool:
@@ -226,7 +255,7 @@ class Worker:
 
     def _record_spans(self, snapshot: Snapshot) -> None:
         for member in snapshot.members:
-            wallet = str(member.wallet)
+            wallet = str(member.member)
             if member.boundary is not None and self._recorded.get(wallet) != member.boundary:
                 self.journal.record_span(wallet, member.boundary, member.minted_wh, member.withdrawn_wh)
                 self._recorded[wallet] = member.boundary
@@ -236,7 +265,7 @@ class Worker:
         stages = [stage for stage in stages_complete(situation, row) if getattr(row, f"{stage}_ms") is None]
         figures: dict[str, object] = {}
         book = situation.chain.books.get(row.epoch)
-        if book is not None and book.status in (BookStatus.CLEARED, BookStatus.FINAL):
+        if book is not None and book.is_priced:
             figures |= {
                 "bids": book.bids,
                 "asks": book.asks,
@@ -260,7 +289,7 @@ class Worker:
             and row.orders_placed_ms is None
             and row.opened_ms is not None
             and (before is None or before.minted_ms is not None)
-            and not any(isinstance(action, PlaceOrder | SettleSurplus) for action in actions)
+            and not any(isinstance(action, PlaceOrder | Retire | SettleSurplus) for action in actions)
         ):
             self.journal.mark(row.epoch, "orders_placed")
 
@@ -276,21 +305,8 @@ class Worker:
             return True
         with self._lock:
             self._failures.pop(action.subject, None)
-        self._gone(action.subject)
+        self._watch.gone(action.subject)
         return done
-
-    def _alert(self, code: str, subject: str, message: str) -> None:
-        with self._lock:
-            self._alerted.add(subject)
-        self.journal.alert(code, subject, message)
-
-    def _gone(self, subject: str) -> None:
-        """What was alerted about this subject, by this worker or by one before it, is over."""
-        with self._lock:
-            if subject not in self._alerted:
-                return
-            self._alerted.remove(subject)
-        self.journal.resolve(subject)
 
     def _do(self, action: Action) -> bool:
         """Log the act, send it and wait for it; False where it has to wait for an earlier transaction first."""
@@ -298,45 +314,56 @@ class Worker:
             case SubmitReadings(readings):
                 self._in_parts(self._submit, readings)
             case SettleSurplus(member, meters, boundary):
-                wallet = str(member.wallet)
+                wallet = str(member.member)
                 self.journal.act(
                     f"settle_surplus:{wallet}:{boundary}", "settle_surplus", {"wallet": wallet, "boundary": boundary}
                 )
                 self.chain.settle_surplus(member, meters, boundary)
+            case SettleIdleMeter(member, meter):
+                self.journal.act(
+                    f"settle_idle_meter:{meter.address}:{meter.standing}",
+                    "settle_idle_meter",
+                    {"meter": str(meter.address), "wallet": str(member.member)},
+                )
+                self.chain.settle_idle_meter(member, meter)
             case OpenBillingPeriod(period):
                 self.journal.act(f"open_billing_period:{period}", "open_billing_period", {"period": period})
                 self.chain.open_billing_period()
-            case OpenBook(epoch, half_made):
+            case OpenBook(epoch, before):
                 self.journal.act(f"open_epoch:{epoch}", "open_epoch", {"epoch": epoch})
-                self.chain.open_book(epoch, half_made=half_made)
+                self.chain.open_book(epoch, before)
+            case Retire():
+                return self._retire(action)
             case PlaceOrder():
                 return self._place(action)
+            case PayOut(member, asset, amount):
+                key = f"withdraw:{member.member}:{asset.value}:{self._paid_out_in}"
+                self.journal.act(
+                    key, "withdraw", {"amount": amount, "asset": str(asset.name).lower(), "wallet": str(member.member)}
+                )
+                with self._lock:
+                    self._paid_out.add(action.subject)
+                self.chain.pay_out(member, asset, amount)
             case TriggerClearing(book):
                 self.journal.act(f"trigger_clearing:{book.epoch}", "trigger_clearing", {"epoch": book.epoch})
                 self.chain.trigger_clearing(book)
             case RefundBook(book):
                 self.journal.act(f"refund_epoch:{book.epoch}", "refund_epoch", {"epoch": book.epoch})
                 self.chain.refund(book)
-                self._gone(TriggerClearing(book).subject)
-            case SettleOrders(cleared, orders):
-                key = f"settle_orders:{cleared.epoch}:{','.join(map(str, orders))}"
-                self.journal.act(key, "settle_orders", {"epoch": cleared.epoch, "orders": list(orders)})
-                self._in_parts(partial(self.chain.settle_orders, cleared), orders)
+                self._watch.gone(TriggerClearing(book).subject)
             case Checkpoint(epoch, book):
-                pinned = book_hash(book)
-                figures: dict[str, object] = {"book_hash": pinned}
-                if book is not None:
-                    figures["book_log_index"] = self.journal.log_book(epoch, book.data)
-                self.journal.mark(epoch, **figures)
-                self.journal.act(
-                    f"checkpoint_epoch:{epoch}", "checkpoint_epoch", {"epoch": epoch, "book_hash": pinned.hex()}
-                )
-                size, root = self.journal.log_head()
-                self.chain.checkpoint(epoch, size, root, pinned)
-            case CloseBook(book):
-                self.journal.act(f"close_epoch:{book.epoch}", "close_epoch", {"epoch": book.epoch})
-                self.chain.close_book(book)
+                self._checkpoint(epoch, book)
         return True
+
+    def _checkpoint(self, epoch: int, book: BookView | None) -> None:
+        pinned = book_hash(book)
+        figures: dict[str, object] = {"book_hash": pinned}
+        if book is not None:
+            figures["book_log_index"] = self.journal.log_book(epoch, book.data)
+        self.journal.mark(epoch, **figures)
+        self.journal.act(f"checkpoint_epoch:{epoch}", "checkpoint_epoch", {"epoch": epoch, "book_hash": pinned.hex()})
+        size, root = self.journal.log_head()
+        self.chain.checkpoint(epoch, size, root, pinned)
 
     def _in_parts(self, send: Callable[[Sequence[_Item]], None], items: Sequence[_Item]) -> None:
         """Send in one transaction, or in halves where it is too large: lookup tables are not usable at once."""
@@ -360,8 +387,52 @@ class Worker:
             self._alone.difference_update(frame.meter_pk for frame in frames)
 
     def _place(self, action: PlaceOrder) -> bool:
-        wallet, book, order = str(action.member.wallet), action.book, action.order
-        purpose = f"order:{wallet}"
+        book, order = action.book, action.order
+        data: dict[str, object] = {
+            "epoch": book.epoch,
+            "price": order.price,
+            "quantity": order.quantity,
+            "side": SIDES[order.side],
+        }
+        if action.deposit:
+            data["deposit"] = action.deposit
+        return self._once(
+            action.member,
+            "place_order",
+            data,
+            lambda signer, keep: self.chain.place_order(action.member, signer, book, order, action.deposit, keep),
+        )
+
+    def _retire(self, action: Retire) -> bool:
+        data: dict[str, object] = {
+            "amount": action.amount,
+            "period": action.period,
+            "reason": "feed_in" if action.feed_in else "consumption",
+        }
+        return self._once(
+            action.member,
+            "retire_energy",
+            data,
+            lambda signer, keep: self.chain.retire(
+                action.member,
+                signer,
+                action.period,
+                action.amount,
+                keep,
+                from_seat=action.from_seat,
+                feed_in=action.feed_in,
+            ),
+        )
+
+    def _once(
+        self, member: MemberView, kind: str, data: dict[str, object], send: Callable[[Keypair, Signed], None]
+    ) -> bool:
+        """Send in a member's name what counts twice if it lands twice; one such transaction of a member at a time.
+
+        False where it is not yet known what became of the last one.
+        """
+        wallet = str(member.member)
+        purpose = f"member:{wallet}"
         pending = self.journal.pending_for(purpose)
         if pending is not None:
             if not self.chain.decide(pending.signature, pending.last_valid_block_height, pending.raw):
@@ -370,26 +441,12 @@ class Worker:
             return True  # the next round plans with what became of it
 
         def keep(signature: str, last_valid_block_height: int, raw: str) -> None:
-            data = {
-                "epoch": book.epoch,
-                "price": order.price,
-                "quantity": order.quantity,
-                "side": SIDES[order.side],
-                "signature": signature,
-                "wallet": wallet,
-            }
-            self.journal.pending(purpose, signature, last_valid_block_height, raw, "place_order", data)
+            logged = {**data, "signature": signature, "wallet": wallet}
+            self.journal.pending(purpose, signature, last_valid_block_height, raw, kind, logged)
 
-        self.chain.place_order(action.member, self._signer(wallet), book, order, keep)
+        send(self._signer(wallet), keep)
         self.journal.not_pending(purpose)
         return True
-
-    def _recreate(self, wallets: Sequence[Pubkey], reason: str) -> None:
-        """A member who closed a token account keeps nobody waiting, and loses nothing: it is made again."""
-        for wallet in wallets:
-            key = f"recreate_token_accounts:{wallet}:{reason}"
-            self.journal.act(key, "recreate_token_accounts", {"wallet": str(wallet), "for": reason})
-            self.chain.recreate_token_accounts(wallet)
 
     def _signer(self, wallet: str) -> Keypair:
         with self.store.read() as session:
@@ -411,14 +468,10 @@ class Worker:
                     self.journal.frames_skipped(frames, name)
                 else:
                     self.journal.frames_blocked(frames, name)
-                self._alert(name, action.subject, str(error))
+                self._watch.alert(name, action.subject, str(error))
                 return
-        if isinstance(action, SettleOrders) and name == "NothingSettled":
-            self._recreate(self.chain.unpaid_members(action.book), f"book {action.book.epoch}")
-        if isinstance(action, SettleSurplus) and action.member.held_wh is None:
-            self._recreate([action.member.wallet], f"boundary {action.boundary}")
-        if isinstance(action, PlaceOrder):
-            purpose = f"order:{action.member.wallet}"
+        if isinstance(action, PlaceOrder | Retire):
+            purpose = f"member:{action.member.member}"
             pending = self.journal.pending_for(purpose)
             if pending is not None and not self.chain.is_known(pending.signature):
                 self.journal.not_pending(purpose)
@@ -429,7 +482,7 @@ class Worker:
             delay = min(FIRST_DELAY_MS << min(failed.count, 10), longest)
             failed.not_before_ms = self.clock_ms() + delay
         if failed.count >= FAILING_AFTER:
-            self._alert(name, action.subject, str(error))
+            self._watch.alert(name, action.subject, str(error))
 
 
 def _is_standing(meter: MeterView, frame: WaitingFrame) -> bool:

@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
 from authority.app import App
-from authority.chain import programs
+from authority.chain import accounts, programs
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.enrolment.names import Names
@@ -317,7 +317,9 @@ def _chain(
         clock = client.clock()
         governance = _governance(client)
         checkpoints = client.raw_accounts([programs.checkpoint_address(epoch) for epoch in checkpointed])
-        states = client.accounts_at("oracle", [programs.meter_state_address(meter_id) for _, meter_id, _ in meters])
+        states = client.accounts_at(
+            accounts.MeterState, [programs.meter_state_address(meter_id) for _, meter_id, _ in meters]
+        )
         on_chain = [epoch for epoch, account in zip(checkpointed, checkpoints, strict=True) if account is not None]
         return ChainFacts(
             url,
@@ -328,7 +330,7 @@ def _chain(
             behind_meters=tuple(
                 f"{facts.gateway}/{facts.name}"
                 for (facts, _, top), state in zip(meters, states, strict=True)
-                if top is not None and (state is None or state["sequence"] < top)
+                if top is not None and (state is None or state.sequence < top)
             ),
             operator=str(operator),
             lamports=client.balance(operator),

@@ -10,7 +10,10 @@ from authority.store.people import User
 
 
 class StandingOrderPolicy(Base):
-    """A member's standing order: prices in micro-credit per kWh (None: never on that side), reserve in Wh."""
+    """A member's standing order: prices in micro-credit per kWh (None: never on that side), reserve in Wh.
+
+    feed_in_above_wh: what is held beyond it is fed in; None: never.
+    """
 
     __tablename__ = "standing_orders"
 
@@ -18,6 +21,7 @@ class StandingOrderPolicy(Base):
     sell_at: Mapped[BigInt | None]
     buy_at: Mapped[BigInt | None]
     reserve_wh: Mapped[BigInt] = mapped_column(default=0)
+    feed_in_above_wh: Mapped[BigInt | None]
     updated_at: Mapped[Seconds]
     updated_by: Mapped[str] = mapped_column(String(64))
     user: Mapped[User] = relationship()

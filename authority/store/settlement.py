@@ -14,7 +14,7 @@ from authority.store.base import Base, BigInt, Hash, Name, Seconds
 EPOCH_STATES = ("collecting", "submitted", "minted", "clearing", "settled", "checkpointed")
 """A settlement epoch's states, in order; each names the last step that is complete (collecting: none yet).
 
-clearing: trigger_clearing has landed, and settle_orders is at work.
+clearing: the book has its price, and its orders are being paid (in one transaction or in several).
 """
 
 
@@ -40,7 +40,6 @@ class SettlementEpoch(Base):
     cleared_ms: Mapped[BigInt | None]
     settled_ms: Mapped[BigInt | None]
     checkpointed_ms: Mapped[BigInt | None]
-    closed_ms: Mapped[BigInt | None]
     readings_on_chain: Mapped[int] = mapped_column(default=0)
     bids: Mapped[int] = mapped_column(default=0)
     asks: Mapped[int] = mapped_column(default=0)

@@ -34,6 +34,7 @@ from edge_agent.uplinks.https import HttpsClient
 from edge_agent.wire import paths
 from edge_agent.wire.claim import Claim, fingerprint_of, fingerprint_text
 from edge_agent.wire.files import make_private_directory
+from edge_agent.wire.meter_map import MeterMap
 from edge_agent.wire.reading import METER_ID_SIZE, NETWORK_ID_SIZE, ROLES, SOURCES, possession_message
 from edge_agent.wire.rules import ROLE_REGISTERS
 
@@ -109,6 +110,9 @@ def enrol(
     try:
         enrolment, asked = _ask(client, claim, config, request, meter_keys)
         tell(f"the authority has enrolment {enrolment} of {config.name} with {len(config.meters)} meter(s)")
+        for meter in config.meters:
+            tell(f"  {meter.name}: {key_digits(meter_keys[meter.name].public_key, meter.map)}")
+        tell("compare these digits by telephone with those that `authority enrol list` shows, before anybody approves")
         pause = min(1.0, poll_seconds)
         while True:
             answer = _poll(client, claim, enrolment)
@@ -126,6 +130,12 @@ def enrol(
     credentials = _credentials(answer.table("credentials"), config, asked, meter_keys, ca_certificate, keys)
     CredentialStore(config.state).save(credentials)
     return credentials
+
+
+def key_digits(public_key: bytes, meter_map: MeterMap) -> str:
+    """A meter's key and map by their first digits, as the authority shows them: two people compare them by
+    telephone."""
+    return f"key {public_key.hex()[:16]}… map {meter_map.hash().hex()[:16]}…"
 
 
 class _Asked(NamedTuple):

@@ -63,6 +63,7 @@ block_window = 3                   # offer general-block-transfer, 1 to 63 block
   scaler = 0                       # any other unit shows the watts as they are
   initial = 1234                   # Wh on the register at the start
   rollover = 100000000             # Wh at which it starts anew; default: never
+  states_unit = true               # false: the meter does not tell the register's unit
 
   [meter.profile]                  # the load profile; default: clock and all energy registers
   obis = "1-0:99.1.0.255"
@@ -190,7 +191,8 @@ class ClientConfig:
 
 @dataclass(frozen=True)
 class RegisterConfig:
-    """One register: watts as an expression, unit, scaler, and the Wh that it starts with."""
+    """One register: watts as an expression, unit, scaler, and the Wh that it starts with. Without states_unit the meter
+    does not tell its unit."""
 
     obis: str
     power: str
@@ -198,11 +200,17 @@ class RegisterConfig:
     scaler: int = 0
     initial: int = 0
     rollover: int | None = None
+    states_unit: bool = True
 
     @property
     def is_energy(self) -> bool:
         """Whether the watts are summed over time."""
         return self.unit.endswith("h")
+
+    @property
+    def told_unit(self) -> str:
+        """The unit that the meter tells; none where it keeps it to itself."""
+        return self.unit if self.states_unit else ""
 
 
 @dataclass(frozen=True)
@@ -554,6 +562,7 @@ def _register(table: _Table) -> RegisterConfig:
         scaler=table.number("scaler", 0, -9, 9),
         initial=table.number("initial", 0, 0, 1 << 60),
         rollover=table.number("rollover", 1, 1, 1 << 62) if "rollover" in table.data else None,
+        states_unit=bool(table.take("states_unit", bool, True)),
     )
     table.end()
     return config

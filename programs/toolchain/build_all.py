@@ -26,6 +26,7 @@ import sys
 import tempfile
 from typing import Any
 
+import accounts_module
 import errors_page
 import legacy_idl
 
@@ -215,6 +216,8 @@ def compare(programs: tuple[str, ...], built: pathlib.Path) -> list[str]:
     faults = []
     if ERRORS_PAGE.read_text() != errors_page.render(read_idls(ARTIFACTS)):
         faults.append(f"docs/{ERRORS_PAGE.name} is not what the IDLs give")
+    if accounts_module.MODULE.read_text(encoding="utf-8") != accounts_module.render(read_idls(ARTIFACTS)):
+        faults.append(f"authority/chain/{accounts_module.MODULE.name} is not what the IDLs give")
     names = [f"{stem}{end}" for stem in programs for end in (".so", ".json")]
     for name in [*names, *(f"legacy/{program}.json" for program in programs), RELAY]:
         committed = ARTIFACTS / name
@@ -244,6 +247,7 @@ def main() -> int:
             ARTIFACTS.mkdir(exist_ok=True)
             build(programs, arguments.target, ARTIFACTS)
             ERRORS_PAGE.write_text(errors_page.render(read_idls(ARTIFACTS)))
+            accounts_module.MODULE.write_text(accounts_module.render(read_idls(ARTIFACTS)), encoding="utf-8")
             return 0
         with tempfile.TemporaryDirectory(prefix="campus-programs-") as scratch:
             out = arguments.keep or pathlib.Path(scratch)

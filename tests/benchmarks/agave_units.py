@@ -35,7 +35,7 @@ from authority.chain import programs  # noqa: E402
 from authority.chain.client import ChainClient  # noqa: E402
 
 FAR = 2**40
-PLACING, SETTLING, CLEARING = trading_world.EPOCH, trading_world.EPOCH + 1, trading_world.EPOCH + 2
+CLEARING, BEST, WORST = trading_world.EPOCH, trading_world.EPOCH + 1, trading_world.EPOCH + 2
 ALL_UNITS = 1_400_000
 COMPUTE_BUDGET_UNITS = trading_units.COMPUTE_BUDGET_UNITS
 
@@ -80,30 +80,44 @@ class Plan:
         self.worlds.append(campus.svm)
 
     def trading(self) -> None:
-        """Orders into the best and the worst place of a full book, a cancellation, a clearing and a settlement."""
+        """A full book's clearing, which pays; orders into the best and the worst place of a full book; cancelling.
+
+        Three books of one market. In the one for the worst cases all prices are alike, and a delegate acts.
+        """
         world = trading_world.TradingWorld(parameters={"max_orders_per_member": 64})
-        world.open(PLACING)
-        trading_units.resting(world, bids=trading_world.SIDE - 1, asks=trading_world.SIDE)
-        newcomer = world.member()
-        best = world.place_instruction(newcomer, trading_world.BID, 150_000, 500)
-        cancel = world.cancel_instruction(newcomer, trading_world.BID, 150_000, 500)
-        evictee = world.members[world.book().bids[-1].member]
-        worst = world.place_instruction(newcomer, trading_world.BID, 100_000 - 509, 500, evict=evictee)
-        for figure, instruction in (("place_best", best), ("cancel", cancel), ("", best), ("place_worst", worst)):
-            self.step(figure, [instruction], newcomer.wallet)
-        book = world.book()
-        book.fields["closes_at"] = FAR
-        world.put_book(PLACING, book)
-
-        world.set_time(SETTLING * trading_world.EPOCH_SECONDS)
-        trading_units.cleared(world, trading_units.SETTLED_TOGETHER, SETTLING)
-        settle = world.settle_instruction(world.book(SETTLING).numbers(), epoch=SETTLING)
-        self.step("settle", [settle])
-        self.tables.append(self.campus.lookup_table([meta.pubkey for meta in settle.accounts]))
-
-        trading_units.worst_to_clear(world, CLEARING)
-        book_of = {"book": programs.book_address(CLEARING)}
-        self.step("clear", [self.campus.instruction("oracle", "trigger_clearing", {"epoch": CLEARING}, book_of)])
+        side, bid, ask = trading_world.SIDE, trading_world.BID, trading_world.ASK
+        trading_units.worst_to_clear(world, epoch=CLEARING)
+        for epoch in (BEST, WORST):
+            world.set_time(epoch * campus_module.EPOCH_SECONDS)
+            world.open(epoch)
+        trading_units.rest(world, side - 1, side, epoch=BEST)
+        trading_units.rest(world, side, side, alike=True, epoch=WORST)
+        helper = campus_module.key("delegate")
+        until = {"delegate": helper.pubkey(), "delegate_until": FAR}
+        newcomer, hemmed = world.member(), world.member(**until)
+        trading_units.hem_in(world, hemmed, WORST)
+        best = world.place_instruction(newcomer, bid, 150_000, 500, epoch=BEST)
+        self.step("place_best", [best], newcomer.wallet)
+        place = world.place_instruction(
+            hemmed, bid, trading_units.ASK_PRICE, 500, epoch=WORST, authority=helper.pubkey()
+        )
+        self.step("place_worst", [place], helper)
+        asks = world.book(WORST).asks
+        for place_of in trading_units.CANCELLED:
+            order = asks[place_of]
+            owner = world.members[order.member]
+            world.update_member(owner, **until)
+            cancel = world.cancel_instruction(
+                owner, ask, order.price, order.number, epoch=WORST, authority=helper.pubkey()
+            )
+            self.step(f"cancel_{place_of}", [cancel], helper)
+        for epoch in (BEST, WORST):
+            book = world.book(epoch)
+            book.fields |= {"cutoff_at": FAR, "closes_at": FAR}
+            world.put_book(epoch, book)
+        named = {"book": programs.book_address(CLEARING)}
+        args = {"epoch": CLEARING, "limit": trading_world.ALL}
+        self.step("clear", [self.campus.instruction("oracle", "trigger_clearing", args, named)])
         self.worlds.append(world.svm)
 
     def write_accounts(self, directory: Path) -> None:
@@ -147,7 +161,7 @@ def measure(directory: Path) -> dict[str, int]:
 
 
 def figures(used: dict[str, LiveOutcome]) -> dict[str, int]:
-    """The figures from what ran; a large settlement's logs are cut short, so a transaction's total is what counts."""
+    """The figures from what ran."""
     units = {figure: outcome.compute_units - COMPUTE_BUDGET_UNITS for figure, outcome in used.items()}
     (clearing,) = [item.units for item in used["clear"].executions if item.name == "clear_epoch"]
     reading = (units["submit_4"] - units["submit_1"]) // 3
@@ -157,7 +171,6 @@ def figures(used: dict[str, LiveOutcome]) -> dict[str, int]:
         "settle_surplus": units["settle_surplus"],
         "place_best": units["place_best"],
         "place_worst": units["place_worst"],
-        "cancel": units["cancel"],
-        "clear_per_order": clearing // (2 * trading_world.SIDE),
-        "settle_order": units["settle"] // trading_units.SETTLED_TOGETHER,
+        "cancel_worst": max(units[f"cancel_{place}"] for place in trading_units.CANCELLED),
+        "clear_and_pay_per_order": -(-clearing // (2 * trading_world.SIDE)),
     }

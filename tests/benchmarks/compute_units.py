@@ -7,9 +7,10 @@ usage: compute_units.py [--write]   (--write: make what is measured the committe
 namespace of its own; null, with the reason on standard error, where this machine cannot run one.
 
 `reading` is what a reading adds ((four a transaction - one) / 3), `reading_fixed` the rest of a submission;
-`clear_per_order` a full book's clearing / 1,024 orders; `settle_order` a full transaction's / its orders. `floor` is
-what no program of this shape goes below: the dispatch of an instruction that does next to nothing, and SPL Token's
-part. Keys come from names, so the figures repeat exactly.
+`clear_and_pay_per_order` a full book's clearing, which pays, / 1,024 orders. `place_worst` and `cancel_worst` are the
+worst of a book of 512 a side: all prices alike, by a delegate, an order displaced, the other side searched for the
+member's own. `floor` is what no program of this shape goes below: the dispatch of an instruction that does next to
+nothing, and SPL Token's part. Keys come from names, so the figures repeat exactly.
 """
 
 from __future__ import annotations
@@ -35,12 +36,14 @@ import agave_units  # noqa: E402
 import campus as campus_module  # noqa: E402
 import trading_units  # noqa: E402
 from agave_validator import AgaveUnavailableError  # noqa: E402
+from market_accounts import ORDER, SEAT, SEATS_PER_STEP  # noqa: E402
+from trading_world import SIDE  # noqa: E402
 
 from authority.chain.artifacts import PROGRAM_NAMES, program_bytes  # noqa: E402
 from authority.chain.idl import Idl  # noqa: E402
 
 FEE_PER_SIGNATURE = 5_000
-TRADING_KEYS = ("place_best", "place_worst", "cancel", "clear_per_order", "settle_order")
+TRADING_KEYS = ("place_best", "place_worst", "cancel_worst", "clear_and_pay_per_order")
 
 
 def readings() -> tuple[int, int]:
@@ -93,6 +96,8 @@ def rent() -> dict[str, int]:
         idl = Idl.load(program)
         for name in idl.account_names:
             size = len(idl.encode_account(name, idl.decode_account(idl.account_discriminator(name) + bytes(65_536))[1]))
+            # What follows the heads of these two: the demo's orders a side, and the first seats.
+            size += {"EpochBook": 2 * SIDE * ORDER.size, "Seats": SEATS_PER_STEP * SEAT.size}.get(name, 0)
             found[name] = svm.minimum_balance_for_rent_exemption(size)
     return found
 
@@ -104,8 +109,8 @@ def campus_day(meters: int = 9, members: int = 4) -> dict[str, int]:
     """
     epochs = 96
     submissions = -(-meters // 4)
-    # submit, settle_surplus, open_epoch with grow_book, place_order, trigger_clearing, settle_orders, close, checkpoint
-    transactions = submissions + members + 1 + members + 1 + 1 + 1 + 1
+    # submit, settle_surplus, deposit with place_order, open_epoch, trigger_clearing, checkpoint
+    transactions = submissions + members + members + 1 + 1 + 1
     signatures = transactions + meters
     return {"transactions": epochs * transactions, "fees_lamports": epochs * signatures * FEE_PER_SIGNATURE}
 

@@ -33,8 +33,11 @@ from edge_agent.wire.reading import POSSESSION_MAGIC, ROLES, SOURCES, ZERO_HASH,
 EPOCH_SECONDS = 900
 START = 1_782_000_000
 """The time at which a campus is made: 2026-06-21, the start of epoch 1,980,000."""
+WALLET_DELAY_EPOCHS = 96
 NETWORK_ID = bytes.fromhex("c0ffee0123456789")
 TRANSACTION_SIZE = 1232
+SEATS_HEAD, SEAT_SIZE = 72, 40
+"""Of trading's Seats: bytes before the first seat, and of each."""
 
 CONSUMER, PROSUMER, INSTITUTION = range(3)
 ACTIVE, SUSPENDED, CLOSED = 1, 2, 3
@@ -54,6 +57,7 @@ PARAMETERS = {
     "cancel_cutoff_seconds": 60,
     "min_reference_volume_wh": 1_000,
     "billing_period_epochs": 2_880,
+    "netting_epochs": 4,
     "nameplate_tolerance_bps": 1_000,
     "storage_efficiency_bps": 9_000,
     "fee_bps": 50,
@@ -234,6 +238,7 @@ class Campus:
         self.parameters = {**PARAMETERS, **(parameters or {})}
         self.meters: dict[bytes, SimulatedMeter] = {}
         self.installations = 0
+        self.fee_account = programs.SYSTEM_PROGRAM
         for keypair in (self.authority, self.operator):
             self.svm.airdrop(keypair.pubkey(), 10**13)
         for name in PROGRAM_NAMES:
@@ -423,6 +428,56 @@ class Campus:
         self.send(self.register_installation_instruction(number, kind, **changes))
         return number
 
+    def make_market(self, *, orders_per_side: int = 16, reference_price: int | None = None) -> None:
+        """trading.initialize_market; the authority's credit account takes the fees."""
+        department = self.authority.pubkey()
+        self.fee_account = programs.associated_token_address(department, programs.credit_mint())
+        create = programs.create_associated_token_account(self.operator.pubkey(), department, programs.credit_mint())
+        accounts = {"operator": self.operator.pubkey(), "fee_account": self.fee_account}
+        args = {
+            "reference_price": reference_price or self.parameters["feed_in_price"],
+            "orders_per_side": orders_per_side,
+        }
+        self.send(create, self.instruction("trading", "initialize_market", args, accounts))
+
+    def open_book_instructions(self, epoch: int) -> list[Instruction]:
+        """trading.open_epoch, and grow_book where the slot has no book yet: of so few orders a side, in one step."""
+        book = programs.book_address(epoch)
+        accounts = {"payer": self.operator.pubkey(), "book": book}
+        grow = self.instruction("trading", "grow_book", {"slot": epoch % programs.BOOKS}, accounts)
+        found = self.svm.get_account(book)
+        there = found is not None and bool(found.data)
+        before = self.account("trading", book)["epoch"] if there else 0
+        checkpoint = programs.checkpoint_address(before) if before else programs.SYSTEM_PROGRAM
+        open_ = self.instruction("trading", "open_epoch", {"epoch": epoch}, {"book": book, "checkpoint": checkpoint})
+        return [open_] if there else [grow, open_]
+
+    def open_book(self, epoch: int) -> Outcome:
+        """Open an epoch's book."""
+        return self.send(*self.open_book_instructions(epoch))
+
+    def deposit_instruction(self, member: Member, asset: int, amount: int, /, **accounts: Pubkey) -> Instruction:
+        """trading.deposit by the wallet: 0 energy, 1 credits."""
+        named = {
+            "authority": member.address,
+            "user": member.user,
+            "source": member.credit_tokens if asset else member.energy_tokens,
+            "vault": programs.credit_vault() if asset else programs.energy_vault(),
+        }
+        return self.instruction("trading", "deposit", {"asset": asset, "amount": amount}, named | accounts)
+
+    def deposit(self, member: Member, asset: int, amount: int) -> Outcome:
+        """Bring tokens into a member's seat."""
+        return self.send(self.deposit_instruction(member, asset, amount), signers=[member.wallet])
+
+    def seat(self, member: Member) -> tuple[int, int]:
+        """(energy, credits) that are free in a member's seat."""
+        found = self.svm.get_account(programs.seats_address())
+        assert found is not None
+        at = SEATS_HEAD + SEAT_SIZE * int(self.account("registry", member.user)["member_index"])
+        energy, credits_ = struct.unpack_from("<QQ", found.data, at)
+        return energy, credits_
+
     def new_meter(self, name: str, role: str, source: str = "none") -> SimulatedMeter:
         """A meter that is not registered yet."""
         meter_id = hashlib.sha256(f"salt {name}".encode()).digest()
@@ -478,9 +533,41 @@ class Campus:
         self.meters[meter.meter_id] = meter
         return meter
 
+    def replace_wallet_instruction(self, member: Member, wallet: Pubkey, /, **accounts: Pubkey) -> Instruction:
+        """registry.replace_wallet: the member's next wallet takes over."""
+        named = {
+            "operator": self.operator.pubkey(),
+            "user": member.user,
+            "wallet": wallet,
+            "wallet_use": programs.user_address(wallet),
+            "energy_token_account": programs.associated_token_address(wallet, programs.energy_mint()),
+            "credit_token_account": programs.associated_token_address(wallet, programs.credit_mint()),
+        }
+        return self.instruction("registry", "replace_wallet", {}, named | accounts)
+
+    def stage_installation_instruction(
+        self, installation: int, nameplate_w: int, storage_wh: int, from_epoch: int, /, **accounts: Pubkey
+    ) -> Instruction:
+        """registry.stage_installation."""
+        args = {"nameplate_w": nameplate_w, "storage_wh": storage_wh, "from_epoch": from_epoch}
+        named = {"operator": self.operator.pubkey(), "installation": programs.installation_address(installation)}
+        return self.instruction("registry", "stage_installation", args, named | accounts)
+
+    def follow_installation_instruction(
+        self, installation: int, meter: SimulatedMeter, /, **accounts: Pubkey
+    ) -> Instruction:
+        """registry.follow_installation."""
+        named = {
+            "operator": self.operator.pubkey(),
+            "installation": programs.installation_address(installation),
+            "meter": meter.meter,
+        }
+        return self.instruction("registry", "follow_installation", {}, named | accounts)
+
     def submit_instruction(self, meters: Sequence[SimulatedMeter]) -> Instruction:
         """oracle.submit_readings for these meters, in order."""
-        return self.instruction("oracle", "submit_readings", {}, {}, [meta for meter in meters for meta in meter.pair])
+        remaining = [meta for meter in meters for meta in meter.pair]
+        return self.instruction("oracle", "submit_readings", {}, {"operator": self.operator.pubkey()}, remaining)
 
     def submit(self, *readings: tuple[SimulatedMeter, Frame], **options: Any) -> Outcome:
         """Submit signed readings."""

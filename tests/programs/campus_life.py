@@ -5,6 +5,7 @@ trading/test_whole_campus.py adds the market's and runs them.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable
 from typing import Any
@@ -13,11 +14,12 @@ from campus import EPOCH_SECONDS, KINDS, NETWORK_ID, START, Campus, Member, Refu
 from campus_model import LONGEST_TERM, RESET_FLAG, ROLES, Model, Reading, Refused
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from solders.instruction import Instruction
+from market_accounts import Book
+from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
-from edge_agent.wire.reading import FLAG_BACK_FILLED
+from edge_agent.wire.reading import FLAG_BACK_FILLED, FLAG_DATA_DOUBTFUL, FLAG_ESTIMATED, FLAG_TAMPER
 
 EPOCH = START // EPOCH_SECONDS
 USERS = ("alice", "bob", "carol")
@@ -134,9 +136,16 @@ class CampusLife(RuleBasedStateMachine):
         ahead=st.sampled_from([2, 3, 5, 1, 0, -1]),
         efficiency=st.sampled_from([8_000, 10_000, 0, 10_001]),
         feed_in=st.sampled_from([40_000, 50_000, 1, 0, 300_001]),
+        netting=st.sampled_from([1, 2, 4, 4, 8, 96, 0, 97]),
+        largest=st.sampled_from([1_000_000, 1_000_000, 8_388_607, 8_388_608]),
     )
-    def stage_parameters(self, ahead: int, efficiency: int, feed_in: int) -> None:
-        changes = {"storage_efficiency_bps": efficiency, "feed_in_price": feed_in}
+    def stage_parameters(self, ahead: int, efficiency: int, feed_in: int, netting: int, largest: int) -> None:
+        changes = {
+            "storage_efficiency_bps": efficiency,
+            "feed_in_price": feed_in,
+            "netting_epochs": netting,
+            "max_order_wh": largest,
+        }
         parameters = self.campus.parameters | changes
         args = {"parameters": parameters, "from_epoch": self.model.epoch + ahead}
         accounts = {"authority": self.campus.authority.pubkey()}
@@ -199,8 +208,6 @@ class CampusLife(RuleBasedStateMachine):
         credit=st.sampled_from([0, 60_000_000, 10_000]),
     )
     def set_delegate(self, name: str, delegate: str | None, term: int, energy: int, credit: int) -> None:
-        if name == delegate:
-            return  # the same account twice: refused before the instruction runs, and tested where that is tested
         member, until = self.members[name], self.model.time + term
         accounts = {
             "wallet": member.address,
@@ -267,6 +274,39 @@ class CampusLife(RuleBasedStateMachine):
             ),
         )
 
+    @rule(name=users, role=st.integers(0, 3))
+    def set_user_role(self, name: str, role: int) -> None:
+        instruction = self.by_operator("registry", "set_user_role", {"role": role}, user=self.members[name].user)
+        self.both(lambda: self.model.set_user_role(name, role), instruction)
+
+    @rule(name=users, wallet=st.sampled_from(["next", None]))
+    def propose_wallet(self, name: str, wallet: str | None) -> None:
+        args = {"next": key(wallet).pubkey() if wallet else Pubkey.default()}
+        instruction = self.by_operator("registry", "propose_wallet", args, user=self.members[name].user)
+        self.both(lambda: self.model.propose_wallet(name, wallet), instruction)
+
+    @rule(
+        number=st.sampled_from([0, 0, 0, 1, 2, 9]),
+        nameplate=st.sampled_from([100_000, 50_000, 200_000, 0]),
+        storage=st.sampled_from([20_000, 0, 40_000, 2**32]),
+        ahead=st.sampled_from([1, 1, 2, 5, 0]),
+        each=meters,
+    )
+    def stage_installation(self, number: int, nameplate: int, storage: int, ahead: int, each: str) -> None:
+        from_epoch = self.model.epoch + ahead
+        self.both(
+            lambda: self.model.stage_installation(number, nameplate, storage, from_epoch),
+            self.campus.stage_installation_instruction(number, nameplate, storage, from_epoch),
+        )
+        self.follow_installation(number, each)
+
+    @rule(number=st.sampled_from([0, 0, 1, 2, 9]), each=meters)
+    def follow_installation(self, number: int, each: str) -> None:
+        self.both(
+            lambda: self.model.follow_installation(number, each),
+            self.campus.follow_installation_instruction(number, self.gateways[each]),
+        )
+
     @rule(name=users, status=st.sampled_from([1, 1, 1, 1, 2, 3, 0]))
     def set_user_status(self, name: str, status: int) -> None:
         instruction = self.by_operator("registry", "set_user_status", {"status": status}, user=self.members[name].user)
@@ -287,8 +327,6 @@ class CampusLife(RuleBasedStateMachine):
     @rule(name=meters, taker=users)
     def reassign_meter(self, name: str, taker: str) -> None:
         giver = self.model.meters[name].user if name in self.model.meters else "alice"
-        if giver == taker:
-            return  # the same account twice: refused before the instruction runs, and tested where that is tested
         gateway = self.gateways[name]
         instruction = self.by_operator(
             "registry",
@@ -298,22 +336,23 @@ class CampusLife(RuleBasedStateMachine):
             from_user=self.members[giver].user,
             to_user=self.members[taker].user,
             meter_state=gateway.state,
-            energy_account=self.members[giver].energy_account,
         )
         self.both(lambda: self.model.reassign_meter(name, taker), instruction)
 
-    @rule(name=meters, fresh=rarely.map(lambda old: not old), ahead=st.integers(0, 3))
-    def replace_meter_key(self, name: str, fresh: bool, ahead: int) -> None:
+    @rule(
+        name=meters,
+        fresh=rarely.map(lambda old: not old),
+        first=st.sampled_from([1, 1, 1, 2, 7, 2**31 - 1, 0, 2**31]),
+    )
+    def replace_meter_key(self, name: str, fresh: bool, first: int) -> None:
         gateway = self.gateways[name]
         number = self.key_numbers[name] + 1 if fresh else self.key_numbers[name]
         new = new_key(name, number)
-        first = (self.model.states[name].sequence if name in self.model.states else 0) + ahead
         instruction = self.by_operator(
             "registry",
             "replace_meter_key",
             {"first_sequence": first},
             meter=gateway.meter,
-            meter_state=gateway.state,
             key_use=programs.key_use_address(bytes(new.pubkey())),
         )
         if self.both(
@@ -333,7 +372,8 @@ class CampusLife(RuleBasedStateMachine):
         """The reading after the last, as the model and as the programs see it."""
         gateway, state = self.gateways[name], self.model.states.get(name)
         meter = self.model.meters.get(name)
-        last = state.sequence if state else 0
+        follows = state is not None and meter is not None and state.interval_end and state.keys == meter.keys
+        last = state.sequence if follows and state else 0
         fields: dict[str, Any] = {
             "sequence": max(last + 1, meter.first_sequence if meter else 1),
             "network_id": NETWORK_ID,
@@ -391,6 +431,8 @@ class CampusLife(RuleBasedStateMachine):
             [
                 {"sequence": 0},
                 {"sequence": 7},
+                {"sequence": 30},
+                {"sequence": 2**32 - 1},
                 {"interval_end": START},
                 {"interval_end": START + 450},
                 {"network_id": bytes(8)},
@@ -400,6 +442,8 @@ class CampusLife(RuleBasedStateMachine):
                 {"flags": 1 << 9},
                 {"flags": RESET_FLAG},
                 {"flags": FLAG_BACK_FILLED},
+                {"flags": FLAG_TAMPER},
+                {"flags": FLAG_ESTIMATED | FLAG_DATA_DOUBTFUL},
                 {"previous_hash": b"\1" * 16},
                 {"registers": (0, 0, 0, 0)},
                 {"registers": (2**64 - 1,) * 4},
@@ -425,6 +469,41 @@ class CampusLife(RuleBasedStateMachine):
         reading, frame = self.record(name, (0,) * 4, flags=flags, register_epoch=epoch, registers=(5, 5, 5, 5))
         instruction = self.by_operator("oracle", "rebase_meter", {}, meter=gateway.meter, meter_state=gateway.state)
         self.both(lambda: self.model.rebase(name, reading), programs.ed25519_frames([frame]), instruction)
+
+    @rule(
+        values=st.tuples(steps, steps, steps, steps),
+        chosen=st.lists(meters, min_size=2, max_size=4),
+        back=st.integers(0, 3),
+    )
+    def readings_in_one_transaction(self, values: tuple[int, ...], chosen: list[str], back: int) -> None:
+        """Up to four, of one meter or of several, back-filled ones too: all of them are taken, or none."""
+        before, readings, frames = copy.deepcopy(self.model.states), [], []
+        signed: dict[str, int] = {}
+        for name in chosen:
+            if name not in self.model.states:
+                return
+            ago = max(0, back - signed.get(name, 0))
+            signed[name] = signed.get(name, 0) + 1
+            end = (self.model.epoch - ago) * EPOCH_SECONDS
+            reading, frame = self.record(name, self.permitted(name, values), interval_end=end)
+            readings.append((name, reading))
+            frames.append(frame)
+            try:
+                self.model.submit(name, reading)  # so that the next record follows this one
+            except Refused:
+                break
+        self.model.states = copy.deepcopy(before)
+
+        def all_or_none() -> None:
+            try:
+                for name, reading in readings:
+                    self.model.submit(name, reading)
+            except Refused:
+                self.model.states = before
+                raise
+
+        gateways = [self.gateways[name] for name, _ in readings]
+        self.both(all_or_none, programs.ed25519_frames(frames), self.campus.submit_instruction(gateways))
 
     # Settlement
 
@@ -474,13 +553,39 @@ class CampusLife(RuleBasedStateMachine):
         instruction = self.campus.settle_instruction(member, boundary, [self.gateways[each] for each in chosen])
         self.both(lambda: self.model.settle(name, boundary, chosen), instruction)
 
+    @rule(name=users, each=meters)
+    def settle_idle_meter(self, name: str, each: str) -> None:
+        owner = name
+        member, gateway = self.members[owner], self.gateways[each]
+        instruction = self.by_operator(
+            "oracle",
+            "settle_idle_meter",
+            {},
+            user=member.user,
+            energy_account=member.energy_account,
+            meter=gateway.meter,
+            meter_state=gateway.state,
+        )
+        self.both(lambda: self.model.settle_idle(owner, each), instruction)
+
+    @rule(each=meters, epochs=st.integers(1, 6), values=st.tuples(steps, steps, steps, steps))
+    def a_meter_goes(self, each: str, epochs: int, values: tuple[int, ...]) -> None:
+        """It is silent for a while, is read once more, and suspended; what it drew is billed, and it comes back."""
+        for _ in range(epochs):
+            self.an_epoch(values, each)
+        self.submit(each, self.permitted(each, values))
+        self.set_meter_status(each, 2)
+        self.settle_idle_meter(self.model.meters[each].user if each in self.model.meters else "alice", each)
+        self.set_meter_status(each, 1)
+
     @rule(ahead=st.sampled_from([1, 1, 1, 0, 2]), grow=st.integers(-1, 3), honest=rarely.map(lambda lie: not lie))
     def checkpoint(self, ahead: int, grow: int, honest: bool = True) -> None:
         last = self.model.last_checkpoint
         epoch = EPOCH if last is None else last + ahead
         size = max(0, self.model.log_size + grow)
         found = self.campus.svm.get_account(programs.book_address(epoch))
-        on_chain = hashlib.sha256(found.data).digest() if found is not None and found.data else bytes(32)
+        book = Book(bytes(found.data)) if found is not None and found.data else None
+        on_chain = book.hash() if book is not None and book.fields["epoch"] == epoch else bytes(32)
         book_hash = on_chain if honest else hashlib.sha256(b"another").digest()
         args = {"epoch": epoch, "log_size": size, "log_root": bytes(32), "book_hash": book_hash}
         instruction = self.by_operator(
@@ -522,11 +627,12 @@ class CampusLife(RuleBasedStateMachine):
         reason=st.sampled_from([0, 0, 0, 1, 1, 2]),
         period=st.sampled_from([0, 0, 0, -1, 1]),
         part=st.sampled_from([0, 1, 1, 2, 2, 3]),
+        source=st.sampled_from([0, 1, 1, 2]),
     )
-    def retire(self, name: str, by: str, reason: int, period: int, part: int) -> None:
+    def retire(self, name: str, by: str, reason: int, period: int, part: int, source: int = 1) -> None:
         member, by = self.members[name], self.actor(name, by)
         energy = self.model.energy.get(name)
-        held = self.model.tokens.get(name, 0)
+        held = self.model.seats.get(name, [0, 0])[1] if source else self.model.tokens.get(name, 0)
         open_withdrawals = energy.withdrawals_open if energy else 0
         retired = self.model.retired.get(name)
         left = open_withdrawals - (retired.consumption_open if retired else 0)
@@ -541,12 +647,59 @@ class CampusLife(RuleBasedStateMachine):
             "energy_token_account": member.energy_tokens,
             "credit_token_account": member.credit_tokens,
         }
-        args = {"reason": reason, "period": number, "amount": amount}
+        args = {"reason": reason, "period": number, "amount": amount, "source": source}
         self.both(
-            lambda: self.model.retire(name, by, reason, number, amount),
+            lambda: self.model.retire(name, by, reason, number, amount, source),
             self.campus.instruction("energy_token", "retire_energy", args, accounts),
             signers=(self.members[by].wallet,),
         )
+
+    # What SPL Token lets a member do by itself
+
+    @rule(name=users, token=st.sampled_from([0, 1]), sure=rarely)
+    def give_an_account_away(self, name: str, token: int, sure: bool) -> None:
+        """SetAuthority to somebody outside: from then on what is minted goes to the seat."""
+        if not sure or name not in self.model.users:
+            return
+        data = bytes([6, 2, 1]) + bytes(key("thief").pubkey())
+        self.both(
+            lambda: self.model.give_away(name, token),
+            self._spl(name, data, self._account(name, token)),
+            signers=(self.members[name].wallet,),
+        )
+
+    @rule(name=users, to=users, token=st.sampled_from([0, 1]), amount=st.sampled_from([0, 1, 500, 10**7]))
+    def send_tokens(self, name: str, to: str, token: int, amount: int) -> None:
+        """SPL transfer, past the market."""
+        if name == to or not {name, to} <= set(self.model.users):
+            return
+        data = bytes([3]) + amount.to_bytes(8, "little")
+        accounts = (self._account(name, token), self._account(to, token))
+        self.both(
+            lambda: self.model.transfer(name, to, token, amount),
+            self._spl(name, data, *accounts),
+            signers=(self.members[name].wallet,),
+        )
+
+    @rule(name=users, amount=st.sampled_from([1, 300]))
+    def burn_tokens(self, name: str, amount: int) -> None:
+        """SPL burn, for nothing."""
+        if name not in self.model.users:
+            return
+        data = bytes([8]) + amount.to_bytes(8, "little")
+        self.both(
+            lambda: self.model.burn(name, amount),
+            self._spl(name, data, self._account(name, 1), programs.energy_mint()),
+            signers=(self.members[name].wallet,),
+        )
+
+    def _account(self, name: str, token: int) -> Pubkey:
+        member = self.members[name]
+        return member.energy_tokens if token else member.credit_tokens
+
+    def _spl(self, name: str, data: bytes, *accounts: Pubkey) -> Instruction:
+        metas = [AccountMeta(account, False, True) for account in accounts]
+        return Instruction(programs.TOKEN_PROGRAM, data, [*metas, AccountMeta(self.members[name].address, True, False)])
 
     # What holds after every step
 
@@ -561,18 +714,22 @@ class CampusLife(RuleBasedStateMachine):
             assert (found["member_index"], found["role"], found["status"]) == (user.index, user.role, user.status)
             assert found["settling_meters"] == sum(1 << slot for slot in user.slots)
             assert found["submeters"] == user.submeters
+            assert found["next_wallet_from"] == user.next_wallet_from
             assert campus.tokens(member.energy_tokens) == model.tokens[name]
             assert campus.tokens(member.credit_tokens) == model.credits[name]
+            assert campus.seat(member) == (model.seats[name][1], model.seats[name][0])
         for name, meter in model.meters.items():
             found = campus.account("registry", self.gateways[name].meter)
             assert found["user"] == self.members[meter.user].address
             assert (found["slot"], found["status"], found["generation"]) == (meter.slot, meter.status, meter.generation)
+            assert (found["keys"], found["user_since"]) == (meter.keys, meter.user_since)
         for name, state in model.states.items():
             found = campus.account("oracle", self.gateways[name].state)
-            for field in ("generation", "sequence", "interval_end", "register_epoch", "settled_end"):
+            for field in ("generation", "keys", "sequence", "interval_end", "register_epoch", "settled_end", "doubt"):
                 assert found[field] == getattr(state, field), (name, field)
             assert tuple(found["registers"]) == state.registers
             assert state.settled_end == 0 or tuple(found["settled"]) == state.settled
+            assert tuple(found["carried"]) == state.carried
         for name, energy in model.energy.items():
             found = campus.account("oracle", self.members[name].energy_account)
             for field in [
@@ -604,7 +761,7 @@ class CampusLife(RuleBasedStateMachine):
         traded, paid = self.in_vaults()
         retired = sum(each.consumption_total + each.feed_in_total for each in model.retired.values())
         assert supply == sum(model.tokens.values()) + traded
-        assert model.minted == supply + retired
+        assert model.minted == supply + retired + model.burnt
         assert campus.supply(programs.credit_mint()) == sum(model.credits.values()) + paid
         for energy in model.energy.values():
             assert energy.minted + energy.bank <= energy.surplus

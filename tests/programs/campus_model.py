@@ -26,6 +26,11 @@ CREDIT_TOKEN, ENERGY_TOKEN = 0, 1
 LONGEST_TERM = 366 * 86_400
 MAX_STEP = 10**12
 GRACE_EPOCHS = 8
+WALLET_DELAY_EPOCHS = 96
+MAX_FIRST_SEQUENCE = 2**31 - 1
+SPARE_SEQUENCES = 16
+MOST_BEFORE_THE_FIRST = 35_136
+DOUBTFUL_FLAGS = 1 << 0 | 1 << 4 | 1 << 8
 
 
 class Refused(Exception):  # noqa: N818 - what a program answers
@@ -47,12 +52,28 @@ class Installation:
     kind: str
     nameplate: int
     storage: int
+    staged: Size | None = None
+
+    def size(self) -> Size:
+        """What holds before anything staged does."""
+        return Size(self.nameplate, self.storage, 0)
+
+
+@dataclass(frozen=True)
+class Size:
+    """A nameplate and a storage, from an epoch on."""
+
+    nameplate: int
+    storage: int
+    from_epoch: int
 
 
 @dataclass
 class User:
     index: int
     role: int
+    next_wallet: str | None = None
+    next_wallet_from: int = 0
     status: int = ACTIVE
     slots: dict[int, str] = field(default_factory=dict)
     """Slot to the name of the settling meter that has it."""
@@ -77,13 +98,26 @@ class Meter:
     key: int
     first_sequence: int
     slot: int
+    size: Size
+    staged: Size | None = None
+    keys: int = 1
     status: int = ACTIVE
     generation: int = 0
+    user_since: int = 0
+
+    def bounds(self, first: int, last: int) -> tuple[int, int]:
+        """Nameplate and storage that hold from one epoch to another: the greater ones where they change between."""
+        if self.staged is None or last < self.staged.from_epoch:
+            return self.size.nameplate, self.size.storage
+        if first >= self.staged.from_epoch:
+            return self.staged.nameplate, self.staged.storage
+        return max(self.size.nameplate, self.staged.nameplate), max(self.size.storage, self.staged.storage)
 
 
 @dataclass
 class State:
     generation: int
+    keys: int
     sequence: int = 0
     interval_end: int = 0
     registers: tuple[int, ...] = (0, 0, 0, 0)
@@ -91,6 +125,19 @@ class State:
     register_epoch: int = 0
     settled_end: int = 0
     settled: tuple[int, ...] = (0, 0, 0, 0)
+    carried: tuple[int, ...] = (0, 0, 0, 0)
+    flags: int = 0
+    doubt: int = 0
+
+    def risen(self) -> tuple[int, ...]:
+        """What the registers rose by since the last settlement, what a reset ended included."""
+        parts = zip(self.registers, self.settled, self.carried, strict=True)
+        return tuple(now - before + carried for now, before, carried in parts)
+
+    def settle(self, generation: int) -> None:
+        """Settled at the last reading; if that is doubtful, what follows is, too."""
+        self.settled, self.settled_end, self.generation = self.registers, self.interval_end, generation
+        self.carried, self.doubt = (0, 0, 0, 0), self.flags & DOUBTFUL_FLAGS
 
 
 @dataclass
@@ -150,7 +197,7 @@ class Model:
         self.authority, self.operator = "authority", "operator"
         self.proposed: str | None = None
         self.period = 0
-        self.period_start = self.epoch
+        self.period_start = self.previous_start = self.epoch
         self.period_end = self.epoch + parameters["billing_period_epochs"]
         self.users: dict[str, User] = {}
         self.installations: dict[int, Installation] = {}
@@ -160,8 +207,13 @@ class Model:
         self.retired: dict[str, Retired] = {}
         self.tokens: dict[str, int] = {}
         self.credits: dict[str, int] = {}
+        self.seats: dict[str, list[int]] = {}
+        """What is free in the market, as [credits, energy]."""
+        self.given_away: set[tuple[str, int]] = set()
+        """(member, token) whose token account belongs to somebody else."""
         self.approvals: dict[tuple[str, int], Approval] = {}
         self.used_keys: set[tuple[str, int]] = set()
+        self.burnt = 0
         self.minted = self.withdrawn = self.settlements = 0
         self.last_checkpoint: int | None = None
         self.first_checkpoint = 0
@@ -208,12 +260,16 @@ class Model:
         need(self.epoch < self.period_end, "BillingPeriodOverdue")
         need(parameters["storage_efficiency_bps"] <= 10_000, "EfficiencyOutOfBounds")
         need(0 < parameters["feed_in_price"] <= parameters["retail_price"], "PricesOutOfBounds")
+        most = parameters["max_order_wh"] * parameters["max_orders_per_member"]
+        need(most <= (2**32 - 1) // 64, "MemberOrdersOutOfBounds")
+        need(0 < parameters["netting_epochs"] <= 96, "NettingOutOfBounds")
         self.parameters = dict(self.in_force(self.epoch))
         self.staged, self.staged_from = dict(parameters), from_epoch
 
     def open_billing_period(self) -> None:
         need(self.epoch >= self.period_end, "BillingPeriodNotOver")
         self.period += 1
+        self.previous_start = self.period_start
         self.period_start = self.period_end
         self.period_end += self.in_force(self.period_start)["billing_period_epochs"]
 
@@ -225,6 +281,7 @@ class Model:
         need(name not in self.users, "AlreadyRegistered")
         self.users[name] = User(len(self.users), role)
         self.tokens[name] = self.credits[name] = 0
+        self.seats[name] = [0, 0]
 
     def register_installation(self, number: int, kind: int, nameplate: int, storage: int) -> None:
         self.running(REGISTRATION)
@@ -234,18 +291,57 @@ class Model:
         need(storage < 2**32 and (storage == 0 or KINDS[kind] in ("storage", "mixed")), "StorageOutOfBounds")
         self.installations[number] = Installation(KINDS[kind], nameplate, storage)
 
+    def stage_installation(self, number: int, nameplate: int, storage: int, from_epoch: int) -> None:
+        need(number in self.installations, "NotAnInstallation")
+        self.running(REGISTRATION)
+        need(self.epoch < from_epoch <= self.epoch + 35_136, "StagedOutOfBounds")
+        need(0 < nameplate <= 10**8, "NameplateOutOfBounds")
+        installation = self.installations[number]
+        need(storage < 2**32 and (storage == 0 or installation.kind in ("storage", "mixed")), "StorageOutOfBounds")
+        if installation.staged is not None and self.epoch >= installation.staged.from_epoch:
+            installation.nameplate, installation.storage = installation.staged.nameplate, installation.staged.storage
+        installation.staged = Size(nameplate, storage, from_epoch)
+
+    def follow_installation(self, number: int, name: str) -> None:
+        need(number in self.installations, "NotAnInstallation")
+        need(name in self.meters, "NotAMeter")
+        self.running(REGISTRATION)
+        meter, installation = self.meters[name], self.installations[number]
+        need(meter.installation == number, "MeterOfAnother")
+        meter.size, meter.staged = installation.size(), installation.staged
+
+    def set_user_role(self, name: str, role: int) -> None:
+        need(name in self.users, "NotAUser")
+        user = self.users[name]
+        need(role <= 2, "UnknownUserRole")
+        need(user.status != CLOSED, "StatusClosed")
+        need(user.role != role, "RoleUnchanged")
+        generates = any(meter.source for meter in self._settling(user))
+        need(role != 0 or not generates, "ConsumerCannotGenerate")
+        user.role = role
+
+    def propose_wallet(self, name: str, wallet: str | None) -> None:
+        need(name in self.users, "NotAUser")
+        self.running(REGISTRATION)
+        user = self.users[name]
+        need(user.status != CLOSED, "StatusClosed")
+        need(wallet is not None or user.next_wallet is not None, "NoWalletProposed")
+        user.next_wallet = wallet
+        user.next_wallet_from = self.epoch + WALLET_DELAY_EPOCHS if wallet else 0
+
     def register_meter(self, name: str, user: str, installation: int, role: int, source: int, key: int) -> None:
+        need(user in self.users, "NotAUser")
+        need(installation in self.installations, "NotAnInstallation")
         self.running(REGISTRATION)
         need(role < len(ROLES), "UnknownMeterRole")
         need(source <= 4, "UnknownSource")
-        need(user in self.users, "NotAUser")
         owner = self.users[user]
         need(owner.status == ACTIVE, "UserNotActive")
-        need(installation in self.installations, "NotAnInstallation")
         need(_admits(self.installations[installation].kind, ROLES[role], source), "RoleSourceMismatch")
         need(name not in self.meters, "AlreadyRegistered")
         need((name, key) not in self.used_keys, "KeyUsedBefore")
-        meter = Meter(user, ROLES[role], source, installation, key, 1, 255)
+        stands = self.installations[installation]
+        meter = Meter(user, ROLES[role], source, installation, key, 1, 255, stands.size(), stands.staged)
         meter.slot = self._free_slot(owner, meter)
         self._check_set(owner, added=meter)
         self._take(owner, name, meter)
@@ -258,7 +354,7 @@ class Model:
         user = self.users[name]
         if delegate is not None:
             need(user.status == ACTIVE, "UserNotActive")
-            need(0 < until - self.time <= LONGEST_TERM, "DelegationTermOutOfBounds")
+            need(0 < until - self.time <= LONGEST_TERM and delegate != name, "DelegationTermOutOfBounds")
         user.delegate, user.delegate_until = delegate, until if delegate is not None else 0
         for token, amount in enumerate(allowances):
             self.approvals.pop((name, token), None)
@@ -277,9 +373,10 @@ class Model:
         """SPL Token's part: tokens leave a member's account, by its own signature or within a delegate's allowance."""
         store = (self.credits, self.tokens)[token]
         approval = self.approvals.get((name, token))
+        need(amount <= store[name], "InsufficientFunds")
         if by != name:
             need(approval is not None, "OwnerMismatch")
-        need(amount <= store[name], "InsufficientFunds")
+        need((name, token) not in self.given_away, "OwnerMismatch")
         if by != name and approval is not None:
             need(amount <= approval.amount, "InsufficientFunds")
             approval.amount -= amount
@@ -309,33 +406,34 @@ class Model:
         meter.generation += 1
 
     def reassign_meter(self, name: str, taker: str) -> None:
-        self.running(REGISTRATION)
         need(name in self.meters, "NotAMeter")
+        need(taker in self.users, "NotAUser")
+        need(taker != self.meters[name].user, "GivenTwice")
+        need(name in self.states, "NotAMeterState")
+        self.running(REGISTRATION)
         meter = self.meters[name]
         need(meter.status != CLOSED, "StatusClosed")
-        need(taker in self.users, "NotAUser")
         giver = self.users[meter.user]
         need(self.users[taker].status == ACTIVE, "UserNotActive")
-        need(name in self.states and meter.user in self.energy, "WrongOracleAccount")
+        state = self.states[name]
+        need(meter.role == "submeter" or state.settled_end == state.interval_end, "NotAtSettledBoundary")
         if meter.status == ACTIVE:
-            state, energy = self.states[name], self.energy[meter.user]
-            settled = state.settled_end == state.interval_end == energy.boundary
-            need(meter.role == "submeter" or state.interval_end == 0 or settled, "NotAtSettledBoundary")
             self._check_set(self.users[taker], added=meter)
             self._give(giver, meter)
             self._take(self.users[taker], name, meter)
         meter.user = taker
         meter.generation += 1
+        meter.user_since = meter.generation
 
     def replace_meter_key(self, name: str, key: int, first_sequence: int) -> None:
-        self.running(REGISTRATION)
         need(name in self.meters, "NotAMeter")
+        self.running(REGISTRATION)
         meter = self.meters[name]
         need(meter.status != CLOSED, "StatusClosed")
-        need(name in self.states, "WrongOracleAccount")
-        need(first_sequence > self.states[name].sequence, "FirstSequenceTooLow")
+        need(1 <= first_sequence <= MAX_FIRST_SEQUENCE, "FirstSequenceOutOfBounds")
         need((name, key) not in self.used_keys, "KeyUsedBefore")
         meter.key, meter.first_sequence = key, first_sequence
+        meter.keys += 1
         meter.generation += 1
         self.used_keys.add((name, key))
 
@@ -383,22 +481,20 @@ class Model:
     # oracle
 
     def open_meter(self, name: str) -> None:
-        self.running(REGISTRATION)
         need(name in self.meters, "NotAMeter")
+        self.running(REGISTRATION)
         need(name not in self.states, "AlreadyOpen")
         meter = self.meters[name]
         self.energy.setdefault(meter.user, Energy(self.period))
-        self.states[name] = State(meter.generation)
+        self.states[name] = State(meter.generation, meter.keys)
 
     def open_energy_account(self, name: str) -> None:
-        self.running(REGISTRATION)
         need(name in self.users, "NotAUser")
+        self.running(REGISTRATION)
         need(name not in self.energy, "AlreadyOpen")
         self.energy[name] = Energy(self.period)
 
     def _authentic(self, name: str, reading: Reading) -> tuple[Meter, State]:
-        need(name in self.meters, "NotAMeter")
-        need(name in self.states, "NotAMeterState")
         meter, state = self.meters[name], self.states[name]
         need(reading.key == meter.key, "WrongKey")
         need(reading.network, "RecordNetwork")
@@ -410,41 +506,49 @@ class Model:
         need(reading.interval_end <= self.time + skew, "IntervalInFuture")
         return meter, state
 
-    @staticmethod
-    def _in_order(meter: Meter, state: State, reading: Reading) -> None:
+    def _in_order(self, meter: Meter, state: State, reading: Reading) -> None:
         need(reading.sequence >= meter.first_sequence, "SequenceBelowFirst")
-        if state.interval_end:
-            need(reading.sequence > state.sequence, "SequenceNotRising")
-            need(reading.interval_end > state.interval_end, "IntervalNotRising")
-            follows = reading.sequence == state.sequence + 1 and reading.sequence != meter.first_sequence
-            need(not follows or reading.previous_hash == state.previous_hash, "PreviousHash")
+        if not state.interval_end:
+            need(reading.sequence - meter.first_sequence <= MOST_BEFORE_THE_FIRST, "SequenceTooFar")
+            return
+        same_key = state.keys == meter.keys
+        step = reading.sequence - (state.sequence if same_key else meter.first_sequence - 1)
+        need(step > 0, "SequenceNotRising")
+        need(reading.interval_end > state.interval_end, "IntervalNotRising")
+        need(step != 1 or not same_key or reading.previous_hash == state.previous_hash, "PreviousHash")
+        epochs = (reading.interval_end - state.interval_end) // self.epoch_seconds
+        need(step <= epochs + SPARE_SEQUENCES, "SequenceTooFar")
 
     def submit(self, name: str, reading: Reading) -> None:
         self.running(READINGS)
+        need(name in self.states, "NotAMeterState")
         meter, state = self._authentic(name, reading)
         need(not reading.flags & RESET_FLAG, "NeedsRebase")
         self._in_order(meter, state, reading)
         if state.interval_end:
             need((reading.register_epoch - state.register_epoch) % 256 <= 1, "RegisterEpoch")
             self._steps(meter, state, reading)
-        if not state.interval_end or state.generation != meter.generation:
-            state.settled_end, state.generation = 0, meter.generation
-        self._record(state, reading)
+        self._record(meter, state, reading)
 
     def rebase(self, name: str, reading: Reading) -> None:
+        need(name in self.meters, "NotAMeter")
+        need(name in self.states, "NotAMeterState")
         self.running(READINGS)
         meter, state = self._authentic(name, reading)
         self._in_order(meter, state, reading)
         need(bool(reading.flags & RESET_FLAG and state.interval_end), "NotARebase")
         need((reading.register_epoch - state.register_epoch) % 256 == 1, "RegisterEpoch")
-        state.settled_end, state.generation = 0, meter.generation
-        self._record(state, reading)
+        if state.settled_end:
+            state.carried = state.risen()
+        self._record(meter, state, reading)
+        state.settled = state.registers
 
     def _steps(self, meter: Meter, state: State, reading: Reading) -> None:
-        installation = self.installations[meter.installation]
+        first = state.interval_end // self.epoch_seconds
+        nameplate, capacity = meter.bounds(first, reading.interval_end // self.epoch_seconds - 1)
         tolerance = self.in_force(self.epoch)["nameplate_tolerance_bps"]
         elapsed = reading.interval_end - state.interval_end
-        limit = min(installation.nameplate * elapsed // 3600 * (10_000 + tolerance) // 10_000 + 1, MAX_STEP)
+        limit = min(nameplate * elapsed // 3600 * (10_000 + tolerance) // 10_000 + 1, MAX_STEP)
         steps = [0, 0, 0, 0]
         for index, (now, before) in enumerate(zip(reading.registers, state.registers, strict=True)):
             need(now >= before, "RegisterDecreased")
@@ -455,65 +559,130 @@ class Model:
             own = MAX_STEP if index == 1 and meter.role == "building" else limit
             need(steps[index] <= own, "ExceedsNameplate")
         if meter.role in ("storage", "building"):
-            storage = installation.storage + installation.storage * tolerance // 10_000 + 1
+            storage = capacity + capacity * tolerance // 10_000 + 1
             _, _, charge, discharge = steps
             if charge or discharge:
                 fits = discharge <= charge + storage and charge <= 2 * (discharge + storage)
                 need(fits, "ExceedsStorage")
 
     @staticmethod
-    def _record(state: State, reading: Reading) -> None:
+    def _record(meter: Meter, state: State, reading: Reading) -> None:
+        state.keys = meter.keys
         state.sequence, state.interval_end = reading.sequence, reading.interval_end
         state.registers, state.register_epoch = reading.registers, reading.register_epoch
-        state.previous_hash = reading.own_hash
+        state.previous_hash, state.flags = reading.own_hash, reading.flags
+        state.doubt |= reading.flags & (DOUBTFUL_FLAGS | RESET_FLAG)
 
     def settle(self, name: str, boundary: int, meters: list[str]) -> int:
         """Settle a member; what is minted."""
-        self.running(SETTLEMENT)
         need(name in self.users, "NotAUser")
-        user = self.users[name]
-        need(user.status == ACTIVE, "UserNotActive")
         need(name in self.energy, "NotAnEnergyAccount")
-        energy = self.energy[name]
+        self.running(SETTLEMENT)
+        user, energy = self.users[name], self.energy[name]
+        need(user.status != CLOSED, "StatusClosed")
         roles = [meter.role for meter in self._settling(user)]
         complete = roles == ["building"] or ("building" not in roles and ("load" in roles) != ("grid" in roles))
         need(complete, "MeterSetNotSettleable")
         need(boundary > energy.boundary, "BoundaryNotRising")
+        self._require_set(name, boundary, meters)
+
+        inside = [each for each in meters if self._known(each) and self.states[each].settled_end == energy.boundary]
+        undoubted = len(inside) == len(meters) and all(
+            self.states[each].generation == self.meters[each].generation and not self.states[each].doubt
+            for each in inside
+        )
+        epochs = (boundary - energy.boundary) // self.epoch_seconds
+        kind = "netted" if energy.slots == frozenset(user.slots) and undoubted else "baseline"
+        if epochs > self.in_force((boundary - 1) // self.epoch_seconds)["netting_epochs"]:
+            kind = "too long"
+        if energy.boundary == 0:
+            kind = "baseline"
+        earlier = [each for each in meters if self._known(each) and each not in inside]
+        minted, withdrawal, bank, surplus = self._net(inside, energy.bank, boundary, kind)
+        withdrawal += sum(self.states[each].risen()[1] + self.states[each].risen()[2] for each in earlier)
+        self._book(energy, boundary, withdrawal)
+        for each in meters:
+            self.states[each].settle(self.meters[each].generation)
+        energy.boundary, energy.slots, energy.bank = boundary, frozenset(user.slots), bank
+        energy.minted += minted
+        energy.surplus += surplus
+        self.minted += minted
+        self.settlements += 1
+        self.mint(name, ENERGY_TOKEN, minted)
+        return minted
+
+    def _require_set(self, name: str, boundary: int, meters: list[str]) -> None:
+        user = self.users[name]
         seen = set()
         for each in meters:
-            need(each in self.meters, "NotAMeter")
             need(each in self.states, "NotAMeterState")
             meter, state = self.meters[each], self.states[each]
             need(meter.user == name, "MeterOfAnotherUser")
             need(meter.slot in user.slots and meter.slot not in seen, "MeterSetIncomplete")
             seen.add(meter.slot)
-            need(state.generation == meter.generation and state.interval_end != 0, "ReadingOutdated")
+            need(state.interval_end != 0, "NoReading")
             need(state.interval_end == boundary, "NotAtBoundary")
         need(seen == set(user.slots), "MeterSetIncomplete")
 
-        states = [self.states[each] for each in meters]
-        together = all(state.settled_end == energy.boundary for state in states)
-        minted = withdrawal = 0
-        bank = surplus = 0
-        if energy.boundary and energy.slots == frozenset(user.slots) and together:
-            minted, withdrawal, bank, surplus = self._net(meters, energy.bank, boundary)
+    def _known(self, name: str) -> bool:
+        """Whether the registers at the meter's last settlement are known, and it was this member's."""
+        state = self.states[name]
+        return state.settled_end != 0 and state.generation >= self.meters[name].user_since
+
+    def _book(self, energy: Energy, boundary: int, withdrawal: int) -> None:
+        """In the period in which the span ended, while that takes retirements; then in the open one."""
+        need(not withdrawal or boundary <= self.period_end * self.epoch_seconds, "BillingPeriodNotOpen")
         self._roll(energy)
-        if withdrawal:
-            need(boundary <= self.period_end * self.epoch_seconds, "BillingPeriodNotOpen")
-            late = self.period > 0 and boundary <= self.period_start * self.epoch_seconds
-            energy.withdrawals_previous += withdrawal * late
-            energy.withdrawals_open += withdrawal * (not late)
-        for state in states:
-            state.settled, state.settled_end = state.registers, boundary
-        energy.boundary, energy.slots, energy.bank = boundary, frozenset(user.slots), bank
-        energy.minted += minted
+        ended = self.period > 0 and boundary <= self.period_start * self.epoch_seconds
+        of_previous = boundary > self.previous_start * self.epoch_seconds
+        if ended and of_previous and self.epoch < self.period_start + GRACE_EPOCHS:
+            energy.withdrawals_previous += withdrawal
+        else:
+            energy.withdrawals_open += withdrawal
         energy.withdrawn += withdrawal
-        energy.surplus += surplus
-        self.minted += minted
         self.withdrawn += withdrawal
-        self.settlements += 1
-        self.tokens[name] += minted
-        return minted
+
+    def settle_idle(self, name: str, meter_name: str) -> None:
+        """A meter that takes no part is settled alone: what it drew is withdrawn."""
+        need(name in self.users, "NotAUser")
+        need(name in self.energy, "NotAnEnergyAccount")
+        need(meter_name in self.meters, "NotAMeter")
+        need(meter_name in self.states, "NotAMeterState")
+        self.running(SETTLEMENT)
+        meter, state = self.meters[meter_name], self.states[meter_name]
+        need(meter.user == name, "MeterOfAnotherUser")
+        need(meter.role != "submeter", "MeterNotSettling")
+        need(meter.status != ACTIVE, "MeterIsActive")
+        need(state.interval_end != 0, "NoReading")
+        need(state.settled_end != state.interval_end, "BoundaryNotRising")
+        withdrawal = state.risen()[1] + state.risen()[2] if self._known(meter_name) else 0
+        self._book(self.energy[name], state.interval_end, withdrawal)
+        state.settle(meter.generation)
+
+    def mint(self, name: str, token: int, amount: int) -> None:
+        """To the member's token account, or to its seat where that is somebody else's."""
+        if (name, token) in self.given_away:
+            self.seats[name][token] += amount
+        else:
+            (self.credits, self.tokens)[token][name] += amount
+
+    # SPL Token's own acts
+
+    def give_away(self, name: str, token: int) -> None:
+        """SetAuthority: the account's owner is another from now on, and what was approved is no more."""
+        need((name, token) not in self.given_away, "OwnerMismatch")
+        self.given_away.add((name, token))
+        self.approvals.pop((name, token), None)
+
+    def transfer(self, name: str, to: str, token: int, amount: int) -> None:
+        """A member sends tokens to another's account, whoever owns that."""
+        self.move(name, name, token, amount)
+        (self.credits, self.tokens)[token][to] += amount
+
+    def burn(self, name: str, amount: int) -> None:
+        """A member burns energy of its own, for nothing."""
+        self.move(name, name, ENERGY_TOKEN, amount)
+        self.burnt += amount
 
     def _roll(self, energy: Energy) -> None:
         if energy.period != self.period:
@@ -522,8 +691,8 @@ class Model:
             energy.withdrawals_open = 0
             energy.period = self.period
 
-    def _net(self, meters: list[str], bank: int, boundary: int) -> tuple[int, int, int, int]:
-        """Minted, withdrawn, bank and surplus of a span."""
+    def _net(self, meters: list[str], bank: int, boundary: int, kind: str) -> tuple[int, int, int, int]:
+        """Minted, withdrawn, bank and surplus of a span that is netted, a baseline, or too long."""
         sums = {"g": 0, "c": 0, "q": 0, "d": 0, "import": 0, "export": 0}
         slots = {
             "generation": ("g", "", "", ""),
@@ -536,15 +705,18 @@ class Model:
         grid = False
         for each in meters:
             meter, state = self.meters[each], self.states[each]
-            for name, now, before in zip(slots[meter.role], state.registers, state.settled, strict=True):
+            for name, risen in zip(slots[meter.role], state.risen(), strict=True):
                 if name:
-                    sums[name] += now - before
-            if meter.role in ("storage", "building"):
-                storage[meter.installation] = self.installations[meter.installation].storage
+                    sums[name] += risen
+            last = (boundary - 1) // self.epoch_seconds
+            if meter.role in ("storage", "building") and (capacity := meter.bounds(last, last)[1]):
+                storage.setdefault(meter.installation, capacity)
             grid = grid or meter.role == "grid"
         g, q, d = sums["g"], sums["q"], sums["d"]
         c = max(0, sums["import"] + g + d - sums["export"] - q) if grid else sums["c"]
         net = g + d - c - q
+        if kind != "netted":
+            return 0, c + q if kind == "too long" else max(0, -net), 0, 0
         if not any(self.meters[each].source for each in meters):
             return 0, max(0, -net), bank, 0
         surplus = max(0, g - c)
@@ -559,6 +731,7 @@ class Model:
         need(bool(self.states), "OracleNotOpen")
         need(self.time >= (epoch + 1) * self.epoch_seconds, "EpochNotOver")
         need(self.last_checkpoint is None or epoch == self.last_checkpoint + 1, "CheckpointOutOfOrder")
+        need(self.last_checkpoint is not None or self.comes_before_the_books(epoch), "CheckpointOutOfOrder")
         need(log_size >= self.log_size, "LogShrank")
         need(self.has_no_unfinished_book(epoch), "BookUnfinished")
         need(book_hash == on_chain, "WrongBookHash")
@@ -568,6 +741,10 @@ class Model:
 
     def has_no_unfinished_book(self, epoch: int) -> bool:
         """Whether the epoch's book is final, or there is none; here is no market."""
+        return True
+
+    def comes_before_the_books(self, epoch: int) -> bool:
+        """Whether no book is of an earlier epoch; here is no market."""
         return True
 
     def is_checkpointed(self, epoch: int) -> bool:
@@ -580,7 +757,7 @@ class Model:
         need(name in self.users, "NotAUser")
         need(self.users[name].status == ACTIVE, "UserNotActive")
         need(amount > 0, "ZeroAmount")
-        self.credits[name] += amount
+        self.mint(name, CREDIT_TOKEN, amount)
 
     def redeem_credit(self, name: str, amount: int) -> None:
         self.running(CREDIT)
@@ -588,14 +765,17 @@ class Model:
         need(amount > 0, "ZeroAmount")
         self.move(name, name, CREDIT_TOKEN, amount)
 
-    def retire(self, name: str, by: str, reason: int, period: int, amount: int) -> None:
+    def retire(self, name: str, by: str, reason: int, period: int, amount: int, source: int = 0) -> None:
+        """source: 0 the token account, 1 the seat."""
         self.running(RETIREMENT)
         need(reason <= 1, "UnknownReason")
+        need(source <= 1, "UnknownSource")
         need(amount > 0, "ZeroAmount")
         need(amount < 2**32, "TooMuchAtOnce")
         need(name in self.users, "NotAUser")
         need(self.users[name].status == ACTIVE, "UserNotActive")
         self.may_act(name, by)
+        need(source == 1 or by == name, "DelegateRetiresFromSeat")
         previous = self.period > 0 and period == self.period - 1
         in_grace = self.epoch < self.period_start + GRACE_EPOCHS
         need(period == self.period or (reason == 0 and previous and in_grace), "PeriodClosed")
@@ -608,8 +788,8 @@ class Model:
                 changes[f"{kind}_open"] = 0
             changes["period"] = self.period
         paid = 0
+        need(name in self.energy, "WrongOracleAccount")
         if reason == 0:
-            need(name in self.energy, "WrongOracleAccount")
             which = "consumption_open" if period == self.period else "consumption_previous"
             changes[which] += amount
             changes["consumption_total"] += amount
@@ -619,10 +799,16 @@ class Model:
             need(paid > 0, "TooSmall")
             changes["feed_in_open"] += amount
             changes["feed_in_total"] += amount
+            need(changes["feed_in_total"] <= self.energy[name].minted, "ExceedsOwnSurplus")
             changes["feed_in_credits"] += paid
-        self.move(name, by, ENERGY_TOKEN, amount)
+        if source == 0:
+            self.move(name, by, ENERGY_TOKEN, amount)
+            self.mint(name, CREDIT_TOKEN, paid)
+        else:
+            need(self.seats[name][ENERGY_TOKEN] >= amount, "NotEnoughEnergy")
+            self.seats[name][ENERGY_TOKEN] -= amount
+            self.seats[name][CREDIT_TOKEN] += paid
         self.retired[name] = Retired(**changes)
-        self.credits[name] += paid
 
     @staticmethod
     def _withdrawals(energy: Energy, period: int) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import idl_accounts
 from campus import PARAMETERS, PROSUMER, Campus, Member, SimulatedMeter, idl, key
 from solders.address_lookup_table_account import AddressLookupTableAccount
 from solders.instruction import Instruction
@@ -157,7 +158,7 @@ class LiveCampus(Campus):
     # The chain
 
     def account(self, program: str, address: Pubkey) -> dict[str, Any]:
-        found = self.client.account(program, address)
+        found = idl_accounts.account(self.client, program, address)
         assert found is not None, f"there is no account {address}"
         return found
 

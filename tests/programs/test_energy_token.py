@@ -5,11 +5,14 @@ from __future__ import annotations
 import struct
 
 import pytest
-from campus import PAUSE_CREDIT, SUSPENDED, Campus, Member, Outcome, key
+from campus import CLOSED, PAUSE_CREDIT, SUSPENDED, Campus, Member, Outcome, Refusal, key
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
+
+MINTED = {"to_seat": 0, "padding": bytes(7)}
+ENERGY, CREDIT = 0, 1
 
 
 @pytest.fixture
@@ -66,14 +69,24 @@ def mint_instruction(campus: Campus, member: Member, amount: int = 1_000, **acco
     return campus.instruction("energy_token", "mint_energy", {"amount": amount}, named | accounts)
 
 
-def test_nobody_but_the_oracle_mints(campus: Campus, member: Member, refused) -> None:
+def seat_instruction(campus: Campus, member: Member, amount: int = 1_000, **accounts: Pubkey) -> Instruction:
+    named = {"user": member.user, "energy_token_account": member.energy_tokens}
+    return campus.instruction("energy_token", "mint_energy_to_seat", {"amount": amount}, named | accounts)
+
+
+MINTINGS = [mint_instruction, seat_instruction]
+
+
+@pytest.mark.parametrize("mint_instruction", MINTINGS)
+def test_nobody_but_the_oracle_mints(campus: Campus, member: Member, refused, mint_instruction) -> None:
     """Not the operator, not the authority: the oracle's address is asked for, and only its program signs for it."""
     for signer in (campus.operator, campus.authority, member.wallet):
         with refused("NotTheOracle"):
             campus.send(mint_instruction(campus, member, oracle=signer.pubkey()), signers=[signer])
 
 
-def test_the_oracles_address_must_sign(campus: Campus, member: Member, refused) -> None:
+@pytest.mark.parametrize("mint_instruction", MINTINGS)
+def test_the_oracles_address_must_sign(campus: Campus, member: Member, refused, mint_instruction) -> None:
     instruction = mint_instruction(campus, member)
     metas = [AccountMeta(meta.pubkey, False, meta.is_writable) for meta in instruction.accounts]
     with refused("OracleMustSign"):
@@ -85,7 +98,7 @@ def test_the_oracles_address_must_sign(campus: Campus, member: Member, refused) 
 
 def test_the_oracles_address_mints(campus: Campus, member: Member) -> None:
     outcome = campus.send_unverified(mint_instruction(campus, member, 1_234))
-    assert outcome.event("EnergyMinted") == {"wallet": member.address, "amount": 1_234}
+    assert outcome.event("EnergyMinted") == MINTED | {"wallet": member.address, "amount": 1_234}
     assert campus.tokens(member.energy_tokens) == campus.supply(programs.energy_mint()) == 1_234
 
 
@@ -99,26 +112,196 @@ def test_the_oracles_address_mints(campus: Campus, member: Member) -> None:
         ("token_program", "WrongTokenProgram"),
     ],
 )
-def test_another_account_in_a_minting_is_refused(campus: Campus, member: Member, refused, account, error) -> None:
+@pytest.mark.parametrize("mint_instruction", MINTINGS)
+def test_another_account_in_a_minting_is_refused(
+    campus: Campus, member: Member, refused, account, error, mint_instruction
+) -> None:
     with refused(error):
         campus.send_unverified(mint_instruction(campus, member, **{account: key("other").pubkey()}))
 
 
-def test_minting_goes_to_the_members_own_account(campus: Campus, member: Member, refused) -> None:
+@pytest.mark.parametrize(
+    ("account", "error"),
+    [("energy_vault", "WrongVault"), ("seats", "WrongSeats"), ("trading_program", "WrongTradingProgram")],
+)
+def test_another_account_of_the_market_is_refused(campus: Campus, member: Member, refused, account, error) -> None:
+    with refused(error):
+        campus.send_unverified(seat_instruction(campus, member, **{account: key("other").pubkey()}))
+
+
+@pytest.mark.parametrize("mint_instruction", MINTINGS)
+def test_minting_goes_to_the_members_own_account(campus: Campus, member: Member, refused, mint_instruction) -> None:
     other = campus.register_user("bob")
     with refused("WrongEnergyAccount"):
         campus.send_unverified(mint_instruction(campus, member, energy_token_account=other.energy_tokens))
 
 
-def test_nothing_is_minted_for_a_suspended_member(campus: Campus, member: Member, refused) -> None:
+@pytest.mark.finding("chain-15")
+@pytest.mark.parametrize("mint_instruction", MINTINGS)
+def test_a_suspended_members_surplus_is_minted_and_a_closed_ones_is_not(
+    campus: Campus, member: Member, refused, mint_instruction
+) -> None:
+    if mint_instruction is seat_instruction:
+        campus.make_market()
+        lose(campus, member, ENERGY, "closed")
     campus.change("registry", member.user, status=SUSPENDED)
-    with refused("UserNotActive"):
+    campus.send_unverified(mint_instruction(campus, member))
+    campus.change("registry", member.user, status=CLOSED)
+    with refused("StatusClosed"):
         campus.send_unverified(mint_instruction(campus, member))
 
 
-def test_minting_nothing_is_refused(campus: Campus, member: Member, refused) -> None:
+@pytest.mark.parametrize("mint_instruction", MINTINGS)
+def test_minting_nothing_is_refused(campus: Campus, member: Member, refused, mint_instruction) -> None:
     with refused("ZeroAmount"):
         campus.send_unverified(mint_instruction(campus, member, 0))
+
+
+# A token account that cannot take what is minted, or is a thief's
+
+
+LOSSES = ["closed", "frozen", "given away", "of another mint", "uninitialised"]
+
+
+def lose(campus: Campus, member: Member, asset: int, loss: str) -> Pubkey:
+    """Let one of a member's token accounts be unable to take what is the member's; the account."""
+    account = member.credit_tokens if asset else member.energy_tokens
+    if loss == "given away":
+        set_authority = bytes([6, 2, 1]) + bytes(key("thief").pubkey())
+        metas = [AccountMeta(account, False, True), AccountMeta(member.address, True, False)]
+        campus.send(Instruction(programs.TOKEN_PROGRAM, set_authority, metas), signers=[member.wallet])
+    elif loss == "closed":
+        metas = [
+            AccountMeta(account, False, True),
+            AccountMeta(member.address, False, True),
+            AccountMeta(member.address, True, False),
+        ]
+        campus.send(Instruction(programs.TOKEN_PROGRAM, bytes([9]), metas), signers=[member.wallet])
+    else:
+        data = bytearray(campus.svm.get_account(account).data)
+        if loss == "of another mint":
+            data[:32] = bytes(programs.energy_mint() if asset else programs.credit_mint())
+        data[108] = {"frozen": 2, "of another mint": 1, "uninitialised": 0}[loss]
+        campus.put(account, bytes(data), programs.TOKEN_PROGRAM)
+    return account
+
+
+@pytest.mark.finding("chain-16")
+@pytest.mark.parametrize("loss", LOSSES)
+def test_energy_goes_to_the_seat_where_the_account_cannot_take_it(
+    campus: Campus, member: Member, refused, loss: str
+) -> None:
+    campus.make_market()
+    account = lose(campus, member, ENERGY, loss)
+    with refused("UnusableEnergyAccount"):
+        campus.send_unverified(mint_instruction(campus, member, 1_234))
+    outcome = campus.send_unverified(seat_instruction(campus, member, 1_234))
+    assert outcome.event("EnergyMinted") == {
+        "wallet": member.address,
+        "amount": 1_234,
+        "to_seat": 1,
+        "padding": bytes(7),
+    }
+    assert campus.seat(member) == (1_234, 0)
+    assert campus.tokens(programs.energy_vault()) == campus.supply(programs.energy_mint()) == 1_234
+    found = campus.svm.get_account(account)
+    assert found is None or not found.data or campus.tokens(account) == 0
+
+
+def test_energy_goes_to_the_account_where_that_can_take_it(campus: Campus, member: Member, refused) -> None:
+    campus.make_market()
+    with refused("UsableEnergyAccount"):
+        campus.send_unverified(seat_instruction(campus, member))
+
+
+@pytest.mark.finding("chain-16")
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_settlement_mints_to_the_seat_by_itself(campus: Campus, member: Member, loss: str) -> None:
+    """The worker passes the same accounts whatever became of the member's: the oracle sees which can take it."""
+    campus.make_market()
+    house = campus.add_meter(member, "house", "building", "solar")
+    campus.round(member, campus.boundary(1), (house, (0, 0)))
+    lose(campus, member, ENERGY, loss)
+    outcome = campus.round(member, campus.boundary(2), (house, (700, 100)))
+    assert outcome.event("SurplusSettled")["minted"] == 600
+    assert outcome.event("EnergyMinted")["to_seat"] == 1
+    assert campus.seat(member) == (600, 0)
+
+
+@pytest.mark.finding("chain-16")
+@pytest.mark.parametrize("loss", LOSSES)
+def test_credits_go_to_the_seat_where_the_account_cannot_take_them(campus: Campus, member: Member, loss: str) -> None:
+    campus.make_market()
+    lose(campus, member, CREDIT, loss)
+    assert issue(campus, member, 700).event("CreditIssued")["to_seat"] == 1
+    assert campus.seat(member) == (0, 700)
+    assert campus.tokens(programs.credit_vault()) == campus.supply(programs.credit_mint()) == 700
+
+
+@pytest.mark.finding("chain-3")
+def test_a_member_that_keeps_closing_its_account_hinders_no_settlement(campus: Campus, member: Member) -> None:
+    """Closed, made again by anybody, closed again: each minting goes to the one or to the other, and none fails."""
+    campus.make_market()
+    house = campus.add_meter(member, "house", "building", "solar")
+    campus.round(member, campus.boundary(1), (house, (0, 0)))
+    made = programs.create_associated_token_account(campus.operator.pubkey(), member.address, programs.energy_mint())
+    lose(campus, member, ENERGY, "closed")
+    in_seat = 0
+    for n in range(1, 6):
+        if n % 2 == 0:
+            campus.send(made)
+        campus.round(member, campus.boundary(n + 1), (house, (n, 0)))
+        if n % 2 == 0:
+            assert campus.tokens(member.energy_tokens) == n
+            burn = struct.pack("<BQ", 8, n)
+            metas = [
+                AccountMeta(member.energy_tokens, False, True),
+                AccountMeta(programs.energy_mint(), False, True),
+                AccountMeta(member.address, True, False),
+            ]
+            campus.send(Instruction(programs.TOKEN_PROGRAM, burn, metas), signers=[member.wallet])
+            lose(campus, member, ENERGY, "closed")
+        else:
+            in_seat += n
+        assert campus.seat(member) == (in_seat, 0)
+    assert campus.supply(programs.energy_mint()) == in_seat == 9
+
+
+def test_a_member_without_a_seat_waits_for_one(campus: Campus, member: Member, refused) -> None:
+    campus.make_market()
+    lose(campus, member, ENERGY, "frozen")
+    campus.change("registry", member.user, member_index=250)
+    with refused("NoSeat"):
+        campus.send_unverified(seat_instruction(campus, member))
+    campus.send(campus.instruction("trading", "grow_seats", {}, {"payer": campus.operator.pubkey()}))
+    campus.send_unverified(seat_instruction(campus, member))
+
+
+@pytest.mark.finding("chain-11")
+def test_one_account_given_twice_is_refused_by_name(campus: Campus, member: Member) -> None:
+    """Every pair of accounts of a minting and an issue: the refusal says which of the two is wrong."""
+    campus.make_market()
+    issued = campus.instruction(
+        "energy_token",
+        "issue_credit",
+        {"amount": 5},
+        {
+            "operator": campus.operator.pubkey(),
+            "user": member.user,
+            "credit_token_account": member.credit_tokens,
+        },
+    )
+    for instruction in (mint_instruction(campus, member), seat_instruction(campus, member), issued):
+        metas = instruction.accounts
+        for first in range(len(metas)):
+            for second in range(len(metas)):
+                if first == second or not (metas[first].is_writable or metas[second].is_writable):
+                    continue
+                given = list(metas)
+                given[second] = AccountMeta(metas[first].pubkey, metas[second].is_signer, metas[second].is_writable)
+                with pytest.raises(Refusal) as caught:
+                    campus.send_unverified(Instruction(instruction.program_id, bytes(instruction.data), given))
+                assert caught.value.name.startswith(("Wrong", "Not")), str(caught.value)
 
 
 # Credits
@@ -138,7 +321,7 @@ def issue(campus: Campus, member: Member, amount: int = 5_000_000, **accounts: P
 
 def test_the_operator_issues_credit(campus: Campus, member: Member) -> None:
     event = issue(campus, member).event("CreditIssued")
-    assert event == {"wallet": member.address, "amount": 5_000_000}
+    assert event == MINTED | {"wallet": member.address, "amount": 5_000_000}
     assert campus.tokens(member.credit_tokens) == campus.supply(programs.credit_mint()) == 5_000_000
 
 
@@ -172,6 +355,9 @@ def test_a_suspended_member_gets_no_credit(campus: Campus, member: Member, refus
         ("credit_mint", "WrongCreditMint"),
         ("credit_token_account", "WrongCreditAccount"),
         ("mint_authority", "WrongMintAuthority"),
+        ("credit_vault", "WrongVault"),
+        ("seats", "WrongSeats"),
+        ("trading_program", "WrongTradingProgram"),
         ("token_program", "WrongTokenProgram"),
     ],
 )

@@ -13,17 +13,20 @@ from campus import (
     SUSPENDED,
     Campus,
     Outcome,
+    Refusal,
     SimulatedMeter,
     key,
     unsigned,
 )
-from solders.instruction import Instruction
+from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
 
 CONSUMPTION, FEED_IN = 0, 1
+TOKEN_ACCOUNT, SEAT = 0, 1
+ENERGY, CREDIT = 0, 1
 EPOCH = START // EPOCH_SECONDS
 
 
@@ -32,6 +35,7 @@ class Account:
 
     def __init__(self) -> None:
         self.campus = Campus(parameters={"billing_period_epochs": 16})
+        self.campus.make_market()
         self.member = self.campus.register_user("alice")
         self.house: SimulatedMeter = self.campus.add_meter(self.member, "house", "building", "solar")
         self.n = 0
@@ -43,7 +47,13 @@ class Account:
         self.campus.round(self.member, self.campus.boundary(self.n), (self.house, step))
 
     def instruction(
-        self, amount: int, reason: int = CONSUMPTION, period: int = 0, signer: Pubkey | None = None, **accounts: Pubkey
+        self,
+        amount: int,
+        reason: int = CONSUMPTION,
+        period: int = 0,
+        signer: Pubkey | None = None,
+        source: int = TOKEN_ACCOUNT,
+        **accounts: Pubkey,
     ) -> Instruction:
         named = {
             "payer": self.campus.operator.pubkey(),
@@ -54,11 +64,14 @@ class Account:
             "energy_token_account": self.member.energy_tokens,
             "credit_token_account": self.member.credit_tokens,
         }
-        args = {"reason": reason, "period": period, "amount": amount}
+        args = {"reason": reason, "period": period, "amount": amount, "source": source}
         return self.campus.instruction("energy_token", "retire_energy", args, named | accounts)
 
-    def retire(self, amount: int, reason: int = CONSUMPTION, period: int = 0, **accounts: Pubkey) -> Outcome:
-        return self.campus.send(self.instruction(amount, reason, period, **accounts), signers=[self.member.wallet])
+    def retire(
+        self, amount: int, reason: int = CONSUMPTION, period: int = 0, source: int = TOKEN_ACCOUNT, **accounts: Pubkey
+    ) -> Outcome:
+        instruction = self.instruction(amount, reason, period, source=source, **accounts)
+        return self.campus.send(instruction, signers=[self.member.wallet])
 
     def next_period(self) -> None:
         accounts = {"operator": self.campus.operator.pubkey()}
@@ -88,6 +101,7 @@ def account() -> Account:
 def test_consumption_is_retired_up_to_the_withdrawals(account: Account, refused) -> None:
     event = account.retire(1_500).event("EnergyRetired")
     assert (event["amount"], event["credits"], event["period"], event["reason"]) == (1_500, 0, 0, CONSUMPTION)
+    assert event["source"] == TOKEN_ACCOUNT
     assert account.energy == account.campus.supply(programs.energy_mint()) == 3_500
     with refused("ExceedsWithdrawals"):
         account.retire(501)
@@ -190,17 +204,26 @@ def test_feed_in_worth_nothing_is_refused(refused) -> None:
 
 
 def test_more_than_one_holds_is_refused(account: Account, refused) -> None:
+    account.campus.deposit(account.member, ENERGY, 4_000)
     with refused("InstructionErrorCustom(1)"):  # SPL Token: insufficient funds
-        account.retire(5_001, FEED_IN)
+        account.retire(1_001, FEED_IN)
+    with refused("NotEnoughEnergy"):
+        account.retire(4_001, FEED_IN, source=SEAT)
 
 
 @pytest.mark.parametrize(
-    ("amount", "reason", "error"),
-    [(0, 0, "ZeroAmount"), (2**32, 1, "TooMuchAtOnce"), (1, 2, "UnknownReason")],
+    ("amount", "reason", "source", "error"),
+    [
+        (0, 0, 0, "ZeroAmount"),
+        (0, 0, 1, "ZeroAmount"),
+        (2**32, 1, 0, "TooMuchAtOnce"),
+        (1, 2, 0, "UnknownReason"),
+        (1, 0, 2, "UnknownSource"),
+    ],
 )
-def test_amounts_and_reasons_that_make_no_sense_are_refused(account: Account, refused, amount, reason, error) -> None:
+def test_what_makes_no_sense_is_refused(account: Account, refused, amount, reason, source, error) -> None:
     with refused(error):
-        account.retire(amount, reason)
+        account.retire(amount, reason, source=source)
 
 
 def test_retirement_can_be_paused(account: Account, refused) -> None:
@@ -234,6 +257,9 @@ def test_nobody_retires_for_another(account: Account, refused) -> None:
         ("credit_token_account", "WrongCreditAccount"),
         ("mint_authority", "WrongMintAuthority"),
         ("market", "WrongMarket"),
+        ("seats", "WrongSeats"),
+        ("energy_vault", "WrongVault"),
+        ("credit_vault", "WrongVault"),
         ("trading_program", "WrongTradingProgram"),
         ("token_program", "WrongTokenProgram"),
         ("system_program", "WrongSystemProgram"),
@@ -273,16 +299,195 @@ def delegate(account: Account, helper: Keypair, days: int = 1, energy: int = 1_0
     account.campus.send(account.campus.instruction("registry", "set_delegate", args, accounts), signers=[member.wallet])
 
 
-def test_a_delegate_retires_within_its_term_and_allowance(account: Account, refused) -> None:
+def test_a_delegate_retires_out_of_the_seat_within_its_term(account: Account, refused) -> None:
+    """It needs no approval at SPL Token, and where it has one that is no way around the seat."""
     helper = key("helper")
     delegate(account, helper)
-    account.campus.send(account.instruction(600, signer=helper.pubkey()), signers=[helper])
-    assert account.energy == 4_400
-    with refused("InstructionErrorCustom(1)"):
-        account.campus.send(account.instruction(401, signer=helper.pubkey()), signers=[helper])
+    with refused("DelegateRetiresFromSeat"):
+        account.campus.send(account.instruction(600, signer=helper.pubkey()), signers=[helper])
+    account.campus.deposit(account.member, ENERGY, 1_000)
+
+    def retire(amount: int, reason: int = CONSUMPTION) -> Outcome:
+        made = account.instruction(amount, reason, signer=helper.pubkey(), source=SEAT)
+        return account.campus.send(made, signers=[helper])
+
+    retire(600)
+    assert account.campus.seat(account.member) == (400, 0)
+    with refused("NotEnoughEnergy"):
+        retire(401)
+    # What it feeds in is paid into the seat.
+    retire(300, FEED_IN)
+    assert account.campus.seat(account.member) == (100, 15_000)
+    assert (account.energy, account.credits) == (4_000, 0)
     account.campus.set_time(account.campus.time + 86_400)
     with refused("DelegationExpired"):
-        account.campus.send(account.instruction(1, signer=helper.pubkey()), signers=[helper])
+        retire(1)
+
+
+# The seat
+
+
+def test_energy_is_retired_out_of_the_seat(account: Account, refused) -> None:
+    campus = account.campus
+    campus.deposit(account.member, ENERGY, 2_000)
+    event = account.retire(1_500, source=SEAT).event("EnergyRetired")
+    assert (event["amount"], event["source"], event["reason"]) == (1_500, SEAT, CONSUMPTION)
+    assert (campus.seat(account.member), account.energy) == ((500, 0), 3_000)
+    assert campus.tokens(programs.energy_vault()) == 500
+    assert campus.supply(programs.energy_mint()) == 3_500
+    with refused("ExceedsWithdrawals"):
+        account.retire(501, source=SEAT)
+    event = account.retire(500, FEED_IN, source=SEAT).event("EnergyRetired")
+    assert event["credits"] == 25_000
+    assert (campus.seat(account.member), account.credits) == ((0, 25_000), 0)
+    assert campus.tokens(programs.credit_vault()) == campus.supply(programs.credit_mint()) == 25_000
+
+
+def test_what_an_ask_has_locked_is_not_retired(account: Account, refused) -> None:
+    campus = account.campus
+    campus.deposit(account.member, ENERGY, 2_000)
+    epoch = campus.time // EPOCH_SECONDS
+    campus.open_book(epoch)
+    named = {"authority": account.member.address, "user": account.member.user, "book": programs.book_address(epoch)}
+    args = {"epoch": epoch, "side": 1, "price": 60_000, "quantity": 1_500}
+    campus.send(campus.instruction("trading", "place_order", args, named), signers=[account.member.wallet])
+    with refused("NotEnoughEnergy"):
+        account.retire(501, source=SEAT)
+    account.retire(500, source=SEAT)
+
+
+@pytest.mark.finding("chain-16")
+def test_feed_in_out_of_an_account_is_paid_to_the_seat_where_the_other_is_gone(account: Account) -> None:
+    campus = account.campus
+    data = bytearray(campus.svm.get_account(account.member.credit_tokens).data)
+    data[32:64] = bytes(key("thief").pubkey())
+    campus.put(account.member.credit_tokens, bytes(data), programs.TOKEN_PROGRAM)
+    account.retire(1_000, FEED_IN)
+    assert (account.credits, campus.seat(account.member)) == (0, (0, 50_000))
+
+
+# Feed-in is of one's own
+
+
+@pytest.mark.finding("chain-14")
+def test_feed_in_pays_for_the_members_own_surplus_only(account: Account, refused) -> None:
+    """A staged rise of the feed-in price was a riskless profit for whoever bought a stock before it."""
+    campus = account.campus
+    buyer = campus.register_user("buyer")
+    load = campus.add_meter(buyer, "buyers", "load", "none")
+    campus.round(buyer, campus.boundary(account.n + 1), (load, (0,)))
+    # The buyer has energy, however it came by it: by SPL Token, or in the market.
+    transfer = bytes([3]) + (3_000).to_bytes(8, "little")
+    metas = [
+        AccountMeta(account.member.energy_tokens, False, True),
+        AccountMeta(buyer.energy_tokens, False, True),
+        AccountMeta(account.member.address, True, False),
+    ]
+    campus.send(Instruction(programs.TOKEN_PROGRAM, transfer, metas), signers=[account.member.wallet])
+    campus.deposit(buyer, ENERGY, 1_500)
+    other = Account.__new__(Account)
+    other.campus, other.member = campus, buyer
+    for source in (TOKEN_ACCOUNT, SEAT):
+        with refused("ExceedsOwnSurplus"):
+            other.retire(1_000, FEED_IN, source=source)
+    # The seller sold 3,000 of 5,000: it may buy back, but feeds in no more than was minted to it, ever.
+    account.retire(2_000, FEED_IN)
+    metas = [
+        AccountMeta(buyer.energy_tokens, False, True),
+        AccountMeta(account.member.energy_tokens, False, True),
+        AccountMeta(buyer.address, True, False),
+    ]
+    back = bytes([3]) + (1_500).to_bytes(8, "little")
+    campus.send(Instruction(programs.TOKEN_PROGRAM, back, metas), signers=[buyer.wallet])
+    account.retire(1_500, FEED_IN)
+    assert account.retirement["feed_in_total"] == 3_500
+    campus.change("oracle", account.member.energy_account, minted=3_600)
+    campus.send(
+        Instruction(
+            programs.TOKEN_PROGRAM,
+            bytes([3]) + (0).to_bytes(8, "little"),
+            metas,
+        ),
+        signers=[buyer.wallet],
+    )
+    account.span(1_000, 0)
+    with refused("ExceedsOwnSurplus"):
+        account.retire(1_101, FEED_IN)
+    assert campus.account("oracle", account.member.energy_account)["minted"] == 4_600
+
+
+@pytest.mark.finding("chain-14")
+def test_a_member_without_a_meter_feeds_nothing_in(account: Account, refused) -> None:
+    campus = account.campus
+    consumer = campus.register_user("consumer", 0)
+    other = Account.__new__(Account)
+    other.campus, other.member = campus, consumer
+    with refused("WrongOracleAccount"):
+        other.retire(100, FEED_IN)
+    accounts = {
+        "operator": campus.operator.pubkey(),
+        "user": consumer.user,
+        "energy_account": consumer.energy_account,
+    }
+    campus.send(campus.instruction("oracle", "open_energy_account", {}, accounts))
+    with refused("ExceedsOwnSurplus"):
+        other.retire(100, FEED_IN)
+
+
+# Paying for it
+
+
+@pytest.mark.finding("chain-11")
+@pytest.mark.parametrize("source", [TOKEN_ACCOUNT, SEAT])
+@pytest.mark.parametrize("reason", [CONSUMPTION, FEED_IN])
+def test_a_member_pays_for_its_own_retirement(account: Account, reason: int, source: int) -> None:
+    """A wallet in self-custody has no second key: payer and member are one, and it pays the transaction's fee too."""
+    campus, member = account.campus, account.member
+    campus.deposit(member, ENERGY, 1_000)
+    before = campus.svm.get_balance(member.address)
+    made = account.instruction(500, reason, source=source, payer=member.address)
+    campus.send(made, payer=member.wallet, signers=[member.wallet])
+    rent = campus.svm.get_balance(programs.retirement_address(member.address))
+    assert campus.svm.get_balance(member.address) == before - rent - 5_000
+    assert account.retirement["consumption_total" if reason == CONSUMPTION else "feed_in_total"] == 500
+
+
+@pytest.mark.finding("chain-11")
+def test_one_account_given_twice_is_refused_by_name(account: Account) -> None:
+    """Every pair of accounts: given twice, the refusal says which of the two is wrong. Payer and member may be one."""
+    campus = account.campus
+    campus.deposit(account.member, ENERGY, 1_000)
+    instruction = account.instruction(100, FEED_IN, source=SEAT)
+    redeemed = campus.instruction(
+        "energy_token",
+        "redeem_credit",
+        {"amount": 1},
+        {
+            "wallet": account.member.address,
+            "user": account.member.user,
+            "credit_token_account": account.member.credit_tokens,
+        },
+    )
+    answers = []
+    for made in (instruction, redeemed):
+        metas = made.accounts
+        for first in range(len(metas)):
+            for second in range(len(metas)):
+                if first == second or not (metas[first].is_writable or metas[second].is_writable):
+                    continue
+                given = list(metas)
+                given[second] = AccountMeta(metas[first].pubkey, metas[second].is_signer, metas[second].is_writable)
+                try:
+                    campus.send_unverified(Instruction(made.program_id, bytes(made.data), given))
+                    answers.append((first, second, "done"))
+                except Refusal as refusal:
+                    answers.append((first, second, refusal.name))
+    for first, second, answer in answers:
+        if answer == "done":
+            assert second == 0, f"{first}: whoever signs may pay, the member itself too"
+        else:
+            # A program is not writable, as Anchor says: in place of an account that must be, it gets no further.
+            assert answer.startswith(("Wrong", "Not")) or answer == "ConstraintMut", (first, second, answer)
 
 
 def test_a_payer_must_sign_for_a_first_retirement(account: Account, refused) -> None:

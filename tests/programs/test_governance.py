@@ -127,12 +127,25 @@ def test_lamports_sent_to_the_config_beforehand_do_not_stand_in_the_way(bare: Ca
         ({"min_reference_volume_wh": 0}, "ReferenceVolumeOutOfBounds"),
         ({"billing_period_epochs": 15}, "BillingPeriodOutOfBounds"),
         ({"billing_period_epochs": 35_137}, "BillingPeriodOutOfBounds"),
+        ({"netting_epochs": 0}, "NettingOutOfBounds"),
+        ({"netting_epochs": 97}, "NettingOutOfBounds"),
+        ({"max_order_wh": 8_388_608}, "MemberOrdersOutOfBounds"),  # times 8
+        ({"max_order_wh": 1_048_576, "max_orders_per_member": 64}, "MemberOrdersOutOfBounds"),
+        ({"max_order_wh": 1_000_000_000, "max_orders_per_member": 1}, "MemberOrdersOutOfBounds"),
     ],
     ids=str,
 )
 def test_parameters_out_of_bounds_are_refused(bare: Campus, refused, changes, error) -> None:
     with refused(error):
         bare.send(bare.initialize_governance(parameters=PARAMETERS | changes))
+
+
+@pytest.mark.finding("chain-19")
+def test_the_orders_of_sixty_four_members_at_their_most_fit_a_side(bare: Campus) -> None:
+    """A side's total is a u32: no member's bids within its limits shut an honest one out."""
+    bounds = {"max_order_wh": 8_388_607, "max_orders_per_member": 8, "netting_epochs": 96}
+    bare.send(bare.initialize_governance(parameters=PARAMETERS | bounds))
+    assert 64 * 8_388_607 * 8 < 2**32
 
 
 @pytest.mark.parametrize(

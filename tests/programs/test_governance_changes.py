@@ -70,16 +70,16 @@ def test_the_running_and_the_next_epoch_keep_their_parameters(campus: Campus, re
 
 def open_book(campus: Campus, epoch: int) -> dict[str, Any]:
     """The book of an epoch, just opened."""
-    book = {"book": programs.book_address(epoch)}
-    opening = campus.instruction("trading", "open_epoch", {"epoch": epoch}, {"payer": campus.operator.pubkey(), **book})
-    campus.send(opening, campus.instruction("trading", "grow_book", {}, book))
+    campus.open_book(epoch)
     return campus.account("trading", programs.book_address(epoch))
 
 
 def test_a_book_opened_an_epoch_ahead_has_the_parameters_of_its_epoch(campus: Campus, refused) -> None:
     """However parameters are staged around its opening: the Config shows the same for that epoch once it runs."""
+    campus.make_market()
     stage(campus, EPOCH + 2, fee_bps=100)
     campus.set_time(campus.boundary(2) - 1)  # the last second of the epoch before
+    assert open_book(campus, EPOCH + 1)["fee_bps"] == 50
     book = open_book(campus, EPOCH + 2)
     assert book["fee_bps"] == 100
     with refused("StagedTooEarly"):

@@ -35,26 +35,37 @@ FACTS = {
     "registered": {"users": 4, "installations": 1, "meters": 4, "keys": 4},
     "settled baseline of alice": {"minted": 0, "withdrawn": 0},
     "settled baseline of bob": {"minted": 0, "withdrawn": 0},
-    "size of four readings": 1_095,
+    "size of four readings": 1_096,
     "settled surplus of alice": {"minted": 4_000, "withdrawn": 0},
     "settled withdrawal of bob": {"minted": 0, "withdrawn": 3_000},
     "held after minting": [4_000, 0],
+    "minted to a seat": {"to_seat": 1, "amount": 700},
     # 1,500 Wh at the bid's 0.2 credits and 0.02 of wheeling
-    "escrow": {"bid_count": 1, "ask_count": 1, "credit_escrow": 330_000, "energy_escrow": 2_000},
+    "locked": {"bid_count": 1, "ask_count": 1, "credit_locked": 330_000, "energy_locked": 2_000},
     "cleared": {"price": 100_000, "volume": 1_500, "bids": 1, "asks": 1},
-    "rent of the book came back": True,
-    # 150,000 less the fee of 0.5 %; 1,000,000 less 150,000 and the wheeling, less the abandoned book's escrow
-    "held after trading": {"alice": [2_500, 149_250], "bob": [1_500, 700_000]},
+    "paid in the first step": 1,
+    # Each: energy and credits in its own accounts, then in its seat.
+    # 150,000 less the fee of 0.5 %; 500,000 less 150,000 and the wheeling, less what the abandoned book has locked
+    "held after trading": {"alice": [2_000, 0, 500, 149_250], "bob": [0, 500_000, 1_500, 200_000]},
+    "held after withdrawing": {"alice": [2_000, 149_250, 500, 0], "bob": [1_000, 500_000, 500, 200_000]},
     "fees": 750 + 30_000,
     "reference price": 100_000,
-    # bob retires 1,000 Wh of consumption; alice feeds 1,000 Wh in at 0.05, and redeems 99,250
-    "held after retiring": {"alice": [1_500, 100_000], "bob": [500, 700_000]},
+    # bob retires 1,000 Wh of consumption; alice feeds 1,000 Wh in at 0.05, half out of its seat, and redeems 99,250
+    "held after retiring": {"alice": [1_500, 75_000, 0, 25_000], "bob": [400, 500_000, 100, 200_000]},
     "settled first span under carol": {"minted": 0, "withdrawn": 0},
     "rebased": [10, 0, 0, 0],
     "settled span of the rebase": {"minted": 0, "withdrawn": 0},
-    "held after the refund": {"alice": [1_500, 100_000], "bob": [500, 820_000]},
+    "held after the refund": {"alice": [1_500, 75_000, 0, 25_000], "bob": [400, 500_000, 100, 320_000]},
+    "idle meter under carol": 500,
+    "staged nameplate": 20_000_000,
     "billing period": 1,
-    "totals": {"minted": 4_000, "energy supply": 2_000, "credit supply": 950_751, "vaults": [0, 0], "accounts": 29},
+    "totals": {
+        "minted": 4_700,
+        "energy supply": 2_700,
+        "credit supply": 950_751,
+        "vaults": [800, 345_000],
+        "accounts": 49,
+    },
 }
 
 REFUSALS = {
@@ -72,19 +83,25 @@ REFUSALS = {
     "a replayed reading": ("oracle", 6329, "SequenceNotRising"),
     "no signatures before": ("oracle", 6312, "SignaturesMissing"),
     "settled twice": ("oracle", 6348, "BoundaryNotRising"),
-    "burning by hand": ("trading", 6554, "EnergyTokenMustSign"),
+    "burning by hand": ("trading", 6515, "EnergyTokenMustSign"),
     "minting by hand": ("energy_token", 6218, "OracleMustSign"),
-    "an order too late": ("trading", 6522, "EpochOver"),
+    "an order too late": ("trading", 6534, "AfterCutoff"),
     "clearing by hand": ("trading", 6513, "OracleMustSign"),
-    "cleared twice": ("trading", 6525, "AlreadyCleared"),
-    "settled orders again": ("trading", 6542, "OrderAlreadySettled"),
+    "cleared twice": ("trading", 6537, "AlreadyCleared"),
+    "a stranger's deposit": ("trading", 6112, "NotWalletOrDelegate"),
+    "a payout that was not allowed": ("trading", 6112, "NotWalletOrDelegate"),
+    "a delegate's retirement out of an account": ("energy_token", 6225, "DelegateRetiresFromSeat"),
+    "feeding in what was bought": ("energy_token", 6226, "ExceedsOwnSurplus"),
     "a checkpoint too early": ("oracle", 6353, "EpochNotOver"),
     "retired beyond withdrawals": ("energy_token", 6212, "ExceedsWithdrawals"),
     "the former key": ("oracle", 6324, "WrongKey"),
     "a suspended meter": ("oracle", 6326, "MeterNotActive"),
     "credits to a suspended member": ("energy_token", 6110, "UserNotActive"),
-    "a refund too early": ("trading", 6526, "NotRefundable"),
+    "a wallet too early": ("registry", 6155, "WalletNotDue"),
+    "a refund too early": ("trading", 6538, "NotRefundable"),
 }
+NOT_WITHIN_MINUTES = {"replace_wallet"}
+"""Refused for 96 epochs after the proposal; test_registry_recovery has it."""
 OFTEN = {"EpochOpened"}
 """Events that a slow machine has more of: another book where an epoch went by too fast."""
 
@@ -115,7 +132,8 @@ def scenario(request: pytest.FixtureRequest) -> Scenario:
 @pytest.mark.parametrize("program", PROGRAM_NAMES)
 def test_every_instruction_ran(scenario: Scenario, program: str) -> None:
     ran = {execution.name for execution in scenario.campus.executions if execution.program == program}
-    assert ran == {item["name"] for item in json.loads(idl_path(program).read_bytes())["instructions"]}
+    wanted = {item["name"] for item in json.loads(idl_path(program).read_bytes())["instructions"]}
+    assert ran == wanted - NOT_WITHIN_MINUTES
 
 
 @pytest.mark.parametrize("fact", FACTS)
@@ -137,7 +155,13 @@ def test_refusals_have_their_own_codes(scenario: Scenario, what: str) -> None:
 
 def test_called_instructions_are_called_by_their_programs(scenario: Scenario) -> None:
     depths = {(item.program, item.name): item.depth for item in scenario.campus.executions}
-    called = {("energy_token", "mint_energy"), ("trading", "clear_epoch"), ("trading", "burn_delegated")}
+    called = {
+        ("energy_token", "mint_energy"),
+        ("energy_token", "mint_energy_to_seat"),
+        ("trading", "clear_epoch"),
+        ("trading", "credit_seat"),
+        ("trading", "burn_from_seat"),
+    }
     assert {name for name, depth in depths.items() if depth > 1} == called
 
 
@@ -160,5 +184,6 @@ def test_both_validators_end_with_the_same_accounts(embedded: Scenario, agave: S
 def test_units_of_every_instruction_are_recorded_for_both(validator: str) -> None:
     recorded = json.loads((Path(__file__).parents[1] / "benchmarks" / "instruction_units.json").read_text())
     named = {f"{program}.{name}" for program in PROGRAM_NAMES for name in idl(program).instruction_names}
+    named -= {f"registry.{name}" for name in NOT_WITHIN_MINUTES}
     assert set(recorded[validator]) == named, "record them: tests/benchmarks/instruction_units.py --write"
     assert all(units > 0 for units in recorded[validator].values())

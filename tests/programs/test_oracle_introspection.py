@@ -123,7 +123,7 @@ def test_more_signatures_than_readings(line: Line, refused) -> None:
 
 
 def test_no_readings_at_all(line: Line, refused) -> None:
-    instruction = line.campus.instruction("oracle", "submit_readings", {}, {}, [])
+    instruction = line.campus.submit_instruction([])
     with refused("SignatureCount"):
         line.campus.send(Instruction(programs.ED25519_PROGRAM, bytes(line.data()), []), instruction)
 

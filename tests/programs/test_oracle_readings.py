@@ -21,10 +21,12 @@ from campus import (
     idl,
     key,
     readonly,
+    unsigned,
     writable,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
@@ -181,11 +183,22 @@ def test_a_first_reading_sets_the_state(campus: Campus, member: Member) -> None:
     assert event["registers"] == [123_456, 0, 0, 0]
 
 
-def test_anyone_may_carry_readings(campus: Campus, solar: SimulatedMeter) -> None:
+@pytest.mark.finding("chain-4")
+@pytest.mark.finding("chain-5")
+@pytest.mark.finding("chain-9")
+def test_nobody_but_the_operator_carries_readings(campus: Campus, solar: SimulatedMeter, refused) -> None:
+    """What the department holds back, has voided or has not passed yet reaches the chain by nobody else's hand."""
     courier = key("courier")
     campus.svm.airdrop(courier.pubkey(), 10**10)
-    campus.submit((solar, solar.read(campus.boundary(2), 500)), payer=courier)
-    assert state(campus, solar)["registers"] == [1_500, 0, 0, 0]
+    frames = programs.ed25519_frames([solar.read(campus.boundary(2), 500)])
+    named = {"operator": courier.pubkey()}
+    instruction = campus.instruction("oracle", "submit_readings", {}, named, solar.pair)
+    with refused("NotOperator"):
+        campus.send(frames, instruction, payer=courier, signers=[courier])
+    ours = campus.submit_instruction([solar])
+    with refused("OperatorMustSign"):
+        campus.send(frames, unsigned(ours, campus.operator.pubkey()), payer=courier, signers=[courier])
+    assert state(campus, solar)["registers"] == [1_000, 0, 0, 0]
 
 
 def test_a_first_sequence_is_what_was_registered(campus: Campus, member: Member, refused) -> None:
@@ -284,6 +297,40 @@ def test_a_replay_is_refused(campus: Campus, solar: SimulatedMeter, refused) -> 
     campus.submit((solar, frame))
     with refused("SequenceNotRising"):
         campus.submit((solar, frame))
+
+
+@pytest.mark.finding("chain-6")
+@pytest.mark.parametrize("sequence", [2**32 - 1, 2**31, 1_000, 19])
+def test_a_sequence_steps_no_further_than_the_epochs_allow(
+    campus: Campus, solar: SimulatedMeter, refused, sequence: int
+) -> None:
+    """One record an epoch, and sixteen to spare: no record that a key signs takes the numbers from those after it."""
+    refuse(campus, refused, "SequenceTooFar", solar, sequence=sequence)
+    frame = solar.sign(solar.record(campus.boundary(2), sequence=18))
+    campus.submit((solar, frame))
+    assert state(campus, solar)["sequence"] == 18
+
+
+@pytest.mark.finding("chain-6")
+def test_a_sequence_steps_as_far_as_the_epochs_allow(campus: Campus, solar: SimulatedMeter, refused) -> None:
+    campus.set_time(campus.boundary(1_001))
+    for sequence, error in ((1_018, "SequenceTooFar"), (1_017, None)):
+        frame = solar.sign(solar.record(campus.boundary(1_001), sequence=sequence))
+        if error:
+            with refused(error):
+                campus.submit((solar, frame))
+        else:
+            campus.submit((solar, frame))
+    assert state(campus, solar)["sequence"] == 1_017
+
+
+@pytest.mark.finding("chain-6")
+def test_a_first_record_cannot_use_up_the_numbers(campus: Campus, member: Member, refused) -> None:
+    meter = campus.add_meter(member, "pv", "generation", "solar")
+    campus.set_time(campus.boundary(1))
+    with refused("SequenceTooFar"):
+        campus.submit((meter, meter.sign(meter.record(campus.boundary(1), sequence=35_138))))
+    campus.submit((meter, meter.sign(meter.record(campus.boundary(1), sequence=35_137))))
 
 
 def test_an_older_sequence_is_refused(campus: Campus, solar: SimulatedMeter, refused) -> None:
@@ -437,12 +484,17 @@ def test_readings_can_be_paused(campus: Campus, solar: SimulatedMeter, refused) 
 # Refusals: the accounts
 
 
+def submit_by_operator(campus: Campus, remaining: list[AccountMeta], **accounts: Pubkey) -> Instruction:
+    named = {"operator": campus.operator.pubkey()}
+    return campus.instruction("oracle", "submit_readings", {}, named | accounts, remaining)
+
+
 def test_another_meters_state_is_refused(campus: Campus, member: Member, solar: SimulatedMeter, refused) -> None:
     other = campus.add_meter(member, "other", "load")
     frames = programs.ed25519_frames([solar.read(campus.boundary(2), 1)])
     pair = [readonly(solar.meter), writable(other.state)]
     with refused("StateOfAnotherMeter"):
-        campus.send(frames, campus.instruction("oracle", "submit_readings", {}, {}, pair))
+        campus.send(frames, submit_by_operator(campus, pair))
 
 
 def test_a_look_alike_meter_is_refused(campus: Campus, solar: SimulatedMeter, refused) -> None:
@@ -451,9 +503,7 @@ def test_a_look_alike_meter_is_refused(campus: Campus, solar: SimulatedMeter, re
     campus.put(fake, bytes(campus.svm.get_account(solar.meter).data), programs.SYSTEM_PROGRAM)
     frames = programs.ed25519_frames([solar.read(campus.boundary(2), 1)])
     with refused("NotAMeter"):
-        campus.send(
-            frames, campus.instruction("oracle", "submit_readings", {}, {}, [readonly(fake), writable(solar.state)])
-        )
+        campus.send(frames, submit_by_operator(campus, [readonly(fake), writable(solar.state)]))
 
 
 def test_a_look_alike_state_is_refused(campus: Campus, solar: SimulatedMeter, refused) -> None:
@@ -461,29 +511,27 @@ def test_a_look_alike_state_is_refused(campus: Campus, solar: SimulatedMeter, re
     campus.put(fake, bytes(campus.svm.get_account(solar.state).data), programs.PROGRAM_IDS["registry"])
     frames = programs.ed25519_frames([solar.read(campus.boundary(2), 1)])
     with refused("NotAMeterState"):
-        campus.send(
-            frames, campus.instruction("oracle", "submit_readings", {}, {}, [readonly(solar.meter), writable(fake)])
-        )
+        campus.send(frames, submit_by_operator(campus, [readonly(solar.meter), writable(fake)]))
 
 
 def test_a_state_that_is_not_writable_is_refused(campus: Campus, solar: SimulatedMeter, refused) -> None:
     frames = programs.ed25519_frames([solar.read(campus.boundary(2), 1)])
     pair = [readonly(solar.meter), readonly(solar.state)]
     with refused("NotAMeterState"):
-        campus.send(frames, campus.instruction("oracle", "submit_readings", {}, {}, pair))
+        campus.send(frames, submit_by_operator(campus, pair))
 
 
 def test_an_account_of_another_type_is_no_meter(campus: Campus, member: Member, solar: SimulatedMeter, refused) -> None:
     frames = programs.ed25519_frames([solar.read(campus.boundary(2), 1)])
     pair = [readonly(member.user), writable(solar.state)]
     with refused("NotAMeter"):
-        campus.send(frames, campus.instruction("oracle", "submit_readings", {}, {}, pair))
+        campus.send(frames, submit_by_operator(campus, pair))
 
 
 def test_half_a_pair_is_refused(campus: Campus, solar: SimulatedMeter, refused) -> None:
     frames = programs.ed25519_frames([solar.read(campus.boundary(2), 1)])
     with refused("AccountsNotPaired"):
-        campus.send(frames, campus.instruction("oracle", "submit_readings", {}, {}, solar.pair[:1]))
+        campus.send(frames, submit_by_operator(campus, solar.pair[:1]))
 
 
 @pytest.mark.parametrize(("account", "error"), [("config", "WrongConfig"), ("instructions", "WrongInstructionsSysvar")])
@@ -491,7 +539,7 @@ def test_another_singleton_is_refused(campus: Campus, solar: SimulatedMeter, ref
     frames = programs.ed25519_frames([solar.read(campus.boundary(2), 1)])
     accounts = {account: key("other").pubkey()}
     with refused(error):
-        campus.send(frames, campus.instruction("oracle", "submit_readings", {}, accounts, solar.pair))
+        campus.send(frames, submit_by_operator(campus, solar.pair, **accounts))
 
 
 # Any record at all

@@ -42,7 +42,7 @@ def test_registers_go_on_from_where_the_new_meter_stands(campus: Campus, member:
     event = rebase(campus, house, reset(house, campus.boundary(3), 7, 3, 0, 0)).event("MeterRebased")
     assert (event["before"], event["after"]) == ([10_000, 4_000, 0, 0], [7, 3, 0, 0])
     state = campus.account("oracle", house.state)
-    assert (state["registers"], state["register_epoch"], state["settled_end"]) == ([7, 3, 0, 0], 1, 0)
+    assert (state["registers"], state["register_epoch"], state["settled_end"]) == ([7, 3, 0, 0], 1, campus.boundary(2))
 
 
 def test_a_rebase_mints_nothing(campus: Campus, member: Member, house: SimulatedMeter) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from campus import (
+    CLOSED,
     CONSUMER,
     EPOCH_SECONDS,
     PAUSE_SETTLEMENT,
@@ -222,11 +223,15 @@ def test_a_change_of_the_meter_makes_a_baseline(home: Home) -> None:
     assert home.span(g=400)["minted"] == 400
 
 
-def test_a_reading_from_before_a_change_does_not_settle(home: Home, refused) -> None:
-    boundary = home.read(g=5_000)
-    home.campus.change("registry", home.solar.meter, generation=1)
-    with refused("ReadingOutdated"):
-        home.campus.settle(home.member, boundary, *home.meters)
+@pytest.mark.finding("chain-2")
+@pytest.mark.parametrize("changed", ["solar", "battery", "load"])
+def test_a_reading_from_before_a_change_settles_as_a_baseline(home: Home, changed: str) -> None:
+    """Another map, key or status in between stops nothing: the withdrawal is booked, nothing is minted."""
+    boundary = home.read(g=500, c=700)
+    home.campus.change("registry", getattr(home, changed).meter, generation=1)
+    event = home.campus.settle(home.member, boundary, *home.meters).event("SurplusSettled")
+    assert (event["from"], event["minted"], event["withdrawn"], event["kind"]) == (0, 0, 200, 1)
+    assert home.span(g=400)["minted"] == 400
 
 
 def test_a_baseline_empties_the_bank(home: Home) -> None:
@@ -338,21 +343,24 @@ def test_a_set_that_does_not_settle_is_refused(campus: Campus, refused) -> None:
 def test_a_meter_without_a_reading_is_refused(campus: Campus, refused) -> None:
     member = campus.register_user("a")
     load = campus.add_meter(member, "load", "load")
-    with refused("ReadingOutdated"):
+    with refused("NoReading"):
         campus.settle(member, campus.boundary(1), load)
 
 
-def test_a_suspended_member_is_refused(home: Home, refused) -> None:
+@pytest.mark.finding("chain-1")
+@pytest.mark.finding("chain-15")
+def test_a_suspended_members_energy_is_settled(home: Home) -> None:
+    """Suspension ends a member's part in the market, not what its meters measured."""
+    home.campus.change("registry", home.member.user, status=SUSPENDED)
+    assert home.span(g=5_000)["minted"] == 5_000
+    assert home.span(c=300)["withdrawn"] == 300
+    assert home.tokens == 5_000
+
+
+def test_a_closed_member_is_refused(home: Home, refused) -> None:
     boundary = home.read(g=5_000)
-    home.campus.change("registry", home.member.user, status=SUSPENDED)
-    with refused("UserNotActive"):
-        home.campus.settle(home.member, boundary, *home.meters)
-
-
-def test_a_suspended_member_is_not_billed_either(home: Home, refused) -> None:
-    boundary = home.read(c=5_000)
-    home.campus.change("registry", home.member.user, status=SUSPENDED)
-    with refused("UserNotActive"):
+    home.campus.change("registry", home.member.user, status=CLOSED)
+    with refused("StatusClosed"):
         home.campus.settle(home.member, boundary, *home.meters)
 
 

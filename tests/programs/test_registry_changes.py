@@ -307,7 +307,6 @@ def reassign(
         "from_user": giver.user,
         "to_user": taker.user,
         "meter_state": meter.state,
-        "energy_account": giver.energy_account,
     }
     return campus.send(campus.instruction("registry", "reassign_meter", {}, named | accounts), signers=[operator])
 
@@ -366,13 +365,9 @@ def test_reassignments_that_make_no_sense_are_refused(campus: Campus, alice: Mem
         reassign(campus, house, bob, alice)
     with refused("WrongOracleAccount"):
         reassign(campus, house, alice, bob, meter_state=other.state)
-    with refused("WrongOracleAccount"):
-        reassign(campus, house, alice, bob, energy_account=bob.energy_account)
-    with refused("WrongOracleAccount"):
-        reassign(campus, house, alice, bob, energy_account=key("other").pubkey())
-    with refused("WrongOracleAccount"):
+    with refused("NotAMeterState"):
         reassign(campus, house, alice, bob, meter_state=key("other").pubkey())
-    with refused("ConstraintDuplicateMutableAccount"):
+    with refused("GivenTwice"):
         reassign(campus, house, alice, alice)
     with refused("NotOperator"):
         reassign(campus, house, alice, bob, campus.authority)
@@ -400,7 +395,6 @@ def replace_key_instruction(
     named = {
         "operator": campus.operator.pubkey(),
         "meter": meter.meter,
-        "meter_state": meter.state,
         "key_use": programs.key_use_address(bytes(new.pubkey())),
     }
     args = {"first_sequence": first_sequence}
@@ -445,27 +439,35 @@ def test_a_used_key_is_never_taken_again(campus: Campus, alice: Member, house: S
         replace_key(campus, house, old, 2)
 
 
-def test_a_first_sequence_lies_above_the_last(campus: Campus, house: SimulatedMeter, refused) -> None:
-    for first in (0, 1):
-        with refused("FirstSequenceTooLow"):
-            replace_key(campus, house, key("new key"), first)
+@pytest.mark.parametrize("first", [0, 2**31, 2**32 - 1])
+def test_a_first_sequence_leaves_the_key_numbers(campus: Campus, house: SimulatedMeter, refused, first: int) -> None:
+    with refused("FirstSequenceOutOfBounds"):
+        replace_key(campus, house, key("new key"), first)
+
+
+@pytest.mark.finding("chain-6")
+def test_a_new_key_numbers_its_records_anew(campus: Campus, alice: Member, house: SimulatedMeter, refused) -> None:
+    """Wherever the old key had got to."""
+    campus.change("oracle", house.state, sequence=2**32 - 1)
+    house.sequence = 2**32 - 1
+    new = key("new key")
+    replace_key(campus, house, new, 1)
+    house.key, house.sequence, house.previous_hash = new, 0, bytes(16)
+    campus.round(alice, campus.boundary(2), (house, (400, 0)))
+    assert campus.round(alice, campus.boundary(3), (house, (400, 0))).event("SurplusSettled")["minted"] == 400
+    assert campus.account("oracle", house.state)["sequence"] == 2
 
 
 def test_replacements_that_make_no_sense_are_refused(
     campus: Campus, alice: Member, house: SimulatedMeter, refused
 ) -> None:
     new = key("new key")
-    other = campus.add_meter(campus.register_user("bob"), "load", "load")
     with refused("PossessionMissing"):
         campus.send(replace_key_instruction(campus, house, new, 2))
     with refused("PossessionMessage"):
         campus.send(house.possession(3, key=new), replace_key_instruction(campus, house, new, 2))
     with refused("WrongAddress"):
         replace_key(campus, house, new, 2, key_use=key("other").pubkey())
-    with refused("WrongOracleAccount"):
-        replace_key(campus, house, new, 2, meter_state=other.state)
-    with refused("WrongOracleAccount"):
-        replace_key(campus, house, new, 2, meter_state=key("other").pubkey())
     with refused("NotAMeter"):
         replace_key(campus, house, new, 2, meter=alice.user)
     with refused("WrongRegistry"):
@@ -525,7 +527,6 @@ def test_each_wants_the_config_itself(campus: Campus, alice: Member, bob: Member
         "from_user": alice.user,
         "to_user": bob.user,
         "meter_state": house.state,
-        "energy_account": alice.energy_account,
         "key_use": programs.key_use_address(bytes(32)),
     }
     args = {"status": SUSPENDED, "map_hash": bytes(32), "first_sequence": 2}
@@ -533,11 +534,8 @@ def test_each_wants_the_config_itself(campus: Campus, alice: Member, bob: Member
         "set_user_status": (["status"], ["operator", "config", "user"]),
         "set_meter_status": (["status"], ["operator", "config", "user", "meter"]),
         "set_meter_map": (["map_hash"], ["operator", "config", "meter"]),
-        "reassign_meter": (
-            [],
-            ["operator", "config", "meter", "from_user", "to_user", "meter_state", "energy_account"],
-        ),
-        "replace_meter_key": (["first_sequence"], ["operator", "config", "meter", "meter_state", "key_use"]),
+        "reassign_meter": ([], ["operator", "config", "meter", "from_user", "to_user", "meter_state"]),
+        "replace_meter_key": (["first_sequence"], ["operator", "config", "meter", "key_use"]),
     }
     arguments, named = wanted[name]
     instruction = campus.instruction(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from campus import SUSPENDED, Campus, Member, SimulatedMeter, key
+from campus import EPOCH_SECONDS, INSTITUTION, SUSPENDED, WALLET_DELAY_EPOCHS, Campus, Member, SimulatedMeter, key
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
@@ -32,10 +32,9 @@ class World:
             "from_user": alice.user,
             "to_user": self.bob.user,
             "meter_state": meter.state,
-            "energy_account": alice.energy_account,
         }
         key_use = programs.key_use_address(bytes(key("new key").pubkey()))
-        replaced = {"operator": operator, "meter": meter.meter, "meter_state": meter.state, "key_use": key_use}
+        replaced = {"operator": operator, "meter": meter.meter, "key_use": key_use}
         built: dict[str, Callable[[], list[Instruction]]] = {
             "register_user": lambda: [campus.register_user_instruction(Member(key("wallet carol")))],
             "register_installation": lambda: [campus.register_installation_instruction(99)],
@@ -55,6 +54,17 @@ class World:
                 _registry(campus, name, {"first_sequence": 2}, **replaced),
             ],
             "reassign_meter": lambda: [_registry(campus, name, {}, **both)],
+            "set_user_role": lambda: [
+                _registry(campus, name, {"role": INSTITUTION}, operator=operator, user=alice.user)
+            ],
+            "propose_wallet": lambda: [
+                _registry(campus, name, {"next": key("next").pubkey()}, operator=operator, user=alice.user)
+            ],
+            "replace_wallet": lambda: [campus.replace_wallet_instruction(alice, key("next").pubkey())],
+            "stage_installation": lambda: [
+                campus.stage_installation_instruction(0, 5_000, 0, campus.time // EPOCH_SECONDS + 1)
+            ],
+            "follow_installation": lambda: [campus.follow_installation_instruction(0, meter)],
             "set_delegate": lambda: [
                 _registry(
                     campus,
@@ -69,6 +79,13 @@ class World:
             ],
         }
         return built[name]()
+
+    def prepare(self, name: str) -> None:
+        """What must have gone before: a wallet that is due."""
+        campus = self.campus
+        if name == "replace_wallet":
+            campus.send(*self.instructions("propose_wallet"))
+            campus.set_time(campus.time + WALLET_DELAY_EPOCHS * EPOCH_SECONDS)
 
     def address(self, account: str) -> Pubkey:
         return {
@@ -102,20 +119,40 @@ def _registry(campus: Campus, name: str, args: dict[str, object], **accounts: Pu
         ("reassign_meter", "user", "UserInvariant"),
         ("reassign_meter", "other user", "UserInvariant"),
         ("set_delegate", "user", "UserInvariant"),
+        ("set_user_role", "user", "UserInvariant"),
+        ("propose_wallet", "user", "UserInvariant"),
+        ("replace_wallet", "user", "UserInvariant"),
+        ("stage_installation", "installation", "UnknownInstallationKind"),
+        ("follow_installation", "meter", "MeterInvariant"),
     ],
 )
 def test_an_account_of_another_version_is_not_changed(refused, name, account, error) -> None:
     world = World()
+    world.prepare(name)
     world.campus.change("registry", world.address(account), version=2)
     with refused(error):
         world.campus.send(*world.instructions(name), signers=[world.alice.wallet])
 
 
 @pytest.mark.parametrize(
-    "name", ["register_user", "register_meter", "set_meter_status", "reassign_meter", "set_delegate"]
+    "name",
+    [
+        "register_user",
+        "register_meter",
+        "set_meter_status",
+        "reassign_meter",
+        "replace_meter_key",
+        "set_delegate",
+        "set_user_role",
+        "propose_wallet",
+        "replace_wallet",
+        "stage_installation",
+        "follow_installation",
+    ],
 )
 def test_the_same_instructions_pass_on_sound_accounts(name) -> None:
     world = World()
+    world.prepare(name)
     world.campus.send(*world.instructions(name), signers=[world.alice.wallet])
 
 

@@ -4,7 +4,7 @@
 //! renewable surplus and has it minted, has the market cleared at the end of an epoch, and pins the audit log.
 //!
 //! **Accounts.** Oracle `[oracle]`: campus totals, and the address that signs for minting and clearing. MeterState `[state, meter_id]`: the
-//! last accepted reading, and the registers as last settled. EnergyAccount `[energy, wallet]`: the last settled boundary, the renewable bank,
+//! last accepted reading, and the registers as last settled. EnergyAccount `[energy, member]`: the last settled boundary, the renewable bank,
 //! lifetime totals, withdrawals of two billing periods. EpochCheckpoint `[epoch, n]`.
 //!
 //! **Threats.**
@@ -42,7 +42,7 @@ pub mod oracle {
         ctx.accounts.execute()
     }
 
-    /// Accept meter-signed readings. Open to anyone. The instruction just before is the Ed25519 precompile's over one frame
+    /// Accept meter-signed readings. By the operator. The instruction just before is the Ed25519 precompile's over one frame
     /// (record 96 | key 32 | signature 64) for each reading; the remaining accounts are, for each, its Meter and its MeterState (writable).
     pub fn submit_readings(ctx: &mut Context<SubmitReadings>) -> Result<()> {
         submit_readings::execute(ctx)
@@ -54,9 +54,14 @@ pub mod oracle {
         settle_surplus::execute(ctx, interval_end)
     }
 
-    /// Have the market clear an epoch that has ended. Open to anyone.
-    pub fn trigger_clearing(ctx: &mut Context<TriggerClearing>, epoch: u32) -> Result<()> {
-        ctx.accounts.execute(epoch)
+    /// Settle a suspended or closed meter alone: what it drew since its last settlement is withdrawn, nothing is credited. By the operator.
+    pub fn settle_idle_meter(ctx: &mut Context<SettleIdleMeter>) -> Result<()> {
+        ctx.accounts.execute()
+    }
+
+    /// Have the market clear an epoch that has ended and pay up to `limit` of its orders; called again, it goes on paying. Open to anyone.
+    pub fn trigger_clearing(ctx: &mut Context<TriggerClearing>, epoch: u32, limit: u16) -> Result<()> {
+        ctx.accounts.execute(epoch, limit)
     }
 
     /// Pin the audit log, the totals and the final book's hash at an epoch that has ended; epochs follow one another. Refused while the

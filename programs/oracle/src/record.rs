@@ -1,12 +1,13 @@
 //! The signed reading AMR1 as the chain sees it: its bytes, and the rules that it must keep.
 
 use {
+    anchor_lang::bytemuck::{self, Pod, Zeroable},
     campus_common::{
-        ed25519::{copy, KEY, SIGNATURE},
-        units::{BasisPoints, Seconds, UnixTime, WattHours},
+        ed25519::{KEY, SIGNATURE},
+        units::{BasisPoints, Epoch, Seconds, UnixTime, WattHours},
     },
     oracle_interface::{MeterState, OracleError},
-    registry_interface::{Meter, MeterRole},
+    registry_interface::{Meter, MeterRole, StoredSource},
 };
 
 /// Length of a record.
@@ -21,14 +22,21 @@ const KNOWN_FLAGS: u16 = (1 << 9) - 1;
 pub const FLAG_REGISTER_RESET: u16 = 1 << 6;
 /// No step of any register is ever above this (10^12 Wh): the sums of a settlement fit u64.
 const GREATEST_STEP: u64 = 1_000_000_000_000;
+/// Records that a key may have signed beyond one an epoch, between two that are accepted: a clock set back lets a gateway sign boundaries twice,
+/// of which the chain takes one. Too few to bring a sequence near its end: that takes thousands of years.
+const SPARE_SEQUENCES: u64 = 16;
+/// Records that a key may have signed before the first that is accepted: a year of 15-minute epochs.
+const MOST_BEFORE_THE_FIRST: u32 = 366 * 96;
 /// Indexes of the registers.
 pub const GENERATION: usize = 0;
 pub const CONSUMPTION: usize = 1;
 pub const CHARGE: usize = 2;
 pub const DISCHARGE: usize = 3;
 
-/// A record with the key that signed it, in the frame's order. docs/PROTOCOL.md has the offsets.
-#[repr(C)]
+/// A record with the key that signed it, as they lie in a frame, at any address. docs/PROTOCOL.md has the offsets.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[bytemuck(crate = "anchor_lang::bytemuck")]
+#[repr(C, packed)]
 pub struct SignedRecord {
     pub magic: u32,
     pub sequence: u32,
@@ -36,7 +44,7 @@ pub struct SignedRecord {
     pub interval_end: UnixTime,
     pub registers: [WattHours; 4],
     pub interval_seconds: u16,
-    pub source: u8,
+    pub source: StoredSource,
     pub register_epoch: u8,
     pub clock_deviation: i16,
     pub flags: u16,
@@ -48,8 +56,8 @@ pub struct SignedRecord {
 const _: () = assert!(core::mem::size_of::<SignedRecord>() == RECORD + KEY);
 
 /// What a record is checked against besides its meter.
-pub struct Rules<'a> {
-    pub network_id: &'a [u8; 8],
+pub struct Rules {
+    pub network_id: [u8; 8],
     pub epoch_seconds: Seconds,
     /// Latest interval end: the cluster's time plus the permitted skew.
     pub latest: UnixTime,
@@ -57,15 +65,10 @@ pub struct Rules<'a> {
 }
 
 impl SignedRecord {
-    /// Copy record and key out of a frame, to where they are aligned.
+    /// Record and key in a frame.
     #[inline(always)]
-    pub fn from_frame(frame: &[u8; FRAME]) -> Self {
-        let mut record = core::mem::MaybeUninit::<Self>::uninit();
-        // SAFETY: the struct is 128 bytes without padding, of which every bit pattern is a value; the frame has more.
-        unsafe {
-            copy(record.as_mut_ptr() as *mut u8, frame.as_ptr(), RECORD + KEY);
-            record.assume_init()
-        }
+    pub fn from_frame(frame: &[u8; FRAME]) -> &Self {
+        bytemuck::from_bytes(&frame[..RECORD + KEY])
     }
 
     /// SHA-256 of the record's 96 bytes, truncated to 16.
@@ -87,7 +90,7 @@ impl SignedRecord {
         if self.key != meter.key {
             return Err(E::WrongKey);
         }
-        if self.network_id != *rules.network_id {
+        if self.network_id != rules.network_id {
             return Err(E::RecordNetwork);
         }
         if !meter.is_active() {
@@ -99,48 +102,71 @@ impl SignedRecord {
         if self.flags & !KNOWN_FLAGS != 0 {
             return Err(E::UnknownFlags);
         }
-        if !self.interval_end.is_boundary(rules.epoch_seconds) {
+        let interval_end = self.interval_end;
+        if !interval_end.is_boundary(rules.epoch_seconds) {
             return Err(E::IntervalNotAligned);
         }
-        if self.interval_end > rules.latest {
+        if interval_end > rules.latest {
             return Err(E::IntervalInFuture);
         }
         Ok(())
     }
 
-    /// Order: sequence, interval end, and the chain of hashes.
+    /// Order: interval end, sequence, and the chain of hashes. Each key numbers its own records, one an epoch.
     #[inline(always)]
-    pub fn check_order(&self, meter: &Meter, state: &MeterState) -> Result<(), OracleError> {
+    pub fn check_order(&self, meter: &Meter, state: &MeterState, rules: &Rules) -> Result<(), OracleError> {
         use OracleError as E;
         if self.sequence < meter.first_sequence {
             return Err(E::SequenceBelowFirst);
         }
         if state.interval_end.0 == 0 {
+            if self.sequence - meter.first_sequence > MOST_BEFORE_THE_FIRST {
+                return Err(E::SequenceTooFar);
+            }
             return Ok(());
         }
-        if self.sequence <= state.sequence {
+        // The registry admits no first sequence of 0.
+        let same_key = state.keys == meter.keys;
+        let last = if same_key { state.sequence } else { meter.first_sequence - 1 };
+        if self.sequence <= last {
             return Err(E::SequenceNotRising);
         }
-        if self.interval_end <= state.interval_end {
+        let interval_end = self.interval_end;
+        if interval_end <= state.interval_end {
             return Err(E::IntervalNotRising);
         }
+        let step = self.sequence - last;
         // A key's first record has no predecessor; after a voided record there is a gap, which only the log asks to explain.
-        let follows = self.sequence - state.sequence == 1 && self.sequence != meter.first_sequence;
-        if follows && self.previous_hash != state.hash {
-            return Err(E::PreviousHash);
+        if step == 1 {
+            if same_key && self.previous_hash != state.hash {
+                return Err(E::PreviousHash);
+            }
+            return Ok(());
+        }
+        let epochs = (interval_end.0 - state.interval_end.0) as u64 / rules.epoch_seconds.0 as u64;
+        if step as u64 > epochs + SPARE_SEQUENCES {
+            return Err(E::SequenceTooFar);
         }
         Ok(())
     }
 
     /// The registers' steps since the last accepted reading: never down, only in the meter's role, within nameplate and storage.
     #[inline(always)]
-    pub fn check_steps(&self, meter: &Meter, state: &MeterState, tolerance: BasisPoints) -> Result<(), OracleError> {
+    pub fn check_steps(&self, meter: &Meter, state: &MeterState, rules: &Rules) -> Result<(), OracleError> {
         use OracleError as E;
-        let Some(role) = MeterRole::from_code(meter.role) else {
+        let Some(role) = meter.role.get() else {
             return Err(E::RegisterNotPermitted);
         };
+        let tolerance = rules.tolerance;
+        let (nameplate, storage) = if meter.staged_from.0 == 0 {
+            (meter.nameplate, meter.storage)
+        } else {
+            let from = state.interval_end.epoch(rules.epoch_seconds);
+            let to = { self.interval_end }.epoch(rules.epoch_seconds);
+            meter.size(from, Epoch(to.0 - 1))
+        };
         let elapsed = (self.interval_end.0 - state.interval_end.0) as u64;
-        let limit = step_limit(meter.nameplate.0, elapsed, tolerance);
+        let limit = step_limit(nameplate.0, elapsed, tolerance);
         let permitted = role.registers();
         let mut steps = [0u64; 4];
         for (index, step) in steps.iter_mut().enumerate() {
@@ -163,7 +189,7 @@ impl SignedRecord {
         }
         let (charge, discharge) = (steps[CHARGE], steps[DISCHARGE]);
         if charge | discharge != 0 && matches!(role, MeterRole::Storage | MeterRole::Building) {
-            let storage = meter.storage.0 + tolerance.of_energy(meter.storage).0 + 1;
+            let storage = storage.0 + tolerance.of_energy(storage).0 + 1;
             // What came out was in it or went in; what went in came out, was lost (at most half), or is in it.
             if discharge > charge + storage || charge > 2 * (discharge + storage) {
                 return Err(E::ExceedsStorage);

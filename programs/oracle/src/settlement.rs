@@ -10,12 +10,23 @@
 //! ```
 //!
 //! So energy charged from the grid never comes out as a renewable token: the bank grows by surplus alone.
+//!
+//! That holds for a span of at most `netting_epochs` in which the same meters were read, with the same keys, users, maps and status, and
+//! without doubt. Anything else credits nothing, empties the bank, and books what was drawn, as far as registers are continuous:
+//!
+//! ```text
+//! baseline of at most netting_epochs      withdrawal = max(0, -net), of the meters that were settled where the span began
+//! longer than netting_epochs              withdrawal = c + q
+//! a meter that was last settled earlier   its consumption (or import) and charge on top
+//! ```
+//!
+//! So whoever is silent, changes a key or a meter never pays less than by honest sending, and is never credited more.
 
 use {
     crate::record::{CHARGE, CONSUMPTION, DISCHARGE, GENERATION},
     campus_common::units::{BasisPoints, WattHours},
-    oracle_interface::{MeterState, OracleError},
-    registry_interface::{Meter, MeterRole, MAX_SETTLING_METERS},
+    oracle_interface::{events::SpanKind, MeterState, OracleError},
+    registry_interface::{Meter, MeterRole, StoredSource, MAX_SETTLING_METERS},
 };
 
 /// Sums over a member's settling meters.
@@ -30,6 +41,8 @@ pub struct Sums {
     has_grid: bool,
     has_source: bool,
     storage: WattHours,
+    /// What meters drew that were last settled before the span began.
+    arrears: WattHours,
     /// Installations whose storage is counted already: several meters may stand at one.
     counted: [u32; MAX_SETTLING_METERS as usize],
     installations: usize,
@@ -50,23 +63,47 @@ pub struct Span {
 
 /// Add, or refuse.
 #[inline(always)]
-fn add(sum: &mut WattHours, step: WattHours) -> Result<(), OracleError> {
+pub fn add(sum: &mut WattHours, step: WattHours) -> Result<(), OracleError> {
     *sum = sum.checked_add(step).ok_or(OracleError::EnergyOverflow)?;
     Ok(())
 }
 
+/// What a register rose by since the meter's last settlement.
+#[inline(always)]
+fn risen(state: &MeterState, index: usize) -> WattHours {
+    // MeterState::invariant: what is settled never exceeds what was read.
+    let since = WattHours(state.registers[index].0.wrapping_sub(state.settled[index].0));
+    // Only a reset carries anything, and it leaves its flag.
+    if state.doubt == 0 {
+        return since;
+    }
+    since.saturating_add(state.carried[index])
+}
+
+/// What a meter drew since its last settlement: consumed, imported and charged.
+#[inline(always)]
+pub fn drawn(state: &MeterState) -> WattHours {
+    risen(state, CONSUMPTION).saturating_add(risen(state, CHARGE))
+}
+
 impl Sums {
-    /// Add a meter's steps since its last settlement.
+    /// Add what a meter drew that was last settled before the span began.
     #[inline(always)]
-    pub fn add(&mut self, meter: &Meter, role: MeterRole, state: &MeterState) -> Result<(), OracleError> {
-        let step = |index: usize| state.registers[index].saturating_sub(state.settled[index]);
+    pub fn add_arrears(&mut self, state: &MeterState) -> Result<(), OracleError> {
+        add(&mut self.arrears, drawn(state))
+    }
+
+    /// Add a meter's steps since its last settlement, where the span began. `storage` is what counts in the epoch that the span ends with.
+    #[inline(always)]
+    pub fn add(&mut self, meter: &Meter, role: MeterRole, state: &MeterState, storage: WattHours) -> Result<(), OracleError> {
+        let step = |index: usize| risen(state, index);
         match role {
             MeterRole::Generation => add(&mut self.generation, step(GENERATION))?,
             MeterRole::Load => add(&mut self.consumption, step(CONSUMPTION))?,
             MeterRole::Storage => {
                 add(&mut self.charge, step(CHARGE))?;
                 add(&mut self.discharge, step(DISCHARGE))?;
-                self.add_storage(meter)?;
+                self.add_storage(meter, storage)?;
             }
             MeterRole::Grid => {
                 self.has_grid = true;
@@ -78,18 +115,18 @@ impl Sums {
                 add(&mut self.consumption, step(CONSUMPTION))?;
                 add(&mut self.charge, step(CHARGE))?;
                 add(&mut self.discharge, step(DISCHARGE))?;
-                self.add_storage(meter)?;
+                self.add_storage(meter, storage)?;
             }
             MeterRole::Submeter => {}
         }
-        self.has_source |= meter.source != 0;
+        self.has_source |= meter.source != StoredSource(0);
         Ok(())
     }
 
     /// Count an installation's storage once.
     #[inline(always)]
-    fn add_storage(&mut self, meter: &Meter) -> Result<(), OracleError> {
-        if meter.storage.0 == 0 || self.counted[..self.installations].contains(&meter.installation) {
+    fn add_storage(&mut self, meter: &Meter, storage: WattHours) -> Result<(), OracleError> {
+        if storage.0 == 0 || self.counted[..self.installations].contains(&meter.installation) {
             return Ok(());
         }
         let Some(place) = self.counted.get_mut(self.installations) else {
@@ -97,12 +134,12 @@ impl Sums {
         };
         *place = meter.installation;
         self.installations += 1;
-        add(&mut self.storage, meter.storage)
+        add(&mut self.storage, storage)
     }
 
     /// Apply the rule.
     #[inline(always)]
-    pub fn settle(&self, bank: WattHours, efficiency: BasisPoints) -> Result<Span, OracleError> {
+    pub fn settle(&self, kind: SpanKind, bank: WattHours, efficiency: BasisPoints) -> Result<Span, OracleError> {
         let (g, q, d) = (self.generation, self.charge, self.discharge);
         let mut gained = g;
         add(&mut gained, d)?;
@@ -122,11 +159,16 @@ impl Sums {
             consumption: c,
             charge: q,
             discharge: d,
-            bank,
-            withdrawal: used.saturating_sub(gained),
+            withdrawal: if matches!(kind, SpanKind::TooLong) { used } else { used.saturating_sub(gained) },
             ..Span::default()
         };
+        add(&mut span.withdrawal, self.arrears)?;
+        if !matches!(kind, SpanKind::Netted) {
+            // What the storage gave and took meanwhile is unknown: a bank kept through it would turn grid energy into tokens.
+            return Ok(span);
+        }
         if !self.has_source {
+            span.bank = bank;
             return Ok(span);
         }
         let surplus = g.saturating_sub(c);
@@ -161,7 +203,7 @@ mod tests {
     }
 
     fn settle(sums: &Sums, bank: u64) -> (u64, u64, u64) {
-        let span = sums.settle(WattHours(bank), BasisPoints(9_000)).unwrap();
+        let span = sums.settle(SpanKind::Netted, WattHours(bank), BasisPoints(9_000)).unwrap();
         (span.mint.0, span.bank.0, span.withdrawal.0)
     }
 
@@ -196,13 +238,28 @@ mod tests {
     }
 
     #[test]
+    fn a_baseline_books_the_withdrawal_and_a_long_span_the_whole_consumption() {
+        let settle = |kind, sums: &Sums| {
+            let span = sums.settle(kind, WattHours(450), BasisPoints(9_000)).unwrap();
+            (span.mint.0, span.bank.0, span.surplus.0, span.withdrawal.0)
+        };
+        let mut both = sums(1_000, 1_400, 200, 0);
+        assert_eq!(settle(SpanKind::Baseline, &both), (0, 0, 0, 600));
+        assert_eq!(settle(SpanKind::TooLong, &both), (0, 0, 0, 1_600));
+        both.arrears = WattHours(70);
+        assert_eq!(settle(SpanKind::Baseline, &both), (0, 0, 0, 670));
+        assert_eq!(settle(SpanKind::Baseline, &sums(1_000, 400, 0, 0)), (0, 0, 0, 0));
+        assert_eq!(settle(SpanKind::TooLong, &sums(1_000, 400, 0, 900)), (0, 0, 0, 400));
+    }
+
+    #[test]
     fn a_grid_meter_gives_the_consumption() {
         let mut grid = sums(1_000, 0, 100, 50);
         grid.has_grid = true;
         grid.import = WattHours(200);
         grid.export = WattHours(650);
         // c = 200 + 1000 + 50 - 650 - 100 = 500
-        let span = grid.settle(WattHours(0), BasisPoints(9_000)).unwrap();
+        let span = grid.settle(SpanKind::Netted, WattHours(0), BasisPoints(9_000)).unwrap();
         assert_eq!((span.consumption.0, span.surplus.0, span.mint.0, span.bank.0, span.withdrawal.0), (500, 500, 450, 40, 0));
     }
 
@@ -214,7 +271,7 @@ mod tests {
                 for q in values {
                     for d in values {
                         for bank in [0, 9, 4_000, 10_000] {
-                            let span = sums(g, c, q, d).settle(WattHours(bank), BasisPoints(9_000)).unwrap();
+                            let span = sums(g, c, q, d).settle(SpanKind::Netted, WattHours(bank), BasisPoints(9_000)).unwrap();
                             assert!(span.mint.0 + span.bank.0 <= span.surplus.0 + bank);
                             assert!(span.mint.0 == 0 || span.withdrawal.0 == 0);
                             assert!(span.bank.0 <= 10_000);

@@ -4,14 +4,15 @@
 //! up users and meters here.
 //!
 //! **Accounts.** Registry `[registry]` counts. User `[user, wallet]` names a member's two associated token accounts, made with it.
-//! Installation `[installation, n]` bounds what its meters may report. Meter `[meter, meter_id]` binds a key, a user, a role and an
+//! A member is known for ever by the wallet that it registered with; `propose_wallet` and `replace_wallet` give it another to sign with, and a
+//! WalletUse `[user, wallet]` marks that one as taken. Installation `[installation, n]` bounds what its meters may report. Meter `[meter, meter_id]` binds a key, a user, a role and an
 //! approved meter map. KeyUse `[key, public key]` marks a key as used, for ever.
 //!
 //! **Threats.** A key is registered by somebody who does not hold it, or one key speaks for two meters: registration wants a signature by
 //! the key itself over this network, this meter, its first sequence and its map, verified by the Ed25519 precompile in the instruction just
 //! before, and a KeyUse is made once. A set of meters counts generation but not consumption: a user has one building meter, or generation
 //! and storage with load meters or a grid meter, and nothing else settles. A change of key, user, map or status moves energy from one to
-//! another: each raises the Meter's generation, whereupon the oracle credits nothing until it has a new baseline. A delegate takes a
+//! another: each raises the Meter's generation, whereupon the oracle's next settlement credits nothing. A delegate takes a
 //! member's tokens: SPL Token approves the market, which moves them for the delegate within its term, into escrow or to be burnt.
 //!
 //! **Assumptions.** The operator registers what exists; an invented meter is visible on the chain and in the audit log.
@@ -22,7 +23,7 @@ use solana_compiler_builtins as _;
 
 use {
     anchor_lang::prelude::*,
-    campus_common::units::{UnixTime, WattHours, Watts},
+    campus_common::units::{Epoch, UnixTime, WattHours, Watts},
 };
 
 mod instructions;
@@ -31,7 +32,7 @@ mod possession;
 mod token_accounts;
 use instructions::*;
 
-pub use registry_interface::{Installation, KeyUse, Meter, Registry, RegistryError, User, ID};
+pub use registry_interface::{Installation, KeyUse, Meter, Registry, RegistryError, User, WalletUse, ID};
 
 #[program]
 pub mod registry {
@@ -87,28 +88,60 @@ pub mod registry {
         ctx.accounts.execute(Delegation { until: UnixTime(until), energy_allowance, credit_allowance })
     }
 
+    /// Give a member another role: 0 consumer, 1 prosumer, 2 institution. By the operator.
+    pub fn set_user_role(ctx: &mut Context<SetUserRole>, role: u8) -> Result<()> {
+        ctx.accounts.execute(role)
+    }
+
+    /// Propose another wallet for a member, which replace_wallet lets take over 96 epochs later; all zero withdraws the proposal. By the
+    /// operator.
+    pub fn propose_wallet(ctx: &mut Context<ProposeWallet>, next: Address) -> Result<()> {
+        ctx.accounts.execute(next)
+    }
+
+    /// Have a member's proposed wallet take over; makes its two associated token accounts. By the operator, who pays.
+    pub fn replace_wallet(ctx: &mut Context<ReplaceWallet>) -> Result<()> {
+        ctx.accounts.execute()
+    }
+
+    /// Stage another nameplate and storage for an installation, from a later epoch on; its meters take them over by follow_installation. By the
+    /// operator.
+    pub fn stage_installation(
+        ctx: &mut Context<StageInstallation>,
+        nameplate_w: u32,
+        storage_wh: u64,
+        from_epoch: u32,
+    ) -> Result<()> {
+        ctx.accounts.execute(Watts(nameplate_w), WattHours(storage_wh), Epoch(from_epoch))
+    }
+
+    /// Have a meter take over its installation's nameplate and storage, those staged included. By the operator.
+    pub fn follow_installation(ctx: &mut Context<FollowInstallation>) -> Result<()> {
+        ctx.accounts.execute()
+    }
+
     /// Suspend (2), reactivate (1) or close (3, for ever) a member. By the operator.
     pub fn set_user_status(ctx: &mut Context<SetUserStatus>, status: u8) -> Result<()> {
         ctx.accounts.execute(status)
     }
 
-    /// Suspend (2), reactivate (1) or close (3, for ever) a meter; its next reading sets a baseline. By the operator.
+    /// Suspend (2), reactivate (1) or close (3, for ever) a meter; the next settlement is a baseline. By the operator.
     pub fn set_meter_status(ctx: &mut Context<SetMeterStatus>, status: u8) -> Result<()> {
         ctx.accounts.execute(status)
     }
 
-    /// Give a meter to another member, at a settled boundary; its next reading sets a baseline. By the operator.
+    /// Give a meter to another member, once all that it measured is settled; the new member's next settlement is a baseline. By the operator.
     pub fn reassign_meter(ctx: &mut Context<ReassignMeter>) -> Result<()> {
         ctx.accounts.execute()
     }
 
-    /// Replace a meter's key by the one that the Ed25519 instruction just before proves possession of; its next reading sets a baseline. By
-    /// the operator.
+    /// Replace a meter's key by the one that the Ed25519 instruction just before proves possession of; the new key numbers its
+    /// records anew, and the next settlement is a baseline. By the operator.
     pub fn replace_meter_key(ctx: &mut Context<ReplaceMeterKey>, first_sequence: u32) -> Result<()> {
         ctx.accounts.execute(first_sequence)
     }
 
-    /// Approve another map for a meter; its next reading sets a baseline. By the operator.
+    /// Approve another map for a meter; the next settlement is a baseline. By the operator.
     pub fn set_meter_map(ctx: &mut Context<SetMeterMap>, map_hash: [u8; 32]) -> Result<()> {
         ctx.accounts.execute(map_hash)
     }

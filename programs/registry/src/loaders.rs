@@ -2,28 +2,18 @@
 
 use {
     anchor_lang::prelude::*,
-    campus_common::Signatory,
-    governance_interface::Config,
-    registry_interface::{Meter, MeterRole, RegistryError, Source, Status},
+    registry_interface::{Meter, MeterRole, RegistryError, Source, Status, StoredStatus, MAX_FIRST_SEQUENCE},
 };
 
-/// The Config, and the operator's signature.
-#[inline(always)]
-pub fn config_by_operator<'a>(config: &UncheckedAccount, operator: &Signatory) -> Result<&'a Config> {
-    let config = Config::load(config.account())?;
-    config.require_operator(operator.account())?;
-    Ok(config)
-}
-
 /// The status that follows `current`: another one, and nothing follows closed.
-pub fn next_status(current: u8, next: u8) -> Result<Status> {
+pub fn next_status(current: StoredStatus, next: u8) -> Result<Status> {
     let Some(status) = Status::from_code(next) else {
         return Err(RegistryError::UnknownStatus.into());
     };
-    if current == Status::Closed as u8 {
+    if current == Status::Closed {
         return Err(RegistryError::StatusClosed.into());
     }
-    if current == next {
+    if current == status {
         return Err(RegistryError::StatusUnchanged.into());
     }
     Ok(status)
@@ -31,7 +21,7 @@ pub fn next_status(current: u8, next: u8) -> Result<Status> {
 
 /// Refuse to change a meter that is closed.
 pub fn require_not_closed(meter: &Meter) -> Result<()> {
-    if meter.status == Status::Closed as u8 {
+    if meter.status == Status::Closed {
         return Err(RegistryError::StatusClosed.into());
     }
     Ok(())
@@ -39,13 +29,21 @@ pub fn require_not_closed(meter: &Meter) -> Result<()> {
 
 /// A meter's role and source.
 pub fn kinds_of(meter: &Meter) -> Result<(MeterRole, Source)> {
-    match (MeterRole::from_code(meter.role), Source::from_code(meter.source)) {
+    match (meter.role.get(), meter.source.get()) {
         (Some(role), Some(source)) => Ok((role, source)),
         _ => Err(RegistryError::MeterInvariant.into()),
     }
 }
 
-/// Have the oracle take a new baseline with the meter's next reading.
+/// Refuse a first sequence that leaves a key no numbers.
+pub fn check_first_sequence(first_sequence: u32) -> Result<()> {
+    if first_sequence == 0 || first_sequence > MAX_FIRST_SEQUENCE {
+        return Err(RegistryError::FirstSequenceOutOfBounds.into());
+    }
+    Ok(())
+}
+
+/// Have the oracle take the meter's next settlement for a baseline.
 pub fn raise_generation(meter: &mut Meter) -> Result<()> {
     meter.generation = meter.generation.checked_add(1).ok_or(RegistryError::MeterInvariant)?;
     Ok(())

@@ -6,7 +6,7 @@
 use {
     anchor_lang::{address_eq, prelude::*},
     campus_common::{
-        ed25519::{is_top_level, preceding_frames, Fault, KEY},
+        ed25519::{preceding_frames, Fault, KEY},
         INSTRUCTIONS_SYSVAR,
     },
     registry_interface::RegistryError,
@@ -32,10 +32,8 @@ pub fn proven_key(sysvar: &AccountView, claim: &Claim) -> Result<[u8; 32]> {
     if !address_eq(sysvar.address(), &INSTRUCTIONS_SYSVAR) {
         return Err(RegistryError::WrongInstructionsSysvar.into());
     }
-    if !is_top_level() {
-        return Err(RegistryError::PossessionThroughCpi.into());
-    }
-    let frame = preceding_frames(sysvar, 1, MESSAGE).map_err(|fault| match fault {
+    let frame = preceding_frames(sysvar, &registry_interface::ID, 1, MESSAGE).map_err(|fault| match fault {
+        Fault::ThroughCpi => RegistryError::PossessionThroughCpi,
         Fault::Missing => RegistryError::PossessionMissing,
         Fault::Program => RegistryError::PossessionWrongProgram,
         Fault::NoSignatures | Fault::Count => RegistryError::PossessionCount,

@@ -16,35 +16,42 @@ use {
 /// CreateIdempotent of the associated-token program: an account that somebody made beforehand does not stand in the way.
 const CREATE_IDEMPOTENT: [u8; 1] = [1];
 
-/// What the creation of a token account takes.
-pub struct Creation<'a> {
+/// What making a wallet's two token accounts takes.
+pub struct TokenAccounts<'a> {
     pub payer: &'a AccountView,
     pub wallet: &'a AccountView,
-    pub token_account: &'a AccountView,
-    pub mint: &'a AccountView,
+    pub energy_mint: &'a AccountView,
+    pub credit_mint: &'a AccountView,
+    pub energy: &'a AccountView,
+    pub credit: &'a AccountView,
     pub system_program: &'a AccountView,
     pub token_program: &'a AccountView,
 }
 
-impl Creation<'_> {
-    /// Make the wallet's associated token account for the mint.
-    pub fn invoke(&self) -> Result<()> {
+impl TokenAccounts<'_> {
+    /// Make the wallet's associated token accounts for energy and credits, where they do not exist.
+    pub fn make(&self) -> Result<()> {
+        self.make_one(self.energy_mint, self.energy)?;
+        self.make_one(self.credit_mint, self.credit)
+    }
+
+    fn make_one(&self, mint: &AccountView, token_account: &AccountView) -> Result<()> {
         let wallet = self.wallet.address();
-        let seeds: [&[u8]; 3] = [wallet.as_ref(), TOKEN_PROGRAM.as_ref(), self.mint.address().as_ref()];
+        let seeds: [&[u8]; 3] = [wallet.as_ref(), TOKEN_PROGRAM.as_ref(), mint.address().as_ref()];
         let (address, _) = find_program_address(&seeds, &ASSOCIATED_TOKEN_PROGRAM);
-        if !address_eq(&address, self.token_account.address()) {
+        if !address_eq(&address, token_account.address()) {
             return Err(RegistryError::WrongTokenAccount.into());
         }
         let accounts = [
             InstructionAccount::writable_signer(self.payer.address()),
-            InstructionAccount::writable(self.token_account.address()),
+            InstructionAccount::writable(token_account.address()),
             InstructionAccount::readonly(wallet),
-            InstructionAccount::readonly(self.mint.address()),
+            InstructionAccount::readonly(mint.address()),
             InstructionAccount::readonly(self.system_program.address()),
             InstructionAccount::readonly(self.token_program.address()),
         ];
         let instruction =
             InstructionView { program_id: &ASSOCIATED_TOKEN_PROGRAM, accounts: &accounts, data: &CREATE_IDEMPOTENT };
-        invoke(&instruction, &[self.payer, self.token_account, self.wallet, self.mint, self.system_program, self.token_program])
+        invoke(&instruction, &[self.payer, token_account, self.wallet, mint, self.system_program, self.token_program])
     }
 }

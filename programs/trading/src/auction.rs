@@ -42,15 +42,16 @@ impl Equilibrium {
 
 /// The largest volume that one price can execute, and the prices that clear the book with it.
 ///
-/// `bids` and `asks` are sorted best first; the quantities of a side sum to at most `u32::MAX`.
+/// `bids` and `asks` are sorted best first; the quantities of a side sum to at most `u32::MAX`. (Counted in u64 throughout: the machine has no
+/// registers of 32 bits, and would clear the upper half after each step.)
 pub fn equilibrium(bids: &[Order], asks: &[Order]) -> Equilibrium {
     let mut bids_left = bids.iter();
     let mut asks_left = asks.iter();
     let mut bid = bids_left.next();
     let mut ask = asks_left.next();
-    let mut bid_rest = bid.map_or(0, |order| order.quantity.0);
-    let mut ask_rest = ask.map_or(0, |order| order.quantity.0);
-    let mut volume = 0u32;
+    let mut bid_rest = bid.map_or(0, quantity);
+    let mut ask_rest = ask.map_or(0, quantity);
+    let mut volume = 0u64;
     let mut last_bid = PricePerKwh(0);
     let mut last_ask = PricePerKwh(0);
     while let (Some(buyer), Some(seller)) = (bid, ask) {
@@ -63,15 +64,15 @@ pub fn equilibrium(bids: &[Order], asks: &[Order]) -> Equilibrium {
             volume += ask_rest;
             bid_rest -= ask_rest;
             ask = asks_left.next();
-            ask_rest = ask.map_or(0, |order| order.quantity.0);
+            ask_rest = ask.map_or(0, quantity);
         } else {
             volume += bid_rest;
             ask_rest -= bid_rest;
             bid = bids_left.next();
-            bid_rest = bid.map_or(0, |order| order.quantity.0);
+            bid_rest = bid.map_or(0, quantity);
             if ask_rest == 0 {
                 ask = asks_left.next();
-                ask_rest = ask.map_or(0, |order| order.quantity.0);
+                ask_rest = ask.map_or(0, quantity);
             }
         }
     }
@@ -79,80 +80,79 @@ pub fn equilibrium(bids: &[Order], asks: &[Order]) -> Equilibrium {
         return Equilibrium::default();
     }
     Equilibrium {
-        volume: OrderWattHours(volume),
+        volume: OrderWattHours(volume as u32),
         lowest: bid.map_or(last_ask, |next| next.price.max(last_ask)),
         highest: ask.map_or(last_bid, |next| next.price.min(last_bid)),
     }
 }
 
+#[inline(always)]
+fn quantity(order: &Order) -> u64 {
+    u64::from(order.quantity.0)
+}
+
 /// Write into `filled` of one side's orders what each gets of `volume` at `price`.
 ///
-/// Nothing, where nothing trades. Else `volume` must be what an [`Equilibrium`] of the book says and `price` one of its prices: then what is left for the
-/// orders at the price is never negative, nor more than they ask for.
+/// Orders come with nothing filled. `volume` must be what an [`Equilibrium`] of the book says and `price` one of its prices: then what is left
+/// for the orders at the price is never negative, nor more than they ask for.
 pub fn fill(orders: &mut [Order], side: Side, volume: OrderWattHours, price: PricePerKwh) {
     if volume == OrderWattHours::ZERO {
-        orders.iter_mut().for_each(|order| order.filled = OrderWattHours::ZERO);
         return;
     }
-    let mut left = volume.0;
+    let mut left = u64::from(volume.0);
     let mut at_price = 0usize;
     for order in orders.iter_mut() {
         if !side.is_better(order.price, price) {
             break;
         }
         order.filled = order.quantity;
-        left -= order.quantity.0;
+        left = left.wrapping_sub(quantity(order));
         at_price += 1;
     }
     let marginal = &mut orders[at_price..];
-    let mut asked = 0u32;
+    let mut asked = 0u64;
     let mut count = 0usize;
-    for order in marginal.iter() {
+    // Whole, unless it turns out that they must share.
+    for order in marginal.iter_mut() {
         if order.price != price {
             break;
         }
-        asked += order.quantity.0;
+        order.filled = order.quantity;
+        asked += quantity(order);
         count += 1;
     }
-    let (marginal, worse) = marginal.split_at_mut(count);
-    if left >= asked {
-        for order in marginal.iter_mut() {
-            order.filled = order.quantity;
-        }
-    } else {
-        share(marginal, left, asked);
-    }
-    for order in worse.iter_mut() {
-        order.filled = OrderWattHours::ZERO;
+    if left < asked {
+        share(&mut marginal[..count], left, asked);
     }
 }
 
 /// Share `total` Wh among orders that ask for `asked` Wh together, pro rata by largest remainders.
 ///
-/// `total < asked`. Every order gets floor(quantity x total / asked); the few Wh that rounding leaves over go, one
+/// `total < asked`, both below 2^32. Every order gets floor(quantity x total / asked); the few Wh that rounding leaves over go, one
 /// each, to the largest remainders of those divisions, equal remainders in book order. A product of two u32 fits u64.
-fn share(orders: &mut [Order], total: u32, asked: u32) {
+fn share(orders: &mut [Order], total: u64, asked: u64) {
     // The remainders rest in `filled` until the threshold among them is known.
     let mut over = total;
     for order in orders.iter_mut() {
-        let product = u64::from(order.quantity.0) * u64::from(total);
-        let floor = product / u64::from(asked);
-        order.filled = OrderWattHours((product - floor * u64::from(asked)) as u32);
-        over -= floor as u32;
+        let product = quantity(order) * total;
+        let floor = product / asked;
+        order.filled = OrderWattHours((product - floor * asked) as u32);
+        over -= floor;
     }
-    let threshold = threshold(orders, over, asked);
+    let threshold = threshold(orders, over as u32, asked as u32);
     let mut at_threshold = threshold.at;
     for order in orders.iter_mut() {
         let remainder = order.filled.0;
-        let floor = u64::from(order.quantity.0) * u64::from(total) / u64::from(asked);
-        let mut filled = floor as u32;
-        if remainder > threshold.remainder {
-            filled += 1;
-        } else if at_threshold > 0 && remainder == threshold.remainder {
-            filled += 1;
-            at_threshold -= 1;
+        let mut filled = quantity(order) * total / asked;
+        if remainder >= threshold.remainder {
+            if remainder > threshold.remainder {
+                filled += 1;
+            } else if at_threshold > 0 {
+                filled += 1;
+                at_threshold -= 1;
+            }
         }
-        order.filled = OrderWattHours(filled);
+        order.filled = OrderWattHours(filled as u32);
     }
 }
 
@@ -173,30 +173,31 @@ fn threshold(orders: &[Order], rank: u32, bound: u32) -> Threshold {
         return Threshold { remainder: u32::MAX, at: 0 };
     }
     let mut rank = rank;
-    let mut prefix = 0u32;
-    let mut mask = 0u32;
     let mut shift = (31 - bound.leading_zeros().min(31)) & !7;
+    // The least remainder that a candidate can still be, shifted right: candidates are the 256 values from it on.
+    let mut first = 0u64;
     loop {
         let mut counts = [0u16; 256];
         for order in orders.iter() {
-            if order.filled.0 & mask == prefix {
-                counts[((order.filled.0 >> shift) & 0xff) as usize] += 1;
+            let byte = (u64::from(order.filled.0) >> shift).wrapping_sub(first);
+            if byte < 256 {
+                counts[byte as usize] += 1;
             }
         }
-        let mut byte = 255u32;
+        let mut byte = 255usize;
         loop {
-            let count = u32::from(counts[byte as usize]);
+            let count = u32::from(counts[byte]);
             if count >= rank {
                 break;
             }
             rank -= count;
             byte -= 1;
         }
-        prefix |= byte << shift;
-        mask |= 0xff << shift;
+        first += byte as u64;
         if shift == 0 {
-            return Threshold { remainder: prefix, at: rank };
+            return Threshold { remainder: first as u32, at: rank };
         }
+        first <<= 8;
         shift -= 8;
     }
 }
@@ -230,7 +231,7 @@ mod tests {
     use std::vec::Vec;
 
     fn order(price: u32, quantity: u32) -> Order {
-        Order { price: PricePerKwh(price), quantity: OrderWattHours(quantity), filled: OrderWattHours(0xdead), member: 0 }
+        Order { price: PricePerKwh(price), quantity: OrderWattHours(quantity), filled: OrderWattHours(0), number: 0, member: 0 }
     }
 
     /// Volume, lowest, highest and clearing price of a book, whose orders are filled.

@@ -1,153 +1,98 @@
-//! The order book's mechanics: where an order goes, which one gives way, which one leaves.
+//! A side's orders: sorted, in place, and found by binary search: by price and, among equal prices, by number.
 //!
-//! Sides are sorted arrays. A place is found by bisection, and room is made by one memory move, so that placing costs nearly
-//! the same at the best and at the worst place. What a member has in the book is known without a search from counts by the low
-//! byte of its index: exact while fewer than 256 members trade, an upper bound beyond, and a search only where that bound does
-//! not settle the question.
+//! How many orders a member has in the book, and whether one of them might be crossed, its seat knows; so that nothing here searches a
+//! side but [`crosses_own`], and that only where the seat cannot rule it out.
 
 use {
     anchor_lang::prelude::*,
     campus_common::units::{OrderWattHours, PricePerKwh},
-    trading_interface::{EpochBook, Order, Side, TradingError, MEMBER_BUCKETS, ORDERS_PER_SIDE},
+    trading_interface::{BookMut, EpochBook, Order, Side, TradingError},
 };
-
-/// Where an order went, and who gave way.
-pub struct Insertion {
-    /// Place on its side, from 0.
-    pub place: usize,
-    /// The order that left.
-    pub evicted: Option<Order>,
-}
-
-/// The bucket that counts a member's orders.
-#[inline(always)]
-fn bucket(member: u32) -> usize {
-    member as usize % MEMBER_BUCKETS
-}
 
 /// Refuse an order whose price or quantity is out of the book's bounds.
 #[inline(always)]
-pub fn require_within_limits(book: &EpochBook, price: PricePerKwh, quantity: OrderWattHours) -> Result<()> {
-    require!(price >= book.feed_in_price, TradingError::PriceBelowFeedIn);
-    require!(price <= book.retail_price, TradingError::PriceAboveRetail);
-    require!(quantity >= book.min_order, TradingError::OrderTooSmall);
-    require!(quantity <= book.max_order, TradingError::OrderTooLarge);
+pub fn require_within_limits(head: &EpochBook, price: PricePerKwh, quantity: OrderWattHours) -> Result<()> {
+    require!(price >= head.feed_in_price, TradingError::PriceBelowFeedIn);
+    require!(price <= head.retail_price, TradingError::PriceAboveRetail);
+    require!(quantity >= head.min_order, TradingError::OrderTooSmall);
+    require!(quantity <= head.max_order, TradingError::OrderTooLarge);
     Ok(())
 }
 
-/// Refuse where the member has as many orders as it may, on both sides together.
-#[inline(always)]
-pub fn require_below_cap(book: &EpochBook, member: u32) -> Result<()> {
-    let bucket = bucket(member);
-    let at_most = book.bid_members[bucket] + book.ask_members[bucket];
-    if at_most >= book.max_orders_per_member {
-        let exactly = count(book.side(Side::Bid), member) + count(book.side(Side::Ask), member);
-        require!(exactly < u32::from(book.max_orders_per_member), TradingError::TooManyOrders);
-    }
-    Ok(())
-}
-
-/// How many of the orders are the member's.
+/// Whether an order at `price` on `side` would trade with one of the member's on the other side: those that cross come first there.
 #[inline(never)]
-fn count(orders: &[Order], member: u32) -> u32 {
-    orders.iter().filter(|order| order.member == member).count() as u32
-}
-
-/// Refuse where an order at `price` would trade with one of the member's own on the other side.
-#[inline(always)]
-pub fn require_not_crossing_own(book: &EpochBook, side: Side, price: PricePerKwh, member: u32) -> Result<()> {
-    let opposite = side.opposite();
-    if members(book, opposite)[bucket(member)] > 0 {
-        require!(!crosses_own(book.side(opposite), side, price, member), TradingError::CrossesOwnOrder);
-    }
-    Ok(())
-}
-
-/// Whether an order at `price` on `side` meets one of the member's among the other side's `orders`: those that cross come first.
-#[inline(never)]
-fn crosses_own(orders: &[Order], side: Side, price: PricePerKwh, member: u32) -> bool {
-    orders.iter().take_while(|order| side.crosses(price, order.price)).any(|order| order.member == member)
-}
-
-#[inline(always)]
-fn members(book: &EpochBook, side: Side) -> &[u16; MEMBER_BUCKETS] {
-    match side {
-        Side::Bid => &book.bid_members,
-        Side::Ask => &book.ask_members,
-    }
+pub fn crosses_own(book: &BookMut, side: Side, price: PricePerKwh, member: u32) -> bool {
+    let opposite = match side {
+        Side::Bid => book.asks(),
+        Side::Ask => book.bids(),
+    };
+    let crossing = opposite.partition_point(|order| side.crosses(price, order.price));
+    // Eight at a time, and in u64, which is what registers are: this is the one search whose length others decide.
+    let member = u64::from(member);
+    let is_own = |order: &Order| u64::from(order.member) == member;
+    let (eights, rest) = opposite[..crossing].as_chunks::<8>();
+    eights.iter().any(|[a, b, c, d, e, f, g, h]| {
+        is_own(a) || is_own(b) || is_own(c) || is_own(d) || is_own(e) || is_own(f) || is_own(g) || is_own(h)
+    }) || rest.iter().any(is_own)
 }
 
 /// A side's parts, for changing them.
 struct Parts<'a> {
-    orders: &'a mut [Order; ORDERS_PER_SIDE],
+    orders: &'a mut [Order],
     count: &'a mut u16,
     quantity: &'a mut OrderWattHours,
-    members: &'a mut [u16; MEMBER_BUCKETS],
 }
 
 #[inline(always)]
-fn parts(book: &mut EpochBook, side: Side) -> Parts<'_> {
+fn parts<'a>(book: &'a mut BookMut, side: Side) -> Parts<'a> {
     match side {
-        Side::Bid => Parts {
-            orders: &mut book.bids,
-            count: &mut book.bid_count,
-            quantity: &mut book.bid_quantity,
-            members: &mut book.bid_members,
-        },
-        Side::Ask => Parts {
-            orders: &mut book.asks,
-            count: &mut book.ask_count,
-            quantity: &mut book.ask_quantity,
-            members: &mut book.ask_members,
-        },
+        Side::Bid => Parts { orders: book.bids, count: &mut book.head.bid_count, quantity: &mut book.head.bid_quantity },
+        Side::Ask => Parts { orders: book.asks, count: &mut book.head.ask_count, quantity: &mut book.head.ask_quantity },
     }
 }
 
-/// Put an order in its place: behind all that are at least as good. On a full side the worst order gives way, if it is worse.
-pub fn insert(book: &mut EpochBook, side: Side, order: Order) -> Result<Insertion> {
-    let parts = parts(book, side);
-    let mut len = usize::from(*parts.count);
-    require!(len <= ORDERS_PER_SIDE, TradingError::BookInvariant);
-    let place = parts.orders[..len].partition_point(|resting| !side.is_better(order.price, resting.price));
-    let mut evicted = None;
-    let mut others = *parts.quantity;
-    if len == ORDERS_PER_SIDE {
+/// Put an order in its place: behind all that are at least as good. On a full side the worst order gives way, if it is worse; it is
+/// returned. A full side of the largest orders fits u32, so that the sum never refuses.
+#[inline(always)]
+pub fn insert(book: &mut BookMut, side: Side, order: Order) -> Result<Option<Order>> {
+    let Parts { orders, count, quantity } = parts(book, side);
+    let len = usize::from(*count);
+    require!(len <= orders.len(), TradingError::BookInvariant);
+    let rank = side.rank(order.price);
+    let place = orders[..len].partition_point(|resting| side.rank(resting.price) <= rank);
+    let full = len == orders.len();
+    let (kept, evicted) = if full {
         require!(place < len, TradingError::BookFull);
-        len -= 1;
-        let worst = parts.orders[len];
-        others = others.checked_sub(worst.quantity).ok_or(TradingError::BookInvariant)?;
-        parts.members[bucket(worst.member)] -= 1;
-        evicted = Some(worst);
-    }
-    *parts.quantity = others.checked_add(order.quantity).ok_or(TradingError::SideTooLarge)?;
-    parts.members[bucket(order.member)] += 1;
-    parts.orders.copy_within(place..len, place + 1);
-    parts.orders[place] = order;
-    *parts.count = (len + 1) as u16;
-    Ok(Insertion { place, evicted })
+        (len - 1, Some(orders[len - 1]))
+    } else {
+        (len, None)
+    };
+    let others = match &evicted {
+        Some(worst) => quantity.checked_sub(worst.quantity).ok_or(TradingError::BookInvariant)?,
+        None => *quantity,
+    };
+    *quantity = others.checked_add(order.quantity).ok_or(TradingError::BookInvariant)?;
+    *count = (kept + 1) as u16;
+    orders.copy_within(place..kept, place + 1);
+    orders[place] = order;
+    Ok(evicted)
 }
 
-/// Take out the member's latest order with that price and quantity; says which place it had.
-pub fn remove(book: &mut EpochBook, side: Side, wanted: Order) -> Result<usize> {
-    let parts = parts(book, side);
-    let len = usize::from(*parts.count).min(ORDERS_PER_SIDE);
-    let orders = &parts.orders[..len];
-    let first = orders.partition_point(|resting| side.is_better(resting.price, wanted.price));
-    let mut found = None;
-    for (place, resting) in orders.iter().enumerate().skip(first) {
-        if resting.price != wanted.price {
-            break;
-        }
-        if resting.member == wanted.member && resting.quantity == wanted.quantity {
-            found = Some(place);
-        }
-    }
-    let place = found.ok_or(TradingError::NoSuchOrder)?;
-    *parts.quantity = parts.quantity.checked_sub(wanted.quantity).ok_or(TradingError::BookInvariant)?;
-    parts.members[bucket(wanted.member)] -= 1;
-    parts.orders.copy_within(place + 1..len, place);
-    // What lies beyond the count is always zero, so that equal books have equal bytes.
-    parts.orders[len - 1] = anchor_lang::bytemuck::Zeroable::zeroed();
-    *parts.count = (len - 1) as u16;
-    Ok(place)
+/// Take out the order with that price and number; it must be the member's.
+#[inline(always)]
+pub fn remove(book: &mut BookMut, side: Side, price: PricePerKwh, number: u32, member: u32) -> Result<Order> {
+    let Parts { orders, count, quantity } = parts(book, side);
+    let len = usize::from(*count);
+    require!(len <= orders.len(), TradingError::BookInvariant);
+    let orders = &mut orders[..len];
+    let key = |price: PricePerKwh, number: u32| (u64::from(side.rank(price)) << 32) | u64::from(number);
+    let wanted = key(price, number);
+    let place = orders.partition_point(|resting| key(resting.price, resting.number) < wanted);
+    let order = *orders.get(place).ok_or(TradingError::NoSuchOrder)?;
+    require!(order.price == price && order.number == number, TradingError::NoSuchOrder);
+    require!(order.member == member, TradingError::OrderOfAnotherMember);
+    *quantity = quantity.checked_sub(order.quantity).ok_or(TradingError::BookInvariant)?;
+    *count = (len - 1) as u16;
+    orders.copy_within(place + 1..len, place);
+    Ok(order)
 }

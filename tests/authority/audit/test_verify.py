@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,14 +12,14 @@ from solders.keypair import Keypair
 from sqlalchemy import delete, update
 
 from authority.app import App
-from authority.audit.verify import Audit
+from authority.audit.verify import NO_BOOK, Audit, Pin, StandingMeter
 from authority.cli import main
 from authority.collector import held
 from authority.collector.ingest import Collector
 from authority.log import log, merkle
 from authority.settlement.journal import book_leaf
 from authority.store.log import LogLeaf, LogState
-from edge_agent.wire.reading import previous_hash
+from edge_agent.wire.reading import ZERO_HASH, previous_hash
 
 
 @pytest.fixture
@@ -144,8 +145,8 @@ def test_a_reading_slipped_in_by_the_database_is_found_out(app: App, meter: Any)
     assert codes(audit(app)) == {"key_not_approved", "reading_sequence", "reading_network", "reading_history"}
 
 
-def checkpoint(size: int, root: bytes, book: bytes = bytes(32)) -> dict[str, Any]:
-    return {"epoch": 7, "log_size": size, "log_root": root, "book_hash": book}
+def pin(size: int, root: bytes, book: bytes = NO_BOOK) -> Pin:
+    return Pin(7, size, root, book)
 
 
 def test_the_chain_is_compared_with_the_log(app: App, meter: Any) -> None:
@@ -153,16 +154,16 @@ def test_the_chain_is_compared_with_the_log(app: App, meter: Any) -> None:
         root = log.root(session, 4)
     last = previous_hash(meter.frames[2][:96])
     released = previous_hash(meter.frames[1][:96])
-    on_chain = {"meter_id": b"m" * 32, "key": meter.public_key}
+    on_chain = StandingMeter(b"m" * 32, meter.public_key, last)
     book = hashlib.sha256(b"book").digest()
     good = audit(app, [4])
-    good.chain([checkpoint(4, root, book), checkpoint(0, merkle.EMPTY_ROOT)], [(on_chain, last), (on_chain, released)])
-    good.chain([], [(on_chain, bytes(16))])
+    good.chain([pin(4, root, book), pin(0, merkle.EMPTY_ROOT)], [on_chain, replace(on_chain, hash=released)])
+    good.chain([], [replace(on_chain, hash=ZERO_HASH)])
     assert good.findings == []
     bad = audit(app, [4])
     bad.chain(
-        [checkpoint(4, bytes(32)), checkpoint(99, root), checkpoint(4, root, b"b" * 32)],
-        [(on_chain, b"x" * 16), ({**on_chain, "key": bytes(32)}, last)],
+        [pin(4, bytes(32)), pin(99, root), pin(4, root, b"b" * 32)],
+        [replace(on_chain, hash=b"x" * 16), replace(on_chain, key=bytes(32))],
     )
     assert codes(bad) == {
         "log_rewritten",

@@ -20,6 +20,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.system_program import CreateAccountParams, TransferParams, create_account, transfer
 
+from authority.chain.accounts import Config
 from authority.chain.client import ChainClient, failing_program, sign_transaction
 from authority.chain.errors import (
     AccountMismatchError,
@@ -610,7 +611,7 @@ class TestTransport:
             ("getBalance", lambda: client.balance(address)),
             ("getAccountInfo", lambda: client.raw_account(address)),
             ("getMultipleAccounts", lambda: client.raw_accounts([address])),
-            ("getProgramAccounts", lambda: client.accounts("governance", "Config")),
+            ("getProgramAccounts", lambda: client.accounts(Config)),
             ("getLatestBlockhash", client.latest_blockhash),
             ("simulateTransaction", lambda: client.simulate([], payer=address)),
             ("requestAirdrop", lambda: client.airdrop(address, 1)),

@@ -8,6 +8,7 @@ import pytest
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
+from authority.chain.accounts import Config, Market, Registry
 from authority.chain.artifacts import PROGRAM_NAMES, program_bytes
 from authority.chain.client import ChainClient
 from authority.chain.deploy import (
@@ -48,19 +49,19 @@ class TestDeploy:
         assert done in (STEPS, [])  # another test of the session may have come first
         assert deploy(client, DEPLOYMENT, authority=upgrade_authority, operator=payer) == []
         assert len(said) == 1 + len(STEPS)
-        config = client.account("governance", config_address(), "Config")
+        config = client.account(Config, config_address())
         assert config is not None
-        assert (config["network_id"], config["epoch_seconds"]) == (DEPLOYMENT.network_id, 900)
-        assert (config["authority"], config["operator"]) == (upgrade_authority.pubkey(), payer.pubkey())
-        assert config["parameters"] == DEPLOYMENT.parameters
-        assert client.account("registry", registry_address(), "Registry") is not None
+        assert (config.network_id, config.epoch_seconds) == (DEPLOYMENT.network_id, 900)
+        assert (config.authority, config.operator) == (upgrade_authority.pubkey(), payer.pubkey())
+        assert dataclasses.asdict(config.parameters) == DEPLOYMENT.parameters
+        assert client.account(Registry, registry_address()) is not None
         assert [client.token_supply(mint) for mint in (energy_mint(), credit_mint())] == [0, 0]
-        market = client.account("trading", market_address(), "Market")
+        market = client.account(Market, market_address())
         assert market is not None
-        assert market["reference_price"] == 200_000
-        assert market["fee_account"] == fee_account_address(payer.pubkey())
+        assert market.reference_price == 200_000
+        assert market.fee_account == fee_account_address(payer.pubkey())
         assert client.token_balances([energy_vault(), credit_vault()]) == [0, 0]
-        assert [address for address, _ in client.accounts("governance", "Config")] == [config_address()]
+        assert [address for address, _ in client.accounts(Config)] == [config_address()]
 
     def test_is_refused_for_another_deployment(
         self, client: ChainClient, payer: Keypair, upgrade_authority: Keypair

@@ -11,7 +11,7 @@ from solders.pubkey import Pubkey
 from sqlalchemy import select
 
 from authority.app import App
-from authority.chain import programs
+from authority.chain import accounts, programs
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.enrolment import closing, plan
@@ -83,19 +83,19 @@ def test_meters_come_onto_the_chain_once(app: App, chain: ChainClient, approved:
     assert [item.kind for item in run(app, chain)] == ["user", "installation", "meter"]
     with app.store.read() as session:
         for meter in session.scalars(select(Meter)):
-            on_chain: Any = chain.account("registry", programs.meter_address(meter.meter_id), "Meter")
-            assert bytes(on_chain["key"]) == bytes(approved[meter.serial].pubkey())
-            assert (on_chain["role"], on_chain["source"]) == (meter.role_code, meter.source_code)
-            assert bytes(on_chain["map_hash"]) == meter.map_hash
-            assert str(on_chain["user"]) == meter.user.wallet
-            assert chain.account("oracle", programs.meter_state_address(meter.meter_id), "MeterState") is not None
+            on_chain: Any = chain.account(accounts.Meter, programs.meter_address(meter.meter_id))
+            assert bytes(on_chain.key) == bytes(approved[meter.serial].pubkey())
+            assert (on_chain.role, on_chain.source) == (meter.role_code, meter.source_code)
+            assert bytes(on_chain.map_hash) == meter.map_hash
+            assert str(on_chain.user) == meter.user.wallet
+            assert chain.account(accounts.MeterState, programs.meter_state_address(meter.meter_id)) is not None
             assert meter.registered_at == app.clock()
         users = {user.name: user for user in session.scalars(select(User))}
         assert sorted(user.member_index for user in users.values() if user.member_index is not None) == [0, 1]
         for user, role in (("P", 1), ("C", 0)):
             wallet = Pubkey.from_string(users[user].wallet)
-            account: Any = chain.account("registry", programs.user_address(wallet), "User")
-            assert account["role"] == role
+            account: Any = chain.account(accounts.User, programs.user_address(wallet))
+            assert account.role == role
             assert chain.token_balance(programs.associated_token_address(wallet, programs.energy_mint())) == 0
             assert chain.token_balance(programs.associated_token_address(wallet, programs.credit_mint())) == 0
         acts = session.scalars(select(Act).where(Act.kind == "registered_on_chain")).all()
@@ -162,7 +162,7 @@ def new_key(app: App, serial: str, first_sequence: int, map_hash: bytes | None =
 def on_chain(app: App, chain: ChainClient, serial: str) -> Any:
     with app.store.read() as session:
         meter = session.scalars(select(Meter).where(Meter.serial == serial)).one()
-    return chain.account("registry", programs.meter_address(meter.meter_id), "Meter")
+    return chain.account(accounts.Meter, programs.meter_address(meter.meter_id))
 
 
 def test_a_new_key_and_map_take_over_on_the_chain(app: App, chain: ChainClient, approved: dict[str, Keypair]) -> None:
@@ -170,12 +170,12 @@ def test_a_new_key_and_map_take_over_on_the_chain(app: App, chain: ChainClient, 
     key = new_key(app, "S1", 5, map_hash=b"m" * 32)
     assert [(item.kind, item.name) for item in run(app, chain)] == [("meter_key", "gw-1/pv")]
     meter = on_chain(app, chain, "S1")
-    assert (bytes(meter["key"]), meter["first_sequence"]) == (bytes(key.pubkey()), 5)
-    assert bytes(meter["map_hash"]) == b"m" * 32
+    assert (bytes(meter.key), meter.first_sequence) == (bytes(key.pubkey()), 5)
+    assert bytes(meter.map_hash) == b"m" * 32
     with app.store.write() as session:
         session.scalars(select(Meter).where(Meter.serial == "S1")).one().map_hash = b"n" * 32
     assert [item.kind for item in run(app, chain)] == ["meter_map"]
-    assert bytes(on_chain(app, chain, "S1")["map_hash"]) == b"n" * 32
+    assert bytes(on_chain(app, chain, "S1").map_hash) == b"n" * 32
     assert run(app, chain) == []
 
 
@@ -206,11 +206,11 @@ def test_readings_under_the_old_key_go_first(app: App, chain: ChainClient, appro
     with pytest.raises(RegistrationError) as caught:
         run(app, chain)
     assert caught.value.code == "readings_pending"
-    assert bytes(on_chain(app, chain, "S1")["key"]) == bytes(old.pubkey())
+    assert bytes(on_chain(app, chain, "S1").key) == bytes(old.pubkey())
     with app.store.write() as session:
         session.get_one(Frame, 1_000).chain_status = "confirmed"
     assert [item.kind for item in run(app, chain)] == ["meter_key"]
-    assert bytes(on_chain(app, chain, "S1")["key"]) == bytes(key.pubkey())
+    assert bytes(on_chain(app, chain, "S1").key) == bytes(key.pubkey())
 
 
 def test_another_installation_under_the_same_number_is_not_passed_over(
@@ -249,7 +249,7 @@ def test_a_revoked_gateways_meters_lose_their_right_on_the_chain_and_get_it_back
 ) -> None:
     run(app, chain)
     assert revoke(app, chain)[-2:] == [("meter gw-1/load", "suspended"), ("meter gw-1/pv", "suspended")]
-    assert [on_chain(app, chain, serial)["status"] for serial in ("S1", "S2", "S3")] == [2, 2, 1]
+    assert [on_chain(app, chain, serial).status for serial in ("S1", "S2", "S3")] == [2, 2, 1]
     assert revoke(app, chain)[-1] == ("meter gw-1/pv", "was suspended before")
     assert run(app, chain) == []  # nothing brings it back but an approval
     with app.store.write() as session:
@@ -260,7 +260,7 @@ def test_a_revoked_gateways_meters_lose_their_right_on_the_chain_and_get_it_back
         ("meter_key", "gw-1/pv"),
     ]
     meter = on_chain(app, chain, "S1")
-    assert (meter["status"], bytes(meter["key"])) == (1, bytes(key.pubkey()))
+    assert (meter.status, meter.key) == (1, bytes(key.pubkey()))
 
 
 @pytest.mark.finding("ops-1")
@@ -276,4 +276,4 @@ def test_a_revocation_that_the_chain_did_not_hear_of_says_so_and_is_completed(
     assert "authority enrol revoke" in closed.steps[-1].todo
     validator.start()
     assert revoke(app, chain)[0] == ("certificate", "was revoked before")
-    assert on_chain(app, chain, "S1")["status"] == 2
+    assert on_chain(app, chain, "S1").status == 2

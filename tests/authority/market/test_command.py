@@ -51,10 +51,18 @@ def test_what_is_not_named_stays_as_it_was(home, capsys):
         (["--no-sell"], buys),
         (["--sell-at", "120000"], f"{sells}; {buys}"),
         (["--reserve", "0"], f"sells what it holds at 120000 micro-credit per kWh or more; {buys}"),
+        (["--feed-in-above", "9", "--no-sell", "--no-buy"], "feeds in what it holds beyond 9 Wh"),
     ):
         assert main([*setting, *words]) == 0
         assert capsys.readouterr().out == f"North Hall: {said}\n"
-    assert main([*setting, "--no-sell", "--no-buy"]) == 1
+    assert main([*setting, "--no-feed-in"]) == 1
+
+
+@pytest.mark.finding("authority-11")
+@pytest.mark.parametrize("limit", [("--sell-at", "9000000"), ("--buy-at", "10")])
+def test_an_order_that_can_never_trade_is_refused_with_the_bounds(home, capsys, limit):
+    assert main(["market", "--home", str(home), "standing-order", "set", "North Hall", *limit]) == 1
+    assert "80000 to 300000 micro-credit per kWh" in capsys.readouterr().err
 
 
 def test_an_unknown_user_is_named(home, capsys):

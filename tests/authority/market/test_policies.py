@@ -53,3 +53,32 @@ def test_refusals(store, order, user, code):
     assert refused.value.code == code
     with store.read() as session:
         assert standing_orders(session) == []
+
+
+PRICES = (80_000, 300_000)
+
+
+@pytest.mark.finding("authority-11")
+@pytest.mark.parametrize("order", [StandingOrder(sell_at=9_000_000), StandingOrder(buy_at=10)])
+def test_an_order_without_effect_is_refused_with_the_bounds(store, order):
+    with store.write() as session, pytest.raises(MarketError, match="80000 to 300000") as refused:
+        set_standing_order(session, "North Hall", order, by="operator", now=1, prices=PRICES)
+    assert refused.value.code == "standing_order_without_effect"
+
+
+@pytest.mark.parametrize(
+    "order", [StandingOrder(sell_at=300_000), StandingOrder(buy_at=80_000), StandingOrder(1, 2**31)]
+)
+def test_an_order_that_can_trade_is_taken(store, order):
+    with store.write() as session:
+        set_standing_order(session, "North Hall", order, by="operator", now=1, prices=PRICES)
+    with store.read() as session:
+        assert [order for _, order in standing_orders(session)] == [order]
+
+
+def test_feeding_in_alone_is_an_order(store):
+    order = StandingOrder(feed_in_above_wh=500)
+    with store.write() as session:
+        set_standing_order(session, "North Hall", order, by="operator", now=1, prices=PRICES)
+    with store.read() as session:
+        assert [order for _, order in standing_orders(session)] == [order]

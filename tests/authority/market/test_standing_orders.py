@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from authority.market.clearing import escrow_of_bid
-from authority.market.standing_orders import ASK, BID, Holding, Limits, ProposedOrder, StandingOrder, propose
+from authority.market.standing_orders import (
+    ASK,
+    BID,
+    Holding,
+    Limits,
+    ProposedOrder,
+    ProposedRetirement,
+    StandingOrder,
+    propose,
+    retirements,
+)
 
 LIMITS = Limits(
     feed_in_price=1_000_000,
@@ -64,6 +75,39 @@ def test_a_bid_never_costs_more_than_the_member_has():
     for credit in (0, 31_999, 32_000, 100_001):
         for order in propose(policy, Holding(0, credit, withdrawal_wh=10_000), LIMITS):
             assert escrow_of_bid(order.quantity, order.price, LIMITS.wheeling) <= credit
+
+
+@pytest.mark.finding("authority-02")
+def test_what_was_bought_for_a_period_that_has_ended_covers_no_other():
+    """5,000 Wh were bought for 5,000 Wh withdrawn in the period before, and are not yet retired for it."""
+    limits = Limits(80_000, 300_000, 20_000, 1, 1_000_000, 8)
+    policy = StandingOrder(buy_at=250_000)
+    holding = Holding(held_wh=5_000, credit=50_000_000, withdrawal_wh=500, previous_withdrawal_wh=5_000)
+    assert propose(policy, holding, limits) == [ProposedOrder(BID, 250_000, 500)]
+    assert retirements(policy, holding, limits.feed_in_price) == ProposedRetirement(previous_wh=5_000)
+    retired = replace(holding, held_wh=0, previous_retired_wh=5_000)
+    assert propose(policy, retired, limits) == [ProposedOrder(BID, 250_000, 500)]
+    both = StandingOrder(sell_at=90_000, buy_at=250_000)
+    turned = Holding(held_wh=5_000, credit=50_000_000, previous_withdrawal_wh=5_000)
+    assert propose(both, turned, limits) == []
+    assert retirements(both, turned, limits.feed_in_price).previous_wh == 5_000
+
+
+def test_what_is_held_is_retired_for_the_older_period_first():
+    policy = StandingOrder(buy_at=250_000)
+    holding = Holding(held_wh=700, credit=0, withdrawal_wh=900, retired_wh=100, previous_withdrawal_wh=500)
+    assert retirements(policy, holding, 80_000) == ProposedRetirement(500, 200)
+    assert retirements(StandingOrder(sell_at=90_000), holding, 80_000) == ProposedRetirement()
+
+
+def test_feed_in_takes_the_members_own_surplus_beyond_the_bound():
+    policy = StandingOrder(sell_at=90_000, feed_in_above_wh=1_000)
+    holding = Holding(held_wh=1_500, credit=0, own_surplus_wh=400)
+    assert retirements(policy, holding, 80_000) == ProposedRetirement(feed_in_wh=400)
+    assert retirements(policy, replace(holding, own_surplus_wh=9_000), 80_000).feed_in_wh == 500
+    assert retirements(replace(policy, reserve_wh=1_400), holding, 80_000).feed_in_wh == 100
+    assert retirements(policy, replace(holding, own_surplus_wh=12), 80).feed_in_wh == 0  # worth no micro-credit
+    assert retirements(policy, replace(holding, held_wh=1_000), 80_000).feed_in_wh == 0
 
 
 def test_no_policy_no_order():

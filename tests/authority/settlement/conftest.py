@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from authority.app import App
-from authority.chain import programs
+from authority.chain import accounts, programs
 from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory
 from authority.chain.client import ChainClient
 from authority.chain.deploy import Deployment, deploy
@@ -92,8 +92,8 @@ def after_one_market() -> dict[str, tuple[int, int, int]]:
     for name, ask, sold in zip("AB", asks, outcome.ask_fills, strict=True):
         proceeds = seller_gets(sold, outcome.price, PARAMETERS.fee_bps)
         balances[name] = (ask.quantity, ask.quantity - sold, proceeds)
-    for name, bought in zip("CD", outcome.bid_fills, strict=True):
-        balances[name] = (0, bought, CREDIT - buyer_pays(bought, outcome.price, PARAMETERS.wheeling))
+    for name, bought in zip("CD", outcome.bid_fills, strict=True):  # what they bought is retired at once
+        balances[name] = (0, 0, CREDIT - buyer_pays(bought, outcome.price, PARAMETERS.wheeling))
     return balances
 
 
@@ -266,11 +266,13 @@ class Campus:
         validator: Callable[[Home, Wall], Any] = Validator,
         wall: Wall | None = None,
         epoch_seconds: int = EPOCH_SECONDS,
+        parameters: ParameterSettings = PARAMETERS,
+        plan: Sequence[tuple[str, str, str, str, int, int, int]] = PLAN,
     ) -> None:
         self.wall = wall or Wall()
         self.epoch_seconds = epoch_seconds
         self.home_path = directory / "home"
-        parameters = replace(PARAMETERS, grace_seconds=min(PARAMETERS.grace_seconds, epoch_seconds))
+        parameters = replace(parameters, grace_seconds=min(parameters.grace_seconds, epoch_seconds))
         settings = Settings(epoch=EpochSettings(epoch_seconds), parameters=parameters)
         self.home = Home.create(self.home_path, settings, now=self.wall.seconds())
         self.validator = validator(self.home, self.wall)
@@ -286,48 +288,58 @@ class Campus:
         self.client = ChainClient(self.validator.url, attempts=4)
         self.operator = self.home.operator
         deploy(self.client, Deployment.of(self.home), authority=self.home.authority, operator=self.operator)
+        self.installations = 0
         self.meters: dict[str, CampusMeter] = {}
         self.wallets: dict[str, Pubkey] = {}
-        self._register()
+        for user in dict.fromkeys(row[0] for row in plan):
+            self.register_member(user)
+        for row in plan:
+            self.register_meter(*row)
 
     # Enrolment
 
-    def _do(
+    def do(
         self, program: str, name: str, args: dict[str, Any], before: list[Any] | None = None, **accounts: Pubkey
     ) -> None:
         instruction = self.client.instruction(program, name, args, {"operator": self.operator.pubkey(), **accounts})
         self.client.send([*(before or []), instruction], [], payer=self.operator)
 
-    def _register(self) -> None:
-        for name in "ABCD":
-            wallet, sealed = wallets.make(self.home.wallet_key, lambda size: Keypair().secret()[:size])
-            address = Pubkey.from_string(wallet)
-            self.wallets[name] = address
-            self._do(
-                "registry", "register_user", {"role": 1}, user=programs.user_address(address), wallet=address,
-                energy_token_account=programs.associated_token_address(address, programs.energy_mint()),
-                credit_token_account=programs.associated_token_address(address, programs.credit_mint()),
+    def register_member(self, name: str) -> None:
+        """A member with a custodial wallet, on the chain and in the store, and its gateway."""
+        wallet, sealed = wallets.make(self.home.wallet_key, lambda size: Keypair().secret()[:size])
+        address = Pubkey.from_string(wallet)
+        self.wallets[name] = address
+        self.do(
+            "registry", "register_user", {"role": 1}, user=programs.user_address(address), wallet=address,
+            energy_token_account=programs.associated_token_address(address, programs.energy_mint()),
+            credit_token_account=programs.associated_token_address(address, programs.credit_mint()),
+        )  # fmt: skip
+        user = self.client.account(accounts.User, programs.user_address(address))
+        assert user is not None
+        with self.app.store.write() as session:
+            session.add(
+                User(
+                    name=name, building=name, public=True, wallet=wallet, sealed_key=sealed,
+                    member_index=user.member_index, registered_at=1,
+                )
             )  # fmt: skip
-            user = self.client.account("registry", programs.user_address(address))
-            assert user is not None
-            with self.app.store.write() as session:
-                session.add(
-                    User(
-                        name=name, building=name, public=True, wallet=wallet, sealed_key=sealed,
-                        member_index=user["member_index"], registered_at=1,
-                    )
-                )  # fmt: skip
-                session.add(Gateway(name=f"gw_{name.lower()}", state="enrolled"))
-        for n, row in enumerate(self.PLAN, 1):
-            self._register_meter(n, *row)
+            session.add(Gateway(name=f"gw_{name.lower()}", state="enrolled"))
 
-    def _register_meter(
-        self, n: int, user: str, name: str, role: str, source: str, kind: int, nameplate_w: int, storage_wh: int
+    def key_of(self, name: str) -> Keypair:
+        """A member's wallet."""
+        with self.app.store.read() as session:
+            return wallets.unseal(self.home, session.query(User).filter_by(name=name).one())
+
+    def register_meter(
+        self, user: str, name: str, role: str, source: str, kind: int, nameplate_w: int, storage_wh: int
     ) -> None:
+        """An installation and its meter, with a key, on the chain and in the store; approved in the log."""
+        self.installations += 1
+        n = self.installations
         installation = programs.installation_address(n)
         wallet = self.wallets[user]
         nameplate_w = min(nameplate_w, 100_000_000)
-        self._do(
+        self.do(
             "registry", "register_installation",
             {
                 "n": n, "kind": kind, "building": user.encode().ljust(32, b"\0"), "nameplate_w": nameplate_w,
@@ -342,7 +354,7 @@ class Campus:
             first_sequence=1, network_id=self.home.network_id, meter_id=identifier, map_hash=MAP_HASH
         )
         proof = programs.ed25519_instruction([(message, bytes(key.pubkey()), bytes(key.sign_message(message)))])
-        self._do(
+        self.do(
             "registry", "register_meter",
             {
                 "meter_id": identifier, "role": ROLES.index(role), "source": SOURCES.index(source),
@@ -352,7 +364,7 @@ class Campus:
             user=programs.user_address(wallet), installation=installation, meter=programs.meter_address(identifier),
             key_use=programs.key_use_address(bytes(key.pubkey())),
         )  # fmt: skip
-        self._do(
+        self.do(
             "oracle", "open_meter", {}, meter=programs.meter_address(identifier), user=programs.user_address(wallet),
             meter_state=programs.meter_state_address(identifier),
             energy_account=programs.energy_account_address(wallet),
@@ -380,9 +392,14 @@ class Campus:
             pk, user, role, source, identifier, key, self.home.network_id, self.epoch_seconds
         )
 
+    @staticmethod
+    def signed(frame: bytes) -> SignedFrame:
+        """A frame's 192 bytes, taken apart."""
+        return SignedFrame.from_bytes(frame)
+
     def issue_credit(self, name: str, amount: int) -> None:
         wallet = self.wallets[name]
-        self._do(
+        self.do(
             "energy_token", "issue_credit", {"amount": amount}, user=programs.user_address(wallet),
             credit_token_account=programs.associated_token_address(wallet, programs.credit_mint()),
         )  # fmt: skip
@@ -469,7 +486,7 @@ class Campus:
 
     def balances(self) -> dict[str, tuple[int, int, int]]:
         """Each member's minted energy, held energy and credit."""
-        return {name: (self.energy(name)["minted"], self.held(name), self.credit(name)) for name in "ABCD"}
+        return {name: (self.energy(name).minted, self.held(name), self.credit(name)) for name in "ABCD"}
 
     # The worker
 
@@ -488,29 +505,44 @@ class Campus:
 
     # What the chain says
 
-    def energy(self, name: str) -> dict[str, Any]:
-        found = self.client.account("oracle", programs.energy_account_address(self.wallets[name]))
+    def energy(self, name: str) -> accounts.EnergyAccount:
+        found = self.client.account(accounts.EnergyAccount, programs.energy_account_address(self.wallets[name]))
         assert found is not None
         return found
+
+    def seat(self, name: str) -> accounts.Seat:
+        user = self.client.account(accounts.User, programs.user_address(self.wallets[name]))
+        seats = self.client.raw_account(programs.seats_address())
+        assert user is not None
+        assert seats is not None
+        offset = accounts.Seats.size() + user.member_index * accounts.Seat.FORMAT.size
+        return accounts.Seat.array(bytes(seats.data), offset, 1)[0]
 
     def held(self, name: str) -> int:
-        mint = programs.energy_mint()
-        return self.client.token_balance(programs.associated_token_address(self.wallets[name], mint)) or 0
+        """Energy in the member's token account and in its seat."""
+        address = programs.associated_token_address(self.wallets[name], programs.energy_mint())
+        return (self.client.token_balance(address) or 0) + self.seat(name).energy
 
     def credit(self, name: str) -> int:
-        mint = programs.credit_mint()
-        return self.client.token_balance(programs.associated_token_address(self.wallets[name], mint)) or 0
+        """Credits in the member's token account and in its seat."""
+        address = programs.associated_token_address(self.wallets[name], programs.credit_mint())
+        return (self.client.token_balance(address) or 0) + self.seat(name).credit
 
-    def state(self, name: str) -> dict[str, Any]:
-        found = self.client.account("oracle", programs.meter_state_address(self.meters[name].meter_id))
+    def retirement(self, name: str) -> accounts.Retirement | None:
+        return self.client.account(accounts.Retirement, programs.retirement_address(self.wallets[name]))
+
+    def state(self, name: str) -> accounts.MeterState:
+        found = self.client.account(accounts.MeterState, programs.meter_state_address(self.meters[name].meter_id))
         assert found is not None
         return found
 
-    def book(self, epoch: int) -> dict[str, Any] | None:
-        return self.client.account("trading", programs.book_address(epoch))
+    def book(self, epoch: int) -> accounts.EpochBook | None:
+        """The head of an epoch's book; None where its place in the ring is another's."""
+        found = self.client.account(accounts.EpochBook, programs.book_address(epoch))
+        return found if found is not None and found.epoch == epoch else None
 
-    def checkpoint(self, epoch: int) -> dict[str, Any] | None:
-        return self.client.account("oracle", programs.checkpoint_address(epoch))
+    def checkpoint(self, epoch: int) -> accounts.EpochCheckpoint | None:
+        return self.client.account(accounts.EpochCheckpoint, programs.checkpoint_address(epoch))
 
     def close(self) -> None:
         self.client.close()
@@ -589,6 +621,21 @@ def campus(tmp_path: Path) -> Iterator[Campus]:
     made.next_epoch()
     yield made
     made.close()
+
+
+@pytest.fixture
+def make_campus(tmp_path: Path) -> Iterator[Callable[[Sequence[Any]], Campus]]:
+    """Makes campuses of plans of their own, each at the beginning of an epoch."""
+    made: list[Campus] = []
+
+    def make(plan: Sequence[Any]) -> Campus:
+        made.append(Campus(tmp_path / str(len(made)), plan=plan))
+        made[-1].next_epoch()
+        return made[-1]
+
+    yield make
+    for campus in made:
+        campus.close()
 
 
 @pytest.fixture

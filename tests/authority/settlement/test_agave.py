@@ -17,7 +17,7 @@ def test_whole_epochs_on_agave(agave_campus):
     campus.read_all(campus.epoch * campus.epoch_seconds, moving=False)
     worker.settle_down()
     metered = campus.run_epoch(worker)
-    assert campus.book(metered + 1)["ask_count"] == 2
+    assert campus.book(metered + 1).ask_count == 2
     assert conservation(campus.client).ok
     campus.next_epoch()
     worker.settle_down()

@@ -54,7 +54,7 @@ def test_a_stage_keeps_its_first_time_and_the_state_follows_in_order(journal):
     journal.mark(7, "submitted", "minted", traded_wh=5)
     row = journal.epoch(7)
     assert (row.submitted_ms, row.state, row.traded_wh) == (first, "clearing", 5)
-    journal.mark(7, "settled", "checkpointed", "closed")
+    journal.mark(7, "settled", "checkpointed")
     assert journal.open_epochs() == []
 
 
@@ -162,14 +162,14 @@ def test_readings_confirmed_side_by_side_are_all_counted(journal, store):
 
 
 def test_a_pending_transaction_is_remembered_until_it_is_decided(journal):
-    assert journal.pending_for("order:w") is None
-    journal.pending("order:w", "first", 100, "AAAA", "place_order", {"quantity": 1})
-    journal.pending("order:w", "second", 200, "BBBB", "place_order", {"quantity": 1})
-    pending = journal.pending_for("order:w")
+    assert journal.pending_for("member:w") is None
+    journal.pending("member:w", "first", 100, "AAAA", "place_order", {"quantity": 1})
+    journal.pending("member:w", "second", 200, "BBBB", "place_order", {"quantity": 1})
+    pending = journal.pending_for("member:w")
     assert (pending.signature, pending.last_valid_block_height, pending.raw) == ("second", 200, "BBBB")
     assert journal.log_head()[0] == 2
-    journal.not_pending("order:w")
-    assert journal.pending_for("order:w") is None
+    journal.not_pending("member:w")
+    assert journal.pending_for("member:w") is None
 
 
 def test_alerts_count_and_go_away(journal, store):

@@ -7,23 +7,23 @@ from dataclasses import replace
 import pytest
 from solders.keypair import Keypair
 
+from authority.chain.accounts import BOOKS
 from authority.market.standing_orders import BID, Limits, StandingOrder
-from authority.settlement.journal import WaitingFrame
-from authority.settlement.plan import (
+from authority.settlement.actions import (
     Checkpoint,
-    CloseBook,
     OpenBillingPeriod,
     OpenBook,
+    PayOut,
     PlaceOrder,
     RefundBook,
-    SettleOrders,
+    Retire,
+    SettleIdleMeter,
     SettleSurplus,
-    Situation,
     SubmitReadings,
     TriggerClearing,
-    plan,
-    stages_complete,
 )
+from authority.settlement.journal import WaitingFrame
+from authority.settlement.plan import Situation, plan, stages_complete, stalled_members
 from authority.settlement.snapshot import (
     BookStatus,
     BookView,
@@ -32,6 +32,7 @@ from authority.settlement.snapshot import (
     MeterView,
     OrderView,
     Pause,
+    Payout,
     Snapshot,
 )
 from authority.store.settlement import SettlementEpoch
@@ -43,6 +44,7 @@ CONFIG = ConfigView(
     clock_skew_seconds=30,
     limits=Limits(80_000, 300_000, 20_000, 100, 1_000_000, 8),
     billing_period=0,
+    billing_period_start=0,
     billing_period_end=10_000,
 )
 EPOCH = 100
@@ -54,62 +56,79 @@ def key():
     return Keypair().pubkey()
 
 
+METER_KEY = bytes(range(32))
+
+
 def member(index=0, **changes):
+    wallet = key()
     base = MemberView(
         name=f"member {index}",
-        wallet=key(),
+        member=wallet,
+        wallet=wallet,
         address=key(),
         member_index=index,
         active=True,
+        closed=False,
         settling_meters=0b11,
         energy_token_account=key(),
         credit_token_account=key(),
         held_wh=0,
         credit=10**9,
+        seat_wh=0,
+        seat_credit=0,
+        payout=Payout(0),
         boundary=START - 900,
         minted_wh=0,
         withdrawn_wh=0,
         open_withdrawal_wh=0,
+        previous_withdrawal_wh=0,
         retired_wh=0,
+        previous_retired_wh=0,
+        fed_in_wh=0,
     )
     return replace(base, **changes)
 
 
-def meter(owner, pk, slot=0, standing=START - 900, sequence=5, settles=True):
-    return MeterView(
+def meter(owner, pk, slot=0, standing=START - 900, sequence=5, settles=True, **changes):
+    base = MeterView(
         meter_pk=pk,
+        name=f"meter {pk}",
         address=key(),
         state_address=key(),
-        wallet=owner.wallet,
+        member=owner.member,
         settles=settles,
+        active=True,
         slot=slot if settles else 255,
+        key=METER_KEY,
         sequence=sequence,
         standing=standing,
+        settled=standing,
         hash=bytes(16),
     )
+    return replace(base, **changes)
 
 
-def frame(pk, sequence, end, error=None):
-    return WaitingFrame(pk * 100 + sequence, pk, sequence, end, bytes(32), bytes(192), "pending", error=error)
+def frame(pk, sequence, end, error=None, key=METER_KEY):
+    return WaitingFrame(pk * 100 + sequence, pk, sequence, end, bytes(32), bytes(192), key, "pending", error=error)
 
 
 def book(epoch=EPOCH, status=BookStatus.OPEN, orders=(), **changes):
     base = BookView(
         epoch=epoch,
         status=status,
+        cutoff_at=(epoch + 1) * 900 - 60,
         closes_at=(epoch + 1) * 900,
         refundable_from=(epoch + 9) * 900,
         price=0,
         volume=0,
-        rent_payer=key(),
         orders=tuple(orders),
         data=b"",
     )
     return replace(base, **changes)
 
 
-def order(number, member=0, price=100_000, quantity=500, filled=0, settled=False):
-    return OrderView(number, price, quantity, filled, member, settled)
+def bid(number=0, member=0, price=100_000, quantity=500, filled=0, paid=False):
+    return OrderView(True, price, number, quantity, filled, member, paid)
 
 
 def row(epoch=EPOCH, **stages):
@@ -193,57 +212,59 @@ def test_surplus_is_settled_where_all_meters_stand_together():
     assert not plan(situation(members=[half_seen], meters=meters, rows=[]))
 
 
-def test_the_current_epochs_book_is_opened_and_completed():
-    (action,) = plan(situation())
-    assert action == OpenBook(EPOCH)
-    (action,) = plan(situation(books=[book(status=BookStatus.GROWING)]))
-    assert action == OpenBook(EPOCH, half_made=True)
+def test_the_current_epochs_book_is_opened_once_its_place_is_free():
+    assert plan(situation()) == [OpenBook(EPOCH, None)]
+    before = book(EPOCH - BOOKS, BookStatus.FINAL)
+    assert plan(situation(books=[before], last=EPOCH - BOOKS)) == [OpenBook(EPOCH, EPOCH - BOOKS)]
+    assert not plan(situation(books=[before], last=EPOCH - BOOKS - 1))  # its hash is in no checkpoint yet
+    assert not plan(situation(books=[book()]))
     assert not plan(situation(config=replace(CONFIG, pause=Pause.ORDERS)))
 
 
 def test_standing_orders_wait_for_the_members_surplus_and_never_repeat():
-    user = member(boundary=START, held_wh=800)
-    policies = {str(user.wallet): StandingOrder(sell_at=120_000)}
+    user = member(boundary=START, held_wh=500, seat_wh=300)
+    policies = {str(user.member): StandingOrder(sell_at=120_000)}
     rows = [row(EPOCH - 1, checkpointed_ms=1), row()]
     ready = situation(members=[user], books=[book()], rows=rows, policies=policies)
     (action,) = kinds(plan(ready), PlaceOrder)
-    assert (action.order.quantity, action.order.price) == (800, 120_000)
+    assert (action.order.quantity, action.order.price, action.deposit) == (800, 120_000, 500)
     behind = replace(user, boundary=START - 900)
     assert not plan(situation(members=[behind], books=[book()], rows=rows, policies=policies))
     rows[0].minted_ms = 1
     assert kinds(plan(situation(members=[behind], books=[book()], rows=rows, policies=policies)), PlaceOrder)
-    assert not plan(situation(members=[user], books=[book()], rows=rows, policies=policies, now=START + 899))
+    assert not plan(situation(members=[user], books=[book()], rows=rows, policies=policies, now=START + 839))
 
 
 def test_what_unsettled_books_may_bring_is_not_bid_for_again():
     user = member(boundary=START, open_withdrawal_wh=1_000)
-    policies = {str(user.wallet): StandingOrder(buy_at=200_000)}
-    before = book(EPOCH - 1, BookStatus.CLEARED, [order(0, quantity=700, filled=400)])
+    policies = {str(user.member): StandingOrder(buy_at=200_000)}
+    paid = bid(1, quantity=300, filled=300, paid=True)
+    before = book(EPOCH - 1, BookStatus.CLEARING, [bid(quantity=700, filled=400), paid])
     rows = [row()]
     (action,) = kinds(plan(situation(members=[user], books=[book(), before], rows=rows, policies=policies)), PlaceOrder)
-    assert (action.order.side, action.order.quantity) == (BID, 600)
-    standing = book(orders=[order(0, quantity=600)])
-    assert not plan(situation(members=[user], books=[standing, before], rows=rows, policies=policies))
+    assert (action.order.side, action.order.quantity, action.deposit) == (BID, 600, 132_000)
+    standing = book(orders=[bid(quantity=600)])
+    assert not kinds(
+        plan(situation(members=[user], books=[standing, before], rows=rows, policies=policies)), PlaceOrder
+    )
 
 
 def test_the_next_billing_period_comes_before_anything_else():
     over = replace(CONFIG, billing_period=4, billing_period_end=EPOCH)
     assert plan(situation(config=over)) == [OpenBillingPeriod(5)]
-    assert plan(situation(config=replace(over, billing_period_end=EPOCH + 1))) == [OpenBook(EPOCH)]
+    assert plan(situation(config=replace(over, billing_period_end=EPOCH + 1))) == [OpenBook(EPOCH, None)]
 
 
 def test_a_book_is_taken_to_its_end():
     old = EPOCH - 1
     rows = [row(old)]
     assert isinstance(plan(situation(books=[book(old)], rows=rows))[0], TriggerClearing)
-    cleared = book(
-        old, BookStatus.CLEARED, [order(0, member=3), order(1, member=1, settled=True), order(512, member=2)]
-    )
-    (action,) = plan(situation(books=[cleared], rows=rows))
-    assert isinstance(action, SettleOrders)
-    assert action.orders == (512, 0)
-    (action,) = plan(situation(books=[book(old, BookStatus.CLEARED)], rows=rows))
-    assert action == SettleOrders(action.book, ())
+    clearing = book(old, BookStatus.CLEARING, [bid(0, paid=True), bid(1)])
+    assert plan(situation(books=[clearing], rows=rows)) == [TriggerClearing(clearing)]
+    refunding = book(old, BookStatus.REFUNDING, [bid(0, paid=True), bid(1)])
+    assert plan(situation(books=[refunding], rows=rows)) == [RefundBook(refunding)]
+    earlier = book(old - 1)
+    assert plan(situation(books=[refunding, earlier], rows=rows)) == [TriggerClearing(earlier)]
     final = book(old, BookStatus.FINAL)
     assert not plan(situation(books=[final], rows=rows))
     rows[0].settled_ms = 1
@@ -251,8 +272,6 @@ def test_a_book_is_taken_to_its_end():
     rows[0].minted_ms = 1
     assert plan(situation(books=[final], rows=rows)) == [Checkpoint(old, final)]
     assert not plan(situation(books=[final], rows=rows, last=old))
-    rows[0].checkpointed_ms = 1
-    assert plan(situation(books=[final], rows=rows, last=old)) == [CloseBook(final)]
 
 
 def test_checkpoints_follow_one_another():
@@ -265,10 +284,10 @@ def test_checkpoints_follow_one_another():
 
 def test_a_book_that_cannot_be_cleared_is_refunded_when_due():
     old = EPOCH - 10
-    failing = {f"clearing {old}"}
-    (action,) = plan(situation(books=[book(old)], rows=[row(old)], failing=failing))
+    refused = {f"clearing {old}": 3}
+    (action,) = plan(situation(books=[book(old)], rows=[row(old)], refused=refused))
     assert isinstance(action, RefundBook)
-    (action,) = plan(situation(books=[book(EPOCH - 2)], rows=[row(EPOCH - 2)], failing={f"clearing {EPOCH - 2}"}))
+    (action,) = plan(situation(books=[book(EPOCH - 2)], rows=[row(EPOCH - 2)], refused={f"clearing {EPOCH - 2}": 3}))
     assert isinstance(action, TriggerClearing)
 
 
@@ -293,4 +312,114 @@ def test_grace_does_not_end_while_a_reading_of_the_epoch_can_still_go():
     case = situation(now=START + 300, members=[user], meters=[meter(user, 1)], waiting=[frame(1, 6, START)], rows=[])
     assert "submitted" not in stages_complete(case, row(EPOCH - 1))
     (action,) = plan(case)
-    assert "minted" in stages_complete(replace(case, failing={action.subject}), row(EPOCH - 1))
+    assert "minted" in stages_complete(replace(case, refused={action.subject: 1}), row(EPOCH - 1))
+
+
+@pytest.mark.finding("chain-1")
+@pytest.mark.finding("chain-2")
+def test_no_epoch_waits_beyond_the_grace_for_what_a_member_can_withhold():
+    user = member(settling_meters=1)
+    refused = situation(
+        now=START + 299, members=[user], meters=[meter(user, 1, standing=START)], refused={f"surplus {user.member}": 9}
+    )
+    assert "minted" not in stages_complete(refused, row(EPOCH - 1))
+    assert "minted" in stages_complete(_at(refused, START + 300), row(EPOCH - 1))
+    # a gateway that sends one old frame after the other, each taken by the chain
+    drip = situation(
+        members=[user], meters=[meter(user, 1, standing=START - 9_000)], waiting=[frame(1, 6, START - 8_100)]
+    )
+    assert "submitted" not in stages_complete(_at(drip, START + 599), row(EPOCH - 1))
+    assert "minted" in stages_complete(_at(drip, START + 600), row(EPOCH - 1))
+
+
+def _at(case, now):
+    return replace(case, chain=replace(case.chain, now=now))
+
+
+@pytest.mark.finding("chain-2")
+def test_a_boundary_that_is_given_up_keeps_no_later_reading():
+    user = member(boundary=START - 1_800)
+    meters = [meter(user, 1, 0), meter(user, 2, 1)]
+    case = situation(members=[user], meters=meters, waiting=[frame(1, 6, START), frame(2, 6, START)])
+    assert not kinds(plan(case), SubmitReadings)
+    (batch,) = kinds(plan(replace(case, given_up={str(user.member): START - 900})), SubmitReadings)
+    assert len(batch.readings) == 2
+    assert kinds(plan(case), SettleSurplus)  # it is tried again all the same
+
+
+@pytest.mark.finding("chain-4")
+def test_nothing_is_settled_where_a_meter_stands_by_a_record_that_did_not_pass():
+    user = member()
+    meters = [meter(user, 1, 0, standing=START), meter(user, 2, 1, standing=START)]
+    assert kinds(plan(situation(members=[user], meters=meters)), SettleSurplus)
+    meters[1] = replace(meters[1], passed=False)
+    assert not kinds(plan(situation(members=[user], meters=meters)), SettleSurplus)
+
+
+def test_a_record_of_another_key_waits_for_its_key():
+    user = member(settling_meters=1)
+    other = bytes(32)
+    case = situation(members=[user], meters=[meter(user, 1)], waiting=[frame(1, 6, START, key=other)])
+    assert not kinds(plan(case), SubmitReadings)
+    renewed = meter(user, 1, key=other, sequence=None)
+    (batch,) = kinds(
+        plan(situation(members=[user], meters=[renewed], waiting=[frame(1, 1, START, key=other)])), SubmitReadings
+    )
+    assert batch.readings[0][1].sequence == 1
+
+
+def test_an_idle_meter_is_settled_by_itself():
+    user = member(settling_meters=1)
+    meters = [meter(user, 1, standing=START), meter(user, 2, active=False, standing=START, settled=START - 900)]
+    actions = plan(situation(members=[user], meters=meters, rows=[]))
+    assert [type(action) for action in actions] == [SettleSurplus, SettleIdleMeter]
+    assert actions[0].meters == (meters[0],)
+    meters[1] = replace(meters[1], settled=START)
+    assert not kinds(plan(situation(members=[user], meters=meters, rows=[])), SettleIdleMeter)
+
+
+PERIOD = replace(CONFIG, billing_period=4, billing_period_start=EPOCH)
+
+
+@pytest.mark.finding("authority-02")
+def test_what_was_bought_is_retired_for_its_period_before_anything_else():
+    user = member(boundary=START, seat_wh=5_000, previous_withdrawal_wh=5_500, previous_retired_wh=500)
+    policies = {str(user.member): StandingOrder(sell_at=90_000, buy_at=250_000)}
+    case = situation(members=[user], books=[book()], policies=policies, config=PERIOD)
+    (action,) = kinds(plan(case), Retire)
+    assert (action.period, action.amount, action.from_seat, action.feed_in) == (3, 5_000, True, False)
+    assert not kinds(plan(case), PlaceOrder)
+    done = replace(user, seat_wh=0, previous_retired_wh=5_500)
+    assert not kinds(
+        plan(situation(members=[done], books=[book()], policies=policies, config=PERIOD)), Retire | PlaceOrder
+    )
+
+
+@pytest.mark.finding("authority-02")
+@pytest.mark.parametrize(("epochs", "quantity"), [(0, 700), (6, 700), (7, 200), (8, 200)])
+def test_the_last_withdrawal_of_a_period_is_still_bought_for_after_its_turn(epochs, quantity):
+    user = member(boundary=START, previous_withdrawal_wh=500, open_withdrawal_wh=200)
+    policies = {str(user.member): StandingOrder(buy_at=250_000)}
+    config = replace(PERIOD, billing_period_start=EPOCH - epochs)
+    (action,) = kinds(plan(situation(members=[user], books=[book()], policies=policies, config=config)), PlaceOrder)
+    assert action.order.quantity == quantity  # what is bought in the eighth epoch comes too late
+
+
+def test_what_a_member_wants_paid_out_is_paid_out_once_an_epoch():
+    user = member(seat_wh=70, seat_credit=9, payout=Payout.ENERGY)
+    case = situation(members=[user], rows=[])
+    assert plan(case) == [PayOut(user, Payout.ENERGY, 70)]
+    assert not plan(replace(case, paid_out={f"energy of {user.member}"}))
+    assert not plan(situation(members=[replace(user, held_wh=None)], rows=[]))  # it has no usable account
+
+
+@pytest.mark.finding("authority-14")
+def test_a_member_that_waits_for_a_meter_is_told_about_with_the_meter():
+    user = member(boundary=START - 1_800)
+    meters = [meter(user, 1, 0), meter(user, 2, 1, standing=START - 1_800)]
+    waiting = [frame(1, 6, START)]
+    assert not stalled_members(situation(members=[user], meters=meters, waiting=waiting, now=START + 299))
+    (stalled,) = stalled_members(situation(members=[user], meters=meters, waiting=waiting, now=START + 300))
+    assert (stalled.awaited, stalled.since, stalled.waiting) == ((meters[1],), START - 1_800, 1)
+    silent = [replace(each, standing=START - 1_800) for each in meters]
+    assert not stalled_members(situation(members=[user], meters=silent, now=START + 300))

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authority.settlement.surplus import MeterSpan, SurplusError, permitted_meter_set, settle_span
+from authority.settlement.surplus import (
+    MeterSpan,
+    SpanKind,
+    SurplusError,
+    permitted_meter_set,
+    settle_span,
+    span_kind,
+)
 from edge_agent.wire.reading import SOURCE_NONE, SOURCE_SOLAR, SOURCE_WIND
 from edge_agent.wire.rules import BASIS_POINTS
 
@@ -208,3 +215,58 @@ def test_a_wider_span_never_withdraws_more(meters, efficiency):
     one = settle_span(first, 0, efficiency)
     two = settle_span(second, one.bank, efficiency)
     assert one.withdrawal + two.withdrawal >= whole.withdrawal
+
+
+def test_a_span_is_netted_where_nothing_changed_and_it_is_short_enough():
+    assert span_kind(4, 4, unchanged=True) is SpanKind.NETTED
+    assert span_kind(4, 4, unchanged=False) is SpanKind.BASELINE
+    assert span_kind(5, 4, unchanged=True) is span_kind(5, 4, unchanged=False) is SpanKind.TOO_LONG
+    assert span_kind(None, 4, unchanged=True) is SpanKind.BASELINE
+
+
+def test_what_is_not_netted_is_billed_and_not_credited():
+    meters = [MeterSpan(**SOLAR, generation=1_000), MeterSpan("load", consumption=400)]
+    storage = MeterSpan("storage", storage_wh=5_000, charge=900, discharge=100)
+    baseline = settle_span([*meters, storage], 450, 9_000, SpanKind.BASELINE)
+    assert (baseline.mint, baseline.bank, baseline.surplus, baseline.withdrawal) == (0, 0, 0, 200)
+    long = settle_span([*meters, storage], 450, 9_000, SpanKind.TOO_LONG)
+    assert (long.mint, long.bank, long.surplus, long.withdrawal) == (0, 0, 0, 1_300)
+    away = MeterSpan("storage", charge=70, discharge=5_000)
+    assert settle_span(meters, 0, 9_000, SpanKind.BASELINE, [away]).withdrawal == 70
+
+
+DAY = st.tuples(*[st.integers(0, 5_000)] * 4)
+
+
+@pytest.mark.finding("chain-7")
+@pytest.mark.finding("chain-8")
+@given(
+    days=st.lists(DAY, min_size=1, max_size=12),
+    ends=st.sets(st.integers(1, 11)),
+    changed=st.sets(st.integers(1, 12)),
+    grid=st.booleans(),
+    worth=st.integers(50, 300),
+)
+def test_no_choice_of_boundaries_or_changes_pays(days, ends, changed, grid, worth):
+    """With storage and grid meters too: what is withdrawn at retail (300) less what is minted at any price up to it."""
+
+    def meters(part: list[tuple[int, int, int, int]]) -> list[MeterSpan]:
+        g, c, q, d = (sum(column) for column in zip(*part, strict=True))
+        inside = [MeterSpan(**SOLAR, generation=g), MeterSpan("storage", storage_wh=9_000, charge=q, discharge=d)]
+        if grid:  # an epoch imports or exports what is lacking or left
+            nets = [g - c - q + d for g, c, q, d in part]
+            taken, given_back = sum(max(0, -net) for net in nets), sum(max(0, net) for net in nets)
+            return [*inside, MeterSpan("grid", consumption=taken, generation=given_back)]
+        return [*inside, MeterSpan("load", consumption=c)]
+
+    def cost(boundaries: list[int], changes: set[int]) -> int:
+        begin, bank, total = 0, 0, 0
+        for end in boundaries:
+            kind = span_kind(end - begin, 1, unchanged=end not in changes)
+            span = settle_span(meters(days[begin:end]), bank, 9_000, kind)
+            total += 300 * span.withdrawal - worth * span.mint
+            begin, bank = end, span.bank
+        return total
+
+    honest = cost(list(range(1, len(days) + 1)), set())
+    assert cost(sorted({*(end for end in ends if end < len(days)), len(days)}), changed) >= honest

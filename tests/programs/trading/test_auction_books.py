@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import random
-import struct
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,14 +18,15 @@ import pytest
 from campus import EPOCH_SECONDS, idl
 from solders.account import Account
 from solders.pubkey import Pubkey
-from trading_world import EPOCH, MARKET, SIDE, TradingWorld, offset
+from trading_world import EPOCH, FINAL, MARKET, SEATS, SIDE, Book, TradingWorld
+from trading_world import Order as Resting
 
-from authority.chain.programs import book_address
 from authority.market.clearing import Order, allocate, buyer_pays, clear, escrow_of_bid, seller_gets
 
 BOOKS = int(os.environ.get("AUCTION_BOOKS", "100000"))
 PER_TRANSACTION = 40
 U32 = 2**32 - 1
+WHEELING, FEE, MEMBERS = 20_000, 50, 9
 
 
 @dataclass(frozen=True)
@@ -38,72 +39,85 @@ class Cleared:
     highest: int
     bid_fills: tuple[int, ...]
     ask_fills: tuple[int, ...]
+    fees: int = 0
 
 
 class Clearer:
-    """Clears books by the dozen in one LiteSVM."""
+    """Clears and pays books by the dozen in one LiteSVM."""
 
-    def __init__(self) -> None:
-        self.world = TradingWorld()
+    def __init__(self, orders_per_side: int = SIDE) -> None:
+        self.world = TradingWorld(orders_per_side=orders_per_side)
         self.world.open()
-        self.template = self.world.data(book_address(EPOCH))
-        self.market = self.world.market()
+        self.template = self.world.book()
+        # Each book follows the one before it: all are of one epoch, and cleared after it.
+        self.template.fields |= {"min_reference_volume": U32, "previous": EPOCH}
+        self.market = self.world.market() | {"settled_epoch": EPOCH}
         self.world.set_time((EPOCH + 1) * EPOCH_SECONDS)
         self.places = [Pubkey.from_bytes(number.to_bytes(32, "big")) for number in range(1, PER_TRANSACTION + 1)]
-        self.lamports = self.world.svm.minimum_balance_for_rent_exemption(len(self.template))
+        self.lamports = self.world.svm.minimum_balance_for_rent_exemption(len(self.template.data))
 
-    def clear(self, books: Sequence[tuple[Sequence[Order], Sequence[Order]]], reference: int) -> list[Cleared]:
-        """Clear up to PER_TRANSACTION books in one transaction, at that reference price."""
+    def clear(
+        self, books: Sequence[tuple[Sequence[Order], Sequence[Order]]], reference: int, *, wheeling: int = WHEELING
+    ) -> list[Cleared]:
+        """Clear and pay up to PER_TRANSACTION books at once, at that reference price; seats get what is due."""
         program = idl("trading")
         market = program.encode_account("Market", self.market | {"reference_price": reference})
         self.world.put(MARKET, program.program_id, market)
+        seats = program.encode_account("Seats", self.world.seats_head() | {"credit_held": 2**63, "fees": 0})
+        self.world.put(SEATS, program.program_id, seats + bytes(len(self.world.data(SEATS)) - len(seats)))
         for place, (bids, asks) in zip(self.places, books, strict=False):
-            data = self.encode(bids, asks)
+            data = self.encode(bids, asks, wheeling)
             self.world.svm.set_account(place, Account(self.lamports, data, program.program_id, False, 0))
         places = self.places[: len(books)]
         self.world.send(*(self.world.clear_instruction(book=place) for place in places))
-        return [
-            self.decode(self.world.data(place), len(bids), len(asks))
-            for place, (bids, asks) in zip(places, books, strict=True)
-        ]
+        found = [self.decode(self.world.data(place)) for place in places]
+        energy, credits_ = Counter[int](), Counter[int]()
+        for (bids, asks), cleared in zip(books, found, strict=True):
+            due(energy, credits_, bids, asks, cleared, wheeling)
+        for member, seat in enumerate(self.world.seats()[:MEMBERS]):
+            assert (seat.energy, seat.credit) == (energy[member], credits_[member])
+        assert self.world.seats_head()["fees"] == sum(cleared.fees for cleared in found)
+        return found
 
-    def encode(self, bids: Sequence[Order], asks: Sequence[Order]) -> bytes:
+    def encode(self, bids: Sequence[Order], asks: Sequence[Order], wheeling: int) -> bytes:
         """A book's account: the template's parameters, these orders, no reference price moved."""
-        data = bytearray(self.template)
-        for name, form, value in (
-            ("bid_count", "<H", len(bids)),
-            ("ask_count", "<H", len(asks)),
-            ("bid_quantity", "<I", sum(order.quantity for order in bids)),
-            ("ask_quantity", "<I", sum(order.quantity for order in asks)),
-            ("energy_escrow", "<Q", sum(order.quantity for order in asks)),
-            ("min_reference_volume", "<I", U32),
-        ):
-            struct.pack_into(form, data, offset("EpochBook", name), value)
-        for name, orders in (("bids", bids), ("asks", asks)):
-            at = offset("EpochBook", name)
-            for number, order in enumerate(orders):
-                struct.pack_into("<4I", data, at + 16 * number, order.price, order.quantity, 0, order.member)
-        return bytes(data)
+        book = Book(self.template.data)
+        book.fields = self.template.fields | {"wheeling": wheeling}
+        book.put(
+            [Resting(order.price, n, order.quantity, 0, order.member) for n, order in enumerate(bids)],
+            [Resting(order.price, len(bids) + n, order.quantity, 0, order.member) for n, order in enumerate(asks)],
+        )
+        return book.to_bytes()
 
     @staticmethod
-    def decode(data: bytes, bids: int, asks: int) -> Cleared:
+    def decode(data: bytes) -> Cleared:
         """The outcome in a book's account."""
-
-        def u32(name: str) -> int:
-            return int(struct.unpack_from("<I", data, offset("EpochBook", name))[0])
-
-        def fills(name: str, count: int) -> tuple[int, ...]:
-            at = offset("EpochBook", name)
-            return tuple(struct.unpack_from("<I", data, at + 16 * number + 8)[0] for number in range(count))
-
+        book = Book(data)
+        assert book.status == FINAL
         return Cleared(
-            u32("price"),
-            u32("volume"),
-            u32("lowest_price"),
-            u32("highest_price"),
-            fills("bids", bids),
-            fills("asks", asks),
+            *(int(book.fields[name]) for name in ("price", "volume", "lowest_price", "highest_price")),
+            tuple(order.filled for order in book.bids),
+            tuple(order.filled for order in book.asks),
+            int(book.fields["fees"]),
         )
+
+
+def due(
+    energy: Counter[int],
+    credits_: Counter[int],
+    bids: Sequence[Order],
+    asks: Sequence[Order],
+    cleared: Cleared,
+    wheeling: int,
+) -> None:
+    """Add what each member is due of a book: what it bought, did not sell, earned, and locked too much."""
+    for order, filled in zip(bids, cleared.bid_fills, strict=True):
+        energy[order.member] += filled
+        locked = escrow_of_bid(order.quantity, order.price, wheeling)
+        credits_[order.member] += locked - buyer_pays(filled, cleared.price, wheeling)
+    for order, filled in zip(asks, cleared.ask_fills, strict=True):
+        energy[order.member] += order.quantity - filled
+        credits_[order.member] += seller_gets(filled, cleared.price, FEE)
 
 
 @cache
@@ -148,7 +162,7 @@ def fair_fills(orders: Sequence[Order], volume: int, price: int, sign: int) -> t
 
 
 def check(
-    bids: Sequence[Order], asks: Sequence[Order], found: Cleared, *, wheeling: int = 20_000, fee: int = 50
+    bids: Sequence[Order], asks: Sequence[Order], found: Cleared, *, wheeling: int = WHEELING, fee: int = FEE
 ) -> None:
     """What holds for every outcome: balance of energy and money, and nobody worse off than its limit."""
     assert sum(found.bid_fills) == sum(found.ask_fills) == found.volume
@@ -162,7 +176,7 @@ def check(
     for order, filled in zip(asks, found.ask_fills, strict=True):
         assert filled == 0 or found.price >= order.price
         earned += seller_gets(filled, found.price, fee)
-    assert paid >= earned
+    assert found.fees == paid - earned >= 0
 
 
 def random_side(source: random.Random, most: int, prices: int, quantities: int) -> list[Order]:
@@ -244,7 +258,7 @@ def test_the_bounds_of_u32() -> None:
         ([Order(U32, 1)] * SIDE, [Order(U32, 511)]),
         ([Order(5, U32 // SIDE)] * SIDE, [Order(5, U32 // SIDE * SIDE - 1)]),
     ]
-    for (bids, asks), found in zip(books, clearer().clear(books, 77), strict=True):
+    for (bids, asks), found in zip(books, clearer().clear(books, 77, wheeling=0), strict=True):
         expected = clear(bids, asks, 77)
         assert (found.price, found.volume) == (expected.price, expected.volume)
         assert (found.bid_fills, found.ask_fills) == (expected.bid_fills, expected.ask_fills)
@@ -259,3 +273,19 @@ def test_equal_remainders_go_by_book_order() -> None:
     ]
     fills = [found.bid_fills + found.ask_fills for found in clearer().clear(books, 5)]
     assert fills == [(1, 1, 0, 2), (3, 1, 1, 5), (7, 2, 2, 1, 1, 1), (4, 1, 0, 5)]
+
+
+def test_the_largest_book_clears_like_the_reference() -> None:
+    """4,096 orders a side, in one transaction."""
+    source = random.Random(4_096)  # noqa: S311 - test data
+    large = Clearer(4_096)
+    for prices, quantities in ((1, 1_000_000), (40, 8), (300_000, 1_000_000)):
+        bids = [Order(source.randint(1, prices), source.randint(1, quantities), n % MEMBERS) for n in range(4_096)]
+        asks = [Order(source.randint(1, prices), source.randint(1, quantities), n % MEMBERS) for n in range(4_096)]
+        book = sort(bids, asks)
+        reference = source.randint(1, prices)
+        found = large.clear([book], reference)[0]
+        expected = clear(*book, reference)
+        assert (found.price, found.volume) == (expected.price, expected.volume)
+        assert (found.bid_fills, found.ask_fills) == (expected.bid_fills, expected.ask_fills)
+        check(*book, found)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import pytest
-from campus import EPOCH_SECONDS, START, Campus, Member, Outcome, Refusal, idl, key, readonly, writable
+from campus import EPOCH_SECONDS, START, Campus, Member, Outcome, Refusal, idl, key, readonly
+from market_accounts import ASK, BID, CREDIT, ENERGY, OPEN, Book
 from solders.account import Account
 from solders.address_lookup_table_account import AddressLookupTableAccount
 from solders.instruction import Instruction
@@ -19,7 +19,6 @@ from authority.chain import programs
 from authority.chain.artifacts import idl_path
 
 FIRST = START // EPOCH_SECONDS
-BID, ASK = 0, 1
 
 
 class MarketCampus(Campus):
@@ -27,12 +26,7 @@ class MarketCampus(Campus):
 
     def __init__(self) -> None:
         super().__init__()
-        department = self.authority.pubkey()
-        self.fee_account = programs.associated_token_address(department, programs.credit_mint())
-        create = programs.create_associated_token_account(self.operator.pubkey(), department, programs.credit_mint())
-        accounts = {"operator": self.operator.pubkey(), "fee_account": self.fee_account}
-        price = self.parameters["feed_in_price"]
-        self.send(create, self.instruction("trading", "initialize_market", {"reference_price": price}, accounts))
+        self.make_market()
         self.seller, self.buyer = self.register_user("seller"), self.register_user("buyer", 0)
         meter = self.add_meter(self.seller, "solar building", "building", "solar")
         self.round(self.seller, self.boundary(1), (meter, ()))
@@ -52,39 +46,29 @@ class MarketCampus(Campus):
 
     def open(self) -> Outcome:
         """Open the epoch's book."""
-        opening = {"payer": self.operator.pubkey(), "book": self.book}
-        return self.send(
-            self.instruction("trading", "open_epoch", {"epoch": self.epoch}, opening),
-            self.instruction("trading", "grow_book", {}, {"book": self.book}),
-        )
+        return self.open_book(self.epoch)
 
     def place(self, member: Member, side: int, price: int, quantity: int) -> Outcome:
         """Place an order with the member's own signature."""
-        accounts = {
-            "authority": member.address,
-            "user": member.user,
-            "book": self.book,
-            "source": member.energy_tokens if side == ASK else member.credit_tokens,
-            "vault": programs.energy_vault() if side == ASK else programs.credit_vault(),
-        }
+        accounts = {"authority": member.address, "user": member.user, "book": self.book}
         args = {"epoch": self.epoch, "side": side, "price": price, "quantity": quantity}
         return self.send(self.instruction("trading", "place_order", args, accounts), signers=[member.wallet])
 
-    def trigger_instruction(self, **accounts: Pubkey) -> Instruction:
-        """oracle.trigger_clearing."""
-        named = {"market": programs.market_address(), "book": self.book, **accounts}
-        return self.instruction("oracle", "trigger_clearing", {"epoch": self.epoch}, named)
+    def withdraw(self, member: Member, asset: int, amount: int) -> Outcome:
+        """Take tokens out of a seat, to the member's own account."""
+        accounts = {
+            "authority": member.address,
+            "user": member.user,
+            "destination": member.credit_tokens if asset else member.energy_tokens,
+            "vault": programs.credit_vault() if asset else programs.energy_vault(),
+        }
+        args = {"asset": asset, "amount": amount}
+        return self.send(self.instruction("trading", "withdraw", args, accounts), signers=[member.wallet])
 
-    def settle_orders(self, *orders: tuple[int, Member]) -> Outcome:
-        """Settle orders by number and member."""
-        accounts = {"market": programs.market_address(), "book": self.book, "fee_account": self.fee_account}
-        remaining = [
-            meta
-            for _, member in orders
-            for meta in (readonly(member.user), writable(member.energy_tokens), writable(member.credit_tokens))
-        ]
-        args = {"orders": [number for number, _ in orders]}
-        return self.send(self.instruction("trading", "settle_orders", args, accounts, remaining))
+    def trigger_instruction(self, limit: int = 1_000, **accounts: Pubkey) -> Instruction:
+        """oracle.trigger_clearing."""
+        args = {"epoch": self.epoch, "limit": limit}
+        return self.instruction("oracle", "trigger_clearing", args, {"book": self.book, **accounts})
 
     def checkpoint(self) -> Outcome:
         """Pin the epoch with its book as it is."""
@@ -94,7 +78,7 @@ class MarketCampus(Campus):
             "epoch": self.epoch,
             "log_size": 1,
             "log_root": bytes(32),
-            "book_hash": hashlib.sha256(found.data).digest(),
+            "book_hash": Book(bytes(found.data)).hash(),
         }
         accounts = {
             "operator": self.operator.pubkey(),
@@ -102,15 +86,6 @@ class MarketCampus(Campus):
             "book": self.book,
         }
         return self.send(self.instruction("oracle", "checkpoint_epoch", args, accounts))
-
-    def close(self) -> Outcome:
-        """Close the book."""
-        accounts = {
-            "book": self.book,
-            "checkpoint": programs.checkpoint_address(self.epoch),
-            "rent_payer": self.operator.pubkey(),
-        }
-        return self.send(self.instruction("trading", "close_epoch", {}, accounts))
 
 
 @pytest.fixture
@@ -127,24 +102,37 @@ def test_metered_energy_is_traded(
     campus = market_campus
     assert campus.tokens(campus.seller.energy_tokens) == 4_000
     price = (campus.parameters["feed_in_price"] + campus.parameters["retail_price"]) // 2
+    campus.deposit(campus.seller, ENERGY, 4_000)
+    campus.deposit(campus.buyer, CREDIT, 10_000_000)
     campus.place(campus.seller, ASK, price, 4_000)
     campus.place(campus.buyer, BID, price, 3_000)
     campus.set_time(campus.boundary(3))
-    cleared = campus.send(campus.trigger_instruction())
+    cleared = campus.send(campus.trigger_instruction(limit=1))
     assert cleared.event("EpochCleared")["volume"] == 3_000
     with refused("BookUnfinished"):
         campus.checkpoint()
-    settled = campus.settle_orders((512, campus.seller), (0, campus.buyer))
+    fees = campus.send(campus.trigger_instruction()).event("EpochSettled")["fees"]
+    proceeds, owed = 3_000 * price // 1_000, -(-3_000 * (price + campus.parameters["wheeling"]) // 1_000)
+    seller_gets = proceeds - proceeds * campus.parameters["fee_bps"] // 10_000
+    assert campus.seat(campus.seller) == (1_000, seller_gets)
+    assert campus.seat(campus.buyer) == (3_000, 10_000_000 - owed)
+    assert fees == owed - seller_gets
+    campus.withdraw(campus.buyer, ENERGY, 3_000)
+    campus.withdraw(campus.seller, CREDIT, seller_gets)
     assert campus.tokens(campus.buyer.energy_tokens) == 3_000
-    assert campus.tokens(campus.seller.energy_tokens) == 1_000
-    assert campus.tokens(campus.fee_account) == settled.event("EpochSettled")["fees"]
+    assert campus.tokens(campus.seller.credit_tokens) == seller_gets
+    accounts = {"fee_account": campus.fee_account}
+    campus.send(campus.instruction("trading", "withdraw_fees", {}, accounts))
+    assert campus.tokens(campus.fee_account) == fees
     assert campus.supply(programs.energy_mint()) == 4_000
     assert campus.supply(programs.credit_mint()) == 10_000_000
-    held = [campus.tokens(member.credit_tokens) for member in (campus.seller, campus.buyer)]
-    assert sum(held) + campus.tokens(campus.fee_account) == 10_000_000
+    assert campus.tokens(programs.credit_vault()) == 10_000_000 - owed
     campus.checkpoint()
-    campus.close()
-    assert campus.svm.get_account(campus.book) is None
+    # The ring comes round: the book's place is taken against that checkpoint.
+    campus.epoch += programs.BOOKS
+    campus.set_time(campus.epoch * EPOCH_SECONDS)
+    campus.open()
+    assert campus.account("trading", campus.book)["epoch"] == campus.epoch
 
 
 def test_only_the_oracle_program_signs_for_the_oracle(
@@ -154,10 +142,11 @@ def test_only_the_oracle_program_signs_for_the_oracle(
     campus.set_time(campus.boundary(3))
     stranger = key("stranger")
     accounts = {"oracle": stranger.pubkey(), "book": campus.book}
-    clearing = campus.instruction("trading", "clear_epoch", {}, accounts)
+    args = {"epoch": campus.epoch, "limit": 0}
+    clearing = campus.instruction("trading", "clear_epoch", args, accounts)
     with refused("NotTheOracle"):
         campus.send(clearing, signers=[stranger])
-    named = campus.instruction("trading", "clear_epoch", {}, {"book": campus.book})
+    named = campus.instruction("trading", "clear_epoch", args, {"book": campus.book})
     unsigned = Instruction(
         named.program_id, named.data, [*(readonly(meta.pubkey) for meta in named.accounts[:2]), *named.accounts[2:]]
     )
@@ -183,7 +172,7 @@ def test_a_book_cannot_be_cleared_in_place_of_another(market_campus: MarketCampu
     campus.epoch -= 1
     with pytest.raises(Refusal):
         campus.send(campus.trigger_instruction(book=programs.book_address(campus.epoch + 1)))
-    assert campus.account("trading", first)["status"] == 1
+    assert campus.account("trading", first)["status"] == OPEN
 
 
 class PrefundedCampus(MarketCampus):
@@ -221,7 +210,7 @@ def test_a_lamport_at_every_address_stands_in_nobodys_way() -> None:
         "credit_token_account": campus.seller.credit_tokens,
         "retirement": programs.retirement_address(campus.seller.address),
     }
-    retired = {"reason": 1, "period": 0, "amount": 1_000}
+    retired = {"reason": 1, "period": 0, "amount": 1_000, "source": 0}
     campus.send(campus.instruction("energy_token", "retire_energy", retired, accounts), signers=[campus.seller.wallet])
     campus.set_time(campus.boundary(3))
     campus.send(campus.trigger_instruction())
@@ -238,4 +227,5 @@ def test_a_lamport_at_every_address_stands_in_nobodys_way() -> None:
         for name in programs.PROGRAM_IDS
         for item in json.loads(idl_path(name).read_text(encoding="utf-8"))["accounts"]
     }
+    types.remove("WalletUse")  # made where a member's wallet is replaced
     assert made == types | {(programs.TOKEN_PROGRAM, 82), (programs.TOKEN_PROGRAM, 165)}

@@ -20,9 +20,22 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from trading_model import ASK, BID, SIDE, Member, Model, Refused
-from trading_model import Order as ModelOrder
-from trading_world import CREDIT_MINT, CREDIT_VAULT, ENERGY_MINT, ENERGY_VAULT, EPOCH, MARKET, TradingWorld
+from trading_model import ASK, BID, CREDIT, ENERGY, Book, Member, Model, Refused
+from trading_world import (
+    BOOKS,
+    CLEARING,
+    CREDIT_MINT,
+    CREDIT_VAULT,
+    ENERGY_MINT,
+    ENERGY_VAULT,
+    EPOCH,
+    FINAL,
+    OPEN,
+    REFUNDING,
+    TradingWorld,
+)
+from trading_world import CREDIT as CREDIT_ARGUMENT
+from trading_world import ENERGY as ENERGY_ARGUMENT
 
 MEMBERS = 5
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "300"))
@@ -37,49 +50,37 @@ PARAMETERS = {
     "fee_bps": 1_000,
     "max_orders_per_member": 6,
 }
+STATUS = {"open": OPEN, "clearing": CLEARING, "refunding": REFUNDING, "final": FINAL}
+ARGUMENT = {CREDIT: CREDIT_ARGUMENT, ENERGY: ENERGY_ARGUMENT}
 
 members = st.integers(0, MEMBERS - 1)
-epochs = st.sampled_from([0, 0, 0, 0, 1, 1, 2, -1, -2])
+epochs = st.sampled_from([0, 0, 0, 0, 1, 1, 2, -1, -2, 16, -16])
 sides = st.sampled_from([BID, ASK, BID, ASK, BID, ASK, 2])
+assets = st.sampled_from([CREDIT, ENERGY])
 prices = st.one_of(st.integers(10, 20), st.integers(10, 20), st.integers(8, 22))
 quantities = st.one_of(st.integers(5, 60), st.integers(5, 4_000), st.integers(0, 4_100))
+limits = st.sampled_from([65_535, 65_535, 0, 1, 2, 5])
 
 
 class TradingMachine(RuleBasedStateMachine):
     """One market, five members, and a clock that only goes forward."""
 
-    @initialize(crowded=st.booleans(), rich=st.booleans())
-    def start(self, crowded: bool, rich: bool) -> None:
-        """A market whose current book is empty or, on the asks' side, nearly full."""
-        self.world = TradingWorld(parameters=PARAMETERS, reference_price=15)
-        self.model = Model(self.world.parameters, EPOCH_SECONDS, 15, self.world.time)
+    @initialize(capacity=st.sampled_from([512, 512, 4, 2, 1]), rich=st.booleans())
+    def start(self, capacity: int, rich: bool) -> None:
+        """A market whose books hold many orders or few, and members that have much or little in their seats."""
+        self.world = TradingWorld(parameters=PARAMETERS, reference_price=15, orders_per_side=capacity)
+        self.model = Model(self.world.parameters, EPOCH_SECONDS, 15, self.world.time, capacity)
+        for slot in range(BOOKS):
+            self.world.grow_book(slot)
         self.world.open()
         self.model.open(EPOCH)
         for _ in range(MEMBERS):
-            self.join(10**6 if rich else 900)
-        if crowded:
-            self.crowd()
-
-    def join(self, amount: int) -> None:
-        """Another member, with so many of both tokens."""
-        self.world.member(energy=amount, credits_=amount)
-        self.model.members.append(Member([amount, amount]))
-
-    def crowd(self) -> None:
-        """510 asks of a sixth member."""
-        self.join(0)
-        book = self.world.book()
-        orders = [ModelOrder(18 + (number > 300), 5 + number % 7, MEMBERS) for number in range(SIDE - 2)]
-        total = sum(order.quantity for order in orders)
-        book.fields["asks"][: SIDE - 2] = [
-            {"price": order.price, "quantity": order.quantity, "filled": 0, "member": order.member} for order in orders
-        ]
-        book.fields |= {"ask_count": SIDE - 2, "ask_quantity": total, "energy_escrow": total}
-        book.fields["ask_members"][MEMBERS] = SIDE - 2
-        self.world.put_book(EPOCH, book)
-        self.world.put_tokens(ENERGY_VAULT, ENERGY_MINT, MARKET, total)
-        self.model.books[EPOCH].sides[ASK].extend(orders)
-        self.model.books[EPOCH].escrow[ASK] = total
+            amount = 10**6 if rich else 900
+            self.world.member(energy=amount, credits_=amount, deposit=False)
+            self.model.members.append(Member([amount, amount]))
+            for asset in (CREDIT, ENERGY):
+                self.world.deposit(self.world.members[-1], ARGUMENT[asset], amount * 3 // 4)
+                self.model.deposit(len(self.model.members) - 1, asset, amount * 3 // 4)
 
     def now(self) -> int:
         """The current epoch."""
@@ -99,94 +100,100 @@ class TradingMachine(RuleBasedStateMachine):
         else:
             on_chain()
 
-    @rule(seconds=st.sampled_from([1, 100, 300, 840, 899, 900, 900, 9 * 900]))
+    @rule(seconds=st.sampled_from([1, 100, 300, 840, 899, 900, 900, 9 * 900, 15 * 900]))
     def wait(self, seconds: int) -> None:
         self.model.time += seconds
         self.world.set_time(self.model.time)
 
-    @rule(offset=epochs)
-    def open(self, offset: int) -> None:
+    @rule(offset=epochs, pinned=st.sampled_from([True, True, True, False]))
+    def open(self, offset: int, pinned: bool) -> None:
         epoch = self.now() + offset
-        self.same(lambda: self.world.open(epoch), lambda: self.model.open(epoch))
+        before = self.model.books.get(epoch % BOOKS)
+        if before is not None:
+            self.world.put_checkpoint(before.epoch, None if pinned else bytes(32))
+        self.same(lambda: self.world.open(epoch), lambda: self.model.open(epoch, pinned=pinned))
+
+    # Seats
+
+    @rule(member=members, asset=assets, amount=st.integers(0, 1_000))
+    def deposit(self, member: int, asset: int, amount: int) -> None:
+        self.same(
+            lambda: self.world.deposit(self.world.members[member], ARGUMENT[asset], amount),
+            lambda: self.model.deposit(member, asset, amount),
+        )
+
+    @rule(member=members, asset=assets, amount=st.integers(0, 1_000), by_wallet=st.booleans())
+    def withdraw(self, member: int, asset: int, amount: int, by_wallet: bool) -> None:
+        found = self.world.members[member]
+        authority = found.wallet.pubkey() if by_wallet else self.world.issuer.pubkey()
+        self.same(
+            lambda: self.world.withdraw(found, ARGUMENT[asset], amount, authority=authority),
+            lambda: self.model.withdraw(member, asset, amount, by_wallet=by_wallet),
+        )
+
+    @rule(member=members, allowed=st.sampled_from([0, 1, 2, 3, 3, 4]))
+    def set_payout(self, member: int, allowed: int) -> None:
+        self.same(
+            lambda: self.world.set_payout(self.world.members[member], allowed),
+            lambda: self.model.set_payout(member, allowed),
+        )
+
+    @rule()
+    def withdraw_fees(self) -> None:
+        self.same(self.world.withdraw_fees, self.model.withdraw_fees)
+
+    # Orders
 
     @rule(member=members, side=sides, price=prices, quantity=quantities, offset=epochs)
     def place(self, member: int, side: int, price: int, quantity: int, offset: int) -> None:
         epoch = self.now() + offset
-        evict = None
-        book = self.model.books.get(epoch)
-        if book is not None and side in (BID, ASK) and len(book.sides[side]) == SIDE:
-            evict = self.world.members[book.sides[side][-1].member]
         self.same(
-            lambda: self.world.place(self.world.members[member], side, price, quantity, epoch=epoch, evict=evict),
+            lambda: self.world.place(self.world.members[member], side, price, quantity, epoch=epoch),
             lambda: self.model.place(member, side, price, quantity, epoch),
         )
 
-    @rule(member=members, side=sides, price=prices, quantity=quantities, offset=epochs)
-    def cancel(self, member: int, side: int, price: int, quantity: int, offset: int) -> None:
-        self._cancel(member, side, price, quantity, self.now() + offset)
+    @rule(member=members, side=sides, price=prices, number=st.integers(0, 9), offset=epochs)
+    def cancel(self, member: int, side: int, price: int, number: int, offset: int) -> None:
+        self._cancel(member, side, price, number, self.now() + offset)
 
     @precondition(lambda self: any(book.orders() for book in self.model.books.values()))
-    @rule(data=st.data())
-    def cancel_one(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), mistaken=st.sampled_from([False, False, False, True]))
+    def cancel_one(self, data: st.DataObject, mistaken: bool) -> None:
         book = data.draw(st.sampled_from([book for book in self.model.books.values() if book.orders()]))
-        side = data.draw(st.sampled_from([side for side in (BID, ASK) if book.sides[side]]))
-        order = data.draw(st.sampled_from(book.sides[side]))
-        self._cancel(order.member, side, order.price, order.quantity, book.epoch)
+        side, order = data.draw(st.sampled_from(book.orders()))
+        member = (order.member + mistaken) % MEMBERS
+        self._cancel(member, side, order.price, order.number, book.epoch)
 
-    def _cancel(self, member: int, side: int, price: int, quantity: int, epoch: int) -> None:
+    def _cancel(self, member: int, side: int, price: int, number: int, epoch: int) -> None:
         self.same(
-            lambda: self.world.cancel(self.world.members[member], side, price, quantity, epoch=epoch),
-            lambda: self.model.cancel(member, side, price, quantity, epoch),
+            lambda: self.world.cancel(self.world.members[member], side, price, number, epoch=epoch),
+            lambda: self.model.cancel(member, side, price, number, epoch),
         )
 
-    @rule(offset=epochs)
-    def clear(self, offset: int) -> None:
+    # Clearing and refunding
+
+    @rule(offset=epochs, limit=limits)
+    def clear(self, offset: int, limit: int) -> None:
         epoch = self.now() + offset
-        self.same(lambda: self.world.clear(epoch), lambda: self.model.clear(epoch))
+        self.same(lambda: self.world.clear(epoch, limit), lambda: self.model.clear(epoch, limit))
 
-    @precondition(lambda self: self.model.books)
-    @rule(data=st.data())
-    def clear_one(self, data: st.DataObject) -> None:
-        epoch = data.draw(st.sampled_from(sorted(self.model.books)))
-        self.same(lambda: self.world.clear(epoch), lambda: self.model.clear(epoch))
+    @rule(data=st.data(), limit=limits)
+    def clear_one(self, data: st.DataObject, limit: int) -> None:
+        epoch = self._unpaid(data)
+        self.same(lambda: self.world.clear(epoch, limit), lambda: self.model.clear(epoch, limit))
 
-    @precondition(lambda self: self.model.books)
-    @rule(data=st.data())
-    def refund(self, data: st.DataObject) -> None:
-        epoch = data.draw(st.sampled_from(sorted(self.model.books)))
-        self.same(lambda: self.world.refund(epoch), lambda: self.model.refund(epoch))
+    @rule(data=st.data(), limit=limits)
+    def refund(self, data: st.DataObject, limit: int) -> None:
+        epoch = self._unpaid(data)
+        self.same(lambda: self.world.refund(epoch, limit), lambda: self.model.refund(epoch, limit))
 
-    @precondition(lambda self: self.model.books)
-    @rule(data=st.data())
-    def settle(self, data: st.DataObject) -> None:
-        epoch = data.draw(st.sampled_from(sorted(self.model.books)))
-        numbers = self.world.book(epoch).numbers()
-        chosen = data.draw(st.lists(st.sampled_from(numbers), max_size=9)) if numbers else []
-        if data.draw(st.booleans()):
-            chosen.sort(key=lambda number: self.world.book(epoch).order(number).member)
-        self.same(
-            lambda: self.world.settle(*chosen, epoch=epoch),
-            lambda: self.model.settle(chosen, epoch),
-        )
+    def _unpaid(self, data: st.DataObject) -> int:
+        """The epoch of one of the books, rather of one that is not final; the earliest comes first."""
+        books = sorted(self.model.books.values(), key=lambda book: (book.status == "final", book.epoch))
+        chosen: Book = data.draw(st.sampled_from(books))
+        return chosen.epoch
 
-    @precondition(lambda self: self.model.books)
-    @rule(data=st.data())
-    def settle_rest(self, data: st.DataObject) -> None:
-        epoch = data.draw(st.sampled_from(sorted(self.model.books)))
-        book = self.model.books[epoch]
-        numbers = [number for number in self.world.book(epoch).numbers() if not book.find(number)[1].settled][:40]
-        numbers.sort(key=lambda number: book.find(number)[1].member)
-        self.same(
-            lambda: self.world.settle(*numbers, epoch=epoch),
-            lambda: self.model.settle(numbers, epoch),
-        )
-
-    @precondition(lambda self: self.model.books)
-    @rule(data=st.data(), pinned=st.booleans())
-    def close(self, data: st.DataObject, pinned: bool) -> None:
-        epoch = data.draw(st.sampled_from(sorted(self.model.books)))
-        self.world.put_checkpoint(epoch, None if pinned else bytes(32))
-        self.same(lambda: self.world.close(epoch), lambda: self.model.close(epoch, pinned=pinned))
+    # The world around
 
     @rule(orders=st.sampled_from([False, False, True]), clearing=st.sampled_from([False, False, True]))
     def pause(self, orders: bool, clearing: bool) -> None:
@@ -212,22 +219,31 @@ class TradingMachine(RuleBasedStateMachine):
     def agree(self) -> None:
         if not hasattr(self, "model"):
             return
-        for member, found in zip(self.model.members, self.world.members, strict=True):
+        seats = self.world.seats()
+        for member, found, seat in zip(self.model.members, self.world.members, seats, strict=False):
             held = [self.world.balance(found.credit_account), self.world.balance(found.energy_account)]
             assert held == member.tokens
-        assert self.world.balance(CREDIT_VAULT) == sum(book.escrow[BID] for book in self.model.books.values())
-        assert self.world.balance(ENERGY_VAULT) == sum(book.escrow[ASK] for book in self.model.books.values())
+            assert [seat.credit, seat.energy] == member.seat
+            assert seat.payout == member.payout
+        assert self.world.balance(CREDIT_VAULT) == self.model.held(CREDIT)
+        assert self.world.balance(ENERGY_VAULT) == self.model.held(ENERGY)
         assert self.world.balance(self.world.fee_account) == self.model.fee_account
+        assert self.world.seats_head()["fees"] == self.model.fees
         assert self.world.market()["reference_price"] == self.model.reference
-        for epoch, book in self.model.books.items():
-            found_book = self.world.book(epoch)
+        assert self.world.market()["settled_epoch"] == self.model.settled
+        for slot, book in self.model.books.items():
+            found_book = self.world.book(slot)
+            assert found_book.fields["epoch"] == book.epoch
             for side, orders in ((BID, found_book.bids), (ASK, found_book.asks)):
-                expected = [(order.price, order.quantity, order.filled, order.member) for order in book.sides[side]]
-                assert [(order.price, order.quantity, order.filled, order.member) for order in orders] == expected
-            settled = [number for number in found_book.numbers() if found_book.is_settled(number)]
-            assert settled == [number for number in found_book.numbers() if book.find(number)[1].settled]
-            status = {"open": (1,), "settling": (2, 3), "final": (4,)}[book.status]
-            assert found_book.status in status
+                expected = [(o.price, o.number, o.quantity, o.filled, o.member) for o in book.sides[side]]
+                assert [(o.price, o.number, o.quantity, o.filled, o.member) for o in orders] == expected
+            assert (found_book.status, found_book.fields["paid"]) == (STATUS[book.status], book.paid)
+            assert found_book.fields["fees"] == book.fees
+            for member, seat in enumerate(seats[:MEMBERS]):
+                if seat.epoch == book.epoch and book.status == "open":
+                    mine = [sum(order.member == member for order in side) for side in book.sides]
+                    assert [seat.bids, seat.asks] == mine
+        self.world.check()
 
 
 @pytest.mark.slow

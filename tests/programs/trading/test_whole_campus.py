@@ -11,22 +11,28 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from campus import EPOCH_SECONDS, PARAMETERS, START, Campus, Member, key, readonly, writable
+import pytest
+from campus import EPOCH_SECONDS, PARAMETERS, START, Campus, Member, key
 from campus_life import DELEGATE, EPOCH, USERS, CampusLife, rarely, signers, users
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
+from market_accounts import CLEARING, FINAL, OPEN, REFUNDING, Book
 from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
-from trading_world import ASK, BID, Book
+from trading_model import ASK, BID, CREDIT, ENERGY
+from trading_model import Book as ModelBook
 from whole_model import WholeModel
 
 from authority.chain import programs
 
+pytestmark = pytest.mark.timeout(900)
 LIVES = os.environ.get("CAMPUS_MODEL_LIVES")
 DEPARTMENT = "department"
 """A member like the others, whose credit account takes the market's fees."""
+CAPACITY = 6
+"""Orders a side: few, so that orders are displaced."""
 LIMITS = {
     "feed_in_price": 50_000,
     "retail_price": 300_000,
@@ -41,6 +47,8 @@ sides = st.sampled_from([BID, ASK, BID, ASK, BID, ASK, 2])
 prices = st.one_of(st.integers(60_000, 290_000), st.sampled_from([170_000, 50_000, 49_999, 300_000, 300_001]))
 quantities = st.one_of(st.integers(10, 400), st.integers(10, 5_000), st.sampled_from([20_000, 0, 9, 20_001]))
 offsets = st.sampled_from([0, 0, 0, 0, -1, 1, -2])
+limits = st.sampled_from([100, 100, 100, 0, 1, 3])
+amounts = st.sampled_from([0, 1, 500, 2_000, 10**6, 10**8])
 
 
 class WholeCampusLife(CampusLife):
@@ -51,167 +59,174 @@ class WholeCampusLife(CampusLife):
     def make(self) -> None:
         parameters = PARAMETERS | LIMITS
         self.campus = Campus(parameters=parameters)
-        self.model = WholeModel(START, EPOCH_SECONDS, parameters)
+        self.model = WholeModel(START, EPOCH_SECONDS, parameters, CAPACITY)
         self.members = {name: Member(key(f"wallet {name}")) for name in (*USERS, DEPARTMENT)}
 
     def open_the_market(self) -> None:
         self.register_user(DEPARTMENT, 2)
         fees = self.members[DEPARTMENT].credit_tokens
+        args = {"reference_price": 170_000, "orders_per_side": CAPACITY}
         self.both(
             lambda: self.model.initialize_market(170_000, DEPARTMENT),
-            self.by_operator("trading", "initialize_market", {"reference_price": 170_000}, fee_account=fees),
+            self.by_operator("trading", "initialize_market", args, fee_account=fees),
         )
+        for slot in range(programs.BOOKS):
+            grow = self.trading(
+                "grow_book", {"slot": slot}, payer=self.campus.operator.pubkey(), book=programs.book_address(slot)
+            )
+            self.campus.send(grow)
         self.register_user("carol", 0)
         for name in USERS:
             self.issue_credit(name, 5_000_000)
+            self.deposit(name, name, CREDIT, 4_000_000)
 
-    def trading(
-        self, name: str, args: dict[str, Any], remaining: list[Any] | None = None, **accounts: Pubkey
-    ) -> Instruction:
-        return self.campus.instruction("trading", name, args, accounts, remaining or [])
+    def trading(self, name: str, args: dict[str, Any], **accounts: Pubkey) -> Instruction:
+        return self.campus.instruction("trading", name, args, accounts)
 
-    def book(self, epoch: int) -> Book | None:
-        """The chain's book of an epoch."""
+    def book(self, epoch: int) -> Book:
+        """The chain's book in the slot of an epoch."""
         found = self.campus.svm.get_account(programs.book_address(epoch))
-        return Book(bytes(found.data)) if found is not None and found.data else None
+        assert found is not None
+        return Book(bytes(found.data))
 
-    def member_at(self, index: int) -> Member:
-        return self.members[next(name for name, user in self.model.users.items() if user.index == index)]
+    # Seats
+
+    @rule(name=users, by=signers, token=st.sampled_from([CREDIT, ENERGY]), amount=amounts)
+    def deposit(self, name: str, by: str, token: int, amount: int) -> None:
+        by = self.actor(name, by)
+        self.both(
+            lambda: self.model.deposit(name, by, token, amount),
+            self.trading(
+                "deposit",
+                self.of(token, amount),
+                source=self.tokens(name, token),
+                **self.seat_accounts(name, by, token),
+            ),
+            signers=(self.wallet(by),),
+        )
+
+    @rule(name=users, by=signers, token=st.sampled_from([CREDIT, ENERGY]), amount=amounts)
+    def withdraw(self, name: str, by: str, token: int, amount: int) -> None:
+        by = self.actor(name, by)
+        self.both(
+            lambda: self.model.withdraw(name, by, token, amount),
+            self.trading(
+                "withdraw",
+                self.of(token, amount),
+                destination=self.tokens(name, token),
+                **self.seat_accounts(name, by, token),
+            ),
+            signers=(self.wallet(by),),
+        )
+
+    @staticmethod
+    def of(token: int, amount: int) -> dict[str, int]:
+        """Arguments: the program names assets the other way round."""
+        return {"asset": 0 if token == ENERGY else 1, "amount": amount}
+
+    def seat_accounts(self, name: str, by: str, token: int) -> dict[str, Pubkey]:
+        return {
+            "authority": self.wallet(by).pubkey(),
+            "user": self.members[name].user,
+            "vault": programs.energy_vault() if token == ENERGY else programs.credit_vault(),
+        }
 
     # The market
 
     @rule(offset=offsets)
     def open_book(self, offset: int) -> None:
         epoch = self.model.epoch + offset
-        book = programs.book_address(epoch)
+        before = self.book(epoch).fields["epoch"]
+        checkpoint = programs.checkpoint_address(before) if before else programs.SYSTEM_PROGRAM
         self.both(
-            lambda: self.model.open_epoch(epoch, self.operator_name()),
-            self.trading("open_epoch", {"epoch": epoch}, payer=self.campus.operator.pubkey(), book=book),
-            self.trading("grow_book", {}, book=book),
+            lambda: self.model.open_epoch(epoch),
+            self.trading("open_epoch", {"epoch": epoch}, book=programs.book_address(epoch), checkpoint=checkpoint),
         )
-
-    def operator_name(self) -> str:
-        return str(self.campus.operator.pubkey())
 
     @rule(name=users, by=signers, side=sides, price=prices, quantity=quantities, offset=offsets)
     def place_order(self, name: str, by: str, side: int, price: int, quantity: int, offset: int) -> None:
         epoch, by = self.model.epoch + offset, self.actor(name, by)
-        accounts = self.order_accounts(name, by, side, epoch)
         args = {"epoch": epoch, "side": side, "price": price, "quantity": quantity}
         self.both(
             lambda: self.model.place_order(name, by, side, price, quantity, epoch),
-            self.trading("place_order", args, source=self.tokens(name, side), **accounts),
+            self.trading("place_order", args, **self.order_accounts(name, by, epoch)),
             signers=(self.wallet(by),),
         )
 
-    @rule(name=users, side=sides, price=prices, quantity=quantities, offset=offsets)
-    def cancel_any_order(self, name: str, side: int, price: int, quantity: int, offset: int) -> None:
-        self._cancel(name, name, side, price, quantity, self.model.epoch + offset)
+    @rule(name=users, side=sides, price=prices, number=st.integers(0, 5), offset=offsets)
+    def cancel_any_order(self, name: str, side: int, price: int, number: int, offset: int) -> None:
+        self._cancel(name, name, side, price, number, self.model.epoch + offset)
 
     @precondition(lambda self: self.with_orders())
     @rule(data=st.data(), by=signers)
     def cancel_an_order(self, data: st.DataObject, by: str) -> None:
-        epoch = data.draw(st.sampled_from(self.with_orders()))
-        book = self.model.market.books[epoch]
-        side, order = data.draw(st.sampled_from([(side, order) for side in (BID, ASK) for order in book.sides[side]]))
+        book = data.draw(st.sampled_from(self.with_orders()))
+        side, order = data.draw(st.sampled_from(book.orders()))
         name = next(name for name, user in self.model.users.items() if user.index == order.member)
-        self._cancel(name, self.actor(name, by), side, order.price, order.quantity, epoch)
+        self._cancel(name, self.actor(name, by), side, order.price, order.number, book.epoch)
 
-    def _cancel(self, name: str, by: str, side: int, price: int, quantity: int, epoch: int) -> None:
-        accounts = self.order_accounts(name, by, side, epoch)
-        args = {"epoch": epoch, "side": side, "price": price, "quantity": quantity}
+    def _cancel(self, name: str, by: str, side: int, price: int, number: int, epoch: int) -> None:
+        args = {"epoch": epoch, "side": side, "price": price, "number": number}
         self.both(
-            lambda: self.model.cancel_order(name, by, side, price, quantity, epoch),
-            self.trading("cancel_order", args, destination=self.tokens(name, side), **accounts),
+            lambda: self.model.cancel_order(name, by, side, price, number, epoch),
+            self.trading("cancel_order", args, **self.order_accounts(name, by, epoch)),
             signers=(self.wallet(by),),
         )
 
-    def with_orders(self) -> list[int]:
-        return sorted(epoch for epoch, book in self.model.market.books.items() if book.orders())
+    def with_orders(self) -> list[ModelBook]:
+        books = [book for book in self.model.market.books.values() if book.orders()]
+        return sorted(books, key=lambda book: book.epoch)
 
     def wallet(self, name: str) -> Keypair:
         return self.members[name].wallet
 
-    def tokens(self, name: str, side: int) -> Pubkey:
-        return self.members[name].energy_tokens if side == ASK else self.members[name].credit_tokens
+    def tokens(self, name: str, token: int) -> Pubkey:
+        return self.members[name].energy_tokens if token == ENERGY else self.members[name].credit_tokens
 
-    def order_accounts(self, name: str, by: str, side: int, epoch: int) -> dict[str, Pubkey]:
+    def order_accounts(self, name: str, by: str, epoch: int) -> dict[str, Pubkey]:
         return {
             "authority": self.wallet(by).pubkey(),
             "user": self.members[name].user,
             "book": programs.book_address(epoch),
-            "vault": programs.energy_vault() if side == ASK else programs.credit_vault(),
         }
 
-    @rule(offset=st.sampled_from([-1, -1, -1, 0, -2]))
-    def trigger_clearing(self, offset: int) -> None:
-        self._clear(self.model.epoch + offset)
+    @rule(offset=st.sampled_from([-1, -1, -1, 0, -2]), limit=limits)
+    def trigger_clearing(self, offset: int, limit: int) -> None:
+        self._clear(self.model.epoch + offset, limit)
 
-    def _clear(self, epoch: int) -> None:
+    @precondition(lambda self: self.model.market.books)
+    @rule(data=st.data(), limit=limits)
+    def clear_a_book(self, data: st.DataObject, limit: int) -> None:
+        self._clear(self._any_book(data), limit)
+
+    def _any_book(self, data: st.DataObject) -> int:
+        """The epoch of a book, rather of one that is not final."""
+        books = sorted(self.model.market.books.values(), key=lambda book: (book.status == "final", book.epoch))
+        chosen: ModelBook = data.draw(st.sampled_from(books))
+        return chosen.epoch
+
+    def _clear(self, epoch: int, limit: int = 100) -> None:
+        args = {"epoch": epoch, "limit": limit}
         self.both(
-            lambda: self.model.trigger_clearing(epoch),
-            self.campus.instruction(
-                "oracle", "trigger_clearing", {"epoch": epoch}, {"book": programs.book_address(epoch)}
-            ),
+            lambda: self.model.trigger_clearing(epoch, limit),
+            self.campus.instruction("oracle", "trigger_clearing", args, {"book": programs.book_address(epoch)}),
         )
 
     @precondition(lambda self: self.model.market.books)
-    @rule(data=st.data(), much_later=rarely)
-    def refund(self, data: st.DataObject, much_later: bool) -> None:
-        epoch = data.draw(st.sampled_from(sorted(self.model.market.books)))
+    @rule(data=st.data(), much_later=rarely, limit=limits)
+    def refund(self, data: st.DataObject, much_later: bool, limit: int) -> None:
+        epoch = self._any_book(data)
         if much_later:
             self.time_passes(9 * EPOCH_SECONDS)
         self.both(
-            lambda: self.model.refund_epoch(epoch), self.trading("refund_epoch", {}, book=programs.book_address(epoch))
+            lambda: self.model.refund_epoch(epoch, limit),
+            self.trading("refund_epoch", {"epoch": epoch, "limit": limit}, book=programs.book_address(epoch)),
         )
 
-    @precondition(lambda self: self.model.market.books)
-    @rule(data=st.data())
-    def settle_some(self, data: st.DataObject) -> None:
-        epoch = data.draw(st.sampled_from(sorted(self.model.market.books)))
-        book = self.book(epoch)
-        assert book is not None
-        numbers = book.numbers()
-        self._settle_orders(epoch, data.draw(st.lists(st.sampled_from(numbers), max_size=4)) if numbers else [])
-
-    def _settle_orders(self, epoch: int, numbers: list[int]) -> None:
-        book = self.book(epoch)
-        assert book is not None
-        remaining, last = [], None
-        for number in numbers:
-            index = book.order(number).member
-            if index != last:
-                member = self.member_at(index)
-                remaining += [readonly(member.user), writable(member.energy_tokens), writable(member.credit_tokens)]
-            last = index
-        self.both(
-            lambda: self.model.settle_orders(numbers, epoch),
-            self.trading(
-                "settle_orders",
-                {"orders": numbers},
-                remaining,
-                book=programs.book_address(epoch),
-                fee_account=self.members[DEPARTMENT].credit_tokens,
-            ),
-        )
-
-    @precondition(lambda self: self.model.market.books)
-    @rule(data=st.data(), mistaken=rarely)
-    def close_book(self, data: st.DataObject, mistaken: bool) -> None:
-        epoch = data.draw(st.sampled_from(sorted(self.model.market.books)))
-        self._close(epoch, str(self.members["carol"].address) if mistaken else self.model.rent_payers[epoch])
-
-    def _close(self, epoch: int, rent_to: str) -> None:
-        self.both(
-            lambda: self.model.close_epoch(epoch, rent_to),
-            self.trading(
-                "close_epoch",
-                {},
-                book=programs.book_address(epoch),
-                checkpoint=programs.checkpoint_address(epoch),
-                rent_payer=Pubkey.from_string(rent_to),
-            ),
-        )
+    @rule()
+    def withdraw_fees(self) -> None:
+        fees = self.members[DEPARTMENT].credit_tokens
+        self.both(self.model.withdraw_fees, self.trading("withdraw_fees", {}, fee_account=fees))
 
     @rule(
         buyers=st.sampled_from([("carol",), ("carol", "bob"), ("alice",), USERS, ()]),
@@ -219,7 +234,7 @@ class WholeCampusLife(CampusLife):
         orders=st.lists(st.tuples(users, signers, st.sampled_from([ASK, BID]), prices, quantities), max_size=7),
         asked=st.integers(60_000, 170_000),
         bid=st.integers(150_000, 290_000),
-        until=st.sampled_from(["closed", "closed", "closed", "checkpointed", "paid", "cleared"]),
+        until=st.sampled_from(["checkpointed", "checkpointed", "checkpointed", "paid", "cleared"]),
     )
     def a_market_epoch(
         self,
@@ -230,11 +245,13 @@ class WholeCampusLife(CampusLife):
         bid: int,
         until: str,
     ) -> None:
-        """A book from its opening on, mostly to its closing: members offer half of what they hold and bid for some."""
+        """A book from its opening on, mostly to its checkpoint: members offer half of what they hold, or bid."""
         self.open_book(0)
         epoch = self.model.epoch
         for name in USERS:
-            held = self.model.tokens.get(name, 0)
+            if self.model.tokens.get(name, 0):
+                self.deposit(name, name, ENERGY, self.model.tokens[name])
+            held = self.model.seats.get(name, [0, 0])[ENERGY]
             if name in buyers:
                 self.place_order(name, by, BID, bid, 500, 0)
             elif held >= 20:
@@ -242,21 +259,12 @@ class WholeCampusLife(CampusLife):
         for name, signer, side, price, quantity in orders:
             self.place_order(name, signer, side, price, quantity, 0)
         self.to_the_next_boundary()
-        self._clear(epoch)
-        found = self.book(epoch)
-        if found is None or until == "cleared":
-            return
-        numbers = [number for number in found.numbers() if not found.is_settled(number)]
-        numbers.sort(key=lambda number: found.order(number).member)
-        for start in range(0, len(numbers), 4):
-            self._settle_orders(epoch, numbers[start : start + 4])
-        if until == "paid":
+        self._clear(epoch, 0 if until == "cleared" else 100)
+        if until != "checkpointed":
             return
         last = self.model.last_checkpoint
         for _ in range(epoch - (EPOCH - 1 if last is None else last)):
             self.checkpoint(1, 1)
-        if until == "closed":
-            self._close(epoch, self.model.rent_payers[epoch])
 
     @rule(
         name=users,
@@ -275,14 +283,17 @@ class WholeCampusLife(CampusLife):
         order: tuple[int, int, int],
         wait: int,
     ) -> None:
-        """A member names a delegate, who offers or bids, takes some of it back, and retires."""
+        """A member names a delegate, who deposits what was approved, offers or bids, takes some back, and retires."""
         side, price, quantity = order
         self.set_delegate(name, delegate, term, *allowances)
         self.open_book(0)
         self.time_passes(wait)
+        self.deposit(name, DELEGATE, side, 100)
         self.place_order(name, DELEGATE, side, price, quantity, 0)
         self.place_order(name, DELEGATE, side, price, 10, 0)
-        self._cancel(name, self.actor(name, DELEGATE), side, price, 10, self.model.epoch)
+        book = self.model.market.books.get(self.model.epoch % programs.BOOKS)
+        last = book.next_number - 1 if book is not None else 0
+        self._cancel(name, self.actor(name, DELEGATE), side, price, max(0, last), self.model.epoch)
         self.retire(name, DELEGATE, 1, 0, 2)
 
     # What holds after every step
@@ -294,15 +305,19 @@ class WholeCampusLife(CampusLife):
         campus, market = self.campus, self.model.market
         found = campus.account("trading", programs.market_address())
         assert found["reference_price"] == market.reference
-        assert campus.tokens(programs.credit_vault()) == sum(book.escrow[BID] for book in market.books.values())
-        assert campus.tokens(programs.energy_vault()) == sum(book.escrow[ASK] for book in market.books.values())
-        for epoch, book in market.books.items():
-            on_chain = self.book(epoch)
-            assert on_chain is not None
+        assert campus.tokens(programs.credit_vault()) == self.model.held(CREDIT)
+        assert campus.tokens(programs.energy_vault()) == self.model.held(ENERGY)
+        seats = campus.account("trading", programs.seats_address())
+        assert (seats["credit_held"], seats["energy_held"]) == (self.model.held(CREDIT), self.model.held(ENERGY))
+        assert seats["fees"] == market.fees
+        for slot, book in market.books.items():
+            on_chain = self.book(slot)
+            assert on_chain.fields["epoch"] == book.epoch
             for side, orders in ((BID, on_chain.bids), (ASK, on_chain.asks)):
-                expected = [(order.price, order.quantity, order.filled, order.member) for order in book.sides[side]]
-                assert [(order.price, order.quantity, order.filled, order.member) for order in orders] == expected
-            assert on_chain.status in {"open": (1,), "settling": (2, 3), "final": (4,)}[book.status]
+                expected = [(o.price, o.number, o.quantity, o.filled, o.member) for o in book.sides[side]]
+                assert [(o.price, o.number, o.quantity, o.filled, o.member) for o in orders] == expected
+            status = {"open": OPEN, "clearing": CLEARING, "refunding": REFUNDING, "final": FINAL}[book.status]
+            assert (on_chain.status, on_chain.fields["paid"]) == (status, book.paid)
         config = campus.account("governance", programs.config_address())
         assert config["authority"] == key(self.model.authority).pubkey()
         assert config["operator"] == key(self.model.operator).pubkey()

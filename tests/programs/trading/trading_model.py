@@ -6,15 +6,17 @@ auction is the authority's reference (authority/market/clearing.py). The statefu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from authority.market.clearing import Order as Bid
 from authority.market.clearing import clear, escrow_of_bid, seller_gets
 
 BID, ASK = 0, 1
-SIDE = 512
+CREDIT, ENERGY = 0, 1
+"""What a side locks, as an index into [credits, energy]; the program names assets the other way round."""
 U32 = 2**32 - 1
+BOOKS, REFUND_AFTER = 16, 8
 
 
 class Refused(Exception):  # noqa: N818 - an answer, not a fault
@@ -28,8 +30,8 @@ class Order:
     price: int
     quantity: int
     member: int
+    number: int
     filled: int = 0
-    settled: bool = False
 
 
 @dataclass
@@ -39,10 +41,13 @@ class Book:
     epoch: int
     parameters: Mapping[str, int]
     epoch_seconds: int
+    capacity: int
+    previous: int
     sides: tuple[list[Order], list[Order]] = field(default_factory=lambda: ([], []))
     status: str = "open"
+    next_number: int = 0
     price: int = 0
-    escrow: list[int] = field(default_factory=lambda: [0, 0])
+    paid: int = 0
     fees: int = 0
 
     @property
@@ -55,185 +60,219 @@ class Book:
         """Its epoch's end."""
         return self.begins + self.epoch_seconds
 
+    @property
+    def cutoff(self) -> int:
+        """From when on it neither takes nor gives back an order."""
+        return self.ends - self.parameters["cancel_cutoff_seconds"]
+
     def locks(self, side: int, order: Order) -> int:
-        """What an order has in escrow."""
+        """What an order locks."""
         if side == ASK:
             return order.quantity
         return escrow_of_bid(order.quantity, order.price, self.parameters["wheeling"])
 
-    def find(self, number: int) -> tuple[int, Order]:
-        """An order and its side, by number."""
-        side, place = divmod(number, SIDE)
-        if side > ASK or place >= len(self.sides[side]):
-            raise Refused("OrderOutOfRange")
-        return side, self.sides[side][place]
+    def orders(self) -> list[tuple[int, Order]]:
+        """All orders with their sides, in the order in which they are paid."""
+        return [*((BID, order) for order in self.sides[BID]), *((ASK, order) for order in self.sides[ASK])]
 
-    def orders(self) -> list[Order]:
-        """All orders."""
-        return [*self.sides[BID], *self.sides[ASK]]
+    def locked(self, asset: int) -> int:
+        """What its unpaid orders have locked of an asset; for credits, what the paid ones left over as well."""
+        unpaid = self.orders()[self.paid :]
+        total = sum(self.locks(side, order) for side, order in unpaid if side == asset)
+        for side, order in self.orders()[: self.paid]:
+            total += self.locks(side, order) if side == asset else 0
+            total -= self.due(side, order)[asset]
+        return total - (self.fees if asset == CREDIT else 0)
+
+    def due(self, side: int, order: Order) -> tuple[int, int]:
+        """(credits, energy) that an order's member gets when it is paid."""
+        if side == ASK:
+            return seller_gets(order.filled, self.price, self.parameters["fee_bps"]), order.quantity - order.filled
+        owed = escrow_of_bid(order.filled, self.price, self.parameters["wheeling"])
+        return self.locks(BID, order) - owed, order.filled
 
 
 @dataclass
 class Member:
-    """A member's tokens by side: [credits, energy], and whether the accounts are there."""
+    """A member's tokens as [credits, energy]: in its own accounts, and free in its seat; what anyone may pay out."""
 
     tokens: list[int]
+    seat: list[int] = field(default_factory=lambda: [0, 0])
     active: bool = True
     receives: bool = True
+    payout: int = 0
 
 
 class Model:
     """The trading program's state."""
 
-    def __init__(self, parameters: Mapping[str, int], epoch_seconds: int, reference: int, time: int) -> None:
+    def __init__(
+        self, parameters: Mapping[str, int], epoch_seconds: int, reference: int, time: int, capacity: int = 512
+    ) -> None:
         self.parameters = dict(parameters)
         self.epoch_seconds = epoch_seconds
         self.reference = reference
-        self.reference_epoch = 0
         self.time = time
+        self.capacity = capacity
         self.members: list[Member] = []
         self.books: dict[int, Book] = {}
-        self.closed: set[int] = set()
+        """By slot."""
+        self.latest = self.settled = 0
         self.orders_paused = False
         self.clearing_paused = False
-        self.fee_account = 0
-        self.volume: dict[int, int] = {}
+        self.fees = self.fee_account = 0
 
     def _require(self, holds: bool, refusal: str) -> None:
         if not holds:
             raise Refused(refusal)
 
     def _book(self, epoch: int) -> Book:
-        self._require(epoch in self.books, "WrongBook")
-        return self.books[epoch]
+        book = self.books.get(epoch % BOOKS)
+        self._require(book is not None and book.epoch == epoch, "WrongBook")
+        assert book is not None
+        return book
 
-    def open(self, epoch: int) -> None:
-        """open_epoch and grow_book."""
+    def held(self, asset: int) -> int:
+        """What the vault of an asset owes."""
+        books = sum(book.locked(asset) for book in self.books.values())
+        return sum(member.seat[asset] for member in self.members) + books + (self.fees if asset == CREDIT else 0)
+
+    # Seats
+
+    def deposit(self, member: int, asset: int, amount: int) -> None:
+        """deposit by the wallet."""
+        self._require(amount > 0, "ZeroAmount")
+        found = self.members[member]
+        self._require(found.receives and found.tokens[asset] >= amount, "tokens")
+        found.tokens[asset] -= amount
+        found.seat[asset] += amount
+
+    def withdraw(self, member: int, asset: int, amount: int, *, by_wallet: bool = True) -> None:
+        """withdraw to the member's own account, by the wallet or by anyone."""
+        self._require(amount > 0, "ZeroAmount")
+        found = self.members[member]
+        if not by_wallet:
+            bit = 1 if asset == ENERGY else 2
+            self._require(bool(found.payout & bit), "NotWalletOrDelegate")
+            self._require(found.receives, "UnusableTokenAccount")
+        self._require(found.seat[asset] >= amount, "NotEnoughEnergy" if asset == ENERGY else "NotEnoughCredit")
+        self._require(found.receives, "tokens")
+        found.seat[asset] -= amount
+        found.tokens[asset] += amount
+
+    def set_payout(self, member: int, assets: int) -> None:
+        """set_payout."""
+        self._require(assets <= 3, "UnknownPayout")
+        self.members[member].payout = assets
+
+    # Books
+
+    def open(self, epoch: int, *, pinned: bool = True) -> None:
+        """open_epoch, with a checkpoint of the slot's last book as it is, or of another."""
         self._require(not self.orders_paused, "Paused")
-        self._require(epoch - self.time // self.epoch_seconds in (0, 1), "EpochNotOpenable")
-        self._require(epoch not in self.books, "BookExists")
-        self.books[epoch] = Book(epoch, dict(self.parameters), self.epoch_seconds)
+        self._require(epoch > self.latest, "BookExists")
+        current = self.time // self.epoch_seconds
+        openable = epoch == current or (epoch == current + 1 and self.latest == current)
+        self._require(openable, "EpochNotOpenable")
+        before = self.books.get(epoch % BOOKS)
+        if before is not None:
+            self._require(before.status == "final", "SlotOccupied")
+            self._require(pinned, "BookHashMismatch")
+        self.books[epoch % BOOKS] = Book(epoch, dict(self.parameters), self.epoch_seconds, self.capacity, self.latest)
+        self.latest = epoch
 
     def place(self, member: int, side: int, price: int, quantity: int, epoch: int) -> None:
-        """place_order, with the accounts of whoever is evicted."""
+        """place_order."""
         self._require(side in (BID, ASK), "UnknownSide")
         self._require(not self.orders_paused, "Paused")
-        self._require(self.members[member].active, "UserNotActive")
+        found = self.members[member]
+        self._require(found.active, "UserNotActive")
         book = self._book(epoch)
         self._require(book.status == "open", "BookNotOpen")
         self._require(self.time >= book.begins, "EpochNotBegun")
-        self._require(self.time < book.ends, "EpochOver")
+        self._require(self.time < book.cutoff, "AfterCutoff")
         limits = book.parameters
+        largest = U32 // book.capacity
         self._require(price >= limits["feed_in_price"], "PriceBelowFeedIn")
         self._require(price <= limits["retail_price"], "PriceAboveRetail")
-        self._require(quantity >= limits["min_order_wh"], "OrderTooSmall")
-        self._require(quantity <= limits["max_order_wh"], "OrderTooLarge")
-        mine = sum(order.member == member for order in book.orders())
+        self._require(quantity >= min(limits["min_order_wh"], largest), "OrderTooSmall")
+        self._require(quantity <= min(limits["max_order_wh"], largest), "OrderTooLarge")
+        mine = sum(order.member == member for _, order in book.orders())
         self._require(mine < limits["max_orders_per_member"], "TooManyOrders")
         sign = 1 if side == BID else -1
         opposite = book.sides[1 - side]
         own = [order for order in opposite if order.member == member and sign * (price - order.price) >= 0]
         self._require(not own, "CrossesOwnOrder")
-        orders = book.sides[side]
-        order = Order(price, quantity, member)
-        sorted_ = sorted([*orders, order], key=lambda each: -sign * each.price)
+        order = Order(price, quantity, member, book.next_number)
+        locked = book.locks(side, order)
+        self._require(found.seat[side] >= locked, "NotEnoughEnergy" if side == ASK else "NotEnoughCredit")
+        sorted_ = sorted([*book.sides[side], order], key=lambda each: -sign * each.price)
         evicted = None
-        if len(sorted_) > SIDE:
+        if len(sorted_) > book.capacity:
             evicted = sorted_.pop()
             self._require(evicted is not order, "BookFull")
-        self._require(sum(each.quantity for each in sorted_) <= U32, "SideTooLarge")
-        locked = book.locks(side, order)
-        self._require(evicted is None or self.members[evicted.member].receives, "tokens")
-        self._lock(member, side, locked)
-        orders[:] = sorted_
-        book.escrow[side] += locked
+        found.seat[side] -= locked
+        book.sides[side][:] = sorted_
+        book.next_number += 1
         if evicted is not None:
-            self._release(book, side, evicted)
+            self.members[evicted.member].seat[side] += book.locks(side, evicted)
 
-    def _lock(self, member: int, side: int, amount: int) -> None:
-        """Take what an order may cost out of its member's account."""
-        self._require(self.members[member].receives and self.members[member].tokens[side] >= amount, "tokens")
-        self.members[member].tokens[side] -= amount
-
-    def _release(self, book: Book, side: int, order: Order) -> None:
-        amount = book.locks(side, order)
-        book.escrow[side] -= amount
-        self.members[order.member].tokens[side] += amount
-
-    def cancel(self, member: int, side: int, price: int, quantity: int, epoch: int) -> None:
+    def cancel(self, member: int, side: int, price: int, number: int, epoch: int) -> None:
         """cancel_order."""
         self._require(side in (BID, ASK), "UnknownSide")
         book = self._book(epoch)
         self._require(book.status == "open", "BookNotOpen")
-        self._require(self.time < book.ends - book.parameters["cancel_cutoff_seconds"], "CancelTooLate")
-        alike = [
-            order
-            for order in book.sides[side]
-            if (order.member, order.price, order.quantity) == (member, price, quantity)
-        ]
-        self._require(bool(alike), "NoSuchOrder")
-        self._require(self.members[member].receives, "tokens")
-        last = max(place for place, order in enumerate(book.sides[side]) if order is alike[-1])
-        self._release(book, side, book.sides[side].pop(last))
+        self._require(self.time < book.cutoff, "AfterCutoff")
+        named = [order for order in book.sides[side] if (order.price, order.number) == (price, number)]
+        self._require(bool(named), "NoSuchOrder")
+        self._require(named[0].member == member, "OrderOfAnotherMember")
+        book.sides[side].remove(named[0])
+        self.members[member].seat[side] += book.locks(side, named[0])
 
-    def clear(self, epoch: int) -> None:
+    def clear(self, epoch: int, limit: int) -> None:
         """clear_epoch."""
         self._require(not self.clearing_paused, "Paused")
         book = self._book(epoch)
-        self._require(book.status == "open", "AlreadyCleared")
-        self._require(self.time >= book.ends, "EpochNotOver")
-        bids, asks = ([Bid(order.price, order.quantity, order.member) for order in side] for side in book.sides)
-        outcome = clear(bids, asks, self.reference)
-        for side, fills in ((BID, outcome.bid_fills), (ASK, outcome.ask_fills)):
-            for order, filled in zip(book.sides[side], fills, strict=True):
-                order.filled = filled
-        book.price = outcome.price
-        book.status = "settling" if book.orders() else "final"
-        if outcome.volume >= book.parameters["min_reference_volume_wh"] and epoch > self.reference_epoch:
-            self.reference, self.reference_epoch = outcome.price, epoch
+        self._require(book.status in ("open", "clearing"), "AlreadyCleared")
+        if book.status == "open":
+            self._require(self.time >= book.ends, "EpochNotOver")
+            self._require(book.previous == self.settled, "EarlierBookUnsettled")
+            bids, asks = ([Bid(order.price, order.quantity, order.member) for order in side] for side in book.sides)
+            outcome = clear(bids, asks, self.reference)
+            for side, fills in ((BID, outcome.bid_fills), (ASK, outcome.ask_fills)):
+                for order, filled in zip(book.sides[side], fills, strict=True):
+                    order.filled = filled
+            book.price = outcome.price
+            book.status = "clearing"
+            self.settled = epoch
+            if outcome.volume >= book.parameters["min_reference_volume_wh"]:
+                self.reference = outcome.price
+        self._pay(book, limit)
 
-    def refund(self, epoch: int) -> None:
+    def refund(self, epoch: int, limit: int) -> None:
         """refund_epoch."""
         book = self._book(epoch)
-        self._require(book.status == "open", "NotRefundable")
-        self._require(self.time >= book.ends + 8 * self.epoch_seconds, "NotRefundable")
-        book.status = "settling" if book.orders() else "final"
+        self._require(book.status in ("open", "refunding"), "NotRefundable")
+        if book.status == "open":
+            self._require(self.time >= book.ends + REFUND_AFTER * self.epoch_seconds, "NotRefundable")
+            self._require(book.previous == self.settled, "EarlierBookUnsettled")
+            book.status = "refunding"
+            self.settled = epoch
+        self._pay(book, limit)
 
-    def settle(self, numbers: Sequence[int], epoch: int) -> None:
-        """settle_orders, with each run's own accounts."""
-        book = self._book(epoch)
-        self._require(book.status != "final", "OrderAlreadySettled")
-        self._require(book.status == "settling", "NotSettleable")
-        found = [book.find(number) for number in numbers]
-        paid: list[tuple[int, Order]] = []
-        for side, order in found:
-            if self.members[order.member].receives:
-                self._require(not order.settled and order not in [other for _, other in paid], "OrderAlreadySettled")
-                paid.append((side, order))
-        unsettled = [order for order in book.orders() if not order.settled]
-        if not paid and unsettled:
-            raise Refused("NothingSettled" if numbers else "NothingToSettle")
-        for side, order in paid:
-            order.settled = True
-            energy, credits_ = self._due(book, side, order)
-            self.members[order.member].tokens[ASK] += energy
-            self.members[order.member].tokens[BID] += credits_
-            book.escrow[ASK] -= energy
-            book.escrow[BID] -= credits_
-        if all(order.settled for order in book.orders()):
-            self.fee_account += book.escrow[BID]
-            book.fees, book.escrow[BID] = book.escrow[BID], 0
+    def _pay(self, book: Book, limit: int) -> None:
+        orders = book.orders()
+        for side, order in orders[book.paid : book.paid + limit]:
+            for asset, amount in zip((CREDIT, ENERGY), book.due(side, order), strict=True):
+                self.members[order.member].seat[asset] += amount
+        book.paid = min(len(orders), book.paid + limit)
+        if book.paid == len(orders):
+            book.fees = book.locked(CREDIT)
+            self.fees += book.fees
             book.status = "final"
 
-    def _due(self, book: Book, side: int, order: Order) -> tuple[int, int]:
-        if side == ASK:
-            return order.quantity - order.filled, seller_gets(order.filled, book.price, book.parameters["fee_bps"])
-        owed = escrow_of_bid(order.filled, book.price, book.parameters["wheeling"])
-        return order.filled, book.locks(BID, order) - owed
-
-    def close(self, epoch: int, *, pinned: bool) -> None:
-        """close_epoch, with a checkpoint of the book as it is, or of another."""
-        book = self._book(epoch)
-        self._require(book.status == "final", "BookNotFinal")
-        self._require(pinned, "BookHashMismatch")
-        del self.books[epoch]
+    def withdraw_fees(self) -> None:
+        """withdraw_fees."""
+        self._require(self.fees > 0, "NoFees")
+        self.fee_account += self.fees
+        self.fees = 0

@@ -1,5 +1,8 @@
 """Compute units of the trading program's operations in LiteSVM, without the compute-budget instruction's own.
 
+The worst cases are sought: full sides, all prices alike, an order that is displaced, a delegate, a member whose own
+orders lie on the other side where they might be crossed.
+
 `python trading_units.py` prints them as JSON. tests/benchmarks/compute_units.py reports them with the other programs'.
 """
 
@@ -7,25 +10,17 @@ from __future__ import annotations
 
 import json
 
-from campus import EPOCH_SECONDS, Outcome
-from trading_world import (
-    ASK,
-    BID,
-    CREDIT_MINT,
-    CREDIT_VAULT,
-    ENERGY_MINT,
-    ENERGY_VAULT,
-    EPOCH,
-    MARKET,
-    SIDE,
-    Member,
-    TradingWorld,
-)
+from campus import EPOCH_SECONDS, Outcome, key
+from trading_world import ASK, BID, CREDIT, ENERGY, EPOCH, MARKET, SIDE, Member, Order, TradingWorld
+
+from authority.chain import programs
 
 COMPUTE_BUDGET_UNITS = 150
 END = (EPOCH + 1) * EPOCH_SECONDS
-SETTLED_TOGETHER = 18
-"""Orders of different members in the largest settlement: 3 accounts each, of the 64 that a transaction may lock."""
+LARGEST = 4_096
+BID_PRICE, ASK_PRICE = 100_000, 200_000
+CANCELLED = (0, 1, 100)
+"""Places of orders that are cancelled: the dearest to take out is at the best end, for all that follow move up."""
 
 
 def units(outcome: Outcome, instructions: int = 1) -> int:
@@ -33,105 +28,133 @@ def units(outcome: Outcome, instructions: int = 1) -> int:
     return outcome.compute_units - COMPUTE_BUDGET_UNITS * instructions
 
 
-def resting(world: TradingWorld, *, bids: int = 0, asks: int = 0, members: int = 16) -> None:
-    """Put a book of so many orders in place, with its escrow: bids from 100,000 down, asks from 200,000 up."""
+def rest(
+    world: TradingWorld, bids: int, asks: int, *, alike: bool = False, members: int = 16, epoch: int = EPOCH
+) -> None:
+    """Put orders into an open book: bids from 100,000 down and asks from 200,000 up, or each side at one price."""
     while len(world.members) < members:
         world.member()
-    book = world.book()
-    escrow = {BID: 0, ASK: 0}
-    for side, name, count in ((BID, "bid", bids), (ASK, "ask", asks)):
-        orders = []
-        for number in range(count):
-            price = 100_000 - number if side == BID else 200_000 + number
-            member = number % members
-            orders.append({"price": price, "quantity": 100 + number, "filled": 0, "member": member})
-            book.fields[f"{name}_members"][member % 256] += 1
-            escrow[side] += 100 + number if side == ASK else -(-(100 + number) * (price + 20_000) // 1000)
-        book.fields[f"{name}s"][:count] = orders
-        book.fields |= {f"{name}_count": count, f"{name}_quantity": sum(order["quantity"] for order in orders)}
-    book.fields |= {"credit_escrow": escrow[BID], "energy_escrow": escrow[ASK]}
-    world.put_book(EPOCH, book)
-    world.put_tokens(CREDIT_VAULT, CREDIT_MINT, MARKET, escrow[BID])
-    world.put_tokens(ENERGY_VAULT, ENERGY_MINT, MARKET, escrow[ASK])
+    step = 0 if alike else 1
+    world.fill_book(
+        [Order(BID_PRICE - step * n, n, 100 + n, 0, n % members) for n in range(bids)],
+        [Order(ASK_PRICE + step * n, bids + n, 100 + n, 0, n % members) for n in range(asks)],
+        epoch,
+    )
 
 
-def market(**book: int) -> tuple[TradingWorld, Member]:
-    """A market whose members may have many orders, and a newcomer to it."""
-    world = TradingWorld(parameters={"max_orders_per_member": 64})
+def market(bids: int, asks: int, *, alike: bool = False, side: int = SIDE) -> tuple[TradingWorld, Member]:
+    """A market with so many orders, and a newcomer with a delegate."""
+    world = TradingWorld(parameters={"max_orders_per_member": 64}, orders_per_side=side)
     world.open()
-    resting(world, **book)
-    return world, world.member()
+    rest(world, bids, asks, alike=alike)
+    return world, world.member(delegate=key("delegate").pubkey(), delegate_until=END)
 
 
-def worst_to_clear(world: TradingWorld, epoch: int = EPOCH) -> None:
-    """A full book at one price, the long side's shares all rounded: every pass over every order."""
+def by_delegate(world: TradingWorld, member: Member, side: int, price: int, quantity: int = 500) -> int:
+    """An order by the member's delegate."""
+    return units(world.place(member, side, price, quantity, authority=key("delegate").pubkey()))
+
+
+def hem_in(world: TradingWorld, member: Member, epoch: int = EPOCH) -> None:
+    """Let a member's seat not rule out that any order crosses one of its own, so that the other side is searched.
+
+    As after an order that would be crossed was cancelled, while another one rests.
+    """
+    seats = world.seats()
+    seat = seats[member.index]
+    seat.epoch, seat.bids, seat.asks, seat.highest_bid, seat.lowest_ask = epoch, 1, 1, ASK_PRICE, BID_PRICE
+    world.put_seats(seats)
+
+
+def place_worst(side: int = SIDE) -> int:
+    """A delegate's order that displaces the worst of a full side, all prices alike; the other side is searched."""
+    found = []
+    for mine, price in ((BID, ASK_PRICE), (ASK, BID_PRICE)):
+        world, newcomer = market(side, side, alike=True, side=side)
+        hem_in(world, newcomer)
+        found.append(by_delegate(world, newcomer, mine, price))
+    return max(found)
+
+
+def cancel_worst(side: int = SIDE) -> int:
+    """A delegate's cancelling of some of a full side's orders, all prices alike; the dearest of them."""
+    world, _ = market(side, side, alike=True, side=side)
+    delegate = key("delegate").pubkey()
+    for member in world.members:
+        world.update_member(member, delegate=delegate, delegate_until=END)
+    found = []
+    for place in (*CANCELLED, side // 3, side // 2, side - 9):
+        for kind in (BID, ASK):
+            book = world.book()
+            order = (book.bids if kind == BID else book.asks)[place]
+            owner = world.members[order.member]
+            found.append(units(world.cancel(owner, kind, order.price, order.number, authority=delegate)))
+    return max(found)
+
+
+def worst_to_clear(world: TradingWorld, side: int = SIDE, epoch: int = EPOCH) -> None:
+    """A full book at one price, of equal quantities on the long side: all its remainders are equal.
+
+    Each pass of the selection then counts every order, and half of them get one Wh more.
+    """
     world.open(epoch)
-    book = world.book(epoch)
-    for name, base in (("bid", 65_537), ("ask", 61_001)):
-        orders = [
-            {"price": 150_000, "quantity": base + 257 * n, "filled": 0, "member": n % 16 + 16 * (name == "ask")}
-            for n in range(SIDE)
-        ]
-        book.fields[f"{name}s"] = orders
-        book.fields |= {f"{name}_count": SIDE, f"{name}_quantity": sum(order["quantity"] for order in orders)}
-    book.fields |= {"credit_escrow": 1, "energy_escrow": book.fields["ask_quantity"]}
-    world.put_book(epoch, book)
+    while len(world.members) < 32:
+        world.member(energy=0, credits_=0)
+    bids = [Order(150_000, n, 999_999, 0, n % 16) for n in range(side)]
+    asks = [Order(150_000, side + n, 900_000 + (n < side // 2), 0, 16 + n % 16) for n in range(side)]
+    world.fill_book(bids, asks, epoch)
 
 
-def cleared(world: TradingWorld, orders: int, epoch: int = EPOCH) -> None:
-    """A cleared book with that many orders of as many members, part-filled, so that each gets both tokens."""
-    world.open(epoch)
-    for number in range(orders):
-        side = BID if number % 2 else ASK
-        price, quantity = (200_000, 1_000) if side == BID else (100_000, 1_100)
-        world.place(world.member(), side, price, quantity, epoch=epoch)
-    world.set_time((epoch + 1) * EPOCH_SECONDS)
-    world.clear(epoch)
+def clear_and_pay_worst(side: int = SIDE) -> int:
+    """Clearing and paying the worst book, in one transaction."""
+    world = TradingWorld(orders_per_side=side)
+    worst_to_clear(world, side)
+    world.set_time(END)
+    outcome = world.clear()
+    assert outcome.event("EpochSettled")["orders"] == 2 * side
+    world.check()
+    return units(outcome)
 
 
-def clear_worst() -> int:
-    """Clearing of the worst book."""
+def open_again() -> int:
+    """Opening a book whose place a full one held: its hash is compared."""
     world = TradingWorld()
     worst_to_clear(world)
     world.set_time(END)
-    return units(world.clear())
-
-
-def settle(orders: int) -> int:
-    """A transaction that settles that many orders of as many members."""
-    world = TradingWorld()
-    cleared(world, orders)
-    return units(world.settle(*world.book().numbers()))
+    world.clear()
+    world.put_checkpoint()
+    world.set_time((EPOCH + programs.BOOKS) * EPOCH_SECONDS)
+    return units(world.open(EPOCH + programs.BOOKS))
 
 
 def measure() -> dict[str, int]:
-    """Compute units by operation; `*_order` figures are a transaction's, divided by its orders."""
+    """Compute units by operation."""
     found: dict[str, int] = {}
-    world, newcomer = market()
-    found["place_empty"] = units(world.place(newcomer, BID, 100_000, 500))
-    world, newcomer = market(bids=SIDE - 1, asks=SIDE)
+    world, newcomer = market(0, 0)
+    found["place_empty"] = units(world.place(newcomer, BID, BID_PRICE, 500))
+    world, newcomer = market(SIDE - 1, SIDE)
     found["place_best"] = units(world.place(newcomer, BID, 150_000, 500))
-    found["cancel"] = units(world.cancel(newcomer, BID, 150_000, 500))
+    found["cancel_best"] = units(world.cancel(newcomer, BID, 150_000, 2 * SIDE - 1))
     found["place_last"] = units(world.place(newcomer, BID, 60_000, 500))
-    found["cancel_last"] = units(world.cancel(newcomer, BID, 60_000, 500))
-    world, newcomer = market(bids=SIDE, asks=SIDE)
-    evictee = world.members[world.book().bids[-1].member]
-    found["place_best_evicting"] = units(world.place(newcomer, BID, 150_000, 500, evict=evictee))
-    evictee = world.members[world.book().bids[-1].member]
-    found["place_worst"] = units(world.place(newcomer, BID, 100_000 - 509, 500, evict=evictee))
-    # The worst that a member can meet: its bucket is over its cap, so that both sides are searched.
-    world, newcomer = market(bids=SIDE, asks=SIDE)
-    book = world.book()
-    book.fields["bid_members"][newcomer.index] = 64
-    book.fields["ask_members"][newcomer.index] = 64
-    world.put_book(EPOCH, book)
-    evictee = world.members[world.book().bids[-1].member]
-    found["place_worst_searching"] = units(world.place(newcomer, BID, 100_000 - 509, 500, evict=evictee))
-    found["clear_per_order"] = clear_worst() // (2 * SIDE)
-    found["settle_one"] = settle(1)
-    found["settle_order"] = settle(SETTLED_TOGETHER) // SETTLED_TOGETHER
+    world, newcomer = market(SIDE, SIDE)
+    found["place_best_evicting"] = by_delegate(world, newcomer, BID, 150_000)
+    found["place_worst"] = place_worst()
+    found["cancel_worst"] = cancel_worst()
+    found["clear_and_pay_per_order"] = -(-clear_and_pay_worst() // (2 * SIDE))
+    found["place_worst_of_4096"] = place_worst(LARGEST)
+    found["cancel_worst_of_4096"] = cancel_worst(LARGEST)
+    found["clear_and_pay_4096_and_4096"] = clear_and_pay_worst(LARGEST)
     world = TradingWorld()
-    found["open_and_grow"] = units(world.open())
+    found["open"] = units(world.open())
+    member = world.member(deposit=False)
+    found["deposit"] = units(world.deposit(member, CREDIT, 1_000))
+    found["withdraw"] = units(world.withdraw(member, CREDIT, 1_000))
+    world.put_tokens(
+        member.energy_account, world.token_accounts[member.energy_account], member.wallet.pubkey(), 500, delegate=MARKET
+    )
+    world.update_member(member, delegate=key("delegate").pubkey(), delegate_until=END)
+    found["deposit_by_delegate"] = units(world.deposit(member, ENERGY, 100, authority=key("delegate").pubkey()))
+    found["open_again"] = open_again()
     return found
 
 

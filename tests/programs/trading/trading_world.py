@@ -8,15 +8,33 @@ program's address.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
 from typing import Any
 
 from campus import EPOCH_SECONDS, PARAMETERS, START, Outcome, idl, key, refusal
+from market_accounts import (
+    ASK,
+    BID,
+    CLEARING,
+    CREDIT,
+    ENERGY,
+    FINAL,
+    GROWING,
+    OPEN,
+    REFUNDING,
+    SEAT,
+    SEATS_PER_STEP,
+    STEP,
+    VACANT,
+    Book,
+    Order,
+    Seat,
+    book_space,
+    head_size,
+    zero,
+)
 from solders.account import Account
 from solders.hash import Hash
 from solders.instruction import AccountMeta, Instruction
@@ -29,56 +47,22 @@ from solders.transaction import VersionedTransaction
 from solders.transaction_metadata import FailedTransactionMetadata
 
 from authority.chain import programs
-from authority.chain.artifacts import idl_path, program_bytes
+from authority.chain.artifacts import program_bytes
 
 TOKEN, SYSTEM = programs.TOKEN_PROGRAM, programs.SYSTEM_PROGRAM
 COMPUTE_BUDGET = Pubkey.from_string("ComputeBudget111111111111111111111111111111")
 
-BID, ASK = 0, 1
 SIDE = 512
-"""Orders that a side holds; the number of the first ask."""
+"""Orders that a side holds, unless a test chooses otherwise."""
+ALL = 2 * 4_096
+"""A limit that pays every order of a book at once."""
+BOOKS = programs.BOOKS
 EPOCH = START // EPOCH_SECONDS
 """The epoch in whose beginning a new market stands: 2026-06-19."""
 
-GROWING, OPEN, CLEARED, REFUNDING, FINAL = range(5)
-
-
-def zero(program: str, account: str) -> dict[str, Any]:
-    """An account type's fields, all zero: a template for placing one."""
-    discriminator = idl(program).account_discriminator(account)
-    return idl(program).decode_account(discriminator + bytes(20_000))[1]
-
-
-def address(program: str, *seeds: bytes) -> Pubkey:
-    """A program's address for these seeds."""
-    return Pubkey.find_program_address(list(seeds), idl(program).program_id)[0]
-
-
-@cache
-def offset(account: str, name: str) -> int:
-    """Where a field of one of the trading program's accounts begins, discriminator included."""
-    document = json.loads(idl_path("trading").read_bytes())
-    types = {item["name"]: item["type"]["fields"] for item in document["types"] if "fields" in item["type"]}
-
-    def size(kind: Any) -> int:
-        match kind:
-            case {"array": [item, count]}:
-                return size(item) * int(count)
-            case {"defined": {"name": defined}}:
-                return sum(size(field["type"]) for field in types[defined])
-            case "pubkey":
-                return 32
-        return int(kind[1:]) // 8
-
-    at = 8
-    for item in types[account]:
-        if item["name"] == name:
-            return at
-        at += size(item["type"])
-    raise LookupError(name)
-
 
 MARKET = programs.market_address()
+SEATS = programs.seats_address()
 ENERGY_VAULT, CREDIT_VAULT = programs.energy_vault(), programs.credit_vault()
 CONFIG = programs.config_address()
 ORACLE = programs.oracle_authority()
@@ -90,64 +74,6 @@ def token_account(mint: Pubkey, owner: Pubkey, amount: int, *, state: int = 1, d
     spender = struct.pack("<I32s", 1 if delegate else 0, bytes(delegate or SYSTEM))
     head = struct.pack("<32s32sQ", bytes(mint), bytes(owner), amount) + spender
     return head + struct.pack("<BIQQI32s", state, 0, 0, amount if delegate else 0, 0, bytes(32))
-
-
-@dataclass(frozen=True)
-class Order:
-    """One of a book's orders."""
-
-    price: int
-    quantity: int
-    filled: int
-    member: int
-
-
-class Book:
-    """A book as it is on the chain; orders and counts are read without decoding the whole."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    @cached_property
-    def fields(self) -> dict[str, Any]:
-        """All of its fields."""
-        return idl("trading").decode_account(self.data)[1]
-
-    def _value(self, name: str, form: str) -> int:
-        return int(struct.unpack_from(form, self.data, offset("EpochBook", name))[0])
-
-    @property
-    def status(self) -> int:
-        """Where it stands."""
-        return self._value("status", "<B")
-
-    @property
-    def bids(self) -> list[Order]:
-        """The bids, best first."""
-        return self._side("bids", self._value("bid_count", "<H"))
-
-    @property
-    def asks(self) -> list[Order]:
-        """The asks, best first."""
-        return self._side("asks", self._value("ask_count", "<H"))
-
-    def _side(self, name: str, count: int) -> list[Order]:
-        at = offset("EpochBook", name)
-        return [Order(*values) for values in struct.iter_unpack("<4I", self.data[at : at + 16 * count])]
-
-    def numbers(self) -> list[int]:
-        """The numbers of all orders: bids from 0, asks from 512."""
-        bids, asks = self._value("bid_count", "<H"), self._value("ask_count", "<H")
-        return [*range(bids), *range(SIDE, SIDE + asks)]
-
-    def order(self, number: int) -> Order:
-        """The order with that number."""
-        name, place = ("bids", number) if number < SIDE else ("asks", number - SIDE)
-        return Order(*struct.unpack_from("<4I", self.data, offset("EpochBook", name) + 16 * place))
-
-    def is_settled(self, number: int) -> bool:
-        """Whether that order was paid."""
-        return bool(self.data[offset("EpochBook", "settled") + number // 8] >> number % 8 & 1)
 
 
 @dataclass
@@ -162,6 +88,28 @@ class Member:
     fields: dict[str, Any] = field(repr=False)
 
 
+__all__ = [
+    "ASK",
+    "BID",
+    "CLEARING",
+    "CREDIT",
+    "ENERGY",
+    "FINAL",
+    "GROWING",
+    "OPEN",
+    "REFUNDING",
+    "SEATS_PER_STEP",
+    "STEP",
+    "VACANT",
+    "Book",
+    "Member",
+    "Order",
+    "Seat",
+    "TradingWorld",
+    "zero",
+]
+
+
 class TradingWorld:
     """The trading program with a market, members and a clock."""
 
@@ -171,7 +119,9 @@ class TradingWorld:
         initialize: bool = True,
         parameters: Mapping[str, int] | None = None,
         reference_price: int = 150_000,
+        orders_per_side: int = SIDE,
     ) -> None:
+        self.orders_per_side = orders_per_side
         self.svm = LiteSVM().with_sigverify(False).with_blockhash_check(False)
         self.svm.add_program(idl("trading").program_id, program_bytes("trading"))
         self.payer = key("fee payer")
@@ -184,12 +134,12 @@ class TradingWorld:
         self.members: list[Member] = []
         self.supply = {ENERGY_MINT: 0, CREDIT_MINT: 0}
         self.token_accounts: dict[Pubkey, Pubkey] = {}
-        self.epochs: list[int] = []
         self._blockhashes = 0
         self.parameters = {**PARAMETERS, **(parameters or {})}
         self.put_config()
         self._put_mints()
         self.put_tokens(self.fee_account, CREDIT_MINT, self.fee_owner.pubkey(), 0)
+        self.put_registry(0)
         self.set_time(EPOCH * EPOCH_SECONDS)
         if initialize:
             self.initialize_market(reference_price)
@@ -259,8 +209,10 @@ class TradingWorld:
         account = self.svm.get_account(where)
         return b"" if account is None else bytes(account.data)
 
-    def member(self, *, energy: int = 10_000_000, credits_: int = 10**12, **changes: Any) -> Member:
-        """Register another member, with tokens."""
+    def member(
+        self, *, energy: int = 10_000_000, credits_: int = 10**12, deposit: bool = True, **changes: Any
+    ) -> Member:
+        """Register another member, with tokens; they are in its seat, or in its own accounts without a deposit."""
         index = len(self.members)
         wallet = key(f"member {index}")
         user = programs.user_address(wallet.pubkey())
@@ -278,7 +230,23 @@ class TradingWorld:
         self.update_member(member, **changes)
         self.put_tokens(member.energy_account, ENERGY_MINT, wallet.pubkey(), energy)
         self.put_tokens(member.credit_account, CREDIT_MINT, wallet.pubkey(), credits_)
+        self.put_registry()
+        if deposit:
+            self.send(
+                *(
+                    self.deposit_instruction(member, asset, amount)
+                    for asset, amount in ((ENERGY, energy), (CREDIT, credits_))
+                    if amount
+                )
+            )
         return member
+
+    def put_registry(self, users: int | None = None) -> None:
+        """Place the registry's count of members."""
+        fields = zero("registry", "Registry") | {"version": 1, "bump": 255}
+        fields |= {"users": len(self.members) if users is None else users}
+        where = programs.registry_address()
+        self.put(where, idl("registry").program_id, idl("registry").encode_account("Registry", fields))
 
     def update_member(self, member: Member, **changes: Any) -> None:
         """Change fields of a member's User."""
@@ -313,158 +281,153 @@ class TradingWorld:
 
     # Instructions
 
-    def initialize_market(self, reference_price: int = 150_000, **accounts: Pubkey) -> Outcome:
+    def initialize_market(
+        self, reference_price: int = 150_000, orders_per_side: int | None = None, **accounts: Pubkey
+    ) -> Outcome:
         """Make the market."""
         given = {
             "operator": self.operator.pubkey(),
             "fee_account": self.fee_account,
             **accounts,
         }
-        outcome = self.send(self.build("initialize_market", {"reference_price": reference_price}, given))
+        side = self.orders_per_side if orders_per_side is None else orders_per_side
+        args = {"reference_price": reference_price, "orders_per_side": side}
+        outcome = self.send(self.build("initialize_market", args, given))
         self.token_accounts |= {ENERGY_VAULT: ENERGY_MINT, CREDIT_VAULT: CREDIT_MINT}
         return outcome
 
-    def open_instructions(self, epoch: int, payer: Pubkey | None = None) -> list[Instruction]:
-        """What opens a book."""
-        book = programs.book_address(epoch)
-        return [
-            self.build("open_epoch", {"epoch": epoch}, {"payer": payer or self.operator.pubkey(), "book": book}),
-            self.build("grow_book", {}, {"book": book}),
-        ]
+    def grow_book_instruction(self, slot: int, **accounts: Pubkey) -> Instruction:
+        """What brings a book nearer to its full size."""
+        given = {"payer": self.operator.pubkey(), "book": programs.book_address(slot), **accounts}
+        return self.build("grow_book", {"slot": slot}, given)
 
-    def open(self, epoch: int = EPOCH) -> Outcome:
-        """Open a book, in one transaction."""
-        outcome = self.send(*self.open_instructions(epoch))
-        self.epochs.append(epoch)
-        return outcome
+    def grow_book(self, slot: int) -> None:
+        """Bring a book to its full size."""
+        steps = -(-book_space(self.orders_per_side) // STEP)
+        self.send(*[self.grow_book_instruction(slot)] * steps)
+
+    def grow_seats_instruction(self, **accounts: Pubkey) -> Instruction:
+        """What adds seats."""
+        return self.build("grow_seats", {}, {"payer": self.operator.pubkey(), **accounts})
+
+    def open_instruction(self, epoch: int, **accounts: Pubkey) -> Instruction:
+        """What opens a book, against the checkpoint of the one that its slot held last."""
+        book = programs.book_address(epoch)
+        before = self.book(epoch).fields["epoch"] if self.data(book) else 0
+        checkpoint = programs.checkpoint_address(before) if before else SYSTEM
+        return self.build("open_epoch", {"epoch": epoch}, {"book": book, "checkpoint": checkpoint, **accounts})
+
+    def open(self, epoch: int = EPOCH, **accounts: Pubkey) -> Outcome:
+        """Open a book; its account is made where it is not there yet."""
+        if not self.data(programs.book_address(epoch)):
+            self.grow_book(epoch % BOOKS)
+        return self.send(self.open_instruction(epoch, **accounts))
+
+    def deposit_instruction(self, member: Member, asset: int, amount: int, **accounts: Pubkey) -> Instruction:
+        """What brings tokens into a seat."""
+        given = {
+            "authority": member.wallet.pubkey(),
+            "user": member.user,
+            "source": member.energy_account if asset == ENERGY else member.credit_account,
+            "vault": ENERGY_VAULT if asset == ENERGY else CREDIT_VAULT,
+            **accounts,
+        }
+        return self.build("deposit", {"asset": asset, "amount": amount}, given)
+
+    def deposit(self, member: Member, asset: int, amount: int, **accounts: Pubkey) -> Outcome:
+        """Bring tokens into a seat."""
+        return self.send(self.deposit_instruction(member, asset, amount, **accounts))
+
+    def withdraw_instruction(self, member: Member, asset: int, amount: int, **accounts: Pubkey) -> Instruction:
+        """What takes tokens out of a seat."""
+        given = {
+            "authority": member.wallet.pubkey(),
+            "user": member.user,
+            "destination": member.energy_account if asset == ENERGY else member.credit_account,
+            "vault": ENERGY_VAULT if asset == ENERGY else CREDIT_VAULT,
+            **accounts,
+        }
+        return self.build("withdraw", {"asset": asset, "amount": amount}, given)
+
+    def withdraw(self, member: Member, asset: int, amount: int, **accounts: Pubkey) -> Outcome:
+        """Take tokens out of a seat."""
+        return self.send(self.withdraw_instruction(member, asset, amount, **accounts))
+
+    def set_payout(self, member: Member, assets: int, **accounts: Pubkey) -> Outcome:
+        """Say what anyone may pay out."""
+        given = {"authority": member.wallet.pubkey(), "user": member.user, **accounts}
+        return self.send(self.build("set_payout", {"assets": assets}, given))
 
     def place_instruction(
-        self,
-        member: Member,
-        side: int,
-        price: int,
-        quantity: int,
-        *,
-        epoch: int = EPOCH,
-        evict: Member | None = None,
-        **accounts: Pubkey,
+        self, member: Member, side: int, price: int, quantity: int, *, epoch: int = EPOCH, **accounts: Pubkey
     ) -> Instruction:
         """What places an order."""
         given = {
             "authority": member.wallet.pubkey(),
-            "config": CONFIG,
             "user": member.user,
-            "market": MARKET,
             "book": programs.book_address(epoch),
-            "source": member.energy_account if side == ASK else member.credit_account,
-            "vault": ENERGY_VAULT if side == ASK else CREDIT_VAULT,
             **accounts,
         }
-        remaining = []
-        if evict is not None:
-            token = evict.energy_account if side == ASK else evict.credit_account
-            remaining = [AccountMeta(evict.user, False, False), AccountMeta(token, False, True)]
         args = {"epoch": epoch, "side": side, "price": price, "quantity": quantity}
-        return self.build("place_order", args, given, remaining)
+        return self.build("place_order", args, given)
 
     def place(self, member: Member, side: int, price: int, quantity: int, **more: Any) -> Outcome:
         """Place an order."""
         return self.send(self.place_instruction(member, side, price, quantity, **more))
 
+    def number(self, member: Member, side: int, price: int, quantity: int, *, epoch: int = EPOCH) -> int:
+        """The number of the member's latest such order; where there is none, the next number, which is no order's."""
+        book = self.book(epoch)
+        orders = book.asks if side == ASK else book.bids
+        found = [
+            order.number
+            for order in orders
+            if (order.price, order.quantity, order.member) == (price, quantity, member.index)
+        ]
+        return max(found, default=int(book.fields["next_number"]))
+
     def cancel_instruction(
-        self, member: Member, side: int, price: int, quantity: int, *, epoch: int = EPOCH, **accounts: Pubkey
+        self, member: Member, side: int, price: int, number: int, *, epoch: int = EPOCH, **accounts: Pubkey
     ) -> Instruction:
         """What cancels an order."""
         given = {
             "authority": member.wallet.pubkey(),
             "user": member.user,
             "book": programs.book_address(epoch),
-            "destination": member.energy_account if side == ASK else member.credit_account,
-            "vault": ENERGY_VAULT if side == ASK else CREDIT_VAULT,
             **accounts,
         }
-        args = {"epoch": epoch, "side": side, "price": price, "quantity": quantity}
+        args = {"epoch": epoch, "side": side, "price": price, "number": number}
         return self.build("cancel_order", args, given)
 
-    def cancel(self, member: Member, side: int, price: int, quantity: int, **more: Any) -> Outcome:
-        """Cancel an order."""
-        return self.send(self.cancel_instruction(member, side, price, quantity, **more))
+    def cancel(self, member: Member, side: int, price: int, number: int, **more: Any) -> Outcome:
+        """Cancel an order by its number."""
+        return self.send(self.cancel_instruction(member, side, price, number, **more))
 
-    def clear_instruction(self, epoch: int = EPOCH, **accounts: Pubkey) -> Instruction:
-        """What clears a book, with the oracle's signature."""
-        return self.build(
-            "clear_epoch", {}, {"oracle": ORACLE, "market": MARKET, "book": programs.book_address(epoch), **accounts}
-        )
+    def clear_instruction(self, epoch: int = EPOCH, limit: int = ALL, **accounts: Pubkey) -> Instruction:
+        """What clears a book and pays so many orders, with the oracle's signature."""
+        given = {"oracle": ORACLE, "book": programs.book_address(epoch), **accounts}
+        return self.build("clear_epoch", {"epoch": epoch, "limit": limit}, given)
 
-    def clear(self, epoch: int = EPOCH, **accounts: Pubkey) -> Outcome:
-        """Clear a book, as the oracle."""
-        return self.send(self.clear_instruction(epoch, **accounts))
+    def clear(self, epoch: int = EPOCH, limit: int = ALL, **accounts: Pubkey) -> Outcome:
+        """Clear a book and pay so many orders, as the oracle."""
+        return self.send(self.clear_instruction(epoch, limit, **accounts))
 
-    def settle_instruction(self, numbers: Sequence[int], *, epoch: int = EPOCH, **accounts: Pubkey) -> Instruction:
-        """What settles these orders, each run of one member's with its accounts once."""
-        book = self.book(epoch)
-        remaining: list[AccountMeta] = []
-        last = None
-        for number in numbers:
-            member = self.members[book.order(number).member]
-            if member is not last:
-                remaining += self.settlement_metas(member)
-            last = member
-        return self.settle_raw(numbers, remaining, epoch=epoch, **accounts)
+    def refund(self, epoch: int = EPOCH, limit: int = ALL, **accounts: Pubkey) -> Outcome:
+        """Refund a book."""
+        given = {"book": programs.book_address(epoch), **accounts}
+        return self.send(self.build("refund_epoch", {"epoch": epoch, "limit": limit}, given))
 
-    @staticmethod
-    def settlement_metas(member: Member) -> list[AccountMeta]:
-        """What a settlement needs of a member."""
-        return [
-            AccountMeta(member.user, False, False),
-            AccountMeta(member.energy_account, False, True),
-            AccountMeta(member.credit_account, False, True),
-        ]
-
-    def settle_raw(
-        self, numbers: Sequence[int], remaining: Sequence[AccountMeta], *, epoch: int = EPOCH, **accounts: Pubkey
-    ) -> Instruction:
-        """What settles these orders with these accounts appended."""
-        given = {
-            "market": MARKET,
-            "book": programs.book_address(epoch),
-            "fee_account": self.fee_account,
-            **accounts,
-        }
-        return self.build("settle_orders", {"orders": list(numbers)}, given, remaining)
-
-    def settle(self, *numbers: int, epoch: int = EPOCH, **accounts: Pubkey) -> Outcome:
-        """Settle these orders."""
-        return self.send(self.settle_instruction(numbers, epoch=epoch, **accounts))
-
-    def settle_all(self, epoch: int = EPOCH, each: int = 8) -> list[Outcome]:
-        """Settle what is unsettled, a few a transaction, members together."""
-        book = self.book(epoch)
-        numbers = [number for number in book.numbers() if not book.is_settled(number)]
-        numbers.sort(key=lambda number: book.order(number).member)
-        return [self.settle(*numbers[start : start + each], epoch=epoch) for start in range(0, len(numbers), each)]
-
-    def refund(self, epoch: int = EPOCH) -> Outcome:
-        """Begin a book's refund."""
-        return self.send(self.build("refund_epoch", {}, {"book": programs.book_address(epoch)}))
+    def withdraw_fees(self, **accounts: Pubkey) -> Outcome:
+        """Pay the fees out."""
+        return self.send(self.build("withdraw_fees", {}, {"fee_account": self.fee_account, **accounts}))
 
     def put_checkpoint(self, epoch: int = EPOCH, book_hash: bytes | None = None, **changes: Any) -> Pubkey:
         """Place the oracle's checkpoint of an epoch; of the book as it is unless told otherwise."""
         where = programs.checkpoint_address(epoch)
-        digest = hashlib.sha256(self.data(programs.book_address(epoch))).digest() if book_hash is None else book_hash
+        digest = self.book(epoch).hash() if book_hash is None else book_hash
         fields = zero("oracle", "EpochCheckpoint") | {"version": 1, "epoch": epoch, "book_hash": digest, **changes}
         self.put(where, idl("oracle").program_id, idl("oracle").encode_account("EpochCheckpoint", fields))
         return where
-
-    def close(self, epoch: int = EPOCH, **accounts: Pubkey) -> Outcome:
-        """Close a book."""
-        given = {
-            "book": programs.book_address(epoch),
-            "checkpoint": programs.checkpoint_address(epoch),
-            "rent_payer": self.operator.pubkey(),
-            **accounts,
-        }
-        return self.send(self.build("close_epoch", {}, given))
 
     # What the chain says
 
@@ -477,23 +440,78 @@ class TradingWorld:
         return Book(self.data(programs.book_address(epoch)))
 
     def put_book(self, epoch: int, book: Book) -> None:
-        """Place a book: its data with its fields written anew."""
+        """Place a book: its data with its fields and orders written anew."""
         lamports = self.svm.minimum_balance_for_rent_exemption(len(book.data))
-        data = idl("trading").encode_account("EpochBook", book.fields)
-        self.put(programs.book_address(epoch), idl("trading").program_id, data, lamports)
+        self.put(programs.book_address(epoch), idl("trading").program_id, book.to_bytes(), lamports)
+
+    def fill_book(self, bids: Sequence[Order] = (), asks: Sequence[Order] = (), epoch: int = EPOCH) -> None:
+        """Place these orders in an open book, with what they imply: the seats' counts, what the vaults owe and hold."""
+        book = self.book(epoch)
+        book.put(bids, asks)
+        self.put_book(epoch, book)
+        seats = self.seats()
+        for side, orders in ((BID, book.bids), (ASK, book.asks)):
+            for order in orders:
+                seat = seats[order.member]
+                if seat.epoch != epoch:
+                    seat.epoch, seat.bids, seat.asks = epoch, 0, 0
+                if side == BID:
+                    seat.highest_bid = order.price if not seat.bids else max(order.price, seat.highest_bid)
+                    seat.bids += 1
+                else:
+                    seat.lowest_ask = order.price if not seat.asks else min(order.price, seat.lowest_ask)
+                    seat.asks += 1
+        self.put_seats(seats)
+
+    def seats_head(self) -> dict[str, Any]:
+        """The fields of the seats' head."""
+        return idl("trading").decode_account(self.data(SEATS))[1]
+
+    def seats(self) -> list[Seat]:
+        """All seats."""
+        data = self.data(SEATS)[head_size("Seats") :]
+        return [Seat(*values) for values in SEAT.iter_unpack(data)]
+
+    def seat(self, member: Member) -> Seat:
+        """A member's seat."""
+        at = head_size("Seats") + SEAT.size * member.index
+        return Seat(*SEAT.unpack_from(self.data(SEATS), at))
+
+    def put_seats(self, seats: Sequence[Seat], **head: Any) -> None:
+        """Place the seats; what the vaults owe, and hold, follows from them and the books."""
+        books = list(self.books())
+        fields = self.seats_head() | head
+        fields |= {
+            "energy_held": sum(seat.energy for seat in seats) + sum(book.fields["energy_locked"] for book in books),
+            "credit_held": sum(seat.credit for seat in seats)
+            + sum(book.fields["credit_locked"] for book in books)
+            + fields["fees"],
+        }
+        data = idl("trading").encode_account("Seats", fields | head) + b"".join(seat.to_bytes() for seat in seats)
+        self.put(SEATS, idl("trading").program_id, data)
+        self.put_tokens(ENERGY_VAULT, ENERGY_MINT, MARKET, fields["energy_held"])
+        self.put_tokens(CREDIT_VAULT, CREDIT_MINT, MARKET, fields["credit_held"])
 
     def books(self) -> Iterator[Book]:
-        """The books that are open or being settled."""
-        for epoch in self.epochs:
-            if self.data(programs.book_address(epoch)):
-                yield self.book(epoch)
+        """The ring's books that are there."""
+        for slot in range(BOOKS):
+            if self.data(programs.book_address(slot)):
+                yield self.book(slot)
 
     def check(self) -> None:
-        """Tokens conserve: supply = held + in escrow, and each vault holds just what the books say."""
+        """Tokens conserve: supply = in token accounts, and each vault holds just what seats and books say."""
         held: dict[Pubkey, int] = {ENERGY_MINT: 0, CREDIT_MINT: 0}
         for where, mint in self.token_accounts.items():
             held[mint] += self.balance(where)
         assert held == self.supply
-        books = list(self.books())
-        assert self.balance(ENERGY_VAULT) == sum(book.fields["energy_escrow"] for book in books)
-        assert self.balance(CREDIT_VAULT) == sum(book.fields["credit_escrow"] for book in books)
+        if not self.data(SEATS):
+            return
+        seats, books, head = self.seats(), list(self.books()), self.seats_head()
+        energy = sum(seat.energy for seat in seats) + sum(book.fields["energy_locked"] for book in books)
+        credits_ = sum(seat.credit for seat in seats) + sum(book.fields["credit_locked"] for book in books)
+        assert self.balance(ENERGY_VAULT) == head["energy_held"] == energy
+        assert self.balance(CREDIT_VAULT) == head["credit_held"] == credits_ + head["fees"]
+        for book in books:
+            if book.status == OPEN:
+                assert book.fields["energy_locked"] == sum(order.quantity for order in book.asks)
+                assert book.fields["credit_locked"] == sum(book.locks(BID, order) for order in book.bids)

@@ -6,61 +6,43 @@ parameters are the campus's own; the market's model sees them through views.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import trading_model as market
 from campus_model import ACTIVE, CREDIT_TOKEN, ENERGY_TOKEN, Model, Refused, need
-from trading_model import ASK, BID
+from trading_model import ASK, BID, BOOKS
 
 ORDERS, CLEARING = 1 << 3, 1 << 4
 assert (BID, ASK) == (CREDIT_TOKEN, ENERGY_TOKEN), "a side is the token that it locks"
 
 
-class Tokens:
-    """A member's [credits, energy], as the market's model reads and writes them."""
-
-    def __init__(self, model: Model, name: str) -> None:
-        self._stores, self._name = (model.credits, model.tokens), name
-
-    def __getitem__(self, side: int) -> int:
-        return self._stores[side][self._name]
-
-    def __setitem__(self, side: int, amount: int) -> None:
-        self._stores[side][self._name] = amount
-
-
 class CampusMarket(market.Model):
     """The market's model among the others'."""
 
-    def __init__(self, campus: Model) -> None:
-        super().__init__(campus.parameters, campus.epoch_seconds, 0, campus.time)
+    def __init__(self, campus: Model, capacity: int) -> None:
+        super().__init__(campus.parameters, campus.epoch_seconds, 0, campus.time, capacity)
         self.campus = campus
-        self.names: list[str] = []
-        self.signer = ""
 
-    def see(self, epoch: int | None = None, signer: str = "") -> None:
+    def see(self, epoch: int | None = None) -> None:
         """Look at the campus as it is now; a book that is opened gets the parameters of `epoch`."""
         campus = self.campus
-        self.time, self.signer = campus.time, signer
+        self.time = campus.time
         self.orders_paused, self.clearing_paused = bool(campus.paused & ORDERS), bool(campus.paused & CLEARING)
         self.parameters = campus.in_force(campus.epoch if epoch is None else epoch)
-        self.names = list(campus.users)
+        # A member's seat is the same list in both.
         self.members = [
-            market.Member(Tokens(campus, name), user.status == ACTIVE) for name, user in campus.users.items()
+            market.Member([0, 0], campus.seats[name], user.status == ACTIVE) for name, user in campus.users.items()
         ]
-
-    def _lock(self, member: int, side: int, amount: int) -> None:
-        self.campus.move(self.names[member], self.signer, side, amount)
 
 
 class WholeModel(Model):
     """All five programs."""
 
-    def __init__(self, time: int, epoch_seconds: int, parameters: dict[str, int]) -> None:
+    def __init__(self, time: int, epoch_seconds: int, parameters: dict[str, int], capacity: int) -> None:
         super().__init__(time, epoch_seconds, parameters)
-        self.market = CampusMarket(self)
+        self.market = CampusMarket(self, capacity)
         self.fees_to = ""
-        self.rent_payers: dict[int, str] = {}
+        self.first_book = 0
 
     def initialize_market(self, reference: int, fees_to: str) -> None:
         limits = self.in_force(self.epoch)
@@ -74,10 +56,34 @@ class WholeModel(Model):
         except market.Refused as refused:
             raise Refused(str(refused)) from None
 
-    def open_epoch(self, epoch: int, payer: str) -> None:
+    def open_epoch(self, epoch: int) -> None:
         self.market.see(epoch)
-        self._run(lambda: self.market.open(epoch))
-        self.rent_payers[epoch] = payer
+        before = self.market.books.get(epoch % BOOKS)
+        pinned = before is None or self.is_checkpointed(before.epoch)
+        try:
+            self.market.open(epoch, pinned=pinned)
+        except market.Refused as refused:
+            # The chain has no checkpoint to compare with: hashes are, a final book changes no more.
+            raise Refused("WrongCheckpoint" if str(refused) == "BookHashMismatch" else str(refused)) from None
+        self.first_book = self.first_book or epoch
+
+    def deposit(self, name: str, by: str, token: int, amount: int) -> None:
+        """By the member itself, or by its delegate within what was approved."""
+        need(amount > 0, "ZeroAmount")
+        need(name in self.users, "NotAUser")
+        self.may_act(name, by)
+        self.move(name, by, token, amount)
+        self.seats[name][token] += amount
+
+    def withdraw(self, name: str, by: str, token: int, amount: int) -> None:
+        """To the member's own account, which for a delegate must still be the member's."""
+        need(amount > 0, "ZeroAmount")
+        need(name in self.users, "NotAUser")
+        self.may_act(name, by)
+        need(by == name or (name, token) not in self.given_away, "UnusableTokenAccount")
+        need(self.seats[name][token] >= amount, "NotEnoughEnergy" if token == ASK else "NotEnoughCredit")
+        self.seats[name][token] -= amount
+        (self.credits, self.tokens)[token][name] += amount
 
     def place_order(self, name: str, by: str, side: int, price: int, quantity: int, epoch: int) -> None:
         """By the member itself, or by another in its name."""
@@ -86,39 +92,39 @@ class WholeModel(Model):
         need(name in self.users, "NotAUser")
         need(self.users[name].status == ACTIVE, "UserNotActive")
         self.may_act(name, by)
-        self.market.see(signer=by)
+        self.market.see()
         self._run(lambda: self.market.place(self.users[name].index, side, price, quantity, epoch))
 
-    def cancel_order(self, name: str, by: str, side: int, price: int, quantity: int, epoch: int) -> None:
+    def cancel_order(self, name: str, by: str, side: int, price: int, number: int, epoch: int) -> None:
         need(side in (BID, ASK), "UnknownSide")
         need(name in self.users, "NotAUser")
         self.may_act(name, by)
         self.market.see()
-        self._run(lambda: self.market.cancel(self.users[name].index, side, price, quantity, epoch))
+        self._run(lambda: self.market.cancel(self.users[name].index, side, price, number, epoch))
 
-    def trigger_clearing(self, epoch: int) -> None:
+    def trigger_clearing(self, epoch: int, limit: int) -> None:
         self.running(CLEARING)
         need(self.time >= (epoch + 1) * self.epoch_seconds, "EpochNotOver")
         self.market.see()
-        self._run(lambda: self.market.clear(epoch))
+        self._run(lambda: self.market.clear(epoch, limit))
 
-    def refund_epoch(self, epoch: int) -> None:
+    def refund_epoch(self, epoch: int, limit: int) -> None:
         self.market.see()
-        self._run(lambda: self.market.refund(epoch))
+        self._run(lambda: self.market.refund(epoch, limit))
 
-    def settle_orders(self, numbers: Sequence[int], epoch: int) -> None:
-        self.market.see()
-        self._run(lambda: self.market.settle(numbers, epoch))
+    def withdraw_fees(self) -> None:
+        self._run(self.market.withdraw_fees)
         self.credits[self.fees_to] += self.market.fee_account
         self.market.fee_account = 0
 
-    def close_epoch(self, epoch: int, rent_to: str) -> None:
-        need(epoch in self.market.books, "WrongBook")
-        need(self.market.books[epoch].status == "final", "BookNotFinal")
-        need(rent_to == self.rent_payers[epoch], "WrongRentPayer")
-        need(self.is_checkpointed(epoch), "WrongCheckpoint")
-        # The checkpoint was compared with the book, and a final book changes no more.
-        self._run(lambda: self.market.close(epoch, pinned=True))
+    def held(self, token: int) -> int:
+        """What the market's vault of a token owes."""
+        self.market.see()
+        return self.market.held(token)
 
     def has_no_unfinished_book(self, epoch: int) -> bool:
-        return epoch not in self.market.books or self.market.books[epoch].status == "final"
+        book = self.market.books.get(epoch % BOOKS)
+        return book is None or book.epoch != epoch or book.status == "final"
+
+    def comes_before_the_books(self, epoch: int) -> bool:
+        return not self.first_book or epoch <= self.first_book

@@ -18,16 +18,16 @@ const MINT_SPACE: usize = 82;
 #[derive(Accounts)]
 pub struct Initialize {
     /// The operator, who pays the rent.
-    #[account(mut)]
+    #[account(mut, unsafe(dup))]
     pub operator: Signatory,
     /// Governance's Config.
     #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
     pub config: UncheckedAccount,
     /// The energy mint to make.
-    #[account(mut, address = ENERGY_MINT @ EnergyTokenError::WrongEnergyMint)]
+    #[account(mut, unsafe(dup), address = ENERGY_MINT @ EnergyTokenError::WrongEnergyMint)]
     pub energy_mint: UncheckedAccount,
     /// The credit mint to make.
-    #[account(mut, address = CREDIT_MINT @ EnergyTokenError::WrongCreditMint)]
+    #[account(mut, unsafe(dup), address = CREDIT_MINT @ EnergyTokenError::WrongCreditMint)]
     pub credit_mint: UncheckedAccount,
     /// SPL Token.
     #[account(address = TOKEN_PROGRAM @ EnergyTokenError::WrongTokenProgram)]

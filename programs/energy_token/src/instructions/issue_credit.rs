@@ -1,12 +1,13 @@
 //! Issue credits: the operator's.
 
 use {
-    crate::signer::mint,
+    crate::signer::Minting,
     anchor_lang::{address_eq, prelude::*},
     campus_common::{log, units::MicroCredits, Signatory, TOKEN_PROGRAM},
     energy_token_interface::{events::CreditIssued, EnergyTokenError, CREDIT_MINT, MINT_AUTHORITY},
     governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
     registry_interface::User,
+    trading_interface::{Asset, CREDIT_VAULT, SEATS},
 };
 
 /// Accounts of issue_credit.
@@ -20,14 +21,23 @@ pub struct IssueCredit {
     /// The member, as registered.
     pub user: UncheckedAccount,
     /// The credit mint.
-    #[account(mut, address = CREDIT_MINT @ EnergyTokenError::WrongCreditMint)]
+    #[account(mut, unsafe(dup), address = CREDIT_MINT @ EnergyTokenError::WrongCreditMint)]
     pub credit_mint: UncheckedAccount,
     /// The member's credit token account.
-    #[account(mut)]
+    #[account(mut, unsafe(dup))]
     pub credit_token_account: UncheckedAccount,
     /// The mint authority.
     #[account(address = MINT_AUTHORITY @ EnergyTokenError::WrongMintAuthority)]
     pub mint_authority: UncheckedAccount,
+    /// The market's vault of credits: for a member whose own account cannot take it.
+    #[account(mut, unsafe(dup), address = CREDIT_VAULT @ EnergyTokenError::WrongVault)]
+    pub credit_vault: UncheckedAccount,
+    /// The market's seats.
+    #[account(mut, unsafe(dup), address = SEATS @ EnergyTokenError::WrongSeats)]
+    pub seats: UncheckedAccount,
+    /// The trading program.
+    #[account(address = trading_interface::ID @ EnergyTokenError::WrongTradingProgram)]
+    pub trading_program: UncheckedAccount,
     /// SPL Token.
     #[account(address = TOKEN_PROGRAM @ EnergyTokenError::WrongTokenProgram)]
     pub token_program: UncheckedAccount,
@@ -46,8 +56,16 @@ impl IssueCredit {
         if amount == 0 {
             return Err(EnergyTokenError::ZeroAmount.into());
         }
-        mint(self.credit_mint.account(), self.credit_token_account.account(), self.mint_authority.account(), amount)?;
-        log(&CreditIssued { wallet: user.wallet, amount: MicroCredits(amount) });
+        let minting = Minting {
+            asset: Asset::Credit,
+            mint: self.credit_mint.account(),
+            token_account: self.credit_token_account.account(),
+            authority: self.mint_authority.account(),
+            vault: self.credit_vault.account(),
+            seats: self.seats.account(),
+        };
+        let to_seat = minting.mint(user, amount)?;
+        log(&CreditIssued { wallet: user.member, amount: MicroCredits(amount), to_seat: u8::from(to_seat), padding: [0; 7] });
         Ok(())
     }
 }

@@ -1,11 +1,12 @@
 //! Mint energy: the oracle's alone.
 
 use {
-    crate::signer::mint,
+    crate::signer::as_mint_authority,
     anchor_lang::{address_eq, prelude::*},
     campus_common::{log, units::WattHours, Signatory, TOKEN_PROGRAM},
-    energy_token_interface::{events::EnergyMinted, EnergyTokenError, ENERGY_MINT, MINT_AUTHORITY},
+    energy_token_interface::{can_receive, events::EnergyMinted, EnergyTokenError, ENERGY_MINT, MINT_AUTHORITY},
     oracle_interface::ORACLE_ADDRESS,
+    pinocchio_token::instructions::MintTo,
     registry_interface::User,
 };
 
@@ -18,10 +19,10 @@ pub struct MintEnergy {
     /// The member, as registered.
     pub user: UncheckedAccount,
     /// The energy mint.
-    #[account(mut, address = ENERGY_MINT @ EnergyTokenError::WrongEnergyMint)]
+    #[account(mut, unsafe(dup), address = ENERGY_MINT @ EnergyTokenError::WrongEnergyMint)]
     pub energy_mint: UncheckedAccount,
     /// The member's energy token account.
-    #[account(mut)]
+    #[account(mut, unsafe(dup))]
     pub energy_token_account: UncheckedAccount,
     /// The mint authority.
     #[account(address = MINT_AUTHORITY @ EnergyTokenError::WrongMintAuthority)]
@@ -38,15 +39,20 @@ impl MintEnergy {
             return Err(EnergyTokenError::OracleMustSign.into());
         }
         let user = User::load(self.user.account())?;
-        user.require_active()?;
+        user.require_not_closed()?;
         if !address_eq(self.energy_token_account.account().address(), &user.energy_token_account) {
             return Err(EnergyTokenError::WrongEnergyAccount.into());
         }
         if amount == 0 {
             return Err(EnergyTokenError::ZeroAmount.into());
         }
-        mint(self.energy_mint.account(), self.energy_token_account.account(), self.mint_authority.account(), amount)?;
-        log(&EnergyMinted { wallet: user.wallet, amount: WattHours(amount) });
+        let (mint, account) = (self.energy_mint.account(), self.energy_token_account.account());
+        if !can_receive(account, &ENERGY_MINT, &user.wallet) {
+            return Err(EnergyTokenError::UnusableEnergyAccount.into());
+        }
+        let authority = self.mint_authority.account();
+        as_mint_authority(|signer| MintTo::new(mint, account, authority, amount).invoke_signed(&[signer]))?;
+        log(&EnergyMinted { wallet: user.member, amount: WattHours(amount), to_seat: 0, padding: [0; 7] });
         Ok(())
     }
 }

@@ -20,10 +20,10 @@ pub struct RedeemCredit {
     /// The member, as registered.
     pub user: UncheckedAccount,
     /// The credit mint.
-    #[account(mut, address = CREDIT_MINT @ EnergyTokenError::WrongCreditMint)]
+    #[account(mut, unsafe(dup), address = CREDIT_MINT @ EnergyTokenError::WrongCreditMint)]
     pub credit_mint: UncheckedAccount,
     /// The member's credit token account.
-    #[account(mut)]
+    #[account(mut, unsafe(dup))]
     pub credit_token_account: UncheckedAccount,
     /// SPL Token.
     #[account(address = TOKEN_PROGRAM @ EnergyTokenError::WrongTokenProgram)]
@@ -48,7 +48,7 @@ impl RedeemCredit {
             return Err(EnergyTokenError::ZeroAmount.into());
         }
         Burn::new(account, self.credit_mint.account(), wallet, amount).invoke()?;
-        log(&CreditRedeemed { wallet: user.wallet, amount: MicroCredits(amount) });
+        log(&CreditRedeemed { wallet: user.member, amount: MicroCredits(amount) });
         Ok(())
     }
 }

@@ -1,22 +1,21 @@
-//! Retire energy tokens: against one's withdrawals, or as feed-in for credits.
+//! Retire energy: against one's withdrawals, or as feed-in for credits; out of a token account, or out of one's seat in the market.
 
 use {
-    crate::signer::{burn_delegated, mint},
+    crate::signer::{as_mint_authority, Minting},
     anchor_lang::{address_eq, prelude::*},
     campus_common::{
         create, is_account, load, load_mut, log, now,
-        units::{BillingPeriod, OrderWattHours, UnixTime, WattHours},
+        units::{BillingPeriod, MicroCredits, OrderWattHours, UnixTime, WattHours},
         Signatory, SYSTEM_PROGRAM, TOKEN_PROGRAM, VERSION,
     },
     energy_token_interface::{
         events::EnergyRetired, EnergyTokenError, Retirement, CREDIT_MINT, ENERGY_MINT, MINT_AUTHORITY, RETIRED_SEED,
-        RETIREMENT_GRACE_EPOCHS,
     },
-    governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
+    governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS, RETIREMENT_GRACE_EPOCHS},
     oracle_interface::EnergyAccount,
     pinocchio_token::instructions::Burn,
     registry_interface::User,
-    trading_interface::{cpi::BurnDelegated, MARKET},
+    trading_interface::{cpi::BurnFromSeat, Asset, CREDIT_VAULT, ENERGY_VAULT, MARKET, SEATS},
 };
 
 /// Why energy is retired.
@@ -37,6 +36,26 @@ impl Reason {
     }
 }
 
+/// Where the energy is that is retired.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Place {
+    /// 0: in the member's token account; its wallet burns.
+    TokenAccount = 0,
+    /// 1: in the member's seat; the market burns, for the wallet or the delegate.
+    Seat = 1,
+}
+
+impl Place {
+    const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::TokenAccount),
+            1 => Some(Self::Seat),
+            _ => None,
+        }
+    }
+}
+
 /// What to retire.
 pub struct Request {
     /// 0 consumption, 1 feed-in.
@@ -45,13 +64,15 @@ pub struct Request {
     pub period: BillingPeriod,
     /// How much, Wh.
     pub amount: u64,
+    /// 0 out of the token account, 1 out of the seat.
+    pub source: u8,
 }
 
 /// Accounts of retire_energy.
 #[derive(Accounts)]
 pub struct RetireEnergy {
-    /// Pays the rent of a member's first Retirement.
-    #[account(mut)]
+    /// Pays the rent of a member's first Retirement; may be the member itself.
+    #[account(mut, unsafe(dup))]
     pub payer: Signatory,
     /// The member's wallet, or its delegate.
     pub member: Signatory,
@@ -60,29 +81,38 @@ pub struct RetireEnergy {
     pub config: UncheckedAccount,
     /// The member, as registered.
     pub user: UncheckedAccount,
-    /// The member's Retirement at [retired, wallet], made where it does not exist.
-    #[account(mut)]
+    /// The member's Retirement at [retired, member], made where it does not exist.
+    #[account(mut, unsafe(dup))]
     pub retirement: UncheckedAccount,
     /// The member's EnergyAccount of the oracle.
     pub energy_account: UncheckedAccount,
     /// The energy mint.
-    #[account(mut, address = ENERGY_MINT @ EnergyTokenError::WrongEnergyMint)]
+    #[account(mut, unsafe(dup), address = ENERGY_MINT @ EnergyTokenError::WrongEnergyMint)]
     pub energy_mint: UncheckedAccount,
     /// The member's energy token account.
-    #[account(mut)]
+    #[account(mut, unsafe(dup))]
     pub energy_token_account: UncheckedAccount,
     /// The credit mint.
-    #[account(mut, address = CREDIT_MINT @ EnergyTokenError::WrongCreditMint)]
+    #[account(mut, unsafe(dup), address = CREDIT_MINT @ EnergyTokenError::WrongCreditMint)]
     pub credit_mint: UncheckedAccount,
     /// The member's credit token account.
-    #[account(mut)]
+    #[account(mut, unsafe(dup))]
     pub credit_token_account: UncheckedAccount,
     /// The mint authority.
     #[account(address = MINT_AUTHORITY @ EnergyTokenError::WrongMintAuthority)]
     pub mint_authority: UncheckedAccount,
-    /// The market, at [market] of the trading program: has approval to burn for a delegate.
+    /// The market, owner of the vaults.
     #[account(address = MARKET @ EnergyTokenError::WrongMarket)]
     pub market: UncheckedAccount,
+    /// The market's seats.
+    #[account(mut, unsafe(dup), address = SEATS @ EnergyTokenError::WrongSeats)]
+    pub seats: UncheckedAccount,
+    /// The market's vault of energy: what is retired out of a seat is burnt there.
+    #[account(mut, unsafe(dup), address = ENERGY_VAULT @ EnergyTokenError::WrongVault)]
+    pub energy_vault: UncheckedAccount,
+    /// The market's vault of credits: what feed-in pays into a seat is minted there.
+    #[account(mut, unsafe(dup), address = CREDIT_VAULT @ EnergyTokenError::WrongVault)]
+    pub credit_vault: UncheckedAccount,
     /// The trading program.
     #[account(address = trading_interface::ID @ EnergyTokenError::WrongTradingProgram)]
     pub trading_program: UncheckedAccount,
@@ -101,6 +131,9 @@ impl RetireEnergy {
         let Some(reason) = Reason::from_code(request.reason) else {
             return Err(EnergyTokenError::UnknownReason.into());
         };
+        let Some(place) = Place::from_code(request.source) else {
+            return Err(EnergyTokenError::UnknownSource.into());
+        };
         if request.amount == 0 {
             return Err(EnergyTokenError::ZeroAmount.into());
         }
@@ -112,6 +145,9 @@ impl RetireEnergy {
         let user = User::load(self.user.account())?;
         user.require_active()?;
         let by_wallet = user.require_wallet_or_delegate(self.member.account(), now)?;
+        if place == Place::TokenAccount && !by_wallet {
+            return Err(EnergyTokenError::DelegateRetiresFromSeat.into());
+        }
         if !address_eq(self.energy_token_account.account().address(), &user.energy_token_account) {
             return Err(EnergyTokenError::WrongEnergyAccount.into());
         }
@@ -121,65 +157,74 @@ impl RetireEnergy {
         require_period(config, now, request.period, reason)?;
 
         let retirement = self.retirement_of(user, config)?;
+        let account: &EnergyAccount = load(self.energy_account.account(), EnergyTokenError::WrongOracleAccount)?;
+        if !address_eq(&account.wallet, &user.member) {
+            return Err(EnergyTokenError::WrongOracleAccount.into());
+        }
         let credits = match reason {
             Reason::Consumption => {
-                let account: &EnergyAccount = load(self.energy_account.account(), EnergyTokenError::WrongOracleAccount)?;
-                if !address_eq(&account.wallet, &user.wallet) {
-                    return Err(EnergyTokenError::WrongOracleAccount.into());
-                }
-                let retired = if request.period == retirement.period {
-                    &mut retirement.consumption_open
-                } else {
-                    &mut retirement.consumption_previous
-                };
-                *retired = retired.checked_add(amount).ok_or(EnergyTokenError::RetirementInvariant)?;
-                if *retired > account.withdrawals(request.period) {
-                    return Err(EnergyTokenError::ExceedsWithdrawals.into());
-                }
-                retirement.consumption_total =
-                    retirement.consumption_total.checked_add(amount).ok_or(EnergyTokenError::RetirementInvariant)?;
-                0
+                count_consumption(retirement, account, request.period, amount)?;
+                MicroCredits::ZERO
             }
             Reason::FeedIn => {
                 let price = config.parameters(config.epoch(now)).feed_in_price;
                 let credits = price.cost_floor(OrderWattHours(request.amount as u32));
-                if credits.0 == 0 {
-                    return Err(EnergyTokenError::TooSmall.into());
-                }
-                let invalid = EnergyTokenError::RetirementInvariant;
-                retirement.feed_in_open = retirement.feed_in_open.checked_add(amount).ok_or(invalid)?;
-                retirement.feed_in_total = retirement.feed_in_total.checked_add(amount).ok_or(invalid)?;
-                retirement.feed_in_credits = retirement.feed_in_credits.checked_add(credits).ok_or(invalid)?;
-                credits.0
+                count_feed_in(retirement, account, amount, credits)?;
+                credits
             }
         };
         retirement.invariant()?;
-        let (energy_mint, source) = (self.energy_mint.account(), self.energy_token_account.account());
-        if by_wallet {
-            Burn::new(source, energy_mint, self.member.account(), amount.0).invoke()?;
-        } else {
-            let accounts = BurnDelegated {
-                mint_authority: self.mint_authority.account(),
-                market: self.market.account(),
-                user: self.user.account(),
-                energy_mint,
-                source,
-                token_program: self.token_program.account(),
+        self.burn(user, place, amount)?;
+        if credits > MicroCredits::ZERO {
+            let minting = Minting {
+                asset: Asset::Credit,
+                mint: self.credit_mint.account(),
+                token_account: self.credit_token_account.account(),
+                authority: self.mint_authority.account(),
+                vault: self.credit_vault.account(),
+                seats: self.seats.account(),
             };
-            burn_delegated(&accounts, amount);
-        }
-        if credits > 0 {
-            mint(self.credit_mint.account(), self.credit_token_account.account(), self.mint_authority.account(), credits)?;
+            // Paid where the energy came from: what a delegate feeds in is not out of its reach for the market.
+            match place {
+                Place::TokenAccount => {
+                    minting.mint(user, credits.0)?;
+                }
+                Place::Seat => minting.mint_to_seat(user, credits.0)?,
+            }
         }
         log(&EnergyRetired {
-            wallet: user.wallet,
+            wallet: user.member,
             amount,
-            credits: campus_common::units::MicroCredits(credits),
+            credits,
             period: request.period,
             reason: request.reason,
-            padding: [0; 3],
+            source: request.source,
+            padding: [0; 2],
         });
         Ok(())
+    }
+
+    /// Burn what is retired.
+    #[inline(always)]
+    fn burn(&self, user: &User, place: Place, amount: WattHours) -> Result<()> {
+        match place {
+            Place::TokenAccount => {
+                let (account, mint) = (self.energy_token_account.account(), self.energy_mint.account());
+                Burn::new(account, mint, self.member.account(), amount.0).invoke()
+            }
+            Place::Seat => {
+                let burn = BurnFromSeat {
+                    mint_authority: self.mint_authority.account(),
+                    market: self.market.account(),
+                    seats: self.seats.account(),
+                    energy_mint: self.energy_mint.account(),
+                    energy_vault: self.energy_vault.account(),
+                    token_program: self.token_program.account(),
+                };
+                as_mint_authority(|signer| burn.invoke_signed(user.member_index, amount, signer));
+                Ok(())
+            }
+        }
     }
 
     /// The member's Retirement, made where it does not exist, moved on to the open billing period.
@@ -194,16 +239,16 @@ impl RetireEnergy {
             let (retirement, bump) = create::<Retirement>(
                 self.payer.account(),
                 view,
-                &[RETIRED_SEED, user.wallet.as_ref()],
+                &[RETIRED_SEED, user.member.as_ref()],
                 (EnergyTokenError::WrongRetirement, EnergyTokenError::WrongRetirement),
             )?;
             retirement.version = VERSION;
             retirement.bump = bump;
-            retirement.wallet = user.wallet;
+            retirement.wallet = user.member;
             retirement.period = config.billing_period;
             retirement
         };
-        if !address_eq(&retirement.wallet, &user.wallet) {
+        if !address_eq(&retirement.wallet, &user.member) {
             return Err(EnergyTokenError::WrongRetirement.into());
         }
         if retirement.period != config.billing_period {
@@ -217,6 +262,41 @@ impl RetireEnergy {
         }
         Ok(retirement)
     }
+}
+
+/// Count a retirement against the withdrawals of a period.
+#[inline(always)]
+fn count_consumption(
+    retirement: &mut Retirement,
+    account: &EnergyAccount,
+    period: BillingPeriod,
+    amount: WattHours,
+) -> Result<()> {
+    let invalid = EnergyTokenError::RetirementInvariant;
+    let retired =
+        if period == retirement.period { &mut retirement.consumption_open } else { &mut retirement.consumption_previous };
+    *retired = retired.checked_add(amount).ok_or(invalid)?;
+    if *retired > account.withdrawals(period) {
+        return Err(EnergyTokenError::ExceedsWithdrawals.into());
+    }
+    retirement.consumption_total = retirement.consumption_total.checked_add(amount).ok_or(invalid)?;
+    Ok(())
+}
+
+/// Count a feed-in: of the member's own surplus only, so that nobody buys energy in order to feed it in.
+#[inline(always)]
+fn count_feed_in(retirement: &mut Retirement, account: &EnergyAccount, amount: WattHours, credits: MicroCredits) -> Result<()> {
+    if credits == MicroCredits::ZERO {
+        return Err(EnergyTokenError::TooSmall.into());
+    }
+    let invalid = EnergyTokenError::RetirementInvariant;
+    retirement.feed_in_open = retirement.feed_in_open.checked_add(amount).ok_or(invalid)?;
+    retirement.feed_in_total = retirement.feed_in_total.checked_add(amount).ok_or(invalid)?;
+    if retirement.feed_in_total > account.minted {
+        return Err(EnergyTokenError::ExceedsOwnSurplus.into());
+    }
+    retirement.feed_in_credits = retirement.feed_in_credits.checked_add(credits).ok_or(invalid)?;
+    Ok(())
 }
 
 /// Refuse a period that is closed to retirement: consumption counts in the open one or, for 8 epochs after its end, in the one

@@ -3,17 +3,27 @@
 use {
     anchor_lang::{address_eq, prelude::*},
     campus_common::{
-        create, log, now,
+        log, now,
         units::{BillingPeriod, Epoch, Seconds},
-        Signatory, SYSTEM_PROGRAM, VERSION,
+        CampusAccount, Capacity, Foreign, Fresh, Signatory, SYSTEM_PROGRAM, VERSION,
     },
-    governance_interface::{events::Initialized, Config, GovernanceError, Parameters, CONFIG_ADDRESS, CONFIG_SEED},
+    governance_interface::{events::Initialized, Authority, Config, GovernanceError, Parameters, CONFIG_SEED},
 };
 
 /// The upgradeable loader.
 const UPGRADEABLE_LOADER: Address = Address::from_str_const("BPFLoaderUpgradeab1e11111111111111111111111");
 /// Where it keeps what it knows of this program.
 pub const PROGRAM_DATA: Address = Address::from_str_const("sj7faKF44xDrCVk1a2aKSbYRjjQ9FcBhxZm1LKST2GW");
+
+/// Signs as whoever pays the rent.
+pub struct Payer;
+
+impl Capacity for Payer {
+    #[inline(always)]
+    fn missing() -> Option<Error> {
+        Some(GovernanceError::PayerMustSign.into())
+    }
+}
 
 /// Arguments of initialize.
 #[derive(Clone, Copy, AnchorSerialize, AnchorDeserialize, IdlType)]
@@ -32,19 +42,19 @@ pub struct InitializeArgs {
 #[derive(Accounts)]
 pub struct Initialize {
     /// Pays the rent.
-    #[account(mut)]
-    pub payer: Signer,
+    #[account(unsafe(dup))]
+    pub payer: Signatory<Payer>,
     /// The upgrade authority of the governance program; becomes the Config's authority.
-    pub authority: Signatory,
+    pub authority: Signatory<Authority>,
     /// The Config to make.
-    #[account(mut, address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub config: Fresh<Config>,
     /// The governance program's ProgramData account.
     #[account(address = PROGRAM_DATA @ GovernanceError::WrongProgramData)]
-    pub program_data: UncheckedAccount,
+    pub program_data: Foreign,
     /// The system program.
-    #[account(address = SYSTEM_PROGRAM)]
-    pub system_program: UncheckedAccount,
+    #[account(address = SYSTEM_PROGRAM @ GovernanceError::WrongProgram)]
+    pub system_program: Foreign,
 }
 
 /// The upgrade authority that a ProgramData account names: u32 3, u64 slot, u8 some, 32 bytes key.
@@ -52,8 +62,7 @@ fn upgrade_authority(program_data: &AccountView) -> Result<Address> {
     if !program_data.owned_by(&UPGRADEABLE_LOADER) {
         return Err(GovernanceError::WrongProgramData.into());
     }
-    // SAFETY: read-only, and nothing else refers to this account's data.
-    let data = unsafe { program_data.borrow_unchecked() };
+    let data = program_data.try_borrow()?;
     if data.len() < 45 || data[..4] != [3, 0, 0, 0] {
         return Err(GovernanceError::WrongProgramData.into());
     }
@@ -72,18 +81,14 @@ impl Initialize {
         if !address_eq(&authority, accounts.authority.address()) {
             return Err(GovernanceError::NotUpgradeAuthority.into());
         }
-        if !accounts.authority.account().is_signer() {
-            return Err(GovernanceError::AuthorityMustSign.into());
-        }
         if args.operator == Address::default() {
             return Err(GovernanceError::ZeroKey.into());
         }
         if args.epoch_seconds.0 == 0 {
             return Err(GovernanceError::EpochLengthOutOfBounds.into());
         }
-        let (config, bump) = create::<Config>(
+        let (mut config, bump) = accounts.config.make(
             accounts.payer.account(),
-            accounts.config.account(),
             &[CONFIG_SEED],
             (GovernanceError::WrongConfig, GovernanceError::AlreadyInitialized),
         )?;
@@ -97,6 +102,7 @@ impl Initialize {
         config.staged_from = Epoch(0);
         config.billing_period = BillingPeriod(0);
         config.first_epoch = now()?.epoch(args.epoch_seconds);
+        config.previous_period_start = config.first_epoch;
         config.billing_period_start = config.first_epoch;
         config.billing_period_end = Epoch(config.first_epoch.0.saturating_add(args.parameters.billing_period_epochs));
         log(&Initialized {

@@ -2,26 +2,26 @@
 
 use {
     anchor_lang::prelude::*,
-    campus_common::{log, Signatory},
-    governance_interface::{events::AuthorityProposed, Config, GovernanceError, CONFIG_ADDRESS},
+    campus_common::{log, CheckedMut, Signatory},
+    governance_interface::{events::AuthorityProposed, Authority, Config},
 };
 
 /// Accounts of propose_authority.
 #[derive(Accounts)]
 pub struct ProposeAuthority {
     /// The authority.
-    pub authority: Signatory,
+    pub authority: Signatory<Authority>,
     /// The Config.
-    #[account(mut, address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub config: CheckedMut<Config>,
 }
 
 impl ProposeAuthority {
     pub(crate) fn execute(&mut self, pending: Address) -> Result<()> {
-        let config = Config::load_mut(self.config.account())?;
+        let config = &mut self.config;
         config.require_authority(self.authority.account())?;
         config.pending_authority = pending;
         log(&AuthorityProposed { pending });
-        config.invariant()
+        Ok(())
     }
 }

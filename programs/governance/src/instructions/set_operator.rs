@@ -2,29 +2,29 @@
 
 use {
     anchor_lang::prelude::*,
-    campus_common::{log, Signatory},
-    governance_interface::{events::OperatorChanged, Config, GovernanceError, CONFIG_ADDRESS},
+    campus_common::{log, CheckedMut, Signatory},
+    governance_interface::{events::OperatorChanged, Authority, Config, GovernanceError},
 };
 
 /// Accounts of set_operator.
 #[derive(Accounts)]
 pub struct SetOperator {
     /// The authority.
-    pub authority: Signatory,
+    pub authority: Signatory<Authority>,
     /// The Config.
-    #[account(mut, address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub config: CheckedMut<Config>,
 }
 
 impl SetOperator {
     pub(crate) fn execute(&mut self, operator: Address) -> Result<()> {
-        let config = Config::load_mut(self.config.account())?;
+        let config = &mut self.config;
         config.require_authority(self.authority.account())?;
         if operator == Address::default() {
             return Err(GovernanceError::ZeroKey.into());
         }
         log(&OperatorChanged { before: config.operator, after: operator });
         config.operator = operator;
-        config.invariant()
+        Ok(())
     }
 }

@@ -5,8 +5,8 @@
 
 use {
     anchor_lang::prelude::*,
-    campus_common::{log, now, units::Epoch, Signatory},
-    governance_interface::{events::ParametersStaged, Config, GovernanceError, Parameters, CONFIG_ADDRESS},
+    campus_common::{log, now, units::Epoch, CheckedMut, Signatory},
+    governance_interface::{events::ParametersStaged, Authority, Config, GovernanceError, Parameters},
 };
 
 /// How far ahead parameters must be staged: trading opens books of the current epoch and the next.
@@ -18,15 +18,15 @@ const FURTHEST_EPOCHS: u32 = 366 * 96;
 #[derive(Accounts)]
 pub struct StageParameters {
     /// The authority.
-    pub authority: Signatory,
+    pub authority: Signatory<Authority>,
     /// The Config.
-    #[account(mut, address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub config: CheckedMut<Config>,
 }
 
 impl StageParameters {
     pub(crate) fn execute(&mut self, parameters: Parameters, from_epoch: Epoch) -> Result<()> {
-        let config = Config::load_mut(self.config.account())?;
+        let config = &mut self.config;
         config.require_authority(self.authority.account())?;
         let now = now()?;
         let current = config.epoch(now);
@@ -50,6 +50,6 @@ impl StageParameters {
         config.staged = parameters;
         config.staged_from = from_epoch;
         log(&ParametersStaged { from_epoch, parameters });
-        config.invariant()
+        Ok(())
     }
 }

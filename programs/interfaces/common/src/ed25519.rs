@@ -30,6 +30,8 @@ pub const MAX_SIGNATURES: usize = 8;
 /// What is wrong with the instruction just before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
+    /// The running instruction was called by a program, not by the transaction itself.
+    ThroughCpi,
     /// There is none.
     Missing,
     /// It is another program's.
@@ -56,16 +58,6 @@ pub enum Fault {
     SignatureOffset,
 }
 
-/// Whether the running instruction is the transaction's own, not called by a program.
-#[inline(always)]
-pub fn is_top_level() -> bool {
-    #[cfg(target_os = "solana")]
-    // SAFETY: a syscall without arguments.
-    return unsafe { anchor_lang::pinocchio::syscalls::sol_get_stack_height() } == 1;
-    #[cfg(not(target_os = "solana"))]
-    true
-}
-
 /// A u16 at any address.
 ///
 /// # Safety
@@ -77,15 +69,26 @@ unsafe fn u16_at(at: *const u8) -> usize {
 
 /// The frames of the Ed25519 instruction just before: `count` times `message_size` bytes of message, key and signature, without gaps.
 ///
-/// `sysvar` must be the Instructions sysvar (the caller compares its address).
+/// `sysvar` must be the Instructions sysvar (the caller compares its address). `running` is the running program: the sysvar says which of the
+/// transaction's own instructions runs, and where that is another program's, this one was called by it.
 #[inline(always)]
-pub fn preceding_frames<'a>(sysvar: &AccountView, count: usize, message_size: usize) -> Result<&'a [u8], Fault> {
+pub fn preceding_frames<'a>(
+    sysvar: &'a AccountView,
+    running: &Address,
+    count: usize,
+    message_size: usize,
+) -> Result<&'a [u8], Fault> {
     let data = sysvar.data_ptr();
     let length = sysvar.data_len();
     // SAFETY: the runtime writes the sysvar: u16 count of instructions, a u16 offset for each, the instructions (u16 count of
     // accounts, 33 bytes each; program id; u16 length; data), and last the u16 index of the running instruction.
     let (program, data, length) = unsafe {
         let current = u16_at(data.add(length - 2));
+        let instruction = data.add(u16_at(data.add(2 + 2 * current)));
+        let program = instruction.add(2 + 33 * u16_at(instruction));
+        if !address_eq(&*(program as *const Address), running) {
+            return Err(Fault::ThroughCpi);
+        }
         if current == 0 {
             return Err(Fault::Missing);
         }

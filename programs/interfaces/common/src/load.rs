@@ -1,39 +1,12 @@
 //! Checked, zero-copy access to accounts: owner, length (or a greater one: a later release may add to it), discriminator.
 
 use {
-    crate::units::UnixTime,
-    anchor_lang::{
-        address_eq, bytemuck::Pod, pinocchio::sysvars::Sysvar, prelude::Clock, AccountView, Address, Discriminator, Error, Owner,
-        Result,
-    },
-    core::mem::size_of,
+    crate::{account::is_account, units::UnixTime},
+    anchor_lang::{bytemuck::Pod, pinocchio::sysvars::Sysvar, prelude::Clock, AccountView, Discriminator, Error, Owner, Result},
 };
 
 /// Length of an Anchor account's discriminator.
 const DISCRIMINATOR: usize = 8;
-
-/// Whether `view` is an account of type `T`: its owner, its length and its discriminator.
-#[inline(always)]
-pub fn is_account<T: Owner + Discriminator + Pod>(view: &AccountView) -> bool {
-    if view.data_len() < DISCRIMINATOR + size_of::<T>() {
-        return false;
-    }
-    let owner: Address = T::OWNER;
-    // SAFETY: the data pointer is valid for `data_len` bytes throughout the instruction, and account data starts on an 8-byte boundary.
-    let discriminator = unsafe { *(view.data_ptr() as *const u64) };
-    let expected = T::DISCRIMINATOR;
-    let expected = u64::from_le_bytes([
-        expected[0],
-        expected[1],
-        expected[2],
-        expected[3],
-        expected[4],
-        expected[5],
-        expected[6],
-        expected[7],
-    ]);
-    discriminator == expected && address_eq(view.owner(), &owner)
-}
 
 /// Read an account of type `T`, or refuse with `wrong`.
 ///

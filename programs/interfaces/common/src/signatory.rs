@@ -1,23 +1,44 @@
 //! An account that must sign.
 
 use {
-    anchor_lang::{AccountView, Address, AnchorAccount, Result},
-    core::ops::Deref,
+    anchor_lang::{AccountView, Address, AnchorAccount, Error, Result},
+    core::{marker::PhantomData, ops::Deref},
 };
 
-/// An account that must sign: the IDL says so, and the handler refuses where it has not, with an error of its own. Anchor's `Signer`
-/// refuses with an error that does not say whose signature is missing.
-pub struct Signatory {
-    view: AccountView,
+/// In what capacity somebody signs: names the refusal where the signature is missing. Anchor's `Signer` does not say whose is.
+pub trait Capacity {
+    /// Refusal where the account has not signed; `None` where the handler checks that itself.
+    fn missing() -> Option<Error>;
 }
 
-impl AnchorAccount for Signatory {
+/// A capacity of which the handler checks the signature itself.
+pub struct CheckedByHandler;
+
+impl Capacity for CheckedByHandler {
+    #[inline(always)]
+    fn missing() -> Option<Error> {
+        None
+    }
+}
+
+/// An account that must sign: the IDL says so, and it is refused with the capacity's own error where it has not.
+pub struct Signatory<C = CheckedByHandler> {
+    view: AccountView,
+    capacity: PhantomData<C>,
+}
+
+impl<C: Capacity> AnchorAccount for Signatory<C> {
     type Data = AccountView;
     const IS_SIGNER: bool = true;
 
     #[inline(always)]
     fn load(view: AccountView) -> Result<Self> {
-        Ok(Self { view })
+        if !view.is_signer() {
+            if let Some(refusal) = C::missing() {
+                return Err(refusal);
+            }
+        }
+        Ok(Self { view, capacity: PhantomData })
     }
 
     #[inline(always)]
@@ -26,7 +47,7 @@ impl AnchorAccount for Signatory {
     }
 }
 
-impl Deref for Signatory {
+impl<C> Deref for Signatory<C> {
     type Target = AccountView;
 
     #[inline(always)]
@@ -35,14 +56,14 @@ impl Deref for Signatory {
     }
 }
 
-impl AsRef<AccountView> for Signatory {
+impl<C> AsRef<AccountView> for Signatory<C> {
     #[inline(always)]
     fn as_ref(&self) -> &AccountView {
         &self.view
     }
 }
 
-impl AsRef<Address> for Signatory {
+impl<C> AsRef<Address> for Signatory<C> {
     #[inline(always)]
     fn as_ref(&self) -> &Address {
         self.view.address()
@@ -50,6 +71,6 @@ impl AsRef<Address> for Signatory {
 }
 
 #[cfg(feature = "idl-build")]
-impl anchor_lang::IdlAccountType for Signatory {
+impl<C> anchor_lang::IdlAccountType for Signatory<C> {
     const __IDL_IS_SIGNER: bool = true;
 }

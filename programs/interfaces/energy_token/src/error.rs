@@ -72,4 +72,25 @@ pub enum EnergyTokenError {
     /// 6221
     #[msg("This is not the trading program")]
     WrongTradingProgram,
+    /// 6222
+    #[msg("This is not the market's vault: pass the accounts at seeds [energy_vault] and [credit_vault] of the trading program")]
+    WrongVault,
+    /// 6223
+    #[msg("These are not the market's seats: pass the account at seeds [seats] of the trading program")]
+    WrongSeats,
+    /// 6224
+    #[msg("The source is unknown: use 0 token account, 1 seat")]
+    UnknownSource,
+    /// 6225
+    #[msg("A delegate retires out of the member's seat alone: deposit the energy there, or have the wallet sign")]
+    DelegateRetiresFromSeat,
+    /// 6226
+    #[msg("More than the member's own surplus: what its meters had minted, less what it has fed in already")]
+    ExceedsOwnSurplus,
+    /// 6227
+    #[msg("The member's energy account cannot take it, being closed, frozen or no longer the member's: mint to its seat")]
+    UnusableEnergyAccount,
+    /// 6228
+    #[msg("The member's energy account can take it: mint to that")]
+    UsableEnergyAccount,
 }

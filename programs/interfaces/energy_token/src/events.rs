@@ -8,25 +8,33 @@ use {
 /// Energy was minted to a member.
 #[event(bytemuck)]
 pub struct EnergyMinted {
-    /// The member's wallet.
+    /// The member: the wallet that it registered with.
     pub wallet: Address,
     /// How much.
     pub amount: WattHours,
+    /// 0 to the member's token account; 1 to its seat, for that could not take it.
+    pub to_seat: u8,
+    /// Zero.
+    pub padding: [u8; 7],
 }
 
 /// Credits were issued to a member (it paid the department, or the department pays it).
 #[event(bytemuck)]
 pub struct CreditIssued {
-    /// The member's wallet.
+    /// The member: the wallet that it registered with.
     pub wallet: Address,
     /// How much.
     pub amount: MicroCredits,
+    /// 0 to the member's token account; 1 to its seat, for that could not take it.
+    pub to_seat: u8,
+    /// Zero.
+    pub padding: [u8; 7],
 }
 
 /// A member gave credits back to the department (it pays its bill, or is paid out).
 #[event(bytemuck)]
 pub struct CreditRedeemed {
-    /// The member's wallet.
+    /// The member: the wallet that it registered with.
     pub wallet: Address,
     /// How much.
     pub amount: MicroCredits,
@@ -35,7 +43,7 @@ pub struct CreditRedeemed {
 /// A member retired energy.
 #[event(bytemuck)]
 pub struct EnergyRetired {
-    /// The member's wallet.
+    /// The member: the wallet that it registered with.
     pub wallet: Address,
     /// How much.
     pub amount: WattHours,
@@ -45,6 +53,8 @@ pub struct EnergyRetired {
     pub period: BillingPeriod,
     /// 0 consumption, 1 feed-in.
     pub reason: u8,
+    /// Where the energy was: 0 the member's token account, 1 its seat.
+    pub source: u8,
     /// Zero.
-    pub padding: [u8; 3],
+    pub padding: [u8; 2],
 }

@@ -6,14 +6,15 @@ mod accounts;
 pub mod cpi;
 mod error;
 pub mod events;
+mod token_account;
 
 pub use {
     accounts::{
         Retirement, CREDIT_DECIMALS, CREDIT_MINT, CREDIT_MINT_BUMP, CREDIT_MINT_SEED, ENERGY_DECIMALS, ENERGY_MINT,
         ENERGY_MINT_BUMP, ENERGY_MINT_SEED, MINT_AUTHORITY, MINT_AUTHORITY_BUMP, MINT_AUTHORITY_SEED, RETIRED_SEED,
-        RETIREMENT_GRACE_EPOCHS,
     },
     error::EnergyTokenError,
+    token_account::can_receive,
 };
 
 anchor_lang::declare_id!("CampusEnergyToken111111111111111111111111111");

@@ -4,9 +4,9 @@ use {
     crate::GovernanceError,
     anchor_lang::{address_eq, bytemuck, prelude::*},
     campus_common::{
-        load, load_mut,
+        load,
         units::{BasisPoints, BillingPeriod, Epoch, OrderWattHours, PricePerKwh, Seconds, UnixTime},
-        VERSION,
+        CampusAccount, Capacity, VERSION,
     },
 };
 
@@ -16,6 +16,29 @@ pub const CONFIG_SEED: &[u8] = b"config";
 pub const CONFIG_ADDRESS: Address = Address::derive_address_const(&[CONFIG_SEED], Some(CONFIG_BUMP), &crate::ID);
 /// Bump of that address.
 pub const CONFIG_BUMP: u8 = 255;
+
+/// Epochs after the end of a billing period for which its withdrawals can still be retired, and late spans be booked in it.
+pub const RETIREMENT_GRACE_EPOCHS: u32 = 8;
+
+/// Signs as the operator; which key that is, the Config says.
+pub struct Operator;
+
+impl Capacity for Operator {
+    #[inline(always)]
+    fn missing() -> Option<Error> {
+        Some(GovernanceError::OperatorMustSign.into())
+    }
+}
+
+/// Signs as the authority; which key that is, the Config says.
+pub struct Authority;
+
+impl Capacity for Authority {
+    #[inline(always)]
+    fn missing() -> Option<Error> {
+        Some(GovernanceError::AuthorityMustSign.into())
+    }
+}
 
 /// What may be paused, one bit each; a set bit stops the activity.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,6 +88,9 @@ pub struct Parameters {
     pub min_reference_volume_wh: OrderWattHours,
     /// Length of a billing period in epochs.
     pub billing_period_epochs: u32,
+    /// Longest span, in epochs, over which generation is netted with consumption; a longer one mints nothing and counts its whole
+    /// consumption as withdrawn.
+    pub netting_epochs: u32,
     /// Tolerance on nameplate power and storage capacity, basis points.
     pub nameplate_tolerance_bps: BasisPoints,
     /// Share of the renewable energy charged into storage that may come out as renewable, basis points.
@@ -104,6 +130,8 @@ pub struct Config {
     pub billing_period_end: Epoch,
     /// First epoch of the deployment.
     pub first_epoch: Epoch,
+    /// First epoch of the billing period before the open one; that of the deployment before there was one.
+    pub previous_period_start: Epoch,
     /// Parameters in force (until `staged_from`).
     pub parameters: Parameters,
     /// Parameters in force from `staged_from`, where that is not 0.
@@ -127,15 +155,6 @@ impl Config {
         load(view, GovernanceError::ConfigNotInitialized)
     }
 
-    /// The one Config, for writing.
-    #[inline(always)]
-    pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
-        if !address_eq(view.address(), &CONFIG_ADDRESS) {
-            return Err(GovernanceError::WrongConfig.into());
-        }
-        load_mut(view, GovernanceError::ConfigNotInitialized)
-    }
-
     /// The parameters in force in that epoch.
     #[inline(always)]
     pub fn parameters(&self, epoch: Epoch) -> &Parameters {
@@ -156,6 +175,26 @@ impl Config {
     #[inline(always)]
     pub fn billing_period_end(&self) -> UnixTime {
         self.billing_period_end.start(self.epoch_seconds)
+    }
+
+    /// The billing period in which a withdrawal of a span that ends at `boundary` is booked at time `now`: the one in which the span ends,
+    /// as long as its withdrawals can be retired, and the open one after that. `None` where the span ends after the open period.
+    #[inline(always)]
+    pub fn period_of_span(&self, boundary: UnixTime, now: UnixTime) -> Option<BillingPeriod> {
+        if boundary > self.billing_period_end() {
+            return None;
+        }
+        let ended = boundary <= self.billing_period_start.start(self.epoch_seconds);
+        if !ended || self.billing_period.0 == 0 {
+            return Some(self.billing_period);
+        }
+        let in_previous = boundary > self.previous_period_start.start(self.epoch_seconds);
+        let grace_end = self.billing_period_start.0.saturating_add(RETIREMENT_GRACE_EPOCHS);
+        if in_previous && self.epoch(now).0 < grace_end {
+            Some(BillingPeriod(self.billing_period.0 - 1))
+        } else {
+            Some(self.billing_period)
+        }
     }
 
     /// Refuse where one of `activities` is paused.
@@ -190,9 +229,16 @@ impl Config {
         }
         Ok(())
     }
+}
 
-    /// What holds after every instruction that changes the Config.
-    pub fn invariant(&self) -> Result<()> {
+impl CampusAccount for Config {
+    type Refusal = GovernanceError;
+    const NOT_THIS: GovernanceError = GovernanceError::ConfigNotInitialized;
+    const GIVEN_TWICE: GovernanceError = GovernanceError::GivenTwice;
+    const PLACE: Option<(Address, GovernanceError)> = Some((CONFIG_ADDRESS, GovernanceError::WrongConfig));
+    const PLACE_TEXT: Option<&'static str> = Some("Efm8Wy2bfnQNLVw9n5WLyJzhRNqcpn9xURCy4zDmBazX");
+
+    fn invariant(&self) -> Result<()> {
         let none = Address::default();
         if self.version != VERSION || self.bump != CONFIG_BUMP || self.pause & !Pause::ALL.0 != 0 {
             return Err(GovernanceError::ConfigInvariant.into());
@@ -200,7 +246,10 @@ impl Config {
         if address_eq(&self.authority, &none) || address_eq(&self.operator, &none) || self.network_id == [0; 8] {
             return Err(GovernanceError::ConfigInvariant.into());
         }
-        if self.billing_period_start < self.first_epoch || self.billing_period_end <= self.billing_period_start {
+        if self.previous_period_start < self.first_epoch
+            || self.billing_period_start < self.previous_period_start
+            || self.billing_period_end <= self.billing_period_start
+        {
             return Err(GovernanceError::ConfigInvariant.into());
         }
         if self.epoch_seconds.0 < Self::MIN_EPOCH_SECONDS || self.epoch_seconds.0 > Self::MAX_EPOCH_SECONDS {
@@ -227,6 +276,10 @@ impl Parameters {
     pub const MAX_FEE_BPS: u16 = 1_000;
     /// A billing period outlasts the retirement grace of the one before.
     pub const MIN_BILLING_PERIOD_EPOCHS: u32 = 16;
+    /// Greatest sum of a member's orders in an epoch, Wh: so that those of 64 members at their greatest still fit a side's u32.
+    pub const MAX_MEMBER_ORDERS_WH: u64 = (u32::MAX / 64) as u64;
+    /// Longest span that may be netted: a day of 15-minute epochs.
+    pub const MAX_NETTING_EPOCHS: u32 = 96;
     /// Greatest billing period: a year of 15-minute epochs, or 10 days of the shortest.
     pub const MAX_BILLING_PERIOD_EPOCHS: u32 = 366 * 96;
 
@@ -253,6 +306,11 @@ impl Parameters {
                 self.max_orders_per_member > 0 && self.max_orders_per_member <= Self::MAX_ORDERS_PER_MEMBER,
                 E::OrderCountOutOfBounds,
             ),
+            (
+                self.max_order_wh.0 as u64 * self.max_orders_per_member as u64 <= Self::MAX_MEMBER_ORDERS_WH,
+                E::MemberOrdersOutOfBounds,
+            ),
+            (self.netting_epochs > 0 && self.netting_epochs <= Self::MAX_NETTING_EPOCHS, E::NettingOutOfBounds),
             (self.cancel_cutoff_seconds.0 < length, E::CancelCutoffOutOfBounds),
             (self.min_reference_volume_wh.0 > 0, E::ReferenceVolumeOutOfBounds),
             (
@@ -273,6 +331,11 @@ impl Parameters {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_idl_names_the_configs_address() {
+        assert_eq!(Config::PLACE_TEXT.map(Address::from_str_const), Some(CONFIG_ADDRESS));
+    }
 
     #[test]
     fn the_bumps_are_the_canonical_ones() {

@@ -108,4 +108,19 @@ pub enum GovernanceError {
     /// 6033
     #[msg("The open billing period is over: run open_billing_period first, for the next one's length is that in force at its start")]
     BillingPeriodOverdue,
+    /// 6034
+    #[msg("The instruction has governance's Config in another place already: pass it once")]
+    GivenTwice,
+    /// 6035
+    #[msg("max_order_wh x max_orders_per_member must not exceed 67,108,863: a side's total is a u32")]
+    MemberOrdersOutOfBounds,
+    /// 6036
+    #[msg("netting_epochs must lie between 1 and 96")]
+    NettingOutOfBounds,
+    /// 6037
+    #[msg("The account that pays the rent must sign")]
+    PayerMustSign,
+    /// 6038
+    #[msg("This is not the system program")]
+    WrongProgram,
 }

@@ -7,7 +7,7 @@ mod error;
 pub mod events;
 
 pub use {
-    config::{Config, Parameters, Pause, CONFIG_ADDRESS, CONFIG_BUMP, CONFIG_SEED},
+    config::{Authority, Config, Operator, Parameters, Pause, CONFIG_ADDRESS, CONFIG_BUMP, CONFIG_SEED, RETIREMENT_GRACE_EPOCHS},
     error::GovernanceError,
 };
 

@@ -2,11 +2,10 @@
 
 use {
     crate::OracleError,
-    anchor_lang::{address_eq, prelude::*},
+    anchor_lang::prelude::*,
     campus_common::{
-        load, load_mut,
         units::{BillingPeriod, Epoch, MicroCredits, UnixTime, WattHours},
-        VERSION,
+        CampusAccount, VERSION,
     },
 };
 
@@ -18,7 +17,7 @@ pub const ORACLE_ADDRESS: Address = Address::derive_address_const(&[ORACLE_SEED]
 pub const ORACLE_BUMP: u8 = 252;
 /// Seed of a MeterState, before the meter id.
 pub const STATE_SEED: &[u8] = b"state";
-/// Seed of an EnergyAccount, before the wallet.
+/// Seed of an EnergyAccount, before the member (the wallet that it registered with).
 pub const ENERGY_SEED: &[u8] = b"energy";
 /// Seed of an EpochCheckpoint, before the epoch (u32, little-endian).
 pub const EPOCH_SEED: &[u8] = b"epoch";
@@ -33,7 +32,7 @@ pub struct Oracle {
     /// 1 once there is a checkpoint.
     pub has_checkpoint: u8,
     /// Zero.
-    pub padding: u8,
+    pub padding: [u8; 1],
     /// Epoch of the last checkpoint.
     pub last_epoch: Epoch,
     /// Size of the audit log at the last checkpoint.
@@ -55,7 +54,7 @@ pub struct MeterState {
     pub version: u8,
     /// Bump of this account's address.
     pub bump: u8,
-    /// The meter's `generation` when the reading was accepted.
+    /// The Meter's `generation` when it was last settled: where the Meter has another by now, the next settlement is a baseline.
     pub generation: u16,
     /// Sequence of the last accepted record; 0 before the first.
     pub sequence: u32,
@@ -69,19 +68,25 @@ pub struct MeterState {
     pub hash: [u8; 16],
     /// Its flags.
     pub flags: u16,
+    /// Flags of readings at or since the last settlement for which the next one credits nothing.
+    pub doubt: u16,
+    /// The Meter's `keys` when it was accepted: which key's numbering `sequence` belongs to.
+    pub keys: u32,
     /// Its register epoch.
     pub register_epoch: u8,
     /// Zero.
-    pub padding: [u8; 5],
-    /// The boundary at which the meter was last settled; 0 where the next settlement is a baseline.
+    pub padding: [u8; 7],
+    /// The boundary at which the meter was last settled; 0 before the first time.
     pub settled_end: UnixTime,
-    /// The registers as last settled.
+    /// The registers as last settled, or as a reset left them since.
     pub settled: [WattHours; 4],
+    /// What the registers had risen by since then when they were reset.
+    pub carried: [WattHours; 4],
     /// Zero; for later versions.
-    pub reserved: [u8; 48],
+    pub reserved: [u8; 32],
 }
 
-/// What a member's meters have settled, at `[energy, wallet]`.
+/// What a member's meters have settled, at `[energy, member]`.
 #[account]
 pub struct EnergyAccount {
     /// Layout version, 1.
@@ -92,14 +97,14 @@ pub struct EnergyAccount {
     pub padding: [u8; 2],
     /// The period that `withdrawals_open` counts; `withdrawals_previous` counts the one before.
     pub period: BillingPeriod,
-    /// The member's wallet.
+    /// The member: the wallet that it registered with.
     pub wallet: Address,
     /// The last settled boundary; 0 before the first.
     pub boundary: UnixTime,
     /// The settling meters (slots of the User) that were settled there.
     pub settling_meters: u32,
     /// Zero.
-    pub padding_2: u32,
+    pub padding_2: [u8; 4],
     /// Renewable energy in storage that may still come out as renewable.
     pub bank: WattHours,
     /// Withdrawals in `period`.
@@ -159,19 +164,19 @@ pub struct EpochCheckpoint {
     pub reserved: [u8; 32],
 }
 
-impl Oracle {
-    /// The one Oracle account, for writing.
-    #[inline(always)]
-    pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
-        if !address_eq(view.address(), &ORACLE_ADDRESS) {
-            return Err(OracleError::WrongOracle.into());
-        }
-        load_mut(view, OracleError::OracleNotOpen)
-    }
+/// Flags of a reading that is no sound measurement: estimated, tamper, data doubtful. It is kept and its consumption is booked; neither the
+/// span that it ends nor the one that it begins credits anything.
+pub const DOUBTFUL_FLAGS: u16 = 1 << 0 | 1 << 4 | 1 << 8;
 
-    /// What holds after every instruction that changes it.
+impl CampusAccount for Oracle {
+    type Refusal = OracleError;
+    const NOT_THIS: OracleError = OracleError::OracleNotOpen;
+    const GIVEN_TWICE: OracleError = OracleError::GivenTwice;
+    const PLACE: Option<(Address, OracleError)> = Some((ORACLE_ADDRESS, OracleError::WrongOracle));
+    const PLACE_TEXT: Option<&'static str> = Some("F2yqj6LKCFnBYFH41fyrigcQjzmUc4C4wPT9bFi4zrBv");
+
     #[inline(always)]
-    pub fn invariant(&self) -> Result<()> {
+    fn invariant(&self) -> Result<()> {
         if self.version != VERSION || self.bump != ORACLE_BUMP || self.has_checkpoint > 1 {
             return Err(OracleError::OracleInvariant.into());
         }
@@ -179,22 +184,14 @@ impl Oracle {
     }
 }
 
-impl MeterState {
-    /// A MeterState of the oracle; which meter's is the caller's to compare by `meter`.
-    #[inline(always)]
-    pub fn load<'a>(view: &AccountView) -> Result<&'a Self> {
-        load(view, OracleError::NotAMeterState)
-    }
+impl CampusAccount for MeterState {
+    type Refusal = OracleError;
+    const NOT_THIS: OracleError = OracleError::NotAMeterState;
+    const GIVEN_TWICE: OracleError = OracleError::GivenTwice;
 
-    /// A MeterState, for writing (by the oracle alone).
+    /// Nothing is settled that was not read.
     #[inline(always)]
-    pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
-        load_mut(view, OracleError::NotAMeterState)
-    }
-
-    /// What holds after every instruction that changes it: nothing is settled that was not read.
-    #[inline(always)]
-    pub fn invariant(&self) -> Result<()> {
+    fn invariant(&self) -> Result<()> {
         let mut holds = self.version == VERSION && self.settled_end <= self.interval_end && self.interval_end.0 >= 0;
         if self.settled_end.0 != 0 {
             for (settled, read) in self.settled.iter().zip(&self.registers) {
@@ -208,23 +205,14 @@ impl MeterState {
     }
 }
 
-impl EnergyAccount {
-    /// An EnergyAccount of the oracle; whose is the caller's to compare by `wallet`.
-    #[inline(always)]
-    pub fn load<'a>(view: &AccountView) -> Result<&'a Self> {
-        load(view, OracleError::NotAnEnergyAccount)
-    }
+impl CampusAccount for EnergyAccount {
+    type Refusal = OracleError;
+    const NOT_THIS: OracleError = OracleError::NotAnEnergyAccount;
+    const GIVEN_TWICE: OracleError = OracleError::GivenTwice;
 
-    /// An EnergyAccount, for writing (by the oracle alone).
+    /// No more was ever minted than renewable surplus was measured, and what is banked besides was surplus too.
     #[inline(always)]
-    pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
-        load_mut(view, OracleError::NotAnEnergyAccount)
-    }
-
-    /// What holds after every instruction that changes it: no more was ever minted than renewable surplus was measured, and
-    /// what is banked besides was surplus too.
-    #[inline(always)]
-    pub fn invariant(&self) -> Result<()> {
+    fn invariant(&self) -> Result<()> {
         let Some(credited) = self.minted.checked_add(self.bank) else {
             return Err(OracleError::EnergyAccountInvariant.into());
         };
@@ -236,7 +224,9 @@ impl EnergyAccount {
         }
         Ok(())
     }
+}
 
+impl EnergyAccount {
     /// Withdrawals of the given billing period, as seen while `open` is the open one.
     #[inline(always)]
     pub fn withdrawals(&self, period: BillingPeriod) -> WattHours {
@@ -250,10 +240,14 @@ impl EnergyAccount {
     }
 }
 
-impl EpochCheckpoint {
-    /// What holds from birth; a checkpoint never changes.
+impl CampusAccount for EpochCheckpoint {
+    type Refusal = OracleError;
+    const NOT_THIS: OracleError = OracleError::WrongAddress;
+    const GIVEN_TWICE: OracleError = OracleError::GivenTwice;
+
+    /// Holds from birth; a checkpoint never changes.
     #[inline(always)]
-    pub fn invariant(&self) -> Result<()> {
+    fn invariant(&self) -> Result<()> {
         if self.version != VERSION || self.energy_supply > self.minted {
             return Err(OracleError::CheckpointInvariant.into());
         }
@@ -264,6 +258,11 @@ impl EpochCheckpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_idl_names_the_oracles_address() {
+        assert_eq!(Oracle::PLACE_TEXT.map(Address::from_str_const), Some(ORACLE_ADDRESS));
+    }
 
     #[test]
     fn the_bumps_are_the_canonical_ones() {

@@ -154,8 +154,8 @@ pub enum OracleError {
     #[msg("That boundary is settled already, or lies before the last settled one")]
     BoundaryNotRising,
     /// 6349
-    #[msg("A settling meter has no reading since its key, user, map or status changed")]
-    ReadingOutdated,
+    #[msg("A settling meter has no reading yet: submit its first one")]
+    NoReading,
     /// 6350
     #[msg("Accounts come in pairs: Meter, MeterState")]
     AccountsNotPaired,
@@ -189,4 +189,16 @@ pub enum OracleError {
     /// 6360
     #[msg("book_hash is not the SHA-256 of the epoch's final book: pass that, or zeros where the epoch has no book")]
     WrongBookHash,
+    /// 6361
+    #[msg("The instruction has this account in another place already: pass each account once")]
+    GivenTwice,
+    /// 6362
+    #[msg("The record's sequence steps further than the epochs since the last record allow: replace the meter's key")]
+    SequenceTooFar,
+    /// 6363
+    #[msg("The meter takes part: settle it with its user's other meters by settle_surplus")]
+    MeterIsActive,
+    /// 6364
+    #[msg("A submeter is never settled")]
+    MeterNotSettling,
 }

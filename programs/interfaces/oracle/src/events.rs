@@ -2,7 +2,7 @@
 
 use {
     anchor_lang::prelude::*,
-    campus_common::units::{Epoch, MicroCredits, UnixTime, WattHours},
+    campus_common::units::{BillingPeriod, Epoch, MicroCredits, UnixTime, WattHours},
 };
 
 /// A meter's state was opened.
@@ -10,14 +10,14 @@ use {
 pub struct MeterOpened {
     /// Address of the Meter.
     pub meter: Address,
-    /// Wallet of its user.
+    /// Its user: the wallet that the member registered with.
     pub wallet: Address,
 }
 
 /// A member's EnergyAccount was opened.
 #[event(bytemuck)]
 pub struct EnergyAccountOpened {
-    /// The member's wallet.
+    /// The member: the wallet that it registered with.
     pub wallet: Address,
 }
 
@@ -34,7 +34,7 @@ pub struct ReadingAccepted {
     pub sequence: u32,
     /// Its flags.
     pub flags: u16,
-    /// 1 where it sets a baseline.
+    /// 1 where the next settlement is a baseline.
     pub baseline: u16,
 }
 
@@ -55,10 +55,10 @@ pub struct MeterRebased {
     pub register_epoch: u32,
 }
 
-/// A member's span was settled.
+/// A member's span was settled. What was measured is there for a baseline, too, as far as it is known.
 #[event(bytemuck)]
 pub struct SurplusSettled {
-    /// The member's wallet.
+    /// The member: the wallet that it registered with.
     pub wallet: Address,
     /// Where the span began; 0 for a baseline, which credits nothing.
     pub from: UnixTime,
@@ -78,6 +78,58 @@ pub struct SurplusSettled {
     pub minted: WattHours,
     /// Withdrawn.
     pub withdrawn: WattHours,
+    /// The billing period in which the withdrawal is booked.
+    pub period: BillingPeriod,
+    /// SpanKind: 0 netted, 1 baseline, 2 longer than netting_epochs.
+    pub kind: u8,
+    /// Zero.
+    pub padding: [u8; 3],
+}
+
+/// How a span was settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SpanKind {
+    /// Generation was netted with consumption, and the surplus minted.
+    Netted = 0,
+    /// The meters were not the same, or one had another key, user, map or status, or a doubtful reading: nothing is credited.
+    Baseline = 1,
+    /// Longer than netting_epochs: nothing is credited, and the whole consumption is withdrawn.
+    TooLong = 2,
+}
+
+/// A meter that takes no part any more was settled alone: what it drew is withdrawn, nothing is credited.
+#[event(bytemuck)]
+pub struct IdleMeterSettled {
+    /// Address of the Meter.
+    pub meter: Address,
+    /// The member: the wallet that it registered with.
+    pub wallet: Address,
+    /// Where its span began.
+    pub from: UnixTime,
+    /// Its last reading.
+    pub to: UnixTime,
+    /// Withdrawn.
+    pub withdrawn: WattHours,
+    /// The billing period in which the withdrawal is booked.
+    pub period: BillingPeriod,
+    /// Zero.
+    pub padding: [u8; 4],
+}
+
+/// A withdrawal was booked in a later billing period than the one in which its span ended: that one takes no retirements any more.
+#[event(bytemuck)]
+pub struct LateWithdrawalBooked {
+    /// The member: the wallet that it registered with.
+    pub wallet: Address,
+    /// Where the span ended.
+    pub to: UnixTime,
+    /// Withdrawn.
+    pub withdrawn: WattHours,
+    /// The billing period in which it is booked: the open one.
+    pub period: BillingPeriod,
+    /// Zero.
+    pub padding: [u8; 4],
 }
 
 /// The oracle had the market clear an epoch.
@@ -105,5 +157,5 @@ pub struct Checkpointed {
     /// The epoch.
     pub epoch: Epoch,
     /// Zero.
-    pub padding: u32,
+    pub padding: [u8; 4],
 }

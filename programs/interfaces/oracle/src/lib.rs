@@ -8,8 +8,8 @@ pub mod events;
 
 pub use {
     accounts::{
-        EnergyAccount, EpochCheckpoint, MeterState, Oracle, ENERGY_SEED, EPOCH_SEED, ORACLE_ADDRESS, ORACLE_BUMP, ORACLE_SEED,
-        STATE_SEED,
+        EnergyAccount, EpochCheckpoint, MeterState, Oracle, DOUBTFUL_FLAGS, ENERGY_SEED, EPOCH_SEED, ORACLE_ADDRESS, ORACLE_BUMP,
+        ORACLE_SEED, STATE_SEED,
     },
     error::OracleError,
 };

@@ -1,12 +1,15 @@
 //! The registry's accounts.
 
 use {
-    crate::{InstallationKind, MeterRole, RegistryError, Source, Status, UserRole},
+    crate::{
+        InstallationKind, MeterRole, RegistryError, Source, Status, StoredInstallationKind, StoredMeterRole, StoredSource,
+        StoredStatus, StoredUserRole, UserRole,
+    },
     anchor_lang::{address_eq, prelude::*},
     campus_common::{
-        load, load_mut,
-        units::{UnixTime, WattHours, Watts},
-        VERSION,
+        load,
+        units::{Epoch, UnixTime, WattHours, Watts},
+        CampusAccount, Capacity, VERSION,
     },
 };
 
@@ -18,7 +21,7 @@ pub const REGISTRY_ADDRESS: Address = Address::derive_address_const(&[REGISTRY_S
 pub const REGISTRY_BUMP: u8 = 255;
 /// Seed of a KeyUse, before the public key.
 pub const KEY_SEED: &[u8] = b"key";
-/// Seed of a User, before the wallet.
+/// Seed of a User, before the wallet that the member registered with; and of a WalletUse, before the wallet.
 pub const USER_SEED: &[u8] = b"user";
 /// Seed of an Installation, before its number (u32, little-endian).
 pub const INSTALLATION_SEED: &[u8] = b"installation";
@@ -29,6 +32,31 @@ pub const METER_SEED: &[u8] = b"meter";
 pub const MAX_SETTLING_METERS: u32 = 24;
 /// Greatest nameplate of an installation: 100 MW. The oracle's step bounds count on it.
 pub const MAX_NAMEPLATE_W: u32 = 100_000_000;
+
+/// Greatest first sequence of a key: what follows it outlasts any meter.
+pub const MAX_FIRST_SEQUENCE: u32 = u32::MAX / 2;
+/// Epochs between the proposal of a member's other wallet and its taking over: a day of 15-minute epochs.
+pub const WALLET_DELAY_EPOCHS: u32 = 96;
+
+/// Signs as the member itself, with its wallet.
+pub struct OwnWallet;
+
+impl Capacity for OwnWallet {
+    #[inline(always)]
+    fn missing() -> Option<Error> {
+        Some(RegistryError::NotWallet.into())
+    }
+}
+
+/// Signs as the member: its wallet, or its delegate.
+pub struct WalletOrDelegate;
+
+impl Capacity for WalletOrDelegate {
+    #[inline(always)]
+    fn missing() -> Option<Error> {
+        Some(RegistryError::MemberMustSign.into())
+    }
+}
 
 /// Counters of the registry, one account at `[registry]`.
 #[account]
@@ -70,7 +98,24 @@ pub struct KeyUse {
     pub reserved: [u8; 16],
 }
 
-/// A member of the market, at `[user, wallet]`.
+/// A wallet that a member moved to, at `[user, wallet]`: nobody registers with it any more, and it leads to the member.
+#[account]
+pub struct WalletUse {
+    /// Layout version, 1.
+    pub version: u8,
+    /// Bump of this account's address.
+    pub bump: u8,
+    /// Zero.
+    pub padding: [u8; 2],
+    /// The member's number.
+    pub member_index: u32,
+    /// The member: the wallet that it registered with.
+    pub member: Address,
+    /// Zero; for later versions.
+    pub reserved: [u8; 16],
+}
+
+/// A member of the market, at `[user, member]`.
 #[account]
 pub struct User {
     /// Layout version, 1.
@@ -78,12 +123,12 @@ pub struct User {
     /// Bump of this account's address.
     pub bump: u8,
     /// UserRole: 0 consumer, 1 prosumer, 2 institution.
-    pub role: u8,
+    pub role: StoredUserRole,
     /// Status: 1 active, 2 suspended, 3 closed.
-    pub status: u8,
+    pub status: StoredStatus,
     /// Number of this member, from 0, in the order of registration; orders carry it.
     pub member_index: u32,
-    /// The wallet that this user signs with, or that the authority keeps for it.
+    /// The wallet that this user signs with now, or that the authority keeps for it.
     pub wallet: Address,
     /// Associated token account for energy tokens.
     pub energy_token_account: Address,
@@ -109,10 +154,14 @@ pub struct User {
     pub source_meters: u8,
     /// Active submeters.
     pub submeters: u16,
-    /// Zero.
-    pub padding: [u8; 4],
+    /// Epoch from which `next_wallet` may take over; 0 where none is proposed.
+    pub next_wallet_from: Epoch,
+    /// The member's name for ever: the wallet that it registered with. Addresses, meters and the EnergyAccount go by it.
+    pub member: Address,
+    /// The wallet that is proposed next; all zero where there is none.
+    pub next_wallet: Address,
     /// Zero; for later versions.
-    pub reserved: [u8; 64],
+    pub reserved: [u8; 32],
 }
 
 /// What stands somewhere on the campus, at `[installation, n]`. Readings are cross-checked with it.
@@ -123,9 +172,9 @@ pub struct Installation {
     /// Bump of this account's address.
     pub bump: u8,
     /// InstallationKind: 0 load, 1 solar, 2 wind, 3 hydro, 4 other renewable, 5 storage, 6 grid, 7 mixed.
-    pub kind: u8,
+    pub kind: StoredInstallationKind,
     /// Zero.
-    pub padding: u8,
+    pub padding: [u8; 1],
     /// Number of the installation.
     pub n: u32,
     /// Name of the building, UTF-8, zero-padded.
@@ -138,8 +187,14 @@ pub struct Installation {
     pub nameplate: Watts,
     /// Meters registered here.
     pub meters: u32,
+    /// Storage from `staged_from` on.
+    pub staged_storage: WattHours,
+    /// Nameplate from `staged_from` on.
+    pub staged_nameplate: Watts,
+    /// Epoch from which the staged storage and nameplate hold; 0 where nothing is staged.
+    pub staged_from: Epoch,
     /// Zero; for later versions.
-    pub reserved: [u8; 32],
+    pub reserved: [u8; 16],
 }
 
 /// An AMI meter, at `[meter, meter_id]`, meter_id = SHA-256(16-byte secret salt, serial).
@@ -150,20 +205,20 @@ pub struct Meter {
     /// Bump of this account's address.
     pub bump: u8,
     /// MeterRole: 0 building, 1 generation, 2 storage, 3 load, 4 grid, 5 submeter.
-    pub role: u8,
+    pub role: StoredMeterRole,
     /// Source: 0 none, 1 solar, 2 wind, 3 hydro, 4 other renewable.
-    pub source: u8,
+    pub source: StoredSource,
     /// Status: 1 active, 2 suspended, 3 closed.
-    pub status: u8,
+    pub status: StoredStatus,
     /// Bit of this meter in its user's `settling_meters`; 255 where it does not settle.
     pub slot: u8,
-    /// +1 at each change of key, user, map or status; the next reading then sets a baseline and credits nothing.
+    /// +1 at each change of key, user, map or status; the next settlement is then a baseline and credits nothing.
     pub generation: u16,
     /// Which meter it is.
     pub meter_id: [u8; 32],
     /// Its Ed25519 key.
     pub key: [u8; 32],
-    /// Wallet of the user whose meter it is.
+    /// The member whose meter it is (`member` of its User: the wallet that it registered with).
     pub user: Address,
     /// SHA-256 of the approved meter map, under which alone the agent signs.
     pub map_hash: [u8; 32],
@@ -175,26 +230,32 @@ pub struct Meter {
     pub storage: WattHours,
     /// Nameplate power of the installation in W.
     pub nameplate: Watts,
-    /// Zero.
-    pub padding: u32,
+    /// Keys that the meter has had, this one included: each numbers its own records.
+    pub keys: u32,
     /// When it was registered.
     pub since: UnixTime,
+    /// Storage from `staged_from` on.
+    pub staged_storage: WattHours,
+    /// Nameplate from `staged_from` on.
+    pub staged_nameplate: Watts,
+    /// Epoch from which the staged storage and nameplate hold; 0 where nothing is staged.
+    pub staged_from: Epoch,
+    /// `generation` with which it came to its user: what was settled under an earlier one was another's.
+    pub user_since: u16,
+    /// Zero.
+    pub padding: [u8; 6],
     /// Zero; for later versions.
-    pub reserved: [u8; 64],
+    pub reserved: [u8; 32],
 }
 
-impl Registry {
-    /// The one Registry, for writing.
-    #[inline(always)]
-    pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
-        if !address_eq(view.address(), &REGISTRY_ADDRESS) {
-            return Err(RegistryError::WrongRegistry.into());
-        }
-        load_mut(view, RegistryError::RegistryNotInitialized)
-    }
+impl CampusAccount for Registry {
+    type Refusal = RegistryError;
+    const NOT_THIS: RegistryError = RegistryError::RegistryNotInitialized;
+    const GIVEN_TWICE: RegistryError = RegistryError::GivenTwice;
+    const PLACE: Option<(Address, RegistryError)> = Some((REGISTRY_ADDRESS, RegistryError::WrongRegistry));
+    const PLACE_TEXT: Option<&'static str> = Some("7UrxvDzeV221EvDFDKdyVNE3nNv3uRpFFWm9KcbKjXtg");
 
-    /// What holds after every instruction that changes the Registry.
-    pub fn invariant(&self) -> Result<()> {
+    fn invariant(&self) -> Result<()> {
         // Each meter used at least one key.
         if self.version != VERSION || self.bump != REGISTRY_BUMP || self.keys < self.meters {
             return Err(RegistryError::RegistryInvariant.into());
@@ -203,11 +264,29 @@ impl Registry {
     }
 }
 
-impl KeyUse {
-    /// What holds from birth; a KeyUse never changes.
-    pub fn invariant(&self) -> Result<()> {
+impl CampusAccount for KeyUse {
+    type Refusal = RegistryError;
+    const NOT_THIS: RegistryError = RegistryError::WrongAddress;
+    const GIVEN_TWICE: RegistryError = RegistryError::GivenTwice;
+
+    /// Holds from birth; a KeyUse never changes.
+    fn invariant(&self) -> Result<()> {
         if self.version != VERSION || self.meter_id == [0; 32] {
             return Err(RegistryError::KeyUseInvariant.into());
+        }
+        Ok(())
+    }
+}
+
+impl CampusAccount for WalletUse {
+    type Refusal = RegistryError;
+    const NOT_THIS: RegistryError = RegistryError::WrongAddress;
+    const GIVEN_TWICE: RegistryError = RegistryError::GivenTwice;
+
+    /// Holds from birth; a WalletUse never changes.
+    fn invariant(&self) -> Result<()> {
+        if self.version != VERSION || self.member == Address::default() {
+            return Err(RegistryError::UserInvariant.into());
         }
         Ok(())
     }
@@ -220,23 +299,27 @@ impl User {
         load(view, RegistryError::NotAUser)
     }
 
-    /// A User of the registry, for writing (by the registry alone).
-    #[inline(always)]
-    pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
-        load_mut(view, RegistryError::NotAUser)
-    }
-
     /// Whether the user takes part.
     #[inline(always)]
     pub fn is_active(&self) -> bool {
-        self.status == Status::Active as u8
+        self.status == Status::Active
     }
 
-    /// Refuse where the user takes no part.
+    /// Refuse where the user takes no part in the market.
     #[inline(always)]
     pub fn require_active(&self) -> Result<()> {
         if !self.is_active() {
             return Err(RegistryError::UserNotActive.into());
+        }
+        Ok(())
+    }
+
+    /// Refuse where the user is closed. A suspended one's energy is still settled and minted: suspension ends its part in the market, not
+    /// what its meters measured.
+    #[inline(always)]
+    pub fn require_not_closed(&self) -> Result<()> {
+        if self.status == Status::Closed {
+            return Err(RegistryError::StatusClosed.into());
         }
         Ok(())
     }
@@ -317,10 +400,18 @@ impl User {
         self.settling_meters &= !(1 << slot);
         Ok(())
     }
+}
 
-    /// What holds after every instruction that changes a User.
-    pub fn invariant(&self) -> Result<()> {
-        if self.version != VERSION || UserRole::from_code(self.role).is_none() || Status::from_code(self.status).is_none() {
+impl CampusAccount for User {
+    type Refusal = RegistryError;
+    const NOT_THIS: RegistryError = RegistryError::NotAUser;
+    const GIVEN_TWICE: RegistryError = RegistryError::GivenTwice;
+
+    fn invariant(&self) -> Result<()> {
+        if self.version != VERSION || self.role.get().is_none() || self.status.get().is_none() {
+            return Err(RegistryError::UserInvariant.into());
+        }
+        if self.member == Address::default() || (self.next_wallet_from.0 == 0) != (self.next_wallet == Address::default()) {
             return Err(RegistryError::UserInvariant.into());
         }
         let settling = self.building_meters as u32
@@ -337,7 +428,7 @@ impl User {
         if self.grid_meters > 1 || (self.grid_meters == 1 && self.load_meters > 0) {
             return Err(RegistryError::LoadOrGridMeters.into());
         }
-        if self.role == UserRole::Consumer as u8 && self.source_meters > 0 {
+        if self.role == UserRole::Consumer && self.source_meters > 0 {
             return Err(RegistryError::ConsumerCannotGenerate.into());
         }
         Ok(())
@@ -345,69 +436,100 @@ impl User {
 }
 
 impl Installation {
-    /// An Installation of the registry, for writing (by the registry alone).
-    #[inline(always)]
-    pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
-        load_mut(view, RegistryError::NotAnInstallation)
+    /// Take over what was staged and holds in that epoch.
+    pub fn take_over(&mut self, epoch: Epoch) {
+        if self.staged_from.0 != 0 && epoch >= self.staged_from {
+            (self.nameplate, self.storage) = (self.staged_nameplate, self.staged_storage);
+            (self.staged_nameplate, self.staged_storage, self.staged_from) = (Watts(0), WattHours(0), Epoch(0));
+        }
     }
 
-    /// What holds after every instruction that changes an Installation.
-    pub fn invariant(&self) -> Result<()> {
-        if self.version != VERSION || InstallationKind::from_code(self.kind).is_none() {
-            return Err(RegistryError::UnknownInstallationKind.into());
-        }
-        if self.nameplate.0 == 0 || self.nameplate.0 > MAX_NAMEPLATE_W {
+    /// Refuse a nameplate or a storage that this kind of installation cannot have.
+    fn check_size(&self, nameplate: Watts, storage: WattHours) -> Result<()> {
+        if nameplate.0 == 0 || nameplate.0 > MAX_NAMEPLATE_W {
             return Err(RegistryError::NameplateOutOfBounds.into());
         }
-        let stores = matches!(InstallationKind::from_code(self.kind), Some(InstallationKind::Storage | InstallationKind::Mixed));
-        if self.storage.0 > u32::MAX as u64 || (self.storage.0 > 0 && !stores) {
+        let stores = self.kind == InstallationKind::Storage || self.kind == InstallationKind::Mixed;
+        if storage.0 > u32::MAX as u64 || (storage.0 > 0 && !stores) {
             return Err(RegistryError::StorageOutOfBounds.into());
         }
         Ok(())
     }
 }
 
+impl CampusAccount for Installation {
+    type Refusal = RegistryError;
+    const NOT_THIS: RegistryError = RegistryError::NotAnInstallation;
+    const GIVEN_TWICE: RegistryError = RegistryError::GivenTwice;
+
+    fn invariant(&self) -> Result<()> {
+        if self.version != VERSION || self.kind.get().is_none() {
+            return Err(RegistryError::UnknownInstallationKind.into());
+        }
+        self.check_size(self.nameplate, self.storage)?;
+        if self.staged_from.0 != 0 {
+            self.check_size(self.staged_nameplate, self.staged_storage)?;
+        }
+        Ok(())
+    }
+}
+
 impl Meter {
-    /// A Meter of the registry; which one is the caller's to compare.
-    #[inline(always)]
-    pub fn load<'a>(view: &AccountView) -> Result<&'a Self> {
-        load(view, RegistryError::NotAMeter)
-    }
-
-    /// A Meter of the registry, for writing (by the registry alone).
-    #[inline(always)]
-    pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
-        load_mut(view, RegistryError::NotAMeter)
-    }
-
     /// Whether the meter takes part.
     #[inline(always)]
     pub fn is_active(&self) -> bool {
-        self.status == Status::Active as u8
+        self.status == Status::Active
     }
 
-    /// What holds after every instruction that changes a Meter.
-    pub fn invariant(&self) -> Result<()> {
-        let (Some(role), Some(_), Some(status)) =
-            (MeterRole::from_code(self.role), Source::from_code(self.source), Status::from_code(self.status))
-        else {
-            return Err(RegistryError::MeterInvariant.into());
-        };
-        let has_slot = role.settles() && status == Status::Active;
-        let slot_fits = if has_slot { (self.slot as u32) < MAX_SETTLING_METERS } else { self.slot == Self::NO_SLOT };
-        if self.version != VERSION || !slot_fits || self.meter_id == [0; 32] || self.key == [0; 32] {
-            return Err(RegistryError::MeterInvariant.into());
+    /// Take over the installation's nameplate and storage, those staged included.
+    pub fn follow(&mut self, installation: &Installation) {
+        (self.nameplate, self.storage) = (installation.nameplate, installation.storage);
+        (self.staged_nameplate, self.staged_storage) = (installation.staged_nameplate, installation.staged_storage);
+        self.staged_from = installation.staged_from;
+    }
+
+    /// Nameplate and storage that bound a step from one epoch to another: where others take effect between the two, the greater ones.
+    #[inline(always)]
+    pub fn size(&self, from: Epoch, to: Epoch) -> (Watts, WattHours) {
+        if self.staged_from.0 == 0 || to < self.staged_from {
+            (self.nameplate, self.storage)
+        } else if from >= self.staged_from {
+            (self.staged_nameplate, self.staged_storage)
+        } else {
+            (self.nameplate.max(self.staged_nameplate), self.storage.max(self.staged_storage))
         }
-        Ok(())
     }
 
     /// `slot` of a meter that does not settle.
     pub const NO_SLOT: u8 = u8::MAX;
 }
 
+impl CampusAccount for Meter {
+    type Refusal = RegistryError;
+    const NOT_THIS: RegistryError = RegistryError::NotAMeter;
+    const GIVEN_TWICE: RegistryError = RegistryError::GivenTwice;
+
+    fn invariant(&self) -> Result<()> {
+        let (Some(role), Some(_), Some(status)) = (self.role.get(), self.source.get(), self.status.get()) else {
+            return Err(RegistryError::MeterInvariant.into());
+        };
+        let has_slot = role.settles() && status == Status::Active;
+        let slot_fits = if has_slot { (self.slot as u32) < MAX_SETTLING_METERS } else { self.slot == Self::NO_SLOT };
+        if self.version != VERSION || !slot_fits || self.meter_id == [0; 32] || self.key == [0; 32] || self.keys == 0 {
+            return Err(RegistryError::MeterInvariant.into());
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_idl_names_the_registrys_address() {
+        assert_eq!(Registry::PLACE_TEXT.map(Address::from_str_const), Some(REGISTRY_ADDRESS));
+    }
 
     #[test]
     fn the_bumps_are_the_canonical_ones() {

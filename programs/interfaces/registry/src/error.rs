@@ -139,11 +139,11 @@ pub enum RegistryError {
     #[msg("The meter belongs to another user, or another installation")]
     MeterOfAnother,
     /// 6144
-    #[msg("The meter is not at a settled boundary: settle the user's surplus first")]
+    #[msg("The meter has readings that are not settled: settle the user's surplus first, naming the meter")]
     NotAtSettledBoundary,
     /// 6145
-    #[msg("A new key's first sequence must be above the last accepted one")]
-    FirstSequenceTooLow,
+    #[msg("A key's first sequence must lie between 1 and 2,147,483,647")]
+    FirstSequenceOutOfBounds,
     /// 6146
     #[msg("This is not the meter's MeterState or the user's EnergyAccount of the oracle")]
     WrongOracleAccount,
@@ -162,4 +162,22 @@ pub enum RegistryError {
     /// 6151
     #[msg("This is not the market: pass the account at seeds [market] of the trading program")]
     WrongMarket,
+    /// 6152
+    #[msg("The instruction has this account in another place already: pass each account once")]
+    GivenTwice,
+    /// 6153
+    #[msg("The operator's own key cannot be a member's wallet: give the member another")]
+    OperatorAsMember,
+    /// 6154
+    #[msg("No other wallet is proposed for this user, or not this one: run propose_wallet first")]
+    NoWalletProposed,
+    /// 6155
+    #[msg("The proposed wallet takes over 96 epochs after its proposal, not sooner")]
+    WalletNotDue,
+    /// 6156
+    #[msg("That is the user's role already")]
+    RoleUnchanged,
+    /// 6157
+    #[msg("from_epoch must be a later epoch than the running one, and at most 35,136 ahead")]
+    StagedOutOfBounds,
 }

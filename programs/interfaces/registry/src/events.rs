@@ -2,7 +2,7 @@
 
 use {
     anchor_lang::prelude::*,
-    campus_common::units::{MicroCredits, UnixTime, WattHours, Watts},
+    campus_common::units::{Epoch, MicroCredits, UnixTime, WattHours, Watts},
 };
 
 /// A member joined.
@@ -27,6 +27,43 @@ pub struct UserStatusChanged {
     pub before: u8,
     /// Status now.
     pub after: u8,
+}
+
+/// A member's role changed.
+#[event(bytemuck)]
+pub struct UserRoleChanged {
+    /// The member: the wallet that it registered with.
+    pub member: Address,
+    /// UserRole before.
+    pub before: u8,
+    /// UserRole now.
+    pub after: u8,
+}
+
+/// Another wallet was proposed for a member, or a proposal withdrawn.
+#[event(bytemuck)]
+pub struct WalletProposed {
+    /// The member: the wallet that it registered with.
+    pub member: Address,
+    /// Its wallet now.
+    pub wallet: Address,
+    /// The proposed one; all zero where the proposal was withdrawn.
+    pub next: Address,
+    /// Epoch from which it may take over; 0 where withdrawn.
+    pub from_epoch: Epoch,
+}
+
+/// A member's wallet was replaced. Its number, meters and EnergyAccount stay; its delegate is gone.
+#[event(bytemuck)]
+pub struct WalletReplaced {
+    /// The member: the wallet that it registered with.
+    pub member: Address,
+    /// Its wallet before.
+    pub before: Address,
+    /// Its wallet now.
+    pub after: Address,
+    /// Its number in the market.
+    pub member_index: u32,
 }
 
 /// A member named, renewed or removed its delegate.
@@ -59,6 +96,34 @@ pub struct InstallationRegistered {
     pub padding: [u8; 7],
 }
 
+/// Another nameplate and storage were staged for an installation; its meters take them over by follow_installation.
+#[event(bytemuck)]
+pub struct InstallationStaged {
+    /// Usable storage, Wh.
+    pub storage: WattHours,
+    /// Nameplate, W.
+    pub nameplate: Watts,
+    /// Its number.
+    pub n: u32,
+    /// First epoch in which they hold.
+    pub from_epoch: Epoch,
+    /// Zero.
+    pub padding: [u8; 4],
+}
+
+/// A meter took over what is staged for its installation.
+#[event(bytemuck)]
+pub struct InstallationFollowed {
+    /// Which meter.
+    pub meter_id: [u8; 32],
+    /// Usable storage from then on, Wh.
+    pub storage: WattHours,
+    /// Nameplate from then on, W.
+    pub nameplate: Watts,
+    /// First epoch in which they hold.
+    pub from_epoch: Epoch,
+}
+
 /// A meter was registered.
 #[event(bytemuck)]
 pub struct MeterRegistered {
@@ -82,7 +147,7 @@ pub struct MeterRegistered {
     pub padding: [u8; 6],
 }
 
-/// A meter's key was replaced; its next reading sets a baseline.
+/// A meter's key was replaced; its next settlement is a baseline.
 #[event(bytemuck)]
 pub struct MeterKeyReplaced {
     /// Which meter.
@@ -95,7 +160,7 @@ pub struct MeterKeyReplaced {
     pub first_sequence: u32,
 }
 
-/// A meter's status changed; its next reading sets a baseline.
+/// A meter's status changed; its next settlement is a baseline.
 #[event(bytemuck)]
 pub struct MeterStatusChanged {
     /// Which meter.
@@ -106,7 +171,7 @@ pub struct MeterStatusChanged {
     pub after: u8,
 }
 
-/// A meter went to another user; its next reading sets a baseline.
+/// A meter went to another user; its next settlement is a baseline.
 #[event(bytemuck)]
 pub struct MeterReassigned {
     /// Which meter.
@@ -119,7 +184,7 @@ pub struct MeterReassigned {
     pub boundary: UnixTime,
 }
 
-/// Another map was approved for a meter; its next reading sets a baseline.
+/// Another map was approved for a meter; its next settlement is a baseline.
 #[event(bytemuck)]
 pub struct MeterMapChanged {
     /// Which meter.

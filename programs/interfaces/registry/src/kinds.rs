@@ -1,7 +1,12 @@
-//! Codes stored as one byte: roles, sources, kinds, statuses.
+//! Codes stored as one byte: roles, sources, kinds, statuses. Of each there is an enum and, for accounts, the byte that stores it.
+
+use anchor_lang::{
+    bytemuck::{Pod, Zeroable},
+    prelude::*,
+};
 
 macro_rules! code {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $value:literal,)+ }) => {
+    ($(#[$doc:meta])* $name:ident as $stored:ident { $($(#[$vdoc:meta])* $variant:ident = $value:literal,)+ }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
@@ -19,12 +24,53 @@ macro_rules! code {
                 }
             }
         }
+
+        /// The same as an account stores it: one byte, in the IDL a u8.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, AnchorSerialize, AnchorDeserialize)]
+        #[repr(transparent)]
+        pub struct $stored(pub u8);
+
+        // SAFETY: a transparent wrapper of an integer.
+        unsafe impl Zeroable for $stored {}
+        // SAFETY: likewise.
+        unsafe impl Pod for $stored {}
+
+        impl $stored {
+            /// Its meaning, or `None` where it has none.
+            #[inline(always)]
+            pub const fn get(self) -> Option<$name> {
+                $name::from_code(self.0)
+            }
+        }
+
+        impl From<$name> for $stored {
+            #[inline(always)]
+            fn from(value: $name) -> Self {
+                Self(value as u8)
+            }
+        }
+
+        impl PartialEq<$name> for $stored {
+            #[inline(always)]
+            fn eq(&self, other: &$name) -> bool {
+                self.0 == *other as u8
+            }
+        }
+
+        #[cfg(feature = "idl-build")]
+        impl IdlAccountType for $stored {
+            const __IDL_TYPE_DEF: Option<&'static str> =
+                Some(concat!("{\"name\":\"", stringify!($stored), "\",\"type\":{\"kind\":\"type\",\"alias\":\"u8\"}}"));
+            fn __register_idl_deps(_: &mut alloc::vec::Vec<&'static str>, types: &mut alloc::vec::Vec<&'static str>) {
+                types.extend(Self::__IDL_TYPE_DEF);
+            }
+        }
     };
 }
 
 code!(
     /// What a user is.
-    UserRole {
+    UserRole as StoredUserRole {
         /// Buys only: no generating meter may be registered for it.
         Consumer = 0,
         /// Buys and sells.
@@ -36,7 +82,7 @@ code!(
 
 code!(
     /// Whether a user or a meter takes part.
-    Status {
+    Status as StoredStatus {
         /// Takes part.
         Active = 1,
         /// Does not take part until the operator says so.
@@ -48,7 +94,7 @@ code!(
 
 code!(
     /// What a meter measures, and so which registers may move and how they settle.
-    MeterRole {
+    MeterRole as StoredMeterRole {
         /// All four registers: the user's only settling meter.
         Building = 0,
         /// The generation register.
@@ -86,7 +132,7 @@ impl MeterRole {
 
 code!(
     /// A renewable source, as in the signed reading.
-    Source {
+    Source as StoredSource {
         /// Generates nothing renewable.
         None = 0,
         /// Photovoltaics.
@@ -102,7 +148,7 @@ code!(
 
 code!(
     /// What stands at an installation.
-    InstallationKind {
+    InstallationKind as StoredInstallationKind {
         /// Loads only.
         Load = 0,
         /// Photovoltaics.

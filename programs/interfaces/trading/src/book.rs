@@ -1,4 +1,4 @@
-//! One epoch's order book, at `[book, epoch as u32 LE]`.
+//! The order book of one epoch, at `[book, slot as u8]`: a ring of [`BOOKS`] accounts that take their turns.
 
 use {
     crate::TradingError,
@@ -11,26 +11,32 @@ use {
         units::{BasisPoints, Epoch, MicroCredits, OrderWattHours, PricePerKwh, Seconds, UnixTime, WattHours},
         VERSION,
     },
+    core::mem::size_of,
 };
 
-/// Most orders that a side holds.
-pub const ORDERS_PER_SIDE: usize = 512;
-/// Buckets of a side's member index (see [`EpochBook::bid_members`]).
-pub const MEMBER_BUCKETS: usize = 256;
-/// Bytes of a whole book account, discriminator included.
-pub const BOOK_SPACE: usize = 8 + core::mem::size_of::<EpochBook>();
-/// Bytes that `open_epoch` makes: what one instruction may allocate. `grow_book` adds the rest.
-pub const OPENING_SPACE: usize = 10_240;
+/// Books in the ring. An epoch's book lies in slot epoch mod this, and its place is taken again that many epochs later: time enough for a
+/// book that nobody clears to be refunded (9 epochs from its beginning) and checkpointed.
+pub const BOOKS: u32 = 16;
+/// The most that a market may choose as its orders a side.
+pub const MAX_ORDERS_PER_SIDE: u16 = 4_096;
 /// Whole epochs after a book's end from which on anybody may refund it, if it was never cleared.
 pub const REFUND_AFTER_EPOCHS: u32 = 8;
+/// Bytes of a book's head, discriminator included; its bids, then its asks, follow directly.
+pub const BOOK_HEAD: usize = 8 + size_of::<EpochBook>();
+
+/// Bytes of a book of so many orders a side.
+pub const fn book_space(orders_per_side: u16) -> usize {
+    BOOK_HEAD + 2 * orders_per_side as usize * size_of::<Order>()
+}
 
 /// A side of the book, as instructions name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Side {
     /// 0: orders to buy energy, dearest first; they lock credits.
-    Bid,
-    /// 1: orders to sell energy, cheapest first; they lock energy tokens.
-    Ask,
+    Bid = 0,
+    /// 1: orders to sell energy, cheapest first; they lock energy.
+    Ask = 1,
 }
 
 impl Side {
@@ -41,21 +47,6 @@ impl Side {
             0 => Ok(Side::Bid),
             1 => Ok(Side::Ask),
             _ => Err(TradingError::UnknownSide.into()),
-        }
-    }
-
-    /// The argument that names this side.
-    #[inline(always)]
-    pub fn argument(self) -> u8 {
-        self as u8
-    }
-
-    /// The other side.
-    #[inline(always)]
-    pub fn opposite(self) -> Self {
-        match self {
-            Side::Bid => Side::Ask,
-            Side::Ask => Side::Bid,
         }
     }
 
@@ -76,14 +67,25 @@ impl Side {
             Side::Ask => price <= resting,
         }
     }
+
+    /// A number that is the smaller the better the price.
+    #[inline(always)]
+    pub fn rank(self, price: PricePerKwh) -> u32 {
+        match self {
+            Side::Bid => !price.0,
+            Side::Ask => price.0,
+        }
+    }
 }
 
-/// A limit order: 16 bytes.
+/// A limit order: 20 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IdlType)]
 #[repr(C)]
 pub struct Order {
     /// The most that a buyer pays per kWh (wheeling comes on top), or the least that a seller takes.
     pub price: PricePerKwh,
+    /// Which order of its book it is, in order of arrival, both sides together, from 0. Equal prices stand in this order.
+    pub number: u32,
     /// Energy offered or wanted.
     pub quantity: OrderWattHours,
     /// Energy that the auction gave it; 0 until the book is cleared.
@@ -92,50 +94,60 @@ pub struct Order {
     pub member: u32,
 }
 
-// SAFETY: four transparent u32, no padding, every bit pattern valid.
+// SAFETY: five transparent u32, no padding, every bit pattern valid.
 unsafe impl Zeroable for Order {}
 // SAFETY: likewise.
 unsafe impl Pod for Order {}
 
 /// Where a book stands in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum BookStatus {
-    /// 0: `open_epoch` made it, `grow_book` has yet to complete it.
+    /// 0: `grow_book` has yet to complete it.
     Growing = 0,
-    /// 1: takes orders during its epoch, then waits to be cleared.
-    Open = 1,
-    /// 2: cleared; orders are being settled.
-    Cleared = 2,
-    /// 3: never cleared; orders are being refunded.
-    Refunding = 3,
-    /// 4: everything is paid, the fee account too. Its bytes are final: their SHA-256 is `EpochCheckpoint.book_hash`.
-    Final = 4,
+    /// 1: complete, and no epoch's yet.
+    Vacant = 1,
+    /// 2: takes orders during its epoch, then waits to be cleared.
+    Open = 2,
+    /// 3: it has its price, and its orders are being paid.
+    Clearing = 3,
+    /// 4: nobody cleared it in time; its orders are being refunded.
+    Refunding = 4,
+    /// 5: everything is paid. Its bytes are final (see [`Book::hash`]) until the next epoch of its slot takes its place.
+    Final = 5,
 }
 
-/// The order book of one market epoch.
+/// The head of one market epoch's order book; `capacity` bids and as many asks follow it.
 ///
-/// Made by `open_epoch` with the parameters of that moment, so that no later change of governance's Config touches orders that
-/// rest. The hash that a checkpoint pins is SHA-256 over the account's whole data (discriminator included) once its status is
-/// Final; nothing changes it from then on until `close_epoch` removes it.
+/// `open_epoch` gives it the parameters of its epoch, so that no later change of governance's Config touches orders that rest.
 #[account]
 pub struct EpochBook {
     /// Layout version, 1.
     pub version: u8,
-    /// Bump of `[book, epoch]`.
+    /// Bump of `[book, slot]`.
     pub bump: u8,
-    /// 0 growing, 1 open, 2 cleared, 3 refunding, 4 final.
-    pub status: u8,
-    /// Zero.
-    pub reserved0: u8,
-    /// The epoch whose book this is: orders are taken during it.
+    /// 0 growing, 1 vacant, 2 open, 3 clearing, 4 refunding, 5 final.
+    status: u8,
+    /// Its slot in the ring: epoch mod 16.
+    pub slot: u8,
+    /// The epoch whose book this is: orders are taken during it. 0 while vacant.
     pub epoch: Epoch,
     /// When the epoch begins.
     pub opens_at: UnixTime,
+    /// From when on no order is placed or cancelled any more.
+    pub cutoff_at: UnixTime,
     /// When the epoch ends.
     pub closes_at: UnixTime,
-    /// Who paid the rent and gets it back.
-    pub rent_payer: Address,
+    /// When the book was cleared or its refund began; 0 before.
+    pub cleared_at: UnixTime,
+    /// Energy that the book's unpaid orders have locked.
+    pub energy_locked: WattHours,
+    /// Credits that the book's unpaid orders have locked.
+    pub credit_locked: MicroCredits,
+    /// Fees, wheeling and what rounding left over; known when the book is final.
+    pub fees: MicroCredits,
+    /// The epoch of the book that was opened before this one, which is cleared or refunded before it; 0 for the first.
+    pub previous: Epoch,
     /// Length of an epoch.
     pub epoch_seconds: Seconds,
     /// Lowest price that an order may name.
@@ -146,32 +158,28 @@ pub struct EpochBook {
     pub wheeling: PricePerKwh,
     /// Smallest quantity of an order.
     pub min_order: OrderWattHours,
-    /// Largest quantity of an order.
+    /// Largest quantity of an order: governance's, and never more than a full side of such orders fits in u32.
     pub max_order: OrderWattHours,
-    /// No cancelling in this many last seconds of the epoch.
-    pub cancel_cutoff_seconds: Seconds,
     /// Least volume with which this epoch moves the market's reference price.
     pub min_reference_volume: OrderWattHours,
     /// Fee on the seller's proceeds, rounded down.
     pub fee_bps: BasisPoints,
     /// Most orders, both sides together, that a member may have in this book.
     pub max_orders_per_member: u16,
+    /// Orders that a side holds.
+    pub capacity: u16,
     /// Bids in the book.
     pub bid_count: u16,
     /// Asks in the book.
     pub ask_count: u16,
+    /// Orders that are paid: bids from the best, then asks from the best.
+    pub paid: u16,
     /// Sum of the bids' quantities.
     pub bid_quantity: OrderWattHours,
     /// Sum of the asks' quantities.
     pub ask_quantity: OrderWattHours,
-    /// Energy that the market's vault holds for this book.
-    pub energy_escrow: WattHours,
-    /// Credits that the market's vault holds for this book.
-    pub credit_escrow: MicroCredits,
-    /// Credits paid to the fee account: fees, wheeling, and what rounding left over.
-    pub fees_paid: MicroCredits,
-    /// When the book was cleared or its refund began; 0 before.
-    pub cleared_at: UnixTime,
+    /// Number of the next order.
+    pub next_number: u32,
     /// The market's reference price as the clearing found it.
     pub reference_price: PricePerKwh,
     /// The clearing price; 0 where nothing traded.
@@ -182,72 +190,43 @@ pub struct EpochBook {
     pub highest_price: PricePerKwh,
     /// Energy that changed hands.
     pub volume: OrderWattHours,
-    /// Orders settled.
-    pub settled_count: u32,
-    /// One bit an order, set when it is settled: bit i of word w is order 64 w + i; bids are orders 0 to 511, asks 512 to 1023.
-    pub settled: [u64; 16],
+    /// Zero.
+    pub reserved0: [u8; 4],
     /// Zero; room for later fields.
     pub reserved: [u8; 64],
-    /// How many bids come from members whose index has this low byte: an upper bound on a member's orders without a search.
-    pub bid_members: [u16; 256],
-    /// The same of the asks.
-    pub ask_members: [u16; 256],
-    /// Bids, dearest first, then in order of arrival; `bid_count` of them.
-    pub bids: [Order; 512],
-    /// Asks, cheapest first, then in order of arrival; `ask_count` of them.
-    pub asks: [Order; 512],
-}
-
-/// Why an account is refused as a book: it may be one that has yet to grow.
-#[inline(always)]
-fn wrong_book(view: &AccountView) -> TradingError {
-    if view.data_len() == OPENING_SPACE && view.owned_by(&crate::ID) {
-        TradingError::BookNotGrown
-    } else {
-        TradingError::WrongBook
-    }
 }
 
 impl EpochBook {
-    /// The grown book of some epoch. The trading program makes EpochBooks at `[book, epoch]` and nowhere else, so that owner and
-    /// discriminator prove the address; which epoch's it is the caller compares.
-    #[inline(always)]
-    pub fn load<'a>(view: &AccountView) -> Result<&'a Self> {
-        load(view, wrong_book(view))
-    }
-
-    /// The grown book of some epoch, for writing (by the trading program alone).
-    #[inline(always)]
-    pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
-        load_mut(view, wrong_book(view))
-    }
-
     /// Where the book stands.
     #[inline(always)]
     pub fn status(&self) -> Result<BookStatus> {
         match self.status {
             0 => Ok(BookStatus::Growing),
-            1 => Ok(BookStatus::Open),
-            2 => Ok(BookStatus::Cleared),
-            3 => Ok(BookStatus::Refunding),
-            4 => Ok(BookStatus::Final),
+            1 => Ok(BookStatus::Vacant),
+            2 => Ok(BookStatus::Open),
+            3 => Ok(BookStatus::Clearing),
+            4 => Ok(BookStatus::Refunding),
+            5 => Ok(BookStatus::Final),
             _ => Err(TradingError::BookInvariant.into()),
         }
     }
 
-    /// Orders in the book, both sides.
+    /// Whether the book stands there.
     #[inline(always)]
-    pub fn order_count(&self) -> u32 {
-        u32::from(self.bid_count) + u32::from(self.ask_count)
+    pub fn is(&self, status: BookStatus) -> bool {
+        self.status == status as u8
     }
 
-    /// The orders of one side, best first.
+    /// Move the book on (by the trading program alone).
     #[inline(always)]
-    pub fn side(&self, side: Side) -> &[Order] {
-        match side {
-            Side::Bid => &self.bids[..usize::from(self.bid_count).min(ORDERS_PER_SIDE)],
-            Side::Ask => &self.asks[..usize::from(self.ask_count).min(ORDERS_PER_SIDE)],
-        }
+    pub fn set_status(&mut self, status: BookStatus) {
+        self.status = status as u8;
+    }
+
+    /// Orders in the book, both sides.
+    #[inline(always)]
+    pub fn order_count(&self) -> u16 {
+        self.bid_count + self.ask_count
     }
 
     /// From when on anybody may refund the book if it was never cleared.
@@ -259,28 +238,115 @@ impl EpochBook {
     /// What must hold after every instruction that changes the book; constant in the number of orders.
     #[inline(always)]
     pub fn invariant(&self) -> Result<()> {
+        let paid = self.paid;
         let orders = self.order_count();
-        let escrow_fits = match self.status {
-            // An ask locks just its quantity, so the vault's share is known to the Wh while nothing is settled.
-            0 | 1 => {
-                self.energy_escrow.0 == u64::from(self.ask_quantity.0)
-                    && (self.credit_escrow.0 == 0) == (self.bid_count == 0)
-                    && self.settled_count == 0
+        let money_fits = match self.status()? {
+            BookStatus::Growing | BookStatus::Vacant => orders == 0 && self.energy_locked.0 == 0 && self.credit_locked.0 == 0,
+            // An ask locks just its quantity, so that the energy locked is known to the Wh while nothing is paid.
+            BookStatus::Open => {
+                self.energy_locked.0 == u64::from(self.ask_quantity.0)
+                    && (self.credit_locked.0 == 0) == (self.bid_count == 0)
+                    && paid == 0
             }
-            2 | 3 => self.volume.0 <= self.bid_quantity.0.min(self.ask_quantity.0),
-            4 => self.energy_escrow.0 == 0 && self.credit_escrow.0 == 0 && self.settled_count == orders,
-            _ => false,
+            BookStatus::Clearing | BookStatus::Refunding => {
+                self.volume <= self.bid_quantity && self.volume <= self.ask_quantity && paid < orders
+            }
+            BookStatus::Final => self.energy_locked.0 == 0 && self.credit_locked.0 == 0 && paid == orders,
         };
         let holds = self.version == VERSION
-            && usize::from(self.bid_count) <= ORDERS_PER_SIDE
-            && usize::from(self.ask_count) <= ORDERS_PER_SIDE
+            && self.bid_count <= self.capacity
+            && self.ask_count <= self.capacity
             && (self.bid_count == 0) == (self.bid_quantity.0 == 0)
             && (self.ask_count == 0) == (self.ask_quantity.0 == 0)
-            && self.settled_count <= orders
-            && escrow_fits;
+            && money_fits;
         require!(holds, TradingError::BookInvariant);
         Ok(())
     }
+}
+
+/// A whole book for reading: its head, and the room for its orders.
+pub struct Book<'a> {
+    /// The head.
+    pub head: &'a EpochBook,
+    data: &'a [u8],
+}
+
+impl<'a> Book<'a> {
+    /// The book in `view`. The trading program makes EpochBooks at `[book, slot]` and nowhere else, so that owner and discriminator
+    /// prove the address; which epoch's it is the caller compares.
+    #[inline(always)]
+    pub fn load(view: &'a AccountView) -> Result<Self> {
+        let head: &EpochBook = load(view, TradingError::WrongBook)?;
+        require!(view.data_len() >= book_space(head.capacity), TradingError::BookNotGrown);
+        // SAFETY: nothing writes the account while this program reads it; the caller holds no [`BookMut`] of it.
+        Ok(Self { head, data: unsafe { view.borrow_unchecked() } })
+    }
+
+    /// SHA-256 of a final book: over the bytes of its head (discriminator included), of its bids and of its asks, as many as it has. It is
+    /// what a checkpoint pins, and those bytes are the log's leaf.
+    pub fn hash(&self) -> [u8; 32] {
+        let side = usize::from(self.head.capacity) * size_of::<Order>();
+        let bids = usize::from(self.head.bid_count.min(self.head.capacity)) * size_of::<Order>();
+        let asks = usize::from(self.head.ask_count.min(self.head.capacity)) * size_of::<Order>();
+        sha256([&self.data[..BOOK_HEAD + bids], &self.data[BOOK_HEAD + side..BOOK_HEAD + side + asks]])
+    }
+}
+
+/// A whole book for writing (by the trading program alone): its head, and the room for its orders.
+pub struct BookMut<'a> {
+    /// The head.
+    pub head: &'a mut EpochBook,
+    /// Room for `capacity` bids, dearest first, then in order of arrival; `bid_count` are there, what follows has no meaning.
+    pub bids: &'a mut [Order],
+    /// Room for `capacity` asks, cheapest first, then in order of arrival; `ask_count` are there, what follows has no meaning.
+    pub asks: &'a mut [Order],
+}
+
+impl BookMut<'_> {
+    /// The book in `view`, as [`Book::load`].
+    #[inline(always)]
+    pub fn load<'a>(view: &AccountView) -> Result<BookMut<'a>> {
+        let head: &mut EpochBook = load_mut(view, TradingError::WrongBook)?;
+        let capacity = head.capacity;
+        require!(view.data_len() >= book_space(capacity), TradingError::BookNotGrown);
+        let capacity = usize::from(capacity);
+        let mut view = *view;
+        // SAFETY: the length was checked; head and sides do not overlap; an Order is Pod, and its alignment of 4 divides BOOK_HEAD. The
+        // caller loads each account once.
+        unsafe {
+            let bids = view.data_mut_ptr().add(BOOK_HEAD) as *mut Order;
+            Ok(BookMut {
+                head,
+                bids: core::slice::from_raw_parts_mut(bids, capacity),
+                asks: core::slice::from_raw_parts_mut(bids.add(capacity), capacity),
+            })
+        }
+    }
+
+    /// The bids that are there.
+    #[inline(always)]
+    pub fn bids(&self) -> &[Order] {
+        &self.bids[..usize::from(self.head.bid_count)]
+    }
+
+    /// The asks that are there.
+    #[inline(always)]
+    pub fn asks(&self) -> &[Order] {
+        &self.asks[..usize::from(self.head.ask_count)]
+    }
+}
+
+/// SHA-256 over two slices, one after the other.
+fn sha256(parts: [&[u8]; 2]) -> [u8; 32] {
+    #[cfg(target_os = "solana")]
+    {
+        let mut digest = [0; 32];
+        // SAFETY: two slices as (pointer, length), and 32 bytes to write into.
+        unsafe { anchor_lang::pinocchio::syscalls::sol_sha256(parts.as_ptr() as *const u8, 2, digest.as_mut_ptr()) };
+        digest
+    }
+    #[cfg(not(target_os = "solana"))]
+    anchor_lang::sha256(&parts.concat())
 }
 
 #[cfg(test)]
@@ -288,9 +354,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_book_needs_exactly_one_growth() {
-        assert_eq!(core::mem::size_of::<Order>(), 16);
-        assert!(BOOK_SPACE > OPENING_SPACE && BOOK_SPACE <= 2 * OPENING_SPACE);
-        assert_eq!(BOOK_SPACE, 17_768);
+    fn sizes_are_as_published() {
+        assert_eq!((BOOK_HEAD, size_of::<Order>()), (216, 20));
+        assert_eq!(book_space(512), 20_696);
+        assert_eq!(BOOK_HEAD % 8, 0);
+        assert!(2 * u32::from(MAX_ORDERS_PER_SIDE) <= u32::from(u16::MAX));
     }
 }

@@ -1,4 +1,4 @@
-//! What the trading program logs: fixed layouts, from which the market's history can be rebuilt.
+//! What the trading program logs: fixed layouts. A book's orders are not among them: the final book says it all, and is a leaf of the log.
 
 use {
     anchor_lang::prelude::*,
@@ -12,9 +12,51 @@ pub struct MarketInitialized {
     pub fee_account: Address,
     /// The first reference price.
     pub reference_price: PricePerKwh,
+    /// Orders that a side of each book holds.
+    pub orders_per_side: u32,
 }
 
-/// A book takes orders from the beginning of its epoch; emitted when it has its full size.
+/// Fees go to another account from now on.
+#[event(bytemuck)]
+pub struct FeeAccountChanged {
+    /// The account until now.
+    pub before: Address,
+    /// The account from now on.
+    pub fee_account: Address,
+}
+
+/// Fees were paid to the fee account.
+#[event(bytemuck)]
+pub struct FeesWithdrawn {
+    /// How much.
+    pub amount: MicroCredits,
+}
+
+/// Tokens came from a token account into a member's seat.
+#[event(bytemuck)]
+pub struct Deposited {
+    /// How much: Wh or micro-credits.
+    pub amount: u64,
+    /// Member index.
+    pub member: u32,
+    /// 0 energy, 1 credits.
+    pub asset: u32,
+}
+
+/// Tokens left a member's seat for a token account.
+#[event(bytemuck)]
+pub struct Withdrawn {
+    /// Where they went.
+    pub destination: Address,
+    /// How much: Wh or micro-credits.
+    pub amount: u64,
+    /// Member index.
+    pub member: u32,
+    /// 0 energy, 1 credits.
+    pub asset: u32,
+}
+
+/// A book takes orders from the beginning of its epoch.
 #[event(bytemuck)]
 pub struct EpochOpened {
     /// The epoch.
@@ -27,64 +69,7 @@ pub struct EpochOpened {
     pub wheeling: PricePerKwh,
 }
 
-/// An order entered a book.
-#[event(bytemuck)]
-pub struct OrderPlaced {
-    /// Credits that a bid locked, energy (Wh) that an ask locked.
-    pub escrow: u64,
-    /// The epoch.
-    pub epoch: Epoch,
-    /// The order's member index.
-    pub member: u32,
-    /// The limit price.
-    pub price: PricePerKwh,
-    /// The quantity.
-    pub quantity: OrderWattHours,
-    /// 0 bid, 1 ask.
-    pub side: u32,
-    /// Its place on its side, from 0, the best.
-    pub place: u32,
-}
-
-/// An order left a book at its member's wish; its escrow went back.
-#[event(bytemuck)]
-pub struct OrderCancelled {
-    /// Credits or energy (Wh) returned.
-    pub escrow: u64,
-    /// The epoch.
-    pub epoch: Epoch,
-    /// The order's member index.
-    pub member: u32,
-    /// The limit price.
-    pub price: PricePerKwh,
-    /// The quantity.
-    pub quantity: OrderWattHours,
-    /// 0 bid, 1 ask.
-    pub side: u32,
-    /// The place it had on its side.
-    pub place: u32,
-}
-
-/// The worst order of a full side gave way to a better one; its escrow went back.
-#[event(bytemuck)]
-pub struct OrderEvicted {
-    /// Credits or energy (Wh) returned.
-    pub escrow: u64,
-    /// The epoch.
-    pub epoch: Epoch,
-    /// The evicted order's member index.
-    pub member: u32,
-    /// The limit price.
-    pub price: PricePerKwh,
-    /// The quantity.
-    pub quantity: OrderWattHours,
-    /// 0 bid, 1 ask.
-    pub side: u32,
-    /// The member index of the order that took its place.
-    pub evictor: u32,
-}
-
-/// A book was cleared.
+/// A book has its price, and its orders are filled.
 #[event(bytemuck)]
 pub struct EpochCleared {
     /// The epoch.
@@ -120,43 +105,13 @@ pub struct EpochRefunded {
     pub orders: u32,
 }
 
-/// An order was settled: its member got both amounts.
-#[event(bytemuck)]
-pub struct OrderSettled {
-    /// Energy that the member received: bought, or offered and not sold.
-    pub energy: WattHours,
-    /// Credits that the member received: proceeds less the fee, or what of the escrow was not needed.
-    pub credits: MicroCredits,
-    /// The epoch.
-    pub epoch: Epoch,
-    /// The order's member index.
-    pub member: u32,
-    /// Energy that changed hands by this order.
-    pub filled: OrderWattHours,
-    /// The order's number: bids 0 to 511, asks 512 to 1023.
-    pub order: u32,
-}
-
-/// A book's every order is settled and the fee account has its due: its bytes are final.
+/// A book's every order is paid into its member's seat: its bytes are final.
 #[event(bytemuck)]
 pub struct EpochSettled {
-    /// Credits paid to the fee account.
+    /// Fees, wheeling and roundings, which wait for withdraw_fees.
     pub fees: MicroCredits,
     /// The epoch.
     pub epoch: Epoch,
     /// Orders in the book.
     pub orders: u32,
-}
-
-/// A final, checkpointed book was removed and its rent returned.
-#[event(bytemuck)]
-pub struct EpochClosed {
-    /// SHA-256 of the final book's data.
-    pub book_hash: [u8; 32],
-    /// The rent returned, lamports.
-    pub rent: u64,
-    /// The epoch.
-    pub epoch: Epoch,
-    /// Zero.
-    pub reserved: u32,
 }

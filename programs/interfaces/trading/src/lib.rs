@@ -1,4 +1,4 @@
-//! Trading: what other programs need of it — the Market, the EpochBook, its errors, and the call that clears a book.
+//! Trading: what other programs need of it — the Market, the Seats, the EpochBook, its errors, and the calls that they may make.
 //!
 //! The instructions and their reasons are in the `trading` crate.
 #![cfg_attr(target_os = "solana", no_std)]
@@ -10,17 +10,21 @@ pub mod cpi;
 mod error;
 pub mod events;
 mod market;
+mod seats;
 
 pub use {
     addresses::{
         BOOK_SEED, CREDIT_VAULT, CREDIT_VAULT_BUMP, CREDIT_VAULT_SEED, ENERGY_VAULT, ENERGY_VAULT_BUMP, ENERGY_VAULT_SEED,
-        MARKET, MARKET_BUMP, MARKET_SEED,
+        MARKET, MARKET_BUMP, MARKET_SEED, SEATS, SEATS_BUMP, SEATS_SEED,
     },
-    book::{BookStatus, EpochBook, Order, Side, BOOK_SPACE, MEMBER_BUCKETS, OPENING_SPACE, ORDERS_PER_SIDE, REFUND_AFTER_EPOCHS},
+    book::{
+        book_space, Book, BookMut, BookStatus, EpochBook, Order, Side, BOOKS, BOOK_HEAD, MAX_ORDERS_PER_SIDE, REFUND_AFTER_EPOCHS,
+    },
     error::TradingError,
     market::Market,
+    seats::{seats_space, Asset, Seat, Seats, SeatsMut, SEATS_HEAD, SEATS_PER_STEP},
 };
 
 anchor_lang::declare_id!("CampusTrading1111111111111111111111111111111");
 
-campus_common::idl_accounts!(Market, EpochBook);
+campus_common::idl_accounts!(Market, Seats, Seat, EpochBook, Order);

@@ -1,7 +1,7 @@
 //! The market: one per deployment, at `[market]`.
 
 use {
-    crate::{TradingError, MARKET_BUMP},
+    crate::{TradingError, MARKET_BUMP, MAX_ORDERS_PER_SIDE},
     anchor_lang::prelude::*,
     campus_common::{
         load, load_mut,
@@ -10,17 +10,17 @@ use {
     },
 };
 
-/// The energy market of the campus: its reference price and where its tokens lie.
+/// The energy market of the campus: its reference price, where its tokens lie, and how far its books have come.
 ///
-/// Its address owns both vaults, so only the trading program moves what orders have locked.
+/// Its address owns both vaults, so only the trading program moves what members have in the market.
 #[account]
 pub struct Market {
     /// Layout version, 1.
     pub version: u8,
     /// Bump of `[market]`.
     pub bump: u8,
-    /// Zero.
-    pub reserved0: [u8; 2],
+    /// Orders that a side of each book holds; fixed when the market is made.
+    pub orders_per_side: u16,
     /// Price of the last epoch that traded at least the minimum volume; the next clearing price is the nearest to it.
     pub reference_price: PricePerKwh,
     /// The epoch which set the reference price; 0 before the first.
@@ -35,14 +35,22 @@ pub struct Market {
     pub energy_mint: Address,
     /// Mint of the campus credit.
     pub credit_mint: Address,
-    /// Vault of the energy token: what asks have locked.
+    /// Vault of the energy token: what is in seats, and what asks have locked.
     pub energy_vault: Address,
-    /// Vault of the campus credit: what bids have locked.
+    /// Vault of the campus credit: what is in seats, what bids have locked, and the fees.
     pub credit_vault: Address,
     /// Credit account that receives fees, wheeling and what rounding leaves over.
     pub fee_account: Address,
+    /// The epoch of the first book; 0 before there is one.
+    pub first_epoch: Epoch,
+    /// The epoch of the last book that was opened; 0 before the first.
+    pub latest_epoch: Epoch,
+    /// The epoch of the last book that was cleared or whose refund began; 0 before the first. Books follow one another in this.
+    pub settled_epoch: Epoch,
+    /// Zero.
+    pub reserved0: [u8; 4],
     /// Zero; room for later fields.
-    pub reserved: [u8; 64],
+    pub reserved: [u8; 48],
 }
 
 impl Market {
@@ -62,8 +70,13 @@ impl Market {
     pub fn invariant(&self) -> Result<()> {
         let holds = self.version == VERSION
             && self.bump == MARKET_BUMP
+            && self.orders_per_side > 0
+            && self.orders_per_side <= MAX_ORDERS_PER_SIDE
             && self.reference_price.0 > 0
-            && (self.traded.0 > 0 || self.turnover.0 == 0);
+            && (self.traded.0 > 0 || self.turnover.0 == 0)
+            && self.first_epoch <= self.latest_epoch
+            && self.settled_epoch <= self.latest_epoch
+            && self.reference_epoch <= self.settled_epoch;
         require!(holds, TradingError::MarketInvariant);
         Ok(())
     }

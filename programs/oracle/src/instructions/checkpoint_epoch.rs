@@ -1,17 +1,20 @@
 //! Pin the audit log and the totals at the end of an epoch.
+//!
+//! It waits for two things: the end of the epoch, and its book's last state, which clearing by anyone or, later, the refund brings about. No
+//! member, meter, gateway or wallet has a part in it: what is not settled by then is pinned by a later checkpoint's totals.
 
 use {
-    anchor_lang::{address_eq, find_program_address, pinocchio::sysvars::Sysvar as _, prelude::*, sha256},
+    anchor_lang::{address_eq, find_program_address, pinocchio::sysvars::Sysvar as _, prelude::*},
     campus_common::{
-        create, log,
+        log,
         units::{Epoch, MicroCredits, UnixTime, WattHours},
-        Signatory, SYSTEM_PROGRAM, VERSION,
+        CampusAccount, Checked, CheckedMut, Foreign, Fresh, Signatory, SYSTEM_PROGRAM, VERSION,
     },
     energy_token_interface::{CREDIT_MINT, ENERGY_MINT},
-    governance_interface::{Config, GovernanceError, CONFIG_ADDRESS},
-    oracle_interface::{events::Checkpointed, EpochCheckpoint, Oracle, OracleError, EPOCH_SEED, ORACLE_ADDRESS},
+    governance_interface::{Config, Operator},
+    oracle_interface::{events::Checkpointed, EpochCheckpoint, Oracle, OracleError, EPOCH_SEED},
     pinocchio_token::state::Mint,
-    trading_interface::{BookStatus, EpochBook, BOOK_SEED},
+    trading_interface::{Book, BookStatus, Market, BOOKS, BOOK_SEED, MARKET},
 };
 
 /// What is pinned.
@@ -30,28 +33,30 @@ pub struct Checkpoint {
 #[derive(Accounts)]
 pub struct CheckpointEpoch {
     /// The operator, who pays the rent.
-    #[account(mut)]
-    pub operator: Signatory,
+    #[account(unsafe(dup))]
+    pub operator: Signatory<Operator>,
     /// Governance's Config.
-    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The Oracle account.
-    #[account(mut, address = ORACLE_ADDRESS @ OracleError::WrongOracle)]
-    pub oracle: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub oracle: CheckedMut<Oracle>,
     /// The EpochCheckpoint to make, at [epoch, n as u32 little-endian].
-    #[account(mut)]
-    pub checkpoint: UncheckedAccount,
-    /// The epoch's book, at [book, epoch as u32 little-endian] of trading; an empty account where the epoch had none.
-    pub book: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub checkpoint: Fresh<EpochCheckpoint>,
+    /// The book of the epoch's slot, at [book, epoch mod 16 as u8] of trading.
+    pub book: Foreign,
+    /// The Market.
+    #[account(address = MARKET @ OracleError::WrongAddress)]
+    pub market: Foreign,
     /// The energy mint.
     #[account(address = ENERGY_MINT @ OracleError::WrongMint)]
-    pub energy_mint: UncheckedAccount,
+    pub energy_mint: Foreign,
     /// The credit mint.
     #[account(address = CREDIT_MINT @ OracleError::WrongMint)]
-    pub credit_mint: UncheckedAccount,
+    pub credit_mint: Foreign,
     /// The system program.
     #[account(address = SYSTEM_PROGRAM @ OracleError::WrongProgram)]
-    pub system_program: UncheckedAccount,
+    pub system_program: Foreign,
 }
 
 /// A mint's supply; the accounts struct demands its address.
@@ -60,28 +65,32 @@ fn supply(mint: &AccountView) -> Result<u64> {
     Ok(mint.supply())
 }
 
-/// The hash of the epoch's book, which must be final; zero where there is none. None can come later, for books are opened until
-/// their epoch ends, and none can have gone, for one is closed against its checkpoint.
+/// The hash of the epoch's book, which must be final; zero where there is none, and its slot holds another epoch's or nothing. None can come
+/// later, for books are opened until their epoch ends, and none can have gone, for its place is taken only against its checkpoint.
 fn book_hash(view: &AccountView, epoch: Epoch) -> Result<[u8; 32]> {
-    let (address, _) = find_program_address(&[BOOK_SEED, &epoch.0.to_le_bytes()], &trading_interface::ID);
+    let slot = [(epoch.0 % BOOKS) as u8];
+    let (address, _) = find_program_address(&[BOOK_SEED, &slot], &trading_interface::ID);
     if !address_eq(&address, view.address()) {
         return Err(OracleError::WrongAddress.into());
     }
     if view.data_len() == 0 {
         return Ok([0; 32]);
     }
-    if EpochBook::load(view)?.status != BookStatus::Final as u8 {
+    let book = Book::load(view)?;
+    if book.head.epoch != epoch {
+        return Ok([0; 32]);
+    }
+    if !book.head.is(BookStatus::Final) {
         return Err(OracleError::BookUnfinished.into());
     }
-    // SAFETY: read-only, and nothing else refers to this account's data.
-    Ok(sha256(unsafe { view.borrow_unchecked() }))
+    Ok(book.hash())
 }
 
 impl CheckpointEpoch {
     pub(crate) fn execute(&mut self, args: Checkpoint) -> Result<()> {
-        let config = Config::load(self.config.account())?;
+        let config = &self.config;
         config.require_operator(self.operator.account())?;
-        let oracle = Oracle::load_mut(self.oracle.account())?;
+        let oracle = &mut self.oracle;
         let epoch = Epoch(args.epoch);
         let clock = Clock::get()?;
         if UnixTime(clock.unix_timestamp) < epoch.end(config.epoch_seconds) {
@@ -90,15 +99,21 @@ impl CheckpointEpoch {
         if oracle.has_checkpoint == 1 && oracle.last_epoch.0.checked_add(1) != Some(args.epoch) {
             return Err(OracleError::CheckpointOutOfOrder.into());
         }
+        // Each book waits for its checkpoint before its place is taken: so the first checkpoint comes no later than the first book.
+        if oracle.has_checkpoint == 0 && self.market.account().data_len() > 0 {
+            let first = Market::load(self.market.account())?.first_epoch;
+            if first.0 != 0 && first < epoch {
+                return Err(OracleError::CheckpointOutOfOrder.into());
+            }
+        }
         if args.log_size < oracle.log_size {
             return Err(OracleError::LogShrank.into());
         }
         if args.book_hash != book_hash(self.book.account(), epoch)? {
             return Err(OracleError::WrongBookHash.into());
         }
-        let (checkpoint, bump) = create::<EpochCheckpoint>(
+        let (mut checkpoint, bump) = self.checkpoint.make(
             self.operator.account(),
-            self.checkpoint.account(),
             &[EPOCH_SEED, &args.epoch.to_le_bytes()],
             (OracleError::WrongAddress, OracleError::CheckpointOutOfOrder),
         )?;
@@ -126,9 +141,8 @@ impl CheckpointEpoch {
             energy_supply: checkpoint.energy_supply,
             credit_supply: checkpoint.credit_supply,
             epoch,
-            padding: 0,
+            padding: [0; 4],
         });
-        checkpoint.invariant()?;
-        oracle.invariant()
+        checkpoint.invariant()
     }
 }

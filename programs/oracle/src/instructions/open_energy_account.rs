@@ -2,8 +2,8 @@
 
 use {
     anchor_lang::prelude::*,
-    campus_common::{create, log, Signatory, SYSTEM_PROGRAM, VERSION},
-    governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
+    campus_common::{log, make, CampusAccount, Checked, Foreign, Fresh, Signatory, SYSTEM_PROGRAM, VERSION},
+    governance_interface::{Config, Operator, Pause},
     oracle_interface::{events::EnergyAccountOpened, EnergyAccount, OracleError, ENERGY_SEED},
     registry_interface::User,
 };
@@ -12,42 +12,40 @@ use {
 #[derive(Accounts)]
 pub struct OpenEnergyAccount {
     /// The operator, who pays the rent.
-    #[account(mut)]
-    pub operator: Signatory,
+    #[account(unsafe(dup))]
+    pub operator: Signatory<Operator>,
     /// Governance's Config.
-    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The member, as registered.
-    pub user: UncheckedAccount,
-    /// The EnergyAccount to make, at [energy, wallet].
-    #[account(mut)]
-    pub energy_account: UncheckedAccount,
+    pub user: Checked<User>,
+    /// The EnergyAccount to make, at [energy, member].
+    #[account(unsafe(dup))]
+    pub energy_account: Fresh<EnergyAccount>,
     /// The system program.
     #[account(address = SYSTEM_PROGRAM @ OracleError::WrongProgram)]
-    pub system_program: UncheckedAccount,
+    pub system_program: Foreign,
 }
 
 impl OpenEnergyAccount {
     pub(crate) fn execute(&mut self) -> Result<()> {
-        let config = Config::load(self.config.account())?;
+        let config = &self.config;
         config.require_operator(self.operator.account())?;
         config.require_running(Pause::REGISTRATION)?;
-        let user = User::load(self.user.account())?;
-        make(config, user, self.operator.account(), self.energy_account.account())
+        open(config, &self.user, self.operator.account(), self.energy_account.account())
     }
 }
 
 /// Make a member's EnergyAccount.
-pub(crate) fn make(config: &Config, user: &User, payer: &AccountView, view: &AccountView) -> Result<()> {
-    let (account, bump) = create::<EnergyAccount>(
+pub(crate) fn open(config: &Config, user: &User, payer: &AccountView, view: &AccountView) -> Result<()> {
+    let (mut account, bump) = make::<EnergyAccount>(
         payer,
         view,
-        &[ENERGY_SEED, user.wallet.as_ref()],
+        &[ENERGY_SEED, user.member.as_ref()],
         (OracleError::WrongAddress, OracleError::AlreadyOpen),
     )?;
     account.version = VERSION;
     account.bump = bump;
-    account.wallet = user.wallet;
+    account.wallet = user.member;
     account.period = config.billing_period;
     log(&EnergyAccountOpened { wallet: account.wallet });
     account.invariant()

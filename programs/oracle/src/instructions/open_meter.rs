@@ -3,8 +3,8 @@
 use {
     super::open_energy_account,
     anchor_lang::{address_eq, prelude::*},
-    campus_common::{create, is_account, log, Signatory, SYSTEM_PROGRAM, VERSION},
-    governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
+    campus_common::{borrow, is_account, log, make, CampusAccount, Checked, Foreign, Fresh, Signatory, SYSTEM_PROGRAM, VERSION},
+    governance_interface::{Config, Operator, Pause},
     oracle_interface::{
         events::MeterOpened, EnergyAccount, MeterState, Oracle, OracleError, ORACLE_ADDRESS, ORACLE_SEED, STATE_SEED,
     },
@@ -15,37 +15,35 @@ use {
 #[derive(Accounts)]
 pub struct OpenMeter {
     /// The operator, who pays the rent.
-    #[account(mut)]
-    pub operator: Signatory,
+    #[account(unsafe(dup))]
+    pub operator: Signatory<Operator>,
     /// Governance's Config.
-    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The Oracle account, made with the first meter.
-    #[account(mut, address = ORACLE_ADDRESS @ OracleError::WrongOracle)]
-    pub oracle: UncheckedAccount,
+    #[account(unsafe(dup), address = ORACLE_ADDRESS @ OracleError::WrongOracle)]
+    pub oracle: Foreign,
     /// The Meter, as registered.
-    pub meter: UncheckedAccount,
+    pub meter: Checked<Meter>,
     /// The meter's User.
-    pub user: UncheckedAccount,
+    pub user: Checked<User>,
     /// The MeterState to make, at [state, meter_id].
-    #[account(mut)]
-    pub meter_state: UncheckedAccount,
-    /// The member's EnergyAccount at [energy, wallet], made where it does not exist.
-    #[account(mut)]
-    pub energy_account: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub meter_state: Fresh<MeterState>,
+    /// The member's EnergyAccount at [energy, member], made where it does not exist.
+    #[account(unsafe(dup))]
+    pub energy_account: Foreign,
     /// The system program.
     #[account(address = SYSTEM_PROGRAM @ OracleError::WrongProgram)]
-    pub system_program: UncheckedAccount,
+    pub system_program: Foreign,
 }
 
 impl OpenMeter {
     pub(crate) fn execute(&mut self) -> Result<()> {
-        let config = Config::load(self.config.account())?;
+        let config = &self.config;
         config.require_operator(self.operator.account())?;
         config.require_running(Pause::REGISTRATION)?;
-        let meter = Meter::load(self.meter.account())?;
-        let user = User::load(self.user.account())?;
-        if !address_eq(&meter.user, &user.wallet) {
+        let (meter, user) = (&self.meter, &self.user);
+        if !address_eq(&meter.user, &user.member) {
             return Err(OracleError::MeterOfAnotherUser.into());
         }
         let operator = self.operator.account();
@@ -53,32 +51,32 @@ impl OpenMeter {
         let oracle = self.oracle.account();
         if oracle.owned_by(&SYSTEM_PROGRAM) {
             let refusals = (OracleError::WrongOracle, OracleError::AlreadyOpen);
-            let (oracle, bump) = create::<Oracle>(operator, oracle, &[ORACLE_SEED], refusals)?;
+            let (mut oracle, bump) = make::<Oracle>(operator, oracle, &[ORACLE_SEED], refusals)?;
             oracle.version = VERSION;
             oracle.bump = bump;
             oracle.invariant()?;
         }
 
         if is_account::<EnergyAccount>(self.energy_account.account()) {
-            let account = EnergyAccount::load(self.energy_account.account())?;
-            if !address_eq(&account.wallet, &user.wallet) {
+            let account: &EnergyAccount = borrow(self.energy_account.account())?;
+            if !address_eq(&account.wallet, &user.member) {
                 return Err(OracleError::WalletMismatch.into());
             }
         } else {
-            open_energy_account::make(config, user, operator, self.energy_account.account())?;
+            open_energy_account::open(config, user, operator, self.energy_account.account())?;
         }
 
-        let (state, bump) = create::<MeterState>(
+        let (mut state, bump) = self.meter_state.make(
             operator,
-            self.meter_state.account(),
             &[STATE_SEED, &meter.meter_id],
             (OracleError::WrongAddress, OracleError::AlreadyOpen),
         )?;
         state.version = VERSION;
         state.bump = bump;
         state.generation = meter.generation;
-        state.meter = *self.meter.account().address();
-        log(&MeterOpened { meter: state.meter, wallet: user.wallet });
+        state.keys = meter.keys;
+        state.meter = *meter.account().address();
+        log(&MeterOpened { meter: state.meter, wallet: user.member });
         state.invariant()
     }
 }

@@ -4,8 +4,8 @@ use {
     super::submit_readings::{record_reading, rules, verified_frames},
     crate::record::{SignedRecord, FLAG_REGISTER_RESET, FRAME},
     anchor_lang::{address_eq, prelude::*},
-    campus_common::{log, units::UnixTime, Signatory, INSTRUCTIONS_SYSVAR},
-    governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
+    campus_common::{log, Checked, CheckedMut, Foreign, Signatory, INSTRUCTIONS_SYSVAR},
+    governance_interface::{Config, Operator, Pause},
     oracle_interface::{events::MeterRebased, MeterState, OracleError},
     registry_interface::Meter,
 };
@@ -14,37 +14,36 @@ use {
 #[derive(Accounts)]
 pub struct RebaseMeter {
     /// The operator.
-    pub operator: Signatory,
+    pub operator: Signatory<Operator>,
     /// Governance's Config.
-    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The Instructions sysvar.
     #[account(address = INSTRUCTIONS_SYSVAR @ OracleError::WrongInstructionsSysvar)]
-    pub instructions: UncheckedAccount,
+    pub instructions: Foreign,
     /// The Meter.
-    pub meter: UncheckedAccount,
+    pub meter: Checked<Meter>,
     /// The meter's MeterState.
-    #[account(mut)]
-    pub meter_state: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub meter_state: CheckedMut<MeterState>,
 }
 
 impl RebaseMeter {
     pub(crate) fn execute(&mut self) -> Result<()> {
-        let config = Config::load(self.config.account())?;
+        let config = &self.config;
         config.require_operator(self.operator.account())?;
         config.require_running(Pause::READINGS)?;
         let frames = verified_frames(self.instructions.account(), 1)?;
         let ([frame], _) = frames.as_chunks::<FRAME>() else {
             return Err(OracleError::SignatureTable.into());
         };
-        let meter = Meter::load(self.meter.account())?;
-        let state = MeterState::load_mut(self.meter_state.account())?;
-        if !address_eq(&state.meter, self.meter.account().address()) {
+        let (meter, state) = (&self.meter, &mut self.meter_state);
+        if !address_eq(&state.meter, meter.account().address()) {
             return Err(OracleError::StateOfAnotherMeter.into());
         }
         let record = SignedRecord::from_frame(frame);
-        record.check_self(meter, &rules(config)?)?;
-        record.check_order(meter, state)?;
+        let rules = rules(config)?;
+        record.check_self(meter, &rules)?;
+        record.check_order(meter, state, &rules)?;
         if record.flags & FLAG_REGISTER_RESET == 0 || state.interval_end.0 == 0 {
             return Err(OracleError::NotARebase.into());
         }
@@ -52,10 +51,16 @@ impl RebaseMeter {
             return Err(OracleError::RegisterEpoch.into());
         }
         let before = state.registers;
-        // Nothing between the last settlement and the reset is credited: the next settlement is a baseline.
-        state.settled_end = UnixTime(0);
-        state.generation = meter.generation;
-        record_reading(state, &record, frame);
+        // What the old registers rose by is kept for the next settlement, which books it and credits nothing: what flowed between the last
+        // reading and the reset is unknown.
+        if state.settled_end.0 != 0 {
+            for index in 0..before.len() {
+                let risen = before[index].saturating_sub(state.settled[index]);
+                state.carried[index] = state.carried[index].saturating_add(risen);
+            }
+        }
+        record_reading(state, meter, record, frame);
+        state.settled = state.registers;
         log(&MeterRebased {
             meter: state.meter,
             interval_end: state.interval_end,
@@ -64,6 +69,6 @@ impl RebaseMeter {
             sequence: state.sequence,
             register_epoch: state.register_epoch as u32,
         });
-        state.invariant()
+        Ok(())
     }
 }

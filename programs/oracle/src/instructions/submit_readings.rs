@@ -1,37 +1,38 @@
-//! Accept meter-signed readings: anyone may carry them, only the meters can make them.
+//! Accept meter-signed readings: the operator carries them, only the meters can make them.
+//!
+//! The operator's signature is the department's word that a reading passed its checks: one that it holds back or has voided is carried by nobody
+//! else, and nobody skips a boundary by carrying a later reading first.
 
 use {
     crate::record::{Rules, SignedRecord, FLAG_REGISTER_RESET, FRAME, RECORD},
     anchor_lang::{address_eq, prelude::*},
     campus_common::{
-        ed25519::{is_top_level, preceding_frames, Fault},
-        log, now,
-        units::UnixTime,
-        INSTRUCTIONS_SYSVAR,
+        borrow, borrow_known, borrow_mut,
+        ed25519::{preceding_frames, Fault},
+        log, now, CampusAccount, Checked, Foreign, Signatory, INSTRUCTIONS_SYSVAR,
     },
-    governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
-    oracle_interface::{events::ReadingAccepted, MeterState, OracleError},
+    governance_interface::{Config, Operator, Pause},
+    oracle_interface::{events::ReadingAccepted, MeterState, OracleError, DOUBTFUL_FLAGS},
     registry_interface::Meter,
 };
 
 /// Accounts of submit_readings; then, for each reading, Meter and MeterState (writable).
 #[derive(Accounts)]
 pub struct SubmitReadings {
+    /// The operator.
+    pub operator: Signatory<Operator>,
     /// Governance's Config.
-    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The Instructions sysvar.
     #[account(address = INSTRUCTIONS_SYSVAR @ OracleError::WrongInstructionsSysvar)]
-    pub instructions: UncheckedAccount,
+    pub instructions: Foreign,
 }
 
 /// The frames that the precompile verified just before: `count` of them.
-pub(crate) fn verified_frames<'a>(sysvar: &AccountView, count: usize) -> Result<&'a [u8]> {
-    if !is_top_level() {
-        return Err(OracleError::ThroughCpi.into());
-    }
-    preceding_frames(sysvar, count, RECORD).map_err(|fault| {
+pub(crate) fn verified_frames(sysvar: &AccountView, count: usize) -> Result<&[u8]> {
+    preceding_frames(sysvar, &oracle_interface::ID, count, RECORD).map_err(|fault| {
         match fault {
+            Fault::ThroughCpi => OracleError::ThroughCpi,
             Fault::Missing => OracleError::SignaturesMissing,
             Fault::Program => OracleError::NotEd25519Program,
             Fault::NoSignatures => OracleError::NoSignatures,
@@ -51,11 +52,11 @@ pub(crate) fn verified_frames<'a>(sysvar: &AccountView, count: usize) -> Result<
 
 /// The rules of the moment.
 #[inline(always)]
-pub(crate) fn rules(config: &Config) -> Result<Rules<'_>> {
+pub(crate) fn rules(config: &Config) -> Result<Rules> {
     let now = now()?;
     let parameters = config.parameters(config.epoch(now));
     Ok(Rules {
-        network_id: &config.network_id,
+        network_id: config.network_id,
         epoch_seconds: config.epoch_seconds,
         latest: now.plus(parameters.clock_skew_seconds),
         tolerance: parameters.nameplate_tolerance_bps,
@@ -63,9 +64,10 @@ pub(crate) fn rules(config: &Config) -> Result<Rules<'_>> {
 }
 
 pub(crate) fn execute(ctx: &mut Context<SubmitReadings>) -> Result<()> {
-    let config = Config::load(ctx.accounts.config.account())?;
-    config.require_running(Pause::READINGS)?;
     let accounts = ctx.remaining_accounts()?;
+    let config: &Config = &ctx.accounts.config;
+    config.require_operator(ctx.accounts.operator.account())?;
+    config.require_running(Pause::READINGS)?;
     if accounts.len() % 2 != 0 {
         return Err(OracleError::AccountsNotPaired.into());
     }
@@ -81,30 +83,23 @@ pub(crate) fn execute(ctx: &mut Context<SubmitReadings>) -> Result<()> {
 /// Accept one reading. One meter may come several times in a transaction, in order.
 #[inline(always)]
 fn accept(meter_view: &AccountView, state_view: &AccountView, frame: &[u8; FRAME], rules: &Rules) -> Result<()> {
-    let meter = Meter::load(meter_view)?;
-    let state = MeterState::load_mut(state_view)?;
-    if !address_eq(&state.meter, meter_view.address()) {
-        return Err(OracleError::StateOfAnotherMeter.into());
-    }
+    let state: &mut MeterState = &mut *borrow_mut(state_view)?;
+    let meter = meter_of(state, meter_view)?;
     let record = SignedRecord::from_frame(frame);
     record.check_self(meter, rules)?;
     if record.flags & FLAG_REGISTER_RESET != 0 {
         return Err(OracleError::NeedsRebase.into());
     }
-    record.check_order(meter, state)?;
+    record.check_order(meter, state, rules)?;
     let first = state.interval_end.0 == 0;
     if !first {
         if record.register_epoch.wrapping_sub(state.register_epoch) > 1 {
             return Err(OracleError::RegisterEpoch.into());
         }
-        record.check_steps(meter, state, rules.tolerance)?;
+        record.check_steps(meter, state, rules)?;
     }
-    let baseline = first || state.generation != meter.generation;
-    if baseline {
-        state.settled_end = UnixTime(0);
-        state.generation = meter.generation;
-    }
-    record_reading(state, &record, frame);
+    record_reading(state, meter, record, frame);
+    let baseline = state.settled_end.0 == 0 || state.generation != meter.generation;
     log(&ReadingAccepted {
         meter: state.meter,
         interval_end: state.interval_end,
@@ -116,13 +111,25 @@ fn accept(meter_view: &AccountView, state_view: &AccountView, frame: &[u8; FRAME
     state.invariant()
 }
 
+/// The Meter that the state belongs to: at its address there is a Meter for ever, as open_meter saw when it made the state.
+#[inline(always)]
+pub(crate) fn meter_of<'a>(state: &MeterState, view: &'a AccountView) -> Result<&'a Meter> {
+    if !address_eq(&state.meter, view.address()) {
+        borrow::<Meter>(view)?;
+        return Err(OracleError::StateOfAnotherMeter.into());
+    }
+    borrow_known(view)
+}
+
 /// Move the state on to this record.
 #[inline(always)]
-pub(crate) fn record_reading(state: &mut MeterState, record: &SignedRecord, frame: &[u8; FRAME]) {
+pub(crate) fn record_reading(state: &mut MeterState, meter: &Meter, record: &SignedRecord, frame: &[u8; FRAME]) {
+    state.keys = meter.keys;
     state.sequence = record.sequence;
     state.interval_end = record.interval_end;
     state.registers = record.registers;
     state.hash = SignedRecord::hash(frame);
     state.flags = record.flags;
+    state.doubt |= record.flags & (DOUBTFUL_FLAGS | FLAG_REGISTER_RESET);
     state.register_epoch = record.register_epoch;
 }

@@ -1,48 +1,45 @@
-//! Have the market clear an epoch that has ended.
+//! Have the market clear an epoch that has ended, or go on paying its orders.
 
 use {
     anchor_lang::{
-        address_eq, find_program_address,
         pinocchio::cpi::{Seed, Signer as CpiSigner},
         prelude::*,
     },
-    campus_common::{log, now, units::Epoch},
-    governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
+    campus_common::{log, now, units::Epoch, Checked, Foreign},
+    governance_interface::{Config, Pause},
     oracle_interface::{events::ClearingTriggered, OracleError, ORACLE_ADDRESS, ORACLE_BUMP, ORACLE_SEED},
-    trading_interface::{cpi::ClearEpoch, BOOK_SEED, MARKET},
+    trading_interface::{cpi::ClearEpoch, MARKET, SEATS},
 };
 
 /// Accounts of trigger_clearing.
 #[derive(Accounts)]
 pub struct TriggerClearing {
     /// Governance's Config.
-    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The oracle's own address, which signs for the call.
     #[account(address = ORACLE_ADDRESS @ OracleError::WrongOracle)]
-    pub oracle: UncheckedAccount,
+    pub oracle: Foreign,
     /// The Market.
-    #[account(mut, address = MARKET @ OracleError::WrongAddress)]
-    pub market: UncheckedAccount,
-    /// The epoch's book, at [book, epoch as u32 little-endian] of trading.
-    #[account(mut)]
-    pub book: UncheckedAccount,
+    #[account(unsafe(dup), address = MARKET @ OracleError::WrongAddress)]
+    pub market: Foreign,
+    /// The market's seats.
+    #[account(unsafe(dup), address = SEATS @ OracleError::WrongAddress)]
+    pub seats: Foreign,
+    /// The epoch's book, at [book, epoch mod 16 as u8] of trading.
+    #[account(unsafe(dup))]
+    pub book: Foreign,
     /// The trading program.
     #[account(address = trading_interface::ID @ OracleError::WrongProgram)]
-    pub trading_program: UncheckedAccount,
+    pub trading_program: Foreign,
 }
 
 impl TriggerClearing {
-    pub(crate) fn execute(&mut self, epoch: u32) -> Result<()> {
-        let config = Config::load(self.config.account())?;
+    pub(crate) fn execute(&mut self, epoch: u32, limit: u16) -> Result<()> {
+        let config = &self.config;
         config.require_running(Pause::CLEARING)?;
         let epoch = Epoch(epoch);
         if now()? < epoch.end(config.epoch_seconds) {
             return Err(OracleError::EpochNotOver.into());
-        }
-        let (book, _) = find_program_address(&[BOOK_SEED, &epoch.0.to_le_bytes()], &trading_interface::ID);
-        if !address_eq(&book, self.book.account().address()) {
-            return Err(OracleError::WrongAddress.into());
         }
         let bump = [ORACLE_BUMP];
         let seeds = [Seed::from(ORACLE_SEED), Seed::from(&bump)];
@@ -50,9 +47,10 @@ impl TriggerClearing {
             oracle: self.oracle.account(),
             config: self.config.account(),
             market: self.market.account(),
+            seats: self.seats.account(),
             book: self.book.account(),
         }
-        .invoke_signed(CpiSigner::from(&seeds));
+        .invoke_signed(epoch, limit, CpiSigner::from(&seeds));
         log(&ClearingTriggered { epoch });
         Ok(())
     }

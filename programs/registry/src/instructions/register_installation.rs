@@ -1,16 +1,15 @@
 //! Register an installation.
 
 use {
-    crate::loaders::config_by_operator,
     anchor_lang::prelude::*,
     campus_common::{
-        create, log,
+        log,
         units::{UnixTime, WattHours, Watts},
-        Signatory, SYSTEM_PROGRAM, VERSION,
+        CampusAccount, Checked, CheckedMut, Foreign, Fresh, Signatory, SYSTEM_PROGRAM, VERSION,
     },
-    governance_interface::{GovernanceError, Pause, CONFIG_ADDRESS},
+    governance_interface::{Config, Operator, Pause},
     registry_interface::{
-        events::InstallationRegistered, Installation, Registry, RegistryError, INSTALLATION_SEED, REGISTRY_ADDRESS,
+        events::InstallationRegistered, Installation, Registry, RegistryError, StoredInstallationKind, INSTALLATION_SEED,
     },
 };
 
@@ -34,20 +33,19 @@ pub struct NewInstallation {
 #[derive(Accounts)]
 pub struct RegisterInstallation {
     /// The operator, who pays the rent.
-    #[account(mut)]
-    pub operator: Signatory,
+    #[account(unsafe(dup))]
+    pub operator: Signatory<Operator>,
     /// Governance's Config.
-    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The Registry.
-    #[account(mut, address = REGISTRY_ADDRESS @ RegistryError::WrongRegistry)]
-    pub registry: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub registry: CheckedMut<Registry>,
     /// The Installation to make, at [installation, n as u32 little-endian].
-    #[account(mut)]
-    pub installation: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub installation: Fresh<Installation>,
     /// The system program.
     #[account(address = SYSTEM_PROGRAM @ RegistryError::WrongProgram)]
-    pub system_program: UncheckedAccount,
+    pub system_program: Foreign,
 }
 
 /// UTF-8, not empty, and nothing but zeros after the first.
@@ -58,27 +56,25 @@ fn is_padded_name(name: &[u8; 32]) -> bool {
 
 impl RegisterInstallation {
     pub(crate) fn execute(&mut self, args: NewInstallation) -> Result<()> {
-        let config = config_by_operator(&self.config, &self.operator)?;
-        config.require_running(Pause::REGISTRATION)?;
+        self.config.require_operator(self.operator.account())?;
+        self.config.require_running(Pause::REGISTRATION)?;
         if !is_padded_name(&args.building) {
             return Err(RegistryError::BadBuildingName.into());
         }
-        let registry = Registry::load_mut(self.registry.account())?;
-        let (installation, bump) = create::<Installation>(
+        let (mut installation, bump) = self.installation.make(
             self.operator.account(),
-            self.installation.account(),
             &[INSTALLATION_SEED, &args.n.to_le_bytes()],
             (RegistryError::WrongAddress, RegistryError::AlreadyRegistered),
         )?;
         installation.version = VERSION;
         installation.bump = bump;
-        installation.kind = args.kind;
+        installation.kind = StoredInstallationKind(args.kind);
         installation.n = args.n;
         installation.building = args.building;
         installation.since = args.since;
         installation.storage = args.storage;
         installation.nameplate = args.nameplate;
-        registry.installations += 1;
+        self.registry.installations += 1;
         log(&InstallationRegistered {
             storage: args.storage,
             nameplate: args.nameplate,
@@ -86,8 +82,7 @@ impl RegisterInstallation {
             kind: args.kind,
             padding: [0; 7],
         });
-        installation.invariant()?;
-        registry.invariant()
+        installation.invariant()
     }
 }
 

@@ -2,15 +2,17 @@
 
 use {
     crate::{
-        loaders::config_by_operator,
+        loaders::check_first_sequence,
         possession::{proven_key, Claim},
     },
     anchor_lang::prelude::*,
-    campus_common::{create, log, now, Signatory, INSTRUCTIONS_SYSVAR, SYSTEM_PROGRAM, VERSION},
-    governance_interface::{GovernanceError, Pause, CONFIG_ADDRESS},
+    campus_common::{
+        log, now, CampusAccount, Checked, CheckedMut, Foreign, Fresh, Signatory, INSTRUCTIONS_SYSVAR, SYSTEM_PROGRAM, VERSION,
+    },
+    governance_interface::{Config, Operator, Pause},
     registry_interface::{
-        events::MeterRegistered, Installation, InstallationKind, KeyUse, Meter, MeterRole, Registry, RegistryError, Source,
-        Status, User, KEY_SEED, METER_SEED, REGISTRY_ADDRESS,
+        events::MeterRegistered, Installation, KeyUse, Meter, MeterRole, Registry, RegistryError, Source, Status, User, KEY_SEED,
+        METER_SEED,
     },
 };
 
@@ -32,56 +34,54 @@ pub struct NewMeter {
 #[derive(Accounts)]
 pub struct RegisterMeter {
     /// The operator, who pays the rent.
-    #[account(mut)]
-    pub operator: Signatory,
+    #[account(unsafe(dup))]
+    pub operator: Signatory<Operator>,
     /// Governance's Config.
-    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The Registry.
-    #[account(mut, address = REGISTRY_ADDRESS @ RegistryError::WrongRegistry)]
-    pub registry: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub registry: CheckedMut<Registry>,
     /// The User whose meter it is.
-    #[account(mut)]
-    pub user: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub user: CheckedMut<User>,
     /// The Installation where it stands.
-    #[account(mut)]
-    pub installation: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub installation: CheckedMut<Installation>,
     /// The Meter to make, at [meter, meter_id].
-    #[account(mut)]
-    pub meter: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub meter: Fresh<Meter>,
     /// The KeyUse to make, at [key, public key].
-    #[account(mut)]
-    pub key_use: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub key_use: Fresh<KeyUse>,
     /// The Instructions sysvar.
     #[account(address = INSTRUCTIONS_SYSVAR @ RegistryError::WrongInstructionsSysvar)]
-    pub instructions: UncheckedAccount,
+    pub instructions: Foreign,
     /// The system program.
     #[account(address = SYSTEM_PROGRAM @ RegistryError::WrongProgram)]
-    pub system_program: UncheckedAccount,
+    pub system_program: Foreign,
 }
 
 impl RegisterMeter {
     pub(crate) fn execute(&mut self, args: NewMeter) -> Result<()> {
-        let config = config_by_operator(&self.config, &self.operator)?;
-        config.require_running(Pause::REGISTRATION)?;
+        self.config.require_operator(self.operator.account())?;
+        self.config.require_running(Pause::REGISTRATION)?;
         let Some(role) = MeterRole::from_code(args.role) else {
             return Err(RegistryError::UnknownMeterRole.into());
         };
         let Some(source) = Source::from_code(args.source) else {
             return Err(RegistryError::UnknownSource.into());
         };
+        check_first_sequence(args.first_sequence)?;
         let claim = Claim {
-            network_id: &config.network_id,
+            network_id: &self.config.network_id,
             meter_id: &args.meter_id,
             map_hash: &args.map_hash,
             first_sequence: args.first_sequence,
         };
         let key = proven_key(self.instructions.account(), &claim)?;
-        let registry = Registry::load_mut(self.registry.account())?;
-        let user = User::load_mut(self.user.account())?;
+        let (registry, user, installation) = (&mut self.registry, &mut self.user, &mut self.installation);
         user.require_active()?;
-        let installation = Installation::load_mut(self.installation.account())?;
-        let Some(kind) = InstallationKind::from_code(installation.kind) else {
+        let Some(kind) = installation.kind.get() else {
             return Err(RegistryError::UnknownInstallationKind.into());
         };
         if !kind.admits(role, source) {
@@ -89,18 +89,13 @@ impl RegisterMeter {
         }
 
         let operator = self.operator.account();
-        let (meter, bump) = create::<Meter>(
+        let (mut meter, bump) = self.meter.make(
             operator,
-            self.meter.account(),
             &[METER_SEED, &args.meter_id],
             (RegistryError::WrongAddress, RegistryError::AlreadyRegistered),
         )?;
-        let (key_use, key_bump) = create::<KeyUse>(
-            operator,
-            self.key_use.account(),
-            &[KEY_SEED, &key],
-            (RegistryError::WrongAddress, RegistryError::KeyUsedBefore),
-        )?;
+        let (mut key_use, key_bump) =
+            self.key_use.make(operator, &[KEY_SEED, &key], (RegistryError::WrongAddress, RegistryError::KeyUsedBefore))?;
         let since = now()?;
         key_use.version = VERSION;
         key_use.bump = key_bump;
@@ -109,17 +104,17 @@ impl RegisterMeter {
 
         meter.version = VERSION;
         meter.bump = bump;
-        meter.role = args.role;
-        meter.source = args.source;
-        meter.status = Status::Active as u8;
+        meter.role = role.into();
+        meter.source = source.into();
+        meter.status = Status::Active.into();
+        meter.keys = 1;
         meter.meter_id = args.meter_id;
         meter.key = key;
-        meter.user = user.wallet;
+        meter.user = user.member;
         meter.map_hash = args.map_hash;
         meter.first_sequence = args.first_sequence;
         meter.installation = installation.n;
-        meter.storage = installation.storage;
-        meter.nameplate = installation.nameplate;
+        meter.follow(installation);
         meter.since = since;
         meter.slot = user.add_meter(role, source)?;
         installation.meters += 1;
@@ -128,7 +123,7 @@ impl RegisterMeter {
         log(&MeterRegistered {
             meter_id: args.meter_id,
             key,
-            user: user.wallet,
+            user: user.member,
             map_hash: args.map_hash,
             first_sequence: args.first_sequence,
             installation: installation.n,
@@ -137,9 +132,6 @@ impl RegisterMeter {
             padding: [0; 6],
         });
         key_use.invariant()?;
-        meter.invariant()?;
-        user.invariant()?;
-        installation.invariant()?;
-        registry.invariant()
+        meter.invariant()
     }
 }

@@ -1,65 +1,56 @@
-//! Replace a meter's key: after a lost disk, or a gateway's exchange.
+//! Replace a meter's key: after a lost disk, or a gateway's exchange. The new key numbers its records anew, from wherever it says: so no
+//! record that the old one signed stands in its way.
 
 use {
     crate::{
-        loaders::{config_by_operator, raise_generation, require_not_closed},
+        loaders::{check_first_sequence, raise_generation, require_not_closed},
         possession::{proven_key, Claim},
     },
-    anchor_lang::{address_eq, prelude::*},
-    campus_common::{create, load, log, now, Signatory, INSTRUCTIONS_SYSVAR, SYSTEM_PROGRAM, VERSION},
-    governance_interface::{GovernanceError, Pause, CONFIG_ADDRESS},
-    oracle_interface::MeterState,
-    registry_interface::{events::MeterKeyReplaced, KeyUse, Meter, Registry, RegistryError, KEY_SEED, REGISTRY_ADDRESS},
+    anchor_lang::prelude::*,
+    campus_common::{
+        log, now, CampusAccount, Checked, CheckedMut, Foreign, Fresh, Signatory, INSTRUCTIONS_SYSVAR, SYSTEM_PROGRAM, VERSION,
+    },
+    governance_interface::{Config, Operator, Pause},
+    registry_interface::{events::MeterKeyReplaced, KeyUse, Meter, Registry, RegistryError, KEY_SEED},
 };
 
 /// Accounts of replace_meter_key.
 #[derive(Accounts)]
 pub struct ReplaceMeterKey {
     /// The operator, who pays the rent.
-    #[account(mut)]
-    pub operator: Signatory,
+    #[account(unsafe(dup))]
+    pub operator: Signatory<Operator>,
     /// Governance's Config.
-    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The Registry.
-    #[account(mut, address = REGISTRY_ADDRESS @ RegistryError::WrongRegistry)]
-    pub registry: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub registry: CheckedMut<Registry>,
     /// The Meter.
-    #[account(mut)]
-    pub meter: UncheckedAccount,
-    /// The meter's MeterState of the oracle.
-    pub meter_state: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub meter: CheckedMut<Meter>,
     /// The KeyUse to make, at [key, new public key].
-    #[account(mut)]
-    pub key_use: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub key_use: Fresh<KeyUse>,
     /// The Instructions sysvar.
     #[account(address = INSTRUCTIONS_SYSVAR @ RegistryError::WrongInstructionsSysvar)]
-    pub instructions: UncheckedAccount,
+    pub instructions: Foreign,
     /// The system program.
     #[account(address = SYSTEM_PROGRAM @ RegistryError::WrongProgram)]
-    pub system_program: UncheckedAccount,
+    pub system_program: Foreign,
 }
 
 impl ReplaceMeterKey {
     pub(crate) fn execute(&mut self, first_sequence: u32) -> Result<()> {
-        let config = config_by_operator(&self.config, &self.operator)?;
-        config.require_running(Pause::REGISTRATION)?;
-        let registry = Registry::load_mut(self.registry.account())?;
-        let meter = Meter::load_mut(self.meter.account())?;
+        self.config.require_operator(self.operator.account())?;
+        self.config.require_running(Pause::REGISTRATION)?;
+        let (registry, meter) = (&mut self.registry, &mut self.meter);
         require_not_closed(meter)?;
-        let state: &MeterState = load(self.meter_state.account(), RegistryError::WrongOracleAccount)?;
-        if !address_eq(&state.meter, self.meter.account().address()) {
-            return Err(RegistryError::WrongOracleAccount.into());
-        }
-        if first_sequence <= state.sequence {
-            return Err(RegistryError::FirstSequenceTooLow.into());
-        }
+        check_first_sequence(first_sequence)?;
         let claim =
-            Claim { network_id: &config.network_id, meter_id: &meter.meter_id, map_hash: &meter.map_hash, first_sequence };
+            Claim { network_id: &self.config.network_id, meter_id: &meter.meter_id, map_hash: &meter.map_hash, first_sequence };
         let key = proven_key(self.instructions.account(), &claim)?;
-        let (key_use, bump) = create::<KeyUse>(
+        let (mut key_use, bump) = self.key_use.make(
             self.operator.account(),
-            self.key_use.account(),
             &[KEY_SEED, &key],
             (RegistryError::WrongAddress, RegistryError::KeyUsedBefore),
         )?;
@@ -70,10 +61,9 @@ impl ReplaceMeterKey {
         log(&MeterKeyReplaced { meter_id: meter.meter_id, before: meter.key, after: key, first_sequence });
         meter.key = key;
         meter.first_sequence = first_sequence;
+        meter.keys += 1;
         raise_generation(meter)?;
         registry.keys += 1;
-        key_use.invariant()?;
-        meter.invariant()?;
-        registry.invariant()
+        key_use.invariant()
     }
 }

@@ -9,10 +9,10 @@ use {
     campus_common::{
         log, now,
         units::{MicroCredits, UnixTime, WattHours},
-        Signatory, TOKEN_PROGRAM,
+        CheckedMut, Foreign, Signatory, TOKEN_PROGRAM,
     },
     pinocchio_token::instructions::{Approve, Revoke},
-    registry_interface::{events::DelegateChanged, RegistryError, User},
+    registry_interface::{events::DelegateChanged, OwnWallet, RegistryError, User},
     trading_interface::MARKET,
 };
 
@@ -33,31 +33,31 @@ pub struct Delegation {
 #[derive(Accounts)]
 pub struct SetDelegate {
     /// The member's wallet.
-    pub wallet: Signatory,
+    pub wallet: Signatory<OwnWallet>,
     /// The member's User.
-    #[account(mut)]
-    pub user: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub user: CheckedMut<User>,
     /// The delegate; the system program's address (all zero) removes it.
-    pub delegate: UncheckedAccount,
+    pub delegate: Foreign,
     /// The market, at [market] of the trading program: approved at SPL Token for the allowances.
     #[account(address = MARKET @ RegistryError::WrongMarket)]
-    pub market: UncheckedAccount,
+    pub market: Foreign,
     /// The member's energy token account.
-    #[account(mut)]
-    pub energy_token_account: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub energy_token_account: Foreign,
     /// The member's credit token account.
-    #[account(mut)]
-    pub credit_token_account: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub credit_token_account: Foreign,
     /// SPL Token.
     #[account(address = TOKEN_PROGRAM @ RegistryError::WrongProgram)]
-    pub token_program: UncheckedAccount,
+    pub token_program: Foreign,
 }
 
 impl SetDelegate {
     pub(crate) fn execute(&mut self, delegation: Delegation) -> Result<()> {
-        let user = User::load_mut(self.user.account())?;
+        let user = &mut self.user;
         let wallet = self.wallet.account();
-        if !wallet.is_signer() || !address_eq(wallet.address(), &user.wallet) {
+        if !address_eq(wallet.address(), &user.wallet) {
             return Err(RegistryError::NotWallet.into());
         }
         let (energy, credit) = (self.energy_token_account.account(), self.credit_token_account.account());
@@ -88,12 +88,12 @@ impl SetDelegate {
         }
         user.delegate = *delegate.address();
         log(&DelegateChanged {
-            wallet: user.wallet,
+            wallet: user.member,
             delegate: user.delegate,
             until: user.delegate_until,
             energy_allowance: WattHours(energy_allowance),
             credit_allowance: MicroCredits(credit_allowance),
         });
-        user.invariant()
+        Ok(())
     }
 }

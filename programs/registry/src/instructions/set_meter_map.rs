@@ -1,10 +1,10 @@
 //! Approve another map for a meter.
 
 use {
-    crate::loaders::{config_by_operator, raise_generation, require_not_closed},
+    crate::loaders::{raise_generation, require_not_closed},
     anchor_lang::prelude::*,
-    campus_common::{log, Signatory},
-    governance_interface::{GovernanceError, CONFIG_ADDRESS},
+    campus_common::{log, Checked, CheckedMut, Signatory},
+    governance_interface::{Config, Operator},
     registry_interface::{events::MeterMapChanged, Meter},
 };
 
@@ -12,23 +12,21 @@ use {
 #[derive(Accounts)]
 pub struct SetMeterMap {
     /// The operator.
-    pub operator: Signatory,
+    pub operator: Signatory<Operator>,
     /// Governance's Config.
-    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The Meter.
-    #[account(mut)]
-    pub meter: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub meter: CheckedMut<Meter>,
 }
 
 impl SetMeterMap {
     pub(crate) fn execute(&mut self, map_hash: [u8; 32]) -> Result<()> {
-        config_by_operator(&self.config, &self.operator)?;
-        let meter = Meter::load_mut(self.meter.account())?;
+        self.config.require_operator(self.operator.account())?;
+        let meter = &mut self.meter;
         require_not_closed(meter)?;
         log(&MeterMapChanged { meter_id: meter.meter_id, before: meter.map_hash, after: map_hash });
         meter.map_hash = map_hash;
-        raise_generation(meter)?;
-        meter.invariant()
+        raise_generation(meter)
     }
 }

@@ -1,10 +1,10 @@
 //! Suspend, reactivate or close a meter.
 
 use {
-    crate::loaders::{config_by_operator, kinds_of, next_status, raise_generation},
+    crate::loaders::{kinds_of, next_status, raise_generation},
     anchor_lang::{address_eq, prelude::*},
-    campus_common::{log, Signatory},
-    governance_interface::{GovernanceError, CONFIG_ADDRESS},
+    campus_common::{log, Checked, CheckedMut, Signatory},
+    governance_interface::{Config, Operator},
     registry_interface::{events::MeterStatusChanged, Meter, RegistryError, Status, User},
 };
 
@@ -12,24 +12,22 @@ use {
 #[derive(Accounts)]
 pub struct SetMeterStatus {
     /// The operator.
-    pub operator: Signatory,
+    pub operator: Signatory<Operator>,
     /// Governance's Config.
-    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The meter's User.
-    #[account(mut)]
-    pub user: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub user: CheckedMut<User>,
     /// The Meter.
-    #[account(mut)]
-    pub meter: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub meter: CheckedMut<Meter>,
 }
 
 impl SetMeterStatus {
     pub(crate) fn execute(&mut self, status: u8) -> Result<()> {
-        config_by_operator(&self.config, &self.operator)?;
-        let meter = Meter::load_mut(self.meter.account())?;
-        let user = User::load_mut(self.user.account())?;
-        if !address_eq(&meter.user, &user.wallet) {
+        self.config.require_operator(self.operator.account())?;
+        let (meter, user) = (&mut self.meter, &mut self.user);
+        if !address_eq(&meter.user, &user.member) {
             return Err(RegistryError::MeterOfAnother.into());
         }
         let status = next_status(meter.status, status)?;
@@ -44,10 +42,8 @@ impl SetMeterStatus {
             }
             meter.slot = user.add_meter(role, source)?;
         }
-        log(&MeterStatusChanged { meter_id: meter.meter_id, before: meter.status, after: status as u8 });
-        meter.status = status as u8;
-        raise_generation(meter)?;
-        meter.invariant()?;
-        user.invariant()
+        log(&MeterStatusChanged { meter_id: meter.meter_id, before: meter.status.0, after: status as u8 });
+        meter.status = status.into();
+        raise_generation(meter)
     }
 }

@@ -1,10 +1,10 @@
 //! Suspend, reactivate or close a member.
 
 use {
-    crate::loaders::{config_by_operator, next_status},
+    crate::loaders::next_status,
     anchor_lang::prelude::*,
-    campus_common::{log, Signatory},
-    governance_interface::{GovernanceError, CONFIG_ADDRESS},
+    campus_common::{log, Checked, CheckedMut, Signatory},
+    governance_interface::{Config, Operator},
     registry_interface::{events::UserStatusChanged, RegistryError, Status, User},
 };
 
@@ -12,25 +12,24 @@ use {
 #[derive(Accounts)]
 pub struct SetUserStatus {
     /// The operator.
-    pub operator: Signatory,
+    pub operator: Signatory<Operator>,
     /// Governance's Config.
-    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The User.
-    #[account(mut)]
-    pub user: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub user: CheckedMut<User>,
 }
 
 impl SetUserStatus {
     pub(crate) fn execute(&mut self, status: u8) -> Result<()> {
-        config_by_operator(&self.config, &self.operator)?;
-        let user = User::load_mut(self.user.account())?;
+        self.config.require_operator(self.operator.account())?;
+        let user = &mut self.user;
         let status = next_status(user.status, status)?;
         if status == Status::Closed && (user.settling_meters != 0 || user.submeters != 0) {
             return Err(RegistryError::UserHasMeters.into());
         }
-        log(&UserStatusChanged { wallet: user.wallet, before: user.status, after: status as u8 });
-        user.status = status as u8;
-        user.invariant()
+        log(&UserStatusChanged { wallet: user.member, before: user.status.0, after: status as u8 });
+        user.status = status.into();
+        Ok(())
     }
 }

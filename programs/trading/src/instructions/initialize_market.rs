@@ -1,7 +1,7 @@
-//! initialize_market: the market and its two vaults, once.
+//! initialize_market: the market, its seats and its two vaults, once.
 
 use {
-    crate::token::{can_receive, is_associated},
+    crate::{rent::make, token::require_fee_account},
     anchor_lang::{create_account_signed, prelude::*},
     campus_common::{
         log,
@@ -11,13 +11,12 @@ use {
     energy_token_interface::{CREDIT_MINT, ENERGY_MINT},
     governance_interface::{Config, CONFIG_ADDRESS},
     trading_interface::{
-        events::MarketInitialized, Market, TradingError, CREDIT_VAULT, CREDIT_VAULT_BUMP, CREDIT_VAULT_SEED, ENERGY_VAULT,
-        ENERGY_VAULT_BUMP, ENERGY_VAULT_SEED, ID, MARKET, MARKET_BUMP, MARKET_SEED,
+        events::MarketInitialized, seats_space, Market, Seats, SeatsMut, TradingError, CREDIT_VAULT, CREDIT_VAULT_BUMP,
+        CREDIT_VAULT_SEED, ENERGY_VAULT, ENERGY_VAULT_BUMP, ENERGY_VAULT_SEED, MARKET, MARKET_BUMP, MARKET_SEED,
+        MAX_ORDERS_PER_SIDE, SEATS, SEATS_BUMP, SEATS_PER_STEP, SEATS_SEED,
     },
 };
 
-/// Bytes of an SPL token account.
-const TOKEN_ACCOUNT_SPACE: usize = 165;
 /// Bytes of the Market's account.
 const MARKET_SPACE: usize = 8 + core::mem::size_of::<Market>();
 
@@ -25,14 +24,17 @@ const MARKET_SPACE: usize = 8 + core::mem::size_of::<Market>();
 #[derive(Accounts)]
 pub struct InitializeMarket {
     /// The operator that governance's Config names; pays the rent.
-    #[account(mut)]
+    #[account(mut, unsafe(dup))]
     pub operator: Signatory,
     /// Governance's Config, at [config].
     #[account(address = CONFIG_ADDRESS @ governance_interface::GovernanceError::WrongConfig)]
     pub config: UncheckedAccount,
     /// The market to make, at [market].
-    #[account(mut, address = MARKET @ TradingError::WrongMarket)]
+    #[account(mut, unsafe(dup), address = MARKET @ TradingError::WrongMarket)]
     pub market: UncheckedAccount,
+    /// The seats to make, at [seats].
+    #[account(mut, unsafe(dup), address = SEATS @ TradingError::WrongSeats)]
+    pub seats: UncheckedAccount,
     /// The energy mint.
     #[account(address = ENERGY_MINT @ TradingError::WrongMint)]
     pub energy_mint: UncheckedAccount,
@@ -40,10 +42,10 @@ pub struct InitializeMarket {
     #[account(address = CREDIT_MINT @ TradingError::WrongMint)]
     pub credit_mint: UncheckedAccount,
     /// The vault of energy tokens to make, at [energy_vault].
-    #[account(mut, address = ENERGY_VAULT @ TradingError::WrongVault)]
+    #[account(mut, unsafe(dup), address = ENERGY_VAULT @ TradingError::WrongVault)]
     pub energy_vault: UncheckedAccount,
     /// The vault of credits to make, at [credit_vault].
-    #[account(mut, address = CREDIT_VAULT @ TradingError::WrongVault)]
+    #[account(mut, unsafe(dup), address = CREDIT_VAULT @ TradingError::WrongVault)]
     pub credit_vault: UncheckedAccount,
     /// A credit account: it will receive fees, wheeling and what rounding leaves over.
     pub fee_account: UncheckedAccount,
@@ -57,14 +59,13 @@ pub struct InitializeMarket {
 
 impl InitializeMarket {
     /// Make the market; see [`crate::trading::initialize_market`].
-    pub(crate) fn execute(ctx: &mut Context<Self>, reference_price: PricePerKwh) -> Result<()> {
+    pub(crate) fn execute(ctx: &mut Context<Self>, reference_price: PricePerKwh, orders_per_side: u16) -> Result<()> {
         let accounts = &ctx.accounts;
         let config = Config::load(accounts.config.account())?;
         config.require_operator(accounts.operator.account())?;
         require!(accounts.market.account().data_len() == 0, TradingError::MarketExists);
-        let fee_account = accounts.fee_account.account();
-        require!(can_receive(fee_account, &CREDIT_MINT), TradingError::UnusableFeeAccount);
-        require!(is_associated(fee_account, &CREDIT_MINT), TradingError::FeeAccountNotAssociated);
+        require!(orders_per_side > 0 && orders_per_side <= MAX_ORDERS_PER_SIDE, TradingError::CapacityOutOfBounds);
+        require_fee_account(accounts.fee_account.account(), &CREDIT_MINT)?;
         let parameters = config.parameters(config.epoch(campus_common::now()?));
         require!(
             reference_price >= parameters.feed_in_price && reference_price <= parameters.retail_price,
@@ -84,28 +85,34 @@ impl InitializeMarket {
             accounts.credit_mint.account(),
             &[CREDIT_VAULT_SEED, &[CREDIT_VAULT_BUMP]],
         )?;
-        let mut view = *accounts.market.account();
-        create_account_signed(payer, &view, MARKET_SPACE, &ID, &[MARKET_SEED, &[MARKET_BUMP]])?;
-        // SAFETY: the account was made just now, and nothing else refers into its data.
-        unsafe { view.borrow_unchecked_mut()[..8].copy_from_slice(Market::DISCRIMINATOR) };
-        let market = Market::load_mut(&view)?;
+        let seats: &mut Seats = make(payer, accounts.seats.account(), seats_space(SEATS_PER_STEP), &[SEATS_SEED, &[SEATS_BUMP]])?;
+        seats.version = VERSION;
+        seats.bump = SEATS_BUMP;
+        seats.capacity = SEATS_PER_STEP;
+        SeatsMut::load(accounts.seats.account())?.invariant()?;
+
+        let market: &mut Market = make(payer, accounts.market.account(), MARKET_SPACE, &[MARKET_SEED, &[MARKET_BUMP]])?;
         *market = Market {
             version: VERSION,
             bump: MARKET_BUMP,
-            reserved0: [0; 2],
+            orders_per_side,
             reference_price,
             reference_epoch: Epoch(0),
             epochs_cleared: 0,
-            traded: WattHours(0),
-            turnover: MicroCredits(0),
+            traded: WattHours::ZERO,
+            turnover: MicroCredits::ZERO,
             energy_mint: ENERGY_MINT,
             credit_mint: CREDIT_MINT,
             energy_vault: ENERGY_VAULT,
             credit_vault: CREDIT_VAULT,
             fee_account: *accounts.fee_account.address(),
-            reserved: [0; 64],
+            first_epoch: Epoch(0),
+            latest_epoch: Epoch(0),
+            settled_epoch: Epoch(0),
+            reserved0: [0; 4],
+            reserved: [0; 48],
         };
-        log(&MarketInitialized { fee_account: market.fee_account, reference_price });
+        log(&MarketInitialized { fee_account: market.fee_account, reference_price, orders_per_side: orders_per_side.into() });
         market.invariant()
     }
 }
@@ -113,6 +120,6 @@ impl InitializeMarket {
 /// A token account at an address of this program, owned by the market.
 #[inline(never)]
 fn make_vault(payer: &AccountView, vault: &AccountView, mint: &AccountView, seeds: &[&[u8]; 2]) -> Result<()> {
-    create_account_signed(payer, vault, TOKEN_ACCOUNT_SPACE, &pinocchio_token::ID, seeds)?;
+    create_account_signed(payer, vault, pinocchio_token::state::Account::LEN, &pinocchio_token::ID, seeds)?;
     pinocchio_token::instructions::InitializeAccount3 { account: vault, mint, owner: &MARKET }.invoke()
 }

@@ -1,88 +1,109 @@
-//! open_epoch: the first part of a book, with the parameters of its epoch.
+//! open_epoch: the next book of the ring takes its place, with the parameters of its epoch.
 
 use {
-    anchor_lang::{create_account_signed, find_and_verify_program_address, prelude::*, system_program},
-    campus_common::{units::Epoch, Signatory, SYSTEM_PROGRAM, VERSION},
+    anchor_lang::prelude::*,
+    campus_common::units::{Epoch, MicroCredits, OrderWattHours, PricePerKwh, Seconds, UnixTime},
+    campus_common::{load, log},
     governance_interface::{Config, Pause, CONFIG_ADDRESS},
-    trading_interface::{BookStatus, EpochBook, TradingError, BOOK_SEED, BOOK_SPACE, ID, OPENING_SPACE},
+    oracle_interface::EpochCheckpoint,
+    trading_interface::{events::EpochOpened, Book, BookMut, BookStatus, EpochBook, Market, TradingError, BOOKS, MARKET},
 };
 
 /// Accounts of open_epoch.
 #[derive(Accounts)]
 pub struct OpenEpoch {
-    /// Pays the rent of the whole book, and gets it back when the book is closed.
-    #[account(mut)]
-    pub payer: Signatory,
     /// Governance's Config, at [config].
     #[account(address = CONFIG_ADDRESS @ governance_interface::GovernanceError::WrongConfig)]
     pub config: UncheckedAccount,
-    /// The book to make, at [book, epoch].
-    #[account(mut)]
+    /// The market, at [market].
+    #[account(mut, unsafe(dup), address = MARKET @ TradingError::WrongMarket)]
+    pub market: UncheckedAccount,
+    /// The book of the epoch's slot, at [book, epoch mod 16 as u8].
+    #[account(mut, unsafe(dup))]
     pub book: UncheckedAccount,
-    /// The system program.
-    #[account(address = SYSTEM_PROGRAM @ TradingError::WrongSystemProgram)]
-    pub system_program: UncheckedAccount,
+    /// The oracle's checkpoint of the slot's earlier epoch, at [epoch, n] of the oracle program; any account where the slot is vacant.
+    pub checkpoint: UncheckedAccount,
 }
 
 impl OpenEpoch {
-    /// Make the book's first part; see [`crate::trading::open_epoch`].
+    /// Open a book; see [`crate::trading::open_epoch`].
     pub(crate) fn execute(ctx: &mut Context<Self>, epoch: Epoch) -> Result<()> {
-        require!(ctx.accounts.payer.is_signer(), TradingError::PayerMustSign);
         let config = Config::load(ctx.accounts.config.account())?;
         config.require_running(Pause::ORDERS)?;
-        let now = campus_common::now()?;
-        let current = config.epoch(now);
-        require!(epoch == current || Some(epoch.0) == current.0.checked_add(1), TradingError::EpochNotOpenable);
+        let market = Market::load_mut(ctx.accounts.market.account())?;
+        let current = config.epoch(campus_common::now()?);
+        require!(epoch > market.latest_epoch, TradingError::BookExists);
+        // The next epoch's only once the current one's is there: so books open in their epochs' order, and nobody skips one for the others.
+        let openable = epoch == current || (market.latest_epoch == current && Some(epoch.0) == current.0.checked_add(1));
+        require!(openable, TradingError::EpochNotOpenable);
 
-        let mut view = *ctx.accounts.book.account();
-        let number = epoch.0.to_le_bytes();
-        let bump =
-            find_and_verify_program_address(&[BOOK_SEED, &number], &ID, view.address()).map_err(|_| TradingError::WrongBook)?;
-        require!(view.data_len() == 0, TradingError::BookExists);
-        create_account_signed(ctx.accounts.payer.account(), &view, OPENING_SPACE, &ID, &[BOOK_SEED, &number, &[bump]])?;
-        let shortfall = Rent::get()?.try_minimum_balance(BOOK_SPACE)?.saturating_sub(view.lamports());
-        system_program::transfer(
-            CpiContext::new(
-                ctx.accounts.system_program.address(),
-                system_program::Transfer { from: ctx.accounts.payer.cpi_handle_mut(), to: ctx.accounts.book.cpi_handle_mut() },
-            ),
-            shortfall,
-        )?;
-
+        let view = ctx.accounts.book.account();
+        require_free(view, epoch, ctx.accounts.checkpoint.account())?;
+        let book = BookMut::load(view)?;
         let parameters = config.parameters(epoch);
-        // SAFETY: the account was made just now with room for the discriminator and all fields before the orders; nothing else refers
-        // into its data. Fields are written one by one through a pointer, for the book is not whole yet; the others stay zero.
-        unsafe {
-            let data = view.data_mut_ptr();
-            data.copy_from_nonoverlapping(EpochBook::DISCRIMINATOR.as_ptr(), 8);
-            let book = data.add(8) as *mut EpochBook;
-            macro_rules! write {
-                ($($field:ident: $value:expr),+ $(,)?) => {
-                    $(core::ptr::addr_of_mut!((*book).$field).write($value);)+
-                };
-            }
-            write! {
-                version: VERSION,
-                bump: bump,
-                status: BookStatus::Growing as u8,
-                epoch: epoch,
-                opens_at: epoch.start(config.epoch_seconds),
-                closes_at: epoch.end(config.epoch_seconds),
-                rent_payer: *ctx.accounts.payer.address(),
-                epoch_seconds: config.epoch_seconds,
-                feed_in_price: parameters.feed_in_price,
-                retail_price: parameters.retail_price,
-                wheeling: parameters.wheeling,
-                min_order: parameters.min_order_wh,
-                max_order: parameters.max_order_wh,
-                cancel_cutoff_seconds: parameters.cancel_cutoff_seconds,
-                min_reference_volume: parameters.min_reference_volume_wh,
-                fee_bps: parameters.fee_bps,
-                max_orders_per_member: parameters.max_orders_per_member,
-            }
+        let closes_at = epoch.end(config.epoch_seconds);
+        let head = book.head;
+        // A full side of the largest orders fits the u32 in which a side's quantities are summed: so no order is ever refused for what
+        // others have ordered.
+        let largest = OrderWattHours(u32::MAX / u32::from(head.capacity.max(1)));
+        head.epoch = epoch;
+        head.opens_at = epoch.start(config.epoch_seconds);
+        head.cutoff_at = UnixTime(closes_at.0 - i64::from(parameters.cancel_cutoff_seconds.0));
+        head.closes_at = closes_at;
+        head.cleared_at = UnixTime(0);
+        head.fees = MicroCredits::ZERO;
+        head.previous = market.latest_epoch;
+        head.epoch_seconds = Seconds(config.epoch_seconds.0);
+        head.feed_in_price = parameters.feed_in_price;
+        head.retail_price = parameters.retail_price;
+        head.wheeling = parameters.wheeling;
+        head.min_order = parameters.min_order_wh.min(largest);
+        head.max_order = parameters.max_order_wh.min(largest);
+        head.min_reference_volume = parameters.min_reference_volume_wh;
+        head.fee_bps = parameters.fee_bps;
+        head.max_orders_per_member = parameters.max_orders_per_member;
+        empty(head);
+        head.set_status(BookStatus::Open);
+        if market.first_epoch.0 == 0 {
+            market.first_epoch = epoch;
         }
-        Ok(())
+        market.latest_epoch = epoch;
+        log(&EpochOpened { epoch, feed_in_price: head.feed_in_price, retail_price: head.retail_price, wheeling: head.wheeling });
+        market.invariant()?;
+        head.invariant()
     }
 }
 
-const _: () = assert!(8 + core::mem::offset_of!(EpochBook, bids) <= OPENING_SPACE);
+/// Refuse where the account is not the book of the epoch's slot, or where what it held is not final and pinned: the last book must be a
+/// leaf of the log before its place is taken.
+#[inline(never)]
+fn require_free(view: &AccountView, epoch: Epoch, checkpoint: &AccountView) -> Result<()> {
+    let book = Book::load(view)?;
+    require!(u32::from(book.head.slot) == epoch.0 % BOOKS, TradingError::WrongBook);
+    match book.head.status()? {
+        BookStatus::Growing => Err(TradingError::BookNotGrown.into()),
+        BookStatus::Vacant => Ok(()),
+        BookStatus::Open | BookStatus::Clearing | BookStatus::Refunding => Err(TradingError::SlotOccupied.into()),
+        BookStatus::Final => {
+            let checkpoint: &EpochCheckpoint = load(checkpoint, TradingError::WrongCheckpoint)?;
+            require!(checkpoint.epoch == book.head.epoch, TradingError::WrongCheckpoint);
+            require!(checkpoint.book_hash == book.hash(), TradingError::BookHashMismatch);
+            Ok(())
+        }
+    }
+}
+
+/// Take the last epoch's orders and outcome out of the head. Final books have nothing locked.
+fn empty(head: &mut EpochBook) {
+    head.bid_count = 0;
+    head.ask_count = 0;
+    head.paid = 0;
+    head.bid_quantity = OrderWattHours::ZERO;
+    head.ask_quantity = OrderWattHours::ZERO;
+    head.next_number = 0;
+    head.reference_price = PricePerKwh(0);
+    head.price = PricePerKwh(0);
+    head.lowest_price = PricePerKwh(0);
+    head.highest_price = PricePerKwh(0);
+    head.volume = OrderWattHours::ZERO;
+}

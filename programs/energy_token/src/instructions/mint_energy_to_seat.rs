@@ -1,0 +1,71 @@
+//! Mint energy to a member whose token account cannot take it: into its seat. The oracle's alone.
+
+use {
+    crate::signer::Minting,
+    anchor_lang::{address_eq, prelude::*},
+    campus_common::{log, units::WattHours, Signatory, TOKEN_PROGRAM},
+    energy_token_interface::{can_receive, events::EnergyMinted, EnergyTokenError, ENERGY_MINT, MINT_AUTHORITY},
+    oracle_interface::ORACLE_ADDRESS,
+    registry_interface::User,
+    trading_interface::{Asset, ENERGY_VAULT, SEATS},
+};
+
+/// Accounts of mint_energy_to_seat.
+#[derive(Accounts)]
+pub struct MintEnergyToSeat {
+    /// The oracle's own address, signing: for it only the oracle program can sign.
+    #[account(address = ORACLE_ADDRESS @ EnergyTokenError::NotTheOracle)]
+    pub oracle: Signatory,
+    /// The member, as registered.
+    pub user: UncheckedAccount,
+    /// The energy mint.
+    #[account(mut, unsafe(dup), address = ENERGY_MINT @ EnergyTokenError::WrongEnergyMint)]
+    pub energy_mint: UncheckedAccount,
+    /// The member's energy token account, which cannot take it.
+    pub energy_token_account: UncheckedAccount,
+    /// The mint authority.
+    #[account(address = MINT_AUTHORITY @ EnergyTokenError::WrongMintAuthority)]
+    pub mint_authority: UncheckedAccount,
+    /// The market's vault of energy.
+    #[account(mut, unsafe(dup), address = ENERGY_VAULT @ EnergyTokenError::WrongVault)]
+    pub energy_vault: UncheckedAccount,
+    /// The market's seats.
+    #[account(mut, unsafe(dup), address = SEATS @ EnergyTokenError::WrongSeats)]
+    pub seats: UncheckedAccount,
+    /// The trading program.
+    #[account(address = trading_interface::ID @ EnergyTokenError::WrongTradingProgram)]
+    pub trading_program: UncheckedAccount,
+    /// SPL Token.
+    #[account(address = TOKEN_PROGRAM @ EnergyTokenError::WrongTokenProgram)]
+    pub token_program: UncheckedAccount,
+}
+
+impl MintEnergyToSeat {
+    pub(crate) fn execute(&mut self, amount: u64) -> Result<()> {
+        if !self.oracle.account().is_signer() {
+            return Err(EnergyTokenError::OracleMustSign.into());
+        }
+        let user = User::load(self.user.account())?;
+        user.require_not_closed()?;
+        if !address_eq(self.energy_token_account.account().address(), &user.energy_token_account) {
+            return Err(EnergyTokenError::WrongEnergyAccount.into());
+        }
+        if amount == 0 {
+            return Err(EnergyTokenError::ZeroAmount.into());
+        }
+        if can_receive(self.energy_token_account.account(), &ENERGY_MINT, &user.wallet) {
+            return Err(EnergyTokenError::UsableEnergyAccount.into());
+        }
+        let minting = Minting {
+            asset: Asset::Energy,
+            mint: self.energy_mint.account(),
+            token_account: self.energy_token_account.account(),
+            authority: self.mint_authority.account(),
+            vault: self.energy_vault.account(),
+            seats: self.seats.account(),
+        };
+        minting.mint_to_seat(user, amount)?;
+        log(&EnergyMinted { wallet: user.member, amount: WattHours(amount), to_seat: 1, padding: [0; 7] });
+        Ok(())
+    }
+}
