@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import tomllib
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -19,6 +19,7 @@ from edge_agent.errors import USAGE, EdgeError
 from edge_agent.wire.meter_map import MeterMap, MeterMapError
 from edge_agent.wire.names import NAME_RULE, is_name
 from edge_agent.wire.reading import MAX_FRAMES
+from edge_agent.wire.toml import Table, read_file
 
 UplinkKind = Literal["auto", "mqtt", "https"]
 Auth = Literal["none", "lls", "gmac"]
@@ -184,70 +185,18 @@ class GatewayConfig:
         raise ConfigError(self.path, "meter", f"no meter is called {name!r}; there are {known}")
 
 
-class _Table:
-    """One TOML table, read key by key; what stays unread is an error, so a misspelt key is never passed over."""
+class _Table(Table):
+    """A table of gateway.toml."""
 
     def __init__(self, path: Path, prefix: str, data: object) -> None:
-        if not isinstance(data, Mapping):
-            raise ConfigError(path, prefix, "should be a table")
+        super().__init__(data, prefix, partial(ConfigError, path))
         self.path = path
-        self.prefix = prefix
-        self._data: dict[str, Any] = dict(data)
-        self._read: list[str] = []
 
-    def error(self, key: str, message: str) -> ConfigError:
-        return ConfigError(self.path, f"{self.prefix}.{key}" if self.prefix else key, message)
-
-    def take(self, key: str, default: object = None, *, required: str | None = None) -> Any:
-        self._read.append(key)
-        if key not in self._data:
-            if required is not None:
-                raise self.error(key, f"missing: {required}")
-            return default
-        return self._data.pop(key)
-
-    def has(self, key: str) -> bool:
-        return key in self._data
-
-    def text(self, key: str, default: str | None = None, *, required: str | None = None) -> str | None:
-        value = self.take(key, default, required=required)
-        if value is not None and (not isinstance(value, str) or not value.strip() or "\0" in value):
-            raise self.error(key, f"{value!r} should be text in quotes, not empty")
-        return value
-
-    def required_text(self, key: str, what: str) -> str:
-        return str(self.text(key, required=what))
-
-    def name(self, key: str, what: str) -> str:
+    def identifier(self, key: str, what: str) -> str:
         value = self.required_text(key, what)
         if not is_name(value):
-            raise self.error(
-                key,
-                f"{value!r} should be {NAME_RULE}; it stands in topics, paths and certificates",
-            )
+            raise self.error(key, f"{value!r} should be {NAME_RULE}; it stands in topics, paths and certificates")
         return value
-
-    def integer(self, key: str, default: int, low: int, high: int, unit: str) -> int:
-        value = self.take(key, default)
-        if type(value) is not int or not low <= value <= high:
-            raise self.error(key, f"{value!r} should be a whole number from {low} to {high} ({unit})")
-        return value
-
-    def seconds(self, key: str, default: float, low: float, high: float) -> float:
-        value = self.take(key, default)
-        if type(value) not in (int, float) or not low <= value <= high:
-            raise self.error(key, f"{value!r} should be a number of seconds from {low:g} to {high:g}")
-        return float(value)
-
-    def choice(self, key: str, default: Any, choices: tuple[Any, ...]) -> Any:
-        value = self.take(key, default)
-        if type(value) is not type(default) or value not in choices:
-            raise self.error(key, f"{value!r} should be one of {', '.join(repr(choice) for choice in choices)}")
-        return value
-
-    def done(self) -> None:
-        for key in sorted(self._data):
-            raise self.error(key, f"not a key of this table; it takes {', '.join(sorted(set(self._read)))}")
 
 
 def load_config(path: Path) -> GatewayConfig:
@@ -255,16 +204,7 @@ def load_config(path: Path) -> GatewayConfig:
 
     Relative paths (state, password_file) are taken from the file's directory.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ConfigError(path, "", "no such file; name the gateway's file with --config") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(path, "", f"cannot be read as UTF-8 text: {error}") from error
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(path, "", f"not TOML: {error}") from error
+    data = read_file(path, partial(ConfigError, path), "no such file; name the gateway's file with --config")
     return parse_config(path, data)
 
 
@@ -278,7 +218,7 @@ def parse_config(path: Path, data: Mapping[str, Any]) -> GatewayConfig:
     if not isinstance(meters, list) or not meters:
         raise ConfigError(path, "meter", "should be one or more [[meter]] tables")
 
-    name = gateway.name("name", "the name under which the authority knows this gateway")
+    name = gateway.identifier("name", "the name under which the authority knows this gateway")
     state = gateway.required_text("state", "the directory for keys, credentials and the journal")
     authority = _authority_url(
         gateway, gateway.required_text("authority", "the authority's address, https://HOST:PORT")
@@ -365,7 +305,7 @@ def _line(meter: MeterSettings) -> tuple[int, int, str, int]:
 
 
 def _meter(table: _Table) -> MeterSettings:
-    name = table.name("name", "a short name, such as solar; it becomes part of topics")
+    name = table.identifier("name", "a short name, such as solar; it becomes part of topics")
     serial = table.required_text("serial", "the serial number on the meter's plate")
     port, tcp, udp = _place(table)
     network = tcp is not None or udp is not None

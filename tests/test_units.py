@@ -12,7 +12,8 @@ import pytest
 
 from authority import cli as authority
 from authority.enrolment import revocation
-from authority.home.home import Home, Settings
+from authority.home.home import Home
+from authority.home.settings import Settings
 from edge_agent import cli as edge_agent
 from edge_agent.wire.command import USAGE
 

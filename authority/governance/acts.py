@@ -18,7 +18,7 @@ from authority.app import App
 from authority.chain import accounts, programs
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
-from authority.home.home import ParameterSettings
+from authority.home.settings import ParameterSettings
 from authority.log import log
 from authority.store.settlement import SettlementEpoch
 

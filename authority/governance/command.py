@@ -16,7 +16,7 @@ from authority.app import App
 from authority.chain.client import ChainClient
 from authority.governance import acts
 from authority.governance.acts import ACTIVITIES, Governance, GovernanceError
-from authority.home.home import ParameterSettings
+from authority.home.settings import ParameterSettings
 from edge_agent.wire.command import add_json, print_json
 
 

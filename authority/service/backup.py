@@ -27,7 +27,8 @@ from sqlalchemy import Integer, func, insert, select, text
 
 from authority.app import App
 from authority.errors import AuthorityError
-from authority.home.home import CONFIG_NAME, Home, StoreSettings
+from authority.home.home import Home
+from authority.home.settings import CONFIG_NAME, StoreSettings
 from authority.log import log
 from authority.service.sealing import SealedReader, SealedWriter, Secret
 from authority.status.facts import BACKUP_NOTE

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from authority.app import App, system_clock
 from authority.home import certificates
-from authority.home.home import (
+from authority.home.errors import HomeError
+from authority.home.home import Home
+from authority.home.settings import (
     CONFIG_NAME,
     CollectorSettings,
     EpochSettings,
-    Home,
-    HomeError,
     MqttSettings,
     NetworkSettings,
     ParameterSettings,

@@ -58,13 +58,13 @@ def _health(app: App, token: str) -> Health:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
-    home = Home.open(arguments.home)
+    home = Home.open(arguments.home, "web")
     settings = home.settings.web
 
     token = _token(home)
 
     def make() -> Flask:
-        app = App.open(arguments.home)
+        app = App.open(arguments.home, process="web")
         source = StoreCampusSource(app, reader_of(home))
         return create_app(source, feed=CampusFeed(source, streams=settings.streams), health=_health(app, token))
 

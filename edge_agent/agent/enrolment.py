@@ -67,7 +67,7 @@ def fetch_ca(address: tuple[str, int], fingerprint: bytes, *, timeout: float) ->
         certificate = x509.load_pem_x509_certificate(pem)
     except ValueError as error:
         raise EnrolmentError(
-            "authority_not_trusted", f"https://{address[0]}:{address[1]} offers no CA certificate; is it the authority?"
+            "authority_not_trusted", f"https://{address[0]}:{address[1]} sends no CA certificate; is it the authority?"
         ) from error
     found = fingerprint_of(certificate.public_bytes(serialization.Encoding.DER))
     if not hmac.compare_digest(found, fingerprint):
@@ -168,7 +168,7 @@ def _ask(
     if type(enrolment) is int:
         enrolment = str(enrolment)
     if not isinstance(enrolment, str) or not enrolment or not all(c.isalnum() or c in "-_" for c in enrolment):
-        raise answer.error("enrolment", "is missing or no identifier")
+        raise answer.error("enrolment", "is missing or not an identifier")
     asked = _Asked(
         network_id=answer.hexadecimal("network_id", NETWORK_ID_SIZE),
         epoch_seconds=answer.integer("epoch_seconds", 1, 0xFFFF),

@@ -120,7 +120,7 @@ def telegram_bytes(data: bytes) -> bytes:
             spelled = _ONE_DIGIT.sub(r"0\g<0>", spelled)
         digits = _OTHER.sub("", spelled)
         if len(digits) % 2:
-            raise DecodeError("odd_hex", f"{len(digits)} hex digits are no whole number of bytes: one is missing", None)
+            raise DecodeError("odd_hex", f"{len(digits)} hex digits do not make whole bytes: one is missing", None)
         return bytes.fromhex(digits) if digits else data
     for lines in (bare, text):
         found = _log(lines)

@@ -107,7 +107,7 @@ def _time(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-23T05:00+01:00") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 2026-11-23T05:00+01:00") from None
 
 
 EXAMPLES = """examples:

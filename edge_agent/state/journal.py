@@ -164,7 +164,7 @@ class Journal:
         JournalError `no_journal` where there is none, `journal_damaged` and the others as `open`.
         """
         if not path.is_file():
-            raise JournalError("no_journal", f"there is no journal at {path}: no agent has run here yet")
+            raise JournalError("no_journal", f"cannot find a journal at {path}: no agent has run here yet")
         return cls._open(path, quota, ARCHIVE_FRAMES)
 
     @classmethod

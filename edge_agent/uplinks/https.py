@@ -56,9 +56,7 @@ class Reply:
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
-            raise UplinkError(
-                "malformed_answer", f"the authority answered with something that is no JSON: {error}"
-            ) from error
+            raise UplinkError("malformed_answer", f"the authority's answer is not JSON: {error}") from error
 
 
 class HttpsClient:
@@ -164,7 +162,7 @@ def _plain(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, http.client.HTTPException):
-        return f"its answer is cut short or no HTTP ({type(error).__name__})"
+        return f"its answer is cut short or not HTTP ({type(error).__name__})"
     return str(error)
 
 

@@ -126,10 +126,10 @@ def read_frame(data: bytes, position: int) -> tuple[HdlcFrame | None, int]:
     start = position + 1
     if size - start < 2:
         if size - start == 1 and data[start] & 0xF0 != 0xA0:
-            raise DecodeError("bad_format", "this is no frame of format type 3", start)
+            raise DecodeError("bad_format", "this is not a frame of format type 3", start)
         return None, position
     if data[start] & 0xF0 != 0xA0:
-        raise DecodeError("bad_format", "this is no frame of format type 3", start)
+        raise DecodeError("bad_format", "this is not a frame of format type 3", start)
     length = (data[start] & 7) << 8 | data[start + 1]
     end = start + length
     if length < 7:

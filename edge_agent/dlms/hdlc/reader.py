@@ -68,7 +68,7 @@ class FrameReader:
 
     def _report_noise(self, found: list[HdlcFrame | DecodeError], until: int) -> None:
         if 0 <= self._noise_at < until:
-            message = f"{until - self._noise_at} bytes that are no frame"
+            message = f"{until - self._noise_at} bytes that are not a frame"
             found.append(DecodeError("noise", message, self._noise_at))
         self._noise_at = -1
 

@@ -70,7 +70,7 @@ class Identification:
         """Read a line that starts with `/`; DecodeError `bad_identification`."""
         line = strip_parity(data).strip(b"\r\n")
         if len(line) < 5 or line[:1] != b"/" or len(line) > 64 or any(byte < 0x20 or byte > 0x7E for byte in line):
-            raise DecodeError("bad_identification", f"{line[:20]!r} is no identification such as /KFM5...", 0)
+            raise DecodeError("bad_identification", f"expected an identification like /KFM5..., not {line[:20]!r}", 0)
         text = line.decode("ascii")
         rest = text[5:]
         enhanced = ""

@@ -185,7 +185,7 @@ def read_telegrams(data: bytes) -> list[P1Telegram]:
         position = _slash(data, end)
     if not found:
         telegram = P1Telegram("")
-        telegram.errors.append(DecodeError("no_telegram", "there is no telegram in these bytes", 0))
+        telegram.errors.append(DecodeError("no_telegram", "found no telegram in these bytes", 0))
         found.append(telegram)
     return found
 
@@ -229,7 +229,7 @@ def _what_is_wrong(covered: bytes, check: bytes) -> str | None:
     try:
         stated = int(check[:4].decode(), 16)
     except (ValueError, UnicodeError):
-        return f"{check[:8]!r} is no CRC"
+        return f"{check[:8]!r} is not a CRC"
     if crc16(covered) == stated:
         return None
     # A capture that lost its carriage returns still tells what the meter sent.
@@ -254,7 +254,7 @@ def _read(data: bytes, offset: int, checked: bool) -> P1Telegram:
         if number and raw[:1] == b"\x06" and len(raw) == 4 and raw[1:2].isdigit() and raw[3:].isdigit():
             continue  # the echo of the option select
         if not checked and any((byte < 0x20 and byte != 0x09) or byte > 0x7E for byte in raw):
-            message = "the telegram has a line with a byte that is no character, or whose parity is wrong"
+            message = "the telegram has a line with a byte that is not a character, or whose parity is wrong"
             telegram.errors.append(DecodeError("bad_character", message, at))
             continue
         if number == 0:

@@ -26,7 +26,9 @@ from authority.app import App
 from authority.cli import main
 from authority.collector import broker
 from authority.enrolment import requests
-from authority.home.home import CollectorSettings, Home, MqttSettings, certificates
+from authority.home import certificates
+from authority.home.home import Home
+from authority.home.settings import CollectorSettings, MqttSettings
 from authority.store.enrolments import Enrolment
 from authority.store.metering import Gateway
 from edge_agent.wire.meter_map import MeterMap

@@ -24,7 +24,8 @@ from authority.collector import broker
 from authority.collector.ingest import Collector
 from authority.collector.live import Live
 from authority.collector.mqtt import BrokerConnection
-from authority.home.home import Home, MqttSettings
+from authority.home.home import Home
+from authority.home.settings import MqttSettings
 
 OPERATIONS = (Path(__file__).parents[3] / "docs/OPERATIONS.md").read_text(encoding="utf-8")
 

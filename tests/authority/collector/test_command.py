@@ -16,7 +16,7 @@ from authority.app import App
 from authority.cli import main
 from authority.collector import held
 from authority.collector.ingest import Collector
-from authority.home.home import MqttSettings
+from authority.home.settings import MqttSettings
 from authority.store.metering import Frame
 
 PLAN = Path(__file__).parents[3] / "authority" / "demo" / "campus.toml"

@@ -21,7 +21,7 @@ from sqlalchemy import select
 from authority.app import App
 from authority.cli import main
 from authority.enrolment import broker_door, revocation
-from authority.home.home import ValidatorSettings
+from authority.home.settings import ValidatorSettings
 from authority.store.log import Act
 from authority.store.metering import Gateway, Meter
 

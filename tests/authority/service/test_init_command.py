@@ -13,6 +13,7 @@ from authority.app import App
 from authority.cli import main
 from authority.home.home import Home
 from authority.validator.ledger import Ledger
+from edge_agent.wire.command import FAILED, USAGE
 
 
 @pytest.mark.finding("ops-20")
@@ -36,7 +37,7 @@ def test_a_wrong_word_leaves_nothing(
     words: list[str], code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home = tmp_path / "home"
-    assert main(["init", "--home", str(home), *words]) == 1
+    assert main(["init", "--home", str(home), *words]) == (USAGE if code == "config_invalid" else FAILED)
     assert f"{code}" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
     assert main(["init", "--home", str(home)]) == 0  # the corrected command

@@ -15,7 +15,7 @@ from authority.app import App
 from authority.chain.client import ChainClient
 from authority.cli import main
 from authority.collector.ingest import Collector
-from authority.home.home import ValidatorSettings
+from authority.home.settings import ValidatorSettings
 from authority.status import facts, judgement, screen
 from authority.status.metrics import Metrics
 from authority.store.leases import Lease

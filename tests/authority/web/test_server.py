@@ -16,7 +16,8 @@ from free_ports import free_port
 from sample_campus import Source
 from slow_clients import end_of, slow_clients
 
-from authority.home.home import Home, WebSettings
+from authority.home.home import Home
+from authority.home.settings import WebSettings
 from authority.web.application import create_app
 from authority.web.server import ENDLESS
 

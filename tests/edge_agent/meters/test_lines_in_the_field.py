@@ -179,7 +179,7 @@ def test_a_port_that_another_process_holds_is_named_and_left_alone(emulator, tmp
             done = _begin(*command, emulator.port)
             _, err = done.communicate(timeout=60)
             assert done.returncode == 1
-            assert f"no_port: {emulator.port} is in use by another process" in err
+            assert f"{emulator.port} is in use by another process" in err
     finally:
         holder.communicate("\n", timeout=30)
     assert read_json("--port", emulator.port, "--client", "16")["meter"] == "KFM1000000000001"
@@ -213,7 +213,7 @@ def test_a_port_that_is_forbidden_is_named(tmp_path):
                 check=False,
             )
             assert done.returncode == 1, done.stderr
-            assert f"no_port: no permission to open {name}: add this user to the group dialout" in done.stderr
+            assert f"no permission to open {name}: add this user to the group dialout" in done.stderr
     finally:
         os.close(master)
         os.close(slave)
