@@ -148,7 +148,7 @@ def _readings(app: App, name: str, last: int) -> int:
         if found is None:
             known = session.execute(select(Meter.gateway_name, Meter.name).order_by(Meter.gateway_name, Meter.name))
             names = ", ".join(f"{row.gateway_name}/{row.name}" for row in known) or "no meter"
-            raise AuditError("meter_unknown", f"there is no meter {name!r}; the campus plan has {names}")
+            raise AuditError("meter_unknown", f"no meter is called {name!r}; the campus plan has {names}")
         newest = select(Frame).where(Frame.meter_pk == found.id).order_by(Frame.log_index.desc()).limit(max(0, last))
         rows = [(frame, frame.record) for frame in session.scalars(newest)][::-1]
     print(f"{'LOG':>8}  {'INTERVAL END':<20}  {'SEQUENCE':>8}  {'VERDICT':<8}  {'ON CHAIN':<10}  {REGISTERS}")
@@ -179,7 +179,8 @@ def _check(file: Path, root: bytes | None) -> int:
         f"root            {checked.root.hex()}" + ("" if root else "  (the file's own: compare it with a checkpoint)")
     )
     if checked.reading is None:
-        print("it is no reading but " + ("an act of the authority" if checked.data[:1] == b"\x02" else "an order book"))
+        kind = "an act of the authority" if checked.data[:1] == b"\x02" else "an order book"
+        print(f"it is not a reading but {kind}")
         if checked.data[:1] == b"\x02":
             print(checked.data[1:].decode("utf-8", "backslashreplace"))
         return 0

@@ -246,9 +246,7 @@ class Audit:
                 self._find("log_rewritten", where, "pins another root: leaves before it were changed")
             book = checkpoint.book_hash
             if book not in (NO_BOOK, *self._book_hashes):
-                self._find(
-                    "book_not_logged", where, f"pins a final book ({book.hex()[:16]}…) that is no leaf of the log"
-                )
+                self._find("book_not_logged", where, f"pins a final book ({book.hex()[:16]}…) that is not in the log")
         approved = {(key.meter_id, public_key) for public_key, key in self._keys.items()}
         for meter in meters:
             self.chain_meters += 1

@@ -177,7 +177,7 @@ class ChainClient:
         except Exception as error:
             # KeyError, TypeError, ValueError, and what solders raises that is no public class
             raise TransportError(
-                f"the validator at {self.url} answers {method} with what is no answer to it "
+                f"the validator at {self.url} gives an answer to {method} that does not belong to it "
                 f"({type(error).__name__}: {error}): is this a Solana RPC?"
             ) from error
 
@@ -666,7 +666,7 @@ class ChainClient:
         if account is None:
             return None
         if account.owner != LOOKUP_TABLE_PROGRAM:
-            raise AccountMismatchError(f"{table} belongs to {account.owner}: it is no lookup table")
+            raise AccountMismatchError(f"{table} belongs to {account.owner}: it is not a lookup table")
         return AddressLookupTable.deserialize(bytes(account.data))
 
 

@@ -127,7 +127,7 @@ def create_app(
         try:
             return json.loads(request.get_data())
         except (ValueError, RecursionError) as error:
-            raise RequestError("malformed", f"the body is no JSON: {error}") from error
+            raise RequestError("malformed", f"the body is not JSON: {error}") from error
 
     @app.get(paths.CA)
     def ca() -> ResponseReturnValue:

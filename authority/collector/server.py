@@ -155,7 +155,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Any:
         """In the worker, after the fork: nothing that holds threads or connections may cross it."""
-        app = App.open(self._path)
+        app = App.open(self._path, process="collector")
         arbiter = os.getppid()
 
         def stop_process() -> None:

@@ -1,4 +1,4 @@
-"""The HTTPS paths of the collector's listener (docs/PROTOCOL.md, HTTPS).
+"""The HTTPS paths of the collector's listener (docs/PROTOCOL.md, "HTTPS").
 
 A client puts names in, a server the placeholders of its routes: `readings("<gateway>")`. Names need no quoting
 (edge_agent.wire.names).

@@ -1,4 +1,4 @@
-"""The MQTT topics between gateways and the authority (docs/PROTOCOL.md, MQTT 5)."""
+"""The MQTT topics between gateways and the authority (docs/PROTOCOL.md, "MQTT 5")."""
 
 from __future__ import annotations
 

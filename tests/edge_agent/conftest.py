@@ -42,6 +42,18 @@ from edge_agent.wire.reading import (
     split_frames,
 )
 
+KEY_USES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
+
 
 def _certificate(subject, public_key, issuer, issuer_key, *, ca=False, host=None):
     now = datetime.datetime.now(datetime.UTC)
@@ -54,7 +66,12 @@ def _certificate(subject, public_key, issuer, issuer_key, *, ca=False, host=None
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(days=365))
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
+    if ca:
+        signs = dict.fromkeys(KEY_USES, False) | {"key_cert_sign": True}
+        builder = builder.add_extension(x509.KeyUsage(**signs), critical=True)
     if host:
         names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
@@ -470,6 +487,7 @@ class CountingMeter:
         self.modulus = None
         self.deviation = 0
         self.calls: list[tuple] = []
+        self.live_error = None
 
     def generation(self, at: int) -> int:
         value = at // 10 + self.offset
@@ -507,7 +525,7 @@ class CountingMeter:
         return rows + self.extra_rows
 
     def power(self):
-        if self.error is not None:
+        if self.error is not None and self.live_error is None:
             raise self.error
         return -1500
 
@@ -595,8 +613,9 @@ class Bench:
     def __init__(self, gateway, *, quota=None) -> None:
         import random
 
-        from edge_agent.agent.loop import Agent, EventQueue
-        from edge_agent.meters.ports import SerialPort
+        from edge_agent.agent.gateway import EventQueue
+        from edge_agent.agent.loop import Agent
+        from edge_agent.meters.lines import MeterLine
         from edge_agent.state.credentials import CredentialStore
         from edge_agent.state.journal import Journal
         from edge_agent.state.keys import KeyStore
@@ -623,7 +642,7 @@ class Bench:
             self.carrier = DirectCarrier(self.authority, self.events)
             self.ports = {
                 meter.name: InlinePort(
-                    SerialPort(
+                    MeterLine(
                         meter.port,
                         [meter],
                         self.meters[meter.name].open,
@@ -643,7 +662,7 @@ class Bench:
                 reopen_journal=lambda: open_journal(True),
                 board=self.board,
                 carrier=self.carrier,
-                ports=list(self.ports.values()),
+                lines=list(self.ports.values()),
                 events=self.events,
                 clock=self.clock,
                 random=random.Random(7),  # noqa: S311

@@ -6,12 +6,14 @@ wheels without code that carry the real releases' requirements. What is run is t
 
 from __future__ import annotations
 
+import ensurepip
 import hashlib
 import importlib.metadata
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -246,11 +248,8 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
 def oldest_pip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of the oldest pip that this Python's users may have: Debian 12's, else Python's own."""
     if sys.version_info >= (3, 12):  # where Debian 12's no longer runs
-        (bundled,) = [
-            wheel
-            for directory in ("/usr/share/python-wheels", Path(os.__file__).parent / "ensurepip/_bundled")
-            for wheel in Path(directory).glob("pip-*.whl")
-        ][:1]
+        wheels = Path(sysconfig.get_config_var("WHEEL_PKG_DIR") or Path(ensurepip.__file__).parent / "_bundled")
+        (bundled,) = wheels.glob("pip-*.whl")
         return bundled
     if DEBIANS_OWN.exists():
         return DEBIANS_OWN
