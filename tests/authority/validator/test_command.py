@@ -137,7 +137,7 @@ def test_the_programs_stand_deploy_and_stay(home: Home, validator_process: Start
     found = check_programs(client)
     assert [program.name for program in found] == list(PROGRAM_NAMES)
     assert {program.upgrade_authority for program in found} == {home.authority.pubkey()}
-    steps = ("governance", "registry", "energy_token", "fee_account", "market")
+    steps = ("governance", "registry", "energy_token", "fee_account", "market", "books")
     done = deploy(client, Deployment.of(home), authority=home.authority, operator=home.operator)
     assert done == list(steps)
     first.kill()
