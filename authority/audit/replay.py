@@ -21,9 +21,10 @@ from solders.signature import Signature
 from authority.audit.chain_state import ChainState
 from authority.audit.history import Landed
 from authority.chain import programs
-from authority.chain.accounts import Config, EnergyAccount, EpochBook, Meter, MeterState, Oracle
+from authority.chain.accounts import Config, EnergyAccount, EpochBook, EpochCheckpoint, Meter, MeterState, Oracle
 from authority.chain.errors import ChainError
 from authority.chain.idl import Idl
+from authority.settlement.snapshot import Pause
 from authority.settlement.surplus import MeterSpan, Span, SpanKind, SurplusError, settle_span, span_kind
 from edge_agent.wire.reading import (
     FLAG_DATA_DOUBTFUL,
@@ -400,11 +401,20 @@ class Replay:
         self._meet(data["epoch"], tuple(data[name] for name in names))
 
     def _on_Checkpointed(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
+        epoch = data["epoch"]
         if self.complete and data["minted"] != self.minted_wh:
-            said = data["minted"]
-            self.find(
-                "minted_differs", f"epoch {data['epoch']}", f"pins {said} Wh minted, by the rule {self.minted_wh}"
-            )
+            message = f"pins {data['minted']} Wh minted, by the signed readings it is {self.minted_wh}"
+            self.find("minted_differs", f"epoch {epoch}", message)
+        account = self.state.account(EpochCheckpoint, programs.checkpoint_address(epoch))
+        if account is None:
+            self.find("checkpoint_gap", f"epoch {epoch}", "was checkpointed, and the chain has no account of it")
+            return
+        names = ("log_size", "log_root", "book_hash", "minted", "energy_supply", "credit_supply")
+        said = ((name, getattr(account, name), data[name]) for name in names)
+        self._compare(
+            f"epoch {epoch}",
+            *((name, now, bytes(then) if isinstance(now, bytes) else then) for name, now, then in said),
+        )
 
     # The end
 
@@ -478,24 +488,26 @@ class Replay:
     def behind(self) -> Iterable[tuple[bytes, int, int]]:
         """Meters with readings that passed and did not reach the chain in time: id, how many, the oldest's end.
 
-        A reading may wait while another of the member's meters has none for a boundary: those are not counted.
+        A reading may wait while another of the member's meters has none for a boundary, and all may while governance
+        has paused readings: those are not counted.
         """
         config = self.state.account(Config, programs.config_address())
-        if config is None:
+        if config is None or config.pause & Pause.READINGS:
             return
         staged = config.staged_from and self.state.now // config.epoch_seconds >= config.staged_from
         parameters = config.staged if staged else config.parameters
         due = self.state.now - parameters.grace_seconds - config.epoch_seconds
+        standing = {state.meter: state.interval_end for _, state in self.state.all(MeterState)}
         for address, meter in self._meters.items():
-            ends = [end for end in self._passed.get(address, ()) if meter.interval_end < end <= due]
+            ends = [end for end in self._passed.get(address, ()) if standing.get(address, 0) < end <= due]
             if not ends or meter.status != ACTIVE:
                 continue
             others = [
-                (each, self._passed.get(programs.meter_address(each.meter_id), {}))
+                programs.meter_address(each.meter_id)
                 for each in self._of(meter.user)
                 if each is not meter and each.settles and each.status == ACTIVE and meter.settles
             ]
-            if all(each.interval_end >= min(ends) or any(end >= min(ends) for end in kept) for each, kept in others):
+            if all(max([standing.get(each, 0), *self._passed.get(each, ())]) >= min(ends) for each in others):
                 yield meter.meter_id, len(ends), min(ends)
 
 

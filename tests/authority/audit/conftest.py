@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +33,8 @@ class Traded:
 
 
 @pytest.fixture(scope="session")
-def traded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traded]:
-    """A baseline, two epochs with trade, and a signed checkpoint, in a bundle; campus and validator are gone."""
+def traded(tmp_path_factory: pytest.TempPathFactory) -> Traded:
+    """A baseline, three epochs with trade, and a signed checkpoint, in a bundle; campus and validator are gone."""
     directory = tmp_path_factory.mktemp("traded")
     made: Any = settlement.Campus(directory)
     try:
@@ -43,8 +42,8 @@ def traded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traded]:
         made.start_market()
         worker = made.worker()
         made.run_epoch(worker, moving=False)
-        made.run_epoch(worker)
-        made.run_epoch(worker)
+        for _ in range(3):
+            made.run_epoch(worker)
         made.next_epoch()
         worker.settle_down()
         home = ["--home", str(made.home_path)]
@@ -55,4 +54,4 @@ def traded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traded]:
         receipt_key = bytes(made.home.receipt_key.pubkey())
     finally:
         made.close()
-    yield Traded(bundle, receipt_key, minted)
+    return Traded(bundle, receipt_key, minted)
