@@ -28,12 +28,12 @@ class App:
     clock: Clock = system_clock
 
     @classmethod
-    def open(cls, path: Path, clock: Clock = system_clock) -> App:
+    def open(cls, path: Path, clock: Clock = system_clock, *, process: str | None = None) -> App:
         """Open the home at `path` and its store, migrated, and tied to the home's network id.
 
-        Raises HomeError and StoreError.
+        A process that serves names itself, and gets its own keys alone. Raises HomeError and StoreError.
         """
-        home = Home.open(path)
+        home = Home.open(path, process)
         store = Store.open(home.store_url)
         store.claim(home.network_id)
         return cls(home, store, clock)

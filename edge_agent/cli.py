@@ -1,4 +1,4 @@
-"""`edge-agent enrol | run | status | rebase | read | decode | scan`: what a person types at a gateway."""
+"""`edge-agent enrol | run | status | keys | reset-meter | read | decode | scan`: what a person types at a gateway."""
 
 from __future__ import annotations
 
@@ -21,10 +21,14 @@ PROGRAM = Program(
         ),
         "run": Command("edge_agent.commands.run", "read, sign and publish until SIGTERM", service=True),
         "status": Command("edge_agent.commands.status", "how far each meter's readings come, and what is wrong"),
-        "rebase": Command(
-            "edge_agent.commands.rebase",
+        "keys": Command(
+            "edge_agent.commands.keys", "the meters' keys by their first digits, to compare with the authority's"
+        ),
+        "reset-meter": Command(
+            "edge_agent.commands.reset_meter",
             "let a meter that stopped with needs_rebase go on from its registers as they are",
         ),
+        "rebase": Command("edge_agent.commands.reset_meter", "the same as reset-meter"),
         "read": Command(
             "edge_agent.commands.read",
             "read a meter on a serial line or behind a network module, once, and print what it holds",
@@ -42,7 +46,7 @@ PROGRAM = Program(
   edge-agent enrol --claim CODE --wait                    once gateway.toml is written
   edge-agent run                                          as a service: edge_agent/systemd/edge-agent.service
   edge-agent status
-  edge-agent rebase METER                                 a register fell, because the meter was reset""",
+  edge-agent reset-meter METER                            a register fell, because the meter was reset""",
 )
 
 

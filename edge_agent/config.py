@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import tomllib
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -19,11 +19,13 @@ from edge_agent.errors import USAGE, EdgeError
 from edge_agent.wire.meter_map import MeterMap, MeterMapError
 from edge_agent.wire.names import NAME_RULE, is_name
 from edge_agent.wire.reading import MAX_FRAMES
+from edge_agent.wire.toml import Table, read_file
 
 UplinkKind = Literal["auto", "mqtt", "https"]
 Auth = Literal["none", "lls", "gmac"]
 MeterProtocol = Literal["dlms", "mode-c", "push"]
 Parity = Literal["N", "E", "O"]
+DlmsLink = Literal["hdlc", "wrapper"]
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]*[a-z0-9])?)*", re.ASCII)
 _BAUDRATES = (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
@@ -31,6 +33,9 @@ _BAUDRATES = (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 DEFAULT_QUOTA_FRAMES = 200_000
 DEFAULT_LIVE_SECONDS = 10
 DEFAULT_MAX_POWER_W = 2_000_000
+DEFAULT_PUSH_SECONDS = 30.0
+URL_SCHEMES = ("socket", "rfc2217")
+"""Serial ports on the network, as pyserial writes them: bare bytes over TCP, or RFC 2217, which sets the speed."""
 
 
 class ConfigError(EdgeError):
@@ -73,15 +78,20 @@ def host_and_port(text: str) -> tuple[str, int]:
 class MeterSettings:
     """How to reach one meter on its line, and who it is.
 
-    port is a device path, or where tcp or udp say at which host and port the meter speaks the DLMS wrapper, that as a
-    URL: meters with the same port share a line. block_window is the number of blocks in a row that is proposed (0:
-    no general-block-transfer). client and server are the DLMS client and logical server addresses, physical the HDLC
-    lower address (None: one-part addressing); timeout is in seconds per answer; password is the LLS secret, never
-    printed.
+    port is a device path or a URL of pyserial (`rfc2217://10.0.0.5:2001`), or where tcp or udp say at which host and
+    port the meter is, that as a URL: meters with the same port share a line. Over tcp a DLMS meter speaks the wrapper,
+    or as link says HDLC, as any other meter's bytes come from a serial server. block_window is the number of blocks in
+    a row that is proposed (0: no general-block-transfer). client and server are the DLMS client and logical server
+    addresses, physical the HDLC lower address (None: one-part addressing); timeout is in seconds per answer; password
+    is the LLS secret, never printed.
     max_power_w bounds the step that a rolled-over register may have made. protocol: read over DLMS, read out in mode C
     (baudrate is that of the sign-on then, 300 where the file says nothing), or listened to. key and auth_key are the
     meter's encryption and authentication key (gmac, ciphered telegrams), system_title is this client's under gmac, and
-    counters the directory in which invocation counters are kept.
+    counters the directory in which invocation counters are kept (layouts: that of further push layouts). Of a push
+    meter, system_title is the one under which its telegrams are ciphered where they do not state it, push_seconds how
+    often it speaks, registers_seconds how often with the map's registers (None: not known), and power_unit what its
+    powers count in where it does not say so. Of one read out in mode C, address is its device address, and without
+    change_speed its read-out comes at the sign-on's speed.
     """
 
     name: str
@@ -107,6 +117,23 @@ class MeterSettings:
     tcp: tuple[str, int] | None = None
     udp: tuple[str, int] | None = None
     block_window: int = 0
+    link: DlmsLink | None = None
+    push_seconds: float = DEFAULT_PUSH_SECONDS
+    registers_seconds: float | None = None
+    power_unit: str | None = None
+    address: str = ""
+    change_speed: bool = True
+    layouts: Path | None = None
+
+    @property
+    def listen_seconds(self) -> float:
+        """How long a push meter may be silent until that is a fault: time for two telegrams."""
+        return max(2 * self.push_seconds, self.timeout)
+
+    @property
+    def speaks_hdlc(self) -> bool:
+        """Whether a DLMS meter's link is HDLC, on a serial line or over TCP."""
+        return self.udp is None and (self.tcp is None or self.link == "hdlc")
 
 
 @dataclass(frozen=True)
@@ -129,7 +156,7 @@ class GatewayConfig:
 
     authority is the https URL without a path; live_seconds is the time between two live power readings of a meter (0:
     none); read_delay is how long after a boundary the meters are read, in seconds (None: a twentieth of the epoch, at
-    most 5 s); quota_frames bounds the journal.
+    most 5 s); quota_frames bounds the journal; metrics_file is where the status is written for Prometheus, if anywhere.
     """
 
     path: Path
@@ -141,6 +168,7 @@ class GatewayConfig:
     live_seconds: int = DEFAULT_LIVE_SECONDS
     read_delay: float | None = None
     quota_frames: int = DEFAULT_QUOTA_FRAMES
+    metrics_file: Path | None = None
 
     @property
     def authority_address(self) -> tuple[str, int]:
@@ -157,70 +185,18 @@ class GatewayConfig:
         raise ConfigError(self.path, "meter", f"no meter is called {name!r}; there are {known}")
 
 
-class _Table:
-    """One TOML table, read key by key; what stays unread is an error, so a misspelt key is never passed over."""
+class _Table(Table):
+    """A table of gateway.toml."""
 
     def __init__(self, path: Path, prefix: str, data: object) -> None:
-        if not isinstance(data, Mapping):
-            raise ConfigError(path, prefix, "should be a table")
+        super().__init__(data, prefix, partial(ConfigError, path))
         self.path = path
-        self.prefix = prefix
-        self._data: dict[str, Any] = dict(data)
-        self._read: list[str] = []
 
-    def error(self, key: str, message: str) -> ConfigError:
-        return ConfigError(self.path, f"{self.prefix}.{key}" if self.prefix else key, message)
-
-    def take(self, key: str, default: object = None, *, required: str | None = None) -> Any:
-        self._read.append(key)
-        if key not in self._data:
-            if required is not None:
-                raise self.error(key, f"missing: {required}")
-            return default
-        return self._data.pop(key)
-
-    def has(self, key: str) -> bool:
-        return key in self._data
-
-    def text(self, key: str, default: str | None = None, *, required: str | None = None) -> str | None:
-        value = self.take(key, default, required=required)
-        if value is not None and (not isinstance(value, str) or not value.strip() or "\0" in value):
-            raise self.error(key, f"{value!r} should be text in quotes, not empty")
-        return value
-
-    def required_text(self, key: str, what: str) -> str:
-        return str(self.text(key, required=what))
-
-    def name(self, key: str, what: str) -> str:
+    def identifier(self, key: str, what: str) -> str:
         value = self.required_text(key, what)
         if not is_name(value):
-            raise self.error(
-                key,
-                f"{value!r} should be {NAME_RULE}; it stands in topics, paths and certificates",
-            )
+            raise self.error(key, f"{value!r} should be {NAME_RULE}; it stands in topics, paths and certificates")
         return value
-
-    def integer(self, key: str, default: int, low: int, high: int, unit: str) -> int:
-        value = self.take(key, default)
-        if type(value) is not int or not low <= value <= high:
-            raise self.error(key, f"{value!r} should be a whole number from {low} to {high} ({unit})")
-        return value
-
-    def seconds(self, key: str, default: float, low: float, high: float) -> float:
-        value = self.take(key, default)
-        if type(value) not in (int, float) or not low <= value <= high:
-            raise self.error(key, f"{value!r} should be a number of seconds from {low:g} to {high:g}")
-        return float(value)
-
-    def choice(self, key: str, default: Any, choices: tuple[Any, ...]) -> Any:
-        value = self.take(key, default)
-        if type(value) is not type(default) or value not in choices:
-            raise self.error(key, f"{value!r} should be one of {', '.join(repr(choice) for choice in choices)}")
-        return value
-
-    def done(self) -> None:
-        for key in sorted(self._data):
-            raise self.error(key, f"not a key of this table; it takes {', '.join(sorted(set(self._read)))}")
 
 
 def load_config(path: Path) -> GatewayConfig:
@@ -228,16 +204,7 @@ def load_config(path: Path) -> GatewayConfig:
 
     Relative paths (state, password_file) are taken from the file's directory.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ConfigError(path, "", "no such file; name the gateway's file with --config") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(path, "", f"cannot be read as UTF-8 text: {error}") from error
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(path, "", f"not TOML: {error}") from error
+    data = read_file(path, partial(ConfigError, path), "no such file; name the gateway's file with --config")
     return parse_config(path, data)
 
 
@@ -251,7 +218,7 @@ def parse_config(path: Path, data: Mapping[str, Any]) -> GatewayConfig:
     if not isinstance(meters, list) or not meters:
         raise ConfigError(path, "meter", "should be one or more [[meter]] tables")
 
-    name = gateway.name("name", "the name under which the authority knows this gateway")
+    name = gateway.identifier("name", "the name under which the authority knows this gateway")
     state = gateway.required_text("state", "the directory for keys, credentials and the journal")
     authority = _authority_url(
         gateway, gateway.required_text("authority", "the authority's address, https://HOST:PORT")
@@ -259,6 +226,7 @@ def parse_config(path: Path, data: Mapping[str, Any]) -> GatewayConfig:
     live_seconds = gateway.integer("live_seconds", DEFAULT_LIVE_SECONDS, 0, 3600, "seconds; 0 for none")
     read_delay = gateway.seconds("read_delay", 0.0, 0.0, 300.0) if gateway.has("read_delay") else None
     quota = gateway.integer("quota_frames", DEFAULT_QUOTA_FRAMES, 100, 10_000_000, "frames in the journal")
+    metrics = gateway.text("metrics_file")
     gateway.done()
 
     settings = UplinkSettings(
@@ -274,11 +242,15 @@ def parse_config(path: Path, data: Mapping[str, Any]) -> GatewayConfig:
         name=name,
         state=_relative(path, state),
         authority=authority,
-        meters=tuple(replace(meter, counters=_relative(path, state) / "counters") for meter in _meters(path, meters)),
+        meters=tuple(
+            replace(meter, counters=_relative(path, state) / "counters", layouts=_relative(path, state) / "layouts")
+            for meter in _meters(path, meters)
+        ),
         uplink=settings,
         live_seconds=live_seconds,
         read_delay=read_delay,
         quota_frames=quota,
+        metrics_file=None if metrics is None else _relative(path, metrics),
     )
 
 
@@ -316,10 +288,13 @@ def _meters(path: Path, tables: list[object]) -> tuple[MeterSettings, ...]:
                     raise ConfigError(
                         path, f"{where}.port", f"{other.name!r} shares this line with other baudrate, parity or bits"
                     )
-                if (other.server, other.physical) == (meter.server, meter.physical):
-                    what = (
-                        "server and physical address" if meter.tcp is None and meter.udp is None else "server address"
-                    )
+                if other.protocol == meter.protocol == "mode-c":
+                    if other.address == meter.address or not other.address or not meter.address:
+                        raise ConfigError(
+                            path, f"{where}.address", f"{other.name!r} is on this line too: give each its own address"
+                        )
+                elif (other.server, other.physical) == (meter.server, meter.physical):
+                    what = "server and physical address" if meter.speaks_hdlc else "server address"
                     raise ConfigError(path, f"{where}.server", f"{other.name!r} has the same {what} on this line")
         meters.append(meter)
     return tuple(meters)
@@ -330,7 +305,7 @@ def _line(meter: MeterSettings) -> tuple[int, int, str, int]:
 
 
 def _meter(table: _Table) -> MeterSettings:
-    name = table.name("name", "a short name, such as solar; it becomes part of topics")
+    name = table.identifier("name", "a short name, such as solar; it becomes part of topics")
     serial = table.required_text("serial", "the serial number on the meter's plate")
     port, tcp, udp = _place(table)
     network = tcp is not None or udp is not None
@@ -339,16 +314,25 @@ def _meter(table: _Table) -> MeterSettings:
         meter_map = MeterMap.from_dict(map_table)
     except MeterMapError as error:
         raise table.error(f"map.{error.key}" if error.key else "map", error.reason) from error
-    physical: int | None = None
-    if table.has("physical") and not network:
-        physical = table.integer("physical", 0, 0, 0x3FFF, "the HDLC lower address")
     protocol = table.choice("protocol", "dlms", get_args(MeterProtocol))
-    if network and protocol != "dlms":
-        raise table.error("protocol", f'"{protocol}" is spoken on a serial line alone; over tcp and udp write "dlms"')
-    if network:
+    link: DlmsLink | None = None
+    if table.has("link"):
+        link = table.choice("link", "hdlc", get_args(DlmsLink))
+        if protocol != "dlms" or udp is not None or (tcp is None and link != "hdlc"):
+            raise table.error("link", 'is for protocol = "dlms" over tcp: "wrapper" (as most modules), or "hdlc"')
+    if udp is not None and protocol != "dlms":
+        raise table.error("protocol", f'"{protocol}" is not spoken in datagrams; over udp write "dlms"')
+    wrapped = network and protocol == "dlms" and link != "hdlc"
+    physical: int | None = None
+    if table.has("physical") and not wrapped:
+        physical = table.integer("physical", 0, 0, 0x3FFF, "the HDLC lower address")
+    if wrapped:
         for key in ("baudrate", "bytesize", "parity", "stopbits", "physical"):
             if table.has(key):
-                raise table.error(key, "belongs to a serial port; the wrapper over tcp and udp has none")
+                raise table.error(
+                    key,
+                    'belongs to a serial line; the wrapper over tcp and udp has none (a serial server: link = "hdlc")',
+                )
     settings = MeterSettings(
         name=name,
         serial=serial,
@@ -359,10 +343,10 @@ def _meter(table: _Table) -> MeterSettings:
         parity=table.choice("parity", "N", get_args(Parity)),
         stopbits=table.choice("stopbits", 1, (1, 2)),
         client=table.integer(
-            "client", 16, 1, 0xFFFF if network else 0x7F, "the DLMS client address; 16 is the public client"
+            "client", 16, 1, 0xFFFF if wrapped else 0x7F, "the DLMS client address; 16 is the public client"
         ),
         server=table.integer(
-            "server", 1, 0, 0xFFFF if network else 0x3FFF, "the logical device's address; 1 is the management device"
+            "server", 1, 0, 0xFFFF if wrapped else 0x3FFF, "the logical device's address; 1 is the management device"
         ),
         physical=physical,
         auth=table.choice("auth", "none", get_args(Auth)),
@@ -376,6 +360,8 @@ def _meter(table: _Table) -> MeterSettings:
         tcp=tcp,
         udp=udp,
         block_window=table.integer("block_window", 0, 0, 63, "blocks in a row; 0: no general-block-transfer"),
+        link=link,
+        **_of_protocol(table, protocol),
     )
     table.done()
     if settings.block_window and (udp is not None or protocol != "dlms"):
@@ -391,6 +377,28 @@ def _meter(table: _Table) -> MeterSettings:
     return settings
 
 
+def _of_protocol(table: _Table, protocol: str) -> dict[str, Any]:
+    """The entries that meters of one protocol alone have."""
+    keys = {"push": ("push_seconds", "registers_seconds", "power_unit"), "mode-c": ("address", "change_speed")}
+    for of, names in keys.items():
+        for key in names:
+            if of != protocol and table.has(key):
+                raise table.error(key, f'is for protocol = "{of}"')
+    if protocol == "push":
+        often = table.seconds("registers_seconds", 0.0, 1.0, 86400.0) if table.has("registers_seconds") else None
+        return {
+            "push_seconds": table.seconds("push_seconds", DEFAULT_PUSH_SECONDS, 1.0, 86400.0),
+            "registers_seconds": often,
+            "power_unit": table.choice("power_unit", "W", ("W", "kW")) if table.has("power_unit") else None,
+        }
+    if protocol == "mode-c":
+        address = table.text("address") or ""
+        if len(address) > 32 or not all(c.isascii() and (c.isalnum() or c == " ") for c in address):
+            raise table.error("address", f"{address!r} should be the device address, up to 32 letters and digits")
+        return {"address": address, "change_speed": table.choice("change_speed", True, (True, False))}
+    return {}
+
+
 def _place(table: _Table) -> tuple[str, tuple[str, int] | None, tuple[str, int] | None]:
     """Where the meter is: the line's name, and the address over TCP or UDP."""
     given = [key for key in ("port", "tcp", "udp") if table.has(key)]
@@ -404,6 +412,14 @@ def _place(table: _Table) -> tuple[str, tuple[str, int] | None, tuple[str, int] 
         port = table.required_text("port", what)
         table.take("tcp")
         table.take("udp")
+        scheme, separator, rest = port.partition("://")
+        if separator and scheme not in URL_SCHEMES:
+            raise table.error("port", f"{port!r} should be a device, rfc2217://HOST:PORT or socket://HOST:PORT")
+        if separator:
+            try:
+                host_and_port(rest.partition("?")[0].rstrip("/"))
+            except ValueError as error:
+                raise table.error("port", str(error)) from error
         return port, None, None
     kind = given[0]
     table.take("port")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, cast
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, contains_eager, defer
 
 from authority.api.campus import (
     EPOCH_STATES,
@@ -27,10 +27,13 @@ from authority.app import App
 from authority.store.metering import METER_ACTIVE, Frame, LivePower, Meter
 from authority.store.people import User
 from authority.store.settlement import SettledSpan, SettlementEpoch
+from edge_agent.wire.reading import RECORD_SIZE, Record
 
 LIVE_STALE_SECONDS = 45
 """Live power comes every ten seconds; older than this, a building's live figures are not shown as such."""
 SECONDS_AN_HOUR = 3600
+METERS_AT_ONCE = 5_000
+"""Meters in one statement: databases take no more than some 32,000 values in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +90,34 @@ class StoreCampusSource:
         number = now // seconds
         with self._app.store.read() as session:
             meters = session.scalars(
-                select(Meter).join(Meter.user).where(User.public).order_by(Meter.user_id, Meter.id)
+                select(Meter)
+                .join(Meter.user)
+                .options(contains_eager(Meter.user), defer(Meter.map))
+                .where(User.public)
+                .order_by(Meter.user_id, Meter.id)
             ).all()
             if not meters:
                 raise CampusUnavailableError(
                     "The store holds no public building yet; load a campus plan with: authority enrol campus FILE"
                 )
             live = {row.meter_pk: row for row in session.scalars(select(LivePower))}
-            intervals = {meter.id: last_interval(session, meter.id) for meter in meters}
+            intervals = last_intervals(session, [meter.id for meter in meters])
             minted = lifetime_minted(session)
             past = past_epochs(session, number, history, seconds)
             checkpoint = session.scalars(
                 select(SettlementEpoch)
-                .where(SettlementEpoch.log_root.is_not(None), SettlementEpoch.checkpointed_ms.is_not(None))
+                .where(
+                    SettlementEpoch.epoch <= number,
+                    SettlementEpoch.log_root.is_not(None),
+                    SettlementEpoch.checkpointed_ms.is_not(None),
+                )
                 .order_by(SettlementEpoch.epoch.desc())
                 .limit(1)
             ).first()
-            transport = session.scalars(select(Frame.over).order_by(Frame.log_index.desc()).limit(1)).first()
-            readings = session.scalar(
-                select(func.count(func.distinct(Frame.meter_pk))).where(Frame.interval_end == number * seconds)
-            )
+            newest = select(func.max(Frame.log_index)).scalar_subquery()
+            transport = session.scalar(select(Frame.over).where(Frame.log_index == newest))
+            heard = select(Frame.meter_pk).where(Frame.interval_end == number * seconds).distinct().subquery()
+            readings = session.scalar(select(func.count()).select_from(heard))
             expected = session.scalar(select(func.count()).where(Meter.state == METER_ACTIVE))
             buildings: dict[str, list[Meter]] = {}
             for meter in meters:
@@ -149,14 +160,29 @@ class StoreCampusSource:
         )
 
 
-def last_interval(session: Session, meter_pk: int) -> IntervalPowers | None:
-    """Mean powers between a meter's last two frames; None before there are two that follow on each other."""
-    frames = session.scalars(
-        select(Frame).where(Frame.meter_pk == meter_pk).order_by(Frame.interval_end.desc()).limit(2)
-    ).all()
-    if len(frames) < 2:
-        return None
-    newer, older = frames[0].record, frames[1].record
+def last_intervals(session: Session, meters: Sequence[int]) -> dict[int, IntervalPowers | None]:
+    """Mean powers between each meter's last two frames; None before there are two that follow on each other.
+
+    Two statements, and two rows a meter, whatever their number and their history.
+    """
+    its = select(Frame.log_index).where(Frame.meter_pk == Meter.id).order_by(Frame.log_index.desc()).limit(1)
+    found: dict[int, IntervalPowers | None] = {}
+    for start in range(0, len(meters), METERS_AT_ONCE):
+        pair = select(Meter.id, its.scalar_subquery(), its.offset(1).scalar_subquery()).where(
+            Meter.id.in_(meters[start : start + METERS_AT_ONCE])
+        )
+        pairs = {pk: (newer, older) for pk, newer, older in session.execute(pair)}
+        indexes = [index for indexes in pairs.values() for index in indexes if index is not None]
+        rows = session.execute(select(Frame.log_index, Frame.frame).where(Frame.log_index.in_(indexes)))
+        frames = {index: frame for index, frame in rows}  # noqa: C416 - a result is no mapping
+        for pk, (newer, older) in pairs.items():
+            found[pk] = None if older is None else interval_powers(frames[newer], frames[older])
+    return found
+
+
+def interval_powers(newer_frame: bytes, older_frame: bytes) -> IntervalPowers | None:
+    """Mean powers between two frames; None where the newer one does not continue the older one's registers."""
+    newer, older = (Record.from_bytes(frame[:RECORD_SIZE]) for frame in (newer_frame, older_frame))
     elapsed = newer.interval_end - older.interval_end
     if elapsed <= 0 or newer.register_epoch != older.register_epoch:
         return None
@@ -171,11 +197,16 @@ def last_interval(session: Session, meter_pk: int) -> IntervalPowers | None:
 
 
 def lifetime_minted(session: Session) -> Mapping[str, int]:
-    """Energy ever minted (Wh), by wallet."""
-    rows = session.execute(
-        select(SettledSpan.wallet, func.max(SettledSpan.lifetime_minted_wh)).group_by(SettledSpan.wallet)
+    """Energy ever minted (Wh) for each public member, by wallet: what the newest span says, for totals never fall."""
+    newest = (
+        select(SettledSpan.lifetime_minted_wh)
+        .where(SettledSpan.wallet == User.wallet)
+        .order_by(SettledSpan.boundary.desc())
+        .limit(1)
+        .scalar_subquery()
     )
-    return {wallet: int(wh) for wallet, wh in rows}
+    rows = session.execute(select(User.wallet, newest).where(User.public))
+    return {wallet: int(wh) for wallet, wh in rows if wh is not None}
 
 
 def past_epochs(session: Session, current: int, count: int, seconds: int) -> tuple[EpochPast, ...]:

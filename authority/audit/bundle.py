@@ -5,7 +5,7 @@ A bundle is a zip archive whose members are stored as they are (not compressed),
 | member | content |
 |---|---|
 | `leaves` | each leaf: length u32, the leaf, its hash (32 bytes) |
-| `checkpoints` | the signed checkpoints, each 124 bytes (`AML1`), by size |
+| `checkpoints` | the signed ones, by size: size u64, root (32), signature (64), time i64 (of an `AML1`, else -1) |
 | `accounts` | the chain's accounts (authority.audit.chain_state); not where the log alone was exported |
 | `history` | what the programs logged (authority.audit.history); likewise |
 | `idl/NAME.json` | the IDLs by which the history is read |
@@ -33,12 +33,13 @@ from solders.signature import Signature
 
 from authority.audit.chain_state import ChainState
 from authority.audit.history import Landed, read_landed
-from authority.audit.verify import Audit, ChainSource, LogSource, StoredLeaf
+from authority.audit.verify import Audit, ChainSource, LogSource
 from authority.chain.artifacts import PROGRAM_NAMES, idl_path
 from authority.chain.errors import ChainError
 from authority.chain.idl import Idl
 from authority.errors import AuthorityError
-from authority.log import log, merkle
+from authority.log import merkle
+from authority.log.log import Leaf, SignedCheckpoint
 from edge_agent.wire.canonical import canonical_json
 
 SEAL_MAGIC = b"AMB1"
@@ -46,6 +47,7 @@ SEAL_SIZE = 64
 CHUNK = 1 << 20
 MAX_LEAF = 1 << 24
 _LENGTH = struct.Struct("<I")
+_CHECKPOINT = struct.Struct("<Q32s64sq")
 _LOCAL_HEADER = struct.Struct("<26xHH")
 _MOMENT = (1980, 1, 1, 0, 0, 0)
 
@@ -95,7 +97,7 @@ def _write_members(
 ) -> dict[str, Any]:
     members = {
         "leaves": _write(archive, "leaves", _leaf_bytes(source)),
-        "checkpoints": _write(archive, "checkpoints", source.checkpoints()),
+        "checkpoints": _write(archive, "checkpoints", map(_checkpoint_bytes, source.checkpoints())),
     }
     if chain is not None:
         members["accounts"] = _write(archive, "accounts", [chain.state.to_bytes()])
@@ -129,6 +131,11 @@ def _write(archive: zipfile.ZipFile, name: str, parts: Iterable[bytes]) -> str:
 def _leaf_bytes(source: LogSource) -> Iterator[bytes]:
     for leaf in source.leaves():
         yield _LENGTH.pack(len(leaf.data)) + leaf.data + leaf.hash
+
+
+def _checkpoint_bytes(checkpoint: SignedCheckpoint) -> bytes:
+    time = -1 if checkpoint.time is None else checkpoint.time
+    return _CHECKPOINT.pack(checkpoint.size, checkpoint.root, checkpoint.signature, time)
 
 
 def _digest(file: Any, size: int) -> bytes:
@@ -209,7 +216,7 @@ class Bundle:
         """The root that the manifest says."""
         return self._root
 
-    def leaves(self) -> Iterator[StoredLeaf]:
+    def leaves(self) -> Iterator[Leaf]:
         """The leaves, in order; BundleError where one is cut short."""
         member = self._open("leaves")
         try:
@@ -220,17 +227,20 @@ class Bundle:
                 digest = member.read(merkle.HASH_SIZE)
                 if len(data) != size or len(digest) != merkle.HASH_SIZE:
                     raise BundleError("bundle_unreadable", f"leaf {index} of {self.path} is cut short")
-                yield StoredLeaf(index, data, digest)
+                yield Leaf(index, data, digest)
                 index += 1
         finally:
             member.close()
 
-    def checkpoints(self) -> Iterator[bytes]:
-        """The signed checkpoints, by size."""
+    def checkpoints(self) -> Iterator[SignedCheckpoint]:
+        """The signed checkpoints, by size; BundleError where one is cut short."""
         member = self._open("checkpoints")
         try:
-            while raw := member.read(log.CHECKPOINT_SIZE):
-                yield raw
+            while raw := member.read(_CHECKPOINT.size):
+                if len(raw) != _CHECKPOINT.size:
+                    raise BundleError("bundle_unreadable", f"the checkpoints of {self.path} are cut short")
+                size, root, signature, time = _CHECKPOINT.unpack(raw)
+                yield SignedCheckpoint(self.network_id, size, root, signature, None if time == -1 else time)
         finally:
             member.close()
 

@@ -23,10 +23,9 @@ from authority.chain.artifacts import PROGRAM_NAMES
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
 from authority.log import export, log, merkle, proof
-from authority.log.export import origin
-from authority.log.log import SignedCheckpoint
 from authority.log.merkle import ProofError
 from authority.store.metering import Frame, Meter
+from edge_agent.wire.checkpoint import origin
 from edge_agent.wire.reading import CODES, FLAG_NAMES, VERDICTS
 
 PROGRAM_DATA_HEAD = 45
@@ -41,7 +40,9 @@ class AuditError(AuthorityError):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """One action at a time."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    checkpoint = actions.add_parser("checkpoint", help="sign the log as it stands (AML1), for witnesses to keep")
+    checkpoint = actions.add_parser(
+        "checkpoint", help="sign the log as it stands (a signed note), for witnesses to keep"
+    )
     checkpoint.add_argument("--out", type=Path, help="write its 124 bytes to a file (default: print them in hex)")
     prove = actions.add_parser("prove", help="print a leaf with its inclusion proof, as JSON")
     prove.add_argument("log_index", type=int, help="as `readings` lists them; 0 is the log's first leaf")
@@ -145,11 +146,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _checkpoint(app: App, out: Path | None) -> int:
     with app.store.write() as session:
-        signed = log.checkpoint(session, app.home.network_id, app.home.receipt_key, app.clock())
+        signed = log.checkpoint(session, app.home.network_id, app.home.receipt_key)
+    data = signed.to_bytes(bytes(app.home.receipt_key.pubkey()))
     if out is None:
-        print(signed.to_bytes().hex())
+        print(data.hex() + "\n" if signed.time is not None else data.decode(), end="")
     else:
-        out.write_bytes(signed.to_bytes())
+        out.write_bytes(data)
         print(f"{signed.size} leaves, root {signed.root.hex()}")
     return 0
 
@@ -173,7 +175,7 @@ def _prove(app: App, index: int, size: int | None) -> int:
 def _export(app: App, folder: Path) -> int:
     with app.store.write() as session:
         log.lock(session)  # the tiles are those of the checkpoint: nothing is appended between
-        written = export.write_tiles(session, folder, origin(app.home), app.home.receipt_key)
+        written = export.write_tiles(session, folder, origin(app.home.network_id), app.home.receipt_key)
     print(
         f"{written.size} leaves, root {written.root.hex()}: {written.new_tiles} tiles written to {folder}, "
         f"{written.kept_tiles} were there already"
@@ -188,7 +190,7 @@ def _readings(app: App, name: str, last: int) -> int:
         if found is None:
             known = session.execute(select(Meter.gateway_name, Meter.name).order_by(Meter.gateway_name, Meter.name))
             names = ", ".join(f"{row.gateway_name}/{row.name}" for row in known) or "no meter"
-            raise AuditError("meter_unknown", f"there is no meter {name!r}; the campus plan has {names}")
+            raise AuditError("meter_unknown", f"no meter is called {name!r}; the campus plan has {names}")
         newest = select(Frame).where(Frame.meter_pk == found.id).order_by(Frame.log_index.desc()).limit(max(0, last))
         rows = [(frame, frame.record) for frame in session.scalars(newest)][::-1]
     print(f"{'LOG':>8}  {'INTERVAL END':<20}  {'SEQUENCE':>8}  {'VERDICT':<8}  {'ON CHAIN':<10}  {REGISTERS}")
@@ -219,7 +221,8 @@ def _check(file: Path, root: bytes | None) -> int:
         f"root            {checked.root.hex()}" + ("" if root else "  (the file's own: compare it with a checkpoint)")
     )
     if checked.reading is None:
-        print("it is no reading but " + ("an act of the authority" if checked.data[:1] == b"\x02" else "an order book"))
+        kind = "an act of the authority" if checked.data[:1] == b"\x02" else "an order book"
+        print(f"it is not a reading but {kind}")
         if checked.data[:1] == b"\x02":
             print(checked.data[1:].decode("utf-8", "backslashreplace"))
         return 0
@@ -239,27 +242,31 @@ def _check(file: Path, root: bytes | None) -> int:
 
 def _consistent(app: App, file: Path) -> int:
     try:
-        kept = SignedCheckpoint.from_bytes(file.read_bytes())
+        data = file.read_bytes()
     except OSError as error:
         raise AuditError("checkpoint_unreadable", f"{file} cannot be read: {error}") from error
-    if kept.network_id != app.home.network_id or not kept.verify(bytes(app.home.receipt_key.pubkey())):
-        raise AuditError("checkpoint_unreadable", f"{file} is not a checkpoint that this authority signed")
+    try:
+        kept, kept_root = log.open_checkpoint(data, app.home.network_id, bytes(app.home.receipt_key.pubkey()))
+    except log.LogError as error:
+        if error.code != "checkpoint_foreign":
+            raise
+        raise AuditError("checkpoint_unreadable", f"{file}: {error}") from error
     with app.store.read() as session:
         size, root = log.size(session), log.root(session)
-        if kept.size > size:
-            raise AuditError("log_forked", f"the checkpoint has {kept.size} leaves, the log only {size}: it was cut")
-        proof = log.consistency_proof(session, kept.size, size) if kept.size else []
+        if kept > size:
+            raise AuditError("log_forked", f"the checkpoint has {kept} leaves, the log only {size}: it was cut")
+        proof = log.consistency_proof(session, kept, size) if kept else []
     try:
-        if kept.size:
-            merkle.verify_consistency(kept.size, size, kept.root, root, proof)
-        elif kept.root != merkle.EMPTY_ROOT:
+        if kept:
+            merkle.verify_consistency(kept, size, kept_root, root, proof)
+        elif kept_root != merkle.EMPTY_ROOT:
             raise ProofError("wrong_root", "the empty log has another root")
     except ProofError as error:
         raise AuditError(
             "log_forked",
-            f"the log does not extend the checkpoint of {kept.size} leaves: {error}; keep both as evidence",
+            f"the log does not extend the checkpoint of {kept} leaves: {error}; keep both as evidence",
         ) from error
-    print(f"the log of {size} leaves extends the checkpoint of {kept.size}")
+    print(f"the log of {size} leaves extends the checkpoint of {kept}")
     return 0
 
 

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 
 from solders.pubkey import Pubkey
 from solders.signature import Signature
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from authority.audit.books import Book
@@ -36,7 +36,7 @@ from authority.chain.accounts import EpochCheckpoint, Meter, MeterState
 from authority.chain.idl import Idl
 from authority.chain.layout import LayoutError
 from authority.log import log, merkle
-from authority.log.log import LEAF_ACT, LEAF_BOOK, LEAF_READING, LogError, ReadingLeaf, SignedCheckpoint
+from authority.log.log import LEAF_ACT, LEAF_BOOK, LEAF_READING, Leaf, LogError, ReadingLeaf, SignedCheckpoint
 from authority.settlement.journal import JournalError, book_of_leaf
 from authority.store.log import Checkpoint
 from edge_agent.wire.canonical import canonical_json
@@ -56,15 +56,6 @@ CHECKPOINTED = hashlib.sha256(b"event:Checkpointed").digest()[:8]
 """What the oracle's event of a checkpoint begins with."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredLeaf:
-    """A leaf as a store or a bundle has it: data is its type byte and payload; hash what is stored as its hash."""
-
-    log_index: int
-    data: bytes
-    hash: bytes
-
-
 class LogSource(Protocol):
     """A log to be audited, from a store or a bundle."""
 
@@ -76,26 +67,28 @@ class LogSource(Protocol):
         """The root that it says that it has."""
         ...
 
-    def leaves(self) -> Iterator[StoredLeaf]:
+    def leaves(self) -> Iterator[Leaf]:
         """The leaves, in order."""
         ...
 
-    def checkpoints(self) -> Iterator[bytes]:
+    def checkpoints(self) -> Iterator[SignedCheckpoint]:
         """The signed checkpoints, by size."""
         ...
 
 
 @dataclass(frozen=True)
 class StoreLog:
-    """The log in the authority's store, as it stood when `length` was read."""
+    """The log in the authority's store: its leaves when `length` was read, and the checkpoints signed before that."""
 
     session: Session
     length: int
+    last_signed: int
 
     @classmethod
     def of(cls, session: Session) -> StoreLog:
         """The log as it stands now."""
-        return cls(session, log.size(session))
+        last_signed = session.scalar(select(func.max(Checkpoint.size))) or 0  # first: the log only grows meanwhile
+        return cls(session, log.size(session), last_signed)
 
     def size(self) -> int:
         """How many leaves it says that it has."""
@@ -105,16 +98,17 @@ class StoreLog:
         """The root of its stored tree."""
         return log.root(self.session, self.length)
 
-    def leaves(self) -> Iterator[StoredLeaf]:
+    def leaves(self) -> Iterator[Leaf]:
         """The leaves, in order, a batch at a time."""
         for start in range(0, self.length, BATCH):
-            for row in log.leaves(self.session, start, min(start + BATCH, self.length)):
-                yield StoredLeaf(row.log_index, row.data, row.hash)
+            yield from log.leaves(self.session, start, min(start + BATCH, self.length))
 
-    def checkpoints(self) -> Iterator[bytes]:
+    def checkpoints(self) -> Iterator[SignedCheckpoint]:
         """The signed checkpoints, by size."""
-        query = select(Checkpoint.checkpoint).order_by(Checkpoint.size)
-        yield from self.session.scalars(query.execution_options(yield_per=BATCH))
+        network_id = log.network_id(self.session)
+        query = select(Checkpoint).where(Checkpoint.size <= self.last_signed).order_by(Checkpoint.size)
+        for row in self.session.scalars(query.execution_options(yield_per=BATCH)):
+            yield log.checkpoint_of(row, network_id)
 
 
 @dataclass(frozen=True)
@@ -167,7 +161,7 @@ class Audit:
     _last_pin: int = -1
     _last_book: Book | None = None
     _reference: int | None = None
-    _signed: Iterator[bytes] = field(default_factory=lambda: iter(()))
+    _signed: Iterator[SignedCheckpoint] = field(default_factory=lambda: iter(()))
     _next_signed: SignedCheckpoint | None = None
 
     @property
@@ -195,7 +189,7 @@ class Audit:
         if chain is not None and self.replay is not None:
             self._end_of_chain(chain.state, self.replay)
 
-    def _in_step(self, leaves: Iterator[StoredLeaf], chain: ChainSource, replay: Replay) -> None:
+    def _in_step(self, leaves: Iterator[Leaf], chain: ChainSource, replay: Replay) -> None:
         """Replay each epoch's transactions once the leaves are taken that its checkpoint pins."""
         waiting: list[Landed] = []
         begun = False
@@ -219,7 +213,7 @@ class Audit:
 
     # The log
 
-    def _take(self, leaves: Iterator[StoredLeaf], until: int | None) -> None:
+    def _take(self, leaves: Iterator[Leaf], until: int | None) -> None:
         """Take leaves until there are so many; all of them where until is None."""
         while until is None or self.size < until:
             row = next(leaves, None)
@@ -254,13 +248,8 @@ class Audit:
     def _advance_signed(self) -> None:
         """Read the next signed checkpoint, and check its signature."""
         self._next_signed = None
-        for raw in self._signed:
+        for checkpoint in self._signed:
             self.checkpoints += 1
-            try:
-                checkpoint = SignedCheckpoint.from_bytes(raw)
-            except LogError as error:
-                self.find("checkpoint_malformed", f"checkpoint {self.checkpoints}", str(error))
-                continue
             if checkpoint.network_id != self.network_id or not checkpoint.verify(self.receipt_key):
                 where = f"checkpoint {checkpoint.size}"
                 message = "is not signed by this authority's receipt key for its network"
@@ -283,10 +272,10 @@ class Audit:
             self.find("log_shortened", where, f"was signed, and the log has only {self.size} leaves")
             self._advance_signed()
 
-    def _leaf(self, row: StoredLeaf) -> bytes:
+    def _leaf(self, row: Leaf) -> bytes:
         digest = merkle.leaf_hash(row.data)
         if row.hash != digest:
-            self.find("leaf_hash", row.log_index, "the stored hash is not its data's")
+            self.find("leaf_hash", row.log_index, "the tree's hash is not its data's")
         kind = row.data[0] if row.data else None
         if kind == LEAF_READING:
             self._reading(row.log_index, row.data)
@@ -423,7 +412,7 @@ class Audit:
                 message = f"pins {size} leaves, and the log has only {self.size}"
                 self.find("log_shortened", f"epoch {pin.epoch}", message)
         for epoch, book in self._unlogged.items():
-            message = f"pins a final book ({book.hex()[:16]}…) that is no leaf of the log"
+            message = f"pins a final book ({book.hex()[:16]}…) that is not in the log"
             self.find("book_not_logged", f"epoch {epoch}", message)
         approved = {(key.meter_id, public_key) for public_key, key in self._keys.items()}
         for _, meter in state.all(Meter):

@@ -464,7 +464,7 @@ class WalletUse(ProgramAccount):
 
 @dataclass(frozen=True, slots=True)
 class Retirement(ProgramAccount):
-    """What a member retired, by billing period and reason; at `[retired, wallet]`."""
+    """What a member retired, by billing period and reason; at `[retired, member]`."""
 
     PROGRAM: ClassVar[str] = "energy_token"
     DISCRIMINATOR: ClassVar[bytes] = bytes.fromhex("b4243a5f94bc0f26")
@@ -477,7 +477,7 @@ class Retirement(ProgramAccount):
     period: int
     """The period that `*_open` counts; `*_previous` counts the one before."""
     wallet: Pubkey
-    """The member's wallet."""
+    """The member: the wallet that it registered with."""
     consumption_open: int
     """Retired against withdrawals of `period`."""
     consumption_previous: int

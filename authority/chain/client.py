@@ -177,7 +177,7 @@ class ChainClient:
         except Exception as error:
             # KeyError, TypeError, ValueError, and what solders raises that is no public class
             raise TransportError(
-                f"the validator at {self.url} answers {method} with what is no answer to it "
+                f"the validator at {self.url} gives an answer to {method} that does not belong to it "
                 f"({type(error).__name__}: {error}): is this a Solana RPC?"
             ) from error
 
@@ -243,12 +243,15 @@ class ChainClient:
         with self._reading("getAccountInfo"):
             return _account(answer["value"])
 
-    def raw_accounts(self, addresses: Sequence[Pubkey]) -> list[Account | None]:
-        """Several accounts, in the order asked for."""
+    def raw_accounts(self, addresses: Sequence[Pubkey], size: int | None = None) -> list[Account | None]:
+        """Several accounts, in the order asked for; of their data only the first `size` bytes, where that is given."""
+        config = self._config(encoding="base64")
+        if size is not None:
+            config["dataSlice"] = {"offset": 0, "length": size}
         found: list[Account | None] = []
         for start in range(0, len(addresses), MAX_ACCOUNTS_PER_CALL):
             some = [str(address) for address in addresses[start : start + MAX_ACCOUNTS_PER_CALL]]
-            answer = self.call("getMultipleAccounts", some, self._config(encoding="base64"))
+            answer = self.call("getMultipleAccounts", some, config)
             with self._reading("getMultipleAccounts"):
                 found += [_account(value) for _, value in zip(some, answer["value"], strict=True)]
         return found
@@ -663,7 +666,7 @@ class ChainClient:
         if account is None:
             return None
         if account.owner != LOOKUP_TABLE_PROGRAM:
-            raise AccountMismatchError(f"{table} belongs to {account.owner}: it is no lookup table")
+            raise AccountMismatchError(f"{table} belongs to {account.owner}: it is not a lookup table")
         return AddressLookupTable.deserialize(bytes(account.data))
 
 

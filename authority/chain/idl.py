@@ -155,7 +155,7 @@ class _Bool(_Codec):
     def read(self, data: bytes, offset: int, path: str, depth: int) -> tuple[bool, int]:
         raw = _take(data, offset, 1, path)[0]
         if raw > 1:
-            raise IdlDataError(f"{path}: {raw} is no bool")
+            raise IdlDataError(f"{path}: expected a bool (0 or 1), not {raw}")
         return raw == 1, offset + 1
 
 
@@ -240,7 +240,7 @@ class _Option(_Codec):
     def read(self, data: bytes, offset: int, path: str, depth: int) -> tuple[Any, int]:
         tag = _take(data, offset, 1, path)[0]
         if tag > 1:
-            raise IdlDataError(f"{path}: {tag} is no tag of an option")
+            raise IdlDataError(f"{path}: expected an option's tag (0 or 1), not {tag}")
         return self.inner.read(data, offset + 1, path, depth) if tag else (None, offset + 1)
 
 
@@ -372,12 +372,12 @@ class _Enum(_Codec):
             if codec is not None:
                 codec.write(content, out, f"{path}.{variant}", depth)
             return
-        raise IdlValueError(f"{path}: {name!r} is none of {', '.join(variant for variant, _ in self.variants)}")
+        raise IdlValueError(f"{path}: {name!r} is not one of {', '.join(variant for variant, _ in self.variants)}")
 
     def read(self, data: bytes, offset: int, path: str, depth: int) -> tuple[Any, int]:
         tag = _take(data, offset, 1, path)[0]
         if tag >= len(self.variants):
-            raise IdlDataError(f"{path}: {tag} is no variant; there are {len(self.variants)}")
+            raise IdlDataError(f"{path}: {tag} is not a variant; the type has {len(self.variants)}")
         name, codec = self.variants[tag]
         if codec is None:
             return name, offset + 1
@@ -774,7 +774,7 @@ class Idl:
         try:
             self.program_id = Pubkey.from_string(_text(document, "address"))
         except ValueError as error:
-            raise IdlFormatError(f"the IDL's address is no address: {error}") from error
+            raise IdlFormatError(f"cannot read the IDL's address: {error}") from error
         self.name = _text(metadata, "name")
         try:
             types = _Types(document.get("types", []))
@@ -801,7 +801,7 @@ class Idl:
         except (OSError, ValueError) as error:
             raise IdlFormatError(f"{path} cannot be read as an IDL: {error}") from error
         if not isinstance(document, Mapping):
-            raise IdlFormatError(f"{path} is no IDL: it holds no object")
+            raise IdlFormatError(f"{path} is not an IDL: expected a JSON object")
         return cls(document)
 
     @property
@@ -823,7 +823,8 @@ class Idl:
         for item in self._instructions.values():
             if data.startswith(item.discriminator):
                 return item.name, item.decode(data)
-        raise IdlDataError(f"the data is no instruction of {self.name}: it starts with {data[:8].hex() or 'nothing'}")
+        start = data[:8].hex() or "nothing"
+        raise IdlDataError(f"the data is not an instruction of {self.name}: it starts with {start}")
 
     def account_discriminator(self, name: str) -> bytes:
         """What an account of this type starts with, for filters; IdlNameError."""
@@ -835,7 +836,7 @@ class Idl:
             if data.startswith(item.discriminator):
                 value, _ = item.codec.read(data, len(item.discriminator), item.name, 0)
                 return item.name, value
-        raise IdlDataError(f"the data is no account of {self.name}: it starts with {data[:8].hex() or 'nothing'}")
+        raise IdlDataError(f"the data is not an account of {self.name}: it starts with {data[:8].hex() or 'nothing'}")
 
     def encode_account(self, name: str, value: Mapping[str, object]) -> bytes:
         """An account's data: for tests and tools that place accounts in a validator of their own."""

@@ -46,7 +46,7 @@ class Transport:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UrlError(f"{url!r} is no address of a validator: give one like http://127.0.0.1:8899")
+            raise UrlError(f"{url!r} is not the address of a validator: give one like http://127.0.0.1:8899")
         self.url = url
         self._secure = parts.scheme == "https"
         self._host = parts.hostname
@@ -122,7 +122,7 @@ class Transport:
         except (ValueError, RecursionError) as error:
             raise TransportError(f"the validator at {self.url} answers {method} with what is not JSON") from error
         if not isinstance(answer, dict):
-            raise TransportError(f"the validator at {self.url} answers {method} with what is no JSON-RPC answer")
+            raise TransportError(f"the validator at {self.url} answers {method}, but not in JSON-RPC")
         refusal = answer.get("error")
         if refusal is not None:
             number = refusal.get("code") if isinstance(refusal, dict) else None

@@ -15,6 +15,7 @@ from authority.errors import AuthorityError
 from authority.log import log
 from authority.store import metering
 from authority.store.metering import Frame, MeterKey
+from edge_agent.wire.reading import RECORD_SIZE
 
 
 class HeldError(AuthorityError):
@@ -39,10 +40,7 @@ class HeldReading:
 def held(session: Session) -> list[HeldReading]:
     """All readings that wait for a decision, oldest first."""
     rows = session.scalars(
-        select(Frame)
-        .where(Frame.disposition == metering.DISPOSITION_HELD)
-        .options(joinedload(Frame.meter))
-        .order_by(Frame.log_index)
+        select(Frame).where(metering.held_back(Frame)).options(joinedload(Frame.meter)).order_by(Frame.log_index)
     )
     return [
         HeldReading(
@@ -91,13 +89,14 @@ def release(session: Session, log_index: int, *, actor: str, reason: str, now: i
     only: void this one instead, for the later reading carries its energy.
     """
     frame = _held_frame(session, log_index)
-    if session.get_one(MeterKey, frame.public_key).retired_at is not None:
+    key = session.get_one(MeterKey, frame.public_key, populate_existing=True)
+    if key.retired_at is not None:
         raise HeldError("superseded", "the meter's key was replaced since; void this one, a later reading carries it")
     later = session.scalar(
         select(Frame.log_index)
         .where(
             Frame.meter_pk == frame.meter_pk,
-            Frame.sequence > frame.sequence,
+            Frame.log_index > frame.log_index,
             Frame.chain_status.in_((metering.CHAIN_SUBMITTED, metering.CHAIN_CONFIRMED)),
         )
         .limit(1)
@@ -107,6 +106,8 @@ def release(session: Session, log_index: int, *, actor: str, reason: str, now: i
             "superseded",
             f"a later reading ({later}) of this meter is on the chain and carries this one's energy; void this one",
         )
+    if key.passed_log_index is None or key.passed_log_index < frame.log_index:
+        key.passed_log_index, key.passed_record = frame.log_index, frame.frame[:RECORD_SIZE]
     return _decide(session, frame, "reading_released", metering.DISPOSITION_RELEASED, actor, reason, now)
 
 

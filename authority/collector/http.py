@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import ssl
 import threading
@@ -19,15 +18,19 @@ from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
 from authority.app import App
+from authority.collector import standing
+from authority.collector.documents import DocumentError, read_json
+from authority.collector.faults import Faults
 from authority.collector.ingest import Collector, CollectorError, head
 from authority.collector.live import Live, LiveError
+from authority.collector.standing import Shown, StandingError
 from authority.enrolment import requests
 from authority.enrolment.requests import EnrolmentError
 from authority.errors import AuthorityError
 from authority.home import certificates
 from authority.problems import problem
 from authority.store.enrolments import Claim
-from authority.store.metering import GATEWAY_ENROLLED, Gateway, Meter
+from authority.store.metering import Meter
 from edge_agent.wire import paths, problems
 from edge_agent.wire.reading import FRAME_SIZE, MAX_FRAMES
 
@@ -40,8 +43,15 @@ PeerCertificate = Callable[[Mapping[str, Any]], bytes | None]
 """From a WSGI environment, the client certificate (DER) that TLS has verified against the CA; None without one."""
 
 
+_ASK_THE_STORE = ("enrol", "prove", "show", "live_power", "status", "head_of")
+"""Endpoints whose success says that the store answers."""
+
+
 class RequestError(AuthorityError):
-    """A request that is refused: not_authenticated, wrong_gateway, not_found, malformed or rate_limited."""
+    """A request that is refused: not_found or rate_limited."""
+
+
+_REFUSALS = (RequestError, CollectorError, DocumentError, EnrolmentError, LiveError, StandingError)
 
 
 def _problem(code: str, detail: str, status: int | None = None) -> Response:
@@ -94,22 +104,13 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     home, store, clock = authority.home, authority.store, authority.clock
     failed = _FailedClaims(monotonic)
+    faults = Faults(app.logger)
     ca_pem = certificates.certificate_to_pem(home.ca_certificate)
 
-    def gateway_of(session: Session, name: str) -> Gateway:
-        """The gateway in the path, which must be the certificate's."""
+    def shown() -> Shown:
+        """The certificate of the request's connection."""
         der = peer_certificate(request.environ)
-        gateway = None
-        if der is not None:
-            digest = certificates.der_hash(der)
-            gateway = session.scalar(select(Gateway).where(Gateway.certificate_hash == digest))
-        if gateway is None or gateway.state != GATEWAY_ENROLLED:
-            raise RequestError(
-                "not_authenticated", "this needs the gateway's current client certificate; enrol to get one"
-            )
-        if gateway.name != name:
-            raise RequestError("wrong_gateway", f"this certificate is {gateway.name}'s, not {name}'s")
-        return gateway
+        return Shown(None if der is None else certificates.der_hash(der))
 
     def claim_of(session: Session) -> Claim:
         address = request.remote_addr or ""
@@ -123,11 +124,10 @@ def create_app(
             failed.add(address)
             raise
 
-    def json_body() -> object:
-        try:
-            return json.loads(request.get_data())
-        except (ValueError, RecursionError) as error:
-            raise RequestError("malformed", f"the body is no JSON: {error}") from error
+    @app.before_request
+    def refuse_nul() -> ResponseReturnValue | None:
+        """No name has a NUL, and not every database takes one in a question."""
+        return _problem("not_found", "there is nothing of that name") if "\0" in request.path else None
 
     @app.get(paths.CA)
     def ca() -> ResponseReturnValue:
@@ -135,14 +135,14 @@ def create_app(
 
     @app.post(paths.ENROLMENTS)
     def enrol() -> ResponseReturnValue:
-        body = json_body()
+        body = read_json(request.get_data())
         with store.write() as session:
             asked = requests.request(session, home, claim_of(session), body, now=clock(), random=random)
         return asked, 201
 
     @app.post(paths.proofs("<enrolment>"))
     def prove(enrolment: str) -> ResponseReturnValue:
-        body = json_body()
+        body = read_json(request.get_data())
         with store.write() as session:
             state = requests.prove(session, home, requests.of_claim(session, claim_of(session), enrolment), body)
         return {"status": state}, 202
@@ -154,41 +154,45 @@ def create_app(
 
     @app.post(paths.readings("<gateway>"))
     def readings(gateway: str) -> ResponseReturnValue:
-        with store.read() as session:
-            gateway_of(session, gateway)
+        ingested = collector.ingest(request.get_data(), gateway=gateway, meter=None, over="https", shown=shown())
         live.seen(gateway)
-        ingested = collector.ingest(request.get_data(), gateway=gateway, meter=None, over="https")
         return Response(b"".join(ingested.receipts), content_type=paths.FRAMES_TYPE)
 
     @app.post(paths.live("<gateway>"))
     def live_power(gateway: str) -> ResponseReturnValue:
         with store.read() as session:
-            gateway_of(session, gateway)
-        body = json_body()
+            standing.require(session, gateway, shown())
+        body = read_json(request.get_data())
         live.power(gateway, body.get("meters") if isinstance(body, dict) else None)
         return "", 204
 
     @app.post(paths.status("<gateway>"))
     def status(gateway: str) -> ResponseReturnValue:
         with store.read() as session:
-            gateway_of(session, gateway)
-        live.status(gateway, json_body())
+            standing.require(session, gateway, shown())
+        live.status(gateway, read_json(request.get_data()))
         return "", 204
 
     @app.get(paths.head("<gateway>", "<meter>"))
     def head_of(gateway: str, meter: str) -> ResponseReturnValue:
         with store.read() as session:
-            gateway_of(session, gateway)
+            standing.require(session, gateway, shown())
             row = session.scalar(select(Meter).where(Meter.gateway_name == gateway, Meter.name == meter))
             if row is None:
                 raise RequestError("not_found", f"{gateway} has no meter {meter}")
             found = head(session, row)
         return ("", 204) if found is None else Response(found, content_type=paths.FRAMES_TYPE)
 
+    @app.after_request
+    def recovered(response: Response) -> Response:
+        if request.endpoint in _ASK_THE_STORE and response.status_code < 400:
+            faults.over("store", "the store answers again")
+        return response
+
     @app.errorhandler(AuthorityError)
     def refused(error: AuthorityError) -> ResponseReturnValue:
         code = "not_authenticated" if error.code == "unauthorised" else error.code
-        known = isinstance(error, RequestError | CollectorError | EnrolmentError | LiveError)
+        known = isinstance(error, _REFUSALS)
         if not known or code not in problems.STATUS:
             app.logger.error("%s %s: %s", request.method, request.path, error)
             return _problem("internal", "the authority could not answer; its log says why")
@@ -196,7 +200,7 @@ def create_app(
 
     @app.errorhandler(SQLAlchemyError)
     def store_failed(error: SQLAlchemyError) -> ResponseReturnValue:
-        app.logger.error("%s %s: the store failed: %s", request.method, request.path, error)
+        faults.met("store", type(error).__name__, f"{request.method} {request.path}: the store failed: {error}")
         return _problem("unavailable", "the store does not answer; try again")
 
     @app.errorhandler(HTTPException)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
 from authority.app import App
+from authority.collector import standing
+from authority.collector.faults import Faults
+from authority.collector.standing import Standing
 from authority.errors import AuthorityError
+from authority.store.base import table_of
 from authority.store.metering import Gateway, LivePower, Meter
+
+logger = logging.getLogger(__name__)
 
 MAX_POWER_W = 1_000_000_000
 MAX_STATUS_KEYS = 64
@@ -20,6 +28,16 @@ MAX_AHEAD_SECONDS = 300
 
 class LiveError(AuthorityError):
     """malformed: what came is no live power or no status."""
+
+
+@dataclass(frozen=True)
+class _News:
+    """What one gateway sent since the last flush: power by meter is (W, gateway's Unix seconds)."""
+
+    status: dict[str, object] | None
+    online: bool | None
+    seen_at: int | None
+    power: dict[str, tuple[int, int]]
 
 
 class Live:
@@ -32,6 +50,7 @@ class Live:
         self._status: dict[str, dict[str, object]] = {}
         self._online: dict[str, bool] = {}
         self._seen: dict[str, int] = {}
+        self._faults = Faults(logger)
 
     def seen(self, gateway: str) -> None:
         """Note that a gateway spoke just now."""
@@ -65,7 +84,9 @@ class Live:
             self.seen(gateway)
 
     def flush(self) -> None:
-        """Write what came since the last call; names that the store does not know are dropped."""
+        """Write what came since the last call; what gateways sent that the store does not know, or that may not speak
+        (authority.collector.standing), is dropped. A store that is away keeps it here; what one gateway sent and the
+        store refuses is dropped alone."""
         with self._lock:
             power, self._power = self._power, {}
             status, self._status = self._status, {}
@@ -73,8 +94,20 @@ class Live:
             seen, self._seen = self._seen, {}
         if not (power or status or seen):
             return
+        news = {
+            gateway: _News(status.get(gateway), online.get(gateway), seen.get(gateway), {})
+            for gateway in {*status, *seen, *(gateway for gateway, _ in power)}
+        }
+        for (gateway, meter), value in power.items():
+            news[gateway].power[meter] = value
         try:
-            self._write(power, status, online, seen)
+            try:
+                self._write(news)
+            except (SQLAlchemyError, TypeError, ValueError) as error:
+                if not _refused(error):
+                    raise
+                for gateway, one in news.items():
+                    self._write_alone(gateway, one)
         except BaseException:
             with self._lock:  # what has come meanwhile is newer
                 self._power = power | self._power
@@ -83,28 +116,75 @@ class Live:
                 self._seen = seen | self._seen
             raise
 
-    def _write(
-        self,
-        power: Mapping[tuple[str, str], tuple[int, int]],
-        status: Mapping[str, dict[str, Any]],
-        online: Mapping[str, bool],
-        seen: Mapping[str, int],
-    ) -> None:
+    def _write_alone(self, gateway: str, news: _News) -> None:
+        try:
+            self._write({gateway: news})
+        except (SQLAlchemyError, TypeError, ValueError) as error:
+            if not _refused(error):
+                raise
+            message = f"what gateway {gateway} sent cannot be stored and was dropped: {error}"
+            self._faults.met(gateway, type(error).__name__, message)
+        else:
+            self._faults.over(gateway, f"what gateway {gateway} sends can be stored again")
+
+    def _write(self, news: Mapping[str, _News]) -> None:
         now = self._app.clock()
         with self._app.store.write() as session:
-            for gateway in session.scalars(select(Gateway).where(Gateway.name.in_({*status, *seen}))):
-                gateway.seen_at = seen.get(gateway.name, gateway.seen_at)
-                gateway.status = status.get(gateway.name, gateway.status)
-                gateway.online = online.get(gateway.name, True)
-            if not power:
+            known = standing.standings(session, news.keys())
+            speaking = {name: one for name, one in news.items() if self._may_speak(name, known.get(name))}
+            for gateway in session.scalars(select(Gateway).where(Gateway.name.in_(list(speaking)))):
+                one = speaking[gateway.name]
+                if one.seen_at is not None:
+                    gateway.seen_at = one.seen_at
+                if one.status is not None:
+                    gateway.status = one.status
+                if one.status is not None or one.seen_at is not None:
+                    gateway.online = one.online is not False
+            measured = [name for name, one in speaking.items() if one.power]
+            if not measured:
                 return
-            query = select(Meter).where(Meter.gateway_name.in_({gateway for gateway, _ in power}))
-            for meter in session.scalars(query):
-                if (meter.gateway_name, meter.name) not in power:
-                    continue
-                power_w, time = power[meter.gateway_name, meter.name]
-                row = session.get(LivePower, meter.id)
-                if row is None:
-                    session.add(LivePower(meter_pk=meter.id, power_w=power_w, time=time, received_at=now))
-                elif row.time <= time:
-                    row.power_w, row.time, row.received_at = power_w, time, now
+            rows = session.execute(
+                select(Meter.id, Meter.gateway_name, Meter.name).where(Meter.gateway_name.in_(measured))
+            )
+            values = {pk: speaking[name].power[meter] for pk, name, meter in rows if meter in speaking[name].power}
+            times = session.execute(
+                select(LivePower.meter_pk, LivePower.time).where(LivePower.meter_pk.in_(list(values)))
+            )
+            before = {pk: time for pk, time in times}  # noqa: C416 - a result is no mapping
+            table = table_of(LivePower)
+            new = [
+                {"meter_pk": pk, "power_w": power_w, "time": time, "received_at": now}
+                for pk, (power_w, time) in values.items()
+                if pk not in before
+            ]
+            newer = [
+                {"meter": pk, "w": power_w, "at": time, "now": now}
+                for pk, (power_w, time) in values.items()
+                if pk in before and before[pk] <= time
+            ]
+            if new:
+                session.execute(insert(table), new)
+            if newer:
+                session.execute(_REPLACE, newer)
+
+    def _may_speak(self, gateway: str, known: Standing | None) -> bool:
+        refused = standing.refusal(gateway, known, None)
+        if refused is not None and known is not None:
+            self._faults.met(f"standing of {gateway}", refused.code, f"live power and status are not taken: {refused}")
+        elif refused is None:
+            self._faults.over(f"standing of {gateway}", f"gateway {gateway} may speak again")
+        return refused is None
+
+
+def _refused(error: Exception) -> bool:
+    """Whether a value was refused, by the store or on the way to it, rather than that the store did not answer."""
+    if isinstance(error, DBAPIError):
+        return isinstance(error, DataError | IntegrityError)
+    return isinstance(error, StatementError | TypeError | ValueError)
+
+
+_REPLACE = (
+    update(table_of(LivePower))
+    .where(LivePower.meter_pk == bindparam("meter"))
+    .values(power_w=bindparam("w"), time=bindparam("at"), received_at=bindparam("now"))
+)

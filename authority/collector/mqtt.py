@@ -2,7 +2,8 @@
 
 The broker's access list ties a gateway's topics to its certificate, so the topic says who speaks. A message is
 acknowledged to the broker only when its frames are decided and durable and the receipts are handed over; until then the
-broker keeps it, and gives it again to a collector that comes back within the session's seven days.
+broker keeps it, and gives it again to a collector that comes back within the session's seven days. Messages that wait
+are taken together, so that they share a commit, and a gateway's receipts go back to it in one message.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import logging
 import queue
 import ssl
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +24,17 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from authority.app import App
-from authority.collector.ingest import Collector, CollectorError
+from authority.collector.documents import DocumentError, read_json
+from authority.collector.faults import Faults
+from authority.collector.ingest import (
+    LINGER_SECONDS,
+    MAX_GROUP,
+    Collector,
+    CollectorError,
+    Gap,
+    Ingested,
+    Sent,
+)
 from authority.collector.live import Live, LiveError
 from authority.home.home import COLLECTOR_CLIENT_NAME, Home
 from edge_agent.wire import topics
@@ -30,11 +42,15 @@ from edge_agent.wire.reading import FRAME_SIZE, MAX_FRAMES
 
 logger = logging.getLogger(__name__)
 
-IN_FLIGHT = 128
+IN_FLIGHT = 1_024
 """Messages that the broker may give before the first is acknowledged; bounds what the collector holds."""
 MAX_MESSAGE = MAX_FRAMES * FRAME_SIZE
+MAX_ANSWER = 64 * 1024
+"""Bytes of receipts in one message: the broker takes no larger packets than 128 kB."""
 RETRY_SECONDS = 1.0
 SUBSCRIPTIONS = tuple((topics.topic(kind, topics.ANY), topics.QOS[kind]) for kind in topics.FROM_GATEWAYS)
+FRAMES = (topics.READING, topics.READINGS)
+"""Kinds of messages that are frames."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,7 @@ class BrokerConnection:
         self._messages: queue.SimpleQueue[_Message | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._session = 0
+        self._faults = Faults(logger)
         self.subscribed = threading.Event()
         """Set while the broker has confirmed the subscriptions."""
         self._worker = threading.Thread(target=self._work, name="mqtt-ingest", daemon=True)
@@ -110,12 +127,14 @@ class BrokerConnection:
             logger.error("the broker refuses the collector: %s", reason)
             return
         self._session += 1
+        self._faults.over("broker", "the broker can be reached again")
         logger.info("connected to the broker")
         self._client.subscribe([(topic, SubscribeOptions(qos=qos)) for topic, qos in SUBSCRIPTIONS])
 
     def _on_connect_fail(self, _c: mqtt.Client, _u: Any) -> None:
         settings = self._app.home.settings.mqtt
-        logger.warning("the broker at %s:%s cannot be reached; trying again", settings.host, settings.port)
+        message = f"the broker at {settings.host}:{settings.port} cannot be reached; trying again"
+        self._faults.met("broker", "connect", message, logging.WARNING)
 
     def _on_disconnect(self, _c: mqtt.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         self.subscribed.clear()
@@ -142,47 +161,107 @@ class BrokerConnection:
     # the ingesting thread
 
     def _work(self) -> None:
-        while (message := self._messages.get()) is not None:
+        while (messages := self._next()) is not None:
             try:
-                self._take(message)
+                self._take(messages)
             except Exception:
-                logger.exception("a message of gateway %s could not be taken", message.gateway)
+                logger.exception("messages of gateways could not be taken")
             if self._stopping.is_set():
                 return
-            if message.qos and message.session == self._session:
-                self._client.ack(message.mid, message.qos)
+            for message in messages:
+                if message.qos and message.session == self._session:
+                    self._client.ack(message.mid, message.qos)
 
-    def _take(self, message: _Message) -> None:
-        if message.kind == topics.READING and message.meter is not None:
-            self._live.seen(message.gateway)
-            self._take_frames(message, message.meter)
-            return
+    def _next(self) -> list[_Message] | None:
+        """All messages that wait, or come within a moment, as many as one commit takes; None at the end."""
+        message = self._messages.get()
+        if message is None:
+            return None
+        messages, size = [message], len(message.payload)
+        end = time.monotonic() + LINGER_SECONDS
+        while size < MAX_GROUP * FRAME_SIZE:
+            try:
+                message = self._messages.get(timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
+                break
+            if message is None:
+                self._messages.put(None)
+                break
+            messages.append(message)
+            size += len(message.payload)
+        return messages
+
+    def _take(self, messages: list[_Message]) -> None:
+        """Take live power and status, then all frames, in the order of their coming."""
+        for message in messages:
+            if message.kind not in FRAMES:
+                self._take_news(message)
+        left = [message for message in messages if message.kind in FRAMES]
+        while left:
+            outcomes = self._collector.ingest_all(
+                [Sent(message.payload, message.gateway, message.meter, "mqtt") for message in left]
+            )
+            taken = list(zip(left, outcomes, strict=True))
+            self._answer([(message.gateway, done) for message, done in taken if isinstance(done, Ingested)])
+            for message, done in taken:
+                if isinstance(done, Ingested):
+                    self._faults.over(message.gateway, f"gateway {message.gateway} sends frames that can be used again")
+                elif done.code not in ("busy", "unavailable"):
+                    # nothing in it could be answered
+                    warning = f"gateway {message.gateway} sent frames that are not taken: {done}"
+                    self._faults.met(message.gateway, done.code, warning, logging.WARNING)
+            left = [
+                message
+                for message, done in taken
+                if isinstance(done, CollectorError) and done.code in ("busy", "unavailable")
+            ]
+            if left and self._stopping.wait(RETRY_SECONDS):
+                return
+
+    def _take_news(self, message: _Message) -> None:
         try:
-            body = json.loads(message.payload) if len(message.payload) <= MAX_MESSAGE else None
+            if len(message.payload) > MAX_MESSAGE:
+                raise LiveError("malformed", f"it is longer than {MAX_MESSAGE} bytes")
+            body = read_json(message.payload)
             if message.kind == topics.LIVE and message.meter is not None:
                 self._live.power(message.gateway, {message.meter: body})
             elif message.kind == topics.STATUS:
                 self._live.status(message.gateway, body)
-        except (ValueError, RecursionError, LiveError) as error:
-            logger.warning("gateway %s sent a %s that cannot be used: %s", message.gateway, message.kind, error)
+        except (DocumentError, LiveError) as error:
+            warning = f"gateway {message.gateway} sent a {message.kind} that cannot be used: {error}"
+            self._faults.met(f"{message.gateway} {message.kind}", error.code, warning, logging.WARNING)
+        else:
+            again = f"gateway {message.gateway} sends a {message.kind} that can be used again"
+            self._faults.over(f"{message.gateway} {message.kind}", again)
 
-    def _take_frames(self, message: _Message, meter: str) -> None:
-        """Ingest and answer. Bytes that are no frames are dropped: nothing in them could be answered."""
-        while True:
-            try:
-                ingested = self._collector.ingest(message.payload, gateway=message.gateway, meter=meter, over="mqtt")
-                break
-            except CollectorError as error:
-                if error.code in ("malformed", "too_many"):
-                    logger.warning("gateway %s meter %s: %s", message.gateway, meter, error)
-                    return
-                if self._stopping.wait(RETRY_SECONDS):
-                    return
-        receipts = b"".join([*ingested.receipts, *ingested.later])
-        self._publish(topics.RECEIPT, message.gateway, receipts)
-        for gap in ingested.gaps:
-            command = {"command": "resend", "meter": gap.meter, "from": gap.sequence}
-            self._publish(topics.COMMAND, message.gateway, json.dumps(command).encode())
+    def _answer(self, ingested: list[tuple[str, Ingested]]) -> None:
+        """Send each gateway its receipts, and what it should send again."""
+        receipts: dict[str, list[bytes]] = {}
+        gaps: dict[str, dict[str, Gap]] = {}
+        for gateway, done in ingested:
+            self._live.seen(gateway)
+            receipts.setdefault(gateway, []).extend([*done.receipts, *done.later])
+            gaps.setdefault(gateway, {}).update({gap.meter: gap for gap in done.gaps})
+        for gateway, answer in receipts.items():
+            for payload in _packets(answer):
+                self._publish(topics.RECEIPT, gateway, payload)
+            for gap in gaps[gateway].values():
+                command = {"command": "resend", "meter": gap.meter, "from": gap.sequence}
+                self._publish(topics.COMMAND, gateway, json.dumps(command).encode())
 
     def _publish(self, kind: str, gateway: str, payload: bytes) -> None:
         self._client.publish(topics.topic(kind, gateway), payload, qos=topics.QOS[kind])
+
+
+def _packets(receipts: list[bytes]) -> list[bytes]:
+    """Receipts one after another, in as few messages as the broker takes."""
+    packets: list[bytes] = []
+    packet: list[bytes] = []
+    size = 0
+    for receipt in receipts:
+        if packet and size + len(receipt) > MAX_ANSWER:
+            packets.append(b"".join(packet))
+            packet, size = [], 0
+        packet.append(receipt)
+        size += len(receipt)
+    return [*packets, b"".join(packet)]

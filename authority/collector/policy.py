@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from authority.collector import sun
-from authority.home.home import Settings
+from authority.home.settings import Settings
 from edge_agent.wire.reading import CLOCK_DEVIATION_UNKNOWN, SOURCE_SOLAR, Record
 from edge_agent.wire.rules import check_step
 

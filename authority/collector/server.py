@@ -21,8 +21,10 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.config import Config
 from gunicorn.workers.gthread import TConn, ThreadWorker
+from sqlalchemy.exc import SQLAlchemyError
 
 from authority.app import App
+from authority.collector.faults import Faults
 from authority.collector.http import create_app
 from authority.collector.ingest import Collector
 from authority.collector.live import Live
@@ -73,6 +75,7 @@ class Running:
         self._stop = threading.Event()
         self._flusher = threading.Thread(target=self._flush, name="live", daemon=True)
         self._broker: Any = None
+        self._faults = Faults(logger)
 
     def start(self) -> None:
         """Take the lease and start; LeaseError where another collector runs."""
@@ -101,8 +104,13 @@ class Running:
     def _flush_once(self) -> None:
         try:
             self.live.flush()
-        except Exception:
-            logger.exception("live power could not be stored; it stays in memory")
+        except SQLAlchemyError as error:
+            message = f"live power and status cannot be stored, they stay in memory: {error}"
+            self._faults.met("live", type(error).__name__, message)
+        except Exception as error:  # noqa: BLE001 - the thread must live
+            self._faults.met("live", type(error).__name__, f"live power and status are not stored: {error!r}")
+        else:
+            self._faults.over("live", "live power and status are stored again")
 
     def _lost(self) -> None:
         logger.critical("the collector's lease was lost to another process; stopping")
@@ -155,7 +163,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Any:
         """In the worker, after the fork: nothing that holds threads or connections may cross it."""
-        app = App.open(self._path)
+        app = App.open(self._path, process="collector")
         arbiter = os.getppid()
 
         def stop_process() -> None:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from authority.errors import AuthorityError
+from edge_agent.wire.processes import end_with_parent
 
 TAIL_LINES = 25
-_PR_SET_PDEATHSIG = 1
 
 
 class DemoError(AuthorityError):
@@ -39,19 +38,10 @@ def tail(path: Path, lines: int = TAIL_LINES) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
 
 
-def _die_with_parent() -> Callable[[], None] | None:
-    """What a child does before it becomes its program: ask the kernel for SIGTERM when the demo dies (Linux only)."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    parent = os.getpid()
-
-    def ask() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it died in between
-            os._exit(1)
-
-    return ask
+def _end_with(parent: int) -> None:
+    """What a child does before it becomes its program."""
+    if not end_with_parent(parent):
+        os._exit(1)
 
 
 @dataclass
@@ -85,7 +75,7 @@ class Children:
         logs.mkdir(parents=True, exist_ok=True)
         self.logs, self._stopping = logs, stopping
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
-        self._prepare = _die_with_parent()
+        self._prepare = partial(_end_with, os.getpid())
         self._running: list[Child] = []
 
     def __enter__(self) -> Children:

@@ -27,10 +27,10 @@ from authority.demo.progress import Progress
 from authority.demo.stage import Ports, Stage
 from authority.enrolment import plan, requests
 from authority.enrolment.registration import Registration
-from authority.home.home import (
+from authority.home.home import Home
+from authority.home.settings import (
     CollectorSettings,
     EpochSettings,
-    Home,
     MqttSettings,
     NetworkSettings,
     ParameterSettings,

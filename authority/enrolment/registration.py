@@ -24,13 +24,10 @@ from authority.enrolment.plan import KINDS, MAX_BUILDING_BYTES
 from authority.errors import AuthorityError
 from authority.log import log
 from authority.store.metering import (
-    CHAIN_PENDING,
-    CHAIN_SUBMITTED,
-    DISPOSITION_ACCEPTED,
-    DISPOSITION_RELEASED,
     Frame,
     Meter,
     MeterKey,
+    waiting_for_the_chain,
 )
 from authority.store.people import Installation, User
 from edge_agent.wire.reading import possession_message
@@ -268,8 +265,7 @@ class Registration:
                 .where(
                     Frame.meter_pk == meter.id,
                     Frame.public_key != key.public_key,
-                    Frame.disposition.in_((DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)),
-                    Frame.chain_status.in_((CHAIN_PENDING, CHAIN_SUBMITTED)),
+                    waiting_for_the_chain(Frame),
                 )
             )
         if waiting:

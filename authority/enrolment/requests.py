@@ -91,7 +91,7 @@ def authenticate(session: Session, code: str, now: int) -> Claim:
 def _field(body: Mapping[str, object], key: str, kind: type, where: str) -> Any:
     value = body.get(key)
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise EnrolmentError("malformed", f"{where}: {key} is missing or no {kind.__name__}")
+        raise EnrolmentError("malformed", f"{where}: {key} is missing or not a {kind.__name__}")
     return value
 
 
@@ -168,7 +168,7 @@ def _asked_meters(
     for number, entry in enumerate(entries, 1):
         where = f"meter {number}"
         if not isinstance(entry, dict):
-            raise EnrolmentError("malformed", f"{where}: is no JSON object")
+            raise EnrolmentError("malformed", f"{where}: expected a JSON object")
         name, serial = _field(entry, "name", str, where), _field(entry, "serial", str, where)
         key = _hex(_field(entry, "public_key", str, where), PUBLIC_KEY_SIZE, f"{where}: public_key")
         try:

@@ -13,7 +13,6 @@ from solders.keypair import Keypair
 from sqlalchemy.orm import Session
 
 from authority.errors import AuthorityError
-from authority.home.home import Home
 from authority.log import log, note, tiles
 from edge_agent.wire.files import write_atomically
 
@@ -34,11 +33,6 @@ class Export:
     root: bytes
     new_tiles: int
     kept_tiles: int
-
-
-def origin(home: Home) -> str:
-    """The log's name for monitors: the collector's first name and the network id."""
-    return f"{home.settings.collector.names[0]}/log/{home.network_id.hex()}"
 
 
 def write_tiles(session: Session, folder: Path, name: str, key: Keypair) -> Export:

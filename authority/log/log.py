@@ -7,22 +7,28 @@ with whatever else that transaction wrote. Appending locks the log's state row, 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.signature import Signature
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from authority.errors import AuthorityError
-from authority.log import merkle
-from authority.store.log import Act, Checkpoint, LogLeaf, LogNode, LogState
+from authority.log import merkle, note, tree
+from authority.log.note import NoteError
+from authority.log.tree import Growth, TileError, TileReader
+from authority.store.base import table_of
+from authority.store.log import Act, Checkpoint, LogLeaf, LogState
+from authority.store.metering import Frame as LoggedFrame
 from edge_agent.wire.canonical import canonical_json
-from edge_agent.wire.reading import FRAME_SIZE, Frame
+from edge_agent.wire.checkpoint import note_text, origin
+from edge_agent.wire.reading import CODE_NUMBERS, FRAME_SIZE, LEAF_READING, VERDICTS, Frame, reading_leaf
 
-LEAF_READING = 1
+__all__ = ["LEAF_ACT", "LEAF_BOOK", "LEAF_READING"]
+
 LEAF_ACT = 2
 LEAF_BOOK = 3
 
@@ -30,10 +36,11 @@ CHECKPOINT_MAGIC = b"AML1"
 CHECKPOINT_SIZE = 124
 _CHECKPOINT = struct.Struct("<4s8sQ32sq")
 _READING = struct.Struct("<BBHq")
+_VERDICT_NUMBERS = {name: number for number, name in enumerate(VERDICTS)}
 
 
 class LogError(AuthorityError):
-    """log_missing, leaf_malformed, out_of_range or checkpoint_malformed."""
+    """log_missing, leaf_malformed, out_of_range, checkpoint_malformed or checkpoint_foreign."""
 
 
 # Leaves
@@ -50,7 +57,7 @@ class ReadingLeaf:
 
     def to_bytes(self) -> bytes:
         """Type 1, verdict u8, code u16, time i64 (all little-endian), frame: 204 bytes."""
-        return _READING.pack(LEAF_READING, self.verdict, self.code, self.time) + self.frame.to_bytes()
+        return reading_leaf(self.verdict, self.code, self.time, self.frame.to_bytes())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ReadingLeaf:
@@ -64,9 +71,25 @@ class ReadingLeaf:
 # Appending
 
 
-def _state(session: Session, *, lock: bool) -> LogState:
-    query = select(LogState).where(LogState.id == 1)
-    state = session.scalar(query.with_for_update().execution_options(populate_existing=True) if lock else query)
+_state_table = table_of(LogState)
+_STATE = select(_state_table.c.size, _state_table.c.frontier).where(_state_table.c.id == 1)
+_LOCKED_STATE = _STATE.with_for_update()
+_GROW = (
+    update(_state_table)
+    .where(_state_table.c.id == 1)
+    .values(size=bindparam("new_size"), frontier=bindparam("new_frontier"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    size: int
+    frontier: bytes
+
+
+def _state(session: Session, *, lock: bool) -> _State:
+    row = session.connection().execute(_LOCKED_STATE if lock else _STATE).one_or_none()
+    state = None if row is None else _State(*row)
     if state is None:
         raise LogError("log_missing", "the store has no log yet; open it with authority.app.App")
     return state
@@ -79,24 +102,26 @@ def lock(session: Session) -> int:
 
 def append_all(session: Session, leaves: Sequence[bytes]) -> int:
     """Append leaves (type byte and payload each) in order; the first one's index. Durable when the session commits."""
+    growth = _grow(session, leaves)
+    if leaves:
+        rows = [{"log_index": index, "data": data} for index, data in enumerate(leaves, growth.first)]
+        session.execute(insert(table_of(LogLeaf)), rows)
+    return growth.first
+
+
+def append_readings(session: Session, leaves: Sequence[bytes]) -> Growth:
+    """Append leaves of readings, whose frames' rows the caller writes at the indexes that the growth has for them."""
+    return _grow(session, leaves)
+
+
+def _grow(session: Session, leaves: Sequence[bytes]) -> Growth:
     state = _state(session, lock=True)
-    first = state.size
-    frontier = [state.frontier[at : at + merkle.HASH_SIZE] for at in range(0, len(state.frontier), merkle.HASH_SIZE)]
-    rows: list[dict[str, object]] = []
-    nodes: list[dict[str, object]] = []
-    for index, data in enumerate(leaves, first):
-        leaf = merkle.leaf_hash(data)
-        frontier, completed = merkle.extend(index, frontier, leaf)
-        rows.append({"log_index": index, "data": data, "hash": leaf})
-        nodes += [{"level": level, "position": position, "hash": value} for level, position, value in completed]
-    if rows:
-        session.execute(insert(LogLeaf), rows)
-    if nodes:
-        session.execute(insert(LogNode), nodes)
-    state.size = first + len(rows)
-    state.frontier = b"".join(frontier)
-    session.flush()
-    return first
+    growth = Growth(state.size, tree.split_hashes(state.frontier), [merkle.leaf_hash(data) for data in leaves])
+    if leaves:
+        tree.write(session, growth, TileReader(session).tile)
+        grown = {"new_size": growth.size, "new_frontier": b"".join(growth.frontier)}
+        session.connection().execute(_GROW, grown)
+    return growth
 
 
 def append(session: Session, leaf: bytes) -> int:
@@ -123,29 +148,19 @@ def size(session: Session) -> int:
     return _state(session, lock=False).size
 
 
+def network_id(session: Session) -> bytes:
+    """The network whose log this is."""
+    value = session.scalar(select(LogState.network_id).where(LogState.id == 1))
+    if value is None:
+        raise LogError("log_missing", "the store has no log yet; open it with authority.app.App")
+    return value
+
+
 def leaf(session: Session, index: int) -> bytes:
     """A leaf's type byte and payload; LogError `out_of_range`."""
-    data = session.scalar(select(LogLeaf.data).where(LogLeaf.log_index == index))
-    if data is None:
-        raise LogError("out_of_range", f"the log has no leaf {index}")
-    return data
-
-
-def nodes(session: Session) -> merkle.Node:
-    """The tree's nodes as the store has them; LogError `out_of_range` for one that is not complete yet."""
-
-    def node(level: int, position: int) -> bytes:
-        query = (
-            select(LogNode.hash).where(LogNode.level == level, LogNode.position == position)
-            if level
-            else select(LogLeaf.hash).where(LogLeaf.log_index == position)
-        )
-        value = session.scalar(query)
-        if value is None:
-            raise LogError("out_of_range", f"the log has no node {position} at level {level}")
-        return value
-
-    return node
+    for found in leaves(session, index, index + 1):
+        return found.data
+    raise LogError("out_of_range", f"the log has no leaf {index}")
 
 
 def root(session: Session, size: int | None = None) -> bytes:
@@ -167,56 +182,133 @@ def consistency_proof(session: Session, first: int, second: int) -> list[bytes]:
     return merkle.consistency_proof(first, second, nodes(session))
 
 
+def nodes(session: Session) -> merkle.Node:
+    """The tree's nodes as the store has them; LogError `out_of_range` for one that is not complete yet."""
+    reader = TileReader(session)
+
+    def node(level: int, position: int) -> bytes:
+        try:
+            return reader.node(level, position)
+        except TileError as error:
+            raise LogError(error.code, str(error)) from error
+
+    return node
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A leaf as the store has it: its bytes (of a reading made of its frame's row), and the tree's hash of it."""
+
+    log_index: int
+    data: bytes
+    hash: bytes
+
+
+def leaves(session: Session, start: int, end: int) -> Iterator[Leaf]:
+    """The leaves [start, end) that there are, in order."""
+    kept = session.execute(
+        select(LogLeaf.log_index, LogLeaf.data)
+        .where(LogLeaf.log_index >= start, LogLeaf.log_index < end)
+        .order_by(LogLeaf.log_index)
+    ).all()
+    columns = (LoggedFrame.log_index, LoggedFrame.verdict, LoggedFrame.code, LoggedFrame.received_at, LoggedFrame.frame)
+    readings = session.execute(
+        select(*columns).where(LoggedFrame.log_index >= start, LoggedFrame.log_index < end)
+    ).all()
+    found = {
+        index: reading_leaf(_VERDICT_NUMBERS.get(verdict, 0), CODE_NUMBERS.get(code, 0xFFFF), time, frame)
+        for index, verdict, code, time, frame in readings
+    }
+    found.update((index, data) for index, data in kept)
+    reader, width = TileReader(session), tree.TILE_WIDTH
+    for index in sorted(found):
+        n, at = divmod(index, width)
+        yield Leaf(index, found[index], reader.tile(0, n)[at * merkle.HASH_SIZE : (at + 1) * merkle.HASH_SIZE])
+
+
 # Checkpoints
 
 
 @dataclass(frozen=True)
 class SignedCheckpoint:
-    """`AML1`: what the authority states about its log at a time (Unix seconds), signed by the receipt key."""
+    """What the authority states about its log, signed by the receipt key.
+
+    A signed note (authority.log.note); where time (Unix seconds) stands, an `AML1` of an earlier release.
+    """
 
     network_id: bytes
     size: int
     root: bytes
-    time: int
     signature: bytes
+    time: int | None = None
 
     def body(self) -> bytes:
-        """Magic, network id (8), size u64, root (32), time i64: the 60 bytes that are signed."""
+        """What is signed: the note's text, or `AML1`'s magic, network id (8), size u64, root (32), time i64."""
+        if self.time is None:
+            return note_text(origin(self.network_id), self.size, self.root)
         return _CHECKPOINT.pack(CHECKPOINT_MAGIC, self.network_id, self.size, self.root, self.time)
 
-    def to_bytes(self) -> bytes:
-        """Body (60) and signature (64)."""
+    def to_bytes(self, key: bytes) -> bytes:
+        """The signed note of the receipt key (32 bytes); of an `AML1` its body (60) and signature (64)."""
+        if self.time is None:
+            line = note.signature_line(note.VerifierKey(origin(self.network_id), key), self.signature)
+            return self.body() + b"\n" + line.encode()
         return self.body() + self.signature
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> SignedCheckpoint:
-        """Read 124 bytes, not yet verified; LogError `checkpoint_malformed`."""
-        if len(data) != CHECKPOINT_SIZE or data[:4] != CHECKPOINT_MAGIC:
-            raise LogError("checkpoint_malformed", f"a checkpoint is {CHECKPOINT_SIZE} bytes and starts with AML1")
-        _, network_id, size, root, time = _CHECKPOINT.unpack(data[: _CHECKPOINT.size])
-        return cls(network_id, size, root, time, data[_CHECKPOINT.size :])
 
     def verify(self, key: bytes) -> bool:
         """Whether the signature is the receipt key's (32 bytes), by the validator's strict rules."""
         return Signature(self.signature).verify(Pubkey(key), self.body())
 
 
-def checkpoint(session: Session, network_id: bytes, key: Keypair, time: int) -> SignedCheckpoint:
+def open_checkpoint(data: bytes, network_id: bytes, key: bytes) -> tuple[int, bytes]:
+    """Size and root of a checkpoint of either kind that this network's receipt key signed.
+
+    LogError `checkpoint_malformed` for bytes that are none, `checkpoint_foreign` for one of another log or key.
+    """
+    foreign = LogError("checkpoint_foreign", "this is not a checkpoint that this authority signed")
+    if data[:4] == CHECKPOINT_MAGIC:
+        if len(data) != CHECKPOINT_SIZE:
+            raise LogError("checkpoint_malformed", f"a checkpoint AML1 is {CHECKPOINT_SIZE} bytes, not {len(data)}")
+        _, network, size, root, time = _CHECKPOINT.unpack(data[: _CHECKPOINT.size])
+        read = SignedCheckpoint(network, size, root, data[_CHECKPOINT.size :], time)
+        if network != network_id or not read.verify(key):
+            raise foreign
+        return size, root
+    name = origin(network_id)
+    try:
+        opened = note.open_note(data, note.VerifierKey(name, key))
+    except NoteError as error:
+        if error.code == "note_malformed":
+            raise LogError("checkpoint_malformed", str(error)) from error
+        raise foreign from error
+    if opened.origin != name:
+        raise foreign
+    return opened.size, opened.root
+
+
+def checkpoint_of(row: Checkpoint, network_id: bytes) -> SignedCheckpoint:
+    """A checkpoint that the store keeps."""
+    return SignedCheckpoint(network_id, row.size, row.root, row.signature, row.time)
+
+
+def checkpoint(session: Session, network_id: bytes, key: Keypair) -> SignedCheckpoint:
     """Sign the log as it stands, and keep the checkpoint; the one already signed where the log has not grown."""
     state = _state(session, lock=True)
     kept = session.get(Checkpoint, state.size)
     if kept is not None:
-        return SignedCheckpoint.from_bytes(kept.checkpoint)
-    frontier = [state.frontier[at : at + merkle.HASH_SIZE] for at in range(0, len(state.frontier), merkle.HASH_SIZE)]
-    unsigned = SignedCheckpoint(network_id, state.size, merkle.frontier_root(frontier), time, bytes(64))
-    signed = SignedCheckpoint(network_id, unsigned.size, unsigned.root, time, bytes(key.sign_message(unsigned.body())))
-    session.add(Checkpoint(size=signed.size, root=signed.root, time=time, checkpoint=signed.to_bytes()))
-    session.flush()
-    return signed
+        return checkpoint_of(kept, network_id)
+    return sign(session, network_id, key, state.size, merkle.frontier_root(tree.split_hashes(state.frontier)))
 
 
-def leaves(session: Session, start: int, end: int) -> Iterable[LogLeaf]:
-    """The leaves [start, end), in order."""
-    return session.scalars(
-        select(LogLeaf).where(LogLeaf.log_index >= start, LogLeaf.log_index < end).order_by(LogLeaf.log_index)
-    )
+def sign(session: Session, network_id: bytes, key: Keypair, size: int, root: bytes) -> SignedCheckpoint:
+    """Sign a size that the log has reached in this transaction, and keep the checkpoint."""
+    signature = bytes(key.sign_message(note_text(origin(network_id), size, root)))
+    row = {"size": size, "root": root, "signature": signature, "time": None}
+    session.connection().execute(insert(table_of(Checkpoint)), row)
+    return SignedCheckpoint(network_id, size, root, signature)
+
+
+def checkpoint_after(session: Session, index: int, network_id: bytes) -> SignedCheckpoint | None:
+    """The first checkpoint that covers a leaf; None where none was signed since."""
+    row = session.scalar(select(Checkpoint).where(Checkpoint.size > index).order_by(Checkpoint.size).limit(1))
+    return None if row is None else checkpoint_of(row, network_id)

@@ -9,29 +9,29 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
-HASH_SIZE = 32
+from edge_agent.wire.merkle import HASH_SIZE, ProofError, leaf_hash, node_hash, root_of_path
+
+__all__ = [
+    "EMPTY_ROOT",
+    "HASH_SIZE",
+    "Node",
+    "ProofError",
+    "consistency_proof",
+    "extend",
+    "frontier_root",
+    "inclusion_proof",
+    "leaf_hash",
+    "node_hash",
+    "perfect_root",
+    "root",
+    "verify_consistency",
+    "verify_inclusion",
+]
+
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 """The root of a tree without leaves (RFC 6962, 2.1)."""
 
 Node = Callable[[int, int], bytes]
-
-
-class ProofError(ValueError):
-    """A proof that does not show what it should; `code` is out_of_range, wrong_length or wrong_root."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-def leaf_hash(data: bytes) -> bytes:
-    """SHA-256(0x00 || data)."""
-    return hashlib.sha256(b"\x00" + data).digest()
-
-
-def node_hash(left: bytes, right: bytes) -> bytes:
-    """SHA-256(0x01 || left || right)."""
-    return hashlib.sha256(b"\x01" + left + right).digest()
 
 
 def extend(size: int, frontier: Sequence[bytes], leaf: bytes) -> tuple[list[bytes], list[tuple[int, int, bytes]]]:
@@ -59,6 +59,14 @@ def frontier_root(frontier: Sequence[bytes]) -> bytes:
     for left in reversed(frontier[:-1]):
         root = node_hash(left, root)
     return root
+
+
+def perfect_root(hashes: Sequence[bytes]) -> bytes:
+    """The root over 2^n nodes of one level, n >= 0."""
+    row = list(hashes)
+    while len(row) > 1:
+        row = [node_hash(row[at], row[at + 1]) for at in range(0, len(row), 2)]
+    return row[0]
 
 
 def _split(size: int) -> int:
@@ -114,22 +122,7 @@ def consistency_proof(first: int, second: int, node: Node) -> list[bytes]:
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], expected_root: bytes) -> None:
     """Check an inclusion proof (RFC 9162, 2.1.3.2); ProofError where it fails."""
-    if not 0 <= index < size:
-        raise ProofError("out_of_range", f"leaf {index} is not in a tree of {size} leaves")
-    fn, sn, value = index, size - 1, leaf
-    for sibling in proof:
-        if sn == 0:
-            raise ProofError("wrong_length", "the inclusion proof is too long")
-        if fn & 1 or fn == sn:
-            value = node_hash(sibling, value)
-            while not fn & 1 and fn:
-                fn, sn = fn >> 1, sn >> 1
-        else:
-            value = node_hash(value, sibling)
-        fn, sn = fn >> 1, sn >> 1
-    if sn:
-        raise ProofError("wrong_length", "the inclusion proof is too short")
-    if value != expected_root:
+    if root_of_path(leaf, index, size, list(proof)) != expected_root:
         raise ProofError("wrong_root", "the inclusion proof leads to another root")
 
 

@@ -26,6 +26,7 @@ from solders.signature import Signature
 
 from authority.errors import AuthorityError
 from authority.log.merkle import HASH_SIZE
+from edge_agent.wire.checkpoint import note_text
 
 ED25519 = b"\x01"
 KEY_HASH_SIZE = 4
@@ -81,7 +82,7 @@ class LogCheckpoint:
 
     def text(self) -> str:
         """The three lines that are signed; each ends with a newline."""
-        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
+        return note_text(self.origin, self.size, self.root).decode()
 
 
 def sign(checkpoint: LogCheckpoint, name: str, key: Keypair) -> str:

@@ -133,7 +133,7 @@ def _reading(leaf: bytes) -> ReadingLeaf | None:
         reading = ReadingLeaf.from_bytes(leaf)
         _ = reading.frame.record
     except (AuthorityError, ReadingError) as error:
-        raise ProofCheckError("proof_malformed", f"the leaf is no reading: {error}") from error
+        raise ProofCheckError("proof_malformed", f"the leaf is not a reading: {error}") from error
     frame = reading.frame
     if not Signature(frame.signature).verify(Pubkey(frame.public_key), frame.record_bytes):
         raise ProofCheckError(

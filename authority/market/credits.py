@@ -40,7 +40,7 @@ def issue_credits(
         for name, amount in amounts:
             user = session.scalar(select(User).where(User.name == name))
             if user is None:
-                raise MarketError("user_unknown", f"there is no user named {name!r}")
+                raise MarketError("user_unknown", f"no user is called {name!r}")
             if user.registered_at is None:
                 raise MarketError(
                     "user_unregistered", f"{name!r} is not on the chain yet: enrol a gateway of theirs first"

@@ -24,7 +24,7 @@ def _user(session: Session, name: str) -> User:
     user = session.scalar(select(User).where(User.name == name))
     if user is None:
         known = ", ".join(repr(each) for each in session.scalars(select(User.name).order_by(User.name))) or "nobody yet"
-        raise MarketError("user_unknown", f"there is no user named {name!r}; the campus plan has {known}")
+        raise MarketError("user_unknown", f"no user is called {name!r}; the campus plan has {known}")
     return user
 
 

@@ -5,27 +5,16 @@ python -m authority.service.child SUPERVISOR_PID COMMAND ...
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
 import sys
 
 from authority import cli
-
-_PR_SET_PDEATHSIG = 1
-
-
-def _end_with(supervisor: int) -> None:
-    """Have the kernel send SIGTERM when the parent ends (Linux; elsewhere the child outlives a killed supervisor)."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != supervisor:
-        sys.exit("the supervisor is gone already")
+from edge_agent.wire.processes import end_with_parent
 
 
 def main() -> int:
     """Run one authority command."""
-    _end_with(int(sys.argv[1]))
+    if not end_with_parent(int(sys.argv[1])):
+        sys.exit("the supervisor has ended already")
     return cli.main(sys.argv[2:])
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from authority.app import App, system_clock
 from authority.home import certificates
-from authority.home.home import (
+from authority.home.home import Home
+from authority.home.settings import (
     CONFIG_NAME,
     CollectorSettings,
     EpochSettings,
-    Home,
     MqttSettings,
     NetworkSettings,
     ParameterSettings,

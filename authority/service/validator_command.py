@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT. Prints one line to standard output when it answers."""
-    home = Home.open(arguments.home)
+    home = Home.open(arguments.home, "validator")
     directory = home.validator_directory
     ledger = Ledger(directory, reset=arguments.reset)
     try:

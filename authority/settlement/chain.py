@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from solders.instruction import AccountMeta, Instruction
@@ -39,7 +39,7 @@ from authority.chain.layout import ProgramAccount
 from authority.market.standing_orders import BID, ProposedOrder
 from authority.settlement.journal import WaitingFrame
 from authority.settlement.lookup_tables import LookupTables
-from authority.settlement.snapshot import BookView, MemberView, MeterView, Payout, Snapshot
+from authority.settlement.snapshot import BookStatus, BookView, MemberView, MeterView, Payout, Snapshot
 from authority.settlement.views import (
     STATUS_CLOSED,
     books_by_epoch,
@@ -96,7 +96,7 @@ class SettlementChain:
         self.client = client
         self.operator = operator
         self.tables = tables
-        self._meters: dict[bytes, tuple[int, str]] = {}
+        self._meters: dict[bytes, tuple[int, str, bytes | None]] = {}
         self._members: dict[Pubkey, str] = {}
         self._epoch_seconds = 0
 
@@ -106,12 +106,14 @@ class SettlementChain:
         """Take over from the store which meters and members are on the chain, and have them in lookup tables."""
         with store.read() as session:
             meters = session.execute(
-                select(Meter.meter_id, Meter.id, Meter.gateway_name, Meter.name, Meter.serial).where(
+                select(Meter.meter_id, Meter.id, Meter.gateway_name, Meter.name, Meter.serial, Meter.public_key).where(
                     Meter.registered_at.is_not(None)
                 )
             ).all()
             members = session.execute(select(User.wallet, User.name).where(User.registered_at.is_not(None))).all()
-        self._meters = {row.meter_id: (row.id, f"{row.gateway_name}/{row.name} ({row.serial})") for row in meters}
+        self._meters = {
+            row.meter_id: (row.id, f"{row.gateway_name}/{row.name} ({row.serial})", row.public_key) for row in meters
+        }
         self._members = {Pubkey.from_string(row.wallet): row.name for row in members}
         self.tables.ensure(
             [
@@ -150,18 +152,32 @@ class SettlementChain:
         """The chain now, with all books of the ring."""
         now = self._now()  # before the books: one that is missing after its epoch's end will never be
         config = config_view(self._existing(Config, programs.config_address()), now)
+        last_checkpoint = self._last_checkpoint()
         return Snapshot(
             now=now,
             config=config,
             meters=tuple(self._meter_views()),
             members=tuple(self._member_views(config.billing_period)),
-            books=books_by_epoch(self._accounts_of(EpochBook, [programs.book_at_slot(slot) for slot in range(BOOKS)])),
-            last_checkpoint=self._last_checkpoint(),
+            books=self._books(last_checkpoint),
+            last_checkpoint=last_checkpoint,
         )
 
-    def _accounts_of(self, kind: type[ProgramAccount], addresses: Sequence[Pubkey]) -> list[bytes]:
-        """The data of those accounts that are there."""
-        found = zip(addresses, self.client.raw_accounts(addresses), strict=True)
+    def _books(self, last_checkpoint: int | None) -> dict[int, BookView]:
+        """The books of the ring: heads, and the orders of those that are not final and pinned."""
+        slots = [programs.book_at_slot(slot) for slot in range(BOOKS)]
+        heads = books_by_epoch(self._accounts_of(EpochBook, slots, EpochBook.size()))
+        alive = [
+            programs.book_address(epoch)
+            for epoch, book in heads.items()
+            if book.status is not BookStatus.FINAL or last_checkpoint is None or epoch > last_checkpoint
+        ]
+        return {**heads, **books_by_epoch(self._accounts_of(EpochBook, alive))}
+
+    def _accounts_of(
+        self, kind: type[ProgramAccount], addresses: Sequence[Pubkey], size: int | None = None
+    ) -> list[bytes]:
+        """The data, or its first `size` bytes, of those accounts that are there."""
+        found = zip(addresses, self.client.raw_accounts(addresses, size), strict=True)
         return [data for address, account in found if (data := self.client.account_data(kind, address, account))]
 
     def _meter_views(self) -> Iterator[MeterView]:
@@ -174,8 +190,8 @@ class SettlementChain:
             ids, addresses, state_addresses, registered, states, strict=True
         ):
             if meter is not None and state is not None:  # else it is not yet opened at the oracle
-                pk, name = self._meters[meter_id]
-                yield meter_view(pk, name, address, meter, state_address, state)
+                pk, name, key = self._meters[meter_id]
+                yield replace(meter_view(pk, name, address, meter, state_address, state), current_key=meter.key == key)
 
     def _member_views(self, period: int) -> Iterator[MemberView]:
         members = list(self._members)

@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the worker or one of the actions; LeaseError where another worker runs."""
-    app = App.open(arguments.home)
+    app = App.open(arguments.home, process="settlement")
     try:
         if arguments.action == "alerts":
             _alerts(app, everything=arguments.all)
@@ -127,7 +127,7 @@ def _rebase(app: App, log_index: int) -> None:
         if frame is None or frame.chain_error is None or not frame.record.flags & FLAG_REGISTER_RESET:
             raise SettlementError(
                 "not_a_rebase",
-                f"leaf {log_index} is no record that waits and says that its registers were reset; see the alerts",
+                f"leaf {log_index} is not a record that waits and says that its registers were reset; see the alerts",
             )
         signed, meter_id = SignedFrame.from_bytes(frame.frame), frame.meter.meter_id
         log.record_act(session, "meter_rebased", getpass.getuser(), app.clock(), {"reading": log_index})

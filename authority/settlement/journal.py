@@ -9,10 +9,11 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
-from sqlalchemy import and_, delete, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, and_, delete, func, or_, select, true, update
+from sqlalchemy.orm import Session, aliased
 
 from authority.errors import AuthorityError
 from authority.log import log
@@ -26,6 +27,8 @@ from authority.store.metering import (
     DISPOSITION_ACCEPTED,
     DISPOSITION_RELEASED,
     Frame,
+    Meter,
+    waiting_for_the_chain,
 )
 from authority.store.settlement import EPOCH_STATES, Alert, SettledSpan, SettlementAct, SettlementEpoch
 
@@ -219,37 +222,15 @@ class Journal:
     def waiting(self) -> dict[int, list[WaitingFrame]]:
         """Frames that may go to the chain and have not been seen there, by meter, in the order of the log.
 
-        That is the order of their sequence, key by key.
+        At most QUEUE_DEPTH of a meter are read, however long it has been waiting.
         """
-        place = func.row_number().over(partition_by=Frame.meter_pk, order_by=Frame.log_index).label("place")
-        inner = (
-            select(
-                Frame.log_index,
-                Frame.meter_pk,
-                Frame.sequence,
-                Frame.interval_end,
-                Frame.record_hash,
-                Frame.frame,
-                Frame.public_key,
-                Frame.chain_status,
-                Frame.chain_signature,
-                Frame.chain_error,
-                place,
-            )
-            .where(
-                Frame.disposition.in_(PASSED),
-                Frame.chain_status.in_((CHAIN_PENDING, CHAIN_SUBMITTED)),
-            )
-            .subquery()
-        )
         found: dict[int, list[WaitingFrame]] = {}
         with self.store.read() as session:
-            rows = session.execute(
-                select(inner).where(inner.c.place <= QUEUE_DEPTH).order_by(inner.c.meter_pk, inner.c.log_index)
-            )
-            for row in rows:
-                found.setdefault(row.meter_pk, []).append(WaitingFrame(*row[:10]))
-        return found
+            for row in session.execute(_waiting(session)):
+                found.setdefault(row.meter_pk, []).append(WaitingFrame(*row))
+        for frames in found.values():
+            frames.sort(key=lambda frame: frame.log_index)
+        return dict(sorted(found.items()))
 
     def passed(self, standing: Mapping[int, int]) -> dict[int, set[bytes]]:
         """Hashes (32 bytes) of the records that the log let pass, by meter: those of the given interval ends."""
@@ -367,6 +348,27 @@ class Journal:
         """What was alerted about this subject has gone away."""
         with self.store.write() as session:
             _resolve(session, subject, self._seconds())
+
+
+def _waiting(session: Session) -> Select[Any]:
+    """The first waiting frames of each meter; each database has its own way to say "of each" by an index."""
+    names = [_COLUMNS.get(field.name, field.name) for field in fields(WaitingFrame)]
+    inner = aliased(Frame)
+    queue = (
+        select(inner.log_index)
+        .where(inner.meter_pk == Meter.id, waiting_for_the_chain(inner))
+        .order_by(inner.log_index)
+        .limit(QUEUE_DEPTH)
+    )
+    columns = [getattr(Frame, name) for name in names]
+    if session.get_bind().dialect.name == "postgresql":
+        first = queue.lateral()
+        return select(*columns).select_from(Meter).join(first, true()).join(Frame, Frame.log_index == first.c.log_index)
+    return select(*columns).select_from(Meter).join(Frame, Frame.log_index.in_(queue.correlate(Meter)))
+
+
+_COLUMNS = {"key": "public_key", "status": "chain_status", "signature": "chain_signature", "error": "chain_error"}
+"""WaitingFrame's names of a frame's columns, where they differ."""
 
 
 def _resolve(session: Session, subject: str, now: int) -> None:

@@ -102,7 +102,7 @@ def plan(situation: Situation) -> list[Action]:
     return [
         *periods,
         *_readings(situation),
-        *_surplus(situation),
+        *settlements(situation),
         *_idle_meters(situation),
         *_books(situation),
         *_members(situation),
@@ -145,7 +145,8 @@ def _readings(situation: Situation) -> Iterator[Action]:
         yield SubmitReadings(tuple(together[start : start + READINGS_PER_TRANSACTION]))
 
 
-def _surplus(situation: Situation) -> Iterator[SettleSurplus]:
+def settlements(situation: Situation) -> Iterator[SettleSurplus]:
+    """The spans that can be settled now."""
     chain = situation.chain
     if chain.config.pause & Pause.SETTLEMENT:
         return
@@ -341,7 +342,7 @@ def stages_complete(situation: Situation, row: SettlementEpoch) -> list[str]:
     if row.submitted_ms is not None or all_in or (grace_over and not sendable):
         stages.append("submitted")
         unsettled = any(
-            action.boundary <= end and _may_wait(situation, row, action.subject) for action in _surplus(situation)
+            action.boundary <= end and _may_wait(situation, row, action.subject) for action in settlements(situation)
         )
         held = any(
             member.boundary is None or member.boundary < end
@@ -388,7 +389,7 @@ def stalled_members(situation: Situation) -> list[Stalled]:
     epoch = chain.config.epoch_at(chain.now - chain.config.grace_seconds) - 1  # the last whose grace is over
     due = chain.config.end_of(epoch - STALLED_AFTER_EPOCHS + 1)
     going = {meter.meter_pk for meter, _ in next_readings(situation)}
-    settling = {action.member.member for action in _surplus(situation) if not situation.fails(action.subject)}
+    settling = {action.member.member for action in settlements(situation) if not situation.fails(action.subject)}
     found = []
     for member in chain.members:
         meters = chain.settling_meters(member)

@@ -75,7 +75,7 @@ class MeterView:
     the last accepted record's under that key, None before the first; standing is the interval end of the last accepted
     record under any key, settled that of the last settled one, None before the first; hash is the standing record's,
     truncated, and passed says whether the log let that record pass. active: it takes part; a meter that was suspended
-    or closed is settled by itself.
+    or closed is settled by itself. current_key: no newer key is approved and on its way to the chain.
     """
 
     meter_pk: int
@@ -92,6 +92,7 @@ class MeterView:
     settled: int | None
     hash: bytes
     passed: bool = True
+    current_key: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from solders.pubkey import Pubkey
 
@@ -147,11 +148,16 @@ def _of_periods(
 
 
 def book_view(data: bytes) -> BookView | None:
-    """A book of the ring, decoded; None where no epoch has taken its place yet (it is growing or vacant)."""
+    """A book of the ring, decoded; None where no epoch has taken its place yet (it is growing or vacant).
+
+    Of a head alone it has no orders and no data.
+    """
     head = EpochBook.from_account(data)
     status = BookStatus(head.status)
     if status in (BookStatus.GROWING, BookStatus.VACANT):
         return None
+    if len(data) == EpochBook.size():
+        return _of_head(head, status)
     size = Order.FORMAT.size
     bids_at = EpochBook.size()
     asks_at = bids_at + head.capacity * size
@@ -170,6 +176,10 @@ def book_view(data: bytes) -> BookView | None:
         for place, order in enumerate([*bids, *asks])
     ]
     live = (data[:bids_at], data[bids_at : bids_at + len(bids) * size], data[asks_at : asks_at + len(asks) * size])
+    return replace(_of_head(head, status), orders=tuple(orders), data=b"".join(live))
+
+
+def _of_head(head: EpochBook, status: BookStatus) -> BookView:
     return BookView(
         epoch=head.epoch,
         status=status,
@@ -178,8 +188,8 @@ def book_view(data: bytes) -> BookView | None:
         refundable_from=head.closes_at + REFUND_AFTER_EPOCHS * head.epoch_seconds,
         price=head.price,
         volume=head.volume,
-        orders=tuple(orders),
-        data=b"".join(live),
+        orders=(),
+        data=b"",
     )
 
 

@@ -45,7 +45,7 @@ from authority.settlement.actions import (
 )
 from authority.settlement.chain import SettlementChain, Signed
 from authority.settlement.journal import Journal, WaitingFrame
-from authority.settlement.plan import FAILING_AFTER, Situation, plan, stages_complete
+from authority.settlement.plan import FAILING_AFTER, Situation, plan, settlements, stages_complete
 from authority.settlement.snapshot import BookView, MemberView, MeterView, Snapshot
 from authority.settlement.views import book_hash
 from authority.settlement.watch import Watch
@@ -217,31 +217,37 @@ class Worker:
     def _give_up(self, situation: Situation) -> None:
         """What the chain refuses of a member again and again, beyond its grace, keeps its later readings no longer."""
         chain = situation.chain
-        for action in plan(situation):
-            if isinstance(action, SettleSurplus) and situation.fails(action.subject):
+        for action in settlements(situation):
+            if situation.fails(action.subject):
                 member = str(action.member.member)
                 if chain.now >= action.boundary + chain.config.grace_seconds:
                     self._given_up[member] = max(action.boundary, self._given_up.get(member, 0))
 
     def _reconcile(self, snapshot: Snapshot) -> dict[int, list[WaitingFrame]]:
-        """Take out of the waiting frames what the chain already has, and note what became of it."""
+        """Take out of the waiting frames what the chain already has, or can never take, and note what became of it."""
         waiting = self.journal.waiting()
         confirmed: list[WaitingFrame] = []
         passed_over: list[WaitingFrame] = []
+        outdated: list[WaitingFrame] = []
         for meter in snapshot.meters:
             queue = waiting.get(meter.meter_pk, [])
             for frame in queue:
-                if frame.key != meter.key or meter.sequence is None or frame.sequence > meter.sequence:
-                    continue  # another key numbers its records by itself
+                if frame.key != meter.key:
+                    if meter.current_key:
+                        outdated.append(frame)  # its key was replaced; else it waits for its key to come
+                    continue
+                if meter.sequence is None or frame.sequence > meter.sequence:
+                    break
                 if _is_standing(meter, frame) or (frame.sequence < meter.sequence and self._has_landed(frame)):
                     confirmed.append(frame)
                 else:
                     passed_over.append(frame)
         self.journal.frames_confirmed(confirmed, snapshot.config.epoch_seconds)
         self.journal.frames_skipped(passed_over)
+        self.journal.frames_skipped(outdated, "WrongKey")
         for frame in confirmed:
             self._watch.gone(reading_subject([frame]))
-        done = {frame.log_index for frame in (*confirmed, *passed_over)}
+        done = {frame.log_index for frame in (*confirmed, *passed_over, *outdated)}
         return {pk: [frame for frame in queue if frame.log_index not in done] for pk, queue in waiting.items()}
 
     def _has_landed(self, frame: WaitingFrame) -> bool:

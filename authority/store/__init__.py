@@ -4,7 +4,7 @@
 - authority.store.people: User, Installation
 - authority.store.metering: Gateway, Meter, MeterKey, Frame, ParkedFrame, Incident, LivePower
 - authority.store.enrolments: Claim, Enrolment, EnrolmentMeter
-- authority.store.log: LogState, LogLeaf, LogNode, Checkpoint, Act
+- authority.store.log: LogState, LogLeaf, LogTile, Checkpoint, Act
 - authority.store.leases: Lease
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from sqlalchemy import JSON, BigInteger, LargeBinary, MetaData, String
+from sqlalchemy import JSON, BigInteger, Integer, LargeBinary, MetaData, String, Table
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 NAMING = {
@@ -19,6 +19,8 @@ Seconds = Annotated[int, mapped_column(BigInteger)]
 """Unix seconds, UTC."""
 BigInt = Annotated[int, mapped_column(BigInteger)]
 """Integers up to 2^63 - 1; u32 values and log indexes. A u64 register does not fit: it stays in the frame's bytes."""
+LogIndex = Annotated[int, mapped_column(BigInteger().with_variant(Integer(), "sqlite"))]
+"""A leaf's place in the log, as a table's key: SQLite keeps a row under its INTEGER PRIMARY KEY without an index."""
 Hash = Annotated[bytes, mapped_column(LargeBinary(32))]
 """SHA-256, or a 32-byte public key or meter id."""
 Name = Annotated[str, mapped_column(String(64))]
@@ -29,3 +31,10 @@ class Base(DeclarativeBase):
     """Every model's base; constraints are named by rule, so that migrations can name them."""
 
     metadata = MetaData(naming_convention=NAMING)
+
+
+def table_of(model: type[Base]) -> Table:
+    """A model's table, for statements over many rows that need no objects."""
+    table = model.__table__
+    assert isinstance(table, Table)  # noqa: S101
+    return table

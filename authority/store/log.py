@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authority.store.base import Base, BigInt, Hash, Json, Name, Seconds
+from authority.store.base import Base, BigInt, Hash, Json, LogIndex, Name, Seconds
 
 
 class LogState(Base):
@@ -24,34 +24,41 @@ class LogState(Base):
 
 
 class LogLeaf(Base):
-    """A leaf: data is its type byte and payload; hash is RFC 6962's leaf hash of data."""
+    """A leaf that is no reading (an act, a book): type byte and payload. The leaf of a reading is made of its frame."""
 
     __tablename__ = "log_leaves"
 
-    log_index: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
+    log_index: Mapped[LogIndex] = mapped_column(primary_key=True, autoincrement=False)
     data: Mapped[bytes]
-    hash: Mapped[Hash]
 
 
-class LogNode(Base):
-    """The root of a perfect subtree of 2^level leaves, the position-th of its level; level 1 and up."""
+class LogTile(Base):
+    """Up to 256 hashes of one level of the tree, in order, as C2SP tlog-tiles has them.
 
-    __tablename__ = "log_nodes"
+    At level L the roots of perfect subtrees of 256^L leaves, from the 256 n-th on; at level 0 the leaf hashes. A tile
+    grows until it is full, and is never changed otherwise.
+    """
+
+    __tablename__ = "log_tiles"
 
     level: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    position: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
-    hash: Mapped[Hash]
+    n: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
+    hashes: Mapped[bytes]
 
 
 class Checkpoint(Base):
-    """A signed statement of the log's size and root (docs/PROTOCOL.md, "Checkpoint AML1"), as it was published."""
+    """A signed statement of the log's size and root: one for each commit of readings, and each that was published.
+
+    The signature is over the checkpoint's note (docs/PROTOCOL.md); where time (Unix seconds) stands, over an `AML1`,
+    which earlier releases signed.
+    """
 
     __tablename__ = "log_checkpoints"
 
-    size: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
+    size: Mapped[LogIndex] = mapped_column(primary_key=True, autoincrement=False)
     root: Mapped[Hash]
-    time: Mapped[Seconds]
-    checkpoint: Mapped[bytes] = mapped_column(LargeBinary(124))
+    signature: Mapped[bytes] = mapped_column(LargeBinary(64))
+    time: Mapped[Seconds | None]
 
 
 class Act(Base):

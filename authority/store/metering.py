@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from typing import Any
 
-from authority.store.base import Base, BigInt, Hash, Json, Name, Seconds
+from sqlalchemy import ColumnElement, ForeignKey, Index, LargeBinary, String, UniqueConstraint, and_, bindparam, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.sql.elements import BindParameter
+
+from authority.store.base import Base, BigInt, Hash, Json, LogIndex, Name, Seconds
 from authority.store.people import Installation, User
 from edge_agent.wire.reading import FRAME_SIZE, RECORD_SIZE, ROLES, SOURCES, Record
 
@@ -82,8 +85,11 @@ class Meter(Base):
 class MeterKey(Base):
     """A meter's key and where its chain of records stands. A key belongs to one meter for ever.
 
-    next_sequence is what the collector takes next; head_hash is the record hash (32 bytes) of the last logged record,
-    None before the first. possession is the AMK1 signature that proved the key. retired_at: a newer key took over.
+    next_sequence is what the collector takes next; head_hash is the record hash (32 bytes) of the last logged record
+    and head_log_index its place in the log, None before the first. passed_record is the last record (96 bytes) under
+    this key that policy or an operator let pass, passed_log_index its place: the next step is measured from it, and
+    nobody has to look for it among the frames. possession is the AMK1 signature that proved the key. retired_at: a
+    newer key took over.
     """
 
     __tablename__ = "meter_keys"
@@ -93,17 +99,25 @@ class MeterKey(Base):
     first_sequence: Mapped[BigInt]
     next_sequence: Mapped[BigInt]
     head_hash: Mapped[Hash | None]
+    head_log_index: Mapped[BigInt | None]
+    passed_log_index: Mapped[BigInt | None]
+    passed_record: Mapped[bytes | None] = mapped_column(LargeBinary(RECORD_SIZE))
     possession: Mapped[bytes] = mapped_column(LargeBinary(64))
     approved_at: Mapped[Seconds]
     retired_at: Mapped[Seconds | None]
     meter: Mapped[Meter] = relationship()
 
 
+_WAITING = text("disposition IN ('accepted', 'released') AND chain_status IN ('pending', 'submitted')")
+_HELD = text("disposition = 'held'")
+
+
 class Frame(Base):
     """An authentic, in-order record, as it came: one leaf of the log. Frames are never changed or deleted.
 
-    What the collector says: frame (192 bytes), receipt (168 bytes, signed), verdict ("accepted" or "held"), code (a
-    name of edge_agent.wire.reading.CODES), log_index, received_at, over ("https" or "mqtt").
+    What the collector says: frame (192 bytes), verdict ("accepted" or "held"), code (a name of
+    edge_agent.wire.reading.CODES), log_index, received_at, over ("https" or "mqtt"). The leaf is made of these again
+    (authority.log.log.leaf), and the receipt of the leaf's path; receipt is set where an earlier release signed one.
     What an operator says of a held one: disposition ("accepted" at once, or "held", then "released" or "void"),
     resolved_at, resolved_by, resolution (the words), resolution_log_index (the act's leaf).
     What settlement says: chain_status ("pending", "submitted", "confirmed", "skipped"), chain_signature (base58),
@@ -116,20 +130,22 @@ class Frame(Base):
     __tablename__ = "frames"
     __table_args__ = (
         UniqueConstraint("public_key", "sequence"),
-        Index("ix_frames_disposition_chain_status", "disposition", "chain_status"),
-        Index("ix_frames_meter_pk_interval_end", "meter_pk", "interval_end"),
+        Index("ix_frames_meter_pk_log_index", "meter_pk", "log_index"),
+        Index("ix_frames_interval_end_meter_pk", "interval_end", "meter_pk"),
+        Index("ix_frames_waiting", "meter_pk", "log_index", sqlite_where=_WAITING, postgresql_where=_WAITING),
+        Index("ix_frames_held", "log_index", sqlite_where=_HELD, postgresql_where=_HELD),
     )
 
-    log_index: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
+    log_index: Mapped[LogIndex] = mapped_column(primary_key=True, autoincrement=False)
     meter_pk: Mapped[int] = mapped_column(ForeignKey("meters.id"))
     public_key: Mapped[Hash]
     sequence: Mapped[BigInt]
-    interval_end: Mapped[BigInt] = mapped_column(index=True)
+    interval_end: Mapped[BigInt]
     record_hash: Mapped[Hash]
     frame: Mapped[bytes] = mapped_column(LargeBinary(FRAME_SIZE))
     verdict: Mapped[Name]
     code: Mapped[Name]
-    receipt: Mapped[bytes] = mapped_column(LargeBinary(168))
+    receipt: Mapped[bytes | None] = mapped_column(LargeBinary(168))
     received_at: Mapped[Seconds]
     over: Mapped[Name]
     disposition: Mapped[Name]
@@ -146,6 +162,22 @@ class Frame(Base):
     def record(self) -> Record:
         """The signed record, decoded from the frame's bytes."""
         return Record.from_bytes(self.frame[:RECORD_SIZE])
+
+
+def waiting_for_the_chain(frame: type[Frame]) -> ColumnElement[bool]:
+    """That a frame may go to the chain and has not been seen there, in the words of the index on just these."""
+    dispositions, statuses = (DISPOSITION_ACCEPTED, DISPOSITION_RELEASED), (CHAIN_PENDING, CHAIN_SUBMITTED)
+    return and_(frame.disposition.in_(_written(dispositions)), frame.chain_status.in_(_written(statuses)))
+
+
+def held_back(frame: type[Frame]) -> ColumnElement[bool]:
+    """That a frame waits for an operator's decision, in the words of the index on just these."""
+    return frame.disposition == bindparam(None, DISPOSITION_HELD, literal_execute=True)
+
+
+def _written(words: tuple[str, ...]) -> BindParameter[Any]:
+    """Words that stand in the statement itself: a partial index is used only where its condition can be seen there."""
+    return bindparam(None, words, expanding=True, literal_execute=True)
 
 
 class ParkedFrame(Base):

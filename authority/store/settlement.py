@@ -6,7 +6,7 @@ date from the chain after a crash.
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authority.store.base import Base, BigInt, Hash, Name, Seconds
@@ -58,9 +58,10 @@ class SettledSpan(Base):
     """
 
     __tablename__ = "settled_spans"
+    __table_args__ = (Index("ix_settled_spans_boundary_minted_wh", "boundary", "minted_wh"),)
 
     wallet: Mapped[str] = mapped_column(String(44), primary_key=True)
-    boundary: Mapped[Seconds] = mapped_column(primary_key=True, autoincrement=False, index=True)
+    boundary: Mapped[Seconds] = mapped_column(primary_key=True, autoincrement=False)
     minted_wh: Mapped[BigInt]
     withdrawal_wh: Mapped[BigInt]
     lifetime_minted_wh: Mapped[BigInt]

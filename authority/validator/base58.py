@@ -22,7 +22,7 @@ def decode(text: str) -> bytes:
     number = 0
     for character in text:
         if character not in _DIGITS:
-            raise ValueError(f"{character!r} is no character of base58")
+            raise ValueError(f"{character!r} is not a base58 character")
         number = number * 58 + _DIGITS[character]
     zeros = len(text) - len(text.lstrip("1"))
     return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")

@@ -144,7 +144,7 @@ def address(text: str) -> Pubkey:
     try:
         return Pubkey.from_string(text)
     except ValueError as error:
-        raise invalid_params(f"Invalid param: {text[:60]!r} is no address: {error}") from error
+        raise invalid_params(f"Invalid param: {text[:60]!r} is not an address: {error}") from error
 
 
 def signature(text: str) -> Signature:
@@ -152,4 +152,4 @@ def signature(text: str) -> Signature:
     try:
         return Signature.from_string(text)
     except ValueError as error:
-        raise invalid_params(f"Invalid param: {text[:100]!r} is no signature: {error}") from error
+        raise invalid_params(f"Invalid param: {text[:100]!r} is not a signature: {error}") from error

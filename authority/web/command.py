@@ -23,11 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
-    home = Home.open(arguments.home)
+    home = Home.open(arguments.home, "web")
     settings = home.settings.web
 
     def make() -> Flask:
-        app = App.open(arguments.home)
+        app = App.open(arguments.home, process="web")
         source = StoreCampusSource(app, reader_of(home))
         return create_app(source, feed=CampusFeed(source, streams=settings.streams))
 

@@ -34,6 +34,7 @@ from edge_agent.uplinks.https import HttpsClient
 from edge_agent.wire import paths
 from edge_agent.wire.claim import Claim, fingerprint_of, fingerprint_text
 from edge_agent.wire.files import make_private_directory
+from edge_agent.wire.meter_map import MeterMap
 from edge_agent.wire.reading import METER_ID_SIZE, NETWORK_ID_SIZE, ROLES, SOURCES, possession_message
 from edge_agent.wire.rules import ROLE_REGISTERS
 
@@ -66,7 +67,7 @@ def fetch_ca(address: tuple[str, int], fingerprint: bytes, *, timeout: float) ->
         certificate = x509.load_pem_x509_certificate(pem)
     except ValueError as error:
         raise EnrolmentError(
-            "authority_not_trusted", f"https://{address[0]}:{address[1]} offers no CA certificate; is it the authority?"
+            "authority_not_trusted", f"https://{address[0]}:{address[1]} sends no CA certificate; is it the authority?"
         ) from error
     found = fingerprint_of(certificate.public_bytes(serialization.Encoding.DER))
     if not hmac.compare_digest(found, fingerprint):
@@ -109,6 +110,9 @@ def enrol(
     try:
         enrolment, asked = _ask(client, claim, config, request, meter_keys)
         tell(f"the authority has enrolment {enrolment} of {config.name} with {len(config.meters)} meter(s)")
+        for meter in config.meters:
+            tell(f"  {meter.name}: {key_digits(meter_keys[meter.name].public_key, meter.map)}")
+        tell("compare these digits by telephone with those that `authority enrol list` shows, before anybody approves")
         pause = min(1.0, poll_seconds)
         while True:
             answer = _poll(client, claim, enrolment)
@@ -126,6 +130,12 @@ def enrol(
     credentials = _credentials(answer.table("credentials"), config, asked, meter_keys, ca_certificate, keys)
     CredentialStore(config.state).save(credentials)
     return credentials
+
+
+def key_digits(public_key: bytes, meter_map: MeterMap) -> str:
+    """A meter's key and map by their first digits, as the authority shows them: two people compare them by
+    telephone."""
+    return f"key {public_key.hex()[:16]}… map {meter_map.hash().hex()[:16]}…"
 
 
 class _Asked(NamedTuple):
@@ -158,7 +168,7 @@ def _ask(
     if type(enrolment) is int:
         enrolment = str(enrolment)
     if not isinstance(enrolment, str) or not enrolment or not all(c.isalnum() or c in "-_" for c in enrolment):
-        raise answer.error("enrolment", "is missing or no identifier")
+        raise answer.error("enrolment", "is missing or not an identifier")
     asked = _Asked(
         network_id=answer.hexadecimal("network_id", NETWORK_ID_SIZE),
         epoch_seconds=answer.integer("epoch_seconds", 1, 0xFFFF),

@@ -14,11 +14,12 @@ from pathlib import Path
 from types import FrameType
 
 from edge_agent import log
-from edge_agent.agent.loop import Agent, EventQueue
+from edge_agent.agent.gateway import EventQueue
+from edge_agent.agent.loop import Agent
 from edge_agent.config import GatewayConfig, MeterSettings
 from edge_agent.errors import EdgeError
 from edge_agent.meters import open_meter
-from edge_agent.meters.ports import OpenMeter, SerialPort
+from edge_agent.meters.lines import MeterLine, OpenMeter
 from edge_agent.state.credentials import Credentials, CredentialStore
 from edge_agent.state.journal import JOURNAL_FILE, Journal
 from edge_agent.state.keys import KeyFileError, KeyStore, MeterKey
@@ -93,8 +94,8 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
             config.name, credentials.mqtt, store.tls_context(credentials), events.emit, timeout=config.uplink.timeout
         )
     uplinks = Uplinks(config.uplink.kind, https, mqtt)
-    ports = [
-        SerialPort(
+    lines = [
+        MeterLine(
             name,
             [meter for meter in meters if meter.port == name],
             open_driver,
@@ -114,7 +115,7 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
         reopen_journal=lambda: Journal.open(path, quota=config.quota_frames, damaged=True),
         board=board,
         carrier=uplinks,
-        ports=ports,
+        lines=lines,
         events=events,
         clock=clock,
         random=random.SystemRandom(),
@@ -125,8 +126,8 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     log.info("started", gateway=config.name, meters=",".join(keys), epoch_seconds=credentials.epoch_seconds)
-    for port in ports:
-        port.start()
+    for line in lines:
+        line.start()
     uplinks.start()
     notify = _service_manager()
     notify("READY=1")
@@ -134,8 +135,8 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
         agent.run(lambda: notify("WATCHDOG=1"))
     finally:
         notify("STOPPING=1")
-        for port in ports:
-            port.close()
+        for line in lines:
+            line.close()
         uplinks.close()
         agent.close()
         for number, handler in previous.items():

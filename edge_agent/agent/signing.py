@@ -36,7 +36,7 @@ _SLACK_WH = 1000
 class NeedsRebaseError(EdgeError):
     """A register fell and its declared modulus does not explain it: the meter was exchanged or reset.
 
-    Nothing more is signed for this meter until a person has looked at it (`edge-agent rebase`).
+    Nothing more is signed for this meter until a person has looked at it (`edge-agent reset-meter`).
     """
 
     def __init__(self, message: str) -> None:
@@ -175,7 +175,7 @@ class Signer:
                     f"a register fell from {last} to {candidate} Wh between {previous.interval_end} and "
                     f"{previous.interval_end + seconds}"
                     + (f", which its modulus of {modulus} Wh does not explain" if modulus else "")
-                    + "; it signs no more until a person has looked. Where the meter was reset: edge-agent rebase"
+                    + "; it signs no more until a person has looked. Where the meter was reset: edge-agent reset-meter"
                 )
             values.append(candidate)
         return (values[0], values[1], values[2], values[3]), rolled

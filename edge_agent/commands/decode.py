@@ -2,13 +2,17 @@
 
     edge-agent decode --key 00112233445566778899aabbccddeeff --json telegram.log
 
-prints `{"telegrams": [{"link", "ciphered", "meter", "time", "values": {OBIS: {"value", "unit"}}, "errors": []}]}`; an
-error is `{"code", "message", "offset"}`, and the exit status is 1 where there is any.
+prints `{"telegrams": [{"link", "ciphered", "system_title", "identification", "meter", "time", "values": {OBIS:
+{"value", "unit"}}, "raw": [], "errors": []}]}`; an error is `{"code", "message", "offset"}`, and the exit status is 1
+where there is any. `meter` is the name that the meter's map takes; a value without a unit is as the meter sent it:
+compare it with the display. `raw` holds the values of a telegram that does not say what they are, by type and in order.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
+import contextlib
 import io
 import json
 import re
@@ -17,6 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from edge_agent.dlms.errors import DecodeError
+from edge_agent.dlms.push.layouts import LayoutError, add_folder
 from edge_agent.dlms.push.telegram import Keys, Telegram, decode_telegrams
 from edge_agent.dlms.push.unframe import LINKS, RAW
 from edge_agent.wire.command import FAILED, add_json, message_line
@@ -36,9 +41,15 @@ _OFFSET = re.compile(r"\s*(?:0[xX])?([0-9A-Fa-f]{4,16})(?:([:\s])\s*(.*))?")
 _GUTTER = re.compile(r"\s\|.*\|?\s*$")
 _COUNT = re.compile(r"\s\(\d+\)\s*$")
 _ROW_GUTTER = re.compile(r"\s[|>].*$")
-_STAMP = re.compile(
-    r"^[ \t\[(]*(?:\d{4}-\d\d-\d\d[T ])?(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:[.,]\d+)?Z?[\])]?[ \t]", re.MULTILINE
-)
+_TIME = r"^[ \t\[(]*(?:\d{4}-\d\d-\d\d[T ])?(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:[.,]\d+)?Z?[\])]?"
+_STAMP = re.compile(_TIME + r"[ \t]", re.MULTILINE)
+_LABEL = re.compile(_TIME + r"(?:\[[^\]\s]*\])*:?[ \t]?", re.MULTILINE)
+_COLOURS = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
+_LITERAL = re.compile(r"""(?<!\w)b'(?:[^'\\]|\\.)*'|(?<!\w)b"(?:[^"\\]|\\.)*\"""")
+_NUMBERS = re.compile(r"(?<![\w.:-])-?\d{1,3}(?:(?:\s*,\s*|\s+)-?\d{1,3})*(?![\w.:-])")
+_LIST = re.compile(r"[\[({][\s\d,-]*[\])}]")
+_FEWEST_NUMBERS = 8
+_EMPTY_LITERAL = 3
 _RUN = re.compile(r"[0-9A-Fa-f]{2}(?:[\s,;:.-]*[0-9A-Fa-f]{2})*")
 _MARKS = "])>={\"'"
 _SHORTEST_RUN = 4
@@ -74,6 +85,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--system-title", type=_title, metavar="HEX", help="for telegrams that do not carry it, 8 bytes"
     )
+    parser.add_argument(
+        "--layouts", type=Path, metavar="DIR", help="more layout files, such as `layouts` in the state directory"
+    )
     parser.add_argument("--link", choices=("auto", *LINKS), default="auto", help="what carries the telegrams")
     add_json(parser)
 
@@ -84,13 +98,16 @@ def telegram_bytes(data: bytes) -> bytes:
     Hex may stand in any spacing, with `0x`, commas and comments, with the offsets and the gutter of a hex dump, or at
     the end of the lines of a log.
     """
-    text = _text(data)
+    text = _text(_COLOURS.sub(b"", data))
     if text is None:
         return data
+    spoken = _as_a_program_prints(text)
+    if spoken:
+        return spoken
     if _P1.match(text):
         return data
-    if _STAMP.match(text) and _P1.match(_STAMP.sub("", text)):
-        return _STAMP.sub("", text).encode()
+    if _LABEL.match(text) and _P1.match(_LABEL.sub("", text)):
+        return _LABEL.sub("", text).encode()
     bare = _COMMENT.sub("", text)
     dump = _dump(bare)
     if dump is not None:
@@ -103,7 +120,7 @@ def telegram_bytes(data: bytes) -> bytes:
             spelled = _ONE_DIGIT.sub(r"0\g<0>", spelled)
         digits = _OTHER.sub("", spelled)
         if len(digits) % 2:
-            raise DecodeError("odd_hex", f"{len(digits)} hex digits are no whole number of bytes: one is missing", None)
+            raise DecodeError("odd_hex", f"{len(digits)} hex digits do not make whole bytes: one is missing", None)
         return bytes.fromhex(digits) if digits else data
     for lines in (bare, text):
         found = _log(lines)
@@ -112,6 +129,31 @@ def telegram_bytes(data: bytes) -> bytes:
     if "(" in text and "!" in text:
         return data  # what remains of a P1 telegram
     raise DecodeError("not_hex", "this text is neither hex nor a P1 telegram", None)
+
+
+def _as_a_program_prints(text: str) -> bytes:
+    """Python's bytes (`b'~\\xa0*A'`) and lists of numbers (`[126, 160, 42]`) in the lines of a log, in their order."""
+    found = bytearray()
+    for line in _LIST.sub(lambda match: match[0].replace("\n", " "), text).splitlines():
+        literals = [literal for literal in _LITERAL.findall(line) if len(literal) > _EMPTY_LITERAL]
+        if literals:
+            for literal in literals:
+                with contextlib.suppress(ValueError, SyntaxError):
+                    found += ast.literal_eval(literal)
+            continue
+        for match in _NUMBERS.finditer(_STAMP.sub("", line)):
+            before, after = match.string[: match.start()].rstrip(), match.string[match.end() :].strip()
+            if (before and before[-1] not in "[({=:,") or (after and after[0] not in "])},"):
+                continue
+            tokens = match[0].replace(",", " ").split()
+            numbers = [int(token) for token in tokens]
+            # Of two digits alone they could be hex.
+            decimal = any(len(token.lstrip("-")) > 2 for token in tokens) and not any(
+                len(token) > 1 and token[0] == "0" for token in tokens
+            )
+            if len(numbers) >= _FEWEST_NUMBERS and decimal and all(-128 <= number < 256 for number in numbers):
+                found += bytes(number & 0xFF for number in numbers)
+    return bytes(found)
 
 
 def _text(data: bytes) -> str | None:
@@ -223,9 +265,12 @@ def as_json(telegram: Telegram) -> dict[str, Any]:
     return {
         "link": telegram.link,
         "ciphered": telegram.ciphered,
-        "meter": telegram.meter,
+        "system_title": telegram.system_title.hex() if telegram.system_title else None,
+        "identification": telegram.identification,
+        "meter": telegram.name,
         "time": telegram.time,
         "values": {name: {"value": reading.value, "unit": reading.unit} for name, reading in telegram.values.items()},
+        "raw": [{"type": kind, "value": value} for kind, value in telegram.raw],
         "errors": [{"code": error.code, "message": error.message, "offset": error.offset} for error in telegram.errors],
     }
 
@@ -239,6 +284,12 @@ def run(
     """Decode and print; 0, or 1 where any telegram has an error or the file cannot be read."""
     out = out or sys.stdout
     err = err or sys.stderr
+    if args.layouts is not None:
+        try:
+            add_folder(str(args.layouts))
+        except LayoutError as error:
+            print(f"edge-agent decode: {error.code}: {error}", file=err)
+            return 1
     if args.file == "-" and standard_input is None and sys.stdin is None:
         return _refuse("standard input is closed", "no_file", err)
     try:
@@ -280,8 +331,16 @@ def _refuse(message: str, code: str, err: TextIO) -> int:
 
 def _print_table(telegram: Telegram, out: TextIO) -> None:
     ciphered = ", ciphered" if telegram.ciphered else ""
-    print(f"{telegram.link}{ciphered}  meter {telegram.meter or '?'}  time {telegram.time or '?'}", file=out)
+    print(f"{telegram.link}{ciphered}  meter {telegram.name or '?'}  time {telegram.time or '?'}", file=out)
+    for what, known in (
+        ("system title", telegram.system_title.hex() if telegram.system_title else None),
+        ("identification", telegram.identification),
+    ):
+        if known:
+            print(f"  {what} {known}", file=out)
     for name, reading in telegram.values.items():
         print(f"  {name:<22} {reading.value if reading.value is not None else '':>24} {reading.unit or ''}", file=out)
+    for at, (kind, value) in enumerate(telegram.raw, 1):
+        print(f"  #{at:<4} {kind:<16} {value if value is not None else '':>24}", file=out)
     for error in telegram.errors:
         print(f"  error {error.code}: {error}", file=out)

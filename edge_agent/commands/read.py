@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from edge_agent.commands.listen import read_mode_c, read_push
 from edge_agent.config import host_and_port
 from edge_agent.dlms.apdu.base import CosemAttribute
 from edge_agent.dlms.apdu.conformance import DEFAULT, GENERAL_BLOCK_TRANSFER
@@ -28,6 +29,7 @@ from edge_agent.dlms.hdlc.address import encode_address, server_address
 from edge_agent.dlms.hdlc.client_link import HdlcClientLink
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.obis import obis_bytes, obis_text
+from edge_agent.dlms.push.telegram import Keys
 from edge_agent.dlms.security import Security
 from edge_agent.dlms.units import unit_text
 from edge_agent.meters.connection import Connection, HdlcLine, Link, WrapperLine
@@ -41,9 +43,10 @@ from edge_agent.meters.errors import (
     NotDlmsError,
     meter_error,
 )
+from edge_agent.meters.faults import Faults
 from edge_agent.meters.iec21 import ANSWER, switch_to_hdlc
 from edge_agent.meters.reader import MeterReader, read_all, value_text
-from edge_agent.meters.transport import SerialTransport, TcpTransport, UdpTransport
+from edge_agent.meters.transport import SerialLine, SerialLineOptions, TcpTransport, UdpTransport, open_line
 from edge_agent.wire.command import FAILED, add_json, message_line
 
 MOST_SECONDS = 600.0
@@ -83,11 +86,13 @@ def _octets(text: str, size: int) -> bytes:
     return data
 
 
-def _key(text: str) -> bytes:
+def key(text: str) -> bytes:
+    """A command's key of 16 bytes in hex; argparse's error for what is none."""
     return _octets(text, 16)
 
 
-def _title(text: str) -> bytes:
+def title(text: str) -> bytes:
+    """A command's system title of 8 bytes in hex."""
     return _octets(text, 8)
 
 
@@ -102,13 +107,16 @@ def _time(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-23T05:00+01:00") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 2026-11-23T05:00+01:00") from None
 
 
 EXAMPLES = """examples:
   edge-agent read --port /dev/ttyUSB0 --client 16
   edge-agent read --port /dev/ttyUSB0 --client 32 --auth lls --password 12345678
   edge-agent read --port /dev/ttyUSB0 --client 16 --object 1-0:1.8.0.255 --json
+  edge-agent read --port /dev/ttyUSB0 --mode-c
+  edge-agent read --port /dev/ttyUSB0 --push --baudrate 115200
+  edge-agent read --tcp 10.0.0.5:2001 --link hdlc --client 16
   edge-agent read --tcp 10.0.0.7:4059 --client 16 --range 2026-11-23T05:00+00:00 2026-11-23T06:00+00:00
   edge-agent read --port /dev/ttyUSB0 --client 1 --auth gmac --key HEX --auth-key HEX --system-title HEX"""
 
@@ -124,7 +132,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     line.add_argument("--udp", metavar="HOST:PORT", help="the same in datagrams, over UDP")
     parser.add_argument(
-        "--baudrate", type=baud_rate, default=9600, metavar="BAUD", help="speed of the line (default 9600)"
+        "--baudrate", type=baud_rate, metavar="BAUD", help="speed of the line (default 9600; of a sign-on 300)"
     )
     parser.add_argument("--bytesize", type=int, choices=(7, 8), default=8, help="data bits (default 8)")
     parser.add_argument("--parity", choices=("N", "E", "O"), default="N", help="parity (default N)")
@@ -132,7 +140,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mode-e", action="store_true", help="sign on at 300 baud 7E1 and hand over to HDLC (IEC 62056-21, mode E)"
     )
-    parser.add_argument("--client", type=_number, metavar="N", required=True, help="client address, such as 16")
+    parser.add_argument(
+        "--mode-c", action="store_true", help="a meter that is read out by its sign-on (IEC 62056-21, modes A, B and C)"
+    )
+    parser.add_argument("--push", action="store_true", help="a meter that pushes: listen for its telegram")
+    parser.add_argument(
+        "--listen", type=seconds, default=60.0, metavar="SECONDS", help="--push: how long to listen (default 60)"
+    )
+    parser.add_argument("--address", default="", help="--mode-c: the device address, where several share the line")
+    parser.add_argument(
+        "--same-speed", action="store_true", help="--mode-c: the read-out comes at the speed of the sign-on"
+    )
+    parser.add_argument(
+        "--link",
+        choices=("wrapper", "hdlc"),
+        default="wrapper",
+        help="--tcp: the DLMS wrapper (default), or the bytes of an HDLC line behind a serial server",
+    )
+    parser.add_argument(
+        "--client", type=_number, metavar="N", default=16, help="client address (default 16, the public client)"
+    )
     parser.add_argument(
         "--server",
         type=_number,
@@ -144,9 +171,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--address-size", type=int, choices=(1, 2, 4), help="bytes of the server address")
     parser.add_argument("--auth", choices=("none", "lls", "gmac"), default="none", help="authentication (default none)")
     parser.add_argument("--password", help="the LLS password; 0x... gives it in hex")
-    parser.add_argument("--key", type=_key, metavar="HEX", help="gmac: encryption key, 16 bytes")
-    parser.add_argument("--auth-key", type=_key, metavar="HEX", help="gmac: authentication key, 16 bytes")
-    parser.add_argument("--system-title", type=_title, metavar="HEX", help="gmac: the client's system title, 8 bytes")
+    parser.add_argument("--key", type=key, metavar="HEX", help="gmac, push: encryption key, 16 bytes")
+    parser.add_argument("--auth-key", type=key, metavar="HEX", help="gmac, push: authentication key, 16 bytes")
+    parser.add_argument(
+        "--system-title",
+        type=title,
+        metavar="HEX",
+        help="gmac: the client's system title, 8 bytes; push: the meter's, where its telegrams do not state it",
+    )
     parser.add_argument(
         "--ciphering",
         choices=("glo", "ded", "general", "none"),
@@ -220,7 +252,7 @@ def _line(args: argparse.Namespace) -> Link:
     if args.udp is not None:
         host, port = _host_and_port("--udp", args.udp)
         return DatagramLine(UdpTransport(host, port), args.client, args.server, args.timeout)
-    if args.tcp is not None:
+    if args.tcp is not None and args.link != "hdlc":
         host, port = _host_and_port("--tcp", args.tcp)
         return WrapperLine(TcpTransport(host, port, args.timeout), args.client, args.server, args.timeout)
     try:
@@ -230,7 +262,7 @@ def _line(args: argparse.Namespace) -> Link:
             raise MeterError(f"a client address is from 1 to 127, not {args.client}", "bad_address")
     except DlmsError as error:
         raise MeterError(str(error), error.code) from error
-    transport = SerialTransport(args.port, args.baudrate, args.bytesize, args.parity, args.stopbits)
+    transport = open_line(_serial_line(args, 9600))
     line = HdlcLine(transport, HdlcClientLink(client, server, LinkParameters()), args.timeout)
     if args.mode_e:
         try:
@@ -239,6 +271,19 @@ def _line(args: argparse.Namespace) -> Link:
             transport.close()
             raise
     return line
+
+
+def _serial_line(args: argparse.Namespace, baudrate: int) -> SerialLineOptions:
+    """The serial line of the options, here or behind a serial server."""
+    return SerialLineOptions(
+        args.port or "",
+        None if args.tcp is None else _host_and_port("--tcp", args.tcp),
+        args.baudrate or baudrate,
+        args.bytesize,
+        args.parity,
+        args.stopbits,
+        args.timeout,
+    )
 
 
 def open_connection(args: argparse.Namespace) -> Connection:
@@ -287,7 +332,7 @@ def _open(connection: Connection, args: argparse.Namespace) -> None:
 
 def _sign_on_again(line: Link, args: argparse.Namespace) -> None:
     """Where a meter is read in mode E: begin anew, at 300 baud."""
-    if args.mode_e and isinstance(line, HdlcLine) and isinstance(line.transport, SerialTransport):
+    if args.mode_e and isinstance(line, HdlcLine) and isinstance(line.transport, SerialLine):
         switch_to_hdlc(line.transport, timeout=min(args.timeout, ANSWER), faults=line.faults)
 
 
@@ -315,6 +360,27 @@ def _look(reader: MeterReader, args: argparse.Namespace) -> dict[str, Any]:
     return read_all(reader, since=_utc(args.range, 0), until=_utc(args.range, 1))
 
 
+def _read(args: argparse.Namespace) -> tuple[dict[str, Any], Counter[str]]:
+    """What was found, and what was mended on the way."""
+    if args.push or args.mode_c:
+        if args.udp is not None or args.mode_e or (args.push and args.mode_c):
+            raise MeterError("one of --push, --mode-c and --mode-e, over --port or --tcp", "bad_option")
+        if args.push:
+            return read_push(
+                _serial_line(args, 9600), Keys(args.key, args.auth_key, args.system_title), args.listen
+            ), Counter()
+        faults = Faults()
+        return read_mode_c(_serial_line(args, 300), args.address, not args.same_speed, faults), Counter(faults)
+    connection = open_connection(args)
+    try:
+        found = _found(connection, args)
+    except DlmsError as error:
+        raise meter_error(error) from error
+    finally:
+        connection.close()
+    return found, Counter(getattr(connection.link, "faults", ()))
+
+
 def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None = None) -> int:
     """Read the meter and print it; 0, or 1 with one line on stderr that says what to do."""
     out = out or sys.stdout
@@ -322,17 +388,10 @@ def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None 
     try:
         if args.range is not None and (_utc(args.range, 0) or 0) > (_utc(args.range, 1) or 0):
             raise MeterError("--range takes FROM TO, and FROM lies after TO", "bad_range")
-        connection = open_connection(args)
-        try:
-            found = _found(connection, args)
-        except DlmsError as error:
-            raise meter_error(error) from error
-        finally:
-            connection.close()
+        found, mended = _read(args)
     except MeterError as error:
         print(message_line("edge-agent", str(error), error.code), file=err)
         return FAILED
-    mended = Counter(getattr(connection.link, "faults", ()))
     if mended:
         told = ", ".join(f"{code} ({count})" for code, count in mended.items())
         print(f"edge-agent: the line was disturbed, and no value is lost: {told}", file=err)

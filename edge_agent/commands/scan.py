@@ -9,23 +9,24 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-from edge_agent.commands.read import baud_rate, seconds
+from edge_agent.commands.listen import heard
+from edge_agent.commands.read import baud_rate, key, seconds, title
 from edge_agent.dlms.client import Client
 from edge_agent.dlms.errors import DlmsError
 from edge_agent.dlms.hdlc.address import encode_address, server_address
 from edge_agent.dlms.hdlc.client_link import DISCONNECTED, HdlcClientLink
 from edge_agent.dlms.iec62056_21.client import sign_on
-from edge_agent.dlms.push.telegram import decode_telegrams
+from edge_agent.dlms.push.diagnosis import likely_cause
+from edge_agent.dlms.push.telegram import Keys
 from edge_agent.dlms.push.unframe import HDLC
 from edge_agent.meters.connection import Connection, HdlcLine
 from edge_agent.meters.errors import MeterError, PortUnavailableError
 from edge_agent.meters.iec21 import run_conversation
 from edge_agent.meters.reader import MeterReader
-from edge_agent.meters.transport import SerialTransport
+from edge_agent.meters.transport import SerialLine, SerialLineOptions, SerialServerTransport, open_line
 from edge_agent.wire.command import FAILED, add_json, message_line
 
 DESCRIPTION = __doc__
@@ -36,10 +37,6 @@ EXAMPLES = """examples:
 
 BAUD_RATES = (9600, 19200, 38400, 57600, 115200, 4800, 2400, 300)
 CLIENTS = (16, 1, 32, 2, 100)
-QUIET = 0.4
-"""Seconds of silence that end a telegram."""
-
-MAX_HEARD = 65536
 SERVERS: tuple[tuple[int, int | None, int], ...] = (
     (1, None, 1),
     (1, 16, 2),
@@ -57,7 +54,11 @@ def _listening(text: str) -> float:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `edge-agent scan`."""
-    parser.add_argument("port", metavar="PORT", help="serial port, such as /dev/ttyUSB0")
+    parser.add_argument(
+        "port",
+        metavar="PORT",
+        help="serial port, such as /dev/ttyUSB0, or one of a serial server: rfc2217://HOST:PORT or socket://HOST:PORT",
+    )
     again = "(may be given again)"
     parser.add_argument(
         "--baudrate", type=baud_rate, action="append", metavar="BAUD", help=f"only this speed, such as 9600 {again}"
@@ -82,6 +83,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long to listen for telegrams at each speed and parity (default 0; more than the time between two)",
     )
+    parser.add_argument("--address", default="", help="the device address of a sign-on (IEC 62056-21)")
+    parser.add_argument("--key", type=key, metavar="HEX", help="encryption key of pushed telegrams, 16 bytes")
+    parser.add_argument("--auth-key", type=key, metavar="HEX", help="authentication key, 16 bytes")
+    parser.add_argument("--system-title", type=title, metavar="HEX", help="for telegrams that do not state it, 8 bytes")
     parser.add_argument("--all", action="store_true", help="go on with other speeds after one that answered")
     add_json(parser)
 
@@ -96,32 +101,44 @@ def scan(args: argparse.Namespace, tell: Callable[[str], None]) -> Iterator[dict
             server_address(logical, None)
     except DlmsError as error:
         raise MeterError(str(error), error.code) from error
-    transport = SerialTransport(args.port)
+    transport = open_line(SerialLineOptions(args.port))
+    rates = args.baudrate or BAUD_RATES
+    if isinstance(transport, SerialServerTransport):
+        rates = rates[:1]  # its speed is set there, not here
+    seen: set[str] = set()
     try:
-        for baudrate in args.baudrate or BAUD_RATES:
+        for baudrate in rates:
             tell(f"{baudrate} baud")
             answered = False
-            for found in _at_speed(transport, baudrate, args):
+            for found in _at_speed(transport, baudrate, args, tell):
                 answered = True
-                yield {"baudrate": baudrate, **found}
+                # One meter answers under many addresses: the first that reads it says all.
+                again = found.get("answer") == "reads" and found["meter"] in seen
+                if not again or args.all:
+                    yield {"baudrate": baudrate, **found}
+                if found.get("answer") == "reads":
+                    seen.add(found["meter"])
             if answered and not args.all:
                 return
     finally:
         transport.close()
 
 
-def _at_speed(transport: SerialTransport, baudrate: int, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def _at_speed(
+    transport: SerialLine, baudrate: int, args: argparse.Namespace, tell: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
     transport.set_line(baudrate, 8, "N")
     transport.discard()
     if args.listen > 0:
-        pushed = list(_listen(transport, baudrate, args.listen))
+        keys = Keys(args.key, args.auth_key, args.system_title)
+        pushed = list(_listen(transport, baudrate, args.listen, keys, tell))
         yield from pushed
         if any(found["link"] != HDLC for found in pushed) and not args.all:
             return  # who pushes so answers nothing
         transport.set_line(baudrate, 8, "N")
         transport.discard()
     if baudrate in (300, 9600):
-        found = _sign_on(transport, baudrate, args.timeout)
+        found = _sign_on(transport, baudrate, args.timeout, args.address)
         if found is not None:
             yield found
         transport.set_line(baudrate, 8, "N")
@@ -132,43 +149,53 @@ def _at_speed(transport: SerialTransport, baudrate: int, args: argparse.Namespac
                 yield found
 
 
-def _listen(transport: SerialTransport, baudrate: int, duration: float) -> Iterator[dict[str, Any]]:
+def _listen(
+    transport: SerialLine, baudrate: int, duration: float, keys: Keys, tell: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
     """Pushed telegrams, each kind once. 7E1 shows in 8N1 with its parity bits; 8E1, which M-Bus has, does not."""
     for parity in ("N", "E"):
         transport.set_line(baudrate, 8, parity)
         transport.discard()
         told: list[dict[str, Any]] = []
-        until = time.monotonic() + duration
-        while not told and (left := until - time.monotonic()) > 0:
-            heard = transport.read(left)
-            while heard and len(heard) < MAX_HEARD and (more := transport.read(QUIET)):
-                heard += more
-            for telegram in decode_telegrams(heard) if heard else []:
+        sample = b""
+        for item in heard(transport, keys, duration):
+            if isinstance(item, bytes):
+                sample = item
+                continue
+            for telegram in item.telegrams:
                 if telegram.values or telegram.ciphered:
                     found: dict[str, Any] = {"mode": "push", "link": telegram.link, "parity": parity}
-                    found.update(meter=telegram.meter, errors=[error.code for error in telegram.errors])
-                    if found not in told:
-                        told.append(found)
+                    found.update(meter=telegram.name, errors=[error.code for error in telegram.errors])
+                    if found not in [{name: one[name] for name in found} for one in told]:
+                        values = {
+                            code: f"{reading.value} {reading.unit or ''}".rstrip()
+                            for code, reading in telegram.values.items()
+                        }
+                        told.append({**found, "values": values})
+            if told:
+                break
         yield from told
         if told:
             return
+        if sample:
+            tell(f"{baudrate} baud, parity {parity}: {likely_cause(sample, baudrate, 8, parity)}")
 
 
-def _sign_on(transport: SerialTransport, baudrate: int, timeout: float) -> dict[str, Any] | None:
-    conversation = sign_on("", baudrate)
+def _sign_on(transport: SerialLine, baudrate: int, timeout: float, address: str) -> dict[str, Any] | None:
+    conversation = sign_on(address, baudrate)
     try:
         identification = run_conversation(conversation, transport, timeout)
     except DlmsError:
         return None
     return {
-        "mode": "E" if identification.offers_hdlc else "C",
+        "mode": "E" if identification.offers_hdlc else identification.mode,
         "meter": identification.manufacturer + identification.identification,
         "offers": identification.baud_rate,
     }
 
 
 def _hdlc(
-    transport: SerialTransport, client: int, logical: int, physical: int | None, size: int | None, timeout: float
+    transport: SerialLine, client: int, logical: int, physical: int | None, size: int | None, timeout: float
 ) -> dict[str, Any] | None:
     """One pair of addresses: what came of it, None for silence."""
     server = server_address(logical, physical, size)
@@ -226,7 +253,9 @@ def _line(found: dict[str, Any]) -> str:
     meter = found["meter"] or ""
     if found["mode"] == "push":
         parity = "" if found["parity"] == "N" else f"parity {found['parity']}  "
-        return f"{head} {found['link']}  {parity}{' '.join([meter, *found['errors']])}"
+        first = f"{head} {found['link']}  {parity}{' '.join([meter, *found['errors']])}"
+        values = [f"             {code:<22} {value:>24}" for code, value in found["values"].items()]
+        return "\n".join([first, *values])
     if found["mode"] != "hdlc":
         return f"{head} {meter}"
     physical = "" if found["physical"] is None else f" --physical {found['physical']}"

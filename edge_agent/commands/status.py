@@ -6,6 +6,7 @@ import argparse
 import time
 
 from edge_agent.config import load_config
+from edge_agent.state.metrics import metrics
 from edge_agent.state.status import problems, read_status, render
 from edge_agent.wire.command import DONE, PROBLEMS, add_json, print_json
 
@@ -15,6 +16,7 @@ EXAMPLES = "example: edge-agent status --config gateway.toml"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `edge-agent status`."""
     add_json(parser)
+    parser.add_argument("--prometheus", action="store_true", help="print it as text for Prometheus")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -23,6 +25,8 @@ def run(options: argparse.Namespace) -> int:
     found = problems(status, now)
     if options.json:
         print_json({**status, "problems": found})
+    elif options.prometheus:
+        print(metrics(status, now), end="")
     else:
         print(render(status, now))
     return PROBLEMS if found else DONE

@@ -295,7 +295,7 @@ class Client:
         try:
             response = parse_apdu(answer)
         except DecodeError as error:
-            message = f"the meter's answer to the association request is none ({error}); check --auth and the client"
+            message = f"cannot read the meter's answer to the association ({error}); check --auth and the client"
             raise ProtocolError("bad_association_answer", message) from error
         if isinstance(response, (ExceptionResponse, ConfirmedServiceError)):
             raise response.error()

@@ -283,7 +283,7 @@ class ServerSession:
         if whole is not None:
             if whole[:1] in (b"\xe0", b"\x60", b"\x62"):
                 self._forget_blocks()
-                raise ProtocolError("unexpected_apdu", "what came in blocks is no request")
+                raise ProtocolError("unexpected_apdu", "what came in blocks is not a request")
             self._answered = self._in_blocks(self._serve(whole), block.window, receiver.due - 1)
         if block.streaming and whole is None:
             return []

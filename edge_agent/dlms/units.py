@@ -80,6 +80,9 @@ UNIT_NUMBERS = {"W": 27, "VA": 28, "var": 29, "Wh": 30, "VAh": 31, "varh": 32, "
 SCALERS_OF_WH = {"Wh": 0, "kWh": 3, "MWh": 6, "GWh": 9}
 """Power of ten that turns a value of this unit into watt-hours."""
 
+SCALERS_OF_W = {"W": 0, "kW": 3, "MW": 6}
+"""The same for watts."""
+
 
 def unit_text(number: int) -> str | None:
     """`30` as `Wh`; None where the number names no unit, `unit N` for one that this table does not know."""

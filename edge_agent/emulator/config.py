@@ -63,6 +63,7 @@ block_window = 3                   # offer general-block-transfer, 1 to 63 block
   scaler = 0                       # any other unit shows the watts as they are
   initial = 1234                   # Wh on the register at the start
   rollover = 100000000             # Wh at which it starts anew; default: never
+  states_unit = true               # false: the meter does not tell the register's unit
 
   [meter.profile]                  # the load profile; default: clock and all energy registers
   obis = "1-0:99.1.0.255"
@@ -115,7 +116,6 @@ block_window = 3                   # offer general-block-transfer, 1 to 63 block
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -129,6 +129,7 @@ from edge_agent.dlms.obis import obis_bytes, obis_text
 from edge_agent.dlms.units import UNIT_NUMBERS
 from edge_agent.emulator.errors import EmulatorError
 from edge_agent.emulator.fault_kinds import KINDS, Fault, FaultError
+from edge_agent.wire.toml import Table, read_file
 
 T = TypeVar("T")
 
@@ -190,7 +191,8 @@ class ClientConfig:
 
 @dataclass(frozen=True)
 class RegisterConfig:
-    """One register: watts as an expression, unit, scaler, and the Wh that it starts with."""
+    """One register: watts as an expression, unit, scaler, and the Wh that it starts with. Without states_unit the meter
+    does not tell its unit."""
 
     obis: str
     power: str
@@ -198,11 +200,17 @@ class RegisterConfig:
     scaler: int = 0
     initial: int = 0
     rollover: int | None = None
+    states_unit: bool = True
 
     @property
     def is_energy(self) -> bool:
         """Whether the watts are summed over time."""
         return self.unit.endswith("h")
+
+    @property
+    def told_unit(self) -> str:
+        """The unit that the meter tells; none where it keeps it to itself."""
+        return self.unit if self.states_unit else ""
 
 
 @dataclass(frozen=True)
@@ -303,36 +311,33 @@ class EmulatorConfig:
     @classmethod
     def read(cls, path: Path) -> EmulatorConfig:
         """Read a file; ConfigError names the entry that is wrong. Paths in it are relative to it."""
-        try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"{path} cannot be read: {error}") from error
+        data = read_file(path, lambda _, message: ConfigError(f"{path}: {message}"))
         return cls.from_dict(data, path.parent)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], base: Path) -> EmulatorConfig:
         """Check a parsed file; ConfigError."""
         top = _Table(data, "")
-        line = _line(_Table(top.take("line", dict, {}), "line."), base)
-        source = _Table(top.take("source", dict, {}), "source.")
-        csv = source.take("csv", str, None)
-        start_row = source.number("start_row", 0, 0, 1 << 31)
-        source.end()
-        start = top.take("start_epoch", (int, str), "now")
+        line = _line(_Table(top.typed("line", dict, {}), "line"), base)
+        source = _Table(top.typed("source", dict, {}), "source")
+        csv = source.typed("csv", str, None)
+        start_row = source.integer("start_row", 0, 0, 1 << 31)
+        source.done()
+        start = top.typed("start_epoch", (int, str), "now")
         if isinstance(start, str) and start != "now":
             raise ConfigError(f'start_epoch: {start!r} should be a number or "now"')
-        meters = top.take("meter", list, [])
+        meters = top.typed("meter", list, [])
         if not meters:
             raise ConfigError("meter: there should be at least one [[meter]]")
         config = cls(
-            meters=tuple(_meter(_Table(item, f"meter[{at}]."), line) for at, item in enumerate(meters)),
+            meters=tuple(_meter(_Table(item, f"meter[{at}]"), line) for at, item in enumerate(meters)),
             line=line,
-            epoch_seconds=top.number("epoch_seconds", 900, 1, 86400),
+            epoch_seconds=top.integer("epoch_seconds", 900, 1, 86400),
             start_epoch=None if isinstance(start, str) else start,
             csv=None if csv is None else base / csv,
             start_row=start_row,
         )
-        top.end()
+        top.done()
         addresses = [(meter.server, meter.physical) for meter in config.meters]
         if len(set(addresses)) != len(addresses):
             raise ConfigError("meter: two meters on the line have the same server address")
@@ -341,221 +346,195 @@ class EmulatorConfig:
         return config
 
 
-class _Table:
-    """A TOML table from which entries are taken; what is left in the end is a mistake."""
+def _refuse(key: str, message: str) -> ConfigError:
+    return ConfigError(f"{key}: {message}" if key else message)
 
-    def __init__(self, data: object, path: str) -> None:
-        if not isinstance(data, Mapping):
-            raise ConfigError(f"{path.rstrip('.')}: should be a table")
-        self.data = dict(data)
-        self.path = path
 
-    def take(self, key: str, kind: Any, default: Any) -> Any:
-        value = self.data.pop(key, default)
+class _Table(Table):
+    """A table of the emulator's file."""
+
+    def __init__(self, data: object, name: str) -> None:
+        super().__init__(data, name, _refuse)
+
+    def typed(self, key: str, kind: Any, default: Any) -> Any:
+        value = self.take(key, default)
         if value is default:
             return value
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise ConfigError(f"{self.path}{key}: {value!r} has the wrong type")
+            raise self.error(key, f"{value!r} has the wrong type")
         return value
 
-    def number(self, key: str, default: int, low: int, high: int) -> int:
-        value = self.take(key, int, default)
-        if not low <= value <= high:
-            raise ConfigError(f"{self.path}{key}: {value} should be from {low} to {high}")
-        return int(value)
-
-    def choice(self, key: str, default: str, choices: tuple[str, ...]) -> str:
-        value = self.take(key, str, default)
-        if value not in choices:
-            raise ConfigError(f"{self.path}{key}: {value!r} should be one of {', '.join(choices)}")
-        return str(value)
-
-    def octets(self, key: str, size: int) -> bytes | None:
-        value = self.take(key, str, None)
-        if value is None:
-            return None
-        try:
-            data = bytes.fromhex(value)
-        except ValueError:
-            data = b""
-        if len(data) != size:
-            raise ConfigError(f"{self.path}{key}: should be {size} bytes in hex")
-        return data
-
     def ascii(self, key: str, default: str) -> str:
-        value = self.take(key, str, default)
+        value = self.typed(key, str, default)
         if not value.isascii() or not value.isprintable():
-            raise ConfigError(f"{self.path}{key}: {value!r} should be ASCII characters")
+            raise self.error(key, f"{value!r} should be ASCII characters")
         return str(value)
 
     def host_and_port(self, key: str) -> tuple[str, int] | None:
-        value = self.take(key, str, None)
+        value = self.typed(key, str, None)
         if value is None:
             return None
         host, _, port = value.rpartition(":")
         if not host or not port.isdigit() or int(port) > 65535:
-            raise ConfigError(f'{self.path}{key}: {value!r} should be "host:port"')
+            raise self.error(key, f'{value!r} should be "host:port"')
         return host.strip("[]"), int(port)
 
     def obis(self, key: str, default: str | None) -> str:
-        value = self.take(key, str, default)
+        value = self.typed(key, str, default)
         if value is None:
-            raise ConfigError(f"{self.path}{key}: missing")
+            raise self.error(key, "missing")
         try:
             return obis_text(obis_bytes(value))
         except DlmsError as error:
-            raise ConfigError(f"{self.path}{key}: {error}") from error
-
-    def end(self) -> None:
-        if self.data:
-            raise ConfigError(f"{self.path}{min(self.data)}: no such entry")
+            raise self.error(key, f"{error}") from error
 
 
 def _client(table: _Table) -> ClientConfig:
     config = ClientConfig(
-        address=table.number("address", 16, 1, 127),
+        address=table.integer("address", 16, 1, 127),
         auth=table.choice("auth", "none", ("none", "lls", "gmac")),
-        password=table.take("password", str, None),
+        password=table.typed("password", str, None),
         key=table.octets("key", 16),
         auth_key=table.octets("auth_key", 16),
         ciphering=table.choice("ciphering", "glo", ("glo", "general", "none")),
     )
     if (config.auth == "gmac") != (config.key is not None and config.auth_key is not None):
-        raise ConfigError(f'{table.path}key: key and auth_key go with auth = "gmac"')
+        raise table.error("key", 'key and auth_key go with auth = "gmac"')
     if (config.auth == "lls") != (config.password is not None):
-        raise ConfigError(f'{table.path}password: goes with auth = "lls"')
-    table.end()
+        raise table.error("password", 'goes with auth = "lls"')
+    table.done()
     return config
 
 
 def _line(table: _Table, base: Path) -> LineConfig:
-    link, port = table.take("link", str, None), table.take("port", str, None)
+    link, port = table.typed("link", str, None), table.typed("port", str, None)
     tcp, udp = table.host_and_port("tcp"), table.host_and_port("udp")
     if sum(place is not None for place in (link, port, tcp, udp)) > 1:
-        raise ConfigError(f"{table.path}link: a line has one of link, port, tcp and udp")
-    control = table.take("control", str, None)
+        raise table.error("link", "a line has one of link, port, tcp and udp")
+    control = table.typed("control", str, None)
     mode = table.choice("mode", "hdlc", ("hdlc", "c", "e", *PUSH_MODES))
     if mode != "hdlc" and (tcp is not None or udp is not None):
-        raise ConfigError(f'{table.path}mode: "{mode}" is for a link or port; tcp and udp have the DLMS wrapper')
-    if mode != "p1" and "p1_version" in table.data:
-        raise ConfigError(f'{table.path}p1_version: goes with mode = "p1"')
-    version = table.number("p1_version", 5, 2, 5)
+        raise table.error("mode", f'"{mode}" is for a link or port; tcp and udp have the DLMS wrapper')
+    if mode != "p1" and table.has("p1_version"):
+        raise table.error("p1_version", 'goes with mode = "p1"')
+    version = table.integer("p1_version", 5, 2, 5)
     baudrate, bytesize, parity = _DEFAULT_FORMATS.get(mode, (9600, 8, "N"))
     if mode == "p1" and version < 4:
         baudrate, bytesize, parity = _OLD_P1_FORMAT
     faults = [
-        _fault(_Table(item, f"{table.path}fault[{at}].")) for at, item in enumerate(table.take("fault", list, []))
+        _fault(_Table(item, table.within(f"fault[{at}]"))) for at, item in enumerate(table.typed("fault", list, []))
     ]
     config = LineConfig(
         link=None if link is None else base / link,
         port=port,
         tcp=tcp,
         udp=udp,
-        baudrate=table.number("baudrate", baudrate, 300, 4_000_000),
-        bytesize=table.number("bytesize", bytesize, 7, 8),
+        baudrate=table.integer("baudrate", baudrate, 300, 4_000_000),
+        bytesize=table.integer("bytesize", bytesize, 7, 8),
         parity=table.choice("parity", parity, ("N", "E", "O")),
-        stopbits=table.number("stopbits", 1, 1, 2),
+        stopbits=table.integer("stopbits", 1, 1, 2),
         mode=mode,
         p1_version=version,
         control=None if control is None else base / control,
         faults=tuple(faults),
-        max_information=table.number(
+        max_information=table.integer(
             "max_information", 245 if mode == "mbus" else 128, 8, 250 if mode == "mbus" else 2030
         ),
-        window=table.number("window", 1, 1, 7),
+        window=table.integer("window", 1, 1, 7),
     )
-    table.end()
+    table.done()
     for at, fault in enumerate(config.faults):
         try:
             fault.check(config.kind)
         except FaultError as error:
-            raise ConfigError(f"{table.path}fault[{at}].kind: {error}") from error
+            raise table.error(f"fault[{at}].kind", str(error)) from error
     return config
 
 
 def _fault(table: _Table) -> Fault:
-    seconds = table.take("seconds", (int, float), 1.0)
-    answer, every = table.number("answer", 1, 1, 1 << 31), table.number("every", 0, 0, 1 << 31)
+    seconds = table.typed("seconds", (int, float), 1.0)
+    answer, every = table.integer("answer", 1, 1, 1 << 31), table.integer("every", 0, 0, 1 << 31)
     kind = table.choice("kind", "", KINDS)
-    table.end()
+    table.done()
     try:
         return Fault(kind, answer, every, float(seconds))
     except (FaultError, OverflowError) as error:
-        raise ConfigError(f"{table.path}seconds: {error}") from error
+        raise table.error("seconds", f"{error}") from error
 
 
 def _disconnect(table: _Table) -> DisconnectConfig:
-    return DisconnectConfig(table.take("connected", bool, True), table.number("mode", 2, 0, 6))
+    return DisconnectConfig(table.typed("connected", bool, True), table.integer("mode", 2, 0, 6))
 
 
 def _image(table: _Table) -> ImageConfig:
-    blocks = table.number("blocks", 4, 1, 100_000)
+    blocks = table.integer("blocks", 4, 1, 100_000)
     return ImageConfig(
-        table.number("block_size", 256, 1, 65535),
+        table.integer("block_size", 256, 1, 65535),
         blocks,
-        table.number("transferred", 0, 0, blocks),
-        table.take("enabled", bool, True),
-        table.number("status", 0, 0, 7),
+        table.integer("transferred", 0, 0, blocks),
+        table.typed("enabled", bool, True),
+        table.integer("status", 0, 0, 7),
         table.ascii("identification", "KFM-2.1"),
     )
 
 
 def _calendar(table: _Table) -> CalendarConfig:
-    hours = table.take("switch_hours", list, [6, 22])
+    hours = table.typed("switch_hours", list, [6, 22])
     if not hours or any(type(hour) is not int or not 0 <= hour <= 23 for hour in hours) or hours != sorted(set(hours)):
-        raise ConfigError(f"{table.path}switch_hours: should be hours from 0 to 23, in their order")
+        raise table.error("switch_hours", "should be hours from 0 to 23, in their order")
     return CalendarConfig(table.ascii("name", "campus"), table.ascii("passive_name", "winter"), tuple(hours))
 
 
 def _security_setup(table: _Table) -> SecuritySetupConfig:
-    version = table.number("version", 0, 0, 1)
+    version = table.integer("version", 0, 0, 1)
     bits = POLICY_BITS[version]
-    policy = table.number("policy", 0, 0, bits)
+    policy = table.integer("policy", 0, 0, bits)
     if policy & ~bits:
-        raise ConfigError(f"{table.path}policy: {policy} should be a sum of 4, 8, 32 and 64")
+        raise table.error("policy", f"{policy} should be a sum of 4, 8, 32 and 64")
     return SecuritySetupConfig(policy, table.octets("client_system_title", 8) or bytes(8), version)
 
 
 def _hdlc_setup(table: _Table) -> HdlcSetupConfig:
-    return HdlcSetupConfig(table.number("inactivity_time_out", 120, 0, 65535))
+    return HdlcSetupConfig(table.integer("inactivity_time_out", 120, 0, 65535))
 
 
 def _optional(meter: _Table, key: str, parse: Callable[[_Table], T]) -> T | None:
     """A table that may be left out; there, even empty, it makes an object."""
-    if key not in meter.data:
+    if not meter.has(key):
         return None
-    table = _Table(meter.take(key, dict, {}), f"{meter.path}{key}.")
+    table = _Table(meter.typed(key, dict, {}), meter.within(key))
     parsed = parse(table)
-    table.end()
+    table.done()
     return parsed
 
 
 def _powers(meter: _Table, key: str) -> tuple[RegisterConfig, ...]:
     """Registers of averages, in watts."""
     found = []
-    for at, item in enumerate(meter.take(key, list, [])):
-        table = _Table(item, f"{meter.path}{key}[{at}].")
-        table.data.setdefault("unit", "W")
+    for at, item in enumerate(meter.typed(key, list, [])):
+        in_watts = {"unit": "W", **item} if isinstance(item, Mapping) else item
+        table = _Table(in_watts, meter.within(f"{key}[{at}]"))
         config = _register(table)
         if config.is_energy:
-            raise ConfigError(f"{table.path}unit: {config.unit} is an energy; an average has a unit such as W")
+            raise table.error("unit", f"{config.unit} is an energy; an average has a unit such as W")
         found.append(config)
     return tuple(found)
 
 
 def _register(table: _Table) -> RegisterConfig:
-    power = table.take("power", (str, int), None)
+    power = table.typed("power", (str, int), None)
     if power is None:
-        raise ConfigError(f"{table.path}power: missing: an expression over the columns, in watts")
+        raise table.error("power", "missing: an expression over the columns, in watts")
     config = RegisterConfig(
         obis=table.obis("obis", None),
         power=str(power),
         unit=table.choice("unit", "Wh", tuple(UNIT_NUMBERS)),
-        scaler=table.number("scaler", 0, -9, 9),
-        initial=table.number("initial", 0, 0, 1 << 60),
-        rollover=table.number("rollover", 1, 1, 1 << 62) if "rollover" in table.data else None,
+        scaler=table.integer("scaler", 0, -9, 9),
+        initial=table.integer("initial", 0, 0, 1 << 60),
+        rollover=table.integer("rollover", 1, 1, 1 << 62) if table.has("rollover") else None,
+        states_unit=bool(table.typed("states_unit", bool, True)),
     )
-    table.end()
+    table.done()
     return config
 
 
@@ -563,9 +542,9 @@ def _check_p1(table: _Table, config: MeterConfig, version: int) -> None:
     """What a P1 telegram cannot say of a meter."""
     ciphered = any(client.auth == "gmac" for client in config.clients)
     if ciphered and version < 4:
-        raise ConfigError(f"{table.path}client: DSMR {version} knows no ciphered telegrams: p1_version 4 or 5")
+        raise table.error("client", f"DSMR {version} knows no ciphered telegrams: p1_version 4 or 5")
     if any(character in "/!" for character in config.serial):
-        raise ConfigError(f"{table.path}serial: {config.serial!r} holds / or !, which start and end a P1 telegram")
+        raise table.error("serial", f"{config.serial!r} holds / or !, which start and end a P1 telegram")
     if config.zone is None:
         offsets = {None if config.deviation is None else -config.deviation}
     else:
@@ -574,52 +553,52 @@ def _check_p1(table: _Table, config: MeterConfig, version: int) -> None:
         offsets = {(moment.utcoffset() or timedelta()) // timedelta(minutes=1) for moment in moments}
     if not offsets <= {60, 120}:
         key = "deviation" if config.zone is None else "zone"
-        raise ConfigError(f"{table.path}{key}: the P1 clock shows UTC+1 or UTC+2: -60, -120, or a zone with these")
+        raise table.error(key, "the P1 clock shows UTC+1 or UTC+2: -60, -120, or a zone with these")
 
 
 def _meter(table: _Table, line: LineConfig) -> MeterConfig:
-    name = table.take("logical_device_name", str, None)
+    name = table.typed("logical_device_name", str, None)
     if name is None or not name.isascii() or not 1 <= len(name) <= 16:
-        raise ConfigError(f"{table.path}logical_device_name: should be 1 to 16 ASCII characters")
+        raise table.error("logical_device_name", "should be 1 to 16 ASCII characters")
     p1 = line.mode == "p1"
-    own_zone = "Europe/Amsterdam" if p1 and "deviation" not in table.data else None
-    deviation = table.take("deviation", (int, str), 0)
+    own_zone = "Europe/Amsterdam" if p1 and not table.has("deviation") else None
+    deviation = table.typed("deviation", (int, str), 0)
     if deviation == "none":
         deviation = None
     elif not isinstance(deviation, int) or not -840 <= deviation <= 840:
-        raise ConfigError(f'{table.path}deviation: {deviation!r} should be minutes from -840 to 840, or "none"')
-    zone = table.take("zone", str, own_zone)
+        raise table.error("deviation", f'{deviation!r} should be minutes from -840 to 840, or "none"')
+    zone = table.typed("zone", str, own_zone)
     if zone is not None:
         try:
             ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ConfigError(f"{table.path}zone: {zone!r} is not a time zone") from error
-    registers = table.take("register", list, [])
-    clients = table.take("client", list, [])
-    profile = _Table(table.take("profile", dict, {}), f"{table.path}profile.")
-    physical = table.take("physical", int, None)
+            raise table.error("zone", f"{zone!r} is not a time zone") from error
+    registers = table.typed("register", list, [])
+    clients = table.typed("client", list, [])
+    profile = _Table(table.typed("profile", dict, {}), table.within("profile"))
+    physical = table.typed("physical", int, None)
     config = MeterConfig(
         logical_device_name=name,
         serial=table.ascii("serial", name),
-        registers=tuple(_register(_Table(item, f"{table.path}register[{at}].")) for at, item in enumerate(registers)),
-        server=table.number("server", 1, 1, 0xFF if line.mode == "mbus" else 0x3FFF),
+        registers=tuple(_register(_Table(item, table.within(f"register[{at}]"))) for at, item in enumerate(registers)),
+        server=table.integer("server", 1, 1, 0xFF if line.mode == "mbus" else 0x3FFF),
         physical=physical,
         deviation=deviation,
         zone=zone,
-        clock_error=table.number("clock_error", 0, -(1 << 31), 1 << 31),
+        clock_error=table.integer("clock_error", 0, -(1 << 31), 1 << 31),
         system_title=table.octets("system_title", 8) or b"KFM" + hashlib.sha256(name.encode()).digest()[:5],
-        push_seconds=table.number("push_seconds", 0, 0, 86400),
-        max_pdu=table.number("max_pdu", 1024, 64, 65535 if line.udp is None else 65000),
-        block_window=table.number("block_window", 0, 0, 63),
-        clients=tuple(_client(_Table(item, f"{table.path}client[{at}].")) for at, item in enumerate(clients))
+        push_seconds=table.integer("push_seconds", 0, 0, 86400),
+        max_pdu=table.integer("max_pdu", 1024, 64, 65535 if line.udp is None else 65000),
+        block_window=table.integer("block_window", 0, 0, 63),
+        clients=tuple(_client(_Table(item, table.within(f"client[{at}]"))) for at, item in enumerate(clients))
         or (ClientConfig(),),
         profile=ProfileConfig(
             obis=profile.obis("obis", "1-0:99.1.0.255"),
-            entries=profile.number("entries", 96, 1, 100_000),
-            status=profile.take("status", bool, False),
-            compress_time=profile.take("compress_time", bool, False),
-            selective_access=profile.take("selective_access", bool, True),
-            increments=profile.take("increments", bool, False),
+            entries=profile.integer("entries", 96, 1, 100_000),
+            status=profile.typed("status", bool, False),
+            compress_time=profile.typed("compress_time", bool, False),
+            selective_access=profile.typed("selective_access", bool, True),
+            increments=profile.typed("increments", bool, False),
         ),
         extended_registers=_powers(table, "extended_register"),
         demand_registers=_powers(table, "demand_register"),
@@ -629,13 +608,13 @@ def _meter(table: _Table, line: LineConfig) -> MeterConfig:
         security_setup=_optional(table, "security_setup", _security_setup),
         hdlc_setup=_optional(table, "iec_hdlc_setup", _hdlc_setup),
     )
-    profile.end()
-    table.end()
+    profile.done()
+    table.done()
     if p1:
         _check_p1(table, config, line.p1_version)
     if config.push_seconds and (line.tcp is not None or line.udp is not None):
-        raise ConfigError(f"{table.path}push_seconds: over tcp and udp nothing is pushed: use a link or port")
+        raise table.error("push_seconds", "over tcp and udp nothing is pushed: use a link or port")
     codes = [item.obis for item in config.registers + config.extended_registers + config.demand_registers]
     if len(set(codes)) != len(codes):
-        raise ConfigError(f"{table.path}register: an OBIS code stands twice")
+        raise table.error("register", "an OBIS code stands twice")
     return config

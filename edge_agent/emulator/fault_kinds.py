@@ -78,7 +78,7 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise FaultError(f"{self.kind!r} is no fault; there are {', '.join(KINDS)}")
+            raise FaultError(f"{self.kind!r} is not a fault; choose one of {', '.join(KINDS)}")
         least, most = (-MAX_JUMP, MAX_JUMP) if self.kind == "clock_jump" else (0, MAX_SECONDS)
         if not least <= self.seconds <= most:
             raise FaultError(f"{self.seconds:g} s of {self.kind}: should be from {least} to {most}")
@@ -88,11 +88,11 @@ class Fault:
         """A command: `KIND` or `KIND SECONDS`, for the next answer."""
         words = text.split()
         if not 1 <= len(words) <= 2:
-            raise FaultError(f"{text!r} is no fault with its seconds")
+            raise FaultError(f"{text!r} is not a fault with its seconds")
         try:
             return cls(words[0], seconds=float(words[1]) if len(words) == 2 else 1.0)
         except ValueError as error:
-            raise FaultError(f"{text!r} is no fault with its seconds: {error}") from error
+            raise FaultError(f"{text!r} is not a fault with its seconds: {error}") from error
 
     def check(self, kind_of_line: str) -> None:
         """FaultError where it has no meaning on such a line, one of NOT_ON."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from edge_agent.dlms.errors import DecodeError
 from edge_agent.dlms.hdlc.address import decode_address
-from edge_agent.dlms.hdlc.frame import Frame
+from edge_agent.dlms.hdlc.frame import HdlcFrame
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.hdlc.reader import FrameReader
 from edge_agent.dlms.hdlc.server_link import CONNECTED, HdlcServerLink
@@ -106,7 +106,7 @@ class EmulatedLine:
                     self.forget()
                 return out
         for item in self._reader.receive(data):
-            if isinstance(item, Frame):
+            if isinstance(item, HdlcFrame):
                 out += self._take(item)
         if not self.garbled or not out:
             return out
@@ -123,11 +123,11 @@ class EmulatedLine:
         """The line has been silent: what was half a frame is forgotten."""
         out = b""
         for item in self._reader.flush():
-            if isinstance(item, Frame):
+            if isinstance(item, HdlcFrame):
                 out += self._take(item)
         return out
 
-    def _take(self, frame: Frame) -> bytes:
+    def _take(self, frame: HdlcFrame) -> bytes:
         key = (frame.destination, frame.source)
         link, meter = self._links.get(key), self._owners.get(key)
         if link is None or meter is None:
@@ -166,7 +166,7 @@ class EmulatedLine:
         """Seconds of silence within a frame that a client has allowed; None where it is as at the start."""
         return max((meter.channel.inter_octet or 0.0 for meter in self.meters), default=0.0) or None
 
-    def _addressed(self, frame: Frame) -> EmulatedMeter | None:
+    def _addressed(self, frame: HdlcFrame) -> EmulatedMeter | None:
         """The meter that a frame is for."""
         try:
             logical, physical = decode_address(frame.destination)
@@ -179,7 +179,7 @@ class EmulatedLine:
                 return meter
         return None
 
-    def _open(self, frame: Frame, meter: EmulatedMeter) -> HdlcServerLink:
+    def _open(self, frame: HdlcFrame, meter: EmulatedMeter) -> HdlcServerLink:
         client, _ = decode_address(frame.source)
         parameters = meter.channel.parameters
         for allowed in meter.config.clients:

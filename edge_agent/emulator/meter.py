@@ -236,7 +236,7 @@ class EmulatedMeter:
             (STRUCTURE, [(OCTET_STRING, obis_bytes(CLOCK)), (OCTET_STRING, shown)]),
         ]
         for item in self.registers:
-            scaler_unit = (STRUCTURE, [(INT8, item.config.scaler), (ENUM, UNIT_NUMBERS[item.config.unit])])
+            scaler_unit = (STRUCTURE, [(INT8, item.config.scaler), (ENUM, UNIT_NUMBERS[item.config.told_unit])])
             items.append((STRUCTURE, [(OCTET_STRING, obis_bytes(item.config.obis)), item.data(time), scaler_unit]))
         return DataNotification((ARRAY, items), shown, (self._pushed or 0) & 0xFFFFFF).to_bytes()
 
@@ -246,9 +246,9 @@ class EmulatedMeter:
         time = self.time()
         for item in self.registers:
             code = item.config.obis.partition(":")[2].rpartition(".")[0]
-            scaler, unit = item.config.scaler, item.config.unit
+            scaler, unit = item.config.scaler, item.config.told_unit
             if item.config.is_energy:
-                scaler, unit = scaler - 3, "k" + unit
+                scaler, unit = scaler - 3, unit and "k" + unit
             value = scaled_text(item.raw(time), scaler)
             lines.append(f"{code}({value}*{unit})")
         return lines
@@ -321,13 +321,13 @@ def _demanded(setup: SecuritySetup) -> tuple[int, int]:
 
 
 def _register_object(item: EmulatedRegister, time: Callable[[], float]) -> Register:
-    scaler_unit = (item.config.scaler, UNIT_NUMBERS[item.config.unit])
+    scaler_unit = (item.config.scaler, UNIT_NUMBERS[item.config.told_unit])
     return Register(item.config.obis, value=lambda: item.data(time()), scaler_unit=scaler_unit)
 
 
 def _interval_object(item: EmulatedRegister, time: Callable[[], float], period: int) -> Register:
     """The energy of the running interval."""
-    scaler_unit = (item.config.scaler, UNIT_NUMBERS[item.config.unit])
+    scaler_unit = (item.config.scaler, UNIT_NUMBERS[item.config.told_unit])
 
     def value() -> Data:
         now = time()

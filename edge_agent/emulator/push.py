@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from edge_agent.dlms import llc
 from edge_agent.dlms.hdlc.address import encode_address
-from edge_agent.dlms.hdlc.frame import FINAL, UI, Frame
+from edge_agent.dlms.hdlc.frame import FINAL, UI, HdlcFrame
 from edge_agent.dlms.iec62056_21.messages import with_parity
 from edge_agent.dlms.iec62056_21.p1 import write_telegram
 from edge_agent.dlms.mbus import split_apdu
@@ -42,7 +42,7 @@ def on_the_line(data: bytes, meter: MeterConfig, line: LineConfig) -> bytes:
     out = b""
     for at in range(0, len(data), line.max_information):
         more = at + line.max_information < len(data)
-        out += Frame(PUSH_CLIENT, source, UI | FINAL, data[at : at + line.max_information], more).to_bytes()
+        out += HdlcFrame(PUSH_CLIENT, source, UI | FINAL, data[at : at + line.max_information], more).to_bytes()
     return out
 
 

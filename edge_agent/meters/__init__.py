@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_agent.dlms.push.layouts import LayoutError, add_folder
 from edge_agent.meters.dlms_pull import DlmsPullDriver
 from edge_agent.meters.driver import IntervalRow, MeterDriver, Observer
 from edge_agent.meters.errors import (
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 
 def open_meter(settings: MeterSettings, map: MeterMap, observe: Observer | None = None) -> MeterDriver:
     """The driver for a meter on its line; PortUnavailableError where the line cannot be opened."""
+    if settings.layouts is not None and settings.protocol == "push":
+        try:
+            add_folder(str(settings.layouts))
+        except LayoutError as error:
+            raise MeterError(str(error), error.code) from error
     if settings.protocol != "dlms" and map.profile_kind != CUMULATIVE:
         raise MapMismatchError(
             f"only a load profile read over DLMS can hold increments; {settings.protocol} brings cumulative registers"

@@ -117,5 +117,5 @@ def _number(text: bytes) -> int:
     """The number in a file's first bytes, 1 in a file that was just made; ValueError."""
     number = int(text[:32]) if text.strip() else 1
     if not 0 < number <= LIMIT:
-        raise ValueError(f"{number} is no invocation counter")
+        raise ValueError(f"{number} is not an invocation counter")
     return number

@@ -26,6 +26,7 @@ from edge_agent.dlms.hdlc.client_link import HdlcClientLink
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.obis import obis_bytes
 from edge_agent.dlms.security import Security
+from edge_agent.dlms.units import unit_text
 from edge_agent.meters.connection import Connection, HdlcLine, WrapperLine
 from edge_agent.meters.counters import CounterStore, InvocationCounter, counter_too_far
 from edge_agent.meters.datagrams import DatagramClient, DatagramLine
@@ -51,13 +52,14 @@ from edge_agent.meters.reader import (
     captured_scaler,
     registers_of,
 )
+from edge_agent.meters.registers import unit_in_wh, whole_wh
 from edge_agent.meters.transport import (
-    SerialTransport,
     TcpTransport,
     Transport,
     UdpTransport,
     WatchedNetworkTransport,
     WatchedTransport,
+    open_line,
 )
 from edge_agent.wire.meter_map import INCREMENTS, integral_of, with_integral
 from edge_agent.wire.reading import FLAG_CLOCK_ADJUSTED, FLAG_DATA_DOUBTFUL, FLAG_POWER_FAILURE
@@ -65,7 +67,7 @@ from edge_agent.wire.reading import FLAG_CLOCK_ADJUSTED, FLAG_DATA_DOUBTFUL, FLA
 if TYPE_CHECKING:
     from edge_agent.config import MeterSettings
     from edge_agent.dlms.axdr import Data
-    from edge_agent.wire.meter_map import MeterMap
+    from edge_agent.wire.meter_map import MeterMap, Term
 
 T = TypeVar("T")
 
@@ -118,7 +120,8 @@ def _increments(settings: MeterSettings, meter_map: MeterMap) -> Increments:
 
 
 class _Column:
-    """Where in a row one register stands, and what turns its raw value into Wh: 10^scaler, sign and ratio.
+    """Where in a row one term of a register stands, and what turns its raw value into Wh: 10^scaler, and a factor of
+    unit, sign and ratio.
 
     scaler_index is the column of the scaler and unit that the row was captured with, where the profile has one.
     """
@@ -156,7 +159,7 @@ class DlmsPullDriver:
         self._used = 0.0
         self._apdus: list[bytes] = []
         self._increments: Increments | None = None
-        self._anchors: dict[str, tuple[int, str, Fraction]] = {}
+        self._anchors: dict[str, list[tuple[int, str, Fraction]]] = {}
         if meter_map.profile_kind == INCREMENTS:
             self._increments = _increments(settings, meter_map)
         password = None if settings.auth != "lls" else password_bytes(settings.password or "")
@@ -166,7 +169,7 @@ class DlmsPullDriver:
         self._reader = MeterReader(self._connection)
         self._name: str | None = None
         self._verified = True
-        self._columns: dict[str, _Column] = {}
+        self._columns: dict[str, list[_Column]] = {}
         self._deviation: int | None = None
         self._power: list[tuple[int, str, int]] | None = None
         self._by_range = self._by_entry = True
@@ -179,8 +182,7 @@ class DlmsPullDriver:
             self._observe("decrypted", 1)
 
     def _open_serial(self) -> Transport:
-        settings = self.settings
-        return SerialTransport(settings.port, settings.baudrate, settings.bytesize, settings.parity, settings.stopbits)
+        return open_line(self.settings)
 
     def _new_client(self, password: bytes | None, security: Security | None) -> Client:
         if self.settings.udp is not None:
@@ -196,7 +198,7 @@ class DlmsPullDriver:
         def seen(count: int) -> None:
             self._observe("bytes", count)
 
-        if settings.tcp is not None:
+        if settings.tcp is not None and not settings.speaks_hdlc:
             patience = min(PATIENCE, settings.timeout)
             tcp = TcpTransport(*settings.tcp, settings.timeout, patience=patience)
             return WrapperLine(WatchedNetworkTransport(tcp, seen), *places)
@@ -365,7 +367,7 @@ class DlmsPullDriver:
         if profile.clock_index is None:
             raise MapMismatchError(f"the load profile {self.map.profile} does not capture the clock")
         self._columns = {
-            name: self._column(profile, source.obis, source.sign) for name, source in self.map.registers.items()
+            name: [self._column(profile, term) for term in source.terms] for name, source in self.map.registers.items()
         }
         if self._increments is not None:
             self._anchors = self._find_anchors()
@@ -375,7 +377,8 @@ class DlmsPullDriver:
             self._deviation = None
         return profile
 
-    def _column(self, profile: Profile, obis: str, sign: int) -> _Column:
+    def _column(self, profile: Profile, term: Term) -> _Column:
+        obis = term.obis
         if self._increments is None and integral_of(obis) in (29, 30):
             raise MapMismatchError(
                 f'{obis} holds the energy of single intervals: the map should say profile_kind = "{INCREMENTS}"'
@@ -385,38 +388,43 @@ class DlmsPullDriver:
             obis = next((code for code in (with_integral(obis, d) for d in (29, 30)) if code in captured), obis)
         for at, column in enumerate(profile.columns):
             if column.obis == obis and column.class_id in REGISTER_CLASSES and column.attribute == 2:
-                known = self._reader.scaler_unit(column.class_id, obis, 2)
-                if known is None:
-                    raise MapMismatchError(f"the meter does not tell scaler and unit of {obis}")
-                if known[1] != UNIT_WH:
-                    raise MapMismatchError(f"{obis} does not count Wh (its unit is number {known[1]})")
-                return _Column(at, known[0], sign * Fraction(*self.map.ratio), profile.captured_scaler(column))
-        raise MapMismatchError(f"the load profile {self.map.profile} does not capture {obis}, which the map names")
+                scaler, factor = self._scale(column.class_id, obis, term)
+                return _Column(at, scaler, factor, profile.captured_scaler(column))
+        raise MapMismatchError(
+            f"the load profile {self.map.profile} does not capture {obis}, which the map names; it captures "
+            + ", ".join(column.obis for column in profile.columns)
+        )
 
-    def _find_anchors(self) -> dict[str, tuple[int, str, Fraction]]:
-        """Class, OBIS code and factor of the cumulative register behind each increment."""
+    def _scale(self, class_id: int, obis: str, term: Term) -> tuple[int, Fraction]:
+        """A register's scaler, and what of unit, sign and ratio makes it Wh; MapMismatchError."""
+        scaler, unit = self._reader.scaler_unit(class_id, obis, 2) or (0, 255)
+        wh = unit_in_wh(obis, unit_text(unit), term, "as `edge-agent read` shows it")
+        return scaler, term.sign * wh * Fraction(*self.map.ratio)
+
+    def _find_anchors(self) -> dict[str, list[tuple[int, str, Fraction]]]:
+        """Class, OBIS code and factor of the cumulative registers behind each increment."""
         listed = {item.obis: item.class_id for item in registers_of(self._reader.object_list())}
-        anchors: dict[str, tuple[int, str, Fraction]] = {}
+        anchors: dict[str, list[tuple[int, str, Fraction]]] = {}
         for name, source in self.map.registers.items():
-            obis = with_integral(source.obis, 8)
-            if obis not in listed:
-                raise MapMismatchError(f"the meter has no cumulative register {obis} to anchor its increments on")
-            known = self._reader.scaler_unit(listed[obis], obis, 2)
-            if known is None or known[1] != UNIT_WH:
-                raise MapMismatchError(f"{obis} does not count Wh, or the meter does not tell its unit")
-            factor = source.sign * Fraction(10) ** known[0] * Fraction(*self.map.ratio)
-            anchors[name] = (listed[obis], obis, factor)
+            anchors[name] = []
+            for term in source.terms:
+                obis = with_integral(term.obis, 8)
+                if obis not in listed:
+                    raise MapMismatchError(f"the meter has no cumulative register {obis} to anchor its increments on")
+                scaler, factor = self._scale(listed[obis], obis, term)
+                anchors[name].append((listed[obis], obis, factor * Fraction(10) ** scaler))
         return anchors
 
     def _registers_now(self) -> Values:
         values: Values = {}
-        for name, (class_id, obis, factor) in self._anchors.items():
-            data = self._reader.get(CaptureObject(class_id, obis, 2).cosem_attribute())
-            if not axdr.is_integer(data):
-                raise MapMismatchError(f"the meter shows {obis} with type {data[0]}, which is no whole number")
-            values[name] = data[1] * factor
-            if values[name] < 0:
-                raise MapMismatchError(f"{name} is negative on the meter: the map's sign may be wrong")
+        for name, anchors in self._anchors.items():
+            values[name] = Fraction(0)
+            for class_id, obis, factor in anchors:
+                data = self._reader.get(CaptureObject(class_id, obis, 2).cosem_attribute())
+                if not axdr.is_integer(data):
+                    raise MapMismatchError(f"the meter shows {obis} with type {data[0]}, which is no whole number")
+                values[name] += data[1] * factor
+            whole_wh(name, values[name])
         return values
 
     def _rows_of_increments(self, increments: Increments, since: int, until: int) -> list[IntervalRow]:
@@ -456,7 +464,7 @@ class DlmsPullDriver:
             seen.add(boundary)
             found.pop(boundary, None)
             bits = _flags(row.time.status, None if status_at is None else row.values[status_at])
-            values = {name: self._exact(column, row, name) for name, column in self._columns.items()}
+            values = {name: self._exact(columns, row, name) for name, columns in self._columns.items()}
             if not single or end != boundary or bits is None or any(value is None for value in values.values()):
                 continue
             found[boundary] = {name: value for name, value in values.items() if value is not None}
@@ -553,32 +561,33 @@ class DlmsPullDriver:
                 continue
             if end in taken:
                 flags |= FLAG_CLOCK_ADJUSTED
-            values = {name: self._energy(column, row, name) for name, column in self._columns.items()}
+            values = {name: self._energy(columns, row, name) for name, columns in self._columns.items()}
             if any(value is None for value in values.values()):
                 continue
             numbers = {name: value for name, value in values.items() if value is not None}
             taken[end] = IntervalRow(interval_end=end, flags=flags, evidence=evidence, **numbers)
         return [taken[end] for end in sorted(taken)]
 
-    def _energy(self, column: _Column, row: ProfileRow, name: str) -> int | None:
-        """Wh = floor(raw x 10^scaler x ratio); None where the meter captured nothing."""
-        energy = self._exact(column, row, name)
+    def _energy(self, columns: list[_Column], row: ProfileRow, name: str) -> int | None:
+        """Wh of a register, rounded down; None where the meter captured nothing."""
+        energy = self._exact(columns, row, name)
         return None if energy is None else int(energy // 1)
 
-    def _exact(self, column: _Column, row: ProfileRow, name: str) -> Fraction | None:
-        data = row.values[column.index]
-        if data[0] == axdr.NULL:
-            return None
-        if not axdr.is_integer(data):
-            raise MapMismatchError(f"the meter captures {name} with type {data[0]}, which is no whole number")
-        scaler: int | None = column.scaler
-        if column.scaler_index is not None:
-            scaler = captured_scaler(row.values[column.scaler_index], UNIT_WH)
-            if scaler is None:
-                raise MapMismatchError(f"a row of the load profile was captured while {name} did not count Wh")
-        energy: Fraction = data[1] * Fraction(10) ** (scaler or 0) * column.factor
-        if energy < 0:
-            raise MapMismatchError(f"{name} is negative on the meter: the map's sign may be wrong")
+    def _exact(self, columns: list[_Column], row: ProfileRow, name: str) -> Fraction | None:
+        energy = Fraction(0)
+        for column in columns:
+            data = row.values[column.index]
+            if data[0] == axdr.NULL:
+                return None
+            if not axdr.is_integer(data):
+                raise MapMismatchError(f"the meter captures {name} with type {data[0]}, which is no whole number")
+            scaler: int | None = column.scaler
+            if column.scaler_index is not None:
+                scaler = captured_scaler(row.values[column.scaler_index], UNIT_WH)
+                if scaler is None:
+                    raise MapMismatchError(f"a row of the load profile was captured while {name} did not count Wh")
+            energy += data[1] * Fraction(10) ** (scaler or 0) * column.factor
+        whole_wh(name, energy)
         return energy
 
 

@@ -5,23 +5,23 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edge_agent.dlms.errors import DecodeError, DlmsError, LinkError
+from edge_agent.dlms.errors import DlmsError, LinkError
 from edge_agent.dlms.iec62056_21.client import hand_over, read_out
-from edge_agent.dlms.iec62056_21.messages import INITIAL_BAUD_RATE, Identification, read_line
-from edge_agent.dlms.units import SCALERS_OF_WH
+from edge_agent.dlms.iec62056_21.messages import INITIAL_BAUD_RATE, Identification
+from edge_agent.dlms.iec62056_21.p1 import P1Telegram, read_lines
 from edge_agent.meters.driver import IntervalRow, Observer
 from edge_agent.meters.errors import (
     BadAnswerError,
-    MapMismatchError,
     MeterError,
     MeterTimeoutError,
     NotDlmsError,
+    WrongMeterError,
 )
 from edge_agent.meters.faults import Faults
-from edge_agent.meters.transport import SerialTransport, Transport
+from edge_agent.meters.registers import own_name, register_wh
+from edge_agent.meters.transport import SerialServerTransport, Transport, open_line
 from edge_agent.wire.reading import FLAG_SAMPLED
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from edge_agent.wire.meter_map import MeterMap
 
 
-class SerialLine(Transport, Protocol):
+class AdjustableLine(Transport, Protocol):
     """A line whose speed and format can be changed."""
 
     def set_line(self, baudrate: int, bytesize: int, parity: str) -> None:
@@ -43,7 +43,7 @@ ANSWER = 2.5
 
 def run_conversation(
     conversation: Conversation,
-    line: SerialLine,
+    line: AdjustableLine,
     timeout: float = ANSWER,
     received: Callable[[bytes], None] | None = None,
 ) -> Any:
@@ -68,7 +68,8 @@ def run_conversation(
         conversation.close()
 
 
-def _meter_error(error: DlmsError) -> MeterError:
+def conversation_error(error: DlmsError) -> MeterError:
+    """What went wrong in a conversation, in the driver's terms."""
     if error.code == "no_answer":
         return MeterTimeoutError(str(error))
     if error.code in ("bad_identification", "no_hdlc"):
@@ -77,7 +78,7 @@ def _meter_error(error: DlmsError) -> MeterError:
 
 
 def switch_to_hdlc(
-    line: SerialLine,
+    line: AdjustableLine,
     address: str = "",
     initial_baud_rate: int = INITIAL_BAUD_RATE,
     timeout: float = ANSWER,
@@ -88,22 +89,24 @@ def switch_to_hdlc(
     try:
         found: Identification = run_conversation(hand_over(address, initial_baud_rate, faults), line, timeout)
     except LinkError as error:
-        raise _meter_error(error) from error
+        raise conversation_error(error) from error
     return found
 
 
 class ModeCDriver:
-    """A meter that only reads out its registers (mode C): one row a boundary, read after it and marked sampled.
+    """A meter that only reads out its registers (modes A to C): one row a boundary, read after it and marked sampled.
 
-    The identity is the device's address in the read-out (0.0.0, C.1.0 or F.F-less identification).
+    The identity is the device's address or number in the read-out, its identification, or what the map says.
     """
+
+    names_every_row = True
 
     def __init__(
         self,
         settings: MeterSettings,
         meter_map: MeterMap,
         *,
-        open_transport: Callable[[], SerialLine] | None = None,
+        open_transport: Callable[[], AdjustableLine] | None = None,
         now: Callable[[], float] = time.time,
         initial_baud_rate: int = INITIAL_BAUD_RATE,
         observe: Observer | None = None,
@@ -115,49 +118,43 @@ class ModeCDriver:
         self._initial = initial_baud_rate
         self.faults = Faults()
         """What went wrong on the line and was mended, by code, since the driver was opened."""
-        self._line: SerialLine = (open_transport or self._open_serial)()
+        self._line: AdjustableLine = (open_transport or self._open_line)()
 
-    def _open_serial(self) -> SerialLine:
-        return SerialTransport(self.settings.port, self._initial)
+    def _open_line(self) -> AdjustableLine:
+        return open_line(self.settings, baudrate=self._initial)
 
     def close(self) -> None:
         """Free the line."""
         self._line.close()
 
-    def _read(self) -> tuple[Identification, dict[str, tuple[str, str | None]], bytes]:
-        """Identification, values by code, and the read-out as received."""
+    def read_out(self) -> tuple[Identification, P1Telegram, bytes]:
+        """Identification, values by code, and the read-out as received; MeterError."""
         raw: list[bytes] = []
         self._line.discard()
+        settings = self.settings
+        # A serial server's line has the speed that it is set to.
+        change_speed = settings.change_speed and not isinstance(self._line, SerialServerTransport)
         try:
             identification, lines = run_conversation(
-                read_out("", self._initial, faults=self.faults),
+                read_out(settings.address, self._initial, change_speed, self.faults),
                 self._line,
-                max(self.settings.timeout, ANSWER),
+                max(settings.timeout, ANSWER),
                 raw.append,
             )
             self._observe("bytes", sum(len(part) for part in raw))
             self._observe("framed", 1)
         except LinkError as error:
-            raise _meter_error(error) from error
-        values: dict[str, tuple[str, str | None]] = {}
-        for line in lines:
-            try:
-                code, value, unit = read_line(line)
-            except DecodeError:
-                continue
-            values.setdefault(code, (value, unit))
-        return identification, values, b"".join(raw)
+            raise conversation_error(error) from error
+        return identification, read_lines(identification.text, lines), b"".join(raw)
 
     def identity(self) -> str:
-        """The device's address where the read-out has it, else its identification."""
-        identification, values, _ = self._read()
-        return self._name(identification, values)
+        """The device's number where the read-out has it, else its identification or what the map says."""
+        identification, found, _ = self.read_out()
+        return self._name(identification, found)
 
-    def _name(self, identification: Identification, values: dict[str, tuple[str, str | None]]) -> str:
-        for code in ("1-0:0.0.0.255", "C.1.0", "0-0:96.1.0.255", "0-0:42.0.0.255"):
-            if code in values and values[code][0].strip():
-                return values[code][0].strip()
-        return identification.manufacturer + identification.identification
+    def _name(self, identification: Identification, found: P1Telegram) -> str:
+        identified = (identification.manufacturer + identification.identification, identification.text)
+        return own_name(found.meter, identified, None, self.map.logical_device_name)
 
     def clock_deviation(self) -> int | None:
         """Not known: a row's time is the gateway's."""
@@ -173,31 +170,15 @@ class ModeCDriver:
         boundary = int(self._now()) // period * period
         if not since < boundary <= until:
             return []
-        identification, values, raw = self._read()
-        name = self._name(identification, values)
+        identification, found, raw = self.read_out()
+        name = self._name(identification, found)
         if name != self.map.logical_device_name:
-            raise MapMismatchError(f"the meter says that it is {name!r}, the map {self.map.logical_device_name!r}")
+            raise WrongMeterError(f"the meter says that it is {name!r}, the map {self.map.logical_device_name!r}")
         if int(self._now()) // period * period != boundary:
             return []  # the next boundary passed while the meter was read out
-        registers = {register: self._energy(register, values) for register in self.map.registers}
+        registers = {
+            register: register_wh(register, source, self.map.ratio, found.values)
+            for register, source in self.map.registers.items()
+        }
         evidence = hashlib.sha256(raw).digest()[:16]
         return [IntervalRow(interval_end=boundary, flags=FLAG_SAMPLED, evidence=evidence, **registers)]
-
-    def _energy(self, register: str, values: dict[str, tuple[str, str | None]]) -> int:
-        source = self.map.registers[register]
-        if source.obis not in values:
-            raise MapMismatchError(f"the read-out has no {source.obis}, which the map names")
-        return watt_hours(*values[source.obis], source.sign, self.map.ratio, source.obis)
-
-
-def watt_hours(value: str | None, unit: str | None, sign: int, ratio: tuple[int, int], what: str) -> int:
-    """Wh = floor(value x unit x ratio); a value without a unit counts Wh, and the map's ratio scales it."""
-    if unit is not None and unit not in SCALERS_OF_WH:
-        raise MapMismatchError(f"{what} does not count energy (its unit is {unit})")
-    try:
-        energy = Fraction((value or "").strip()) * sign * 10 ** SCALERS_OF_WH[unit or "Wh"] * Fraction(*ratio)
-    except (ValueError, ZeroDivisionError) as error:
-        raise MapMismatchError(f"{what} is {value!r}, which is no number") from error
-    if energy < 0:
-        raise MapMismatchError(f"{what} is negative on the meter: the map's sign may be wrong")
-    return int(energy // 1)

@@ -73,3 +73,34 @@ class LocalTime:
         if deviation is None:
             shown.deviation = None
         return shown
+
+
+_UNSET = 7 * 86400
+_OFFSETS = 900
+"""Seconds of which every offset from UTC is a multiple."""
+
+
+def seconds_behind(text: str | None, now: float, convention: str) -> float | None:
+    """By how much a time that a meter sent lies before `now` (Unix seconds), in seconds.
+
+    None where it sent none, or one so far off that its clock was never set. text is in ISO 8601; where it has no offset
+    the map's convention says which it has, and "deviation" leaves that open: the nearest counts then.
+    """
+    try:
+        time = None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if time is None:
+        return None
+    if time.tzinfo is not None:
+        behind = now - time.timestamp()
+    elif convention == "deviation":
+        apart = now - (time - _EPOCH).total_seconds()
+        if abs(apart) > _UNSET:
+            return None
+        behind = (apart + _OFFSETS / 2) % _OFFSETS - _OFFSETS / 2
+    else:
+        zone = UTC if convention == "utc" else ZoneInfo(convention)
+        both = [now - time.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1)]
+        behind = min(both, key=abs)
+    return behind if abs(behind) <= _UNSET else None

@@ -7,6 +7,8 @@ import socket
 import termios
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import serial
@@ -18,6 +20,51 @@ from edge_agent.meters.errors import (
     NoConnectionError,
     PortUnavailableError,
 )
+
+
+class LineSettings(Protocol):
+    """What a serial line is opened by: a meter's entry, or a command's options (SerialLineOptions)."""
+
+    @property
+    def port(self) -> str:
+        """A device, or a URL of pyserial."""
+
+    @property
+    def tcp(self) -> tuple[str, int] | None:
+        """Host and port of a serial server, in place of port."""
+
+    @property
+    def baudrate(self) -> int:
+        """Speed in baud."""
+
+    @property
+    def bytesize(self) -> int:
+        """Data bits."""
+
+    @property
+    def parity(self) -> str:
+        """N, E or O."""
+
+    @property
+    def stopbits(self) -> int:
+        """Stop bits."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds for an answer."""
+
+
+@dataclass(frozen=True)
+class SerialLineOptions:
+    """A line as a command's options say."""
+
+    port: str
+    tcp: tuple[str, int] | None = None
+    baudrate: int = 9600
+    bytesize: int = 8
+    parity: str = "N"
+    stopbits: int = 1
+    timeout: float = 3.0
 
 
 class Transport(Protocol):
@@ -47,8 +94,13 @@ LINE_GONE = (OSError, termios.error)
 """What a serial port raises whose adapter was pulled out; termios.error is no OSError."""
 
 
+POLL = 0.05
+"""Seconds for which a port on the network is waited for at once."""
+
+
 class SerialTransport:
-    """A serial port. PortUnavailableError where it cannot be opened or is gone (a cable pulled).
+    """A serial port, or one of a serial server by pyserial's URL (`rfc2217://10.0.0.5:2001`). PortUnavailableError
+    where it cannot be opened or is gone (a cable pulled).
 
     7E1 is spoken as 8N1 with the parity bit made here, for many adapters and every pty can do no other. keep_parity:
     what arrives keeps that bit, for a listener that checks it.
@@ -70,10 +122,18 @@ class SerialTransport:
         if self._parity_here:
             bytesize, parity = 8, "N"
         try:
-            self._serial = serial.Serial(
-                port, baudrate, bytesize, parity, stopbits, timeout=0, write_timeout=10, exclusive=True
+            # Over the network there is no lock, writing has no limit, and each change of a timeout would be negotiated.
+            self._remote = "://" in port
+            more = {"timeout": POLL} if self._remote else {"timeout": 0, "write_timeout": 10, "exclusive": True}
+            self._serial = serial.serial_for_url(
+                port,
+                baudrate=baudrate,
+                bytesize=bytesize,
+                parity=parity,
+                stopbits=stopbits,
+                **more,
             )
-        except (OSError, ValueError, termios.error) as error:
+        except (OSError, ValueError, NotImplementedError, termios.error) as error:
             raise PortUnavailableError(_why(port, error)) from error
 
     def write(self, data: bytes) -> None:
@@ -89,8 +149,12 @@ class SerialTransport:
     def read(self, timeout: float) -> bytes:
         """What has arrived."""
         try:
-            self._serial.timeout = timeout
+            if not self._remote:
+                self._serial.timeout = timeout
             first = self._serial.read(1)
+            until = time.monotonic() + timeout
+            while self._remote and not first and time.monotonic() < until:
+                first = self._serial.read(1)
             data = first + self._serial.read(self._serial.in_waiting) if first else b""
             return bytes([byte & 0x7F for byte in data]) if self._parity_here and not self._keep_parity else data
         except LINE_GONE as error:
@@ -122,13 +186,39 @@ class SerialTransport:
 
 def _why(port: str, error: Exception) -> str:
     text = str(error)
+    if "://" in port:
+        return (
+            f"{port} cannot be opened: {text}: check the serial server's address and port, that no other reader "
+            "holds it, and that it speaks RFC 2217 (bare bytes: tcp = or socket://)"
+        )
     if isinstance(error, FileNotFoundError) or "No such file" in text or getattr(error, "errno", None) == 2:
-        return f"there is no port {port}: check the name and that the adapter is plugged in"
+        return f"there is no port {port}: check the name and that the adapter is plugged in (`ls /dev/serial/by-id`)"
     if "Permission denied" in text:
         return f"no permission to open {port}: add this user to the group dialout"
-    if "exclusively lock" in text or "Resource temporarily unavailable" in text:
-        return f"{port} is in use by another process"
+    if "exclusively lock" in text or "Resource temporarily unavailable" in text or getattr(error, "errno", None) == 16:
+        return f"{port} is in use by {_holders(port)}"
     return f"{port} cannot be opened as a serial port: {text}"
+
+
+def _holders(port: str) -> str:
+    """Which processes have a port open, as far as this user may see that, and what to do about the usual ones."""
+    names = set()
+    with contextlib.suppress(OSError):
+        device = Path(port).resolve()
+        for link in Path("/proc").glob("[0-9]*/fd/*"):
+            with contextlib.suppress(OSError):
+                if link.resolve() == device and link.parts[2] != "self":
+                    names.add((link.parents[1] / "comm").read_text().strip())
+    remedies = {
+        "agetty": "a login console (systemctl disable --now serial-getty@NAME)",
+        "ModemManager": "ModemManager (systemctl mask --now ModemManager, or a udev rule with ID_MM_DEVICE_IGNORE)",
+        "brltty": "brltty (apt-get remove brltty)",
+        "edge-agent": "edge-agent itself: stop `edge-agent run` first",
+    }
+    told = [remedies.get(name, name) for name in sorted(names)]
+    if told:
+        return "another process: " + ", ".join(told)
+    return "another process: stop `edge-agent run`, a login console (serial-getty), ModemManager or brltty"
 
 
 class WatchedTransport:
@@ -165,6 +255,10 @@ class WatchedNetworkTransport(WatchedTransport):
 
 REDIAL = 0.25
 """Seconds between two attempts at a module that refuses."""
+
+
+KEEPALIVE = 60
+"""Seconds of silence on a connection after which the other side is asked whether it is still there."""
 
 
 def peer_name(host: str, port: int) -> str:
@@ -204,6 +298,9 @@ class TcpTransport:
             try:
                 made = socket.create_connection(self._address, self._timeout)
                 made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                # A listener writes nothing, and would never learn that the other side is gone.
+                made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE)
                 return made
             except ConnectionRefusedError as error:
                 if self._monotonic() < until:
@@ -260,6 +357,59 @@ class TcpTransport:
     def close(self) -> None:
         """Close the connection."""
         self._socket.close()
+
+
+class SerialServerTransport(TcpTransport):
+    """The bytes of a serial line over TCP (ser2net's raw mode, esp-link, a Moxa). Speed and format are the server's.
+
+    seven_bits: the server's line is set to 7E1; else it is 8N1, and the parity bit of 7E1 is made here.
+    """
+
+    def __init__(self, host: str, port: int, timeout: float = 5.0, *, seven_bits: bool = False) -> None:
+        super().__init__(host, port, timeout)
+        self._seven_bits = seven_bits
+        self._parity_here = False
+
+    def set_line(self, baudrate: int, bytesize: int, parity: str) -> None:
+        """Nothing can be changed from here but whether characters carry a parity bit."""
+        self._parity_here = (bytesize, parity) == (7, "E") and not self._seven_bits
+
+    def write(self, data: bytes) -> None:
+        """Send the bytes."""
+        super().write(with_parity(data) if self._parity_here else data)
+
+    def read(self, timeout: float) -> bytes:
+        """What has arrived."""
+        data = super().read(timeout)
+        return bytes([byte & 0x7F for byte in data]) if self._parity_here else data
+
+
+SerialLine = SerialTransport | SerialServerTransport
+"""A line whose speed and format can be asked for."""
+
+
+def open_line(settings: LineSettings, *, baudrate: int | None = None, keep_parity: bool = False) -> SerialLine:
+    """The serial line of a meter's entry, here or behind a serial server; PortUnavailableError."""
+    tcp = settings.tcp
+    scheme, _, rest = settings.port.partition("://")
+    if scheme == "socket":
+        host, _, number = rest.partition("?")[0].rstrip("/").rpartition(":")
+        tcp = (host.strip("[]"), int(number))
+    if tcp is not None:
+        return SerialServerTransport(*tcp, max(settings.timeout, 3.0), seven_bits=settings.bytesize == 7)
+    return SerialTransport(
+        settings.port,
+        settings.baudrate if baudrate is None else baudrate,
+        settings.bytesize,
+        settings.parity,
+        settings.stopbits,
+        keep_parity=keep_parity,
+    )
+
+
+def open_listener(settings: LineSettings) -> Transport:
+    """The line of a push meter, whose parity bits are kept as they show damage; PortUnavailableError."""
+    return open_line(settings, keep_parity=True)
 
 
 class UdpTransport:

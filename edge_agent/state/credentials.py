@@ -103,7 +103,7 @@ class Credentials:
             try:
                 x509.load_pem_x509_certificate(pem.encode())
             except ValueError as error:
-                raise table.error(name, f"is no certificate: {error}") from error
+                raise table.error(name, f"is not a certificate: {error}") from error
         return cls(
             gateway=table.text("gateway"),
             network_id=table.hexadecimal("network_id", NETWORK_ID_SIZE),
@@ -194,7 +194,7 @@ def receipt_key(table: Answer) -> bytes:
     try:
         Ed25519PublicKey.from_public_bytes(key)
     except ValueError as error:
-        raise table.error("receipt_key", "is no Ed25519 public key") from error
+        raise table.error("receipt_key", "is not an Ed25519 public key") from error
     return key
 
 

@@ -55,7 +55,7 @@ _MIGRATIONS: tuple[str, ...] = (
         resume       INTEGER NOT NULL DEFAULT 0,  -- 1: the next record carries `resynchronised`
         stop_code    TEXT,                        -- why this meter signs nothing, e.g. needs_rebase
         stop_reason  TEXT,
-        receipt      BLOB,                        -- the last receipt that took a frame (168 bytes)
+        receipt      BLOB,                        -- the last receipt that took a frame
         receipted_at INTEGER
     ) WITHOUT ROWID;
     CREATE TABLE frame (
@@ -100,7 +100,7 @@ class MeterState(NamedTuple):
         return None if self.record_bytes is None else Record.from_bytes(self.record_bytes)
 
 
-class Held(NamedTuple):
+class JournalEntry(NamedTuple):
     """A frame in the journal. code is that of the last receipt for it, None where there was none."""
 
     id: int
@@ -164,7 +164,7 @@ class Journal:
         JournalError `no_journal` where there is none, `journal_damaged` and the others as `open`.
         """
         if not path.is_file():
-            raise JournalError("no_journal", f"there is no journal at {path}: no agent has run here yet")
+            raise JournalError("no_journal", f"cannot find a journal at {path}: no agent has run here yet")
         return cls._open(path, quota, ARCHIVE_FRAMES)
 
     @classmethod
@@ -275,7 +275,7 @@ class Journal:
         row = self._connection.execute("SELECT count(*) FROM frame WHERE state != ?", (RECEIPTED,)).fetchone()
         return int(row[0])
 
-    def waiting(self, public_key: bytes, limit: int) -> list[Held]:
+    def waiting(self, public_key: bytes, limit: int) -> list[JournalEntry]:
         """A key's frames that wait for a receipt (parked ones too), oldest first."""
         with _typed(self.path):
             rows = self._connection.execute(
@@ -283,17 +283,15 @@ class Journal:
                 "ORDER BY sequence, id LIMIT ?",
                 (public_key, WAITING, PARKED, limit),
             ).fetchall()
-        return [Held(row[0], Frame.from_bytes(row[1]), row[2], row[3]) for row in rows]
+        return [JournalEntry(row[0], Frame.from_bytes(row[1]), row[2], row[3]) for row in rows]
 
-    def holds(self, public_key: bytes, hash_: bytes) -> bool:
-        """Whether a record of that SHA-256 is in the journal, in whatever state."""
+    def frame(self, public_key: bytes, hash_: bytes) -> Frame | None:
+        """The frame whose record has that SHA-256, in whatever state; None where the journal does not hold it."""
         with _typed(self.path):
-            return (
-                self._connection.execute(
-                    "SELECT 1 FROM frame WHERE public_key = ? AND record_hash = ?", (public_key, hash_)
-                ).fetchone()
-                is not None
-            )
+            row = self._connection.execute(
+                "SELECT frame FROM frame WHERE public_key = ? AND record_hash = ?", (public_key, hash_)
+            ).fetchone()
+        return None if row is None else Frame.from_bytes(row[0])
 
     def apply(self, receipts: Sequence[Receipt], *, now: int) -> list[Receipt]:
         """Take receipts that have been verified, in one commit; returns those that changed something.
@@ -390,7 +388,7 @@ class Journal:
                 "UPDATE meter SET stop_code = ?, stop_reason = ? WHERE public_key = ?", (code, reason, public_key)
             )
 
-    def allow_rebase(self, public_key: bytes) -> MeterState:
+    def allow_reset(self, public_key: bytes) -> MeterState:
         """Let a meter that stopped with `needs_rebase` go on: its next record may say that its registers were reset.
 
         The wish is spent by that record, or by any other that the meter signs first. Returns what was so before;
@@ -399,7 +397,7 @@ class Journal:
         with self._transaction() as connection:
             state = self.meter(public_key)
             if state.stop_code != NEEDS_REBASE:
-                raise JournalError("not_stopped", "its registers have not fallen: there is nothing to rebase")
+                raise JournalError("not_stopped", "its registers have not fallen: there is nothing to reset")
             connection.execute("UPDATE meter SET rebase = 1 WHERE public_key = ?", (public_key,))
         return state
 
@@ -418,6 +416,14 @@ class Journal:
                 "SELECT sequence, code FROM frame WHERE public_key = ? AND state = ? ORDER BY id", (public_key, REFUSED)
             ).fetchall()
         return [(row[0], CODES.get(row[1], f"code {row[1]}")) for row in rows]
+
+    def oldest_waiting(self) -> int | None:
+        """When the frame was signed that has waited longest for a receipt (Unix seconds); None where none waits."""
+        with _typed(self.path):
+            row = self._connection.execute(
+                "SELECT min(signed_at) FROM frame WHERE state IN (?, ?)", (WAITING, PARKED)
+            ).fetchone()
+        return None if row[0] is None else int(row[0])
 
     def counts(self, public_key: bytes | None = None) -> JournalCounts:
         """How many frames are in which state, of one key or of all."""
@@ -453,14 +459,39 @@ def _typed(path: Path) -> Iterator[None]:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the schema up to date. The version is read again under the lock: another process may have been faster."""
+    while (version := _version(connection, path)) < SCHEMA_VERSION:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if _version(connection, path) == version:
+                for statement in _statements(_MIGRATIONS[version]):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {version + 1}")
+            connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > SCHEMA_VERSION:
         raise JournalError(
             "journal_too_new",
             f"the journal at {path} has schema {version}, this agent knows {SCHEMA_VERSION}; install the newer again",
         )
-    for number in range(version, SCHEMA_VERSION):
-        connection.executescript(f"BEGIN IMMEDIATE;{_MIGRATIONS[number]}PRAGMA user_version = {number + 1};COMMIT;")
+    return version
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script, one after another: executescript would end the transaction that it is called in."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def _set_aside(path: Path) -> Path:

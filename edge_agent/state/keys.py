@@ -6,6 +6,7 @@ renamed, and the directory synced. A key that exists is never written over.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,10 +41,16 @@ class MeterKey:
 def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
     """Whether an Ed25519 signature holds; False for keys and signatures that are none."""
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+        _parsed(public_key).verify(signature, message)
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(public_key: bytes) -> Ed25519PublicKey:
+    """A key ready for use: the receipt key is the same for every receipt, and parsing it costs as much as a check."""
+    return Ed25519PublicKey.from_public_bytes(public_key)
 
 
 class KeyStore:

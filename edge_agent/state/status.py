@@ -7,13 +7,15 @@ parity, frames that do not decrypt are a wrong key, published but not receipted 
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
+import shutil
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from edge_agent.errors import EdgeError
 from edge_agent.wire import processes
@@ -27,6 +29,15 @@ journal, handed to the authority or its broker, receipted."""
 
 STALE_SECONDS = 90
 """A running agent writes its status at least every 30 s."""
+
+FLAPPING_SECONDS = 600
+"""A fault that comes back so soon is the same one: it keeps its `since`, and is not logged as new."""
+
+LEAST_DISK = 1 << 20
+"""Bytes that must be free where the journal lies."""
+
+_BLOCK = 8192
+"""The status file's size is a multiple of this, so that it can be written anew in its place when the disk is full."""
 
 
 class StatusError(EdgeError):
@@ -50,6 +61,8 @@ class StatusBoard:
             "errors": {},
         }
         self._meters: dict[str, dict[str, Any]] = {}
+        self._known: dict[tuple[str | None, str, str], tuple[int, int | None]] = {}
+        """By meter, part and code: since when, and when it was proved right (None: not yet)."""
 
     def add_meter(self, meter: str, **facts: Any) -> None:
         """Make a meter known, with facts such as its port."""
@@ -89,17 +102,28 @@ class StatusBoard:
         """Note what is wrong with a part (of a meter); True where it was not so before, and deserves a log line."""
         with self._lock:
             errors = (self._gateway if meter is None else self._meters[meter])["errors"]
-            before = errors.get(part)
             now = int(self._clock())
-            new = before is None or before["code"] != code
-            since = now if before is None or new else before["since"]
+            since, cleared = self._known.get((meter, part, code), (now, -FLAPPING_SECONDS))
+            new = cleared is not None and now - cleared >= FLAPPING_SECONDS
+            since = now if new else since
+            self._known[meter, part, code] = since, None
+            self.notable = self.notable or part not in errors or errors[part]["code"] != code
             errors[part] = {"code": code, "message": message, "since": since, "at": now}
-            self.notable = self.notable or new
             return new
 
-    def clear(self, part: str, *, meter: str | None = None) -> bool:
-        """Note that a part is right again; True where it was not."""
+    def fault(self, part: str, *, meter: str | None = None) -> str | None:
+        """The code of what is wrong with a part; None where nothing is."""
         with self._lock:
+            error = (self._gateway if meter is None else self._meters[meter])["errors"].get(part)
+            return None if error is None else str(error["code"])
+
+    def clear(self, part: str, *, meter: str | None = None) -> bool:
+        """Note that something has proved a part right; True where it was wrong."""
+        with self._lock:
+            now = int(self._clock())
+            for key, (since, cleared) in self._known.items():
+                if key[:2] == (meter, part) and cleared is None:
+                    self._known[key] = since, now
             errors = (self._gateway if meter is None else self._meters[meter])["errors"]
             was = errors.pop(part, None) is not None
             self.notable = self.notable or was
@@ -113,22 +137,34 @@ class StatusBoard:
         return copy
 
     def summary(self) -> dict[str, Any]:
-        """What the authority is told: the snapshot without process number and messages' texts of old."""
+        """What the authority is told: the snapshot without the process, and the problems in it as `status` has them."""
         snapshot = self.snapshot()
         del snapshot["pid"], snapshot["pid_started"]
-        return snapshot
+        found = problems({**snapshot, "running": True}, self._clock())
+        return {**snapshot, "problems": found}
 
     def write(self, state: Path) -> None:
         """Write the status file; not synced, since it is of use only while the machine runs."""
         self.notable = False
         data = json.dumps(self.snapshot(), indent=1).encode()
-        write_atomically(state / STATUS_FILE, data, mode=0o644, durable=False)
+        data += b" " * (-(len(data) + 1) % _BLOCK) + b"\n"
+        path = state / STATUS_FILE
+        try:
+            write_atomically(path, data, mode=0o644, durable=False)
+        except OSError:
+            # A full disk has no room for a second file, but what the first one takes is ours already.
+            with path.open("r+b") as file:
+                size = file.seek(0, os.SEEK_END)
+                if len(data) > size:
+                    raise
+                file.seek(0)
+                file.write(data.rstrip() + b" " * (size - len(data.rstrip())))
 
 
 def read_status(state: Path) -> dict[str, Any]:
     """The status that the agent wrote last; StatusError `no_status` or `status_unreadable`.
 
-    `running` is added: whether the process that wrote it still lives.
+    `running` is added, whether the process that wrote it still lives, and `disk_free`, the bytes free beside it.
     """
     path = state / STATUS_FILE
     try:
@@ -140,6 +176,8 @@ def read_status(state: Path) -> dict[str, Any]:
     if not isinstance(data, dict) or data.get("version") != STATUS_VERSION:
         raise StatusError("status_unreadable", f"{path} was written by another version of the agent")
     data["running"] = _alive(data.get("pid"), data.get("pid_started"))
+    with contextlib.suppress(OSError):
+        data["disk_free"] = shutil.disk_usage(state).free
     return data
 
 
@@ -149,15 +187,73 @@ def _alive(pid: object, started: object) -> bool:
 
 def problems(status: Mapping[str, Any], now: float) -> list[str]:
     """Everything that needs a person, in sentences; empty where all is well."""
+    return [str(problem) for problem in find_problems(status, now)]
+
+
+class Problem(NamedTuple):
+    """Something that needs a person; meter is None where it is the gateway's."""
+
+    code: str
+    message: str
+    meter: str | None = None
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.meter, self.code, self.message) if part)
+
+
+def find_problems(status: Mapping[str, Any], now: float) -> list[Problem]:
+    """What is wrong, by what the agent noted and by what is there: a boundary without a signature, a frame without a
+    receipt, a disk without room."""
     found = []
     if not status["running"]:
-        found.append("the agent is not running")
+        found.append(Problem("", "the agent is not running"))
     elif now - status["updated"] > STALE_SECONDS:
-        found.append(f"the agent has not written its status for {age(status['updated'], now)}; is it stuck?")
-    found += [f"{error['code']}: {error['message']}" for error in status["errors"].values()]
+        found.append(
+            Problem("", f"the agent has not written its status for {age(status['updated'], now)}; is it stuck?")
+        )
+    free = status.get("disk_free")
+    if free is not None and free < LEAST_DISK:
+        found.append(
+            Problem(
+                "disk_full",
+                f"the disk of the state directory is full ({free} bytes are free): the journal takes nothing and this "
+                "status may be old; make room. The meters keep their rows meanwhile",
+            )
+        )
+    found += [Problem(error["code"], error["message"]) for error in status["errors"].values()]
+    oldest, epoch = (status.get("journal") or {}).get("oldest"), status.get("epoch")
+    if oldest is not None and epoch and now - oldest > 2 * epoch:
+        found.append(
+            Problem(
+                "not_receipted",
+                f"the oldest reading without a receipt was signed {age(oldest, now)} ago: readings leave the "
+                "gateway, and the authority answers none, or they do not leave it (uplink, above); "
+                "nothing is lost meanwhile",
+            )
+        )
     for name, meter in status["meters"].items():
-        found += [f"{name}: {error['code']}: {error['message']}" for error in meter["errors"].values()]
+        found += [Problem(error["code"], error["message"], name) for error in meter["errors"].values()]
+        missing = _missing_boundary(status, meter, now)
+        if missing is not None:
+            last = meter.get("interval_end")
+            since = "it has signed nothing yet" if last is None else f"its last reading is that of {utc(last)}"
+            message = f"no reading is signed for the boundary of {utc(missing)}: {since}"
+            found.append(Problem("not_signed", message, name))
     return found
+
+
+def _missing_boundary(status: Mapping[str, Any], meter: Mapping[str, Any], now: float) -> int | None:
+    """The last boundary whose reading is due and not signed; None where there is none, or it is not known.
+
+    A reading is due half an epoch after its boundary, and not before the agent has run for as long.
+    """
+    epoch = status.get("epoch")
+    if not epoch or "enrolment" in meter["errors"] or now - status["started"] < epoch / 2:
+        return None
+    every = max(epoch, meter.get("signs_every") or epoch)
+    boundary = int((now - epoch / 2) // every * every)
+    last = meter.get("interval_end")
+    return boundary if last is None or last < boundary else None
 
 
 def age(at: float | None, now: float) -> str:

@@ -56,9 +56,7 @@ class Reply:
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
-            raise UplinkError(
-                "malformed_answer", f"the authority answered with something that is no JSON: {error}"
-            ) from error
+            raise UplinkError("malformed_answer", f"the authority's answer is not JSON: {error}") from error
 
 
 class HttpsClient:
@@ -164,7 +162,7 @@ def _plain(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, http.client.HTTPException):
-        return f"its answer is cut short or no HTTP ({type(error).__name__})"
+        return f"its answer is cut short or not HTTP ({type(error).__name__})"
     return str(error)
 
 
@@ -202,6 +200,10 @@ _TELLING: Mapping[str, Callable[[str], str]] = {"live": paths.live, "status": pa
 """What is told without a journal, and the path to which."""
 
 
+CHECK_SECONDS = 20.0
+"""While the authority is not reached and there is nothing to say, it is tried again so often."""
+
+
 class HttpsUplink:
     """The HTTPS uplink of a running agent: one thread, one connection, jobs in order.
 
@@ -220,6 +222,7 @@ class HttpsUplink:
         self._jobs: queue.SimpleQueue[Batch | str | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._telling: dict[str, dict[str, Any]] = {}
+        self._last_status: bytes | None = None
         self._connected = False
         self._told = False
         self._thread = threading.Thread(target=self._run, name="uplink-https", daemon=True)
@@ -266,7 +269,7 @@ class HttpsUplink:
             self._jobs.put("tell status")
 
     def _run(self) -> None:
-        while (job := self._jobs.get()) is not None and not self._closing.is_set():
+        while (job := self._next_job()) is not None and not self._closing.is_set():
             try:
                 self.handle(job)
             except Exception as error:  # noqa: BLE001 - whatever one answer does to us, the next job is done
@@ -279,16 +282,40 @@ class HttpsUplink:
                     self._emit(HeadFailed(job.removeprefix("head "), cause))
         self._client.close()
 
+    def _next_job(self) -> Batch | str | None:
+        """What is to be done next. While the authority does not answer, that is asking whether it does again: a link on
+        which nothing happens would be called down for ever."""
+        while True:
+            try:
+                return self._jobs.get(timeout=None if self._connected or not self._told else CHECK_SECONDS)
+            except queue.Empty:
+                return "check"
+
+    def _check(self) -> None:
+        with self._lock:
+            status = self._last_status
+        try:
+            if status is None:
+                self._reply(self._client.call("GET", paths.CA))
+            else:
+                self._reply(self._client.call("POST", paths.status(self._gateway), status))
+        except UplinkError as error:
+            self._failed(error)
+
     def handle(self, job: Batch | str) -> None:
         """Do one job. The thread calls it; a test may, in its own."""
         if isinstance(job, Batch):
             self._post(job)
+        elif job == "check":
+            self._check()
         elif job.startswith("head "):
             self._head(job.removeprefix("head "))
         else:
             what = job.removeprefix("tell ")
             with self._lock:
                 data = json.dumps(self._telling.pop(what), separators=(",", ":")).encode()
+                if what == "status":
+                    self._last_status = data
             try:
                 self._reply(self._client.call("POST", _TELLING[what](self._gateway), data))
             except UplinkError as error:
@@ -316,10 +343,10 @@ class HttpsUplink:
             if reply.status == 204:
                 self._emit(HeadArrived(meter, None))
                 return
-            if len(reply.body) != FRAME_SIZE + RECEIPT_SIZE:
+            if len(reply.body) < FRAME_SIZE + RECEIPT_SIZE:
                 raise UplinkError(
                     "malformed_answer",
-                    f"a head has {FRAME_SIZE} + {RECEIPT_SIZE} bytes, the authority sent {len(reply.body)}",
+                    f"a head has {FRAME_SIZE} + {RECEIPT_SIZE} bytes or more, the authority sent {len(reply.body)}",
                 )
         except UplinkError as error:
             self._emit(HeadFailed(meter, error))

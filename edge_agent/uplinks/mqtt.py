@@ -7,6 +7,7 @@ client: while the link is down nothing is handed to it.
 from __future__ import annotations
 
 import json
+import logging
 import ssl
 import threading
 from collections.abc import Callable, Mapping
@@ -28,6 +29,21 @@ KEEPALIVE_SECONDS = 60
 MAX_INFLIGHT = 20
 MAX_PAYLOAD = 1 << 20
 """A larger message is not read: 256 receipts are 43 kB."""
+
+
+def _quiet_logger() -> logging.Logger:
+    """paho's own words for whoever debugs: what matters of them is told as a change of the link."""
+    child = logger.getChild("mqtt")
+    if not any(isinstance(kept, _ForDebugging) for kept in child.filters):
+        child.addFilter(_ForDebugging())
+    return child
+
+
+class _ForDebugging(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is wanted: in debugging alone, and then at that level."""
+        record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+        return logger.isEnabledFor(logging.DEBUG)
 
 
 class MqttUplink:
@@ -60,7 +76,7 @@ class MqttUplink:
             CallbackAPIVersion.VERSION2, client_id=gateway, protocol=paho.MQTTv5, reconnect_on_failure=True
         )
         self._client.suppress_exceptions = True  # a fault in a callback is logged and ends nothing
-        self._client.enable_logger(logger.getChild("mqtt"))
+        self._client.enable_logger(_quiet_logger())
         self._client.tls_set_context(context)
         self._client.connect_timeout = timeout
         self._client.max_inflight_messages_set(MAX_INFLIGHT)

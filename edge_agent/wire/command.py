@@ -44,7 +44,8 @@ _LEVELS, _FORMATS = ("debug", "info", "warning", "error"), ("text", "json")  # a
 
 
 class Command(NamedTuple):
-    """A subcommand: its module, its line in the help, whether it takes the place, and whether it runs until stopped.
+    """A subcommand: its module, its line in the help, whether it takes the place, whether it runs until stopped,
+    and its other names.
 
     A service logs from `info` on, other commands from `warning` on.
     """
@@ -53,6 +54,7 @@ class Command(NamedTuple):
     summary: str
     place: bool = True
     service: bool = False
+    aliases: tuple[str, ...] = ()
 
 
 class Place(NamedTuple):
@@ -138,11 +140,13 @@ class Program:
         for name, command in self.commands.items():
             subparser = subparsers.add_parser(
                 name,
+                aliases=command.aliases,
                 help=command.summary,
                 description=command.summary[0].upper() + command.summary[1:] + ".",
                 formatter_class=argparse.RawDescriptionHelpFormatter,
             )
-            if name == chosen:
+            subparser.set_defaults(command=name)
+            if chosen == name or chosen in command.aliases:
                 self._fill(subparser, command)
         return parser
 

@@ -12,6 +12,7 @@ import re
 import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from edge_agent.wire.canonical import canonical_json
@@ -27,9 +28,14 @@ CLOCK_UTC = "utc"
 CUMULATIVE = "cumulative"
 INCREMENTS = "increments"
 
-_LOGICAL_DEVICE_NAME_SIZE = 16  # IEC 62056-6-2: the logical device name has up to 16 octets
+_NAME_SIZE = 64  # a COSEM logical device name has up to 16 octets; what other meters tell may be longer
+_MAX_TERMS = 16
 _MAX_CAPTURE_PERIOD = 86400
 _MAX_RATIO = 1_000_000_000
+_UNIT = re.compile(r"(?:(\d{1,9}(?:\.\d{1,9})?) )?(Wh|kWh|MWh|GWh)", re.ASCII)
+UNITS_OF_ENERGY: Mapping[str, int] = {"Wh": 1, "kWh": 1000, "MWh": 10**6, "GWh": 10**9}
+"""Wh by unit."""
+
 _OBIS = re.compile(r"(\d{1,3})-(\d{1,3}):(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})", re.ASCII)
 _KEYS = {
     "capture_period",
@@ -57,13 +63,48 @@ class MeterMapError(WireError):
         self.reason = message
 
 
+def unit_in_wh(unit: str) -> Fraction:
+    """How many Wh a unit such as `Wh`, `kWh` or `10 Wh` is; ValueError for what is none."""
+    match = _UNIT.fullmatch(unit)
+    factor = Fraction(0) if match is None else Fraction(match[1] or 1) * UNITS_OF_ENERGY[match[2]]
+    if not factor:
+        raise ValueError(f'{unit!r} is no unit of energy such as "Wh", "kWh" or "10 Wh"')
+    return factor
+
+
 @dataclass(frozen=True)
-class RegisterSource:
-    """Where one register comes from: an OBIS code of the load profile, and its sign (1, or -1 for a meter that counts
-    this direction downwards)."""
+class Term:
+    """One part of a register: an OBIS code, its sign (1, or -1 for what is taken away or counts downwards), and the
+    unit in which the meter counts where it does not say so itself (`10 Wh`), else None."""
 
     obis: str
     sign: int
+    unit: str | None = None
+
+    @property
+    def unit_wh(self) -> Fraction | None:
+        """Wh in a unit as the map states it."""
+        return None if self.unit is None else unit_in_wh(self.unit)
+
+    def to_list(self) -> list[object]:
+        """As it stands in the map."""
+        return [self.obis, self.sign] if self.unit is None else [self.obis, self.sign, self.unit]
+
+
+@dataclass(frozen=True)
+class RegisterSource:
+    """Where one register comes from: the sum of one or more terms, such as the tariffs 1.8.1 and 1.8.2."""
+
+    terms: tuple[Term, ...]
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The OBIS codes of its terms."""
+        return tuple(term.obis for term in self.terms)
+
+    def to_list(self) -> list[object]:
+        """As it stands in the map: one term by itself, or the list of several."""
+        return self.terms[0].to_list() if len(self.terms) == 1 else [term.to_list() for term in self.terms]
 
 
 @dataclass(frozen=True)
@@ -135,7 +176,7 @@ class MeterMap:
             "logical_device_name": self.logical_device_name,
             "profile": self.profile,
             "ratio": list(self.ratio),
-            "registers": {name: [source.obis, source.sign] for name, source in self.registers.items()},
+            "registers": {name: source.to_list() for name, source in self.registers.items()},
             "rollover_wh": self.rollover_wh,
             "version": MAP_VERSION,
         }
@@ -160,13 +201,13 @@ def _logical_device_name(value: object) -> str:
         not isinstance(value, str)
         or not value.isascii()
         or not value.isprintable()
-        or not 1 <= len(value) <= _LOGICAL_DEVICE_NAME_SIZE
+        or not 1 <= len(value) <= _NAME_SIZE
         or value != value.strip()
     ):
         raise MeterMapError(
             "logical_device_name",
-            f"{value!r} should be the 1 to 16 printable ASCII characters that the meter gives as its logical device "
-            "name (`edge-agent read` prints it as `meter`)",
+            f"{value!r} should be the name that the meter gives itself, 1 to {_NAME_SIZE} printable ASCII characters "
+            "(`edge-agent read` and `decode` print it as `meter`)",
         )
     return value
 
@@ -205,21 +246,51 @@ def _registers(value: object, kind: str) -> dict[str, RegisterSource]:
         key = f"registers.{name}"
         if name not in REGISTERS:
             raise MeterMapError(key, f"no such register; a record has {', '.join(REGISTERS)}")
-        if not isinstance(source, list | tuple) or len(source) != 2:
-            raise MeterMapError(key, f'{source!r} should be an OBIS code and a sign, such as ["1-0:1.8.0.255", 1]')
-        obis, sign = _obis(key, source[0]), source[1]
-        if type(sign) is not int or sign not in (1, -1):
-            raise MeterMapError(key, f"the sign {sign!r} should be 1 or -1")
-        counted = obis
-        if kind == INCREMENTS:
-            if integral_of(obis) not in _INTEGRALS:
-                raise MeterMapError(key, f"{obis} should be an energy: with increments, group D is 8, 29 or 30")
-            counted = with_integral(obis, 8)
-        if counted in seen:
-            raise MeterMapError(key, f"{obis} already feeds {seen[counted]}; one register would count twice")
-        seen[counted] = name
-        registers[name] = RegisterSource(obis, sign)
+        terms = _terms(key, source)
+        for term in terms:
+            counted = term.obis
+            if kind == INCREMENTS:
+                if integral_of(term.obis) not in _INTEGRALS:
+                    raise MeterMapError(
+                        key, f"{term.obis} should be an energy: with increments, group D is 8, 29 or 30"
+                    )
+                counted = with_integral(term.obis, 8)
+            if counted in seen:
+                raise MeterMapError(key, f"{term.obis} already feeds {seen[counted]}; one register would count twice")
+            seen[counted] = name
+        registers[name] = RegisterSource(terms)
     return {name: registers[name] for name in REGISTERS if name in registers}
+
+
+def _terms(key: str, source: object) -> tuple[Term, ...]:
+    """`["1-0:1.8.0.255", 1]`, with a unit behind it or not, or a list of such."""
+    several = isinstance(source, list | tuple) and len(source) > 0 and isinstance(source[0], list | tuple)
+    listed = source if several and isinstance(source, list | tuple) else [source]
+    if len(listed) > _MAX_TERMS:
+        raise MeterMapError(key, f"should be the sum of at most {_MAX_TERMS} codes")
+    return tuple(_term(key, item) for item in listed)
+
+
+def _term(key: str, source: object) -> Term:
+    if not isinstance(source, list | tuple) or len(source) not in (2, 3):
+        raise MeterMapError(
+            key,
+            f'{source!r} should be an OBIS code and a sign, such as ["1-0:1.8.0.255", 1], with the unit behind it '
+            'where the meter does not tell it, ["1-0:1.8.0.255", 1, "10 Wh"], or a list of such, which are added up',
+        )
+    obis, sign = _obis(key, source[0]), source[1]
+    if type(sign) is not int or sign not in (1, -1):
+        raise MeterMapError(key, f"the sign {sign!r} should be 1 or -1")
+    if len(source) == 2:
+        return Term(obis, sign)
+    unit = source[2]
+    try:
+        unit_in_wh(unit if isinstance(unit, str) else "")
+    except ValueError as error:
+        raise MeterMapError(
+            key, f'the unit {unit!r} should be "Wh", "kWh", "MWh" or "GWh", or a number of them such as "10 Wh"'
+        ) from error
+    return Term(obis, sign, unit)
 
 
 def _clock(value: object) -> str:

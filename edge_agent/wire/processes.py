@@ -1,8 +1,14 @@
-"""Whether a process still runs: its number alone does not say, for numbers are used again."""
+"""Processes: whether one still runs (its number alone does not say, numbers are used again), and ending with one."""
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
+import sys
 from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
 
 
 def started(pid: int) -> str:
@@ -13,3 +19,13 @@ def started(pid: int) -> str:
         return ""
     fields = text.rpartition(")")[2].split()
     return fields[19] if len(fields) > 19 and fields[0] != "Z" else ""
+
+
+def end_with_parent(parent: int) -> bool:
+    """Have the kernel send this process SIGTERM when its parent ends, even where that was killed and could tell nobody.
+
+    False where the parent ended before this was asked. Linux only; elsewhere a child outlives a killed parent.
+    """
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    return os.getppid() == parent

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import struct
 
+from edge_agent.wire.checkpoint import note_text, origin
 from edge_agent.wire.errors import WireError
+from edge_agent.wire.merkle import HASH_SIZE, MAX_PATH, ProofError, leaf_hash, root_of_path
 
 RECORD_SIZE = 96
 PUBLIC_KEY_SIZE = 32
@@ -18,6 +20,9 @@ FRAME_SIZE = RECORD_SIZE + PUBLIC_KEY_SIZE + SIGNATURE_SIZE
 POSSESSION_SIZE = 80
 RECEIPT_BODY_SIZE = 104
 RECEIPT_SIZE = RECEIPT_BODY_SIZE + SIGNATURE_SIZE
+"""A receipt `AMC1`."""
+PROOF_RECEIPT_SIZE = RECEIPT_BODY_SIZE + 8 + SIGNATURE_SIZE
+"""A receipt `AMC2` before its inclusion path, whose length its sixth byte says."""
 NETWORK_ID_SIZE = 8
 METER_ID_SIZE = 32
 TRUNCATED_HASH_SIZE = 16
@@ -27,6 +32,11 @@ MAX_FRAMES = 256
 READING_MAGIC = b"AMR1"
 POSSESSION_MAGIC = b"AMK1"
 RECEIPT_MAGIC = b"AMC1"
+PROOF_RECEIPT_MAGIC = b"AMC2"
+
+LEAF_READING = 1
+"""The type byte of a reading's leaf in the log."""
+LAST_SEQUENCE = 0xFFFF_FFFF
 
 SOURCE_NONE, SOURCE_SOLAR, SOURCE_WIND, SOURCE_HYDRO, SOURCE_OTHER = range(5)
 SOURCES = ("none", "solar", "wind", "hydro", "other")
@@ -89,6 +99,8 @@ CODE_NUMBERS = {name: number for number, name in CODES.items()}
 _RECORD = "<4sI8sq4QHBBhH16s16s"
 _POSSESSION = "<4sI8s32s32s"
 _RECEIPT = "<4sBBH8s32s32sIIQq"
+_PROOF_RECEIPT = _RECEIPT + "Q64s"
+_LEAF = "<BBHq"
 _STRUCT_ERROR: type[Exception] = getattr(struct, "error", ValueError)  # MicroPython has none of its own
 
 
@@ -284,11 +296,16 @@ class Frame:
 
 
 class Receipt:
-    """The authority's answer to one frame, `AMC1`: 104 bytes, then the receipt key's Ed25519 signature over them.
+    """The authority's answer to one frame.
 
-    A gateway deletes a record only on a receipt whose verdict is accepted or held and whose signature it has
-    checked against the pinned receipt key. next_expected is the sequence that the authority takes next for this
-    key; log_index is NO_LOG_INDEX where the record did not enter the log; time is Unix seconds.
+    `AMC1`: 104 bytes, then the receipt key's Ed25519 signature over them; says refused or parked (and, of authorities
+    before `AMC2`, accepted or held). `AMC2`, for accepted and held: the record's leaf is in the log of `size` leaves by
+    the inclusion path, and the signature is the checkpoint's, over the note of that tree (docs/PROTOCOL.md).
+
+    A gateway deletes a record only on a receipt whose verdict is accepted or held and whose signature it has checked
+    against the pinned receipt key, over `signed_message`. next_expected is the sequence that the authority takes next
+    for this key; log_index is NO_LOG_INDEX where the record did not enter the log; time is Unix seconds. size is None
+    in an `AMC1`.
     """
 
     __slots__ = (
@@ -297,9 +314,11 @@ class Receipt:
         "meter_key",
         "network_id",
         "next_expected",
+        "path",
         "record_hash",
         "sequence",
         "signature",
+        "size",
         "time",
         "verdict",
     )
@@ -317,6 +336,8 @@ class Receipt:
         log_index: int,
         time: int,
         signature: bytes = bytes(SIGNATURE_SIZE),
+        size: int | None = None,
+        path: bytes = b"",
     ) -> None:
         self.verdict = verdict
         self.code = code
@@ -328,14 +349,16 @@ class Receipt:
         self.log_index = log_index
         self.time = time
         self.signature = signature
+        self.size = size
+        self.path = path
 
     def body(self) -> bytes:
-        """The 104 bytes that are signed; ReadingError `malformed` where a field does not fit its width."""
+        """The first 104 bytes, which an `AMC1` signs; ReadingError `malformed` where a field does not fit its width."""
         return _pack(
             _RECEIPT,
-            RECEIPT_MAGIC,
+            RECEIPT_MAGIC if self.size is None else PROOF_RECEIPT_MAGIC,
             self.verdict,
-            0,
+            len(self.path) // HASH_SIZE,
             self.code,
             self.network_id,
             self.meter_key,
@@ -346,20 +369,50 @@ class Receipt:
             self.time,
         )
 
+    def signed_message(self, frame: Frame) -> bytes:
+        """What the receipt key has signed, if this receipt is for that frame.
+
+        Of an `AMC2` the note of the tree that its path leads to from the frame's leaf. ReadingError `malformed` where
+        the receipt speaks of another record, or its path is no path in a tree of its size.
+        """
+        if (self.meter_key, self.record_hash) != (frame.public_key, record_hash(frame.record_bytes)):
+            raise ReadingError("malformed", "the receipt is for another record")
+        if self.size is None:
+            return self.body()
+        if struct.pack("<I", self.sequence) != frame.record_bytes[4:8]:
+            raise ReadingError("malformed", f"the record has another sequence than {self.sequence}")
+        if self.next_expected != min(self.sequence + 1, LAST_SEQUENCE):
+            raise ReadingError("malformed", f"after record {self.sequence} comes another than {self.next_expected}")
+        leaf = leaf_hash(reading_leaf(self.verdict, self.code, self.time, frame.to_bytes()))
+        path = [self.path[at : at + HASH_SIZE] for at in range(0, len(self.path), HASH_SIZE)]
+        try:
+            root = root_of_path(leaf, self.log_index, self.size, path)
+        except ProofError as error:
+            raise ReadingError("malformed", f"the receipt's proof is none: {error}") from error
+        return note_text(origin(self.network_id), self.size, root)
+
     def to_bytes(self) -> bytes:
-        """Body (104) and signature (64)."""
-        return self.body() + self.signature
+        """`AMC1`: body (104) and signature (64). `AMC2`: body (104), size u64 (8), signature (64), path (32 each)."""
+        if self.size is None:
+            return self.body() + self.signature
+        return self.body() + _pack("<Q", self.size) + self.signature + self.path
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Receipt:
-        """Read 168 bytes, not yet verified; ReadingError `malformed` for a wrong length, magic or verdict."""
-        if len(data) != RECEIPT_SIZE:
-            raise ReadingError("malformed", f"a receipt has {RECEIPT_SIZE} bytes, these are {len(data)}")
+        """Read a receipt, not yet verified; ReadingError `malformed` for a wrong length, magic or verdict."""
+        if len(data) < RECEIPT_SIZE:
+            raise ReadingError("malformed", f"a receipt has {RECEIPT_SIZE} bytes or more, these are {len(data)}")
         fields = struct.unpack(_RECEIPT, data[:RECEIPT_BODY_SIZE])
-        if fields[0] != RECEIPT_MAGIC:
+        if fields[0] not in (RECEIPT_MAGIC, PROOF_RECEIPT_MAGIC):
             raise ReadingError("malformed", f"a receipt starts with {RECEIPT_MAGIC!r}, this one with {fields[0]!r}")
-        if fields[1] >= len(VERDICTS) or fields[2] != 0:
+        proves = fields[0] == PROOF_RECEIPT_MAGIC
+        if len(data) != _receipt_size(proves, fields[2]):
+            raise ReadingError("malformed", f"the receipt has another length than its {len(data)} bytes")
+        if fields[1] >= len(VERDICTS) or (fields[2] != 0 and not proves):
             raise ReadingError("malformed", f"verdict {fields[1]} is not one that this version knows")
+        if proves and (fields[1] not in (VERDICT_ACCEPTED, VERDICT_HELD) or fields[2] > MAX_PATH):
+            raise ReadingError("malformed", f"what is {VERDICTS[fields[1]]} is not proved by a path of {fields[2]}")
+        at = RECEIPT_BODY_SIZE + 8 if proves else RECEIPT_BODY_SIZE
         return cls(
             verdict=fields[1],
             code=fields[3],
@@ -370,8 +423,39 @@ class Receipt:
             next_expected=fields[8],
             log_index=fields[9],
             time=fields[10],
-            signature=data[RECEIPT_BODY_SIZE:],
+            signature=data[at : at + SIGNATURE_SIZE],
+            size=struct.unpack("<Q", data[RECEIPT_BODY_SIZE:at])[0] if proves else None,
+            path=data[at + SIGNATURE_SIZE :],
         )
+
+
+def proof_receipt(
+    *,
+    verdict: int,
+    code: int,
+    network_id: bytes,
+    meter_key: bytes,
+    record_hash: bytes,
+    sequence: int,
+    log_index: int,
+    time: int,
+    size: int,
+    signature: bytes,
+    path: bytes,
+) -> bytes:
+    """The bytes of an `AMC2`, for who makes many: `Receipt(...).to_bytes()` of fields that are known to fit."""
+    after = min(sequence + 1, LAST_SEQUENCE)
+    fields = (PROOF_RECEIPT_MAGIC, verdict, len(path) // HASH_SIZE, code, network_id, meter_key, record_hash)
+    return struct.pack(_PROOF_RECEIPT, *fields, sequence, after, log_index, time, size, signature) + path
+
+
+def _receipt_size(proves: bool, path: int) -> int:
+    return PROOF_RECEIPT_SIZE + path * HASH_SIZE if proves else RECEIPT_SIZE
+
+
+def reading_leaf(verdict: int, code: int, time: int, frame: bytes) -> bytes:
+    """A reading's leaf in the log, 204 bytes: type 1, verdict u8, code u16, time i64, frame (192)."""
+    return struct.pack(_LEAF, LEAF_READING, verdict, code, time) + frame
 
 
 def record_hash(record_bytes: bytes) -> bytes:
@@ -392,10 +476,14 @@ def split_frames(data: bytes) -> list[Frame]:
 
 
 def split_receipts(data: bytes) -> list[Receipt]:
-    """Split concatenated receipts; ReadingError `malformed` where the length is no multiple of 168 or is zero."""
-    if not data or len(data) % RECEIPT_SIZE:
-        raise ReadingError("malformed", f"receipts come in multiples of {RECEIPT_SIZE} bytes, these are {len(data)}")
-    return [Receipt.from_bytes(data[start : start + RECEIPT_SIZE]) for start in range(0, len(data), RECEIPT_SIZE)]
+    """Split concatenated receipts of either kind; ReadingError `malformed` where they are none, or one is cut short."""
+    receipts: list[Receipt] = []
+    at = 0
+    while at < len(data) or not receipts:
+        end = at + _receipt_size(data[at : at + 4] == PROOF_RECEIPT_MAGIC, data[at + 5] if at + 5 < len(data) else 0)
+        receipts.append(Receipt.from_bytes(data[at:end]))
+        at = end
+    return receipts
 
 
 def possession_message(*, first_sequence: int, network_id: bytes, meter_id: bytes, map_hash: bytes) -> bytes:

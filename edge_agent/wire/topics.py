@@ -6,13 +6,14 @@ ROOT = "ami/v1"
 SESSION_SECONDS = 7 * 86_400
 """How long the broker keeps what it could not deliver."""
 
-READING, LIVE, STATUS, RECEIPT, COMMAND = "reading", "live", "status", "receipt", "command"
+READING, READINGS, LIVE, STATUS, RECEIPT, COMMAND = "reading", "readings", "live", "status", "receipt", "command"
+"""A reading is of the topic's meter; readings are frames of any of a gateway's meters, a boundary in one message."""
 
-QOS = {READING: 1, LIVE: 0, STATUS: 1, RECEIPT: 1, COMMAND: 1}
+QOS = {READING: 1, READINGS: 1, LIVE: 0, STATUS: 1, RECEIPT: 1, COMMAND: 1}
 """Quality of service of each kind; only status is retained."""
 OF_A_METER = (READING, LIVE)
 """Kinds whose topic names the meter."""
-FROM_GATEWAYS = (READING, LIVE, STATUS)
+FROM_GATEWAYS = (READING, READINGS, LIVE, STATUS)
 TO_GATEWAYS = (RECEIPT, COMMAND)
 
 ANY = "+"

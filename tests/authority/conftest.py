@@ -18,7 +18,8 @@ from solders.keypair import Keypair
 from sqlalchemy import create_engine, text
 
 from authority.app import App
-from authority.home.home import EpochSettings, Home, Settings, StoreSettings
+from authority.home.home import Home
+from authority.home.settings import EpochSettings, Settings, StoreSettings
 from authority.store import Store
 from authority.store.metering import Gateway, Meter, MeterKey
 from authority.store.people import Installation, User

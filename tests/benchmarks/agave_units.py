@@ -80,9 +80,9 @@ class Plan:
         self.worlds.append(campus.svm)
 
     def trading(self) -> None:
-        """A full book's clearing, which pays; orders into the best and the worst place of a full book, and a cancellation.
+        """A full book's clearing, which pays; orders into the best and the worst place of a full book; cancelling.
 
-        Three books of one market. All prices of the one for the worst cases are alike, and a delegate places and cancels.
+        Three books of one market. In the one for the worst cases all prices are alike, and a delegate acts.
         """
         world = trading_world.TradingWorld(parameters={"max_orders_per_member": 64})
         side, bid, ask = trading_world.SIDE, trading_world.BID, trading_world.ASK

@@ -26,7 +26,7 @@ from edge_agent.dlms.client import Client  # noqa: E402
 from edge_agent.dlms.cosem.clock import Clock  # noqa: E402
 from edge_agent.dlms.hdlc.address import encode_address  # noqa: E402
 from edge_agent.dlms.hdlc.client_link import HdlcClientLink  # noqa: E402
-from edge_agent.dlms.hdlc.frame import FINAL, UI, Frame  # noqa: E402
+from edge_agent.dlms.hdlc.frame import FINAL, UI, HdlcFrame  # noqa: E402
 from edge_agent.dlms.llc import wrap  # noqa: E402
 from edge_agent.dlms.obis import obis_bytes  # noqa: E402
 from edge_agent.dlms.push.telegram import Keys, decode_telegrams  # noqa: E402
@@ -53,7 +53,7 @@ def plain_telegram() -> bytes:
         apdu = wrap(
             DataNotification((1, named), bytes.fromhex("07ea0601010c000000800000"), 0x40000000).to_bytes(), False
         )
-        return Frame(b"\x41", b"\x08\x83", UI | FINAL, apdu).to_bytes()
+        return HdlcFrame(b"\x41", b"\x08\x83", UI | FINAL, apdu).to_bytes()
 
     return frame(b"7" * (PLAIN_SIZE - len(frame(b""))))
 

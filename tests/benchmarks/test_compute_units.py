@@ -76,7 +76,8 @@ def test_no_operation_costs_more_on_agave_than_it_did(measured_on_agave: dict[st
     assert measured_on_agave[operation] * 100 <= baseline[operation] * 102
 
 
-@pytest.mark.parametrize("operation", [name for name in BUDGETS if name != "settle_surplus"])
+@pytest.mark.parametrize("operation", [name for name in BUDGETS if name not in ("settle_surplus", "cancel_worst")])
 def test_where_no_tokens_move_both_validators_count_the_same(operation: str) -> None:
+    """Of the cancellations fewer are tried on Agave, so that the dearest there may be another one."""
     baseline = json.loads(compute_units.BASELINE.read_text())
     assert baseline["agave"][operation] == baseline["litesvm"][operation]

@@ -487,6 +487,7 @@ class CountingMeter:
         self.modulus = None
         self.deviation = 0
         self.calls: list[tuple] = []
+        self.live_error = None
 
     def generation(self, at: int) -> int:
         value = at // 10 + self.offset
@@ -524,7 +525,7 @@ class CountingMeter:
         return rows + self.extra_rows
 
     def power(self):
-        if self.error is not None:
+        if self.error is not None and self.live_error is None:
             raise self.error
         return -1500
 
@@ -612,8 +613,9 @@ class Bench:
     def __init__(self, gateway, *, quota=None) -> None:
         import random
 
-        from edge_agent.agent.loop import Agent, EventQueue
-        from edge_agent.meters.ports import SerialPort
+        from edge_agent.agent.gateway import EventQueue
+        from edge_agent.agent.loop import Agent
+        from edge_agent.meters.lines import MeterLine
         from edge_agent.state.credentials import CredentialStore
         from edge_agent.state.journal import Journal
         from edge_agent.state.keys import KeyStore
@@ -640,7 +642,7 @@ class Bench:
             self.carrier = DirectCarrier(self.authority, self.events)
             self.ports = {
                 meter.name: InlinePort(
-                    SerialPort(
+                    MeterLine(
                         meter.port,
                         [meter],
                         self.meters[meter.name].open,
@@ -660,7 +662,7 @@ class Bench:
                 reopen_journal=lambda: open_journal(True),
                 board=self.board,
                 carrier=self.carrier,
-                ports=list(self.ports.values()),
+                lines=list(self.ports.values()),
                 events=self.events,
                 clock=self.clock,
                 random=random.Random(7),  # noqa: S311

@@ -441,7 +441,7 @@ class Campus:
         self.send(create, self.instruction("trading", "initialize_market", args, accounts))
 
     def open_book_instructions(self, epoch: int) -> list[Instruction]:
-        """trading.open_epoch, and grow_book where the epoch's slot has no book yet (of 16 orders a side at most: one step)."""
+        """trading.open_epoch, and grow_book where the slot has no book yet: of so few orders a side, in one step."""
         book = programs.book_address(epoch)
         accounts = {"payer": self.operator.pubkey(), "book": book}
         grow = self.instruction("trading", "grow_book", {"slot": epoch % programs.BOOKS}, accounts)

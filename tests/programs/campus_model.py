@@ -211,9 +211,9 @@ class Model:
         """What is free in the market, as [credits, energy]."""
         self.given_away: set[tuple[str, int]] = set()
         """(member, token) whose token account belongs to somebody else."""
-        self.burnt = 0
         self.approvals: dict[tuple[str, int], Approval] = {}
         self.used_keys: set[tuple[str, int]] = set()
+        self.burnt = 0
         self.minted = self.withdrawn = self.settlements = 0
         self.last_checkpoint: int | None = None
         self.first_checkpoint = 0

@@ -1,4 +1,4 @@
-"""The trading program's accounts as bytes: heads by the IDL, and behind them the seats and the orders that it does not describe."""
+"""The trading program's accounts as bytes: heads by the IDL, and behind them the seats and orders, which it lacks."""
 
 from __future__ import annotations
 

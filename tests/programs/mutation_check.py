@@ -45,7 +45,7 @@ _BY_THE_PROOF = "possession.rs compares the address too; this one is for the IDL
 _JUST_WRITTEN = "what it has just written holds by the checks before"
 EQUIVALENT = {
     ("trading", "", "address = CONFIG_ADDRESS"): FOR_THE_IDL,
-    ("trading", "initialize_market.rs", "market.invariant()"): _JUST_WRITTEN,
+    ("trading", "initialize_market.rs", "invariant()"): _JUST_WRITTEN,
     ("registry", "register_meter.rs", "address = INSTRUCTIONS_SYSVAR"): _BY_THE_PROOF,
     ("registry", "replace_meter_key.rs", "address = INSTRUCTIONS_SYSVAR"): _BY_THE_PROOF,
     ("registry", "possession.rs", "&INSTRUCTIONS_SYSVAR"): _BY_THE_STRUCT,
@@ -54,7 +54,11 @@ EQUIVALENT = {
     ("registry", "register_meter.rs", "meter.invariant()"): _JUST_WRITTEN,
     ("registry", "replace_meter_key.rs", "key_use.invariant()"): _JUST_WRITTEN,
     ("registry", "replace_wallet.rs", "wallet_use.invariant()"): _JUST_WRITTEN,
-    ("registry", "accounts.rs", "self.member == Address"): "no instruction makes a WalletUse without a member",
+    (
+        "registry",
+        "accounts.rs",
+        "VERSION || self.member == Address",
+    ): "no instruction makes a WalletUse without a member",
     ("energy_token", "", "address = CONFIG_ADDRESS"): FOR_THE_IDL,
     ("governance", "config.rs", "!account.is_signer()"): "Signatory asks for the signature before the handler runs",
     (
@@ -160,10 +164,11 @@ def guards(path: Path) -> Iterator[Guard]:
     for match in re.finditer(r"^[ \t]*(let by_\w+ = )([\w.]+require_\w+\([^;{}]*\)\?);", code, re.M):
         switched = f"{match[1]}if {out} {{ true }} else {{ {match[2]} }};"
         yield Guard(path, match.start(1), match.end(), match[1] + match[2], switched)
-    for match in re.finditer(r"^[ \t]*(\w+\.invariant\(\))\n", code, re.M):
+    for match in re.finditer(r"^[ \t]*((?:\w+\.){1,2}invariant\(\))\n", code, re.M):
         yield Guard(path, match.start(1), match.end(1), match[1], f"if {out} {{ Ok(()) }} else {{ {match[1]} }}")
     for match in re.finditer(
-        r"#\[account\((mut, |unsafe\(dup\), )?address = ([^\n]*?) (@ [^\n]*?)\)\]\n\s*pub (\w+)", code
+        r"#\[account\((mut, |unsafe\(dup\), |mut, unsafe\(dup\), )?address = ([^\n]*?) (@ [^\n]*?)\)\]\n\s*pub (\w+)",
+        code,
     ):
         check = f"constraint = {out} || *{match[4]}.account().address() == {match[2]} {match[3]}"
         switched = f"#[account({match[1] or ''}{check})]\n    pub {match[4]}"

@@ -67,6 +67,7 @@ def client(validator_url: str, home: Home) -> ChainClient:
     campus.wait_until(baseline + EPOCH_SECONDS)
     scenario.readings(people, baseline + EPOCH_SECONDS, scenario.lookup_table(people))
     scenario.credits_and_delegate(people)
+    scenario.deposit(people)
     scenario.clear(people, scenario.trade(people))
     scenario.retire(people)
     scenario.abandoned_book(people)

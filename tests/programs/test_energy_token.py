@@ -141,6 +141,9 @@ def test_minting_goes_to_the_members_own_account(campus: Campus, member: Member,
 def test_a_suspended_members_surplus_is_minted_and_a_closed_ones_is_not(
     campus: Campus, member: Member, refused, mint_instruction
 ) -> None:
+    if mint_instruction is seat_instruction:
+        campus.make_market()
+        lose(campus, member, ENERGY, "closed")
     campus.change("registry", member.user, status=SUSPENDED)
     campus.send_unverified(mint_instruction(campus, member))
     campus.change("registry", member.user, status=CLOSED)

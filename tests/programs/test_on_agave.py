@@ -50,7 +50,7 @@ FACTS = {
     "held after withdrawing": {"alice": [2_000, 149_250, 500, 0], "bob": [1_000, 500_000, 500, 200_000]},
     "fees": 750 + 30_000,
     "reference price": 100_000,
-    # bob retires 1,000 Wh of consumption; alice feeds 1,000 Wh in at 0.05, half of it out of its seat, and redeems 99,250
+    # bob retires 1,000 Wh of consumption; alice feeds 1,000 Wh in at 0.05, half out of its seat, and redeems 99,250
     "held after retiring": {"alice": [1_500, 75_000, 0, 25_000], "bob": [400, 500_000, 100, 200_000]},
     "settled first span under carol": {"minted": 0, "withdrawn": 0},
     "rebased": [10, 0, 0, 0],

@@ -189,7 +189,7 @@ class BlockSender:
         """The blocks after `acknowledged`, `window` of them at most, none once all are acknowledged; `received` is the
         last block number that this side has. ProtocolError `missing_block` for one that was never sent."""
         if not self.first - 1 <= acknowledged <= self.final:
-            raise ProtocolError("missing_block", f"block {acknowledged} was acknowledged and is none of this transfer")
+            raise ProtocolError("missing_block", f"block {acknowledged} was acknowledged but never sent")
         end = min(acknowledged + max(window, 1), self.final)
         out = []
         for number in range(acknowledged + 1, end + 1):

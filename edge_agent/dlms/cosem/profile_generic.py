@@ -50,7 +50,7 @@ def select_rows(rows: list[list[Data]], columns: list[CaptureObject], selection:
     """The rows and columns that a selection names; DataAccessError where it makes no sense."""
     tag, fields = selection.parameters
     if tag != STRUCTURE or len(fields) != 4:
-        raise access_error(TYPE_UNMATCHED, "a selection that is no structure of four")
+        raise access_error(TYPE_UNMATCHED, "expected a selection as a structure of four")
     if selection.selector == Selection.ENTRY:
         return _by_entry(rows, [field[1] for field in fields])
     if selection.selector == Selection.RANGE:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from edge_agent.dlms import llc
 from edge_agent.dlms.errors import DecodeError, DlmsError, LinkError, ProtocolError
 from edge_agent.dlms.hdlc.address import decode_address
-from edge_agent.dlms.hdlc.frame import DISC, FINAL, INFORMATION, REJ, RR, SNRM, Frame
+from edge_agent.dlms.hdlc.frame import DISC, FINAL, INFORMATION, REJ, RR, SNRM, HdlcFrame
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.hdlc.reader import FrameReader
 
@@ -150,7 +150,7 @@ class HdlcClientLink:
         return data
 
     def _frame(self, control: int, information: bytes = b"", segmented: bool = False) -> bytes:
-        return Frame(self.server, self.client, control, information, segmented).to_bytes()
+        return HdlcFrame(self.server, self.client, control, information, segmented).to_bytes()
 
     def connect(self) -> bytes:
         """SNRM with this side's parameters."""
@@ -218,7 +218,7 @@ class HdlcClientLink:
         """As `receive`, when the line has gone quiet in the midst of what looked like a frame."""
         return self._events(self.reader.flush())
 
-    def _events(self, items: list[Frame | DecodeError]) -> list[object]:
+    def _events(self, items: list[HdlcFrame | DecodeError]) -> list[object]:
         events: list[object] = []
         for item in items:
             if isinstance(item, DecodeError):
@@ -239,7 +239,7 @@ class HdlcClientLink:
                 events.append(Damaged(ProtocolError("wrong_address", message)))
         return events
 
-    def _is_echo(self, frame: Frame) -> bool:
+    def _is_echo(self, frame: HdlcFrame) -> bool:
         """Whether a frame from our address is what was sent here. Where the meter has the same address, a "ready" that
         looks like ours may as well be the meter's, and is taken for that."""
         if self.client != self.server or frame.kind in ("SNRM", "DISC"):
@@ -258,13 +258,13 @@ class HdlcClientLink:
             return False
         return ours[0] == theirs[0] and (None in (ours[1], theirs[1]) or ours[1] == theirs[1])
 
-    def _push(self, frame: Frame, events: list[object]) -> None:
+    def _push(self, frame: HdlcFrame, events: list[object]) -> None:
         try:
             events.append(Pushed(llc.unwrap(frame.information)))
         except DecodeError as error:
             events.append(Damaged(error))
 
-    def _take(self, frame: Frame, events: list[object]) -> None:
+    def _take(self, frame: HdlcFrame, events: list[object]) -> None:
         kind = frame.kind
         if kind == INFORMATION:
             self._take_information(frame, events)
@@ -296,7 +296,7 @@ class HdlcClientLink:
             raise LinkError("disconnected", f"the meter dropped the link ({kind}) in the midst of the conversation")
         events.append(Disconnected())
 
-    def _connected(self, frame: Frame, events: list[object]) -> None:
+    def _connected(self, frame: HdlcFrame, events: list[object]) -> None:
         theirs = LinkParameters.from_bytes(frame.information)
         self._move("UA")
         self._max_transmit = min(self.parameters.max_transmit, theirs.max_receive)
@@ -315,7 +315,7 @@ class HdlcClientLink:
             if not self._queue:
                 self._move("all sent")
 
-    def _take_supervisory(self, frame: Frame, events: list[object]) -> None:
+    def _take_supervisory(self, frame: HdlcFrame, events: list[object]) -> None:
         if self.state == DELIVERING and frame.final:
             self._move("given up")  # nothing more follows
         if self.state not in (SENDING, AWAITING):
@@ -338,7 +338,7 @@ class HdlcClientLink:
         if frame.kind == "RNR":
             events.append(Damaged(ProtocolError("busy", "the meter was not ready for the request: it is asked again")))
 
-    def _take_information(self, frame: Frame, events: list[object]) -> None:
+    def _take_information(self, frame: HdlcFrame, events: list[object]) -> None:
         if self.state == DELIVERING:
             self._move("listen")
         number = frame.send_number

@@ -24,7 +24,7 @@ INFORMATION = "I"
 NAMES = {RR: "RR", RNR: "RNR", REJ: "REJ", SNRM: "SNRM", DISC: "DISC", UA: "UA", DM: "DM", FRMR: "FRMR", UI: "UI"}
 
 
-class Frame:
+class HdlcFrame:
     """A frame: addresses as they stand on the wire, the control byte, the information field, the segmentation bit."""
 
     __slots__ = ("control", "destination", "information", "segmented", "source")
@@ -76,7 +76,7 @@ class Frame:
         return b"\x7e" + body + checksum_bytes(body) + b"\x7e"
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Frame:
+    def from_bytes(cls, data: bytes) -> HdlcFrame:
         """Exactly one frame with both flags; DecodeError with its cause and offset."""
         frame, end = read_frame(data, 0)
         if frame is None:
@@ -86,15 +86,15 @@ class Frame:
         return frame
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Frame) and self.to_bytes() == other.to_bytes()
+        return isinstance(other, HdlcFrame) and self.to_bytes() == other.to_bytes()
 
     def __hash__(self) -> int:
         return hash(self.to_bytes())
 
     def __repr__(self) -> str:
         return (
-            f"Frame({self.kind}, to {self.destination.hex()}, from {self.source.hex()}, control=0x{self.control:02x}, "
-            f"{len(self.information)} bytes{', segmented' if self.segmented else ''})"
+            f"HdlcFrame({self.kind}, to {self.destination.hex()}, from {self.source.hex()}, "
+            f"control=0x{self.control:02x}, {len(self.information)} bytes{', segmented' if self.segmented else ''})"
         )
 
 
@@ -111,7 +111,7 @@ def _address_end(data: bytes, position: int, limit: int) -> int:
             return -1 if end - position == 3 else end
 
 
-def read_frame(data: bytes, position: int) -> tuple[Frame | None, int]:
+def read_frame(data: bytes, position: int) -> tuple[HdlcFrame | None, int]:
     """The frame whose opening flag is at `position`, and the position after its closing flag.
 
     (None, position) where more bytes are needed. The header's own check is looked at as soon as it is there, so a
@@ -126,10 +126,10 @@ def read_frame(data: bytes, position: int) -> tuple[Frame | None, int]:
     start = position + 1
     if size - start < 2:
         if size - start == 1 and data[start] & 0xF0 != 0xA0:
-            raise DecodeError("bad_format", "this is no frame of format type 3", start)
+            raise DecodeError("bad_format", "this is not a frame of format type 3", start)
         return None, position
     if data[start] & 0xF0 != 0xA0:
-        raise DecodeError("bad_format", "this is no frame of format type 3", start)
+        raise DecodeError("bad_format", "this is not a frame of format type 3", start)
     length = (data[start] & 7) << 8 | data[start + 1]
     end = start + length
     if length < 7:
@@ -161,7 +161,7 @@ def read_frame(data: bytes, position: int) -> tuple[Frame | None, int]:
         raise DecodeError("bad_fcs", "the frame's check (FCS) is wrong", end - 2)
     if data[end] != FLAG:
         raise DecodeError("no_flag", f"a frame ends with 0x7e, here is 0x{data[end]:02x}", end)
-    frame = Frame(
+    frame = HdlcFrame(
         data[destination:source],
         data[source:control],
         data[control],

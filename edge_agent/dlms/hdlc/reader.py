@@ -7,7 +7,7 @@ from edge_agent.dlms.hdlc.frame import FLAG, MAX_LENGTH, read_frame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from edge_agent.dlms.hdlc.frame import Frame
+    from edge_agent.dlms.hdlc.frame import HdlcFrame
 
 
 class FrameReader:
@@ -28,10 +28,10 @@ class FrameReader:
         """Whether the start of what may be a frame is held."""
         return len(self._buffer) > 1
 
-    def receive(self, data: bytes) -> list[Frame | DecodeError]:
+    def receive(self, data: bytes) -> list[HdlcFrame | DecodeError]:
         """The frames and errors that these bytes complete, in order."""
         buffer = self._buffer + data
-        found: list[Frame | DecodeError] = []
+        found: list[HdlcFrame | DecodeError] = []
         position = 0
         size = len(buffer)
         while position < size:
@@ -66,15 +66,15 @@ class FrameReader:
         self._buffer = buffer[position:]
         return found
 
-    def _report_noise(self, found: list[Frame | DecodeError], until: int) -> None:
+    def _report_noise(self, found: list[HdlcFrame | DecodeError], until: int) -> None:
         if 0 <= self._noise_at < until:
-            message = f"{until - self._noise_at} bytes that are no frame"
+            message = f"{until - self._noise_at} bytes that are not a frame"
             found.append(DecodeError("noise", message, self._noise_at))
         self._noise_at = -1
 
-    def flush(self) -> list[Frame | DecodeError]:
+    def flush(self) -> list[HdlcFrame | DecodeError]:
         """The line has gone quiet: what is held can be no frame any more, but a frame may start further on in it."""
-        found: list[Frame | DecodeError] = []
+        found: list[HdlcFrame | DecodeError] = []
         while self._buffer:
             held = self._buffer
             if len(held) > 2:
@@ -84,7 +84,7 @@ class FrameReader:
             self._buffer = b""
             found.extend(self.receive(held[1:]))
         self._noise_at = -1
-        kept: list[Frame | DecodeError] = []
+        kept: list[HdlcFrame | DecodeError] = []
         for item in found:
             if isinstance(item, DecodeError) and item.code == "truncated_frame" and kept:
                 continue

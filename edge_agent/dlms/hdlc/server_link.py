@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from edge_agent.dlms import llc
 from edge_agent.dlms.errors import DecodeError
-from edge_agent.dlms.hdlc.frame import DM, FINAL, FRMR, INFORMATION, RNR, RR, UA, UI, Frame
+from edge_agent.dlms.hdlc.frame import DM, FINAL, FRMR, INFORMATION, RNR, RR, UA, UI, HdlcFrame
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 
 TYPE_CHECKING = False
@@ -64,9 +64,9 @@ class HdlcServerLink:
             self._on_reset()
 
     def _frame(self, control: int, information: bytes = b"", segmented: bool = False) -> bytes:
-        return Frame(self.client, self.server, control, information, segmented).to_bytes()
+        return HdlcFrame(self.client, self.server, control, information, segmented).to_bytes()
 
-    def take(self, frame: Frame) -> bytes:
+    def take(self, frame: HdlcFrame) -> bytes:
         """The bytes to write in answer to one frame; nothing where it asks for nothing."""
         kind = frame.kind
         if self._handle is None:
@@ -112,7 +112,7 @@ class HdlcServerLink:
             self._pending = self._pending[count:]
             self._send = (self._send + count) & 7
 
-    def _take_information(self, frame: Frame) -> bytes:
+    def _take_information(self, frame: HdlcFrame) -> bytes:
         if frame.send_number != self._receive:
             # A repeated frame: its answer was lost, so it goes again. Or a gap: RR says what is due.
             return self._answer() if frame.final else b""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from edge_agent.dlms.errors import DecodeError
-from edge_agent.dlms.obis import obis_text
 
 SOH, STX, ETX, ACK, NAK = 0x01, 0x02, 0x03, 0x06, 0x15
 
 BAUD_RATES = {"0": 300, "1": 600, "2": 1200, "3": 2400, "4": 4800, "5": 9600, "6": 19200}
+BAUD_RATES_OF_B = {"A": 600, "B": 1200, "C": 2400, "D": 4800, "E": 9600, "F": 19200}
+"""Mode B: the meter goes on at this speed by itself."""
 INITIAL_BAUD_RATE = 300
 
 OPTION_READOUT = "0"
@@ -37,8 +38,22 @@ class Identification:
 
     @property
     def baud_rate(self) -> int:
-        """What the meter offers to go on with; 300 for a character that names none."""
-        return BAUD_RATES.get(self.baud_character, INITIAL_BAUD_RATE)
+        """What the meter offers to go on with, or in mode B goes on with; 300 for a character that names none."""
+        rate = BAUD_RATES.get(self.baud_character) or BAUD_RATES_OF_B.get(self.baud_character)
+        return INITIAL_BAUD_RATE if rate is None else rate
+
+    @property
+    def mode(self) -> str:
+        """`C` (or E) where the reader chooses how to go on, `B` where the meter changes the speed by itself, `A`
+        where it goes on as it began."""
+        if self.baud_character in BAUD_RATES_OF_B:
+            return "B"
+        return "C" if self.baud_character.isdigit() else "A"
+
+    @property
+    def text(self) -> str:
+        """The line without its slash."""
+        return self.to_bytes()[1:-2].decode("ascii")
 
     @property
     def offers_hdlc(self) -> bool:
@@ -55,7 +70,7 @@ class Identification:
         """Read a line that starts with `/`; DecodeError `bad_identification`."""
         line = strip_parity(data).strip(b"\r\n")
         if len(line) < 5 or line[:1] != b"/" or len(line) > 64 or any(byte < 0x20 or byte > 0x7E for byte in line):
-            raise DecodeError("bad_identification", f"{line[:20]!r} is no identification such as /KFM5...", 0)
+            raise DecodeError("bad_identification", f"expected an identification like /KFM5..., not {line[:20]!r}", 0)
         text = line.decode("ascii")
         rest = text[5:]
         enhanced = ""
@@ -118,34 +133,3 @@ def read_readout(data: bytes) -> tuple[list[str] | None, int]:
         raise DecodeError("bad_readout", "the read-out does not end with `!`", end)
     lines = [line.strip().decode("ascii") for line in body[:stop].split(b"\n")]
     return [line for line in lines if line], end + 2
-
-
-def read_line(line: str) -> tuple[str, str, str | None]:
-    """A line of a read-out as OBIS code (or the meter's own name), value and unit; DecodeError `bad_line`.
-
-    `1.8.0(0001234.5*kWh)` is 1-0:1.8.0.255; of several values the first counts; `C.1.0(123)` keeps its name.
-    """
-    start = line.find("(")
-    end = line.find(")", start)
-    if start <= 0 or end < 0:
-        raise DecodeError("bad_line", f"{line[:40]!r} is not a code with a value in parentheses", 0)
-    value, _, unit = line[start + 1 : end].partition("*")
-    return full_code(line[:start]), value, unit or None
-
-
-def full_code(code: str) -> str:
-    """A read-out's short code as an OBIS code of electricity; what names no OBIS code is left as it is."""
-    text = code.strip()
-    head, _, tail = text.rpartition(":")
-    prefix = head or "1-0"
-    tail = tail.replace("*", ".").replace("&", ".")
-    parts = tail.split(".")
-    if len(parts) == 2:
-        parts.append("0")
-    if len(parts) == 3:
-        parts.append("255")
-    try:
-        numbers = [int(part) for part in prefix.replace(".", "-").split("-")] + [int(part) for part in parts]
-        return obis_text(bytes(numbers))
-    except (ValueError, DecodeError):
-        return text

@@ -27,6 +27,16 @@ _METER_NAMES = (
     "1-0:0.0.0.255",
     "1-0:96.1.0.255",
 )
+_METER_NAMES_OF_A_READ_OUT = (
+    "1-0:0.0.0.255",
+    "0-0:96.1.0.255",
+    "0-0:42.0.0.255",
+    "0-0:96.1.1.255",
+    "0-0:96.1.255.255",
+    "1-0:96.1.0.255",
+)
+"""Where codes are shortened: the device's address 0.0.0, then its number C.1.0."""
+
 MAX_LINE = 2048
 MAX_CHECK = 32
 _START_TEXT = 24
@@ -42,6 +52,30 @@ class P1Telegram:
         self.meter: str | None = None
         self.time: str | None = None
         self.errors: list[DlmsError] = []
+
+    def take_lines(self, lines: list[str]) -> None:
+        """The values of whole lines; a line of which nothing can be made is among the errors."""
+        shortened = not any(":" in line.partition("(")[0] for line in lines)
+        for line in lines:
+            try:
+                code, value, unit = read_line(line, shortened)
+            except DecodeError as error:
+                self.errors.append(error)
+            else:
+                self.values[code] = (value, unit)
+        for name in _METER_NAMES_OF_A_READ_OUT if shortened else _METER_NAMES:
+            if name in self.values and not self.meter:
+                self.meter = self.values[name][0] or None
+        self.time = self._time()
+
+    def _time(self) -> str | None:
+        """The clock's time, or that of a date and an hour in lines of their own."""
+        text, _ = self.values.get("0-0:1.0.0.255", (None, None))
+        if text is not None and text[10:11] == "T":
+            return text
+        day, _ = self.values.get("1-0:0.9.2.255", (None, None))
+        hour, _ = self.values.get("1-0:0.9.1.255", (None, None))
+        return None if day is None or hour is None else local_time(day, hour)
 
 
 def _crc_table() -> list[int]:
@@ -76,10 +110,12 @@ def without_parity(data: bytes) -> tuple[bytes, bool]:
 
     Of bytes that hold no parity bits nothing is changed, and the second value is False.
     """
-    high = 0
+    high = even = 0
     for byte in data:
         high += byte >> 7
-    if high * 8 < len(data) or high == 0:
+        even += not _ODD[byte]
+    # Of noise half has even parity, and of text without parity bits too.
+    if high * 8 < len(data) or high == 0 or even * 10 < 7 * len(data):
         return data, False
     return bytes([0 if _ODD[byte] else byte & 0x7F for byte in data]), True
 
@@ -90,20 +126,32 @@ _ODD = bytes([bin(byte).count("1") & 1 for byte in range(256)])
 def find_telegram(data: bytes) -> int:
     """Where in bytes that may start with noise a telegram seems to start; -1 for nowhere."""
     data, _ = without_parity(data)
-    position = data.find(b"/")
+    position = _slash(data, 0)
     while position >= 0:
         start = data[position + 1 : position + _START_TEXT]
-        if len(start) >= _SHORTEST_START and all(0x20 <= byte < 0x7F or byte in b"\r\n" for byte in start):
+        if (
+            len(start) >= _SHORTEST_START
+            and start[:3].isalpha()
+            and all(0x20 <= byte < 0x7F or byte in b"\r\n" for byte in start)
+        ):
             return position
-        position = data.find(b"/", position + 1)
+        position = _slash(data, position + 1)
     return -1
+
+
+def _slash(data: bytes, start: int) -> int:
+    """The next slash that may start a telegram: `/?` is the echo of a sign-on."""
+    position = data.find(b"/", start)
+    while position >= 0 and data[position + 1 : position + 2] == b"?":
+        position = data.find(b"/", position + 1)
+    return position
 
 
 def read_telegrams(data: bytes) -> list[P1Telegram]:
     """All telegrams in captured bytes; what goes wrong with one is among its errors."""
     data, _ = without_parity(data)
     found: list[P1Telegram] = []
-    position = data.find(b"/")
+    position = _slash(data, 0)
     following = 0  # where the next telegram starts at the latest: no byte is looked at twice
     while position >= 0:
         if 0 <= following <= position:
@@ -134,10 +182,10 @@ def read_telegrams(data: bytes) -> list[P1Telegram]:
             telegram.values = {}
             telegram.errors.insert(0, DecodeError("bad_crc", wrong, end + 1))
         found.append(telegram)
-        position = data.find(b"/", end)
+        position = _slash(data, end)
     if not found:
         telegram = P1Telegram("")
-        telegram.errors.append(DecodeError("no_telegram", "there is no telegram in these bytes", 0))
+        telegram.errors.append(DecodeError("no_telegram", "found no telegram in these bytes", 0))
         found.append(telegram)
     return found
 
@@ -181,7 +229,7 @@ def _what_is_wrong(covered: bytes, check: bytes) -> str | None:
     try:
         stated = int(check[:4].decode(), 16)
     except (ValueError, UnicodeError):
-        return f"{check[:8]!r} is no CRC"
+        return f"{check[:8]!r} is not a CRC"
     if crc16(covered) == stated:
         return None
     # A capture that lost its carriage returns still tells what the meter sent.
@@ -203,8 +251,10 @@ def _read(data: bytes, offset: int, checked: bool) -> P1Telegram:
         at = offset
         offset += len(raw) + 1
         raw = raw[1:] if raw[:1] == b"\x02" else raw  # noqa: PLW2901 - the STX of a read-out
+        if number and raw[:1] == b"\x06" and len(raw) == 4 and raw[1:2].isdigit() and raw[3:].isdigit():
+            continue  # the echo of the option select
         if not checked and any((byte < 0x20 and byte != 0x09) or byte > 0x7E for byte in raw):
-            message = "the telegram has a line with a byte that is no character, or whose parity is wrong"
+            message = "the telegram has a line with a byte that is not a character, or whose parity is wrong"
             telegram.errors.append(DecodeError("bad_character", message, at))
             continue
         if number == 0:
@@ -214,18 +264,14 @@ def _read(data: bytes, offset: int, checked: bool) -> P1Telegram:
             joined[-1] += line
         elif line and line[0] not in "!":
             joined.append(line)
-    shortened = not any(":" in line.partition("(")[0] for line in joined)
-    for line in joined:
-        try:
-            _take(line, telegram, shortened)
-        except DecodeError as error:
-            telegram.errors.append(error)
-    for name in _METER_NAMES:
-        if name in telegram.values and not telegram.meter:
-            telegram.meter = telegram.values[name][0] or None
-    text, _ = telegram.values.get("0-0:1.0.0.255", (None, None))
-    if text is not None and text[10:11] == "T":
-        telegram.time = text
+    telegram.take_lines(joined)
+    return telegram
+
+
+def read_lines(identification: str, lines: list[str]) -> P1Telegram:
+    """The values of a read-out's lines, which came some other way than as a telegram."""
+    telegram = P1Telegram(identification)
+    telegram.take_lines(lines)
     return telegram
 
 
@@ -251,8 +297,11 @@ def _groups(text: str) -> list[str]:
     return text[1:-1].split(")(")
 
 
-def _take(line: str, telegram: P1Telegram, shortened: bool) -> None:
-    """A line's value. `shortened`: all codes of the telegram are; among whole ones that would be damage."""
+def read_line(line: str, shortened: bool) -> tuple[str, str, str | None]:
+    """A line as OBIS code, value and unit (None where the line states none); DecodeError `bad_line`, `bad_obis`.
+
+    `shortened`: all codes of the telegram are; among whole ones that would be damage.
+    """
     start = line.find("(")
     if start <= 0 or len(line) > MAX_LINE:
         raise DecodeError("bad_line", f"{line[:40]!r} is not a code with values in parentheses", 0)
@@ -260,36 +309,99 @@ def _take(line: str, telegram: P1Telegram, shortened: bool) -> None:
     groups = _groups(line[start:])
     if code[3:].startswith(":24.3.0") and len(groups) >= 7 and groups[4].count(".") >= 2:
         # DSMR 2 and 3: the gas meter's row names its own code and unit.
-        telegram.values[obis_text(obis_bytes(groups[4]))] = (_number(groups[-1]) or groups[-1], groups[5])
-        return
-    if len(groups) > 2 or (code[3:] == ":99.97.0.255" and groups != [""]):
-        telegram.values[code] = (line[start:], None)
-        return
-    value, _, unit = groups[-1].partition("*")
-    number = _number(value)
-    if unit:
-        telegram.values[code] = (number if number is not None else value, unit)
-    elif _is_time(value) or (code == "0-0:1.0.0.255" and len(value) == 12 and value.isdigit()):
-        time = _time(value)
-        if time is None and code == "0-0:1.0.0.255":
-            raise DecodeError("bad_time", f"{value} is not a time", 0)
-        telegram.values[code] = (time or value, None)
-    elif ":96.1." in code or code[3:].startswith(":42."):
-        telegram.values[code] = (_text(value, True), None)
-    elif ":96.13." in code:
-        telegram.values[code] = (_text(value), None)
-    else:
-        telegram.values[code] = (value, None)
+        return obis_text(obis_bytes(groups[4])), _number(groups[-1]) or groups[-1], groups[5]
+    if code[3:] == ":99.97.0.255" and groups != [""]:
+        return code, line[start:], None
+    if len(groups) > 1:
+        # The value is the one with a unit, whether its time stands before or behind it.
+        united = [group for group in groups if _value_and_unit(group)[1] is not None]
+        if len(united) == 1 and all(group in united or _digits_of_time(group) for group in groups):
+            groups = united
+        elif len(groups) > 2:
+            return code, line[start:], None
+        elif _digits_of_time(groups[1]) and not _digits_of_time(groups[0]):
+            groups = groups[:1]
+    text, unit = _value_and_unit(groups[-1])
+    return code, _value(code, text, unit is not None or groups[-1].endswith("*")), unit
+
+
+def _value_and_unit(group: str) -> tuple[str, str | None]:
+    """What stands in parentheses as value and unit: `1.5*kWh`, or, as some meters have it, `1.5kWh`."""
+    value, star, unit = group.partition("*")
+    if star:
+        return value, _UNITS.get(unit.strip().lower(), unit.strip()) or None
+    if _is_time(group):
+        return group, None
+    at = len(group.rstrip(_UNIT_CHARACTERS))
+    unit = group[at:].strip()
+    if 0 < at < len(group) and unit.lower() in _UNITS and _number(group[:at]) is not None:
+        return group[:at], _UNITS[unit.lower()]
+    return group, None
+
+
+def _value(code: str, text: str, is_number: bool) -> str:
+    """The value of a code as text: a decimal without leading zeros, a time, the text that is meant."""
+    number = _number(text)
+    if number is not None and (is_number or (_is_quantity(code) and ("." in number or "," in text))):
+        return number
+    if _is_time(text) or (code == "0-0:1.0.0.255" and len(text) == 12 and text.isdigit()):
+        return _time(text) or text
+    if ":96.1." in code or code[3:].startswith(":42."):
+        return _text(text.strip(), True).strip()
+    if ":96.13." in code:
+        return _text(text)
+    return text.strip() if _is_quantity(code) or code.endswith(":0.0.0.255") else text
+
+
+def _is_quantity(code: str) -> bool:
+    """Whether a code names something measured: a medium, and a quantity below the abstract ones."""
+    quantity = code.partition(":")[2].partition(".")[0]
+    return code[0] != "0" and 0 < int(quantity) < 96
+
+
+_KILOS = ("W", "VA", "var", "Wh", "VAh", "varh")
+_UNITS = {
+    unit.lower(): unit
+    for unit in (
+        [prefix + unit for unit in _KILOS for prefix in ("", "k", "M", "G")]
+        + ["V", "kV", "A", "kA", "mA", "mV", "Hz", "m3", "GJ", "MJ", "°", "°C", "%", "l"]
+    )
+    if unit not in ("mW", "MV")
+}
+"""The units that lines state, by their small letters: meters are not careful with capitals."""
+
+_UNIT_CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ3 %"
+_STAMP_SIZES = (10, 12, 13)
+
+
+def _digits_of_time(group: str) -> bool:
+    """Whether this can be a time: `YYMMDDhhmm`, with seconds or not, and S or W behind it."""
+    return _is_time(group) or (len(group) in _STAMP_SIZES and group.isdigit()) or not group.strip()
 
 
 def _number(text: str) -> str | None:
-    """A decimal without its leading zeros, or None."""
+    """A decimal without its leading zeros, the comma as a point, or None."""
+    text = text.strip().replace(",", ".")
     sign = "-" if text[:1] == "-" else ""
     digits = text[1:] if text[:1] in ("-", "+") else text
     whole, point, fraction = digits.partition(".")
-    if not whole.isdigit() or (point and not fraction.isdigit()):
+    if not (whole.isdigit() or (not whole and fraction)) or (point and fraction and not fraction.isdigit()):
         return None
-    return sign + (whole.lstrip("0") or "0") + point + fraction
+    return sign + (whole.lstrip("0") or "0") + (point + fraction if fraction else "")
+
+
+def local_time(day: str, hour: str) -> str | None:
+    """A date (`220130`, `22-01-30`, `20220130`) and an hour (`094127`, `09:41:27`, `0941`) as local time in ISO 8601;
+    None for what is none. A digit before either says which season the clock has."""
+    date = "".join([c for c in day if c.isdigit()])
+    time = "".join([c for c in hour if c.isdigit()])
+    date = date[1:] if len(date) == 7 else date
+    time = time[1:] if len(time) in (5, 7) else time
+    date = "20" + date if len(date) == 6 else date
+    time = time + "00" if len(time) == 4 else time
+    if len(date) != 8 or len(time) != 6:
+        return None
+    return _iso([int(date[:4]), int(date[4:6]), int(date[6:])], time, None)
 
 
 def _is_time(text: str) -> bool:
@@ -299,11 +411,16 @@ def _is_time(text: str) -> bool:
 def _time(text: str) -> str | None:
     """`YYMMDDhhmmss` and S (summer, UTC+2) or W (winter, UTC+1) as ISO 8601, without either as local time; None for
     what is no time, as it is sent of a device whose clock was never set."""
-    fields = [int(text[at : at + 2]) for at in range(0, 12, 2)]
-    deviation = {"S": -120, "W": -60}.get(text[12:])
-    time = ClockTime(2000 + fields[0], fields[1], fields[2], fields[3], fields[4], fields[5], 0, deviation)
+    return _iso(
+        [2000 + int(text[:2]), int(text[2:4]), int(text[4:6])], text[6:12], {"S": -120, "W": -60}.get(text[12:])
+    )
+
+
+def _iso(date: list[int], time: str, deviation: int | None) -> str | None:
+    hour, minute, second = int(time[:2]), int(time[2:4]), int(time[4:6])
+    made = ClockTime(date[0], date[1], date[2], hour, minute, second, 0, deviation)
     try:
-        return ClockTime.from_bytes(time.to_bytes()).iso()
+        return ClockTime.from_bytes(made.to_bytes()).iso()
     except DecodeError:
         return None
 
@@ -317,6 +434,8 @@ def _text(text: str, number: bool = False) -> str:
         return text
     if len(text) % 2 or any(not 0x20 <= byte < 0x7F for byte in decoded):
         return text
+    if number and not decoded.strip():
+        return ""
     decimal = number and text.isdigit()
     if decimal and not (len(decoded) > 5 and all(0x30 <= byte < 0x3A or 0x41 <= byte < 0x5B for byte in decoded)):
         return text

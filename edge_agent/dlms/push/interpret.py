@@ -38,7 +38,7 @@ from edge_agent.dlms.axdr import (
 from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.errors import DecodeError
 from edge_agent.dlms.obis import obis_bytes, obis_text
-from edge_agent.dlms.push.layouts import Layout, find_layout
+from edge_agent.dlms.push.layouts import TYPES, Layout, coded_scales, find_layout
 from edge_agent.dlms.units import UNITS, float_text, scaled_text, unit_text
 
 TYPE_CHECKING = False
@@ -52,6 +52,7 @@ _LOCAL_TIME = b"\x00\x09"
 """C and D of the local time (E is 1) and the local date (2), which come as octet-strings of four and five bytes."""
 _BYTES = (OCTET_STRING, DATE_TIME)
 _TEXTS = (OCTET_STRING, DATE_TIME, VISIBLE_STRING, UTF8_STRING)
+TYPE_NAMES = {tag: name for name, tag in TYPES.items()}
 _SHORTEST_PADDED = 4
 _SMALL = (INT8, UINT8)
 _BINARY = INTEGERS - {axdr.BCD}
@@ -155,6 +156,19 @@ def _rescaled(text: str, scaler: int) -> str:
         return text
 
 
+def raw_values(body: Data) -> list[tuple[str, str | None]]:
+    """Type and text of every value in a pushed Data that is no list, in order."""
+    tag, value = body
+    if tag == axdr.COMPACT_ARRAY:
+        tag, value = ARRAY, value[1]
+    if tag not in _LISTS:
+        return [(TYPE_NAMES.get(tag, "type %d" % tag), text_of(body))]  # noqa: UP031 - MicroPython
+    found: list[tuple[str, str | None]] = []
+    for item in value:
+        found += raw_values(item)
+    return found
+
+
 def date_or_time(data: bytes) -> str | None:
     """COSEM's date of five bytes as `2026-06-01`, its time of four as `12:00:00`; None for anything else."""
     try:
@@ -214,7 +228,21 @@ def interpret(body: Data) -> Interpretation:
             found = Interpretation()
             _walk(normal, found)
     found.scale()
+    _scale_by_layout(items, found)
     return found
+
+
+def _scale_by_layout(items: list[Data], found: Interpretation) -> None:
+    """Scalers and units by the description of the meter's lists, where a list states none of them itself."""
+    for reading in found.values.values():
+        if reading.unit is not None:
+            return
+    scales = coded_scales(items)
+    for name, reading in found.values.items():
+        # The channel (group B) is the meter's own choice.
+        scale = scales.get(name) or scales.get(name.partition(":")[2])
+        if scale is not None and reading.value and len(items) <= scale[2]:
+            found.values[name] = Reading(_rescaled(reading.value, scale[0]), scale[1])
 
 
 def _with_codes_of_six(items: list[Data]) -> tuple[int, list[Data]]:
@@ -597,11 +625,23 @@ def _by_layout(layout: Layout, body: Data, found: Interpretation) -> None:
 def untagged_items(data: bytes, position: int) -> Interpretation:
     """Class, code and attribute without tags before each value: not A-XDR, but sent. DecodeError.
 
-    They stand in one list, or each with its value (and perhaps its scaler and unit) in a list of its own.
+    They stand in one list, or each with its value (and perhaps its scaler and unit) in a list of its own; in the count
+    of a list a value and what stands before it are one, or two.
     """
+    try:
+        return _untagged(data, position, False)
+    except DecodeError as error:
+        try:
+            return _untagged(data, position, True)
+        except DecodeError:
+            pass
+        raise error
+
+
+def _untagged(data: bytes, position: int, counts_two: bool) -> Interpretation:
     reader = Reader(data, position)
     found = Interpretation()
-    _untagged_list(reader, found, 0)
+    _untagged_list(reader, found, counts_two, 0)
     reader.end()
     if not found.values:
         raise DecodeError("unknown_layout", "no OBIS code stands here", position)
@@ -609,7 +649,7 @@ def untagged_items(data: bytes, position: int) -> Interpretation:
     return found
 
 
-def _untagged_list(reader: Reader, found: Interpretation, depth: int) -> None:
+def _untagged_list(reader: Reader, found: Interpretation, counts_two: bool, depth: int) -> None:
     if depth > axdr.MAX_DEPTH:
         raise DecodeError("too_deep", f"values nest deeper than {axdr.MAX_DEPTH}", reader.position)
     reader.u8()
@@ -621,9 +661,12 @@ def _untagged_list(reader: Reader, found: Interpretation, depth: int) -> None:
             reader.take(9)
             if head[1] == 0 or head[2] >= 16 or not 0 < head[8] < 32:
                 raise DecodeError("unknown_layout", "no class, OBIS code and attribute stand here", reader.position - 9)
+            if counts_two and depth == 0:
+                raise DecodeError("cut_short", "a list of values ends before its last", reader.position)
+            left -= counts_two
             value = reader.value()
             scaler, unit = 0, 255
-            if left and reader.data[reader.position : reader.position + 3] == b"\x02\x02\x0f":
+            if left > 0 and reader.data[reader.position : reader.position + 3] == b"\x02\x02\x0f":
                 start = reader.position
                 after = reader.value()
                 if _is_scaler_unit(after):
@@ -633,6 +676,6 @@ def _untagged_list(reader: Reader, found: Interpretation, depth: int) -> None:
                     reader.position = start
             _store(found, head[2:8], value, scaler, unit, head[8])
         elif head[:1] in (b"\x01", b"\x02"):
-            _untagged_list(reader, found, depth + 1)
+            _untagged_list(reader, found, counts_two, depth + 1)
         else:
             reader.value()

@@ -11,8 +11,9 @@ from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.errors import DecodeError, DlmsError, SecurityError
 from edge_agent.dlms.iec62056_21.p1 import read_telegrams
 from edge_agent.dlms.obis import obis_text
-from edge_agent.dlms.push.interpret import Interpretation, Reading, interpret, text_of, untagged_items
-from edge_agent.dlms.push.unframe import P1, Unit, detect_link, unframe
+from edge_agent.dlms.push.diagnosis import SML_START, likely_cause
+from edge_agent.dlms.push.interpret import Interpretation, Reading, interpret, raw_values, text_of, untagged_items
+from edge_agent.dlms.push.unframe import P1, RAW, Unit, detect_link, is_ciphered_p1, unframe
 from edge_agent.dlms.security import (
     AUTHENTICATED,
     DED_TAGS,
@@ -34,9 +35,11 @@ _OWN_NUMBERS = ("96.1.0.255", "96.1.1.255", "96.1.255.255")
 
 
 class Telegram:
-    """One telegram. `meter` and `time` are None where it does not tell; `values` are Readings by OBIS code.
+    """One telegram. `meter` (its number) and `time` are None where it does not tell; `values` are Readings by OBIS
+    code.
 
-    authenticated: its tag was there, and was checked.
+    authenticated: its tag was there and was checked. identification is that of P1, in the clear or inside. raw holds
+    the values of a telegram that names none of them, by their place, with their type: what a layout is written from.
     """
 
     def __init__(self, link: str) -> None:
@@ -45,10 +48,19 @@ class Telegram:
         self.authenticated = False
         self.system_title: bytes | None = None
         self.invocation_counter: int | None = None
+        self.identification: str | None = None
         self.meter: str | None = None
         self.time: str | None = None
         self.values: dict[str, Reading] = {}
+        self.raw: list[tuple[str, str | None]] = []
         self.errors: list[DlmsError] = []
+
+    @property
+    def name(self) -> str | None:
+        """What the meter is called: its number; where it tells none, its system title or its identification."""
+        if self.meter or not self.values:
+            return self.meter
+        return self.system_title.hex() if self.system_title else self.identification
 
 
 class Keys:
@@ -68,12 +80,21 @@ def decode_telegrams(data: bytes, link: str = "auto", keys: Keys | None = None) 
     keys = keys or Keys()
     if link == "auto":
         link = detect_link(data)
-    if link == P1:
+    if link == P1 and not is_ciphered_p1(data):
         return _from_p1(data)
+    if SML_START in data:
+        unread = Telegram(link)
+        unread.errors.append(DecodeError("unsupported_sml", likely_cause(data), data.find(SML_START)))
+        return [unread]
     telegrams = [decode_unit(unit, link, keys) for unit in unframe(data, link)]
+    first = telegrams[0].errors[:1] if len(telegrams) == 1 and link == RAW else []
+    if first and isinstance(first[0], DecodeError) and first[0].code == "unknown_apdu" and not telegrams[0].ciphered:
+        message = f"{first[0].message}: {likely_cause(data)}"
+        telegrams[0].errors[0] = DecodeError("unknown_apdu", message, first[0].offset)
     if not telegrams:
         empty = Telegram(link)
-        empty.errors.append(DecodeError("no_telegram", "there is no telegram in these bytes", 0))
+        message = f"there is no telegram in these bytes: {likely_cause(data)}"
+        empty.errors.append(DecodeError("no_telegram", message, 0))
         return [empty]
     return telegrams
 
@@ -82,6 +103,7 @@ def decode_unit(unit: Unit, link: str, keys: Keys) -> Telegram:
     """One APDU as it came from the link."""
     telegram = Telegram(link)
     telegram.errors = unit.errors
+    telegram.identification = unit.identification
     if unit.apdu is None:
         return telegram
     try:
@@ -89,9 +111,12 @@ def decode_unit(unit: Unit, link: str, keys: Keys) -> Telegram:
         if unit.unsure and not telegram.authenticated:
             message = "what follows the ciphered unit starts no other: without the authentication key it may be damaged"
             raise DecodeError("trailing_bytes", message, len(unit.apdu))
+        if _is_p1_body(apdu):
+            apdu = b"/" + (unit.identification or "").encode() + b"\r\n\r\n" + apdu.lstrip(b"\r\n")
         if apdu[:1] == b"/":
             inner = _from_p1(apdu)[0]
             telegram.values, telegram.meter, telegram.time = inner.values, inner.meter, inner.time
+            telegram.identification = inner.identification
             telegram.errors = telegram.errors + inner.errors
         else:
             _read(apdu, telegram, keys)
@@ -135,8 +160,40 @@ def _decipher(apdu: bytes, telegram: Telegram, keys: Keys) -> bytes:
         if error.code == "wrong_key" and unit.key_kind:
             message = "the telegram is ciphered with a key of its own, which comes with it: give that key in the clear"
             raise SecurityError("unsupported_security", message) from error
+        if error.code == "wrong_key":
+            raise SecurityError("wrong_key", _why_wrong(unit, title, keys, str(error))) from error
         raise
     return plain
+
+
+def _why_wrong(unit: CipheredUnit, title: bytes, keys: Keys, message: str) -> str:
+    """What may be wrong with the keys, as far as the telegram itself shows it."""
+    key, other = keys.key or b"", keys.authentication_key
+    if unit.control & 0x0F == 2 and len(key) != 32:
+        return f"{message}: this meter's keys have 32 bytes (security suite 2)"
+    if other is not None and _opens(unit, title, other, key):
+        return "the two keys are exchanged: what was given as authentication key is the encryption key"
+    if _opens(unit, title, key, None):
+        return "the encryption key is right, and the authentication key is not: ask for this meter's, or leave it out"
+    kind = "dedicated" if unit.tag in DED_TAGS or unit.tag == GENERAL_DED else "global unicast or broadcast"
+    return (
+        f"{message}; give this meter's {kind} encryption key (is it another meter's, its authentication or master key?)"
+    )
+
+
+def _opens(unit: CipheredUnit, title: bytes, key: bytes, authentication_key: bytes | None) -> bool:
+    try:
+        plain = unit.open(title, key, authentication_key)
+    except DlmsError:
+        return False
+    return _plausible(plain)
+
+
+def _is_p1_body(apdu: bytes) -> bool:
+    """Whether these are the lines of a P1 telegram whose identification stood before them, in the clear."""
+    start = apdu[:24].lstrip(b"\r\n")
+    text = all(byte in b"\r\n" or 0x20 <= byte < 0x7F for byte in start)
+    return text and start[:1].isdigit() and b":" in start and b"(" in start and b"!" in apdu
 
 
 _CIPHERED_BYTES = tuple([bytes((tag,)) for tag in _CIPHERED])
@@ -156,6 +213,8 @@ def _plausible(apdu: bytes) -> bool:
     """Whether bytes can be what a meter ciphers; random bytes are so with a chance of about one in a million."""
     if apdu[:1] == b"/":
         return b"!" in apdu
+    if _is_p1_body(apdu):
+        return True
     try:
         _body(apdu)
     except DecodeError as error:
@@ -204,10 +263,11 @@ def _read(apdu: bytes, telegram: Telegram, keys: Keys) -> None:
         else:
             found = interpret(body)
         _take(found, date_time, telegram)
+        if code is None and not telegram.values:
+            telegram.raw += raw_values(body)
     if not telegram.values:
-        telegram.errors.append(
-            DecodeError("unknown_layout", "the telegram names none of its values by OBIS code, and no layout fits", 0)
-        )
+        message = "the telegram names none of its values by OBIS code, and no layout fits: write one for its raw values"
+        telegram.errors.append(DecodeError("unknown_layout", message, 0))
 
 
 def _untagged(apdu: bytes) -> Interpretation | None:
@@ -269,6 +329,7 @@ def _from_p1(data: bytes) -> list[Telegram]:
     for found in read_telegrams(data):
         telegram = Telegram(P1)
         telegram.values = {name: Reading(value, unit) for name, (value, unit) in found.values.items()}
+        telegram.identification = found.identification or None
         telegram.meter = found.meter
         telegram.time = found.time
         telegram.errors = found.errors

@@ -8,7 +8,7 @@ from edge_agent.dlms.apdu.event_notification import EventNotification
 from edge_agent.dlms.apdu.general_block_transfer import BlockAssembly, GeneralBlockTransfer
 from edge_agent.dlms.axdr import Reader
 from edge_agent.dlms.errors import DecodeError, DlmsError
-from edge_agent.dlms.hdlc.frame import FLAG, Frame
+from edge_agent.dlms.hdlc.frame import FLAG, HdlcFrame
 from edge_agent.dlms.hdlc.reader import FrameReader
 from edge_agent.dlms.iec62056_21.p1 import find_telegram, without_parity
 from edge_agent.dlms.security import (
@@ -47,22 +47,25 @@ class Unit:
     """One APDU (None where it could not be put together) and the errors met on the way to it.
 
     unsure: the bytes behind it start no other one, so that it may have lost some and reach too far. Its tag tells.
+    open: the bytes ended before it did, so that more of it may come. identification: what stood before it in the clear.
     """
 
-    __slots__ = ("apdu", "errors", "segments", "unsure")
+    __slots__ = ("apdu", "errors", "identification", "open", "segments", "unsure")
 
     def __init__(self, apdu: bytes | None, errors: list[DlmsError], segments: int = 1) -> None:
         self.apdu = apdu
         self.errors = errors
         self.segments = segments
         self.unsure = False
+        self.open = False
+        self.identification: str | None = None
 
 
 def detect_link(data: bytes) -> str:
     """The link of captured bytes: by what they start with where that is sure; where a telegram's rest or noise comes
     first, by the first frame in them whose checks are right; else by what is likely."""
     head = data[:64].lstrip()
-    if _starts_p1(head):
+    if _starts_p1(head) or is_ciphered_p1(data):
         return P1
     if head[:1] == b"\xaf" and find_telegram(data[:MAX_NOISE]) == data.find(head[:1]):
         return P1  # the slash with its parity bit
@@ -72,7 +75,7 @@ def detect_link(data: bytes) -> str:
         return MBUS
     if _is_whole(data):
         return WRAPPER if data[0] == 0 else RAW
-    if _lacks_flags(data) or any(isinstance(item, Frame) for item in FrameReader().receive(data)):
+    if _lacks_flags(data) or any(isinstance(item, HdlcFrame) for item in FrameReader().receive(data)):
         return HDLC
     likely = ""
     at = data.find(b"\x68")
@@ -99,6 +102,75 @@ def _starts_p1(head: bytes) -> bool:
     if head[:1] != b"/" or len(head) < 4:
         return False
     return all(0x20 <= byte < 0x7F or byte in b"\r\n\t\x02" for byte in head[:24])
+
+
+_SHORTEST_CIPHERED = 16
+
+
+def _identified(data: bytes, start: int = 0) -> tuple[int, int] | None:
+    """Where an identification in the clear starts, and where the ciphered unit behind it does; None for nowhere."""
+    slash = data.find(b"/", start)
+    while slash >= 0:
+        line = data.find(b"\r\n", slash, slash + _LONGEST_IDENTIFICATION)
+        if line > slash + 3 and all(0x20 < byte < 0x7F for byte in data[slash + 1 : slash + 4]):
+            body = line + 2
+            while data[body : body + 2] == b"\r\n":
+                body += 2
+            if body + _SHORTEST_CIPHERED < len(data) and _ciphered_end(data, body) > 0:
+                return slash, body
+        slash = data.find(b"/", slash + 1)
+    return None
+
+
+_LONGEST_IDENTIFICATION = 64
+_TITLE_SIZES = (0, 8)
+
+
+def _ciphered_end(data: bytes, start: int) -> int:
+    """Where the ciphered unit at `start` says that it ends, its tag left out or not; 0 where there is none."""
+    reader = Reader(data, start)
+    try:
+        if data[start] in _TITLED or data[start] == GENERAL_CIPHERING:
+            reader.position = start + 1
+        if data[start] == GENERAL_CIPHERING:
+            return start + CipheredUnit.read(data[start:])[1]
+        if data[reader.position] in _TITLE_SIZES:
+            reader.octets()
+        elif reader.position != start:
+            return 0
+        length = reader.length()  # without tag and title the length comes first
+        control = reader.u8()
+    except DlmsError:
+        return 0
+    # 0x20 to 0x32: encrypted, perhaps authenticated, with a suite that exists
+    return reader.position - 1 + length if 0x20 <= control <= 0x32 and control & 0x0F < 3 and length > 5 else 0
+
+
+def is_ciphered_p1(data: bytes) -> bool:
+    """Whether bytes hold a P1 identification in the clear and then a ciphered unit, as meters in Poland send them."""
+    return b"/" in data[:MAX_NOISE] and _identified(data) is not None
+
+
+def _from_ciphered_p1(data: bytes) -> list[Unit]:
+    units: list[Unit] = []
+    position = 0
+    while True:
+        found = _identified(data, position)
+        if found is None:
+            return units
+        start, body = found
+        end = _ciphered_end(data, body)
+        apdu = data[body:end]
+        if data[body] not in _GENERAL:
+            apdu = bytes((GENERAL_GLO,)) + (b"" if data[body] in _TITLE_SIZES else b"\x00") + apdu
+        unit = Unit(apdu, [])
+        if end > len(data):
+            unit = Unit(None, [DecodeError("cut_short", "the ciphered telegram is cut short", len(data))])
+            unit.open = True
+        line = data[start + 1 : body].strip()
+        unit.identification = "".join([chr(byte) if 0x20 <= byte < 0x7F else "?" for byte in line])
+        units.append(unit)
+        position = end
 
 
 def _is_whole(data: bytes) -> bool:
@@ -132,6 +204,8 @@ def unframe(data: bytes, link: str) -> list[Unit]:
         units = _from_mbus(data)
     elif link == WRAPPER:
         units = _from_wrapper(data)
+    elif link == P1:
+        units = _from_ciphered_p1(data)
     else:
         units = _from_raw(data)
     return _join_blocks(units)
@@ -304,17 +378,31 @@ def _from_hdlc(data: bytes) -> list[Unit]:
         open_ = item.segmented
         if not open_ and not assembly.wants_more():
             assembly.finish(True)
+    cut = bool(items) and isinstance(items[-1], DecodeError) and items[-1].code == "truncated_frame"
     if assembly.parts:
         assembly.give_up("the telegram's last segments did not come")
+        cut = True
     elif assembly.errors:
         assembly.finish(False)
+    if assembly.units:
+        last = assembly.units[-1]
+        last.open = cut or (last.apdu is not None and last.apdu[:1] == b"\x0f" and _is_cut(last.apdu))
     return assembly.units
+
+
+def _is_cut(apdu: bytes) -> bool:
+    try:
+        _read_apdu(apdu, 0)
+    except DecodeError as error:
+        return error.code == "cut_short"
+    return False
 
 
 def _from_mbus(data: bytes) -> list[Unit]:
     assembly = _Assembly()
     position = 0
     due = 0
+    cut = False
     damaged = 0  # where the frame ends whose damage has been reported; what else seems to start in it is no news
     while position < len(data):
         try:
@@ -328,12 +416,14 @@ def _from_mbus(data: bytes) -> list[Unit]:
             continue
         if frame is None:
             # What follows may hold a whole frame: this one is cut short, or was noise like a start.
+            cut = True
             if assembly.parts or len(data) - position > 3:
                 assembly.errors.append(DecodeError("truncated_frame", "an M-Bus frame is cut short", position))
                 assembly.give_up("the telegram's last segments did not come")
             position += 1
             continue
         position = end
+        cut = False
         if not frame.carries_dlms:
             assembly.errors.append(DecodeError("not_dlms", f"CI 0x{frame.ci:02x} carries no DLMS", end))
             assembly.finish(False)
@@ -354,6 +444,9 @@ def _from_mbus(data: bytes) -> list[Unit]:
             assembly.finish(not assembly.errors)
     if assembly.parts:
         assembly.give_up("the telegram's last segments did not come")
+        cut = True
+    if assembly.units:
+        assembly.units[-1].open = cut
     return assembly.units
 
 
@@ -371,6 +464,7 @@ def _from_wrapper(data: bytes) -> list[Unit]:
             return units
         if unit is None:
             units.append(Unit(None, [DecodeError("cut_short", "the wrapper's unit is cut short", len(data))]))
+            units[-1].open = True
             return units
         units.append(Unit(unit.apdu, []))
         position = end
@@ -440,6 +534,9 @@ def _from_raw(data: bytes) -> list[Unit]:
         unit.unsure = stated < end and stated != following and len(data[stated:].strip(b"\r\n")) > 0
         units.append(unit)
         position = min(end, following, stated)
+    if units:
+        apdu = units[-1].apdu or b""
+        units[-1].open = apdu[:1] in _FIRST_BYTES and _is_cut(apdu)
     return units
 
 
@@ -513,6 +610,7 @@ def _join_blocks(units: list[Unit]) -> list[Unit]:
             assembly, errors, segments = None, [], 0
     if assembly is not None and assembly.due != _SKIPPING:
         joined.append(Unit(None, errors + [_missing("the last blocks did not come")], segments))
+        joined[-1].open = True
     return joined
 
 

@@ -5,7 +5,8 @@ import pytest
 from authority.api.campus import CampusUnavailableError, Energy
 from authority.api.campus_source import Book, ChainFigures, StoreCampusSource
 from authority.app import App
-from authority.home.home import EpochSettings, Home, ParameterSettings, Settings, WebSettings
+from authority.home.home import Home
+from authority.home.settings import EpochSettings, ParameterSettings, Settings, WebSettings
 from authority.store.metering import Frame, Gateway, LivePower, Meter
 from authority.store.people import Installation, User
 from authority.store.settlement import SettledSpan, SettlementEpoch

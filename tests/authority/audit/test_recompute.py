@@ -14,13 +14,13 @@ from solders.instruction import AccountMeta
 from authority.audit.books import Book
 from authority.audit.bundle import Bundle
 from authority.audit.history import Landed
-from authority.audit.verify import Audit, ChainSource, StoredLeaf
+from authority.audit.verify import Audit, ChainSource
 from authority.chain import programs
 from authority.chain.accounts import EpochBook, EpochCheckpoint
 from authority.cli import main
 from authority.collector import held
 from authority.log import log, merkle
-from authority.log.log import LEAF_BOOK, ReadingLeaf
+from authority.log.log import LEAF_BOOK, Leaf, ReadingLeaf, SignedCheckpoint
 from authority.market.standing_orders import StandingOrder
 from authority.settlement.journal import book_leaf, book_of_leaf
 from authority.store.metering import Frame, MeterKey
@@ -203,7 +203,7 @@ class Altered:
     """A bundle's log with leaves replaced and its tree made anew: nothing but the chain still says what it was."""
 
     bundle: Bundle
-    change: Callable[[StoredLeaf], bytes]
+    change: Callable[[Leaf], bytes]
 
     def size(self) -> int:
         return self.bundle.size()
@@ -214,12 +214,12 @@ class Altered:
             frontier, _ = merkle.extend(leaf.log_index, frontier, leaf.hash)
         return merkle.frontier_root(frontier)
 
-    def leaves(self) -> Iterator[StoredLeaf]:
+    def leaves(self) -> Iterator[Leaf]:
         for leaf in self.bundle.leaves():
             data = self.change(leaf)
-            yield StoredLeaf(leaf.log_index, data, merkle.leaf_hash(data))
+            yield Leaf(leaf.log_index, data, merkle.leaf_hash(data))
 
-    def checkpoints(self) -> Iterator[bytes]:
+    def checkpoints(self) -> Iterator[SignedCheckpoint]:
         return iter(())
 
 
@@ -333,7 +333,7 @@ def test_a_book_that_breaks_the_rule_is_found_and_the_epoch_named(traded: Any, o
     """The database's owner changes a final book and makes the tree anew: the rule and the chain's hash say so."""
     changed: list[int] = []
 
-    def change(leaf: StoredLeaf) -> bytes:
+    def change(leaf: Leaf) -> bytes:
         if leaf.data[0] != LEAF_BOOK:
             return leaf.data
         raw = bytearray(book_of_leaf(leaf.data))

@@ -23,7 +23,8 @@ from authority.collector import held
 from authority.collector.ingest import Collector
 from authority.log import log, merkle
 from authority.settlement.journal import book_leaf
-from authority.store.log import LogLeaf, LogState
+from authority.store.log import LogLeaf, LogState, LogTile
+from authority.store.metering import Frame
 from edge_agent.wire.reading import ZERO_HASH, previous_hash
 
 
@@ -55,7 +56,7 @@ def meter(app: App, add_meter: Callable[..., Any]) -> Any:
     Collector(app).ingest(b"".join(frames), gateway="gw-1", meter=None, over="https")
     with app.store.write() as session:
         held.release(session, 2, actor="operator", reason="checked", now=5)
-        log.checkpoint(session, app.home.network_id, app.home.receipt_key, 6)
+        log.checkpoint(session, app.home.network_id, app.home.receipt_key)
         log.append(session, book_leaf(BOOK))
     meter.frames = frames
     return meter
@@ -77,8 +78,8 @@ def rewrite(app: App, index: int, data: bytes) -> None:
     with app.store.write() as session:
         leaves = [row.data for row in log.leaves(session, 0, 100)]
         leaves[index] = data
-        for table in ("log_leaves", "log_nodes"):
-            session.execute(delete(log.LogLeaf if table == "log_leaves" else log.LogNode))
+        for table in (LogLeaf, LogTile):
+            session.execute(delete(table))
         session.execute(update(LogState).values(size=0, frontier=b""))
     with app.store.write() as session:
         log.append_all(session, leaves)
@@ -87,7 +88,7 @@ def rewrite(app: App, index: int, data: bytes) -> None:
 def test_a_good_log_has_no_findings(app: App, meter: Any) -> None:
     found = audit(app)
     assert found.findings == []
-    assert (found.size, found.readings, found.acts, found.books, found.checkpoints) == (6, 3, 2, 1, 1)
+    assert (found.size, found.readings, found.acts, found.books, found.checkpoints) == (6, 3, 2, 1, 2)
     with app.store.read() as session:
         assert found.root == log.root(session)
 
@@ -146,8 +147,8 @@ def test_a_cut_log_is_found_out(app: App, meter: Any) -> None:
     assert "leaf_missing" in codes(audit(app))
     with app.store.write() as session:
         leaves = [row.data for row in log.leaves(session, 0, 3)]
-        session.execute(delete(LogLeaf))
-        session.execute(delete(log.LogNode))
+        for table in (LogLeaf, LogTile, Frame):
+            session.execute(delete(table))
         session.execute(update(LogState).values(size=0, frontier=b""))
     with app.store.write() as session:
         log.append_all(session, leaves)

@@ -191,7 +191,7 @@ class TestReading:
         assert all(account is not None for account in found)
 
     def test_an_account_of_another_program(self, client: ChainClient, payer: Keypair) -> None:
-        with pytest.raises(AccountMismatchError, match="no lookup table"):
+        with pytest.raises(AccountMismatchError, match="not a lookup table"):
             client.lookup_table(MEMO_PROGRAM)
         with pytest.raises(AccountMismatchError, match="no token account"):
             client.token_balance(MEMO_PROGRAM)
@@ -534,7 +534,7 @@ class TestNothingLandsTwice:
 class TestTransport:
     @pytest.mark.parametrize("url", ["", "127.0.0.1:8899", "ftp://host", "http://", "nonsense"])
     def test_what_is_no_url(self, url: str) -> None:
-        with pytest.raises(UrlError, match="no address of a validator"):
+        with pytest.raises(UrlError, match="not the address of a validator"):
             Transport(url)
 
     def test_a_validator_that_is_not_there(self) -> None:
@@ -569,7 +569,7 @@ class TestTransport:
         ("answer", "message"),
         [
             (b"<html>", "not JSON"),
-            (b"[]", "no JSON-RPC answer"),
+            (b"[]", "not in JSON-RPC"),
             (b"{}", "without a result"),
             (b"[" * 100_000, "not JSON"),
             ({"error": "text"}, "damaged error"),
@@ -626,7 +626,7 @@ class TestTransport:
             ):
                 continue  # which are answers
             answers[method] = [result(content)]
-            with pytest.raises(TransportError, match=f"{method} with what is no answer to it"):
+            with pytest.raises(TransportError, match=f"an answer to {method} that does not belong to it"):
                 ask()
 
 

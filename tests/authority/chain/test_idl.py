@@ -255,7 +255,7 @@ class TestInstructionData:
             ({"epoch": 1 << 32}, "does not fit u32"),
             ({"epoch": True}, "takes an int, not bool"),
             ({"epoch": 1.0}, "takes an int, not float"),
-            ({"side": "Neither"}, "is none of Bid, Ask, Both"),
+            ({"side": "Neither"}, "is not one of Bid, Ask, Both"),
             ({"side": "Ask"}, "needs content"),
             ({"side": {"Bid": {}}}, "has no content"),
             ({"terms": {"price": 1}}, "place.terms.pair: is missing"),
@@ -285,7 +285,7 @@ class TestInstructionData:
             idl.decode_instruction(tag("global", "place") + ARGS_BYTES + b"\x00")
 
     def test_another_programs_data_is_refused(self, idl: Idl) -> None:
-        with pytest.raises(IdlDataError, match="no instruction of sample"):
+        with pytest.raises(IdlDataError, match="not an instruction of sample"):
             idl.decode_instruction(b"\xff" * 8)
 
     @given(st.binary(max_size=200))
@@ -410,9 +410,9 @@ class TestAccountData:
         ("data", "message"),
         [
             (b"", "starts with nothing"),
-            (bytes(8), "no account of sample"),
+            (bytes(8), "not an account of sample"),
             (BOOK_BYTES[:-1], "Book.reserve: cut short"),
-            (BOOK_BYTES[:10] + b"\x02" + BOOK_BYTES[11:], "2 is no bool"),
+            (BOOK_BYTES[:10] + b"\x02" + BOOK_BYTES[11:], "expected a bool"),
             (tag("account", "Tree") + b"\x01\xff\xff\xff\xff", "says it has 4294967295 items, there is room for 0"),
             (tag("account", "Tree") + b"\x01\x01\x00\x00\x00" * 40 + b"\x00" * 8, "nests deeper than 32"),
         ],
@@ -499,7 +499,7 @@ class TestBadIdls:
         [
             ({"metadata": {"name": "old", "version": "1", "spec": "0.0.1"}}, "this IDL says '0.0.1'"),
             ({"metadata": None}, "this IDL says None"),
-            ({"address": "not an address"}, "is no address"),
+            ({"address": "not an address"}, "cannot read the IDL's address"),
             ({"address": None}, "no text under 'address'"),
             ({"types": []}, "is used but not defined"),
             ({"instructions": [{"name": "x", "args": []}]}, "x has no discriminator"),
@@ -521,7 +521,7 @@ class TestBadIdls:
         with pytest.raises(IdlFormatError, match="cannot be read"):
             Idl.load(path)
         path.write_text("[]", "utf-8")
-        with pytest.raises(IdlFormatError, match="holds no object"):
+        with pytest.raises(IdlFormatError, match="expected a JSON object"):
             Idl.load(path)
         path.write_text(json.dumps(DOCUMENT), "utf-8")
         assert Idl.load(path).instruction_names == ("place", "nested")

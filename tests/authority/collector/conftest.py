@@ -19,7 +19,9 @@ from free_ports import free_port
 
 from authority.app import App
 from authority.collector import broker
-from authority.home.home import CollectorSettings, Home, MqttSettings, certificates
+from authority.home import certificates
+from authority.home.home import Home
+from authority.home.settings import CollectorSettings, MqttSettings
 from authority.store.metering import Gateway
 
 

@@ -54,6 +54,12 @@ def outcome(receipt: Receipt) -> tuple[int, str]:
     return receipt.verdict, CODES[receipt.code]
 
 
+def proves(app: App, receipt: Receipt, frame: bytes) -> bool:
+    """Whether the receipt key has signed a tree in which this frame's leaf stands."""
+    signed = receipt.signed_message(Frame.from_bytes(frame))
+    return Signature(receipt.signature).verify(app.home.receipt_key.pubkey(), signed)
+
+
 def incidents(app: App) -> int:
     with app.store.read() as session:
         return session.scalar(select(func.count()).select_from(Incident)) or 0
@@ -69,7 +75,8 @@ def test_an_accepted_frame_is_logged_and_receipted(app: App, collector: Collecto
     assert receipt.record_hash == record_hash(frame[:96])
     assert (receipt.sequence, receipt.next_expected, receipt.log_index) == (1, 2, 0)
     assert receipt.time == app.clock()
-    assert Signature(receipt.signature).verify(app.home.receipt_key.pubkey(), receipt.body())
+    assert receipt.to_bytes()[:4] == b"AMC2"
+    assert proves(app, receipt, frame)
     with app.store.read() as session:
         leaf = ReadingLeaf.from_bytes(log.leaf(session, 0))
         assert leaf == ReadingLeaf(VERDICT_ACCEPTED, 0, receipt.time, Frame.from_bytes(frame))
@@ -293,16 +300,16 @@ def test_a_store_that_fails_receipts_nothing_and_recovers(
 ) -> None:
     meter = add_meter()
     frame = meter.next()
-    real = log.append_all
+    real = log.append_readings
 
     def fail(*_: object) -> int:
         raise OperationalError("INSERT", {}, Exception("disk full"))
 
-    monkeypatch.setattr(log, "append_all", fail)
+    monkeypatch.setattr(log, "append_readings", fail)
     with pytest.raises(CollectorError) as caught:
         send(collector, frame)
     assert caught.value.code == "unavailable"
-    monkeypatch.setattr(log, "append_all", real)
+    monkeypatch.setattr(log, "append_readings", real)
     (receipt,) = send(collector, frame)
     assert (outcome(receipt)[1], receipt.log_index) == ("ok", 0)
 
@@ -445,7 +452,9 @@ def test_whatever_the_order_all_frames_get_in_once_and_in_sequence(
             select(LoggedFrame).where(LoggedFrame.meter_pk == meter.pk).order_by(LoggedFrame.log_index)
         ).all()
         assert [row.sequence for row in rows] == list(range(1, len(rows) + 1))
-        assert {row.record_hash: row.receipt for row in rows} == seen
+        assert {row.record_hash for row in rows} == set(seen)
+        for row in rows:
+            assert proves(app, Receipt.from_bytes(seen[row.record_hash]), row.frame)
         assert all(log.leaf(session, row.log_index)[12:] == row.frame for row in rows)
         if not winners:
             assert [row.frame for row in rows] == frames

@@ -2,90 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import ssl
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as mqtt
 import pytest
+from mqtt_gateway import GatewayClient, connected
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from sqlalchemy import func, select
 
 from authority.app import App
-from authority.collector.ingest import Collector, CollectorError
+from authority.collector.ingest import Collector, CollectorError, Ingested, Sent
 from authority.collector.live import Live
 from authority.collector.mqtt import BrokerConnection
 from authority.log import log
 from authority.store.metering import Frame, Gateway, LivePower
-from edge_agent.wire.reading import CODES, Receipt, split_receipts
+from edge_agent.wire.reading import CODES
 
 pytestmark = pytest.mark.mosquitto
 
 AddMeter = Callable[..., Any]
 Certify = Callable[[str], Path]
-
-
-class GatewayClient:
-    """A gateway at the broker: publishes, and keeps what comes on its receipt and command topics."""
-
-    def __init__(self, app: App, name: str, directory: Path, port: int) -> None:
-        self.name = name
-        self.receipts: queue.Queue[Receipt] = queue.Queue()
-        self.commands: queue.Queue[dict[str, Any]] = queue.Queue()
-        self.subscribed: queue.Queue[bool] = queue.Queue()
-        context = ssl.create_default_context(cafile=str(app.home.key_path("ca.pem")))
-        context.load_cert_chain(directory / "gateway.pem", directory / "gateway.key")
-        self.client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=MQTTProtocolVersion.MQTTv5)
-        self.client.tls_set_context(context)
-        self.client.on_message = self._on_message
-        self.client.on_connect = self._on_connect
-        self.client.on_subscribe = lambda *_: self.subscribed.put(True)
-        self.client.reconnect_delay_set(1, 1)
-        self.client.connect("localhost", port)
-        self.client.loop_start()
-        self.wait_subscribed()
-
-    def _on_connect(self, *_: Any) -> None:
-        self.client.subscribe([(f"ami/v1/{self.name}/receipt", 1), (f"ami/v1/{self.name}/command", 1)])
-
-    def wait_subscribed(self) -> None:
-        """Until the broker has taken the subscriptions: once after every connection."""
-        self.subscribed.get(timeout=60)
-
-    def _on_message(self, _c: Any, _u: Any, message: mqtt.MQTTMessage) -> None:
-        if message.topic.endswith("/receipt"):
-            for receipt in split_receipts(message.payload):
-                self.receipts.put(receipt)
-        else:
-            self.commands.put(json.loads(message.payload))
-
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
-        told = self.client.publish(f"ami/v1/{topic}", payload, qos=1, retain=retain)
-        told.wait_for_publish(60)
-        assert told.is_published()
-
-    def take(self, count: int = 1) -> list[Receipt]:
-        return [self.receipts.get(timeout=60) for _ in range(count)]
-
-    def close(self) -> None:
-        self.client.disconnect()
-        self.client.loop_stop()
-
-
-@contextmanager
-def connected(app: App, collector: Collector, live: Live) -> Iterator[BrokerConnection]:
-    connection = BrokerConnection(app, collector, live)
-    connection.start()
-    assert connection.subscribed.wait(60)
-    try:
-        yield connection
-    finally:
-        connection.stop()
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -127,6 +68,20 @@ def test_a_topic_speaks_for_its_own_meter_only(app: App, gateway: Any) -> None:
         client.publish("gw-1/status", b"[1]")
         client.publish("gw-1/pv/reading", meter.next())
         assert [CODES[receipt.code] for receipt in client.take()] == ["ok"]
+
+
+def test_a_boundary_of_several_meters_comes_in_one_message(app: App, gateway: Any, add_meter: AddMeter) -> None:
+    client, meter = gateway
+    other = add_meter("load", role="load", source="none")
+    foreign = add_meter("pv", gateway="gw-2")
+    with connected(app, Collector(app), Live(app)):
+        client.publish("gw-1/readings", meter.next() + other.next() + foreign.next())
+        receipts = client.take(3)
+    assert [(receipt.meter_key, CODES[receipt.code]) for receipt in receipts] == [
+        (meter.public_key, "ok"),
+        (other.public_key, "ok"),
+        (foreign.public_key, "unknown_meter"),
+    ]
 
 
 def test_the_broker_keeps_gateways_apart(
@@ -183,9 +138,9 @@ def test_nothing_is_acknowledged_before_it_is_durable(app: App, gateway: Any) ->
     class Failing(Collector):
         tried = 0
 
-        def ingest(self, *_: Any, **__: Any) -> Any:
+        def ingest_all(self, sent: Sequence[Sent]) -> list[Ingested | CollectorError]:
             self.tried += 1
-            raise CollectorError("unavailable", "disk full")
+            return [CollectorError("unavailable", "disk full") for _ in sent]
 
     failing = Failing(app)
     with connected(app, failing, Live(app)):

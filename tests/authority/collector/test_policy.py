@@ -9,7 +9,7 @@ import pytest
 
 from authority.collector import sun
 from authority.collector.policy import MeterFacts, check
-from authority.home.home import Settings, SiteSettings
+from authority.home.settings import Settings, SiteSettings
 from edge_agent.wire.reading import CLOCK_DEVIATION_UNKNOWN, CODE_NUMBERS, FLAG_REGISTER_RESET, Record
 
 NOW = 1_782_000_000

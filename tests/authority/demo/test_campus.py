@@ -10,7 +10,8 @@ from authority.demo import campus
 from authority.demo.orchestrator import settings_for
 from authority.demo.stage import Ports
 from authority.enrolment import plan
-from authority.home.home import Home, Settings
+from authority.home.home import Home
+from authority.home.settings import Settings
 from edge_agent.config import load_config
 from edge_agent.emulator.config import EmulatorConfig
 from edge_agent.wire.rules import ROLE_REGISTERS

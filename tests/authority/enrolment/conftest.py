@@ -16,7 +16,8 @@ from authority.app import App
 from authority.chain.client import ChainClient
 from authority.chain.deploy import Deployment, deploy
 from authority.chain.errors import ChainError
-from authority.home.home import Home, ValidatorSettings
+from authority.home.home import Home
+from authority.home.settings import ValidatorSettings
 
 
 class Validator:

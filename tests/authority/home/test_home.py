@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from authority.cli import main
-from authority.home.home import CollectorSettings, Home, HomeError, NetworkSettings, Settings, certificates
+from authority.home import certificates
+from authority.home.errors import HomeError
+from authority.home.home import Home
+from authority.home.settings import CollectorSettings, NetworkSettings, Settings
 
 NOW = 1_782_000_000
 

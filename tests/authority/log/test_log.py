@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import struct
 import threading
 
 import pytest
 from solders.keypair import Keypair
+from sqlalchemy import select
 
 from authority.app import App
 from authority.log import log, merkle
 from authority.log.log import LogError, ReadingLeaf, SignedCheckpoint
-from authority.store.log import Act
+from authority.store.log import Act, LogTile
 from edge_agent.wire.reading import Frame
 
 
@@ -115,26 +118,70 @@ def test_a_checkpoint_is_signed_once_per_size_and_verifies(app: App) -> None:
     key = Keypair()
     with app.store.write() as session:
         log.append(session, b"\2a")
-        first = log.checkpoint(session, app.home.network_id, key, 100)
+        first = log.checkpoint(session, app.home.network_id, key)
     with app.store.write() as session:
-        again = log.checkpoint(session, app.home.network_id, key, 200)
+        again = log.checkpoint(session, app.home.network_id, key)
         assert again == first
         log.append(session, b"\2b")
-        second = log.checkpoint(session, app.home.network_id, key, 200)
-        assert (second.size, second.time, second.root) == (2, 200, log.root(session))
-    data = first.to_bytes()
-    assert len(data) == 124
-    assert data[:4] == b"AML1"
-    assert data[4:12] == app.home.network_id
-    assert struct.unpack_from("<Q", data, 12) == (1,)
-    assert data[20:52] == merkle.leaf_hash(b"\2a")
-    assert struct.unpack_from("<q", data, 52) == (100,)
-    read = SignedCheckpoint.from_bytes(data)
-    assert read.verify(bytes(key.pubkey()))
-    assert not read.verify(bytes(Keypair().pubkey()))
+        second = log.checkpoint(session, app.home.network_id, key)
+        assert (second.size, second.root) == (2, log.root(session))
+    public = bytes(key.pubkey())
+    data = first.to_bytes(public)
+    name = f"ami/log/{app.home.network_id.hex()}"
+    text, signature = data.decode().split("\n\n")
+    assert text.split("\n") == [name, "1", base64.b64encode(merkle.leaf_hash(b"\2a")).decode()]
+    words = signature.rstrip("\n").split(" ")
+    assert words[:2] == ["\u2014", name]
+    identity = hashlib.sha256(f"{name}\n\1".encode() + public).digest()[:4]
+    assert base64.b64decode(words[2])[:4] == identity
+    assert first.verify(public)
+    assert log.open_checkpoint(data, app.home.network_id, public) == (1, first.root)
+    for bad in (data.replace(b"\n1\n", b"\n3\n"), data.replace(b"ami/log", b"ami/lug")):
+        with pytest.raises(LogError) as caught:
+            log.open_checkpoint(bad, app.home.network_id, public)
+        assert caught.value.code == "checkpoint_foreign"
+    for network, other in ((bytes(8), public), (app.home.network_id, bytes(Keypair().pubkey()))):
+        with pytest.raises(LogError) as caught:
+            log.open_checkpoint(data, network, other)
+        assert caught.value.code == "checkpoint_foreign"
+    for bad in (b"", data[:-2], data[:20], b"AMC1" + data[4:30], b"x" * 10_000):
+        with pytest.raises(LogError):
+            log.open_checkpoint(bad, app.home.network_id, public)
+
+
+def test_a_checkpoint_of_an_earlier_release_still_verifies(app: App) -> None:
+    key, root = Keypair(), bytes(range(32))
+    body = b"AML1" + app.home.network_id + struct.pack("<Q", 7) + root + struct.pack("<q", 100)
+    data, public = body + bytes(key.sign_message(body)), bytes(key.pubkey())
+    assert log.open_checkpoint(data, app.home.network_id, public) == (7, root)
+    kept = SignedCheckpoint(app.home.network_id, 7, root, data[60:], 100)
+    assert (kept.to_bytes(public), kept.verify(public)) == (data, True)
     changed = bytearray(data)
     changed[12] ^= 1
-    assert not SignedCheckpoint.from_bytes(bytes(changed)).verify(bytes(key.pubkey()))
-    for bad in (b"", data[:-1], b"AMC1" + data[4:]):
+    for bad in (bytes(changed), data[:-1]):
         with pytest.raises(LogError):
-            SignedCheckpoint.from_bytes(bad)
+            log.open_checkpoint(bad, app.home.network_id, public)
+
+
+@pytest.mark.parametrize("before", [0, 1, 5, 8, 255, 256, 257, 511])
+@pytest.mark.parametrize("more", [1, 3, 600])
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+def test_a_growth_has_the_root_and_the_paths_that_the_tiles_have(app: App, before: int, more: int) -> None:
+    old, new = (
+        [bytes([2, kind]) + n.to_bytes(2, "big") for n in range(count)] for kind, count in ((0, before), (1, more))
+    )
+    with app.store.write() as session:
+        log.append_all(session, old)
+        growth = log.append_readings(session, new)
+    with app.store.read() as session:
+        assert (growth.first, growth.size) == (before, before + more)
+        assert growth.root == log.root(session)
+        for index in range(before, growth.size):
+            assert growth.path(index) == b"".join(log.inclusion_proof(session, index, growth.size))
+        frontier: list[bytes] = []
+        for index, data in enumerate([*old, *new]):
+            frontier, _ = merkle.extend(index, frontier, merkle.leaf_hash(data))
+        assert growth.frontier == frontier
+        tiles = {(row.level, row.n): row.hashes for row in session.scalars(select(LogTile))}
+        assert sum(len(data) for (level, _), data in tiles.items() if level == 0) == 32 * growth.size
+        assert {level for level, _ in tiles} == ({0, 1} if growth.size >= 256 else {0})

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from free_ports import free_port
 
-from authority.home.home import CollectorSettings, Home, ValidatorSettings, WebSettings
+from authority.home.home import Home
+from authority.home.settings import CollectorSettings, ValidatorSettings, WebSettings
 from authority.service.supervisor import Program, Supervisor
 
 ROOT = Path(__file__).parents[3]

@@ -31,7 +31,8 @@ from authority.chain.client import ChainClient
 from authority.chain.deploy import Deployment, deploy
 from authority.cli import main
 from authority.enrolment import wallets
-from authority.home.home import EpochSettings, Home, ParameterSettings, Settings, ValidatorSettings
+from authority.home.home import Home
+from authority.home.settings import EpochSettings, ParameterSettings, Settings, ValidatorSettings
 from authority.log import log
 from authority.market.clearing import Order, buyer_pays, clear, seller_gets
 from authority.market.policies import set_standing_order

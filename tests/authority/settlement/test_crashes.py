@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from authority.audit.conservation import conservation
 from authority.cli import main
-from authority.home.home import ValidatorSettings
+from authority.home.settings import ValidatorSettings
 from authority.store.log import Act
 from authority.store.settlement import SettledSpan
 

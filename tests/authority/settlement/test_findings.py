@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from solders.instruction import AccountMeta, Instruction
+from solders.keypair import Keypair
 
 from authority.audit.conservation import conservation
 from authority.chain import programs
@@ -12,11 +13,13 @@ from authority.chain.errors import ProgramError, SignerMissingError
 from authority.cli import main
 from authority.market.standing_orders import StandingOrder
 from authority.settlement.views import STATUS_SUSPENDED
-from authority.store.metering import Frame
+from authority.store.metering import Frame, Meter
 from authority.store.settlement import Alert
+from edge_agent.wire.reading import ZERO_HASH, possession_message
 
 SIGNATURE_FEE = 5_000
 GRACE = 20
+MAP_HASH = bytes(range(32))
 
 
 def alerts(campus, *, everything=False):
@@ -306,3 +309,57 @@ def test_what_a_member_wants_paid_out_goes_to_its_own_account(campus):
     assert campus.client.token_balance(account) == campus.after_one_market()["A"][2] > 0
     assert campus.seat("A").credit == 0
     assert campus.balances() == campus.after_one_market()
+
+
+def replace_key(campus, name):
+    """The meter's gateway lost its disk: a new key, which numbers its own records, approved and on the chain."""
+    meter, key = campus.meters[name], Keypair()
+    message = possession_message(
+        first_sequence=1, network_id=campus.home.network_id, meter_id=meter.meter_id, map_hash=MAP_HASH
+    )
+    proof = programs.ed25519_instruction([(message, bytes(key.pubkey()), bytes(key.sign_message(message)))])
+    campus.do(
+        "registry", "replace_meter_key", {"first_sequence": 1}, before=[proof],
+        meter=programs.meter_address(meter.meter_id), key_use=programs.key_use_address(bytes(key.pubkey())),
+    )  # fmt: skip
+    with campus.app.store.write() as session:
+        session.get(Meter, meter.pk).public_key = bytes(key.pubkey())
+    meter.key, meter.sequence, meter.previous = key, 1, ZERO_HASH
+
+
+@pytest.mark.finding("chain-6")
+def test_a_new_key_numbers_its_own_records_and_what_the_old_one_signed_waits_for_nobody(campus):
+    worker = campus.worker()
+    run_epoch(campus, worker, moving=False)
+    campus.meters["D.load"].sequence += 10
+    run_epoch(campus, worker)
+    left = campus.receive("D.load", campus.meters["D.load"].read(campus.next_epoch(), *campus.STEPS["D.load"]))
+    replace_key(campus, "D.load")
+    epoch = run_epoch(campus, worker)
+    with campus.app.store.read() as session:
+        frame = session.get(Frame, left)
+        assert (frame.chain_status, frame.chain_error) == ("skipped", "WrongKey")
+    assert campus.state("D.load").sequence == 1
+    assert campus.energy("D").boundary == (epoch + 1) * 60
+    assert campus.energy("D").withdrawn == 3 * 2_600  # a baseline credits nothing and bills everything
+    run_epoch(campus, worker)
+    assert campus.energy("D").withdrawn == 4 * 2_600
+    assert alerts(campus) == {}
+
+
+@pytest.mark.finding("authority-04")
+def test_a_building_meter_that_was_exchanged_makes_room_for_the_new_one(campus):
+    worker = campus.worker()
+    run_epoch(campus, worker, moving=False)
+    new = ("C", "building2", "building", "solar", 1, 200_000_000, 0)
+    with pytest.raises(ProgramError):
+        campus.register_meter(*new)
+    settlement = ["settlement", "--home", str(campus.home_path)]
+    assert main([*settlement, "take-out", "gw_c/building", "--reason", "exchanged"]) == 0
+    campus.register_meter(*new)
+    campus.STEPS = {**campus.STEPS, "C.building2": (1_100, 800)}
+    for _ in range(3):
+        epoch = run_epoch(campus, worker, but=("C.building",))
+    assert campus.energy("C").boundary == (epoch + 1) * 60
+    assert campus.energy("C").minted == 2 * 300
+    assert alerts(campus) == {}

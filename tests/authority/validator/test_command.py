@@ -153,7 +153,7 @@ def test_the_deploy_command(home: Home, validator_process: Start, capfd: pytest.
     assert main([*command, "--check"]) == 0
     assert f"upgrade authority {home.authority.pubkey()}" in capfd.readouterr().out
     assert main(["deploy", "--home", str(home.path), "--url", "nonsense"]) == 1
-    assert "no address of a validator" in capfd.readouterr().err
+    assert "not the address of a validator" in capfd.readouterr().err
 
 
 def test_sigterm_ends_it_well(home: Home, validator_process: Start) -> None:

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from edge_agent.commands.rebase import RebaseError, allow_rebase
+from edge_agent.commands.reset_meter import ResetError, allow_reset
 from edge_agent.meters import IntervalRow, MeterTimeoutError
 from edge_agent.uplinks import AuthorityTime, CommandArrived, LinkChanged, ReceiptsArrived, UplinkError
 from edge_agent.wire.reading import (
@@ -171,7 +171,7 @@ def test_a_register_that_falls_stops_its_meter(bench):
     bench.restart()
     bench.settle()
     assert bench.errors("solar")["reading"] == "needs_rebase"
-    assert allow_rebase(bench.config, "solar").last_end == bench.log()[0].interval_end
+    assert allow_reset(bench.config, "solar").last_end == bench.log()[0].interval_end
     bench.restart()  # what a person said is durable
     bench.settle()
     bench.forward(900)
@@ -180,11 +180,11 @@ def test_a_register_that_falls_stops_its_meter(bench):
     assert [record.flags & FLAG_REGISTER_RESET for record in after] == [FLAG_REGISTER_RESET, *[0] * (len(after) - 1)]
     assert {record.register_epoch for record in after} == {before.register_epoch + 1}
     assert after[0].interval_end == before.interval_end + 900
-    with pytest.raises(RebaseError) as caught:
-        allow_rebase(bench.config, "solar")
+    with pytest.raises(ResetError) as caught:
+        allow_reset(bench.config, "solar")
     assert caught.value.code == "not_stopped"
-    with pytest.raises(RebaseError) as caught:
-        allow_rebase(bench.config, "wind")
+    with pytest.raises(ResetError) as caught:
+        allow_reset(bench.config, "wind")
     assert caught.value.code == "unknown_meter"
 
 
@@ -192,7 +192,7 @@ def test_a_rebase_that_was_not_needed_is_forgotten(bench):
     bench.settle()
     bench.meters["solar"].offset = -10_000_000
     bench.forward(900)
-    allow_rebase(bench.config, "solar")
+    allow_reset(bench.config, "solar")
     bench.meters["solar"].offset = 0  # the meter had shown something else for a moment
     bench.forward(900)
     assert bench.errors("solar") == {}
@@ -271,12 +271,39 @@ def test_hostile_receipts_are_ignored_and_counted(bench):
     bench.settle()
     assert bench.journal.counts().waiting == 1
     assert (
-        sum(bench.agent._ignored.values()) == len(hostile) - 1
+        sum(bench.agent.gateway.ignored.values()) == len(hostile) - 1
     )  # the last is the authority's own, and changes nothing
     bench.events.emit(ReceiptsArrived(good.to_bytes() * 3, "mqtt"))
     bench.settle()
     assert bench.journal.counts().waiting == 0
     assert bench.board.snapshot()["meters"]["solar"]["stages"]["receipted"]["count"] == 1
+
+
+def test_a_receipt_that_is_a_proof_frees_the_frame_and_a_false_one_does_not(bench):
+    bench.carrier.mute = True
+    bench.settle()
+    frame = bench.carrier.sent[0][0].frames[0]
+    authority, sibling = bench.authority, bytes(range(32))
+    proof = authority.sign(frame, VERDICT_ACCEPTED, "ok", 2, index=1, size=2, path=sibling)
+    proof.signature = authority.receipt_private.sign(proof.signed_message(frame))
+    good = proof.to_bytes()
+    hostile = [
+        good[:-1] + bytes([good[-1] ^ 1]),  # another path
+        good[:4] + b"\x02" + good[5:],  # held instead
+        good[:96] + b"\x09" + good[97:],  # at another time
+        good[:84] + b"\x09" + good[85:],  # another sequence is next
+        good[:104] + b"\x03" + good[105:],  # of a larger tree
+        authority.sign(frame, VERDICT_ACCEPTED, "ok", 2, index=1, size=2, path=sibling).to_bytes(),  # signed as AMC1 is
+    ]
+    for data in hostile:
+        bench.events.emit(ReceiptsArrived(data, "mqtt"))
+    bench.settle()
+    assert bench.journal.counts().waiting == 1
+    assert sum(bench.agent._ignored.values()) == len(hostile)
+    bench.events.emit(ReceiptsArrived(good + good, "mqtt"))
+    bench.settle()
+    assert bench.journal.counts().waiting == 0
+    assert bench.journal.last_receipt(frame.public_key)[0].to_bytes() == good
 
 
 def test_held_frees_the_frame_and_tells_the_reason(bench):
@@ -371,7 +398,7 @@ def test_a_command_sends_again_and_a_hostile_one_is_counted(bench):
         bench.events.emit(CommandArrived(data))
     bench.settle()
     assert len(bench.carrier.sent) == sent
-    assert bench.agent._ignored["commands"] == 11
+    assert bench.agent.gateway.ignored["commands"] == 11
     bench.events.emit(CommandArrived(json.dumps({"command": "resend", "meter": "solar", "from": 1}).encode()))
     bench.settle()
     assert [frame.record.sequence for frame in bench.carrier.sent[-1][0].frames] == [1, 2]

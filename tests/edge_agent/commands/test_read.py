@@ -257,7 +257,8 @@ def test_refusals_say_what_to_do(emulator, options, code, words):
 def test_ports_that_are_none(tmp_path):
     done = read_meter("--port", str(tmp_path / "none"), "--client", "16")
     assert done.returncode == 1
-    assert "no_port: there is no port" in done.stderr
+    assert "there is no port" in done.stderr
+    assert "[no_port]" in done.stderr
     file = tmp_path / "file"
     file.write_text("")
     done = read_meter("--port", str(file), "--client", "16")

@@ -6,7 +6,7 @@ from edge_agent.dlms import llc
 from edge_agent.dlms.errors import DecodeError
 from edge_agent.dlms.hdlc.address import decode_address, encode_address, server_address
 from edge_agent.dlms.hdlc.checksum import checksum, checksum_by_table
-from edge_agent.dlms.hdlc.frame import FINAL, SNRM, UI, Frame, read_frame
+from edge_agent.dlms.hdlc.frame import FINAL, SNRM, UI, HdlcFrame, read_frame
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.hdlc.reader import FrameReader
 
@@ -23,15 +23,15 @@ def test_the_check_value_of_the_standard():
 
 
 def test_a_frame_without_information():
-    frame = Frame.from_bytes(SNRM_BYTES)
+    frame = HdlcFrame.from_bytes(SNRM_BYTES)
     assert (frame.kind, frame.final, frame.information) == ("SNRM", True, b"")
     assert (decode_address(frame.destination), decode_address(frame.source)) == ((1, None), (16, None))
     assert frame.to_bytes() == SNRM_BYTES
-    assert Frame(encode_address(1), encode_address(16), SNRM | FINAL).to_bytes() == SNRM_BYTES
+    assert HdlcFrame(encode_address(1), encode_address(16), SNRM | FINAL).to_bytes() == SNRM_BYTES
 
 
 def test_a_frame_with_information():
-    frame = Frame.from_bytes(I_FRAME)
+    frame = HdlcFrame.from_bytes(I_FRAME)
     assert (frame.kind, frame.send_number, frame.receive_number, frame.final) == ("I", 1, 1, True)
     assert llc.unwrap(frame.information).hex() == "c00141000100002a0000ff0200"
     assert frame.to_bytes() == I_FRAME
@@ -53,16 +53,16 @@ def test_every_flipped_bit_is_found():
 def test_every_cut_frame_asks_for_more():
     for size in range(len(I_FRAME)):
         assert read_frame(I_FRAME[:size], 0) == (None, 0)
-    fails("truncated_frame", Frame.from_bytes, I_FRAME[:-1])
-    fails("trailing_bytes", Frame.from_bytes, I_FRAME + b"\x00")
-    fails("no_flag", Frame.from_bytes, b"\x00" + I_FRAME)
+    fails("truncated_frame", HdlcFrame.from_bytes, I_FRAME[:-1])
+    fails("trailing_bytes", HdlcFrame.from_bytes, I_FRAME + b"\x00")
+    fails("no_flag", HdlcFrame.from_bytes, b"\x00" + I_FRAME)
 
 
 def test_lengths_that_no_frame_has():
     fails("bad_format", read_frame, bytes.fromhex("7ea0060321930f7e"), 0)
     fails("bad_format", read_frame, bytes.fromhex("7e300703219 30f017e".replace(" ", "")), 0)
-    fails("too_long", Frame(b"\x03", b"\x21", UI, bytes(2040)).to_bytes)
-    assert len(Frame(b"\x03", b"\x21", UI, bytes(2030)).to_bytes()) == 2041
+    fails("too_long", HdlcFrame(b"\x03", b"\x21", UI, bytes(2040)).to_bytes)
+    assert len(HdlcFrame(b"\x03", b"\x21", UI, bytes(2030)).to_bytes()) == 2041
 
 
 def test_addresses_of_every_size():
@@ -119,7 +119,7 @@ def test_llc():
 
 
 def _frames(items):
-    return [item for item in items if isinstance(item, Frame)]
+    return [item for item in items if isinstance(item, HdlcFrame)]
 
 
 def _codes(items):
@@ -176,7 +176,7 @@ def test_silence_inside_a_frame_is_an_error():
 
 
 def test_a_flag_among_the_information_is_no_end():
-    frame = Frame(b"\x03", b"\x21", 0x10, b"\x7e\x7e\xa0\x07\x7e" * 20)
+    frame = HdlcFrame(b"\x03", b"\x21", 0x10, b"\x7e\x7e\xa0\x07\x7e" * 20)
     items = FrameReader().receive(frame.to_bytes() * 2)
     assert items == [frame, frame]
 

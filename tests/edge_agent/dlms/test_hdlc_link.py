@@ -17,7 +17,7 @@ from edge_agent.dlms.hdlc.client_link import (
     Received,
     Write,
 )
-from edge_agent.dlms.hdlc.frame import DM, FINAL, FRMR, RNR, UA, UI, Frame
+from edge_agent.dlms.hdlc.frame import DM, FINAL, FRMR, RNR, UA, UI, HdlcFrame
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.hdlc.server_link import HdlcServerLink
 
@@ -69,7 +69,7 @@ def _split(data):
     from edge_agent.dlms.hdlc.reader import FrameReader
 
     items = FrameReader().receive(data)
-    assert all(isinstance(item, Frame) for item in items)
+    assert all(isinstance(item, HdlcFrame) for item in items)
     return items
 
 
@@ -155,7 +155,7 @@ def test_a_segment_that_stays_away_is_never_passed_over():
 def test_a_meter_that_refuses_the_link():
     client = HdlcClientLink(CLIENT, SERVER)
     client.connect()
-    fails("refused", client.receive, Frame(CLIENT, SERVER, DM | FINAL).to_bytes())
+    fails("refused", client.receive, HdlcFrame(CLIENT, SERVER, DM | FINAL).to_bytes())
     assert client.state == DISCONNECTED
 
 
@@ -164,22 +164,22 @@ def test_a_meter_that_drops_the_link():
         line = Line()
         line.exchange(line.client.connect())
         line.client.send(b"abc")
-        fails("disconnected", line.client.receive, Frame(CLIENT, SERVER, control).to_bytes())
+        fails("disconnected", line.client.receive, HdlcFrame(CLIENT, SERVER, control).to_bytes())
         assert line.client.state == DISCONNECTED
 
 
 def test_a_server_without_a_connection_says_so():
     server = HdlcServerLink(SERVER, CLIENT, lambda apdu: apdu)
-    assert _split(server.take(Frame(SERVER, CLIENT, 0x10, llc.wrap(b"x", True))))[0].kind == "DM"
-    assert _split(server.take(Frame(SERVER, CLIENT, 0x53)))[0].kind == "DM"
+    assert _split(server.take(HdlcFrame(SERVER, CLIENT, 0x10, llc.wrap(b"x", True))))[0].kind == "DM"
+    assert _split(server.take(HdlcFrame(SERVER, CLIENT, 0x53)))[0].kind == "DM"
     unknown = HdlcServerLink(SERVER, CLIENT, None)
-    assert _split(unknown.take(Frame(SERVER, CLIENT, 0x93)))[0].kind == "DM"
+    assert _split(unknown.take(HdlcFrame(SERVER, CLIENT, 0x93)))[0].kind == "DM"
 
 
 def test_a_server_rejects_what_it_does_not_know():
     line = Line()
     line.exchange(line.client.connect())
-    frame = _split(line.server.take(Frame(SERVER, CLIENT, UA | FINAL)))[0]
+    frame = _split(line.server.take(HdlcFrame(SERVER, CLIENT, UA | FINAL)))[0]
     assert frame.kind == "FRMR"
 
 
@@ -187,7 +187,7 @@ def test_a_busy_server_is_asked_again_within_bounds():
     line = Line()
     line.exchange(line.client.connect())
     line.client.send(b"abc")
-    busy = Frame(CLIENT, SERVER, 1 << 5 | FINAL | RNR).to_bytes()
+    busy = HdlcFrame(CLIENT, SERVER, 1 << 5 | FINAL | RNR).to_bytes()
     for _ in range(60):
         again, told = line.client.receive(busy)
         assert isinstance(again, Write)
@@ -206,7 +206,7 @@ def test_frames_for_others_are_told_and_do_nothing():
     (echo,) = client.receive(sent)
     assert echo.error.code == "echo"
     assert client.receive(sent) == []  # it is told once
-    other = client.receive(Frame(CLIENT, b"\x05", UA | FINAL).to_bytes())
+    other = client.receive(HdlcFrame(CLIENT, b"\x05", UA | FINAL).to_bytes())
     assert [event.error.code for event in other if isinstance(event, Damaged)] == ["wrong_address"]
     assert client.state == CONNECTING
 
@@ -263,7 +263,7 @@ def test_an_echo_where_client_and_meter_have_the_same_address():
 
 def test_a_pushed_telegram_is_told_apart():
     client = HdlcClientLink(CLIENT, SERVER)
-    events = client.receive(Frame(CLIENT, SERVER, UI, llc.wrap(b"\x0fpush", False)).to_bytes())
+    events = client.receive(HdlcFrame(CLIENT, SERVER, UI, llc.wrap(b"\x0fpush", False)).to_bytes())
     assert isinstance(events[0], Pushed)
     assert events[0].apdu == b"\x0fpush"
 
@@ -278,11 +278,11 @@ def test_a_meter_that_writes_its_address_in_another_size():
     for server in (b"\x02\x23", bytes.fromhex("00020023")):
         client = HdlcClientLink(CLIENT, SERVER)
         client.connect()
-        assert isinstance(client.receive(Frame(CLIENT, server, UA | FINAL).to_bytes())[0], Connected)
+        assert isinstance(client.receive(HdlcFrame(CLIENT, server, UA | FINAL).to_bytes())[0], Connected)
     for other in (b"\x04\x23", b"\x05", CLIENT):
         client = HdlcClientLink(CLIENT, SERVER)
         client.connect()
-        client.receive(Frame(CLIENT, other, UA | FINAL).to_bytes())
+        client.receive(HdlcFrame(CLIENT, other, UA | FINAL).to_bytes())
         assert client.state == CONNECTING
 
 
@@ -337,10 +337,10 @@ def test_several_apdus_in_a_row_from_the_client():
 def test_an_apdu_that_comes_while_the_server_keeps_the_line():
     link = HdlcClientLink(CLIENT, SERVER)
     link.connect()
-    link.receive(Frame(CLIENT, SERVER, UA | FINAL).to_bytes())
+    link.receive(HdlcFrame(CLIENT, SERVER, UA | FINAL).to_bytes())
     link.send(b"request")
-    one = Frame(CLIENT, SERVER, 1 << 5 | 0 << 1, llc.wrap(b"one", False)).to_bytes()
-    two = Frame(CLIENT, SERVER, 1 << 5 | 1 << 1 | FINAL, llc.wrap(b"two", False)).to_bytes()
+    one = HdlcFrame(CLIENT, SERVER, 1 << 5 | 0 << 1, llc.wrap(b"one", False)).to_bytes()
+    two = HdlcFrame(CLIENT, SERVER, 1 << 5 | 1 << 1 | FINAL, llc.wrap(b"two", False)).to_bytes()
     assert _apdus(link.receive(one)) == [b"one"]
     assert link.state == DELIVERING
     # It has the line already: there is nothing to write, and after a silence it is polled.
@@ -350,9 +350,9 @@ def test_an_apdu_that_comes_while_the_server_keeps_the_line():
     assert _apdus(link.receive(two)) == [b"two"]
     assert link.state == IDLE
     # Before the second has come, a request may go out all the same, and RR gives the line back.
-    for ending, state in ((b"", DELIVERING), (Frame(CLIENT, SERVER, 1 << 5 | FINAL | 1).to_bytes(), IDLE)):
+    for ending, state in ((b"", DELIVERING), (HdlcFrame(CLIENT, SERVER, 1 << 5 | FINAL | 1).to_bytes(), IDLE)):
         link.connect()
-        link.receive(Frame(CLIENT, SERVER, UA | FINAL).to_bytes())
+        link.receive(HdlcFrame(CLIENT, SERVER, UA | FINAL).to_bytes())
         link.send(b"request")
         link.receive(one + ending)
         assert link.state == state
@@ -363,7 +363,7 @@ def test_a_server_that_has_nothing_more_is_not_asked_for_ever():
     line = Line()
     line.exchange(line.client.connect())
     line.client.listen()
-    ready = Frame(CLIENT, SERVER, 0 << 5 | FINAL | 1).to_bytes()
+    ready = HdlcFrame(CLIENT, SERVER, 0 << 5 | FINAL | 1).to_bytes()
     for _ in range(63):
         line.client.receive(ready)
     fails("no_progress", line.client.receive, ready)

@@ -55,7 +55,7 @@ from edge_agent.dlms.cosem.data import DataObject
 from edge_agent.dlms.errors import DlmsError, ProtocolError
 from edge_agent.dlms.hdlc.address import decode_address, encode_address
 from edge_agent.dlms.hdlc.checksum import checksum, checksum_by_table
-from edge_agent.dlms.hdlc.frame import Frame
+from edge_agent.dlms.hdlc.frame import HdlcFrame
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.hdlc.reader import FrameReader
 from edge_agent.dlms.security import CipheredUnit, seal
@@ -214,9 +214,9 @@ addresses = st.one_of(
 
 @given(addresses, addresses, u8, st.binary(max_size=2000), st.booleans())
 def test_frames(destination, source, control, information, segmented):
-    frame = Frame(encode_address(*destination), encode_address(*source), control, information, segmented)
+    frame = HdlcFrame(encode_address(*destination), encode_address(*source), control, information, segmented)
     encoded = frame.to_bytes()
-    again = Frame.from_bytes(encoded)
+    again = HdlcFrame.from_bytes(encoded)
     assert again == frame
     assert decode_address(again.destination) == destination[:2]
     assert decode_address(again.source) == source[:2]
@@ -225,14 +225,14 @@ def test_frames(destination, source, control, information, segmented):
 @given(
     st.lists(
         st.one_of(
-            st.binary(max_size=40), st.builds(Frame, st.just(b"\x03"), st.just(b"\x21"), u8, st.binary(max_size=60))
+            st.binary(max_size=40), st.builds(HdlcFrame, st.just(b"\x03"), st.just(b"\x21"), u8, st.binary(max_size=60))
         ),
         max_size=6,
     ),
     st.lists(st.integers(1, 30), min_size=1, max_size=8),
 )
 def test_frames_in_noise_in_pieces(parts, sizes):
-    stream = b"".join([part.to_bytes() if isinstance(part, Frame) else part for part in parts])
+    stream = b"".join([part.to_bytes() if isinstance(part, HdlcFrame) else part for part in parts])
     reader = FrameReader()
     found = []
     at = turn = 0
@@ -243,9 +243,9 @@ def test_frames_in_noise_in_pieces(parts, sizes):
         turn += 1
     found += reader.flush()
     assert not reader.pending
-    frames = [item for item in found if isinstance(item, Frame)]
+    frames = [item for item in found if isinstance(item, HdlcFrame)]
     for part in parts:
-        if isinstance(part, Frame):
+        if isinstance(part, HdlcFrame):
             assert part in frames
 
 

@@ -51,7 +51,7 @@ def test_the_layouts_on_file_are_sound():
     from edge_agent.dlms.push.interpret import interpret
     from edge_agent.dlms.push.layouts import find_layout, load
 
-    layouts = load()
+    layouts = load().lists
     assert layouts
     for count, described in layouts.items():
         for layout in described:

@@ -32,20 +32,18 @@ from edge_agent.dlms.cosem.register import Register
 from edge_agent.dlms.errors import DlmsError
 from edge_agent.dlms.hdlc.address import decode_address, encode_address
 from edge_agent.dlms.hdlc.client_link import HdlcClientLink
-from edge_agent.dlms.hdlc.frame import FINAL, UI, Frame
+from edge_agent.dlms.hdlc.frame import FINAL, UI, HdlcFrame
 from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.dlms.hdlc.reader import FrameReader
 from edge_agent.dlms.hdlc.server_link import HdlcServerLink
 from edge_agent.dlms.iec62056_21.client import hand_over, read_out
 from edge_agent.dlms.iec62056_21.messages import (
     Identification,
-    full_code,
-    read_line,
     read_readout,
     readout,
     with_parity,
 )
-from edge_agent.dlms.iec62056_21.p1 import crc16, read_telegrams
+from edge_agent.dlms.iec62056_21.p1 import crc16, read_line, read_lines, read_telegrams
 from edge_agent.dlms.iec62056_21.server import Iec21Server
 from edge_agent.dlms.llc import wrap
 from edge_agent.dlms.push.interpret import interpret
@@ -225,17 +223,17 @@ CLIENT, SERVER = encode_address(16), encode_address(1, 17)
 
 def _framed(apdus: list[bytes], command: bool) -> list[bytes]:
     way = (SERVER, CLIENT) if command else (CLIENT, SERVER)
-    return [Frame(*way, 0x10, wrap(apdu, command)).to_bytes() for apdu in apdus if apdu]
+    return [HdlcFrame(*way, 0x10, wrap(apdu, command)).to_bytes() for apdu in apdus if apdu]
 
 
 FRAMES = [
     *_framed(REQUESTS, True),
     *_framed(ANSWERS, False),
-    *[Frame(CLIENT, SERVER, UI | FINAL, wrap(apdu, False)).to_bytes() for apdu in NOTIFICATIONS],
-    Frame(SERVER, CLIENT, 0x93, LinkParameters(512, 512, 3, 3).to_bytes()).to_bytes(),
-    Frame(CLIENT, SERVER, 0x73, LinkParameters(512, 512, 3, 3).to_bytes()).to_bytes(),
-    Frame(CLIENT, SERVER, 0x31).to_bytes(),
-    Frame(CLIENT, SERVER, 0x1F).to_bytes(),
+    *[HdlcFrame(CLIENT, SERVER, UI | FINAL, wrap(apdu, False)).to_bytes() for apdu in NOTIFICATIONS],
+    HdlcFrame(SERVER, CLIENT, 0x93, LinkParameters(512, 512, 3, 3).to_bytes()).to_bytes(),
+    HdlcFrame(CLIENT, SERVER, 0x73, LinkParameters(512, 512, 3, 3).to_bytes()).to_bytes(),
+    HdlcFrame(CLIENT, SERVER, 0x31).to_bytes(),
+    HdlcFrame(CLIENT, SERVER, 0x1F).to_bytes(),
 ]
 WRAPPED = [WrapperUnit(1, 16, apdu).to_bytes() for apdu in [*APDUS, *NOTIFICATIONS] if apdu]
 MBUS = [b"".join([frame.to_bytes() for frame in mbus.split_apdu(apdu, size=60)]) for apdu in NOTIFICATIONS]
@@ -340,7 +338,7 @@ def _frames(data: bytes) -> None:
         found += reader.flush()
         assert not reader.pending
         for item in found:
-            if isinstance(item, Frame):
+            if isinstance(item, HdlcFrame):
                 assert item.to_bytes() in data
                 decode_address(item.source)
 
@@ -510,7 +508,7 @@ def _framed_push(data: bytes) -> None:
     whole = wrap(data, False)
     pieces = [whole[at : at + 120] for at in range(0, len(whole), 120)]
     last = len(pieces) - 1
-    line = b"".join([Frame(CLIENT, SERVER, UI, piece, at < last).to_bytes() for at, piece in enumerate(pieces)])
+    line = b"".join([HdlcFrame(CLIENT, SERVER, UI, piece, at < last).to_bytes() for at, piece in enumerate(pieces)])
     for telegram in decode_telegrams(line, "hdlc"):
         assert telegram.values or telegram.errors
 
@@ -531,10 +529,10 @@ def _readout(data: bytes) -> None:
     lines, _ = read_readout(data)
     for line in lines or []:
         try:
-            read_line(line)
+            read_line(line, True)
         except DlmsError as error:
             assert error.code
-    full_code(data.decode("latin-1"))
+    read_lines("", [data.decode("latin-1")])
 
 
 def _mode_c(data: bytes) -> None:
@@ -668,9 +666,9 @@ def _client_link(data: bytes) -> None:
 
 def _server_link(data: bytes) -> None:
     links = [HdlcServerLink(SERVER, CLIENT, lambda apdu: [apdu]), HdlcServerLink(SERVER, CLIENT, lambda apdu: [apdu])]
-    links[1].take(Frame(SERVER, CLIENT, 0x93))
+    links[1].take(HdlcFrame(SERVER, CLIENT, 0x93))
     for frame in FrameReader().receive(data):
-        if isinstance(frame, Frame):
+        if isinstance(frame, HdlcFrame):
             for link in links:
                 link.take(frame)
 
@@ -722,7 +720,7 @@ _ALL = [
     Target("blocks", [b"".join(BLOCKS), *BLOCKS], _blocks, DLMS),
     Target("block_transfers", [*_recorded_blocks(), b"".join(BLOCKS)], _block_transfers, DLMS),
     Target("hdlc", FRAMES, _frames, DLMS),
-    Target("hdlc_frame", FRAMES, Frame.from_bytes, DLMS),
+    Target("hdlc_frame", FRAMES, HdlcFrame.from_bytes, DLMS),
     Target("hdlc_address", [CLIENT, SERVER, encode_address(1, 17, 4)], _addresses, DLMS),
     Target("hdlc_parameters", [LinkParameters(512, 512, 3, 3).to_bytes()], LinkParameters.from_bytes, DLMS),
     Target("hdlc_client", FRAMES, _client_link, DLMS),

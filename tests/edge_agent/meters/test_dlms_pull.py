@@ -14,7 +14,7 @@ from edge_agent.dlms.cosem.profile_generic import ProfileGeneric
 from edge_agent.dlms.cosem.types import CaptureObject
 from edge_agent.dlms.errors import ServiceError
 from edge_agent.dlms.hdlc.address import encode_address
-from edge_agent.dlms.hdlc.frame import DM, FINAL, Frame
+from edge_agent.dlms.hdlc.frame import DM, FINAL, HdlcFrame
 from edge_agent.meters import (
     MapMismatchError,
     MeterError,
@@ -232,7 +232,7 @@ def test_a_register_that_counts_something_else():
         {"register": [{"obis": "1-0:3.8.0.255", "power": "1", "unit": "varh"}]},
         {"registers": {"charge": ["1-0:3.8.0.255", 1]}},
     )
-    with pytest.raises(MapMismatchError, match="Wh"):
+    with pytest.raises(MapMismatchError, match="does not count energy"):
         world.driver.rows(START * EPOCH, (START + 3) * EPOCH)
 
 
@@ -323,7 +323,7 @@ def test_a_meter_that_has_forgotten_the_association_is_asked_again():
 @pytest.mark.parametrize(("refusals", "mended"), [(1, True), (2, False)])
 def test_a_meter_left_in_the_midst_of_a_conversation_may_refuse_once(refusals, mended):
     world = World()
-    refusal = Frame(encode_address(16), encode_address(1), DM | FINAL).to_bytes()
+    refusal = HdlcFrame(encode_address(16), encode_address(1), DM | FINAL).to_bytes()
     left = [refusal] * refusals
     world.transport.on_way = lambda data: left.pop() if left else data
     if mended:
@@ -335,7 +335,7 @@ def test_a_meter_left_in_the_midst_of_a_conversation_may_refuse_once(refusals, m
 
 def test_what_lies_on_the_line_from_before_is_no_answer():
     world = World()
-    world.transport.arrived = Frame(encode_address(16), encode_address(1), DM | FINAL).to_bytes() * 3
+    world.transport.arrived = HdlcFrame(encode_address(16), encode_address(1), DM | FINAL).to_bytes() * 3
     assert world.driver.identity() == "KFM1000000000001"
     assert world.driver.faults == []
 
@@ -681,3 +681,19 @@ def test_a_meter_that_keeps_its_clock_to_itself_is_read_all_the_same():
     assert [row.consumption for row in rows] == [2000, 3000, 4000]
     assert asked == [2]  # no range: nobody knows in which hours the meter would compare it
     assert world.driver.clock_deviation() is None
+
+
+@pytest.mark.finding("edge-11")
+def test_a_register_whose_unit_nobody_states():
+    registers = [
+        {"obis": "1-0:1.8.1.255", "power": "4000", "initial": 100, "states_unit": False},
+        {"obis": "1-0:1.8.2.255", "power": "0", "initial": 7, "states_unit": False},
+    ]
+    silent = World({"register": registers}, {"registers": {"consumption": ["1-0:1.8.1.255", 1]}})
+    with pytest.raises(MapMismatchError, match="display"):
+        silent.driver.rows(START * EPOCH, (START + 3) * EPOCH)
+    stated = {"consumption": [["1-0:1.8.1.255", 1, "10 Wh"], ["1-0:1.8.2.255", 1, "kWh"]]}
+    world = World({"register": registers}, {"registers": stated})
+    rows = world.driver.rows(START * EPOCH, (START + 3) * EPOCH)
+    assert rows
+    assert all(row.consumption % 10 == 0 and row.consumption >= 10 * 100 + 7000 for row in rows)

@@ -15,7 +15,7 @@ from edge_agent.dlms.hdlc.parameters import LinkParameters
 from edge_agent.emulator.fault_kinds import IN_THE_METER, KINDS, ON_THE_LINE, Fault, FaultError
 from edge_agent.meters import MeterTimeoutError
 from edge_agent.meters.faults import MOST_FAULTS, Faults
-from edge_agent.meters.ports import ReadRequest, SerialPort
+from edge_agent.meters.lines import MeterLine, ReadRequest
 from edge_agent.wire.meter_map import MeterMap
 
 NAMED = {
@@ -232,7 +232,7 @@ def test_a_line_that_is_disturbed_for_ever_is_told_of_for_ever(caplog):
             pass
 
     settings = MeterSettings(name="m", serial="1", port="none", map=MeterMap.from_dict(MAP))
-    port = SerialPort(
+    port = MeterLine(
         "none", [settings], lambda *_: Driver(), lambda _: None, lambda: 0.0, live_seconds=0, observe=lambda *_: None
     )
     with caplog.at_level("INFO", "edge_agent"):

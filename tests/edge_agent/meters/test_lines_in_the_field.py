@@ -17,10 +17,10 @@ import pytest
 from emulator_process import ENVIRONMENT, read_json, read_meter, register, start
 
 from edge_agent.config import MeterSettings
-from edge_agent.dlms.hdlc.frame import Frame
+from edge_agent.dlms.hdlc.frame import HdlcFrame
 from edge_agent.dlms.hdlc.reader import FrameReader
 from edge_agent.meters import open_meter
-from edge_agent.meters.ports import MeterRead, ReadRequest, SerialPort
+from edge_agent.meters.lines import MeterLine, MeterRead, ReadRequest
 from edge_agent.wire.meter_map import MeterMap
 
 METER = """
@@ -58,7 +58,7 @@ class Tap:
         self._slave = slave
         self._meter = os.open(port, os.O_RDWR | os.O_NOCTTY)
         self._reader = FrameReader()
-        self.frames: list[Frame] = []
+        self.frames: list[HdlcFrame] = []
         self._after, self._then = after, then
         self._pulled = False
         self._stop = threading.Event()
@@ -72,7 +72,7 @@ class Tap:
                 with contextlib.suppress(OSError):
                     data = os.read(source, 4096)
                     if source == self.master:
-                        self.frames += [item for item in self._reader.receive(data) if isinstance(item, Frame)]
+                        self.frames += [item for item in self._reader.receive(data) if isinstance(item, HdlcFrame)]
                         if len(self.frames) >= self._after:
                             self._after = 1 << 30
                             self._then(self)
@@ -179,7 +179,7 @@ def test_a_port_that_another_process_holds_is_named_and_left_alone(emulator, tmp
             done = _begin(*command, emulator.port)
             _, err = done.communicate(timeout=60)
             assert done.returncode == 1
-            assert f"no_port: {emulator.port} is in use by another process" in err
+            assert f"{emulator.port} is in use by another process" in err
     finally:
         holder.communicate("\n", timeout=30)
     assert read_json("--port", emulator.port, "--client", "16")["meter"] == "KFM1000000000001"
@@ -213,7 +213,7 @@ def test_a_port_that_is_forbidden_is_named(tmp_path):
                 check=False,
             )
             assert done.returncode == 1, done.stderr
-            assert f"no_port: no permission to open {name}: add this user to the group dialout" in done.stderr
+            assert f"no permission to open {name}: add this user to the group dialout" in done.stderr
     finally:
         os.close(master)
         os.close(slave)
@@ -328,7 +328,7 @@ def test_a_silent_meter_delays_the_others_of_its_line_and_stops_none(emulator):
         for name, server in (("dead", 7), ("first", 1), ("second", 2))
     ]
     results: list[MeterRead] = []
-    port = SerialPort(
+    port = MeterLine(
         emulator.port,
         meters,
         open_meter,
@@ -360,7 +360,7 @@ def test_a_line_that_is_pulled_out_and_put_back_is_read_again_whole(emulator, tm
     link.symlink_to(first.port)
     settings = MeterSettings(name="first", serial="1", port=str(link), map=MAPS["first"], timeout=20.0)
     results: list[MeterRead] = []
-    port = SerialPort(
+    port = MeterLine(
         str(link),
         [settings],
         open_meter,
@@ -390,7 +390,7 @@ def test_what_was_mended_on_a_line_is_in_the_log_once(tmp_path, caplog):
     fault = '[[line.fault]]\nkind = "flip"\nanswer = 7\n'
     running = start(tmp_path, METER.replace("[[meter]]", fault + "[[meter]]", 1))
     settings = MeterSettings(name="first", serial="1", port=running.port, map=MAPS["first"], timeout=5.0)
-    port = SerialPort(
+    port = MeterLine(
         running.port,
         [settings],
         open_meter,

@@ -31,7 +31,7 @@ from edge_agent.meters import (
 )
 from edge_agent.meters.dlms_pull import IDLE_LIMIT, DlmsPullDriver
 from edge_agent.meters.errors import ConnectionLostError, NoConnectionError
-from edge_agent.meters.ports import ReadRequest, SerialPort
+from edge_agent.meters.lines import MeterLine, ReadRequest
 from edge_agent.meters.transport import TcpTransport, UdpTransport, peer_name
 from edge_agent.wire.meter_map import MeterMap
 
@@ -454,7 +454,7 @@ def _port(emit, *meters):
     def open_driver(settings, meter_map, observe):
         return DlmsPullDriver(settings, meter_map, now=lambda: NOW, observe=observe)
 
-    return SerialPort(
+    return MeterLine(
         meters[0].port,
         meters,
         open_driver,

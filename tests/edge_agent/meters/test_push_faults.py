@@ -129,7 +129,7 @@ def test_the_registers_of_every_line(listeners):
         ("flip", DAMAGE),
         ("truncate", DAMAGE),
         ("reboot", DAMAGE),
-        ("gap 1", DAMAGE),
+        ("gap 1", set()),
         ("wrong_fcs", DAMAGE),
         ("double", {"repeated_telegram"}),
         ("garbage_before", {"noise"} | DAMAGE),

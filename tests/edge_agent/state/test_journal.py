@@ -189,15 +189,15 @@ def test_a_rebase_is_allowed_to_a_meter_whose_register_fell_alone(journal):
         if code is not None:
             journal.stop_meter(KEY.public_key, code, "a row")
         with pytest.raises(JournalError) as caught:
-            journal.allow_rebase(KEY.public_key)
+            journal.allow_reset(KEY.public_key)
         assert caught.value.code == "not_stopped"
     journal.stop_meter(KEY.public_key, "needs_rebase", "a register fell")
-    assert journal.allow_rebase(KEY.public_key).stop_reason == "a register fell"
+    assert journal.allow_reset(KEY.public_key).stop_reason == "a register fell"
     assert journal.meter(KEY.public_key).rebase
     journal.append([frame(1)], now=0)
     assert not journal.meter(KEY.public_key).rebase
     with pytest.raises(KeyError):
-        journal.allow_rebase(bytes(32))
+        journal.allow_reset(bytes(32))
 
 
 def test_a_journal_beside_its_agent_is_never_made_or_set_aside(path):

@@ -60,7 +60,7 @@ def test_a_canonical_map_reads_back_as_itself():
         ({"clock": "../etc/passwd"}, "clock"),
         ({"clock": 3}, "clock"),
         ({"logical_device_name": ""}, "logical_device_name"),
-        ({"logical_device_name": "x" * 17}, "logical_device_name"),
+        ({"logical_device_name": "x" * 65}, "logical_device_name"),
         ({"logical_device_name": "käse"}, "logical_device_name"),
         ({"profile": "99.1.0"}, "profile"),
         ({"profile": "1-0:99.1.0.256"}, "profile"),

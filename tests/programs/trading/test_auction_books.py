@@ -59,7 +59,7 @@ class Clearer:
     def clear(
         self, books: Sequence[tuple[Sequence[Order], Sequence[Order]]], reference: int, *, wheeling: int = WHEELING
     ) -> list[Cleared]:
-        """Clear and pay up to PER_TRANSACTION books in one transaction, at that reference price; seats must get what is due."""
+        """Clear and pay up to PER_TRANSACTION books at once, at that reference price; seats get what is due."""
         program = idl("trading")
         market = program.encode_account("Market", self.market | {"reference_price": reference})
         self.world.put(MARKET, program.program_id, market)
@@ -110,7 +110,7 @@ def due(
     cleared: Cleared,
     wheeling: int,
 ) -> None:
-    """Add what each member is due of a book: what it bought, what it did not sell, its proceeds and what it locked too much."""
+    """Add what each member is due of a book: what it bought, did not sell, earned, and locked too much."""
     for order, filled in zip(bids, cleared.bid_fills, strict=True):
         energy[order.member] += filled
         locked = escrow_of_bid(order.quantity, order.price, wheeling)

@@ -128,7 +128,7 @@ def test_a_change_of_parameters_leaves_an_open_book_alone(world: TradingWorld) -
 
 
 def test_books_take_their_turns_and_no_account_is_made_or_freed() -> None:
-    """Twice around the ring: each book is opened in the place of the one 16 epochs before it, once that one is pinned."""
+    """Twice around the ring: each book takes the place of the one 16 epochs before it, once that one is pinned."""
     world = TradingWorld(orders_per_side=2)
     for slot in range(BOOKS):
         world.grow_book(slot)

@@ -239,6 +239,10 @@ class TradingMachine(RuleBasedStateMachine):
                 assert [(o.price, o.number, o.quantity, o.filled, o.member) for o in orders] == expected
             assert (found_book.status, found_book.fields["paid"]) == (STATUS[book.status], book.paid)
             assert found_book.fields["fees"] == book.fees
+            for member, seat in enumerate(seats[:MEMBERS]):
+                if seat.epoch == book.epoch and book.status == "open":
+                    mine = [sum(order.member == member for order in side) for side in book.sides]
+                    assert [seat.bids, seat.asks] == mine
         self.world.check()
 
 

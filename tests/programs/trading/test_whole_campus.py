@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import pytest
 from campus import EPOCH_SECONDS, PARAMETERS, START, Campus, Member, key
 from campus_life import DELEGATE, EPOCH, USERS, CampusLife, rarely, signers, users
 from hypothesis import HealthCheck, settings
@@ -26,6 +27,7 @@ from whole_model import WholeModel
 
 from authority.chain import programs
 
+pytestmark = pytest.mark.timeout(900)
 LIVES = os.environ.get("CAMPUS_MODEL_LIVES")
 DEPARTMENT = "department"
 """A member like the others, whose credit account takes the market's fees."""
@@ -243,7 +245,7 @@ class WholeCampusLife(CampusLife):
         bid: int,
         until: str,
     ) -> None:
-        """A book from its opening on, mostly to its checkpoint: members offer half of what they hold and bid for some."""
+        """A book from its opening on, mostly to its checkpoint: members offer half of what they hold, or bid."""
         self.open_book(0)
         epoch = self.model.epoch
         for name in USERS:
@@ -281,7 +283,7 @@ class WholeCampusLife(CampusLife):
         order: tuple[int, int, int],
         wait: int,
     ) -> None:
-        """A member names a delegate, who deposits what was approved, offers or bids, takes some of it back, and retires."""
+        """A member names a delegate, who deposits what was approved, offers or bids, takes some back, and retires."""
         side, price, quantity = order
         self.set_delegate(name, delegate, term, *allowances)
         self.open_book(0)

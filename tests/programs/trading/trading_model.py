@@ -94,7 +94,7 @@ class Book:
 
 @dataclass
 class Member:
-    """A member's tokens as [credits, energy]: in its own accounts, and free in its seat; what may be paid out for it."""
+    """A member's tokens as [credits, energy]: in its own accounts, and free in its seat; what anyone may pay out."""
 
     tokens: list[int]
     seat: list[int] = field(default_factory=lambda: [0, 0])

@@ -1,7 +1,7 @@
 """Compute units of the trading program's operations in LiteSVM, without the compute-budget instruction's own.
 
-The worst cases are sought: full sides, all prices alike, an order that is evicted, a delegate, a member whose own orders
-lie on the other side where they might be crossed.
+The worst cases are sought: full sides, all prices alike, an order that is displaced, a delegate, a member whose own
+orders lie on the other side where they might be crossed.
 
 `python trading_units.py` prints them as JSON. tests/benchmarks/compute_units.py reports them with the other programs'.
 """
@@ -31,7 +31,7 @@ def units(outcome: Outcome, instructions: int = 1) -> int:
 def rest(
     world: TradingWorld, bids: int, asks: int, *, alike: bool = False, members: int = 16, epoch: int = EPOCH
 ) -> None:
-    """Put so many orders of so many members into an open book: bids from 100,000 down and asks from 200,000 up, or each side at one price."""
+    """Put orders into an open book: bids from 100,000 down and asks from 200,000 up, or each side at one price."""
     while len(world.members) < members:
         world.member()
     step = 0 if alike else 1
@@ -67,7 +67,7 @@ def hem_in(world: TradingWorld, member: Member, epoch: int = EPOCH) -> None:
 
 
 def place_worst(side: int = SIDE) -> int:
-    """A delegate's order that displaces the worst of a full side, all prices alike, and all of the other side is searched."""
+    """A delegate's order that displaces the worst of a full side, all prices alike; the other side is searched."""
     found = []
     for mine, price in ((BID, ASK_PRICE), (ASK, BID_PRICE)):
         world, newcomer = market(side, side, alike=True, side=side)

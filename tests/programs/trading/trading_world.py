@@ -376,7 +376,7 @@ class TradingWorld:
         return self.send(self.place_instruction(member, side, price, quantity, **more))
 
     def number(self, member: Member, side: int, price: int, quantity: int, *, epoch: int = EPOCH) -> int:
-        """The number of the member's latest such order; the book's next number, which is no order's, where it has none."""
+        """The number of the member's latest such order; where there is none, the next number, which is no order's."""
         book = self.book(epoch)
         orders = book.asks if side == ASK else book.bids
         found = [
@@ -445,7 +445,7 @@ class TradingWorld:
         self.put(programs.book_address(epoch), idl("trading").program_id, book.to_bytes(), lamports)
 
     def fill_book(self, bids: Sequence[Order] = (), asks: Sequence[Order] = (), epoch: int = EPOCH) -> None:
-        """Place these orders in an open book, with all that they imply: the seats' counts, what the vaults owe and hold."""
+        """Place these orders in an open book, with what they imply: the seats' counts, what the vaults owe and hold."""
         book = self.book(epoch)
         book.put(bids, asks)
         self.put_book(epoch, book)

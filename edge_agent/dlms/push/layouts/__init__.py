@@ -1,4 +1,6 @@
-"""Meters that push values by position: one JSON file for each, which this package finds by itself.
+"""Meters that push values without saying what they are: one JSON file for each, which this package finds by itself.
+
+More files may lie in a folder of one's own, which `add_folder` names; they come first.
 
 {"meter": "what it is", "source": "where the layout is published",
  "first": "KFM_001",                     what tells it by its first value:
@@ -9,9 +11,14 @@
     ["1-0:1.7.0.255", 0, "W", "uint32"], OBIS code, power of ten, unit (or null), A-XDR type (may be left out)
     [null, 0, null, "uint16"],           a value that has no OBIS code
     null                                 the same, of any type
- ]]}
+ ]],
+ "codes": {                              of lists that name their values, and state no scaler and unit; those of `lists`
+    "1-0:1.7.0.255": [0, "W"],           count here as well. Without A and B (`1.7.0.255`) a code is of any channel
+    "31.7.0.255": [-2, "A", 35]          in lists of at most 35 items
+ }}
 
-Where nothing in a list tells the meter by name, give the types of all its values: they are then its only mark.
+Where nothing in a list tells the meter by name, give the types of all its values: they are then its only mark. What is
+unknown about a value (which unit?) is left out: then nobody takes it for something else.
 """
 
 from __future__ import annotations
@@ -46,6 +53,7 @@ if TYPE_CHECKING:
     from edge_agent.dlms.axdr import Data
 
     Column = tuple[str, int, str | None]
+    Scales = dict[str, tuple[int, str | None, int]]
 
 TYPES = {
     "array": ARRAY,
@@ -63,6 +71,7 @@ TYPES = {
     "visible-string": VISIBLE_STRING,
 }
 _DIGITS = b"0123456789"
+_ANY_LENGTH = 1 << 16
 
 
 class Layout:
@@ -115,30 +124,101 @@ def _layout(first: str | None, description: list[Any]) -> Layout:
     return Layout(columns, types, first)
 
 
-def load() -> dict[int, list[Layout]]:
-    """Every described list, by its length."""
-    folder = __file__.rsplit("/", 1)[0] if "/" in __file__ else "."
-    layouts: dict[int, list[Layout]] = {}
-    for name in sorted(os.listdir(folder)):
-        if name.endswith(".json"):
-            with open(folder + "/" + name, encoding="utf-8") as file:
-                description: Any = json.load(file)
-            for columns in description["lists"]:
-                layouts.setdefault(len(columns), []).append(_layout(description["first"], columns))
-    return layouts
+class LayoutError(ValueError):
+    """A file that describes no layout; the message names it and what is wrong."""
+
+    code = "layout_invalid"
 
 
-_LAYOUTS: dict[int, list[Layout]] = {}
+class Described:
+    """What the files say: every list by its length, and scalers and units by the mark of the meters that send codes."""
+
+    def __init__(self) -> None:
+        self.lists: dict[int, list[Layout]] = {}
+        self.scales: dict[bytes, Scales] = {}
+
+    def read(self, folder: str) -> None:
+        """Take every file of a folder; LayoutError for one that is no description."""
+        for name in sorted(os.listdir(folder)):
+            if name.endswith(".json"):
+                path = folder + "/" + name
+                try:
+                    with open(path, encoding="utf-8") as file:
+                        self._take(json.load(file))
+                except (ValueError, KeyError, TypeError, IndexError, AttributeError, OSError) as error:
+                    raise LayoutError("the layout file %s cannot be used: %r" % (path, error)) from error  # noqa: UP031
+
+    def _take(self, description: Any) -> None:
+        first = description["first"]
+        scales: Scales = {}
+        for columns in description.get("lists", ()):
+            layout = _layout(first, columns)
+            self.lists.setdefault(len(columns), []).append(layout)
+            for column in layout.columns:
+                if column is not None and column[2] is not None:
+                    scales[column[0]] = (column[1], column[2], _ANY_LENGTH)
+        for code, scale in description.get("codes", {}).items():
+            scales[code] = (int(scale[0]), scale[1], scale[2] if len(scale) > 2 else _ANY_LENGTH)
+        # Only a text is a mark that tells a meter which names its values.
+        if scales and first is not None and first[:1] not in ("#", "@") and ":" not in first and first[-1:] != "*":
+            self.scales.setdefault(first.encode(), {}).update(scales)
+
+
+_OWN_FOLDER = __file__.rsplit("/", 1)[0] if "/" in __file__ else "."
+_ADDED: list[str] = []
+_described: list[Described] = []
+
+
+def add_folder(folder: str) -> None:
+    """Look for layouts in this folder as well, where it exists, before those that come with the program.
+
+    LayoutError for a file in it that cannot be used.
+    """
+    if folder in _ADDED:
+        return
+    try:
+        os.listdir(folder)
+    except OSError:
+        return
+    Described().read(folder)
+    _ADDED.append(folder)
+    _described.clear()
+
+
+def _all() -> Described:
+    if not _described:
+        found = Described()
+        for folder in _ADDED + [_OWN_FOLDER]:
+            found.read(folder)
+        _described.append(found)
+    return _described[0]
+
+
+def load() -> Described:
+    """What the files of this package say."""
+    found = Described()
+    found.read(_OWN_FOLDER)
+    return found
 
 
 def find_layout(body: Data) -> Layout | None:
     """The layout of a pushed Data, or None where it names its values itself or is not described."""
     if body[0] != STRUCTURE or not body[1]:
         return None
-    if not _LAYOUTS:
-        _LAYOUTS.update(load())
     items = body[1]
-    for layout in _LAYOUTS.get(len(items), ()):
+    for layout in _all().lists.get(len(items), ()):
         if layout.fits(items):
             return layout
     return None
+
+
+def coded_scales(items: list[Data]) -> Scales:
+    """Scaler, unit and the longest list for which they hold, by code, of a list that names its values, by the mark
+    among its first ones; none where it has no mark that a file names."""
+    scales = _all().scales
+    for tag, value in items[:3]:
+        if tag == STRUCTURE and len(value) == 2:
+            tag, value = value[1]  # noqa: PLW2901
+        if tag in (OCTET_STRING, VISIBLE_STRING) and value in scales:
+            return scales[value]
+    return {}

@@ -81,7 +81,7 @@ pub struct RetireEnergy {
     pub config: UncheckedAccount,
     /// The member, as registered.
     pub user: UncheckedAccount,
-    /// The member's Retirement at [retired, wallet], made where it does not exist.
+    /// The member's Retirement at [retired, member], made where it does not exist.
     #[account(mut, unsafe(dup))]
     pub retirement: UncheckedAccount,
     /// The member's EnergyAccount of the oracle.

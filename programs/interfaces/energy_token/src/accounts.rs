@@ -34,10 +34,10 @@ pub const MINT_AUTHORITY: Address = Address::derive_address_const(&[MINT_AUTHORI
 /// Bump of that address.
 pub const MINT_AUTHORITY_BUMP: u8 = 254;
 
-/// Seed of a Retirement, before the wallet.
+/// Seed of a Retirement, before the member (the wallet that it registered with).
 pub const RETIRED_SEED: &[u8] = b"retired";
 
-/// What a member retired, by billing period and reason; at `[retired, wallet]`.
+/// What a member retired, by billing period and reason; at `[retired, member]`.
 #[account]
 pub struct Retirement {
     /// Layout version, 1.
@@ -48,7 +48,7 @@ pub struct Retirement {
     pub padding: [u8; 2],
     /// The period that `*_open` counts; `*_previous` counts the one before.
     pub period: BillingPeriod,
-    /// The member's wallet.
+    /// The member: the wallet that it registered with.
     pub wallet: Address,
     /// Retired against withdrawals of `period`.
     pub consumption_open: WattHours,

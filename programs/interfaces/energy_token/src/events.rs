@@ -8,7 +8,7 @@ use {
 /// Energy was minted to a member.
 #[event(bytemuck)]
 pub struct EnergyMinted {
-    /// The member's wallet.
+    /// The member: the wallet that it registered with.
     pub wallet: Address,
     /// How much.
     pub amount: WattHours,
@@ -21,7 +21,7 @@ pub struct EnergyMinted {
 /// Credits were issued to a member (it paid the department, or the department pays it).
 #[event(bytemuck)]
 pub struct CreditIssued {
-    /// The member's wallet.
+    /// The member: the wallet that it registered with.
     pub wallet: Address,
     /// How much.
     pub amount: MicroCredits,
@@ -34,7 +34,7 @@ pub struct CreditIssued {
 /// A member gave credits back to the department (it pays its bill, or is paid out).
 #[event(bytemuck)]
 pub struct CreditRedeemed {
-    /// The member's wallet.
+    /// The member: the wallet that it registered with.
     pub wallet: Address,
     /// How much.
     pub amount: MicroCredits,
@@ -43,7 +43,7 @@ pub struct CreditRedeemed {
 /// A member retired energy.
 #[event(bytemuck)]
 pub struct EnergyRetired {
-    /// The member's wallet.
+    /// The member: the wallet that it registered with.
     pub wallet: Address,
     /// How much.
     pub amount: WattHours,

@@ -6,13 +6,12 @@ from edge_agent.dlms.iec62056_21.client import hand_over, read_out, sign_on
 from edge_agent.dlms.iec62056_21.messages import (
     Identification,
     block_check,
-    full_code,
     option_select,
-    read_line,
     read_readout,
     readout,
     request,
 )
+from edge_agent.dlms.iec62056_21.p1 import read_line
 from edge_agent.dlms.iec62056_21.server import Iec21Server
 
 
@@ -85,13 +84,14 @@ def test_what_is_no_identification():
 
 
 def test_lines():
-    assert read_line("1.8.0(0001234.567*kWh)") == ("1-0:1.8.0.255", "0001234.567", "kWh")
-    assert read_line("1-1:1.8.1*04(12)") == ("1-1:1.8.1.4", "12", None)
-    assert read_line("C.1.0(7)") == ("C.1.0", "7", None)
-    assert read_line("1.6.1(1.2*kW)(0101010000)")[1:] == ("1.2", "kW")
-    assert full_code("1.7") == "1-0:1.7.0.255"
+    assert read_line("1.8.0(0001234.567*kWh)", True) == ("1-0:1.8.0.255", "1234.567", "kWh")
+    assert read_line("1-1:1.8.1*04(12)", False) == ("1-1:1.8.1.4", "12", None)
+    assert read_line("C.1.0(7)", True) == ("0-0:96.1.0.255", "7", None)
+    assert read_line("1.6.1(1.2*kW)(0101010000)", True)[1:] == ("1.2", "kW")
+    assert read_line("1.6.1(0101010000)(1,2*kW)", True)[1:] == ("1.2", "kW")
+    assert read_line("1.7(1)", True)[0] == "1-0:1.7.0.255"
     for text in ("", "1.8.0", "(1)", "1.8.0(1"):
-        fails("bad_line", read_line, text)
+        fails("bad_line", read_line, text, True)
 
 
 def test_a_read_out_both_ways():

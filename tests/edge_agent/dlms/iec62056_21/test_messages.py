@@ -4,14 +4,19 @@ from edge_agent.dlms.errors import DlmsError
 from edge_agent.dlms.iec62056_21.client import hand_over, read_out
 from edge_agent.dlms.iec62056_21.messages import (
     Identification,
-    full_code,
-    read_line,
     read_readout,
     readout,
     strip_parity,
     with_parity,
 )
-from edge_agent.dlms.iec62056_21.p1 import crc16, find_telegram, read_telegrams, without_parity, write_telegram
+from edge_agent.dlms.iec62056_21.p1 import (
+    crc16,
+    find_telegram,
+    read_line,
+    read_telegrams,
+    without_parity,
+    write_telegram,
+)
 from edge_agent.dlms.iec62056_21.server import Iec21Server
 
 LINES = ["0.0.0(12345678)", "1.8.0(0001234.567*kWh)", "C.1.0(7)", "1.6.1(1.2*kW)(0101010000)"]
@@ -56,9 +61,9 @@ def test_read_out_message():
     assert read_readout(data) == (LINES, len(data))
     assert read_readout(data[:-1])[0] is None
     assert _error(read_readout, data[:-1] + bytes((data[-1] ^ 1,))) == "bad_bcc"
-    assert read_line(LINES[1]) == ("1-0:1.8.0.255", "0001234.567", "kWh")
-    assert full_code("C.1.0") == "C.1.0"
-    assert _error(read_line, "no value") == "bad_line"
+    assert read_line(LINES[1], True) == ("1-0:1.8.0.255", "1234.567", "kWh")
+    assert read_line(LINES[2], True) == ("0-0:96.1.0.255", "7", None)
+    assert _error(read_line, "no value", True) == "bad_line"
 
 
 def test_mode_c_and_mode_e():

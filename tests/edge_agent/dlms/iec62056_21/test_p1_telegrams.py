@@ -39,10 +39,10 @@ def test_the_time():
 
 
 def test_a_clock_that_was_never_set():
-    assert [error.code for error in only(["0-0:1.0.0(632525252525S)"]).errors] == ["bad_time"]
-    behind = only(["0-1:24.2.1(632525252525S)", "1-0:1.8.0(1*kWh)"])
-    assert behind.errors == []
-    assert behind.values["0-1:24.2.1.255"] == ("632525252525S", None)
+    telegram = only(["0-0:1.0.0(632525252525S)", "0-1:24.2.1(632525252525S)", "1-0:1.8.0(1*kWh)"])
+    assert (telegram.errors, telegram.time) == ([], None)
+    assert telegram.values["0-0:1.0.0.255"] == telegram.values["0-1:24.2.1.255"] == ("632525252525S", None)
+    assert telegram.values["1-0:1.8.0.255"] == ("1", "kWh")
 
 
 LINES = ["F.F(00)", "C.1.0(12345678)", "0.0.0(12345678)", "1.8.0(004711.123*kWh)", "1.8.0*01(4000*kWh)", "32.7(231*V)"]

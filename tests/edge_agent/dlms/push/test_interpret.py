@@ -19,7 +19,7 @@ from edge_agent.dlms.apdu.data_notification import DataNotification
 from edge_agent.dlms.apdu.general_block_transfer import GeneralBlockTransfer
 from edge_agent.dlms.axdr import encode
 from edge_agent.dlms.clock_time import ClockTime
-from edge_agent.dlms.hdlc.frame import UI, Frame
+from edge_agent.dlms.hdlc.frame import UI, HdlcFrame
 from edge_agent.dlms.llc import wrap
 from edge_agent.dlms.push.interpret import interpret, text_of
 from edge_agent.dlms.push.telegram import Keys, decode_telegrams
@@ -63,7 +63,7 @@ def hdlc(apdu: bytes, size: int = 2000) -> bytes:
     whole = wrap(apdu, False)
     parts = [whole[at : at + size] for at in range(0, len(whole), size)]
     last = len(parts) - 1
-    return b"".join([Frame(b"\xcf", b"\x02\x23", UI, part, at < last).to_bytes() for at, part in enumerate(parts)])
+    return b"".join([HdlcFrame(b"\xcf", b"\x02\x23", UI, part, at < last).to_bytes() for at, part in enumerate(parts)])
 
 
 def blocks_in_frames(apdu: bytes, size: int) -> bytes:
@@ -72,7 +72,7 @@ def blocks_in_frames(apdu: bytes, size: int) -> bytes:
     line = b""
     for at, part in enumerate(parts):
         block = GeneralBlockTransfer(at == len(parts) - 1, at + 1, 0, part, True, 0).to_bytes()
-        line += Frame(b"\xce\xff", b"\x03", UI | 0x10, wrap(block, False) if at == 0 else block).to_bytes()
+        line += HdlcFrame(b"\xce\xff", b"\x03", UI | 0x10, wrap(block, False) if at == 0 else block).to_bytes()
     return line
 
 
@@ -203,9 +203,9 @@ def test_kamstrup_on_one_phase_leaves_null_in_the_place_of_the_others():
     assert said(telegram) == {
         "1-1:0.0.5": "5706567000000001 -",
         "1-1:96.1.1": "6861111BN242101040 -",
-        "1-1:1.7.0": "616 -",
-        "1-1:31.7.0": "290 -",
-        "1-1:32.7.0": "226 -",
+        "1-1:1.7.0": "616 W",
+        "1-1:31.7.0": "2.90 A",
+        "1-1:32.7.0": "226 V",
         "0-1:1.0.0": f"{NO_ZONE_TEXT} -",
         "1-1:1.8.0": "1232787 -",
     }

@@ -10,7 +10,7 @@ from edge_agent.dlms import aes_gcm, mbus
 from edge_agent.dlms.apdu.data_notification import DataNotification
 from edge_agent.dlms.axdr import write_length
 from edge_agent.dlms.clock_time import ClockTime
-from edge_agent.dlms.hdlc.frame import UI, Frame
+from edge_agent.dlms.hdlc.frame import UI, HdlcFrame
 from edge_agent.dlms.llc import wrap
 from edge_agent.dlms.obis import obis_bytes
 from edge_agent.dlms.push.telegram import Keys, Telegram, decode_telegrams
@@ -57,7 +57,7 @@ def general_ciphering(key_info: bytes = b"\x00", header_counts: bool = True, con
 def unmarked(apdu: bytes, size: int) -> list[bytes]:
     """HDLC frames none of which has the segmentation bit."""
     whole = wrap(apdu, False)
-    return [Frame(b"\x41", b"\x08\x83", UI, whole[at : at + size]).to_bytes() for at in range(0, len(whole), size)]
+    return [HdlcFrame(b"\x41", b"\x08\x83", UI, whole[at : at + size]).to_bytes() for at in range(0, len(whole), size)]
 
 
 IDENTIFIED, WRAPPED, AGREED = b"\x01\x00\x00", b"\x01\x01\x00\x18" + bytes(24), b"\x01\x02\x01\x02\x00"
@@ -287,7 +287,7 @@ def test_a_value_that_looks_like_an_attribute(behind):
 
 def test_a_telegram_is_not_put_behind_one_that_is_cut_short():
     short = DataNotification((2, [code("1.8.0"), (6, 5), code("2.8.0"), (6, 6)])).to_bytes()
-    line = b"".join([Frame(b"\x41", b"\x08\x83", UI, apdu).to_bytes() for apdu in (short[:-5], short, APDU)])
+    line = b"".join([HdlcFrame(b"\x41", b"\x08\x83", UI, apdu).to_bytes() for apdu in (short[:-5], short, APDU)])
     first, second, third = decode_telegrams(line)
     assert codes(first) == ["cut_short"]
     assert said(second) == {"1.8.0": "5 -", "2.8.0": "6 -"}
@@ -320,5 +320,5 @@ def test_a_segment_that_starts_as_a_telegram_does():
     at = short.index(b"\x0f\x20")
     assert short[at + 5 : at + 7] == b"\x00\x01"  # no time, and an array, if this were a telegram
     frames = [wrap(short[:at], False), short[at:]]
-    line = b"".join([Frame(b"\x41", b"\x08\x83", UI, part).to_bytes() for part in frames])
+    line = b"".join([HdlcFrame(b"\x41", b"\x08\x83", UI, part).to_bytes() for part in frames])
     assert said(only(line)) == {"2.8.0": "32 -", "1.8.0": "5 -"}

@@ -21,15 +21,15 @@ DESCRIPTION = (
     "reset, this lets it go on: its next record says so, and sets a baseline that credits nothing. It changes "
     "nothing for a meter that has not stopped. The agent may run meanwhile."
 )
-EXAMPLES = "example: edge-agent rebase --config gateway.toml solar"
+EXAMPLES = "example: edge-agent reset-meter --config gateway.toml solar"
 
 
-class RebaseError(EdgeError):
-    """The meter cannot be rebased; `code` names why: unknown_meter, not_stopped."""
+class ResetError(EdgeError):
+    """The meter cannot be taken as reset; `code` names why: unknown_meter, not_stopped."""
 
 
 @dataclass(frozen=True)
-class Rebase:
+class Reset:
     """What was allowed: reason is why the meter stopped, last_end the end of its last record (Unix seconds)."""
 
     meter: str
@@ -38,13 +38,13 @@ class Rebase:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `edge-agent rebase`."""
+    """The options of `edge-agent reset-meter`."""
     parser.add_argument("meter", metavar="METER", help="the meter's name in gateway.toml")
 
 
 def run(options: argparse.Namespace) -> int:
     """Allow it, and say what comes of it and what the authority has to do."""
-    made = allow_rebase(load_config(options.config), options.meter)
+    made = allow_reset(load_config(options.config), options.meter)
     say(f"{made.meter} had stopped: {made.reason}")
     say(
         "Its next record goes on from its registers as they are then. Nobody is credited with what it metered since "
@@ -57,26 +57,26 @@ def run(options: argparse.Namespace) -> int:
     return DONE
 
 
-def allow_rebase(config: GatewayConfig, name: str) -> Rebase:
+def allow_reset(config: GatewayConfig, name: str) -> Reset:
     """Let a meter of this gateway go on from other registers; the agent may run meanwhile.
 
-    RebaseError `unknown_meter`, `not_stopped`; CredentialsError where the gateway is not enrolled; JournalError.
+    ResetError `unknown_meter`, `not_stopped`; CredentialsError where the gateway is not enrolled; JournalError.
     """
     credentials = CredentialStore(config.state).load()
     enrolled = credentials.meter(name)
     if enrolled is None:
         names = ", ".join(meter.name for meter in credentials.meters)
-        raise RebaseError("unknown_meter", f"no meter {name!r} is enrolled at this gateway; there are: {names}")
+        raise ResetError("unknown_meter", f"no meter {name!r} is enrolled at this gateway; there are: {names}")
     journal = Journal.open_beside(config.state / JOURNAL_FILE, quota=config.quota_frames)
     try:
-        before = journal.allow_rebase(enrolled.public_key)
+        before = journal.allow_reset(enrolled.public_key)
     except JournalError as error:
         if error.code != "not_stopped":
             raise
-        raise RebaseError(error.code, f"{name}: {error}") from error
+        raise ResetError(error.code, f"{name}: {error}") from error
     except KeyError as error:
-        raise RebaseError("not_stopped", f"{name} has signed nothing yet: there is nothing to rebase") from error
+        raise ResetError("not_stopped", f"{name} has signed nothing yet: there is nothing to reset") from error
     finally:
         journal.close()
     last = before.record
-    return Rebase(name, before.stop_reason or "", None if last is None else last.interval_end)
+    return Reset(name, before.stop_reason or "", None if last is None else last.interval_end)

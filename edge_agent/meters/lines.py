@@ -17,21 +17,13 @@ from typing import TypeVar
 
 from edge_agent import log
 from edge_agent.config import MeterSettings
-from edge_agent.errors import EdgeError
 from edge_agent.log import logger
-from edge_agent.meters import IntervalRow, MeterDriver, MeterError, Observer
+from edge_agent.meters import IntervalRow, MeterDriver, MeterError, Observer, PortUnavailableError, WrongMeterError
 from edge_agent.meters.faults import Faults
 from edge_agent.wire.meter_map import MeterMap
 
 T = TypeVar("T")
 OpenMeter = Callable[[MeterSettings, MeterMap, Observer], MeterDriver]
-
-
-class WrongMeterError(EdgeError):
-    """The logical device name on the line is not the map's: another meter is wired to this port."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__("wrong_meter", message)
 
 
 @dataclass(frozen=True)
@@ -44,7 +36,8 @@ class ReadRequest:
 
 @dataclass(frozen=True)
 class MeterRead:
-    """What came of reading one meter: its rows after `since` up to the boundary, oldest first, or the error."""
+    """What came of reading one meter: its rows after `since` up to the boundary, oldest first, or the error. note: why
+    there may be no row yet although nothing is wrong."""
 
     meter: str
     since: int
@@ -52,6 +45,7 @@ class MeterRead:
     rows: tuple[IntervalRow, ...]
     clock_deviation: int | None
     error: Exception | None
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,10 +58,10 @@ class PowerRead:
     error: Exception | None
 
 
-PortEvent = MeterRead | PowerRead
+LineEvent = MeterRead | PowerRead
 
 
-class SerialPort:
+class MeterLine:
     """One line, a serial port or a network module, and its meters.
 
     emit takes results; clock gives Unix seconds; observe is told (meter, stage, count) as bytes come in.
@@ -80,7 +74,7 @@ class SerialPort:
         port: str,
         meters: Sequence[MeterSettings],
         open_meter: OpenMeter,
-        emit: Callable[[PortEvent], None],
+        emit: Callable[[LineEvent], None],
         clock: Callable[[], float],
         *,
         live_seconds: int,
@@ -134,19 +128,17 @@ class SerialPort:
         """Read the meters of a request. The thread calls it; a test may, in its own."""
         for name, since in request.since.items():
 
-            def read(driver: MeterDriver, name: str = name, since: int = since) -> tuple[list[IntervalRow], int | None]:
-                found = driver.rows(since, request.boundary), driver.clock_deviation()
+            def read(driver: MeterDriver, name: str = name, since: int = since) -> MeterRead:
+                rows, deviation = driver.rows(since, request.boundary), driver.clock_deviation()
                 self._tell_mended(name, driver)
-                return found
+                note = None if rows else getattr(driver, "waits_for", None)
+                return MeterRead(name, since, request.boundary, tuple(rows), deviation, None, note)
 
-            rows: list[IntervalRow] = []
-            deviation: int | None = None
-            error: Exception | None = None
             try:
-                rows, deviation = self._with_driver(name, read)
+                result = self._with_driver(name, read)
             except Exception as caught:  # noqa: BLE001 - a fault of one driver stops no other meter
-                error = self._explain(name, caught)
-            self._emit(MeterRead(name, since, request.boundary, tuple(rows), deviation, error))
+                result = MeterRead(name, since, request.boundary, (), None, self._explain(name, caught))
+            self._emit(result)
 
     def _tell_mended(self, name: str, driver: MeterDriver) -> None:
         """Log what went wrong on the line and cost nothing but a retry: a cable that ages shows here first."""
@@ -178,7 +170,7 @@ class SerialPort:
         try:
             return self._use(name, use)
         except MeterError:
-            if not kept:
+            if not kept or name in self._drivers:
                 raise
             return self._use(name, use)
 
@@ -188,19 +180,25 @@ class SerialPort:
                 settings = self.meters[name]
                 driver = self._open_meter(settings, settings.map, functools.partial(self._observe, name))
                 self._drivers[name] = driver
-                identity = driver.identity()
-                if identity != settings.map.logical_device_name:
-                    raise WrongMeterError(
-                        f"the meter on {self.port} says that it is {identity!r}, the map says "
-                        f"{settings.map.logical_device_name!r}; check the wiring, or enrol the meter that hangs there"
-                    )
+                if not getattr(driver, "names_every_row", False):
+                    self._check_name(driver.identity(), settings)
             result = use(self._drivers[name])
-        except BaseException:
-            self._close(name)
+        except BaseException as error:
+            # Who listens goes on listening, whatever was wrong with what was heard, while there is a line.
+            listens = self.meters[name].protocol == "push"
+            if not (listens and isinstance(error, MeterError) and not isinstance(error, PortUnavailableError)):
+                self._close(name)
             raise
         if len(self.meters) > 1:
             self._close(name)
         return result
+
+    def _check_name(self, identity: str, settings: MeterSettings) -> None:
+        if identity != settings.map.logical_device_name:
+            raise WrongMeterError(
+                f"the meter on {self.port} says that it is {identity!r}, the map says "
+                f"{settings.map.logical_device_name!r}; check the wiring, or enrol the meter that hangs there"
+            )
 
     def _close(self, name: str) -> None:
         self._told.pop(name, None)
@@ -212,6 +210,6 @@ class SerialPort:
                 logger.debug("closing a driver failed", exc_info=True)
 
     def _explain(self, name: str, error: Exception) -> Exception:
-        if not isinstance(error, MeterError | WrongMeterError):
+        if not isinstance(error, MeterError):
             logger.error("a driver failed unexpectedly", exc_info=error, extra={"fields": {"meter": name}})
         return error

@@ -1,0 +1,80 @@
+"""Whether a gateway may speak: the one rule, for HTTPS and MQTT, readings, live power, status and heads alike.
+
+A gateway speaks while it is enrolled, with the one certificate that it was given last. Over HTTPS the certificate is
+shown with each request. Over MQTT the broker has checked it, and ties the topics to its name
+(authority.collector.broker); what it cannot know is that the gateway was revoked since, so that is asked here for
+every message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.orm import Session
+
+from authority.errors import AuthorityError
+from authority.store.base import table_of
+from authority.store.metering import GATEWAY_ENROLLED, Gateway
+
+
+class StandingError(AuthorityError):
+    """not_authenticated (no gateway of ours, revoked, or not by its current certificate) or wrong_gateway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the store says of a gateway: its state, and the SHA-256 of the certificate (DER) that it may use."""
+
+    state: str
+    certificate_hash: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The certificate that came with a request: the SHA-256 of its DER, None where the client showed none."""
+
+    certificate_hash: bytes | None
+
+
+_gateway = table_of(Gateway).c
+_STANDINGS = select(_gateway.name, _gateway.state, _gateway.certificate_hash).where(
+    _gateway.name.in_(bindparam("gateways", expanding=True))
+)
+NO_CERTIFICATE = Shown(None)
+NEEDS_CERTIFICATE = "this needs the gateway's current client certificate; enrol to get one"
+
+
+def standings(session: Session, gateways: Collection[str]) -> Mapping[str, Standing]:
+    """The standings of those gateways that the store knows."""
+    rows = session.connection().execute(_STANDINGS, {"gateways": list(gateways)})
+    return {name: Standing(state, certificate_hash) for name, state, certificate_hash in rows}
+
+
+def refusal(gateway: str, standing: Standing | None, shown: Shown | None) -> StandingError | None:
+    """Why this gateway may not speak; None where it may.
+
+    shown is None where the transport has checked the certificate.
+    """
+    if standing is None or standing.state != GATEWAY_ENROLLED:
+        return StandingError("not_authenticated", f"gateway {gateway} is not enrolled, or was revoked; enrol it again")
+    if shown is not None and (shown.certificate_hash is None or shown.certificate_hash != standing.certificate_hash):
+        return StandingError("not_authenticated", NEEDS_CERTIFICATE)
+    return None
+
+
+def require(session: Session, gateway: str, shown: Shown) -> None:
+    """Raise StandingError unless the gateway in the request's path may speak with the certificate that was shown.
+
+    `wrong_gateway` where the certificate is another enrolled gateway's.
+    """
+    owner = None
+    if shown.certificate_hash is not None:
+        owner = session.execute(
+            select(Gateway.name, Gateway.state).where(Gateway.certificate_hash == shown.certificate_hash)
+        ).one_or_none()
+    if owner is not None and owner.state == GATEWAY_ENROLLED and owner.name != gateway:
+        raise StandingError("wrong_gateway", f"this certificate is {owner.name}'s, not {gateway}'s")
+    if owner is None or owner.state != GATEWAY_ENROLLED:
+        raise StandingError("not_authenticated", NEEDS_CERTIFICATE)

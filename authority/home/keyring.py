@@ -1,0 +1,93 @@
+"""The keys of a home, handed out by name: each process gets those that it uses, and no others.
+
+The processes that serve (web, collector, settlement, validator) name themselves when they open the home.
+A key that is not theirs is refused (`key_withheld`) before its file is opened, so a fault in the pages does not reach
+the key that signs certificates or the one that upgrades programs. Commands that a person runs have all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+from solders.keypair import Keypair
+
+from authority.home.errors import HomeError
+from edge_agent.wire.files import write_atomically
+
+AUTHORITY, OPERATOR, RECEIPT = "authority.json", "operator.json", "receipt.json"
+CA_KEY, SERVER_KEY, COLLECTOR_KEY = "ca.key", "server.key", "collector.key"
+METER_SALT, WALLETS = "meter-salt", "wallets.key"
+SECRETS = frozenset({AUTHORITY, OPERATOR, RECEIPT, CA_KEY, SERVER_KEY, COLLECTOR_KEY, METER_SALT, WALLETS})
+"""The files under keys/ that are secret; certificates are not."""
+
+KEYS_OF = {
+    "web": frozenset[str](),
+    "collector": frozenset({RECEIPT, SERVER_KEY, COLLECTOR_KEY, METER_SALT}),
+    "settlement": frozenset({OPERATOR, RECEIPT, WALLETS}),
+    "validator": frozenset({AUTHORITY, OPERATOR}),
+}
+"""The secrets of each process. The validator's genesis names the authority and the operator, whose files it reads."""
+
+
+class Keyring:
+    """The keys/ directory of one home, as one process may see it; `process` None sees all of it."""
+
+    def __init__(self, directory: Path, process: str | None = None) -> None:
+        self._directory = directory
+        self._process = process
+        self._allowed = SECRETS if process is None else KEYS_OF[process]
+
+    def path(self, name: str) -> Path:
+        """The path of a file under keys/; HomeError `key_withheld` for a secret that is not this process's."""
+        if name in SECRETS and name not in self._allowed:
+            raise HomeError(
+                "key_withheld", f"the {self._process} process does not get {name}: do this with an authority command"
+            )
+        return self._directory / name
+
+    def make(self, name: str, data: bytes) -> None:
+        """Write a file that is not there yet, mode 0600; one that is there stays."""
+        if not self.path(name).exists():
+            write_atomically(self.path(name), data)
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes; HomeError `key_withheld`, `key_missing`, `key_unreadable`, or `key_exposed` by its mode."""
+        path = self.path(name)
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & 0o077:
+                raise HomeError(
+                    "key_exposed",
+                    f"{path} may be read by others (mode {mode:04o}); chmod 600 it, and replace the key if in doubt",
+                )
+            return path.read_bytes()
+        except FileNotFoundError as error:
+            raise HomeError("key_missing", f"{path} is missing; restore it from the backup of this home") from error
+        except OSError as error:
+            raise HomeError("key_unreadable", f"cannot read {path}: {error}") from error
+
+    def keypair(self, name: str) -> Keypair:
+        """An Ed25519 key in Solana's key file format."""
+        try:
+            return Keypair.from_bytes(bytes(json.loads(self.read(name))))
+        except (ValueError, TypeError) as error:
+            raise HomeError(
+                "key_unreadable", f"{self.path(name)} is not a Solana key file (64 numbers): {error}"
+            ) from error
+
+    def secret(self, name: str, size: int) -> bytes:
+        """So many bytes, written in hex."""
+        text = self.read(name).decode("ascii", "replace").strip()
+        if not is_hex(text, size):
+            raise HomeError("key_unreadable", f"{self.path(name)} must hold {size} bytes in hex")
+        return bytes.fromhex(text)
+
+
+def is_hex(text: str, size: int) -> bool:
+    """Whether a text is that many bytes in hex, and nothing else."""
+    try:
+        return len(bytes.fromhex(text)) == size and len(text) == 2 * size
+    except ValueError:
+        return False

@@ -1,0 +1,240 @@
+"""authority.toml: what a deployment is told, table by table, and how it is read, checked and written.
+
+A table is a dataclass whose fields are its keys and whose defaults say of which type they are. The file is edited by
+people: rewriting it keeps their comments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import tomlkit
+
+from authority.home.errors import HomeError
+from authority.home.keyring import is_hex
+from edge_agent.wire.toml import Table, read_text
+
+CONFIG_NAME = "authority.toml"
+FIRST_LINE = "# The authority's configuration; every table and key is explained in docs/OPERATIONS.md."
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """What this deployment is: its name, and the network id (16 hex digits) that every reading carries."""
+
+    id: str = ""
+    organisation: str = "Engineering Department"
+
+
+@dataclass(frozen=True)
+class EpochSettings:
+    """The market's epoch in seconds; fixed for ever once governance is initialized."""
+
+    seconds: int = 900
+
+
+@dataclass(frozen=True)
+class SiteSettings:
+    """Where the campus lies, in degrees (north and east positive), for the plausibility of solar readings.
+
+    `known = false` switches that check off.
+    """
+
+    known: bool = False
+    latitude: float = 0.0
+    longitude: float = 0.0
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """SQLAlchemy URL; empty is SQLite in the home directory. PostgreSQL: postgresql+psycopg://user@host/name."""
+
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class CollectorSettings:
+    """The gateways' listener. `names` go into its certificate; `address` is what gateways are told to dial."""
+
+    host: str = "127.0.0.1"
+    port: int = 8443
+    names: tuple[str, ...] = ("localhost", "127.0.0.1")
+    threads: int = 16
+
+
+@dataclass(frozen=True)
+class MqttSettings:
+    """The broker, as the collector and the gateways reach it; an empty host means HTTPS only."""
+
+    host: str = ""
+    port: int = 8883
+
+
+@dataclass(frozen=True)
+class WebSettings:
+    """The members' and the public's pages and API, behind the campus's own TLS.
+
+    threads serve requests; `streams` more are kept for event streams. notice is a sentence at the top of every page.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    threads: int = 8
+    streams: int = 32
+    notice: str = ""
+
+
+@dataclass(frozen=True)
+class ValidatorSettings:
+    """The Solana validator: `embedded` runs the one for development and small trials at host and port."""
+
+    embedded: bool = True
+    url: str = "http://127.0.0.1:8899"
+    host: str = "127.0.0.1"
+    port: int = 8899
+
+
+@dataclass(frozen=True)
+class PolicySettings:
+    """The collector's own bounds, beside governance's parameters (codes 16 to 25, docs/PROTOCOL.md, "Receipt AMC1").
+
+    clock_deviation_seconds: how far a meter's clock may be off its gateway's.
+    """
+
+    clock_deviation_seconds: int = 60
+
+
+@dataclass(frozen=True)
+class ParameterSettings:
+    """Governance's parameters at its initialization, which the collector's policy follows too.
+
+    Prices are micro-credit per kWh, shares basis points, energies Wh (docs/ARCHITECTURE.md).
+    """
+
+    grace_seconds: int = 300
+    clock_skew_seconds: int = 30
+    nameplate_tolerance_bps: int = 1000
+    storage_efficiency_bps: int = 9000
+    feed_in_price: int = 80_000
+    retail_price: int = 300_000
+    wheeling: int = 20_000
+    fee_bps: int = 100
+    min_order_wh: int = 100
+    max_order_wh: int = 1_000_000
+    max_orders_per_member: int = 8
+    cancel_cutoff_seconds: int = 60
+    min_reference_volume_wh: int = 1_000
+    billing_period_epochs: int = 2_976
+    netting_epochs: int = 4
+
+    @classmethod
+    def for_epoch(cls, seconds: int) -> ParameterSettings:
+        """The defaults, with the waits shortened or stretched in proportion to an epoch other than 900 s."""
+        usual = EpochSettings().seconds
+
+        def scaled(value: int) -> int:
+            return -(-value * seconds // usual)
+
+        default = cls()
+        return cls(
+            grace_seconds=scaled(default.grace_seconds),
+            clock_skew_seconds=scaled(default.clock_skew_seconds),
+            cancel_cutoff_seconds=scaled(default.cancel_cutoff_seconds),
+        )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The whole of authority.toml; each field is a table of it."""
+
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    epoch: EpochSettings = field(default_factory=EpochSettings)
+    site: SiteSettings = field(default_factory=SiteSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
+    collector: CollectorSettings = field(default_factory=CollectorSettings)
+    mqtt: MqttSettings = field(default_factory=MqttSettings)
+    web: WebSettings = field(default_factory=WebSettings)
+    validator: ValidatorSettings = field(default_factory=ValidatorSettings)
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    parameters: ParameterSettings = field(default_factory=ParameterSettings)
+
+    @classmethod
+    def from_toml(cls, text: str) -> Settings:
+        """Read authority.toml; HomeError `config_invalid` names the table and the key that is wrong."""
+        top = Table(read_text(text, _refuse), "", _refuse)
+        settings = cls(**{table.name: _table(top, table.name) for table in fields(cls)})
+        top.done()
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """HomeError `config_invalid` where a value is outside what the system can work with."""
+        for wrong, message in (
+            (not 10 <= self.epoch.seconds <= 65_535, "[epoch] seconds must be 10 to 65535"),
+            (not -90 <= self.site.latitude <= 90, "[site] latitude must be -90 to 90"),
+            (not -180 <= self.site.longitude <= 180, "[site] longitude must be -180 to 180"),
+            (not self.collector.names, "[collector] names must hold the name that gateways dial"),
+            (self.collector.threads < 2, "[collector] threads must be 2 or more"),
+            (self.web.threads < 1, "[web] threads must be 1 or more"),
+            (self.parameters.grace_seconds > self.epoch.seconds, "[parameters] grace_seconds must fit in an epoch"),
+            (
+                self.parameters.cancel_cutoff_seconds >= self.epoch.seconds,
+                "[parameters] cancel_cutoff_seconds must be less than an epoch",
+            ),
+        ):
+            if wrong:
+                raise HomeError("config_invalid", f"{CONFIG_NAME}: {message}")
+        for name, port in (
+            ("collector", self.collector.port),
+            ("mqtt", self.mqtt.port),
+            ("web", self.web.port),
+            ("validator", self.validator.port),
+        ):
+            if not 0 < port < 65_536:
+                raise HomeError("config_invalid", f"{CONFIG_NAME}: [{name}] port must be 1 to 65535")
+        if self.network.id and not is_hex(self.network.id, 8):
+            raise HomeError("config_invalid", f"{CONFIG_NAME}: [network] id must be 16 hex digits")
+
+    def to_toml(self, before: str = "") -> str:
+        """authority.toml with every value written out; comments and order are those of the file `before`, if any."""
+        document = tomlkit.parse(before or f"{FIRST_LINE}\n")
+        for table in fields(self):
+            if table.name not in document:
+                document.add(tomlkit.nl())
+                document.add(table.name, tomlkit.table())
+            written = document[table.name]
+            value = getattr(self, table.name)
+            for key in fields(value):
+                item = getattr(value, key.name)
+                plain = list(item) if isinstance(item, tuple) else item
+                if key.name not in written or written[key.name] != plain:
+                    written[key.name] = plain
+        return tomlkit.dumps(document)
+
+
+_TABLES: Mapping[str, type[Any]] = {
+    "network": NetworkSettings,
+    "epoch": EpochSettings,
+    "site": SiteSettings,
+    "store": StoreSettings,
+    "collector": CollectorSettings,
+    "mqtt": MqttSettings,
+    "web": WebSettings,
+    "validator": ValidatorSettings,
+    "policy": PolicySettings,
+    "parameters": ParameterSettings,
+}
+
+
+def _table(top: Table, name: str) -> Any:
+    defaults = _TABLES[name]()
+    table = Table(top.take(name, {}), f"[{name}]", _refuse)
+    read = {key.name: table.like(key.name, getattr(defaults, key.name)) for key in fields(defaults)}
+    table.done()
+    return type(defaults)(**read)
+
+
+def _refuse(key: str, message: str) -> HomeError:
+    return HomeError("config_invalid", f"{CONFIG_NAME}: {key.replace('].', '] ')}: {message}".replace(": : ", ": "))

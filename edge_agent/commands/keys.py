@@ -1,0 +1,29 @@
+"""`edge-agent keys`: the meters' keys and maps by their first digits, as `authority enrol list` shows them."""
+
+from __future__ import annotations
+
+import argparse
+
+from edge_agent.agent.enrolment import key_digits
+from edge_agent.config import load_config
+from edge_agent.state.keys import KeyStore
+from edge_agent.wire.command import DONE, say
+
+DESCRIPTION = (
+    "Who approves a gateway at the authority and who stands at the gateway compare these digits by telephone: then "
+    "nobody has put a key of their own in between."
+)
+EXAMPLES = "example: edge-agent keys --config gateway.toml"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `edge-agent keys`: none of its own."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print a line for each meter; KeyFileError where a key is not made yet."""
+    config = load_config(options.config)
+    store = KeyStore(config.state)
+    for meter in config.meters:
+        say(f"{meter.name}: {key_digits(store.load(meter.name).public_key, meter.map)}")
+    return DONE

@@ -1,0 +1,58 @@
+"""Why bytes on a line are no telegram: what a person should look at first, by what the bytes look like."""
+
+from __future__ import annotations
+
+from edge_agent.dlms.iec62056_21.p1 import without_parity
+
+SML_START = b"\x1b\x1b\x1b\x1b\x01\x01\x01\x01"
+"""The start of an SML file (BSI TR-03109, SML transport protocol 1)."""
+
+
+def likely_cause(data: bytes, baudrate: int = 0, bytesize: int = 8, parity: str = "N") -> str:
+    """A sentence for a person: speed, parity, an inverted cable, another protocol. The line's settings are for it."""
+    line = f"{baudrate} {bytesize}{parity}1" if baudrate else "this speed and format"
+    size = len(data)
+    if SML_START in data or b"\x1b\x1b\x1b\x1b" in data:
+        return (
+            "the meter speaks SML, which this program does not read: use its IEC 62056-21 or DLMS port, if it has one"
+        )
+    if size < 8:
+        return f"only {size} bytes came: check the cable and its contacts"
+    texts = sum(byte in b"\r\n\t" or 0x20 <= byte < 0x7F for byte in data)
+    if _is_inverted(data):
+        return (
+            f"the last {size} bytes look like those of an inverted line: P1 needs a cable that inverts the data "
+            "line (or one that does not, where the adapter inverts it already)"
+        )
+    stripped, had_parity = without_parity(data)
+    if texts > 0.95 * size or (had_parity and sum(0x20 <= byte < 0x7F for byte in stripped) > 0.8 * size):
+        shown = bytes(byte for byte in stripped[:40] if 0x20 <= byte < 0x7F).decode("ascii")
+        return (
+            f"what comes is text, but no telegram ({shown!r} ...): is this a login console of the gateway itself "
+            "(`systemctl stop serial-getty@...`), or ModemManager asking (AT...)?"
+            if b"login" in stripped or b"AT" in stripped
+            else f"what comes is text, but no whole telegram ({shown!r} ...): is the line at its right speed, and the "
+            "first line of the telegram among what comes?"
+        )
+    if data.count(b"\x00") + data.count(b"\xff") > size // 2:
+        return f"most bytes are 00 or FF: the speed is another than {line}, or the line is inverted or not connected"
+    framed = data.count(b"\x7e") + data.count(b"\x68") + data.count(b"\xdb")
+    if framed >= 2 and parity == "N":
+        return (
+            f"there are marks of frames in it, and none is whole at {line}: wired M-Bus has 2400 baud and parity "
+            "E, and with a wrong parity every other byte is lost"
+        )
+    return (
+        f"bytes come, and nothing in them starts a telegram: try another speed and parity than {line} "
+        "(`edge-agent scan --listen`)"
+    )
+
+
+def _is_inverted(data: bytes) -> bool:
+    """Whether the bits of a line of text arrive upside down: few bytes have a low top bit, and turned they are text."""
+    turned = bytes(byte ^ 0xFF for byte in data)
+    if sum(0x20 <= byte < 0x7F or byte in b"\r\n" for byte in turned) > 0.9 * len(data):
+        return True
+    # Start and stop bits are exchanged too: what is read is one bit late, and its top bit is mostly set.
+    late = sum(byte & 0x80 != 0 for byte in data)
+    return late > 0.85 * len(data) and data.count(b"\xff") < len(data) // 2

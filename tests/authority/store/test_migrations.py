@@ -1,0 +1,167 @@
+"""Stores of earlier releases, made as those made them, and what becomes of them."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from solders.keypair import Keypair
+from sqlalchemy import create_engine, select, text
+
+from authority import store as store_package
+from authority.app import App
+from authority.collector.ingest import Collector, Sent, head
+from authority.home.home import EpochSettings, Home, Settings, StoreSettings
+from authority.log import log, merkle
+from authority.log.log import ReadingLeaf
+from authority.store import Store
+from authority.store.log import Checkpoint, LogLeaf
+from authority.store.metering import Frame, Meter, MeterKey
+from edge_agent.wire.reading import Frame as SignedFrame
+from edge_agent.wire.reading import Receipt, Record, previous_hash
+
+NOW = 1_782_000_000
+READINGS = 300
+
+
+def downgraded(url: str) -> Store:
+    """An empty store as revision 0002 left it."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(store_package.__file__).parent / "migrations"))
+    store = Store(create_engine(url))
+    with store.engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("DROP SCHEMA public CASCADE"))
+            connection.execute(text("CREATE SCHEMA public"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+    return store
+
+
+@pytest.fixture
+def old(tmp_path: Path, store_url: str) -> tuple[Home, list[bytes], list[bytes], Keypair]:
+    """A home whose store has an act, 300 readings of one meter, of which one is held, and an AML1 checkpoint."""
+    url = store_url or f"sqlite:///{tmp_path / 'authority' / 'authority.db'}"
+    home = Home.create(
+        tmp_path / "authority", Settings(epoch=EpochSettings(900), store=StoreSettings(store_url)), now=NOW
+    )
+    store, key = downgraded(url), Keypair()
+    public, previous = bytes(key.pubkey()), bytes(16)
+    act = b'\x02{"actor":"x","data":{},"kind":"y","time":1}'
+    leaves, frames, receipts = [act], [], []
+    for n in range(READINGS):
+        record = Record(
+            sequence=n + 1, network_id=home.network_id, interval_end=NOW - 900 * (READINGS - n), generation=n,
+            consumption=0, charge=0, discharge=0, interval_seconds=900, source=1, clock_deviation=0,
+            previous_hash=previous,
+        ).to_bytes()  # fmt: skip
+        previous = previous_hash(record)
+        frames.append(record + public + bytes(key.sign_message(record)))
+        verdict, code = (2, 22) if n == READINGS - 1 else (1, 0)
+        leaves.append(ReadingLeaf(verdict, code, NOW, SignedFrame.from_bytes(frames[-1])).to_bytes())
+        receipt = Receipt(
+            verdict=verdict, code=code, network_id=home.network_id, meter_key=public,
+            record_hash=hashlib.sha256(record).digest(), sequence=n + 1, next_expected=n + 2, log_index=n + 1, time=NOW,
+        )  # fmt: skip
+        receipt.signature = bytes(home.receipt_key.sign_message(receipt.body()))
+        receipts.append(receipt.to_bytes())
+    with store.engine.begin() as connection:
+
+        def add(table: str, rows: list[dict[str, Any]]) -> None:
+            names = ", ".join(rows[0])
+            values = ", ".join(f":{name}" for name in rows[0])
+            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), rows)  # noqa: S608
+
+        add("gateways", [{"name": "gw-1", "state": "enrolled", "online": False}])
+        add("users", [{"id": 1, "name": "u", "building": "A", "public": True, "wallet": "w"}])
+        add(
+            "installations",
+            [{"n": 1, "building": "A", "kind": "k", "nameplate_w": 10_000, "storage_wh": 0, "since": 0}],
+        )
+        meter = {
+            "id": 1, "name": "pv", "gateway_name": "gw-1", "serial": "s", "meter_id": bytes(32), "role": "generation",
+            "source": "solar", "user_id": 1, "installation_n": 1, "state": "active", "public_key": public,
+        }  # fmt: skip
+        add("meters", [meter])
+        its = {
+            "public_key": public, "meter_pk": 1, "first_sequence": 1, "next_sequence": READINGS + 1,
+            "head_hash": hashlib.sha256(frames[-1][:96]).digest(), "possession": bytes(64), "approved_at": 1,
+        }  # fmt: skip
+        add("meter_keys", [its])
+        frontier: list[bytes] = []
+        nodes: list[dict[str, Any]] = []
+        rows = []
+        for index, data in enumerate(leaves):
+            leaf = merkle.leaf_hash(data)
+            frontier, completed = merkle.extend(index, frontier, leaf)
+            rows.append({"log_index": index, "data": data, "hash": leaf})
+            nodes += [{"level": level, "position": position, "hash": value} for level, position, value in completed]
+        add("log_leaves", rows)
+        add("log_nodes", nodes)
+        state = {"id": 1, "network_id": home.network_id, "size": len(leaves), "frontier": b"".join(frontier)}
+        add("log_state", [state])
+        add(
+            "frames",
+            [
+                {
+                    "log_index": n + 1, "meter_pk": 1, "public_key": public, "sequence": n + 1,
+                    "interval_end": NOW - 900 * (READINGS - n), "record_hash": hashlib.sha256(frames[n][:96]).digest(),
+                    "frame": frames[n], "verdict": "held" if n == READINGS - 1 else "accepted",
+                    "code": "exceeds_nameplate" if n == READINGS - 1 else "ok", "receipt": receipts[n],
+                    "received_at": NOW, "over": "mqtt",
+                    "disposition": "held" if n == READINGS - 1 else "accepted", "chain_status": "pending",
+                }
+                for n in range(READINGS)
+            ],
+        )  # fmt: skip
+        root = merkle.frontier_root(frontier)
+        body = struct.pack("<4s8sQ32sq", b"AML1", home.network_id, len(leaves), root, 77)
+        signed = body + bytes(home.receipt_key.sign_message(body))
+        add("log_checkpoints", [{"size": len(leaves), "root": root, "time": 77, "checkpoint": signed}])
+    store.close()
+    return home, leaves, receipts, key
+
+
+def test_a_store_of_the_first_release_goes_on(old: tuple[Home, list[bytes], list[bytes], Keypair]) -> None:
+    home, leaves, receipts, key = old
+    app = App.open(home.path, lambda: NOW)
+    try:
+        with app.store.read() as session:
+            assert log.size(session) == len(leaves)
+            assert [leaf.data for leaf in log.leaves(session, 0, 1_000)] == leaves
+            assert all(leaf.hash == merkle.leaf_hash(leaf.data) for leaf in log.leaves(session, 0, 1_000))
+            assert [row.log_index for row in session.scalars(select(LogLeaf))] == [0]
+            for size in (1, 255, 256, 257, len(leaves)):
+                frontier: list[bytes] = []
+                for index, data in enumerate(leaves[:size]):
+                    frontier, _ = merkle.extend(index, frontier, merkle.leaf_hash(data))
+                assert log.root(session, size) == merkle.frontier_root(frontier)
+            kept = log.checkpoint_of(session.get_one(Checkpoint, len(leaves)), home.network_id)
+            assert kept.verify(bytes(home.receipt_key.pubkey()))
+            public = bytes(home.receipt_key.pubkey())
+            assert log.open_checkpoint(kept.to_bytes(public), home.network_id, public) == (len(leaves), kept.root)
+            row = session.get_one(MeterKey, bytes(key.pubkey()))
+            assert (row.head_log_index, row.passed_log_index) == (READINGS, READINGS - 1)
+            assert row.passed_record == leaves[READINGS - 1][12:108]
+            assert head(session, session.get_one(Meter, 1)) == leaves[-1][12:] + receipts[-1]
+        record = Record(
+            sequence=READINGS + 1, network_id=home.network_id, interval_end=NOW, generation=READINGS, consumption=0,
+            charge=0, discharge=0, interval_seconds=900, source=1, clock_deviation=0,
+            previous_hash=previous_hash(leaves[-1][12:108]),
+        ).to_bytes()  # fmt: skip
+        frame = record + bytes(key.pubkey()) + bytes(key.sign_message(record))
+        old_frames = leaves[1][12:] + leaves[200][12:]
+        (done,) = Collector(app).ingest_all([Sent(old_frames + frame, "gw-1", "pv", "mqtt")])
+        assert not isinstance(done, Exception)
+        assert done.receipts[:2] == [receipts[0], receipts[199]]
+        receipt = Receipt.from_bytes(done.receipts[2])
+        assert (receipt.verdict, receipt.log_index, receipt.size) == (1, len(leaves), len(leaves) + 1)
+        with app.store.read() as session:
+            assert session.get_one(Frame, len(leaves)).receipt is None
+    finally:
+        app.store.close()

@@ -1,0 +1,85 @@
+"""The statements that a block of code really executes, and how the database would find their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, event, text
+
+HISTORY = (
+    "frames", "log_leaves", "log_tiles", "log_checkpoints", "acts", "settled_spans", "settlement_epochs",
+    "parked_frames", "incidents",
+)  # fmt: skip
+"""Tables that grow with time; all others grow with the campus."""
+
+
+OPEN = ("ix_frames_held", "ix_frames_waiting")
+"""Indexes that hold what is open alone, and may be read whole."""
+
+
+class Statements:
+    """What was executed: text and (the first) parameters, in order."""
+
+    def __init__(self) -> None:
+        self.executed: list[tuple[str, Any]] = []
+
+    def plans(self, engine: Engine) -> dict[str, str]:
+        """The plan of each statement that looks for rows, by its text."""
+        found: dict[str, str] = {}
+        postgresql = engine.dialect.name == "postgresql"
+        with engine.connect() as connection:
+            if (
+                postgresql
+            ):  # a small table is read whole for want of a reason not to; here the question is whether it must be
+                connection.execute(text("SET enable_seqscan = off"))
+                connection.execute(text("SET enable_sort = off"))
+            for statement, parameters in self.executed:
+                if statement.split()[0] not in ("SELECT", "UPDATE", "DELETE"):
+                    continue
+                explain = "EXPLAIN " if postgresql else "EXPLAIN QUERY PLAN "
+                rows = connection.exec_driver_sql(explain + statement, parameters).all()
+                found[statement] = "\n".join(str(row[-1]) for row in rows)
+        return found
+
+    def growing(self, engine: Engine) -> list[str]:
+        """Statements whose plan reads a table of HISTORY whole, or sorts rows of one."""
+        found = []
+        for statement, plan in self.plans(engine).items():
+            lines = plan.splitlines()
+            if any(_reads_all(line, following) for line, following in zip(lines, [*lines[1:], ""], strict=True)) or (
+                any(name in statement for name in HISTORY) and any(_sorts(line) for line in lines)
+            ):
+                found.append(f"{statement}\n{plan}")
+        return found
+
+
+def _reads_all(line: str, following: str) -> bool:
+    if any(index in line for index in OPEN):
+        return False
+    for name in HISTORY:
+        if f"SCAN {name}" in line or f"Seq Scan on {name}" in line:
+            return True
+        if "Index" in line and " Scan " in line and f" on {name}" in line and "Index Cond" not in following:
+            return True
+    return False
+
+
+def _sorts(line: str) -> bool:
+    return "TEMP B-TREE" in line or line.strip().removeprefix("->").strip().startswith("Sort ")
+
+
+@contextmanager
+def executed(engine: Engine) -> Iterator[Statements]:
+    """Note every statement that the engine executes in the block."""
+    statements = Statements()
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        statements.executed.append((statement, parameters[0] if many else parameters))
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
