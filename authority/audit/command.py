@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from authority.audit.bundle import Identity, audit_bundle, write_bundle
 from authority.audit.chain_state import read_chain_state
 from authority.audit.conservation import conservation
 from authority.audit.history import read_history
+from authority.audit.stopped import validator_of
 from authority.audit.verify import Audit, ChainSource, StoreLog
 from authority.chain import programs
 from authority.chain.artifacts import PROGRAM_NAMES
@@ -76,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write all that `verify --bundle` needs, on any machine: leaves, checkpoints, the chain's accounts and "
         "events, keys",
     )
-    exporter.add_argument("--url", help="for a bundle: the validator (default: the home's [validator] url)")
+    exporter.add_argument("--url", help="for a bundle: the validator (default: the home's, running or stopped)")
     exporter.add_argument("--log-only", action="store_true", help="for a bundle: do not ask the chain")
     lister = actions.add_parser("readings", help="a meter's logged readings, newest last, with their log indexes")
     lister.add_argument("meter", metavar="GATEWAY/METER", help="such as dormitory_a/solar")
@@ -91,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "null where the chain is not asked; problems are objects of code, where and message. The exit code is 1 where "
         "something does not hold.",
     )
-    verifier.add_argument("--url", help="the validator (default: the home's [validator] url)")
+    verifier.add_argument("--url", help="the validator (default: the home's, running or stopped)")
     verifier.add_argument("--log-only", action="store_true", help="do not ask the chain")
     verifier.add_argument(
         "--bundle", type=Path, metavar="FILE", help="audit what `export --bundle` wrote; no home needed"
@@ -101,7 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     verifier.add_argument("--json", action="store_true", help="print one JSON object")
     counter = actions.add_parser("conservation", help="count every token on the chain, as JSON; 1 where one is missing")
-    counter.add_argument("--url", help="the validator (default: the home's [validator] url)")
+    counter.add_argument("--url", help="the validator (default: the home's, running or stopped)")
 
 
 def _root(text: str) -> bytes:
@@ -127,21 +129,27 @@ def run(arguments: argparse.Namespace) -> int:
             return _checkpoint(app, arguments.out)
         if arguments.action == "prove":
             return _prove(app, arguments.log_index, arguments.size)
-        if arguments.action == "export":
-            if arguments.bundle is not None:
-                url = None if arguments.log_only else arguments.url or app.home.rpc_url
-                return _export_bundle(app, arguments.bundle, url)
+        if arguments.action == "export" and arguments.tiles is not None:
             return _export(app, arguments.tiles)
         if arguments.action == "readings":
             return _readings(app, arguments.meter, arguments.last)
         if arguments.action == "consistent":
             return _consistent(app, arguments.file)
-        if arguments.action == "conservation":
-            return _conservation(arguments.url or app.home.rpc_url)
-        audit = _verify(app, None if arguments.log_only else arguments.url or app.home.rpc_url)
-        return _report(audit, as_json=arguments.json)
+        with _validator(app, arguments) as url:
+            if arguments.action == "conservation":
+                return _conservation(url or app.home.rpc_url)
+            if arguments.action == "export":
+                return _export_bundle(app, arguments.bundle, url)
+            return _report(_verify(app, url), as_json=arguments.json)
     finally:
         app.store.close()
+
+
+def _validator(app: App, arguments: argparse.Namespace) -> AbstractContextManager[str | None]:
+    """The address to ask about the chain; None where it is not to be asked."""
+    if getattr(arguments, "log_only", False):
+        return nullcontext(None)
+    return nullcontext(arguments.url) if arguments.url else validator_of(app.home)
 
 
 def _checkpoint(app: App, out: Path | None) -> int:

@@ -21,7 +21,16 @@ from solders.signature import Signature
 from authority.audit.chain_state import ChainState
 from authority.audit.history import Landed
 from authority.chain import programs
-from authority.chain.accounts import Config, EnergyAccount, EpochBook, EpochCheckpoint, Meter, MeterState, Oracle
+from authority.chain.accounts import (
+    Config,
+    EnergyAccount,
+    EpochBook,
+    EpochCheckpoint,
+    Meter,
+    MeterState,
+    Oracle,
+    Retirement,
+)
 from authority.chain.errors import ChainError
 from authority.chain.idl import Idl
 from authority.settlement.snapshot import Pause
@@ -157,6 +166,7 @@ class Replay:
     given: int = 0
     """Spans that the chain settled on grounds older than its history: they are taken as given."""
     readings: int = 0
+    retired_wh: int = 0
     _prices: dict[int, tuple[int, ...]] = field(default_factory=dict)
     """Price, bounds, volume and reference price by epoch, of the first to come: the chain's event or the log's book."""
     _passed: dict[Pubkey, dict[int, list[_Passed]]] = field(default_factory=dict)
@@ -165,6 +175,8 @@ class Replay:
     _installations: dict[int, int] = field(default_factory=dict)
     _terms: _Terms | None = None
     _to_mint: dict[Pubkey, int] = field(default_factory=dict)
+    _retired: dict[Pubkey, list[int]] = field(default_factory=dict)
+    """By member: retired against withdrawals (Wh), fed in (Wh), credits received for it."""
 
     # The log's side
 
@@ -396,6 +408,12 @@ class Replay:
             amount = data["amount"]
             self.find("mint_differs", f"member {data['wallet']}", f"{amount} Wh were minted, {settled} Wh settled")
 
+    def _on_EnergyRetired(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
+        self.retired_wh += data["amount"]
+        totals = self._retired.setdefault(data["wallet"], [0, 0, 0])
+        totals[1 if data["reason"] else 0] += data["amount"]
+        totals[2] += data["credits"]
+
     def _on_EpochCleared(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
         names = ("price", "lowest_price", "highest_price", "volume", "reference_price")
         self._meet(data["epoch"], tuple(data[name] for name in names))
@@ -453,6 +471,16 @@ class Replay:
             )
         for wallet, account in accounts.items():
             self._compare(f"member {wallet}", *((name, getattr(account, name), 0) for name in ("boundary", *TOTALS)))
+        for _, retirement in self.state.all(Retirement):
+            consumption, fed_in, credits = self._retired.pop(retirement.wallet, [0, 0, 0])
+            self._compare(
+                f"member {retirement.wallet}",
+                ("consumption_total", retirement.consumption_total, consumption),
+                ("feed_in_total", retirement.feed_in_total, fed_in),
+                ("feed_in_credits", retirement.feed_in_credits, credits),
+            )
+        for wallet in self._retired:
+            self.find("account_missing", f"member {wallet}", "retired energy, and has no Retirement")
         self._compare_meters()
 
     def _compare_meters(self) -> None:

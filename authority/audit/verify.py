@@ -428,7 +428,7 @@ class Audit:
             message = f"{count} readings passed and are not on the chain, though their time is over; the oldest ended"
             self.find("readings_not_on_chain", _name(meter_id), f"{message} at {oldest} (Unix seconds)")
         totals = conservation_of(state)
-        if not totals.ok:
+        if not totals.ok or totals.energy.retired < replay.retired_wh:
             message = f"tokens are missing or too many: {json.dumps(totals.as_json(), sort_keys=True)}"
             self.find("not_conserved", "chain", message)
 

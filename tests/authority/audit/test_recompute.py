@@ -187,6 +187,33 @@ def test_readings_that_never_reach_the_chain_are_found(campus: Any, verify: Any)
     assert verify()["ok"]
 
 
+def test_a_stopped_home_is_audited_like_a_running_one(
+    campus: Any, verify: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    campus.start_market()
+    worker = campus.worker()
+    campus.run_epoch(worker, moving=False)
+    campus.run_epoch(worker)
+    campus.run_epoch(worker)
+    running = verify()
+    campus.validator.stop()
+    try:
+        capsys.readouterr()
+        assert main(["audit", "verify", "--json", "--home", str(campus.home_path)]) == 0
+        assert json.loads(capsys.readouterr().out) == running
+        assert running["minted_wh"] == 7_000
+        assert main(["audit", "conservation", "--home", str(campus.home_path)]) == 0
+    finally:
+        campus.validator.start()
+
+
+def test_energy_that_was_retired_is_missed_where_its_account_says_less(traded: Any) -> None:
+    assert {"account_differs"} == found_codes(audit(traded, altered_events("EnergyRetired", add(8 + 40, 1))))
+    assert {"account_differs", "not_conserved"} == found_codes(
+        audit(traded, altered_events("EnergyRetired", add(8 + 32, 10**9)))
+    )
+
+
 def test_readings_that_wait_for_a_silent_meter_are_no_problem(campus: Any, verify: Any) -> None:
     worker = campus.worker()
     campus.run_epoch(worker, moving=False)
