@@ -70,7 +70,7 @@ class _Terms:
         return held[-1][1], held[-1][2]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Meter:
     """A meter as the registry and the oracle have it; registers in Wh, times in Unix seconds."""
 
@@ -171,6 +171,7 @@ class Replay:
     """Price, bounds, volume and reference price by epoch, of the first to come: the chain's event or the log's book."""
     _passed: dict[Pubkey, dict[int, list[_Passed]]] = field(default_factory=dict)
     _meters: dict[Pubkey, _Meter] = field(default_factory=dict)
+    _of_user: dict[Pubkey, list[_Meter]] = field(default_factory=dict)
     _members: dict[Pubkey, _Member] = field(default_factory=dict)
     _installations: dict[int, int] = field(default_factory=dict)
     _terms: _Terms | None = None
@@ -217,10 +218,11 @@ class Replay:
                 staged = config.staged
                 terms.stages.append((config.staged_from, staged.netting_epochs, staged.storage_efficiency_bps))
         for address, meter in self.state.all(Meter):
-            self._meters[address] = _Meter(
-                meter.meter_id, ROLES[meter.role], meter.source, meter.installation, meter.user, meter.status,
-                storages=[(0, meter.storage)],
-            )  # fmt: skip
+            known = _Meter(
+                meter.meter_id, ROLES[meter.role], meter.source, meter.installation, meter.user, meter.status
+            )
+            known.storages = [(0, meter.storage)]
+            self._add(address, known)
             self._members[meter.user] = _Member(based=False)
 
     def apply(self, landed: Landed) -> None:
@@ -252,9 +254,9 @@ class Replay:
     def _on_MeterRegistered(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
         meter_id = bytes(data["meter_id"])
         storage = self._installations.get(data["installation"], 0)
-        self._meters[programs.meter_address(meter_id)] = _Meter(
-            meter_id, ROLES[data["role"]], data["source"], data["installation"], data["user"], storages=[(0, storage)]
-        )
+        meter = _Meter(meter_id, ROLES[data["role"]], data["source"], data["installation"], data["user"])
+        meter.storages = [(0, storage)]
+        self._add(programs.meter_address(meter_id), meter)
 
     def _on_InstallationFollowed(self, data: Mapping[str, Any], landed: Landed) -> None:  # noqa: N802
         meter = self._registered(data)
@@ -276,7 +278,9 @@ class Replay:
     def _on_MeterReassigned(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
         meter = self._registered(data)
         meter.changes += 1
+        self._of_user[meter.user].remove(meter)
         meter.user_since, meter.user = meter.changes, data["after"]
+        self._of_user.setdefault(meter.user, []).append(meter)
 
     def _registered(self, data: Mapping[str, Any]) -> _Meter:
         return self._meters[programs.meter_address(bytes(data["meter_id"]))]
@@ -388,7 +392,11 @@ class Replay:
                 self.find("span_differs", where, f"the chain says {name} {said}, by the rule it is {found}")
 
     def _of(self, wallet: Pubkey) -> list[_Meter]:
-        return [meter for meter in self._meters.values() if meter.user == wallet]
+        return self._of_user.get(wallet, [])
+
+    def _add(self, address: Pubkey, meter: _Meter) -> None:
+        self._meters[address] = meter
+        self._of_user.setdefault(meter.user, []).append(meter)
 
     def _on_IdleMeterSettled(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
         meter = self._meters[data["meter"]]
