@@ -90,6 +90,21 @@ def test_any_changed_byte_of_the_file_is_found(traded: Any, tmp_path: Path, data
     assert {"bundle_changed", "bundle_unreadable"} & {code for code, _ in audited(changed)}
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_changed_byte_of_a_leaf_names_the_leaf(traded: Any, tmp_path: Path, data: st.DataObject) -> None:
+    leaves = list(Bundle(traded.bundle).leaves())
+    leaf = data.draw(st.sampled_from(leaves))
+    start, _ = region(traded.bundle, "leaves")
+    start += sum(4 + len(each.data) + 32 for each in leaves[: leaf.log_index]) + 4
+    at = start + data.draw(st.integers(0, len(leaf.data) + 32 - 1))
+    changed = tmp_path / "changed"
+    raw = bytearray(traded.bundle.read_bytes())
+    raw[at] ^= data.draw(st.integers(1, 255))
+    changed.write_bytes(raw)
+    assert {("bundle_changed", "leaves"), ("leaf_hash", str(leaf.log_index))} <= audited(changed)
+
+
 class Forged(Bundle):
     """A bundle with something put in place of what it holds: what one who owns database and receipt key could seal."""
 

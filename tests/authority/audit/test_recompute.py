@@ -149,6 +149,43 @@ def test_what_interrupts_a_span_is_done_again_by_the_rule(campus: Any, verify: A
     assert said["minted_wh"] == minted(campus) > 10_000
 
 
+def test_a_meter_that_changes_hands_and_a_storage_that_grows_are_followed(campus: Any, verify: Any) -> None:
+    """Storage is staged and taken over; then the battery is suspended, settled alone, given to D, and goes on."""
+    worker = campus.worker()
+    campus.run_epoch(worker, moving=False)
+    campus.run_epoch(worker)
+    battery = programs.meter_address(campus.meters["A.battery"].meter_id)
+    installation = programs.installation_address(2)
+    sizes = {"nameplate_w": 50_000_000, "storage_wh": 1_500, "from_epoch": campus.epoch + 1}
+    campus.do("registry", "stage_installation", sizes, installation=installation)
+    campus.do("registry", "follow_installation", {}, installation=installation, meter=battery)
+    campus.run_epoch(worker)
+    campus.STEPS = {**campus.STEPS, "A.battery": (0, 0, 0, 800)}
+    campus.run_epoch(worker)
+    campus.run_epoch(worker)
+    users = {name: programs.user_address(campus.wallets[name]) for name in "AD"}
+    boundary = campus.next_epoch()
+    campus.receive("A.battery", campus.meters["A.battery"].read(boundary, 0, 0, 700, 0))
+    worker.settle_down()
+    campus.do("registry", "set_meter_status", {"status": SUSPENDED}, user=users["A"], meter=battery)
+    campus.read_all(boundary, but=("A.battery",))
+    worker.settle_down()
+    state = campus.state("A.battery")
+    assert state.settled_end == state.interval_end == boundary
+    campus.do(
+        "registry", "reassign_meter", {}, meter=battery, from_user=users["A"], to_user=users["D"],
+        meter_state=programs.meter_state_address(campus.meters["A.battery"].meter_id),
+    )  # fmt: skip
+    campus.do("registry", "set_meter_status", {"status": ACTIVE}, user=users["D"], meter=battery)
+    campus.run_epoch(worker)
+    campus.run_epoch(worker)
+    campus.run_epoch(worker)
+    said = verify()
+    assert said["problems"] == []
+    assert said["minted_wh"] == minted(campus) > 5_000
+    assert campus.energy("D").discharged > 0
+
+
 @pytest.mark.finding("chain-4")
 @pytest.mark.parametrize("resolved", ["voided", "released", "held"])
 def test_a_held_reading_that_was_carried_is_found_however_it_ends(campus: Any, verify: Any, resolved: str) -> None:
