@@ -18,6 +18,15 @@ COMMANDS = {
     "serve": Command(
         "authority.service.serve_command", "run everything: validator, collector, settlement, web", service=True
     ),
+    "status": Command("authority.status.command", "everything that waits for a person, on one screen"),
+    "parameters": Command(
+        "authority.governance.command", "governance's parameters: show, stage for a later epoch, cancel, adopt"
+    ),
+    "pause": Command("authority.governance.command", "have activities on the chain stand still"),
+    "resume": Command("authority.governance.command", "have paused activities go on"),
+    "operator": Command("authority.governance.command", "name another operator"),
+    "backup": Command("authority.service.backup_command", "seal configuration, keys, store and ledger into one file"),
+    "restore": Command("authority.service.restore_command", "make a home of a backup"),
     "web": Command("authority.web.command", "run the pages and the API", service=True),
     "collector": Command(
         "authority.collector.command", "run the collector; list, release and void held readings", service=True

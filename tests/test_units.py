@@ -11,10 +11,20 @@ from pathlib import Path
 import pytest
 
 from authority import cli as authority
+from authority.enrolment import revocation
+from authority.home.home import Home
+from authority.home.settings import Settings
 from edge_agent import cli as edge_agent
+from edge_agent.wire.command import USAGE
 
 ROOT = Path(__file__).parent.parent
-UNITS = (ROOT / "edge_agent/systemd/edge-agent.service", ROOT / "authority/systemd/authority.service")
+UNITS = (
+    ROOT / "edge_agent/systemd/edge-agent.service",
+    ROOT / "authority/systemd/authority.service",
+    ROOT / "authority/systemd/campus-mosquitto.service",
+    ROOT / "authority/systemd/campus-mosquitto-reload.service",
+)
+RELOAD = ROOT / "authority/systemd/campus-mosquitto-reload.path"
 OPERATIONS = (ROOT / "docs/OPERATIONS.md").read_text(encoding="utf-8")
 
 
@@ -25,14 +35,12 @@ def service(unit: Path) -> configparser.SectionProxy:
     return parser["Service"]
 
 
-def test_the_gateways_unit_starts_what_it_should(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gateways_unit_starts_what_it_should() -> None:
     program, *arguments = shlex.split(service(UNITS[0])["ExecStart"])
-    started = []
-    monkeypatch.setattr(edge_agent, "_run", lambda options: started.append(options.config) or 0)
-    assert edge_agent.main(arguments) == 0
-    assert started == [edge_agent.DEFAULT_CONFIG]
+    options = edge_agent.PROGRAM.parse(arguments)
+    assert (options.command, options.config) == ("run", edge_agent.DEFAULT_CONFIG)
     assert program in OPERATIONS
-    assert int(service(UNITS[0])["RestartPreventExitStatus"]) == edge_agent.EXIT_USAGE
+    assert int(service(UNITS[0])["RestartPreventExitStatus"]) == USAGE
 
 
 def test_the_authoritys_unit_starts_what_it_should() -> None:
@@ -40,6 +48,15 @@ def test_the_authoritys_unit_starts_what_it_should() -> None:
     options = authority.parse(arguments)
     assert (options.command, options.home) == ("serve", Path("/var/lib/campus"))
     assert program.removesuffix("/authority") in OPERATIONS
+
+
+def test_the_brokers_files_are_watched(tmp_path: Path) -> None:
+    """What the authority writes anew, the broker reads: its certificate, and the revocation list."""
+    home = Home(Path("/var/lib/campus"), Settings())
+    watched = [line.partition("=")[2] for line in RELOAD.read_text().splitlines() if line.startswith("PathChanged=")]
+    assert [Path(path) for path in watched] == [revocation.list_path(home), home.key_path("server.pem")]
+    assert shlex.split(service(UNITS[3])["ExecStart"])[-1] == UNITS[2].name
+    assert RELOAD.name in OPERATIONS
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)

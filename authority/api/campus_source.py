@@ -84,7 +84,7 @@ class StoreCampusSource:
         self._app, self._chain = app, chain
 
     def now(self, history: int) -> Campus:
-        """The campus now. CampusUnavailableError where no public user is in the plan."""
+        """The campus now; CampusUnavailableError before there is a plan. Members that are not public are not shown."""
         now, settings = self._app.clock(), self._app.home.settings
         seconds = settings.epoch.seconds
         number = now // seconds
@@ -96,10 +96,8 @@ class StoreCampusSource:
                 .where(User.public)
                 .order_by(Meter.user_id, Meter.id)
             ).all()
-            if not meters:
-                raise CampusUnavailableError(
-                    "The store holds no public building yet; load a campus plan with: authority enrol campus FILE"
-                )
+            if not meters and session.scalar(select(Meter.id).limit(1)) is None:
+                raise CampusUnavailableError("No campus plan is loaded yet; load one with: authority enrol campus FILE")
             live = {row.meter_pk: row for row in session.scalars(select(LivePower))}
             intervals = last_intervals(session, [meter.id for meter in meters])
             minted = lifetime_minted(session)

@@ -30,7 +30,7 @@ class TokenTotals:
 
     held is in wallets: all token accounts but the vault; escrow is what the vault holds. The market says what that is:
     in_seats is free in members' seats, in_books is locked by orders that are not paid, fees wait for the fee account,
-    and counted is its own sum of these.
+    and counted is its own sum of these, None where it was not asked.
     """
 
     minted: int
@@ -40,7 +40,7 @@ class TokenTotals:
     in_seats: int = 0
     in_books: int = 0
     fees: int = 0
-    counted: int = 0
+    counted: int | None = None
 
     @property
     def retired(self) -> int:
@@ -58,7 +58,8 @@ class TokenTotals:
         return (
             self.retired >= 0
             and self.minted == self.held + self.escrow + self.retired
-            and self.counted == self.owed <= self.escrow
+            and self.counted in (None, self.owed)
+            and self.owed <= self.escrow
         )
 
 
@@ -76,24 +77,21 @@ class Conservation:
         return self.energy.ok and self.credit.ok and self.minted_to_members == self.energy.minted
 
     def energy_json(self) -> dict[str, object]:
-        """Where the energy tokens are, and whether all of the chain conserves: the keys of the demo's report.
-
-        minted = held + escrow + retired; seats and books are what escrow consists of.
-        """
+        """Where the energy tokens are, and whether all of the chain conserves: the keys of the demo's report."""
         return {
             "minted_wh": self.energy.minted,
             "held_wh": self.energy.held,
             "escrow_wh": self.energy.escrow,
-            "seats_wh": self.energy.in_seats,
-            "books_wh": self.energy.in_books,
             "retired_wh": self.energy.retired,
             "ok": self.ok,
         }
 
     def as_json(self) -> dict[str, object]:
-        """energy_json, and the credits besides."""
+        """energy_json, what escrow consists of, and the credits besides."""
         return {
             **self.energy_json(),
+            "seats_wh": self.energy.in_seats,
+            "books_wh": self.energy.in_books,
             "credit_supply": self.credit.supply,
             "credit_held": self.credit.held,
             "credit_escrow": self.credit.escrow,

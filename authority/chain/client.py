@@ -38,6 +38,7 @@ from authority.chain.errors import (
     AccountMismatchError,
     ChainError,
     InstructionFailedError,
+    PayerShortError,
     ProgramError,
     RpcError,
     SignerMissingError,
@@ -78,6 +79,11 @@ _MINT_SIZE = 82
 _TOKEN_ACCOUNT = struct.Struct("<32s32sQ36xB")
 """mint, owner, amount, (an optional delegate,) state: 0 uninitialized, 1 initialized, 2 frozen."""
 _FROZEN = 2
+
+_NO_FUNDS = frozenset({"AccountNotFound", "InsufficientFundsForFee", "InsufficientFundsForRent"})
+"""Solana's TransactionErrors of a payer that has too little."""
+_SHORT_LAMPORTS = 100_000_000
+"""A payer that has more than this is not what was short: no account here takes more rent."""
 
 # Errors of Solana's own programs that a person meets; the others show their number.
 _NATIVE_ERRORS = {
@@ -379,11 +385,25 @@ class ChainClient:
             signed = self._sign(budgeted, signers, payer, lookup_tables)
             if before_sending is not None:
                 before_sending(signed.signature, signed.last_valid_block_height, signed.raw)
-            if self._land(signed, preflight=preflight):
+            try:
+                landed = self._land(signed, preflight=preflight)
+            except TransactionFailedError as error:
+                self._explain_funds(error, payer.pubkey())
+                raise
+            if landed:
                 return signed.signature
         raise TransactionExpiredError(
             f"a transaction did not land, though signed {_MAX_SIGNINGS} times: is the validator producing blocks?"
         )
+
+    def _explain_funds(self, error: TransactionFailedError, payer: Pubkey) -> None:
+        """PayerShortError where a transaction failed because its payer has next to nothing."""
+        short = isinstance(error, ProgramError) and error.name == "ResultWithNegativeLamports"
+        names = error.error if isinstance(error.error, dict) else {error.error: None}
+        if short or not _NO_FUNDS.isdisjoint(names):
+            lamports = self.balance(payer)
+            if lamports < _SHORT_LAMPORTS:
+                raise PayerShortError(payer, lamports, error) from error
 
     def _sign(
         self,

@@ -63,6 +63,12 @@ class DeploymentDiffersError(ChainError):
     cause = "deployment_differs"
 
 
+class ParametersDifferError(ChainError):
+    """authority.toml's [parameters] are not the chain's."""
+
+    cause = "parameters_differ"
+
+
 class FundsMissingError(ChainError):
     """The operator has not enough lamports for rent and fees."""
 
@@ -314,4 +320,23 @@ def run(arguments: argparse.Namespace) -> int:
         report=print,
     )
     print(f"deployed on {client.url}" if done else f"nothing to do on {client.url}", file=sys.stderr)
+    _require_same_parameters(client, home)
     return 0
+
+
+def _require_same_parameters(client: ChainClient, home: Home) -> None:
+    """ParametersDifferError where authority.toml's [parameters] do not act, since the chain has others."""
+    config = client.account(Config, config_address())
+    assert config is not None  # noqa: S101 - it was deployed just now
+    epoch = int(client.clock().unix_timestamp) // config.epoch_seconds
+    held = config.staged if config.staged_from and epoch >= config.staged_from else config.parameters
+    differ = [
+        f"{name} is {getattr(held, name)} on the chain and {value} in the file"
+        for name, value in asdict(home.settings.parameters).items()
+        if getattr(held, name) != value
+    ]
+    if differ:
+        raise ParametersDifferError(
+            f"authority.toml's [parameters] do not act: {', '.join(differ)}. To change the chain: authority parameters "
+            "stage; to write the chain's values into the file: authority parameters adopt"
+        )

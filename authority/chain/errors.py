@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from solders.pubkey import Pubkey
 from solders.signature import Signature
 
 from authority.errors import AuthorityError
+
+TOP_UP_LAMPORTS = 2_000_000_000
+"""What a payer that ran out is asked to be sent: about ten days of a small campus (docs/OPERATIONS.md)."""
 
 
 class ChainError(AuthorityError):
@@ -116,6 +120,23 @@ class ProgramError(TransactionFailedError):
         self.name = name
         self.message = message
         self.index = index
+
+
+class PayerShortError(TransactionFailedError):
+    """Who pays the fees and the rent has too little: `payer` and its `lamports`."""
+
+    cause = "payer_short"
+
+    def __init__(self, payer: Pubkey, lamports: int, failed: TransactionFailedError) -> None:
+        super().__init__(
+            f"{payer}, which pays fees and rent, has {lamports / 10**9:.4f} SOL, and that is not enough: send it "
+            f"{TOP_UP_LAMPORTS / 10**9:g} SOL or more ({failed})",
+            failed.error,
+            failed.logs,
+            failed.signature,
+        )
+        self.payer = payer
+        self.lamports = lamports
 
 
 class TransactionExpiredError(ChainError):

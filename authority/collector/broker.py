@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import pwd
 import shutil
 import socket
+import ssl
 from pathlib import Path
 
+from authority.enrolment import broker_door, revocation
 from authority.home.home import COLLECTOR_CLIENT_NAME, Home
 from edge_agent.wire import topics
+from edge_agent.wire.files import write_atomically
 
 SYSTEM_DIRECTORIES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", "/sbin")
 """Where distributions put daemons, though an ordinary user's PATH does not lead there."""
@@ -39,27 +43,41 @@ ACL = "\n".join(
 )
 
 
-def write_configuration(home: Home, directory: Path, port: int, host: str = "127.0.0.1") -> Path:
+def listening_address(host: str) -> str:
+    """Where a broker of this name listens: at the loopback where its name is there, else at every address."""
+    try:
+        loopback = host in ("", "localhost") or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    return "127.0.0.1" if loopback else "0.0.0.0"  # noqa: S104 - a name that others dial
+
+
+def write_configuration(home: Home, directory: Path, port: int, host: str = "127.0.0.1", *, now: int) -> Path:
     """Write mosquitto.conf and its access list into a directory, which also keeps its queues; the file's path.
 
     The broker listens at host and port with the collector's server certificate, as the user who calls this: it reads
-    the home's keys.
+    the home's keys. It refuses certificates on the CA's revocation list, and takes a certificate's name for the client
+    id, so that nobody connects under another's.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    revocation.ensure_list(home, now)
     acl = directory / "access.acl"
-    acl.write_text(ACL, encoding="ascii")
-    acl.chmod(0o600)
+    write_atomically(acl, ACL.encode("ascii"))
     configuration = directory / "mosquitto.conf"
-    configuration.write_text(
+    write_atomically(
+        configuration,
         f"""\
+pid_file {broker_door.pid_path(home)}
 user {pwd.getpwuid(os.geteuid()).pw_name}
 listener {port} {host}
 protocol mqtt
 cafile {home.key_path("ca.pem")}
 certfile {home.key_path("server.pem")}
 keyfile {home.key_path("server.key")}
+crlfile {revocation.list_path(home)}
 require_certificate true
 use_identity_as_username true
+use_username_as_clientid true
 tls_version tlsv1.2
 allow_anonymous false
 acl_file {acl}
@@ -72,10 +90,46 @@ log_dest stdout
 log_type error
 log_type warning
 log_type notice
-""",
-        encoding="utf-8",
+""".encode(),
     )
     return configuration
+
+
+_WRONG_NAME = (62, 64)
+_OUT_OF_DATE = (9, 10)
+"""X509_V_ERR_* of OpenSSL: hostname or address mismatch; not yet valid or expired."""
+
+
+def why_not(error: BaseException | None, host: str, port: int) -> str:
+    """Why a connection to the broker failed, as a sentence that says what to do."""
+    where = f"the broker at {host}:{port}"
+    match error:
+        case ssl.SSLCertVerificationError(verify_code=code) if code in _WRONG_NAME:
+            return (
+                f"{where} answers, but its certificate is not for the name {host}: authority.toml's [mqtt] host goes "
+                "into it when the authority starts; restart the authority, then the broker"
+            )
+        case ssl.SSLCertVerificationError(verify_code=code) if code in _OUT_OF_DATE:
+            return (
+                f"{where} answers with a certificate that is out of date ({error.verify_message}): restart the "
+                "authority, which renews it, then the broker; see to this machine's clock"
+            )
+        case ssl.SSLCertVerificationError():
+            return (
+                f"{where} answers with a certificate that this authority's CA did not sign ({error.verify_message}): "
+                "does it run with the configuration that `authority collector broker` wrote?"
+            )
+        case ssl.SSLError():
+            return f"{where} answers, but TLS fails ({error.reason or error}): is this the broker's TLS port?"
+        case ConnectionRefusedError():
+            return f"nothing listens at {host}:{port}: start the broker, or correct [mqtt] in authority.toml"
+        case socket.gaierror():
+            return f"the name {host} of the broker cannot be resolved ({error.strerror}): correct [mqtt] host, or DNS"
+        case TimeoutError():
+            return f"{where} does not answer in time: is it up, and does the firewall let this machine through?"
+        case None:
+            return f"{where} cannot be reached"
+    return f"{where} cannot be reached: {error}"
 
 
 def answers(port: int) -> bool:

@@ -4,32 +4,57 @@ from __future__ import annotations
 
 import argparse
 import getpass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from authority.app import App, system_clock
+from authority.app import App
 from authority.collector import broker, held, server
-from authority.home.home import Home
+from authority.enrolment import closing
+from edge_agent.wire.command import add_json, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Without a word the collector runs; `held` lists, `release` and `void` decide."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     actions.add_parser("run", help="run the collector (the default)")
-    actions.add_parser("held", help="list the readings that wait for a decision")
+    lister = actions.add_parser("held", help="list the readings that wait for a decision")
+    _choice(lister)
     configure = actions.add_parser("broker", help="write a Mosquitto configuration for this home: mosquitto -c FILE")
     configure.add_argument("directory", type=Path, help="where to; it also keeps the broker's queues")
-    configure.add_argument("--host", default="0.0.0.0", help="address to listen at (default: %(default)s)")  # noqa: S104
+    configure.add_argument(
+        "--host", help="address to listen at (default: 0.0.0.0, or the loopback where [mqtt] host is there)"
+    )
     for name, summary in (
         ("release", "let held readings go on to the chain"),
         ("void", "keep held readings from the chain for good"),
     ):
         action = actions.add_parser(name, help=summary)
-        action.add_argument("log_index", type=int, nargs="+", help="log indexes, as `held` lists them")
+        action.add_argument("log_index", type=int, nargs="*", help="log indexes, as `held` lists them; or by:")
+        _choice(action)
+        action.add_argument("--all", action="store_true", help="all that are held")
+        action.add_argument("--dry-run", action="store_true", help="say which, and do nothing")
         action.add_argument("--reason", required=True, help="why; it is logged")
         action.add_argument(
             "--actor", default=getpass.getuser(), help="who decides; it is logged (default: %(default)s)"
         )
+
+
+def _choice(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--meter", metavar="GATEWAY/METER", help="of this meter only")
+    parser.add_argument(
+        "--since", type=_since, metavar="TIME", help="of intervals that ended then (UTC, 2026-11-28T10:00) or later"
+    )
+    parser.add_argument("--code", help="held for this cause only, such as clock_unsynchronised")
+    add_json(parser)
+
+
+def _since(text: str) -> int:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("write it like 2026-11-28T10:00, in UTC") from error
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -38,28 +63,76 @@ def run(arguments: argparse.Namespace) -> int:
         server.run(arguments.home)
         return 0
     if arguments.action == "broker":
-        home = Home.open(arguments.home)
-        home.renew_certificates(system_clock())
-        print(broker.write_configuration(home, arguments.directory.resolve(), home.settings.mqtt.port, arguments.host))
-        return 0
+        return _broker(arguments)
     app = App.open(arguments.home)
     try:
-        if arguments.action == "held":
-            return _list(app)
-        decide = held.release if arguments.action == "release" else held.void
-        for log_index in arguments.log_index:
-            with app.store.write() as session:
-                act = decide(session, log_index, actor=arguments.actor, reason=arguments.reason, now=app.clock())
-            done = "released" if arguments.action == "release" else "void"
-            print(f"reading {log_index} is {done}; logged as {act}")
-        return 0
+        chosen = held.Chosen(arguments.meter, arguments.since, arguments.code)
+        if not getattr(arguments, "dry_run", False):
+            _close_superseded(app)
+        return _list(app, chosen, arguments.json) if arguments.action == "held" else _decide(app, arguments, chosen)
     finally:
         app.store.close()
 
 
-def _list(app: App) -> int:
+def _close_superseded(app: App) -> None:
     with app.store.read() as session:
-        readings = held.held(session)
+        if not held.held(session):
+            return
+    with app.store.write() as session:
+        held.close_superseded(session, now=app.clock())
+
+
+def _decide(app: App, arguments: argparse.Namespace, chosen: held.Chosen) -> int:
+    """Release or void what was named, by number or by choice; each is an act of its own, so it may be broken off."""
+    if arguments.log_index and (chosen != held.Chosen() or arguments.all):
+        raise held.HeldError("malformed", "name readings by number, or by --meter, --since, --code; not both")
+    if not (arguments.log_index or arguments.all or chosen != held.Chosen()):
+        raise held.HeldError("malformed", "say which: log indexes, --meter, --since, --code, or --all")
+    indexes = arguments.log_index
+    if not indexes:
+        with app.store.read() as session:
+            indexes = [reading.log_index for reading in held.held(session, chosen)]
+    decide = held.release if arguments.action == "release" else held.void
+    done = "released" if arguments.action == "release" else "void"
+    acts: dict[int, int | None] = {}
+    for log_index in indexes:
+        acts[log_index] = None
+        if not arguments.dry_run:
+            with app.store.write() as session:
+                acts[log_index] = decide(
+                    session, log_index, actor=arguments.actor, reason=arguments.reason, now=app.clock()
+                )
+        if not arguments.json:
+            would = f"would be {done}" if arguments.dry_run else f"is {done}; logged as {acts[log_index]}"
+            print(f"reading {log_index} {would}")
+    if arguments.json:
+        found = [{"log_index": log_index, "logged_as": act} for log_index, act in acts.items()]
+        print_json({"done": None if arguments.dry_run else done, "readings": found})
+    elif not indexes:
+        print("no reading is held that fits")
+    return 0
+
+
+def _broker(arguments: argparse.Namespace) -> int:
+    app = App.open(arguments.home)
+    try:
+        now = app.clock()
+        app.home.renew_certificates(now)
+        closing.sync_list(app)
+        port = app.home.settings.mqtt.port
+        at = arguments.host or broker.listening_address(app.home.settings.mqtt.host)
+        print(broker.write_configuration(app.home, arguments.directory.resolve(), port, at, now=now))
+    finally:
+        app.store.close()
+    return 0
+
+
+def _list(app: App, chosen: held.Chosen, as_json: bool) -> int:
+    with app.store.read() as session:
+        readings = held.held(session, chosen)
+    if as_json:
+        print_json([asdict(reading) for reading in readings])
+        return 0
     if not readings:
         print("no reading is held")
         return 0

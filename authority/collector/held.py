@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, joinedload
 from authority.errors import AuthorityError
 from authority.log import log
 from authority.store import metering
-from authority.store.metering import Frame, MeterKey
+from authority.store.metering import Frame, Meter, MeterKey
 from edge_agent.wire.reading import RECORD_SIZE
 
 
@@ -37,11 +37,32 @@ class HeldReading:
     received_at: int
 
 
-def held(session: Session) -> list[HeldReading]:
-    """All readings that wait for a decision, oldest first."""
-    rows = session.scalars(
-        select(Frame).where(metering.held_back(Frame)).options(joinedload(Frame.meter)).order_by(Frame.log_index)
-    )
+@dataclass(frozen=True)
+class Chosen:
+    """Which held readings are meant; each word that is given narrows it down.
+
+    meter is "gateway/meter"; since is the least interval end, Unix seconds; code is the cause for which it is held.
+    """
+
+    meter: str | None = None
+    since: int | None = None
+    code: str | None = None
+
+
+def held(session: Session, chosen: Chosen = Chosen()) -> list[HeldReading]:
+    """The readings that wait for a decision, oldest first; HeldError `not_found` for a meter that there is not."""
+    query = select(Frame).where(metering.held_back(Frame))
+    if chosen.meter is not None:
+        gateway, _, name = chosen.meter.partition("/")
+        meter = session.scalar(select(Meter.id).where(Meter.gateway_name == gateway, Meter.name == name))
+        if meter is None:
+            raise HeldError("not_found", f"there is no meter {chosen.meter}; name it as GATEWAY/METER")
+        query = query.where(Frame.meter_pk == meter)
+    if chosen.since is not None:
+        query = query.where(Frame.interval_end >= chosen.since)
+    if chosen.code is not None:
+        query = query.where(Frame.code == chosen.code)
+    rows = session.scalars(query.options(joinedload(Frame.meter)).order_by(Frame.log_index))
     return [
         HeldReading(
             row.log_index,
@@ -82,16 +103,10 @@ def _decide(session: Session, frame: Frame, kind: str, disposition: str, actor: 
     return index
 
 
-def release(session: Session, log_index: int, *, actor: str, reason: str, now: int) -> int:
-    """Let a held reading go on to the chain; the act's log index.
-
-    HeldError `superseded` where a later reading of the meter is on its way to the chain, which takes them in order
-    only: void this one instead, for the later reading carries its energy.
-    """
-    frame = _held_frame(session, log_index)
-    key = session.get_one(MeterKey, frame.public_key, populate_existing=True)
-    if key.retired_at is not None:
-        raise HeldError("superseded", "the meter's key was replaced since; void this one, a later reading carries it")
+def _superseded(session: Session, frame: Frame) -> str | None:
+    """Why a held reading can go to the chain no more; None where it can."""
+    if session.get_one(MeterKey, frame.public_key, populate_existing=True).retired_at is not None:
+        return "the meter's key was replaced since, and a later reading carries this one's energy"
     later = session.scalar(
         select(Frame.log_index)
         .where(
@@ -101,11 +116,32 @@ def release(session: Session, log_index: int, *, actor: str, reason: str, now: i
         )
         .limit(1)
     )
-    if later is not None:
-        raise HeldError(
-            "superseded",
-            f"a later reading ({later}) of this meter is on the chain and carries this one's energy; void this one",
-        )
+    return None if later is None else f"a later reading ({later}) is on the chain and carries this one's energy"
+
+
+def close_superseded(session: Session, *, now: int, actor: str = "collector") -> list[int]:
+    """Void every held reading that can go to the chain no more; their log indexes. Each is an act, logged."""
+    closed = []
+    log.lock(session)
+    for frame in session.scalars(select(Frame).where(metering.held_back(Frame)).order_by(Frame.log_index)).all():
+        why = _superseded(session, frame)
+        if why is not None:
+            _decide(session, frame, "reading_voided", metering.DISPOSITION_VOID, actor, why, now)
+            closed.append(frame.log_index)
+    return closed
+
+
+def release(session: Session, log_index: int, *, actor: str, reason: str, now: int) -> int:
+    """Let a held reading go on to the chain; the act's log index.
+
+    HeldError `superseded` where a later reading of the meter is on its way to the chain, which takes them in order
+    only, and carries this one's energy.
+    """
+    frame = _held_frame(session, log_index)
+    superseded = _superseded(session, frame)
+    if superseded is not None:
+        raise HeldError("superseded", f"{superseded}; it is void when the list is next looked at")
+    key = session.get_one(MeterKey, frame.public_key)
     if key.passed_log_index is None or key.passed_log_index < frame.log_index:
         key.passed_log_index, key.passed_record = frame.log_index, frame.frame[:RECORD_SIZE]
     return _decide(session, frame, "reading_released", metering.DISPOSITION_RELEASED, actor, reason, now)

@@ -12,6 +12,7 @@ import json
 import logging
 import queue
 import ssl
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from authority.app import App
+from authority.collector import broker
 from authority.collector.documents import DocumentError, read_json
 from authority.collector.faults import Faults
 from authority.collector.ingest import (
@@ -133,13 +135,14 @@ class BrokerConnection:
 
     def _on_connect_fail(self, _c: mqtt.Client, _u: Any) -> None:
         settings = self._app.home.settings.mqtt
-        message = f"the broker at {settings.host}:{settings.port} cannot be reached; trying again"
-        self._faults.met("broker", "connect", message, logging.WARNING)
+        why = broker.why_not(sys.exc_info()[1], settings.host, settings.port)
+        self._faults.met("broker", why, f"{why}; trying again", logging.WARNING)
 
     def _on_disconnect(self, _c: mqtt.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         self.subscribed.clear()
         if not self._stopping.is_set():
-            logger.warning("the broker's connection was lost: %s", reason)
+            why = f"the broker ended the connection, or did not take it ({reason}); its log says why"
+            self._faults.met("broker", why, f"{why}; trying again", logging.WARNING)
 
     def _on_subscribe(self, _c: mqtt.Client, _u: Any, _mid: int, reasons: Any, _p: Any) -> None:
         refused = [topic for (topic, _), reason in zip(SUBSCRIPTIONS, reasons, strict=True) if reason.is_failure]

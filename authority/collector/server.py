@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import ssl
 import threading
 import time
@@ -20,47 +19,30 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.config import Config
-from gunicorn.workers.gthread import TConn, ThreadWorker
 from sqlalchemy.exc import SQLAlchemyError
 
+from authority.anteroom import AnteroomWorker, Limits
 from authority.app import App
+from authority.collector import held
 from authority.collector.faults import Faults
-from authority.collector.http import create_app
+from authority.collector.http import MAX_BODY, create_app
 from authority.collector.ingest import Collector
 from authority.collector.live import Live
+from authority.enrolment import broker_door, closing
 from authority.store.lease import Lease
 
 logger = logging.getLogger(__name__)
 
-REQUEST_SECONDS = 60
-"""How long a connection may hold a thread for one request, its TLS handshake included."""
+CLOSE_SECONDS = 30.0
+"""How often held readings are looked at for what has settled itself."""
+STRANGER_THREADS = 4
+"""Threads for connections without a client certificate: enrolment, and the CA's certificate."""
 
 
-class GatewayWorker(ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threaded worker, which also ends requests that drip in so slowly that they would hold a thread."""
+class GatewayWorker(AnteroomWorker):
+    """Waits for gateways' requests, and for strangers' apart from them."""
 
-    def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        super().__init__(*arguments, **keywords)
-        self._busy: dict[TConn, float] = {}
-
-    def handle(self, conn: TConn) -> object:
-        """One request on a connection, in a thread of the pool."""
-        self._busy[conn] = time.monotonic()
-        try:
-            return super().handle(conn)
-        finally:
-            self._busy.pop(conn, None)
-
-    def notify(self) -> None:
-        """Called about once a second by the worker's main loop."""
-        super().notify()
-        overdue = time.monotonic() - REQUEST_SECONDS
-        for conn, since in list(self._busy.items()):
-            if since < overdue:
-                try:
-                    conn.sock.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    self._busy.pop(conn, None)
+    limits = Limits(max_body=MAX_BODY, stranger_threads=STRANGER_THREADS, per_address=32, strangers=500)
 
 
 class Running:
@@ -97,9 +79,25 @@ class Running:
         self.app.store.close()
 
     def _flush(self) -> None:
+        due = time.monotonic()
         while not self._stop.wait(1.0):
             self._flush_once()
+            if time.monotonic() >= due:
+                due = time.monotonic() + CLOSE_SECONDS
+                self._close_superseded()
         self._flush_once()
+
+    def _close_superseded(self) -> None:
+        try:
+            with self.app.store.read() as session:
+                if not held.held(session):
+                    return
+            with self.app.store.write() as session:
+                closed = held.close_superseded(session, now=self.app.clock())
+        except SQLAlchemyError:
+            return  # the store is away, which others say; it is done next time
+        if closed:
+            logger.info("held readings %s are void: a later reading carries their energy", closed)
 
     def _flush_once(self) -> None:
         try:
@@ -129,6 +127,8 @@ class _Server(BaseApplication):  # type: ignore[misc]
         app = App.open(self._path)
         home = app.home
         home.renew_certificates(app.clock())
+        closing.sync_list(app)
+        broker_door.reload(home)  # it presents the same certificate, and reads it then
         app.store.close()
         collector = home.settings.collector
         config: Config = self.cfg
@@ -153,6 +153,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
             "limit_request_line": 1_024,
             "limit_request_fields": 32,
             "limit_request_field_size": 4_096,
+            "when_ready": lambda _arbiter: signal.signal(signal.SIGHUP, _ignore_hangup),
             "worker_exit": self._exit,
             "proc_name": "authority-collector",
             "control_socket_disable": True,
@@ -176,6 +177,10 @@ class _Server(BaseApplication):  # type: ignore[misc]
     def _exit(self, _arbiter: Any, _worker: Any) -> None:
         if self._running is not None:
             self._running.stop()
+
+
+def _ignore_hangup(*_: object) -> None:
+    logger.info("SIGHUP changes nothing here: authority.toml is read at the start; restart the collector to read it")
 
 
 def _tls(_config: Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:

@@ -148,7 +148,9 @@ class Demo:
             plan.apply(session, read, home, actor=ACTOR, now=self.app.clock(), random=os.urandom)
         self.authority("web", "web")
         if mosquitto:
-            configuration = broker.write_configuration(home, self.stage.path / "mosquitto", ports.mqtt)
+            configuration = broker.write_configuration(
+                home, self.stage.path / "mosquitto", ports.mqtt, now=self.app.clock()
+            )
             self.children.start("mosquitto", [mosquitto, "-c", configuration], rank=BROKER)
             self.children.wait_until("Mosquitto", lambda: broker.answers(ports.mqtt), READY_SECONDS)
         self.authority("collector", "collector")

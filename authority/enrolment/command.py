@@ -5,18 +5,22 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import sys
 from pathlib import Path
 
 from sqlalchemy import select
 
 from authority.app import App
 from authority.chain.client import ChainClient
-from authority.enrolment import plan, requests
+from authority.enrolment import closing, plan, requests
+from authority.enrolment.closing import Step
+from authority.enrolment.names import Names
 from authority.enrolment.registration import Registered, Registration
 from authority.enrolment.requests import EnrolmentError
 from authority.errors import AuthorityError
-from authority.store.enrolments import Enrolment
+from authority.store.enrolments import ENROLMENT_APPROVED, Enrolment
 from authority.store.metering import Gateway, Meter
+from edge_agent.wire.command import add_json, message_line, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     claim = actions.add_parser("claim", help="print a claim code for a gateway of the plan, good for a week")
     claim.add_argument("gateway")
     actions.add_parser("list", help="gateways, and the enrolments that wait for a decision")
+    whose = actions.add_parser("whois", help="say whose a wallet or an address on the chain is")
+    whose.add_argument("address", nargs="+", help="base58, as messages and explorers show it")
     approve = actions.add_parser("approve", help="give a gateway its certificate and put its meters on the chain")
     approve.add_argument("--off-chain", action="store_true", help="leave the chain to: authority enrol register")
     register = actions.add_parser("register", help="put approved meters on the chain that are not there yet")
@@ -35,9 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for action in (approve, reject):
         action.add_argument("enrolment", help="an enrolment's id, or its gateway's name")
     reject.add_argument("--reason", required=True, help="why; the gateway shows it to its person")
-    revoke = actions.add_parser("revoke", help="end a gateway's certificate at once")
+    revoke = actions.add_parser(
+        "revoke",
+        help="end a gateway's certificate at once: over HTTPS, at the broker, and its meters' right on the chain",
+    )
     revoke.add_argument("gateway")
     revoke.add_argument("--reason", required=True, help="why; it is logged")
+    revoke.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    add_json(revoke)
     for action in (campus, claim, approve, register, reject, revoke):
         action.add_argument(
             "--actor", default=getpass.getuser(), help="who decides; it is logged (default: %(default)s)"
@@ -107,13 +118,29 @@ def _list(app: App, _arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _whois(app: App, arguments: argparse.Namespace) -> int:
+    with app.store.read() as session:
+        names = Names.load(session, app.home)
+    found = {address: names.of(address) for address in arguments.address}
+    for address, name in found.items():
+        print(f"{address}: {name or 'nobody that this campus knows'}")
+    return 0 if all(found.values()) else 1
+
+
 def _approve(app: App, arguments: argparse.Namespace) -> int:
     with app.store.write() as session:
         enrolment = requests.find(session, arguments.enrolment)
-        requests.approve(session, app.home, enrolment, actor=arguments.actor, now=app.clock())
         gateway = enrolment.gateway_name
+        had_one = (
+            enrolment.state == ENROLMENT_APPROVED or session.get_one(Gateway, gateway).certificate_hash is not None
+        )
+        requests.approve(session, app.home, enrolment, actor=arguments.actor, now=app.clock())
     print(f"{gateway} is approved; it fetches its certificate by itself")
-    return 0 if arguments.off_chain else _put_on_chain(app, gateway, arguments.actor)
+    shut = closing.shut_out(app, gateway, f"authority enrol approve {enrolment.id}") if had_one else None
+    if shut is not None:
+        _tell(shut)
+    status = 0 if arguments.off_chain else _put_on_chain(app, gateway, arguments.actor)
+    return status or int(shut is not None and bool(shut.todo))
 
 
 def _register(app: App, arguments: argparse.Namespace) -> int:
@@ -148,16 +175,36 @@ def _reject(app: App, arguments: argparse.Namespace) -> int:
 
 
 def _revoke(app: App, arguments: argparse.Namespace) -> int:
-    with app.store.write() as session:
-        requests.revoke(session, arguments.gateway, actor=arguments.actor, reason=arguments.reason, now=app.clock())
-    print(f"{arguments.gateway}'s certificate is revoked")
-    return 0
+    client = ChainClient(app.home.rpc_url, attempts=2)
+    tell = (lambda step: None) if arguments.json else _tell
+    try:
+        closed = closing.revoke(
+            app,
+            arguments.gateway,
+            actor=arguments.actor,
+            reason=arguments.reason,
+            client=client,
+            dry_run=arguments.dry_run,
+            tell=tell,
+        )
+    finally:
+        client.close()
+    if arguments.json:
+        print_json(closed.as_json())
+    return 0 if closed.complete else 1
+
+
+def _tell(step: Step) -> None:
+    print(f"{step.what}: {step.outcome}", flush=True)
+    if step.todo:
+        print(message_line("authority", step.todo, step.outcome), file=sys.stderr)
 
 
 _ACTIONS = {
     "campus": _campus,
     "claim": _claim,
     "list": _list,
+    "whois": _whois,
     "approve": _approve,
     "register": _register,
     "reject": _reject,

@@ -24,6 +24,7 @@ from authority.enrolment.plan import KINDS, MAX_BUILDING_BYTES
 from authority.errors import AuthorityError
 from authority.log import log
 from authority.store.metering import (
+    METER_ACTIVE,
     Frame,
     Meter,
     MeterKey,
@@ -36,6 +37,8 @@ SPARE_SEATS = 25
 """Free seats in the market below which more are made."""
 CONSUMER, PROSUMER = 0, 1
 """A user's role on the chain: a consumer may have no generating meter."""
+METER_STATUS_ACTIVE, METER_STATUS_SUSPENDED = 1, 2
+"""A meter's status on the chain (registry, Status)."""
 
 
 class RegistrationError(AuthorityError):
@@ -187,7 +190,10 @@ class Registration:
         kind = "meter"
         if account is None:
             instructions += self._register(meter, key, meter.map_hash)
-        elif not _is_current(account, meter):
+        elif _is_shut_out(account, meter):
+            self._resume(meter, address, name)
+            kind = "meter_status"
+        if account is not None and not _has_key_and_map(account, meter):
             kind = "meter_key" if account.key != meter.public_key else "meter_map"
             instructions += self._replace(meter, key, meter.map_hash, account, name)
         state = programs.meter_state_address(meter.meter_id)
@@ -203,6 +209,13 @@ class Registration:
             instructions.append(self._client.instruction("oracle", "open_meter", {}, accounts))
         signature = self._client.send(instructions, [], payer=self._operator) if instructions else None
         self._note(kind, name, address, signature, meter)
+
+    def _resume(self, meter: Meter, address: Pubkey, name: str) -> None:
+        """A meter whose gateway came back: active before its key changes, since readings under the old one go first."""
+        resume = set_status_instruction(
+            self._client, self._operator.pubkey(), meter, meter.user.wallet, METER_STATUS_ACTIVE
+        )
+        self._note("meter_status", name, address, self._client.send([resume], [], payer=self._operator), meter)
 
     def _possession(self, meter: Meter, key: MeterKey, map_hash: bytes) -> Instruction:
         """The precompile's instruction that shows the registry the new key's proof."""
@@ -276,6 +289,26 @@ class Registration:
             )
 
 
+def set_status_instruction(
+    client: ChainClient, operator: Pubkey, meter: Meter, wallet: str, status: int
+) -> Instruction:
+    """registry's set_meter_status, by the operator; `wallet` is the meter's user's."""
+    accounts = {
+        "operator": operator,
+        "user": programs.user_address(Pubkey.from_string(wallet)),
+        "meter": programs.meter_address(meter.meter_id),
+    }
+    return client.instruction("registry", "set_meter_status", {"status": status}, accounts)
+
+
 def _is_current(account: chain_accounts.Meter, meter: Meter) -> bool:
-    """Whether the chain's Meter has the approved key and map."""
+    """Whether the chain's Meter has the approved key and map, and is not suspended where the store has it active."""
+    return _has_key_and_map(account, meter) and not _is_shut_out(account, meter)
+
+
+def _has_key_and_map(account: chain_accounts.Meter, meter: Meter) -> bool:
     return (account.key, account.map_hash) == (meter.public_key, meter.map_hash)
+
+
+def _is_shut_out(account: chain_accounts.Meter, meter: Meter) -> bool:
+    return meter.state == METER_ACTIVE and account.status == METER_STATUS_SUSPENDED

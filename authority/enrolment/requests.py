@@ -22,6 +22,7 @@ from authority.home.home import Home
 from authority.log import log
 from authority.store import enrolments, metering
 from authority.store.enrolments import Claim, Enrolment, EnrolmentMeter
+from authority.store.log import Act
 from authority.store.metering import Gateway, Meter, MeterKey
 from edge_agent.wire import claim as wire
 from edge_agent.wire.meter_map import MeterMap, MeterMapError
@@ -32,6 +33,7 @@ CLAIM_SECONDS = 7 * 86_400
 MAX_METERS = 64
 """Meters of one gateway."""
 FIRST_SEQUENCE = 1
+REVOKED_ACT = "gateway_revoked"
 
 
 class EnrolmentError(AuthorityError):
@@ -357,7 +359,8 @@ def find(session: Session, name: str) -> Enrolment:
 def approve(session: Session, home: Home, enrolment: Enrolment, *, actor: str, now: int) -> None:
     """Give the gateway its certificate and put its meters' keys to use; logged. Approving twice changes nothing.
 
-    The gateway's former certificate and its meters' former keys end here.
+    The gateway's former certificate and its meters' former keys end here. Meters of this enrolment that the gateway's
+    revocation suspended are active again.
     """
     log.lock(session)  # no frame of a former key may slip in between
     session.refresh(enrolment, with_for_update=True)  # what is asked anew meanwhile is decided on by nobody
@@ -371,9 +374,13 @@ def approve(session: Session, home: Home, enrolment: Enrolment, *, actor: str, n
     certificate = certificates.issue_gateway(
         home.ca_key, home.ca_certificate, enrolment.csr.encode(), enrolment.gateway_name, now
     )
+    gateway = session.get_one(Gateway, enrolment.gateway_name)
+    back = suspended_by_revocation(session, gateway.name) if gateway.state == metering.GATEWAY_REVOKED else set()
     meters: list[dict[str, object]] = []
     for row, meter in _with_meters(session, enrolment):
         _put_to_use(session, row, meter, now)
+        if meter.state == metering.METER_SUSPENDED and meter.meter_id.hex() in back:
+            meter.state = metering.METER_ACTIVE
         meters.append(
             {
                 "first_sequence": row.first_sequence,
@@ -384,7 +391,6 @@ def approve(session: Session, home: Home, enrolment: Enrolment, *, actor: str, n
                 "source": meter.source,
             }
         )
-    gateway = session.get_one(Gateway, enrolment.gateway_name)
     gateway.state = metering.GATEWAY_ENROLLED
     gateway.certificate = certificates.certificate_to_pem(certificate).decode()
     gateway.certificate_hash = certificates.certificate_hash(certificate)
@@ -447,11 +453,41 @@ def reject(session: Session, enrolment: Enrolment, *, actor: str, reason: str, n
     )
 
 
-def revoke(session: Session, gateway_name: str, *, actor: str, reason: str, now: int) -> None:
-    """End a gateway's certificate at once; its meters' keys stay, and a new claim brings it back. Logged."""
-    gateway = session.get(Gateway, gateway_name)
-    if gateway is None or gateway.certificate_hash is None:
-        raise EnrolmentError("not_found", f"{gateway_name!r} has no certificate to revoke")
-    data = {"certificate": gateway.certificate_hash.hex(), "gateway": gateway_name, "reason": reason}
+def revoke(session: Session, gateway_name: str, *, actor: str, reason: str, now: int) -> bool:
+    """End a gateway's certificate and its claims, and suspend its meters; False where that was done before. Logged.
+
+    A new claim and approval bring all of it back. The broker and the chain are told by authority.enrolment.closing.
+    EnrolmentError `not_found` for a gateway that was never enrolled.
+    """
+    log.lock(session)  # no frame of its meters may slip in between
+    gateway = session.get(Gateway, gateway_name, with_for_update=True)
+    if gateway is None or gateway.state == metering.GATEWAY_EXPECTED:
+        raise EnrolmentError("not_found", f"{gateway_name!r} has no certificate to revoke; see: authority enrol list")
+    if gateway.state == metering.GATEWAY_REVOKED:
+        return False
+    suspended = []
+    for meter in gateway.meters:
+        if meter.state == metering.METER_ACTIVE:
+            meter.state = metering.METER_SUSPENDED
+            suspended.append(meter.meter_id.hex())
+    data = {
+        "certificate": None if gateway.certificate_hash is None else gateway.certificate_hash.hex(),
+        "gateway": gateway_name,
+        "meters": suspended,
+        "reason": reason,
+    }
     gateway.state, gateway.certificate, gateway.certificate_hash = metering.GATEWAY_REVOKED, None, None
-    log.record_act(session, "gateway_revoked", actor, now, data)
+    session.execute(
+        update(Claim).where(Claim.gateway_name == gateway_name, Claim.withdrawn_at.is_(None)).values(withdrawn_at=now)
+    )
+    log.record_act(session, REVOKED_ACT, actor, now, data)
+    return True
+
+
+def suspended_by_revocation(session: Session, gateway_name: str) -> set[str]:
+    """The ids (hex) of the meters that the gateway's last revocation suspended."""
+    for act in session.scalars(select(Act).where(Act.kind == REVOKED_ACT).order_by(Act.log_index.desc())):
+        if act.data["gateway"] == gateway_name:
+            meters = act.data.get("meters", [])
+            return set(meters) if isinstance(meters, list) else set()
+    return set()

@@ -6,9 +6,11 @@ Clocks come in as Unix seconds. Certificates are valid from five minutes before 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import ipaddress
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -64,6 +66,11 @@ def certificate_from_pem(data: bytes) -> x509.Certificate:
 def certificate_to_pem(certificate: x509.Certificate) -> bytes:
     """The certificate in PEM."""
     return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def revocation_list_to_pem(revoked: x509.CertificateRevocationList) -> bytes:
+    """The revocation list in PEM."""
+    return revoked.public_bytes(serialization.Encoding.PEM)
 
 
 def certificate_hash(certificate: x509.Certificate) -> bytes:
@@ -127,6 +134,37 @@ def make_ca(key: ec.EllipticCurvePrivateKey, organisation: str, now: int) -> x50
     )
 
 
+def make_revocation_list(
+    ca_key: ec.EllipticCurvePrivateKey,
+    ca: x509.Certificate,
+    revoked: Mapping[int, int],
+    now: int,
+    before: x509.CertificateRevocationList | None = None,
+) -> x509.CertificateRevocationList:
+    """The CA's revocation list (RFC 5280, 5): `revoked` gives the serial numbers, each with when it was revoked.
+
+    It is newer than the list `before` it, also within a second: of two lists, OpenSSL believes the newer one. It is
+    good until the CA's own end. A list that runs out would shut every gateway out; this one is replaced at each
+    revocation instead.
+    """
+    number, this_update = 1, _validity(now, 0)[0]
+    if before is not None:
+        number = before.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number + 1
+        this_update = max(this_update, before.last_update_utc + timedelta(seconds=1))
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(ca.subject)
+        .last_update(this_update)
+        .next_update(ca.not_valid_after_utc)
+        .add_extension(x509.CRLNumber(number), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+    )
+    for serial, when in sorted(revoked.items()):
+        entry = x509.RevokedCertificateBuilder().serial_number(serial)
+        builder = builder.add_revoked_certificate(entry.revocation_date(datetime.fromtimestamp(when, UTC)).build())
+    return builder.sign(ca_key, hashes.SHA256())
+
+
 def _issue(
     ca_key: ec.EllipticCurvePrivateKey,
     ca: x509.Certificate,
@@ -163,6 +201,21 @@ def _issue(
     return builder.sign(ca_key, hashes.SHA256())
 
 
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
+
+
+def check_server_name(name: str) -> None:
+    """CertificateError `wrong_name` where a name is neither an IP address nor a host name (RFC 1123, 2.1)."""
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(name)
+        return
+    labels = name.split(".")
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit():
+        raise CertificateError(
+            "wrong_name", f"{name!r} is no host name and no IP address: write it like energy.campus.example or 10.1.2.3"
+        )
+
+
 def issue_server(
     ca_key: ec.EllipticCurvePrivateKey,
     ca: x509.Certificate,
@@ -170,15 +223,25 @@ def issue_server(
     names: Sequence[str],
     now: int,
 ) -> x509.Certificate:
-    """The certificate of the collector's listener, and of the broker beside it: `names` are DNS names and addresses."""
+    """The certificate of the collector's listener, and of the broker beside it: `names` are DNS names and addresses.
+
+    CertificateError `wrong_name` where one is neither.
+    """
+    for name in names:
+        check_server_name(name)
     return _issue(ca_key, ca, key.public_key(), names[0], now, SERVER_DAYS, [ExtendedKeyUsageOID.SERVER_AUTH], names)
 
 
 def issue_client(
-    ca_key: ec.EllipticCurvePrivateKey, ca: x509.Certificate, key: ec.EllipticCurvePrivateKey, name: str, now: int
+    ca_key: ec.EllipticCurvePrivateKey,
+    ca: x509.Certificate,
+    key: ec.EllipticCurvePrivateKey,
+    name: str,
+    now: int,
+    days: int = SERVER_DAYS,
 ) -> x509.Certificate:
     """A client certificate for one of the authority's own processes, such as the collector at the broker."""
-    return _issue(ca_key, ca, key.public_key(), name, now, SERVER_DAYS, [ExtendedKeyUsageOID.CLIENT_AUTH], [])
+    return _issue(ca_key, ca, key.public_key(), name, now, days, [ExtendedKeyUsageOID.CLIENT_AUTH], [])
 
 
 def check_request(pem: bytes, gateway: str) -> x509.CertificateSigningRequest:

@@ -159,9 +159,15 @@ class Home:
         """The CA's certificate."""
         return certificates.certificate_from_pem(self.keys.read("ca.pem"))
 
+    @property
+    def server_names(self) -> tuple[str, ...]:
+        """What the server certificate is for: the names that gateways dial, and the broker's, which presents it too."""
+        collector, broker = self.settings.collector.names, self.settings.mqtt.host
+        return collector if not broker or broker in collector else (*collector, broker)
+
     def renew_certificates(self, now: int) -> None:
         """Issue the listener's and the collector's certificates where missing, near their end, or for other names."""
-        names = self.settings.collector.names
+        names = self.server_names
         for name in ("server", "collector"):
             self.keys.make(f"{name}.key", certificates.key_to_pem(certificates.new_key()))
         chain = certificates.certificate_to_pem(self.ca_certificate)

@@ -88,12 +88,17 @@ class WebSettings:
 
 @dataclass(frozen=True)
 class ValidatorSettings:
-    """The Solana validator: `embedded` runs the one for development and small trials at host and port."""
+    """The Solana validator: `embedded` runs the one for development and small trials at host and port.
+
+    airdrop gives lamports to whoever asks, and browsers answers the scripts of any web page: both for development.
+    """
 
     embedded: bool = True
     url: str = "http://127.0.0.1:8899"
     host: str = "127.0.0.1"
     port: int = 8899
+    airdrop: bool = False
+    browsers: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+from dataclasses import replace
 
 from authority.app import App
 from authority.chain import programs
@@ -25,14 +26,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     standing = actions.add_parser("standing-order", help="what is sold and bought for a member in every epoch")
     verbs = standing.add_subparsers(dest="verb", required=True, metavar="VERB")
-    setter = verbs.add_parser("set", help="sell above a reserve, buy what is lacking; replaces what was set")
+    setter = verbs.add_parser(
+        "set", help="sell above a reserve, buy what is lacking; what is not named stays as it was"
+    )
     setter.add_argument("user", help="the member's name in the campus plan")
     setter.add_argument("--sell-at", type=int, metavar="PRICE", help="least price, micro-credit per kWh")
     setter.add_argument("--buy-at", type=int, metavar="PRICE", help="greatest price, micro-credit per kWh")
-    setter.add_argument("--reserve", type=int, default=0, metavar="WH", help="energy never sold (default: 0 Wh)")
     setter.add_argument(
-        "--feed-in-above", type=int, metavar="WH", help="feed in what is held beyond this many Wh (default: never)"
+        "--reserve", type=int, metavar="WH", help="energy never sold (default: as it was, 0 Wh at first)"
     )
+    setter.add_argument(
+        "--feed-in-above", type=int, metavar="WH", help="feed in what is held beyond this many Wh (default: as it was)"
+    )
+    setter.add_argument("--no-sell", action="store_true", help="sell nothing any more")
+    setter.add_argument("--no-buy", action="store_true", help="buy nothing any more")
+    setter.add_argument("--no-feed-in", action="store_true", help="feed in nothing any more")
     verbs.add_parser("list", help="all standing orders")
     verbs.add_parser("remove", help="stop trading for a member").add_argument("user")
     credit = actions.add_parser("credit", help="issue campus credits to a member; logged")
@@ -90,7 +98,7 @@ def market_prices(app: App) -> tuple[int, int]:
 
 
 def _set(app: App, arguments: argparse.Namespace) -> None:
-    order = StandingOrder(arguments.sell_at, arguments.buy_at, arguments.reserve, arguments.feed_in_above)
+    order = _changed(app, arguments)
     now, actor, prices = app.clock(), getpass.getuser(), market_prices(app)
     with app.store.write() as session:
         set_standing_order(session, arguments.user, order, by=actor, now=now, prices=prices)
@@ -110,10 +118,29 @@ def _set(app: App, arguments: argparse.Namespace) -> None:
     print(_sentence(arguments.user, order))
 
 
+def _changed(app: App, arguments: argparse.Namespace) -> StandingOrder:
+    """The member's standing order with what was named in the place of what it had."""
+    with app.store.read() as session:
+        before = {user.name: order for user, order in standing_orders(session)}
+    given = {
+        "sell_at": arguments.sell_at,
+        "buy_at": arguments.buy_at,
+        "reserve_wh": arguments.reserve,
+        "feed_in_above_wh": arguments.feed_in_above,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    stopped = {"sell_at": arguments.no_sell, "buy_at": arguments.no_buy, "feed_in_above_wh": arguments.no_feed_in}
+    changes |= {name: None for name, stops in stopped.items() if stops}
+    return replace(before.get(arguments.user, StandingOrder(None, None, 0)), **changes)
+
+
 def _list(app: App) -> None:
     with app.store.read() as session:
-        for user, order in standing_orders(session):
-            print(_sentence(user.name, order))
+        orders = standing_orders(session)
+    for user, order in orders:
+        print(_sentence(user.name, order))
+    if not orders:
+        print("no member has a standing order: authority market standing-order set NAME --sell-at ... --buy-at ...")
 
 
 def _sentence(name: str, order: StandingOrder) -> str:

@@ -5,6 +5,7 @@ python -m authority.service.child SUPERVISOR_PID COMMAND ...
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from authority import cli
@@ -15,6 +16,7 @@ def main() -> int:
     """Run one authority command."""
     if not end_with_parent(int(sys.argv[1])):
         sys.exit("the supervisor has ended already")
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor's: it starts its processes again
     return cli.main(sys.argv[2:])
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from authority.app import App, system_clock
 from authority.home import certificates
+from authority.home.errors import HomeError
 from authority.home.home import Home
 from authority.home.settings import (
     CONFIG_NAME,
@@ -18,7 +19,10 @@ from authority.home.settings import (
     Settings,
     StoreSettings,
 )
+from authority.store import Store
 from edge_agent.wire.claim import fingerprint_text
+
+MAX_ORGANISATION = 64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +57,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _check(arguments: argparse.Namespace, settings: Settings) -> None:
+    """Find out what is wrong while nothing has been made yet: names, the organisation, the database."""
+    settings.check()
+    for name in (*settings.collector.names, *([settings.mqtt.host] if settings.mqtt.host else [])):
+        certificates.check_server_name(name)
+    if not 1 <= len(arguments.organisation) <= MAX_ORGANISATION:
+        raise HomeError(
+            "config_invalid", f"--organisation must have 1 to {MAX_ORGANISATION} characters (RFC 5280, A.1)"
+        )
+    if arguments.store and not (arguments.home / CONFIG_NAME).exists():
+        store = Store.open(arguments.store)
+        try:
+            store.require_empty()
+        finally:
+            store.close()
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Create the home and migrate the store; prints what the operator needs to know."""
     collector = CollectorSettings()
@@ -64,7 +85,15 @@ def run(arguments: argparse.Namespace) -> int:
         mqtt=MqttSettings(arguments.mqtt),
         parameters=ParameterSettings.for_epoch(arguments.epoch_seconds),
     )
-    home = Home.create(arguments.home, settings, now=system_clock())
+    _check(arguments, settings)
+    try:
+        home = Home.create(arguments.home, settings, now=system_clock())
+    except OSError as error:
+        raise HomeError(
+            "home_unwritable",
+            f"{arguments.home} cannot be made: {error.strerror}; name a directory that this user may write, or make it "
+            "and give it to this user",
+        ) from error
     App.open(arguments.home).store.close()
     print(f"home               {home.path}")
     print(f"network            {home.settings.network.id}")

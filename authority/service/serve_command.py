@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import http
+import http.client
 import json
 import signal
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
+from authority.errors import AuthorityError
 from authority.home.home import Home
 from authority.service.supervisor import Program, Supervisor, child_command
 from edge_agent.wire.command import log_options
 
+PROBE_SECONDS = 5.0
 ORDER = ("validator", "collector", "settlement", "web")
 
 
@@ -34,7 +40,34 @@ def programs(home: Home, without: list[str], more: Sequence[str] = ()) -> list[P
     if not home.settings.validator.embedded and "validator" in wanted:
         wanted.remove("validator")
     ready: dict[str, Callable[[], bool]] = {"validator": partial(_answers, home.rpc_url)}
-    return [Program(name, child_command(name, "--home", str(home.path), *more), ready.get(name)) for name in wanted]
+    settings = home.settings
+    answers: dict[str, Callable[[], bool]] = {
+        "collector": partial(_serves, settings.collector.host, settings.collector.port, "/api/v1/ca", home),
+        "web": partial(_serves, settings.web.host, settings.web.port, "/healthz"),
+    }
+    return [
+        Program(name, child_command(name, "--home", str(home.path), *more), ready.get(name), answers.get(name))
+        for name in wanted
+    ]
+
+
+def _serves(host: str, port: int, path: str, home: Home | None = None) -> bool:
+    """Whether a listener of this machine answers a request; over TLS by the home's CA where one is given."""
+    dialled = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    connection: http.client.HTTPConnection
+    if home is None:
+        connection = http.client.HTTPConnection(dialled, port, timeout=PROBE_SECONDS)
+    else:
+        context = ssl.create_default_context(cafile=str(home.key_path("ca.pem")))
+        context.check_hostname = False  # it is asked by its address
+        connection = http.client.HTTPSConnection(dialled, port, timeout=PROBE_SECONDS, context=context)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def _answers(url: str) -> bool:
@@ -45,6 +78,17 @@ def _answers(url: str) -> bool:
         return False
     finally:
         client.close()
+    return True
+
+
+def _may_restart(path: Path, tell: Callable[[str, str], None]) -> bool:
+    """Whether authority.toml is one that the processes can start with."""
+    try:
+        Home.open(path)
+    except AuthorityError as error:
+        tell("serve", f"authority.toml is not read again, everything runs on as it was: {error}")
+        return False
+    tell("serve", "SIGHUP: starting everything again, with authority.toml as it is now")
     return True
 
 
@@ -76,8 +120,15 @@ def run(arguments: argparse.Namespace) -> int:
         f"pages at http://{settings.web.host}:{settings.web.port}/, gateways at https://{settings.collector.names[0]}:"
         f"{settings.collector.port} (listening at {settings.collector.host}), validator at {app.home.rpc_url}",
     )
-    supervisor = Supervisor(programs(app.home, arguments.without, log_options(arguments)), tell)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    supervisor = Supervisor(
+        programs(app.home, arguments.without, log_options(arguments)),
+        tell,
+        may_restart=partial(_may_restart, arguments.home, tell),
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop.set())
+    at_a_terminal = sys.stdin is not None and sys.stdin.isatty()
+    hung_up = supervisor.stop if at_a_terminal else supervisor.restart  # the terminal has gone; or somebody sent it
+    signal.signal(signal.SIGHUP, lambda *_: hung_up.set())
     supervisor.run()
     return 0

@@ -27,11 +27,16 @@ Tell = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class Program:
-    """A command to keep running. ready: asked until true, once at its first start, before the next one starts."""
+    """A command to keep running.
+
+    ready: asked until true, once at its first start, before the next one starts. answers: asked until true, once all
+    have started, before that is told.
+    """
 
     name: str
     command: Sequence[str]
     ready: Callable[[], bool] | None = None
+    answers: Callable[[], bool] | None = None
 
 
 @dataclass
@@ -48,12 +53,20 @@ class Supervisor:
     """Runs programs until `stop` is set."""
 
     def __init__(
-        self, programs: Sequence[Program], tell: Tell, *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        programs: Sequence[Program],
+        tell: Tell,
+        *,
+        may_restart: Callable[[], bool] = lambda: True,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._running = [_Running(program) for program in programs]
         self._tell = tell
+        self._may_restart = may_restart
         self._monotonic = monotonic
         self.stop = threading.Event()
+        self.restart = threading.Event()
+        """Set by whoever wants every process stopped and started again; `may_restart` has the last word."""
 
     def run(self, *, ready_seconds: float = 120.0) -> None:
         """Start all, keep them running, and stop them when `stop` is set; call it from the main thread.
@@ -61,16 +74,32 @@ class Supervisor:
         The kernel ends the children with the thread that started them.
         """
         try:
-            for running in self._running:
-                if self.stop.is_set():
-                    return
-                self._start(running)
-                self._wait_ready(running, ready_seconds)
-            self._tell("serve", "everything is started")
+            self._start_all(ready_seconds)
             while not self.stop.wait(0.2):
+                if self.restart.is_set():
+                    self.restart.clear()
+                    if self._may_restart():
+                        self._stop_all()
+                        self._start_all(ready_seconds)
                 self._look_after()
         finally:
             self._stop_all()
+            self._tell("serve", "everything is stopped")
+
+    def _start_all(self, ready_seconds: float) -> None:
+        for running in self._running:
+            if self.stop.is_set():
+                return
+            running.due, running.pause = 0.0, FIRST_PAUSE
+            self._start(running)
+            self._wait_until(running, running.program.ready, ready_seconds)
+        silent = [
+            running.program.name
+            for running in self._running
+            if not self._wait_until(running, running.program.answers, ready_seconds)
+        ]
+        if not self.stop.is_set() and not silent:
+            self._tell("serve", "everything is started")
 
     def processes(self) -> dict[str, int]:
         """Process numbers by name, of those that run now."""
@@ -95,17 +124,17 @@ class Supervisor:
             while line := stream.readline(MAX_LINE):
                 self._tell(name, line.decode("utf-8", "replace").rstrip())
 
-    def _wait_ready(self, running: _Running, seconds: float) -> None:
-        if running.program.ready is None:
-            return
+    def _wait_until(self, running: _Running, true: Callable[[], bool] | None, seconds: float) -> bool:
+        """Wait for a process; False, and told, where it takes too long or all is to stop."""
         end = self._monotonic() + seconds
-        while not running.program.ready():
+        while true is not None and not true():
             if self._monotonic() > end:
                 self._tell("serve", f"{running.program.name} does not answer yet; going on without it")
-                return
+                return False
             if self.stop.wait(0.1):
-                return
+                return False
             self._look_after()
+        return True
 
     def _look_after(self) -> None:
         now = self._monotonic()
@@ -144,7 +173,7 @@ class Supervisor:
                 process.wait()
             for reader in running.readers:
                 reader.join(1.0)
-        self._tell("serve", "everything is stopped")
+            running.process = None
 
 
 def child_command(*words: str) -> list[str]:

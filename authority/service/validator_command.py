@@ -35,7 +35,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rpc-port", type=int, help="port to listen on; 0 takes a free one (default: the home's, 8899)"
     )
     parser.add_argument("--reset", action="store_true", help="throw the ledger away and start a new one")
-    parser.add_argument("--no-airdrop", action="store_true", help="refuse requestAirdrop")
+    parser.add_argument(
+        "--airdrop",
+        action=argparse.BooleanOptionalAction,
+        help="answer requestAirdrop (default: the home's [validator] airdrop, no)",
+    )
+    parser.add_argument(
+        "--browsers",
+        action=argparse.BooleanOptionalAction,
+        help="answer scripts of web pages, such as an explorer's (default: the home's [validator] browsers, no)",
+    )
     parser.add_argument(
         "--upgradeable-program",
         nargs=2,
@@ -55,9 +64,12 @@ def run(arguments: argparse.Namespace) -> int:
         bank = Bank(ledger, home_genesis(home, arguments.upgradeable_program))
         host = arguments.rpc_host or home.settings.validator.host
         port = home.settings.validator.port if arguments.rpc_port is None else arguments.rpc_port
-        methods = Methods(bank, airdrops=not arguments.no_airdrop, rpc_address=f"{host}:{port}")
+        settings = home.settings.validator
+        airdrops = settings.airdrop if arguments.airdrop is None else arguments.airdrop
+        browsers = settings.browsers if arguments.browsers is None else arguments.browsers
+        methods = Methods(bank, airdrops=airdrops, rpc_address=f"{host}:{port}")
         try:
-            server = RpcServer((host, port), methods)
+            server = RpcServer((host, port), methods, browsers=browsers)
         except OSError as error:
             raise ValidatorError(
                 "address_in_use",

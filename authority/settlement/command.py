@@ -15,6 +15,7 @@ from sqlalchemy.orm import joinedload
 
 from authority.app import App
 from authority.chain.client import ChainClient
+from authority.enrolment.names import Names
 from authority.enrolment.wallets import unseal
 from authority.errors import AuthorityError
 from authority.log import log
@@ -106,9 +107,11 @@ def _alerts(app: App, *, everything: bool) -> None:
     if not everything:
         query = query.where(Alert.resolved_at.is_(None))
     with app.store.read() as session:
+        names = Names.load(session, app.home)
         for alert in session.scalars(query):
             state = "" if alert.resolved_at is None else " (gone)"
-            print(f"{alert.subject}: {alert.message} [{alert.code}, {alert.count} times]{state}")
+            text = names.in_text(f"{alert.subject}: {alert.message}")
+            print(f"{text} [{alert.code}, {alert.count} times]{state}")
 
 
 def _retry(app: App) -> None:

@@ -154,7 +154,11 @@ class OrderView:
 
 @dataclass(frozen=True, slots=True)
 class BookView:
-    """An epoch's book. data is what a checkpoint pins the SHA-256 of once the book is final: head and live orders."""
+    """An epoch's book; bids and asks are how many it holds.
+
+    data is what a checkpoint pins the SHA-256 of once the book is final: head and live orders. Of a book that is final
+    and pinned, orders and data are not read.
+    """
 
     epoch: int
     status: BookStatus
@@ -163,18 +167,10 @@ class BookView:
     refundable_from: int
     price: int
     volume: int
+    bids: int
+    asks: int
     orders: tuple[OrderView, ...]
     data: bytes = field(repr=False)
-
-    @property
-    def bids(self) -> int:
-        """How many bids it holds."""
-        return sum(order.is_bid for order in self.orders)
-
-    @property
-    def asks(self) -> int:
-        """How many asks it holds."""
-        return len(self.orders) - self.bids
 
     @property
     def is_priced(self) -> bool:

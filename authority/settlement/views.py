@@ -188,6 +188,8 @@ def _of_head(head: EpochBook, status: BookStatus) -> BookView:
         refundable_from=head.closes_at + REFUND_AFTER_EPOCHS * head.epoch_seconds,
         price=head.price,
         volume=head.volume,
+        bids=head.bid_count,
+        asks=head.ask_count,
         orders=(),
         data=b"",
     )

@@ -26,6 +26,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from authority.errors import AuthorityError
 from authority.store.log import LogState
+from edge_agent.wire.files import make_private_file
 
 BUSY_SECONDS = 30
 _MIGRATION_LOCK = 0x414D_5231
@@ -33,7 +34,7 @@ _MIGRATION_LOCK = 0x414D_5231
 
 
 class StoreError(AuthorityError):
-    """store_url, store_unreachable, store_newer or wrong_network."""
+    """store_url, store_unreachable, store_newer, store_in_use or wrong_network."""
 
 
 class Store:
@@ -97,6 +98,16 @@ class Store:
                 "correct [store] url, or restore the home that belongs to the database",
             )
 
+    def require_empty(self) -> None:
+        """StoreError `store_in_use` where the database belongs to a network already."""
+        state = self._log_state()
+        if state is not None:
+            raise StoreError(
+                "store_in_use",
+                f"the database holds the log of network {state.network_id.hex()} already: name an empty database, or "
+                "restore the home that belongs to it",
+            )
+
     def _log_state(self) -> LogState | None:
         with self.read() as session:
             return session.get(LogState, 1)
@@ -127,6 +138,10 @@ class Store:
 
 
 def _sqlite(url: str) -> Engine:
+    name = make_url(url).database
+    if name and name != ":memory:" and not name.startswith("file:"):
+        with suppress(OSError):  # a directory that is missing is said when it is opened
+            make_private_file(Path(name))  # SQLite gives the files beside it the same mode
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")

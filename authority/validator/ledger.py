@@ -121,7 +121,7 @@ class Ledger:
         """
         self.path = directory / LEDGER_NAME
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise LedgerError(
@@ -145,6 +145,17 @@ class Ledger:
             raise
 
     def _open(self) -> sqlite3.Connection:
+        try:
+            made = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.fchmod(made, 0o600)  # whatever the umask; SQLite gives the files beside it the same mode
+            finally:
+                os.close(made)
+        except OSError as error:
+            raise LedgerError(
+                "ledger_unwritable",
+                f"{self.path} cannot be opened for writing ({error.strerror}): look at the disk and at who owns it",
+            ) from error
         try:
             connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:

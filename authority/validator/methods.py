@@ -583,7 +583,7 @@ class Methods:
 
     def _request_airdrop(self, params: Params) -> str:
         if not self._airdrops:
-            raise RpcError(INTERNAL_ERROR, "this validator gives no airdrops: it was started with --no-airdrop")
+            raise RpcError(INTERNAL_ERROR, "this validator gives no airdrops: start it with --airdrop")
         recipient = params.address(0)
         lamports = params.integer(1, "lamports", 1, MAX_AIRDROP)
         self._check(params.config(2))

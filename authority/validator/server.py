@@ -102,13 +102,18 @@ def _failure(call_id: Any, error: RpcError) -> dict[str, Any]:
 
 
 class RpcServer(ThreadingHTTPServer):
-    """The listening server; `serve_forever` runs it, `shutdown` from another thread ends it."""
+    """The listening server; `serve_forever` runs it, `shutdown` from another thread ends it.
+
+    Without `browsers` it refuses what a web page's script sends: any page that a browser on this machine shows could
+    otherwise speak to it, also one whose name was made to point here.
+    """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], methods: Methods) -> None:
+    def __init__(self, address: tuple[str, int], methods: Methods, *, browsers: bool = False) -> None:
         self.methods = methods
+        self.browsers = browsers
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, _Handler)
@@ -182,10 +187,20 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_OPTIONS(self) -> None:
         """CORS preflight: explorers run in a browser."""
-        self._reply(HTTPStatus.OK, b"", None)
+        if not self._is_of_a_page():
+            self._reply(HTTPStatus.OK, b"", None)
+
+    def _is_of_a_page(self) -> bool:
+        """Refuse a web page's request (the one thing that sends an Origin) where browsers are not served."""
+        if self.server.browsers or self.headers.get("Origin") is None:
+            return False
+        self._refuse(HTTPStatus.FORBIDDEN, "web pages are not answered here: authority validator --browsers\n")
+        return True
 
     def do_POST(self) -> None:
         """One call or one batch."""
+        if self._is_of_a_page():
+            return
         kind = self.headers.get("Content-Type", "").split(";")[0].strip().lower()
         if kind != "application/json":
             self._refuse(
@@ -218,8 +233,9 @@ class _Handler(BaseHTTPRequestHandler):
         if kind is not None:
             self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Access-Control-Allow-Origin", "*")
-        if self.command == "OPTIONS":
+        if self.server.browsers:
+            self.send_header("Access-Control-Allow-Origin", "*")
+        if self.server.browsers and self.command == "OPTIONS":
             self.send_header("Access-Control-Allow-Methods", "POST, GET, OPTIONS")
             self.send_header("Access-Control-Allow-Headers", "*")
             self.send_header("Access-Control-Max-Age", "86400")

@@ -19,6 +19,8 @@ from authority.api.public import RETRY_MILLISECONDS, blueprint
 from authority.api.schemas import Problem, schema_of
 from authority.problems import problem
 from authority.web import figures, live, presentation, reference
+from authority.web.health import Health
+from authority.web.health import blueprint as health_blueprint
 from edge_agent.wire import problems
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -47,8 +49,8 @@ COMPRESSED = ("text/html", "text/css", "text/javascript", "application/javascrip
 WORTH_COMPRESSING = 500  # bytes; less is one packet either way
 
 
-def create_app(source: CampusSource, *, feed: CampusFeed | None = None) -> APIFlask:
-    """The WSGI application over a source of the campus view."""
+def create_app(source: CampusSource, *, feed: CampusFeed | None = None, health: Health | None = None) -> APIFlask:
+    """The WSGI application over a source of the campus view; `health` adds what monitoring asks."""
     feed = feed or CampusFeed(source)
     app = APIFlask(
         __name__,
@@ -71,6 +73,8 @@ def create_app(source: CampusSource, *, feed: CampusFeed | None = None) -> APIFl
     )
     app.extensions["campus_feed"] = feed
     app.register_blueprint(blueprint(feed))
+    if health is not None:
+        app.register_blueprint(health_blueprint(health))
     app.jinja_env.globals.update(figures=figures, presentation=presentation)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 

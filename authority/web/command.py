@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 
 from flask import Flask
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from authority.api.campus_source import StoreCampusSource
 from authority.api.chain_figures import reader_of
 from authority.api.feed import CampusFeed
 from authority.app import App
+from authority.chain.client import ChainClient
+from authority.chain.errors import ChainError
 from authority.home.home import Home
+from authority.status.facts import gather
+from authority.status.metrics import Metrics
 from authority.web.application import create_app
+from authority.web.health import Health
 from authority.web.server import WebServer
+from edge_agent.wire.files import write_atomically
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,15 +30,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="port to listen at (default: [web] port)")
 
 
+def _token(home: Home) -> str:
+    """What monitoring shows to read /metrics; made at the first start."""
+    path = home.key_path("metrics-token")
+    if not path.exists():
+        write_atomically(path, secrets.token_hex(32).encode())
+    return path.read_text(encoding="ascii").strip()
+
+
+def _health(app: App, token: str) -> Health:
+    client = ChainClient(app.home.rpc_url, attempts=1, timeout=5)
+
+    def wrong() -> str | None:
+        try:
+            with app.store.read() as session:
+                session.execute(select(1))
+        except SQLAlchemyError:
+            return "the store does not answer"
+        try:
+            client.health()
+        except ChainError:
+            return "the validator does not answer"
+        return None
+
+    return Health(wrong, Metrics(lambda: gather(app, client)), token)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     home = Home.open(arguments.home, "web")
     settings = home.settings.web
 
+    token = _token(home)
+
     def make() -> Flask:
         app = App.open(arguments.home, process="web")
         source = StoreCampusSource(app, reader_of(home))
-        return create_app(source, feed=CampusFeed(source, streams=settings.streams))
+        return create_app(source, feed=CampusFeed(source, streams=settings.streams), health=_health(app, token))
 
     host, port = arguments.host or settings.host, arguments.port or settings.port
     WebServer(make, host=host, port=port, threads=settings.threads + settings.streams).run()

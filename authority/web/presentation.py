@@ -221,7 +221,7 @@ def totals(campus: Campus) -> Totals:
         (b.generation_w, b.consumption_w) for b in campus.buildings if b.measured_at and not _stale(b, campus.time)
     ]
     if not known:
-        return Totals(None, None, "no building is heard")
+        return Totals(None, None, "no building is heard" if campus.buildings else "no building is shown to the public")
     missing = len(campus.buildings) - len(known)
     note = f"without {missing} of {len(campus.buildings)} buildings, not heard lately" if missing else ""
     return Totals(sum(g or 0 for g, _ in known), sum(c or 0 for _, c in known), note)

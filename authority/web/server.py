@@ -10,6 +10,24 @@ from typing import Any
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
+from authority.anteroom import AnteroomWorker, Limits
+
+ENDLESS = frozenset({"/api/v1/campus/stream", "/live"})
+"""The event streams: answers that go on for as long as their reader does."""
+
+
+class PageWorker(AnteroomWorker):
+    """Waits for readers' requests; a proxy on this machine brings those of many, and counts them itself."""
+
+    limits = Limits(
+        max_body=64 * 1024,
+        per_address=64,
+        strangers=800,
+        request_seconds=20.0,
+        endless=ENDLESS,
+        trust_loopback=True,
+    )
+
 
 class WebServer(BaseApplication):  # type: ignore[misc]
     """gunicorn without its command line. `make` is called in the worker, after the fork, and gives the application."""
@@ -25,7 +43,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]
         for name, value in {
             "bind": f"{address}:{self._port}",
             "workers": 1,
-            "worker_class": "gthread",
+            "worker_class": PageWorker,
             "threads": self._threads,
             "graceful_timeout": 3,
             "timeout": 60,

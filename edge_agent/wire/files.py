@@ -14,6 +14,15 @@ def make_private_directory(path: Path) -> None:
     path.chmod(0o700)
 
 
+def make_private_file(path: Path) -> None:
+    """Make an empty file that only its owner may read, whatever the umask; an existing one is narrowed to that."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+
+
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
     """Write a file whole or not at all; with `durable`, it is on the disk when this returns.
 

@@ -37,7 +37,15 @@ from queue import SimpleQueue
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-COPIED = ("programs", "authority", "edge_agent", "tests/agave", "tests/programs", "tests/conftest.py", "pyproject.toml")
+COPIED = (
+    "programs",
+    "authority",
+    "edge_agent",
+    "tests/support",
+    "tests/programs",
+    "tests/conftest.py",
+    "pyproject.toml",
+)
 
 FOR_THE_IDL = "the loader compares the address too; this one is for the IDL"
 _BY_THE_STRUCT = "every accounts struct demands the address too"
@@ -60,6 +68,7 @@ EQUIVALENT = {
         "VERSION || self.member == Address",
     ): "no instruction makes a WalletUse without a member",
     ("energy_token", "", "address = CONFIG_ADDRESS"): FOR_THE_IDL,
+    ("governance", "config.rs", "&CONFIG_ADDRESS"): _BY_THE_STRUCT,
     ("governance", "config.rs", "!account.is_signer()"): "Signatory asks for the signature before the handler runs",
     (
         "oracle",

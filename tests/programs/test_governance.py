@@ -100,6 +100,16 @@ def test_the_config_is_made_at_its_one_address(bare: Campus, refused) -> None:
         bare.send(Instruction(made.program_id, bytes(made.data), metas))
 
 
+def test_another_system_program_is_refused(bare: Campus, refused) -> None:
+    made = bare.initialize_governance()
+    metas = [
+        AccountMeta(key("other").pubkey(), False, False) if meta.pubkey == programs.SYSTEM_PROGRAM else meta
+        for meta in made.accounts
+    ]
+    with refused("WrongProgram"):
+        bare.send(Instruction(made.program_id, bytes(made.data), metas))
+
+
 def test_lamports_sent_to_the_config_beforehand_do_not_stand_in_the_way(bare: Campus) -> None:
     bare.svm.airdrop(programs.config_address(), 1_000_000)
     bare.send(bare.initialize_governance())

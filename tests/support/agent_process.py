@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import edge_agent.agent.run as running
+from edge_agent.agent.publishing import Publishing
 from edge_agent.config import load_config
 from edge_agent.meters import IntervalRow
 from edge_agent.uplinks.choice import Uplinks
@@ -67,7 +68,7 @@ def main():
     if when == "before-send":
         running.Uplinks = DiesBeforeSending
     elif when == "after-send":
-        running.Agent._take_receipts = die
+        Publishing.take_receipts = die
     log.set_up("info", "text")
     running.run(load_config(Path(sys.argv[1])), open_driver=lambda settings, meter_map, observe: Meter(settings))
 

@@ -18,6 +18,7 @@ from authority.chain.deploy import Deployment, deploy
 from authority.demo.orchestrator import settings_for
 from authority.demo.stage import Ports
 from authority.home.home import Home
+from authority.settlement.snapshot import BookStatus
 
 
 class Ticks:
@@ -149,8 +150,9 @@ def test_tokens_without_an_oracle_that_counted_them_do_not_conserve():
     assert energy_of(0, 5, 0, 5).conserved is False
 
 
-def test_a_book_is_counted_up_to_its_orders_and_not_while_it_is_made():
-    book = SimpleNamespace(status=1, bid_count=2, ask_count=3, bid_quantity=14, ask_quantity=21)
+def test_a_book_is_counted_while_its_place_in_the_ring_is_its_own():
+    book = SimpleNamespace(epoch=5, status=BookStatus.OPEN, bid_count=2, ask_count=3, bid_quantity=14, ask_quantity=21)
     view = counted(book, 5)
     assert (view.epoch, view.bids, view.asks, view.bid_wh, view.ask_wh) == (5, 2, 3, 14, 21)
-    assert counted(SimpleNamespace(status=0), 5) is None
+    assert counted(book, 21) is None
+    assert counted(SimpleNamespace(epoch=0, status=BookStatus.VACANT), 0) is None

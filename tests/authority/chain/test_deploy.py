@@ -38,7 +38,7 @@ from authority.chain.programs import (
 )
 from authority.home.settings import ParameterSettings
 
-STEPS = ["governance", "registry", "energy_token", "fee_account", "market"]
+STEPS = ["governance", "registry", "energy_token", "fee_account", "market", "books"]
 DEPLOYMENT = Deployment(b"\x01\x02\x03\x04\x05\x06\x07\x08", 900, dataclasses.asdict(ParameterSettings()), 200_000)
 
 

@@ -13,16 +13,26 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.oid import NameOID
 from free_ports import free_port
+from solders.keypair import Keypair
 
 from authority.app import App
+from authority.cli import main
 from authority.collector import broker
+from authority.enrolment import requests
 from authority.home import certificates
 from authority.home.home import Home
 from authority.home.settings import CollectorSettings, MqttSettings
+from authority.store.enrolments import Enrolment
 from authority.store.metering import Gateway
+from edge_agent.wire.meter_map import MeterMap
+from edge_agent.wire.reading import possession_message
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 60) -> None:
@@ -125,6 +135,62 @@ def certify(app: App, tmp_path: Path) -> Callable[[str], Path]:
 
 
 @pytest.fixture
+def enrol(app: App, tmp_path: Path) -> Callable[[Any], Path]:
+    """Enrol a meter's gateway with new keys, as a gateway and an operator do; the directory with its certificate."""
+
+    def make(meter: Any) -> Path:
+        directory = tmp_path / f"enrolled-{meter.gateway}-{len(list(tmp_path.glob('enrolled-*')))}"
+        directory.mkdir()
+        tls, now = certificates.new_key(), app.clock()
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, meter.gateway)])
+        csr = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(tls, hashes.SHA256())
+        meter.key = Keypair()
+        meter_map = {
+            "capture_period": 900,
+            "clock": "deviation",
+            "logical_device_name": "KFM1000000000001",
+            "profile": "1-0:99.1.0.255",
+            "ratio": [1, 1],
+            "registers": {"generation": ["1-0:2.8.0.255", 1]},
+            "rollover_wh": None,
+            "version": 1,
+        }
+        asked_meter = {
+            "name": meter.name,
+            "serial": f"{meter.gateway}/{meter.name}",
+            "public_key": meter.public_key.hex(),
+            "map": meter_map,
+        }
+        body = {
+            "gateway": meter.gateway,
+            "csr": csr.public_bytes(serialization.Encoding.PEM).decode(),
+            "meters": [asked_meter],
+        }
+        with app.store.write() as session:
+            code = requests.claim(session, app.home, meter.gateway, actor="operator", now=now, random=os.urandom)
+            claim = requests.authenticate(session, code, now)
+            asked: Any = requests.request(session, app.home, claim, body, now=now, random=os.urandom)
+            message = possession_message(
+                first_sequence=asked["meters"][0]["first_sequence"],
+                network_id=app.home.network_id,
+                meter_id=bytes.fromhex(asked["meters"][0]["meter_id"]),
+                map_hash=MeterMap.from_dict(meter_map).hash(),
+            )
+            enrolment = session.get_one(Enrolment, asked["enrolment"])
+            proof = bytes(meter.key.sign_message(message)).hex()
+            assert requests.prove(session, app.home, enrolment, {"proofs": {meter.name: proof}}) == "pending"
+        assert main(["enrol", "approve", asked["enrolment"], "--off-chain", "--home", str(app.home.path)]) == 0
+        with app.store.read() as session:
+            certificate = session.get_one(Enrolment, asked["enrolment"]).certificate
+        assert certificate is not None
+        (directory / "gateway.key").write_bytes(certificates.key_to_pem(tls))
+        (directory / "gateway.pem").write_text(certificate)
+        return directory
+
+    return make
+
+
+@pytest.fixture
 def collector_process(app: App) -> Iterator[CollectorProcess]:
     """A collector process on the app's home, not started yet; its certificates are of today."""
     settings = replace(app.home.settings, collector=CollectorSettings(port=free_port(), threads=4))
@@ -141,7 +207,11 @@ class Broker:
 
     def __init__(self, program: Path, home: Home, directory: Path, port: int) -> None:
         self.port = port
-        self._command = [str(program), "-c", str(broker.write_configuration(home, directory, port))]
+        self._command = [
+            str(program),
+            "-c",
+            str(broker.write_configuration(home, directory, port, now=int(time.time()))),
+        ]
         self._log = directory / "mosquitto.log"
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,9 @@ import pytest
 
 from authority.app import App
 from authority.cli import main
+from authority.collector import held
 from authority.collector.ingest import Collector
+from authority.home.settings import MqttSettings
 from authority.store.metering import Frame
 
 PLAN = Path(__file__).parents[3] / "authority" / "demo" / "campus.toml"
@@ -39,8 +44,73 @@ def test_held_readings_are_listed_released_and_voided(
         assert [session.get_one(Frame, n).disposition for n in range(3)] == ["released", "void", "void"]
 
 
+@pytest.mark.finding("ops-15")
+def test_held_readings_are_decided_by_meter_time_and_cause(
+    app: App, add_meter: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = ["--home", str(app.home.path), "--reason", "looked into"]
+    meters = [add_meter("a"), add_meter("b")]
+    for meter in meters:
+        frames = [meter.next(), *(meter.next(clock_deviation=100) for _ in range(3)), meter.next(consumption=5)]
+        Collector(app).ingest(b"".join(frames), gateway="gw-1", meter=None, over="https")
+
+    def held_now() -> list[tuple[str, int, str]]:
+        with app.store.read() as session:
+            return [(row.meter, row.log_index, row.code) for row in held.held(session)]
+
+    def run(*words: str) -> int:
+        return main(["collector", *words, *home])
+
+    assert len(held_now()) == 8
+    assert run("release", "--meter", "gw-1/a", "--code", "clock_unsynchronised", "--dry-run") == 0
+    assert len(held_now()) == 8
+    capsys.readouterr()
+    assert run("release", "--meter", "gw-1/a", "--code", "clock_unsynchronised", "--json") == 0
+    assert [each["log_index"] for each in json.loads(capsys.readouterr().out)["readings"]] == [1, 2, 3]
+    assert [row[1] for row in held_now()] == [4, 6, 7, 8, 9]
+    with app.store.read() as session:
+        since = datetime.fromtimestamp(session.get_one(Frame, 8).interval_end, UTC).isoformat()
+    assert run("void", "--meter", "gw-1/b", "--since", since) == 0
+    assert [row[1] for row in held_now()] == [4, 6, 7]
+    assert run("void", "--meter", "gw-1/c") == 1
+    assert run("void", "4", "--meter", "gw-1/a") == 1
+    assert run("void") == 1
+    assert len(held_now()) == 3
+    assert run("void", "--all") == 0
+    assert held_now() == []
+    capsys.readouterr()
+    assert run("void", "--all") == 0
+    assert "no reading is held that fits" in capsys.readouterr().out
+
+
+@pytest.mark.finding("ops-15")
+def test_what_a_later_reading_carries_closes_by_itself(
+    app: App, add_meter: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    meter, other = add_meter("a"), add_meter("b")
+    for frames in (
+        [meter.next(clock_deviation=100), meter.next(clock_deviation=100), meter.next()],
+        [other.next(), other.next(clock_deviation=100)],
+    ):
+        Collector(app).ingest(b"".join(frames), gateway="gw-1", meter=None, over="https")
+    with app.store.write() as session:
+        session.get_one(Frame, 2).chain_status = "confirmed"
+        session.get_one(Frame, 3).chain_status = "confirmed"
+    assert main(["collector", "held", "--home", str(app.home.path)]) == 0
+    assert "gw-1/a" not in capsys.readouterr().out
+    with app.store.read() as session:
+        frames = [session.get_one(Frame, index) for index in (0, 1, 4)]
+    assert [frame.disposition for frame in frames] == ["void", "void", "held"]
+    assert frames[0].resolved_by == "collector"
+    assert "a later reading (2)" in (frames[0].resolution or "")
+
+
 def test_the_brokers_configuration_is_written(app: App, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["collector", "broker", str(tmp_path / "mosquitto"), "--home", str(app.home.path)]) == 0
+    written = ["collector", "broker", str(tmp_path / "mosquitto"), "--home", str(app.home.path)]
+    assert main(written) == 0
+    assert "listener 8883 127.0.0.1" in Path(capsys.readouterr().out.strip()).read_text()
+    app.home.save(replace(app.home.settings, mqtt=MqttSettings("mqtt.campus.example")))
+    assert main(written) == 0
     path = Path(capsys.readouterr().out.strip())
     text = path.read_text()
     assert "require_certificate true" in text

@@ -13,13 +13,11 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from authority.app import App
-from authority.collector.server import REQUEST_SECONDS, GatewayWorker
 from authority.home import certificates
 from authority.log import log, merkle
 from authority.store.metering import Gateway
@@ -163,30 +161,3 @@ def test_kill_nine_loses_nothing_that_was_receipted(
         for leaf in leaves:
             frontier, _ = merkle.extend(leaf.log_index, frontier, merkle.leaf_hash(leaf.data))
         assert merkle.frontier_root(frontier) == log.root(session)
-
-
-def test_a_request_that_drips_in_is_ended() -> None:
-    """The worker's loop shuts a connection down that has held a thread too long; others stay."""
-    slow, fast = socket.socketpair(), socket.socketpair()
-    worker = GatewayWorker.__new__(GatewayWorker)
-    worker.tmp = SimpleNamespace(notify=lambda: None)
-    now = time.monotonic()
-    worker._busy = {
-        SimpleConnection(slow[0]): now - REQUEST_SECONDS - 1,
-        SimpleConnection(fast[0]): now,
-    }
-    worker.notify()
-    assert slow[1].recv(1) == b""
-    fast[1].setblocking(False)
-    with pytest.raises(BlockingIOError):
-        fast[1].recv(1)
-    for pair in (slow, fast):
-        for end in pair:
-            end.close()
-
-
-class SimpleConnection:
-    """As much of gunicorn's connection as the worker's loop looks at."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock

@@ -73,7 +73,7 @@ def test_the_settings_shorten_the_designs_times():
 
 def test_the_brokers_files_name_certificates_that_are_there_and_let_nobody_in_without_one(tmp_path):
     home = Home.create(tmp_path / "home", settings_for(PORTS, mqtt=True), now=1_790_000_000)
-    text = broker.write_configuration(home, tmp_path / "mosquitto", 8003).read_text()
+    text = broker.write_configuration(home, tmp_path / "mosquitto", 8003, now=1).read_text()
     options = dict(line.split(" ", 1) for line in text.splitlines())
     for option in ("cafile", "certfile", "keyfile", "acl_file"):
         assert Path(options[option]).read_text()

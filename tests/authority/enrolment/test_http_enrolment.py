@@ -478,10 +478,34 @@ def test_a_revoked_certificate_ends_at_once(app: App, client: FlaskClient, peer:
     peer.der = certificate.public_bytes(serialization.Encoding.DER)
     assert client.post("/api/v1/gateways/gw-1/status", json={"x": 1}).status_code == 204
     with app.store.write() as session:
-        requests.revoke(session, "gw-1", actor="operator", reason="stolen", now=5)
+        assert requests.revoke(session, "gw-1", actor="operator", reason="stolen", now=5)
     assert problem_of(client.post("/api/v1/gateways/gw-1/status", json={"x": 1})) == (401, "not_authenticated")
+    assert hand.show(asked["enrolment"]).status_code == 401  # its claim ended too
+    with app.store.write() as session:
+        assert not requests.revoke(session, "gw-1", actor="operator", reason="stolen", now=5)
     with pytest.raises(EnrolmentError), app.store.write() as session:
+        requests.revoke(session, "gw-2", actor="operator", reason="stolen", now=5)
+
+
+@pytest.mark.finding("ops-1")
+def test_meters_that_a_revocation_suspended_are_active_after_the_next_approval(
+    app: App, client: FlaskClient, hand: GatewayHand
+) -> None:
+    def states() -> dict[str, str]:
+        with app.store.read() as session:
+            return {meter.name: meter.state for meter in session.scalars(select(Meter).order_by(Meter.name))}
+
+    hand.prove(hand.ask().json)
+    approve(app)
+    with app.store.write() as session:
+        session.scalars(select(Meter).where(Meter.name == "load")).one().state = "suspended"  # by a person, before
+    with app.store.write() as session:
         requests.revoke(session, "gw-1", actor="operator", reason="stolen", now=5)
+    assert states() == {"load": "suspended", "other": "expected", "pv": "suspended"}
+    back = GatewayHand(client, claim(app))
+    back.prove(back.ask().json)
+    approve(app)
+    assert states() == {"load": "suspended", "other": "expected", "pv": "active"}
 
 
 def test_a_gateway_that_the_plan_does_not_know_gets_no_claim(app: App, client: FlaskClient) -> None:

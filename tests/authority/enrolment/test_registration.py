@@ -14,7 +14,7 @@ from authority.app import App
 from authority.chain import accounts, programs
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
-from authority.enrolment import plan
+from authority.enrolment import closing, plan
 from authority.enrolment.registration import Registered, Registration, RegistrationError
 from authority.store.log import Act
 from authority.store.metering import Frame, Gateway, Meter, MeterKey
@@ -235,3 +235,45 @@ def test_a_proof_that_the_chain_refuses_registers_nothing(
         run(app, chain, "gw-2")
     with app.store.read() as session:
         assert session.scalars(select(Meter.registered_at).where(Meter.serial == "S3")).one() is None
+
+
+def revoke(app: App, chain: ChainClient) -> list[tuple[str, str]]:
+    closed = closing.revoke(app, "gw-1", actor="operator", reason="stolen", client=chain)
+    assert closed.complete
+    return [(step.what, step.outcome) for step in closed.steps]
+
+
+@pytest.mark.finding("ops-1")
+def test_a_revoked_gateways_meters_lose_their_right_on_the_chain_and_get_it_back(
+    app: App, chain: ChainClient, approved: dict[str, Keypair]
+) -> None:
+    run(app, chain)
+    assert revoke(app, chain)[-2:] == [("meter gw-1/load", "suspended"), ("meter gw-1/pv", "suspended")]
+    assert [on_chain(app, chain, serial).status for serial in ("S1", "S2", "S3")] == [2, 2, 1]
+    assert revoke(app, chain)[-1] == ("meter gw-1/pv", "was suspended before")
+    assert run(app, chain) == []  # nothing brings it back but an approval
+    with app.store.write() as session:
+        session.scalars(select(Meter).where(Meter.serial == "S1")).one().state = "active"  # as `approve` leaves it
+    key = new_key(app, "S1", 5)
+    assert [(item.kind, item.name) for item in run(app, chain)] == [
+        ("meter_status", "gw-1/pv"),
+        ("meter_key", "gw-1/pv"),
+    ]
+    meter = on_chain(app, chain, "S1")
+    assert (meter.status, meter.key) == (1, bytes(key.pubkey()))
+
+
+@pytest.mark.finding("ops-1")
+def test_a_revocation_that_the_chain_did_not_hear_of_says_so_and_is_completed(
+    app: App, chain: ChainClient, validator: Any, approved: dict[str, Keypair]
+) -> None:
+    run(app, chain)
+    validator.stop()
+    client = ChainClient(app.home.rpc_url, attempts=1)
+    closed = closing.revoke(app, "gw-1", actor="operator", reason="stolen", client=client)
+    assert not closed.complete
+    assert [step.outcome for step in closed.steps[-2:]] == ["validator_unreachable"] * 2
+    assert "authority enrol revoke" in closed.steps[-1].todo
+    validator.start()
+    assert revoke(app, chain)[0] == ("certificate", "was revoked before")
+    assert on_chain(app, chain, "S1").status == 2

@@ -33,11 +33,29 @@ def test_standing_orders_are_set_listed_and_removed(home, capsys):
     assert main([*market, "standing-order", "remove", "North Hall"]) == 0
     capsys.readouterr()
     assert main([*market, "standing-order", "list"]) == 0
-    assert capsys.readouterr().out == ""
+    assert "no member has a standing order" in capsys.readouterr().out
     app = App.open(home)
     with app.store.read() as session:
         assert log.size(session) == 2
     app.store.close()
+
+
+@pytest.mark.finding("ops-23")
+def test_what_is_not_named_stays_as_it_was(home, capsys):
+    setting = ["market", "--home", str(home), "standing-order", "set", "North Hall"]
+    sells = "sells what it holds above 500 Wh at 120000 micro-credit per kWh or more"
+    buys = "buys what it lacks at 250000 micro-credit per kWh or less"
+    for words, said in (
+        (["--sell-at", "120000", "--reserve", "500"], sells),
+        (["--buy-at", "250000"], f"{sells}; {buys}"),
+        (["--no-sell"], buys),
+        (["--sell-at", "120000"], f"{sells}; {buys}"),
+        (["--reserve", "0"], f"sells what it holds at 120000 micro-credit per kWh or more; {buys}"),
+        (["--feed-in-above", "9", "--no-sell", "--no-buy"], "feeds in what it holds beyond 9 Wh"),
+    ):
+        assert main([*setting, *words]) == 0
+        assert capsys.readouterr().out == f"North Hall: {said}\n"
+    assert main([*setting, "--no-feed-in"]) == 1
 
 
 @pytest.mark.finding("authority-11")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -162,6 +164,54 @@ def test_serve_runs_and_stops_everything(serve: subprocess.Popen[str]) -> None:
     read_until(serve, "everything is stopped")
     assert serve.wait(60) == 0
     assert not any(is_alive(child) for child in children)
+
+
+@pytest.mark.finding("ops-19")
+def test_what_is_said_to_be_started_answers(serve: subprocess.Popen[str], home: Home) -> None:
+    read_until(serve, "everything is started")
+    settings = Home.open(home.path).settings
+    context = ssl.create_default_context(cafile=str(home.key_path("ca.pem")))
+    for connection, path in (
+        (http.client.HTTPSConnection("localhost", settings.collector.port, timeout=60, context=context), "/api/v1/ca"),
+        (http.client.HTTPConnection("127.0.0.1", settings.web.port, timeout=60), "/openapi.json"),
+    ):
+        connection.request("GET", path)
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
+@pytest.mark.finding("ops-19")
+def test_a_process_that_never_answers_is_named_and_not_called_started(told: Told) -> None:
+    supervisor = Supervisor(
+        [Program("deaf", python("import time; print('up', flush=True); time.sleep(600)"), answers=lambda: False)], told
+    )
+    thread = threading.Thread(target=lambda: supervisor.run(ready_seconds=0.5))
+    thread.start()
+    told.wait_for(lambda lines: ("serve", "deaf does not answer yet; going on without it") in lines)
+    supervisor.stop.set()
+    thread.join()
+    assert ("serve", "everything is started") not in told.lines
+
+
+@pytest.mark.finding("ops-20")
+def test_a_hangup_reads_the_settings_again_and_stops_nothing(serve: subprocess.Popen[str], home: Home) -> None:
+    read_until(serve, "everything is started")
+    before = set(children_of(serve.pid))
+    config = home.path / "authority.toml"
+    good = config.read_text()
+    config.write_text(good + "[nonsense]\n")
+    serve.send_signal(signal.SIGHUP)
+    read_until(serve, "is not read again, everything runs on as it was")
+    assert set(children_of(serve.pid)) == before
+    config.write_text(good.replace('notice = ""', 'notice = "Works until noon"'))
+    serve.send_signal(signal.SIGHUP)
+    read_until(serve, "everything is started")
+    assert not before & set(children_of(serve.pid))
+    for child in children_of(serve.pid):
+        os.kill(child, signal.SIGHUP)  # as `pkill -HUP` sends it to all
+    serve.terminate()
+    read_until(serve, "everything is stopped")
+    assert serve.wait(60) == 0
 
 
 def test_children_end_with_a_killed_supervisor(serve: subprocess.Popen[str]) -> None:

@@ -73,6 +73,7 @@ def run_until_done(campus, killer, url):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # some fifty workers, one after the other
 def test_killed_at_every_transaction(campus, proxy):
     campus.start_market()
     killer = Killer()

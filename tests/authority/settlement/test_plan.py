@@ -121,6 +121,8 @@ def book(epoch=EPOCH, status=BookStatus.OPEN, orders=(), **changes):
         refundable_from=(epoch + 9) * 900,
         price=0,
         volume=0,
+        bids=sum(each.is_bid for each in orders),
+        asks=sum(not each.is_bid for each in orders),
         orders=tuple(orders),
         data=b"",
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import resource
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +137,7 @@ def test_the_programs_stand_deploy_and_stay(home: Home, validator_process: Start
     found = check_programs(client)
     assert [program.name for program in found] == list(PROGRAM_NAMES)
     assert {program.upgrade_authority for program in found} == {home.authority.pubkey()}
-    steps = ("governance", "registry", "energy_token", "fee_account", "market")
+    steps = ("governance", "registry", "energy_token", "fee_account", "market", "books")
     done = deploy(client, Deployment.of(home), authority=home.authority, operator=home.operator)
     assert done == list(steps)
     first.kill()
@@ -184,10 +186,33 @@ def test_reset_starts_anew(home: Home, validator_process: Start) -> None:
     assert ChainClient(second.url).genesis_hash() != genesis
 
 
-def test_airdrops_can_be_switched_off(home: Home, validator_process: Start) -> None:
-    client = ChainClient(validator_process(home.path, "--no-airdrop").url)
+@pytest.mark.finding("ops-24")
+def test_airdrops_and_browsers_are_for_who_asks_for_them(home: Home, validator_process: Start) -> None:
+    """The command that `serve` runs gives no lamports away, and no web page's script is answered."""
+    running = validator_process(home.path)
     with pytest.raises(RpcError, match="gives no airdrops"):
-        client.airdrop(Keypair().pubkey(), 1)
+        ChainClient(running.url).airdrop(Keypair().pubkey(), 10**9)
+    assert status_for_a_page(running.url) == (403, None)
+    assert running.stop() == 0
+    running = validator_process(home.path, "--airdrop", "--browsers")
+    ChainClient(running.url).airdrop(Keypair().pubkey(), 10**9)
+    assert status_for_a_page(running.url) == (200, "*")
+    assert running.stop() == 0
+    home.save(replace(home.settings, validator=replace(home.settings.validator, airdrop=True, browsers=True)))
+    running = validator_process(home.path, "--no-browsers")
+    ChainClient(running.url).airdrop(Keypair().pubkey(), 10**9)
+    assert status_for_a_page(running.url) == (403, None)
+
+
+def status_for_a_page(url: str) -> tuple[int, str | None]:
+    """What a web page's script gets: the status, and whom the answer may be shown to."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
+    body = '{"jsonrpc": "2.0", "id": 1, "method": "getHealth"}'
+    connection.request("POST", "/", body, {"Content-Type": "application/json", "Origin": "http://localhost:8899"})
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response.status, response.headers["Access-Control-Allow-Origin"]
 
 
 def test_more_programs_can_stand_in_the_genesis(home: Home, tmp_path: Path, validator_process: Start) -> None:

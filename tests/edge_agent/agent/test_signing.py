@@ -129,7 +129,7 @@ def test_a_reset_is_not_taken_for_a_rollover():
     frames, fault = sign(made, [row(T + 900, 5)], last=last, boundary=T + 900)
     assert frames == []
     assert isinstance(fault, NeedsRebaseError)
-    assert "rebase" in str(fault)
+    assert "reset-meter" in str(fault)
 
 
 def test_rows_before_the_fall_are_signed():

@@ -141,7 +141,9 @@ class Department:
         from authority.collector.broker import write_configuration
         from authority.home.home import Home
 
-        path = write_configuration(Home.open(self.home), self.directory / "broker", self.broker_port)
+        path = write_configuration(
+            Home.open(self.home), self.directory / "broker", self.broker_port, now=int(time.time())
+        )
         self.begin("mosquitto", "-c", str(path))
         until(lambda: listens(self.broker_port))
 

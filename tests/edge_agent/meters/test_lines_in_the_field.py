@@ -159,7 +159,8 @@ def test_an_adapter_that_is_pulled_out_is_named(emulator, command, frames):
         _, err = process.communicate(timeout=60)
         assert process.returncode == 1
         last = err.splitlines()[-1]
-        assert last.startswith(f"edge-agent {command}: no_port: {tap.port} is gone"), err
+        assert last.startswith(f"edge-agent: {tap.port} is gone"), err
+        assert last.endswith("[no_port]")
         assert "Traceback" not in err
     finally:
         tap.end()
@@ -203,7 +204,8 @@ def test_a_port_that_is_forbidden_is_named(tmp_path):
                 [
                     sys.executable,
                     "-c",
-                    "import edge_agent.commands.read, edge_agent.commands.scan, edge_agent.commands.decode; " + code,
+                    "from edge_agent.cli import main; main(['scan', '/none']); main(['read', '--port', '/none']); "
+                    + code,
                     *command,
                 ],
                 env=ENVIRONMENT,

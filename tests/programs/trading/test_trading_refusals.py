@@ -22,8 +22,10 @@ from trading_world import (
     ENERGY_MINT,
     ENERGY_VAULT,
     EPOCH,
+    FINAL,
     GROWING,
     MARKET,
+    OPEN,
     ORACLE,
     SEATS,
     STEP,
@@ -277,6 +279,22 @@ def test_a_book_says_that_it_is_growing_until_it_has_grown(world: TradingWorld) 
             act()
     with refused(world, "BookInvariant"):
         world.send(world.open_instruction(EPOCH))
+
+
+def test_a_book_that_lacks_a_part_is_not_read_whatever_it_says(world: TradingWorld) -> None:
+    """Its orders would lie beyond the account."""
+    member = world.member()
+    book = world.book()
+    for status in (FINAL, OPEN):
+        data = with_fields(book, status=status)[:STEP]
+        world.put(book_address(EPOCH), idl("trading").program_id, data)
+        world.set_time((EPOCH + BOOKS) * EPOCH_SECONDS)
+        with refused(world, "BookNotGrown"):
+            world.send(world.open_instruction(EPOCH + BOOKS))
+        world.set_time(BEGIN)
+        with refused(world, "BookNotGrown"):
+            world.place(member, ASK, 100_000, 100)
+    world.put_book(EPOCH, book)
 
 
 def test_seats_grow_no_further_than_members_need(world: TradingWorld) -> None:

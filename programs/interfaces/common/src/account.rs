@@ -157,15 +157,6 @@ pub fn borrow_mut<T: CampusAccount>(view: &AccountView) -> Result<Writing<'_, T>
     Ok(Writing::new(view))
 }
 
-/// As [`borrow_mut`], to the end of the instruction: nobody else, a later call with the same account included, gets a reference any more.
-#[inline(always)]
-pub fn claim<T: CampusAccount>(view: &AccountView) -> Result<&mut T> {
-    check::<T>(view)?;
-    enter_writer::<T>(view)?;
-    // SAFETY: checked, and entered as the only writer, which stays.
-    Ok(unsafe { &mut *data::<T>(view) })
-}
-
 /// An account that is being written; nobody else has a reference to it meanwhile.
 pub struct Writing<'a, T: CampusAccount> {
     account: &'a mut T,
@@ -323,13 +314,6 @@ impl Deref for Foreign {
     #[inline(always)]
     fn deref(&self) -> &AccountView {
         &self.view
-    }
-}
-
-impl AsRef<Address> for Foreign {
-    #[inline(always)]
-    fn as_ref(&self) -> &Address {
-        self.view.address()
     }
 }
 
@@ -536,15 +520,6 @@ mod tests {
                 refused(borrow::<Counter>(&view), 2);
                 drop(first);
                 refused(borrow_mut::<Counter>(&view), 2);
-            });
-        }
-
-        #[test]
-        fn a_claim_is_not_given_back() {
-            with_counter(true, |view| {
-                claim::<Counter>(&view).unwrap().value = 7;
-                refused(claim::<Counter>(&view), 2);
-                refused(borrow::<Counter>(&view), 2);
             });
         }
 

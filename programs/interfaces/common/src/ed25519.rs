@@ -155,7 +155,7 @@ pub fn preceding_frames<'a>(
 /// # Safety
 /// As `core::ptr::copy_nonoverlapping`.
 #[inline(always)]
-pub unsafe fn copy(to: *mut u8, from: *const u8, length: usize) {
+unsafe fn copy(to: *mut u8, from: *const u8, length: usize) {
     #[cfg(target_os = "solana")]
     anchor_lang::pinocchio::syscalls::sol_memcpy_(to, from, length as u64);
     #[cfg(not(target_os = "solana"))]

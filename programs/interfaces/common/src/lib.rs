@@ -18,9 +18,7 @@ mod signatory;
 pub mod units;
 
 pub use {
-    account::{
-        borrow, borrow_known, borrow_mut, claim, is_account, make, CampusAccount, Checked, CheckedMut, Foreign, Fresh, Writing,
-    },
+    account::{borrow, borrow_known, borrow_mut, is_account, make, CampusAccount, Checked, CheckedMut, Foreign, Fresh, Writing},
     create::{create, ASSOCIATED_TOKEN_PROGRAM, INSTRUCTIONS_SYSVAR, SYSTEM_PROGRAM, TOKEN_PROGRAM},
     events::log,
     load::{load, load_mut, now},

@@ -1,0 +1,1 @@
+"""How the campus is: what waits for a person, for the screen, for programs and for monitoring."""
