@@ -5,6 +5,7 @@ Members, meters and gateways have names; the chain has addresses, and so have it
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 
@@ -13,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.chain import programs
+from authority.home.errors import HomeError
 from authority.home.home import Home
 from authority.store.metering import Meter
 from authority.store.people import User
@@ -57,8 +59,7 @@ class Names:
 
 
 def _fixed(home: Home) -> list[tuple[Pubkey, str]]:
-    return [
-        (home.authority.pubkey(), "the authority"),
-        (programs.config_address(), "governance's Config"),
-        (programs.market_address(), "the market"),
-    ]
+    known = [(programs.config_address(), "governance's Config"), (programs.market_address(), "the market")]
+    with contextlib.suppress(HomeError):  # a process that serves does not get the authority's key
+        known.append((home.authority.pubkey(), "the authority"))
+    return known

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Callable
 from dataclasses import fields
 from functools import cached_property
@@ -69,6 +70,7 @@ class Home:
             home.keys.make(f"{name}.json", json.dumps(list(bytes(Keypair.from_seed(random(32))))).encode())
         home.keys.make(keyring.METER_SALT, random(16).hex().encode())
         home.keys.make(keyring.WALLETS, random(32).hex().encode())
+        home.keys.make(keyring.METRICS_TOKEN, random(32).hex().encode())
         home.keys.make(keyring.CA_KEY, certificates.key_to_pem(certificates.new_key()))
         if not home.key_path("ca.pem").exists():
             ca = certificates.make_ca(home.ca_key, network.organisation, now)
@@ -141,6 +143,12 @@ class Home:
     def wallet_key(self) -> bytes:
         """32 bytes that seal the custodial members' keys in the store."""
         return self.keys.secret(keyring.WALLETS, 32)
+
+    @cached_property
+    def metrics_token(self) -> str:
+        """What monitoring shows to read /metrics: 64 digits of hex, made where the home has none yet."""
+        self.keys.make(keyring.METRICS_TOKEN, secrets.token_hex(32).encode())
+        return self.keys.read(keyring.METRICS_TOKEN).decode("ascii").strip()
 
     @property
     def network_id(self) -> bytes:

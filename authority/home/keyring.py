@@ -18,12 +18,14 @@ from edge_agent.wire.files import write_atomically
 
 AUTHORITY, OPERATOR, RECEIPT = "authority.json", "operator.json", "receipt.json"
 CA_KEY, SERVER_KEY, COLLECTOR_KEY = "ca.key", "server.key", "collector.key"
-METER_SALT, WALLETS = "meter-salt", "wallets.key"
-SECRETS = frozenset({AUTHORITY, OPERATOR, RECEIPT, CA_KEY, SERVER_KEY, COLLECTOR_KEY, METER_SALT, WALLETS})
+METER_SALT, WALLETS, METRICS_TOKEN = "meter-salt", "wallets.key", "metrics-token"
+SECRETS = frozenset(
+    {AUTHORITY, OPERATOR, RECEIPT, CA_KEY, SERVER_KEY, COLLECTOR_KEY, METER_SALT, WALLETS, METRICS_TOKEN}
+)
 """The files under keys/ that are secret; certificates are not."""
 
 KEYS_OF = {
-    "web": frozenset[str](),
+    "web": frozenset({METRICS_TOKEN}),
     "collector": frozenset({RECEIPT, SERVER_KEY, COLLECTOR_KEY, METER_SALT}),
     "settlement": frozenset({OPERATOR, RECEIPT, WALLETS}),
     "validator": frozenset({AUTHORITY, OPERATOR}),

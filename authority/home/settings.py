@@ -103,7 +103,7 @@ class ValidatorSettings:
 
 @dataclass(frozen=True)
 class PolicySettings:
-    """The collector's own bounds, beside governance's parameters (codes 16 to 25, docs/PROTOCOL.md, "Receipt AMC1").
+    """The collector's own bounds, beside governance's parameters (codes 16 to 25, docs/PROTOCOL.md, "Receipt").
 
     clock_deviation_seconds: how far a meter's clock may be off its gateway's.
     """

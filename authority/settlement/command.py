@@ -57,7 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the worker or one of the actions; LeaseError where another worker runs."""
-    app = App.open(arguments.home, process="settlement")
+    serves = arguments.action in (None, "run", "once")
+    app = App.open(arguments.home, process="settlement" if serves else None)
     try:
         if arguments.action == "alerts":
             _alerts(app, everything=arguments.all)

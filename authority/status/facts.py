@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from solders.pubkey import Pubkey
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
@@ -23,6 +24,7 @@ from authority.chain.errors import ChainError
 from authority.enrolment.names import Names
 from authority.governance import acts
 from authority.home import certificates
+from authority.home.errors import HomeError
 from authority.store.leases import Lease
 from authority.store.metering import (
     CHAIN_CONFIRMED,
@@ -311,11 +313,13 @@ def _waiting(session: Session) -> tuple[str, ...]:
 def _chain(
     app: App, client: ChainClient, checkpointed: Sequence[int], meters: Sequence[tuple[MeterFacts, bytes, int | None]]
 ) -> ChainFacts:
-    operator = app.home.operator.pubkey()
+    operator = _own_operator(app)
     url = app.home.rpc_url
     try:
         clock = client.clock()
         governance = _governance(client)
+        if governance is not None:
+            operator = Pubkey.from_string(governance.operator)
         checkpoints = client.raw_accounts([programs.checkpoint_address(epoch) for epoch in checkpointed])
         states = client.accounts_at(
             accounts.MeterState, [programs.meter_state_address(meter_id) for _, meter_id, _ in meters]
@@ -332,14 +336,22 @@ def _chain(
                 for (facts, _, top), state in zip(meters, states, strict=True)
                 if top is not None and (state is None or state.sequence < top)
             ),
-            operator=str(operator),
-            lamports=client.balance(operator),
-            lamports_a_day=spending(client, str(operator)),
+            operator=str(operator or ""),
+            lamports=client.balance(operator) if operator else None,
+            lamports_a_day=spending(client, str(operator)) if operator else None,
             paused=governance.paused if governance else (),
             idle_settings=tuple(acts.drift(app, governance)) if governance else (),
         )
     except ChainError as error:
-        return ChainFacts(url, error=str(error), operator=str(operator))
+        return ChainFacts(url, error=str(error), operator=str(operator or ""))
+
+
+def _own_operator(app: App) -> Pubkey | None:
+    """The address of the home's operator key; None in a process that does not get that key, such as the pages'."""
+    try:
+        return app.home.operator.pubkey()
+    except HomeError:
+        return None
 
 
 def _governance(client: ChainClient) -> acts.Governance | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import secrets
 
 from flask import Flask
 from sqlalchemy import select
@@ -21,21 +20,12 @@ from authority.status.metrics import Metrics
 from authority.web.application import create_app
 from authority.web.health import Health
 from authority.web.server import WebServer
-from edge_agent.wire.files import write_atomically
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Where to listen; authority.toml's [web] otherwise."""
     parser.add_argument("--host", help="address to listen at (default: [web] host)")
     parser.add_argument("--port", type=int, help="port to listen at (default: [web] port)")
-
-
-def _token(home: Home) -> str:
-    """What monitoring shows to read /metrics; made at the first start."""
-    path = home.key_path("metrics-token")
-    if not path.exists():
-        write_atomically(path, secrets.token_hex(32).encode())
-    return path.read_text(encoding="ascii").strip()
 
 
 def _health(app: App, token: str) -> Health:
@@ -61,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     home = Home.open(arguments.home, "web")
     settings = home.settings.web
 
-    token = _token(home)
+    token = home.metrics_token
 
     def make() -> Flask:
         app = App.open(arguments.home, process="web")

@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 DRIVER = Path(__file__).parent / "peers" / "anchorpy_driver.py"
 ROOT = Path(__file__).parents[2]
 NOT_WITHIN_MINUTES = {"WalletUse"}
-"""Made 96 epochs after a wallet was proposed, at the earliest; tests/authority/chain/test_accounts.py has its layout."""
+"""Made 96 epochs after a wallet is proposed, at the earliest; test_accounts.py of the chain client has its layout."""
 TYPES = [
     (program, name)
     for program in PROGRAM_NAMES

@@ -28,6 +28,7 @@ USES: dict[str, Callable[[Home], object]] = {
     "collector.key": lambda home: home.key_path("collector.key").read_bytes(),
     "meter-salt": lambda home: home.meter_salt,
     "wallets.key": lambda home: home.wallet_key,
+    "metrics-token": lambda home: home.metrics_token,
 }
 
 

@@ -71,7 +71,7 @@ def test_the_readings_of_a_meter_are_listed(app: App, proven: dict[str, Any], ca
     home = ["--home", str(app.home.path)]
     assert main(["audit", "readings", "gw-1/nothing", *home]) == 1
     known = capsys.readouterr().err
-    name = known.split("has ")[1].split(" (")[0].strip()
+    name = known.split("has ")[1].split(" [")[0].strip()
     assert main(["audit", "readings", name, "--last", "2", *home]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["LOG", "1", "2"]

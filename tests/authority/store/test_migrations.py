@@ -16,7 +16,8 @@ from sqlalchemy import create_engine, select, text
 from authority import store as store_package
 from authority.app import App
 from authority.collector.ingest import Collector, Sent, head
-from authority.home.home import EpochSettings, Home, Settings, StoreSettings
+from authority.home.home import Home
+from authority.home.settings import EpochSettings, Settings, StoreSettings
 from authority.log import log, merkle
 from authority.log.log import ReadingLeaf
 from authority.store import Store

@@ -299,7 +299,7 @@ def test_a_receipt_that_is_a_proof_frees_the_frame_and_a_false_one_does_not(benc
         bench.events.emit(ReceiptsArrived(data, "mqtt"))
     bench.settle()
     assert bench.journal.counts().waiting == 1
-    assert sum(bench.agent._ignored.values()) == len(hostile)
+    assert sum(bench.agent.gateway.ignored.values()) == len(hostile)
     bench.events.emit(ReceiptsArrived(good + good, "mqtt"))
     bench.settle()
     assert bench.journal.counts().waiting == 0
