@@ -12,7 +12,8 @@ from solders.pubkey import Pubkey
 
 from authority.api.campus import Energy
 from authority.api.campus_source import Book, ChainFigures, without_chain
-from authority.audit.conservation import AMOUNT_AT, TOKEN_ACCOUNT_SIZE
+from authority.audit.chain_state import TOKEN_ACCOUNT_SIZE
+from authority.audit.conservation import AMOUNT_AT
 from authority.chain import programs
 from authority.chain.accounts import EpochBook, Oracle
 from authority.chain.client import ChainClient

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import select
 
 from authority.app import App
-from authority.audit import verify
+from authority.audit.bundle import Identity, audit_bundle, write_bundle
+from authority.audit.chain_state import read_chain_state
 from authority.audit.conservation import conservation
+from authority.audit.history import read_history
+from authority.audit.stopped import validator_of
+from authority.audit.verify import Audit, ChainSource, StoreLog
+from authority.chain import programs
+from authority.chain.artifacts import PROGRAM_NAMES
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
 from authority.log import export, log, merkle, proof
@@ -21,6 +30,8 @@ from authority.store.metering import Frame, Meter
 from edge_agent.wire.checkpoint import origin
 from edge_agent.wire.reading import CODES, FLAG_NAMES, VERDICTS
 
+PROGRAM_DATA_HEAD = 45
+"""Bytes before the ELF in the account that holds a program: the loader's own."""
 REGISTERS = "GENERATION, CONSUMPTION, CHARGE, DISCHARGE (Wh)"
 
 
@@ -49,26 +60,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     exporter = actions.add_parser(
         "export",
-        help="write the log for monitors and witnesses: C2SP tlog-tiles, a signed checkpoint, the verifier key",
-        epilog="Hashes and checkpoints alone: the files say nothing of any reading, and may be served to everybody.",
+        help="write the log for monitors and witnesses (C2SP tlog-tiles), or log and chain for an auditor, in one file",
+        epilog="Tiles are hashes and checkpoints alone, which say nothing of any reading: they may be served to "
+        "everybody. A bundle holds every reading and act.",
     )
-    exporter.add_argument(
+    wanted = exporter.add_mutually_exclusive_group(required=True)
+    wanted.add_argument(
         "--tiles",
         type=Path,
-        required=True,
         metavar="DIR",
         help="write `checkpoint`, `tile/...` and `log.pub` there; what an earlier export wrote is kept and added to",
     )
+    wanted.add_argument(
+        "--bundle",
+        type=Path,
+        metavar="FILE",
+        help="write all that `verify --bundle` needs, on any machine: leaves, checkpoints, the chain's accounts and "
+        "events, keys",
+    )
+    exporter.add_argument("--url", help="for a bundle: the validator (default: the home's, running or stopped)")
+    exporter.add_argument("--log-only", action="store_true", help="for a bundle: do not ask the chain")
     lister = actions.add_parser("readings", help="a meter's logged readings, newest last, with their log indexes")
     lister.add_argument("meter", metavar="GATEWAY/METER", help="such as dormitory_a/solar")
     lister.add_argument("--last", type=int, default=20, metavar="N", help="how many (default: %(default)s)")
     consistent = actions.add_parser("consistent", help="check that the log extends a checkpoint that a witness kept")
     consistent.add_argument("file", type=Path, help="the witness's checkpoint")
-    verifier = actions.add_parser("verify", help="compute the log anew, and compare the chain's checkpoints with it")
-    verifier.add_argument("--url", help="the validator (default: the home's [validator] url)")
+    verifier = actions.add_parser(
+        "verify",
+        help="compute all anew: the log, and from its signed readings the chain's mints, prices and payments",
+        epilog="--json prints {ok, entries, checkpoints, minted_wh, problems}: entries are the log's leaves; "
+        "checkpoints those checked, the signed ones and the chain's; minted_wh is what the signed readings come to, "
+        "null where the chain is not asked; problems are objects of code, where and message. The exit code is 1 where "
+        "something does not hold.",
+    )
+    verifier.add_argument("--url", help="the validator (default: the home's, running or stopped)")
     verifier.add_argument("--log-only", action="store_true", help="do not ask the chain")
+    verifier.add_argument(
+        "--bundle", type=Path, metavar="FILE", help="audit what `export --bundle` wrote; no home needed"
+    )
+    verifier.add_argument(
+        "--key", type=_root, metavar="HEX", help="the receipt key that must have sealed the bundle (default: its own)"
+    )
+    verifier.add_argument("--json", action="store_true", help="print one JSON object")
     counter = actions.add_parser("conservation", help="count every token on the chain, as JSON; 1 where one is missing")
-    counter.add_argument("--url", help="the validator (default: the home's [validator] url)")
+    counter.add_argument("--url", help="the validator (default: the home's, running or stopped)")
 
 
 def _root(text: str) -> bytes:
@@ -77,7 +112,7 @@ def _root(text: str) -> bytes:
     except ValueError:
         value = b""
     if len(value) != len(merkle.EMPTY_ROOT):
-        raise argparse.ArgumentTypeError("a root is 32 bytes, 64 digits of hex")
+        raise argparse.ArgumentTypeError("a root or a key is 32 bytes, 64 digits of hex")
     return value
 
 
@@ -85,23 +120,36 @@ def run(arguments: argparse.Namespace) -> int:
     """Do it; 1 where the verification found something."""
     if arguments.action == "check":
         return _check(arguments.file, arguments.root)
+    if arguments.action == "verify" and arguments.bundle is not None:
+        audit = audit_bundle(arguments.bundle, key=arguments.key, log_only=arguments.log_only)
+        return _report(audit, as_json=arguments.json)
     app = App.open(arguments.home)
     try:
         if arguments.action == "checkpoint":
             return _checkpoint(app, arguments.out)
         if arguments.action == "prove":
             return _prove(app, arguments.log_index, arguments.size)
-        if arguments.action == "export":
+        if arguments.action == "export" and arguments.tiles is not None:
             return _export(app, arguments.tiles)
         if arguments.action == "readings":
             return _readings(app, arguments.meter, arguments.last)
         if arguments.action == "consistent":
             return _consistent(app, arguments.file)
-        if arguments.action == "conservation":
-            return _conservation(arguments.url or app.home.rpc_url)
-        return _verify(app, None if arguments.log_only else arguments.url or app.home.rpc_url)
+        with _validator(app, arguments) as url:
+            if arguments.action == "conservation":
+                return _conservation(url or app.home.rpc_url)
+            if arguments.action == "export":
+                return _export_bundle(app, arguments.bundle, url)
+            return _report(_verify(app, url), as_json=arguments.json)
     finally:
         app.store.close()
+
+
+def _validator(app: App, arguments: argparse.Namespace) -> AbstractContextManager[str | None]:
+    """The address to ask about the chain; None where it is not to be asked."""
+    if getattr(arguments, "log_only", False):
+        return nullcontext(None)
+    return nullcontext(arguments.url) if arguments.url else validator_of(app.home)
 
 
 def _checkpoint(app: App, out: Path | None) -> int:
@@ -230,26 +278,66 @@ def _consistent(app: App, file: Path) -> int:
     return 0
 
 
-def _verify(app: App, url: str | None) -> int:
-    checkpoints: list[verify.Pin] = []
-    meters: list[verify.StandingMeter] = []
-    if url is not None:
-        client = ChainClient(url)
-        try:
-            checkpoints, meters = verify.read_chain(client)
-        finally:
-            client.close()
-    audit = verify.Audit(app.home.network_id, bytes(app.home.receipt_key.pubkey()))
+def _verify(app: App, url: str | None) -> Audit:
+    chain = None if url is None else _chain(url)
+    audit = Audit(app.home.network_id, bytes(app.home.receipt_key.pubkey()))
     with app.store.read() as session:
-        audit.log(session, sizes=[checkpoint.log_size for checkpoint in checkpoints])
-    audit.chain(checkpoints, meters)
+        audit.run(StoreLog.of(session), chain)
+    return audit
+
+
+def _chain(url: str) -> ChainSource:
+    """The chain as it stands now; its history is read as it is asked for."""
+    client = ChainClient(url)
+    state, newest = read_chain_state(client)
+    return ChainSource(state, read_history(client, newest), {name: client.idl(name) for name in PROGRAM_NAMES})
+
+
+def _export_bundle(app: App, path: Path, url: str | None) -> int:
+    chain, hashes = (None, {}) if url is None else (_chain(url), _program_hashes(url))
+    with app.store.read() as session:
+        identity = Identity(app.home.network_id, app.home.receipt_key)
+        manifest = write_bundle(path, identity, StoreLog.of(session), chain, hashes)
+    what = "the log alone" if chain is None else "the log and the chain"
+    print(f"{manifest['entries']} leaves, root {manifest['root']}: {what} written to {path}")
+    print(f"receipt key: {manifest['receipt_key']}")
+    return 0
+
+
+def _program_hashes(url: str) -> dict[str, str]:
+    """SHA-256 (hex) of each program's ELF as it lies on the chain, with the room behind it."""
+    client = ChainClient(url)
+    found = {}
+    for name in PROGRAM_NAMES:
+        account = client.raw_account(programs.program_data_address(programs.PROGRAM_IDS[name]))
+        if account is not None:
+            found[name] = hashlib.sha256(bytes(account.data)[PROGRAM_DATA_HEAD:]).hexdigest()
+    client.close()
+    return found
+
+
+def _report(audit: Audit, *, as_json: bool) -> int:
+    """Print what the audit found; 1 where it found something."""
+    if as_json:
+        document = {
+            "ok": not audit.findings,
+            "entries": audit.size,
+            "checkpoints": audit.checkpoints + audit.chain_checkpoints,
+            "minted_wh": audit.minted_wh,
+            "problems": [asdict(finding) for finding in audit.findings],
+        }
+        print(json.dumps(document))
+        return 1 if audit.findings else 0
     print(f"log: {audit.size} leaves ({audit.readings} readings, {audit.acts} acts, {audit.books} books)")
     print(f"root: {audit.root.hex()}")
     print(f"signed checkpoints: {audit.checkpoints}")
-    if url is None:
+    replay = audit.replay
+    if replay is None:
         print("chain: not asked")
     else:
         print(f"chain: {audit.chain_checkpoints} epoch checkpoints, {audit.chain_meters} meters")
+        print(f"recomputed: {replay.readings} readings, {replay.settlements - replay.given} spans")
+        print(f"minted: {replay.minted_wh} Wh by the signed readings")
     for finding in audit.findings:
         print(f"{finding.where}: {finding.message} [{finding.code}]", file=sys.stderr)
     print("everything holds" if not audit.findings else f"{len(audit.findings)} findings")

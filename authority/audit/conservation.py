@@ -9,29 +9,19 @@ members' too. Credits have no such count on the chain: their supply must be in w
 
 from __future__ import annotations
 
-import base64
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from solders.pubkey import Pubkey
 
+from authority.audit.chain_state import TOKEN_ACCOUNT_SIZE, ChainState, read_chain_state
 from authority.chain import programs
 from authority.chain.accounts import EnergyAccount, EpochBook, Oracle, Seat, Seats
 from authority.chain.client import ChainClient
-from authority.chain.errors import ChainError
 
-TOKEN_ACCOUNT_SIZE = 165
 AMOUNT_AT = 64
-ATTEMPTS = 20
+SUPPLY_AT = 36
 _AMOUNT = struct.Struct("<Q")
-
-
-class ChainMovingError(ChainError):
-    """The chain changed during every attempt to read it as a whole: try again when it is quieter."""
-
-    cause = "chain_moving"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,23 +103,18 @@ class Conservation:
 
 def conservation(client: ChainClient) -> Conservation:
     """Read all of it at one state of the chain; ChainMovingError where there was no quiet moment, other ChainErrors."""
-    for _ in range(ATTEMPTS):
-        before = _sums(client)
-        if before == _sums(client):
-            return before
-    raise ChainMovingError(f"the chain changed during {ATTEMPTS} readings: try again when it is quieter")
+    return conservation_of(read_chain_state(client)[0])
 
 
-def _sums(client: ChainClient) -> Conservation:
-    oracle = client.account(Oracle, programs.oracle_authority())
+def conservation_of(state: ChainState) -> Conservation:
+    """Count all tokens of one state of the chain."""
+    oracle = state.account(Oracle, programs.oracle_authority())
     minted = oracle.minted if oracle else 0
-    members = sum(account.minted for _, account in client.accounts(EnergyAccount))
-    books = [book for _, book in client.accounts(EpochBook)]
-    head, seats = _seats(client)
-    energy_supply = client.token_supply(programs.energy_mint()) or 0
-    credit_supply = client.token_supply(programs.credit_mint()) or 0
-    energy = _accounts(client, programs.energy_mint())
-    credit = _accounts(client, programs.credit_mint())
+    members = sum(account.minted for _, account in state.all(EnergyAccount))
+    books = [book for _, book in state.all(EpochBook)]
+    head, seats = _seats(state)
+    energy, energy_supply = _token(state, programs.energy_mint())
+    credit, credit_supply = _token(state, programs.credit_mint())
     energy_escrow = energy.pop(programs.energy_vault(), 0)
     credit_escrow = credit.pop(programs.credit_vault(), 0)
     return Conservation(
@@ -156,29 +141,21 @@ def _sums(client: ChainClient) -> Conservation:
     )
 
 
-def _seats(client: ChainClient) -> tuple[Seats | None, list[Seat]]:
+def _seats(state: ChainState) -> tuple[Seats | None, list[Seat]]:
     """The head of the seats, and the seats; none before the market is made."""
-    address = programs.seats_address()
-    data = client.account_data(Seats, address, client.raw_account(address))
-    if data is None:
+    head = state.account(Seats, programs.seats_address())
+    if head is None:
         return None, []
-    head = Seats.from_account(data)
+    _, data = state.accounts[programs.seats_address()]
     return head, Seat.array(data, Seats.size(), head.capacity)
 
 
-def _accounts(client: ChainClient, mint: Pubkey) -> dict[Pubkey, int]:
-    """What every token account of a mint holds, read at one slot."""
-    filters: list[Mapping[str, Any]] = [
-        {"dataSize": TOKEN_ACCOUNT_SIZE},
-        {"memcmp": {"offset": 0, "bytes": str(mint)}},
-    ]
-    config = {
-        "commitment": "confirmed",
-        "encoding": "base64",
-        "dataSlice": {"offset": AMOUNT_AT, "length": _AMOUNT.size},
-        "filters": filters,
+def _token(state: ChainState, mint: Pubkey) -> tuple[dict[Pubkey, int], int]:
+    """What every token account of a mint holds, and the mint's supply; none before it is made."""
+    holds = {
+        address: _AMOUNT.unpack_from(data, AMOUNT_AT)[0]
+        for address, (owner, data) in state.accounts.items()
+        if owner == programs.TOKEN_PROGRAM and len(data) == TOKEN_ACCOUNT_SIZE and data.startswith(bytes(mint))
     }
-    return {
-        Pubkey.from_string(item["pubkey"]): _AMOUNT.unpack(base64.b64decode(item["account"]["data"][0]))[0]
-        for item in client.call("getProgramAccounts", str(programs.TOKEN_PROGRAM), config)
-    }
+    _, data = state.accounts.get(mint, (None, b""))
+    return holds, _AMOUNT.unpack_from(data, SUPPLY_AT)[0] if data else 0

@@ -17,7 +17,8 @@ from authority.api.campus import Campus
 from authority.api.campus_source import StoreCampusSource
 from authority.api.chain_figures import reader_of
 from authority.app import App, system_clock
-from authority.audit.conservation import ChainMovingError, TokenTotals, conservation
+from authority.audit.chain_state import ChainMovingError
+from authority.audit.conservation import TokenTotals, conservation
 from authority.chain.client import ChainClient
 from authority.collector import broker
 from authority.demo import agave, campus, report

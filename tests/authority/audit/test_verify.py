@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields
 from typing import Any
 
 import pytest
 from solders.keypair import Keypair
+from solders.pubkey import Pubkey
 from sqlalchemy import delete, update
 
 from authority.app import App
-from authority.audit.verify import NO_BOOK, Audit, Pin, StandingMeter
+from authority.audit.chain_state import ChainState
+from authority.audit.verify import NO_BOOK, Audit, ChainSource, StoreLog
+from authority.chain import programs
+from authority.chain.accounts import EpochBook, EpochCheckpoint, Meter, MeterState
+from authority.chain.layout import ProgramAccount
 from authority.cli import main
 from authority.collector import held
 from authority.collector.ingest import Collector
@@ -21,6 +26,20 @@ from authority.settlement.journal import book_leaf
 from authority.store.log import LogLeaf, LogState, LogTile
 from authority.store.metering import Frame
 from edge_agent.wire.reading import ZERO_HASH, previous_hash
+
+
+def packed(kind: type[ProgramAccount], **values: Any) -> bytes:
+    """An account's bytes: these fields, and zeros."""
+    flat: list[Any] = []
+    for field in fields(kind):  # type: ignore[arg-type]
+        zero: Any = {"int": 0, "tuple[int, ...]": (0, 0, 0, 0)}.get(str(field.type), b"")
+        value = values.get(field.name, zero)
+        flat += value if isinstance(value, tuple) else [bytes(value) if isinstance(value, Pubkey) else value]
+    return kind.DISCRIMINATOR + kind.FORMAT.pack(*flat)
+
+
+BOOK = packed(EpochBook, status=5, epoch=7)
+"""A final book in which nobody ordered anything."""
 
 
 @pytest.fixture
@@ -38,15 +57,15 @@ def meter(app: App, add_meter: Callable[..., Any]) -> Any:
     with app.store.write() as session:
         held.release(session, 2, actor="operator", reason="checked", now=5)
         log.checkpoint(session, app.home.network_id, app.home.receipt_key)
-        log.append(session, book_leaf(b"book"))
+        log.append(session, book_leaf(BOOK))
     meter.frames = frames
     return meter
 
 
-def audit(app: App, sizes: list[int] | None = None) -> Audit:
+def audit(app: App, chain: ChainSource | None = None) -> Audit:
     found = Audit(app.home.network_id, bytes(app.home.receipt_key.pubkey()))
     with app.store.read() as session:
-        found.log(session, sizes=sizes or [])
+        found.run(StoreLog.of(session), chain)
     return found
 
 
@@ -116,7 +135,9 @@ def test_a_rewritten_log_is_found_out(
 
 def test_a_changed_leaf_under_an_unchanged_tree_is_found_out(app: App, meter: Any) -> None:
     with app.store.write() as session:
-        session.execute(update(LogLeaf).where(LogLeaf.log_index == 5).values(data=book_leaf(b"other")))
+        session.execute(
+            update(LogLeaf).where(LogLeaf.log_index == 5).values(data=book_leaf(packed(EpochBook, status=5, epoch=8)))
+        )
     assert codes(audit(app)) == {"leaf_hash", "root_differs"}
 
 
@@ -146,33 +167,42 @@ def test_a_reading_slipped_in_by_the_database_is_found_out(app: App, meter: Any)
     assert codes(audit(app)) == {"key_not_approved", "reading_sequence", "reading_network", "reading_history"}
 
 
-def pin(size: int, root: bytes, book: bytes = NO_BOOK) -> Pin:
-    return Pin(7, size, root, book)
+def chain(pins: list[tuple[int, bytes, bytes]], key: bytes, standing: bytes) -> ChainSource:
+    """A chain with a checkpoint for each epoch from 7 on (size, root, book hash), and one meter at a reading's hash."""
+    found: dict[Pubkey, tuple[Pubkey, bytes]] = {}
+    oracle, registry = programs.PROGRAM_IDS["oracle"], programs.PROGRAM_IDS["registry"]
+    for epoch, (size, root, book) in enumerate(pins, 7):
+        raw = packed(EpochCheckpoint, epoch=epoch, log_size=size, log_root=root, book_hash=book)
+        found[programs.checkpoint_address(epoch)] = (oracle, raw)
+    address = programs.meter_address(b"m" * 32)
+    found[address] = (registry, packed(Meter, meter_id=b"m" * 32, key=key))
+    read = 0 if standing == ZERO_HASH else 900
+    state = packed(MeterState, meter=address, hash=standing, interval_end=read)
+    found[programs.meter_state_address(b"m" * 32)] = (oracle, state)
+    return ChainSource(ChainState(0, found), (), {})
 
 
 def test_the_chain_is_compared_with_the_log(app: App, meter: Any) -> None:
     with app.store.read() as session:
         root = log.root(session, 4)
-    last = previous_hash(meter.frames[2][:96])
-    released = previous_hash(meter.frames[1][:96])
-    on_chain = StandingMeter(b"m" * 32, meter.public_key, last)
-    book = hashlib.sha256(b"book").digest()
-    good = audit(app, [4])
-    good.chain([pin(4, root, book), pin(0, merkle.EMPTY_ROOT)], [on_chain, replace(on_chain, hash=released)])
-    good.chain([], [replace(on_chain, hash=ZERO_HASH)])
-    assert good.findings == []
-    bad = audit(app, [4])
-    bad.chain(
-        [pin(4, bytes(32)), pin(99, root), pin(4, root, b"b" * 32)],
-        [replace(on_chain, hash=b"x" * 16), replace(on_chain, key=bytes(32))],
-    )
+    last, released = (previous_hash(meter.frames[place][:96]) for place in (2, 1))
+    book = hashlib.sha256(BOOK).digest()
+    for standing in (last, released, ZERO_HASH):
+        good = audit(app, chain([(4, root, book)], meter.public_key, standing))
+        assert good.findings == []
+    empty = [(0, merkle.EMPTY_ROOT, book)]
+    assert audit(app, chain(empty, meter.public_key, last)).findings == []
+    bad = audit(app, chain([(4, bytes(32), NO_BOOK), (99, root, NO_BOOK), (4, root, b"b" * 32)], bytes(32), b"x" * 16))
     assert codes(bad) == {
         "log_rewritten",
         "log_shortened",
         "book_not_logged",
+        "book_not_pinned",
         "reading_not_logged",
         "key_not_approved",
     }
+    other = audit(app, chain([(4, root, b"b" * 32)], meter.public_key, last))
+    assert codes(other) == {"book_differs"}
 
 
 def test_the_command_verifies_proves_and_checks_a_witness(
@@ -189,7 +219,7 @@ def test_the_command_verifies_proves_and_checks_a_witness(
     with app.store.write() as session:
         log.append(session, b'\x02{"actor":"x","data":{},"kind":"y","time":1}')
     assert main(["audit", "consistent", str(kept), *home]) == 0
-    rewrite(app, 5, book_leaf(b"other"))
+    rewrite(app, 5, book_leaf(packed(EpochBook, status=5, epoch=8)))
     assert main(["audit", "consistent", str(kept), *home]) == 1
     assert "log_forked" in capsys.readouterr().err
     assert main(["audit", "verify", "--log-only", *home]) == 1

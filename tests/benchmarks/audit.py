@@ -1,0 +1,256 @@
+"""The audit of a whole history, beside raw verification of its readings' signatures in the same run; JSON.
+
+    python tests/benchmarks/audit.py [--meters 1000] [--epochs 24]
+
+A campus of so many members with a load meter each, all read and settled in every epoch, is made as log, accounts and
+events, and sealed in a bundle. Measured is `authority audit verify --bundle` in a process of its own. `of_raw` is
+readings a CPU second by the signatures that solders verifies a CPU second; `year_hours` is what a year of 1,000 meters
+and 15-minute epochs would take at that rate; `peak_mib` the process's memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import resource
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parents[2])]
+
+from solders.keypair import Keypair  # noqa: E402
+from solders.pubkey import Pubkey  # noqa: E402
+from solders.signature import Signature  # noqa: E402
+
+from authority.audit.bundle import Identity, write_bundle  # noqa: E402
+from authority.audit.chain_state import ChainState  # noqa: E402
+from authority.audit.history import Landed  # noqa: E402
+from authority.audit.verify import ChainSource  # noqa: E402
+from authority.chain import programs  # noqa: E402
+from authority.chain.accounts import (  # noqa: E402
+    Config,
+    EnergyAccount,
+    EpochCheckpoint,
+    Meter,
+    MeterState,
+    Oracle,
+    Parameters,
+)
+from authority.chain.layout import ProgramAccount  # noqa: E402
+from authority.log import merkle  # noqa: E402
+from authority.log.log import LEAF_ACT, Leaf, SignedCheckpoint  # noqa: E402
+from edge_agent.wire.canonical import canonical_json  # noqa: E402
+from edge_agent.wire.reading import ZERO_HASH, Record, previous_hash, reading_leaf  # noqa: E402
+
+NETWORK = b"auditing"
+EPOCH_SECONDS = 900
+FIRST_EPOCH = 2_000_000
+STEP_WH = 250
+PARAMETERS = (60, 5, 80_000, 300_000, 20_000, 10, 1_000_000, 5, 100, 2_880, 4, 500, 9_000, 100, 8)
+READINGS_A_TRANSACTION = 8
+VERIFY = """
+import re, sys
+from authority.cli import main
+main(["audit", "verify", "--json", "--bundle", sys.argv[1]])
+print(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1])
+"""
+"""The audit in a process of its own; then its greatest resident size, KiB."""
+YEAR = 1_000 * 4 * 24 * 365
+
+
+def packed(kind: type[ProgramAccount], **values: Any) -> bytes:
+    """An account's bytes: these fields, and zeros."""
+    flat: list[Any] = []
+    for field in fields(kind):  # type: ignore[arg-type]
+        zero: Any = {"int": 0, "tuple[int, ...]": (0,) * 4, "Parameters": PARAMETERS}.get(str(field.type), b"")
+        value = values.get(field.name, zero)
+        flat += value if isinstance(value, tuple) else [bytes(value) if isinstance(value, Pubkey) else value]
+    return kind.DISCRIMINATOR + kind.FORMAT.pack(*flat)
+
+
+def event(program: str, name: str, layout: str, *values: Any) -> tuple[str, bytes]:
+    """An event as a program logs it."""
+    return program, hashlib.sha256(f"event:{name}".encode()).digest()[:8] + struct.pack("<" + layout, *values)
+
+
+@dataclass
+class Made:
+    """A campus's log, as a LogSource."""
+
+    data: list[bytes]
+
+    def size(self) -> int:
+        return len(self.data)
+
+    def root(self) -> bytes:
+        frontier: list[bytes] = []
+        for index, leaf in enumerate(self.data):
+            frontier, _ = merkle.extend(index, frontier, merkle.leaf_hash(leaf))
+        return merkle.frontier_root(frontier)
+
+    def leaves(self) -> Iterator[Leaf]:
+        for index, leaf in enumerate(self.data):
+            yield Leaf(index, leaf, merkle.leaf_hash(leaf))
+
+    def checkpoints(self) -> Iterator[SignedCheckpoint]:
+        return iter(())
+
+
+@dataclass
+class Load:
+    """One member's load meter."""
+
+    key: Keypair
+    wallet: Pubkey
+    meter_id: bytes
+    register: int = 0
+    previous: bytes = ZERO_HASH
+    frame: bytes = b""
+
+    @property
+    def address(self) -> Pubkey:
+        return programs.meter_address(self.meter_id)
+
+    def read(self, sequence: int, end: int) -> bytes:
+        """Draw for an interval and sign its record: the frame."""
+        self.register += STEP_WH
+        record = Record(
+            sequence=sequence, network_id=NETWORK, interval_end=end, generation=0, consumption=self.register, charge=0,
+            discharge=0, interval_seconds=EPOCH_SECONDS, source=0, register_epoch=0, clock_deviation=0,
+            previous_hash=self.previous,
+        ).to_bytes()  # fmt: skip
+        self.previous = previous_hash(record)
+        self.frame = record + bytes(self.key.pubkey()) + bytes(self.key.sign_message(record))
+        return self.frame
+
+
+def campus(meters: int, epochs: int) -> tuple[Made, ChainSource]:
+    """The log and the chain of a campus that lived so long."""
+    loads = [Load(Keypair(), Keypair().pubkey(), hashlib.sha256(str(n).encode()).digest()) for n in range(meters)]
+    approved = [
+        {"first_sequence": 1, "key": bytes(load.key.pubkey()).hex(), "meter_id": load.meter_id.hex()} for load in loads
+    ]
+    act = canonical_json({"actor": "x", "data": {"meters": approved}, "kind": "gateway_approved", "time": 1})
+    log, frontier, size = (
+        [bytes([LEAF_ACT]) + act],
+        merkle.extend(0, [], merkle.leaf_hash(bytes([LEAF_ACT]) + act))[0],
+        1,
+    )
+    history = [_landed(0, event("governance", "Initialized", "8sII32s32s" + Parameters.FORMAT.format[1:], NETWORK,
+                                EPOCH_SECONDS, FIRST_EPOCH, b"", b"", *PARAMETERS))]  # fmt: skip
+    for load in loads:
+        values = (load.meter_id, bytes(load.key.pubkey()), bytes(load.wallet), b"", 1, 0, 3, 0)
+        history.append(_landed(0, event("registry", "MeterRegistered", "32s32s32s32sIIBB6x", *values)))
+    accounts: dict[Pubkey, tuple[Pubkey, bytes]] = {}
+    for epoch in range(FIRST_EPOCH, FIRST_EPOCH + epochs):
+        end, first = (epoch + 1) * EPOCH_SECONDS, epoch == FIRST_EPOCH
+        accepted = []
+        for load in loads:
+            leaf = reading_leaf(1, 0, end, load.read(epoch - FIRST_EPOCH + 1, end))
+            log.append(leaf)
+            frontier, _ = merkle.extend(size, frontier, merkle.leaf_hash(leaf))
+            size += 1
+            accepted.append(event("oracle", "ReadingAccepted", "32sq4QIHH", bytes(load.address), end, 0, load.register,
+                                  0, 0, epoch - FIRST_EPOCH + 1, 0, 0))  # fmt: skip
+        for start in range(0, meters, READINGS_A_TRANSACTION):
+            history.append(_landed(end, *accepted[start : start + READINGS_A_TRANSACTION]))
+        step = 0 if first else STEP_WH
+        for load in loads:
+            values = (bytes(load.wallet), 0 if first else end - EPOCH_SECONDS, end, 0, step, 0, 0, 0, 0, step, 0, first)
+            history.append(_landed(end, event("oracle", "SurplusSettled", "32sqq7QIB3x", *values)))
+        root = merkle.frontier_root(frontier)
+        history.append(_landed(end, event("oracle", "Checkpointed", "Q32s32sQQQI4x", size, root, b"", 0, 0, 0, epoch)))
+        pin = packed(EpochCheckpoint, epoch=epoch, log_size=size, log_root=root, book_hash=b"")
+        accounts[programs.checkpoint_address(epoch)] = (programs.PROGRAM_IDS["oracle"], pin)
+    accounts |= _accounts(loads, epochs)
+    return Made(log), ChainSource(ChainState((FIRST_EPOCH + epochs) * EPOCH_SECONDS, accounts), history, {})
+
+
+def _landed(time: int, *events: tuple[str, bytes]) -> Landed:
+    return Landed(time, bytes(64), events)
+
+
+def _accounts(loads: list[Load], epochs: int) -> dict[Pubkey, tuple[Pubkey, bytes]]:
+    end, drawn = (FIRST_EPOCH + epochs) * EPOCH_SECONDS, STEP_WH * (epochs - 1)
+    found: list[tuple[Pubkey, str, bytes]] = [
+        (programs.config_address(), "governance", packed(Config, epoch_seconds=EPOCH_SECONDS, network_id=NETWORK)),
+        (
+            programs.oracle_authority(),
+            "oracle",
+            packed(Oracle, withdrawn=drawn * len(loads), settlements=epochs * len(loads)),
+        ),
+    ]
+    for load in loads:
+        key, registers = bytes(load.key.pubkey()), (0, load.register, 0, 0)
+        meter = packed(Meter, role=3, status=1, meter_id=load.meter_id, key=key, user=load.wallet)
+        state = packed(MeterState, meter=load.address, interval_end=end, sequence=epochs, registers=registers,
+                       hash=load.previous, settled_end=end, settled=registers)  # fmt: skip
+        account = packed(EnergyAccount, wallet=load.wallet, boundary=end, withdrawn=drawn, consumed=drawn)
+        found += [
+            (load.address, "registry", meter),
+            (programs.meter_state_address(load.meter_id), "oracle", state),
+            (programs.energy_account_address(load.wallet), "oracle", account),
+        ]
+    return {address: (programs.PROGRAM_IDS[program], data) for address, program, data in found}
+
+
+def raw_verifications(log: Made) -> float:
+    """Signatures that solders verifies a CPU second."""
+    frames = [leaf[12:] for leaf in log.data[1:5_001]]
+    began = time.process_time()
+    for frame in frames:
+        if not Signature(frame[128:]).verify(Pubkey(frame[96:128]), frame[:96]):
+            raise SystemExit("a frame of the benchmark's own is not valid")
+    return len(frames) / (time.process_time() - began)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--meters", type=int, default=1_000)
+    parser.add_argument("--epochs", type=int, default=24)
+    arguments = parser.parse_args()
+    log, chain = campus(arguments.meters, arguments.epochs)
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = Path(folder) / "bundle"
+        write_bundle(bundle, Identity(NETWORK, Keypair()), log, chain, {})
+        raw = raw_verifications(log)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        began = time.monotonic()
+        command = [sys.executable, "-c", VERIFY, str(bundle)]
+        answer = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True).stdout
+        said, peak_kib = (json.loads(line) for line in answer.splitlines())
+        seconds = time.monotonic() - began
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        size = bundle.stat().st_size
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    rate = (log.size() - 1) / cpu
+    print(
+        json.dumps(
+            {
+                "ok": said["ok"],
+                "problems": said["problems"][:3],
+                "readings": log.size() - 1,
+                "seconds": round(seconds, 2),
+                "cpu_seconds": round(cpu, 2),
+                "readings_a_cpu_second": round(rate),
+                "raw_verifications_a_cpu_second": round(raw),
+                "of_raw": round(rate / raw, 3),
+                "year_hours": round(YEAR / rate / 3_600, 2),
+                "peak_mib": round(peak_kib / 1024),
+                "bundle_bytes_a_reading": round(size / (log.size() - 1)),
+            },
+            indent=2,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
