@@ -52,7 +52,7 @@ def test_gateway_and_emulator_agree_on_the_line_the_meters_and_their_registers(t
         assert settings.map.capture_period == emulated.epoch_seconds == 20
         assert set(settings.map.registers) <= ROLE_REGISTERS[meter.role]
         codes = {register.obis for register in other.registers}
-        assert {source.obis for source in settings.map.registers.values()} <= codes
+        assert {code for source in settings.map.registers.values() for code in source.codes} <= codes
         assert {campus.IMPORT_POWER, campus.EXPORT_POWER} <= codes
 
 
