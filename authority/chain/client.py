@@ -1,5 +1,7 @@
 """The chain client: one way, JSON-RPC, to the embedded validator and to Agave alike.
 
+One long file: whether a transaction was built, sent, seen or lost is one question, and its answers share their state.
+
 `ChainClient` builds instructions from the programs' IDLs, sends and confirms transactions, and reads accounts as the
 IDLs describe them. A transaction is signed anew only when the one before it can surely land no more, so nothing is ever
 done twice; where that cannot be known, the caller is told (TransactionUncertainError).

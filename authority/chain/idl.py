@@ -1,5 +1,7 @@
 """Anchor IDL, specification 0.1.0: what drives every encoding and decoding for the programs.
 
+One long file: encoding and decoding walk the same types, side by side, and a change of one is a change of the other.
+
 An `Idl` is read from the JSON that a program's build emits. It encodes instructions (discriminator, then the
 arguments in borsh), orders and resolves their accounts, decodes accounts and events (borsh, or bytemuck: C layout,
 which Anchor takes only without padding, so fields simply follow one another), and names errors.

@@ -1,5 +1,7 @@
 """The one path by which frames enter: authenticity, standing, policy, log, receipt (docs/PROTOCOL.md).
 
+One long file: a group of frames is decided, logged and answered in one transaction, and its steps share what they read.
+
 Frames of any number of callers are taken together: whoever holds the commit lock takes all that wait, decides them on
 what a handful of statements read, appends them to the log, writes them as sets in one transaction, and signs one
 checkpoint for all. Only when that is durable does anybody get a receipt, which is the record's path to the

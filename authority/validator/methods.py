@@ -1,5 +1,7 @@
 """The RPC calls: what clients, Solana's command line and an explorer ask of a validator.
 
+One long file: a table of some fifty small methods, each by itself, over the same bank.
+
 Whatever has landed is final here, since it is on disk when the call returns: commitment levels are read and checked,
 and all of them see the same state. Only getSlot and getBlockHeight tell `processed` (the slot that transactions land
 in now) from the others (the newest whole slot, which a new lookup table can name).

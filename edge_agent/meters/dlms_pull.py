@@ -1,4 +1,7 @@
-"""The pull driver: a DLMS meter whose load profile is read by range after each boundary (docs/ARCHITECTURE.md)."""
+"""The pull driver: a DLMS meter whose load profile is read by range after each boundary (docs/ARCHITECTURE.md).
+
+One long file: what was read of a meter decides how it is read next, from the first association to the last row.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """From a pushed Data to OBIS code, value and unit, whatever the order in which a meter puts them.
 
+One long file: the ways of naming a value are told apart from each other, so each rule is read beside its rivals.
+
 Most meters name each value by its OBIS code, in one of these ways, which are told apart by the types alone:
 
 - items of their own: {code, value}, {code, value, {scaler, unit}}, {class, code, attribute, value}, {value, class,
