@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from solders.pubkey import Pubkey
 
 from authority.chain import programs
 
+ROOT = Path(__file__).parents[2]
 CONSUMPTION, FEED_IN = 0, 1
 TOKEN_ACCOUNT, SEAT = 0, 1
 ENERGY, CREDIT = 0, 1
@@ -109,6 +111,33 @@ def test_consumption_is_retired_up_to_the_withdrawals(account: Account, refused)
     assert (account.retirement["consumption_open"], account.retirement["consumption_total"]) == (2_000, 2_000)
     with refused("ExceedsWithdrawals"):
         account.retire(1)
+
+
+@pytest.mark.finding("chain-21")
+def test_tokens_handed_over_past_the_market_retire_like_any_others(account: Account) -> None:
+    """Without wheeling and fee, as docs/SECURITY.md says; the supply is the same, and no energy arises from it."""
+    campus, giver = account.campus, account.campus.register_user("giver")
+    before = campus.supply(programs.energy_mint())
+    transfer = Instruction(
+        programs.TOKEN_PROGRAM,
+        bytes([3]) + (500).to_bytes(8, "little"),
+        [
+            AccountMeta(account.member.energy_tokens, is_signer=False, is_writable=True),
+            AccountMeta(giver.energy_tokens, is_signer=False, is_writable=True),
+            AccountMeta(account.member.address, is_signer=True, is_writable=False),
+        ],
+    )
+    campus.send(transfer, signers=[account.member.wallet])
+    assert (campus.tokens(giver.energy_tokens), campus.supply(programs.energy_mint())) == (500, before)
+    back = Instruction(
+        programs.TOKEN_PROGRAM,
+        transfer.data,
+        [transfer.accounts[1], transfer.accounts[0], AccountMeta(giver.address, is_signer=True, is_writable=False)],
+    )
+    campus.send(back, signers=[giver.wallet])
+    account.retire(500)
+    assert campus.supply(programs.energy_mint()) == before - 500
+    assert "outside the market, without wheeling and fee" in (ROOT / "docs" / "SECURITY.md").read_text(encoding="utf-8")
 
 
 def test_retirement_reads_the_energy_account_and_does_not_write_it(account: Account) -> None:

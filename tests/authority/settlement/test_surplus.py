@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,6 +64,19 @@ def test_consumption_behind_a_grid_meter_is_derived():
     assert (exporting.consumption, exporting.mint) == (700, 300)
     importing = settle_span([wind, MeterSpan("grid", consumption=250)], 0, 9_000)
     assert (importing.consumption, importing.mint, importing.withdrawal) == (1_250, 0, 250)
+
+
+@pytest.mark.finding("chain-22")
+def test_generation_that_nobody_meters_looks_like_surplus_behind_a_grid_meter():
+    """Inherent in the derived consumption, and said in docs/SECURITY.md: what is left to trust."""
+    solar = MeterSpan(**SOLAR, generation=10_000)
+    own_load_from_an_unmetered_diesel = MeterSpan("grid", generation=10_000)
+    span = settle_span([solar, own_load_from_an_unmetered_diesel], 0, BASIS_POINTS)
+    assert (span.consumption, span.mint) == (0, 10_000)
+    honest = settle_span([solar, MeterSpan("load", consumption=10_000)], 0, BASIS_POINTS)
+    assert honest.mint == 0
+    security = (Path(__file__).parents[3] / "docs" / "SECURITY.md").read_text(encoding="utf-8")
+    assert "unmetered diesel generator" in security
 
 
 def test_derived_consumption_is_never_negative():
