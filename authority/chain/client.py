@@ -403,7 +403,10 @@ class ChainClient:
         short = isinstance(error, ProgramError) and error.name == "ResultWithNegativeLamports"
         names = error.error if isinstance(error.error, dict) else {error.error: None}
         if short or not _NO_FUNDS.isdisjoint(names):
-            lamports = self.balance(payer)
+            try:
+                lamports = self.balance(payer)
+            except ChainError:
+                return  # what is known already is told as it is
             if lamports < _SHORT_LAMPORTS:
                 raise PayerShortError(payer, lamports, error) from error
 

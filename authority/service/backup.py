@@ -126,9 +126,10 @@ def _copies(app: App, directory: Path) -> dict[str, Path]:
 def _held(store: Store) -> Iterator[None]:
     """Nobody writes to the store meanwhile: every act and reading takes the log's row."""
     with store.write() as session:
-        log.lock(session)
+        # The table before its row: whoever waits for the row has a lock on the table already.
         if store.engine.dialect.name != "sqlite":
             session.execute(text("LOCK TABLE log_state IN EXCLUSIVE MODE"))
+        log.lock(session)
         yield
 
 

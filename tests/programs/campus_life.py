@@ -477,11 +477,11 @@ class CampusLife(RuleBasedStateMachine):
     )
     def readings_in_one_transaction(self, values: tuple[int, ...], chosen: list[str], back: int) -> None:
         """Up to four, of one meter or of several, back-filled ones too: all of them are taken, or none."""
+        if not set(chosen) <= set(self.model.states):
+            return
         before, readings, frames = copy.deepcopy(self.model.states), [], []
         signed: dict[str, int] = {}
         for name in chosen:
-            if name not in self.model.states:
-                return
             ago = max(0, back - signed.get(name, 0))
             signed[name] = signed.get(name, 0) + 1
             end = (self.model.epoch - ago) * EPOCH_SECONDS

@@ -350,7 +350,7 @@ def test_a_speed_that_goes_wrong_in_mode_e_is_mended_by_a_new_sign_on(tmp_path):
     [
         (["--key", "00"], "16 bytes are needed"),
         (["--system-title", "zz"], "not hex"),
-        (["--range", "noon", "night"], "'noon' is no time"),
+        (["--range", "noon", "night"], "'noon' is not a time"),
     ],
 )
 def test_options_that_make_no_sense_are_told_in_words(option, message):
