@@ -355,6 +355,8 @@ class Model:
         if delegate is not None:
             need(user.status == ACTIVE, "UserNotActive")
             need(0 < until - self.time <= LONGEST_TERM and delegate != name, "DelegationTermOutOfBounds")
+        # SPL Token's part: the wallet approves, or revokes, at both of its accounts.
+        need(all((name, token) not in self.given_away for token in (0, 1)), "OwnerMismatch")
         user.delegate, user.delegate_until = delegate, until if delegate is not None else 0
         for token, amount in enumerate(allowances):
             self.approvals.pop((name, token), None)
