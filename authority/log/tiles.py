@@ -86,8 +86,6 @@ def node_of_tiles(read: Callable[[Tile], bytes], size: int) -> merkle.Node:
         data = hashes(tile_level, first // TILE_WIDTH)
         start = first % TILE_WIDTH
         row = [data[at * merkle.HASH_SIZE : (at + 1) * merkle.HASH_SIZE] for at in range(start, start + (1 << above))]
-        while len(row) > 1:
-            row = [merkle.node_hash(left, right) for left, right in zip(row[::2], row[1::2], strict=True)]
-        return row[0]
+        return merkle.perfect_root(row)
 
     return node
