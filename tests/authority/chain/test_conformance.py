@@ -100,11 +100,15 @@ class Scene:
         return record.slot
 
     def answer(self, method: str, params: list[Any]) -> Any:
-        """The answer; of a block's transactions the last, since Agave's first ones are votes."""
+        """The answer; of a block's transactions only our minting: Agave's votes stand before it or behind it."""
         try:
             result = self.client.call(method, *params)
             if method == "getBlock" and "transactions" in result:
-                result["transactions"] = result["transactions"][-1:]
+                ours = [
+                    entry for entry in result["transactions"] if str(self.minting) in entry["transaction"]["signatures"]
+                ]
+                assert len(ours) == 1, "the block holds the minting exactly once"
+                result["transactions"] = ours
             return {"result": result}
         except RpcError as error:
             return {"error": {"code": error.number, "data": error.data}}
