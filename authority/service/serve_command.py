@@ -20,7 +20,7 @@ from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.errors import AuthorityError
 from authority.home.home import Home
-from authority.service.supervisor import Program, Supervisor, child_command
+from authority.service.supervisor import Program, Supervisor, authority_command
 from edge_agent.wire.command import log_options
 
 PROBE_SECONDS = 5.0
@@ -46,7 +46,7 @@ def programs(home: Home, without: list[str], more: Sequence[str] = ()) -> list[P
         "web": partial(_serves, settings.web.host, settings.web.port, "/healthz"),
     }
     return [
-        Program(name, child_command(name, "--home", str(home.path), *more), ready.get(name), answers.get(name))
+        Program(name, authority_command(name, "--home", str(home.path), *more), ready.get(name), answers.get(name))
         for name in wanted
     ]
 

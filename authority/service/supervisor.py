@@ -6,8 +6,6 @@ minute. What it prints appears line by line under its name.
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +13,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import IO
+
+from authority.service import processes
+from authority.service.processes import Child
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
@@ -42,7 +43,8 @@ class Program:
 @dataclass
 class _Running:
     program: Program
-    process: subprocess.Popen[bytes] | None = None
+    rank: int
+    child: Child | None = None
     started: float = 0.0
     pause: float = FIRST_PAUSE
     due: float = 0.0
@@ -60,7 +62,7 @@ class Supervisor:
         may_restart: Callable[[], bool] = lambda: True,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._running = [_Running(program) for program in programs]
+        self._running = [_Running(program, rank) for rank, program in enumerate(programs)]
         self._tell = tell
         self._may_restart = may_restart
         self._monotonic = monotonic
@@ -104,18 +106,18 @@ class Supervisor:
     def processes(self) -> dict[str, int]:
         """Process numbers by name, of those that run now."""
         return {
-            item.program.name: item.process.pid
+            item.program.name: item.child.process.pid
             for item in self._running
-            if item.process is not None and item.process.poll() is None
+            if item.child is not None and item.child.ended() is None
         }
 
     def _start(self, running: _Running) -> None:
         running.started = self._monotonic()
-        running.process = subprocess.Popen(
-            running.program.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        assert running.process.stdout is not None  # noqa: S101
-        reader = threading.Thread(target=self._read, args=(running.program.name, running.process.stdout), daemon=True)
+        program = running.program
+        running.child = processes.start(program.name, program.command, output=subprocess.PIPE, rank=running.rank)
+        stream = running.child.process.stdout
+        assert stream is not None  # noqa: S101
+        reader = threading.Thread(target=self._read, args=(program.name, stream), daemon=True)
         reader.start()
         running.readers.append(reader)
 
@@ -139,43 +141,36 @@ class Supervisor:
     def _look_after(self) -> None:
         now = self._monotonic()
         for running in self._running:
-            process = running.process
-            if process is None:
+            if running.child is None:
                 if running.due and now >= running.due:
                     running.due = 0.0
                     self._start(running)
                 continue
-            status = process.poll()
-            if status is None:
+            how = running.child.ended()
+            if how is None:
                 if now - running.started > LONGEST_PAUSE:
                     running.pause = FIRST_PAUSE
                 continue
-            how = f"status {status}" if status >= 0 else signal.Signals(-status).name
             self._tell("serve", f"{running.program.name} ended ({how}); starting it again in {running.pause:g} s")
-            running.process = None
+            running.child.kill()  # what it started, and left behind
+            running.child = None
             running.readers = [reader for reader in running.readers if reader.is_alive()]
             running.due = now + running.pause
             running.pause = min(2 * running.pause, LONGEST_PAUSE)
 
     def _stop_all(self) -> None:
         """Last started, first stopped: who depends on the validator ends before it."""
-        for running in reversed(self._running):
-            process = running.process
-            if process is None:
-                continue
-            if process.poll() is None:
-                process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._tell("serve", f"{running.program.name} does not stop; killing it")
-                process.kill()
-                process.wait()
+        processes.stop(
+            [running.child for running in self._running if running.child is not None],
+            STOP_SECONDS,
+            lambda child: self._tell("serve", f"{child.name} does not stop; killing it"),
+        )
+        for running in self._running:
             for reader in running.readers:
                 reader.join(1.0)
-            running.process = None
+            running.child = None
 
 
-def child_command(*words: str) -> list[str]:
-    """The command line of an authority subcommand that ends with this process."""
-    return [sys.executable, "-m", "authority.service.child", str(os.getpid()), *words]
+def authority_command(*words: str) -> list[str]:
+    """The command line of an authority subcommand."""
+    return [sys.executable, "-m", "authority.cli", *words]
