@@ -10,6 +10,7 @@ from pathlib import Path
 
 from authority.errors import AuthorityError
 from edge_agent.wire.command import Command, Place, Program
+from edge_agent.wire.errors import WireError
 
 COMMANDS = {
     "init": Command(
@@ -54,7 +55,7 @@ PROGRAM = Program(
     place=Place(
         "--home", "DIR", default_home, "the authority's home directory (default: $AUTHORITY_HOME, else ./.demo)"
     ),
-    errors=(AuthorityError,),
+    errors=(AuthorityError, WireError),
     epilog="""a campus from nothing, in this order (docs/OPERATIONS.md has it in full):
   authority init --home /var/lib/campus --name energy.campus.example
   authority serve --home /var/lib/campus            (leave it running; the rest in another terminal)

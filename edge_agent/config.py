@@ -41,10 +41,11 @@ URL_SCHEMES = ("socket", "rfc2217")
 class ConfigError(EdgeError):
     """gateway.toml cannot be used. The message names the file, the key and what to do."""
 
+    code = "config_invalid"
     exit_status = USAGE
 
     def __init__(self, path: Path, key: str, message: str) -> None:
-        super().__init__("config_invalid", f"{path}: {key}: {message}" if key else f"{path}: {message}")
+        super().__init__(f"{path}: {key}: {message}" if key else f"{path}: {message}")
         self.path = path
         self.key = key
 

@@ -48,31 +48,31 @@ GROWTHS_PER_TRANSACTION = 12
 class ProgramMissingError(ChainError):
     """A program does not stand on the validator as an upgradeable one."""
 
-    cause = "program_missing"
+    code = "program_missing"
 
 
 class ProgramDiffersError(ChainError):
     """A program on the validator is not the released one."""
 
-    cause = "program_differs"
+    code = "program_differs"
 
 
 class DeploymentDiffersError(ChainError):
     """The chain was initialized for another deployment, or with other parameters that are fixed for ever."""
 
-    cause = "deployment_differs"
+    code = "deployment_differs"
 
 
 class ParametersDifferError(ChainError):
     """authority.toml's [parameters] are not the chain's."""
 
-    cause = "parameters_differ"
+    code = "parameters_differ"
 
 
 class FundsMissingError(ChainError):
     """The operator has not enough lamports for rent and fees."""
 
-    cause = "funds_missing"
+    code = "funds_missing"
 
 
 @dataclass(frozen=True)

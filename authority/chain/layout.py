@@ -16,7 +16,7 @@ DISCRIMINATOR_SIZE = 8
 class LayoutError(ChainError):
     """Bytes are not the account that they are read as: another discriminator, or cut short."""
 
-    cause = "account_layout"
+    code = "account_layout"
 
 
 class Fields:

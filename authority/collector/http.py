@@ -19,16 +19,16 @@ from werkzeug.exceptions import HTTPException
 
 from authority.app import App
 from authority.collector import standing
-from authority.collector.documents import DocumentError, read_json
+from authority.collector.documents import read_json
 from authority.collector.faults import Faults
-from authority.collector.ingest import Collector, CollectorError, head
-from authority.collector.live import Live, LiveError
-from authority.collector.standing import Shown, StandingError
+from authority.collector.ingest import Collector, head
+from authority.collector.live import Live
+from authority.collector.standing import Shown
 from authority.enrolment import requests
-from authority.enrolment.requests import EnrolmentError
 from authority.errors import AuthorityError
 from authority.home import certificates
 from authority.problems import problem
+from authority.refusals import NotFoundError, RateLimitedError, RefusalError, UnauthorisedError
 from authority.store.enrolments import Claim
 from authority.store.metering import Meter
 from edge_agent.wire import paths, problems
@@ -45,13 +45,6 @@ PeerCertificate = Callable[[Mapping[str, Any]], bytes | None]
 
 _ASK_THE_STORE = ("enrol", "prove", "show", "live_power", "status", "head_of")
 """Endpoints whose success says that the store answers."""
-
-
-class RequestError(AuthorityError):
-    """A request that is refused: not_found or rate_limited."""
-
-
-_REFUSALS = (RequestError, CollectorError, DocumentError, EnrolmentError, LiveError, StandingError)
 
 
 def _problem(code: str, detail: str, status: int | None = None) -> Response:
@@ -75,7 +68,7 @@ class _FailedClaims:
                 while times and times[0] < self._monotonic() - FAILED_CLAIMS_SECONDS:
                     times.popleft()
                 if len(times) >= FAILED_CLAIMS:
-                    raise RequestError("rate_limited", "too many wrong claim codes from this address")
+                    raise RateLimitedError("too many wrong claim codes from this address")
 
     def add(self, address: str) -> None:
         with self._lock:
@@ -118,9 +111,9 @@ def create_app(
         scheme, _, code = request.headers.get("Authorization", "").partition(" ")
         try:
             if scheme.lower() != paths.CLAIM_SCHEME.lower():
-                raise EnrolmentError("unauthorised", "send the claim code: Authorization: Claim CODE")
+                raise UnauthorisedError("send the claim code: Authorization: Claim CODE")
             return requests.authenticate(session, code, clock())
-        except EnrolmentError:
+        except RefusalError:
             failed.add(address)
             raise
 
@@ -179,7 +172,7 @@ def create_app(
             standing.require(session, gateway, shown())
             row = session.scalar(select(Meter).where(Meter.gateway_name == gateway, Meter.name == meter))
             if row is None:
-                raise RequestError("not_found", f"{gateway} has no meter {meter}")
+                raise NotFoundError(f"{gateway} has no meter {meter}")
             found = head(session, row)
         return ("", 204) if found is None else Response(found, content_type=paths.FRAMES_TYPE)
 
@@ -192,7 +185,7 @@ def create_app(
     @app.errorhandler(AuthorityError)
     def refused(error: AuthorityError) -> ResponseReturnValue:
         code = "not_authenticated" if error.code == "unauthorised" else error.code
-        known = isinstance(error, _REFUSALS)
+        known = isinstance(error, RefusalError)
         if not known or code not in problems.STATUS:
             app.logger.error("%s %s: %s", request.method, request.path, error)
             return _problem("internal", "the authority could not answer; its log says why")

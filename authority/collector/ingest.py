@@ -28,11 +28,18 @@ from authority.app import App
 from authority.collector import policy, standing
 from authority.collector.faults import Faults
 from authority.collector.policy import MeterFacts
-from authority.collector.standing import Shown, Standing, StandingError
-from authority.errors import AuthorityError
+from authority.collector.standing import Shown, Standing
 from authority.log import log, merkle, tree
 from authority.log.log import SignedCheckpoint
 from authority.log.tree import Growth
+from authority.refusals import (
+    BusyError,
+    MalformedError,
+    NotAuthenticatedError,
+    RefusalError,
+    TooManyError,
+    UnavailableError,
+)
 from authority.store import metering
 from authority.store.base import table_of
 from authority.store.metering import Frame as LoggedFrame
@@ -74,14 +81,6 @@ MAX_GROUP = 2_048
 """Frames in one transaction."""
 LINGER_SECONDS = 0.01
 """How long a commit waits for callers on their way (or to come, where many come), so that they share it."""
-
-
-class CollectorError(AuthorityError):
-    """What came is not taken.
-
-    malformed (these are no frames), too_many, not_authenticated or wrong_gateway (this gateway may not speak); or for a
-    while only: busy (try again soon), unavailable (the store does not answer).
-    """
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ class _Batch:
     sent: Sent
     done: threading.Event = field(default_factory=threading.Event)
     result: Ingested | None = None
-    error: CollectorError | None = None
+    error: RefusalError | None = None
 
 
 def signature_is_valid(frame: Frame) -> bool:
@@ -167,13 +166,13 @@ def _check_frame(frame: Frame) -> _Checked:
 
 def _checked(sent: Sent) -> _Batch:
     if sent.shown == standing.NO_CERTIFICATE:  # no signature is verified for a stranger
-        raise CollectorError("not_authenticated", standing.NEEDS_CERTIFICATE)
+        raise NotAuthenticatedError(standing.NEEDS_CERTIFICATE)
     try:
         frames = split_frames(sent.data)
     except ReadingError as error:
-        raise CollectorError("malformed", str(error)) from error
+        raise MalformedError(str(error)) from error
     if len(frames) > MAX_FRAMES:
-        raise CollectorError("too_many", f"send at most {MAX_FRAMES} frames at a time, these are {len(frames)}")
+        raise TooManyError(f"send at most {MAX_FRAMES} frames at a time, these are {len(frames)}")
     return _Batch([_check_frame(frame) for frame in frames], sent)
 
 
@@ -196,45 +195,45 @@ class Collector:
     ) -> Ingested:
         """Take concatenated frames that a gateway sent (as in Sent); returns when every one is decided and durable.
 
-        A frame whose key is not the gateway's, or not the meter's, is refused as unknown. CollectorError `busy` and
+        A frame whose key is not the gateway's, or not the meter's, is refused as unknown. RefusalError `busy` and
         `unavailable` pass: send the same again; the other codes are the sender's.
         """
         (outcome,) = self.ingest_all([Sent(data, gateway, meter, over, shown)])
-        if isinstance(outcome, CollectorError):
+        if isinstance(outcome, RefusalError):
             raise outcome
         return outcome
 
-    def ingest_all(self, sent: Sequence[Sent]) -> list[Ingested | CollectorError]:
+    def ingest_all(self, sent: Sequence[Sent]) -> list[Ingested | RefusalError]:
         """Take what several gateways sent, in one commit where it fits; one answer each, in order."""
         with self._arrived:
             self._arriving += 1
-        batches: list[_Batch | CollectorError] = []
+        batches: list[_Batch | RefusalError] = []
         try:
             for one in sent:
                 try:
                     batches.append(_checked(one))
-                except CollectorError as error:
+                except RefusalError as error:
                     batches.append(self._stranger(one) or error)
         finally:
             with self._arrived:
                 self._arriving -= 1
                 waiting = sum(len(batch.frames) for batch in self._waiting)
                 for n, batch in enumerate(batches):
-                    if isinstance(batch, CollectorError):
+                    if isinstance(batch, RefusalError):
                         continue
                     waiting += len(batch.frames)
                     if waiting > MAX_WAITING:
                         waiting -= len(batch.frames)
-                        batches[n] = CollectorError(
-                            "busy", "more frames are waiting than the store takes; send again in a few seconds"
+                        batches[n] = BusyError(
+                            "more frames are waiting than the store takes; send again in a few seconds"
                         )
                     else:
                         self._waiting.append(batch)
                 if not self._arriving:
                     self._arrived.notify_all()
-        answers: list[Ingested | CollectorError] = []
+        answers: list[Ingested | RefusalError] = []
         for batch in batches:
-            if isinstance(batch, CollectorError):
+            if isinstance(batch, RefusalError):
                 answers.append(batch)
                 continue
             while not batch.done.is_set():
@@ -246,17 +245,17 @@ class Collector:
             answers.append(answer)
         return answers
 
-    def _stranger(self, sent: Sent) -> CollectorError | None:
+    def _stranger(self, sent: Sent) -> RefusalError | None:
         """Who may not speak hears that, and nothing of what is wrong with the frames."""
         if sent.shown is None:
             return None
         try:
             with self._app.store.read() as session:
                 standing.require(session, sent.gateway, sent.shown)
-        except StandingError as error:
-            return CollectorError(error.code, str(error))
+        except RefusalError as error:
+            return error
         except DBAPIError:
-            return CollectorError("unavailable", "the store does not answer; send the same again")
+            return UnavailableError("the store does not answer; send the same again")
         return None
 
     def _take(self) -> list[_Batch]:
@@ -287,14 +286,14 @@ class Collector:
         else:
             self._faults.over("store", "the store takes readings again")
             for batch, result in zip(group, results, strict=True):
-                if isinstance(result, StandingError):
-                    batch.error = CollectorError(result.code, str(result))
+                if isinstance(result, RefusalError):
+                    batch.error = result
                 else:
                     batch.result = result
         finally:
             for batch in group:
                 if batch.result is None and batch.error is None:  # the process is being ended
-                    batch.error = CollectorError("unavailable", "the collector is stopping; send the same again")
+                    batch.error = UnavailableError("the collector is stopping; send the same again")
                 batch.done.set()
 
     def _failed(self, group: Sequence[_Batch], error: Exception) -> None:
@@ -304,7 +303,7 @@ class Collector:
         else:
             logger.exception("frames of gateway %s could not be taken", group[0].sent.gateway)
         for batch in group:
-            batch.error = CollectorError("unavailable", "the store does not answer; send the same again")
+            batch.error = UnavailableError("the store does not answer; send the same again")
             batch.error.__cause__ = error
 
 
@@ -365,13 +364,13 @@ class _Ingestion:
         self._keys: dict[bytes, _Key] = {}
         self._standings: Mapping[str, Standing] = {}
 
-    def run(self) -> list[Ingested | StandingError]:
+    def run(self) -> list[Ingested | RefusalError]:
         """Decide and write everything; nobody may see the results before they are durable."""
         self._read()
         decided = [self._take(batch) for batch in self._group]
         growth, checkpoint = self._write()
         receipts = _Receipts(self._session, self._network_id, growth, checkpoint, self._now)
-        return [one if isinstance(one, StandingError) else one.ingested(receipts) for one in decided]
+        return [one if isinstance(one, RefusalError) else one.ingested(receipts) for one in decided]
 
     # Reading
 
@@ -429,7 +428,7 @@ class _Ingestion:
 
     # Deciding
 
-    def _take(self, batch: _Batch) -> _Decided | StandingError:
+    def _take(self, batch: _Batch) -> _Decided | RefusalError:
         """Decide a batch's frames, lowest sequence first."""
         refused = standing.refusal(batch.sent.gateway, self._standings.get(batch.sent.gateway), batch.sent.shown)
         if refused is not None:
@@ -455,12 +454,12 @@ class _Ingestion:
             gaps[key.meter] = key.next_sequence
         return _Decided(answers, later, [Gap(name, sequence) for name, sequence in gaps.items()])
 
-    def _refusal(self, sent: Sent, refused: StandingError) -> StandingError:
+    def _refusal(self, sent: Sent, refused: RefusalError) -> RefusalError:
         """The same, or that the certificate is another gateway's."""
         if sent.shown is not None:
             try:
                 standing.require(self._session, sent.gateway, sent.shown)
-            except StandingError as error:
+            except RefusalError as error:
                 return error
         return refused
 

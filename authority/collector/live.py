@@ -14,7 +14,7 @@ from authority.app import App
 from authority.collector import standing
 from authority.collector.faults import Faults
 from authority.collector.standing import Standing
-from authority.errors import AuthorityError
+from authority.refusals import MalformedError
 from authority.store.base import table_of
 from authority.store.metering import Gateway, LivePower, Meter
 
@@ -24,10 +24,6 @@ MAX_POWER_W = 1_000_000_000
 MAX_STATUS_KEYS = 64
 MAX_AHEAD_SECONDS = 300
 """How far ahead of ours a gateway's clock may stamp live power."""
-
-
-class LiveError(AuthorityError):
-    """malformed: what came is no live power or no status."""
 
 
 @dataclass(frozen=True)
@@ -58,25 +54,25 @@ class Live:
             self._seen[gateway] = self._app.clock()
 
     def power(self, gateway: str, meters: object) -> None:
-        """Take {meter name: {"power_w", "time"}} of one gateway; LiveError where it is something else."""
+        """Take {meter name: {"power_w", "time"}} of one gateway; RefusalError where it is something else."""
         if not isinstance(meters, dict) or len(meters) > MAX_STATUS_KEYS:
-            raise LiveError("malformed", 'live power is {"meters": {name: {"power_w": W, "time": Unix seconds}}}')
+            raise MalformedError('live power is {"meters": {name: {"power_w": W, "time": Unix seconds}}}')
         taken = {}
         latest = self._app.clock() + MAX_AHEAD_SECONDS
         for name, value in meters.items():
             power = value.get("power_w") if isinstance(value, dict) else None
             time = value.get("time") if isinstance(value, dict) else None
             if type(power) is not int or abs(power) > MAX_POWER_W or type(time) is not int or not 0 <= time <= latest:
-                raise LiveError("malformed", f"{name!r}: power_w must be whole watts, time Unix seconds and not ahead")
+                raise MalformedError(f"{name!r}: power_w must be whole watts, time Unix seconds and not ahead")
             taken[gateway, str(name)] = (power, time)
         with self._lock:
             self._power.update(taken)
         self.seen(gateway)
 
     def status(self, gateway: str, status: object) -> None:
-        """Take a gateway's status, a JSON object; it is online unless that says no. LiveError for anything else."""
+        """Take a gateway's status, a JSON object; it is online unless that says no. RefusalError for anything else."""
         if not isinstance(status, dict) or len(status) > MAX_STATUS_KEYS:
-            raise LiveError("malformed", f"a status is a JSON object with at most {MAX_STATUS_KEYS} keys")
+            raise MalformedError(f"a status is a JSON object with at most {MAX_STATUS_KEYS} keys")
         with self._lock:
             self._status[gateway] = status
             self._online[gateway] = present = status.get("online") is not False

@@ -26,19 +26,19 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from authority.app import App
 from authority.collector import broker
-from authority.collector.documents import DocumentError, read_json
+from authority.collector.documents import read_json
 from authority.collector.faults import Faults
 from authority.collector.ingest import (
     LINGER_SECONDS,
     MAX_GROUP,
     Collector,
-    CollectorError,
     Gap,
     Ingested,
     Sent,
 )
-from authority.collector.live import Live, LiveError
+from authority.collector.live import Live
 from authority.home.home import COLLECTOR_CLIENT_NAME, Home
+from authority.refusals import MalformedError, RefusalError
 from edge_agent.wire import topics
 from edge_agent.wire.reading import FRAME_SIZE, MAX_FRAMES
 
@@ -216,7 +216,7 @@ class BrokerConnection:
             left = [
                 message
                 for message, done in taken
-                if isinstance(done, CollectorError) and done.code in ("busy", "unavailable")
+                if isinstance(done, RefusalError) and done.code in ("busy", "unavailable")
             ]
             if left and self._stopping.wait(RETRY_SECONDS):
                 return
@@ -224,13 +224,13 @@ class BrokerConnection:
     def _take_news(self, message: _Message) -> None:
         try:
             if len(message.payload) > MAX_MESSAGE:
-                raise LiveError("malformed", f"it is longer than {MAX_MESSAGE} bytes")
+                raise MalformedError(f"it is longer than {MAX_MESSAGE} bytes")
             body = read_json(message.payload)
             if message.kind == topics.LIVE and message.meter is not None:
                 self._live.power(message.gateway, {message.meter: body})
             elif message.kind == topics.STATUS:
                 self._live.status(message.gateway, body)
-        except (DocumentError, LiveError) as error:
+        except RefusalError as error:
             warning = f"gateway {message.gateway} sent a {message.kind} that cannot be used: {error}"
             self._faults.met(f"{message.gateway} {message.kind}", error.code, warning, logging.WARNING)
         else:

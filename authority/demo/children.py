@@ -14,14 +14,67 @@ TAIL_LINES = 25
 
 
 class DemoError(AuthorityError):
-    """The demo cannot go on; the message says what failed, and holds the end of its log where there is one.
-
-    home_foreign, home_busy, child_died, step_failed, not_ready, no_progress, not_conserved, no_ports, no_agave.
-    """
+    """The demo cannot go on; the message says what failed, and holds the end of its log where there is one."""
 
 
-class StopRequestedError(Exception):
+class ChildDiedError(DemoError):
+    """A process of the demo ended while it should run."""
+
+    code = "child_died"
+
+
+class HomeBusyError(DemoError):
+    """Another demo runs in this home."""
+
+    code = "home_busy"
+
+
+class HomeForeignError(DemoError):
+    """The directory was not made by a demo, so the demo does not clear it."""
+
+    code = "home_foreign"
+
+
+class NoAgaveError(DemoError):
+    """The validator's binary is not where it was said to be."""
+
+    code = "no_agave"
+
+
+class NoPortsError(DemoError):
+    """Not enough free ports."""
+
+    code = "no_ports"
+
+
+class NoProgressError(DemoError):
+    """No epoch was settled for a long time."""
+
+    code = "no_progress"
+
+
+class NotConservedError(DemoError):
+    """Tokens or money do not add up at the end of the demo."""
+
+    code = "not_conserved"
+
+
+class NotReadyError(DemoError):
+    """A part of the demo did not come up in time."""
+
+    code = "not_ready"
+
+
+class StepFailedError(DemoError):
+    """A step of the demo failed or took too long."""
+
+    code = "step_failed"
+
+
+class StopRequestedError(AuthorityError):
     """Somebody asked the demo to end."""
+
+    code = "stop_requested"
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:
@@ -45,7 +98,7 @@ class Child(processes.Child):
         how = self.ended()
         if how is None:
             return None
-        return DemoError("child_died", f"{self.name} ended ({how}); the end of {self.log}:\n{tail(self.log)}")
+        return ChildDiedError(f"{self.name} ended ({how}); the end of {self.log}:\n{tail(self.log)}")
 
 
 class Children:
@@ -95,7 +148,7 @@ class Children:
             return
         child.kill()
         how = f"took longer than {timeout:g} s" if status is None else f"failed with status {status}"
-        raise DemoError("step_failed", f"{child.name} {how}; the end of {child.log}:\n{tail(child.log)}")
+        raise StepFailedError(f"{child.name} {how}; the end of {child.log}:\n{tail(child.log)}")
 
     def expect_end(self, children: Sequence[Child]) -> None:
         """These may end by themselves from now on; `finish` looks at how."""
@@ -117,7 +170,7 @@ class Children:
 
     def _heed(self) -> None:
         if self._stopping():
-            raise StopRequestedError
+            raise StopRequestedError("somebody asked the demo to end")
 
     def wait_until(self, what: str, condition: Callable[[], bool], timeout: float, pause: float = 0.05) -> None:
         """Wait for a condition while all children live; DemoError `not_ready` after `timeout` seconds."""
@@ -125,7 +178,7 @@ class Children:
         while not condition():
             self.check()
             if time.monotonic() > end:
-                raise DemoError("not_ready", f"{what}: not within {timeout:g} s; see {self.logs}")
+                raise NotReadyError(f"{what}: not within {timeout:g} s; see {self.logs}")
             time.sleep(pause)
 
     def stop(self, patience: float = 8.0) -> None:

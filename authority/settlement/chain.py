@@ -34,7 +34,7 @@ from authority.chain.accounts import (
 from authority.chain.accounts import Meter as RegistryMeter
 from authority.chain.accounts import User as RegistryUser
 from authority.chain.client import ChainClient
-from authority.chain.errors import ChainError, RpcError
+from authority.chain.errors import NotDeployedError, RpcError
 from authority.chain.layout import ProgramAccount
 from authority.market.standing_orders import BID, ProposedOrder
 from authority.settlement.journal import WaitingFrame
@@ -77,12 +77,6 @@ class Head:
 
     epoch: int
     last_checkpoint: int | None
-
-
-class NotDeployedError(ChainError):
-    """The programs are not initialized on this chain: run `authority deploy`."""
-
-    cause = "not_deployed"
 
 
 Signed = Callable[[str, int, str], None]

@@ -13,9 +13,11 @@ from edge_agent.wire.reading import (
     FRAME_SIZE,
     VERDICT_ACCEPTED,
     VERDICT_HELD,
+    BadSignatureError,
     Frame,
     ReadingError,
     Receipt,
+    WrongNetworkError,
     record_hash,
 )
 
@@ -81,18 +83,18 @@ class Heads:
         record = frame.record
         former = frame.public_key != meter.key
         if former and record.sequence + 1 != meter.enrolled.first_sequence:
-            raise ReadingError("bad_signature", "it carries another meter's key")
+            raise BadSignatureError("it carries another meter's key")
         if record.network_id != self._gateway.credentials.network_id:
-            raise ReadingError("wrong_network", "it is of another network")
+            raise WrongNetworkError("it is of another network")
         if not verify(frame.public_key, frame.signature, frame.record_bytes):
-            raise ReadingError("bad_signature", "its signature is not this meter's")
+            raise BadSignatureError("its signature is not this meter's")
         reason = self._receipt_fault(receipt, frame, former=former)
         if reason is None and receipt.sequence != record.sequence:
             reason = "for another record"
         if reason is None and receipt.verdict not in (VERDICT_ACCEPTED, VERDICT_HELD):
             reason = "of a verdict that takes nothing"
         if reason is not None:
-            raise ReadingError("bad_signature", f"its receipt is {reason}")
+            raise BadSignatureError(f"its receipt is {reason}")
         return frame, receipt
 
     def _continue_from(self, meter: RunningMeter, head: Frame | None, receipt: Receipt | None) -> None:

@@ -24,7 +24,7 @@ from edge_agent.agent.telling import Telling
 from edge_agent.config import GatewayConfig
 from edge_agent.meters.lines import MeterRead, PowerRead
 from edge_agent.state.credentials import Credentials
-from edge_agent.state.journal import Journal, JournalError
+from edge_agent.state.journal import Journal, JournalDamagedError, JournalError
 from edge_agent.state.keys import MeterKey
 from edge_agent.state.status import StatusBoard
 from edge_agent.uplinks import (
@@ -129,10 +129,10 @@ class Agent:
         """A journal that fails is dealt with; the loop goes on."""
         try:
             part()
+        except JournalDamagedError as error:
+            self._replace_journal(error)
         except JournalError as error:
-            if error.code == "journal_damaged":
-                self._replace_journal(error)
-            elif self.gateway.board.error("journal", error.code, str(error)):
+            if self.gateway.board.error("journal", error.code, str(error)):
                 log.error("the journal cannot be used", code=error.code, reason=str(error))
 
     def _take(self, event: Event) -> None:

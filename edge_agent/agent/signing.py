@@ -39,15 +39,13 @@ class NeedsRebaseError(EdgeError):
     Nothing more is signed for this meter until a person has looked at it (`edge-agent reset-meter`).
     """
 
-    def __init__(self, message: str) -> None:
-        super().__init__(NEEDS_REBASE, message)
+    code = NEEDS_REBASE
 
 
 class RowError(EdgeError):
     """A row that cannot be a reading: a register out of range, or evidence of the wrong size."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__("row_invalid", message)
+    code = "row_invalid"
 
 
 @dataclass(frozen=True)

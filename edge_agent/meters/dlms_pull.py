@@ -36,9 +36,11 @@ from edge_agent.meters.datagrams import DatagramClient, DatagramLine
 from edge_agent.meters.driver import IntervalRow, Observer, password_bytes
 from edge_agent.meters.errors import (
     BROKE_OFF,
+    BadAddressError,
     MapMismatchError,
     MeterError,
     MeterTimeoutError,
+    MissingKeyError,
     WrongMeterError,
     meter_error,
 )
@@ -97,12 +99,12 @@ _IMPORT_POWER, _EXPORT_POWER, _NET_POWER = "1-0:1.7.0.255", "1-0:2.7.0.255", "1-
 
 
 def _security(settings: MeterSettings) -> Security | None:
-    """HLS-5 and ciphering by the settings; None where they ask for neither. MeterError `missing_key`."""
+    """HLS-5 and ciphering by the settings; None where they ask for neither. MissingKeyError."""
     if settings.auth != "gmac":
         return None
     key, auth_key, title, directory = settings.key, settings.auth_key, settings.system_title, settings.counters
     if key is None or auth_key is None or title is None or directory is None:
-        raise MeterError("gmac needs key, auth_key, system_title and a place for counters", "missing_key")
+        raise MissingKeyError("gmac needs key, auth_key, system_title and a place for counters")
     counter = CounterStore(directory).counter(key, title)
     return Security(
         system_title=title,
@@ -211,7 +213,7 @@ class DlmsPullDriver:
             server = server_address(settings.server, settings.physical)
             link = HdlcClientLink(encode_address(settings.client), server, LinkParameters())
         except DlmsError as error:
-            raise MeterError(f"the meter's addresses are wrong: {error}", error.code) from error
+            raise BadAddressError(f"the meter's addresses are wrong: {error}") from error
         return HdlcLine(WatchedTransport(open_serial(), seen), link, settings.timeout, clock=self._monotonic)
 
     @property

@@ -528,7 +528,7 @@ class TestBadIdls:
 
     def test_every_cause_has_its_own_code(self) -> None:
         causes = (IdlFormatError, IdlNameError, IdlValueError, IdlAccountsError, IdlDataError)
-        assert len({cause.cause for cause in causes}) == len(causes)
+        assert len({cause.code for cause in causes}) == len(causes)
         assert all(issubclass(cause, IdlError) for cause in causes)
 
     def test_unknown_instruction(self, idl: Idl) -> None:

@@ -12,10 +12,11 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from authority.app import App
-from authority.collector.documents import DocumentError, read_json
+from authority.collector.documents import read_json
 from authority.collector.faults import Faults
-from authority.collector.ingest import Collector, CollectorError
+from authority.collector.ingest import Collector
 from authority.collector.live import Live
+from authority.refusals import RefusalError
 from authority.store.metering import Gateway, LivePower
 
 AddMeter = Callable[..., Any]
@@ -40,7 +41,7 @@ NOT_EVERYWHERE = [
 @pytest.mark.finding("ops-13")
 @pytest.mark.parametrize("body", NOT_EVERYWHERE)
 def test_what_not_every_store_takes_is_no_document(body: bytes) -> None:
-    with pytest.raises(DocumentError):
+    with pytest.raises(RefusalError):
         read_json(body)
 
 
@@ -102,7 +103,7 @@ def test_a_fault_is_one_sentence_however_often_it_recurs(
     with monkeypatch.context() as patch:
         patch.setattr(app.store, "write", fail)
         for _ in range(50):
-            with pytest.raises(CollectorError):
+            with pytest.raises(RefusalError):
                 collector.ingest(frame, gateway="gw-1", meter=None, over="https")
     (said,) = caplog.records
     assert "the store does not take readings" in said.getMessage()

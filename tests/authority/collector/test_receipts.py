@@ -14,8 +14,9 @@ from solders.signature import Signature
 from sqlalchemy import select
 
 from authority.app import App
-from authority.collector.ingest import Collector, CollectorError, Ingested, Sent, head
+from authority.collector.ingest import Collector, Ingested, Sent, head
 from authority.log import log
+from authority.refusals import RefusalError
 from authority.store.log import Checkpoint
 from authority.store.metering import Frame as LoggedFrame
 from authority.store.metering import Meter
@@ -27,7 +28,7 @@ AddMeter = Callable[..., Any]
 
 def taken(collector: Collector, *sent: Sent) -> list[Ingested]:
     done = collector.ingest_all(sent)
-    assert not any(isinstance(one, CollectorError) for one in done)
+    assert not any(isinstance(one, RefusalError) for one in done)
     return done  # type: ignore[return-value]
 
 

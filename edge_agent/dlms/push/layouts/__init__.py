@@ -45,6 +45,7 @@ from edge_agent.dlms.axdr import (
 from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.errors import DecodeError
 from edge_agent.dlms.obis import obis_bytes
+from edge_agent.errors import EdgeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _layout(first: str | None, description: list[Any]) -> Layout:
     return Layout(columns, types, first)
 
 
-class LayoutError(ValueError):
+class LayoutError(EdgeError):
     """A file that describes no layout; the message names it and what is wrong."""
 
     code = "layout_invalid"
