@@ -32,6 +32,7 @@ from authority.refusals import NotFoundError, RateLimitedError, RefusalError, Un
 from authority.store.enrolments import Claim
 from authority.store.metering import Meter
 from edge_agent.wire import paths, problems
+from edge_agent.wire.log import StructuredLog
 from edge_agent.wire.reading import FRAME_SIZE, MAX_FRAMES
 
 MAX_BODY = max(MAX_FRAMES * FRAME_SIZE, 256 * 1024)
@@ -45,6 +46,8 @@ PeerCertificate = Callable[[Mapping[str, Any]], bytes | None]
 
 _ASK_THE_STORE = ("enrol", "prove", "show", "live_power", "status", "head_of")
 """Endpoints whose success says that the store answers."""
+
+LOG = StructuredLog(__name__)
 
 
 def _problem(code: str, detail: str, status: int | None = None) -> Response:
@@ -97,7 +100,7 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     home, store, clock = authority.home, authority.store, authority.clock
     failed = _FailedClaims(monotonic)
-    faults = Faults(app.logger)
+    faults = Faults(LOG)
     ca_pem = certificates.certificate_to_pem(home.ca_certificate)
 
     def shown() -> Shown:
@@ -187,13 +190,20 @@ def create_app(
         code = "not_authenticated" if error.code == "unauthorised" else error.code
         known = isinstance(error, RefusalError)
         if not known or code not in problems.STATUS:
-            app.logger.error("%s %s: %s", request.method, request.path, error)
+            LOG.error("a request failed", method=request.method, path=request.path, code=error.code, reason=str(error))
             return _problem("internal", "the authority could not answer; its log says why")
         return _problem(code, str(error))
 
     @app.errorhandler(SQLAlchemyError)
     def store_failed(error: SQLAlchemyError) -> ResponseReturnValue:
-        faults.met("store", type(error).__name__, f"{request.method} {request.path}: the store failed: {error}")
+        faults.met(
+            "store",
+            type(error).__name__,
+            "the store failed",
+            method=request.method,
+            path=request.path,
+            reason=str(error),
+        )
         return _problem("unavailable", "the store does not answer; try again")
 
     @app.errorhandler(HTTPException)
@@ -203,7 +213,7 @@ def create_app(
 
     @app.errorhandler(Exception)
     def broken(error: Exception) -> ResponseReturnValue:
-        app.logger.exception("%s %s", request.method, request.path, exc_info=error)
+        LOG.exception("a request failed", method=request.method, path=request.path)
         return _problem("internal", "the authority could not answer; its log says why")
 
     return app

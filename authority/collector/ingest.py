@@ -12,7 +12,6 @@ hold at once.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -46,6 +45,7 @@ from authority.store.metering import Frame as LoggedFrame
 from authority.store.metering import Incident, Meter, MeterKey, ParkedFrame
 from authority.store.people import Installation
 from authority.store.rows import insert_rows
+from edge_agent.wire.log import StructuredLog
 from edge_agent.wire.reading import (
     CODE_NUMBERS,
     LAST_SEQUENCE,
@@ -69,7 +69,7 @@ from edge_agent.wire.reading import (
     split_frames,
 )
 
-logger = logging.getLogger(__name__)
+LOG = StructuredLog(__name__)
 
 MAX_PARKED = 256
 """Frames parked for one key, and how far ahead of the expected sequence one may be."""
@@ -188,7 +188,7 @@ class Collector:
         self._shared = False
         """Whether the last group was of several callers."""
         self._commit_lock = threading.Lock()
-        self._faults = Faults(logger)
+        self._faults = Faults(LOG)
 
     def ingest(
         self, data: bytes, *, gateway: str, meter: str | None, over: str, shown: Shown | None = None
@@ -298,10 +298,10 @@ class Collector:
 
     def _failed(self, group: Sequence[_Batch], error: Exception) -> None:
         if _store_is_away(error):
-            message = f"the store does not take readings, gateways are told to send again: {error}"
-            self._faults.met("store", type(error).__name__, message)
+            event = "the store does not take readings; gateways are told to send again"
+            self._faults.met("store", type(error).__name__, event, reason=str(error))
         else:
-            logger.exception("frames of gateway %s could not be taken", group[0].sent.gateway)
+            LOG.exception("frames could not be taken", gateway=group[0].sent.gateway)
         for batch in group:
             batch.error = UnavailableError("the store does not answer; send the same again")
             batch.error.__cause__ = error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from authority.collector.standing import Standing
 from authority.refusals import MalformedError
 from authority.store.base import table_of
 from authority.store.metering import Gateway, LivePower, Meter
+from edge_agent.wire.log import StructuredLog
 
-logger = logging.getLogger(__name__)
+LOG = StructuredLog(__name__)
 
 MAX_POWER_W = 1_000_000_000
 MAX_STATUS_KEYS = 64
@@ -46,7 +46,7 @@ class Live:
         self._status: dict[str, dict[str, object]] = {}
         self._online: dict[str, bool] = {}
         self._seen: dict[str, int] = {}
-        self._faults = Faults(logger)
+        self._faults = Faults(LOG)
 
     def seen(self, gateway: str) -> None:
         """Note that a gateway spoke just now."""
@@ -118,10 +118,10 @@ class Live:
         except (SQLAlchemyError, TypeError, ValueError) as error:
             if not _refused(error):
                 raise
-            message = f"what gateway {gateway} sent cannot be stored and was dropped: {error}"
-            self._faults.met(gateway, type(error).__name__, message)
+            event = "what a gateway sent cannot be stored and was dropped"
+            self._faults.met(gateway, type(error).__name__, event, gateway=gateway, reason=str(error))
         else:
-            self._faults.over(gateway, f"what gateway {gateway} sends can be stored again")
+            self._faults.over(gateway, "what a gateway sends can be stored again", gateway=gateway)
 
     def _write(self, news: Mapping[str, _News]) -> None:
         now = self._app.clock()
@@ -166,9 +166,10 @@ class Live:
     def _may_speak(self, gateway: str, known: Standing | None) -> bool:
         refused = standing.refusal(gateway, known, None)
         if refused is not None and known is not None:
-            self._faults.met(f"standing of {gateway}", refused.code, f"live power and status are not taken: {refused}")
+            event = "live power and status are not taken"
+            self._faults.met(f"standing of {gateway}", refused.code, event, gateway=gateway, reason=str(refused))
         elif refused is None:
-            self._faults.over(f"standing of {gateway}", f"gateway {gateway} may speak again")
+            self._faults.over(f"standing of {gateway}", "a gateway may speak again", gateway=gateway)
         return refused is None
 
 

@@ -421,7 +421,8 @@ class Bank:
             try:
                 self._ledger.record(entry)
             except sqlite3.Error as error:
-                _log.error("the ledger could not be written (%s); going back to its last commit", error)
+                fields = {"reason": str(error)}
+                _log.error("the ledger could not be written; going back to its last commit", extra={"fields": fields})
                 self._healthy = False
                 self._svm = self._load()
                 self._slot = 0

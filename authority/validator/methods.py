@@ -147,7 +147,7 @@ class Methods:
                 raise RpcError(NODE_UNHEALTHY, f"Node is unhealthy: {error}", {"numSlotsBehind": None}) from error
             except sqlite3.Error as error:
                 message = f"the ledger could not be read: {error}"
-                _log.error("%s: %s", method, message)
+                _log.error("the ledger could not be read", extra={"fields": {"method": method, "reason": str(error)}})
                 raise RpcError(INTERNAL_ERROR, f"Internal error: {message}") from error
 
     # What the calls share

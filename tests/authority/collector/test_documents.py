@@ -18,6 +18,7 @@ from authority.collector.ingest import Collector
 from authority.collector.live import Live
 from authority.refusals import RefusalError
 from authority.store.metering import Gateway, LivePower
+from edge_agent.wire.log import StructuredLog
 
 AddMeter = Callable[..., Any]
 
@@ -111,22 +112,22 @@ def test_a_fault_is_one_sentence_however_often_it_recurs(
     caplog.clear()
     for _ in range(3):
         assert collector.ingest(frame, gateway="gw-1", meter=None, over="https").receipts
-    assert [record.getMessage() for record in caplog.records] == [
-        "the store takes readings again (the fault was met 50 times)"
-    ]
+    (said,) = caplog.records
+    assert said.getMessage() == "the store takes readings again"
+    assert vars(said)["fields"] == {"times": 50}
 
 
 def test_another_cause_is_another_sentence(caplog: pytest.LogCaptureFixture) -> None:
-    faults = Faults(logging.getLogger("test"), most=2)
+    faults = Faults(StructuredLog("test"), most=2)
     caplog.set_level(logging.INFO)
     for cause in ("full", "full", "locked", "locked", "full"):
-        faults.met("store", cause, f"the store is {cause}")
+        faults.met("store", cause, "the store fails", logging.WARNING, disk="a")
     faults.over("broker", "the broker is there")
     faults.over("store", "the store answers")
     faults.over("store", "the store answers")
-    assert [record.getMessage() for record in caplog.records] == [
-        "the store is full",
-        "the store is locked",
-        "the store is full",
-        "the store answers (the fault was met 1 times)",
+    assert [(record.getMessage(), vars(record)["fields"]) for record in caplog.records] == [
+        ("the store fails", {"cause": "full", "disk": "a"}),
+        ("the store fails", {"cause": "locked", "disk": "a"}),
+        ("the store fails", {"cause": "full", "disk": "a"}),
+        ("the store answers", {"times": 1}),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import ssl
@@ -116,9 +117,8 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture
-def serve(home: Home) -> Iterator[subprocess.Popen[str]]:
-    """`authority serve` with a validator, a collector and the web on free ports."""
+def served(home: Home, *words: str) -> subprocess.Popen[str]:
+    """`authority serve` on free ports, with more words on its command line."""
     ports = [free_port() for _ in range(3)]
     home.save(
         replace(
@@ -129,13 +129,19 @@ def serve(home: Home) -> Iterator[subprocess.Popen[str]]:
         )
     )
     home.renew_certificates(int(time.time()))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "authority.cli", "serve", "--home", home.path, "--without", "settlement"],
+    return subprocess.Popen(
+        [sys.executable, "-m", "authority.cli", "serve", "--home", home.path, *words],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+@pytest.fixture
+def serve(home: Home) -> Iterator[subprocess.Popen[str]]:
+    """`authority serve` with a validator, a collector and the web on free ports."""
+    process = served(home, "--without", "settlement")
     yield process
     process.kill()
     process.wait()
@@ -220,3 +226,25 @@ def test_children_end_with_a_killed_supervisor(serve: subprocess.Popen[str]) -> 
     serve.kill()
     serve.wait()
     wait_until(lambda: not any(is_alive(child) for child in children))
+
+
+def test_every_line_of_the_service_is_one_json_object_with_its_facts(home: Home) -> None:
+    """Collector, settlement worker, validator, web and the supervisor itself; the worker finds no programs there."""
+    with served(home, "--log-format", "json") as process:
+        assert process.stdout is not None
+        facts: list[dict[str, object]] = []
+        try:
+            while not (
+                any(fact["event"] == "everything is started" for fact in facts)
+                and any("again_in_ms" in fact for fact in facts)
+            ):
+                facts.append(json.loads(process.stdout.readline()))
+        finally:
+            process.terminate()
+        facts += [json.loads(line) for line in process.stdout]
+        assert process.wait(60) == 0
+    assert all({"time", "level", "event"} <= set(fact) for fact in facts)
+    assert facts[-1]["event"] == "everything is stopped"
+    told = next(fact for fact in facts if "again_in_ms" in fact)
+    assert told["level"] == "warning"
+    assert "deploy" in str(told["reason"])
