@@ -294,7 +294,7 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
             self._drop(guest)
 
     def _recognise(self, guest: Guest) -> None:
-        """Whoever has shown a certificate of the department is no stranger, and is counted no more."""
+        """Whoever has shown a certificate of the department is not a stranger, and is counted no more."""
         if guest.conn.sock.getpeercert(binary_form=True) is not None:
             self._uncount(guest)
             guest.stranger = False

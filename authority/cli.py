@@ -23,11 +23,11 @@ COMMANDS = {
     "parameters": Command(
         "authority.governance.command", "governance's parameters: show, stage for a later epoch, cancel, adopt"
     ),
-    "pause": Command("authority.governance.command", "have activities on the chain stand still"),
-    "resume": Command("authority.governance.command", "have paused activities go on"),
+    "pause": Command("authority.governance.command", "pause activities on the chain"),
+    "resume": Command("authority.governance.command", "resume paused activities"),
     "operator": Command("authority.governance.command", "name another operator"),
     "backup": Command("authority.service.backup_command", "seal configuration, keys, store and ledger into one file"),
-    "restore": Command("authority.service.restore_command", "make a home of a backup"),
+    "restore": Command("authority.service.restore_command", "make a home from a backup"),
     "web": Command("authority.web.command", "run the pages and the API", service=True),
     "collector": Command(
         "authority.collector.command", "run the collector; list, release and void held readings", service=True

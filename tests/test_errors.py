@@ -91,7 +91,7 @@ def test_a_code_is_given_to_an_instance_only_where_that_is_said_here(codes: Modu
 
 
 def test_the_page_has_every_code(codes: ModuleType) -> None:
-    assert codes.page() == codes.PAGE.read_text(encoding="utf-8"), "make docs writes docs/CODES.md anew"
+    assert codes.page() == codes.PAGE.read_text(encoding="utf-8"), "make docs writes docs/CODES.md again"
     text = codes.page()
     for cls in codes.classes():
         if codes.own_code(cls) is not None:

@@ -53,7 +53,7 @@ _MOMENT = (1980, 1, 1, 0, 0, 0)
 
 
 class BundleError(AuthorityError):
-    """bundle_unreadable: the file cannot be read or written, or is no bundle."""
+    """The file cannot be read or written, or is not a bundle."""
 
     code = "bundle_unreadable"
 
@@ -189,7 +189,7 @@ class Bundle:
         except OSError as error:
             raise BundleError(f"{path} cannot be read: {error.strerror or error}") from error
         except (zipfile.BadZipFile, KeyError, TypeError, ValueError, NotImplementedError, RecursionError) as error:
-            raise BundleError(f"{path} is no bundle, or a damaged one: {error!r}") from error
+            raise BundleError(f"{path} is not a bundle, or a damaged one: {error!r}") from error
 
     def _open(self, name: str) -> _Member:
         info = self._members.get(name)
@@ -270,7 +270,7 @@ class Bundle:
             seal = file.read(SEAL_SIZE)
         if len(seal) == SEAL_SIZE and Signature(seal).verify(Pubkey(self.receipt_key), digest):
             return
-        yield str(self.path.name), f"the seal of the receipt key {self.receipt_key.hex()} does not hold"
+        yield str(self.path.name), f"the seal of the receipt key {self.receipt_key.hex()} does not verify"
         for name, expected in self._hashes.items():
             if name not in self._members:
                 yield name, "is missing"

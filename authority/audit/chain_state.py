@@ -38,7 +38,7 @@ class ChainMovingError(ChainError):
 
 
 class SnapshotError(AuthorityError):
-    """snapshot_malformed: bytes that are no snapshot of accounts."""
+    """Bytes that are no snapshot of accounts."""
 
     code = "snapshot_malformed"
 

@@ -109,7 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     consistent.add_argument("file", type=Path, help="the witness's checkpoint")
     verifier = actions.add_parser(
         "verify",
-        help="compute all anew: the log, and from its signed readings the chain's mints, prices and payments",
+        help="compute everything again: the log, and from its signed readings the chain's mints, prices and payments",
         epilog="--json prints {ok, entries, checkpoints, minted_wh, problems}: entries are the log's leaves; "
         "checkpoints those checked, the signed ones and the chain's; minted_wh is what the signed readings come to, "
         "null where the chain is not asked; problems are objects of code, where and message. The exit code is 1 where "

@@ -19,7 +19,7 @@ class ChainError(AuthorityError):
 
 
 class TransportError(ChainError):
-    """The validator could not be reached, or answered what is no JSON-RPC, after all retries."""
+    """The validator could not be reached, or answered something other than JSON-RPC, after all retries."""
 
     code = "validator_unreachable"
 
@@ -141,7 +141,7 @@ class NotDeployedError(ChainError):
 
 
 class TransactionExpiredError(ChainError):
-    """A transaction did not land while its blockhash was valid, however often it was signed anew; it never will."""
+    """A transaction did not land while its blockhash was valid, however often it was signed again; it never will."""
 
     code = "transaction_expired"
 

@@ -388,7 +388,7 @@ class _Enum(_Codec):
 
 
 class _Recursive(_Codec):
-    """Stands in for a type inside its own definition; its depth is bounded, since hostile data could nest for ever."""
+    """Stands in for a type inside its own definition; its depth is bounded, since hostile data could nest forever."""
 
     smallest = 1  # what ends the recursion is an option, a vec or an enum, and each takes a byte
 

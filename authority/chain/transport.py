@@ -20,7 +20,7 @@ _MAX_ANSWER = 256 * 1024 * 1024
 
 
 class UrlError(ChainError):
-    """The validator's address is no http or https URL."""
+    """The validator's address is not an http or https URL."""
 
     code = "validator_url"
 

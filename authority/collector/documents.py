@@ -19,12 +19,12 @@ def read_json(data: bytes) -> object:
         value: object = json.loads(data, parse_constant=_no_number)
         _check(value)
     except (ValueError, RecursionError) as error:
-        raise MalformedError(f"the body is no JSON that can be kept: {error}") from error
+        raise MalformedError(f"the body is not JSON that can be kept: {error}") from error
     return value
 
 
 def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")
 
 
 def _check(value: object) -> None:

@@ -95,7 +95,7 @@ def create_app(
     random: Callable[[int], bytes] = os.urandom,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Flask:
-    """The application; every answer that is no success is application/problem+json."""
+    """The application; every answer that is not a success is application/problem+json."""
     app = Flask("authority.collector")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     home, store, clock = authority.home, authority.store, authority.clock

@@ -78,7 +78,7 @@ def tls_context(home: Home) -> ssl.SSLContext:
 
 
 class BrokerConnection:
-    """A client of the broker that reconnects for ever; messages are worked off by a thread of its own."""
+    """A client of the broker that reconnects forever; messages are worked off by a thread of its own."""
 
     def __init__(self, app: App, collector: Collector, live: Live, *, client_id: str = COLLECTOR_CLIENT_NAME) -> None:
         self._app = app

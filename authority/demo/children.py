@@ -104,7 +104,7 @@ class Child(processes.Child):
 class Children:
     """Starts and stops processes. A context manager: whatever happens inside, nothing is left running after it.
 
-    Whoever waits here, or looks whether all is well, heeds `stopping()`.
+    Whoever waits here, or looks whether all is well, obeys `stopping()`.
     """
 
     def __init__(

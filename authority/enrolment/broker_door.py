@@ -1,4 +1,4 @@
-"""The broker's door, from outside: have it read the revocation list, see that it did, and end a client's connection.
+"""What the authority asks of the broker: read the revocation list, and end a client's connection.
 
 Mosquitto reads its list (`crlfile`) at its start and on SIGHUP, and asks nobody while a client stays connected. So
 after a revocation three things happen: the broker is told to read; a certificate that is on the list only for this

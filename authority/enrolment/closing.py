@@ -1,4 +1,4 @@
-"""Closing a door: what follows a revocation or a replaced certificate, at the broker and on the chain.
+"""Shutting a gateway out: what follows a revocation or a replaced certificate, at the broker and on the chain.
 
 The store comes first: from its commit on, the collector takes nothing that the certificate brings, over HTTPS and MQTT.
 Then the broker refuses the certificate and its connection ends, and the chain takes no reading of the meters. Each step

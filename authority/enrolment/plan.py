@@ -228,7 +228,7 @@ def _check_meter(meter: PlannedMeter, users: set[str], kinds: Mapping[int, str])
     kind = kinds[meter.installation]
     if needed is not None and kind not in (needed, "mixed"):
         raise PlanInvalidError(
-            f"{where}: stands at installation {meter.installation} of kind {kind}, which must be {needed} or mixed",
+            f"{where}: is at installation {meter.installation} of kind {kind}, which must be {needed} or mixed",
         )
 
 

@@ -260,7 +260,7 @@ def prove(session: Session, home: Home, enrolment: Enrolment, body: object) -> s
         raise MalformedError('send {"proofs": {meter name: signature in hex}}')
     rows = _with_meters(session, enrolment)
     if set(proofs) != {row.name for row, _ in rows}:
-        raise MalformedError(f"a proof is needed of each of {', '.join(row.name for row, _ in rows)}, and of no other")
+        raise MalformedError(f"a proof is needed for each of {', '.join(row.name for row, _ in rows)}, and of no other")
     for row, meter in rows:
         proof = proofs[row.name]
         signature = _hex(proof if isinstance(proof, str) else "", SIGNATURE_SIZE, f"the proof of {row.name}")
@@ -346,7 +346,7 @@ def approve(session: Session, home: Home, enrolment: Enrolment, *, actor: str, n
     revocation suspended are active again.
     """
     log.lock(session)  # no frame of a former key may slip in between
-    session.refresh(enrolment, with_for_update=True)  # what is asked anew meanwhile is decided on by nobody
+    session.refresh(enrolment, with_for_update=True)  # what is asked again meanwhile is decided on by nobody
     if enrolment.state == enrolments.ENROLMENT_APPROVED:
         return
     if enrolment.state != enrolments.ENROLMENT_PENDING:

@@ -89,7 +89,7 @@ def _address(text: str) -> Pubkey:
     try:
         return Pubkey.from_string(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError("this is no public key in base58") from error
+        raise argparse.ArgumentTypeError("this is not a public key in base58") from error
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def _show(app: App, _client: ChainClient, governance: Governance, arguments: arg
         print(f"  {name:<26} {value}{staged}{file}")
     if governance.staged_from is not None:
         from_time = _when(governance, governance.staged_from)
-        print(f"what stands behind -> holds from epoch {governance.staged_from}, {from_time}")
+        print(f"the value after -> holds from epoch {governance.staged_from}, {from_time}")
     if differs:
         print("to change the chain: authority parameters stage; to change the file: authority parameters adopt")
     return 0

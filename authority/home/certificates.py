@@ -236,7 +236,7 @@ def check_server_name(name: str) -> None:
     labels = name.split(".")
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit():
         raise CertificateNameError(
-            f"{name!r} is no host name and no IP address: write it like energy.campus.example or 10.1.2.3"
+            f"{name!r} is neither a host name nor an IP address: write it like energy.campus.example or 10.1.2.3"
         )
 
 
@@ -271,7 +271,7 @@ def issue_client(
 def check_request(pem: bytes, gateway: str) -> x509.CertificateSigningRequest:
     """Read a gateway's signing request (PKCS #10, PEM) and check it before anything is stored.
 
-    CertificateError: `malformed_request` where it is no request or its own signature fails, `wrong_name` where its
+    CertificateError: `malformed_request` where it is not a request or its own signature fails, `wrong_name` where its
     common name is not the gateway's, `weak_key` where the key is not P-256 or stronger.
     """
     try:

@@ -103,7 +103,7 @@ class Home:
         """Rewrite authority.toml, comments kept; who runs keeps what it read. The network id cannot change."""
         settings.check()
         if settings.network.id != self.settings.network.id:
-            raise HomeConfigError("the network id is kept for ever: readings of another are void here")
+            raise HomeConfigError("the network id is kept forever: readings of another are void here")
         before = (self.path / CONFIG_NAME).read_text(encoding="utf-8")
         write_atomically(self.path / CONFIG_NAME, settings.to_toml(before).encode())
         self.settings = settings

@@ -30,7 +30,7 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class EpochSettings:
-    """The market's epoch in seconds; fixed for ever once governance is initialized."""
+    """The market's epoch in seconds; fixed forever once governance is initialized."""
 
     seconds: int = 900
 

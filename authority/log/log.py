@@ -284,7 +284,7 @@ class SignedCheckpoint:
 def open_checkpoint(data: bytes, network_id: bytes, key: bytes) -> tuple[int, bytes]:
     """Size and root of a checkpoint of either kind that this network's receipt key signed.
 
-    LogError `checkpoint_malformed` for bytes that are none, `checkpoint_foreign` for one of another log or key.
+    LogError `checkpoint_malformed` for other bytes, `checkpoint_foreign` for one of another log or key.
     """
     foreign = CheckpointForeignError("this is not a checkpoint that this authority signed")
     if data[:4] == CHECKPOINT_MAGIC:

@@ -153,7 +153,7 @@ def open_note(note: bytes, verifier: VerifierKey) -> LogCheckpoint:
         if len(raw) != KEY_HASH_SIZE + 64 or not Signature(raw[KEY_HASH_SIZE:]).verify(
             Pubkey(verifier.public_key), body.encode()
         ):
-            raise BadSignatureError(f"the signature of {verifier.name} does not hold")
+            raise BadSignatureError(f"the signature of {verifier.name} does not verify")
         found = True
     if not found:
         raise NotSignedError(f"{verifier.name} ({verifier.key_hash.hex()}) did not sign this note")

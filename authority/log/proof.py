@@ -128,7 +128,7 @@ def _parsed(document: bytes) -> _Document:
         missing = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise ProofMalformedError(
             f"this is not what `authority audit prove` prints: {missing or type(error).__name__}. A proof without "
-            "edges is of an older version: print it anew",
+            "edges is of an older version: print it again",
         ) from error
 
 

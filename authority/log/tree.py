@@ -35,7 +35,7 @@ class TileReader:
         self._tiles: dict[tuple[int, int], bytes] = {}
 
     def node(self, level: int, position: int) -> bytes:
-        """The root of the perfect subtree of 2^level leaves; OutOfRangeError where the log has it not."""
+        """The root of the perfect subtree of 2^level leaves; OutOfRangeError where the log does not have it."""
         tile_level, height = divmod(level, TILE_HEIGHT)
         n, first = divmod(position << height, TILE_WIDTH)
         tile = self.tile(tile_level, n)

@@ -59,7 +59,7 @@ def add_to(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Clear each book; BookError at the first line that is none, after the results of those before it."""
+    """Clear each book; BookError at the first line that is not a book, after the results of those before it."""
     if arguments.file == "-":
         _clear_all(sys.stdin, arguments.json)
         return 0

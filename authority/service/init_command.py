@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=900,
         metavar="SECONDS",
-        help="length of a market epoch in seconds, for ever (default: %(default)s)",
+        help="length of a market epoch in seconds, forever (default: %(default)s)",
     )
     parser.add_argument(
         "--organisation",

@@ -44,7 +44,7 @@ _BOOK = struct.Struct("<BI")
 
 
 class JournalError(AuthorityError):
-    """book_leaf_malformed: bytes that are not the leaf of a final book."""
+    """Bytes that are not the leaf of a final book."""
 
     code = "book_leaf_malformed"
 

@@ -140,7 +140,7 @@ def parse_transaction(raw: bytes) -> VersionedTransaction:
     try:
         transaction = VersionedTransaction.from_bytes(raw)
     except Exception as error:
-        # solders raises a BincodeError, which is no public class
+        # solders raises a BincodeError, which is not a public class
         raise UnsoundTransactionError(
             f"failed to deserialize solana_transaction::versioned::VersionedTransaction: {error}"
         ) from error

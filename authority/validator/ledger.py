@@ -193,7 +193,7 @@ class Ledger:
             elif version != SCHEMA_VERSION:
                 raise LedgerVersionError(
                     f"{self.path} is of version {version}, this validator writes {SCHEMA_VERSION}: "
-                    "use the version that made it, or start afresh with --reset",
+                    "use the version that made it, or start again from nothing with --reset",
                 )
             for table, columns in _COLUMNS.items():
                 if {row[1] for row in connection.execute(f"PRAGMA table_info({table})")} != columns:
@@ -210,7 +210,9 @@ class Ledger:
 
     def unreadable(self, reason: object) -> LedgerError:
         """The error for a ledger that is not what this validator wrote."""
-        return LedgerUnreadableError(f"{self.path} cannot be read ({reason}): restore it, or start afresh with --reset")
+        return LedgerUnreadableError(
+            f"{self.path} cannot be read ({reason}): restore it, or start again from nothing with --reset"
+        )
 
     def _failed(self, error: sqlite3.Error) -> LedgerError:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK_CODES:
@@ -290,7 +292,7 @@ class Ledger:
         return None if row is None else bytes(row[0])
 
     def accounts(self) -> Iterator[tuple[Pubkey, Account]]:
-        """Every account, as it stands. LedgerError where one is none, or cannot be read."""
+        """Every account, as it stands. LedgerError where one is not an account, or cannot be read."""
         query = "SELECT address, lamports, owner, executable, data FROM account"
         try:
             for address, lamports, owner, executable, data in self._connection.execute(query):

@@ -494,7 +494,7 @@ class Methods:
             raise RpcError(SIGNATURE_VERIFICATION_FAILURE, str(error)) from error
         except TransactionRefusedError as refusal:
             if refusal.error == "AlreadyProcessed" and not preflight:
-                # Clients send again what they have not seen land yet: that it has is no failure.
+                # Clients send again what they have not seen land yet: that it has is not a failure.
                 return str(transaction.signatures[0])
             if _budget_unsound(transaction, refusal.error):
                 raise _unsound(refusal.error) from refusal

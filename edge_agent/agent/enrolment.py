@@ -287,7 +287,7 @@ def _credentials(
     except ValueError as error:
         raise answer.error("certificate", f"cannot be read: {error}") from error
     if offered_ca != x509.load_pem_x509_certificate(ca_certificate.encode()):
-        raise answer.error("ca_certificate", "is another than the claim code's")
+        raise answer.error("ca_certificate", "is not the claim code's")
     names = [str(name.value) for name in parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if names != [config.name]:
         raise answer.error("certificate", f"is made out to {names}, not to {config.name!r}")
@@ -301,15 +301,15 @@ def _credentials(
             raise answer.error("meters", f"do not hold {settings.name!r}")
         meter_id, first_sequence = asked.meters[settings.name]
         if meter.hexadecimal("meter_id", METER_ID_SIZE) != meter_id:
-            raise meter.error("meter_id", "is another than the one that was proven")
+            raise meter.error("meter_id", "is not the one whose possession was proved")
         if meter.integer("first_sequence", 0, 0xFFFF_FFFF) != first_sequence:
-            raise meter.error("first_sequence", "is another than the one that was proven")
+            raise meter.error("first_sequence", "is not the one whose possession was proved")
         role = meter.choice("role", ROLES)
         unfit = sorted(set(settings.map.registers) - ROLE_REGISTERS[role])
         if unfit:
             raise MapRoleError(
                 f"meter {settings.name!r} was approved as {role}, where {', '.join(unfit)} must not move; take it out "
-                "of its map and enrol anew",
+                "of its map and enrol again",
             )
         meters.append(
             EnrolledMeter(

@@ -51,7 +51,7 @@ class Heads:
         meter.head_due = self._gateway.clock.monotonic() + self._gateway.backoff(meter.head_tries, retry_after)
         meter.head_tries += 1
         if not meter.head_known or meter.head_forced:
-            message = f"the authority's head is not to be had, and nothing is signed before it is: {reason}"
+            message = f"cannot fetch the authority's head: {reason}; nothing is signed before it has come"
             if self._gateway.board.error("head", code, message, meter=meter.name):
                 log.warning("no head from the authority", meter=meter.name, code=code, reason=reason)
 
@@ -83,9 +83,9 @@ class Heads:
         record = frame.record
         former = frame.public_key != meter.key
         if former and record.sequence + 1 != meter.enrolled.first_sequence:
-            raise BadSignatureError("it carries another meter's key")
+            raise BadSignatureError("it has another meter's key")
         if record.network_id != self._gateway.credentials.network_id:
-            raise WrongNetworkError("it is of another network")
+            raise WrongNetworkError("it belongs to another network")
         if not verify(frame.public_key, frame.signature, frame.record_bytes):
             raise BadSignatureError("its signature is not this meter's")
         reason = self._receipt_fault(receipt, frame, former=former)
@@ -140,9 +140,9 @@ class Heads:
         new = self._gateway.board.error(
             "behind",
             "authority_behind",
-            f"the authority expects record {sequence}, which it has receipted before and the archive no longer holds; "
-            "was it restored from an old backup? Restore a newer one, or enrol the meter with a new key",
+            f"the authority expects record {sequence}, for which it gave a receipt, and this gateway no longer has it; "
+            "was the authority restored from an old backup? Restore a newer one, or enrol the meter with a new key",
             meter=meter.name,
         )
         if new:
-            log.error("the authority lacks records that it has receipted", meter=meter.name, expects=sequence)
+            log.error("the authority has lost records for which it gave receipts", meter=meter.name, expects=sequence)

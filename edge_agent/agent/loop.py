@@ -1,7 +1,7 @@
 """The agent: at each boundary read, sign, journal, publish; delete on the authority's signed receipt alone.
 
 One thread runs this loop and owns the journal. Lines and uplinks have threads of their own and speak to it through
-events, so that nothing slow ever stands between a meter and the journal. The order that everything rests on: a frame is
+events, so that nothing slow ever comes between a meter and the journal. The order that everything rests on: a frame is
 durable before it leaves, and a meter signs nothing after a start before the authority's head is known (an SD card lies
 about flushing, and a sequence must never be signed twice).
 
@@ -42,7 +42,7 @@ from edge_agent.uplinks import (
 class Agent:
     """The loop of one gateway. `step` does what is due; `run` steps until `stop`.
 
-    journal is opened anew by `reopen_journal` when it turns out damaged while running.
+    journal is opened again by `reopen_journal` when it turns out damaged while running.
     """
 
     def __init__(
@@ -163,7 +163,7 @@ class Agent:
             self.gateway.board.error(
                 "journal_lost",
                 "journal_set_aside",
-                f"the journal was damaged and lies at {self.gateway.journal.set_aside} now; the meters continue "
+                f"the journal was damaged and is now at {self.gateway.journal.set_aside} now; the meters continue "
                 "from the authority's head. Look at the disk: an SD card that wears out does this",
             )
             log.error("the journal was damaged and set aside", file=str(self.gateway.journal.set_aside))

@@ -20,7 +20,7 @@ def probe_meters(
     `wrong_meter` for the first that does not fit.
 
     Where the map does not fit what the meter shows, such as a register without a unit, that is told: the meter can be
-    enrolled all the same, and signs nothing before map or meter is mended.
+    enrolled all the same, and signs nothing before map or meter is repaired.
     """
     for meter in meters:
         expected = meter.map.logical_device_name
@@ -38,7 +38,7 @@ def probe_meters(
             raise WrongMeterError(f"meter {meter.name!r} on {meter.port}: {error}") from error
         except MeterError as error:
             raise MeterUnreachableError(
-                f"meter {meter.name!r} on {meter.port} cannot be read: {error}. Mend that, or use --no-probe",
+                f"meter {meter.name!r} on {meter.port} cannot be read: {error}. Put that right, or use --no-probe",
             ) from error
         if identity != expected:
             raise WrongMeterError(
@@ -54,6 +54,6 @@ def _look_at_registers(driver: MeterDriver, meter: MeterSettings, tell: Callable
     try:
         driver.rows(now - meter.map.capture_period, now)
     except MapMismatchError as error:
-        tell(f"{meter.name}: WARNING, its map does not fit, and nothing is signed before that is mended: {error}")
+        tell(f"{meter.name}: WARNING, its map does not fit, and nothing is signed before that is repaired: {error}")
     except MeterError as error:
         tell(f"{meter.name}: its registers could not be looked at now: {error}")

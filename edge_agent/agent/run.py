@@ -196,7 +196,7 @@ def _usable_keys(
                 if enrolled is not None and key.public_key == enrolled.public_key:
                     keys[meter.name] = key
                     continue
-                fault = ("key_not_enrolled", "its key is another than the enrolled one; restore it, or enrol anew")
+                fault = ("key_not_enrolled", "its key is not the enrolled one; restore it, or enrol again")
         board.error("enrolment", *fault, meter=meter.name)
         log.error("a meter is left out", meter=meter.name, code=fault[0], reason=fault[1])
     return keys
@@ -209,7 +209,7 @@ def _not_signable(meter: MeterSettings, credentials: Credentials) -> tuple[str, 
     if enrolled.map_hash != meter.map.hash():
         return (
             "map_not_approved",
-            "its map in gateway.toml is not the one that the authority approved; put the old one back, or enrol anew",
+            "its map in gateway.toml is not the one that the authority approved; put the old one back, or enrol again",
         )
     if enrolled.serial != meter.serial:
         return ("serial_changed", f"its serial was enrolled as {enrolled.serial!r}; another meter needs another name")

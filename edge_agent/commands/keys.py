@@ -10,8 +10,8 @@ from edge_agent.state.keys import KeyStore
 from edge_agent.wire.command import DONE, add_json, print_json, say
 
 DESCRIPTION = (
-    "Who approves a gateway at the authority and who stands at the gateway compare these digits by telephone: then "
-    "nobody has put a key of their own in between."
+    "The person who approves a gateway at the authority and the person at the gateway compare these digits by "
+    "telephone, so that nobody can put a key of their own in between."
 )
 EXAMPLES = "example: edge-agent keys --config gateway.toml"
 

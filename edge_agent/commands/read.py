@@ -67,7 +67,7 @@ def _number(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """A command's time to wait; argparse's ValueError for what is none."""
+    """A command's time to wait; argparse's ValueError for anything else."""
     value = float(text)
     if not 0 < value <= MOST_SECONDS:
         raise ValueError(text)
@@ -75,7 +75,7 @@ def seconds(text: str) -> float:
 
 
 def baud_rate(text: str) -> int:
-    """A command's line speed; ValueError for what is none (0 would hang the line up)."""
+    """A command's line speed; ValueError for anything else (0 would hang the line up)."""
     value = int(text)
     if value <= 0:
         raise ValueError(text)
@@ -93,7 +93,7 @@ def _octets(text: str, size: int) -> bytes:
 
 
 def key(text: str) -> bytes:
-    """A command's key of 16 bytes in hex; argparse's error for what is none."""
+    """A command's key of 16 bytes in hex; argparse's error for anything else."""
     return _octets(text, 16)
 
 
@@ -337,7 +337,7 @@ def _open(connection: Connection, args: argparse.Namespace) -> None:
 
 
 def _sign_on_again(line: Link, args: argparse.Namespace) -> None:
-    """Where a meter is read in mode E: begin anew, at 300 baud."""
+    """Where a meter is read in mode E: begin again, at 300 baud."""
     if args.mode_e and isinstance(line, HdlcLine) and isinstance(line.transport, SerialLine):
         switch_to_hdlc(line.transport, timeout=min(args.timeout, ANSWER), faults=line.faults)
 
@@ -367,7 +367,7 @@ def _look(reader: MeterReader, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _read(args: argparse.Namespace) -> tuple[dict[str, Any], Counter[str]]:
-    """What was found, and what was mended on the way."""
+    """What was found, and what was repaired on the way."""
     if args.push or args.mode_c:
         if args.udp is not None or args.mode_e or (args.push and args.mode_c):
             raise OptionsError("one of --push, --mode-c and --mode-e, over --port or --tcp")

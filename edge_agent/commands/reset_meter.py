@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     say(f"{made.meter} had stopped: {made.reason}")
     say(
         "Its next record goes on from its registers as they are then. Nobody is credited with what it metered since "
-        + ("its last." if made.last_end is None else f"{utc(made.last_end)}.")
+        + ("its last record." if made.last_end is None else f"{utc(made.last_end)}.")
     )
     say(
         "At the authority it waits for the operator: `authority collector held`, then `authority collector release "

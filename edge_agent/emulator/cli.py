@@ -112,7 +112,7 @@ class Control:
             self.socket.setblocking(False)
 
     def take(self, line: FaultyLine) -> None:
-        """Read the commands that wait; one that is none is told on stderr and changes nothing."""
+        """Read the commands that wait; one that is not a command is told on stderr and changes nothing."""
         assert self.socket is not None  # noqa: S101 - only asked when the socket is readable
         while True:
             try:

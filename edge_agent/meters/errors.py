@@ -54,7 +54,7 @@ class MeterTimeoutError(MeterError):
 
 
 class RequestLostError(MeterTimeoutError):
-    """No answer to one datagram: where it does no harm, the request is made anew."""
+    """No answer to one datagram: where it does no harm, the request is made again."""
 
     code = "request_lost"
 
@@ -175,7 +175,7 @@ BROKE_OFF = (
     SecurityError,
     ServiceError,  # the meter has dropped the association, but not the link
 )
-"""What a new association may mend: a meter that rebooted, an answer of which nothing can be made."""
+"""What a new association may repair: a meter that rebooted, an answer of which nothing can be made."""
 
 
 def meter_error(error: DlmsError) -> MeterError:

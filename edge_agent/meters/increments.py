@@ -128,5 +128,5 @@ def _load(path: Path) -> dict[int, tuple[Values, int]]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
-        message = f"{path} is damaged ({error}): remove it, and the meter's rows are anchored on its register anew"
+        message = f"{path} is damaged ({error}): remove it, and the meter's rows are anchored on its register once more"
         raise IncrementsFileError(message) from error

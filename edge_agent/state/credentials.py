@@ -162,7 +162,7 @@ class Answer:
         """Text that is not empty."""
         value = self._data.get(key)
         if not isinstance(value, str) or not value:
-            raise self.error(key, "is missing or no text")
+            raise self.error(key, "is missing or not text")
         return value
 
     def integer(self, key: str, low: int, high: int) -> int:
@@ -196,7 +196,7 @@ class Answer:
         """A list of JSON objects."""
         value = self._data.get(key)
         if not isinstance(value, list):
-            raise self.error(key, "is missing or no list")
+            raise self.error(key, "is missing or not a list")
         return [Answer(item, f"{self.where}.{key}[{index}]") for index, item in enumerate(value)]
 
 
@@ -240,9 +240,9 @@ class CredentialStore:
         try:
             return Credentials.from_dict(json.loads(text))
         except (ValueError, RecursionError) as error:
-            raise CredentialsInvalidError(f"{self.path} is damaged ({error}); enrol anew") from error
+            raise CredentialsInvalidError(f"{self.path} is damaged ({error}); enrol again") from error
         except CredentialsInvalidError as error:
-            raise CredentialsInvalidError(f"{self.path}: {error}; enrol anew") from error
+            raise CredentialsInvalidError(f"{self.path}: {error}; enrol again") from error
 
     def save(self, credentials: Credentials) -> None:
         """Store credentials durably; the certificate's copy first, `credentials.json` last, so a cut leaves the old."""
@@ -263,7 +263,7 @@ class CredentialStore:
             context.load_cert_chain(self.certificate, self.key)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             raise CredentialsInvalidError(
-                f"the certificate {self.certificate} or its key cannot be used: {error}; enrol anew",
+                f"the certificate {self.certificate} or its key cannot be used: {error}; enrol again",
             ) from error
         return context
 

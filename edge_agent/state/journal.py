@@ -197,7 +197,7 @@ class Journal:
 
     @classmethod
     def open_beside(cls, path: Path, *, quota: int) -> Journal:
-        """Open the journal that an agent has, which may run meanwhile; nothing is made anew or set aside.
+        """Open the journal that an agent has, which may run meanwhile; nothing is made again or set aside.
 
         JournalError `no_journal` where there is none, `journal_damaged` and the others as `open`.
         """
@@ -515,7 +515,8 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > SCHEMA_VERSION:
         raise JournalTooNewError(
-            f"the journal at {path} has schema {version}, this agent knows {SCHEMA_VERSION}; install the newer again",
+            f"the journal at {path} has schema {version}, this agent knows {SCHEMA_VERSION}; "
+            "install the newer release again",
         )
     return version
 

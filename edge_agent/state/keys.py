@@ -63,7 +63,7 @@ class MeterKey:
 
 
 def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether an Ed25519 signature holds; False for keys and signatures that are none."""
+    """Whether an Ed25519 signature holds; False for keys and signatures that are malformed."""
     try:
         _parsed(public_key).verify(signature, message)
     except (InvalidSignature, ValueError):
@@ -92,7 +92,9 @@ class KeyStore:
         """A meter's key; KeyFileError `key_missing`, `key_unreadable`, `key_exposed` or `key_invalid`."""
         private = _load_private(self.meter_key_path(meter), f"the key of meter {meter!r}")
         if not isinstance(private, Ed25519PrivateKey):
-            raise KeyInvalidError(f"{self.meter_key_path(meter)} holds no Ed25519 key; restore it, or enrol anew")
+            raise KeyInvalidError(
+                f"{self.meter_key_path(meter)} does not hold an Ed25519 key; restore it, or enrol again"
+            )
         return MeterKey(private)
 
     def load_or_make(
@@ -112,7 +114,7 @@ class KeyStore:
             write_atomically(self.tls_key, _pem(ec.generate_private_key(ec.SECP256R1())))
         private = _load_private(self.tls_key, "the TLS key")
         if not isinstance(private, ec.EllipticCurvePrivateKey):
-            raise KeyInvalidError(f"{self.tls_key} holds no P-256 key; remove it and enrol anew")
+            raise KeyInvalidError(f"{self.tls_key} does not hold a P-256 key; remove it and enrol again")
         return private
 
     def certificate_request(self, gateway: str) -> str:
@@ -145,4 +147,6 @@ def _load_private(path: Path, what: str) -> object:
     try:
         return serialization.load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise KeyInvalidError(f"{path} holds no key: {error}; restore it from a backup, or enrol anew") from error
+        raise KeyInvalidError(
+            f"{path} does not hold a key: {error}; restore it from a backup, or enrol again"
+        ) from error

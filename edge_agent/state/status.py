@@ -37,7 +37,7 @@ LEAST_DISK = 1 << 20
 """Bytes that must be free where the journal lies."""
 
 _BLOCK = 8192
-"""The status file's size is a multiple of this, so that it can be written anew in its place when the disk is full."""
+"""The status file's size is a multiple of this, so that it can be written again in its place when the disk is full."""
 
 
 class StatusError(EdgeError):
@@ -94,7 +94,7 @@ class StatusBoard:
             self.notable = True
 
     def count(self, meter: str, stage: str, count: int) -> None:
-        """As `stage`, for what goes on all the time and is no reason to write the file at once."""
+        """As `stage`, for what goes on all the time and is not a reason to write the file at once."""
         with self._lock:
             entry = self._meters[meter]["stages"][stage]
             entry["at"] = int(self._clock())

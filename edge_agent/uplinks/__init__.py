@@ -1,6 +1,6 @@
 """Ways from the gateway to the authority: the same frames up, the same receipts down, over MQTT or HTTPS.
 
-An uplink is no store: it takes a batch, tries, and tells what came of it through events. What must not be lost is in
+An uplink does not store: it takes a batch, tries, and tells what came of it through events. What must not be lost is in
 the journal, and leaves it on a verified receipt only.
 """
 

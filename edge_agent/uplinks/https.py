@@ -288,7 +288,7 @@ class HttpsUplink:
 
     def _next_job(self) -> Batch | str | None:
         """What is to be done next. While the authority does not answer, that is asking whether it does again: a link on
-        which nothing happens would be called down for ever."""
+        which nothing happens would be called down forever."""
         while True:
             try:
                 return self._jobs.get(timeout=None if self._connected or not self._told else CHECK_SECONDS)

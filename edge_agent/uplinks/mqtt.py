@@ -103,11 +103,11 @@ class MqttUplink:
 
     @property
     def connected(self) -> bool:
-        """Whether the broker has let us in and the connection stands."""
+        """Whether the broker has let us in and the connection is up."""
         return self._connected
 
     def start(self) -> None:
-        """Begin to connect, and go on for ever."""
+        """Begin to connect, and go on forever."""
         self._connect()
         self._started = True
 
@@ -168,8 +168,8 @@ class MqttUplink:
     def _revive(self) -> None:
         """Should paho's thread have ended (a packet that it could not take apart), start another."""
         if self._started and not any(thread.name == self._thread_name for thread in threading.enumerate()):
-            logger.error("the MQTT thread had ended and is started again")
-            self._down(UnreachableError("the connection to the broker broke"))
+            logger.error("the MQTT thread had ended and was started again")
+            self._down(UnreachableError("the connection to the broker was lost"))
             self._client.loop_stop()
             self._connect()
 

@@ -287,7 +287,7 @@ class Frame:
 
     @property
     def record(self) -> Record:
-        """The record, read anew from its bytes; ReadingError `malformed` where they are none."""
+        """The record, read again from its bytes; ReadingError `malformed` where they are not a record."""
         return Record.from_bytes(self.record_bytes)
 
     def to_bytes(self) -> bytes:
@@ -386,14 +386,14 @@ class Receipt:
         """What the receipt key has signed, if this receipt is for that frame.
 
         Of an `AMC2` the note of the tree that its path leads to from the frame's leaf. ReadingError `malformed` where
-        the receipt speaks of another record, or its path is no path in a tree of its size.
+        the receipt speaks of another record, or its path is not a path in a tree of its size.
         """
         if (self.meter_key, self.record_hash) != (frame.public_key, record_hash(frame.record_bytes)):
             raise MalformedReadingError("the receipt is for another record")
         if self.size is None:
             return self.body()
         if struct.pack("<I", self.sequence) != frame.record_bytes[4:8]:
-            raise MalformedReadingError(f"the record has another sequence than {self.sequence}")
+            raise MalformedReadingError(f"the record does not have sequence {self.sequence}")
         if self.next_expected != min(self.sequence + 1, LAST_SEQUENCE):
             raise MalformedReadingError(f"after record {self.sequence} comes another than {self.next_expected}")
         leaf = leaf_hash(reading_leaf(self.verdict, self.code, self.time, frame.to_bytes()))
@@ -401,7 +401,7 @@ class Receipt:
         try:
             root = root_of_path(leaf, self.log_index, self.size, path)
         except ProofError as error:
-            raise MalformedReadingError(f"the receipt's proof is none: {error}") from error
+            raise MalformedReadingError(f"the receipt's proof does not hold: {error}") from error
         return note_text(origin(self.network_id), self.size, root)
 
     def to_bytes(self) -> bytes:
@@ -482,14 +482,14 @@ def previous_hash(record_bytes: bytes) -> bytes:
 
 
 def split_frames(data: bytes) -> list[Frame]:
-    """Split concatenated frames; ReadingError `malformed` where the length is no multiple of 192 or is zero."""
+    """Split concatenated frames; ReadingError `malformed` where the length is not a multiple of 192 or is zero."""
     if not data or len(data) % FRAME_SIZE:
         raise MalformedReadingError(f"frames come in multiples of {FRAME_SIZE} bytes, these are {len(data)}")
     return [Frame.from_bytes(data[start : start + FRAME_SIZE]) for start in range(0, len(data), FRAME_SIZE)]
 
 
 def split_receipts(data: bytes) -> list[Receipt]:
-    """Split concatenated receipts of either kind; ReadingError `malformed` where they are none, or one is cut short."""
+    """Split concatenated receipts of either kind; ReadingError `malformed` for bytes that are not."""
     receipts: list[Receipt] = []
     at = 0
     while at < len(data) or not receipts:

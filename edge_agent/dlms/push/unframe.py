@@ -306,7 +306,7 @@ class _Assembly:
         return True
 
     def give_up(self, what: str) -> None:
-        """Segments are missing: what has come is no APDU."""
+        """Segments are missing: what has come is not an APDU."""
         self.errors.append(_missing(what))
         self.finish(False)
 

@@ -448,7 +448,7 @@ class TestEvents:
         logs = [
             f"Program {PROGRAM} invoke [1]",
             "Program log: Instruction: Clear",
-            f"Program log: {data_line(CLEARED)}",  # what a program says itself is no event
+            f"Program log: {data_line(CLEARED)}",  # what a program says itself is not an event
             f"Program {other} invoke [2]",
             data_line(CLEARED),
             f"Program {other} consumed 5 of 200000 compute units",

@@ -1,4 +1,4 @@
-"""Receipts as proofs: what a gateway can check of them, and that the same frame has the same one for ever."""
+"""Receipts as proofs: what a gateway can check of them, and that the same frame has the same one forever."""
 
 from __future__ import annotations
 

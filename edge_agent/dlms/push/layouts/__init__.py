@@ -139,7 +139,7 @@ class Described:
         self.scales: dict[bytes, Scales] = {}
 
     def read(self, folder: str) -> None:
-        """Take every file of a folder; LayoutError for one that is no description."""
+        """Take every file of a folder; LayoutError for one that is not a description."""
         for name in sorted(os.listdir(folder)):
             if name.endswith(".json"):
                 path = folder + "/" + name
