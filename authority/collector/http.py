@@ -21,8 +21,9 @@ from authority.app import App
 from authority.collector import standing
 from authority.collector.documents import read_json
 from authority.collector.faults import Faults
-from authority.collector.ingest import Collector, head
+from authority.collector.ingest import Collector
 from authority.collector.live import Live
+from authority.collector.receipts import head
 from authority.collector.standing import Shown
 from authority.enrolment import requests
 from authority.errors import AuthorityError

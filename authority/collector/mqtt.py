@@ -28,14 +28,8 @@ from authority.app import App
 from authority.collector import broker
 from authority.collector.documents import read_json
 from authority.collector.faults import Faults
-from authority.collector.ingest import (
-    LINGER_SECONDS,
-    MAX_GROUP,
-    Collector,
-    Gap,
-    Ingested,
-    Sent,
-)
+from authority.collector.frames import Gap, Ingested, Sent
+from authority.collector.ingest import LINGER_SECONDS, MAX_GROUP, Collector
 from authority.collector.live import Live
 from authority.home.home import COLLECTOR_CLIENT_NAME, Home
 from authority.refusals import MalformedError, RefusalError

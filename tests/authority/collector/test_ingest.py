@@ -19,8 +19,10 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from authority.app import App
-from authority.collector import ingest as ingest_module
-from authority.collector.ingest import Collector, head, signature_is_valid
+from authority.collector import transaction
+from authority.collector.frames import signature_is_valid
+from authority.collector.ingest import Collector
+from authority.collector.receipts import head
 from authority.log import log, merkle
 from authority.log.log import ReadingLeaf
 from authority.refusals import RefusalError
@@ -186,7 +188,7 @@ def test_evidence_of_forks_is_bounded(app: App, collector: Collector, add_meter:
     send(collector, meter.next())
     frames = [meter.frame(sequence=1, consumption=n) for n in range(1, 100)]
     assert {outcome(receipt)[1] for receipt in send(collector, *frames)} == {"forked"}
-    assert incidents(app) == ingest_module.MAX_INCIDENTS
+    assert incidents(app) == transaction.MAX_INCIDENTS
 
 
 def test_a_gap_is_parked_asked_for_and_closed(app: App, collector: Collector, add_meter: AddMeter) -> None:
@@ -213,7 +215,7 @@ def test_a_gap_is_parked_asked_for_and_closed(app: App, collector: Collector, ad
 
 def test_parking_is_bounded(app: App, collector: Collector, add_meter: AddMeter) -> None:
     meter = add_meter()
-    far = [meter.frame(sequence=n) for n in (2, ingest_module.MAX_PARKED + 1, ingest_module.MAX_PARKED + 2, 2**32 - 1)]
+    far = [meter.frame(sequence=n) for n in (2, transaction.MAX_PARKED + 1, transaction.MAX_PARKED + 2, 2**32 - 1)]
     receipts = send(collector, *far)
     assert {outcome(receipt)[1] for receipt in receipts} == {"sequence_gap"}
     with app.store.read() as session:

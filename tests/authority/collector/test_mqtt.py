@@ -16,7 +16,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from sqlalchemy import func, select
 
 from authority.app import App
-from authority.collector.ingest import Collector, Ingested, Sent
+from authority.collector.frames import Ingested, Sent
+from authority.collector.ingest import Collector
 from authority.collector.live import Live
 from authority.collector.mqtt import BrokerConnection
 from authority.log import log

@@ -14,7 +14,9 @@ from solders.signature import Signature
 from sqlalchemy import select
 
 from authority.app import App
-from authority.collector.ingest import Collector, Ingested, Sent, head
+from authority.collector.frames import Ingested, Sent
+from authority.collector.ingest import Collector
+from authority.collector.receipts import head
 from authority.log import log
 from authority.refusals import RefusalError
 from authority.store.log import Checkpoint

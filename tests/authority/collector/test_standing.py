@@ -13,7 +13,8 @@ from mqtt_gateway import GatewayClient, connected
 from sqlalchemy import func, select
 
 from authority.app import App
-from authority.collector.ingest import Collector, Sent
+from authority.collector.frames import Sent
+from authority.collector.ingest import Collector
 from authority.collector.live import Live
 from authority.collector.standing import Shown
 from authority.enrolment import requests
