@@ -1,4 +1,8 @@
-"""From captured bytes to APDUs: HDLC, wired M-Bus, the TCP wrapper, or bare. No segment is passed over."""
+"""From captured bytes to APDUs: HDLC, wired M-Bus, the TCP wrapper, or bare. No segment is passed over.
+
+One long file: which link bytes belong to is found by trying each, and what one of them makes of damage decides what
+the others are asked.
+"""
 
 from __future__ import annotations
 
