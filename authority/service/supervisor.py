@@ -16,14 +16,17 @@ from typing import IO
 
 from authority.service import processes
 from authority.service.processes import Child
+from edge_agent.wire.log import StructuredLog
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 STOP_SECONDS = 30.0
 MAX_LINE = 16_384
 
-Tell = Callable[[str, str], None]
-"""Takes a process's name and one line."""
+LOG = StructuredLog(__name__)
+
+Relay = Callable[[str, str], None]
+"""Takes a process's name and one line that it printed."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,13 @@ class Supervisor:
     def __init__(
         self,
         programs: Sequence[Program],
-        tell: Tell,
+        relay: Relay,
         *,
         may_restart: Callable[[], bool] = lambda: True,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._running = [_Running(program, rank) for rank, program in enumerate(programs)]
-        self._tell = tell
+        self._relay = relay
         self._may_restart = may_restart
         self._monotonic = monotonic
         self.stop = threading.Event()
@@ -86,7 +89,7 @@ class Supervisor:
                 self._look_after()
         finally:
             self._stop_all()
-            self._tell("serve", "everything is stopped")
+            LOG.info("everything is stopped")
 
     def _start_all(self, ready_seconds: float) -> None:
         for running in self._running:
@@ -101,7 +104,7 @@ class Supervisor:
             if not self._wait_until(running, running.program.answers, ready_seconds)
         ]
         if not self.stop.is_set() and not silent:
-            self._tell("serve", "everything is started")
+            LOG.info("everything is started")
 
     def processes(self) -> dict[str, int]:
         """Process numbers by name, of those that run now."""
@@ -124,14 +127,14 @@ class Supervisor:
     def _read(self, name: str, stream: IO[bytes]) -> None:
         with stream:
             while line := stream.readline(MAX_LINE):
-                self._tell(name, line.decode("utf-8", "replace").rstrip())
+                self._relay(name, line.decode("utf-8", "replace").rstrip())
 
     def _wait_until(self, running: _Running, true: Callable[[], bool] | None, seconds: float) -> bool:
         """Wait for a process; False, and told, where it takes too long or all is to stop."""
         end = self._monotonic() + seconds
         while true is not None and not true():
             if self._monotonic() > end:
-                self._tell("serve", f"{running.program.name} does not answer yet; going on without it")
+                LOG.warning("a process does not answer yet; going on without it", process=running.program.name)
                 return False
             if self.stop.wait(0.1):
                 return False
@@ -151,7 +154,9 @@ class Supervisor:
                 if now - running.started > LONGEST_PAUSE:
                     running.pause = FIRST_PAUSE
                 continue
-            self._tell("serve", f"{running.program.name} ended ({how}); starting it again in {running.pause:g} s")
+            LOG.warning(
+                "a process ended and is started again", process=running.program.name, how=how, after_s=running.pause
+            )
             running.child.kill()  # what it started, and left behind
             running.child = None
             running.readers = [reader for reader in running.readers if reader.is_alive()]
@@ -163,7 +168,7 @@ class Supervisor:
         processes.stop(
             [running.child for running in self._running if running.child is not None],
             STOP_SECONDS,
-            lambda child: self._tell("serve", f"{child.name} does not stop; killing it"),
+            lambda child: LOG.warning("a process does not stop and is killed", process=child.name),
         )
         for running in self._running:
             for reader in running.readers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import os
 import signal
 import ssl
@@ -20,6 +21,7 @@ from free_ports import free_port
 
 from authority.home.home import Home
 from authority.home.settings import CollectorSettings, ValidatorSettings, WebSettings
+from authority.service import supervisor as supervisor_module
 from authority.service.supervisor import Program, Supervisor
 
 ROOT = Path(__file__).parents[3]
@@ -49,8 +51,20 @@ def python(text: str) -> list[str]:
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def told(caplog: pytest.LogCaptureFixture) -> Iterator[Told]:
+    """What the processes print, and under `serve` what the supervisor logs: the event and its fields."""
+    told = Told()
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            fields = " ".join(f"{key}={value}" for key, value in vars(record)["fields"].items())
+            told("serve", f"{record.getMessage()} {fields}".strip())
+
+    handler, logger = Handler(), supervisor_module.LOG.logger
+    caplog.set_level(logging.INFO, logger.name)
+    logger.addHandler(handler)
+    yield told
+    logger.removeHandler(handler)
 
 
 def running(supervisor: Supervisor) -> threading.Thread:
@@ -88,7 +102,7 @@ def test_what_ends_is_started_again_after_a_growing_pause(told: Told) -> None:
     supervisor = Supervisor([Program("a", python("import sys; print('up', flush=True); sys.exit(3)"))], told)
     thread = running(supervisor)
     told.wait_for(lambda lines: lines.count(("a", "up")) >= 2)
-    told.wait_for(lambda lines: any("(status 3); starting it again in 2 s" in line for _, line in lines))
+    told.wait_for(lambda lines: any("how=status 3 after_s=2.0" in line for _, line in lines))
     supervisor.stop.set()
     thread.join()
 
@@ -193,7 +207,7 @@ def test_a_process_that_never_answers_is_named_and_not_called_started(told: Told
     )
     thread = threading.Thread(target=lambda: supervisor.run(ready_seconds=0.5))
     thread.start()
-    told.wait_for(lambda lines: ("serve", "deaf does not answer yet; going on without it") in lines)
+    told.wait_for(lambda lines: ("serve", "a process does not answer yet; going on without it process=deaf") in lines)
     supervisor.stop.set()
     thread.join()
     assert ("serve", "everything is started") not in told.lines
