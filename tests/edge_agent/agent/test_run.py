@@ -90,7 +90,7 @@ def test_it_reads_signs_publishes_and_stops_on_sigterm(authority, make_gateway, 
     assert authority.live[0]["meters"]
     status = read_status(gateway.config.state)
     assert status["running"] is False
-    assert problems(status, time.time()) == ["the agent is not running"]
+    assert problems(status, status["updated"]) == ["the agent is not running"]
     assert status["meters"]["solar"]["stages"]["receipted"]["count"] >= 3
 
 
