@@ -156,7 +156,8 @@ class GatewayConfig:
 
     authority is the https URL without a path; live_seconds is the time between two live power readings of a meter (0:
     none); read_delay is how long after a boundary the meters are read, in seconds (None: a twentieth of the epoch, at
-    most 5 s); quota_frames bounds the journal; metrics_file is where the status is written for Prometheus, if anywhere.
+    most 5 s); quota_frames bounds the journal; metrics_file is where the status is written for Prometheus, if
+    anywhere, and metrics_listen at which host and port it may be fetched.
     """
 
     path: Path
@@ -169,6 +170,7 @@ class GatewayConfig:
     read_delay: float | None = None
     quota_frames: int = DEFAULT_QUOTA_FRAMES
     metrics_file: Path | None = None
+    metrics_listen: tuple[str, int] | None = None
 
     @property
     def authority_address(self) -> tuple[str, int]:
@@ -226,7 +228,11 @@ def parse_config(path: Path, data: Mapping[str, Any]) -> GatewayConfig:
     live_seconds = gateway.integer("live_seconds", DEFAULT_LIVE_SECONDS, 0, 3600, "seconds; 0 for none")
     read_delay = gateway.seconds("read_delay", 0.0, 0.0, 300.0) if gateway.has("read_delay") else None
     quota = gateway.integer("quota_frames", DEFAULT_QUOTA_FRAMES, 100, 10_000_000, "frames in the journal")
-    metrics = gateway.text("metrics_file")
+    metrics, listen = gateway.text("metrics_file"), gateway.text("metrics_listen")
+    try:
+        metrics_listen = None if listen is None else host_and_port(listen)
+    except ValueError as error:
+        raise gateway.error("metrics_listen", str(error)) from error
     gateway.done()
 
     settings = UplinkSettings(
@@ -251,6 +257,7 @@ def parse_config(path: Path, data: Mapping[str, Any]) -> GatewayConfig:
         read_delay=read_delay,
         quota_frames=quota,
         metrics_file=None if metrics is None else _relative(path, metrics),
+        metrics_listen=metrics_listen,
     )
 
 

@@ -16,6 +16,7 @@ from types import FrameType
 from edge_agent import log
 from edge_agent.agent.gateway import EventQueue
 from edge_agent.agent.loop import Agent
+from edge_agent.agent.metrics_port import MetricsPort
 from edge_agent.config import GatewayConfig, MeterSettings
 from edge_agent.errors import EdgeError
 from edge_agent.meters import open_meter
@@ -23,6 +24,7 @@ from edge_agent.meters.lines import MeterLine, OpenMeter
 from edge_agent.state.credentials import Credentials, CredentialStore
 from edge_agent.state.journal import JOURNAL_FILE, Journal
 from edge_agent.state.keys import KeyFileError, KeyStore, MeterKey
+from edge_agent.state.metrics import metrics
 from edge_agent.state.status import StatusBoard
 from edge_agent.uplinks.choice import Uplinks
 from edge_agent.uplinks.https import HttpsClient, HttpsUplink
@@ -129,6 +131,7 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
     for line in lines:
         line.start()
     uplinks.start()
+    metrics_port = _metrics_port(config, board, clock)
     notify = _service_manager()
     notify("READY=1")
     try:
@@ -138,10 +141,25 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
         for line in lines:
             line.close()
         uplinks.close()
+        if metrics_port is not None:
+            metrics_port.close()
         agent.close()
         for number, handler in previous.items():
             signal.signal(number, handler)
         log.info("stopped", gateway=config.name)
+
+
+def _metrics_port(config: GatewayConfig, board: StatusBoard, clock: SystemClock) -> MetricsPort | None:
+    """The port for Prometheus where one is wanted; a port that cannot be had is told, and keeps no reading back."""
+    if config.metrics_listen is None:
+        return None
+    try:
+        return MetricsPort(config.metrics_listen, lambda: metrics({**board.snapshot(), "running": True}, clock.time()))
+    except OSError as error:
+        message = f"cannot listen on {config.metrics_listen[0]}:{config.metrics_listen[1]}: {error.strerror or error}"
+        board.error("metrics", "metrics_port", message)
+        log.error("no port for metrics", code="metrics_port", reason=message)
+        return None
 
 
 @contextlib.contextmanager
