@@ -16,6 +16,7 @@ from types import FrameType
 from edge_agent import log
 from edge_agent.agent.gateway import EventQueue
 from edge_agent.agent.loop import Agent
+from edge_agent.agent.metrics_port import MetricsPort
 from edge_agent.config import GatewayConfig, MeterSettings
 from edge_agent.errors import EdgeError
 from edge_agent.meters import open_meter
@@ -23,6 +24,7 @@ from edge_agent.meters.lines import MeterLine, OpenMeter
 from edge_agent.state.credentials import Credentials, CredentialStore, NotEnrolledError
 from edge_agent.state.journal import JOURNAL_FILE, Journal
 from edge_agent.state.keys import KeyFileError, KeyStore, MeterKey
+from edge_agent.state.metrics import metrics
 from edge_agent.state.status import StatusBoard
 from edge_agent.uplinks.choice import Uplinks
 from edge_agent.uplinks.https import HttpsClient, HttpsUplink
@@ -145,6 +147,7 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
     for line in lines:
         line.start()
     uplinks.start()
+    metrics_port = _metrics_port(config, board, clock)
     notify = _service_manager()
     notify("READY=1")
     try:
@@ -154,10 +157,25 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
         for line in lines:
             line.close()
         uplinks.close()
+        if metrics_port is not None:
+            metrics_port.close()
         agent.close()
         for number, handler in previous.items():
             signal.signal(number, handler)
         log.info("stopped", gateway=config.name)
+
+
+def _metrics_port(config: GatewayConfig, board: StatusBoard, clock: SystemClock) -> MetricsPort | None:
+    """The port for Prometheus where one is wanted; a port that cannot be had is told, and keeps no reading back."""
+    if config.metrics_listen is None:
+        return None
+    try:
+        return MetricsPort(config.metrics_listen, lambda: metrics({**board.snapshot(), "running": True}, clock.time()))
+    except OSError as error:
+        message = f"cannot listen on {config.metrics_listen[0]}:{config.metrics_listen[1]}: {error.strerror or error}"
+        board.error("metrics", "metrics_port", message)
+        log.error("no port for metrics", code="metrics_port", reason=message)
+        return None
 
 
 @contextlib.contextmanager
@@ -185,7 +203,7 @@ def _usable_keys(
     keys: dict[str, MeterKey] = {}
     for meter in config.meters:
         board.add_meter(meter.name, port=meter.port)
-        fault = _not_signable(meter, credentials)
+        fault = not_signable(meter, credentials)
         if fault is None:
             try:
                 key = store.load(meter.name)
@@ -202,7 +220,8 @@ def _usable_keys(
     return keys
 
 
-def _not_signable(meter: MeterSettings, credentials: Credentials) -> tuple[str, str] | None:
+def not_signable(meter: MeterSettings, credentials: Credentials) -> tuple[str, str] | None:
+    """Code and reason why the gateway may not sign for a meter; None where it may, as far as the credentials say."""
     enrolled = credentials.meter(meter.name)
     if enrolled is None:
         return ("not_enrolled", "the authority has not enrolled it; ask for a claim code and run `edge-agent enrol`")

@@ -2,7 +2,7 @@
 
 Every operation is a generator: it yields the APDU to send, is sent the APDU that came back, and returns its result.
 It yields a list where several APDUs go out in a row before an answer is due, and b"" where it waits for one more APDU
-without asking; b"" sent back to that says that none came. A LinkError thrown into it says why no answer came; some mend
+without asking; b"" sent back to that says that none came. A LinkError thrown into it says why no answer came; some fix
 that, the others let it through. Whoever drives it (`edge_agent.meters.connection` with a serial port; a test with a
 list) decides how the bytes travel:
 

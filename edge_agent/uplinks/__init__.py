@@ -67,11 +67,19 @@ class UnreachableError(UplinkError):
 
 @dataclass(frozen=True)
 class Batch:
-    """Frames of one meter, in order, with their numbers in the journal."""
+    """Frames as they go, those of one meter in order; with each its meter's name and its number in the journal."""
 
-    meter: str
+    meters: tuple[str, ...]
     ids: tuple[int, ...]
     frames: tuple[Frame, ...]
+
+    @property
+    def ids_by_meter(self) -> dict[str, list[int]]:
+        """The numbers in the journal of each meter's frames."""
+        found: dict[str, list[int]] = {}
+        for meter, number in zip(self.meters, self.ids, strict=True):
+            found.setdefault(meter, []).append(number)
+        return found
 
     def to_bytes(self) -> bytes:
         """The frames, concatenated."""

@@ -141,7 +141,9 @@ class MqttUplink:
         # acknowledgement that comes before we know the message's number waits in _early.
         with self._lock:
             self._early = {}
-        info = self._client.publish(self._topic(topics.READING, batch.meter), batch.to_bytes(), qos=1)
+        meters = set(batch.meters)
+        topic = self._topic(topics.READINGS) if len(meters) > 1 else self._topic(topics.READING, meters.pop())
+        info = self._client.publish(topic, batch.to_bytes(), qos=1)
         with self._lock:
             early, self._early = self._early, None
             if info.rc == paho.MQTT_ERR_SUCCESS and info.mid not in early:
@@ -215,7 +217,8 @@ class MqttUplink:
     def _acknowledged(self, batch: Batch, reason: ReasonCode) -> None:
         if reason.is_failure:
             error = BrokerRefusedError(
-                f"the broker refuses readings of {batch.meter} ({reason}); look at its access list for this gateway",
+                f"the broker refuses readings of {', '.join(batch.ids_by_meter)} ({reason}); look at its access list "
+                "for this gateway",
             )
             self._emit(BatchFailed(batch, self.name, error))
         else:

@@ -251,6 +251,41 @@ def test_a_frame_without_a_receipt_goes_again_and_stays(bench):
     assert len(bench.log()) == 1
 
 
+def test_a_boundary_of_all_meters_goes_in_one_message(make_bench):
+    bench = make_bench(meters=("solar", "storage", "load"))
+    bench.settle()
+    bench.forward(900)
+    first, second = (batch for batch, _ in bench.carrier.sent)
+    assert set(first.meters) == set(second.meters) == {"solar", "storage", "load"}
+    assert [len(batch.frames) for batch in (first, second)] == [3, 3]
+    assert bench.journal.counts().waiting == 0
+
+
+def test_what_goes_again_goes_meter_by_meter(make_bench):
+    bench = make_bench(meters=("solar", "load"))
+    bench.carrier.mute = True
+    bench.settle()
+    bench.forward(90)
+    assert [len(set(batch.meters)) for batch, _ in bench.carrier.sent][:3] == [2, 1, 1]
+    bench.carrier.mute = False
+    bench.forward(90)
+    assert bench.journal.counts().waiting == 0
+
+
+def test_a_message_that_does_not_leave_holds_each_of_its_meters_once(make_bench):
+    bench = make_bench(meters=("solar", "load"))
+    bench.settle()
+    bench.carrier.up = False
+    bench.forward(900)
+    status = bench.board.snapshot()["meters"]
+    assert all("publish" in status[name]["errors"] for name in ("solar", "load"))
+    bench.carrier.up = True
+    bench.forward(90)
+    status = bench.board.snapshot()["meters"]
+    assert not any("publish" in status[name]["errors"] for name in ("solar", "load"))
+    assert bench.journal.counts().waiting == 0
+
+
 def test_hostile_receipts_are_ignored_and_counted(bench):
     bench.carrier.mute = True
     bench.settle()
