@@ -8,7 +8,14 @@ import pytest
 
 from edge_agent.commands.reset_meter import ResetError, allow_reset
 from edge_agent.meters import IntervalRow, MeterTimeoutError
-from edge_agent.uplinks import AuthorityTime, CommandArrived, LinkChanged, ReceiptsArrived, UplinkError
+from edge_agent.state.journal import JournalUnusableError
+from edge_agent.uplinks import (
+    AuthorityTime,
+    CommandArrived,
+    LinkChanged,
+    ReceiptsArrived,
+    UnreachableError,
+)
 from edge_agent.wire.reading import (
     FLAG_BACK_FILLED,
     FLAG_REGISTER_RESET,
@@ -552,9 +559,8 @@ def test_a_full_disk_signs_nothing_until_there_is_room(bench):
     append = bench.journal.append
 
     def full(frames, *, now):
-        from edge_agent.state.journal import JournalError
 
-        raise JournalError("journal_unusable", "database or disk is full")
+        raise JournalUnusableError("database or disk is full")
 
     bench.journal.append = full
     bench.forward(2 * 900)
@@ -620,7 +626,7 @@ def test_a_reconnect_asks_for_the_head_again(bench):
     bench.settle()
     asked = len(bench.carrier.heads)
     bench.events.emit(LinkChanged("https", True, None))
-    bench.events.emit(LinkChanged("https", False, UplinkError("unreachable", "gone")))
+    bench.events.emit(LinkChanged("https", False, UnreachableError("gone")))
     bench.events.emit(LinkChanged("https", True, None))
     bench.settle()
     assert len(bench.carrier.heads) == asked + 1
@@ -630,7 +636,7 @@ def test_a_reconnect_asks_for_the_head_again(bench):
 def test_a_reconnect_whose_head_fails_asks_until_it_comes(bench):
     bench.settle()
     bench.carrier.up = False
-    bench.events.emit(LinkChanged("https", False, UplinkError("unreachable", "gone")))
+    bench.events.emit(LinkChanged("https", False, UnreachableError("gone")))
     bench.events.emit(LinkChanged("https", True, None))
     bench.settle()
     bench.carrier.up = True
