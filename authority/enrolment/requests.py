@@ -69,7 +69,7 @@ def _has_enrolment() -> Any:
 
 
 def authenticate(session: Session, code: str, now: int) -> Claim:
-    """The claim that a code stands for; RefusalError `unauthorised` without saying which part was wrong."""
+    """The claim that a code stands for; UnauthorisedError without saying which part was wrong."""
     refused = UnauthorisedError("this claim code is wrong, used up or too old; ask the operator for a new one")
     try:
         said = wire.Claim.parse(code)
@@ -245,7 +245,7 @@ def _with_meters(session: Session, enrolment: Enrolment) -> list[tuple[Enrolment
 
 
 def of_claim(session: Session, claim: Claim, enrolment_id: str) -> Enrolment:
-    """A claim's enrolment; RefusalError `not_found` for any other, so that ids of others tell nothing."""
+    """A claim's enrolment; NotFoundError for any other, so that ids of others tell nothing."""
     enrolment = session.get(Enrolment, enrolment_id)
     if enrolment is None or enrolment.claim_id != claim.id:
         raise NotFoundError("this claim has no such enrolment")
@@ -329,7 +329,7 @@ def pending(session: Session) -> list[Enrolment]:
 
 
 def find(session: Session, name: str) -> Enrolment:
-    """The enrolment with this id, or the one that waits of this gateway; RefusalError `not_found`."""
+    """The enrolment with this id, or the one that waits of this gateway; NotFoundError."""
     found = session.get(Enrolment, name)
     if found is None:
         waiting = [enrolment for enrolment in pending(session) if enrolment.gateway_name == name]
@@ -438,7 +438,7 @@ def revoke(session: Session, gateway_name: str, *, actor: str, reason: str, now:
     """End a gateway's certificate and its claims, and suspend its meters; False where that was done before. Logged.
 
     A new claim and approval bring all of it back. The broker and the chain are told by authority.enrolment.closing.
-    RefusalError `not_found` for a gateway that was never enrolled.
+    NotFoundError for a gateway that was never enrolled.
     """
     log.lock(session)  # no frame of its meters may slip in between
     gateway = session.get(Gateway, gateway_name, with_for_update=True)

@@ -53,7 +53,7 @@ class Home:
         """Make a home: directory (0700), keys, certificates, network id and, last of all, authority.toml.
 
         An interrupted creation is completed by calling it again: no key that is there already is replaced.
-        HomeError `home_exists` where authority.toml is there.
+        HomeExistsError where authority.toml is there.
         """
         path = path.resolve()
         if (path / CONFIG_NAME).exists():
@@ -81,7 +81,7 @@ class Home:
 
     @classmethod
     def open(cls, path: Path, process: str | None = None) -> Home:
-        """Open a home that `create` made; HomeError `home_missing` or `config_invalid`.
+        """Open a home that `create` made; HomeMissingError or `config_invalid`.
 
         A process that serves names itself (authority.home.keyring.KEYS_OF), and gets its own keys alone.
         """
@@ -111,7 +111,7 @@ class Home:
     # Keys
 
     def key_path(self, name: str) -> Path:
-        """The path of a file under keys/; HomeError `key_withheld` for a secret that this process does not get."""
+        """The path of a file under keys/; KeyWithheldError for a secret that this process does not get."""
         return self.keys.path(name)
 
     @cached_property

@@ -42,7 +42,7 @@ class Keyring:
         self._allowed = SECRETS if process is None else KEYS_OF[process]
 
     def path(self, name: str) -> Path:
-        """The path of a file under keys/; HomeError `key_withheld` for a secret that is not this process's."""
+        """The path of a file under keys/; KeyWithheldError for a secret that is not this process's."""
         if name in SECRETS and name not in self._allowed:
             raise KeyWithheldError(
                 f"the {self._process} process does not get {name}: do this with an authority command"
@@ -55,7 +55,7 @@ class Keyring:
             write_atomically(self.path(name), data)
 
     def read(self, name: str) -> bytes:
-        """A file's bytes; HomeError `key_withheld`, `key_missing`, `key_unreadable`, or `key_exposed` by its mode."""
+        """A file's bytes; KeyWithheldError, `key_missing`, `key_unreadable`, or `key_exposed` by its mode."""
         path = self.path(name)
         try:
             mode = stat.S_IMODE(path.stat().st_mode)

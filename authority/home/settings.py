@@ -167,7 +167,7 @@ class Settings:
 
     @classmethod
     def from_toml(cls, text: str) -> Settings:
-        """Read authority.toml; HomeError `config_invalid` names the table and the key that is wrong."""
+        """Read authority.toml; HomeConfigError names the table and the key that is wrong."""
         top = Table(read_text(text, _refuse), "", _refuse)
         settings = cls(**{table.name: _table(top, table.name) for table in fields(cls)})
         top.done()
@@ -175,7 +175,7 @@ class Settings:
         return settings
 
     def check(self) -> None:
-        """HomeError `config_invalid` where a value is outside what the system can work with."""
+        """HomeConfigError where a value is outside what the system can work with."""
         for wrong, message in (
             (not 10 <= self.epoch.seconds <= 65_535, "[epoch] seconds must be 10 to 65535"),
             (not -90 <= self.site.latitude <= 90, "[site] latitude must be -90 to 90"),

@@ -85,7 +85,7 @@ class ReadingLeaf:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ReadingLeaf:
-        """Read a reading's leaf; LogError `leaf_malformed`."""
+        """Read a reading's leaf; LeafMalformedError."""
         if len(data) != _READING.size + FRAME_SIZE or data[0] != LEAF_READING:
             raise LeafMalformedError("these bytes are not the leaf of a reading")
         _, verdict, code, time = _READING.unpack(data[: _READING.size])
@@ -181,14 +181,14 @@ def network_id(session: Session) -> bytes:
 
 
 def leaf(session: Session, index: int) -> bytes:
-    """A leaf's type byte and payload; LogError `out_of_range`."""
+    """A leaf's type byte and payload; OutOfRangeError."""
     for found in leaves(session, index, index + 1):
         return found.data
     raise OutOfRangeError(f"the log has no leaf {index}")
 
 
 def root(session: Session, size: int | None = None) -> bytes:
-    """The root of the first `size` leaves, or of all; LogError `out_of_range` for more than there are."""
+    """The root of the first `size` leaves, or of all; OutOfRangeError for more than there are."""
     state = _state(session, lock=False)
     size = state.size if size is None else size
     if not 0 <= size <= state.size:
@@ -197,17 +197,17 @@ def root(session: Session, size: int | None = None) -> bytes:
 
 
 def inclusion_proof(session: Session, index: int, size: int) -> list[bytes]:
-    """That leaf `index` is in the tree of the first `size` leaves; LogError or ProofError `out_of_range`."""
+    """That leaf `index` is in the tree of the first `size` leaves; LogError or ProofRangeError."""
     return merkle.inclusion_proof(index, size, nodes(session))
 
 
 def consistency_proof(session: Session, first: int, second: int) -> list[bytes]:
-    """That the tree of `second` leaves extends that of `first`; LogError or ProofError `out_of_range`."""
+    """That the tree of `second` leaves extends that of `first`; LogError or ProofRangeError."""
     return merkle.consistency_proof(first, second, nodes(session))
 
 
 def nodes(session: Session) -> merkle.Node:
-    """The tree's nodes as the store has them; LogError `out_of_range` for one that is not complete yet."""
+    """The tree's nodes as the store has them; OutOfRangeError for one that is not complete yet."""
     reader = TileReader(session)
 
     def node(level: int, position: int) -> bytes:
@@ -284,7 +284,7 @@ class SignedCheckpoint:
 def open_checkpoint(data: bytes, network_id: bytes, key: bytes) -> tuple[int, bytes]:
     """Size and root of a checkpoint of either kind that this network's receipt key signed.
 
-    LogError `checkpoint_malformed` for other bytes, `checkpoint_foreign` for one of another log or key.
+    CheckpointMalformedError for other bytes, `checkpoint_foreign` for one of another log or key.
     """
     foreign = CheckpointForeignError("this is not a checkpoint that this authority signed")
     if data[:4] == CHECKPOINT_MAGIC:

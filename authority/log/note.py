@@ -81,7 +81,7 @@ class VerifierKey:
 
     @classmethod
     def parse(cls, text: str) -> VerifierKey:
-        """Read `NAME+KEYHASH+KEY`; NoteError `key_malformed`."""
+        """Read `NAME+KEYHASH+KEY`; VerifierKeyMalformedError."""
         parts = text.strip().split("+", 2)
         try:
             name, key_hash, encoded = parts
@@ -124,7 +124,7 @@ def signature_line(verifier: VerifierKey, signature: bytes) -> str:
 def open_note(note: bytes, verifier: VerifierKey) -> LogCheckpoint:
     """The checkpoint in a note that `verifier` signed, whoever else did.
 
-    NoteError `note_malformed`, `not_signed`, `bad_signature`. Lines after the root (extensions) are signed and ignored.
+    NoteMalformedError, `not_signed`, `bad_signature`. Lines after the root (extensions) are signed and ignored.
     """
     try:
         text = note.decode("utf-8")

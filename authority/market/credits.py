@@ -31,7 +31,7 @@ def issue_credits(
 ) -> None:
     """Issue micro-credits to users by name; every issue is logged before it is sent.
 
-    MarketError `user_unknown`, `user_unregistered` or `credit_invalid` before anything is logged; ChainError where the
+    UserUnknownError, `user_unregistered` or `credit_invalid` before anything is logged; ChainError where the
     chain refuses (the log then holds an act without a transaction, which the audit shows).
     """
     instructions = []

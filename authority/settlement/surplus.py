@@ -137,7 +137,7 @@ def settle_span(
     meters are those that were settled where the span began. earlier are meters that were last settled before that: what
     they drew since then is withdrawn on top, and their presence makes the span no NETTED one. bank is the renewable
     energy (Wh) that the storage held at the span's start; efficiency_bps is the storage's efficiency in basis points,
-    applied to what goes in and rounded down. SurplusError `meter_set` for roles that
+    applied to what goes in and rounded down. MeterSetError for roles that
     may not stand together, `register_not_permitted` for a register outside its role, `register_decreased` for a
     negative step, `efficiency` outside 0 to 10,000.
     """

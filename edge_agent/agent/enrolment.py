@@ -95,7 +95,7 @@ def fetch_ca(address: tuple[str, int], fingerprint: bytes, *, timeout: float) ->
     """The department's CA certificate in PEM, as the server offers it and the claim code's fingerprint confirms.
 
     The connection is not verified and nothing secret is said on it; what it brings is believed only for its hash.
-    EnrolmentError `authority_not_trusted` where the hash is another.
+    AuthorityNotTrustedError where the hash is another.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
