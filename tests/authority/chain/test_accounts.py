@@ -22,7 +22,7 @@ KINDS = [(program, name) for program in PROGRAM_NAMES for name in Idl.load(progr
 
 
 def generator() -> Any:
-    """programs/toolchain/accounts_module.py, which is no package."""
+    """programs/toolchain/accounts_module.py, which is not a package."""
     spec = importlib.util.spec_from_file_location("accounts_module", GENERATOR)
     assert spec is not None
     assert spec.loader is not None
@@ -86,7 +86,7 @@ def test_every_field_is_read_as_the_idl_reads_it(program: str, name: str) -> Non
 def test_what_is_another_account_or_cut_short_is_refused() -> None:
     data = accounts.Market.DISCRIMINATOR + bytes(accounts.Market.FORMAT.size)
     assert accounts.Market.from_account(data).fee_account == Pubkey.default()
-    with pytest.raises(LayoutError, match="no Config of governance"):
+    with pytest.raises(LayoutError, match="not a Config of governance"):
         accounts.Config.from_account(data)
     with pytest.raises(LayoutError, match=f"these are {len(data) - 1}"):
         accounts.Market.from_account(data[:-1])
@@ -98,10 +98,10 @@ def test_a_code_that_means_nothing_is_refused() -> None:
     data = bytearray(accounts.EpochBook.DISCRIMINATOR + bytes(accounts.EpochBook.FORMAT.size))
     assert accounts.EpochBook.from_account(bytes(data)).status is accounts.BookStatus.GROWING
     data[DISCRIMINATOR_SIZE + 2] = 6
-    with pytest.raises(LayoutError, match="6 is no BookStatus: expected one of 0, 1, 2, 3, 4, 5"):
+    with pytest.raises(LayoutError, match="6 is not a BookStatus: expected one of 0, 1, 2, 3, 4, 5"):
         accounts.EpochBook.from_account(bytes(data))
     user = accounts.User.DISCRIMINATOR + bytes(accounts.User.FORMAT.size)
-    with pytest.raises(LayoutError, match="0 is no Status: expected one of 1, 2, 3"):
+    with pytest.raises(LayoutError, match="0 is not a Status: expected one of 1, 2, 3"):
         accounts.User.from_account(user)
 
 

@@ -8,11 +8,10 @@ from solders.keypair import Keypair
 
 from authority.audit.conservation import conservation
 from authority.chain import programs
-from authority.chain.accounts import EpochCheckpoint, MeterState, Retirement
+from authority.chain.accounts import EpochCheckpoint, MeterState, Retirement, Status
 from authority.chain.errors import ProgramError, SignerMissingError
 from authority.cli import main
 from authority.market.standing_orders import StandingOrder
-from authority.settlement.views import STATUS_SUSPENDED
 from authority.store.metering import Frame, Meter
 from authority.store.settlement import Alert
 from edge_agent.wire.reading import ZERO_HASH, possession_message
@@ -54,7 +53,7 @@ def half_enrolled(campus):
 
 def suspended(campus):
     campus.STEPS = dict(campus.STEPS)
-    campus.do("registry", "set_user_status", {"status": STATUS_SUSPENDED}, **member_accounts(campus, "B"))
+    campus.do("registry", "set_user_status", {"status": Status.SUSPENDED}, **member_accounts(campus, "B"))
 
 
 @pytest.mark.finding("chain-1")
@@ -64,7 +63,7 @@ def test_a_member_that_the_chain_refuses_stops_no_checkpoint_and_costs_no_rent(c
     worker = campus.worker()
     run_epoch(campus, worker, moving=False)
     trouble(campus)
-    for _ in range(2):  # in the second C and D retire for the first time, which makes an account for each, for ever
+    for _ in range(2):  # in the second C and D retire for the first time, which makes an account for each, forever
         run_epoch(campus, worker)
     spent = []
     for _ in range(5):

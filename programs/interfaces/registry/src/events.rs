@@ -3,7 +3,7 @@
 use {
     crate::{StoredInstallationKind, StoredMeterRole, StoredSource, StoredStatus, StoredUserRole},
     anchor_lang::prelude::*,
-    campus_common::units::{Epoch, MicroCredits, UnixTime, WattHours, Watts},
+    campus_common::units::{Epoch, UnixTime, WattHours, Watts},
 };
 
 /// A member joined.
@@ -76,10 +76,6 @@ pub struct DelegateChanged {
     pub delegate: Address,
     /// When the delegation ends.
     pub until: UnixTime,
-    /// How much energy it may move; 0 where removed.
-    pub energy_allowance: WattHours,
-    /// How many credits it may move; 0 where removed.
-    pub credit_allowance: MicroCredits,
 }
 
 /// An installation was registered.
