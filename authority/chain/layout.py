@@ -25,7 +25,8 @@ class Code(IntEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> None:
-        raise LayoutError(f"{value} is not a {cls.__name__}: expected one of {', '.join(str(int(code)) for code in cls)}")
+        known = ", ".join(str(int(code)) for code in cls)
+        raise LayoutError(f"{value} is not a {cls.__name__}: expected one of {known}")
 
 
 class Fields:
