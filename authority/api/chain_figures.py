@@ -15,13 +15,12 @@ from authority.api.campus_source import Book, ChainFigures, without_chain
 from authority.audit.chain_state import TOKEN_ACCOUNT_SIZE
 from authority.audit.conservation import AMOUNT_AT
 from authority.chain import programs
-from authority.chain.accounts import EpochBook, Oracle
+from authority.chain.accounts import BookStatus, EpochBook, Oracle
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.chain.layout import ProgramAccount
 from authority.errors import AuthorityError
 from authority.home.home import Home
-from authority.settlement.snapshot import BookStatus
 
 _A = TypeVar("_A", bound=ProgramAccount)
 MINT_SUPPLY_AT = 36

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from authority.chain.accounts import REFUND_AFTER_EPOCHS, EpochBook, Order
+from authority.chain.accounts import REFUND_AFTER_EPOCHS, BookStatus, EpochBook, Order
 from authority.chain.layout import LayoutError
 from authority.market import clearing
-
-FINAL = 5
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,8 @@ class Book:
     def faults(self) -> Iterator[str]:
         """What the rule would have made otherwise, in words."""
         head = self.head
-        if head.status != FINAL:
-            yield f"has status {head.status}, and a final book has {FINAL}"
+        if head.status is not BookStatus.FINAL:
+            yield f"has status {head.status}, and a final book has {BookStatus.FINAL}"
         if head.energy_locked or head.credit_locked or head.paid != head.bid_count + head.ask_count:
             yield "is not paid out"
         yield from self._order_faults()

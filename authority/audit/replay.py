@@ -29,7 +29,9 @@ from authority.chain.accounts import (
     Meter,
     MeterState,
     Oracle,
+    Reason,
     Retirement,
+    Status,
 )
 from authority.chain.errors import ChainError
 from authority.chain.idl import Idl
@@ -44,7 +46,6 @@ from edge_agent.wire.reading import (
     Record,
 )
 
-ACTIVE = 1
 DOUBTFUL = FLAG_ESTIMATED | FLAG_TAMPER | FLAG_DATA_DOUBTFUL
 NO_REGISTERS = (0, 0, 0, 0)
 
@@ -79,7 +80,7 @@ class _Meter:
     source: int
     installation: int
     user: Pubkey
-    status: int = ACTIVE
+    status: Status = Status.ACTIVE
     changes: int = 0
     user_since: int = 0
     storages: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
@@ -273,7 +274,7 @@ class Replay:
     def _on_MeterStatusChanged(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
         meter = self._registered(data)
         meter.changes += 1
-        meter.status = data["after"]
+        meter.status = Status(data["after"])
 
     def _on_MeterReassigned(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
         meter = self._registered(data)
@@ -342,7 +343,7 @@ class Replay:
         where = f"member {wallet}, boundary {data['to']}"
         self.settlements += 1
         member = self._members.setdefault(wallet, _Member())
-        meters = [meter for meter in self._of(wallet) if meter.settles and meter.status == ACTIVE]
+        meters = [meter for meter in self._of(wallet) if meter.settles and meter.status is Status.ACTIVE]
         self._to_mint[wallet] = self._to_mint.get(wallet, 0) + data["minted"]
         if not member.based:
             self.given += 1
@@ -419,7 +420,7 @@ class Replay:
     def _on_EnergyRetired(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
         self.retired_wh += data["amount"]
         totals = self._retired.setdefault(data["wallet"], [0, 0, 0])
-        totals[1 if data["reason"] else 0] += data["amount"]
+        totals[1 if data["reason"] == Reason.FEED_IN else 0] += data["amount"]
         totals[2] += data["credits"]
 
     def _on_EpochCleared(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
@@ -536,12 +537,12 @@ class Replay:
         standing = {state.meter: state.interval_end for _, state in self.state.all(MeterState)}
         for address, meter in self._meters.items():
             ends = [end for end in self._passed.get(address, ()) if standing.get(address, 0) < end <= due]
-            if not ends or meter.status != ACTIVE:
+            if not ends or meter.status is not Status.ACTIVE:
                 continue
             others = [
                 programs.meter_address(each.meter_id)
                 for each in self._of(meter.user)
-                if each is not meter and each.settles and each.status == ACTIVE and meter.settles
+                if each is not meter and each.settles and each.status is Status.ACTIVE and meter.settles
             ]
             if all(max([standing.get(each, 0), *self._passed.get(each, ())]) >= min(ends) for each in others):
                 yield meter.meter_id, len(ends), min(ends)

@@ -2,7 +2,7 @@
 
 A class of ProgramAccount is an account: DISCRIMINATOR is what it starts with, SIZE the bytes of the whole, and
 `from_account` reads one. A class of Fields is a part of an account, or an element of the array behind one. Bytes kept
-free for later have no field here.
+free for later have no field here. A class of Code is a byte's meanings.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from solders.pubkey import Pubkey
 
-from authority.chain.layout import Fields, ProgramAccount
+from authority.chain.layout import Code, Fields, ProgramAccount
 
 RETIREMENT_GRACE_EPOCHS = 8
 """Epochs after the end of a billing period for which its withdrawals can still be retired, and late spans be booked
@@ -159,6 +159,19 @@ class Config(ProgramAccount):
         )
 
 
+class InstallationKind(Code):
+    """What stands at an installation."""
+
+    LOAD = 0
+    SOLAR = 1
+    WIND = 2
+    HYDRO = 3
+    OTHER = 4
+    STORAGE = 5
+    GRID = 6
+    MIXED = 7
+
+
 @dataclass(frozen=True, slots=True)
 class Installation(ProgramAccount):
     """What stands somewhere on the campus, at `[installation, n]`. Readings are cross-checked with it."""
@@ -171,7 +184,7 @@ class Installation(ProgramAccount):
     """Layout version, 1."""
     bump: int
     """Bump of this account's address."""
-    kind: int
+    kind: InstallationKind
     """InstallationKind: 0 load, 1 solar, 2 wind, 3 hydro, 4 other renewable, 5 storage, 6 grid, 7 mixed."""
     n: int
     """Number of the installation."""
@@ -198,7 +211,7 @@ class Installation(ProgramAccount):
         return cls(
             version=v[0],
             bump=v[1],
-            kind=v[2],
+            kind=InstallationKind(v[2]),
             n=v[3],
             building=v[4],
             since=v[5],
@@ -239,6 +252,35 @@ class KeyUse(ProgramAccount):
         )
 
 
+class MeterRole(Code):
+    """What a meter measures, and so which registers may move and how they settle."""
+
+    BUILDING = 0
+    GENERATION = 1
+    STORAGE = 2
+    LOAD = 3
+    GRID = 4
+    SUBMETER = 5
+
+
+class Source(Code):
+    """A renewable source, as in the signed reading."""
+
+    NONE = 0
+    SOLAR = 1
+    WIND = 2
+    HYDRO = 3
+    OTHER = 4
+
+
+class Status(Code):
+    """Whether a user or a meter takes part."""
+
+    ACTIVE = 1
+    SUSPENDED = 2
+    CLOSED = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Meter(ProgramAccount):
     """An AMI meter, at `[meter, meter_id]`, meter_id = SHA-256(16-byte secret salt, serial)."""
@@ -251,11 +293,11 @@ class Meter(ProgramAccount):
     """Layout version, 1."""
     bump: int
     """Bump of this account's address."""
-    role: int
+    role: MeterRole
     """MeterRole: 0 building, 1 generation, 2 storage, 3 load, 4 grid, 5 submeter."""
-    source: int
+    source: Source
     """Source: 0 none, 1 solar, 2 wind, 3 hydro, 4 other renewable."""
-    status: int
+    status: Status
     """Status: 1 active, 2 suspended, 3 closed."""
     slot: int
     """Bit of this meter in its user's `settling_meters`; 255 where it does not settle."""
@@ -296,9 +338,9 @@ class Meter(ProgramAccount):
         return cls(
             version=v[0],
             bump=v[1],
-            role=v[2],
-            source=v[3],
-            status=v[4],
+            role=MeterRole(v[2]),
+            source=Source(v[3]),
+            status=Status(v[4]),
             slot=v[5],
             generation=v[6],
             meter_id=v[7],
@@ -352,6 +394,14 @@ class Registry(ProgramAccount):
         )
 
 
+class UserRole(Code):
+    """What a user is."""
+
+    CONSUMER = 0
+    PROSUMER = 1
+    INSTITUTION = 2
+
+
 @dataclass(frozen=True, slots=True)
 class User(ProgramAccount):
     """A member of the market, at `[user, member]`."""
@@ -364,9 +414,9 @@ class User(ProgramAccount):
     """Layout version, 1."""
     bump: int
     """Bump of this account's address."""
-    role: int
+    role: UserRole
     """UserRole: 0 consumer, 1 prosumer, 2 institution."""
-    status: int
+    status: Status
     """Status: 1 active, 2 suspended, 3 closed."""
     member_index: int
     """Number of this member, from 0, in the order of registration; orders carry it."""
@@ -410,8 +460,8 @@ class User(ProgramAccount):
         return cls(
             version=v[0],
             bump=v[1],
-            role=v[2],
-            status=v[3],
+            role=UserRole(v[2]),
+            status=Status(v[3]),
             member_index=v[4],
             wallet=Pubkey.from_bytes(v[5]),
             energy_token_account=Pubkey.from_bytes(v[6]),
@@ -460,6 +510,20 @@ class WalletUse(ProgramAccount):
             member_index=v[2],
             member=Pubkey.from_bytes(v[3]),
         )
+
+
+class Place(Code):
+    """Where a member's tokens are."""
+
+    TOKEN_ACCOUNT = 0
+    SEAT = 1
+
+
+class Reason(Code):
+    """Why energy is retired."""
+
+    CONSUMPTION = 0
+    FEED_IN = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -733,6 +797,24 @@ class Oracle(ProgramAccount):
         )
 
 
+class Asset(Code):
+    """What a seat holds, as instructions name it."""
+
+    ENERGY = 0
+    CREDIT = 1
+
+
+class BookStatus(Code):
+    """Where a book stands in its life."""
+
+    GROWING = 0
+    VACANT = 1
+    OPEN = 2
+    CLEARING = 3
+    REFUNDING = 4
+    FINAL = 5
+
+
 @dataclass(frozen=True, slots=True)
 class EpochBook(ProgramAccount):
     """The head of one market epoch's order book; `capacity` bids and as many asks follow it.
@@ -749,8 +831,8 @@ class EpochBook(ProgramAccount):
     """Layout version, 1."""
     bump: int
     """Bump of `[book, slot]`."""
-    status: int
-    """0 growing, 1 vacant, 2 open, 3 clearing, 4 refunding, 5 final."""
+    status: BookStatus
+    """BookStatus: 0 growing, 1 vacant, 2 open, 3 clearing, 4 refunding, 5 final."""
     slot: int
     """Its slot in the ring: epoch mod 16."""
     epoch: int
@@ -821,7 +903,7 @@ class EpochBook(ProgramAccount):
         return cls(
             version=v[0],
             bump=v[1],
-            status=v[2],
+            status=BookStatus(v[2]),
             slot=v[3],
             epoch=v[4],
             opens_at=v[5],

@@ -7,8 +7,9 @@ arguments in borsh), orders and resolves their accounts, decodes accounts and ev
 which Anchor takes only without padding, so fields simply follow one another), and names errors.
 
 Values in Python: integers are int, `pubkey` is solders' Pubkey, `bytes` and `[u8; n]` are bytes, other arrays and
-`vec` are lists, `option` is None or the value, a struct is a dict by field name, a tuple struct a list, an enum's unit
-variant its name, any other variant a dict of one entry. A tuple struct of one field (a newtype, such as a unit) is that
+`vec` are lists, `option` is None or the value, a struct is a dict by field name, a tuple struct a list. An enum of unit
+variants alone is a member of an IntEnum, and is written by its number or name; in any other enum a unit variant is its
+name, and one with content a dict of one entry. A tuple struct of one field (a newtype, such as a unit) is that
 field's value.
 
 Source: the crate anchor-lang-idl-spec 0.1.0, and https://borsh.io for the wire format.
@@ -21,6 +22,7 @@ import binascii
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -387,6 +389,29 @@ class _Enum(_Codec):
         return {name: content}, offset
 
 
+class _Codes(_Codec):
+    """An enum of unit variants alone: one byte, which is the variant's number."""
+
+    smallest = 1
+
+    def __init__(self, name: str, variants: Sequence[str]) -> None:
+        self.variants = IntEnum(name, variants, start=0)  # type: ignore[misc]  # made of data, not of literals
+
+    def write(self, value: object, out: bytearray, path: str, depth: int) -> None:
+        for variant in self.variants:
+            if value in (variant.name, variant.value) and not isinstance(value, bool):
+                out.append(variant)
+                return
+        raise IdlValueError(f"{path}: {value!r} is not one of {', '.join(variant.name for variant in self.variants)}")
+
+    def read(self, data: bytes, offset: int, path: str, depth: int) -> tuple[IntEnum, int]:
+        tag = _take(data, offset, 1, path)[0]
+        try:
+            return self.variants(tag), offset + 1
+        except ValueError as error:
+            raise IdlDataError(f"{path}: {tag} is not a variant; the type has {len(self.variants)}") from error
+
+
 class _Recursive(_Codec):
     """Stands in for a type inside its own definition; its depth is bounded, since hostile data could nest forever."""
 
@@ -455,6 +480,8 @@ class _Types:
         match body.get("kind"):
             case "struct":
                 return self._fields(body.get("fields", []), generics)
+            case "enum" if all(not item.get("fields") for item in body["variants"]):
+                return _Codes(name, [_text(item, "name") for item in body["variants"]])
             case "enum" if serialization == "borsh":
                 return _Enum(
                     [

@@ -6,6 +6,7 @@ Anchor takes only types without padding for these accounts, so fields simply fol
 from __future__ import annotations
 
 import struct
+from enum import IntEnum
 from typing import Any, ClassVar, Self
 
 from authority.chain.errors import ChainError
@@ -17,6 +18,15 @@ class LayoutError(ChainError):
     """Bytes are not the account that they are read as: another discriminator, or cut short."""
 
     code = "account_layout"
+
+
+class Code(IntEnum):
+    """What a byte of an account means. LayoutError where it means nothing."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        known = ", ".join(str(int(code)) for code in cls)
+        raise LayoutError(f"{value} is not a {cls.__name__}: expected one of {known}")
 
 
 class Fields:

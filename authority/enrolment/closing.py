@@ -18,7 +18,7 @@ from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.enrolment import broker_door, requests, revocation
 from authority.enrolment.broker_door import BrokerError, Credentials
-from authority.enrolment.registration import METER_STATUS_ACTIVE, METER_STATUS_SUSPENDED, set_status_instruction
+from authority.enrolment.registration import set_status_instruction
 from authority.log import log
 from authority.refusals import NotFoundError
 from authority.store.metering import GATEWAY_EXPECTED, GATEWAY_REVOKED, METER_ACTIVE, Gateway, Meter
@@ -157,10 +157,10 @@ def _suspend(app: App, meter: Meter, wallet: str, actor: str, client: ChainClien
     account = client.account(accounts.Meter, address)
     if account is None:
         return "not on the chain"
-    if account.status != METER_STATUS_ACTIVE:
+    if account.status is not accounts.Status.ACTIVE:
         return "was suspended before"
     signature = client.send(
-        [set_status_instruction(client, app.home.operator.pubkey(), meter, wallet, METER_STATUS_SUSPENDED)],
+        [set_status_instruction(client, app.home.operator.pubkey(), meter, wallet, accounts.Status.SUSPENDED)],
         [],
         payer=app.home.operator,
     )

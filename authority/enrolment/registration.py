@@ -35,10 +35,6 @@ from edge_agent.wire.reading import possession_message
 
 SPARE_SEATS = 25
 """Free seats in the market below which more are made."""
-CONSUMER, PROSUMER = 0, 1
-"""A user's role on the chain: a consumer may have no generating meter."""
-METER_STATUS_ACTIVE, METER_STATUS_SUSPENDED = 1, 2
-"""A meter's status on the chain (registry, Status)."""
 
 
 class RegistrationError(AuthorityError):
@@ -139,7 +135,7 @@ class Registration:
             register = self._client.instruction(
                 "registry",
                 "register_user",
-                {"role": PROSUMER if produces else CONSUMER},
+                {"role": chain_accounts.UserRole.PROSUMER if produces else chain_accounts.UserRole.CONSUMER},
                 {
                     "operator": self._operator.pubkey(),
                     "user": address,
@@ -224,7 +220,7 @@ class Registration:
     def _resume(self, meter: Meter, address: Pubkey, name: str) -> None:
         """A meter whose gateway came back: active before its key changes, since readings under the old one go first."""
         resume = set_status_instruction(
-            self._client, self._operator.pubkey(), meter, meter.user.wallet, METER_STATUS_ACTIVE
+            self._client, self._operator.pubkey(), meter, meter.user.wallet, chain_accounts.Status.ACTIVE
         )
         self._note("meter_status", name, address, self._client.send([resume], [], payer=self._operator), meter)
 
@@ -321,4 +317,4 @@ def _has_key_and_map(account: chain_accounts.Meter, meter: Meter) -> bool:
 
 
 def _is_shut_out(account: chain_accounts.Meter, meter: Meter) -> bool:
-    return meter.state == METER_ACTIVE and account.status == METER_STATUS_SUSPENDED
+    return meter.state == METER_ACTIVE and account.status is chain_accounts.Status.SUSPENDED

@@ -21,6 +21,7 @@ from sqlalchemy import select
 from authority.chain import programs
 from authority.chain.accounts import (
     BOOKS,
+    BookStatus,
     Config,
     EnergyAccount,
     EpochBook,
@@ -30,6 +31,7 @@ from authority.chain.accounts import (
     Retirement,
     Seat,
     Seats,
+    Status,
 )
 from authority.chain.accounts import Meter as RegistryMeter
 from authority.chain.accounts import User as RegistryUser
@@ -39,9 +41,8 @@ from authority.chain.layout import ProgramAccount
 from authority.market.standing_orders import BID, ProposedOrder
 from authority.settlement.journal import WaitingFrame
 from authority.settlement.lookup_tables import LookupTables
-from authority.settlement.snapshot import BookStatus, BookView, MemberView, MeterView, Payout, Snapshot
+from authority.settlement.snapshot import BookView, MemberView, MeterView, Payout, Snapshot
 from authority.settlement.views import (
-    STATUS_CLOSED,
     books_by_epoch,
     config_view,
     member_view,
@@ -310,7 +311,7 @@ class SettlementChain:
     def close_meter(self, meter_id: bytes, member: Pubkey) -> str:
         """End a meter's part in its member's settlement, forever; the transaction's signature."""
         accounts = {"user": programs.user_address(member), "meter": programs.meter_address(meter_id)}
-        return self._send([self._build("registry", "set_meter_status", {"status": STATUS_CLOSED}, accounts)])
+        return self._send([self._build("registry", "set_meter_status", {"status": Status.CLOSED}, accounts)])
 
     def open_book(self, epoch: int, before: int | None) -> None:
         """Open an epoch's book in the place of the one of the epoch `before`, None where the place was never used."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from authority.chain import programs
-from authority.chain.accounts import RETIREMENT_GRACE_EPOCHS
+from authority.chain.accounts import RETIREMENT_GRACE_EPOCHS, BookStatus
 from authority.market.clearing import escrow_of_bid
 from authority.market.standing_orders import (
     BID,
@@ -38,7 +38,7 @@ from authority.settlement.actions import (
 )
 from authority.settlement.holdback import MeterQueue, may_go, ready_boundary
 from authority.settlement.journal import WaitingFrame
-from authority.settlement.snapshot import BookStatus, BookView, MemberView, MeterView, Pause, Payout, Snapshot
+from authority.settlement.snapshot import BookView, MemberView, MeterView, Pause, Payout, Snapshot
 from authority.store.settlement import SettlementEpoch
 
 READINGS_PER_TRANSACTION = 4

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum, IntFlag
+from enum import IntFlag
 
 from solders.pubkey import Pubkey
 
+from authority.chain.accounts import BookStatus
 from authority.market.standing_orders import Limits
 
 
@@ -19,17 +20,6 @@ class Pause(IntFlag):
     ORDERS = 1 << 3
     CLEARING = 1 << 4
     RETIREMENT = 1 << 6
-
-
-class BookStatus(IntEnum):
-    """Where an epoch's book stands."""
-
-    GROWING = 0
-    VACANT = 1
-    OPEN = 2
-    CLEARING = 3
-    REFUNDING = 4
-    FINAL = 5
 
 
 class Payout(IntFlag):

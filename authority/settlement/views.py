@@ -10,20 +10,22 @@ from solders.pubkey import Pubkey
 
 from authority.chain.accounts import (
     REFUND_AFTER_EPOCHS,
+    BookStatus,
     Config,
     EnergyAccount,
     EpochBook,
     Meter,
+    MeterRole,
     MeterState,
     Order,
     Retirement,
     Seat,
+    Status,
     User,
 )
 from authority.chain.client import TokenAccount
 from authority.market.standing_orders import Limits
 from authority.settlement.snapshot import (
-    BookStatus,
     BookView,
     ConfigView,
     MemberView,
@@ -32,10 +34,7 @@ from authority.settlement.snapshot import (
     Pause,
     Payout,
 )
-from edge_agent.wire.reading import ROLES
 
-STATUS_ACTIVE, STATUS_SUSPENDED, STATUS_CLOSED = 1, 2, 3
-SUBMETER = ROLES.index("submeter")
 NO_BOOK = bytes(32)
 """What a checkpoint says of an epoch that had no book."""
 
@@ -76,8 +75,8 @@ def meter_view(
         address=address,
         state_address=state_address,
         member=meter.user,
-        settles=meter.role != SUBMETER,
-        active=meter.status == STATUS_ACTIVE,
+        settles=meter.role is not MeterRole.SUBMETER,
+        active=meter.status is Status.ACTIVE,
         slot=meter.slot,
         key=meter.key,
         sequence=state.sequence if read and same_key else None,
@@ -114,8 +113,8 @@ def member_view(
         wallet=user.wallet,
         address=address,
         member_index=user.member_index,
-        active=user.status == STATUS_ACTIVE,
-        closed=user.status == STATUS_CLOSED,
+        active=user.status is Status.ACTIVE,
+        closed=user.status is Status.CLOSED,
         settling_meters=user.settling_meters,
         energy_token_account=user.energy_token_account,
         credit_token_account=user.credit_token_account,
@@ -153,11 +152,10 @@ def book_view(data: bytes) -> BookView | None:
     Of a head alone it has no orders and no data.
     """
     head = EpochBook.from_account(data)
-    status = BookStatus(head.status)
-    if status in (BookStatus.GROWING, BookStatus.VACANT):
+    if head.status in (BookStatus.GROWING, BookStatus.VACANT):
         return None
     if len(data) == EpochBook.size():
-        return _of_head(head, status)
+        return _of_head(head)
     size = Order.FORMAT.size
     bids_at = EpochBook.size()
     asks_at = bids_at + head.capacity * size
@@ -176,13 +174,13 @@ def book_view(data: bytes) -> BookView | None:
         for place, order in enumerate([*bids, *asks])
     ]
     live = (data[:bids_at], data[bids_at : bids_at + len(bids) * size], data[asks_at : asks_at + len(asks) * size])
-    return replace(_of_head(head, status), orders=tuple(orders), data=b"".join(live))
+    return replace(_of_head(head), orders=tuple(orders), data=b"".join(live))
 
 
-def _of_head(head: EpochBook, status: BookStatus) -> BookView:
+def _of_head(head: EpochBook) -> BookView:
     return BookView(
         epoch=head.epoch,
-        status=status,
+        status=head.status,
         cutoff_at=head.cutoff_at,
         closes_at=head.closes_at,
         refundable_from=head.closes_at + REFUND_AFTER_EPOCHS * head.epoch_seconds,

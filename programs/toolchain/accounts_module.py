@@ -41,7 +41,7 @@ HEAD = '''"""The programs' accounts, typed. Made from their IDLs by `make progra
 
 A class of ProgramAccount is an account: DISCRIMINATOR is what it starts with, SIZE the bytes of the whole, and
 `from_account` reads one. A class of Fields is a part of an account, or an element of the array behind one. Bytes kept
-free for later have no field here.
+free for later have no field here. A class of Code is a byte's meanings.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from typing import ClassVar
 
 from solders.pubkey import Pubkey
 
-from authority.chain.layout import Fields, ProgramAccount
+from authority.chain.layout import Code, Fields, ProgramAccount
 '''
 
 
@@ -75,6 +75,11 @@ class Field:
 def is_room(name: str) -> bool:
     """Whether a field is padding or room to grow."""
     return re.fullmatch(r"(reserved|padding)(_?\d+)?", name) is not None
+
+
+def constant_case(name: str) -> str:
+    """`FeedIn` to `FEED_IN`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).upper()
 
 
 class Program:
@@ -120,6 +125,10 @@ class Program:
             add(name)
         return found
 
+    def is_code(self, name: str) -> bool:
+        """Whether a type is an enum of one byte."""
+        return bool(self.types[name]["type"]["kind"] == "enum")
+
     def fields(self, name: str) -> list[Field]:
         """The fields of a type; expressions take the values from `v`, beginning at `at`."""
         fields = []
@@ -139,6 +148,9 @@ class Program:
             return Field(name, docs, INTEGERS[kind], 1, "int", f"v[{at}]")
         if kind == "pubkey":
             return Field(name, docs, "32s", 1, "Pubkey", f"Pubkey.from_bytes(v[{at}])")
+        if isinstance(kind, dict) and "defined" in kind and self.is_code(kind["defined"]["name"]):
+            code = kind["defined"]["name"]
+            return Field(name, docs, "B", 1, code, f"{code}(v[{at}])")
         if isinstance(kind, dict) and "defined" in kind:
             inner = self.fields(kind["defined"]["name"])
             values = sum(part.values for part in inner)
@@ -168,6 +180,8 @@ class Program:
 
     def render(self, name: str) -> str:
         """One class."""
+        if self.is_code(name):
+            return self.render_code(name)
         fields = self.fields(name)
         is_account = name in self.discriminators
         kept = [field for field in fields if field.annotation]
@@ -192,6 +206,17 @@ class Program:
         lines += [f"            {field.name}={field.expression}," for field in kept]
         lines += ["        )"]
         return "\n".join(lines)
+
+    def render_code(self, name: str) -> str:
+        """The class of an enum: its variants by their numbers, but for those that are kept free."""
+        variants = [variant["name"] for variant in self.types[name]["type"]["variants"]]
+        members = [
+            f"    {constant_case(variant)} = {number}"
+            for number, variant in enumerate(variants)
+            if variant != f"Reserved{number}"
+        ]
+        docs = paragraph(self.types[name].get("docs", []), f"{name} of the {self.name} program.")
+        return "\n".join([f"class {name}(Code):", *docs, "", *members])
 
 
 def paragraph(docs: list[str], otherwise: str) -> list[str]:

@@ -100,7 +100,7 @@ def sections(executable: pathlib.Path) -> list[tuple[str, str]]:
 
 
 def resolve(node: Any, aliases: dict[str, Any]) -> Any:
-    """Replace each reference to a unit newtype by the plain integer that it wraps."""
+    """Replace each reference to a newtype by what it stands for: a unit's integer, a stored code's enum."""
     if isinstance(node, dict):
         defined = node.get("defined")
         if isinstance(defined, dict) and defined.get("name") in aliases:
@@ -109,6 +109,19 @@ def resolve(node: Any, aliases: dict[str, Any]) -> Any:
     if isinstance(node, list):
         return [resolve(value, aliases) for value in node]
     return node
+
+
+def enumerated(entry: dict[str, Any]) -> dict[str, Any]:
+    """A type as the IDL has it: one of codes (`campus_common::code!`) becomes an enum, whose variants count from 0.
+
+    A number that has no code is a variant `ReservedN`.
+    """
+    if entry["type"]["kind"] != "codes":
+        return entry
+    names = {number: name for name, number in entry["type"]["codes"].items() if name}
+    variants = [{"name": names.get(number, f"Reserved{number}")} for number in range(max(names) + 1)]
+    docs = [line.strip() for line in entry["docs"].splitlines()]
+    return {"name": entry["name"], "docs": docs, "type": {"kind": "enum", "variants": variants}}
 
 
 def module_docs(program: str) -> list[str]:
@@ -132,7 +145,7 @@ def assemble(program: str, executables: dict[str, pathlib.Path]) -> dict[str, An
 
     def add_types(entries: list[dict[str, Any]]) -> None:
         for entry in entries:
-            types[entry["name"]] = entry
+            types[entry["name"]] = enumerated(entry)
 
     for crate in (f"{program}_interface", program):
         for section, text in sections(executables[crate]):

@@ -789,7 +789,7 @@ class Model:
                 changes[f"{kind}_open"] = 0
             changes["period"] = self.period
         paid = 0
-        need(name in self.energy, "WrongOracleAccount")
+        need(name in self.energy, "NotAnEnergyAccount")
         if reason == 0:
             which = "consumption_open" if period == self.period else "consumption_previous"
             changes[which] += amount

@@ -299,7 +299,7 @@ class Scenario:
             campus.send(*self.submission((roof, self.read(roof, end, step))))
             outcome = campus.send(campus.settle_instruction(dave, end, [roof]))
         minted = outcome.event("EnergyMinted")
-        self.facts["minted to a seat"] = {name: minted[name] for name in ("to_seat", "amount")}
+        self.facts["minted to a seat"] = {name: minted[name] for name in ("to", "amount")}
 
     def unsigned(self, program: str, name: str, args: Any, accounts: Any) -> Instruction:
         """An instruction without the signature of the oracle's address, which nobody has a key of."""

@@ -47,12 +47,10 @@ COPIED = (
     "pyproject.toml",
 )
 
-FOR_THE_IDL = "the loader compares the address too; this one is for the IDL"
 _BY_THE_STRUCT = "every accounts struct demands the address too"
 _BY_THE_PROOF = "possession.rs compares the address too; this one is for the IDL"
 _JUST_WRITTEN = "what it has just written holds by the checks before"
 EQUIVALENT = {
-    ("trading", "", "address = CONFIG_ADDRESS"): FOR_THE_IDL,
     ("trading", "initialize_market.rs", "invariant()"): _JUST_WRITTEN,
     ("registry", "register_meter.rs", "address = INSTRUCTIONS_SYSVAR"): _BY_THE_PROOF,
     ("registry", "replace_meter_key.rs", "address = INSTRUCTIONS_SYSVAR"): _BY_THE_PROOF,
@@ -60,16 +58,12 @@ EQUIVALENT = {
     ("registry", "initialize.rs", "registry.invariant()"): _JUST_WRITTEN,
     ("registry", "register_user.rs", "user.invariant()"): _JUST_WRITTEN,
     ("registry", "register_meter.rs", "meter.invariant()"): _JUST_WRITTEN,
-    ("registry", "replace_meter_key.rs", "key_use.invariant()"): _JUST_WRITTEN,
     ("registry", "replace_wallet.rs", "wallet_use.invariant()"): _JUST_WRITTEN,
     (
         "registry",
         "accounts.rs",
         "VERSION || self.member == Address",
     ): "no instruction makes a WalletUse without a member",
-    ("energy_token", "", "address = CONFIG_ADDRESS"): FOR_THE_IDL,
-    ("governance", "config.rs", "&CONFIG_ADDRESS"): _BY_THE_STRUCT,
-    ("governance", "config.rs", "!account.is_signer()"): "Signatory asks for the signature before the handler runs",
     (
         "oracle",
         "account.rs",
@@ -84,15 +78,14 @@ EQUIVALENT = {
 
 CALLED_BY = {
     ("governance/src/config.rs", "self.pause & activities"): "oracle",
-    ("registry/src/accounts.rs", "!signer.is_signer()"): "energy_token",
     ("registry/src/accounts.rs", "self.delegate == Address"): "energy_token",
     ("registry/src/accounts.rs", "now >= self.delegate_until"): "energy_token",
     ("common/src/account.rs", "target."): "registry",
     ("common/src/account.rs", "borrow_state != NOT_BORROWED"): "registry",
+    ("common/src/account.rs", "array_space"): "trading",
     ("common/src/account.rs", ""): "oracle",
-    ("common/src/create.rs", ""): "trading",
     ("common/src/ed25519.rs", ""): "oracle",
-    ("common/src/load.rs", ""): "trading",
+    ("common/src/signatory.rs", ""): "trading",
 }
 """(interface's file, text in the guard): the program in which it is taken out, where it is not the interface's own."""
 

@@ -11,7 +11,7 @@ from solders.pubkey import Pubkey
 
 from authority.chain import programs
 
-MINTED = {"to_seat": 0, "padding": bytes(7)}
+MINTED = {"to": 0, "padding": bytes(7)}
 ENERGY, CREDIT = 0, 1
 
 
@@ -173,7 +173,7 @@ def test_energy_goes_to_the_seat_where_the_account_cannot_take_it(
     assert outcome.event("EnergyMinted") == {
         "wallet": member.address,
         "amount": 1_234,
-        "to_seat": 1,
+        "to": 1,
         "padding": bytes(7),
     }
     assert campus.seat(member) == (1_234, 0)
@@ -198,7 +198,7 @@ def test_a_settlement_mints_to_the_seat_by_itself(campus: Campus, member: Member
     lose(campus, member, ENERGY, loss)
     outcome = campus.round(member, campus.boundary(2), (house, (700, 100)))
     assert outcome.event("SurplusSettled")["minted"] == 600
-    assert outcome.event("EnergyMinted")["to_seat"] == 1
+    assert outcome.event("EnergyMinted")["to"] == 1
     assert campus.seat(member) == (600, 0)
 
 
@@ -207,7 +207,7 @@ def test_a_settlement_mints_to_the_seat_by_itself(campus: Campus, member: Member
 def test_credits_go_to_the_seat_where_the_account_cannot_take_them(campus: Campus, member: Member, loss: str) -> None:
     campus.make_market()
     lose(campus, member, CREDIT, loss)
-    assert issue(campus, member, 700).event("CreditIssued")["to_seat"] == 1
+    assert issue(campus, member, 700).event("CreditIssued")["to"] == 1
     assert campus.seat(member) == (0, 700)
     assert campus.tokens(programs.credit_vault()) == campus.supply(programs.credit_mint()) == 700
 

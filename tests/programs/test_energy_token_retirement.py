@@ -277,7 +277,7 @@ def test_nobody_retires_for_another(account: Account, refused) -> None:
         ("config", "WrongConfig"),
         ("user", "NotAUser"),
         ("retirement", "WrongRetirement"),
-        ("energy_account", "WrongOracleAccount"),
+        ("energy_account", "NotAnEnergyAccount"),
         ("energy_mint", "WrongEnergyMint"),
         ("energy_token_account", "WrongEnergyAccount"),
         ("credit_mint", "WrongCreditMint"),
@@ -446,7 +446,7 @@ def test_a_member_without_a_meter_feeds_nothing_in(account: Account, refused) ->
     consumer = campus.register_user("consumer", 0)
     other = Account.__new__(Account)
     other.campus, other.member = campus, consumer
-    with refused("WrongOracleAccount"):
+    with refused("NotAnEnergyAccount"):
         other.retire(100, FEED_IN)
     accounts = {
         "operator": campus.operator.pubkey(),

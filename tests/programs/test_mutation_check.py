@@ -202,22 +202,3 @@ def test_the_tables_name_guards_that_there_are() -> None:
     # No interface's guard falls between the programs.
     everywhere = {guard for path in interfaces.glob("*/src/**/*.rs") for guard in mutation_check.guards(path)}
     assert everywhere <= {guard for guards in found.values() for guard in guards}
-
-
-LOADERS = {
-    "CONFIG_ADDRESS": ("Config::load",),
-}
-
-
-@pytest.mark.parametrize("program", ["energy_token", "trading"])
-def test_an_address_is_excused_by_a_loader_only_where_there_is_one(program: str) -> None:
-    """A later instruction that never loads the account must not be excused by an entry for all files."""
-    excused = 0
-    for guard in mutation_check.find(mutation_check.ROOT, program):
-        if mutation_check.equivalent(program, guard) != mutation_check.FOR_THE_IDL:
-            continue
-        source = guard.path.read_text()
-        (loaders,) = [names for address, names in LOADERS.items() if f"address = {address}" in guard.text]
-        assert any(loader in source for loader in loaders), guard
-        excused += 1
-    assert excused

@@ -1,15 +1,36 @@
-//! The mint authority's signature.
+//! Signatures: the mint authority's, and those that the program asks for.
 
 use {
     anchor_lang::{
         pinocchio::cpi::{Seed, Signer},
         prelude::*,
     },
-    energy_token_interface::{can_receive, MINT_AUTHORITY_BUMP, MINT_AUTHORITY_SEED},
+    campus_common::Capacity,
+    energy_token_interface::{can_receive, EnergyTokenError, Place, MINT_AUTHORITY_BUMP, MINT_AUTHORITY_SEED},
     pinocchio_token::instructions::MintTo,
     registry_interface::User,
     trading_interface::{cpi::CreditSeat, Asset},
 };
+
+/// The oracle program, with its own address.
+pub struct OracleProgram;
+
+impl Capacity for OracleProgram {
+    #[inline(always)]
+    fn missing() -> Error {
+        EnergyTokenError::OracleMustSign.into()
+    }
+}
+
+/// Pays the rent of a first Retirement.
+pub struct Payer;
+
+impl Capacity for Payer {
+    #[inline(always)]
+    fn missing() -> Error {
+        EnergyTokenError::PayerMustSign.into()
+    }
+}
 
 /// Run `call` with the mint authority's signature.
 #[inline(always)]
@@ -36,18 +57,18 @@ pub struct Minting<'a> {
 }
 
 impl Minting<'_> {
-    /// Mint `amount` base units to the member: to its token account where that can take it, else to its seat. Says whether to the seat. The
-    /// caller has checked the accounts, and that `amount` is not zero.
+    /// Mint `amount` base units to the member: to its token account where that can take it, else to its seat. Says to which. The caller
+    /// has checked the accounts, and that `amount` is not zero.
     ///
     /// So nobody can hinder its own minting, nor a thief of a token account have it: SPL Token lets members close, freeze and give away.
     #[inline(always)]
-    pub fn mint(&self, user: &User, amount: u64) -> Result<bool> {
+    pub fn mint(&self, user: &User, amount: u64) -> Result<Place> {
         if can_receive(self.token_account, self.mint.address(), &user.wallet) {
             self.mint_to(self.token_account, amount)?;
-            return Ok(false);
+            return Ok(Place::TokenAccount);
         }
         self.mint_to_seat(user, amount)?;
-        Ok(true)
+        Ok(Place::Seat)
     }
 
     /// Mint `amount` base units to the member's seat.

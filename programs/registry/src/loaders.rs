@@ -2,7 +2,7 @@
 
 use {
     anchor_lang::prelude::*,
-    registry_interface::{Meter, MeterRole, RegistryError, Source, Status, StoredStatus, MAX_FIRST_SEQUENCE},
+    registry_interface::{Meter, MeterRole, RegistryError, Source, Status, StoredStatus},
 };
 
 /// The status that follows `current`: another one, and nothing follows closed.
@@ -33,14 +33,6 @@ pub fn kinds_of(meter: &Meter) -> Result<(MeterRole, Source)> {
         (Some(role), Some(source)) => Ok((role, source)),
         _ => Err(RegistryError::MeterInvariant.into()),
     }
-}
-
-/// Refuse a first sequence that leaves a key no numbers.
-pub fn check_first_sequence(first_sequence: u32) -> Result<()> {
-    if first_sequence == 0 || first_sequence > MAX_FIRST_SEQUENCE {
-        return Err(RegistryError::FirstSequenceOutOfBounds.into());
-    }
-    Ok(())
 }
 
 /// Have the oracle take the meter's next settlement for a baseline.

@@ -7,9 +7,9 @@ use {
     anchor_lang::{address_eq, prelude::*},
     campus_common::{
         ed25519::{preceding_frames, Fault, KEY},
-        INSTRUCTIONS_SYSVAR,
+        now, CampusAccount, Fresh, INSTRUCTIONS_SYSVAR, VERSION,
     },
-    registry_interface::RegistryError,
+    registry_interface::{KeyUse, Registry, RegistryError, KEY_SEED, MAX_FIRST_SEQUENCE},
 };
 
 const MAGIC: &[u8; 4] = b"AMK1";
@@ -27,8 +27,37 @@ pub struct Claim<'a> {
     pub first_sequence: u32,
 }
 
+/// What taking a key into use takes.
+pub struct Enrolment<'a> {
+    /// The operator, who pays the rent of the KeyUse.
+    pub operator: &'a AccountView,
+    /// The Instructions sysvar.
+    pub instructions: &'a AccountView,
+    /// The KeyUse to make.
+    pub key_use: &'a Fresh<KeyUse>,
+}
+
+impl Enrolment<'_> {
+    /// Take the key that proves to make `claim` into use, for ever and for this meter alone. The key.
+    pub fn take_key(&self, claim: &Claim, registry: &mut Registry) -> Result<[u8; KEY]> {
+        if claim.first_sequence == 0 || claim.first_sequence > MAX_FIRST_SEQUENCE {
+            return Err(RegistryError::FirstSequenceOutOfBounds.into());
+        }
+        let key = proven_key(self.instructions, claim)?;
+        let (mut key_use, bump) =
+            self.key_use.make(self.operator, &[KEY_SEED, &key], (RegistryError::WrongAddress, RegistryError::KeyUsedBefore))?;
+        key_use.version = VERSION;
+        key_use.bump = bump;
+        key_use.meter_id = *claim.meter_id;
+        key_use.since = now()?;
+        registry.keys += 1;
+        key_use.invariant()?;
+        Ok(key)
+    }
+}
+
 /// The key that signed `claim` in the instruction just before.
-pub fn proven_key(sysvar: &AccountView, claim: &Claim) -> Result<[u8; 32]> {
+fn proven_key(sysvar: &AccountView, claim: &Claim) -> Result<[u8; 32]> {
     if !address_eq(sysvar.address(), &INSTRUCTIONS_SYSVAR) {
         return Err(RegistryError::WrongInstructionsSysvar.into());
     }

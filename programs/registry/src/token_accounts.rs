@@ -1,4 +1,4 @@
-//! A member's associated token accounts.
+//! A member's wallet and its associated token accounts.
 
 use {
     anchor_lang::{
@@ -10,14 +10,14 @@ use {
         prelude::*,
     },
     campus_common::{ASSOCIATED_TOKEN_PROGRAM, TOKEN_PROGRAM},
-    registry_interface::RegistryError,
+    registry_interface::{RegistryError, User},
 };
 
 /// CreateIdempotent of the associated-token program: an account that somebody made beforehand does not stand in the way.
 const CREATE_IDEMPOTENT: [u8; 1] = [1];
 
-/// What making a wallet's two token accounts takes.
-pub struct TokenAccounts<'a> {
+/// What giving a member a wallet takes: its two token accounts are made.
+pub struct Wallet<'a> {
     pub payer: &'a AccountView,
     pub wallet: &'a AccountView,
     pub energy_mint: &'a AccountView,
@@ -28,11 +28,15 @@ pub struct TokenAccounts<'a> {
     pub token_program: &'a AccountView,
 }
 
-impl TokenAccounts<'_> {
-    /// Make the wallet's associated token accounts for energy and credits, where they do not exist.
-    pub fn make(&self) -> Result<()> {
+impl Wallet<'_> {
+    /// Make it the member's, with its associated token accounts for energy and credits, which are made where they do not exist.
+    pub fn give_to(&self, user: &mut User) -> Result<()> {
         self.make_one(self.energy_mint, self.energy)?;
-        self.make_one(self.credit_mint, self.credit)
+        self.make_one(self.credit_mint, self.credit)?;
+        user.wallet = *self.wallet.address();
+        user.energy_token_account = *self.energy.address();
+        user.credit_token_account = *self.credit.address();
+        Ok(())
     }
 
     fn make_one(&self, mint: &AccountView, token_account: &AccountView) -> Result<()> {

@@ -82,7 +82,7 @@ pub mod auction;
 mod instructions;
 mod order_book;
 mod payments;
-mod rent;
+mod signers;
 mod token;
 
 pub use {instructions::*, trading_interface::*};
@@ -100,46 +100,46 @@ pub mod trading {
         reference_price: PricePerKwh,
         orders_per_side: u16,
     ) -> Result<()> {
-        InitializeMarket::execute(ctx, reference_price, orders_per_side)
+        ctx.accounts.execute(reference_price, orders_per_side)
     }
 
     /// Make the book of a slot (0 to 15), or bring it 10,240 bytes nearer to its full size; it is vacant when it has that. Anyone may, and
     /// pays the rent. Several fit a transaction.
     pub fn grow_book(ctx: &mut Context<GrowBook>, slot: u8) -> Result<()> {
-        GrowBook::execute(ctx, slot)
+        ctx.accounts.execute(slot)
     }
 
     /// Add 250 seats. Anyone may, and pays the rent, while no more than 250 are free.
     pub fn grow_seats(ctx: &mut Context<GrowSeats>) -> Result<()> {
-        GrowSeats::execute(ctx)
+        ctx.accounts.execute()
     }
 
     /// Name the account that receives fees. Signed by governance's authority.
     pub fn set_fee_account(ctx: &mut Context<SetFeeAccount>) -> Result<()> {
-        SetFeeAccount::execute(ctx)
+        ctx.accounts.execute()
     }
 
     /// Open the book of the current epoch, or of the next one when the current one's is open, with the parameters of that epoch. Anyone may.
     /// The book that its slot held last must be final and in its checkpoint.
     pub fn open_epoch(ctx: &mut Context<OpenEpoch>, epoch: Epoch) -> Result<()> {
-        OpenEpoch::execute(ctx, epoch)
+        ctx.accounts.execute(epoch)
     }
 
     /// Bring tokens (asset 0: energy, Wh; 1: credits, micro-credits) into the member's seat. Signed by the wallet, or by its delegate, for
     /// which the market moves what the member approved at SPL Token.
     pub fn deposit(ctx: &mut Context<Deposit>, asset: u8, amount: u64) -> Result<()> {
-        Deposit::execute(ctx, Asset::from_argument(asset)?, amount)
+        ctx.accounts.execute(Asset::from_argument(asset)?, amount)
     }
 
     /// Take what is free out of the member's seat. By the wallet to any token account; by its delegate, or by anyone where the seat's
     /// payout allows that asset, to the member's own.
     pub fn withdraw(ctx: &mut Context<Withdraw>, asset: u8, amount: u64) -> Result<()> {
-        Withdraw::execute(ctx, Asset::from_argument(asset)?, amount)
+        ctx.accounts.execute(Asset::from_argument(asset)?, amount)
     }
 
     /// Say what anyone may pay out of the seat to the member's own account: bit 0 energy, bit 1 credits. Signed by the wallet or its delegate.
     pub fn set_payout(ctx: &mut Context<SetPayout>, assets: u8) -> Result<()> {
-        SetPayout::execute(ctx, assets)
+        ctx.accounts.execute(assets)
     }
 
     /// Place a limit order and lock what it may cost from the seat. Signed by the member's wallet or its delegate, before the book's
@@ -151,39 +151,39 @@ pub mod trading {
         price: PricePerKwh,
         quantity: OrderWattHours,
     ) -> Result<()> {
-        PlaceOrder::execute(ctx, epoch, Side::from_argument(side)?, price, quantity)
+        ctx.accounts.execute(epoch, Side::from_argument(side)?, price, quantity)
     }
 
     /// Take back an order, named by its side, price and number. Signed by the member's wallet or its delegate, before the book's cut-off.
     pub fn cancel_order(ctx: &mut Context<CancelOrder>, epoch: Epoch, side: u8, price: PricePerKwh, number: u32) -> Result<()> {
-        CancelOrder::execute(ctx, epoch, Side::from_argument(side)?, price, number)
+        ctx.accounts.execute(epoch, Side::from_argument(side)?, price, number)
     }
 
     /// Clear a book after its epoch's end: price, volume, and what each order gets; and pay up to `limit` of its orders. Called again, it
     /// goes on paying, until the book is final. Only the oracle program may; books follow one another.
     pub fn clear_epoch(ctx: &mut Context<ClearEpoch>, epoch: Epoch, limit: u16) -> Result<()> {
-        ClearEpoch::execute(ctx, epoch, limit)
+        ctx.accounts.execute(epoch, limit)
     }
 
     /// Give back what the orders of a book have locked that nobody cleared within 8 epochs of its end, up to `limit` of them. Anyone may;
     /// called again, it goes on. Books follow one another.
     pub fn refund_epoch(ctx: &mut Context<RefundEpoch>, epoch: Epoch, limit: u16) -> Result<()> {
-        RefundEpoch::execute(ctx, epoch, limit)
+        ctx.accounts.execute(epoch, limit)
     }
 
     /// Pay all fees that wait to the fee account. Anyone may.
     pub fn withdraw_fees(ctx: &mut Context<WithdrawFees>) -> Result<()> {
-        WithdrawFees::execute(ctx)
+        ctx.accounts.execute()
     }
 
     /// Put tokens into a seat that were minted into the vault for it. Only the energy token program may, where a member's token account
     /// cannot take them.
     pub fn credit_seat(ctx: &mut Context<CreditSeat>, asset: u8, member: u32, amount: u64) -> Result<()> {
-        CreditSeat::execute(ctx, Asset::from_argument(asset)?, member, amount)
+        ctx.accounts.execute(Asset::from_argument(asset)?, member, amount)
     }
 
     /// Burn energy (Wh) out of a seat. Only the energy token program may, in retire_energy.
     pub fn burn_from_seat(ctx: &mut Context<BurnFromSeat>, member: u32, amount: u64) -> Result<()> {
-        BurnFromSeat::execute(ctx, member, WattHours(amount))
+        ctx.accounts.execute(member, WattHours(amount))
     }
 }

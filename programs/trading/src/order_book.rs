@@ -12,10 +12,18 @@ use {
 /// Refuse an order whose price or quantity is out of the book's bounds.
 #[inline(always)]
 pub fn require_within_limits(head: &EpochBook, price: PricePerKwh, quantity: OrderWattHours) -> Result<()> {
-    require!(price >= head.feed_in_price, TradingError::PriceBelowFeedIn);
-    require!(price <= head.retail_price, TradingError::PriceAboveRetail);
-    require!(quantity >= head.min_order, TradingError::OrderTooSmall);
-    require!(quantity <= head.max_order, TradingError::OrderTooLarge);
+    if price < head.feed_in_price {
+        return Err(TradingError::PriceBelowFeedIn.into());
+    }
+    if price > head.retail_price {
+        return Err(TradingError::PriceAboveRetail.into());
+    }
+    if quantity < head.min_order {
+        return Err(TradingError::OrderTooSmall.into());
+    }
+    if quantity > head.max_order {
+        return Err(TradingError::OrderTooLarge.into());
+    }
     Ok(())
 }
 
@@ -27,10 +35,15 @@ pub fn crosses_own(book: &BookMut, side: Side, price: PricePerKwh, member: u32) 
         Side::Ask => book.bids(),
     };
     let crossing = opposite.partition_point(|order| side.crosses(price, order.price));
-    // Eight at a time, and in u64, which is what registers are: this is the one search whose length others decide.
-    let member = u64::from(member);
+    has_order_of(&opposite[..crossing], u64::from(member))
+}
+
+/// Whether one of the orders is that member's. This is the one search whose length others decide: so eight at a time, and with the member
+/// in u64, which is what registers are, where it comes in; else it is widened for every order.
+#[inline(never)]
+fn has_order_of(orders: &[Order], member: u64) -> bool {
     let is_own = |order: &Order| u64::from(order.member) == member;
-    let (eights, rest) = opposite[..crossing].as_chunks::<8>();
+    let (eights, rest) = orders.as_chunks::<8>();
     eights.iter().any(|[a, b, c, d, e, f, g, h]| {
         is_own(a) || is_own(b) || is_own(c) || is_own(d) || is_own(e) || is_own(f) || is_own(g) || is_own(h)
     }) || rest.iter().any(is_own)
@@ -57,12 +70,16 @@ fn parts<'a>(book: &'a mut BookMut, side: Side) -> Parts<'a> {
 pub fn insert(book: &mut BookMut, side: Side, order: Order) -> Result<Option<Order>> {
     let Parts { orders, count, quantity } = parts(book, side);
     let len = usize::from(*count);
-    require!(len <= orders.len(), TradingError::BookInvariant);
+    if len > orders.len() {
+        return Err(TradingError::BookInvariant.into());
+    }
     let rank = side.rank(order.price);
     let place = orders[..len].partition_point(|resting| side.rank(resting.price) <= rank);
     let full = len == orders.len();
     let (kept, evicted) = if full {
-        require!(place < len, TradingError::BookFull);
+        if place >= len {
+            return Err(TradingError::BookFull.into());
+        }
         (len - 1, Some(orders[len - 1]))
     } else {
         (len, None)
@@ -83,14 +100,20 @@ pub fn insert(book: &mut BookMut, side: Side, order: Order) -> Result<Option<Ord
 pub fn remove(book: &mut BookMut, side: Side, price: PricePerKwh, number: u32, member: u32) -> Result<Order> {
     let Parts { orders, count, quantity } = parts(book, side);
     let len = usize::from(*count);
-    require!(len <= orders.len(), TradingError::BookInvariant);
+    if len > orders.len() {
+        return Err(TradingError::BookInvariant.into());
+    }
     let orders = &mut orders[..len];
     let key = |price: PricePerKwh, number: u32| (u64::from(side.rank(price)) << 32) | u64::from(number);
     let wanted = key(price, number);
     let place = orders.partition_point(|resting| key(resting.price, resting.number) < wanted);
     let order = *orders.get(place).ok_or(TradingError::NoSuchOrder)?;
-    require!(order.price == price && order.number == number, TradingError::NoSuchOrder);
-    require!(order.member == member, TradingError::OrderOfAnotherMember);
+    if order.price != price || order.number != number {
+        return Err(TradingError::NoSuchOrder.into());
+    }
+    if order.member != member {
+        return Err(TradingError::OrderOfAnotherMember.into());
+    }
     *quantity = quantity.checked_sub(order.quantity).ok_or(TradingError::BookInvariant)?;
     *count = (len - 1) as u16;
     orders.copy_within(place + 1..len, place);

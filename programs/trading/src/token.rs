@@ -18,7 +18,9 @@ pub fn require_vault(vault: &AccountView, asset: Asset) -> Result<()> {
         Asset::Energy => &ENERGY_VAULT,
         Asset::Credit => &CREDIT_VAULT,
     };
-    require!(address_eq(vault.address(), address), TradingError::WrongVault);
+    if !address_eq(vault.address(), address) {
+        return Err(TradingError::WrongVault.into());
+    }
     Ok(())
 }
 
@@ -46,9 +48,13 @@ pub fn balance(vault: &AccountView) -> Result<u64> {
 pub fn require_fee_account(account: &AccountView, mint: &Address) -> Result<()> {
     let usable = Account::from_account_view(account).map_err(|_| TradingError::UnusableFeeAccount)?;
     let receives = usable.is_initialized() && !usable.is_frozen() && address_eq(usable.mint(), mint);
-    require!(receives, TradingError::UnusableFeeAccount);
+    if !receives {
+        return Err(TradingError::UnusableFeeAccount.into());
+    }
     let seeds = [usable.owner().as_ref(), TOKEN_PROGRAM.as_ref(), mint.as_ref()];
     let (address, _) = find_program_address(&seeds, &ASSOCIATED_TOKEN_PROGRAM);
-    require!(address_eq(&address, account.address()), TradingError::FeeAccountNotAssociated);
+    if !address_eq(&address, account.address()) {
+        return Err(TradingError::FeeAccountNotAssociated.into());
+    }
     Ok(())
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import struct
 import sys
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,18 @@ def without_room(value: object) -> object:
     return [without_room(item) for item in value] if isinstance(value, list) else value
 
 
+def fields_of(program: str, name: str) -> bytes:
+    """Any bytes for an account's fields, but 1 for a code, which every enum has."""
+    types = generator_module.Program(program, generator_module.read_idls(generator_module.ARTIFACTS)[program])
+    data = hashlib.shake_256(name.encode()).digest(kind_of(name).FORMAT.size)
+    at = 0
+    for field in types.fields(name):
+        if isinstance(getattr(accounts, field.annotation, None), type) and field.format == "B":
+            data = data[:at] + b"\1" + data[at + 1 :]
+        at += struct.calcsize("<" + field.format)
+    return data
+
+
 generator_module = generator()
 
 
@@ -62,7 +75,7 @@ def test_the_committed_module_is_what_the_idls_give() -> None:
 def test_every_field_is_read_as_the_idl_reads_it(program: str, name: str) -> None:
     kind = kind_of(name)
     idl = Idl.load(program)
-    data = kind.DISCRIMINATOR + (hashlib.shake_256(name.encode()).digest(kind.FORMAT.size))
+    data = kind.DISCRIMINATOR + fields_of(program, name)
     assert idl.account_discriminator(name) == kind.DISCRIMINATOR
     assert kind.size() == DISCRIMINATOR_SIZE + kind.FORMAT.size
     assert idl.encode_account(name, idl.decode_account(data)[1]) == data  # nothing is left over: the size is the IDL's
@@ -73,12 +86,23 @@ def test_every_field_is_read_as_the_idl_reads_it(program: str, name: str) -> Non
 def test_what_is_another_account_or_cut_short_is_refused() -> None:
     data = accounts.Market.DISCRIMINATOR + bytes(accounts.Market.FORMAT.size)
     assert accounts.Market.from_account(data).fee_account == Pubkey.default()
-    with pytest.raises(LayoutError, match="no Config of governance"):
+    with pytest.raises(LayoutError, match="not a Config of governance"):
         accounts.Config.from_account(data)
     with pytest.raises(LayoutError, match=f"these are {len(data) - 1}"):
         accounts.Market.from_account(data[:-1])
     with pytest.raises(LayoutError, match="end at"):
         accounts.Order.array(bytes(20), 0, 2)
+
+
+def test_a_code_that_means_nothing_is_refused() -> None:
+    data = bytearray(accounts.EpochBook.DISCRIMINATOR + bytes(accounts.EpochBook.FORMAT.size))
+    assert accounts.EpochBook.from_account(bytes(data)).status is accounts.BookStatus.GROWING
+    data[DISCRIMINATOR_SIZE + 2] = 6
+    with pytest.raises(LayoutError, match="6 is not a BookStatus: expected one of 0, 1, 2, 3, 4, 5"):
+        accounts.EpochBook.from_account(bytes(data))
+    user = accounts.User.DISCRIMINATOR + bytes(accounts.User.FORMAT.size)
+    with pytest.raises(LayoutError, match="0 is not a Status: expected one of 1, 2, 3"):
+        accounts.User.from_account(user)
 
 
 def test_constants_are_those_of_the_sources() -> None:

@@ -8,11 +8,10 @@ from solders.keypair import Keypair
 
 from authority.audit.conservation import conservation
 from authority.chain import programs
-from authority.chain.accounts import EpochCheckpoint, MeterState, Retirement
+from authority.chain.accounts import EpochCheckpoint, MeterState, Retirement, Status
 from authority.chain.errors import ProgramError, SignerMissingError
 from authority.cli import main
 from authority.market.standing_orders import StandingOrder
-from authority.settlement.views import STATUS_SUSPENDED
 from authority.store.metering import Frame, Meter
 from authority.store.settlement import Alert
 from edge_agent.wire.reading import ZERO_HASH, possession_message
@@ -54,7 +53,7 @@ def half_enrolled(campus):
 
 def suspended(campus):
     campus.STEPS = dict(campus.STEPS)
-    campus.do("registry", "set_user_status", {"status": STATUS_SUSPENDED}, **member_accounts(campus, "B"))
+    campus.do("registry", "set_user_status", {"status": Status.SUSPENDED}, **member_accounts(campus, "B"))
 
 
 @pytest.mark.finding("chain-1")

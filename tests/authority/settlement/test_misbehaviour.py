@@ -17,10 +17,9 @@ from solders.pubkey import Pubkey
 
 from authority.audit.conservation import conservation
 from authority.chain import programs
-from authority.chain.accounts import EpochCheckpoint, Retirement
+from authority.chain.accounts import EpochCheckpoint, Retirement, Status
 from authority.chain.errors import ProgramError, TransactionFailedError
 from authority.market.standing_orders import StandingOrder
-from authority.settlement.views import STATUS_ACTIVE, STATUS_SUSPENDED
 from authority.store.metering import Frame
 from authority.store.settlement import Alert
 
@@ -180,7 +179,7 @@ class Trouble:
         return set(own)
 
     def suspend(self, name, own, boundary):
-        status = STATUS_ACTIVE if name in self.suspended else STATUS_SUSPENDED
+        status = Status.ACTIVE if name in self.suspended else Status.SUSPENDED
         self.suspended ^= {name}
         self.campus.do("registry", "set_user_status", {"status": status}, user=self.user(name))
         return set(own)
@@ -192,7 +191,7 @@ class Trouble:
 
     def suspend_a_meter(self, name, own, boundary):
         meter = programs.meter_address(self.campus.meters[self.chance.choice(own)].meter_id)
-        for status in (STATUS_SUSPENDED, STATUS_ACTIVE)[: self.chance.randint(1, 2)]:
+        for status in (Status.SUSPENDED, Status.ACTIVE)[: self.chance.randint(1, 2)]:
             accounts = {"user": self.user(name), "meter": meter}
             self.campus.do("registry", "set_meter_status", {"status": status}, **accounts)
         return set(own)

@@ -163,12 +163,18 @@ def test_books_take_their_turns_and_no_account_is_made_or_freed() -> None:
 def test_tokens_come_into_a_seat_and_leave_it(world: TradingWorld) -> None:
     member = world.member(energy=1_000, credits_=5_000, deposit=False)
     event = world.deposit(member, ENERGY, 700).event("Deposited")
-    assert event == {"amount": 700, "member": member.index, "asset": ENERGY}
+    assert event == {"amount": 700, "member": member.index, "asset": ENERGY, "padding": bytes(3)}
     world.deposit(member, CREDIT, 5_000)
     assert world.seat(member) == Seat(700, 5_000)
     assert (world.balance(member.energy_account), world.balance(member.credit_account)) == (300, 0)
     event = world.withdraw(member, ENERGY, 600).event("Withdrawn")
-    assert event == {"destination": member.energy_account, "amount": 600, "member": member.index, "asset": ENERGY}
+    assert event == {
+        "destination": member.energy_account,
+        "amount": 600,
+        "member": member.index,
+        "asset": ENERGY,
+        "padding": bytes(3),
+    }
     world.withdraw(member, CREDIT, 5_000)
     assert world.seat(member) == Seat(100, 0)
     assert (world.balance(member.energy_account), world.balance(member.credit_account)) == (900, 5_000)

@@ -3,9 +3,9 @@
 use {
     crate::signer::Minting,
     anchor_lang::{address_eq, prelude::*},
-    campus_common::{log, units::MicroCredits, Signatory, TOKEN_PROGRAM},
+    campus_common::{log, units::MicroCredits, Checked, Foreign, Signatory, TOKEN_PROGRAM},
     energy_token_interface::{events::CreditIssued, EnergyTokenError, CREDIT_MINT, MINT_AUTHORITY},
-    governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
+    governance_interface::{Config, Operator, Pause},
     registry_interface::User,
     trading_interface::{Asset, CREDIT_VAULT, SEATS},
 };
@@ -14,41 +14,40 @@ use {
 #[derive(Accounts)]
 pub struct IssueCredit {
     /// The operator.
-    pub operator: Signatory,
+    pub operator: Signatory<Operator>,
     /// Governance's Config.
-    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The member, as registered.
-    pub user: UncheckedAccount,
+    pub user: Checked<User>,
     /// The credit mint.
-    #[account(mut, unsafe(dup), address = CREDIT_MINT @ EnergyTokenError::WrongCreditMint)]
-    pub credit_mint: UncheckedAccount,
+    #[account(unsafe(dup), address = CREDIT_MINT @ EnergyTokenError::WrongCreditMint)]
+    pub credit_mint: Foreign,
     /// The member's credit token account.
-    #[account(mut, unsafe(dup))]
-    pub credit_token_account: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub credit_token_account: Foreign,
     /// The mint authority.
     #[account(address = MINT_AUTHORITY @ EnergyTokenError::WrongMintAuthority)]
-    pub mint_authority: UncheckedAccount,
+    pub mint_authority: Foreign,
     /// The market's vault of credits: for a member whose own account cannot take it.
-    #[account(mut, unsafe(dup), address = CREDIT_VAULT @ EnergyTokenError::WrongVault)]
-    pub credit_vault: UncheckedAccount,
+    #[account(unsafe(dup), address = CREDIT_VAULT @ EnergyTokenError::WrongVault)]
+    pub credit_vault: Foreign,
     /// The market's seats.
-    #[account(mut, unsafe(dup), address = SEATS @ EnergyTokenError::WrongSeats)]
-    pub seats: UncheckedAccount,
+    #[account(unsafe(dup), address = SEATS @ EnergyTokenError::WrongSeats)]
+    pub seats: Foreign,
     /// The trading program.
     #[account(address = trading_interface::ID @ EnergyTokenError::WrongTradingProgram)]
-    pub trading_program: UncheckedAccount,
+    pub trading_program: Foreign,
     /// SPL Token.
     #[account(address = TOKEN_PROGRAM @ EnergyTokenError::WrongTokenProgram)]
-    pub token_program: UncheckedAccount,
+    pub token_program: Foreign,
 }
 
 impl IssueCredit {
     pub(crate) fn execute(&mut self, amount: u64) -> Result<()> {
-        let config = Config::load(self.config.account())?;
+        let config = &self.config;
         config.require_operator(self.operator.account())?;
         config.require_running(Pause::CREDIT)?;
-        let user = User::load(self.user.account())?;
+        let user = &self.user;
         user.require_active()?;
         if !address_eq(self.credit_token_account.account().address(), &user.credit_token_account) {
             return Err(EnergyTokenError::WrongCreditAccount.into());
@@ -64,8 +63,8 @@ impl IssueCredit {
             vault: self.credit_vault.account(),
             seats: self.seats.account(),
         };
-        let to_seat = minting.mint(user, amount)?;
-        log(&CreditIssued { wallet: user.member, amount: MicroCredits(amount), to_seat: u8::from(to_seat), padding: [0; 7] });
+        let place = minting.mint(user, amount)?;
+        log(&CreditIssued { wallet: user.member, amount: MicroCredits(amount), to: place.into(), padding: [0; 7] });
         Ok(())
     }
 }

@@ -1,10 +1,10 @@
 //! Mint energy: the oracle's alone.
 
 use {
-    crate::signer::as_mint_authority,
+    crate::signer::{as_mint_authority, OracleProgram},
     anchor_lang::{address_eq, prelude::*},
-    campus_common::{log, units::WattHours, Signatory, TOKEN_PROGRAM},
-    energy_token_interface::{can_receive, events::EnergyMinted, EnergyTokenError, ENERGY_MINT, MINT_AUTHORITY},
+    campus_common::{log, units::WattHours, Checked, Foreign, Signatory, TOKEN_PROGRAM},
+    energy_token_interface::{can_receive, events::EnergyMinted, EnergyTokenError, Place, ENERGY_MINT, MINT_AUTHORITY},
     oracle_interface::ORACLE_ADDRESS,
     pinocchio_token::instructions::MintTo,
     registry_interface::User,
@@ -15,30 +15,27 @@ use {
 pub struct MintEnergy {
     /// The oracle's own address, signing: for it only the oracle program can sign.
     #[account(address = ORACLE_ADDRESS @ EnergyTokenError::NotTheOracle)]
-    pub oracle: Signatory,
+    pub oracle: Signatory<OracleProgram>,
     /// The member, as registered.
-    pub user: UncheckedAccount,
+    pub user: Checked<User>,
     /// The energy mint.
-    #[account(mut, unsafe(dup), address = ENERGY_MINT @ EnergyTokenError::WrongEnergyMint)]
-    pub energy_mint: UncheckedAccount,
+    #[account(unsafe(dup), address = ENERGY_MINT @ EnergyTokenError::WrongEnergyMint)]
+    pub energy_mint: Foreign,
     /// The member's energy token account.
-    #[account(mut, unsafe(dup))]
-    pub energy_token_account: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub energy_token_account: Foreign,
     /// The mint authority.
     #[account(address = MINT_AUTHORITY @ EnergyTokenError::WrongMintAuthority)]
-    pub mint_authority: UncheckedAccount,
+    pub mint_authority: Foreign,
     /// SPL Token.
     #[account(address = TOKEN_PROGRAM @ EnergyTokenError::WrongTokenProgram)]
-    pub token_program: UncheckedAccount,
+    pub token_program: Foreign,
 }
 
 impl MintEnergy {
     #[inline(always)]
     pub(crate) fn execute(&mut self, amount: u64) -> Result<()> {
-        if !self.oracle.account().is_signer() {
-            return Err(EnergyTokenError::OracleMustSign.into());
-        }
-        let user = User::load(self.user.account())?;
+        let user = &self.user;
         user.require_not_closed()?;
         if !address_eq(self.energy_token_account.account().address(), &user.energy_token_account) {
             return Err(EnergyTokenError::WrongEnergyAccount.into());
@@ -52,7 +49,7 @@ impl MintEnergy {
         }
         let authority = self.mint_authority.account();
         as_mint_authority(|signer| MintTo::new(mint, account, authority, amount).invoke_signed(&[signer]))?;
-        log(&EnergyMinted { wallet: user.member, amount: WattHours(amount), to_seat: 0, padding: [0; 7] });
+        log(&EnergyMinted { wallet: user.member, amount: WattHours(amount), to: Place::TokenAccount.into(), padding: [0; 7] });
         Ok(())
     }
 }

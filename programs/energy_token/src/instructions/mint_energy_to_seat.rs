@@ -1,10 +1,10 @@
 //! Mint energy to a member whose token account cannot take it: into its seat. The oracle's alone.
 
 use {
-    crate::signer::Minting,
+    crate::signer::{Minting, OracleProgram},
     anchor_lang::{address_eq, prelude::*},
-    campus_common::{log, units::WattHours, Signatory, TOKEN_PROGRAM},
-    energy_token_interface::{can_receive, events::EnergyMinted, EnergyTokenError, ENERGY_MINT, MINT_AUTHORITY},
+    campus_common::{log, units::WattHours, Checked, Foreign, Signatory, TOKEN_PROGRAM},
+    energy_token_interface::{can_receive, events::EnergyMinted, EnergyTokenError, Place, ENERGY_MINT, MINT_AUTHORITY},
     oracle_interface::ORACLE_ADDRESS,
     registry_interface::User,
     trading_interface::{Asset, ENERGY_VAULT, SEATS},
@@ -15,37 +15,34 @@ use {
 pub struct MintEnergyToSeat {
     /// The oracle's own address, signing: for it only the oracle program can sign.
     #[account(address = ORACLE_ADDRESS @ EnergyTokenError::NotTheOracle)]
-    pub oracle: Signatory,
+    pub oracle: Signatory<OracleProgram>,
     /// The member, as registered.
-    pub user: UncheckedAccount,
+    pub user: Checked<User>,
     /// The energy mint.
-    #[account(mut, unsafe(dup), address = ENERGY_MINT @ EnergyTokenError::WrongEnergyMint)]
-    pub energy_mint: UncheckedAccount,
+    #[account(unsafe(dup), address = ENERGY_MINT @ EnergyTokenError::WrongEnergyMint)]
+    pub energy_mint: Foreign,
     /// The member's energy token account, which cannot take it.
-    pub energy_token_account: UncheckedAccount,
+    pub energy_token_account: Foreign,
     /// The mint authority.
     #[account(address = MINT_AUTHORITY @ EnergyTokenError::WrongMintAuthority)]
-    pub mint_authority: UncheckedAccount,
+    pub mint_authority: Foreign,
     /// The market's vault of energy.
-    #[account(mut, unsafe(dup), address = ENERGY_VAULT @ EnergyTokenError::WrongVault)]
-    pub energy_vault: UncheckedAccount,
+    #[account(unsafe(dup), address = ENERGY_VAULT @ EnergyTokenError::WrongVault)]
+    pub energy_vault: Foreign,
     /// The market's seats.
-    #[account(mut, unsafe(dup), address = SEATS @ EnergyTokenError::WrongSeats)]
-    pub seats: UncheckedAccount,
+    #[account(unsafe(dup), address = SEATS @ EnergyTokenError::WrongSeats)]
+    pub seats: Foreign,
     /// The trading program.
     #[account(address = trading_interface::ID @ EnergyTokenError::WrongTradingProgram)]
-    pub trading_program: UncheckedAccount,
+    pub trading_program: Foreign,
     /// SPL Token.
     #[account(address = TOKEN_PROGRAM @ EnergyTokenError::WrongTokenProgram)]
-    pub token_program: UncheckedAccount,
+    pub token_program: Foreign,
 }
 
 impl MintEnergyToSeat {
     pub(crate) fn execute(&mut self, amount: u64) -> Result<()> {
-        if !self.oracle.account().is_signer() {
-            return Err(EnergyTokenError::OracleMustSign.into());
-        }
-        let user = User::load(self.user.account())?;
+        let user = &self.user;
         user.require_not_closed()?;
         if !address_eq(self.energy_token_account.account().address(), &user.energy_token_account) {
             return Err(EnergyTokenError::WrongEnergyAccount.into());
@@ -65,7 +62,7 @@ impl MintEnergyToSeat {
             seats: self.seats.account(),
         };
         minting.mint_to_seat(user, amount)?;
-        log(&EnergyMinted { wallet: user.member, amount: WattHours(amount), to_seat: 1, padding: [0; 7] });
+        log(&EnergyMinted { wallet: user.member, amount: WattHours(amount), to: Place::Seat.into(), padding: [0; 7] });
         Ok(())
     }
 }

@@ -2,42 +2,40 @@
 
 use {
     anchor_lang::{address_eq, prelude::*},
-    campus_common::{log, units::MicroCredits, Signatory, TOKEN_PROGRAM},
+    campus_common::{log, units::MicroCredits, Checked, Foreign, Signatory, TOKEN_PROGRAM},
     energy_token_interface::{events::CreditRedeemed, EnergyTokenError, CREDIT_MINT},
-    governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS},
+    governance_interface::{Config, Pause},
     pinocchio_token::instructions::Burn,
-    registry_interface::{RegistryError, User},
+    registry_interface::{OwnWallet, RegistryError, User},
 };
 
 /// Accounts of redeem_credit.
 #[derive(Accounts)]
 pub struct RedeemCredit {
     /// The member's wallet.
-    pub wallet: Signatory,
+    pub wallet: Signatory<OwnWallet>,
     /// Governance's Config.
-    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The member, as registered.
-    pub user: UncheckedAccount,
+    pub user: Checked<User>,
     /// The credit mint.
-    #[account(mut, unsafe(dup), address = CREDIT_MINT @ EnergyTokenError::WrongCreditMint)]
-    pub credit_mint: UncheckedAccount,
+    #[account(unsafe(dup), address = CREDIT_MINT @ EnergyTokenError::WrongCreditMint)]
+    pub credit_mint: Foreign,
     /// The member's credit token account.
-    #[account(mut, unsafe(dup))]
-    pub credit_token_account: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub credit_token_account: Foreign,
     /// SPL Token.
     #[account(address = TOKEN_PROGRAM @ EnergyTokenError::WrongTokenProgram)]
-    pub token_program: UncheckedAccount,
+    pub token_program: Foreign,
 }
 
 impl RedeemCredit {
     pub(crate) fn execute(&mut self, amount: u64) -> Result<()> {
-        let config = Config::load(self.config.account())?;
-        config.require_running(Pause::CREDIT)?;
-        let user = User::load(self.user.account())?;
+        self.config.require_running(Pause::CREDIT)?;
+        let user = &self.user;
         let wallet = self.wallet.account();
         // Not the delegate: it may trade and retire for the member, not cash out.
-        if !wallet.is_signer() || !address_eq(wallet.address(), &user.wallet) {
+        if !address_eq(wallet.address(), &user.wallet) {
             return Err(RegistryError::NotWallet.into());
         }
         let account = self.credit_token_account.account();

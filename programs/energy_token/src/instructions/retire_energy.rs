@@ -1,60 +1,23 @@
 //! Retire energy: against one's withdrawals, or as feed-in for credits; out of a token account, or out of one's seat in the market.
 
 use {
-    crate::signer::{as_mint_authority, Minting},
+    crate::signer::{as_mint_authority, Minting, Payer},
     anchor_lang::{address_eq, prelude::*},
     campus_common::{
-        create, is_account, load, load_mut, log, now,
+        borrow_mut, is_account, log, make, now,
         units::{BillingPeriod, MicroCredits, OrderWattHours, UnixTime, WattHours},
-        Signatory, SYSTEM_PROGRAM, TOKEN_PROGRAM, VERSION,
+        CampusAccount, Checked, Foreign, Signatory, Writing, SYSTEM_PROGRAM, TOKEN_PROGRAM, VERSION,
     },
     energy_token_interface::{
-        events::EnergyRetired, EnergyTokenError, Retirement, CREDIT_MINT, ENERGY_MINT, MINT_AUTHORITY, RETIRED_SEED,
+        events::EnergyRetired, EnergyTokenError, Place, Reason, Retirement, CREDIT_MINT, ENERGY_MINT, MINT_AUTHORITY,
+        RETIRED_SEED,
     },
-    governance_interface::{Config, GovernanceError, Pause, CONFIG_ADDRESS, RETIREMENT_GRACE_EPOCHS},
+    governance_interface::{Config, Pause, RETIREMENT_GRACE_EPOCHS},
     oracle_interface::EnergyAccount,
     pinocchio_token::instructions::Burn,
-    registry_interface::User,
+    registry_interface::{User, WalletOrDelegate},
     trading_interface::{cpi::BurnFromSeat, Asset, CREDIT_VAULT, ENERGY_VAULT, MARKET, SEATS},
 };
-
-/// Why energy is retired.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reason {
-    Consumption,
-    FeedIn,
-}
-
-impl Reason {
-    /// 0 consumption, 1 feed-in.
-    const fn from_code(code: u8) -> Option<Self> {
-        match code {
-            0 => Some(Self::Consumption),
-            1 => Some(Self::FeedIn),
-            _ => None,
-        }
-    }
-}
-
-/// Where the energy is that is retired.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Place {
-    /// 0: in the member's token account; its wallet burns.
-    TokenAccount = 0,
-    /// 1: in the member's seat; the market burns, for the wallet or the delegate.
-    Seat = 1,
-}
-
-impl Place {
-    const fn from_code(code: u8) -> Option<Self> {
-        match code {
-            0 => Some(Self::TokenAccount),
-            1 => Some(Self::Seat),
-            _ => None,
-        }
-    }
-}
 
 /// What to retire.
 pub struct Request {
@@ -72,61 +35,60 @@ pub struct Request {
 #[derive(Accounts)]
 pub struct RetireEnergy {
     /// Pays the rent of a member's first Retirement; may be the member itself.
-    #[account(mut, unsafe(dup))]
-    pub payer: Signatory,
+    #[account(unsafe(dup))]
+    pub payer: Signatory<Payer>,
     /// The member's wallet, or its delegate.
-    pub member: Signatory,
+    pub member: Signatory<WalletOrDelegate>,
     /// Governance's Config.
-    #[account(address = CONFIG_ADDRESS @ GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The member, as registered.
-    pub user: UncheckedAccount,
+    pub user: Checked<User>,
     /// The member's Retirement at [retired, member], made where it does not exist.
-    #[account(mut, unsafe(dup))]
-    pub retirement: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub retirement: Foreign,
     /// The member's EnergyAccount of the oracle.
-    pub energy_account: UncheckedAccount,
+    pub energy_account: Checked<EnergyAccount>,
     /// The energy mint.
-    #[account(mut, unsafe(dup), address = ENERGY_MINT @ EnergyTokenError::WrongEnergyMint)]
-    pub energy_mint: UncheckedAccount,
+    #[account(unsafe(dup), address = ENERGY_MINT @ EnergyTokenError::WrongEnergyMint)]
+    pub energy_mint: Foreign,
     /// The member's energy token account.
-    #[account(mut, unsafe(dup))]
-    pub energy_token_account: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub energy_token_account: Foreign,
     /// The credit mint.
-    #[account(mut, unsafe(dup), address = CREDIT_MINT @ EnergyTokenError::WrongCreditMint)]
-    pub credit_mint: UncheckedAccount,
+    #[account(unsafe(dup), address = CREDIT_MINT @ EnergyTokenError::WrongCreditMint)]
+    pub credit_mint: Foreign,
     /// The member's credit token account.
-    #[account(mut, unsafe(dup))]
-    pub credit_token_account: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub credit_token_account: Foreign,
     /// The mint authority.
     #[account(address = MINT_AUTHORITY @ EnergyTokenError::WrongMintAuthority)]
-    pub mint_authority: UncheckedAccount,
+    pub mint_authority: Foreign,
     /// The market, owner of the vaults.
     #[account(address = MARKET @ EnergyTokenError::WrongMarket)]
-    pub market: UncheckedAccount,
+    pub market: Foreign,
     /// The market's seats.
-    #[account(mut, unsafe(dup), address = SEATS @ EnergyTokenError::WrongSeats)]
-    pub seats: UncheckedAccount,
+    #[account(unsafe(dup), address = SEATS @ EnergyTokenError::WrongSeats)]
+    pub seats: Foreign,
     /// The market's vault of energy: what is retired out of a seat is burnt there.
-    #[account(mut, unsafe(dup), address = ENERGY_VAULT @ EnergyTokenError::WrongVault)]
-    pub energy_vault: UncheckedAccount,
+    #[account(unsafe(dup), address = ENERGY_VAULT @ EnergyTokenError::WrongVault)]
+    pub energy_vault: Foreign,
     /// The market's vault of credits: what feed-in pays into a seat is minted there.
-    #[account(mut, unsafe(dup), address = CREDIT_VAULT @ EnergyTokenError::WrongVault)]
-    pub credit_vault: UncheckedAccount,
+    #[account(unsafe(dup), address = CREDIT_VAULT @ EnergyTokenError::WrongVault)]
+    pub credit_vault: Foreign,
     /// The trading program.
     #[account(address = trading_interface::ID @ EnergyTokenError::WrongTradingProgram)]
-    pub trading_program: UncheckedAccount,
+    pub trading_program: Foreign,
     /// SPL Token.
     #[account(address = TOKEN_PROGRAM @ EnergyTokenError::WrongTokenProgram)]
-    pub token_program: UncheckedAccount,
+    pub token_program: Foreign,
     /// The system program.
     #[account(address = SYSTEM_PROGRAM @ EnergyTokenError::WrongSystemProgram)]
-    pub system_program: UncheckedAccount,
+    pub system_program: Foreign,
 }
 
 impl RetireEnergy {
     pub(crate) fn execute(&mut self, request: Request) -> Result<()> {
-        let config = Config::load(self.config.account())?;
+        let config = &self.config;
         config.require_running(Pause::RETIREMENT)?;
         let Some(reason) = Reason::from_code(request.reason) else {
             return Err(EnergyTokenError::UnknownReason.into());
@@ -142,9 +104,9 @@ impl RetireEnergy {
         }
         let amount = WattHours(request.amount);
         let now = now()?;
-        let user = User::load(self.user.account())?;
+        let user = &self.user;
         user.require_active()?;
-        let by_wallet = user.require_wallet_or_delegate(self.member.account(), now)?;
+        let by_wallet = user.require_wallet_or_delegate(&self.member, now)?;
         if place == Place::TokenAccount && !by_wallet {
             return Err(EnergyTokenError::DelegateRetiresFromSeat.into());
         }
@@ -156,20 +118,20 @@ impl RetireEnergy {
         }
         require_period(config, now, request.period, reason)?;
 
-        let retirement = self.retirement_of(user, config)?;
-        let account: &EnergyAccount = load(self.energy_account.account(), EnergyTokenError::WrongOracleAccount)?;
+        let mut retirement = self.retirement_of(user, config)?;
+        let account = &self.energy_account;
         if !address_eq(&account.wallet, &user.member) {
             return Err(EnergyTokenError::WrongOracleAccount.into());
         }
         let credits = match reason {
             Reason::Consumption => {
-                count_consumption(retirement, account, request.period, amount)?;
+                count_consumption(&mut retirement, account, request.period, amount)?;
                 MicroCredits::ZERO
             }
             Reason::FeedIn => {
                 let price = config.parameters(config.epoch(now)).feed_in_price;
                 let credits = price.cost_floor(OrderWattHours(request.amount as u32));
-                count_feed_in(retirement, account, amount, credits)?;
+                count_feed_in(&mut retirement, account, amount, credits)?;
                 credits
             }
         };
@@ -197,8 +159,8 @@ impl RetireEnergy {
             amount,
             credits,
             period: request.period,
-            reason: request.reason,
-            source: request.source,
+            reason: reason.into(),
+            source: place.into(),
             padding: [0; 2],
         });
         Ok(())
@@ -228,15 +190,12 @@ impl RetireEnergy {
     }
 
     /// The member's Retirement, made where it does not exist, moved on to the open billing period.
-    fn retirement_of<'a>(&self, user: &User, config: &Config) -> Result<&'a mut Retirement> {
+    fn retirement_of(&self, user: &User, config: &Config) -> Result<Writing<'_, Retirement>> {
         let view = self.retirement.account();
-        let retirement: &mut Retirement = if is_account::<Retirement>(view) {
-            load_mut(view, EnergyTokenError::WrongRetirement)?
+        let mut retirement = if is_account::<Retirement>(view) {
+            borrow_mut::<Retirement>(view)?
         } else {
-            if !self.payer.account().is_signer() {
-                return Err(EnergyTokenError::PayerMustSign.into());
-            }
-            let (retirement, bump) = create::<Retirement>(
+            let (mut retirement, bump) = make::<Retirement>(
                 self.payer.account(),
                 view,
                 &[RETIRED_SEED, user.member.as_ref()],

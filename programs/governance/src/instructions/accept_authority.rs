@@ -14,8 +14,8 @@ pub struct ProposedAuthority;
 
 impl Capacity for ProposedAuthority {
     #[inline(always)]
-    fn missing() -> Option<Error> {
-        Some(GovernanceError::NotPendingAuthority.into())
+    fn missing() -> Error {
+        GovernanceError::NotPendingAuthority.into()
     }
 }
 

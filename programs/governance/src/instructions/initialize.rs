@@ -20,8 +20,8 @@ pub struct Payer;
 
 impl Capacity for Payer {
     #[inline(always)]
-    fn missing() -> Option<Error> {
-        Some(GovernanceError::PayerMustSign.into())
+    fn missing() -> Error {
+        GovernanceError::PayerMustSign.into()
     }
 }
 

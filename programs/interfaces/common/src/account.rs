@@ -13,7 +13,7 @@ use {
     },
     core::{
         marker::PhantomData,
-        mem::size_of,
+        mem::{align_of, size_of},
         ops::{Deref, DerefMut},
     },
 };
@@ -36,6 +36,22 @@ pub trait CampusAccount: Owner + Discriminator + Pod {
 
     /// What holds after every instruction that changes the account.
     fn invariant(&self) -> Result<()>;
+}
+
+/// An account type behind which elements of one kind follow: the account is a head, then an array.
+pub trait CampusArray: CampusAccount {
+    /// What follows.
+    type Element: Pod;
+    /// Refusal of an account that is too short for what its head counts.
+    const CUT_SHORT: Self::Refusal;
+
+    /// How many elements the head says follow.
+    fn elements(&self) -> usize;
+}
+
+/// Bytes of an account of a `T` and so many elements.
+pub const fn array_space<T: CampusArray>(elements: usize) -> usize {
+    DISCRIMINATOR + size_of::<T>() + elements * size_of::<T::Element>()
 }
 
 /// Whether `view` is an account of type `T`: its owner, its length and its discriminator.
@@ -149,6 +165,13 @@ pub fn borrow_known<T: CampusAccount>(view: &AccountView) -> Result<&T> {
     Ok(unsafe { &*data::<T>(view) })
 }
 
+/// As [`borrow`], with the account's bytes, discriminator included; refuses an account that is too short for what its head counts.
+#[inline(always)]
+pub fn borrow_array<T: CampusArray>(view: &AccountView) -> Result<(&T, &[u8])> {
+    let head = borrow::<T>(view)?;
+    Ok((head, bytes(head, view)?))
+}
+
 /// Write an account of type `T`; refuses where it is another, is not writable, or is being read or written elsewhere.
 #[inline(always)]
 pub fn borrow_mut<T: CampusAccount>(view: &AccountView) -> Result<Writing<'_, T>> {
@@ -159,16 +182,15 @@ pub fn borrow_mut<T: CampusAccount>(view: &AccountView) -> Result<Writing<'_, T>
 
 /// An account that is being written; nobody else has a reference to it meanwhile.
 pub struct Writing<'a, T: CampusAccount> {
-    account: &'a mut T,
-    state: *mut u8,
+    view: AccountView,
+    account: PhantomData<&'a mut T>,
 }
 
 impl<'a, T: CampusAccount> Writing<'a, T> {
     /// Of an account that was checked, and entered as its only writer.
     #[inline(always)]
     fn new(view: &'a AccountView) -> Self {
-        // SAFETY: the caller has checked the account; while the borrow state says that there is a writer, nobody else makes a reference.
-        unsafe { Self { account: &mut *data::<T>(view), state: &raw mut (*{ *view }.account_mut_ptr()).borrow_state } }
+        Self { view: *view, account: PhantomData }
     }
 }
 
@@ -177,14 +199,16 @@ impl<T: CampusAccount> Deref for Writing<'_, T> {
 
     #[inline(always)]
     fn deref(&self) -> &T {
-        self.account
+        // SAFETY: the account was checked, and this is its only writer.
+        unsafe { &*data::<T>(&self.view) }
     }
 }
 
 impl<T: CampusAccount> DerefMut for Writing<'_, T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut T {
-        self.account
+        // SAFETY: likewise, and `self` is borrowed exclusively.
+        unsafe { &mut *data::<T>(&self.view) }
     }
 }
 
@@ -192,7 +216,7 @@ impl<T: CampusAccount> Drop for Writing<'_, T> {
     #[inline(always)]
     fn drop(&mut self) {
         // SAFETY: the header outlives the instruction, and this was the only reference into the account.
-        unsafe { *self.state = NOT_BORROWED };
+        unsafe { (*self.view.account_mut_ptr()).borrow_state = NOT_BORROWED };
     }
 }
 
@@ -235,6 +259,38 @@ impl<T: CampusAccount> Deref for Checked<T> {
         // SAFETY: `load` checked the account and entered a reader that stays.
         unsafe { &*data::<T>(&self.view) }
     }
+}
+
+impl<T: CampusArray> CheckedMut<T> {
+    /// The account's bytes, discriminator included; refuses an account that is too short for what its head counts.
+    #[inline(always)]
+    pub fn bytes(&self) -> Result<&[u8]> {
+        bytes::<T>(self, &self.view)
+    }
+
+    /// The head and the elements behind it; refuses an account that is too short for what its head counts.
+    #[inline(always)]
+    pub fn parts(&mut self) -> Result<(&mut T, &mut [T::Element])> {
+        const { assert!(align_of::<T::Element>() <= 8 && (DISCRIMINATOR + size_of::<T>()) % align_of::<T::Element>() == 0) };
+        let elements = self.elements();
+        if self.view.data_len() < array_space::<T>(elements) {
+            return Err(T::CUT_SHORT.into());
+        }
+        let head = data::<T>(&self.view);
+        // SAFETY: this is the account's only writer, and `self` is borrowed exclusively; it is long enough for the elements, which are Pod,
+        // aligned as asserted, and begin where the head ends.
+        unsafe { Ok((&mut *head, core::slice::from_raw_parts_mut(head.add(1) as *mut T::Element, elements))) }
+    }
+}
+
+/// The bytes of an account that `head`, a reference into it, keeps from being written.
+#[inline(always)]
+fn bytes<'a, T: CampusArray>(head: &'a T, view: &AccountView) -> Result<&'a [u8]> {
+    if view.data_len() < array_space::<T>(head.elements()) {
+        return Err(T::CUT_SHORT.into());
+    }
+    // SAFETY: the data is valid for its length throughout the instruction, and nobody writes it as long as `head` is borrowed.
+    Ok(unsafe { core::slice::from_raw_parts(view.data_ptr(), view.data_len()) })
 }
 
 impl<T: CampusAccount> AnchorAccount for CheckedMut<T> {
@@ -365,6 +421,20 @@ impl<T: CampusAccount> Fresh<T> {
     }
 }
 
+impl<T: CampusArray> Fresh<T> {
+    /// Make the account with room for so many elements; see [`make_array`].
+    #[inline(always)]
+    pub fn make_array(
+        &self,
+        payer: &AccountView,
+        space: usize,
+        seeds: &[&[u8]],
+        refusals: (impl Into<Error>, impl Into<Error>),
+    ) -> Result<(Writing<'_, T>, u8)> {
+        make_array(payer, &self.view, space, seeds, refusals)
+    }
+}
+
 /// Make an account of type `T` at the canonical address of `seeds`, rent paid by `payer`; the account is zero but for its
 /// discriminator. Returns it for writing, with its bump.
 ///
@@ -373,6 +443,28 @@ impl<T: CampusAccount> Fresh<T> {
 pub fn make<'a, T: CampusAccount>(
     payer: &AccountView,
     target: &'a AccountView,
+    seeds: &[&[u8]],
+    refusals: (impl Into<Error>, impl Into<Error>),
+) -> Result<(Writing<'a, T>, u8)> {
+    make_of(payer, target, DISCRIMINATOR + size_of::<T>(), seeds, refusals)
+}
+
+/// As [`make`], of an account of `space` bytes: its head and, as far as they fit a first instruction, its elements.
+pub fn make_array<'a, T: CampusArray>(
+    payer: &AccountView,
+    target: &'a AccountView,
+    space: usize,
+    seeds: &[&[u8]],
+    refusals: (impl Into<Error>, impl Into<Error>),
+) -> Result<(Writing<'a, T>, u8)> {
+    make_of(payer, target, space.max(array_space::<T>(0)), seeds, refusals)
+}
+
+/// [`make`] of any size that holds a `T`.
+fn make_of<'a, T: CampusAccount>(
+    payer: &AccountView,
+    target: &'a AccountView,
+    space: usize,
     seeds: &[&[u8]],
     refusals: (impl Into<Error>, impl Into<Error>),
 ) -> Result<(Writing<'a, T>, u8)> {
@@ -392,7 +484,6 @@ pub fn make<'a, T: CampusAccount>(
     let mut signer_seeds: [&[u8]; 4] = [&[]; 4];
     signer_seeds[..seeds.len()].copy_from_slice(seeds);
     signer_seeds[seeds.len()] = &bump_seed;
-    let space = DISCRIMINATOR + size_of::<T>();
     create_account_with_signers(payer, target, space, &owner, Some(&signer_seeds[..=seeds.len()]), None)?;
     enter_writer::<T>(target)?;
     // SAFETY: the account was just made with this length, and nobody else has a reference into it.
@@ -428,12 +519,13 @@ mod tests {
 
     const OWNER: Address = Address::new_from_array([7; 32]);
 
-    /// A counter account as the runtime lays it out.
+    /// A counter account as the runtime lays it out, with room for two elements.
     #[repr(C, align(8))]
     struct Input {
         header: RuntimeAccount,
         discriminator: [u8; DISCRIMINATOR],
         counter: Counter,
+        elements: [u64; 2],
     }
 
     #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
@@ -470,6 +562,16 @@ mod tests {
         }
     }
 
+    /// It counts its elements.
+    impl CampusArray for Counter {
+        type Element = u64;
+        const CUT_SHORT: Code = Code(3);
+
+        fn elements(&self) -> usize {
+            self.value as usize
+        }
+    }
+
     /// A counter account, for as long as `test` runs.
     fn with_counter(writable: bool, test: impl FnOnce(AccountView)) {
         let mut input = Input {
@@ -477,11 +579,12 @@ mod tests {
                 borrow_state: NOT_BORROWED,
                 is_writable: writable as u8,
                 owner: OWNER,
-                data_len: (DISCRIMINATOR + size_of::<Counter>()) as u64,
+                data_len: array_space::<Counter>(2) as u64,
                 ..RuntimeAccount::default()
             },
             discriminator: *b"counters",
             counter: Counter { value: 0 },
+            elements: [11, 12],
         };
         // SAFETY: the data follows the header, and both outlive the test.
         test(unsafe { AccountView::new_unchecked(&raw mut input as *mut RuntimeAccount) });
@@ -530,6 +633,39 @@ mod tests {
                 assert_eq!(first.value, second.value);
                 refused(borrow_mut::<Counter>(&view), 2);
                 refused(CheckedMut::<Counter>::load(view), 2);
+            });
+        }
+
+        #[test]
+        fn elements_are_as_many_as_the_head_counts_and_the_account_holds() {
+            with_counter(true, |view| {
+                let mut counter = CheckedMut::<Counter>::load(view).unwrap();
+                assert_eq!(counter.parts().unwrap().1, [] as [u64; 0]);
+                counter.value = 2;
+                let (head, elements) = counter.parts().unwrap();
+                assert_eq!((head.value, &*elements), (2, &[11, 12][..]));
+                elements[1] = 13;
+                head.value = 1;
+                assert_eq!(counter.parts().unwrap().1, [11]);
+                assert_eq!(counter.bytes().unwrap().len(), array_space::<Counter>(2));
+                assert_eq!(counter.bytes().unwrap()[24..], [13, 0, 0, 0, 0, 0, 0, 0]);
+                counter.value = 3;
+                refused(counter.parts(), 3);
+                refused(counter.bytes(), 3);
+            });
+        }
+
+        #[test]
+        fn an_array_that_is_read_is_not_written() {
+            with_counter(true, |view| {
+                borrow_mut::<Counter>(&view).unwrap().value = 2;
+                let (head, bytes) = borrow_array::<Counter>(&view).unwrap();
+                assert_eq!((head.value, bytes.len()), (2, array_space::<Counter>(2)));
+                refused(borrow_mut::<Counter>(&view), 2);
+            });
+            with_counter(true, |view| {
+                borrow_mut::<Counter>(&view).unwrap().value = 3;
+                refused(borrow_array::<Counter>(&view), 3);
             });
         }
 

@@ -9,20 +9,25 @@
 extern crate alloc;
 
 mod account;
-mod create;
+mod addresses;
+mod clock;
+mod codes;
+pub mod cpi;
 pub mod ed25519;
 mod events;
 pub mod idl;
-mod load;
 mod signatory;
 pub mod units;
 
 pub use {
-    account::{borrow, borrow_known, borrow_mut, is_account, make, CampusAccount, Checked, CheckedMut, Foreign, Fresh, Writing},
-    create::{create, ASSOCIATED_TOKEN_PROGRAM, INSTRUCTIONS_SYSVAR, SYSTEM_PROGRAM, TOKEN_PROGRAM},
+    account::{
+        array_space, borrow, borrow_array, borrow_known, borrow_mut, is_account, make, make_array, CampusAccount, CampusArray,
+        Checked, CheckedMut, Foreign, Fresh, Writing,
+    },
+    addresses::{ASSOCIATED_TOKEN_PROGRAM, INSTRUCTIONS_SYSVAR, SYSTEM_PROGRAM, TOKEN_PROGRAM},
+    clock::now,
     events::log,
-    load::{load, load_mut, now},
-    signatory::{Capacity, CheckedByHandler, Signatory},
+    signatory::{Capacity, Signatory},
 };
 
 /// Layout version that every account of this release carries in its first byte after the discriminator.

@@ -7,22 +7,12 @@ use {
 
 /// In what capacity somebody signs: names the refusal where the signature is missing. Anchor's `Signer` does not say whose is.
 pub trait Capacity {
-    /// Refusal where the account has not signed; `None` where the handler checks that itself.
-    fn missing() -> Option<Error>;
-}
-
-/// A capacity of which the handler checks the signature itself.
-pub struct CheckedByHandler;
-
-impl Capacity for CheckedByHandler {
-    #[inline(always)]
-    fn missing() -> Option<Error> {
-        None
-    }
+    /// Refusal where the account has not signed.
+    fn missing() -> Error;
 }
 
 /// An account that must sign: the IDL says so, and it is refused with the capacity's own error where it has not.
-pub struct Signatory<C = CheckedByHandler> {
+pub struct Signatory<C> {
     view: AccountView,
     capacity: PhantomData<C>,
 }
@@ -34,9 +24,7 @@ impl<C: Capacity> AnchorAccount for Signatory<C> {
     #[inline(always)]
     fn load(view: AccountView) -> Result<Self> {
         if !view.is_signer() {
-            if let Some(refusal) = C::missing() {
-                return Err(refusal);
-            }
+            return Err(C::missing());
         }
         Ok(Self { view, capacity: PhantomData })
     }

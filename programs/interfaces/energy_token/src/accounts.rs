@@ -5,7 +5,7 @@ use {
     anchor_lang::prelude::*,
     campus_common::{
         units::{BillingPeriod, MicroCredits, WattHours},
-        VERSION,
+        CampusAccount, VERSION,
     },
 };
 
@@ -68,9 +68,13 @@ pub struct Retirement {
     pub reserved: [u8; 64],
 }
 
-impl Retirement {
-    /// What holds after every instruction that changes a Retirement.
-    pub fn invariant(&self) -> Result<()> {
+impl CampusAccount for Retirement {
+    type Refusal = EnergyTokenError;
+    const NOT_THIS: EnergyTokenError = EnergyTokenError::WrongRetirement;
+    /// No instruction takes two.
+    const GIVEN_TWICE: EnergyTokenError = EnergyTokenError::WrongRetirement;
+
+    fn invariant(&self) -> Result<()> {
         let consumption = self.consumption_open.checked_add(self.consumption_previous);
         let feed_in = self.feed_in_open.checked_add(self.feed_in_previous);
         let (Some(consumption), Some(feed_in)) = (consumption, feed_in) else {

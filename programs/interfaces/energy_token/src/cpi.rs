@@ -1,14 +1,11 @@
-//! The calls from the oracle to mint_energy and mint_energy_to_seat, on fixed arrays: Anchor's generated path costs some 6,000 compute units more.
+//! The calls into the energy token program: the oracle's to mint_energy and mint_energy_to_seat.
 
 use {
-    anchor_lang::{
-        pinocchio::{
-            cpi::{invoke_signed_unchecked, CpiAccount, Signer},
-            instruction::{InstructionAccount, InstructionView},
-        },
-        prelude::*,
+    anchor_lang::{pinocchio::cpi::Signer, prelude::*},
+    campus_common::{
+        cpi::{call, Passed},
+        units::WattHours,
     },
-    campus_common::units::WattHours,
 };
 
 /// Discriminator of mint_energy: SHA-256("global:mint_energy"), first 8 bytes.
@@ -41,24 +38,14 @@ impl MintEnergy<'_> {
         data[..8].copy_from_slice(&MINT_ENERGY);
         data[8..].copy_from_slice(&amount.0.to_le_bytes());
         let accounts = [
-            InstructionAccount::readonly_signer(self.oracle.address()),
-            InstructionAccount::readonly(self.user.address()),
-            InstructionAccount::writable(self.energy_mint.address()),
-            InstructionAccount::writable(self.energy_token_account.address()),
-            InstructionAccount::readonly(self.mint_authority.address()),
-            InstructionAccount::readonly(self.token_program.address()),
+            Passed::Signer(self.oracle),
+            Passed::Readonly(self.user),
+            Passed::Writable(self.energy_mint),
+            Passed::Writable(self.energy_token_account),
+            Passed::Readonly(self.mint_authority),
+            Passed::Readonly(self.token_program),
         ];
-        let instruction = InstructionView { program_id: &crate::ID, accounts: &accounts, data: &data };
-        let views = [
-            CpiAccount::from(self.oracle),
-            CpiAccount::from(self.user),
-            CpiAccount::from(self.energy_mint),
-            CpiAccount::from(self.energy_token_account),
-            CpiAccount::from(self.mint_authority),
-            CpiAccount::from(self.token_program),
-        ];
-        // SAFETY: the caller holds no reference into the data of the accounts that the call writes (mint and token account).
-        unsafe { invoke_signed_unchecked(&instruction, &views, &[signer]) };
+        call(&crate::ID, accounts, &data, signer);
     }
 }
 
@@ -93,30 +80,17 @@ impl MintEnergyToSeat<'_> {
         data[..8].copy_from_slice(&MINT_ENERGY_TO_SEAT);
         data[8..].copy_from_slice(&amount.0.to_le_bytes());
         let accounts = [
-            InstructionAccount::readonly_signer(self.oracle.address()),
-            InstructionAccount::readonly(self.user.address()),
-            InstructionAccount::writable(self.energy_mint.address()),
-            InstructionAccount::readonly(self.energy_token_account.address()),
-            InstructionAccount::readonly(self.mint_authority.address()),
-            InstructionAccount::writable(self.energy_vault.address()),
-            InstructionAccount::writable(self.seats.address()),
-            InstructionAccount::readonly(self.trading_program.address()),
-            InstructionAccount::readonly(self.token_program.address()),
+            Passed::Signer(self.oracle),
+            Passed::Readonly(self.user),
+            Passed::Writable(self.energy_mint),
+            Passed::Readonly(self.energy_token_account),
+            Passed::Readonly(self.mint_authority),
+            Passed::Writable(self.energy_vault),
+            Passed::Writable(self.seats),
+            Passed::Readonly(self.trading_program),
+            Passed::Readonly(self.token_program),
         ];
-        let instruction = InstructionView { program_id: &crate::ID, accounts: &accounts, data: &data };
-        let views = [
-            CpiAccount::from(self.oracle),
-            CpiAccount::from(self.user),
-            CpiAccount::from(self.energy_mint),
-            CpiAccount::from(self.energy_token_account),
-            CpiAccount::from(self.mint_authority),
-            CpiAccount::from(self.energy_vault),
-            CpiAccount::from(self.seats),
-            CpiAccount::from(self.trading_program),
-            CpiAccount::from(self.token_program),
-        ];
-        // SAFETY: the caller holds no reference into the data of the accounts that the call writes (mint, vault and seats).
-        unsafe { invoke_signed_unchecked(&instruction, &views, &[signer]) };
+        call(&crate::ID, accounts, &data, signer);
     }
 }
 

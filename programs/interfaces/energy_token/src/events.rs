@@ -1,6 +1,7 @@
 //! Events of the energy token program: fixed layouts, logged.
 
 use {
+    crate::{StoredPlace, StoredReason},
     anchor_lang::prelude::*,
     campus_common::units::{BillingPeriod, MicroCredits, WattHours},
 };
@@ -12,8 +13,8 @@ pub struct EnergyMinted {
     pub wallet: Address,
     /// How much.
     pub amount: WattHours,
-    /// 0 to the member's token account; 1 to its seat, for that could not take it.
-    pub to_seat: u8,
+    /// Where to: the member's token account, or its seat, where that could not take it.
+    pub to: StoredPlace,
     /// Zero.
     pub padding: [u8; 7],
 }
@@ -25,8 +26,8 @@ pub struct CreditIssued {
     pub wallet: Address,
     /// How much.
     pub amount: MicroCredits,
-    /// 0 to the member's token account; 1 to its seat, for that could not take it.
-    pub to_seat: u8,
+    /// Where to: the member's token account, or its seat, where that could not take it.
+    pub to: StoredPlace,
     /// Zero.
     pub padding: [u8; 7],
 }
@@ -51,10 +52,10 @@ pub struct EnergyRetired {
     pub credits: MicroCredits,
     /// The billing period that it counts in.
     pub period: BillingPeriod,
-    /// 0 consumption, 1 feed-in.
-    pub reason: u8,
-    /// Where the energy was: 0 the member's token account, 1 its seat.
-    pub source: u8,
+    /// Why.
+    pub reason: StoredReason,
+    /// Where the energy was.
+    pub source: StoredPlace,
     /// Zero.
     pub padding: [u8; 2],
 }

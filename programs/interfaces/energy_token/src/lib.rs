@@ -6,6 +6,7 @@ mod accounts;
 pub mod cpi;
 mod error;
 pub mod events;
+mod kinds;
 mod token_account;
 
 pub use {
@@ -14,6 +15,7 @@ pub use {
         ENERGY_MINT_BUMP, ENERGY_MINT_SEED, MINT_AUTHORITY, MINT_AUTHORITY_BUMP, MINT_AUTHORITY_SEED, RETIRED_SEED,
     },
     error::EnergyTokenError,
+    kinds::{Place, Reason, StoredPlace, StoredReason},
     token_account::can_receive,
 };
 

@@ -4,7 +4,6 @@ use {
     crate::GovernanceError,
     anchor_lang::{address_eq, bytemuck, prelude::*},
     campus_common::{
-        load,
         units::{BasisPoints, BillingPeriod, Epoch, OrderWattHours, PricePerKwh, Seconds, UnixTime},
         CampusAccount, Capacity, VERSION,
     },
@@ -25,8 +24,8 @@ pub struct Operator;
 
 impl Capacity for Operator {
     #[inline(always)]
-    fn missing() -> Option<Error> {
-        Some(GovernanceError::OperatorMustSign.into())
+    fn missing() -> Error {
+        GovernanceError::OperatorMustSign.into()
     }
 }
 
@@ -35,8 +34,8 @@ pub struct Authority;
 
 impl Capacity for Authority {
     #[inline(always)]
-    fn missing() -> Option<Error> {
-        Some(GovernanceError::AuthorityMustSign.into())
+    fn missing() -> Error {
+        GovernanceError::AuthorityMustSign.into()
     }
 }
 
@@ -146,15 +145,6 @@ impl Config {
     /// A day: the longest epoch.
     pub const MAX_EPOCH_SECONDS: u32 = 86_400;
 
-    /// The one Config, checked by address.
-    #[inline(always)]
-    pub fn load<'a>(view: &AccountView) -> Result<&'a Self> {
-        if !address_eq(view.address(), &CONFIG_ADDRESS) {
-            return Err(GovernanceError::WrongConfig.into());
-        }
-        load(view, GovernanceError::ConfigNotInitialized)
-    }
-
     /// The parameters in force in that epoch.
     #[inline(always)]
     pub fn parameters(&self, epoch: Epoch) -> &Parameters {
@@ -206,24 +196,18 @@ impl Config {
         Ok(())
     }
 
-    /// Refuse where `account` is not the operator or has not signed.
+    /// Refuse where `account`, which has signed as [`Operator`], is another's.
     #[inline(always)]
     pub fn require_operator(&self, account: &AccountView) -> Result<()> {
-        if !account.is_signer() {
-            return Err(GovernanceError::OperatorMustSign.into());
-        }
         if !address_eq(account.address(), &self.operator) {
             return Err(GovernanceError::NotOperator.into());
         }
         Ok(())
     }
 
-    /// Refuse where `account` is not the authority or has not signed.
+    /// Refuse where `account`, which has signed as [`Authority`], is another's.
     #[inline(always)]
     pub fn require_authority(&self, account: &AccountView) -> Result<()> {
-        if !account.is_signer() {
-            return Err(GovernanceError::AuthorityMustSign.into());
-        }
         if !address_eq(account.address(), &self.authority) {
             return Err(GovernanceError::NotAuthority.into());
         }

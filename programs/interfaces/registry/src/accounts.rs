@@ -7,9 +7,8 @@ use {
     },
     anchor_lang::{address_eq, prelude::*},
     campus_common::{
-        load,
         units::{Epoch, UnixTime, WattHours, Watts},
-        CampusAccount, Capacity, VERSION,
+        CampusAccount, Capacity, Signatory, VERSION,
     },
 };
 
@@ -43,8 +42,8 @@ pub struct OwnWallet;
 
 impl Capacity for OwnWallet {
     #[inline(always)]
-    fn missing() -> Option<Error> {
-        Some(RegistryError::NotWallet.into())
+    fn missing() -> Error {
+        RegistryError::NotWallet.into()
     }
 }
 
@@ -53,8 +52,8 @@ pub struct WalletOrDelegate;
 
 impl Capacity for WalletOrDelegate {
     #[inline(always)]
-    fn missing() -> Option<Error> {
-        Some(RegistryError::MemberMustSign.into())
+    fn missing() -> Error {
+        RegistryError::MemberMustSign.into()
     }
 }
 
@@ -293,12 +292,6 @@ impl CampusAccount for WalletUse {
 }
 
 impl User {
-    /// A User of the registry; which one is the caller's to compare by `wallet`.
-    #[inline(always)]
-    pub fn load<'a>(view: &AccountView) -> Result<&'a Self> {
-        load(view, RegistryError::NotAUser)
-    }
-
     /// Whether the user takes part.
     #[inline(always)]
     pub fn is_active(&self) -> bool {
@@ -324,12 +317,9 @@ impl User {
         Ok(())
     }
 
-    /// Refuse where `signer` has not signed, or is neither the wallet nor its delegate within its term. Whether it is the wallet.
+    /// Refuse a signer that is neither the wallet nor its delegate within its term. Whether it is the wallet.
     #[inline(always)]
-    pub fn require_wallet_or_delegate(&self, signer: &AccountView, now: UnixTime) -> Result<bool> {
-        if !signer.is_signer() {
-            return Err(RegistryError::MemberMustSign.into());
-        }
+    pub fn require_wallet_or_delegate(&self, signer: &Signatory<WalletOrDelegate>, now: UnixTime) -> Result<bool> {
         if address_eq(signer.address(), &self.wallet) {
             return Ok(true);
         }

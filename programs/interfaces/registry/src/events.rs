@@ -1,6 +1,7 @@
 //! Events of the registry: fixed layouts, logged. Their account addresses lead to the rest.
 
 use {
+    crate::{StoredInstallationKind, StoredMeterRole, StoredSource, StoredStatus, StoredUserRole},
     anchor_lang::prelude::*,
     campus_common::units::{Epoch, UnixTime, WattHours, Watts},
 };
@@ -12,8 +13,8 @@ pub struct UserRegistered {
     pub wallet: Address,
     /// Its number in the market.
     pub member_index: u32,
-    /// UserRole.
-    pub role: u8,
+    /// What it is.
+    pub role: StoredUserRole,
     /// Zero.
     pub padding: [u8; 3],
 }
@@ -24,9 +25,9 @@ pub struct UserStatusChanged {
     /// Its wallet.
     pub wallet: Address,
     /// Status before.
-    pub before: u8,
+    pub before: StoredStatus,
     /// Status now.
-    pub after: u8,
+    pub after: StoredStatus,
 }
 
 /// A member's role changed.
@@ -34,10 +35,10 @@ pub struct UserStatusChanged {
 pub struct UserRoleChanged {
     /// The member: the wallet that it registered with.
     pub member: Address,
-    /// UserRole before.
-    pub before: u8,
-    /// UserRole now.
-    pub after: u8,
+    /// Role before.
+    pub before: StoredUserRole,
+    /// Role now.
+    pub after: StoredUserRole,
 }
 
 /// Another wallet was proposed for a member, or a proposal withdrawn.
@@ -86,8 +87,8 @@ pub struct InstallationRegistered {
     pub nameplate: Watts,
     /// Its number.
     pub n: u32,
-    /// InstallationKind.
-    pub kind: u8,
+    /// What stands there.
+    pub kind: StoredInstallationKind,
     /// Zero.
     pub padding: [u8; 7],
 }
@@ -135,10 +136,10 @@ pub struct MeterRegistered {
     pub first_sequence: u32,
     /// Its installation.
     pub installation: u32,
-    /// MeterRole.
-    pub role: u8,
-    /// Source.
-    pub source: u8,
+    /// What it measures.
+    pub role: StoredMeterRole,
+    /// Its renewable source.
+    pub source: StoredSource,
     /// Zero.
     pub padding: [u8; 6],
 }
@@ -162,9 +163,9 @@ pub struct MeterStatusChanged {
     /// Which meter.
     pub meter_id: [u8; 32],
     /// Status before.
-    pub before: u8,
+    pub before: StoredStatus,
     /// Status now.
-    pub after: u8,
+    pub after: StoredStatus,
 }
 
 /// A meter went to another user; its next settlement is a baseline.

@@ -7,9 +7,9 @@ use {
         prelude::*,
     },
     campus_common::{
-        load, load_mut,
+        array_space, borrow_array, code,
         units::{BasisPoints, Epoch, MicroCredits, OrderWattHours, PricePerKwh, Seconds, UnixTime, WattHours},
-        VERSION,
+        CampusAccount, CampusArray, CheckedMut, VERSION,
     },
     core::mem::size_of,
 };
@@ -22,32 +22,28 @@ pub const MAX_ORDERS_PER_SIDE: u16 = 4_096;
 /// Whole epochs after a book's end from which on anybody may refund it, if it was never cleared.
 pub const REFUND_AFTER_EPOCHS: u32 = 8;
 /// Bytes of a book's head, discriminator included; its bids, then its asks, follow directly.
-pub const BOOK_HEAD: usize = 8 + size_of::<EpochBook>();
+pub const BOOK_HEAD: usize = book_space(0);
 
 /// Bytes of a book of so many orders a side.
 pub const fn book_space(orders_per_side: u16) -> usize {
-    BOOK_HEAD + 2 * orders_per_side as usize * size_of::<Order>()
+    array_space::<EpochBook>(2 * orders_per_side as usize)
 }
 
-/// A side of the book, as instructions name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Side {
-    /// 0: orders to buy energy, dearest first; they lock credits.
-    Bid = 0,
-    /// 1: orders to sell energy, cheapest first; they lock energy.
-    Ask = 1,
-}
+code!(
+    /// A side of the book, as instructions name it.
+    Side as StoredSide {
+        /// Orders to buy energy, dearest first; they lock credits.
+        Bid = 0,
+        /// Orders to sell energy, cheapest first; they lock energy.
+        Ask = 1,
+    }
+);
 
 impl Side {
     /// The side that an instruction's argument names.
     #[inline(always)]
     pub fn from_argument(side: u8) -> Result<Self> {
-        match side {
-            0 => Ok(Side::Bid),
-            1 => Ok(Side::Ask),
-            _ => Err(TradingError::UnknownSide.into()),
-        }
+        Self::from_code(side).ok_or(TradingError::UnknownSide.into())
     }
 
     /// Whether `price` is strictly better than `than` on this side: dearer for a bid, cheaper for an ask.
@@ -99,23 +95,23 @@ unsafe impl Zeroable for Order {}
 // SAFETY: likewise.
 unsafe impl Pod for Order {}
 
-/// Where a book stands in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum BookStatus {
-    /// 0: `grow_book` has yet to complete it.
-    Growing = 0,
-    /// 1: complete, and no epoch's yet.
-    Vacant = 1,
-    /// 2: takes orders during its epoch, then waits to be cleared.
-    Open = 2,
-    /// 3: it has its price, and its orders are being paid.
-    Clearing = 3,
-    /// 4: nobody cleared it in time; its orders are being refunded.
-    Refunding = 4,
-    /// 5: everything is paid. Its bytes are final (see [`Book::hash`]) until the next epoch of its slot takes its place.
-    Final = 5,
-}
+code!(
+    /// Where a book stands in its life.
+    BookStatus as StoredBookStatus {
+        /// `grow_book` has yet to complete it.
+        Growing = 0,
+        /// Complete, and no epoch's yet.
+        Vacant = 1,
+        /// Takes orders during its epoch, then waits to be cleared.
+        Open = 2,
+        /// It has its price, and its orders are being paid.
+        Clearing = 3,
+        /// Nobody cleared it in time; its orders are being refunded.
+        Refunding = 4,
+        /// Everything is paid. Its bytes are final until the next epoch of its slot takes its place.
+        Final = 5,
+    }
+);
 
 /// The head of one market epoch's order book; `capacity` bids and as many asks follow it.
 ///
@@ -126,8 +122,8 @@ pub struct EpochBook {
     pub version: u8,
     /// Bump of `[book, slot]`.
     pub bump: u8,
-    /// 0 growing, 1 vacant, 2 open, 3 clearing, 4 refunding, 5 final.
-    status: u8,
+    /// BookStatus: 0 growing, 1 vacant, 2 open, 3 clearing, 4 refunding, 5 final.
+    status: StoredBookStatus,
     /// Its slot in the ring: epoch mod 16.
     pub slot: u8,
     /// The epoch whose book this is: orders are taken during it. 0 while vacant.
@@ -191,8 +187,8 @@ pub struct EpochBook {
     /// Energy that changed hands.
     pub volume: OrderWattHours,
     /// Zero.
-    pub reserved0: [u8; 4],
-    /// Zero; room for later fields.
+    pub padding: [u8; 4],
+    /// Zero; for later versions.
     pub reserved: [u8; 64],
 }
 
@@ -200,27 +196,19 @@ impl EpochBook {
     /// Where the book stands.
     #[inline(always)]
     pub fn status(&self) -> Result<BookStatus> {
-        match self.status {
-            0 => Ok(BookStatus::Growing),
-            1 => Ok(BookStatus::Vacant),
-            2 => Ok(BookStatus::Open),
-            3 => Ok(BookStatus::Clearing),
-            4 => Ok(BookStatus::Refunding),
-            5 => Ok(BookStatus::Final),
-            _ => Err(TradingError::BookInvariant.into()),
-        }
+        self.status.get().ok_or(TradingError::BookInvariant.into())
     }
 
     /// Whether the book stands there.
     #[inline(always)]
     pub fn is(&self, status: BookStatus) -> bool {
-        self.status == status as u8
+        self.status == status
     }
 
     /// Move the book on (by the trading program alone).
     #[inline(always)]
     pub fn set_status(&mut self, status: BookStatus) {
-        self.status = status as u8;
+        self.status = status.into();
     }
 
     /// Orders in the book, both sides.
@@ -234,10 +222,17 @@ impl EpochBook {
     pub fn refundable_from(&self) -> UnixTime {
         UnixTime(self.closes_at.0.saturating_add(i64::from(self.epoch_seconds.0).saturating_mul(i64::from(REFUND_AFTER_EPOCHS))))
     }
+}
 
-    /// What must hold after every instruction that changes the book; constant in the number of orders.
+impl CampusAccount for EpochBook {
+    type Refusal = TradingError;
+    const NOT_THIS: TradingError = TradingError::WrongBook;
+    /// No instruction takes two.
+    const GIVEN_TWICE: TradingError = TradingError::WrongBook;
+
+    /// Constant in the number of orders.
     #[inline(always)]
-    pub fn invariant(&self) -> Result<()> {
+    fn invariant(&self) -> Result<()> {
         let paid = self.paid;
         let orders = self.order_count();
         let money_fits = match self.status()? {
@@ -259,12 +254,27 @@ impl EpochBook {
             && (self.bid_count == 0) == (self.bid_quantity.0 == 0)
             && (self.ask_count == 0) == (self.ask_quantity.0 == 0)
             && money_fits;
-        require!(holds, TradingError::BookInvariant);
+        if !holds {
+            return Err(TradingError::BookInvariant.into());
+        }
         Ok(())
     }
 }
 
-/// A whole book for reading: its head, and the room for its orders.
+impl CampusArray for EpochBook {
+    type Element = Order;
+    const CUT_SHORT: TradingError = TradingError::BookNotGrown;
+
+    #[inline(always)]
+    fn elements(&self) -> usize {
+        2 * usize::from(self.capacity)
+    }
+}
+
+/// A whole book for reading: its head, and the account's bytes.
+///
+/// The trading program makes EpochBooks at `[book, slot]` and nowhere else, so that owner and discriminator prove the address; which epoch's
+/// it is the caller compares.
 pub struct Book<'a> {
     /// The head.
     pub head: &'a EpochBook,
@@ -272,14 +282,17 @@ pub struct Book<'a> {
 }
 
 impl<'a> Book<'a> {
-    /// The book in `view`. The trading program makes EpochBooks at `[book, slot]` and nowhere else, so that owner and discriminator
-    /// prove the address; which epoch's it is the caller compares.
+    /// The book in `view`, of a program that does not have it as [`Checked`](campus_common::Checked): where there may be none yet.
     #[inline(always)]
     pub fn load(view: &'a AccountView) -> Result<Self> {
-        let head: &EpochBook = load(view, TradingError::WrongBook)?;
-        require!(view.data_len() >= book_space(head.capacity), TradingError::BookNotGrown);
-        // SAFETY: nothing writes the account while this program reads it; the caller holds no [`BookMut`] of it.
-        Ok(Self { head, data: unsafe { view.borrow_unchecked() } })
+        let (head, data) = borrow_array(view)?;
+        Ok(Self { head, data })
+    }
+
+    /// The book that the instruction writes.
+    #[inline(always)]
+    pub fn of(account: &'a CheckedMut<EpochBook>) -> Result<Self> {
+        Ok(Self { head: account, data: account.bytes()? })
     }
 
     /// SHA-256 of a final book: over the bytes of its head (discriminator included), of its bids and of its asks, as many as it has. It is
@@ -302,25 +315,13 @@ pub struct BookMut<'a> {
     pub asks: &'a mut [Order],
 }
 
-impl BookMut<'_> {
-    /// The book in `view`, as [`Book::load`].
+impl<'a> BookMut<'a> {
+    /// The book that the instruction writes.
     #[inline(always)]
-    pub fn load<'a>(view: &AccountView) -> Result<BookMut<'a>> {
-        let head: &mut EpochBook = load_mut(view, TradingError::WrongBook)?;
-        let capacity = head.capacity;
-        require!(view.data_len() >= book_space(capacity), TradingError::BookNotGrown);
-        let capacity = usize::from(capacity);
-        let mut view = *view;
-        // SAFETY: the length was checked; head and sides do not overlap; an Order is Pod, and its alignment of 4 divides BOOK_HEAD. The
-        // caller loads each account once.
-        unsafe {
-            let bids = view.data_mut_ptr().add(BOOK_HEAD) as *mut Order;
-            Ok(BookMut {
-                head,
-                bids: core::slice::from_raw_parts_mut(bids, capacity),
-                asks: core::slice::from_raw_parts_mut(bids.add(capacity), capacity),
-            })
-        }
+    pub fn of(account: &'a mut CheckedMut<EpochBook>) -> Result<Self> {
+        let (head, orders) = account.parts()?;
+        let (bids, asks) = orders.split_at_mut(usize::from(head.capacity));
+        Ok(Self { head, bids, asks })
     }
 
     /// The bids that are there.

@@ -1,15 +1,12 @@
-//! The calls into the trading program, on fixed arrays: the oracle's to clear_epoch, the energy token's to credit_seat and burn_from_seat.
+//! The calls into the trading program: the oracle's to clear_epoch, the energy token's to credit_seat and burn_from_seat.
 
 use {
     crate::Asset,
-    anchor_lang::{
-        pinocchio::{
-            cpi::{invoke_signed_unchecked, CpiAccount, Signer},
-            instruction::{InstructionAccount, InstructionView},
-        },
-        prelude::*,
+    anchor_lang::{pinocchio::cpi::Signer, prelude::*},
+    campus_common::{
+        cpi::{call, Passed},
+        units::{Epoch, WattHours},
     },
-    campus_common::units::{Epoch, WattHours},
 };
 
 /// Discriminator of clear_epoch: SHA-256("global:clear_epoch"), first 8 bytes.
@@ -42,22 +39,13 @@ impl ClearEpoch<'_> {
         data[8..12].copy_from_slice(&epoch.0.to_le_bytes());
         data[12..].copy_from_slice(&limit.to_le_bytes());
         let accounts = [
-            InstructionAccount::readonly_signer(self.oracle.address()),
-            InstructionAccount::readonly(self.config.address()),
-            InstructionAccount::writable(self.market.address()),
-            InstructionAccount::writable(self.seats.address()),
-            InstructionAccount::writable(self.book.address()),
+            Passed::Signer(self.oracle),
+            Passed::Readonly(self.config),
+            Passed::Writable(self.market),
+            Passed::Writable(self.seats),
+            Passed::Writable(self.book),
         ];
-        let instruction = InstructionView { program_id: &crate::ID, accounts: &accounts, data: &data };
-        let views = [
-            CpiAccount::from(self.oracle),
-            CpiAccount::from(self.config),
-            CpiAccount::from(self.market),
-            CpiAccount::from(self.seats),
-            CpiAccount::from(self.book),
-        ];
-        // SAFETY: the caller holds no reference into the data of the accounts that the call writes (market, seats and book).
-        unsafe { invoke_signed_unchecked(&instruction, &views, &[signer]) };
+        call(&crate::ID, accounts, &data, signer);
     }
 }
 
@@ -80,15 +68,8 @@ impl CreditSeat<'_> {
         data[8] = asset as u8;
         data[9..13].copy_from_slice(&member.to_le_bytes());
         data[13..].copy_from_slice(&amount.to_le_bytes());
-        let accounts = [
-            InstructionAccount::readonly_signer(self.mint_authority.address()),
-            InstructionAccount::writable(self.seats.address()),
-            InstructionAccount::readonly(self.vault.address()),
-        ];
-        let instruction = InstructionView { program_id: &crate::ID, accounts: &accounts, data: &data };
-        let views = [CpiAccount::from(self.mint_authority), CpiAccount::from(self.seats), CpiAccount::from(self.vault)];
-        // SAFETY: the caller holds no reference into the seats' data.
-        unsafe { invoke_signed_unchecked(&instruction, &views, &[signer]) };
+        let accounts = [Passed::Signer(self.mint_authority), Passed::Writable(self.seats), Passed::Readonly(self.vault)];
+        call(&crate::ID, accounts, &data, signer);
     }
 }
 
@@ -117,24 +98,14 @@ impl BurnFromSeat<'_> {
         data[8..12].copy_from_slice(&member.to_le_bytes());
         data[12..].copy_from_slice(&amount.0.to_le_bytes());
         let accounts = [
-            InstructionAccount::readonly_signer(self.mint_authority.address()),
-            InstructionAccount::readonly(self.market.address()),
-            InstructionAccount::writable(self.seats.address()),
-            InstructionAccount::writable(self.energy_mint.address()),
-            InstructionAccount::writable(self.energy_vault.address()),
-            InstructionAccount::readonly(self.token_program.address()),
+            Passed::Signer(self.mint_authority),
+            Passed::Readonly(self.market),
+            Passed::Writable(self.seats),
+            Passed::Writable(self.energy_mint),
+            Passed::Writable(self.energy_vault),
+            Passed::Readonly(self.token_program),
         ];
-        let instruction = InstructionView { program_id: &crate::ID, accounts: &accounts, data: &data };
-        let views = [
-            CpiAccount::from(self.mint_authority),
-            CpiAccount::from(self.market),
-            CpiAccount::from(self.seats),
-            CpiAccount::from(self.energy_mint),
-            CpiAccount::from(self.energy_vault),
-            CpiAccount::from(self.token_program),
-        ];
-        // SAFETY: the caller holds no reference into the data of the accounts that the call writes (seats, mint and vault).
-        unsafe { invoke_signed_unchecked(&instruction, &views, &[signer]) };
+        call(&crate::ID, accounts, &data, signer);
     }
 }
 

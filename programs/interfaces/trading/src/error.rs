@@ -25,10 +25,9 @@ pub enum TradingError {
     WrongMint,
     #[msg("The checkpoint is not the oracle's EpochCheckpoint of the slot's earlier book: checkpoint that epoch first, then pass [epoch, n].")]
     WrongCheckpoint,
-    #[msg("The registry account is not the registry program's Registry: pass its address [registry].")]
-    WrongRegistry,
+    // 6509 was an earlier release's, and a code is given out once.
     #[msg("The program account is not SPL Token: pass TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA.")]
-    WrongTokenProgram,
+    WrongTokenProgram = 10,
     #[msg("The program account is not the system program: pass 11111111111111111111111111111111.")]
     WrongSystemProgram,
     // Signatures

@@ -1,6 +1,7 @@
 //! What the trading program logs: fixed layouts. A book's orders are not among them: the final book says it all, and is a leaf of the log.
 
 use {
+    crate::StoredAsset,
     anchor_lang::prelude::*,
     campus_common::units::{Epoch, MicroCredits, OrderWattHours, PricePerKwh, WattHours},
 };
@@ -39,8 +40,10 @@ pub struct Deposited {
     pub amount: u64,
     /// Member index.
     pub member: u32,
-    /// 0 energy, 1 credits.
-    pub asset: u32,
+    /// Which token.
+    pub asset: StoredAsset,
+    /// Zero.
+    pub padding: [u8; 3],
 }
 
 /// Tokens left a member's seat for a token account.
@@ -52,8 +55,10 @@ pub struct Withdrawn {
     pub amount: u64,
     /// Member index.
     pub member: u32,
-    /// 0 energy, 1 credits.
-    pub asset: u32,
+    /// Which token.
+    pub asset: StoredAsset,
+    /// Zero.
+    pub padding: [u8; 3],
 }
 
 /// A book takes orders from the beginning of its epoch.

@@ -18,11 +18,12 @@ pub use {
         MARKET, MARKET_BUMP, MARKET_SEED, SEATS, SEATS_BUMP, SEATS_SEED,
     },
     book::{
-        book_space, Book, BookMut, BookStatus, EpochBook, Order, Side, BOOKS, BOOK_HEAD, MAX_ORDERS_PER_SIDE, REFUND_AFTER_EPOCHS,
+        book_space, Book, BookMut, BookStatus, EpochBook, Order, Side, StoredBookStatus, BOOKS, BOOK_HEAD, MAX_ORDERS_PER_SIDE,
+        REFUND_AFTER_EPOCHS,
     },
     error::TradingError,
     market::Market,
-    seats::{seats_space, Asset, Seat, Seats, SeatsMut, SEATS_HEAD, SEATS_PER_STEP},
+    seats::{seats_space, Asset, Seat, Seats, SeatsMut, StoredAsset, SEATS_PER_STEP},
 };
 
 anchor_lang::declare_id!("CampusTrading1111111111111111111111111111111");

@@ -1,12 +1,12 @@
 //! The market: one per deployment, at `[market]`.
 
 use {
-    crate::{TradingError, MARKET_BUMP, MAX_ORDERS_PER_SIDE},
+    crate::{TradingError, MARKET, MARKET_BUMP, MAX_ORDERS_PER_SIDE},
     anchor_lang::prelude::*,
     campus_common::{
-        load, load_mut,
+        borrow,
         units::{Epoch, MicroCredits, PricePerKwh, WattHours},
-        VERSION,
+        CampusAccount, VERSION,
     },
 };
 
@@ -48,26 +48,28 @@ pub struct Market {
     /// The epoch of the last book that was cleared or whose refund began; 0 before the first. Books follow one another in this.
     pub settled_epoch: Epoch,
     /// Zero.
-    pub reserved0: [u8; 4],
-    /// Zero; room for later fields.
+    pub padding: [u8; 4],
+    /// Zero; for later versions.
     pub reserved: [u8; 48],
 }
 
 impl Market {
-    /// The one Market. The trading program makes it at [`MARKET`](crate::MARKET) and nowhere else; instructions demand that address.
+    /// The one Market, of a program that does not have it as [`Checked`](campus_common::Checked): where there may be none yet.
     #[inline(always)]
-    pub fn load<'a>(view: &AccountView) -> Result<&'a Self> {
-        load(view, TradingError::MarketNotInitialized)
+    pub fn load(view: &AccountView) -> Result<&Self> {
+        borrow(view)
     }
+}
 
-    /// The one Market, for writing (by the trading program alone).
-    #[inline(always)]
-    pub fn load_mut<'a>(view: &AccountView) -> Result<&'a mut Self> {
-        load_mut(view, TradingError::MarketNotInitialized)
-    }
+impl CampusAccount for Market {
+    type Refusal = TradingError;
+    const NOT_THIS: TradingError = TradingError::MarketNotInitialized;
+    /// No instruction takes two.
+    const GIVEN_TWICE: TradingError = TradingError::WrongMarket;
+    const PLACE: Option<(Address, TradingError)> = Some((MARKET, TradingError::WrongMarket));
+    const PLACE_TEXT: Option<&'static str> = Some("4WPUHiUymCAeUNGeUrx6S7VsTS1J9H9J2P8vjTNJpxsA");
 
-    /// What must hold after every instruction that changes the market.
-    pub fn invariant(&self) -> Result<()> {
+    fn invariant(&self) -> Result<()> {
         let holds = self.version == VERSION
             && self.bump == MARKET_BUMP
             && self.orders_per_side > 0
@@ -77,7 +79,19 @@ impl Market {
             && self.first_epoch <= self.latest_epoch
             && self.settled_epoch <= self.latest_epoch
             && self.reference_epoch <= self.settled_epoch;
-        require!(holds, TradingError::MarketInvariant);
+        if !holds {
+            return Err(TradingError::MarketInvariant.into());
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_idl_names_the_markets_address() {
+        assert_eq!(Market::PLACE_TEXT.map(Address::from_str_const), Some(MARKET));
     }
 }

@@ -1,38 +1,34 @@
 //! What every member has in the market, at `[seats]`: one seat for each member index.
 
 use {
-    crate::{Side, TradingError, SEATS_BUMP},
+    crate::{Side, TradingError, SEATS, SEATS_BUMP},
     anchor_lang::{
         bytemuck::{Pod, Zeroable},
         prelude::*,
     },
     campus_common::{
-        load_mut,
+        array_space, code,
         units::{Epoch, MicroCredits, PricePerKwh, WattHours},
-        VERSION,
+        CampusAccount, CampusArray, CheckedMut, VERSION,
     },
-    core::mem::size_of,
 };
 
 /// Seats that `grow_seats` adds at a time: 10,000 of the 10,240 bytes that an instruction may allocate.
 pub const SEATS_PER_STEP: u32 = 250;
-/// Bytes of the head, discriminator included; the seats follow directly.
-pub const SEATS_HEAD: usize = 8 + size_of::<Seats>();
-
 /// Bytes of an account with so many seats.
 pub const fn seats_space(capacity: u32) -> usize {
-    SEATS_HEAD + capacity as usize * size_of::<Seat>()
+    array_space::<Seats>(capacity as usize)
 }
 
-/// What a seat holds, as instructions name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Asset {
-    /// 0: energy tokens, in Wh.
-    Energy = 0,
-    /// 1: campus credits, in micro-credits.
-    Credit = 1,
-}
+code!(
+    /// What a seat holds, as instructions name it.
+    Asset as StoredAsset {
+        /// Energy tokens, in Wh.
+        Energy = 0,
+        /// Campus credits, in micro-credits.
+        Credit = 1,
+    }
+);
 
 impl Asset {
     /// All bits of [`Seat::payout`] that have a meaning.
@@ -41,11 +37,7 @@ impl Asset {
     /// The asset that an instruction's argument names.
     #[inline(always)]
     pub fn from_argument(asset: u8) -> Result<Self> {
-        match asset {
-            0 => Ok(Asset::Energy),
-            1 => Ok(Asset::Credit),
-            _ => Err(TradingError::UnknownAsset.into()),
-        }
+        Self::from_code(asset).ok_or(TradingError::UnknownAsset.into())
     }
 
     /// Its bit in [`Seat::payout`].
@@ -72,7 +64,7 @@ pub struct Seats {
     /// Bump of `[seats]`.
     pub bump: u8,
     /// Zero.
-    pub reserved0: [u8; 2],
+    pub padding: [u8; 2],
     /// Seats that follow.
     pub capacity: u32,
     /// Energy that the vault owes: what is in seats and what books have locked.
@@ -81,7 +73,7 @@ pub struct Seats {
     pub credit_held: MicroCredits,
     /// Fees, wheeling and roundings that wait for `withdraw_fees`.
     pub fees: MicroCredits,
-    /// Zero; room for later fields.
+    /// Zero; for later versions.
     pub reserved: [u8; 32],
 }
 
@@ -105,7 +97,7 @@ pub struct Seat {
     pub lowest_ask: PricePerKwh,
     /// What anyone may pay out to the member's own account: bit 0 energy, bit 1 credits.
     pub payout: u8,
-    /// Zero; room for later fields.
+    /// Zero; for later versions.
     pub reserved: [u8; 7],
 }
 
@@ -188,9 +180,40 @@ impl Seat {
             Side::Bid => &mut self.bids,
             Side::Ask => &mut self.asks,
         };
-        require!(self.epoch == epoch && *count > 0, TradingError::SeatsInvariant);
+        if self.epoch != epoch || *count == 0 {
+            return Err(TradingError::SeatsInvariant.into());
+        }
         *count -= 1;
         Ok(())
+    }
+}
+
+impl CampusAccount for Seats {
+    type Refusal = TradingError;
+    const NOT_THIS: TradingError = TradingError::MarketNotInitialized;
+    /// No instruction takes two.
+    const GIVEN_TWICE: TradingError = TradingError::WrongSeats;
+    const PLACE: Option<(Address, TradingError)> = Some((SEATS, TradingError::WrongSeats));
+    const PLACE_TEXT: Option<&'static str> = Some("AJh5MGWEErXryWxXMX3qmSEPFXT6wRAH9Ermdb98mvzy");
+
+    /// Constant in the number of seats.
+    #[inline(always)]
+    fn invariant(&self) -> Result<()> {
+        let holds = self.version == VERSION && self.bump == SEATS_BUMP && self.fees <= self.credit_held;
+        if !holds {
+            return Err(TradingError::SeatsInvariant.into());
+        }
+        Ok(())
+    }
+}
+
+impl CampusArray for Seats {
+    type Element = Seat;
+    const CUT_SHORT: TradingError = TradingError::SeatsInvariant;
+
+    #[inline(always)]
+    fn elements(&self) -> usize {
+        self.capacity as usize
     }
 }
 
@@ -202,19 +225,12 @@ pub struct SeatsMut<'a> {
     pub seats: &'a mut [Seat],
 }
 
-impl SeatsMut<'_> {
-    /// The one account of seats. The trading program makes it at [`SEATS`](crate::SEATS) and nowhere else; instructions demand that address.
+impl<'a> SeatsMut<'a> {
+    /// The one account of seats.
     #[inline(always)]
-    pub fn load<'a>(view: &AccountView) -> Result<SeatsMut<'a>> {
-        let head: &mut Seats = load_mut(view, TradingError::MarketNotInitialized)?;
-        let capacity = head.capacity;
-        require!(view.data_len() >= seats_space(capacity), TradingError::SeatsInvariant);
-        let mut view = *view;
-        // SAFETY: the length was checked; head and seats do not overlap; a Seat is Pod, and its alignment of 8 divides SEATS_HEAD. The
-        // caller loads the account once.
-        let seats =
-            unsafe { core::slice::from_raw_parts_mut(view.data_mut_ptr().add(SEATS_HEAD) as *mut Seat, capacity as usize) };
-        Ok(SeatsMut { head, seats })
+    pub fn of(account: &'a mut CheckedMut<Seats>) -> Result<Self> {
+        let (head, seats) = account.parts()?;
+        Ok(Self { head, seats })
     }
 
     /// A member's seat.
@@ -249,18 +265,6 @@ impl SeatsMut<'_> {
         *held = held.checked_sub(amount).ok_or(TradingError::SeatsInvariant)?;
         Ok(())
     }
-
-    /// What must hold after every instruction that changes the seats; constant in their number.
-    #[inline(always)]
-    pub fn invariant(&self) -> Result<()> {
-        let head = &*self.head;
-        let holds = head.version == VERSION
-            && head.bump == SEATS_BUMP
-            && head.capacity as usize == self.seats.len()
-            && head.fees <= head.credit_held;
-        require!(holds, TradingError::SeatsInvariant);
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -272,8 +276,13 @@ mod tests {
     }
 
     #[test]
+    fn the_idl_names_the_seats_address() {
+        assert_eq!(Seats::PLACE_TEXT.map(Address::from_str_const), Some(SEATS));
+    }
+
+    #[test]
     fn sizes_are_as_published() {
-        assert_eq!((SEATS_HEAD, size_of::<Seat>()), (72, 40));
+        assert_eq!((seats_space(0), seats_space(1)), (72, 72 + 40));
         assert!(seats_space(SEATS_PER_STEP) <= 10_240);
     }
 

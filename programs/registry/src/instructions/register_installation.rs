@@ -79,7 +79,7 @@ impl RegisterInstallation {
             storage: args.storage,
             nameplate: args.nameplate,
             n: args.n,
-            kind: args.kind,
+            kind: installation.kind,
             padding: [0; 7],
         });
         installation.invariant()

@@ -1,17 +1,14 @@
 //! Register a meter with a key whose possession is proven.
 
 use {
-    crate::{
-        loaders::check_first_sequence,
-        possession::{proven_key, Claim},
-    },
+    crate::possession::{Claim, Enrolment},
     anchor_lang::prelude::*,
     campus_common::{
         log, now, CampusAccount, Checked, CheckedMut, Foreign, Fresh, Signatory, INSTRUCTIONS_SYSVAR, SYSTEM_PROGRAM, VERSION,
     },
     governance_interface::{Config, Operator, Pause},
     registry_interface::{
-        events::MeterRegistered, Installation, KeyUse, Meter, MeterRole, Registry, RegistryError, Source, Status, User, KEY_SEED,
+        events::MeterRegistered, Installation, KeyUse, Meter, MeterRole, Registry, RegistryError, Source, Status, User,
         METER_SEED,
     },
 };
@@ -71,14 +68,6 @@ impl RegisterMeter {
         let Some(source) = Source::from_code(args.source) else {
             return Err(RegistryError::UnknownSource.into());
         };
-        check_first_sequence(args.first_sequence)?;
-        let claim = Claim {
-            network_id: &self.config.network_id,
-            meter_id: &args.meter_id,
-            map_hash: &args.map_hash,
-            first_sequence: args.first_sequence,
-        };
-        let key = proven_key(self.instructions.account(), &claim)?;
         let (registry, user, installation) = (&mut self.registry, &mut self.user, &mut self.installation);
         user.require_active()?;
         let Some(kind) = installation.kind.get() else {
@@ -94,14 +83,14 @@ impl RegisterMeter {
             &[METER_SEED, &args.meter_id],
             (RegistryError::WrongAddress, RegistryError::AlreadyRegistered),
         )?;
-        let (mut key_use, key_bump) =
-            self.key_use.make(operator, &[KEY_SEED, &key], (RegistryError::WrongAddress, RegistryError::KeyUsedBefore))?;
-        let since = now()?;
-        key_use.version = VERSION;
-        key_use.bump = key_bump;
-        key_use.meter_id = args.meter_id;
-        key_use.since = since;
-
+        let claim = Claim {
+            network_id: &self.config.network_id,
+            meter_id: &args.meter_id,
+            map_hash: &args.map_hash,
+            first_sequence: args.first_sequence,
+        };
+        let enrolment = Enrolment { operator, instructions: self.instructions.account(), key_use: &self.key_use };
+        let key = enrolment.take_key(&claim, registry)?;
         meter.version = VERSION;
         meter.bump = bump;
         meter.role = role.into();
@@ -115,11 +104,10 @@ impl RegisterMeter {
         meter.first_sequence = args.first_sequence;
         meter.installation = installation.n;
         meter.follow(installation);
-        meter.since = since;
+        meter.since = now()?;
         meter.slot = user.add_meter(role, source)?;
         installation.meters += 1;
         registry.meters += 1;
-        registry.keys += 1;
         log(&MeterRegistered {
             meter_id: args.meter_id,
             key,
@@ -127,11 +115,10 @@ impl RegisterMeter {
             map_hash: args.map_hash,
             first_sequence: args.first_sequence,
             installation: installation.n,
-            role: args.role,
-            source: args.source,
+            role: meter.role,
+            source: meter.source,
             padding: [0; 6],
         });
-        key_use.invariant()?;
         meter.invariant()
     }
 }

@@ -1,7 +1,7 @@
 //! Register a member, with its two associated token accounts.
 
 use {
-    crate::token_accounts::TokenAccounts,
+    crate::token_accounts::Wallet,
     anchor_lang::{address_eq, prelude::*},
     campus_common::{
         log, CampusAccount, Checked, CheckedMut, Foreign, Fresh, Signatory, ASSOCIATED_TOKEN_PROGRAM, SYSTEM_PROGRAM,
@@ -68,7 +68,7 @@ impl RegisterUser {
             &[USER_SEED, wallet.address().as_ref()],
             (RegistryError::WrongAddress, RegistryError::AlreadyRegistered),
         )?;
-        TokenAccounts {
+        Wallet {
             payer: self.operator.account(),
             wallet,
             energy_mint: self.energy_mint.account(),
@@ -78,18 +78,15 @@ impl RegisterUser {
             system_program: self.system_program.account(),
             token_program: self.token_program.account(),
         }
-        .make()?;
+        .give_to(&mut user)?;
         user.version = VERSION;
         user.bump = bump;
         user.role = role.into();
         user.status = Status::Active.into();
         user.member_index = registry.users;
         user.member = *wallet.address();
-        user.wallet = *wallet.address();
-        user.energy_token_account = *self.energy_token_account.account().address();
-        user.credit_token_account = *self.credit_token_account.account().address();
         registry.users += 1;
-        log(&UserRegistered { wallet: user.wallet, member_index: user.member_index, role: role as u8, padding: [0; 3] });
+        log(&UserRegistered { wallet: user.wallet, member_index: user.member_index, role: user.role, padding: [0; 3] });
         user.invariant()
     }
 }

@@ -3,15 +3,13 @@
 
 use {
     crate::{
-        loaders::{check_first_sequence, raise_generation, require_not_closed},
-        possession::{proven_key, Claim},
+        loaders::{raise_generation, require_not_closed},
+        possession::{Claim, Enrolment},
     },
     anchor_lang::prelude::*,
-    campus_common::{
-        log, now, CampusAccount, Checked, CheckedMut, Foreign, Fresh, Signatory, INSTRUCTIONS_SYSVAR, SYSTEM_PROGRAM, VERSION,
-    },
+    campus_common::{log, Checked, CheckedMut, Foreign, Fresh, Signatory, INSTRUCTIONS_SYSVAR, SYSTEM_PROGRAM},
     governance_interface::{Config, Operator, Pause},
-    registry_interface::{events::MeterKeyReplaced, KeyUse, Meter, Registry, RegistryError, KEY_SEED},
+    registry_interface::{events::MeterKeyReplaced, KeyUse, Meter, Registry, RegistryError},
 };
 
 /// Accounts of replace_meter_key.
@@ -43,27 +41,17 @@ impl ReplaceMeterKey {
     pub(crate) fn execute(&mut self, first_sequence: u32) -> Result<()> {
         self.config.require_operator(self.operator.account())?;
         self.config.require_running(Pause::REGISTRATION)?;
-        let (registry, meter) = (&mut self.registry, &mut self.meter);
+        let meter = &mut self.meter;
         require_not_closed(meter)?;
-        check_first_sequence(first_sequence)?;
         let claim =
             Claim { network_id: &self.config.network_id, meter_id: &meter.meter_id, map_hash: &meter.map_hash, first_sequence };
-        let key = proven_key(self.instructions.account(), &claim)?;
-        let (mut key_use, bump) = self.key_use.make(
-            self.operator.account(),
-            &[KEY_SEED, &key],
-            (RegistryError::WrongAddress, RegistryError::KeyUsedBefore),
-        )?;
-        key_use.version = VERSION;
-        key_use.bump = bump;
-        key_use.meter_id = meter.meter_id;
-        key_use.since = now()?;
+        let enrolment =
+            Enrolment { operator: self.operator.account(), instructions: self.instructions.account(), key_use: &self.key_use };
+        let key = enrolment.take_key(&claim, &mut self.registry)?;
         log(&MeterKeyReplaced { meter_id: meter.meter_id, before: meter.key, after: key, first_sequence });
         meter.key = key;
         meter.first_sequence = first_sequence;
         meter.keys += 1;
-        raise_generation(meter)?;
-        registry.keys += 1;
-        key_use.invariant()
+        raise_generation(meter)
     }
 }

@@ -5,7 +5,7 @@
 //! gone. What lies in the old wallet's own token accounts is the old key's to move.
 
 use {
-    crate::token_accounts::TokenAccounts,
+    crate::token_accounts::Wallet,
     anchor_lang::{address_eq, prelude::*},
     campus_common::{
         log, now,
@@ -75,7 +75,8 @@ impl ReplaceWallet {
             &[USER_SEED, wallet.address().as_ref()],
             (RegistryError::WrongAddress, RegistryError::AlreadyRegistered),
         )?;
-        TokenAccounts {
+        let before = user.wallet;
+        Wallet {
             payer: self.operator.account(),
             wallet,
             energy_mint: self.energy_mint.account(),
@@ -85,20 +86,12 @@ impl ReplaceWallet {
             system_program: self.system_program.account(),
             token_program: self.token_program.account(),
         }
-        .make()?;
+        .give_to(user)?;
         wallet_use.version = VERSION;
         wallet_use.bump = bump;
         wallet_use.member_index = user.member_index;
         wallet_use.member = user.member;
-        log(&WalletReplaced {
-            member: user.member,
-            before: user.wallet,
-            after: user.next_wallet,
-            member_index: user.member_index,
-        });
-        user.wallet = user.next_wallet;
-        user.energy_token_account = *self.energy_token_account.account().address();
-        user.credit_token_account = *self.credit_token_account.account().address();
+        log(&WalletReplaced { member: user.member, before, after: user.wallet, member_index: user.member_index });
         (user.next_wallet, user.next_wallet_from) = (Address::default(), Epoch(0));
         (user.delegate, user.delegate_until) = (Address::default(), UnixTime(0));
         wallet_use.invariant()

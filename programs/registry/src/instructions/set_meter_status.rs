@@ -42,7 +42,7 @@ impl SetMeterStatus {
             }
             meter.slot = user.add_meter(role, source)?;
         }
-        log(&MeterStatusChanged { meter_id: meter.meter_id, before: meter.status.0, after: status as u8 });
+        log(&MeterStatusChanged { meter_id: meter.meter_id, before: meter.status, after: status.into() });
         meter.status = status.into();
         raise_generation(meter)
     }

@@ -30,7 +30,7 @@ impl SetUserRole {
         if user.role == role {
             return Err(RegistryError::RoleUnchanged.into());
         }
-        log(&UserRoleChanged { member: user.member, before: user.role.0, after: role as u8 });
+        log(&UserRoleChanged { member: user.member, before: user.role, after: role.into() });
         user.role = role.into();
         Ok(())
     }

@@ -28,7 +28,7 @@ impl SetUserStatus {
         if status == Status::Closed && (user.settling_meters != 0 || user.submeters != 0) {
             return Err(RegistryError::UserHasMeters.into());
         }
-        log(&UserStatusChanged { wallet: user.member, before: user.status.0, after: status as u8 });
+        log(&UserStatusChanged { wallet: user.member, before: user.status, after: status.into() });
         user.status = status.into();
         Ok(())
     }

@@ -1,12 +1,12 @@
 //! burn_from_seat: the burn of a retirement, out of a member's seat.
 
 use {
-    crate::token::as_market,
+    crate::{signers::EnergyTokenProgram, token::as_market},
     anchor_lang::prelude::*,
-    campus_common::{units::WattHours, Signatory, TOKEN_PROGRAM},
+    campus_common::{units::WattHours, CheckedMut, Foreign, Signatory, TOKEN_PROGRAM},
     energy_token_interface::{ENERGY_MINT, MINT_AUTHORITY},
     pinocchio_token::instructions::Burn,
-    trading_interface::{Asset, SeatsMut, TradingError, ENERGY_VAULT, MARKET, SEATS},
+    trading_interface::{Asset, Seats, SeatsMut, TradingError, ENERGY_VAULT, MARKET},
 };
 
 /// Accounts of burn_from_seat.
@@ -14,32 +14,29 @@ use {
 pub struct BurnFromSeat {
     /// The energy token program's mint authority, signing: for it only that program can sign.
     #[account(address = MINT_AUTHORITY @ TradingError::NotTheEnergyToken)]
-    pub mint_authority: Signatory,
+    pub mint_authority: Signatory<EnergyTokenProgram>,
     /// The market, at [market], owner of the vault.
     #[account(address = MARKET @ TradingError::WrongMarket)]
-    pub market: UncheckedAccount,
+    pub market: Foreign,
     /// The seats, at [seats].
-    #[account(mut, unsafe(dup), address = SEATS @ TradingError::WrongSeats)]
-    pub seats: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub seats: CheckedMut<Seats>,
     /// The energy mint.
-    #[account(mut, unsafe(dup), address = ENERGY_MINT @ TradingError::WrongMint)]
-    pub energy_mint: UncheckedAccount,
+    #[account(unsafe(dup), address = ENERGY_MINT @ TradingError::WrongMint)]
+    pub energy_mint: Foreign,
     /// The market's vault of energy, at [energy_vault].
-    #[account(mut, unsafe(dup), address = ENERGY_VAULT @ TradingError::WrongVault)]
-    pub energy_vault: UncheckedAccount,
+    #[account(unsafe(dup), address = ENERGY_VAULT @ TradingError::WrongVault)]
+    pub energy_vault: Foreign,
     /// SPL Token.
     #[account(address = TOKEN_PROGRAM @ TradingError::WrongTokenProgram)]
-    pub token_program: UncheckedAccount,
+    pub token_program: Foreign,
 }
 
 impl BurnFromSeat {
     /// Burn; see [`crate::trading::burn_from_seat`]. Who may retire, and how much, retire_energy has seen to.
-    pub(crate) fn execute(ctx: &mut Context<Self>, member: u32, amount: WattHours) -> Result<()> {
-        require!(ctx.accounts.mint_authority.is_signer(), TradingError::EnergyTokenMustSign);
-        let mut seats = SeatsMut::load(ctx.accounts.seats.account())?;
-        seats.fetch(member, Asset::Energy, amount.0)?;
-        seats.invariant()?;
-        let (vault, mint) = (ctx.accounts.energy_vault.account(), ctx.accounts.energy_mint.account());
-        as_market(|signers| Burn::new(vault, mint, ctx.accounts.market.account(), amount.0).invoke_signed(signers))
+    pub(crate) fn execute(&mut self, member: u32, amount: WattHours) -> Result<()> {
+        SeatsMut::of(&mut self.seats)?.fetch(member, Asset::Energy, amount.0)?;
+        let (vault, mint) = (self.energy_vault.account(), self.energy_mint.account());
+        as_market(|signers| Burn::new(vault, mint, self.market.account(), amount.0).invoke_signed(signers))
     }
 }

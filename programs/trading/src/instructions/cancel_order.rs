@@ -7,40 +7,47 @@ use {
     },
     anchor_lang::prelude::*,
     campus_common::{
+        now,
         units::{Epoch, PricePerKwh},
-        Signatory,
+        Checked, CheckedMut, Signatory,
     },
-    registry_interface::User,
-    trading_interface::{Asset, BookMut, BookStatus, SeatsMut, Side, TradingError, SEATS},
+    registry_interface::{User, WalletOrDelegate},
+    trading_interface::{Asset, BookMut, BookStatus, EpochBook, Seats, SeatsMut, Side, TradingError},
 };
 
 /// Accounts of cancel_order.
 #[derive(Accounts)]
 pub struct CancelOrder {
     /// The member's wallet, or its delegate within its term.
-    pub authority: Signatory,
+    pub authority: Signatory<WalletOrDelegate>,
     /// The member's User, at [user, wallet] of the registry.
-    pub user: UncheckedAccount,
+    pub user: Checked<User>,
     /// The seats, at [seats].
-    #[account(mut, unsafe(dup), address = SEATS @ TradingError::WrongSeats)]
-    pub seats: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub seats: CheckedMut<Seats>,
     /// The epoch's book, at [book, slot].
-    #[account(mut, unsafe(dup))]
-    pub book: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub book: CheckedMut<EpochBook>,
 }
 
 impl CancelOrder {
     /// Cancel an order; see [`crate::trading::cancel_order`]. A pause or a suspension of the member does not stop it.
-    pub(crate) fn execute(ctx: &mut Context<Self>, epoch: Epoch, side: Side, price: PricePerKwh, number: u32) -> Result<()> {
-        let now = campus_common::now()?;
-        let user = User::load(ctx.accounts.user.account())?;
-        user.require_wallet_or_delegate(ctx.accounts.authority.account(), now)?;
+    pub(crate) fn execute(&mut self, epoch: Epoch, side: Side, price: PricePerKwh, number: u32) -> Result<()> {
+        let now = now()?;
+        let user = &self.user;
+        user.require_wallet_or_delegate(&self.authority, now)?;
 
-        let mut seats = SeatsMut::load(ctx.accounts.seats.account())?;
-        let mut book = BookMut::load(ctx.accounts.book.account())?;
-        require!(book.head.epoch == epoch, TradingError::WrongBook);
-        require!(book.head.is(BookStatus::Open), TradingError::BookNotOpen);
-        require!(now < book.head.cutoff_at, TradingError::AfterCutoff);
+        let mut seats = SeatsMut::of(&mut self.seats)?;
+        let mut book = BookMut::of(&mut self.book)?;
+        if book.head.epoch != epoch {
+            return Err(TradingError::WrongBook.into());
+        }
+        if !book.head.is(BookStatus::Open) {
+            return Err(TradingError::BookNotOpen.into());
+        }
+        if now >= book.head.cutoff_at {
+            return Err(TradingError::AfterCutoff.into());
+        }
 
         let order = remove(&mut book, side, price, number, user.member_index)?;
         let asset = Asset::locked_by(side);
@@ -49,8 +56,6 @@ impl CancelOrder {
         *total = total.checked_sub(amount).ok_or(TradingError::LockedShort)?;
         let seat = seats.seat(order.member)?;
         seat.leave(side, epoch)?;
-        seat.give(asset, amount)?;
-        seats.invariant()?;
-        book.head.invariant()
+        seat.give(asset, amount)
     }
 }

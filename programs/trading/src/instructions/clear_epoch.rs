@@ -4,18 +4,17 @@ use {
     crate::{
         auction::{equilibrium, fill, is_fair},
         payments::pay,
+        signers::OracleProgram,
     },
     anchor_lang::prelude::*,
     campus_common::{
-        log,
+        log, now,
         units::{Epoch, OrderWattHours, PricePerKwh, UnixTime},
-        Signatory,
+        Checked, CheckedMut, Signatory,
     },
-    governance_interface::{Config, Pause, CONFIG_ADDRESS},
+    governance_interface::{Config, Pause},
     oracle_interface::ORACLE_ADDRESS,
-    trading_interface::{
-        events::EpochCleared, BookMut, BookStatus, EpochBook, Market, SeatsMut, Side, TradingError, MARKET, SEATS,
-    },
+    trading_interface::{events::EpochCleared, BookMut, BookStatus, EpochBook, Market, Seats, SeatsMut, Side, TradingError},
 };
 
 /// Accounts of clear_epoch.
@@ -23,35 +22,39 @@ use {
 pub struct ClearEpoch {
     /// The oracle program's address [oracle], signing.
     #[account(address = ORACLE_ADDRESS @ TradingError::NotTheOracle)]
-    pub oracle: Signatory,
+    pub oracle: Signatory<OracleProgram>,
     /// Governance's Config, at [config].
-    #[account(address = CONFIG_ADDRESS @ governance_interface::GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The market, at [market].
-    #[account(mut, unsafe(dup), address = MARKET @ TradingError::WrongMarket)]
-    pub market: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub market: CheckedMut<Market>,
     /// The seats, at [seats].
-    #[account(mut, unsafe(dup), address = SEATS @ TradingError::WrongSeats)]
-    pub seats: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub seats: CheckedMut<Seats>,
     /// The epoch's book, at [book, slot].
-    #[account(mut, unsafe(dup))]
-    pub book: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub book: CheckedMut<EpochBook>,
 }
 
 impl ClearEpoch {
     /// Clear the book, or go on paying it; see [`crate::trading::clear_epoch`].
-    pub(crate) fn execute(ctx: &mut Context<Self>, epoch: Epoch, limit: u16) -> Result<()> {
-        require!(ctx.accounts.oracle.is_signer(), TradingError::OracleMustSign);
-        Config::load(ctx.accounts.config.account())?.require_running(Pause::CLEARING)?;
-        let market = Market::load_mut(ctx.accounts.market.account())?;
-        let mut seats = SeatsMut::load(ctx.accounts.seats.account())?;
-        let mut book = BookMut::load(ctx.accounts.book.account())?;
-        require!(book.head.epoch == epoch, TradingError::WrongBook);
+    pub(crate) fn execute(&mut self, epoch: Epoch, limit: u16) -> Result<()> {
+        self.config.require_running(Pause::CLEARING)?;
+        let market = &mut self.market;
+        let mut seats = SeatsMut::of(&mut self.seats)?;
+        let mut book = BookMut::of(&mut self.book)?;
+        if book.head.epoch != epoch {
+            return Err(TradingError::WrongBook.into());
+        }
         match book.head.status()? {
             BookStatus::Open => {
-                let now = campus_common::now()?;
-                require!(now >= book.head.closes_at, TradingError::EpochNotOver);
-                require!(book.head.previous == market.settled_epoch, TradingError::EarlierBookUnsettled);
+                let now = now()?;
+                if now < book.head.closes_at {
+                    return Err(TradingError::EpochNotOver.into());
+                }
+                if book.head.previous != market.settled_epoch {
+                    return Err(TradingError::EarlierBookUnsettled.into());
+                }
                 let reference = market.reference_price;
                 price(&mut book, reference, now)?;
                 record(market, book.head);
@@ -66,15 +69,12 @@ impl ClearEpoch {
                     bids: book.head.bid_count,
                     asks: book.head.ask_count,
                 });
-                market.invariant()?;
             }
             BookStatus::Clearing => {}
             BookStatus::Growing | BookStatus::Vacant => return Err(TradingError::BookNotOpen.into()),
             BookStatus::Refunding | BookStatus::Final => return Err(TradingError::AlreadyCleared.into()),
         }
-        pay(&mut book, &mut seats, limit)?;
-        seats.invariant()?;
-        book.head.invariant()
+        pay(&mut book, &mut seats, limit)
     }
 }
 
@@ -88,7 +88,9 @@ fn price(book: &mut BookMut, reference: PricePerKwh, now: UnixTime) -> Result<()
     fill(&mut book.asks[..asks], Side::Ask, found.volume, price);
     if found.volume > OrderWattHours::ZERO {
         let fair = is_fair(book.bids(), Side::Bid, found.volume, price) && is_fair(book.asks(), Side::Ask, found.volume, price);
-        require!(fair && found.lowest <= price && price <= found.highest, TradingError::UnfairClearing);
+        if !fair || found.lowest > price || price > found.highest {
+            return Err(TradingError::UnfairClearing.into());
+        }
     }
     let head = &mut *book.head;
     head.reference_price = reference;

@@ -1,11 +1,14 @@
 //! credit_seat: what the energy token program minted into a vault for a member whose token account cannot take it.
 
 use {
-    crate::token::{balance, require_vault},
+    crate::{
+        signers::EnergyTokenProgram,
+        token::{balance, require_vault},
+    },
     anchor_lang::prelude::*,
-    campus_common::Signatory,
+    campus_common::{CheckedMut, Foreign, Signatory},
     energy_token_interface::MINT_AUTHORITY,
-    trading_interface::{Asset, SeatsMut, TradingError, SEATS},
+    trading_interface::{Asset, Seats, SeatsMut, TradingError},
 };
 
 /// Accounts of credit_seat.
@@ -13,28 +16,29 @@ use {
 pub struct CreditSeat {
     /// The energy token program's mint authority, signing: for it only that program can sign.
     #[account(address = MINT_AUTHORITY @ TradingError::NotTheEnergyToken)]
-    pub mint_authority: Signatory,
+    pub mint_authority: Signatory<EnergyTokenProgram>,
     /// The seats, at [seats].
-    #[account(mut, unsafe(dup), address = SEATS @ TradingError::WrongSeats)]
-    pub seats: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub seats: CheckedMut<Seats>,
     /// The market's vault of that token, at [energy_vault] or [credit_vault].
-    pub vault: UncheckedAccount,
+    pub vault: Foreign,
 }
 
 impl CreditSeat {
     /// Put tokens into a seat; see [`crate::trading::credit_seat`].
-    pub(crate) fn execute(ctx: &mut Context<Self>, asset: Asset, member: u32, amount: u64) -> Result<()> {
-        require!(ctx.accounts.mint_authority.is_signer(), TradingError::EnergyTokenMustSign);
-        let vault = ctx.accounts.vault.account();
+    pub(crate) fn execute(&mut self, asset: Asset, member: u32, amount: u64) -> Result<()> {
+        let vault = self.vault.account();
         require_vault(vault, asset)?;
-        let mut seats = SeatsMut::load(ctx.accounts.seats.account())?;
+        let mut seats = SeatsMut::of(&mut self.seats)?;
         seats.bring(member, asset, amount)?;
         let held = match asset {
             Asset::Energy => seats.head.energy_held.0,
             Asset::Credit => seats.head.credit_held.0,
         };
         // Not taken on trust: the tokens are there.
-        require!(balance(vault)? >= held, TradingError::VaultShort);
-        seats.invariant()
+        if balance(vault)? < held {
+            return Err(TradingError::VaultShort.into());
+        }
+        Ok(())
     }
 }

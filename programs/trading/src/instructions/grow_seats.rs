@@ -1,43 +1,41 @@
 //! grow_seats: room for more members.
 
 use {
-    crate::rent::grow,
-    anchor_lang::prelude::*,
-    campus_common::{load, Signatory, SYSTEM_PROGRAM},
-    registry_interface::{Registry, REGISTRY_ADDRESS},
-    trading_interface::{seats_space, SeatsMut, TradingError, SEATS, SEATS_PER_STEP},
+    crate::signers::Payer,
+    anchor_lang::{prelude::*, realloc_account},
+    campus_common::{Checked, CheckedMut, Foreign, Signatory, SYSTEM_PROGRAM},
+    registry_interface::Registry,
+    trading_interface::{seats_space, Seats, TradingError, SEATS_PER_STEP},
 };
 
 /// Accounts of grow_seats.
 #[derive(Accounts)]
 pub struct GrowSeats {
     /// Pays the rent.
-    #[account(mut, unsafe(dup))]
-    pub payer: Signatory,
+    #[account(unsafe(dup))]
+    pub payer: Signatory<Payer>,
     /// The registry's Registry, at [registry]: it counts the members.
-    #[account(address = REGISTRY_ADDRESS @ TradingError::WrongRegistry)]
-    pub registry: UncheckedAccount,
+    pub registry: Checked<Registry>,
     /// The seats, at [seats].
-    #[account(mut, unsafe(dup), address = SEATS @ TradingError::WrongSeats)]
-    pub seats: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub seats: CheckedMut<Seats>,
     /// The system program.
     #[account(address = SYSTEM_PROGRAM @ TradingError::WrongSystemProgram)]
-    pub system_program: UncheckedAccount,
+    pub system_program: Foreign,
 }
 
 impl GrowSeats {
     /// Add seats; see [`crate::trading::grow_seats`].
-    pub(crate) fn execute(ctx: &mut Context<Self>) -> Result<()> {
-        require!(ctx.accounts.payer.is_signer(), TradingError::PayerMustSign);
-        let members = load::<Registry>(ctx.accounts.registry.account(), TradingError::WrongRegistry)?.users;
-        let view = ctx.accounts.seats.account();
-        let capacity = SeatsMut::load(view)?.head.capacity;
+    pub(crate) fn execute(&mut self) -> Result<()> {
+        let capacity = self.seats.capacity;
         // A stranger makes the account no larger than members come.
-        require!(capacity <= members.saturating_add(SEATS_PER_STEP), TradingError::SeatsSuffice);
+        if capacity > self.registry.users.saturating_add(SEATS_PER_STEP) {
+            return Err(TradingError::SeatsSuffice.into());
+        }
         let capacity = capacity + SEATS_PER_STEP;
-        grow(ctx.accounts.payer.account(), view, seats_space(capacity))?;
+        realloc_account(&mut { *self.seats.account() }, seats_space(capacity), self.payer.account(), false)?;
         // What an account grows by is zero: empty seats.
-        SeatsMut::load(view)?.head.capacity = capacity;
-        SeatsMut::load(view)?.invariant()
+        self.seats.capacity = capacity;
+        Ok(())
     }
 }

@@ -2,47 +2,51 @@
 
 use {
     anchor_lang::prelude::*,
-    campus_common::units::{Epoch, MicroCredits, OrderWattHours, PricePerKwh, Seconds, UnixTime},
-    campus_common::{load, log},
-    governance_interface::{Config, Pause, CONFIG_ADDRESS},
+    campus_common::{
+        borrow, log, now,
+        units::{Epoch, MicroCredits, OrderWattHours, PricePerKwh, Seconds, UnixTime},
+        Checked, CheckedMut, Foreign,
+    },
+    governance_interface::{Config, Pause},
     oracle_interface::EpochCheckpoint,
-    trading_interface::{events::EpochOpened, Book, BookMut, BookStatus, EpochBook, Market, TradingError, BOOKS, MARKET},
+    trading_interface::{events::EpochOpened, Book, BookStatus, EpochBook, Market, TradingError, BOOKS},
 };
 
 /// Accounts of open_epoch.
 #[derive(Accounts)]
 pub struct OpenEpoch {
     /// Governance's Config, at [config].
-    #[account(address = CONFIG_ADDRESS @ governance_interface::GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The market, at [market].
-    #[account(mut, unsafe(dup), address = MARKET @ TradingError::WrongMarket)]
-    pub market: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub market: CheckedMut<Market>,
     /// The book of the epoch's slot, at [book, epoch mod 16 as u8].
-    #[account(mut, unsafe(dup))]
-    pub book: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub book: CheckedMut<EpochBook>,
     /// The oracle's checkpoint of the slot's earlier epoch, at [epoch, n] of the oracle program; any account where the slot is vacant.
-    pub checkpoint: UncheckedAccount,
+    pub checkpoint: Foreign,
 }
 
 impl OpenEpoch {
     /// Open a book; see [`crate::trading::open_epoch`].
-    pub(crate) fn execute(ctx: &mut Context<Self>, epoch: Epoch) -> Result<()> {
-        let config = Config::load(ctx.accounts.config.account())?;
+    pub(crate) fn execute(&mut self, epoch: Epoch) -> Result<()> {
+        let config = &self.config;
         config.require_running(Pause::ORDERS)?;
-        let market = Market::load_mut(ctx.accounts.market.account())?;
-        let current = config.epoch(campus_common::now()?);
-        require!(epoch > market.latest_epoch, TradingError::BookExists);
+        let market = &mut self.market;
+        let current = config.epoch(now()?);
+        if epoch <= market.latest_epoch {
+            return Err(TradingError::BookExists.into());
+        }
         // The next epoch's only once the current one's is there: so books open in their epochs' order, and nobody skips one for the others.
         let openable = epoch == current || (market.latest_epoch == current && Some(epoch.0) == current.0.checked_add(1));
-        require!(openable, TradingError::EpochNotOpenable);
+        if !openable {
+            return Err(TradingError::EpochNotOpenable.into());
+        }
 
-        let view = ctx.accounts.book.account();
-        require_free(view, epoch, ctx.accounts.checkpoint.account())?;
-        let book = BookMut::load(view)?;
+        require_free(&Book::of(&self.book)?, epoch, self.checkpoint.account())?;
         let parameters = config.parameters(epoch);
         let closes_at = epoch.end(config.epoch_seconds);
-        let head = book.head;
+        let head: &mut EpochBook = &mut self.book;
         // A full side of the largest orders fits the u32 in which a side's quantities are summed: so no order is ever refused for what
         // others have ordered.
         let largest = OrderWattHours(u32::MAX / u32::from(head.capacity.max(1)));
@@ -69,25 +73,29 @@ impl OpenEpoch {
         }
         market.latest_epoch = epoch;
         log(&EpochOpened { epoch, feed_in_price: head.feed_in_price, retail_price: head.retail_price, wheeling: head.wheeling });
-        market.invariant()?;
-        head.invariant()
+        Ok(())
     }
 }
 
 /// Refuse where the account is not the book of the epoch's slot, or where what it held is not final and pinned: the last book must be a
 /// leaf of the log before its place is taken.
 #[inline(never)]
-fn require_free(view: &AccountView, epoch: Epoch, checkpoint: &AccountView) -> Result<()> {
-    let book = Book::load(view)?;
-    require!(u32::from(book.head.slot) == epoch.0 % BOOKS, TradingError::WrongBook);
+fn require_free(book: &Book, epoch: Epoch, checkpoint: &AccountView) -> Result<()> {
+    if u32::from(book.head.slot) != epoch.0 % BOOKS {
+        return Err(TradingError::WrongBook.into());
+    }
     match book.head.status()? {
         BookStatus::Growing => Err(TradingError::BookNotGrown.into()),
         BookStatus::Vacant => Ok(()),
         BookStatus::Open | BookStatus::Clearing | BookStatus::Refunding => Err(TradingError::SlotOccupied.into()),
         BookStatus::Final => {
-            let checkpoint: &EpochCheckpoint = load(checkpoint, TradingError::WrongCheckpoint)?;
-            require!(checkpoint.epoch == book.head.epoch, TradingError::WrongCheckpoint);
-            require!(checkpoint.book_hash == book.hash(), TradingError::BookHashMismatch);
+            let checkpoint: &EpochCheckpoint = borrow(checkpoint).map_err(|_| TradingError::WrongCheckpoint)?;
+            if checkpoint.epoch != book.head.epoch {
+                return Err(TradingError::WrongCheckpoint.into());
+            }
+            if checkpoint.book_hash != book.hash() {
+                return Err(TradingError::BookHashMismatch.into());
+            }
             Ok(())
         }
     }

@@ -7,54 +7,56 @@ use {
     },
     anchor_lang::prelude::*,
     campus_common::{
+        now,
         units::{Epoch, OrderWattHours, PricePerKwh},
-        Signatory,
+        Checked, CheckedMut, Signatory,
     },
-    governance_interface::{Config, Pause, CONFIG_ADDRESS},
-    registry_interface::User,
-    trading_interface::{Asset, BookMut, BookStatus, Order, SeatsMut, Side, TradingError, SEATS},
+    governance_interface::{Config, Pause},
+    registry_interface::{User, WalletOrDelegate},
+    trading_interface::{Asset, BookMut, BookStatus, EpochBook, Order, Seats, SeatsMut, Side, TradingError},
 };
 
 /// Accounts of place_order.
 #[derive(Accounts)]
 pub struct PlaceOrder {
     /// The member's wallet, or its delegate within its term.
-    pub authority: Signatory,
+    pub authority: Signatory<WalletOrDelegate>,
     /// Governance's Config, at [config].
-    #[account(address = CONFIG_ADDRESS @ governance_interface::GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The member's User, at [user, wallet] of the registry.
-    pub user: UncheckedAccount,
+    pub user: Checked<User>,
     /// The seats, at [seats].
-    #[account(mut, unsafe(dup), address = SEATS @ TradingError::WrongSeats)]
-    pub seats: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub seats: CheckedMut<Seats>,
     /// The epoch's book, at [book, slot].
-    #[account(mut, unsafe(dup))]
-    pub book: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub book: CheckedMut<EpochBook>,
 }
 
 impl PlaceOrder {
     /// Place an order; see [`crate::trading::place_order`].
-    pub(crate) fn execute(
-        ctx: &mut Context<Self>,
-        epoch: Epoch,
-        side: Side,
-        price: PricePerKwh,
-        quantity: OrderWattHours,
-    ) -> Result<()> {
-        Config::load(ctx.accounts.config.account())?.require_running(Pause::ORDERS)?;
-        let now = campus_common::now()?;
-        let user = User::load(ctx.accounts.user.account())?;
+    pub(crate) fn execute(&mut self, epoch: Epoch, side: Side, price: PricePerKwh, quantity: OrderWattHours) -> Result<()> {
+        self.config.require_running(Pause::ORDERS)?;
+        let now = now()?;
+        let user = &self.user;
         user.require_active()?;
-        user.require_wallet_or_delegate(ctx.accounts.authority.account(), now)?;
+        user.require_wallet_or_delegate(&self.authority, now)?;
         let member = user.member_index;
 
-        let mut seats = SeatsMut::load(ctx.accounts.seats.account())?;
-        let mut book = BookMut::load(ctx.accounts.book.account())?;
-        require!(book.head.epoch == epoch, TradingError::WrongBook);
-        require!(book.head.is(BookStatus::Open), TradingError::BookNotOpen);
-        require!(now >= book.head.opens_at, TradingError::EpochNotBegun);
-        require!(now < book.head.cutoff_at, TradingError::AfterCutoff);
+        let mut seats = SeatsMut::of(&mut self.seats)?;
+        let mut book = BookMut::of(&mut self.book)?;
+        if book.head.epoch != epoch {
+            return Err(TradingError::WrongBook.into());
+        }
+        if !book.head.is(BookStatus::Open) {
+            return Err(TradingError::BookNotOpen.into());
+        }
+        if now < book.head.opens_at {
+            return Err(TradingError::EpochNotBegun.into());
+        }
+        if now >= book.head.cutoff_at {
+            return Err(TradingError::AfterCutoff.into());
+        }
         require_within_limits(book.head, price, quantity)?;
 
         let order = Order { price, number: book.head.next_number, quantity, filled: OrderWattHours::ZERO, member };
@@ -62,9 +64,13 @@ impl PlaceOrder {
         let amount = lock(side, &order, book.head.wheeling);
         let seat = seats.seat(member)?;
         seat.turn_to(epoch);
-        require!(seat.orders() < book.head.max_orders_per_member, TradingError::TooManyOrders);
+        if seat.orders() >= book.head.max_orders_per_member {
+            return Err(TradingError::TooManyOrders.into());
+        }
         if seat.may_cross(side, price) {
-            require!(!crosses_own(&book, side, price, member), TradingError::CrossesOwnOrder);
+            if crosses_own(&book, side, price, member) {
+                return Err(TradingError::CrossesOwnOrder.into());
+            }
         }
         seat.take(asset, amount)?;
         seat.enter(side, price);
@@ -80,7 +86,6 @@ impl PlaceOrder {
             seat.leave(side, epoch)?;
             seat.give(asset, amount)?;
         }
-        seats.invariant()?;
-        book.head.invariant()
+        Ok(())
     }
 }

@@ -3,36 +3,35 @@
 use {
     crate::token::require_fee_account,
     anchor_lang::prelude::*,
-    campus_common::{log, Signatory},
+    campus_common::{log, Checked, CheckedMut, Foreign, Signatory},
     energy_token_interface::CREDIT_MINT,
-    governance_interface::{Config, CONFIG_ADDRESS},
-    trading_interface::{events::FeeAccountChanged, Market, TradingError, MARKET},
+    governance_interface::{Authority, Config},
+    trading_interface::{events::FeeAccountChanged, Market},
 };
 
 /// Accounts of set_fee_account.
 #[derive(Accounts)]
 pub struct SetFeeAccount {
     /// Governance's authority.
-    pub authority: Signatory,
+    pub authority: Signatory<Authority>,
     /// Governance's Config, at [config].
-    #[account(address = CONFIG_ADDRESS @ governance_interface::GovernanceError::WrongConfig)]
-    pub config: UncheckedAccount,
+    pub config: Checked<Config>,
     /// The market, at [market].
-    #[account(mut, unsafe(dup), address = MARKET @ TradingError::WrongMarket)]
-    pub market: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub market: CheckedMut<Market>,
     /// A credit account, its owner's associated one.
-    pub fee_account: UncheckedAccount,
+    pub fee_account: Foreign,
 }
 
 impl SetFeeAccount {
     /// Name another fee account; see [`crate::trading::set_fee_account`].
-    pub(crate) fn execute(ctx: &mut Context<Self>) -> Result<()> {
-        Config::load(ctx.accounts.config.account())?.require_authority(ctx.accounts.authority.account())?;
-        let market = Market::load_mut(ctx.accounts.market.account())?;
-        let fee_account = ctx.accounts.fee_account.account();
+    pub(crate) fn execute(&mut self) -> Result<()> {
+        self.config.require_authority(self.authority.account())?;
+        let market = &mut self.market;
+        let fee_account = self.fee_account.account();
         require_fee_account(fee_account, &CREDIT_MINT)?;
         log(&FeeAccountChanged { before: market.fee_account, fee_account: *fee_account.address() });
         market.fee_account = *fee_account.address();
-        market.invariant()
+        Ok(())
     }
 }

@@ -2,31 +2,32 @@
 
 use {
     anchor_lang::prelude::*,
-    campus_common::Signatory,
-    registry_interface::User,
-    trading_interface::{Asset, SeatsMut, TradingError, SEATS},
+    campus_common::{now, Checked, CheckedMut, Signatory},
+    registry_interface::{User, WalletOrDelegate},
+    trading_interface::{Asset, Seats, SeatsMut, TradingError},
 };
 
 /// Accounts of set_payout.
 #[derive(Accounts)]
 pub struct SetPayout {
     /// The member's wallet, or its delegate within its term.
-    pub authority: Signatory,
+    pub authority: Signatory<WalletOrDelegate>,
     /// The member's User, at [user, wallet] of the registry.
-    pub user: UncheckedAccount,
+    pub user: Checked<User>,
     /// The seats, at [seats].
-    #[account(mut, unsafe(dup), address = SEATS @ TradingError::WrongSeats)]
-    pub seats: UncheckedAccount,
+    #[account(unsafe(dup))]
+    pub seats: CheckedMut<Seats>,
 }
 
 impl SetPayout {
     /// Set the seat's bits; see [`crate::trading::set_payout`].
-    pub(crate) fn execute(ctx: &mut Context<Self>, assets: u8) -> Result<()> {
-        require!(assets & !Asset::ALL == 0, TradingError::UnknownPayout);
-        let user = User::load(ctx.accounts.user.account())?;
-        user.require_wallet_or_delegate(ctx.accounts.authority.account(), campus_common::now()?)?;
-        let mut seats = SeatsMut::load(ctx.accounts.seats.account())?;
-        seats.seat(user.member_index)?.payout = assets;
-        seats.invariant()
+    pub(crate) fn execute(&mut self, assets: u8) -> Result<()> {
+        if assets & !Asset::ALL != 0 {
+            return Err(TradingError::UnknownPayout.into());
+        }
+        let user = &self.user;
+        user.require_wallet_or_delegate(&self.authority, now()?)?;
+        SeatsMut::of(&mut self.seats)?.seat(user.member_index)?.payout = assets;
+        Ok(())
     }
 }
