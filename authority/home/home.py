@@ -71,6 +71,7 @@ class Home:
         home.keys.make(keyring.METER_SALT, random(16).hex().encode())
         home.keys.make(keyring.WALLETS, random(32).hex().encode())
         home.keys.make(keyring.METRICS_TOKEN, random(32).hex().encode())
+        home.keys.make(keyring.AUDITOR_TOKEN, random(32).hex().encode())
         home.keys.make(keyring.CA_KEY, certificates.key_to_pem(certificates.new_key()))
         if not home.key_path("ca.pem").exists():
             ca = certificates.make_ca(home.ca_key, network.organisation, now)
@@ -149,6 +150,12 @@ class Home:
         """What monitoring shows to read /metrics: 64 digits of hex, made where the home has none yet."""
         self.keys.make(keyring.METRICS_TOKEN, secrets.token_hex(32).encode())
         return self.keys.read(keyring.METRICS_TOKEN).decode("ascii").strip()
+
+    @cached_property
+    def auditor_token(self) -> str:
+        """What an auditor shows to read the log's entries: 64 digits of hex, made where the home has none yet."""
+        self.keys.make(keyring.AUDITOR_TOKEN, secrets.token_hex(32).encode())
+        return self.keys.read(keyring.AUDITOR_TOKEN).decode("ascii").strip()
 
     @property
     def network_id(self) -> bytes:

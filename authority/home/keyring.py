@@ -18,14 +18,15 @@ from edge_agent.wire.files import write_atomically
 
 AUTHORITY, OPERATOR, RECEIPT = "authority.json", "operator.json", "receipt.json"
 CA_KEY, SERVER_KEY, COLLECTOR_KEY = "ca.key", "server.key", "collector.key"
-METER_SALT, WALLETS, METRICS_TOKEN = "meter-salt", "wallets.key", "metrics-token"
+METER_SALT, WALLETS = "meter-salt", "wallets.key"
+METRICS_TOKEN, AUDITOR_TOKEN = "metrics-token", "auditor-token"
 SECRETS = frozenset(
-    {AUTHORITY, OPERATOR, RECEIPT, CA_KEY, SERVER_KEY, COLLECTOR_KEY, METER_SALT, WALLETS, METRICS_TOKEN}
+    {AUTHORITY, OPERATOR, RECEIPT, CA_KEY, SERVER_KEY, COLLECTOR_KEY, METER_SALT, WALLETS, METRICS_TOKEN, AUDITOR_TOKEN}
 )
 """The files under keys/ that are secret; certificates are not."""
 
 KEYS_OF = {
-    "web": frozenset({METRICS_TOKEN}),
+    "web": frozenset({METRICS_TOKEN, AUDITOR_TOKEN}),
     "collector": frozenset({RECEIPT, SERVER_KEY, COLLECTOR_KEY, METER_SALT}),
     "settlement": frozenset({OPERATOR, RECEIPT, WALLETS}),
     "validator": frozenset({AUTHORITY, OPERATOR}),

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from authority.errors import AuthorityError, OutOfRangeError
 from authority.log import merkle, note, tree
 from authority.log.note import NoteError
+from authority.log.tiles import TILE_WIDTH
 from authority.log.tree import Growth, TileReader
 from authority.store.base import table_of
 from authority.store.log import Act, Checkpoint, LogLeaf, LogState
@@ -172,6 +173,12 @@ def size(session: Session) -> int:
     return _state(session, lock=False).size
 
 
+def edge(session: Session) -> tuple[int, list[bytes]]:
+    """The log's size, and the roots of its perfect subtrees, largest first, from which it goes on."""
+    state = _state(session, lock=False)
+    return state.size, tree.split_hashes(state.frontier)
+
+
 def network_id(session: Session) -> bytes:
     """The network whose log this is."""
     value = session.scalar(select(LogState.network_id).where(LogState.id == 1))
@@ -218,11 +225,15 @@ def nodes(session: Session) -> merkle.Node:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A leaf as the store has it: its bytes (of a reading made of its frame's row), and the tree's hash of it."""
+    """A leaf as the store has it: its bytes (of a reading made of its frame's row), and the tree's hash of it.
+
+    fault is what an audit found that the rows beside it say otherwise; empty where nothing.
+    """
 
     log_index: int
     data: bytes
     hash: bytes
+    fault: str = ""
 
 
 def leaves(session: Session, start: int, end: int) -> Iterator[Leaf]:
@@ -241,7 +252,7 @@ def leaves(session: Session, start: int, end: int) -> Iterator[Leaf]:
         for index, verdict, code, time, frame in readings
     }
     found.update((index, data) for index, data in kept)
-    reader, width = TileReader(session), tree.TILE_WIDTH
+    reader, width = TileReader(session), TILE_WIDTH
     for index in sorted(found):
         n, at = divmod(index, width)
         yield Leaf(index, found[index], reader.tile(0, n)[at * merkle.HASH_SIZE : (at + 1) * merkle.HASH_SIZE])

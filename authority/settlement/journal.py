@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, aliased
 
 from authority.errors import AuthorityError
 from authority.log import log
+from authority.log.publish import Publish
 from authority.store import Store
 from authority.store.market import PendingTransaction
 from authority.store.metering import (
@@ -96,11 +97,15 @@ def book_of_leaf(leaf: bytes) -> bytes:
 
 
 class Journal:
-    """Settlement's side of the store; clock_ms gives Unix milliseconds."""
+    """Settlement's side of the store; clock_ms gives Unix milliseconds.
 
-    def __init__(self, store: Store, clock_ms: Callable[[], int]) -> None:
+    publish signs the log as it stands and gives it out; without it, the log's head is pinned unsigned.
+    """
+
+    def __init__(self, store: Store, clock_ms: Callable[[], int], publish: Publish | None = None) -> None:
         self.store = store
         self.clock_ms = clock_ms
+        self._publish = publish
 
     def _seconds(self) -> int:
         return self.clock_ms() // 1000
@@ -182,8 +187,12 @@ class Journal:
             session.add(SettlementAct(key=key, log_index=index))
             return index
 
-    def log_head(self) -> tuple[int, bytes]:
-        """The log's size and root now."""
+    def log_head(self, epoch: int) -> tuple[int, bytes]:
+        """The log's size and root now: what an epoch's checkpoint pins, and what is given out with it."""
+        if self._publish is not None:
+            with self.store.write() as session:
+                signed = self._publish(session, epoch)
+            return signed.size, signed.root
         with self.store.read() as session:
             size = log.size(session)
             return size, log.root(session, size)

@@ -25,6 +25,7 @@ from authority.chain.errors import (
     TransactionTooLargeError,
 )
 from authority.errors import AuthorityError
+from authority.log.publish import Publish
 from authority.market.policies import standing_orders
 from authority.market.standing_orders import SIDES, StandingOrder
 from authority.settlement.actions import (
@@ -104,7 +105,7 @@ class Worker:
     """One settlement worker. round() does what can be done once; run() goes on until told to stop.
 
     unseal gives the key of a custodial member. clock_ms gives Unix milliseconds and times only retries and the stages'
-    figures; what is due is judged by the chain's own clock.
+    figures; what is due is judged by the chain's own clock. publish signs an epoch's checkpoint and gives it out.
     """
 
     def __init__(
@@ -115,11 +116,12 @@ class Worker:
         clock_ms: Callable[[], int],
         *,
         in_flight: int = 8,
+        publish: Publish | None = None,
     ) -> None:
         self.store = store
         self.chain = chain
         self.unseal = unseal
-        self.journal = Journal(store, clock_ms)
+        self.journal = Journal(store, clock_ms, publish)
         self.clock_ms = clock_ms
         self.in_flight = in_flight
         self._lock = Lock()
@@ -220,8 +222,11 @@ class Worker:
         for action in settlements(situation):
             if situation.fails(action.subject):
                 member = str(action.member.member)
-                if chain.now >= action.boundary + chain.config.grace_seconds:
-                    self._given_up[member] = max(action.boundary, self._given_up.get(member, 0))
+                due = chain.now >= action.boundary + chain.config.grace_seconds
+                if due and action.boundary > self._given_up.get(member, 0):
+                    given_up = {"boundary": action.boundary, "wallet": member}
+                    self.journal.act(f"boundary_given_up:{member}:{action.boundary}", "boundary_given_up", given_up)
+                    self._given_up[member] = action.boundary
 
     def _reconcile(self, snapshot: Snapshot) -> dict[int, list[WaitingFrame]]:
         """Take out of the waiting frames what the chain already has, or can never take, and note what became of it."""
@@ -362,7 +367,7 @@ class Worker:
             figures["book_log_index"] = self.journal.log_book(epoch, book.data)
         self.journal.mark(epoch, **figures)
         self.journal.act(f"checkpoint_epoch:{epoch}", "checkpoint_epoch", {"epoch": epoch, "book_hash": pinned.hex()})
-        size, root = self.journal.log_head()
+        size, root = self.journal.log_head(epoch)
         self.chain.checkpoint(epoch, size, root, pinned)
 
     def _in_parts(self, send: Callable[[Sequence[_Item]], None], items: Sequence[_Item]) -> None:
@@ -465,6 +470,9 @@ class Worker:
                 return
             if name in SKIPPED_REFUSALS | BLOCKING_REFUSALS:
                 if name in SKIPPED_REFUSALS:
+                    for frame in frames:
+                        refused = {"error": name, "reading": frame.log_index}
+                        self.journal.act(f"reading_refused:{frame.log_index}", "reading_refused", refused)
                     self.journal.frames_skipped(frames, name)
                 else:
                     self.journal.frames_blocked(frames, name)

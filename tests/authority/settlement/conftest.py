@@ -34,6 +34,7 @@ from authority.enrolment import wallets
 from authority.home.home import Home
 from authority.home.settings import EpochSettings, ParameterSettings, Settings, ValidatorSettings
 from authority.log import log
+from authority.log.publish import publisher
 from authority.market.clearing import Order, buyer_pays, clear, seller_gets
 from authority.market.policies import set_standing_order
 from authority.market.standing_orders import StandingOrder
@@ -302,8 +303,11 @@ class Campus:
     def do(
         self, program: str, name: str, args: dict[str, Any], before: list[Any] | None = None, **accounts: Pubkey
     ) -> None:
+        """What the operator does by its commands: on the chain, and as an act in the log."""
         instruction = self.client.instruction(program, name, args, {"operator": self.operator.pubkey(), **accounts})
-        self.client.send([*(before or []), instruction], [], payer=self.operator)
+        signature = self.client.send([*(before or []), instruction], [], payer=self.operator)
+        with self.app.store.write() as session:
+            log.record_act(session, name, "test", self.wall.seconds(), {"signature": str(signature)})
 
     def register_member(self, name: str) -> None:
         """A member with a custodial wallet, on the chain and in the store, and its gateway."""
@@ -497,6 +501,7 @@ class Campus:
             client, self.operator, self.app.store, list(common_accounts().values()), self.wall.seconds
         )
         chain = SettlementChain(client, self.operator, tables)
+        options.setdefault("publish", publisher(self.home.network_id, self.home.receipt_key))
         return Worker(self.app.store, chain, partial(wallets.unseal, self.home), self.wall.ms, **options)
 
     def audit(self) -> int:
