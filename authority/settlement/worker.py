@@ -130,6 +130,7 @@ class Worker:
         self._paid_out: set[str] = set()
         self._paid_out_in = -1
         self._watch = Watch(self.journal)
+        self.last_actions: Sequence[Action] = ()
 
     # The loop
 
@@ -164,6 +165,7 @@ class Worker:
             for action in plan(situation)
             if (failed := self._failures.get(action.subject)) is None or failed.is_over(now)
         ]
+        self.last_actions = actions
         self._note_orders(situation, actions)
         self._watch.tell_of_stalled(situation)
         if not actions:

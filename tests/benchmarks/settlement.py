@@ -1,0 +1,215 @@
+"""An epoch's settlement on the embedded validator, from frames in the store to its checkpoint; JSON.
+
+    python tests/benchmarks/settlement.py [--members 333] [--epochs 4] [--idle 20] [--profile DIR] [--orders N]
+
+Members have three meters each and a standing order; half sell, half buy, and the orders cross. The validator is a
+process of its own behind JSON-RPC, the worker runs here. The last epoch is counted: at its boundary the readings come,
+the surplus is minted, the book that ended is cleared, paid and checkpointed, and new orders are placed.
+
+`seconds` are by the clock, from the frames being in the store; `cpu_seconds` are each process's own, and hold on a busy
+machine too. `idle_share` is what worker and validator take of a core while a settled campus waits for its next boundary.
+`submit_readings` is how many transactions of four readings a second the validator takes, beside LiteSVM alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import json
+import os
+import platform
+import pstats
+import resource
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "support")]
+
+from whole_campus import PARAMETERS, Campus, ValidatorProcess  # noqa: E402
+
+from authority.market.standing_orders import StandingOrder  # noqa: E402
+from authority.settlement.worker import Worker  # noqa: E402
+from edge_agent.wire.reading import Frame  # noqa: E402
+
+EPOCH_SECONDS = 900
+CREDIT = 10**10
+SELLER = {"solar": (5_000,), "battery": (0, 0, 500, 0), "load": (0, 1_500)}
+BUYER = {"solar": (300,), "battery": (0, 0, 0, 0), "load": (0, 2_600)}
+
+
+def plan(members: int) -> list[tuple[str, str, str, str, int, int, int]]:
+    """Three meters a member: a solar plant, a battery, a load."""
+    return [
+        row
+        for number in range(members)
+        for row in (
+            (f"M{number}", "solar", "generation", "solar", 1, 100_000_000, 0),
+            (f"M{number}", "battery", "storage", "none", 5, 100_000_000, 2_000_000),
+            (f"M{number}", "load", "load", "none", 0, 100_000_000, 0),
+        )
+    ]
+
+
+def start(directory: Path, members: int) -> Campus:
+    """A campus whose members have standing orders; every second one buys and has credits."""
+    campus = Campus(
+        directory, ValidatorProcess, epoch_seconds=EPOCH_SECONDS, parameters=PARAMETERS, plan=plan(members)
+    )
+    steps = {}
+    for number in range(members):
+        name = f"M{number}"
+        buys = number % 2
+        campus.standing_order(name, StandingOrder(buy_at=250_000) if buys else StandingOrder(sell_at=120_000))
+        if buys:
+            campus.issue_credit(name, CREDIT)
+        steps |= {f"{name}.{meter}": moved for meter, moved in (BUYER if buys else SELLER).items()}
+    campus.STEPS = steps  # type: ignore[misc]
+    campus.next_epoch()
+    return campus
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system seconds of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_mib(pid: int) -> float:
+    """Resident memory of a process now."""
+    return round(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize() / 2**20, 1)
+
+
+def landed(campus: Campus) -> int:
+    """Transactions that have landed, ever."""
+    return int(campus.client.call("getTransactionCount"))
+
+
+def epoch(campus: Campus, worker: Worker, profiler: cProfile.Profile | None) -> dict[str, Any]:
+    """One epoch's end: frames in, then rounds until there is nothing to do."""
+    boundary = campus.next_epoch()
+    number = boundary // EPOCH_SECONDS - 1
+    campus.read_all(boundary)
+    pid = campus.validator.process.pid
+    before, cpu, other = landed(campus), time.process_time(), cpu_seconds(pid)
+    rounds: list[dict[str, Any]] = []
+    at: dict[str, float] = {}
+    started = time.perf_counter()
+    if profiler is not None:
+        profiler.enable()
+    while True:
+        round_started, round_cpu = time.perf_counter(), time.process_time()
+        busy = worker.round()
+        rounds.append(
+            {
+                "seconds": round(time.perf_counter() - round_started, 3),
+                "cpu": round(time.process_time() - round_cpu, 3),
+                "actions": dict(Counter(type(action).__name__ for action in worker.last_actions)),
+            }
+        )
+        row = worker.journal.epoch(number)
+        for stage in ("submitted", "minted", "settled", "checkpointed"):
+            if row is not None and getattr(row, f"{stage}_ms") is not None:
+                at.setdefault(stage, round(time.perf_counter() - started, 2))
+        if not busy:
+            break
+    if profiler is not None:
+        profiler.disable()
+    wall = time.perf_counter() - started
+    row = worker.journal.epoch(number)
+    assert row is not None  # noqa: S101 - the worker keeps a row of every epoch
+    transactions = landed(campus) - before
+    return {
+        "seconds": {**at, "all": round(wall, 2)},
+        "cpu_seconds": {
+            "worker": round(time.process_time() - cpu, 2),
+            "validator": round(cpu_seconds(pid) - other, 2),
+        },
+        "transactions": transactions,
+        "transactions_per_second": round(transactions / wall, 1),
+        "orders": row.bids + row.asks,
+        "traded_wh": row.traded_wh,
+        "rounds": rounds,
+    }
+
+
+def idle(campus: Campus, worker: Worker, seconds: float) -> dict[str, float]:
+    """What the worker's own loop and the validator take of a core while there is nothing to do."""
+    stop = threading.Event()
+    running = threading.Thread(target=worker.run, args=(stop,))
+    running.start()
+    time.sleep(5)
+    pid = campus.validator.process.pid
+    cpu, other, began = time.process_time(), cpu_seconds(pid), time.perf_counter()
+    time.sleep(seconds)
+    took = time.perf_counter() - began
+    shares = {
+        "worker": round((time.process_time() - cpu) / took, 4),
+        "validator": round((cpu_seconds(pid) - other) / took, 4),
+    }
+    stop.set()
+    running.join()
+    return shares
+
+
+def run(directory: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Deploy, enrol, live through the epochs."""
+    began = time.perf_counter()
+    campus = start(directory, arguments.members)
+    try:
+        enrolled = time.perf_counter() - began
+        worker = campus.worker()
+        campus.read_all(campus.epoch * EPOCH_SECONDS, moving=False)
+        worker.settle_down()
+        profiler = cProfile.Profile() if arguments.profile else None
+        epochs = [
+            epoch(campus, worker, profiler if number == arguments.epochs - 1 else None)
+            for number in range(arguments.epochs)
+        ]
+        if profiler is not None:
+            arguments.profile.mkdir(parents=True, exist_ok=True)
+            with (arguments.profile / f"worker-{len(campus.meters)}.txt").open("w") as out:
+                found = pstats.Stats(profiler, stream=out)
+                found.sort_stats("tottime").print_stats(45)
+                found.sort_stats("cumulative").print_stats(90)
+        figures = {
+            "meters": len(campus.meters),
+            "members": arguments.members,
+            "enrolment_seconds": round(enrolled, 1),
+            "epoch": epochs[-1],
+            "earlier": [each["seconds"] for each in epochs[:-1]],
+            "rss_mib": {"worker": rss_mib(os.getpid()), "validator": rss_mib(campus.validator.process.pid)},
+        }
+        if arguments.idle:
+            figures["idle_share"] = idle(campus, worker, arguments.idle)
+        return figures
+    finally:
+        campus.close()
+
+
+def main() -> int:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--members", type=int, default=333)
+    parser.add_argument("--epochs", type=int, default=4, help="the first two set baseline and first orders")
+    parser.add_argument("--idle", type=float, default=0, help="seconds of waiting to measure")
+    parser.add_argument("--profile", type=Path, help="a directory for cProfile's text of the worker's last epoch")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        figures = run(Path(name), arguments)
+    figures["machine"] = {
+        "cpus": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+    }
+    json.dump(figures, sys.stdout, indent=2)
+    print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
