@@ -6,8 +6,8 @@ Members have three meters each and a standing order; half sell, half buy, and th
 process of its own behind JSON-RPC, the worker runs here. The last epoch is counted: at its boundary the readings come,
 the surplus is minted, the book that ended is cleared, paid and checkpointed, and new orders are placed.
 
-`seconds` are by the clock, from the frames being in the store; `cpu_seconds` are each process's own, and hold on a busy
-machine too. `idle_share` is what worker and validator take of a core while a settled campus waits for its next boundary.
+`seconds` are by the clock, from the frames being in the store; `cpu_seconds` are each process's own, and hold on a
+busy machine too. `idle_share` is what worker and validator take of a core while a settled campus waits.
 `submit_readings` is how many transactions of four readings a second the validator takes, beside LiteSVM alone.
 """
 
@@ -34,7 +34,6 @@ from whole_campus import PARAMETERS, Campus, ValidatorProcess  # noqa: E402
 
 from authority.market.standing_orders import StandingOrder  # noqa: E402
 from authority.settlement.worker import Worker  # noqa: E402
-from edge_agent.wire.reading import Frame  # noqa: E402
 
 EPOCH_SECONDS = 900
 CREDIT = 10**10
@@ -57,9 +56,7 @@ def plan(members: int) -> list[tuple[str, str, str, str, int, int, int]]:
 
 def start(directory: Path, members: int) -> Campus:
     """A campus whose members have standing orders; every second one buys and has credits."""
-    campus = Campus(
-        directory, ValidatorProcess, epoch_seconds=EPOCH_SECONDS, parameters=PARAMETERS, plan=plan(members)
-    )
+    campus = Campus(directory, ValidatorProcess, epoch_seconds=EPOCH_SECONDS, parameters=PARAMETERS, plan=plan(members))
     steps = {}
     for number in range(members):
         name = f"M{number}"
@@ -121,7 +118,7 @@ def epoch(campus: Campus, worker: Worker, profiler: cProfile.Profile | None) -> 
         profiler.disable()
     wall = time.perf_counter() - started
     row = worker.journal.epoch(number)
-    assert row is not None  # noqa: S101 - the worker keeps a row of every epoch
+    assert row is not None
     transactions = landed(campus) - before
     return {
         "seconds": {**at, "all": round(wall, 2)},

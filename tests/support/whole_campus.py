@@ -5,28 +5,23 @@ Its wall clock stands still until a test moves it: epochs pass when a test says,
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, ClassVar
 
-import pytest
 from free_ports import free_port
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from authority.app import App
 from authority.chain import accounts, programs
-from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory
 from authority.chain.client import ChainClient
 from authority.chain.deploy import Deployment, deploy
 from authority.cli import main

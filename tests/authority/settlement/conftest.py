@@ -21,12 +21,13 @@ from authority.home.home import Home
 class Proxy:
     """A TCP proxy before the validator that loses what a test says.
 
-    judge gets each JSON-RPC request and returns PASS, DROP (the connection ends before the request goes on), SWALLOW
-    (the validator gets it, the answer is lost) or a callable, which is called once the validator has answered and
-    before the answer goes back.
+    judge gets each JSON-RPC request (of a batch the first call, and as `calls` how many there are) and returns PASS,
+    DROP (the connection ends before the request goes on), SWALLOW (the validator gets it, the answer is lost), PART
+    (it gets the first half of a batch, and the connection ends) or a callable, which is called once the validator has
+    answered and before the answer goes back.
     """
 
-    PASS, DROP, SWALLOW = "pass", "drop", "swallow"
+    PASS, DROP, SWALLOW, PART = "pass", "drop", "swallow", "part"
 
     def __init__(self, port: int, judge: Callable[[dict[str, Any]], Any]) -> None:
         self.upstream = port
@@ -53,8 +54,16 @@ class Proxy:
             with socket.create_connection(("127.0.0.1", self.upstream)) as upstream:
                 answers = upstream.makefile("rb")
                 while (request := _message(stream)) is not None:
-                    verdict = self.judge(json.loads(request.partition(b"\r\n\r\n")[2]))
+                    body = json.loads(request.partition(b"\r\n\r\n")[2])
+                    calls = body if isinstance(body, list) else [body]
+                    verdict = self.judge({**calls[0], "calls": len(calls)})
                     if verdict == self.DROP:
+                        return
+                    if verdict == self.PART:
+                        half = json.dumps(calls[: len(calls) // 2]).encode()
+                        head = b"POST / HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+                        upstream.sendall(head % len(half) + half)
+                        _message(answers)
                         return
                     upstream.sendall(request)
                     answer = _message(answers)

@@ -17,6 +17,7 @@ from authority.enrolment import wallets
 from authority.log import log
 from authority.market.report import epoch_reports
 from authority.settlement.journal import book_of_leaf
+from authority.settlement.actions import RefundBook, SubmitReading
 from authority.settlement.snapshot import BookStatus, Pause
 from authority.settlement.worker import BLOCKING_REFUSALS, SKIPPED_REFUSALS
 from authority.store.log import Act
@@ -138,7 +139,8 @@ def test_a_reading_that_somebody_else_carried_is_taken_as_done(campus):
     campus.read_all(boundary)
     situation = worker.observe()
     meter = next(meter for meter in situation.chain.meters if meter.meter_pk == campus.meters["C.building"].pk)
-    campus.worker().chain.submit_readings([(meter, situation.queue(meter)[0])], lambda _: None)
+    other = campus.worker().chain
+    other.send_all([other.transaction((SubmitReading(meter, situation.queue(meter)[0]),), {})], lambda _: None)
     worker.settle_down()
     assert campus.energy("C").withdrawn == 300
     assert statuses(campus, "C.building") == [("confirmed", None), ("confirmed", None)]
@@ -245,7 +247,7 @@ def test_a_book_that_was_never_cleared_gives_everything_back(campus):
     worker.settle_down()
     book = worker.chain.snapshot().books[metered + 1]
     assert book.status is BookStatus.OPEN
-    worker.chain.refund(book)
+    worker.chain.send_all([worker.chain.transaction((RefundBook(book),), {})], lambda _: None)
     worker.settle_down()
     assert campus.balances() == {
         "A": (2_500, 2_500, 0),

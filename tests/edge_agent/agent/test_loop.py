@@ -593,7 +593,10 @@ def test_a_new_key_continues_the_registers_of_the_former_and_numbers_its_own_rec
     former = Ed25519PrivateKey.generate()
     raw = record.to_bytes()
     frame = Frame(raw, former.public_key().public_bytes_raw(), former.sign(raw))
-    head = frame.to_bytes() + bench.authority.sign(frame, VERDICT_ACCEPTED, "ok", min(last + 1, 2**32 - 1), index=1).to_bytes()
+    head = (
+        frame.to_bytes()
+        + bench.authority.sign(frame, VERDICT_ACCEPTED, "ok", min(last + 1, 2**32 - 1), index=1).to_bytes()
+    )
     bench.agent.close()
     for file in bench.config.state.glob("journal.db*"):
         file.unlink()
