@@ -7,13 +7,14 @@ clients could notice, `Bank.advance` brings slot, Clock and SlotHashes up to now
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -193,8 +194,10 @@ class Bank:
             monotonic=monotonic,
         )
         self._slot = 0
+        self._clock_at = (0, 0)
         self._recent: dict[Hash, int] = {}
         self._healthy = True
+        self._group: list[UnhealthyError] | None = None
         self._svm = self._load()
         self.advance()
 
@@ -235,6 +238,8 @@ class Bank:
         with self.lock:
             slot = max(self._clock.slot(), self._slot, at_least)
             unix_time = self._clock.unix_time()
+            if (slot, unix_time) == self._clock_at:
+                return slot
             if slot != self._slot:
                 oldest = max(0, slot - MAX_BLOCKHASH_AGE)
                 known = set(self._recent.values())
@@ -253,6 +258,7 @@ class Bank:
             epoch = slot // SLOTS_PER_EPOCH
             epoch_start = self.genesis_milliseconds // 1000 if epoch == 0 else self.block_time(epoch * SLOTS_PER_EPOCH)
             self._svm.set_clock(Clock(slot, epoch_start, epoch, epoch + 1, unix_time))
+            self._clock_at = (slot, unix_time)
             return slot
 
     def whole_slot(self, wanted: int) -> bool:
@@ -372,13 +378,49 @@ class Bank:
                 }
             return self._outcome(transaction, result, keys, loaded, before, after)
 
-    def process(self, transaction: VersionedTransaction) -> Outcome:
-        """Run a transaction so that it lands; durable when this returns, failed or not.
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Make one durable commit of all transactions that are processed in this block, which holds the lock.
 
-        Raises SignatureRefusedError, TransactionRefusedError where it cannot land at all (nothing is charged then), and
-        UnhealthyError where the ledger could not be written; the state is then as if it had never been sent.
+        What they did may be told only after the block. UnhealthyError at its end where the ledger could not be written:
+        the state is then as if none of them had ever been sent.
         """
         with self.lock:
+            if self._group is not None:
+                yield  # within another
+                return
+            self._group = []
+            self._ledger.group()
+            try:
+                yield
+            finally:
+                failed, self._group = self._group, None
+                try:
+                    self._ledger.commit()
+                except sqlite3.Error as error:
+                    failed.append(self._lost(error))
+            if failed:
+                raise failed[0]
+
+    def _lost(self, error: sqlite3.Error) -> UnhealthyError:
+        """Go back to the ledger's last commit, which is all that is left after a write that failed."""
+        _log.error("the ledger could not be written (%s); going back to its last commit", error)
+        self._healthy = False
+        self._svm = self._load()
+        self._slot, self._clock_at = 0, (0, 0)
+        self.advance()
+        return UnhealthyError(f"the ledger could not be written: {error}")
+
+    def process(self, transaction: VersionedTransaction, *, preflight: bool = False) -> Outcome:
+        """Run a transaction so that it lands; durable when this returns, or with its group, failed or not.
+
+        With preflight one that fails does not land. Raises SignatureRefusedError, TransactionRefusedError where it
+        cannot land at all or fails its preflight (nothing is charged then), and UnhealthyError where the ledger could
+        not be written; the state is then as if it had never been sent, nor any other of its group.
+        """
+        with self.lock:
+            if self._group:
+                raise self._group[0]  # the group is lost already
             slot = self.advance()
             if not _signatures_verify(transaction):
                 raise SignatureRefusedError("Transaction signature verification failure")
@@ -392,7 +434,11 @@ class Bank:
             writable = set(writable_keys(transaction, loaded))
             after = {key: self._svm.get_account(key) if key in writable else before[key] for key in keys}
             outcome = self._outcome(transaction, result, keys, loaded, before, after)
-            if outcome.error is not None and before[payer] == after[payer]:
+            if outcome.error is not None and (preflight or before[payer] == after[payer]):
+                for key in writable:
+                    held = before[key]
+                    if after[key] != held and held is not None:
+                        self._svm.set_account(key, held)  # the fee
                 raise TransactionRefusedError(outcome.error, outcome)
             entry = Entry(
                 slot=slot,
@@ -408,12 +454,10 @@ class Bank:
             try:
                 self._ledger.record(entry)
             except sqlite3.Error as error:
-                _log.error("the ledger could not be written (%s); going back to its last commit", error)
-                self._healthy = False
-                self._svm = self._load()
-                self._slot = 0
-                self.advance()
-                raise UnhealthyError(f"the ledger could not be written: {error}") from error
+                lost = self._lost(error)
+                if self._group is not None:
+                    self._group.append(lost)
+                raise lost from error
             self._healthy = True
             return outcome
 

@@ -517,6 +517,10 @@ class Campus:
         offset = accounts.Seats.size() + user.member_index * accounts.Seat.FORMAT.size
         return accounts.Seat.array(bytes(seats.data), offset, 1)[0]
 
+    def account_of(self, name: str, mint: Pubkey) -> Pubkey:
+        """The associated token account of the wallet that a member registered with."""
+        return programs.associated_token_address(self.wallets[name], mint)
+
     def held(self, name: str) -> int:
         """Energy in the member's token account and in its seat."""
         address = programs.associated_token_address(self.wallets[name], programs.energy_mint())
