@@ -497,6 +497,8 @@ class Methods:
         try:
             self._bank.process(transaction, preflight=preflight)
         except SignatureRefusedError as error:
+            if preflight:
+                raise self._preflight_failure("SignatureFailure", None) from error
             raise RpcError(SIGNATURE_VERIFICATION_FAILURE, str(error)) from error
         except TransactionRefusedError as refusal:
             if refusal.error == "AlreadyProcessed" and not preflight:

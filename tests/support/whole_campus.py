@@ -490,7 +490,7 @@ class Campus:
     # The worker
 
     def worker(self, url: str | None = None, **options: Any) -> Worker:
-        client = ChainClient(url or self.validator.url, attempts=4, timeout=10)
+        client = ChainClient(url or self.validator.url, attempts=4, timeout=120)
         tables = LookupTables(
             client, self.operator, self.app.store, list(common_accounts().values()), self.wall.seconds
         )
