@@ -25,6 +25,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,13 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / 
 
 from whole_campus import PARAMETERS, Campus, ValidatorProcess  # noqa: E402
 
+from authority.audit.conservation import conservation  # noqa: E402
+from authority.chain import programs  # noqa: E402
+from authority.chain.client import Outgoing  # noqa: E402
+from authority.chain.errors import ChainError  # noqa: E402
 from authority.market.standing_orders import StandingOrder  # noqa: E402
+from authority.settlement.actions import RefundBook  # noqa: E402
+from authority.settlement.snapshot import BookStatus, Pause  # noqa: E402
 from authority.settlement.worker import Worker  # noqa: E402
 
 EPOCH_SECONDS = 900
@@ -188,16 +195,128 @@ def run(directory: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         campus.close()
 
 
+def full_book(directory: Path, side: int) -> dict[str, Any]:
+    """A book with so many bids and as many asks: cleared and paid by the worker, and another one refunded by it."""
+    each = 64
+    sellers = [f"S{number}" for number in range(-(-side // each))]
+    buyers = [f"B{number}" for number in range(-(-side // each))]
+    rows = [
+        row
+        for name in sellers
+        for row in (
+            (name, "solar", "generation", "solar", 1, 100_000_000, 0),
+            (name, "load", "load", "none", 0, 100_000_000, 0),
+        )
+    ]
+    campus = Campus(
+        directory,
+        ValidatorProcess,
+        epoch_seconds=EPOCH_SECONDS,
+        parameters=replace(PARAMETERS, max_orders_per_member=each, max_order_wh=1_000),
+        plan=rows,
+        orders_per_side=side,
+    )
+    try:
+        for name in buyers:
+            campus.register_member(name)
+            campus.issue_credit(name, CREDIT)
+        campus.STEPS = {meter: (50_000,) if meter.endswith("solar") else (0, 0) for meter in campus.meters}  # type: ignore[misc]
+        campus.next_epoch()
+        worker = campus.worker()
+        campus.read_all(campus.epoch * EPOCH_SECONDS, moving=False)
+        worker.settle_down()
+        campus.read_all(campus.next_epoch())
+        worker.settle_down()
+        fill(campus, worker, sellers, buyers, side)
+        campus.next_epoch()
+        cleared = timed(campus, worker)
+        fill(campus, worker, sellers, buyers, side, deposit=False)
+        bits = {"bits": int(Pause.CLEARING | Pause.ORDERS)}
+        pause = campus.client.instruction(
+            "governance", "set_paused", bits, {"authority": campus.home.authority.pubkey()}
+        )
+        campus.client.send([pause], [campus.home.authority], payer=campus.operator)
+        filled = campus.epoch
+        campus.go_to((filled + 9) * EPOCH_SECONDS + 1)
+        book = worker.chain.snapshot(fresh=True).books[filled]
+        worker.chain.send_all([worker.chain.transaction((RefundBook(book),), {})], lambda _: None)
+        refunded = timed(campus, worker)
+        final = campus.book(filled)
+        return {
+            "orders": 2 * side,
+            "cleared_and_paid": cleared,
+            "refunded_but_the_first_step": refunded,
+            "final": final is not None and final.status == BookStatus.FINAL,
+            "conserved": conservation(campus.client).ok,
+        }
+    finally:
+        campus.close()
+
+
+def fill(
+    campus: Campus, worker: Worker, sellers: list[str], buyers: list[str], side: int, *, deposit: bool = True
+) -> None:
+    """Orders by hand, side by side: bids of ten to 73 Wh at falling prices, asks of as much at rising ones."""
+    epoch, client = campus.epoch, campus.client
+    outgoing = []
+    for bid, names in ((True, buyers), (False, sellers)):
+        left = side
+        for name in names:
+            key, wallet = campus.key_of(name), campus.wallets[name]
+            common = {"authority": key.pubkey(), "user": programs.user_address(wallet)}
+            mint = programs.credit_mint() if bid else programs.energy_mint()
+            instructions = []
+            if deposit:
+                accounts = {
+                    **common,
+                    "source": campus.account_of(name, mint),
+                    "vault": programs.credit_vault() if bid else programs.energy_vault(),
+                }
+                amount = client.token_balance(campus.account_of(name, mint)) or 0
+                args = {"asset": 1 if bid else 0, "amount": amount}
+                client.send([client.instruction("trading", "deposit", args, accounts)], [key], payer=campus.operator)
+            for number in range(min(64, left)):
+                price = 260_000 - 100 * number if bid else 120_000 + 100 * number
+                args = {"epoch": epoch, "side": 0 if bid else 1, "price": price, "quantity": 10 + number}
+                accounts = {**common, "book": programs.book_address(epoch)}
+                instructions.append(client.instruction("trading", "place_order", args, accounts))
+            left -= len(instructions)
+            outgoing += [Outgoing(instructions[start : start + 12], [key]) for start in range(0, len(instructions), 12)]
+    for start in range(0, len(outgoing), 48):
+        for outcome in client.send_all(outgoing[start : start + 48], payer=campus.operator):
+            if isinstance(outcome, ChainError):
+                raise outcome
+    book = campus.book(epoch)
+    assert book is not None
+    assert (book.bid_count, book.ask_count) == (side, side)
+
+
+def timed(campus: Campus, worker: Worker) -> dict[str, Any]:
+    """What the worker does until there is nothing to do."""
+    pid = campus.validator.process.pid
+    before, cpu, other, began = landed(campus), time.process_time(), cpu_seconds(pid), time.perf_counter()
+    worker.settle_down()
+    return {
+        "seconds": round(time.perf_counter() - began, 2),
+        "cpu_seconds": {
+            "worker": round(time.process_time() - cpu, 2),
+            "validator": round(cpu_seconds(pid) - other, 2),
+        },
+        "transactions": landed(campus) - before,
+    }
+
+
 def main() -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--members", type=int, default=333)
     parser.add_argument("--epochs", type=int, default=4, help="the first two set baseline and first orders")
     parser.add_argument("--idle", type=float, default=0, help="seconds of waiting to measure")
+    parser.add_argument("--book", type=int, default=0, help="orders a side of a book to fill, clear and refund instead")
     parser.add_argument("--profile", type=Path, help="a directory for cProfile's text of the worker's last epoch")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        figures = run(Path(name), arguments)
+        figures = full_book(Path(name), arguments.book) if arguments.book else run(Path(name), arguments)
     figures["machine"] = {
         "cpus": os.cpu_count(),
         "load": round(os.getloadavg()[0], 2),

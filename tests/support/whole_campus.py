@@ -23,7 +23,7 @@ from solders.pubkey import Pubkey
 from authority.app import App
 from authority.chain import accounts, programs
 from authority.chain.client import ChainClient
-from authority.chain.deploy import Deployment, deploy
+from authority.chain.deploy import ORDERS_PER_SIDE, Deployment, deploy
 from authority.cli import main
 from authority.enrolment import wallets
 from authority.home.home import Home
@@ -264,6 +264,7 @@ class Campus:
         epoch_seconds: int = EPOCH_SECONDS,
         parameters: ParameterSettings = PARAMETERS,
         plan: Sequence[tuple[str, str, str, str, int, int, int]] = PLAN,
+        orders_per_side: int = ORDERS_PER_SIDE,
     ) -> None:
         self.wall = wall or Wall()
         self.epoch_seconds = epoch_seconds
@@ -283,7 +284,8 @@ class Campus:
         self.app = App.open(self.home_path, self.wall.seconds)
         self.client = ChainClient(self.validator.url, attempts=4)
         self.operator = self.home.operator
-        deploy(self.client, Deployment.of(self.home), authority=self.home.authority, operator=self.operator)
+        deployment = Deployment.of(self.home, orders_per_side)
+        deploy(self.client, deployment, authority=self.home.authority, operator=self.operator)
         self.installations = 0
         self.meters: dict[str, CampusMeter] = {}
         self.wallets: dict[str, Pubkey] = {}

@@ -259,6 +259,42 @@ def test_a_book_that_was_never_cleared_gives_everything_back(campus):
     assert conservation(campus.client).ok
 
 
+@pytest.mark.parametrize(("at_once", "steps"), [(1, 4), (3, 2)])
+def test_a_book_larger_than_a_transaction_takes_is_paid_and_refunded_in_steps(campus, monkeypatch, at_once, steps):
+    """Four orders, so many a transaction; the full 4,096 a side are in tests/benchmarks/settlement.py."""
+    monkeypatch.setattr("authority.settlement.chain.ORDERS_PER_STEP", at_once)
+    campus.start_market()
+    worker = campus.worker()
+    build, done = worker.chain.transaction, []
+
+    def noted(bundle, signers):
+        done.extend(type(action).__name__ for action in bundle)
+        return build(bundle, signers)
+
+    worker.chain.transaction = noted
+    campus.run_epoch(worker, moving=False)
+    metered = campus.run_epoch(worker)
+    campus.next_epoch()
+    worker.settle_down()
+    assert campus.balances() == campus.after_one_market()
+    assert campus.book(metered + 1).status == BookStatus.FINAL
+    assert done.count("TriggerClearing") == steps + 1  # and the empty book of the epoch before
+    campus.read_all(campus.next_epoch())
+    worker.settle_down()
+    filled = campus.epoch
+    orders = campus.book(filled).bid_count + campus.book(filled).ask_count
+    assert orders >= 3
+    pause(campus, Pause.CLEARING | Pause.ORDERS)
+    campus.go_to((filled + 9) * 60 + 1)
+    book = worker.chain.snapshot(fresh=True).books[filled]
+    worker.chain.send_all([build((RefundBook(book),), {})], lambda _: None)  # anybody may begin
+    worker.settle_down()
+    assert campus.book(filled).status == BookStatus.FINAL
+    assert done.count("RefundBook") == -(-orders // at_once) - 1
+    assert conservation(campus.client).ok
+    assert campus.audit() == 0
+
+
 def test_a_closed_token_account_delays_nobody_and_loses_nothing(campus):
     campus.start_market()
     worker = campus.worker()
