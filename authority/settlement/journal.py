@@ -10,6 +10,7 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, and_, bindparam, delete, func, insert, or_, select, true, update
@@ -303,7 +304,7 @@ class Journal:
         """
         found: dict[int, list[WaitingFrame]] = {}
         with self.store.read() as session:
-            for row in session.execute(_waiting(session)):
+            for row in session.execute(_waiting(session.get_bind().dialect.name)):
                 found.setdefault(row.meter_pk, []).append(WaitingFrame(*row))
         for frames in found.values():
             frames.sort(key=lambda frame: frame.log_index)
@@ -405,7 +406,8 @@ _CARRIED = (
 )
 
 
-def _waiting(session: Session) -> Select[Any]:
+@lru_cache
+def _waiting(dialect: str) -> Select[Any]:
     """The first waiting frames of each meter; each database has its own way to say "of each" by an index."""
     names = [_COLUMNS.get(field.name, field.name) for field in fields(WaitingFrame)]
     inner = aliased(Frame)
@@ -416,7 +418,7 @@ def _waiting(session: Session) -> Select[Any]:
         .limit(QUEUE_DEPTH)
     )
     columns = [getattr(Frame, name) for name in names]
-    if session.get_bind().dialect.name == "postgresql":
+    if dialect == "postgresql":
         first = queue.lateral()
         return select(*columns).select_from(Meter).join(first, true()).join(Frame, Frame.log_index == first.c.log_index)
     return select(*columns).select_from(Meter).join(Frame, Frame.log_index.in_(queue.correlate(Meter)))

@@ -87,6 +87,8 @@ FIRST_DELAY_MS = 500
 LONGEST_DELAY_MS = 60_000
 LONGEST_LINE_DELAY_MS = 5_000
 """How long to leave a validator or a database alone that does not answer."""
+LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS = 5.0, 0.1
+"""Between rounds with nothing to do."""
 WAVE = 24
 """Transactions that are signed, kept, sent and noted together."""
 
@@ -153,8 +155,11 @@ class Worker:
                 stop.wait(self.pause_seconds())
 
     def pause_seconds(self) -> float:
-        """How long to wait after a round with nothing to do."""
-        return min(2.0, self.chain.epoch_seconds() / 40)
+        """How long to wait after a round with nothing to do: the longer the last boundary is past, up to the next."""
+        seconds = self.chain.epoch_seconds()
+        past = self.clock_ms() / 1000 % seconds
+        longest = min(LONGEST_PAUSE_SECONDS, seconds / 40)
+        return min(max(past / 10, longest / 5), longest, max(seconds - past, SHORTEST_PAUSE_SECONDS))
 
     def round(self) -> bool:
         """Read the chain, do everything that can be done now, and return whether anything was done.

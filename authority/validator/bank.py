@@ -40,6 +40,7 @@ from authority.validator.slots import MAX_BLOCKHASH_AGE, SLOTS_PER_EPOCH, SlotCl
 
 MAX_TRANSACTION_SIZE = 1_232
 SLOT_HASHES_COUNT = 512
+_KEPT_TABLES = 256
 _LOOKUP_TABLE_PROGRAM = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
 
 _log = logging.getLogger(__name__)
@@ -72,6 +73,14 @@ class LoadedAddresses:
 
     writable: tuple[Pubkey, ...] = ()
     readonly: tuple[Pubkey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    data: bytes
+    addresses: Sequence[Pubkey]
+    last_extended_slot: int
+    last_extended_start: int
 
 
 @dataclass(frozen=True)
@@ -198,6 +207,7 @@ class Bank:
         self._recent: dict[Hash, int] = {}
         self._healthy = True
         self._group: list[UnhealthyError] | None = None
+        self._tables: dict[Pubkey, _Table] = {}
         self._svm = self._load()
         self.advance()
 
@@ -333,20 +343,32 @@ class Bank:
                 raise TransactionRefusedError("AddressLookupTableNotFound")
             if account.owner != _LOOKUP_TABLE_PROGRAM:
                 raise TransactionRefusedError("InvalidAddressLookupTableOwner")
-            try:
-                table = AddressLookupTable.deserialize(bytes(account.data))
-            except Exception as error:
-                raise TransactionRefusedError("InvalidAddressLookupTableData") from error
+            table = self._table(lookup.account_key, bytes(account.data))
             # What was added in this very slot cannot be used before the next.
             active = len(table.addresses)
-            if table.meta.last_extended_slot >= self._slot:
-                active = table.meta.last_extended_slot_start_index
+            if table.last_extended_slot >= self._slot:
+                active = table.last_extended_start
             for indexes, found in ((lookup.writable_indexes, writable), (lookup.readonly_indexes, readonly)):
                 for index in indexes:
                     if index >= active:
                         raise TransactionRefusedError("InvalidAddressLookupTableIndex")
                     found.append(table.addresses[index])
         return LoadedAddresses(tuple(writable), tuple(readonly))
+
+    def _table(self, address: Pubkey, data: bytes) -> _Table:
+        """A lookup table, taken apart once for as long as its data is the same."""
+        known = self._tables.get(address)
+        if known is None or known.data != data:
+            try:
+                table = AddressLookupTable.deserialize(data)
+            except Exception as error:
+                raise TransactionRefusedError("InvalidAddressLookupTableData") from error
+            meta = table.meta
+            known = _Table(data, table.addresses, meta.last_extended_slot, meta.last_extended_slot_start_index)
+            if len(self._tables) >= _KEPT_TABLES:
+                self._tables.clear()
+            self._tables[address] = known
+        return known
 
     def simulate(
         self, transaction: VersionedTransaction, *, verify_signatures: bool, check_blockhash: bool = True
