@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
@@ -10,7 +12,9 @@ from sqlalchemy import select
 from authority.audit.conservation import conservation
 from authority.chain import programs
 from authority.chain.accounts import User as RegistryUser
+from authority.cli import main
 from authority.enrolment import wallets
+from authority.home.settings import ValidatorSettings
 from authority.market.standing_orders import StandingOrder
 from authority.settlement.actions import SettleSurplus
 from authority.settlement.views import STATUS_CLOSED
@@ -88,16 +92,10 @@ def test_one_whose_settlement_is_refused_holds_none_of_the_others(make_campus):
     assert campus.audit() == 0
 
 
-def replace_wallet(campus, name, new):
-    """As the department does, in two steps, a day of epochs apart."""
-    user = programs.user_address(campus.wallets[name])
-    campus.do("registry", "propose_wallet", {"next": new}, user=user)
-    campus.go_to((campus.epoch + WALLET_DELAY) * 60 + 1)
-    campus.do(
-        "registry", "replace_wallet", {}, user=user, wallet=new, wallet_use=programs.user_address(new),
-        energy_token_account=programs.associated_token_address(new, programs.energy_mint()),
-        credit_token_account=programs.associated_token_address(new, programs.credit_mint()),
-    )  # fmt: skip
+def enrol(campus, *words):
+    """`authority enrol`, as the department calls it."""
+    campus.home.save(replace(campus.home.settings, validator=ValidatorSettings(url=campus.validator.url)))
+    return main(["enrol", *words, "--home", str(campus.home_path)])
 
 
 TRADERS = [
@@ -130,16 +128,15 @@ def trades_and_retires(campus, worker, epochs=3):
 def test_after_a_wallet_was_replaced_settlement_goes_on_by_itself(make_campus):
     campus, worker = traders(make_campus)
     assert trades_and_retires(campus, worker)[1] > 0
-    new = {}
-    with campus.app.store.write() as session:
-        for name in "SB":
-            user = session.scalars(select(User).where(User.name == name)).one()
-            address = wallets.add(
-                session, campus.home, user, lambda size: Keypair().secret()[:size], campus.wall.seconds()
-            )
-            new[name] = Pubkey.from_string(address)
     for name in "SB":
-        replace_wallet(campus, name, new[name])
+        assert enrol(campus, "wallet", name) == 0
+    assert enrol(campus, "wallet", "S", "--take-over") == 1  # its time has not come
+    campus.go_to((campus.epoch + WALLET_DELAY) * 60 + 1)
+    for name in "SB":
+        assert enrol(campus, "wallet", name, "--take-over") == 0
+    assert enrol(campus, "wallet", "S", "--take-over") == 1  # nothing is proposed any more
+    new = campus.client.account(RegistryUser, programs.user_address(campus.wallets["S"])).wallet
+    assert new != campus.wallets["S"]
     old = {name: campus.client.token_balance(campus.account_of(name, programs.energy_mint())) for name in "SB"}
     campus.run_epoch(worker, moving=False)  # a day without readings: a long span
     minted, retired = trades_and_retires(campus, worker)
@@ -148,7 +145,7 @@ def test_after_a_wallet_was_replaced_settlement_goes_on_by_itself(make_campus):
     book = campus.book(campus.epoch)
     assert (book.bid_count, book.ask_count) == (1, 1)
     user = campus.client.account(RegistryUser, programs.user_address(campus.wallets["S"]))
-    assert (user.wallet, user.member) == (new["S"], campus.wallets["S"])
+    assert (user.wallet, user.member) == (new, campus.wallets["S"])
     assert {name: campus.client.token_balance(campus.account_of(name, programs.energy_mint())) for name in "SB"} == old
     assert conservation(campus.client).ok
     assert campus.audit() == 0
