@@ -21,8 +21,16 @@ from authority.log import log
 from authority.store.people import User
 
 
-class WalletChangeError(AuthorityError):
-    """member_unknown (no such member on the chain) or nothing_proposed (there is no next wallet to put to use)."""
+class MemberUnknownError(AuthorityError):
+    """No member on the chain has that name."""
+
+    code = "member_unknown"
+
+
+class NothingProposedError(AuthorityError):
+    """There is no next wallet to put to use."""
+
+    code = "nothing_proposed"
 
 
 def make(app: App, name: str, *, actor: str, random: Callable[[int], bytes]) -> str:
@@ -52,9 +60,7 @@ def take_over(app: App, client: ChainClient, name: str, *, actor: str) -> str:
         member = Pubkey.from_string(_member(session, name).wallet)
     account = _account(client, member)
     if not account.next_wallet_from:
-        raise WalletChangeError(
-            "nothing_proposed", f"no other wallet is proposed for {name}; first: authority enrol wallet {name}"
-        )
+        raise NothingProposedError(f"no other wallet is proposed for {name}; first: authority enrol wallet {name}")
     wallet = account.next_wallet
     given = {
         "operator": app.home.operator.pubkey(),
@@ -78,14 +84,14 @@ def take_over(app: App, client: ChainClient, name: str, *, actor: str) -> str:
 def _member(session: Session, name: str) -> User:
     user = session.scalar(select(User).where(User.name == name, User.registered_at.is_not(None)))
     if user is None:
-        raise WalletChangeError("member_unknown", f"no member on the chain is called {name!r}: look at the campus plan")
+        raise MemberUnknownError(f"no member on the chain is called {name!r}: look at the campus plan")
     return user
 
 
 def _account(client: ChainClient, member: Pubkey) -> accounts.User:
     account = client.account(accounts.User, programs.user_address(member))
     if account is None:
-        raise WalletChangeError("member_unknown", f"{member} is not on this chain; see: authority enrol register")
+        raise MemberUnknownError(f"{member} is not on this chain; see: authority enrol register")
     return account
 
 

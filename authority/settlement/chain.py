@@ -38,7 +38,7 @@ from authority.chain.accounts import (
 from authority.chain.accounts import Meter as RegistryMeter
 from authority.chain.accounts import User as RegistryUser
 from authority.chain.client import ChainClient, Outgoing, Signed, TokenAccount
-from authority.chain.errors import ChainError, RpcError
+from authority.chain.errors import ChainError, NotDeployedError, RpcError
 from authority.chain.layout import ProgramAccount
 from authority.market.standing_orders import BID
 from authority.settlement.actions import (
@@ -94,12 +94,6 @@ CONSUMPTION, FEED_IN = 0, 1
 """Why energy is retired."""
 FROM_ACCOUNT, FROM_SEAT = 0, 1
 """Where energy that is retired comes from."""
-
-
-class NotDeployedError(ChainError):
-    """The programs are not initialized on this chain: run `authority deploy`."""
-
-    cause = "not_deployed"
 
 
 class SettlementChain:
@@ -160,7 +154,7 @@ class SettlementChain:
         return (programs.user_address(member), programs.energy_account_address(member), *tokens)
 
     def epoch_seconds(self) -> int:
-        """The length of an epoch; fixed for ever."""
+        """The length of an epoch; fixed forever."""
         if not self._epoch_seconds:
             self._epoch_seconds = self._existing(Config, programs.config_address()).epoch_seconds
         return self._epoch_seconds
@@ -514,7 +508,7 @@ class SettlementChain:
         return self._send([programs.ed25519_frames([frame]), self._build("oracle", "rebase_meter", accounts=accounts)])
 
     def close_meter(self, meter_id: bytes, member: Pubkey) -> str:
-        """End a meter's part in its member's settlement, for ever; the transaction's signature."""
+        """End a meter's part in its member's settlement, forever; the transaction's signature."""
         accounts = {"user": programs.user_address(member), "meter": programs.meter_address(meter_id)}
         return self._send([self._build("registry", "set_meter_status", {"status": STATUS_CLOSED}, accounts)])
 
