@@ -251,7 +251,10 @@ def _wallet(app: App, arguments: argparse.Namespace) -> int:
     name, actor = arguments.member, arguments.actor
     if arguments.delegate:
         address = further_keys.make(app, name, actor=actor, random=os.urandom)
-        print(f"{address}: {name} names it with the registry's set_delegate, and its standing orders go on")
+        print(
+            f"{address}: {name} names it by the registry's set_delegate, and approves the market at SPL Token for what "
+            "it may take out of its accounts"
+        )
         return 0
     client = ChainClient(app.home.rpc_url)
     try:

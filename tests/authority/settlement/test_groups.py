@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from sqlalchemy import select
@@ -189,17 +190,20 @@ def orders(campus):
 
 
 def delegate(campus, name, key, address, allowance):
+    """Name it for a day, and let the market take so much out of each of the member's token accounts."""
     accounts = {
         "wallet": key.pubkey(),
         "user": programs.user_address(campus.wallets[name]),
         "delegate": address,
-        "energy_token_account": campus.account_of(name, programs.energy_mint()),
-        "credit_token_account": campus.account_of(name, programs.credit_mint()),
     }
-    args = {
-        "until": campus.wall.seconds() + 86_400,
-        "energy_allowance": allowance,
-        "credit_allowance": allowance,
-    }
-    instruction = campus.client.instruction("registry", "set_delegate", args, accounts)
-    campus.client.send([instruction], [key], payer=campus.operator)
+    args = {"until": campus.wall.seconds() + 86_400}
+    instructions = [campus.client.instruction("registry", "set_delegate", args, accounts)]
+    for mint in (programs.energy_mint(), programs.credit_mint()) if allowance else ():
+        metas = [
+            AccountMeta(campus.account_of(name, mint), is_signer=False, is_writable=True),
+            AccountMeta(programs.market_address(), is_signer=False, is_writable=False),
+            AccountMeta(key.pubkey(), is_signer=True, is_writable=False),
+        ]
+        approve = b"\x04" + allowance.to_bytes(8, "little")
+        instructions.append(Instruction(programs.TOKEN_PROGRAM, approve, metas))
+    campus.client.send(instructions, [key], payer=campus.operator)

@@ -338,17 +338,15 @@ class Trouble:
         self.place(name, BID, PARAMETERS.max_order_wh)
 
     def act_through_a_delegate(self, name):
-        """Named for a while, trading, and at times removed again."""
+        """Named for a while, and allowed to take credits out of the account: it deposits, orders, withdraws."""
         other = Keypair()
-        accounts = {
-            "wallet": self.key(name).pubkey(),
-            "delegate": other.pubkey(),
-            "energy_token_account": self.account(name, programs.energy_mint()),
-            "credit_token_account": self.account(name, programs.credit_mint()),
-        }
+        accounts = {"wallet": self.key(name).pubkey(), "delegate": other.pubkey()}
         until = self.campus.wall.seconds() + self.chance.randint(1, 2 * LENGTH)
-        args = {"until": until, "energy_allowance": 10**6, "credit_allowance": 10**6}
-        self.send(name, "set_delegate", args, program="registry", **accounts)
+        self.send(name, "set_delegate", {"until": until}, program="registry", **accounts)
+        approve = b"\x04" + (10**6).to_bytes(8, "little")
+        credit = self.account(name, programs.credit_mint())
+        self.spl(name, approve, (credit, True), (programs.market_address(), False))
+        self.deposit(name, CREDIT, other)
         self.place(name, BID, PARAMETERS.min_order_wh, other)
         self.send(name, "set_payout", {"assets": self.chance.randrange(4)}, other)
         self.withdraw(name, ENERGY, other)
