@@ -554,7 +554,7 @@ class ChainClient:
         try:
             processed = self._submit(signed, outcomes, retry=False)
         except TransportError:
-            self._submit(signed, outcomes)
+            self._submit([each for each in signed if each.index not in outcomes], outcomes)
             processed = set()
         return [each for each in signed if each.index not in outcomes and each.index not in processed]
 

@@ -332,10 +332,10 @@ class Worker:
         Each is one transaction. One that is refused is done again by halves, down to single actions, so that what the
         programs refuse of one member holds nobody else. Errors of the line are raised once all else is noted.
         """
-        done = False
         outgoing: list[Outgoing] = []
         sent: list[Bundle] = []
-        for bundle in self._decided(bundles):
+        left, done = self._decided(bundles)
+        for bundle in left:
             signers, locked = self._signers(bundle)
             done = done or bool(locked)
             if ready := tuple(action for action in bundle if action not in locked):
@@ -371,10 +371,10 @@ class Worker:
             raise broken
         return (self._carry(again) if again else False) or done
 
-    def _decided(self, bundles: Sequence[Bundle]) -> list[Bundle]:
+    def _decided(self, bundles: Sequence[Bundle]) -> tuple[list[Bundle], bool]:
         """Bundles without the members of whom it is not yet known, or only now, what became of their last transaction.
 
-        What they do next, the next round plans with what became of it.
+        What they do next, the next round plans with what became of it; whether there are such of whom it is known now.
         """
         purposes = [action.purpose for bundle in bundles for action in bundle if isinstance(action, ForMember)]
         pending = self.journal.pending(purposes)
@@ -390,7 +390,7 @@ class Worker:
             tuple(each for each in bundle if not (isinstance(each, ForMember) and each.purpose in pending))
             for bundle in bundles
         ]
-        return [bundle for bundle in left if bundle]
+        return [bundle for bundle in left if bundle], bool(over)
 
     def _signers(self, bundle: Bundle) -> tuple[dict[Pubkey, Keypair], list[Action]]:
         """The keys that sign for a bundle's members, and the actions for which there is none."""

@@ -17,7 +17,7 @@ from authority.cli import main
 from authority.enrolment import wallets
 from authority.home.settings import ValidatorSettings
 from authority.market.standing_orders import StandingOrder
-from authority.settlement.actions import SettleSurplus
+from authority.settlement.actions import Retire, SettleSurplus
 from authority.settlement.views import STATUS_CLOSED
 from authority.store.log import Act
 from authority.store.people import User
@@ -124,6 +124,32 @@ def trades_and_retires(campus, worker, epochs=3):
     for _ in range(epochs):
         campus.run_epoch(worker)
     return campus.energy("S").minted - minted, campus.retirement("B").consumption_total - retired
+
+
+class Killed(BaseException):
+    """The worker's process ends here."""
+
+
+def test_a_worker_that_follows_one_killed_after_a_retirement_does_all_that_is_left(make_campus):
+    """Also where it first has to learn that the retirement has landed, and has nothing else to do in that round."""
+    campus, worker = traders(make_campus)
+    send_all = worker.chain.send_all
+
+    def killed_after_a_retirement(outgoing, departing):
+        outcomes = send_all(outgoing, departing)
+        if any(isinstance(action, Retire) for action in worker.last_actions):
+            raise Killed
+        return outcomes
+
+    worker.chain.send_all = killed_after_a_retirement
+    with pytest.raises(Killed):
+        trades_and_retires(campus, worker, epochs=4)
+    retired = campus.retirement("B").consumption_total
+    campus.worker().settle_down()
+    assert campus.retirement("B").consumption_total == retired > 0
+    book = campus.book(campus.epoch)
+    assert (book.bid_count, book.ask_count) == (1, 1)
+    assert conservation(campus.client).ok
 
 
 def test_after_a_wallet_was_replaced_settlement_goes_on_by_itself(make_campus):
