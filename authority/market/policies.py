@@ -124,6 +124,17 @@ def remove_standing_order(session: Session, user_name: str) -> None:
     session.delete(policy)
 
 
+def standing_orders_by_wallet(session: Session) -> dict[str, StandingOrder]:
+    """All standing orders, by the address that names their member on the chain."""
+    policy = StandingOrderPolicy
+    rows = session.execute(
+        select(User.wallet, policy.sell_at, policy.buy_at, policy.reserve_wh, policy.feed_in_above_wh).join(
+            User, policy.user_id == User.id
+        )
+    )
+    return {row.wallet: StandingOrder(row.sell_at, row.buy_at, row.reserve_wh, row.feed_in_above_wh) for row in rows}
+
+
 def standing_orders(session: Session) -> list[tuple[User, StandingOrder]]:
     """All members with a standing order, by name."""
     rows = session.execute(

@@ -394,6 +394,16 @@ class Journal:
                 is not None
             )
 
+    def has_receipt(self, public_key: bytes) -> bool:
+        """Whether the archive has a frame of that key for which the authority gave a receipt."""
+        with _typed(self.path):
+            return (
+                self._connection.execute(
+                    "SELECT 1 FROM frame WHERE public_key = ? AND state = ? LIMIT 1", (public_key, RECEIPTED)
+                ).fetchone()
+                is not None
+            )
+
     def agrees(self, public_key: bytes, sequence: int, hash_: bytes) -> bool:
         """Whether nothing here contradicts that the record of that sequence has that SHA-256."""
         with _typed(self.path):
