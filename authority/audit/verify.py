@@ -421,7 +421,7 @@ class Audit:
                 message = "has a key on the chain that no approval in the log put to use"
                 self.find("key_not_approved", _name(meter.meter_id), message)
         for meter_id in self._standing:
-            message = "stands on the chain at a reading that the log did not let pass"
+            message = "has on the chain a last reading that the log did not let pass"
             self.find("reading_not_logged", _name(meter_id), message)
         replay.finish()
         for meter_id, count, oldest in replay.behind():
