@@ -691,7 +691,7 @@ class Audit:
         for meter_id, standing in self._standing.items():
             if replay.complete and replay.stands_at(meter_id) == standing:
                 continue  # it passed in an earlier run
-            message = "stands on the chain at a reading that the log did not let pass"
+            message = "has on the chain a last reading that the log did not let pass"
             self.find("reading_not_logged", _name(meter_id), message)
         replay.finish(whole=chain.whole)
         for meter_id, late in replay.behind():

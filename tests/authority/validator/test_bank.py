@@ -309,7 +309,7 @@ class TestMemory:
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute(damage)
         machine.ledger.close()
-        with pytest.raises(LedgerError, match="start afresh with --reset") as caught:
+        with pytest.raises(LedgerError, match="start again from nothing with --reset") as caught:
             machine.start()
         assert caught.value.code == "ledger_unreadable"
         machine.ledger.close()
