@@ -31,7 +31,8 @@ NAMED_ON_THE_CHAIN = (
 REGISTRATIONS = ("user_registered", "installation_registered", "meter_registered", "meter_key_replaced", "meter_opened",
                  "energy_account_opened", "installation_followed", "initialized", "market_initialized")  # fmt: skip
 """Events that an act may name, and need not."""
-OF_MEMBERS = frozenset({"place_order", "retire_energy"})
+RETIRED = "retire_energy"
+OF_MEMBERS = frozenset({"place_order", RETIRED})
 """Acts by which settlement does something in a member's name: they may not land, and are checked when they do."""
 
 
@@ -83,7 +84,8 @@ class Acts(Part):
         said = _Said(index, kind, data)
         signature = data.get("signature")
         if kind in OF_MEMBERS:
-            self._in_members_names[str(signature)] = said
+            if kind == RETIRED:
+                self._in_members_names[str(signature)] = said
         elif isinstance(signature, str):
             self._signed.setdefault(signature, []).append(said)
         if kind == "credit_issued" and not isinstance(signature, str):
@@ -127,7 +129,7 @@ class Acts(Part):
 
     def _on_energy_retired(self, data: Mapping[str, Any], landed: Landed) -> None:
         said = self._in_members_names.pop(str(Signature.from_bytes(landed.signature)), None)
-        if said is None or said.kind != "retire_energy":
+        if said is None:
             return
         reason = "feed_in" if data["reason"] else "consumption"
         done = {"amount": data["amount"], "reason": reason, "wallet": str(data["wallet"])}

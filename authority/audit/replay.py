@@ -63,7 +63,7 @@ class _Meter:
     source: int
     installation: int
     user: Pubkey
-    status: Status = Status.ACTIVE
+    status: int = Status.ACTIVE
     changes: int = 0
     user_since: int = 0
     storages: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
@@ -298,7 +298,7 @@ class Replay(Part):
     def _on_meter_status_changed(self, data: Mapping[str, Any], _: Landed) -> None:
         meter = self._registered(data)
         meter.changes += 1
-        meter.status = Status(data["after"])
+        meter.status = data["after"]
 
     def _on_meter_reassigned(self, data: Mapping[str, Any], _: Landed) -> None:
         meter = self._registered(data)
@@ -366,7 +366,7 @@ class Replay(Part):
         member = self._members.get(wallet)
         if member is None:
             member = self._members[wallet] = _Member()
-        meters = [meter for meter in self._of(wallet) if meter.settles and meter.status is Status.ACTIVE]
+        meters = [meter for meter in self._of(wallet) if meter.settles and meter.status == Status.ACTIVE]
         self._to_mint[wallet] = self._to_mint.get(wallet, 0) + data["minted"]
         if not member.based:
             self.given += 1
@@ -564,12 +564,12 @@ class Replay(Part):
                 for each in readings
                 if each.log_index not in self.acts.refused
             ]
-            if not late or meter.status is not Status.ACTIVE:
+            if not late or meter.status != Status.ACTIVE:
                 continue
             others = [
                 programs.meter_address(each.meter_id)
                 for each in self._of(meter.user)
-                if each is not meter and each.settles and each.status is Status.ACTIVE and meter.settles
+                if each is not meter and each.settles and each.status == Status.ACTIVE and meter.settles
             ]
             oldest = late[0].record.interval_end
             if all(max([standing.get(each, 0), *self._passed.get(each, ())]) >= oldest for each in others):

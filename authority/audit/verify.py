@@ -569,7 +569,7 @@ class Audit:
             self.find("act_malformed", index, "is not the canonical JSON of an act")
             return
         try:
-            if self.replay is not None:
+            if self.replay is not None and self.replay.complete:
                 self.replay.acts.logged(index, act["kind"], act["data"])
             if act["kind"] == "gateway_approved":
                 self._approval(act["data"])
