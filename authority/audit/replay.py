@@ -100,8 +100,8 @@ class _Meter:
 
     @property
     def known(self) -> bool:
-        """Whether its registers at the last settlement are its present member's."""
-        return self.settled_end != 0 and self.settled_changes >= self.user_since
+        """Whether its registers at the last settlement, or at the first reading, are its present member's."""
+        return self.settled_end == 0 or self.settled_changes >= self.user_since
 
     def risen(self) -> tuple[int, ...]:
         return tuple(
@@ -313,6 +313,8 @@ class Replay:
     def _on_ReadingAccepted(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
         registers = tuple(data["registers"])
         meter, found = self._accept(data, registers)
+        if not meter.interval_end:
+            meter.settled = registers
         if found is not None:
             meter.read(found.record, found.digest)
             return
@@ -326,11 +328,10 @@ class Replay:
         before = tuple(data["before"])
         if meter.interval_end and before != meter.registers:
             self.find("registers_differ", f"meter {meter.meter_id.hex()[:16]}…", "was rebased from other registers")
-        if meter.settled_end:
-            meter.carried = tuple(
-                kept + max(0, now - settled)
-                for kept, now, settled in zip(meter.carried, before, meter.settled, strict=True)
-            )
+        meter.carried = tuple(
+            kept + max(0, now - settled)
+            for kept, now, settled in zip(meter.carried, before, meter.settled, strict=True)
+        )
         meter.interval_end, meter.sequence, meter.registers = data["interval_end"], data["sequence"], registers
         meter.doubt |= FLAG_REGISTER_RESET
         if found is not None:
@@ -360,8 +361,8 @@ class Replay:
             return
         epoch = data["to"] // self._terms.epoch_seconds - 1
         netting, efficiency = self._terms.at(epoch)
-        together = [meter for meter in meters if meter.known and meter.settled_end == member.boundary]
-        earlier = [meter for meter in meters if meter.known and meter.settled_end != member.boundary]
+        together = [meter for meter in meters if meter.known and meter.settled_end == member.boundary > 0]
+        earlier = [meter for meter in meters if meter.known and meter not in together]
         kind = span_kind(
             None if member.boundary == 0 else -(-(data["to"] - member.boundary) // self._terms.epoch_seconds),
             netting,

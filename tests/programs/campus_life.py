@@ -9,9 +9,21 @@ import copy
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from campus import EPOCH_SECONDS, KINDS, NETWORK_ID, START, Campus, Member, Refusal, SimulatedMeter, key
+from campus import (
+    EPOCH_SECONDS,
+    KINDS,
+    NETWORK_ID,
+    START,
+    Campus,
+    Member,
+    Refusal,
+    SimulatedMeter,
+    approve_instruction,
+    key,
+)
 from campus_model import LONGEST_TERM, RESET_FLAG, ROLES, WALLET_DELAY_EPOCHS, Model, Reading, Refused
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -67,6 +79,30 @@ PARAMETERS_STAGED = [
     for value in values
 ]
 """Each of governance's parameters, with values at and beyond its bounds."""
+METER_KINDS = [(0, 1), (0, 0), (1, 1), (1, 2), (2, 0), (3, 0), (3, 0), (4, 0), (5, 0), (1, 0), (6, 0), (3, 5)]
+"""Role and source of a meter: what there is, and what there is not."""
+HOSTILE: tuple[dict[str, Any], ...] = (
+    {"sequence": 0},
+    {"sequence": 1},
+    {"sequence": 7},
+    {"sequence": 2**32 - 1},
+    {"interval_end": START},
+    {"interval_end": START + 450},
+    {"ahead": 2},
+    {"network_id": bytes(8)},
+    {"source": 3},
+    {"register_epoch": 9},
+    {"flags": 1 << 9},
+    {"flags": RESET_FLAG},
+    {"previous_hash": b"\1" * 16},
+    {"registers": (0, 0, 0, 0)},
+    {"registers": (1, 1, 1, 1)},
+    {"registers": (2**64 - 1,) * 4},
+    {"flags": FLAG_TAMPER, "registers": (2**63,) * 4},
+    {"flags": FLAG_ESTIMATED | FLAG_DATA_DOUBTFUL},
+    {"flags": FLAG_BACK_FILLED, "register_epoch": 1},
+)
+"""What a record may have in place of what follows the last; the last ones may pass."""
 keys = st.sampled_from(["authority", "authority", "authority", "successor", "another"])
 rarely = st.integers(0, 11).map(lambda n: n == 0)
 
@@ -222,6 +258,21 @@ class CampusLife(RuleBasedStateMachine):
             self.campus.instruction("governance", "stage_parameters", args, accounts),
         )
 
+    @rule()
+    def parameters_out_of_bounds(self) -> None:
+        """Each of them alone, for the epoch after the next."""
+        accounts = {"authority": self.campus.authority.pubkey()}
+        for name, value in PARAMETERS_STAGED:
+            parameters, ahead = self.campus.parameters | {name: value}, self.model.epoch + 2
+            args = {"parameters": parameters, "from_epoch": ahead}
+            instruction = self.campus.instruction("governance", "stage_parameters", args, accounts)
+            before = copy.deepcopy((self.model.parameters, self.model.staged, self.model.staged_from))
+            try:
+                self.model.stage_parameters(parameters, ahead)
+            except Refused:
+                self.both(partial(self.model.stage_parameters, parameters, ahead), instruction)
+            self.model.parameters, self.model.staged, self.model.staged_from = before
+
     @rule(pretender=st.sampled_from(["stranger", "operator", "night shift", "authority"]), name=users, each=meters)
     def a_pretender(self, pretender: str, name: str, each: str) -> None:
         """Somebody else than the operator tries what is the operator's, a former one too: refused, whatever it is."""
@@ -300,24 +351,13 @@ class CampusLife(RuleBasedStateMachine):
         name=users,
         delegate=st.one_of(users, users, users, st.none()),
         term=st.sampled_from([0, 1, EPOCH_SECONDS, 5 * EPOCH_SECONDS, LONGEST_TERM, LONGEST_TERM + 1]),
-        energy=st.sampled_from([0, 100, 10_000]),
-        credit=st.sampled_from([0, 60_000_000, 10_000]),
     )
-    def set_delegate(self, name: str, delegate: str | None, term: int, energy: int, credit: int) -> None:
-        if self.model.closed & {(name, 0), (name, 1)}:
-            return
+    def set_delegate(self, name: str, delegate: str | None, term: int) -> None:
         member, until = self.members[name], self.model.time + term
-        accounts = {
-            "wallet": member.address,
-            "user": member.user,
-            "delegate": self.members[delegate].address if delegate else Pubkey.default(),
-            "energy_token_account": member.energy_tokens,
-            "credit_token_account": member.credit_tokens,
-        }
-        args = {"until": until, "energy_allowance": energy, "credit_allowance": credit}
+        address = self.members[delegate].address if delegate else Pubkey.default()
         self.both(
-            lambda: self.model.set_delegate(name, delegate, until, (credit, energy)),
-            self.campus.instruction("registry", "set_delegate", args, accounts),
+            lambda: self.model.set_delegate(name, delegate, until),
+            self.campus.set_delegate_instruction(member, address, until),
             signers=(member.wallet,),
         )
 
@@ -325,9 +365,7 @@ class CampusLife(RuleBasedStateMachine):
         name=meters,
         owner=users,
         number=st.sampled_from([0, 0, 0, 1, 2, 3, 9]),
-        kind=st.sampled_from(
-            [(0, 1), (0, 0), (1, 1), (1, 2), (2, 0), (3, 0), (3, 0), (4, 0), (5, 0), (1, 0), (6, 0), (3, 5)]
-        ),
+        kind=st.sampled_from(METER_KINDS),
     )
     def register_meter(self, name: str, owner: str, number: int, kind: tuple[int, int]) -> None:
         role, source = kind
@@ -355,6 +393,28 @@ class CampusLife(RuleBasedStateMachine):
             instruction,
         ):
             gateway.role, gateway.source = ROLES[role], source
+
+    @rule(name=meters, owner=users, kinds=st.permutations(METER_KINDS))
+    def register_some_meter(self, name: str, owner: str, kinds: list[tuple[int, int]]) -> None:
+        """The first of the kinds that its member may have, after those that it may not."""
+        for kind in kinds:
+            if name not in self.model.meters:
+                self.register_meter(name, owner, 0, kind)
+        self.open_meter(name)
+
+    @rule(name=users)
+    def a_member_goes_and_comes(self, name: str) -> None:
+        """Suspended with its meters, which cannot be active without it; and taken in again."""
+        owned = [each for each, meter in self.model.meters.items() if meter.user == name]
+        for each in owned:
+            self.set_meter_status(each, 2)
+        self.set_user_status(name, 2)
+        for status in (3, 2):
+            self.set_user_status(name, status)
+        for _ in range(2):
+            for each in owned:
+                self.set_meter_status(each, 1)
+            self.set_user_status(name, 1)
 
     @rule(name=meters)
     def open_meter(self, name: str) -> None:
@@ -396,7 +456,7 @@ class CampusLife(RuleBasedStateMachine):
     def a_lost_key(self, name: str, wallet: str, early: bool, delegate: str | None) -> None:
         """A wallet is proposed, and replaced when it is due; somebody may have it as a delegate."""
         if delegate is not None and delegate != name:
-            self.set_delegate(delegate, name, LONGEST_TERM, 100, 10_000)
+            self.set_delegate(delegate, name, LONGEST_TERM)
         self.propose_wallet(name, wallet)
         self.time_passes((WALLET_DELAY_EPOCHS - early) * EPOCH_SECONDS)
         self.open_billing_period()
@@ -558,34 +618,16 @@ class CampusLife(RuleBasedStateMachine):
         for name in chosen:
             self.submit(name, self.permitted(name, values))
 
-    @rule(
-        name=meters,
-        values=st.tuples(steps, steps, steps, steps),
-        change=st.sampled_from(
-            [
-                {"sequence": 0},
-                {"sequence": 7},
-                {"sequence": 30},
-                {"sequence": 2**32 - 1},
-                {"interval_end": START},
-                {"interval_end": START + 450},
-                {"network_id": bytes(8)},
-                {"source": 3},
-                {"register_epoch": 1},
-                {"register_epoch": 9},
-                {"flags": 1 << 9},
-                {"flags": RESET_FLAG},
-                {"flags": FLAG_BACK_FILLED},
-                {"flags": FLAG_TAMPER},
-                {"flags": FLAG_ESTIMATED | FLAG_DATA_DOUBTFUL},
-                {"previous_hash": b"\1" * 16},
-                {"registers": (0, 0, 0, 0)},
-                {"registers": (2**64 - 1,) * 4},
-            ]
-        ),
-    )
-    def a_hostile_reading(self, name: str, values: tuple[int, ...], change: dict[str, Any]) -> None:
-        self.submit(name, values, **change)
+    @rule(name=meters, values=st.tuples(steps, steps, steps, steps), waits=st.booleans())
+    def hostile_readings(self, name: str, values: tuple[int, ...], waits: bool) -> None:
+        """One after another, each with something wrong or odd, at a new boundary or at an old one."""
+        if waits:
+            self.to_the_next_boundary()
+        for change in HOSTILE:
+            changes = dict(change)
+            if "ahead" in changes:
+                changes["interval_end"] = (self.model.epoch + changes.pop("ahead")) * EPOCH_SECONDS
+            self.submit(name, self.permitted(name, values), **changes)
 
     @rule(
         name=meters,
@@ -609,8 +651,15 @@ class CampusLife(RuleBasedStateMachine):
             self.campus.submit_instruction([gateway]),
         )
 
-    @rule(name=meters, flags=st.sampled_from([RESET_FLAG, RESET_FLAG, 0]), ahead=st.sampled_from([1, 1, 0, 2]))
-    def rebase(self, name: str, flags: int, ahead: int) -> None:
+    @rule(
+        name=meters,
+        flags=st.sampled_from([RESET_FLAG, RESET_FLAG, 0]),
+        ahead=st.sampled_from([1, 1, 0, 2]),
+        waits=st.booleans(),
+    )
+    def rebase(self, name: str, flags: int, ahead: int, waits: bool) -> None:
+        if waits:
+            self.to_the_next_boundary()
         gateway, state = self.gateways[name], self.model.states.get(name)
         epoch = ((state.register_epoch if state else 0) + ahead) % 256
         reading, frame = self.record(name, (0,) * 4, flags=flags, register_epoch=epoch, registers=(5, 5, 5, 5))
@@ -773,7 +822,7 @@ class CampusLife(RuleBasedStateMachine):
         by=signers,
         reason=st.sampled_from([0, 0, 0, 1, 1, 2]),
         period=st.sampled_from([0, 0, 0, -1, 1]),
-        part=st.sampled_from([0, 1, 1, 2, 2, 3]),
+        part=st.sampled_from([0, 1, 1, 2, 2, 3, 4, 5]),
         source=st.sampled_from([0, 1, 1, 2]),
     )
     def retire(self, name: str, by: str, reason: int, period: int, part: int, source: int = 1) -> None:
@@ -783,7 +832,8 @@ class CampusLife(RuleBasedStateMachine):
         open_withdrawals = energy.withdrawals_open if energy else 0
         retired = self.model.retired.get(name)
         left = open_withdrawals - (retired.consumption_open if retired else 0)
-        amount = (0, max(0, min(held, left)), held // 2, held + 1)[part]
+        own = (energy.minted if energy else 0) - (retired.feed_in_total if retired else 0)
+        amount = (0, max(0, min(held, left)), held // 2, held + 1, max(0, left) + 1, max(0, own) + 1)[part]
         number = max(0, self.model.period + period)
         accounts = {
             "payer": self.campus.operator.pubkey(),
@@ -813,6 +863,17 @@ class CampusLife(RuleBasedStateMachine):
             lambda: self.model.give_away(name, token),
             self._spl(name, data, self._account(name, token)),
             signers=(self.members[name].wallet,),
+        )
+
+    @rule(name=users, token=st.sampled_from([0, 1]), amount=st.sampled_from([0, 100, 10_000, 60_000_000]))
+    def approve(self, name: str, token: int, amount: int) -> None:
+        """SPL approve: what the member's delegate may deposit."""
+        if name not in self.model.users:
+            return
+        self.both(
+            lambda: self.model.approve(name, token, amount),
+            approve_instruction(self.members[name], self._account(name, token), amount),
+            signers=(self.wallet(name),),
         )
 
     @rule(
@@ -940,7 +1001,7 @@ class CampusLife(RuleBasedStateMachine):
             for field in ("generation", "keys", "sequence", "interval_end", "register_epoch", "settled_end", "doubt"):
                 assert found[field] == getattr(state, field), (name, field)
             assert tuple(found["registers"]) == state.registers
-            assert state.settled_end == 0 or tuple(found["settled"]) == state.settled
+            assert tuple(found["settled"]) == state.settled
             assert tuple(found["carried"]) == state.carried
         for name, energy in model.energy.items():
             found = campus.account("oracle", self.members[name].energy_account)

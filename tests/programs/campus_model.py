@@ -85,7 +85,7 @@ class User:
 
 @dataclass
 class Approval:
-    """What SPL Token lets the market move out of one of a member's accounts, for the member's delegate."""
+    """What the member lets the market move out of one of its accounts by SPL Token's Approve, for its delegate."""
 
     amount: int
     to: str = "market"
@@ -399,20 +399,14 @@ class Model:
         self.meters[name] = meter
         self.used_keys.add((name, key))
 
-    def set_delegate(self, name: str, delegate: str | None, until: int, allowances: tuple[int, int]) -> None:
-        """allowances: of credits, of energy."""
+    def set_delegate(self, name: str, delegate: str | None, until: int) -> None:
+        """Whatever became of the member's token accounts."""
         need(name in self.users, "NotAUser")
         user = self.users[name]
         if delegate is not None:
             need(user.status == ACTIVE, "UserNotActive")
             need(0 < until - self.time <= LONGEST_TERM and delegate != name, "DelegationTermOutOfBounds")
-        # SPL Token's part: the wallet approves, or revokes, at both of its accounts.
-        need(all((name, token) not in self.given_away for token in (0, 1)), "OwnerMismatch")
         user.delegate, user.delegate_until = delegate, until if delegate is not None else 0
-        for token, amount in enumerate(allowances):
-            self.approvals.pop((name, token), None)
-            if delegate is not None:
-                self.approvals[name, token] = Approval(amount)
 
     def may_act(self, name: str, by: str) -> None:
         """The registry's part: the member itself, or its delegate within its term."""
@@ -585,6 +579,8 @@ class Model:
         if state.interval_end:
             need((reading.register_epoch - state.register_epoch) % 256 <= 1, "RegisterEpoch")
             self._steps(meter, state, reading)
+        else:
+            state.settled = reading.registers
         self._record(meter, state, reading)
 
     def rebase(self, name: str, reading: Reading) -> None:
@@ -595,8 +591,7 @@ class Model:
         self._in_order(meter, state, reading)
         need(bool(reading.flags & RESET_FLAG and state.interval_end), "NotARebase")
         need((reading.register_epoch - state.register_epoch) % 256 == 1, "RegisterEpoch")
-        if state.settled_end:
-            state.carried = state.risen()
+        state.carried = state.risen()
         self._record(meter, state, reading)
         state.settled = state.registers
 
@@ -643,7 +638,7 @@ class Model:
         need(boundary > energy.boundary, "BoundaryNotRising")
         self._require_set(name, boundary, meters)
 
-        inside = [each for each in meters if self._known(each) and self.states[each].settled_end == energy.boundary]
+        inside = [each for each in meters if self._known(each) and self.states[each].settled_end == energy.boundary > 0]
         undoubted = len(inside) == len(meters) and all(
             self.states[each].generation == self.meters[each].generation and not self.states[each].doubt
             for each in inside
@@ -682,9 +677,9 @@ class Model:
         need(seen == set(user.slots), "MeterSetIncomplete")
 
     def _known(self, name: str) -> bool:
-        """Whether the registers at the meter's last settlement are known, and it was this member's."""
+        """Whether the registers at the meter's last settlement, or at its first reading, are this member's."""
         state = self.states[name]
-        return state.settled_end != 0 and state.generation >= self.meters[name].user_since
+        return state.settled_end == 0 or state.generation >= self.meters[name].user_since
 
     def _book(self, energy: Energy, boundary: int, withdrawal: int) -> None:
         """In the period in which the span ended, while that takes retirements; then in the open one."""
@@ -735,6 +730,12 @@ class Model:
         need((name, token) not in self.given_away, "OwnerMismatch")
         self.given_away.add((name, token))
         self.approvals.pop((name, token), None)
+
+    def approve(self, name: str, token: int, amount: int) -> None:
+        """Approve: the market may move so much, in place of what was approved before."""
+        need((name, token) not in self.closed, "NoTokenAccount")
+        need((name, token) not in self.given_away, "OwnerMismatch")
+        self.approvals[name, token] = Approval(amount)
 
     def approve_another(self, name: str, to: str, token: int, amount: int) -> None:
         """Another member may move so much; an account has one such approval, and the market's ends with it."""

@@ -218,17 +218,8 @@ class Stage:
 
     def set_delegate(self) -> Act:
         """Alice's helper, for ten epochs."""
-        args = {"until": self.campus.time + 10 * EPOCH_SECONDS, "energy_allowance": 500, "credit_allowance": 500}
-        return self.act(
-            "registry",
-            "set_delegate",
-            args,
-            wallet=self.alice.address,
-            user=self.alice.user,
-            delegate=self.helper,
-            energy_token_account=self.alice.energy_tokens,
-            credit_token_account=self.alice.credit_tokens,
-        )
+        accounts = {"wallet": self.alice.address, "user": self.alice.user, "delegate": self.helper}
+        return self.act("registry", "set_delegate", {"until": self.campus.time + 10 * EPOCH_SECONDS}, **accounts)
 
     def register_installation(self) -> Act:
         args = {"n": 99, "kind": 7, "building": b"Laboratory".ljust(32, b"\0"), "nameplate_w": 10_000, "storage_wh": 0}

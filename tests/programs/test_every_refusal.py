@@ -349,7 +349,6 @@ REGISTRY: dict[str, Scenario] = {
     "MeterOfInactiveUser": inactive_owner,
     "KeyUsedBefore": a_used_key,
     "StatusUnchanged": args("set_user_status", status=ACTIVE),
-    "WrongMarket": other("set_delegate", "market"),
     "GivenTwice": lambda stage: stage.do(stage.reassign_meter().but(to_user=stage.alice.user)),
     "OperatorAsMember": lambda stage: stage.do(stage.propose_wallet().but(next=stage.operator)),
     "NoWalletProposed": args("replace_wallet"),

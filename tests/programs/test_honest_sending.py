@@ -2,7 +2,8 @@
 
 Random members with every set of meters that settles, the same flows twice on the real programs: once each meter sends
 at each boundary, once as the member likes. What it pays, at retail, less what its tokens are worth, at any price from
-feed-in to retail, is never less. A reset of registers is left out: it takes the operator's own hand, with a log entry.
+feed-in to retail, is never less. Two things are the department's own hand, and happen alike in both: a meter that is
+installed later is read then, for what it showed before is nobody's; and registers are not reset.
 SENDING_LIVES and SENDING_SEED make it more members, and others.
 """
 
@@ -30,22 +31,21 @@ Flows = tuple[int, int, int, int]
 SETS = {
     "building": ("building",),
     "parts": ("generation", "storage", "load"),
-    "two loads": ("generation", "load", "load"),
+    "another load": ("generation", "load", "load"),
     "grid": ("generation", "storage", "grid"),
     "flat": ("load",),
 }
 
 
-def measured(role: str, flows: Flows, share: int, shares: int) -> Flows:
-    """What a meter of that role measures, one of so many that share the load."""
+def measured(role: str, flows: Flows, part: int | None = None) -> Flows:
+    """What a meter of that role measures; a load meter the part of the consumption that goes through it."""
     g, c, q, d = flows
     net = g + d - c - q
-    part = c // shares + (c % shares if share == 0 else 0)
     return {
         "building": flows,
         "generation": (g, 0, 0, 0),
         "storage": (0, 0, q, d),
-        "load": (0, part, 0, 0),
+        "load": (0, c if part is None else part, 0, 0),
         "grid": (max(0, net), max(0, -net), 0, 0),
     }[role]
 
@@ -56,7 +56,8 @@ class Gateway:
 
     meter: SimulatedMeter
     role: str
-    share: int
+    joins: int
+    """The epoch after which it is installed; 0 for those that are there at the beginning."""
     sends: set[int]
     back_fills: bool
     read: int = 0
@@ -75,17 +76,30 @@ class Life:
     netting: int
     seed: int
 
+    @property
+    def joins(self) -> int:
+        """When another load meter is installed, which takes half of the load; beyond the end where none is."""
+        return self.seed % len(self.days) if self.kind == "another load" else len(self.days)
+
+    def flow(self, gateway: Gateway, epoch: int) -> Flows:
+        """What a gateway's meter measures in an epoch."""
+        flows = self.days[epoch - 1]
+        half = flows[1] // 2
+        part = None if epoch <= self.joins else half if gateway.joins else flows[1] - half
+        return measured(gateway.role, flows, part)
+
     def gateways(self, campus: Campus, member: Member, *, honest: bool) -> list[Gateway]:
-        """The member's meters, read at the first boundary."""
+        """The member's meters; a second load meter is installed later."""
         chance, length = random.Random(self.seed), len(self.days)  # noqa: S311 - a test, to be repeated
         made = []
         for number, role in enumerate(SETS[self.kind]):
             source = "solar" if role in ("generation", "building") else "none"
-            meter = campus.add_meter(member, f"{role} {number}", role, source)
-            share = sum(gateway.role == role for gateway in made)
+            later = any(gateway.role == role for gateway in made) and self.joins > 0
+            name = f"{role} {number}"
+            meter = campus.new_meter(name, role) if later else campus.add_meter(member, name, role, source)
             often = chance.choice((0.2, 0.5, 0.9))
             sends = {n for n in range(1, length) if honest or chance.random() < often} | {length}
-            gateway = Gateway(meter, role, share, sends, chance.random() < 0.5)
+            gateway = Gateway(meter, role, self.joins if later else 0, sends, chance.random() < 0.5)
             if not honest:
                 for n in range(1, length + 1):
                     if chance.random() < 0.15:
@@ -99,35 +113,48 @@ class Life:
         """What the member pays less what its tokens are worth, in micro-credits."""
         campus = Campus(parameters={"netting_epochs": self.netting})
         member = campus.register_user("alice", PROSUMER)
-        gateways = self.gateways(campus, member, honest=honest)
-        boundary = campus.boundary(1)
-        campus.set_time(boundary)
-        for gateway in gateways:
-            campus.submit((gateway.meter, gateway.meter.read(boundary)))
-        campus.settle(member, boundary, *(gateway.meter for gateway in gateways))
-        for now in range(1, len(self.days) + 1):
+        everybody = self.gateways(campus, member, honest=honest)
+        gateways: list[Gateway] = []
+        for now in range(len(self.days) + 1):
             campus.set_time(campus.boundary(1 + now))
+            for gateway in everybody:
+                if gateway.joins == now:
+                    self.install(campus, member, gateway, now)
+                    gateways.append(gateway)
+            if now == 0:
+                campus.settle(member, campus.boundary(1), *(gateway.meter for gateway in gateways))
+                continue
             for gateway in gateways:
+                if gateway.joins == now:
+                    continue
                 if change := gateway.changes.get(now):
                     self.change(campus, member, gateway, change)
                 if now in gateway.sends:
                     gateway.pending += range(gateway.read + 1, now + 1) if gateway.back_fills else [now]
-            self.carry(campus, member, gateways)
+            self.carry(campus, member, gateways, now)
         found = campus.account("oracle", member.energy_account)
         assert found["minted"] + found["bank"] <= found["surplus"]
         return int(found["withdrawn"]) * RETAIL - int(found["minted"]) * worth
 
-    def carry(self, campus: Campus, member: Member, gateways: list[Gateway]) -> None:
+    @staticmethod
+    def install(campus: Campus, member: Member, gateway: Gateway, now: int) -> None:
+        """The meter is registered, where it is not yet, and read for the first time."""
+        meter = gateway.meter
+        if now:
+            installation = campus.register_installation()
+            campus.send(meter.possession(), campus.register_meter_instruction(meter, member, installation))
+            campus.send(campus.open_meter_instruction(meter, member))
+        campus.submit((meter, meter.read(campus.boundary(1 + now))))
+        gateway.read = now
+
+    def carry(self, campus: Campus, member: Member, gateways: list[Gateway], now: int) -> None:
         """Readings go to the chain in the order of their boundaries; what stands at one boundary is settled there."""
-        for n in sorted({each for gateway in gateways for each in gateway.pending}):
+        for n in sorted({each for gateway in gateways for each in gateway.pending} | {now}):
             boundary = campus.boundary(1 + n)
             for gateway in gateways:
                 if n not in gateway.pending:
                     continue
-                steps = [
-                    measured(gateway.role, flows, gateway.share, self.kind.count("two") + 1)
-                    for flows in self.days[gateway.read : n]
-                ]
+                steps = [self.flow(gateway, epoch) for epoch in range(gateway.read + 1, n + 1)]
                 step = [sum(column) for column in zip(*steps, strict=True)]
                 flags = gateway.flags.get(n, 0)
                 campus.submit((gateway.meter, gateway.meter.read(boundary, *step, flags=flags)))
@@ -180,7 +207,7 @@ def a_life(number: int, netting: int) -> Life:
     chance = random.Random(f"{SEED} {number}")  # noqa: S311 - a test, to be repeated
     kind = chance.choice(list(SETS))
     most = [chance.choice((0, 900, 9_000)) if part else 9_000 for part in range(4)]
-    if kind in ("flat", "two loads"):
+    if kind in ("flat", "another load"):
         most[2:] = [0, 0]
     if kind == "flat":
         most[0] = 0
@@ -211,7 +238,7 @@ def least(life: Life, worth: int) -> int:
             g, c, q, d = (sum(column) for column in zip(*part, strict=True))
             meters = [MeterSpan("storage", storage_wh=STORAGE, charge=q, discharge=d)]
             if grid:
-                given, taken = (sum(each) for each in zip(*(measured("grid", f, 0, 1)[:2] for f in part), strict=True))
+                given, taken = (sum(each) for each in zip(*(measured("grid", f)[:2] for f in part), strict=True))
                 meters.append(MeterSpan("grid", consumption=taken, generation=given))
             else:
                 meters.append(MeterSpan("load", consumption=c))

@@ -215,11 +215,26 @@ class WholeCampusLife(CampusLife):
         epoch = self._any_book(data)
         if much_later:
             self.time_passes(9 * EPOCH_SECONDS)
+        self._refund(epoch, limit)
+
+    def _refund(self, epoch: int, limit: int) -> None:
         self.both(
             lambda: self.model.refund_epoch(epoch, limit),
             self.trading("refund_epoch", {"epoch": epoch, "limit": limit}, book=programs.book_address(epoch)),
             payer=STRANGER,
         )
+
+    @rule(refunded=rarely)
+    def books_out_of_order(self, refunded: bool) -> None:
+        """The later of two books waits for the earlier one."""
+        first = self.model.epoch
+        for _ in range(2):
+            self.open_book(0)
+            self.to_the_next_boundary()
+        if refunded:
+            self.time_passes(9 * EPOCH_SECONDS)
+        for epoch in (first + 1, first, first + 1):
+            self._refund(epoch, 100) if refunded else self._clear(epoch)
 
     @rule()
     def withdraw_fees(self) -> None:
@@ -255,11 +270,13 @@ class WholeCampusLife(CampusLife):
         side=st.sampled_from([BID, ASK]),
         price=st.integers(100_000, 200_000),
         step=st.sampled_from([-5_000, -1, 0, 1, 5_000]),
-        orders=st.integers(5, 12),
+        orders=st.integers(5, 15),
     )
     def a_crowded_side(self, side: int, price: int, step: int, orders: int) -> None:
-        """More orders on a side than it holds: the worst give way, or the newcomer does."""
+        """More orders on a side than it holds: the worst give way, or the newcomer does; the next epoch's wait."""
         self.open_book(0)
+        self.open_book(1)
+        self.place_order(USERS[0], USERS[0], side, price, 10, 1)
         for number in range(orders):
             self.place_order(USERS[number % len(USERS)], USERS[number % len(USERS)], side, price + number * step, 10, 0)
 
@@ -320,7 +337,9 @@ class WholeCampusLife(CampusLife):
     ) -> None:
         """A member names a delegate, who deposits what was approved, offers or bids, takes some back, and retires."""
         side, price, quantity = order
-        self.set_delegate(name, delegate, term, *allowances)
+        self.set_delegate(name, delegate, term)
+        for token, amount in ((1, allowances[0]), (0, allowances[1])):
+            self.approve(name, token, amount)
         self.open_book(0)
         self.time_passes(wait)
         self.deposit(name, DELEGATE, side, 100)
