@@ -85,8 +85,8 @@ class _Meter:
 
     @property
     def known(self) -> bool:
-        """Whether its registers at the last settlement are its present member's."""
-        return self.settled_end != 0 and self.settled_changes >= self.user_since
+        """Whether its registers at the last settlement, or at the first reading, are its present member's."""
+        return self.settled_end == 0 or self.settled_changes >= self.user_since
 
     def risen(self) -> tuple[int, ...]:
         (g, c, i, o), (g0, c0, i0, o0), (gk, ck, ik, ok) = self.registers, self.settled, self.carried
@@ -335,6 +335,8 @@ class Replay(Part):
     def _on_reading_accepted(self, data: Mapping[str, Any], _: Landed) -> None:
         registers = tuple(data["registers"])
         meter, found = self._accept(data, registers)
+        if not meter.interval_end:
+            meter.settled = registers
         if found is not None:
             meter.read(found.record, found.digest)
             return
@@ -349,11 +351,10 @@ class Replay(Part):
         before = tuple(data["before"])
         if meter.interval_end and before != meter.registers:
             self.find("registers_differ", f"meter {meter.meter_id.hex()[:16]}…", "was rebased from other registers")
-        if meter.settled_end:
-            meter.carried = tuple(
-                kept + max(0, now - settled)
-                for kept, now, settled in zip(meter.carried, before, meter.settled, strict=True)
-            )
+        meter.carried = tuple(
+            kept + max(0, now - settled)
+            for kept, now, settled in zip(meter.carried, before, meter.settled, strict=True)
+        )
         meter.interval_end, meter.sequence, meter.registers = data["interval_end"], data["sequence"], registers
         meter.doubt |= FLAG_REGISTER_RESET
         if found is not None:
@@ -387,7 +388,7 @@ class Replay(Part):
                 self._span_differs(data, "was settled where not all of the member's meters have a reading")
                 return
             known = meter.known
-            if known and meter.settled_end == member.boundary:
+            if known and meter.settled_end == member.boundary > 0:
                 together.append(meter)
             elif known:
                 earlier.append(meter)
