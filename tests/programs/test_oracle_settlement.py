@@ -421,7 +421,7 @@ def test_the_accounts_for_the_seat_may_be_left_out(home: Home) -> None:
     instruction = home.campus.settle_instruction(
         home.member, home.read(g=5_000), home.meters, **dict.fromkeys(SEAT_ACCOUNTS)
     )
-    assert home.campus.send(instruction).event("EnergyMinted")["to_seat"] == 0
+    assert home.campus.send(instruction).event("EnergyMinted")["to"] == 0
     assert home.tokens == 5_000
 
 
