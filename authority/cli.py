@@ -35,6 +35,13 @@ COMMANDS = {
     "validator": Command("authority.service.validator_command", "run the embedded validator", service=True),
     "deploy": Command("authority.chain.deploy", "initialize the programs on the chain"),
     "enrol": Command("authority.enrolment.command", "campus plan, claim codes, and approval of gateways"),
+    "meters": Command(
+        "authority.operations.meters_command", "meters in use: list, suspend, exchange, reassign, reset, retire"
+    ),
+    "members": Command(
+        "authority.operations.members_command", "members: balances, add, suspend, leave, rename, wallets, delegates"
+    ),
+    "installations": Command("authority.operations.installations_command", "what is built: list, change nameplates"),
     "audit": Command("authority.audit.command", "the log: checkpoints, proofs, verification"),
     "market": Command("authority.market.command", "credits, standing orders, and the last epochs"),
     "demo": Command("authority.demo.command", "four campus buildings, read, signed, minted and traded"),

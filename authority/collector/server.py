@@ -94,10 +94,13 @@ class Running:
                     return
             with self.app.store.write() as session:
                 closed = held.close_superseded(session, now=self.app.clock())
+                let_in = held.let_in(session, now=self.app.clock())
         except SQLAlchemyError:
             return  # the store is away, which others say; it is done next time
         if closed:
             logger.info("held readings %s are void: a later reading carries their energy", closed)
+        if let_in:
+            logger.info("held readings %s are released: the chain has their meters now", let_in)
 
     def _flush_once(self) -> None:
         try:

@@ -15,6 +15,7 @@ from solders.signature import Signature
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from authority.enrolment import exchanges, meter_sets
 from authority.errors import AuthorityError
 from authority.home import certificates
 from authority.home.certificates import CertificateError
@@ -182,6 +183,8 @@ def _asked_meters(
             raise EnrolmentError(
                 "conflict", f"the campus plan expects no meter with serial {serial!r} at {gateway}; correct the plan"
             )
+        if meter.state == metering.METER_RETIRED:
+            raise EnrolmentError("conflict", f"{name} was retired for good; plan a new meter under another name")
         if meter.name != name:
             raise EnrolmentError(
                 "conflict", f"the campus plan calls the meter with serial {serial!r} {meter.name!r}, not {name!r}"
@@ -192,6 +195,9 @@ def _asked_meters(
                 "conflict",
                 f"{name} is planned as {meter.role}, where {', '.join(unfit)} must not move; correct its map",
             )
+        fault = exchanges.offset_fault(session, meter, meter_map)
+        if fault is not None:
+            raise EnrolmentError("conflict", fault)
         if home.settings.epoch.seconds % meter_map.capture_period:
             raise EnrolmentError(
                 "conflict",
@@ -432,7 +438,10 @@ def _put_to_use(session: Session, row: EnrolmentMeter, meter: Meter, now: int) -
         session.get_one(MeterKey, row.public_key).possession = row.possession
     meter.public_key, meter.map, meter.map_hash = row.public_key, row.map, row.map_hash
     if meter.state == metering.METER_EXPECTED:
-        meter.state = metering.METER_ACTIVE
+        # What the registry would refuse beside the meters that are there waits for the chain's word; its readings too.
+        roles = [meter.role, *(other.role for other in meter_sets.beside(session, meter))]
+        refused = meter_sets.conflict(roles) is not None
+        meter.state = metering.METER_APPROVED if refused else metering.METER_ACTIVE
     session.flush()
 
 

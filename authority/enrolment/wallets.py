@@ -38,7 +38,7 @@ def unseal(home: Home, user: User) -> Keypair:
     """The member's key, to sign for it; WalletError."""
     if user.sealed_key is None:
         raise WalletError("not_custodial", f"{user.name} holds its own key: it signs, or names a delegate")
-    address = Pubkey.from_string(user.wallet)
+    address = Pubkey.from_string(user.signs_as)
     sealed = user.sealed_key
     try:
         if len(sealed) != _SEALED_SIZE or sealed[:1] != _VERSION:

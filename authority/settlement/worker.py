@@ -207,11 +207,15 @@ class Worker:
     def _policies(self, snapshot: Snapshot) -> dict[str, StandingOrder]:
         """Standing orders, by member, of those whose present wallet's key is in custody here."""
         with self.store.read() as session:
-            held = {user.wallet: policy for user, policy in standing_orders(session) if user.sealed_key is not None}
+            held = {
+                user.wallet: (user.signs_as, policy)
+                for user, policy in standing_orders(session)
+                if user.sealed_key is not None
+            }
         return {
-            str(member.member): held[str(member.member)]
+            name: held[name][1]
             for member in snapshot.members
-            if str(member.member) in held and member.wallet == member.member
+            if (name := str(member.member)) in held and held[name][0] == str(member.wallet)
         }
 
     def _give_up(self, situation: Situation) -> None:

@@ -196,7 +196,11 @@ def _not_signable(meter: MeterSettings, credentials: Credentials) -> tuple[str, 
             "its map in gateway.toml is not the one that the authority approved; put the old one back, or enrol anew",
         )
     if enrolled.serial != meter.serial:
-        return ("serial_changed", f"its serial was enrolled as {enrolled.serial!r}; another meter needs another name")
+        return (
+            "serial_changed",
+            f"its serial was enrolled as {enrolled.serial!r}: where the meter was exchanged, have the authority record "
+            "that (authority meters exchange), and enrol anew with a claim code",
+        )
     if credentials.epoch_seconds % meter.map.capture_period:
         return (
             "capture_period_unfit",
