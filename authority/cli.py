@@ -42,6 +42,9 @@ COMMANDS = {
         "authority.operations.members_command", "members: balances, add, suspend, leave, rename, wallets, delegates"
     ),
     "installations": Command("authority.operations.installations_command", "what is built: list, change nameplates"),
+    "certificates": Command(
+        "authority.operations.certificates_command", "certificates: list them, and renew them in time", service=True
+    ),
     "audit": Command("authority.audit.command", "the log: checkpoints, proofs, verification"),
     "market": Command("authority.market.command", "credits, standing orders, and the last epochs"),
     "demo": Command("authority.demo.command", "four campus buildings, read, signed, minted and traded"),

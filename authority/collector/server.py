@@ -85,6 +85,8 @@ class Running:
             if time.monotonic() >= due:
                 due = time.monotonic() + CLOSE_SECONDS
                 self._close_superseded()
+                if self._broker is not None:
+                    self._broker.show_renewed_certificate()
         self._flush_once()
 
     def _close_superseded(self) -> None:

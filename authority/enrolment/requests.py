@@ -22,7 +22,7 @@ from authority.home.certificates import CertificateError
 from authority.home.home import Home
 from authority.log import log
 from authority.store import enrolments, metering
-from authority.store.enrolments import Claim, Enrolment, EnrolmentMeter
+from authority.store.enrolments import CertificateRenewal, Claim, Enrolment, EnrolmentMeter
 from authority.store.log import Act
 from authority.store.metering import Gateway, Meter, MeterKey
 from edge_agent.wire import claim as wire
@@ -381,6 +381,7 @@ def approve(session: Session, home: Home, enrolment: Enrolment, *, actor: str, n
         home.ca_key, home.ca_certificate, enrolment.csr.encode(), enrolment.gateway_name, now
     )
     gateway = session.get_one(Gateway, enrolment.gateway_name)
+    _end_renewals(session, gateway.name, now)
     back = suspended_by_revocation(session, gateway.name) if gateway.state == metering.GATEWAY_REVOKED else set()
     meters: list[dict[str, object]] = []
     for row, meter in _with_meters(session, enrolment):
@@ -486,11 +487,18 @@ def revoke(session: Session, gateway_name: str, *, actor: str, reason: str, now:
         "reason": reason,
     }
     gateway.state, gateway.certificate, gateway.certificate_hash = metering.GATEWAY_REVOKED, None, None
+    _end_renewals(session, gateway_name, now)
     session.execute(
         update(Claim).where(Claim.gateway_name == gateway_name, Claim.withdrawn_at.is_(None)).values(withdrawn_at=now)
     )
     log.record_act(session, REVOKED_ACT, actor, now, data)
     return True
+
+
+def _end_renewals(session: Session, gateway_name: str, now: int) -> None:
+    """What was asked for as the next certificate, and was not used, is good no more."""
+    unused = (CertificateRenewal.gateway_name == gateway_name) & CertificateRenewal.used_at.is_(None)
+    session.execute(update(CertificateRenewal).where(unused).values(used_at=now))
 
 
 def suspended_by_revocation(session: Session, gateway_name: str) -> set[str]:

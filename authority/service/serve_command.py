@@ -24,7 +24,7 @@ from authority.service.supervisor import Program, Supervisor, child_command
 from edge_agent.wire.command import log_options
 
 PROBE_SECONDS = 5.0
-ORDER = ("validator", "collector", "settlement", "web")
+ORDER = ("validator", "collector", "settlement", "certificates", "web")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ from types import FrameType
 from edge_agent import log
 from edge_agent.agent.gateway import EventQueue
 from edge_agent.agent.loop import Agent
+from edge_agent.agent.renewal import Renewal
 from edge_agent.config import GatewayConfig, MeterSettings
 from edge_agent.errors import EdgeError
 from edge_agent.meters import open_meter
@@ -85,14 +86,13 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
             "others can read the meters' passwords or keys", file=str(config.path), remedy=f"chmod 600 {config.path}"
         )
 
-    context = store.tls_context(credentials)
-    client = HttpsClient(config.authority_address, context, timeout=config.uplink.timeout)
+    contexts = [store.tls_context(credentials)]
+    client = HttpsClient(config.authority_address, contexts[0], timeout=config.uplink.timeout)
     https = HttpsUplink(config.name, client, events.emit, clock.time)
     mqtt: MqttUplink | None = None
     if credentials.mqtt is not None and config.uplink.kind != "https":
-        mqtt = MqttUplink(
-            config.name, credentials.mqtt, store.tls_context(credentials), events.emit, timeout=config.uplink.timeout
-        )
+        contexts.append(store.tls_context(credentials))
+        mqtt = MqttUplink(config.name, credentials.mqtt, contexts[1], events.emit, timeout=config.uplink.timeout)
     uplinks = Uplinks(config.uplink.kind, https, mqtt)
     lines = [
         MeterLine(
@@ -121,6 +121,17 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
         random=random.SystemRandom(),
     )
 
+    renewal = Renewal(
+        store,
+        KeyStore(config.state),
+        config.authority_address,
+        credentials,
+        contexts,
+        agent.telling.take_credentials,
+        clock.time,
+        timeout=config.uplink.timeout,
+    )
+
     def stop(number: int, frame: FrameType | None) -> None:
         agent.stop()
 
@@ -129,12 +140,14 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
     for line in lines:
         line.start()
     uplinks.start()
+    renewal.start()
     notify = _service_manager()
     notify("READY=1")
     try:
         agent.run(lambda: notify("WATCHDOG=1"))
     finally:
         notify("STOPPING=1")
+        renewal.close()
         for line in lines:
             line.close()
         uplinks.close()
