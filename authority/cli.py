@@ -25,6 +25,10 @@ COMMANDS = {
     "pause": Command("authority.governance.command", "have activities on the chain stand still"),
     "resume": Command("authority.governance.command", "have paused activities go on"),
     "operator": Command("authority.governance.command", "name another operator"),
+    "handover": Command(
+        "authority.operations.handover_command", "hand Config and the programs to another authority: propose, accept"
+    ),
+    "fund": Command("authority.status.fund_command", "the operator's SOL: how long it lasts, and sending it more"),
     "backup": Command("authority.service.backup_command", "seal configuration, keys, store and ledger into one file"),
     "restore": Command("authority.service.restore_command", "make a home of a backup"),
     "web": Command("authority.web.command", "run the pages and the API", service=True),
