@@ -1,4 +1,4 @@
-"""`edge-agent enrol | run | status | keys | reset-meter | read | decode | scan`: what a person types at a gateway."""
+"""The command `edge-agent`: its subcommands, and what a person types at a gateway."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ PROGRAM = Program(
     "Reads a building's AMI meters over DLMS/COSEM, signs every interval reading with the meter's key and brings it to "
     "the authority.",
     {
+        "check": Command("edge_agent.commands.check", "every mistake in gateway.toml, and what this machine lacks"),
         "enrol": Command(
             "edge_agent.commands.enrol", "bring this gateway and its meters to the authority with a claim code"
         ),
         "run": Command("edge_agent.commands.run", "read, sign and publish until SIGTERM", service=True),
-        "status": Command("edge_agent.commands.status", "how far each meter's readings come, and what is wrong"),
+        "status": Command("edge_agent.commands.status", "how far each meter's readings have come, and what is wrong"),
+        "watch": Command("edge_agent.commands.watch", "the status as it changes, until Ctrl-C"),
         "keys": Command(
             "edge_agent.commands.keys", "the meters' keys by their first digits, to compare with the authority's"
         ),
@@ -43,7 +45,8 @@ PROGRAM = Program(
     epilog="""from a line to signed readings (docs/METERS.md and docs/OPERATIONS.md):
   edge-agent scan /dev/ttyUSB0                            what is on the line
   edge-agent read --port /dev/ttyUSB0 --client 16         what the meter holds
-  edge-agent enrol --claim CODE --wait                    once gateway.toml is written
+  edge-agent check                                        once gateway.toml is written
+  edge-agent enrol --claim CODE --wait
   edge-agent run                                          as a service: edge_agent/systemd/edge-agent.service
   edge-agent status
   edge-agent reset-meter METER                            a register fell, because the meter was reset""",

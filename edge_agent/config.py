@@ -1,7 +1,7 @@
 """gateway.toml: what one gateway is told — its name, its authority, and the meters on its serial lines and network.
 
 Secrets that the gateway makes itself (keys, certificate) are not here but in the state directory. Every error names the
-file, the key and what to do, since the person who meets it stands in a meter room.
+file, the key and what to do, since the person who reads it is in a meter room.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeGuard, get_args
 
 from edge_agent.errors import USAGE, EdgeError
 from edge_agent.wire.meter_map import MeterMap, MeterMapError
@@ -41,10 +41,11 @@ URL_SCHEMES = ("socket", "rfc2217")
 class ConfigError(EdgeError):
     """gateway.toml cannot be used. The message names the file, the key and what to do."""
 
+    code = "config_invalid"
     exit_status = USAGE
 
     def __init__(self, path: Path, key: str, message: str) -> None:
-        super().__init__("config_invalid", f"{path}: {key}: {message}" if key else f"{path}: {message}")
+        super().__init__(f"{path}: {key}: {message}" if key else f"{path}: {message}")
         self.path = path
         self.key = key
 
@@ -65,7 +66,7 @@ def host_and_port(text: str) -> tuple[str, int]:
             raise ValueError(f"{text!r} should have its IPv6 address in brackets: [{address}]:{number}")
         return str(address), int(number)
     if len(host) > 253 or not _HOST.fullmatch(host):
-        raise ValueError(f"{text!r} names no host; it should be HOST:PORT, such as 10.0.0.7:4059")
+        raise ValueError(f"{text!r} does not name a host; it should be HOST:PORT, such as 10.0.0.7:4059")
     if host.replace(".", "").isdigit():
         try:
             ipaddress.IPv4Address(host)
@@ -156,7 +157,8 @@ class GatewayConfig:
 
     authority is the https URL without a path; live_seconds is the time between two live power readings of a meter (0:
     none); read_delay is how long after a boundary the meters are read, in seconds (None: a twentieth of the epoch, at
-    most 5 s); quota_frames bounds the journal; metrics_file is where the status is written for Prometheus, if anywhere.
+    most 5 s); quota_frames bounds the journal; metrics_file is where the status is written for Prometheus, if
+    anywhere, and metrics_listen at which host and port it may be fetched.
     """
 
     path: Path
@@ -169,6 +171,7 @@ class GatewayConfig:
     read_delay: float | None = None
     quota_frames: int = DEFAULT_QUOTA_FRAMES
     metrics_file: Path | None = None
+    metrics_listen: tuple[str, int] | None = None
 
     @property
     def authority_address(self) -> tuple[str, int]:
@@ -195,7 +198,7 @@ class _Table(Table):
     def identifier(self, key: str, what: str) -> str:
         value = self.required_text(key, what)
         if not is_name(value):
-            raise self.error(key, f"{value!r} should be {NAME_RULE}; it stands in topics, paths and certificates")
+            raise self.error(key, f"{value!r} should be {NAME_RULE}; it is used in topics, paths and certificates")
         return value
 
 
@@ -226,7 +229,11 @@ def parse_config(path: Path, data: Mapping[str, Any]) -> GatewayConfig:
     live_seconds = gateway.integer("live_seconds", DEFAULT_LIVE_SECONDS, 0, 3600, "seconds; 0 for none")
     read_delay = gateway.seconds("read_delay", 0.0, 0.0, 300.0) if gateway.has("read_delay") else None
     quota = gateway.integer("quota_frames", DEFAULT_QUOTA_FRAMES, 100, 10_000_000, "frames in the journal")
-    metrics = gateway.text("metrics_file")
+    metrics, listen = gateway.text("metrics_file"), gateway.text("metrics_listen")
+    try:
+        metrics_listen = None if listen is None else host_and_port(listen)
+    except ValueError as error:
+        raise gateway.error("metrics_listen", str(error)) from error
     gateway.done()
 
     settings = UplinkSettings(
@@ -251,7 +258,118 @@ def parse_config(path: Path, data: Mapping[str, Any]) -> GatewayConfig:
         read_delay=read_delay,
         quota_frames=quota,
         metrics_file=None if metrics is None else _relative(path, metrics),
+        metrics_listen=metrics_listen,
     )
+
+
+MAX_MISTAKES = 100
+
+
+def find_mistakes(path: Path) -> list[ConfigError]:
+    """Every mistake in gateway.toml, in the order in which they are met; none for a file that can be used.
+
+    After each the file is read again with the entry left out, or with one in its place that would do, so that a mistake
+    hides no other. Nothing is written.
+    """
+    found: list[ConfigError] = []
+    try:
+        data = read_file(path, partial(ConfigError, path), "no such file; name the gateway's file with --config")
+    except ConfigError as error:
+        return [error]
+    while len(found) < MAX_MISTAKES:
+        try:
+            parse_config(path, data)
+            break
+        except ConfigError as error:
+            again = error.key in [other.key for other in found]
+            found.append(error)
+            if again or not _mend(data, error.key, len(found)):
+                break
+    return found
+
+
+def _mend(data: dict[str, Any], key: str, number: int) -> bool:
+    """Make the entry good that a message names; False where nothing can be put in its place."""
+    table, entry = _named_table(data, key)
+    if table is None or not entry:
+        return False
+    first, _, rest = entry.partition(".")
+    good = _good_values(number)
+    if first == "map" and rest and isinstance(table.get("map"), dict):
+        return _mend_map(table, rest, good["map"])
+    if first == "auth":
+        table.update(auth="lls", password=table.get("password", "0"))
+    elif first == "protocol":
+        protocols = {"push_seconds": "push", "registers_seconds": "push", "power_unit": "push", "address": "mode-c"}
+        table["protocol"] = next((of for name, of in protocols.items() if name in table), "dlms")
+    elif first == "password_file":
+        del table["password_file"]
+        table.setdefault("password", "0")
+    elif first in ("tcp", "udp") and sum(place in table for place in ("port", "tcp", "udp")) == 1:
+        table[first] = f"host:{1000 + number}"
+    elif first == "meter":
+        data["meter"] = [{**good, "name": "meter"}]
+    elif first in table and first not in good:
+        del table[first]
+    elif first in good:
+        table[first] = good[first]
+    else:
+        return False
+    return True
+
+
+def _mend_map(table: dict[str, Any], entry: str, good: dict[str, Any]) -> bool:
+    first, _, rest = entry.partition(".")
+    registers = table["map"].get("registers")
+    if first == "registers" and isinstance(registers, dict) and rest in registers and len(registers) > 1:
+        del registers[rest]
+    elif first in good:
+        table["map"][first] = good[first]
+    elif first in table["map"]:
+        del table["map"][first]
+    else:
+        table["map"] = good
+    return True
+
+
+def _named_table(data: dict[str, Any], key: str) -> tuple[dict[str, Any] | None, str]:
+    """The table that a message's key stands in, and the rest of the key."""
+    meters = data.get("meter")
+    if key.startswith("meter") and isinstance(meters, list):
+        for index, meter in enumerate(meters):
+            for where in (f"meter[{index}]", f"meter {meter['name']!r}" if _is_named(meter) else ""):
+                if where and (key == where or key.startswith(f"{where}.")):
+                    return (meter, key[len(where) + 1 :]) if isinstance(meter, dict) else (None, "")
+    first, _, rest = key.partition(".")
+    if rest and isinstance(data.get(first), dict):
+        return data[first], rest
+    if first in ("gateway", "uplink") and not rest:
+        data[first] = {}
+        return {}, ""
+    return data, key
+
+
+def _is_named(meter: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(meter, Mapping) and isinstance(meter.get("name"), str)
+
+
+def _good_values(number: int) -> dict[str, Any]:
+    """Entries that would do, each time others where no two may be the same."""
+    registers = {"consumption": ["1-0:1.8.0.255", 1]}
+    return {
+        "name": f"name-{number}",
+        "serial": f"serial {number}",
+        "port": f"/dev/port{number}",
+        "server": 1000 + number,
+        "address": f"{number}",
+        "state": "state",
+        "authority": "https://localhost",
+        "password": "0",
+        "key": "00" * 16,
+        "auth_key": "00" * 16,
+        "system_title": "00" * 8,
+        "map": {"logical_device_name": "name", "capture_period": 900, "registers": registers},
+    }
 
 
 def _relative(path: Path, value: str) -> Path:
@@ -275,7 +393,7 @@ def _meters(path: Path, tables: list[object]) -> tuple[MeterSettings, ...]:
     meters: list[MeterSettings] = []
     for index, data in enumerate(tables):
         where = f"meter[{index}]"
-        if isinstance(data, Mapping) and isinstance(data.get("name"), str):
+        if _is_named(data) and not any(_is_named(other) and other["name"] == data["name"] for other in tables[:index]):
             where = f"meter {data['name']!r}"
         meter = _meter(_Table(path, where, data))
         for other in meters:
@@ -321,7 +439,7 @@ def _meter(table: _Table) -> MeterSettings:
         if protocol != "dlms" or udp is not None or (tcp is None and link != "hdlc"):
             raise table.error("link", 'is for protocol = "dlms" over tcp: "wrapper" (as most modules), or "hdlc"')
     if udp is not None and protocol != "dlms":
-        raise table.error("protocol", f'"{protocol}" is not spoken in datagrams; over udp write "dlms"')
+        raise table.error("protocol", f'"{protocol}" does not run in datagrams; over udp write "dlms"')
     wrapped = network and protocol == "dlms" and link != "hdlc"
     physical: int | None = None
     if table.has("physical") and not wrapped:

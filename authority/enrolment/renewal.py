@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives import serialization
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from authority.enrolment.requests import EnrolmentError
 from authority.home import certificates
 from authority.home.certificates import CertificateError
 from authority.home.home import Home
 from authority.log import log
+from authority.refusals import MalformedError
 from authority.store.enrolments import CertificateRenewal
 from authority.store.metering import GATEWAY_ENROLLED, Gateway
 
@@ -28,14 +28,14 @@ def ask(session: Session, gateway: str, csr: object, shown: bytes | None, now: i
 
     shown is the hash of the certificate that came with it: where it is a new one, it is in use.
 
-    EnrolmentError `malformed` for what is no signing request of this gateway's.
+    MalformedError for what is no signing request of this gateway's.
     """
     if not isinstance(csr, str):
-        raise EnrolmentError("malformed", 'send {"csr": a signing request in PEM}')
+        raise MalformedError('send {"csr": a signing request in PEM}')
     try:
         key = _public_key(csr, gateway)
     except CertificateError as error:
-        raise EnrolmentError("malformed", str(error)) from error
+        raise MalformedError(str(error)) from error
     use(session, gateway, shown, now)
     for waiting in _open(session, gateway):
         if _public_key(waiting.csr, gateway) == key:

@@ -12,27 +12,27 @@ from authority.chain import accounts, programs
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.market.clearing import escrow_of_bid
-from authority.operations.desk import OperationError
+from authority.refusals import NotFoundError
 from authority.settlement.views import SUBMETER, books_by_epoch, usable
 from authority.store.metering import Frame, Meter, held_back, waiting_for_the_chain
 from authority.store.people import User
 
 
 def meter_of(session: Session, name: str) -> Meter:
-    """The meter GATEWAY/METER with its member and installation; OperationError `not_found`."""
+    """The meter GATEWAY/METER with its member and installation; NotFoundError."""
     gateway, _, own = name.partition("/")
     query = select(Meter).where(Meter.gateway_name == gateway, Meter.name == own)
     found = session.scalar(query.options(joinedload(Meter.user), joinedload(Meter.installation)))
     if found is None:
-        raise OperationError("not_found", f"there is no meter {name!r}; see: authority meters list")
+        raise NotFoundError(f"there is no meter {name!r}; see: authority meters list")
     return found
 
 
 def member_of(session: Session, name: str) -> User:
-    """The member of this name; OperationError `not_found`."""
+    """The member of this name; NotFoundError."""
     found = session.scalar(select(User).where(User.name == name))
     if found is None:
-        raise OperationError("not_found", f"there is no member {name!r}; see: authority members list")
+        raise NotFoundError(f"there is no member {name!r}; see: authority members list")
     return found
 
 

@@ -15,7 +15,7 @@ from authority.chain.client import ChainClient
 from authority.chain.errors import ProgramError
 from authority.enrolment.closing import Step
 from authority.enrolment.names import Names
-from authority.operations.desk import Desk, Done, OperationError
+from authority.operations.desk import Desk, Done
 from edge_agent.wire.command import DONE, FAILED, PENDING, add_json, message_line, print_json
 
 Act = Callable[[Desk, argparse.Namespace], Done]
@@ -64,8 +64,8 @@ def do(arguments: argparse.Namespace, act: Act) -> int:
             done = act(desk, arguments)
         except ProgramError as error:
             with desk.app.store.read() as session:
-                message = Names.load(session, desk.app.home).in_text(str(error))
-            raise OperationError(error.code, message) from error
+                error.args = (Names.load(session, desk.app.home).in_text(str(error)),)
+            raise
     if arguments.json:
         print_json(done.as_json())
     elif "next" in done.facts:

@@ -17,17 +17,13 @@ from solders.pubkey import Pubkey
 from authority.app import App
 from authority.chain import accounts, programs
 from authority.chain.client import ChainClient
+from authority.chain.errors import NotDeployedError
 from authority.enrolment.closing import Step
-from authority.errors import AuthorityError
 from authority.log import log
 
 ACTIVE, SUSPENDED, CLOSED = 1, 2, 3
 """A member's or a meter's status on the chain (registry, Status)."""
 STATUS_WORDS = {ACTIVE: "active", SUSPENDED: "suspended", CLOSED: "closed"}
-
-
-class OperationError(AuthorityError):
-    """An act that cannot be done as it was asked for; `code` names why, the message says what to do."""
 
 
 @dataclass
@@ -104,8 +100,8 @@ class Desk:
         return self.client.clock().unix_timestamp // self.config().epoch_seconds
 
     def config(self) -> accounts.Config:
-        """Governance's Config; OperationError `not_deployed`."""
+        """Governance's Config; NotDeployedError."""
         found = self.client.account(accounts.Config, programs.config_address())
         if found is None:
-            raise OperationError("not_deployed", "the programs are not initialized on this chain: authority deploy")
+            raise NotDeployedError("the programs are not initialized on this chain: authority deploy")
         return found

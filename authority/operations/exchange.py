@@ -17,7 +17,16 @@ from sqlalchemy.orm import Session
 from authority.enrolment import exchanges
 from authority.log import log
 from authority.operations.chain_state import full_name, held, meter_of
-from authority.operations.desk import Desk, Done, OperationError
+from authority.operations.desk import Desk, Done
+from authority.operations.errors import (
+    HeldReadingsError,
+    ImplausibleError,
+    NotInUseError,
+    RegisterFellError,
+    RegistersMissingError,
+    SerialInvalidError,
+    SerialTakenError,
+)
 from authority.store import metering
 from authority.store.enrolments import EnrolmentMeter
 from authority.store.metering import Frame, Meter
@@ -38,8 +47,9 @@ def exchange(
 ) -> Done:
     """Record an exchange: `last` are the old device's registers when it was taken out, `first` the new one's, in Wh.
 
-    What follows is done at the gateway, by a person, and is in `facts["next"]`. OperationError `not_found`,
-    `not_in_use`, `registers_missing`, `register_fell`, `implausible` (unless `force`), `serial_taken`, `held`.
+    What follows is done at the gateway, by a person, and is in `facts["next"]`. NotFoundError,
+    NotInUseError, RegistersMissingError, RegisterFellError, ImplausibleError (unless `force`),
+    SerialTakenError, HeldReadingsError.
     """
     done = desk.begin("exchange", name)
     with desk.app.store.read() as session:
@@ -74,20 +84,18 @@ def _checked(
     """The new offsets, once everything that a slip of the pen can do is looked at."""
     name = full_name(meter)
     if meter.state not in (metering.METER_ACTIVE, metering.METER_SUSPENDED) or meter.registered_at is None:
-        raise OperationError(
-            "not_in_use",
+        raise NotInUseError(
             f"{name} is {meter.state}: nothing was signed for it yet, so correct its serial in the campus plan",
         )
     if not serial.strip() or len(serial) > MAX_SERIAL or not serial.isprintable():
-        raise OperationError("serial_invalid", f"a serial is 1 to {MAX_SERIAL} characters, as on the plate")
+        raise SerialInvalidError(f"a serial is 1 to {MAX_SERIAL} characters, as on the plate")
     approved = meter.map.get("registers") if meter.map is not None else None
     wanted = [each for each in REGISTERS if each in (approved if isinstance(approved, Mapping) else ())]
     wanted = wanted or [each for each in REGISTERS if each in ROLE_REGISTERS[meter.role]]
     for option, given in (("--last", last), ("--first", first)):
         missing = [each for each in wanted if each not in given]
         if missing or set(given) - set(wanted):
-            raise OperationError(
-                "registers_missing",
+            raise RegistersMissingError(
                 f"{option} must name the registers of {name}, {', '.join(wanted)}, such as {option} {wanted[0]}=1234",
             )
     before = exchanges.offsets(session, meter)
@@ -95,15 +103,13 @@ def _checked(
         act = exchanges.last_exchange(session, meter)
         if act is not None and act.get("last_wh") == dict(last) and act.get("first_wh") == dict(first):
             return before
-        raise OperationError(
-            "serial_taken",
+        raise SerialTakenError(
             f"{name} has the serial {serial} already"
             + ("" if act is None else f"; its exchange was recorded with other registers: {act.get('last_wh')} Wh"),
         )
     waiting = held(session, meter)
     if waiting:
-        raise OperationError(
-            "held",
+        raise HeldReadingsError(
             f"{waiting} readings of {name} wait for a decision, and what they say belongs to the old meter: decide "
             f"them first: authority collector held --meter {name}",
         )
@@ -119,15 +125,13 @@ def _check_register(meter: Meter, register: str, value: int, signed: Record | No
         return
     name, before = full_name(meter), signed.registers[REGISTERS.index(register)]
     if value < before:
-        raise OperationError(
-            "register_fell",
+        raise RegisterFellError(
             f"the last signed {register} of {name} is {before} Wh, and --last says {value} Wh: a register never falls. "
             "Write what the old display showed when it was taken out, in Wh or with its unit (1234.5kWh)",
         )
     most = greatest_step_wh(meter.installation.nameplate_w, max(0, now - signed.interval_end), 10_000)
     if value - before > most and not force:
-        raise OperationError(
-            "implausible",
+        raise ImplausibleError(
             f"--last says that the {register} of {name} rose by {value - before} Wh since its last reading, which is "
             f"more than {most} Wh, twice what its nameplate allows: look at it again, or say --force",
         )
@@ -147,8 +151,7 @@ def _of_serial(session: Session, meter: Meter, serial: str) -> Meter | None:
     """Another entry of the plan with the new serial: one that nobody has enrolled is taken over."""
     other = session.scalar(select(Meter).where(Meter.serial == serial, Meter.id != meter.id))
     if other is not None and other.public_key is not None:
-        raise OperationError(
-            "serial_taken",
+        raise SerialTakenError(
             f"{serial} is enrolled as {full_name(other)} already. Where it took the place of {full_name(meter)}: "
             f"authority meters retire {full_name(meter)}, then authority enrol register {other.gateway_name}",
         )
@@ -198,7 +201,7 @@ def _next(gateway: str, meter: str, serial: str, offsets: Mapping[str, int]) -> 
 
 
 def parse_registers(words: list[str]) -> dict[str, int]:
-    """`consumption=1234` (Wh) or `consumption=1234.5kWh`, several of them; OperationError `registers_missing`."""
+    """`consumption=1234` (Wh) or `consumption=1234.5kWh`, several of them; RegistersMissingError."""
     found: dict[str, int] = {}
     for word in ",".join(words).split(","):
         name, _, text = word.strip().partition("=")
@@ -209,8 +212,7 @@ def parse_registers(words: list[str]) -> dict[str, int]:
                 break
         value = _whole_wh(text, factor)
         if name not in REGISTERS or value is None or name in found:
-            raise OperationError(
-                "registers_missing",
+            raise RegistersMissingError(
                 f"{word!r} is no register: write it like consumption=1234567 (Wh) or consumption=1234.567kWh; the "
                 f"registers are {', '.join(REGISTERS)}",
             )

@@ -13,7 +13,9 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
-from authority.operations.desk import Desk, Done, OperationError
+from authority.chain.errors import NotDeployedError
+from authority.operations.desk import Desk, Done
+from authority.operations.errors import NotProposedError, WrongKeyError
 
 LOADER = Pubkey.from_string("BPFLoaderUpgradeab1e11111111111111111111111")
 SET_AUTHORITY_CHECKED = 7
@@ -23,12 +25,10 @@ _HEADER = struct.Struct("<IQB32s")
 
 
 def upgrade_authority(desk: Desk, program: str) -> Pubkey | None:
-    """Who may upgrade a program; None where nobody may. OperationError `not_deployed`."""
+    """Who may upgrade a program; None where nobody may. NotDeployedError."""
     found = desk.client.raw_account(programs.program_data_address(programs.PROGRAM_IDS[program]))
     if found is None or found.owner != LOADER:
-        raise OperationError(
-            "not_deployed", f"{program} is no upgradeable program on this chain: authority deploy --check"
-        )
+        raise NotDeployedError(f"{program} is no upgradeable program on this chain: authority deploy --check")
     _, _, some, address = _HEADER.unpack(bytes(found.data)[: _HEADER.size])
     return Pubkey.from_bytes(address) if some else None
 
@@ -59,15 +59,15 @@ def propose(desk: Desk, address: Pubkey) -> Done:
 
 
 def accept(desk: Desk, new: Keypair) -> Done:
-    """The new authority takes Config and the programs over; this home's key is the old one. OperationError."""
+    """The new authority takes Config and the programs over; this home's key is the old one."""
     address = new.pubkey()
     done = desk.begin("accept", str(address))
     config = desk.config()
     if config.authority == address:
         desk.note(done, "governance", "was handed over before")
     elif config.pending_authority != address:
-        raise OperationError(
-            "not_proposed", f"{address} is not proposed: the present authority does that: authority handover propose"
+        raise NotProposedError(
+            f"{address} is not proposed: the present authority does that: authority handover propose"
         )
     elif desk.dry_run:
         desk.note(done, "governance", "would be handed over")
@@ -113,8 +113,7 @@ def _hand_over(desk: Desk, done: Done, program: str, new: Keypair) -> None:
 def _present_key(desk: Desk, wanted: Pubkey) -> Keypair:
     key = desk.app.home.authority
     if key.pubkey() != wanted:
-        raise OperationError(
-            "wrong_key",
+        raise WrongKeyError(
             f"the chain's authority is {wanted}, and keys/authority.json is {key.pubkey()}: do this where that key is",
         )
     return key

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from solders.keypair import Keypair
 
+from authority.home.errors import KeyUnreadableError
 from authority.operations import handover
 from authority.operations.command_parts import Act, add_act_options, do
-from authority.operations.desk import OperationError
 from authority.operations.members import address_of
 
 
@@ -31,11 +31,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def key_of(path: Path) -> Keypair:
-    """A key file in Solana's format; OperationError `key_unreadable`."""
+    """A key file in Solana's format; KeyUnreadableError."""
     try:
         return Keypair.from_bytes(bytes(json.loads(path.read_bytes())))
     except (OSError, ValueError, TypeError) as error:
-        raise OperationError("key_unreadable", f"{path} is not a Solana key file (64 numbers): {error}") from error
+        raise KeyUnreadableError(f"{path} is not a Solana key file (64 numbers): {error}") from error
 
 
 _ACTS: dict[str, Act] = {

@@ -12,9 +12,13 @@ from sqlalchemy.orm import Session
 
 from authority.chain import accounts, programs
 from authority.enrolment.plan import MAX_NAMEPLATE_W
+from authority.errors import OutOfRangeError
+from authority.governance.acts import NothingToChangeError
 from authority.log import log
 from authority.operations.chain_state import full_name
-from authority.operations.desk import Desk, Done, OperationError
+from authority.operations.desk import Desk, Done
+from authority.operations.errors import NotInUseError
+from authority.refusals import NotFoundError
 from authority.store.metering import METER_RETIRED, Meter
 from authority.store.people import Installation
 
@@ -61,13 +65,13 @@ def change(
     from_time: int | None = None,
 ) -> Done:
     """Have another nameplate (W) and storage (Wh) hold from an epoch on, the next one unless told; what was staged is
-    replaced. OperationError `not_found`, `not_in_use`, `out_of_range`, `nothing_to_change`.
+    replaced. NotFoundError, NotInUseError, OutOfRangeError, NothingToChangeError.
     """
     done = desk.begin("change", f"installation {n}")
     with desk.app.store.read() as session:
         row = session.get(Installation, n)
         if row is None:
-            raise OperationError("not_found", f"there is no installation {n}; see: authority installations list")
+            raise NotFoundError(f"there is no installation {n}; see: authority installations list")
         meters = list(
             session.scalars(
                 select(Meter).where(Meter.installation_n == n, Meter.state != METER_RETIRED).order_by(Meter.id)
@@ -76,7 +80,7 @@ def change(
     address = programs.installation_address(n)
     account = desk.client.account(accounts.Installation, address)
     if account is None:
-        raise OperationError("not_in_use", f"installation {n} is not on the chain yet: correct it in the campus plan")
+        raise NotInUseError(f"installation {n} is not on the chain yet: correct it in the campus plan")
     config, epoch = desk.config(), desk.epoch()
     if from_time is not None:
         from_epoch = -(-from_time // config.epoch_seconds)
@@ -95,7 +99,7 @@ def change(
         "from_time": start * config.epoch_seconds,
     }
     if wanted == (now_w, now_wh) and (account.staged_from == 0 or holds):
-        raise OperationError("nothing_to_change", f"installation {n} has {now_w} W and {now_wh} Wh already")
+        raise NothingToChangeError(f"installation {n} has {now_w} W and {now_wh} Wh already")
     what = f"installation {n}"
     told = f"{wanted[0]} W, {wanted[1]} Wh from epoch {start}"
     same = staged[:2] == wanted and not holds and (staged[2] == start or (from_epoch is None and staged[2] > 0))
@@ -120,14 +124,13 @@ def change(
 
 def _check(row: Installation, wanted: tuple[int, int], start: int, epoch: int) -> None:
     if not 1 <= wanted[0] <= MAX_NAMEPLATE_W:
-        raise OperationError("out_of_range", f"a nameplate is 1 to {MAX_NAMEPLATE_W} W, not {wanted[0]}")
+        raise OutOfRangeError(f"a nameplate is 1 to {MAX_NAMEPLATE_W} W, not {wanted[0]}")
     if not 0 <= wanted[1] <= MAX_STORAGE_WH or (wanted[1] and row.kind not in ("storage", "mixed")):
-        raise OperationError(
-            "out_of_range",
+        raise OutOfRangeError(
             f"storage is 0 to {MAX_STORAGE_WH} Wh, of a kind storage or mixed; installation {row.n} is {row.kind}",
         )
     if not epoch < start <= epoch + FURTHEST_EPOCHS:
-        raise OperationError("out_of_range", f"it can hold from epoch {epoch + 1} to {epoch + FURTHEST_EPOCHS}")
+        raise OutOfRangeError(f"it can hold from epoch {epoch + 1} to {epoch + FURTHEST_EPOCHS}")
 
 
 def _store(

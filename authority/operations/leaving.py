@@ -23,7 +23,8 @@ from authority.operations.chain_state import (
     meter_on_chain,
     waiting,
 )
-from authority.operations.desk import CLOSED, Desk, Done, OperationError
+from authority.operations.desk import CLOSED, Desk, Done
+from authority.operations.errors import LeftError
 from authority.operations.members import set_status
 from authority.operations.tokens import CREDIT, ENERGY, MOST_AT_ONCE, Holder
 from authority.store.market import StandingOrderPolicy
@@ -34,13 +35,13 @@ from authority.store.people import User
 def leave(desk: Desk, name: str, *, forfeit: bool = False) -> Done:
     """Take a member out: see above. With forfeit it gives up energy that it bought and did not use.
 
-    OperationError `not_found`, `left`. What waits is a step with what to do.
+    NotFoundError, LeftError. What waits is a step with what to do.
     """
     done = desk.begin("leave", name)
     with desk.app.store.read() as session:
         user = member_of(session, name)
     if user.left_at is not None:
-        raise OperationError("left", f"{name} has left already")
+        raise LeftError(f"{name} has left already")
     found = member_on_chain(desk.client, user)
     if not _without_meters(desk, done, user) or not _without_orders(desk, done, user, found):
         return done

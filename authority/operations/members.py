@@ -12,9 +12,12 @@ from authority.chain import accounts, programs
 from authority.enrolment import wallets
 from authority.enrolment.plan import MAX_BUILDING_BYTES
 from authority.enrolment.registration import Registration
+from authority.errors import OutOfRangeError
 from authority.log import log
 from authority.operations.chain_state import MemberOnChain, full_name, member_of, member_on_chain
-from authority.operations.desk import ACTIVE, CLOSED, STATUS_WORDS, SUSPENDED, Desk, Done, OperationError
+from authority.operations.desk import ACTIVE, CLOSED, STATUS_WORDS, SUSPENDED, Desk, Done
+from authority.operations.errors import LeftError, NameInvalidError, NotOnChainError, WalletInvalidError
+from authority.refusals import ConflictError
 from authority.store.market import StandingOrderPolicy
 from authority.store.metering import Meter
 from authority.store.people import User
@@ -46,7 +49,7 @@ def listed(desk: Desk) -> list[dict[str, Any]]:
 
 
 def shown(desk: Desk, name: str) -> dict[str, Any]:
-    """One member with balances (Wh, micro-credits), orders and meters. OperationError `not_found`."""
+    """One member with balances (Wh, micro-credits), orders and meters. NotFoundError."""
     with desk.app.store.read() as session:
         user = member_of(session, name)
         policy = session.get(StandingOrderPolicy, user.id)
@@ -112,17 +115,17 @@ def _chain(found: MemberOnChain) -> dict[str, Any]:
 def add(desk: Desk, name: str, building: str, *, public: bool = False, wallet: str | None = None) -> Done:
     """A new member, in the store and on the chain; its wallet is made and kept here, unless it has one of its own.
 
-    OperationError `name_invalid`, `wallet_invalid`, `conflict` where the name is another's.
+    NameInvalidError, WalletInvalidError, ConflictError where the name is another's.
     """
     done = desk.begin("add", name)
     check_name(name)
     if not building.strip() or len(building.encode()) > MAX_BUILDING_BYTES or not building.isprintable():
-        raise OperationError("name_invalid", f"a building's name is 1 to {MAX_BUILDING_BYTES} bytes of text")
+        raise NameInvalidError(f"a building's name is 1 to {MAX_BUILDING_BYTES} bytes of text")
     own = None if wallet is None else address_of(wallet)
     with desk.app.store.read() as session:
         user = session.scalar(select(User).where(User.name == name))
     if user is not None and (user.building != building or (own is not None and str(own) != user.wallet)):
-        raise OperationError("conflict", f"there is a member {name!r} already, with another building or wallet")
+        raise ConflictError(f"there is a member {name!r} already, with another building or wallet")
     if user is None:
         if desk.dry_run:
             desk.note(done, f"member {name}", "would be added")
@@ -148,28 +151,28 @@ def add(desk: Desk, name: str, building: str, *, public: bool = False, wallet: s
 
 
 def check_name(name: str) -> None:
-    """OperationError `name_invalid` for what no member can be called."""
+    """NameInvalidError for what no member can be called."""
     if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
-        raise OperationError("name_invalid", f"a member's name is 1 to {MAX_NAME} printable characters")
+        raise NameInvalidError(f"a member's name is 1 to {MAX_NAME} printable characters")
 
 
 def address_of(text: str) -> Pubkey:
-    """An address in base58; OperationError `wallet_invalid`."""
+    """An address in base58; WalletInvalidError."""
     try:
         return Pubkey.from_string(text)
     except ValueError as error:
-        raise OperationError("wallet_invalid", f"{text!r} is no public key in base58") from error
+        raise WalletInvalidError(f"{text!r} is no public key in base58") from error
 
 
 def present(desk: Desk, name: str) -> tuple[User, MemberOnChain]:
-    """A member that has not left, with the chain's word; OperationError `not_found`, `left`, `not_on_chain`."""
+    """A member that has not left, with the chain's word; NotFoundError, LeftError, NotOnChainError."""
     with desk.app.store.read() as session:
         user = member_of(session, name)
     if user.left_at is not None:
-        raise OperationError("left", f"{name} has left: a member that comes back is added anew")
+        raise LeftError(f"{name} has left: a member that comes back is added anew")
     found = member_on_chain(desk.client, user)
     if found is None:
-        raise OperationError("not_on_chain", f"{name} is not on the chain yet: authority members add {name!r}")
+        raise NotOnChainError(f"{name} is not on the chain yet: authority members add {name!r}")
     return user, found
 
 
@@ -196,7 +199,7 @@ def set_status(desk: Desk, done: Done, user: User, account: accounts.User, statu
     if account.status == status:
         desk.note(done, what, f"was {word} before")
     elif account.status == CLOSED:
-        raise OperationError("left", f"{user.name} is closed on the chain for good")
+        raise LeftError(f"{user.name} is closed on the chain for good")
     elif desk.dry_run:
         desk.note(done, what, f"would be {word}")
     else:
@@ -218,7 +221,7 @@ def rename(desk: Desk, name: str, new: str) -> Done:
             return done
         user = member_of(session, name)
     if other is not None and other.id != user.id:
-        raise OperationError("conflict", f"there is a member {new!r} already")
+        raise ConflictError(f"there is a member {new!r} already")
     if not desk.dry_run and other is None:
         with desk.app.store.write() as session:
             session.get_one(User, user.id).name = new
@@ -234,7 +237,7 @@ def delegate(
     """Name or renew who may place, cancel and retire for a member until a time; None removes the delegate.
 
     energy_wh and credit are what it may move from the member's own accounts into its seat. Only for wallets in custody
-    here: others sign it themselves (WalletError `not_custodial`). OperationError `out_of_range`.
+    here: others sign it themselves (NotCustodialError). OutOfRangeError.
     """
     done = desk.begin("delegate", name)
     user, found = present(desk, name)
@@ -242,9 +245,9 @@ def delegate(
     now = desk.client.clock().unix_timestamp
     if address is not None:
         if not now < until <= now + LONGEST_TERM:
-            raise OperationError("out_of_range", "a delegation ends later than now, and within 366 days")
+            raise OutOfRangeError("a delegation ends later than now, and within 366 days")
         if not 0 <= energy_wh <= MAX_ALLOWANCE or not 0 <= credit <= MAX_ALLOWANCE:
-            raise OperationError("out_of_range", f"an allowance is 0 to {MAX_ALLOWANCE}")
+            raise OutOfRangeError(f"an allowance is 0 to {MAX_ALLOWANCE}")
     what = f"member {name}"
     if address is None and found.user.delegate == wanted:
         desk.note(done, what, "had no delegate")

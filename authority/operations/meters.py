@@ -13,11 +13,18 @@ from sqlalchemy.orm import joinedload
 from authority.chain import programs
 from authority.chain.errors import ProgramError
 from authority.enrolment import exchanges, meter_sets
-from authority.enrolment.registration import PROSUMER, Registration, set_status_instruction
+from authority.enrolment.registration import (
+    PROSUMER,
+    ChainDiffersError,
+    ReadingsPendingError,
+    Registration,
+    set_status_instruction,
+)
 from authority.log import log
 from authority.operations import chain_state
 from authority.operations.chain_state import full_name, member_of, meter_of, meter_on_chain
-from authority.operations.desk import ACTIVE, CLOSED, STATUS_WORDS, SUSPENDED, Desk, Done, OperationError
+from authority.operations.desk import ACTIVE, CLOSED, STATUS_WORDS, SUSPENDED, Desk, Done
+from authority.operations.errors import MemberNotActiveError, NoMapError, NotInUseError, RetiredError, SetRefusedError
 from authority.store import metering
 from authority.store.metering import Frame, Meter
 from authority.store.people import User
@@ -52,7 +59,7 @@ def listed(desk: Desk) -> list[dict[str, Any]]:
 
 
 def shown(desk: Desk, name: str) -> dict[str, Any]:
-    """One meter with all that is known of it, the chain's word included. OperationError `not_found`."""
+    """One meter with all that is known of it, the chain's word included. NotFoundError."""
     with desk.app.store.read() as session:
         meter = meter_of(session, name)
         last = _last_record(session, meter)
@@ -92,11 +99,11 @@ def shown(desk: Desk, name: str) -> dict[str, Any]:
 
 
 def shown_map(desk: Desk, name: str) -> dict[str, Any]:
-    """The approved map of a meter, and whether the chain has its hash. OperationError `not_found`, `no_map`."""
+    """The approved map of a meter, and whether the chain has its hash. NotFoundError, NoMapError."""
     with desk.app.store.read() as session:
         meter = meter_of(session, name)
     if meter.map is None or meter.map_hash is None:
-        raise OperationError("no_map", f"{name} has no approved map yet: authority enrol approve {meter.gateway_name}")
+        raise NoMapError(f"{name} has no approved map yet: authority enrol approve {meter.gateway_name}")
     on_chain = meter_on_chain(desk.client, meter)
     return {
         "meter": full_name(meter),
@@ -129,14 +136,13 @@ def resume(desk: Desk, name: str) -> Done:
 def retire(desk: Desk, name: str, *, discard: bool = False) -> Done:
     """Take a meter out for good: what it drew is booked, nothing more is awaited, its member goes on without it.
 
-    OperationError `readings_pending` while accepted readings are on their way to the chain, unless they are discarded.
+    ReadingsPendingError while accepted readings are on their way to the chain, unless they are discarded.
     """
     with desk.app.store.read() as session:
         meter = meter_of(session, name)
         waiting = chain_state.waiting(session, meter)
     if waiting and not discard and meter.state != metering.METER_RETIRED:
-        raise OperationError(
-            "readings_pending",
+        raise ReadingsPendingError(
             f"{waiting} accepted readings of {name} are still on their way to the chain: let settlement carry them, "
             "and do this again; with --discard they are left out, and what they say is billed to nobody",
         )
@@ -148,12 +154,12 @@ def _set_status(desk: Desk, name: str, act: str, state: str, status: int) -> Don
     with desk.app.store.read() as session:
         meter = meter_of(session, name)
     if meter.state in (metering.METER_EXPECTED, metering.METER_APPROVED) and act != "retire":
-        raise OperationError("not_in_use", f"{name} is {meter.state}: it takes no part yet; see: authority enrol list")
+        raise NotInUseError(f"{name} is {meter.state}: it takes no part yet; see: authority enrol list")
     if meter.state == metering.METER_RETIRED and act != "retire":
-        raise OperationError("retired", f"{name} was retired for good; plan a new meter under another name")
+        raise RetiredError(f"{name} was retired for good; plan a new meter under another name")
     on_chain = meter_on_chain(desk.client, meter)
     if on_chain is not None and on_chain.meter.status == CLOSED and act != "retire":
-        raise OperationError("retired", f"{name} is closed on the chain for good; plan a new meter under another name")
+        raise RetiredError(f"{name} is closed on the chain for good; plan a new meter under another name")
     to_chain = act == "resume"
     if to_chain:  # the chain first: what is accepted must find it open
         _status_on_chain(desk, done, meter, on_chain, status)
@@ -213,7 +219,7 @@ def reassign(
     """Give meters to another member, each once all that it measured is settled; the new one's next span is a baseline.
 
     Waits for the settlement worker for at most wait_seconds; what could not be done by then is a step that says so.
-    OperationError `not_found`, `set_refused` (the meters would not settle beside the member's others), `not_in_use`.
+    NotFoundError, SetRefusedError (the meters would not settle beside the member's others), NotInUseError.
     """
     done = desk.begin("reassign", ", ".join(names))
     with desk.app.store.read() as session:
@@ -222,7 +228,7 @@ def reassign(
         _check_new_set(session, meters, member)
     for meter in meters:
         if meter.registered_at is None:
-            raise OperationError("not_in_use", f"{full_name(meter)} is not on the chain yet; correct the campus plan")
+            raise NotInUseError(f"{full_name(meter)} is not on the chain yet; correct the campus plan")
     _prepare(desk, done, member, meters)
     end = monotonic() + wait_seconds
     for meter in meters:
@@ -238,8 +244,7 @@ def _check_new_set(session: Any, meters: Sequence[Meter], member: User) -> None:
     roles += [meter.role for meter in meters if meter.state == metering.METER_ACTIVE]
     fault = meter_sets.conflict(roles)
     if fault is not None:
-        raise OperationError(
-            "set_refused",
+        raise SetRefusedError(
             f"{member.name} cannot have these meters beside its own: {fault}; retire or reassign those first",
         )
 
@@ -253,10 +258,9 @@ def _prepare(desk: Desk, done: Done, member: User, meters: Sequence[Meter]) -> N
     Registration(desk.app, desk.client, actor=desk.actor, report=lambda _: None).member(member)
     user = chain_state.member_on_chain(desk.client, member)
     if user is None:
-        raise OperationError("chain_differs", f"{member.name} is not on the chain, though it was registered there")
+        raise ChainDiffersError(f"{member.name} is not on the chain, though it was registered there")
     if user.user.status != ACTIVE:
-        raise OperationError(
-            "member_not_active",
+        raise MemberNotActiveError(
             f"{member.name} is {STATUS_WORDS.get(user.user.status)}: authority members resume {member.name!r} first",
         )
     address = programs.user_address(Pubkey.from_string(member.wallet))
@@ -275,7 +279,7 @@ def _reassign(desk: Desk, done: Done, meter: Meter, member: User, *, last: bool)
     name, what = full_name(meter), f"meter {full_name(meter)}"
     on_chain = meter_on_chain(desk.client, meter)
     if on_chain is None:
-        raise OperationError("chain_differs", f"{name} is not on the chain, though it was registered there")
+        raise ChainDiffersError(f"{name} is not on the chain, though it was registered there")
     target = Pubkey.from_string(member.wallet)
     if on_chain.meter.user == target:
         before = meter.user_id == member.id

@@ -13,9 +13,11 @@ from solders.pubkey import Pubkey
 
 from authority.chain import programs
 from authority.enrolment import wallets
+from authority.enrolment.registration import ChainDiffersError
 from authority.log import log
 from authority.operations.chain_state import MemberOnChain
-from authority.operations.desk import Desk, Done, OperationError
+from authority.operations.desk import Desk, Done
+from authority.operations.errors import NotProposedError, WalletInvalidError
 from authority.operations.members import address_of, present
 from authority.operations.tokens import CREDIT, ENERGY, Holder, built
 from authority.store.people import User
@@ -37,7 +39,7 @@ def propose(desk: Desk, name: str, to: str | None = None) -> Done:
         desk.note(done, what, f"would have {wanted or 'a new wallet in custody'} proposed")
         return done
     if wanted == user.signs_as:
-        raise OperationError("wallet_invalid", f"{wanted} is {name}'s wallet already")
+        raise WalletInvalidError(f"{wanted} is {name}'s wallet already")
     sealed: bytes | None = None
     if wanted is None and user.next_wallet is not None and user.next_sealed_key is not None:
         wanted, sealed = user.next_wallet, user.next_sealed_key  # made before, and broken off
@@ -87,7 +89,7 @@ def cancel(desk: Desk, name: str) -> Done:
 
 
 def finish(desk: Desk, name: str) -> Done:
-    """Have the proposed wallet take over, where its time has come. OperationError `not_proposed`."""
+    """Have the proposed wallet take over, where its time has come. NotProposedError."""
     done = desk.begin("replace-wallet", name)
     user, found = present(desk, name)
     what, current = f"member {name}", str(found.user.wallet)
@@ -95,11 +97,9 @@ def finish(desk: Desk, name: str) -> Done:
         if user.next_wallet == current:  # broken off between the chain and the store
             _take_over(desk, user, current, None)
         elif user.signs_as != current:
-            raise OperationError(
-                "chain_differs", f"the chain has {current} as {name}'s wallet, and the store does not know it"
-            )
+            raise ChainDiffersError(f"the chain has {current} as {name}'s wallet, and the store does not know it")
         elif user.signing_wallet is None:
-            raise OperationError("not_proposed", f"no wallet is proposed for {name}: leave --finish out")
+            raise NotProposedError(f"no wallet is proposed for {name}: leave --finish out")
         desk.note(done, what, f"has the wallet {current}")
         return done
     after, from_epoch, epoch = found.user.next_wallet, found.user.next_wallet_from, desk.epoch()

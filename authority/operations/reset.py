@@ -12,9 +12,11 @@ from sqlalchemy.orm import Session
 
 from authority.chain.errors import ProgramError
 from authority.collector import held
+from authority.enrolment.registration import ChainDiffersError, ReadingsPendingError
 from authority.operations import chain_state
 from authority.operations.chain_state import full_name, meter_of, meter_on_chain
-from authority.operations.desk import Desk, Done, OperationError
+from authority.operations.desk import Desk, Done
+from authority.operations.errors import NothingHeldError
 from authority.settlement.chain import SettlementChain, common_accounts
 from authority.settlement.lookup_tables import LookupTables
 from authority.store import metering
@@ -26,24 +28,22 @@ from edge_agent.wire.reading import Frame as SignedFrame
 def reset(desk: Desk, name: str) -> Done:
     """Let a meter go on after its reset: release its held records from the one that says so, and rebase the chain.
 
-    What is held before that record is void: the registers that it speaks of are gone. OperationError `not_found`,
-    `nothing_held` (no record says that registers were reset), `readings_pending` (earlier ones must be carried first).
+    What is held before that record is void: the registers that it speaks of are gone. NotFoundError,
+    NothingHeldError (no record says that registers were reset), ReadingsPendingError (earlier ones are carried first).
     """
     done = desk.begin("reset", name)
     with desk.app.store.read() as session:
         meter = meter_of(session, name)
         record = _reset_record(session, meter)
         if record is None:
-            raise OperationError(
-                "nothing_held",
+            raise NothingHeldError(
                 f"no record of {name} says that its registers were reset: at the gateway, `edge-agent reset-meter "
                 f"{meter.name}` lets it sign one, and the next boundary brings it",
             )
         earlier, later = _held_around(session, meter, record)
         before = chain_state.waiting(session, meter) if record.disposition == metering.DISPOSITION_HELD else 0
     if before:
-        raise OperationError(
-            "readings_pending",
+        raise ReadingsPendingError(
             f"{before} readings of {name} from before its reset are on their way to the chain, and go first: let "
             "settlement carry them, and do this again",
         )
@@ -94,7 +94,7 @@ def _rebase(desk: Desk, done: Done, meter: Meter, record: Frame) -> None:
     name, signed = full_name(meter), SignedFrame.from_bytes(record.frame)
     on_chain = meter_on_chain(desk.client, meter)
     if on_chain is None or on_chain.state is None:
-        raise OperationError("chain_differs", f"{name} is not on the chain yet: authority enrol register")
+        raise ChainDiffersError(f"{name} is not on the chain yet: authority enrol register")
     if on_chain.state.hash == record.record_hash[: len(on_chain.state.hash)]:
         desk.note(done, f"meter {name}", "goes on from its new registers already")
         return

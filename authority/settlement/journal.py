@@ -44,7 +44,9 @@ _BOOK = struct.Struct("<BI")
 
 
 class JournalError(AuthorityError):
-    """book_leaf_malformed: bytes that are not the leaf of a final book."""
+    """Bytes that are not the leaf of a final book."""
+
+    code = "book_leaf_malformed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def book_leaf(data: bytes) -> bytes:
 
 def book_of_leaf(leaf: bytes) -> bytes:
     """The book's data in its leaf; JournalError `book_leaf_malformed`."""
-    malformed = JournalError("book_leaf_malformed", "these bytes are not the leaf of a final book")
+    malformed = JournalError("these bytes are not the leaf of a final book")
     if len(leaf) <= _BOOK.size or leaf[0] != log.LEAF_BOOK:
         raise malformed
     _, size = _BOOK.unpack(leaf[: _BOOK.size])

@@ -9,8 +9,9 @@ from typing import Any
 from solders.system_program import TransferParams, transfer
 
 from authority.operations.command_parts import add_act_options, desk_of
-from authority.operations.desk import Desk, OperationError
+from authority.operations.desk import Desk
 from authority.operations.handover_command import key_of
+from authority.refusals import MalformedError
 from authority.status.facts import spending
 from authority.status.judgement import DAYS_LEFT, LEAST_LAMPORTS
 from edge_agent.wire.command import DONE, PROBLEMS, print_json
@@ -60,7 +61,7 @@ def funds(desk: Desk) -> dict[str, Any]:
 
 def _send(desk: Desk, arguments: argparse.Namespace) -> str | None:
     if arguments.key is None or not 0 < arguments.sol <= 1_000_000:
-        raise OperationError("malformed", "say how much and from where: --sol 2 --key FILE")
+        raise MalformedError("say how much and from where: --sol 2 --key FILE")
     payer = key_of(arguments.key)
     if desk.dry_run:
         return None

@@ -19,9 +19,9 @@ from cryptography.x509.oid import NameOID
 
 from edge_agent import log
 from edge_agent.errors import EdgeError
-from edge_agent.state.credentials import Answer, Credentials, CredentialsError, CredentialStore
+from edge_agent.state.credentials import Answer, Credentials, CredentialsInvalidError, CredentialStore
 from edge_agent.state.keys import KeyStore
-from edge_agent.uplinks import UplinkError
+from edge_agent.uplinks import CertificateRefusedError
 from edge_agent.uplinks.https import HttpsClient
 from edge_agent.wire import paths
 
@@ -128,15 +128,11 @@ class Renewal:
         try:
             parsed = x509.load_pem_x509_certificate(certificate.encode())
         except ValueError as error:
-            raise CredentialsError(
-                "credentials_invalid", f"the authority's certificate cannot be read: {error}"
-            ) from error
+            raise CredentialsInvalidError(f"the authority's certificate cannot be read: {error}") from error
         names = [str(name.value) for name in parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
         own = self._keys.load_or_make_tls().public_key()
         if names != [self._credentials.gateway] or parsed.public_key() != own:
-            raise CredentialsError(
-                "credentials_invalid", f"the authority's certificate is made out to {names}, or for another key"
-            )
+            raise CredentialsInvalidError(f"the authority's certificate is made out to {names}, or for another key")
         return certificate
 
     def _try(self, new: Credentials) -> None:
@@ -147,4 +143,4 @@ class Renewal:
         finally:
             client.close()
         if Answer(reply.json(), "the authority's answer").text("status") != "used":
-            raise UplinkError("certificate_refused", "the authority does not know the certificate that it issued")
+            raise CertificateRefusedError("the authority does not know the certificate that it issued")

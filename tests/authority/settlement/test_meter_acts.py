@@ -15,8 +15,8 @@ from authority.chain import accounts, programs
 from authority.cli import main
 from authority.enrolment import requests
 from authority.enrolment.registration import Registration
-from authority.enrolment.requests import EnrolmentError
 from authority.home import certificates
+from authority.refusals import ConflictError
 from authority.store.log import Act
 from authority.store.metering import Frame, Meter, MeterKey
 from edge_agent.wire.meter_map import MeterMap
@@ -131,7 +131,7 @@ def test_an_exchange_loses_and_doubles_nothing_to_the_wh_and_trading_goes_on(cam
     offsets = {each: old[each] - 55 for each in registers}
     assert told["offset_wh"] == offsets
     assert run(*words)["changed"] is False  # doing it twice does no more
-    with pytest.raises(EnrolmentError, match="was exchanged, so its registers go on"):
+    with pytest.raises(ConflictError, match="was exchanged, so its registers go on"):
         enrol_again(campus, name, registers)
     enrol_again(campus, name, registers, offsets)
     chain_meter = campus.client.account(accounts.Meter, programs.meter_address(meter.meter_id))
