@@ -26,6 +26,10 @@ COMMANDS = {
     "pause": Command("authority.governance.command", "pause activities on the chain"),
     "resume": Command("authority.governance.command", "resume paused activities"),
     "operator": Command("authority.governance.command", "name another operator"),
+    "handover": Command(
+        "authority.operations.handover_command", "hand Config and the programs to another authority: propose, accept"
+    ),
+    "fund": Command("authority.status.fund_command", "the operator's SOL: how long it lasts, and sending it more"),
     "backup": Command("authority.service.backup_command", "seal configuration, keys, store and ledger into one file"),
     "restore": Command("authority.service.restore_command", "make a home from a backup"),
     "web": Command("authority.web.command", "run the pages and the API", service=True),
@@ -36,6 +40,16 @@ COMMANDS = {
     "validator": Command("authority.service.validator_command", "run the embedded validator", service=True),
     "deploy": Command("authority.chain.deploy", "initialize the programs on the chain"),
     "enrol": Command("authority.enrolment.command", "campus plan, claim codes, and approval of gateways"),
+    "meters": Command(
+        "authority.operations.meters_command", "meters in use: list, suspend, exchange, reassign, reset, retire"
+    ),
+    "members": Command(
+        "authority.operations.members_command", "members: balances, add, suspend, leave, rename, wallets, delegates"
+    ),
+    "installations": Command("authority.operations.installations_command", "what is built: list, change nameplates"),
+    "certificates": Command(
+        "authority.operations.certificates_command", "certificates: list them, and renew them in time", service=True
+    ),
     "audit": Command("authority.audit.command", "the log: checkpoints, proofs, verification"),
     "market": Command("authority.market.command", "credits, standing orders, and the last epochs"),
     "demo": Command("authority.demo.command", "four campus buildings, read, signed, minted and traded"),

@@ -200,6 +200,8 @@ def test_lines_of_other_libraries_come_in_the_same_form(noisy: Program, capsys: 
 
 
 DO_SOMETHING = {
+    "authority certificates run",
+    "edge-agent watch",
     *("edge-agent enrol", "edge-agent run", "edge-agent reset-meter", "edge-agent rebase", "meter-emulator"),
     *("authority init", "authority serve", "authority web", "authority validator", "authority deploy"),
     *("authority demo", "authority collector run", "authority collector broker"),

@@ -32,6 +32,8 @@ REGISTRATIONS = ("user_registered", "installation_registered", "meter_registered
                  "energy_account_opened", "installation_followed", "initialized", "market_initialized")  # fmt: skip
 """Events that an act may name, and need not."""
 RETIRED = "retire_energy"
+ELSEWHERE = frozenset({"delegate_set", "upgrade_authority_set"})
+"""Acts whose transactions leave no event that the audit reads: a delegate is the member's own, an upgrade not ours."""
 OF_MEMBERS = frozenset({"place_order", RETIRED})
 """Acts by which settlement does something in a member's name: they may not land, and are checked when they do."""
 
@@ -86,7 +88,7 @@ class Acts(Part):
         if kind in OF_MEMBERS:
             if kind == RETIRED:
                 self._in_members_names[str(signature)] = said
-        elif isinstance(signature, str):
+        elif isinstance(signature, str) and kind not in ELSEWHERE:
             self._signed.setdefault(signature, []).append(said)
         if kind == "credit_issued" and not isinstance(signature, str):
             name = ("credit", data["wallet"], data["amount"])

@@ -81,6 +81,7 @@ def _close_superseded(app: App) -> None:
             return
     with app.store.write() as session:
         held.close_superseded(session, now=app.clock())
+        held.let_in(session, now=app.clock())
 
 
 def _decide(app: App, arguments: argparse.Namespace, chosen: held.Chosen) -> int:

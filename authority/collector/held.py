@@ -17,6 +17,9 @@ from authority.store import metering
 from authority.store.metering import Frame, Meter, MeterKey
 from edge_agent.wire.reading import RECORD_SIZE
 
+NOT_ON_CHAIN = "not_on_chain"
+"""Held until the chain has the meter; then released by itself."""
+
 
 class NotHeldError(RefusalError):
     """The reading was decided already, or was never held."""
@@ -137,6 +140,20 @@ def close_superseded(session: Session, *, now: int, actor: str = "collector") ->
             _decide(session, frame, "reading_voided", metering.DISPOSITION_VOID, actor, why, now)
             closed.append(frame.log_index)
     return closed
+
+
+def let_in(session: Session, *, now: int, actor: str = "collector") -> list[int]:
+    """Release what was held only because the chain had not got the meter yet, and has it now; their log indexes."""
+    waiting = (
+        select(Frame)
+        .join(Meter, Meter.id == Frame.meter_pk)
+        .where(metering.held_back(Frame), Frame.code == NOT_ON_CHAIN, Meter.state == metering.METER_ACTIVE)
+    )
+    log.lock(session)
+    indexes = [frame.log_index for frame in session.scalars(waiting.order_by(Frame.log_index))]
+    for log_index in indexes:
+        release(session, log_index, actor=actor, reason="the meter is on the chain now", now=now)
+    return indexes
 
 
 def release(session: Session, log_index: int, *, actor: str, reason: str, now: int) -> int:

@@ -25,7 +25,7 @@ from authority.collector.ingest import Collector
 from authority.collector.live import Live
 from authority.collector.receipts import head
 from authority.collector.standing import Shown
-from authority.enrolment import requests
+from authority.enrolment import renewal, requests
 from authority.errors import AuthorityError
 from authority.home import certificates
 from authority.problems import problem
@@ -45,7 +45,9 @@ PeerCertificate = Callable[[Mapping[str, Any]], bytes | None]
 """From a WSGI environment, the client certificate (DER) that TLS has verified against the CA; None without one."""
 
 
-_ASK_THE_STORE = ("enrol", "prove", "show", "live_power", "status", "head_of")
+_ASK_THE_STORE = (
+    "enrol", "prove", "show", "live_power", "status", "head_of", "next_certificate", "use_certificate",
+)  # fmt: skip
 """Endpoints whose success says that the store answers."""
 
 LOG = StructuredLog(__name__)
@@ -169,6 +171,22 @@ def create_app(
             standing.require(session, gateway, shown())
         live.status(gateway, read_json(request.get_data()))
         return "", 204
+
+    @app.post(paths.certificate("<gateway>"))
+    def next_certificate(gateway: str) -> ResponseReturnValue:
+        body = read_json(request.get_data())
+        csr = body.get("csr") if isinstance(body, dict) else None
+        with store.write() as session:
+            standing.require(session, gateway, shown())
+            answer = renewal.ask(session, gateway, csr, shown().certificate_hash, clock())
+        return answer, 200 if "certificate" in answer else 202
+
+    @app.put(paths.certificate("<gateway>"))
+    def use_certificate(gateway: str) -> ResponseReturnValue:
+        with store.write() as session:
+            standing.require(session, gateway, shown())
+            used = renewal.use(session, gateway, shown().certificate_hash, clock())
+        return {"status": "used" if used else "unknown"}
 
     @app.get(paths.head("<gateway>", "<meter>"))
     def head_of(gateway: str, meter: str) -> ResponseReturnValue:

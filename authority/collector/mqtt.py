@@ -88,7 +88,8 @@ class BrokerConnection:
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True
         )
-        client.tls_set_context(tls_context(app.home))
+        self._tls = tls_context(app.home)
+        client.tls_set_context(self._tls)
         client.max_queued_messages_set(10_000)
         client.reconnect_delay_set(min_delay=1, max_delay=30)
         client.on_connect = self._on_connect
@@ -107,6 +108,10 @@ class BrokerConnection:
         self._client.connect_async(settings.host, settings.port, keepalive=30, clean_start=False, properties=properties)
         self._worker.start()
         self._client.loop_start()
+
+    def show_renewed_certificate(self) -> None:
+        """Have the next connection show the collector's certificate as it lies on the disk now."""
+        self._tls.load_cert_chain(self._app.home.key_path("collector.pem"), self._app.home.key_path("collector.key"))
 
     def stop(self) -> None:
         """Finish the message at hand and disconnect; the broker keeps the rest for the next start."""

@@ -20,13 +20,32 @@ MAX_SUN_ROUNDING_WH = 1
 
 @dataclass(frozen=True)
 class MeterFacts:
-    """What is known of a meter apart from its readings: words of the store, nameplate in W, storage in Wh."""
+    """What is known of a meter apart from its readings: words of the store, nameplate in W, storage in Wh.
+
+    on_chain is False from a meter's approval until the chain has it. The staged figures hold from the epoch
+    staged_from on; 0 where nothing is staged.
+    """
 
     active: bool
     role: str
     source: int
     nameplate_w: int
     storage_wh: int
+    on_chain: bool = True
+    staged_nameplate_w: int = 0
+    staged_storage_wh: int = 0
+    staged_from: int = 0
+
+    def size(self, first: int, last: int) -> tuple[int, int]:
+        """Nameplate (W) and storage (Wh) that bound a step from one epoch to another: the greater, where they change.
+
+        The oracle program has the same rule (registry, Meter::size).
+        """
+        if not self.staged_from or last < self.staged_from:
+            return self.nameplate_w, self.storage_wh
+        if first >= self.staged_from:
+            return self.staged_nameplate_w, self.staged_storage_wh
+        return max(self.nameplate_w, self.staged_nameplate_w), max(self.storage_wh, self.staged_storage_wh)
 
 
 def check(record: Record, last: Record | None, meter: MeterFacts, settings: Settings, now: int) -> str:
@@ -35,6 +54,8 @@ def check(record: Record, last: Record | None, meter: MeterFacts, settings: Sett
     last is the meter's last accepted reading (None: this one sets the baseline and is bounded by no step).
     """
     epoch = settings.epoch.seconds
+    if not meter.on_chain:
+        return "not_on_chain"
     if not meter.active:
         return "meter_inactive"
     if (
@@ -60,12 +81,14 @@ def check(record: Record, last: Record | None, meter: MeterFacts, settings: Sett
 
 
 def _check_step(record: Record, last: Record, meter: MeterFacts, settings: Settings) -> str:
+    epoch = settings.epoch.seconds
+    nameplate_w, storage_wh = meter.size(last.interval_end // epoch, record.interval_end // epoch - 1)
     code = check_step(
         record,
         last,
         role=meter.role,
-        nameplate_w=meter.nameplate_w,
-        storage_wh=meter.storage_wh,
+        nameplate_w=nameplate_w,
+        storage_wh=storage_wh,
         tolerance_bps=settings.parameters.nameplate_tolerance_bps,
     )
     if code != "ok":

@@ -85,6 +85,8 @@ class Running:
             if time.monotonic() >= due:
                 due = time.monotonic() + CLOSE_SECONDS
                 self._close_superseded()
+                if self._broker is not None:
+                    self._broker.show_renewed_certificate()
         self._flush_once()
 
     def _close_superseded(self) -> None:
@@ -94,10 +96,13 @@ class Running:
                     return
             with self.app.store.write() as session:
                 closed = held.close_superseded(session, now=self.app.clock())
+                let_in = held.let_in(session, now=self.app.clock())
         except SQLAlchemyError:
             return  # the store is away, which others say; it is done next time
         if closed:
             LOG.info("held readings are void: a later reading carries their energy", readings=closed)
+        if let_in:
+            LOG.info("held readings are released: the chain has their meters now", readings=let_in)
 
     def _flush_once(self) -> None:
         try:

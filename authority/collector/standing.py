@@ -11,20 +11,25 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from authority.refusals import NotAuthenticatedError, RefusalError, WrongGatewayError
 from authority.store.base import table_of
+from authority.store.enrolments import CertificateRenewal
 from authority.store.metering import GATEWAY_ENROLLED, Gateway
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the store says of a gateway: its state, and the SHA-256 of the certificate (DER) that it may use."""
+    """What the store says of a gateway: its state, and the SHA-256 of the certificate (DER) that it may use.
+
+    next_hashes are those of certificates that were issued to follow it and were not used yet.
+    """
 
     state: str
     certificate_hash: bytes | None
+    next_hashes: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +43,26 @@ _gateway = table_of(Gateway).c
 _STANDINGS = select(_gateway.name, _gateway.state, _gateway.certificate_hash).where(
     _gateway.name.in_(bindparam("gateways", expanding=True))
 )
+_renewal = table_of(CertificateRenewal).c
+_NEXT = select(_renewal.gateway_name, _renewal.certificate_hash).where(
+    _renewal.gateway_name.in_(bindparam("gateways", expanding=True)),
+    _renewal.certificate_hash.is_not(None),
+    _renewal.used_at.is_(None),
+)
 NO_CERTIFICATE = Shown(None)
 NEEDS_CERTIFICATE = "this needs the gateway's current client certificate; enrol to get one"
 
 
 def standings(session: Session, gateways: Collection[str]) -> Mapping[str, Standing]:
     """The standings of those gateways that the store knows."""
-    rows = session.connection().execute(_STANDINGS, {"gateways": list(gateways)})
-    return {name: Standing(state, certificate_hash) for name, state, certificate_hash in rows}
+    rows = session.connection().execute(_STANDINGS, {"gateways": list(gateways)}).all()
+    following: dict[str, set[bytes]] = {}
+    for name, next_hash in session.connection().execute(_NEXT, {"gateways": list(gateways)}):
+        following.setdefault(name, set()).add(next_hash)
+    return {
+        name: Standing(state, certificate_hash, frozenset(following.get(name, ())))
+        for name, state, certificate_hash in rows
+    }
 
 
 def refusal(gateway: str, standing: Standing | None, shown: Shown | None) -> RefusalError | None:
@@ -55,7 +72,8 @@ def refusal(gateway: str, standing: Standing | None, shown: Shown | None) -> Ref
     """
     if standing is None or standing.state != GATEWAY_ENROLLED:
         return NotAuthenticatedError(f"gateway {gateway} is not enrolled, or was revoked; enrol it again")
-    if shown is not None and (shown.certificate_hash is None or shown.certificate_hash != standing.certificate_hash):
+    good = {standing.certificate_hash, *standing.next_hashes}
+    if shown is not None and (shown.certificate_hash is None or shown.certificate_hash not in good):
         return NotAuthenticatedError(NEEDS_CERTIFICATE)
     return None
 
@@ -67,8 +85,13 @@ def require(session: Session, gateway: str, shown: Shown) -> None:
     """
     owner = None
     if shown.certificate_hash is not None:
+        follows = select(CertificateRenewal.gateway_name).where(
+            CertificateRenewal.certificate_hash == shown.certificate_hash, CertificateRenewal.used_at.is_(None)
+        )
         owner = session.execute(
-            select(Gateway.name, Gateway.state).where(Gateway.certificate_hash == shown.certificate_hash)
+            select(Gateway.name, Gateway.state).where(
+                or_(Gateway.certificate_hash == shown.certificate_hash, Gateway.name.in_(follows))
+            )
         ).one_or_none()
     if owner is not None and owner.state == GATEWAY_ENROLLED and owner.name != gateway:
         raise WrongGatewayError(f"this certificate is {owner.name}'s, not {gateway}'s")

@@ -100,6 +100,10 @@ class Ingestion:
                 source=SOURCES.index(row.source),
                 nameplate_w=row.nameplate_w,
                 storage_wh=row.storage_wh,
+                on_chain=row.state != metering.METER_APPROVED,
+                staged_nameplate_w=row.staged_nameplate_w or 0,
+                staged_storage_wh=row.staged_storage_wh or 0,
+                staged_from=row.staged_from or 0,
             )
             self._keys[row.public_key] = Key(
                 public_key=row.public_key,
@@ -392,6 +396,9 @@ _KEYS = (
         _meter.source,
         _installation.nameplate_w,
         _installation.storage_wh,
+        _installation.staged_nameplate_w,
+        _installation.staged_storage_wh,
+        _installation.staged_from,
     )
     .join_from(table_of(MeterKey), table_of(Meter), _meter.id == _key.meter_pk)
     .join(table_of(Installation), _installation.n == _meter.installation_n)

@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from authority.enrolment import wallets
+from authority.enrolment import meter_sets, wallets
 from authority.errors import AuthorityError
 from authority.home.home import Home
 from authority.log import log
@@ -233,15 +233,9 @@ def _check_meter(meter: PlannedMeter, users: set[str], kinds: Mapping[int, str])
 
 
 def _check_set(user: str, meters: list[PlannedMeter]) -> None:
-    """The sets of meters that settle (docs/ARCHITECTURE.md); the registry program enforces the same."""
-    count = {role: sum(meter.role == role for meter in meters) for role in ROLES}
-    parts = count["generation"] + count["storage"] + count["load"] + count["grid"]
-    if count["building"] > 1 or (count["building"] and parts):
-        raise PlanInvalidError(f"user {user!r}: a building meter settles alone, without others but submeters")
-    if count["grid"] > 1 or (count["grid"] and count["load"]):
-        raise PlanInvalidError(f"user {user!r}: has either load meters or one grid meter")
-    if parts and not count["grid"] and not count["load"]:
-        raise PlanInvalidError(f"user {user!r}: generation or storage settles only with load or grid meters")
+    found = meter_sets.fault([meter.role for meter in meters])
+    if found is not None:
+        raise PlanInvalidError(f"user {user!r}: {found}")
 
 
 def apply(session: Session, plan: Plan, home: Home, *, actor: str, now: int, random: Callable[[int], bytes]) -> int:

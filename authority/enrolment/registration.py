@@ -20,11 +20,13 @@ from authority.app import App
 from authority.chain import accounts as chain_accounts
 from authority.chain import programs
 from authority.chain.client import ChainClient
+from authority.chain.errors import ProgramError
 from authority.enrolment.plan import KINDS, MAX_BUILDING_BYTES
 from authority.errors import AuthorityError
 from authority.log import log
 from authority.store.metering import (
     METER_ACTIVE,
+    METER_APPROVED,
     Frame,
     Meter,
     MeterKey,
@@ -94,7 +96,7 @@ class Registration:
         for meter, account in zip(meters, self._client.accounts_at(chain_accounts.Meter, addresses), strict=True):
             if meter.registered_at is not None and account is not None and _is_current(account, meter):
                 continue
-            self._user(meter.user)
+            self.member(meter.user)
             self._installation(meter.installation)
             self._meter(meter, keys[meter.id])
             done += 1
@@ -110,6 +112,8 @@ class Registration:
             kept = session.get_one(type(row), identity)
             kept.registered_at = now
             row.registered_at = now
+            if isinstance(kept, Meter) and kept.state == METER_APPROVED:
+                kept.state = METER_ACTIVE  # from here on its readings are accepted
             for key, value in values.items():
                 setattr(kept, key, value)
             data = {
@@ -120,7 +124,8 @@ class Registration:
             log.record_act(session, "registered_on_chain", self._actor, now, data)
         self._report(Registered(kind, name, address, signature))
 
-    def _user(self, user: User) -> None:
+    def member(self, user: User) -> None:
+        """Bring a member onto the chain where it is not there yet, with its token accounts and a seat."""
         if user.registered_at is not None:
             return
         wallet = Pubkey.from_string(user.wallet)
@@ -214,8 +219,21 @@ class Registration:
                 "energy_account": programs.energy_account_address(wallet),
             }
             instructions.append(self._client.instruction("oracle", "open_meter", {}, accounts))
-        signature = self._client.send(instructions, [], payer=self._operator) if instructions else None
+        try:
+            signature = self._client.send(instructions, [], payer=self._operator) if instructions else None
+        except ProgramError:
+            if account is None:
+                self._wait_for_the_chain(meter)
+            raise
         self._note(kind, name, address, signature, meter)
+
+    def _wait_for_the_chain(self, meter: Meter) -> None:
+        """The chain refuses a new meter: until it is there, its readings are held, and no receipt says accepted."""
+        with self._app.store.write() as session:
+            log.lock(session)  # no frame may slip in between
+            kept = session.get_one(Meter, meter.id)
+            if kept.state == METER_ACTIVE and kept.registered_at is None:
+                kept.state = METER_APPROVED
 
     def _resume(self, meter: Meter, address: Pubkey, name: str) -> None:
         """A meter whose gateway came back: active before its key changes, since readings under the old one go first."""

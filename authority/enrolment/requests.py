@@ -15,13 +15,14 @@ from solders.signature import Signature
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from authority.enrolment import exchanges, meter_sets
 from authority.home import certificates
 from authority.home.certificates import CertificateError
 from authority.home.home import Home
 from authority.log import log
 from authority.refusals import ConflictError, MalformedError, NotFoundError, UnauthorisedError
 from authority.store import enrolments, metering
-from authority.store.enrolments import Claim, Enrolment, EnrolmentMeter
+from authority.store.enrolments import CertificateRenewal, Claim, Enrolment, EnrolmentMeter
 from authority.store.log import Act
 from authority.store.metering import Gateway, Meter, MeterKey
 from edge_agent.wire import claim as wire
@@ -174,6 +175,8 @@ def _asked_meters(
             raise ConflictError(
                 f"the campus plan expects no meter with serial {serial!r} at {gateway}; correct the plan"
             )
+        if meter.state == metering.METER_RETIRED:
+            raise ConflictError(f"{name} was retired for good; plan a new meter under another name")
         if meter.name != name:
             raise ConflictError(f"the campus plan calls the meter with serial {serial!r} {meter.name!r}, not {name!r}")
         unfit = sorted(set(meter_map.registers) - ROLE_REGISTERS[meter.role])
@@ -181,6 +184,9 @@ def _asked_meters(
             raise ConflictError(
                 f"{name} is planned as {meter.role}, where {', '.join(unfit)} must not move; correct its map",
             )
+        fault = exchanges.offset_fault(session, meter, meter_map)
+        if fault is not None:
+            raise ConflictError(fault)
         if home.settings.epoch.seconds % meter_map.capture_period:
             raise ConflictError(
                 f"{name} captures every {meter_map.capture_period} s, which does not divide the epoch of "
@@ -354,6 +360,7 @@ def approve(session: Session, home: Home, enrolment: Enrolment, *, actor: str, n
         home.ca_key, home.ca_certificate, enrolment.csr.encode(), enrolment.gateway_name, now
     )
     gateway = session.get_one(Gateway, enrolment.gateway_name)
+    _end_renewals(session, gateway.name, now)
     back = suspended_by_revocation(session, gateway.name) if gateway.state == metering.GATEWAY_REVOKED else set()
     meters: list[dict[str, object]] = []
     for row, meter in _with_meters(session, enrolment):
@@ -406,7 +413,10 @@ def _put_to_use(session: Session, row: EnrolmentMeter, meter: Meter, now: int) -
         session.get_one(MeterKey, row.public_key).possession = row.possession
     meter.public_key, meter.map, meter.map_hash = row.public_key, row.map, row.map_hash
     if meter.state == metering.METER_EXPECTED:
-        meter.state = metering.METER_ACTIVE
+        # What the registry would refuse beside the meters that are there waits for the chain's word; its readings too.
+        roles = [meter.role, *(other.role for other in meter_sets.beside(session, meter))]
+        refused = meter_sets.conflict(roles) is not None
+        meter.state = metering.METER_APPROVED if refused else metering.METER_ACTIVE
     session.flush()
 
 
@@ -451,11 +461,18 @@ def revoke(session: Session, gateway_name: str, *, actor: str, reason: str, now:
         "reason": reason,
     }
     gateway.state, gateway.certificate, gateway.certificate_hash = metering.GATEWAY_REVOKED, None, None
+    _end_renewals(session, gateway_name, now)
     session.execute(
         update(Claim).where(Claim.gateway_name == gateway_name, Claim.withdrawn_at.is_(None)).values(withdrawn_at=now)
     )
     log.record_act(session, REVOKED_ACT, actor, now, data)
     return True
+
+
+def _end_renewals(session: Session, gateway_name: str, now: int) -> None:
+    """What was asked for as the next certificate, and was not used, is good no more."""
+    unused = (CertificateRenewal.gateway_name == gateway_name) & CertificateRenewal.used_at.is_(None)
+    session.execute(update(CertificateRenewal).where(unused).values(used_at=now))
 
 
 def suspended_by_revocation(session: Session, gateway_name: str) -> set[str]:

@@ -1,7 +1,8 @@
 """The CA's revocation list: which client certificates are no longer valid, as the broker reads it for its TLS listener.
 
-What is true is in the store: of the certificates that a gateway was ever given, the one whose hash is in its row is
-good, and all others are revoked. The list is made of that, so it can be made again at any time.
+What is true stands in the store: of the certificates that a gateway was ever given, the one whose hash is in its row
+is good, and the next one until it is used; all others are revoked. The list is made of that, so it can be made again at
+any time.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from authority.home import certificates
 from authority.home.home import Home
-from authority.store.enrolments import ENROLMENT_APPROVED, Enrolment
+from authority.store.enrolments import ENROLMENT_APPROVED, CertificateRenewal, Enrolment
 from authority.store.metering import Gateway
 from edge_agent.wire.files import write_atomically
 
@@ -30,7 +31,13 @@ def list_path(home: Home) -> Path:
 def revoked_certificates(session: Session, now: int) -> list[x509.Certificate]:
     """The gateways' certificates that are good no more, though their dates say otherwise."""
     current = set(session.scalars(select(Gateway.certificate_hash).where(Gateway.certificate_hash.is_not(None))))
-    given = session.scalars(select(Enrolment.certificate).where(Enrolment.state == ENROLMENT_APPROVED))
+    current |= set(
+        session.scalars(select(CertificateRenewal.certificate_hash).where(CertificateRenewal.used_at.is_(None)))
+    )
+    given = [
+        *session.scalars(select(Enrolment.certificate).where(Enrolment.state == ENROLMENT_APPROVED)),
+        *session.scalars(select(CertificateRenewal.certificate)),
+    ]
     found = [certificates.certificate_from_pem(pem.encode()) for pem in given if pem is not None]
     return [
         certificate

@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from authority.errors import AuthorityError
@@ -49,8 +49,8 @@ class Custodial(Protocol):
         """The member's."""
 
     @property
-    def wallet(self) -> str:
-        """The key's address."""
+    def signs_as(self) -> str:
+        """The key's address (base58)."""
 
     @property
     def sealed_key(self) -> bytes | None:
@@ -61,7 +61,7 @@ class Sealed(NamedTuple):
     """A key in custody."""
 
     name: str
-    wallet: str
+    signs_as: str
     sealed_key: bytes
 
 
@@ -76,11 +76,17 @@ def add(session: Session, home: Home, user: User, random: Callable[[int], bytes]
 
 
 def custody(session: Session) -> dict[Pubkey, Sealed]:
-    """All keys in custody, by their addresses."""
-    first = select(User.name, User.wallet, User.sealed_key).where(User.sealed_key.is_not(None))
+    """All keys in custody, by their addresses: of each member's present wallet, of the one that is proposed to take
+    over, and those made for delegates."""
+    members = select(User.name, func.coalesce(User.signing_wallet, User.wallet), User.sealed_key)
+    proposed = select(User.name, User.next_wallet, User.next_sealed_key)
     more = select(User.name, WalletKey.address, WalletKey.sealed_key).join(User, User.id == WalletKey.user_id)
-    rows = [*session.execute(first), *session.execute(more)]
-    return {Pubkey.from_string(wallet): Sealed(name, wallet, sealed) for name, wallet, sealed in rows if sealed}
+    rows = [row for query in (members, proposed, more) for row in session.execute(query)]
+    return {
+        Pubkey.from_string(wallet): Sealed(name, wallet, sealed)
+        for name, wallet, sealed in rows
+        if wallet is not None and sealed is not None
+    }
 
 
 def make(wallet_key: bytes, random: Callable[[int], bytes]) -> tuple[str, bytes]:
@@ -95,7 +101,7 @@ def unseal(home: Home, user: Custodial) -> Keypair:
     """The key, to sign for the member; WalletError."""
     if user.sealed_key is None:
         raise NotCustodialError(f"{user.name} holds its own key: it signs, or names a delegate")
-    address = Pubkey.from_string(user.wallet)
+    address = Pubkey.from_string(user.signs_as)
     sealed = user.sealed_key
     try:
         if len(sealed) != _SEALED_SIZE or sealed[:1] != _VERSION:

@@ -112,7 +112,7 @@ def fingerprint(certificate: x509.Certificate) -> bytes:
     return fingerprint_of(certificate.public_bytes(serialization.Encoding.DER))
 
 
-def _validity(now: int, days: int) -> tuple[datetime, datetime]:
+def _validity(now: int, days: float) -> tuple[datetime, datetime]:
     start = datetime.fromtimestamp(now, UTC) - timedelta(minutes=5)
     return start, start + timedelta(days=days)
 
@@ -195,7 +195,7 @@ def _issue(
     public_key: ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey,
     common_name: str,
     now: int,
-    days: int,
+    days: float,
     usages: Sequence[x509.ObjectIdentifier],
     names: Sequence[str],
 ) -> x509.Certificate:
@@ -262,7 +262,7 @@ def issue_client(
     key: ec.EllipticCurvePrivateKey,
     name: str,
     now: int,
-    days: int = SERVER_DAYS,
+    days: float = SERVER_DAYS,
 ) -> x509.Certificate:
     """A client certificate for one of the authority's own processes, such as the collector at the broker."""
     return _issue(ca_key, ca, key.public_key(), name, now, days, [ExtendedKeyUsageOID.CLIENT_AUTH], [])
@@ -325,6 +325,8 @@ def covers(certificate: x509.Certificate, names: Sequence[str], now: int) -> boo
 
 
 def expires_soon(certificate: x509.Certificate, now: int) -> bool:
-    """Whether a certificate has 30 days or less left."""
-    last = datetime.fromtimestamp(now, UTC) + timedelta(days=RENEW_BEFORE_DAYS)
-    return certificate.not_valid_after_utc <= last
+    """Whether a certificate has 30 days or less left, or a third of its life where that is less."""
+    third = (certificate.not_valid_after_utc - certificate.not_valid_before_utc) / 3
+    return certificate.not_valid_after_utc <= datetime.fromtimestamp(now, UTC) + min(
+        third, timedelta(days=RENEW_BEFORE_DAYS)
+    )

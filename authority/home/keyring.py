@@ -1,6 +1,6 @@
 """The keys of a home, handed out by name: each process gets those that it uses, and no others.
 
-The processes that serve (web, collector, settlement, validator) name themselves when they open the home.
+The processes that serve (web, collector, settlement, validator, certificates) name themselves when they open the home.
 A key that is not theirs is refused (`key_withheld`) before its file is opened, so a fault in the pages does not reach
 the key that signs certificates or the one that upgrades programs. Commands that a person runs have all of them.
 """
@@ -30,6 +30,7 @@ KEYS_OF = {
     "collector": frozenset({RECEIPT, SERVER_KEY, COLLECTOR_KEY, METER_SALT}),
     "settlement": frozenset({OPERATOR, RECEIPT, WALLETS}),
     "validator": frozenset({AUTHORITY, OPERATOR}),
+    "certificates": frozenset({CA_KEY, SERVER_KEY, COLLECTOR_KEY}),
 }
 """The secrets of each process. The validator's genesis names the authority and the operator, whose files it reads."""
 

@@ -26,7 +26,7 @@ from edge_agent.wire.log import StructuredLog
 
 LOG = StructuredLog(__name__)
 PROBE_SECONDS = 5.0
-ORDER = ("validator", "collector", "settlement", "web")
+ORDER = ("validator", "collector", "settlement", "certificates", "web")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

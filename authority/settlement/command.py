@@ -25,7 +25,7 @@ from authority.settlement.chain import SettlementChain, common_accounts
 from authority.settlement.lookup_tables import LookupTables
 from authority.settlement.worker import Worker
 from authority.store.lease import Lease
-from authority.store.metering import CHAIN_PENDING, METER_SUSPENDED, Frame, Meter
+from authority.store.metering import CHAIN_PENDING, METER_RETIRED, Frame, Meter
 from authority.store.settlement import Alert
 from edge_agent.wire.command import add_json, print_json
 from edge_agent.wire.reading import FLAG_REGISTER_RESET
@@ -178,7 +178,7 @@ def _take_out(app: App, name: str, reason: str) -> None:
         )
         if meter is None or meter.registered_at is None:
             raise MeterUnknownError(f"there is no meter {name} on the chain; see: authority enrol list")
-        meter.state = METER_SUSPENDED
+        meter.state = METER_RETIRED
         data = {"meter_id": meter.meter_id.hex(), "reason": reason}
         log.record_act(session, "meter_taken_out", getpass.getuser(), app.clock(), data)
         meter_id, wallet = meter.meter_id, Pubkey.from_string(meter.user.wallet)

@@ -66,3 +66,21 @@ class EnrolmentMeter(Base):
     map_hash: Mapped[Hash]
     first_sequence: Mapped[BigInt]
     possession: Mapped[bytes | None] = mapped_column(LargeBinary(64))
+
+
+class CertificateRenewal(Base):
+    """A gateway's certificate that follows the one it uses, without a person: asked for, issued, then used.
+
+    csr is the signing request (PEM) that came over the gateway's mutual-TLS door; certificate (PEM) and its hash are
+    set when it is issued. Until it is used for the first time (used_at), the gateway's old one is good too.
+    """
+
+    __tablename__ = "certificate_renewals"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    gateway_name: Mapped[Name] = mapped_column(ForeignKey("gateways.name"), index=True)
+    csr: Mapped[str]
+    asked_at: Mapped[Seconds]
+    certificate: Mapped[str | None]
+    certificate_hash: Mapped[Hash | None] = mapped_column(unique=True)
+    used_at: Mapped[Seconds | None]

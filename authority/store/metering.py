@@ -14,8 +14,15 @@ from edge_agent.wire.reading import FRAME_SIZE, RECORD_SIZE, ROLES, SOURCES, Rec
 
 GATEWAY_EXPECTED, GATEWAY_ENROLLED, GATEWAY_REVOKED = "expected", "enrolled", "revoked"
 
-METER_EXPECTED, METER_ACTIVE, METER_SUSPENDED = "expected", "active", "suspended"
-"""A meter of the plan; one with an approved key; one whose readings an operator holds."""
+METER_EXPECTED, METER_APPROVED, METER_ACTIVE, METER_SUSPENDED, METER_RETIRED = (
+    "expected",
+    "approved",
+    "active",
+    "suspended",
+    "retired",
+)
+"""A meter of the plan; one with an approved key that the chain refuses as yet; one that takes part; one whose readings
+an operator holds; one that was taken out for good."""
 
 DISPOSITION_ACCEPTED, DISPOSITION_HELD, DISPOSITION_RELEASED, DISPOSITION_VOID = "accepted", "held", "released", "void"
 """What becomes of a logged frame: accepted and released frames go to the chain, held ones wait, void ones never do."""

@@ -14,6 +14,10 @@ class User(Base):
     wallet is the Solana address in base58, made when the plan is read. sealed_key is the custodial wallet's seed,
     sealed under the home's wallet key (authority.enrolment.wallets), or None where the member holds its own key.
     member_index is the chain's, once registered (registered_at, Unix seconds). public users' figures may be shown.
+
+    wallet names the member for ever, also after another wallet took over: that one is signing_wallet, and sealed_key is
+    its (None where it is still `wallet`). next_wallet is one that was proposed, with its sealed key where it is in
+    custody. left_at is when the member left (Unix seconds): its name and building are gone then.
     """
 
     __tablename__ = "users"
@@ -26,6 +30,15 @@ class User(Base):
     sealed_key: Mapped[bytes | None]
     member_index: Mapped[int | None]
     registered_at: Mapped[Seconds | None]
+    signing_wallet: Mapped[str | None] = mapped_column(String(44))
+    next_wallet: Mapped[str | None] = mapped_column(String(44))
+    next_sealed_key: Mapped[bytes | None]
+    left_at: Mapped[Seconds | None]
+
+    @property
+    def signs_as(self) -> str:
+        """The wallet that signs for the member now (base58)."""
+        return self.signing_wallet or self.wallet
 
 
 class WalletKey(Base):
@@ -46,6 +59,7 @@ class Installation(Base):
     """A generator, battery or connection: nameplate in W and storage in Wh, which readings are checked against.
 
     n is its number on the chain; since is Unix seconds of its first day; registered_at is when it was put on the chain.
+    The staged figures hold from the epoch staged_from on; None where nothing is staged.
     """
 
     __tablename__ = "installations"
@@ -57,3 +71,6 @@ class Installation(Base):
     storage_wh: Mapped[BigInt]
     since: Mapped[Seconds]
     registered_at: Mapped[Seconds | None]
+    staged_nameplate_w: Mapped[BigInt | None]
+    staged_storage_wh: Mapped[BigInt | None]
+    staged_from: Mapped[BigInt | None]

@@ -17,6 +17,7 @@ from edge_agent import log
 from edge_agent.agent.gateway import EventQueue
 from edge_agent.agent.loop import Agent
 from edge_agent.agent.metrics_port import MetricsPort
+from edge_agent.agent.renewal import Renewal
 from edge_agent.config import GatewayConfig, MeterSettings
 from edge_agent.errors import EdgeError
 from edge_agent.meters import open_meter
@@ -103,14 +104,13 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
             "others can read the meters' passwords or keys", file=str(config.path), remedy=f"chmod 600 {config.path}"
         )
 
-    context = store.tls_context(credentials)
-    client = HttpsClient(config.authority_address, context, timeout=config.uplink.timeout)
+    contexts = [store.tls_context(credentials)]
+    client = HttpsClient(config.authority_address, contexts[0], timeout=config.uplink.timeout)
     https = HttpsUplink(config.name, client, events.emit, clock.time)
     mqtt: MqttUplink | None = None
     if credentials.mqtt is not None and config.uplink.kind != "https":
-        mqtt = MqttUplink(
-            config.name, credentials.mqtt, store.tls_context(credentials), events.emit, timeout=config.uplink.timeout
-        )
+        contexts.append(store.tls_context(credentials))
+        mqtt = MqttUplink(config.name, credentials.mqtt, contexts[1], events.emit, timeout=config.uplink.timeout)
     uplinks = Uplinks(config.uplink.kind, https, mqtt)
     lines = [
         MeterLine(
@@ -139,6 +139,17 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
         random=random.SystemRandom(),
     )
 
+    renewal = Renewal(
+        store,
+        KeyStore(config.state),
+        config.authority_address,
+        credentials,
+        contexts,
+        agent.telling.take_credentials,
+        clock.time,
+        timeout=config.uplink.timeout,
+    )
+
     def stop(number: int, frame: FrameType | None) -> None:
         agent.stop()
 
@@ -147,6 +158,7 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
     for line in lines:
         line.start()
     uplinks.start()
+    renewal.start()
     metrics_port = _metrics_port(config, board, clock)
     notify = _service_manager()
     notify("READY=1")
@@ -154,6 +166,7 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
         agent.run(lambda: notify("WATCHDOG=1"))
     finally:
         notify("STOPPING=1")
+        renewal.close()
         for line in lines:
             line.close()
         uplinks.close()
@@ -231,7 +244,11 @@ def not_signable(meter: MeterSettings, credentials: Credentials) -> tuple[str, s
             "its map in gateway.toml is not the one that the authority approved; put the old one back, or enrol again",
         )
     if enrolled.serial != meter.serial:
-        return ("serial_changed", f"its serial was enrolled as {enrolled.serial!r}; another meter needs another name")
+        return (
+            "serial_changed",
+            f"its serial was enrolled as {enrolled.serial!r}: where the meter was exchanged, have the authority record "
+            "that (authority meters exchange), and enrol anew with a claim code",
+        )
     if credentials.epoch_seconds % meter.map.capture_period:
         return (
             "capture_period_unfit",

@@ -25,7 +25,7 @@ from edge_agent.wire.reading import (
     Record,
     previous_hash,
 )
-from edge_agent.wire.rules import greatest_step_wh
+from edge_agent.wire.rules import REGISTERS, greatest_step_wh
 
 _U64 = 2**64 - 1
 _MAX_SEQUENCE = 0xFFFF_FFFF
@@ -113,18 +113,22 @@ class Signer:
         if len(row.evidence) != TRUNCATED_HASH_SIZE:
             raise RowError(f"the meter's row of {row.interval_end} has {len(row.evidence)} bytes of evidence")
         register_epoch, sequence, reset = 0, self.first_sequence, False
+        offsets = tuple(self.map.offset_wh.get(name, 0) for name in REGISTERS)
         if previous is not None:
             if previous.sequence >= _MAX_SEQUENCE:
                 raise RowError("this key has signed its last sequence; enrol the meter with a new key")
             sequence = previous.sequence + 1
             seconds = row.interval_end - previous.interval_end
             try:
-                registers, changed = self._unwrap(registers, previous, seconds)
+                registers, changed = self._unwrap(registers, previous, offsets, seconds)
             except NeedsRebaseError:
                 if not rebase:
                     raise
                 changed = reset = True
             register_epoch = (previous.register_epoch + changed) & 0xFF
+        signed = tuple(value + offset for value, offset in zip(registers, offsets, strict=True))
+        if any(not 0 <= value <= _U64 for value in signed):
+            raise RowError(f"with its map's offset_wh the row of {row.interval_end} has registers {signed}; correct it")
         flags = row.flags & KNOWN_FLAGS
         if row.interval_end < boundary:
             flags |= FLAG_BACK_FILLED
@@ -136,10 +140,10 @@ class Signer:
             sequence=sequence,
             network_id=self.network_id,
             interval_end=row.interval_end,
-            generation=registers[0],
-            consumption=registers[1],
-            charge=registers[2],
-            discharge=registers[3],
+            generation=signed[0],
+            consumption=signed[1],
+            charge=signed[2],
+            discharge=signed[3],
             interval_seconds=self.epoch_seconds,
             source=self.source,
             register_epoch=register_epoch,
@@ -151,17 +155,19 @@ class Signer:
         )
 
     def _unwrap(
-        self, raw: tuple[int, int, int, int], previous: Record, seconds: int
+        self, raw: tuple[int, int, int, int], previous: Record, offsets: tuple[int, ...], seconds: int
     ) -> tuple[tuple[int, int, int, int], bool]:
         """Registers that never fall: a rolled-over one goes on above the last, where its modulus explains the step.
 
-        Signed registers count on over rollovers, so the number of past rollovers is in the last record itself.
+        Signed registers count on over rollovers, so the number of past rollovers is in the last record itself. All is
+        said in what the meter shows: the map's offsets are taken off the last record, and added again by the caller.
         """
         modulus = self.map.rollover_wh
         most = greatest_step_wh(self.max_power_w, seconds) + _SLACK_WH
         values, rolled = [], False
-        for value, last in zip(raw, previous.registers, strict=True):
-            if modulus is not None and value < modulus:
+        for value, last_signed, offset in zip(raw, previous.registers, offsets, strict=True):
+            last = last_signed - offset  # below zero where the meter before this one signed it
+            if modulus is not None and value < modulus and last >= 0:
                 candidate = last - last % modulus + value
                 if candidate < last and candidate + modulus - last <= most:
                     candidate += modulus

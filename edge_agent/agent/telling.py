@@ -5,6 +5,7 @@ from __future__ import annotations
 from edge_agent import log
 from edge_agent.agent.gateway import Gateway
 from edge_agent.agent.records import CLOCK_ALERT_SECONDS
+from edge_agent.state.credentials import Credentials
 from edge_agent.state.metrics import write_metrics
 from edge_agent.uplinks import AuthorityTime
 
@@ -25,6 +26,11 @@ class Telling:
         self._shown = ""
         self._unwritten = False
         self._status_written = -STATUS_FILE_SECONDS[1]
+
+    def take_credentials(self, credentials: Credentials) -> None:
+        """A new certificate is in use; any thread may say so."""
+        self._gateway.credentials = credentials
+        self._certificate_expires = credentials.certificate_expires()
 
     def take_time(self, event: AuthorityTime) -> None:
         """What the authority's clock says."""

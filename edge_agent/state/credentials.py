@@ -11,7 +11,7 @@ import json
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -225,9 +225,24 @@ class CredentialStore:
         self.path = state / _FILE
         self.certificate = state / "tls" / "certificate.pem"
         self.key = state / "tls" / "key.pem"
+        self.next_certificate = state / "tls" / "next-certificate.pem"
 
     def load(self) -> Credentials:
-        """The stored credentials; NotEnrolledError where there are none."""
+        """The stored credentials; NotEnrolledError where there are none.
+
+        A next certificate that was tried, and may be the only one that the authority takes now, is taken over.
+        """
+        stored = self._load()
+        try:
+            following = self.next_certificate.read_text(encoding="utf-8")
+            credentials = replace(stored, certificate=following)
+            self.tls_context(credentials)
+        except (FileNotFoundError, CredentialsError):
+            return stored
+        self.save(credentials)
+        return credentials
+
+    def _load(self) -> Credentials:
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError as error:
@@ -250,6 +265,23 @@ class CredentialStore:
         make_private_directory(self.certificate.parent)
         write_atomically(self.certificate, credentials.certificate.encode())
         write_atomically(self.path, json.dumps(credentials.to_dict(), indent=2).encode())
+        self.next_certificate.unlink(missing_ok=True)
+
+    def trial_context(self, credentials: Credentials) -> ssl.SSLContext:
+        """The same as tls_context with a certificate that was not used yet: it is kept beside the present one.
+
+        Both are good at the authority until the new one was used, so a gateway that is cut off here comes back with it.
+        """
+        write_atomically(self.next_certificate, credentials.certificate.encode())
+        try:
+            context = server_context(credentials.ca_certificate)
+            context.load_cert_chain(self.next_certificate, self.key)
+        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+            self.next_certificate.unlink(missing_ok=True)
+            raise CredentialsInvalidError(
+                f"the certificate that the authority issued cannot be used: {error}"
+            ) from error
+        return context
 
     def tls_context(self, credentials: Credentials) -> ssl.SSLContext:
         """Mutual TLS: the server checked against the department's CA (host name too), and our certificate shown.

@@ -11,7 +11,7 @@ import json
 import re
 import zoneinfo
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -32,6 +32,7 @@ _NAME_SIZE = 64  # a COSEM logical device name has up to 16 octets; what other m
 _MAX_TERMS = 16
 _MAX_CAPTURE_PERIOD = 86400
 _MAX_RATIO = 1_000_000_000
+_MAX_OFFSET_WH = 2**53
 _UNIT = re.compile(r"(?:(\d{1,9}(?:\.\d{1,9})?) )?(Wh|kWh|MWh|GWh)", re.ASCII)
 UNITS_OF_ENERGY: Mapping[str, int] = {"Wh": 1, "kWh": 1000, "MWh": 10**6, "GWh": 10**9}
 """Wh by unit."""
@@ -41,6 +42,7 @@ _KEYS = {
     "capture_period",
     "clock",
     "logical_device_name",
+    "offset_wh",
     "profile",
     "profile_kind",
     "ratio",
@@ -115,6 +117,8 @@ class MeterMap:
     of the registers in Wh after scaler and ratio, None where they never roll over; clock is "deviation" (the meter's
     own deviation and DST bit), "utc" or the name of a time zone. A register that is not named stays 0.
     profile_kind says what the profile's rows hold: "cumulative" registers, or "increments", each interval's energy.
+    offset_wh is added to what the meter shows, by register: after an exchange the signed registers go on from the old
+    meter's last ones, so it is their last values less the new one's first.
     """
 
     logical_device_name: str
@@ -125,6 +129,7 @@ class MeterMap:
     ratio: tuple[int, int] = (1, 1)
     rollover_wh: int | None = None
     profile_kind: str = CUMULATIVE
+    offset_wh: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, data: object) -> MeterMap:
@@ -146,15 +151,17 @@ class MeterMap:
                 "version", f"{version!r} is not a version that this agent knows; it knows {MAP_VERSION}"
             )
         profile_kind = _profile_kind(data.get("profile_kind", CUMULATIVE))
+        registers = _registers(data["registers"], profile_kind)
         return cls(
             logical_device_name=_logical_device_name(data["logical_device_name"]),
-            registers=_registers(data["registers"], profile_kind),
+            registers=registers,
             capture_period=_integer("capture_period", data["capture_period"], 1, _MAX_CAPTURE_PERIOD, "seconds"),
             clock=_clock(data.get("clock", CLOCK_DEVIATION)),
             profile=_obis("profile", data.get("profile", DEFAULT_PROFILE)),
             ratio=_ratio(data.get("ratio", [1, 1])),
             rollover_wh=_rollover(data.get("rollover_wh")),
             profile_kind=profile_kind,
+            offset_wh=_offsets(data.get("offset_wh", {}), registers),
         )
 
     @classmethod
@@ -167,10 +174,12 @@ class MeterMap:
         return cls.from_dict(data)
 
     def to_dict(self) -> dict[str, Any]:
-        """The map with every key of docs/PROTOCOL.md as JSON holds it; profile_kind only if not the default."""
+        """The map with every key of docs/PROTOCOL.md as JSON holds it; profile_kind and offset_wh only where set."""
         kind = {} if self.profile_kind == CUMULATIVE else {"profile_kind": self.profile_kind}
+        offsets = {"offset_wh": dict(self.offset_wh)} if self.offset_wh else {}
         return {
             **kind,
+            **offsets,
             "capture_period": self.capture_period,
             "clock": self.clock,
             "logical_device_name": self.logical_device_name,
@@ -321,3 +330,17 @@ def _rollover(value: object) -> int | None:
     if value is None:
         return None
     return _integer("rollover_wh", value, 1000, 2**63 - 1, "Wh")
+
+
+def _offsets(value: object, registers: Mapping[str, RegisterSource]) -> dict[str, int]:
+    if not isinstance(value, Mapping):
+        raise MeterMapError("offset_wh", "should be a table of registers and Wh, as `authority meters exchange` says")
+    offsets = {}
+    for name, offset in value.items():
+        if name not in registers:
+            raise MeterMapError(f"offset_wh.{name}", f"the map has no such register; it has {', '.join(registers)}")
+        if type(offset) is not int or not -_MAX_OFFSET_WH <= offset <= _MAX_OFFSET_WH:
+            raise MeterMapError(f"offset_wh.{name}", f"{offset!r} should be a whole number of Wh")
+        if offset:
+            offsets[name] = offset
+    return {name: offsets[name] for name in REGISTERS if name in offsets}

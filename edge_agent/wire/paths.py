@@ -47,6 +47,11 @@ def status(name: str) -> str:
     return f"{gateway(name)}/status"
 
 
+def certificate(name: str) -> str:
+    """Where a gateway asks for its next certificate (POST), and says that it uses it (PUT)."""
+    return f"{gateway(name)}/certificate"
+
+
 def head(name: str, meter: str) -> str:
     """The head of a meter: its last logged frame and receipt."""
     return f"{gateway(name)}/meters/{meter}/head"

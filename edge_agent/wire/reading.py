@@ -93,6 +93,7 @@ CODES = {
     23: "exceeds_storage",
     24: "implausible_for_sun_or_wind",
     25: "clock_unsynchronised",
+    26: "not_on_chain",
 }
 CODE_NUMBERS = {name: number for number, name in CODES.items()}
 

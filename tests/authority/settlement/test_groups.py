@@ -93,10 +93,10 @@ def test_one_whose_settlement_is_refused_holds_none_of_the_others(make_campus):
     assert campus.audit() == 0
 
 
-def enrol(campus, *words):
-    """`authority enrol`, as the department calls it."""
+def members(campus, *words):
+    """`authority members`, as the department calls it."""
     campus.home.save(replace(campus.home.settings, validator=ValidatorSettings(url=campus.validator.url)))
-    return main(["enrol", *words, "--home", str(campus.home_path)])
+    return main(["members", *words, "--home", str(campus.home_path)])
 
 
 TRADERS = [
@@ -156,12 +156,12 @@ def test_after_a_wallet_was_replaced_settlement_goes_on_by_itself(make_campus):
     campus, worker = traders(make_campus)
     assert trades_and_retires(campus, worker)[1] > 0
     for name in "SB":
-        assert enrol(campus, "wallet", name) == 0
-    assert enrol(campus, "wallet", "S", "--take-over") == 1  # its time has not come
+        assert members(campus, "replace-wallet", name) == 0
+    assert members(campus, "replace-wallet", "S", "--finish") == 3  # its time has not come
     campus.go_to((campus.epoch + WALLET_DELAY) * 60 + 1)
     for name in "SB":
-        assert enrol(campus, "wallet", name, "--take-over") == 0
-    assert enrol(campus, "wallet", "S", "--take-over") == 1  # nothing is proposed any more
+        assert members(campus, "replace-wallet", name, "--finish") == 0
+    assert members(campus, "replace-wallet", "S", "--finish") == 0  # done before
     new = campus.client.account(RegistryUser, programs.user_address(campus.wallets["S"])).wallet
     assert new != campus.wallets["S"]
     old = {name: campus.client.token_balance(campus.account_of(name, programs.energy_mint())) for name in "SB"}

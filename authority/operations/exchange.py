@@ -1,0 +1,228 @@
+"""A meter is exchanged: the new device goes on where the old one ended, to the Wh.
+
+The Meter on the chain, its key and its sequence stay. What the operator writes down is the old device's last registers
+and the new one's first, as both displays show them. The difference becomes the map's offset, so the signed registers go
+on from the old device's last value: between the last signed boundary and the first of the new device lies exactly what
+flowed through both. The new map makes the span in which it is approved a baseline: it books what was drawn, and
+credits nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from authority.enrolment import exchanges
+from authority.log import log
+from authority.operations.chain_state import full_name, held, meter_of
+from authority.operations.desk import Desk, Done
+from authority.operations.errors import (
+    HeldReadingsError,
+    ImplausibleError,
+    NotInUseError,
+    RegisterFellError,
+    RegistersMissingError,
+    SerialInvalidError,
+    SerialTakenError,
+)
+from authority.store import metering
+from authority.store.enrolments import EnrolmentMeter
+from authority.store.metering import Frame, Meter
+from edge_agent.wire.reading import Record, meter_id
+from edge_agent.wire.rules import REGISTERS, ROLE_REGISTERS, greatest_step_wh
+
+MAX_SERIAL = 64
+
+
+def exchange(
+    desk: Desk,
+    name: str,
+    serial: str,
+    *,
+    last: Mapping[str, int],
+    first: Mapping[str, int],
+    force: bool = False,
+) -> Done:
+    """Record an exchange: `last` are the old device's registers when it was taken out, `first` the new one's, in Wh.
+
+    What follows is done at the gateway, by a person, and is in `facts["next"]`. NotFoundError,
+    NotInUseError, RegistersMissingError, RegisterFellError, ImplausibleError (unless `force`),
+    SerialTakenError, HeldReadingsError.
+    """
+    done = desk.begin("exchange", name)
+    with desk.app.store.read() as session:
+        meter = meter_of(session, name)
+        now = max(desk.app.clock(), desk.client.clock().unix_timestamp)
+        offsets = _checked(session, meter, serial, last, first, force, now + desk.app.home.settings.epoch.seconds)
+        taken = _of_serial(session, meter, serial)
+        recorded = meter.serial == serial and exchanges.offsets(session, meter) == offsets
+        gateway = meter.gateway_name
+    done.facts["offset_wh"] = offsets
+    done.facts["next"] = _next(gateway, meter.name, serial, offsets)
+    if recorded:
+        desk.note(done, f"meter {name}", f"was exchanged for {serial} before")
+        return done
+    if not desk.dry_run:
+        with desk.app.store.write() as session:
+            _record(session, desk, meter, taken, serial, last, first, offsets)
+    would = "would be" if desk.dry_run else "is"
+    desk.note(done, f"meter {name}", f"{would} exchanged for {serial}", changed=True)
+    return done
+
+
+def _checked(
+    session: Session,
+    meter: Meter,
+    serial: str,
+    last: Mapping[str, int],
+    first: Mapping[str, int],
+    force: bool,
+    now: int,
+) -> dict[str, int]:
+    """The new offsets, once everything that a slip of the pen can do is looked at."""
+    name = full_name(meter)
+    if meter.state not in (metering.METER_ACTIVE, metering.METER_SUSPENDED) or meter.registered_at is None:
+        raise NotInUseError(
+            f"{name} is {meter.state}: nothing was signed for it yet, so correct its serial in the campus plan",
+        )
+    if not serial.strip() or len(serial) > MAX_SERIAL or not serial.isprintable():
+        raise SerialInvalidError(f"a serial is 1 to {MAX_SERIAL} characters, as on the plate")
+    approved = meter.map.get("registers") if meter.map is not None else None
+    wanted = [each for each in REGISTERS if each in (approved if isinstance(approved, Mapping) else ())]
+    wanted = wanted or [each for each in REGISTERS if each in ROLE_REGISTERS[meter.role]]
+    for option, given in (("--last", last), ("--first", first)):
+        missing = [each for each in wanted if each not in given]
+        if missing or set(given) - set(wanted):
+            raise RegistersMissingError(
+                f"{option} must name the registers of {name}, {', '.join(wanted)}, such as {option} {wanted[0]}=1234",
+            )
+    before = exchanges.offsets(session, meter)
+    if meter.serial == serial:  # recorded already: the figures must be those that were written down
+        act = exchanges.last_exchange(session, meter)
+        if act is not None and act.get("last_wh") == dict(last) and act.get("first_wh") == dict(first):
+            return before
+        raise SerialTakenError(
+            f"{name} has the serial {serial} already"
+            + ("" if act is None else f"; its exchange was recorded with other registers: {act.get('last_wh')} Wh"),
+        )
+    waiting = held(session, meter)
+    if waiting:
+        raise HeldReadingsError(
+            f"{waiting} readings of {name} wait for a decision, and what they say belongs to the old meter: decide "
+            f"them first: authority collector held --meter {name}",
+        )
+    signed = _last_signed(session, meter)
+    for register in wanted:
+        _check_register(meter, register, last[register] + before.get(register, 0), signed, force, now)
+    offsets = {each: last[each] + before.get(each, 0) - first[each] for each in wanted}
+    return {each: wh for each, wh in offsets.items() if wh}
+
+
+def _check_register(meter: Meter, register: str, value: int, signed: Record | None, force: bool, now: int) -> None:
+    if signed is None:
+        return
+    name, before = full_name(meter), signed.registers[REGISTERS.index(register)]
+    if value < before:
+        raise RegisterFellError(
+            f"the last signed {register} of {name} is {before} Wh, and --last says {value} Wh: a register never falls. "
+            "Write what the old display showed when it was taken out, in Wh or with its unit (1234.5kWh)",
+        )
+    most = greatest_step_wh(meter.installation.nameplate_w, max(0, now - signed.interval_end), 10_000)
+    if value - before > most and not force:
+        raise ImplausibleError(
+            f"--last says that the {register} of {name} rose by {value - before} Wh since its last reading, which is "
+            f"more than {most} Wh, twice what its nameplate allows: look at it again, or say --force",
+        )
+
+
+def _last_signed(session: Session, meter: Meter) -> Record | None:
+    newest = session.scalar(
+        select(Frame.frame)
+        .where(Frame.meter_pk == meter.id, Frame.disposition != metering.DISPOSITION_VOID)
+        .order_by(Frame.log_index.desc())
+        .limit(1)
+    )
+    return None if newest is None else Record.from_bytes(newest[:96])
+
+
+def _of_serial(session: Session, meter: Meter, serial: str) -> Meter | None:
+    """Another entry of the plan with the new serial: one that nobody has enrolled is taken over."""
+    other = session.scalar(select(Meter).where(Meter.serial == serial, Meter.id != meter.id))
+    if other is not None and other.public_key is not None:
+        raise SerialTakenError(
+            f"{serial} is enrolled as {full_name(other)} already. Where it took the place of {full_name(meter)}: "
+            f"authority meters retire {full_name(meter)}, then authority enrol register {other.gateway_name}",
+        )
+    return other
+
+
+def _record(
+    session: Session,
+    desk: Desk,
+    meter: Meter,
+    taken: Meter | None,
+    serial: str,
+    last: Mapping[str, int],
+    first: Mapping[str, int],
+    offsets: Mapping[str, int],
+) -> None:
+    log.lock(session)
+    if taken is not None:
+        session.execute(delete(EnrolmentMeter).where(EnrolmentMeter.meter_pk == taken.id))
+        session.execute(delete(Meter).where(Meter.id == taken.id))
+        session.flush()
+    session.get_one(Meter, meter.id).serial = serial
+    data = {
+        "device": meter_id(desk.app.home.meter_salt, serial).hex(),
+        "first_wh": dict(first),
+        "last_wh": dict(last),
+        "meter_id": meter.meter_id.hex(),
+        "offset_wh": dict(offsets),
+        "reason": desk.reason,
+    }
+    log.record_act(session, exchanges.EXCHANGED_ACT, desk.actor, desk.app.clock(), data)
+
+
+def _next(gateway: str, meter: str, serial: str, offsets: Mapping[str, int]) -> list[str]:
+    """What a person does at the gateway now."""
+    lines = [
+        f"in gateway.toml at {gateway}: the entry {meter} gets serial = {serial!r}, and its map the new meter's name "
+        "and codes",
+    ]
+    if offsets:
+        lines.append(f"its map also gets: {exchanges.offset_lines(offsets).replace(chr(10), '; ')}")
+    return [
+        *lines,
+        f"authority enrol claim {gateway}, and with that code at the gateway: edge-agent enrol --claim CODE --wait",
+        f"authority enrol approve {gateway}; then restart the agent. In the campus plan, write the new serial",
+    ]
+
+
+def parse_registers(words: list[str]) -> dict[str, int]:
+    """`consumption=1234` (Wh) or `consumption=1234.5kWh`, several of them; RegistersMissingError."""
+    found: dict[str, int] = {}
+    for word in ",".join(words).split(","):
+        name, _, text = word.strip().partition("=")
+        factor = 1
+        for unit, wh in (("kWh", 1_000), ("MWh", 1_000_000), ("Wh", 1)):
+            if text.endswith(unit):
+                text, factor = text.removesuffix(unit).strip(), wh
+                break
+        value = _whole_wh(text, factor)
+        if name not in REGISTERS or value is None or name in found:
+            raise RegistersMissingError(
+                f"{word!r} is no register: write it like consumption=1234567 (Wh) or consumption=1234.567kWh; the "
+                f"registers are {', '.join(REGISTERS)}",
+            )
+        found[name] = value
+    return found
+
+
+def _whole_wh(text: str, factor: int) -> int | None:
+    whole, point, part = text.partition(".")
+    if not whole.isdecimal() or (point and not part.isdecimal()) or len(text) > 24:
+        return None
+    scaled: int = 10 ** len(part)
+    return int(whole + part) * factor // scaled

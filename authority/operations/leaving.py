@@ -1,0 +1,209 @@
+"""A member leaves: what is settled, what is paid out or fed in, and what is erased.
+
+Each step waits for the one before it, and all of it may be done again until nothing is left. The member's energy is
+retired for what it drew, its own surplus is fed in, and its credits are redeemed: that sum the department pays out in
+money. Then the chain closes the member, and its name, building and key are erased here. The log and the chain know it
+by its address alone, and keep that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import delete, select
+
+from authority.chain import accounts
+from authority.enrolment import wallets
+from authority.log import log
+from authority.operations.chain_state import (
+    MemberOnChain,
+    full_name,
+    member_of,
+    member_on_chain,
+    meter_on_chain,
+    waiting,
+)
+from authority.operations.desk import CLOSED, Desk, Done
+from authority.operations.errors import LeftError
+from authority.operations.members import set_status
+from authority.operations.tokens import CREDIT, ENERGY, MOST_AT_ONCE, Holder
+from authority.store.market import StandingOrderPolicy
+from authority.store.metering import METER_RETIRED, Meter
+from authority.store.people import User
+
+
+def leave(desk: Desk, name: str, *, forfeit: bool = False) -> Done:
+    """Take a member out: see above. With forfeit it gives up energy that it bought and did not use.
+
+    NotFoundError, LeftError. What waits is a step with what to do.
+    """
+    done = desk.begin("leave", name)
+    with desk.app.store.read() as session:
+        user = member_of(session, name)
+    if user.left_at is not None:
+        raise LeftError(f"{name} has left already")
+    found = member_on_chain(desk.client, user)
+    if not _without_meters(desk, done, user) or not _without_orders(desk, done, user, found):
+        return done
+    if found is not None:
+        if not _settle_up(desk, done, user, found, forfeit=forfeit):
+            return done
+        set_status(desk, done, user, found.user, CLOSED)
+    _erase(desk, done, user, found)
+    return done
+
+
+def _without_meters(desk: Desk, done: Done, user: User) -> bool:
+    with desk.app.store.read() as session:
+        meters = list(session.scalars(select(Meter).where(Meter.user_id == user.id).order_by(Meter.id)))
+        left = [meter for meter in meters if meter.state != METER_RETIRED]
+        on_their_way = {meter.id: waiting(session, meter) for meter in meters}
+    for meter in left:
+        name = full_name(meter)
+        todo = (
+            f"{name} is still {user.name}'s: authority meters reassign {name} --to MEMBER, or authority meters retire "
+            f"{name}"
+        )
+        desk.note(done, f"meter {name}", "in_use", todo)
+    for meter in meters:
+        on_chain = None if meter in left else meter_on_chain(desk.client, meter)
+        if on_chain is not None and not on_chain.settled:
+            todo = f"what {full_name(meter)} drew is booked in the next round of settlement; then do this again"
+            desk.note(done, f"meter {full_name(meter)}", "not_settled", todo)
+            left.append(meter)
+        elif meter not in left and on_their_way[meter.id]:
+            desk.note(
+                done, f"meter {full_name(meter)}", f"{on_their_way[meter.id]} readings were left out when it ended"
+            )
+    return not left
+
+
+def _without_orders(desk: Desk, done: Done, user: User, found: MemberOnChain | None) -> bool:
+    """No new orders, and none that still lock something."""
+    with desk.app.store.read() as session:
+        has_order = session.get(StandingOrderPolicy, user.id) is not None
+    if has_order:
+        if not desk.dry_run:
+            with desk.app.store.write() as session:
+                session.execute(delete(StandingOrderPolicy).where(StandingOrderPolicy.user_id == user.id))
+                data = {"wallet": user.wallet}
+                log.record_act(session, "standing_order_removed", desk.actor, desk.app.clock(), data)
+        desk.note(done, "standing order", "would end" if desk.dry_run else "ended", changed=True)
+    orders = [] if found is None else list(found.balances.orders)
+    if orders:
+        last = max(int(order["epoch"]) for order in orders)
+        todo = (
+            f"{len(orders)} orders of {user.name} wait for the end of epoch {last}; once it is cleared, do this again"
+        )
+        desk.note(done, "orders", "in_the_book", todo)
+    return not orders
+
+
+def _settle_up(desk: Desk, done: Done, user: User, found: MemberOnChain, *, forfeit: bool) -> bool:
+    """Retire, feed in, redeem; whether nothing is left in the department's custody."""
+    if user.sealed_key is None:
+        if found.balances.seat_wh or found.balances.seat_credit:
+            said = f"{found.balances.seat_wh} Wh and {found.balances.seat_credit} micro-credits"
+            desk.note(done, "seat", f"{said} stay {user.name}'s to withdraw, with its own key, at any time")
+        return True
+    if desk.dry_run:
+        plan = _plan(desk, found)
+        done.facts |= plan
+        desk.note(done, "energy", f"{plan['retired_wh']} Wh would be retired, {plan['fed_in_wh']} Wh fed in")
+        desk.note(done, "credits", "would be redeemed, and are to be paid out in money")
+        return True
+    holder = Holder(desk, found.user, wallets.unseal(desk.app.home, user))
+    told = {"retired_wh": 0, "fed_in_wh": 0, "redeemed": 0, "left_wh": 0}
+    for asset, amount in ((ENERGY, found.balances.seat_wh), (CREDIT, found.balances.seat_credit)):
+        if amount:
+            holder.withdraw(asset, amount)
+    for amount, period, feed_in in _retirements(desk, found):
+        holder.retire(amount, period, feed_in=feed_in, from_seat=False)
+        told["fed_in_wh" if feed_in else "retired_wh"] += amount
+    after = member_on_chain(desk.client, user)
+    assert after is not None  # noqa: S101 - it was there
+    if after.balances.wallet_credit:
+        holder.redeem(after.balances.wallet_credit)
+        told["redeemed"] = after.balances.wallet_credit
+    told["left_wh"] = after.balances.energy
+    done.facts |= told
+    if told["retired_wh"] or told["fed_in_wh"]:
+        desk.note(done, "energy", f"{told['retired_wh']} Wh retired, {told['fed_in_wh']} Wh fed in", changed=True)
+    if told["redeemed"]:
+        credits = f"{told['redeemed'] // 1_000_000}.{told['redeemed'] % 1_000_000:06}"
+        desk.log("credits_redeemed", {"amount": told["redeemed"], "wallet": user.wallet})
+        desk.note(done, "credits", f"{credits} redeemed: pay them out to {user.name} in money", changed=True)
+    if told["left_wh"] and not forfeit:
+        todo = (
+            f"{told['left_wh']} Wh are left that {user.name} bought and did not draw, which cannot be fed in: let a "
+            "standing order sell them first, or say --forfeit"
+        )
+        desk.note(done, "energy", "left_over", todo)
+        return False
+    return True
+
+
+def _retirements(desk: Desk, found: MemberOnChain) -> list[tuple[int, int, bool]]:
+    """What is burnt of its energy, in order: amount (Wh), period, whether it is fed in."""
+    config, energy, retirement = desk.config(), found.energy, found.retirement
+    if energy is None:
+        return []
+    left, planned = (found.balances.wallet_wh or 0) + found.balances.seat_wh, []
+    period = config.billing_period
+    for number, owed in _owed(config, desk.epoch(), energy, retirement):
+        amount = min(left, owed, MOST_AT_ONCE)
+        if amount > 0:
+            planned.append((amount, number, False))
+            left -= amount
+    fed_in = 0 if retirement is None else retirement.feed_in_total
+    surplus = min(left, max(0, energy.minted - fed_in), MOST_AT_ONCE)
+    if surplus > 0:
+        planned.append((surplus, period, True))
+    return planned
+
+
+def _owed(config: accounts.Config, epoch: int, energy: Any, retirement: Any) -> list[tuple[int, int]]:
+    """Withdrawals not covered yet: of the period before, while it still takes retirements, and of the open one."""
+    period = config.billing_period
+
+    def of(account: Any, opened: str, before: str) -> tuple[int, int]:
+        if account is None:
+            return 0, 0
+        if account.period == period:
+            return getattr(account, before), getattr(account, opened)
+        return (getattr(account, opened), 0) if account.period == period - 1 else (0, 0)
+
+    drawn = of(energy, "withdrawals_open", "withdrawals_previous")
+    retired = of(retirement, "consumption_open", "consumption_previous")
+    owed = [(period, drawn[1] - retired[1])]
+    if period and epoch < config.billing_period_start + accounts.RETIREMENT_GRACE_EPOCHS:
+        owed.insert(0, (period - 1, drawn[0] - retired[0]))
+    return owed
+
+
+def _plan(desk: Desk, found: MemberOnChain) -> dict[str, int]:
+    planned = _retirements(desk, found)
+    return {
+        "retired_wh": sum(amount for amount, _, feed_in in planned if not feed_in),
+        "fed_in_wh": sum(amount for amount, _, feed_in in planned if feed_in),
+        "credit_before_feed_in": found.balances.credit,
+    }
+
+
+def _erase(desk: Desk, done: Done, user: User, found: MemberOnChain | None) -> None:
+    number = user.id if found is None else found.user.member_index
+    done.facts["erased"] = ["name", "building", "key of its wallet"]
+    if desk.dry_run:
+        desk.note(done, f"member {user.name}", "name, building and key would be erased")
+        return
+    with desk.app.store.write() as session:
+        kept = session.get_one(User, user.id)
+        kept.name, kept.building, kept.public = f"former member {number}", "", False
+        kept.sealed_key = kept.next_wallet = kept.next_sealed_key = None
+        kept.left_at = desk.app.clock()
+        data = {"reason": desk.reason, "wallet": user.wallet}
+        data |= {name: done.facts.get(name, 0) for name in ("retired_wh", "fed_in_wh", "redeemed", "left_wh")}
+        log.record_act(session, "member_left", desk.actor, desk.app.clock(), data)
+    desk.note(
+        done, f"member {user.name}", f"has left: name, building and key are erased; now {kept.name}", changed=True
+    )
