@@ -361,8 +361,10 @@ def test_a_suspended_members_energy_is_settled(home: Home) -> None:
     assert home.tokens == 5_000
 
 
-def test_a_closed_member_is_refused(home: Home, refused) -> None:
-    boundary = home.read(g=5_000)
+@pytest.mark.parametrize("energy", [{"g": 5_000}, {"c": 5_000}], ids=["surplus", "deficit"])
+def test_a_closed_member_is_refused(home: Home, refused, energy: dict[str, int]) -> None:
+    """Also where nothing is minted, so that energy_token is not asked."""
+    boundary = home.read(**energy)
     home.campus.change("registry", home.member.user, status=CLOSED)
     with refused("StatusClosed"):
         home.campus.settle(home.member, boundary, *home.meters)
