@@ -22,8 +22,9 @@ import json
 import struct
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,18 @@ from solders.signature import Signature
 
 from authority.audit.chain_state import ChainState
 from authority.audit.history import Landed, read_landed
-from authority.audit.verify import Audit, ChainSource, LogSource
+from authority.audit.state import StateError, load, save, to_bytes
+from authority.audit.verify import Audit, ChainSource, LogSource, Verified
 from authority.chain.artifacts import PROGRAM_NAMES, idl_path
 from authority.chain.errors import ChainError
 from authority.chain.idl import Idl
 from authority.errors import AuthorityError
 from authority.log import merkle
-from authority.log.log import Leaf, SignedCheckpoint
+from authority.log.log import Leaf, SignedCheckpoint, open_checkpoint
 from edge_agent.wire.canonical import canonical_json
 
+VERSION = 2
+"""Of the manifest. The history of version 1 has not the transactions that name the market's Seats alone."""
 SEAL_MAGIC = b"AMB1"
 SEAL_SIZE = 64
 CHUNK = 1 << 20
@@ -114,7 +118,7 @@ def _write_members(
         "programs": dict(programs),
         "receipt_key": bytes(identity.receipt_key.pubkey()).hex(),
         "root": source.root().hex(),
-        "version": 1,
+        "version": VERSION,
     }
     _write(archive, "manifest.json", [canonical_json(manifest)])
     return manifest
@@ -222,15 +226,23 @@ class Bundle:
         """The leaves, in order; BundleError where one is cut short."""
         member = self._open("leaves")
         try:
-            index = 0
-            while head := member.read(_LENGTH.size):
-                size = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else MAX_LEAF + 1
-                data = member.read(size) if size <= MAX_LEAF else b""
-                digest = member.read(merkle.HASH_SIZE)
-                if len(data) != size or len(digest) != merkle.HASH_SIZE:
+            index, data, at = 0, b"", 0
+            while True:
+                start = at + _LENGTH.size
+                size = _LENGTH.unpack_from(data, at)[0] if start <= len(data) else 0
+                end = start + size + merkle.HASH_SIZE
+                if size > MAX_LEAF:
                     raise BundleError(f"leaf {index} of {self.path} is cut short")
-                yield Leaf(index, data, digest)
-                index += 1
+                if end <= len(data):
+                    yield Leaf(index, data[start : start + size], data[start + size : end])
+                    index, at = index + 1, end
+                    continue
+                more = member.read(CHUNK)
+                if not more:
+                    break
+                data, at = data[at:] + more, 0
+            if at < len(data):
+                raise BundleError(f"leaf {index} of {self.path} is cut short")
         finally:
             member.close()
 
@@ -252,7 +264,7 @@ class Bundle:
             return None
         idls = {name: Idl(json.loads(self._whole(f"idl/{name}.json"))) for name in PROGRAM_NAMES}
         state = ChainState.from_bytes(int(self.manifest["chain_time"]), self._whole("accounts"))
-        return ChainSource(state, self._history(), idls)
+        return ChainSource(state, self._history(), idls, whole=int(self.manifest["version"]) >= VERSION)
 
     def _history(self) -> Iterator[Landed]:
         member = self._open("history")
@@ -289,10 +301,46 @@ class Bundle:
         return digest.hexdigest()
 
 
-def audit_bundle(path: Path, *, key: bytes | None = None, log_only: bool = False) -> Audit:
-    """Audit a bundle; key is the receipt key to be believed (default: the bundle's own). BundleError."""
-    bundle = Bundle(path)
-    audit = Audit(bundle.network_id, bundle.receipt_key)
+@dataclass(frozen=True)
+class Manner:
+    """How to audit: processes for signatures, what an earlier audit verified, the file of what it carried over."""
+
+    jobs: int = 1
+    since: Path | None = None
+    state: Path | None = None
+
+    def audit(self, network_id: bytes, receipt_key: bytes) -> Audit:
+        """An audit that begins where the state says; StateError, LogError."""
+        audit = Audit(network_id, receipt_key, jobs=self.jobs)
+        if self.state is not None:
+            audit.progress = load(self.state, network_id, receipt_key) or audit.progress
+            audit.keep = to_bytes
+        if self.since is not None:
+            try:
+                data = self.since.read_bytes()
+            except OSError as error:
+                raise StateError(f"cannot read {self.since}: {error.strerror or error}") from error
+            audit.since = Verified(*open_checkpoint(data, network_id, receipt_key))
+        return audit
+
+    def begin(self, audit: Audit, chain: ChainSource | None) -> None:
+        """Refuse a state of the log alone for an audit of the chain too, and the other way round. StateError."""
+        if audit.progress.size and (audit.progress.replay is None) != (chain is None):
+            was = "the log alone" if chain is not None else "log and chain"
+            raise StateError(f"{self.state} is the state of an audit of {was}: name another file")
+
+    def keep(self, audit: Audit) -> None:
+        """Write what the next audit goes on from, where everything held."""
+        if self.state is not None and audit.kept is not None and not audit.findings:
+            save(self.state, audit.kept, audit.network_id, audit.receipt_key)
+
+
+def audit_bundle(
+    path: Path, *, key: bytes | None = None, log_only: bool = False, manner: Manner | None = None
+) -> Audit:
+    """Audit a bundle; key is the receipt key to be believed (default: the bundle's own). BundleError, StateError."""
+    bundle, manner = Bundle(path), manner or Manner()
+    audit = manner.audit(bundle.network_id, bundle.receipt_key)
     if key is not None and key != bundle.receipt_key:
         audit.find(
             "bundle_key", path.name, f"is sealed by the receipt key {bundle.receipt_key.hex()}, not the given one"
@@ -300,10 +348,17 @@ def audit_bundle(path: Path, *, key: bytes | None = None, log_only: bool = False
     for where, message in bundle.broken():
         audit.find("bundle_changed", where, message)
     try:
-        audit.run(bundle, None if log_only else bundle.chain())
+        chain = None if log_only else bundle.chain()
+        manner.begin(audit, chain)
+        if chain is not None and audit.progress.landed:
+            chain = replace(chain, history=islice(chain.history, audit.progress.landed, None))
+        audit.run(bundle, chain)
+    except StateError:
+        raise
     except (AuthorityError, ChainError, ValueError, KeyError, TypeError, IndexError, struct.error) as error:
         # Only where its bytes were changed: the audit goes as far as they can be read.
         if not audit.findings:
             raise
         audit.find("bundle_unreadable", path.name, f"cannot be audited to the end: {error!r}")
+    manner.keep(audit)
     return audit

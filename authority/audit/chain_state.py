@@ -87,11 +87,19 @@ class ChainState:
         return cls(now, accounts)
 
 
-def read_chain_state(client: ChainClient) -> tuple[ChainState, str | None]:
-    """Every account that the audit asks about, at one state of the chain, and the last transaction that led to it.
+def followed() -> tuple[Pubkey, Pubkey]:
+    """The accounts whose transactions are the history: governance's Config, and the market's Seats.
 
-    That is the newest that names governance's Config (base58), None before the first. ChainMovingError where there was
-    no quiet moment; other ChainErrors.
+    What the authority and the meters do names the first; what members do in the market alone, the second.
+    """
+    return programs.config_address(), programs.seats_address()
+
+
+def read_chain_state(client: ChainClient) -> tuple[ChainState, list[str | None]]:
+    """Every account that the audit asks about, at one state of the chain, and the last transactions that led to it.
+
+    These are the newest of each account in `followed` (base58), None before the first. ChainMovingError where there
+    was no quiet moment; other ChainErrors.
     """
     before = None
     for attempt in range(ATTEMPTS):
@@ -104,10 +112,10 @@ def read_chain_state(client: ChainClient) -> tuple[ChainState, str | None]:
     raise ChainMovingError(f"the chain changed during {ATTEMPTS} readings: try again when it is quieter")
 
 
-def _newest(client: ChainClient) -> str | None:
+def _newest(client: ChainClient) -> list[str | None]:
     config = {"commitment": "confirmed", "limit": 1}
-    found = client.call("getSignaturesForAddress", str(programs.config_address()), config)
-    return str(found[0]["signature"]) if found else None
+    newest = [client.call("getSignaturesForAddress", str(address), config) for address in followed()]
+    return [str(found[0]["signature"]) if found else None for found in newest]
 
 
 def _read(client: ChainClient) -> dict[Pubkey, tuple[Pubkey, bytes]]:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from authority.app import App
-from authority.audit.bundle import Identity, audit_bundle, write_bundle
+from authority.audit.bundle import Identity, Manner, audit_bundle, write_bundle
 from authority.audit.chain_state import read_chain_state
 from authority.audit.conservation import conservation
 from authority.audit.history import read_history
@@ -25,8 +29,10 @@ from authority.chain import programs
 from authority.chain.artifacts import PROGRAM_NAMES
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError, MeterUnknownError, OutOfRangeError
-from authority.log import export, log, merkle, proof
+from authority.log import export, log, merkle, proof, publish
 from authority.log.merkle import ProofError
+from authority.log.witness import Witness, Witnesses
+from authority.store.log import KeptCosignature
 from authority.store.metering import Frame, Meter
 from edge_agent.wire.checkpoint import origin
 from edge_agent.wire.command import add_json, print_json
@@ -67,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     checkpoint = actions.add_parser(
         "checkpoint", help="sign the log as it stands (a signed note), for witnesses to keep"
     )
-    checkpoint.add_argument("--out", type=Path, help="write its 124 bytes to a file (default: print them in hex)")
+    checkpoint.add_argument("--out", type=Path, help="write it to a file (default: print it)")
     prove = actions.add_parser("prove", help="print a leaf with its inclusion proof, as JSON")
     prove.add_argument("log_index", type=int, help="as `readings` lists them; 0 is the log's first leaf")
     prove.add_argument("--size", type=int, help="in the tree of this many leaves (default: all)")
@@ -121,8 +127,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bundle", type=Path, metavar="FILE", help="audit what `export --bundle` wrote; no home needed"
     )
     verifier.add_argument(
-        "--key", type=_root, metavar="HEX", help="the receipt key that must have sealed the bundle (default: its own)"
+        "--tiles",
+        type=Path,
+        metavar="DIR",
+        help="audit what `export --tiles` wrote: tiles and checkpoint; no home needed",
     )
+    verifier.add_argument(
+        "--key",
+        type=_root,
+        metavar="HEX",
+        help="the receipt key that must have signed (default: the bundle's, or the folder's, own)",
+    )
+    verifier.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="do what is new since the last audit that kept its state there, and keep it anew where everything holds",
+    )
+    verifier.add_argument(
+        "--since",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="a checkpoint that an earlier audit found to hold: signatures of readings before it are not verified "
+        "again; all else is computed anew, its root too",
+    )
+    verifier.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes that verify signatures (default: one for each core)",
+    )
+    asker = actions.add_parser(
+        "witnesses", help="what the log's witnesses (authority.toml, [log]) cosigned last; 1 where one lacks"
+    )
+    asker.add_argument("--ask", action="store_true", help="ask those now that have not cosigned the last checkpoint")
     counter = actions.add_parser("conservation", help="count every token on the chain, as JSON; 1 where one is missing")
     counter.add_argument("--url", help="the validator (default: the home's, running or stopped)")
     for action in (checker, lister, consistent, verifier):
@@ -146,8 +185,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "check":
         return _check(arguments.file, arguments.root, as_json=arguments.json)
     if arguments.action == "verify" and arguments.bundle is not None:
-        audit = audit_bundle(arguments.bundle, key=arguments.key, log_only=arguments.log_only)
+        log_only, manner = arguments.log_only, _manner(arguments)
+        audit = audit_bundle(arguments.bundle, key=arguments.key, log_only=log_only, manner=manner)
         return _report(audit, as_json=arguments.json)
+    if arguments.action == "verify" and arguments.tiles is not None:
+        return _check_tiles(arguments.tiles, arguments.key, as_json=arguments.json)
     app = App.open(arguments.home)
     try:
         if arguments.action == "checkpoint":
@@ -160,12 +202,14 @@ def run(arguments: argparse.Namespace) -> int:
             return _readings(app, arguments.meter, arguments.last, as_json=arguments.json)
         if arguments.action == "consistent":
             return _consistent(app, arguments.file, as_json=arguments.json)
+        if arguments.action == "witnesses":
+            return _witnesses(app, ask=arguments.ask)
         with _validator(app, arguments) as url:
             if arguments.action == "conservation":
                 return _conservation(url or app.home.rpc_url)
             if arguments.action == "export":
                 return _export_bundle(app, arguments.bundle, url)
-            return _report(_verify(app, url), as_json=arguments.json)
+            return _report(_verify(app, url, _manner(arguments)), as_json=arguments.json)
     finally:
         app.store.close()
 
@@ -180,13 +224,41 @@ def _validator(app: App, arguments: argparse.Namespace) -> AbstractContextManage
 def _checkpoint(app: App, out: Path | None) -> int:
     with app.store.write() as session:
         signed = log.checkpoint(session, app.home.network_id, app.home.receipt_key)
-    data = signed.to_bytes(bytes(app.home.receipt_key.pubkey()))
+    with app.store.read() as session:
+        data = publish.note_of(session, signed, bytes(app.home.receipt_key.pubkey()))
     if out is None:
         print(data.hex() + "\n" if signed.time is not None else data.decode(), end="")
     else:
         out.write_bytes(data)
         print(f"{signed.size} leaves, root {signed.root.hex()}")
     return 0
+
+
+def _witnesses(app: App, *, ask: bool) -> int:
+    """Each witness, and the size and the time of its last cosignature."""
+    known = [Witness.parse(text) for text in app.home.settings.log.witnesses]
+    if not known:
+        print("no witness is named in authority.toml: [log] witnesses")
+        return 0
+    told = Witnesses(app.store, known, app.clock).ask_all() if ask else {}
+    with app.store.read() as session:
+        newest = publish.newest(session)
+        rows = {str(each.key): _last_cosignature(session, str(each.key)) for each in known}
+    size = 0 if newest is None else newest[0].size
+    lacking = 0
+    for witness in known:
+        row = rows[str(witness.key)]
+        said = "has cosigned nothing" if row is None else f"cosigned {row.size} leaves at {_moment(row.time)}"
+        lacking += row is None or row.size < size
+        asked = told.get(witness.key.name)
+        print(f"{witness.key.name}: {said}" + (f" ({asked})" if asked else ""))
+    print(f"the last published checkpoint has {size} leaves")
+    return 1 if lacking else 0
+
+
+def _last_cosignature(session: Session, witness: str) -> KeptCosignature | None:
+    query = select(KeptCosignature).where(KeptCosignature.witness == witness).order_by(KeptCosignature.size.desc())
+    return session.scalar(query.limit(1))
 
 
 def _conservation(url: str) -> int:
@@ -214,6 +286,20 @@ def _export(app: App, folder: Path) -> int:
         f"{written.kept_tiles} were there already"
     )
     return 0
+
+
+def _check_tiles(folder: Path, key: bytes | None, *, as_json: bool) -> int:
+    """Hold an exported folder against itself; 1 where something does not hold."""
+    problems = [
+        {"code": "tiles_changed", "where": where, "message": message} for where, message in export.faults(folder, key)
+    ]
+    if as_json:
+        print(json.dumps({"ok": not problems, "problems": problems}))
+        return 1 if problems else 0
+    for problem in problems:
+        print(f"{problem['where']}: {problem['message']} [{problem['code']}]", file=sys.stderr)
+    print("everything holds" if not problems else f"{len(problems)} findings")
+    return 1 if problems else 0
 
 
 def _readings(app: App, name: str, last: int, *, as_json: bool) -> int:
@@ -347,19 +433,30 @@ def _consistent(app: App, file: Path, *, as_json: bool) -> int:
     return 0
 
 
-def _verify(app: App, url: str | None) -> Audit:
-    chain = None if url is None else _chain(url)
-    audit = Audit(app.home.network_id, bytes(app.home.receipt_key.pubkey()))
+def _manner(arguments: argparse.Namespace) -> Manner:
+    return Manner(jobs=arguments.jobs, since=arguments.since, state=arguments.state)
+
+
+def _verify(app: App, url: str | None, manner: Manner) -> Audit:
+    audit = manner.audit(app.home.network_id, bytes(app.home.receipt_key.pubkey()))
+    progress = audit.progress
+    chain = None if url is None else _chain(url, progress.newest)
+    manner.begin(audit, chain)
+    if chain is not None and progress.landed and not progress.newest:
+        chain = replace(chain, history=islice(chain.history, progress.landed, None))  # the last was a bundle's
     with app.store.read() as session:
         audit.run(StoreLog.of(session), chain)
+    manner.keep(audit)
     return audit
 
 
-def _chain(url: str) -> ChainSource:
-    """The chain as it stands now; its history is read as it is asked for."""
+def _chain(url: str, after: Sequence[str | None] = ()) -> ChainSource:
+    """The chain as it stands now; its history is read as it is asked for, from behind `after` on."""
     client = ChainClient(url)
     state, newest = read_chain_state(client)
-    return ChainSource(state, read_history(client, newest), {name: client.idl(name) for name in PROGRAM_NAMES})
+    history = read_history(client, newest, after or (None,) * len(newest))
+    idls = {name: client.idl(name) for name in PROGRAM_NAMES}
+    return ChainSource(state, history, idls, newest=tuple(newest))
 
 
 def _export_bundle(app: App, path: Path, url: str | None) -> int:

@@ -112,7 +112,7 @@ def conservation_of(state: ChainState) -> Conservation:
     minted = oracle.minted if oracle else 0
     members = sum(account.minted for _, account in state.all(EnergyAccount))
     books = [book for _, book in state.all(EpochBook)]
-    head, seats = _seats(state)
+    head, seats = seats_of(state)
     energy, energy_supply = _token(state, programs.energy_mint())
     credit, credit_supply = _token(state, programs.credit_mint())
     energy_escrow = energy.pop(programs.energy_vault(), 0)
@@ -141,7 +141,7 @@ def conservation_of(state: ChainState) -> Conservation:
     )
 
 
-def _seats(state: ChainState) -> tuple[Seats | None, list[Seat]]:
+def seats_of(state: ChainState) -> tuple[Seats | None, list[Seat]]:
     """The head of the seats, and the seats; none before the market is made."""
     head = state.account(Seats, programs.seats_address())
     if head is None:
@@ -157,5 +157,10 @@ def _token(state: ChainState, mint: Pubkey) -> tuple[dict[Pubkey, int], int]:
         for address, (owner, data) in state.accounts.items()
         if owner == programs.TOKEN_PROGRAM and len(data) == TOKEN_ACCOUNT_SIZE and data.startswith(bytes(mint))
     }
+    return holds, supply_of(state, mint)
+
+
+def supply_of(state: ChainState, mint: Pubkey) -> int:
+    """A mint's supply; none before it is made."""
     _, data = state.accounts.get(mint, (None, b""))
-    return holds, _AMOUNT.unpack_from(data, SUPPLY_AT)[0] if data else 0
+    return int(_AMOUNT.unpack_from(data, SUPPLY_AT)[0]) if data else 0

@@ -1,20 +1,27 @@
 """What the five programs logged, transaction by transaction, from the deployment's first on.
 
-Every instruction that the audit replays names governance's Config, so the transactions that name it are the whole
-story, in the chain's order. In a bundle each is: time i64, signature (64 bytes), how many events u16, then each event:
-program u8 (its place in PROGRAM_NAMES), length u16, the bytes as logged (all little-endian).
+Every instruction of the authority and of the oracle names governance's Config, and whatever moves tokens into seats
+and out of them names the market's Seats: so the transactions that name one of the two are the whole story, in the
+chain's order (within a slot, those of the seats alone come last).
+
+In a bundle each is: time i64, signature (64 bytes), how many events u16, then each event: program u8 (its place in
+PROGRAM_NAMES), length u16, the bytes as logged (all little-endian).
 """
 
 from __future__ import annotations
 
 import struct
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, BinaryIO, Protocol
 
+from solders.pubkey import Pubkey
 from solders.signature import Signature
 
+from authority.audit.chain_state import followed
 from authority.chain import programs
 from authority.chain.artifacts import PROGRAM_NAMES
 from authority.chain.client import ChainClient
@@ -22,8 +29,10 @@ from authority.chain.idl import Event, Idl, logged_data
 from authority.errors import AuthorityError
 
 PAGE = 1_000
+CHUNK = 1 << 18
 _LANDED = struct.Struct("<q64sH")
 _EVENT = struct.Struct("<BH")
+_SPOOLED = struct.Struct("<Q64s")
 
 
 class HistoryError(AuthorityError):
@@ -75,43 +84,95 @@ class Readable(Protocol):
 
 def read_landed(stream: Readable) -> Iterator[Landed]:
     """The transactions that a stream holds, in order; HistoryError."""
-    while head := stream.read(_LANDED.size):
-        try:
-            time, signature, count = _LANDED.unpack(head)
-            events = []
-            for _ in range(count):
-                program, size = _EVENT.unpack(stream.read(_EVENT.size))
-                data = stream.read(size)
-                if len(data) != size:
-                    raise ValueError("cut short")
-                events.append((PROGRAM_NAMES[program], data))
-        except (struct.error, ValueError, IndexError) as error:
-            raise HistoryMalformedError(f"the history cannot be read: {error}") from error
-        yield Landed(time, signature, tuple(events))
+    data, at = b"", 0
+    while True:
+        found = _landed(data, at)
+        if found is not None:
+            landed, at = found
+            yield landed
+            continue
+        more = stream.read(CHUNK)
+        if not more:
+            break
+        data, at = data[at:] + more, 0
+    if at < len(data):
+        raise HistoryMalformedError("the history cannot be read: it is cut short")
 
 
-def read_history(client: ChainClient, newest: str | None) -> Iterator[Landed]:
-    """The transactions that the validator still has up to `newest` (base58), oldest first. HistoryError, ChainErrors.
+def _landed(data: bytes, at: int) -> tuple[Landed, int] | None:
+    """The transaction that begins there, and where it ends; None where the data ends before. HistoryMalformedError."""
+    if at + _LANDED.size > len(data):
+        return None
+    time, signature, count = _LANDED.unpack_from(data, at)
+    at += _LANDED.size
+    events = []
+    for _ in range(count):
+        start = at + _EVENT.size
+        if start > len(data):
+            return None
+        program, size = _EVENT.unpack_from(data, at)
+        at = start + size
+        if program >= len(PROGRAM_NAMES):
+            raise HistoryMalformedError(f"the history cannot be read: there is no program {program}")
+        events.append((PROGRAM_NAMES[program], data[start:at]))
+    return None if at > len(data) else (Landed(time, signature, tuple(events)), at)
 
-    The validator lists the newest first, so their signatures go through a temporary file, 64 bytes each.
+
+def read_history(
+    client: ChainClient, newest: Sequence[str | None], after: Sequence[str | None] = (None, None)
+) -> Iterator[Landed]:
+    """The transactions that the validator still has, oldest first: up to `newest` (base58) of each followed account.
+
+    Those up to `after` were read before, and are left out.
+
+    The validator lists the newest first, so their slots and signatures go through temporary files, 72 bytes each.
+    HistoryError, ChainErrors.
     """
     names = {str(programs.PROGRAM_IDS[name]): name for name in PROGRAM_NAMES}
-    with tempfile.TemporaryFile() as kept:
-        count = 0 if newest is None else _spool(client, newest, kept)
-        for place in range(count - 1, -1, -1):
-            kept.seek(place * 64)
-            signature = Signature.from_bytes(kept.read(64))
+    with tempfile.TemporaryFile() as first, tempfile.TemporaryFile() as second:
+        lists = [
+            _oldest_first(kept, 0 if last in (None, known) else _spool(client, address, last, known, kept))
+            for address, last, known, kept in zip(followed(), newest, after, (first, second), strict=True)
+        ]
+        for raw in _merged(*lists):
+            signature = Signature.from_bytes(raw)
             record = client.transaction(signature)
             if record is None:
                 raise TransactionMissingError(f"the validator lists {signature}, and does not have it")
             logged = logged_data(record.logs)
             events = tuple((names[program], data) for program, data in logged if program in names)
             if events:
-                yield Landed(record.time or 0, bytes(signature), events)
+                yield Landed(record.time or 0, raw, events)
 
 
-def _spool(client: ChainClient, newest: str, kept: BinaryIO) -> int:
-    """Write the signatures of the transactions that succeeded, from `newest` back; how many."""
+def _merged(main: Iterator[tuple[int, bytes]], other: Iterator[tuple[int, bytes]]) -> Iterator[bytes]:
+    """Signatures of both lists in the order of their slots, each once; within a slot the first list's come first."""
+    slots = groupby(other, key=itemgetter(0))
+    waiting = next(slots, None)
+    for slot, transactions in groupby(main, key=itemgetter(0)):
+        while waiting is not None and waiting[0] < slot:
+            yield from (signature for _, signature in waiting[1])
+            waiting = next(slots, None)
+        there = [signature for _, signature in transactions]
+        yield from there
+        if waiting is not None and waiting[0] == slot:
+            known = set(there)
+            yield from (signature for _, signature in waiting[1] if signature not in known)
+            waiting = next(slots, None)
+    while waiting is not None:
+        yield from (signature for _, signature in waiting[1])
+        waiting = next(slots, None)
+
+
+def _oldest_first(kept: BinaryIO, count: int) -> Iterator[tuple[int, bytes]]:
+    """Slots and signatures as `_spool` wrote them, from the last to the first."""
+    for place in range(count - 1, -1, -1):
+        kept.seek(place * _SPOOLED.size)
+        yield _SPOOLED.unpack(kept.read(_SPOOLED.size))
+
+
+def _spool(client: ChainClient, address: Pubkey, newest: str | None, known: str | None, kept: BinaryIO) -> int:
+    """Write slots and signatures of the transactions that succeeded, from `newest` back to a known one; how many."""
     count = 0
     before: str | None = None
     begun = False
@@ -119,11 +180,13 @@ def _spool(client: ChainClient, newest: str, kept: BinaryIO) -> int:
         config: dict[str, Any] = {"commitment": "confirmed", "limit": PAGE}
         if before is not None:
             config["before"] = before
-        answer = client.call("getSignaturesForAddress", str(programs.config_address()), config)
+        if known is not None:
+            config["until"] = known
+        answer = client.call("getSignaturesForAddress", str(address), config)
         for item in answer:
             begun = begun or item["signature"] == newest
             if begun and item["err"] is None:
-                kept.write(bytes(Signature.from_string(item["signature"])))
+                kept.write(_SPOOLED.pack(item["slot"], bytes(Signature.from_string(item["signature"]))))
                 count += 1
         if len(answer) < PAGE:
             return count

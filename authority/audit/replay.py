@@ -11,15 +11,21 @@ given, and only what follows is recomputed; the audit says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from solders.pubkey import Pubkey
 from solders.signature import Signature
 
+from authority.audit.acts import Acts
+from authority.audit.books import Book
 from authority.audit.chain_state import ChainState
 from authority.audit.history import Landed
+from authority.audit.money import Money
+from authority.audit.registers import Registers
+from authority.audit.tell import Find, Handler, Part, compare
+from authority.audit.terms import Governed
 from authority.chain import programs
 from authority.chain.accounts import (
     Config,
@@ -29,8 +35,6 @@ from authority.chain.accounts import (
     Meter,
     MeterState,
     Oracle,
-    Reason,
-    Retirement,
     Status,
 )
 from authority.chain.errors import ChainError
@@ -49,27 +53,6 @@ from edge_agent.wire.reading import (
 DOUBTFUL = FLAG_ESTIMATED | FLAG_TAMPER | FLAG_DATA_DOUBTFUL
 NO_REGISTERS = (0, 0, 0, 0)
 
-Find = Callable[[str, object, str], None]
-"""Told of what does not hold: code, where, message."""
-
-
-@dataclass
-class _Terms:
-    """The parameters in force as governance staged them: (first epoch, netting_epochs, storage_efficiency_bps)."""
-
-    epoch_seconds: int
-    stages: list[tuple[int, int, int]] = field(default_factory=list)
-
-    def stage(self, first_epoch: int, parameters: Mapping[str, Any], now: int) -> None:
-        current = now // self.epoch_seconds
-        self.stages = [stage for stage in self.stages if stage[0] <= current][-1:]
-        self.stages.append((first_epoch, parameters["netting_epochs"], parameters["storage_efficiency_bps"]))
-
-    def at(self, epoch: int) -> tuple[int, int]:
-        """netting_epochs and storage_efficiency_bps in that epoch."""
-        held = [stage for stage in self.stages if stage[0] <= epoch] or self.stages[:1]
-        return held[-1][1], held[-1][2]
-
 
 @dataclass(eq=False)
 class _Meter:
@@ -80,12 +63,13 @@ class _Meter:
     source: int
     installation: int
     user: Pubkey
-    status: Status = Status.ACTIVE
+    status: int = Status.ACTIVE
     changes: int = 0
     user_since: int = 0
     storages: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
     interval_end: int = 0
     sequence: int = 0
+    register_epoch: int = 0
     registers: tuple[int, ...] = NO_REGISTERS
     hash: bytes = bytes(16)
     doubt: int = 0
@@ -101,13 +85,12 @@ class _Meter:
 
     @property
     def known(self) -> bool:
-        """Whether its registers at the last settlement are its present member's."""
-        return self.settled_end != 0 and self.settled_changes >= self.user_since
+        """Whether its registers at the last settlement, or at the first reading, are its present member's."""
+        return self.settled_end == 0 or self.settled_changes >= self.user_since
 
     def risen(self) -> tuple[int, ...]:
-        return tuple(
-            now - before + kept for now, before, kept in zip(self.registers, self.settled, self.carried, strict=True)
-        )
+        (g, c, i, o), (g0, c0, i0, o0), (gk, ck, ik, ok) = self.registers, self.settled, self.carried
+        return g - g0 + gk, c - c0 + ck, i - i0 + ik, o - o0 + ok
 
     def drawn(self) -> int:
         _, consumption, charge, _ = self.risen()
@@ -119,6 +102,7 @@ class _Meter:
     def read(self, record: Record, digest: bytes) -> None:
         self.interval_end, self.sequence = record.interval_end, record.sequence
         self.registers, self.hash, self.flags = record.registers, digest[:16], record.flags
+        self.register_epoch = record.register_epoch
         self.doubt |= record.flags & (DOUBTFUL | FLAG_REGISTER_RESET)
 
     def mark_settled(self) -> None:
@@ -126,8 +110,14 @@ class _Meter:
         self.doubt, self.carried = self.flags & DOUBTFUL if self.doubt else 0, NO_REGISTERS
 
 
+STATE = (
+    "interval_end", "sequence", "registers", "register_epoch", "hash", "flags", "settled_end", "settled", "carried",
+    "doubt",
+)  # fmt: skip
+"""What is compared of a MeterState."""
+SPAN = ("from", "generated", "consumed", "charged", "discharged", "bank", "minted", "withdrawn", "kind")
+"""What is compared of a SurplusSettled."""
 TOTALS = ("minted", "generated", "consumed", "charged", "discharged", "withdrawn", "surplus")
-_PARTS = ("mint", "generation", "consumption", "charge", "discharge", "withdrawal", "surplus")
 
 
 @dataclass
@@ -135,63 +125,110 @@ class _Member:
     """An EnergyAccount: lifetime totals by their names there, in Wh."""
 
     boundary: int = 0
-    meters: frozenset[bytes] = frozenset()
+    meters: set[bytes] = field(default_factory=set)
     bank: int = 0
     totals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOTALS, 0))
     based: bool = True
     """Whether everything that its next settlement goes by is known."""
 
     def add(self, span: Span) -> None:
-        for total, part in zip(TOTALS, _PARTS, strict=True):
-            self.totals[total] += getattr(span, part)
+        totals = self.totals
+        totals["minted"] += span.mint
+        totals["generated"] += span.generation
+        totals["consumed"] += span.consumption
+        totals["charged"] += span.charge
+        totals["discharged"] += span.discharge
+        totals["withdrawn"] += span.withdrawal
+        totals["surplus"] += span.surplus
 
 
-@dataclass(frozen=True, slots=True)
-class _Passed:
+class _Passed(NamedTuple):
     record: Record
     digest: bytes
+    log_index: int
 
 
-@dataclass
-class Replay:
+class Replay(Part):
     """The state of the replay. minted_wh is what the signed readings entitle all members to, by the rule."""
 
-    find: Find
-    idls: Mapping[str, Idl]
-    state: ChainState
-    complete: bool = False
-    began: int | None = None
-    minted_wh: int = 0
-    withdrawn_wh: int = 0
-    settlements: int = 0
-    given: int = 0
-    """Spans that the chain settled on grounds older than its history: they are taken as given."""
-    readings: int = 0
-    retired_wh: int = 0
-    _prices: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    """Price, bounds, volume and reference price by epoch, of the first to come: the chain's event or the log's book."""
-    _passed: dict[Pubkey, dict[int, list[_Passed]]] = field(default_factory=dict)
-    _meters: dict[Pubkey, _Meter] = field(default_factory=dict)
-    _of_user: dict[Pubkey, list[_Meter]] = field(default_factory=dict)
-    _members: dict[Pubkey, _Member] = field(default_factory=dict)
-    _installations: dict[int, int] = field(default_factory=dict)
-    _terms: _Terms | None = None
-    _to_mint: dict[Pubkey, int] = field(default_factory=dict)
-    _retired: dict[Pubkey, list[int]] = field(default_factory=dict)
-    """By member: retired against withdrawals (Wh), fed in (Wh), credits received for it."""
+    def __init__(self, find: Find, idls: Mapping[str, Idl], state: ChainState) -> None:
+        super().__init__(find, state)
+        self.idls = idls
+        self.acts = Acts(find, state)
+        self.governed = Governed(find, state)
+        self.registers = Registers(find, state, self.governed)
+        self.money = Money(find, state, self.governed, self.registers)
+        self.begun = False
+        self.complete = False
+        self.began: int | None = None
+        self.minted_wh = 0
+        self.withdrawn_wh = 0
+        self.settlements = 0
+        self.given = 0
+        """Spans that the chain settled on grounds older than its history: they are taken as given."""
+        self.readings = 0
+        self._prices: dict[int, tuple[int, ...]] = {}
+        """Price, bounds, volume and reference price by epoch, of the first to come: the chain's event or the log's
+        book."""
+        self._passed: dict[Pubkey, dict[int, list[_Passed]]] = {}
+        self._addresses: dict[bytes, Pubkey] = {}
+        """Meters' addresses on the chain, by meter id."""
+        self._meters: dict[Pubkey, _Meter] = {}
+        self._of_user: dict[Pubkey, list[_Meter]] = {}
+        self._members: dict[Pubkey, _Member] = {}
+        self._installations: dict[int, int] = {}
+        self._to_mint: dict[Pubkey, int] = {}
+        self._checkpointed: tuple[int, int] = (0, 0)
+        """Epoch of the last checkpoint, and the log's size that it pins."""
+        self._handlers: dict[str, list[Handler]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is kept: all but the run's own."""
+        own = ("idls", "_handlers")
+        return {name: value for name, value in super().__getstate__().items() if name not in own}
+
+    def resume_with(self, find: Find, idls: Mapping[str, Idl], state: ChainState) -> None:
+        """Go on in another run: with its findings, and the chain as it is by now."""
+        self.idls = idls
+        for part in (self, self.acts, self.governed, self.registers, self.money):
+            part.resume(find, state)
+        self._handlers = {}
+        self._listen()
+
+    def _listen(self) -> None:
+        """Have each part hear of the events that it takes; only this one where the history does not reach back."""
+        parts = (self.governed, self.acts, self.registers, self.money, self) if self.complete else (self,)
+        for part in parts:
+            for event, handler in part.handlers().items():
+                self._handlers.setdefault(event, []).append(handler)
+
+    def stands_at(self, meter_id: bytes) -> bytes:
+        """The hash (16 bytes) of the last reading that the chain took of a meter and the log had let pass."""
+        meter = self._meters.get(programs.meter_address(meter_id))
+        return b"" if meter is None else meter.hash
 
     # The log's side
 
-    def passed(self, meter_id: bytes, record: Record, digest: bytes) -> None:
+    def passed(self, meter_id: bytes, record: Record, digest: bytes, log_index: int) -> None:
         """The log let a reading pass: it may be accepted from now on."""
-        address = programs.meter_address(meter_id)
+        address = self._addresses.get(meter_id)
+        if address is None:
+            address = self._addresses[meter_id] = programs.meter_address(meter_id)
         meter = self._meters.get(address)
-        if meter is None or record.interval_end > meter.interval_end:
-            kept = self._passed.setdefault(address, {}).setdefault(record.interval_end, [])
-            kept.append(_Passed(record, digest))
+        if meter is not None and record.interval_end <= meter.interval_end:
+            return
+        waiting = self._passed.get(address)
+        if waiting is None:
+            waiting = self._passed[address] = {}
+        waiting.setdefault(record.interval_end, []).append(_Passed(record, digest, log_index))
 
-    def book(self, head: EpochBook) -> None:
+    def book(self, book: Book) -> None:
         """The log has an epoch's final book: the chain must have cleared it so."""
+        self.money.book(book)
+        if not book.was_refunded:
+            self._cleared(book.head)
+
+    def _cleared(self, head: EpochBook) -> None:
         figures = (head.price, head.lowest_price, head.highest_price, head.volume, head.reference_price)
         self._meet(head.epoch, figures)
 
@@ -209,15 +246,11 @@ class Replay:
         self.began = first.time if first is not None else None
         names = [] if first is None else [event.name for event in first.decoded(self.idls)]
         self.complete = "Initialized" in names
+        self.begun = True
+        self._listen()
         if self.complete:
             return
-        config = self.state.account(Config, programs.config_address())
-        if config is not None:
-            terms = self._terms = _Terms(config.epoch_seconds)
-            terms.stages.append((0, config.parameters.netting_epochs, config.parameters.storage_efficiency_bps))
-            if config.staged_from:
-                staged = config.staged
-                terms.stages.append((config.staged_from, staged.netting_epochs, staged.storage_efficiency_bps))
+        self.governed.begin_late()
         for address, meter in self.state.all(Meter):
             known = _Meter(
                 meter.meter_id, ROLES[meter.role], meter.source, meter.installation, meter.user, meter.status
@@ -231,8 +264,7 @@ class Replay:
         self._to_mint.clear()
         try:
             for event in landed.decoded(self.idls):
-                handler = getattr(self, f"_on_{event.name}", None)
-                if handler is not None:
+                for handler in self._handlers.get(event.name, ()):
                     handler(event.data, landed)
         except (KeyError, ChainError) as error:
             where = f"transaction {Signature.from_bytes(landed.signature)}"
@@ -241,42 +273,34 @@ class Replay:
             if amount:
                 self.find("mint_differs", f"member {wallet}", f"{amount} Wh were settled and not minted with it")
 
-    def _on_Initialized(self, data: Mapping[str, Any], landed: Landed) -> None:  # noqa: N802 - the event's name
-        self._terms = _Terms(data["epoch_seconds"])
-        self._terms.stage(0, data["parameters"], landed.time)
-
-    def _on_ParametersStaged(self, data: Mapping[str, Any], landed: Landed) -> None:  # noqa: N802
-        if self._terms is not None and self.complete:
-            self._terms.stage(data["from_epoch"], data["parameters"], landed.time)
-
-    def _on_InstallationRegistered(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
+    def _on_installation_registered(self, data: Mapping[str, Any], _: Landed) -> None:
         self._installations[data["n"]] = data["storage"]
 
-    def _on_MeterRegistered(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
+    def _on_meter_registered(self, data: Mapping[str, Any], _: Landed) -> None:
         meter_id = bytes(data["meter_id"])
         storage = self._installations.get(data["installation"], 0)
         meter = _Meter(meter_id, ROLES[data["role"]], data["source"], data["installation"], data["user"])
         meter.storages = [(0, storage)]
         self._add(programs.meter_address(meter_id), meter)
 
-    def _on_InstallationFollowed(self, data: Mapping[str, Any], landed: Landed) -> None:  # noqa: N802
+    def _on_installation_followed(self, data: Mapping[str, Any], landed: Landed) -> None:
         meter = self._registered(data)
-        if self._terms is not None:
-            now = landed.time // self._terms.epoch_seconds
+        if self.governed.terms is not None:
+            now = self.governed.terms.epoch(landed.time)
             meter.storages = [*[each for each in meter.storages if each[0] <= now][-1:]]
             meter.storages.append((data["from_epoch"], data["storage"]))
 
-    def _on_MeterKeyReplaced(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
+    def _on_meter_key_replaced(self, data: Mapping[str, Any], _: Landed) -> None:
         self._registered(data).changes += 1
 
-    _on_MeterMapChanged = _on_MeterKeyReplaced  # noqa: N815
+    _on_meter_map_changed = _on_meter_key_replaced
 
-    def _on_MeterStatusChanged(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
+    def _on_meter_status_changed(self, data: Mapping[str, Any], _: Landed) -> None:
         meter = self._registered(data)
         meter.changes += 1
-        meter.status = Status(data["after"])
+        meter.status = data["after"]
 
-    def _on_MeterReassigned(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
+    def _on_meter_reassigned(self, data: Mapping[str, Any], _: Landed) -> None:
         meter = self._registered(data)
         meter.changes += 1
         self._of_user[meter.user].remove(meter)
@@ -292,14 +316,11 @@ class Replay:
         address, end = data["meter"], data["interval_end"]
         meter = self._meters[address]
         waiting = self._passed.get(address, {})
-        found = next(
-            (
-                each
-                for each in waiting.get(end, ())
-                if each.record.sequence == data["sequence"] and each.record.registers == registers
-            ),
-            None,
-        )
+        found = None
+        for each in waiting.get(end, ()):
+            if each.record.sequence == data["sequence"] and each.record.registers == registers:
+                found = each
+                break
         for older in [each for each in waiting if each <= end]:
             del waiting[older]  # what was passed over never goes to the chain: a later reading carries its energy
         if found is None:
@@ -311,9 +332,11 @@ class Replay:
             )
         return meter, found
 
-    def _on_ReadingAccepted(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
+    def _on_reading_accepted(self, data: Mapping[str, Any], _: Landed) -> None:
         registers = tuple(data["registers"])
         meter, found = self._accept(data, registers)
+        if not meter.interval_end:
+            meter.settled = registers
         if found is not None:
             meter.read(found.record, found.digest)
             return
@@ -321,76 +344,86 @@ class Replay:
         meter.flags, meter.hash = data["flags"], b""
         meter.doubt |= data["flags"] & DOUBTFUL
 
-    def _on_MeterRebased(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
+    def _on_meter_rebased(self, data: Mapping[str, Any], landed: Landed) -> None:
         registers = tuple(data["after"])
         meter, found = self._accept(data, registers)
+        self.acts.rebased(landed, None if found is None else found.log_index)
         before = tuple(data["before"])
         if meter.interval_end and before != meter.registers:
             self.find("registers_differ", f"meter {meter.meter_id.hex()[:16]}…", "was rebased from other registers")
-        if meter.settled_end:
-            meter.carried = tuple(
-                kept + max(0, now - settled)
-                for kept, now, settled in zip(meter.carried, before, meter.settled, strict=True)
-            )
+        meter.carried = tuple(
+            kept + max(0, now - settled)
+            for kept, now, settled in zip(meter.carried, before, meter.settled, strict=True)
+        )
         meter.interval_end, meter.sequence, meter.registers = data["interval_end"], data["sequence"], registers
         meter.doubt |= FLAG_REGISTER_RESET
         if found is not None:
             meter.read(found.record, found.digest)
         meter.settled = registers
 
-    def _on_SurplusSettled(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
+    def _on_surplus_settled(self, data: Mapping[str, Any], _: Landed) -> None:
         wallet: Pubkey = data["wallet"]
-        where = f"member {wallet}, boundary {data['to']}"
         self.settlements += 1
-        member = self._members.setdefault(wallet, _Member())
-        meters = [meter for meter in self._of(wallet) if meter.settles and meter.status is Status.ACTIVE]
+        member = self._members.get(wallet)
+        if member is None:
+            member = self._members[wallet] = _Member()
+        meters = [meter for meter in self._of(wallet) if meter.settles and meter.status == Status.ACTIVE]
         self._to_mint[wallet] = self._to_mint.get(wallet, 0) + data["minted"]
         if not member.based:
             self.given += 1
             member.based = all(meter.interval_end == data["to"] for meter in meters)
         else:
-            self._recompute(member, meters, data, where)
+            self._recompute(member, meters, data)
         member.boundary, member.bank = data["to"], data["bank"]
-        member.meters = frozenset(meter.meter_id for meter in meters)
+        member.meters = {meter.meter_id for meter in meters}
         for meter in meters:
             meter.mark_settled()
 
-    def _recompute(self, member: _Member, meters: list[_Meter], data: Mapping[str, Any], where: str) -> None:
-        if any(meter.interval_end != data["to"] for meter in meters) or self._terms is None:
-            self.find("span_differs", where, "was settled where not all of the member's meters have a reading")
+    def _recompute(self, member: _Member, meters: list[_Meter], data: Mapping[str, Any]) -> None:
+        terms, boundary = self.governed.terms, data["to"]
+        unchanged = member.meters == {meter.meter_id for meter in meters}
+        together, earlier = [], []
+        for meter in meters:
+            if meter.interval_end != boundary or terms is None:
+                self._span_differs(data, "was settled where not all of the member's meters have a reading")
+                return
+            known = meter.known
+            if known and meter.settled_end == member.boundary > 0:
+                together.append(meter)
+            elif known:
+                earlier.append(meter)
+            unchanged = unchanged and meter.settled_changes == meter.changes and not meter.doubt
+        if terms is None:
             return
-        epoch = data["to"] // self._terms.epoch_seconds - 1
-        netting, efficiency = self._terms.at(epoch)
-        together = [meter for meter in meters if meter.known and meter.settled_end == member.boundary]
-        earlier = [meter for meter in meters if meter.known and meter.settled_end != member.boundary]
+        epoch = terms.epoch(boundary) - 1
+        parameters = terms.at(epoch)
         kind = span_kind(
-            None if member.boundary == 0 else -(-(data["to"] - member.boundary) // self._terms.epoch_seconds),
-            netting,
-            unchanged=len(together) == len(meters)
-            and member.meters == {meter.meter_id for meter in meters}
-            and all(meter.settled_changes == meter.changes and meter.doubt == 0 for meter in meters),
+            None if member.boundary == 0 else -(-(boundary - member.boundary) // terms.epoch_seconds),
+            parameters["netting_epochs"],
+            unchanged=unchanged and len(together) == len(meters),
         )
+        efficiency = parameters["storage_efficiency_bps"]
         try:
-            span = settle_span(_spans(together, epoch), member.bank, efficiency, kind, earlier=_spans(earlier, epoch))
+            span = settle_span(
+                _spans(together, epoch), member.bank, efficiency, kind, _spans(earlier, epoch) if earlier else ()
+            )
         except SurplusError as error:
-            self.find("span_differs", where, f"the signed registers are not a span by the rule: {error}")
+            self._span_differs(data, f"the signed registers are not a span by the rule: {error}")
             return
         member.add(span)
         self.minted_wh += span.mint
         self.withdrawn_wh += span.withdrawal
-        for name, said, found in (
-            ("kind", data["kind"], int(kind)),
-            ("from", data["from"], 0 if kind is SpanKind.BASELINE else member.boundary),
-            ("minted", data["minted"], span.mint),
-            ("withdrawn", data["withdrawn"], span.withdrawal),
-            ("generated", data["generated"], span.generation),
-            ("consumed", data["consumed"], span.consumption),
-            ("charged", data["charged"], span.charge),
-            ("discharged", data["discharged"], span.discharge),
-            ("bank", data["bank"], span.bank),
-        ):
-            if said != found:
-                self.find("span_differs", where, f"the chain says {name} {said}, by the rule it is {found}")
+        began = 0 if kind is SpanKind.BASELINE else member.boundary
+        found = (began, span.generation, span.consumption, span.charge, span.discharge, span.bank, span.mint,
+                 span.withdrawal, int(kind))  # fmt: skip
+        said = tuple(map(data.__getitem__, SPAN))
+        if said != found:
+            for name, now, then in zip(SPAN, said, found, strict=True):
+                if now != then:
+                    self._span_differs(data, f"the chain says {name} {now}, by the rule it is {then}")
+
+    def _span_differs(self, data: Mapping[str, Any], message: str) -> None:
+        self.find("span_differs", f"member {data['wallet']}, boundary {data['to']}", message)
 
     def _of(self, wallet: Pubkey) -> list[_Meter]:
         return self._of_user.get(wallet, [])
@@ -399,7 +432,7 @@ class Replay:
         self._meters[address] = meter
         self._of_user.setdefault(meter.user, []).append(meter)
 
-    def _on_IdleMeterSettled(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
+    def _on_idle_meter_settled(self, data: Mapping[str, Any], _: Landed) -> None:
         meter = self._meters[data["meter"]]
         member = self._members.setdefault(data["wallet"], _Member())
         withdrawn = meter.drawn() if meter.known else 0
@@ -411,23 +444,17 @@ class Replay:
         self.withdrawn_wh += withdrawn
         meter.mark_settled()
 
-    def _on_EnergyMinted(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
+    def _on_energy_minted(self, data: Mapping[str, Any], _: Landed) -> None:
         settled = self._to_mint.pop(data["wallet"], 0)
         if settled != data["amount"]:
             amount = data["amount"]
             self.find("mint_differs", f"member {data['wallet']}", f"{amount} Wh were minted, {settled} Wh settled")
 
-    def _on_EnergyRetired(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
-        self.retired_wh += data["amount"]
-        totals = self._retired.setdefault(data["wallet"], [0, 0, 0])
-        totals[1 if data["reason"] == Reason.FEED_IN else 0] += data["amount"]
-        totals[2] += data["credits"]
-
-    def _on_EpochCleared(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
+    def _on_epoch_cleared(self, data: Mapping[str, Any], _: Landed) -> None:
         names = ("price", "lowest_price", "highest_price", "volume", "reference_price")
         self._meet(data["epoch"], tuple(data[name] for name in names))
 
-    def _on_Checkpointed(self, data: Mapping[str, Any], _: Landed) -> None:  # noqa: N802
+    def _on_checkpointed(self, data: Mapping[str, Any], _: Landed) -> None:
         epoch = data["epoch"]
         if self.complete and data["minted"] != self.minted_wh:
             message = f"pins {data['minted']} Wh minted, by the signed readings it is {self.minted_wh}"
@@ -436,17 +463,29 @@ class Replay:
         if account is None:
             self.find("checkpoint_gap", f"epoch {epoch}", "was checkpointed, and the chain has no account of it")
             return
-        names = ("log_size", "log_root", "book_hash", "minted", "energy_supply", "credit_supply")
+        names = ("epoch", "log_size", "log_root", "book_hash", "minted", "energy_supply", "credit_supply")
         said = ((name, getattr(account, name), data[name]) for name in names)
-        self._compare(
+        compare(
+            self.find,
             f"epoch {epoch}",
             *((name, now, bytes(then) if isinstance(now, bytes) else then) for name, now, then in said),
         )
+        if self.complete:
+            compare(
+                self.find,
+                f"epoch {epoch}",
+                ("withdrawn", account.withdrawn, self.withdrawn_wh),
+                ("settlements", account.settlements, self.settlements),
+            )
+            if data["energy_supply"] > data["minted"] - self.money.retired_wh:
+                message = f"pins {data['energy_supply']} Wh in all, and {data['minted']} Wh were minted"
+                self.find("not_conserved", f"epoch {epoch}", f"{message}, {self.money.retired_wh} Wh of them retired")
+        self._checkpointed = epoch, data["log_size"]
 
     # The end
 
-    def finish(self) -> None:
-        """Compare what came out with the accounts."""
+    def finish(self, *, whole: bool) -> None:
+        """Compare what came out with the accounts; `whole`: the history has the transactions of the market too."""
         oracle = self.state.account(Oracle, programs.oracle_authority())
         settlements = 0 if oracle is None else oracle.settlements
         if not self.complete:
@@ -460,11 +499,14 @@ class Replay:
                 )
             return
         if oracle is not None:
-            self._compare(
+            compare(
+                self.find,
                 "oracle",
                 ("minted", oracle.minted, self.minted_wh),
                 ("withdrawn", oracle.withdrawn, self.withdrawn_wh),
                 ("settlements", oracle.settlements, self.settlements),
+                ("last_epoch", oracle.last_epoch, self._checkpointed[0]),
+                ("log_size", oracle.log_size, self._checkpointed[1]),
             )
         accounts = {account.wallet: account for _, account in self.state.all(EnergyAccount)}
         for wallet, member in self._members.items():
@@ -472,24 +514,21 @@ class Replay:
             if account is None:
                 self.find("account_missing", f"member {wallet}", "was settled, and has no EnergyAccount")
                 continue
-            self._compare(
+            compare(
+                self.find,
                 f"member {wallet}",
                 ("boundary", account.boundary, member.boundary),
                 ("bank", account.bank, member.bank),
                 *((name, getattr(account, name), member.totals[name]) for name in TOTALS),
             )
         for wallet, account in accounts.items():
-            self._compare(f"member {wallet}", *((name, getattr(account, name), 0) for name in ("boundary", *TOTALS)))
-        for _, retirement in self.state.all(Retirement):
-            consumption, fed_in, credits = self._retired.pop(retirement.wallet, [0, 0, 0])
-            self._compare(
-                f"member {retirement.wallet}",
-                ("consumption_total", retirement.consumption_total, consumption),
-                ("feed_in_total", retirement.feed_in_total, fed_in),
-                ("feed_in_credits", retirement.feed_in_credits, credits),
+            compare(
+                self.find, f"member {wallet}", *((name, getattr(account, name), 0) for name in ("boundary", *TOTALS))
             )
-        for wallet in self._retired:
-            self.find("account_missing", f"member {wallet}", "retired energy, and has no Retirement")
+        self.governed.finish()
+        self.registers.finish()
+        self.money.finish(whole=whole)
+        self.acts.finish()
         self._compare_meters()
 
     def _compare_meters(self) -> None:
@@ -497,36 +536,19 @@ class Replay:
             where, replayed = f"meter {meter.meter_id.hex()[:16]}…", self._meters.get(address)
             if replayed is None:
                 self.find("account_differs", where, "is registered, and no event says so")
-                continue
-            self._compare(
-                where,
-                ("role", ROLES[meter.role], replayed.role),
-                ("source", meter.source, replayed.source),
-                ("installation", meter.installation, replayed.installation),
-                ("user", meter.user, replayed.user),
-                ("status", meter.status, replayed.status),
-            )
         for _, state in self.state.all(MeterState):
             replayed = self._meters.get(state.meter)
             if replayed is None:
                 self.find("account_differs", f"meter at {state.meter}", "has a state, and no event registered it")
                 continue
-            names = ("interval_end", "sequence", "registers", "hash", "settled_end", "settled", "carried", "doubt")
             where = f"meter {replayed.meter_id.hex()[:16]}…"
-            self._compare(where, *((name, getattr(state, name), getattr(replayed, name)) for name in names))
+            compare(self.find, where, *((name, getattr(state, name), getattr(replayed, name)) for name in STATE))
 
-    def _compare(self, where: str, *figures: tuple[str, object, object]) -> None:
-        for name, said, found in figures:
-            if said != found:
-                self.find(
-                    "account_differs", where, f"the chain's account says {name} {said}, by log and events it is {found}"
-                )
-
-    def behind(self) -> Iterable[tuple[bytes, int, int]]:
-        """Meters with readings that passed and did not reach the chain in time: id, how many, the oldest's end.
+    def behind(self) -> Iterable[tuple[bytes, list[_Passed]]]:
+        """Meters with readings that passed and did not reach the chain in time: id, and the readings, oldest first.
 
         A reading may wait while another of the member's meters has none for a boundary, and all may while governance
-        has paused readings: those are not counted.
+        has paused readings: those are not counted, nor what the chain refused for good, where the log says so.
         """
         config = self.state.account(Config, programs.config_address())
         if config is None or config.pause & Pause.READINGS:
@@ -536,16 +558,23 @@ class Replay:
         due = self.state.now - parameters.grace_seconds - config.epoch_seconds
         standing = {state.meter: state.interval_end for _, state in self.state.all(MeterState)}
         for address, meter in self._meters.items():
-            ends = [end for end in self._passed.get(address, ()) if standing.get(address, 0) < end <= due]
-            if not ends or meter.status is not Status.ACTIVE:
+            late = [
+                each
+                for end, readings in sorted(self._passed.get(address, {}).items())
+                if standing.get(address, 0) < end <= due
+                for each in readings
+                if each.log_index not in self.acts.refused
+            ]
+            if not late or meter.status != Status.ACTIVE:
                 continue
             others = [
                 programs.meter_address(each.meter_id)
                 for each in self._of(meter.user)
-                if each is not meter and each.settles and each.status is Status.ACTIVE and meter.settles
+                if each is not meter and each.settles and each.status == Status.ACTIVE and meter.settles
             ]
-            if all(max([standing.get(each, 0), *self._passed.get(each, ())]) >= min(ends) for each in others):
-                yield meter.meter_id, len(ends), min(ends)
+            oldest = late[0].record.interval_end
+            if all(max([standing.get(each, 0), *self._passed.get(each, ())]) >= oldest for each in others):
+                yield meter.meter_id, late
 
 
 def _spans(meters: Iterable[_Meter], epoch: int) -> list[MeterSpan]:

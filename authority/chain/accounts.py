@@ -731,7 +731,7 @@ class MeterState(ProgramAccount):
     settled_end: int
     """The boundary at which the meter was last settled; 0 before the first time."""
     settled: tuple[int, ...]
-    """The registers as last settled, or as a reset left them since."""
+    """The registers as last settled, before that as at the first reading, or as a reset left them since."""
     carried: tuple[int, ...]
     """What the registers had risen by since then when they were reset."""
 

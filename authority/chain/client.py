@@ -66,6 +66,7 @@ _A = TypeVar("_A", bound=ProgramAccount)
 
 MAX_TRANSACTION_SIZE = 1_232
 MAX_ACCOUNTS_PER_CALL = 100
+MAX_STATUSES_PER_CALL = 256
 EXTENSION_SIZE = 20
 """Addresses that one transaction adds to a lookup table: 20 x 32 bytes and two signatures fit."""
 
@@ -78,8 +79,9 @@ _REMEMBERED_SIGNATURES = 4_096
 _NEW_BLOCKHASH_SECONDS = 30
 _TOKEN_ACCOUNT_SIZE = 165
 _MINT_SIZE = 82
-_TOKEN_ACCOUNT = struct.Struct("<32s32sQ36xB")
-"""mint, owner, amount, (an optional delegate,) state: 0 uninitialized, 1 initialized, 2 frozen."""
+_TOKEN_ACCOUNT = struct.Struct("<32s32sQI32sB12xQ")
+"""mint, owner, amount, delegate after a u32 that is 1 where there is one, state (0 uninitialized, 1 initialized,
+2 frozen), (whether it is native,) delegated amount."""
 _FROZEN = 2
 
 _NO_FUNDS = frozenset({"AccountNotFound", "InsufficientFundsForFee", "InsufficientFundsForRent"})
@@ -125,19 +127,60 @@ class TransactionRecord:
 
 @dataclass(frozen=True, slots=True)
 class TokenAccount:
-    """An account of SPL Token: whose it is, and what it holds in base units."""
+    """An account of SPL Token: whose it is, what it holds and what its delegate may move of that, in base units."""
 
     mint: Pubkey
     owner: Pubkey
     amount: int
     frozen: bool
+    delegate: Pubkey | None = None
+    delegated: int = 0
+
+    @classmethod
+    def of(cls, account: Account | None) -> TokenAccount | None:
+        """An account as a token account; None where it is no initialized one."""
+        if account is None or account.owner != TOKEN_PROGRAM or len(account.data) != _TOKEN_ACCOUNT_SIZE:
+            return None
+        mint, owner, amount, has_delegate, delegate, state, delegated = _TOKEN_ACCOUNT.unpack_from(bytes(account.data))
+        if not state:
+            return None
+        return cls(
+            Pubkey.from_bytes(mint),
+            Pubkey.from_bytes(owner),
+            amount,
+            state == _FROZEN,
+            Pubkey.from_bytes(delegate) if has_delegate else None,
+            delegated if has_delegate else 0,
+        )
 
 
-@dataclass(frozen=True)
-class _Signed:
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A transaction to be signed and sent; `preflight` has the validator try it first, so that a failure costs no fee.
+
+    `compute_units` and `compute_unit_price` (micro-lamports a unit) put a compute budget in front.
+    """
+
+    instructions: Sequence[Instruction]
+    signers: Sequence[Keypair] = ()
+    lookup_tables: Sequence[AddressLookupTableAccount] = ()
+    compute_units: int | None = None
+    compute_unit_price: int = 0
+    preflight: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A signed transaction: its bytes (base64), and the last block height at which it can land.
+
+    `index` is its place among those that were given to `send_all`.
+    """
+
+    index: int
     raw: str
     signature: Signature
     last_valid_block_height: int
+    preflight: bool
 
 
 class ChainClient:
@@ -338,15 +381,7 @@ class ChainClient:
 
     def token_accounts(self, addresses: Sequence[Pubkey]) -> list[TokenAccount | None]:
         """Several addresses as token accounts; None where there is no initialized one."""
-        found: list[TokenAccount | None] = []
-        for account in self.raw_accounts(addresses):
-            if account is None or account.owner != TOKEN_PROGRAM or len(account.data) != _TOKEN_ACCOUNT_SIZE:
-                found.append(None)
-                continue
-            mint, owner, amount, state = _TOKEN_ACCOUNT.unpack_from(bytes(account.data))
-            holding = TokenAccount(Pubkey.from_bytes(mint), Pubkey.from_bytes(owner), amount, state == _FROZEN)
-            found.append(holding if state else None)
-        return found
+        return [TokenAccount.of(account) for account in self.raw_accounts(addresses)]
 
     def token_supply(self, mint: Pubkey) -> int | None:
         """How much of a token there is, in base units; None where there is no such mint."""
@@ -382,23 +417,50 @@ class ChainClient:
         which it can land, and the transaction itself (base64), before it leaves: who must do a thing only once makes it
         durable there.
         """
-        budgeted = [*_budget(compute_units, compute_unit_price), *instructions]
-        for _ in range(_MAX_SIGNINGS):
-            signed = self._sign(budgeted, signers, payer, lookup_tables)
-            if before_sending is not None:
-                before_sending(signed.signature, signed.last_valid_block_height, signed.raw)
-            try:
-                landed = self._land(signed, preflight=preflight)
-            except TransactionFailedError as error:
-                self._explain_funds(error, payer.pubkey())
-                raise
-            if landed:
-                return signed.signature
-        raise TransactionExpiredError(
-            f"a transaction did not land, though signed {_MAX_SIGNINGS} times: is the validator producing blocks?"
-        )
+        outgoing = Outgoing(instructions, signers, lookup_tables, compute_units, compute_unit_price, preflight)
 
-    def _explain_funds(self, error: TransactionFailedError, payer: Pubkey) -> None:
+        def told(signed: Sequence[Signed]) -> None:
+            if before_sending is not None:
+                before_sending(signed[0].signature, signed[0].last_valid_block_height, signed[0].raw)
+
+        (outcome,) = self.send_all([outgoing], payer=payer, before_sending=told)
+        if isinstance(outcome, ChainError):
+            raise outcome
+        return outcome
+
+    def send_all(
+        self,
+        outgoing: Sequence[Outgoing],
+        *,
+        payer: Keypair,
+        before_sending: Callable[[Sequence[Signed]], None] | None = None,
+    ) -> list[Signature | ChainError]:
+        """Send transactions side by side and wait until each is confirmed: their signatures, or what `send` raises.
+
+        They are signed with one blockhash, sent in batches, and asked about together; none waits for another's fate,
+        and nothing is said of the order in which they land. `before_sending` is told of all that are about to leave.
+        TransportError before anything is sent.
+        """
+        outcomes: dict[int, Signature | ChainError] = {}
+        left = list(range(len(outgoing)))
+        for _ in range(_MAX_SIGNINGS):
+            signed = self._sign_all({index: outgoing[index] for index in left}, payer, outcomes)
+            if signed and before_sending is not None:
+                before_sending(signed)
+            self._land_all(signed, outcomes)
+            left = [index for index in left if index not in outcomes]
+            if not left:
+                break
+        for index in left:
+            outcomes[index] = TransactionExpiredError(
+                f"a transaction did not land, though signed {_MAX_SIGNINGS} times: is the validator producing blocks?"
+            )
+        for index, outcome in outcomes.items():
+            if isinstance(outcome, TransactionFailedError):
+                outcomes[index] = self._explained(outcome, payer.pubkey())
+        return [outcomes[index] for index in range(len(outgoing))]
+
+    def _explained(self, error: TransactionFailedError, payer: Pubkey) -> TransactionFailedError:
         """PayerShortError where a transaction failed because its payer has next to nothing."""
         short = isinstance(error, ProgramError) and error.name == "ResultWithNegativeLamports"
         names = error.error if isinstance(error.error, dict) else {error.error: None}
@@ -406,29 +468,41 @@ class ChainClient:
             try:
                 lamports = self.balance(payer)
             except ChainError:
-                return  # what is known already is told as it is
+                return error  # what is known already is told as it is
             if lamports < _SHORT_LAMPORTS:
-                raise PayerShortError(payer, lamports, error) from error
+                explained = PayerShortError(payer, lamports, error)
+                explained.__cause__ = error
+                return explained
+        return error
 
-    def _sign(
-        self,
-        instructions: Sequence[Instruction],
-        signers: Sequence[Keypair],
-        payer: Keypair,
-        lookup_tables: Sequence[AddressLookupTableAccount],
-    ) -> _Signed:
+    def _sign_all(
+        self, outgoing: Mapping[int, Outgoing], payer: Keypair, outcomes: dict[int, Signature | ChainError]
+    ) -> list[Signed]:
+        """Sign with one blockhash; what cannot be signed has its error among the outcomes."""
+        signed: list[Signed] = []
+        left = dict(outgoing)
         deadline = self._monotonic() + _NEW_BLOCKHASH_SECONDS
-        while True:
+        while left:
             blockhash, last_valid = self.latest_blockhash()
-            transaction = sign_transaction(instructions, signers, payer, lookup_tables, blockhash)
-            # The same instructions under the same blockhash would be the same transaction, and land but once.
-            if self._is_new(transaction.signatures[0]):
+            for index, each in list(left.items()):
+                budgeted = [*_budget(each.compute_units, each.compute_unit_price), *each.instructions]
+                try:
+                    transaction = sign_transaction(budgeted, each.signers, payer, each.lookup_tables, blockhash)
+                except (SignerMissingError, TransactionTooLargeError) as error:
+                    outcomes[index] = error
+                    del left[index]
+                    continue
+                # The same instructions under the same blockhash would be the same transaction, and land but once.
+                if self._is_new(transaction.signatures[0]):
+                    raw = base64.b64encode(bytes(transaction)).decode()
+                    signed.append(Signed(index, raw, transaction.signatures[0], last_valid, each.preflight))
+                    del left[index]
+            if not left:
                 break
             if self._monotonic() > deadline:
                 raise TransactionExpiredError("the validator keeps giving the same blockhash: does it make blocks?")
             self._sleep(_FIRST_POLL)
-        raw = base64.b64encode(bytes(transaction)).decode()
-        return _Signed(raw, transaction.signatures[0], last_valid)
+        return signed
 
     def _is_new(self, signature: Signature) -> bool:
         """Whether this client has not signed this very transaction yet; remembers it."""
@@ -440,85 +514,119 @@ class ChainClient:
                 del self._signed[next(iter(self._signed))]
             return True
 
-    def _land(self, signed: _Signed, *, preflight: bool) -> bool:
-        """Send until confirmed; False once it is certain that this signature will not land for this caller."""
+    def _land_all(self, signed: Sequence[Signed], outcomes: dict[int, Signature | ChainError]) -> None:
+        """Send until confirmed; no outcome for one of which it is certain that it will not land for this caller."""
+        waiting = list(signed)
         try:
-            if not self._submit_first(signed, preflight=preflight):
-                return False
+            waiting = self._submit_first(signed, outcomes)
             sent = self._monotonic()
             pause = _FIRST_POLL
-            while True:
-                if self._confirmed(signed.signature):
-                    return True
-                if self._expired(signed):
-                    return self._confirmed(signed.signature)
+            while waiting := self._unconfirmed(waiting, outcomes):
+                if expired := self._expired(waiting):
+                    self._unconfirmed(expired, outcomes)  # a last look; those that have not landed never will
+                    waiting = [each for each in waiting if each not in expired]
+                    if not waiting:
+                        break
                 self._sleep(pause)
                 pause = min(pause * 1.5, _LAST_POLL)
                 if self._monotonic() - sent >= _RESEND_AFTER:
                     # Leaders drop transactions under load; the same bytes can land but once.
-                    self._submit(signed, preflight=False)
+                    self._submit(waiting, outcomes, preflight=False)
+                    waiting = [each for each in waiting if each.index not in outcomes]
                     sent = self._monotonic()
         except TransportError as error:
-            raise TransactionUncertainError(
-                f"the validator was lost while {signed.signature} was under way: {error}",
-                signed.signature,
-                signed.last_valid_block_height,
-            ) from error
+            for each in waiting:
+                if each.index not in outcomes:
+                    lost = TransactionUncertainError(
+                        f"the validator was lost while {each.signature} was under way: {error}",
+                        each.signature,
+                        each.last_valid_block_height,
+                    )
+                    lost.__cause__ = error
+                    outcomes[each.index] = lost
 
-    def _submit_first(self, signed: _Signed, *, preflight: bool) -> bool:
-        """Send for the first time; False where the very same transaction has landed already, from somebody else.
+    def _submit_first(self, signed: Sequence[Signed], outcomes: dict[int, Signature | ChainError]) -> list[Signed]:
+        """Send for the first time; those that may land, without what has landed already from somebody else.
 
         That is another client with the same keys, instructions and blockhash. It can be told apart from an answer that
         was lost on the way only while no attempt of this client's may have arrived, so this one is made singly.
         """
         try:
-            return self._submit(signed, preflight=preflight, retry=False)
+            processed = self._submit(signed, outcomes, retry=False)
         except TransportError:
-            self._submit(signed, preflight=preflight)
-            return True
+            self._submit([each for each in signed if each.index not in outcomes], outcomes)
+            processed = set()
+        return [each for each in signed if each.index not in outcomes and each.index not in processed]
 
-    def _submit(self, signed: _Signed, *, preflight: bool, retry: bool = True) -> bool:
-        """Send; False where it has landed already. Raises what the validator's preflight found."""
-        config = {
-            "encoding": "base64",
-            "skipPreflight": not preflight,
-            "preflightCommitment": self._commitment,
-            "maxRetries": 0,
-        }
-        try:
-            self.call("sendTransaction", signed.raw, config, retry=retry)
-        except RpcError as refusal:
+    def _submit(
+        self,
+        signed: Sequence[Signed],
+        outcomes: dict[int, Signature | ChainError],
+        *,
+        preflight: bool | None = None,
+        retry: bool = True,
+    ) -> set[int]:
+        """Send; those that have landed already. What the validator refuses, or finds in preflight, is an outcome."""
+        calls = []
+        for each in signed:
+            config = {
+                "encoding": "base64",
+                "skipPreflight": not (each.preflight if preflight is None else preflight),
+                "preflightCommitment": self._commitment,
+                "maxRetries": 0,
+            }
+            calls.append((each.raw, config))
+        processed = set()
+        for each, refusal in zip(signed, self._transport.call_all("sendTransaction", calls, retry=retry), strict=True):
+            if not isinstance(refusal, RpcError):
+                continue
             data = refusal.data if isinstance(refusal.data, dict) else {}
             error = data.get("err")
             if refusal.number != _PREFLIGHT_FAILURE or error is None:
-                raise
-            if error == "AlreadyProcessed":
-                return False
+                outcomes[each.index] = refusal
+            elif error == "AlreadyProcessed":
+                processed.add(each.index)
             # BlockhashNotFound: this node has not yet seen the block, or the time is over; polling tells which.
-            if error != "BlockhashNotFound" and not self._confirmed(signed.signature):
-                raise self._failure(error, data.get("logs") or [], None) from refusal
-        return True
+            elif error != "BlockhashNotFound" and self._unconfirmed([each], outcomes):
+                failure = self._failure(error, data.get("logs") or [], None)
+                failure.__cause__ = refusal
+                outcomes[each.index] = failure
+        return processed
 
-    def _confirmed(self, signature: Signature) -> bool:
-        """Whether it has landed at this client's commitment; raises where it landed and failed."""
+    def _unconfirmed(self, signed: Sequence[Signed], outcomes: dict[int, Signature | ChainError]) -> list[Signed]:
+        """Those that have not landed at this client's commitment; the others, landed or failed, are outcomes."""
         config = {"searchTransactionHistory": True}
         levels = ("processed", "confirmed", "finalized")
-        with self._reading("getSignatureStatuses"):
-            status = self.call("getSignatureStatuses", [str(signature)], config)["value"][0]
-            if status is None:
-                return False
-            if levels.index(status.get("confirmationStatus") or "processed") < levels.index(self._commitment):
-                return False
-            error = status["err"]
-        if error is not None:
-            record = self.transaction(signature)
-            raise self._failure(error, [] if record is None else record.logs, signature)
-        return True
+        waiting = []
+        for start in range(0, len(signed), MAX_STATUSES_PER_CALL):
+            some = signed[start : start + MAX_STATUSES_PER_CALL]
+            with self._reading("getSignatureStatuses"):
+                answer = self.call("getSignatureStatuses", [str(each.signature) for each in some], config)
+                statuses = [(each, status) for each, status in zip(some, answer["value"], strict=True)]
+                reached = [
+                    status is not None
+                    and levels.index(status.get("confirmationStatus") or "processed") >= levels.index(self._commitment)
+                    for _, status in statuses
+                ]
+                errors = [
+                    status["err"] if landed else None for (_, status), landed in zip(statuses, reached, strict=True)
+                ]
+            for each, landed, error in zip(some, reached, errors, strict=True):
+                if not landed:
+                    waiting.append(each)
+                elif error is None:
+                    outcomes[each.index] = each.signature
+                else:
+                    record = self.transaction(each.signature)
+                    logs = [] if record is None else record.logs
+                    outcomes[each.index] = self._failure(error, logs, each.signature)
+        return waiting
 
-    def _expired(self, signed: _Signed) -> bool:
-        """Whether the blocks in which it could land are all final."""
+    def _expired(self, signed: Sequence[Signed]) -> list[Signed]:
+        """Those whose last blocks, in which they could land, are all final."""
         with self._reading("getBlockHeight"):
-            return int(self.call("getBlockHeight", {"commitment": "finalized"})) > signed.last_valid_block_height
+            height = int(self.call("getBlockHeight", {"commitment": "finalized"}))
+        return [each for each in signed if height > each.last_valid_block_height]
 
     def _failure(self, error: Any, logs: Sequence[str], signature: Signature | None) -> TransactionFailedError:
         """The typed error behind a TransactionError."""
@@ -581,10 +689,13 @@ class ChainClient:
         with self._reading("requestAirdrop"):
             signature = Signature.from_string(answer)
         deadline = self._monotonic() + 60
-        while not self._confirmed(signature):
+        outcomes: dict[int, Signature | ChainError] = {}
+        while self._unconfirmed([Signed(0, "", signature, 0, False)], outcomes):
             if self._monotonic() > deadline:
                 raise TransactionExpiredError(f"the airdrop {signature} did not land within 60 s")
             self._sleep(0.2)
+        if isinstance(outcomes[0], ChainError):
+            raise outcomes[0]
         return signature
 
     # What has landed

@@ -20,11 +20,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
@@ -33,6 +34,8 @@ from authority.chain.artifacts import PROGRAM_NAMES, idl_path
 from authority.chain.errors import ChainError
 
 SPECIFICATION: Final = "0.1.0"
+DISCRIMINATOR_SIZE: Final = 8
+"""Bytes that tell events apart, unless an IDL says otherwise."""
 EVENT_INSTRUCTION_TAG: Final = (0x1D9ACB512EA545E4).to_bytes(8, "little")
 """What an event emitted by self-CPI starts with: SHA-256 of `anchor:event`, the first eight bytes."""
 
@@ -334,6 +337,78 @@ class _Struct(_Codec):
         return result, offset
 
 
+class _Row:
+    """Reads a struct whose fields all have one size at one stroke, as those of nearly all events have."""
+
+    def __init__(self, codec: _Struct, layout: str, parts: Sequence[_Part]) -> None:
+        names = [name for name, _ in codec.fields]
+        self._layout = struct.Struct("<" + layout)
+        self.values = parts[-1][1] if parts else 0
+        self._plain = [(name, start) for name, (start, end, _) in zip(names, parts, strict=True) if end == start + 1]
+        self._names = [name for name, _ in self._plain]
+        self._all_plain = [start for _, start in self._plain] == list(range(self.values))
+        self._made = [(name, *part) for name, part in zip(names, parts, strict=True) if part[2] is not None]
+
+    @classmethod
+    def of(cls, codec: _Codec) -> _Row | None:
+        """For a struct's codec; None where it is none, or one of a size that varies."""
+        if not isinstance(codec, _Struct):
+            return None
+        layout, parts, at = "", [], 0
+        for _, field_codec in codec.fields:
+            found = _fixed(field_codec)
+            if found is None:
+                return None
+            letters, count, make = found
+            parts.append((at, at + count, make))
+            layout, at = layout + letters, at + count
+        return cls(codec, layout, parts)
+
+    @property
+    def size(self) -> int:
+        """Bytes of a struct."""
+        return self._layout.size
+
+    def read(self, data: bytes, offset: int) -> dict[str, Any]:
+        """The fields of a struct that lies whole in the data."""
+        return self.made(self._layout.unpack_from(data, offset))
+
+    def made(self, values: tuple[Any, ...]) -> dict[str, Any]:
+        """The fields, of the values as they lie."""
+        if self._all_plain:
+            found = dict(zip(self._names, values, strict=True))
+        else:
+            found = {name: values[start] for name, start in self._plain}
+        for name, start, end, make in self._made:
+            found[name] = make(values[start:end])  # type: ignore[misc] # only those that are made of theirs
+        return found
+
+
+_Part = tuple[int, int, "Callable[[tuple[Any, ...]], Any] | None"]
+_LETTERS = {1: "B", 2: "H", 4: "I", 8: "Q"}
+
+
+def _fixed(codec: _Codec) -> tuple[str, int, Callable[[tuple[Any, ...]], Any] | None] | None:
+    """How struct reads a field: its letters, how many values they are, and what is made of these (None: the value)."""
+    match codec:
+        case _Integer() if codec.smallest in _LETTERS:
+            letter = _LETTERS[codec.smallest]
+            return letter.lower() if codec.signed else letter, 1, None
+        case _PublicKey():
+            return "32s", 1, lambda values: Pubkey(values[0])
+        case _ByteArray():
+            return f"{codec.smallest}s", 1, None
+        case _Array(inner=_Integer()):
+            found = _fixed(codec.inner)
+            return None if found is None else (found[0] * codec.length, codec.length, list)
+        case _Struct():
+            row = _Row.of(codec)
+            if row is None:
+                return None
+            return row._layout.format.removeprefix("<"), row.values, row.made
+    return None
+
+
 class _Tuple(_Codec):
     def __init__(self, fields: Sequence[_Codec]) -> None:
         self.fields = fields
@@ -587,8 +662,7 @@ class ErrorItem:
     message: str
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """One event that a program logged, with its fields."""
 
     name: str
@@ -790,6 +864,7 @@ class _Tagged:
     name: str
     discriminator: bytes
     codec: _Codec = field(repr=False)
+    row: _Row | None = field(repr=False)
 
 
 class Idl:
@@ -812,7 +887,7 @@ class Idl:
                 for item in (InstructionItem(self.program_id, raw, types) for raw in document.get("instructions", []))
             }
             self._accounts = _tagged(document.get("accounts", []), types)
-            self._events = _tagged(document.get("events", []), types)
+            self._events = {item.discriminator: item for item in _tagged(document.get("events", []), types).values()}
             self.errors = {
                 int(item["code"]): ErrorItem(int(item["code"]), _text(item, "name"), item.get("msg") or item["name"])
                 for item in document.get("errors", [])
@@ -877,13 +952,19 @@ class Idl:
     def decode_event(self, data: bytes) -> Event | None:
         """An event's data, logged or sent by self-CPI; None where it is none of this program's. IdlDataError."""
         data = data.removeprefix(EVENT_INSTRUCTION_TAG)
-        for item in self._events.values():
-            if data.startswith(item.discriminator):
-                value, end = item.codec.read(data, len(item.discriminator), item.name, 0)
-                if end != len(data):
-                    raise IdlDataError(f"{item.name}: {len(data) - end} bytes follow the event")
-                return Event(item.name, value)
-        return None
+        item = self._events.get(data[:DISCRIMINATOR_SIZE])
+        if item is None:
+            others = (each for each in self._events.values() if data.startswith(each.discriminator))
+            item = next(others, None)
+            if item is None:
+                return None
+        start = len(item.discriminator)
+        if item.row is not None and len(data) == start + item.row.size:
+            return Event(item.name, item.row.read(data, start))
+        value, end = item.codec.read(data, start, item.name, 0)
+        if end != len(data):
+            raise IdlDataError(f"{item.name}: {len(data) - end} bytes follow the event")
+        return Event(item.name, value)
 
     def events(self, logs: Iterable[str]) -> list[Event]:
         """The events that this program, and no other, logged in a transaction. IdlDataError for a damaged one."""
@@ -903,9 +984,10 @@ class Idl:
 
 
 def _tagged(items: Sequence[Mapping[str, Any]], types: _Types) -> dict[str, _Tagged]:
+    named = [(_text(item, "name"), item) for item in items]
     return {
-        name: _Tagged(name, _discriminator(item), types.defined(name))
-        for name, item in ((_text(item, "name"), item) for item in items)
+        name: _Tagged(name, _discriminator(item), codec, _Row.of(codec))
+        for name, item, codec in ((name, item, types.defined(name)) for name, item in named)
     }
 
 

@@ -9,14 +9,18 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from authority.chain.errors import ChainError, RpcError, TransportError
 
+_T = TypeVar("_T")
+
 _BUSY_STATUSES = {429, 500, 502, 503, 504}
 NODE_UNHEALTHY = -32005
 _MAX_ANSWER = 256 * 1024 * 1024
+_MAX_BATCH_BODY = 40 * 1024
+"""Bytes of calls that are sent as one batch; validators take at most 50 KiB a request."""
 
 
 class UrlError(ChainError):
@@ -66,14 +70,50 @@ class Transport:
 
         `retry=False` for a call that must not be made twice.
         """
-        body = json.dumps({"jsonrpc": "2.0", "id": next(self._numbers), "method": method, "params": list(params)})
+        body = self._body(method, params, next(self._numbers))
+        return self._repeated(method, body, lambda data: self._result(method, data), retry=retry)
+
+    def call_all(self, method: str, calls: Sequence[Sequence[Any]], *, retry: bool = True) -> list[Any | RpcError]:
+        """The results of several calls of one method, in order, in as few requests as they fit into.
+
+        A call that the validator refuses has its RpcError in its place. TransportError as `call`; where one request of
+        several fails, what the validator did with the others is not known.
+        """
+        found: list[Any | RpcError] = []
+        batch: list[tuple[int, str]] = []
+        size = 0
+        for params in calls:
+            number = next(self._numbers)
+            body = self._body(method, params, number)
+            if batch and size + len(body) > _MAX_BATCH_BODY:
+                found += self._batch(method, batch, retry=retry)
+                batch, size = [], 0
+            batch.append((number, body))
+            size += len(body)
+        return found + self._batch(method, batch, retry=retry) if batch else found
+
+    def _batch(self, method: str, batch: Sequence[tuple[int, str]], *, retry: bool) -> list[Any | RpcError]:
+        if len(batch) > 1:
+            whole = f"[{','.join(body for _, body in batch)}]"
+            numbers = [number for number, _ in batch]
+            return self._repeated(method, whole, lambda data: self._results(method, numbers, data), retry=retry)
+        try:
+            return [self._repeated(method, batch[0][1], lambda data: self._result(method, data), retry=retry)]
+        except RpcError as refusal:
+            return [refusal]
+
+    @staticmethod
+    def _body(method: str, params: Sequence[Any], number: int) -> str:
+        return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)})
+
+    def _repeated(self, method: str, body: str, read: Callable[[bytes], _T], *, retry: bool) -> _T:
         attempts = self._attempts if retry else 1
         attempt = 0
         while True:
             attempt += 1
             kept = getattr(self._local, "connection", None) is not None
             try:
-                return self._result(method, self._post(body.encode()))
+                return read(self._post(body.encode()))
             except (OSError, http.client.HTTPException, _BusyError) as error:
                 self._drop()
                 if retry and kept and not isinstance(error, _BusyError | TimeoutError):
@@ -118,11 +158,30 @@ class Transport:
             )
         return data
 
-    def _result(self, method: str, data: bytes) -> Any:
+    def _answer(self, method: str, data: bytes) -> Any:
         try:
-            answer = json.loads(data)
+            return json.loads(data)
         except (ValueError, RecursionError) as error:
             raise TransportError(f"the validator at {self.url} answers {method} with what is not JSON") from error
+
+    def _results(self, method: str, numbers: Sequence[int], data: bytes) -> list[Any | RpcError]:
+        """A batch's answers, which may come in any order."""
+        answers = self._answer(method, data)
+        if not isinstance(answers, list):
+            raise TransportError(f"the validator at {self.url} does not answer {method} as a batch of calls")
+        by_number = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
+        found: list[Any | RpcError] = []
+        for number in numbers:
+            try:
+                found.append(self._value(method, by_number.get(number)))
+            except RpcError as refusal:
+                found.append(refusal)
+        return found
+
+    def _result(self, method: str, data: bytes) -> Any:
+        return self._value(method, self._answer(method, data))
+
+    def _value(self, method: str, answer: Any) -> Any:
         if not isinstance(answer, dict):
             raise TransportError(f"the validator at {self.url} answers {method}, but not in JSON-RPC")
         refusal = answer.get("error")

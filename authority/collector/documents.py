@@ -14,7 +14,7 @@ from authority.refusals import MalformedError
 
 
 def read_json(data: bytes) -> object:
-    """A document's value; RefusalError `malformed`."""
+    """A document's value; MalformedError."""
     try:
         value: object = json.loads(data, parse_constant=_no_number)
         _check(value)

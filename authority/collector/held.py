@@ -58,7 +58,7 @@ class Chosen:
 
 
 def held(session: Session, chosen: Chosen = Chosen()) -> list[HeldReading]:
-    """The readings that wait for a decision, oldest first; RefusalError `not_found` for a meter that there is not."""
+    """The readings that wait for a decision, oldest first; NotFoundError for a meter that there is not."""
     query = select(Frame).where(metering.held_back(Frame))
     if chosen.meter is not None:
         gateway, _, name = chosen.meter.partition("/")
@@ -142,7 +142,7 @@ def close_superseded(session: Session, *, now: int, actor: str = "collector") ->
 def release(session: Session, log_index: int, *, actor: str, reason: str, now: int) -> int:
     """Let a held reading go on to the chain; the act's log index.
 
-    RefusalError `superseded` where a later reading of the meter is on its way to the chain, which takes them in order
+    SupersededError where a later reading of the meter is on its way to the chain, which takes them in order
     only, and carries this one's energy.
     """
     frame = _held_frame(session, log_index)

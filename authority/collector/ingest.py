@@ -79,7 +79,7 @@ class Collector:
     ) -> Ingested:
         """Take concatenated frames that a gateway sent (as in Sent); returns when every one is decided and durable.
 
-        A frame whose key is not the gateway's, or not the meter's, is refused as unknown. RefusalError `busy` and
+        A frame whose key is not the gateway's, or not the meter's, is refused as unknown. BusyError and
         `unavailable` pass: send the same again; the other codes are the sender's.
         """
         (outcome,) = self.ingest_all([Sent(data, gateway, meter, over, shown)])

@@ -49,7 +49,7 @@ class AgavePorts:
 
     @classmethod
     def free(cls) -> AgavePorts:
-        """Ports that nothing listens on now. DemoError `no_ports` where there are not so many in a row."""
+        """Ports that nothing listens on now. NoPortsError where there are not so many in a row."""
         for first in range(20_000, 30_000, 2 * DYNAMIC_PORTS):
             if _are_free(range(first, first + 5 + DYNAMIC_PORTS)):
                 return cls(first)
@@ -69,7 +69,7 @@ def _are_free(ports: range) -> bool:
 
 
 def checked(binary: Path) -> Path:
-    """The binary, as an absolute path. DemoError `no_agave` where there is none."""
+    """The binary, as an absolute path. NoAgaveError where there is none."""
     found = binary.resolve()
     if not found.is_file():
         raise NoAgaveError(f"{binary} is not there: --agave takes the path of Agave's solana-test-validator")

@@ -131,13 +131,13 @@ class Children:
         return child
 
     def run(self, name: str, command: Sequence[str | Path], timeout: float) -> None:
-        """Run a process to its end; DemoError `step_failed` where it fails or takes longer than `timeout` seconds."""
+        """Run a process to its end; StepFailedError where it fails or takes longer than `timeout` seconds."""
         child = self.start(name, command)
         child.may_end = True
         self.finish(child, timeout)
 
     def finish(self, child: Child, timeout: float) -> None:
-        """Wait for a started process to end well; DemoError `step_failed` otherwise."""
+        """Wait for a started process to end well; StepFailedError otherwise."""
         end = time.monotonic() + timeout
         while (status := child.process.poll()) is None and time.monotonic() < end:
             self._heed()
@@ -161,7 +161,7 @@ class Children:
         processes.stop([child], patience)
 
     def check(self) -> None:
-        """DemoError `child_died` where one that should run has ended; StopRequestedError where that is wanted."""
+        """ChildDiedError where one that should run has ended; StopRequestedError where that is wanted."""
         self._heed()
         for child in self._running:
             error = None if child.may_end else child.died()
@@ -173,7 +173,7 @@ class Children:
             raise StopRequestedError("somebody asked the demo to end")
 
     def wait_until(self, what: str, condition: Callable[[], bool], timeout: float, pause: float = 0.05) -> None:
-        """Wait for a condition while all children live; DemoError `not_ready` after `timeout` seconds."""
+        """Wait for a condition while all children live; NotReadyError after `timeout` seconds."""
         end = time.monotonic() + timeout
         while not condition():
             self.check()

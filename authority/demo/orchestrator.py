@@ -300,7 +300,7 @@ class Demo:
     # The epochs
 
     def show_epochs(self, home: Home) -> None:
-        """The table, until the epochs asked for are settled. DemoError `no_progress` where nothing settles any more."""
+        """The table, until the epochs asked for are settled. NoProgressError where nothing settles any more."""
         source = StoreCampusSource(self.app, reader_of(home))
         settings = home.settings
         self.progress.say()
@@ -370,7 +370,7 @@ class Demo:
     def write_report(self) -> TokenTotals | None:
         """Bring demo-report.json up to date; None where the chain never stood still to be counted.
 
-        DemoError `not_conserved` where its sums do not meet.
+        NotConservedError where its sums do not meet.
         """
         try:
             sums = conservation(self.client)

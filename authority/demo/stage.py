@@ -36,7 +36,7 @@ class Stage:
     def take(cls, path: Path) -> Stage:
         """Empty the directory of an earlier demo, or make it.
 
-        DemoError `home_foreign` where it holds anything that is not a demo's, `home_busy` where a demo runs in it.
+        HomeForeignError where it holds anything that is not a demo's, `home_busy` where a demo runs in it.
         """
         path = path.resolve()
         mark = path / MARK
@@ -83,7 +83,7 @@ class Ports:
 
     @classmethod
     def free(cls, web: int = 0) -> Ports:
-        """Free ports; `web` where it is given, else 8000 if that is free. DemoError `no_ports`."""
+        """Free ports; `web` where it is given, else 8000 if that is free. NoPortsError."""
         free = filter(_is_free, random.SystemRandom().sample(PORTS, len(PORTS)))
         try:
             return cls(

@@ -111,7 +111,7 @@ def reload(home: Home) -> bool:
 def accepts(home: Home, credentials: Credentials, client_id: str) -> bool:
     """Whether the broker lets a client with these credentials connect; it is disconnected at once.
 
-    Whoever was connected under the client id is thrown off, with its session. BrokerError `broker_unreachable` or
+    Whoever was connected under the client id is thrown off, with its session. BrokerUnreachableError or
     `broker_not_trusted`.
     """
     settings = home.settings.mqtt

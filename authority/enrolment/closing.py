@@ -63,7 +63,7 @@ def revoke(
 ) -> Closed:
     """Revoke a gateway everywhere: store, broker, chain. `tell` hears of each step when it is done.
 
-    RefusalError `not_found`; what the broker or the chain could not do is in the result, and is done by doing this
+    NotFoundError; what the broker or the chain could not do is in the result, and is done by doing this
     again.
     """
     closed = Closed(gateway, dry_run)

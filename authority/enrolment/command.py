@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from authority.app import App
 from authority.chain.client import ChainClient
-from authority.enrolment import closing, plan, requests
+from authority.enrolment import closing, further_keys, plan, requests
 from authority.enrolment.closing import Step
 from authority.enrolment.names import Names
 from authority.enrolment.registration import Registered, Registration
@@ -49,9 +49,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     revoke.add_argument("gateway")
     revoke.add_argument("--reason", required=True, help="why; it is logged")
     revoke.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    wallet = actions.add_parser("wallet", help="give a member another wallet in custody, in two steps a day apart")
+    wallet.add_argument("member", help="its name in the plan")
+    step = wallet.add_mutually_exclusive_group()
+    step.add_argument("--take-over", action="store_true", help="put the proposed wallet to use, once its time has come")
+    step.add_argument(
+        "--delegate",
+        action="store_true",
+        help="only make a key, for the member to name as its delegate",
+    )
     for action in (lister, whose, revoke):
         add_json(action)
-    for action in (campus, claim, approve, register, reject, revoke):
+    for action in (campus, claim, approve, register, reject, revoke, wallet):
         action.add_argument(
             "--actor", default=getpass.getuser(), help="who decides; it is logged (default: %(default)s)"
         )
@@ -238,6 +247,27 @@ def _revoke(app: App, arguments: argparse.Namespace) -> int:
     return 0 if closed.complete else 1
 
 
+def _wallet(app: App, arguments: argparse.Namespace) -> int:
+    name, actor = arguments.member, arguments.actor
+    if arguments.delegate:
+        address = further_keys.make(app, name, actor=actor, random=os.urandom)
+        print(
+            f"{address}: {name} names it by the registry's set_delegate, and approves the market at SPL Token for what "
+            "it may take out of its accounts"
+        )
+        return 0
+    client = ChainClient(app.home.rpc_url)
+    try:
+        if arguments.take_over:
+            print(f"{name} now signs with {further_keys.take_over(app, client, name, actor=actor)}")
+        else:
+            address, epoch = further_keys.propose(app, client, name, actor=actor, random=os.urandom)
+            print(f"{address} is proposed; from epoch {epoch} on: authority enrol wallet {name} --take-over")
+    finally:
+        client.close()
+    return 0
+
+
 def _tell(step: Step) -> None:
     print(f"{step.what}: {step.outcome}", flush=True)
     if step.todo:
@@ -253,4 +283,5 @@ _ACTIONS = {
     "register": _register,
     "reject": _reject,
     "revoke": _revoke,
+    "wallet": _wallet,
 }

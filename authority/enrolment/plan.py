@@ -179,7 +179,7 @@ def _unique(kind: str, key: str, values: list[Any]) -> None:
 
 
 def parse(data: bytes) -> Plan:
-    """Read and check a plan; PlanError `plan_invalid` names the entry that is wrong and what it should be."""
+    """Read and check a plan; PlanInvalidError names the entry that is wrong and what it should be."""
     try:
         document = tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -247,7 +247,7 @@ def _check_set(user: str, meters: list[PlannedMeter]) -> None:
 def apply(session: Session, plan: Plan, home: Home, *, actor: str, now: int, random: Callable[[int], bytes]) -> int:
     """Write a plan into the store, make wallets for new members, and log it; the act's log index.
 
-    PlanError `plan_conflict` where it would change what is on the chain already. Applying the same plan again changes
+    PlanConflictError where it would change what is on the chain already. Applying the same plan again changes
     nothing but the log.
     """
     for user in plan.users:

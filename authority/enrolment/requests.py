@@ -69,7 +69,7 @@ def _has_enrolment() -> Any:
 
 
 def authenticate(session: Session, code: str, now: int) -> Claim:
-    """The claim that a code stands for; RefusalError `unauthorised` without saying which part was wrong."""
+    """The claim that a code stands for; UnauthorisedError without saying which part was wrong."""
     refused = UnauthorisedError("this claim code is wrong, used up or too old; ask the operator for a new one")
     try:
         said = wire.Claim.parse(code)
@@ -196,13 +196,10 @@ def _asked_meters(
     return asked
 
 
-def _first_sequence(session: Session, meter: Meter, key: bytes) -> int:
-    """A key's first sequence: its own where it is in use, one after the meter's last where another key was."""
+def _first_sequence(session: Session, key: bytes) -> int:
+    """A key's first sequence: its own where it is in use. A new key numbers its records anew, whatever came before."""
     own = session.get(MeterKey, key)
-    if own is not None:
-        return own.first_sequence
-    current = session.get(MeterKey, meter.public_key) if meter.public_key is not None else None
-    return FIRST_SEQUENCE if current is None else current.next_sequence
+    return FIRST_SEQUENCE if own is None else own.first_sequence
 
 
 def _keep_meters(
@@ -221,7 +218,7 @@ def _keep_meters(
                 public_key=key,
                 map=meter_map.to_dict(),
                 map_hash=meter_map.hash(),
-                first_sequence=_first_sequence(session, meter, key),
+                first_sequence=_first_sequence(session, key),
             )
             enrolment.meters.append(row)
             continue
@@ -229,7 +226,7 @@ def _keep_meters(
             if row.map_hash != meter_map.hash():
                 raise ConflictError(f"the map of {meter.name} was decided on already; a new map takes a new claim code")
             continue
-        first_sequence = _first_sequence(session, meter, key)
+        first_sequence = _first_sequence(session, key)
         if (row.map_hash, row.first_sequence) != (meter_map.hash(), first_sequence):
             row.map, row.map_hash, row.first_sequence = meter_map.to_dict(), meter_map.hash(), first_sequence
             row.possession = None
@@ -245,7 +242,7 @@ def _with_meters(session: Session, enrolment: Enrolment) -> list[tuple[Enrolment
 
 
 def of_claim(session: Session, claim: Claim, enrolment_id: str) -> Enrolment:
-    """A claim's enrolment; RefusalError `not_found` for any other, so that ids of others tell nothing."""
+    """A claim's enrolment; NotFoundError for any other, so that ids of others tell nothing."""
     enrolment = session.get(Enrolment, enrolment_id)
     if enrolment is None or enrolment.claim_id != claim.id:
         raise NotFoundError("this claim has no such enrolment")
@@ -329,7 +326,7 @@ def pending(session: Session) -> list[Enrolment]:
 
 
 def find(session: Session, name: str) -> Enrolment:
-    """The enrolment with this id, or the one that waits of this gateway; RefusalError `not_found`."""
+    """The enrolment with this id, or the one that waits of this gateway; NotFoundError."""
     found = session.get(Enrolment, name)
     if found is None:
         waiting = [enrolment for enrolment in pending(session) if enrolment.gateway_name == name]
@@ -393,10 +390,6 @@ def _put_to_use(session: Session, row: EnrolmentMeter, meter: Meter, now: int) -
     if meter.public_key != row.public_key:
         if session.get(MeterKey, row.public_key) is not None:
             raise ConflictError(f"the key of {row.name} was used before; a key is used once")
-        if _first_sequence(session, meter, row.public_key) != row.first_sequence:
-            raise ConflictError(
-                f"{row.name} sent readings under its old key since the gateway asked; reject this, let it ask again",
-            )
         if meter.public_key is not None:
             session.get_one(MeterKey, meter.public_key).retired_at = now
         session.add(
@@ -438,7 +431,7 @@ def revoke(session: Session, gateway_name: str, *, actor: str, reason: str, now:
     """End a gateway's certificate and its claims, and suspend its meters; False where that was done before. Logged.
 
     A new claim and approval bring all of it back. The broker and the chain are told by authority.enrolment.closing.
-    RefusalError `not_found` for a gateway that was never enrolled.
+    NotFoundError for a gateway that was never enrolled.
     """
     log.lock(session)  # no frame of its meters may slip in between
     gateway = session.get(Gateway, gateway_name, with_for_update=True)

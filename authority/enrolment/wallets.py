@@ -7,15 +7,18 @@ associated data, so a sealed key cannot be moved to another member's row.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from authority.errors import AuthorityError
 from authority.home.home import Home
-from authority.store.people import User
+from authority.store.people import User, WalletKey
 
 _VERSION = b"\x01"
 _NONCE_SIZE = 12
@@ -38,6 +41,48 @@ class WalletSealError(WalletError):
     code = "seal_broken"
 
 
+class Custodial(Protocol):
+    """A key that may be in custody: whose it is, its address (base58), and its sealed seed."""
+
+    @property
+    def name(self) -> str:
+        """The member's."""
+
+    @property
+    def wallet(self) -> str:
+        """The key's address."""
+
+    @property
+    def sealed_key(self) -> bytes | None:
+        """None where it is not in custody."""
+
+
+class Sealed(NamedTuple):
+    """A key in custody."""
+
+    name: str
+    wallet: str
+    sealed_key: bytes
+
+
+def add(session: Session, home: Home, user: User, random: Callable[[int], bytes], now: int) -> str:
+    """Make a further key for a member: for the wallet that is to replace its present one, or for a delegate.
+
+    Its address, to be proposed or named on the chain; from then on settlement signs with it by itself.
+    """
+    address, sealed = make(home.wallet_key, random)
+    session.add(WalletKey(address=address, user_id=user.id, sealed_key=sealed, made_at=now))
+    return address
+
+
+def custody(session: Session) -> dict[Pubkey, Sealed]:
+    """All keys in custody, by their addresses."""
+    first = select(User.name, User.wallet, User.sealed_key).where(User.sealed_key.is_not(None))
+    more = select(User.name, WalletKey.address, WalletKey.sealed_key).join(User, User.id == WalletKey.user_id)
+    rows = [*session.execute(first), *session.execute(more)]
+    return {Pubkey.from_string(wallet): Sealed(name, wallet, sealed) for name, wallet, sealed in rows if sealed}
+
+
 def make(wallet_key: bytes, random: Callable[[int], bytes]) -> tuple[str, bytes]:
     """A fresh wallet: its address (base58) and its sealed seed."""
     seed = random(32)
@@ -46,8 +91,8 @@ def make(wallet_key: bytes, random: Callable[[int], bytes]) -> tuple[str, bytes]
     return str(address), _VERSION + nonce + AESGCM(wallet_key).encrypt(nonce, seed, bytes(address))
 
 
-def unseal(home: Home, user: User) -> Keypair:
-    """The member's key, to sign for it; WalletError."""
+def unseal(home: Home, user: Custodial) -> Keypair:
+    """The key, to sign for the member; WalletError."""
     if user.sealed_key is None:
         raise NotCustodialError(f"{user.name} holds its own key: it signs, or names a delegate")
     address = Pubkey.from_string(user.wallet)

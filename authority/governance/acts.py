@@ -66,7 +66,7 @@ class Governance:
 
 
 def read(client: ChainClient) -> Governance:
-    """What the chain says. GovernanceError `not_deployed`."""
+    """What the chain says. NotDeployedError."""
     config = client.account(accounts.Config, programs.config_address())
     if config is None:
         raise NotDeployedError("governance is not on the chain yet: authority deploy")
@@ -170,7 +170,7 @@ def stage(app: App, client: ChainClient, wanted: Mapping[str, int], from_epoch: 
 
 
 def cancel(app: App, client: ChainClient, governance: Governance, *, actor: str) -> str:
-    """Take back what is staged: the parameters that hold are staged in its place. GovernanceError `not_staged`."""
+    """Take back what is staged: the parameters that hold are staged in its place. NothingStagedError."""
     if governance.staged is None or governance.staged_from is None:
         raise NothingStagedError("nothing is staged: authority parameters show")
     from_epoch = max(governance.staged_from, governance.epoch + NEAREST_EPOCHS)

@@ -69,7 +69,7 @@ def key_to_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def key_from_pem(data: bytes) -> ec.EllipticCurvePrivateKey:
-    """Read what key_to_pem wrote; CertificateError `unreadable` for anything else."""
+    """Read what key_to_pem wrote; CertificateUnreadableError for anything else."""
     try:
         key = serialization.load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -80,7 +80,7 @@ def key_from_pem(data: bytes) -> ec.EllipticCurvePrivateKey:
 
 
 def certificate_from_pem(data: bytes) -> x509.Certificate:
-    """The first certificate in PEM; CertificateError `unreadable` where there is none."""
+    """The first certificate in PEM; CertificateUnreadableError where there is none."""
     try:
         return x509.load_pem_x509_certificate(data)
     except ValueError as error:
@@ -229,7 +229,7 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
 
 
 def check_server_name(name: str) -> None:
-    """CertificateError `wrong_name` where a name is neither an IP address nor a host name (RFC 1123, 2.1)."""
+    """CertificateNameError where a name is neither an IP address nor a host name (RFC 1123, 2.1)."""
     with contextlib.suppress(ValueError):
         ipaddress.ip_address(name)
         return
@@ -249,7 +249,7 @@ def issue_server(
 ) -> x509.Certificate:
     """The certificate of the collector's listener, and of the broker beside it: `names` are DNS names and addresses.
 
-    CertificateError `wrong_name` where one is neither.
+    CertificateNameError where one is neither.
     """
     for name in names:
         check_server_name(name)

@@ -53,7 +53,7 @@ class Home:
         """Make a home: directory (0700), keys, certificates, network id and, last of all, authority.toml.
 
         An interrupted creation is completed by calling it again: no key that is there already is replaced.
-        HomeError `home_exists` where authority.toml is there.
+        HomeExistsError where authority.toml is there.
         """
         path = path.resolve()
         if (path / CONFIG_NAME).exists():
@@ -71,6 +71,7 @@ class Home:
         home.keys.make(keyring.METER_SALT, random(16).hex().encode())
         home.keys.make(keyring.WALLETS, random(32).hex().encode())
         home.keys.make(keyring.METRICS_TOKEN, random(32).hex().encode())
+        home.keys.make(keyring.AUDITOR_TOKEN, random(32).hex().encode())
         home.keys.make(keyring.CA_KEY, certificates.key_to_pem(certificates.new_key()))
         if not home.key_path("ca.pem").exists():
             ca = certificates.make_ca(home.ca_key, network.organisation, now)
@@ -81,7 +82,7 @@ class Home:
 
     @classmethod
     def open(cls, path: Path, process: str | None = None) -> Home:
-        """Open a home that `create` made; HomeError `home_missing` or `config_invalid`.
+        """Open a home that `create` made; HomeMissingError or `config_invalid`.
 
         A process that serves names itself (authority.home.keyring.KEYS_OF), and gets its own keys alone.
         """
@@ -111,7 +112,7 @@ class Home:
     # Keys
 
     def key_path(self, name: str) -> Path:
-        """The path of a file under keys/; HomeError `key_withheld` for a secret that this process does not get."""
+        """The path of a file under keys/; KeyWithheldError for a secret that this process does not get."""
         return self.keys.path(name)
 
     @cached_property
@@ -149,6 +150,12 @@ class Home:
         """What monitoring shows to read /metrics: 64 digits of hex, made where the home has none yet."""
         self.keys.make(keyring.METRICS_TOKEN, secrets.token_hex(32).encode())
         return self.keys.read(keyring.METRICS_TOKEN).decode("ascii").strip()
+
+    @cached_property
+    def auditor_token(self) -> str:
+        """What an auditor shows to read the log's entries: 64 digits of hex, made where the home has none yet."""
+        self.keys.make(keyring.AUDITOR_TOKEN, secrets.token_hex(32).encode())
+        return self.keys.read(keyring.AUDITOR_TOKEN).decode("ascii").strip()
 
     @property
     def network_id(self) -> bytes:

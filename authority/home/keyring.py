@@ -18,14 +18,15 @@ from edge_agent.wire.files import write_atomically
 
 AUTHORITY, OPERATOR, RECEIPT = "authority.json", "operator.json", "receipt.json"
 CA_KEY, SERVER_KEY, COLLECTOR_KEY = "ca.key", "server.key", "collector.key"
-METER_SALT, WALLETS, METRICS_TOKEN = "meter-salt", "wallets.key", "metrics-token"
+METER_SALT, WALLETS = "meter-salt", "wallets.key"
+METRICS_TOKEN, AUDITOR_TOKEN = "metrics-token", "auditor-token"
 SECRETS = frozenset(
-    {AUTHORITY, OPERATOR, RECEIPT, CA_KEY, SERVER_KEY, COLLECTOR_KEY, METER_SALT, WALLETS, METRICS_TOKEN}
+    {AUTHORITY, OPERATOR, RECEIPT, CA_KEY, SERVER_KEY, COLLECTOR_KEY, METER_SALT, WALLETS, METRICS_TOKEN, AUDITOR_TOKEN}
 )
 """The files under keys/ that are secret; certificates are not."""
 
 KEYS_OF = {
-    "web": frozenset({METRICS_TOKEN}),
+    "web": frozenset({METRICS_TOKEN, AUDITOR_TOKEN}),
     "collector": frozenset({RECEIPT, SERVER_KEY, COLLECTOR_KEY, METER_SALT}),
     "settlement": frozenset({OPERATOR, RECEIPT, WALLETS}),
     "validator": frozenset({AUTHORITY, OPERATOR}),
@@ -42,7 +43,7 @@ class Keyring:
         self._allowed = SECRETS if process is None else KEYS_OF[process]
 
     def path(self, name: str) -> Path:
-        """The path of a file under keys/; HomeError `key_withheld` for a secret that is not this process's."""
+        """The path of a file under keys/; KeyWithheldError for a secret that is not this process's."""
         if name in SECRETS and name not in self._allowed:
             raise KeyWithheldError(
                 f"the {self._process} process does not get {name}: do this with an authority command"
@@ -55,7 +56,7 @@ class Keyring:
             write_atomically(self.path(name), data)
 
     def read(self, name: str) -> bytes:
-        """A file's bytes; HomeError `key_withheld`, `key_missing`, `key_unreadable`, or `key_exposed` by its mode."""
+        """A file's bytes; KeyWithheldError, `key_missing`, `key_unreadable`, or `key_exposed` by its mode."""
         path = self.path(name)
         try:
             mode = stat.S_IMODE(path.stat().st_mode)

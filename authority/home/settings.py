@@ -112,6 +112,13 @@ class PolicySettings:
 
 
 @dataclass(frozen=True)
+class LogSettings:
+    """The log's witnesses (C2SP tlog-witness): of each its submission prefix, a space, and its verifier key."""
+
+    witnesses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ParameterSettings:
     """Governance's parameters at its initialization, which the collector's policy follows too.
 
@@ -163,11 +170,12 @@ class Settings:
     web: WebSettings = field(default_factory=WebSettings)
     validator: ValidatorSettings = field(default_factory=ValidatorSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
+    log: LogSettings = field(default_factory=LogSettings)
     parameters: ParameterSettings = field(default_factory=ParameterSettings)
 
     @classmethod
     def from_toml(cls, text: str) -> Settings:
-        """Read authority.toml; HomeError `config_invalid` names the table and the key that is wrong."""
+        """Read authority.toml; HomeConfigError names the table and the key that is wrong."""
         top = Table(read_text(text, _refuse), "", _refuse)
         settings = cls(**{table.name: _table(top, table.name) for table in fields(cls)})
         top.done()
@@ -175,7 +183,7 @@ class Settings:
         return settings
 
     def check(self) -> None:
-        """HomeError `config_invalid` where a value is outside what the system can work with."""
+        """HomeConfigError where a value is outside what the system can work with."""
         for wrong, message in (
             (not 10 <= self.epoch.seconds <= 65_535, "[epoch] seconds must be 10 to 65535"),
             (not -90 <= self.site.latitude <= 90, "[site] latitude must be -90 to 90"),
@@ -183,6 +191,10 @@ class Settings:
             (not self.collector.names, "[collector] names must hold the name that gateways dial"),
             (self.collector.threads < 2, "[collector] threads must be 2 or more"),
             (self.web.threads < 1, "[web] threads must be 1 or more"),
+            (
+                any(len(each.split(" ")) != 2 for each in self.log.witnesses),
+                "[log] witnesses are texts of a URL, a space, and a verifier key",
+            ),
             (self.parameters.grace_seconds > self.epoch.seconds, "[parameters] grace_seconds must fit in an epoch"),
             (
                 self.parameters.cancel_cutoff_seconds >= self.epoch.seconds,
@@ -229,6 +241,7 @@ _TABLES: Mapping[str, type[Any]] = {
     "web": WebSettings,
     "validator": ValidatorSettings,
     "policy": PolicySettings,
+    "log": LogSettings,
     "parameters": ParameterSettings,
 }
 

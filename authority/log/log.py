@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from authority.errors import AuthorityError, OutOfRangeError
 from authority.log import merkle, note, tree
 from authority.log.note import NoteError
+from authority.log.tiles import TILE_WIDTH
 from authority.log.tree import Growth, TileReader
 from authority.store.base import table_of
 from authority.store.log import Act, Checkpoint, LogLeaf, LogState
@@ -85,7 +86,7 @@ class ReadingLeaf:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> ReadingLeaf:
-        """Read a reading's leaf; LogError `leaf_malformed`."""
+        """Read a reading's leaf; LeafMalformedError."""
         if len(data) != _READING.size + FRAME_SIZE or data[0] != LEAF_READING:
             raise LeafMalformedError("these bytes are not the leaf of a reading")
         _, verdict, code, time = _READING.unpack(data[: _READING.size])
@@ -164,12 +165,35 @@ def record_act(session: Session, kind: str, actor: str, time: int, data: Mapping
     return index
 
 
+def record_acts(session: Session, acts: Sequence[tuple[str, Mapping[str, object]]], actor: str, time: int) -> list[int]:
+    """Log several acts (kind and data each) as `record_act` does, at once; their indexes."""
+    if not acts:
+        return []
+    leaves = [
+        bytes([LEAF_ACT]) + canonical_json({"actor": actor, "data": dict(data), "kind": kind, "time": time})
+        for kind, data in acts
+    ]
+    first = append_all(session, leaves)
+    rows = [
+        {"log_index": first + place, "kind": kind, "actor": actor, "time": time, "data": dict(data)}
+        for place, (kind, data) in enumerate(acts)
+    ]
+    session.execute(insert(Act), rows)
+    return [first + place for place in range(len(acts))]
+
+
 # Reading
 
 
 def size(session: Session) -> int:
     """How many leaves the log has."""
     return _state(session, lock=False).size
+
+
+def edge(session: Session) -> tuple[int, list[bytes]]:
+    """The log's size, and the roots of its perfect subtrees, largest first, from which it goes on."""
+    state = _state(session, lock=False)
+    return state.size, tree.split_hashes(state.frontier)
 
 
 def network_id(session: Session) -> bytes:
@@ -181,14 +205,14 @@ def network_id(session: Session) -> bytes:
 
 
 def leaf(session: Session, index: int) -> bytes:
-    """A leaf's type byte and payload; LogError `out_of_range`."""
+    """A leaf's type byte and payload; OutOfRangeError."""
     for found in leaves(session, index, index + 1):
         return found.data
     raise OutOfRangeError(f"the log has no leaf {index}")
 
 
 def root(session: Session, size: int | None = None) -> bytes:
-    """The root of the first `size` leaves, or of all; LogError `out_of_range` for more than there are."""
+    """The root of the first `size` leaves, or of all; OutOfRangeError for more than there are."""
     state = _state(session, lock=False)
     size = state.size if size is None else size
     if not 0 <= size <= state.size:
@@ -197,17 +221,17 @@ def root(session: Session, size: int | None = None) -> bytes:
 
 
 def inclusion_proof(session: Session, index: int, size: int) -> list[bytes]:
-    """That leaf `index` is in the tree of the first `size` leaves; LogError or ProofError `out_of_range`."""
+    """That leaf `index` is in the tree of the first `size` leaves; LogError or ProofRangeError."""
     return merkle.inclusion_proof(index, size, nodes(session))
 
 
 def consistency_proof(session: Session, first: int, second: int) -> list[bytes]:
-    """That the tree of `second` leaves extends that of `first`; LogError or ProofError `out_of_range`."""
+    """That the tree of `second` leaves extends that of `first`; LogError or ProofRangeError."""
     return merkle.consistency_proof(first, second, nodes(session))
 
 
 def nodes(session: Session) -> merkle.Node:
-    """The tree's nodes as the store has them; LogError `out_of_range` for one that is not complete yet."""
+    """The tree's nodes as the store has them; OutOfRangeError for one that is not complete yet."""
     reader = TileReader(session)
 
     def node(level: int, position: int) -> bytes:
@@ -218,11 +242,15 @@ def nodes(session: Session) -> merkle.Node:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A leaf as the store has it: its bytes (of a reading made of its frame's row), and the tree's hash of it."""
+    """A leaf as the store has it: its bytes (of a reading made of its frame's row), and the tree's hash of it.
+
+    fault is what an audit found that the rows beside it say otherwise; empty where nothing.
+    """
 
     log_index: int
     data: bytes
     hash: bytes
+    fault: str = ""
 
 
 def leaves(session: Session, start: int, end: int) -> Iterator[Leaf]:
@@ -241,7 +269,7 @@ def leaves(session: Session, start: int, end: int) -> Iterator[Leaf]:
         for index, verdict, code, time, frame in readings
     }
     found.update((index, data) for index, data in kept)
-    reader, width = TileReader(session), tree.TILE_WIDTH
+    reader, width = TileReader(session), TILE_WIDTH
     for index in sorted(found):
         n, at = divmod(index, width)
         yield Leaf(index, found[index], reader.tile(0, n)[at * merkle.HASH_SIZE : (at + 1) * merkle.HASH_SIZE])
@@ -284,7 +312,7 @@ class SignedCheckpoint:
 def open_checkpoint(data: bytes, network_id: bytes, key: bytes) -> tuple[int, bytes]:
     """Size and root of a checkpoint of either kind that this network's receipt key signed.
 
-    LogError `checkpoint_malformed` for other bytes, `checkpoint_foreign` for one of another log or key.
+    CheckpointMalformedError for other bytes, `checkpoint_foreign` for one of another log or key.
     """
     foreign = CheckpointForeignError("this is not a checkpoint that this authority signed")
     if data[:4] == CHECKPOINT_MAGIC:

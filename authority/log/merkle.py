@@ -98,7 +98,7 @@ def root(size: int, node: Node) -> bytes:
 
 
 def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
-    """PATH(index, D[size]) of RFC 6962, 2.1.1; ProofError `out_of_range` unless 0 <= index < size."""
+    """PATH(index, D[size]) of RFC 6962, 2.1.1; ProofRangeError unless 0 <= index < size."""
     if not 0 <= index < size:
         raise ProofRangeError(f"leaf {index} is not in a tree of {size} leaves")
 
@@ -114,7 +114,7 @@ def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
 
 
 def consistency_proof(first: int, second: int, node: Node) -> list[bytes]:
-    """PROOF(first, D[second]) of RFC 6962, 2.1.2; ProofError `out_of_range` unless 0 < first <= second."""
+    """PROOF(first, D[second]) of RFC 6962, 2.1.2; ProofRangeError unless 0 < first <= second."""
     if not 0 < first <= second:
         raise ProofRangeError(f"no consistency proof from {first} to {second} leaves")
 

@@ -18,6 +18,8 @@ import base64
 import binascii
 import hashlib
 import re
+import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from solders.keypair import Keypair
@@ -28,10 +30,12 @@ from authority.errors import AuthorityError
 from authority.log.merkle import HASH_SIZE
 from edge_agent.wire.checkpoint import note_text
 
-ED25519 = b"\x01"
+ED25519, COSIGNATURE = b"\x01", b"\x04"
+"""What a signature of a key is over: the note's text, or that with a time before it (C2SP tlog-cosignature)."""
 KEY_HASH_SIZE = 4
 MAX_NOTE = 1 << 16
 _SIGNATURE_LINE = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/]+={0,2})")
+_TIMED = struct.Struct(">Q64s")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,19}")
 
 
@@ -65,31 +69,32 @@ class NoteMalformedError(NoteError):
 
 @dataclass(frozen=True)
 class VerifierKey:
-    """Who signs a note: a name without spaces and plus signs, and an Ed25519 key (32 bytes)."""
+    """Who signs a note: a name without spaces and plus signs, an Ed25519 key (32 bytes), and what it signs."""
 
     name: str
     public_key: bytes
+    kind: bytes = ED25519
 
     @property
     def key_hash(self) -> bytes:
         """The four bytes that stand before a signature."""
-        return hashlib.sha256(self.name.encode() + b"\n" + ED25519 + self.public_key).digest()[:KEY_HASH_SIZE]
+        return hashlib.sha256(self.name.encode() + b"\n" + self.kind + self.public_key).digest()[:KEY_HASH_SIZE]
 
     def __str__(self) -> str:
-        key = base64.b64encode(ED25519 + self.public_key).decode()
+        key = base64.b64encode(self.kind + self.public_key).decode()
         return f"{self.name}+{self.key_hash.hex()}+{key}"
 
     @classmethod
     def parse(cls, text: str) -> VerifierKey:
-        """Read `NAME+KEYHASH+KEY`; NoteError `key_malformed`."""
+        """Read `NAME+KEYHASH+KEY`; VerifierKeyMalformedError."""
         parts = text.strip().split("+", 2)
         try:
             name, key_hash, encoded = parts
             raw = base64.b64decode(encoded, validate=True)
         except (ValueError, binascii.Error) as error:
             raise VerifierKeyMalformedError("a verifier key is NAME+KEYHASH+KEY") from error
-        key = cls(name, raw[1:])
-        if not name or re.search(r"\s", name) or raw[:1] != ED25519 or len(key.public_key) != 32:
+        key = cls(name, raw[1:], raw[:1])
+        if not name or re.search(r"\s", name) or raw[:1] not in (ED25519, COSIGNATURE) or len(key.public_key) != 32:
             raise VerifierKeyMalformedError(f"{text.strip()!r} is not the verifier key of an Ed25519 signature")
         if key.key_hash.hex() != key_hash:
             raise VerifierKeyMalformedError(f"the key hash of {name} is {key.key_hash.hex()}, not {key_hash}")
@@ -109,6 +114,30 @@ class LogCheckpoint:
         return note_text(self.origin, self.size, self.root).decode()
 
 
+@dataclass(frozen=True)
+class Cosignature:
+    """A witness's statement that it saw a checkpoint extend all that it saw before of the log: time in Unix seconds."""
+
+    time: int
+    signature: bytes
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Cosignature:
+        """Read a signature line's bytes behind the key hash: u64 big-endian, signature (64). NoteError."""
+        if len(raw) != _TIMED.size:
+            raise NoteMalformedError(f"a cosignature has {_TIMED.size} bytes, not {len(raw)}")
+        return cls(*_TIMED.unpack(raw))
+
+    def line(self, witness: VerifierKey) -> str:
+        """As it stands below a note's text."""
+        return signature_line(witness, _TIMED.pack(self.time, self.signature))
+
+    def verify(self, witness: VerifierKey, text: bytes) -> bool:
+        """Whether the witness signed a note's text (with its last line feed) at that time."""
+        message = f"cosignature/v1\ntime {self.time}\n".encode() + text
+        return self.time < 1 << 63 and Signature(self.signature).verify(Pubkey(witness.public_key), message)
+
+
 def sign(checkpoint: LogCheckpoint, name: str, key: Keypair) -> str:
     """The checkpoint as a note with one signature."""
     verifier = VerifierKey(name, bytes(key.pubkey()))
@@ -124,7 +153,7 @@ def signature_line(verifier: VerifierKey, signature: bytes) -> str:
 def open_note(note: bytes, verifier: VerifierKey) -> LogCheckpoint:
     """The checkpoint in a note that `verifier` signed, whoever else did.
 
-    NoteError `note_malformed`, `not_signed`, `bad_signature`. Lines after the root (extensions) are signed and ignored.
+    NoteMalformedError, `not_signed`, `bad_signature`. Lines after the root (extensions) are signed and ignored.
     """
     try:
         text = note.decode("utf-8")
@@ -141,14 +170,8 @@ def open_note(note: bytes, verifier: VerifierKey) -> LogCheckpoint:
     body += "\n"
     checkpoint = _checkpoint(body)
     found = False
-    for line in signatures[:-1].split("\n"):
-        match = _SIGNATURE_LINE.fullmatch(line)
-        if match is None:
-            raise NoteMalformedError(f"{line!r} is not a signature line")
-        raw = _base64(match[2])
-        if len(raw) <= KEY_HASH_SIZE:
-            raise NoteMalformedError(f"the signature of {match[1]} is too short")
-        if (match[1], raw[:KEY_HASH_SIZE]) != (verifier.name, verifier.key_hash):
+    for name, raw in signature_lines(signatures):
+        if (name, raw[:KEY_HASH_SIZE]) != (verifier.name, verifier.key_hash):
             continue
         if len(raw) != KEY_HASH_SIZE + 64 or not Signature(raw[KEY_HASH_SIZE:]).verify(
             Pubkey(verifier.public_key), body.encode()
@@ -158,6 +181,18 @@ def open_note(note: bytes, verifier: VerifierKey) -> LogCheckpoint:
     if not found:
         raise NotSignedError(f"{verifier.name} ({verifier.key_hash.hex()}) did not sign this note")
     return checkpoint
+
+
+def signature_lines(text: str) -> Iterator[tuple[str, bytes]]:
+    """Of each signature line its name, and the key hash with the signature; NoteError `note_malformed`."""
+    for line in text.removesuffix("\n").split("\n"):
+        match = _SIGNATURE_LINE.fullmatch(line)
+        if match is None:
+            raise NoteMalformedError(f"{line!r} is not a signature line")
+        raw = _base64(match[2])
+        if len(raw) <= KEY_HASH_SIZE:
+            raise NoteMalformedError(f"the signature of {match[1]} is too short")
+        yield match[1], raw
 
 
 def _checkpoint(body: str) -> LogCheckpoint:

@@ -59,7 +59,7 @@ class CheckedLeaf:
 
 
 def prove(session: Session, index: int, size: int) -> dict[str, Any]:
-    """The document that shows leaf `index` in the tree of `size` leaves; LogError or ProofError `out_of_range`."""
+    """The document that shows leaf `index` in the tree of `size` leaves; LogError or ProofRangeError."""
     path = log.inclusion_proof(session, index, size)
     node = log.nodes(session)
     edges = [

@@ -1,20 +1,26 @@
-"""The log as static files that any monitor reads: C2SP tlog-tiles.
+"""The log in tiles of 256 hashes, C2SP tlog-tiles: which there are, what they are called, and the tree read from them.
 
 Tile (L, N) holds up to 256 hashes: at level L = 0 the leaf hashes 256 N and on, above it the roots of perfect subtrees
-of 256^L leaves. `tile/L/N` is a full tile, 8,192 bytes, that never changes; `tile/L/N.p/W` the W hashes that there are.
+of 256^L leaves. `tile/L/N` is a full tile, 8,192 bytes, that never changes; `tile/L/N.p/W` its first W hashes.
 N is written in groups of three digits, all but the last with an `x` before it: 1234067 is `x001/x234/067`. The leaves
-themselves (`tile/entries/N`) are for auditors and not among these files.
+themselves are `tile/entries/N`: each with its length before it, u16 big-endian.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from authority.log import merkle
 
-TILE_WIDTH = 256
 TILE_HEIGHT = 8
+TILE_WIDTH = 1 << TILE_HEIGHT
+MAX_LEVEL = 63
+MAX_ENTRY = 0xFFFF
+"""Bytes of the largest leaf that has a place among the entries."""
+_PARTIAL = re.compile(r"(.+)\.p/([1-9][0-9]{0,2})")
+_POSITION = re.compile(r"(?:x[0-9]{3}/){0,5}[0-9]{3}")
 
 
 @dataclass(frozen=True)
@@ -56,10 +62,24 @@ def tiles(size: int) -> Iterator[Tile]:
         size, level = full, level + 1
 
 
-def tile_bytes(tile: Tile, node: merkle.Node) -> bytes:
-    """A tile's content: 32 bytes a hash, in order."""
-    level, first = TILE_HEIGHT * tile.level, TILE_WIDTH * tile.position
-    return b"".join(node(level, first + place) for place in range(tile.width))
+def parse_position(text: str) -> tuple[int, int] | None:
+    """Position and width of the tile that `N` or `N.p/W` names; None where it names none."""
+    partial = _PARTIAL.fullmatch(text)
+    text, width = (partial[1], int(partial[2])) if partial else (text, TILE_WIDTH)
+    if _POSITION.fullmatch(text) is None or width > TILE_WIDTH or (partial and width == TILE_WIDTH):
+        return None
+    position = int(text.replace("x", "").replace("/", ""))
+    return (position, width) if _number(position) == text else None
+
+
+def entry_bundle(leaves: Iterable[bytes]) -> bytes:
+    """Leaves as `tile/entries/N` has them; ValueError where one is too large for its length to be written."""
+    parts = []
+    for leaf in leaves:
+        if len(leaf) > MAX_ENTRY:
+            raise ValueError(f"a leaf of {len(leaf)} bytes has no place among the entries")
+        parts.append(len(leaf).to_bytes(2, "big") + leaf)
+    return b"".join(parts)
 
 
 def node_of_tiles(read: Callable[[Tile], bytes], size: int) -> merkle.Node:

@@ -1,4 +1,4 @@
-"""The tree's hashes as tiles of 256 (C2SP tlog-tiles): how they are kept, read, and added to.
+"""The tree's tiles (authority.log.tiles) in the store: how they are kept, read, and added to.
 
 A tile at level L holds the roots of perfect subtrees of 256^L leaves. What lies between two tile levels is computed
 from the lower one, so a leaf costs 32 bytes and a little, and a proof reads two tiles a level.
@@ -14,12 +14,9 @@ from sqlalchemy.orm import Session
 from authority.errors import OutOfRangeError
 from authority.log import merkle
 from authority.log.merkle import HASH_SIZE, node_hash
+from authority.log.tiles import TILE_HEIGHT, TILE_WIDTH, Tile
 from authority.store.base import table_of
 from authority.store.log import LogTile
-
-TILE_HEIGHT = 8
-TILE_WIDTH = 1 << TILE_HEIGHT
-
 
 _tile = table_of(LogTile)
 _AT = (_tile.c.level == bindparam("at_level"), _tile.c.n == bindparam("at_n"))
@@ -50,6 +47,13 @@ class TileReader:
             found = self._session.connection().execute(_READ, {"at_level": level, "at_n": n}).scalar()
             self._tiles[level, n] = found or b""
         return self._tiles[level, n]
+
+    def read(self, tile: Tile) -> bytes:
+        """A tile as it is served: its first `width` hashes; OutOfRangeError where there are fewer."""
+        hashes = self.tile(tile.level, tile.position)[: tile.width * HASH_SIZE]
+        if len(hashes) != tile.width * HASH_SIZE:
+            raise OutOfRangeError(f"the log has no {tile.path} yet")
+        return hashes
 
 
 def split_hashes(data: bytes) -> list[bytes]:

@@ -78,7 +78,7 @@ def _clear_all(lines: TextIO, as_json: bool) -> None:
 
 
 def results(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """The result of each line's book; blank lines are passed over. BookError `book_invalid` names the line (from 1)."""
+    """The result of each line's book; blank lines are passed over. BookInvalidError names the line (from 1)."""
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:

@@ -10,6 +10,7 @@ from solders.pubkey import Pubkey
 from sqlalchemy import select
 
 from authority.chain import programs
+from authority.chain.accounts import User as RegistryUser
 from authority.chain.client import ChainClient
 from authority.log import log
 from authority.market.policies import CreditInvalidError, UserUnknownError, UserUnregisteredError
@@ -31,12 +32,11 @@ def issue_credits(
 ) -> None:
     """Issue micro-credits to users by name; every issue is logged before it is sent.
 
-    MarketError `user_unknown`, `user_unregistered` or `credit_invalid` before anything is logged; ChainError where the
+    UserUnknownError, `user_unregistered` or `credit_invalid` before anything is logged; ChainError where the
     chain refuses (the log then holds an act without a transaction, which the audit shows).
     """
-    instructions = []
-    acts = []
-    with store.write() as session:
+    acts: list[dict[str, str | int]] = []
+    with store.read() as session:
         for name, amount in amounts:
             user = session.scalar(select(User).where(User.name == name))
             if user is None:
@@ -45,19 +45,26 @@ def issue_credits(
                 raise UserUnregisteredError(f"{name!r} is not on the chain yet: enrol a gateway of theirs first")
             if not 0 < amount <= MAX_AMOUNT:
                 raise CreditInvalidError(f"an issue is 1 to {MAX_AMOUNT} micro-credits, not {amount}")
-            instructions.append(_instruction(client, operator, Pubkey.from_string(user.wallet), amount))
             # The log names the wallet, as the chain does: whose it is, the store alone knows.
             acts.append({"amount": amount, "wallet": user.wallet})
-        for act in acts:
-            log.record_act(session, "credit_issued", actor, now, act)
+    instructions = [
+        _instruction(client, operator, Pubkey.from_string(str(act["wallet"])), int(act["amount"])) for act in acts
+    ]
+    with store.write() as session:
+        log.record_acts(session, [("credit_issued", act) for act in acts], actor, now)
     for start in range(0, len(instructions), PER_TRANSACTION):
         client.send(instructions[start : start + PER_TRANSACTION], [operator], payer=operator)
 
 
-def _instruction(client: ChainClient, operator: Keypair, wallet: Pubkey, amount: int) -> Instruction:
+def _instruction(client: ChainClient, operator: Keypair, member: Pubkey, amount: int) -> Instruction:
+    """To the account of the member's present wallet, which may be another than it registered with."""
+    address = programs.user_address(member)
+    user = client.account(RegistryUser, address)
     accounts = {
         "operator": operator.pubkey(),
-        "user": programs.user_address(wallet),
-        "credit_token_account": programs.associated_token_address(wallet, programs.credit_mint()),
+        "user": address,
+        "credit_token_account": programs.associated_token_address(member, programs.credit_mint())
+        if user is None
+        else user.credit_token_account,
     }
     return client.instruction("energy_token", "issue_credit", {"amount": amount}, accounts)

@@ -63,7 +63,7 @@ def _user(session: Session, name: str) -> User:
 
 
 def require_effect(order: StandingOrder, feed_in_price: int, retail_price: int) -> None:
-    """Refuse limits that no price of the market reaches; MarketError `standing_order_without_effect` says why."""
+    """Refuse limits that no price of the market reaches; StandingOrderWithoutEffectError says why."""
     bounds = f"the market's prices are {feed_in_price} to {retail_price} micro-credit per kWh"
     if order.sell_at is not None and order.sell_at > retail_price:
         raise StandingOrderWithoutEffectError(
@@ -86,7 +86,7 @@ def set_standing_order(
 ) -> None:
     """Make this the user's standing order, in place of any other.
 
-    prices are the market's lowest and highest (feed-in and retail), where they are known. MarketError `user_unknown`;
+    prices are the market's lowest and highest (feed-in and retail), where they are known. UserUnknownError;
     `standing_order_invalid` for a price or reserve out of range, or an order that neither sells, buys nor feeds in;
     `standing_order_without_effect` for a limit beyond the market's prices.
     """
@@ -117,11 +117,22 @@ def set_standing_order(
 
 
 def remove_standing_order(session: Session, user_name: str) -> None:
-    """Remove it; MarketError `user_unknown` or `standing_order_missing`."""
+    """Remove it; UserUnknownError or `standing_order_missing`."""
     policy = session.get(StandingOrderPolicy, _user(session, user_name).id)
     if policy is None:
         raise StandingOrderMissingError(f"{user_name!r} has no standing order")
     session.delete(policy)
+
+
+def standing_orders_by_wallet(session: Session) -> dict[str, StandingOrder]:
+    """All standing orders, by the address that names their member on the chain."""
+    policy = StandingOrderPolicy
+    rows = session.execute(
+        select(User.wallet, policy.sell_at, policy.buy_at, policy.reserve_wh, policy.feed_in_above_wh).join(
+            User, policy.user_id == User.id
+        )
+    )
+    return {row.wallet: StandingOrder(row.sell_at, row.buy_at, row.reserve_wh, row.feed_in_above_wh) for row in rows}
 
 
 def standing_orders(session: Session) -> list[tuple[User, StandingOrder]]:

@@ -86,7 +86,7 @@ class Manifest:
 
 
 def backup(app: App, target: Path, secret: Secret) -> Manifest:
-    """Write a backup, whole or not at all, mode 0600, and note it in the home. BackupError `backup_unwritable`."""
+    """Write a backup, whole or not at all, mode 0600, and note it in the home. BackupUnwritableError."""
     home = app.home
     partial = target.with_name(f".{target.name}.partial")
     try:

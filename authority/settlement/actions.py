@@ -1,38 +1,86 @@
 """What settlement can do, each as a value: a plan is a list of these, and the worker does them.
 
-`subject` is what an action is about, for alerts and retries.
+Every action says what it is about (`subject`, for alerts and retries) and what the log is told before its transaction
+is sent (`logged`). Actions of one kind that do not depend on each other share transactions, up to `together` of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from typing import ClassVar
 
 from authority.market.standing_orders import SIDES, ProposedOrder
-from authority.settlement.journal import WaitingFrame
+from authority.settlement.journal import Logged, WaitingFrame
 from authority.settlement.snapshot import BookView, MemberView, MeterView, Payout
 
+MAX_ACCOUNTS = 64
+"""How many accounts a transaction can lock."""
+COMMON_ACCOUNTS = 12
+"""The accounts that the settlements of one transaction share, at most."""
 
-def reading_subject(frames: Sequence[WaitingFrame]) -> str:
-    """What alerts about readings are called."""
-    return "reading " + ",".join(str(frame.log_index) for frame in frames)
 
+class Action:
+    """One thing to do. `weight` is how many accounts of its own it adds to a transaction."""
 
-@dataclass(frozen=True, slots=True)
-class SubmitReadings:
-    """Readings of different meters, one transaction."""
+    together: ClassVar[int] = 1
 
-    readings: tuple[tuple[MeterView, WaitingFrame], ...]
+    __slots__ = ()
 
     @property
     def subject(self) -> str:
         """What it is about, for alerts and retries."""
-        return reading_subject([frame for _, frame in self.readings])
+        raise NotImplementedError
+
+    @property
+    def weight(self) -> int:
+        """How many accounts it adds to a transaction that it shares with others."""
+        return 0
+
+    def logged(self, signature: str) -> Logged:
+        """The act of the authority that it is; the signature is its transaction's."""
+        raise NotImplementedError
+
+
+class ForMember(Action):
+    """What is signed with a member's key, and counts twice if it lands twice: a member has one on its way at a time.
+
+    It names the member by `member`.
+    """
+
+    __slots__ = ()
+    member: MemberView
+
+    @property
+    def purpose(self) -> str:
+        """What its transaction is kept under in the store, until it is known what became of it."""
+        return f"member:{self.member.member}"
+
+    def _logged(self, kind: str, signature: str, data: dict[str, object]) -> Logged:
+        wallet = str(self.member.member)
+        return Logged(f"{kind}:{signature}:{wallet}", kind, {**data, "signature": signature, "wallet": wallet})
 
 
 @dataclass(frozen=True, slots=True)
-class SettleSurplus:
+class SubmitReading(Action):
+    """A meter's next reading."""
+
+    together = 4
+
+    meter: MeterView
+    frame: WaitingFrame
+
+    @property
+    def subject(self) -> str:
+        """The record, by its index in the log."""
+        return f"reading {self.frame.log_index}"
+
+
+@dataclass(frozen=True, slots=True)
+class SettleSurplus(Action):
     """A member's span that ends at boundary; the meters by slot."""
+
+    together = 6
 
     member: MemberView
     meters: tuple[MeterView, ...]
@@ -40,24 +88,23 @@ class SettleSurplus:
 
     @property
     def subject(self) -> str:
-        """What it is about, for alerts and retries."""
+        """The member's surplus."""
         return f"surplus {self.member.member}"
 
-
-@dataclass(frozen=True, slots=True)
-class OpenBillingPeriod:
-    """Close the open billing period, whose last epoch is over, and open the next."""
-
-    period: int
-
     @property
-    def subject(self) -> str:
-        """What it is about, for alerts and retries."""
-        return f"billing period {self.period}"
+    def weight(self) -> int:
+        """The member's three accounts, and two of each meter."""
+        return 3 + 2 * len(self.meters)
+
+    def logged(self, signature: str) -> Logged:
+        """Once for the span."""
+        wallet = str(self.member.member)
+        data: dict[str, object] = {"wallet": wallet, "boundary": self.boundary}
+        return Logged(f"settle_surplus:{wallet}:{self.boundary}", "settle_surplus", data)
 
 
 @dataclass(frozen=True, slots=True)
-class SettleIdleMeter:
+class SettleIdleMeter(Action):
     """What a suspended or closed meter drew since it was last settled."""
 
     member: MemberView
@@ -65,12 +112,34 @@ class SettleIdleMeter:
 
     @property
     def subject(self) -> str:
-        """What it is about, for alerts and retries."""
+        """The meter."""
         return f"idle meter {self.meter.name}"
+
+    def logged(self, signature: str) -> Logged:
+        """Once for what the meter stands at."""
+        data: dict[str, object] = {"meter": str(self.meter.address), "wallet": str(self.member.member)}
+        key = f"settle_idle_meter:{self.meter.address}:{self.meter.standing}"
+        return Logged(key, "settle_idle_meter", data)
 
 
 @dataclass(frozen=True, slots=True)
-class OpenBook:
+class OpenBillingPeriod(Action):
+    """Close the open billing period, whose last epoch is over, and open the next."""
+
+    period: int
+
+    @property
+    def subject(self) -> str:
+        """The period that is opened."""
+        return f"billing period {self.period}"
+
+    def logged(self, signature: str) -> Logged:
+        """Once for the period."""
+        return Logged(f"open_billing_period:{self.period}", "open_billing_period", {"period": self.period})
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBook(Action):
     """Open the epoch's book, in the place of the one whose epoch is `before` (None: the place was never used)."""
 
     epoch: int
@@ -78,46 +147,48 @@ class OpenBook:
 
     @property
     def subject(self) -> str:
-        """What it is about, for alerts and retries."""
+        """The book."""
         return f"open book {self.epoch}"
+
+    def logged(self, signature: str) -> Logged:
+        """Once for the epoch."""
+        return Logged(f"open_epoch:{self.epoch}", "open_epoch", {"epoch": self.epoch})
 
 
 @dataclass(frozen=True, slots=True)
-class Retire:
+class Retire(ForMember):
     """Retire a member's energy: for a billing period's withdrawals, or (feed_in) for credits.
 
-    from_seat says whether the energy is taken out of its seat or out of its token account.
+    from_seat says whether the energy is taken out of its seat or out of its token account; deposit is what is put into
+    the seat for it before.
     """
+
+    together = 4
 
     member: MemberView
     period: int
     amount: int
     from_seat: bool
     feed_in: bool = False
+    deposit: int = 0
 
     @property
     def subject(self) -> str:
-        """What it is about, for alerts and retries."""
+        """The member's retirement, or feed-in."""
         return f"{'feed-in' if self.feed_in else 'retirement'} of {self.member.member}"
 
-
-@dataclass(frozen=True, slots=True)
-class PayOut:
-    """Pay what a member has free in its seat out to its own token account, as it asked for."""
-
-    member: MemberView
-    asset: Payout
-    amount: int
-
-    @property
-    def subject(self) -> str:
-        """What it is about, for alerts and retries."""
-        return f"{str(self.asset.name).lower()} of {self.member.member}"
+    def logged(self, signature: str) -> Logged:
+        """Each transaction."""
+        reason = "feed_in" if self.feed_in else "consumption"
+        data: dict[str, object] = {"amount": self.amount, "period": self.period, "reason": reason}
+        return self._logged("retire_energy", signature, data)
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceOrder:
+class PlaceOrder(ForMember):
     """One order of a member's standing order; deposit is what its seat lacks for it, out of its token account."""
+
+    together = 4
 
     member: MemberView
     book: BookView
@@ -126,36 +197,77 @@ class PlaceOrder:
 
     @property
     def subject(self) -> str:
-        """What it is about, for alerts and retries."""
+        """The member's side of the market."""
         return f"{SIDES[self.order.side]} of {self.member.member}"
+
+    def logged(self, signature: str) -> Logged:
+        """Each transaction."""
+        data: dict[str, object] = {
+            "epoch": self.book.epoch,
+            "price": self.order.price,
+            "quantity": self.order.quantity,
+            "side": SIDES[self.order.side],
+        }
+        if self.deposit:
+            data["deposit"] = self.deposit
+        return self._logged("place_order", signature, data)
 
 
 @dataclass(frozen=True, slots=True)
-class TriggerClearing:
+class PayOut(Action):
+    """Pay what a member has free in its seat out to its own token account, as it asked for; once in an epoch."""
+
+    member: MemberView
+    asset: Payout
+    amount: int
+    epoch: int
+
+    @property
+    def subject(self) -> str:
+        """The member's asset."""
+        return f"{str(self.asset.name).lower()} of {self.member.member}"
+
+    def logged(self, signature: str) -> Logged:
+        """Once for the epoch."""
+        wallet = str(self.member.member)
+        data: dict[str, object] = {"amount": self.amount, "asset": str(self.asset.name).lower(), "wallet": wallet}
+        return Logged(f"withdraw:{wallet}:{self.asset.value}:{self.epoch}", "withdraw", data)
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerClearing(Action):
     """Clear the book of an epoch that is over, or go on paying its orders."""
 
     book: BookView
 
     @property
     def subject(self) -> str:
-        """What it is about, for alerts and retries."""
+        """The book's clearing."""
         return f"clearing {self.book.epoch}"
+
+    def logged(self, signature: str) -> Logged:
+        """Once for the book."""
+        return Logged(f"trigger_clearing:{self.book.epoch}", "trigger_clearing", {"epoch": self.book.epoch})
 
 
 @dataclass(frozen=True, slots=True)
-class RefundBook:
+class RefundBook(Action):
     """Give back everything in a book that could not be cleared for eight epochs."""
 
     book: BookView
 
     @property
     def subject(self) -> str:
-        """What it is about, for alerts and retries."""
+        """The book's refund."""
         return f"refund {self.book.epoch}"
+
+    def logged(self, signature: str) -> Logged:
+        """Once for the book."""
+        return Logged(f"refund_epoch:{self.book.epoch}", "refund_epoch", {"epoch": self.book.epoch})
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Action):
     """Pin the log and the final book (None where the epoch had none)."""
 
     epoch: int
@@ -163,20 +275,42 @@ class Checkpoint:
 
     @property
     def subject(self) -> str:
-        """What it is about, for alerts and retries."""
+        """The epoch's checkpoint."""
         return f"checkpoint {self.epoch}"
 
 
-Action = (
-    SubmitReadings
-    | SettleSurplus
-    | SettleIdleMeter
-    | OpenBillingPeriod
-    | OpenBook
-    | Retire
-    | PlaceOrder
-    | PayOut
-    | TriggerClearing
-    | RefundBook
-    | Checkpoint
-)
+Bundle = tuple[Action, ...]
+"""Actions of one kind, in one transaction."""
+
+
+def bundled(actions: Iterable[Action], alone: Set[str] = frozenset()) -> list[Bundle]:
+    """Actions as transactions: those of one kind together as far as they fit, those about what is in `alone` alone."""
+    kinds: dict[type[Action], list[Action]] = {}
+    for action in actions:
+        kinds.setdefault(type(action), []).append(action)
+    return [bundle for same in kinds.values() for bundle in _filled(same, alone)]
+
+
+def _filled(actions: Iterable[Action], alone: Set[str]) -> Iterator[Bundle]:
+    shared: list[Action] = []
+    weight = COMMON_ACCOUNTS
+    for action in actions:
+        if action.subject in alone:
+            yield (action,)
+            continue
+        if shared and (len(shared) == action.together or weight + action.weight > MAX_ACCOUNTS):
+            yield tuple(shared)
+            shared, weight = [], COMMON_ACCOUNTS
+        shared.append(action)
+        weight += action.weight
+    if shared:
+        yield tuple(shared)
+
+
+def acts_of(bundle: Sequence[Action], signature: str) -> list[Logged]:
+    """What the log is told of a bundle before it is sent: of readings one act for all, else one for each action."""
+    indexes = [action.frame.log_index for action in bundle if isinstance(action, SubmitReading)]
+    if indexes:
+        key = f"submit_readings:{','.join(map(str, indexes))}"
+        return [Logged(key, "submit_readings", {"readings": indexes})]
+    return [action.logged(signature) for action in bundle if not isinstance(action, Checkpoint)]

@@ -1,8 +1,8 @@
 """Settlement's traffic with the chain: snapshots in, transactions out.
 
-Reads go by address, so that a production validator needs no account indexes. A method that sends returns when its
-transaction is confirmed, raises ProgramError where a program refused it, and another ChainError where it is not known
-what became of it; the next snapshot tells.
+Reads go by address, so that a production validator needs no account indexes. What is sent returns when it is confirmed,
+with ProgramError where a program refused it, and another ChainError where it is not known what became of it; the next
+snapshot tells.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
+from solders.account import Account
+from solders.address_lookup_table_account import AddressLookupTableAccount
+from solders.clock import Clock
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
+from solders.signature import Signature
 from sqlalchemy import select
 
 from authority.chain import programs
@@ -35,19 +39,32 @@ from authority.chain.accounts import (
 )
 from authority.chain.accounts import Meter as RegistryMeter
 from authority.chain.accounts import User as RegistryUser
-from authority.chain.client import ChainClient
-from authority.chain.errors import NotDeployedError, RpcError
+from authority.chain.client import ChainClient, Outgoing, Signed, TokenAccount
+from authority.chain.errors import ChainError, NotDeployedError, RpcError
 from authority.chain.layout import ProgramAccount
-from authority.market.standing_orders import BID, ProposedOrder
-from authority.settlement.journal import WaitingFrame
+from authority.market.standing_orders import BID
+from authority.settlement.actions import (
+    Bundle,
+    ForMember,
+    OpenBillingPeriod,
+    OpenBook,
+    PayOut,
+    PlaceOrder,
+    RefundBook,
+    Retire,
+    SettleIdleMeter,
+    SettleSurplus,
+    SubmitReading,
+    TriggerClearing,
+)
 from authority.settlement.lookup_tables import LookupTables
-from authority.settlement.snapshot import BookView, MemberView, MeterView, Payout, Snapshot
+from authority.settlement.mirror import Mirror
+from authority.settlement.snapshot import BookView, ConfigView, MemberView, MeterView, Payout, Snapshot
 from authority.settlement.views import (
-    books_by_epoch,
+    book_view,
     config_view,
     member_view,
     meter_view,
-    usable,
 )
 from authority.store import Store
 from authority.store.metering import Meter
@@ -72,18 +89,6 @@ FROM_ACCOUNT, FROM_SEAT = 0, 1
 """Where energy that is retired comes from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Where the chain is in time: the current epoch, and the last checkpoint's (None before the first)."""
-
-    epoch: int
-    last_checkpoint: int | None
-
-
-Signed = Callable[[str, int, str], None]
-"""Told of a transaction before it is sent: signature (base58), last block height where it can land, itself (base64)."""
-
-
 class SettlementChain:
     """The chain as settlement sees it. operator signs and pays; refresh() takes over who and what is registered."""
 
@@ -91,9 +96,17 @@ class SettlementChain:
         self.client = client
         self.operator = operator
         self.tables = tables
+        self.mirror = Mirror(client)
         self._meters: dict[bytes, tuple[int, str, bytes | None]] = {}
+        self._names: dict[str, str] = {}
         self._members: dict[Pubkey, str] = {}
         self._epoch_seconds = 0
+        self._epoch = -1
+        self._meter_views: dict[bytes, tuple[tuple[object, ...], MeterView]] = {}
+        self._users: dict[Pubkey, tuple[Account | None, RegistryUser]] = {}
+        self._member_views: dict[Pubkey, tuple[tuple[object, ...], MemberView]] = {}
+        self._books: dict[int, tuple[bytes, BookView]] = {}
+        self._seats: tuple[bytes, Sequence[Seat]] = (b"", ())
 
     # Reading
 
@@ -106,19 +119,32 @@ class SettlementChain:
                 )
             ).all()
             members = session.execute(select(User.wallet, User.name).where(User.registered_at.is_not(None))).all()
-        self._meters = {
+        known = {
             row.meter_id: (row.id, f"{row.gateway_name}/{row.name} ({row.serial})", row.public_key) for row in meters
         }
-        self._members = {Pubkey.from_string(row.wallet): row.name for row in members}
+        names = {row.wallet: row.name for row in members}
+        if (known, names) != (self._meters, self._names):
+            self._meters, self._names = known, names
+            self._members = {Pubkey.from_string(wallet): name for wallet, name in names.items()}
+            self.mirror.forget_all()
         self.tables.ensure(
             [
-                *(
-                    (programs.meter_address(meter_id), programs.meter_state_address(meter_id))
-                    for meter_id in self._meters
-                ),
-                *(_member_accounts(member) for member in self._members),
+                *((programs.meter_address(meter), programs.meter_state_address(meter)) for meter in self._meters),
+                *(self._member_accounts(member) for member in self._members),
             ]
         )
+
+    def _member_accounts(self, member: Pubkey) -> tuple[Pubkey, ...]:
+        """The accounts that transactions about a member name: its token accounts are those of its present wallet."""
+        view = self._member_views.get(member)
+        if view is None:
+            tokens = tuple(
+                programs.associated_token_address(member, mint)
+                for mint in (programs.energy_mint(), programs.credit_mint())
+            )
+        else:
+            tokens = (view[1].energy_token_account, view[1].credit_token_account)
+        return (programs.user_address(member), programs.energy_account_address(member), *tokens)
 
     def epoch_seconds(self) -> int:
         """The length of an epoch; fixed forever."""
@@ -132,41 +158,69 @@ class SettlementChain:
             raise NotDeployedError(f"{kind.PROGRAM} has no {kind.__name__} at {address}: run `authority deploy` first")
         return found
 
-    def _now(self) -> int:
-        return self.client.clock().unix_timestamp
+    def snapshot(self, *, fresh: bool = False) -> Snapshot:
+        """The chain now, with all books of the ring; where fresh, everything is read again.
 
-    def _last_checkpoint(self) -> int | None:
-        oracle = self.client.account(Oracle, programs.oracle_authority())
-        return oracle.last_epoch if oracle is not None and oracle.has_checkpoint else None
-
-    def head(self) -> Head:
-        """The current epoch by the chain's clock, and the last checkpoint."""
-        return Head(self._now() // self.epoch_seconds(), self._last_checkpoint())
-
-    def snapshot(self) -> Snapshot:
-        """The chain now, with all books of the ring."""
-        now = self._now()  # before the books: one that is missing after its epoch's end will never be
-        config = config_view(self._existing(Config, programs.config_address()), now)
-        last_checkpoint = self._last_checkpoint()
+        Clock, parameters, seats and books are always read: what members do by hand shows there. Of a book the orders
+        are read where its head changed, and of everything else what this worker changed, until all is due again.
+        """
+        now, config, last_checkpoint, seats = self._always()
+        epoch = config.epoch_at(now)
+        if fresh or epoch != self._epoch or self.mirror.is_due():
+            self._epoch = epoch
+            self.mirror.forget_all()
         return Snapshot(
             now=now,
             config=config,
-            meters=tuple(self._meter_views()),
-            members=tuple(self._member_views(config.billing_period)),
-            books=self._books(last_checkpoint),
+            meters=tuple(self._read_meters()),
+            members=tuple(self._read_members(config.billing_period, seats)),
+            books=self._read_books(last_checkpoint),
             last_checkpoint=last_checkpoint,
         )
 
-    def _books(self, last_checkpoint: int | None) -> dict[int, BookView]:
+    def _always(self) -> tuple[int, ConfigView, int | None, Sequence[Seat]]:
+        """The clock (read before the books: one that is missing after its epoch's end will never be), and the rest."""
+        addresses = [
+            programs.CLOCK_SYSVAR,
+            programs.config_address(),
+            programs.oracle_authority(),
+            programs.seats_address(),
+        ]
+        clock, *others = self.client.raw_accounts(addresses)
+        config, oracle, seats = (
+            self.client.account_data(kind, address, account)
+            for kind, address, account in zip((Config, Oracle, Seats), addresses[1:], others, strict=True)
+        )
+        if clock is None or config is None:
+            raise NotDeployedError("there is no governance on this chain: run `authority deploy` first")
+        now = Clock.from_bytes(bytes(clock.data)).unix_timestamp
+        found = None if oracle is None else Oracle.from_account(oracle)
+        last = found.last_epoch if found is not None and found.has_checkpoint else None
+        if seats is not None and seats != self._seats[0]:
+            self._seats = (seats, Seat.array(seats, Seats.size(), Seats.from_account(seats).capacity))
+        return now, config_view(Config.from_account(config), now), last, self._seats[1]
+
+    def _read_books(self, last_checkpoint: int | None) -> dict[int, BookView]:
         """The books of the ring: heads, and the orders of those that are not final and pinned."""
         slots = [programs.book_at_slot(slot) for slot in range(BOOKS)]
-        heads = books_by_epoch(self._accounts_of(EpochBook, slots, EpochBook.size()))
-        alive = [
-            programs.book_address(epoch)
-            for epoch, book in heads.items()
-            if book.status is not BookStatus.FINAL or last_checkpoint is None or epoch > last_checkpoint
-        ]
-        return {**heads, **books_by_epoch(self._accounts_of(EpochBook, alive))}
+        heads = self._accounts_of(EpochBook, slots, EpochBook.size())
+        books: dict[int, BookView] = {}
+        for head in heads:
+            book = book_view(head)
+            if book is None:
+                continue
+            if book.status is BookStatus.FINAL and last_checkpoint is not None and book.epoch <= last_checkpoint:
+                self._books.pop(book.epoch, None)
+                books[book.epoch] = book
+                continue
+            if book.epoch not in self._books or self._books[book.epoch][0] != head:
+                for data in self._accounts_of(EpochBook, [programs.book_address(book.epoch)]):
+                    whole = book_view(data)
+                    if whole is not None:
+                        self._books[whole.epoch] = (data[: EpochBook.size()], whole)
+            books[book.epoch] = self._books.get(book.epoch, (head, book))[1]
+        self._books = {epoch: kept for epoch, kept in self._books.items() if epoch in books}
+        return books
 
     def _accounts_of(
         self, kind: type[ProgramAccount], addresses: Sequence[Pubkey], size: int | None = None
@@ -175,48 +229,85 @@ class SettlementChain:
         found = zip(addresses, self.client.raw_accounts(addresses, size), strict=True)
         return [data for address, account in found if (data := self.client.account_data(kind, address, account))]
 
-    def _meter_views(self) -> Iterator[MeterView]:
+    def _read_meters(self) -> Iterator[MeterView]:
         ids = list(self._meters)
         addresses = [programs.meter_address(meter_id) for meter_id in ids]
         state_addresses = [programs.meter_state_address(meter_id) for meter_id in ids]
-        states = self.client.accounts_at(MeterState, state_addresses)
-        registered = self.client.accounts_at(RegistryMeter, addresses)
-        for meter_id, address, state_address, meter, state in zip(
-            ids, addresses, state_addresses, registered, states, strict=True
-        ):
-            if meter is not None and state is not None:  # else it is not yet opened at the oracle
-                pk, name, key = self._meters[meter_id]
-                yield replace(meter_view(pk, name, address, meter, state_address, state), current_key=meter.key == key)
+        both = self.mirror.accounts([*addresses, *state_addresses])
+        for place, (meter_id, address, state_address) in enumerate(zip(ids, addresses, state_addresses, strict=True)):
+            pk, name, key = self._meters[meter_id]
+            source = (both[place], both[len(ids) + place], pk, name, key)
+            known = self._meter_views.get(meter_id)
+            if known is None or not _same(known[0], source):
+                meter = self._typed(RegistryMeter, address, both[place])
+                state = self._typed(MeterState, state_address, both[len(ids) + place])
+                if meter is None or state is None:
+                    continue  # it is not yet opened at the oracle
+                view = meter_view(pk, name, address, meter, state_address, state)
+                known = (source, replace(view, current_key=meter.key == key))
+                self._meter_views[meter_id] = known
+            yield known[1]
 
-    def _member_views(self, period: int) -> Iterator[MemberView]:
-        members = list(self._members)
-        addresses = [programs.user_address(member) for member in members]
-        users = self.client.accounts_at(RegistryUser, addresses)
-        accounts = self.client.accounts_at(EnergyAccount, [programs.energy_account_address(each) for each in members])
-        retired = self.client.accounts_at(Retirement, [programs.retirement_address(member) for member in members])
-        seats: list[Seat] = []
-        for data in self._accounts_of(Seats, [programs.seats_address()]):
-            seats = Seat.array(data, Seats.size(), Seats.from_account(data).capacity)
-        energy = self.client.token_accounts([user.energy_token_account for user in users if user is not None])
-        credit = self.client.token_accounts([user.credit_token_account for user in users if user is not None])
-        holdings = iter(zip(energy, credit, strict=True))
-        for member, address, user, account, retirement in zip(
-            members, addresses, users, accounts, retired, strict=True
-        ):
-            if user is None:
-                continue
-            energy_account, credit_account = next(holdings)
-            yield member_view(
-                self._members[member],
-                address,
-                user,
-                account,
-                retirement,
-                seats[user.member_index] if user.member_index < len(seats) else None,
-                usable(energy_account, user.wallet, programs.energy_mint()),
-                usable(credit_account, user.wallet, programs.credit_mint()),
-                period,
+    def _typed(self, kind: type[_A], address: Pubkey, account: Account | None) -> _A | None:
+        data = self.client.account_data(kind, address, account)
+        return None if data is None else kind.from_account(data)
+
+    def _read_members(self, period: int, seats: Sequence[Seat]) -> Iterator[MemberView]:
+        """The members that are registered; their tokens lie where their User says."""
+        self.mirror.accounts(  # all at once; what is looked at below is known then
+            [
+                address
+                for member in self._members
+                for address in (
+                    programs.user_address(member),
+                    programs.energy_account_address(member),
+                    programs.retirement_address(member),
+                )
+            ]
+        )
+        users = {}
+        for member in self._members:
+            address = programs.user_address(member)
+            (account,) = self.mirror.accounts([address])
+            known = self._users.get(member)
+            if known is None or known[0] is not account:
+                user = self._typed(RegistryUser, address, account)
+                if user is None:
+                    continue
+                known = self._users[member] = (account, user)
+            users[member] = known
+        self.mirror.accounts(
+            [
+                address
+                for _, user in users.values()
+                for address in (user.energy_token_account, user.credit_token_account)
+            ]
+        )
+        for member, (account, user) in users.items():
+            addresses = (
+                programs.energy_account_address(member),
+                programs.retirement_address(member),
+                user.energy_token_account,
+                user.credit_token_account,
             )
+            others = self.mirror.accounts(addresses)
+            seat = seats[user.member_index] if user.member_index < len(seats) else None
+            source = (account, *others, seat, period, self._members[member])
+            view = self._member_views.get(member)
+            if view is None or not _same(view[0], source):
+                made = member_view(
+                    self._members[member],
+                    programs.user_address(member),
+                    user,
+                    self._typed(EnergyAccount, addresses[0], others[0]),
+                    self._typed(Retirement, addresses[1], others[1]),
+                    seat,
+                    TokenAccount.of(others[2]),
+                    TokenAccount.of(others[3]),
+                    period,
+                )
+                view = self._member_views[member] = (source, made)
+            yield view[1]
 
     def checkpoint_figures(self, epoch: int) -> dict[str, object]:
         """What an epoch's checkpoint pins, as columns of SettlementEpoch."""
@@ -262,43 +353,144 @@ class SettlementChain:
 
     # Acting
 
-    def submit_readings(
-        self, readings: Sequence[tuple[MeterView, WaitingFrame]], signed: Callable[[str], None]
-    ) -> None:
-        """Carry readings of different meters to the oracle in one transaction, with the operator's signature.
+    def transaction(self, bundle: Bundle, signers: Mapping[Pubkey, Keypair]) -> Outgoing:
+        """A bundle's transaction, not yet signed; signers has the key that signs for each of its members."""
+        instructions: list[Instruction] = []
+        units = None
+        readings = [action for action in bundle if isinstance(action, SubmitReading)]
+        if readings:
+            frames = [Frame.from_bytes(reading.frame.frame) for reading in readings]
+            pairs = _pairs([reading.meter for reading in readings])
+            instructions = [
+                programs.ed25519_frames(frames),
+                self._build("oracle", "submit_readings", remaining=pairs),
+            ]
+        for action in bundle:
+            match action:
+                case SettleSurplus(member, meters, boundary):
+                    accounts = {
+                        "user": member.address,
+                        "energy_account": programs.energy_account_address(member.member),
+                        "energy_token_account": member.energy_token_account,
+                    }
+                    args = {"interval_end": boundary}
+                    instructions.append(self._build("oracle", "settle_surplus", args, accounts, _pairs(meters)))
+                case SettleIdleMeter(member, meter):
+                    accounts = {
+                        "user": member.address,
+                        "energy_account": programs.energy_account_address(member.member),
+                        "meter": meter.address,
+                        "meter_state": meter.state_address,
+                    }
+                    instructions.append(self._build("oracle", "settle_idle_meter", accounts=accounts))
+                case OpenBillingPeriod():
+                    instructions.append(self._build("governance", "open_billing_period"))
+                case OpenBook(epoch, before):
+                    accounts = {
+                        "book": programs.book_address(epoch),
+                        "checkpoint": programs.SYSTEM_PROGRAM
+                        if before is None
+                        else programs.checkpoint_address(before),
+                    }
+                    instructions.append(self._build("trading", "open_epoch", {"epoch": epoch}, accounts))
+                case PlaceOrder():
+                    instructions += self._place_order(action, signers[action.member.member])
+                case Retire():
+                    instructions += self._retire(action, signers[action.member.member])
+                case PayOut():
+                    instructions.append(self._pay_out(action))
+                case TriggerClearing(book):
+                    instructions.append(self._pay_orders("oracle", "trigger_clearing", book))
+                    units = _units(len(book.orders))
+                case RefundBook(book):
+                    instructions.append(self._pay_orders("trading", "refund_epoch", book))
+                    units = _units(book.unpaid)
+        keys = [signers[action.member.member] for action in bundle if isinstance(action, ForMember)]
+        return Outgoing(instructions, keys, self._tables(instructions), units)
 
-        signed is told each signature before it is sent. TransactionTooLargeError where they do not fit.
-        """
-        frames = [Frame.from_bytes(frame.frame) for _, frame in readings]
-        instructions = [
-            programs.ed25519_frames(frames),
-            self._build("oracle", "submit_readings", remaining=_pairs([meter for meter, _ in readings])),
-        ]
-        self._send(instructions, before=lambda signature, _, __: signed(signature))
-
-    def settle_surplus(self, member: MemberView, meters: Sequence[MeterView], boundary: int) -> None:
-        """Settle a member's span that ends at the boundary; mints what it comes to."""
+    def _deposit(self, member: MemberView, signer: Keypair, asset: int, amount: int) -> Instruction:
+        """Into the member's seat, out of its own token account."""
+        energy = asset == ENERGY
         accounts = {
+            "authority": signer.pubkey(),
             "user": member.address,
+            "source": member.energy_token_account if energy else member.credit_token_account,
+            "vault": programs.energy_vault() if energy else programs.credit_vault(),
+        }
+        return self._build("trading", "deposit", {"asset": asset, "amount": amount}, accounts)
+
+    def _place_order(self, action: PlaceOrder, signer: Keypair) -> Iterator[Instruction]:
+        """An order, after a deposit into the seat where that lacks so much."""
+        member, book, order = action.member, action.book, action.order
+        if action.deposit:
+            yield self._deposit(member, signer, CREDIT if order.side == BID else ENERGY, action.deposit)
+        accounts = {
+            "authority": signer.pubkey(),
+            "user": member.address,
+            "book": programs.book_address(book.epoch),
+        }
+        args = {"epoch": book.epoch, "side": order.side, "price": order.price, "quantity": order.quantity}
+        yield self._build("trading", "place_order", args, accounts)
+
+    def _retire(self, action: Retire, signer: Keypair) -> Iterator[Instruction]:
+        member = action.member
+        if action.deposit:
+            yield self._deposit(member, signer, ENERGY, action.deposit)
+        accounts = {
+            "member": signer.pubkey(),
+            "user": member.address,
+            "retirement": programs.retirement_address(member.member),
             "energy_account": programs.energy_account_address(member.member),
             "energy_token_account": member.energy_token_account,
+            "credit_token_account": member.credit_token_account,
         }
-        args = {"interval_end": boundary}
-        self._send([self._build("oracle", "settle_surplus", args, accounts, _pairs(meters))])
+        args = {
+            "reason": FEED_IN if action.feed_in else CONSUMPTION,
+            "period": action.period,
+            "amount": action.amount,
+            "source": FROM_SEAT if action.from_seat else FROM_ACCOUNT,
+        }
+        yield self._build("energy_token", "retire_energy", args, accounts)
 
-    def settle_idle_meter(self, member: MemberView, meter: MeterView) -> None:
-        """Book what a suspended or closed meter drew since its last settlement."""
+    def _pay_out(self, action: PayOut) -> Instruction:
+        """What is free in a member's seat, to its own account, as it allowed anybody to do."""
+        member, energy = action.member, action.asset is Payout.ENERGY
         accounts = {
+            "authority": self.operator.pubkey(),
             "user": member.address,
-            "energy_account": programs.energy_account_address(member.member),
-            "meter": meter.address,
-            "meter_state": meter.state_address,
+            "destination": member.energy_token_account if energy else member.credit_token_account,
+            "vault": programs.energy_vault() if energy else programs.credit_vault(),
         }
-        self._send([self._build("oracle", "settle_idle_meter", accounts=accounts)])
+        args = {"asset": ENERGY if energy else CREDIT, "amount": action.amount}
+        return self._build("trading", "withdraw", args, accounts)
 
-    def open_billing_period(self) -> None:
-        """Open the next billing period."""
-        self._send([self._build("governance", "open_billing_period")])
+    def _pay_orders(self, program: str, name: str, book: BookView) -> Instruction:
+        """Clear or refund a book and pay its orders, or as many as one transaction takes."""
+        args = {"epoch": book.epoch, "limit": min(book.unpaid, ORDERS_PER_STEP)}
+        return self._build(program, name, args, {"book": programs.book_address(book.epoch)})
+
+    def checkpoint(self, epoch: int, log_size: int, log_root: bytes, book_hash: bytes) -> Outgoing:
+        """Pin the log and the final book's hash for an epoch."""
+        args = {"epoch": epoch, "log_size": log_size, "log_root": log_root, "book_hash": book_hash}
+        accounts = {"checkpoint": programs.checkpoint_address(epoch), "book": programs.book_address(epoch)}
+        instructions = [self._build("oracle", "checkpoint_epoch", args, accounts)]
+        return Outgoing(instructions, lookup_tables=self._tables(instructions))
+
+    def send_all(
+        self, outgoing: Sequence[Outgoing], departing: Callable[[Sequence[Signed]], None]
+    ) -> list[Signature | ChainError]:
+        """Send side by side; departing is told of what is about to be sent. Outcomes as ChainClient.send_all."""
+        written = [
+            meta.pubkey
+            for each in outgoing
+            for instruction in each.instructions
+            for meta in instruction.accounts
+            if meta.is_writable
+        ]
+        try:
+            return self.client.send_all(outgoing, payer=self.operator, before_sending=departing)
+        finally:
+            self.mirror.forget(written)
 
     def rebase(self, meter_id: bytes, frame: Frame) -> str:
         """Let a meter go on from other registers by its signed record that says so; the transaction's signature."""
@@ -312,101 +504,6 @@ class SettlementChain:
         """End a meter's part in its member's settlement, forever; the transaction's signature."""
         accounts = {"user": programs.user_address(member), "meter": programs.meter_address(meter_id)}
         return self._send([self._build("registry", "set_meter_status", {"status": Status.CLOSED}, accounts)])
-
-    def open_book(self, epoch: int, before: int | None) -> None:
-        """Open an epoch's book in the place of the one of the epoch `before`, None where the place was never used."""
-        accounts = {
-            "book": programs.book_address(epoch),
-            "checkpoint": programs.SYSTEM_PROGRAM if before is None else programs.checkpoint_address(before),
-        }
-        self._send([self._build("trading", "open_epoch", {"epoch": epoch}, accounts)])
-
-    def place_order(
-        self, member: MemberView, signer: Keypair, book: BookView, order: ProposedOrder, deposit: int, signed: Signed
-    ) -> None:
-        """Place an order for a member, signed with its wallet, after a deposit into its seat where that lacks so much.
-
-        Both are one transaction; signed is told of each before it is sent.
-        """
-        bid = order.side == BID
-        asset = CREDIT if bid else ENERGY
-        instructions = []
-        if deposit:
-            accounts = {
-                "authority": signer.pubkey(),
-                "user": member.address,
-                "source": member.credit_token_account if bid else member.energy_token_account,
-                "vault": programs.credit_vault() if bid else programs.energy_vault(),
-            }
-            instructions.append(self._build("trading", "deposit", {"asset": asset, "amount": deposit}, accounts))
-        accounts = {
-            "authority": signer.pubkey(),
-            "user": member.address,
-            "book": programs.book_address(book.epoch),
-        }
-        args = {"epoch": book.epoch, "side": order.side, "price": order.price, "quantity": order.quantity}
-        instructions.append(self._build("trading", "place_order", args, accounts))
-        self._send(instructions, [signer], before=signed)
-
-    def retire(
-        self,
-        member: MemberView,
-        signer: Keypair,
-        period: int,
-        amount: int,
-        signed: Signed,
-        *,
-        from_seat: bool,
-        feed_in: bool,
-    ) -> None:
-        """Retire a member's energy, signed with its wallet; signed is told of each transaction before it is sent."""
-        accounts = {
-            "member": signer.pubkey(),
-            "user": member.address,
-            "retirement": programs.retirement_address(member.member),
-            "energy_account": programs.energy_account_address(member.member),
-            "energy_token_account": member.energy_token_account,
-            "credit_token_account": member.credit_token_account,
-        }
-        args = {
-            "reason": FEED_IN if feed_in else CONSUMPTION,
-            "period": period,
-            "amount": amount,
-            "source": FROM_SEAT if from_seat else FROM_ACCOUNT,
-        }
-        self._send([self._build("energy_token", "retire_energy", args, accounts)], [signer], before=signed)
-
-    def pay_out(self, member: MemberView, asset: Payout, amount: int) -> None:
-        """Pay what is free in a member's seat to its own account, as it allowed anybody to do."""
-        energy = asset is Payout.ENERGY
-        accounts = {
-            "authority": self.operator.pubkey(),
-            "user": member.address,
-            "destination": member.energy_token_account if energy else member.credit_token_account,
-            "vault": programs.energy_vault() if energy else programs.credit_vault(),
-        }
-        args = {"asset": ENERGY if energy else CREDIT, "amount": amount}
-        self._send([self._build("trading", "withdraw", args, accounts)])
-
-    def trigger_clearing(self, book: BookView) -> None:
-        """Have the oracle clear a book whose epoch is over and pay its orders, or as many as one transaction takes."""
-        unpaid = sum(not order.paid for order in book.orders)
-        args = {"epoch": book.epoch, "limit": min(unpaid, ORDERS_PER_STEP)}
-        instruction = self._build("oracle", "trigger_clearing", args, {"book": programs.book_address(book.epoch)})
-        self._send([instruction], compute_units=_units(len(book.orders)))
-
-    def refund(self, book: BookView) -> None:
-        """Give back what a book that was never cleared has locked, or as much as one transaction takes."""
-        unpaid = sum(not order.paid for order in book.orders)
-        args = {"epoch": book.epoch, "limit": min(unpaid, ORDERS_PER_STEP)}
-        instruction = self._build("trading", "refund_epoch", args, {"book": programs.book_address(book.epoch)})
-        self._send([instruction], compute_units=_units(unpaid))
-
-    def checkpoint(self, epoch: int, log_size: int, log_root: bytes, book_hash: bytes) -> None:
-        """Pin the log and the final book's hash for an epoch."""
-        args = {"epoch": epoch, "log_size": log_size, "log_root": log_root, "book_hash": book_hash}
-        accounts = {"checkpoint": programs.checkpoint_address(epoch), "book": programs.book_address(epoch)}
-        self._send([self._build("oracle", "checkpoint_epoch", args, accounts)])
 
     def _build(
         self,
@@ -423,26 +520,12 @@ class SettlementChain:
         given = {key: address for key, address in known.items() if key in named}
         return self.client.instruction(program, name, args or {}, given, remaining)
 
-    def _send(
-        self,
-        instructions: Sequence[Instruction],
-        signers: Sequence[Keypair] = (),
-        *,
-        compute_units: int | None = None,
-        before: Signed | None = None,
-    ) -> str:
-        addresses = {meta.pubkey for instruction in instructions for meta in instruction.accounts}
-        signature = self.client.send(
-            instructions,
-            [self.operator, *signers],
-            payer=self.operator,
-            lookup_tables=self.tables.holding(addresses),
-            compute_units=compute_units,
-            before_sending=None
-            if before is None
-            else lambda signature, height, raw: before(str(signature), height, raw),
-        )
-        return str(signature)
+    def _send(self, instructions: Sequence[Instruction]) -> str:
+        tables = self._tables(instructions)
+        return str(self.client.send(instructions, [self.operator], payer=self.operator, lookup_tables=tables))
+
+    def _tables(self, instructions: Sequence[Instruction]) -> list[AddressLookupTableAccount]:
+        return self.tables.holding({meta.pubkey for each in instructions for meta in each.accounts})
 
 
 def common_accounts() -> dict[str, Pubkey]:
@@ -479,10 +562,6 @@ def _pairs(meters: Sequence[MeterView]) -> list[AccountMeta]:
     ]
 
 
-def _member_accounts(member: Pubkey) -> tuple[Pubkey, ...]:
-    """The accounts that transactions about a member name, as they are from the start."""
-    return (
-        programs.user_address(member),
-        programs.associated_token_address(member, programs.energy_mint()),
-        programs.associated_token_address(member, programs.credit_mint()),
-    )
+def _same(known: Sequence[object], source: Sequence[object]) -> bool:
+    """Whether nothing that a view was made of was read anew, or came out otherwise."""
+    return all(a is b or (not isinstance(a, Account) and a == b) for a, b in zip(known, source, strict=True))

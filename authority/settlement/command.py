@@ -19,6 +19,8 @@ from authority.enrolment.names import Names
 from authority.enrolment.wallets import unseal
 from authority.errors import AuthorityError, MeterUnknownError
 from authority.log import log
+from authority.log.publish import publisher
+from authority.log.witness import Witness, Witnesses
 from authority.settlement.chain import SettlementChain, common_accounts
 from authority.settlement.lookup_tables import LookupTables
 from authority.settlement.worker import Worker
@@ -89,13 +91,20 @@ def chain_for(app: App) -> SettlementChain:
 
 def worker_for(app: App) -> Worker:
     """The worker of a home, not yet running."""
-    return Worker(app.store, chain_for(app), partial(unseal, app.home), lambda: time.time_ns() // 1_000_000)
+    return Worker(
+        app.store,
+        chain_for(app),
+        partial(unseal, app.home),
+        lambda: time.time_ns() // 1_000_000,
+        publish=publisher(app.home.network_id, app.home.receipt_key),
+    )
 
 
 def _work(app: App, *, once: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    witnesses = [Witness.parse(text) for text in app.home.settings.log.witnesses]
     lease = Lease(app.store, app.clock, LEASE, lost=stop.set)
     lease.acquire()
     try:
@@ -103,6 +112,8 @@ def _work(app: App, *, once: bool) -> None:
         if once:
             worker.settle_down()
         else:
+            asking = Witnesses(app.store, witnesses, app.clock)
+            threading.Thread(target=asking.run, args=(stop,), daemon=True).start()
             worker.run(stop)
     finally:
         lease.release()

@@ -10,14 +10,17 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, delete, func, or_, select, true, update
+from sqlalchemy import Select, and_, bindparam, delete, func, insert, or_, select, true, update
 from sqlalchemy.orm import Session, aliased
 
 from authority.errors import AuthorityError
 from authority.log import log
+from authority.log.publish import Publish
 from authority.store import Store
+from authority.store.base import table_of
 from authority.store.market import PendingTransaction
 from authority.store.metering import (
     CHAIN_CONFIRMED,
@@ -38,6 +41,8 @@ QUEUE_DEPTH = 256
 PASSED = (DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)
 """What became of a reading that may go to the chain."""
 STANDINGS_PER_QUERY = 100
+OPEN_EPOCHS = 32
+"""How many epochs that are behind are dealt with at a time, however long settlement has stood still."""
 MAX_BOOK_BYTES = 1 << 20
 
 _BOOK = struct.Struct("<BI")
@@ -69,6 +74,40 @@ class WaitingFrame:
     error: str | None = None
 
 
+class Logged(NamedTuple):
+    """An act of the authority for the log: the key under which it is logged but once, its kind, its data."""
+
+    key: str
+    kind: str
+    data: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A transaction that is about to be sent: signature (base58), last block height where it can land, itself (base64).
+
+    acts are what the log is told of it, frames the readings in it; purposes name what must not be signed a second time
+    while this may still land.
+    """
+
+    signature: str
+    last_valid_block_height: int
+    raw: str
+    acts: Sequence[Logged] = ()
+    frames: Sequence[WaitingFrame] = ()
+    purposes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MemberTotals:
+    """A member's totals on the chain (Wh) after the span that ended at the boundary (Unix seconds)."""
+
+    wallet: str
+    boundary: int
+    minted_wh: int
+    withdrawn_wh: int
+
+
 def book_leaf(data: bytes) -> bytes:
     """The leaf of a final book: type 3, length of the book's data u32 LE, the data by zlib (RFC 1950).
 
@@ -96,11 +135,15 @@ def book_of_leaf(leaf: bytes) -> bytes:
 
 
 class Journal:
-    """Settlement's side of the store; clock_ms gives Unix milliseconds."""
+    """Settlement's side of the store; clock_ms gives Unix milliseconds.
 
-    def __init__(self, store: Store, clock_ms: Callable[[], int]) -> None:
+    publish signs the log as it stands and gives it out; without it, the log's head is pinned unsigned.
+    """
+
+    def __init__(self, store: Store, clock_ms: Callable[[], int], publish: Publish | None = None) -> None:
         self.store = store
         self.clock_ms = clock_ms
+        self._publish = publish
 
     def _seconds(self) -> int:
         return self.clock_ms() // 1000
@@ -123,15 +166,15 @@ class Journal:
                 session.add(SettlementEpoch(epoch=epoch, state=EPOCH_STATES[0], first_seen_ms=self.clock_ms()))
 
     def open_epochs(self) -> list[SettlementEpoch]:
-        """Epochs with something left to do, oldest first."""
+        """Epochs with something left to do, oldest first: at most OPEN_EPOCHS, and the newest two."""
+        unfinished = SettlementEpoch.state.in_(EPOCH_STATES[:-1])
+        oldest = select(SettlementEpoch).where(unfinished).order_by(SettlementEpoch.epoch).limit(OPEN_EPOCHS)
+        newest = select(SettlementEpoch).order_by(SettlementEpoch.epoch.desc()).limit(2)
         with self.store.read() as session:
-            return list(
-                session.scalars(
-                    select(SettlementEpoch)
-                    .where(SettlementEpoch.state != EPOCH_STATES[-1])
-                    .order_by(SettlementEpoch.epoch)
-                )
-            )
+            rows = {row.epoch: row for row in session.scalars(oldest)}
+            if len(rows) == OPEN_EPOCHS:
+                rows |= {row.epoch: row for row in session.scalars(newest) if row.state != EPOCH_STATES[-1]}
+        return [rows[epoch] for epoch in sorted(rows)]
 
     def epoch(self, epoch: int) -> SettlementEpoch | None:
         """An epoch's row."""
@@ -161,15 +204,58 @@ class Journal:
     def act(self, key: str, kind: str, data: Mapping[str, object]) -> int:
         """Log an act of the authority once for its key, before its transaction is first sent; its log index."""
         with self.store.write() as session:
-            return self._act(session, key, kind, data)
+            return self._acts(session, [Logged(key, kind, data)])[key]
 
-    def _act(self, session: Session, key: str, kind: str, data: Mapping[str, object]) -> int:
-        known = session.get(SettlementAct, key)
-        if known is not None:
-            return known.log_index
-        index = log.record_act(session, kind, ACTOR, self._seconds(), data)
-        session.add(SettlementAct(key=key, log_index=index))
-        return index
+    def _acts(self, session: Session, acts: Sequence[Logged]) -> dict[str, int]:
+        """Log those acts that are not logged yet; the index of each."""
+        keys = [act.key for act in acts]
+        query = select(SettlementAct.key, SettlementAct.log_index).where(SettlementAct.key.in_(keys))
+        found = {row.key: row.log_index for row in session.execute(query)}
+        new = [act for act in acts if act.key not in found]
+        indexes = log.record_acts(session, [(act.kind, act.data) for act in new], ACTOR, self._seconds())
+        if new:
+            made = [{"key": act.key, "log_index": index} for act, index in zip(new, indexes, strict=True)]
+            session.execute(insert(SettlementAct), made)
+        return found | {act.key: index for act, index in zip(new, indexes, strict=True)}
+
+    def departing(self, departures: Sequence[Departure]) -> None:
+        """Transactions are about to be sent: log their acts, note what carries which frames, keep what counts twice.
+
+        There is one row for each purpose; the last one counts.
+        """
+        with self.store.write() as session:
+            self._acts(session, [act for departure in departures for act in departure.acts])
+            carried = [
+                {"at": frame.log_index, "by": departure.signature}
+                for departure in departures
+                for frame in departure.frames
+            ]
+            if carried:
+                session.connection().execute(_CARRIED, carried)
+            purposes = {purpose: departure for departure in departures for purpose in departure.purposes}
+            if purposes:
+                session.execute(delete(PendingTransaction).where(PendingTransaction.purpose.in_(purposes)))
+                kept = [
+                    {
+                        "purpose": purpose,
+                        "signature": departure.signature,
+                        "last_valid_block_height": departure.last_valid_block_height,
+                        "raw": departure.raw,
+                        "sent_at": self._seconds(),
+                    }
+                    for purpose, departure in purposes.items()
+                ]
+                session.execute(insert(PendingTransaction), kept)
+
+    def arrived(self, departures: Sequence[Departure], epoch_seconds: int) -> None:
+        """The chain has taken these transactions: their frames count for the epochs at whose ends they were read."""
+        frames = [frame for departure in departures for frame in departure.frames]
+        purposes = [purpose for departure in departures for purpose in departure.purposes]
+        if frames or purposes:
+            with self.store.write() as session:
+                _confirm(session, frames, epoch_seconds)
+                if purposes:
+                    session.execute(delete(PendingTransaction).where(PendingTransaction.purpose.in_(purposes)))
 
     def log_book(self, epoch: int, data: bytes) -> int:
         """Log an epoch's final book once; its log index."""
@@ -182,42 +268,43 @@ class Journal:
             session.add(SettlementAct(key=key, log_index=index))
             return index
 
-    def log_head(self) -> tuple[int, bytes]:
-        """The log's size and root now."""
+    def log_head(self, epoch: int) -> tuple[int, bytes]:
+        """The log's size and root now: what an epoch's checkpoint pins, and what is given out with it."""
+        if self._publish is not None:
+            with self.store.write() as session:
+                signed = self._publish(session, epoch)
+            return signed.size, signed.root
         with self.store.read() as session:
             size = log.size(session)
             return size, log.root(session, size)
 
     # Spans
 
-    def record_span(self, wallet: str, boundary: int, lifetime_minted_wh: int, lifetime_withdrawal_wh: int) -> int:
-        """Keep a user's totals after the span that ended at the boundary; what was minted in it (Wh).
+    def record_spans(self, totals: Sequence[MemberTotals]) -> None:
+        """Keep members' totals, each with what was minted and withdrawn in the span that ended at its boundary.
 
-        Settlement settles one span of a user at a time and records it before the next, so the difference to the last
+        Settlement settles one span of a member at a time and records it before the next, so the difference to the last
         row is that span's, also when the row is written only after a restart.
         """
         with self.store.write() as session:
-            known = session.get(SettledSpan, (wallet, boundary))
-            if known is not None:
-                return known.minted_wh
-            before = session.scalar(
-                select(SettledSpan)
-                .where(SettledSpan.wallet == wallet, SettledSpan.boundary < boundary)
-                .order_by(SettledSpan.boundary.desc())
-                .limit(1)
-            )
-            minted = lifetime_minted_wh - (before.lifetime_minted_wh if before else 0)
-            session.add(
-                SettledSpan(
-                    wallet=wallet,
-                    boundary=boundary,
-                    minted_wh=minted,
-                    withdrawal_wh=lifetime_withdrawal_wh - (before.lifetime_withdrawal_wh if before else 0),
-                    lifetime_minted_wh=lifetime_minted_wh,
-                    lifetime_withdrawal_wh=lifetime_withdrawal_wh,
+            connection = session.connection()
+            made = []
+            for total in totals:
+                last = connection.execute(_LAST_SPAN, {"of": total.wallet, "by": total.boundary}).one_or_none()
+                if last is not None and last.boundary == total.boundary:
+                    continue
+                made.append(
+                    {
+                        "wallet": total.wallet,
+                        "boundary": total.boundary,
+                        "minted_wh": total.minted_wh - (last.lifetime_minted_wh if last else 0),
+                        "withdrawal_wh": total.withdrawn_wh - (last.lifetime_withdrawal_wh if last else 0),
+                        "lifetime_minted_wh": total.minted_wh,
+                        "lifetime_withdrawal_wh": total.withdrawn_wh,
+                    }
                 )
-            )
-            return minted
+            if made:
+                session.execute(insert(SettledSpan), made)
 
     # Frames
 
@@ -228,7 +315,7 @@ class Journal:
         """
         found: dict[int, list[WaitingFrame]] = {}
         with self.store.read() as session:
-            for row in session.execute(_waiting(session)):
+            for row in session.execute(_waiting(session.get_bind().dialect.name)):
                 found.setdefault(row.meter_pk, []).append(WaitingFrame(*row))
         for frames in found.values():
             frames.sort(key=lambda frame: frame.log_index)
@@ -251,27 +338,11 @@ class Journal:
                     found.setdefault(pk, set()).add(record_hash)
         return found
 
-    def frames_submitted(self, frames: Sequence[WaitingFrame], signature: str) -> None:
-        """A transaction with these frames is about to be sent."""
-        self._set(frames, chain_status=CHAIN_SUBMITTED, chain_signature=signature)
-
     def frames_confirmed(self, frames: Sequence[WaitingFrame], epoch_seconds: int) -> None:
         """The chain has accepted these frames: they count for the epochs at whose ends they were read."""
-        if not frames:
-            return
-        with self.store.write() as session:
-            _set_frames(session, frames, chain_status=CHAIN_CONFIRMED, chain_error=None)
-            for end in sorted({frame.interval_end for frame in frames}):
-                # Transactions are confirmed side by side: the epoch is locked before counting, so that the last count
-                # written is of all of them, on every database.
-                row = session.scalar(
-                    select(SettlementEpoch)
-                    .where(SettlementEpoch.epoch == end // epoch_seconds - 1)
-                    .with_for_update()
-                    .execution_options(populate_existing=True)
-                )
-                if row is not None:
-                    row.readings_on_chain = _readings_on_chain(session, end)
+        if frames:
+            with self.store.write() as session:
+                _confirm(session, frames, epoch_seconds)
 
     def frames_skipped(self, frames: Sequence[WaitingFrame], error: str | None = None) -> None:
         """These frames never go: the chain refused them with this error, or a later reading carries their energy."""
@@ -294,40 +365,19 @@ class Journal:
 
     # Transactions that must not be signed twice
 
-    def pending(
-        self,
-        purpose: str,
-        signature: str,
-        last_valid_block_height: int,
-        raw: str,
-        kind: str,
-        data: Mapping[str, object],
-    ) -> None:
-        """A transaction for this purpose is about to be sent: keep it, and log the act (kind, data), in one.
-
-        There is one row for each purpose; the last one counts.
-        """
-        with self.store.write() as session:
-            self._act(session, f"{kind}:{signature}", kind, data)
-            session.merge(
-                PendingTransaction(
-                    purpose=purpose,
-                    signature=signature,
-                    last_valid_block_height=last_valid_block_height,
-                    raw=raw,
-                    sent_at=self._seconds(),
-                )
-            )
-
-    def pending_for(self, purpose: str) -> PendingTransaction | None:
-        """What may be on its way for this purpose."""
+    def pending(self, purposes: Sequence[str]) -> dict[str, PendingTransaction]:
+        """What may be on its way for these purposes."""
+        if not purposes:
+            return {}
         with self.store.read() as session:
-            return session.get(PendingTransaction, purpose)
+            rows = session.scalars(select(PendingTransaction).where(PendingTransaction.purpose.in_(purposes)))
+            return {row.purpose: row for row in rows}
 
-    def not_pending(self, purpose: str) -> None:
-        """What was sent for this purpose has landed, was refused, or can no longer land."""
-        with self.store.write() as session:
-            session.execute(delete(PendingTransaction).where(PendingTransaction.purpose == purpose))
+    def not_pending(self, purposes: Sequence[str]) -> None:
+        """What was sent for these purposes has landed, was refused, or can no longer land."""
+        if purposes:
+            with self.store.write() as session:
+                session.execute(delete(PendingTransaction).where(PendingTransaction.purpose.in_(purposes)))
 
     # Alerts
 
@@ -352,7 +402,23 @@ class Journal:
             _resolve(session, subject, self._seconds())
 
 
-def _waiting(session: Session) -> Select[Any]:
+_spans = table_of(SettledSpan)
+_LAST_SPAN = (
+    select(_spans.c.boundary, _spans.c.lifetime_minted_wh, _spans.c.lifetime_withdrawal_wh)
+    .where(_spans.c.wallet == bindparam("of"), _spans.c.boundary <= bindparam("by"))
+    .order_by(_spans.c.boundary.desc())
+    .limit(1)
+)
+_frames = table_of(Frame)
+_CARRIED = (
+    update(_frames)
+    .where(_frames.c.log_index == bindparam("at"))
+    .values(chain_status=CHAIN_SUBMITTED, chain_signature=bindparam("by"))
+)
+
+
+@lru_cache
+def _waiting(dialect: str) -> Select[Any]:
     """The first waiting frames of each meter; each database has its own way to say "of each" by an index."""
     names = [_COLUMNS.get(field.name, field.name) for field in fields(WaitingFrame)]
     inner = aliased(Frame)
@@ -363,7 +429,7 @@ def _waiting(session: Session) -> Select[Any]:
         .limit(QUEUE_DEPTH)
     )
     columns = [getattr(Frame, name) for name in names]
-    if session.get_bind().dialect.name == "postgresql":
+    if dialect == "postgresql":
         first = queue.lateral()
         return select(*columns).select_from(Meter).join(first, true()).join(Frame, Frame.log_index == first.c.log_index)
     return select(*columns).select_from(Meter).join(Frame, Frame.log_index.in_(queue.correlate(Meter)))
@@ -388,6 +454,23 @@ def _state_of(row: SettlementEpoch) -> str:
             break
         state = name
     return state
+
+
+def _confirm(session: Session, frames: Sequence[WaitingFrame], epoch_seconds: int) -> None:
+    if not frames:
+        return
+    _set_frames(session, frames, chain_status=CHAIN_CONFIRMED, chain_error=None)
+    for end in sorted({frame.interval_end for frame in frames}):
+        # Transactions are confirmed side by side: the epoch is locked before counting, so that the last count
+        # written is of all of them, on every database.
+        row = session.scalar(
+            select(SettlementEpoch)
+            .where(SettlementEpoch.epoch == end // epoch_seconds - 1)
+            .with_for_update()
+            .execution_options(populate_existing=True)
+        )
+        if row is not None:
+            row.readings_on_chain = _readings_on_chain(session, end)
 
 
 def _set_frames(session: Session, frames: Sequence[WaitingFrame], **values: object) -> None:

@@ -33,7 +33,7 @@ from authority.settlement.actions import (
     Retire,
     SettleIdleMeter,
     SettleSurplus,
-    SubmitReadings,
+    SubmitReading,
     TriggerClearing,
 )
 from authority.settlement.holdback import MeterQueue, may_go, ready_boundary
@@ -41,7 +41,6 @@ from authority.settlement.journal import WaitingFrame
 from authority.settlement.snapshot import BookView, MemberView, MeterView, Pause, Payout, Snapshot
 from authority.store.settlement import SettlementEpoch
 
-READINGS_PER_TRANSACTION = 4
 ORDER_MARGIN_SECONDS = 1
 """Orders stop this long before their book stops taking them, so that what is sent can still land."""
 FAILING_AFTER = 3
@@ -57,17 +56,16 @@ class Situation:
     """All that a plan depends on.
 
     waiting: frames by meter that the chain has not seen; epochs: those with work left; policies: standing orders by
-    member, of members for whom the authority can sign; alone: meters whose readings go in transactions of their own,
-    because one of theirs was refused together with others; refused: how often the programs have refused what an action
-    is about; given_up: the boundary, by member, that the chain will not take; paid_out: subjects of payouts that were
-    made in this epoch already.
+    member, of members for whom the authority can sign; delegated: those of them for whom it signs as their delegate;
+    refused: how often the programs have refused what an action is about; given_up: the boundary, by member, that the
+    chain will not take; paid_out: subjects of payouts that were made in this epoch already.
     """
 
     chain: Snapshot
     waiting: Mapping[int, Sequence[WaitingFrame]]
     epochs: Sequence[SettlementEpoch]
     policies: Mapping[str, StandingOrder]
-    alone: Set[int] = frozenset()
+    delegated: Set[str] = frozenset()
     refused: Mapping[str, int] = field(default_factory=dict)
     given_up: Mapping[str, int] = field(default_factory=dict)
     paid_out: Set[str] = frozenset()
@@ -135,14 +133,8 @@ def next_readings(situation: Situation) -> list[tuple[MeterView, WaitingFrame]]:
 
 
 def _readings(situation: Situation) -> Iterator[Action]:
-    together: list[tuple[MeterView, WaitingFrame]] = []
     for meter, frame in next_readings(situation):
-        if meter.meter_pk in situation.alone:
-            yield SubmitReadings(((meter, frame),))
-        else:
-            together.append((meter, frame))
-    for start in range(0, len(together), READINGS_PER_TRANSACTION):
-        yield SubmitReadings(tuple(together[start : start + READINGS_PER_TRANSACTION]))
+        yield SubmitReading(meter, frame)
 
 
 def settlements(situation: Situation) -> Iterator[SettleSurplus]:
@@ -228,18 +220,20 @@ def _members(situation: Situation) -> Iterator[Action]:
     before = next((row for row in situation.epochs if row.epoch == chain.epoch - 1), None)
     waited = before is None or before.minted_ms is not None
     for member in chain.members:
-        policy = situation.policies.get(str(member.member))
+        name = str(member.member)
+        policy = situation.policies.get(name)
         if policy is not None and member.active:
-            holding = holding_of(chain, member)
-            retirement = next(_retirements(situation, member, policy, holding), None)
+            reached = member.as_delegate() if name in situation.delegated else member
+            holding = holding_of(chain, reached)
+            retirement = next(_retirements(situation, reached, policy, holding), None)
             if retirement is not None:
                 yield retirement
                 continue
             # A member's own surplus of the last epoch comes first; the wait for it ends with that epoch's.
             if takes_orders and book is not None and (waited or (member.boundary or 0) >= start):
-                orders = [_order(chain, member, book, order) for order in propose(policy, holding, chain.config.limits)]
+                orders = propose(policy, holding, chain.config.limits)
                 if orders:
-                    yield orders[0]
+                    yield _order(chain, reached, book, orders[0])
                     continue
         yield from _payouts(situation, member)
 
@@ -259,7 +253,7 @@ def holding_of(chain: Snapshot, member: MemberView) -> Holding:
         withdrawal_wh=member.open_withdrawal_wh,
         retired_wh=member.retired_wh,
         bid_for_wh=sum(each.may_bring_wh(member.member_index) for each in chain.books.values()),
-        orders=0 if book is None else sum(order.member == member.member_index for order in book.orders),
+        orders=0 if book is None else len(book.of(member.member_index)),
         previous_withdrawal_wh=previous,
         previous_retired_wh=member.previous_retired_wh,
         own_surplus_wh=max(0, member.minted_wh - member.fed_in_wh),
@@ -280,8 +274,11 @@ def _retirements(situation: Situation, member: MemberView, policy: StandingOrder
         if amount > 0:
             from_seat = bool(member.seat_wh)
             available = (member.seat_wh if from_seat else member.held_wh) or 0
-            retirement = Retire(member, period, min(amount, available, MAX_RETIREMENT_WH), from_seat, feed_in)
-            if not situation.fails(retirement.subject):
+            taken = min(amount, available, MAX_RETIREMENT_WH)
+            # a delegate retires out of the seat alone: what lies in the token account is deposited first
+            deposit = taken if not from_seat and str(member.member) in situation.delegated else 0
+            retirement = Retire(member, period, taken, from_seat or bool(deposit), feed_in, deposit)
+            if taken and not situation.fails(retirement.subject):
                 yield retirement
 
 
@@ -298,7 +295,7 @@ def _payouts(situation: Situation, member: MemberView) -> Iterator[Action]:
         (Payout.CREDIT, member.seat_credit, member.credit),
     ):
         if member.payout & asset and amount and into is not None:
-            payout = PayOut(member, asset, amount)
+            payout = PayOut(member, asset, amount, situation.chain.epoch)
             if payout.subject not in situation.paid_out:
                 yield payout
 
@@ -336,7 +333,7 @@ def stages_complete(situation: Situation, row: SettlementEpoch) -> list[str]:
     settling = [meter for meter in chain.meters if meter.settles and meter.active]
     all_in = bool(settling) and all(meter.standing is not None and meter.standing >= end for meter in settling)
     sendable = any(
-        frame.interval_end <= end and _may_wait(situation, row, SubmitReadings(((meter, frame),)).subject)
+        frame.interval_end <= end and _may_wait(situation, row, SubmitReading(meter, frame).subject)
         for meter, frame in next_readings(situation)
     )
     if row.submitted_ms is not None or all_in or (grace_over and not sendable):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import IntFlag
+from functools import cached_property
 
 from solders.pubkey import Pubkey
 
@@ -91,7 +92,9 @@ class MemberView:
 
     member is its name forever, wallet the key that signs for it now. held_wh and credit are in its token accounts,
     None where one is missing, frozen or no longer the wallet's. seat_wh and seat_credit are free in its seat, None
-    where there is no seat for it yet. The previous_ figures are those of the period before the open one.
+    where there is no seat for it yet. The previous_ figures are those of the period before the open one. delegate may
+    place orders and retire for it until delegate_until (Unix seconds); the allowances are what may be taken out of its
+    token accounts by that.
     """
 
     name: str
@@ -117,6 +120,18 @@ class MemberView:
     retired_wh: int
     previous_retired_wh: int
     fed_in_wh: int
+    delegate: Pubkey | None = None
+    delegate_until: int = 0
+    energy_allowance: int = 0
+    credit_allowance: int = 0
+
+    def as_delegate(self) -> MemberView:
+        """The member as its delegate reaches it: what the market is allowed to take out of its token accounts."""
+        return replace(
+            self,
+            held_wh=None if self.held_wh is None else min(self.held_wh, self.energy_allowance),
+            credit=None if self.credit is None else min(self.credit, self.credit_allowance),
+        )
 
     @property
     def all_wh(self) -> int:
@@ -142,7 +157,7 @@ class OrderView:
     paid: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BookView:
     """An epoch's book; bids and asks are how many it holds.
 
@@ -167,15 +182,31 @@ class BookView:
         """Whether the auction, or a refund in its place, has been held."""
         return self.status in (BookStatus.CLEARING, BookStatus.REFUNDING, BookStatus.FINAL)
 
+    def of(self, member: int) -> Sequence[OrderView]:
+        """A member's orders in this book."""
+        return self._by_member.get(member, ())
+
+    @cached_property
+    def _by_member(self) -> Mapping[int, Sequence[OrderView]]:
+        found: dict[int, list[OrderView]] = {}
+        for order in self.orders:
+            found.setdefault(order.member, []).append(order)
+        return found
+
+    @cached_property
+    def unpaid(self) -> int:
+        """How many orders are still to be paid."""
+        return sum(not order.paid for order in self.orders)
+
     def may_bring_wh(self, member: int) -> int:
         """What the member's bids in this book may still bring it."""
-        mine = [order for order in self.orders if order.is_bid and order.member == member and not order.paid]
+        mine = [order for order in self.of(member) if order.is_bid and not order.paid]
         if self.status is BookStatus.OPEN:
             return sum(order.quantity for order in mine)
         return sum(order.filled for order in mine) if self.status is BookStatus.CLEARING else 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """One reading of the chain. last_checkpoint is the epoch of the last EpochCheckpoint, None before the first.
 
@@ -196,6 +227,11 @@ class Snapshot:
 
     def settling_meters(self, member: MemberView) -> list[MeterView]:
         """A member's settling meters by slot: the pairs that settle_surplus takes."""
-        return sorted(
-            (m for m in self.meters if m.settles and m.active and m.member == member.member), key=lambda m: m.slot
-        )
+        return self._settling.get(member.member, [])
+
+    @cached_property
+    def _settling(self) -> dict[Pubkey, list[MeterView]]:
+        found: dict[Pubkey, list[MeterView]] = {}
+        for meter in sorted((each for each in self.meters if each.settles and each.active), key=lambda each: each.slot):
+            found.setdefault(meter.member, []).append(meter)
+        return found

@@ -11,8 +11,9 @@ bank, and books what was drawn: so nobody gains by being silent, or by changing 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
+from typing import NamedTuple
 
 from authority.errors import AuthorityError
 from edge_agent.wire.reading import ROLES, SOURCE_NONE
@@ -72,8 +73,7 @@ class RegisterNotPermittedError(SurplusError):
     code = "register_not_permitted"
 
 
-@dataclass(frozen=True, slots=True)
-class MeterSpan:
+class MeterSpan(NamedTuple):
     """One meter's part of a span: how far each register moved (Wh), and what the chain knows of the meter.
 
     storage_wh is the capacity of the storage behind the meter, as copied from its installation.
@@ -88,8 +88,7 @@ class MeterSpan:
     discharge: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """What a span comes to, in Wh.
 
     surplus is renewable energy beyond consumption; into and out are what of it went into and came out of storage;
@@ -115,6 +114,11 @@ def permitted_meter_set(roles: Sequence[str]) -> bool:
     One building meter alone; or generation and storage meters in any number with either load meters or exactly one
     grid meter. Submeters go with any set.
     """
+    return _permitted(tuple(roles))
+
+
+@lru_cache(maxsize=4_096)
+def _permitted(roles: tuple[str, ...]) -> bool:
     settling = [role for role in roles if role != "submeter"]
     if any(role not in ROLES for role in settling):
         return False
@@ -137,33 +141,39 @@ def settle_span(
     meters are those that were settled where the span began. earlier are meters that were last settled before that: what
     they drew since then is withdrawn on top, and their presence makes the span no NETTED one. bank is the renewable
     energy (Wh) that the storage held at the span's start; efficiency_bps is the storage's efficiency in basis points,
-    applied to what goes in and rounded down. SurplusError `meter_set` for roles that
+    applied to what goes in and rounded down. MeterSetError for roles that
     may not stand together, `register_not_permitted` for a register outside its role, `register_decreased` for a
     negative step, `efficiency` outside 0 to 10,000.
     """
-    settling = [meter for meter in meters if meter.role != "submeter"]
     if not permitted_meter_set([meter.role for meter in meters]):
         raise MeterSetError("a user has one building meter, or loads or one grid meter beside the rest")
     if not 0 <= efficiency_bps <= BASIS_POINTS:
         raise EfficiencyError(f"the efficiency is 0 to {BASIS_POINTS} basis points, not {efficiency_bps}")
-    for meter in settling:
-        for register in REGISTERS:
-            step: int = getattr(meter, register)
+    generation = consumption = charge = discharge = storage = 0
+    grid: MeterSpan | None = None
+    renewable = False
+    for meter in meters:
+        role = meter.role
+        if role == "submeter":
+            continue
+        steps = meter.generation, meter.consumption, meter.charge, meter.discharge
+        permitted = ROLE_REGISTERS[role]
+        for register, step in zip(REGISTERS, steps, strict=True):
             if step < 0:
-                raise RegisterDecreasedError(f"{register} of the {meter.role} meter fell by {-step} Wh")
-            if step and register not in ROLE_REGISTERS[meter.role]:
-                raise RegisterNotPermittedError(f"a {meter.role} meter's {register} may not move")
-
-    grid = next((meter for meter in settling if meter.role == "grid"), None)
-    inside = [meter for meter in settling if meter.role != "grid"]
-    generation = sum(meter.generation for meter in inside)
-    charge = sum(meter.charge for meter in inside)
-    discharge = sum(meter.discharge for meter in inside)
-    if grid is None:
-        consumption = sum(meter.consumption for meter in inside)
-    else:
+                raise RegisterDecreasedError(f"{register} of the {role} meter fell by {-step} Wh")
+            if step and register not in permitted:
+                raise RegisterNotPermittedError(f"a {role} meter's {register} may not move")
+        renewable = renewable or (role in ("generation", "building") and meter.source != SOURCE_NONE)
+        if role == "grid":
+            grid = meter
+            continue
+        generation += meter.generation
+        consumption += meter.consumption
+        charge += meter.charge
+        discharge += meter.discharge
+        storage += meter.storage_wh
+    if grid is not None:
         consumption = max(0, grid.consumption + generation + discharge - grid.generation - charge)
-    renewable = any(meter.role in ("generation", "building") and meter.source != SOURCE_NONE for meter in settling)
 
     surplus = max(0, generation - consumption) if renewable else 0
     net = generation + discharge - consumption - charge
@@ -184,7 +194,6 @@ def settle_span(
             withdrawal=withdrawal,
         )
     into = min(charge, surplus)
-    storage = sum(meter.storage_wh for meter in inside)
     filled = min(storage, bank + into * efficiency_bps // BASIS_POINTS)
     out = min(discharge, filled)
     return Span(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 
 from solders.pubkey import Pubkey
 
+from authority.chain import programs
 from authority.chain.accounts import (
     REFUND_AFTER_EPOCHS,
     BookStatus,
@@ -100,11 +100,11 @@ def member_view(
     account: EnergyAccount | None,
     retirement: Retirement | None,
     seat: Seat | None,
-    held_wh: int | None,
-    credit: int | None,
+    energy: TokenAccount | None,
+    credit: TokenAccount | None,
     period: int,
 ) -> MemberView:
-    """A User with all that hangs on it; period is the open billing period."""
+    """A User with all that hangs on it, its token accounts among it; period is the open billing period."""
     withdrawn = _of_periods(account, period, "withdrawals_open", "withdrawals_previous")
     retired = _of_periods(retirement, period, "consumption_open", "consumption_previous")
     return MemberView(
@@ -118,8 +118,8 @@ def member_view(
         settling_meters=user.settling_meters,
         energy_token_account=user.energy_token_account,
         credit_token_account=user.credit_token_account,
-        held_wh=held_wh,
-        credit=credit,
+        held_wh=usable(energy, user.wallet, programs.energy_mint()),
+        credit=usable(credit, user.wallet, programs.credit_mint()),
         seat_wh=None if seat is None else seat.energy,
         seat_credit=None if seat is None else seat.credit,
         payout=Payout(0 if seat is None else seat.payout & sum(Payout)),
@@ -131,7 +131,16 @@ def member_view(
         retired_wh=retired[0],
         previous_retired_wh=retired[1],
         fed_in_wh=retirement.feed_in_total if retirement else 0,
+        delegate=user.delegate if user.delegate_until else None,
+        delegate_until=user.delegate_until,
+        energy_allowance=_allowance(energy),
+        credit_allowance=_allowance(credit),
     )
+
+
+def _allowance(account: TokenAccount | None) -> int:
+    """What the market may take out of a token account."""
+    return account.delegated if account is not None and account.delegate == programs.market_address() else 0
 
 
 def _of_periods(
@@ -191,12 +200,6 @@ def _of_head(head: EpochBook) -> BookView:
         orders=(),
         data=b"",
     )
-
-
-def books_by_epoch(accounts: Sequence[bytes]) -> dict[int, BookView]:
-    """The books that lie in the ring, by their epochs."""
-    views = [book_view(data) for data in accounts]
-    return {view.epoch: view for view in views if view is not None}
 
 
 def book_hash(book: BookView | None) -> bytes:

@@ -17,7 +17,7 @@ from authority.settlement.snapshot import Snapshot
 STALLED = "member_stalled"
 """The alert about a member that is not settled, though its time is over."""
 NOT_PASSED = "standing_not_passed"
-"""The alert about a meter that stands on the chain by a record which the log did not let pass."""
+"""The alert about a meter whose last record on the chain is not one that the log let pass."""
 
 
 class Watch:
@@ -66,9 +66,9 @@ class Watch:
                         self.alert(
                             NOT_PASSED,
                             subject,
-                            f"{meter.name} stands on the chain by a record ({meter.hash.hex()}, interval end "
-                            f"{meter.standing}) that the log did not let pass: nothing is settled with it until it "
-                            "stands by another; see `authority audit verify`",
+                            f"the last record of {meter.name} on the chain ({meter.hash.hex()}, interval end "
+                            f"{meter.standing}) is not one that the log let pass: nothing is settled with this meter "
+                            "until another follows; see `authority audit verify`",
                         )
                     continue
             meters.append(meter)

@@ -7,16 +7,16 @@ is a round like any other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from threading import Event, Lock
-from typing import TypeVar
 
 from solders.keypair import Keypair
-from sqlalchemy import select
+from solders.pubkey import Pubkey
 from sqlalchemy.exc import OperationalError
 
+from authority.chain.client import Outgoing, Signed
 from authority.chain.errors import (
     ChainError,
     ProgramError,
@@ -24,38 +24,38 @@ from authority.chain.errors import (
     TransactionFailedError,
     TransactionTooLargeError,
 )
+from authority.enrolment import wallets
 from authority.errors import AuthorityError
-from authority.market.policies import standing_orders
-from authority.market.standing_orders import SIDES, StandingOrder
+from authority.log.publish import Publish
+from authority.market.policies import standing_orders_by_wallet
+from authority.market.standing_orders import StandingOrder
 from authority.settlement.actions import (
     Action,
+    Bundle,
     Checkpoint,
-    OpenBillingPeriod,
-    OpenBook,
+    ForMember,
     PayOut,
     PlaceOrder,
     RefundBook,
     Retire,
-    SettleIdleMeter,
     SettleSurplus,
-    SubmitReadings,
+    SubmitReading,
     TriggerClearing,
-    reading_subject,
+    acts_of,
+    bundled,
 )
-from authority.settlement.chain import SettlementChain, Signed
-from authority.settlement.journal import Journal, WaitingFrame
+from authority.settlement.chain import SettlementChain
+from authority.settlement.journal import Departure, Journal, MemberTotals, WaitingFrame
 from authority.settlement.plan import FAILING_AFTER, Situation, plan, settlements, stages_complete
-from authority.settlement.snapshot import BookView, MemberView, MeterView, Snapshot
+from authority.settlement.snapshot import MeterView, Snapshot
 from authority.settlement.views import book_hash
 from authority.settlement.watch import Watch
 from authority.store import Store
 from authority.store.metering import CHAIN_SUBMITTED
-from authority.store.people import User
 from authority.store.settlement import SettlementEpoch
 from edge_agent.wire.log import StructuredLog
 
 LOG = StructuredLog(__name__)
-_Item = TypeVar("_Item")
 
 SKIPPED_REFUSALS = frozenset(
     {
@@ -88,6 +88,10 @@ FIRST_DELAY_MS = 500
 LONGEST_DELAY_MS = 60_000
 LONGEST_LINE_DELAY_MS = 5_000
 """How long to leave a validator or a database alone that does not answer."""
+LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS = 5.0, 0.1
+"""Between rounds with nothing to do."""
+WAVE = 24
+"""Transactions that are signed, kept, sent and noted together."""
 
 
 @dataclass
@@ -104,32 +108,35 @@ class Worker:
     """One settlement worker. round() does what can be done once; run() goes on until told to stop.
 
     unseal gives the key of a custodial member. clock_ms gives Unix milliseconds and times only retries and the stages'
-    figures; what is due is judged by the chain's own clock.
+    figures; what is due is judged by the chain's own clock. publish signs an epoch's checkpoint and gives it out.
     """
 
     def __init__(
         self,
         store: Store,
         chain: SettlementChain,
-        unseal: Callable[[User], Keypair],
+        unseal: Callable[[wallets.Custodial], Keypair],
         clock_ms: Callable[[], int],
         *,
-        in_flight: int = 8,
+        in_flight: int = 4,
+        publish: Publish | None = None,
     ) -> None:
         self.store = store
         self.chain = chain
         self.unseal = unseal
-        self.journal = Journal(store, clock_ms)
+        self.journal = Journal(store, clock_ms, publish)
         self.clock_ms = clock_ms
         self.in_flight = in_flight
         self._lock = Lock()
+        self._custody: dict[Pubkey, wallets.Sealed] = {}
+        self._fresh = True
         self._failures: dict[str, _Failures] = {}
-        self._alone: set[int] = set()
         self._recorded: dict[str, int] = {}
         self._given_up: dict[str, int] = {}
         self._paid_out: set[str] = set()
         self._paid_out_in = -1
         self._watch = Watch(self.journal)
+        self.last_actions: Sequence[Action] = ()
 
     # The loop
 
@@ -142,6 +149,7 @@ class Worker:
                 delay = FIRST_DELAY_MS
             except (ChainError, OperationalError) as error:
                 LOG.warning("the validator or the store does not answer", again_in_ms=delay, reason=str(error))
+                self._fresh = True
                 stop.wait(delay / 1000)
                 delay = min(delay * 2, LONGEST_LINE_DELAY_MS)
                 continue
@@ -149,8 +157,11 @@ class Worker:
                 stop.wait(self.pause_seconds())
 
     def pause_seconds(self) -> float:
-        """How long to wait after a round with nothing to do."""
-        return min(2.0, self.chain.epoch_seconds() / 40)
+        """How long to wait after a round with nothing to do: the longer the last boundary is past, up to the next."""
+        seconds = self.chain.epoch_seconds()
+        past = self.clock_ms() / 1000 % seconds
+        longest = min(LONGEST_PAUSE_SECONDS, seconds / 40)
+        return min(max(past / 10, longest / 5), longest, max(seconds - past, SHORTEST_PAUSE_SECONDS))
 
     def round(self) -> bool:
         """Read the chain, do everything that can be done now, and return whether anything was done.
@@ -164,16 +175,23 @@ class Worker:
             for action in plan(situation)
             if (failed := self._failures.get(action.subject)) is None or failed.is_over(now)
         ]
+        self.last_actions = actions
         self._note_orders(situation, actions)
         self._watch.tell_of_stalled(situation)
         if not actions:
             return False
+        bundles = bundled(actions, self._failures.keys())
+        waves = [bundles[start : start + WAVE] for start in range(0, len(bundles), WAVE)]
+        if len(waves) == 1:
+            return self._carry(waves[0])
+        # While the validator runs one wave, the next is signed and kept.
         with ThreadPoolExecutor(self.in_flight, thread_name_prefix="settlement") as pool:
-            return any(list(pool.map(self._perform, actions)))
+            return any(list(pool.map(self._carry, waves)))
 
     def settle_down(self, rounds: int = 100) -> None:
         """Rounds until there is nothing to do; for tests and for `--once`."""
         for _ in range(rounds):
+            self._fresh = True
             if not self.round():
                 return
 
@@ -182,20 +200,21 @@ class Worker:
     def observe(self) -> Situation:
         """What the chain and the store say now, with the store brought up to date with the chain."""
         self.chain.refresh(self.store)
-        head = self.chain.head()
-        self.journal.ensure_epochs(head.epoch, after=head.last_checkpoint)
+        fresh, self._fresh = self._fresh, False
+        snapshot = self._watch.with_passed(self.chain.snapshot(fresh=fresh))
+        self.journal.ensure_epochs(snapshot.epoch, after=snapshot.last_checkpoint)
         rows = self.journal.open_epochs()
-        snapshot = self._watch.with_passed(self.chain.snapshot())
         waiting = self._reconcile(snapshot)
         self._record_spans(snapshot)
         if self._paid_out_in != snapshot.epoch:
             self._paid_out, self._paid_out_in = set(), snapshot.epoch
+        policies, delegated = self._policies(snapshot)
         situation = Situation(
             chain=snapshot,
             waiting=waiting,
             epochs=rows,
-            policies=self._policies(snapshot),
-            alone=frozenset(self._alone),
+            policies=policies,
+            delegated=frozenset(delegated),
             refused={subject: failed.count for subject, failed in self._failures.items()},
             given_up=dict(self._given_up),
             paid_out=frozenset(self._paid_out),
@@ -204,15 +223,26 @@ class Worker:
         marked = [self._mark(situation, row) for row in rows]
         return replace(situation, epochs=self.journal.open_epochs()) if any(marked) else situation
 
-    def _policies(self, snapshot: Snapshot) -> dict[str, StandingOrder]:
-        """Standing orders, by member, of those whose present wallet's key is in custody here."""
+    def _policies(self, snapshot: Snapshot) -> tuple[dict[str, StandingOrder], set[str]]:
+        """Standing orders by member, of those for whom a key is in custody here, and for whom it is their delegate's.
+
+        That is the key of the present wallet, else of the delegate, as long as that is in office.
+        """
         with self.store.read() as session:
-            held = {user.wallet: policy for user, policy in standing_orders(session) if user.sealed_key is not None}
-        return {
-            str(member.member): held[str(member.member)]
-            for member in snapshot.members
-            if str(member.member) in held and member.wallet == member.member
-        }
+            orders = standing_orders_by_wallet(session)
+            custody = self._custody = wallets.custody(session)
+        policies: dict[str, StandingOrder] = {}
+        delegated: set[str] = set()
+        for member in snapshot.members:
+            name = str(member.member)
+            if name not in orders:
+                continue
+            if member.wallet in custody:
+                policies[name] = orders[name]
+            elif member.delegate in custody and snapshot.now < member.delegate_until:
+                policies[name] = orders[name]
+                delegated.add(name)
+        return policies, delegated
 
     def _give_up(self, situation: Situation) -> None:
         """What the chain refuses of a member again and again, beyond its grace, keeps its later readings no longer."""
@@ -220,8 +250,11 @@ class Worker:
         for action in settlements(situation):
             if situation.fails(action.subject):
                 member = str(action.member.member)
-                if chain.now >= action.boundary + chain.config.grace_seconds:
-                    self._given_up[member] = max(action.boundary, self._given_up.get(member, 0))
+                due = chain.now >= action.boundary + chain.config.grace_seconds
+                if due and action.boundary > self._given_up.get(member, 0):
+                    given_up = {"boundary": action.boundary, "wallet": member}
+                    self.journal.act(f"boundary_given_up:{member}:{action.boundary}", "boundary_given_up", given_up)
+                    self._given_up[member] = action.boundary
 
     def _reconcile(self, snapshot: Snapshot) -> dict[int, list[WaitingFrame]]:
         """Take out of the waiting frames what the chain already has, or can never take, and note what became of it."""
@@ -246,7 +279,7 @@ class Worker:
         self.journal.frames_skipped(passed_over)
         self.journal.frames_skipped(outdated, "WrongKey")
         for frame in confirmed:
-            self._watch.gone(reading_subject([frame]))
+            self._watch.gone(f"reading {frame.log_index}")
         done = {frame.log_index for frame in (*confirmed, *passed_over, *outdated)}
         return {pk: [frame for frame in queue if frame.log_index not in done] for pk, queue in waiting.items()}
 
@@ -254,11 +287,14 @@ class Worker:
         return frame.status == CHAIN_SUBMITTED and frame.signature is not None and self.chain.landed(frame.signature)
 
     def _record_spans(self, snapshot: Snapshot) -> None:
-        for member in snapshot.members:
-            wallet = str(member.member)
-            if member.boundary is not None and self._recorded.get(wallet) != member.boundary:
-                self.journal.record_span(wallet, member.boundary, member.minted_wh, member.withdrawn_wh)
-                self._recorded[wallet] = member.boundary
+        new = [
+            MemberTotals(str(member.member), member.boundary, member.minted_wh, member.withdrawn_wh)
+            for member in snapshot.members
+            if member.boundary is not None and self._recorded.get(str(member.member)) != member.boundary
+        ]
+        if new:
+            self.journal.record_spans(new)
+            self._recorded.update({total.wallet: total.boundary for total in new})
 
     def _mark(self, situation: Situation, row: SettlementEpoch) -> bool:
         """Note newly complete stages and figures of an epoch; whether there were any."""
@@ -295,186 +331,137 @@ class Worker:
 
     # Acting
 
-    def _perform(self, action: Action) -> bool:
-        try:
-            done = self._do(action)
-        except AuthorityError as error:
-            if isinstance(error, ChainError) and not isinstance(error, REFUSALS):
-                raise  # the line or the validator: everything waits
-            self._refused(action, error)
-            return True
-        with self._lock:
-            self._failures.pop(action.subject, None)
-        self._watch.gone(action.subject)
-        return done
+    def _carry(self, bundles: Sequence[Bundle]) -> bool:
+        """Do bundles of actions side by side; whether anything was done.
 
-    def _do(self, action: Action) -> bool:
-        """Log the act, send it and wait for it; False where it has to wait for an earlier transaction first."""
-        match action:
-            case SubmitReadings(readings):
-                self._in_parts(self._submit, readings)
-            case SettleSurplus(member, meters, boundary):
-                wallet = str(member.member)
-                self.journal.act(
-                    f"settle_surplus:{wallet}:{boundary}", "settle_surplus", {"wallet": wallet, "boundary": boundary}
-                )
-                self.chain.settle_surplus(member, meters, boundary)
-            case SettleIdleMeter(member, meter):
-                self.journal.act(
-                    f"settle_idle_meter:{meter.address}:{meter.standing}",
-                    "settle_idle_meter",
-                    {"meter": str(meter.address), "wallet": str(member.member)},
-                )
-                self.chain.settle_idle_meter(member, meter)
-            case OpenBillingPeriod(period):
-                self.journal.act(f"open_billing_period:{period}", "open_billing_period", {"period": period})
-                self.chain.open_billing_period()
-            case OpenBook(epoch, before):
-                self.journal.act(f"open_epoch:{epoch}", "open_epoch", {"epoch": epoch})
-                self.chain.open_book(epoch, before)
-            case Retire():
-                return self._retire(action)
-            case PlaceOrder():
-                return self._place(action)
-            case PayOut(member, asset, amount):
-                key = f"withdraw:{member.member}:{asset.value}:{self._paid_out_in}"
-                self.journal.act(
-                    key, "withdraw", {"amount": amount, "asset": str(asset.name).lower(), "wallet": str(member.member)}
-                )
-                with self._lock:
-                    self._paid_out.add(action.subject)
-                self.chain.pay_out(member, asset, amount)
-            case TriggerClearing(book):
-                self.journal.act(f"trigger_clearing:{book.epoch}", "trigger_clearing", {"epoch": book.epoch})
-                self.chain.trigger_clearing(book)
-            case RefundBook(book):
-                self.journal.act(f"refund_epoch:{book.epoch}", "refund_epoch", {"epoch": book.epoch})
-                self.chain.refund(book)
-                self._watch.gone(TriggerClearing(book).subject)
-            case Checkpoint(epoch, book):
-                self._checkpoint(epoch, book)
-        return True
+        Each is one transaction. One that is refused is done again by halves, down to single actions, so that what the
+        programs refuse of one member holds nobody else. Errors of the line are raised once all else is noted.
+        """
+        outgoing: list[Outgoing] = []
+        sent: list[Bundle] = []
+        left, done = self._decided(bundles)
+        for bundle in left:
+            signers, locked = self._signers(bundle)
+            done = done or bool(locked)
+            if ready := tuple(action for action in bundle if action not in locked):
+                sent.append(ready)
+                outgoing.append(self._transaction(ready, signers))
+        departures: dict[int, Departure] = {}
 
-    def _checkpoint(self, epoch: int, book: BookView | None) -> None:
+        def departing(signed: Sequence[Signed]) -> None:
+            new = {each.index: _departure(sent[each.index], each) for each in signed}
+            self.journal.departing(list(new.values()))
+            departures.update(new)
+
+        outcomes = self.chain.send_all(outgoing, departing) if outgoing else []
+        arrived = [departures[at] for at, outcome in enumerate(outcomes) if not isinstance(outcome, ChainError)]
+        self.journal.arrived(arrived, self.chain.epoch_seconds())
+        again: list[Bundle] = []
+        broken: ChainError | None = None
+        for at, (bundle, outcome) in enumerate(zip(sent, outcomes, strict=True)):
+            if not isinstance(outcome, ChainError):
+                self._arrived(bundle)
+                done = True
+            elif not isinstance(outcome, REFUSALS):
+                broken = broken or outcome  # the line or the validator: everything waits
+            else:
+                self._fresh = done = True
+                self._withdrawn(departures.get(at), outcome)
+                if len(bundle) > 1:
+                    middle = len(bundle) // 2 if isinstance(outcome, TransactionTooLargeError) else 1
+                    again += [bundle[start : start + middle] for start in range(0, len(bundle), middle)]
+                else:
+                    self._refused(bundle[0], outcome)
+        if broken is not None:
+            raise broken
+        return (self._carry(again) if again else False) or done
+
+    def _decided(self, bundles: Sequence[Bundle]) -> tuple[list[Bundle], bool]:
+        """Bundles without the members of whom it is not yet known, or only now, what became of their last transaction.
+
+        What they do next, the next round plans with what became of it; whether there are such of whom it is known now.
+        """
+        purposes = [action.purpose for bundle in bundles for action in bundle if isinstance(action, ForMember)]
+        pending = self.journal.pending(purposes)
+        over = {
+            purpose
+            for purpose, kept in pending.items()
+            if self.chain.decide(kept.signature, kept.last_valid_block_height, kept.raw)
+        }
+        self.journal.not_pending(sorted(over))
+        if pending:
+            self._fresh = True
+        left = [
+            tuple(each for each in bundle if not (isinstance(each, ForMember) and each.purpose in pending))
+            for bundle in bundles
+        ]
+        return [bundle for bundle in left if bundle], bool(over)
+
+    def _signers(self, bundle: Bundle) -> tuple[dict[Pubkey, Keypair], list[Action]]:
+        """The keys that sign for a bundle's members, and the actions for which there is none."""
+        signers: dict[Pubkey, Keypair] = {}
+        locked: list[Action] = []
+        for action in bundle:
+            if isinstance(action, ForMember):
+                member = action.member
+                try:
+                    key = self._custody.get(member.wallet) or self._custody[member.delegate or member.wallet]
+                    signers[member.member] = self.unseal(key)
+                except wallets.WalletError as error:
+                    self._refused(action, error)
+                    locked.append(action)
+        return signers, locked
+
+    def _transaction(self, bundle: Bundle, signers: Mapping[Pubkey, Keypair]) -> Outgoing:
+        first = bundle[0]
+        if isinstance(first, Checkpoint):
+            return self._checkpoint(first)
+        if isinstance(first, PayOut):
+            with self._lock:  # whatever becomes of it, it is tried once in an epoch
+                self._paid_out.add(first.subject)
+        return self.chain.transaction(bundle, signers)
+
+    def _checkpoint(self, action: Checkpoint) -> Outgoing:
+        epoch, book = action.epoch, action.book
         pinned = book_hash(book)
         figures: dict[str, object] = {"book_hash": pinned}
         if book is not None:
             figures["book_log_index"] = self.journal.log_book(epoch, book.data)
         self.journal.mark(epoch, **figures)
         self.journal.act(f"checkpoint_epoch:{epoch}", "checkpoint_epoch", {"epoch": epoch, "book_hash": pinned.hex()})
-        size, root = self.journal.log_head()
-        self.chain.checkpoint(epoch, size, root, pinned)
+        size, root = self.journal.log_head(epoch)
+        return self.chain.checkpoint(epoch, size, root, pinned)
 
-    def _in_parts(self, send: Callable[[Sequence[_Item]], None], items: Sequence[_Item]) -> None:
-        """Send in one transaction, or in halves where it is too large: lookup tables are not usable at once."""
-        try:
-            send(items)
-        except TransactionTooLargeError:
-            if len(items) < 2:
-                raise
-            self._in_parts(send, items[: len(items) // 2])
-            self._in_parts(send, items[len(items) // 2 :])
-
-    def _submit(self, readings: Sequence[tuple[MeterView, WaitingFrame]]) -> None:
-        frames = [frame for _, frame in readings]
-        indexes = [frame.log_index for frame in frames]
-        self.journal.act(
-            f"submit_readings:{','.join(map(str, indexes))}", "submit_readings", {"readings": list(indexes)}
-        )
-        self.chain.submit_readings(readings, lambda signature: self.journal.frames_submitted(frames, signature))
-        self.journal.frames_confirmed(frames, self.chain.epoch_seconds())
+    def _arrived(self, bundle: Bundle) -> None:
         with self._lock:
-            self._alone.difference_update(frame.meter_pk for frame in frames)
+            for action in bundle:
+                self._failures.pop(action.subject, None)
+        for action in bundle:
+            self._watch.gone(action.subject)
+            if isinstance(action, RefundBook):
+                self._watch.gone(TriggerClearing(action.book).subject)
 
-    def _place(self, action: PlaceOrder) -> bool:
-        book, order = action.book, action.order
-        data: dict[str, object] = {
-            "epoch": book.epoch,
-            "price": order.price,
-            "quantity": order.quantity,
-            "side": SIDES[order.side],
-        }
-        if action.deposit:
-            data["deposit"] = action.deposit
-        return self._once(
-            action.member,
-            "place_order",
-            data,
-            lambda signer, keep: self.chain.place_order(action.member, signer, book, order, action.deposit, keep),
-        )
-
-    def _retire(self, action: Retire) -> bool:
-        data: dict[str, object] = {
-            "amount": action.amount,
-            "period": action.period,
-            "reason": "feed_in" if action.feed_in else "consumption",
-        }
-        return self._once(
-            action.member,
-            "retire_energy",
-            data,
-            lambda signer, keep: self.chain.retire(
-                action.member,
-                signer,
-                action.period,
-                action.amount,
-                keep,
-                from_seat=action.from_seat,
-                feed_in=action.feed_in,
-            ),
-        )
-
-    def _once(
-        self, member: MemberView, kind: str, data: dict[str, object], send: Callable[[Keypair, Signed], None]
-    ) -> bool:
-        """Send in a member's name what counts twice if it lands twice; one such transaction of a member at a time.
-
-        False where it is not yet known what became of the last one.
-        """
-        wallet = str(member.member)
-        purpose = f"member:{wallet}"
-        pending = self.journal.pending_for(purpose)
-        if pending is not None:
-            if not self.chain.decide(pending.signature, pending.last_valid_block_height, pending.raw):
-                return False
-            self.journal.not_pending(purpose)
-            return True  # the next round plans with what became of it
-
-        def keep(signature: str, last_valid_block_height: int, raw: str) -> None:
-            logged = {**data, "signature": signature, "wallet": wallet}
-            self.journal.pending(purpose, signature, last_valid_block_height, raw, kind, logged)
-
-        send(self._signer(wallet), keep)
-        self.journal.not_pending(purpose)
-        return True
-
-    def _signer(self, wallet: str) -> Keypair:
-        with self.store.read() as session:
-            user = session.scalars(select(User).where(User.wallet == wallet)).one()
-        return self.unseal(user)
+    def _withdrawn(self, departure: Departure | None, error: ChainError) -> None:
+        """What was refused counts no longer as on its way, unless it may have landed after all."""
+        if departure is None or not departure.purposes:
+            return
+        if getattr(error, "signature", None) is not None or not self.chain.is_known(departure.signature):
+            self.journal.not_pending(departure.purposes)
 
     def _refused(self, action: Action, error: AuthorityError) -> None:
         """A program said no, or a key did not open: the next round sees where the chain stands; again, later."""
         LOG.warning("an action was refused", subject=action.subject, code=error.code, reason=str(error))
         name = error.name if isinstance(error, ProgramError) else error.code
-        if isinstance(action, SubmitReadings):
-            frames = [frame for _, frame in action.readings]
-            if len(frames) > 1:
-                with self._lock:
-                    self._alone.update(frame.meter_pk for frame in frames)
-                return
-            if name in SKIPPED_REFUSALS | BLOCKING_REFUSALS:
-                if name in SKIPPED_REFUSALS:
-                    self.journal.frames_skipped(frames, name)
-                else:
-                    self.journal.frames_blocked(frames, name)
-                self._watch.alert(name, action.subject, str(error))
-                return
-        if isinstance(action, PlaceOrder | Retire):
-            purpose = f"member:{action.member.member}"
-            pending = self.journal.pending_for(purpose)
-            if pending is not None and not self.chain.is_known(pending.signature):
-                self.journal.not_pending(purpose)
+        if isinstance(action, SubmitReading) and name in SKIPPED_REFUSALS | BLOCKING_REFUSALS:
+            if name in SKIPPED_REFUSALS:
+                index = action.frame.log_index
+                refused = {"error": name, "reading": index}
+                self.journal.act(f"reading_refused:{index}", "reading_refused", refused)
+                self.journal.frames_skipped([action.frame], name)
+            else:
+                self.journal.frames_blocked([action.frame], name)
+            self._watch.alert(name, action.subject, str(error))
+            return
         with self._lock:
             failed = self._failures.setdefault(action.subject, _Failures(0, 0))
             failed.count += 1
@@ -483,6 +470,18 @@ class Worker:
             failed.not_before_ms = self.clock_ms() + delay
         if failed.count >= FAILING_AFTER:
             self._watch.alert(name, action.subject, str(error))
+
+
+def _departure(bundle: Bundle, signed: Signed) -> Departure:
+    signature = str(signed.signature)
+    return Departure(
+        signature,
+        signed.last_valid_block_height,
+        signed.raw,
+        acts_of(bundle, signature),
+        [action.frame for action in bundle if isinstance(action, SubmitReading)],
+        [action.purpose for action in bundle if isinstance(action, ForMember)],
+    )
 
 
 def _is_standing(meter: MeterView, frame: WaitingFrame) -> bool:

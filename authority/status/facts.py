@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, joinedload
 from authority.app import App
 from authority.chain import accounts, programs
 from authority.chain.client import ChainClient
-from authority.chain.errors import ChainError
+from authority.chain.errors import ChainError, NotDeployedError
 from authority.enrolment.names import Names
 from authority.governance import acts
 from authority.home import certificates
@@ -357,7 +357,7 @@ def _own_operator(app: App) -> Pubkey | None:
 def _governance(client: ChainClient) -> acts.Governance | None:
     try:
         return acts.read(client)
-    except acts.GovernanceError:  # not deployed yet
+    except NotDeployedError:
         return None
 
 

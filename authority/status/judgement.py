@@ -62,7 +62,7 @@ def _chain(facts: Facts) -> Iterator[Problem]:
         yield Problem(
             "chain_stands",
             "validator",
-            f"its chain stands at slot {chain.slot}, {age(facts.time - chain.clock)} behind this machine's clock: "
+            f"its chain has stopped at slot {chain.slot}, {age(facts.time - chain.clock)} behind this machine's clock: "
             "look at its log, and start it again; nothing is settled meanwhile, and no reading is lost",
         )
     if chain.missing_checkpoints:

@@ -113,7 +113,7 @@ class Store:
             yield session
 
     def claim(self, network_id: bytes) -> None:
-        """Tie an empty store to a network; StoreError `wrong_network` where it belongs to another already."""
+        """Tie an empty store to a network; WrongNetworkError where it belongs to another already."""
         state = self._log_state()
         if state is None:
             with suppress(IntegrityError), self.write() as session:  # another process may be doing the same
@@ -128,7 +128,7 @@ class Store:
             )
 
     def require_empty(self) -> None:
-        """StoreError `store_in_use` where the database belongs to a network already."""
+        """StoreInUseError where the database belongs to a network already."""
         state = self._log_state()
         if state is not None:
             raise StoreInUseError(

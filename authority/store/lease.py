@@ -79,7 +79,7 @@ class Lease:
         self.term = 0
 
     def acquire(self) -> None:
-        """Take the lease; LeaseError `lease_held` where a living or distant owner has it."""
+        """Take the lease; LeaseHeldError where a living or distant owner has it."""
         now = self._clock()
         try:
             with self._store.write() as session:

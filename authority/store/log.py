@@ -61,6 +61,33 @@ class Checkpoint(Base):
     time: Mapped[Seconds | None]
 
 
+class PublishedCheckpoint(Base):
+    """A checkpoint that was given out: the one of an epoch, whose root is pinned on the chain, for all to read.
+
+    public_key is the receipt key's, by which the note's signature is known.
+    """
+
+    __tablename__ = "log_published"
+
+    size: Mapped[LogIndex] = mapped_column(primary_key=True, autoincrement=False)
+    epoch: Mapped[BigInt]
+    public_key: Mapped[Hash]
+
+
+class KeptCosignature(Base):
+    """A witness's signature of a checkpoint, verified when it came: the last of each witness, and of each checkpoint.
+
+    witness is its verifier key as the settings have it; time is the witness's, Unix seconds.
+    """
+
+    __tablename__ = "log_cosignatures"
+
+    size: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
+    witness: Mapped[str] = mapped_column(String(255), primary_key=True)
+    time: Mapped[Seconds]
+    signature: Mapped[bytes] = mapped_column(LargeBinary(64))
+
+
 class Act(Base):
     """An act of the authority, a leaf of the log: kind (such as "enrolment_approved"), who, when, and its data."""
 

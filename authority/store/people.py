@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import String
+from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authority.store.base import Base, BigInt, Name, Seconds
@@ -26,6 +26,20 @@ class User(Base):
     sealed_key: Mapped[bytes | None]
     member_index: Mapped[int | None]
     registered_at: Mapped[Seconds | None]
+
+
+class WalletKey(Base):
+    """A key in custody besides a member's first: of the wallet that replaces it, or of the delegate that it named.
+
+    sealed_key is as User's, sealed for this address; made_at is Unix seconds. Which key signs, the chain says.
+    """
+
+    __tablename__ = "wallet_keys"
+
+    address: Mapped[str] = mapped_column(String(44), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    sealed_key: Mapped[bytes]
+    made_at: Mapped[Seconds]
 
 
 class Installation(Base):

@@ -7,13 +7,14 @@ clients could notice, `Bank.advance` brings slot, Clock and SlotHashes up to now
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,6 +41,7 @@ from authority.validator.slots import MAX_BLOCKHASH_AGE, SLOTS_PER_EPOCH, SlotCl
 
 MAX_TRANSACTION_SIZE = 1_232
 SLOT_HASHES_COUNT = 512
+_KEPT_TABLES = 256
 _LOOKUP_TABLE_PROGRAM = Pubkey.from_string("AddressLookupTab1e1111111111111111111111111")
 
 _log = logging.getLogger(__name__)
@@ -84,6 +86,14 @@ class LoadedAddresses:
 
     writable: tuple[Pubkey, ...] = ()
     readonly: tuple[Pubkey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    data: bytes
+    addresses: Sequence[Pubkey]
+    last_extended_slot: int
+    last_extended_start: int
 
 
 @dataclass(frozen=True)
@@ -206,8 +216,11 @@ class Bank:
             monotonic=monotonic,
         )
         self._slot = 0
+        self._clock_at = (0, 0)
         self._recent: dict[Hash, int] = {}
         self._healthy = True
+        self._group: list[UnhealthyError] | None = None
+        self._tables: dict[Pubkey, _Table] = {}
         self._svm = self._load()
         self.advance()
 
@@ -248,6 +261,8 @@ class Bank:
         with self.lock:
             slot = max(self._clock.slot(), self._slot, at_least)
             unix_time = self._clock.unix_time()
+            if (slot, unix_time) == self._clock_at:
+                return slot
             if slot != self._slot:
                 oldest = max(0, slot - MAX_BLOCKHASH_AGE)
                 known = set(self._recent.values())
@@ -266,6 +281,7 @@ class Bank:
             epoch = slot // SLOTS_PER_EPOCH
             epoch_start = self.genesis_milliseconds // 1000 if epoch == 0 else self.block_time(epoch * SLOTS_PER_EPOCH)
             self._svm.set_clock(Clock(slot, epoch_start, epoch, epoch + 1, unix_time))
+            self._clock_at = (slot, unix_time)
             return slot
 
     def whole_slot(self, wanted: int) -> bool:
@@ -340,20 +356,32 @@ class Bank:
                 raise TransactionRefusedError("AddressLookupTableNotFound")
             if account.owner != _LOOKUP_TABLE_PROGRAM:
                 raise TransactionRefusedError("InvalidAddressLookupTableOwner")
-            try:
-                table = AddressLookupTable.deserialize(bytes(account.data))
-            except Exception as error:
-                raise TransactionRefusedError("InvalidAddressLookupTableData") from error
+            table = self._table(lookup.account_key, bytes(account.data))
             # What was added in this very slot cannot be used before the next.
             active = len(table.addresses)
-            if table.meta.last_extended_slot >= self._slot:
-                active = table.meta.last_extended_slot_start_index
+            if table.last_extended_slot >= self._slot:
+                active = table.last_extended_start
             for indexes, found in ((lookup.writable_indexes, writable), (lookup.readonly_indexes, readonly)):
                 for index in indexes:
                     if index >= active:
                         raise TransactionRefusedError("InvalidAddressLookupTableIndex")
                     found.append(table.addresses[index])
         return LoadedAddresses(tuple(writable), tuple(readonly))
+
+    def _table(self, address: Pubkey, data: bytes) -> _Table:
+        """A lookup table, taken apart once for as long as its data is the same."""
+        known = self._tables.get(address)
+        if known is None or known.data != data:
+            try:
+                table = AddressLookupTable.deserialize(data)
+            except Exception as error:
+                raise TransactionRefusedError("InvalidAddressLookupTableData") from error
+            meta = table.meta
+            known = _Table(data, table.addresses, meta.last_extended_slot, meta.last_extended_slot_start_index)
+            if len(self._tables) >= _KEPT_TABLES:
+                self._tables.clear()
+            self._tables[address] = known
+        return known
 
     def simulate(
         self, transaction: VersionedTransaction, *, verify_signatures: bool, check_blockhash: bool = True
@@ -385,13 +413,50 @@ class Bank:
                 }
             return self._outcome(transaction, result, keys, loaded, before, after)
 
-    def process(self, transaction: VersionedTransaction) -> Outcome:
-        """Run a transaction so that it lands; durable when this returns, failed or not.
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Make one durable commit of all transactions that are processed in this block, which holds the lock.
 
-        Raises SignatureRefusedError, TransactionRefusedError where it cannot land at all (nothing is charged then), and
-        UnhealthyError where the ledger could not be written; the state is then as if it had never been sent.
+        What they did may be told only after the block. UnhealthyError at its end where the ledger could not be written:
+        the state is then as if none of them had ever been sent.
         """
         with self.lock:
+            if self._group is not None:
+                yield  # within another
+                return
+            self._group = []
+            self._ledger.group()
+            try:
+                yield
+            finally:
+                failed, self._group = self._group, None
+                try:
+                    self._ledger.commit()
+                except sqlite3.Error as error:
+                    failed.append(self._lost(error))
+            if failed:
+                raise failed[0]
+
+    def _lost(self, error: sqlite3.Error) -> UnhealthyError:
+        """Go back to the ledger's last commit, which is all that is left after a write that failed."""
+        fields = {"reason": str(error)}
+        _log.error("the ledger could not be written; going back to its last commit", extra={"fields": fields})
+        self._healthy = False
+        self._svm = self._load()
+        self._slot, self._clock_at = 0, (0, 0)
+        self.advance()
+        return UnhealthyError(f"the ledger could not be written: {error}")
+
+    def process(self, transaction: VersionedTransaction, *, preflight: bool = False) -> Outcome:
+        """Run a transaction so that it lands; durable when this returns, or with its group, failed or not.
+
+        With preflight one that fails does not land. Raises SignatureRefusedError, TransactionRefusedError where it
+        cannot land at all or fails its preflight (nothing is charged then), and UnhealthyError where the ledger could
+        not be written; the state is then as if it had never been sent, nor any other of its group.
+        """
+        with self.lock:
+            if self._group:
+                raise self._group[0]  # the group is lost already
             slot = self.advance()
             if not _signatures_verify(transaction):
                 raise SignatureRefusedError("Transaction signature verification failure")
@@ -405,7 +470,11 @@ class Bank:
             writable = set(writable_keys(transaction, loaded))
             after = {key: self._svm.get_account(key) if key in writable else before[key] for key in keys}
             outcome = self._outcome(transaction, result, keys, loaded, before, after)
-            if outcome.error is not None and before[payer] == after[payer]:
+            if outcome.error is not None and (preflight or before[payer] == after[payer]):
+                for key in writable:
+                    held = before[key]
+                    if after[key] != held and held is not None:
+                        self._svm.set_account(key, held)  # the fee
                 raise TransactionRefusedError(outcome.error, outcome)
             entry = Entry(
                 slot=slot,
@@ -421,13 +490,10 @@ class Bank:
             try:
                 self._ledger.record(entry)
             except sqlite3.Error as error:
-                fields = {"reason": str(error)}
-                _log.error("the ledger could not be written; going back to its last commit", extra={"fields": fields})
-                self._healthy = False
-                self._svm = self._load()
-                self._slot = 0
-                self.advance()
-                raise UnhealthyError(f"the ledger could not be written: {error}") from error
+                lost = self._lost(error)
+                if self._group is not None:
+                    self._group.append(lost)
+                raise lost from error
             self._healthy = True
             return outcome
 

@@ -1,8 +1,8 @@
 """The embedded validator's memory: one SQLite file with every account, transaction, log and block that holds one.
 
-The write-ahead log with synchronous=FULL makes each commit durable before it returns. One transaction of the chain is
-one commit: its bytes, its result, and the accounts that it changed, or nothing at all. Only one process may have a
-ledger open; a lock file beside it sees to that.
+The write-ahead log with synchronous=FULL makes each commit durable before it returns. One transaction of the chain, or
+a group of them that is answered together, is one commit: their bytes, their results, and the accounts that they
+changed, or nothing at all. Only one process may have a ledger open; a lock file beside it sees to that.
 """
 
 from __future__ import annotations
@@ -161,6 +161,7 @@ class Ledger:
                 for suffix in ("", "-wal", "-shm"):
                     self.path.with_name(LEDGER_NAME + suffix).unlink(missing_ok=True)
             self._connection = self._open()
+            self._grouped = False
         except BaseException:
             os.close(self._lock)
             raise
@@ -240,8 +241,21 @@ class Ledger:
         except sqlite3.Error as error:
             raise self._failed(error) from error
 
+    def group(self) -> None:
+        """Make one commit of all that is recorded from now on until `commit`, or nothing of it."""
+        self._grouped = True
+
+    def commit(self) -> None:
+        """Make a group durable; sqlite3.Error where that fails, and nothing of it is kept."""
+        self._grouped = False
+        if self._connection.in_transaction:
+            _Transaction(self._connection).commit()
+
     def record(self, entry: Entry) -> int:
-        """Record one transaction and what it changed; durable when this returns. Its number."""
+        """Record one transaction and what it changed; durable when this returns, or with its group. Its number.
+
+        sqlite3.Error where that fails: nothing of it is kept, nor of the group so far.
+        """
         with self._transaction() as cursor:
             cursor.execute(
                 "INSERT INTO block VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (entry.slot, entry.blockhash, entry.time)
@@ -282,7 +296,7 @@ class Ledger:
         )
 
     def _transaction(self) -> _Transaction:
-        return _Transaction(self._connection)
+        return _Transaction(self._connection, grouped=self._grouped)
 
     # Reading
 
@@ -379,23 +393,28 @@ def _status(row: tuple[int, int, int, bytes, str | None]) -> Status:
 
 
 class _Transaction:
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, grouped: bool = False) -> None:
         self._connection = connection
+        self._grouped = grouped
 
     def __enter__(self) -> sqlite3.Cursor:
         cursor = self._connection.cursor()
-        cursor.execute("BEGIN IMMEDIATE")
+        if not self._connection.in_transaction:
+            cursor.execute("BEGIN IMMEDIATE")
         return cursor
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            try:
-                self._connection.execute("COMMIT")
-            except BaseException:
-                self._roll_back()
-                raise
-        else:
+        if kind is not None:
             self._roll_back()
+        elif not self._grouped:
+            self.commit()
+
+    def commit(self) -> None:
+        try:
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
 
     def _roll_back(self) -> None:
         if self._connection.in_transaction:

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from solders.account import Account
@@ -135,6 +136,15 @@ class Methods:
             "getStakeMinimumDelegation": (self._stake_minimum, 1),
         }
 
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Around the calls of a batch: what they land is one commit. RpcError at the end where none of it landed."""
+        try:
+            with self._bank.together():
+                yield
+        except UnhealthyError as error:
+            raise _unhealthy(error) from error
+
     def call(self, method: str, values: list[Any]) -> Any:
         """The result of one call, or RpcError."""
         if method not in self._calls:
@@ -144,7 +154,7 @@ class Methods:
             try:
                 return function(Params(values, at_most))
             except UnhealthyError as error:
-                raise RpcError(NODE_UNHEALTHY, f"Node is unhealthy: {error}", {"numSlotsBehind": None}) from error
+                raise _unhealthy(error) from error
             except sqlite3.Error as error:
                 message = f"the ledger could not be read: {error}"
                 _log.error("the ledger could not be read", extra={"fields": {"method": method, "reason": str(error)}})
@@ -485,12 +495,10 @@ class Methods:
 
     def _land(self, transaction: VersionedTransaction, *, preflight: bool) -> str:
         try:
-            if preflight:
-                outcome = self._bank.simulate(transaction, verify_signatures=True)
-                if outcome.error is not None:
-                    raise TransactionRefusedError(outcome.error, outcome)
-            self._bank.process(transaction)
+            self._bank.process(transaction, preflight=preflight)
         except SignatureRefusedError as error:
+            if preflight:
+                raise self._preflight_failure("SignatureFailure", None) from error
             raise RpcError(SIGNATURE_VERIFICATION_FAILURE, str(error)) from error
         except TransactionRefusedError as refusal:
             if refusal.error == "AlreadyProcessed" and not preflight:
@@ -775,6 +783,10 @@ def _encoding_config(params: Params, index: int) -> Config:
     """The configuration of calls that once took an encoding's name in its place."""
     value = params.get(index)
     return Config({"encoding": value}) if isinstance(value, str) else params.config(index)
+
+
+def _unhealthy(error: UnhealthyError) -> RpcError:
+    return RpcError(NODE_UNHEALTHY, f"Node is unhealthy: {error}", {"numSlotsBehind": None})
 
 
 def _filters(values: Any) -> list[Filter]:

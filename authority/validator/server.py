@@ -45,27 +45,37 @@ def _answer(methods: Methods, body: bytes) -> dict[str, Any] | str | None:
         return _failure(None, RpcError(INVALID_REQUEST, "Invalid request"))
     if len(request) > MAX_BATCH:
         return _failure(None, RpcError(INVALID_REQUEST, f"Invalid request: a batch has at most {MAX_BATCH} calls"))
+    try:
+        with methods.together():
+            answers = _answers(methods, request)
+    except RpcError as error:
+        refused = (_refused(item, error) for item in request)
+        answers = [_text(one) for one in refused if one is not None]
+    return f"[{','.join(answers)}]" if answers else None
+
+
+def _answers(methods: Methods, request: list[Any]) -> list[str]:
     answers: list[str] = []
     size = 0
     for item in request:
         if size > MAX_BATCH_ANSWER:
-            one: dict[str, Any] | None = _too_much(item)
+            message = f"the batch's answers have more than {MAX_BATCH_ANSWER} bytes: ask for less at once"
+            one = _refused(item, RpcError(INVALID_REQUEST, message))
         else:
             one = _answer_one(methods, item)
         if one is not None:
             answers.append(_text(one))
             size += len(answers[-1])
-    return f"[{','.join(answers)}]" if answers else None
+    return answers
 
 
-def _too_much(request: Any) -> dict[str, Any] | None:
-    """The refusal of a call whose batch has been answered at too great a length already."""
+def _refused(request: Any, error: RpcError) -> dict[str, Any] | None:
+    """The refusal of a call for what is wrong with its whole batch."""
     if isinstance(request, dict) and "id" not in request:
         return None
     call_id = request.get("id") if isinstance(request, dict) else None
     named = call_id if isinstance(call_id, str | int | float) and not isinstance(call_id, bool) else None
-    message = f"the batch's answers have more than {MAX_BATCH_ANSWER} bytes: ask for less at once"
-    return _failure(named, RpcError(INVALID_REQUEST, message))
+    return _failure(named, error)
 
 
 def _no_constant(name: str) -> None:

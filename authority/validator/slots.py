@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 
 from solders.hash import Hash
 
@@ -57,6 +58,8 @@ class SlotHashes:
 
     def __init__(self, seed: bytes) -> None:
         self._seed = seed
+        # the SlotHashes sysvar is made anew at every slot, of 512 hashes that are mostly those of the slot before
+        self._derive = lru_cache(maxsize=2_048)(self._derived)
 
     def blockhash(self, slot: int) -> Hash:
         """The hash of a slot's block: what transactions name as recent."""
@@ -70,5 +73,5 @@ class SlotHashes:
         """The hash that names this ledger."""
         return self._derive(b"genesis", 0)
 
-    def _derive(self, kind: bytes, slot: int) -> Hash:
+    def _derived(self, kind: bytes, slot: int) -> Hash:
         return Hash(hashlib.sha256(self._seed + kind + struct.pack("<Q", slot)).digest())

@@ -15,6 +15,8 @@ from werkzeug.exceptions import HTTPException
 from authority import api
 from authority.api.campus import Campus, CampusSource, CampusUnavailableError
 from authority.api.feed import CampusFeed, TooManyStreamsError
+from authority.api.log_tiles import ServedLog
+from authority.api.log_tiles import blueprint as log_blueprint
 from authority.api.public import RETRY_MILLISECONDS, blueprint
 from authority.api.schemas import Problem, schema_of
 from authority.problems import problem
@@ -49,8 +51,14 @@ COMPRESSED = ("text/html", "text/css", "text/javascript", "application/javascrip
 WORTH_COMPRESSING = 500  # bytes; less is one packet either way
 
 
-def create_app(source: CampusSource, *, feed: CampusFeed | None = None, health: Health | None = None) -> APIFlask:
-    """The WSGI application over a source of the campus view; `health` adds what monitoring asks."""
+def create_app(
+    source: CampusSource,
+    *,
+    feed: CampusFeed | None = None,
+    health: Health | None = None,
+    log: ServedLog | None = None,
+) -> APIFlask:
+    """The WSGI application over a source of the campus view; `health` adds what monitoring asks, `log` the log."""
     feed = feed or CampusFeed(source)
     app = APIFlask(
         __name__,
@@ -75,6 +83,8 @@ def create_app(source: CampusSource, *, feed: CampusFeed | None = None, health: 
     app.register_blueprint(blueprint(feed))
     if health is not None:
         app.register_blueprint(health_blueprint(health))
+    if log is not None:
+        app.register_blueprint(log_blueprint(log))
     app.jinja_env.globals.update(figures=figures, presentation=presentation)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 

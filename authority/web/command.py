@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from authority.api.campus_source import StoreCampusSource
 from authority.api.chain_figures import reader_of
 from authority.api.feed import CampusFeed
+from authority.api.log_tiles import ServedLog
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
@@ -51,12 +52,17 @@ def run(arguments: argparse.Namespace) -> int:
     home = Home.open(arguments.home, "web")
     settings = home.settings.web
 
-    token = home.metrics_token
+    token, auditor = home.metrics_token, home.auditor_token
 
     def make() -> Flask:
         app = App.open(arguments.home, process="web")
         source = StoreCampusSource(app, reader_of(home))
-        return create_app(source, feed=CampusFeed(source, streams=settings.streams), health=_health(app, token))
+        return create_app(
+            source,
+            feed=CampusFeed(source, streams=settings.streams),
+            health=_health(app, token),
+            log=ServedLog(app.store, auditor),
+        )
 
     host, port = arguments.host or settings.host, arguments.port or settings.port
     WebServer(make, host=host, port=port, threads=settings.threads + settings.streams).run()

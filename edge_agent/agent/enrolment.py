@@ -32,7 +32,7 @@ from edge_agent.state.keys import KeyStore, MeterKey
 from edge_agent.uplinks import UplinkError
 from edge_agent.uplinks.https import HttpsClient
 from edge_agent.wire import paths
-from edge_agent.wire.claim import Claim, fingerprint_of, fingerprint_text
+from edge_agent.wire.claim import Claim, ClaimError, fingerprint_of, fingerprint_text
 from edge_agent.wire.files import make_private_directory
 from edge_agent.wire.meter_map import MeterMap
 from edge_agent.wire.reading import METER_ID_SIZE, NETWORK_ID_SIZE, ROLES, SOURCES, possession_message
@@ -53,12 +53,6 @@ class CapturePeriodError(EnrolmentError):
     """A meter's capture period does not fit the authority's epoch."""
 
     code = "capture_period_unfit"
-
-
-class ClaimForAnotherError(EnrolmentError):
-    """The claim code is for a gateway of another name."""
-
-    code = "claim_for_another"
 
 
 class ClaimRefusedError(EnrolmentError):
@@ -101,7 +95,7 @@ def fetch_ca(address: tuple[str, int], fingerprint: bytes, *, timeout: float) ->
     """The department's CA certificate in PEM, as the server offers it and the claim code's fingerprint confirms.
 
     The connection is not verified and nothing secret is said on it; what it brings is believed only for its hash.
-    EnrolmentError `authority_not_trusted` where the hash is another.
+    AuthorityNotTrustedError where the hash is another.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -143,7 +137,7 @@ def enrol(
     EnrolmentError, UplinkError, KeyFileError or CredentialsError where it cannot go on.
     """
     if claim.gateway != config.name:
-        raise ClaimForAnotherError(
+        raise ClaimError(
             f"the claim code is for {claim.gateway!r}, gateway.toml says {config.name!r}; ask for a code of this name",
         )
     make_private_directory(config.state)

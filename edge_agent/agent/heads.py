@@ -77,12 +77,12 @@ class Heads:
         self._gateway.pump_due = 0.0
 
     def _check(self, meter: RunningMeter, data: bytes) -> tuple[Frame, Receipt]:
-        """A head is a frame of our own key with the authority's receipt for it; or, before our key's first, of the key
-        that this meter had before, whose registers ours continues."""
+        """A head is a frame of our own key with the authority's receipt for it; or, while the authority has taken
+        nothing of our key, of the key that this meter had before, whose registers ours continues."""
         frame, receipt = Frame.from_bytes(data[:FRAME_SIZE]), Receipt.from_bytes(data[FRAME_SIZE:])
         record = frame.record
         former = frame.public_key != meter.key
-        if former and record.sequence + 1 != meter.enrolled.first_sequence:
+        if former and (frame.public_key in self._gateway.by_key or self._gateway.journal.has_receipt(meter.key)):
             raise BadSignatureError("it has another meter's key")
         if record.network_id != self._gateway.credentials.network_id:
             raise WrongNetworkError("it belongs to another network")
@@ -105,7 +105,10 @@ class Heads:
         if receipt is not None:
             self._gateway.journal.apply([receipt], now=int(self._gateway.clock.time()))
         theirs = None if head is None else head.record
-        head_bytes = None if head is None else head.record_bytes
+        if head is not None and theirs is not None and head.public_key != meter.key:
+            # Each key numbers its own records: what the former one signed stands before the first of ours.
+            theirs.sequence = meter.enrolled.first_sequence - 1
+        head_bytes = None if theirs is None else theirs.to_bytes()
         if theirs is None and ours is None:
             return
         if theirs is None or (ours is not None and theirs.sequence < ours.sequence):

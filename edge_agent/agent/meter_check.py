@@ -16,7 +16,7 @@ from edge_agent.wire.meter_map import CUMULATIVE
 def probe_meters(
     meters: Sequence[MeterSettings], *, tell: Callable[[str], None], open_driver: OpenMeter = open_meter
 ) -> None:
-    """Read each meter's name over its line and compare it with the map's; EnrolmentError `meter_unreachable` or
+    """Read each meter's name over its line and compare it with the map's; MeterUnreachableError or
     `wrong_meter` for the first that does not fit.
 
     Where the map does not fit what the meter shows, such as a register without a unit, that is told: the meter can be

@@ -25,15 +25,12 @@ def run(options: argparse.Namespace) -> int:
     """Print a line for each meter; KeyFileError where a key is not made yet."""
     config = load_config(options.config)
     store = KeyStore(config.state)
-    keys = {meter: store.load(meter.name).public_key for meter in config.meters}
+    keys = [(meter, store.load(meter.name).public_key) for meter in config.meters]
     if options.json:
         print_json(
-            [
-                {"meter": meter.name, "public_key": key.hex(), "map_hash": meter.map.hash().hex()}
-                for meter, key in keys.items()
-            ]
+            [{"meter": meter.name, "public_key": key.hex(), "map_hash": meter.map.hash().hex()} for meter, key in keys]
         )
         return DONE
-    for meter, key in keys.items():
+    for meter, key in keys:
         say(f"{meter.name}: {key_digits(key, meter.map)}")
     return DONE

@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
 def allow_reset(config: GatewayConfig, name: str) -> Reset:
     """Let a meter of this gateway go on from other registers; the agent may run meanwhile.
 
-    ResetError `unknown_meter`, `not_stopped`; CredentialsError where the gateway is not enrolled; JournalError.
+    UnknownMeterError, `not_stopped`; CredentialsError where the gateway is not enrolled; JournalError.
     """
     credentials = CredentialStore(config.state).load()
     enrolled = credentials.meter(name)

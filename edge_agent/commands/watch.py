@@ -1,9 +1,10 @@
-"""`edge-agent watch`: the status as it changes, for whoever stands at the meters and turns a screw."""
+"""`edge-agent watch`: the status as it changes, for the person who works at the meters."""
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from edge_agent.state.status import STAGES, problems, read_status, render
 from edge_agent.wire.command import DONE, say
 
 DESCRIPTION = (
-    "Shows the running agent's status until Ctrl-C. On a terminal it is one page that is drawn anew; elsewhere, or "
+    "Shows the running agent's status until Ctrl-C. On a terminal it is one page that is drawn again; elsewhere, or "
     "with --lines, a line for each stage that a meter's reading has come to and for each problem that comes or goes. "
     "It reads the status file alone, which the agent writes within two seconds of anything notable, else every 30 s."
 )
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `edge-agent watch`."""
     parser.add_argument("meter", nargs="?", metavar="METER", help="this meter alone")
     parser.add_argument("--lines", action="store_true", help="a line for each change, also on a terminal")
+    parser.add_argument("--json", action="store_true", help='one JSON object a line: {"time", "change"}')
     parser.add_argument("--seconds", type=float, metavar="N", help="end after so many seconds")
 
 
@@ -39,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     if options.meter is not None:
         config.meter(options.meter)
     until = None if options.seconds is None else time.monotonic() + options.seconds
-    page = sys.stdout.isatty() and not options.lines
+    page = sys.stdout.isatty() and not (options.lines or options.json)
     before: dict[str, Any] | None = None
     while True:
         status = _of(read_status(config.state), options.meter)
@@ -48,7 +50,11 @@ def run(options: argparse.Namespace) -> int:
             print(f"{CLEAR}{render(status, now)}\n\nCtrl-C ends this, not the agent", flush=True)
         else:
             for line in changes(before, status, now):
-                say(f"{datetime.datetime.now(datetime.UTC):%H:%M:%S} UTC  {line}")
+                moment = datetime.datetime.now(datetime.UTC)
+                if options.json:
+                    say(json.dumps({"time": moment.isoformat(timespec="seconds"), "change": line}, ensure_ascii=False))
+                else:
+                    say(f"{moment:%H:%M:%S} UTC  {line}")
         before = status
         if until is not None and time.monotonic() >= until:
             return DONE
@@ -62,7 +68,7 @@ def _of(status: dict[str, Any], meter: str | None) -> dict[str, Any]:
 
 
 def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any], now: float) -> Iterator[str]:
-    """What has changed between two statuses, a sentence each; of the first one, how everything stands."""
+    """What has changed between two statuses, a sentence each; of the first one, the state of everything."""
     if before is None:
         yield f"gateway {after['gateway']}, " + ("running" if after["running"] else "NOT RUNNING")
     elif before["running"] != after["running"]:

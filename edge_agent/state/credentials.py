@@ -106,7 +106,7 @@ class Credentials:
 
     @classmethod
     def from_dict(cls, data: object) -> Credentials:
-        """Check credentials read from JSON; CredentialsError `credentials_invalid` names the entry that is wrong."""
+        """Check credentials read from JSON; CredentialsInvalidError names the entry that is wrong."""
         table = Answer(data, "credentials")
         if table.integer("version", 1, 2**31) != CREDENTIALS_VERSION:
             raise CredentialsInvalidError("credentials of a version that this agent does not know")
@@ -141,7 +141,7 @@ class Credentials:
 
 
 class Answer:
-    """A JSON object from outside, read key by key; every fault is a CredentialsError `credentials_invalid` that says
+    """A JSON object from outside, read key by key; every fault is a CredentialsInvalidError that says
     where it came from."""
 
     def __init__(self, data: object, where: str) -> None:
@@ -227,7 +227,7 @@ class CredentialStore:
         self.key = state / "tls" / "key.pem"
 
     def load(self) -> Credentials:
-        """The stored credentials; CredentialsError `not_enrolled` where there are none."""
+        """The stored credentials; NotEnrolledError where there are none."""
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError as error:
@@ -254,7 +254,7 @@ class CredentialStore:
     def tls_context(self, credentials: Credentials) -> ssl.SSLContext:
         """Mutual TLS: the server checked against the department's CA (host name too), and our certificate shown.
 
-        CredentialsError `credentials_invalid` where certificate and key do not belong together.
+        CredentialsInvalidError where certificate and key do not belong together.
         """
         try:
             if self.certificate.read_text(encoding="utf-8") != credentials.certificate:

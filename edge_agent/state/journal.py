@@ -181,7 +181,7 @@ class Journal:
         """Open or make the journal at `path`, migrating an older schema.
 
         A damaged database is set aside as `NAME.damaged-N` (also when the caller knows it to be: `damaged`) and a new
-        one made; `set_aside` then says where it went. JournalError `journal_too_new` where a later version of the agent
+        one made; `set_aside` then says where it went. JournalTooNewError where a later version of the agent
         wrote it, `journal_unusable` where the file or the disk cannot be used.
         """
         set_aside: Path | None = None
@@ -199,7 +199,7 @@ class Journal:
     def open_beside(cls, path: Path, *, quota: int) -> Journal:
         """Open the journal that an agent has, which may run meanwhile; nothing is made again or set aside.
 
-        JournalError `no_journal` where there is none, `journal_damaged` and the others as `open`.
+        NoJournalError where there is none, `journal_damaged` and the others as `open`.
         """
         if not path.is_file():
             raise NoJournalError(f"cannot find a journal at {path}: no agent has run here yet")
@@ -394,6 +394,16 @@ class Journal:
                 is not None
             )
 
+    def has_receipt(self, public_key: bytes) -> bool:
+        """Whether the archive has a frame of that key for which the authority gave a receipt."""
+        with _typed(self.path):
+            return (
+                self._connection.execute(
+                    "SELECT 1 FROM frame WHERE public_key = ? AND state = ? LIMIT 1", (public_key, RECEIPTED)
+                ).fetchone()
+                is not None
+            )
+
     def agrees(self, public_key: bytes, sequence: int, hash_: bytes) -> bool:
         """Whether nothing here contradicts that the record of that sequence has that SHA-256."""
         with _typed(self.path):
@@ -429,7 +439,7 @@ class Journal:
         """Let a meter that stopped with `needs_rebase` go on: its next record may say that its registers were reset.
 
         The wish is spent by that record, or by any other that the meter signs first. Returns what was so before;
-        JournalError `not_stopped` where the meter has not stopped for that reason. KeyError for a key never added.
+        NotStoppedError where the meter has not stopped for that reason. KeyError for a key never added.
         """
         with self._transaction() as connection:
             state = self.meter(public_key)

@@ -89,7 +89,7 @@ class KeyStore:
         return self.keys / f"{meter}.pem"
 
     def load(self, meter: str) -> MeterKey:
-        """A meter's key; KeyFileError `key_missing`, `key_unreadable`, `key_exposed` or `key_invalid`."""
+        """A meter's key; KeyMissingError, `key_unreadable`, `key_exposed` or `key_invalid`."""
         private = _load_private(self.meter_key_path(meter), f"the key of meter {meter!r}")
         if not isinstance(private, Ed25519PrivateKey):
             raise KeyInvalidError(

@@ -174,7 +174,7 @@ class StatusBoard:
 
 
 def read_status(state: Path) -> dict[str, Any]:
-    """The status that the agent wrote last; StatusError `no_status` or `status_unreadable`.
+    """The status that the agent wrote last; NoStatusError or `status_unreadable`.
 
     `running` is added, whether the process that wrote it still lives, and `disk_free`, the bytes free beside it.
     """

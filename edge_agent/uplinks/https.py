@@ -58,7 +58,7 @@ class Reply:
     date: int | None
 
     def json(self) -> Any:
-        """The body as JSON; UplinkError `malformed_answer`."""
+        """The body as JSON; MalformedAnswerError."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:

@@ -17,7 +17,7 @@ FINGERPRINT_BYTES = 10
 
 
 class ClaimError(WireError):
-    """Text that is not a claim code. The message never repeats the secret."""
+    """Text that is not a claim code, or a code for another gateway. The message never repeats the secret."""
 
     code = "claim_invalid"
 

@@ -50,7 +50,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 def root_of_path(leaf: bytes, index: int, size: int, path: list[bytes] | tuple[bytes, ...]) -> bytes:
     """The root of a tree of `size` leaves in which this leaf hash stands at `index`, by its inclusion path.
 
-    ProofError `out_of_range` where the tree has no such leaf, `wrong_length` where the path is of another tree's shape.
+    ProofRangeError where the tree has no such leaf, `wrong_length` where the path is of another tree's shape.
     """
     if not 0 <= index < size:
         raise ProofRangeError(f"leaf {index} is not in a tree of {size} leaves")

@@ -127,7 +127,7 @@ class WrongNetworkError(ReadingError):
 
 
 def _pack(layout: str, *fields: int | bytes) -> bytes:
-    """ReadingError `malformed` where a field does not fit; MicroPython's struct would cut it down without a word."""
+    """MalformedReadingError where a field does not fit; MicroPython's struct would cut it down without a word."""
     try:
         data = struct.pack(layout, *fields)
     except (_STRUCT_ERROR, OverflowError, TypeError, ValueError) as error:
@@ -200,7 +200,7 @@ class Record:
         return (self.generation, self.consumption, self.charge, self.discharge)
 
     def to_bytes(self) -> bytes:
-        """The 96 bytes that are signed; ReadingError `malformed` where a field does not fit its width."""
+        """The 96 bytes that are signed; MalformedReadingError where a field does not fit its width."""
         for name, value, size in (
             ("network_id", self.network_id, NETWORK_ID_SIZE),
             ("previous_hash", self.previous_hash, TRUNCATED_HASH_SIZE),
@@ -229,7 +229,7 @@ class Record:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Record:
-        """Read a record; ReadingError `malformed` for a wrong length, magic, source or an unknown flag."""
+        """Read a record; MalformedReadingError for a wrong length, magic, source or an unknown flag."""
         if len(data) != RECORD_SIZE:
             raise MalformedReadingError(f"a record has {RECORD_SIZE} bytes, these are {len(data)}")
         fields = struct.unpack(_RECORD, data)
@@ -287,7 +287,7 @@ class Frame:
 
     @property
     def record(self) -> Record:
-        """The record, read again from its bytes; ReadingError `malformed` where they are not a record."""
+        """The record, read again from its bytes; MalformedReadingError where they are not a record."""
         return Record.from_bytes(self.record_bytes)
 
     def to_bytes(self) -> bytes:
@@ -296,7 +296,7 @@ class Frame:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Frame:
-        """Split 192 bytes; the record in it is not read yet. ReadingError `malformed` for another length."""
+        """Split 192 bytes; the record in it is not read yet. MalformedReadingError for another length."""
         if len(data) != FRAME_SIZE:
             raise MalformedReadingError(f"a frame has {FRAME_SIZE} bytes, these are {len(data)}")
         return cls(data[:RECORD_SIZE], data[RECORD_SIZE : RECORD_SIZE + PUBLIC_KEY_SIZE], data[-SIGNATURE_SIZE:])
@@ -366,7 +366,7 @@ class Receipt:
         self.path = path
 
     def body(self) -> bytes:
-        """The first 104 bytes, which an `AMC1` signs; ReadingError `malformed` where a field does not fit its width."""
+        """The first 104 bytes, which an `AMC1` signs; MalformedReadingError where a field does not fit its width."""
         return _pack(
             _RECEIPT,
             RECEIPT_MAGIC if self.size is None else PROOF_RECEIPT_MAGIC,
@@ -385,7 +385,7 @@ class Receipt:
     def signed_message(self, frame: Frame) -> bytes:
         """What the receipt key has signed, if this receipt is for that frame.
 
-        Of an `AMC2` the note of the tree that its path leads to from the frame's leaf. ReadingError `malformed` where
+        Of an `AMC2` the note of the tree that its path leads to from the frame's leaf. MalformedReadingError where
         the receipt speaks of another record, or its path is not a path in a tree of its size.
         """
         if (self.meter_key, self.record_hash) != (frame.public_key, record_hash(frame.record_bytes)):
@@ -412,7 +412,7 @@ class Receipt:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Receipt:
-        """Read a receipt, not yet verified; ReadingError `malformed` for a wrong length, magic or verdict."""
+        """Read a receipt, not yet verified; MalformedReadingError for a wrong length, magic or verdict."""
         if len(data) < RECEIPT_SIZE:
             raise MalformedReadingError(f"a receipt has {RECEIPT_SIZE} bytes or more, these are {len(data)}")
         fields = struct.unpack(_RECEIPT, data[:RECEIPT_BODY_SIZE])
@@ -482,14 +482,14 @@ def previous_hash(record_bytes: bytes) -> bytes:
 
 
 def split_frames(data: bytes) -> list[Frame]:
-    """Split concatenated frames; ReadingError `malformed` where the length is not a multiple of 192 or is zero."""
+    """Split concatenated frames; MalformedReadingError where the length is not a multiple of 192 or is zero."""
     if not data or len(data) % FRAME_SIZE:
         raise MalformedReadingError(f"frames come in multiples of {FRAME_SIZE} bytes, these are {len(data)}")
     return [Frame.from_bytes(data[start : start + FRAME_SIZE]) for start in range(0, len(data), FRAME_SIZE)]
 
 
 def split_receipts(data: bytes) -> list[Receipt]:
-    """Split concatenated receipts of either kind; ReadingError `malformed` for bytes that are not."""
+    """Split concatenated receipts of either kind; MalformedReadingError for bytes that are not."""
     receipts: list[Receipt] = []
     at = 0
     while at < len(data) or not receipts:

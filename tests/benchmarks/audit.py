@@ -39,10 +39,14 @@ from authority.chain.accounts import (  # noqa: E402
     Config,
     EnergyAccount,
     EpochCheckpoint,
+    Installation,
+    KeyUse,
     Meter,
     MeterState,
     Oracle,
     Parameters,
+    Registry,
+    User,
 )
 from authority.chain.layout import ProgramAccount  # noqa: E402
 from authority.log import merkle  # noqa: E402
@@ -54,6 +58,7 @@ NETWORK = b"auditing"
 EPOCH_SECONDS = 900
 FIRST_EPOCH = 2_000_000
 STEP_WH = 250
+NAMEPLATE_W = 10_000
 PARAMETERS = (60, 5, 80_000, 300_000, 20_000, 10, 1_000_000, 5, 100, 2_880, 4, 500, 9_000, 100, 8)
 READINGS_A_TRANSACTION = 8
 VERIFY = """
@@ -146,9 +151,17 @@ def campus(meters: int, epochs: int) -> tuple[Made, ChainSource]:
     )
     history = [_landed(0, event("governance", "Initialized", "8sII32s32s" + Parameters.FORMAT.format[1:], NETWORK,
                                 EPOCH_SECONDS, FIRST_EPOCH, b"", b"", *PARAMETERS))]  # fmt: skip
-    for load in loads:
-        values = (load.meter_id, bytes(load.key.pubkey()), bytes(load.wallet), b"", 1, 0, 3, 0)
-        history.append(_landed(0, event("registry", "MeterRegistered", "32s32s32s32sIIBB6x", *values)))
+    for n, load in enumerate(loads):
+        values = (load.meter_id, bytes(load.key.pubkey()), bytes(load.wallet), b"", 1, n, 3, 0)
+        history.append(
+            _landed(
+                0,
+                event("registry", "UserRegistered", "32sIB3x", bytes(load.wallet), n, 0),
+                event("registry", "InstallationRegistered", "QIIB7x", 0, NAMEPLATE_W, n, 0),
+                event("registry", "MeterRegistered", "32s32s32s32sIIBB6x", *values),
+                event("oracle", "MeterOpened", "32s32s", bytes(load.address), bytes(load.wallet)),
+            )
+        )
     accounts: dict[Pubkey, tuple[Pubkey, bytes]] = {}
     for epoch in range(FIRST_EPOCH, FIRST_EPOCH + epochs):
         end, first = (epoch + 1) * EPOCH_SECONDS, epoch == FIRST_EPOCH
@@ -168,7 +181,9 @@ def campus(meters: int, epochs: int) -> tuple[Made, ChainSource]:
             history.append(_landed(end, event("oracle", "SurplusSettled", "32sqq7QIB3x", *values)))
         root = merkle.frontier_root(frontier)
         history.append(_landed(end, event("oracle", "Checkpointed", "Q32s32sQQQI4x", size, root, b"", 0, 0, 0, epoch)))
-        pin = packed(EpochCheckpoint, epoch=epoch, log_size=size, log_root=root, book_hash=b"")
+        settled = epoch - FIRST_EPOCH
+        pin = packed(EpochCheckpoint, epoch=epoch, log_size=size, log_root=root, book_hash=b"",
+                     withdrawn=settled * STEP_WH * meters, settlements=(settled + 1) * meters)  # fmt: skip
         accounts[programs.checkpoint_address(epoch)] = (programs.PROGRAM_IDS["oracle"], pin)
     accounts |= _accounts(loads, epochs)
     return Made(log), ChainSource(ChainState((FIRST_EPOCH + epochs) * EPOCH_SECONDS, accounts), history, {})
@@ -180,21 +195,41 @@ def _landed(time: int, *events: tuple[str, bytes]) -> Landed:
 
 def _accounts(loads: list[Load], epochs: int) -> dict[Pubkey, tuple[Pubkey, bytes]]:
     end, drawn = (FIRST_EPOCH + epochs) * EPOCH_SECONDS, STEP_WH * (epochs - 1)
+    config = packed(Config, epoch_seconds=EPOCH_SECONDS, network_id=NETWORK, first_epoch=FIRST_EPOCH,
+                    billing_period_start=FIRST_EPOCH, previous_period_start=FIRST_EPOCH,
+                    billing_period_end=FIRST_EPOCH + PARAMETERS[9])  # fmt: skip
+    oracle = packed(Oracle, withdrawn=drawn * len(loads), settlements=epochs * len(loads),
+                    last_epoch=FIRST_EPOCH + epochs - 1, log_size=epochs * len(loads) + 1)  # fmt: skip
+    count = len(loads)
     found: list[tuple[Pubkey, str, bytes]] = [
-        (programs.config_address(), "governance", packed(Config, epoch_seconds=EPOCH_SECONDS, network_id=NETWORK)),
+        (programs.config_address(), "governance", config),
+        (programs.oracle_authority(), "oracle", oracle),
         (
-            programs.oracle_authority(),
-            "oracle",
-            packed(Oracle, withdrawn=drawn * len(loads), settlements=epochs * len(loads)),
+            programs.registry_address(),
+            "registry",
+            packed(Registry, users=count, installations=count, meters=count, keys=count),
         ),
     ]
-    for load in loads:
+    mints = programs.energy_mint(), programs.credit_mint()
+    for n, load in enumerate(loads):
         key, registers = bytes(load.key.pubkey()), (0, load.register, 0, 0)
-        meter = packed(Meter, role=3, status=1, meter_id=load.meter_id, key=key, user=load.wallet)
+        energy, credit = (programs.associated_token_address(load.wallet, mint) for mint in mints)
+        user = packed(User, member=load.wallet, wallet=load.wallet, member_index=n, status=1, load_meters=1,
+                      settling_meters=1, energy_token_account=energy, credit_token_account=credit)  # fmt: skip
+        meter = packed(Meter, role=3, status=1, meter_id=load.meter_id, key=key, user=load.wallet, keys=1,
+                       first_sequence=1, installation=n, nameplate=NAMEPLATE_W)  # fmt: skip
         state = packed(MeterState, meter=load.address, interval_end=end, sequence=epochs, registers=registers,
                        hash=load.previous, settled_end=end, settled=registers)  # fmt: skip
-        account = packed(EnergyAccount, wallet=load.wallet, boundary=end, withdrawn=drawn, consumed=drawn)
+        account = packed(EnergyAccount, wallet=load.wallet, boundary=end, withdrawn=drawn, consumed=drawn,
+                         withdrawals_open=drawn)  # fmt: skip
         found += [
+            (programs.user_address(load.wallet), "registry", user),
+            (
+                programs.installation_address(n),
+                "registry",
+                packed(Installation, n=n, nameplate=NAMEPLATE_W, meters=1, building=b""),
+            ),
+            (programs.key_use_address(key), "registry", packed(KeyUse, meter_id=load.meter_id)),
             (load.address, "registry", meter),
             (programs.meter_state_address(load.meter_id), "oracle", state),
             (programs.energy_account_address(load.wallet), "oracle", account),

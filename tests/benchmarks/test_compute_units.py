@@ -17,13 +17,13 @@ from agave_validator import AgaveUnavailableError
 BUDGETS = {
     "reading": 2_400,
     "reading_fixed": 1_200,
-    "settle_surplus": 7_000,
+    "settle_surplus": 5_500,
     "place_best": 1_500,
     "place_worst": 6_000,
     "cancel_worst": 3_000,
     "clear_and_pay_per_order": 260,
 }
-WITH_OLDER_TOKEN = BUDGETS | {"settle_surplus": 12_000}
+WITH_OLDER_TOKEN = BUDGETS | {"settle_surplus": 10_500}
 ONE_TRANSACTION = 1_400_000
 on_agave = [pytest.mark.agave, pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -189,7 +189,7 @@ def test_hosts_and_ports(text, found):
     [
         ("", "should be HOST:PORT"),
         ("host", "should be HOST:PORT"),
-        (":4059", "names no host"),
+        (":4059", "does not name a host"),
         ("host:", "should be HOST:PORT"),
         ("host:0", "should be HOST:PORT"),
         ("host:65536", "should be HOST:PORT"),
@@ -203,10 +203,10 @@ def test_hosts_and_ports(text, found):
         ("10.0.0.300:1", "no IPv4 address"),
         ("10.0.7:1", "no IPv4 address"),
         ("tcp://h:1", "no IPv6 address"),
-        ("a..b:1", "names no host"),
-        ("me@host:1", "names no host"),
-        ("häuser:1", "names no host"),
-        ("x" * 254 + ":1", "names no host"),
+        ("a..b:1", "does not name a host"),
+        ("me@host:1", "does not name a host"),
+        ("häuser:1", "does not name a host"),
+        ("x" * 254 + ":1", "does not name a host"),
     ],
 )
 def test_what_is_no_host_and_port(text, says):

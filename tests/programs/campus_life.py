@@ -8,6 +8,8 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from campus import (
@@ -22,11 +24,12 @@ from campus import (
     approve_instruction,
     key,
 )
-from campus_model import LONGEST_TERM, RESET_FLAG, ROLES, Model, Reading, Refused
+from campus_model import LONGEST_TERM, RESET_FLAG, ROLES, WALLET_DELAY_EPOCHS, Model, Reading, Refused
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from market_accounts import Book
 from solders.instruction import AccountMeta, Instruction
+from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from authority.chain import programs
@@ -35,20 +38,107 @@ from edge_agent.wire.reading import FLAG_BACK_FILLED, FLAG_DATA_DOUBTFUL, FLAG_E
 EPOCH = START // EPOCH_SECONDS
 USERS = ("alice", "bob", "carol")
 METERS = ("m0", "m1", "m2", "m3", "m4", "m5")
-NAMES = {"InstructionErrorCustom(1)": "InsufficientFunds", "InstructionErrorCustom(4)": "OwnerMismatch"}  # SPL Token's
+NAMES = {  # SPL Token's, and the associated token program's of an account that is somebody else's
+    "InstructionErrorCustom(1)": "InsufficientFunds",
+    "InstructionErrorCustom(4)": "OwnerMismatch",
+    "InstructionErrorCustom(11)": "NonNativeHasBalance",
+    "InstructionErrorCustom(0)": "NotTheWallets",
+    "InvalidAccountData": "NoTokenAccount",
+}
+STRANGER = key("stranger")
+"""Has no part in the campus: opens, clears, refunds and pays out all the same."""
 
 users = st.sampled_from(USERS)
 meters = st.sampled_from(METERS)
 steps = st.one_of(st.integers(0, 3_000), st.sampled_from([0, 0, 27_501, 30_000, 120_000]))
+WALLETS = ("next", "next", "another next", "a third", "wallet bob", "operator")
+"""Wallets that are proposed: new ones, one that is a member's, the operator's."""
+amounts = st.sampled_from([0, 1, 500, 2_000, 10**6, 10**8])
 ITSELF, DELEGATE = "itself", "delegate"
 signers = st.sampled_from([ITSELF, ITSELF, DELEGATE, DELEGATE, *USERS])
 """Who acts for a member."""
+PARAMETERS_STAGED = [
+    (name, value)
+    for name, values in {
+        "grace_seconds": (30, EPOCH_SECONDS, EPOCH_SECONDS + 1),
+        "clock_skew_seconds": (0, EPOCH_SECONDS, EPOCH_SECONDS + 1),
+        "feed_in_price": (40_000, 50_000, 1, 0, 300_001),
+        "retail_price": (300_000, 250_000, 10**9, 10**9 + 1),
+        "wheeling": (0, 20_000, 250_000, 300_001),
+        "min_order_wh": (10, 50, 1, 0),
+        "max_order_wh": (20_000, 300, 1_000_000, 8_388_608, 10**9, 10**9 + 1),
+        "cancel_cutoff_seconds": (0, 60, 800, EPOCH_SECONDS),
+        "min_reference_volume_wh": (1, 300, 0),
+        "billing_period_epochs": (16, 20, 15, 35_137),
+        "netting_epochs": (1, 2, 4, 8, 96, 0, 97),
+        "nameplate_tolerance_bps": (0, 1_000, 10_000, 10_001),
+        "storage_efficiency_bps": (8_000, 10_000, 0, 10_001),
+        "fee_bps": (0, 100, 1_000, 1_001),
+        "max_orders_per_member": (1, 2, 8, 64, 0, 65),
+    }.items()
+    for value in values
+]
+"""Each of governance's parameters, with values at and beyond its bounds."""
+METER_KINDS = [(0, 1), (0, 0), (1, 1), (1, 2), (2, 0), (3, 0), (3, 0), (4, 0), (5, 0), (1, 0), (6, 0), (3, 5)]
+"""Role and source of a meter: what there is, and what there is not."""
+HOSTILE: tuple[dict[str, Any], ...] = (
+    {"sequence": 0},
+    {"sequence": 1},
+    {"sequence": 7},
+    {"sequence": 2**32 - 1},
+    {"interval_end": START},
+    {"interval_end": START + 450},
+    {"ahead": 2},
+    {"network_id": bytes(8)},
+    {"source": 3},
+    {"register_epoch": 9},
+    {"flags": 1 << 9},
+    {"flags": RESET_FLAG},
+    {"previous_hash": b"\1" * 16},
+    {"registers": (0, 0, 0, 0)},
+    {"registers": (1, 1, 1, 1)},
+    {"registers": (2**64 - 1,) * 4},
+    {"flags": FLAG_TAMPER, "registers": (2**63,) * 4},
+    {"flags": FLAG_ESTIMATED | FLAG_DATA_DOUBTFUL},
+    {"flags": FLAG_BACK_FILLED, "register_epoch": 1},
+)
+"""What a record may have in place of what follows the last; the last ones may pass."""
 keys = st.sampled_from(["authority", "authority", "authority", "successor", "another"])
 rarely = st.integers(0, 11).map(lambda n: n == 0)
 
 
+@dataclass
+class Person(Member):
+    """A member; `wallet` is the one that it has now, and the first one names its accounts for ever."""
+
+    home: Pubkey
+
+    @property
+    def user(self) -> Pubkey:
+        return programs.user_address(self.home)
+
+    @property
+    def energy_account(self) -> Pubkey:
+        return programs.energy_account_address(self.home)
+
+    @property
+    def retirement(self) -> Pubkey:
+        return programs.retirement_address(self.home)
+
+
+def person(name: str) -> Person:
+    """A member to be."""
+    wallet = key(f"wallet {name}")
+    return Person(wallet, wallet.pubkey())
+
+
 def new_key(name: str, number: int) -> Any:
     return key(f"meter {name} key {number}")
+
+
+def map_hash(number: int) -> bytes:
+    """The hash of a meter's map by its number; the first is all zero."""
+    return bytes(32) if number == 0 else hashlib.sha256(f"map {number}".encode()).digest()
 
 
 class CampusLife(RuleBasedStateMachine):
@@ -56,7 +146,7 @@ class CampusLife(RuleBasedStateMachine):
 
     campus: Campus
     model: Model
-    members: dict[str, Member]
+    members: dict[str, Person]
 
     def make(self) -> None:
         """The campus, its model and its members to be."""
@@ -71,10 +161,11 @@ class CampusLife(RuleBasedStateMachine):
         self.make()
         for member in self.members.values():
             self.campus.svm.airdrop(member.address, 10**10)
+        self.campus.svm.airdrop(STRANGER.pubkey(), 10**12)
         self.gateways = {
             name: SimulatedMeter(new_key(name, 0), hashlib.sha256(name.encode()).digest(), "load", 0) for name in METERS
         }
-        self.key_numbers = dict.fromkeys(METERS, 0)
+        self.key_numbers, self.maps = dict.fromkeys(METERS, 0), dict.fromkeys(METERS, 0)
         for number, kind, storage in ((0, 7, 20_000), (1, 1, 0), (2, 5, 10_000), (3, 6, 0)):
             self.model.register_installation(number, kind, 100_000, storage)
             args = {"kind": kind, "nameplate_w": 100_000, "storage_wh": storage}
@@ -94,7 +185,13 @@ class CampusLife(RuleBasedStateMachine):
         self.an_epoch((0, 0, 0, 0), None)
         self.an_epoch((9_000, 1_000, 0, 0), None)
 
-    def both(self, predict: Callable[[], object], *instructions: Instruction, signers: tuple[Any, ...] = ()) -> bool:
+    def both(
+        self,
+        predict: Callable[[], object],
+        *instructions: Instruction,
+        signers: tuple[Any, ...] = (),
+        payer: Keypair | None = None,
+    ) -> bool:
         """Do it in the model and on the chain: the same refusal, or none. Whether it was done."""
         expected: str | None = None
         try:
@@ -103,7 +200,7 @@ class CampusLife(RuleBasedStateMachine):
             expected = refused.name
         found: str | None = None
         try:
-            self.campus.send(*instructions, signers=signers)
+            self.campus.send(*instructions, signers=signers, payer=payer)
         except Refusal as refusal:
             found = NAMES.get(refusal.name, refusal.name)
         assert found == expected, f"the programs say {found}, the model {expected}"
@@ -114,6 +211,10 @@ class CampusLife(RuleBasedStateMachine):
         user = self.model.users.get(name)
         delegate = user.delegate if user is not None else None
         return {ITSELF: name, DELEGATE: delegate or name}.get(by, by)
+
+    def wallet(self, name: str) -> Keypair:
+        """The key of a member, or of a wallet by its name."""
+        return self.members[name].wallet if name in self.members else key(name)
 
     def by_operator(self, program: str, name: str, args: dict[str, Any], **accounts: Any) -> Instruction:
         return self.campus.instruction(program, name, args, {"operator": self.campus.operator.pubkey(), **accounts})
@@ -130,7 +231,7 @@ class CampusLife(RuleBasedStateMachine):
         """Pause something, try everything, resume."""
         self.set_paused(bits)
         self.register_user(name, 1)
-        self.set_meter_map(each)
+        self.set_meter_map(each, 1)
         self.submit(each, self.permitted(each, (step,) * 4))
         self.settle(name, 0, None)
         self.retire(name, ITSELF, 1, 0, 2)
@@ -144,26 +245,61 @@ class CampusLife(RuleBasedStateMachine):
         self.both(lambda: self.model.set_paused(bits), instruction)
 
     @rule(
-        ahead=st.sampled_from([2, 3, 5, 1, 0, -1]),
-        efficiency=st.sampled_from([8_000, 10_000, 0, 10_001]),
-        feed_in=st.sampled_from([40_000, 50_000, 1, 0, 300_001]),
-        netting=st.sampled_from([1, 2, 4, 4, 8, 96, 0, 97]),
-        largest=st.sampled_from([1_000_000, 1_000_000, 8_388_607, 8_388_608]),
+        ahead=st.sampled_from([2, 2, 2, 2, 3, 5, 1, 0, -1, 35_137]),
+        chosen=st.lists(st.sampled_from(PARAMETERS_STAGED), min_size=1, max_size=3),
     )
-    def stage_parameters(self, ahead: int, efficiency: int, feed_in: int, netting: int, largest: int) -> None:
-        changes = {
-            "storage_efficiency_bps": efficiency,
-            "feed_in_price": feed_in,
-            "netting_epochs": netting,
-            "max_order_wh": largest,
-        }
-        parameters = self.campus.parameters | changes
-        args = {"parameters": parameters, "from_epoch": self.model.epoch + ahead}
+    def stage_parameters(self, ahead: int, chosen: list[tuple[str, int]]) -> None:
+        """Any of the parameters, within its bounds and just beyond."""
+        parameters = self.campus.parameters | dict(chosen)
+        args = {"parameters": parameters, "from_epoch": max(0, self.model.epoch + ahead)}
         accounts = {"authority": self.campus.authority.pubkey()}
         self.both(
             lambda: self.model.stage_parameters(parameters, args["from_epoch"]),
             self.campus.instruction("governance", "stage_parameters", args, accounts),
         )
+
+    @rule()
+    def parameters_out_of_bounds(self) -> None:
+        """Each of them alone, for the epoch after the next."""
+        accounts = {"authority": self.campus.authority.pubkey()}
+        for name, value in PARAMETERS_STAGED:
+            parameters, ahead = self.campus.parameters | {name: value}, self.model.epoch + 2
+            args = {"parameters": parameters, "from_epoch": ahead}
+            instruction = self.campus.instruction("governance", "stage_parameters", args, accounts)
+            before = copy.deepcopy((self.model.parameters, self.model.staged, self.model.staged_from))
+            try:
+                self.model.stage_parameters(parameters, ahead)
+            except Refused:
+                self.both(partial(self.model.stage_parameters, parameters, ahead), instruction)
+            self.model.parameters, self.model.staged, self.model.staged_from = before
+
+    @rule(pretender=st.sampled_from(["stranger", "operator", "night shift", "authority"]), name=users, each=meters)
+    def a_pretender(self, pretender: str, name: str, each: str) -> None:
+        """Somebody else than the operator tries what is the operator's, a former one too: refused, whatever it is."""
+        if pretender == self.model.operator:
+            return
+
+        def refused() -> None:
+            raise Refused("NotOperator")
+
+        operator, self.campus.operator = self.campus.operator, key(pretender)
+        self.campus.svm.airdrop(self.campus.operator.pubkey(), 10**10)
+        instructions = [
+            self.campus.register_installation_instruction(9),
+            self.by_operator("governance", "open_billing_period", {}),
+            self.campus.submit_instruction([self.gateways[each]]),
+        ]
+        if name in self.model.users:
+            status = {"status": 2}
+            instructions.append(self.by_operator("registry", "set_user_status", status, user=self.members[name].user))
+        if each in self.model.meters:
+            new_map = {"map_hash": bytes(32)}
+            instructions.append(self.by_operator("registry", "set_meter_map", new_map, meter=self.gateways[each].meter))
+        try:
+            for instruction in instructions:
+                self.both(refused, instruction)
+        finally:
+            self.campus.operator = operator
 
     @rule(by=keys, proposed=st.sampled_from(["successor", "authority", "another", None]))
     def propose_authority(self, by: str, proposed: str | None) -> None:
@@ -195,7 +331,7 @@ class CampusLife(RuleBasedStateMachine):
 
     @rule(name=users, role=st.sampled_from([0, 0, 1, 2, 3]))
     def register_user(self, name: str, role: int) -> None:
-        instruction = self.campus.register_user_instruction(self.members[name], role)
+        instruction = self.campus.register_user_instruction(person(name), role)
         self.both(lambda: self.model.register_user(name, role), instruction)
 
     @rule(
@@ -229,9 +365,7 @@ class CampusLife(RuleBasedStateMachine):
         name=meters,
         owner=users,
         number=st.sampled_from([0, 0, 0, 1, 2, 3, 9]),
-        kind=st.sampled_from(
-            [(0, 1), (0, 0), (1, 1), (1, 2), (2, 0), (3, 0), (3, 0), (4, 0), (5, 0), (1, 0), (6, 0), (3, 5)]
-        ),
+        kind=st.sampled_from(METER_KINDS),
     )
     def register_meter(self, name: str, owner: str, number: int, kind: tuple[int, int]) -> None:
         role, source = kind
@@ -252,13 +386,35 @@ class CampusLife(RuleBasedStateMachine):
             meter=gateway.meter,
             key_use=programs.key_use_address(bytes(gateway.key.pubkey())),
         )
-        number_of_key = self.key_numbers[name]
+        number_of_key, map_ = self.key_numbers[name], self.maps[name]
         if self.both(
-            lambda: self.model.register_meter(name, owner, number, role, source, number_of_key),
+            lambda: self.model.register_meter(name, owner, number, role, source, number_of_key, map_),
             gateway.possession(),
             instruction,
         ):
             gateway.role, gateway.source = ROLES[role], source
+
+    @rule(name=meters, owner=users, kinds=st.permutations(METER_KINDS))
+    def register_some_meter(self, name: str, owner: str, kinds: list[tuple[int, int]]) -> None:
+        """The first of the kinds that its member may have, after those that it may not."""
+        for kind in kinds:
+            if name not in self.model.meters:
+                self.register_meter(name, owner, 0, kind)
+        self.open_meter(name)
+
+    @rule(name=users)
+    def a_member_goes_and_comes(self, name: str) -> None:
+        """Suspended with its meters, which cannot be active without it; and taken in again."""
+        owned = [each for each, meter in self.model.meters.items() if meter.user == name]
+        for each in owned:
+            self.set_meter_status(each, 2)
+        self.set_user_status(name, 2)
+        for status in (3, 2):
+            self.set_user_status(name, status)
+        for _ in range(2):
+            for each in owned:
+                self.set_meter_status(each, 1)
+            self.set_user_status(name, 1)
 
     @rule(name=meters)
     def open_meter(self, name: str) -> None:
@@ -281,11 +437,40 @@ class CampusLife(RuleBasedStateMachine):
         instruction = self.by_operator("registry", "set_user_role", {"role": role}, user=self.members[name].user)
         self.both(lambda: self.model.set_user_role(name, role), instruction)
 
-    @rule(name=users, wallet=st.sampled_from(["next", None]))
+    @rule(name=users, wallet=st.sampled_from([*WALLETS, None]))
     def propose_wallet(self, name: str, wallet: str | None) -> None:
         args = {"next": key(wallet).pubkey() if wallet else Pubkey.default()}
         instruction = self.by_operator("registry", "propose_wallet", args, user=self.members[name].user)
         self.both(lambda: self.model.propose_wallet(name, wallet), instruction)
+
+    @rule(name=users, wallet=st.sampled_from([*WALLETS, None, None]))
+    def replace_wallet(self, name: str, wallet: str | None) -> None:
+        """By the proposed wallet, or by another."""
+        user = self.model.users.get(name)
+        chosen = wallet or (user.next_wallet if user else None) or "next"
+        instruction = self.campus.replace_wallet_instruction(self.members[name], key(chosen).pubkey())
+        if self.both(lambda: self.model.replace_wallet(name, chosen), instruction):
+            self.members[name].wallet = key(chosen)
+
+    @rule(name=users, wallet=st.sampled_from(WALLETS), early=rarely, delegate=st.one_of(users, st.none()))
+    def a_lost_key(self, name: str, wallet: str, early: bool, delegate: str | None) -> None:
+        """A wallet is proposed, and replaced when it is due; somebody may have it as a delegate."""
+        if delegate is not None and delegate != name:
+            self.set_delegate(delegate, name, LONGEST_TERM)
+        self.propose_wallet(name, wallet)
+        self.time_passes((WALLET_DELAY_EPOCHS - early) * EPOCH_SECONDS)
+        self.open_billing_period()
+        self.replace_wallet(name, wallet)
+        for token in (0, 1):
+            self.bring_over(name, token, 10**12)
+
+    @rule(name=users, token=st.sampled_from([0, 1]), amount=st.sampled_from([1, 500, 10**12]))
+    def bring_over(self, name: str, token: int, amount: int) -> None:
+        """A former wallet sends what it still has to the member's account."""
+        store = (self.model.credits, self.model.tokens)[token]
+        for former in [each for each in store if each not in self.model.users]:
+            if name in self.model.users:
+                self._transfer(former, former, name, token, min(amount, store[former]))
 
     @rule(
         number=st.sampled_from([0, 0, 0, 1, 2, 9]),
@@ -345,8 +530,10 @@ class CampusLife(RuleBasedStateMachine):
         name=meters,
         fresh=rarely.map(lambda old: not old),
         first=st.sampled_from([1, 1, 1, 2, 7, 2**31 - 1, 0, 2**31]),
+        outdated=rarely,
     )
-    def replace_meter_key(self, name: str, fresh: bool, first: int) -> None:
+    def replace_meter_key(self, name: str, fresh: bool, first: int, outdated: bool) -> None:
+        """With a proof under the map that holds, or under an outdated one; with a new key, or one that was used."""
         gateway = self.gateways[name]
         number = self.key_numbers[name] + 1 if fresh else self.key_numbers[name]
         new = new_key(name, number)
@@ -357,16 +544,21 @@ class CampusLife(RuleBasedStateMachine):
             meter=gateway.meter,
             key_use=programs.key_use_address(bytes(new.pubkey())),
         )
-        if self.both(
-            lambda: self.model.replace_meter_key(name, number, first), gateway.possession(first, key=new), instruction
-        ):
+        proof = gateway.possession(first, key=new)
+        if outdated:
+            proof = replace(gateway, map_hash=map_hash(self.maps[name] - 1)).possession(first, key=new)
+        map_ = self.maps[name] - outdated
+        if self.both(lambda: self.model.replace_meter_key(name, number, first, map_), proof, instruction):
             gateway.key, self.key_numbers[name] = new, number
 
-    @rule(name=meters)
-    def set_meter_map(self, name: str) -> None:
-        gateway = self.gateways[name]
-        instruction = self.by_operator("registry", "set_meter_map", {"map_hash": gateway.map_hash}, meter=gateway.meter)
-        self.both(lambda: self.model.set_meter_map(name), instruction)
+    @rule(name=meters, change=st.integers(0, 2))
+    def set_meter_map(self, name: str, change: int) -> None:
+        """Another map, or the same once more."""
+        gateway, map_ = self.gateways[name], self.maps[name] + change
+        args = {"map_hash": map_hash(map_)}
+        instruction = self.by_operator("registry", "set_meter_map", args, meter=gateway.meter)
+        if self.both(lambda: self.model.set_meter_map(name, map_), instruction):
+            gateway.map_hash, self.maps[name] = map_hash(map_), map_
 
     # Readings
 
@@ -426,34 +618,29 @@ class CampusLife(RuleBasedStateMachine):
         for name in chosen:
             self.submit(name, self.permitted(name, values))
 
+    @rule(name=meters, values=st.tuples(steps, steps, steps, steps), waits=st.booleans())
+    def hostile_readings(self, name: str, values: tuple[int, ...], waits: bool) -> None:
+        """One after another, each with something wrong or odd, at a new boundary or at an old one."""
+        if waits:
+            self.to_the_next_boundary()
+        for change in HOSTILE:
+            changes = dict(change)
+            if "ahead" in changes:
+                changes["interval_end"] = (self.model.epoch + changes.pop("ahead")) * EPOCH_SECONDS
+            self.submit(name, self.permitted(name, values), **changes)
+
     @rule(
         name=meters,
         values=st.tuples(steps, steps, steps, steps),
-        change=st.sampled_from(
-            [
-                {"sequence": 0},
-                {"sequence": 7},
-                {"sequence": 30},
-                {"sequence": 2**32 - 1},
-                {"interval_end": START},
-                {"interval_end": START + 450},
-                {"network_id": bytes(8)},
-                {"source": 3},
-                {"register_epoch": 1},
-                {"register_epoch": 9},
-                {"flags": 1 << 9},
-                {"flags": RESET_FLAG},
-                {"flags": FLAG_BACK_FILLED},
-                {"flags": FLAG_TAMPER},
-                {"flags": FLAG_ESTIMATED | FLAG_DATA_DOUBTFUL},
-                {"previous_hash": b"\1" * 16},
-                {"registers": (0, 0, 0, 0)},
-                {"registers": (2**64 - 1,) * 4},
-            ]
-        ),
+        step=st.sampled_from([2, 3, 15, 16, 17, 18, 19, 40, 35_136, 35_137, 35_138, 2**30]),
+        silent=st.sampled_from([0, 0, 1, 2, 3]),
     )
-    def a_hostile_reading(self, name: str, values: tuple[int, ...], change: dict[str, Any]) -> None:
-        self.submit(name, values, **change)
+    def a_jump(self, name: str, values: tuple[int, ...], step: int, silent: int) -> None:
+        """A sequence steps by more than one: no further than the epochs since the last reading allow."""
+        self.model.time += silent * EPOCH_SECONDS
+        self.campus.set_time(self.model.time)
+        follows, _ = self.record(name, (0,) * 4)
+        self.submit(name, self.permitted(name, values), sequence=min(2**32 - 1, follows.sequence - 1 + step))
 
     def submit(self, name: str, values: tuple[int, ...], **changes: Any) -> None:
         gateway = self.gateways[name]
@@ -464,8 +651,15 @@ class CampusLife(RuleBasedStateMachine):
             self.campus.submit_instruction([gateway]),
         )
 
-    @rule(name=meters, flags=st.sampled_from([RESET_FLAG, RESET_FLAG, 0]), ahead=st.sampled_from([1, 1, 0, 2]))
-    def rebase(self, name: str, flags: int, ahead: int) -> None:
+    @rule(
+        name=meters,
+        flags=st.sampled_from([RESET_FLAG, RESET_FLAG, 0]),
+        ahead=st.sampled_from([1, 1, 0, 2]),
+        waits=st.booleans(),
+    )
+    def rebase(self, name: str, flags: int, ahead: int, waits: bool) -> None:
+        if waits:
+            self.to_the_next_boundary()
         gateway, state = self.gateways[name], self.model.states.get(name)
         epoch = ((state.register_epoch if state else 0) + ahead) % 256
         reading, frame = self.record(name, (0,) * 4, flags=flags, register_epoch=epoch, registers=(5, 5, 5, 5))
@@ -628,7 +822,7 @@ class CampusLife(RuleBasedStateMachine):
         by=signers,
         reason=st.sampled_from([0, 0, 0, 1, 1, 2]),
         period=st.sampled_from([0, 0, 0, -1, 1]),
-        part=st.sampled_from([0, 1, 1, 2, 2, 3]),
+        part=st.sampled_from([0, 1, 1, 2, 2, 3, 4, 5]),
         source=st.sampled_from([0, 1, 1, 2]),
     )
     def retire(self, name: str, by: str, reason: int, period: int, part: int, source: int = 1) -> None:
@@ -638,13 +832,14 @@ class CampusLife(RuleBasedStateMachine):
         open_withdrawals = energy.withdrawals_open if energy else 0
         retired = self.model.retired.get(name)
         left = open_withdrawals - (retired.consumption_open if retired else 0)
-        amount = (0, max(0, min(held, left)), held // 2, held + 1)[part]
+        own = (energy.minted if energy else 0) - (retired.feed_in_total if retired else 0)
+        amount = (0, max(0, min(held, left)), held // 2, held + 1, max(0, left) + 1, max(0, own) + 1)[part]
         number = max(0, self.model.period + period)
         accounts = {
             "payer": self.campus.operator.pubkey(),
-            "member": self.members[by].address,
+            "member": self.wallet(by).pubkey(),
             "user": member.user,
-            "retirement": programs.retirement_address(member.address),
+            "retirement": member.retirement,
             "energy_account": member.energy_account,
             "energy_token_account": member.energy_tokens,
             "credit_token_account": member.credit_tokens,
@@ -653,7 +848,7 @@ class CampusLife(RuleBasedStateMachine):
         self.both(
             lambda: self.model.retire(name, by, reason, number, amount, source),
             self.campus.instruction("energy_token", "retire_energy", args, accounts),
-            signers=(self.members[by].wallet,),
+            signers=(self.wallet(by),),
         )
 
     # What SPL Token lets a member do by itself
@@ -678,41 +873,98 @@ class CampusLife(RuleBasedStateMachine):
         self.both(
             lambda: self.model.approve(name, token, amount),
             approve_instruction(self.members[name], self._account(name, token), amount),
-            signers=(self.members[name].wallet,),
+            signers=(self.wallet(name),),
         )
 
-    @rule(name=users, to=users, token=st.sampled_from([0, 1]), amount=st.sampled_from([0, 1, 500, 10**7]))
-    def send_tokens(self, name: str, to: str, token: int, amount: int) -> None:
-        """SPL transfer, past the market."""
-        if name == to or not {name, to} <= set(self.model.users):
-            return
+    @rule(
+        name=users,
+        by=st.one_of(st.just(ITSELF), users),
+        to=users,
+        token=st.sampled_from([0, 1]),
+        amount=st.sampled_from([0, 1, 500, 10**7]),
+    )
+    def send_tokens(self, name: str, by: str, to: str, token: int, amount: int) -> None:
+        """SPL transfer, past the market: by the member, or by whom it approved."""
+        if name != to and {name, to} <= set(self.model.users):
+            self._transfer(name, self.actor(name, by), to, token, amount)
+
+    def _transfer(self, name: str, by: str, to: str, token: int, amount: int) -> None:
         data = bytes([3]) + amount.to_bytes(8, "little")
         accounts = (self._account(name, token), self._account(to, token))
         self.both(
-            lambda: self.model.transfer(name, to, token, amount),
-            self._spl(name, data, *accounts),
-            signers=(self.members[name].wallet,),
+            lambda: self.model.transfer(name, by, to, token, amount),
+            self._spl(by, data, *accounts),
+            signers=(self.wallet(by),),
         )
 
-    @rule(name=users, amount=st.sampled_from([1, 300]))
-    def burn_tokens(self, name: str, amount: int) -> None:
+    @rule(name=users, to=users, token=st.sampled_from([0, 1]), amount=st.sampled_from([0, 400, 10**8]), spend=amounts)
+    def approve_another(self, name: str, to: str, token: int, amount: int, spend: int) -> None:
+        """SPL approve: another member may move tokens, and does; whatever was approved to the market is no more."""
+        if name == to or not {name, to} <= set(self.model.users):
+            return
+        data = bytes([4]) + amount.to_bytes(8, "little")
+        account, wallet = self._account(name, token), self.wallet(name)
+        metas = [AccountMeta(account, False, True), AccountMeta(self.wallet(to).pubkey(), False, False)]
+        metas.append(AccountMeta(wallet.pubkey(), True, False))
+        self.both(
+            lambda: self.model.approve_another(name, to, token, amount),
+            Instruction(programs.TOKEN_PROGRAM, data, metas),
+            signers=(wallet,),
+        )
+        self._transfer(name, to, to, token, spend)
+
+    @rule(name=users, token=st.sampled_from([0, 1]))
+    def revoke(self, name: str, token: int) -> None:
+        """SPL revoke."""
+        if name in self.model.users:
+            instruction = self._spl(name, bytes([5]), self._account(name, token))
+            self.both(lambda: self.model.revoke(name, token), instruction, signers=(self.wallet(name),))
+
+    @rule(name=users, token=st.sampled_from([0, 1]), amount=st.sampled_from([1, 300]))
+    def burn_tokens(self, name: str, token: int, amount: int) -> None:
         """SPL burn, for nothing."""
         if name not in self.model.users:
             return
         data = bytes([8]) + amount.to_bytes(8, "little")
+        mint = programs.energy_mint() if token else programs.credit_mint()
         self.both(
-            lambda: self.model.burn(name, amount),
-            self._spl(name, data, self._account(name, 1), programs.energy_mint()),
-            signers=(self.members[name].wallet,),
+            lambda: self.model.burn(name, token, amount),
+            self._spl(name, data, self._account(name, token), mint),
+            signers=(self.wallet(name),),
         )
 
+    @rule(name=users, token=st.sampled_from([0, 1]), empty=st.booleans())
+    def close_an_account(self, name: str, token: int, empty: bool) -> None:
+        """SPL close, after it was emptied or as it is: what is minted then goes to the seat."""
+        if name not in self.model.users:
+            return
+        if empty:
+            others = [each for each in self.model.users if each != name]
+            self._transfer(name, name, others[0], token, (self.model.credits, self.model.tokens)[token][name])
+        metas = [AccountMeta(self._account(name, token), False, True)]
+        metas += [AccountMeta(self.wallet(name).pubkey(), signs, not signs) for signs in (False, True)]
+        self.both(
+            lambda: self.model.close(name, token),
+            Instruction(programs.TOKEN_PROGRAM, bytes([9]), metas),
+            signers=(self.wallet(name),),
+        )
+
+    @rule(name=users, token=st.sampled_from([0, 1]))
+    def reopen_an_account(self, name: str, token: int) -> None:
+        """A stranger makes a member's associated token account again."""
+        if name in self.model.users:
+            mint = programs.energy_mint() if token else programs.credit_mint()
+            made = programs.create_associated_token_account(STRANGER.pubkey(), self.members[name].address, mint)
+            self.both(lambda: self.model.reopen(name, token), made, payer=STRANGER)
+
     def _account(self, name: str, token: int) -> Pubkey:
-        member = self.members[name]
-        return member.energy_tokens if token else member.credit_tokens
+        mint = programs.energy_mint() if token else programs.credit_mint()
+        return programs.associated_token_address(self.wallet(name).pubkey(), mint)
 
     def _spl(self, name: str, data: bytes, *accounts: Pubkey) -> Instruction:
         metas = [AccountMeta(account, False, True) for account in accounts]
-        return Instruction(programs.TOKEN_PROGRAM, data, [*metas, AccountMeta(self.members[name].address, True, False)])
+        metas.append(AccountMeta(self.wallet(name).pubkey(), True, False))
+        return Instruction(programs.TOKEN_PROGRAM, data, metas)
 
     # What holds after every step
 
@@ -728,20 +980,28 @@ class CampusLife(RuleBasedStateMachine):
             assert found["settling_meters"] == sum(1 << slot for slot in user.slots)
             assert found["submeters"] == user.submeters
             assert found["next_wallet_from"] == user.next_wallet_from
-            assert campus.tokens(member.energy_tokens) == model.tokens[name]
-            assert campus.tokens(member.credit_tokens) == model.credits[name]
+            assert found["wallet"] == member.address == key(user.wallet).pubkey()
+            delegate = self.wallet(user.delegate).pubkey() if user.delegate else Pubkey.default()
+            assert (found["delegate"], found["delegate_until"]) == (delegate, user.delegate_until)
             assert campus.seat(member) == (model.seats[name][1], model.seats[name][0])
+        for token, store in enumerate((model.credits, model.tokens)):
+            for name, amount in store.items():
+                found_account = campus.svm.get_account(self._account(name, token))
+                is_there = found_account is not None and bool(found_account.data)
+                assert is_there == ((name, token) not in model.closed)
+                assert amount == (campus.tokens(self._account(name, token)) if is_there else 0)
         for name, meter in model.meters.items():
             found = campus.account("registry", self.gateways[name].meter)
-            assert found["user"] == self.members[meter.user].address
+            assert found["user"] == self.members[meter.user].home
             assert (found["slot"], found["status"], found["generation"]) == (meter.slot, meter.status, meter.generation)
             assert (found["keys"], found["user_since"]) == (meter.keys, meter.user_since)
+            assert found["map_hash"] == map_hash(meter.map)
         for name, state in model.states.items():
             found = campus.account("oracle", self.gateways[name].state)
             for field in ("generation", "keys", "sequence", "interval_end", "register_epoch", "settled_end", "doubt"):
                 assert found[field] == getattr(state, field), (name, field)
             assert tuple(found["registers"]) == state.registers
-            assert state.settled_end == 0 or tuple(found["settled"]) == state.settled
+            assert tuple(found["settled"]) == state.settled
             assert tuple(found["carried"]) == state.carried
         for name, energy in model.energy.items():
             found = campus.account("oracle", self.members[name].energy_account)
@@ -757,9 +1017,10 @@ class CampusLife(RuleBasedStateMachine):
             ]:
                 assert found[field] == getattr(energy, field), (name, field)
         for name, retired in model.retired.items():
-            found = campus.account("energy_token", programs.retirement_address(self.members[name].address))
+            found = campus.account("energy_token", self.members[name].retirement)
             for field, value in vars(retired).items():
                 assert found[field] == value, (name, field)
+            assert retired.feed_in_total <= model.energy[name].minted, "more was fed in than the own meters' surplus"
 
     def in_vaults(self) -> tuple[int, int]:
         """What the market holds of energy and of credits."""

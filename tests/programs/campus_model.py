@@ -72,6 +72,7 @@ class Size:
 class User:
     index: int
     role: int
+    wallet: str
     next_wallet: str | None = None
     next_wallet_from: int = 0
     status: int = ACTIVE
@@ -87,6 +88,8 @@ class Approval:
     """What the member lets the market move out of one of its accounts by SPL Token's Approve, for its delegate."""
 
     amount: int
+    to: str = "market"
+    """Or the member that SPL Token lets move them instead."""
 
 
 @dataclass
@@ -98,6 +101,7 @@ class Meter:
     key: int
     first_sequence: int
     slot: int
+    map: int
     size: Size
     staged: Size | None = None
     keys: int = 1
@@ -211,7 +215,11 @@ class Model:
         """What is free in the market, as [credits, energy]."""
         self.given_away: set[tuple[str, int]] = set()
         """(member, token) whose token account belongs to somebody else."""
+        self.closed: set[tuple[str, int]] = set()
+        """(member, token) whose token account is closed."""
         self.approvals: dict[tuple[str, int], Approval] = {}
+        self.wallets: set[str] = set()
+        """Those that were ever a member's: none becomes another's. A former one keeps what was in its accounts."""
         self.used_keys: set[tuple[str, int]] = set()
         self.burnt = 0
         self.minted = self.withdrawn = self.settlements = 0
@@ -258,13 +266,26 @@ class Model:
         need(from_epoch - self.epoch <= 35_136, "StagedTooLate")
         need(self.staged is None or self.staged_from != self.epoch + 1, "StagedAlreadyDue")
         need(self.epoch < self.period_end, "BillingPeriodOverdue")
-        need(parameters["storage_efficiency_bps"] <= 10_000, "EfficiencyOutOfBounds")
-        need(0 < parameters["feed_in_price"] <= parameters["retail_price"], "PricesOutOfBounds")
-        most = parameters["max_order_wh"] * parameters["max_orders_per_member"]
-        need(most <= (2**32 - 1) // 64, "MemberOrdersOutOfBounds")
-        need(0 < parameters["netting_epochs"] <= 96, "NettingOutOfBounds")
+        self._check_parameters(parameters)
         self.parameters = dict(self.in_force(self.epoch))
         self.staged, self.staged_from = dict(parameters), from_epoch
+
+    def _check_parameters(self, new: dict[str, int]) -> None:
+        need(new["grace_seconds"] <= self.epoch_seconds, "GraceOutOfBounds")
+        need(new["clock_skew_seconds"] <= self.epoch_seconds, "ClockSkewOutOfBounds")
+        need(new["nameplate_tolerance_bps"] <= 10_000, "ToleranceOutOfBounds")
+        need(new["storage_efficiency_bps"] <= 10_000, "EfficiencyOutOfBounds")
+        need(0 < new["feed_in_price"] <= new["retail_price"] <= 10**9, "PricesOutOfBounds")
+        need(new["wheeling"] <= new["retail_price"], "WheelingOutOfBounds")
+        need(new["fee_bps"] <= 1_000, "FeeOutOfBounds")
+        need(0 < new["min_order_wh"] <= new["max_order_wh"] <= 10**9, "OrderSizeOutOfBounds")
+        need(0 < new["max_orders_per_member"] <= 64, "OrderCountOutOfBounds")
+        most = new["max_order_wh"] * new["max_orders_per_member"]
+        need(most <= (2**32 - 1) // 64, "MemberOrdersOutOfBounds")
+        need(0 < new["netting_epochs"] <= 96, "NettingOutOfBounds")
+        need(new["cancel_cutoff_seconds"] < self.epoch_seconds, "CancelCutoffOutOfBounds")
+        need(new["min_reference_volume_wh"] > 0, "ReferenceVolumeOutOfBounds")
+        need(16 <= new["billing_period_epochs"] <= 35_136, "BillingPeriodOutOfBounds")
 
     def open_billing_period(self) -> None:
         need(self.epoch >= self.period_end, "BillingPeriodNotOver")
@@ -278,8 +299,9 @@ class Model:
     def register_user(self, name: str, role: int) -> None:
         self.running(REGISTRATION)
         need(role <= 2, "UnknownUserRole")
-        need(name not in self.users, "AlreadyRegistered")
-        self.users[name] = User(len(self.users), role)
+        need(f"wallet {name}" not in self.wallets, "AlreadyRegistered")
+        self.users[name] = User(len(self.users), role, f"wallet {name}")
+        self.wallets.add(f"wallet {name}")
         self.tokens[name] = self.credits[name] = 0
         self.seats[name] = [0, 0]
 
@@ -325,11 +347,40 @@ class Model:
         self.running(REGISTRATION)
         user = self.users[name]
         need(user.status != CLOSED, "StatusClosed")
+        need(wallet != self.operator, "OperatorAsMember")
         need(wallet is not None or user.next_wallet is not None, "NoWalletProposed")
         user.next_wallet = wallet
         user.next_wallet_from = self.epoch + WALLET_DELAY_EPOCHS if wallet else 0
 
-    def register_meter(self, name: str, user: str, installation: int, role: int, source: int, key: int) -> None:
+    def replace_wallet(self, name: str, wallet: str) -> None:
+        """The former wallet keeps what is in its token accounts, and a delegation to it, as whoever holds its key."""
+        need(name in self.users, "NotAUser")
+        self.running(REGISTRATION)
+        user = self.users[name]
+        need(user.status != CLOSED, "StatusClosed")
+        need(user.next_wallet == wallet, "NoWalletProposed")
+        need(self.epoch >= user.next_wallet_from, "WalletNotDue")
+        need(wallet not in self.wallets, "AlreadyRegistered")
+        former = user.wallet
+        for token, store in enumerate((self.credits, self.tokens)):
+            store[former], store[name] = store[name], 0
+            for places in (self.given_away, self.closed):
+                if (name, token) in places:
+                    places.remove((name, token))
+                    places.add((former, token))
+            if (name, token) in self.approvals:
+                self.approvals[former, token] = self.approvals.pop((name, token))
+        for each in self.users.values():
+            each.delegate = former if each.delegate == name else each.delegate
+        for approval in self.approvals.values():
+            approval.to = former if approval.to == name else approval.to
+        user.wallet, user.next_wallet, user.next_wallet_from = wallet, None, 0
+        user.delegate, user.delegate_until = None, 0
+        self.wallets.add(wallet)
+
+    def register_meter(
+        self, name: str, user: str, installation: int, role: int, source: int, key: int, map_: int = 0
+    ) -> None:
         need(user in self.users, "NotAUser")
         need(installation in self.installations, "NotAnInstallation")
         self.running(REGISTRATION)
@@ -341,7 +392,7 @@ class Model:
         need(name not in self.meters, "AlreadyRegistered")
         need((name, key) not in self.used_keys, "KeyUsedBefore")
         stands = self.installations[installation]
-        meter = Meter(user, ROLES[role], source, installation, key, 1, 255, stands.size(), stands.staged)
+        meter = Meter(user, ROLES[role], source, installation, key, 1, 255, map_, stands.size(), stands.staged)
         meter.slot = self._free_slot(owner, meter)
         self._check_set(owner, added=meter)
         self._take(owner, name, meter)
@@ -369,9 +420,10 @@ class Model:
         """SPL Token's part: tokens leave a member's account, by its own signature or within a delegate's allowance."""
         store = (self.credits, self.tokens)[token]
         approval = self.approvals.get((name, token))
+        need((name, token) not in self.closed, "NoTokenAccount")
         need(amount <= store[name], "InsufficientFunds")
         if by != name:
-            need(approval is not None, "OwnerMismatch")
+            need(approval is not None and approval.to in (by, "market"), "OwnerMismatch")
         need((name, token) not in self.given_away, "OwnerMismatch")
         if by != name and approval is not None:
             need(amount <= approval.amount, "InsufficientFunds")
@@ -421,21 +473,24 @@ class Model:
         meter.generation += 1
         meter.user_since = meter.generation
 
-    def replace_meter_key(self, name: str, key: int, first_sequence: int) -> None:
+    def replace_meter_key(self, name: str, key: int, first_sequence: int, map_: int) -> None:
+        """map_: the one under which the new key's proof of possession was signed."""
         need(name in self.meters, "NotAMeter")
         self.running(REGISTRATION)
         meter = self.meters[name]
         need(meter.status != CLOSED, "StatusClosed")
         need(1 <= first_sequence <= MAX_FIRST_SEQUENCE, "FirstSequenceOutOfBounds")
+        need(map_ == meter.map, "PossessionMessage")
         need((name, key) not in self.used_keys, "KeyUsedBefore")
         meter.key, meter.first_sequence = key, first_sequence
         meter.keys += 1
         meter.generation += 1
         self.used_keys.add((name, key))
 
-    def set_meter_map(self, name: str) -> None:
+    def set_meter_map(self, name: str, map_: int) -> None:
         need(name in self.meters, "NotAMeter")
         need(self.meters[name].status != CLOSED, "StatusClosed")
+        self.meters[name].map = map_
         self.meters[name].generation += 1
 
     def _settling(self, user: User) -> list[Meter]:
@@ -524,6 +579,8 @@ class Model:
         if state.interval_end:
             need((reading.register_epoch - state.register_epoch) % 256 <= 1, "RegisterEpoch")
             self._steps(meter, state, reading)
+        else:
+            state.settled = reading.registers
         self._record(meter, state, reading)
 
     def rebase(self, name: str, reading: Reading) -> None:
@@ -534,8 +591,7 @@ class Model:
         self._in_order(meter, state, reading)
         need(bool(reading.flags & RESET_FLAG and state.interval_end), "NotARebase")
         need((reading.register_epoch - state.register_epoch) % 256 == 1, "RegisterEpoch")
-        if state.settled_end:
-            state.carried = state.risen()
+        state.carried = state.risen()
         self._record(meter, state, reading)
         state.settled = state.registers
 
@@ -582,7 +638,7 @@ class Model:
         need(boundary > energy.boundary, "BoundaryNotRising")
         self._require_set(name, boundary, meters)
 
-        inside = [each for each in meters if self._known(each) and self.states[each].settled_end == energy.boundary]
+        inside = [each for each in meters if self._known(each) and self.states[each].settled_end == energy.boundary > 0]
         undoubted = len(inside) == len(meters) and all(
             self.states[each].generation == self.meters[each].generation and not self.states[each].doubt
             for each in inside
@@ -621,9 +677,9 @@ class Model:
         need(seen == set(user.slots), "MeterSetIncomplete")
 
     def _known(self, name: str) -> bool:
-        """Whether the registers at the meter's last settlement are known, and it was this member's."""
+        """Whether the registers at the meter's last settlement, or at its first reading, are this member's."""
         state = self.states[name]
-        return state.settled_end != 0 and state.generation >= self.meters[name].user_since
+        return state.settled_end == 0 or state.generation >= self.meters[name].user_since
 
     def _book(self, energy: Energy, boundary: int, withdrawal: int) -> None:
         """In the period in which the span ended, while that takes retirements; then in the open one."""
@@ -656,34 +712,69 @@ class Model:
         state.settle(meter.generation)
 
     def mint(self, name: str, token: int, amount: int) -> None:
-        """To the member's token account, or to its seat where that is somebody else's."""
-        if (name, token) in self.given_away:
+        """To the member's token account, or to its seat where that is somebody else's or is not there."""
+        if not self.can_receive(name, token):
             self.seats[name][token] += amount
         else:
             (self.credits, self.tokens)[token][name] += amount
+
+    def can_receive(self, name: str, token: int) -> bool:
+        """Whether the member's token account takes what is the member's."""
+        return (name, token) not in self.given_away | self.closed
 
     # SPL Token's own acts
 
     def give_away(self, name: str, token: int) -> None:
         """SetAuthority: the account's owner is another from now on, and what was approved is no more."""
+        need((name, token) not in self.closed, "NoTokenAccount")
         need((name, token) not in self.given_away, "OwnerMismatch")
         self.given_away.add((name, token))
         self.approvals.pop((name, token), None)
 
     def approve(self, name: str, token: int, amount: int) -> None:
         """Approve: the market may move so much, in place of what was approved before."""
+        need((name, token) not in self.closed, "NoTokenAccount")
         need((name, token) not in self.given_away, "OwnerMismatch")
         self.approvals[name, token] = Approval(amount)
 
-    def transfer(self, name: str, to: str, token: int, amount: int) -> None:
-        """A member sends tokens to another's account, whoever owns that."""
-        self.move(name, name, token, amount)
+    def approve_another(self, name: str, to: str, token: int, amount: int) -> None:
+        """Another member may move so much; an account has one such approval, and the market's ends with it."""
+        need((name, token) not in self.closed, "NoTokenAccount")
+        need((name, token) not in self.given_away, "OwnerMismatch")
+        self.approvals[name, token] = Approval(amount, to)
+
+    def revoke(self, name: str, token: int) -> None:
+        """Nobody but the member moves anything of the account."""
+        need((name, token) not in self.closed, "NoTokenAccount")
+        need((name, token) not in self.given_away, "OwnerMismatch")
+        self.approvals.pop((name, token), None)
+
+    def close(self, name: str, token: int) -> None:
+        """The account is no more; it has to be empty."""
+        need((name, token) not in self.closed, "NoTokenAccount")
+        need((self.credits, self.tokens)[token][name] == 0, "NonNativeHasBalance")
+        need((name, token) not in self.given_away, "OwnerMismatch")
+        self.closed.add((name, token))
+        self.approvals.pop((name, token), None)
+
+    def reopen(self, name: str, token: int) -> None:
+        """Anybody makes a member's associated account again; where it is there, nothing happens."""
+        need((name, token) not in self.given_away, "NotTheWallets")
+        self.closed.discard((name, token))
+
+    def transfer(self, name: str, by: str, to: str, token: int, amount: int) -> None:
+        """A member, or whom it approved, sends tokens to another's account, whoever owns that."""
+        need(not {(name, token), (to, token)} & self.closed, "NoTokenAccount")
+        approval = self.approvals.get((name, token))
+        need(amount <= (self.credits, self.tokens)[token][name], "InsufficientFunds")
+        need(by == name or (approval is not None and approval.to == by), "OwnerMismatch")
+        self.move(name, by, token, amount)
         (self.credits, self.tokens)[token][to] += amount
 
-    def burn(self, name: str, amount: int) -> None:
-        """A member burns energy of its own, for nothing."""
-        self.move(name, name, ENERGY_TOKEN, amount)
-        self.burnt += amount
+    def burn(self, name: str, token: int, amount: int) -> None:
+        """A member burns tokens of its own, for nothing."""
+        self.move(name, name, token, amount)
+        self.burnt += amount if token == ENERGY_TOKEN else 0
 
     def _roll(self, energy: Energy) -> None:
         if energy.period != self.period:

@@ -180,6 +180,26 @@ def test_a_first_reading_books_nothing(campus: Campus) -> None:
     assert account(campus, member)["withdrawn"] == 0
 
 
+@pytest.mark.finding("chain-7")
+@pytest.mark.parametrize("first", [True, False], ids=["a member's first settlement", "another meter of a member"])
+def test_what_a_meter_drew_since_its_first_reading_is_booked(campus: Campus, flat: Flat, first: bool) -> None:
+    """A meter of the member is silent, so nothing settles; another one, newly installed, was read all the while."""
+    if first:
+        member = campus.register_user("new")
+        silent = campus.add_meter(member, "silent", "generation", "solar")
+    else:
+        member, silent = flat.member, flat.load
+    load = campus.add_meter(member, "new load", "load")
+    load.registers[1] = 9_000_000  # what it showed before it came to the campus is nobody's
+    for n in range(3, 13):
+        campus.set_time(campus.boundary(n))
+        campus.submit((load, load.read(campus.boundary(n), 0, 100)))
+    before = 0 if first else flat.withdrawn
+    campus.submit((silent, silent.read(campus.boundary(12))))
+    campus.settle(member, campus.boundary(12), silent, load)
+    assert account(campus, member)["withdrawn"] - before == 900
+
+
 def test_a_meter_brings_its_next_owner_nothing_of_the_one_before(campus: Campus, flat: Flat) -> None:
     bob = campus.register_user("bob")
     campus.add_meter(bob, "bobs submeter", "submeter")  # opens the EnergyAccount

@@ -17,6 +17,7 @@ from campus import (
     Member,
     key,
     possession_message,
+    readonly,
     relayed,
     unsigned,
 )
@@ -137,6 +138,32 @@ def test_only_the_operator_registers(campus: Campus, refused) -> None:
     instruction = campus.register_user_instruction(member, PROSUMER, operator=stranger.pubkey())
     with refused("NotOperator"):
         campus.send(instruction, signers=[stranger])
+
+
+def test_only_the_operator_registers_an_installation(campus: Campus, refused) -> None:
+    stranger = key("stranger")
+    campus.svm.airdrop(stranger.pubkey(), 10**10)
+    instruction = campus.register_installation_instruction(0, accounts={"operator": stranger.pubkey()})
+    with refused("NotOperator"):
+        campus.send(instruction, signers=[stranger])
+
+
+def test_only_the_operator_registers_a_meter(campus: Campus, refused) -> None:
+    stranger = key("stranger")
+    campus.svm.airdrop(stranger.pubkey(), 10**10)
+    member, installation = campus.register_user("alice"), campus.register_installation()
+    meter = campus.new_meter("house", "building", "solar")
+    instruction = campus.register_meter_instruction(meter, member, installation, operator=stranger.pubkey())
+    with refused("NotOperator"):
+        campus.send(meter.possession(), instruction, signers=[stranger])
+
+
+def test_an_account_to_make_must_be_writable(campus: Campus, refused) -> None:
+    instruction = campus.register_installation_instruction(0)
+    installation = programs.installation_address(0)
+    metas = [readonly(each.pubkey) if each.pubkey == installation else each for each in instruction.accounts]
+    with refused("NotAnInstallation"):
+        campus.send(Instruction(instruction.program_id, bytes(instruction.data), metas))
 
 
 def test_registration_can_be_paused(campus: Campus, refused) -> None:

@@ -165,6 +165,18 @@ def test_slots_and_counts_that_disagree_are_noticed(refused, account, damage) ->
         world.campus.send(*world.instructions("set_meter_status"))
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [{"member": Pubkey.default()}, {"next_wallet_from": 5}, {"next_wallet": key("next").pubkey()}],
+    ids=["no member", "a time without a wallet", "a wallet without a time"],
+)
+def test_a_user_has_a_member_and_a_whole_proposal_or_none(refused, damage: dict[str, object]) -> None:
+    world = World()
+    world.campus.change("registry", world.alice.user, **damage)
+    with refused("UserInvariant"):
+        world.campus.send(*world.instructions("set_user_role"))
+
+
 def test_a_meters_generation_does_not_wrap(refused) -> None:
     world = World()
     world.campus.change("registry", world.meter.meter, generation=2**16 - 1)

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Engine, event, text
 
 HISTORY = (
-    "frames", "log_leaves", "log_tiles", "log_checkpoints", "acts", "settled_spans", "settlement_epochs",
+    "frames", "log_leaves", "log_tiles", "log_checkpoints", "log_published", "log_cosignatures",
+    "acts", "settled_spans", "settlement_epochs",
     "parked_frames", "incidents",
 )  # fmt: skip
 """Tables that grow with time; all others grow with the campus."""

@@ -52,7 +52,10 @@ def test_a_bundle_says_the_same_years_later(traded: Any, capsys: pytest.CaptureF
     assert said["entries"] == Bundle(traded.bundle).size()
     chain = Bundle(traded.bundle).chain()
     assert chain is not None
-    assert said["checkpoints"] == len(list(chain.state.all(EpochCheckpoint))) + 1 > 2
+    pinned, signed = len(list(chain.state.all(EpochCheckpoint))), list(Bundle(traded.bundle).checkpoints())
+    assert said["checkpoints"] == pinned + len(signed) > 2
+    roots = {(pin.log_size, pin.log_root) for _, pin in chain.state.all(EpochCheckpoint)}
+    assert roots <= {(each.size, each.root) for each in signed}  # what is pinned was signed and published
     assert main(["audit", "verify", "--bundle", str(traded.bundle)]) == 0
     assert "minted: 10500 Wh by the signed readings" in capsys.readouterr().out
     assert main(["audit", "verify", "--bundle", str(traded.bundle), "--log-only", "--json"]) == 0

@@ -11,7 +11,7 @@ from authority.audit.conservation import Conservation, TokenTotals
 from authority.demo import orchestrator
 from authority.demo.orchestrator import Demo
 from authority.demo.progress import Progress
-from authority.settlement.journal import Journal
+from authority.settlement.journal import Journal, MemberTotals
 
 NOTHING = TokenTotals(minted=0, supply=0, held=0, escrow=0)
 FIRST = 1_000
@@ -55,7 +55,7 @@ def test_the_report_holds_what_came_after_an_epoch_was_finished(demo):
     demo.newest()
     journal = Journal(demo.app.store, lambda: 2)
     journal.mark(FIRST, readings_on_chain=9)
-    journal.record_span("wallet", (FIRST + 1) * 900, 243, 0)
+    journal.record_spans([MemberTotals("wallet", (FIRST + 1) * 900, 243, 0)])
     demo.write_report()
     first, second = json.loads(demo.report_path.read_text())["epochs"]
     assert (first["readings_on_chain"], first["minted_wh"]) == (9, 243)

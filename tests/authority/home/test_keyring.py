@@ -29,6 +29,7 @@ USES: dict[str, Callable[[Home], object]] = {
     "meter-salt": lambda home: home.meter_salt,
     "wallets.key": lambda home: home.wallet_key,
     "metrics-token": lambda home: home.metrics_token,
+    "auditor-token": lambda home: home.auditor_token,
 }
 
 

@@ -13,6 +13,7 @@ from solders.keypair import Keypair
 from sqlalchemy import select
 
 from authority.app import App
+from authority.errors import OutOfRangeError
 from authority.log import log, merkle
 from authority.log.log import LogError, ReadingLeaf, SignedCheckpoint
 from authority.store.log import Act, LogTile
@@ -49,7 +50,7 @@ def test_an_empty_log_has_the_empty_root(app: App) -> None:
 def test_what_is_not_there_is_refused(app: App) -> None:
     with app.store.read() as session:
         for call in (lambda: log.leaf(session, 0), lambda: log.root(session, 1), lambda: log.root(session, -1)):
-            with pytest.raises(LogError) as caught:
+            with pytest.raises(OutOfRangeError) as caught:
                 call()
             assert caught.value.code == "out_of_range"
 

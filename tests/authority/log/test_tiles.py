@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from authority.app import App
 from authority.cli import main
 from authority.log import log, merkle, note
-from authority.log.tiles import Tile, node_of_tiles, tile_bytes, tiles
+from authority.log.tiles import TILE_HEIGHT, TILE_WIDTH, Tile, node_of_tiles, tiles
 
 
 def test_paths_are_those_of_the_specification() -> None:
@@ -44,6 +44,12 @@ def tree(size: int) -> merkle.Node:
         made[0, index] = leaf
         made.update({(level, position): value for level, position, value in completed})
     return lambda level, position: made[level, position]
+
+
+def tile_bytes(tile: Tile, node: merkle.Node) -> bytes:
+    """A tile's hashes as the specification defines them."""
+    level, first = TILE_HEIGHT * tile.level, TILE_WIDTH * tile.position
+    return b"".join(node(level, first + place) for place in range(tile.width))
 
 
 @pytest.mark.parametrize("size", [1, 255, 256, 257, 511, 70_000])

@@ -1,7 +1,16 @@
-"""The auction's reference against brute force, and the rules that every outcome keeps."""
+"""The auction's reference against brute force, and the rules that every outcome keeps.
+
+CLEARING_BOOKS sets how many large books there are, of up to 4,096 orders a side; CLEARING_SEED makes them others.
+"""
 
 from __future__ import annotations
 
+import os
+import random
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -100,3 +109,70 @@ def test_money_balances(bids, asks, reference, fee_bps, wheeling):
     assert paid >= earned
     for order, fill in zip(bids, outcome.bid_fills, strict=True):
         assert buyer_pays(fill, outcome.price, wheeling) <= escrow_of_bid(order.quantity, order.price, wheeling)
+
+
+LARGE_BOOKS = int(os.environ.get("CLEARING_BOOKS", "24"))
+SEED = int(os.environ.get("CLEARING_SEED", "0"))
+
+
+def a_large_book(number):
+    """Up to 4,096 orders a side: few prices or many, small quantities or large, one side fuller than the other."""
+    source = random.Random(f"{SEED} {number}")  # noqa: S311 - test data
+    prices = source.choice((1, 3, 40, 1_000, 300_000))
+    quantities = source.choice((1, 8, 1_000_000))
+
+    def side():
+        many = source.choice((source.randint(1, 60), source.randint(1, 4_096), 4_096))
+        return [Order(source.randint(1, prices), source.randint(1, quantities), n % 9) for n in range(many)]
+
+    return *book(side(), side()), source.randint(1, prices + 3)
+
+
+class Total:
+    """Quantities of a side up to a price, or from it on."""
+
+    def __init__(self, orders):
+        ascending = sorted(orders, key=lambda order: order.price)
+        self.prices = [order.price for order in ascending]
+        self.sums = [0, *accumulate(order.quantity for order in ascending)]
+
+    def at_most(self, price):
+        return self.sums[bisect_right(self.prices, price)]
+
+    def at_least(self, price):
+        return self.sums[-1] - self.sums[bisect_left(self.prices, price)]
+
+
+@pytest.mark.parametrize("number", range(LARGE_BOOKS))
+def test_large_books_against_brute_force(number):
+    """By the definition alone: every price that an order names is tried, and the reference."""
+    bids, asks, reference = a_large_book(number)
+    outcome = clear(bids, asks, reference)
+    wanted, offered = Total(bids), Total(asks)
+    tried = {order.price for order in [*bids, *asks]} | {reference}
+    assert outcome.volume == max(min(wanted.at_least(price), offered.at_most(price)) for price in tried)
+    if outcome.volume == 0:
+        assert not bids or not asks or bids[0].price < asks[0].price
+        return
+    clearing = [
+        price
+        for price in tried
+        if min(wanted.at_least(price), offered.at_most(price)) == outcome.volume
+        and wanted.at_least(price + 1) <= outcome.volume
+        and offered.at_most(price - 1) <= outcome.volume
+    ]
+    assert outcome.price in clearing
+    assert abs(outcome.price - reference) == min(abs(price - reference) for price in clearing)
+    assert sum(outcome.bid_fills) == sum(outcome.ask_fills) == outcome.volume
+    for side, fills, sign in ((bids, outcome.bid_fills, 1), (asks, outcome.ask_fills, -1)):
+        at_the_price = [order.quantity for order in side if order.price == outcome.price]
+        better = sum(order.quantity for order in side if sign * (order.price - outcome.price) > 0)
+        shares = iter(allocate(at_the_price, outcome.volume - better))
+        assert fills == tuple(
+            order.quantity
+            if sign * (order.price - outcome.price) > 0
+            else next(shares)
+            if order.price == outcome.price
+            else 0
+            for order in side
+        )

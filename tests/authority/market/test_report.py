@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from authority.market.report import active_meters, epoch_reports
-from authority.settlement.journal import Journal
+from authority.settlement.journal import Journal, MemberTotals
 from authority.store import Store
 
 
@@ -14,9 +14,8 @@ def test_reports_join_spans_and_books(tmp_path):
     journal.ensure_epochs(114)
     journal.ensure_epochs(115)
     journal.mark(114, "submitted", "minted", "cleared", "settled", bids=2, asks=1, traded_wh=300, clearing_price=5)
-    journal.record_span("v", 1150, 700, 0)
-    journal.record_span("w", 1150, 50, 0)
-    journal.record_span("w", 1160, 50, 20)
+    journal.record_spans([MemberTotals("v", 1150, 700, 0), MemberTotals("w", 1150, 50, 0)])
+    journal.record_spans([MemberTotals("w", 1160, 50, 20)])
     with store.read() as session:
         first, second = epoch_reports(session, 10)
         assert first.as_json() == {

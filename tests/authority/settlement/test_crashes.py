@@ -31,7 +31,7 @@ def settlement_process(campus, url, *words):
 
 
 class Killer:
-    """Kills the worker at each of its transactions: once before it goes on, and once after it has landed."""
+    """Kills the worker whenever it sends: in turn before anything goes on, when half has landed, and when all has."""
 
     def __init__(self):
         self.process = None
@@ -45,10 +45,11 @@ class Killer:
         with self.lock:
             self.sent += 1
             assert self.started.wait(60)
-            if self.sent % 2:
-                self.process.kill()
-                return "drop"
-            return self.process.kill
+            turn = self.sent % 3
+            if turn == 0:
+                return self.process.kill
+            self.process.kill()
+            return "part" if turn == 2 and request["calls"] > 1 else "drop"
 
 
 def run_until_done(campus, killer, url):
@@ -101,7 +102,7 @@ def test_lost_requests_and_lost_answers_change_nothing(campus, proxy):
     chance = random.Random(4)  # noqa: S311
 
     def judge(_):
-        return chance.choices(("pass", "drop", "swallow"), (80, 10, 10))[0]
+        return chance.choices(("pass", "drop", "swallow", "part"), (75, 10, 10, 5))[0]
 
     worker = campus.worker(proxy(judge).url)
     campus.read_all(campus.epoch * 60, moving=False)

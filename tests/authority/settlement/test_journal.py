@@ -8,14 +8,23 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from authority.log import log
-from authority.settlement.journal import Journal, JournalError, book_leaf, book_of_leaf
+from authority.settlement.journal import (
+    OPEN_EPOCHS,
+    Departure,
+    Journal,
+    JournalError,
+    Logged,
+    MemberTotals,
+    book_leaf,
+    book_of_leaf,
+)
 from authority.store import Store
 from authority.store.metering import Frame, Gateway, Meter
 from authority.store.people import Installation, User
-from authority.store.settlement import Alert
+from authority.store.settlement import EPOCH_STATES, Alert, SettledSpan, SettlementEpoch
 
 
 @pytest.fixture
@@ -96,12 +105,32 @@ def test_hostile_book_leaves_are_refused(leaf):
     assert refused.value.code == "book_leaf_malformed"
 
 
-def test_spans_are_differences_of_lifetime_totals(journal):
-    assert journal.record_span("w", 900, 0, 40) == 0
-    assert journal.record_span("w", 1800, 700, 40) == 700
-    assert journal.record_span("w", 1800, 700, 40) == 700
-    assert journal.record_span("w", 3600, 950, 90) == 250
-    assert journal.record_span("v", 3600, 10, 0) == 10
+def test_spans_are_differences_of_lifetime_totals(journal, store):
+    journal.record_spans([MemberTotals("w", 900, 0, 40)])
+    journal.record_spans([MemberTotals("w", 1800, 700, 40), MemberTotals("v", 3600, 10, 0)])
+    journal.record_spans([MemberTotals("w", 1800, 700, 40)])
+    journal.record_spans([MemberTotals("w", 3600, 950, 90)])
+    with store.read() as session:
+        found = {
+            (row.wallet, row.boundary): (row.minted_wh, row.withdrawal_wh)
+            for row in session.scalars(select(SettledSpan))
+        }
+    assert found == {("w", 900): (0, 40), ("w", 1800): (700, 0), ("w", 3600): (250, 50), ("v", 3600): (10, 0)}
+
+
+def test_open_epochs_are_bounded_by_an_index_however_many_there_are(journal, store):
+    journal.ensure_epochs(1_000, after=0)
+    with store.write() as session:
+        session.execute(update(SettlementEpoch).where(SettlementEpoch.epoch <= 900).values(state=EPOCH_STATES[-1]))
+    assert [row.epoch for row in journal.open_epochs()] == [*range(901, 901 + OPEN_EPOCHS), 999, 1_000]
+    if store.engine.dialect.name != "sqlite":
+        return  # PostgreSQL reads so small a table at once
+    with store.read() as session:
+        state = SettlementEpoch.state.in_(EPOCH_STATES[:-1])
+        query = select(SettlementEpoch.epoch).where(state).order_by(SettlementEpoch.epoch).limit(OPEN_EPOCHS)
+        text = str(query.compile(store.engine, compile_kwargs={"literal_binds": True}))
+        plan = [row[-1] for row in session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {text}")]
+    assert not any(step.startswith("SCAN") for step in plan), plan
 
 
 def frames(store, count):
@@ -134,7 +163,7 @@ def test_only_accepted_and_released_frames_wait_for_the_chain(journal, store):
     frames(store, 8)
     waiting = journal.waiting()[1]
     assert [frame.sequence for frame in waiting] == [1, 3, 5, 7]
-    journal.frames_submitted(waiting[:2], "signature")
+    journal.departing([Departure("signature", 100, "AAAA", frames=waiting[:2])])
     assert [frame.status for frame in journal.waiting()[1]] == ["submitted", "submitted", "pending", "pending"]
     journal.ensure_epochs(waiting[0].interval_end // 900 - 1)
     journal.frames_confirmed(waiting[:1], 900)
@@ -162,14 +191,18 @@ def test_readings_confirmed_side_by_side_are_all_counted(journal, store):
 
 
 def test_a_pending_transaction_is_remembered_until_it_is_decided(journal):
-    assert journal.pending_for("member:w") is None
-    journal.pending("member:w", "first", 100, "AAAA", "place_order", {"quantity": 1})
-    journal.pending("member:w", "second", 200, "BBBB", "place_order", {"quantity": 1})
-    pending = journal.pending_for("member:w")
-    assert (pending.signature, pending.last_valid_block_height, pending.raw) == ("second", 200, "BBBB")
-    assert journal.log_head()[0] == 2
-    journal.not_pending("member:w")
-    assert journal.pending_for("member:w") is None
+    purposes = ["member:v", "member:w"]
+    assert journal.pending(purposes) == {}
+    acts = [Logged("first", "place_order", {"quantity": 1}), Logged("second", "place_order", {"quantity": 2})]
+    journal.departing([Departure("first", 100, "AAAA", acts[:1], purposes=purposes)])
+    journal.departing([Departure("second", 200, "BBBB", acts, purposes=["member:w"])])
+    pending = journal.pending(purposes)
+    kept = {purpose: (row.signature, row.last_valid_block_height, row.raw) for purpose, row in pending.items()}
+    assert kept == {"member:v": ("first", 100, "AAAA"), "member:w": ("second", 200, "BBBB")}
+    assert journal.log_head(1)[0] == 2  # an act is logged once
+    journal.arrived([Departure("second", 200, "BBBB", purposes=["member:w"])], 900)
+    journal.not_pending(["member:v"])
+    assert journal.pending(purposes) == {}
 
 
 def test_alerts_count_and_go_away(journal, store):

@@ -1,25 +1,38 @@
 """Twenty members, of whom some misbehave in every way that the programs allow, beside a campus where nobody does.
 
 The worker runs in both; in the first it is killed at random between its steps. Whoever behaves has the same in both, to
-the watt-hour and the micro-credit, and each epoch is pinned on the chain within its grace and some seconds.
-MISBEHAVIOUR_EPOCHS and MISBEHAVIOUR_SEED make it longer, and another.
+the watt-hour and the micro-credit, and each epoch is pinned on the chain within its grace and some seconds. Those who
+misbehave order at prices at which nobody trades, so that the others' prices are to be the same too.
+MISBEHAVIOUR_EPOCHS and MISBEHAVIOUR_SEED make it longer, and another; a wallet is replaced from the 97th epoch on.
+Time is the test's own: a machine that is busy makes it slower, and nothing else.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 from collections import Counter
 
 import pytest
 from solders.instruction import AccountMeta, Instruction
+from solders.keypair import Keypair
 from solders.pubkey import Pubkey
+from whole_campus import PARAMETERS
 
 from authority.audit.conservation import conservation
-from authority.chain import programs
+from authority.chain import accounts, programs
 from authority.chain.accounts import EpochCheckpoint, Retirement, Status
-from authority.chain.errors import ProgramError, TransactionFailedError
-from authority.market.standing_orders import StandingOrder
+from authority.chain.errors import (
+    ProgramError,
+    TransactionExpiredError,
+    TransactionFailedError,
+    TransactionUncertainError,
+    TransportError,
+)
+from authority.market.standing_orders import ASK, BID, StandingOrder
+from authority.settlement.chain import CREDIT, ENERGY
+from authority.settlement.views import book_view
 from authority.store.metering import Frame
 from authority.store.settlement import Alert
 
@@ -31,6 +44,8 @@ GOOD = [f"G{n:02}" for n in range(13)]
 BAD = [f"B{n:02}" for n in range(7)]
 PRODUCERS = {name for name in (*GOOD, *BAD) if int(name[1:]) % 2 == 0}
 WATTS = 200_000_000
+WALLET_DELAY_EPOCHS = 96
+"""How long the registry lets a proposed wallet wait."""
 PLAN = [
     row
     for name in (*GOOD, *BAD)
@@ -51,7 +66,7 @@ class Killed(BaseException):
 
 
 class Killer:
-    """Ends the worker before or after a transaction of its, now and then."""
+    """Ends the worker now and then: before it sends, when it has noted but not sent, in the middle, or afterwards."""
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
@@ -59,19 +74,27 @@ class Killer:
 
     def arm(self, worker):
         client = worker.chain.client
-        send = client.send
+        send_all = client.send_all
 
-        def mortal(*arguments, **named):
-            if self.chance.random() < 0.02:
-                self.killed += 1
-                raise Killed
-            signature = send(*arguments, **named)
-            if self.chance.random() < 0.02:
-                self.killed += 1
-                raise Killed
-            return signature
+        def die(*_):
+            self.killed += 1
+            raise Killed
 
-        client.send = mortal
+        def mortal(outgoing, *, payer, before_sending=None):
+            end = self.chance.random()
+            if end < 0.02:
+                die()
+            if end < 0.04 and before_sending is not None:
+                send_all(outgoing, payer=payer, before_sending=lambda signed: die(before_sending(signed)))
+            if end < 0.06:
+                send_all(outgoing[: len(outgoing) // 2], payer=payer, before_sending=before_sending)
+                die()
+            outcomes = send_all(outgoing, payer=payer, before_sending=before_sending)
+            if end < 0.08:
+                die()
+            return outcomes
+
+        client.send_all = mortal
         return worker
 
 
@@ -89,6 +112,8 @@ def started(make_campus):
     for name in GOOD:
         campus.standing_order(name, StandingOrder(100_000 + 7_000 * int(name[1:]), 250_000 + 1_000 * int(name[1:])))
         campus.issue_credit(name, 10**9)
+    for name in BAD:
+        campus.issue_credit(name, 10**8)
     return campus
 
 
@@ -99,6 +124,8 @@ def settle(campus, worker, killer=None):
             worker.settle_down()
         except Killed:
             worker = killer.arm(campus.worker())
+        except (TransportError, TransactionUncertainError, TransactionExpiredError):
+            continue  # a machine so busy that an answer takes minutes
         else:
             return worker
 
@@ -115,6 +142,8 @@ class Trouble:
         self.suspended: set[str] = set()
         self.done: Counter[str] = Counter()
         self.installed = 0
+        self.keys: dict[str, Keypair] = {}
+        self.proposed: dict[str, tuple[int, Keypair]] = {}
 
     def acts(self):
         acts = [
@@ -146,6 +175,14 @@ class Trouble:
     def read(self, meter: str, boundary: int, factor: int = 1) -> bytes:
         step = self.campus.STEPS.get(meter, (0, 10))
         return self.campus.meters[meter].read(boundary, *(factor * each for each in step))
+
+    def trade(self, *acts) -> None:
+        """One of these acts by each of the bad; what the chain refuses is a refusal."""
+        for name in BAD:
+            act = self.chance.choice(acts)
+            self.done[act.__name__] += 1
+            with contextlib.suppress(ProgramError, TransactionFailedError):
+                act(name)
 
     def withhold_a_meter(self, name, own, boundary):
         return set(own) - {self.chance.choice(own)}
@@ -208,11 +245,15 @@ class Trouble:
     def user(self, name: str) -> Pubkey:
         return programs.user_address(self.campus.wallets[name])
 
+    def key(self, name: str) -> Keypair:
+        """Of the member's present wallet."""
+        return self.keys.get(name) or self.campus.key_of(name)
+
     def account(self, name: str, mint: Pubkey) -> Pubkey:
-        return programs.associated_token_address(self.campus.wallets[name], mint)
+        return programs.associated_token_address(self.key(name).pubkey(), mint)
 
     def spl(self, name: str, data: bytes, *accounts: tuple[Pubkey, bool]) -> None:
-        key = self.campus.key_of(name)
+        key = self.key(name)
         metas = [AccountMeta(address, is_signer=False, is_writable=writable) for address, writable in accounts]
         metas.append(AccountMeta(key.pubkey(), is_signer=True, is_writable=False))
         instruction = Instruction(programs.TOKEN_PROGRAM, data, metas)
@@ -220,7 +261,7 @@ class Trouble:
 
     def close_accounts(self, name, own, boundary):
         for mint in (programs.credit_mint(), programs.energy_mint()):
-            self.spl(name, b"\x09", (self.account(name, mint), True), (self.campus.wallets[name], True))
+            self.spl(name, b"\x09", (self.account(name, mint), True), (self.key(name).pubkey(), True))
         return set(own)
 
     def give_an_account_away(self, name, own, boundary):
@@ -237,7 +278,7 @@ class Trouble:
         return set(own)
 
     def move_the_seat(self, name, own, boundary):
-        key = self.campus.key_of(name)
+        key = self.key(name)
         energy = programs.energy_mint()
         amount = self.campus.client.token_balance(self.account(name, energy)) or 1
         common = {"authority": key.pubkey(), "user": self.user(name)}
@@ -250,6 +291,113 @@ class Trouble:
         )  # fmt: skip
         self.campus.client.send([payout, deposit], [key], payer=self.campus.operator)
         return set(own)
+
+    # Trading
+
+    def send(self, name: str, instruction: str, args: dict, key: Keypair | None = None, program="trading", **accounts):
+        key = key or self.key(name)
+        given = {"authority": key.pubkey(), "user": self.user(name), **accounts}
+        named = {item.name for item in self.campus.client.idl(program).instruction(instruction).accounts}
+        built = self.campus.client.instruction(
+            program, instruction, args, {each: address for each, address in given.items() if each in named}
+        )
+        self.campus.client.send([built], [key], payer=self.campus.operator)
+
+    def deposit(self, name: str, asset: int, key: Keypair | None = None) -> None:
+        mint, vault = (
+            (programs.credit_mint(), programs.credit_vault()),
+            (programs.energy_mint(), programs.energy_vault()),
+        )[asset == ENERGY]
+        amount = self.campus.client.token_balance(self.account(name, mint))
+        if amount:
+            accounts = {"source": self.account(name, mint), "vault": vault}
+            self.send(name, "deposit", {"asset": asset, "amount": amount}, key, **accounts)
+
+    def place(self, name: str, side: int, quantity: int, key: Keypair | None = None) -> None:
+        """At a price at which nobody trades: the lowest for a bid, the highest for an ask."""
+        args = {
+            "epoch": self.campus.epoch,
+            "side": side,
+            "price": PARAMETERS.retail_price if side == ASK else PARAMETERS.feed_in_price,
+            "quantity": quantity,
+        }
+        self.send(name, "place_order", args, key, book=programs.book_address(self.campus.epoch))
+
+    def flood(self, name):
+        """As many orders as it may have, and one more."""
+        self.deposit(name, CREDIT)
+        while True:
+            self.place(name, BID, PARAMETERS.min_order_wh)
+
+    def offer_all(self, name):
+        self.deposit(name, ENERGY)
+        self.place(name, ASK, min(self.campus.seat(name).energy, PARAMETERS.max_order_wh))
+
+    def largest_order(self, name):
+        self.deposit(name, CREDIT)
+        self.place(name, BID, PARAMETERS.max_order_wh)
+
+    def act_through_a_delegate(self, name):
+        """Named for a while, and allowed to take credits out of the account: it deposits, orders, withdraws."""
+        other = Keypair()
+        accounts = {"wallet": self.key(name).pubkey(), "delegate": other.pubkey()}
+        until = self.campus.wall.seconds() + self.chance.randint(1, 2 * LENGTH)
+        self.send(name, "set_delegate", {"until": until}, program="registry", **accounts)
+        approve = b"\x04" + (10**6).to_bytes(8, "little")
+        credit = self.account(name, programs.credit_mint())
+        self.spl(name, approve, (credit, True), (programs.market_address(), False))
+        self.deposit(name, CREDIT, other)
+        self.place(name, BID, PARAMETERS.min_order_wh, other)
+        self.send(name, "set_payout", {"assets": self.chance.randrange(4)}, other)
+        self.withdraw(name, ENERGY, other)
+
+    def withdraw(self, name: str, asset: int, key: Keypair | None = None) -> None:
+        seat = self.campus.seat(name)
+        mint, vault = (
+            (programs.credit_mint(), programs.credit_vault()),
+            (programs.energy_mint(), programs.energy_vault()),
+        )[asset == ENERGY]
+        amount = seat.energy if asset == ENERGY else seat.credit
+        accounts = {"destination": self.account(name, mint), "vault": vault}
+        self.send(name, "withdraw", {"asset": asset, "amount": amount}, key, **accounts)
+
+    def withdraw_all(self, name):
+        """Right before the clearing; what its orders have locked stays."""
+        for asset in (ENERGY, CREDIT):
+            with contextlib.suppress(ProgramError, TransactionFailedError):
+                self.withdraw(name, asset)
+
+    def cancel_all(self, name):
+        """At the last moment, and order again."""
+        epoch = self.campus.epoch
+        data = self.campus.client.raw_account(programs.book_address(epoch)).data
+        index = self.campus.client.account(accounts.User, self.user(name)).member_index
+        for order in book_view(bytes(data)).of(index):
+            args = {"epoch": epoch, "side": BID if order.is_bid else ASK, "price": order.price, "number": order.number}
+            self.send(name, "cancel_order", args, book=programs.book_address(epoch))
+        self.place(name, BID, PARAMETERS.min_order_wh)
+
+    def change_the_wallet(self, name):
+        """Propose another; have it take over in the middle of an epoch, once its time has come."""
+        epoch, key = self.proposed.get(name, (None, None))
+        if epoch is None:
+            self.proposed[name] = (self.campus.epoch, Keypair())
+            self.campus.do(
+                "registry", "propose_wallet", {"next": self.proposed[name][1].pubkey()}, user=self.user(name)
+            )
+        elif self.campus.epoch >= epoch + WALLET_DELAY_EPOCHS:
+            self.campus.do(
+                "registry", "replace_wallet", {}, user=self.user(name), wallet=key.pubkey(),
+                wallet_use=programs.user_address(key.pubkey()),
+                energy_token_account=programs.associated_token_address(key.pubkey(), programs.energy_mint()),
+                credit_token_account=programs.associated_token_address(key.pubkey(), programs.credit_mint()),
+            )  # fmt: skip
+            self.done["wallet replaced"] += 1
+            self.keys[name] = key
+            del self.proposed[name]
+
+    def nothing(self, name):
+        """Behave."""
 
 
 def standing(campus) -> dict[str, tuple[int, ...]]:
@@ -290,9 +438,18 @@ def test_nobody_can_stop_or_cheat_the_campus(make_campus):
         loud.read_all(boundaries[1], but=tuple(m for m in loud.meters if not m.startswith("G")))
         trouble.misbehave(boundaries[1])
         worker = settle(loud, worker, killer)
-        for seconds in (3, 6, 12, GRACE + 1, 2 * GRACE + 1):
+        for seconds in (3, 6, 12, GRACE + 1, 2 * GRACE + 1, LENGTH - 7, LENGTH - 2):
             quiet.go_to(boundaries[0] + seconds)
             loud.go_to(boundaries[1] + seconds)
+            if seconds == 6:
+                trouble.trade(
+                    trouble.flood, trouble.offer_all, trouble.largest_order, trouble.act_through_a_delegate,
+                    trouble.change_the_wallet, trouble.nothing,
+                )  # fmt: skip
+            if seconds == LENGTH - 7:
+                trouble.trade(trouble.cancel_all, trouble.flood, trouble.withdraw_all, trouble.nothing)
+            if seconds == LENGTH - 2:
+                trouble.trade(trouble.withdraw_all, trouble.cancel_all, trouble.nothing)
             calm.settle_down()
             worker = settle(loud, worker, killer)
         epoch = boundaries[1] // LENGTH - 1

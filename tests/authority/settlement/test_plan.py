@@ -10,6 +10,8 @@ from solders.keypair import Keypair
 from authority.chain.accounts import BOOKS
 from authority.market.standing_orders import BID, Limits, StandingOrder
 from authority.settlement.actions import (
+    COMMON_ACCOUNTS,
+    MAX_ACCOUNTS,
     Checkpoint,
     OpenBillingPeriod,
     OpenBook,
@@ -19,8 +21,9 @@ from authority.settlement.actions import (
     Retire,
     SettleIdleMeter,
     SettleSurplus,
-    SubmitReadings,
+    SubmitReading,
     TriggerClearing,
+    bundled,
 )
 from authority.settlement.journal import WaitingFrame
 from authority.settlement.plan import Situation, plan, stages_complete, stalled_members
@@ -160,28 +163,28 @@ def test_readings_go_four_at_a_time_one_a_meter():
     users = [member(index, settling_meters=1) for index in range(6)]
     meters = [meter(user, pk) for pk, user in enumerate(users, 1)]
     waiting = [frame(pk, 6, START) for pk in range(1, 7)] + [frame(1, 7, START + 900)]
-    batches = kinds(plan(situation(members=users, meters=meters, waiting=waiting)), SubmitReadings)
-    assert [len(batch.readings) for batch in batches] == [4, 2]
-    assert sorted(each.sequence for batch in batches for _, each in batch.readings) == [6] * 6
+    readings = kinds(plan(situation(members=users, meters=meters, waiting=waiting)), SubmitReading)
+    assert [reading.frame.sequence for reading in readings] == [6] * 6
+    assert [len(bundle) for bundle in bundled(readings)] == [4, 2]
 
 
 def test_a_newer_boundary_is_held_back():
     user = member()
     meters = [meter(user, 1, 0, standing=START), meter(user, 2, 1)]
     late = situation(members=[user], meters=meters, waiting=[frame(1, 6, START + 900)], now=START + 910)
-    assert kinds(plan(late), SubmitReadings) == []
+    assert kinds(plan(late), SubmitReading) == []
     skipped = situation(
         members=[user], meters=meters, waiting=[frame(1, 6, START + 900), frame(2, 6, START + 900)], now=START + 910
     )
-    assert [len(batch.readings) for batch in kinds(plan(skipped), SubmitReadings)] == [2]
+    assert len(kinds(plan(skipped), SubmitReading)) == 2
 
 
 def test_submeters_are_never_held_back():
     user = member(settling_meters=1)
     meters = [meter(user, 1, standing=START), meter(user, 2, settles=False, standing=None, sequence=None)]
     waiting = [frame(2, 1, START), frame(2, 2, START + 900)]
-    (batch,) = kinds(plan(situation(members=[user], meters=meters, waiting=waiting)), SubmitReadings)
-    assert [each.sequence for _, each in batch.readings] == [1]
+    (reading,) = kinds(plan(situation(members=[user], meters=meters, waiting=waiting)), SubmitReading)
+    assert reading.frame.sequence == 1
 
 
 def test_a_reading_of_the_future_a_blocked_one_and_a_pause_wait():
@@ -195,11 +198,26 @@ def test_a_reading_of_the_future_a_blocked_one_and_a_pause_wait():
 
 
 def test_a_refused_companion_goes_alone():
-    users = [member(index, settling_meters=1) for index in range(2)]
+    users = [member(index, settling_meters=1) for index in range(3)]
     meters = [meter(user, pk) for pk, user in enumerate(users, 1)]
-    waiting = [frame(1, 6, START), frame(2, 6, START)]
-    actions = plan(situation(members=users, meters=meters, waiting=waiting, alone={1, 2}, rows=[]))
-    assert [len(action.readings) for action in actions] == [1, 1]
+    waiting = [frame(1, 6, START), frame(2, 6, START), frame(3, 6, START)]
+    actions = plan(situation(members=users, meters=meters, waiting=waiting, rows=[]))
+    refused = actions[1].subject
+    assert [[each.subject for each in bundle] for bundle in bundled(actions, {refused})] == [
+        [refused],
+        [actions[0].subject, actions[2].subject],
+    ]
+
+
+def test_settlements_share_a_transaction_as_far_as_it_locks_accounts():
+    """Three meters a member: five; twenty meters: one."""
+    users = [member(index) for index in range(6)]
+    small = [SettleSurplus(user, tuple(meter(user, pk, pk) for pk in range(3)), START) for user in users]
+    assert [len(bundle) for bundle in bundled(small)] == [5, 1]
+    large = [SettleSurplus(user, tuple(meter(user, pk, pk) for pk in range(20)), START) for user in users]
+    assert [len(bundle) for bundle in bundled(large)] == [1] * 6
+    for bundle in bundled([*small, *large]):
+        assert COMMON_ACCOUNTS + sum(each.weight for each in bundle) <= MAX_ACCOUNTS
 
 
 def test_surplus_is_settled_where_all_meters_stand_together():
@@ -343,9 +361,8 @@ def test_a_boundary_that_is_given_up_keeps_no_later_reading():
     user = member(boundary=START - 1_800)
     meters = [meter(user, 1, 0), meter(user, 2, 1)]
     case = situation(members=[user], meters=meters, waiting=[frame(1, 6, START), frame(2, 6, START)])
-    assert not kinds(plan(case), SubmitReadings)
-    (batch,) = kinds(plan(replace(case, given_up={str(user.member): START - 900})), SubmitReadings)
-    assert len(batch.readings) == 2
+    assert not kinds(plan(case), SubmitReading)
+    assert len(kinds(plan(replace(case, given_up={str(user.member): START - 900})), SubmitReading)) == 2
     assert kinds(plan(case), SettleSurplus)  # it is tried again all the same
 
 
@@ -362,12 +379,12 @@ def test_a_record_of_another_key_waits_for_its_key():
     user = member(settling_meters=1)
     other = bytes(32)
     case = situation(members=[user], meters=[meter(user, 1)], waiting=[frame(1, 6, START, key=other)])
-    assert not kinds(plan(case), SubmitReadings)
+    assert not kinds(plan(case), SubmitReading)
     renewed = meter(user, 1, key=other, sequence=None)
-    (batch,) = kinds(
-        plan(situation(members=[user], meters=[renewed], waiting=[frame(1, 1, START, key=other)])), SubmitReadings
+    (reading,) = kinds(
+        plan(situation(members=[user], meters=[renewed], waiting=[frame(1, 1, START, key=other)])), SubmitReading
     )
-    assert batch.readings[0][1].sequence == 1
+    assert reading.frame.sequence == 1
 
 
 def test_an_idle_meter_is_settled_by_itself():
@@ -410,7 +427,7 @@ def test_the_last_withdrawal_of_a_period_is_still_bought_for_after_its_turn(epoc
 def test_what_a_member_wants_paid_out_is_paid_out_once_an_epoch():
     user = member(seat_wh=70, seat_credit=9, payout=Payout.ENERGY)
     case = situation(members=[user], rows=[])
-    assert plan(case) == [PayOut(user, Payout.ENERGY, 70)]
+    assert plan(case) == [PayOut(user, Payout.ENERGY, 70, case.chain.epoch)]
     assert not plan(replace(case, paid_out={f"energy of {user.member}"}))
     assert not plan(situation(members=[replace(user, held_wh=None)], rows=[]))  # it has no usable account
 

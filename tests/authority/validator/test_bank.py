@@ -234,6 +234,41 @@ class TestMemory:
         assert machine.ledger.count() == 0
         assert target not in {address for address, _ in machine.ledger.accounts()}
 
+    def test_a_group_is_one_commit_and_a_part_of_it_is_nothing(self, machine: Any) -> None:
+        """Its first half is run already when the ledger breaks: it never happened, to the ledger and to the runtime."""
+        first, second = Keypair().pubkey(), Keypair().pubkey()
+
+        def group() -> None:
+            with machine.bank.together():
+                machine.bank.process(signed(machine, [pay(machine, first, 10**7)]))
+                assert machine.bank.account(first).lamports == 10**7
+                machine.ledger._connection.execute("ALTER TABLE mention RENAME TO gone")
+                for lamports in (10**7, 10**6):  # nor does anything land that follows
+                    with pytest.raises(UnhealthyError):
+                        machine.bank.process(signed(machine, [pay(machine, second, lamports)]))
+
+        with pytest.raises(UnhealthyError):
+            group()
+        assert machine.ledger.count() == 0
+        assert machine.bank.account(first) is None
+        with machine.bank.together():
+            for lamports in (10**7, 2 * 10**7):
+                machine.bank.process(signed(machine, [pay(machine, first, lamports)]))
+        assert machine.ledger.count() == 2
+        assert machine.bank.account(first).lamports == 3 * 10**7
+
+    def test_what_fails_in_preflight_is_charged_nothing(self, machine: Any) -> None:
+        before = machine.bank.account(machine.payer.pubkey()).lamports
+        too_much = signed(machine, [pay(machine, Keypair().pubkey(), 2 * before)])
+        with pytest.raises(TransactionRefusedError) as refused:
+            machine.bank.process(too_much, preflight=True)
+        assert refused.value.outcome is not None
+        assert refused.value.outcome.logs
+        assert machine.bank.account(machine.payer.pubkey()).lamports == before
+        assert machine.ledger.count() == 0
+        assert machine.bank.process(too_much).error == refused.value.error  # without, it lands and pays its fee
+        assert machine.bank.account(machine.payer.pubkey()).lamports < before
+
     def test_the_ledger_is_durable_by_its_settings(self, machine: Any) -> None:
         connection = machine.ledger._connection
         assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
@@ -274,7 +309,7 @@ class TestMemory:
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute(damage)
         machine.ledger.close()
-        with pytest.raises(LedgerError, match="start afresh with --reset") as caught:
+        with pytest.raises(LedgerError, match="start again from nothing with --reset") as caught:
             machine.start()
         assert caught.value.code == "ledger_unreadable"
         machine.ledger.close()

@@ -12,7 +12,7 @@ from edge_agent.agent.enrolment import EnrolmentError, Pending, enrol, fetch_ca
 from edge_agent.state.credentials import Credentials, CredentialsError, CredentialStore
 from edge_agent.state.keys import KeyStore
 from edge_agent.uplinks import UplinkError
-from edge_agent.wire.claim import Claim
+from edge_agent.wire.claim import Claim, ClaimError
 
 FINGERPRINT = base64.b32encode(bytes(10)).decode()
 
@@ -116,7 +116,7 @@ def test_a_used_claim_is_told(authority, make_gateway):
 
 def test_a_claim_of_another_name_is_not_sent(authority, make_gateway):
     gateway = make_gateway()
-    with pytest.raises(EnrolmentError, match="dormitory-b"):
+    with pytest.raises(ClaimError, match="dormitory-b"):
         enrol(
             gateway.config,
             Claim.parse(authority.claim("dormitory-b")),

@@ -622,6 +622,44 @@ def test_a_hostile_head_is_not_continued_from(bench, change):
     assert bench.journal.meter(key).record.sequence == 2
 
 
+@pytest.mark.parametrize("last", [7, 2**32 - 1])
+def test_a_new_key_continues_the_registers_of_the_former_and_numbers_its_own_records(bench, last):
+    """Also where the authority has none of the new key's records yet, and the gateway is started again."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    bench.settle()
+    bench.forward(900)
+    record = bench.log()[-1]
+    record.sequence = last
+    former = Ed25519PrivateKey.generate()
+    raw = record.to_bytes()
+    frame = Frame(raw, former.public_key().public_bytes_raw(), former.sign(raw))
+    head = (
+        frame.to_bytes()
+        + bench.authority.sign(frame, VERDICT_ACCEPTED, "ok", min(last + 1, 2**32 - 1), index=1).to_bytes()
+    )
+    bench.agent.close()
+    for file in bench.config.state.glob("journal.db*"):
+        file.unlink()
+    bench.authority.logs.clear()
+    own_head = bench.carrier.authority.head
+    bench.authority.head = lambda key: own_head(key) or head
+    bench._start()
+    bench.carrier.up = False
+    bench.settle()
+    bench.forward(900)
+    bench.restart()
+    bench.settle()
+    bench.forward(900)
+    records = [each for each in bench.log() if each.interval_end > record.interval_end]
+    assert [each.sequence for each in records] == [1, 2]
+    assert [each.interval_end - record.interval_end for each in records] == [900, 1800]
+    assert all(each.generation >= record.generation for each in records)
+    assert not any(records[0].previous_hash)
+    assert records[0].flags & FLAG_RESYNCHRONISED
+    assert "head" not in bench.errors("solar")
+
+
 def test_a_reconnect_asks_for_the_head_again(bench):
     bench.settle()
     asked = len(bench.carrier.heads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import pty
 import signal
@@ -93,6 +94,20 @@ def test_as_a_command(make_gateway, board):
     assert (done.returncode, done.stderr) == (0, "")
     assert "solar: receipted 3" in done.stdout
     assert "load" not in done.stdout
+
+
+def test_json_is_an_object_a_line(make_gateway, board):
+    gateway = make_gateway()
+    gateway.config.state.mkdir()
+    board.stage("solar", "receipted", count=3)
+    board.write(gateway.config.state)
+    done = subprocess.run(
+        command(gateway, "--seconds", "0", "--json"), capture_output=True, text=True, cwd=ROOT, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert all(set(each) == {"time", "change"} for each in found)
+    assert "solar: receipted 3" in [each["change"] for each in found]
 
 
 def test_a_meter_that_is_not_there(make_gateway):

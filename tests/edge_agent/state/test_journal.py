@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge_agent.state.journal import SCHEMA_VERSION, Journal, JournalError
+from edge_agent.state.journal import SCHEMA_VERSION, Journal, JournalError, ResetError
 from edge_agent.state.keys import MeterKey
 from edge_agent.wire.reading import (
     CODE_NUMBERS,
@@ -188,7 +188,7 @@ def test_a_rebase_is_allowed_to_a_meter_whose_register_fell_alone(journal):
     for code in (None, "row_invalid"):
         if code is not None:
             journal.stop_meter(KEY.public_key, code, "a row")
-        with pytest.raises(JournalError) as caught:
+        with pytest.raises(ResetError) as caught:
             journal.allow_reset(KEY.public_key)
         assert caught.value.code == "not_stopped"
     journal.stop_meter(KEY.public_key, "needs_rebase", "a register fell")

@@ -54,7 +54,7 @@ def test_a_key_of_another_kind_is_refused(tmp_path):
     store.load_or_make("solar")
     store.load_or_make_tls()
     os.replace(store.tls_key, store.meter_key_path("solar"))
-    with pytest.raises(KeyFileError, match="no Ed25519 key"):
+    with pytest.raises(KeyFileError, match="does not hold an Ed25519 key"):
         store.load("solar")
 
 

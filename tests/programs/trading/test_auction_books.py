@@ -1,7 +1,8 @@
 """The auction on the chain against the definitions, on thousands of random books.
 
 Books are put in place as accounts, many to a transaction, and cleared by the built program. AUCTION_BOOKS sets how
-many random books there are (100,000 unless set, which take about 15 s). The crate's own tests, in Rust, compare the
+many random books there are (100,000 unless set, which take about 15 s), AUCTION_LARGE_BOOKS and AUCTION_LARGE_SEED
+how many of up to 4,096 orders a side, and which. The crate's own tests, in Rust, compare the
 same algorithm with definitions of their own on as many.
 """
 
@@ -24,6 +25,8 @@ from trading_world import Order as Resting
 from authority.market.clearing import Order, allocate, buyer_pays, clear, escrow_of_bid, seller_gets
 
 BOOKS = int(os.environ.get("AUCTION_BOOKS", "100000"))
+LARGE_BOOKS = int(os.environ.get("AUCTION_LARGE_BOOKS", "12"))
+LARGE_SEED = int(os.environ.get("AUCTION_LARGE_SEED", "4096"))
 PER_TRANSACTION = 40
 U32 = 2**32 - 1
 WHEELING, FEE, MEMBERS = 20_000, 50, 9
@@ -275,15 +278,21 @@ def test_equal_remainders_go_by_book_order() -> None:
     assert fills == [(1, 1, 0, 2), (3, 1, 1, 5), (7, 2, 2, 1, 1, 1), (4, 1, 0, 5)]
 
 
-def test_the_largest_book_clears_like_the_reference() -> None:
-    """4,096 orders a side, in one transaction."""
-    source = random.Random(4_096)  # noqa: S311 - test data
+@pytest.mark.slow
+def test_large_books_clear_like_the_reference() -> None:
+    """Up to 4,096 orders a side, in one transaction: full ones, one-sided ones, of one price and of many."""
+    source = random.Random(LARGE_SEED)  # noqa: S311 - test data
     large = Clearer(4_096)
-    for prices, quantities in ((1, 1_000_000), (40, 8), (300_000, 1_000_000)):
-        bids = [Order(source.randint(1, prices), source.randint(1, quantities), n % MEMBERS) for n in range(4_096)]
-        asks = [Order(source.randint(1, prices), source.randint(1, quantities), n % MEMBERS) for n in range(4_096)]
-        book = sort(bids, asks)
-        reference = source.randint(1, prices)
+    for number in range(LARGE_BOOKS):
+        prices = (1, 40, 300_000, 3)[number % 4]
+        quantities = source.choice((1, 8, U32 // 4_096))
+        sizes = (4_096, 4_096) if number < 3 else (source.randint(1, 4_096), source.choice((4_096, 50, 0)))
+        sides = (
+            [Order(source.randint(1, prices), source.randint(1, quantities), n % MEMBERS) for n in range(size)]
+            for size in sizes
+        )
+        book = sort(*sides)
+        reference = source.randint(1, prices + 3)
         found = large.clear([book], reference)[0]
         expected = clear(*book, reference)
         assert (found.price, found.volume) == (expected.price, expected.volume)

@@ -12,14 +12,13 @@ import os
 from typing import Any
 
 import pytest
-from campus import EPOCH_SECONDS, PARAMETERS, START, Campus, Member, key
-from campus_life import DELEGATE, EPOCH, USERS, CampusLife, rarely, signers, users
+from campus import EPOCH_SECONDS, PARAMETERS, START, Campus, key
+from campus_life import DELEGATE, EPOCH, STRANGER, USERS, CampusLife, amounts, keys, person, rarely, signers, users
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 from market_accounts import CLEARING, FINAL, OPEN, REFUNDING, Book
 from solders.instruction import Instruction
-from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from trading_model import ASK, BID, CREDIT, ENERGY
 from trading_model import Book as ModelBook
@@ -48,7 +47,6 @@ prices = st.one_of(st.integers(60_000, 290_000), st.sampled_from([170_000, 50_00
 quantities = st.one_of(st.integers(10, 400), st.integers(10, 5_000), st.sampled_from([20_000, 0, 9, 20_001]))
 offsets = st.sampled_from([0, 0, 0, 0, -1, 1, -2])
 limits = st.sampled_from([100, 100, 100, 0, 1, 3])
-amounts = st.sampled_from([0, 1, 500, 2_000, 10**6, 10**8])
 
 
 class WholeCampusLife(CampusLife):
@@ -60,7 +58,7 @@ class WholeCampusLife(CampusLife):
         parameters = PARAMETERS | LIMITS
         self.campus = Campus(parameters=parameters)
         self.model = WholeModel(START, EPOCH_SECONDS, parameters, CAPACITY)
-        self.members = {name: Member(key(f"wallet {name}")) for name in (*USERS, DEPARTMENT)}
+        self.members = {name: person(name) for name in (*USERS, DEPARTMENT)}
 
     def open_the_market(self) -> None:
         self.register_user(DEPARTMENT, 2)
@@ -141,6 +139,7 @@ class WholeCampusLife(CampusLife):
         self.both(
             lambda: self.model.open_epoch(epoch),
             self.trading("open_epoch", {"epoch": epoch}, book=programs.book_address(epoch), checkpoint=checkpoint),
+            payer=STRANGER,
         )
 
     @rule(name=users, by=signers, side=sides, price=prices, quantity=quantities, offset=offsets)
@@ -177,9 +176,6 @@ class WholeCampusLife(CampusLife):
         books = [book for book in self.model.market.books.values() if book.orders()]
         return sorted(books, key=lambda book: book.epoch)
 
-    def wallet(self, name: str) -> Keypair:
-        return self.members[name].wallet
-
     def tokens(self, name: str, token: int) -> Pubkey:
         return self.members[name].energy_tokens if token == ENERGY else self.members[name].credit_tokens
 
@@ -210,6 +206,7 @@ class WholeCampusLife(CampusLife):
         self.both(
             lambda: self.model.trigger_clearing(epoch, limit),
             self.campus.instruction("oracle", "trigger_clearing", args, {"book": programs.book_address(epoch)}),
+            payer=STRANGER,
         )
 
     @precondition(lambda self: self.model.market.books)
@@ -218,15 +215,70 @@ class WholeCampusLife(CampusLife):
         epoch = self._any_book(data)
         if much_later:
             self.time_passes(9 * EPOCH_SECONDS)
+        self._refund(epoch, limit)
+
+    def _refund(self, epoch: int, limit: int) -> None:
         self.both(
             lambda: self.model.refund_epoch(epoch, limit),
             self.trading("refund_epoch", {"epoch": epoch, "limit": limit}, book=programs.book_address(epoch)),
+            payer=STRANGER,
         )
+
+    @rule(refunded=rarely)
+    def books_out_of_order(self, refunded: bool) -> None:
+        """The later of two books waits for the earlier one."""
+        first = self.model.epoch
+        for _ in range(2):
+            self.open_book(0)
+            self.to_the_next_boundary()
+        if refunded:
+            self.time_passes(9 * EPOCH_SECONDS)
+        for epoch in (first + 1, first, first + 1):
+            self._refund(epoch, 100) if refunded else self._clear(epoch)
 
     @rule()
     def withdraw_fees(self) -> None:
-        fees = self.members[DEPARTMENT].credit_tokens
-        self.both(self.model.withdraw_fees, self.trading("withdraw_fees", {}, fee_account=fees))
+        fees = self._account(self.model.fees_to, CREDIT)
+        instruction = self.trading("withdraw_fees", {}, fee_account=fees)
+        self.both(self.model.withdraw_fees, instruction, payer=STRANGER)
+
+    @rule(by=keys, whose=st.sampled_from([*USERS, DEPARTMENT]), token=st.sampled_from([CREDIT, CREDIT, ENERGY]))
+    def set_fee_account(self, by: str, whose: str, token: int) -> None:
+        if whose not in self.model.users:
+            return
+        accounts = {"authority": key(by).pubkey(), "fee_account": self._account(whose, token)}
+        self.both(
+            lambda: self.model.set_fee_account(by, whose, token),
+            self.trading("set_fee_account", {}, **accounts),
+            signers=(key(by),),
+        )
+
+    @rule(name=users, by=signers, assets=st.sampled_from([0, 1, 2, 3, 3, 4]), amount=amounts)
+    def set_payout(self, name: str, by: str, assets: int, amount: int) -> None:
+        """What anybody may pay out to the member's own account; and somebody does."""
+        actor = self.actor(name, by)
+        accounts = {"authority": self.wallet(actor).pubkey(), "user": self.members[name].user}
+        self.both(
+            lambda: self.model.set_payout(name, actor, assets),
+            self.trading("set_payout", {"assets": assets}, **accounts),
+            signers=(self.wallet(actor),),
+        )
+        for token in (CREDIT, ENERGY):
+            self.withdraw(name, "stranger", token, amount)
+
+    @rule(
+        side=st.sampled_from([BID, ASK]),
+        price=st.integers(100_000, 200_000),
+        step=st.sampled_from([-5_000, -1, 0, 1, 5_000]),
+        orders=st.integers(5, 15),
+    )
+    def a_crowded_side(self, side: int, price: int, step: int, orders: int) -> None:
+        """More orders on a side than it holds: the worst give way, or the newcomer does; the next epoch's wait."""
+        self.open_book(0)
+        self.open_book(1)
+        self.place_order(USERS[0], USERS[0], side, price, 10, 1)
+        for number in range(orders):
+            self.place_order(USERS[number % len(USERS)], USERS[number % len(USERS)], side, price + number * step, 10, 0)
 
     @rule(
         buyers=st.sampled_from([("carol",), ("carol", "bob"), ("alice",), USERS, ()]),

@@ -42,6 +42,9 @@ class WholeModel(Model):
         super().__init__(time, epoch_seconds, parameters)
         self.market = CampusMarket(self, capacity)
         self.fees_to = ""
+        """Whose credit account takes the fees: a member, or a former wallet."""
+        self.payouts: dict[str, int] = {}
+        """What anybody may pay out to a member: 1 energy, 2 credits."""
         self.first_book = 0
 
     def initialize_market(self, reference: int, fees_to: str) -> None:
@@ -76,14 +79,22 @@ class WholeModel(Model):
         self.seats[name][token] += amount
 
     def withdraw(self, name: str, by: str, token: int, amount: int) -> None:
-        """To the member's own account, which for a delegate must still be the member's."""
+        """To the member's own account, which must still be its own where its delegate or somebody allowed does it."""
         need(amount > 0, "ZeroAmount")
         need(name in self.users, "NotAUser")
-        self.may_act(name, by)
-        need(by == name or (name, token) not in self.given_away, "UnusableTokenAccount")
+        if not self.payouts.get(name, 0) & (1 if token == ASK else 2):
+            self.may_act(name, by)
+        need(by == name or self.can_receive(name, token), "UnusableTokenAccount")
         need(self.seats[name][token] >= amount, "NotEnoughEnergy" if token == ASK else "NotEnoughCredit")
+        need((name, token) not in self.closed, "NoTokenAccount")
         self.seats[name][token] -= amount
         (self.credits, self.tokens)[token][name] += amount
+
+    def set_payout(self, name: str, by: str, assets: int) -> None:
+        need(assets <= 3, "UnknownPayout")
+        need(name in self.users, "NotAUser")
+        self.may_act(name, by)
+        self.payouts[name] = assets
 
     def place_order(self, name: str, by: str, side: int, price: int, quantity: int, epoch: int) -> None:
         """By the member itself, or by another in its name."""
@@ -113,9 +124,22 @@ class WholeModel(Model):
         self._run(lambda: self.market.refund(epoch, limit))
 
     def withdraw_fees(self) -> None:
+        need(self.market.fees > 0, "NoFees")
+        need((self.fees_to, CREDIT_TOKEN) not in self.closed, "NoTokenAccount")
         self._run(self.market.withdraw_fees)
         self.credits[self.fees_to] += self.market.fee_account
         self.market.fee_account = 0
+
+    def set_fee_account(self, by: str, whose: str, token: int) -> None:
+        need(by == self.authority, "NotAuthority")
+        need(token == CREDIT_TOKEN and (whose, token) not in self.closed, "UnusableFeeAccount")
+        need((whose, token) not in self.given_away, "FeeAccountNotAssociated")
+        self.fees_to = whose
+
+    def replace_wallet(self, name: str, wallet: str) -> None:
+        former = self.users[name].wallet if name in self.users else ""
+        super().replace_wallet(name, wallet)
+        self.fees_to = former if self.fees_to == name else self.fees_to
 
     def held(self, token: int) -> int:
         """What the market's vault of a token owes."""

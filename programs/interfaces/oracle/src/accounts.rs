@@ -78,7 +78,7 @@ pub struct MeterState {
     pub padding: [u8; 7],
     /// The boundary at which the meter was last settled; 0 before the first time.
     pub settled_end: UnixTime,
-    /// The registers as last settled, or as a reset left them since.
+    /// The registers as last settled, before that as at the first reading, or as a reset left them since.
     pub settled: [WattHours; 4],
     /// What the registers had risen by since then when they were reset.
     pub carried: [WattHours; 4],

@@ -53,11 +53,9 @@ impl RebaseMeter {
         let before = state.registers;
         // What the old registers rose by is kept for the next settlement, which books it and credits nothing: what flowed between the last
         // reading and the reset is unknown.
-        if state.settled_end.0 != 0 {
-            for index in 0..before.len() {
-                let risen = before[index].saturating_sub(state.settled[index]);
-                state.carried[index] = state.carried[index].saturating_add(risen);
-            }
+        for index in 0..before.len() {
+            let risen = before[index].saturating_sub(state.settled[index]);
+            state.carried[index] = state.carried[index].saturating_add(risen);
         }
         record_reading(state, meter, record, frame);
         state.settled = state.registers;

@@ -2,7 +2,7 @@
 //! closed meter leaves nothing unbilled, and can be given to another member.
 
 use {
-    super::settle_surplus::{book_withdrawal, mark_settled},
+    super::settle_surplus::{book_withdrawal, is_known, mark_settled},
     crate::settlement::drawn,
     anchor_lang::{address_eq, prelude::*},
     campus_common::{log, Checked, CheckedMut, Signatory},
@@ -60,8 +60,7 @@ impl SettleIdleMeter {
         if state.settled_end == state.interval_end {
             return Err(OracleError::BoundaryNotRising.into());
         }
-        let known = state.settled_end.0 != 0 && state.generation >= meter.user_since;
-        let withdrawn = if known { drawn(state) } else { Default::default() };
+        let withdrawn = if is_known(state, meter) { drawn(state) } else { Default::default() };
         let from = state.settled_end;
         let period = book_withdrawal(config, account, state.interval_end, withdrawn)?;
         self.oracle.withdrawn = self.oracle.withdrawn.checked_add(withdrawn).ok_or(OracleError::EnergyOverflow)?;

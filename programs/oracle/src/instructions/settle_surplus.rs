@@ -251,9 +251,8 @@ impl Gathered {
         let Some(role) = meter.role.get() else {
             return Err(OracleError::MeterSetIncomplete.into());
         };
-        // Known are the registers at the last settlement, if it was this member's.
-        let known = state.settled_end.0 != 0 && state.generation >= meter.user_since;
-        if known && state.settled_end == span.before {
+        let known = is_known(state, meter);
+        if known && state.settled_end == span.before && state.settled_end.0 != 0 {
             let last = span.last_epoch;
             let storage = if meter.staged_from.0 == 0 { meter.storage } else { meter.size(last, last).1 };
             self.sums.add(meter, role, state, storage)?;
@@ -267,6 +266,13 @@ impl Gathered {
         mark_settled(state, meter);
         state.invariant()
     }
+}
+
+/// Whether `settled` is this member's: the registers at the last settlement or, before there is one, at the first reading. A meter changes hands
+/// without a reading or where all are settled, so what was never settled was read for the member that it has.
+#[inline(always)]
+pub(crate) fn is_known(state: &MeterState, meter: &Meter) -> bool {
+    state.settled_end.0 == 0 || state.generation >= meter.user_since
 }
 
 /// Mark a meter settled at its last reading; if that is doubtful, the span that begins with it is, too.

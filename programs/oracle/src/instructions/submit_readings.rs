@@ -99,6 +99,10 @@ fn accept(meter_view: &AccountView, state_view: &AccountView, frame: &[u8; FRAME
         record.check_steps(meter, state, rules)?;
     }
     record_reading(state, meter, record, frame);
+    if first {
+        // From here on, what the meter draws is its member's, whenever it is settled first.
+        state.settled = state.registers;
+    }
     let baseline = state.settled_end.0 == 0 || state.generation != meter.generation;
     log(&ReadingAccepted {
         meter: state.meter,

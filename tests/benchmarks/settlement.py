@@ -1,0 +1,331 @@
+"""An epoch's settlement on the embedded validator, from frames in the store to its checkpoint; JSON.
+
+    python tests/benchmarks/settlement.py [--members 333] [--epochs 4] [--idle 20] [--profile DIR] [--orders N]
+
+Members have three meters each and a standing order; half sell, half buy, and the orders cross. The validator is a
+process of its own behind JSON-RPC, the worker runs here. The last epoch is counted: at its boundary the readings come,
+the surplus is minted, the book that ended is cleared, paid and checkpointed, and new orders are placed.
+
+`seconds` are by the clock, from the frames being in the store; `cpu_seconds` are each process's own, and hold on a
+busy machine too. `idle_share` is what worker and validator take of a core while a settled campus waits.
+`submit_readings` is how many transactions of four readings a second the validator takes, beside LiteSVM alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import json
+import os
+import platform
+import pstats
+import resource
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "support")]
+
+from whole_campus import PARAMETERS, Campus, ValidatorProcess  # noqa: E402
+
+from authority.audit.conservation import conservation  # noqa: E402
+from authority.chain import programs  # noqa: E402
+from authority.chain.client import Outgoing  # noqa: E402
+from authority.chain.errors import ChainError  # noqa: E402
+from authority.market.standing_orders import StandingOrder  # noqa: E402
+from authority.settlement.actions import RefundBook  # noqa: E402
+from authority.settlement.snapshot import BookStatus, Pause  # noqa: E402
+from authority.settlement.worker import Worker  # noqa: E402
+
+EPOCH_SECONDS = 900
+CREDIT = 10**10
+SELLER = {"solar": (5_000,), "battery": (0, 0, 500, 0), "load": (0, 1_500)}
+BUYER = {"solar": (300,), "battery": (0, 0, 0, 0), "load": (0, 2_600)}
+
+
+def plan(members: int) -> list[tuple[str, str, str, str, int, int, int]]:
+    """Three meters a member: a solar plant, a battery, a load."""
+    return [
+        row
+        for number in range(members)
+        for row in (
+            (f"M{number}", "solar", "generation", "solar", 1, 100_000_000, 0),
+            (f"M{number}", "battery", "storage", "none", 5, 100_000_000, 2_000_000),
+            (f"M{number}", "load", "load", "none", 0, 100_000_000, 0),
+        )
+    ]
+
+
+def start(directory: Path, members: int) -> Campus:
+    """A campus whose members have standing orders; every second one buys and has credits."""
+    campus = Campus(directory, ValidatorProcess, epoch_seconds=EPOCH_SECONDS, parameters=PARAMETERS, plan=plan(members))
+    steps = {}
+    for number in range(members):
+        name = f"M{number}"
+        buys = number % 2
+        campus.standing_order(name, StandingOrder(buy_at=250_000) if buys else StandingOrder(sell_at=120_000))
+        if buys:
+            campus.issue_credit(name, CREDIT)
+        steps |= {f"{name}.{meter}": moved for meter, moved in (BUYER if buys else SELLER).items()}
+    campus.STEPS = steps  # type: ignore[misc]
+    campus.next_epoch()
+    return campus
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system seconds of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_mib(pid: int) -> float:
+    """Resident memory of a process now."""
+    return round(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize() / 2**20, 1)
+
+
+def landed(campus: Campus) -> int:
+    """Transactions that have landed, ever."""
+    return int(campus.client.call("getTransactionCount"))
+
+
+def epoch(campus: Campus, worker: Worker, profiler: cProfile.Profile | None) -> dict[str, Any]:
+    """One epoch's end: frames in, then rounds until there is nothing to do."""
+    boundary = campus.next_epoch()
+    number = boundary // EPOCH_SECONDS - 1
+    campus.read_all(boundary)
+    pid = campus.validator.process.pid
+    before, cpu, other = landed(campus), time.process_time(), cpu_seconds(pid)
+    rounds: list[dict[str, Any]] = []
+    at: dict[str, float] = {}
+    started = time.perf_counter()
+    if profiler is not None:
+        profiler.enable()
+    while True:
+        round_started, round_cpu = time.perf_counter(), time.process_time()
+        busy = worker.round()
+        rounds.append(
+            {
+                "seconds": round(time.perf_counter() - round_started, 3),
+                "cpu": round(time.process_time() - round_cpu, 3),
+                "actions": dict(Counter(type(action).__name__ for action in worker.last_actions)),
+            }
+        )
+        row = worker.journal.epoch(number)
+        for stage in ("submitted", "minted", "settled", "checkpointed"):
+            if row is not None and getattr(row, f"{stage}_ms") is not None:
+                at.setdefault(stage, round(time.perf_counter() - started, 2))
+        if not busy:
+            break
+    if profiler is not None:
+        profiler.disable()
+    wall = time.perf_counter() - started
+    row = worker.journal.epoch(number)
+    assert row is not None
+    transactions = landed(campus) - before
+    return {
+        "seconds": {**at, "all": round(wall, 2)},
+        "cpu_seconds": {
+            "worker": round(time.process_time() - cpu, 2),
+            "validator": round(cpu_seconds(pid) - other, 2),
+        },
+        "transactions": transactions,
+        "transactions_per_second": round(transactions / wall, 1),
+        "orders": row.bids + row.asks,
+        "traded_wh": row.traded_wh,
+        "rounds": rounds,
+    }
+
+
+def idle(campus: Campus, worker: Worker, seconds: float) -> dict[str, float]:
+    """What the worker's own loop and the validator take of a core while there is nothing to do."""
+    stop = threading.Event()
+    running = threading.Thread(target=worker.run, args=(stop,))
+    running.start()
+    time.sleep(5)
+    pid = campus.validator.process.pid
+    cpu, other, began = time.process_time(), cpu_seconds(pid), time.perf_counter()
+    time.sleep(seconds)
+    took = time.perf_counter() - began
+    shares = {
+        "worker": round((time.process_time() - cpu) / took, 4),
+        "validator": round((cpu_seconds(pid) - other) / took, 4),
+    }
+    stop.set()
+    running.join()
+    return shares
+
+
+def run(directory: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Deploy, enrol, live through the epochs."""
+    began = time.perf_counter()
+    campus = start(directory, arguments.members)
+    try:
+        enrolled = time.perf_counter() - began
+        worker = campus.worker()
+        campus.read_all(campus.epoch * EPOCH_SECONDS, moving=False)
+        worker.settle_down()
+        profiler = cProfile.Profile() if arguments.profile else None
+        epochs = [
+            epoch(campus, worker, profiler if number == arguments.epochs - 1 else None)
+            for number in range(arguments.epochs)
+        ]
+        if profiler is not None:
+            arguments.profile.mkdir(parents=True, exist_ok=True)
+            with (arguments.profile / f"worker-{len(campus.meters)}.txt").open("w") as out:
+                found = pstats.Stats(profiler, stream=out)
+                found.sort_stats("tottime").print_stats(45)
+                found.sort_stats("cumulative").print_stats(90)
+        figures = {
+            "meters": len(campus.meters),
+            "members": arguments.members,
+            "enrolment_seconds": round(enrolled, 1),
+            "epoch": epochs[-1],
+            "earlier": [each["seconds"] for each in epochs[:-1]],
+            "rss_mib": {"worker": rss_mib(os.getpid()), "validator": rss_mib(campus.validator.process.pid)},
+        }
+        if arguments.idle:
+            figures["idle_share"] = idle(campus, worker, arguments.idle)
+        return figures
+    finally:
+        campus.close()
+
+
+def full_book(directory: Path, side: int) -> dict[str, Any]:
+    """A book with so many bids and as many asks: cleared and paid by the worker, and another one refunded by it."""
+    each = 64
+    sellers = [f"S{number}" for number in range(-(-side // each))]
+    buyers = [f"B{number}" for number in range(-(-side // each))]
+    rows = [
+        row
+        for name in sellers
+        for row in (
+            (name, "solar", "generation", "solar", 1, 100_000_000, 0),
+            (name, "load", "load", "none", 0, 100_000_000, 0),
+        )
+    ]
+    campus = Campus(
+        directory,
+        ValidatorProcess,
+        epoch_seconds=EPOCH_SECONDS,
+        parameters=replace(PARAMETERS, max_orders_per_member=each, max_order_wh=1_000),
+        plan=rows,
+        orders_per_side=side,
+    )
+    try:
+        for name in buyers:
+            campus.register_member(name)
+            campus.issue_credit(name, CREDIT)
+        campus.STEPS = {meter: (50_000,) if meter.endswith("solar") else (0, 0) for meter in campus.meters}  # type: ignore[misc]
+        campus.next_epoch()
+        worker = campus.worker()
+        campus.read_all(campus.epoch * EPOCH_SECONDS, moving=False)
+        worker.settle_down()
+        campus.read_all(campus.next_epoch())
+        worker.settle_down()
+        fill(campus, worker, sellers, buyers, side)
+        campus.next_epoch()
+        cleared = timed(campus, worker)
+        fill(campus, worker, sellers, buyers, side, deposit=False)
+        bits = {"bits": int(Pause.CLEARING | Pause.ORDERS)}
+        pause = campus.client.instruction(
+            "governance", "set_paused", bits, {"authority": campus.home.authority.pubkey()}
+        )
+        campus.client.send([pause], [campus.home.authority], payer=campus.operator)
+        filled = campus.epoch
+        campus.go_to((filled + 9) * EPOCH_SECONDS + 1)
+        book = worker.chain.snapshot(fresh=True).books[filled]
+        worker.chain.send_all([worker.chain.transaction((RefundBook(book),), {})], lambda _: None)
+        refunded = timed(campus, worker)
+        final = campus.book(filled)
+        return {
+            "orders": 2 * side,
+            "cleared_and_paid": cleared,
+            "refunded_but_the_first_step": refunded,
+            "final": final is not None and final.status == BookStatus.FINAL,
+            "conserved": conservation(campus.client).ok,
+        }
+    finally:
+        campus.close()
+
+
+def fill(
+    campus: Campus, worker: Worker, sellers: list[str], buyers: list[str], side: int, *, deposit: bool = True
+) -> None:
+    """Orders by hand, side by side: bids of ten to 73 Wh at falling prices, asks of as much at rising ones."""
+    epoch, client = campus.epoch, campus.client
+    outgoing = []
+    for bid, names in ((True, buyers), (False, sellers)):
+        left = side
+        for name in names:
+            key, wallet = campus.key_of(name), campus.wallets[name]
+            common = {"authority": key.pubkey(), "user": programs.user_address(wallet)}
+            mint = programs.credit_mint() if bid else programs.energy_mint()
+            instructions = []
+            if deposit:
+                accounts = {
+                    **common,
+                    "source": campus.account_of(name, mint),
+                    "vault": programs.credit_vault() if bid else programs.energy_vault(),
+                }
+                amount = client.token_balance(campus.account_of(name, mint)) or 0
+                args = {"asset": 1 if bid else 0, "amount": amount}
+                client.send([client.instruction("trading", "deposit", args, accounts)], [key], payer=campus.operator)
+            for number in range(min(64, left)):
+                price = 260_000 - 100 * number if bid else 120_000 + 100 * number
+                args = {"epoch": epoch, "side": 0 if bid else 1, "price": price, "quantity": 10 + number}
+                accounts = {**common, "book": programs.book_address(epoch)}
+                instructions.append(client.instruction("trading", "place_order", args, accounts))
+            left -= len(instructions)
+            outgoing += [Outgoing(instructions[start : start + 12], [key]) for start in range(0, len(instructions), 12)]
+    for start in range(0, len(outgoing), 48):
+        for outcome in client.send_all(outgoing[start : start + 48], payer=campus.operator):
+            if isinstance(outcome, ChainError):
+                raise outcome
+    book = campus.book(epoch)
+    assert book is not None
+    assert (book.bid_count, book.ask_count) == (side, side)
+
+
+def timed(campus: Campus, worker: Worker) -> dict[str, Any]:
+    """What the worker does until there is nothing to do."""
+    pid = campus.validator.process.pid
+    before, cpu, other, began = landed(campus), time.process_time(), cpu_seconds(pid), time.perf_counter()
+    worker.settle_down()
+    return {
+        "seconds": round(time.perf_counter() - began, 2),
+        "cpu_seconds": {
+            "worker": round(time.process_time() - cpu, 2),
+            "validator": round(cpu_seconds(pid) - other, 2),
+        },
+        "transactions": landed(campus) - before,
+    }
+
+
+def main() -> int:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--members", type=int, default=333)
+    parser.add_argument("--epochs", type=int, default=4, help="the first two set baseline and first orders")
+    parser.add_argument("--idle", type=float, default=0, help="seconds of waiting to measure")
+    parser.add_argument("--book", type=int, default=0, help="orders a side of a book to fill, clear and refund instead")
+    parser.add_argument("--profile", type=Path, help="a directory for cProfile's text of the worker's last epoch")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        figures = full_book(Path(name), arguments.book) if arguments.book else run(Path(name), arguments)
+    figures["machine"] = {
+        "cpus": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+    }
+    json.dump(figures, sys.stdout, indent=2)
+    print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
