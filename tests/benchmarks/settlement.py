@@ -143,6 +143,8 @@ def epoch(campus: Campus, worker: Worker, profiler: cProfile.Profile | None) -> 
 
 def idle(campus: Campus, worker: Worker, seconds: float) -> dict[str, float]:
     """What the worker's own loop and the validator take of a core while there is nothing to do."""
+    campus.go_to((campus.epoch + 0.5) * EPOCH_SECONDS)  # the pauses are shortest just after a boundary
+    worker.settle_down()
     stop = threading.Event()
     running = threading.Thread(target=worker.run, args=(stop,))
     running.start()

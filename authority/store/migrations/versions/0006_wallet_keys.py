@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
+revision = "0006_wallet_keys"
 down_revision = "0005_witnesses"
 branch_labels = None
 depends_on = None

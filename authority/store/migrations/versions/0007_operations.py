@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0007_operations"
-down_revision = "0006"
+down_revision = "0006_wallet_keys"
 branch_labels = None
 depends_on = None
 
