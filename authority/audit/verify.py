@@ -37,7 +37,7 @@ from authority.chain.idl import Idl
 from authority.chain.layout import LayoutError
 from authority.log import log, merkle
 from authority.log.log import LEAF_ACT, LEAF_BOOK, LEAF_READING, Leaf, LogError, ReadingLeaf, SignedCheckpoint
-from authority.settlement.journal import JournalError, book_of_leaf
+from authority.market.book_leaf import BookLeafError, book_of_leaf
 from authority.store.log import Checkpoint
 from edge_agent.wire.canonical import canonical_json
 from edge_agent.wire.reading import (
@@ -359,7 +359,7 @@ class Audit:
         try:
             raw = book_of_leaf(data)
             book = Book.from_bytes(raw)
-        except (JournalError, LayoutError) as error:
+        except (BookLeafError, LayoutError) as error:
             self.find("book_malformed", index, str(error))
             return
         head = book.head

@@ -6,8 +6,6 @@ twice changes nothing.
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -15,8 +13,8 @@ from typing import Any
 from sqlalchemy import Select, and_, delete, func, or_, select, true, update
 from sqlalchemy.orm import Session, aliased
 
-from authority.errors import AuthorityError
 from authority.log import log
+from authority.market.book_leaf import book_leaf
 from authority.store import Store
 from authority.store.market import PendingTransaction
 from authority.store.metering import (
@@ -38,13 +36,6 @@ QUEUE_DEPTH = 256
 PASSED = (DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)
 """What became of a reading that may go to the chain."""
 STANDINGS_PER_QUERY = 100
-MAX_BOOK_BYTES = 1 << 20
-
-_BOOK = struct.Struct("<BI")
-
-
-class JournalError(AuthorityError):
-    """book_leaf_malformed: bytes that are not the leaf of a final book."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,32 +56,6 @@ class WaitingFrame:
     status: str
     signature: str | None = None
     error: str | None = None
-
-
-def book_leaf(data: bytes) -> bytes:
-    """The leaf of a final book: type 3, length of the book's data u32 LE, the data by zlib (RFC 1950).
-
-    The data (the account's head, then its bids and its asks) is what the checkpoint's book hash is the SHA-256 of.
-    """
-    return _BOOK.pack(log.LEAF_BOOK, len(data)) + zlib.compress(data, 9)
-
-
-def book_of_leaf(leaf: bytes) -> bytes:
-    """The book's data in its leaf; JournalError `book_leaf_malformed`."""
-    malformed = JournalError("book_leaf_malformed", "these bytes are not the leaf of a final book")
-    if len(leaf) <= _BOOK.size or leaf[0] != log.LEAF_BOOK:
-        raise malformed
-    _, size = _BOOK.unpack(leaf[: _BOOK.size])
-    if size > MAX_BOOK_BYTES:
-        raise malformed
-    stream = zlib.decompressobj()
-    try:
-        data = stream.decompress(leaf[_BOOK.size :], size + 1)
-    except zlib.error as error:
-        raise malformed from error
-    if len(data) != size or not stream.eof or stream.unused_data:
-        raise malformed
-    return data
 
 
 class Journal:
