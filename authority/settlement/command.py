@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import joinedload
 
 from authority.app import App
+from authority.billing.turn import each_epoch
 from authority.chain.client import ChainClient
 from authority.enrolment.names import Names
 from authority.enrolment.wallets import unseal
@@ -84,7 +85,9 @@ def chain_for(app: App) -> SettlementChain:
 
 def worker_for(app: App) -> Worker:
     """The worker of a home, not yet running."""
-    return Worker(app.store, chain_for(app), partial(unseal, app.home), lambda: time.time_ns() // 1_000_000)
+    chain = chain_for(app)
+    bill = partial(each_epoch, app, chain.client)
+    return Worker(app.store, chain, partial(unseal, app.home), lambda: time.time_ns() // 1_000_000, bill=bill)
 
 
 def _work(app: App, *, once: bool) -> None:

@@ -82,6 +82,8 @@ SequenceNotRising is not among them: the record, or a later one, is on the chain
 BLOCKING_REFUSALS = frozenset({"RegisterEpoch", "NeedsRebase"})
 """Refusals after which nothing of the meter can be right until a person has dealt with it."""
 
+BILLING = "billing"
+"""What alerts of billing's own step are about."""
 REFUSALS = (TransactionFailedError, TransactionTooLargeError, SignerMissingError)
 """What is wrong with one action; other errors of the chain concern all."""
 FIRST_DELAY_MS = 500
@@ -104,7 +106,8 @@ class Worker:
     """One settlement worker. round() does what can be done once; run() goes on until told to stop.
 
     unseal gives the key of a custodial member. clock_ms gives Unix milliseconds and times only retries and the stages'
-    figures; what is due is judged by the chain's own clock.
+    figures; what is due is judged by the chain's own clock. bill is what billing does once an epoch, when there is
+    nothing else to do.
     """
 
     def __init__(
@@ -115,6 +118,7 @@ class Worker:
         clock_ms: Callable[[], int],
         *,
         in_flight: int = 8,
+        bill: Callable[[], object] = lambda: None,
     ) -> None:
         self.store = store
         self.chain = chain
@@ -122,6 +126,8 @@ class Worker:
         self.journal = Journal(store, clock_ms)
         self.clock_ms = clock_ms
         self.in_flight = in_flight
+        self.bill = bill
+        self._billed_in = -1
         self._lock = Lock()
         self._failures: dict[str, _Failures] = {}
         self._alone: set[int] = set()
@@ -167,9 +173,24 @@ class Worker:
         self._note_orders(situation, actions)
         self._watch.tell_of_stalled(situation)
         if not actions:
+            self._bill(situation)
             return False
         with ThreadPoolExecutor(self.in_flight, thread_name_prefix="settlement") as pool:
             return any(list(pool.map(self._perform, actions)))
+
+    def _bill(self, situation: Situation) -> None:
+        """Once an epoch; what cannot be done is alerted, and tried again in the next."""
+        if self._billed_in == situation.chain.epoch:
+            return
+        try:
+            self.bill()
+            self._watch.gone(BILLING)
+        except AuthorityError as error:
+            if isinstance(error, ChainError) and not isinstance(error, REFUSALS):
+                raise  # the line or the validator: everything waits
+            LOG.warning("%s: %s", BILLING, error)
+            self._watch.alert(error.code, BILLING, str(error))
+        self._billed_in = situation.chain.epoch
 
     def settle_down(self, rounds: int = 100) -> None:
         """Rounds until there is nothing to do; for tests and for `--once`."""
