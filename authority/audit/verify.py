@@ -8,7 +8,8 @@ Nothing that the store says about a leaf is believed; everything is computed ane
 - books: price, fills, payments and fees by the auction's rule, and that one follows from another;
 - the chain: every EpochCheckpoint's root and book hash, without a gap; that each meter's key was approved in the log
   and its last reading on the chain is one that the log let pass; conservation; readings that never reached the chain;
-- the chain's history: every accepted reading, every span and every mint, done again (authority.audit.replay).
+- the chain's history: every accepted reading, every span and every mint, done again (authority.audit.replay);
+- every bill that was issued, done again (authority.audit.bills).
 
 The log is passed over once, in step with the history; what is kept meanwhile does not grow with the log, but for a few
 bytes an epoch.
@@ -27,6 +28,7 @@ from solders.signature import Signature
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from authority.audit.bills import BillAudit
 from authority.audit.books import Book
 from authority.audit.chain_state import ChainState
 from authority.audit.conservation import conservation_of
@@ -152,6 +154,7 @@ class Audit:
     size: int = 0
     root: bytes = merkle.EMPTY_ROOT
     replay: Replay | None = None
+    bills: BillAudit = field(init=False)
     _frontier: list[bytes] = field(default_factory=list)
     _keys: dict[bytes, _Key] = field(default_factory=dict)
     _held: dict[int, tuple[bytes, ReadingLeaf, bytes]] = field(default_factory=dict)
@@ -163,6 +166,9 @@ class Audit:
     _reference: int | None = None
     _signed: Iterator[SignedCheckpoint] = field(default_factory=lambda: iter(()))
     _next_signed: SignedCheckpoint | None = None
+
+    def __post_init__(self) -> None:
+        self.bills = BillAudit(self.network_id, self.find)
 
     @property
     def minted_wh(self) -> int | None:
@@ -202,14 +208,19 @@ class Audit:
                 continue
             pinned = next(event.data for event in landed.decoded(chain.idls) if event.name == "Checkpointed")
             self._take(leaves, pinned["log_size"])
-            for each in waiting:
-                replay.apply(each)
+            self._apply(waiting, chain, replay)
             waiting.clear()
         if not begun:
             replay.begin(None)
         self._take(leaves, None)
-        for each in waiting:
+        self._apply(waiting, chain, replay)
+        self.bills.finish()
+
+    def _apply(self, transactions: Iterable[Landed], chain: ChainSource, replay: Replay) -> None:
+        for each in transactions:
             replay.apply(each)
+            self.bills.apply(each, chain.idls)
+        self.bills.step()
 
     # The log
 
@@ -225,6 +236,7 @@ class Audit:
                     pass
                 return
             self._frontier, _ = merkle.extend(self.size, self._frontier, self._leaf(row))
+            self.bills.leaf(row.log_index, row.data)
             self.size += 1
             self._at_size()
 
