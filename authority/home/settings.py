@@ -197,7 +197,6 @@ class Settings:
             (not -180 <= self.site.longitude <= 180, "[site] longitude must be -180 to 180"),
             (not _is_zone(self.site.zone), f"[site] zone must be an IANA time zone, not {self.site.zone!r}"),
             (self.billing.calendar not in CALENDARS, f"[billing] calendar must be one of {', '.join(CALENDARS)}"),
-            (self.billing.credit_limit < 0, "[billing] credit_limit must be 0 or more"),
             (not self.collector.names, "[collector] names must hold the name that gateways dial"),
             (self.collector.threads < 2, "[collector] threads must be 2 or more"),
             (self.web.threads < 1, "[web] threads must be 1 or more"),
