@@ -1,4 +1,4 @@
-"""`edge-agent enrol | run | status | keys | reset-meter | read | decode | scan`: what a person types at a gateway."""
+"""`edge-agent check | enrol | run | status | keys | reset-meter | read | decode | scan`: what a person types here."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ PROGRAM = Program(
     "Reads a building's AMI meters over DLMS/COSEM, signs every interval reading with the meter's key and brings it to "
     "the authority.",
     {
+        "check": Command("edge_agent.commands.check", "every mistake in gateway.toml, and what this machine lacks"),
         "enrol": Command(
             "edge_agent.commands.enrol", "bring this gateway and its meters to the authority with a claim code"
         ),
@@ -43,7 +44,8 @@ PROGRAM = Program(
     epilog="""from a line to signed readings (docs/METERS.md and docs/OPERATIONS.md):
   edge-agent scan /dev/ttyUSB0                            what is on the line
   edge-agent read --port /dev/ttyUSB0 --client 16         what the meter holds
-  edge-agent enrol --claim CODE --wait                    once gateway.toml is written
+  edge-agent check                                        once gateway.toml is written
+  edge-agent enrol --claim CODE --wait
   edge-agent run                                          as a service: edge_agent/systemd/edge-agent.service
   edge-agent status
   edge-agent reset-meter METER                            a register fell, because the meter was reset""",

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeGuard, get_args
 
 from edge_agent.errors import USAGE, EdgeError
 from edge_agent.wire.meter_map import MeterMap, MeterMapError
@@ -254,6 +254,116 @@ def parse_config(path: Path, data: Mapping[str, Any]) -> GatewayConfig:
     )
 
 
+MAX_MISTAKES = 100
+
+
+def find_mistakes(path: Path) -> list[ConfigError]:
+    """Every mistake in gateway.toml, in the order in which they are met; none for a file that can be used.
+
+    After each the file is read again with the entry left out, or with one in its place that would do, so that a mistake
+    hides no other. Nothing is written.
+    """
+    found: list[ConfigError] = []
+    try:
+        data = read_file(path, partial(ConfigError, path), "no such file; name the gateway's file with --config")
+    except ConfigError as error:
+        return [error]
+    while len(found) < MAX_MISTAKES:
+        try:
+            parse_config(path, data)
+            break
+        except ConfigError as error:
+            again = error.key in [other.key for other in found]
+            found.append(error)
+            if again or not _mend(data, error.key, len(found)):
+                break
+    return found
+
+
+def _mend(data: dict[str, Any], key: str, number: int) -> bool:
+    """Make the entry good that a message names; False where nothing can be put in its place."""
+    table, entry = _named_table(data, key)
+    if table is None or not entry:
+        return False
+    first, _, rest = entry.partition(".")
+    good = _good_values(number)
+    if first == "map" and rest and isinstance(table.get("map"), dict):
+        return _mend_map(table, rest, good["map"])
+    if first == "auth":
+        table.update(auth="lls", password=table.get("password", "0"))
+    elif first == "protocol":
+        protocols = {"push_seconds": "push", "registers_seconds": "push", "power_unit": "push", "address": "mode-c"}
+        table["protocol"] = next((of for name, of in protocols.items() if name in table), "dlms")
+    elif first == "password_file":
+        del table["password_file"]
+        table.setdefault("password", "0")
+    elif first in ("tcp", "udp") and sum(place in table for place in ("port", "tcp", "udp")) == 1:
+        table[first] = f"host:{1000 + number}"
+    elif first == "meter":
+        data["meter"] = [{**good, "name": "meter"}]
+    elif first in table and first not in good:
+        del table[first]
+    elif first in good:
+        table[first] = good[first]
+    else:
+        return False
+    return True
+
+
+def _mend_map(table: dict[str, Any], entry: str, good: dict[str, Any]) -> bool:
+    first, _, rest = entry.partition(".")
+    registers = table["map"].get("registers")
+    if first == "registers" and isinstance(registers, dict) and rest in registers and len(registers) > 1:
+        del registers[rest]
+    elif first in good:
+        table["map"][first] = good[first]
+    elif first in table["map"]:
+        del table["map"][first]
+    else:
+        table["map"] = good
+    return True
+
+
+def _named_table(data: dict[str, Any], key: str) -> tuple[dict[str, Any] | None, str]:
+    """The table that a message's key stands in, and the rest of the key."""
+    meters = data.get("meter")
+    if key.startswith("meter") and isinstance(meters, list):
+        for index, meter in enumerate(meters):
+            for where in (f"meter[{index}]", f"meter {meter['name']!r}" if _is_named(meter) else ""):
+                if where and (key == where or key.startswith(f"{where}.")):
+                    return (meter, key[len(where) + 1 :]) if isinstance(meter, dict) else (None, "")
+    first, _, rest = key.partition(".")
+    if rest and isinstance(data.get(first), dict):
+        return data[first], rest
+    if first in ("gateway", "uplink") and not rest:
+        data[first] = {}
+        return {}, ""
+    return data, key
+
+
+def _is_named(meter: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(meter, Mapping) and isinstance(meter.get("name"), str)
+
+
+def _good_values(number: int) -> dict[str, Any]:
+    """Entries that would do, each time others where no two may be the same."""
+    registers = {"consumption": ["1-0:1.8.0.255", 1]}
+    return {
+        "name": f"name-{number}",
+        "serial": f"serial {number}",
+        "port": f"/dev/port{number}",
+        "server": 1000 + number,
+        "address": f"{number}",
+        "state": "state",
+        "authority": "https://localhost",
+        "password": "0",
+        "key": "00" * 16,
+        "auth_key": "00" * 16,
+        "system_title": "00" * 8,
+        "map": {"logical_device_name": "name", "capture_period": 900, "registers": registers},
+    }
+
+
 def _relative(path: Path, value: str) -> Path:
     return path.absolute().parent / Path(value).expanduser()
 
@@ -275,7 +385,7 @@ def _meters(path: Path, tables: list[object]) -> tuple[MeterSettings, ...]:
     meters: list[MeterSettings] = []
     for index, data in enumerate(tables):
         where = f"meter[{index}]"
-        if isinstance(data, Mapping) and isinstance(data.get("name"), str):
+        if _is_named(data) and not any(_is_named(other) and other["name"] == data["name"] for other in tables[:index]):
             where = f"meter {data['name']!r}"
         meter = _meter(_Table(path, where, data))
         for other in meters:

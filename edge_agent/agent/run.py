@@ -169,7 +169,7 @@ def _usable_keys(
     keys: dict[str, MeterKey] = {}
     for meter in config.meters:
         board.add_meter(meter.name, port=meter.port)
-        fault = _not_signable(meter, credentials)
+        fault = not_signable(meter, credentials)
         if fault is None:
             try:
                 key = store.load(meter.name)
@@ -186,7 +186,8 @@ def _usable_keys(
     return keys
 
 
-def _not_signable(meter: MeterSettings, credentials: Credentials) -> tuple[str, str] | None:
+def not_signable(meter: MeterSettings, credentials: Credentials) -> tuple[str, str] | None:
+    """Code and reason why the gateway may not sign for a meter; None where it may, as far as the credentials say."""
     enrolled = credentials.meter(meter.name)
     if enrolled is None:
         return ("not_enrolled", "the authority has not enrolled it; ask for a claim code and run `edge-agent enrol`")

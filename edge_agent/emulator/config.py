@@ -9,8 +9,9 @@ link = "run/solar"                 # a pty is made, and this symbolic link to it
 # tcp = "127.0.0.1:4059"           # the TCP wrapper; port 0 takes a free one; or
 # udp = "127.0.0.1:4059"           # the same in datagrams
 mode = "hdlc"                      # or "e": IEC 62056-21 sign-on with hand-over to HDLC, "c": its read-out alone; or
-                                   # "mbus", "p1", "raw": nothing is answered, meters push: in wired M-Bus frames (by
-                                   # default 2400 baud 8E1), as telegrams of the P1 port, as APDUs without any frame
+                                   # "mbus", "p1", "sml", "raw": nothing is answered, meters push: in wired M-Bus
+                                   # frames (by default 2400 baud 8E1), as telegrams of the P1 port, as files of SML
+                                   # (never ciphered), as APDUs without any frame
 p1_version = 5                     # P1: DSMR 2 to 5; 2 and 3 have no CRC and no clock (by default 9600 baud 7E1, on a
                                    # pty with the parity bits), 4 and 5 have both (by default 115200 baud 8N1)
 max_information = 128              # HDLC: longest information field, 8 to 2030 bytes; M-Bus: bytes of the APDU in a
@@ -172,7 +173,7 @@ class LineConfig:
         return "p1 without CRC" if self.mode == "p1" and self.p1_version < 4 else self.mode
 
 
-PUSH_MODES = ("mbus", "p1", "raw")
+PUSH_MODES = ("mbus", "p1", "sml", "raw")
 _DEFAULT_FORMATS = {"mbus": (2400, 8, "E"), "p1": (115200, 8, "N")}
 _OLD_P1_FORMAT = (9600, 7, "E")
 
@@ -612,6 +613,8 @@ def _meter(table: _Table, line: LineConfig) -> MeterConfig:
     table.done()
     if p1:
         _check_p1(table, config, line.p1_version)
+    if line.mode == "sml" and any(client.auth == "gmac" for client in config.clients):
+        raise table.error("client", 'SML over a meter\'s optical head is never ciphered: leave out auth = "gmac"')
     if config.push_seconds and (line.tcp is not None or line.udp is not None):
         raise table.error("push_seconds", "over tcp and udp nothing is pushed: use a link or port")
     codes = [item.obis for item in config.registers + config.extended_registers + config.demand_registers]

@@ -48,6 +48,7 @@ NOT_ON = {
     "mbus": _PUSHES_ONLY,
     "p1": _PUSHES_ONLY,
     "p1 without CRC": (*_PUSHES_ONLY, "wrong_fcs"),
+    "sml": _PUSHES_ONLY,
     "raw": (*_PUSHES_ONLY, "wrong_fcs"),
     "tcp": (*_NO_HDLC, "wrong_fcs", "flip"),
     "udp": (*_NO_HDLC, "wrong_fcs", "flip"),

@@ -144,5 +144,5 @@ class FaultyLine:
     def _with_wrong_check(self, answer: bytes) -> bytes:
         if self.line.config.kind == "p1" and answer.endswith(b"\r\n"):
             return answer[:-3] + (b"1" if answer[-3:-2] == b"0" else b"0") + answer[-2:]
-        at = max(0, len(answer) - (2 if self.line.config.kind == "mbus" else 3))
+        at = max(0, len(answer) - {"mbus": 2, "sml": 1}.get(self.line.config.kind, 3))
         return answer[:at] + bytes((answer[at] ^ 0xFF,)) + answer[at + 1 :]

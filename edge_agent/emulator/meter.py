@@ -32,7 +32,7 @@ from edge_agent.dlms.units import UNIT_NUMBERS, scaled_text
 from edge_agent.emulator.channel import HdlcChannel
 from edge_agent.emulator.config import LineConfig, MeterConfig, RegisterConfig
 from edge_agent.emulator.management import management_objects
-from edge_agent.emulator.push import p1_telegram
+from edge_agent.emulator.push import p1_telegram, sml_file
 from edge_agent.emulator.source import Expression, PowerSeries, Table
 
 if TYPE_CHECKING:
@@ -209,18 +209,25 @@ class EmulatedMeter:
         return due != self._pushed
 
     def push(self) -> bytes | None:
-        """The telegram that is due, an APDU or P1's text; None until the next multiple of push_seconds."""
+        """The telegram that is due, an APDU, P1's text or SML's file; None until the next multiple of push_seconds."""
         if not self.push_due():
             return None
         time = self.time()
         self._pushed = int(time // self.config.push_seconds)
-        plain = p1_telegram(self, time, self._line.p1_version) if self._line.mode == "p1" else self._notification(time)
+        plain = self._telegram(time)
         for client in self.config.clients:
             if client.key is not None and client.auth_key is not None:
                 control = AUTHENTICATED | ENCRYPTED
                 title, counter = self.config.system_title, self.next_counter()
                 return seal(GENERAL_GLO, title, control, counter, plain, client.key, client.auth_key).to_bytes()
         return plain
+
+    def _telegram(self, time: float) -> bytes:
+        if self._line.mode == "p1":
+            return p1_telegram(self, time, self._line.p1_version)
+        if self._line.mode == "sml":
+            return sml_file(self, time, self._pushed or 0)
+        return self._notification(time)
 
     def _notification(self, time: float) -> bytes:
         """Name, clock and registers as a data-notification."""

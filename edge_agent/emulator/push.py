@@ -1,4 +1,4 @@
-"""What emulated meters push: an APDU in the frames of the line, or a telegram of the P1 port."""
+"""What emulated meters push: an APDU in the frames of the line, a telegram of the P1 port, or a file of SML."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from edge_agent.dlms.hdlc.frame import FINAL, UI, HdlcFrame
 from edge_agent.dlms.iec62056_21.messages import with_parity
 from edge_agent.dlms.iec62056_21.p1 import write_telegram
 from edge_agent.dlms.mbus import split_apdu
-from edge_agent.dlms.units import scaled_text
+from edge_agent.dlms.obis import obis_bytes
+from edge_agent.dlms.sml import write_file
+from edge_agent.dlms.units import UNIT_NUMBERS, scaled_text
 
 if TYPE_CHECKING:
     from edge_agent.emulator.config import LineConfig, MeterConfig
@@ -29,10 +31,10 @@ _KILO = ("W", "VA", "var", "Wh", "VAh", "varh")
 
 
 def on_the_line(data: bytes, meter: MeterConfig, line: LineConfig) -> bytes:
-    """An APDU or a P1 telegram as it goes onto a line of this mode."""
+    """An APDU, a P1 telegram or an SML file as it goes onto a line of this mode."""
     if line.mode == "p1":
         return with_parity(data) if (line.bytesize, line.parity) == (7, "E") else data
-    if line.mode == "raw":
+    if line.mode in ("raw", "sml"):
         return data
     if line.mode == "mbus":
         frames = split_apdu(data, meter.server, MBUS_DESTINATION, line.max_information)
@@ -59,6 +61,16 @@ def p1_telegram(meter: EmulatedMeter, time: float, version: int) -> bytes:
     lines.append(f"0-0:96.1.1({config.logical_device_name.encode('ascii').hex().upper()})")
     lines += [_line(item, time, 6 if version >= 4 else 5) for item in meter.registers]
     return write_telegram(f"KFM5\\2{config.serial}", lines, version >= 4)
+
+
+def sml_file(meter: EmulatedMeter, time: float, number: int) -> bytes:
+    """The file of SML at a time by the meter's clock: its name as server id, and every register."""
+    values: list[tuple[bytes, int | bytes, int | None, int | None]] = []
+    for item in meter.registers:
+        told = item.config.told_unit
+        scale = (item.config.scaler, UNIT_NUMBERS[told]) if told else (None, None)
+        values.append((obis_bytes(item.config.obis), item.raw(time), *scale))
+    return write_file(meter.config.logical_device_name, values, int(time), number)
 
 
 def _clock(config: MeterConfig, time: float) -> str:

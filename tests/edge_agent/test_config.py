@@ -2,7 +2,7 @@ import tomllib
 
 import pytest
 
-from edge_agent.config import ConfigError, host_and_port, load_config, parse_config
+from edge_agent.config import ConfigError, find_mistakes, host_and_port, load_config, parse_config
 
 TEXT = """
 [gateway]
@@ -59,61 +59,61 @@ def test_a_password_may_lie_in_a_file_of_its_own(tmp_path):
 SECOND = TEXT[TEXT.index("[[meter]]") :]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "says"),
-    [
-        ("[gateway]", "[gate]", "gateway"),
-        ('name = "dormitory-a"', "", "gateway.name: missing"),
-        ('name = "dormitory-a"', 'name = "Dormitory A"', "gateway.name"),
-        ('name = "dormitory-a"', 'name = "a/+/#"', "gateway.name"),
-        ('name = "dormitory-a"', 'name = "authority-1"', "gateway.name"),
-        ('name = "dormitory-a"', "name = 3", "gateway.name"),
-        ("https://authority.campus.example:8443", "http://authority", "gateway.authority"),
-        ("https://authority.campus.example:8443", "https://authority/api", "gateway.authority"),
-        ("https://authority.campus.example:8443", "https://authority:99999", "gateway.authority"),
-        ("https://authority.campus.example:8443", "https://me:secret@authority", "gateway.authority"),
-        ('state = "state"', 'state = "state"\nstat = 1', "gateway.stat: not a key"),
-        ('state = "state"', 'state = "state"\nlive_seconds = -1', "gateway.live_seconds"),
-        ('state = "state"', 'state = "state"\nread_delay = nan', "gateway.read_delay"),
-        ('state = "state"', 'state = "state"\nquota_frames = 1', "gateway.quota_frames"),
-        ('kind = "https"', 'kind = "pigeon"', "uplink.kind"),
-        ('kind = "https"', 'kind = ["https"]', "uplink.kind"),
-        ('kind = "https"', "batch = 257", "uplink.batch"),
-        ('port = "/dev/ttyUSB0"', "", "meter 'solar'.port: missing"),
-        ('port = "/dev/ttyUSB0"', 'port = "/dev/ttyUSB0"\nbaudrate = 9601', "meter 'solar'.baudrate"),
-        ('port = "/dev/ttyUSB0"', 'port = "/dev/ttyUSB0"\nparity = "X"', "meter 'solar'.parity"),
-        ('port = "/dev/ttyUSB0"', 'port = "/dev/ttyUSB0"\nphysical = -1', "meter 'solar'.physical"),
-        ('port = "/dev/ttyUSB0"', 'port = "/dev/ttyUSB0"\ntimeout = 0', "meter 'solar'.timeout"),
-        ("client = 32", "client = 200", "meter 'solar'.client"),
-        ("client = 32", "client = true", "meter 'solar'.client"),
-        ('password = "12345678"', "", "meter 'solar'.password: missing"),
-        ('auth = "lls"', 'auth = "none"', "meter 'solar'.auth"),
-        ('password = "12345678"', 'password_file = "nowhere"', "meter 'solar'.password_file"),
-        ("capture_period = 900", "", "meter 'solar'.map.capture_period: missing"),
-        ('generation = ["1-0:2.8.0.255", 1]', "generation = 1", "meter 'solar'.map.registers.generation"),
-        ("[meter.map]", "[meter.card]", "meter 'solar'.map.logical_device_name: missing"),
-        ("[[meter]]", "[meter]", "meter"),
-        ("[[meter]]", "[[metre]]", "metre: not a key"),
-        (
-            'port = "/dev/ttyUSB0"',
-            'port = "/dev/ttyUSB0"\ntcp = "h:1"',
-            "meter 'solar'.tcp: a meter is reached in one way",
-        ),
-        ('port = "/dev/ttyUSB0"', 'tcp = "h:1"\nudp = "h:1"', "meter 'solar'.udp: a meter is reached in one way"),
-        ('port = "/dev/ttyUSB0"', 'tcp = "10.0.0.7"', "meter 'solar'.tcp: '10.0.0.7' should be HOST:PORT"),
-        ('port = "/dev/ttyUSB0"', 'udp = ""', "meter 'solar'.udp"),
-        ('port = "/dev/ttyUSB0"', "tcp = 4059", "meter 'solar'.tcp"),
-        ('port = "/dev/ttyUSB0"', 'tcp = "h:1"\nbaudrate = 9600', "meter 'solar'.baudrate: belongs to a serial line"),
-        ('port = "/dev/ttyUSB0"', 'udp = "h:1"\nphysical = 17', "meter 'solar'.physical: belongs to a serial line"),
-        ('port = "/dev/ttyUSB0"', 'udp = "h:1"\nprotocol = "push"', "meter 'solar'.protocol"),
-        ('port = "/dev/ttyUSB0"', 'udp = "h:1"\nprotocol = "mode-c"', "meter 'solar'.protocol"),
-        ('port = "/dev/ttyUSB0"', 'udp = "h:1"\nblock_window = 3', "meter 'solar'.block_window"),
-        ('port = "/dev/ttyUSB0"', 'port = "p"\nprotocol = "push"\nblock_window = 3', "meter 'solar'.block_window"),
-        ('port = "/dev/ttyUSB0"', 'tcp = "h:1"\nblock_window = 64', "meter 'solar'.block_window"),
-        ("server = 1", "server = 16384", "meter 'solar'.server"),
-        ("server = 1", "server = 65536", "meter 'solar'.server"),
-    ],
-)
+MISTAKES = [
+    ("[gateway]", "[gate]", "gateway"),
+    ('name = "dormitory-a"', "", "gateway.name: missing"),
+    ('name = "dormitory-a"', 'name = "Dormitory A"', "gateway.name"),
+    ('name = "dormitory-a"', 'name = "a/+/#"', "gateway.name"),
+    ('name = "dormitory-a"', 'name = "authority-1"', "gateway.name"),
+    ('name = "dormitory-a"', "name = 3", "gateway.name"),
+    ("https://authority.campus.example:8443", "http://authority", "gateway.authority"),
+    ("https://authority.campus.example:8443", "https://authority/api", "gateway.authority"),
+    ("https://authority.campus.example:8443", "https://authority:99999", "gateway.authority"),
+    ("https://authority.campus.example:8443", "https://me:secret@authority", "gateway.authority"),
+    ('state = "state"', 'state = "state"\nstat = 1', "gateway.stat: not a key"),
+    ('state = "state"', 'state = "state"\nlive_seconds = -1', "gateway.live_seconds"),
+    ('state = "state"', 'state = "state"\nread_delay = nan', "gateway.read_delay"),
+    ('state = "state"', 'state = "state"\nquota_frames = 1', "gateway.quota_frames"),
+    ('kind = "https"', 'kind = "pigeon"', "uplink.kind"),
+    ('kind = "https"', 'kind = ["https"]', "uplink.kind"),
+    ('kind = "https"', "batch = 257", "uplink.batch"),
+    ('port = "/dev/ttyUSB0"', "", "meter 'solar'.port: missing"),
+    ('port = "/dev/ttyUSB0"', 'port = "/dev/ttyUSB0"\nbaudrate = 9601', "meter 'solar'.baudrate"),
+    ('port = "/dev/ttyUSB0"', 'port = "/dev/ttyUSB0"\nparity = "X"', "meter 'solar'.parity"),
+    ('port = "/dev/ttyUSB0"', 'port = "/dev/ttyUSB0"\nphysical = -1', "meter 'solar'.physical"),
+    ('port = "/dev/ttyUSB0"', 'port = "/dev/ttyUSB0"\ntimeout = 0', "meter 'solar'.timeout"),
+    ("client = 32", "client = 200", "meter 'solar'.client"),
+    ("client = 32", "client = true", "meter 'solar'.client"),
+    ('password = "12345678"', "", "meter 'solar'.password: missing"),
+    ('auth = "lls"', 'auth = "none"', "meter 'solar'.auth"),
+    ('password = "12345678"', 'password_file = "nowhere"', "meter 'solar'.password_file"),
+    ("capture_period = 900", "", "meter 'solar'.map.capture_period: missing"),
+    ('generation = ["1-0:2.8.0.255", 1]', "generation = 1", "meter 'solar'.map.registers.generation"),
+    ("[meter.map]", "[meter.card]", "meter 'solar'.map.logical_device_name: missing"),
+    ("[[meter]]", "[meter]", "meter"),
+    ("[[meter]]", "[[metre]]", "metre: not a key"),
+    (
+        'port = "/dev/ttyUSB0"',
+        'port = "/dev/ttyUSB0"\ntcp = "h:1"',
+        "meter 'solar'.tcp: a meter is reached in one way",
+    ),
+    ('port = "/dev/ttyUSB0"', 'tcp = "h:1"\nudp = "h:1"', "meter 'solar'.udp: a meter is reached in one way"),
+    ('port = "/dev/ttyUSB0"', 'tcp = "10.0.0.7"', "meter 'solar'.tcp: '10.0.0.7' should be HOST:PORT"),
+    ('port = "/dev/ttyUSB0"', 'udp = ""', "meter 'solar'.udp"),
+    ('port = "/dev/ttyUSB0"', "tcp = 4059", "meter 'solar'.tcp"),
+    ('port = "/dev/ttyUSB0"', 'tcp = "h:1"\nbaudrate = 9600', "meter 'solar'.baudrate: belongs to a serial line"),
+    ('port = "/dev/ttyUSB0"', 'udp = "h:1"\nphysical = 17', "meter 'solar'.physical: belongs to a serial line"),
+    ('port = "/dev/ttyUSB0"', 'udp = "h:1"\nprotocol = "push"', "meter 'solar'.protocol"),
+    ('port = "/dev/ttyUSB0"', 'udp = "h:1"\nprotocol = "mode-c"', "meter 'solar'.protocol"),
+    ('port = "/dev/ttyUSB0"', 'udp = "h:1"\nblock_window = 3', "meter 'solar'.block_window"),
+    ('port = "/dev/ttyUSB0"', 'port = "p"\nprotocol = "push"\nblock_window = 3', "meter 'solar'.block_window"),
+    ('port = "/dev/ttyUSB0"', 'tcp = "h:1"\nblock_window = 64', "meter 'solar'.block_window"),
+    ("server = 1", "server = 16384", "meter 'solar'.server"),
+    ("server = 1", "server = 65536", "meter 'solar'.server"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "says"), MISTAKES)
 def test_an_error_names_file_and_key(tmp_path, old, new, says):
     path = write(tmp_path, TEXT.replace(old, new, 1))
     with pytest.raises(ConfigError) as caught:
@@ -231,3 +231,41 @@ def test_defaults_need_no_uplink_table(tmp_path):
     data = tomllib.loads(TEXT)
     del data["uplink"]
     assert parse_config(tmp_path / "gateway.toml", data).uplink.kind == "auto"
+
+
+@pytest.mark.parametrize(("old", "new", "says"), MISTAKES)
+def test_one_mistake_is_found_alone(tmp_path, old, new, says):
+    found = find_mistakes(write(tmp_path, TEXT.replace(old, new, 1)))
+    assert says in str(found[0])
+    renamed = {"[gateway]", "[[meter]]", "[meter.map]"} & {old}  # an unknown table, and another that lacks
+    assert len(found) == 1 or renamed, found
+
+
+def test_every_mistake_is_found(tmp_path):
+    """One of each entry's mistakes, all at once: a mistake hides no other."""
+    apart = {}
+    for old, new, says in MISTAKES:
+        if old in TEXT and new and old not in ("[gateway]", "[[meter]]", "[meter.map]") and "=" in old:
+            apart.setdefault(old, (new, says))
+    text = TEXT
+    for old, (new, _) in apart.items():
+        text = text.replace(old, new, 1)
+    told = [str(error) for error in find_mistakes(write(tmp_path, text))]
+    assert len(apart) >= 8
+    for new, says in apart.values():
+        assert any(says in line for line in told), (new, says, told)
+
+
+def test_a_right_file_has_no_mistake(tmp_path):
+    assert find_mistakes(write(tmp_path, TEXT)) == []
+
+
+def test_a_file_that_is_not_there_is_one_mistake(tmp_path):
+    assert [error.code for error in find_mistakes(tmp_path / "nowhere.toml")] == ["config_invalid"]
+
+
+def test_meters_that_are_not_apart_are_told_each(tmp_path):
+    told = [str(error) for error in find_mistakes(write(tmp_path, TEXT + SECOND + SECOND))]
+    assert sum("two meters have this name" in line for line in told) == 2
+    assert sum("is also the serial" in line for line in told) == 2
+    assert sum("same server and physical address" in line for line in told) == 2

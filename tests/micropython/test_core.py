@@ -20,12 +20,12 @@ TESTS = ROOT / "tests" / "edge_agent"
 RUN = Path(__file__).parent / "run.py"
 HEAP = "4M"
 
-CPYTHON_ONLY = {"test_properties.py", "test_conversations.py", "test_dlms_interop.py"}
+CPYTHON_ONLY = {"test_properties.py", "test_captures.py", "test_conversations.py", "test_dlms_interop.py"}
 """Tests of the core's folders that need pytest, Hypothesis or processes, which MicroPython has not."""
 
 FILES = [
     path
-    for folder in ("dlms", "dlms/iec62056_21")
+    for folder in ("dlms", "dlms/iec62056_21", "dlms/sml")
     for path in sorted((TESTS / folder).glob("test_*.py"))
     if path.name not in CPYTHON_ONLY
 ] + [TESTS / "wire" / "test_reading.py", TESTS / "probe" / "test_ed25519.py"]

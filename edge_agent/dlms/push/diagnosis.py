@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from edge_agent.dlms import sml
 from edge_agent.dlms.iec62056_21.p1 import without_parity
-
-SML_START = b"\x1b\x1b\x1b\x1b\x01\x01\x01\x01"
-"""The start of an SML file (BSI TR-03109, SML transport protocol 1)."""
 
 
 def likely_cause(data: bytes, baudrate: int = 0, bytesize: int = 8, parity: str = "N") -> str:
     """A sentence for a person: speed, parity, an inverted cable, another protocol. The line's settings are for it."""
     line = f"{baudrate} {bytesize}{parity}1" if baudrate else "this speed and format"
     size = len(data)
-    if SML_START in data or b"\x1b\x1b\x1b\x1b" in data:
+    if sml.ESCAPE in data:
         return (
-            "the meter speaks SML, which this program does not read: use its IEC 62056-21 or DLMS port, if it has one"
+            f"the meter speaks SML, and no file of it arrives whole at {line}: most of these meters send with 9600 "
+            "8N1; turn the optical head until it sits straight, and keep bright light from it"
         )
     if size < 8:
         return f"only {size} bytes came: check the cable and its contacts"

@@ -8,12 +8,12 @@ I/O: whoever reads the line says when it is silent.
 
 from __future__ import annotations
 
-from edge_agent.dlms import mbus
+from edge_agent.dlms import mbus, sml
 from edge_agent.dlms.errors import DecodeError
 from edge_agent.dlms.hdlc.frame import read_frame
 from edge_agent.dlms.iec62056_21.p1 import MAX_CHECK, without_parity
 from edge_agent.dlms.push.telegram import Keys, Telegram, decode_telegrams
-from edge_agent.dlms.push.unframe import HDLC, LINKS, MBUS, P1, detect_link, has_noise, is_ciphered_p1, unframe
+from edge_agent.dlms.push.unframe import HDLC, LINKS, MBUS, P1, SML, detect_link, has_noise, is_ciphered_p1, unframe
 
 SHORT_SILENCE = 0.4
 """Seconds without a byte that end what has no end of its own."""
@@ -57,7 +57,9 @@ class TelegramStream:
         """Bytes have come."""
         found: list[Capture] = []
         self._buffer += data
-        if not any(end in data for end in _ENDS) and len(self._buffer) < MAX_NOISE:
+        # The end of an SML file is any two bytes behind its mark.
+        ended = any(end in data for end in _ENDS) or _SML_END in self._buffer
+        if not ended and len(self._buffer) < MAX_NOISE:
             return found
         link, end, frames = self._settled()
         if end:
@@ -98,7 +100,7 @@ class TelegramStream:
             ends = _frame_ends(self._buffer, link)
             frames = frames or len(ends) > 0
             for end in reversed(ends):
-                if link == P1:
+                if link in (P1, SML):
                     return link, end, True
                 units = unframe(self._buffer[:end], link)
                 if units and not units[-1].open:
@@ -106,12 +108,15 @@ class TelegramStream:
         return "", 0, frames
 
 
-_FRAMED = (HDLC, MBUS, P1)
+_FRAMED = (SML, HDLC, MBUS, P1)
+_SML_END = sml.ESCAPE + b"\x1a"
 _ENDS = (b"\x7e", b"\x16", b"\n", b"!", b"\x8a", b"\x0a", b"\xa1")
 """Bytes of which one stands at the end of each kind of frame, with parity bits or without."""
 
 
 def _frame_ends(data: bytes, link: str) -> list[int]:
+    if link == SML:
+        return sml.file_ends(data)
     if link == HDLC:
         return _hdlc_ends(data)
     return _mbus_ends(data) if link == MBUS else _p1_ends(data)
@@ -174,7 +179,7 @@ def _p1_ends(data: bytes) -> list[int]:
 
 def _goes_on(data: bytes, link: str, keys: Keys) -> bool:
     """Whether more may come of what the bytes end with."""
-    if link == P1 and not is_ciphered_p1(data):
+    if link == SML or (link == P1 and not is_ciphered_p1(data)):
         telegrams = decode_telegrams(data, link, keys)
         return any(error.code == "cut_short" for error in telegrams[-1].errors)
     if link not in LINKS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_agent.dlms import axdr
+from edge_agent.dlms import axdr, sml
 from edge_agent.dlms.apdu.data_notification import DataNotification, read_head
 from edge_agent.dlms.apdu.event_notification import EventNotification
 from edge_agent.dlms.apdu.get_response import GetResponse, GetResponseNormal, GetResponseWithList
@@ -11,9 +11,9 @@ from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.errors import DecodeError, DlmsError, SecurityError
 from edge_agent.dlms.iec62056_21.p1 import read_telegrams
 from edge_agent.dlms.obis import obis_text
-from edge_agent.dlms.push.diagnosis import SML_START, likely_cause
+from edge_agent.dlms.push.diagnosis import likely_cause
 from edge_agent.dlms.push.interpret import Interpretation, Reading, interpret, raw_values, text_of, untagged_items
-from edge_agent.dlms.push.unframe import P1, RAW, Unit, detect_link, is_ciphered_p1, unframe
+from edge_agent.dlms.push.unframe import P1, RAW, SML, Unit, detect_link, is_ciphered_p1, unframe
 from edge_agent.dlms.security import (
     AUTHENTICATED,
     DED_TAGS,
@@ -82,11 +82,7 @@ def decode_telegrams(data: bytes, link: str = "auto", keys: Keys | None = None) 
         link = detect_link(data)
     if link == P1 and not is_ciphered_p1(data):
         return _from_p1(data)
-    if SML_START in data:
-        unread = Telegram(link)
-        unread.errors.append(DecodeError("unsupported_sml", likely_cause(data), data.find(SML_START)))
-        return [unread]
-    telegrams = [decode_unit(unit, link, keys) for unit in unframe(data, link)]
+    telegrams = _from_sml(data) if link == SML else [decode_unit(unit, link, keys) for unit in unframe(data, link)]
     first = telegrams[0].errors[:1] if len(telegrams) == 1 and link == RAW else []
     if first and isinstance(first[0], DecodeError) and first[0].code == "unknown_apdu" and not telegrams[0].ciphered:
         message = f"{first[0].message}: {likely_cause(data)}"
@@ -335,5 +331,17 @@ def _from_p1(data: bytes) -> list[Telegram]:
         telegram.errors = found.errors
         if not telegram.values and not telegram.errors:
             telegram.errors.append(DecodeError("no_values", "the telegram has no line with a value", 0))
+        telegrams.append(telegram)
+    return telegrams
+
+
+def _from_sml(data: bytes) -> list[Telegram]:
+    telegrams = []
+    for file in sml.read_files(data):
+        telegram = Telegram(SML)
+        telegram.values = {name: Reading(value, unit) for name, (value, unit) in file.values.items()}
+        telegram.meter = file.meter
+        telegram.time = file.time
+        telegram.errors += file.errors
         telegrams.append(telegram)
     return telegrams

@@ -1,8 +1,11 @@
-"""From captured bytes to APDUs: HDLC, wired M-Bus, the TCP wrapper, or bare. No segment is passed over."""
+"""From captured bytes to APDUs: HDLC, wired M-Bus, the TCP wrapper, or bare. No segment is passed over.
+
+P1 in the clear and SML carry no APDUs: which link it is and whether there is noise is told of them too, no more.
+"""
 
 from __future__ import annotations
 
-from edge_agent.dlms import axdr, llc, mbus, wrapper
+from edge_agent.dlms import axdr, llc, mbus, sml, wrapper
 from edge_agent.dlms.apdu.data_notification import DataNotification
 from edge_agent.dlms.apdu.event_notification import EventNotification
 from edge_agent.dlms.apdu.general_block_transfer import BlockAssembly, GeneralBlockTransfer
@@ -27,7 +30,8 @@ MBUS = "mbus"
 WRAPPER = "wrapper"
 RAW = "raw"
 P1 = "p1"
-LINKS = (HDLC, MBUS, WRAPPER, RAW, P1)
+SML = "sml"
+LINKS = (HDLC, MBUS, WRAPPER, RAW, P1, SML)
 
 MAX_APDU = 1 << 20
 MAX_TITLE = 64
@@ -64,6 +68,8 @@ class Unit:
 def detect_link(data: bytes) -> str:
     """The link of captured bytes: by what they start with where that is sure; where a telegram's rest or noise comes
     first, by the first frame in them whose checks are right; else by what is likely."""
+    if sml.START in data:
+        return SML
     head = data[:64].lstrip()
     if _starts_p1(head) or is_ciphered_p1(data):
         return P1
@@ -225,6 +231,13 @@ def has_noise(data: bytes, link: str) -> bool:
                 return True
             if frame is None:
                 return True
+    if link == SML:
+        position = 0
+        for file in sml.read_files(data):
+            if file.start > position:
+                return True
+            position = file.end
+        return position < len(data)
     if link != P1:
         return False
     data, _ = without_parity(data)

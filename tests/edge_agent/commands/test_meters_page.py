@@ -37,7 +37,7 @@ def test_the_emulators_pushing_lines():
     text = PAGE.read_text(encoding="utf-8")
     blocks = [textwrap.dedent(block) for block in re.findall(r"(?m)^    \[line\]\n(?:    .+\n)+", text)]
     lines = [tomllib.loads(block)["line"] for block in blocks if "mode = " in block]
-    assert [line["mode"] for line in lines] == ["mbus", "p1"]
+    assert [line["mode"] for line in lines] == ["mbus", "p1", "sml"]
     meter = {"logical_device_name": "KFM1000000000001", "push_seconds": 10}
     for line in lines:
         assert EmulatorConfig.from_dict({"line": line, "meter": [meter]}, Path()).line.pushes_only

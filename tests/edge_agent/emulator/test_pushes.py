@@ -169,6 +169,7 @@ LINES = {
     "p1 v2": ({"mode": "p1", "p1_version": 2}, {}),
     "p1 v5": ({"mode": "p1"}, {}),
     "p1 ciphered": ({"mode": "p1"}, {"client": [CLIENT]}),
+    "sml": ({"mode": "sml"}, {}),
     "raw ciphered": ({"mode": "raw"}, {"client": [CLIENT]}),
 }
 

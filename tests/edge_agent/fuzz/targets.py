@@ -11,7 +11,7 @@ from fuzzing import Target
 
 from edge_agent.commands.decode import telegram_bytes
 from edge_agent.config import MeterSettings
-from edge_agent.dlms import axdr, mbus
+from edge_agent.dlms import axdr, mbus, sml
 from edge_agent.dlms.apdu import parse_apdu
 from edge_agent.dlms.apdu.base import CosemAttribute, Selection
 from edge_agent.dlms.apdu.ber import element, read_elements, unwrap
@@ -31,6 +31,7 @@ from edge_agent.dlms.cosem.profile_generic import ProfileGeneric
 from edge_agent.dlms.cosem.register import Register
 from edge_agent.dlms.errors import DlmsError
 from edge_agent.dlms.hdlc.address import decode_address, encode_address
+from edge_agent.dlms.hdlc.checksum import checksum_bytes
 from edge_agent.dlms.hdlc.client_link import HdlcClientLink
 from edge_agent.dlms.hdlc.frame import FINAL, UI, HdlcFrame
 from edge_agent.dlms.hdlc.parameters import LinkParameters
@@ -251,6 +252,11 @@ P1 = [
     _p1("0-1:24.3.0(090212160000)(00)(60)(1)(0-1:24.2.1)(m3)\n(00001.001)\n0-1:24.2.1(101209112500W)(12785.123*m3)\n"),
 ]
 P1.append(with_parity(P1[0]))
+SML_FILES = [
+    sml.write_file("1KFM0000000001", [(b"\x01\x00\x01\x08\x00\xff", 1234567, -1, 30)], 1780315200),
+    sml.write_file("KFM1", [(b"\x01\x00\x60\x01\x00\xff", b"KFM1", None, None)], None),
+]
+SML_FILES += [file[8:-8] for file in SML_FILES]
 LINES = ["0.0.0(12345678)", "1.8.0(0001234.567*kWh)", "1-0:2.8.0*255(7*kWh)", "C.1.0(7)", "1.6.1(1.2*kW)(0101010000)"]
 RECORD = Record(
     sequence=7,
@@ -519,6 +525,16 @@ def _p1_telegrams(data: bytes) -> None:
             assert error.code
 
 
+def _sml_files(data: bytes) -> None:
+    """Bytes as they are, and as the content of a file whose frame is right: only so anything behind the CRC is met."""
+    fill = -len(data) % 4
+    framed = sml.START + (data + bytes(fill)).replace(sml.ESCAPE, 2 * sml.ESCAPE) + sml.ESCAPE + bytes((0x1A, fill))
+    for file in sml.read_files(data) + sml.read_files(framed + checksum_bytes(framed)):
+        assert file.errors or file.values
+        for error in file.errors:
+            assert error.code
+
+
 def _identification(data: bytes) -> None:
     found = Identification.from_bytes(data)
     assert found.baud_rate
@@ -729,12 +745,18 @@ _ALL = [
     Target("mbus", MBUS, _mbus, DLMS),
     Target("time", [TIME, bytes((0xFF,)) * 12], _time, DLMS),
     Target("ciphered", [*SEALED, *SECURED_REQUESTS, *SECURED_ANSWERS], _ciphered, DLMS),
-    Target("push", [*NOTIFICATIONS, *FRAMES[-20:], *MBUS, *SEALED, *P1, *WRAPPED[-9:], b"".join(BLOCKS)], _push, ()),
-    Target("push_driver", [*NOTIFICATIONS[:9], *MBUS, *SEALED, *P1], _push_driver(), ()),
+    Target(
+        "push",
+        [*NOTIFICATIONS, *FRAMES[-20:], *MBUS, *SEALED, *P1, *SML_FILES, *WRAPPED[-9:], b"".join(BLOCKS)],
+        _push,
+        (),
+    ),
+    Target("push_driver", [*NOTIFICATIONS[:9], *MBUS, *SEALED, *P1, *SML_FILES], _push_driver(), ()),
     Target("push_real", [data for data, _ in REAL.values()], _real_telegrams, ()),
     Target("push_sealed", NOTIFICATIONS, _sealed, ()),
     Target("push_framed", NOTIFICATIONS, _framed_push, ()),
     Target("p1", P1, _p1_telegrams, ()),
+    Target("sml", SML_FILES, _sml_files, ()),
     Target("identification", [b"/KFM5\\2CAMPUS\r\n", b"/LGZ4ZMF120\r\n"], _identification, DLMS),
     Target("readout", [readout(LINES)], _readout, DLMS),
     Target("mode_c", [readout(LINES), b"/?!\r\n", b"\x06050\r\n", b"\x06252\r\n", b"/KFM5\\2CAMPUS\r\n"], _mode_c, ()),

@@ -45,6 +45,7 @@ LINES = {
     "p1 of 1999": ('mode = "p1"\np1_version = 2', "", "p1 without CRC"),
     "p1": ('mode = "p1"', "", "p1"),
     "p1 ciphered": ('mode = "p1"', SECURE, "p1"),
+    "sml": ('mode = "sml"', "", "sml"),
     "raw ciphered": ('mode = "raw"', SECURE, "raw"),
     "hdlc": ("max_information = 60", "", "hdlc"),
 }

@@ -1,0 +1,195 @@
+"""Is everything at this gateway as `run` needs it? Looks at the machine, the ports and the authority; changes nothing.
+
+What the file says is checked before (edge_agent.config.find_mistakes), what the meters say by `enrol` and by `run`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from edge_agent.agent.run import not_signable
+from edge_agent.config import GatewayConfig, MeterSettings
+from edge_agent.errors import EdgeError
+from edge_agent.meters.errors import MeterError
+from edge_agent.meters.transport import open_line
+from edge_agent.state.credentials import Credentials, CredentialsError, CredentialStore
+from edge_agent.state.keys import KeyFileError, KeyStore
+from edge_agent.state.status import LEAST_DISK, StatusError, read_status
+from edge_agent.uplinks import UplinkError
+from edge_agent.uplinks.https import HttpsClient
+from edge_agent.wire import paths
+
+RENEWAL_DAYS = 30
+"""With fewer days of the certificate left, a person is told."""
+
+MAX_CLOCK_ERROR = 30
+"""Seconds between this clock and the authority's beyond which a person is told: a reading's boundary is at stake."""
+
+DAY = 86400
+
+
+class Finding(NamedTuple):
+    """What one check found: good, or else what to do. problem: it keeps readings from being signed or sent."""
+
+    subject: str
+    good: bool
+    message: str
+    problem: bool = True
+
+
+def check_site(config: GatewayConfig, *, now: Callable[[], float] = time.time) -> Iterator[Finding]:
+    """Every check in the order in which a person would mend them; nothing is raised."""
+    yield _own_state(config.state)
+    yield from _secrets(config)
+    yield _clock_is_kept()
+    running = _runs(config)
+    for port in dict.fromkeys(meter.port for meter in config.meters):
+        yield from _port(next(meter for meter in config.meters if meter.port == port), running)
+    store = CredentialStore(config.state)
+    try:
+        credentials = store.load()
+    except CredentialsError as error:
+        yield Finding("enrolment", False, str(error))
+        yield _connects("authority", config.authority_address, config.uplink.timeout)
+        return
+    yield from _enrolment(config, credentials, now())
+    yield from _authority(config, store, credentials, now)
+    if credentials.mqtt is not None and config.uplink.kind != "https":
+        yield _connects("broker", credentials.mqtt, config.uplink.timeout)
+
+
+def _own_state(state: Path) -> Finding:
+    at = next((path for path in (state, *state.parents) if path.exists()), Path("/"))
+    if not os.access(at, os.W_OK | os.X_OK):
+        return Finding(
+            "state",
+            False,
+            f"this user may not write to {at}: run as the agent's user (sudo -u edge-agent), or chown it",
+        )
+    free = shutil.disk_usage(at).free
+    if free < LEAST_DISK:
+        return Finding("state", False, f"{at} has {free} bytes free: make room for the journal")
+    made = "" if state.exists() else ", which `edge-agent enrol` will make"
+    return Finding("state", True, f"{state}{made}: {free // 1_000_000} MB free")
+
+
+def _secrets(config: GatewayConfig) -> Iterator[Finding]:
+    secret = any(value is not None for meter in config.meters for value in (meter.password, meter.key, meter.auth_key))
+    if secret and config.path.stat().st_mode & 0o077:
+        yield Finding(
+            "secrets", False, f"others can read the meters' keys in {config.path}: chmod 600 it", problem=False
+        )
+
+
+def _clock_is_kept() -> Finding:
+    """Whether systemd knows the clock to be synchronised; without systemd nothing is known."""
+    command = ["timedatectl", "show", "--property=NTPSynchronized", "--value"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return Finding("clock", True, "whether it is synchronised cannot be told here (no systemd)", problem=False)
+    if said == "yes":
+        return Finding("clock", True, "synchronised")
+    return Finding(
+        "clock", False, "not synchronised: enable systemd-timesyncd or chrony, and reach its server (UDP 123)"
+    )
+
+
+def _runs(config: GatewayConfig) -> bool:
+    try:
+        return bool(read_status(config.state)["running"])
+    except StatusError:
+        return False
+
+
+def _port(meter: MeterSettings, running: bool) -> Iterator[Finding]:
+    if running:
+        yield Finding(meter.port, True, "in use by edge-agent, which runs: see `edge-agent status`")
+        return
+    try:
+        if meter.udp is None:
+            open_line(meter).close()
+    except MeterError as error:
+        yield Finding(meter.port, False, str(error))
+        return
+    yield Finding(meter.port, True, "sends no word of itself over UDP" if meter.udp is not None else "opens")
+    device = Path(meter.port)
+    if meter.port.startswith("/dev/ttyUSB") or meter.port.startswith("/dev/ttyACM"):
+        yield Finding(meter.port, False, _stable_name(device), problem=False)
+    if device.exists() and not stat.S_ISCHR(device.stat().st_mode):
+        yield Finding(meter.port, False, "is no device", problem=True)
+
+
+def _stable_name(device: Path) -> str:
+    """What to write in place of a name that another adapter may get after the next start."""
+    by_id = Path("/dev/serial/by-id")
+    names = [path for path in by_id.glob("*") if path.resolve() == device.resolve()] if by_id.is_dir() else []
+    written = f'write port = "{names[0]}"' if names else "see `ls -l /dev/serial/by-id`"
+    return f"its name may be another adapter's after the next start: {written}"
+
+
+def _enrolment(config: GatewayConfig, credentials: Credentials, now: float) -> Iterator[Finding]:
+    if credentials.gateway != config.name:
+        message = f"{config.state} holds the credentials of {credentials.gateway!r}, the file says {config.name!r}"
+        yield Finding("enrolment", False, f"{message}: give each gateway its own state directory")
+        return
+    days = int((credentials.certificate_expires() - now) // DAY)
+    if days < 0:
+        yield Finding("certificate", False, "has ended: ask for a claim code and run `edge-agent enrol`")
+    else:
+        soon = days < RENEWAL_DAYS
+        yield Finding("certificate", not soon, f"ends in {days} days" + (": renew it" if soon else ""), problem=False)
+    keys = KeyStore(config.state)
+    for meter in config.meters:
+        fault = not_signable(meter, credentials)
+        if fault is None:
+            try:
+                enrolled = credentials.meter(meter.name)
+                if enrolled is None or keys.load(meter.name).public_key != enrolled.public_key:
+                    fault = ("key_not_enrolled", "its key is another than the enrolled one; restore it, or enrol anew")
+            except KeyFileError as error:
+                fault = (error.code, str(error))
+        yield Finding(f"meter {meter.name}", fault is None, "enrolled" if fault is None else fault[1])
+
+
+def _authority(
+    config: GatewayConfig, store: CredentialStore, credentials: Credentials, now: Callable[[], float]
+) -> Iterator[Finding]:
+    try:
+        client = HttpsClient(config.authority_address, store.tls_context(credentials), timeout=config.uplink.timeout)
+    except CredentialsError as error:
+        yield Finding("certificate", False, str(error))
+        return
+    try:
+        reply = client.call("GET", paths.CA)
+    except UplinkError as error:
+        yield Finding("authority", False, str(error))
+        return
+    except EdgeError as error:
+        yield Finding("authority", False, str(error))
+        return
+    finally:
+        client.close()
+    yield Finding("authority", True, f"{config.authority} answers, and takes this gateway's certificate")
+    if reply.date is not None and abs(reply.date - now()) > MAX_CLOCK_ERROR:
+        yield Finding(
+            "clock", False, f"is {now() - reply.date:+.0f} s off the authority's: set it, or the readings are refused"
+        )
+
+
+def _connects(subject: str, address: tuple[str, int], timeout: float) -> Finding:
+    host, port = address
+    try:
+        socket.create_connection(address, timeout=timeout).close()
+    except OSError as error:
+        message = f"{host}:{port} does not answer ({error.strerror or error}): check the address and the network"
+        return Finding(subject, False, message)
+    return Finding(subject, True, f"{host}:{port} answers")
