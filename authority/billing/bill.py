@@ -159,7 +159,11 @@ class Evidence(Protocol):
         ...
 
     def acts(self) -> Sequence[LoggedAct]:
-        """The acts that bills go by (ACTS), in the order of the log."""
+        """The acts that make bills (ACTS), in the order of the log."""
+        ...
+
+    def sent(self, wanted: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], int]:
+        """The leaves of the acts (SENT) that stand for transactions, by signature and member, both in base58."""
         ...
 
     def readings(
@@ -169,8 +173,10 @@ class Evidence(Protocol):
         ...
 
 
-ACTS = (CLOSED, ISSUED, CORRECTED, ESTIMATED, ESTIMATE_WITHDRAWN, RETIRED, CREDIT_ISSUED, CREDIT_REDEEMED)
-"""The kinds of acts that bills go by."""
+ACTS = (CLOSED, ISSUED, CORRECTED, ESTIMATED, ESTIMATE_WITHDRAWN)
+"""The kinds of acts that make bills."""
+SENT = (RETIRED, CREDIT_ISSUED, CREDIT_REDEEMED)
+"""The kinds of acts that stand for a transaction, which they name: `signature`, `wallet`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,14 +266,23 @@ class _Maker:
         self.facts = facts
         self.end_epoch = end_epoch
         acts = evidence.acts()
-        self.all_acts = acts
         window = Window.of(acts, period)
-        self.acts = [act for act in acts if window.holds(act)]
-        self.sent = {
-            (act.data["signature"], act.data["wallet"]): act.log_index
-            for act in acts
-            if act.kind in (RETIRED, CREDIT_ISSUED, CREDIT_REDEEMED) and "signature" in act.data
-        }
+        self.estimates = {act.log_index: act for act in acts if act.kind == ESTIMATED}
+        self.entered: dict[str, list[LoggedAct]] = {}
+        for act in acts:
+            if act.kind in (CORRECTED, ESTIMATED, ESTIMATE_WITHDRAWN) and window.holds(act):
+                self.entered.setdefault(str(act.data["wallet"]), []).append(act)
+        self.retired: dict[str, list[Retirement]] = {}
+        self.credits: dict[str, list[CreditMoved]] = {}
+        for retirement in facts.retirements:
+            if retirement.period == period:
+                self.retired.setdefault(retirement.member, []).append(retirement)
+        for moved in facts.credits:
+            if moved.period == period:
+                self.credits.setdefault(moved.member, []).append(moved)
+        moves: list[Retirement | CreditMoved] = [each for some in self.retired.values() for each in some]
+        moves += [each for some in self.credits.values() for each in some]
+        self.sent = evidence.sent({(_base58(each.signature), each.member) for each in moves})
         withdrawals = [each for each in facts.withdrawals if each.period == period]
         wanted = {(meter, each.until) for each in withdrawals for meter in each.meters}
         found = evidence.readings(wanted, window.before)
@@ -323,7 +338,7 @@ class _Maker:
                 leaves=ranges(leaf for _, leaves in some for leaf in leaves),
                 of_period=of_period if late else None,
             )
-        retired = [each for each in facts.retirements if each.member == member and each.period == self.period]
+        retired = self.retired.get(member, [])
         yield from self._retired("retired", [each for each in retired if not each.fed_in])
         yield from self._retired("fed_in", [each for each in retired if each.fed_in])
         yield from self._remainder(drawn, sum(each.wh for each in retired if not each.fed_in))
@@ -370,14 +385,11 @@ class _Maker:
     # What the department entered
 
     def _estimates(self, member: str) -> Iterable[Line]:
-        known = {act.log_index: act for act in self.all_acts if act.kind == ESTIMATED}
-        for act in self.acts:
-            if act.data.get("wallet") != member:
-                continue
+        for act in self.entered.get(member, ()):
             if act.kind == ESTIMATED:
                 yield self._estimate("estimate", act, act, 1)
-            elif act.kind == ESTIMATE_WITHDRAWN and int(act.data["estimate"]) in known:
-                yield self._estimate("estimate_withdrawn", known[int(act.data["estimate"])], act, -1)
+            elif act.kind == ESTIMATE_WITHDRAWN and int(act.data["estimate"]) in self.estimates:
+                yield self._estimate("estimate_withdrawn", self.estimates[int(act.data["estimate"])], act, -1)
 
     def _estimate(self, kind: str, estimate: LoggedAct, act: LoggedAct, sign: int) -> Line:
         data = estimate.data
@@ -394,8 +406,8 @@ class _Maker:
         )
 
     def _corrections(self, member: str) -> Iterable[Line]:
-        for act in self.acts:
-            if act.kind == CORRECTED and act.data.get("wallet") == member:
+        for act in self.entered.get(member, ()):
+            if act.kind == CORRECTED:
                 yield Line(
                     "correction",
                     amount=int(act.data["amount"]),
@@ -416,7 +428,7 @@ class _Maker:
                 epochs, leaves = ranges(trade.epochs), ranges(trade.leaves)
                 yield Line(kind, wh=trade.wh, amount=trade.amount, paid=True, epochs=epochs, leaves=leaves)
                 yield Line(charge, wh=trade.wh, amount=trade.charge, paid=True, epochs=epochs, leaves=leaves)
-        moved = [each for each in self.facts.credits if each.member == member and each.period == self.period]
+        moved = self.credits.get(member, [])
         for kind, some in (
             ("top_up", [each for each in moved if each.amount > 0]),
             ("pay_out", [each for each in moved if each.amount < 0]),
@@ -428,5 +440,9 @@ class _Maker:
 
     def _acts_of(self, moves: Iterable[Retirement | CreditMoved]) -> Ranges:
         """The acts by which the authority sent these transactions; a member's own have none."""
-        found = (self.sent.get((str(Signature.from_bytes(each.signature)), each.member)) for each in moves)
+        found = (self.sent.get((_base58(each.signature), each.member)) for each in moves)
         return ranges(at for at in found if at is not None)
+
+
+def _base58(signature: bytes) -> str:
+    return str(Signature.from_bytes(signature))

@@ -6,6 +6,7 @@ micro-credit per kWh; a member is named by the wallet that it registered with, i
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,6 +80,7 @@ class Facts:
     """Up to when each member was settled last."""
     _prices: list[tuple[int, int]] = field(default_factory=list)
     _addresses: dict[str, bytes] = field(default_factory=dict)
+    _of_member: dict[str, list[bytes]] = field(default_factory=dict)
 
     @property
     def open_period(self) -> int:
@@ -143,21 +145,25 @@ class Facts:
 
     def _on_MeterRegistered(self, data: Mapping[str, Any], _: int, __: bytes) -> None:  # noqa: N802
         meter_id = bytes(data["meter_id"])
-        self.meters[meter_id] = str(data["user"])
+        self._give(meter_id, str(data["user"]))
         self._addresses[str(programs.meter_address(meter_id))] = meter_id
 
     def _on_MeterReassigned(self, data: Mapping[str, Any], _: int, __: bytes) -> None:  # noqa: N802
-        self.meters[bytes(data["meter_id"])] = str(data["after"])
+        meter_id = bytes(data["meter_id"])
+        self._of_member[self.meters[meter_id]].remove(meter_id)
+        self._give(meter_id, str(data["after"]))
+
+    def _give(self, meter_id: bytes, member: str) -> None:
+        self.meters[meter_id] = member
+        bisect.insort(self._of_member.setdefault(member, []), meter_id)
 
     def _on_SurplusSettled(self, data: Mapping[str, Any], _: int, __: bytes) -> None:  # noqa: N802
         member, until = str(data["wallet"]), data["to"]
         since = data["from"] or self.boundaries.get(member, until)
         self.boundaries[member] = until
         if data["withdrawn"] and self._keeps(data["period"]):
-            meters = tuple(meter for meter, owner in self.meters.items() if owner == member)
-            self.withdrawals.append(
-                Withdrawal(member, data["period"], since, until, data["withdrawn"], tuple(sorted(meters)))
-            )
+            meters = tuple(self._of_member.get(member, ()))
+            self.withdrawals.append(Withdrawal(member, data["period"], since, until, data["withdrawn"], meters))
 
     def _on_IdleMeterSettled(self, data: Mapping[str, Any], _: int, __: bytes) -> None:  # noqa: N802
         if data["withdrawn"] and self._keeps(data["period"]):

@@ -209,12 +209,16 @@ def issue(app: App, book: Book, period: int, *, actor: str) -> list[IssuedBill]:
 
     BillingError `period_not_closed`.
     """
+    with app.store.read() as session:
+        closed_period(session, period)
+        bills = bills_of(period, book.facts, StoreEvidence(session))
     with app.store.write() as session:
+        log.lock(session)
         row = closed_period(session, period)
         if row.issued_at is None:
             now = app.clock()
             number = session.scalar(select(func.max(IssuedBill.number))) or 0
-            for member, bill in bills_of(period, book.facts, StoreEvidence(session)).items():
+            for member, bill in bills.items():
                 number += 1
                 document = bill.document(number, app.home.network_id)
                 digest = hash_of(document)

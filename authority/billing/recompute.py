@@ -15,9 +15,11 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from authority.billing.bill import ACTS, CLOSED, ISSUED, Bill, LoggedAct, bills_of, hash_of
+from solders.signature import Signature
+
+from authority.billing.bill import ACTS, CLOSED, ISSUED, SENT, Bill, LoggedAct, bills_of, hash_of
 from authority.billing.errors import BillingError
-from authority.billing.facts import Facts
+from authority.billing.facts import CreditMoved, Facts, Retirement
 from authority.chain.accounts import RETIREMENT_GRACE_EPOCHS, EpochBook
 from authority.chain.idl import Event
 from authority.log.log import LEAF_ACT, LEAF_BOOK, LEAF_READING, ReadingLeaf
@@ -49,6 +51,7 @@ class LeafEvidence:
         self._passed: dict[bytes, array[int]] = {}
         """By meter id: interval end, leaf, and the leaf by which it passed, three numbers a reading."""
         self._held: dict[int, tuple[bytes, int]] = {}
+        self._sent: dict[tuple[str, str], int] = {}
 
     def add(self, index: int, leaf: bytes) -> LoggedAct | None:
         """Take a leaf in; the act, where it is one that bills go by. What is malformed the audit names by itself."""
@@ -76,6 +79,8 @@ class LeafEvidence:
                 self._meters.setdefault(bytes.fromhex(meter["key"]), bytes.fromhex(meter["meter_id"]))
         elif kind == RELEASED and (held := self._held.pop(int(data["log_index"]), None)) is not None:
             self._pass(*held, int(data["log_index"]), index)
+        elif kind in SENT and "signature" in data:
+            self._sent[str(data["signature"]), str(data["wallet"])] = index
         elif kind in ACTS:
             act = LoggedAct(index, kind, data)
             self._acts.append(act)
@@ -92,8 +97,12 @@ class LeafEvidence:
                 yield self._books[epoch]
 
     def acts(self) -> Sequence[LoggedAct]:
-        """The acts that bills go by, in the order of the log."""
+        """The acts that make bills, in the order of the log."""
         return self._acts
+
+    def sent(self, wanted: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], int]:
+        """The leaves of the acts that stand for transactions, by signature and member."""
+        return {pair: self._sent[pair] for pair in wanted if pair in self._sent}
 
     def readings(
         self, wanted: Iterable[tuple[bytes, int]], before: int | None
@@ -108,8 +117,12 @@ class LeafEvidence:
                     found.setdefault((meter, end), []).append(index)
         return found
 
-    def forget(self, settled: Mapping[bytes, int], before_epoch: int) -> None:
-        """Drop the readings of spans that were settled (by meter id, up to when), and the books of earlier epochs."""
+    def forget(self, settled: Mapping[bytes, int], before_epoch: int, sent: Iterable[tuple[str, str]]) -> None:
+        """Drop the readings of spans that were settled (by meter id, up to when), the books of earlier epochs, and the
+        acts of these transactions.
+        """
+        for pair in sent:
+            self._sent.pop(pair, None)
         for meter, until in settled.items():
             kept = self._passed.get(meter, array("q"))
             left = (kept[at : at + 3] for at in range(0, len(kept), 3) if kept[at] > until)
@@ -216,8 +229,11 @@ class Recomputation:
     def _forget(self, period: int) -> None:
         """Drop what no later bill goes by."""
         facts = self.facts
+        moves: list[Retirement | CreditMoved] = [each for each in facts.retirements if each.period <= period]
+        moves += [each for each in facts.credits if each.period <= period]
+        sent = [(str(Signature.from_bytes(each.signature)), each.member) for each in moves]
         facts.withdrawals = [each for each in facts.withdrawals if each.period > period]
         facts.retirements = [each for each in facts.retirements if each.period > period]
         facts.credits = [each for each in facts.credits if each.period > period]
         settled = {meter: facts.boundaries.get(owner, 0) for meter, owner in facts.meters.items()}
-        self.evidence.forget(settled, facts.end_epoch(period))
+        self.evidence.forget(settled, facts.end_epoch(period), sent)
