@@ -8,9 +8,10 @@ import getpass
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -140,17 +141,22 @@ def _periods(app: App, client: ChainClient, arguments: argparse.Namespace) -> No
                 "due": sum(counts.get(period, ())),
             }
         )
-    lines = [f"{'PERIOD':>6}  {'FROM':<20}  {'TO':<20}  {'STATE':<7}  {'BILLS':>5}  {'DUE':>15}"]
+    lines = [f"{'PERIOD':>6}  {'FROM':<24}  {'TO':<24}  {'STATE':<7}  {'BILLS':>5}  {'DUE':>15}"]
     for each in rows:
-        starts, ends = (_moment(each[name] * facts.epoch_seconds) for name in ("first_epoch", "end_epoch"))
+        starts, ends = (_moment(each[name] * facts.epoch_seconds, _zone(app)) for name in ("first_epoch", "end_epoch"))
         lines.append(
-            f"{each['period']:>6}  {starts:<20}  {ends:<20}  {each['state']:<7}  {each['bills']:>5}  {each['due']:>15}"
+            f"{each['period']:>6}  {starts:<24}  {ends:<24}  {each['state']:<7}  {each['bills']:>5}  {each['due']:>15}"
         )
     _say(arguments, rows, "\n".join(lines))
 
 
-def _moment(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+def _zone(app: App) -> ZoneInfo:
+    """The site's time zone, in which every time is told, with its offset."""
+    return ZoneInfo(app.home.settings.site.zone)
+
+
+def _moment(seconds: int, zone: ZoneInfo) -> str:
+    return datetime.fromtimestamp(seconds, zone).strftime("%Y-%m-%d %H:%M:%S%z")
 
 
 def _preview(app: App, client: ChainClient, arguments: argparse.Namespace) -> None:
@@ -168,7 +174,7 @@ def _preview(app: App, client: ChainClient, arguments: argparse.Namespace) -> No
                 raise BillingError("bill_unknown", f"{member.name!r} has nothing on its bill of period {period} yet")
     documents = [_document(app, bill) for bill in bills.values()]
     if arguments.member is not None:
-        _say(arguments, documents, _text(documents[0], names, "preview"))
+        _say(arguments, documents, _text(documents[0], names, "preview", _zone(app)))
         return
     _say(arguments, documents, _table(documents, names))
 
@@ -185,7 +191,11 @@ def _close(app: App, client: ChainClient, arguments: argparse.Namespace) -> None
         known = session.get(BillingPeriod, period)
     if known is not None:
         told = {"period": period, "closed": True, "changed": False}
-        _say(arguments, told, f"billing period {period} was closed by {known.closed_by} on {_moment(known.closed_at)}")
+        _say(
+            arguments,
+            told,
+            f"billing period {period} was closed by {known.closed_by} on {_moment(known.closed_at, _zone(app))}",
+        )
         return
     book = issuing.open_book(app, client, only=period)
     if arguments.dry_run:
@@ -224,7 +234,7 @@ def _issue(app: App, client: ChainClient, arguments: argparse.Namespace) -> None
         "bills": [{"number": each.number, "member": each.wallet, "due": each.due} for each in issued],
     }
     numbers = f"numbers {issued[0].number} to {issued[-1].number}, " if issued else ""
-    when = "" if book is not None else f" on {_moment(row.issued_at or 0)}"
+    when = "" if book is not None else f" on {_moment(row.issued_at or 0, _zone(app))}"
     due = sum(each.due for each in issued)
     _say(arguments, told, f"billing period {period}: {len(issued)} bills issued{when}, {numbers}{_credits(due)} due")
 
@@ -242,7 +252,7 @@ def _show(app: App, _client: ChainClient, arguments: argparse.Namespace) -> None
         if arguments.what.isdecimal():
             bill = issuing.issued_bill(session, int(arguments.what))
             document = _read(bill)
-            _say(arguments, document, _text(document, names, hash_of(bill.document)))
+            _say(arguments, document, _text(document, names, hash_of(bill.document), _zone(app)))
             return
         member = _member(session, arguments.what)
         bills = session.scalars(
@@ -278,17 +288,20 @@ def _export(app: App, _client: ChainClient, arguments: argparse.Namespace) -> No
     for bill in bills:
         document = _read(bill)
         for line in document["lines"]:
-            writer.writerow([_cell(each) for each in _row(bill, document, line, names)])
+            writer.writerow([_cell(each) for each in _row(bill, document, line, names, _zone(app))])
             count += 1
     write_atomically(arguments.csv, text.getvalue().encode())
     told = {"period": arguments.period, "bills": len(bills), "lines": count, "file": str(arguments.csv)}
     _say(arguments, told, f"{len(bills)} bills, {count} lines written to {arguments.csv}")
 
 
-def _row(bill: IssuedBill, document: Mapping[str, Any], line: Mapping[str, Any], names: Mapping[str, str]) -> list[Any]:
+def _row(
+    bill: IssuedBill, document: Mapping[str, Any], line: Mapping[str, Any], names: Mapping[str, str], zone: ZoneInfo
+) -> list[Any]:
     seconds = document["epoch_seconds"]
+    starts, ends = _moment(document["first_epoch"] * seconds, zone), _moment(document["end_epoch"] * seconds, zone)
     return [
-        bill.number, bill.period, _moment(document["first_epoch"] * seconds), _moment(document["end_epoch"] * seconds),
+        bill.number, bill.period, starts, ends,
         names.get(bill.wallet, ""), bill.wallet, line["line"], line["kind"], line["wh"], line["price"], line["amount"],
         "yes" if line["paid"] else "no", line["of_period"], line["bill"], line["of_line"], line["reason"],
         _spans(line["epochs"]), _spans(line["leaves"]), bill.due, bill.sha256.hex(),
@@ -425,10 +438,10 @@ _WORDS = {
 }
 
 
-def _text(document: Mapping[str, Any], names: Mapping[str, str], digest: str) -> str:
+def _text(document: Mapping[str, Any], names: Mapping[str, str], digest: str, zone: ZoneInfo) -> str:
     """A bill for people."""
     seconds = document["epoch_seconds"]
-    starts, ends = _moment(document["first_epoch"] * seconds), _moment(document["end_epoch"] * seconds)
+    starts, ends = _moment(document["first_epoch"] * seconds, zone), _moment(document["end_epoch"] * seconds, zone)
     number = f"bill {document['number']}" if "number" in document else "preview"
     lines = [f"{number}: {names.get(document['member'], document['member'])}, billing period {document['period']}"]
     lines.append(f"{starts} to {ends}; credits, positive where the member pays")
