@@ -107,6 +107,7 @@ mutation-sample: $(VENV)/.dev ## The same with a few guards of one program, othe
 	$(MUTATION_CHECK) "$$program" --sample $(SAMPLE) --seed "$$seed"
 
 docs: $(VENV)/.dev ## The documents as a site in build/docs, with the commands and the API; a broken link is an error
+	@$(BIN)/python docs/site/codes.py
 	@$(BIN)/python docs/site/build.py build/docs
 	@echo "build/docs/index.html"
 

@@ -28,6 +28,7 @@ from gunicorn import sock
 from gunicorn.http import get_parser
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from authority.errors import AuthorityError
 from edge_agent.wire import problems
 
 HANDSHAKE_SECONDS = 5.0
@@ -92,11 +93,13 @@ class Guest:
     busy_since: float | None = None
 
 
-class TooLargeError(Exception):
+class TooLargeError(AuthorityError):
     """A request's head, or its body, is larger than the limits: `status` is 431 or 413."""
 
+    code = "too_large"
+
     def __init__(self, status: int) -> None:
-        super().__init__(status)
+        super().__init__(f"the request is too large (HTTP {status})")
         self.status = status
 
 
@@ -291,7 +294,7 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
             self._drop(guest)
 
     def _recognise(self, guest: Guest) -> None:
-        """Whoever has shown a certificate of the department is no stranger, and is counted no more."""
+        """Whoever has shown a certificate of the department is not a stranger, and is counted no more."""
         if guest.conn.sock.getpeercert(binary_form=True) is not None:
             self._uncount(guest)
             guest.stranger = False

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from authority.errors import AuthorityError
 from edge_agent.wire.command import Command, Place, Program
+from edge_agent.wire.errors import WireError
 
 COMMANDS = {
     "init": Command(
@@ -22,11 +23,11 @@ COMMANDS = {
     "parameters": Command(
         "authority.governance.command", "governance's parameters: show, stage for a later epoch, cancel, adopt"
     ),
-    "pause": Command("authority.governance.command", "have activities on the chain stand still"),
-    "resume": Command("authority.governance.command", "have paused activities go on"),
+    "pause": Command("authority.governance.command", "pause activities on the chain"),
+    "resume": Command("authority.governance.command", "resume paused activities"),
     "operator": Command("authority.governance.command", "name another operator"),
     "backup": Command("authority.service.backup_command", "seal configuration, keys, store and ledger into one file"),
-    "restore": Command("authority.service.restore_command", "make a home of a backup"),
+    "restore": Command("authority.service.restore_command", "make a home from a backup"),
     "web": Command("authority.web.command", "run the pages and the API", service=True),
     "collector": Command(
         "authority.collector.command", "run the collector; list, release and void held readings", service=True
@@ -56,7 +57,7 @@ PROGRAM = Program(
     place=Place(
         "--home", "DIR", default_home, "the authority's home directory (default: $AUTHORITY_HOME, else ./.demo)"
     ),
-    errors=(AuthorityError,),
+    errors=(AuthorityError, WireError),
     epilog="""a campus from nothing, in this order (docs/OPERATIONS.md has it in full):
   authority init --home /var/lib/campus --name energy.campus.example
   authority serve --home /var/lib/campus            (leave it running; the rest in another terminal)

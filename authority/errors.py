@@ -1,15 +1,33 @@
-"""The root of the authority's typed errors."""
+"""The root of the authority's typed errors, and causes that several rooms share. docs/CODES.md has all codes."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 FAILED, USAGE = 1, 2  # exit statuses, as edge_agent.wire.command has them
 
 
 class AuthorityError(Exception):
-    """What stops a command or a request: `code` names the cause for programs, the message says what to do."""
+    """What stops a command or a request; the message says what to do.
 
+    Each cause is a class, which says its `code` for programs. A class that other errors derive from is a family: it has
+    no code and is never raised.
+    """
+
+    code: ClassVar[str]
     exit_status = FAILED
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.code = code
+
+
+class OutOfRangeError(AuthorityError):
+    """A number that is not between the bounds that the message names, such as a leaf that the log does not have."""
+
+    code = "out_of_range"
+
+
+class MeterUnknownError(AuthorityError):
+    """There is no such meter, in the log or on the chain."""
+
+    code = "meter_unknown"

@@ -1,4 +1,4 @@
-"""`edge-agent check | enrol | run | status | keys | reset-meter | read | decode | scan`: what a person types here."""
+"""The command `edge-agent`: its subcommands, and what a person types at a gateway."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ PROGRAM = Program(
             "edge_agent.commands.enrol", "bring this gateway and its meters to the authority with a claim code"
         ),
         "run": Command("edge_agent.commands.run", "read, sign and publish until SIGTERM", service=True),
-        "status": Command("edge_agent.commands.status", "how far each meter's readings come, and what is wrong"),
+        "status": Command("edge_agent.commands.status", "how far each meter's readings have come, and what is wrong"),
+        "watch": Command("edge_agent.commands.watch", "the status as it changes, until Ctrl-C"),
         "keys": Command(
             "edge_agent.commands.keys", "the meters' keys by their first digits, to compare with the authority's"
         ),

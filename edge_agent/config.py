@@ -1,7 +1,7 @@
 """gateway.toml: what one gateway is told — its name, its authority, and the meters on its serial lines and network.
 
 Secrets that the gateway makes itself (keys, certificate) are not here but in the state directory. Every error names the
-file, the key and what to do, since the person who meets it stands in a meter room.
+file, the key and what to do, since the person who reads it is in a meter room.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ URL_SCHEMES = ("socket", "rfc2217")
 class ConfigError(EdgeError):
     """gateway.toml cannot be used. The message names the file, the key and what to do."""
 
+    code = "config_invalid"
     exit_status = USAGE
 
     def __init__(self, path: Path, key: str, message: str) -> None:
-        super().__init__("config_invalid", f"{path}: {key}: {message}" if key else f"{path}: {message}")
+        super().__init__(f"{path}: {key}: {message}" if key else f"{path}: {message}")
         self.path = path
         self.key = key
 
@@ -65,7 +66,7 @@ def host_and_port(text: str) -> tuple[str, int]:
             raise ValueError(f"{text!r} should have its IPv6 address in brackets: [{address}]:{number}")
         return str(address), int(number)
     if len(host) > 253 or not _HOST.fullmatch(host):
-        raise ValueError(f"{text!r} names no host; it should be HOST:PORT, such as 10.0.0.7:4059")
+        raise ValueError(f"{text!r} does not name a host; it should be HOST:PORT, such as 10.0.0.7:4059")
     if host.replace(".", "").isdigit():
         try:
             ipaddress.IPv4Address(host)
@@ -156,7 +157,8 @@ class GatewayConfig:
 
     authority is the https URL without a path; live_seconds is the time between two live power readings of a meter (0:
     none); read_delay is how long after a boundary the meters are read, in seconds (None: a twentieth of the epoch, at
-    most 5 s); quota_frames bounds the journal; metrics_file is where the status is written for Prometheus, if anywhere.
+    most 5 s); quota_frames bounds the journal; metrics_file is where the status is written for Prometheus, if
+    anywhere, and metrics_listen at which host and port it may be fetched.
     """
 
     path: Path
@@ -169,6 +171,7 @@ class GatewayConfig:
     read_delay: float | None = None
     quota_frames: int = DEFAULT_QUOTA_FRAMES
     metrics_file: Path | None = None
+    metrics_listen: tuple[str, int] | None = None
 
     @property
     def authority_address(self) -> tuple[str, int]:
@@ -195,7 +198,7 @@ class _Table(Table):
     def identifier(self, key: str, what: str) -> str:
         value = self.required_text(key, what)
         if not is_name(value):
-            raise self.error(key, f"{value!r} should be {NAME_RULE}; it stands in topics, paths and certificates")
+            raise self.error(key, f"{value!r} should be {NAME_RULE}; it is used in topics, paths and certificates")
         return value
 
 
@@ -226,7 +229,11 @@ def parse_config(path: Path, data: Mapping[str, Any]) -> GatewayConfig:
     live_seconds = gateway.integer("live_seconds", DEFAULT_LIVE_SECONDS, 0, 3600, "seconds; 0 for none")
     read_delay = gateway.seconds("read_delay", 0.0, 0.0, 300.0) if gateway.has("read_delay") else None
     quota = gateway.integer("quota_frames", DEFAULT_QUOTA_FRAMES, 100, 10_000_000, "frames in the journal")
-    metrics = gateway.text("metrics_file")
+    metrics, listen = gateway.text("metrics_file"), gateway.text("metrics_listen")
+    try:
+        metrics_listen = None if listen is None else host_and_port(listen)
+    except ValueError as error:
+        raise gateway.error("metrics_listen", str(error)) from error
     gateway.done()
 
     settings = UplinkSettings(
@@ -251,6 +258,7 @@ def parse_config(path: Path, data: Mapping[str, Any]) -> GatewayConfig:
         read_delay=read_delay,
         quota_frames=quota,
         metrics_file=None if metrics is None else _relative(path, metrics),
+        metrics_listen=metrics_listen,
     )
 
 
@@ -431,7 +439,7 @@ def _meter(table: _Table) -> MeterSettings:
         if protocol != "dlms" or udp is not None or (tcp is None and link != "hdlc"):
             raise table.error("link", 'is for protocol = "dlms" over tcp: "wrapper" (as most modules), or "hdlc"')
     if udp is not None and protocol != "dlms":
-        raise table.error("protocol", f'"{protocol}" is not spoken in datagrams; over udp write "dlms"')
+        raise table.error("protocol", f'"{protocol}" does not run in datagrams; over udp write "dlms"')
     wrapped = network and protocol == "dlms" and link != "hdlc"
     physical: int | None = None
     if table.has("physical") and not wrapped:

@@ -1,4 +1,4 @@
-"""Every fault of the emulator on real ptys, for pull, mode C and mode E: one retry mends it, and it has a name."""
+"""Every fault of the emulator on real ptys, for pull, mode C and mode E: one retry repairs it, and it has a name."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _shown(driver, until: int = 1 << 40) -> list[tuple[int, int]]:
 @pytest.mark.parametrize("secure", [False, True])
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in VALUES])
 def test_a_fault_costs_the_pull_driver_one_retry_and_no_row_and_is_named(pulled, tmp_path, kind, secure):
-    assert kind in NAMES, f"what is {kind} called when it was mended?"
+    assert kind in NAMES, f"what is {kind} called when it was repaired?"
     port, control = pulled
     driver = _driver(port, tmp_path / "c", secure)
     try:
@@ -165,11 +165,11 @@ def test_a_fault_costs_a_read_out_one_retry_and_no_value(tmp_path, monkeypatch, 
         try:
             quarter = time.time() // 900
             rows = driver.rows(0, 1 << 40)
-            if time.time() // 900 != quarter and not rows:  # a read-out over which a boundary passes is no row
+            if time.time() // 900 != quarter and not rows:  # a read-out over which a boundary passes is not a row
                 rows = driver.rows(0, 1 << 40)
             (row,) = rows
             assert (row.consumption, row.flags) == (4200, FLAG_SAMPLED)
-            # A bit of the identification that reads as another letter is no damage that anybody could see.
+            # A bit of the identification that reads as another letter is not a damage that anybody could see.
             if kind in READ_OUT_NAMES and not (answer == 1 and kind in ("flip", "wrong_fcs")):
                 assert READ_OUT_NAMES[kind] & set(driver.faults), driver.faults
             before = list(driver.faults)

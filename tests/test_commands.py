@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 import authority.cli
 import edge_agent.cli
+import edge_agent.emulator.cli
+from authority.app import App
+from authority.enrolment import plan
 from edge_agent.wire.command import EXIT_STATUSES, FORMAT_VARIABLE, LEVEL_VARIABLE, Program, log_options
 
 ROOT = Path(__file__).parents[1]
@@ -191,3 +197,126 @@ def test_lines_of_other_libraries_come_in_the_same_form(noisy: Program, capsys: 
     told = json.loads(capsys.readouterr().err)
     assert (told["event"], told["level"], told["logger"]) == ("it broke at noon", "error", "other")
     assert "out of cheese" in told["traceback"]
+
+
+DO_SOMETHING = {
+    *("edge-agent enrol", "edge-agent run", "edge-agent reset-meter", "edge-agent rebase", "meter-emulator"),
+    *("authority init", "authority serve", "authority web", "authority validator", "authority deploy"),
+    *("authority demo", "authority collector run", "authority collector broker"),
+    *(f"authority settlement {word}" for word in ("run", "once", "rebase", "take-out", "retry")),
+    *(f"authority enrol {word}" for word in ("campus", "claim", "approve", "register", "reject")),
+    *("authority audit checkpoint", "authority audit export", "authority market credit"),
+    *("authority market standing-order set", "authority market standing-order remove"),
+}
+"""Commands whose result is what they did; every other one lists or shows something, and has --json."""
+PLACES = {"edge-agent": "--config", "authority": "--home"}
+WITHOUT_PLACE = {"edge-agent read", "edge-agent decode", "edge-agent scan", "meter-emulator"}
+PLAN = b"""
+user = [{name = "Dormitory A", building = "A"}]
+installation = [{n = 1, building = "A", kind = "solar", nameplate_w = 10000, since = 2020-01-01}]
+[[meter]]
+name = "pv"
+gateway = "gw-1"
+serial = "S1"
+role = "building"
+source = "solar"
+user = "Dormitory A"
+installation = 1
+"""
+
+
+def parsers(name: str, words: tuple[str, ...] = ()) -> Iterator[tuple[str, set[str], str]]:
+    """Every command that does something by itself, with its options and its help."""
+    main = {
+        **{name: program.main for name, program in PROGRAMS.items()},
+        "meter-emulator": edge_agent.emulator.cli.main,
+    }
+    shown: list[argparse.ArgumentParser] = []
+    with (
+        mock.patch.object(argparse.ArgumentParser, "print_help", lambda parser, file=None: shown.append(parser)),
+        contextlib.suppress(SystemExit),
+    ):
+        main[name]([*words, "--help"])
+    (parser,) = shown
+    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not below:
+        options = {option for action in parser._actions for option in action.option_strings}
+        yield " ".join((name, *words)), options, parser.format_help()
+    for action in below:
+        for word in action.choices:
+            yield from parsers(name, (*words, word))
+
+
+def test_every_command_has_help_and_those_that_show_something_have_json() -> None:
+    found = [each for name in MAINS for each in parsers(name)]
+    names = {name for name, _, _ in found}
+    assert len(names) > 40
+    assert names >= DO_SOMETHING, "these are no commands any more"
+    assert [name for name, options, _ in found if "--json" not in options and name not in DO_SOMETHING] == []
+    assert [name for name, options, text in found if "--help" not in options or len(text.splitlines()) < 4] == []
+
+
+def test_the_place_may_follow_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, option in PLACES.items():
+        for command, _, _ in parsers(name):
+            words = [*command.split()[1:], option, "/x", "--help"]
+            with pytest.raises(SystemExit) as ended:
+                PROGRAMS[name].main(words)
+            assert ended.value.code == 0
+            capsys.readouterr()
+            place = command not in WITHOUT_PLACE
+            assert PROGRAMS[name].commands[command.split()[1]].place == place
+
+
+@pytest.fixture(scope="module")
+def campus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a plan of one member and one meter; no validator runs."""
+    home = tmp_path_factory.mktemp("campus") / "home"
+    done = run("-m", MAINS["authority"], "init", "--home", str(home), "--name", "energy.campus.example")
+    assert done.returncode == 0, done.stderr
+    app = App.open(home)
+    with app.store.write() as session:
+        plan.apply(session, plan.parse(PLAN), app.home, actor="operator", now=1, random=os.urandom)
+    app.store.close()
+    return home
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["enrol", "list"], {"gateways": [{"gateway": "gw-1", "state": "expected", "meters": [{"meter": "pv"}]}]}),
+        (["enrol", "whois", "11111111111111111111111111111111"], {"11111111111111111111111111111111": None}),
+        (["collector", "held"], []),
+        (["collector", "release", "--all", "--dry-run", "--reason", "r"], {"done": None, "readings": []}),
+        (["settlement", "alerts", "--all"], []),
+        (["market", "show"], {}),
+        (["market", "standing-order", "list"], []),
+        (["audit", "readings", "gw-1/pv"], []),
+        (["audit", "verify", "--log-only"], {"ok": True}),
+        (["audit", "prove", "0"], {}),
+        (["status"], {}),
+    ],
+)
+def test_json_is_one_document(
+    campus: Path, words: list[str], expected: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    authority.cli.main([*words, "--json", "--home", str(campus)])
+    found = json.loads(capsys.readouterr().out)
+    assert type(found) is type(expected)
+    if isinstance(expected, list):
+        assert found == expected
+    else:
+        assert found
+        assert json.loads(json.dumps(expected), object_hook=_Part) == found
+
+
+class _Part(dict[str, object]):
+    """Equal to an object that has at least these entries."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, dict) and all(key in other and value == other[key] for key, value in self.items())
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = None  # type: ignore[assignment]

@@ -51,7 +51,7 @@ def test_the_authoritys_unit_starts_what_it_should() -> None:
 
 
 def test_the_brokers_files_are_watched(tmp_path: Path) -> None:
-    """What the authority writes anew, the broker reads: its certificate, and the revocation list."""
+    """What the authority writes again, the broker reads: its certificate, and the revocation list."""
     home = Home(Path("/var/lib/campus"), Settings())
     watched = [line.partition("=")[2] for line in RELOAD.read_text().splitlines() if line.startswith("PathChanged=")]
     assert [Path(path) for path in watched] == [revocation.list_path(home), home.key_path("server.pem")]

@@ -145,8 +145,7 @@ class CampusSource(Protocol):
 class CampusUnavailableError(AuthorityError):
     """Nothing can be shown: the store does not answer, or nothing was ever set up."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__("campus_unavailable", message)
+    code = "campus_unavailable"
 
 
 def last_minted(campus: Campus) -> EpochPast | None:

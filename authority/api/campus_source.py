@@ -78,7 +78,7 @@ class IntervalPowers:
 
 
 class StoreCampusSource:
-    """The view, read anew each time; CampusFeed sees to it that this is not often."""
+    """The view, read again each time; CampusFeed sees to it that this is not often."""
 
     def __init__(self, app: App, chain: ChainReader) -> None:
         self._app, self._chain = app, chain

@@ -13,10 +13,10 @@ from authority.errors import AuthorityError
 class TooManyStreamsError(AuthorityError):
     """Every place for an event stream is taken."""
 
+    code = "too_many_streams"
+
     def __init__(self, limit: int) -> None:
-        super().__init__(
-            "too_many_streams", f"{limit} event streams are open already; read /api/v1/campus instead, or come back"
-        )
+        super().__init__(f"{limit} event streams are open already; read /api/v1/campus instead, or come back")
 
 
 class CampusFeed:

@@ -30,7 +30,7 @@ class HistoryQuery(Schema):
 
 
 def event(campus: Campus | None) -> str:
-    """One server-sent event: the view as `campus`, or a `beat` that says: nothing has changed, and the line stands."""
+    """One server-sent event: the view as `campus`, or a `beat` that says: nothing has changed, and the line is up."""
     if campus is None:
         return "event: beat\ndata: {}\n\n"
     data = json.dumps(campus.as_json(), separators=(",", ":"))

@@ -28,7 +28,9 @@ class Book:
         bids = Order.array(data, start, head.bid_count)
         asks = Order.array(data, start + head.bid_count * size, head.ask_count)
         if len(data) != start + (head.bid_count + head.ask_count) * size:
-            raise LayoutError(f"a book of {head.bid_count} bids and {head.ask_count} asks has not {len(data)} bytes")
+            raise LayoutError(
+                f"a book of {head.bid_count} bids and {head.ask_count} asks does not have {len(data)} bytes"
+            )
         return cls(head, bids, asks)
 
     @property

@@ -53,7 +53,9 @@ _MOMENT = (1980, 1, 1, 0, 0, 0)
 
 
 class BundleError(AuthorityError):
-    """bundle_unreadable: the file cannot be read or written, or is no bundle."""
+    """The file cannot be read or written, or is not a bundle."""
+
+    code = "bundle_unreadable"
 
 
 # Writing
@@ -82,7 +84,7 @@ def write_bundle(
             file.write(bytes(identity.receipt_key.sign_message(digest)))
         temporary.replace(path)
     except OSError as error:
-        raise BundleError("bundle_unreadable", f"cannot write {path}: {error.strerror or error}") from error
+        raise BundleError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
     return manifest
@@ -185,19 +187,19 @@ class Bundle:
             if len(self.network_id) != 8 or len(self.receipt_key) != 32:
                 raise ValueError("the manifest's network id or key has a wrong length")
         except OSError as error:
-            raise BundleError("bundle_unreadable", f"{path} cannot be read: {error.strerror or error}") from error
+            raise BundleError(f"{path} cannot be read: {error.strerror or error}") from error
         except (zipfile.BadZipFile, KeyError, TypeError, ValueError, NotImplementedError, RecursionError) as error:
-            raise BundleError("bundle_unreadable", f"{path} is no bundle, or a damaged one: {error!r}") from error
+            raise BundleError(f"{path} is not a bundle, or a damaged one: {error!r}") from error
 
     def _open(self, name: str) -> _Member:
         info = self._members.get(name)
         if info is None:
-            raise BundleError("bundle_unreadable", f"{self.path} has no member {name}")
+            raise BundleError(f"{self.path} has no member {name}")
         with self.path.open("rb") as file:
             file.seek(info.header_offset)
             head = file.read(_LOCAL_HEADER.size)
         if len(head) != _LOCAL_HEADER.size:
-            raise BundleError("bundle_unreadable", f"{name} of {self.path} lies outside the file")
+            raise BundleError(f"{name} of {self.path} lies outside the file")
         name_size, extra_size = _LOCAL_HEADER.unpack(head)
         return _Member(self.path, info.header_offset + _LOCAL_HEADER.size + name_size + extra_size, info.file_size)
 
@@ -226,7 +228,7 @@ class Bundle:
                 data = member.read(size) if size <= MAX_LEAF else b""
                 digest = member.read(merkle.HASH_SIZE)
                 if len(data) != size or len(digest) != merkle.HASH_SIZE:
-                    raise BundleError("bundle_unreadable", f"leaf {index} of {self.path} is cut short")
+                    raise BundleError(f"leaf {index} of {self.path} is cut short")
                 yield Leaf(index, data, digest)
                 index += 1
         finally:
@@ -238,7 +240,7 @@ class Bundle:
         try:
             while raw := member.read(_CHECKPOINT.size):
                 if len(raw) != _CHECKPOINT.size:
-                    raise BundleError("bundle_unreadable", f"the checkpoints of {self.path} are cut short")
+                    raise BundleError(f"the checkpoints of {self.path} are cut short")
                 size, root, signature, time = _CHECKPOINT.unpack(raw)
                 yield SignedCheckpoint(self.network_id, size, root, signature, None if time == -1 else time)
         finally:
@@ -268,7 +270,7 @@ class Bundle:
             seal = file.read(SEAL_SIZE)
         if len(seal) == SEAL_SIZE and Signature(seal).verify(Pubkey(self.receipt_key), digest):
             return
-        yield str(self.path.name), f"the seal of the receipt key {self.receipt_key.hex()} does not hold"
+        yield str(self.path.name), f"the seal of the receipt key {self.receipt_key.hex()} does not verify"
         for name, expected in self._hashes.items():
             if name not in self._members:
                 yield name, "is missing"

@@ -34,11 +34,13 @@ _A = TypeVar("_A", bound=ProgramAccount)
 class ChainMovingError(ChainError):
     """The chain changed during every attempt to read it as a whole: try again when it is quieter."""
 
-    cause = "chain_moving"
+    code = "chain_moving"
 
 
 class SnapshotError(AuthorityError):
-    """snapshot_malformed: bytes that are no snapshot of accounts."""
+    """Bytes that are no snapshot of accounts."""
+
+    code = "snapshot_malformed"
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,11 @@ class ChainState:
         offset = 0
         while offset < len(raw):
             if offset + _HEAD.size > len(raw):
-                raise SnapshotError("snapshot_malformed", "the accounts end in the middle of one")
+                raise SnapshotError("the accounts end in the middle of one")
             address, owner, size = _HEAD.unpack_from(raw, offset)
             offset += _HEAD.size
             if offset + size > len(raw):
-                raise SnapshotError("snapshot_malformed", "the accounts end in the middle of one")
+                raise SnapshotError("the accounts end in the middle of one")
             accounts[Pubkey(address)] = (Pubkey(owner), raw[offset : offset + size])
             offset += size
         return cls(now, accounts)

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 
@@ -23,20 +24,41 @@ from authority.audit.verify import Audit, ChainSource, StoreLog
 from authority.chain import programs
 from authority.chain.artifacts import PROGRAM_NAMES
 from authority.chain.client import ChainClient
-from authority.errors import AuthorityError
+from authority.errors import AuthorityError, MeterUnknownError, OutOfRangeError
 from authority.log import export, log, merkle, proof
 from authority.log.merkle import ProofError
 from authority.store.metering import Frame, Meter
 from edge_agent.wire.checkpoint import origin
+from edge_agent.wire.command import add_json, print_json
+from edge_agent.wire.merkle import ProofRootError
 from edge_agent.wire.reading import CODES, FLAG_NAMES, VERDICTS
+from edge_agent.wire.rules import REGISTERS
 
 PROGRAM_DATA_HEAD = 45
 """Bytes before the ELF in the account that holds a program: the loader's own."""
-REGISTERS = "GENERATION, CONSUMPTION, CHARGE, DISCHARGE (Wh)"
+REGISTER_HEADINGS = "GENERATION, CONSUMPTION, CHARGE, DISCHARGE (Wh)"
 
 
 class AuditError(AuthorityError):
-    """out_of_range, checkpoint_unreadable, proof_unreadable, meter_unknown or log_forked."""
+    """A question about the log that cannot be answered, or an answer that accuses."""
+
+
+class CheckpointUnreadableError(AuditError):
+    """A file that should hold a checkpoint cannot be read as one."""
+
+    code = "checkpoint_unreadable"
+
+
+class LogForkedError(AuditError):
+    """The log of today does not extend a checkpoint of its own: it was changed or cut."""
+
+    code = "log_forked"
+
+
+class ProofUnreadableError(AuditError):
+    """A file that should hold a proof cannot be read as one."""
+
+    code = "proof_unreadable"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     consistent.add_argument("file", type=Path, help="the witness's checkpoint")
     verifier = actions.add_parser(
         "verify",
-        help="compute all anew: the log, and from its signed readings the chain's mints, prices and payments",
+        help="compute everything again: the log, and from its signed readings the chain's mints, prices and payments",
         epilog="--json prints {ok, entries, checkpoints, minted_wh, problems}: entries are the log's leaves; "
         "checkpoints those checked, the signed ones and the chain's; minted_wh is what the signed readings come to, "
         "null where the chain is not asked; problems are objects of code, where and message. The exit code is 1 where "
@@ -101,9 +123,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verifier.add_argument(
         "--key", type=_root, metavar="HEX", help="the receipt key that must have sealed the bundle (default: its own)"
     )
-    verifier.add_argument("--json", action="store_true", help="print one JSON object")
     counter = actions.add_parser("conservation", help="count every token on the chain, as JSON; 1 where one is missing")
     counter.add_argument("--url", help="the validator (default: the home's, running or stopped)")
+    for action in (checker, lister, consistent, verifier):
+        add_json(action)
+    for action in (prove, counter):
+        action.add_argument("--json", action="store_true", help="as it is anyway")
 
 
 def _root(text: str) -> bytes:
@@ -119,7 +144,7 @@ def _root(text: str) -> bytes:
 def run(arguments: argparse.Namespace) -> int:
     """Do it; 1 where the verification found something."""
     if arguments.action == "check":
-        return _check(arguments.file, arguments.root)
+        return _check(arguments.file, arguments.root, as_json=arguments.json)
     if arguments.action == "verify" and arguments.bundle is not None:
         audit = audit_bundle(arguments.bundle, key=arguments.key, log_only=arguments.log_only)
         return _report(audit, as_json=arguments.json)
@@ -132,9 +157,9 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.action == "export" and arguments.tiles is not None:
             return _export(app, arguments.tiles)
         if arguments.action == "readings":
-            return _readings(app, arguments.meter, arguments.last)
+            return _readings(app, arguments.meter, arguments.last, as_json=arguments.json)
         if arguments.action == "consistent":
-            return _consistent(app, arguments.file)
+            return _consistent(app, arguments.file, as_json=arguments.json)
         with _validator(app, arguments) as url:
             if arguments.action == "conservation":
                 return _conservation(url or app.home.rpc_url)
@@ -175,7 +200,7 @@ def _prove(app: App, index: int, size: int | None) -> int:
         try:
             shown = proof.prove(session, index, log.size(session) if size is None else size)
         except ProofError as error:
-            raise AuditError("out_of_range", str(error)) from error
+            raise OutOfRangeError(str(error)) from error
     print(json.dumps(shown, indent=2))
     return 0
 
@@ -191,17 +216,32 @@ def _export(app: App, folder: Path) -> int:
     return 0
 
 
-def _readings(app: App, name: str, last: int) -> int:
+def _readings(app: App, name: str, last: int, *, as_json: bool) -> int:
     gateway, _, meter = name.partition("/")
     with app.store.read() as session:
         found = session.scalar(select(Meter).where(Meter.gateway_name == gateway, Meter.name == meter))
         if found is None:
             known = session.execute(select(Meter.gateway_name, Meter.name).order_by(Meter.gateway_name, Meter.name))
             names = ", ".join(f"{row.gateway_name}/{row.name}" for row in known) or "no meter"
-            raise AuditError("meter_unknown", f"no meter is called {name!r}; the campus plan has {names}")
+            raise MeterUnknownError(f"no meter is called {name!r}; the campus plan has {names}")
         newest = select(Frame).where(Frame.meter_pk == found.id).order_by(Frame.log_index.desc()).limit(max(0, last))
         rows = [(frame, frame.record) for frame in session.scalars(newest)][::-1]
-    print(f"{'LOG':>8}  {'INTERVAL END':<20}  {'SEQUENCE':>8}  {'VERDICT':<8}  {'ON CHAIN':<10}  {REGISTERS}")
+    if as_json:
+        print_json(
+            [
+                {
+                    "log_index": frame.log_index,
+                    "interval_end": record.interval_end,
+                    "sequence": record.sequence,
+                    "verdict": frame.verdict,
+                    "chain_status": frame.chain_status,
+                    **dict(zip(REGISTERS, record.registers, strict=True)),
+                }
+                for frame, record in rows
+            ]
+        )
+        return 0
+    print(f"{'LOG':>8}  {'INTERVAL END':<20}  {'SEQUENCE':>8}  {'VERDICT':<8}  {'ON CHAIN':<10}  {REGISTER_HEADINGS}")
     for frame, record in rows:
         registers = ", ".join(str(value) for value in record.registers)
         print(
@@ -218,12 +258,15 @@ def _moment(seconds: int) -> str:
         return str(seconds)
 
 
-def _check(file: Path, root: bytes | None) -> int:
+def _check(file: Path, root: bytes | None, *, as_json: bool) -> int:
     try:
         document = file.read_bytes()
     except OSError as error:
-        raise AuditError("proof_unreadable", f"{file} cannot be read: {error}") from error
+        raise ProofUnreadableError(f"{file} cannot be read: {error}") from error
     checked = proof.check(document, root=root)
+    if as_json:
+        print_json(_checked(checked))
+        return 0
     print(f"leaf {checked.log_index} is in the log of {checked.size} leaves")
     print(
         f"root            {checked.root.hex()}" + ("" if root else "  (the file's own: compare it with a checkpoint)")
@@ -240,7 +283,7 @@ def _check(file: Path, root: bytes | None) -> int:
     print(
         f"sequence        {record.sequence}, for the {record.interval_seconds} s until {_moment(record.interval_end)}"
     )
-    for name, value in zip(("generation", "consumption", "charge", "discharge"), record.registers, strict=True):
+    for name, value in zip(REGISTERS, record.registers, strict=True):
         print(f"{name:<15} {value} Wh on the register")
     print(f"flags           {', '.join(flags) or 'none'}")
     verdict = dict(enumerate(VERDICTS)).get(reading.verdict, reading.verdict)
@@ -248,32 +291,58 @@ def _check(file: Path, root: bytes | None) -> int:
     return 0
 
 
-def _consistent(app: App, file: Path) -> int:
+def _checked(checked: proof.CheckedLeaf) -> dict[str, Any]:
+    """What a proof shows; reading is null for a leaf that is not one."""
+    found: dict[str, Any] = {
+        "log_index": checked.log_index,
+        "size": checked.size,
+        "root": checked.root.hex(),
+        "leaf": checked.data.hex(),
+        "reading": None,
+    }
+    if checked.reading is not None:
+        record = checked.reading.frame.record
+        found["reading"] = {
+            "public_key": checked.reading.frame.public_key.hex(),
+            "sequence": record.sequence,
+            "interval_end": record.interval_end,
+            **dict(zip(REGISTERS, record.registers, strict=True)),
+            "flags": [name for bit, name in enumerate(FLAG_NAMES) if record.flags >> bit & 1],
+            "verdict": dict(enumerate(VERDICTS)).get(checked.reading.verdict, checked.reading.verdict),
+            "code": CODES.get(checked.reading.code, checked.reading.code),
+            "logged_at": checked.reading.time,
+        }
+    return found
+
+
+def _consistent(app: App, file: Path, *, as_json: bool) -> int:
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise AuditError("checkpoint_unreadable", f"{file} cannot be read: {error}") from error
+        raise CheckpointUnreadableError(f"{file} cannot be read: {error}") from error
     try:
         kept, kept_root = log.open_checkpoint(data, app.home.network_id, bytes(app.home.receipt_key.pubkey()))
     except log.LogError as error:
         if error.code != "checkpoint_foreign":
             raise
-        raise AuditError("checkpoint_unreadable", f"{file}: {error}") from error
+        raise CheckpointUnreadableError(f"{file}: {error}") from error
     with app.store.read() as session:
         size, root = log.size(session), log.root(session)
         if kept > size:
-            raise AuditError("log_forked", f"the checkpoint has {kept} leaves, the log only {size}: it was cut")
+            raise LogForkedError(f"the checkpoint has {kept} leaves, the log only {size}: it was cut")
         proof = log.consistency_proof(session, kept, size) if kept else []
     try:
         if kept:
             merkle.verify_consistency(kept, size, kept_root, root, proof)
         elif kept_root != merkle.EMPTY_ROOT:
-            raise ProofError("wrong_root", "the empty log has another root")
+            raise ProofRootError("the empty log has another root")
     except ProofError as error:
-        raise AuditError(
-            "log_forked",
+        raise LogForkedError(
             f"the log does not extend the checkpoint of {kept} leaves: {error}; keep both as evidence",
         ) from error
+    if as_json:
+        print_json({"size": size, "root": root.hex(), "extends": kept})
+        return 0
     print(f"the log of {size} leaves extends the checkpoint of {kept}")
     return 0
 

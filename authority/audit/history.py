@@ -27,7 +27,19 @@ _EVENT = struct.Struct("<BH")
 
 
 class HistoryError(AuthorityError):
-    """history_malformed: bytes that are no history; transaction_missing: the validator lists it and has it not."""
+    """The history of the chain cannot be used."""
+
+
+class HistoryMalformedError(HistoryError):
+    """Bytes that are not a history of the chain."""
+
+    code = "history_malformed"
+
+
+class TransactionMissingError(HistoryError):
+    """The validator lists a transaction and does not have it."""
+
+    code = "transaction_missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +86,7 @@ def read_landed(stream: Readable) -> Iterator[Landed]:
                     raise ValueError("cut short")
                 events.append((PROGRAM_NAMES[program], data))
         except (struct.error, ValueError, IndexError) as error:
-            raise HistoryError("history_malformed", f"the history cannot be read: {error}") from error
+            raise HistoryMalformedError(f"the history cannot be read: {error}") from error
         yield Landed(time, signature, tuple(events))
 
 
@@ -91,7 +103,7 @@ def read_history(client: ChainClient, newest: str | None) -> Iterator[Landed]:
             signature = Signature.from_bytes(kept.read(64))
             record = client.transaction(signature)
             if record is None:
-                raise HistoryError("transaction_missing", f"the validator lists {signature}, and does not have it")
+                raise TransactionMissingError(f"the validator lists {signature}, and does not have it")
             logged = logged_data(record.logs)
             events = tuple((names[program], data) for program, data in logged if program in names)
             if events:

@@ -372,7 +372,7 @@ class Replay:
         try:
             span = settle_span(_spans(together, epoch), member.bank, efficiency, kind, earlier=_spans(earlier, epoch))
         except SurplusError as error:
-            self.find("span_differs", where, f"the signed registers are no span by the rule: {error}")
+            self.find("span_differs", where, f"the signed registers are not a span by the rule: {error}")
             return
         member.add(span)
         self.minted_wh += span.mint

@@ -1,6 +1,6 @@
 """What `authority audit verify` checks: the log against itself, and the chain against the log.
 
-Nothing that the store says about a leaf is believed; everything is computed anew from the leaves' bytes. Checked:
+Nothing that the store says about a leaf is believed; everything is computed again from the leaves' bytes. Checked:
 - the tree: every leaf's hash, the root, and every checkpoint ever signed, its signature and root;
 - readings: strict signatures, network, keys that an approval in the log put to use before, sequences without a gap,
   previous hashes, and verdicts that agree with their codes;

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from solders.signature import Signature
 
-from authority.billing.errors import BillingError
+from authority.billing.errors import RetiredTooMuchError
 from authority.billing.facts import CreditMoved, Facts, Retirement, Withdrawal
 from authority.chain.accounts import EpochBook, Order
 from authority.market.clearing import WH_PER_KWH, buyer_pays, seller_gets, seller_gross
@@ -365,7 +365,7 @@ class _Maker:
                 of_period = min(self.period, self.facts.period_of(each.until))
                 left.setdefault((of_period, price), []).append((each, leaves, rest))
         if covered:
-            raise BillingError("retired_too_much", f"more was retired in billing period {self.period} than withdrawn")
+            raise RetiredTooMuchError(f"more was retired in billing period {self.period} than withdrawn")
         for (of_period, price), some in sorted(left.items()):
             wh = sum(rest for _, _, rest in some)
             yield Line(

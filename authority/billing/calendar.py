@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from authority.billing.errors import BillingError
+from authority.billing.errors import EpochTooShortError
 
 LEAST_EPOCHS = 16
 MOST_EPOCHS = 366 * 96
@@ -49,8 +49,7 @@ def length_from(first_epoch: int, epoch_seconds: int, zone: ZoneInfo) -> int:
     """How many epochs a period is to have that begins with first_epoch; BillingError `epoch_too_short`."""
     length = next_turn(first_epoch, epoch_seconds, zone) - first_epoch
     if length > MOST_EPOCHS:
-        raise BillingError(
-            "epoch_too_short",
+        raise EpochTooShortError(
             f"a month of epochs of {epoch_seconds} s has {length} of them, and a billing period at most {MOST_EPOCHS}: "
             'leave [billing] calendar = "fixed"',
         )

@@ -19,8 +19,15 @@ from sqlalchemy.orm import Session
 from authority.app import App
 from authority.billing import issuing, ledger
 from authority.billing.bill import ESTIMATED, Bill, hash_of
-from authority.billing.errors import BillingError
+from authority.billing.errors import (
+    BillChangedError,
+    BillUnknownError,
+    LineUnknownError,
+    MemberUnknownError,
+    PeriodNotIssuedError,
+)
 from authority.chain.client import ChainClient
+from authority.errors import MeterUnknownError
 from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.log import Act
 from authority.store.metering import Meter
@@ -171,7 +178,7 @@ def _preview(app: App, client: ChainClient, arguments: argparse.Namespace) -> No
             member = _member(session, arguments.member)
             bills = {wallet: bill for wallet, bill in bills.items() if wallet == member.wallet}
             if not bills:
-                raise BillingError("bill_unknown", f"{member.name!r} has nothing on its bill of period {period} yet")
+                raise BillUnknownError(f"{member.name!r} has nothing on its bill of period {period} yet")
     documents = [_document(app, bill) for bill in bills.values()]
     if arguments.member is not None:
         _say(arguments, documents, _text(documents[0], names, "preview", _zone(app)))
@@ -265,8 +272,7 @@ def _show(app: App, _client: ChainClient, arguments: argparse.Namespace) -> None
 def _read(bill: IssuedBill) -> dict[str, Any]:
     """An issued bill's document; BillingError `bill_changed` where it is not the one that was issued."""
     if hash_of(bill.document) != bill.sha256.hex():
-        raise BillingError(
-            "bill_changed",
+        raise BillChangedError(
             f"bill {bill.number} is not as it was issued: its hash is in leaf {bill.log_index} of the log; restore it "
             "from a backup",
         )
@@ -279,7 +285,7 @@ def _export(app: App, _client: ChainClient, arguments: argparse.Namespace) -> No
         names = _names(session)
         row = issuing.closed_period(session, arguments.period)
         if row.issued_at is None:
-            raise BillingError("period_not_issued", f"issue it first: authority billing issue {arguments.period}")
+            raise PeriodNotIssuedError(f"issue it first: authority billing issue {arguments.period}")
         bills = _issued(session, arguments.period)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
@@ -319,7 +325,7 @@ def _correct(app: App, _client: ChainClient, arguments: argparse.Namespace) -> N
             document = _read(issuing.issued_bill(session, arguments.bill))
         line = next((each for each in document["lines"] if each["line"] == arguments.line), None)
         if line is None:
-            raise BillingError("line_unknown", f"bill {arguments.bill} has lines 1 to {len(document['lines'])}")
+            raise LineUnknownError(f"bill {arguments.bill} has lines 1 to {len(document['lines'])}")
         told = {"bill": arguments.bill, "line": line, "amount": arguments.amount, "changed": False}
         text = f"line {arguments.line} of bill {arguments.bill} ({_WORDS[line['kind']]}, {_credits(line['amount'])})"
         _say(arguments, told, f"{text} would be corrected by {_credits(arguments.amount)} on the member's next bill")
@@ -495,7 +501,7 @@ def _member(session: Session, name: str) -> User:
     user = session.scalar(select(User).where(User.name == name))
     if user is None:
         known = ", ".join(repr(each) for each in session.scalars(select(User.name).order_by(User.name))) or "nobody yet"
-        raise BillingError("member_unknown", f"no member is called {name!r}; the campus plan has {known}")
+        raise MemberUnknownError(f"no member is called {name!r}; the campus plan has {known}")
     return user
 
 
@@ -503,5 +509,5 @@ def _meter(session: Session, name: str) -> Meter:
     gateway, _, short = name.partition("/")
     meter = session.scalar(select(Meter).where(Meter.gateway_name == gateway, Meter.name == short))
     if meter is None:
-        raise BillingError("meter_unknown", f"no meter is called {name!r}; it is written GATEWAY/METER")
+        raise MeterUnknownError(f"no meter is called {name!r}; it is written GATEWAY/METER")
     return meter

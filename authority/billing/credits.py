@@ -20,7 +20,16 @@ from sqlalchemy import select
 
 from authority.app import App
 from authority.billing.bill import CREDIT_ISSUED, CREDIT_REDEEMED
-from authority.billing.errors import BillingError
+from authority.billing.errors import (
+    AboveLimitError,
+    AmountInvalidError,
+    BookingUndecidedError,
+    CreditShortError,
+    MemberUnknownError,
+    MemberUnregisteredError,
+    ReferenceInvalidError,
+    ReferenceUsedError,
+)
 from authority.chain import accounts, programs
 from authority.chain.client import ChainClient
 from authority.chain.errors import ProgramError, RpcError, TransactionFailedError
@@ -46,17 +55,16 @@ def check(app: App, name: str, amount: int, reference: str, confirmed: int | Non
         user = session.scalar(select(User).where(User.name == name))
         known = ", ".join(repr(each) for each in session.scalars(select(User.name).order_by(User.name))) or "nobody yet"
     if user is None:
-        raise BillingError("member_unknown", f"no member is called {name!r}; the campus plan has {known}")
+        raise MemberUnknownError(f"no member is called {name!r}; the campus plan has {known}")
     if user.registered_at is None:
-        raise BillingError("member_unregistered", f"{name!r} is not on the chain yet: enrol a gateway of theirs first")
+        raise MemberUnregisteredError(f"{name!r} is not on the chain yet: enrol a gateway of theirs first")
     if not 0 < amount <= MAX_AMOUNT:
-        raise BillingError("amount_invalid", f"an amount is 1 to {MAX_AMOUNT} micro-credits, not {amount}")
+        raise AmountInvalidError(f"an amount is 1 to {MAX_AMOUNT} micro-credits, not {amount}")
     if not 0 < len(reference.strip()) <= LONGEST_REFERENCE:
-        raise BillingError("reference_invalid", f"--reference is the bank's, 1 to {LONGEST_REFERENCE} characters")
+        raise ReferenceInvalidError(f"--reference is the bank's, 1 to {LONGEST_REFERENCE} characters")
     limit = app.home.settings.billing.credit_limit
     if amount > limit and confirmed != amount:
-        raise BillingError(
-            "above_limit",
+        raise AboveLimitError(
             f"{amount} micro-credits are more than the limit of {limit}: say it again with --confirm {amount}",
         )
     return user
@@ -70,7 +78,7 @@ def top_up(app: App, client: ChainClient, user: User, amount: int, reference: st
     wallet = Pubkey.from_string(user.wallet)
     found = client.account(accounts.User, programs.user_address(wallet))
     if found is None:
-        raise BillingError("member_unregistered", f"{user.name!r} is not on the chain yet")
+        raise MemberUnregisteredError(f"{user.name!r} is not on the chain yet")
     named = {
         "operator": app.home.operator.pubkey(),
         "user": programs.user_address(wallet),
@@ -93,12 +101,11 @@ def pay_out(app: App, client: ChainClient, user: User, amount: int, reference: s
     member = Pubkey.from_string(user.wallet)
     found = client.account(accounts.User, programs.user_address(member))
     if found is None:
-        raise BillingError("member_unregistered", f"{user.name!r} is not on the chain yet")
+        raise MemberUnregisteredError(f"{user.name!r} is not on the chain yet")
     held = client.token_balance(found.credit_token_account) or 0
     free = seat_of(client, found.member_index).credit
     if held + free < amount:
-        raise BillingError(
-            "credit_short",
+        raise CreditShortError(
             f"{user.name!r} has {held + free} micro-credits that are free, not {amount}: less, or wait for its orders",
         )
     built = []
@@ -155,7 +162,7 @@ def book(
             log.lock(session)
             entry = session.get(CreditEntry, reference)
             if entry is not None and entry.state != FAILED and entry.signature not in mine:
-                raise BillingError("booking_undecided", f"{reference!r} is being booked by somebody else just now")
+                raise BookingUndecidedError(f"{reference!r} is being booked by somebody else just now")
             data = {"amount": abs(amount), "signature": str(signature), "wallet": user.wallet}
             kind = CREDIT_ISSUED if amount > 0 else CREDIT_REDEEMED
             index = log.record_act(session, kind, actor, app.clock(), data)
@@ -185,8 +192,8 @@ def _known(app: App, client: ChainClient, user: User, amount: int, reference: st
     if entry.state == FAILED:
         return None
     if (entry.wallet, entry.amount) != (user.wallet, amount):
-        raise BillingError(
-            "reference_used", f"{reference!r} was booked already, for another member or amount: authority credits list"
+        raise ReferenceUsedError(
+            f"{reference!r} was booked already, for another member or amount: authority credits list"
         )
     return entry
 
@@ -206,8 +213,7 @@ def settle(app: App, client: ChainClient, entry: CreditEntry) -> CreditEntry:
         with suppress(RpcError):  # its blockhash may be over, or it is known already
             config = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
             client.call("sendTransaction", entry.raw, config)
-    raise BillingError(
-        "booking_undecided",
+    raise BookingUndecidedError(
         f"what was sent for {entry.reference!r} has not landed yet, and still may: give the same command in a minute",
     )
 

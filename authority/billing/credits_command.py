@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from authority.app import App
 from authority.billing import credits
-from authority.billing.errors import BillingError
+from authority.billing.errors import MemberUnknownError
 from authority.chain.client import ChainClient
 from authority.store.billing import CreditEntry
 from authority.store.people import User
@@ -81,7 +81,7 @@ def _list(app: App, arguments: argparse.Namespace) -> None:
         entries = list(session.scalars(query))
     if arguments.member is not None:
         if arguments.member not in names.values():
-            raise BillingError("member_unknown", f"no member is called {arguments.member!r}")
+            raise MemberUnknownError(f"no member is called {arguments.member!r}")
         entries = [entry for entry in entries if names.get(entry.wallet) == arguments.member]
     lines = [
         f"{entry.amount:>18}  {names.get(entry.wallet, entry.wallet):<24} {entry.state:<7} {entry.reference}"

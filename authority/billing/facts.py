@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from authority.billing.errors import BillingError
+from authority.billing.errors import HistoryIncompleteError, PeriodOpenError, PeriodUnknownError
 from authority.chain import programs
 from authority.chain.idl import Event
 
@@ -91,9 +91,9 @@ class Facts:
         """The first epoch after a period that has ended; BillingError `period_open`, `period_unknown`."""
         if period not in self.first_epochs:
             known = f"0 to {self.open_period}" if self.first_epochs else "none"
-            raise BillingError("period_unknown", f"there is no billing period {period}; the chain has {known}")
+            raise PeriodUnknownError(f"there is no billing period {period}; the chain has {known}")
         if period + 1 not in self.first_epochs:
-            raise BillingError("period_open", f"billing period {period} is still open on the chain: wait for its end")
+            raise PeriodOpenError(f"billing period {period} is still open on the chain: wait for its end")
         return self.first_epochs[period + 1]
 
     def period_of(self, boundary: int) -> int:
@@ -117,8 +117,7 @@ class Facts:
             if handler is None:
                 continue
             if not self.epoch_seconds and event.name != "Initialized":
-                raise BillingError(
-                    "history_incomplete",
+                raise HistoryIncompleteError(
                     "the chain's history does not reach back to the deployment, so nothing can be billed from it: "
                     "name a validator that has all of it in [validator] url",
                 )

@@ -14,7 +14,7 @@ from solders.signature import Signature
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from authority.billing.errors import BillingError
+from authority.billing.errors import HistoryIncompleteError, HistoryLostError
 from authority.billing.facts import RELEVANT, Facts
 from authority.chain import programs
 from authority.chain.artifacts import PROGRAM_NAMES
@@ -42,8 +42,7 @@ def catch_up(store: Store, client: ChainClient) -> int:
     with store.read() as session:
         cursor = _cursor(session)
     if cursor is not None and client.transaction(cursor) is None:
-        raise BillingError(
-            "history_lost",
+        raise HistoryLostError(
             f"the validator does not know transaction {cursor}, up to which its history was taken in: name one in "
             "[validator] url that has its history from there on",
         )
@@ -69,7 +68,7 @@ def _cursor(session: Session) -> Signature | None:
 def _row(client: ChainClient, signature: Signature) -> ChainEvents | None:
     record = client.transaction(signature)
     if record is None:
-        raise BillingError("history_lost", f"the validator lists transaction {signature}, and does not have it")
+        raise HistoryLostError(f"the validator lists transaction {signature}, and does not have it")
     if record.error is not None:
         return None
     logged = ((_NAMES[program], data) for program, data in logged_data(record.logs) if program in _NAMES)
@@ -102,5 +101,5 @@ def facts_of(session: Session, idls: Mapping[str, Idl], only: int | None = None)
         after = rows[-1].n
         session.expunge_all()
     if not facts.epoch_seconds:
-        raise BillingError("history_incomplete", "governance is not on the chain yet: authority deploy")
+        raise HistoryIncompleteError("governance is not on the chain yet: authority deploy")
     return facts

@@ -29,7 +29,20 @@ from authority.billing.bill import (
     bills_so_far,
     hash_of,
 )
-from authority.billing.errors import BillingError
+from authority.billing.errors import (
+    AmountInvalidError,
+    BillUnknownError,
+    EstimateInvalidError,
+    EstimateUnknownError,
+    HistoryIncompleteError,
+    LineUnknownError,
+    MeterOfAnotherError,
+    PeriodBeforeOpenError,
+    PeriodHasGapsError,
+    PeriodNotClosedError,
+    PeriodNotOverError,
+    ReasonMissingError,
+)
 from authority.billing.evidence import StoreEvidence
 from authority.billing.facts import Facts
 from authority.billing.history import catch_up, facts_of
@@ -78,7 +91,7 @@ def open_book(app: App, client: ChainClient, only: int | None = None) -> Book:
     """Take in the chain's history and read where it stands; BillingErrors of authority.billing.history."""
     config = client.account(Config, programs.config_address())
     if config is None:
-        raise BillingError("history_incomplete", "governance is not on the chain yet: authority deploy")
+        raise HistoryIncompleteError("governance is not on the chain yet: authority deploy")
     epoch = int(client.clock().unix_timestamp) // config.epoch_seconds  # first: the history is not older than it
     oracle = client.account(Oracle, programs.oracle_authority())
     catch_up(app.store, client)
@@ -172,20 +185,17 @@ def close(app: App, book: Book, period: int, *, actor: str, with_gaps: bool = Fa
         return known
     found = checklist(app, book, period)
     if found.blocking:
-        raise BillingError("period_not_over", f"billing period {period} cannot be closed: {'; '.join(found.blocking)}")
+        raise PeriodNotOverError(f"billing period {period} cannot be closed: {'; '.join(found.blocking)}")
     if found.gaps and not with_gaps:
         lines = "\n".join(f"  {gap.subject}: {gap.message} [{gap.code}]" for gap in found.gaps)
-        raise BillingError(
-            "period_has_gaps",
+        raise PeriodHasGapsError(
             f"billing period {period} has {len(found.gaps)} gaps; mend them, or close with --with-gaps:\n{lines}",
         )
     first, end = book.facts.first_epochs[period], book.facts.end_epoch(period)
     with app.store.write() as session:
         last = session.scalar(select(func.max(BillingPeriod.period)))
         if last is not None and last != period - 1:
-            raise BillingError(
-                "period_before_open", f"periods are closed one after another: the last that was closed is {last}"
-            )
+            raise PeriodBeforeOpenError(f"periods are closed one after another: the last that was closed is {last}")
         data = {"period": period, "first_epoch": first, "end_epoch": end}
         index = log.record_act(session, CLOSED, actor, app.clock(), data)
         row = BillingPeriod(
@@ -200,7 +210,7 @@ def closed_period(session: Session, period: int) -> BillingPeriod:
     """A closed period's row; BillingError `period_not_closed`."""
     row = session.get(BillingPeriod, period)
     if row is None:
-        raise BillingError("period_not_closed", f"close it first: authority billing close {period}")
+        raise PeriodNotClosedError(f"close it first: authority billing close {period}")
     return row
 
 
@@ -240,7 +250,7 @@ def issued_bill(session: Session, number: int) -> IssuedBill:
     found = session.get(IssuedBill, number)
     if found is None:
         last = session.scalar(select(func.max(IssuedBill.number))) or 0
-        raise BillingError("bill_unknown", f"there is no bill {number}; the last is {last}")
+        raise BillUnknownError(f"there is no bill {number}; the last is {last}")
     return found
 
 
@@ -260,14 +270,12 @@ def correct(app: App, number: int, line: int, amount: int, reason: str, *, actor
     noted twice. BillingError `bill_unknown`, `line_unknown`, `amount_invalid`, `reason_missing`.
     """
     if not amount or abs(amount) > MAX_AMOUNT:
-        raise BillingError(
-            "amount_invalid", "--amount is in micro-credits and not 0: positive where the member pays more"
-        )
+        raise AmountInvalidError("--amount is in micro-credits and not 0: positive where the member pays more")
     with app.store.read() as session:
         bill = issued_bill(session, number)
     lines = len(json.loads(bill.document)["lines"])
     if not 1 <= line <= lines:
-        raise BillingError("line_unknown", f"bill {number} has lines 1 to {lines}")
+        raise LineUnknownError(f"bill {number} has lines 1 to {lines}")
     data = {"bill": number, "line": line, "wallet": bill.wallet, "amount": amount, "reason": _reason(reason)}
     return _enter(app, CORRECTED, data, actor)
 
@@ -281,11 +289,11 @@ def estimate(
     BillingError `estimate_invalid`, `meter_of_another`, `reason_missing`.
     """
     if not 0 < wh <= MAX_AMOUNT:
-        raise BillingError("estimate_invalid", "--wh is the estimated consumption, 1 Wh or more")
+        raise EstimateInvalidError("--wh is the estimated consumption, 1 Wh or more")
     if not min(facts.first_epochs.values(), default=0) <= first_epoch < end_epoch:
-        raise BillingError("estimate_invalid", "--first-epoch comes before --end-epoch, and not before the deployment")
+        raise EstimateInvalidError("--first-epoch comes before --end-epoch, and not before the deployment")
     if meter.user_id != member.id:
-        raise BillingError("meter_of_another", f"{meter.gateway_name}/{meter.name} is not {member.name!r}'s")
+        raise MeterOfAnotherError(f"{meter.gateway_name}/{meter.name} is not {member.name!r}'s")
     data = {
         "wallet": member.wallet, "meter_id": meter.meter_id.hex(), "first_epoch": first_epoch, "end_epoch": end_epoch,
         "wh": wh, "reason": _reason(reason),
@@ -298,7 +306,7 @@ def withdraw_estimate(app: App, log_index: int, reason: str, *, actor: str) -> E
     with app.store.read() as session:
         act = session.get(Act, log_index)
         if act is None or act.kind != ESTIMATED:
-            raise BillingError("estimate_unknown", f"leaf {log_index} is no estimate: authority billing estimate list")
+            raise EstimateUnknownError(f"leaf {log_index} is no estimate: authority billing estimate list")
         for done in _acts(session, ESTIMATE_WITHDRAWN):
             if done.data["estimate"] == log_index:
                 return Entered(done.log_index, done.data, known=True)
@@ -308,7 +316,7 @@ def withdraw_estimate(app: App, log_index: int, reason: str, *, actor: str) -> E
 
 def _reason(reason: str) -> str:
     if not reason.strip():
-        raise BillingError("reason_missing", "--reason says why; it is logged and printed on the bill: name no person")
+        raise ReasonMissingError("--reason says why; it is logged and printed on the bill: name no person")
     return reason.strip()
 
 

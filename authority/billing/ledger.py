@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from authority.app import App
 from authority.billing.bill import trades_of
 from authority.billing.credits import LANDED, SENT
-from authority.billing.errors import BillingError
+from authority.billing.errors import CreditsMovingError
 from authority.billing.evidence import StoreEvidence
 from authority.billing.facts import Facts
 from authority.billing.history import catch_up, facts_of
@@ -63,7 +63,7 @@ class Ledger:
 
 
 def read(app: App, client: ChainClient) -> Ledger:
-    """The ledger and what does not agree in it; BillingError `chain_moving` where the chain does not stand still."""
+    """The ledger and what does not agree in it; BillingError `credits_moving` where the chain does not stand still."""
     for _ in range(ATTEMPTS):
         catch_up(app.store, client)
         before = _taken_in(app)
@@ -71,7 +71,7 @@ def read(app: App, client: ChainClient) -> Ledger:
         catch_up(app.store, client)
         if _taken_in(app) == before:
             return _compare(app, client, chain)
-    raise BillingError("chain_moving", "credits moved while they were counted; give the command again")
+    raise CreditsMovingError("credits moved while they were counted; give the command again")
 
 
 def _taken_in(app: App) -> int:

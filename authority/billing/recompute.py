@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from solders.signature import Signature
 
 from authority.billing.bill import ACTS, CLOSED, ISSUED, SENT, Bill, LoggedAct, bills_of, hash_of
-from authority.billing.errors import BillingError
+from authority.billing.errors import BillingError, HistoryIncompleteError
 from authority.billing.facts import CreditMoved, Facts, Retirement
 from authority.chain.accounts import RETIREMENT_GRACE_EPOCHS, EpochBook
 from authority.chain.idl import Event
@@ -158,9 +158,7 @@ class Recomputation:
             return
         try:
             self.facts.apply(time, signature, events)
-        except BillingError as error:
-            if error.code != "history_incomplete":
-                raise
+        except HistoryIncompleteError:
             self._incomplete = True
 
     def differences(self) -> Iterator[Difference]:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from authority.app import App
 from authority.billing import calendar
-from authority.billing.errors import BillingError
+from authority.billing.errors import TurnBlockedError
 from authority.billing.history import catch_up
 from authority.chain import accounts, programs
 from authority.chain.client import ChainClient
@@ -50,8 +50,7 @@ def stage_next(app: App, client: ChainClient) -> calendar.Staging | None:
     if act is None:
         length = calendar.cannot(chain, config.epoch_seconds, zone)
         if length is not None and epoch < config.billing_period_end:
-            raise BillingError(
-                "turn_blocked",
+            raise TurnBlockedError(
                 f"billing period {config.billing_period + 1} should have {length} epochs and will not: what is staged "
                 f"holds from epoch {config.staged_from} on, the turn is at {config.billing_period_end}; take it back "
                 "(authority parameters cancel), and stage it again after the turn",

@@ -22,7 +22,7 @@ _RELEASED = (
 class ArtifactError(ChainError):
     """A released program or its IDL is not where it should be."""
 
-    cause = "artifact_missing"
+    code = "artifact_missing"
 
 
 def artifacts_directory() -> Path:

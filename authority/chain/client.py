@@ -3,7 +3,7 @@
 One long file: whether a transaction was built, sent, seen or lost is one question, and its answers share their state.
 
 `ChainClient` builds instructions from the programs' IDLs, sends and confirms transactions, and reads accounts as the
-IDLs describe them. A transaction is signed anew only when the one before it can surely land no more, so nothing is ever
+IDLs describe them. A transaction is signed again only when the one before it can no longer land, so nothing is ever
 done twice; where that cannot be known, the caller is told (TransactionUncertainError).
 """
 
@@ -144,7 +144,7 @@ class ChainClient:
     """Speaks to one validator; safe for several threads.
 
     `commitment` is the level that reads and confirmations ask for; `confirmed` survives the loss of a minority of a
-    cluster's nodes and is final on a validator that stands alone. `idls` replaces the released ones, by program name.
+    cluster's nodes and is final on a validator without others. `idls` replaces the released ones, by program name.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class ChainClient:
         except ChainError:
             raise
         except Exception as error:
-            # KeyError, TypeError, ValueError, and what solders raises that is no public class
+            # KeyError, TypeError, ValueError, and what solders raises that is not a public class
             raise TransportError(
                 f"the validator at {self.url} gives an answer to {method} that does not belong to it "
                 f"({type(error).__name__}: {error}): is this a Solana RPC?"
@@ -325,7 +325,7 @@ class ChainClient:
     def token_balance(self, address: Pubkey) -> int | None:
         """What a token account holds, in base units (Wh, micro-credits); None where there is none.
 
-        AccountMismatchError where the account is no token account.
+        AccountMismatchError where the account is not a token account.
         """
         return self.token_balances([address])[0]
 
@@ -425,7 +425,7 @@ class ChainClient:
             if self._is_new(transaction.signatures[0]):
                 break
             if self._monotonic() > deadline:
-                raise TransactionExpiredError("the validator gives the same blockhash on and on: does it make blocks?")
+                raise TransactionExpiredError("the validator keeps giving the same blockhash: does it make blocks?")
             self._sleep(_FIRST_POLL)
         raw = base64.b64encode(bytes(transaction)).decode()
         return _Signed(raw, transaction.signatures[0], last_valid)
@@ -750,6 +750,8 @@ def _account(value: Any) -> Account | None:
 
 def _token_field(address: Pubkey, account: Account, size: int, offset: int) -> int:
     if account.owner != TOKEN_PROGRAM or len(account.data) != size:
-        raise AccountMismatchError(f"{address} is no {'mint' if size == _MINT_SIZE else 'token account'} of SPL Token")
+        raise AccountMismatchError(
+            f"{address} is not a {'mint' if size == _MINT_SIZE else 'token account'} of SPL Token"
+        )
     value: int = struct.unpack_from("<Q", bytes(account.data), offset)[0]
     return value

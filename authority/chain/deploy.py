@@ -48,31 +48,31 @@ GROWTHS_PER_TRANSACTION = 12
 class ProgramMissingError(ChainError):
     """A program does not stand on the validator as an upgradeable one."""
 
-    cause = "program_missing"
+    code = "program_missing"
 
 
 class ProgramDiffersError(ChainError):
     """A program on the validator is not the released one."""
 
-    cause = "program_differs"
+    code = "program_differs"
 
 
 class DeploymentDiffersError(ChainError):
-    """The chain was initialized for another deployment, or with other parameters that are fixed for ever."""
+    """The chain was initialized for another deployment, or with other parameters that are fixed forever."""
 
-    cause = "deployment_differs"
+    code = "deployment_differs"
 
 
 class ParametersDifferError(ChainError):
     """authority.toml's [parameters] are not the chain's."""
 
-    cause = "parameters_differ"
+    code = "parameters_differ"
 
 
 class FundsMissingError(ChainError):
     """The operator has not enough lamports for rent and fees."""
 
-    cause = "funds_missing"
+    code = "funds_missing"
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def check_program(client: ChainClient, name: str, program_id: Pubkey, released: 
         raise ProgramDiffersError(
             f"{name} on the validator (SHA-256 {found[:16]}, without trailing zeros) is not the released one "
             f"({hashlib.sha256(released.rstrip(bytes(1))).hexdigest()[:16]}): upgrade it, or for a development ledger "
-            "start afresh with: authority validator --reset"
+            "start again from nothing with: authority validator --reset"
         )
     authority = Pubkey.from_bytes(header[13:45]) if header[12] else None
     slot = int.from_bytes(header[4:12], "little")
@@ -220,7 +220,7 @@ def _governance(client: ChainClient, deployment: Deployment, authority: Keypair,
 
 
 def _compare(config: Config, deployment: Deployment) -> None:
-    """What is fixed for ever must be the same; authority, operator and parameters may have changed since."""
+    """What is fixed forever must be the same; authority, operator and parameters may have changed since."""
     for name, found, wanted in (
         ("network id", config.network_id.hex(), deployment.network_id.hex()),
         ("epoch length", f"{config.epoch_seconds} s", f"{deployment.epoch_seconds} s"),
@@ -295,7 +295,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=ORDERS_PER_SIDE,
         metavar="N",
-        help=f"bids, and asks, that a book holds, for ever: 1 to {MAX_ORDERS_PER_SIDE} (default: %(default)s)",
+        help=f"bids, and asks, that a book holds, forever: 1 to {MAX_ORDERS_PER_SIDE} (default: %(default)s)",
     )
     parser.add_argument("--check", action="store_true", help="only compare the programs with the released ones")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from solders.pubkey import Pubkey
 from solders.signature import Signature
@@ -15,24 +15,19 @@ TOP_UP_LAMPORTS = 2_000_000_000
 
 
 class ChainError(AuthorityError):
-    """Anything between the authority and its programs that did not work; each cause is a class with its own code."""
-
-    cause: ClassVar[str] = "chain"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(self.cause, message)
+    """Anything between the authority and its programs that did not work."""
 
 
 class TransportError(ChainError):
-    """The validator could not be reached, or answered what is no JSON-RPC, after all retries."""
+    """The validator could not be reached, or answered something other than JSON-RPC, after all retries."""
 
-    cause = "validator_unreachable"
+    code = "validator_unreachable"
 
 
 class RpcError(ChainError):
     """The validator refused a call; `number` is JSON-RPC's error code, `data` what came with it."""
 
-    cause = "rpc_refused"
+    code = "rpc_refused"
 
     def __init__(self, method: str, number: int, text: str, data: Any = None) -> None:
         super().__init__(f"the validator refused {method}: {text} ({number})")
@@ -44,19 +39,19 @@ class RpcError(ChainError):
 class AccountMismatchError(ChainError):
     """An account is owned by another program, or is of another type, than it was asked for as."""
 
-    cause = "account_mismatch"
+    code = "account_mismatch"
 
 
 class TransactionTooLargeError(ChainError):
     """A transaction has more than 1,232 bytes: put fewer instructions in it, or use a lookup table."""
 
-    cause = "transaction_too_large"
+    code = "transaction_too_large"
 
 
 class SignerMissingError(ChainError):
     """A transaction needs the signature of a key that was not given."""
 
-    cause = "signer_missing"
+    code = "signer_missing"
 
 
 class TransactionFailedError(ChainError):
@@ -65,7 +60,7 @@ class TransactionFailedError(ChainError):
     `error` is Solana's TransactionError as JSON; `logs` what the programs said; `signature` is set where it landed.
     """
 
-    cause = "transaction_failed"
+    code = "transaction_failed"
 
     def __init__(self, message: str, error: Any, logs: Sequence[str], signature: Signature | None) -> None:
         super().__init__(message)
@@ -77,7 +72,7 @@ class TransactionFailedError(ChainError):
 class InstructionFailedError(TransactionFailedError):
     """An instruction ended with one of Solana's own errors, such as InvalidSeeds. `index` is its place."""
 
-    cause = "instruction_failed"
+    code = "instruction_failed"
 
     def __init__(
         self,
@@ -100,7 +95,7 @@ class ProgramError(TransactionFailedError):
     `program` is its name (or id), `number` the code on the chain, `name` and `message` are the IDL's.
     """
 
-    cause = "program_error"
+    code = "program_error"
 
     def __init__(
         self,
@@ -125,7 +120,7 @@ class ProgramError(TransactionFailedError):
 class PayerShortError(TransactionFailedError):
     """Who pays the fees and the rent has too little: `payer` and its `lamports`."""
 
-    cause = "payer_short"
+    code = "payer_short"
 
     def __init__(self, payer: Pubkey, lamports: int, failed: TransactionFailedError) -> None:
         super().__init__(
@@ -139,10 +134,16 @@ class PayerShortError(TransactionFailedError):
         self.lamports = lamports
 
 
-class TransactionExpiredError(ChainError):
-    """A transaction did not land while its blockhash was valid, however often it was signed anew; it never will."""
+class NotDeployedError(ChainError):
+    """The programs are not initialized on this chain: run `authority deploy`."""
 
-    cause = "transaction_expired"
+    code = "not_deployed"
+
+
+class TransactionExpiredError(ChainError):
+    """A transaction did not land while its blockhash was valid, however often it was signed again; it never will."""
+
+    code = "transaction_expired"
 
 
 class TransactionUncertainError(ChainError):
@@ -151,7 +152,7 @@ class TransactionUncertainError(ChainError):
     `signature` is what to look for; until `last_valid_block_height` is past, it can still land.
     """
 
-    cause = "transaction_uncertain"
+    code = "transaction_uncertain"
 
     def __init__(self, message: str, signature: Signature, last_valid_block_height: int) -> None:
         super().__init__(message)

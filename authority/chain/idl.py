@@ -64,37 +64,37 @@ _FRAMEWORK_ERRORS: Final = {
 class IdlError(ChainError):
     """Anything that the IDL and what it was asked for do not agree on; `code` names the cause."""
 
-    cause = "idl"
+    code = "idl"
 
 
 class IdlFormatError(IdlError):
     """The IDL itself cannot be used: not JSON, another specification, an unknown type."""
 
-    cause = "idl_format"
+    code = "idl_format"
 
 
 class IdlNameError(IdlError):
     """The IDL has no instruction, account, event or type of that name."""
 
-    cause = "idl_name"
+    code = "idl_name"
 
 
 class IdlValueError(IdlError):
     """A value does not fit the type that the IDL gives it; the message starts with the path to the value."""
 
-    cause = "idl_value"
+    code = "idl_value"
 
 
 class IdlAccountsError(IdlError):
     """An instruction's accounts are incomplete, or one is named that it does not have."""
 
-    cause = "idl_accounts"
+    code = "idl_accounts"
 
 
 class IdlDataError(IdlError):
     """Bytes are not what the IDL says: an unknown discriminator, cut short, an impossible tag."""
 
-    cause = "idl_data"
+    code = "idl_data"
 
 
 # Codecs -------------------------------------------------------------------------------------------------------------
@@ -388,7 +388,7 @@ class _Enum(_Codec):
 
 
 class _Recursive(_Codec):
-    """Stands in for a type inside its own definition; its depth is bounded, since hostile data could nest for ever."""
+    """Stands in for a type inside its own definition; its depth is bounded, since hostile data could nest forever."""
 
     smallest = 1  # what ends the recursion is an option, a vec or an enum, and each takes a byte
 

@@ -16,7 +16,7 @@ DISCRIMINATOR_SIZE = 8
 class LayoutError(ChainError):
     """Bytes are not the account that they are read as: another discriminator, or cut short."""
 
-    cause = "account_layout"
+    code = "account_layout"
 
 
 class Fields:
@@ -63,7 +63,7 @@ class ProgramAccount(Fields):
         """Read an account's data; LayoutError."""
         if not cls.is_in(data):
             raise LayoutError(
-                f"these bytes are no {cls.__name__} of {cls.PROGRAM}: they start with {data[:8].hex() or 'nothing'}"
+                f"these bytes are not a {cls.__name__} of {cls.PROGRAM}: they start with {data[:8].hex() or 'nothing'}"
             )
         if len(data) < cls.size():
             raise LayoutError(f"a {cls.__name__} of {cls.PROGRAM} has {cls.size()} bytes, these are {len(data)}")

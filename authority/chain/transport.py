@@ -20,13 +20,15 @@ _MAX_ANSWER = 256 * 1024 * 1024
 
 
 class UrlError(ChainError):
-    """The validator's address is no http or https URL."""
+    """The validator's address is not an http or https URL."""
 
-    cause = "validator_url"
+    code = "validator_url"
 
 
-class _BusyError(Exception):
+class _BusyError(ChainError):
     """The validator asked to come again."""
+
+    code = "validator_busy"
 
 
 class Transport:

@@ -11,6 +11,7 @@ from pathlib import Path
 from authority.app import App
 from authority.collector import broker, held, server
 from authority.enrolment import closing
+from authority.refusals import MalformedError
 from edge_agent.wire.command import add_json, print_json
 
 
@@ -85,9 +86,9 @@ def _close_superseded(app: App) -> None:
 def _decide(app: App, arguments: argparse.Namespace, chosen: held.Chosen) -> int:
     """Release or void what was named, by number or by choice; each is an act of its own, so it may be broken off."""
     if arguments.log_index and (chosen != held.Chosen() or arguments.all):
-        raise held.HeldError("malformed", "name readings by number, or by --meter, --since, --code; not both")
+        raise MalformedError("name readings by number, or by --meter, --since, --code; not both")
     if not (arguments.log_index or arguments.all or chosen != held.Chosen()):
-        raise held.HeldError("malformed", "say which: log indexes, --meter, --since, --code, or --all")
+        raise MalformedError("say which: log indexes, --meter, --since, --code, or --all")
     indexes = arguments.log_index
     if not indexes:
         with app.store.read() as session:

@@ -10,25 +10,21 @@ import json
 import math
 from typing import NoReturn
 
-from authority.errors import AuthorityError
-
-
-class DocumentError(AuthorityError):
-    """malformed: this is no JSON, or JSON that not every store can keep."""
+from authority.refusals import MalformedError
 
 
 def read_json(data: bytes) -> object:
-    """A document's value; DocumentError `malformed`."""
+    """A document's value; RefusalError `malformed`."""
     try:
         value: object = json.loads(data, parse_constant=_no_number)
         _check(value)
     except (ValueError, RecursionError) as error:
-        raise DocumentError("malformed", f"the body is no JSON that can be kept: {error}") from error
+        raise MalformedError(f"the body is not JSON that can be kept: {error}") from error
     return value
 
 
 def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")
 
 
 def _check(value: object) -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import logging
 import threading
+from typing import Any
+
+from edge_agent.wire.log import StructuredLog
 
 
 class Faults:
     """The faults that last, by what they are about. For any thread."""
 
-    def __init__(self, logger: logging.Logger, most: int = 1_000) -> None:
-        self._logger = logger
+    def __init__(self, log: StructuredLog, most: int = 1_000) -> None:
+        self._log = log
         self._most = most
         self._lock = threading.Lock()
         self._lasting: dict[str, tuple[str, int]] = {}
 
-    def met(self, about: str, cause: str, message: str, level: int = logging.ERROR) -> None:
-        """Log the message unless the last one about this had the same cause; cause is a word or an exception's type."""
+    def met(self, about: str, cause: str, event: str, level: int = logging.ERROR, **fields: Any) -> None:
+        """Log the event unless the last one about this had the same cause; cause is a word or an exception's type."""
         with self._lock:
             known, count = self._lasting.get(about, ("", 0))
             if known == cause:
@@ -25,13 +28,13 @@ class Faults:
             if len(self._lasting) >= self._most:
                 self._lasting.clear()
             self._lasting[about] = (cause, 1)
-        self._logger.log(level, "%s", message)
+        self._log.log(level, event, cause=cause, **fields)
 
-    def over(self, about: str, message: str) -> None:
-        """Log the message, and how often the fault was met, if there was one about this."""
+    def over(self, about: str, event: str, **fields: Any) -> None:
+        """Log the event, and how often the fault was met, if there was one about this."""
         if about not in self._lasting:
             return
         with self._lock:
             known = self._lasting.pop(about, None)
         if known is not None:
-            self._logger.info("%s (the fault was met %d times)", message, known[1])
+            self._log.info(event, times=known[1], **fields)

@@ -11,15 +11,23 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from authority.errors import AuthorityError
 from authority.log import log
+from authority.refusals import NotFoundError, RefusalError
 from authority.store import metering
 from authority.store.metering import Frame, Meter, MeterKey
 from edge_agent.wire.reading import RECORD_SIZE
 
 
-class HeldError(AuthorityError):
-    """not_found, not_held (decided already, or never held) or superseded (a later reading went to the chain first)."""
+class NotHeldError(RefusalError):
+    """The reading was decided already, or was never held."""
+
+    code = "not_held"
+
+
+class SupersededError(RefusalError):
+    """A later reading of the meter is on its way to the chain, which takes them in order."""
+
+    code = "superseded"
 
 
 @dataclass(frozen=True)
@@ -50,13 +58,13 @@ class Chosen:
 
 
 def held(session: Session, chosen: Chosen = Chosen()) -> list[HeldReading]:
-    """The readings that wait for a decision, oldest first; HeldError `not_found` for a meter that there is not."""
+    """The readings that wait for a decision, oldest first; RefusalError `not_found` for a meter that there is not."""
     query = select(Frame).where(metering.held_back(Frame))
     if chosen.meter is not None:
         gateway, _, name = chosen.meter.partition("/")
         meter = session.scalar(select(Meter.id).where(Meter.gateway_name == gateway, Meter.name == name))
         if meter is None:
-            raise HeldError("not_found", f"there is no meter {chosen.meter}; name it as GATEWAY/METER")
+            raise NotFoundError(f"there is no meter {chosen.meter}; name it as GATEWAY/METER")
         query = query.where(Frame.meter_pk == meter)
     if chosen.since is not None:
         query = query.where(Frame.interval_end >= chosen.since)
@@ -83,9 +91,9 @@ def _held_frame(session: Session, log_index: int) -> Frame:
     log.lock(session)  # orders this decision with ingesting, which reads dispositions
     frame = session.get(Frame, log_index, populate_existing=True)
     if frame is None:
-        raise HeldError("not_found", f"the log's leaf {log_index} is not a reading")
+        raise NotFoundError(f"the log's leaf {log_index} is not a reading")
     if frame.disposition != metering.DISPOSITION_HELD:
-        raise HeldError("not_held", f"reading {log_index} is {frame.disposition}: only held readings are decided")
+        raise NotHeldError(f"reading {log_index} is {frame.disposition}: only held readings are decided")
     return frame
 
 
@@ -134,13 +142,13 @@ def close_superseded(session: Session, *, now: int, actor: str = "collector") ->
 def release(session: Session, log_index: int, *, actor: str, reason: str, now: int) -> int:
     """Let a held reading go on to the chain; the act's log index.
 
-    HeldError `superseded` where a later reading of the meter is on its way to the chain, which takes them in order
+    RefusalError `superseded` where a later reading of the meter is on its way to the chain, which takes them in order
     only, and carries this one's energy.
     """
     frame = _held_frame(session, log_index)
     superseded = _superseded(session, frame)
     if superseded is not None:
-        raise HeldError("superseded", f"{superseded}; it is void when the list is next looked at")
+        raise SupersededError(f"{superseded}; it is void when the list is next looked at")
     key = session.get_one(MeterKey, frame.public_key)
     if key.passed_log_index is None or key.passed_log_index < frame.log_index:
         key.passed_log_index, key.passed_record = frame.log_index, frame.frame[:RECORD_SIZE]

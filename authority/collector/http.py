@@ -19,19 +19,21 @@ from werkzeug.exceptions import HTTPException
 
 from authority.app import App
 from authority.collector import standing
-from authority.collector.documents import DocumentError, read_json
+from authority.collector.documents import read_json
 from authority.collector.faults import Faults
-from authority.collector.ingest import Collector, CollectorError, head
-from authority.collector.live import Live, LiveError
-from authority.collector.standing import Shown, StandingError
+from authority.collector.ingest import Collector
+from authority.collector.live import Live
+from authority.collector.receipts import head
+from authority.collector.standing import Shown
 from authority.enrolment import requests
-from authority.enrolment.requests import EnrolmentError
 from authority.errors import AuthorityError
 from authority.home import certificates
 from authority.problems import problem
+from authority.refusals import NotFoundError, RateLimitedError, RefusalError, UnauthorisedError
 from authority.store.enrolments import Claim
 from authority.store.metering import Meter
 from edge_agent.wire import paths, problems
+from edge_agent.wire.log import StructuredLog
 from edge_agent.wire.reading import FRAME_SIZE, MAX_FRAMES
 
 MAX_BODY = max(MAX_FRAMES * FRAME_SIZE, 256 * 1024)
@@ -46,12 +48,7 @@ PeerCertificate = Callable[[Mapping[str, Any]], bytes | None]
 _ASK_THE_STORE = ("enrol", "prove", "show", "live_power", "status", "head_of")
 """Endpoints whose success says that the store answers."""
 
-
-class RequestError(AuthorityError):
-    """A request that is refused: not_found or rate_limited."""
-
-
-_REFUSALS = (RequestError, CollectorError, DocumentError, EnrolmentError, LiveError, StandingError)
+LOG = StructuredLog(__name__)
 
 
 def _problem(code: str, detail: str, status: int | None = None) -> Response:
@@ -75,7 +72,7 @@ class _FailedClaims:
                 while times and times[0] < self._monotonic() - FAILED_CLAIMS_SECONDS:
                     times.popleft()
                 if len(times) >= FAILED_CLAIMS:
-                    raise RequestError("rate_limited", "too many wrong claim codes from this address")
+                    raise RateLimitedError("too many wrong claim codes from this address")
 
     def add(self, address: str) -> None:
         with self._lock:
@@ -99,12 +96,12 @@ def create_app(
     random: Callable[[int], bytes] = os.urandom,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Flask:
-    """The application; every answer that is no success is application/problem+json."""
+    """The application; every answer that is not a success is application/problem+json."""
     app = Flask("authority.collector")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     home, store, clock = authority.home, authority.store, authority.clock
     failed = _FailedClaims(monotonic)
-    faults = Faults(app.logger)
+    faults = Faults(LOG)
     ca_pem = certificates.certificate_to_pem(home.ca_certificate)
 
     def shown() -> Shown:
@@ -118,9 +115,9 @@ def create_app(
         scheme, _, code = request.headers.get("Authorization", "").partition(" ")
         try:
             if scheme.lower() != paths.CLAIM_SCHEME.lower():
-                raise EnrolmentError("unauthorised", "send the claim code: Authorization: Claim CODE")
+                raise UnauthorisedError("send the claim code: Authorization: Claim CODE")
             return requests.authenticate(session, code, clock())
-        except EnrolmentError:
+        except RefusalError:
             failed.add(address)
             raise
 
@@ -179,7 +176,7 @@ def create_app(
             standing.require(session, gateway, shown())
             row = session.scalar(select(Meter).where(Meter.gateway_name == gateway, Meter.name == meter))
             if row is None:
-                raise RequestError("not_found", f"{gateway} has no meter {meter}")
+                raise NotFoundError(f"{gateway} has no meter {meter}")
             found = head(session, row)
         return ("", 204) if found is None else Response(found, content_type=paths.FRAMES_TYPE)
 
@@ -192,15 +189,22 @@ def create_app(
     @app.errorhandler(AuthorityError)
     def refused(error: AuthorityError) -> ResponseReturnValue:
         code = "not_authenticated" if error.code == "unauthorised" else error.code
-        known = isinstance(error, _REFUSALS)
+        known = isinstance(error, RefusalError)
         if not known or code not in problems.STATUS:
-            app.logger.error("%s %s: %s", request.method, request.path, error)
+            LOG.error("a request failed", method=request.method, path=request.path, code=error.code, reason=str(error))
             return _problem("internal", "the authority could not answer; its log says why")
         return _problem(code, str(error))
 
     @app.errorhandler(SQLAlchemyError)
     def store_failed(error: SQLAlchemyError) -> ResponseReturnValue:
-        faults.met("store", type(error).__name__, f"{request.method} {request.path}: the store failed: {error}")
+        faults.met(
+            "store",
+            type(error).__name__,
+            "the store failed",
+            method=request.method,
+            path=request.path,
+            reason=str(error),
+        )
         return _problem("unavailable", "the store does not answer; try again")
 
     @app.errorhandler(HTTPException)
@@ -210,7 +214,7 @@ def create_app(
 
     @app.errorhandler(Exception)
     def broken(error: Exception) -> ResponseReturnValue:
-        app.logger.exception("%s %s", request.method, request.path, exc_info=error)
+        LOG.exception("a request failed", method=request.method, path=request.path)
         return _problem("internal", "the authority could not answer; its log says why")
 
     return app

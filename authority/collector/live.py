@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,20 +13,17 @@ from authority.app import App
 from authority.collector import standing
 from authority.collector.faults import Faults
 from authority.collector.standing import Standing
-from authority.errors import AuthorityError
+from authority.refusals import MalformedError
 from authority.store.base import table_of
 from authority.store.metering import Gateway, LivePower, Meter
+from edge_agent.wire.log import StructuredLog
 
-logger = logging.getLogger(__name__)
+LOG = StructuredLog(__name__)
 
 MAX_POWER_W = 1_000_000_000
 MAX_STATUS_KEYS = 64
 MAX_AHEAD_SECONDS = 300
 """How far ahead of ours a gateway's clock may stamp live power."""
-
-
-class LiveError(AuthorityError):
-    """malformed: what came is no live power or no status."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,7 @@ class Live:
         self._status: dict[str, dict[str, object]] = {}
         self._online: dict[str, bool] = {}
         self._seen: dict[str, int] = {}
-        self._faults = Faults(logger)
+        self._faults = Faults(LOG)
 
     def seen(self, gateway: str) -> None:
         """Note that a gateway spoke just now."""
@@ -58,25 +54,25 @@ class Live:
             self._seen[gateway] = self._app.clock()
 
     def power(self, gateway: str, meters: object) -> None:
-        """Take {meter name: {"power_w", "time"}} of one gateway; LiveError where it is something else."""
+        """Take {meter name: {"power_w", "time"}} of one gateway; RefusalError where it is something else."""
         if not isinstance(meters, dict) or len(meters) > MAX_STATUS_KEYS:
-            raise LiveError("malformed", 'live power is {"meters": {name: {"power_w": W, "time": Unix seconds}}}')
+            raise MalformedError('live power is {"meters": {name: {"power_w": W, "time": Unix seconds}}}')
         taken = {}
         latest = self._app.clock() + MAX_AHEAD_SECONDS
         for name, value in meters.items():
             power = value.get("power_w") if isinstance(value, dict) else None
             time = value.get("time") if isinstance(value, dict) else None
             if type(power) is not int or abs(power) > MAX_POWER_W or type(time) is not int or not 0 <= time <= latest:
-                raise LiveError("malformed", f"{name!r}: power_w must be whole watts, time Unix seconds and not ahead")
+                raise MalformedError(f"{name!r}: power_w must be whole watts, time Unix seconds and not ahead")
             taken[gateway, str(name)] = (power, time)
         with self._lock:
             self._power.update(taken)
         self.seen(gateway)
 
     def status(self, gateway: str, status: object) -> None:
-        """Take a gateway's status, a JSON object; it is online unless that says no. LiveError for anything else."""
+        """Take a gateway's status, a JSON object; it is online unless that says no. RefusalError for anything else."""
         if not isinstance(status, dict) or len(status) > MAX_STATUS_KEYS:
-            raise LiveError("malformed", f"a status is a JSON object with at most {MAX_STATUS_KEYS} keys")
+            raise MalformedError(f"a status is a JSON object with at most {MAX_STATUS_KEYS} keys")
         with self._lock:
             self._status[gateway] = status
             self._online[gateway] = present = status.get("online") is not False
@@ -122,10 +118,10 @@ class Live:
         except (SQLAlchemyError, TypeError, ValueError) as error:
             if not _refused(error):
                 raise
-            message = f"what gateway {gateway} sent cannot be stored and was dropped: {error}"
-            self._faults.met(gateway, type(error).__name__, message)
+            event = "what a gateway sent cannot be stored and was dropped"
+            self._faults.met(gateway, type(error).__name__, event, gateway=gateway, reason=str(error))
         else:
-            self._faults.over(gateway, f"what gateway {gateway} sends can be stored again")
+            self._faults.over(gateway, "what a gateway sends can be stored again", gateway=gateway)
 
     def _write(self, news: Mapping[str, _News]) -> None:
         now = self._app.clock()
@@ -170,9 +166,10 @@ class Live:
     def _may_speak(self, gateway: str, known: Standing | None) -> bool:
         refused = standing.refusal(gateway, known, None)
         if refused is not None and known is not None:
-            self._faults.met(f"standing of {gateway}", refused.code, f"live power and status are not taken: {refused}")
+            event = "live power and status are not taken"
+            self._faults.met(f"standing of {gateway}", refused.code, event, gateway=gateway, reason=str(refused))
         elif refused is None:
-            self._faults.over(f"standing of {gateway}", f"gateway {gateway} may speak again")
+            self._faults.over(f"standing of {gateway}", "a gateway may speak again", gateway=gateway)
         return refused is None
 
 

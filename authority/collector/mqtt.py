@@ -26,23 +26,18 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from authority.app import App
 from authority.collector import broker
-from authority.collector.documents import DocumentError, read_json
+from authority.collector.documents import read_json
 from authority.collector.faults import Faults
-from authority.collector.ingest import (
-    LINGER_SECONDS,
-    MAX_GROUP,
-    Collector,
-    CollectorError,
-    Gap,
-    Ingested,
-    Sent,
-)
-from authority.collector.live import Live, LiveError
+from authority.collector.frames import Gap, Ingested, Sent
+from authority.collector.ingest import LINGER_SECONDS, MAX_GROUP, Collector
+from authority.collector.live import Live
 from authority.home.home import COLLECTOR_CLIENT_NAME, Home
+from authority.refusals import MalformedError, RefusalError
 from edge_agent.wire import topics
+from edge_agent.wire.log import StructuredLog
 from edge_agent.wire.reading import FRAME_SIZE, MAX_FRAMES
 
-logger = logging.getLogger(__name__)
+LOG = StructuredLog(__name__)
 
 IN_FLIGHT = 1_024
 """Messages that the broker may give before the first is acknowledged; bounds what the collector holds."""
@@ -77,7 +72,7 @@ def tls_context(home: Home) -> ssl.SSLContext:
 
 
 class BrokerConnection:
-    """A client of the broker that reconnects for ever; messages are worked off by a thread of its own."""
+    """A client of the broker that reconnects forever; messages are worked off by a thread of its own."""
 
     def __init__(self, app: App, collector: Collector, live: Live, *, client_id: str = COLLECTOR_CLIENT_NAME) -> None:
         self._app = app
@@ -86,7 +81,7 @@ class BrokerConnection:
         self._messages: queue.SimpleQueue[_Message | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._session = 0
-        self._faults = Faults(logger)
+        self._faults = Faults(LOG)
         self.subscribed = threading.Event()
         """Set while the broker has confirmed the subscriptions."""
         self._worker = threading.Thread(target=self._work, name="mqtt-ingest", daemon=True)
@@ -126,28 +121,28 @@ class BrokerConnection:
 
     def _on_connect(self, _c: mqtt.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         if reason.is_failure:
-            logger.error("the broker refuses the collector: %s", reason)
+            LOG.error("the broker refuses the collector", reason=str(reason))
             return
         self._session += 1
         self._faults.over("broker", "the broker can be reached again")
-        logger.info("connected to the broker")
+        LOG.info("connected to the broker")
         self._client.subscribe([(topic, SubscribeOptions(qos=qos)) for topic, qos in SUBSCRIPTIONS])
 
     def _on_connect_fail(self, _c: mqtt.Client, _u: Any) -> None:
         settings = self._app.home.settings.mqtt
         why = broker.why_not(sys.exc_info()[1], settings.host, settings.port)
-        self._faults.met("broker", why, f"{why}; trying again", logging.WARNING)
+        self._faults.met("broker", why, "no connection to the broker; trying again", logging.WARNING)
 
     def _on_disconnect(self, _c: mqtt.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
         self.subscribed.clear()
         if not self._stopping.is_set():
             why = f"the broker ended the connection, or did not take it ({reason}); its log says why"
-            self._faults.met("broker", why, f"{why}; trying again", logging.WARNING)
+            self._faults.met("broker", why, "no connection to the broker; trying again", logging.WARNING)
 
     def _on_subscribe(self, _c: mqtt.Client, _u: Any, _mid: int, reasons: Any, _p: Any) -> None:
         refused = [topic for (topic, _), reason in zip(SUBSCRIPTIONS, reasons, strict=True) if reason.is_failure]
         if refused:
-            logger.error("the broker does not let the collector read %s; correct its access list", ", ".join(refused))
+            LOG.error("the broker does not let the collector read; correct its access list", topics=refused)
             return
         self.subscribed.set()
 
@@ -168,7 +163,7 @@ class BrokerConnection:
             try:
                 self._take(messages)
             except Exception:
-                logger.exception("messages of gateways could not be taken")
+                LOG.exception("messages of gateways could not be taken")
             if self._stopping.is_set():
                 return
             for message in messages:
@@ -208,15 +203,22 @@ class BrokerConnection:
             self._answer([(message.gateway, done) for message, done in taken if isinstance(done, Ingested)])
             for message, done in taken:
                 if isinstance(done, Ingested):
-                    self._faults.over(message.gateway, f"gateway {message.gateway} sends frames that can be used again")
+                    event = "a gateway's frames are taken again"
+                    self._faults.over(message.gateway, event, gateway=message.gateway)
                 elif done.code not in ("busy", "unavailable"):
                     # nothing in it could be answered
-                    warning = f"gateway {message.gateway} sent frames that are not taken: {done}"
-                    self._faults.met(message.gateway, done.code, warning, logging.WARNING)
+                    self._faults.met(
+                        message.gateway,
+                        done.code,
+                        "a gateway's frames are not taken",
+                        logging.WARNING,
+                        gateway=message.gateway,
+                        reason=str(done),
+                    )
             left = [
                 message
                 for message, done in taken
-                if isinstance(done, CollectorError) and done.code in ("busy", "unavailable")
+                if isinstance(done, RefusalError) and done.code in ("busy", "unavailable")
             ]
             if left and self._stopping.wait(RETRY_SECONDS):
                 return
@@ -224,18 +226,29 @@ class BrokerConnection:
     def _take_news(self, message: _Message) -> None:
         try:
             if len(message.payload) > MAX_MESSAGE:
-                raise LiveError("malformed", f"it is longer than {MAX_MESSAGE} bytes")
+                raise MalformedError(f"it is longer than {MAX_MESSAGE} bytes")
             body = read_json(message.payload)
             if message.kind == topics.LIVE and message.meter is not None:
                 self._live.power(message.gateway, {message.meter: body})
             elif message.kind == topics.STATUS:
                 self._live.status(message.gateway, body)
-        except (DocumentError, LiveError) as error:
-            warning = f"gateway {message.gateway} sent a {message.kind} that cannot be used: {error}"
-            self._faults.met(f"{message.gateway} {message.kind}", error.code, warning, logging.WARNING)
+        except RefusalError as error:
+            self._faults.met(
+                f"{message.gateway} {message.kind}",
+                error.code,
+                "a gateway's message cannot be used",
+                logging.WARNING,
+                gateway=message.gateway,
+                kind=message.kind,
+                reason=str(error),
+            )
         else:
-            again = f"gateway {message.gateway} sends a {message.kind} that can be used again"
-            self._faults.over(f"{message.gateway} {message.kind}", again)
+            self._faults.over(
+                f"{message.gateway} {message.kind}",
+                "a gateway's messages can be used again",
+                gateway=message.gateway,
+                kind=message.kind,
+            )
 
     def _answer(self, ingested: list[tuple[str, Ingested]]) -> None:
         """Send each gateway its receipts, and what it should send again."""

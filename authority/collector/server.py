@@ -7,7 +7,6 @@ requests wait for the same commit.
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import ssl
@@ -30,8 +29,9 @@ from authority.collector.ingest import Collector
 from authority.collector.live import Live
 from authority.enrolment import broker_door, closing
 from authority.store.lease import Lease
+from edge_agent.wire.log import StructuredLog
 
-logger = logging.getLogger(__name__)
+LOG = StructuredLog(__name__)
 
 CLOSE_SECONDS = 30.0
 """How often held readings are looked at for what has settled itself."""
@@ -57,7 +57,7 @@ class Running:
         self._stop = threading.Event()
         self._flusher = threading.Thread(target=self._flush, name="live", daemon=True)
         self._broker: Any = None
-        self._faults = Faults(logger)
+        self._faults = Faults(LOG)
 
     def start(self) -> None:
         """Take the lease and start; LeaseError where another collector runs."""
@@ -97,21 +97,21 @@ class Running:
         except SQLAlchemyError:
             return  # the store is away, which others say; it is done next time
         if closed:
-            logger.info("held readings %s are void: a later reading carries their energy", closed)
+            LOG.info("held readings are void: a later reading carries their energy", readings=closed)
 
     def _flush_once(self) -> None:
         try:
             self.live.flush()
         except SQLAlchemyError as error:
-            message = f"live power and status cannot be stored, they stay in memory: {error}"
-            self._faults.met("live", type(error).__name__, message)
+            event = "live power and status cannot be stored; they stay in memory"
+            self._faults.met("live", type(error).__name__, event, reason=str(error))
         except Exception as error:  # noqa: BLE001 - the thread must live
-            self._faults.met("live", type(error).__name__, f"live power and status are not stored: {error!r}")
+            self._faults.met("live", type(error).__name__, "live power and status are not stored", reason=repr(error))
         else:
             self._faults.over("live", "live power and status are stored again")
 
     def _lost(self) -> None:
-        logger.critical("the collector's lease was lost to another process; stopping")
+        LOG.error("another process has taken the collector's lease; stopping")
         self._stop_process()
 
 
@@ -180,7 +180,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
 
 def _ignore_hangup(*_: object) -> None:
-    logger.info("SIGHUP changes nothing here: authority.toml is read at the start; restart the collector to read it")
+    LOG.info("SIGHUP changes nothing here: authority.toml is read at the start; restart the collector to read it")
 
 
 def _tls(_config: Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:

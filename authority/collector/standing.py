@@ -14,13 +14,9 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from authority.errors import AuthorityError
+from authority.refusals import NotAuthenticatedError, RefusalError, WrongGatewayError
 from authority.store.base import table_of
 from authority.store.metering import GATEWAY_ENROLLED, Gateway
-
-
-class StandingError(AuthorityError):
-    """not_authenticated (no gateway of ours, revoked, or not by its current certificate) or wrong_gateway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +48,20 @@ def standings(session: Session, gateways: Collection[str]) -> Mapping[str, Stand
     return {name: Standing(state, certificate_hash) for name, state, certificate_hash in rows}
 
 
-def refusal(gateway: str, standing: Standing | None, shown: Shown | None) -> StandingError | None:
+def refusal(gateway: str, standing: Standing | None, shown: Shown | None) -> RefusalError | None:
     """Why this gateway may not speak; None where it may.
 
     shown is None where the transport has checked the certificate.
     """
     if standing is None or standing.state != GATEWAY_ENROLLED:
-        return StandingError("not_authenticated", f"gateway {gateway} is not enrolled, or was revoked; enrol it again")
+        return NotAuthenticatedError(f"gateway {gateway} is not enrolled, or was revoked; enrol it again")
     if shown is not None and (shown.certificate_hash is None or shown.certificate_hash != standing.certificate_hash):
-        return StandingError("not_authenticated", NEEDS_CERTIFICATE)
+        return NotAuthenticatedError(NEEDS_CERTIFICATE)
     return None
 
 
 def require(session: Session, gateway: str, shown: Shown) -> None:
-    """Raise StandingError unless the gateway in the request's path may speak with the certificate that was shown.
+    """Raise RefusalError unless the gateway in the request's path may speak with the certificate that was shown.
 
     `wrong_gateway` where the certificate is another enrolled gateway's.
     """
@@ -75,6 +71,6 @@ def require(session: Session, gateway: str, shown: Shown) -> None:
             select(Gateway.name, Gateway.state).where(Gateway.certificate_hash == shown.certificate_hash)
         ).one_or_none()
     if owner is not None and owner.state == GATEWAY_ENROLLED and owner.name != gateway:
-        raise StandingError("wrong_gateway", f"this certificate is {owner.name}'s, not {gateway}'s")
+        raise WrongGatewayError(f"this certificate is {owner.name}'s, not {gateway}'s")
     if owner is None or owner.state != GATEWAY_ENROLLED:
-        raise StandingError("not_authenticated", NEEDS_CERTIFICATE)
+        raise NotAuthenticatedError(NEEDS_CERTIFICATE)

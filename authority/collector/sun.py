@@ -1,4 +1,4 @@
-"""Where the sun stands, so that solar generation at night is noticed.
+"""Where the sun is, so that solar generation at night is noticed.
 
 The equations are those of NOAA's "General Solar Position Calculations" (fractional year, equation of time, declination,
 zenith): good to about half a degree. Angles are floats; no energy passes through here.

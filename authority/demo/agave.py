@@ -16,7 +16,7 @@ from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.chain.programs import PROGRAM_IDS
-from authority.demo.children import DemoError
+from authority.demo.children import NoAgaveError, NoPortsError
 from authority.home.home import Home
 
 READY_SECONDS = 180.0
@@ -53,7 +53,7 @@ class AgavePorts:
         for first in range(20_000, 30_000, 2 * DYNAMIC_PORTS):
             if _are_free(range(first, first + 5 + DYNAMIC_PORTS)):
                 return cls(first)
-        raise DemoError("no_ports", "no 37 free ports in a row between 20000 and 30000: what holds them?")
+        raise NoPortsError("no 37 free ports in a row between 20000 and 30000: what holds them?")
 
 
 def _are_free(ports: range) -> bool:
@@ -72,7 +72,7 @@ def checked(binary: Path) -> Path:
     """The binary, as an absolute path. DemoError `no_agave` where there is none."""
     found = binary.resolve()
     if not found.is_file():
-        raise DemoError("no_agave", f"{binary} is not there: --agave takes the path of Agave's solana-test-validator")
+        raise NoAgaveError(f"{binary} is not there: --agave takes the path of Agave's solana-test-validator")
     return found
 
 

@@ -2,31 +2,79 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from authority.errors import AuthorityError
-from edge_agent.wire.processes import end_with_parent
+from authority.service import processes
 
 TAIL_LINES = 25
 
 
 class DemoError(AuthorityError):
-    """The demo cannot go on; the message says what failed, and holds the end of its log where there is one.
-
-    home_foreign, home_busy, child_died, step_failed, not_ready, no_progress, not_conserved, no_ports, no_agave.
-    """
+    """The demo cannot go on; the message says what failed, and holds the end of its log where there is one."""
 
 
-class StopRequestedError(Exception):
+class ChildDiedError(DemoError):
+    """A process of the demo ended while it should run."""
+
+    code = "child_died"
+
+
+class HomeBusyError(DemoError):
+    """Another demo runs in this home."""
+
+    code = "home_busy"
+
+
+class HomeForeignError(DemoError):
+    """The directory was not made by a demo, so the demo does not clear it."""
+
+    code = "home_foreign"
+
+
+class NoAgaveError(DemoError):
+    """The validator's binary is not where it was said to be."""
+
+    code = "no_agave"
+
+
+class NoPortsError(DemoError):
+    """Not enough free ports."""
+
+    code = "no_ports"
+
+
+class NoProgressError(DemoError):
+    """No epoch was settled for a long time."""
+
+    code = "no_progress"
+
+
+class NotConservedError(DemoError):
+    """Tokens or money do not add up at the end of the demo."""
+
+    code = "not_conserved"
+
+
+class NotReadyError(DemoError):
+    """A part of the demo did not come up in time."""
+
+    code = "not_ready"
+
+
+class StepFailedError(DemoError):
+    """A step of the demo failed or took too long."""
+
+    code = "step_failed"
+
+
+class StopRequestedError(AuthorityError):
     """Somebody asked the demo to end."""
+
+    code = "stop_requested"
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:
@@ -38,35 +86,25 @@ def tail(path: Path, lines: int = TAIL_LINES) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines()[-lines:])
 
 
-def _end_with(parent: int) -> None:
-    """What a child does before it becomes its program."""
-    if not end_with_parent(parent):
-        os._exit(1)
+@dataclass(eq=False)
+class Child(processes.Child):
+    """A process of the demo, with its log."""
 
-
-@dataclass
-class Child:
-    """One running process, the leader of a process group of its own. Higher ranks are stopped first."""
-
-    name: str
-    rank: int
-    process: subprocess.Popen[bytes]
-    log: Path
+    log: Path = Path()
     may_end: bool = False
 
     def died(self) -> DemoError | None:
         """An error that says how it ended, if it did."""
-        status = self.process.poll()
-        if status is None:
+        how = self.ended()
+        if how is None:
             return None
-        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        return DemoError("child_died", f"{self.name} {how}; the end of {self.log}:\n{tail(self.log)}")
+        return ChildDiedError(f"{self.name} ended ({how}); the end of {self.log}:\n{tail(self.log)}")
 
 
 class Children:
     """Starts and stops processes. A context manager: whatever happens inside, nothing is left running after it.
 
-    Whoever waits here, or looks whether all is well, heeds `stopping()`.
+    Whoever waits here, or looks whether all is well, obeys `stopping()`.
     """
 
     def __init__(
@@ -74,8 +112,7 @@ class Children:
     ) -> None:
         logs.mkdir(parents=True, exist_ok=True)
         self.logs, self._stopping = logs, stopping
-        self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
-        self._prepare = partial(_end_with, os.getpid())
+        self._environment = environment
         self._running: list[Child] = []
 
     def __enter__(self) -> Children:
@@ -88,16 +125,8 @@ class Children:
         """Start a process that is to run until the demo ends; its output goes to logs/NAME.log."""
         log = self.logs / f"{name}.log"
         with log.open("ab") as output:
-            process = subprocess.Popen(
-                [str(word) for word in command],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=self._environment,
-                start_new_session=True,
-                preexec_fn=self._prepare,  # noqa: PLW1509  (the demo has one thread)
-            )
-        child = Child(name, rank, process, log)
+            started = processes.start(name, command, output=output, rank=rank, environment=self._environment)
+        child = Child(name, started.process, rank, log)
         self._running.append(child)
         return child
 
@@ -117,10 +146,9 @@ class Children:
             self._running.remove(child)
         if status == 0:
             return
-        _signal(child, signal.SIGKILL)
-        child.process.wait()
+        child.kill()
         how = f"took longer than {timeout:g} s" if status is None else f"failed with status {status}"
-        raise DemoError("step_failed", f"{child.name} {how}; the end of {child.log}:\n{tail(child.log)}")
+        raise StepFailedError(f"{child.name} {how}; the end of {child.log}:\n{tail(child.log)}")
 
     def expect_end(self, children: Sequence[Child]) -> None:
         """These may end by themselves from now on; `finish` looks at how."""
@@ -130,11 +158,7 @@ class Children:
     def end(self, child: Child, patience: float = 5.0) -> None:
         """Stop one process alone."""
         self._running.remove(child)
-        _signal(child, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.process.wait(patience)
-        _signal(child, signal.SIGKILL)
-        child.process.wait()
+        processes.stop([child], patience)
 
     def check(self) -> None:
         """DemoError `child_died` where one that should run has ended; StopRequestedError where that is wanted."""
@@ -146,7 +170,7 @@ class Children:
 
     def _heed(self) -> None:
         if self._stopping():
-            raise StopRequestedError
+            raise StopRequestedError("somebody asked the demo to end")
 
     def wait_until(self, what: str, condition: Callable[[], bool], timeout: float, pause: float = 0.05) -> None:
         """Wait for a condition while all children live; DemoError `not_ready` after `timeout` seconds."""
@@ -154,37 +178,10 @@ class Children:
         while not condition():
             self.check()
             if time.monotonic() > end:
-                raise DemoError("not_ready", f"{what}: not within {timeout:g} s; see {self.logs}")
+                raise NotReadyError(f"{what}: not within {timeout:g} s; see {self.logs}")
             time.sleep(pause)
 
     def stop(self, patience: float = 8.0) -> None:
-        """Ask all to end, in descending rank, then end whatever is left. Signals are held back meanwhile."""
+        """End all, in descending rank."""
         running, self._running = self._running, []
-        with _uninterrupted():
-            for rank in sorted({child.rank for child in running}, reverse=True):
-                group = [child for child in running if child.rank == rank]
-                for child in group:
-                    _signal(child, signal.SIGTERM)
-                end = time.monotonic() + patience
-                for child in group:
-                    with contextlib.suppress(subprocess.TimeoutExpired):
-                        child.process.wait(max(0.0, end - time.monotonic()))
-            for child in running:
-                _signal(child, signal.SIGKILL)  # the rest of the group too, where its leader has gone
-                child.process.wait()
-
-
-def _signal(child: Child, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.process.pid, number)
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Nothing stops the stopping: SIGINT and SIGTERM wait until it is done."""
-    held = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        processes.stop(running, patience)

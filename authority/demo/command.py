@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     def stop(number: int, frame: FrameType | None) -> None:
         asked.append(number)
         if len(asked) > 1:  # whatever it waits for, it has waited long enough
-            raise StopRequestedError
+            raise StopRequestedError("somebody asked the demo to end twice")
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)

@@ -22,7 +22,7 @@ from authority.audit.conservation import TokenTotals, conservation
 from authority.chain.client import ChainClient
 from authority.collector import broker
 from authority.demo import agave, campus, report
-from authority.demo.children import Child, Children, DemoError, tail
+from authority.demo.children import Child, Children, NoProgressError, NotConservedError, tail
 from authority.demo.progress import Progress
 from authority.demo.stage import Ports, Stage
 from authority.enrolment import plan, requests
@@ -48,7 +48,7 @@ READY_SECONDS = 120.0
 STALL_EPOCHS = 5
 """Epochs without a newly settled one after which the demo gives up."""
 SETUP_SECONDS = 6.0
-"""What enrolling is expected to take; where it takes longer, the meters start anew."""
+"""What enrolling is expected to take; where it takes longer, the meters start again."""
 EARLY_SECONDS = 5.0
 """How long before the first boundary the agents are started: before it the emulated meters are at rest."""
 VALIDATOR, BROKER, SERVICE, EMULATOR, AGENT = range(5)  # the order of starting; they stop in the opposite one
@@ -322,7 +322,7 @@ class Demo:
                         self.end(energy)
                         return
             if time.monotonic() - since > STALL_EPOCHS * settings.epoch.seconds + 20:
-                raise DemoError("no_progress", f"no epoch was settled for a while; {self.worst_log()}")
+                raise NoProgressError(f"no epoch was settled for a while; {self.worst_log()}")
             time.sleep(0.5)
 
     def newest(self) -> list[EpochReport]:
@@ -391,7 +391,7 @@ class Demo:
         )
         report.write(self.report_path, content)
         if not sums.ok:
-            raise DemoError("not_conserved", f"the chain's sums do not meet: {json.dumps(sums.as_json())}")
+            raise NotConservedError(f"the chain's sums do not add up: {json.dumps(sums.as_json())}")
         return sums.energy
 
     def worst_log(self) -> str:

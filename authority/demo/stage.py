@@ -10,7 +10,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from authority.demo.children import DemoError
+from authority.demo.children import HomeBusyError, HomeForeignError, NoPortsError
 
 MARK = "DEMO"
 MARK_TEXT = "This directory is the demo's. Its next run throws away all that is in it.\n"
@@ -41,8 +41,7 @@ class Stage:
         path = path.resolve()
         mark = path / MARK
         if path.exists() and not mark.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise DemoError(
-                "home_foreign",
+            raise HomeForeignError(
                 f"{path} is not a demo's directory, and a demo begins by emptying its own; name another with --home",
             )
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -51,7 +50,7 @@ class Stage:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise DemoError("home_busy", f"another demo runs in {path}; stop it, or name another --home") from error
+                raise HomeBusyError(f"another demo runs in {path}; stop it, or name another --home") from error
             for entry in path.iterdir():
                 if entry.name == MARK:
                     continue
@@ -94,7 +93,7 @@ class Ports:
                 validator=next(free),
             )
         except StopIteration:
-            raise DemoError("no_ports", f"no free ports between {PORTS[0]} and {PORTS[-1]}: what holds them?") from None
+            raise NoPortsError(f"no free ports between {PORTS[0]} and {PORTS[-1]}: what holds them?") from None
 
 
 def _is_free(port: int) -> bool:

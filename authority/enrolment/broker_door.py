@@ -1,4 +1,4 @@
-"""The broker's door, from outside: have it read the revocation list, see that it did, and end a client's connection.
+"""What the authority asks of the broker: read the revocation list, and end a client's connection.
 
 Mosquitto reads its list (`crlfile`) at its start and on SIGHUP, and asks nobody while a client stays connected. So
 after a revocation three things happen: the broker is told to read; a certificate that is on the list only for this
@@ -37,7 +37,31 @@ _DAYS = 1
 
 
 class BrokerError(AuthorityError):
-    """broker_unreachable, broker_not_trusted (another certificate or name) list_not_read or not_thrown_off."""
+    """The broker cannot be reached, or did not do what it was told."""
+
+
+class BrokerNotTrustedError(BrokerError):
+    """The broker shows a certificate of another CA, or another name."""
+
+    code = "broker_not_trusted"
+
+
+class BrokerUnreachableError(BrokerError):
+    """No connection to the broker."""
+
+    code = "broker_unreachable"
+
+
+class RevocationListNotReadError(BrokerError):
+    """The broker still lets a revoked gateway in: it has not read the new revocation list."""
+
+    code = "list_not_read"
+
+
+class GatewayNotThrownOffError(BrokerError):
+    """The broker has not ended a revoked gateway's session."""
+
+    code = "not_thrown_off"
 
 
 @dataclass(frozen=True)
@@ -95,7 +119,7 @@ def accepts(home: Home, credentials: Credentials, client_id: str) -> bool:
     try:
         plain = socket.create_connection((settings.host, settings.port), CONNECT_SECONDS)
     except OSError as error:
-        raise BrokerError("broker_unreachable", f"{where} cannot be reached: {error}; does it run?") from error
+        raise BrokerUnreachableError(f"{where} cannot be reached: {error}; does it run?") from error
     try:
         with plain, credentials.context(home).wrap_socket(plain, server_hostname=settings.host) as link:
             link.sendall(_connect(client_id))
@@ -105,9 +129,9 @@ def accepts(home: Home, credentials: Credentials, client_id: str) -> bool:
                 link.sendall(b"\xe0\x00")  # DISCONNECT: its will, if any, is not meant
             return accepted
     except ssl.SSLCertVerificationError as error:
-        raise BrokerError("broker_not_trusted", f"{where} has a certificate that does not fit: {error}") from error
+        raise BrokerNotTrustedError(f"{where} has a certificate that does not fit: {error}") from error
     except TimeoutError as error:
-        raise BrokerError("broker_unreachable", f"{where} does not answer") from error
+        raise BrokerUnreachableError(f"{where} does not answer") from error
     except OSError:  # an alert in TLS, or a connection that ends: with TLS 1.3 it comes after the handshake
         return False
 
@@ -131,8 +155,7 @@ def wait_until_read(
     end = monotonic() + seconds
     while accepts(home, probe, PROBE_NAME):
         if monotonic() > end:
-            raise BrokerError(
-                "list_not_read",
+            raise RevocationListNotReadError(
                 "the broker has not read the new revocation list: have it read its configuration again "
                 "(systemctl reload campus-mosquitto, or SIGHUP)",
             )
@@ -142,6 +165,4 @@ def wait_until_read(
 def throw_off(home: Home, name: str, now: int) -> None:
     """End the connection, and the session, of the client with this name. BrokerError."""
     if not accepts(home, Credentials.make(home, name, now), name):
-        raise BrokerError(
-            "not_thrown_off", f"the broker refuses the authority's own certificate for {name}; see its log"
-        )
+        raise GatewayNotThrownOffError(f"the broker refuses the authority's own certificate for {name}; see its log")

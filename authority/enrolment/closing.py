@@ -1,4 +1,4 @@
-"""Closing a door: what follows a revocation or a replaced certificate, at the broker and on the chain.
+"""Shutting a gateway out: what follows a revocation or a replaced certificate, at the broker and on the chain.
 
 The store comes first: from its commit on, the collector takes nothing that the certificate brings, over HTTPS and MQTT.
 Then the broker refuses the certificate and its connection ends, and the chain takes no reading of the meters. Each step
@@ -19,8 +19,8 @@ from authority.chain.errors import ChainError
 from authority.enrolment import broker_door, requests, revocation
 from authority.enrolment.broker_door import BrokerError, Credentials
 from authority.enrolment.registration import METER_STATUS_ACTIVE, METER_STATUS_SUSPENDED, set_status_instruction
-from authority.enrolment.requests import EnrolmentError
 from authority.log import log
+from authority.refusals import NotFoundError
 from authority.store.metering import GATEWAY_EXPECTED, GATEWAY_REVOKED, METER_ACTIVE, Gateway, Meter
 
 
@@ -63,7 +63,7 @@ def revoke(
 ) -> Closed:
     """Revoke a gateway everywhere: store, broker, chain. `tell` hears of each step when it is done.
 
-    EnrolmentError `not_found`; what the broker or the chain could not do is in the result, and is done by doing this
+    RefusalError `not_found`; what the broker or the chain could not do is in the result, and is done by doing this
     again.
     """
     closed = Closed(gateway, dry_run)
@@ -88,7 +88,7 @@ def _planned(app: App, name: str) -> Sequence[Step]:
     with app.store.read() as session:
         gateway = session.get(Gateway, name)
         if gateway is None or gateway.state == GATEWAY_EXPECTED:
-            raise EnrolmentError("not_found", f"{name!r} has no certificate to revoke; see: authority enrol list")
+            raise NotFoundError(f"{name!r} has no certificate to revoke; see: authority enrol list")
         meters = [meter.name for meter in gateway.meters if meter.state == METER_ACTIVE]
         was = gateway.state == GATEWAY_REVOKED
     broker = "would be shut out" if app.home.settings.mqtt.host else "no broker"

@@ -6,7 +6,9 @@ import argparse
 import getpass
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 
@@ -16,7 +18,6 @@ from authority.enrolment import closing, plan, requests
 from authority.enrolment.closing import Step
 from authority.enrolment.names import Names
 from authority.enrolment.registration import Registered, Registration
-from authority.enrolment.requests import EnrolmentError
 from authority.errors import AuthorityError
 from authority.store.enrolments import ENROLMENT_APPROVED, Enrolment
 from authority.store.metering import Gateway, Meter
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     campus.add_argument("file", type=Path, help="the plan, in TOML (docs/OPERATIONS.md)")
     claim = actions.add_parser("claim", help="print a claim code for a gateway of the plan, good for a week")
     claim.add_argument("gateway")
-    actions.add_parser("list", help="gateways, and the enrolments that wait for a decision")
+    lister = actions.add_parser("list", help="gateways, and the enrolments that wait for a decision")
     whose = actions.add_parser("whois", help="say whose a wallet or an address on the chain is")
     whose.add_argument("address", nargs="+", help="base58, as messages and explorers show it")
     approve = actions.add_parser("approve", help="give a gateway its certificate and put its meters on the chain")
@@ -48,7 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     revoke.add_argument("gateway")
     revoke.add_argument("--reason", required=True, help="why; it is logged")
     revoke.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    add_json(revoke)
+    for action in (lister, whose, revoke):
+        add_json(action)
     for action in (campus, claim, approve, register, reject, revoke):
         action.add_argument(
             "--actor", default=getpass.getuser(), help="who decides; it is logged (default: %(default)s)"
@@ -68,7 +70,7 @@ def _campus(app: App, arguments: argparse.Namespace) -> int:
     try:
         data = arguments.file.read_bytes()
     except OSError as error:
-        raise plan.PlanError("plan_unreadable", f"{arguments.file} cannot be read: {error}") from error
+        raise plan.PlanUnreadableError(f"{arguments.file} cannot be read: {error}") from error
     read = plan.parse(data)
     with app.store.write() as session:
         act = plan.apply(session, read, app.home, actor=arguments.actor, now=app.clock(), random=os.urandom)
@@ -102,11 +104,14 @@ def _describe(enrolment: Enrolment, meters: dict[int, Meter]) -> str:
     return "\n".join(lines)
 
 
-def _list(app: App, _arguments: argparse.Namespace) -> int:
+def _list(app: App, arguments: argparse.Namespace) -> int:
     with app.store.read() as session:
         gateways = session.scalars(select(Gateway).order_by(Gateway.name)).all()
         waiting = requests.pending(session)
         meters = {meter.id: meter for meter in session.scalars(select(Meter))}
+        if arguments.json:
+            print_json(_listed(gateways, waiting, meters))
+            return 0
         for gateway in gateways:
             own = [meter for meter in meters.values() if meter.gateway_name == gateway.name]
             registered = sum(meter.registered_at is not None for meter in own)
@@ -118,10 +123,49 @@ def _list(app: App, _arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _listed(
+    gateways: Sequence[Gateway], waiting: Sequence[Enrolment], meters: dict[int, Meter]
+) -> dict[str, list[dict[str, Any]]]:
+    own = {gateway.name: [m for m in meters.values() if m.gateway_name == gateway.name] for gateway in gateways}
+    return {
+        "gateways": [
+            {
+                "gateway": gateway.name,
+                "state": gateway.state,
+                "meters": [{"meter": m.name, "on_chain": m.registered_at is not None} for m in own[gateway.name]],
+            }
+            for gateway in gateways
+        ],
+        "waiting": [
+            {
+                "enrolment": enrolment.id,
+                "gateway": enrolment.gateway_name,
+                "state": enrolment.state,
+                "meters": [
+                    {
+                        "meter": row.name,
+                        "serial": meters[row.meter_pk].serial,
+                        "role": meters[row.meter_pk].role,
+                        "source": meters[row.meter_pk].source,
+                        "public_key": row.public_key.hex(),
+                        "map_hash": row.map_hash.hex(),
+                        "first_sequence": row.first_sequence,
+                    }
+                    for row in enrolment.meters
+                ],
+            }
+            for enrolment in waiting
+        ],
+    }
+
+
 def _whois(app: App, arguments: argparse.Namespace) -> int:
     with app.store.read() as session:
         names = Names.load(session, app.home)
     found = {address: names.of(address) for address in arguments.address}
+    if arguments.json:
+        print_json(found)
+        return 0 if all(found.values()) else 1
     for address, name in found.items():
         print(f"{address}: {name or 'nobody that this campus knows'}")
     return 0 if all(found.values()) else 1
@@ -152,8 +196,8 @@ def _put_on_chain(app: App, gateway: str | None, actor: str) -> int:
     try:
         count = Registration(app, client, actor=actor, report=_report).run(gateway)
     except AuthorityError as error:
-        message = f"not all of it is on the chain yet: {error}; once that is cleared: authority enrol register"
-        raise EnrolmentError(error.code, message) from error
+        error.add_note("not all of it is on the chain yet; once this is cleared: authority enrol register")
+        raise
     finally:
         client.close()
     print(

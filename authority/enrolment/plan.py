@@ -37,7 +37,25 @@ MAX_BUILDING_BYTES = 32
 
 
 class PlanError(AuthorityError):
-    """plan_invalid (the message names the entry) or plan_conflict (it contradicts what is on the chain already)."""
+    """A campus plan that cannot be used."""
+
+
+class PlanConflictError(PlanError):
+    """The plan contradicts what is on the chain already."""
+
+    code = "plan_conflict"
+
+
+class PlanInvalidError(PlanError):
+    """The plan cannot be used; the message names the entry."""
+
+    code = "plan_invalid"
+
+
+class PlanUnreadableError(PlanError):
+    """The plan's file cannot be read."""
+
+    code = "plan_unreadable"
 
 
 @dataclass(frozen=True)
@@ -136,19 +154,19 @@ _FIELDS: Mapping[str, Mapping[str, tuple[_Check, str, object]]] = {
 def _entries(document: Mapping[str, object], kind: str) -> list[dict[str, Any]]:
     tables = document.get(kind, [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise PlanError("plan_invalid", f"{kind}: write each as a table of its own, [[{kind}]]")
+        raise PlanInvalidError(f"{kind}: write each as a table of its own, [[{kind}]]")
     read = []
     for number, table in enumerate(tables, 1):
         where = f"[[{kind}]] number {number}" + (f" ({table['name']!r})" if "name" in table else "")
         unknown = sorted(set(table) - set(_FIELDS[kind]))
         if unknown:
-            raise PlanError("plan_invalid", f"{where}: {unknown[0]} is not known; it has {', '.join(_FIELDS[kind])}")
+            raise PlanInvalidError(f"{where}: {unknown[0]} is not known; it has {', '.join(_FIELDS[kind])}")
         entry = {}
         for key, (check, rule, default) in _FIELDS[kind].items():
             value = table.get(key, default)
             if value is None or not check(value):
                 found = f", not {value!r}" if key in table else ""
-                raise PlanError("plan_invalid", f"{where}: {key} must be {rule}{found}")
+                raise PlanInvalidError(f"{where}: {key} must be {rule}{found}")
             entry[key] = value
         read.append(entry)
     return read
@@ -157,7 +175,7 @@ def _entries(document: Mapping[str, object], kind: str) -> list[dict[str, Any]]:
 def _unique(kind: str, key: str, values: list[Any]) -> None:
     for value in values:
         if values.count(value) > 1:
-            raise PlanError("plan_invalid", f"[[{kind}]]: {key} {value!r} is there twice")
+            raise PlanInvalidError(f"[[{kind}]]: {key} {value!r} is there twice")
 
 
 def parse(data: bytes) -> Plan:
@@ -165,10 +183,10 @@ def parse(data: bytes) -> Plan:
     try:
         document = tomllib.loads(data.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PlanError("plan_invalid", f"the plan is not TOML: {error}") from error
+        raise PlanInvalidError(f"the plan is not TOML: {error}") from error
     for key in document:
         if key not in _FIELDS:
-            raise PlanError("plan_invalid", f"[[{key}]] is not known; a plan has {', '.join(_FIELDS)}")
+            raise PlanInvalidError(f"[[{key}]] is not known; a plan has {', '.join(_FIELDS)}")
     users = tuple(PlannedUser(**entry) for entry in _entries(document, "user"))
     installations = tuple(
         PlannedInstallation(
@@ -183,9 +201,7 @@ def parse(data: bytes) -> Plan:
     _unique("meter", "gateway and name", [(meter.gateway, meter.name) for meter in meters])
     for installation in installations:
         if installation.storage_wh and installation.kind not in ("storage", "mixed"):
-            raise PlanError(
-                "plan_invalid", f"[[installation]] {installation.n}: storage_wh needs the kind storage or mixed"
-            )
+            raise PlanInvalidError(f"[[installation]] {installation.n}: storage_wh needs the kind storage or mixed")
     kinds = {installation.n: installation.kind for installation in installations}
     for meter in meters:
         _check_meter(meter, {user.name for user in users}, kinds)
@@ -197,13 +213,13 @@ def parse(data: bytes) -> Plan:
 def _check_meter(meter: PlannedMeter, users: set[str], kinds: Mapping[int, str]) -> None:
     where = f"[[meter]] {meter.gateway}/{meter.name}"
     if meter.user not in users:
-        raise PlanError("plan_invalid", f"{where}: there is no [[user]] {meter.user!r}")
+        raise PlanInvalidError(f"{where}: there is no [[user]] {meter.user!r}")
     if meter.installation not in kinds:
-        raise PlanError("plan_invalid", f"{where}: there is no [[installation]] {meter.installation}")
+        raise PlanInvalidError(f"{where}: there is no [[installation]] {meter.installation}")
     if meter.role == "generation" and meter.source == "none":
-        raise PlanError("plan_invalid", f"{where}: a generation meter has a source: {', '.join(SOURCES[1:])}")
+        raise PlanInvalidError(f"{where}: a generation meter has a source: {', '.join(SOURCES[1:])}")
     if meter.role in ("storage", "load", "grid") and meter.source != "none":
-        raise PlanError("plan_invalid", f"{where}: a {meter.role} meter has no source of its own; leave source out")
+        raise PlanInvalidError(f"{where}: a {meter.role} meter has no source of its own; leave source out")
     needed = None
     if meter.role in ("generation", "building") and meter.source != "none":
         needed = meter.source
@@ -211,9 +227,8 @@ def _check_meter(meter: PlannedMeter, users: set[str], kinds: Mapping[int, str])
         needed = meter.role
     kind = kinds[meter.installation]
     if needed is not None and kind not in (needed, "mixed"):
-        raise PlanError(
-            "plan_invalid",
-            f"{where}: stands at installation {meter.installation} of kind {kind}, which must be {needed} or mixed",
+        raise PlanInvalidError(
+            f"{where}: is at installation {meter.installation} of kind {kind}, which must be {needed} or mixed",
         )
 
 
@@ -222,11 +237,11 @@ def _check_set(user: str, meters: list[PlannedMeter]) -> None:
     count = {role: sum(meter.role == role for meter in meters) for role in ROLES}
     parts = count["generation"] + count["storage"] + count["load"] + count["grid"]
     if count["building"] > 1 or (count["building"] and parts):
-        raise PlanError("plan_invalid", f"user {user!r}: a building meter settles alone, without others but submeters")
+        raise PlanInvalidError(f"user {user!r}: a building meter settles alone, without others but submeters")
     if count["grid"] > 1 or (count["grid"] and count["load"]):
-        raise PlanError("plan_invalid", f"user {user!r}: has either load meters or one grid meter")
+        raise PlanInvalidError(f"user {user!r}: has either load meters or one grid meter")
     if parts and not count["grid"] and not count["load"]:
-        raise PlanError("plan_invalid", f"user {user!r}: generation or storage settles only with load or grid meters")
+        raise PlanInvalidError(f"user {user!r}: generation or storage settles only with load or grid meters")
 
 
 def apply(session: Session, plan: Plan, home: Home, *, actor: str, now: int, random: Callable[[int], bytes]) -> int:
@@ -285,8 +300,7 @@ def _apply_meter(session: Session, meter: PlannedMeter, home: Home) -> None:
     if row is None:
         other = session.scalar(select(Meter).where(Meter.gateway_name == meter.gateway, Meter.name == meter.name))
         if other is not None:
-            raise PlanError(
-                "plan_conflict",
+            raise PlanConflictError(
                 f"{meter.gateway}/{meter.name} is meter {other.serial} already; name {meter.serial} otherwise",
             )
         session.add(Meter(serial=meter.serial, meter_id=meter_id(home.meter_salt, meter.serial), **values))
@@ -299,8 +313,7 @@ def _change(row: object, values: Mapping[str, object], fixed: bool, what: str) -
         if getattr(row, key) == value:
             continue
         if fixed:
-            raise PlanError(
-                "plan_conflict",
+            raise PlanConflictError(
                 f"{what}: {key} is {getattr(row, key)!r} and in use; the plan says {value!r}. Correct the plan, or "
                 "reassign it on the chain first",
             )

@@ -42,7 +42,19 @@ METER_STATUS_ACTIVE, METER_STATUS_SUSPENDED = 1, 2
 
 
 class RegistrationError(AuthorityError):
-    """chain_differs (the chain holds something else under the same name) or readings_pending (wait, then again)."""
+    """Something cannot be registered on the chain."""
+
+
+class ChainDiffersError(RegistrationError):
+    """The chain holds something else under the same name."""
+
+    code = "chain_differs"
+
+
+class ReadingsPendingError(RegistrationError):
+    """Readings of the old key are still on their way to the chain: wait, then do it again."""
+
+    code = "readings_pending"
 
 
 @dataclass(frozen=True)
@@ -139,7 +151,7 @@ class Registration:
             signature = self._client.send([register], [], payer=self._operator)
             account = self._client.account(chain_accounts.User, address)
         if account is None:
-            raise RegistrationError("chain_differs", f"user {user.name} is not on the chain though it was registered")
+            raise ChainDiffersError(f"user {user.name} is not on the chain though it was registered")
         self._note("user", user.name, address, signature, user, member_index=account.member_index)
 
     def _have_seats(self) -> None:
@@ -174,8 +186,7 @@ class Registration:
             installation.nameplate_w,
             installation.storage_wh,
         ):
-            raise RegistrationError(
-                "chain_differs",
+            raise ChainDiffersError(
                 f"installation {name} is on the chain with {account.nameplate} W and {account.storage} Wh: give "
                 "this one another number in the plan",
             )
@@ -282,8 +293,7 @@ class Registration:
                 )
             )
         if waiting:
-            raise RegistrationError(
-                "readings_pending",
+            raise ReadingsPendingError(
                 f"{waiting} readings of {name} under its old key are still on their way to the chain, which would "
                 "refuse them under the new one; let settlement carry them first",
             )

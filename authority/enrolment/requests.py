@@ -15,11 +15,11 @@ from solders.signature import Signature
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from authority.errors import AuthorityError
 from authority.home import certificates
 from authority.home.certificates import CertificateError
 from authority.home.home import Home
 from authority.log import log
+from authority.refusals import ConflictError, MalformedError, NotFoundError, UnauthorisedError
 from authority.store import enrolments, metering
 from authority.store.enrolments import Claim, Enrolment, EnrolmentMeter
 from authority.store.log import Act
@@ -36,10 +36,6 @@ FIRST_SEQUENCE = 1
 REVOKED_ACT = "gateway_revoked"
 
 
-class EnrolmentError(AuthorityError):
-    """Refused; `code` is malformed, unauthorised, not_found or conflict, which HTTP says as 400, 401, 404 and 409."""
-
-
 # Claims
 
 
@@ -47,8 +43,8 @@ def claim(session: Session, home: Home, gateway: str, *, actor: str, now: int, r
     """A new claim code for a gateway of the plan, good for a week; its older, unused ones are void from now on."""
     if session.get(Gateway, gateway) is None:
         known = ", ".join(session.scalars(select(Gateway.name).order_by(Gateway.name))) or "none yet"
-        raise EnrolmentError(
-            "not_found", f"the campus plan has no gateway {gateway!r}, it has {known}; add a meter of it to the plan"
+        raise NotFoundError(
+            f"the campus plan has no gateway {gateway!r}, it has {known}; add a meter of it to the plan"
         )
     session.execute(
         update(Claim)
@@ -73,10 +69,8 @@ def _has_enrolment() -> Any:
 
 
 def authenticate(session: Session, code: str, now: int) -> Claim:
-    """The claim that a code stands for; EnrolmentError `unauthorised` without saying which part was wrong."""
-    refused = EnrolmentError(
-        "unauthorised", "this claim code is wrong, used up or too old; ask the operator for a new one"
-    )
+    """The claim that a code stands for; RefusalError `unauthorised` without saying which part was wrong."""
+    refused = UnauthorisedError("this claim code is wrong, used up or too old; ask the operator for a new one")
     try:
         said = wire.Claim.parse(code)
     except wire.ClaimError as error:
@@ -93,7 +87,7 @@ def authenticate(session: Session, code: str, now: int) -> Claim:
 def _field(body: Mapping[str, object], key: str, kind: type, where: str) -> Any:
     value = body.get(key)
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise EnrolmentError("malformed", f"{where}: {key} is missing or not a {kind.__name__}")
+        raise MalformedError(f"{where}: {key} is missing or not a {kind.__name__}")
     return value
 
 
@@ -103,7 +97,7 @@ def _hex(text: str, size: int, where: str) -> bytes:
     except ValueError:
         data = b""
     if len(data) != size or len(text) != 2 * size:
-        raise EnrolmentError("malformed", f"{where} must be {size} bytes in hex")
+        raise MalformedError(f"{where} must be {size} bytes in hex")
     return data
 
 
@@ -116,15 +110,15 @@ def request(
     operator has decided, the maps and proofs are replaced; with other keys it is a conflict.
     """
     if not isinstance(body, dict):
-        raise EnrolmentError("malformed", "an enrolment is a JSON object")
+        raise MalformedError("an enrolment is a JSON object")
     gateway = _field(body, "gateway", str, "enrolment")
     if gateway != claim.gateway_name:
-        raise EnrolmentError("conflict", f"this claim is for gateway {claim.gateway_name}, not for {gateway}")
+        raise ConflictError(f"this claim is for gateway {claim.gateway_name}, not for {gateway}")
     csr = _field(body, "csr", str, "enrolment")
     try:
         signing_request = certificates.check_request(csr.encode(), gateway)
     except CertificateError as error:
-        raise EnrolmentError("malformed", str(error)) from error
+        raise MalformedError(str(error)) from error
     asked = _asked_meters(session, home, gateway, _field(body, "meters", list, "enrolment"))
     keys = hashlib.sha256(
         signing_request.public_key().public_bytes(
@@ -146,9 +140,7 @@ def request(
         session.add(enrolment)
         session.flush()
     elif enrolment.request_hash != keys:
-        raise EnrolmentError(
-            "conflict", "this claim was used with other keys already; ask the operator for a new claim code"
-        )
+        raise ConflictError("this claim was used with other keys already; ask the operator for a new claim code")
     _keep_meters(session, home, enrolment, asked)
     return {
         "enrolment": enrolment.id,
@@ -165,46 +157,42 @@ def _asked_meters(
     session: Session, home: Home, gateway: str, entries: Sequence[object]
 ) -> list[tuple[Meter, bytes, MeterMap]]:
     if not 0 < len(entries) <= MAX_METERS:
-        raise EnrolmentError("malformed", f"an enrolment has 1 to {MAX_METERS} meters, not {len(entries)}")
+        raise MalformedError(f"an enrolment has 1 to {MAX_METERS} meters, not {len(entries)}")
     asked: list[tuple[Meter, bytes, MeterMap]] = []
     for number, entry in enumerate(entries, 1):
         where = f"meter {number}"
         if not isinstance(entry, dict):
-            raise EnrolmentError("malformed", f"{where}: expected a JSON object")
+            raise MalformedError(f"{where}: expected a JSON object")
         name, serial = _field(entry, "name", str, where), _field(entry, "serial", str, where)
         key = _hex(_field(entry, "public_key", str, where), PUBLIC_KEY_SIZE, f"{where}: public_key")
         try:
             meter_map = MeterMap.from_dict(_field(entry, "map", dict, where))
         except MeterMapError as error:
-            raise EnrolmentError("malformed", f"{where}: map: {error}") from error
+            raise MalformedError(f"{where}: map: {error}") from error
         meter = session.scalar(select(Meter).where(Meter.serial == serial, Meter.gateway_name == gateway))
         if meter is None:
-            raise EnrolmentError(
-                "conflict", f"the campus plan expects no meter with serial {serial!r} at {gateway}; correct the plan"
+            raise ConflictError(
+                f"the campus plan expects no meter with serial {serial!r} at {gateway}; correct the plan"
             )
         if meter.name != name:
-            raise EnrolmentError(
-                "conflict", f"the campus plan calls the meter with serial {serial!r} {meter.name!r}, not {name!r}"
-            )
+            raise ConflictError(f"the campus plan calls the meter with serial {serial!r} {meter.name!r}, not {name!r}")
         unfit = sorted(set(meter_map.registers) - ROLE_REGISTERS[meter.role])
         if unfit:
-            raise EnrolmentError(
-                "conflict",
+            raise ConflictError(
                 f"{name} is planned as {meter.role}, where {', '.join(unfit)} must not move; correct its map",
             )
         if home.settings.epoch.seconds % meter_map.capture_period:
-            raise EnrolmentError(
-                "conflict",
+            raise ConflictError(
                 f"{name} captures every {meter_map.capture_period} s, which does not divide the epoch of "
                 f"{home.settings.epoch.seconds} s",
             )
         used = session.get(MeterKey, key)
         if used is not None and (used.meter_pk != meter.id or used.retired_at is not None):
-            raise EnrolmentError("conflict", f"the key of {name} was used before; a key is used once, make a new one")
+            raise ConflictError(f"the key of {name} was used before; a key is used once, make a new one")
         asked.append((meter, key, meter_map))
     for values in ([meter.id for meter, _, _ in asked], [key for _, key, _ in asked]):
         if len(set(values)) != len(values):
-            raise EnrolmentError("malformed", "a meter or a key is there twice")
+            raise MalformedError("a meter or a key is there twice")
     return asked
 
 
@@ -239,9 +227,7 @@ def _keep_meters(
             continue
         if decided:
             if row.map_hash != meter_map.hash():
-                raise EnrolmentError(
-                    "conflict", f"the map of {meter.name} was decided on already; a new map takes a new claim code"
-                )
+                raise ConflictError(f"the map of {meter.name} was decided on already; a new map takes a new claim code")
             continue
         first_sequence = _first_sequence(session, meter, key)
         if (row.map_hash, row.first_sequence) != (meter_map.hash(), first_sequence):
@@ -259,10 +245,10 @@ def _with_meters(session: Session, enrolment: Enrolment) -> list[tuple[Enrolment
 
 
 def of_claim(session: Session, claim: Claim, enrolment_id: str) -> Enrolment:
-    """A claim's enrolment; EnrolmentError `not_found` for any other, so that ids of others tell nothing."""
+    """A claim's enrolment; RefusalError `not_found` for any other, so that ids of others tell nothing."""
     enrolment = session.get(Enrolment, enrolment_id)
     if enrolment is None or enrolment.claim_id != claim.id:
-        raise EnrolmentError("not_found", "this claim has no such enrolment")
+        raise NotFoundError("this claim has no such enrolment")
     return enrolment
 
 
@@ -271,12 +257,10 @@ def prove(session: Session, home: Home, enrolment: Enrolment, body: object) -> s
     session.refresh(enrolment, with_for_update=True)
     proofs = body.get("proofs") if isinstance(body, dict) else None
     if not isinstance(proofs, dict):
-        raise EnrolmentError("malformed", 'send {"proofs": {meter name: signature in hex}}')
+        raise MalformedError('send {"proofs": {meter name: signature in hex}}')
     rows = _with_meters(session, enrolment)
     if set(proofs) != {row.name for row, _ in rows}:
-        raise EnrolmentError(
-            "malformed", f"a proof is needed of each of {', '.join(row.name for row, _ in rows)}, and of no other"
-        )
+        raise MalformedError(f"a proof is needed for each of {', '.join(row.name for row, _ in rows)}, and of no other")
     for row, meter in rows:
         proof = proofs[row.name]
         signature = _hex(proof if isinstance(proof, str) else "", SIGNATURE_SIZE, f"the proof of {row.name}")
@@ -287,8 +271,7 @@ def prove(session: Session, home: Home, enrolment: Enrolment, body: object) -> s
             map_hash=row.map_hash,
         )
         if not Signature(signature).verify(Pubkey(row.public_key), message):
-            raise EnrolmentError(
-                "malformed",
+            raise MalformedError(
                 f"the proof of {row.name} does not verify under its key: sign AMK1 as docs/PROTOCOL.md says",
             )
         if enrolment.state == enrolments.ENROLMENT_STARTED:
@@ -346,13 +329,13 @@ def pending(session: Session) -> list[Enrolment]:
 
 
 def find(session: Session, name: str) -> Enrolment:
-    """The enrolment with this id, or the one that waits of this gateway; EnrolmentError `not_found`."""
+    """The enrolment with this id, or the one that waits of this gateway; RefusalError `not_found`."""
     found = session.get(Enrolment, name)
     if found is None:
         waiting = [enrolment for enrolment in pending(session) if enrolment.gateway_name == name]
         found = waiting[-1] if waiting else None
     if found is None:
-        raise EnrolmentError("not_found", f"no enrolment {name!r} waits; see: authority enrol list")
+        raise NotFoundError(f"no enrolment {name!r} waits; see: authority enrol list")
     return found
 
 
@@ -363,12 +346,11 @@ def approve(session: Session, home: Home, enrolment: Enrolment, *, actor: str, n
     revocation suspended are active again.
     """
     log.lock(session)  # no frame of a former key may slip in between
-    session.refresh(enrolment, with_for_update=True)  # what is asked anew meanwhile is decided on by nobody
+    session.refresh(enrolment, with_for_update=True)  # what is asked again meanwhile is decided on by nobody
     if enrolment.state == enrolments.ENROLMENT_APPROVED:
         return
     if enrolment.state != enrolments.ENROLMENT_PENDING:
-        raise EnrolmentError(
-            "conflict",
+        raise ConflictError(
             f"enrolment {enrolment.id} is {enrolment.state}: only one that is proved and undecided can be approved",
         )
     certificate = certificates.issue_gateway(
@@ -410,10 +392,9 @@ def _put_to_use(session: Session, row: EnrolmentMeter, meter: Meter, now: int) -
     assert row.possession is not None  # noqa: S101 - a pending enrolment has every proof
     if meter.public_key != row.public_key:
         if session.get(MeterKey, row.public_key) is not None:
-            raise EnrolmentError("conflict", f"the key of {row.name} was used before; a key is used once")
+            raise ConflictError(f"the key of {row.name} was used before; a key is used once")
         if _first_sequence(session, meter, row.public_key) != row.first_sequence:
-            raise EnrolmentError(
-                "conflict",
+            raise ConflictError(
                 f"{row.name} sent readings under its old key since the gateway asked; reject this, let it ask again",
             )
         if meter.public_key is not None:
@@ -441,7 +422,7 @@ def reject(session: Session, enrolment: Enrolment, *, actor: str, reason: str, n
     log.lock(session)
     session.refresh(enrolment, with_for_update=True)
     if enrolment.state not in (enrolments.ENROLMENT_STARTED, enrolments.ENROLMENT_PENDING):
-        raise EnrolmentError("conflict", f"enrolment {enrolment.id} is {enrolment.state} already")
+        raise ConflictError(f"enrolment {enrolment.id} is {enrolment.state} already")
     enrolment.state, enrolment.reason = enrolments.ENROLMENT_REJECTED, reason
     enrolment.decided_at, enrolment.decided_by = now, actor
     log.record_act(
@@ -457,12 +438,12 @@ def revoke(session: Session, gateway_name: str, *, actor: str, reason: str, now:
     """End a gateway's certificate and its claims, and suspend its meters; False where that was done before. Logged.
 
     A new claim and approval bring all of it back. The broker and the chain are told by authority.enrolment.closing.
-    EnrolmentError `not_found` for a gateway that was never enrolled.
+    RefusalError `not_found` for a gateway that was never enrolled.
     """
     log.lock(session)  # no frame of its meters may slip in between
     gateway = session.get(Gateway, gateway_name, with_for_update=True)
     if gateway is None or gateway.state == metering.GATEWAY_EXPECTED:
-        raise EnrolmentError("not_found", f"{gateway_name!r} has no certificate to revoke; see: authority enrol list")
+        raise NotFoundError(f"{gateway_name!r} has no certificate to revoke; see: authority enrol list")
     if gateway.state == metering.GATEWAY_REVOKED:
         return False
     suspended = []

@@ -1,6 +1,6 @@
-"""The CA's revocation list: which client certificates are good no more, as the broker reads it at its TLS door.
+"""The CA's revocation list: which client certificates are no longer valid, as the broker reads it for its TLS listener.
 
-What is true stands in the store: of the certificates that a gateway was ever given, the one whose hash is in its row is
+What is true is in the store: of the certificates that a gateway was ever given, the one whose hash is in its row is
 good, and all others are revoked. The list is made of that, so it can be made again at any time.
 """
 
@@ -41,7 +41,7 @@ def revoked_certificates(session: Session, now: int) -> list[x509.Certificate]:
 
 
 def read_list(home: Home) -> x509.CertificateRevocationList | None:
-    """The list as this CA wrote it last; None before the first, and for a file that is no list of this CA's."""
+    """The list as this CA wrote it last; None before the first, and for a file that is not a list of this CA's."""
     key = home.ca_key.public_key()
     try:
         found = x509.load_pem_x509_crl(list_path(home).read_bytes())

@@ -23,7 +23,19 @@ _SEALED_SIZE = 1 + _NONCE_SIZE + 32 + 16
 
 
 class WalletError(AuthorityError):
-    """not_custodial (the member holds its own key) or seal_broken (another wallet key, or a changed row)."""
+    """A wallet with which the authority cannot sign."""
+
+
+class NotCustodialError(WalletError):
+    """The member holds its own key."""
+
+    code = "not_custodial"
+
+
+class WalletSealError(WalletError):
+    """The wallet's seal does not open: another wallet key, or a changed row."""
+
+    code = "seal_broken"
 
 
 def make(wallet_key: bytes, random: Callable[[int], bytes]) -> tuple[str, bytes]:
@@ -37,7 +49,7 @@ def make(wallet_key: bytes, random: Callable[[int], bytes]) -> tuple[str, bytes]
 def unseal(home: Home, user: User) -> Keypair:
     """The member's key, to sign for it; WalletError."""
     if user.sealed_key is None:
-        raise WalletError("not_custodial", f"{user.name} holds its own key: it signs, or names a delegate")
+        raise NotCustodialError(f"{user.name} holds its own key: it signs, or names a delegate")
     address = Pubkey.from_string(user.wallet)
     sealed = user.sealed_key
     try:
@@ -45,8 +57,7 @@ def unseal(home: Home, user: User) -> Keypair:
             raise InvalidTag
         seed = AESGCM(home.wallet_key).decrypt(sealed[1 : 1 + _NONCE_SIZE], sealed[1 + _NONCE_SIZE :], bytes(address))
     except InvalidTag as error:
-        raise WalletError(
-            "seal_broken",
+        raise WalletSealError(
             f"the sealed key of {user.name} does not open; restore keys/wallets.key and the store of one backup",
         ) from error
     return Keypair.from_seed(seed)

@@ -17,7 +17,8 @@ from sqlalchemy import func, select
 from authority.app import App
 from authority.chain import accounts, programs
 from authority.chain.client import ChainClient
-from authority.errors import AuthorityError
+from authority.chain.errors import NotDeployedError
+from authority.errors import AuthorityError, OutOfRangeError
 from authority.home.settings import ParameterSettings
 from authority.log import log
 from authority.store.settlement import SettlementEpoch
@@ -31,7 +32,19 @@ ACTIVITIES = ("registration", "readings", "settlement", "orders", "clearing", "c
 
 
 class GovernanceError(AuthorityError):
-    """not_deployed, nothing_to_change, out_of_range, not_staged, or refused (with the program's words)."""
+    """A change of parameters that makes no sense."""
+
+
+class NothingStagedError(GovernanceError):
+    """No parameters are staged that could be cancelled."""
+
+    code = "not_staged"
+
+
+class NothingToChangeError(GovernanceError):
+    """Everything is already as it was asked for."""
+
+    code = "nothing_to_change"
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,7 @@ def read(client: ChainClient) -> Governance:
     """What the chain says. GovernanceError `not_deployed`."""
     config = client.account(accounts.Config, programs.config_address())
     if config is None:
-        raise GovernanceError("not_deployed", "governance is not on the chain yet: authority deploy")
+        raise NotDeployedError("governance is not on the chain yet: authority deploy")
     epoch = int(client.clock().unix_timestamp) // config.epoch_seconds
     staged_from = config.staged_from
     in_force = bool(staged_from) and epoch >= staged_from
@@ -107,17 +120,16 @@ def check_staging(governance: Governance, changes: Mapping[str, int], from_epoch
     """The whole set of parameters with the changes in it; GovernanceError where it cannot be staged for that epoch."""
     wanted = {**governance.parameters, **changes}
     if wanted == dict(governance.parameters) and governance.staged is None:
-        raise GovernanceError("nothing_to_change", "these values hold already: see authority parameters show")
+        raise NothingToChangeError("these values hold already: see authority parameters show")
     ahead = from_epoch - governance.epoch
     if not NEAREST_EPOCHS <= ahead <= FURTHEST_EPOCHS:
-        raise GovernanceError(
-            "out_of_range",
+        raise OutOfRangeError(
             f"parameters change from epoch {governance.epoch + NEAREST_EPOCHS} on at the earliest, and within a year: "
             f"now is epoch {governance.epoch}",
         )
     for name, value in changes.items():
         if not 0 <= value < 1 << (16 if name.endswith("_bps") or name == "max_orders_per_member" else 32):
-            raise GovernanceError("out_of_range", f"{name} does not fit: {value}")
+            raise OutOfRangeError(f"{name} does not fit: {value}")
     for wrong, message in (
         (wanted["feed_in_price"] > wanted["retail_price"], "feed_in_price must not be above retail_price"),
         (wanted["min_order_wh"] > wanted["max_order_wh"], "min_order_wh must not be above max_order_wh"),
@@ -130,7 +142,7 @@ def check_staging(governance: Governance, changes: Mapping[str, int], from_epoch
         (wanted["storage_efficiency_bps"] > 10_000, "storage_efficiency_bps is a share of 10000"),
     ):
         if wrong:
-            raise GovernanceError("out_of_range", message)
+            raise OutOfRangeError(message)
     return wanted
 
 
@@ -166,7 +178,7 @@ def stage(app: App, client: ChainClient, wanted: Mapping[str, int], from_epoch: 
 def cancel(app: App, client: ChainClient, governance: Governance, *, actor: str) -> str:
     """Take back what is staged: the parameters that hold are staged in its place. GovernanceError `not_staged`."""
     if governance.staged is None or governance.staged_from is None:
-        raise GovernanceError("not_staged", "nothing is staged: authority parameters show")
+        raise NothingStagedError("nothing is staged: authority parameters show")
     from_epoch = max(governance.staged_from, governance.epoch + NEAREST_EPOCHS)
     return stage(app, client, governance.parameters, from_epoch, actor=actor)
 

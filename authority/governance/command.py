@@ -15,7 +15,7 @@ from solders.pubkey import Pubkey
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.governance import acts
-from authority.governance.acts import ACTIVITIES, Governance, GovernanceError
+from authority.governance.acts import ACTIVITIES, Governance, NothingToChangeError
 from authority.home.settings import ParameterSettings
 from edge_agent.wire.command import add_json, print_json
 
@@ -89,7 +89,7 @@ def _address(text: str) -> Pubkey:
     try:
         return Pubkey.from_string(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError("this is no public key in base58") from error
+        raise argparse.ArgumentTypeError("this is not a public key in base58") from error
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def _show(app: App, _client: ChainClient, governance: Governance, arguments: arg
         print(f"  {name:<26} {value}{staged}{file}")
     if governance.staged_from is not None:
         from_time = _when(governance, governance.staged_from)
-        print(f"what stands behind -> holds from epoch {governance.staged_from}, {from_time}")
+        print(f"the value after -> holds from epoch {governance.staged_from}, {from_time}")
     if differs:
         print("to change the chain: authority parameters stage; to change the file: authority parameters adopt")
     return 0
@@ -147,7 +147,7 @@ def _stage(app: App, client: ChainClient, governance: Governance, arguments: arg
         name: value for name in governance.parameters if (value := getattr(arguments, f"set_{name}")) is not None
     }
     if not changes:
-        raise GovernanceError("nothing_to_change", "name what is to change, such as --feed-in-price 90000")
+        raise NothingToChangeError("name what is to change, such as --feed-in-price 90000")
     from_epoch = governance.epoch + acts.NEAREST_EPOCHS
     if arguments.from_epoch is not None:
         from_epoch = arguments.from_epoch
@@ -212,7 +212,7 @@ _PARAMETERS = {"show": _show, "stage": _stage, "cancel": _cancel, "adopt": _adop
 def _set_paused(app: App, client: ChainClient, governance: Governance, arguments: argparse.Namespace) -> int:
     named = set(ACTIVITIES) if arguments.all else set(arguments.activity)
     if not named or named - set(ACTIVITIES):
-        raise GovernanceError("nothing_to_change", f"name an activity, or --all: {', '.join(ACTIVITIES)}")
+        raise NothingToChangeError(f"name an activity, or --all: {', '.join(ACTIVITIES)}")
     now = set(governance.paused)
     wanted = now | named if arguments.command == "pause" else now - named
     signature = None

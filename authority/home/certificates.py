@@ -29,7 +29,31 @@ RENEW_BEFORE_DAYS = 30
 
 
 class CertificateError(AuthorityError):
-    """A certificate or request that cannot be used; `code` is malformed_request, wrong_name, weak_key or unreadable."""
+    """A certificate or request that cannot be used."""
+
+
+class CertificateRequestMalformedError(CertificateError):
+    """A certificate request that cannot be read, or is not signed by its own key."""
+
+    code = "malformed_request"
+
+
+class CertificateUnreadableError(CertificateError):
+    """A certificate or key file that cannot be read."""
+
+    code = "unreadable"
+
+
+class WeakKeyError(CertificateError):
+    """A certificate request with a key of another kind than P-256."""
+
+    code = "weak_key"
+
+
+class CertificateNameError(CertificateError):
+    """A certificate or request for another name than the one it should be for."""
+
+    code = "wrong_name"
 
 
 def new_key() -> ec.EllipticCurvePrivateKey:
@@ -49,9 +73,9 @@ def key_from_pem(data: bytes) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise CertificateError("unreadable", f"this is not a private key in PEM: {error}") from error
+        raise CertificateUnreadableError(f"this is not a private key in PEM: {error}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise CertificateError("unreadable", "this private key is not an elliptic curve key")
+        raise CertificateUnreadableError("this private key is not an elliptic curve key")
     return key
 
 
@@ -60,7 +84,7 @@ def certificate_from_pem(data: bytes) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(data)
     except ValueError as error:
-        raise CertificateError("unreadable", f"this is not a certificate in PEM: {error}") from error
+        raise CertificateUnreadableError(f"this is not a certificate in PEM: {error}") from error
 
 
 def certificate_to_pem(certificate: x509.Certificate) -> bytes:
@@ -211,8 +235,8 @@ def check_server_name(name: str) -> None:
         return
     labels = name.split(".")
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit():
-        raise CertificateError(
-            "wrong_name", f"{name!r} is no host name and no IP address: write it like energy.campus.example or 10.1.2.3"
+        raise CertificateNameError(
+            f"{name!r} is neither a host name nor an IP address: write it like energy.campus.example or 10.1.2.3"
         )
 
 
@@ -247,7 +271,7 @@ def issue_client(
 def check_request(pem: bytes, gateway: str) -> x509.CertificateSigningRequest:
     """Read a gateway's signing request (PKCS #10, PEM) and check it before anything is stored.
 
-    CertificateError: `malformed_request` where it is no request or its own signature fails, `wrong_name` where its
+    CertificateError: `malformed_request` where it is not a request or its own signature fails, `wrong_name` where its
     common name is not the gateway's, `weak_key` where the key is not P-256 or stronger.
     """
     try:
@@ -255,21 +279,19 @@ def check_request(pem: bytes, gateway: str) -> x509.CertificateSigningRequest:
         valid = request.is_signature_valid
         key = request.public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature) as error:
-        raise CertificateError("malformed_request", f"this is not a certificate signing request: {error}") from error
+        raise CertificateRequestMalformedError(f"this is not a certificate signing request: {error}") from error
     if not valid:
-        raise CertificateError("malformed_request", "the signing request is not signed by the key in it")
+        raise CertificateRequestMalformedError("the signing request is not signed by the key in it")
     names = request.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     if [attribute.value for attribute in names] != [gateway]:
-        raise CertificateError("wrong_name", f"the signing request's common name must be the gateway's: {gateway}")
+        raise CertificateNameError(f"the signing request's common name must be the gateway's: {gateway}")
     strong = (
         isinstance(key, ed25519.Ed25519PublicKey)
         or (isinstance(key, ec.EllipticCurvePublicKey) and key.curve.key_size >= 256)
         or (isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048)
     )
     if not strong:
-        raise CertificateError(
-            "weak_key", "the signing request's key must be P-256, Ed25519 or RSA of 2048 bits or more"
-        )
+        raise WeakKeyError("the signing request's key must be P-256, Ed25519 or RSA of 2048 bits or more")
     return request
 
 

@@ -2,12 +2,57 @@
 
 from __future__ import annotations
 
-from authority.errors import FAILED, USAGE, AuthorityError
+from authority.errors import USAGE, AuthorityError
 
 
 class HomeError(AuthorityError):
-    """home_missing, home_exists, config_invalid, key_missing, key_unreadable, key_exposed or key_withheld."""
+    """A home directory that cannot be used."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(code, message)
-        self.exit_status = USAGE if code == "config_invalid" else FAILED
+
+class HomeConfigError(HomeError):
+    """authority.toml cannot be used; the message names the entry."""
+
+    code = "config_invalid"
+    exit_status = USAGE
+
+
+class HomeExistsError(HomeError):
+    """The directory holds a home already."""
+
+    code = "home_exists"
+
+
+class HomeMissingError(HomeError):
+    """The directory is not a home."""
+
+    code = "home_missing"
+
+
+class HomeUnwritableError(HomeError):
+    """The home cannot be written."""
+
+    code = "home_unwritable"
+
+
+class KeyExposedError(HomeError):
+    """A key file can be read by other users."""
+
+    code = "key_exposed"
+
+
+class KeyMissingError(HomeError):
+    """A key file is missing."""
+
+    code = "key_missing"
+
+
+class KeyUnreadableError(HomeError):
+    """A key file cannot be read as the key that it should be."""
+
+    code = "key_unreadable"
+
+
+class KeyWithheldError(HomeError):
+    """A process asked for a key that it is not given."""
+
+    code = "key_withheld"

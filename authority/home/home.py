@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from solders.keypair import Keypair
 
 from authority.home import certificates, keyring
-from authority.home.errors import HomeError
+from authority.home.errors import HomeConfigError, HomeExistsError, HomeMissingError
 from authority.home.settings import CONFIG_NAME, NetworkSettings, Settings
 from edge_agent.wire.files import write_atomically
 
@@ -57,7 +57,7 @@ class Home:
         """
         path = path.resolve()
         if (path / CONFIG_NAME).exists():
-            raise HomeError("home_exists", f"{path} is an authority's home already; take another directory or use it")
+            raise HomeExistsError(f"{path} is an authority's home already; take another directory or use it")
         settings = settings or Settings()
         settings.check()
         (path / "keys").mkdir(parents=True, exist_ok=True)
@@ -89,21 +89,21 @@ class Home:
         try:
             text = (path / CONFIG_NAME).read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise HomeError(
-                "home_missing", f"{path} has no {CONFIG_NAME}; make a home with: authority init --home {path}"
+            raise HomeMissingError(
+                f"{path} has no {CONFIG_NAME}; make a home with: authority init --home {path}"
             ) from error
         except (OSError, UnicodeDecodeError) as error:
-            raise HomeError("config_invalid", f"cannot read {path / CONFIG_NAME}: {error}") from error
+            raise HomeConfigError(f"cannot read {path / CONFIG_NAME}: {error}") from error
         settings = Settings.from_toml(text)
         if not settings.network.id:
-            raise HomeError("config_invalid", f"{CONFIG_NAME}: [network] id is missing; it was made at authority init")
+            raise HomeConfigError(f"{CONFIG_NAME}: [network] id is missing; it was made at authority init")
         return cls(path, settings, process)
 
     def save(self, settings: Settings) -> None:
         """Rewrite authority.toml, comments kept; who runs keeps what it read. The network id cannot change."""
         settings.check()
         if settings.network.id != self.settings.network.id:
-            raise HomeError("config_invalid", "the network id is kept for ever: readings of another are void here")
+            raise HomeConfigError("the network id is kept forever: readings of another are void here")
         before = (self.path / CONFIG_NAME).read_text(encoding="utf-8")
         write_atomically(self.path / CONFIG_NAME, settings.to_toml(before).encode())
         self.settings = settings

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from solders.keypair import Keypair
 
-from authority.home.errors import HomeError
+from authority.home.errors import KeyExposedError, KeyMissingError, KeyUnreadableError, KeyWithheldError
 from edge_agent.wire.files import write_atomically
 
 AUTHORITY, OPERATOR, RECEIPT = "authority.json", "operator.json", "receipt.json"
@@ -49,8 +49,8 @@ class Keyring:
     def path(self, name: str) -> Path:
         """The path of a file under keys/; HomeError `key_withheld` for a secret that is not this process's."""
         if name in SECRETS and name not in self._allowed:
-            raise HomeError(
-                "key_withheld", f"the {self._process} process does not get {name}: do this with an authority command"
+            raise KeyWithheldError(
+                f"the {self._process} process does not get {name}: do this with an authority command"
             )
         return self._directory / name
 
@@ -65,30 +65,27 @@ class Keyring:
         try:
             mode = stat.S_IMODE(path.stat().st_mode)
             if mode & 0o077:
-                raise HomeError(
-                    "key_exposed",
+                raise KeyExposedError(
                     f"{path} may be read by others (mode {mode:04o}); chmod 600 it, and replace the key if in doubt",
                 )
             return path.read_bytes()
         except FileNotFoundError as error:
-            raise HomeError("key_missing", f"{path} is missing; restore it from the backup of this home") from error
+            raise KeyMissingError(f"{path} is missing; restore it from the backup of this home") from error
         except OSError as error:
-            raise HomeError("key_unreadable", f"cannot read {path}: {error}") from error
+            raise KeyUnreadableError(f"cannot read {path}: {error}") from error
 
     def keypair(self, name: str) -> Keypair:
         """An Ed25519 key in Solana's key file format."""
         try:
             return Keypair.from_bytes(bytes(json.loads(self.read(name))))
         except (ValueError, TypeError) as error:
-            raise HomeError(
-                "key_unreadable", f"{self.path(name)} is not a Solana key file (64 numbers): {error}"
-            ) from error
+            raise KeyUnreadableError(f"{self.path(name)} is not a Solana key file (64 numbers): {error}") from error
 
     def secret(self, name: str, size: int) -> bytes:
         """So many bytes, written in hex."""
         text = self.read(name).decode("ascii", "replace").strip()
         if not is_hex(text, size):
-            raise HomeError("key_unreadable", f"{self.path(name)} must hold {size} bytes in hex")
+            raise KeyUnreadableError(f"{self.path(name)} must hold {size} bytes in hex")
         return bytes.fromhex(text)
 
 

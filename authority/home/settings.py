@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import tomlkit
 
-from authority.home.errors import HomeError
+from authority.home.errors import HomeConfigError, HomeError
 from authority.home.keyring import is_hex
 from edge_agent.wire.toml import Table, read_text
 
@@ -32,7 +32,7 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class EpochSettings:
-    """The market's epoch in seconds; fixed for ever once governance is initialized."""
+    """The market's epoch in seconds; fixed forever once governance is initialized."""
 
     seconds: int = 900
 
@@ -207,7 +207,7 @@ class Settings:
             ),
         ):
             if wrong:
-                raise HomeError("config_invalid", f"{CONFIG_NAME}: {message}")
+                raise HomeConfigError(f"{CONFIG_NAME}: {message}")
         for name, port in (
             ("collector", self.collector.port),
             ("mqtt", self.mqtt.port),
@@ -215,9 +215,9 @@ class Settings:
             ("validator", self.validator.port),
         ):
             if not 0 < port < 65_536:
-                raise HomeError("config_invalid", f"{CONFIG_NAME}: [{name}] port must be 1 to 65535")
+                raise HomeConfigError(f"{CONFIG_NAME}: [{name}] port must be 1 to 65535")
         if self.network.id and not is_hex(self.network.id, 8):
-            raise HomeError("config_invalid", f"{CONFIG_NAME}: [network] id must be 16 hex digits")
+            raise HomeConfigError(f"{CONFIG_NAME}: [network] id must be 16 hex digits")
 
     def to_toml(self, before: str = "") -> str:
         """authority.toml with every value written out; comments and order are those of the file `before`, if any."""
@@ -268,4 +268,4 @@ def _table(top: Table, name: str) -> Any:
 
 
 def _refuse(key: str, message: str) -> HomeError:
-    return HomeError("config_invalid", f"{CONFIG_NAME}: {key.replace('].', '] ')}: {message}".replace(": : ", ": "))
+    return HomeConfigError(f"{CONFIG_NAME}: {key.replace('].', '] ')}: {message}".replace(": : ", ": "))

@@ -22,7 +22,19 @@ PUBLIC_MODE = 0o644
 
 
 class ExportError(AuthorityError):
-    """folder_unusable, or other_log: the folder holds another log, or one that this log does not extend."""
+    """Tiles cannot be written into the folder."""
+
+
+class FolderUnusableError(ExportError):
+    """The folder for the tiles cannot be written."""
+
+    code = "folder_unusable"
+
+
+class OtherLogError(ExportError):
+    """The folder holds another log, or one that this log does not extend."""
+
+    code = "other_log"
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,7 @@ def write_tiles(session: Session, folder: Path, name: str, key: Keypair) -> Expo
         signed = note.sign(note.LogCheckpoint(name, size, root), name, key)
         write_atomically(folder / CHECKPOINT_FILE, signed.encode(), mode=PUBLIC_MODE)
     except OSError as error:
-        raise ExportError("folder_unusable", f"cannot write {error.filename or folder}: {error.strerror}") from error
+        raise FolderUnusableError(f"cannot write {error.filename or folder}: {error.strerror}") from error
     return Export(size, root, new, kept)
 
 
@@ -67,12 +79,9 @@ def _require_extension(session: Session, folder: Path, verifier: note.VerifierKe
     except FileNotFoundError:
         return
     except note.NoteError as error:
-        raise ExportError(
-            "other_log", f"{folder} holds the checkpoint of another log ({error}); name an empty folder"
-        ) from error
+        raise OtherLogError(f"{folder} holds the checkpoint of another log ({error}); name an empty folder") from error
     if before.size > log.size(session) or log.root(session, before.size) != before.root:
-        raise ExportError(
-            "other_log",
+        raise OtherLogError(
             f"{folder} holds a checkpoint of {before.size} leaves that this log does not extend: keep both as evidence "
             "and name an empty folder",
         )

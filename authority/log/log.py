@@ -16,10 +16,10 @@ from solders.signature import Signature
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from authority.errors import AuthorityError
+from authority.errors import AuthorityError, OutOfRangeError
 from authority.log import merkle, note, tree
 from authority.log.note import NoteError
-from authority.log.tree import Growth, TileError, TileReader
+from authority.log.tree import Growth, TileReader
 from authority.store.base import table_of
 from authority.store.log import Act, Checkpoint, LogLeaf, LogState
 from authority.store.metering import Frame as LoggedFrame
@@ -40,7 +40,31 @@ _VERDICT_NUMBERS = {name: number for number, name in enumerate(VERDICTS)}
 
 
 class LogError(AuthorityError):
-    """log_missing, leaf_malformed, out_of_range, checkpoint_malformed or checkpoint_foreign."""
+    """The log, or a checkpoint of it, cannot be used."""
+
+
+class CheckpointForeignError(LogError):
+    """A checkpoint of another log, or signed by another key."""
+
+    code = "checkpoint_foreign"
+
+
+class CheckpointMalformedError(LogError):
+    """Text that is not a checkpoint."""
+
+    code = "checkpoint_malformed"
+
+
+class LeafMalformedError(LogError):
+    """Bytes that are not a leaf."""
+
+    code = "leaf_malformed"
+
+
+class LogMissingError(LogError):
+    """The store has no log yet."""
+
+    code = "log_missing"
 
 
 # Leaves
@@ -63,7 +87,7 @@ class ReadingLeaf:
     def from_bytes(cls, data: bytes) -> ReadingLeaf:
         """Read a reading's leaf; LogError `leaf_malformed`."""
         if len(data) != _READING.size + FRAME_SIZE or data[0] != LEAF_READING:
-            raise LogError("leaf_malformed", "these bytes are not the leaf of a reading")
+            raise LeafMalformedError("these bytes are not the leaf of a reading")
         _, verdict, code, time = _READING.unpack(data[: _READING.size])
         return cls(verdict, code, time, Frame.from_bytes(data[_READING.size :]))
 
@@ -91,7 +115,7 @@ def _state(session: Session, *, lock: bool) -> _State:
     row = session.connection().execute(_LOCKED_STATE if lock else _STATE).one_or_none()
     state = None if row is None else _State(*row)
     if state is None:
-        raise LogError("log_missing", "the store has no log yet; open it with authority.app.App")
+        raise LogMissingError("the store has no log yet; open it with authority.app.App")
     return state
 
 
@@ -152,7 +176,7 @@ def network_id(session: Session) -> bytes:
     """The network whose log this is."""
     value = session.scalar(select(LogState.network_id).where(LogState.id == 1))
     if value is None:
-        raise LogError("log_missing", "the store has no log yet; open it with authority.app.App")
+        raise LogMissingError("the store has no log yet; open it with authority.app.App")
     return value
 
 
@@ -160,7 +184,7 @@ def leaf(session: Session, index: int) -> bytes:
     """A leaf's type byte and payload; LogError `out_of_range`."""
     for found in leaves(session, index, index + 1):
         return found.data
-    raise LogError("out_of_range", f"the log has no leaf {index}")
+    raise OutOfRangeError(f"the log has no leaf {index}")
 
 
 def root(session: Session, size: int | None = None) -> bytes:
@@ -168,7 +192,7 @@ def root(session: Session, size: int | None = None) -> bytes:
     state = _state(session, lock=False)
     size = state.size if size is None else size
     if not 0 <= size <= state.size:
-        raise LogError("out_of_range", f"the log has {state.size} leaves, not {size}")
+        raise OutOfRangeError(f"the log has {state.size} leaves, not {size}")
     return merkle.root(size, nodes(session))
 
 
@@ -187,10 +211,7 @@ def nodes(session: Session) -> merkle.Node:
     reader = TileReader(session)
 
     def node(level: int, position: int) -> bytes:
-        try:
-            return reader.node(level, position)
-        except TileError as error:
-            raise LogError(error.code, str(error)) from error
+        return reader.node(level, position)
 
     return node
 
@@ -263,12 +284,12 @@ class SignedCheckpoint:
 def open_checkpoint(data: bytes, network_id: bytes, key: bytes) -> tuple[int, bytes]:
     """Size and root of a checkpoint of either kind that this network's receipt key signed.
 
-    LogError `checkpoint_malformed` for bytes that are none, `checkpoint_foreign` for one of another log or key.
+    LogError `checkpoint_malformed` for other bytes, `checkpoint_foreign` for one of another log or key.
     """
-    foreign = LogError("checkpoint_foreign", "this is not a checkpoint that this authority signed")
+    foreign = CheckpointForeignError("this is not a checkpoint that this authority signed")
     if data[:4] == CHECKPOINT_MAGIC:
         if len(data) != CHECKPOINT_SIZE:
-            raise LogError("checkpoint_malformed", f"a checkpoint AML1 is {CHECKPOINT_SIZE} bytes, not {len(data)}")
+            raise CheckpointMalformedError(f"a checkpoint AML1 is {CHECKPOINT_SIZE} bytes, not {len(data)}")
         _, network, size, root, time = _CHECKPOINT.unpack(data[: _CHECKPOINT.size])
         read = SignedCheckpoint(network, size, root, data[_CHECKPOINT.size :], time)
         if network != network_id or not read.verify(key):
@@ -279,7 +300,7 @@ def open_checkpoint(data: bytes, network_id: bytes, key: bytes) -> tuple[int, by
         opened = note.open_note(data, note.VerifierKey(name, key))
     except NoteError as error:
         if error.code == "note_malformed":
-            raise LogError("checkpoint_malformed", str(error)) from error
+            raise CheckpointMalformedError(str(error)) from error
         raise foreign from error
     if opened.origin != name:
         raise foreign

@@ -9,7 +9,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
-from edge_agent.wire.merkle import HASH_SIZE, ProofError, leaf_hash, node_hash, root_of_path
+from edge_agent.wire.merkle import (
+    HASH_SIZE,
+    ProofError,
+    ProofLengthError,
+    ProofRangeError,
+    ProofRootError,
+    leaf_hash,
+    node_hash,
+    root_of_path,
+)
 
 __all__ = [
     "EMPTY_ROOT",
@@ -91,7 +100,7 @@ def root(size: int, node: Node) -> bytes:
 def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
     """PATH(index, D[size]) of RFC 6962, 2.1.1; ProofError `out_of_range` unless 0 <= index < size."""
     if not 0 <= index < size:
-        raise ProofError("out_of_range", f"leaf {index} is not in a tree of {size} leaves")
+        raise ProofRangeError(f"leaf {index} is not in a tree of {size} leaves")
 
     def path(index: int, start: int, size: int) -> list[bytes]:
         if size == 1:
@@ -107,7 +116,7 @@ def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
 def consistency_proof(first: int, second: int, node: Node) -> list[bytes]:
     """PROOF(first, D[second]) of RFC 6962, 2.1.2; ProofError `out_of_range` unless 0 < first <= second."""
     if not 0 < first <= second:
-        raise ProofError("out_of_range", f"no consistency proof from {first} to {second} leaves")
+        raise ProofRangeError(f"no consistency proof from {first} to {second} leaves")
 
     def subproof(first: int, start: int, size: int, complete: bool) -> list[bytes]:
         if first == size:
@@ -123,21 +132,21 @@ def consistency_proof(first: int, second: int, node: Node) -> list[bytes]:
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], expected_root: bytes) -> None:
     """Check an inclusion proof (RFC 9162, 2.1.3.2); ProofError where it fails."""
     if root_of_path(leaf, index, size, list(proof)) != expected_root:
-        raise ProofError("wrong_root", "the inclusion proof leads to another root")
+        raise ProofRootError("the inclusion proof leads to another root")
 
 
 def verify_consistency(first: int, second: int, first_root: bytes, second_root: bytes, proof: Sequence[bytes]) -> None:
     """Check that the tree of `second` leaves extends that of `first` (RFC 9162, 2.1.4.2); ProofError where it fails."""
     if not 0 < first <= second:
-        raise ProofError("out_of_range", f"no consistency proof from {first} to {second} leaves")
+        raise ProofRangeError(f"no consistency proof from {first} to {second} leaves")
     if first == second:
         if proof:
-            raise ProofError("wrong_length", "equal sizes need no proof")
+            raise ProofLengthError("equal sizes need no proof")
         if first_root != second_root:
-            raise ProofError("wrong_root", "two roots of one size")
+            raise ProofRootError("two roots of one size")
         return
     if not proof:
-        raise ProofError("wrong_length", "the consistency proof is empty")
+        raise ProofLengthError("the consistency proof is empty")
     path = list(proof) if first & (first - 1) else [first_root, *proof]
     fn, sn = first - 1, second - 1
     while fn & 1:
@@ -145,7 +154,7 @@ def verify_consistency(first: int, second: int, first_root: bytes, second_root: 
     first_value = second_value = path[0]
     for sibling in path[1:]:
         if sn == 0:
-            raise ProofError("wrong_length", "the consistency proof is too long")
+            raise ProofLengthError("the consistency proof is too long")
         if fn & 1 or fn == sn:
             first_value = node_hash(sibling, first_value)
             second_value = node_hash(sibling, second_value)
@@ -155,9 +164,9 @@ def verify_consistency(first: int, second: int, first_root: bytes, second_root: 
             second_value = node_hash(second_value, sibling)
         fn, sn = fn >> 1, sn >> 1
     if sn:
-        raise ProofError("wrong_length", "the consistency proof is too short")
+        raise ProofLengthError("the consistency proof is too short")
     if first_value != first_root or second_value != second_root:
-        raise ProofError("wrong_root", "the consistency proof leads to other roots")
+        raise ProofRootError("the consistency proof leads to other roots")
 
 
 def right_spine(size: int) -> list[tuple[int, int]]:
@@ -188,7 +197,7 @@ def verify_size(size: int, edges: Sequence[tuple[bytes, Sequence[bytes]]], root:
     """
     spine = right_spine(size)
     if len(edges) != len(spine):
-        raise ProofError("wrong_length", f"{len(spine)} edges show that a tree has {size} leaves, not {len(edges)}")
+        raise ProofLengthError(f"{len(spine)} edges show that a tree has {size} leaves, not {len(edges)}")
     for (_, leaves), (data, path) in zip(spine, edges, strict=True):
         verify_inclusion(leaf_hash(data), 0, leaves, path, root)
         if path:

@@ -36,7 +36,31 @@ _SIZE = re.compile(r"0|[1-9][0-9]{0,19}")
 
 
 class NoteError(AuthorityError):
-    """note_malformed, key_malformed, not_signed (by the key that was asked for) or bad_signature."""
+    """A signed note (C2SP) that cannot be read or believed."""
+
+
+class BadSignatureError(NoteError):
+    """A signature does not verify."""
+
+    code = "bad_signature"
+
+
+class VerifierKeyMalformedError(NoteError):
+    """Text that is not a verifier key of a signed note."""
+
+    code = "key_malformed"
+
+
+class NotSignedError(NoteError):
+    """The note has no signature by the key that was asked for."""
+
+    code = "not_signed"
+
+
+class NoteMalformedError(NoteError):
+    """Text that is not a signed note."""
+
+    code = "note_malformed"
 
 
 @dataclass(frozen=True)
@@ -63,12 +87,12 @@ class VerifierKey:
             name, key_hash, encoded = parts
             raw = base64.b64decode(encoded, validate=True)
         except (ValueError, binascii.Error) as error:
-            raise NoteError("key_malformed", "a verifier key is NAME+KEYHASH+KEY") from error
+            raise VerifierKeyMalformedError("a verifier key is NAME+KEYHASH+KEY") from error
         key = cls(name, raw[1:])
         if not name or re.search(r"\s", name) or raw[:1] != ED25519 or len(key.public_key) != 32:
-            raise NoteError("key_malformed", f"{text.strip()!r} is not the verifier key of an Ed25519 signature")
+            raise VerifierKeyMalformedError(f"{text.strip()!r} is not the verifier key of an Ed25519 signature")
         if key.key_hash.hex() != key_hash:
-            raise NoteError("key_malformed", f"the key hash of {name} is {key.key_hash.hex()}, not {key_hash}")
+            raise VerifierKeyMalformedError(f"the key hash of {name} is {key.key_hash.hex()}, not {key_hash}")
         return key
 
 
@@ -105,7 +129,7 @@ def open_note(note: bytes, verifier: VerifierKey) -> LogCheckpoint:
     try:
         text = note.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise NoteError("note_malformed", "a note is UTF-8 text") from error
+        raise NoteMalformedError("a note is UTF-8 text") from error
     body, separator, signatures = text.rpartition("\n\n")
     if (
         len(note) > MAX_NOTE
@@ -113,36 +137,36 @@ def open_note(note: bytes, verifier: VerifierKey) -> LogCheckpoint:
         or not signatures.endswith("\n")
         or re.search(r"[\x00-\x09\x0b-\x1f]", text)
     ):
-        raise NoteError("note_malformed", "a note is text, an empty line, and signature lines, each ended by a newline")
+        raise NoteMalformedError("a note is text, an empty line, and signature lines, each ended by a newline")
     body += "\n"
     checkpoint = _checkpoint(body)
     found = False
     for line in signatures[:-1].split("\n"):
         match = _SIGNATURE_LINE.fullmatch(line)
         if match is None:
-            raise NoteError("note_malformed", f"{line!r} is not a signature line")
+            raise NoteMalformedError(f"{line!r} is not a signature line")
         raw = _base64(match[2])
         if len(raw) <= KEY_HASH_SIZE:
-            raise NoteError("note_malformed", f"the signature of {match[1]} is too short")
+            raise NoteMalformedError(f"the signature of {match[1]} is too short")
         if (match[1], raw[:KEY_HASH_SIZE]) != (verifier.name, verifier.key_hash):
             continue
         if len(raw) != KEY_HASH_SIZE + 64 or not Signature(raw[KEY_HASH_SIZE:]).verify(
             Pubkey(verifier.public_key), body.encode()
         ):
-            raise NoteError("bad_signature", f"the signature of {verifier.name} does not hold")
+            raise BadSignatureError(f"the signature of {verifier.name} does not verify")
         found = True
     if not found:
-        raise NoteError("not_signed", f"{verifier.name} ({verifier.key_hash.hex()}) did not sign this note")
+        raise NotSignedError(f"{verifier.name} ({verifier.key_hash.hex()}) did not sign this note")
     return checkpoint
 
 
 def _checkpoint(body: str) -> LogCheckpoint:
     lines = body[:-1].split("\n")
     if len(lines) < 3 or not lines[0] or _SIZE.fullmatch(lines[1]) is None or "" in lines:
-        raise NoteError("note_malformed", "a checkpoint is three lines: the log's origin, its size, its root")
+        raise NoteMalformedError("a checkpoint is three lines: the log's origin, its size, its root")
     root = _base64(lines[2])
     if len(root) != HASH_SIZE:
-        raise NoteError("note_malformed", f"a root is {HASH_SIZE} bytes")
+        raise NoteMalformedError(f"a root is {HASH_SIZE} bytes")
     return LogCheckpoint(lines[0], int(lines[1]), root)
 
 
@@ -150,7 +174,7 @@ def _base64(text: str) -> bytes:
     try:
         raw = base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error) as error:
-        raise NoteError("note_malformed", f"{text!r} is not base64") from error
+        raise NoteMalformedError(f"{text!r} is not base64") from error
     if base64.b64encode(raw).decode() != text:
-        raise NoteError("note_malformed", f"{text!r} is not canonical base64")
+        raise NoteMalformedError(f"{text!r} is not canonical base64")
     return raw

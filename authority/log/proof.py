@@ -19,13 +19,32 @@ from sqlalchemy.orm import Session
 from authority.errors import AuthorityError
 from authority.log import log, merkle
 from authority.log.log import LEAF_READING, ReadingLeaf
+from authority.log.note import BadSignatureError
 from edge_agent.wire.reading import ReadingError
 
 MAX_DOCUMENT = 1 << 24
 
 
 class ProofCheckError(AuthorityError):
-    """proof_malformed, not_in_the_log (path or edges lead to another root), other_root or bad_signature."""
+    """A proof that does not show what it should."""
+
+
+class NotInTheLogError(ProofCheckError):
+    """The proof leads to another root."""
+
+    code = "not_in_the_log"
+
+
+class OtherRootError(ProofCheckError):
+    """The checkpoint has another root than the one that is pinned."""
+
+    code = "other_root"
+
+
+class ProofMalformedError(ProofCheckError):
+    """Bytes that are not a proof."""
+
+    code = "proof_malformed"
 
 
 @dataclass(frozen=True)
@@ -68,8 +87,7 @@ def check(document: bytes, *, root: bytes | None = None) -> CheckedLeaf:
     parsed = _parsed(document)
     index, size, leaf, named = parsed.index, parsed.size, parsed.leaf, parsed.root
     if root is not None and root != named:
-        raise ProofCheckError(
-            "other_root",
+        raise OtherRootError(
             f"the proof is for the root {named.hex()}, not {root.hex()}: prove it for the tree of that root with "
             "--size, the number of leaves that the checkpoint names",
         )
@@ -77,9 +95,7 @@ def check(document: bytes, *, root: bytes | None = None) -> CheckedLeaf:
         merkle.verify_inclusion(merkle.leaf_hash(leaf), index, size, parsed.path, named)
         merkle.verify_size(size, parsed.edges, named)
     except merkle.ProofError as error:
-        raise ProofCheckError(
-            "not_in_the_log", f"leaf {index} is not shown to be in the log of {size} leaves: {error}"
-        ) from error
+        raise NotInTheLogError(f"leaf {index} is not shown to be in the log of {size} leaves: {error}") from error
     return CheckedLeaf(leaf, index, size, named, _reading(leaf))
 
 
@@ -110,10 +126,9 @@ def _parsed(document: bytes) -> _Document:
         return _Document(index, size, bytes.fromhex(data["leaf"]), root, _hashes(data["proof"]), edges)
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         missing = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-        raise ProofCheckError(
-            "proof_malformed",
+        raise ProofMalformedError(
             f"this is not what `authority audit prove` prints: {missing or type(error).__name__}. A proof without "
-            "edges is of an older version: print it anew",
+            "edges is of an older version: print it again",
         ) from error
 
 
@@ -133,10 +148,8 @@ def _reading(leaf: bytes) -> ReadingLeaf | None:
         reading = ReadingLeaf.from_bytes(leaf)
         _ = reading.frame.record
     except (AuthorityError, ReadingError) as error:
-        raise ProofCheckError("proof_malformed", f"the leaf is not a reading: {error}") from error
+        raise ProofMalformedError(f"the leaf is not a reading: {error}") from error
     frame = reading.frame
     if not Signature(frame.signature).verify(Pubkey(frame.public_key), frame.record_bytes):
-        raise ProofCheckError(
-            "bad_signature", f"the meter key {frame.public_key.hex()} did not sign this record; keep it as evidence"
-        )
+        raise BadSignatureError(f"the meter key {frame.public_key.hex()} did not sign this record; keep it as evidence")
     return reading

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from authority.errors import AuthorityError
+from authority.errors import OutOfRangeError
 from authority.log import merkle
 from authority.log.merkle import HASH_SIZE, node_hash
 from authority.store.base import table_of
@@ -27,10 +27,6 @@ _READ = select(_tile.c.hashes).where(*_AT)
 _FILL = update(_tile).where(*_AT).values(hashes=bindparam("all_hashes"))
 
 
-class TileError(AuthorityError):
-    """out_of_range: the log has no such node."""
-
-
 class TileReader:
     """Nodes of the tree out of a session's tiles; each tile is read once."""
 
@@ -39,13 +35,13 @@ class TileReader:
         self._tiles: dict[tuple[int, int], bytes] = {}
 
     def node(self, level: int, position: int) -> bytes:
-        """The root of the perfect subtree of 2^level leaves; TileError `out_of_range` where the log has it not."""
+        """The root of the perfect subtree of 2^level leaves; OutOfRangeError where the log does not have it."""
         tile_level, height = divmod(level, TILE_HEIGHT)
         n, first = divmod(position << height, TILE_WIDTH)
         tile = self.tile(tile_level, n)
         hashes = tile[first * HASH_SIZE : (first + (1 << height)) * HASH_SIZE]
         if len(hashes) != HASH_SIZE << height:
-            raise TileError("out_of_range", f"the log has no node {position} at level {level}")
+            raise OutOfRangeError(f"the log has no node {position} at level {level}")
         return merkle.perfect_root(split_hashes(hashes))
 
     def tile(self, level: int, n: int) -> bytes:
@@ -142,7 +138,7 @@ def write(session: Session, growth: Growth, read: Callable[[int, int], bytes]) -
         if held:
             before = read(tile_level, n)
             if len(before) != held * HASH_SIZE:
-                raise TileError("out_of_range", f"tile {n} of level {tile_level} does not end where the log does")
+                raise OutOfRangeError(f"tile {n} of level {tile_level} does not end where the log does")
             taken = TILE_WIDTH - held
             grown = {"at_level": tile_level, "at_n": n, "all_hashes": before + b"".join(row[:taken])}
             session.connection().execute(_FILL, grown)

@@ -13,7 +13,9 @@ MAX_BOOK_BYTES = 1 << 20
 
 
 class BookLeafError(AuthorityError):
-    """book_leaf_malformed: bytes that are not the leaf of a final book."""
+    """Bytes that are not the leaf of a final book."""
+
+    code = "book_leaf_malformed"
 
 
 def book_leaf(data: bytes) -> bytes:
@@ -26,7 +28,7 @@ def book_leaf(data: bytes) -> bytes:
 
 def book_of_leaf(leaf: bytes) -> bytes:
     """The book's data in its leaf; BookLeafError `book_leaf_malformed`."""
-    malformed = BookLeafError("book_leaf_malformed", "these bytes are not the leaf of a final book")
+    malformed = BookLeafError("these bytes are not the leaf of a final book")
     if len(leaf) <= _BOOK.size or leaf[0] != log.LEAF_BOOK:
         raise malformed
     _, size = _BOOK.unpack(leaf[: _BOOK.size])

@@ -29,7 +29,19 @@ EXAMPLES = """example, the book of one bid and one ask:
 
 
 class BookError(AuthorityError):
-    """book_invalid (a line is no book that the market would hold: line, order and fault are named), file_unreadable."""
+    """Order books that cannot be cleared."""
+
+
+class BookInvalidError(BookError):
+    """A line is not a book that the market would hold; line, order and fault are named."""
+
+    code = "book_invalid"
+
+
+class BookFileError(BookError):
+    """The file of books cannot be read."""
+
+    code = "file_unreadable"
 
 
 def add_to(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -47,7 +59,7 @@ def add_to(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Clear each book; BookError at the first line that is none, after the results of those before it."""
+    """Clear each book; BookError at the first line that is not a book, after the results of those before it."""
     if arguments.file == "-":
         _clear_all(sys.stdin, arguments.json)
         return 0
@@ -55,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         with open(arguments.file, encoding="utf-8", errors="replace") as lines:
             _clear_all(lines, arguments.json)
     except OSError as error:
-        raise BookError("file_unreadable", f"cannot read {arguments.file}: {error.strerror}") from error
+        raise BookFileError(f"cannot read {arguments.file}: {error.strerror}") from error
     return 0
 
 
@@ -72,7 +84,7 @@ def results(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
             try:
                 yield clear_book(line)
             except BookError as error:
-                raise BookError(error.code, f"line {number}: {error}") from error
+                raise type(error)(f"line {number}: {error}") from error
 
 
 def clear_book(text: str) -> dict[str, Any]:
@@ -191,7 +203,7 @@ def _no_float(text: str) -> NoReturn:
 
 
 def _refuse(message: str) -> NoReturn:
-    raise BookError("book_invalid", message)
+    raise BookInvalidError(message)
 
 
 def _sentence(result: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from authority.app import App
 from authority.chain import programs
@@ -17,6 +17,7 @@ from authority.market.credits import issue_credits
 from authority.market.policies import remove_standing_order, set_standing_order, standing_orders
 from authority.market.report import epoch_reports
 from authority.market.standing_orders import StandingOrder
+from edge_agent.wire.command import add_json, print_json
 
 SHOWN_EPOCHS = 12
 
@@ -41,13 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     setter.add_argument("--no-sell", action="store_true", help="sell nothing any more")
     setter.add_argument("--no-buy", action="store_true", help="buy nothing any more")
     setter.add_argument("--no-feed-in", action="store_true", help="feed in nothing any more")
-    verbs.add_parser("list", help="all standing orders")
+    add_json(verbs.add_parser("list", help="all standing orders"))
     verbs.add_parser("remove", help="stop trading for a member").add_argument("user")
     credit = actions.add_parser("credit", help="issue campus credits to a member; logged")
     credit.add_argument("user", help="the member's name in the campus plan")
     credit.add_argument("amount", type=int, metavar="MICRO_CREDITS", help="1000000 is one credit")
     clear_books.add_to(actions)
-    actions.add_parser("show", help="the last epochs: orders, energy traded, clearing price")
+    add_json(actions.add_parser("show", help="the last epochs: orders, energy traded, clearing price"))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     app = App.open(arguments.home)
     try:
         if arguments.action == "show":
-            _show(app)
+            _show(app, as_json=arguments.json)
         elif arguments.action == "credit":
             client, amount = ChainClient(app.home.rpc_url), [(arguments.user, arguments.amount)]
             issue_credits(app.store, client, app.home.operator, amount, actor=getpass.getuser(), now=app.clock())
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
                 )
             print(f"{arguments.user}: no standing order any more")
         else:
-            _list(app)
+            _list(app, as_json=arguments.json)
     finally:
         app.store.close()
     return 0
@@ -134,9 +135,12 @@ def _changed(app: App, arguments: argparse.Namespace) -> StandingOrder:
     return replace(before.get(arguments.user, StandingOrder(None, None, 0)), **changes)
 
 
-def _list(app: App) -> None:
+def _list(app: App, *, as_json: bool) -> None:
     with app.store.read() as session:
         orders = standing_orders(session)
+    if as_json:
+        print_json([{"user": user.name, **asdict(order)} for user, order in orders])
+        return
     for user, order in orders:
         print(_sentence(user.name, order))
     if not orders:
@@ -155,11 +159,14 @@ def _sentence(name: str, order: StandingOrder) -> str:
     return f"{name}: {'; '.join(parts)}"
 
 
-def _show(app: App) -> None:
+def _show(app: App, *, as_json: bool) -> None:
     seconds = app.home.settings.epoch.seconds
     current = app.clock() // seconds
     with app.store.read() as session:
         reports = epoch_reports(session, seconds, first=current - SHOWN_EPOCHS)
+    if as_json:
+        print_json({"epoch": current, "epochs": [{"state": each.state, **each.as_json()} for each in reports]})
+        return
     print(f"epoch {current} is open; energy in Wh, prices in micro-credit per kWh")
     print(f"{'epoch':>10} {'state':<13} {'readings':>8} {'minted':>9} {'orders':>6} {'traded':>9} {'price':>9}")
     for each in reports:

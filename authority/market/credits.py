@@ -12,7 +12,7 @@ from sqlalchemy import select
 from authority.chain import programs
 from authority.chain.client import ChainClient
 from authority.log import log
-from authority.market.policies import MarketError
+from authority.market.policies import CreditInvalidError, UserUnknownError, UserUnregisteredError
 from authority.store import Store
 from authority.store.people import User
 
@@ -40,13 +40,11 @@ def issue_credits(
         for name, amount in amounts:
             user = session.scalar(select(User).where(User.name == name))
             if user is None:
-                raise MarketError("user_unknown", f"no user is called {name!r}")
+                raise UserUnknownError(f"no user is called {name!r}")
             if user.registered_at is None:
-                raise MarketError(
-                    "user_unregistered", f"{name!r} is not on the chain yet: enrol a gateway of theirs first"
-                )
+                raise UserUnregisteredError(f"{name!r} is not on the chain yet: enrol a gateway of theirs first")
             if not 0 < amount <= MAX_AMOUNT:
-                raise MarketError("credit_invalid", f"an issue is 1 to {MAX_AMOUNT} micro-credits, not {amount}")
+                raise CreditInvalidError(f"an issue is 1 to {MAX_AMOUNT} micro-credits, not {amount}")
             instructions.append(_instruction(client, operator, Pubkey.from_string(user.wallet), amount))
             # The log names the wallet, as the chain does: whose it is, the store alone knows.
             acts.append({"amount": amount, "wallet": user.wallet})

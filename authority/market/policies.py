@@ -15,16 +15,50 @@ MAX_RESERVE_WH = 2**63 - 1
 
 
 class MarketError(AuthorityError):
-    """user_unknown, user_unregistered, credit_invalid, standing_order_invalid, standing_order_missing, or
+    """An order, credits or a member that the market cannot deal with."""
 
-    standing_order_without_effect: a limit that no price of the market reaches."""
+
+class CreditInvalidError(MarketError):
+    """An amount of credit that cannot be issued."""
+
+    code = "credit_invalid"
+
+
+class StandingOrderInvalidError(MarketError):
+    """A standing order without a limit, or with one that is not a price."""
+
+    code = "standing_order_invalid"
+
+
+class StandingOrderMissingError(MarketError):
+    """The member has no standing order."""
+
+    code = "standing_order_missing"
+
+
+class StandingOrderWithoutEffectError(MarketError):
+    """A limit that no price of the market reaches."""
+
+    code = "standing_order_without_effect"
+
+
+class UserUnknownError(MarketError):
+    """The campus plan has no such member."""
+
+    code = "user_unknown"
+
+
+class UserUnregisteredError(MarketError):
+    """The member is not on the chain yet."""
+
+    code = "user_unregistered"
 
 
 def _user(session: Session, name: str) -> User:
     user = session.scalar(select(User).where(User.name == name))
     if user is None:
         known = ", ".join(repr(each) for each in session.scalars(select(User.name).order_by(User.name))) or "nobody yet"
-        raise MarketError("user_unknown", f"no user is called {name!r}; the campus plan has {known}")
+        raise UserUnknownError(f"no user is called {name!r}; the campus plan has {known}")
     return user
 
 
@@ -32,13 +66,11 @@ def require_effect(order: StandingOrder, feed_in_price: int, retail_price: int) 
     """Refuse limits that no price of the market reaches; MarketError `standing_order_without_effect` says why."""
     bounds = f"the market's prices are {feed_in_price} to {retail_price} micro-credit per kWh"
     if order.sell_at is not None and order.sell_at > retail_price:
-        raise MarketError(
-            "standing_order_without_effect",
+        raise StandingOrderWithoutEffectError(
             f"nothing is ever sold at {order.sell_at} or more: {bounds}; ask for {retail_price} or less",
         )
     if order.buy_at is not None and order.buy_at < feed_in_price:
-        raise MarketError(
-            "standing_order_without_effect",
+        raise StandingOrderWithoutEffectError(
             f"nothing is ever bought at {order.buy_at} or less: {bounds}; bid {feed_in_price} or more",
         )
 
@@ -60,13 +92,12 @@ def set_standing_order(
     """
     for name, price in (("sell_at", order.sell_at), ("buy_at", order.buy_at)):
         if price is not None and not 0 < price <= MAX_PRICE:
-            raise MarketError("standing_order_invalid", f"{name} is 1 to {MAX_PRICE} micro-credit per kWh, not {price}")
+            raise StandingOrderInvalidError(f"{name} is 1 to {MAX_PRICE} micro-credit per kWh, not {price}")
     for name, amount in (("reserve_wh", order.reserve_wh), ("feed_in_above_wh", order.feed_in_above_wh)):
         if amount is not None and not 0 <= amount <= MAX_RESERVE_WH:
-            raise MarketError("standing_order_invalid", f"{name} is 0 or more, not {amount}")
+            raise StandingOrderInvalidError(f"{name} is 0 or more, not {amount}")
     if order.sell_at is None and order.buy_at is None and order.feed_in_above_wh is None:
-        raise MarketError(
-            "standing_order_invalid",
+        raise StandingOrderInvalidError(
             "give --sell-at, --buy-at or --feed-in-above; `authority market standing-order remove` ends it",
         )
     user = _user(session, user_name)
@@ -89,7 +120,7 @@ def remove_standing_order(session: Session, user_name: str) -> None:
     """Remove it; MarketError `user_unknown` or `standing_order_missing`."""
     policy = session.get(StandingOrderPolicy, _user(session, user_name).id)
     if policy is None:
-        raise MarketError("standing_order_missing", f"{user_name!r} has no standing order")
+        raise StandingOrderMissingError(f"{user_name!r} has no standing order")
     session.delete(policy)
 
 

@@ -27,6 +27,7 @@ from sqlalchemy import Integer, func, insert, select, text
 
 from authority.app import App
 from authority.errors import AuthorityError
+from authority.home.errors import HomeExistsError
 from authority.home.home import Home
 from authority.home.settings import CONFIG_NAME, StoreSettings
 from authority.log import log
@@ -44,7 +45,25 @@ ROWS_AT_ONCE = 1_000
 
 
 class BackupError(AuthorityError):
-    """backup_unwritable, backup_unreadable, backup_damaged or home_exists."""
+    """A backup that cannot be made, or cannot be used."""
+
+
+class BackupDamagedError(BackupError):
+    """The backup opens, and what is in it is not what was put in."""
+
+    code = "backup_damaged"
+
+
+class BackupUnreadableError(BackupError):
+    """The file is not a backup of this version."""
+
+    code = "backup_unreadable"
+
+
+class BackupUnwritableError(BackupError):
+    """The backup's file cannot be written."""
+
+    code = "backup_unwritable"
 
 
 @dataclass(frozen=True)
@@ -92,7 +111,7 @@ def backup(app: App, target: Path, secret: Secret) -> Manifest:
         sync_directory(target.parent)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise BackupError("backup_unwritable", f"{target} cannot be written: {error}") from error
+        raise BackupUnwritableError(f"{target} cannot be written: {error}") from error
     note = {"file": str(target), "time": manifest.time}
     write_atomically(home.path / BACKUP_NOTE, json.dumps(note).encode())
     return manifest
@@ -217,9 +236,7 @@ def restore(
     """
     path = path.resolve()
     if not check_only and path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise BackupError(
-            "home_exists", f"{path} is there already: restore into a directory that is empty or not there"
-        )
+        raise HomeExistsError(f"{path} is there already: restore into a directory that is empty or not there")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as directory:
@@ -232,13 +249,13 @@ def restore(
                 made.rename(path)
                 sync_directory(path.parent)
     except OSError as error:
-        raise BackupError("backup_unreadable", f"the backup cannot be restored: {error}") from error
+        raise BackupUnreadableError(f"the backup cannot be restored: {error}") from error
     return manifest
 
 
 def _unpack(file: Path, home: Path, secret: Callable[[int], Secret]) -> Manifest:
     """Everything in the archive, into a new directory, with each file's hash compared."""
-    damaged = BackupError("backup_damaged", f"{file} is not a whole backup: take another copy of it")
+    damaged = BackupDamagedError(f"{file} is not a whole backup: take another copy of it")
     (home / "keys").mkdir(parents=True, mode=0o700)
     home.chmod(0o700)
     found: dict[str, str] = {}

@@ -19,7 +19,19 @@ LEAST_WORDS = 12
 
 
 class SecretError(AuthorityError):
-    """secret_unreadable or secret_weak."""
+    """A passphrase or key that cannot be used."""
+
+
+class SecretUnreadableError(SecretError):
+    """The passphrase's or key's file cannot be read."""
+
+    code = "secret_unreadable"
+
+
+class SecretWeakError(SecretError):
+    """The passphrase is too short, or the key is not one."""
+
+    code = "secret_weak"
 
 
 def add_secret_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +60,7 @@ def given_secret(arguments: argparse.Namespace, *, new: bool) -> Callable[[int],
         try:
             return path.read_text(encoding="utf-8").splitlines()[0].strip()
         except (OSError, IndexError, UnicodeDecodeError) as error:
-            raise SecretError("secret_unreadable", f"{path} cannot be read, or is empty: {error}") from error
+            raise SecretUnreadableError(f"{path} cannot be read, or is empty: {error}") from error
 
     if arguments.key_file is not None:
         try:
@@ -56,27 +68,27 @@ def given_secret(arguments: argparse.Namespace, *, new: bool) -> Callable[[int],
         except ValueError:
             value = b""
         if len(value) != KEY_BYTES:
-            raise SecretError("secret_weak", f"{arguments.key_file} must hold 64 hex digits: openssl rand -hex 32")
+            raise SecretWeakError(f"{arguments.key_file} must hold 64 hex digits: openssl rand -hex 32")
         return lambda kind: _of_kind(Secret.key(value), kind, BY_KEY, "--key-file")
     words = read(arguments.passphrase_file) if arguments.passphrase_file is not None else _ask(new=new)
     if new and len(words) < LEAST_WORDS:
-        raise SecretError("secret_weak", f"a passphrase has {LEAST_WORDS} characters or more")
+        raise SecretWeakError(f"a passphrase has {LEAST_WORDS} characters or more")
     return lambda kind: _of_kind(Secret.passphrase(words), kind, BY_PASSPHRASE, "a passphrase")
 
 
 def _of_kind(secret: Secret, kind: int, wanted: int, given: str) -> Secret:
     if kind != wanted:
         other = "a passphrase" if kind == BY_PASSPHRASE else "a key file: --key-file"
-        raise SecretError("secret_unreadable", f"the backup was sealed with {other}, not with {given}")
+        raise SecretUnreadableError(f"the backup was sealed with {other}, not with {given}")
     return secret
 
 
 def _ask(*, new: bool) -> str:
     if not sys.stdin.isatty():
-        raise SecretError("secret_unreadable", "name the secret: --passphrase-file FILE or --key-file FILE")
+        raise SecretUnreadableError("name the secret: --passphrase-file FILE or --key-file FILE")
     words = getpass.getpass("passphrase of the backup: ")
     if new and getpass.getpass("again: ") != words:
-        raise SecretError("secret_weak", "the two passphrases differ")
+        raise SecretWeakError("the two passphrases differ")
     return words
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from authority.app import App, system_clock
 from authority.home import certificates
-from authority.home.errors import HomeError
+from authority.home.errors import HomeConfigError, HomeUnwritableError
 from authority.home.home import Home
 from authority.home.settings import (
     CONFIG_NAME,
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=900,
         metavar="SECONDS",
-        help="length of a market epoch in seconds, for ever (default: %(default)s)",
+        help="length of a market epoch in seconds, forever (default: %(default)s)",
     )
     parser.add_argument(
         "--organisation",
@@ -63,9 +63,7 @@ def _check(arguments: argparse.Namespace, settings: Settings) -> None:
     for name in (*settings.collector.names, *([settings.mqtt.host] if settings.mqtt.host else [])):
         certificates.check_server_name(name)
     if not 1 <= len(arguments.organisation) <= MAX_ORGANISATION:
-        raise HomeError(
-            "config_invalid", f"--organisation must have 1 to {MAX_ORGANISATION} characters (RFC 5280, A.1)"
-        )
+        raise HomeConfigError(f"--organisation must have 1 to {MAX_ORGANISATION} characters (RFC 5280, A.1)")
     if arguments.store and not (arguments.home / CONFIG_NAME).exists():
         store = Store.open(arguments.store)
         try:
@@ -89,8 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         home = Home.create(arguments.home, settings, now=system_clock())
     except OSError as error:
-        raise HomeError(
-            "home_unwritable",
+        raise HomeUnwritableError(
             f"{arguments.home} cannot be made: {error.strerror}; name a directory that this user may write, or make it "
             "and give it to this user",
         ) from error

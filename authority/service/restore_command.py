@@ -1,4 +1,4 @@
-"""`authority restore`: make a home of a backup."""
+"""`authority restore`: make a home from a backup."""
 
 from __future__ import annotations
 

@@ -37,7 +37,25 @@ _SCRYPT_N = 1 << 17
 
 
 class SealError(AuthorityError):
-    """not_sealed (no such file), wrong_secret (or the file was changed), or truncated."""
+    """A sealed file that cannot be opened."""
+
+
+class NotSealedError(SealError):
+    """The file is not a sealed one."""
+
+    code = "not_sealed"
+
+
+class WrongSecretError(SealError):
+    """The passphrase or key does not open the file, or the file was changed."""
+
+    code = "wrong_secret"
+
+
+class TruncatedError(SealError):
+    """The file is damaged or was cut off."""
+
+    code = "truncated"
 
 
 class Secret:
@@ -113,10 +131,10 @@ class SealedReader(io.RawIOBase):
         self._file = file
         self._header = file.read(_HEADER.size)
         if len(self._header) != _HEADER.size or not self._header.startswith(MAGIC):
-            raise SealError("not_sealed", "this is not a backup that `authority backup` wrote")
+            raise NotSealedError("this is not a backup that `authority backup` wrote")
         _, kind, salt, self._prefix = _HEADER.unpack(self._header)
         if kind not in (BY_PASSPHRASE, BY_KEY):
-            raise SealError("not_sealed", "this backup is of a later release: upgrade first")
+            raise NotSealedError("this backup is of a later release: upgrade first")
         self._cipher = AESGCM(secret(kind).derive(salt))
         self._number = 0
         self._buffer = bytearray()
@@ -143,11 +161,10 @@ class SealedReader(io.RawIOBase):
         try:
             self._buffer += self._cipher.decrypt(_nonce(self._prefix, self._number, last), piece, self._header)
         except (InvalidTag, ValueError) as error:
-            raise SealError(
-                "wrong_secret" if self._number == 0 else "truncated",
-                "this passphrase or key file does not open the backup, or the backup was changed"
-                if self._number == 0
-                else "the backup is damaged or was cut off: take another copy of it",
-            ) from error
+            if self._number == 0:
+                raise WrongSecretError(
+                    "this passphrase or key file does not open the backup, or the backup was changed"
+                ) from error
+            raise TruncatedError("the backup is damaged or was cut off: take another copy of it") from error
         self._number += 1
         self._ended = last

@@ -20,9 +20,11 @@ from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.errors import AuthorityError
 from authority.home.home import Home
-from authority.service.supervisor import Program, Supervisor, child_command
+from authority.service.supervisor import Program, Supervisor, authority_command
 from edge_agent.wire.command import log_options
+from edge_agent.wire.log import StructuredLog
 
+LOG = StructuredLog(__name__)
 PROBE_SECONDS = 5.0
 ORDER = ("validator", "collector", "settlement", "web")
 
@@ -46,7 +48,7 @@ def programs(home: Home, without: list[str], more: Sequence[str] = ()) -> list[P
         "web": partial(_serves, settings.web.host, settings.web.port, "/healthz"),
     }
     return [
-        Program(name, child_command(name, "--home", str(home.path), *more), ready.get(name), answers.get(name))
+        Program(name, authority_command(name, "--home", str(home.path), *more), ready.get(name), answers.get(name))
         for name in wanted
     ]
 
@@ -81,14 +83,14 @@ def _answers(url: str) -> bool:
     return True
 
 
-def _may_restart(path: Path, tell: Callable[[str, str], None]) -> bool:
+def _may_restart(path: Path) -> bool:
     """Whether authority.toml is one that the processes can start with."""
     try:
         Home.open(path)
     except AuthorityError as error:
-        tell("serve", f"authority.toml is not read again, everything runs on as it was: {error}")
+        LOG.warning("authority.toml is not read again, everything runs on as it was", reason=str(error))
         return False
-    tell("serve", "SIGHUP: starting everything again, with authority.toml as it is now")
+    LOG.info("SIGHUP: starting everything again, with authority.toml as it is now")
     return True
 
 
@@ -109,21 +111,23 @@ def run(arguments: argparse.Namespace) -> int:
     app.store.close()
     lock = threading.Lock()
 
-    def tell(name: str, line: str) -> None:
+    def relay(name: str, line: str) -> None:
         with lock:
             sys.stdout.write(_line(name, line, arguments.log_format))
             sys.stdout.flush()
 
     settings = app.home.settings
-    tell(
-        "serve",
-        f"pages at http://{settings.web.host}:{settings.web.port}/, gateways at https://{settings.collector.names[0]}:"
-        f"{settings.collector.port} (listening at {settings.collector.host}), validator at {app.home.rpc_url}",
+    LOG.info(
+        "starting",
+        pages=f"http://{settings.web.host}:{settings.web.port}/",
+        gateways=f"https://{settings.collector.names[0]}:{settings.collector.port}",
+        listening_at=settings.collector.host,
+        validator=app.home.rpc_url,
     )
     supervisor = Supervisor(
         programs(app.home, arguments.without, log_options(arguments)),
-        tell,
-        may_restart=partial(_may_restart, arguments.home, tell),
+        relay,
+        may_restart=partial(_may_restart, arguments.home),
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop.set())

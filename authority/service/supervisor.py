@@ -6,8 +6,6 @@ minute. What it prints appears line by line under its name.
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -16,13 +14,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
+from authority.service import processes
+from authority.service.processes import Child
+from edge_agent.wire.log import StructuredLog
+
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 STOP_SECONDS = 30.0
 MAX_LINE = 16_384
 
-Tell = Callable[[str, str], None]
-"""Takes a process's name and one line."""
+LOG = StructuredLog(__name__)
+
+Relay = Callable[[str, str], None]
+"""Takes a process's name and one line that it printed."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class Program:
 @dataclass
 class _Running:
     program: Program
-    process: subprocess.Popen[bytes] | None = None
+    rank: int
+    child: Child | None = None
     started: float = 0.0
     pause: float = FIRST_PAUSE
     due: float = 0.0
@@ -55,13 +60,13 @@ class Supervisor:
     def __init__(
         self,
         programs: Sequence[Program],
-        tell: Tell,
+        relay: Relay,
         *,
         may_restart: Callable[[], bool] = lambda: True,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._running = [_Running(program) for program in programs]
-        self._tell = tell
+        self._running = [_Running(program, rank) for rank, program in enumerate(programs)]
+        self._relay = relay
         self._may_restart = may_restart
         self._monotonic = monotonic
         self.stop = threading.Event()
@@ -84,7 +89,7 @@ class Supervisor:
                 self._look_after()
         finally:
             self._stop_all()
-            self._tell("serve", "everything is stopped")
+            LOG.info("everything is stopped")
 
     def _start_all(self, ready_seconds: float) -> None:
         for running in self._running:
@@ -99,37 +104,37 @@ class Supervisor:
             if not self._wait_until(running, running.program.answers, ready_seconds)
         ]
         if not self.stop.is_set() and not silent:
-            self._tell("serve", "everything is started")
+            LOG.info("everything is started")
 
     def processes(self) -> dict[str, int]:
         """Process numbers by name, of those that run now."""
         return {
-            item.program.name: item.process.pid
+            item.program.name: item.child.process.pid
             for item in self._running
-            if item.process is not None and item.process.poll() is None
+            if item.child is not None and item.child.ended() is None
         }
 
     def _start(self, running: _Running) -> None:
         running.started = self._monotonic()
-        running.process = subprocess.Popen(
-            running.program.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        assert running.process.stdout is not None  # noqa: S101
-        reader = threading.Thread(target=self._read, args=(running.program.name, running.process.stdout), daemon=True)
+        program = running.program
+        running.child = processes.start(program.name, program.command, output=subprocess.PIPE, rank=running.rank)
+        stream = running.child.process.stdout
+        assert stream is not None  # noqa: S101
+        reader = threading.Thread(target=self._read, args=(program.name, stream), daemon=True)
         reader.start()
         running.readers.append(reader)
 
     def _read(self, name: str, stream: IO[bytes]) -> None:
         with stream:
             while line := stream.readline(MAX_LINE):
-                self._tell(name, line.decode("utf-8", "replace").rstrip())
+                self._relay(name, line.decode("utf-8", "replace").rstrip())
 
     def _wait_until(self, running: _Running, true: Callable[[], bool] | None, seconds: float) -> bool:
         """Wait for a process; False, and told, where it takes too long or all is to stop."""
         end = self._monotonic() + seconds
         while true is not None and not true():
             if self._monotonic() > end:
-                self._tell("serve", f"{running.program.name} does not answer yet; going on without it")
+                LOG.warning("a process does not answer yet; going on without it", process=running.program.name)
                 return False
             if self.stop.wait(0.1):
                 return False
@@ -139,43 +144,38 @@ class Supervisor:
     def _look_after(self) -> None:
         now = self._monotonic()
         for running in self._running:
-            process = running.process
-            if process is None:
+            if running.child is None:
                 if running.due and now >= running.due:
                     running.due = 0.0
                     self._start(running)
                 continue
-            status = process.poll()
-            if status is None:
+            how = running.child.ended()
+            if how is None:
                 if now - running.started > LONGEST_PAUSE:
                     running.pause = FIRST_PAUSE
                 continue
-            how = f"status {status}" if status >= 0 else signal.Signals(-status).name
-            self._tell("serve", f"{running.program.name} ended ({how}); starting it again in {running.pause:g} s")
-            running.process = None
+            LOG.warning(
+                "a process ended and is started again", process=running.program.name, how=how, after_s=running.pause
+            )
+            running.child.kill()  # what it started, and left behind
+            running.child = None
             running.readers = [reader for reader in running.readers if reader.is_alive()]
             running.due = now + running.pause
             running.pause = min(2 * running.pause, LONGEST_PAUSE)
 
     def _stop_all(self) -> None:
         """Last started, first stopped: who depends on the validator ends before it."""
-        for running in reversed(self._running):
-            process = running.process
-            if process is None:
-                continue
-            if process.poll() is None:
-                process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._tell("serve", f"{running.program.name} does not stop; killing it")
-                process.kill()
-                process.wait()
+        processes.stop(
+            [running.child for running in self._running if running.child is not None],
+            STOP_SECONDS,
+            lambda child: LOG.warning("a process does not stop and is killed", process=child.name),
+        )
+        for running in self._running:
             for reader in running.readers:
                 reader.join(1.0)
-            running.process = None
+            running.child = None
 
 
-def child_command(*words: str) -> list[str]:
-    """The command line of an authority subcommand that ends with this process."""
-    return [sys.executable, "-m", "authority.service.child", str(os.getpid()), *words]
+def authority_command(*words: str) -> list[str]:
+    """The command line of an authority subcommand."""
+    return [sys.executable, "-m", "authority.cli", *words]

@@ -25,7 +25,19 @@ STARTING_LAMPORTS = 1_000_000 * 1_000_000_000
 
 
 class ValidatorError(AuthorityError):
-    """address_in_use, or program_argument."""
+    """The embedded validator cannot be started so."""
+
+
+class AddressInUseError(ValidatorError):
+    """The validator's address is taken."""
+
+    code = "address_in_use"
+
+
+class ProgramArgumentError(ValidatorError):
+    """--program takes an address and a file."""
+
+    code = "program_argument"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,8 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             server = RpcServer((host, port), methods, browsers=browsers)
         except OSError as error:
-            raise ValidatorError(
-                "address_in_use",
+            raise AddressInUseError(
                 f"cannot listen on {host}:{port} ({error.strerror}): stop what does, or use --rpc-port",
             ) from error
         _serve(server, f"{bank.hashes.genesis_hash()}, ledger {ledger.path}")
@@ -89,7 +100,7 @@ def home_genesis(home: Home, more_programs: list[list[str]] | None = None) -> Ge
         try:
             programs.append(GenesisProgram.from_file(Pubkey.from_string(text), Path(path), authority))
         except (ValueError, OSError) as error:
-            raise ValidatorError("program_argument", f"--upgradeable-program {text} {path}: {error}") from error
+            raise ProgramArgumentError(f"--upgradeable-program {text} {path}: {error}") from error
     balances = {authority: STARTING_LAMPORTS, home.operator.pubkey(): STARTING_LAMPORTS}
     return Genesis(tuple(programs), balances)
 

@@ -34,7 +34,7 @@ from authority.chain.accounts import (
 from authority.chain.accounts import Meter as RegistryMeter
 from authority.chain.accounts import User as RegistryUser
 from authority.chain.client import ChainClient
-from authority.chain.errors import ChainError, RpcError
+from authority.chain.errors import NotDeployedError, RpcError
 from authority.chain.layout import ProgramAccount
 from authority.market.standing_orders import BID, ProposedOrder
 from authority.settlement.journal import WaitingFrame
@@ -79,12 +79,6 @@ class Head:
     last_checkpoint: int | None
 
 
-class NotDeployedError(ChainError):
-    """The programs are not initialized on this chain: run `authority deploy`."""
-
-    cause = "not_deployed"
-
-
 Signed = Callable[[str, int, str], None]
 """Told of a transaction before it is sent: signature (base58), last block height where it can land, itself (base64)."""
 
@@ -126,7 +120,7 @@ class SettlementChain:
         )
 
     def epoch_seconds(self) -> int:
-        """The length of an epoch; fixed for ever."""
+        """The length of an epoch; fixed forever."""
         if not self._epoch_seconds:
             self._epoch_seconds = self._existing(Config, programs.config_address()).epoch_seconds
         return self._epoch_seconds
@@ -314,7 +308,7 @@ class SettlementChain:
         return self._send([programs.ed25519_frames([frame]), self._build("oracle", "rebase_meter", accounts=accounts)])
 
     def close_meter(self, meter_id: bytes, member: Pubkey) -> str:
-        """End a meter's part in its member's settlement, for ever; the transaction's signature."""
+        """End a meter's part in its member's settlement, forever; the transaction's signature."""
         accounts = {"user": programs.user_address(member), "meter": programs.meter_address(meter_id)}
         return self._send([self._build("registry", "set_meter_status", {"status": STATUS_CLOSED}, accounts)])
 

@@ -18,7 +18,7 @@ from authority.billing.turn import each_epoch
 from authority.chain.client import ChainClient
 from authority.enrolment.names import Names
 from authority.enrolment.wallets import unseal
-from authority.errors import AuthorityError
+from authority.errors import AuthorityError, MeterUnknownError
 from authority.log import log
 from authority.settlement.chain import SettlementChain, common_accounts
 from authority.settlement.lookup_tables import LookupTables
@@ -26,6 +26,7 @@ from authority.settlement.worker import Worker
 from authority.store.lease import Lease
 from authority.store.metering import CHAIN_PENDING, METER_SUSPENDED, Frame, Meter
 from authority.store.settlement import Alert
+from edge_agent.wire.command import add_json, print_json
 from edge_agent.wire.reading import FLAG_REGISTER_RESET
 from edge_agent.wire.reading import Frame as SignedFrame
 
@@ -33,10 +34,13 @@ LEASE = "settlement"
 
 
 class SettlementError(AuthorityError):
-    """not_a_rebase: the record does not say that its registers were reset, or does not wait for it.
+    """What a person asked of the settlement worker cannot be done."""
 
-    meter_unknown: there is no such meter on the chain.
-    """
+
+class NotARebaseError(SettlementError):
+    """The record does not say that its registers were reset, or does not wait for a person."""
+
+    code = "not_a_rebase"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("once", help="do all that can be done now, and stop")
     alerts = actions.add_parser("alerts", help="what could not be done, and why")
     alerts.add_argument("--all", action="store_true", help="also what has gone away")
+    add_json(alerts)
     rebase = actions.add_parser("rebase", help="let a meter go on from other registers, by its record that says so")
     rebase.add_argument("log_index", type=int, help="the record's index in the log, as its alert names it")
     out = actions.add_parser(
@@ -62,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     app = App.open(arguments.home, process="settlement" if serves else None)
     try:
         if arguments.action == "alerts":
-            _alerts(app, everything=arguments.all)
+            _alerts(app, everything=arguments.all, as_json=arguments.json)
         elif arguments.action == "retry":
             _retry(app)
         elif arguments.action == "rebase":
@@ -106,16 +111,32 @@ def _work(app: App, *, once: bool) -> None:
         lease.release()
 
 
-def _alerts(app: App, *, everything: bool) -> None:
+def _alerts(app: App, *, everything: bool, as_json: bool) -> None:
     query = select(Alert).order_by(Alert.last_at)
     if not everything:
         query = query.where(Alert.resolved_at.is_(None))
     with app.store.read() as session:
         names = Names.load(session, app.home)
-        for alert in session.scalars(query):
+        alerts = session.scalars(query).all()
+        if as_json:
+            print_json([_as_json(alert, names) for alert in alerts])
+            return
+        for alert in alerts:
             state = "" if alert.resolved_at is None else " (gone)"
             text = names.in_text(f"{alert.subject}: {alert.message}")
             print(f"{text} [{alert.code}, {alert.count} times]{state}")
+
+
+def _as_json(alert: Alert, names: Names) -> dict[str, str | int | None]:
+    return {
+        "code": alert.code,
+        "subject": names.in_text(alert.subject),
+        "message": names.in_text(alert.message),
+        "count": alert.count,
+        "first_at": alert.first_at,
+        "last_at": alert.last_at,
+        "resolved_at": alert.resolved_at,
+    }
 
 
 def _retry(app: App) -> None:
@@ -132,8 +153,7 @@ def _rebase(app: App, log_index: int) -> None:
     with app.store.write() as session:
         frame = session.get(Frame, log_index)
         if frame is None or frame.chain_error is None or not frame.record.flags & FLAG_REGISTER_RESET:
-            raise SettlementError(
-                "not_a_rebase",
+            raise NotARebaseError(
                 f"leaf {log_index} is not a record that waits and says that its registers were reset; see the alerts",
             )
         signed, meter_id = SignedFrame.from_bytes(frame.frame), frame.meter.meter_id
@@ -149,7 +169,7 @@ def _take_out(app: App, name: str, reason: str) -> None:
             select(Meter).where(Meter.gateway_name == gateway, Meter.name == meter_name).options(joinedload(Meter.user))
         )
         if meter is None or meter.registered_at is None:
-            raise SettlementError("meter_unknown", f"there is no meter {name} on the chain; see: authority enrol list")
+            raise MeterUnknownError(f"there is no meter {name} on the chain; see: authority enrol list")
         meter.state = METER_SUSPENDED
         data = {"meter_id": meter.meter_id.hex(), "reason": reason}
         log.record_act(session, "meter_taken_out", getpass.getuser(), app.clock(), data)

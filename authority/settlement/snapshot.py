@@ -99,7 +99,7 @@ class MeterView:
 class MemberView:
     """A User of the registry, its EnergyAccount (boundary None before the baseline), its seat and token accounts.
 
-    member is its name for ever, wallet the key that signs for it now. held_wh and credit are in its token accounts,
+    member is its name forever, wallet the key that signs for it now. held_wh and credit are in its token accounts,
     None where one is missing, frozen or no longer the wallet's. seat_wh and seat_credit are free in its seat, None
     where there is no seat for it yet. The previous_ figures are those of the period before the open one.
     """

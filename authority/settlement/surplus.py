@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from authority.errors import AuthorityError
 from edge_agent.wire.reading import ROLES, SOURCE_NONE
 from edge_agent.wire.rules import BASIS_POINTS, REGISTERS, ROLE_REGISTERS
 
@@ -43,12 +44,32 @@ def span_kind(epochs: int | None, netting_epochs: int, *, unchanged: bool) -> Sp
     return SpanKind.NETTED if unchanged else SpanKind.BASELINE
 
 
-class SurplusError(ValueError):
-    """A span that the rule does not cover; `code` names the cause, the message says what to change."""
+class SurplusError(AuthorityError):
+    """A span that the rule does not cover; the message says what to change."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+
+class EfficiencyError(SurplusError):
+    """The storage efficiency is not between 0 and 10,000 basis points."""
+
+    code = "efficiency"
+
+
+class MeterSetError(SurplusError):
+    """The meters do not form a set that settles."""
+
+    code = "meter_set"
+
+
+class RegisterDecreasedError(SurplusError):
+    """A register fell."""
+
+    code = "register_decreased"
+
+
+class RegisterNotPermittedError(SurplusError):
+    """A register outside the meter's role moved."""
+
+    code = "register_not_permitted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +143,16 @@ def settle_span(
     """
     settling = [meter for meter in meters if meter.role != "submeter"]
     if not permitted_meter_set([meter.role for meter in meters]):
-        raise SurplusError("meter_set", "a user has one building meter, or loads or one grid meter beside the rest")
+        raise MeterSetError("a user has one building meter, or loads or one grid meter beside the rest")
     if not 0 <= efficiency_bps <= BASIS_POINTS:
-        raise SurplusError("efficiency", f"the efficiency is 0 to {BASIS_POINTS} basis points, not {efficiency_bps}")
+        raise EfficiencyError(f"the efficiency is 0 to {BASIS_POINTS} basis points, not {efficiency_bps}")
     for meter in settling:
         for register in REGISTERS:
             step: int = getattr(meter, register)
             if step < 0:
-                raise SurplusError("register_decreased", f"{register} of the {meter.role} meter fell by {-step} Wh")
+                raise RegisterDecreasedError(f"{register} of the {meter.role} meter fell by {-step} Wh")
             if step and register not in ROLE_REGISTERS[meter.role]:
-                raise SurplusError("register_not_permitted", f"a {meter.role} meter's {register} may not move")
+                raise RegisterNotPermittedError(f"a {meter.role} meter's {register} may not move")
 
     grid = next((meter for meter in settling if meter.role == "grid"), None)
     inside = [meter for meter in settling if meter.role != "grid"]

@@ -1,7 +1,7 @@
 """What a person has to be told: alerts, raised once, gone when their cause is.
 
 Besides what the programs refuse, two things are watched: whether the log let each meter's standing record pass, and
-whether a member stands still that should have been settled.
+whether a member that should have been settled is not.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Watch:
         self._lock = Lock()
         self._open = journal.open_alerts()
         self._passed: dict[int, bytes] = {}
-        # what was last said of each member that stands still
+        # what was last said of each member that is not settled
         self._stalled: dict[str, str] = {subject: "" for subject in self._open if subject.startswith(Stalled.PREFIX)}
 
     def alert(self, code: str, subject: str, message: str) -> None:

@@ -7,7 +7,6 @@ is a round like any other.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -53,8 +52,9 @@ from authority.store import Store
 from authority.store.metering import CHAIN_SUBMITTED
 from authority.store.people import User
 from authority.store.settlement import SettlementEpoch
+from edge_agent.wire.log import StructuredLog
 
-LOG = logging.getLogger(__name__)
+LOG = StructuredLog(__name__)
 _Item = TypeVar("_Item")
 
 SKIPPED_REFUSALS = frozenset(
@@ -147,7 +147,7 @@ class Worker:
                 busy = self.round()
                 delay = FIRST_DELAY_MS
             except (ChainError, OperationalError) as error:
-                LOG.warning("the validator or the store does not answer, again in %s ms: %s", delay, error)
+                LOG.warning("the validator or the store does not answer", again_in_ms=delay, reason=str(error))
                 stop.wait(delay / 1000)
                 delay = min(delay * 2, LONGEST_LINE_DELAY_MS)
                 continue
@@ -476,7 +476,7 @@ class Worker:
 
     def _refused(self, action: Action, error: AuthorityError) -> None:
         """A program said no, or a key did not open: the next round sees where the chain stands; again, later."""
-        LOG.warning("%s: %s", action.subject, error)
+        LOG.warning("an action was refused", subject=action.subject, code=error.code, reason=str(error))
         name = error.name if isinstance(error, ProgramError) else error.code
         if isinstance(action, SubmitReadings):
             frames = [frame for _, frame in action.readings]

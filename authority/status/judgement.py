@@ -126,7 +126,9 @@ def _gateways(facts: Facts) -> Iterator[Problem]:
             continue
         name = f"gateway {gateway.name}"
         if gateway.seen_at is None:
-            yield Problem("gateway_silent", name, "has never been heard: is its agent running? edge-agent status there")
+            yield Problem(
+                "gateway_silent", name, "has never been heard from: is its agent running? edge-agent status there"
+            )
         elif facts.time - gateway.seen_at > SILENT_SECONDS:
             yield Problem(
                 "gateway_silent",

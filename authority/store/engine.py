@@ -34,7 +34,37 @@ _MIGRATION_LOCK = 0x414D_5231
 
 
 class StoreError(AuthorityError):
-    """store_url, store_unreachable, store_newer, store_in_use or wrong_network."""
+    """The database cannot be used."""
+
+
+class StoreInUseError(StoreError):
+    """Another process migrates the store."""
+
+    code = "store_in_use"
+
+
+class StoreNewerError(StoreError):
+    """A later version of the authority wrote the store."""
+
+    code = "store_newer"
+
+
+class StoreUnreachableError(StoreError):
+    """The database does not answer, or cannot be opened."""
+
+    code = "store_unreachable"
+
+
+class StoreUrlError(StoreError):
+    """The store's URL cannot be used."""
+
+    code = "store_url"
+
+
+class WrongNetworkError(StoreError):
+    """The store belongs to another network."""
+
+    code = "wrong_network"
 
 
 class Store:
@@ -57,16 +87,16 @@ class Store:
             parsed = make_url(url)
             engine = _sqlite(url) if parsed.get_backend_name() == "sqlite" else create_engine(url, pool_pre_ping=True)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
-            raise StoreError(
-                "store_url", f"[store] url must be like sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME: {error}"
+            raise StoreUrlError(
+                f"[store] url must be like sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME: {error}"
             ) from error
         store = cls(engine)
         try:
             store._migrate()
         except SQLAlchemyError as error:
             engine.dispose()
-            raise StoreError(
-                "store_unreachable", f"the database at {parsed.render_as_string()} cannot be opened: {error}"
+            raise StoreUnreachableError(
+                f"the database at {parsed.render_as_string()} cannot be opened: {error}"
             ) from error
         return store
 
@@ -92,8 +122,7 @@ class Store:
             state = self._log_state()
         assert state is not None  # noqa: S101
         if state.network_id != network_id:
-            raise StoreError(
-                "wrong_network",
+            raise WrongNetworkError(
                 f"the database belongs to network {state.network_id.hex()}, this home to {network_id.hex()}; "
                 "correct [store] url, or restore the home that belongs to the database",
             )
@@ -102,8 +131,7 @@ class Store:
         """StoreError `store_in_use` where the database belongs to a network already."""
         state = self._log_state()
         if state is not None:
-            raise StoreError(
-                "store_in_use",
+            raise StoreInUseError(
                 f"the database holds the log of network {state.network_id.hex()} already: name an empty database, or "
                 "restore the home that belongs to it",
             )
@@ -129,8 +157,7 @@ class Store:
             revision = MigrationContext.configure(connection).get_current_revision()
             known = {item.revision for item in script.walk_revisions()}
             if revision is not None and revision not in known:
-                raise StoreError(
-                    "store_newer",
+                raise StoreNewerError(
                     f"the database is at revision {revision}, which this release does not know; upgrade it",
                 )
             config.attributes["connection"] = connection

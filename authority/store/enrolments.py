@@ -32,7 +32,7 @@ class Claim(Base):
 class Enrolment(Base):
     """What a gateway asked for with one claim; certificate (PEM) and decided_by once an operator has decided.
 
-    request_hash is the SHA-256 of the request, so that asking again with the same content is no conflict.
+    request_hash is the SHA-256 of the request, so that asking again with the same content is not a conflict.
     """
 
     __tablename__ = "enrolments"

@@ -26,7 +26,13 @@ RENEW_SECONDS = 5
 
 
 class LeaseError(AuthorityError):
-    """lease_held: another process runs this already."""
+    """Something that only one process may do."""
+
+
+class LeaseHeldError(LeaseError):
+    """Another process runs this already."""
+
+    code = "lease_held"
 
 
 def _read(path: str) -> str:
@@ -83,15 +89,14 @@ class Lease:
                     session.add(row)
                 elif row.owner != self._owner and row.expires_at > now and not _is_gone(row.owner):
                     host = row.owner.split(" ", maxsplit=1)[0]
-                    raise LeaseError(
-                        "lease_held",
+                    raise LeaseHeldError(
                         f"the {self._name} runs already, on {host}; stop it first, or wait {row.expires_at - now} s if "
                         "that machine is down",
                     )
                 row.owner, row.term, row.expires_at = self._owner, row.term + 1, now + LEASE_SECONDS
                 self.term = row.term
         except IntegrityError as error:
-            raise LeaseError("lease_held", f"the {self._name} is being started by another process") from error
+            raise LeaseHeldError(f"the {self._name} is being started by another process") from error
         self._thread = threading.Thread(target=self._renew, name=f"lease-{self._name}", daemon=True)
         self._thread.start()
 

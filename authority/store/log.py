@@ -24,7 +24,7 @@ class LogState(Base):
 
 
 class LogLeaf(Base):
-    """A leaf that is no reading (an act, a book): type byte and payload. The leaf of a reading is made of its frame."""
+    """A leaf that is not a reading (an act, a book): type byte and payload. A reading's leaf is made of its frame."""
 
     __tablename__ = "log_leaves"
 

@@ -83,7 +83,7 @@ class Meter(Base):
 
 
 class MeterKey(Base):
-    """A meter's key and where its chain of records stands. A key belongs to one meter for ever.
+    """A meter's key and where its chain of records stands. A key belongs to one meter forever.
 
     next_sequence is what the collector takes next; head_hash is the record hash (32 bytes) of the last logged record
     and head_log_index its place in the log, None before the first. passed_record is the last record (96 bytes) under

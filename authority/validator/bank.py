@@ -32,6 +32,7 @@ from solders.transaction_metadata import (
     TransactionMetadata,
 )
 
+from authority.errors import AuthorityError
 from authority.validator import base58, tokens
 from authority.validator.genesis import Genesis, faucet_keypair, identity_keypair
 from authority.validator.ledger import Entry, Ledger
@@ -44,8 +45,14 @@ _LOOKUP_TABLE_PROGRAM = Pubkey.from_string("AddressLookupTab1e111111111111111111
 _log = logging.getLogger(__name__)
 
 
-class TransactionRefusedError(Exception):
+class BankError(AuthorityError):
+    """Why the bank does not take a transaction; methods answers it in JSON-RPC."""
+
+
+class TransactionRefusedError(BankError):
     """A transaction that cannot land; `error` is Solana's TransactionError as JSON, `outcome` what was run of it."""
+
+    code = "transaction_refused"
 
     def __init__(self, error: Any, outcome: Outcome | None = None) -> None:
         super().__init__(json.dumps(error))
@@ -53,16 +60,22 @@ class TransactionRefusedError(Exception):
         self.outcome = outcome
 
 
-class UnsoundTransactionError(Exception):
-    """Bytes that are no transaction which this validator takes; the message says why."""
+class UnsoundTransactionError(BankError):
+    """Bytes that are not a transaction that this validator takes; the message says why."""
+
+    code = "transaction_unsound"
 
 
-class SignatureRefusedError(Exception):
+class SignatureRefusedError(BankError):
     """A signature of the transaction does not verify."""
 
+    code = "signature_refused"
 
-class UnhealthyError(Exception):
+
+class UnhealthyError(BankError):
     """The ledger cannot be written: nothing lands until it can."""
+
+    code = "ledger_failing"
 
 
 @dataclass(frozen=True)
@@ -127,7 +140,7 @@ def parse_transaction(raw: bytes) -> VersionedTransaction:
     try:
         transaction = VersionedTransaction.from_bytes(raw)
     except Exception as error:
-        # solders raises a BincodeError, which is no public class
+        # solders raises a BincodeError, which is not a public class
         raise UnsoundTransactionError(
             f"failed to deserialize solana_transaction::versioned::VersionedTransaction: {error}"
         ) from error
@@ -408,7 +421,8 @@ class Bank:
             try:
                 self._ledger.record(entry)
             except sqlite3.Error as error:
-                _log.error("the ledger could not be written (%s); going back to its last commit", error)
+                fields = {"reason": str(error)}
+                _log.error("the ledger could not be written; going back to its last commit", extra={"fields": fields})
                 self._healthy = False
                 self._svm = self._load()
                 self._slot = 0

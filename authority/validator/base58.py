@@ -18,11 +18,11 @@ def encode(data: bytes) -> str:
 
 
 def decode(text: str) -> bytes:
-    """Base58 text as bytes; ValueError for a character that is none of base58's."""
+    """Base58 text as bytes; ValueError for a character that is not in base58's alphabet."""
     number = 0
     for character in text:
         if character not in _DIGITS:
-            raise ValueError(f"{character!r} is not a base58 character")
+            raise ValueError(f"{character!r} is not base58 character")
         number = number * 58 + _DIGITS[character]
     zeros = len(text) - len(text.lstrip("1"))
     return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from authority.errors import AuthorityError
+
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601
@@ -103,18 +105,20 @@ _INSTRUCTION_ERRORS = {
 }
 
 
-class RpcError(Exception):
-    """A JSON-RPC error, as it goes to the client."""
+class RpcError(AuthorityError):
+    """A JSON-RPC error, as it goes to the client; `number` is JSON-RPC's code for it."""
 
-    def __init__(self, code: int, message: str, data: Any = None) -> None:
+    code = "rpc_error"
+
+    def __init__(self, number: int, message: str, data: Any = None) -> None:
         super().__init__(message)
-        self.code = code
+        self.number = number
         self.message = message
         self.data = data
 
     def to_json(self) -> dict[str, Any]:
         """The `error` object."""
-        error: dict[str, Any] = {"code": self.code, "message": self.message}
+        error: dict[str, Any] = {"code": self.number, "message": self.message}
         if self.data is not None:
             error["data"] = self.data
         return error

@@ -64,6 +64,30 @@ class LedgerError(AuthorityError):
     """ledger_in_use, ledger_unreadable, ledger_unwritable or ledger_version."""
 
 
+class LedgerInUseError(LedgerError):
+    """Another process has the ledger open."""
+
+    code = "ledger_in_use"
+
+
+class LedgerUnreadableError(LedgerError):
+    """The ledger cannot be read."""
+
+    code = "ledger_unreadable"
+
+
+class LedgerUnwritableError(LedgerError):
+    """The ledger cannot be written."""
+
+    code = "ledger_unwritable"
+
+
+class LedgerVersionError(LedgerError):
+    """The ledger was written by another version."""
+
+    code = "ledger_version"
+
+
 @dataclass(frozen=True)
 class Landed:
     """A transaction that landed: its place, its bytes, its error (None where it succeeded) and its RPC meta object."""
@@ -124,17 +148,14 @@ class Ledger:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise LedgerError(
-                "ledger_unwritable",
+            raise LedgerUnwritableError(
                 f"{error.filename} cannot be made ({error.strerror}): look at the disk and at who owns {directory}",
             ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._lock)
-            raise LedgerError(
-                "ledger_in_use", f"another validator runs on {self.path}: stop it, or use its address"
-            ) from error
+            raise LedgerInUseError(f"another validator runs on {self.path}: stop it, or use its address") from error
         try:
             if reset:
                 for suffix in ("", "-wal", "-shm"):
@@ -152,8 +173,7 @@ class Ledger:
             finally:
                 os.close(made)
         except OSError as error:
-            raise LedgerError(
-                "ledger_unwritable",
+            raise LedgerUnwritableError(
                 f"{self.path} cannot be opened for writing ({error.strerror}): look at the disk and at who owns it",
             ) from error
         try:
@@ -171,10 +191,9 @@ class Ledger:
             elif version == 0:
                 raise self.unreadable("it is the database of another program")
             elif version != SCHEMA_VERSION:
-                raise LedgerError(
-                    "ledger_version",
+                raise LedgerVersionError(
                     f"{self.path} is of version {version}, this validator writes {SCHEMA_VERSION}: "
-                    "use the version that made it, or start afresh with --reset",
+                    "use the version that made it, or start again from nothing with --reset",
                 )
             for table, columns in _COLUMNS.items():
                 if {row[1] for row in connection.execute(f"PRAGMA table_info({table})")} != columns:
@@ -191,14 +210,13 @@ class Ledger:
 
     def unreadable(self, reason: object) -> LedgerError:
         """The error for a ledger that is not what this validator wrote."""
-        return LedgerError(
-            "ledger_unreadable", f"{self.path} cannot be read ({reason}): restore it, or start afresh with --reset"
+        return LedgerUnreadableError(
+            f"{self.path} cannot be read ({reason}): restore it, or start again from nothing with --reset"
         )
 
     def _failed(self, error: sqlite3.Error) -> LedgerError:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK_CODES:
-            return LedgerError(
-                "ledger_unwritable",
+            return LedgerUnwritableError(
                 f"{self.path} cannot be written ({error}): look at the disk and at who owns the file, then start again",
             )
         return self.unreadable(error)
@@ -274,7 +292,7 @@ class Ledger:
         return None if row is None else bytes(row[0])
 
     def accounts(self) -> Iterator[tuple[Pubkey, Account]]:
-        """Every account, as it stands. LedgerError where one is none, or cannot be read."""
+        """Every account, as it stands. LedgerError where one is not an account, or cannot be read."""
         query = "SELECT address, lamports, owner, executable, data FROM account"
         try:
             for address, lamports, owner, executable, data in self._connection.execute(query):

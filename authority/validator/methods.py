@@ -147,7 +147,7 @@ class Methods:
                 raise RpcError(NODE_UNHEALTHY, f"Node is unhealthy: {error}", {"numSlotsBehind": None}) from error
             except sqlite3.Error as error:
                 message = f"the ledger could not be read: {error}"
-                _log.error("%s: %s", method, message)
+                _log.error("the ledger could not be read", extra={"fields": {"method": method, "reason": str(error)}})
                 raise RpcError(INTERNAL_ERROR, f"Internal error: {message}") from error
 
     # What the calls share
@@ -494,7 +494,7 @@ class Methods:
             raise RpcError(SIGNATURE_VERIFICATION_FAILURE, str(error)) from error
         except TransactionRefusedError as refusal:
             if refusal.error == "AlreadyProcessed" and not preflight:
-                # Clients send again what they have not seen land yet: that it has is no failure.
+                # Clients send again what they have not seen land yet: that it has is not a failure.
                 return str(transaction.signatures[0])
             if _budget_unsound(transaction, refusal.error):
                 raise _unsound(refusal.error) from refusal

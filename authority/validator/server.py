@@ -92,7 +92,7 @@ def _answer_one(methods: Methods, request: Any) -> dict[str, Any] | None:
     except RpcError as error:
         return _failure(call_id, error) if known else None
     except Exception:  # noqa: BLE001 (a fault of ours is -32603 to the client and a traceback in the log)
-        _log.exception("%s failed", method)
+        _log.exception("a call failed", extra={"fields": {"method": method}})
         return _failure(call_id, RpcError(INTERNAL_ERROR, "Internal error")) if known else None
     return {"jsonrpc": "2.0", "result": result, "id": call_id} if known else None
 
@@ -147,7 +147,7 @@ class RpcServer(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that broke is not worth a traceback."""
-        _log.debug("connection from %s ended", client_address, exc_info=True)
+        _log.debug("a connection ended", exc_info=True, extra={"fields": {"peer": str(client_address)}})
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -247,4 +247,4 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests go to the debug log."""
-        _log.debug("%s %s", self.address_string(), format % args)
+        _log.debug("a request", extra={"fields": {"peer": self.address_string(), "request": format % args}})

@@ -37,7 +37,7 @@ def token_account(account: Account | None) -> TokenAccount | None:
         return None
     try:
         found = TokenAccount.from_bytes(data[:ACCOUNT_SIZE])
-    except Exception:  # noqa: BLE001 (solders has no public class for it: the data is no token account)
+    except Exception:  # noqa: BLE001 (solders has no public class for it: the data is not a token account)
         return None
     return None if found.state == TokenAccountState.Uninitialized else found
 

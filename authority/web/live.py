@@ -82,7 +82,7 @@ def fragments(page: str) -> dict[str, dict[str, str]]:
 def changes(before: Mapping[str, Fragment] | None, after: Mapping[str, Fragment]) -> dict[str, dict[str, str]] | None:
     """What a reader of `before` has to change to see `after`; everything where it is not known what the reader sees.
 
-    None where the elements themselves are others: the page has to be fetched anew.
+    None where the elements themselves are others: the page has to be fetched again.
     """
     if before is None:
         return {key: dict(fragment) for key, fragment in after.items()}
@@ -97,7 +97,7 @@ def changes(before: Mapping[str, Fragment] | None, after: Mapping[str, Fragment]
 
 
 def events(views: Iterator[tuple[int, Mapping[str, Fragment]] | None]) -> Iterator[str]:
-    """Server-sent events for one reader: `figures` with what changed, `page` where it must be fetched anew, `beat`.
+    """Server-sent events for one reader: `figures` with what changed, `page` where it must be fetched again, `beat`.
 
     views gives (time of the view, its fragments), or None for a heartbeat.
     """

@@ -179,7 +179,7 @@ def chart(campus: Campus) -> Chart:
 
 
 def so_far(epoch: EpochPast, value: int, words: Callable[[int], str] = str) -> str:
-    """A past epoch's figure; a zero that settlement has yet to fill in is no zero."""
+    """A past epoch's figure; a zero that settlement has yet to fill in is not a zero."""
     return words(value) if value or epoch.state in SETTLED else PENDING
 
 

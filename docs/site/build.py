@@ -101,7 +101,7 @@ def lay_out(source: Path) -> None:
 
 
 def linked(path: Path, pages: dict[Path, str]) -> str:
-    """A page's text, its links those of the site; a file that is no page of the site is named by its path."""
+    """A page's text, its links those of the site; a file that is not a page of the site is named by its path."""
 
     def there(found: re.Match[str]) -> str:
         picture, text, target = found.groups()

@@ -40,7 +40,55 @@ from edge_agent.wire.rules import ROLE_REGISTERS
 
 
 class EnrolmentError(EdgeError):
-    """Enrolling cannot go on; `code` names why, the message says what to do."""
+    """Enrolling cannot go on; the message says what to do."""
+
+
+class AuthorityNotTrustedError(EnrolmentError):
+    """The server's CA is not the one that the claim code names."""
+
+    code = "authority_not_trusted"
+
+
+class CapturePeriodError(EnrolmentError):
+    """A meter's capture period does not fit the authority's epoch."""
+
+    code = "capture_period_unfit"
+
+
+class ClaimForAnotherError(EnrolmentError):
+    """The claim code is for a gateway of another name."""
+
+    code = "claim_for_another"
+
+
+class ClaimRefusedError(EnrolmentError):
+    """The authority does not take the claim code: used, expired, or not its own."""
+
+    code = "claim_refused"
+
+
+class EnrolmentRejectedError(EnrolmentError):
+    """A person at the authority rejected the enrolment."""
+
+    code = "enrolment_rejected"
+
+
+class MapRoleError(EnrolmentError):
+    """The map feeds registers that the meter's role does not have, or lacks some."""
+
+    code = "map_does_not_fit_role"
+
+
+class MeterUnknownError(EnrolmentError):
+    """The campus plan does not expect this meter."""
+
+    code = "meter_unknown"
+
+
+class MeterUnreachableError(EnrolmentError):
+    """A meter could not be read before enrolling."""
+
+    code = "meter_unreachable"
 
 
 class Pending(NamedTuple):
@@ -66,13 +114,12 @@ def fetch_ca(address: tuple[str, int], fingerprint: bytes, *, timeout: float) ->
     try:
         certificate = x509.load_pem_x509_certificate(pem)
     except ValueError as error:
-        raise EnrolmentError(
-            "authority_not_trusted", f"https://{address[0]}:{address[1]} sends no CA certificate; is it the authority?"
+        raise AuthorityNotTrustedError(
+            f"https://{address[0]}:{address[1]} sends no CA certificate; is it the authority?"
         ) from error
     found = fingerprint_of(certificate.public_bytes(serialization.Encoding.DER))
     if not hmac.compare_digest(found, fingerprint):
-        raise EnrolmentError(
-            "authority_not_trusted",
+        raise AuthorityNotTrustedError(
             f"https://{address[0]}:{address[1]} shows a CA other than the claim code's (fingerprint "
             f"{fingerprint_text(found)}); nothing was sent to it. Check the address in "
             "gateway.toml and the claim code",
@@ -96,8 +143,7 @@ def enrol(
     EnrolmentError, UplinkError, KeyFileError or CredentialsError where it cannot go on.
     """
     if claim.gateway != config.name:
-        raise EnrolmentError(
-            "claim_invalid",
+        raise ClaimForAnotherError(
             f"the claim code is for {claim.gateway!r}, gateway.toml says {config.name!r}; ask for a code of this name",
         )
     make_private_directory(config.state)
@@ -118,7 +164,7 @@ def enrol(
             answer = _poll(client, claim, enrolment)
             status = answer.choice("status", ("pending", "approved", "rejected"))
             if status == "rejected":
-                raise EnrolmentError("enrolment_rejected", f"the authority rejected it: {_reason(answer)}")
+                raise EnrolmentRejectedError(f"the authority rejected it: {_reason(answer)}")
             if status == "approved":
                 break
             if not wait:
@@ -183,8 +229,7 @@ def _ask(
     proofs = {}
     for meter in config.meters:
         if meter.name not in asked.meters:
-            raise EnrolmentError(
-                "meter_unknown",
+            raise MeterUnknownError(
                 f"the authority does not expect meter {meter.name!r} at this gateway; have it added to the campus plan",
             )
         meter_id, first_sequence = asked.meters[meter.name]
@@ -196,8 +241,7 @@ def _ask(
         )
         proofs[meter.name] = keys[meter.name].sign(message).hex()
         if asked.epoch_seconds % meter.map.capture_period:
-            raise EnrolmentError(
-                "capture_period_unfit",
+            raise CapturePeriodError(
                 f"meter {meter.name!r} captures every {meter.map.capture_period} s, which does not divide the epoch of "
                 f"{asked.epoch_seconds} s; set the meter's capture period, then the map's",
             )
@@ -211,8 +255,7 @@ def _call(client: HttpsClient, method: str, path: str, body: object, authorizati
         return client.call(method, path, data, authorization=authorization).json()
     except UplinkError as error:
         if error.code == "not_authenticated":
-            raise EnrolmentError(
-                "claim_refused",
+            raise ClaimRefusedError(
                 f"{error}; a claim code holds for one gateway and for a limited time: ask for a new one",
             ) from error
         raise
@@ -244,7 +287,7 @@ def _credentials(
     except ValueError as error:
         raise answer.error("certificate", f"cannot be read: {error}") from error
     if offered_ca != x509.load_pem_x509_certificate(ca_certificate.encode()):
-        raise answer.error("ca_certificate", "is another than the claim code's")
+        raise answer.error("ca_certificate", "is not the claim code's")
     names = [str(name.value) for name in parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if names != [config.name]:
         raise answer.error("certificate", f"is made out to {names}, not to {config.name!r}")
@@ -258,16 +301,15 @@ def _credentials(
             raise answer.error("meters", f"do not hold {settings.name!r}")
         meter_id, first_sequence = asked.meters[settings.name]
         if meter.hexadecimal("meter_id", METER_ID_SIZE) != meter_id:
-            raise meter.error("meter_id", "is another than the one that was proven")
+            raise meter.error("meter_id", "is not the one whose possession was proved")
         if meter.integer("first_sequence", 0, 0xFFFF_FFFF) != first_sequence:
-            raise meter.error("first_sequence", "is another than the one that was proven")
+            raise meter.error("first_sequence", "is not the one whose possession was proved")
         role = meter.choice("role", ROLES)
         unfit = sorted(set(settings.map.registers) - ROLE_REGISTERS[role])
         if unfit:
-            raise EnrolmentError(
-                "map_does_not_fit_role",
+            raise MapRoleError(
                 f"meter {settings.name!r} was approved as {role}, where {', '.join(unfit)} must not move; take it out "
-                "of its map and enrol anew",
+                "of its map and enrol again",
             )
         meters.append(
             EnrolledMeter(

@@ -55,7 +55,7 @@ class Carrier(Protocol):
 
     @property
     def connected(self) -> bool:
-        """Whether its link stands."""
+        """Whether its link is up."""
 
     def send(self, batch: Batch, tries: int) -> None:
         """Send a batch."""

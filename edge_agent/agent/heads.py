@@ -13,9 +13,11 @@ from edge_agent.wire.reading import (
     FRAME_SIZE,
     VERDICT_ACCEPTED,
     VERDICT_HELD,
+    BadSignatureError,
     Frame,
     ReadingError,
     Receipt,
+    WrongNetworkError,
     record_hash,
 )
 
@@ -49,7 +51,7 @@ class Heads:
         meter.head_due = self._gateway.clock.monotonic() + self._gateway.backoff(meter.head_tries, retry_after)
         meter.head_tries += 1
         if not meter.head_known or meter.head_forced:
-            message = f"the authority's head is not to be had, and nothing is signed before it is: {reason}"
+            message = f"cannot fetch the authority's head: {reason}; nothing is signed before it has come"
             if self._gateway.board.error("head", code, message, meter=meter.name):
                 log.warning("no head from the authority", meter=meter.name, code=code, reason=reason)
 
@@ -81,18 +83,18 @@ class Heads:
         record = frame.record
         former = frame.public_key != meter.key
         if former and record.sequence + 1 != meter.enrolled.first_sequence:
-            raise ReadingError("bad_signature", "it carries another meter's key")
+            raise BadSignatureError("it has another meter's key")
         if record.network_id != self._gateway.credentials.network_id:
-            raise ReadingError("wrong_network", "it is of another network")
+            raise WrongNetworkError("it belongs to another network")
         if not verify(frame.public_key, frame.signature, frame.record_bytes):
-            raise ReadingError("bad_signature", "its signature is not this meter's")
+            raise BadSignatureError("its signature is not this meter's")
         reason = self._receipt_fault(receipt, frame, former=former)
         if reason is None and receipt.sequence != record.sequence:
             reason = "for another record"
         if reason is None and receipt.verdict not in (VERDICT_ACCEPTED, VERDICT_HELD):
             reason = "of a verdict that takes nothing"
         if reason is not None:
-            raise ReadingError("bad_signature", f"its receipt is {reason}")
+            raise BadSignatureError(f"its receipt is {reason}")
         return frame, receipt
 
     def _continue_from(self, meter: RunningMeter, head: Frame | None, receipt: Receipt | None) -> None:
@@ -138,9 +140,9 @@ class Heads:
         new = self._gateway.board.error(
             "behind",
             "authority_behind",
-            f"the authority expects record {sequence}, which it has receipted before and the archive no longer holds; "
-            "was it restored from an old backup? Restore a newer one, or enrol the meter with a new key",
+            f"the authority expects record {sequence}, for which it gave a receipt, and this gateway no longer has it; "
+            "was the authority restored from an old backup? Restore a newer one, or enrol the meter with a new key",
             meter=meter.name,
         )
         if new:
-            log.error("the authority lacks records that it has receipted", meter=meter.name, expects=sequence)
+            log.error("the authority has lost records for which it gave receipts", meter=meter.name, expects=sequence)

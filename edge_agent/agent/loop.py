@@ -1,7 +1,7 @@
 """The agent: at each boundary read, sign, journal, publish; delete on the authority's signed receipt alone.
 
 One thread runs this loop and owns the journal. Lines and uplinks have threads of their own and speak to it through
-events, so that nothing slow ever stands between a meter and the journal. The order that everything rests on: a frame is
+events, so that nothing slow ever comes between a meter and the journal. The order that everything rests on: a frame is
 durable before it leaves, and a meter signs nothing after a start before the authority's head is known (an SD card lies
 about flushing, and a sequence must never be signed twice).
 
@@ -24,7 +24,7 @@ from edge_agent.agent.telling import Telling
 from edge_agent.config import GatewayConfig
 from edge_agent.meters.lines import MeterRead, PowerRead
 from edge_agent.state.credentials import Credentials
-from edge_agent.state.journal import Journal, JournalError
+from edge_agent.state.journal import Journal, JournalDamagedError, JournalError
 from edge_agent.state.keys import MeterKey
 from edge_agent.state.status import StatusBoard
 from edge_agent.uplinks import (
@@ -42,7 +42,7 @@ from edge_agent.uplinks import (
 class Agent:
     """The loop of one gateway. `step` does what is due; `run` steps until `stop`.
 
-    journal is opened anew by `reopen_journal` when it turns out damaged while running.
+    journal is opened again by `reopen_journal` when it turns out damaged while running.
     """
 
     def __init__(
@@ -129,10 +129,10 @@ class Agent:
         """A journal that fails is dealt with; the loop goes on."""
         try:
             part()
+        except JournalDamagedError as error:
+            self._replace_journal(error)
         except JournalError as error:
-            if error.code == "journal_damaged":
-                self._replace_journal(error)
-            elif self.gateway.board.error("journal", error.code, str(error)):
+            if self.gateway.board.error("journal", error.code, str(error)):
                 log.error("the journal cannot be used", code=error.code, reason=str(error))
 
     def _take(self, event: Event) -> None:
@@ -163,7 +163,7 @@ class Agent:
             self.gateway.board.error(
                 "journal_lost",
                 "journal_set_aside",
-                f"the journal was damaged and lies at {self.gateway.journal.set_aside} now; the meters continue "
+                f"the journal was damaged and is now at {self.gateway.journal.set_aside} now; the meters continue "
                 "from the authority's head. Look at the disk: an SD card that wears out does this",
             )
             log.error("the journal was damaged and set aside", file=str(self.gateway.journal.set_aside))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from edge_agent.agent.enrolment import EnrolmentError
+from edge_agent.agent.enrolment import MeterUnreachableError
 from edge_agent.config import MeterSettings
 from edge_agent.meters import MapMismatchError, MeterDriver, MeterError, open_meter
+from edge_agent.meters.errors import WrongMeterError
 from edge_agent.meters.lines import OpenMeter
 from edge_agent.wire.meter_map import CUMULATIVE
 
@@ -19,7 +20,7 @@ def probe_meters(
     `wrong_meter` for the first that does not fit.
 
     Where the map does not fit what the meter shows, such as a register without a unit, that is told: the meter can be
-    enrolled all the same, and signs nothing before map or meter is mended.
+    enrolled all the same, and signs nothing before map or meter is repaired.
     """
     for meter in meters:
         expected = meter.map.logical_device_name
@@ -33,16 +34,14 @@ def probe_meters(
                     _look_at_registers(driver, meter, tell)
             finally:
                 driver.close()
+        except WrongMeterError as error:
+            raise WrongMeterError(f"meter {meter.name!r} on {meter.port}: {error}") from error
         except MeterError as error:
-            if error.code == "wrong_meter":
-                raise EnrolmentError("wrong_meter", f"meter {meter.name!r} on {meter.port}: {error}") from error
-            raise EnrolmentError(
-                "meter_unreachable",
-                f"meter {meter.name!r} on {meter.port} cannot be read: {error}. Mend that, or use --no-probe",
+            raise MeterUnreachableError(
+                f"meter {meter.name!r} on {meter.port} cannot be read: {error}. Put that right, or use --no-probe",
             ) from error
         if identity != expected:
-            raise EnrolmentError(
-                "wrong_meter",
+            raise WrongMeterError(
                 f"the meter on {meter.port} says that it is {identity!r}, the map of {meter.name!r} says {expected!r}; "
                 "check the wiring and the serial number before this gateway signs for it",
             )
@@ -55,6 +54,6 @@ def _look_at_registers(driver: MeterDriver, meter: MeterSettings, tell: Callable
     try:
         driver.rows(now - meter.map.capture_period, now)
     except MapMismatchError as error:
-        tell(f"{meter.name}: WARNING, its map does not fit, and nothing is signed before that is mended: {error}")
+        tell(f"{meter.name}: WARNING, its map does not fit, and nothing is signed before that is repaired: {error}")
     except MeterError as error:
         tell(f"{meter.name}: its registers could not be looked at now: {error}")

@@ -35,12 +35,18 @@ class Publishing:
         self._links: dict[str, bool] = {}
 
     def pump(self) -> None:
-        """Hand frames that are due to the uplink: oldest first, in batches, a bounded number without a receipt."""
+        """Hand frames that are due to the uplink: oldest first, in batches, a bounded number without a receipt.
+
+        What goes for the first time goes together, all meters' frames of a boundary in one message; what goes again
+        goes meter by meter, so that one meter's trouble is its own.
+        """
         now = self._gateway.clock.monotonic()
         if now < self._gateway.pump_due:
             return
         window = max(1, self._gateway.config.uplink.in_flight // len(self._gateway.meters))
         next_due = now + self._gateway.resend
+        size = min(self._gateway.config.uplink.batch, MAX_FRAMES)
+        fresh: list[tuple[RunningMeter, JournalEntry]] = []
         for meter in self._gateway.meters.values():
             if now < meter.hold_until:
                 next_due = min(next_due, meter.hold_until)
@@ -52,45 +58,49 @@ class Publishing:
             meter.due = {number: at for number, at in meter.due.items() if number in ids}
             meter.tries = {number: tries for number, tries in meter.tries.items() if number in ids}
             ready = [entry for entry in held if meter.due.get(entry.id, now) <= now]
-            size = min(self._gateway.config.uplink.batch, MAX_FRAMES)
-            for start in range(0, len(ready), size):
-                self._send(meter, ready[start : start + size], now)
+            fresh += [(meter, entry) for entry in ready if entry.id not in meter.tries]
+            again = [(meter, entry) for entry in ready if entry.id in meter.tries]
+            for start in range(0, len(again), size):
+                self._send(again[start : start + size], now)
             next_due = min([next_due, *meter.due.values()])
+        for start in range(0, len(fresh), size):
+            self._send(fresh[start : start + size], now)
+        next_due = min([next_due, *(meter.due[entry.id] for meter, entry in fresh)])
         self._gateway.pump_due = max(next_due, now + 0.05)
 
-    def _send(self, meter: RunningMeter, entries: Sequence[JournalEntry], now: float) -> None:
-        tries = max(meter.tries.get(entry.id, 0) for entry in entries)
-        for entry in entries:
+    def _send(self, entries: Sequence[tuple[RunningMeter, JournalEntry]], now: float) -> None:
+        tries = max(meter.tries.get(entry.id, 0) for meter, entry in entries)
+        for meter, entry in entries:
             meter.due[entry.id] = now + self._gateway.resend * self._gateway.random.uniform(1.0, 1.25)
             meter.tries[entry.id] = meter.tries.get(entry.id, 0) + 1
-        batch = Batch(meter.name, tuple(entry.id for entry in entries), tuple(entry.frame for entry in entries))
+        batch = Batch(
+            tuple(meter.name for meter, _ in entries),
+            tuple(entry.id for _, entry in entries),
+            tuple(entry.frame for _, entry in entries),
+        )
         self._gateway.carrier.send(batch, tries)
 
     def take_sent(self, event: BatchSent) -> None:
         """A batch is with the authority or its broker, which proves nothing but that the link works."""
-        meter = self._gateway.meters[event.batch.meter]
-        meter.failures = 0
-        self._gateway.board.stage(meter.name, "published", count=len(event.batch.frames))
-        self._gateway.board.clear("publish", meter=meter.name)
+        for name, ids in event.batch.ids_by_meter.items():
+            self._gateway.meters[name].failures = 0
+            self._gateway.board.stage(name, "published", count=len(ids))
+            self._gateway.board.clear("publish", meter=name)
 
     def take_failed(self, event: BatchFailed) -> None:
         """A batch did not leave: its frames go again, later each time."""
-        meter = self._gateway.meters[event.batch.meter]
-        for number in event.batch.ids:
-            meter.due.pop(number, None)
-        meter.hold_until = self._gateway.clock.monotonic() + self._gateway.backoff(
-            meter.failures, event.error.retry_after
-        )
-        meter.failures += 1
-        self._gateway.pump_due = min(self._gateway.pump_due, meter.hold_until)
-        if self._gateway.board.error("publish", event.error.code, str(event.error), meter=meter.name):
-            log.warning(
-                "readings do not leave the gateway",
-                meter=meter.name,
-                via=event.via,
-                code=event.error.code,
-                reason=str(event.error),
-            )
+        now, error = self._gateway.clock.monotonic(), event.error
+        for name, ids in event.batch.ids_by_meter.items():
+            meter = self._gateway.meters[name]
+            for number in ids:
+                meter.due.pop(number, None)
+            meter.hold_until = now + self._gateway.backoff(meter.failures, error.retry_after)
+            meter.failures += 1
+            self._gateway.pump_due = min(self._gateway.pump_due, meter.hold_until)
+            if self._gateway.board.error("publish", error.code, str(error), meter=name):
+                log.warning(
+                    "readings do not leave the gateway", meter=name, via=event.via, code=error.code, reason=str(error)
+                )
 
     def take_link(self, event: LinkChanged) -> None:
         """A link came or went. After one that came back, heads are compared and frames go at once."""

@@ -31,7 +31,7 @@ class Records:
                 continue
             state = self._gateway.journal.meter(meter.key)
             if state.record is not None and state.record.interval_end < result.since:
-                # It was asked before the head was known: rows between would be left out for ever. Ask again.
+                # It was asked before the head was known: rows between would be left out forever. Ask again.
                 self._gateway.next_read = self._gateway.clock.monotonic()
                 continue
             rows = self._trusted(meter, result.rows)

@@ -16,13 +16,15 @@ from types import FrameType
 from edge_agent import log
 from edge_agent.agent.gateway import EventQueue
 from edge_agent.agent.loop import Agent
+from edge_agent.agent.metrics_port import MetricsPort
 from edge_agent.config import GatewayConfig, MeterSettings
 from edge_agent.errors import EdgeError
 from edge_agent.meters import open_meter
 from edge_agent.meters.lines import MeterLine, OpenMeter
-from edge_agent.state.credentials import Credentials, CredentialStore
+from edge_agent.state.credentials import Credentials, CredentialStore, NotEnrolledError
 from edge_agent.state.journal import JOURNAL_FILE, Journal
 from edge_agent.state.keys import KeyFileError, KeyStore, MeterKey
+from edge_agent.state.metrics import metrics
 from edge_agent.state.status import StatusBoard
 from edge_agent.uplinks.choice import Uplinks
 from edge_agent.uplinks.https import HttpsClient, HttpsUplink
@@ -33,7 +35,25 @@ LOCK_FILE = "agent.lock"
 
 
 class RunError(EdgeError):
-    """The agent cannot start; `code` names why, the message says what to do."""
+    """The agent cannot start; the message says what to do."""
+
+
+class AlreadyRunningError(RunError):
+    """Another agent runs with this state directory."""
+
+    code = "already_running"
+
+
+class NoBrokerError(RunError):
+    """The configuration asks for MQTT, and the authority named no broker."""
+
+    code = "no_broker"
+
+
+class NoMeterError(RunError):
+    """None of the configured meters can be signed for."""
+
+    code = "no_meter"
 
 
 class SystemClock:
@@ -62,8 +82,7 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
     store = CredentialStore(config.state)
     credentials = store.load()
     if credentials.gateway != config.name:
-        raise RunError(
-            "not_enrolled",
+        raise NotEnrolledError(
             f"{config.state} holds the credentials of {credentials.gateway!r}, gateway.toml says {config.name!r}; "
             "give each gateway its own state directory",
         )
@@ -72,13 +91,12 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
     keys = _usable_keys(config, credentials, KeyStore(config.state), board)
     meters = [meter for meter in config.meters if meter.name in keys]
     if not meters:
-        raise RunError(
-            "no_meter",
+        raise NoMeterError(
             "no meter of gateway.toml can be signed for: "
             + "; ".join(f"{name}: {reason}" for name, reason in _reasons(board).items()),
         )
     if config.uplink.kind == "mqtt" and credentials.mqtt is None:
-        raise RunError("no_broker", 'uplink.kind is "mqtt", but the authority named no broker; write "auto" or "https"')
+        raise NoBrokerError('uplink.kind is "mqtt", but the authority named no broker; write "auto" or "https"')
 
     if config.path.stat().st_mode & 0o077 and any(_secrets(meter) for meter in config.meters):
         log.warning(
@@ -129,6 +147,7 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
     for line in lines:
         line.start()
     uplinks.start()
+    metrics_port = _metrics_port(config, board, clock)
     notify = _service_manager()
     notify("READY=1")
     try:
@@ -138,10 +157,25 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
         for line in lines:
             line.close()
         uplinks.close()
+        if metrics_port is not None:
+            metrics_port.close()
         agent.close()
         for number, handler in previous.items():
             signal.signal(number, handler)
         log.info("stopped", gateway=config.name)
+
+
+def _metrics_port(config: GatewayConfig, board: StatusBoard, clock: SystemClock) -> MetricsPort | None:
+    """The port for Prometheus where one is wanted; a port that cannot be had is told, and keeps no reading back."""
+    if config.metrics_listen is None:
+        return None
+    try:
+        return MetricsPort(config.metrics_listen, lambda: metrics({**board.snapshot(), "running": True}, clock.time()))
+    except OSError as error:
+        message = f"cannot listen on {config.metrics_listen[0]}:{config.metrics_listen[1]}: {error.strerror or error}"
+        board.error("metrics", "metrics_port", message)
+        log.error("no port for metrics", code="metrics_port", reason=message)
+        return None
 
 
 @contextlib.contextmanager
@@ -152,7 +186,7 @@ def _only_agent(state: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise RunError("already_running", f"another agent runs with {state}; stop it first") from error
+            raise AlreadyRunningError(f"another agent runs with {state}; stop it first") from error
         yield
     finally:
         os.close(descriptor)
@@ -180,7 +214,7 @@ def _usable_keys(
                 if enrolled is not None and key.public_key == enrolled.public_key:
                     keys[meter.name] = key
                     continue
-                fault = ("key_not_enrolled", "its key is another than the enrolled one; restore it, or enrol anew")
+                fault = ("key_not_enrolled", "its key is not the enrolled one; restore it, or enrol again")
         board.error("enrolment", *fault, meter=meter.name)
         log.error("a meter is left out", meter=meter.name, code=fault[0], reason=fault[1])
     return keys
@@ -194,7 +228,7 @@ def not_signable(meter: MeterSettings, credentials: Credentials) -> tuple[str, s
     if enrolled.map_hash != meter.map.hash():
         return (
             "map_not_approved",
-            "its map in gateway.toml is not the one that the authority approved; put the old one back, or enrol anew",
+            "its map in gateway.toml is not the one that the authority approved; put the old one back, or enrol again",
         )
     if enrolled.serial != meter.serial:
         return ("serial_changed", f"its serial was enrolled as {enrolled.serial!r}; another meter needs another name")

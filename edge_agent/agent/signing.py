@@ -39,15 +39,13 @@ class NeedsRebaseError(EdgeError):
     Nothing more is signed for this meter until a person has looked at it (`edge-agent reset-meter`).
     """
 
-    def __init__(self, message: str) -> None:
-        super().__init__(NEEDS_REBASE, message)
+    code = NEEDS_REBASE
 
 
 class RowError(EdgeError):
     """A row that cannot be a reading: a register out of range, or evidence of the wrong size."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__("row_invalid", message)
+    code = "row_invalid"
 
 
 @dataclass(frozen=True)
@@ -175,7 +173,8 @@ class Signer:
                     f"a register fell from {last} to {candidate} Wh between {previous.interval_end} and "
                     f"{previous.interval_end + seconds}"
                     + (f", which its modulus of {modulus} Wh does not explain" if modulus else "")
-                    + "; it signs no more until a person has looked. Where the meter was reset: edge-agent reset-meter"
+                    + "; nothing more is signed for it until a person has looked. "
+                    "Where the meter was reset: edge-agent reset-meter"
                 )
             values.append(candidate)
         return (values[0], values[1], values[2], values[3]), rolled

@@ -46,7 +46,7 @@ class Finding(NamedTuple):
 
 
 def check_site(config: GatewayConfig, *, now: Callable[[], float] = time.time) -> Iterator[Finding]:
-    """Every check in the order in which a person would mend them; nothing is raised."""
+    """Every check in the order in which a person would repair them; nothing is raised."""
     yield _own_state(config.state)
     yield from _secrets(config)
     yield _clock_is_kept()
@@ -125,7 +125,7 @@ def _port(meter: MeterSettings, running: bool) -> Iterator[Finding]:
     if meter.port.startswith("/dev/ttyUSB") or meter.port.startswith("/dev/ttyACM"):
         yield Finding(meter.port, False, _stable_name(device), problem=False)
     if device.exists() and not stat.S_ISCHR(device.stat().st_mode):
-        yield Finding(meter.port, False, "is no device", problem=True)
+        yield Finding(meter.port, False, "is not a device", problem=True)
 
 
 def _stable_name(device: Path) -> str:
@@ -154,7 +154,7 @@ def _enrolment(config: GatewayConfig, credentials: Credentials, now: float) -> I
             try:
                 enrolled = credentials.meter(meter.name)
                 if enrolled is None or keys.load(meter.name).public_key != enrolled.public_key:
-                    fault = ("key_not_enrolled", "its key is another than the enrolled one; restore it, or enrol anew")
+                    fault = ("key_not_enrolled", "its key is not the enrolled one; restore it, or enrol again")
             except KeyFileError as error:
                 fault = (error.code, str(error))
         yield Finding(f"meter {meter.name}", fault is None, "enrolled" if fault is None else fault[1])

@@ -72,7 +72,7 @@ class Telling:
             self._gateway.board.error(
                 "certificate",
                 "certificate_expires",
-                f"the gateway's certificate ends in {max(0, int(left // 86400))} days; enrol anew with a claim code",
+                f"the gateway's certificate ends in {max(0, int(left // 86400))} days; enrol again with a claim code",
             )
         self._gateway.board.set(
             uplink={

@@ -6,9 +6,9 @@ import argparse
 import sys
 import time
 
-from edge_agent.agent.enrolment import EnrolmentError, Pending, enrol
+from edge_agent.agent.enrolment import Pending, enrol
 from edge_agent.config import load_config
-from edge_agent.wire.claim import Claim, ClaimError
+from edge_agent.wire.claim import Claim
 from edge_agent.wire.command import DONE, PENDING, say
 
 EXAMPLES = "example: edge-agent enrol --config gateway.toml --claim hall-ABCDEFGHIJKLMNOP-QRSTUVWXYZ234567 --wait"
@@ -31,10 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Enrol; DONE with the credentials stored, PENDING where a person at the authority has yet to approve."""
     config = load_config(options.config)
-    try:
-        claim = Claim.parse(sys.stdin.readline() if options.claim == "-" else options.claim)
-    except ClaimError as error:
-        raise EnrolmentError(error.code, str(error)) from error
+    claim = Claim.parse(sys.stdin.readline() if options.claim == "-" else options.claim)
     if not options.no_probe:
         from edge_agent.agent.meter_check import probe_meters  # noqa: PLC0415 - needs the lines, which --no-probe does not
 

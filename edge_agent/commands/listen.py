@@ -13,7 +13,7 @@ from edge_agent.dlms.iec62056_21.p1 import read_lines
 from edge_agent.dlms.push.diagnosis import likely_cause
 from edge_agent.dlms.push.stream import LONG_SILENCE, SHORT_SILENCE, Capture, TelegramStream
 from edge_agent.dlms.push.telegram import Keys, Telegram
-from edge_agent.meters.errors import MeterError, MeterTimeoutError
+from edge_agent.meters.errors import BadAnswerError, MeterError, MeterTimeoutError
 from edge_agent.meters.faults import Faults
 from edge_agent.meters.iec21 import ANSWER, conversation_error, run_conversation
 from edge_agent.meters.transport import SerialLineOptions, SerialServerTransport, Transport, open_line, open_listener
@@ -57,7 +57,7 @@ def read_push(line: SerialLineOptions, keys: Keys, seconds: float) -> dict[str, 
                 continue
             for telegram in item.telegrams:
                 if telegram.errors:
-                    failure = MeterError(str(telegram.errors[0]), telegram.errors[0].code)
+                    failure = BadAnswerError(str(telegram.errors[0]), telegram.errors[0].code)
                 if telegram.values:
                     best = telegram
                     values.update({code: {"value": r.value, "unit": r.unit} for code, r in telegram.values.items()})

@@ -38,9 +38,15 @@ from edge_agent.meters.datagrams import DatagramClient, DatagramLine
 from edge_agent.meters.driver import password_bytes
 from edge_agent.meters.errors import (
     BROKE_OFF,
+    BadAddressError,
+    BadObisError,
     MeterError,
     MeterTimeoutError,
+    MissingKeyError,
+    NoSuchObjectError,
     NotDlmsError,
+    OptionsError,
+    RangeError,
     meter_error,
 )
 from edge_agent.meters.faults import Faults
@@ -61,7 +67,7 @@ def _number(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """A command's time to wait; argparse's ValueError for what is none."""
+    """A command's time to wait; argparse's ValueError for anything else."""
     value = float(text)
     if not 0 < value <= MOST_SECONDS:
         raise ValueError(text)
@@ -69,7 +75,7 @@ def seconds(text: str) -> float:
 
 
 def baud_rate(text: str) -> int:
-    """A command's line speed; ValueError for what is none (0 would hang the line up)."""
+    """A command's line speed; ValueError for anything else (0 would hang the line up)."""
     value = int(text)
     if value <= 0:
         raise ValueError(text)
@@ -87,7 +93,7 @@ def _octets(text: str, size: int) -> bytes:
 
 
 def key(text: str) -> bytes:
-    """A command's key of 16 bytes in hex; argparse's error for what is none."""
+    """A command's key of 16 bytes in hex; argparse's error for anything else."""
     return _octets(text, 16)
 
 
@@ -224,7 +230,7 @@ def _security(args: argparse.Namespace) -> tuple[Security, InvocationCounter]:
     missing = [name for name in ("key", "auth_key", "system_title") if getattr(args, name) is None]
     if missing:
         names = " and ".join("--" + name.replace("_", "-") for name in missing)
-        raise MeterError(f"--auth gmac needs {names}", "missing_key")
+        raise MissingKeyError(f"--auth gmac needs {names}")
     counter = _counters(args).counter(args.key, args.system_title)
     if args.counter_from is not None:
         counter.raise_to(args.counter_from)
@@ -245,7 +251,7 @@ def _host_and_port(option: str, text: str) -> tuple[str, int]:
     try:
         return host_and_port(text)
     except ValueError as error:
-        raise MeterError(f"{option}: {error}", "bad_address") from error
+        raise BadAddressError(f"{option}: {error}") from error
 
 
 def _line(args: argparse.Namespace) -> Link:
@@ -259,9 +265,9 @@ def _line(args: argparse.Namespace) -> Link:
         server = server_address(args.server, args.physical, args.address_size)
         client = encode_address(args.client)
         if len(client) != 1:
-            raise MeterError(f"a client address is from 1 to 127, not {args.client}", "bad_address")
+            raise BadAddressError(f"a client address is from 1 to 127, not {args.client}")
     except DlmsError as error:
-        raise MeterError(str(error), error.code) from error
+        raise BadAddressError(str(error)) from error
     transport = open_line(_serial_line(args, 9600))
     line = HdlcLine(transport, HdlcClientLink(client, server, LinkParameters()), args.timeout)
     if args.mode_e:
@@ -314,7 +320,7 @@ def _client(args: argparse.Namespace, password: bytes | None, security: Security
         conformance = DEFAULT | GENERAL_BLOCK_TRANSFER if window else DEFAULT
         return Client(password, security, conformance, window=window or 1)
     if window:
-        raise MeterError("--block-window is for --port and --tcp: over UDP its blocks could be mixed up", "bad_option")
+        raise OptionsError("--block-window is for --port and --tcp: over UDP its blocks could be mixed up")
     return DatagramClient(password, security)
 
 
@@ -331,7 +337,7 @@ def _open(connection: Connection, args: argparse.Namespace) -> None:
 
 
 def _sign_on_again(line: Link, args: argparse.Namespace) -> None:
-    """Where a meter is read in mode E: begin anew, at 300 baud."""
+    """Where a meter is read in mode E: begin again, at 300 baud."""
     if args.mode_e and isinstance(line, HdlcLine) and isinstance(line.transport, SerialLine):
         switch_to_hdlc(line.transport, timeout=min(args.timeout, ANSWER), faults=line.faults)
 
@@ -361,10 +367,10 @@ def _look(reader: MeterReader, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _read(args: argparse.Namespace) -> tuple[dict[str, Any], Counter[str]]:
-    """What was found, and what was mended on the way."""
+    """What was found, and what was repaired on the way."""
     if args.push or args.mode_c:
         if args.udp is not None or args.mode_e or (args.push and args.mode_c):
-            raise MeterError("one of --push, --mode-c and --mode-e, over --port or --tcp", "bad_option")
+            raise OptionsError("one of --push, --mode-c and --mode-e, over --port or --tcp")
         if args.push:
             return read_push(
                 _serial_line(args, 9600), Keys(args.key, args.auth_key, args.system_title), args.listen
@@ -387,7 +393,7 @@ def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None 
     err = err or sys.stderr
     try:
         if args.range is not None and (_utc(args.range, 0) or 0) > (_utc(args.range, 1) or 0):
-            raise MeterError("--range takes FROM TO, and FROM lies after TO", "bad_range")
+            raise RangeError("--range takes FROM TO, and FROM lies after TO")
         found, mended = _read(args)
     except MeterError as error:
         print(message_line("edge-agent", str(error), error.code), file=err)
@@ -421,12 +427,12 @@ def _listed(item: ListedObject) -> dict[str, Any]:
 
 
 def read_object(reader: MeterReader, text: str) -> dict[str, Any]:
-    """One attribute of one object, whose class the object list tells; MeterError `no_such_object`."""
+    """One attribute of one object, whose class the object list tells; NoSuchObjectError."""
     name, _, number = text.partition(":") if text.count(":") < 2 else text.rpartition(":")
     if "-" in text and text.count(":") == 1:
         name, number = text, ""
     if number and not (number.isdecimal() and 0 < int(number) < 128):
-        raise MeterError(f"--object takes OBIS or OBIS:ATTRIBUTE, not {text!r}", "bad_obis")
+        raise BadObisError(f"--object takes OBIS or OBIS:ATTRIBUTE, not {text!r}")
     attribute = int(number) if number else 2
     obis = obis_text(obis_bytes(name))
     for item in reader.object_list():
@@ -440,9 +446,7 @@ def read_object(reader: MeterReader, text: str) -> dict[str, Any]:
                 "value": value_text(data, scaler),
                 "unit": unit_text(unit),
             }
-    raise MeterError(
-        f"the meter has no object {obis} for this client: --list-objects shows those it has", "no_such_object"
-    )
+    raise NoSuchObjectError(f"the meter has no object {obis} for this client: --list-objects shows those it has")
 
 
 def _print_table(found: dict[str, Any], out: TextIO) -> None:

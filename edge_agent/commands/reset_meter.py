@@ -10,9 +10,8 @@ import argparse
 from dataclasses import dataclass
 
 from edge_agent.config import GatewayConfig, load_config
-from edge_agent.errors import EdgeError
 from edge_agent.state.credentials import CredentialStore
-from edge_agent.state.journal import JOURNAL_FILE, Journal, JournalError
+from edge_agent.state.journal import JOURNAL_FILE, Journal, NotStoppedError, ResetError
 from edge_agent.state.status import utc
 from edge_agent.wire.command import DONE, say
 
@@ -24,8 +23,10 @@ DESCRIPTION = (
 EXAMPLES = "example: edge-agent reset-meter --config gateway.toml solar"
 
 
-class ResetError(EdgeError):
-    """The meter cannot be taken as reset; `code` names why: unknown_meter, not_stopped."""
+class UnknownMeterError(ResetError):
+    """No meter of this name is enrolled at this gateway."""
+
+    code = "unknown_meter"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     say(f"{made.meter} had stopped: {made.reason}")
     say(
         "Its next record goes on from its registers as they are then. Nobody is credited with what it metered since "
-        + ("its last." if made.last_end is None else f"{utc(made.last_end)}.")
+        + ("its last record." if made.last_end is None else f"{utc(made.last_end)}.")
     )
     say(
         "At the authority it waits for the operator: `authority collector held`, then `authority collector release "
@@ -66,16 +67,14 @@ def allow_reset(config: GatewayConfig, name: str) -> Reset:
     enrolled = credentials.meter(name)
     if enrolled is None:
         names = ", ".join(meter.name for meter in credentials.meters)
-        raise ResetError("unknown_meter", f"no meter {name!r} is enrolled at this gateway; there are: {names}")
+        raise UnknownMeterError(f"no meter {name!r} is enrolled at this gateway; there are: {names}")
     journal = Journal.open_beside(config.state / JOURNAL_FILE, quota=config.quota_frames)
     try:
         before = journal.allow_reset(enrolled.public_key)
-    except JournalError as error:
-        if error.code != "not_stopped":
-            raise
-        raise ResetError(error.code, f"{name}: {error}") from error
+    except NotStoppedError as error:
+        raise NotStoppedError(f"{name}: {error}") from error
     except KeyError as error:
-        raise ResetError("not_stopped", f"{name} has signed nothing yet: there is nothing to reset") from error
+        raise NotStoppedError(f"{name} has signed nothing yet: there is nothing to reset") from error
     finally:
         journal.close()
     last = before.record

@@ -23,7 +23,7 @@ from edge_agent.dlms.push.diagnosis import likely_cause
 from edge_agent.dlms.push.telegram import Keys
 from edge_agent.dlms.push.unframe import HDLC
 from edge_agent.meters.connection import Connection, HdlcLine
-from edge_agent.meters.errors import MeterError, PortUnavailableError
+from edge_agent.meters.errors import BadAddressError, MeterError, PortUnavailableError
 from edge_agent.meters.iec21 import run_conversation
 from edge_agent.meters.reader import MeterReader
 from edge_agent.meters.transport import SerialLine, SerialLineOptions, SerialServerTransport, open_line
@@ -96,11 +96,11 @@ def scan(args: argparse.Namespace, tell: Callable[[str], None]) -> Iterator[dict
     try:
         for client in args.client or ():
             if len(encode_address(client)) != 1:
-                raise MeterError(f"a client address is from 1 to 127, not {client}", "bad_address")
+                raise BadAddressError(f"a client address is from 1 to 127, not {client}")
         for logical in args.server or ():
             server_address(logical, None)
     except DlmsError as error:
-        raise MeterError(str(error), error.code) from error
+        raise BadAddressError(str(error)) from error
     transport = open_line(SerialLineOptions(args.port))
     rates = args.baudrate or BAUD_RATES
     if isinstance(transport, SerialServerTransport):

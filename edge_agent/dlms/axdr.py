@@ -451,7 +451,7 @@ class Reader:
         at = self.position
         found = self.u8()
         if found != byte:
-            raise DecodeError("unexpected_tag", f"{what} starts with 0x{byte:02x}, here is 0x{found:02x}", at)
+            raise DecodeError("unexpected_tag", f"{what} starts with 0x{byte:02x}, found 0x{found:02x}", at)
 
     def end(self) -> None:
         """Nothing may be left; DecodeError `trailing_bytes`."""

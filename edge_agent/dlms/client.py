@@ -2,7 +2,7 @@
 
 Every operation is a generator: it yields the APDU to send, is sent the APDU that came back, and returns its result.
 It yields a list where several APDUs go out in a row before an answer is due, and b"" where it waits for one more APDU
-without asking; b"" sent back to that says that none came. A LinkError thrown into it says why no answer came; some mend
+without asking; b"" sent back to that says that none came. A LinkError thrown into it says why no answer came; some fix
 that, the others let it through. Whoever drives it (`edge_agent.meters.connection` with a serial port; a test with a
 list) decides how the bytes travel:
 
@@ -106,7 +106,7 @@ MAX_TRANSFER = 16 << 20
 """A block transfer longer than this is refused (`too_long`)."""
 
 LEAST_BLOCK = 256
-"""What a shorter block counts for in that, or empty ones could come for ever."""
+"""What a shorter block counts for in that, or empty ones could come forever."""
 
 MIN_PDU = 12
 
@@ -123,7 +123,7 @@ class Client:
     password: the LLS secret, None for no authentication. security: ciphering and HLS-5, None for neither. received
     is called with every APDU as it came from the line, for the evidence of a reading. window: how many blocks of a
     general-block-transfer, 1 to 63, the meter may send in a row, where `conformance` proposes it. `noted`, where it is
-    set, is called with the code of what went wrong with blocks and was mended.
+    set, is called with the code of what went wrong with blocks and was repaired.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class Client:
     def _move(self, event: str) -> None:
         following = TRANSITIONS.get((self.state, event))
         if following is None:
-            raise ProtocolError("unexpected_event", f"{event} has no place while the association is {self.state}")
+            raise ProtocolError("unexpected_event", f"{event} is not possible while the association is {self.state}")
         self.state = following
 
     def lost(self) -> None:
@@ -243,10 +243,10 @@ class Client:
                 answer = b""
 
     def _broken_off(self, answer: bytes) -> bytes:
-        """What came in the midst of a block transfer: the meter's reason to end it."""
+        """What came in the middle of a block transfer: the meter's reason to end it."""
         if answer[:1] in (b"\xd8", b"\x0e"):
             return answer
-        raise ProtocolError("unexpected_apdu", "a block of a general-block-transfer is due")
+        raise ProtocolError("unexpected_apdu", "expected a block of a general-block-transfer")
 
     def _note(self, code: str) -> None:
         if self.noted is not None:
@@ -300,7 +300,7 @@ class Client:
         if isinstance(response, (ExceptionResponse, ConfirmedServiceError)):
             raise response.error()
         if not isinstance(response, AssociationResponse):
-            raise ProtocolError("unexpected_apdu", f"an AARE is due, the meter sent tag 0x{answer[0]:02x}")
+            raise ProtocolError("unexpected_apdu", f"expected an AARE, the meter sent tag 0x{answer[0]:02x}")
         if security is not None and response.system_title is not None:
             security.learn_server_title(response.system_title)
         information = response.user_information
@@ -338,7 +338,7 @@ class Client:
         token = security.reply_to_challenge(response.authentication)
         answer = yield from self._exchange(ActionRequestNormal(method, (9, token), self._next_invoke()))
         if not isinstance(answer, ActionResponseNormal):
-            raise ProtocolError("unexpected_apdu", "an ACTION-Response is due in the authentication")
+            raise ProtocolError("unexpected_apdu", "expected an ACTION-Response in the authentication")
         returned = answer.result.returned
         if answer.result.result != 0 or returned is None or returned.data is None:
             self._move("rejected")
@@ -399,7 +399,7 @@ class Client:
         if isinstance(answer, GetResponseBlock):
             return decode_all((yield from self._blocks(answer, request.invoke, what)))
         if not isinstance(answer, GetResponseNormal):
-            raise ProtocolError("unexpected_apdu", f"a GET-Response is due, the meter sent {type(answer).__name__}")
+            raise ProtocolError("unexpected_apdu", f"expected a GET-Response, the meter sent {type(answer).__name__}")
         self._move("response")
         if answer.result.data is None:
             raise _results.access_error(answer.result.error, what)
@@ -428,7 +428,7 @@ class Client:
             self._move("response")
             results = answer.results
         else:
-            raise ProtocolError("unexpected_apdu", f"a GET-Response is due, the meter sent {type(answer).__name__}")
+            raise ProtocolError("unexpected_apdu", f"expected a GET-Response, the meter sent {type(answer).__name__}")
         if len(results) != len(items):
             raise ProtocolError("wrong_count", f"{len(items)} attributes were asked for, {len(results)} came")
         return results
@@ -454,7 +454,7 @@ class Client:
                 self._move("response")
                 raise _results.access_error(answer.result.error, what)
             if not isinstance(answer, GetResponseBlock):
-                raise ProtocolError("unexpected_apdu", f"a data block is due, the meter sent {type(answer).__name__}")
+                raise ProtocolError("unexpected_apdu", f"expected a data block, the meter sent {type(answer).__name__}")
             block = answer
             number += 1
 
@@ -489,7 +489,7 @@ class Client:
                 request = SetRequestBlock(len(raw) <= room, number, raw[:room], invoke)
         self._move("response")
         if not isinstance(answer, (SetResponseNormal, SetResponseLastBlock)):
-            raise ProtocolError("unexpected_apdu", f"a SET-Response is due, the meter sent {type(answer).__name__}")
+            raise ProtocolError("unexpected_apdu", f"expected a SET-Response, the meter sent {type(answer).__name__}")
         if answer.result != 0:
             raise _results.access_error(answer.result, what)
 
@@ -546,7 +546,7 @@ class Client:
                 return result
             answer = yield from self._ask(ActionRequestNext(number, invoke))
             if not isinstance(answer, ActionResponseBlock):
-                raise ProtocolError("unexpected_apdu", f"a data block is due, the meter sent {type(answer).__name__}")
+                raise ProtocolError("unexpected_apdu", f"expected a data block, the meter sent {type(answer).__name__}")
             block = answer
             number += 1
 

@@ -105,7 +105,7 @@ class ClockTime:
         if year != 0xFFFF and fields[0] and fields[1] and fields[1] > days_of_month(year, fields[0]):
             raise DecodeError("bad_time", f"month {fields[0]} of {year} has no day {fields[1]}", 3)
         if deviation != DEVIATION_UNSPECIFIED and not -840 <= deviation <= 840:
-            raise DecodeError("bad_time", f"no time zone deviates by {deviation} minutes", 9)
+            raise DecodeError("bad_time", f"no time zone differs from UTC by {deviation} minutes", 9)
         return cls(
             None if year == 0xFFFF else year,
             fields[0],

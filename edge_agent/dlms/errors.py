@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from edge_agent.errors import EdgeError
 
-class DlmsError(Exception):
-    """Anything that goes wrong between two DLMS peers; `code` is stable, the message is for the person."""
+
+class DlmsError(EdgeError):
+    """Anything that goes wrong between two DLMS peers.
+
+    A class says who has to do something, `code` which check failed: a class for each of the hundred checks would cost a
+    microcontroller its memory.
+    """
 
     def __init__(self, code: str, message: str, offset: int | None = None) -> None:
         super().__init__(message if offset is None else f"{message} (at byte {offset})")

@@ -17,4 +17,4 @@ def unwrap(data: bytes) -> bytes:
     """The APDU without its LLC header, of either direction; DecodeError `bad_llc`."""
     if data[:3] in (COMMAND, RESPONSE):
         return data[3:]
-    raise DecodeError("bad_llc", f"an LLC header is e6e600 or e6e700, here is {data[:3].hex()}", 0)
+    raise DecodeError("bad_llc", f"an LLC header is e6e600 or e6e700, found {data[:3].hex()}", 0)

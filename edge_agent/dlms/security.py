@@ -309,7 +309,7 @@ class Security:
         """The APDU inside; SecurityError `not_ciphered`, `replayed_counter`, `wrong_key`."""
         least = self.control if self._policy is None else self._policy()[0]
         if self.demanding and not self.ciphered:
-            raise SecurityError("not_ciphered", "the security policy demands an association that ciphers")
+            raise SecurityError("not_ciphered", "the security policy requires a ciphered association")
         if not self.is_ciphered(data):
             if self._policy is not None and not least:
                 self._requested = 0

@@ -158,7 +158,7 @@ class ServerSession:
         self._forget_blocks()
 
     def reset(self) -> None:
-        """The link went down or was set up anew."""
+        """The link went down or was set up again."""
         self.state = CLOSED
         self._outgoing_raw = b""
         self._outgoing_kind = ""

@@ -114,7 +114,7 @@ def _unescape(data: bytes, start: int) -> tuple[bytes, int, DecodeError | None]:
         elif next_four[0] == ESCAPE[0]:
             position = at + 1  # the first of these is still data
         else:
-            # The next file, or a byte that was damaged: what lies before is no whole file.
+            # The next file, or a byte that was damaged: what lies before is not a whole file.
             return b"", at, DecodeError("missing_segment", "the SML file breaks off before its end", at)
 
 
@@ -255,7 +255,7 @@ def _meter(server: Any) -> str | None:
 
 
 def _time(time: Any) -> str | None:
-    """ISO 8601 of a timestamp; a count of the meter's seconds of operation is no time."""
+    """ISO 8601 of a timestamp; a count of the meter's seconds of operation is not a time."""
     if not isinstance(time, list) or len(time) != 2:
         return None
     kind, value = time

@@ -46,7 +46,7 @@ def read_unit(data: bytes, position: int) -> tuple[WrapperUnit | None, int]:
     """The unit at `position` and the position after it; None where more bytes are needed. DecodeError `bad_wrapper`."""
     head = data[position : position + 2]
     if head != b"\x00\x01"[: len(head)]:
-        raise DecodeError("bad_wrapper", f"a wrapper header starts with 0001, here is {head.hex()}", position)
+        raise DecodeError("bad_wrapper", f"a wrapper header starts with 0001, found {head.hex()}", position)
     if len(data) - position < HEADER_SIZE:
         return None, position
     length = int.from_bytes(data[position + 6 : position + 8], "big")

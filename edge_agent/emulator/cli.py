@@ -20,6 +20,7 @@ import serial
 from edge_agent.dlms.cosem.iec_hdlc_setup import SPEEDS
 from edge_agent.emulator import config as config_module
 from edge_agent.emulator.config import ConfigError, EmulatorConfig, LineConfig
+from edge_agent.emulator.errors import EmulatorError
 from edge_agent.emulator.fault_kinds import FaultError
 from edge_agent.emulator.faults import FaultyLine
 from edge_agent.emulator.line import EmulatedLine
@@ -111,7 +112,7 @@ class Control:
             self.socket.setblocking(False)
 
     def take(self, line: FaultyLine) -> None:
-        """Read the commands that wait; one that is none is told on stderr and changes nothing."""
+        """Read the commands that wait; one that is not a command is told on stderr and changes nothing."""
         assert self.socket is not None  # noqa: S101 - only asked when the socket is readable
         while True:
             try:
@@ -211,7 +212,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 serve(faulty, port, lambda: stopped, wake_read, control)
             else:
                 port.serve(lambda: stopped, wake_read, control)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EmulatorError) as error:
         print(message_line("meter-emulator", f"{where}: {error}", "line_failed"), file=sys.stderr)
         return FAILED
     finally:

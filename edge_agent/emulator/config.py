@@ -63,7 +63,7 @@ block_window = 3                   # offer general-block-transfer, 1 to 63 block
   unit = "Wh"                      # an energy (ends with h) is summed: watts x epoch_seconds / 3600 a row;
   scaler = 0                       # any other unit shows the watts as they are
   initial = 1234                   # Wh on the register at the start
-  rollover = 100000000             # Wh at which it starts anew; default: never
+  rollover = 100000000             # Wh at which it starts again; default: never
   states_unit = true               # false: the meter does not tell the register's unit
 
   [meter.profile]                  # the load profile; default: clock and all energy registers
@@ -619,5 +619,5 @@ def _meter(table: _Table, line: LineConfig) -> MeterConfig:
         raise table.error("push_seconds", "over tcp and udp nothing is pushed: use a link or port")
     codes = [item.obis for item in config.registers + config.extended_registers + config.demand_registers]
     if len(set(codes)) != len(codes):
-        raise table.error("register", "an OBIS code stands twice")
+        raise table.error("register", "an OBIS code occurs twice")
     return config

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from edge_agent.errors import EdgeError
 
-class EmulatorError(ValueError):
-    """`code` names the cause for programs, the message says which entry is wrong and what it should hold."""
 
-    code = "bad_config"
+class EmulatorError(EdgeError):
+    """What the emulator cannot use; the message says which entry is wrong and what it should hold."""

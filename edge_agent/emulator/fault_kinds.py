@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from edge_agent.emulator.errors import EmulatorError
 
 ON_THE_LINE = (
-    "flip",  # one bit in the midst of the answer
+    "flip",  # one bit in the middle of the answer
     "truncate",  # the last third is missing
     "double",  # the answer comes twice
     "garbage_before",
     "garbage_after",
-    "gap",  # a pause of `seconds` in the midst; one that the client waits for anyway is no fault that it can see
+    "gap",  # a pause of `seconds` in the middle; one that the client waits for anyway is not a fault that it can see
     "drop",  # no answer
     "late",  # `seconds` later; within the client's timeout no fault that it can see
     "wrong_fcs",  # a frame check sequence, check sum or CRC that is not the telegram's
@@ -28,7 +28,7 @@ BLOCK_FAULTS = (  # what meets the next stream of a general-block-transfer after
 )
 IN_THE_METER = (
     "busy",  # RNR in place of the answer, once
-    # links and associations are forgotten, also in the midst of blocks; a sign-on or the request for a link is not
+    # links and associations are forgotten, also in the middle of blocks; a sign-on or the request for a link is not
     # answered; a pushed telegram breaks off
     "reboot",
     "wrong_counter",  # the meter's next invocation counter is one that it has used

@@ -47,7 +47,7 @@ class FaultyLine:
         for fault in faults:
             pieces = self._meet(fault, pieces, request)
             if fault.kind == "reboot" and (engaged or self.line.engaged):
-                # The answer to what began anew would hide that anything happened.
+                # The answer to what began again would hide that anything happened.
                 self.line.forget()
                 pieces = []
         return pieces

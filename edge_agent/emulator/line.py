@@ -93,7 +93,7 @@ class EmulatedLine:
             link.busy = True
 
     def receive(self, data: bytes) -> bytes:
-        """The answers to these bytes; what is no frame, or for nobody here, is passed over as a meter does."""
+        """The answers to these bytes; what is not a frame, or for nobody here, is passed over as a meter does."""
         out = b""
         if self.config.pushes_only:
             return out
@@ -111,7 +111,7 @@ class EmulatedLine:
         if not self.garbled or not out:
             return out
         if self.sign_on is None:
-            self.garbled = False  # no sign-on could ever mend it
+            self.garbled = False  # no sign-on could ever repair it
         return bytes([byte ^ 0x55 for byte in out])
 
     def push(self, meter: EmulatedMeter) -> bytes:
@@ -202,7 +202,7 @@ class WrapperConnection:
         self._sessions.clear()
 
     def receive(self, data: bytes) -> bytes:
-        """The answers to these bytes; DecodeError where they are no wrapper's, and the connection must close."""
+        """The answers to these bytes; DecodeError where they are not the wrapper's: the connection must close."""
         self._buffer += data
         out = b""
         while True:

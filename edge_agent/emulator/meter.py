@@ -56,7 +56,7 @@ class EmulatedRegister:
     def raw(self, time: float) -> int:
         """The register's integer at a Unix time: floor of the exact value in units of 10^scaler.
 
-        It starts anew at zero from a reset on, and counts modulo the rollover.
+        It starts again at zero from a reset on, and counts modulo the rollover.
         """
         config = self.config
         if not config.is_energy:

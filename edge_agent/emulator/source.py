@@ -60,7 +60,7 @@ class Expression:
             raise SourceError(f"{text!r} is not an expression over columns") from error
 
     def over(self, table: Table) -> list[Fraction]:
-        """The value in each row; SourceError for a name that is no column, or a division by zero."""
+        """The value in each row; SourceError for a name that is not a column, or a division by zero."""
         try:
             return [_evaluate(self._tree, table, row, self.text) for row in range(table.length)]
         except ZeroDivisionError as error:

@@ -9,6 +9,7 @@ from edge_agent.meters.dlms_pull import DlmsPullDriver
 from edge_agent.meters.driver import IntervalRow, MeterDriver, Observer
 from edge_agent.meters.errors import (
     BadAnswerError,
+    LayoutFileError,
     MapMismatchError,
     MeterError,
     MeterRefusedError,
@@ -33,7 +34,7 @@ def open_meter(settings: MeterSettings, map: MeterMap, observe: Observer | None 
         try:
             add_folder(str(settings.layouts))
         except LayoutError as error:
-            raise MeterError(str(error), error.code) from error
+            raise LayoutFileError(str(error)) from error
     if settings.protocol != "dlms" and map.profile_kind != CUMULATIVE:
         raise MapMismatchError(
             f"only a load profile read over DLMS can hold increments; {settings.protocol} brings cumulative registers"

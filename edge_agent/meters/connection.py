@@ -53,7 +53,7 @@ AFTER_CLOSE = 0.5
 """Seconds that a network module is given to notice that a connection has ended, before the next."""
 
 BROKEN = (MeterTimeoutError, ConnectionLostError, NotDlmsError, BadAnswerError)
-"""What a new connection may mend, of a link that repeats nothing by itself."""
+"""What a new connection may repair, of a link that repeats nothing by itself."""
 
 
 class Link(Protocol):
@@ -61,7 +61,7 @@ class Link(Protocol):
 
     transport: Transport
     faults: Faults
-    """What went wrong on the way and was mended or dropped, by code."""
+    """What went wrong on the way and was repaired or dropped, by code."""
     repeats: bool
     """Whether it asks again by itself where an answer stays away or is damaged."""
 
@@ -108,7 +108,7 @@ class HdlcLine(Link):
         try:
             self._converse(self.link.connect(), Connected)
         except LinkError as error:
-            # A meter that was left in the midst of a conversation may refuse once, and then be ready.
+            # A meter that was left in the middle of a conversation may refuse once, and then be ready.
             if error.code != "refused":
                 raise
             self._converse(self.link.connect(), Connected)
@@ -256,7 +256,7 @@ class WrapperLine(Link):
             return self._exchange(apdu)
         except ConnectionLostError as error:
             if self._buffer:
-                raise ConnectionLostError(f"{error} (in the midst of an answer)") from error
+                raise ConnectionLostError(f"{error} (in the middle of an answer)") from error
             raise
 
     def _exchange(self, apdu: bytes | list[bytes]) -> bytes:

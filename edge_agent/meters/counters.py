@@ -12,7 +12,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from edge_agent.meters.errors import MeterError
+from edge_agent.meters.errors import CounterExhaustedError, CounterFileError, CounterTooFarError
 from edge_agent.wire.files import sync_directory
 
 BLOCK = 32
@@ -76,8 +76,8 @@ class InvocationCounter:
         except (OSError, ValueError) as error:
             raise self._unkept(error) from error
 
-    def _unkept(self, error: Exception) -> MeterError:
-        return MeterError(f"the invocation counter {self.path} cannot be kept: {error}", "counter_file")
+    def _unkept(self, error: Exception) -> CounterFileError:
+        return CounterFileError(f"the invocation counter {self.path} cannot be kept: {error}")
 
     def _reserve(self, least: int) -> None:
         try:
@@ -89,9 +89,7 @@ class InvocationCounter:
                 # Numbers of our own count too: someone may have taken the file away.
                 start = max(_number(text), self._next, least)
                 if start + BLOCK > LIMIT:
-                    raise MeterError(
-                        "the key's invocation counter has run out: give the meter a new key", "counter_exhausted"
-                    )
+                    raise CounterExhaustedError("the key's invocation counter has run out: give the meter a new key")
                 os.pwrite(descriptor, b"%-20d\n" % (start + BLOCK), 0)
                 os.fsync(descriptor)
                 if not text:
@@ -103,13 +101,12 @@ class InvocationCounter:
         self._next, self._end = start, start + BLOCK
 
 
-def counter_too_far(counter: InvocationCounter, least: int) -> MeterError:
+def counter_too_far(counter: InvocationCounter, least: int) -> CounterTooFarError:
     """What to tell a person where a meter asks for a counter that `follow` does not go to."""
-    return MeterError(
+    return CounterTooFarError(
         f"the meter wants invocation counters from {least} on, too far from ours to follow on its word alone; if its "
         "key has been used elsewhere, or the counters here were lost, give it once to "
         f"`edge-agent read --counters {counter.path.parent} --counter-from {least}`",
-        "counter_too_far",
     )
 
 

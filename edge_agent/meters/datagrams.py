@@ -1,4 +1,4 @@
-"""A DLMS client over UDP, where datagrams are lost, doubled and late: by what an answer is told, what is asked anew.
+"""A DLMS client over UDP, where datagrams are lost, doubled and late: by what an answer is told, what is asked again.
 
 The wrapper's ports say only who speaks. A datagram is the answer to the request that waits when
 
@@ -11,7 +11,7 @@ What is not, is dropped; a meter that does not repeat the invoke-id cannot be re
 that of a request without an answer is not used again while the answer may still be on its way. An exception names no
 request, so a GET that gets one is asked once more.
 
-No APDU is sent twice: a request whose answer stays away is made anew, with its own invoke-id and invocation counter. In
+No APDU is sent twice: a request without an answer is made again, with its own invoke-id and invocation counter. In
 a transfer the block that is due is asked for again first; a meter that has moved on refuses that, and the transfer
 starts over. That is done for GET and the association alone: nobody can tell whether a SET or an ACTION was carried out.
 """
@@ -43,7 +43,7 @@ LIFETIME = 60.0
 """Seconds for which the answer to a request may be on its way."""
 
 RETRIES = 3
-"""How often a request is made anew."""
+"""How often a request is made again."""
 
 _AARQ, _EXCEPTIONS = 0x60, (0xD8, 0x0E)
 _GET_NEXT, _BLOCK = b"\xc0\x02", b"\xc4\x02"
@@ -149,7 +149,7 @@ class DatagramLine(Link):
 
 
 class DatagramClient(Client):
-    """A client whose GETs and association are made anew when the line says that the answer was lost."""
+    """A client whose GETs and association are made again when the line says that the answer was lost."""
 
     def __init__(
         self,

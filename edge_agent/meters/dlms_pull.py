@@ -36,9 +36,11 @@ from edge_agent.meters.datagrams import DatagramClient, DatagramLine
 from edge_agent.meters.driver import IntervalRow, Observer, password_bytes
 from edge_agent.meters.errors import (
     BROKE_OFF,
+    BadAddressError,
     MapMismatchError,
     MeterError,
     MeterTimeoutError,
+    MissingKeyError,
     WrongMeterError,
     meter_error,
 )
@@ -78,7 +80,7 @@ UNIT_WH = 30
 UNIT_W = 27
 
 IDLE_LIMIT = 30.0
-"""Seconds without an exchange after which the association is set up anew rather than trusted."""
+"""Seconds without an exchange after which the association is set up again rather than trusted."""
 
 PATIENCE = 2.0
 """Seconds for which a network module that refuses a connection is tried again."""
@@ -97,12 +99,12 @@ _IMPORT_POWER, _EXPORT_POWER, _NET_POWER = "1-0:1.7.0.255", "1-0:2.7.0.255", "1-
 
 
 def _security(settings: MeterSettings) -> Security | None:
-    """HLS-5 and ciphering by the settings; None where they ask for neither. MeterError `missing_key`."""
+    """HLS-5 and ciphering by the settings; None where they ask for neither. MissingKeyError."""
     if settings.auth != "gmac":
         return None
     key, auth_key, title, directory = settings.key, settings.auth_key, settings.system_title, settings.counters
     if key is None or auth_key is None or title is None or directory is None:
-        raise MeterError("gmac needs key, auth_key, system_title and a place for counters", "missing_key")
+        raise MissingKeyError("gmac needs key, auth_key, system_title and a place for counters")
     counter = CounterStore(directory).counter(key, title)
     return Security(
         system_title=title,
@@ -138,7 +140,7 @@ class _Column:
 
 class DlmsPullDriver:
     """One meter over HDLC, or over the wrapper by TCP or UDP as the settings say. The line is opened at once, the
-    association when first needed, and anew when it was lost; whether it is the same meter still is then asked first.
+    association when first needed, and again when it was lost; whether it is the same meter still is then asked first.
 
     now gives Unix seconds, monotonic seconds that never jump; open_transport opens the serial line; observe is told
     how far what arrives comes.
@@ -211,12 +213,12 @@ class DlmsPullDriver:
             server = server_address(settings.server, settings.physical)
             link = HdlcClientLink(encode_address(settings.client), server, LinkParameters())
         except DlmsError as error:
-            raise MeterError(f"the meter's addresses are wrong: {error}", error.code) from error
+            raise BadAddressError(f"the meter's addresses are wrong: {error}") from error
         return HdlcLine(WatchedTransport(open_serial(), seen), link, settings.timeout, clock=self._monotonic)
 
     @property
     def faults(self) -> Faults:
-        """What went wrong on the line and was mended, by code, since the driver was opened."""
+        """What went wrong on the line and was repaired, by code, since the driver was opened."""
         return self._line.faults
 
     def close(self) -> None:
@@ -354,7 +356,7 @@ class DlmsPullDriver:
     def _describe(self) -> Profile:
         """The profile's columns and scalers as the meter has them now, checked against the map.
 
-        They are asked for before every reading: who sets a meter's profile anew ends no association.
+        They are asked for before every reading: who sets a meter's profile again ends no association.
         """
         self._reader.forget()
         try:
@@ -425,7 +427,7 @@ class DlmsPullDriver:
             for class_id, obis, factor in anchors:
                 data = self._reader.get(CaptureObject(class_id, obis, 2).cosem_attribute())
                 if not axdr.is_integer(data):
-                    raise MapMismatchError(f"the meter shows {obis} with type {data[0]}, which is no whole number")
+                    raise MapMismatchError(f"the meter shows {obis} with type {data[0]}, which is not a whole number")
                 values[name] += data[1] * factor
             whole_wh(name, values[name])
         return values
@@ -505,7 +507,7 @@ class DlmsPullDriver:
                     return found
             except (DataAccessError, ServiceError) as error:
                 if self._range_proven and isinstance(error, ServiceError):
-                    self._line.note(error.code)  # this once, as in the midst of its blocks
+                    self._line.note(error.code)  # this once, as in the middle of its blocks
                 else:
                     self._by_range = False
             # Nothing, by a selection that has never worked: the rows themselves show whether that is so.
@@ -583,7 +585,7 @@ class DlmsPullDriver:
             if data[0] == axdr.NULL:
                 return None
             if not axdr.is_integer(data):
-                raise MapMismatchError(f"the meter captures {name} with type {data[0]}, which is no whole number")
+                raise MapMismatchError(f"the meter captures {name} with type {data[0]}, which is not a whole number")
             scaler: int | None = column.scaler
             if column.scaler_index is not None:
                 scaler = captured_scaler(row.values[column.scaler_index], UNIT_WH)

@@ -65,7 +65,7 @@ class IntervalRow:
 class MeterDriver(Protocol):
     """A meter on its line. Every method raises MeterError, of a kind for each cause.
 
-    A driver may have `faults`: what went wrong on the line and was mended since it was opened (Faults). One whose
+    A driver may have `faults`: what went wrong on the line and was repaired since it was opened (Faults). One whose
     `names_every_row` is true looks at the meter's name with every row by itself. One that listens has `waits_for`: why
     there may be no row yet although the meter speaks.
     """

@@ -15,13 +15,18 @@ from edge_agent.errors import EdgeError
 
 
 class MeterError(EdgeError):
-    """Base; `code` names the cause and `retry` says whether the next boundary may do better by itself."""
+    """Why a meter could not be read; `retry` says whether the next boundary may do better by itself."""
 
-    code = "meter_error"
     retry = True
 
+
+class _MeterSaysError(MeterError):
+    """What a protocol error means for a meter; `code` is the protocol's where one is given, which says more."""
+
     def __init__(self, message: str, code: str | None = None) -> None:
-        super().__init__(code or self.code, message)
+        super().__init__(message)
+        if code is not None:
+            self.code = code
 
 
 class PortUnavailableError(MeterError):
@@ -49,29 +54,31 @@ class MeterTimeoutError(MeterError):
 
 
 class RequestLostError(MeterTimeoutError):
-    """No answer to one datagram: where it does no harm, the request is made anew."""
+    """No answer to one datagram: where it does no harm, the request is made again."""
+
+    code = "request_lost"
 
 
-class WrongPasswordError(MeterError):
+class WrongPasswordError(_MeterSaysError):
     """The meter refused the password or key."""
 
     code = "wrong_password"
     retry = False
 
 
-class MeterRefusedError(MeterError):
+class MeterRefusedError(_MeterSaysError):
     """The meter answered, and said no: its link, association or access rights."""
 
     code = "refused"
 
 
-class NotDlmsError(MeterError):
+class NotDlmsError(_MeterSaysError):
     """Something answers on the line, but not in DLMS."""
 
     code = "not_dlms"
 
 
-class BadAnswerError(MeterError):
+class BadAnswerError(_MeterSaysError):
     """The meter's answers stay damaged or make no sense."""
 
     code = "bad_answer"
@@ -91,6 +98,72 @@ class MapMismatchError(MeterError):
     retry = False
 
 
+class CounterFileError(MeterError):
+    """The file that keeps a key's invocation counter cannot be read or written."""
+
+    code = "counter_file"
+
+
+class CounterExhaustedError(MeterError):
+    """The key's invocation counter has run out: the meter needs a new key."""
+
+    code = "counter_exhausted"
+
+
+class CounterTooFarError(MeterError):
+    """The meter wants an invocation counter that lies too far from ours to follow on its word alone."""
+
+    code = "counter_too_far"
+
+
+class IncrementsFileError(MeterError):
+    """The file that keeps what a meter's increments add up to cannot be read or written."""
+
+    code = "increments_file"
+
+
+class MissingKeyError(MeterError):
+    """A key, system title or place for counters that authentication needs was not given."""
+
+    code = "missing_key"
+
+
+class LayoutFileError(MeterError):
+    """A file of a folder of layouts describes no layout."""
+
+    code = "layout_file"
+
+
+class BadAddressError(MeterError):
+    """A client, server or network address that there cannot be."""
+
+    code = "bad_address"
+
+
+class BadObisError(MeterError):
+    """Text that is not an OBIS code, with an attribute where one is asked for."""
+
+    code = "bad_obis"
+
+
+class NoSuchObjectError(MeterError):
+    """The meter does not show this object to this client."""
+
+    code = "no_such_object"
+
+
+class OptionsError(MeterError):
+    """Options of a command that do not go together."""
+
+    code = "bad_option"
+
+
+class RangeError(MeterError):
+    """A range whose beginning lies after its end."""
+
+    code = "bad_range"
+
+
 BROKE_OFF = (
     MeterTimeoutError,
     BadAnswerError,
@@ -102,7 +175,7 @@ BROKE_OFF = (
     SecurityError,
     ServiceError,  # the meter has dropped the association, but not the link
 )
-"""What a new association may mend: a meter that rebooted, an answer of which nothing can be made."""
+"""What a new association may repair: a meter that rebooted, an answer of which nothing can be made."""
 
 
 def meter_error(error: DlmsError) -> MeterError:

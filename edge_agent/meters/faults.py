@@ -1,4 +1,4 @@
-"""What goes wrong on a line and is mended: named in order, counted, and not kept for ever."""
+"""What goes wrong on a line and is repaired: named in order, counted, and not kept forever."""
 
 from __future__ import annotations
 

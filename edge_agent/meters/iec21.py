@@ -117,7 +117,7 @@ class ModeCDriver:
         self._now = now
         self._initial = initial_baud_rate
         self.faults = Faults()
-        """What went wrong on the line and was mended, by code, since the driver was opened."""
+        """What went wrong on the line and was repaired, by code, since the driver was opened."""
         self._line: AdjustableLine = (open_transport or self._open_line)()
 
     def _open_line(self) -> AdjustableLine:

@@ -19,7 +19,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from edge_agent.meters.errors import MeterError
+from edge_agent.meters.errors import IncrementsFileError
 from edge_agent.wire.reading import FLAG_DATA_DOUBTFUL, FLAG_ESTIMATED
 
 KEPT = 1024
@@ -115,10 +115,7 @@ class Increments:
                 os.fsync(file.fileno())
             temporary.replace(self.path)
         except OSError as error:
-            raise MeterError(f"the meter's increments cannot be kept in {self.path}: {error}", _CODE) from error
-
-
-_CODE = "increments_file"
+            raise IncrementsFileError(f"the meter's increments cannot be kept in {self.path}: {error}") from error
 
 
 def _load(path: Path) -> dict[int, tuple[Values, int]]:
@@ -131,5 +128,5 @@ def _load(path: Path) -> dict[int, tuple[Values, int]]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
-        message = f"{path} is damaged ({error}): remove it, and the meter's rows are anchored on its register anew"
-        raise MeterError(message, _CODE) from error
+        message = f"{path} is damaged ({error}): remove it, and the meter's rows are anchored on its register once more"
+        raise IncrementsFileError(message) from error

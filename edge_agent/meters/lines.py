@@ -149,7 +149,7 @@ class MeterLine:
         self._told[name] = faults.total
         if new:
             counts = ", ".join(f"{code} ({count})" for code, count in Counter(new).items())
-            log.info("the line was disturbed, and mended", meter=name, faults=counts)
+            log.info("the line was disturbed, and repaired", meter=name, faults=counts)
 
     def poll_power(self) -> None:
         """Read live power of every meter on the line."""
@@ -165,7 +165,7 @@ class MeterLine:
             self._emit(PowerRead(name, power, int(self._clock()), error))
 
     def _with_driver(self, name: str, use: Callable[[MeterDriver], T]) -> T:
-        """Use a meter's driver, opened where it is not; one kept from before that fails is opened anew, once."""
+        """Use a meter's driver, opened where it is not; one kept from before that fails is opened again, once."""
         kept = name in self._drivers
         try:
             return self._use(name, use)
@@ -197,7 +197,7 @@ class MeterLine:
         if identity != settings.map.logical_device_name:
             raise WrongMeterError(
                 f"the meter on {self.port} says that it is {identity!r}, the map says "
-                f"{settings.map.logical_device_name!r}; check the wiring, or enrol the meter that hangs there"
+                f"{settings.map.logical_device_name!r}; check the wiring, or enrol the meter that is connected there"
             )
 
     def _close(self, name: str) -> None:

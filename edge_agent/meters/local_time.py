@@ -38,7 +38,7 @@ class LocalTime:
             unix = time.unix()
             if unix is None:
                 raise MapMismatchError(
-                    "the meter's times do not state their deviation from UTC: put `clock` in the meter's map to "
+                    "the meter's times do not state their offset from UTC: put `clock` in the meter's map to "
                     '"utc" or to its zone, such as "Europe/Vienna"'
                 )
             return unix

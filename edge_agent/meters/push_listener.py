@@ -48,7 +48,7 @@ FINEST_PERIOD = 60
 """The shortest capture period, in seconds, of which a telegram's own clock can say that it belongs to another one."""
 
 SAMPLE = 512
-"""Bytes that are looked at to say why they are no telegram."""
+"""Bytes that are looked at to say why they are not a telegram."""
 
 
 class PushDriver:
@@ -325,7 +325,7 @@ class PushDriver:
 
     def power(self) -> int | None:
         """Watts of the last telegram; None where that is older than POWER_AGE. What ended the line is raised, so that
-        it is opened anew, but not before the rows that came over it were asked for; so is a silence of the meter that
+        it is opened again, but not before the rows that came over it were asked for; so is a silence of the meter that
         is too long."""
         with self._lock:
             if self._gone is not None:
@@ -347,7 +347,7 @@ class PushDriver:
             other = self._others.most_common(1)[0][0]
             raise WrongMeterError(
                 f"the meter on {self.settings.port} says that it is {other!r}, the map says "
-                f"{self.map.logical_device_name!r}; check the wiring, or enrol the meter that hangs there"
+                f"{self.map.logical_device_name!r}; check the wiring, or enrol the meter that is connected there"
             )
         raise self._trouble()
 

@@ -138,7 +138,7 @@ class MeterReader:
         self._scalers: dict[tuple[int, str, int], tuple[int, int] | None] = {}
 
     def forget(self) -> None:
-        """Ask for scalers and units anew."""
+        """Ask for scalers and units again."""
         self._scalers.clear()
 
     def get(self, attribute: CosemAttribute, selection: Selection | None = None) -> Data:

@@ -56,7 +56,7 @@ def register_wh(name: str, source: RegisterSource, ratio: tuple[int, int], shown
         try:
             number = Fraction((value or "").strip())
         except (ValueError, ZeroDivisionError) as error:
-            raise MapMismatchError(f"{term.obis} is {value!r}, which is no number") from error
+            raise MapMismatchError(f"{term.obis} is {value!r}, which is not a number") from error
         total += term.sign * number * unit_in_wh(term.obis, unit, term, value)
     return whole_wh(name, total * Fraction(*ratio))
 

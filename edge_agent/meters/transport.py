@@ -84,14 +84,14 @@ class Transport(Protocol):
 
 
 class NetworkTransport(Transport, Protocol):
-    """A line that can be made anew: what was on its way over the old one reaches nobody."""
+    """A line that can be made again: what was on its way over the old one reaches nobody."""
 
     def renew(self) -> None:
         """Close what there is, and start over."""
 
 
 LINE_GONE = (OSError, termios.error)
-"""What a serial port raises whose adapter was pulled out; termios.error is no OSError."""
+"""What a serial port raises whose adapter was pulled out; termios.error is not an OSError."""
 
 
 POLL = 0.05
@@ -246,7 +246,7 @@ def _not_reached(peer: str, error: Exception) -> NoConnectionError:
 
 
 class WatchedNetworkTransport(WatchedTransport):
-    """The same for one that can be made anew."""
+    """The same for one that can be made again."""
 
     def __init__(self, transport: NetworkTransport, seen: Callable[[int], None]) -> None:
         super().__init__(transport, seen)

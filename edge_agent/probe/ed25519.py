@@ -3,7 +3,7 @@
 What is computed here does NOT run in constant time, and on MicroPython it cannot: its integers take as long as their
 values are, and the interpreter branches on them. Whoever can time a signature, or watch the power drawn for it, may
 learn the key. Use it where the signer cannot be asked at will from afar (a probe on a meter's optical port signs once
-an interval, of its own accord); anywhere else use a library or a secure element.
+an interval, by itself); anywhere else use a library or a secure element.
 
 Keys are the 32 bytes of the seed; public keys 32 bytes, signatures 64.
 """
@@ -140,7 +140,7 @@ def sign_here(seed: bytes, message: bytes) -> bytes:
 
 
 def verify_here(public_key: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether a signature holds, computed here; False for keys and signatures that are none.
+    """Whether a signature holds, computed here; False for keys and signatures that are malformed.
 
     A key of small order is none: one signature under it holds for many messages, and Solana refuses it too.
     """
@@ -166,7 +166,7 @@ def sign_by_library(seed: bytes, message: bytes) -> bytes:
 
 
 def verify_by_library(public_key: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether a signature holds, by `cryptography`; False for keys and signatures that are none."""
+    """Whether a signature holds, by `cryptography`; False for keys and signatures that are malformed."""
     try:
         _PublicKey.from_public_bytes(public_key).verify(signature, message)
     except (_InvalidSignature, ValueError):

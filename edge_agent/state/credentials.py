@@ -27,7 +27,19 @@ _FILE = "credentials.json"
 
 
 class CredentialsError(EdgeError):
-    """The credentials are missing (`not_enrolled`) or not what they should be (`credentials_invalid`)."""
+    """The credentials cannot be used."""
+
+
+class CredentialsInvalidError(CredentialsError):
+    """What the authority gave, or what is stored, cannot be used."""
+
+    code = "credentials_invalid"
+
+
+class NotEnrolledError(CredentialsError):
+    """This gateway has no credentials, or those of another."""
+
+    code = "not_enrolled"
 
 
 @dataclass(frozen=True)
@@ -97,7 +109,7 @@ class Credentials:
         """Check credentials read from JSON; CredentialsError `credentials_invalid` names the entry that is wrong."""
         table = Answer(data, "credentials")
         if table.integer("version", 1, 2**31) != CREDENTIALS_VERSION:
-            raise CredentialsError("credentials_invalid", "credentials of a version that this agent does not know")
+            raise CredentialsInvalidError("credentials of a version that this agent does not know")
         certificate, ca_certificate = table.text("certificate"), table.text("ca_certificate")
         for name, pem in (("certificate", certificate), ("ca_certificate", ca_certificate)):
             try:
@@ -135,12 +147,12 @@ class Answer:
     def __init__(self, data: object, where: str) -> None:
         self.where = where
         if not isinstance(data, Mapping):
-            raise CredentialsError("credentials_invalid", f"{where}: should be a JSON object")
+            raise CredentialsInvalidError(f"{where}: should be a JSON object")
         self._data = data
 
     def error(self, key: str, message: str) -> CredentialsError:
         """A fault of this object's entry `key`."""
-        return CredentialsError("credentials_invalid", f"{self.where}: {key} {message}")
+        return CredentialsInvalidError(f"{self.where}: {key} {message}")
 
     def get(self, key: str) -> object:
         """The entry as it is, None where it is missing."""
@@ -150,7 +162,7 @@ class Answer:
         """Text that is not empty."""
         value = self._data.get(key)
         if not isinstance(value, str) or not value:
-            raise self.error(key, "is missing or no text")
+            raise self.error(key, "is missing or not text")
         return value
 
     def integer(self, key: str, low: int, high: int) -> int:
@@ -184,7 +196,7 @@ class Answer:
         """A list of JSON objects."""
         value = self._data.get(key)
         if not isinstance(value, list):
-            raise self.error(key, "is missing or no list")
+            raise self.error(key, "is missing or not a list")
         return [Answer(item, f"{self.where}.{key}[{index}]") for index, item in enumerate(value)]
 
 
@@ -219,19 +231,18 @@ class CredentialStore:
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError as error:
-            raise CredentialsError(
-                "not_enrolled",
+            raise NotEnrolledError(
                 f"this gateway is not enrolled ({self.path} is missing); ask the authority for a claim code and run "
                 "`edge-agent enrol --config FILE --claim CODE`",
             ) from error
         except (OSError, UnicodeDecodeError) as error:
-            raise CredentialsError("credentials_invalid", f"{self.path} cannot be read: {error}") from error
+            raise CredentialsInvalidError(f"{self.path} cannot be read: {error}") from error
         try:
             return Credentials.from_dict(json.loads(text))
         except (ValueError, RecursionError) as error:
-            raise CredentialsError("credentials_invalid", f"{self.path} is damaged ({error}); enrol anew") from error
-        except CredentialsError as error:
-            raise CredentialsError(error.code, f"{self.path}: {error}; enrol anew") from error
+            raise CredentialsInvalidError(f"{self.path} is damaged ({error}); enrol again") from error
+        except CredentialsInvalidError as error:
+            raise CredentialsInvalidError(f"{self.path}: {error}; enrol again") from error
 
     def save(self, credentials: Credentials) -> None:
         """Store credentials durably; the certificate's copy first, `credentials.json` last, so a cut leaves the old."""
@@ -251,9 +262,8 @@ class CredentialStore:
             context = server_context(credentials.ca_certificate)
             context.load_cert_chain(self.certificate, self.key)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-            raise CredentialsError(
-                "credentials_invalid",
-                f"the certificate {self.certificate} or its key cannot be used: {error}; enrol anew",
+            raise CredentialsInvalidError(
+                f"the certificate {self.certificate} or its key cannot be used: {error}; enrol again",
             ) from error
         return context
 

@@ -80,7 +80,47 @@ _MIGRATIONS: tuple[str, ...] = (
 
 
 class JournalError(EdgeError):
-    """The journal cannot be used as it is; `code` names why."""
+    """The journal cannot be used as it is."""
+
+
+class JournalDamagedError(JournalError):
+    """The journal's database is damaged."""
+
+    code = "journal_damaged"
+
+
+class JournalFullError(JournalError):
+    """The journal holds as many frames without a receipt as it may."""
+
+    code = "journal_full"
+
+
+class JournalTooNewError(JournalError):
+    """A later version of the agent wrote the journal."""
+
+    code = "journal_too_new"
+
+
+class JournalUnusableError(JournalError):
+    """The journal's file or the disk cannot be used."""
+
+    code = "journal_unusable"
+
+
+class NoJournalError(JournalError):
+    """There is no journal yet: the agent has not run."""
+
+    code = "no_journal"
+
+
+class ResetError(EdgeError):
+    """The meter cannot be taken as reset."""
+
+
+class NotStoppedError(ResetError):
+    """The meter has not stopped because a register fell."""
+
+    code = "not_stopped"
 
 
 class MeterState(NamedTuple):
@@ -149,9 +189,7 @@ class Journal:
             set_aside = _set_aside(path)
         try:
             journal = cls._open(path, quota, archive)
-        except JournalError as error:
-            if error.code != "journal_damaged":
-                raise
+        except JournalDamagedError:
             set_aside = _set_aside(path)
             journal = cls._open(path, quota, archive)
         journal.set_aside = set_aside
@@ -159,12 +197,12 @@ class Journal:
 
     @classmethod
     def open_beside(cls, path: Path, *, quota: int) -> Journal:
-        """Open the journal that an agent has, which may run meanwhile; nothing is made anew or set aside.
+        """Open the journal that an agent has, which may run meanwhile; nothing is made again or set aside.
 
         JournalError `no_journal` where there is none, `journal_damaged` and the others as `open`.
         """
         if not path.is_file():
-            raise JournalError("no_journal", f"cannot find a journal at {path}: no agent has run here yet")
+            raise NoJournalError(f"cannot find a journal at {path}: no agent has run here yet")
         return cls._open(path, quota, ARCHIVE_FRAMES)
 
     @classmethod
@@ -172,7 +210,7 @@ class Journal:
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
-            raise JournalError("journal_unusable", f"the journal at {path} cannot be written: {error}") from error
+            raise JournalUnusableError(f"the journal at {path} cannot be written: {error}") from error
         connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
         try:
             with _typed(path):
@@ -181,7 +219,7 @@ class Journal:
                 connection.execute("PRAGMA foreign_keys = ON")
                 faults = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
                 if faults != ["ok"]:
-                    raise JournalError("journal_damaged", f"the journal at {path} is damaged: {'; '.join(faults)}")
+                    raise JournalDamagedError(f"the journal at {path} is damaged: {'; '.join(faults)}")
                 _migrate(connection, path)
         except BaseException:
             connection.close()
@@ -232,8 +270,7 @@ class Journal:
         """
         with self._transaction() as connection:
             if len(frames) > self.quota - self._depth():
-                raise JournalError(
-                    "journal_full",
+                raise JournalFullError(
                     f"the journal holds {self._depth()} frames without a receipt, of at most {self.quota}; see why the "
                     "authority takes none (edge-agent status). The meters keep their own load profile meanwhile",
                 )
@@ -397,7 +434,7 @@ class Journal:
         with self._transaction() as connection:
             state = self.meter(public_key)
             if state.stop_code != NEEDS_REBASE:
-                raise JournalError("not_stopped", "its registers have not fallen: there is nothing to reset")
+                raise NotStoppedError("its registers have not fallen: there is nothing to reset")
             connection.execute("UPDATE meter SET rebase = 1 WHERE public_key = ?", (public_key,))
         return state
 
@@ -448,14 +485,14 @@ def _typed(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise JournalError("journal_damaged", f"the journal at {path} is damaged: {error}") from error
-        raise JournalError(
-            "journal_unusable", f"the journal at {path} cannot be used: {error}; look at the disk's space and health"
+            raise JournalDamagedError(f"the journal at {path} is damaged: {error}") from error
+        raise JournalUnusableError(
+            f"the journal at {path} cannot be used: {error}; look at the disk's space and health"
         ) from error
     except sqlite3.IntegrityError:
         raise
     except sqlite3.DatabaseError as error:
-        raise JournalError("journal_damaged", f"the journal at {path} is damaged: {error}") from error
+        raise JournalDamagedError(f"the journal at {path} is damaged: {error}") from error
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
@@ -477,9 +514,9 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 def _version(connection: sqlite3.Connection, path: Path) -> int:
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > SCHEMA_VERSION:
-        raise JournalError(
-            "journal_too_new",
-            f"the journal at {path} has schema {version}, this agent knows {SCHEMA_VERSION}; install the newer again",
+        raise JournalTooNewError(
+            f"the journal at {path} has schema {version}, this agent knows {SCHEMA_VERSION}; "
+            "install the newer release again",
         )
     return version
 

@@ -22,7 +22,31 @@ from edge_agent.wire.files import make_private_directory, write_atomically
 
 
 class KeyFileError(EdgeError):
-    """A key file is missing, unreadable or not what it should be; `code` names which."""
+    """A meter's key file cannot be used."""
+
+
+class KeyExposedError(KeyFileError):
+    """A key file can be read by other users."""
+
+    code = "key_exposed"
+
+
+class KeyInvalidError(KeyFileError):
+    """A key file does not hold an Ed25519 key."""
+
+    code = "key_invalid"
+
+
+class KeyMissingError(KeyFileError):
+    """A key file is missing."""
+
+    code = "key_missing"
+
+
+class KeyUnreadableError(KeyFileError):
+    """A key file cannot be read."""
+
+    code = "key_unreadable"
 
 
 class MeterKey:
@@ -39,7 +63,7 @@ class MeterKey:
 
 
 def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
-    """Whether an Ed25519 signature holds; False for keys and signatures that are none."""
+    """Whether an Ed25519 signature holds; False for keys and signatures that are malformed."""
     try:
         _parsed(public_key).verify(signature, message)
     except (InvalidSignature, ValueError):
@@ -68,8 +92,8 @@ class KeyStore:
         """A meter's key; KeyFileError `key_missing`, `key_unreadable`, `key_exposed` or `key_invalid`."""
         private = _load_private(self.meter_key_path(meter), f"the key of meter {meter!r}")
         if not isinstance(private, Ed25519PrivateKey):
-            raise KeyFileError(
-                "key_invalid", f"{self.meter_key_path(meter)} holds no Ed25519 key; restore it, or enrol anew"
+            raise KeyInvalidError(
+                f"{self.meter_key_path(meter)} does not hold an Ed25519 key; restore it, or enrol again"
             )
         return MeterKey(private)
 
@@ -90,7 +114,7 @@ class KeyStore:
             write_atomically(self.tls_key, _pem(ec.generate_private_key(ec.SECP256R1())))
         private = _load_private(self.tls_key, "the TLS key")
         if not isinstance(private, ec.EllipticCurvePrivateKey):
-            raise KeyFileError("key_invalid", f"{self.tls_key} holds no P-256 key; remove it and enrol anew")
+            raise KeyInvalidError(f"{self.tls_key} does not hold a P-256 key; remove it and enrol again")
         return private
 
     def certificate_request(self, gateway: str) -> str:
@@ -113,18 +137,16 @@ def _load_private(path: Path, what: str) -> object:
         mode = path.stat().st_mode
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise KeyFileError(
-            "key_missing", f"{what} is not at {path}; run `edge-agent enrol`, or restore the state directory"
+        raise KeyMissingError(
+            f"{what} is not at {path}; run `edge-agent enrol`, or restore the state directory"
         ) from error
     except OSError as error:
-        raise KeyFileError("key_unreadable", f"{what} at {path} cannot be read: {error}") from error
+        raise KeyUnreadableError(f"{what} at {path} cannot be read: {error}") from error
     if mode & 0o077:
-        raise KeyFileError(
-            "key_exposed", f"{path} can be read by others (mode {mode & 0o777:04o}); run `chmod 600 {path}`"
-        )
+        raise KeyExposedError(f"{path} can be read by others (mode {mode & 0o777:04o}); run `chmod 600 {path}`")
     try:
         return serialization.load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise KeyFileError(
-            "key_invalid", f"{path} holds no key: {error}; restore it from a backup, or enrol anew"
+        raise KeyInvalidError(
+            f"{path} does not hold a key: {error}; restore it from a backup, or enrol again"
         ) from error

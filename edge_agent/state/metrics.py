@@ -17,7 +17,7 @@ _HELP = {
     "status_timestamp_seconds": "When the agent wrote its status.",
     "problems": "How many things need a person.",
     "problem": "Each of them, by its code.",
-    "uplink_connected": "Whether the link that carries readings stands.",
+    "uplink_connected": "Whether the link that carries readings is up.",
     "journal_frames": "Frames in the journal, by what they wait for.",
     "journal_oldest_timestamp_seconds": "When the frame was signed that has waited longest for a receipt.",
     "authority_clock_seconds": "The authority's clock minus the gateway's.",

@@ -37,11 +37,23 @@ LEAST_DISK = 1 << 20
 """Bytes that must be free where the journal lies."""
 
 _BLOCK = 8192
-"""The status file's size is a multiple of this, so that it can be written anew in its place when the disk is full."""
+"""The status file's size is a multiple of this, so that it can be written again in its place when the disk is full."""
 
 
 class StatusError(EdgeError):
-    """There is no status to show; `code` names why."""
+    """There is no status to show."""
+
+
+class NoStatusError(StatusError):
+    """The agent has written no status yet."""
+
+    code = "no_status"
+
+
+class StatusUnreadableError(StatusError):
+    """The status file cannot be read."""
+
+    code = "status_unreadable"
 
 
 class StatusBoard:
@@ -82,7 +94,7 @@ class StatusBoard:
             self.notable = True
 
     def count(self, meter: str, stage: str, count: int) -> None:
-        """As `stage`, for what goes on all the time and is no reason to write the file at once."""
+        """As `stage`, for what goes on all the time and is not a reason to write the file at once."""
         with self._lock:
             entry = self._meters[meter]["stages"][stage]
             entry["at"] = int(self._clock())
@@ -170,11 +182,11 @@ def read_status(state: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_bytes())
     except FileNotFoundError as error:
-        raise StatusError("no_status", f"no agent has run with {state} yet; start it with `edge-agent run`") from error
+        raise NoStatusError(f"no agent has run with {state} yet; start it with `edge-agent run`") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise StatusError("status_unreadable", f"{path} cannot be read: {error}") from error
+        raise StatusUnreadableError(f"{path} cannot be read: {error}") from error
     if not isinstance(data, dict) or data.get("version") != STATUS_VERSION:
-        raise StatusError("status_unreadable", f"{path} was written by another version of the agent")
+        raise StatusUnreadableError(f"{path} was written by another version of the agent")
     data["running"] = _alive(data.get("pid"), data.get("pid_started"))
     with contextlib.suppress(OSError):
         data["disk_free"] = shutil.disk_usage(state).free

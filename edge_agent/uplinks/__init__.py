@@ -1,6 +1,6 @@
 """Ways from the gateway to the authority: the same frames up, the same receipts down, over MQTT or HTTPS.
 
-An uplink is no store: it takes a batch, tries, and tells what came of it through events. What must not be lost is in
+An uplink does not store: it takes a batch, tries, and tells what came of it through events. What must not be lost is in
 the journal, and leaves it on a verified receipt only.
 """
 
@@ -15,20 +15,71 @@ from edge_agent.wire.reading import Frame
 
 
 class UplinkError(EdgeError):
-    """The authority could not be reached, or refused; `code` names how, retry_after is in seconds where it said so."""
+    """The authority could not be reached, or refused; retry_after is in seconds where it said so."""
 
-    def __init__(self, code: str, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(code, message)
+    retry_after: float | None = None
+
+
+class AuthorityRefusedError(UplinkError):
+    """The authority refused; `code` is that of its answer (edge_agent.wire.problems)."""
+
+    def __init__(self, code: str, message: str, retry_after: float | None) -> None:
+        super().__init__(message)
+        self.code = code
         self.retry_after = retry_after
+
+
+class BrokerRefusedError(UplinkError):
+    """The broker does not let this gateway in, or does not take its readings."""
+
+    code = "broker_refused"
+
+
+class CertificateRefusedError(UplinkError):
+    """The server does not take this gateway's certificate."""
+
+    code = "certificate_refused"
+
+
+class MalformedAnswerError(UplinkError):
+    """The server's answer is not what was asked for."""
+
+    code = "malformed_answer"
+
+
+class ServerNotTrustedError(UplinkError):
+    """The server's certificate is not one of our authority's CA."""
+
+    code = "server_not_trusted"
+
+
+class TlsFailedError(UplinkError):
+    """TLS with the server failed."""
+
+    code = "tls_failed"
+
+
+class UnreachableError(UplinkError):
+    """The server or broker does not answer."""
+
+    code = "unreachable"
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Frames of one meter, in order, with their numbers in the journal."""
+    """Frames as they go, those of one meter in order; with each its meter's name and its number in the journal."""
 
-    meter: str
+    meters: tuple[str, ...]
     ids: tuple[int, ...]
     frames: tuple[Frame, ...]
+
+    @property
+    def ids_by_meter(self) -> dict[str, list[int]]:
+        """The numbers in the journal of each meter's frames."""
+        found: dict[str, list[int]] = {}
+        for meter, number in zip(self.meters, self.ids, strict=True):
+            found.setdefault(meter, []).append(number)
+        return found
 
     def to_bytes(self) -> bytes:
         """The frames, concatenated."""

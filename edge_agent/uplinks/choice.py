@@ -38,7 +38,7 @@ class Uplinks:
 
     @property
     def connected(self) -> bool:
-        """Whether the carrier's link stands."""
+        """Whether the carrier's link is up."""
         return self.carrier.connected
 
     def start(self) -> None:

@@ -16,14 +16,20 @@ from typing import Any
 
 from edge_agent.log import logger
 from edge_agent.uplinks import (
+    AuthorityRefusedError,
     AuthorityTime,
     Batch,
     BatchFailed,
     BatchSent,
+    CertificateRefusedError,
     HeadArrived,
     HeadFailed,
     LinkChanged,
+    MalformedAnswerError,
     ReceiptsArrived,
+    ServerNotTrustedError,
+    TlsFailedError,
+    UnreachableError,
     UplinkError,
     UplinkEvent,
 )
@@ -56,7 +62,7 @@ class Reply:
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
-            raise UplinkError("malformed_answer", f"the authority's answer is not JSON: {error}") from error
+            raise MalformedAnswerError(f"the authority's answer is not JSON: {error}") from error
 
 
 class HttpsClient:
@@ -109,8 +115,7 @@ class HttpsClient:
             raise _tls_error(error, self._address) from error
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            raise UplinkError(
-                "unreachable",
+            raise UnreachableError(
                 f"https://{self._address[0]}:{self._address[1]} does not answer: {_plain(error)}. Check `authority` in "
                 "gateway.toml, this gateway's network, and that the authority runs",
             ) from error
@@ -140,9 +145,9 @@ class HttpsClient:
         while chunk := response.read1(65536):
             data += chunk
             if len(data) > MAX_ANSWER:
-                raise UplinkError("malformed_answer", f"the authority's answer is longer than {MAX_ANSWER} bytes")
+                raise MalformedAnswerError(f"the authority's answer is longer than {MAX_ANSWER} bytes")
             if time.monotonic() > deadline:
-                raise UplinkError("unreachable", "the authority's answer does not end")
+                raise UnreachableError("the authority's answer does not end")
         if response.length:
             raise http.client.IncompleteRead(bytes(data), response.length)
         response.close()  # read1 does not notice the end of a body of known length; the connection stays open
@@ -172,14 +177,13 @@ def _tls_error(error: ssl.SSLError, address: tuple[str, int]) -> UplinkError:
         hint = ""
         if "expired" in error.verify_message or "not yet valid" in error.verify_message:
             hint = "; is this gateway's clock right?"
-        return UplinkError("server_not_trusted", f"{where} is not our authority: {error.verify_message}{hint}")
+        return ServerNotTrustedError(f"{where} is not our authority: {error.verify_message}{hint}")
     reason = error.reason or str(error)
     if "ALERT" in reason:
-        return UplinkError(
-            "certificate_refused",
+        return CertificateRefusedError(
             f"{where} refuses this gateway's certificate ({reason}); was it revoked, did it expire?",
         )
-    return UplinkError("tls_failed", f"TLS with {where} failed: {reason}")
+    return TlsFailedError(f"TLS with {where} failed: {reason}")
 
 
 def _status_error(response: http.client.HTTPResponse, data: bytes) -> UplinkError:
@@ -193,7 +197,7 @@ def _status_error(response: http.client.HTTPResponse, data: bytes) -> UplinkErro
         text += f" ({code})"
     if detail:
         text += f": {detail}"
-    return UplinkError(problems.usual_code(response.status), text, retry_after=retry_after)
+    return AuthorityRefusedError(problems.usual_code(response.status), text, retry_after)
 
 
 _TELLING: Mapping[str, Callable[[str], str]] = {"live": paths.live, "status": paths.status}
@@ -275,7 +279,7 @@ class HttpsUplink:
             except Exception as error:  # noqa: BLE001 - whatever one answer does to us, the next job is done
                 logger.exception("an exchange with the authority failed unexpectedly")
                 self._client.close()
-                cause = UplinkError("malformed_answer", f"the exchange failed: {type(error).__name__}")
+                cause = MalformedAnswerError(f"the exchange failed: {type(error).__name__}")
                 if isinstance(job, Batch):
                     self._emit(BatchFailed(job, self.name, cause))
                 elif job.startswith("head "):
@@ -284,7 +288,7 @@ class HttpsUplink:
 
     def _next_job(self) -> Batch | str | None:
         """What is to be done next. While the authority does not answer, that is asking whether it does again: a link on
-        which nothing happens would be called down for ever."""
+        which nothing happens would be called down forever."""
         while True:
             try:
                 return self._jobs.get(timeout=None if self._connected or not self._told else CHECK_SECONDS)
@@ -344,8 +348,7 @@ class HttpsUplink:
                 self._emit(HeadArrived(meter, None))
                 return
             if len(reply.body) < FRAME_SIZE + RECEIPT_SIZE:
-                raise UplinkError(
-                    "malformed_answer",
+                raise MalformedAnswerError(
                     f"a head has {FRAME_SIZE} + {RECEIPT_SIZE} bytes or more, the authority sent {len(reply.body)}",
                 )
         except UplinkError as error:

@@ -21,7 +21,17 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_agent.log import logger
-from edge_agent.uplinks import Batch, BatchFailed, BatchSent, CommandArrived, LinkChanged, ReceiptsArrived, UplinkError
+from edge_agent.uplinks import (
+    Batch,
+    BatchFailed,
+    BatchSent,
+    BrokerRefusedError,
+    CommandArrived,
+    LinkChanged,
+    ReceiptsArrived,
+    UnreachableError,
+    UplinkError,
+)
 from edge_agent.uplinks import UplinkEvent as Event
 from edge_agent.wire import topics
 
@@ -93,11 +103,11 @@ class MqttUplink:
 
     @property
     def connected(self) -> bool:
-        """Whether the broker has let us in and the connection stands."""
+        """Whether the broker has let us in and the connection is up."""
         return self._connected
 
     def start(self) -> None:
-        """Begin to connect, and go on for ever."""
+        """Begin to connect, and go on forever."""
         self._connect()
         self._started = True
 
@@ -125,24 +135,22 @@ class MqttUplink:
     def send(self, batch: Batch) -> None:
         """Publish a batch with QoS 1; BatchSent follows when the broker has it."""
         if not self._connected:
-            self._emit(
-                BatchFailed(
-                    batch, self.name, self._failure or UplinkError("unreachable", "the broker is not connected")
-                )
-            )
+            self._emit(BatchFailed(batch, self.name, self._failure or UnreachableError("the broker is not connected")))
             return
         # paho calls on_publish holding the lock that publish takes, so ours must not be held around it; an
         # acknowledgement that comes before we know the message's number waits in _early.
         with self._lock:
             self._early = {}
-        info = self._client.publish(self._topic(topics.READING, batch.meter), batch.to_bytes(), qos=1)
+        meters = set(batch.meters)
+        topic = self._topic(topics.READINGS) if len(meters) > 1 else self._topic(topics.READING, meters.pop())
+        info = self._client.publish(topic, batch.to_bytes(), qos=1)
         with self._lock:
             early, self._early = self._early, None
             if info.rc == paho.MQTT_ERR_SUCCESS and info.mid not in early:
                 self._unacknowledged[info.mid] = batch
         if info.rc != paho.MQTT_ERR_SUCCESS:
             reason = paho.error_string(info.rc)
-            self._emit(BatchFailed(batch, self.name, UplinkError("unreachable", f"publishing failed: {reason}")))
+            self._emit(BatchFailed(batch, self.name, UnreachableError(f"publishing failed: {reason}")))
         elif info.mid in early:
             self._acknowledged(batch, early[info.mid])
 
@@ -162,8 +170,8 @@ class MqttUplink:
     def _revive(self) -> None:
         """Should paho's thread have ended (a packet that it could not take apart), start another."""
         if self._started and not any(thread.name == self._thread_name for thread in threading.enumerate()):
-            logger.error("the MQTT thread had ended and is started again")
-            self._down(UplinkError("unreachable", "the connection to the broker broke"))
+            logger.error("the MQTT thread had ended and was started again")
+            self._down(UnreachableError("the connection to the broker was lost"))
             self._client.loop_stop()
             self._connect()
 
@@ -172,8 +180,7 @@ class MqttUplink:
     ) -> None:
         if reason.is_failure:
             self._down(
-                UplinkError(
-                    "broker_refused",
+                BrokerRefusedError(
                     f"the broker at {self._where()} refuses this gateway ({reason}); is its certificate name in the "
                     "broker's access list?",
                 )
@@ -184,12 +191,12 @@ class MqttUplink:
         self._emit(LinkChanged(self.name, True, None))
 
     def _on_connect_fail(self, client: paho.Client, userdata: object) -> None:
-        self._down(UplinkError("unreachable", f"the broker at {self._where()} does not answer"))
+        self._down(UnreachableError(f"the broker at {self._where()} does not answer"))
 
     def _on_disconnect(
         self, client: paho.Client, userdata: object, flags: object, reason: ReasonCode, properties: object
     ) -> None:
-        self._down(UplinkError("unreachable", f"the broker at {self._where()} closed the connection ({reason})"))
+        self._down(UnreachableError(f"the broker at {self._where()} closed the connection ({reason})"))
 
     def _on_message(self, client: paho.Client, userdata: object, message: paho.MQTTMessage) -> None:
         if message.topic == self._topic(topics.RECEIPT):
@@ -209,9 +216,9 @@ class MqttUplink:
 
     def _acknowledged(self, batch: Batch, reason: ReasonCode) -> None:
         if reason.is_failure:
-            error = UplinkError(
-                "broker_refused",
-                f"the broker refuses readings of {batch.meter} ({reason}); look at its access list for this gateway",
+            error = BrokerRefusedError(
+                f"the broker refuses readings of {', '.join(batch.ids_by_meter)} ({reason}); look at its access list "
+                "for this gateway",
             )
             self._emit(BatchFailed(batch, self.name, error))
         else:

@@ -36,4 +36,6 @@ def _check(value: object) -> None:
         for item in value:
             _check(item)
     elif value is not None and not isinstance(value, str | int):
-        raise NotCanonicalError(f"canonical JSON holds no {type(value).__name__} such as {value!r}; use a whole number")
+        raise NotCanonicalError(
+            f"canonical JSON cannot hold a {type(value).__name__} such as {value!r}; use a whole number"
+        )

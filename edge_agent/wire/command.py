@@ -98,7 +98,7 @@ class Program:
                 sys.stdout.flush()
                 return status
         except self._errors as error:
-            self.complain(str(error), getattr(error, "code", "failed"))
+            self.complain("; ".join((str(error), *getattr(error, "__notes__", ()))), getattr(error, "code", "failed"))
             return int(getattr(error, "exit_status", FAILED))
         except BrokenPipeError:  # whoever reads what is printed has had enough, such as `head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

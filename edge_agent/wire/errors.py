@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from edge_agent.errors import EdgeError
 
-class WireError(ValueError):
-    """Bytes or text that are not what they claim to be; `code` names the cause for programs."""
 
-    code = "malformed"
+class WireError(EdgeError):
+    """Bytes or text that are not what they claim to be."""

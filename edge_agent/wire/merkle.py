@@ -8,17 +8,33 @@ from __future__ import annotations
 
 import hashlib
 
+from edge_agent.wire.errors import WireError
+
 HASH_SIZE = 32
 MAX_PATH = 64
 """The longest inclusion path: a log's size is a u64."""
 
 
-class ProofError(ValueError):
-    """A proof that does not show what it should; `code` is out_of_range, wrong_length or wrong_root."""
+class ProofError(WireError):
+    """A proof that does not show what it should."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+
+class ProofRangeError(ProofError):
+    """The tree has no such leaf or size."""
+
+    code = "out_of_range"
+
+
+class ProofLengthError(ProofError):
+    """The proof belongs to a tree of another shape."""
+
+    code = "wrong_length"
+
+
+class ProofRootError(ProofError):
+    """The proof leads to another root."""
+
+    code = "wrong_root"
 
 
 def leaf_hash(data: bytes) -> bytes:
@@ -37,11 +53,11 @@ def root_of_path(leaf: bytes, index: int, size: int, path: list[bytes] | tuple[b
     ProofError `out_of_range` where the tree has no such leaf, `wrong_length` where the path is of another tree's shape.
     """
     if not 0 <= index < size:
-        raise ProofError("out_of_range", f"leaf {index} is not in a tree of {size} leaves")
+        raise ProofRangeError(f"leaf {index} is not in a tree of {size} leaves")
     fn, sn, value = index, size - 1, leaf
     for sibling in path:
         if sn == 0:
-            raise ProofError("wrong_length", "the inclusion proof is too long")
+            raise ProofLengthError("the inclusion proof is too long")
         if fn & 1 or fn == sn:
             value = node_hash(sibling, value)
             while not fn & 1 and fn:
@@ -50,5 +66,5 @@ def root_of_path(leaf: bytes, index: int, size: int, path: list[bytes] | tuple[b
             value = node_hash(value, sibling)
         fn, sn = fn >> 1, sn >> 1
     if sn:
-        raise ProofError("wrong_length", "the inclusion proof is too short")
+        raise ProofLengthError("the inclusion proof is too short")
     return value

@@ -64,11 +64,11 @@ class MeterMapError(WireError):
 
 
 def unit_in_wh(unit: str) -> Fraction:
-    """How many Wh a unit such as `Wh`, `kWh` or `10 Wh` is; ValueError for what is none."""
+    """How many Wh a unit such as `Wh`, `kWh` or `10 Wh` is; ValueError for anything else."""
     match = _UNIT.fullmatch(unit)
     factor = Fraction(0) if match is None else Fraction(match[1] or 1) * UNITS_OF_ENERGY[match[2]]
     if not factor:
-        raise ValueError(f'{unit!r} is no unit of energy such as "Wh", "kWh" or "10 Wh"')
+        raise ValueError(f'{unit!r} is not a unit of energy such as "Wh", "kWh" or "10 Wh"')
     return factor
 
 

@@ -50,7 +50,7 @@ def title(status: int) -> str:
 
 
 def usual_code(status: int) -> str:
-    """The code of a status where nothing says more: `server_error` for what is no refusal of ours."""
+    """The code of a status where nothing says more: `server_error` for what is not a refusal of ours."""
     if status in _USUAL:
         return _USUAL[status]
     return title(status).lower().replace(" ", "_") if 400 <= status < 500 else "server_error"

@@ -1,4 +1,9 @@
-"""Processes: whether one still runs (its number alone does not say, numbers are used again), and ending with one."""
+"""Processes: whether one still runs (its number alone does not say, numbers are used again), and ending with one.
+
+    python -m edge_agent.wire.processes PARENT COMMAND ...
+
+becomes COMMAND, which ends when PARENT does, and leaves SIGHUP to that one.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,7 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -29,3 +35,18 @@ def end_with_parent(parent: int) -> bool:
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     return os.getppid() == parent
+
+
+def main(words: Sequence[str]) -> None:
+    """Become a command that ends with its parent; exits with status 1 where that has ended already."""
+    if not end_with_parent(int(words[0])):
+        sys.exit("the process that wanted this one has ended already")
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        os.execvp(words[1], list(words[1:]))  # noqa: S606 - the command of whoever starts this
+    except OSError as error:
+        sys.exit(f"{words[1]} cannot be started: {error.strerror}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -105,11 +105,25 @@ _STRUCT_ERROR: type[Exception] = getattr(struct, "error", ValueError)  # MicroPy
 
 
 class ReadingError(WireError):
-    """Bytes that are not what they claim to be; `code` names the cause, the message says what was found."""
+    """Bytes that are not what they claim to be; the message says what was found."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+
+class BadSignatureError(ReadingError):
+    """A signature that is not by the key that it should be."""
+
+    code = "bad_signature"
+
+
+class MalformedReadingError(ReadingError):
+    """Bytes that are not the record, frame, receipt or proof that they claim to be."""
+
+    code = "malformed"
+
+
+class WrongNetworkError(ReadingError):
+    """A record of another network."""
+
+    code = "wrong_network"
 
 
 def _pack(layout: str, *fields: int | bytes) -> bytes:
@@ -117,9 +131,9 @@ def _pack(layout: str, *fields: int | bytes) -> bytes:
     try:
         data = struct.pack(layout, *fields)
     except (_STRUCT_ERROR, OverflowError, TypeError, ValueError) as error:
-        raise ReadingError("malformed", f"a field does not fit its width: {error}") from error
+        raise MalformedReadingError(f"a field does not fit its width: {error}") from error
     if struct.unpack(layout, data) != fields:
-        raise ReadingError("malformed", "a field does not fit its width")
+        raise MalformedReadingError("a field does not fit its width")
     return data
 
 
@@ -193,7 +207,7 @@ class Record:
             ("evidence", self.evidence, TRUNCATED_HASH_SIZE),
         ):
             if len(value) != size:
-                raise ReadingError("malformed", f"{name} has {len(value)} bytes, not {size}")
+                raise MalformedReadingError(f"{name} has {len(value)} bytes, not {size}")
         return _pack(
             _RECORD,
             READING_MAGIC,
@@ -217,10 +231,10 @@ class Record:
     def from_bytes(cls, data: bytes) -> Record:
         """Read a record; ReadingError `malformed` for a wrong length, magic, source or an unknown flag."""
         if len(data) != RECORD_SIZE:
-            raise ReadingError("malformed", f"a record has {RECORD_SIZE} bytes, these are {len(data)}")
+            raise MalformedReadingError(f"a record has {RECORD_SIZE} bytes, these are {len(data)}")
         fields = struct.unpack(_RECORD, data)
         if fields[0] != READING_MAGIC:
-            raise ReadingError("malformed", f"a record starts with {READING_MAGIC!r}, this one with {fields[0]!r}")
+            raise MalformedReadingError(f"a record starts with {READING_MAGIC!r}, this one with {fields[0]!r}")
         record = cls(
             sequence=fields[1],
             network_id=fields[2],
@@ -238,9 +252,9 @@ class Record:
             evidence=fields[14],
         )
         if record.source >= len(SOURCES):
-            raise ReadingError("malformed", f"source {record.source} is not one of 0 to {len(SOURCES) - 1}")
+            raise MalformedReadingError(f"source {record.source} is not one of 0 to {len(SOURCES) - 1}")
         if record.flags & ~KNOWN_FLAGS:
-            raise ReadingError("malformed", f"flags 0x{record.flags:04x} has bits that this version does not know")
+            raise MalformedReadingError(f"flags 0x{record.flags:04x} has bits that this version does not know")
         return record
 
     def __eq__(self, other: object) -> bool:
@@ -263,8 +277,7 @@ class Frame:
 
     def __init__(self, record_bytes: bytes, public_key: bytes, signature: bytes) -> None:
         if (len(record_bytes), len(public_key), len(signature)) != (RECORD_SIZE, PUBLIC_KEY_SIZE, SIGNATURE_SIZE):
-            raise ReadingError(
-                "malformed",
+            raise MalformedReadingError(
                 f"a frame is {RECORD_SIZE} + {PUBLIC_KEY_SIZE} + {SIGNATURE_SIZE} bytes, "
                 f"these are {len(record_bytes)} + {len(public_key)} + {len(signature)}",
             )
@@ -274,7 +287,7 @@ class Frame:
 
     @property
     def record(self) -> Record:
-        """The record, read anew from its bytes; ReadingError `malformed` where they are none."""
+        """The record, read again from its bytes; ReadingError `malformed` where they are not a record."""
         return Record.from_bytes(self.record_bytes)
 
     def to_bytes(self) -> bytes:
@@ -285,7 +298,7 @@ class Frame:
     def from_bytes(cls, data: bytes) -> Frame:
         """Split 192 bytes; the record in it is not read yet. ReadingError `malformed` for another length."""
         if len(data) != FRAME_SIZE:
-            raise ReadingError("malformed", f"a frame has {FRAME_SIZE} bytes, these are {len(data)}")
+            raise MalformedReadingError(f"a frame has {FRAME_SIZE} bytes, these are {len(data)}")
         return cls(data[:RECORD_SIZE], data[RECORD_SIZE : RECORD_SIZE + PUBLIC_KEY_SIZE], data[-SIGNATURE_SIZE:])
 
     def __eq__(self, other: object) -> bool:
@@ -373,22 +386,22 @@ class Receipt:
         """What the receipt key has signed, if this receipt is for that frame.
 
         Of an `AMC2` the note of the tree that its path leads to from the frame's leaf. ReadingError `malformed` where
-        the receipt speaks of another record, or its path is no path in a tree of its size.
+        the receipt speaks of another record, or its path is not a path in a tree of its size.
         """
         if (self.meter_key, self.record_hash) != (frame.public_key, record_hash(frame.record_bytes)):
-            raise ReadingError("malformed", "the receipt is for another record")
+            raise MalformedReadingError("the receipt is for another record")
         if self.size is None:
             return self.body()
         if struct.pack("<I", self.sequence) != frame.record_bytes[4:8]:
-            raise ReadingError("malformed", f"the record has another sequence than {self.sequence}")
+            raise MalformedReadingError(f"the record does not have sequence {self.sequence}")
         if self.next_expected != min(self.sequence + 1, LAST_SEQUENCE):
-            raise ReadingError("malformed", f"after record {self.sequence} comes another than {self.next_expected}")
+            raise MalformedReadingError(f"after record {self.sequence} comes another than {self.next_expected}")
         leaf = leaf_hash(reading_leaf(self.verdict, self.code, self.time, frame.to_bytes()))
         path = [self.path[at : at + HASH_SIZE] for at in range(0, len(self.path), HASH_SIZE)]
         try:
             root = root_of_path(leaf, self.log_index, self.size, path)
         except ProofError as error:
-            raise ReadingError("malformed", f"the receipt's proof is none: {error}") from error
+            raise MalformedReadingError(f"the receipt's proof does not hold: {error}") from error
         return note_text(origin(self.network_id), self.size, root)
 
     def to_bytes(self) -> bytes:
@@ -401,17 +414,17 @@ class Receipt:
     def from_bytes(cls, data: bytes) -> Receipt:
         """Read a receipt, not yet verified; ReadingError `malformed` for a wrong length, magic or verdict."""
         if len(data) < RECEIPT_SIZE:
-            raise ReadingError("malformed", f"a receipt has {RECEIPT_SIZE} bytes or more, these are {len(data)}")
+            raise MalformedReadingError(f"a receipt has {RECEIPT_SIZE} bytes or more, these are {len(data)}")
         fields = struct.unpack(_RECEIPT, data[:RECEIPT_BODY_SIZE])
         if fields[0] not in (RECEIPT_MAGIC, PROOF_RECEIPT_MAGIC):
-            raise ReadingError("malformed", f"a receipt starts with {RECEIPT_MAGIC!r}, this one with {fields[0]!r}")
+            raise MalformedReadingError(f"a receipt starts with {RECEIPT_MAGIC!r}, this one with {fields[0]!r}")
         proves = fields[0] == PROOF_RECEIPT_MAGIC
         if len(data) != _receipt_size(proves, fields[2]):
-            raise ReadingError("malformed", f"the receipt has another length than its {len(data)} bytes")
+            raise MalformedReadingError(f"the receipt has another length than its {len(data)} bytes")
         if fields[1] >= len(VERDICTS) or (fields[2] != 0 and not proves):
-            raise ReadingError("malformed", f"verdict {fields[1]} is not one that this version knows")
+            raise MalformedReadingError(f"verdict {fields[1]} is not one that this version knows")
         if proves and (fields[1] not in (VERDICT_ACCEPTED, VERDICT_HELD) or fields[2] > MAX_PATH):
-            raise ReadingError("malformed", f"what is {VERDICTS[fields[1]]} is not proved by a path of {fields[2]}")
+            raise MalformedReadingError(f"what is {VERDICTS[fields[1]]} is not proved by a path of {fields[2]}")
         at = RECEIPT_BODY_SIZE + 8 if proves else RECEIPT_BODY_SIZE
         return cls(
             verdict=fields[1],
@@ -469,14 +482,14 @@ def previous_hash(record_bytes: bytes) -> bytes:
 
 
 def split_frames(data: bytes) -> list[Frame]:
-    """Split concatenated frames; ReadingError `malformed` where the length is no multiple of 192 or is zero."""
+    """Split concatenated frames; ReadingError `malformed` where the length is not a multiple of 192 or is zero."""
     if not data or len(data) % FRAME_SIZE:
-        raise ReadingError("malformed", f"frames come in multiples of {FRAME_SIZE} bytes, these are {len(data)}")
+        raise MalformedReadingError(f"frames come in multiples of {FRAME_SIZE} bytes, these are {len(data)}")
     return [Frame.from_bytes(data[start : start + FRAME_SIZE]) for start in range(0, len(data), FRAME_SIZE)]
 
 
 def split_receipts(data: bytes) -> list[Receipt]:
-    """Split concatenated receipts of either kind; ReadingError `malformed` where they are none, or one is cut short."""
+    """Split concatenated receipts of either kind; ReadingError `malformed` for bytes that are not."""
     receipts: list[Receipt] = []
     at = 0
     while at < len(data) or not receipts:
@@ -498,5 +511,5 @@ def possession_message(*, first_sequence: int, network_id: bytes, meter_id: byte
 def meter_id(salt: bytes, serial: str) -> bytes:
     """SHA-256(16-byte secret salt, serial in UTF-8): the meter's name on the chain, which does not tell its serial."""
     if len(salt) != 16:
-        raise ReadingError("malformed", f"a salt has 16 bytes, this one {len(salt)}")
+        raise MalformedReadingError(f"a salt has 16 bytes, this one {len(salt)}")
     return hashlib.sha256(salt + serial.encode()).digest()

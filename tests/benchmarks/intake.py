@@ -47,7 +47,8 @@ from sqlalchemy import create_engine, insert, text, update  # noqa: E402
 
 from authority.app import App  # noqa: E402
 from authority.collector import broker  # noqa: E402
-from authority.collector.ingest import Collector, Sent  # noqa: E402
+from authority.collector.frames import Sent  # noqa: E402
+from authority.collector.ingest import Collector  # noqa: E402
 from authority.home import certificates  # noqa: E402
 from authority.home.home import (  # noqa: E402
     CollectorSettings,

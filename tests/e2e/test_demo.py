@@ -70,7 +70,7 @@ def test_a_part_that_dies_ends_the_demo_and_is_named(tmp_path):
         assert victims
         os.kill(victims[0][0], signal.SIGKILL)
         assert demo.wait(120) == 1
-        assert "meters-research_labs was ended by SIGKILL" in demo.text
+        assert "meters-research_labs ended (SIGKILL)" in demo.text
         assert demo.leftovers() == []
     finally:
         demo.stop()

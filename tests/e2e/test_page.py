@@ -146,7 +146,7 @@ def test_every_live_element_of_an_open_page_is_that_of_a_fresh_one(demo, browser
     assert compared >= found["open"].keys() - TICKS_ON_THE_CHAIN
     assert first != browser.evaluate("document.querySelector('[data-live=epoch]').textContent")
     assert {key for key in changed if key.endswith("-verdict")}, "no building's sentence changed in a minute"
-    assert browser.evaluate(requests) <= 45, "the page was fetched anew and again instead of its figures"
+    assert browser.evaluate(requests) <= 45, "the page was fetched again and again instead of its figures"
     assert browser.messages == []
 
 

@@ -26,6 +26,7 @@ from free_ports import free_port
 from edge_agent.agent.enrolment import enrol
 from edge_agent.config import load_config
 from edge_agent.state.keys import verify
+from edge_agent.uplinks import UnreachableError
 from edge_agent.wire.claim import Claim
 from edge_agent.wire.meter_map import MeterMap
 from edge_agent.wire.reading import (
@@ -577,10 +578,10 @@ class DirectCarrier:
         return self.up
 
     def send(self, batch, tries) -> None:
-        from edge_agent.uplinks import BatchFailed, BatchSent, ReceiptsArrived, UplinkError
+        from edge_agent.uplinks import BatchFailed, BatchSent, ReceiptsArrived
 
         if not self.up:
-            self.events.emit(BatchFailed(batch, self.name, UplinkError("unreachable", "the link is cut")))
+            self.events.emit(BatchFailed(batch, self.name, UnreachableError("the link is cut")))
             return
         self.sent.append((batch, tries))
         self.events.emit(BatchSent(batch, self.name))
@@ -588,11 +589,11 @@ class DirectCarrier:
             self.events.emit(ReceiptsArrived(self.bend(self.authority.accept(batch.to_bytes())), self.name))
 
     def request_head(self, meter) -> None:
-        from edge_agent.uplinks import HeadArrived, HeadFailed, UplinkError
+        from edge_agent.uplinks import HeadArrived, HeadFailed
 
         self.heads.append(meter)
         if not self.up:
-            self.events.emit(HeadFailed(meter, UplinkError("unreachable", "the link is cut")))
+            self.events.emit(HeadFailed(meter, UnreachableError("the link is cut")))
         else:
             self.events.emit(HeadArrived(meter, self.head(meter)))
 

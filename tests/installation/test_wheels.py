@@ -25,7 +25,7 @@ from authority.chain.artifacts import PROGRAM_NAMES
 ROOT = Path(__file__).parents[2]
 PROJECTS = {"edge": ROOT / "pyproject.toml", "authority": ROOT / "authority/pyproject.toml"}
 
-# What of the two source directories is no part of an installation.
+# What of the two source directories is not a part of an installation.
 NOT_INSTALLED = {
     "edge": ("edge_agent/probe/",),
     "authority": ("authority/pyproject.toml", "authority/LICENSE", "authority/program_artifacts"),

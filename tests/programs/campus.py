@@ -224,6 +224,12 @@ class SimulatedMeter:
         return self.sign(record)
 
 
+def approve_instruction(member: Member, account: Pubkey, amount: int) -> Instruction:
+    """SPL Token's Approve by the member: the market may move so much out of one of its accounts, for its delegate."""
+    metas = [writable(account), readonly(programs.market_address()), AccountMeta(member.address, True, False)]
+    return Instruction(programs.TOKEN_PROGRAM, struct.pack("<BQ", 4, amount), metas)
+
+
 def possession_message(first_sequence: int, network_id: bytes, meter_id: bytes, map_hash: bytes) -> bytes:
     """AMK1: what a meter's new key signs (docs/PROTOCOL.md)."""
     return struct.pack("<4sI8s32s32s", POSSESSION_MAGIC, first_sequence, network_id, meter_id, map_hash)
@@ -289,7 +295,7 @@ class Campus:
         program: str,
         name: str,
         args: Mapping[str, Any] | None = None,
-        accounts: Mapping[str, Pubkey] | None = None,
+        accounts: Mapping[str, Pubkey | None] | None = None,
         remaining: Sequence[AccountMeta] = (),
     ) -> Instruction:
         """An instruction, by the program's IDL."""
@@ -405,6 +411,13 @@ class Campus:
         self.svm.airdrop(member.address, 10**10)
         self.send(self.register_user_instruction(member, role))
         return member
+
+    def set_delegate_instruction(
+        self, member: Member, delegate: Pubkey, until: int, /, **accounts: Pubkey
+    ) -> Instruction:
+        """registry.set_delegate."""
+        named = {"wallet": member.address, "user": member.user, "delegate": delegate}
+        return self.instruction("registry", "set_delegate", {"until": until}, named | accounts)
 
     def register_installation_instruction(
         self, n: int, kind: str = "mixed", /, accounts: Mapping[str, Pubkey] | None = None, **changes: Any
@@ -575,10 +588,10 @@ class Campus:
         return self.send(frames, self.submit_instruction([meter for meter, _ in readings]), **options)
 
     def settle_instruction(
-        self, member: Member, boundary: int, meters: Sequence[SimulatedMeter], /, **accounts: Pubkey
+        self, member: Member, boundary: int, meters: Sequence[SimulatedMeter], /, **accounts: Pubkey | None
     ) -> Instruction:
-        """oracle.settle_surplus over these meters."""
-        named = {
+        """oracle.settle_surplus over these meters; None leaves an optional account out."""
+        named: dict[str, Pubkey | None] = {
             "operator": self.operator.pubkey(),
             "user": member.user,
             "energy_account": member.energy_account,
@@ -608,3 +621,26 @@ def refusal(failure: FailedTransactionMetadata) -> Refusal:
             if (error := idl(name).error(code)) is not None:
                 return Refusal(failure, error.name, code)
     return Refusal(failure, str(inner or failure.err()).rpartition(".")[2], code)
+
+
+LOSSES = ["closed", "frozen", "given away", "of another mint", "uninitialised"]
+"""How a member's token account comes to be unable to take what is the member's."""
+
+
+def lose(campus: Campus, member: Member, asset: int, loss: str) -> Pubkey:
+    """Bring that about for the member's account of energy (0) or credits (1); the account."""
+    account = member.credit_tokens if asset else member.energy_tokens
+    if loss == "given away":
+        set_authority = bytes([6, 2, 1]) + bytes(key("thief").pubkey())
+        metas = [writable(account), AccountMeta(member.address, True, False)]
+        campus.send(Instruction(programs.TOKEN_PROGRAM, set_authority, metas), signers=[member.wallet])
+    elif loss == "closed":
+        metas = [writable(account), writable(member.address), AccountMeta(member.address, True, False)]
+        campus.send(Instruction(programs.TOKEN_PROGRAM, bytes([9]), metas), signers=[member.wallet])
+    else:
+        data = bytearray(campus.svm.get_account(account).data)
+        if loss == "of another mint":
+            data[:32] = bytes(programs.energy_mint() if asset else programs.credit_mint())
+        data[108] = {"frozen": 2, "of another mint": 1, "uninitialised": 0}[loss]
+        campus.put(account, bytes(data), programs.TOKEN_PROGRAM)
+    return account

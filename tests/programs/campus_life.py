@@ -10,7 +10,18 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-from campus import EPOCH_SECONDS, KINDS, NETWORK_ID, START, Campus, Member, Refusal, SimulatedMeter, key
+from campus import (
+    EPOCH_SECONDS,
+    KINDS,
+    NETWORK_ID,
+    START,
+    Campus,
+    Member,
+    Refusal,
+    SimulatedMeter,
+    approve_instruction,
+    key,
+)
 from campus_model import LONGEST_TERM, RESET_FLAG, ROLES, Model, Reading, Refused
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -204,22 +215,13 @@ class CampusLife(RuleBasedStateMachine):
         name=users,
         delegate=st.one_of(users, users, users, st.none()),
         term=st.sampled_from([0, 1, EPOCH_SECONDS, 5 * EPOCH_SECONDS, LONGEST_TERM, LONGEST_TERM + 1]),
-        energy=st.sampled_from([0, 100, 10_000]),
-        credit=st.sampled_from([0, 60_000_000, 10_000]),
     )
-    def set_delegate(self, name: str, delegate: str | None, term: int, energy: int, credit: int) -> None:
+    def set_delegate(self, name: str, delegate: str | None, term: int) -> None:
         member, until = self.members[name], self.model.time + term
-        accounts = {
-            "wallet": member.address,
-            "user": member.user,
-            "delegate": self.members[delegate].address if delegate else Pubkey.default(),
-            "energy_token_account": member.energy_tokens,
-            "credit_token_account": member.credit_tokens,
-        }
-        args = {"until": until, "energy_allowance": energy, "credit_allowance": credit}
+        address = self.members[delegate].address if delegate else Pubkey.default()
         self.both(
-            lambda: self.model.set_delegate(name, delegate, until, (credit, energy)),
-            self.campus.instruction("registry", "set_delegate", args, accounts),
+            lambda: self.model.set_delegate(name, delegate, until),
+            self.campus.set_delegate_instruction(member, address, until),
             signers=(member.wallet,),
         )
 
@@ -665,6 +667,17 @@ class CampusLife(RuleBasedStateMachine):
         self.both(
             lambda: self.model.give_away(name, token),
             self._spl(name, data, self._account(name, token)),
+            signers=(self.members[name].wallet,),
+        )
+
+    @rule(name=users, token=st.sampled_from([0, 1]), amount=st.sampled_from([0, 100, 10_000, 60_000_000]))
+    def approve(self, name: str, token: int, amount: int) -> None:
+        """SPL approve: what the member's delegate may deposit."""
+        if name not in self.model.users:
+            return
+        self.both(
+            lambda: self.model.approve(name, token, amount),
+            approve_instruction(self.members[name], self._account(name, token), amount),
             signers=(self.members[name].wallet,),
         )
 

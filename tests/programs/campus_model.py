@@ -84,7 +84,7 @@ class User:
 
 @dataclass
 class Approval:
-    """What SPL Token lets the market move out of one of a member's accounts, for the member's delegate."""
+    """What the member lets the market move out of one of its accounts by SPL Token's Approve, for its delegate."""
 
     amount: int
 
@@ -348,20 +348,14 @@ class Model:
         self.meters[name] = meter
         self.used_keys.add((name, key))
 
-    def set_delegate(self, name: str, delegate: str | None, until: int, allowances: tuple[int, int]) -> None:
-        """allowances: of credits, of energy."""
+    def set_delegate(self, name: str, delegate: str | None, until: int) -> None:
+        """Whatever became of the member's token accounts."""
         need(name in self.users, "NotAUser")
         user = self.users[name]
         if delegate is not None:
             need(user.status == ACTIVE, "UserNotActive")
             need(0 < until - self.time <= LONGEST_TERM and delegate != name, "DelegationTermOutOfBounds")
-        # SPL Token's part: the wallet approves, or revokes, at both of its accounts.
-        need(all((name, token) not in self.given_away for token in (0, 1)), "OwnerMismatch")
         user.delegate, user.delegate_until = delegate, until if delegate is not None else 0
-        for token, amount in enumerate(allowances):
-            self.approvals.pop((name, token), None)
-            if delegate is not None:
-                self.approvals[name, token] = Approval(amount)
 
     def may_act(self, name: str, by: str) -> None:
         """The registry's part: the member itself, or its delegate within its term."""
@@ -675,6 +669,11 @@ class Model:
         need((name, token) not in self.given_away, "OwnerMismatch")
         self.given_away.add((name, token))
         self.approvals.pop((name, token), None)
+
+    def approve(self, name: str, token: int, amount: int) -> None:
+        """Approve: the market may move so much, in place of what was approved before."""
+        need((name, token) not in self.given_away, "OwnerMismatch")
+        self.approvals[name, token] = Approval(amount)
 
     def transfer(self, name: str, to: str, token: int, amount: int) -> None:
         """A member sends tokens to another's account, whoever owns that."""

@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import idl_accounts
-from campus import ACTIVE, INSTITUTION, NETWORK_ID, PAUSE_REGISTRATION, SUSPENDED, Member, SimulatedMeter, key
+from campus import (
+    ACTIVE,
+    INSTITUTION,
+    NETWORK_ID,
+    PAUSE_REGISTRATION,
+    SUSPENDED,
+    Member,
+    SimulatedMeter,
+    approve_instruction,
+    key,
+)
 from live_campus import EPOCH_SECONDS, LiveCampus
 from market_accounts import ASK, BID, CREDIT, ENERGY, Book, head_size
 from market_accounts import SEAT as SEAT_STRUCT
@@ -303,19 +313,17 @@ class Scenario:
     # trading
 
     def credits_and_delegate(self, people: People) -> None:
-        """issue_credit, set_delegate."""
+        """issue_credit; set_delegate, with SPL Token's Approve of what the delegate may deposit."""
+        alice = people.alice
         accounts = {"user": people.bob.user, "credit_token_account": people.bob.credit_tokens}
         self.campus.send(self.instruction("energy_token", "issue_credit", {"amount": 1_000_000}, accounts))
-        args = {"until": self.campus.time + 3_600, "energy_allowance": 10_000, "credit_allowance": 10_000}
         self.delegate = key("delegate")
-        accounts = {
-            "wallet": people.alice.address,
-            "user": people.alice.user,
-            "delegate": self.delegate.pubkey(),
-            "energy_token_account": people.alice.energy_tokens,
-            "credit_token_account": people.alice.credit_tokens,
-        }
-        self.campus.send(self.instruction("registry", "set_delegate", args, accounts), signers=[people.alice.wallet])
+        accounts = {"wallet": alice.address, "user": alice.user, "delegate": self.delegate.pubkey()}
+        self.campus.send(
+            self.instruction("registry", "set_delegate", {"until": self.campus.time + 3_600}, accounts),
+            approve_instruction(alice, alice.energy_tokens, 10_000),
+            signers=[alice.wallet],
+        )
 
     def seat_instruction(
         self, name: str, member: Member, asset: int, amount: int, by: Keypair | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from campus import CLOSED, PAUSE_CREDIT, SUSPENDED, Campus, Member, Outcome, Refusal, key
+from campus import CLOSED, LOSSES, PAUSE_CREDIT, SUSPENDED, Campus, Member, Outcome, Refusal, key, lose
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
@@ -158,32 +158,6 @@ def test_minting_nothing_is_refused(campus: Campus, member: Member, refused, min
 
 
 # A token account that cannot take what is minted, or is a thief's
-
-
-LOSSES = ["closed", "frozen", "given away", "of another mint", "uninitialised"]
-
-
-def lose(campus: Campus, member: Member, asset: int, loss: str) -> Pubkey:
-    """Let one of a member's token accounts be unable to take what is the member's; the account."""
-    account = member.credit_tokens if asset else member.energy_tokens
-    if loss == "given away":
-        set_authority = bytes([6, 2, 1]) + bytes(key("thief").pubkey())
-        metas = [AccountMeta(account, False, True), AccountMeta(member.address, True, False)]
-        campus.send(Instruction(programs.TOKEN_PROGRAM, set_authority, metas), signers=[member.wallet])
-    elif loss == "closed":
-        metas = [
-            AccountMeta(account, False, True),
-            AccountMeta(member.address, False, True),
-            AccountMeta(member.address, True, False),
-        ]
-        campus.send(Instruction(programs.TOKEN_PROGRAM, bytes([9]), metas), signers=[member.wallet])
-    else:
-        data = bytearray(campus.svm.get_account(account).data)
-        if loss == "of another mint":
-            data[:32] = bytes(programs.energy_mint() if asset else programs.credit_mint())
-        data[108] = {"frozen": 2, "of another mint": 1, "uninitialised": 0}[loss]
-        campus.put(account, bytes(data), programs.TOKEN_PROGRAM)
-    return account
 
 
 @pytest.mark.finding("chain-16")

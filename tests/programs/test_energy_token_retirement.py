@@ -15,6 +15,7 @@ from campus import (
     Outcome,
     Refusal,
     SimulatedMeter,
+    approve_instruction,
     key,
     unsigned,
 )
@@ -313,16 +314,13 @@ def test_another_members_accounts_are_refused(account: Account, refused) -> None
 
 
 def delegate(account: Account, helper: Keypair, days: int = 1, energy: int = 1_000) -> None:
-    member = account.member
-    args = {"until": account.campus.time + days * 86_400, "energy_allowance": energy, "credit_allowance": 0}
-    accounts = {
-        "wallet": member.address,
-        "user": member.user,
-        "delegate": helper.pubkey(),
-        "energy_token_account": member.energy_tokens,
-        "credit_token_account": member.credit_tokens,
-    }
-    account.campus.send(account.campus.instruction("registry", "set_delegate", args, accounts), signers=[member.wallet])
+    """Name it, and let it deposit so much."""
+    campus, member = account.campus, account.member
+    campus.send(
+        campus.set_delegate_instruction(member, helper.pubkey(), campus.time + days * 86_400),
+        approve_instruction(member, member.energy_tokens, energy),
+        signers=[member.wallet],
+    )
 
 
 def test_a_delegate_retires_out_of_the_seat_within_its_term(account: Account, refused) -> None:

@@ -11,14 +11,17 @@ from campus import (
     PROSUMER,
     START,
     SUSPENDED,
+    TRANSACTION_SIZE,
     Campus,
     SimulatedMeter,
     key,
+    lose,
     readonly,
     writable,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from solders.compute_budget import set_compute_unit_limit
 
 from authority.chain import programs
 
@@ -398,6 +401,52 @@ def test_another_account_is_refused(home: Home, refused, account, error) -> None
     other = {account: key("other").pubkey()}
     with refused(error):
         home.campus.send(home.campus.settle_instruction(home.member, boundary, home.meters, **other))
+
+
+SEAT_ACCOUNTS = ("energy_vault", "seats", "trading_program")
+
+
+@pytest.mark.parametrize(
+    ("account", "error"),
+    [("energy_vault", "WrongAddress"), ("seats", "WrongAddress"), ("trading_program", "WrongProgram")],
+)
+def test_another_account_for_the_seat_is_refused(home: Home, refused, account: str, error: str) -> None:
+    """Also where the mint does not need it."""
+    other = {account: key("other").pubkey()}
+    with refused(error):
+        home.campus.send(home.campus.settle_instruction(home.member, home.read(g=5_000), home.meters, **other))
+
+
+def test_the_accounts_for_the_seat_may_be_left_out(home: Home) -> None:
+    instruction = home.campus.settle_instruction(
+        home.member, home.read(g=5_000), home.meters, **dict.fromkeys(SEAT_ACCOUNTS)
+    )
+    assert home.campus.send(instruction).event("EnergyMinted")["to_seat"] == 0
+    assert home.tokens == 5_000
+
+
+@pytest.mark.parametrize("left_out", [SEAT_ACCOUNTS, *((account,) for account in SEAT_ACCOUNTS)])
+def test_a_mint_to_the_seat_wants_the_accounts_for_it(home: Home, refused, left_out: tuple[str, ...]) -> None:
+    home.campus.make_market()
+    boundary = home.read(g=5_000)
+    lose(home.campus, home.member, 0, "closed")
+    with refused("UnusableEnergyAccount"):
+        home.campus.send(home.campus.settle_instruction(home.member, boundary, home.meters, **dict.fromkeys(left_out)))
+    home.campus.settle(home.member, boundary, *home.meters)
+    assert home.campus.seat(home.member) == (5_000, 0)
+
+
+def test_six_members_are_settled_in_one_transaction(campus: Campus) -> None:
+    """Each with a mint and three meters: as many as the 64 accounts of a transaction let in."""
+    homes = [Home(campus, f"member {n}") for n in range(6)]
+    boundary = max([home.read(g=5_000) for home in homes])
+    instructions = [
+        campus.settle_instruction(home.member, boundary, home.meters, **dict.fromkeys(SEAT_ACCOUNTS)) for home in homes
+    ]
+    listed = {meta.pubkey: None for each in instructions for meta in each.accounts if not meta.is_signer}
+    outcome = campus.send(set_compute_unit_limit(60_000), *instructions, tables=[campus.lookup_table(listed)])
+    assert outcome.size <= TRANSACTION_SIZE
+    assert [home.tokens for home in homes] == [5_000] * 6
 
 
 def test_another_members_accounts_are_refused(home: Home, refused) -> None:

@@ -9,13 +9,16 @@ import pytest
 from campus import (
     ACTIVE,
     CLOSED,
+    LOSSES,
     PAUSE_REGISTRATION,
     SUSPENDED,
     Campus,
     Member,
     Outcome,
     SimulatedMeter,
+    approve_instruction,
     key,
+    lose,
     unsigned,
     writable,
 )
@@ -49,28 +52,8 @@ def meter_account(campus: Campus, meter: SimulatedMeter) -> dict[str, Any]:
 # Delegates
 
 
-def delegate_instruction(
-    campus: Campus,
-    member: Member,
-    delegate: Pubkey,
-    until: int,
-    energy: int = 100,
-    credit: int = 200,
-    **accounts: Pubkey,
-) -> Instruction:
-    args = {"until": until, "energy_allowance": 100, "credit_allowance": 200}
-    named = {
-        "wallet": member.address,
-        "user": member.user,
-        "delegate": delegate,
-        "energy_token_account": member.energy_tokens,
-        "credit_token_account": member.credit_tokens,
-    }
-    return campus.instruction("registry", "set_delegate", args, named | accounts)
-
-
 def set_delegate(campus: Campus, member: Member, *args: Any, **options: Any) -> Outcome:
-    return campus.send(delegate_instruction(campus, member, *args, **options), signers=[member.wallet])
+    return campus.send(campus.set_delegate_instruction(member, *args, **options), signers=[member.wallet])
 
 
 def approved(campus: Campus, account: Pubkey) -> tuple[Pubkey | None, int]:
@@ -80,16 +63,49 @@ def approved(campus: Campus, account: Pubkey) -> tuple[Pubkey | None, int]:
     return (Pubkey.from_bytes(data[76:108]) if some else None), struct.unpack_from("<Q", data, 121)[0]
 
 
-def test_a_member_names_a_delegate_with_allowances(campus: Campus, alice: Member) -> None:
+def test_a_member_names_a_delegate(campus: Campus, alice: Member) -> None:
     helper = key("helper").pubkey()
     until = campus.time + 30 * DAY
     event = set_delegate(campus, alice, helper, until).event("DelegateChanged")
-    allowances = {"energy_allowance": 100, "credit_allowance": 200}
-    assert event == {"wallet": alice.address, "delegate": helper, "until": until, **allowances}
+    assert event == {"wallet": alice.address, "delegate": helper, "until": until}
     assert (user(campus, alice)["delegate"], user(campus, alice)["delegate_until"]) == (helper, until)
+
+
+@pytest.mark.finding("chain-16")
+@pytest.mark.parametrize("credit_loss", [None, *LOSSES])
+@pytest.mark.parametrize("energy_loss", [None, *LOSSES])
+def test_whatever_became_of_the_token_accounts_a_member_names_and_drops_its_delegate(
+    campus: Campus, alice: Member, energy_loss: str | None, credit_loss: str | None
+) -> None:
+    helper, until = key("helper").pubkey(), campus.time + DAY
+    set_delegate(campus, alice, key("another helper").pubkey(), until)
+    for asset, loss in enumerate((energy_loss, credit_loss)):
+        if loss is not None:
+            lose(campus, alice, asset, loss)
+    set_delegate(campus, alice, helper, until)
+    assert (user(campus, alice)["delegate"], user(campus, alice)["delegate_until"]) == (helper, until)
+    set_delegate(campus, alice, Pubkey.default(), 0)
+    assert (user(campus, alice)["delegate"], user(campus, alice)["delegate_until"]) == (Pubkey.default(), 0)
+
+
+@pytest.mark.finding("chain-16")
+def test_an_approval_to_somebody_else_hinders_no_delegation(campus: Campus, alice: Member) -> None:
+    thief = key("thief").pubkey()
+    metas = [writable(alice.energy_tokens), AccountMeta(thief, False, False), AccountMeta(alice.address, True, False)]
+    campus.send(Instruction(programs.TOKEN_PROGRAM, struct.pack("<BQ", 4, 7), metas), signers=[alice.wallet])
+    set_delegate(campus, alice, key("helper").pubkey(), campus.time + DAY)
+    set_delegate(campus, alice, Pubkey.default(), 0)
+    assert approved(campus, alice.energy_tokens) == (thief, 7)
+
+
+def test_what_a_member_approves_at_spl_token_stays_its_own(campus: Campus, alice: Member) -> None:
+    """Neither naming a delegate nor dropping it approves or revokes anything."""
     market = programs.market_address()
-    assert approved(campus, alice.energy_tokens) == (market, 100)
-    assert approved(campus, alice.credit_tokens) == (market, 200)
+    campus.send(approve_instruction(alice, alice.energy_tokens, 100), signers=[alice.wallet])
+    for delegate, until in ((key("helper").pubkey(), campus.time + DAY), (Pubkey.default(), 0)):
+        set_delegate(campus, alice, delegate, until)
+        assert approved(campus, alice.energy_tokens) == (market, 100)
+        assert approved(campus, alice.credit_tokens) == (None, 0)
 
 
 @pytest.mark.parametrize("days", [0, 2])
@@ -120,10 +136,8 @@ def credit(campus: Campus, member: Member, amount: int) -> None:
 def test_a_member_removes_its_delegate(campus: Campus, alice: Member) -> None:
     set_delegate(campus, alice, key("helper").pubkey(), campus.time + DAY)
     event = set_delegate(campus, alice, Pubkey.default(), 0).event("DelegateChanged")
-    assert (event["energy_allowance"], event["credit_allowance"]) == (0, 0)
+    assert event == {"wallet": alice.address, "delegate": Pubkey.default(), "until": 0}
     assert (user(campus, alice)["delegate"], user(campus, alice)["delegate_until"]) == (Pubkey.default(), 0)
-    assert approved(campus, alice.energy_tokens) == (None, 0)
-    assert approved(campus, alice.credit_tokens) == (None, 0)
 
 
 @pytest.mark.parametrize("term", [0, -1, 366 * DAY + 1])
@@ -138,13 +152,13 @@ def test_nobody_is_its_own_delegate(campus: Campus, alice: Member, refused) -> N
 
 
 def test_nobody_else_names_a_members_delegate(campus: Campus, alice: Member, bob: Member, refused) -> None:
-    instruction = delegate_instruction(campus, alice, bob.address, campus.time + DAY, wallet=bob.address)
+    instruction = campus.set_delegate_instruction(alice, bob.address, campus.time + DAY, wallet=bob.address)
     with refused("NotWallet"):
         campus.send(instruction, signers=[bob.wallet])
 
 
 def test_the_wallet_itself_must_sign(campus: Campus, alice: Member, refused) -> None:
-    instruction = delegate_instruction(campus, alice, key("helper").pubkey(), campus.time + DAY)
+    instruction = campus.set_delegate_instruction(alice, key("helper").pubkey(), campus.time + DAY)
     with refused("NotWallet"):
         campus.send(unsigned(instruction, alice.address))
 
@@ -161,23 +175,11 @@ def test_whoever_takes_no_part_still_removes_its_delegate(campus: Campus, alice:
     campus.change("registry", alice.user, status=status)
     set_delegate(campus, alice, Pubkey.default(), 0)
     assert user(campus, alice)["delegate"] == Pubkey.default()
-    assert approved(campus, alice.energy_tokens) == approved(campus, alice.credit_tokens) == (None, 0)
 
 
-@pytest.mark.parametrize(
-    ("account", "error"),
-    [
-        ("user", "NotAUser"),
-        ("energy_token_account", "WrongTokenAccount"),
-        ("credit_token_account", "WrongTokenAccount"),
-        ("market", "WrongMarket"),
-        ("token_program", "WrongProgram"),
-    ],
-)
-def test_another_account_in_a_delegation_is_refused(campus: Campus, alice: Member, refused, account, error) -> None:
-    other = {account: key("other").pubkey()}
-    with refused(error):
-        set_delegate(campus, alice, key("helper").pubkey(), campus.time + DAY, **other)
+def test_another_account_as_the_user_of_a_delegation_is_refused(campus: Campus, alice: Member, refused) -> None:
+    with refused("NotAUser"):
+        set_delegate(campus, alice, key("helper").pubkey(), campus.time + DAY, user=key("other").pubkey())
 
 
 # A member's status

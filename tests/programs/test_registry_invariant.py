@@ -65,18 +65,7 @@ class World:
                 campus.stage_installation_instruction(0, 5_000, 0, campus.time // EPOCH_SECONDS + 1)
             ],
             "follow_installation": lambda: [campus.follow_installation_instruction(0, meter)],
-            "set_delegate": lambda: [
-                _registry(
-                    campus,
-                    name,
-                    {"until": campus.time + 60, "energy_allowance": 0, "credit_allowance": 0},
-                    wallet=alice.address,
-                    user=alice.user,
-                    delegate=key("helper").pubkey(),
-                    energy_token_account=alice.energy_tokens,
-                    credit_token_account=alice.credit_tokens,
-                )
-            ],
+            "set_delegate": lambda: [campus.set_delegate_instruction(alice, key("helper").pubkey(), campus.time + 60)],
         }
         return built[name]()
 

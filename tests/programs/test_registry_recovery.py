@@ -103,15 +103,7 @@ def test_a_members_wallet_is_replaced_in_two_steps(campus: Campus, alice: Member
 
 
 def test_the_old_wallet_signs_no_more_and_its_delegate_neither(campus: Campus, alice: Member, refused) -> None:
-    args = {"until": campus.time + 10**6, "energy_allowance": 0, "credit_allowance": 0}
-    accounts = {
-        "wallet": alice.address,
-        "user": alice.user,
-        "delegate": key("helper").pubkey(),
-        "energy_token_account": alice.energy_tokens,
-        "credit_token_account": alice.credit_tokens,
-    }
-    instruction = campus.instruction("registry", "set_delegate", args, accounts)
+    instruction = campus.set_delegate_instruction(alice, key("helper").pubkey(), campus.time + 10**6)
     campus.send(instruction, signers=[alice.wallet])
     propose(campus, alice)
     wait(campus)
@@ -381,21 +373,13 @@ def scenario() -> tuple[Campus, dict[str, list[Instruction]]]:
     def of_registry(name: str, args: dict[str, Any], **accounts: Pubkey) -> Instruction:
         return campus.instruction("registry", name, args, operator | accounts)
 
-    delegation = {"until": campus.time + 60, "energy_allowance": 0, "credit_allowance": 0}
-    delegate = {
-        "wallet": alice.address,
-        "user": alice.user,
-        "delegate": key("helper").pubkey(),
-        "energy_token_account": alice.energy_tokens,
-        "credit_token_account": alice.credit_tokens,
-    }
     reassigned = {"from_user": alice.user, "to_user": bob.user, "meter": house.meter, "meter_state": house.state}
     idle_accounts = {"user": bob.user, "energy_account": bob.energy_account, "meter": idle.meter}
     return campus, {
         "register_user": [campus.register_user_instruction(Member(key("wallet carol")))],
         "register_installation": [campus.register_installation_instruction(99)],
         "register_meter": [new.possession(), campus.register_meter_instruction(new, alice, 0)],
-        "set_delegate": [campus.instruction("registry", "set_delegate", delegation, delegate)],
+        "set_delegate": [campus.set_delegate_instruction(alice, key("helper").pubkey(), campus.time + 60)],
         "set_user_status": [of_registry("set_user_status", {"status": SUSPENDED}, user=alice.user)],
         "set_user_role": [of_registry("set_user_role", {"role": INSTITUTION}, user=alice.user)],
         "propose_wallet": [of_registry("propose_wallet", {"next": key("n").pubkey()}, user=alice.user)],

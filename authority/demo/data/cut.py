@@ -100,7 +100,7 @@ def cut(directory: Path) -> list[dict[str, str | int]]:
     for at_once in zip(*streams, strict=True):
         times = {time for time, _ in at_once}
         if len(times) != 1:
-            raise ValueError(f"the profile files do not run in step: {times}")
+            raise ValueError(f"the profile files do not have the same times: {times}")
         values = {column: value for _, row in at_once for column, value in row.items()}
         time = times.pop()
         w = {name: watts(values[column], nameplate_w) for name, (_, column, nameplate_w) in SCALED.items()}

@@ -89,5 +89,5 @@ class AssociationResponse(Apdu):
 
 
 def is_accepted(response: AssociationResponse) -> bool:
-    """Whether the association stands (under HLS, up to the four-pass authentication)."""
+    """Whether the association is open (under HLS, up to the four-pass authentication)."""
     return response.result == RESULT_ACCEPTED

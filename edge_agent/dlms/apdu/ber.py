@@ -37,5 +37,5 @@ def unwrap(data: bytes, tag: int, what: str) -> bytes:
     """The contents of the one element `data` is, which must have `tag`; DecodeError `unexpected_tag`."""
     found, contents, _ = read_element(data, 0)
     if found != tag:
-        raise DecodeError("unexpected_tag", f"{what} has tag 0x{tag:02x}, here is 0x{found:02x}", 0)
+        raise DecodeError("unexpected_tag", f"{what} has tag 0x{tag:02x}, found 0x{found:02x}", 0)
     return contents

@@ -94,7 +94,7 @@ class BlockReceiver:
     """The blocks of one APDU as they come: doubled ones are passed over, those after a gap wait until it is filled.
 
     window: how many blocks this side takes in a row. first: the number of the first block, after those that only
-    acknowledged. noted is called with the code of what was mended: `doubled_block`, `block_out_of_order`,
+    acknowledged. noted is called with the code of what was repaired: `doubled_block`, `block_out_of_order`,
     `missing_block`.
     """
 

@@ -103,7 +103,7 @@ class Write:
 
 
 class Damaged:
-    """Something on the line was no frame; the answer may have been in it, so `on_silence` need not wait. Or a frame
+    """Something on the line was not a frame; the answer may have been in it, so `on_silence` need not wait. Or a frame
     that costs no answer: one that comes again (`doubled_frame`), one that says "not ready" (`busy`), or the first of
     this side's own that comes back (`echo`: a half-duplex adapter hears what it sends)."""
 
@@ -112,7 +112,7 @@ class Damaged:
 
 
 def _doubled(what: str) -> ProtocolError:
-    return ProtocolError("doubled_frame", f"{what} came a second time, and is passed over")
+    return ProtocolError("doubled_frame", f"{what} came a second time and is ignored")
 
 
 class HdlcClientLink:
@@ -141,7 +141,7 @@ class HdlcClientLink:
     def _move(self, event: str) -> None:
         following = TRANSITIONS.get((self.state, event))
         if following is None:
-            raise ProtocolError("unexpected_event", f"{event} has no place while the link is {self.state}")
+            raise ProtocolError("unexpected_event", f"{event} is not possible while the link is {self.state}")
         self.state = following
 
     def _write(self, data: bytes) -> bytes:
@@ -201,7 +201,7 @@ class HdlcClientLink:
         if self._polls > MAX_IDLE_POLLS:
             if self.state == AWAITING:
                 self._move("given up")
-            raise LinkError("no_progress", "the meter acknowledges the request, and never answers it")
+            raise LinkError("no_progress", "the meter acknowledges the request and never answers it")
         return self._write(self._frame(self._receive << 5 | FINAL | control))
 
     def on_silence(self) -> bytes:
@@ -215,7 +215,7 @@ class HdlcClientLink:
         return self._events(self.reader.receive(data))
 
     def flush(self) -> list[object]:
-        """As `receive`, when the line has gone quiet in the midst of what looked like a frame."""
+        """As `receive`, when the line has gone quiet in the middle of what looked like a frame."""
         return self._events(self.reader.flush())
 
     def _events(self, items: list[HdlcFrame | DecodeError]) -> list[object]:
@@ -226,9 +226,7 @@ class HdlcClientLink:
             elif item.source == self.client and self._is_echo(item):
                 if not self._echoes:
                     self._echoes = True
-                    events.append(
-                        Damaged(ProtocolError("echo", "the line gives back what is sent, which does no harm"))
-                    )
+                    events.append(Damaged(ProtocolError("echo", "the line echoes what is sent, which does no harm")))
             elif item.destination == self.client and self._is_server(item.source):
                 self._take(item, events)
             # A pushed frame comes from the same meter to another client, or a broadcast.
@@ -293,7 +291,7 @@ class HdlcClientLink:
         if was == CONNECTING:
             raise LinkError("refused", "the meter refused the link (DM): check the client and server addresses")
         if was != DISCONNECTING:
-            raise LinkError("disconnected", f"the meter dropped the link ({kind}) in the midst of the conversation")
+            raise LinkError("disconnected", f"the meter dropped the link ({kind}) in the middle of the conversation")
         events.append(Disconnected())
 
     def _connected(self, frame: HdlcFrame, events: list[object]) -> None:

@@ -115,14 +115,14 @@ def read_frame(data: bytes, position: int) -> tuple[HdlcFrame | None, int]:
     """The frame whose opening flag is at `position`, and the position after its closing flag.
 
     (None, position) where more bytes are needed. The header's own check is looked at as soon as it is there, so a
-    flag byte inside other bytes does not make the reader wait for a frame that is none. DecodeError: `no_flag`,
+    flag byte inside other bytes does not make the reader wait for a frame that does not exist. DecodeError: `no_flag`,
     `bad_format`, `bad_address`, `bad_hcs`, `bad_fcs`.
     """
     size = len(data)
     if position >= size:
         return None, position
     if data[position] != FLAG:
-        raise DecodeError("no_flag", f"a frame starts with 0x7e, here is 0x{data[position]:02x}", position)
+        raise DecodeError("no_flag", f"a frame starts with 0x7e, found 0x{data[position]:02x}", position)
     start = position + 1
     if size - start < 2:
         if size - start == 1 and data[start] & 0xF0 != 0xA0:
@@ -134,7 +134,7 @@ def read_frame(data: bytes, position: int) -> tuple[HdlcFrame | None, int]:
     end = start + length
     if length < 7:
         raise DecodeError("bad_format", f"a frame has at least 7 bytes, this one says {length}", start)
-    # Addresses end within ten bytes, so a header that is none shows before the frame's length has arrived.
+    # Addresses end within ten bytes, so it shows before the frame's length has arrived when there is no header.
     destination = start + 2
     source = _address_end(data, destination, size)
     if source == 0:
@@ -160,7 +160,7 @@ def read_frame(data: bytes, position: int) -> tuple[HdlcFrame | None, int]:
     if checksum(data[start : end - 2]) != found:
         raise DecodeError("bad_fcs", "the frame's check (FCS) is wrong", end - 2)
     if data[end] != FLAG:
-        raise DecodeError("no_flag", f"a frame ends with 0x7e, here is 0x{data[end]:02x}", end)
+        raise DecodeError("no_flag", f"a frame ends with 0x7e, found 0x{data[end]:02x}", end)
     frame = HdlcFrame(
         data[destination:source],
         data[source:control],

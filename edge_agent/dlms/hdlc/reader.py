@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class FrameReader:
-    """Give it bytes as they come; it returns frames, and a DecodeError for each stretch that is none.
+    """Give it bytes as they come; it returns frames, and a DecodeError for each stretch that is not one.
 
     The offset of an error counts from the first byte ever given. At most one frame's bytes are held.
     """

@@ -70,7 +70,7 @@ def _sign_on(address: str, initial_baud_rate: int, faults: list[str] | None) -> 
         raise LinkError(
             "bad_identification",
             f"something answers, but not with an identification: {seen[:24]!r} (another speed than {initial_baud_rate} "
-            "7E1, or a head that turns light and dark around)",
+            "7E1, or a head that swaps light and dark)",
         )
     raise LinkError(
         "no_answer",

@@ -118,7 +118,7 @@ def read_readout(data: bytes) -> tuple[list[str] | None, int]:
     start = data.find(b"\x02")
     if start < 0:
         if len(data) > 256:
-            raise DecodeError("bad_readout", "the meter sends something else than a data read-out", 0)
+            raise DecodeError("bad_readout", "the meter sends something other than a data read-out", 0)
         return None, 0
     end = data.find(b"\x03", start)
     if end < 0 or end + 1 >= len(data):

@@ -392,7 +392,7 @@ def _number(text: str) -> str | None:
 
 def local_time(day: str, hour: str) -> str | None:
     """A date (`220130`, `22-01-30`, `20220130`) and an hour (`094127`, `09:41:27`, `0941`) as local time in ISO 8601;
-    None for what is none. A digit before either says which season the clock has."""
+    None for anything else. A digit before either says which season the clock has."""
     date = "".join([c for c in day if c.isdigit()])
     time = "".join([c for c in hour if c.isdigit()])
     date = date[1:] if len(date) == 7 else date
@@ -410,7 +410,7 @@ def _is_time(text: str) -> bool:
 
 def _time(text: str) -> str | None:
     """`YYMMDDhhmmss` and S (summer, UTC+2) or W (winter, UTC+1) as ISO 8601, without either as local time; None for
-    what is no time, as it is sent of a device whose clock was never set."""
+    what is not a time, as it is sent of a device whose clock was never set."""
     return _iso(
         [2000 + int(text[:2]), int(text[2:4]), int(text[4:6])], text[6:12], {"S": -120, "W": -60}.get(text[12:])
     )

@@ -1,4 +1,4 @@
-"""Why bytes on a line are no telegram: what a person should look at first, by what the bytes look like."""
+"""Why bytes on a line are not a telegram: what a person should look at first, by what the bytes look like."""
 
 from __future__ import annotations
 

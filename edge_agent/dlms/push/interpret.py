@@ -159,7 +159,7 @@ def _rescaled(text: str, scaler: int) -> str:
 
 
 def raw_values(body: Data) -> list[tuple[str, str | None]]:
-    """Type and text of every value in a pushed Data that is no list, in order."""
+    """Type and text of every value in a pushed Data that is not a list, in order."""
     tag, value = body
     if tag == axdr.COMPACT_ARRAY:
         tag, value = ARRAY, value[1]
@@ -646,7 +646,7 @@ def _untagged(data: bytes, position: int, counts_two: bool) -> Interpretation:
     _untagged_list(reader, found, counts_two, 0)
     reader.end()
     if not found.values:
-        raise DecodeError("unknown_layout", "no OBIS code stands here", position)
+        raise DecodeError("unknown_layout", "an OBIS code is expected here", position)
     found.scale()
     return found
 
@@ -662,7 +662,9 @@ def _untagged_list(reader: Reader, found: Interpretation, counts_two: bool, dept
         if head[:1] == b"\x00":
             reader.take(9)
             if head[1] == 0 or head[2] >= 16 or not 0 < head[8] < 32:
-                raise DecodeError("unknown_layout", "no class, OBIS code and attribute stand here", reader.position - 9)
+                raise DecodeError(
+                    "unknown_layout", "class, OBIS code and attribute are expected here", reader.position - 9
+                )
             if counts_two and depth == 0:
                 raise DecodeError("cut_short", "a list of values ends before its last", reader.position)
             left -= counts_two

@@ -151,7 +151,9 @@ def _decipher(apdu: bytes, telegram: Telegram, keys: Keys) -> bytes:
         plain = unit.open(title, keys.key, keys.authentication_key)
         telegram.authenticated = bool(unit.control & AUTHENTICATED) and keys.authentication_key is not None
         if not telegram.authenticated and not _plausible(plain):
-            raise SecurityError("wrong_key", "deciphered, the telegram makes no sense: check the encryption key")
+            raise SecurityError(
+                "wrong_key", "the telegram makes no sense once it is deciphered: check the encryption key"
+            )
     except SecurityError as error:
         if error.code == "wrong_key" and unit.key_kind:
             message = "the telegram is ciphered with a key of its own, which comes with it: give that key in the clear"
@@ -235,7 +237,7 @@ def _body(apdu: bytes) -> tuple[bytes, list[tuple[str | None, Data]]]:
             return b"", [(None, response.result.data)]
         if isinstance(response, GetResponseWithList):
             return b"", [(None, (STRUCTURE, [r.data for r in response.results if r.data is not None]))]
-        raise DecodeError("unknown_apdu", "this GET-Response carries no values of its own", 0)
+        raise DecodeError("unknown_apdu", "this GET-Response carries no values itself", 0)
     if tag in (ARRAY, STRUCTURE):
         return b"", [(None, axdr.decode_all(apdu))]
     if tag < 0:

@@ -1,6 +1,9 @@
 """From captured bytes to APDUs: HDLC, wired M-Bus, the TCP wrapper, or bare. No segment is passed over.
 
 P1 in the clear and SML carry no APDUs: which link it is and whether there is noise is told of them too, no more.
+
+One long file: which link bytes belong to is found by trying each, and what one of them makes of damage decides what
+the others are asked.
 """
 
 from __future__ import annotations
@@ -319,7 +322,7 @@ class _Assembly:
         return True
 
     def give_up(self, what: str) -> None:
-        """Segments are missing: what has come is no APDU."""
+        """Segments are missing: what has come is not an APDU."""
         self.errors.append(_missing(what))
         self.finish(False)
 

@@ -13,7 +13,8 @@
 //! before, and a KeyUse is made once. A set of meters counts generation but not consumption: a user has one building meter, or generation
 //! and storage with load meters or a grid meter, and nothing else settles. A change of key, user, map or status moves energy from one to
 //! another: each raises the Meter's generation, whereupon the oracle's next settlement credits nothing. A delegate takes a
-//! member's tokens: SPL Token approves the market, which moves them for the delegate within its term, into escrow or to be burnt.
+//! member's tokens: SPL Token does not know it, and the market moves them for it to the member's seat or account alone. A member cannot drop
+//! its delegate: dropping it takes the wallet's signature and the User, and asks nothing of the member's token accounts.
 //!
 //! **Assumptions.** The operator registers what exists; an invented meter is visible on the chain and in the audit log.
 #![cfg_attr(target_os = "solana", no_std)]
@@ -82,10 +83,10 @@ pub mod registry {
         ctx.accounts.execute(NewMeter { meter_id, role, source, map_hash, first_sequence })
     }
 
-    /// Name or renew the delegate that may place, cancel and retire for a member until an end date, moving at most so much energy (Wh) and
-    /// so many credits (micro-credits); the system program's address removes it. By the member's wallet.
-    pub fn set_delegate(ctx: &mut Context<SetDelegate>, until: i64, energy_allowance: u64, credit_allowance: u64) -> Result<()> {
-        ctx.accounts.execute(Delegation { until: UnixTime(until), energy_allowance, credit_allowance })
+    /// Name or renew the delegate that may place, cancel and retire for a member until an end date; the system program's address removes
+    /// it. By the member's wallet.
+    pub fn set_delegate(ctx: &mut Context<SetDelegate>, until: i64) -> Result<()> {
+        ctx.accounts.execute(UnixTime(until))
     }
 
     /// Give a member another role: 0 consumer, 1 prosumer, 2 institution. By the operator.

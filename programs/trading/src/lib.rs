@@ -31,7 +31,7 @@
 //! # Who may do what
 //! A member's wallet deposits, places, cancels, and withdraws to any token account. Its delegate, until the end date in its User, places,
 //! cancels and retires out of the seat, and withdraws to the member's own account alone; where the member has approved the market at SPL
-//! Token (`registry.set_delegate` does), it deposits from that account too. Where a seat's payout bit is set, anyone may have what is free
+//! Token (SPL Token's own Approve, by the wallet), it deposits from that account too. Where a seat's payout bit is set, anyone may have what is free
 //! paid out to the member's own account; a member that trades through a delegate leaves the bit off, or others could empty its seat just
 //! before it orders. Growing, opening, refunding and paying the fees out are open to everybody: none of them has a choice to make.
 //! Clearing takes the oracle program's signature; minting into a seat and burning out of one the energy token program's.

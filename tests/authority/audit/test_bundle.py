@@ -27,7 +27,7 @@ def codes(audit: Audit) -> set[str]:
 
 
 def audited(path: Path) -> set[tuple[str, str]]:
-    """What is found in a bundle: codes, and where; or that the file is no bundle any more."""
+    """What is found in a bundle: codes, and where; or that the file is not a bundle any more."""
     try:
         return {(finding.code, finding.where) for finding in audit_bundle(path).findings}
     except BundleError as error:

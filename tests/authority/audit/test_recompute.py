@@ -1,4 +1,4 @@
-"""What the audit computes anew from signed readings and orders: nothing where all is well, each fraud named."""
+"""What the audit computes again from signed readings and orders: nothing where all is well, each fraud named."""
 
 from __future__ import annotations
 
@@ -264,7 +264,7 @@ def test_readings_that_wait_for_a_silent_meter_are_no_problem(campus: Any, verif
 
 @dataclass
 class Altered:
-    """A bundle's log with leaves replaced and its tree made anew: nothing but the chain still says what it was."""
+    """A bundle's log with leaves replaced and its tree made again: nothing but the chain still says what it was."""
 
     bundle: Bundle
     change: Callable[[Leaf], bytes]
@@ -394,7 +394,7 @@ FIRST_ORDER = EpochBook.size()
     ],
 )
 def test_a_book_that_breaks_the_rule_is_found_and_the_epoch_named(traded: Any, offset: int, word: str) -> None:
-    """The database's owner changes a final book and makes the tree anew: the rule and the chain's hash say so."""
+    """The database's owner changes a final book and makes the tree again: the rule and the chain's hash say so."""
     changed: list[int] = []
 
     def change(leaf: Leaf) -> bytes:

@@ -21,7 +21,7 @@ KINDS = [(program, name) for program in PROGRAM_NAMES for name in Idl.load(progr
 
 
 def generator() -> Any:
-    """programs/toolchain/accounts_module.py, which is no package."""
+    """programs/toolchain/accounts_module.py, which is not a package."""
     spec = importlib.util.spec_from_file_location("accounts_module", GENERATOR)
     assert spec is not None
     assert spec.loader is not None

@@ -333,7 +333,7 @@ class TestLookupTables:
 
 
 class Script(BaseHTTPRequestHandler):
-    """Answers each method from a list, the last answer for ever; counts the calls."""
+    """Answers each method from a list, the last answer forever; counts the calls."""
 
     answers: ClassVar[dict[str, list[Any]]] = {}
     calls: ClassVar[list[str]] = []

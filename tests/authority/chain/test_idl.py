@@ -448,7 +448,7 @@ class TestEvents:
         logs = [
             f"Program {PROGRAM} invoke [1]",
             "Program log: Instruction: Clear",
-            f"Program log: {data_line(CLEARED)}",  # what a program says itself is no event
+            f"Program log: {data_line(CLEARED)}",  # what a program says itself is not an event
             f"Program {other} invoke [2]",
             data_line(CLEARED),
             f"Program {other} consumed 5 of 200000 compute units",
@@ -528,7 +528,7 @@ class TestBadIdls:
 
     def test_every_cause_has_its_own_code(self) -> None:
         causes = (IdlFormatError, IdlNameError, IdlValueError, IdlAccountsError, IdlDataError)
-        assert len({cause.cause for cause in causes}) == len(causes)
+        assert len({cause.code for cause in causes}) == len(causes)
         assert all(issubclass(cause, IdlError) for cause in causes)
 
     def test_unknown_instruction(self, idl: Idl) -> None:

@@ -154,8 +154,8 @@ def trouble(app: App, caplog: pytest.LogCaptureFixture, host: str, port: int) ->
         time.sleep(3)
     finally:
         connection.stop()
-    (message,) = caplog.messages
-    return message
+    (record,) = caplog.records
+    return str(vars(record)["fields"]["cause"])
 
 
 @pytest.mark.finding("ops-2")

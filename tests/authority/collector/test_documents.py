@@ -12,11 +12,13 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from authority.app import App
-from authority.collector.documents import DocumentError, read_json
+from authority.collector.documents import read_json
 from authority.collector.faults import Faults
-from authority.collector.ingest import Collector, CollectorError
+from authority.collector.ingest import Collector
 from authority.collector.live import Live
+from authority.refusals import RefusalError
 from authority.store.metering import Gateway, LivePower
+from edge_agent.wire.log import StructuredLog
 
 AddMeter = Callable[..., Any]
 
@@ -40,7 +42,7 @@ NOT_EVERYWHERE = [
 @pytest.mark.finding("ops-13")
 @pytest.mark.parametrize("body", NOT_EVERYWHERE)
 def test_what_not_every_store_takes_is_no_document(body: bytes) -> None:
-    with pytest.raises(DocumentError):
+    with pytest.raises(RefusalError):
         read_json(body)
 
 
@@ -102,7 +104,7 @@ def test_a_fault_is_one_sentence_however_often_it_recurs(
     with monkeypatch.context() as patch:
         patch.setattr(app.store, "write", fail)
         for _ in range(50):
-            with pytest.raises(CollectorError):
+            with pytest.raises(RefusalError):
                 collector.ingest(frame, gateway="gw-1", meter=None, over="https")
     (said,) = caplog.records
     assert "the store does not take readings" in said.getMessage()
@@ -110,22 +112,22 @@ def test_a_fault_is_one_sentence_however_often_it_recurs(
     caplog.clear()
     for _ in range(3):
         assert collector.ingest(frame, gateway="gw-1", meter=None, over="https").receipts
-    assert [record.getMessage() for record in caplog.records] == [
-        "the store takes readings again (the fault was met 50 times)"
-    ]
+    (said,) = caplog.records
+    assert said.getMessage() == "the store takes readings again"
+    assert vars(said)["fields"] == {"times": 50}
 
 
 def test_another_cause_is_another_sentence(caplog: pytest.LogCaptureFixture) -> None:
-    faults = Faults(logging.getLogger("test"), most=2)
+    faults = Faults(StructuredLog("test"), most=2)
     caplog.set_level(logging.INFO)
     for cause in ("full", "full", "locked", "locked", "full"):
-        faults.met("store", cause, f"the store is {cause}")
+        faults.met("store", cause, "the store fails", logging.WARNING, disk="a")
     faults.over("broker", "the broker is there")
     faults.over("store", "the store answers")
     faults.over("store", "the store answers")
-    assert [record.getMessage() for record in caplog.records] == [
-        "the store is full",
-        "the store is locked",
-        "the store is full",
-        "the store answers (the fault was met 1 times)",
+    assert [(record.getMessage(), vars(record)["fields"]) for record in caplog.records] == [
+        ("the store fails", {"cause": "full", "disk": "a"}),
+        ("the store fails", {"cause": "locked", "disk": "a"}),
+        ("the store fails", {"cause": "full", "disk": "a"}),
+        ("the store answers", {"times": 1}),
     ]

@@ -13,8 +13,10 @@ from statements import Statements, executed
 from authority.api.campus_source import ChainFigures, StoreCampusSource
 from authority.app import App
 from authority.collector import held
-from authority.collector.ingest import Collector, Sent, head
+from authority.collector.frames import Sent
+from authority.collector.ingest import Collector
 from authority.collector.live import Live
+from authority.collector.receipts import head
 from authority.log import log
 from authority.settlement.journal import Journal
 from authority.store.base import table_of

@@ -9,9 +9,9 @@ import pytest
 
 from authority.app import App
 from authority.collector import held
-from authority.collector.held import HeldError
 from authority.collector.ingest import Collector
 from authority.log import log
+from authority.refusals import RefusalError
 from authority.store.log import Act
 from authority.store.metering import Frame, MeterKey
 from edge_agent.wire.reading import Receipt
@@ -66,7 +66,7 @@ def test_each_reading_is_decided_once(app: App, add_meter: Callable[..., Any]) -
         held.void(session, 1, actor="operator", reason="", now=77)
     for index, code in ((1, "not_held"), (0, "not_held"), (2, "not_found"), (99, "not_found")):
         for decide in (held.release, held.void):
-            with pytest.raises(HeldError) as caught, app.store.write() as session:
+            with pytest.raises(RefusalError) as caught, app.store.write() as session:
                 decide(session, index, actor="operator", reason="", now=78)
             assert caught.value.code == code
     with app.store.read() as session:
@@ -80,7 +80,7 @@ def test_what_a_later_reading_on_the_chain_carries_cannot_be_released(app: App, 
         later = session.get(Frame, 2)
         assert later is not None
         later.chain_status = "confirmed"
-    with pytest.raises(HeldError, match="void") as caught, app.store.write() as session:
+    with pytest.raises(RefusalError, match="void") as caught, app.store.write() as session:
         held.release(session, 1, actor="operator", reason="", now=78)
     assert caught.value.code == "superseded"
     with app.store.write() as session:
@@ -92,6 +92,6 @@ def test_a_reading_under_a_replaced_key_cannot_be_released(app: App, add_meter: 
     take(app, meter.next(clock_deviation=500))
     with app.store.write() as session:
         session.get_one(MeterKey, meter.public_key).retired_at = 5
-    with pytest.raises(HeldError, match="replaced") as caught, app.store.write() as session:
+    with pytest.raises(RefusalError, match="replaced") as caught, app.store.write() as session:
         held.release(session, 0, actor="operator", reason="", now=78)
     assert caught.value.code == "superseded"

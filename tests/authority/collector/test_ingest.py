@@ -19,10 +19,13 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from authority.app import App
-from authority.collector import ingest as ingest_module
-from authority.collector.ingest import Collector, CollectorError, head, signature_is_valid
+from authority.collector import transaction
+from authority.collector.frames import signature_is_valid
+from authority.collector.ingest import Collector
+from authority.collector.receipts import head
 from authority.log import log, merkle
 from authority.log.log import ReadingLeaf
+from authority.refusals import RefusalError
 from authority.store.metering import Frame as LoggedFrame
 from authority.store.metering import Incident, Meter, MeterKey, ParkedFrame
 from edge_agent.wire.reading import (
@@ -142,13 +145,13 @@ def test_what_is_no_multiple_of_a_frame_is_refused_as_a_whole(
     collector: Collector, add_meter: AddMeter, size: int
 ) -> None:
     meter = add_meter()
-    with pytest.raises(CollectorError) as caught:
+    with pytest.raises(RefusalError) as caught:
         collector.ingest((meter.next() * 3)[:size], gateway="gw-1", meter=None, over="https")
     assert caught.value.code == "malformed"
 
 
 def test_too_many_frames_are_refused_as_a_whole(collector: Collector, add_meter: AddMeter) -> None:
-    with pytest.raises(CollectorError) as caught:
+    with pytest.raises(RefusalError) as caught:
         collector.ingest(add_meter().next() * 257, gateway="gw-1", meter=None, over="https")
     assert caught.value.code == "too_many"
 
@@ -185,7 +188,7 @@ def test_evidence_of_forks_is_bounded(app: App, collector: Collector, add_meter:
     send(collector, meter.next())
     frames = [meter.frame(sequence=1, consumption=n) for n in range(1, 100)]
     assert {outcome(receipt)[1] for receipt in send(collector, *frames)} == {"forked"}
-    assert incidents(app) == ingest_module.MAX_INCIDENTS
+    assert incidents(app) == transaction.MAX_INCIDENTS
 
 
 def test_a_gap_is_parked_asked_for_and_closed(app: App, collector: Collector, add_meter: AddMeter) -> None:
@@ -212,7 +215,7 @@ def test_a_gap_is_parked_asked_for_and_closed(app: App, collector: Collector, ad
 
 def test_parking_is_bounded(app: App, collector: Collector, add_meter: AddMeter) -> None:
     meter = add_meter()
-    far = [meter.frame(sequence=n) for n in (2, ingest_module.MAX_PARKED + 1, ingest_module.MAX_PARKED + 2, 2**32 - 1)]
+    far = [meter.frame(sequence=n) for n in (2, transaction.MAX_PARKED + 1, transaction.MAX_PARKED + 2, 2**32 - 1)]
     receipts = send(collector, *far)
     assert {outcome(receipt)[1] for receipt in receipts} == {"sequence_gap"}
     with app.store.read() as session:
@@ -306,7 +309,7 @@ def test_a_store_that_fails_receipts_nothing_and_recovers(
         raise OperationalError("INSERT", {}, Exception("disk full"))
 
     monkeypatch.setattr(log, "append_readings", fail)
-    with pytest.raises(CollectorError) as caught:
+    with pytest.raises(RefusalError) as caught:
         send(collector, frame)
     assert caught.value.code == "unavailable"
     monkeypatch.setattr(log, "append_readings", real)
@@ -436,7 +439,7 @@ def test_whatever_the_order_all_frames_get_in_once_and_in_sequence(
         if kind == "flip":
             body = body[:-1] + bytes([body[-1] ^ 0x80])
         if kind == "cut":
-            with pytest.raises(CollectorError):
+            with pytest.raises(RefusalError):
                 collector.ingest(body[:-1], gateway="gw-1", meter=name, over="mqtt")
             continue
         result = collector.ingest(body, gateway="gw-1", meter=name, over="mqtt")

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from authority.app import App
-from authority.collector.live import Live, LiveError
+from authority.collector.live import Live
+from authority.refusals import RefusalError
 from authority.store.metering import Gateway, LivePower
 
 
@@ -62,13 +63,13 @@ def test_status_and_presence_are_kept(app: App, add_meter: Callable[..., Any]) -
     ],
 )
 def test_what_is_no_live_power_is_refused(app: App, meters: object) -> None:
-    with pytest.raises(LiveError):
+    with pytest.raises(RefusalError):
         Live(app).power("gw-1", meters)
 
 
 @pytest.mark.parametrize("status", [None, [], "x", {str(n): 1 for n in range(65)}])
 def test_what_is_no_status_is_refused(app: App, status: object) -> None:
-    with pytest.raises(LiveError):
+    with pytest.raises(RefusalError):
         Live(app).status("gw-1", status)
 
 

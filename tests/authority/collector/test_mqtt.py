@@ -16,10 +16,12 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from sqlalchemy import func, select
 
 from authority.app import App
-from authority.collector.ingest import Collector, CollectorError, Ingested, Sent
+from authority.collector.frames import Ingested, Sent
+from authority.collector.ingest import Collector
 from authority.collector.live import Live
 from authority.collector.mqtt import BrokerConnection
 from authority.log import log
+from authority.refusals import RefusalError, UnavailableError
 from authority.store.metering import Frame, Gateway, LivePower
 from edge_agent.wire.reading import CODES
 
@@ -138,9 +140,9 @@ def test_nothing_is_acknowledged_before_it_is_durable(app: App, gateway: Any) ->
     class Failing(Collector):
         tried = 0
 
-        def ingest_all(self, sent: Sequence[Sent]) -> list[Ingested | CollectorError]:
+        def ingest_all(self, sent: Sequence[Sent]) -> list[Ingested | RefusalError]:
             self.tried += 1
-            return [CollectorError("unavailable", "disk full") for _ in sent]
+            return [UnavailableError("disk full") for _ in sent]
 
     failing = Failing(app)
     with connected(app, failing, Live(app)):

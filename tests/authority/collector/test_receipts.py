@@ -1,4 +1,4 @@
-"""Receipts as proofs: what a gateway can check of them, and that the same frame has the same one for ever."""
+"""Receipts as proofs: what a gateway can check of them, and that the same frame has the same one forever."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from solders.signature import Signature
 from sqlalchemy import select
 
 from authority.app import App
-from authority.collector.ingest import Collector, CollectorError, Ingested, Sent, head
+from authority.collector.frames import Ingested, Sent
+from authority.collector.ingest import Collector
+from authority.collector.receipts import head
 from authority.log import log
+from authority.refusals import RefusalError
 from authority.store.log import Checkpoint
 from authority.store.metering import Frame as LoggedFrame
 from authority.store.metering import Meter
@@ -27,7 +30,7 @@ AddMeter = Callable[..., Any]
 
 def taken(collector: Collector, *sent: Sent) -> list[Ingested]:
     done = collector.ingest_all(sent)
-    assert not any(isinstance(one, CollectorError) for one in done)
+    assert not any(isinstance(one, RefusalError) for one in done)
     return done  # type: ignore[return-value]
 
 

@@ -165,7 +165,7 @@ def test_nobody_connects_under_another_name(
 
 @pytest.mark.finding("ops-1")
 def test_a_remembered_tls_session_does_not_get_in(app: App, mosquitto: Any, add_meter: Any, enrol: Any) -> None:
-    """A resumed session presents no certificate anew: what it was granted must not outlive the revocation."""
+    """A resumed session presents no certificate again: what it was granted must not outlive the revocation."""
     directory = enrol(add_meter("pv"))
     context = ssl.create_default_context(cafile=str(app.home.key_path("ca.pem")))
     context.load_cert_chain(directory / "gateway.pem", directory / "gateway.key")

@@ -13,11 +13,13 @@ from mqtt_gateway import GatewayClient, connected
 from sqlalchemy import func, select
 
 from authority.app import App
-from authority.collector.ingest import Collector, CollectorError, Sent
+from authority.collector.frames import Sent
+from authority.collector.ingest import Collector
 from authority.collector.live import Live
 from authority.collector.standing import Shown
 from authority.enrolment import requests
 from authority.log import log
+from authority.refusals import RefusalError
 from authority.store.metering import Frame, Gateway, LivePower
 from edge_agent.wire.reading import Receipt
 
@@ -49,7 +51,7 @@ def test_frames_of_a_gateway_that_may_not_speak_are_not_taken(app: App, add_mete
         ]
     )
     assert [getattr(refused, "code", None), getattr(unknown, "code", None)] == ["not_authenticated"] * 2
-    assert not isinstance(taken, CollectorError)
+    assert not isinstance(taken, RefusalError)
     assert Receipt.from_bytes(taken.receipts[0]).log_index == 0
     assert readings(app) == 1
 
@@ -67,7 +69,7 @@ def test_only_the_current_certificate_speaks(app: App, add_meter: AddMeter) -> N
         (Shown(None), "not_authenticated"),
         (Shown(b"d" * 32), "wrong_gateway"),
     ):
-        with pytest.raises(CollectorError) as caught:
+        with pytest.raises(RefusalError) as caught:
             collector.ingest(frame, gateway="gw-1", meter=None, over="https", shown=shown)
         assert caught.value.code == code
     assert readings(app) == 0

@@ -22,8 +22,8 @@ from authority.collector.http import create_app
 from authority.collector.ingest import Collector
 from authority.collector.live import Live
 from authority.enrolment import plan, requests
-from authority.enrolment.requests import EnrolmentError
 from authority.home import certificates
+from authority.refusals import RefusalError
 from authority.store.enrolments import Enrolment
 from authority.store.log import Act
 from authority.store.metering import Gateway, Meter, MeterKey
@@ -231,7 +231,7 @@ def test_what_a_gateway_asks_anew_while_it_is_being_approved_is_not_approved_uns
             requests.request(session, app.home, claimed, hand.body(), now=app.clock(), random=os.urandom)
             approving = pool.submit(approve, app)
             wait_for_a_waiting_transaction(app)
-        with pytest.raises(EnrolmentError, match="is started"):
+        with pytest.raises(RefusalError, match="is started"):
             approving.result()
     with app.store.read() as session:
         assert session.scalars(select(Enrolment.state)).all() == ["started"]
@@ -294,7 +294,7 @@ def test_a_map_may_be_corrected_until_it_is_decided_on(app: App, hand: GatewayHa
     assert hand.ask().json == asked
     with app.store.read() as session:
         assert session.get_one(Enrolment, asked["enrolment"]).state == "started"
-    with pytest.raises(EnrolmentError, match="started"):
+    with pytest.raises(RefusalError, match="started"):
         approve(app)
     hand.prove(asked)
     approve(app)
@@ -380,7 +380,7 @@ def test_a_proof_that_proves_nothing_is_refused(app: App, hand: GatewayHand, bad
     else:
         proofs = "none"
     assert problem_of(hand.prove(asked, proofs)) == (400, "malformed")
-    with pytest.raises(EnrolmentError):
+    with pytest.raises(RefusalError):
         approve(app)
 
 
@@ -433,7 +433,7 @@ def test_a_rejected_gateway_is_told_why(app: App, hand: GatewayHand) -> None:
         enrolment = requests.find(session, "gw-1")
         requests.reject(session, enrolment, actor="operator", reason="wrong building", now=5)
     assert hand.show(asked["enrolment"]).json == {"status": "rejected", "reason": "wrong building"}
-    with pytest.raises(EnrolmentError):
+    with pytest.raises(RefusalError):
         approve(app, asked["enrolment"])
 
 
@@ -453,7 +453,7 @@ def test_after_a_lost_disk_a_new_key_takes_over_where_the_old_one_stopped(
     new.prove(asked)
     with app.store.write() as session:
         session.get_one(MeterKey, old_key).next_sequence = 9  # the old gateway still speaks
-    with pytest.raises(EnrolmentError, match="old key"):
+    with pytest.raises(RefusalError, match="old key"):
         approve(app)
     new.prove(new.ask().json)
     approve(app)
@@ -483,7 +483,7 @@ def test_a_revoked_certificate_ends_at_once(app: App, client: FlaskClient, peer:
     assert hand.show(asked["enrolment"]).status_code == 401  # its claim ended too
     with app.store.write() as session:
         assert not requests.revoke(session, "gw-1", actor="operator", reason="stolen", now=5)
-    with pytest.raises(EnrolmentError), app.store.write() as session:
+    with pytest.raises(RefusalError), app.store.write() as session:
         requests.revoke(session, "gw-2", actor="operator", reason="stolen", now=5)
 
 
@@ -509,5 +509,5 @@ def test_meters_that_a_revocation_suspended_are_active_after_the_next_approval(
 
 
 def test_a_gateway_that_the_plan_does_not_know_gets_no_claim(app: App, client: FlaskClient) -> None:
-    with pytest.raises(EnrolmentError, match="plan"):
+    with pytest.raises(RefusalError, match="plan"):
         claim(app, "gw-9")

@@ -119,7 +119,7 @@ def test_a_wrong_configuration_names_what_is_wrong(tmp_path: Path, text: str, wo
 
 def test_the_network_id_is_kept_for_ever(tmp_path: Path) -> None:
     home = Home.create(tmp_path / "h", now=NOW)
-    with pytest.raises(HomeError, match="for ever"):
+    with pytest.raises(HomeError, match="forever"):
         home.save(replace(home.settings, network=NetworkSettings("00" * 8)))
 
 

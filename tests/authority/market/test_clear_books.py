@@ -1,4 +1,4 @@
-"""`authority market clear`: books in, results out, and whatever is no book refused by its line."""
+"""`authority market clear`: books in, results out, and whatever is not a book refused by its line."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ BAD = {
     "not JSON": "{",
     "an array": "[]",
     "no asks": json.dumps({"bids": [], "reference_price": 1, "floor": 0, "ceiling": 2}),
-    "a side that is no list": json.dumps({**book(), "bids": {}}),
-    "an order that is no object": json.dumps(book([7])),
+    "a side that is not a list": json.dumps({**book(), "bids": {}}),
+    "an order that is not an object": json.dumps(book([7])),
     "no id": json.dumps(book([{"trader": "t", "price": 100_000, "quantity": 1}])),
     "no trader": json.dumps(book([{"id": "x", "price": 100_000, "quantity": 1}])),
     "a float": json.dumps(book([order("x", 100_000.0, 1)])),
@@ -106,7 +106,7 @@ BAD = {
     "a price above the ceiling": json.dumps(book([], [order("x", 300_001, 1)])),
     "floor above ceiling": json.dumps(book(floor=2, ceiling=1)),
     "a negative reference": json.dumps(book(reference=-1)),
-    "a reference that is no integer": json.dumps({**book(), "reference_price": "1"}),
+    "a reference that is not an integer": json.dumps({**book(), "reference_price": "1"}),
     "an id twice on one side": json.dumps(book([order("x", 100_000, 1), order("x", 100_000, 1)])),
     "an id twice on both sides": json.dumps(book([order("x", 60_000, 1)], [order("x", 100_000, 1)])),
     "a number and a text of one id": json.dumps(book([order(1, 60_000, 1, "t")], [order("1", 100_000, 1)])),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import json
+import logging
 import os
 import signal
 import ssl
@@ -19,6 +21,7 @@ from free_ports import free_port
 
 from authority.home.home import Home
 from authority.home.settings import CollectorSettings, ValidatorSettings, WebSettings
+from authority.service import supervisor as supervisor_module
 from authority.service.supervisor import Program, Supervisor
 
 ROOT = Path(__file__).parents[3]
@@ -48,8 +51,20 @@ def python(text: str) -> list[str]:
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def told(caplog: pytest.LogCaptureFixture) -> Iterator[Told]:
+    """What the processes print, and under `serve` what the supervisor logs: the event and its fields."""
+    told = Told()
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            fields = " ".join(f"{key}={value}" for key, value in vars(record)["fields"].items())
+            told("serve", f"{record.getMessage()} {fields}".strip())
+
+    handler, logger = Handler(), supervisor_module.LOG.logger
+    caplog.set_level(logging.INFO, logger.name)
+    logger.addHandler(handler)
+    yield told
+    logger.removeHandler(handler)
 
 
 def running(supervisor: Supervisor) -> threading.Thread:
@@ -87,7 +102,7 @@ def test_what_ends_is_started_again_after_a_growing_pause(told: Told) -> None:
     supervisor = Supervisor([Program("a", python("import sys; print('up', flush=True); sys.exit(3)"))], told)
     thread = running(supervisor)
     told.wait_for(lambda lines: lines.count(("a", "up")) >= 2)
-    told.wait_for(lambda lines: any("(status 3); starting it again in 2 s" in line for _, line in lines))
+    told.wait_for(lambda lines: any("how=status 3 after_s=2.0" in line for _, line in lines))
     supervisor.stop.set()
     thread.join()
 
@@ -116,9 +131,8 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture
-def serve(home: Home) -> Iterator[subprocess.Popen[str]]:
-    """`authority serve` with a validator, a collector and the web on free ports."""
+def served(home: Home, *words: str) -> subprocess.Popen[str]:
+    """`authority serve` on free ports, with more words on its command line."""
     ports = [free_port() for _ in range(3)]
     home.save(
         replace(
@@ -129,13 +143,19 @@ def serve(home: Home) -> Iterator[subprocess.Popen[str]]:
         )
     )
     home.renew_certificates(int(time.time()))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "authority.cli", "serve", "--home", home.path, "--without", "settlement"],
+    return subprocess.Popen(
+        [sys.executable, "-m", "authority.cli", "serve", "--home", home.path, *words],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+@pytest.fixture
+def serve(home: Home) -> Iterator[subprocess.Popen[str]]:
+    """`authority serve` with a validator, a collector and the web on free ports."""
+    process = served(home, "--without", "settlement")
     yield process
     process.kill()
     process.wait()
@@ -187,7 +207,7 @@ def test_a_process_that_never_answers_is_named_and_not_called_started(told: Told
     )
     thread = threading.Thread(target=lambda: supervisor.run(ready_seconds=0.5))
     thread.start()
-    told.wait_for(lambda lines: ("serve", "deaf does not answer yet; going on without it") in lines)
+    told.wait_for(lambda lines: ("serve", "a process does not answer yet; going on without it process=deaf") in lines)
     supervisor.stop.set()
     thread.join()
     assert ("serve", "everything is started") not in told.lines
@@ -220,3 +240,25 @@ def test_children_end_with_a_killed_supervisor(serve: subprocess.Popen[str]) -> 
     serve.kill()
     serve.wait()
     wait_until(lambda: not any(is_alive(child) for child in children))
+
+
+def test_every_line_of_the_service_is_one_json_object_with_its_facts(home: Home) -> None:
+    """Collector, settlement worker, validator, web and the supervisor itself; the worker finds no programs there."""
+    with served(home, "--log-format", "json") as process:
+        assert process.stdout is not None
+        facts: list[dict[str, object]] = []
+        try:
+            while not (
+                any(fact["event"] == "everything is started" for fact in facts)
+                and any("again_in_ms" in fact for fact in facts)
+            ):
+                facts.append(json.loads(process.stdout.readline()))
+        finally:
+            process.terminate()
+        facts += [json.loads(line) for line in process.stdout]
+        assert process.wait(60) == 0
+    assert all({"time", "level", "event"} <= set(fact) for fact in facts)
+    assert facts[-1]["event"] == "everything is stopped"
+    told = next(fact for fact in facts if "again_in_ms" in fact)
+    assert told["level"] == "warning"
+    assert "deploy" in str(told["reason"])

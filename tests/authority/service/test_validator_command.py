@@ -126,7 +126,9 @@ def test_a_disk_that_is_full_is_named_and_loses_nothing(home: Home, validator_pr
 def test_a_file_that_is_no_ledger(home: Home, validator_process: Start) -> None:
     home.validator_directory.mkdir()
     (home.validator_directory / "ledger.db").write_bytes(b"minutes of the campus council\n" * 400)
-    with pytest.raises(AssertionError, match=r"file is not a database\): restore it, or start afresh with --reset"):
+    with pytest.raises(
+        AssertionError, match=r"file is not a database\): restore it, or start again from nothing with --reset"
+    ):
         validator_process(home.path)
     assert validator_process(home.path, "--reset").stop() == 0
 

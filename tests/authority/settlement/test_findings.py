@@ -64,7 +64,7 @@ def test_a_member_that_the_chain_refuses_stops_no_checkpoint_and_costs_no_rent(c
     worker = campus.worker()
     run_epoch(campus, worker, moving=False)
     trouble(campus)
-    for _ in range(2):  # in the second C and D retire for the first time, which makes an account for each, for ever
+    for _ in range(2):  # in the second C and D retire for the first time, which makes an account for each, forever
         run_epoch(campus, worker)
     spent = []
     for _ in range(5):

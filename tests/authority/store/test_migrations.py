@@ -15,7 +15,9 @@ from sqlalchemy import create_engine, select, text
 
 from authority import store as store_package
 from authority.app import App
-from authority.collector.ingest import Collector, Sent, head
+from authority.collector.frames import Sent
+from authority.collector.ingest import Collector
+from authority.collector.receipts import head
 from authority.home.home import Home
 from authority.home.settings import EpochSettings, Settings, StoreSettings
 from authority.log import log, merkle

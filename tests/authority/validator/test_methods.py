@@ -449,7 +449,7 @@ class TestTransactions:
         assert "too large" in call("sendTransaction", large, {"encoding": "base64"})["error"]["message"]
         for damaged in ("", "AAAA", "!", text[:-8], "x" * 2_000):
             assert call("sendTransaction", damaged, {"encoding": "base64"})["error"]["code"] == -32602
-        assert call("sendTransaction", text)["error"]["code"] == -32602  # base64 is no base58
+        assert call("sendTransaction", text)["error"]["code"] == -32602  # base64 is not base58
 
     def test_airdrop(self, run: Run, call: Any) -> None:
         target = Keypair().pubkey()

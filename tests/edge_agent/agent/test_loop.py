@@ -8,7 +8,14 @@ import pytest
 
 from edge_agent.commands.reset_meter import ResetError, allow_reset
 from edge_agent.meters import IntervalRow, MeterTimeoutError
-from edge_agent.uplinks import AuthorityTime, CommandArrived, LinkChanged, ReceiptsArrived, UplinkError
+from edge_agent.state.journal import JournalUnusableError
+from edge_agent.uplinks import (
+    AuthorityTime,
+    CommandArrived,
+    LinkChanged,
+    ReceiptsArrived,
+    UnreachableError,
+)
 from edge_agent.wire.reading import (
     FLAG_BACK_FILLED,
     FLAG_REGISTER_RESET,
@@ -242,6 +249,41 @@ def test_a_frame_without_a_receipt_goes_again_and_stays(bench):
     bench.forward(90)
     assert bench.journal.counts().waiting == 0
     assert len(bench.log()) == 1
+
+
+def test_a_boundary_of_all_meters_goes_in_one_message(make_bench):
+    bench = make_bench(meters=("solar", "storage", "load"))
+    bench.settle()
+    bench.forward(900)
+    first, second = (batch for batch, _ in bench.carrier.sent)
+    assert set(first.meters) == set(second.meters) == {"solar", "storage", "load"}
+    assert [len(batch.frames) for batch in (first, second)] == [3, 3]
+    assert bench.journal.counts().waiting == 0
+
+
+def test_what_goes_again_goes_meter_by_meter(make_bench):
+    bench = make_bench(meters=("solar", "load"))
+    bench.carrier.mute = True
+    bench.settle()
+    bench.forward(90)
+    assert [len(set(batch.meters)) for batch, _ in bench.carrier.sent][:3] == [2, 1, 1]
+    bench.carrier.mute = False
+    bench.forward(90)
+    assert bench.journal.counts().waiting == 0
+
+
+def test_a_message_that_does_not_leave_holds_each_of_its_meters_once(make_bench):
+    bench = make_bench(meters=("solar", "load"))
+    bench.settle()
+    bench.carrier.up = False
+    bench.forward(900)
+    status = bench.board.snapshot()["meters"]
+    assert all("publish" in status[name]["errors"] for name in ("solar", "load"))
+    bench.carrier.up = True
+    bench.forward(90)
+    status = bench.board.snapshot()["meters"]
+    assert not any("publish" in status[name]["errors"] for name in ("solar", "load"))
+    assert bench.journal.counts().waiting == 0
 
 
 def test_hostile_receipts_are_ignored_and_counted(bench):
@@ -517,9 +559,8 @@ def test_a_full_disk_signs_nothing_until_there_is_room(bench):
     append = bench.journal.append
 
     def full(frames, *, now):
-        from edge_agent.state.journal import JournalError
 
-        raise JournalError("journal_unusable", "database or disk is full")
+        raise JournalUnusableError("database or disk is full")
 
     bench.journal.append = full
     bench.forward(2 * 900)
@@ -585,7 +626,7 @@ def test_a_reconnect_asks_for_the_head_again(bench):
     bench.settle()
     asked = len(bench.carrier.heads)
     bench.events.emit(LinkChanged("https", True, None))
-    bench.events.emit(LinkChanged("https", False, UplinkError("unreachable", "gone")))
+    bench.events.emit(LinkChanged("https", False, UnreachableError("gone")))
     bench.events.emit(LinkChanged("https", True, None))
     bench.settle()
     assert len(bench.carrier.heads) == asked + 1
@@ -595,7 +636,7 @@ def test_a_reconnect_asks_for_the_head_again(bench):
 def test_a_reconnect_whose_head_fails_asks_until_it_comes(bench):
     bench.settle()
     bench.carrier.up = False
-    bench.events.emit(LinkChanged("https", False, UplinkError("unreachable", "gone")))
+    bench.events.emit(LinkChanged("https", False, UnreachableError("gone")))
     bench.events.emit(LinkChanged("https", True, None))
     bench.settle()
     bench.carrier.up = True

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -76,9 +77,16 @@ def key(gateway, meter="solar"):
 
 def test_it_reads_signs_publishes_and_stops_on_sigterm(authority, make_gateway, start):
     gateway = make_gateway(meters=("solar", "load"), live=1)
+    port = free_port()
+    text = gateway.file.read_text()
+    gateway.file.write_text(text.replace("live_seconds", f'metrics_listen = "127.0.0.1:{port}"\nlive_seconds', 1))
     gateway.enrol()
     process = start(gateway)
     until(lambda: all(len(authority.frames(key(gateway, name))) >= 3 for name in ("solar", "load")))
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+        told = answer.read().decode()
+    assert "edge_agent_up 1" in told
+    assert 'edge_agent_meter_signed_interval_timestamp_seconds{meter="load"}' in told
     until(lambda: authority.live and authority.statuses)
     process.send_signal(signal.SIGTERM)
     log = process.communicate(timeout=60)[1]
@@ -90,7 +98,7 @@ def test_it_reads_signs_publishes_and_stops_on_sigterm(authority, make_gateway, 
     assert authority.live[0]["meters"]
     status = read_status(gateway.config.state)
     assert status["running"] is False
-    assert problems(status, time.time()) == ["the agent is not running"]
+    assert problems(status, status["updated"]) == ["the agent is not running"]
     assert status["meters"]["solar"]["stages"]["receipted"]["count"] >= 3
 
 

@@ -4,7 +4,7 @@
     python tests/edge_agent/fuzz/fuzzing.py --target apdu --seed 7 --bytes 1000000
 
 The same seed gives the same inputs. What is found is printed as target, seed and input in hex, cut down to what is
-needed, and belongs into test_findings.py once it is mended. CI runs slices with new seeds every day (test_slices.py).
+needed, and belongs into test_findings.py once it is repaired. CI runs slices with new seeds every day (test_slices.py).
 """
 
 from __future__ import annotations

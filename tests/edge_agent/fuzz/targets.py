@@ -588,7 +588,7 @@ def _client(secured: bool) -> Callable[[bytes], None]:
 
 
 def _server(secured: bool) -> Callable[[bytes], None]:
-    """A server gets the mutated request before the association, in the midst of it, and after it."""
+    """A server gets the mutated request before the association, in the middle of it, and after it."""
 
     def read(data: bytes) -> None:
         client, server = _pair(secured)
@@ -638,7 +638,7 @@ def _recorded_blocks() -> list[bytes]:
 
 
 def _block_transfers(data: bytes) -> None:
-    """The mutated stream goes to a server, and to a client in the midst of a long answer and of a long request."""
+    """The mutated stream goes to a server, and to a client in the middle of a long answer and of a long request."""
     reader, blocks = Reader(data), []
     try:
         while reader.left():

@@ -23,11 +23,11 @@ FINDINGS = [
     ("p1", b"/!" * 32768, "each P1 telegram copied all that follow"),
     ("p1", b"/\n" * 32768, "each start of a P1 telegram looked through all that follow"),
     ("push", b"\xdb\x00\x00" * 21845, "each bare APDU copied all that follow"),
-    ("capture_file", b"\n" * 65536, "the search for comments tried every stretch of empty lines anew"),
+    ("capture_file", b"\n" * 65536, "the search for comments tried every stretch of empty lines again"),
     ("axdr", EMPTY_ELEMENTS, "a compact array of nulls filled the memory"),
     ("cosem_types", RIGHTS + b"\x01\x00\x16\x00", "the number in an access right was a list"),
     ("cosem_types", RIGHTS + b"\x0f\x01\x02\x01\x00", "the mode in an access right was a list"),
-    ("axdr", NESTED, "a compact array's description was read anew for every element"),
+    ("axdr", NESTED, "a compact array's description was read again for every element"),
 ]
 
 

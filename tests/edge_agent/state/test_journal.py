@@ -116,7 +116,7 @@ def test_refused_and_parked_stay_with_their_reason(journal):
     assert sequences(journal) == [2, 3]
     counts = journal.counts()
     assert (counts.refused, counts.parked, counts.waiting, counts.depth) == (1, 1, 1, 3)
-    journal.apply([receipt(frame(1))], now=0)  # the operator mended it, and the authority has it after all
+    journal.apply([receipt(frame(1))], now=0)  # the operator repaired it, and the authority has it after all
     assert journal.counts().refused == 0
 
 

@@ -195,7 +195,7 @@ def make_uplink(client, now=1000.0):
 
 def test_a_batch_brings_its_receipts(authority, client, enrolled):
     uplink, events = make_uplink(client)
-    batch = Batch("solar", (1,), (Frame(bytes(96), bytes(32), bytes(64)),))
+    batch = Batch(("solar",), (1,), (Frame(bytes(96), bytes(32), bytes(64)),))
     authority.accept = lambda data: b"receipts"
     uplink.handle(batch)
     assert [type(event) for event in events] == [AuthorityTime, LinkChanged, BatchSent, ReceiptsArrived]
@@ -206,7 +206,7 @@ def test_a_batch_brings_its_receipts(authority, client, enrolled):
 def test_a_failed_batch_is_told_with_its_cause(authority, client):
     authority.stop()
     uplink, events = make_uplink(client)
-    batch = Batch("solar", (1,), (Frame(bytes(96), bytes(32), bytes(64)),))
+    batch = Batch(("solar",), (1,), (Frame(bytes(96), bytes(32), bytes(64)),))
     uplink.handle(batch)
     assert [type(event) for event in events] == [BatchFailed, LinkChanged]
     assert events[0].error.code == "unreachable"
@@ -241,7 +241,7 @@ def test_a_fault_of_ours_ends_one_exchange_only(client):
     uplink, events = make_uplink(client)
     call, client.call = client.call, lambda *arguments, **options: 1 // 0
     uplink.start()
-    uplink.send(Batch("solar", (1,), (Frame(bytes(96), bytes(32), bytes(64)),)))
+    uplink.send(Batch(("solar",), (1,), (Frame(bytes(96), bytes(32), bytes(64)),)))
     uplink.request_head("solar")
     deadline = time.monotonic() + 60
     while len(events) < 2 and time.monotonic() < deadline:

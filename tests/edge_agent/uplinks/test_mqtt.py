@@ -48,6 +48,7 @@ persistence false
 
 ACL = """
 pattern write ami/v1/%u/+/reading
+pattern write ami/v1/%u/readings
 pattern write ami/v1/%u/+/live
 pattern write ami/v1/%u/status
 pattern read ami/v1/%u/receipt
@@ -142,7 +143,7 @@ class Collector:
         self.seen.put((message.topic, message.payload, message.qos, message.retain))
         if kind == "status":
             self.status.append((json.loads(message.payload), message.retain))
-        if kind == "reading" and not self.deaf:
+        if kind in ("reading", "readings") and not self.deaf:
             client.publish(f"ami/v1/{gateway}/receipt", self.authority.accept(message.payload), qos=1)
 
     def close(self):
@@ -195,7 +196,7 @@ def batch(tmp_path, authority):
         interval_seconds=900,
         source=1,
     ).to_bytes()
-    return Batch("solar", (1,), (Frame(record, key.public_key, key.sign(record)),))
+    return Batch(("solar",), (1,), (Frame(record, key.public_key, key.sign(record)),))
 
 
 def kinds(events, kind):
@@ -210,6 +211,16 @@ def test_frames_go_up_and_receipts_come_down(make_uplink, collector, batch):
     topic, payload, qos, retain = collector.seen.get(timeout=60)
     assert (topic, payload, qos, retain) == ("ami/v1/dormitory-a/solar/reading", batch.to_bytes(), 1, False)
     assert len(kinds(events, ReceiptsArrived)[0].data) == 168
+
+
+def test_frames_of_several_meters_go_in_one_message(make_uplink, collector, batch):
+    uplink, events = make_uplink()
+    until(lambda: uplink.connected)
+    both = Batch(("solar", "load"), (1, 2), batch.frames * 2)
+    uplink.send(both)
+    until(lambda: kinds(events, BatchSent))
+    topic, payload, qos, retain = collector.seen.get(timeout=60)
+    assert (topic, payload, qos, retain) == ("ami/v1/dormitory-a/readings", both.to_bytes(), 1, False)
 
 
 def test_status_is_retained_and_the_will_says_offline(make_uplink, collector, broker):

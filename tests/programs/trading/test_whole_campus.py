@@ -285,7 +285,9 @@ class WholeCampusLife(CampusLife):
     ) -> None:
         """A member names a delegate, who deposits what was approved, offers or bids, takes some back, and retires."""
         side, price, quantity = order
-        self.set_delegate(name, delegate, term, *allowances)
+        self.set_delegate(name, delegate, term)
+        for token, amount in ((1, allowances[0]), (0, allowances[1])):
+            self.approve(name, token, amount)
         self.open_book(0)
         self.time_passes(wait)
         self.deposit(name, DELEGATE, side, 100)

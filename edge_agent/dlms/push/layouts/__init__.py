@@ -45,6 +45,7 @@ from edge_agent.dlms.axdr import (
 from edge_agent.dlms.clock_time import ClockTime
 from edge_agent.dlms.errors import DecodeError
 from edge_agent.dlms.obis import obis_bytes
+from edge_agent.errors import EdgeError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _layout(first: str | None, description: list[Any]) -> Layout:
     return Layout(columns, types, first)
 
 
-class LayoutError(ValueError):
+class LayoutError(EdgeError):
     """A file that describes no layout; the message names it and what is wrong."""
 
     code = "layout_invalid"
@@ -138,7 +139,7 @@ class Described:
         self.scales: dict[bytes, Scales] = {}
 
     def read(self, folder: str) -> None:
-        """Take every file of a folder; LayoutError for one that is no description."""
+        """Take every file of a folder; LayoutError for one that is not a description."""
         for name in sorted(os.listdir(folder)):
             if name.endswith(".json"):
                 path = folder + "/" + name

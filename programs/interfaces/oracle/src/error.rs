@@ -184,7 +184,7 @@ pub enum OracleError {
     #[msg("The settled energies do not fit their registers")]
     EnergyOverflow,
     /// 6359
-    #[msg("The epoch's book is not final: clear or refund it and settle its orders, then checkpoint the epoch")]
+    #[msg("The epoch's book is not final: clear or refund it, then checkpoint the epoch")]
     BookUnfinished,
     /// 6360
     #[msg("book_hash is not the SHA-256 of the epoch's final book: pass that, or zeros where the epoch has no book")]

@@ -159,12 +159,9 @@ pub enum RegistryError {
     /// 6150
     #[msg("That is the status already")]
     StatusUnchanged,
-    /// 6151
-    #[msg("This is not the market: pass the account at seeds [market] of the trading program")]
-    WrongMarket,
-    /// 6152
+    /// 6152; 6151 was an earlier release's, and a code is given out once.
     #[msg("The instruction has this account in another place already: pass each account once")]
-    GivenTwice,
+    GivenTwice = 52,
     /// 6153
     #[msg("The operator's own key cannot be a member's wallet: give the member another")]
     OperatorAsMember,

@@ -2,7 +2,7 @@
 
 use {
     anchor_lang::prelude::*,
-    campus_common::units::{Epoch, MicroCredits, UnixTime, WattHours, Watts},
+    campus_common::units::{Epoch, UnixTime, WattHours, Watts},
 };
 
 /// A member joined.
@@ -75,10 +75,6 @@ pub struct DelegateChanged {
     pub delegate: Address,
     /// When the delegation ends.
     pub until: UnixTime,
-    /// How much energy it may move; 0 where removed.
-    pub energy_allowance: WattHours,
-    /// How many credits it may move; 0 where removed.
-    pub credit_allowance: MicroCredits,
 }
 
 /// An installation was registered.

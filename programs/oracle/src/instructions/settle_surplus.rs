@@ -51,15 +51,16 @@ pub struct SettleSurplus {
     /// The energy token program's mint authority.
     #[account(address = MINT_AUTHORITY @ OracleError::WrongAddress)]
     pub mint_authority: Foreign,
-    /// The market's vault of energy: for a member whose own account cannot take what is minted.
+    /// The market's vault of energy: for a member whose own account cannot take what is minted. With the next two it may be left out, so that
+    /// more members fit into a transaction; such a mint is then refused.
     #[account(unsafe(dup), address = ENERGY_VAULT @ OracleError::WrongAddress)]
-    pub energy_vault: Foreign,
+    pub energy_vault: Option<Foreign>,
     /// The market's seats, likewise.
     #[account(unsafe(dup), address = SEATS @ OracleError::WrongAddress)]
-    pub seats: Foreign,
+    pub seats: Option<Foreign>,
     /// The trading program, likewise.
     #[account(address = trading_interface::ID @ OracleError::WrongProgram)]
-    pub trading_program: Foreign,
+    pub trading_program: Option<Foreign>,
     /// The energy token program.
     #[account(address = energy_token_interface::ID @ OracleError::WrongProgram)]
     pub energy_token_program: Foreign,
@@ -69,136 +70,182 @@ pub struct SettleSurplus {
 }
 
 pub(crate) fn execute(ctx: &mut Context<SettleSurplus>, interval_end: i64) -> Result<()> {
-    let pairs = ctx.remaining_accounts()?;
-    let accounts = &mut ctx.accounts;
-    let boundary = UnixTime(interval_end);
-    let config: &Config = &accounts.config;
-    config.require_operator(accounts.operator.account())?;
-    config.require_running(Pause::SETTLEMENT)?;
-    let user: &User = &accounts.user;
-    let account: &mut EnergyAccount = &mut accounts.energy_account;
-    user.require_not_closed()?;
-    if !address_eq(&account.wallet, &user.member) {
-        return Err(OracleError::WalletMismatch.into());
-    }
-    if !user.is_settleable() {
-        return Err(OracleError::MeterSetNotSettleable.into());
-    }
-    if boundary <= account.boundary {
-        return Err(OracleError::BoundaryNotRising.into());
+    let pairs = pairs_of(ctx)?;
+    ctx.accounts.settle(&pairs, UnixTime(interval_end))
+}
+
+// Each step is a function of its own: in one piece the compiler would keep every account of the instruction in its ten registers at once, and
+// put most of them on the stack before each use.
+
+#[inline(never)]
+fn pairs_of(ctx: &mut Context<SettleSurplus>) -> Result<alloc::vec::Vec<AccountView>> {
+    ctx.remaining_accounts()
+}
+
+impl SettleSurplus {
+    #[inline(never)]
+    fn settle(&mut self, pairs: &[AccountView], boundary: UnixTime) -> Result<()> {
+        let config: &Config = &self.config;
+        config.require_operator(self.operator.account())?;
+        config.require_running(Pause::SETTLEMENT)?;
+        let user: &User = &self.user;
+        let account: &mut EnergyAccount = &mut self.energy_account;
+        user.require_not_closed()?;
+        if !address_eq(&account.wallet, &user.member) {
+            return Err(OracleError::WalletMismatch.into());
+        }
+        if !user.is_settleable() {
+            return Err(OracleError::MeterSetNotSettleable.into());
+        }
+        if boundary <= account.boundary {
+            return Err(OracleError::BoundaryNotRising.into());
+        }
+
+        // A span is settled by the parameters of the epoch that it ends with, whenever that is.
+        let last_epoch = config.epoch(UnixTime(boundary.0 - 1));
+        let parameters = config.parameters(last_epoch);
+        let gathered = gather(pairs, user, account.boundary, boundary, last_epoch)?;
+        let length = (boundary.0 - account.boundary.0) as u64;
+        let longest = parameters.netting_epochs as u64 * config.epoch_seconds.0 as u64;
+        let kind = if account.boundary.0 == 0 {
+            SpanKind::Baseline
+        } else if length > longest {
+            SpanKind::TooLong
+        } else if account.settling_meters != user.settling_meters || !gathered.undoubted {
+            SpanKind::Baseline
+        } else {
+            SpanKind::Netted
+        };
+        let from = if matches!(kind, SpanKind::Baseline) { UnixTime(0) } else { account.boundary };
+        let span = gathered.sums.settle(kind, account.bank, parameters.storage_efficiency_bps)?;
+
+        account.boundary = boundary;
+        account.settling_meters = user.settling_meters;
+        account.bank = span.bank;
+        let period = book_withdrawal(config, account, boundary, span.withdrawal)?;
+        add(&mut account.minted, span.mint)?;
+        add(&mut account.generated, span.generation)?;
+        add(&mut account.consumed, span.consumption)?;
+        add(&mut account.charged, span.charge)?;
+        add(&mut account.discharged, span.discharge)?;
+        add(&mut account.surplus, span.surplus)?;
+        let oracle: &mut Oracle = &mut self.oracle;
+        add(&mut oracle.minted, span.mint)?;
+        add(&mut oracle.withdrawn, span.withdrawal)?;
+        oracle.settlements += 1;
+        log(&SurplusSettled {
+            wallet: user.member,
+            from,
+            to: boundary,
+            generated: span.generation,
+            consumed: span.consumption,
+            charged: span.charge,
+            discharged: span.discharge,
+            bank: span.bank,
+            minted: span.mint,
+            withdrawn: span.withdrawal,
+            period,
+            kind: kind as u8,
+            padding: [0; 3],
+        });
+        if span.mint.0 > 0 {
+            self.mint(span.mint);
+        }
+        Ok(())
     }
 
-    // A span is settled by the parameters of the epoch that it ends with, whenever that is.
-    let last_epoch = config.epoch(UnixTime(boundary.0 - 1));
-    let parameters = config.parameters(last_epoch);
-    let mut sums = Sums::default();
-    let undoubted = gather(&mut sums, &pairs, user, account, boundary, last_epoch)?;
-    let length = (boundary.0 - account.boundary.0) as u64;
-    let longest = parameters.netting_epochs as u64 * config.epoch_seconds.0 as u64;
-    let kind = if account.boundary.0 == 0 {
-        SpanKind::Baseline
-    } else if length > longest {
-        SpanKind::TooLong
-    } else if account.settling_meters != user.settling_meters || !undoubted {
-        SpanKind::Baseline
-    } else {
-        SpanKind::Netted
-    };
-    let from = if matches!(kind, SpanKind::Baseline) { UnixTime(0) } else { account.boundary };
-    let span = sums.settle(kind, account.bank, parameters.storage_efficiency_bps)?;
-
-    account.boundary = boundary;
-    account.settling_meters = user.settling_meters;
-    account.bank = span.bank;
-    let period = book_withdrawal(config, account, boundary, span.withdrawal)?;
-    add(&mut account.minted, span.mint)?;
-    add(&mut account.generated, span.generation)?;
-    add(&mut account.consumed, span.consumption)?;
-    add(&mut account.charged, span.charge)?;
-    add(&mut account.discharged, span.discharge)?;
-    add(&mut account.surplus, span.surplus)?;
-    let oracle: &mut Oracle = &mut accounts.oracle;
-    add(&mut oracle.minted, span.mint)?;
-    add(&mut oracle.withdrawn, span.withdrawal)?;
-    oracle.settlements += 1;
-    log(&SurplusSettled {
-        wallet: user.member,
-        from,
-        to: boundary,
-        generated: span.generation,
-        consumed: span.consumption,
-        charged: span.charge,
-        discharged: span.discharge,
-        bank: span.bank,
-        minted: span.mint,
-        withdrawn: span.withdrawal,
-        period,
-        kind: kind as u8,
-        padding: [0; 3],
-    });
-    if span.mint.0 > 0 {
+    /// Have `amount` minted: to the member's token account, or, where that cannot take it, to its seat, if the accounts for that are there.
+    #[inline(never)]
+    fn mint(&self, amount: WattHours) {
         let bump = [ORACLE_BUMP];
         let seeds = [Seed::from(ORACLE_SEED), Seed::from(&bump)];
         let signer = CpiSigner::from(&seeds);
-        if can_receive(accounts.energy_token_account.account(), &ENERGY_MINT, &user.wallet) {
-            MintEnergy {
-                oracle: accounts.oracle.account(),
-                user: accounts.user.account(),
-                energy_mint: accounts.energy_mint.account(),
-                energy_token_account: accounts.energy_token_account.account(),
-                mint_authority: accounts.mint_authority.account(),
-                token_program: accounts.token_program.account(),
+        if let (Some(energy_vault), Some(seats), Some(trading_program)) = (&self.energy_vault, &self.seats, &self.trading_program)
+        {
+            if !can_receive(self.energy_token_account.account(), &ENERGY_MINT, &self.user.wallet) {
+                return MintEnergyToSeat {
+                    oracle: self.oracle.account(),
+                    user: self.user.account(),
+                    energy_mint: self.energy_mint.account(),
+                    energy_token_account: self.energy_token_account.account(),
+                    mint_authority: self.mint_authority.account(),
+                    energy_vault: energy_vault.account(),
+                    seats: seats.account(),
+                    trading_program: trading_program.account(),
+                    token_program: self.token_program.account(),
+                }
+                .invoke_signed(amount, signer);
             }
-            .invoke_signed(span.mint, signer);
-        } else {
-            MintEnergyToSeat {
-                oracle: accounts.oracle.account(),
-                user: accounts.user.account(),
-                energy_mint: accounts.energy_mint.account(),
-                energy_token_account: accounts.energy_token_account.account(),
-                mint_authority: accounts.mint_authority.account(),
-                energy_vault: accounts.energy_vault.account(),
-                seats: accounts.seats.account(),
-                trading_program: accounts.trading_program.account(),
-                token_program: accounts.token_program.account(),
-            }
-            .invoke_signed(span.mint, signer);
         }
+        // It refuses an account that cannot take it.
+        MintEnergy {
+            oracle: self.oracle.account(),
+            user: self.user.account(),
+            energy_mint: self.energy_mint.account(),
+            energy_token_account: self.energy_token_account.account(),
+            mint_authority: self.mint_authority.account(),
+            token_program: self.token_program.account(),
+        }
+        .invoke_signed(amount, signer);
     }
-    Ok(())
 }
 
-/// Check that every settling meter of the member is there once and stands at `boundary`; sum their steps and mark them settled. Also whether
-/// all of them were settled together before, and nothing casts a doubt on what they measured since.
+/// What a member's settling meters come to at a boundary.
+struct Gathered {
+    sums: Sums,
+    /// Slots of the meters seen so far.
+    seen: u32,
+    /// Whether all of them were settled together before, and nothing casts a doubt on what they measured since.
+    undoubted: bool,
+}
+
+/// Check that every settling meter of the member is there once and stands at `boundary`; sum their steps since `before`, where the member was
+/// last settled, and mark them settled.
 #[inline(always)]
-fn gather(
-    sums: &mut Sums,
-    pairs: &[AccountView],
-    user: &User,
-    account: &EnergyAccount,
-    boundary: UnixTime,
-    last_epoch: Epoch,
-) -> Result<bool> {
-    if pairs.len() % 2 != 0 {
+fn gather(pairs: &[AccountView], user: &User, before: UnixTime, boundary: UnixTime, last_epoch: Epoch) -> Result<Gathered> {
+    let (pairs, rest) = pairs.as_chunks::<2>();
+    if !rest.is_empty() {
         return Err(OracleError::AccountsNotPaired.into());
     }
-    let mut seen = 0u32;
-    let mut undoubted = true;
-    for pair in pairs.chunks_exact(2) {
+    let mut gathered = Gathered { sums: Sums::default(), seen: 0, undoubted: true };
+    let span = Boundaries { before, boundary, last_epoch };
+    for pair in pairs {
+        gathered.take(pair, user, &span)?;
+    }
+    if gathered.seen != user.settling_meters || gathered.seen == 0 {
+        return Err(OracleError::MeterSetIncomplete.into());
+    }
+    Ok(gathered)
+}
+
+/// Where a span begins and ends.
+struct Boundaries {
+    /// Where the member was last settled; 0 before the first time.
+    before: UnixTime,
+    /// Where the span ends.
+    boundary: UnixTime,
+    /// The epoch that the span ends with.
+    last_epoch: Epoch,
+}
+
+impl Gathered {
+    /// Take in one settling meter, given as Meter and MeterState.
+    #[inline(never)]
+    fn take(&mut self, pair: &[AccountView; 2], user: &User, span: &Boundaries) -> Result<()> {
         let state: &mut MeterState = &mut *borrow_mut(&pair[1])?;
         let meter = meter_of(state, &pair[0])?;
         if !address_eq(&meter.user, &user.member) {
             return Err(OracleError::MeterOfAnotherUser.into());
         }
         let bit = if meter.slot < 32 { 1u32 << meter.slot } else { 0 };
-        if bit & user.settling_meters == 0 || bit & seen != 0 {
+        if bit & user.settling_meters == 0 || bit & self.seen != 0 {
             return Err(OracleError::MeterSetIncomplete.into());
         }
-        seen |= bit;
+        self.seen |= bit;
         if state.interval_end.0 == 0 {
             return Err(OracleError::NoReading.into());
         }
-        if state.interval_end != boundary {
+        if state.interval_end != span.boundary {
             return Err(OracleError::NotAtBoundary.into());
         }
         let Some(role) = meter.role.get() else {
@@ -206,23 +253,20 @@ fn gather(
         };
         // Known are the registers at the last settlement, if it was this member's.
         let known = state.settled_end.0 != 0 && state.generation >= meter.user_since;
-        if known && state.settled_end == account.boundary {
-            let storage = if meter.staged_from.0 == 0 { meter.storage } else { meter.size(last_epoch, last_epoch).1 };
-            sums.add(meter, role, state, storage)?;
-            undoubted &= state.generation == meter.generation && state.doubt == 0;
+        if known && state.settled_end == span.before {
+            let last = span.last_epoch;
+            let storage = if meter.staged_from.0 == 0 { meter.storage } else { meter.size(last, last).1 };
+            self.sums.add(meter, role, state, storage)?;
+            self.undoubted &= state.generation == meter.generation && state.doubt == 0;
         } else {
             if known {
-                sums.add_arrears(state)?;
+                self.sums.add_arrears(state)?;
             }
-            undoubted = false;
+            self.undoubted = false;
         }
         mark_settled(state, meter);
-        state.invariant()?;
+        state.invariant()
     }
-    if seen != user.settling_meters || seen == 0 {
-        return Err(OracleError::MeterSetIncomplete.into());
-    }
-    Ok(undoubted)
 }
 
 /// Mark a meter settled at its last reading; if that is doubtful, the span that begins with it is, too.

@@ -238,7 +238,7 @@ ALONE = {
     "a short value, its unit and a status": ([code("1.8.0"), (17, 2), scale(-1), STATUS], "0.2 Wh"),
     "a signed one": ([code("1.8.0"), (15, -3), scale(-1), (17, 2)], "-0.3 Wh"),
     "a short value and its status": ([code("1.8.0"), (17, 30), STATUS], "30 -"),
-    "a value and a status that is no unit": ([code("1.8.0"), (6, 5), (22, 1)], "5 -"),
+    "a value and a status that is not a unit": ([code("1.8.0"), (6, 5), (22, 1)], "5 -"),
     "a short value and a number of the meter": ([code("1.8.0"), (17, 0), NUMBER], "0 -"),
     "attribute, and a value with its unit before it": ([code("1.8.0"), (15, 2), scale(-1), (6, 5)], "0.5 Wh"),
     "a short value, its status and a time": ([code("1.8.0"), (15, 2), STATUS, (9, NOON[:5])], "2 -"),
