@@ -117,15 +117,23 @@ class LeafEvidence:
                     found.setdefault((meter, end), []).append(index)
         return found
 
-    def forget(self, settled: Mapping[bytes, int], before_epoch: int, sent: Iterable[tuple[str, str]]) -> None:
-        """Drop the readings of spans that were settled (by meter id, up to when), the books of earlier epochs, and the
-        acts of these transactions.
+    def forget(
+        self,
+        settled: Mapping[bytes, int],
+        needed: set[tuple[bytes, int]],
+        before_epoch: int,
+        sent: Iterable[tuple[str, str]],
+    ) -> None:
+        """Drop the readings of spans that were settled (by meter id, up to when) but for those that are needed still,
+        the books of earlier epochs, and the acts of these transactions.
         """
         for pair in sent:
             self._sent.pop(pair, None)
         for meter, until in settled.items():
             kept = self._passed.get(meter, array("q"))
-            left = (kept[at : at + 3] for at in range(0, len(kept), 3) if kept[at] > until)
+            left = (
+                kept[at : at + 3] for at in range(0, len(kept), 3) if kept[at] > until or (meter, kept[at]) in needed
+            )
             self._passed[meter] = array("q", (number for three in left for number in three))
         self._books = {epoch: book for epoch, book in self._books.items() if epoch >= before_epoch}
 
@@ -234,4 +242,5 @@ class Recomputation:
         facts.retirements = [each for each in facts.retirements if each.period > period]
         facts.credits = [each for each in facts.credits if each.period > period]
         settled = {meter: facts.boundaries.get(owner, 0) for meter, owner in facts.meters.items()}
-        self.evidence.forget(settled, facts.end_epoch(period), sent)
+        needed = {(meter, each.until) for each in facts.withdrawals for meter in each.meters}
+        self.evidence.forget(settled, needed, facts.end_epoch(period), sent)
