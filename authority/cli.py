@@ -52,6 +52,8 @@ COMMANDS = {
     ),
     "audit": Command("authority.audit.command", "the log: checkpoints, proofs, verification"),
     "market": Command("authority.market.command", "credits, standing orders, and the last epochs"),
+    "billing": Command("authority.billing.command", "billing periods and bills: preview, close, issue, show, correct"),
+    "credits": Command("authority.billing.credits_command", "credits for the bank's money: top up, pay out, list"),
     "demo": Command("authority.demo.command", "four campus buildings, read, signed, minted and traded"),
 }
 

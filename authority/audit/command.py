@@ -446,6 +446,7 @@ def _verify(app: App, url: str | None, manner: Manner) -> Audit:
         chain = replace(chain, history=islice(chain.history, progress.landed, None))  # the last was a bundle's
     with app.store.read() as session:
         audit.run(StoreLog.of(session), chain)
+        audit.bills.stored(session)
     manner.keep(audit)
     return audit
 
@@ -504,6 +505,7 @@ def _report(audit: Audit, *, as_json: bool) -> int:
         print(f"chain: {audit.chain_checkpoints} epoch checkpoints, {audit.chain_meters} meters")
         print(f"recomputed: {replay.readings} readings, {replay.settlements - replay.given} spans")
         print(f"minted: {replay.minted_wh} Wh by the signed readings")
+        print(f"bills: {audit.bills.computed} computed again")
     for finding in audit.findings:
         print(f"{finding.where}: {finding.message} [{finding.code}]", file=sys.stderr)
     print("everything holds" if not audit.findings else f"{len(audit.findings)} findings")

@@ -31,7 +31,11 @@ _KNOWN = {
     "authority.audit.state": {"_pubkey"},
     "authority.audit.terms": {"Governed", "Period", "Terms"},
     "authority.audit.verify": {"Progress", "_Key"},
+    "authority.billing.bill": {"LoggedAct"},
+    "authority.billing.facts": {"CreditMoved", "Facts", "Retirement", "Withdrawal"},
+    "authority.billing.recompute": {"LeafEvidence", "Recomputation"},
     "authority.chain.accounts": {"EpochBook", "Order"},
+    "array": {"_array_reconstructor", "array"},
     "collections": {"Counter"},
     "edge_agent.wire.reading": {"Record"},
 }

@@ -8,7 +8,8 @@ Nothing that the store says about a leaf is believed; everything is computed aga
 - books: price, fills, payments and fees by the auction's rule, and that one follows from another;
 - the chain: every EpochCheckpoint's root and book hash, without a gap; that each meter's key was approved in the log
   and its last reading on the chain is one that the log let pass; conservation; readings that never reached the chain;
-- the chain's history: every accepted reading, every span and every mint, done again (authority.audit.replay).
+- the chain's history: every accepted reading, every span and every mint, done again (authority.audit.replay);
+- every bill that was issued, done again (authority.audit.bills).
 
 The log is passed over once, in step with the history; what is kept meanwhile does not grow with the log, but for a few
 bytes an epoch.
@@ -29,12 +30,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from authority.audit import rows
+from authority.audit.bills import BillAudit
 from authority.audit.books import Book
 from authority.audit.chain_state import ChainState
 from authority.audit.conservation import conservation_of
 from authority.audit.examine import FRAME_AT, KEY_END, READING_SIZE, RECORD_END, Examined, examined
 from authority.audit.history import Landed
 from authority.audit.replay import Replay
+from authority.billing.recompute import Recomputation
 from authority.chain import programs
 from authority.chain.accounts import EpochCheckpoint, Meter, MeterState
 from authority.chain.idl import Idl
@@ -45,7 +48,7 @@ from authority.log.log import LEAF_ACT, LEAF_BOOK, LEAF_READING, Leaf, SignedChe
 from authority.log.note import Cosignature, NoteError, VerifierKey
 from authority.log.tiles import TILE_HEIGHT, TILE_WIDTH
 from authority.log.tree import Growth, TileReader
-from authority.settlement.journal import JournalError, book_of_leaf
+from authority.market.book_leaf import BookLeafError, book_of_leaf
 from authority.store.log import Checkpoint, KeptCosignature, PublishedCheckpoint
 from authority.store.metering import Frame
 from edge_agent.wire.canonical import canonical_json
@@ -258,6 +261,7 @@ class Progress:
     """The last book's epoch."""
     reference: int | None = None
     replay: Replay | None = None
+    bills: Recomputation | None = None
 
 
 @dataclass
@@ -273,6 +277,7 @@ class Audit:
     chain_checkpoints: int = 0
     chain_meters: int = 0
     root: bytes = merkle.EMPTY_ROOT
+    bills: BillAudit = field(init=False)
     kept: bytes | None = None
     """What `keep` made of the progress before it was compared with the accounts; None where nothing is to be kept."""
     keep: Callable[[Progress], bytes] | None = None
@@ -319,6 +324,11 @@ class Audit:
         """The chain's metering, done again; None where the chain was not asked."""
         return self.progress.replay
 
+    def __post_init__(self) -> None:
+        if self.progress.bills is None:
+            self.progress.bills = Recomputation(self.network_id)
+        self.bills = BillAudit(self.progress.bills, self.find)
+
     @property
     def minted_wh(self) -> int | None:
         """What the signed readings entitle the members to, by the rule; None where the chain was not asked."""
@@ -354,6 +364,7 @@ class Audit:
             progress.newest, progress.pinned = chain.newest, self._pinned
             if self.keep is not None:
                 self.kept = self.keep(progress)
+            self.bills.finish()
             self._end_of_chain(chain, progress.replay)
         elif self.keep is not None:
             self.kept = self.keep(progress)
@@ -372,14 +383,18 @@ class Audit:
                 continue
             pinned = next(event.data for event in landed.decoded(chain.idls) if event.name == "Checkpointed")
             self._take(leaves, pinned["log_size"])
-            for each in waiting:
-                replay.apply(each)
+            self._apply(waiting, chain, replay)
             waiting.clear()
         if not begun:
             replay.begin(None)
         self._take(leaves, None)
-        for each in waiting:
+        self._apply(waiting, chain, replay)
+
+    def _apply(self, transactions: Iterable[Landed], chain: ChainSource, replay: Replay) -> None:
+        for each in transactions:
             replay.apply(each)
+            self.bills.apply(each, chain.idls)
+        self.bills.step()
 
     # The log
 
@@ -401,6 +416,7 @@ class Audit:
             if leaf.fault:
                 self.find("row_differs", leaf.log_index, leaf.fault)
             self._leaf(leaf.log_index, leaf.data, record_digest, signed)
+            self.bills.leaf(leaf.log_index, leaf.data)
             self._fresh.append(digest)
             progress.size += 1
             if progress.size >= self._stop:
@@ -598,7 +614,7 @@ class Audit:
         try:
             raw = book_of_leaf(data)
             book = Book.from_bytes(raw)
-        except (JournalError, LayoutError) as error:
+        except (BookLeafError, LayoutError) as error:
             self.find("book_malformed", index, str(error))
             return
         head = book.head

@@ -102,9 +102,15 @@ def bits_of(names: Sequence[str]) -> int:
 
 
 def drift(app: App, governance: Governance) -> dict[str, tuple[int, int]]:
-    """Where authority.toml's [parameters] say something else than the chain: name -> (file, chain)."""
+    """Where authority.toml's [parameters] say something else than the chain: name -> (file, chain).
+
+    Where billing periods follow the calendar, their length is not the file's to say.
+    """
     file = asdict(app.home.settings.parameters)
-    return {name: (file[name], value) for name, value in governance.parameters.items() if file[name] != value}
+    if app.home.settings.billing.calendar == "month":
+        del file["billing_period_epochs"]
+    chain = governance.parameters
+    return {name: (value, chain[name]) for name, value in file.items() if chain[name] != value}
 
 
 # Acts

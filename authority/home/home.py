@@ -44,7 +44,7 @@ class Home:
     def __init__(self, path: Path, settings: Settings, process: str | None = None) -> None:
         self.path = path
         self.settings = settings
-        self.keys = keyring.Keyring(path / "keys", process)
+        self.keys = keyring.Keyring(path / "keys", process, stages=settings.billing.calendar == "month")
 
     @classmethod
     def create(

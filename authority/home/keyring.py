@@ -36,12 +36,17 @@ KEYS_OF = {
 
 
 class Keyring:
-    """The keys/ directory of one home, as one process may see it; `process` None sees all of it."""
+    """The keys/ directory of one home, as one process may see it; `process` None sees all of it.
 
-    def __init__(self, directory: Path, process: str | None = None) -> None:
+    stages: the settlement process gets the authority's key too, for it stages the length of the next billing period.
+    """
+
+    def __init__(self, directory: Path, process: str | None = None, *, stages: bool = False) -> None:
         self._directory = directory
         self._process = process
         self._allowed = SECRETS if process is None else KEYS_OF[process]
+        if stages and process == "settlement":
+            self._allowed |= {AUTHORITY}
 
     def path(self, name: str) -> Path:
         """The path of a file under keys/; KeyWithheldError for a secret that is not this process's."""

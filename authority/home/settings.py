@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import tomlkit
 
@@ -17,6 +18,7 @@ from authority.home.keyring import is_hex
 from edge_agent.wire.toml import Table, read_text
 
 CONFIG_NAME = "authority.toml"
+CALENDARS = ("fixed", "month")
 FIRST_LINE = "# The authority's configuration; every table and key is explained in docs/OPERATIONS.md."
 
 
@@ -39,12 +41,13 @@ class EpochSettings:
 class SiteSettings:
     """Where the campus lies, in degrees (north and east positive), for the plausibility of solar readings.
 
-    `known = false` switches that check off.
+    `known = false` switches that check off. zone is the IANA time zone whose calendar billing periods may follow.
     """
 
     known: bool = False
     latitude: float = 0.0
     longitude: float = 0.0
+    zone: str = "UTC"
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,17 @@ class LogSettings:
 
 
 @dataclass(frozen=True)
+class BillingSettings:
+    """Billing: `calendar` is "month" (of the site's zone), or "fixed" for periods of billing_period_epochs each.
+
+    credit_limit is the most, in micro-credit, that one top-up or payout moves without being confirmed.
+    """
+
+    calendar: str = "fixed"
+    credit_limit: int = 1_000_000_000
+
+
+@dataclass(frozen=True)
 class ParameterSettings:
     """Governance's parameters at its initialization, which the collector's policy follows too.
 
@@ -171,6 +185,7 @@ class Settings:
     validator: ValidatorSettings = field(default_factory=ValidatorSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
     log: LogSettings = field(default_factory=LogSettings)
+    billing: BillingSettings = field(default_factory=BillingSettings)
     parameters: ParameterSettings = field(default_factory=ParameterSettings)
 
     @classmethod
@@ -188,6 +203,8 @@ class Settings:
             (not 10 <= self.epoch.seconds <= 65_535, "[epoch] seconds must be 10 to 65535"),
             (not -90 <= self.site.latitude <= 90, "[site] latitude must be -90 to 90"),
             (not -180 <= self.site.longitude <= 180, "[site] longitude must be -180 to 180"),
+            (not _is_zone(self.site.zone), f"[site] zone must be an IANA time zone, not {self.site.zone!r}"),
+            (self.billing.calendar not in CALENDARS, f"[billing] calendar must be one of {', '.join(CALENDARS)}"),
             (not self.collector.names, "[collector] names must hold the name that gateways dial"),
             (self.collector.threads < 2, "[collector] threads must be 2 or more"),
             (self.web.threads < 1, "[web] threads must be 1 or more"),
@@ -242,8 +259,17 @@ _TABLES: Mapping[str, type[Any]] = {
     "validator": ValidatorSettings,
     "policy": PolicySettings,
     "log": LogSettings,
+    "billing": BillingSettings,
     "parameters": ParameterSettings,
 }
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 def _table(top: Table, name: str) -> Any:

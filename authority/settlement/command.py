@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import joinedload
 
 from authority.app import App
+from authority.billing.turn import each_epoch
 from authority.chain.client import ChainClient
 from authority.enrolment.names import Names
 from authority.enrolment.wallets import unseal
@@ -91,12 +92,14 @@ def chain_for(app: App) -> SettlementChain:
 
 def worker_for(app: App) -> Worker:
     """The worker of a home, not yet running."""
+    chain = chain_for(app)
     return Worker(
         app.store,
-        chain_for(app),
+        chain,
         partial(unseal, app.home),
         lambda: time.time_ns() // 1_000_000,
         publish=publisher(app.home.network_id, app.home.receipt_key),
+        bill=partial(each_epoch, app, chain.client),
     )
 
 

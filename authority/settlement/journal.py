@@ -6,8 +6,6 @@ twice changes nothing.
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -16,9 +14,9 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, and_, bindparam, delete, func, insert, or_, select, true, update
 from sqlalchemy.orm import Session, aliased
 
-from authority.errors import AuthorityError
 from authority.log import log
 from authority.log.publish import Publish
+from authority.market.book_leaf import book_leaf
 from authority.store import Store
 from authority.store.base import table_of
 from authority.store.market import PendingTransaction
@@ -43,15 +41,6 @@ PASSED = (DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)
 STANDINGS_PER_QUERY = 100
 OPEN_EPOCHS = 32
 """How many epochs that are behind are dealt with at a time, however long settlement has stood still."""
-MAX_BOOK_BYTES = 1 << 20
-
-_BOOK = struct.Struct("<BI")
-
-
-class JournalError(AuthorityError):
-    """Bytes that are not the leaf of a final book."""
-
-    code = "book_leaf_malformed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,32 +95,6 @@ class MemberTotals:
     boundary: int
     minted_wh: int
     withdrawn_wh: int
-
-
-def book_leaf(data: bytes) -> bytes:
-    """The leaf of a final book: type 3, length of the book's data u32 LE, the data by zlib (RFC 1950).
-
-    The data (the account's head, then its bids and its asks) is what the checkpoint's book hash is the SHA-256 of.
-    """
-    return _BOOK.pack(log.LEAF_BOOK, len(data)) + zlib.compress(data, 9)
-
-
-def book_of_leaf(leaf: bytes) -> bytes:
-    """The book's data in its leaf; JournalError `book_leaf_malformed`."""
-    malformed = JournalError("these bytes are not the leaf of a final book")
-    if len(leaf) <= _BOOK.size or leaf[0] != log.LEAF_BOOK:
-        raise malformed
-    _, size = _BOOK.unpack(leaf[: _BOOK.size])
-    if size > MAX_BOOK_BYTES:
-        raise malformed
-    stream = zlib.decompressobj()
-    try:
-        data = stream.decompress(leaf[_BOOK.size :], size + 1)
-    except zlib.error as error:
-        raise malformed from error
-    if len(data) != size or not stream.eof or stream.unused_data:
-        raise malformed
-    return data
 
 
 class Journal:

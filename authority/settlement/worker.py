@@ -82,6 +82,8 @@ SequenceNotRising is not among them: the record, or a later one, is on the chain
 BLOCKING_REFUSALS = frozenset({"RegisterEpoch", "NeedsRebase"})
 """Refusals after which nothing of the meter can be right until a person has dealt with it."""
 
+BILLING = "billing"
+"""What alerts of billing's own step are about."""
 REFUSALS = (TransactionFailedError, TransactionTooLargeError, SignerMissingError)
 """What is wrong with one action; other errors of the chain concern all."""
 FIRST_DELAY_MS = 500
@@ -109,6 +111,7 @@ class Worker:
 
     unseal gives the key of a custodial member. clock_ms gives Unix milliseconds and times only retries and the stages'
     figures; what is due is judged by the chain's own clock. publish signs an epoch's checkpoint and gives it out.
+    bill is what billing does once an epoch, when there is nothing else to do.
     """
 
     def __init__(
@@ -120,6 +123,7 @@ class Worker:
         *,
         in_flight: int = 4,
         publish: Publish | None = None,
+        bill: Callable[[], object] = lambda: None,
     ) -> None:
         self.store = store
         self.chain = chain
@@ -127,6 +131,8 @@ class Worker:
         self.journal = Journal(store, clock_ms, publish)
         self.clock_ms = clock_ms
         self.in_flight = in_flight
+        self.bill = bill
+        self._billed_in = -1
         self._lock = Lock()
         self._custody: dict[Pubkey, wallets.Sealed] = {}
         self._fresh = True
@@ -179,6 +185,7 @@ class Worker:
         self._note_orders(situation, actions)
         self._watch.tell_of_stalled(situation)
         if not actions:
+            self._bill(situation)
             return False
         bundles = bundled(actions, self._failures.keys())
         waves = [bundles[start : start + WAVE] for start in range(0, len(bundles), WAVE)]
@@ -187,6 +194,20 @@ class Worker:
         # While the validator runs one wave, the next is signed and kept.
         with ThreadPoolExecutor(self.in_flight, thread_name_prefix="settlement") as pool:
             return any(list(pool.map(self._carry, waves)))
+
+    def _bill(self, situation: Situation) -> None:
+        """Once an epoch; what cannot be done is alerted, and tried again in the next."""
+        if self._billed_in == situation.chain.epoch:
+            return
+        try:
+            self.bill()
+            self._watch.gone(BILLING)
+        except AuthorityError as error:
+            if isinstance(error, ChainError) and not isinstance(error, REFUSALS):
+                raise  # the line or the validator: everything waits
+            LOG.warning("billing is refused", code=error.code, reason=str(error))
+            self._watch.alert(error.code, BILLING, str(error))
+        self._billed_in = situation.chain.epoch
 
     def settle_down(self, rounds: int = 100) -> None:
         """Rounds until there is nothing to do; for tests and for `--once`."""

@@ -6,9 +6,25 @@
 - authority.store.enrolments: Claim, Enrolment, EnrolmentMeter
 - authority.store.log: LogState, LogLeaf, LogTile, Checkpoint, Act
 - authority.store.leases: Lease
+- authority.store.market: StandingOrderPolicy, PendingTransaction
+- authority.store.settlement: SettlementEpoch, SettledSpan, LookupTable, LookupEntry, SettlementAct, Alert
+- authority.store.billing: ChainEvents, HistoryCursor, BillingPeriod, IssuedBill, CreditEntry
+
+All are imported here, for a backup copies the tables that are known.
 """
 
-from authority.store import enrolments, leases, log, metering, people
+from authority.store import billing, enrolments, leases, log, market, metering, people, settlement
 from authority.store.engine import Store, StoreError
 
-__all__ = ["Store", "StoreError", "enrolments", "leases", "log", "metering", "people"]
+__all__ = [
+    "Store",
+    "StoreError",
+    "billing",
+    "enrolments",
+    "leases",
+    "log",
+    "market",
+    "metering",
+    "people",
+    "settlement",
+]

@@ -21,8 +21,8 @@ from authority.cli import main
 from authority.collector import held
 from authority.log import log, merkle
 from authority.log.log import LEAF_BOOK, Leaf, ReadingLeaf, SignedCheckpoint
+from authority.market.book_leaf import book_leaf, book_of_leaf
 from authority.market.standing_orders import StandingOrder
-from authority.settlement.journal import book_leaf, book_of_leaf
 from authority.store.metering import Frame, MeterKey
 from edge_agent.wire.reading import CODES, FLAG_REGISTER_RESET, FLAG_TAMPER, VERDICT_HELD, Record, record_hash
 

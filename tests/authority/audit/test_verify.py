@@ -22,7 +22,7 @@ from authority.cli import main
 from authority.collector import held
 from authority.collector.ingest import Collector
 from authority.log import log, merkle
-from authority.settlement.journal import book_leaf
+from authority.market.book_leaf import book_leaf
 from authority.store.log import LogLeaf, LogState, LogTile
 from authority.store.metering import Frame
 from edge_agent.wire.reading import ZERO_HASH, previous_hash

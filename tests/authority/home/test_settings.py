@@ -76,13 +76,15 @@ def test_what_is_written_is_read_again(names: tuple[str, ...], notice: str, url:
     ("text", "says"),
     [
         ("[web]\nport = ", "not TOML"),
-        ("[wbe]\n", "wbe: not a key of this table; it takes collector, "),
+        ("[wbe]\n", "wbe: not a key of this table; it takes billing, collector, "),
         ("web = 7\n", "[web]: should be a table"),
         ("[web]\nprot = 7\n", "[web] prot: not a key of this table; it takes host, "),
         ('[web]\nport = "8000"\n', "[web] port: '8000' should be like 8000"),
         ("[web]\nport = true\n", "[web] port: True should be like 8000"),
         ("[web]\nport = 0\n", "[web] port must be 1 to 65535"),
         ("[site]\nlatitude = 91.0\n", "[site] latitude must be -90 to 90"),
+        ('[site]\nzone = "Berlin"\n', "[site] zone must be an IANA time zone, not 'Berlin'"),
+        ('[billing]\ncalendar = "week"\n', "[billing] calendar must be one of fixed, month"),
         ('[network]\nid = "c0ffee"\n', "[network] id must be 16 hex digits"),
     ],
 )

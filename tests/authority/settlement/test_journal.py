@@ -11,16 +11,8 @@ import pytest
 from sqlalchemy import select, update
 
 from authority.log import log
-from authority.settlement.journal import (
-    OPEN_EPOCHS,
-    Departure,
-    Journal,
-    JournalError,
-    Logged,
-    MemberTotals,
-    book_leaf,
-    book_of_leaf,
-)
+from authority.market.book_leaf import BookLeafError, book_leaf, book_of_leaf
+from authority.settlement.journal import OPEN_EPOCHS, Departure, Journal, Logged, MemberTotals
 from authority.store import Store
 from authority.store.metering import Frame, Gateway, Meter
 from authority.store.people import Installation, User
@@ -100,7 +92,7 @@ def test_a_book_leaf_gives_back_the_books_bytes(journal, store):
     ],
 )
 def test_hostile_book_leaves_are_refused(leaf):
-    with pytest.raises(JournalError) as refused:
+    with pytest.raises(BookLeafError) as refused:
         book_of_leaf(leaf)
     assert refused.value.code == "book_leaf_malformed"
 

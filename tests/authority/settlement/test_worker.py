@@ -15,9 +15,9 @@ from authority.chain.idl import Idl
 from authority.cli import main
 from authority.enrolment import wallets
 from authority.log import log
+from authority.market.book_leaf import book_of_leaf
 from authority.market.report import epoch_reports
 from authority.settlement.actions import RefundBook, SubmitReading
-from authority.settlement.journal import book_of_leaf
 from authority.settlement.snapshot import Pause
 from authority.settlement.worker import BLOCKING_REFUSALS, SKIPPED_REFUSALS
 from authority.store.log import Act

@@ -1,0 +1,74 @@
+"""Bills, audited: those that the log says were issued, done again from log and chain; and what the store keeps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from authority.audit.history import Landed
+from authority.billing.bill import hash_of
+from authority.billing.facts import RELEVANT
+from authority.billing.recompute import Recomputation
+from authority.chain.idl import Idl, IdlError
+from authority.errors import AuthorityError
+from authority.store.billing import IssuedBill
+
+Find = Callable[[str, object, str], None]
+_WANTED = {
+    program: tuple(hashlib.sha256(f"event:{name}".encode()).digest()[:8] for name in names)
+    for program, names in RELEVANT.items()
+}
+
+
+class BillAudit:
+    """The bills' part of one audit, from where the recomputation stands; find is told of what does not hold."""
+
+    def __init__(self, bills: Recomputation, find: Find) -> None:
+        self._bills = bills
+        self._find = find
+
+    @property
+    def computed(self) -> int:
+        """How many bills were done again."""
+        return self._bills.computed
+
+    def leaf(self, index: int, data: bytes) -> None:
+        """The next leaf of the log; one that is malformed is found by the audit of the log itself."""
+        try:
+            self._bills.leaf(index, data)
+        except (AuthorityError, KeyError, TypeError, ValueError, IndexError):
+            return
+
+    def apply(self, landed: Landed, idls: Mapping[str, Idl]) -> None:
+        """The next transaction of the chain, after the leaves that its epoch's checkpoint pins."""
+        wanted = [(program, data) for program, data in landed.events if data[:8] in _WANTED[program]]
+        try:
+            events = [event for program, data in wanted if (event := idls[program].decode_event(data)) is not None]
+            self._bills.apply(landed.time, landed.signature, events)
+        except (IdlError, KeyError) as error:
+            self._find("event_not_understood", "bills", f"an event cannot be billed: {error!r}")
+
+    def step(self) -> None:
+        """Judge the bills that can be judged now."""
+        for each in self._bills.differences():
+            self._find(each.code, each.where, each.message)
+
+    def finish(self) -> None:
+        """Judge the others: log and chain are at their ends."""
+        for each in self._bills.finish():
+            self._find(each.code, each.where, each.message)
+
+    def stored(self, session: Session) -> None:
+        """Hold the documents that the store keeps against the hashes in the log."""
+        expected = dict(self._bills.hashes)
+        for bill in session.scalars(select(IssuedBill).order_by(IssuedBill.number)):
+            said, where = expected.pop(bill.number, None), f"bill {bill.number}"
+            if said is None:
+                self._find("bill_not_logged", where, "is in the store, and the log says nothing of it")
+            elif hash_of(bill.document) != said:
+                self._find("bill_changed", where, "is not as it was issued: its hash in the log is another")
+        for number in expected:
+            self._find("bill_lost", f"bill {number}", "was issued, and the store has it no more")

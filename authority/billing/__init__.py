@@ -1,0 +1,1 @@
+"""From energy to money: billing periods, the members' bills, and the ledger of credits."""

@@ -1,0 +1,448 @@
+"""A member's bill for a billing period, made of what the chain did and what stands in the log.
+
+A pure function of the chain's facts, the final books and the department's acts: whoever has the log and the chain makes
+the same bill, byte for byte. Energies are Wh, prices micro-credit per kWh, amounts micro-credits; an amount is positive
+where the member pays or paid, negative where it is paid or was. `paid` says that the amount moved on the chain already;
+what is due is the sum of the others.
+
+Retired energy covers the period's withdrawals in the order in which the chain booked them, and what is left is priced
+at the retail price of the epoch with which its span ended, so no price is changed afterwards.
+
+Rounding: what is priced by a bill (the remainder, estimates) is rounded down once a line, to the member's favour by
+less than one micro-credit; `rounded_off` is the sum of it in thousandths of a micro-credit. What was bought and sold is
+what the market moved: a buyer's payment rounded up and a seller's proceeds and its fee rounded down, once an order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from solders.signature import Signature
+
+from authority.billing.errors import RetiredTooMuchError
+from authority.billing.facts import CreditMoved, Facts, Retirement, Withdrawal
+from authority.chain.accounts import EpochBook, Order
+from authority.market.clearing import WH_PER_KWH, buyer_pays, seller_gets, seller_gross
+from edge_agent.wire.canonical import canonical_json
+
+FORMAT = "campus-bill-1"
+CLOSED, ISSUED = "billing_period_closed", "bill_issued"
+CORRECTED, ESTIMATED, ESTIMATE_WITHDRAWN = "bill_corrected", "consumption_estimated", "estimate_withdrawn"
+RETIRED, CREDIT_ISSUED, CREDIT_REDEEMED = "retire_energy", "credit_issued", "credit_redeemed"
+KINDS = (
+    "withdrawn",
+    "late_withdrawal",
+    "retired",
+    "remainder",
+    "estimate",
+    "estimate_withdrawn",
+    "correction",
+    "bought",
+    "wheeling",
+    "sold",
+    "fee",
+    "fed_in",
+    "top_up",
+    "pay_out",
+)
+"""The kinds of lines, in the order in which they stand on a bill."""
+
+Ranges = list[list[int]]
+
+
+def ranges(numbers: Iterable[int]) -> Ranges:
+    """Whole numbers as [first, last] of each run, in order, each number once."""
+    found: Ranges = []
+    for number in sorted(set(numbers)):
+        if found and found[-1][1] == number - 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedAct:
+    """An act of the authority: its place in the log, and what it says."""
+
+    log_index: int
+    kind: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a bill. epochs and leaves are [first, last] ranges; what does not apply is None or empty.
+
+    of_period: the period in which a late span ended; bill and of_line: what a correction corrects.
+    """
+
+    kind: str
+    wh: int = 0
+    price: int | None = None
+    amount: int = 0
+    paid: bool = False
+    epochs: Ranges = field(default_factory=list)
+    leaves: Ranges = field(default_factory=list)
+    of_period: int | None = None
+    bill: int | None = None
+    of_line: int | None = None
+    reason: str | None = None
+
+    def as_json(self, number: int) -> dict[str, Any]:
+        """The line as it stands in the bill's document."""
+        return {
+            "line": number,
+            "kind": self.kind,
+            "wh": self.wh,
+            "price": self.price,
+            "amount": self.amount,
+            "paid": self.paid,
+            "epochs": self.epochs,
+            "leaves": self.leaves,
+            "of_period": self.of_period,
+            "bill": self.bill,
+            "of_line": self.of_line,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """A member's bill, without the number that it gets when it is issued."""
+
+    member: str
+    period: int
+    first_epoch: int
+    end_epoch: int
+    epoch_seconds: int
+    lines: tuple[Line, ...]
+    rounded_off: int
+
+    @property
+    def due(self) -> int:
+        """What the member is to pay, micro-credits; negative where it is to be paid."""
+        return sum(line.amount for line in self.lines if not line.paid)
+
+    def document(self, number: int, network_id: bytes) -> bytes:
+        """The bill as it is issued: canonical JSON; its SHA-256 is in the log."""
+        return canonical_json(
+            {
+                "format": FORMAT,
+                "network": network_id.hex(),
+                "number": number,
+                "member": self.member,
+                "period": self.period,
+                "first_epoch": self.first_epoch,
+                "end_epoch": self.end_epoch,
+                "epoch_seconds": self.epoch_seconds,
+                "lines": [line.as_json(place) for place, line in enumerate(self.lines, 1)],
+                "due": self.due,
+                "rounded_off": self.rounded_off,
+            }
+        )
+
+
+def hash_of(document: bytes) -> str:
+    """What the log keeps of an issued bill: the SHA-256 of its document, in hex."""
+    return hashlib.sha256(document).hexdigest()
+
+
+class Evidence(Protocol):
+    """The log, as far as bills go by it; from a store, or from the leaves alone."""
+
+    def books(self, first_epoch: int, end_epoch: int) -> Iterable[tuple[int, bytes]]:
+        """The final books of those epochs: place in the log, and the book's data."""
+        ...
+
+    def acts(self) -> Sequence[LoggedAct]:
+        """The acts that make bills (ACTS), in the order of the log."""
+        ...
+
+    def sent(self, wanted: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], int]:
+        """The leaves of the acts (SENT) that stand for transactions, by signature and member, both in base58."""
+        ...
+
+    def readings(
+        self, wanted: Iterable[tuple[bytes, int]], before: int | None
+    ) -> Mapping[tuple[bytes, int], list[int]]:
+        """The leaves of readings that the log had let pass, by meter id and interval end; of those before a leaf."""
+        ...
+
+
+ACTS = (CLOSED, ISSUED, CORRECTED, ESTIMATED, ESTIMATE_WITHDRAWN)
+"""The kinds of acts that make bills."""
+SENT = (RETIRED, CREDIT_ISSUED, CREDIT_REDEEMED)
+"""The kinds of acts that stand for a transaction, which they name: `signature`, `wallet`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The part of the log that a period's bill takes its corrections from: leaves after `after` and before `before`.
+
+    It ends with the act that closed the period (None: not closed yet), and begins after the one that closed the period
+    before, so that each correction is on exactly one bill.
+    """
+
+    after: int
+    before: int | None
+
+    @classmethod
+    def of(cls, acts: Iterable[LoggedAct], period: int) -> Window:
+        """The window of a period by the acts in the log."""
+        closed = {int(act.data["period"]): act.log_index for act in acts if act.kind == CLOSED}
+        return cls(max((at for of, at in closed.items() if of < period), default=-1), closed.get(period))
+
+    def holds(self, act: LoggedAct) -> bool:
+        """Whether an act is in it."""
+        return act.log_index > self.after and (self.before is None or act.log_index < self.before)
+
+
+def bills_of(period: int, facts: Facts, evidence: Evidence) -> dict[str, Bill]:
+    """The bills of a period that has ended on the chain, by member in the order of their indexes.
+
+    BillingError `period_open` or `period_unknown`. What the chain still books in it is not in them before it is over.
+    """
+    return _Maker(period, facts, evidence, facts.end_epoch(period)).bills()
+
+
+def bills_so_far(period: int, facts: Facts, evidence: Evidence) -> dict[str, Bill]:
+    """The same of a period that may be open still, as far as the chain has come."""
+    if period not in facts.first_epochs:
+        facts.end_epoch(period)  # says which there are
+    end = facts.first_epochs.get(period + 1)
+    if end is None:
+        latest = max(facts.boundaries.values(), default=0)
+        end = max(facts.first_epochs[period], facts.last_epoch(latest) + 1)
+    return _Maker(period, facts, evidence, end).bills()
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """What an order came to: Wh, and micro-credits: of the energy, and of wheeling (a bid) or the fee (an ask)."""
+
+    epoch: int
+    member: int
+    is_bid: bool
+    wh: int
+    amount: int
+    charge: int
+
+
+def trades_of(data: bytes, *, paid_only: bool = False) -> Iterator[Trade]:
+    """The trades of a book, as its leaf holds it: head, bids, asks; of one that is being paid, those that are paid."""
+    head = EpochBook.from_account(data)
+    orders = Order.array(data, EpochBook.size(), head.bid_count + head.ask_count)
+    for place, order in enumerate(orders):
+        if not order.filled or (paid_only and place >= head.paid):
+            continue
+        if place < head.bid_count:
+            paid = buyer_pays(order.filled, head.price, head.wheeling)
+            energy = buyer_pays(order.filled, head.price)
+            yield Trade(head.epoch, order.member, True, order.filled, energy, paid - energy)
+        else:
+            gross = seller_gross(order.filled, head.price)
+            fee = gross - seller_gets(order.filled, head.price, head.fee_bps)
+            yield Trade(head.epoch, order.member, False, order.filled, -gross, fee)
+
+
+@dataclass
+class _Trades:
+    wh: int = 0
+    amount: int = 0
+    charge: int = 0
+    epochs: list[int] = field(default_factory=list)
+    leaves: list[int] = field(default_factory=list)
+
+
+class _Maker:
+    """Makes the bills of one period."""
+
+    def __init__(self, period: int, facts: Facts, evidence: Evidence, end_epoch: int) -> None:
+        self.period = period
+        self.facts = facts
+        self.end_epoch = end_epoch
+        acts = evidence.acts()
+        window = Window.of(acts, period)
+        self.estimates = {act.log_index: act for act in acts if act.kind == ESTIMATED}
+        self.entered: dict[str, list[LoggedAct]] = {}
+        for act in acts:
+            if act.kind in (CORRECTED, ESTIMATED, ESTIMATE_WITHDRAWN) and window.holds(act):
+                self.entered.setdefault(str(act.data["wallet"]), []).append(act)
+        self.retired: dict[str, list[Retirement]] = {}
+        self.credits: dict[str, list[CreditMoved]] = {}
+        for retirement in facts.retirements:
+            if retirement.period == period:
+                self.retired.setdefault(retirement.member, []).append(retirement)
+        for moved in facts.credits:
+            if moved.period == period:
+                self.credits.setdefault(moved.member, []).append(moved)
+        moves: list[Retirement | CreditMoved] = [each for some in self.retired.values() for each in some]
+        moves += [each for some in self.credits.values() for each in some]
+        self.sent = evidence.sent({(_base58(each.signature), each.member) for each in moves})
+        withdrawals = [each for each in facts.withdrawals if each.period == period]
+        wanted = {(meter, each.until) for each in withdrawals for meter in each.meters}
+        found = evidence.readings(wanted, window.before)
+        self.withdrawals: dict[str, list[tuple[Withdrawal, list[int]]]] = {}
+        for each in withdrawals:
+            leaves = [leaf for meter in each.meters for leaf in found.get((meter, each.until), ())]
+            self.withdrawals.setdefault(each.member, []).append((each, leaves))
+        self.bought: dict[str, _Trades] = {}
+        self.sold: dict[str, _Trades] = {}
+        for log_index, data in evidence.books(facts.first_epochs[period], end_epoch):
+            self._book(log_index, data)
+
+    def bills(self) -> dict[str, Bill]:
+        found = {}
+        for _, member in sorted(self.facts.members.items()):
+            lines, rounded_off = self._lines(member)
+            if lines:
+                first = self.facts.first_epochs[self.period]
+                found[member] = Bill(
+                    member, self.period, first, self.end_epoch, self.facts.epoch_seconds, tuple(lines), rounded_off
+                )
+        return found
+
+    def _book(self, log_index: int, data: bytes) -> None:
+        for trade in trades_of(data):
+            side = self.bought if trade.is_bid else self.sold
+            kept = side.setdefault(self.facts.members[trade.member], _Trades())
+            kept.wh += trade.wh
+            kept.amount += trade.amount
+            kept.charge += trade.charge
+            kept.epochs.append(trade.epoch)
+            kept.leaves.append(log_index)
+
+    def _lines(self, member: str) -> tuple[list[Line], int]:
+        lines = [*self._energy(member), *self._estimates(member), *self._corrections(member), *self._moved(member)]
+        lines.sort(key=lambda line: KINDS.index(line.kind))
+        off = sum(line.wh * line.price % WH_PER_KWH for line in lines if line.price is not None and line.wh > 0)
+        return lines, off
+
+    # What was drawn, and what of it is left to pay
+
+    def _energy(self, member: str) -> Iterable[Line]:
+        facts, drawn = self.facts, self.withdrawals.get(member, [])
+        by_period: dict[int, list[tuple[Withdrawal, list[int]]]] = {}
+        for each in drawn:
+            by_period.setdefault(min(self.period, facts.period_of(each[0].until)), []).append(each)
+        for of_period, some in sorted(by_period.items()):
+            late = of_period != self.period
+            yield Line(
+                "late_withdrawal" if late else "withdrawn",
+                wh=sum(each.wh for each, _ in some),
+                epochs=ranges(epoch for each, _ in some for epoch in self._epochs(each)),
+                leaves=ranges(leaf for _, leaves in some for leaf in leaves),
+                of_period=of_period if late else None,
+            )
+        retired = self.retired.get(member, [])
+        yield from self._retired("retired", [each for each in retired if not each.fed_in])
+        yield from self._retired("fed_in", [each for each in retired if each.fed_in])
+        yield from self._remainder(drawn, sum(each.wh for each in retired if not each.fed_in))
+
+    def _retired(self, kind: str, retired: Sequence[Retirement]) -> Iterable[Line]:
+        if retired:
+            yield Line(
+                kind,
+                wh=sum(each.wh for each in retired),
+                amount=-sum(each.credits for each in retired),
+                paid=True,
+                epochs=ranges(each.epoch for each in retired),
+                leaves=self._acts_of(retired),
+            )
+
+    def _remainder(self, drawn: Sequence[tuple[Withdrawal, list[int]]], covered: int) -> Iterable[Line]:
+        """What is left of the withdrawals, a line for each price and each period in which it was drawn."""
+        left: dict[tuple[int, int], list[tuple[Withdrawal, list[int], int]]] = {}
+        for each, leaves in drawn:
+            rest = max(0, each.wh - covered)
+            covered = max(0, covered - each.wh)
+            if rest:
+                price = self.facts.retail_price(self.facts.last_epoch(each.until))
+                of_period = min(self.period, self.facts.period_of(each.until))
+                left.setdefault((of_period, price), []).append((each, leaves, rest))
+        if covered:
+            raise RetiredTooMuchError(f"more was retired in billing period {self.period} than withdrawn")
+        for (of_period, price), some in sorted(left.items()):
+            wh = sum(rest for _, _, rest in some)
+            yield Line(
+                "remainder",
+                wh=wh,
+                price=price,
+                amount=wh * price // WH_PER_KWH,
+                epochs=ranges(epoch for each, _, _ in some for epoch in self._epochs(each)),
+                leaves=ranges(leaf for _, leaves, _ in some for leaf in leaves),
+                of_period=None if of_period == self.period else of_period,
+            )
+
+    def _epochs(self, span: Withdrawal) -> Iterable[int]:
+        last = self.facts.last_epoch(span.until)
+        return range(min(last, span.since // self.facts.epoch_seconds), last + 1)
+
+    # What the department entered
+
+    def _estimates(self, member: str) -> Iterable[Line]:
+        for act in self.entered.get(member, ()):
+            if act.kind == ESTIMATED:
+                yield self._estimate("estimate", act, act, 1)
+            elif act.kind == ESTIMATE_WITHDRAWN and int(act.data["estimate"]) in self.estimates:
+                yield self._estimate("estimate_withdrawn", self.estimates[int(act.data["estimate"])], act, -1)
+
+    def _estimate(self, kind: str, estimate: LoggedAct, act: LoggedAct, sign: int) -> Line:
+        data = estimate.data
+        first, end, wh = int(data["first_epoch"]), int(data["end_epoch"]), int(data["wh"])
+        price = self.facts.retail_price(end - 1)
+        return Line(
+            kind,
+            wh=sign * wh,
+            price=price,
+            amount=sign * (wh * price // WH_PER_KWH),
+            epochs=[[first, end - 1]],
+            leaves=ranges({estimate.log_index, act.log_index}),
+            reason=str(act.data["reason"]),
+        )
+
+    def _corrections(self, member: str) -> Iterable[Line]:
+        for act in self.entered.get(member, ()):
+            if act.kind == CORRECTED:
+                yield Line(
+                    "correction",
+                    amount=int(act.data["amount"]),
+                    leaves=[[act.log_index, act.log_index]],
+                    bill=int(act.data["bill"]),
+                    of_line=int(act.data["line"]),
+                    reason=str(act.data["reason"]),
+                )
+
+    # What moved on the chain already
+
+    def _moved(self, member: str) -> Iterable[Line]:
+        for kind, charge, trade in (
+            ("bought", "wheeling", self.bought.get(member)),
+            ("sold", "fee", self.sold.get(member)),
+        ):
+            if trade is not None:
+                epochs, leaves = ranges(trade.epochs), ranges(trade.leaves)
+                yield Line(kind, wh=trade.wh, amount=trade.amount, paid=True, epochs=epochs, leaves=leaves)
+                yield Line(charge, wh=trade.wh, amount=trade.charge, paid=True, epochs=epochs, leaves=leaves)
+        moved = self.credits.get(member, [])
+        for kind, some in (
+            ("top_up", [each for each in moved if each.amount > 0]),
+            ("pay_out", [each for each in moved if each.amount < 0]),
+        ):
+            if some:
+                total = sum(each.amount for each in some)
+                epochs = ranges(each.epoch for each in some)
+                yield Line(kind, amount=-total, paid=True, epochs=epochs, leaves=self._acts_of(some))
+
+    def _acts_of(self, moves: Iterable[Retirement | CreditMoved]) -> Ranges:
+        """The acts by which the authority sent these transactions; a member's own have none."""
+        found = (self.sent.get((_base58(each.signature), each.member)) for each in moves)
+        return ranges(at for at in found if at is not None)
+
+
+def _base58(signature: bytes) -> str:
+    return str(Signature.from_bytes(signature))

@@ -1,0 +1,107 @@
+"""`authority credits`: top-up, pay-out, list."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+from collections.abc import Mapping
+
+from sqlalchemy import select
+
+from authority.app import App
+from authority.billing import credits
+from authority.billing.errors import MemberUnknownError
+from authority.chain.client import ChainClient
+from authority.store.billing import CreditEntry
+from authority.store.people import User
+from edge_agent.wire.command import add_json, print_json
+
+DESCRIPTION = """\
+Credits against the bank's money: `top-up` issues credits to a member who paid, `pay-out` takes them back from one whom
+the department pays. Each names the bank transfer's reference, and nothing is booked twice for one: after a failure,
+give the same command again. 1000000 micro-credits are one credit."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """One action at a time."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, line in (
+        ("top-up", "issue credits to a member who paid the department"),
+        ("pay-out", "take credits back from a member whom the department pays"),
+    ):
+        action = actions.add_parser(name, help=line)
+        action.add_argument("member", help="the member's name in the campus plan")
+        action.add_argument("amount", type=int, metavar="MICRO_CREDITS", help="1000000 is one credit")
+        action.add_argument("--reference", required=True, help="the bank transfer's; it is kept, and not logged")
+        action.add_argument(
+            "--confirm", type=int, metavar="MICRO_CREDITS", help="the amount again, where it is above the limit"
+        )
+        action.add_argument("--actor", default=getpass.getuser(), help="who decides; logged (default: %(default)s)")
+        action.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+        add_json(action)
+    lister = actions.add_parser("list", help="what was booked, newest last")
+    lister.add_argument("--member", metavar="NAME", help="of one member alone")
+    add_json(lister)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do it; BillingError where it cannot be done."""
+    app = App.open(arguments.home)
+    client = ChainClient(app.home.rpc_url, attempts=2)
+    try:
+        _list(app, arguments) if arguments.action == "list" else _book(app, client, arguments)
+    finally:
+        client.close()
+        app.store.close()
+    return 0
+
+
+def _book(app: App, client: ChainClient, arguments: argparse.Namespace) -> None:
+    name, amount, reference = arguments.member, arguments.amount, arguments.reference.strip()
+    user = credits.check(app, name, amount, reference, arguments.confirm)
+    with app.store.read() as session:
+        before = session.get(CreditEntry, reference)
+    if arguments.dry_run:
+        words = "topped up by" if arguments.action == "top-up" else "paid out"
+        already = "" if before is None else f"; {reference!r} stands as {before.state} already"
+        told = {"member": user.wallet, "amount": amount, "reference": reference, "changed": False}
+        _say(arguments, told, f"{name} would be {words} {amount} micro-credits{already}")
+        return
+    act = credits.top_up if arguments.action == "top-up" else credits.pay_out
+    entry = act(app, client, user, amount, reference, actor=arguments.actor)
+    changed = before is None or before.signature != entry.signature
+    text = f"{name}: {entry.amount} micro-credits booked for {reference!r} ({entry.signature})"
+    _say(arguments, {**_as_json(entry), "changed": changed}, text if changed else f"{text}: it was booked already")
+
+
+def _list(app: App, arguments: argparse.Namespace) -> None:
+    with app.store.read() as session:
+        names = {user.wallet: user.name for user in session.scalars(select(User))}
+        query = select(CreditEntry).order_by(CreditEntry.entered_at, CreditEntry.log_index)
+        entries = list(session.scalars(query))
+    if arguments.member is not None:
+        if arguments.member not in names.values():
+            raise MemberUnknownError(f"no member is called {arguments.member!r}")
+        entries = [entry for entry in entries if names.get(entry.wallet) == arguments.member]
+    lines = [
+        f"{entry.amount:>18}  {names.get(entry.wallet, entry.wallet):<24} {entry.state:<7} {entry.reference}"
+        for entry in entries
+    ]
+    _say(arguments, [_as_json(entry) for entry in entries], "\n".join(lines) or "nothing was booked")
+
+
+def _as_json(entry: CreditEntry) -> dict[str, object]:
+    return {
+        "reference": entry.reference,
+        "member": entry.wallet,
+        "amount": entry.amount,
+        "state": entry.state,
+        "signature": entry.signature,
+        "log_index": entry.log_index,
+        "time": entry.entered_at,
+        "actor": entry.entered_by,
+    }
+
+
+def _say(arguments: argparse.Namespace, told: Mapping[str, object] | list[dict[str, object]], text: str) -> None:
+    print_json(told) if arguments.json else print(text)

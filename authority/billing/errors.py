@@ -1,0 +1,175 @@
+"""What can be wrong with a bill, a billing period or a booking of credits."""
+
+from authority.errors import AuthorityError
+
+
+class BillingError(AuthorityError):
+    """Something about bills or credits that cannot be done."""
+
+
+class AboveLimitError(BillingError):
+    """A top-up or payout is above the limit, and was not confirmed by saying its amount again."""
+
+    code = "above_limit"
+
+
+class AmountInvalidError(BillingError):
+    """An amount is zero, negative where it must not be, or greater than what is kept."""
+
+    code = "amount_invalid"
+
+
+class BillChangedError(BillingError):
+    """A bill in the store is not the one whose hash is in the log."""
+
+    code = "bill_changed"
+
+
+class BillUnknownError(BillingError):
+    """There is no such bill."""
+
+    code = "bill_unknown"
+
+
+class BookingUndecidedError(BillingError):
+    """It is not yet known whether an earlier attempt under the reference landed."""
+
+    code = "booking_undecided"
+
+
+class CreditsMovingError(BillingError):
+    """Credits moved while they were counted."""
+
+    code = "credits_moving"
+
+
+class CreditShortError(BillingError):
+    """A member has not so many credits that are free."""
+
+    code = "credit_short"
+
+
+class EpochTooShortError(BillingError):
+    """A month has more epochs than a billing period may have."""
+
+    code = "epoch_too_short"
+
+
+class EstimateInvalidError(BillingError):
+    """An estimate's energy or epochs cannot be."""
+
+    code = "estimate_invalid"
+
+
+class EstimateUnknownError(BillingError):
+    """A leaf of the log is no estimate."""
+
+    code = "estimate_unknown"
+
+
+class HistoryIncompleteError(BillingError):
+    """The chain's history does not reach back to the deployment."""
+
+    code = "history_incomplete"
+
+
+class HistoryLostError(BillingError):
+    """The validator has forgotten transactions that were not yet taken in."""
+
+    code = "history_lost"
+
+
+class LineUnknownError(BillingError):
+    """A bill has no such line."""
+
+    code = "line_unknown"
+
+
+class MemberUnknownError(BillingError):
+    """No member has this name."""
+
+    code = "member_unknown"
+
+
+class MemberUnregisteredError(BillingError):
+    """A member is not on the chain yet."""
+
+    code = "member_unregistered"
+
+
+class MeterOfAnotherError(BillingError):
+    """A meter is not the member's."""
+
+    code = "meter_of_another"
+
+
+class PeriodBeforeOpenError(BillingError):
+    """An earlier billing period is to be closed first."""
+
+    code = "period_before_open"
+
+
+class PeriodHasGapsError(BillingError):
+    """A billing period's bills would lack something."""
+
+    code = "period_has_gaps"
+
+
+class PeriodNotClosedError(BillingError):
+    """A billing period is not closed yet."""
+
+    code = "period_not_closed"
+
+
+class PeriodNotIssuedError(BillingError):
+    """A billing period's bills are not issued yet."""
+
+    code = "period_not_issued"
+
+
+class PeriodNotOverError(BillingError):
+    """The chain still books in a billing period, or its last epoch has no checkpoint."""
+
+    code = "period_not_over"
+
+
+class PeriodOpenError(BillingError):
+    """A billing period is still open on the chain."""
+
+    code = "period_open"
+
+
+class PeriodUnknownError(BillingError):
+    """There is no such billing period."""
+
+    code = "period_unknown"
+
+
+class ReasonMissingError(BillingError):
+    """A decision needs a reason."""
+
+    code = "reason_missing"
+
+
+class ReferenceInvalidError(BillingError):
+    """A bank transfer's reference is empty or too long."""
+
+    code = "reference_invalid"
+
+
+class ReferenceUsedError(BillingError):
+    """A reference stands for another booking already."""
+
+    code = "reference_used"
+
+
+class RetiredTooMuchError(BillingError):
+    """More was retired in a period than withdrawn, which the chain refuses."""
+
+    code = "retired_too_much"
+
+
+class TurnBlockedError(BillingError):
+    """The next billing period will not have the calendar's length."""
+
+    code = "turn_blocked"

@@ -1,0 +1,339 @@
+"""Closing a billing period, issuing its bills, and what is entered between: corrections and estimates. Each is logged.
+
+The acts, in the log: `billing_period_closed` (period, first_epoch, end_epoch), `bill_issued` (number, period, wallet,
+sha256, due), `bill_corrected` (bill, line, wallet, amount, reason), `consumption_estimated` (wallet, meter_id,
+first_epoch, end_epoch, wh, reason) and `estimate_withdrawn` (estimate: its place in the log; wallet, reason). They name
+members by their wallets, and nobody by name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from authority.app import App
+from authority.billing.bill import (
+    CLOSED,
+    CORRECTED,
+    ESTIMATE_WITHDRAWN,
+    ESTIMATED,
+    ISSUED,
+    Bill,
+    Window,
+    bills_of,
+    bills_so_far,
+    hash_of,
+)
+from authority.billing.errors import (
+    AmountInvalidError,
+    BillUnknownError,
+    EstimateInvalidError,
+    EstimateUnknownError,
+    HistoryIncompleteError,
+    LineUnknownError,
+    MeterOfAnotherError,
+    PeriodBeforeOpenError,
+    PeriodHasGapsError,
+    PeriodNotClosedError,
+    PeriodNotOverError,
+    ReasonMissingError,
+)
+from authority.billing.evidence import StoreEvidence
+from authority.billing.facts import Facts
+from authority.billing.history import catch_up, facts_of
+from authority.chain import programs
+from authority.chain.accounts import RETIREMENT_GRACE_EPOCHS, Config, Oracle
+from authority.chain.artifacts import PROGRAM_NAMES
+from authority.chain.client import ChainClient
+from authority.log import log
+from authority.store.billing import BillingPeriod, IssuedBill
+from authority.store.log import Act
+from authority.store.metering import Frame, Meter, held_back
+from authority.store.people import User
+
+MAX_AMOUNT = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Something that a period's bills do not hold yet: a code, whom or what it is about, and what that means."""
+
+    code: str
+    subject: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Checklist:
+    """Whether a period can be closed: blocking says why it cannot at all, gaps what its bills would lack."""
+
+    period: int
+    blocking: tuple[str, ...]
+    gaps: tuple[Gap, ...]
+
+
+@dataclass(frozen=True)
+class Book:
+    """Bills and chain at one moment: what every action goes by."""
+
+    facts: Facts
+    config: Config
+    oracle: Oracle | None
+    epoch: int
+
+
+def open_book(app: App, client: ChainClient, only: int | None = None) -> Book:
+    """Take in the chain's history and read where it stands; BillingErrors of authority.billing.history."""
+    config = client.account(Config, programs.config_address())
+    if config is None:
+        raise HistoryIncompleteError("governance is not on the chain yet: authority deploy")
+    epoch = int(client.clock().unix_timestamp) // config.epoch_seconds  # first: the history is not older than it
+    oracle = client.account(Oracle, programs.oracle_authority())
+    catch_up(app.store, client)
+    with app.store.read() as session:
+        facts = facts_of(session, {name: client.idl(name) for name in PROGRAM_NAMES}, only)
+    return Book(facts, config, oracle, epoch)
+
+
+def preview(app: App, book: Book, period: int) -> dict[str, Bill]:
+    """The period's bills as they would be now, by member."""
+    with app.store.read() as session:
+        return bills_so_far(period, book.facts, StoreEvidence(session))
+
+
+def checklist(app: App, book: Book, period: int) -> Checklist:
+    """What keeps a period from being closed, and what its bills would lack."""
+    facts = book.facts
+    end = facts.end_epoch(period)
+    over = end + RETIREMENT_GRACE_EPOCHS
+    blocking = []
+    if book.epoch < over:
+        blocking.append(f"the chain takes late spans and retirements for it until epoch {over} begins: wait")
+    last = book.oracle.last_epoch if book.oracle is not None and book.oracle.has_checkpoint else 0
+    if last < end - 1:
+        blocking.append(f"epoch {end - 1} has no checkpoint yet, the last is of {last}: see authority status")
+    with app.store.read() as session:
+        gaps = [*_unsettled(session, facts, period, end), *_held(session, facts, period, end)]
+        gaps += _overtaken(session, facts, period)
+    return Checklist(period, tuple(blocking), tuple(gaps))
+
+
+def _unsettled(session: Session, facts: Facts, period: int, end: int) -> list[Gap]:
+    starts = facts.first_epochs[period] * facts.epoch_seconds
+    gaps = []
+    for wallet in sorted(set(facts.meters.values())):
+        until = facts.boundaries.get(wallet, 0)
+        if until < end * facts.epoch_seconds:
+            since = "was never settled" if not until else f"is settled up to {until} (Unix seconds) only"
+            what = "nothing of this period" if until <= starts else "what it drew after that"
+            message = f"{since}: {what} is on this bill; when it comes, it goes onto a later one as a late withdrawal"
+            gaps.append(Gap("member_unsettled", wallet, message))
+    return gaps
+
+
+def _held(session: Session, facts: Facts, period: int, end: int) -> list[Gap]:
+    first, last = facts.first_epochs[period] * facts.epoch_seconds, end * facts.epoch_seconds
+    rows = session.execute(
+        select(Meter.gateway_name, Meter.name, func.count())
+        .select_from(Frame)
+        .join(Meter, Meter.id == Frame.meter_pk)
+        .where(held_back(Frame), Frame.interval_end > first, Frame.interval_end <= last)
+        .group_by(Meter.gateway_name, Meter.name)
+    )
+    message = "{} readings of the period are held: authority collector held"
+    return [Gap("readings_held", f"{gateway}/{name}", message.format(count)) for gateway, name, count in rows]
+
+
+def _overtaken(session: Session, facts: Facts, period: int) -> list[Gap]:
+    """Estimates of meters whose member was settled beyond them since: the meter may have measured it after all."""
+    withdrawn = {int(str(act.data["estimate"])) for act in _acts(session, ESTIMATE_WITHDRAWN)}
+    gaps = []
+    for act in _acts(session, ESTIMATED):
+        first, end = int(str(act.data["first_epoch"])), int(str(act.data["end_epoch"]))
+        late = any(
+            each.member == act.data["wallet"] and each.since <= first * facts.epoch_seconds
+            and each.until >= end * facts.epoch_seconds and each.period >= period
+            for each in facts.withdrawals
+        )  # fmt: skip
+        if late and act.log_index not in withdrawn:
+            message = (
+                f"its epochs {first} to {end - 1} were measured since: authority billing estimate withdraw "
+                f"{act.log_index}, or close with --with-gaps if the estimate is of another meter"
+            )
+            gaps.append(Gap("estimate_overtaken", f"estimate {act.log_index}", message))
+    return gaps
+
+
+def _acts(session: Session, kind: str) -> list[Act]:
+    return list(session.scalars(select(Act).where(Act.kind == kind).order_by(Act.log_index)))
+
+
+def close(app: App, book: Book, period: int, *, actor: str, with_gaps: bool = False) -> BillingPeriod:
+    """Close a period: from now on its bills are what they are. A period that is closed already stays as it was.
+
+    BillingError `period_not_over`, `period_has_gaps`, `period_before_open` (an earlier one is to be closed first),
+    `period_open`, `period_unknown`.
+    """
+    with app.store.read() as session:
+        known = session.get(BillingPeriod, period)
+    if known is not None:
+        return known
+    found = checklist(app, book, period)
+    if found.blocking:
+        raise PeriodNotOverError(f"billing period {period} cannot be closed: {'; '.join(found.blocking)}")
+    if found.gaps and not with_gaps:
+        lines = "\n".join(f"  {gap.subject}: {gap.message} [{gap.code}]" for gap in found.gaps)
+        raise PeriodHasGapsError(
+            f"billing period {period} has {len(found.gaps)} gaps; mend them, or close with --with-gaps:\n{lines}",
+        )
+    first, end = book.facts.first_epochs[period], book.facts.end_epoch(period)
+    with app.store.write() as session:
+        last = session.scalar(select(func.max(BillingPeriod.period)))
+        if last is not None and last != period - 1:
+            raise PeriodBeforeOpenError(f"periods are closed one after another: the last that was closed is {last}")
+        data = {"period": period, "first_epoch": first, "end_epoch": end}
+        index = log.record_act(session, CLOSED, actor, app.clock(), data)
+        row = BillingPeriod(
+            period=period, first_epoch=first, end_epoch=end, closed_at=app.clock(), closed_by=actor, log_index=index,
+            issued_at=None,
+        )  # fmt: skip
+        session.add(row)
+    return row
+
+
+def closed_period(session: Session, period: int) -> BillingPeriod:
+    """A closed period's row; BillingError `period_not_closed`."""
+    row = session.get(BillingPeriod, period)
+    if row is None:
+        raise PeriodNotClosedError(f"close it first: authority billing close {period}")
+    return row
+
+
+def issue(app: App, book: Book, period: int, *, actor: str) -> list[IssuedBill]:
+    """Number the period's bills, keep them and log their hashes, in one; those already issued stay as they are.
+
+    BillingError `period_not_closed`.
+    """
+    with app.store.read() as session:
+        closed_period(session, period)
+        bills = bills_of(period, book.facts, StoreEvidence(session))
+    with app.store.write() as session:
+        log.lock(session)
+        row = closed_period(session, period)
+        if row.issued_at is None:
+            now = app.clock()
+            number = session.scalar(select(func.max(IssuedBill.number))) or 0
+            for member, bill in bills.items():
+                number += 1
+                document = bill.document(number, app.home.network_id)
+                digest = hash_of(document)
+                data = {"number": number, "period": period, "wallet": member, "sha256": digest, "due": bill.due}
+                index = log.record_act(session, ISSUED, actor, now, data)
+                session.add(
+                    IssuedBill(
+                        number=number, period=period, wallet=member, document=document, sha256=bytes.fromhex(digest),
+                        due=bill.due, log_index=index, issued_at=now,
+                    )
+                )  # fmt: skip
+            row.issued_at = now
+        session.flush()
+        return list(session.scalars(select(IssuedBill).where(IssuedBill.period == period).order_by(IssuedBill.number)))
+
+
+def issued_bill(session: Session, number: int) -> IssuedBill:
+    """A bill by its number; BillingError `bill_unknown`."""
+    found = session.get(IssuedBill, number)
+    if found is None:
+        last = session.scalar(select(func.max(IssuedBill.number))) or 0
+        raise BillUnknownError(f"there is no bill {number}; the last is {last}")
+    return found
+
+
+@dataclass(frozen=True)
+class Entered:
+    """Something that was entered for a later bill: its act in the log, and whether it was there already."""
+
+    log_index: int
+    data: Mapping[str, Any] = field(default_factory=dict)
+    known: bool = False
+
+
+def correct(app: App, number: int, line: int, amount: int, reason: str, *, actor: str) -> Entered:
+    """Note a correction of an issued bill: a line of the member's next bill. The old bill stays as it is.
+
+    amount in micro-credits: positive where the member is to pay more. The same correction that is not billed yet is not
+    noted twice. BillingError `bill_unknown`, `line_unknown`, `amount_invalid`, `reason_missing`.
+    """
+    if not amount or abs(amount) > MAX_AMOUNT:
+        raise AmountInvalidError("--amount is in micro-credits and not 0: positive where the member pays more")
+    with app.store.read() as session:
+        bill = issued_bill(session, number)
+    lines = len(json.loads(bill.document)["lines"])
+    if not 1 <= line <= lines:
+        raise LineUnknownError(f"bill {number} has lines 1 to {lines}")
+    data = {"bill": number, "line": line, "wallet": bill.wallet, "amount": amount, "reason": _reason(reason)}
+    return _enter(app, CORRECTED, data, actor)
+
+
+def estimate(
+    app: App, facts: Facts, member: User, meter: Meter, first_epoch: int, end_epoch: int, wh: int, reason: str,
+    *, actor: str,
+) -> Entered:  # fmt: skip
+    """Enter what a dead meter would have measured in epochs [first_epoch, end_epoch), Wh: a line of the next bill.
+
+    BillingError `estimate_invalid`, `meter_of_another`, `reason_missing`.
+    """
+    if not 0 < wh <= MAX_AMOUNT:
+        raise EstimateInvalidError("--wh is the estimated consumption, 1 Wh or more")
+    if not min(facts.first_epochs.values(), default=0) <= first_epoch < end_epoch:
+        raise EstimateInvalidError("--first-epoch comes before --end-epoch, and not before the deployment")
+    if meter.user_id != member.id:
+        raise MeterOfAnotherError(f"{meter.gateway_name}/{meter.name} is not {member.name!r}'s")
+    data = {
+        "wallet": member.wallet, "meter_id": meter.meter_id.hex(), "first_epoch": first_epoch, "end_epoch": end_epoch,
+        "wh": wh, "reason": _reason(reason),
+    }  # fmt: skip
+    return _enter(app, ESTIMATED, data, actor)
+
+
+def withdraw_estimate(app: App, log_index: int, reason: str, *, actor: str) -> Entered:
+    """Take an estimate back, once: its amount is returned on the next bill. BillingError `estimate_unknown`."""
+    with app.store.read() as session:
+        act = session.get(Act, log_index)
+        if act is None or act.kind != ESTIMATED:
+            raise EstimateUnknownError(f"leaf {log_index} is no estimate: authority billing estimate list")
+        for done in _acts(session, ESTIMATE_WITHDRAWN):
+            if done.data["estimate"] == log_index:
+                return Entered(done.log_index, done.data, known=True)
+    data = {"estimate": log_index, "wallet": act.data["wallet"], "reason": _reason(reason)}
+    return _enter(app, ESTIMATE_WITHDRAWN, data, actor)
+
+
+def _reason(reason: str) -> str:
+    if not reason.strip():
+        raise ReasonMissingError("--reason says why; it is logged and printed on the bill: name no person")
+    return reason.strip()
+
+
+def _enter(app: App, kind: str, data: dict[str, Any], actor: str) -> Entered:
+    with app.store.write() as session:
+        log.lock(session)
+        last = session.scalar(select(func.max(BillingPeriod.log_index)))
+        window = Window(-1 if last is None else last, None)
+        for act in _acts(session, kind):
+            if act.log_index > window.after and act.data == data:
+                return Entered(act.log_index, data, known=True)
+        return Entered(log.record_act(session, kind, actor, app.clock(), data), data)
+
+
+def entered_since(session: Session) -> list[Act]:
+    """Corrections and estimates that will be on the next bills, in the order of the log."""
+    last = session.scalar(select(func.max(BillingPeriod.log_index)))
+    kinds = (CORRECTED, ESTIMATED, ESTIMATE_WITHDRAWN)
+    query = select(Act).where(Act.kind.in_(kinds), Act.log_index > (-1 if last is None else last))
+    return list(session.scalars(query.order_by(Act.log_index)))

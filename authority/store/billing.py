@@ -1,0 +1,89 @@
+"""Bills as they were issued, billing periods that were closed, what of the chain's history they go by, and credits.
+
+Closing, issuing and correcting are acts in the log; these rows are what people look at, and the audit holds them
+against it.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Index, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from authority.store.base import Base, BigInt, Hash, LogIndex, Name, Seconds
+
+
+class ChainEvents(Base):
+    """What a transaction logged that bills go by, in the chain's order: kept, for validators forget.
+
+    signature is the transaction's (64 bytes), time its block's; events are as authority.billing.history packs them.
+    """
+
+    __tablename__ = "billing_chain_events"
+
+    n: Mapped[LogIndex] = mapped_column(primary_key=True)
+    signature: Mapped[bytes] = mapped_column(LargeBinary(64), unique=True)
+    time: Mapped[Seconds]
+    events: Mapped[bytes]
+
+
+class HistoryCursor(Base):
+    """The last transaction of the chain that was looked at (one row)."""
+
+    __tablename__ = "billing_history_cursor"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    signature: Mapped[bytes] = mapped_column(LargeBinary(64))
+
+
+class BillingPeriod(Base):
+    """A billing period that was closed: its epochs [first_epoch, end_epoch), the act that closed it, when issued."""
+
+    __tablename__ = "billing_periods"
+
+    period: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
+    first_epoch: Mapped[BigInt]
+    end_epoch: Mapped[BigInt]
+    closed_at: Mapped[Seconds]
+    closed_by: Mapped[str] = mapped_column(String(64))
+    log_index: Mapped[BigInt]
+    issued_at: Mapped[Seconds | None]
+
+
+class IssuedBill(Base):
+    """A bill as it was issued, which never changes: canonical JSON, whose SHA-256 is in the leaf at log_index.
+
+    wallet is the member's name on the chain; due is in micro-credits, negative where the member is to be paid.
+    """
+
+    __tablename__ = "bills"
+    __table_args__ = (Index("ix_bills_period_wallet", "period", "wallet", unique=True),)
+
+    number: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
+    period: Mapped[BigInt]
+    wallet: Mapped[str] = mapped_column(String(44), index=True)
+    document: Mapped[bytes]
+    sha256: Mapped[Hash]
+    due: Mapped[BigInt]
+    log_index: Mapped[BigInt]
+    issued_at: Mapped[Seconds]
+
+
+class CreditEntry(Base):
+    """A top-up or payout of credits, once for each reference of the bank's: amount in micro-credits, negative paid out.
+
+    signature (base58) is the transaction that moves it on the chain; until last_valid_block_height it may still land,
+    and raw (base64) may be sent again. state is `sent`, `landed`, or `failed` where it never will.
+    """
+
+    __tablename__ = "credit_entries"
+
+    reference: Mapped[str] = mapped_column(String(128), primary_key=True)
+    wallet: Mapped[str] = mapped_column(String(44), index=True)
+    amount: Mapped[BigInt]
+    state: Mapped[Name]
+    signature: Mapped[str] = mapped_column(String(88))
+    last_valid_block_height: Mapped[BigInt]
+    raw: Mapped[str]
+    log_index: Mapped[BigInt]
+    entered_at: Mapped[Seconds]
+    entered_by: Mapped[str] = mapped_column(String(64))

@@ -1,0 +1,143 @@
+"""The rule of a bill alone: what covers what, at which price, and what rounding leaves."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authority.billing.bill import CLOSED, CORRECTED, LoggedAct, Window, bills_of, ranges
+from authority.billing.errors import BillingError
+from authority.billing.facts import Facts, Retirement, Withdrawal
+from authority.chain.idl import Event
+
+SECONDS = 900
+TURN = 100
+"""The epoch with which period 1 begins; period 0 began with epoch 10."""
+
+
+class Leaves:
+    """Evidence without books: each reading is a leaf, numbered by its boundary."""
+
+    def __init__(self, acts=()):
+        self._acts = list(acts)
+
+    def books(self, first_epoch, end_epoch):
+        return ()
+
+    def acts(self):
+        return self._acts
+
+    def sent(self, wanted):
+        return {}
+
+    def readings(self, wanted, before):
+        return {pair: [pair[1] // SECONDS] for pair in wanted}
+
+
+def facts_of(withdrawals, retired=(), prices=((0, 300_000),)):
+    """Facts of one member, m: (epoch of the span, Wh) each, and Wh retired."""
+    facts = Facts()
+    governance = {"epoch_seconds": SECONDS, "first_epoch": 10, "parameters": {"retail_price": prices[0][1]}}
+    facts.apply(0, b"", [Event("Initialized", governance)])
+    for first, price in prices[1:]:
+        staged = {"from_epoch": first, "parameters": {"retail_price": price}}
+        facts.apply(first * SECONDS - 1, b"", [Event("ParametersStaged", staged)])
+    for period, first in ((1, TURN), (2, 2 * TURN)):
+        facts.apply(0, b"", [Event("BillingPeriodOpened", {"period": period, "first_epoch": first})])
+    facts.members[0] = "m"
+    for epoch, wh in withdrawals:
+        end = (epoch + 1) * SECONDS
+        facts.withdrawals.append(Withdrawal("m", 1, end - SECONDS, end, wh, (b"meter",)))
+    for wh in retired:
+        facts.retirements.append(Retirement("m", 1, wh, 0, False, TURN + 5, bytes(64)))
+    return facts
+
+
+def lines_of(facts, acts=()):
+    return bills_of(1, facts, Leaves(acts))["m"].lines
+
+
+def test_what_is_retired_covers_what_was_booked_first_and_the_rest_has_the_price_of_its_day():
+    drawn = [(TURN, 1_000), (TURN + 1, 1_000), (TURN + 2, 1_000)]
+    facts = facts_of(drawn, [1_500], prices=((0, 300_000), (TURN + 2, 400_000)))
+    rest = [(line.wh, line.price, line.amount, line.epochs) for line in lines_of(facts) if line.kind == "remainder"]
+    assert rest == [
+        (500, 300_000, 150_000, [[TURN + 1, TURN + 1]]),
+        (1_000, 400_000, 400_000, [[TURN + 2, TURN + 2]]),
+    ]
+
+
+def test_a_late_span_is_a_line_of_its_own_at_the_price_of_its_day():
+    facts = facts_of([(TURN + 3, 100), (TURN - 4, 70)], prices=((0, 300_000), (TURN, 400_000)))
+    found = {(line.kind, line.of_period): (line.wh, line.amount) for line in lines_of(facts)}
+    assert found == {
+        ("withdrawn", None): (100, 0),
+        ("late_withdrawal", 0): (70, 0),
+        ("remainder", None): (100, 40_000),
+        ("remainder", 0): (70, 21_000),
+    }
+
+
+def test_more_retired_than_withdrawn_is_no_bill():
+    with pytest.raises(BillingError) as refused:
+        lines_of(facts_of([(TURN, 10)], [11]))
+    assert refused.value.code == "retired_too_much"
+
+
+def test_a_period_that_runs_is_no_period_to_bill():
+    with pytest.raises(BillingError) as refused:
+        bills_of(2, facts_of([]), Leaves())
+    assert refused.value.code == "period_open"
+    with pytest.raises(BillingError) as refused:
+        bills_of(3, facts_of([]), Leaves())
+    assert refused.value.code == "period_unknown"
+
+
+@given(
+    st.lists(st.tuples(st.integers(TURN - 20, 2 * TURN - 1), st.integers(1, 2**40)), max_size=30),
+    st.lists(st.integers(1, 999_999_999), min_size=1, max_size=4),
+    st.floats(0, 1),
+)
+def test_nothing_is_lost_and_rounding_is_bounded(drawn, prices, share):
+    total = sum(wh for _, wh in drawn)
+    covered = int(total * share)
+    staged = [(0, prices[0]), *((TURN + 7 * n, price) for n, price in enumerate(prices[1:], 1))]
+    facts = facts_of(drawn, [covered] if covered else [], staged)
+    bills = bills_of(1, facts, Leaves())
+    if not drawn:
+        assert bills == {}
+        return
+    bill = bills["m"]
+    wh = {kind: sum(line.wh for line in bill.lines if line.kind == kind) for kind in ("retired", "remainder")}
+    assert wh["retired"] == covered
+    assert wh["remainder"] == total - covered
+    priced = [line for line in bill.lines if line.price is not None]
+    exact = sum(Fraction(line.wh * line.price, 1000) for line in priced)
+    assert bill.due == exact - Fraction(bill.rounded_off, 1000)
+    assert 0 <= bill.rounded_off < 1000 * max(1, len(priced))
+    assert {line.price for line in priced} <= set(prices)
+
+
+@given(st.lists(st.integers(0, 60), max_size=40))
+def test_ranges_name_each_number_once(numbers):
+    found = ranges(numbers)
+    assert [n for first, last in found for n in range(first, last + 1)] == sorted(set(numbers))
+    assert all(before[1] + 1 < after[0] for before, after in pairwise(found))
+
+
+@given(st.data())
+def test_each_correction_is_on_exactly_one_bill(data):
+    """Acts and closings in any order: every correction is in the window of one period that was closed after it."""
+    kinds = data.draw(st.lists(st.sampled_from([CORRECTED, CLOSED]), max_size=20))
+    acts, period = [], 0
+    for index, kind in enumerate(kinds):
+        acts.append(LoggedAct(index, kind, {"period": period} if kind == CLOSED else {}))
+        period += kind == CLOSED
+    windows = [Window.of(acts, each) for each in range(period + 1)]  # the last is not closed yet
+    for act in acts:
+        if act.kind == CORRECTED:
+            assert sum(window.holds(act) for window in windows) == 1

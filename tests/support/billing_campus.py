@@ -1,0 +1,89 @@
+"""What billing's tests share: epochs that go by, the command, and bills held against the reference's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from bill_reference import Reference, events_of
+
+from authority.chain import accounts, programs
+from authority.cli import main
+from authority.log import log
+from authority.store.billing import IssuedBill
+
+GRACE_EPOCHS = 8
+"""Epochs after a billing period's end for which the chain takes late spans and retirements for it."""
+
+
+def command_of(campus: Any, capsys: pytest.CaptureFixture[str], name: str = "billing") -> Callable[..., Any]:
+    def run(*words: object, status: int = 0) -> Any:
+        capsys.readouterr()
+        found = main([name, "--home", str(campus.home_path), *map(str, words), "--json"])
+        printed = capsys.readouterr()
+        assert found == status, printed.err
+        return json.loads(printed.out) if status == 0 else printed.err
+
+    return run
+
+
+def run_epochs(campus: Any, worker: Any, until: int, **reading: Any) -> None:
+    """Epochs go by until the given one runs; everybody reads at the end of each."""
+    while campus.epoch < until:
+        campus.run_epoch(worker, **reading)
+
+
+def end_of_period(campus: Any) -> int:
+    """The first epoch after the open billing period."""
+    config = campus.client.account(accounts.Config, programs.config_address())
+    return int(config.billing_period_end)
+
+
+def reference_of(campus: Any) -> Reference:
+    """The bills worked out a second time, from the log and the chain."""
+    with campus.app.store.read() as session:
+        leaves = [leaf.data for leaf in log.leaves(session, 0, log.size(session))]
+    return Reference(leaves, events_of(campus.client))
+
+
+def issued(campus: Any, period: int) -> dict[str, dict[str, Any]]:
+    """The issued bills of a period, by the members' names."""
+    names = {str(wallet): name for name, wallet in campus.wallets.items()}
+    with campus.app.store.read() as session:
+        rows = session.query(IssuedBill).filter_by(period=period).all()
+        return {names[row.wallet]: json.loads(row.document) for row in rows}
+
+
+def sums(bill: dict[str, Any], what: str) -> dict[str, int]:
+    """The totals of a bill by kind of line, without zeros."""
+    found: dict[str, int] = {}
+    for line in bill["lines"]:
+        found[line["kind"]] = found.get(line["kind"], 0) + line[what]
+    return {kind: total for kind, total in found.items() if total}
+
+
+def assert_bills_are_the_references(campus: Any, *periods: int) -> None:
+    """Every issued bill of these periods is what the reference makes of log and chain."""
+    reference = reference_of(campus)
+    for period in periods:
+        bills, accounts = issued(campus, period), reference.of(period)
+        for name, wallet in campus.wallets.items():
+            account, bill = accounts.get(str(wallet)), bills.get(name)
+            amounts = {} if account is None else {kind: each for kind, each in account.amount.items() if each}
+            if bill is None:
+                assert not amounts, (period, name)
+                continue
+            assert account is not None, (period, name)
+            assert sums(bill, "amount") == amounts, (period, name)
+            energies = {kind: wh for kind, wh in account.wh.items() if wh}
+            charges = {kind: wh for kind, wh in sums(bill, "wh").items() if kind not in ("wheeling", "fee")}
+            assert charges == energies, (period, name)
+            assert bill["due"] == account.due, (period, name)
+            drawn = [line for line in bill["lines"] if line["kind"] in ("withdrawn", "late_withdrawal")]
+            leaves = {leaf for line in drawn for first, last in line["leaves"] for leaf in range(first, last + 1)}
+            assert leaves == account.leaves, (period, name)
+            assert 0 <= bill["rounded_off"] < 1000 * sum(
+                line["price"] is not None for line in bill["lines"]
+            ) or not any(line["price"] for line in bill["lines"])
