@@ -68,7 +68,8 @@ class Acts(Part):
         self._signed: dict[str, list[_Said]] = {}
         self._named: Counter[object] = Counter()
         self._credits: list[tuple[object, _Said]] = []
-        self._in_members_names: dict[str, _Said] = {}
+        self._in_members_names: dict[str, list[_Said]] = {}
+        """By transaction: it may retire for several members."""
         self._landed: set[str] = set()
 
     def handlers(self) -> dict[str, Handler]:
@@ -87,7 +88,7 @@ class Acts(Part):
         signature = data.get("signature")
         if kind in OF_MEMBERS:
             if kind == RETIRED:
-                self._in_members_names[str(signature)] = said
+                self._in_members_names.setdefault(str(signature), []).append(said)
         elif isinstance(signature, str) and kind not in ELSEWHERE:
             self._signed.setdefault(signature, []).append(said)
         if kind == "credit_issued" and not isinstance(signature, str):
@@ -130,12 +131,21 @@ class Acts(Part):
                 return
 
     def _on_energy_retired(self, data: Mapping[str, Any], landed: Landed) -> None:
-        said = self._in_members_names.pop(str(Signature.from_bytes(landed.signature)), None)
-        if said is None:
+        signature = str(Signature.from_bytes(landed.signature))
+        acts = self._in_members_names.get(signature)
+        if not acts:
             return
         reason = "feed_in" if data["reason"] else "consumption"
         done = {"amount": data["amount"], "reason": reason, "wallet": str(data["wallet"])}
-        if any(said.data.get(name) != value for name, value in done.items()):
+
+        def agrees(said: _Said) -> int:
+            return sum(said.data.get(name) == value for name, value in done.items())
+
+        said = max(acts, key=agrees)
+        acts.remove(said)
+        if not acts:
+            del self._in_members_names[signature]
+        if agrees(said) < len(done):
             self._differs(said, f"the chain retired {done}")
 
     # The end

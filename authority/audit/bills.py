@@ -15,6 +15,7 @@ from authority.billing.recompute import Recomputation
 from authority.chain.idl import Idl, IdlError
 from authority.errors import AuthorityError
 from authority.store.billing import IssuedBill
+from edge_agent.wire.errors import WireError
 
 Find = Callable[[str, object, str], None]
 _WANTED = {
@@ -39,7 +40,7 @@ class BillAudit:
         """The next leaf of the log; one that is malformed is found by the audit of the log itself."""
         try:
             self._bills.leaf(index, data)
-        except (AuthorityError, KeyError, TypeError, ValueError, IndexError):
+        except (AuthorityError, WireError, KeyError, TypeError, ValueError, IndexError):
             return
 
     def apply(self, landed: Landed, idls: Mapping[str, Idl]) -> None:
