@@ -19,7 +19,7 @@ from authority.chain import programs
 from authority.chain.artifacts import PROGRAM_NAMES
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
-from authority.chain.layout import ProgramAccount
+from authority.chain.layout import LayoutError, ProgramAccount
 from authority.errors import AuthorityError
 
 ATTEMPTS = 20
@@ -51,17 +51,37 @@ class ChainState:
     accounts: dict[Pubkey, tuple[Pubkey, bytes]]
 
     def account(self, kind: type[_A], address: Pubkey) -> _A | None:
-        """One account, typed; None where there is none such."""
+        """One account, typed; None where there is none such, or a malformed one."""
         owner, data = self.accounts.get(address, (None, b""))
-        known = owner == programs.PROGRAM_IDS[kind.PROGRAM] and kind.is_in(data)
-        return kind.from_account(data) if known else None
+        if owner != programs.PROGRAM_IDS[kind.PROGRAM] or not kind.is_in(data):
+            return None
+        try:
+            return kind.from_account(data)
+        except LayoutError:
+            return None
 
     def all(self, kind: type[_A]) -> Iterator[tuple[Pubkey, _A]]:
-        """All accounts of one type, in the order of their addresses."""
+        """All accounts of one type but the malformed ones, in the order of their addresses."""
+        for address, account in self._read(kind):
+            if not isinstance(account, LayoutError):
+                yield address, account
+
+    def malformed(self) -> Iterator[tuple[Pubkey, str]]:
+        """Accounts that are not what their type allows, such as one with a status that there is not, and why."""
+        for kind in ProgramAccount.__subclasses__():
+            for address, account in self._read(kind):
+                if isinstance(account, LayoutError):
+                    yield address, f"{kind.__name__}: {account}"
+
+    def _read(self, kind: type[_A]) -> Iterator[tuple[Pubkey, _A | LayoutError]]:
         program = programs.PROGRAM_IDS[kind.PROGRAM]
         for address, (owner, data) in self.accounts.items():
-            if owner == program and kind.is_in(data):
+            if owner != program or not kind.is_in(data):
+                continue
+            try:
                 yield address, kind.from_account(data)
+            except LayoutError as error:
+                yield address, error
 
     def to_bytes(self) -> bytes:
         """The accounts as a bundle keeps them."""

@@ -365,6 +365,8 @@ class Audit:
             if self.keep is not None:
                 self.kept = self.keep(progress)
             self.bills.finish()
+            for address, message in chain.state.malformed():
+                self.find("account_malformed", str(address), message)
             self._end_of_chain(chain, progress.replay)
         elif self.keep is not None:
             self.kept = self.keep(progress)

@@ -20,6 +20,7 @@ from authority.audit.history import Landed
 from authority.audit.verify import Audit, ChainSource, StoreLog
 from authority.chain import accounts, programs
 from authority.chain.accounts import ProgramAccount
+from authority.chain.layout import LayoutError
 from authority.governance import acts
 from authority.log import log
 from authority.market.credits import issue_credits
@@ -94,7 +95,13 @@ def test_each_field_of_each_account_is_recomputed(traded: Any, kind: type[Progra
     missed, looked_at = [], set()
     for at in range(8, kind.size()):
         changed = raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]
-        after = kind.from_account(changed)
+        try:
+            after = kind.from_account(changed)
+        except LayoutError:  # a code that there is not: named as malformed, and another one as differing
+            chain.state.accounts[address] = owner, changed
+            assert "account_malformed" in {finding.code for finding in audited(chain, bundle).findings}
+            changed = raw[:at] + bytes([raw[at] ^ 2]) + raw[at + 1 :]
+            after = kind.from_account(changed)
         fields = [
             name for name in RECOMPUTED[kind] if getattr(account, name) != getattr(after, name)
         ]  # none where the byte is of another field
@@ -154,7 +161,7 @@ def without(chain: ChainSource, name: str) -> ChainSource:
         ("EnergyMinted", "mint_differs", "settled and not minted"),
         ("SurplusSettled", "account_differs", "settlements"),
         ("ReadingAccepted", "span_differs", "not all of the member's meters"),
-        ("Deposited", "account_differs", "says credit"),
+        ("Deposited", "account_differs", "by log and events"),
         ("EpochOpened", "account_differs", "first_epoch"),
         ("InstallationRegistered", "account_differs", "no event says so"),
         ("UserRegistered", "account_differs", "no event says so"),

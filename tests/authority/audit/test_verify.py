@@ -15,9 +15,9 @@ from sqlalchemy import delete, update
 from authority.app import App
 from authority.audit.chain_state import ChainState
 from authority.audit.verify import NO_BOOK, Audit, ChainSource, StoreLog
-from authority.chain import programs
+from authority.chain import accounts, programs
 from authority.chain.accounts import EpochBook, EpochCheckpoint, Meter, MeterState
-from authority.chain.layout import ProgramAccount
+from authority.chain.layout import Code, ProgramAccount
 from authority.cli import main
 from authority.collector import held
 from authority.collector.ingest import Collector
@@ -29,10 +29,12 @@ from edge_agent.wire.reading import ZERO_HASH, previous_hash
 
 
 def packed(kind: type[ProgramAccount], **values: Any) -> bytes:
-    """An account's bytes: these fields, and zeros."""
+    """An account's bytes: these fields, and zeros, or the least of a field's codes."""
     flat: list[Any] = []
     for field in fields(kind):  # type: ignore[arg-type]
-        zero: Any = {"int": 0, "tuple[int, ...]": (0, 0, 0, 0)}.get(str(field.type), b"")
+        codes = getattr(accounts, str(field.type), None)
+        least = min(codes) if isinstance(codes, type) and issubclass(codes, Code) else b""
+        zero: Any = {"int": 0, "tuple[int, ...]": (0, 0, 0, 0)}.get(str(field.type), least)
         value = values.get(field.name, zero)
         flat += value if isinstance(value, tuple) else [bytes(value) if isinstance(value, Pubkey) else value]
     return kind.DISCRIMINATOR + kind.FORMAT.pack(*flat)

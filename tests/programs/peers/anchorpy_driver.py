@@ -29,11 +29,13 @@ UNKNOWN_BITS = 1 << 15
 
 
 def plain(value: Any) -> Any:
-    """A decoded value in JSON: public keys as text, bytes as numbers."""
+    """A decoded value in JSON: public keys as text, bytes as numbers, a variant of an enum as its number."""
     if isinstance(value, Pubkey):
         return str(value)
     if isinstance(value, bytes | bytearray | list | tuple):
         return [plain(item) for item in value]
+    if type(value).__module__ == "sumtypes":
+        return value.index
     if dataclasses.is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
