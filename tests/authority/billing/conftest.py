@@ -29,10 +29,4 @@ def billing(campus: Any, capsys: pytest.CaptureFixture[str]) -> Callable[..., An
     return command_of(campus, capsys)
 
 
-@pytest.fixture
-def settlement_campus() -> Any:
-    """The module that makes campuses."""
-    return settlement
-
-
 proxy = settlement.proxy

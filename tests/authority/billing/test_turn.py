@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from billing_campus import end_of_period
+from whole_campus import PARAMETERS, Campus, Wall
 
 from authority.app import App
 from authority.billing.calendar import first_epoch_at, month_start
@@ -28,15 +29,15 @@ HOUR = 3_600
 
 
 @pytest.fixture
-def months(settlement_campus, tmp_path):
+def months(tmp_path):
     """A campus of hourly epochs in Berlin, at the end of February 2031, whose billing periods follow the calendar."""
-    wall = settlement_campus.Wall(now=float(month_start(2031, 2, BERLIN) + 20 * 86_400))
-    made = settlement_campus.Campus(
+    wall = Wall(now=float(month_start(2031, 2, BERLIN) + 20 * 86_400))
+    made = Campus(
         tmp_path,
         wall=wall,
         epoch_seconds=HOUR,
-        parameters=replace(settlement_campus.PARAMETERS, billing_period_epochs=24),
-        plan=settlement_campus.Campus.PLAN[-2:],
+        parameters=replace(PARAMETERS, billing_period_epochs=24),
+        plan=Campus.PLAN[-2:],
     )
     settings = made.home.settings
     made.home.save(replace(settings, site=SiteSettings(zone="Europe/Berlin"), billing=BillingSettings("month")))
