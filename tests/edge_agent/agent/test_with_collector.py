@@ -267,7 +267,7 @@ def test_over_https_through_kills_a_lost_journal_and_a_lost_disk(department):
     agent.send_signal(signal.SIGTERM)
     assert agent.wait(60) == 0
 
-    # A lost disk: a new key, which the operator approves, continues the registers.
+    # A lost disk: a new key, which the operator approves, continues the registers and numbers its own records.
     last = department.status()["meters"]["solar"]
     shutil.rmtree(department.directory / "state")
     assert "[conflict]" in department.edge("enrol", "--claim", claim, "--no-probe", exits=1)
@@ -275,7 +275,7 @@ def test_over_https_through_kills_a_lost_journal_and_a_lost_disk(department):
     agent = department.agent()
     until(lambda: department.receipted() >= 1)
     meter = department.status()["meters"]["solar"]
-    assert meter["sequence"] > last["sequence"]
+    assert 1 <= meter["sequence"] <= last["sequence"]
     assert meter["registers"] > last["registers"]
     until(department.without_errors)
     department.assert_no_traceback()
