@@ -164,7 +164,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     asker.add_argument("--ask", action="store_true", help="ask those now that have not cosigned the last checkpoint")
     counter = actions.add_parser("conservation", help="count every token on the chain, as JSON; 1 where one is missing")
     counter.add_argument("--url", help="the validator (default: the home's, running or stopped)")
-    for action in (checker, lister, consistent, verifier):
+    for action in (checker, lister, consistent, verifier, asker):
         add_json(action)
     for action in (prove, counter):
         action.add_argument("--json", action="store_true", help="as it is anyway")
@@ -203,7 +203,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.action == "consistent":
             return _consistent(app, arguments.file, as_json=arguments.json)
         if arguments.action == "witnesses":
-            return _witnesses(app, ask=arguments.ask)
+            return _witnesses(app, ask=arguments.ask, as_json=arguments.json)
         with _validator(app, arguments) as url:
             if arguments.action == "conservation":
                 return _conservation(url or app.home.rpc_url)
@@ -234,10 +234,10 @@ def _checkpoint(app: App, out: Path | None) -> int:
     return 0
 
 
-def _witnesses(app: App, *, ask: bool) -> int:
+def _witnesses(app: App, *, ask: bool, as_json: bool) -> int:
     """Each witness, and the size and the time of its last cosignature."""
     known = [Witness.parse(text) for text in app.home.settings.log.witnesses]
-    if not known:
+    if not known and not as_json:
         print("no witness is named in authority.toml: [log] witnesses")
         return 0
     told = Witnesses(app.store, known, app.clock).ask_all() if ask else {}
@@ -245,11 +245,22 @@ def _witnesses(app: App, *, ask: bool) -> int:
         newest = publish.newest(session)
         rows = {str(each.key): _last_cosignature(session, str(each.key)) for each in known}
     size = 0 if newest is None else newest[0].size
-    lacking = 0
+    lacking = sum(row is None or row.size < size for row in rows.values())
+    if as_json:
+        witnesses = [
+            {
+                "witness": each.key.name,
+                "size": None if (row := rows[str(each.key)]) is None else row.size,
+                "time": None if row is None else row.time,
+                "asked": told.get(each.key.name),
+            }
+            for each in known
+        ]
+        print_json({"size": size, "witnesses": witnesses})
+        return 1 if lacking else 0
     for witness in known:
         row = rows[str(witness.key)]
         said = "has cosigned nothing" if row is None else f"cosigned {row.size} leaves at {_moment(row.time)}"
-        lacking += row is None or row.size < size
         asked = told.get(witness.key.name)
         print(f"{witness.key.name}: {said}" + (f" ({asked})" if asked else ""))
     print(f"the last published checkpoint has {size} leaves")

@@ -12,7 +12,7 @@ Nothing that the store says about a leaf is believed; everything is computed aga
 - every bill that was issued, done again (authority.audit.bills).
 
 The log is passed over once, in step with the history; what is kept meanwhile does not grow with the log, but for a few
-bytes an epoch.
+bytes an epoch. One long file: each kind of leaf is judged by what all others have said before.
 """
 
 from __future__ import annotations

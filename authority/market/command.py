@@ -14,7 +14,7 @@ from authority.chain.errors import ChainError
 from authority.log import log
 from authority.market import clear_books
 from authority.market.credits import issue_credits
-from authority.market.policies import remove_standing_order, set_standing_order, standing_orders
+from authority.market.policies import pseudonym, remove_standing_order, set_standing_order, standing_orders
 from authority.market.report import epoch_reports
 from authority.market.standing_orders import StandingOrder
 from edge_agent.wire.command import add_json, print_json
@@ -68,9 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
         elif arguments.verb == "remove":
             with app.store.write() as session:
                 remove_standing_order(session, arguments.user)
-                log.record_act(
-                    session, "standing_order_removed", getpass.getuser(), app.clock(), {"user": arguments.user}
-                )
+                data = {"wallet": pseudonym(session, arguments.user)}
+                log.record_act(session, "standing_order_removed", getpass.getuser(), app.clock(), data)
             print(f"{arguments.user}: no standing order any more")
         else:
             _list(app, as_json=arguments.json)
@@ -109,7 +108,7 @@ def _set(app: App, arguments: argparse.Namespace) -> None:
             actor,
             now,
             {
-                "user": arguments.user,
+                "wallet": pseudonym(session, arguments.user),
                 "sell_at": order.sell_at,
                 "buy_at": order.buy_at,
                 "reserve_wh": order.reserve_wh,

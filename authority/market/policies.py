@@ -124,6 +124,11 @@ def remove_standing_order(session: Session, user_name: str) -> None:
     session.delete(policy)
 
 
+def pseudonym(session: Session, user_name: str) -> str:
+    """The wallet that names a user for ever, which the log may say in the place of its name; UserUnknownError."""
+    return _user(session, user_name).wallet
+
+
 def standing_orders_by_wallet(session: Session) -> dict[str, StandingOrder]:
     """All standing orders, by the address that names their member on the chain."""
     policy = StandingOrderPolicy

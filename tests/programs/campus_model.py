@@ -858,13 +858,14 @@ class Model:
         self.move(name, name, CREDIT_TOKEN, amount)
 
     def retire(self, name: str, by: str, reason: int, period: int, amount: int, source: int = 0) -> None:
-        """source: 0 the token account, 1 the seat."""
+        """source: 0 the token account, 1 the seat. The accounts are looked at before what is asked for."""
+        need(name in self.users, "NotAUser")
+        need(name in self.energy, "NotAnEnergyAccount")
         self.running(RETIREMENT)
         need(reason <= 1, "UnknownReason")
         need(source <= 1, "UnknownSource")
         need(amount > 0, "ZeroAmount")
         need(amount < 2**32, "TooMuchAtOnce")
-        need(name in self.users, "NotAUser")
         need(self.users[name].status == ACTIVE, "UserNotActive")
         self.may_act(name, by)
         need(source == 1 or by == name, "DelegateRetiresFromSeat")
@@ -880,7 +881,6 @@ class Model:
                 changes[f"{kind}_open"] = 0
             changes["period"] = self.period
         paid = 0
-        need(name in self.energy, "NotAnEnergyAccount")
         if reason == 0:
             which = "consumption_open" if period == self.period else "consumption_previous"
             changes[which] += amount

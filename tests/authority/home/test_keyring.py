@@ -23,7 +23,7 @@ USES: dict[str, Callable[[Home], object]] = {
     "authority.json": lambda home: home.authority,
     "operator.json": lambda home: home.operator,
     "receipt.json": lambda home: home.receipt_key,
-    "ca.key": lambda home: home.ca_key,
+    "ca.key": lambda home: home.ca_key.private_numbers(),
     "server.key": lambda home: home.key_path("server.key").read_bytes(),
     "collector.key": lambda home: home.key_path("collector.key").read_bytes(),
     "meter-salt": lambda home: home.meter_salt,

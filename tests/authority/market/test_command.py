@@ -37,7 +37,9 @@ def test_standing_orders_are_set_listed_and_removed(home, capsys):
     app = App.open(home)
     with app.store.read() as session:
         assert log.size(session) == 2
+        leaves = [log.leaf(session, index) for index in range(2)]
     app.store.close()
+    assert all(b'"wallet":"w1"' in leaf and b"North Hall" not in leaf for leaf in leaves)  # the log cannot forget
 
 
 @pytest.mark.finding("ops-23")
