@@ -179,7 +179,7 @@ def read_until(process: subprocess.Popen[str], words: str) -> None:
 def test_serve_runs_and_stops_everything(serve: subprocess.Popen[str]) -> None:
     read_until(serve, "everything is started")
     children = children_of(serve.pid)
-    assert len(children) == 3
+    assert len(children) == 4  # certificates, collector, settlement, web
     serve.terminate()
     read_until(serve, "everything is stopped")
     assert serve.wait(60) == 0
