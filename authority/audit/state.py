@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 from solders.pubkey import Pubkey
 
 from authority.audit.verify import Progress
+from authority.chain.layout import Code
 from authority.errors import AuthorityError
 from edge_agent.wire.files import write_atomically
 
@@ -34,7 +36,20 @@ _KNOWN = {
     "authority.billing.bill": {"LoggedAct"},
     "authority.billing.facts": {"CreditMoved", "Facts", "Retirement", "Withdrawal"},
     "authority.billing.recompute": {"LeafEvidence", "Recomputation"},
-    "authority.chain.accounts": {"EpochBook", "Order"},
+    "authority.chain.accounts": {
+        "Asset",
+        "BookStatus",
+        "EpochBook",
+        "InstallationKind",
+        "MeterRole",
+        "Order",
+        "Place",
+        "Reason",
+        "Source",
+        "Status",
+        "UserRole",
+    },  # fmt: skip
+    "builtins": {"int"},
     "array": {"_array_reconstructor", "array"},
     "collections": {"Counter"},
     "edge_agent.wire.reading": {"Record"},
@@ -49,11 +64,15 @@ class StateError(AuthorityError):
 
 
 class _Writer(pickle.Pickler):
-    """Writes addresses as their bytes."""
+    """Writes addresses as their bytes, and the codes of events, whose types are made of the IDL, as numbers."""
 
     def reducer_override(self, value: object) -> Any:
-        """How an address is made again; everything else as usual."""
-        return (_pubkey, (bytes(value),)) if isinstance(value, Pubkey) else NotImplemented
+        """How an address or a code is made again; everything else as usual."""
+        if isinstance(value, Pubkey):
+            return _pubkey, (bytes(value),)
+        if isinstance(value, IntEnum) and not isinstance(value, Code):
+            return int, (int(value),)
+        return NotImplemented
 
 
 def _pubkey(value: bytes) -> Pubkey:

@@ -18,8 +18,8 @@ from billing_campus import (
 )
 
 from authority.chain import programs
+from authority.chain.accounts import Status
 from authority.cli import main
-from authority.settlement.views import STATUS_CLOSED
 from authority.store.metering import Meter
 from authority.store.people import User
 from edge_agent.wire.reading import FLAG_REGISTER_RESET
@@ -139,11 +139,11 @@ def test_a_member_who_leaves_pays_up_to_its_last_reading_and_gets_a_correction_s
     town.do(
         "registry",
         "set_meter_status",
-        {"status": STATUS_CLOSED},
+        {"status": Status.CLOSED},
         user=user,
         meter=programs.meter_address(meter.meter_id),
     )
-    town.do("registry", "set_user_status", {"status": STATUS_CLOSED}, user=user)
+    town.do("registry", "set_user_status", {"status": Status.CLOSED}, user=user)
     left = town.epoch
     period = close_and_issue(town, town.worker(), billing, "--with-gaps", but=("D.load",))
     bills = issued(town, period)

@@ -57,6 +57,7 @@ def test_the_paths_are_the_protocols():
         paths.live("{gateway}"),
         paths.status("{gateway}"),
         paths.head("{gateway}", "{meter}"),
+        paths.certificate("{gateway}"),
     }
 
 
