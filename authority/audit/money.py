@@ -19,7 +19,7 @@ from authority.audit.books import Book
 from authority.audit.chain_state import ChainState
 from authority.audit.conservation import seats_of, supply_of
 from authority.audit.history import Landed
-from authority.audit.registers import Registers
+from authority.audit.registers import CLOCK_SECONDS, Registers
 from authority.audit.tell import Find, Part, compare
 from authority.audit.terms import Governed
 from authority.chain import programs
@@ -35,9 +35,6 @@ from authority.chain.accounts import (
     Retirement,
 )
 from authority.market.clearing import buyer_pays, seller_gets
-
-CLOCK_SECONDS = 2
-"""By how much a block's time may differ from the clock that its transactions saw."""
 
 
 @dataclass

@@ -19,6 +19,8 @@ from edge_agent.wire.reading import ROLES, SOURCE_NONE
 
 SUBMETER = ROLES.index("submeter")
 NO_SLOT = 255
+CLOCK_SECONDS = 2
+"""By how much a block's time may differ from the clock that its transactions saw."""
 _COUNTED = {"building": "building_meters", "generation": "generation_meters", "storage": "storage_meters",
             "load": "load_meters", "grid": "grid_meters", "submeter": "submeters"}  # fmt: skip
 
@@ -118,7 +120,7 @@ class Registers(Part):
         if data["after"] != member.next_wallet or data["before"] != member.wallet or not member.next_wallet_from:
             message = f"its wallet {data['before']} was replaced by {data['after']}, which was not proposed"
             self.find("wallet_differs", where, message)
-        elif self.governed.terms and self.governed.terms.epoch(landed.time) < member.next_wallet_from:
+        elif self.governed.terms and self.governed.terms.epoch(landed.time + CLOCK_SECONDS) < member.next_wallet_from:
             message = f"its wallet was replaced before epoch {member.next_wallet_from}, from which it was proposed"
             self.find("wallet_differs", where, message)
         member.wallet, member.next_wallet, member.next_wallet_from = data["after"], NOBODY, 0

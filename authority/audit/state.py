@@ -48,7 +48,7 @@ _KNOWN = {
         "Source",
         "Status",
         "UserRole",
-    },  # fmt: skip
+    },
     "builtins": {"int"},
     "array": {"_array_reconstructor", "array"},
     "collections": {"Counter"},
