@@ -214,7 +214,9 @@ def test_a_reset_register_waits_for_a_person(campus, capsys):
 def pause(campus, bits):
     accounts = {"authority": campus.home.authority.pubkey()}
     instruction = campus.client.instruction("governance", "set_paused", {"bits": bits}, accounts)
-    campus.client.send([instruction], [campus.home.authority], payer=campus.operator)
+    signature = campus.client.send([instruction], [campus.home.authority], payer=campus.operator)
+    with campus.app.store.write() as session:
+        log.record_act(session, "set_paused", "test", campus.wall.seconds(), {"signature": str(signature)})
 
 
 def test_paused_activities_wait_and_go_on(campus):

@@ -354,7 +354,7 @@ class TestMemory:
         monkeypatch.setattr(machine.ledger, "landed", damaged)
         with pytest.raises(RpcError, match="the ledger could not be read: database disk image is malformed") as caught:
             machine.methods.call("getTransaction", [str(Signature.default())])
-        assert caught.value.code == -32603
+        assert caught.value.number == -32603
 
     @pytest.mark.parametrize("name", ["lock", "ledger.db"])
     def test_a_directory_in_its_place(self, tmp_path: Path, name: str) -> None:
