@@ -13,6 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from plans import one_meter
 
 import authority.cli
 import edge_agent.cli
@@ -213,18 +214,7 @@ DO_SOMETHING = {
 """Commands whose result is what they did; every other one lists or shows something, and has --json."""
 PLACES = {"edge-agent": "--config", "authority": "--home"}
 WITHOUT_PLACE = {"edge-agent read", "edge-agent decode", "edge-agent scan", "meter-emulator"}
-PLAN = b"""
-user = [{name = "Dormitory A", building = "A"}]
-installation = [{n = 1, building = "A", kind = "solar", nameplate_w = 10000, since = 2020-01-01}]
-[[meter]]
-name = "pv"
-gateway = "gw-1"
-serial = "S1"
-role = "building"
-source = "solar"
-user = "Dormitory A"
-installation = 1
-"""
+PLAN = one_meter()
 
 
 def parsers(name: str, words: tuple[str, ...] = ()) -> Iterator[tuple[str, set[str], str]]:

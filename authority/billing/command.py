@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import getpass
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,7 +31,7 @@ from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.log import Act
 from authority.store.metering import Meter
 from authority.store.people import User
-from edge_agent.wire.command import DONE, PROBLEMS, add_json, print_json
+from edge_agent.wire.command import DONE, PROBLEMS, add_acting, add_json, print_json
 from edge_agent.wire.files import write_atomically
 
 DESCRIPTION = """\
@@ -99,9 +98,7 @@ def _estimates(parser: argparse.ArgumentParser) -> None:
 def _acting(parser: argparse.ArgumentParser, *, reason: bool = False) -> None:
     if reason:
         parser.add_argument("--reason", required=True, help="why; it is logged and printed on the bill: name no person")
-    parser.add_argument("--actor", default=getpass.getuser(), help="who decides; it is logged (default: %(default)s)")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    add_json(parser)
+    add_acting(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

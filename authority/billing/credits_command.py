@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 from collections.abc import Mapping
 
 from sqlalchemy import select
@@ -14,7 +13,7 @@ from authority.billing.errors import MemberUnknownError
 from authority.chain.client import ChainClient
 from authority.store.billing import CreditEntry
 from authority.store.people import User
-from edge_agent.wire.command import add_json, print_json
+from edge_agent.wire.command import add_acting, add_json, print_json
 
 DESCRIPTION = """\
 Credits against the bank's money: `top-up` issues credits to a member who paid, `pay-out` takes them back from one whom
@@ -36,9 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument(
             "--confirm", type=int, metavar="MICRO_CREDITS", help="the amount again, where it is above the limit"
         )
-        action.add_argument("--actor", default=getpass.getuser(), help="who decides; logged (default: %(default)s)")
-        action.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-        add_json(action)
+        add_acting(action)
     lister = actions.add_parser("list", help="what was booked, newest last")
     lister.add_argument("--member", metavar="NAME", help="of one member alone")
     add_json(lister)

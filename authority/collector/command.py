@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ from authority.app import App
 from authority.collector import broker, held, server
 from authority.enrolment import closing
 from authority.refusals import MalformedError
-from edge_agent.wire.command import add_json, print_json
+from edge_agent.wire.command import add_actor, add_json, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,9 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--all", action="store_true", help="all that are held")
         action.add_argument("--dry-run", action="store_true", help="say which, and do nothing")
         action.add_argument("--reason", required=True, help="why; it is logged")
-        action.add_argument(
-            "--actor", default=getpass.getuser(), help="who decides; it is logged (default: %(default)s)"
-        )
+        add_actor(action)
 
 
 def _choice(parser: argparse.ArgumentParser) -> None:

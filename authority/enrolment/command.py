@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import os
 import sys
 from collections.abc import Sequence
@@ -21,7 +20,7 @@ from authority.enrolment.registration import Registered, Registration
 from authority.errors import AuthorityError
 from authority.store.enrolments import ENROLMENT_APPROVED, Enrolment
 from authority.store.metering import Gateway, Meter
-from edge_agent.wire.command import add_json, message_line, print_json
+from edge_agent.wire.command import add_actor, add_json, message_line, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,9 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for action in (lister, whose, revoke):
         add_json(action)
     for action in (campus, claim, approve, register, reject, revoke):
-        action.add_argument(
-            "--actor", default=getpass.getuser(), help="who decides; it is logged (default: %(default)s)"
-        )
+        add_actor(action)
 
 
 def run(arguments: argparse.Namespace) -> int:

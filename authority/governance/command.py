@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,7 +16,7 @@ from authority.chain.client import ChainClient
 from authority.governance import acts
 from authority.governance.acts import ACTIVITIES, Governance, NothingToChangeError
 from authority.home.settings import ParameterSettings
-from edge_agent.wire.command import add_json, print_json
+from edge_agent.wire.command import add_acting, add_json, print_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,9 +71,7 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
 def _common(parser: argparse.ArgumentParser, *, reason: bool = True) -> None:
     if reason:
         parser.add_argument("--reason", required=True, help="why; it is logged")
-    parser.add_argument("--actor", default=getpass.getuser(), help="who decides; it is logged (default: %(default)s)")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    add_json(parser)
+    add_acting(parser)
 
 
 def _time(text: str) -> int:

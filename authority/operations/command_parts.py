@@ -16,7 +16,7 @@ from authority.chain.errors import ProgramError
 from authority.enrolment.closing import Step
 from authority.enrolment.names import Names
 from authority.operations.desk import Desk, Done
-from edge_agent.wire.command import DONE, FAILED, PENDING, add_json, message_line, print_json
+from edge_agent.wire.command import DONE, FAILED, PENDING, add_acting, message_line, print_json
 
 Act = Callable[[Desk, argparse.Namespace], Done]
 
@@ -25,9 +25,7 @@ def add_act_options(parser: argparse.ArgumentParser, *, reason: bool = True) -> 
     """The options of every act: who, why, --dry-run, --json."""
     if reason:
         parser.add_argument("--reason", default="", help="why; it is logged, so it names no person")
-    parser.add_argument("--actor", default=getpass.getuser(), help="who decides; it is logged (default: %(default)s)")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    add_json(parser)
+    add_acting(parser)
 
 
 @contextmanager

@@ -163,7 +163,7 @@ class Agent:
             self.gateway.board.error(
                 "journal_lost",
                 "journal_set_aside",
-                f"the journal was damaged and is now at {self.gateway.journal.set_aside} now; the meters continue "
+                f"the journal was damaged and is now at {self.gateway.journal.set_aside}; the meters continue "
                 "from the authority's head. Look at the disk: an SD card that wears out does this",
             )
             log.error("the journal was damaged and set aside", file=str(self.gateway.journal.set_aside))

@@ -82,11 +82,7 @@ def run(config: GatewayConfig, *, open_driver: OpenMeter = open_meter) -> None:
 def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
     store = CredentialStore(config.state)
     credentials = store.load()
-    if credentials.gateway != config.name:
-        raise NotEnrolledError(
-            f"{config.state} holds the credentials of {credentials.gateway!r}, gateway.toml says {config.name!r}; "
-            "give each gateway its own state directory",
-        )
+    require_own(config, credentials)
     clock, events = SystemClock(), EventQueue()
     board = StatusBoard(config.name, clock.time)
     keys = _usable_keys(config, credentials, KeyStore(config.state), board)
@@ -99,7 +95,7 @@ def _run(config: GatewayConfig, open_driver: OpenMeter) -> None:
     if config.uplink.kind == "mqtt" and credentials.mqtt is None:
         raise NoBrokerError('uplink.kind is "mqtt", but the authority named no broker; write "auto" or "https"')
 
-    if config.path.stat().st_mode & 0o077 and any(_secrets(meter) for meter in config.meters):
+    if secrets_shown(config):
         log.warning(
             "others can read the meters' passwords or keys", file=str(config.path), remedy=f"chmod 600 {config.path}"
         )
@@ -205,10 +201,6 @@ def _only_agent(state: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _secrets(meter: MeterSettings) -> bool:
-    return any(secret is not None for secret in (meter.password, meter.key, meter.auth_key))
-
-
 def _usable_keys(
     config: GatewayConfig, credentials: Credentials, store: KeyStore, board: StatusBoard
 ) -> dict[str, MeterKey]:
@@ -216,24 +208,46 @@ def _usable_keys(
     keys: dict[str, MeterKey] = {}
     for meter in config.meters:
         board.add_meter(meter.name, port=meter.port)
-        fault = not_signable(meter, credentials)
-        if fault is None:
-            try:
-                key = store.load(meter.name)
-            except KeyFileError as error:
-                fault = (error.code, str(error))
-            else:
-                enrolled = credentials.meter(meter.name)
-                if enrolled is not None and key.public_key == enrolled.public_key:
-                    keys[meter.name] = key
-                    continue
-                fault = ("key_not_enrolled", "its key is not the enrolled one; restore it, or enrol again")
-        board.error("enrolment", *fault, meter=meter.name)
-        log.error("a meter is left out", meter=meter.name, code=fault[0], reason=fault[1])
+        key = signing_key(meter, credentials, store)
+        if isinstance(key, MeterKey):
+            keys[meter.name] = key
+            continue
+        board.error("enrolment", *key, meter=meter.name)
+        log.error("a meter is left out", meter=meter.name, code=key[0], reason=key[1])
     return keys
 
 
-def not_signable(meter: MeterSettings, credentials: Credentials) -> tuple[str, str] | None:
+def signing_key(meter: MeterSettings, credentials: Credentials, store: KeyStore) -> MeterKey | tuple[str, str]:
+    """The key with which the gateway may sign for a meter; code and reason where it may not."""
+    fault = _not_signable(meter, credentials)
+    if fault is not None:
+        return fault
+    try:
+        key = store.load(meter.name)
+    except KeyFileError as error:
+        return error.code, str(error)
+    enrolled = credentials.meter(meter.name)
+    if enrolled is None or key.public_key != enrolled.public_key:
+        return "key_not_enrolled", "its key is not the enrolled one; restore it, or enrol again"
+    return key
+
+
+def require_own(config: GatewayConfig, credentials: Credentials) -> None:
+    """NotEnrolledError where the state directory is another gateway's."""
+    if credentials.gateway != config.name:
+        raise NotEnrolledError(
+            f"{config.state} holds the credentials of {credentials.gateway!r}, gateway.toml says {config.name!r}; "
+            "give each gateway its own state directory",
+        )
+
+
+def secrets_shown(config: GatewayConfig) -> bool:
+    """Whether others than the file's owner can read the meters' passwords or keys in it."""
+    secret = any(value is not None for meter in config.meters for value in (meter.password, meter.key, meter.auth_key))
+    return secret and bool(config.path.stat().st_mode & 0o077)
+
+
+def _not_signable(meter: MeterSettings, credentials: Credentials) -> tuple[str, str] | None:
     """Code and reason why the gateway may not sign for a meter; None where it may, as far as the credentials say."""
     enrolled = credentials.meter(meter.name)
     if enrolled is None:

@@ -8,30 +8,24 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from edge_agent.agent.run import not_signable
+from edge_agent.agent.records import CLOCK_ALERT_SECONDS
+from edge_agent.agent.run import require_own, secrets_shown, signing_key
+from edge_agent.agent.telling import CERTIFICATE_ALERT_SECONDS
 from edge_agent.config import GatewayConfig, MeterSettings
-from edge_agent.errors import EdgeError
 from edge_agent.meters.errors import MeterError
 from edge_agent.meters.transport import open_line
-from edge_agent.state.credentials import Credentials, CredentialsError, CredentialStore
-from edge_agent.state.keys import KeyFileError, KeyStore
+from edge_agent.state.credentials import Credentials, CredentialsError, CredentialStore, NotEnrolledError
+from edge_agent.state.keys import KeyStore, MeterKey
 from edge_agent.state.status import LEAST_DISK, StatusError, read_status
 from edge_agent.uplinks import UplinkError
 from edge_agent.uplinks.https import HttpsClient
 from edge_agent.wire import paths
-
-RENEWAL_DAYS = 30
-"""With fewer days of the certificate left, a person is told."""
-
-MAX_CLOCK_ERROR = 30
-"""Seconds between this clock and the authority's beyond which a person is told: a reading's boundary is at stake."""
 
 DAY = 86400
 
@@ -82,8 +76,7 @@ def _own_state(state: Path) -> Finding:
 
 
 def _secrets(config: GatewayConfig) -> Iterator[Finding]:
-    secret = any(value is not None for meter in config.meters for value in (meter.password, meter.key, meter.auth_key))
-    if secret and config.path.stat().st_mode & 0o077:
+    if secrets_shown(config):
         yield Finding(
             "secrets", False, f"others can read the meters' keys in {config.path}: chmod 600 it", problem=False
         )
@@ -121,11 +114,8 @@ def _port(meter: MeterSettings, running: bool) -> Iterator[Finding]:
         yield Finding(meter.port, False, str(error))
         return
     yield Finding(meter.port, True, "sends no word of itself over UDP" if meter.udp is not None else "opens")
-    device = Path(meter.port)
-    if meter.port.startswith("/dev/ttyUSB") or meter.port.startswith("/dev/ttyACM"):
-        yield Finding(meter.port, False, _stable_name(device), problem=False)
-    if device.exists() and not stat.S_ISCHR(device.stat().st_mode):
-        yield Finding(meter.port, False, "is not a device", problem=True)
+    if meter.port.startswith(("/dev/ttyUSB", "/dev/ttyACM")):
+        yield Finding(meter.port, False, _stable_name(Path(meter.port)), problem=False)
 
 
 def _stable_name(device: Path) -> str:
@@ -137,27 +127,23 @@ def _stable_name(device: Path) -> str:
 
 
 def _enrolment(config: GatewayConfig, credentials: Credentials, now: float) -> Iterator[Finding]:
-    if credentials.gateway != config.name:
-        message = f"{config.state} holds the credentials of {credentials.gateway!r}, the file says {config.name!r}"
-        yield Finding("enrolment", False, f"{message}: give each gateway its own state directory")
+    try:
+        require_own(config, credentials)
+    except NotEnrolledError as error:
+        yield Finding("enrolment", False, str(error))
         return
-    days = int((credentials.certificate_expires() - now) // DAY)
+    left = credentials.certificate_expires() - now
+    days = int(left // DAY)
     if days < 0:
         yield Finding("certificate", False, "has ended: ask for a claim code and run `edge-agent enrol`")
     else:
-        soon = days < RENEWAL_DAYS
+        soon = left < CERTIFICATE_ALERT_SECONDS
         yield Finding("certificate", not soon, f"ends in {days} days" + (": renew it" if soon else ""), problem=False)
     keys = KeyStore(config.state)
     for meter in config.meters:
-        fault = not_signable(meter, credentials)
-        if fault is None:
-            try:
-                enrolled = credentials.meter(meter.name)
-                if enrolled is None or keys.load(meter.name).public_key != enrolled.public_key:
-                    fault = ("key_not_enrolled", "its key is not the enrolled one; restore it, or enrol again")
-            except KeyFileError as error:
-                fault = (error.code, str(error))
-        yield Finding(f"meter {meter.name}", fault is None, "enrolled" if fault is None else fault[1])
+        key = signing_key(meter, credentials, keys)
+        good = isinstance(key, MeterKey)
+        yield Finding(f"meter {meter.name}", good, "enrolled" if isinstance(key, MeterKey) else key[1])
 
 
 def _authority(
@@ -173,13 +159,10 @@ def _authority(
     except UplinkError as error:
         yield Finding("authority", False, str(error))
         return
-    except EdgeError as error:
-        yield Finding("authority", False, str(error))
-        return
     finally:
         client.close()
     yield Finding("authority", True, f"{config.authority} answers, and takes this gateway's certificate")
-    if reply.date is not None and abs(reply.date - now()) > MAX_CLOCK_ERROR:
+    if reply.date is not None and abs(reply.date - now()) > CLOCK_ALERT_SECONDS:
         yield Finding(
             "clock", False, f"is {now() - reply.date:+.0f} s off the authority's: set it, or the readings are refused"
         )

@@ -19,6 +19,7 @@ from edge_agent.dlms.units import scaled_text, unit_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
 ESCAPE = b"\x1b\x1b\x1b\x1b"
@@ -63,10 +64,8 @@ class SmlFile:
 def read_files(data: bytes) -> list[SmlFile]:
     """All files in captured bytes; what goes wrong with one is among its errors."""
     found: list[SmlFile] = []
-    start = data.find(START)
-    while start >= 0:
-        content, end, error = _unescape(data, start)
-        file = SmlFile(start, end)
+    for start, end, content, broken in _frames(data):
+        file, error = SmlFile(start, end), broken
         if error is None:
             try:
                 _check(data[start:end])
@@ -77,20 +76,31 @@ def read_files(data: bytes) -> list[SmlFile]:
             file.values = {}
             file.errors.append(error)
         found.append(file)
-        start = data.find(START, end)
     return found
 
 
 def file_ends(data: bytes) -> list[int]:
-    """Behind the last byte of each file that is whole, whatever stands in it."""
-    ends: list[int] = []
+    """Behind the last byte of each file that is whole, whatever is in it."""
+    return [end for _, end, _, error in _frames(data) if error is None]
+
+
+def has_noise(data: bytes) -> bool:
+    """Whether bytes lie outside of every file."""
+    position = 0
+    for start, end, _, _ in _frames(data):
+        if start > position:
+            return True
+        position = end
+    return position < len(data)
+
+
+def _frames(data: bytes) -> Iterator[tuple[int, int, bytes, DecodeError | None]]:
+    """Of each file where it starts and ends, its data without fill bytes, and what is wrong with its frame."""
     start = data.find(START)
     while start >= 0:
-        _, end, error = _unescape(data, start)
-        if error is None:
-            ends.append(end)
+        content, end, error = _unescape(data, start)
+        yield start, end, content, error
         start = data.find(START, end)
-    return ends
 
 
 def _unescape(data: bytes, start: int) -> tuple[bytes, int, DecodeError | None]:

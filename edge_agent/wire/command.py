@@ -193,6 +193,20 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
 
 
+def add_actor(parser: argparse.ArgumentParser) -> None:
+    """Who decides, of a command whose act is logged."""
+    import getpass  # noqa: PLC0415 - the help of other commands needs none
+
+    parser.add_argument("--actor", default=getpass.getuser(), help="who decides; it is logged (default: %(default)s)")
+
+
+def add_acting(parser: argparse.ArgumentParser) -> None:
+    """The options of every act that can be tried first: who decides, --dry-run, --json."""
+    add_actor(parser)
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+    add_json(parser)
+
+
 def print_json(value: Any) -> None:
     """The result of a command that was asked for JSON."""
     import json  # noqa: PLC0415 - the help needs none

@@ -235,12 +235,7 @@ def has_noise(data: bytes, link: str) -> bool:
             if frame is None:
                 return True
     if link == SML:
-        position = 0
-        for file in sml.read_files(data):
-            if file.start > position:
-                return True
-            position = file.end
-        return position < len(data)
+        return sml.has_noise(data)
     if link != P1:
         return False
     data, _ = without_parity(data)

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from campus_fixtures import campus
+from whole_campus import Campus
 
 from authority.cli import main
 
-_SETTLEMENT = Path(__file__).parents[1] / "settlement" / "conftest.py"
-_spec = importlib.util.spec_from_file_location("campus_of_settlement", _SETTLEMENT)
-assert _spec is not None
-assert _spec.loader is not None
-settlement = importlib.util.module_from_spec(_spec)
-sys.modules["campus_of_settlement"] = settlement
-_spec.loader.exec_module(settlement)
-
-campus = settlement.campus
+__all__ = ["campus"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +27,7 @@ class Traded:
 def traded(tmp_path_factory: pytest.TempPathFactory) -> Traded:
     """A baseline, three epochs with trade, and a signed checkpoint, in a bundle; campus and validator are gone."""
     directory = tmp_path_factory.mktemp("traded")
-    made: Any = settlement.Campus(directory)
+    made = Campus(directory)
     try:
         made.next_epoch()
         made.start_market()

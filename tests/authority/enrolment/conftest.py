@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from free_ports import free_port
@@ -16,6 +18,7 @@ from authority.app import App
 from authority.chain.client import ChainClient
 from authority.chain.deploy import Deployment, deploy
 from authority.chain.errors import ChainError
+from authority.cli import main
 from authority.home.home import Home
 from authority.home.settings import ValidatorSettings
 
@@ -74,3 +77,16 @@ def chain(app: App, validator: Validator) -> Iterator[ChainClient]:
     client = ChainClient(app.home.rpc_url)
     yield client
     client.close()
+
+
+@pytest.fixture
+def run(app: App, chain: ChainClient, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Run a command that answers with JSON."""
+
+    def command(*words: str, exits: int = 0) -> Any:
+        capsys.readouterr()
+        assert main([*words, "--home", str(app.home.path), "--json"]) == exits
+        said = capsys.readouterr()
+        return json.loads(said.out) if exits != 1 else said.err
+
+    return command

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -22,19 +21,6 @@ pytestmark = pytest.mark.finding("ops-5")
 @pytest.fixture
 def store_url() -> str:
     return ""
-
-
-@pytest.fixture
-def run(app: App, chain: ChainClient, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run a command that answers with JSON."""
-
-    def command(*words: str, exits: int = 0) -> Any:
-        capsys.readouterr()
-        assert main([*words, "--home", str(app.home.path), "--json"]) == exits
-        said = capsys.readouterr()
-        return json.loads(said.out) if exits == 0 else said.err
-
-    return command
 
 
 def kinds(app: App) -> list[str]:

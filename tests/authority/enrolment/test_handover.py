@@ -13,7 +13,6 @@ from solders.system_program import TransferParams, transfer
 from authority.app import App
 from authority.chain import programs
 from authority.chain.client import ChainClient
-from authority.cli import main
 from authority.governance import acts
 from authority.operations import handover
 from authority.operations.desk import Desk
@@ -24,19 +23,6 @@ pytestmark = pytest.mark.finding("ops-5")
 @pytest.fixture
 def store_url() -> str:
     return ""
-
-
-@pytest.fixture
-def run(app: App, chain: ChainClient, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run a command that answers with JSON."""
-
-    def command(*words: str, exits: int = 0) -> Any:
-        capsys.readouterr()
-        assert main([*words, "--home", str(app.home.path), "--json"]) == exits
-        said = capsys.readouterr()
-        return json.loads(said.out) if exits != 1 else said.err
-
-    return command
 
 
 def key_file(directory: Path, key: Keypair) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from plans import one_meter
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from sqlalchemy import select
@@ -18,18 +19,7 @@ from authority.store.metering import Meter
 from authority.store.people import User
 from authority.store.settlement import Alert
 
-PLAN = b"""
-user = [{name = "Dormitory A", building = "A"}]
-installation = [{n = 1, building = "A", kind = "solar", nameplate_w = 10000, since = 2020-01-01}]
-[[meter]]
-name = "pv"
-gateway = "gw-1"
-serial = "S1"
-role = "building"
-source = "solar"
-user = "Dormitory A"
-installation = 1
-"""
+PLAN = one_meter()
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from sqlalchemy import select
 
 from authority.audit.conservation import conservation
 from authority.chain import accounts, programs
-from authority.cli import main
 from authority.collector import policy
 from authority.collector.policy import MeterFacts
 from authority.enrolment import wallets
@@ -20,20 +19,6 @@ from authority.store.people import Installation, User
 from edge_agent.wire.reading import Record
 
 pytestmark = pytest.mark.finding("ops-5")
-
-
-@pytest.fixture
-def run(campus, capsys):
-    """Run a command that answers with JSON."""
-
-    def command(*words, exits=0):
-        capsys.readouterr()
-        status = main([*words, "--home", str(campus.home_path), "--json"])
-        said = capsys.readouterr()
-        assert status == exits, said.err
-        return json.loads(said.out) if status in (0, 3) else said.err
-
-    return command
 
 
 def on_chain(campus, name):

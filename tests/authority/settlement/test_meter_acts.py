@@ -12,7 +12,6 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import select
 
 from authority.chain import accounts, programs
-from authority.cli import main
 from authority.enrolment import requests
 from authority.enrolment.registration import Registration
 from authority.home import certificates
@@ -24,20 +23,6 @@ from edge_agent.wire.reading import FLAG_REGISTER_RESET, possession_message
 
 MAP_HASH = bytes(range(32))
 OBIS = {"generation": "1-0:2.8.0.255", "consumption": "1-0:1.8.0.255"}
-
-
-@pytest.fixture
-def run(campus, capsys):
-    """Run a command that answers with JSON."""
-
-    def command(*words, exits=0):
-        capsys.readouterr()
-        status = main([*words, "--home", str(campus.home_path), "--json"])
-        said = capsys.readouterr()
-        assert status == exits, said.err
-        return json.loads(said.out) if status in (0, 3) else said.err
-
-    return command
 
 
 def with_key(campus, name):

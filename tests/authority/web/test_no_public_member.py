@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from plans import one_meter
 
 from authority.api.campus_source import ChainFigures, StoreCampusSource
 from authority.api.feed import CampusFeed
@@ -12,18 +13,7 @@ from authority.app import App
 from authority.enrolment import plan
 from authority.web.application import create_app
 
-PLAN = b"""
-user = [{name = "Dormitory A", building = "Secret House"}]
-installation = [{n = 1, building = "Secret House", kind = "solar", nameplate_w = 10000, since = 2020-01-01}]
-[[meter]]
-name = "pv"
-gateway = "gw-1"
-serial = "S1"
-role = "building"
-source = "solar"
-user = "Dormitory A"
-installation = 1
-"""
+PLAN = one_meter("Secret House")
 
 
 class Chain:

@@ -15,7 +15,8 @@ import pytest
 from emulator_process import register
 from emulator_process import start as start_emulator
 
-from edge_agent.agent.site_check import MAX_CLOCK_ERROR, check_site
+from edge_agent.agent.records import CLOCK_ALERT_SECONDS
+from edge_agent.agent.site_check import check_site
 from edge_agent.state.credentials import CredentialStore
 
 ROOT = Path(__file__).parents[3]
@@ -122,7 +123,7 @@ def test_a_module_that_does_not_answer(make_gateway):
 def test_a_clock_that_is_off(authority, make_gateway):
     gateway = make_gateway()
     gateway.enrol()
-    told = wrong(gateway.config, now=lambda: time.time() + 100 * MAX_CLOCK_ERROR)
+    told = wrong(gateway.config, now=lambda: time.time() + 100 * CLOCK_ALERT_SECONDS)
     assert re.search(r"is \+\d+ s off the authority's", told["clock"])
 
 
