@@ -16,6 +16,7 @@ what the market moved: a buyer's payment rounded up and a seller's proceeds and 
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -23,7 +24,7 @@ from typing import Any, Protocol
 from solders.signature import Signature
 
 from authority.billing.errors import RetiredTooMuchError
-from authority.billing.facts import CreditMoved, Facts, Retirement, Withdrawal
+from authority.billing.facts import CreditMoved, Facts, Retirement, Share, Withdrawal
 from authority.chain.accounts import EpochBook, Order
 from authority.market.clearing import WH_PER_KWH, buyer_pays, seller_gets, seller_gross
 from edge_agent.wire.canonical import canonical_json
@@ -254,8 +255,17 @@ class _Trades:
     wh: int = 0
     amount: int = 0
     charge: int = 0
-    epochs: list[int] = field(default_factory=list)
-    leaves: list[int] = field(default_factory=list)
+    epochs: array[int] = field(default_factory=lambda: array("q"))
+    leaves: array[int] = field(default_factory=lambda: array("q"))
+
+
+@dataclass(slots=True)
+class _Drawn:
+    """A withdrawal, the leaves of its readings, and the period in which its span ended (at latest the bill's)."""
+
+    withdrawal: Withdrawal
+    leaves: list[int]
+    of_period: int
 
 
 class _Maker:
@@ -265,6 +275,7 @@ class _Maker:
         self.period = period
         self.facts = facts
         self.end_epoch = end_epoch
+        self.evidence = evidence
         acts = evidence.acts()
         window = Window.of(acts, period)
         self.estimates = {act.log_index: act for act in acts if act.kind == ESTIMATED}
@@ -272,33 +283,17 @@ class _Maker:
         for act in acts:
             if act.kind in (CORRECTED, ESTIMATED, ESTIMATE_WITHDRAWN) and window.holds(act):
                 self.entered.setdefault(str(act.data["wallet"]), []).append(act)
-        self.retired: dict[str, list[Retirement]] = {}
-        self.credits: dict[str, list[CreditMoved]] = {}
-        for retirement in facts.retirements:
-            if retirement.period == period:
-                self.retired.setdefault(retirement.member, []).append(retirement)
-        for moved in facts.credits:
-            if moved.period == period:
-                self.credits.setdefault(moved.member, []).append(moved)
-        moves: list[Retirement | CreditMoved] = [each for some in self.retired.values() for each in some]
-        moves += [each for some in self.credits.values() for each in some]
-        self.sent = evidence.sent({(_base58(each.signature), each.member) for each in moves})
-        withdrawals = [each for each in facts.withdrawals if each.period == period]
-        wanted = {(meter, each.until) for each in withdrawals for meter in each.meters}
-        found = evidence.readings(wanted, window.before)
-        self.withdrawals: dict[str, list[tuple[Withdrawal, list[int]]]] = {}
-        for each in withdrawals:
-            leaves = [leaf for meter in each.meters for leaf in found.get((meter, each.until), ())]
-            self.withdrawals.setdefault(each.member, []).append((each, leaves))
+        self.before = window.before
         self.bought: dict[str, _Trades] = {}
         self.sold: dict[str, _Trades] = {}
         for log_index, data in evidence.books(facts.first_epochs[period], end_epoch):
             self._book(log_index, data)
 
     def bills(self) -> dict[str, Bill]:
+        """The bills, made member by member: no more than one member's facts are at hand at a time."""
         found = {}
-        for _, member in sorted(self.facts.members.items()):
-            lines, rounded_off = self._lines(member)
+        for member, share in self.facts.shares(self.period):
+            lines, rounded_off = self._lines(member, share)
             if lines:
                 first = self.facts.first_epochs[self.period]
                 found[member] = Bill(
@@ -316,34 +311,55 @@ class _Maker:
             kept.epochs.append(trade.epoch)
             kept.leaves.append(log_index)
 
-    def _lines(self, member: str) -> tuple[list[Line], int]:
-        lines = [*self._energy(member), *self._estimates(member), *self._corrections(member), *self._moved(member)]
+    def _lines(self, member: str, share: Share) -> tuple[list[Line], int]:
+        moves: list[Retirement | CreditMoved] = [*share.retirements, *share.credits]
+        signatures = {each.signature: _base58(each.signature) for each in moves}
+        sent = self.evidence.sent([(signature, member) for signature in signatures.values()]) if moves else {}
+        acts = {raw: sent[text, member] for raw, text in signatures.items() if (text, member) in sent}
+        drawn = [*self._drawn(share.withdrawals)]
+        lines = [
+            *self._energy(drawn, share.retirements, acts),
+            *self._estimates(member),
+            *self._corrections(member),
+            *self._traded(member),
+            *self._moved(share.credits, acts),
+        ]
         lines.sort(key=lambda line: KINDS.index(line.kind))
         off = sum(line.wh * line.price % WH_PER_KWH for line in lines if line.price is not None and line.wh > 0)
         return lines, off
 
     # What was drawn, and what of it is left to pay
 
-    def _energy(self, member: str) -> Iterable[Line]:
-        facts, drawn = self.facts, self.withdrawals.get(member, [])
-        by_period: dict[int, list[tuple[Withdrawal, list[int]]]] = {}
+    def _drawn(self, withdrawals: Sequence[Withdrawal]) -> Iterable[_Drawn]:
+        """The withdrawals with the leaves of the readings that they were measured by."""
+        if not withdrawals:
+            return
+        wanted = {(meter, each.until) for each in withdrawals for meter in each.meters}
+        found = self.evidence.readings(wanted, self.before)
+        for each in withdrawals:
+            leaves = [leaf for meter in each.meters for leaf in found.get((meter, each.until), ())]
+            yield _Drawn(each, leaves, min(self.period, self.facts.period_of(each.until)))
+
+    def _energy(
+        self, drawn: Sequence[_Drawn], retired: Sequence[Retirement], acts: Mapping[bytes, int]
+    ) -> Iterable[Line]:
+        by_period: dict[int, list[_Drawn]] = {}
         for each in drawn:
-            by_period.setdefault(min(self.period, facts.period_of(each[0].until)), []).append(each)
+            by_period.setdefault(each.of_period, []).append(each)
         for of_period, some in sorted(by_period.items()):
             late = of_period != self.period
             yield Line(
                 "late_withdrawal" if late else "withdrawn",
-                wh=sum(each.wh for each, _ in some),
-                epochs=ranges(epoch for each, _ in some for epoch in self._epochs(each)),
-                leaves=ranges(leaf for _, leaves in some for leaf in leaves),
+                wh=sum(each.withdrawal.wh for each in some),
+                epochs=ranges(epoch for each in some for epoch in self._epochs(each.withdrawal)),
+                leaves=ranges(leaf for each in some for leaf in each.leaves),
                 of_period=of_period if late else None,
             )
-        retired = self.retired.get(member, [])
-        yield from self._retired("retired", [each for each in retired if not each.fed_in])
-        yield from self._retired("fed_in", [each for each in retired if each.fed_in])
+        yield from self._retired("retired", [each for each in retired if not each.fed_in], acts)
+        yield from self._retired("fed_in", [each for each in retired if each.fed_in], acts)
         yield from self._remainder(drawn, sum(each.wh for each in retired if not each.fed_in))
 
-    def _retired(self, kind: str, retired: Sequence[Retirement]) -> Iterable[Line]:
+    def _retired(self, kind: str, retired: Sequence[Retirement], acts: Mapping[bytes, int]) -> Iterable[Line]:
         if retired:
             yield Line(
                 kind,
@@ -351,30 +367,30 @@ class _Maker:
                 amount=-sum(each.credits for each in retired),
                 paid=True,
                 epochs=ranges(each.epoch for each in retired),
-                leaves=self._acts_of(retired),
+                leaves=_acts_of(retired, acts),
             )
 
-    def _remainder(self, drawn: Sequence[tuple[Withdrawal, list[int]]], covered: int) -> Iterable[Line]:
+    def _remainder(self, drawn: Sequence[_Drawn], covered: int) -> Iterable[Line]:
         """What is left of the withdrawals, a line for each price and each period in which it was drawn."""
-        left: dict[tuple[int, int], list[tuple[Withdrawal, list[int], int]]] = {}
-        for each, leaves in drawn:
-            rest = max(0, each.wh - covered)
-            covered = max(0, covered - each.wh)
+        left: dict[tuple[int, int], list[tuple[_Drawn, int]]] = {}
+        for each in drawn:
+            wh = each.withdrawal.wh
+            rest = max(0, wh - covered)
+            covered = max(0, covered - wh)
             if rest:
-                price = self.facts.retail_price(self.facts.last_epoch(each.until))
-                of_period = min(self.period, self.facts.period_of(each.until))
-                left.setdefault((of_period, price), []).append((each, leaves, rest))
+                price = self.facts.retail_price(self.facts.last_epoch(each.withdrawal.until))
+                left.setdefault((each.of_period, price), []).append((each, rest))
         if covered:
             raise RetiredTooMuchError(f"more was retired in billing period {self.period} than withdrawn")
         for (of_period, price), some in sorted(left.items()):
-            wh = sum(rest for _, _, rest in some)
+            wh = sum(rest for _, rest in some)
             yield Line(
                 "remainder",
                 wh=wh,
                 price=price,
                 amount=wh * price // WH_PER_KWH,
-                epochs=ranges(epoch for each, _, _ in some for epoch in self._epochs(each)),
-                leaves=ranges(leaf for _, leaves, _ in some for leaf in leaves),
+                epochs=ranges(epoch for each, _ in some for epoch in self._epochs(each.withdrawal)),
+                leaves=ranges(leaf for each, _ in some for leaf in each.leaves),
                 of_period=None if of_period == self.period else of_period,
             )
 
@@ -419,7 +435,7 @@ class _Maker:
 
     # What moved on the chain already
 
-    def _moved(self, member: str) -> Iterable[Line]:
+    def _traded(self, member: str) -> Iterable[Line]:
         for kind, charge, trade in (
             ("bought", "wheeling", self.bought.get(member)),
             ("sold", "fee", self.sold.get(member)),
@@ -428,7 +444,8 @@ class _Maker:
                 epochs, leaves = ranges(trade.epochs), ranges(trade.leaves)
                 yield Line(kind, wh=trade.wh, amount=trade.amount, paid=True, epochs=epochs, leaves=leaves)
                 yield Line(charge, wh=trade.wh, amount=trade.charge, paid=True, epochs=epochs, leaves=leaves)
-        moved = self.credits.get(member, [])
+
+    def _moved(self, moved: Sequence[CreditMoved], acts: Mapping[bytes, int]) -> Iterable[Line]:
         for kind, some in (
             ("top_up", [each for each in moved if each.amount > 0]),
             ("pay_out", [each for each in moved if each.amount < 0]),
@@ -436,12 +453,12 @@ class _Maker:
             if some:
                 total = sum(each.amount for each in some)
                 epochs = ranges(each.epoch for each in some)
-                yield Line(kind, amount=-total, paid=True, epochs=epochs, leaves=self._acts_of(some))
+                yield Line(kind, amount=-total, paid=True, epochs=epochs, leaves=_acts_of(some, acts))
 
-    def _acts_of(self, moves: Iterable[Retirement | CreditMoved]) -> Ranges:
-        """The acts by which the authority sent these transactions; a member's own have none."""
-        found = (self.sent.get((_base58(each.signature), each.member)) for each in moves)
-        return ranges(at for at in found if at is not None)
+
+def _acts_of(moves: Iterable[Retirement | CreditMoved], acts: Mapping[bytes, int]) -> Ranges:
+    """The acts by which the authority sent these transactions; a member's own have none."""
+    return ranges(acts[each.signature] for each in moves if each.signature in acts)
 
 
 def _base58(signature: bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -52,12 +53,14 @@ class StoreEvidence:
         found: dict[tuple[str, str], int] = {}
         pairs = sorted(set(wanted))
         for start in range(0, len(pairs), ROWS_AT_ONCE):
-            some = dict(pairs[start : start + ROWS_AT_ONCE])
-            keys = {f"{RETIRED}:{signature}": (signature, member) for signature, member in some.items()}
+            some = pairs[start : start + ROWS_AT_ONCE]
+            keys = {f"{RETIRED}:{signature}": (signature, member) for signature, member in some}  # of earlier releases
+            keys |= {f"{RETIRED}:{signature}:{member}": (signature, member) for signature, member in some}
             retired = select(SettlementAct.key, SettlementAct.log_index).where(SettlementAct.key.in_(keys))
             found |= {keys[key]: index for key, index in self._session.execute(retired)}
             booked = select(CreditEntry.signature, CreditEntry.wallet, CreditEntry.log_index)
-            for signature, wallet, index in self._session.execute(booked.where(CreditEntry.signature.in_(some))):
+            signatures = {signature for signature, _ in some}
+            for signature, wallet, index in self._session.execute(booked.where(CreditEntry.signature.in_(signatures))):
                 found[signature, wallet] = index
         return {pair: found[pair] for pair in pairs if pair in found}
 
@@ -65,19 +68,25 @@ class StoreEvidence:
         self, wanted: Iterable[tuple[bytes, int]], before: int | None
     ) -> Mapping[tuple[bytes, int], list[int]]:
         """The leaves of readings that the log had let pass, by meter id and interval end."""
-        pairs = set(wanted)
-        ends = sorted({end for _, end in pairs})
+        ends: dict[bytes, list[int]] = defaultdict(list)
+        for meter_id, end in set(wanted):
+            ends[meter_id].append(end)
         found: dict[tuple[bytes, int], list[int]] = defaultdict(list)
-        for start in range(0, len(ends), ROWS_AT_ONCE):
-            rows = self._session.execute(
-                select(
-                    Meter.meter_id, Frame.interval_end, Frame.log_index, Frame.disposition, Frame.resolution_log_index
+        for meter_id, some in ends.items():
+            if (meter_pk := self._meters.get(meter_id)) is None:
+                continue
+            for start in range(0, len(some), ROWS_AT_ONCE):
+                rows = self._session.execute(
+                    select(Frame.interval_end, Frame.log_index, Frame.disposition, Frame.resolution_log_index).where(
+                        Frame.meter_pk == meter_pk, Frame.interval_end.in_(some[start : start + ROWS_AT_ONCE])
+                    )
                 )
-                .join(Meter, Meter.id == Frame.meter_pk)
-                .where(Frame.interval_end.in_(ends[start : start + ROWS_AT_ONCE]))
-            )
-            for meter_id, end, index, disposition, released in rows:
-                at = {DISPOSITION_ACCEPTED: index, DISPOSITION_RELEASED: released}.get(disposition)
-                if (meter_id, end) in pairs and at is not None and (before is None or at < before):
-                    found[meter_id, end].append(index)
+                for end, index, disposition, released in rows:
+                    at = {DISPOSITION_ACCEPTED: index, DISPOSITION_RELEASED: released}.get(disposition)
+                    if at is not None and (before is None or at < before):
+                        found[meter_id, end].append(index)
         return found
+
+    @cached_property
+    def _meters(self) -> dict[bytes, int]:
+        return {row.meter_id: row.id for row in self._session.execute(select(Meter.meter_id, Meter.id))}

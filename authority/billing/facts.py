@@ -7,7 +7,7 @@ micro-credit per kWh; a member is named by the wallet that it registered with, i
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +61,15 @@ class CreditMoved:
     signature: bytes
 
 
+@dataclass(slots=True)
+class Share:
+    """A member's part of a period's facts, each kind in the chain's order."""
+
+    withdrawals: list[Withdrawal] = field(default_factory=list)
+    retirements: list[Retirement] = field(default_factory=list)
+    credits: list[CreditMoved] = field(default_factory=list)
+
+
 @dataclass
 class Facts:
     """The state of the fold. `only`: the period of which the single facts are kept; None keeps all."""
@@ -98,13 +107,35 @@ class Facts:
 
     def period_of(self, boundary: int) -> int:
         """The billing period in which a span that ends at the boundary ended."""
-        return max(
-            (period for period, first in self.first_epochs.items() if first * self.epoch_seconds < boundary), default=0
-        )
+        found = 0
+        for period, first in reversed(self.first_epochs.items()):  # they were opened one after another
+            if first * self.epoch_seconds < boundary:
+                found = period
+                break
+        return found
 
     def retail_price(self, epoch: int) -> int:
         """The retail price in that epoch, micro-credit per kWh."""
         return next((price for first, price in reversed(self._prices) if first <= epoch), self._prices[0][1])
+
+    def shares(self, period: int) -> Iterator[tuple[str, Share]]:
+        """What there is of each member in a period, in the order of the members' indexes."""
+        found: dict[str, Share] = {}
+        for withdrawal in self.withdrawals:
+            if withdrawal.period == period:
+                found.setdefault(withdrawal.member, Share()).withdrawals.append(withdrawal)
+        for retirement in self.retirements:
+            if retirement.period == period:
+                found.setdefault(retirement.member, Share()).retirements.append(retirement)
+        for moved in self.credits:
+            if moved.period == period:
+                found.setdefault(moved.member, Share()).credits.append(moved)
+        for _, member in sorted(self.members.items()):
+            yield member, found.get(member) or Share()
+
+    def drawn(self, period: int, member: str) -> Iterator[Withdrawal]:
+        """What a member withdrew in a period."""
+        return (each for each in self.withdrawals if each.period == period and each.member == member)
 
     def last_epoch(self, until: int) -> int:
         """The epoch that ends at a boundary, or in which it lies."""

@@ -1,7 +1,7 @@
 """The chain's events that bills go by, kept in the store: validators forget, and a period is billed a month later.
 
-Each transaction is looked at once. Its events are kept as they were logged: program u8 (its place in PROGRAM_NAMES),
-length u16 (little-endian), the bytes.
+Each transaction is looked at once. Its events are kept as they were logged, until they are folded into facts
+(authority.billing.folding): program u8 (its place in PROGRAM_NAMES), length u16 (little-endian), the bytes.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from solders.signature import Signature
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from authority.billing.errors import HistoryIncompleteError, HistoryLostError
-from authority.billing.facts import RELEVANT, Facts
+from authority.billing.facts import RELEVANT
+from authority.billing.folding import FOLD_AT, KeptFacts, fold
 from authority.chain import programs
 from authority.chain.artifacts import PROGRAM_NAMES
 from authority.chain.client import ChainClient
@@ -24,7 +26,6 @@ from authority.store import Store
 from authority.store.billing import ChainEvents, HistoryCursor
 
 TRANSACTIONS_PER_COMMIT = 500
-ROWS_AT_ONCE = 5_000
 ALL = 1 << 40
 _EVENT = struct.Struct("<BH")
 _WANTED = {
@@ -57,7 +58,18 @@ def catch_up(store: Store, client: ChainClient) -> int:
             session.add_all(rows)
             session.merge(HistoryCursor(id=1, signature=bytes(some[-1])))
         cursor = some[-1]
+    _fold(store, client)
     return len(signatures)
+
+
+def _fold(store: Store, client: ChainClient) -> None:
+    """Fold what waits, where it is enough to be worth a row for each member."""
+    with store.read() as session:
+        first, last = session.execute(select(func.min(ChainEvents.n), func.max(ChainEvents.n))).one()
+    if last is not None and last - first >= FOLD_AT:
+        idls = {name: client.idl(name) for name in PROGRAM_NAMES}
+        with suppress(HistoryIncompleteError), store.write() as session:  # whoever wants a bill is told
+            fold(store, session, lambda events: events_of(events, idls))
 
 
 def _cursor(session: Session) -> Signature | None:
@@ -90,16 +102,14 @@ def events_of(data: bytes, idls: Mapping[str, Idl]) -> Iterator[Event]:
             yield event
 
 
-def facts_of(session: Session, idls: Mapping[str, Idl], only: int | None = None) -> Facts:
-    """All facts that were taken in, or those of one period; BillingError `history_incomplete`."""
-    facts, after = Facts(only), 0
-    while rows := session.scalars(
-        select(ChainEvents).where(ChainEvents.n > after).order_by(ChainEvents.n).limit(ROWS_AT_ONCE)
-    ).all():
-        for row in rows:
-            facts.apply(row.time, row.signature, events_of(row.events, idls))
-        after = rows[-1].n
-        session.expunge_all()
+def facts_of(store: Store, idls: Mapping[str, Idl], only: int | None = None) -> KeptFacts:
+    """The facts, folded and not; BillingError `history_incomplete`.
+
+    Of what is not folded yet, those of one period, where `only` says which.
+    """
+    with store.read() as session:
+        facts = KeptFacts(store, session, only)
+        facts.catch_up(session, lambda events: events_of(events, idls))
     if not facts.epoch_seconds:
         raise HistoryIncompleteError("governance is not on the chain yet: authority deploy")
     return facts

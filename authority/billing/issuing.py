@@ -95,8 +95,7 @@ def open_book(app: App, client: ChainClient, only: int | None = None) -> Book:
     epoch = int(client.clock().unix_timestamp) // config.epoch_seconds  # first: the history is not older than it
     oracle = client.account(Oracle, programs.oracle_authority())
     catch_up(app.store, client)
-    with app.store.read() as session:
-        facts = facts_of(session, {name: client.idl(name) for name in PROGRAM_NAMES}, only)
+    facts = facts_of(app.store, {name: client.idl(name) for name in PROGRAM_NAMES}, only)
     return Book(facts, config, oracle, epoch)
 
 
@@ -156,10 +155,9 @@ def _overtaken(session: Session, facts: Facts, period: int) -> list[Gap]:
     for act in _acts(session, ESTIMATED):
         first, end = int(str(act.data["first_epoch"])), int(str(act.data["end_epoch"]))
         late = any(
-            each.member == act.data["wallet"] and each.since <= first * facts.epoch_seconds
-            and each.until >= end * facts.epoch_seconds and each.period >= period
-            for each in facts.withdrawals
-        )  # fmt: skip
+            each.since <= first * facts.epoch_seconds and each.until >= end * facts.epoch_seconds
+            for each in facts.drawn(period, str(act.data["wallet"]))
+        )
         if late and act.log_index not in withdrawn:
             message = (
                 f"its epochs {first} to {end - 1} were measured since: authority billing estimate withdraw "

@@ -76,7 +76,7 @@ def read(app: App, client: ChainClient) -> Ledger:
 
 def _taken_in(app: App) -> int:
     with app.store.read() as session:
-        return session.scalar(select(func.max(ChainEvents.n))) or 0
+        return session.scalar(select(func.max(ChainEvents.n))) or 0  # folding leaves the last row
 
 
 class _Chain:
@@ -117,30 +117,29 @@ class _Chain:
 
 def _compare(app: App, client: ChainClient, chain: _Chain) -> Ledger:
     problems = []
+    facts = facts_of(app.store, {name: client.idl(name) for name in PROGRAM_NAMES})
+    credits = facts.all_credits()
     with app.store.read() as session:
-        facts = facts_of(session, {name: client.idl(name) for name in PROGRAM_NAMES})
         traded = _traded(facts, StoreEvidence(session), chain)
         in_custody = set(session.scalars(select(User.wallet).where(User.sealed_key.is_not(None))))
         entries = list(session.scalars(select(CreditEntry)))
     booked: dict[str, int] = defaultdict(int)
-    fed_in: dict[str, int] = defaultdict(int)
     landed: dict[tuple[str, str], int] = defaultdict(int)
-    for moved in facts.credits:
+    for moved in credits:
         booked[moved.member] += moved.amount
         landed[str(Signature.from_bytes(moved.signature)), moved.member] += moved.amount
-    for retired in facts.retirements:
-        fed_in[retired.member] += retired.credits
     balances = []
     for _, member in sorted(facts.members.items()):
         user = chain.accounts.get(member)
         custody = member in in_custody and user is not None and user.wallet == Pubkey.from_string(member)
-        balance = Balance(member, booked[member], traded[member], fed_in[member], chain.has.get(member, 0), custody)
+        fed_in, has = facts.fed_in[member], chain.has.get(member, 0)
+        balance = Balance(member, booked[member], traded[member], fed_in, has, custody)
         balances.append(balance)
         if balance.in_custody and balance.difference:
             problems.append(f"{member} has {balance.difference} micro-credits on the chain beyond what moved")
-    issued = sum(each.amount for each in facts.credits if each.amount > 0)
-    redeemed = -sum(each.amount for each in facts.credits if each.amount < 0)
-    paid = sum(fed_in.values())
+    issued = sum(each.amount for each in credits if each.amount > 0)
+    redeemed = -sum(each.amount for each in credits if each.amount < 0)
+    paid = sum(facts.fed_in.values())
     if chain.supply != issued + paid - redeemed:
         problems.append(f"there are {chain.supply} micro-credits, by the events {issued + paid - redeemed}")
     for entry in entries:

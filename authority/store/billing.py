@@ -13,7 +13,7 @@ from authority.store.base import Base, BigInt, Hash, LogIndex, Name, Seconds
 
 
 class ChainEvents(Base):
-    """What a transaction logged that bills go by, in the chain's order: kept, for validators forget.
+    """What a transaction logged that bills go by, in the chain's order: kept until it is folded into facts.
 
     signature is the transaction's (64 bytes), time its block's; events are as authority.billing.history packs them.
     """
@@ -32,6 +32,44 @@ class HistoryCursor(Base):
     __tablename__ = "billing_history_cursor"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    signature: Mapped[bytes] = mapped_column(LargeBinary(64))
+
+
+class FoldedHistory(Base):
+    """How far the chain's events are folded into facts (one row): up to and with n; state is the fold's, JSON.
+
+    Events that are folded are not kept but for the last one, which keeps the numbers rising.
+    """
+
+    __tablename__ = "billing_fold"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    n: Mapped[BigInt]
+    state: Mapped[bytes]
+
+
+class FoldedFacts(Base):
+    """What a member drew and retired in a billing period, as one fold found it: packed by authority.billing.folding."""
+
+    __tablename__ = "billing_folded_facts"
+
+    period: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
+    member_index: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
+    n: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
+    withdrawals: Mapped[bytes]
+    retirements: Mapped[bytes]
+
+
+class FoldedCredit(Base):
+    """Credits that were issued to a member (micro-credits) or given back (negative), by the chain's events."""
+
+    __tablename__ = "billing_folded_credits"
+
+    n: Mapped[LogIndex] = mapped_column(primary_key=True)
+    period: Mapped[BigInt] = mapped_column(index=True)
+    member_index: Mapped[BigInt]
+    amount: Mapped[BigInt]
+    epoch: Mapped[BigInt]
     signature: Mapped[bytes] = mapped_column(LargeBinary(64))
 
 
