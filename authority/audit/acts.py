@@ -31,6 +31,8 @@ NAMED_ON_THE_CHAIN = (
 REGISTRATIONS = ("user_registered", "installation_registered", "meter_registered", "meter_key_replaced", "meter_opened",
                  "energy_account_opened", "installation_followed", "initialized", "market_initialized")  # fmt: skip
 """Events that an act may name, and need not."""
+REDEEMED = "credit_redeemed"
+"""An event, and an act: a payout by the authority is one in the log, and a member may give credits back by itself."""
 RETIRED = "retire_energy"
 ELSEWHERE = frozenset({"delegate_set", "upgrade_authority_set"})
 """Acts whose transactions leave no event that the audit reads: a delegate is the member's own, an upgrade not ours."""
@@ -76,7 +78,7 @@ class Acts(Part):
         """The takers of events, by the events' names in the IDL."""
         return {
             **super().handlers(),
-            **{event_name(name): self._noting(name) for name in NAMED_ON_THE_CHAIN},
+            **{event_name(name): self._noting(name) for name in (*NAMED_ON_THE_CHAIN, REDEEMED)},
             **{event_name(name): self._noting_signature for name in REGISTRATIONS},
         }
 
@@ -159,7 +161,7 @@ class Acts(Part):
             name = next((name for name in done.names if self._named[name] > 0), None)
             if name is not None and name[0] == "credit":  # type: ignore[index]
                 self._named[name] -= 1
-            if name is None and not by_signature:
+            if name is None and not by_signature and done.event != REDEEMED:
                 words = ", ".join(f"{key} {_words(value)}" for key, value in done.data.items() if key != "padding")
                 message = f"the chain says {done.event} ({words[:300]}), and no act in the log does"
                 self.find("act_not_logged", f"transaction {done.signature}", message)
@@ -184,7 +186,7 @@ class Acts(Part):
             same = done.event == "pause_changed" and bits_of(data["paused"]) == event["after"]
         elif said.kind == "operator_set":
             same = done.event == "operator_changed" and data["operator"] == str(event["after"])
-        elif said.kind == "credit_issued":
+        elif said.kind in ("credit_issued", REDEEMED) and done.event == said.kind:
             same = (data["wallet"], data["amount"]) == (str(event["wallet"]), event["amount"])
         else:
             return
