@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -12,16 +11,13 @@ from authority.audit.history import Landed
 from authority.billing.bill import hash_of
 from authority.billing.facts import RELEVANT
 from authority.billing.recompute import Recomputation
-from authority.chain.idl import Idl, IdlError
+from authority.chain.idl import Event
 from authority.errors import AuthorityError
 from authority.store.billing import IssuedBill
 from edge_agent.wire.errors import WireError
 
 Find = Callable[[str, object, str], None]
-_WANTED = {
-    program: tuple(hashlib.sha256(f"event:{name}".encode()).digest()[:8] for name in names)
-    for program, names in RELEVANT.items()
-}
+_WANTED = frozenset(name for names in RELEVANT.values() for name in names)
 
 
 class BillAudit:
@@ -43,13 +39,11 @@ class BillAudit:
         except (AuthorityError, WireError, KeyError, TypeError, ValueError, IndexError):
             return
 
-    def apply(self, landed: Landed, idls: Mapping[str, Idl]) -> None:
-        """The next transaction of the chain, after the leaves that its epoch's checkpoint pins."""
-        wanted = [(program, data) for program, data in landed.events if data[:8] in _WANTED[program]]
+    def apply(self, landed: Landed, events: Iterable[Event]) -> None:
+        """The next transaction of the chain with its events, after the leaves that its epoch's checkpoint pins."""
         try:
-            events = [event for program, data in wanted if (event := idls[program].decode_event(data)) is not None]
-            self._bills.apply(landed.time, landed.signature, events)
-        except (IdlError, KeyError) as error:
+            self._bills.apply(landed.time, landed.signature, [event for event in events if event.name in _WANTED])
+        except KeyError as error:
             self._find("event_not_understood", "bills", f"an event cannot be billed: {error!r}")
 
     def step(self) -> None:

@@ -38,7 +38,7 @@ from authority.chain.accounts import (
     Status,
 )
 from authority.chain.errors import ChainError
-from authority.chain.idl import Idl
+from authority.chain.idl import Event, Idl
 from authority.settlement.snapshot import Pause
 from authority.settlement.surplus import MeterSpan, Span, SpanKind, SurplusError, settle_span, span_kind
 from edge_agent.wire.reading import (
@@ -259,11 +259,11 @@ class Replay(Part):
             self._add(address, known)
             self._members[meter.user] = _Member(based=False)
 
-    def apply(self, landed: Landed) -> None:
+    def apply(self, landed: Landed, events: Iterable[Event]) -> None:
         """Take one transaction's events in."""
         self._to_mint.clear()
         try:
-            for event in landed.decoded(self.idls):
+            for event in events:
                 for handler in self._handlers.get(event.name, ()):
                     handler(event.data, landed)
         except (KeyError, ChainError) as error:

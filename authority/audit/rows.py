@@ -15,8 +15,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from authority.audit.examine import FRAME_AT, KEY_END, RECORD_END
 from authority.log.log import LEAF_ACT, LEAF_READING
+from authority.log.reading_leaf import FRAME_AT, KEY_END, RECORD_END
 from authority.store.log import Act
 from authority.store.metering import Frame, MeterKey
 from edge_agent.wire.canonical import canonical_json

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
+from solders.signature import Signature
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -34,18 +35,20 @@ from authority.audit.bills import BillAudit
 from authority.audit.books import Book
 from authority.audit.chain_state import ChainState
 from authority.audit.conservation import conservation_of
-from authority.audit.examine import FRAME_AT, KEY_END, READING_SIZE, RECORD_END, Examined, examined
+from authority.audit.examine import Examined, examined
 from authority.audit.history import Landed
 from authority.audit.replay import Replay
 from authority.billing.recompute import Recomputation
 from authority.chain import programs
 from authority.chain.accounts import EpochCheckpoint, Meter, MeterState
-from authority.chain.idl import Idl
+from authority.chain.errors import ChainError
+from authority.chain.idl import Event, Idl
 from authority.chain.layout import LayoutError
 from authority.errors import AuthorityError
 from authority.log import log, merkle
 from authority.log.log import LEAF_ACT, LEAF_BOOK, LEAF_READING, Leaf, SignedCheckpoint
 from authority.log.note import Cosignature, NoteError, VerifierKey
+from authority.log.reading_leaf import FRAME_AT, KEY_END, READING_SIZE, RECORD_END
 from authority.log.tiles import TILE_HEIGHT, TILE_WIDTH
 from authority.log.tree import Growth, TileReader
 from authority.market.book_leaf import BookLeafError, book_of_leaf
@@ -394,8 +397,14 @@ class Audit:
 
     def _apply(self, transactions: Iterable[Landed], chain: ChainSource, replay: Replay) -> None:
         for each in transactions:
-            replay.apply(each)
-            self.bills.apply(each, chain.idls)
+            events: list[Event] = []
+            try:
+                events.extend(each.decoded(chain.idls))
+            except (KeyError, ChainError) as error:
+                where = f"transaction {Signature.from_bytes(each.signature)}"
+                self.find("event_not_understood", where, f"an event cannot be read: {error!r}")
+            replay.apply(each, events)
+            self.bills.apply(each, events)
         self.bills.step()
 
     # The log

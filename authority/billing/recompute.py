@@ -22,7 +22,8 @@ from authority.billing.errors import BillingError, HistoryIncompleteError
 from authority.billing.facts import CreditMoved, Facts, Retirement
 from authority.chain.accounts import RETIREMENT_GRACE_EPOCHS, EpochBook
 from authority.chain.idl import Event
-from authority.log.log import LEAF_ACT, LEAF_BOOK, LEAF_READING, ReadingLeaf
+from authority.log.log import LEAF_ACT, LEAF_BOOK, LEAF_READING
+from authority.log.reading_leaf import KEY_END, READING_SIZE, RECORD_END, interval_end
 from authority.market.book_leaf import book_of_leaf
 from edge_agent.wire.reading import VERDICT_ACCEPTED
 
@@ -55,18 +56,19 @@ class LeafEvidence:
 
     def add(self, index: int, leaf: bytes) -> LoggedAct | None:
         """Take a leaf in; the act, where it is one that bills go by. What is malformed the audit names by itself."""
-        if leaf[:1] == bytes([LEAF_READING]):
-            reading = ReadingLeaf.from_bytes(leaf)
-            meter = self._meters.get(reading.frame.public_key, b"")
-            end = reading.frame.record.interval_end
-            if reading.verdict == VERDICT_ACCEPTED:
+        kind = leaf[0] if leaf else None
+        if kind == LEAF_READING:
+            if len(leaf) != READING_SIZE:
+                return None
+            meter, end = self._meters.get(leaf[RECORD_END:KEY_END], b""), interval_end(leaf)
+            if leaf[1] == VERDICT_ACCEPTED:
                 self._pass(meter, end, index, index)
             else:
                 self._held[index] = (meter, end)
-        elif leaf[:1] == bytes([LEAF_BOOK]):
+        elif kind == LEAF_BOOK:
             data = book_of_leaf(leaf)
             self._books[EpochBook.from_account(data).epoch] = (index, data)
-        elif leaf[:1] == bytes([LEAF_ACT]):
+        elif kind == LEAF_ACT:
             return self._act(index, json.loads(leaf[1:]))
         return None
 

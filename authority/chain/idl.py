@@ -24,6 +24,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -347,7 +348,10 @@ class _Row:
         self._plain = [(name, start) for name, (start, end, _) in zip(names, parts, strict=True) if end == start + 1]
         self._names = [name for name, _ in self._plain]
         self._all_plain = [start for _, start in self._plain] == list(range(self.values))
-        self._made = [(name, *part) for name, part in zip(names, parts, strict=True) if part[2] is not None]
+        self._pick = _picker([start for _, start in self._plain])
+        made = [(name, *part) for name, part in zip(names, parts, strict=True) if part[2] is not None]
+        self._addresses = [(name, start) for name, start, _, make in made if make is _address]
+        self._made = [each for each in made if each[3] is not _address]
 
     @classmethod
     def of(cls, codec: _Codec) -> _Row | None:
@@ -378,10 +382,23 @@ class _Row:
         if self._all_plain:
             found = dict(zip(self._names, values, strict=True))
         else:
-            found = {name: values[start] for name, start in self._plain}
+            found = dict(zip(self._names, self._pick(values), strict=True))
+        for name, start in self._addresses:
+            found[name] = Pubkey(values[start])
         for name, start, end, make in self._made:
             found[name] = make(values[start:end])  # type: ignore[misc] # only those that are made of theirs
         return found
+
+
+def _address(values: tuple[Any, ...]) -> Pubkey:
+    return Pubkey(values[0])
+
+
+def _picker(places: Sequence[int]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """Takes the values at these places out of a tuple."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda values: tuple(values[place] for place in places)
 
 
 _Part = tuple[int, int, "Callable[[tuple[Any, ...]], Any] | None"]
@@ -395,7 +412,7 @@ def _fixed(codec: _Codec) -> tuple[str, int, Callable[[tuple[Any, ...]], Any] | 
             letter = _LETTERS[codec.smallest]
             return letter.lower() if codec.signed else letter, 1, None
         case _PublicKey():
-            return "32s", 1, lambda values: Pubkey(values[0])
+            return "32s", 1, _address
         case _ByteArray():
             return f"{codec.smallest}s", 1, None
         case _Array(inner=_Integer()):
@@ -951,8 +968,10 @@ class Idl:
 
     def decode_event(self, data: bytes) -> Event | None:
         """An event's data, logged or sent by self-CPI; None where it is none of this program's. IdlDataError."""
-        data = data.removeprefix(EVENT_INSTRUCTION_TAG)
         item = self._events.get(data[:DISCRIMINATOR_SIZE])
+        if item is None:
+            data = data.removeprefix(EVENT_INSTRUCTION_TAG)
+            item = self._events.get(data[:DISCRIMINATOR_SIZE])
         if item is None:
             others = (each for each in self._events.values() if data.startswith(each.discriminator))
             item = next(others, None)

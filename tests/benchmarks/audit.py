@@ -75,7 +75,8 @@ def packed(kind: type[ProgramAccount], **values: Any) -> bytes:
     """An account's bytes: these fields, and zeros."""
     flat: list[Any] = []
     for field in fields(kind):  # type: ignore[arg-type]
-        zero: Any = {"int": 0, "tuple[int, ...]": (0,) * 4, "Parameters": PARAMETERS}.get(str(field.type), b"")
+        kinds = {"bytes": b"", "Pubkey": b"", "tuple[int, ...]": (0,) * 4, "Parameters": PARAMETERS}
+        zero: Any = kinds.get(str(field.type), 0)
         value = values.get(field.name, zero)
         flat += value if isinstance(value, tuple) else [bytes(value) if isinstance(value, Pubkey) else value]
     return kind.DISCRIMINATOR + kind.FORMAT.pack(*flat)
