@@ -1,5 +1,11 @@
 """What each member's bill comes to, worked out a second time from the log's leaves and the chain's events alone.
 
+    python tests/support/bill_reference.py BUNDLE
+
+reads what `authority audit export --bundle` wrote, and prints JSON, an object for each member and period: `period`,
+`wallet`, `wh` and `amount` (micro-credits) by kind of line, `due`, and the
+leaves of what was withdrawn (`leaves`) and retired (`acts`).
+
 Written apart from authority.billing, and otherwise: it keeps a running account a member and period, covers each
 withdrawal as the chain books it, and finds a reading's leaf by the reading that the chain accepted.
 """
@@ -7,12 +13,20 @@ withdrawal as the chain books it, and finds a reading's leaf by the reading that
 from __future__ import annotations
 
 import json
+import struct
+import sys
+import zipfile
 import zlib
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, floor
+from pathlib import Path
 from typing import Any
+
+if __name__ == "__main__":
+    sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
 
 from solders.signature import Signature
 
@@ -20,7 +34,7 @@ from authority.chain import programs
 from authority.chain.accounts import EpochBook, Order
 from authority.chain.artifacts import PROGRAM_NAMES
 from authority.chain.client import ChainClient
-from authority.chain.idl import Event
+from authority.chain.idl import Event, Idl
 from edge_agent.wire.reading import Frame
 
 READING, ACT, BOOK = 1, 2, 3
@@ -33,6 +47,8 @@ class Account:
     wh: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     amount: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     leaves: set[int] = field(default_factory=set)
+    acts: set[int] = field(default_factory=set)
+    """The leaves of the acts by which the authority retired."""
     drawn: list[list[int]] = field(default_factory=list)
     """[Wh not yet covered, retail price, period in which the span ended], in the chain's order."""
     owed: dict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
@@ -57,6 +73,39 @@ def events_of(client: ChainClient) -> list[tuple[int, Signature, list[Event]]]:
     return found
 
 
+def in_bundle(path: Path) -> Reference:
+    """The same of a bundle, whose members are read here byte by byte."""
+    with zipfile.ZipFile(path) as archive:
+        idls = {name: Idl(json.loads(archive.read(f"idl/{name}.json"))) for name in PROGRAM_NAMES}
+        leaves = list(_leaves(archive.read("leaves")))
+        return Reference(leaves, list(_transactions(archive.read("history"), idls)))
+
+
+def _leaves(data: bytes) -> Iterator[bytes]:
+    """length u32, the leaf, its hash (32 bytes)."""
+    at = 0
+    while at < len(data):
+        (size,) = struct.unpack_from("<I", data, at)
+        yield data[at + 4 : at + 4 + size]
+        at += 4 + size + 32
+
+
+def _transactions(data: bytes, idls: dict[str, Idl]) -> Iterator[tuple[int, Signature, list[Event]]]:
+    """time i64, signature (64 bytes), events u16; of each event the program u8, length u16, bytes."""
+    at = 0
+    while at < len(data):
+        time, signature, count = struct.unpack_from("<q64sH", data, at)
+        at += 74
+        events = []
+        for _ in range(count):
+            program, size = struct.unpack_from("<BH", data, at)
+            at += 3 + size
+            event = idls[PROGRAM_NAMES[program]].decode_event(data[at - size : at])
+            if event is not None:
+                events.append(event)
+        yield time, Signature.from_bytes(signature), events
+
+
 class Reference:
     """The accounts of all members and periods; `of(period)` gives one period's."""
 
@@ -69,7 +118,9 @@ class Reference:
         self.accepted: dict[str, list[tuple[int, int]]] = defaultdict(list)
         self.owner: dict[str, str] = {}
         self.readings = self._readings(leaves)
-        for time, _, logged in events:
+        self.retiring = self._retiring(leaves)
+        for time, signature, logged in events:
+            self.signature = str(signature)
             for event in logged:
                 getattr(self, event.name, lambda *_: None)(event.data, time)
         for account in self.accounts.values():
@@ -85,6 +136,21 @@ class Reference:
     def of(self, period: int) -> dict[str, Account]:
         return {wallet: account for (each, wallet), account in self.accounts.items() if each == period}
 
+    def as_json(self) -> list[dict[str, Any]]:
+        """All accounts, as the command prints them."""
+        return [
+            {
+                "period": period,
+                "wallet": wallet,
+                "wh": account.wh,
+                "amount": account.amount,
+                "due": account.due,
+                "leaves": sorted(account.leaves),
+                "acts": sorted(account.acts),
+            }
+            for (period, wallet), account in sorted(self.accounts.items())
+        ]
+
     # The log
 
     @staticmethod
@@ -95,6 +161,15 @@ class Reference:
             if leaf[0] == READING:
                 frame = Frame.from_bytes(leaf[12:])
                 found[frame.public_key, frame.record.interval_end, frame.record.sequence] = index
+        return found
+
+    @staticmethod
+    def _retiring(leaves: list[bytes]) -> dict[tuple[str, str], int]:
+        """Leaf of the act by transaction and member."""
+        found = {}
+        for index, leaf in enumerate(leaves):
+            if leaf[0] == ACT and (act := json.loads(leaf[1:]))["kind"] == "retire_energy":
+                found[act["data"]["signature"], act["data"]["wallet"]] = index
         return found
 
     def _books(self, leaves: list[bytes]) -> None:
@@ -191,6 +266,8 @@ class Reference:
 
     def EnergyRetired(self, data: Any, _: int) -> None:  # noqa: N802
         account = self.accounts[data["period"], str(data["wallet"])]
+        act = self.retiring.get((self.signature, str(data["wallet"])))
+        account.acts |= set() if act is None else {act}  # a member's own retirement is no act
         if data["reason"]:
             account.wh["fed_in"] += data["amount"]
             account.amount["fed_in"] -= data["credits"]
@@ -214,3 +291,13 @@ class Reference:
 
     def _price(self, epoch: int) -> int:
         return [price for first, price in self.retail if first <= epoch][-1]
+
+
+def main() -> None:
+    accounts = in_bundle(Path(sys.argv[1])).as_json()
+    assert not any(name.startswith("authority.billing") for name in sys.modules)
+    print(json.dumps(accounts))
+
+
+if __name__ == "__main__":
+    main()

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import bill_reference
 import pytest
-from bill_reference import Reference, events_of
+from bill_reference import Account, Reference, events_of
 
 from authority.chain import accounts, programs
 from authority.cli import main
 from authority.log import log
 from authority.store.billing import IssuedBill
+from edge_agent.wire.command import DONE, PENDING
 
 GRACE_EPOCHS = 8
 """Epochs after a billing period's end for which the chain takes late spans and retirements for it."""
@@ -23,8 +29,8 @@ def command_of(campus: Any, capsys: pytest.CaptureFixture[str], name: str = "bil
         capsys.readouterr()
         found = main([name, "--home", str(campus.home_path), *map(str, words), "--json"])
         printed = capsys.readouterr()
-        assert found == status, printed.err
-        return json.loads(printed.out) if status == 0 else printed.err
+        assert found == status, printed.out + printed.err
+        return json.loads(printed.out) if status in (DONE, PENDING) else printed.err
 
     return run
 
@@ -64,13 +70,33 @@ def sums(bill: dict[str, Any], what: str) -> dict[str, int]:
     return {kind: total for kind, total in found.items() if total}
 
 
+def accounts_by_script(campus: Any, bundle: Path) -> dict[int, dict[str, Account]]:
+    """The bills that a process makes which has the exported bundle and nothing else: by period and wallet."""
+    assert main(["audit", "--home", str(campus.home_path), "export", "--bundle", str(bundle)]) == 0
+    printed = subprocess.run(
+        [sys.executable, bill_reference.__file__, str(bundle)], stdout=subprocess.PIPE, check=True, timeout=600
+    ).stdout
+    found: dict[int, dict[str, Account]] = {}
+    for each in json.loads(printed):
+        account = Account(defaultdict(int, each["wh"]), defaultdict(int, each["amount"]), set(each["leaves"]))
+        account.acts = set(each["acts"])
+        assert account.due == each["due"]
+        found.setdefault(each["period"], {})[each["wallet"]] = account
+    return found
+
+
 def assert_bills_are_the_references(campus: Any, *periods: int) -> None:
     """Every issued bill of these periods is what the reference makes of log and chain."""
     reference = reference_of(campus)
-    for period in periods:
-        bills, accounts = issued(campus, period), reference.of(period)
+    assert_bills_are(campus, {period: reference.of(period) for period in periods})
+
+
+def assert_bills_are(campus: Any, expected: dict[int, dict[str, Account]]) -> None:
+    """Every issued bill is the account of its member and period, and nobody has one who has no account."""
+    for period, members in expected.items():
+        bills = issued(campus, period)
         for name, wallet in campus.wallets.items():
-            account, bill = accounts.get(str(wallet)), bills.get(name)
+            account, bill = members.get(str(wallet)), bills.get(name)
             amounts = {} if account is None else {kind: each for kind, each in account.amount.items() if each}
             if bill is None:
                 assert not amounts, (period, name)
@@ -84,6 +110,9 @@ def assert_bills_are_the_references(campus: Any, *periods: int) -> None:
             drawn = [line for line in bill["lines"] if line["kind"] in ("withdrawn", "late_withdrawal")]
             leaves = {leaf for line in drawn for first, last in line["leaves"] for leaf in range(first, last + 1)}
             assert leaves == account.leaves, (period, name)
+            retired = [line for line in bill["lines"] if line["kind"] in ("retired", "fed_in")]
+            acts = {leaf for line in retired for first, last in line["leaves"] for leaf in range(first, last + 1)}
+            assert acts == account.acts, (period, name)
             assert 0 <= bill["rounded_off"] < 1000 * sum(
                 line["price"] is not None for line in bill["lines"]
             ) or not any(line["price"] for line in bill["lines"])
