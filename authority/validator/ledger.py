@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ from solders.account import Account
 from solders.pubkey import Pubkey
 
 from authority.errors import AuthorityError
+from authority.validator.packing import Packer, learnt
 
 LEDGER_NAME = "ledger.db"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of version 1, whose transactions and metas are not packed, is what an earlier release wrote; it is read as it is."""
 
 _SCHEMA = """
 CREATE TABLE property (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -33,12 +35,25 @@ CREATE TABLE account (
 CREATE TABLE block (slot INTEGER PRIMARY KEY, hash BLOB NOT NULL, time INTEGER NOT NULL);
 CREATE TABLE landed (
     number INTEGER PRIMARY KEY, slot INTEGER NOT NULL REFERENCES block (slot), signature BLOB NOT NULL UNIQUE,
-    content BLOB NOT NULL, error TEXT, meta TEXT NOT NULL
+    content BLOB NOT NULL, error TEXT, meta BLOB NOT NULL
 );
 CREATE INDEX landed_by_slot ON landed (slot, number);
+CREATE TABLE named (id INTEGER PRIMARY KEY, address BLOB NOT NULL UNIQUE);
 CREATE TABLE mention (
-    address BLOB NOT NULL, number INTEGER NOT NULL REFERENCES landed (number), PRIMARY KEY (address, number)
+    name INTEGER NOT NULL REFERENCES named (id), number INTEGER NOT NULL REFERENCES landed (number),
+    PRIMARY KEY (name, number)
 ) WITHOUT ROWID;
+"""
+_FROM_VERSION_1 = """
+ALTER TABLE mention RENAME TO earlier;
+CREATE TABLE named (id INTEGER PRIMARY KEY, address BLOB NOT NULL UNIQUE);
+CREATE TABLE mention (
+    name INTEGER NOT NULL REFERENCES named (id), number INTEGER NOT NULL REFERENCES landed (number),
+    PRIMARY KEY (name, number)
+) WITHOUT ROWID;
+INSERT INTO named (address) SELECT DISTINCT address FROM earlier;
+INSERT INTO mention SELECT id, number FROM earlier JOIN named USING (address);
+DROP TABLE earlier;
 """
 
 
@@ -55,9 +70,17 @@ _COLUMNS = {
     "account": {"address", "lamports", "owner", "executable", "data"},
     "block": {"slot", "hash", "time"},
     "landed": {"number", "slot", "signature", "content", "error", "meta"},
-    "mention": {"address", "number"},
+    "named": {"id", "address"},
+    "mention": {"name", "number"},
+}
+_COLUMNS_OF_VERSION_1 = {name: columns for name, columns in _COLUMNS.items() if name != "named"} | {
+    "mention": {"address", "number"}
 }
 _ROOM_SIZE = 64 * 1024
+_DICTIONARY = "dictionary"
+LEARN_AT = 256
+"""Transactions after which the ledger learns its dictionary (authority.validator.packing)."""
+_SAMPLES, _CONTENT_SHARE = 48, 12 * 1024
 
 
 class LedgerError(AuthorityError):
@@ -162,6 +185,8 @@ class Ledger:
                     self.path.with_name(LEDGER_NAME + suffix).unlink(missing_ok=True)
             self._connection = self._open()
             self._grouped = False
+            self._packer = Packer(self.property(_DICTIONARY) or b"")
+            self._landed_count = self.count()
         except BaseException:
             os.close(self._lock)
             raise
@@ -191,14 +216,17 @@ class Ledger:
                 connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
             elif version == 0:
                 raise self.unreadable("it is the database of another program")
+            elif version == 1:
+                self._check_columns(connection, _COLUMNS_OF_VERSION_1)
+                connection.executescript(
+                    f"BEGIN IMMEDIATE; {_FROM_VERSION_1} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                )
             elif version != SCHEMA_VERSION:
                 raise LedgerVersionError(
                     f"{self.path} is of version {version}, this validator writes {SCHEMA_VERSION}: "
                     "use the version that made it, or start again from nothing with --reset",
                 )
-            for table, columns in _COLUMNS.items():
-                if {row[1] for row in connection.execute(f"PRAGMA table_info({table})")} != columns:
-                    raise self.unreadable("it is the database of another program")
+            self._check_columns(connection, _COLUMNS)
             if (found := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 raise self.unreadable(found.splitlines()[-1])
         except sqlite3.Error as error:
@@ -208,6 +236,11 @@ class Ledger:
             connection.close()
             raise
         return connection
+
+    def _check_columns(self, connection: sqlite3.Connection, expected: Mapping[str, set[str]]) -> None:
+        for table, columns in expected.items():
+            if {row[1] for row in connection.execute(f"PRAGMA table_info({table})")} != columns:
+                raise self.unreadable("it is the database of another program")
 
     def unreadable(self, reason: object) -> LedgerError:
         """The error for a ledger that is not what this validator wrote."""
@@ -243,6 +276,7 @@ class Ledger:
 
     def group(self) -> None:
         """Make one commit of all that is recorded from now on until `commit`, or nothing of it."""
+        self._learn()
         self._grouped = True
 
     def commit(self) -> None:
@@ -256,6 +290,8 @@ class Ledger:
 
         sqlite3.Error where that fails: nothing of it is kept, nor of the group so far.
         """
+        if not self._grouped:
+            self._learn()
         with self._transaction() as cursor:
             cursor.execute(
                 "INSERT INTO block VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (entry.slot, entry.blockhash, entry.time)
@@ -265,22 +301,40 @@ class Ledger:
                 (
                     entry.slot,
                     entry.signature,
-                    entry.content,
+                    self._packer.pack(entry.content),
                     None if entry.error is None else json.dumps(entry.error),
-                    json.dumps(entry.meta, separators=(",", ":")),
+                    self._packer.pack(json.dumps(entry.meta, separators=(",", ":")).encode()),
                 ),
             )
             number = cursor.lastrowid or 0
+            addresses = [bytes(address) for address in entry.mentions]
             cursor.executemany(
-                "INSERT INTO mention VALUES (?, ?) ON CONFLICT DO NOTHING",
-                [(bytes(address), number) for address in entry.mentions],
+                "INSERT INTO named (address) VALUES (?) ON CONFLICT DO NOTHING", [(address,) for address in addresses]
+            )
+            cursor.executemany(
+                "INSERT INTO mention SELECT id, ? FROM named WHERE address = ? ON CONFLICT DO NOTHING",
+                [(number, address) for address in addresses],
             )
             for address, account in entry.changes:
                 if account is None:
                     cursor.execute("DELETE FROM account WHERE address = ?", (bytes(address),))
                 else:
                     self._put_account(cursor, address, account)
+        self._landed_count = number
         return number
+
+    def _learn(self) -> None:
+        """Learn the dictionary once there is enough to learn from: durable before anything is packed with it."""
+        if self._packer.has_learnt or self._landed_count < LEARN_AT:
+            return
+        rows = self._connection.execute("SELECT content, meta FROM landed ORDER BY number DESC LIMIT ?", (_SAMPLES,))
+        contents, metas = zip(
+            *[(self._packer.unpack(row[0]), self._packer.unpack(row[1])) for row in rows], strict=True
+        )
+        dictionary = learnt([b"".join(contents)[:_CONTENT_SHARE], *reversed(metas)])
+        with self._transaction() as cursor:
+            cursor.execute("INSERT OR REPLACE INTO property VALUES (?, ?)", (_DICTIONARY, dictionary))
+        self._packer = Packer(dictionary)
 
     def touch(self) -> None:
         """Write as much as a transaction may need, durably: sqlite3.Error where there is no room for it."""
@@ -349,7 +403,13 @@ class Ledger:
         query = "SELECT number, slot, time, signature, content, error, meta FROM landed JOIN block USING (slot) WHERE "
         return [
             Landed(
-                number, slot, time, signature, content, None if error is None else json.loads(error), json.loads(meta)
+                number,
+                slot,
+                time,
+                signature,
+                self._packer.unpack(content),
+                None if error is None else json.loads(error),
+                json.loads(self._packer.unpack(meta)),
             )
             for number, slot, time, signature, content, error, meta in self._connection.execute(
                 f"{query}{condition} ORDER BY number", values
@@ -361,11 +421,12 @@ class Ledger:
         query = (
             "SELECT number, slot, time, signature, error, content "
             "FROM mention JOIN landed USING (number) JOIN block USING (slot) "
-            "WHERE address = ? AND number < ? AND number > ? ORDER BY number DESC LIMIT ?"
+            "WHERE name = (SELECT id FROM named WHERE address = ?) AND number < ? AND number > ? "
+            "ORDER BY number DESC LIMIT ?"
         )
         newest = 1 << 62 if before is None else before
         rows = self._connection.execute(query, (bytes(address), newest, -1 if until is None else until, limit))
-        return [Mention(_status(row[:5]), row[5]) for row in rows]
+        return [Mention(_status(row[:5]), self._packer.unpack(row[5])) for row in rows]
 
     def count(self) -> int:
         """How many transactions have landed, ever."""

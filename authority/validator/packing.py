@@ -1,0 +1,56 @@
+"""How the ledger packs transactions and their metas: deflate, with a dictionary that the ledger learnt from its own.
+
+One transaction is like another (the same addresses, log lines and keys of JSON), and each is too short to say so by
+itself. A packed value begins with 0 and the number of its dictionary (0 none, 1 the ledger's); what an earlier release
+wrote begins with neither: JSON is text, and a transaction begins with the number of its signatures.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+
+DICTIONARY_SIZE = 1 << 15
+"""As far back as deflate can point."""
+_MARK = b"\0"
+_PLAIN, _LEARNT = b"\0\0", b"\0\1"
+_RAW = -15
+_LEVEL = 6
+
+
+class Packer:
+    """Packs with a dictionary, or without (empty); unpacks both."""
+
+    def __init__(self, dictionary: bytes = b"") -> None:
+        self._dictionary = dictionary
+
+    @property
+    def has_learnt(self) -> bool:
+        """Whether there is a dictionary."""
+        return bool(self._dictionary)
+
+    def pack(self, data: bytes) -> bytes:
+        """The bytes, packed."""
+        if not self._dictionary:
+            packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW)
+        else:
+            packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW, zdict=self._dictionary)
+        head = _LEARNT if self._dictionary else _PLAIN
+        return head + packer.compress(data) + packer.flush()
+
+    def unpack(self, data: bytes | str) -> bytes:
+        """The bytes as they were; zlib.error where they cannot be had again."""
+        if isinstance(data, str):
+            return data.encode()
+        if data[:1] != _MARK:
+            return data
+        reader = zlib.decompressobj(_RAW, zdict=self._dictionary if data[:2] == _LEARNT else b"")
+        found = reader.decompress(data[2:])
+        if not reader.eof:
+            raise zlib.error("it is cut short")
+        return found
+
+
+def learnt(samples: Iterable[bytes]) -> bytes:
+    """A dictionary of these samples: the last count most."""
+    return b"".join(samples)[-DICTIONARY_SIZE:]

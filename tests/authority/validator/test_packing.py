@@ -1,0 +1,103 @@
+"""Transactions in the ledger are packed, and come back byte for byte; an earlier release's are read as before."""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from solders.pubkey import Pubkey
+
+from authority.validator.ledger import LEARN_AT, Entry, Ledger
+from authority.validator.packing import DICTIONARY_SIZE, Packer, learnt
+
+ADDRESSES = [Pubkey.from_bytes(bytes([number]) * 32) for number in range(1, 6)]
+
+
+@given(st.binary(max_size=400), st.binary(max_size=400), st.binary(min_size=1, max_size=400))
+def test_what_is_packed_comes_back(data, sample, other):
+    plain, packer = Packer(), Packer(learnt([sample, data]))
+    assert plain.unpack(plain.pack(data)) == data
+    assert packer.unpack(packer.pack(data)) == data
+    assert packer.unpack(plain.pack(data)) == data  # it was packed before there was a dictionary
+    assert packer.unpack(b"\1" + other) == b"\1" + other  # a transaction of an earlier release
+    assert packer.unpack('{"logs":[]}') == b'{"logs":[]}'
+
+
+def test_a_packed_value_that_is_cut_short_is_told():
+    packed = Packer().pack(bytes(range(200)))
+    with pytest.raises(zlib.error):
+        Packer().unpack(packed[:-20])
+
+
+def test_a_dictionary_is_no_larger_than_deflate_can_use():
+    assert learnt([bytes(40_000), b"x" * 100])[-100:] == b"x" * 100
+    assert len(learnt([bytes(40_000), b"x" * 100])) == DICTIONARY_SIZE
+
+
+def entry(number):
+    """A transaction much like the others."""
+    named = [ADDRESSES[0], ADDRESSES[1 + number % 4]]
+    meta = {"logMessages": [f"Program {each} invoke [1]" for each in named], "fee": 5_000 + number}
+    content = b"\1" + number.to_bytes(64, "big") + b"".join(map(bytes, named))
+    return Entry(number // 10, number, bytes(32), number.to_bytes(64, "big"), content, None, meta, named, ())
+
+
+def told(ledger, count):
+    """All that the ledger says of its transactions."""
+    landed = [ledger.landed(number.to_bytes(64, "big")) for number in range(count)]
+    mentions = [ledger.mentions(address, count, None, None) for address in ADDRESSES]
+    return [(each.number, each.slot, each.content, each.meta) for each in landed], mentions
+
+
+def test_a_ledger_learns_what_its_transactions_have_in_common_and_reads_them_all(tmp_path):
+    ledger, count = Ledger(tmp_path), LEARN_AT + 44
+    try:
+        for number in range(count):
+            if number % 20 == 0:
+                ledger.group()
+            ledger.record(entry(number))
+            if number % 20 == 19:
+                ledger.commit()
+        sizes = [row[0] for row in ledger._connection.execute("SELECT length(meta) FROM landed ORDER BY number")]
+        expected = told(ledger, count)
+    finally:
+        ledger.close()
+    assert max(sizes[-20:]) < min(sizes[:LEARN_AT]) / 2
+    for number, (_, _, content, meta) in enumerate(expected[0]):
+        assert (content, meta) == (entry(number).content, entry(number).meta)
+    again = Ledger(tmp_path)
+    try:
+        assert told(again, count) == expected
+    finally:
+        again.close()
+
+
+def test_a_ledger_of_version_1_is_taken_over(tmp_path):
+    ledger = Ledger(tmp_path)
+    for number in range(30):
+        ledger.record(entry(number))
+    expected = told(ledger, 30)
+    ledger.close()
+    earlier = sqlite3.connect(tmp_path / "ledger.db")
+    for number, content, meta in earlier.execute("SELECT number, content, meta FROM landed").fetchall():
+        plain = Packer()
+        values = (plain.unpack(content), plain.unpack(meta).decode(), number)
+        earlier.execute("UPDATE landed SET content = ?, meta = ? WHERE number = ?", values)
+    earlier.commit()
+    earlier.executescript(
+        """
+        CREATE TABLE old (address BLOB NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (address, number)) WITHOUT ROWID;
+        INSERT INTO old SELECT address, number FROM mention JOIN named ON named.id = mention.name;
+        DROP TABLE mention; DROP TABLE named; ALTER TABLE old RENAME TO mention; PRAGMA user_version = 1;
+        """
+    )
+    earlier.close()
+    for _ in range(2):
+        taken_over = Ledger(tmp_path)
+        try:
+            assert told(taken_over, 30) == expected
+        finally:
+            taken_over.close()
