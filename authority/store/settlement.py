@@ -90,6 +90,7 @@ class SettlementAct(Base):
     """An act that settlement has put into the log, once for each key, before its transaction was first sent."""
 
     __tablename__ = "settlement_acts"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 - as SQLAlchemy wants it; else each key is kept twice
 
     key: Mapped[str] = mapped_column(String(200), primary_key=True)
     log_index: Mapped[BigInt]
