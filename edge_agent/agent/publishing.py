@@ -78,7 +78,7 @@ class Publishing:
         batch = Batch(
             tuple(meter.name for meter, _ in entries),
             tuple(entry.id for _, entry in entries),
-            tuple(entry.frame for _, entry in entries),
+            tuple(self._gateway.journal.frame_of(entry) for _, entry in entries),
         )
         self._gateway.carrier.send(batch, tries)
 

@@ -117,7 +117,7 @@ _MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE meter_3 RENAME TO meter;
     ALTER TABLE frame_3 RENAME TO frame;
     CREATE INDEX frame_by_sequence ON frame (sequence, meter);
-    CREATE INDEX frame_open ON frame (meter, sequence, state) WHERE state != 'receipted';
+    CREATE INDEX frame_open ON frame (meter, sequence, state, code) WHERE state != 'receipted';
     """,
 )
 
@@ -184,10 +184,10 @@ class MeterState(NamedTuple):
 
 
 class JournalEntry(NamedTuple):
-    """A frame in the journal. code is that of the last receipt for it, None where there was none."""
+    """A frame in the journal, by its number there. code is that of the last receipt for it, None where there was
+    none."""
 
     id: int
-    frame: Frame
     sequence: int
     code: int | None
 
@@ -378,11 +378,19 @@ class Journal:
         """A key's frames that wait for a receipt (parked ones too), oldest first."""
         with _typed(self.path):
             rows = self._connection.execute(
-                "SELECT id, frame, sequence, code FROM frame WHERE meter = ? AND state IN (?, ?) "
+                "SELECT id, sequence, code FROM frame WHERE meter = ? AND state IN (?, ?) "
                 "AND state != 'receipted' ORDER BY sequence, id LIMIT ?",
                 (self._number(public_key), WAITING, PARKED, limit),
             ).fetchall()
-        return [JournalEntry(row[0], Frame.from_bytes(row[1]), row[2], row[3]) for row in rows]
+        return [JournalEntry._make(row) for row in rows]
+
+    def frame_of(self, entry: JournalEntry) -> Frame:
+        """The frame of an entry that waits; KeyError where there is none."""
+        with _typed(self.path):
+            row = self._connection.execute("SELECT frame FROM frame WHERE id = ?", (entry.id,)).fetchone()
+        if row is None:
+            raise KeyError(entry.id)
+        return Frame.from_bytes(row[0])
 
     def frame(self, receipt: Receipt) -> Frame | None:
         """The frame that a receipt is for, in whatever state; None where the journal does not hold it."""

@@ -7,9 +7,10 @@ collector (and a real Mosquitto) over TLS until each has its receipt. `a_second`
 the agent's processor time alone, which is what one core allows where the collector is elsewhere.
 `paho`: paho's bare QoS 1 in the same run and by the same broker, TLS too, in messages of one frame and of 64; a message
 is done when the broker has acknowledged it. It is what the drain is compared with.
-`boundary`: a whole agent, ten emulated meters on two ptys, epochs of 20 s: resident memory, processor time and bytes
-written for a boundary (of SQLite's own file layer: log and database; the status file apart), and what that is a day at
-96 boundaries.
+`boundary`: a whole agent, ten emulated meters on two ptys, epochs of 20 s: resident memory, processor time of a
+boundary, and all that was written to the disk (the status file too, which is written more than once in 20 s).
+`journal`: bytes that SQLite writes for a boundary of ten meters whose archive is full, to its log and to the database,
+and what that is a day at 96 boundaries.
 `sign`: one signature by `cryptography`, and computed by edge_agent.probe under CPython and under MicroPython.
 `help`: as tests/benchmarks/help.py.
 """
@@ -35,13 +36,16 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support"), str(ROOT / "tests" /
 
 import campus as soak_campus  # noqa: E402
 from campus import Campus, Gateway, wait_until  # noqa: E402
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: E402
+from made_frames import frame, receipt  # noqa: E402
 from peer_programs import micropython  # noqa: E402
+from recorded_disk import Recorder  # noqa: E402
 
 from edge_agent.config import load_config  # noqa: E402
 from edge_agent.probe import ed25519  # noqa: E402
 from edge_agent.state.credentials import CredentialStore  # noqa: E402
 from edge_agent.state.journal import JOURNAL_FILE, Journal  # noqa: E402
-from edge_agent.state.keys import KeyStore  # noqa: E402
+from edge_agent.state.keys import KeyStore, MeterKey  # noqa: E402
 from edge_agent.uplinks.mqtt import MAX_INFLIGHT  # noqa: E402
 from edge_agent.wire import topics  # noqa: E402
 from edge_agent.wire.reading import ZERO_HASH, Frame, Record, previous_hash  # noqa: E402
@@ -53,15 +57,22 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process until now."""
+    """User and system time of a process and those that it has started, until now."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return sum(map(int, fields[11:15])) / _TICKS + sum(cpu_seconds(int(child)) for child in children)
 
 
 def memory_mib(pid: int) -> dict[str, float]:
     """Resident memory now and at most, in MiB."""
     lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return {name: round(int(lines[name].split()[0]) / 1024, 1) for name in ("VmRSS", "VmHWM")}
+
+
+def disk_bytes(pid: int) -> int:
+    """Bytes that a process has had written to disks, as far as the kernel lays them to its charge."""
+    counts = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+    return int(counts["write_bytes"]) - int(counts["cancelled_write_bytes"])
 
 
 @contextmanager
@@ -220,13 +231,7 @@ def boundary(count: int) -> dict[str, Any]:
         gateway.file.write_text(gateway.file.read_text().replace("live_seconds = 1", "live_seconds = 10"))
         for line in campus.lines:
             campus.start_line(line)
-        counter = campus.directory / "written"
-        environment = {**os.environ, "COUNT_WRITES": str(counter), "PYTHONPATH": str(ROOT / "tests" / "support")}
-        with (campus.directory / "agent.log").open("ab") as output:
-            agent = subprocess.Popen(
-                [sys.executable, "-c", _COUNTED, "run", "--config", str(gateway.file)],
-                cwd=ROOT, env=environment, stdout=output, stderr=output,
-            )  # fmt: skip
+        agent = run_agent(gateway, campus.directory / "agent.log")
         try:
 
             def until_boundary() -> None:
@@ -234,58 +239,46 @@ def boundary(count: int) -> dict[str, Any]:
 
             until_boundary()
             until_boundary()
-            before, cpu = written(counter), cpu_seconds(agent.pid)
+            before, cpu = disk_bytes(agent.pid), cpu_seconds(agent.pid)
             for _ in range(count):
                 until_boundary()
-            after, spent = written(counter), cpu_seconds(agent.pid) - cpu
-            a_boundary = {name: (after[name] - before[name]) / count for name in after}
-            journal = a_boundary["wal"] + a_boundary["database"]
+            wrote, spent = disk_bytes(agent.pid) - before, cpu_seconds(agent.pid) - cpu
             return {
                 "memory_mib": memory_mib(agent.pid),
                 "cpu_seconds_a_boundary": round(spent / count, 3),
-                "journal_kb_a_boundary": round(journal / 1000, 1),
-                "of_which_log_kb": round(a_boundary["wal"] / 1000, 1),
-                "journal_mb_a_day": round(journal * BOUNDARIES_A_DAY / 1e6, 2),
-                "status_kb_a_boundary": round(a_boundary["status"] / 1000, 1),
+                "disk_kb_a_boundary": round(wrote / count / 1000, 1),
             }
         finally:
             agent.terminate()
             agent.wait(60)
 
 
-def written(counter: Path) -> dict[str, int]:
-    """What the counted agent has written so far."""
-    found: dict[str, int] = json.loads(counter.read_text())
-    return found
-
-
-_COUNTED = f"""{_AS_INSTALLED}
-import json, os, threading, time
-from pathlib import Path
-from recorded_disk import Recorder
-from edge_agent.state import status
-class Counted(list):
-    def __init__(self):
-        self.counts = dict(wal=0, database=0, status=0)
-    def append(self, operation):
-        self.counts["wal" if operation.name.endswith("-wal") else "database"] += len(operation.data)
-recorder = Recorder(Path(sys.argv[-1]).parent / "state")
-recorder.operations = counted = Counted()
-real = status.write_atomically
-def counting(path, data, **options):
-    counted.counts["status"] += len(data)
-    real(path, data, **options)
-status.write_atomically = counting
-def tell():
-    path = Path(os.environ["COUNT_WRITES"])
-    while True:
-        path.with_suffix(".new").write_text(json.dumps(counted.counts))
-        path.with_suffix(".new").replace(path)
-        time.sleep(0.5)
-threading.Thread(target=tell, daemon=True).start()
-with recorder:
-    sys.exit(main(sys.argv[1:]))
-"""
+def journal_wear(boundaries: int = 1500) -> dict[str, Any]:
+    """Bytes that SQLite writes for a boundary of ten meters once the archive is full: log, database, all of them."""
+    with tempfile.TemporaryDirectory(prefix="gateway-") as directory:
+        recorder = Recorder(Path(directory))
+        bytes_ = {"log": 0, "database": 0}
+        with recorder:
+            journal = Journal.open(Path(directory) / JOURNAL_FILE, quota=1000, archive=boundaries // 2 * METERS)
+            keys = [MeterKey(Ed25519PrivateKey.from_private_bytes(bytes([n] * 32))) for n in range(METERS)]
+            for n, key in enumerate(keys):
+                journal.add_meter(key.public_key, f"m{n}")
+            for sequence in range(1, boundaries + 1):
+                frames = [frame(sequence, key) for key in keys]
+                journal.append(frames, now=sequence)
+                journal.apply([receipt(each) for each in frames], now=sequence)
+                if sequence == boundaries // 2:
+                    recorder.operations.clear()
+            for operation in recorder.operations:
+                bytes_["log" if operation.name.endswith("-wal") else "database"] += len(operation.data)
+            journal.close()
+        each_boundary = {name: count / (boundaries - boundaries // 2) for name, count in bytes_.items()}
+        whole = sum(each_boundary.values())
+        return {
+            **{f"{name}_kb_a_boundary": round(count / 1000, 1) for name, count in each_boundary.items()},
+            "kb_a_boundary": round(whole / 1000, 1),
+            "mb_a_day": round(whole * BOUNDARIES_A_DAY / 1e6, 2),
+        }
 
 
 _SIGN = """
@@ -345,6 +338,7 @@ def main() -> None:
         "drain_https": lambda: drain("https", words.frames),
         "paho": lambda: paho(words.frames),
         "boundary": lambda: boundary(words.boundaries),
+        "journal": journal_wear,
         "sign": sign,
         "help": help_,
     }
