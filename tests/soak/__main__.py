@@ -1,6 +1,6 @@
 """A soak of whole gateways: real agents, lines, broker and collector under a fast clock, while everything breaks.
 
-    python tests/soak [--readings 20000] [--seed 1] [--gateways 4] [--lines 2] [--meters 2] [--factor 240] [--every 3]
+    python tests/soak [--readings 20000] [--seed 1] [--gateways 4] [--lines 4] [--meters 2] [--factor 240] [--every 3]
 
 Runs until the authority's log holds that many readings, ends the faults, lets all gateways come to rest, and judges.
 The last line on stdout is JSON: signed, accepted, lost, doubled, gaps, faults, live_reads (tests/soak/judge.py). Exit
@@ -37,7 +37,7 @@ def main():
     parser.add_argument("--readings", type=int, default=20_000, help="readings in the authority's log")
     parser.add_argument("--seed", type=int, default=1, help="gives the faults and whom they meet")
     parser.add_argument("--gateways", type=int, default=4)
-    parser.add_argument("--lines", type=int, default=2, help="lines of a gateway")
+    parser.add_argument("--lines", type=int, default=4, help="lines of a gateway")
     parser.add_argument("--meters", type=int, default=2, help="meters on a line")
     parser.add_argument("--factor", type=float, default=240.0, help="how much faster the wall clock goes")
     parser.add_argument("--every", type=float, default=3.0, help="seconds between two faults")
