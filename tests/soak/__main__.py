@@ -59,9 +59,14 @@ def soak(words, directory):
         app = App.open(campus.home)
         faults = Faults(campus, schedule(random.Random(words.seed), words.every))  # noqa: S311
         faults.start()
-        told = time.monotonic()
+        told = moved = time.monotonic()
+        before = 0
         while (count := accepted(app)) < words.readings and faults.failure is None:
             time.sleep(0.5)
+            if count > before:
+                before, moved = count, time.monotonic()
+            elif time.monotonic() - moved > REST_SECONDS:
+                raise RuntimeError(f"no reading has come for {REST_SECONDS} s: {campus.ended() or 'all agents run'}")
             if time.monotonic() - told > TELL_SECONDS:
                 told = time.monotonic()
                 say(f"{count} readings, {sum(faults.happened.values())} faults, {told - begun:.0f} s")
@@ -69,6 +74,9 @@ def soak(words, directory):
         until = int(campus.now()) // EPOCH * EPOCH
         rested = wait_until(lambda: all((end or 0) >= until for end in ends(app, campus).values()), REST_SECONDS)
         rested = rested and campus.rest(REST_SECONDS)
+        if ended := campus.ended():
+            rested = False
+            say(ended)
         campus.release()
     finally:
         campus.end()

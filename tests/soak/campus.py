@@ -317,6 +317,11 @@ class Campus:
             line.process.terminate()
         return wait_until(lambda: not any(gateway.waiting() for gateway in self.gateways), seconds)
 
+    def ended(self):
+        """Which agents have ended by themselves; empty where none has."""
+        statuses = {gateway.name: gateway.process.poll() for gateway in self.gateways}
+        return ", ".join(f"{name} ended with {status}" for name, status in statuses.items() if status is not None)
+
     def release(self):
         """What the operator does after a gateway's clock was off: the authority holds its readings back till then."""
         self._authority("collector", "release", "--code", "clock_unsynchronised", "--reason", "the clock is set right")
