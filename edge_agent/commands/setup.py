@@ -280,8 +280,12 @@ def _candidates(port: str, options: argparse.Namespace) -> Iterator[dict[str, An
     arguments = parser.parse_args(words)
     arguments.key, arguments.auth_key = options.key, options.auth_key
     found = list(scan.scan(arguments, lambda text: print(f"  {text}", file=sys.stderr)))
-    for answer in found:
-        say(f"  {scan.line(answer).splitlines()[0].strip()}")
+    told = set()
+    for answer in found:  # one meter answers a client alike under all its addresses
+        alike = (answer.get("client"), answer.get("answer"), answer["meter"])
+        if answer["mode"] != "hdlc" or alike not in told:
+            say(f"  {scan.line(answer).splitlines()[0].strip()}")
+        told.add(alike)
     open_ones = [answer for answer in found if answer.get("answer") == "reads"]
     pushing = [answer for answer in found if answer["mode"] == "push"]
     signing_on = [answer for answer in found if answer["mode"] in ("A", "B", "C", "E")]

@@ -1,6 +1,6 @@
-"""Every command of docs/OPERATIONS.md, run as it stands there and in its order, at a campus that lives: the demo, with
-real processes, a real Mosquitto, the embedded validator and epochs of 20 s.
+"""The commands of docs/OPERATIONS.md: each is run as it stands there and in the page's order, at a campus that lives.
 
+It is the demo: real processes, a real Mosquitto, the embedded validator, epochs of 20 s.
 What a page cannot say is put in its place here (STANDS_FOR): an address, a file, a figure from a display. What has to
 be so first is done first (FIRST). What cannot run at a demo says why (NOT_HERE): most of it is walked through on an
 empty Debian (tests/installation/test_walk.py).
@@ -99,6 +99,28 @@ SEEN = {
     "authority certificates list": "dormitory_a",
     "authority meters reassign": "Fay",
     "authority deploy --check": "energy_token",
+    "authority meters retire": "chain: closed",
+    "authority members add": "added",
+    "authority market credit": "micro-credits issued",
+    "authority market standing-order set": "sells what it holds",
+    "authority credits top-up": "booked for '2026-1142'",
+    "authority credits pay-out": "booked for '2026-1143'",
+    "authority pause orders": "paused: orders, clearing",
+    "authority members delegate-key": "set_delegate",
+    "authority fund": "SOL",
+    "authority audit conservation": "minted_wh",
+    "authority audit consistent": "extends the checkpoint",
+    "authority audit check ": "is in the log",
+    "authority audit readings": "accepted",
+    "authority backup": "holds network",
+    "authority restore": "is whole",
+    "authority installations change": "from epoch",
+    "authority members rename": "is called Fay Miller",
+    "authority enrol list": "enrolled",
+    "edge-agent keys": "solar: key",
+    "edge-agent status": "gateway   dormitory_a",
+    "authority handover accept": "handed over",
+    "authority operator set": "the operator is",
 }
 """What the page says that one sees, by how the command begins."""
 
