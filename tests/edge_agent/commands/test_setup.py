@@ -207,3 +207,23 @@ def test_the_file_is_plain_toml(place):
     made = done(place, *flags(port, meter="load", serial=odd, measures="consumption", display="5"), "--yes")
     assert made.returncode == 0, made.stderr
     assert tomllib.loads(place.file.read_text())["meter"][0]["serial"] == odd
+
+
+@pytest.mark.parametrize(
+    ("line", "pushes", "protocol"),
+    [
+        ('mode = "c"', "", "mode-c"),
+        ('mode = "sml"', "push_seconds = 1", "push"),
+        ('mode = "p1"', "push_seconds = 1", "push"),
+    ],
+)
+def test_every_kind_of_line_ends_in_a_map_that_is_read(place, line, pushes, protocol):
+    """What setup writes it reads again as the agent does, before it says that it is done."""
+    port = place.meter(METER.format(line=line, more=pushes) + register("1-0:1.8.0.255", "0", initial=5_000_000))
+    words = flags(port, meter="load", serial="7", measures="consumption", display="5000", timeout="0.05")
+    words[words.index("--listen") + 1] = "3" if pushes else "0"
+    made = done(place, *words, "--yes")
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "load: KFM1000000000001 answers" in made.stdout
+    (meter,) = load_config(place.file).meters
+    assert (meter.protocol, meter.map.logical_device_name) == (protocol, "KFM1000000000001")
