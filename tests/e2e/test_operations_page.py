@@ -55,6 +55,7 @@ NOT_HERE: dict[str, str] = {
     "authority init": NAMES,
     "authority serve": WALKED,
     "edge-agent setup": "asks a person: tests/edge_agent/commands/test_setup.py",
+    "edge-agent install": "makes a system's user and unit: tests/edge_agent/commands/test_install.py",
     "authority serve --log-format json": "as above; tests/authority/service/test_supervisor.py reads its lines",
     "authority enrol claim GATEWAY": WALKED,
     "authority enrol approve GATEWAY": WALKED,
@@ -118,7 +119,7 @@ SEEN = {
     "authority members rename": "is called Fay Miller",
     "authority enrol list": "enrolled",
     "edge-agent keys": "solar: key",
-    "edge-agent status": "gateway   dormitory_a",
+    "edge-agent status": "receipted",
     "authority handover accept": "handed over",
     "authority operator set": "the operator is",
 }
