@@ -126,7 +126,7 @@ def build(package: Package, suite: str, arch: str, revision: int, out: Path) -> 
         _finish(tree)
         # One thread: xz cuts its blocks otherwise where there are more.
         subprocess.run(
-            ["dpkg-deb", "--root-owner-group", "-Zxz", "--threads-max=1", "--build", tree, path],
+            ["dpkg-deb", "--root-owner-group", "-Zxz", "-z3", "--threads-max=1", "--build", tree, path],
             check=True,
             stdout=subprocess.DEVNULL,
         )
@@ -163,6 +163,7 @@ def _environment(package: Package, suite: Suite, arch: str, tree: Path, work: Pa
         ],
         check=True,
     )  # fmt: skip
+    shutil.rmtree(library / "bin", ignore_errors=True)
     wheels = work / "wheels"
     subprocess.run(
         [*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", wheels, *package.projects],

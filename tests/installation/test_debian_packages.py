@@ -167,6 +167,11 @@ def verify(machine: Machine, unit: str) -> None:
         if not copy.exists() and target.is_file():
             shutil.copyfile(target, copy)
             lent.append(copy)
+    for name in ("kill", "systemctl"):  # procps and systemd, which every host has and a bare root has not
+        copy = machine.path / "usr/bin" / name
+        if not copy.exists():
+            shutil.copy("/bin/true", copy)
+            lent.append(copy)
     command = [program, f"--root={machine.path}", "verify", f"/usr/lib/systemd/system/{unit}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     for copy in lent:
