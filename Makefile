@@ -19,7 +19,7 @@ INSTALL_SELF = $(PIP) install --quiet --no-deps --no-build-isolation
 PIP_CHECK = broken=$$($(PIP) check) || { echo "$$broken" >&2; exit 1; }
 MUTATION_CHECK = $(BIN)/python tests/programs/mutation_check.py --jobs $(or $(JOBS),2) --built programs/target
 
-.PHONY: help demo test test-python lint format programs programs-check mutation-check mutation-sample docs test-next-year install-gateway install-authority lock clean
+.PHONY: help demo test test-python soak lint format programs programs-check mutation-check mutation-sample docs test-next-year install-gateway install-authority deb lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s $$'\t' || true
@@ -75,6 +75,9 @@ test-next-year: $(VENV)/.dev ## The tests with the clock of every process a year
 	@LD_PRELOAD=$$PWD/build/later.so LATER_SECONDS=31622400 \
 	    $(BIN)/python -m pytest -n $(or $(JOBS),4) --dist worksteal -m "not agave" $(TESTS)
 
+soak: $(VENV)/.dev ## Whole gateways under a fast clock while everything breaks; one line of JSON, status 0 where nothing is lost. READINGS=1000000 SEED=1
+	@$(BIN)/python tests/soak --readings $(or $(READINGS),1000000) --seed $(or $(SEED),1)
+
 lint: $(VENV)/.dev ## Formatter, linter, strict types, import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -125,6 +128,9 @@ $(VENV)/.installed-edge: $(VENV)/.locked-edge
 $(VENV)/.installed-authority $(VENV)/.installed-authority-postgresql: $(VENV)/.installed-%: $(VENV)/.locked-%
 	@$(INSTALL_SELF) . ./authority
 	@$(PIP_CHECK)
+
+deb: $(VENV)/.dev ## Debian packages of both, for bookworm and trixie, in build/deb. SUITE=trixie, ARCH=arm64, PACKAGE=edge-agent
+	@$(BIN)/python deploy/build_deb.py $(PACKAGE) $(if $(SUITE),--suite $(SUITE)) $(if $(ARCH),--arch $(ARCH))
 
 PEERS := anchorpy build dlms micropython micropython-rp2-stubs micropython-unix-stubs
 COMPILE = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --python $(BIN)/python --generate-hashes --only-binary :all: \

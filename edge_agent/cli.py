@@ -16,6 +16,12 @@ PROGRAM = Program(
     "Reads a building's AMI meters over DLMS/COSEM, signs every interval reading with the meter's key and brings it to "
     "the authority.",
     {
+        "setup": Command(
+            "edge_agent.commands.setup", "find the meters, write gateway.toml, enrol and start: by questions"
+        ),
+        "install": Command(
+            "edge_agent.commands.install", "make the agent's user, folders, unit and udev rules", place=False
+        ),
         "check": Command("edge_agent.commands.check", "every mistake in gateway.toml, and what this machine lacks"),
         "enrol": Command(
             "edge_agent.commands.enrol", "bring this gateway and its meters to the authority with a claim code"
@@ -25,6 +31,10 @@ PROGRAM = Program(
         "watch": Command("edge_agent.commands.watch", "the status as it changes, until Ctrl-C"),
         "keys": Command(
             "edge_agent.commands.keys", "the meters' keys by their first digits, to compare with the authority's"
+        ),
+        "rotate-key": Command("edge_agent.commands.rotate_key", "a new signing key for one meter"),
+        "exchange-meter": Command(
+            "edge_agent.commands.exchange_meter", "the new device where a meter was exchanged, into gateway.toml"
         ),
         "reset-meter": Command(
             "edge_agent.commands.reset_meter",
@@ -43,6 +53,7 @@ PROGRAM = Program(
     place=Place("--config", "FILE", lambda: DEFAULT_CONFIG, f"gateway.toml (default: {DEFAULT_CONFIG})"),
     errors=(EdgeError,),
     epilog="""from a line to signed readings (docs/METERS.md and docs/OPERATIONS.md):
+  edge-agent setup                                        all of it, by questions; or step by step:
   edge-agent scan /dev/ttyUSB0                            what is on the line
   edge-agent read --port /dev/ttyUSB0 --client 16         what the meter holds
   edge-agent check                                        once gateway.toml is written

@@ -204,6 +204,7 @@ DO_SOMETHING = {
     "authority certificates run",
     "edge-agent watch",
     *("edge-agent enrol", "edge-agent run", "edge-agent reset-meter", "edge-agent rebase", "meter-emulator"),
+    *("edge-agent setup", "edge-agent rotate-key", "edge-agent exchange-meter"),
     *("authority init", "authority serve", "authority web", "authority validator", "authority deploy"),
     *("authority demo", "authority collector run", "authority collector broker"),
     *(f"authority settlement {word}" for word in ("run", "once", "rebase", "take-out", "retry")),
@@ -213,7 +214,7 @@ DO_SOMETHING = {
 }
 """Commands whose result is what they did; every other one lists or shows something, and has --json."""
 PLACES = {"edge-agent": "--config", "authority": "--home"}
-WITHOUT_PLACE = {"edge-agent read", "edge-agent decode", "edge-agent scan", "meter-emulator"}
+WITHOUT_PLACE = {"edge-agent install", "edge-agent read", "edge-agent decode", "edge-agent scan", "meter-emulator"}
 PLAN = one_meter()
 
 

@@ -31,11 +31,10 @@ NAMED_ON_THE_CHAIN = (
 REGISTRATIONS = ("user_registered", "installation_registered", "meter_registered", "meter_key_replaced", "meter_opened",
                  "energy_account_opened", "installation_followed", "initialized", "market_initialized")  # fmt: skip
 """Events that an act may name, and need not."""
-REDEEMED = "credit_redeemed"
-"""An event, and an act: a payout by the authority is one in the log, and a member may give credits back by itself."""
 RETIRED = "retire_energy"
-ELSEWHERE = frozenset({"delegate_set", "upgrade_authority_set"})
-"""Acts whose transactions leave no event that the audit reads: a delegate is the member's own, an upgrade not ours."""
+ELSEWHERE = frozenset({"delegate_set", "operator_funded", "upgrade_authority_set"})
+"""Acts whose transactions leave no event that the audit reads: a delegate is the member's own, an upgrade or a transfer
+of SOL are not of these programs."""
 OF_MEMBERS = frozenset({"place_order", RETIRED})
 """Acts by which settlement does something in a member's name: they may not land, and are checked when they do."""
 
@@ -67,6 +66,8 @@ class Acts(Part):
         self.refused: set[int] = set()
         """Log indexes of readings that the chain refused for good, as settlement logged it."""
         self._done: list[_Done] = []
+        self._redeemed: list[_Done] = []
+        """Credits that were given back: by members themselves, or by the authority, which then has the act."""
         self._signed: dict[str, list[_Said]] = {}
         self._named: Counter[object] = Counter()
         self._credits: list[tuple[object, _Said]] = []
@@ -78,7 +79,7 @@ class Acts(Part):
         """The takers of events, by the events' names in the IDL."""
         return {
             **super().handlers(),
-            **{event_name(name): self._noting(name) for name in (*NAMED_ON_THE_CHAIN, REDEEMED)},
+            **{event_name(name): self._noting(name) for name in NAMED_ON_THE_CHAIN},
             **{event_name(name): self._noting_signature for name in REGISTRATIONS},
         }
 
@@ -150,6 +151,11 @@ class Acts(Part):
         if agrees(said) < len(done):
             self._differs(said, f"the chain retired {done}")
 
+    def _on_credit_redeemed(self, data: Mapping[str, Any], landed: Landed) -> None:
+        signature = str(Signature.from_bytes(landed.signature))
+        self._landed.add(signature)
+        self._redeemed.append(_Done("credit_redeemed", signature, (), data))
+
     # The end
 
     def finish(self) -> None:
@@ -161,10 +167,13 @@ class Acts(Part):
             name = next((name for name in done.names if self._named[name] > 0), None)
             if name is not None and name[0] == "credit":  # type: ignore[index]
                 self._named[name] -= 1
-            if name is None and not by_signature and done.event != REDEEMED:
+            if name is None and not by_signature:
                 words = ", ".join(f"{key} {_words(value)}" for key, value in done.data.items() if key != "padding")
                 message = f"the chain says {done.event} ({words[:300]}), and no act in the log does"
                 self.find("act_not_logged", f"transaction {done.signature}", message)
+        for done in self._redeemed:
+            for said in self._signed.get(done.signature, []):
+                self._compare(said, done)
         for signature, acts in self._signed.items():
             if signature not in self._landed:
                 for said in acts:
@@ -186,7 +195,7 @@ class Acts(Part):
             same = done.event == "pause_changed" and bits_of(data["paused"]) == event["after"]
         elif said.kind == "operator_set":
             same = done.event == "operator_changed" and data["operator"] == str(event["after"])
-        elif said.kind in ("credit_issued", REDEEMED) and done.event == said.kind:
+        elif said.kind in ("credit_issued", "credit_redeemed"):
             same = (data["wallet"], data["amount"]) == (str(event["wallet"]), event["amount"])
         else:
             return

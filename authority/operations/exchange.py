@@ -9,6 +9,7 @@ credits nothing.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
 from sqlalchemy import delete, select
@@ -196,8 +197,16 @@ def _next(gateway: str, meter: str, serial: str, offsets: Mapping[str, int]) -> 
     return [
         *lines,
         f"authority enrol claim {gateway}, and with that code at the gateway: edge-agent enrol --claim CODE --wait",
+        f"one command at the gateway does all of that, with the code: {_command(meter, serial, offsets)}",
         f"authority enrol approve {gateway}; then restart the agent. In the campus plan, write the new serial",
     ]
+
+
+def _command(meter: str, serial: str, offsets: Mapping[str, int]) -> str:
+    words = ["edge-agent", "exchange-meter", meter, "--serial", serial]
+    for name, wh in offsets.items():
+        words += ["--offset", f"{name}={wh}"]
+    return shlex.join([*words, "--claim", "CODE", "--wait"])
 
 
 def parse_registers(words: list[str]) -> dict[str, int]:

@@ -129,8 +129,11 @@ def enrol(
     sleep: Callable[[float], None],
     tell: Callable[[str], None],
     poll_seconds: float = 5.0,
+    rotate: str | None = None,
 ) -> Credentials | Pending:
     """Enrol this gateway with all its meters; the credentials once approved (stored by then), Pending before.
+
+    rotate names a meter that gets a new key, which takes the present one's place when it is approved.
 
     With `wait`, asks again, soon at first and then every poll_seconds, until a person has decided. `tell` takes lines
     for the person.
@@ -142,7 +145,10 @@ def enrol(
         )
     make_private_directory(config.state)
     keys = KeyStore(config.state)
-    meter_keys = {meter.name: keys.load_or_make(meter.name) for meter in config.meters}
+    meter_keys = {
+        meter.name: _rotated(config, keys, meter.name) if meter.name == rotate else keys.load_or_make(meter.name)
+        for meter in config.meters
+    }
     request = keys.certificate_request(config.name)
 
     ca_certificate = fetch_ca(config.authority_address, claim.fingerprint, timeout=config.uplink.timeout)
@@ -168,8 +174,20 @@ def enrol(
     finally:
         client.close()
     credentials = _credentials(answer.table("credentials"), config, asked, meter_keys, ca_certificate, keys)
+    if rotate is not None:
+        keys.take_next(rotate)
     CredentialStore(config.state).save(credentials)
     return credentials
+
+
+def _rotated(config: GatewayConfig, keys: KeyStore, name: str) -> MeterKey:
+    """The key that follows a meter's present one; the present one where it took its place in a run that was
+    interrupted before the credentials were stored."""
+    enrolled = CredentialStore(config.state).load().meter(name)
+    present = keys.load_or_make(name)
+    if enrolled is not None and enrolled.public_key != present.public_key:
+        return present
+    return keys.load_or_make_next(name)
 
 
 def key_digits(public_key: bytes, meter_map: MeterMap) -> str:

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from edge_agent import log
 from edge_agent.agent.gateway import EventQueue
 from edge_agent.agent.loop import Agent
-from edge_agent.agent.metrics_port import MetricsPort
 from edge_agent.agent.renewal import Renewal
 from edge_agent.config import GatewayConfig, MeterSettings
 from edge_agent.errors import EdgeError
@@ -31,6 +31,9 @@ from edge_agent.uplinks.choice import Uplinks
 from edge_agent.uplinks.https import HttpsClient, HttpsUplink
 from edge_agent.uplinks.mqtt import MqttUplink
 from edge_agent.wire.files import make_private_directory
+
+if TYPE_CHECKING:
+    from edge_agent.agent.metrics_port import MetricsPort
 
 LOCK_FILE = "agent.lock"
 
@@ -178,6 +181,8 @@ def _metrics_port(config: GatewayConfig, board: StatusBoard, clock: SystemClock)
     """The port for Prometheus where one is wanted; a port that cannot be had is told, and keeps no reading back."""
     if config.metrics_listen is None:
         return None
+    from edge_agent.agent.metrics_port import MetricsPort  # noqa: PLC0415 - it brings a web server along
+
     try:
         return MetricsPort(config.metrics_listen, lambda: metrics({**board.snapshot(), "running": True}, clock.time()))
     except OSError as error:

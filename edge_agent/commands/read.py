@@ -366,7 +366,7 @@ def _look(reader: MeterReader, args: argparse.Namespace) -> dict[str, Any]:
     return read_all(reader, since=_utc(args.range, 0), until=_utc(args.range, 1))
 
 
-def _read(args: argparse.Namespace) -> tuple[dict[str, Any], Counter[str]]:
+def read_once(args: argparse.Namespace) -> tuple[dict[str, Any], Counter[str]]:
     """What was found, and what was repaired on the way."""
     if args.push or args.mode_c:
         if args.udp is not None or args.mode_e or (args.push and args.mode_c):
@@ -394,7 +394,7 @@ def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None 
     try:
         if args.range is not None and (_utc(args.range, 0) or 0) > (_utc(args.range, 1) or 0):
             raise RangeError("--range takes FROM TO, and FROM lies after TO")
-        found, mended = _read(args)
+        found, mended = read_once(args)
     except MeterError as error:
         print(message_line("edge-agent", str(error), error.code), file=err)
         return FAILED

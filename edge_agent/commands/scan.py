@@ -47,8 +47,12 @@ SERVERS: tuple[tuple[int, int | None, int], ...] = (
     (1, 16383, 4),
 )
 
+WANTS_SECRETS = ("authentication_required", "context_not_supported", "refused")
+"""How a client answers that exists, or may exist, and shows nothing without a password or keys."""
 
-def _listening(text: str) -> float:
+
+def listening(text: str) -> float:
+    """A command's time to listen, 0 for not at all; ValueError for anything else."""
     return 0.0 if text == "0" else seconds(text)
 
 
@@ -78,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--listen",
-        type=_listening,
+        type=listening,
         default=0.0,
         metavar="SECONDS",
         help="how long to listen for telegrams at each speed and parity (default 0; more than the time between two)",
@@ -235,7 +239,7 @@ def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None 
         for found in scan(args, lambda text: print(f"edge-agent: {text}", file=err)):
             answers.append(found)
             if not args.json:
-                print(_line(found), file=out, flush=True)
+                print(line(found), file=out, flush=True)
     except MeterError as error:
         print(message_line("edge-agent", str(error), error.code), file=err)
         return FAILED
@@ -248,7 +252,8 @@ def run(args: argparse.Namespace, out: TextIO | None = None, err: TextIO | None 
     return 0 if answers else 1
 
 
-def _line(found: dict[str, Any]) -> str:
+def line(found: dict[str, Any]) -> str:
+    """An answer as a person reads it, with the options that reach the meter."""
     head = f"{found['baudrate']:>6} baud  {found['mode']:<5}"
     meter = found["meter"] or ""
     if found["mode"] == "push":

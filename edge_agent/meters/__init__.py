@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_agent.dlms.push.layouts import LayoutError, add_folder
-from edge_agent.meters.dlms_pull import DlmsPullDriver
 from edge_agent.meters.driver import IntervalRow, MeterDriver, Observer
 from edge_agent.meters.errors import (
     BadAnswerError,
@@ -19,8 +17,6 @@ from edge_agent.meters.errors import (
     WrongMeterError,
     WrongPasswordError,
 )
-from edge_agent.meters.iec21 import ModeCDriver
-from edge_agent.meters.push_listener import PushDriver
 from edge_agent.wire.meter_map import CUMULATIVE
 
 if TYPE_CHECKING:
@@ -29,8 +25,13 @@ if TYPE_CHECKING:
 
 
 def open_meter(settings: MeterSettings, map: MeterMap, observe: Observer | None = None) -> MeterDriver:
-    """The driver for a meter on its line; PortUnavailableError where the line cannot be opened."""
+    """The driver for a meter on its line; PortUnavailableError where the line cannot be opened.
+
+    A driver is imported when the first meter needs it: a gateway of one kind of meter has no memory for the others.
+    """
     if settings.layouts is not None and settings.protocol == "push":
+        from edge_agent.dlms.push.layouts import LayoutError, add_folder  # noqa: PLC0415
+
         try:
             add_folder(str(settings.layouts))
         except LayoutError as error:
@@ -40,26 +41,29 @@ def open_meter(settings: MeterSettings, map: MeterMap, observe: Observer | None 
             f"only a load profile read over DLMS can hold increments; {settings.protocol} brings cumulative registers"
         )
     if settings.protocol == "mode-c":
+        from edge_agent.meters.iec21 import ModeCDriver  # noqa: PLC0415
+
         return ModeCDriver(settings, map, initial_baud_rate=settings.baudrate, observe=observe)
     if settings.protocol == "push":
+        from edge_agent.meters.push_listener import PushDriver  # noqa: PLC0415
+
         return PushDriver(settings, map, observe=observe)
+    from edge_agent.meters.dlms_pull import DlmsPullDriver  # noqa: PLC0415
+
     return DlmsPullDriver(settings, map, observe=observe)
 
 
 __all__ = [
     "BadAnswerError",
-    "DlmsPullDriver",
     "IntervalRow",
     "MapMismatchError",
     "MeterDriver",
     "MeterError",
     "MeterRefusedError",
     "MeterTimeoutError",
-    "ModeCDriver",
     "NotDlmsError",
     "Observer",
     "PortUnavailableError",
-    "PushDriver",
     "WrongMeterError",
     "WrongPasswordError",
     "open_meter",

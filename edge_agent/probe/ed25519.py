@@ -23,6 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     # Extended homogeneous coordinates: x = X/Z, y = Y/Z, x y = T/Z.
     Point = tuple[int, int, int, int]
+    # An affine point as it is added: y + x, y - x, 2 d x y.
+    Addend = tuple[int, int, int]
 
 SEED_SIZE = 32
 PUBLIC_KEY_SIZE = 32
@@ -93,6 +95,53 @@ def _base() -> Point:
 
 _BASE = _base()
 
+_TEETH = 5
+_COLUMNS = 51
+"""A scalar's 255 bits, read as 51 columns of 5 bits that lie 51 apart: one doubling and at most one addition each."""
+
+_comb: list[Addend] = []
+
+
+def _base_comb() -> list[Addend]:
+    """The multiples of the base point by 2^(51 a) + 2^(51 b) + ..., for each set of teeth; 31 points, made once."""
+    if _comb:
+        return _comb
+    tooth, points = _BASE, [_NEUTRAL]
+    for _ in range(_TEETH):
+        points += [_add(point, tooth) for point in points]
+        for _ in range(_COLUMNS):
+            tooth = _double(tooth)
+    # One inversion for all of them.
+    products = [1]
+    for point in points:
+        products.append(products[-1] * point[2] % _P)
+    inverse = pow(products[-1], _P - 2, _P)
+    addends: list[Addend] = []
+    for at in range(len(points) - 1, -1, -1):
+        own, inverse = inverse * products[at] % _P, inverse * points[at][2] % _P
+        x, y = points[at][0] * own % _P, points[at][1] * own % _P
+        addends.append(((y + x) % _P, (y - x) % _P, 2 * _D * x * y % _P))
+    _comb.extend(reversed(addends))
+    return _comb
+
+
+def _multiply_base(scalar: int) -> Point:
+    """`scalar` (below 2^255) times the base point."""
+    comb, bits = _base_comb(), scalar.to_bytes(32, "little")
+    x, y, z, t = _NEUTRAL
+    for column in range(_COLUMNS - 1, -1, -1):
+        x, y, z, t = _double((x, y, z, t))
+        teeth = 0
+        for tooth in range(_TEETH):
+            bit = column + tooth * _COLUMNS
+            teeth |= (bits[bit >> 3] >> (bit & 7) & 1) << tooth
+        if teeth:
+            plus, minus, twice = comb[teeth]
+            a, b, c, d = (y - x) * minus % _P, (y + x) * plus % _P, t * twice % _P, 2 * z
+            e, f, g, h = b - a, d - c, d + c, b + a
+            x, y, z, t = e * f % _P, g * h % _P, f * g % _P, e * h % _P
+    return (x, y, z, t)
+
 
 def _encode(point: Point) -> bytes:
     inverse = pow(point[2], _P - 2, _P)
@@ -120,23 +169,34 @@ def _challenge(*parts: bytes) -> int:
     return int.from_bytes(sha512(b"".join(parts)), "little") % _ORDER
 
 
+class KeyHere:
+    """A key that signs as computed here, not in constant time; ValueError for a seed that has not 32 bytes.
+
+    The public key is computed from the seed and never taken as an argument: a signature under a wrong one gives the
+    private key away.
+    """
+
+    def __init__(self, seed: bytes) -> None:
+        self._scalar, self._prefix = _expand(seed)
+        self.public_key = _encode(_multiply_base(self._scalar))
+        """32 bytes."""
+
+    def sign(self, message: bytes) -> bytes:
+        """The signature, 64 bytes."""
+        nonce = _challenge(self._prefix, message)
+        commitment = _encode(_multiply_base(nonce))
+        response = (nonce + _challenge(commitment, self.public_key, message) * self._scalar) % _ORDER
+        return commitment + response.to_bytes(32, "little")
+
+
 def public_key_here(seed: bytes) -> bytes:
     """The public key of a seed, computed here; ValueError for a seed that has not 32 bytes."""
-    return _encode(_multiply(_expand(seed)[0], _BASE))
+    return KeyHere(seed).public_key
 
 
 def sign_here(seed: bytes, message: bytes) -> bytes:
-    """The signature, computed here, not in constant time; ValueError for a seed that has not 32 bytes.
-
-    The public key is computed each time and never taken as an argument: a signature under a wrong one gives the
-    private key away.
-    """
-    scalar, prefix = _expand(seed)
-    public_key = _encode(_multiply(scalar, _BASE))
-    nonce = _challenge(prefix, message)
-    commitment = _encode(_multiply(nonce, _BASE))
-    response = (nonce + _challenge(commitment, public_key, message) * scalar) % _ORDER
-    return commitment + response.to_bytes(32, "little")
+    """The signature, computed here, not in constant time; ValueError for a seed that has not 32 bytes."""
+    return KeyHere(seed).sign(message)
 
 
 def verify_here(public_key: bytes, message: bytes, signature: bytes) -> bool:
@@ -152,7 +212,7 @@ def verify_here(public_key: bytes, message: bytes, signature: bytes) -> bool:
         return False
     challenge = _challenge(signature[:32], public_key, message)
     minus = (_P - point[0], point[1], 1, _P - point[3])
-    return _encode(_add(_multiply(response, _BASE), _multiply(challenge, minus))) == signature[:32]
+    return _encode(_add(_multiply_base(response), _multiply(challenge, minus))) == signature[:32]
 
 
 def public_key_by_library(seed: bytes) -> bytes:

@@ -1,7 +1,8 @@
 """The keys of a gateway: one Ed25519 key per meter, and one key for TLS. Made here, and they never leave.
 
 A key file is PKCS#8 in PEM, mode 0600, in a directory of mode 0700, written whole or not at all: to a new file, synced,
-renamed, and the directory synced. A key that exists is never written over.
+renamed, and the directory synced. A key that exists is never written over; a
+rotated one is replaced by a rename, once the authority has approved the next.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.x509.oid import NameOID
 
 from edge_agent.errors import EdgeError
-from edge_agent.wire.files import make_private_directory, write_atomically
+from edge_agent.wire.files import make_private_directory, sync_directory, write_atomically
 
 
 class KeyFileError(EdgeError):
@@ -78,7 +79,7 @@ def _parsed(public_key: bytes) -> Ed25519PublicKey:
 
 
 class KeyStore:
-    """The keys under a state directory: `keys/METER.pem` and `tls/key.pem`."""
+    """The keys under a state directory: `keys/METER.pem`, `tls/key.pem`, and `keys/next/METER.pem` while it rotates."""
 
     def __init__(self, state: Path) -> None:
         self.keys = state / "keys"
@@ -106,6 +107,27 @@ class KeyStore:
             make_private_directory(self.keys)
             write_atomically(path, _pem(generate()))
         return self.load(meter)
+
+    def load_or_make_next(self, meter: str) -> MeterKey:
+        """The key that shall follow a meter's present one, made if there is none yet."""
+        path = self._next_path(meter)
+        if not path.exists():
+            make_private_directory(path.parent)
+            write_atomically(path, _pem(Ed25519PrivateKey.generate()))
+        private = _load_private(path, f"the next key of meter {meter!r}")
+        if not isinstance(private, Ed25519PrivateKey):
+            raise KeyInvalidError(f"{path} does not hold an Ed25519 key; remove it, and rotate the key again")
+        return MeterKey(private)
+
+    def take_next(self, meter: str) -> None:
+        """Put the next key in the present one's place, which is gone then; nothing where there is no next one."""
+        path = self._next_path(meter)
+        if path.exists():
+            path.replace(self.meter_key_path(meter))
+            sync_directory(self.keys)
+
+    def _next_path(self, meter: str) -> Path:
+        return self.keys / "next" / f"{meter}.pem"
 
     def load_or_make_tls(self) -> ec.EllipticCurvePrivateKey:
         """The key of the gateway's client certificate, on P-256, made if there is none yet."""

@@ -160,7 +160,7 @@ class StatusBoard:
         self.notable = False
         data = json.dumps(self.snapshot(), indent=1).encode()
         data += b" " * (-(len(data) + 1) % _BLOCK) + b"\n"
-        path = state / STATUS_FILE
+        path = _place(state)
         try:
             write_atomically(path, data, mode=0o644, durable=False)
         except OSError:
@@ -173,6 +173,26 @@ class StatusBoard:
                 file.write(data.rstrip() + b" " * (size - len(data.rstrip())))
 
 
+def _place(state: Path) -> Path:
+    """Where the status is written: in the service's runtime directory (systemd's RUNTIME_DIRECTORY), to which the state
+    directory then has a link.
+
+    That lies in memory. Written every half a minute to an SD card, the status would wear it out ten times faster than
+    the journal does.
+    """
+    own = state / STATUS_FILE
+    runtime = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+    if not runtime:
+        return own
+    there = Path(runtime) / STATUS_FILE
+    if not own.is_symlink() or own.readlink() != there:
+        temporary = state / f".{STATUS_FILE}.{os.getpid()}"
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(there)
+        temporary.replace(own)
+    return there
+
+
 def read_status(state: Path) -> dict[str, Any]:
     """The status that the agent wrote last; NoStatusError or `status_unreadable`.
 
@@ -182,7 +202,8 @@ def read_status(state: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_bytes())
     except FileNotFoundError as error:
-        raise NoStatusError(f"no agent has run with {state} yet; start it with `edge-agent run`") from error
+        since = "since this machine started" if path.is_symlink() else "yet"
+        raise NoStatusError(f"no agent has run with {state} {since}; start it with `edge-agent run`") from error
     except (OSError, ValueError, RecursionError) as error:
         raise StatusUnreadableError(f"{path} cannot be read: {error}") from error
     if not isinstance(data, dict) or data.get("version") != STATUS_VERSION:

@@ -1,4 +1,4 @@
-"""Reading the project's TOML files: every mistake gets a sentence with the file, the key and what it should hold.
+"""The project's TOML files: every mistake gets a sentence with the file, the key and what it should hold.
 
 A Table is read key by key, each with its type, bounds and default. What stays unread is an error, so that a misspelt
 key is never passed over. gateway.toml, authority.toml and the emulator's files are read with it; only the exception
@@ -7,6 +7,7 @@ that they raise differs.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -33,6 +34,18 @@ def read_text(text: str, refuse: Refuse) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise refuse("", f"not TOML: {error}") from error
+
+
+def value_text(value: object) -> str:
+    """Text, a whole number, a truth value or a list of such, as TOML writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(value_text, value)) + "]"
+    if isinstance(value, int):
+        return str(value)
+    # A basic string of TOML escapes as JSON does, and DEL as well.
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 class Table:

@@ -11,7 +11,11 @@ import peer_programs
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CORE = ("edge_agent/dlms", "edge_agent/wire/reading.py", "edge_agent/probe/ed25519.py")
+CORE = (
+    "edge_agent/dlms",
+    "edge_agent/wire/reading.py",
+    *(f"edge_agent/probe/{name}.py" for name in ("ed25519", "meter", "journal", "handover", "probe")),
+)
 CONFIG = """
 [mypy]
 python_version = 3.11

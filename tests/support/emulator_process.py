@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,8 +14,12 @@ ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
+HARDWARE = "HARDWARE"
+"""The environment variable that puts the emulators on a serial adapter and the readers on another: `METER,READER`."""
+
+
 class RunningEmulator:
-    """`meter-emulator` on a file; `port` is its pty."""
+    """`meter-emulator` on a file; `port` is where a reader reaches it: its pty, or the adapter at the other end."""
 
     def __init__(self, file: Path) -> None:
         self.process = subprocess.Popen(
@@ -40,8 +45,21 @@ def start(directory: Path, text: str, **files: str) -> RunningEmulator:
     for name, content in files.items():
         (directory / name.replace("_", ".")).write_text(content)
     path = directory / "meter.toml"
-    path.write_text(text)
-    return RunningEmulator(path)
+    adapters = os.environ.get(HARDWARE)
+    if adapters is None:
+        path.write_text(text)
+        return RunningEmulator(path)
+    meter, reader = adapters.split(",")
+    path.write_text(_on_adapter(text, meter))
+    running = RunningEmulator(path)
+    running.port = reader
+    return running
+
+
+def _on_adapter(text: str, port: str) -> str:
+    """The same file with the line on a serial port: at the speed at which its kind of line begins."""
+    begins = 'baudrate = 300\nbytesize = 7\nparity = "E"\n' if re.search(r'^mode = "[ce]"$', text, re.MULTILINE) else ""
+    return re.sub(r'^link = ".*"$', f'port = "{port}"\n{begins}', text, flags=re.MULTILINE)
 
 
 def read_meter(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from authority.billing import credits
 from authority.billing.errors import BillingError
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
+from authority.cli import main
 from authority.enrolment.wallets import WalletError
 from authority.home.settings import BillingSettings
 from authority.market.standing_orders import StandingOrder
@@ -129,3 +131,16 @@ def test_a_member_with_its_own_key_is_not_paid_out_here(campus):
         member.sealed_key = None
     with pytest.raises(WalletError):
         credits.pay_out(campus.app, campus.client, member, 1, "x", actor="test")
+
+
+def test_the_audit_finds_what_was_paid_in_and_out_on_the_chain(campus, booking, capsys, tmp_path):
+    booking("top-up", "D", 5 * MILLION, "--reference", "in")
+    booking("pay-out", "D", 2 * MILLION, "--reference", "out")
+    key = tmp_path / "treasury.json"
+    key.write_text(json.dumps(list(bytes(campus.operator))))
+    key.chmod(0o600)
+    home = str(campus.home_path)
+    assert main(["fund", "--sol", "1", "--key", str(key), "--home", home]) in (0, 4)
+    capsys.readouterr()
+    status = main(["audit", "--home", home, "verify", "--json"])
+    assert (json.loads(capsys.readouterr().out)["problems"], status) == ([], 0)

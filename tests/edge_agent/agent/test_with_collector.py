@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import re
 import shutil
@@ -228,6 +229,39 @@ def test_a_meter_that_was_reset_goes_on_once_people_at_both_ends_have_said_so(de
     held = department.authority("collector", "held")
     index = re.search(r"^ *([0-9]+)  .*register_decreased", held, re.MULTILINE)[1]
     department.authority("collector", "release", index, "--reason", "the meter was reset")
+    until(department.without_errors)
+    department.assert_no_traceback()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("department", ["https"], indirect=True)
+def test_a_rotated_key_signs_on_where_the_old_one_ended(department):
+    department.collector()
+    department.enrol()
+    agent = department.agent()
+    until(lambda: department.receipted() >= 1)
+    before = department.status()["meters"]["solar"]
+    old = json.loads(department.edge("keys", "--json"))[0]["public_key"]
+
+    claim = department.authority("enrol", "claim", "dormitory-a").strip()
+    rotate = ("rotate-key", "solar", "--claim", claim)
+    assert "waits for approval" in department.edge(*rotate, exits=3)
+    assert json.loads(department.edge("keys", "--json"))[0]["public_key"] == old  # it signs on until then
+    assert "waits for approval" in department.edge(*rotate, exits=3)  # the same new key again
+    department.authority("enrol", "approve", "dormitory-a", "--off-chain")
+    assert "restart the agent" in department.edge(*rotate)
+    new = json.loads(department.edge("keys", "--json"))[0]["public_key"]
+    assert new != old
+    assert list((department.directory / "state/keys/next").iterdir()) == []
+    agent.send_signal(signal.SIGTERM)
+    assert agent.wait(60) == 0
+
+    department.agent()
+    until(
+        lambda: (
+            department.receipted() >= 1 and department.status()["meters"]["solar"]["registers"] > before["registers"]
+        )
+    )
     until(department.without_errors)
     department.assert_no_traceback()
 

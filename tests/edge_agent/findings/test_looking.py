@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
-import socket
 import subprocess
 import sys
 import threading
@@ -13,9 +11,8 @@ import tty
 from pathlib import Path
 
 import pytest
-import serial
-import serial.rfc2217
 from emulator_process import ENVIRONMENT, read_json, read_meter, start
+from serial_servers import Rfc2217Server, SerialServer
 
 from edge_agent.agent.enrolment import EnrolmentError
 from edge_agent.agent.meter_check import probe_meters
@@ -98,38 +95,6 @@ initial = 4200
 """
 
 
-class SerialServer:
-    """ser2net: a TCP port whose bytes go to a pty and back."""
-
-    def __init__(self, port: str) -> None:
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
-        self.line = os.open(port, os.O_RDWR | os.O_NOCTTY)
-        tty.setraw(self.line)
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            with connection:
-                while True:
-                    ready, _, _ = select.select([connection, self.line], [], [])
-                    if connection in ready:
-                        data = connection.recv(4096)
-                        if not data:
-                            break
-                        os.write(self.line, data)
-                    if self.line in ready:
-                        connection.sendall(os.read(self.line, 4096))
-
-    def close(self) -> None:
-        self.listener.close()
-        os.close(self.line)
-
-
 @pytest.mark.finding("edge-27")
 @pytest.mark.parametrize(
     ("mode", "options"),
@@ -162,54 +127,6 @@ def test_read_says_what_is_wrong():
     done = read_meter("--port", "/dev/none", "--push", "--mode-c")
     assert done.returncode == 1
     assert "bad_option" in done.stderr
-
-
-class PtySerial(serial.Serial):
-    """A serial port on a pty, which has no handshake lines."""
-
-    cts = dsr = ri = cd = property(lambda self: False)
-
-    def _update_dtr_state(self):
-        pass
-
-    _update_rts_state = _update_break_state = _update_dtr_state
-
-
-class Rfc2217Server:
-    """A serial server that sets speed and format as its client asks (RFC 2217), by pyserial's own server side."""
-
-    def __init__(self, port: str) -> None:
-        self.serial = PtySerial(port, timeout=0.05)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"rfc2217://127.0.0.1:{self.listener.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                self.connection, _ = self.listener.accept()
-            except OSError:
-                return
-            manager = serial.rfc2217.PortManager(self.serial, self)
-            threading.Thread(target=self._read, args=(self.connection, manager), daemon=True).start()
-            try:
-                while data := self.connection.recv(1024):
-                    self.serial.write(b"".join(manager.filter(data)))
-            except OSError:
-                continue
-
-    def _read(self, connection: socket.socket, manager: serial.rfc2217.PortManager) -> None:
-        try:
-            while True:
-                connection.sendall(b"".join(manager.escape(self.serial.read(self.serial.in_waiting or 1))))
-        except (OSError, TypeError):
-            return  # the client, or the test, is gone
-
-    def write(self, data: bytes) -> None:
-        self.connection.sendall(data)
-
-    def close(self) -> None:
-        self.listener.close()
 
 
 @pytest.mark.finding("edge-27")

@@ -72,6 +72,14 @@ def test_rfc_8032_vectors():
         assert ed25519.verify(public_key, message, signature)
 
 
+def test_a_key_that_is_kept_signs_as_one_made_anew():
+    for vector in VECTORS:
+        seed, public_key, message, signature = [bytes.fromhex(text) for text in vector]
+        key = ed25519.KeyHere(seed)
+        assert key.public_key == public_key
+        assert [key.sign(message), key.sign(message)] == [signature, signature]
+
+
 def test_what_is_no_signature():
     _seed, public_key, message, signature = [bytes.fromhex(text) for text in VECTORS[2]]
     larger = signature[:32] + (int.from_bytes(signature[32:], "little") + ORDER).to_bytes(32, "little")

@@ -7,55 +7,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from made_frames import KEY, OTHER, frame, receipt
+from old_journals import write_old_journal
 
 from edge_agent.state.journal import SCHEMA_VERSION, Journal, JournalError, ResetError
-from edge_agent.state.keys import MeterKey
 from edge_agent.wire.reading import (
-    CODE_NUMBERS,
-    NO_LOG_INDEX,
     VERDICT_ACCEPTED,
     VERDICT_HELD,
     VERDICT_PARKED,
     VERDICT_REFUSED,
-    Frame,
-    Receipt,
-    Record,
-    record_hash,
 )
-
-KEY = MeterKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
-OTHER = MeterKey(Ed25519PrivateKey.from_private_bytes(bytes(32)))
-
-
-def frame(sequence, key=KEY, generation=None):
-    record = Record(
-        sequence=sequence,
-        network_id=b"campus-1",
-        interval_end=900 * sequence,
-        generation=sequence if generation is None else generation,
-        consumption=0,
-        charge=0,
-        discharge=0,
-        interval_seconds=900,
-        source=1,
-    ).to_bytes()
-    return Frame(record, key.public_key, key.sign(record))
-
-
-def receipt(of, verdict=VERDICT_ACCEPTED, code="ok", **changes):
-    fields = {
-        "verdict": verdict,
-        "code": CODE_NUMBERS[code],
-        "network_id": b"campus-1",
-        "meter_key": of.public_key,
-        "record_hash": record_hash(of.record_bytes),
-        "sequence": of.record.sequence,
-        "next_expected": of.record.sequence + 1,
-        "log_index": NO_LOG_INDEX,
-        "time": 0,
-    }
-    return Receipt(**{**fields, **changes})
 
 
 @pytest.fixture
@@ -104,8 +65,7 @@ def test_accepted_and_held_free_a_frame_once(journal, verdict):
     assert len(journal.apply([receipt(frame(1), verdict)], now=5)) == 1
     assert journal.apply([receipt(frame(1), verdict)], now=6) == []
     assert sequences(journal) == [2]
-    last, at = journal.last_receipt(KEY.public_key)
-    assert (last.sequence, at) == (1, 5)
+    assert journal.has_receipt(KEY.public_key)
 
 
 def test_refused_and_parked_stay_with_their_reason(journal):
@@ -211,14 +171,24 @@ def test_a_journal_beside_its_agent_is_never_made_or_set_aside(path):
     assert list(path.parent.glob(path.name + "*")) == [path]
 
 
-def test_a_journal_of_the_first_schema_keeps_what_it_holds(journal, path):
-    journal.append([frame(1), frame(2)], now=0)
-    journal._connection.execute("ALTER TABLE meter DROP COLUMN rebase")
-    journal._connection.execute("PRAGMA user_version = 1")
-    journal.close()
+@pytest.mark.parametrize("schema", [1, 2])
+def test_a_journal_of_an_earlier_release_keeps_what_it_holds(path, schema):
+    states = ["receipted", "superseded", "refused", "parked", "waiting"]
+    frames = [(frame(n), state) for n, state in enumerate(states, 1)]
+    write_old_journal(path, schema, {"solar": frames, "load": [(frame(1, OTHER), "waiting")]})
     migrated = Journal.open(path, quota=10)
-    assert sequences(migrated) == [1, 2]
-    assert not migrated.meter(KEY.public_key).rebase
+    assert migrated.set_aside is None
+    assert sequences(migrated) == [4, 5]
+    assert [migrated.frame_of(held) for held in migrated.waiting(OTHER.public_key, 9)] == [frame(1, OTHER)]
+    assert migrated.has_receipt(KEY.public_key)
+    assert not migrated.has_receipt(OTHER.public_key)
+    counts = migrated.counts()
+    assert (counts.waiting, counts.parked, counts.refused, counts.superseded, counts.archived) == (2, 1, 1, 1, 1)
+    state = migrated.meter(KEY.public_key)
+    assert (state.record, state.rebase) == (frame(5).record, False)
+    assert len(migrated.apply([receipt(frame(n)) for n in range(1, 6)], now=1)) == 4
+    migrated.append([frame(6)], now=1)
+    assert sequences(migrated) == [6]
     migrated.close()
 
 

@@ -1,9 +1,10 @@
 import json
 import os
+import time
 
 import pytest
 
-from edge_agent.state.status import StatusBoard, StatusError, age, problems, read_status, render
+from edge_agent.state.status import NoStatusError, StatusBoard, StatusError, age, problems, read_status, render
 
 
 class Now:
@@ -112,3 +113,26 @@ def test_the_file_is_whole_at_any_time(board, tmp_path):
 )
 def test_ages(seconds, text):
     assert age(None if seconds is None else 1000 - seconds, 1000) == text
+
+
+def test_the_status_lies_in_memory_where_the_service_has_a_place_there(tmp_path, monkeypatch):
+    """As systemd's RuntimeDirectory= has it: an SD card is not written to, and who reads the status notices nothing."""
+    state, runtime = tmp_path / "state", tmp_path / "run"
+    state.mkdir()
+    runtime.mkdir()
+    board = StatusBoard("g", time.time)
+    board.write(state)
+    assert not (state / "status.json").is_symlink()
+    monkeypatch.setenv("RUNTIME_DIRECTORY", f"{runtime}:/run/another")
+    for _ in range(2):
+        board.write(state)
+    assert read_status(state)["gateway"] == "g"
+    assert (state / "status.json").readlink() == runtime / "status.json"
+    assert [path.name for path in (*state.iterdir(), *runtime.iterdir())] == ["status.json", "status.json"]
+    (runtime / "status.json").unlink()  # the machine was started anew
+    with pytest.raises(NoStatusError, match="since this machine started"):
+        read_status(state)
+    monkeypatch.delenv("RUNTIME_DIRECTORY")
+    board.write(state)
+    assert not (state / "status.json").is_symlink()
+    assert read_status(state)["gateway"] == "g"
