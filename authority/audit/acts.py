@@ -68,6 +68,10 @@ class Acts(Part):
         self._signed: dict[str, list[_Said]] = {}
         self._named: Counter[object] = Counter()
         self._credits: list[tuple[object, _Said]] = []
+        self.undone = 0
+        """Acts whose transactions are no longer on the chain, because it went back, as the log says."""
+        self._undone: list[tuple[int, int]] = []
+        """From which leaf on, and up to which act."""
         self._in_members_names: dict[str, list[_Said]] = {}
         """By transaction: it may retire for several members."""
         self._landed: set[str] = set()
@@ -108,6 +112,10 @@ class Acts(Part):
         elif kind == "gateway_approved":
             for meter in data["meters"]:
                 self._named["map", meter["meter_id"], meter.get("map_hash")] += 1
+
+    def undo(self, first: int, until: int) -> None:
+        """The chain went back: acts of the leaves [first, until) may have been undone."""
+        self._undone.append((first, until))
 
     # The chain's side
 
@@ -173,6 +181,9 @@ class Acts(Part):
                 self._missing(said)
 
     def _missing(self, said: _Said) -> None:
+        if any(first <= said.index < until for first, until in self._undone):
+            self.undone += 1
+            return
         message = f"{said.kind} is in the log, and did not happen on the chain"
         self.find("act_not_on_chain", f"leaf {said.index}", message)
 
