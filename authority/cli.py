@@ -29,6 +29,9 @@ COMMANDS = {
     "handover": Command(
         "authority.operations.handover_command", "hand Config and the programs to another authority: propose, accept"
     ),
+    "upgrade": Command(
+        "authority.operations.upgrade_command", "the programs become the released ones: show, announce, cancel, run"
+    ),
     "fund": Command("authority.status.fund_command", "the operator's SOL: how long it lasts, and sending it more"),
     "backup": Command("authority.service.backup_command", "seal configuration, keys, store and ledger into one file"),
     "restore": Command("authority.service.restore_command", "make a home from a backup"),
