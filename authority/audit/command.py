@@ -498,7 +498,8 @@ def _untouched(app: App, progress: Progress) -> Progress:
     """The progress of an earlier audit; none where log or chain went back since, and all is to be done again."""
     kinds = (LOG_RESTORED, CHAIN_WENT_BACK)
     with app.store.read() as session:
-        known = {each.index for each in (*progress.restorations.restored, *progress.restorations.went_back)}
+        known = {each.index for each in progress.restorations.restored}
+        known |= {each.index for each in progress.restorations.went_back}
         told = set(session.scalars(select(Act.log_index).where(Act.kind.in_(kinds))))
     if not progress.size or told == known:
         return progress

@@ -13,7 +13,9 @@ from __future__ import annotations
 import hashlib
 import struct
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from solders.instruction import AccountMeta, Instruction
 from solders.keypair import Keypair
@@ -98,7 +100,8 @@ def announced(desk: Desk) -> Announcement | None:
         ).all()
     last: Announcement | None = None
     done: set[str] = set()
-    for index, kind, data in rows:
+    for index, kind, act in rows:
+        data: Mapping[str, Any] = act
         if kind == ANNOUNCED:
             changes = {each["program"]: (each["before"], each["after"]) for each in data["programs"]}
             last, done = Announcement(index, data["from_epoch"], changes), set()

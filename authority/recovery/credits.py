@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from solders.pubkey import Pubkey
 from sqlalchemy import select
@@ -42,8 +43,9 @@ def undone(session: Session, history: Sequence[Landed], idls: Mapping[str, Idl])
     rows = session.execute(select(Act.log_index, Act.data).where(Act.kind == ISSUED).order_by(Act.log_index)).all()
     again = {row.data["again"] for row in rows if "again" in row.data}
     found = []
-    for index, data in rows:
-        name = data["wallet"], data["amount"]
+    for index, act in rows:
+        data: Mapping[str, Any] = act
+        name = str(data["wallet"]), int(data["amount"])
         if index in again:
             continue  # another act stands for it
         if landed[name] > 0:
