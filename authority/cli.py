@@ -29,15 +29,24 @@ COMMANDS = {
     "handover": Command(
         "authority.operations.handover_command", "hand Config and the programs to another authority: propose, accept"
     ),
+    "upgrade": Command(
+        "authority.operations.upgrade_command", "the programs become the released ones: show, announce, cancel, run"
+    ),
     "fund": Command("authority.status.fund_command", "the operator's SOL: how long it lasts, and sending it more"),
     "backup": Command("authority.service.backup_command", "seal configuration, keys, store and ledger into one file"),
     "restore": Command("authority.service.restore_command", "make a home from a backup"),
+    "recover": Command(
+        "authority.recovery.command", "after a loss: bring log, store and chain together again, and say so in the log"
+    ),
     "web": Command("authority.web.command", "run the pages and the API", service=True),
     "collector": Command(
         "authority.collector.command", "run the collector; list, release and void held readings", service=True
     ),
     "settlement": Command("authority.settlement.command", "run the settlement worker", service=True),
     "validator": Command("authority.service.validator_command", "run the embedded validator", service=True),
+    "watchdog": Command(
+        "authority.service.watchdog_command", "run an Agave validator, and bring it back where it stands", service=True
+    ),
     "deploy": Command("authority.chain.deploy", "initialize the programs on the chain"),
     "enrol": Command("authority.enrolment.command", "campus plan, claim codes, and approval of gateways"),
     "meters": Command(

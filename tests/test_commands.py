@@ -202,6 +202,7 @@ def test_lines_of_other_libraries_come_in_the_same_form(noisy: Program, capsys: 
 
 DO_SOMETHING = {
     "authority certificates run",
+    "authority watchdog",
     "edge-agent watch",
     *("edge-agent enrol", "edge-agent run", "edge-agent reset-meter", "edge-agent rebase", "meter-emulator"),
     *("edge-agent setup", "edge-agent rotate-key", "edge-agent exchange-meter"),

@@ -23,6 +23,7 @@ UNITS = (
     ROOT / "authority/systemd/authority.service",
     ROOT / "authority/systemd/campus-mosquitto.service",
     ROOT / "authority/systemd/campus-mosquitto-reload.service",
+    ROOT / "authority/systemd/campus-agave.service",
 )
 RELOAD = ROOT / "authority/systemd/campus-mosquitto-reload.path"
 OPERATIONS = (ROOT / "docs/OPERATIONS.md").read_text(encoding="utf-8")
@@ -47,6 +48,14 @@ def test_the_authoritys_unit_starts_what_it_should() -> None:
     program, *arguments = shlex.split(service(UNITS[1])["ExecStart"])
     options = authority.parse(arguments)
     assert (options.command, options.home) == ("serve", Path("/var/lib/campus"))
+    assert program.removesuffix("/authority") in OPERATIONS
+
+
+def test_agaves_unit_starts_the_watchdog() -> None:
+    program, *arguments = shlex.split(service(UNITS[4])["ExecStart"])
+    options = authority.parse(arguments)
+    assert (options.command, options.ledger) == ("watchdog", Path("/var/lib/campus/agave"))
+    assert options.validator[:3] == ["/opt/agave/bin/solana-test-validator", "--ledger", "/var/lib/campus/agave"]
     assert program.removesuffix("/authority") in OPERATIONS
 
 

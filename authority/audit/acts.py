@@ -32,7 +32,7 @@ REGISTRATIONS = ("user_registered", "installation_registered", "meter_registered
                  "energy_account_opened", "installation_followed", "initialized", "market_initialized")  # fmt: skip
 """Events that an act may name, and need not."""
 RETIRED = "retire_energy"
-ELSEWHERE = frozenset({"delegate_set", "operator_funded", "upgrade_authority_set"})
+ELSEWHERE = frozenset({"delegate_set", "operator_funded", "program_upgraded", "upgrade_authority_set"})
 """Acts whose transactions leave no event that the audit reads: a delegate is the member's own, an upgrade or a transfer
 of SOL are not of these programs."""
 OF_MEMBERS = frozenset({"place_order", RETIRED})
@@ -71,6 +71,10 @@ class Acts(Part):
         self._signed: dict[str, list[_Said]] = {}
         self._named: Counter[object] = Counter()
         self._credits: list[tuple[object, _Said]] = []
+        self.undone = 0
+        """Acts whose transactions are no longer on the chain, because it went back, as the log says."""
+        self._undone: list[tuple[int, int]] = []
+        """From which leaf on, and up to which act."""
         self._in_members_names: dict[str, list[_Said]] = {}
         """By transaction: it may retire for several members."""
         self._landed: set[str] = set()
@@ -111,6 +115,10 @@ class Acts(Part):
         elif kind == "gateway_approved":
             for meter in data["meters"]:
                 self._named["map", meter["meter_id"], meter.get("map_hash")] += 1
+
+    def undo(self, first: int, until: int) -> None:
+        """The chain went back: acts of the leaves [first, until) may have been undone."""
+        self._undone.append((first, until))
 
     # The chain's side
 
@@ -184,6 +192,9 @@ class Acts(Part):
                 self._missing(said)
 
     def _missing(self, said: _Said) -> None:
+        if any(first <= said.index < until for first, until in self._undone):
+            self.undone += 1
+            return
         message = f"{said.kind} is in the log, and did not happen on the chain"
         self.find("act_not_on_chain", f"leaf {said.index}", message)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -19,20 +20,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.app import App
-from authority.audit.bundle import Identity, Manner, audit_bundle, write_bundle
+from authority.audit.bundle import Bundle, Identity, Manner, audit_bundle, write_bundle
 from authority.audit.chain_state import read_chain_state
 from authority.audit.conservation import conservation
-from authority.audit.history import read_history
+from authority.audit.history import Landed, read_history
 from authority.audit.stopped import validator_of
-from authority.audit.verify import Audit, ChainSource, StoreLog
+from authority.audit.verify import Audit, ChainSource, Progress, StoreLog
 from authority.chain import programs
 from authority.chain.artifacts import PROGRAM_NAMES
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError, MeterUnknownError, OutOfRangeError
 from authority.log import export, log, merkle, proof, publish
 from authority.log.merkle import ProofError
+from authority.log.restoration import CHAIN_MOVED, CHAIN_WENT_BACK, LOG_RESTORED
 from authority.log.witness import Witness, Witnesses
-from authority.store.log import KeptCosignature
+from authority.store.log import Act, KeptCosignature
 from authority.store.metering import Frame, Meter
 from edge_agent.wire.checkpoint import origin
 from edge_agent.wire.command import add_json, print_json
@@ -53,6 +55,12 @@ class CheckpointUnreadableError(AuditError):
     """A file that should hold a checkpoint cannot be read as one."""
 
     code = "checkpoint_unreadable"
+
+
+class BundleOtherError(AuditError):
+    """A bundle that the log does not name as the history before its chain moved."""
+
+    code = "bundle_other"
 
 
 class LogForkedError(AuditError):
@@ -116,9 +124,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verifier = actions.add_parser(
         "verify",
         help="compute everything again: the log, and from its signed readings the chain's mints, prices and payments",
-        epilog="--json prints {ok, entries, checkpoints, minted_wh, problems}: entries are the log's leaves; "
+        epilog="--json prints {ok, entries, checkpoints, minted_wh, recoveries, problems}: entries are the log's "
+        "leaves; "
         "checkpoints those checked, the signed ones and the chain's; minted_wh is what the signed readings come to, "
-        "null where the chain is not asked; problems are objects of code, where and message. The exit code is 1 where "
+        "null where the chain is not asked; recoveries say what was lost and came back; problems are objects of code, "
+        "where and message. The exit code is 1 where "
         "something does not hold.",
     )
     verifier.add_argument("--url", help="the validator (default: the home's, running or stopped)")
@@ -150,6 +160,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CHECKPOINT",
         help="a checkpoint that an earlier audit found to hold: signatures of readings before it are not verified "
         "again; all else is computed anew, its root too",
+    )
+    verifier.add_argument(
+        "--before",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="BUNDLE",
+        help="a bundle of the chain as it was before it moved to this validator: its history comes first",
     )
     verifier.add_argument(
         "--jobs",
@@ -209,7 +227,7 @@ def run(arguments: argparse.Namespace) -> int:
                 return _conservation(url or app.home.rpc_url)
             if arguments.action == "export":
                 return _export_bundle(app, arguments.bundle, url)
-            return _report(_verify(app, url, _manner(arguments)), as_json=arguments.json)
+            return _report(_verify(app, url, _manner(arguments), arguments.before), as_json=arguments.json)
     finally:
         app.store.close()
 
@@ -448,11 +466,13 @@ def _manner(arguments: argparse.Namespace) -> Manner:
     return Manner(jobs=arguments.jobs, since=arguments.since, state=arguments.state)
 
 
-def _verify(app: App, url: str | None, manner: Manner) -> Audit:
+def _verify(app: App, url: str | None, manner: Manner, before: Sequence[Path] = ()) -> Audit:
     audit = manner.audit(app.home.network_id, bytes(app.home.receipt_key.pubkey()))
-    progress = audit.progress
-    chain = None if url is None else _chain(url, progress.newest)
+    progress = audit.progress = _untouched(app, audit.progress)
+    chain = None if url is None else chain_at(url, progress.newest)
     manner.begin(audit, chain)
+    if chain is not None and before and not progress.landed:
+        chain = replace(chain, history=itertools.chain(*(_earlier(app, path) for path in before), chain.history))
     if chain is not None and progress.landed and not progress.newest:
         chain = replace(chain, history=islice(chain.history, progress.landed, None))  # the last was a bundle's
     with app.store.read() as session:
@@ -462,7 +482,32 @@ def _verify(app: App, url: str | None, manner: Manner) -> Audit:
     return audit
 
 
-def _chain(url: str, after: Sequence[str | None] = ()) -> ChainSource:
+def _earlier(app: App, path: Path) -> Iterator[Landed]:
+    """The history of the validator before, as the log names it. BundleOtherError, BundleError."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with app.store.read() as session:
+        named = [data["bundle"] for data in session.scalars(select(Act.data).where(Act.kind == CHAIN_MOVED))]
+    chain = Bundle(path).chain()
+    if digest not in named or chain is None:
+        raise BundleOtherError(f"{path} is not a bundle of a chain that the log says it moved from")
+    return iter(chain.history)
+
+
+def _untouched(app: App, progress: Progress) -> Progress:
+    """The progress of an earlier audit; none where log or chain went back since, and all is to be done again."""
+    kinds = (LOG_RESTORED, CHAIN_WENT_BACK)
+    with app.store.read() as session:
+        known = {each.index for each in progress.restorations.restored}
+        known |= {each.index for each in progress.restorations.went_back}
+        told = set(session.scalars(select(Act.log_index).where(Act.kind.in_(kinds))))
+    if not progress.size or told == known:
+        return progress
+    print("the log tells of a recovery since the last audit: all of the history is done again", file=sys.stderr)
+    return Progress()
+
+
+def chain_at(url: str, after: Sequence[str | None] = ()) -> ChainSource:
     """The chain as it stands now; its history is read as it is asked for, from behind `after` on."""
     client = ChainClient(url)
     state, newest = read_chain_state(client)
@@ -472,7 +517,7 @@ def _chain(url: str, after: Sequence[str | None] = ()) -> ChainSource:
 
 
 def _export_bundle(app: App, path: Path, url: str | None) -> int:
-    chain, hashes = (None, {}) if url is None else (_chain(url), _program_hashes(url))
+    chain, hashes = (None, {}) if url is None else (chain_at(url), _program_hashes(url))
     with app.store.read() as session:
         identity = Identity(app.home.network_id, app.home.receipt_key)
         manifest = write_bundle(path, identity, StoreLog.of(session), chain, hashes)
@@ -494,6 +539,28 @@ def _program_hashes(url: str) -> dict[str, str]:
     return found
 
 
+def recovery_words(audit: Audit) -> list[str]:
+    """What the log tells of recoveries, a sentence each: it is no finding, and never left unsaid."""
+    told, words = audit.recoveries(), []
+    for each in told["log_restored"]:
+        ended = "" if each["refilled"] is None else f", refilled at leaf {each['refilled']}"
+        words.append(
+            f"the log was restored at leaf {each['leaf']}: leaves {each['after']} to {each['until'] - 1} are given up, "
+            f"with the checkpoints of epochs {each['first_epoch']} to {each['last_epoch']}{ended}"
+        )
+    if told["log_restored"]:
+        words.append(
+            f"by the chain's word alone: {told['lost_readings']} readings, {told['recovered_acts']} acts, "
+            f"{told['lost_books']} books" + (" (so the seats in the market too)" if told["seats_given"] else "")
+        )
+    for each in told["chain_went_back"]:
+        words.append(
+            f"the chain went back to the checkpoint of epoch {each['last_epoch']}, as leaf {each['leaf']} says: "
+            f"{each['undone']} acts were undone"
+        )
+    return words
+
+
 def _report(audit: Audit, *, as_json: bool) -> int:
     """Print what the audit found; 1 where it found something."""
     if as_json:
@@ -502,6 +569,7 @@ def _report(audit: Audit, *, as_json: bool) -> int:
             "entries": audit.size,
             "checkpoints": audit.checkpoints + audit.chain_checkpoints,
             "minted_wh": audit.minted_wh,
+            "recoveries": audit.recoveries(),
             "problems": [asdict(finding) for finding in audit.findings],
         }
         print(json.dumps(document))
@@ -517,6 +585,8 @@ def _report(audit: Audit, *, as_json: bool) -> int:
         print(f"recomputed: {replay.readings} readings, {replay.settlements - replay.given} spans")
         print(f"minted: {replay.minted_wh} Wh by the signed readings")
         print(f"bills: {audit.bills.computed} computed again")
+    for told in recovery_words(audit):
+        print(told)
     for finding in audit.findings:
         print(f"{finding.where}: {finding.message} [{finding.code}]", file=sys.stderr)
     print("everything holds" if not audit.findings else f"{len(audit.findings)} findings")

@@ -144,18 +144,19 @@ class Money(Part):
         self._withdrawn: dict[Pubkey, _Withdrawn] = {}
         self._by_period: dict[int, tuple[Counter[Pubkey], Counter[Pubkey]]] = {}
         """Withdrawals and retirements by period and member, of the periods that may still change."""
-        self._early: list[Book] = []
-        """Books of the log that the chain had not finished when it was read: they count from the next run on."""
         self._last_book = -1
+        self._logged: dict[int, Book] = {}
+        """Books of the log by epoch that the chain has not pinned yet: until then they may be undone."""
+        self._outcomes: dict[int, dict[str, Any]] = {}
+        """What the chain said of the outcomes of books that the log has not had."""
+        self.seats_given = False
+        """Whether books with orders were lost, so that what each seat holds cannot be computed again."""
         self._look(state)
 
     def resume(self, find: Find, state: ChainState) -> None:
         """Go on in another run: with its findings, and the chain as it is by now."""
         super().resume(find, state)
         self._look(state)
-        early, self._early = self._early, []
-        for book in early:
-            self.book(book)
 
     def _look(self, state: ChainState) -> None:
         """See which books are in the ring."""
@@ -295,19 +296,48 @@ class Money(Part):
         self._market.latest_epoch = data["epoch"]
         self._market.first_epoch = self._market.first_epoch or data["epoch"]
 
+    def _on_epoch_cleared(self, data: Mapping[str, Any], _: Landed) -> None:
+        self._outcomes.setdefault(data["epoch"], {}).update(data)
+
+    _on_epoch_settled = _on_epoch_refunded = _on_epoch_cleared
+
+    def lose_books(self, epochs: Iterable[int]) -> None:
+        """Books were lost with the log's leaves: what the chain said of them stands in their place."""
+        for epoch in sorted(epochs):
+            said = self._outcomes.get(epoch)
+            if said is None:
+                continue
+            market = self._market
+            market.settled_epoch = max(market.settled_epoch, epoch)
+            self._seats.fees += said.get("fees", 0)
+            self.seats_given |= bool(said.get("orders", 0))
+            if "price" not in said:
+                continue  # it was refunded
+            market.epochs_cleared += 1
+            market.traded += said["volume"]
+            market.turnover += said["price"] * said["volume"] // 1_000
+            terms = self.governed.terms
+            least = 0 if terms is None else terms.at(epoch)["min_reference_volume_wh"]
+            if said["volume"] and said["volume"] >= least and epoch > market.reference_epoch:
+                market.reference_price, market.reference_epoch = said["new_reference_price"], epoch
+
+    def went_back(self, last_epoch: int) -> None:
+        """The chain went back to an epoch's checkpoint: the log's books of later epochs were undone."""
+        for epoch in [each for each in self._logged if each > last_epoch]:
+            del self._logged[epoch]
+
     def _on_checkpointed(self, data: Mapping[str, Any], _: Landed) -> None:
         if data["credit_supply"] > self.credits:
             message = f"pins {data['credit_supply']} micro-credits; {self.credits} were issued and paid for feed-in"
             self.find("not_conserved", f"epoch {data['epoch']}", message)
+        book = self._logged.pop(data["epoch"], None)
+        if book is not None:
+            self._take(book)
+            self._outcomes.pop(data["epoch"], None)
 
     def book(self, book: Book) -> None:
-        """A final book of the log. One that the chain had not finished when it was read is taken from there."""
-        epoch = book.head.epoch
-        ring = self._ring.get(epoch)
-        if ring is not None and ring[0].status is not BookStatus.FINAL:
-            self._early.append(book)
-            return
-        self._take(book)
+        """A final book of the log: it counts from its epoch's checkpoint on."""
+        self._logged[book.head.epoch] = book
 
     def _take(self, book: Book) -> None:
         self._last_book = book.head.epoch
@@ -330,6 +360,10 @@ class Money(Part):
         """Compare what came out with the accounts; the seats only where the history has all of the market's."""
         self._compare_retirements()
         self._compare_periods()
+        for epoch, book in sorted(self._logged.items()):
+            head, _ = self._ring.get(epoch, (book.head, b""))
+            if head.status is BookStatus.FINAL:
+                self._take(book)  # else the chain had not finished it when it was read: it counts from there
         for book in list(self._on_the_chain()):
             head, paid = book.head, book.head.paid
             if head.status is BookStatus.FINAL:
@@ -357,6 +391,8 @@ class Money(Part):
         if head is None:
             return
         compare(self.find, "market", ("fees", head.fees, self._seats.fees))
+        if self.seats_given:
+            return  # what all of them hold together is counted (conservation)
         wallets = {member.member_index: wallet for wallet, member in self.registers.members.items()}
         for index, seat in enumerate(seats):
             where = f"seat of member {wallets[index]}" if index in wallets else f"seat {index}"

@@ -75,6 +75,8 @@ class _Meter:
     hash: bytes = bytes(16)
     doubt: int = 0
     flags: int = 0
+    lost: bool = False
+    """Whether its last reading is known by the chain's word alone, for the log lost it, and says so."""
     settled_end: int = 0
     settled_changes: int = 0
     settled: tuple[int, ...] = NO_REGISTERS
@@ -104,6 +106,7 @@ class _Meter:
         self.interval_end, self.sequence = record.interval_end, record.sequence
         self.registers, self.hash, self.flags = record.registers, digest[:16], record.flags
         self.register_epoch = record.register_epoch
+        self.lost = False
         self.doubt |= record.flags & (DOUBTFUL | FLAG_REGISTER_RESET)
 
     def mark_settled(self) -> None:
@@ -116,6 +119,8 @@ STATE = (
     "doubt",
 )  # fmt: skip
 """What is compared of a MeterState."""
+OF_THE_RECORD = ("hash", "register_epoch")
+"""What of it only the record says, and no event."""
 SPAN = ("from", "generated", "consumed", "charged", "discharged", "bank", "minted", "withdrawn", "kind")
 """What is compared of a SurplusSettled."""
 TOTALS = ("minted", "generated", "consumed", "charged", "discharged", "withdrawn", "surplus")
@@ -168,6 +173,10 @@ class Replay(Part):
         self.given = 0
         """Spans that the chain settled on grounds older than its history: they are taken as given."""
         self.readings = 0
+        self.lost = 0
+        """Readings that are known by the chain's word alone: the log lost them, and says so."""
+        self._lost: dict[Pubkey, list[tuple[int, int]]] = {}
+        """By meter, first sequence and the one after the last of readings that the log says it lost."""
         self._prices: dict[int, tuple[int, ...]] = {}
         """Price, bounds, volume and reference price by epoch, of the first to come: the chain's event or the log's
         book."""
@@ -203,9 +212,14 @@ class Replay(Part):
             for event, handler in part.handlers().items():
                 self._handlers.setdefault(event, []).append(handler)
 
-    def stands_at(self, meter_id: bytes) -> bytes:
-        """The hash (16 bytes) of the last reading that the chain took of a meter and the log had let pass."""
+    def stands_at(self, meter_id: bytes) -> bytes | None:
+        """The hash (16 bytes) of the last reading that the chain took of a meter and the log had let pass.
+
+        None where the log says that it lost that reading.
+        """
         meter = self._meters.get(programs.meter_address(meter_id))
+        if meter is not None and meter.lost:
+            return None
         return b"" if meter is None else meter.hash
 
     # The log's side
@@ -223,9 +237,23 @@ class Replay(Part):
             waiting = self._passed[address] = {}
         waiting.setdefault(record.interval_end, []).append(_Passed(record, digest, log_index))
 
+    def lose(self, meter_id: bytes, first: int, following: int) -> None:
+        """The log says that it lost a meter's readings [first, following), and could not get them back."""
+        self._lost.setdefault(programs.meter_address(meter_id), []).append((first, following))
+
+    def went_back(self, last_epoch: int, first: int, until: int) -> None:
+        """The chain went back to the checkpoint of an epoch: later books, and acts of the leaves [first, until), were
+        undone.
+        """
+        for epoch in [each for each in self._prices if each > last_epoch]:
+            del self._prices[epoch]
+        self.money.went_back(last_epoch)
+        self.acts.undo(first, until)
+
     def book(self, book: Book) -> None:
         """The log has an epoch's final book: the chain must have cleared it so."""
-        self.money.book(book)
+        if self.complete:
+            self.money.book(book)
         if not book.was_refunded:
             self._cleared(book.head)
 
@@ -321,7 +349,10 @@ class Replay(Part):
                 break
         for older in [each for each in waiting if each <= end]:
             del waiting[older]  # what was passed over never goes to the chain: a later reading carries its energy
-        if found is None:
+        if found is None and any(first <= data["sequence"] < after for first, after in self._lost.get(address, ())):
+            self.lost += 1
+            meter.lost = True
+        elif found is None:
             self.find(
                 "reading_not_passed",
                 f"meter {meter.meter_id.hex()[:16]}…",
@@ -541,7 +572,8 @@ class Replay(Part):
                 self.find("account_differs", f"meter at {state.meter}", "has a state, and no event registered it")
                 continue
             where = f"meter {replayed.meter_id.hex()[:16]}…"
-            compare(self.find, where, *((name, getattr(state, name), getattr(replayed, name)) for name in STATE))
+            names = [name for name in STATE if not (replayed.lost and name in OF_THE_RECORD)]
+            compare(self.find, where, *((name, getattr(state, name), getattr(replayed, name)) for name in names))
 
     def behind(self) -> Iterable[tuple[bytes, list[_Passed]]]:
         """Meters with readings that passed and did not reach the chain in time: id, and the readings, oldest first.

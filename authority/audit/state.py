@@ -36,6 +36,7 @@ _KNOWN = {
     "authority.billing.bill": {"LoggedAct"},
     "authority.billing.facts": {"CreditMoved", "Facts", "Retirement", "Withdrawal"},
     "authority.billing.recompute": {"LeafEvidence", "Recomputation"},
+    "authority.log.restoration": {"Restorations", "Restored", "WentBack"},
     "authority.chain.accounts": {
         "Asset",
         "BookStatus",

@@ -6,6 +6,8 @@ Nothing that the store says about a leaf is believed; everything is computed aga
   previous hashes, and verdicts that agree with their codes;
 - acts: canonical JSON, and releases and voids of held readings, once each;
 - books: price, fills, payments and fees by the auction's rule, and that one follows from another;
+- recoveries: what a log that was restored says of the leaves that it lost, or of a chain that went back; what it
+  names, and nothing else, is then no finding, and the audit says how much that is;
 - the chain: every EpochCheckpoint's root and book hash, without a gap; that each meter's key was approved in the log
   and its last reading on the chain is one that the log let pass; conservation; readings that never reached the chain;
 - the chain's history: every accepted reading, every span and every mint, done again (authority.audit.replay);
@@ -49,6 +51,16 @@ from authority.log import log, merkle
 from authority.log.log import LEAF_ACT, LEAF_BOOK, LEAF_READING, Leaf, SignedCheckpoint
 from authority.log.note import Cosignature, NoteError, VerifierKey
 from authority.log.reading_leaf import FRAME_AT, KEY_END, READING_SIZE, RECORD_END
+from authority.log.restoration import (
+    ACT_RECOVERED,
+    CHAIN_WENT_BACK,
+    KEY_RECOVERED,
+    LEAF_LOST,
+    LOG_REFILLED,
+    LOG_RESTORED,
+    READINGS_LOST,
+    Restorations,
+)
 from authority.log.tiles import TILE_HEIGHT, TILE_WIDTH
 from authority.log.tree import Growth, TileReader
 from authority.market.book_leaf import BookLeafError, book_of_leaf
@@ -265,6 +277,9 @@ class Progress:
     reference: int | None = None
     replay: Replay | None = None
     bills: Recomputation | None = None
+    restorations: Restorations = field(default_factory=Restorations)
+    recovered_acts: int = 0
+    """Acts that were lost, and are logged again as the chain tells of them."""
 
 
 @dataclass
@@ -293,6 +308,16 @@ class Audit:
     _pinned: dict[int, bytes] = field(default_factory=dict)
     _unlogged: dict[int, bytes] = field(default_factory=dict)
     _last_pin: int = -1
+    _astray: dict[int, tuple[EpochCheckpoint, Finding]] = field(default_factory=dict)
+    """Checkpoints on the chain, by epoch, whose roots the log has not: a finding where no restoration gave them up."""
+    _other_books: list[tuple[int, int, Finding]] = field(default_factory=list)
+    """Books of the log (leaf, epoch) that the chain does not pin: a finding where the chain did not go back."""
+    _awaited: dict[int, bytes] = field(default_factory=dict)
+    """SHA-256 of pinned books of whose epochs the log had another so far."""
+    lost_books: int = 0
+    """Books whose hashes are pinned, and which were lost with the log's leaves."""
+    given_up: int = 0
+    """Checkpoints on the chain that a restoration of the log gave up."""
     _signed: Iterator[SignedCheckpoint] = field(default_factory=lambda: iter(()))
     _next_signed: SignedCheckpoint | None = None
     _tiles: HasTiles | None = None
@@ -336,6 +361,36 @@ class Audit:
     def minted_wh(self) -> int | None:
         """What the signed readings entitle the members to, by the rule; None where the chain was not asked."""
         return None if self.replay is None else self.replay.minted_wh
+
+    def recoveries(self) -> dict[str, Any]:
+        """What the log tells of recoveries, and how much is known by the chain's word alone since."""
+        told, replay = self.progress.restorations, self.replay
+        return {
+            "log_restored": [
+                {
+                    "leaf": each.index,
+                    "after": each.after,
+                    "until": each.until,
+                    "first_epoch": each.first_epoch,
+                    "last_epoch": each.last_epoch,
+                    "refilled": each.refilled,
+                }
+                for each in told.restored
+            ],
+            "chain_went_back": [
+                {
+                    "leaf": each.index,
+                    "last_epoch": each.last_epoch if each.last_epoch >= 0 else None,
+                    "undone": each.told.get("undone", 0),
+                }
+                for each in told.went_back
+            ],
+            "given_up_checkpoints": self.given_up,
+            "lost_readings": 0 if replay is None else replay.lost,
+            "recovered_acts": self.progress.recovered_acts,
+            "lost_books": self.lost_books,
+            "seats_given": replay is not None and replay.money.seats_given,
+        }
 
     def find(self, code: str, where: object, message: str) -> None:
         """Note something that does not hold."""
@@ -388,12 +443,21 @@ class Audit:
                 continue
             pinned = next(event.data for event in landed.decoded(chain.idls) if event.name == "Checkpointed")
             self._take(leaves, pinned["log_size"])
+            if self._waits_for_recovery(pinned["epoch"], pinned["log_size"]):
+                continue
             self._apply(waiting, chain, replay)
             waiting.clear()
         if not begun:
             replay.begin(None)
         self._take(leaves, None)
         self._apply(waiting, chain, replay)
+
+    def _waits_for_recovery(self, epoch: int, size: int) -> bool:
+        """Whether the log by which an epoch's transactions are judged was lost, and is not refilled yet.
+
+        What the chain did then is judged by the log as it stands once it is refilled.
+        """
+        return epoch in self._astray or self.size < size or self.progress.restorations.is_open
 
     def _apply(self, transactions: Iterable[Landed], chain: ChainSource, replay: Replay) -> None:
         for each in transactions:
@@ -463,8 +527,7 @@ class Audit:
         root = self._root() if pins or signed or known or len(self._fresh) >= MOST_FRESH else b""
         for pin in pins:
             if pin.log_root != root:
-                where = f"epoch {pin.epoch}"
-                self.find("log_rewritten", where, "pins another root: leaves before it were changed")
+                self._stray(pin, "log_rewritten", "pins another root: leaves before it were changed")
         while self._next_signed is not None and self._next_signed.size <= size:
             if self._next_signed.size != size or self._next_signed.root != root:
                 where = f"checkpoint {self._next_signed.size}"
@@ -480,6 +543,10 @@ class Audit:
         if self.since is not None and self.since.size > size:
             stops.append(self.since.size)
         self._stop = min(stops)
+
+    def _stray(self, pin: EpochCheckpoint, code: str, message: str) -> None:
+        """A checkpoint on the chain is not of this log; whether that is a finding, its restorations say at the end."""
+        self._astray[pin.epoch] = (pin, Finding(code, f"epoch {pin.epoch}", message))
 
     def _advance_signed(self) -> None:
         """Read the next signed checkpoint, and check its signature."""
@@ -543,6 +610,8 @@ class Audit:
             self._act(index, data)
         elif kind == LEAF_BOOK:
             self._book(index, data)
+        elif kind == LEAF_LOST and self.progress.restorations.stands_for_lost(index, data):
+            pass  # it keeps the place of a leaf that was lost
         else:
             self.find("leaf_unknown", index, f"no leaf of this version has type {kind}")
 
@@ -598,12 +667,33 @@ class Audit:
         try:
             if self.replay is not None and self.replay.complete:
                 self.replay.acts.logged(index, act["kind"], act["data"])
-            if act["kind"] == "gateway_approved":
+            if act["kind"] in RECOVERIES:
+                self._recovery(index, act["kind"], act["data"])
+            elif act["kind"] in ("gateway_approved", KEY_RECOVERED):
                 self._approval(act["data"])
             elif act["kind"] in ("reading_released", "reading_voided"):
                 self._decision(index, act["kind"], act["data"])
         except (KeyError, TypeError, ValueError) as error:
             self.find("act_malformed", index, f"{act['kind']} lacks what it should say: {error!r}")
+
+    def _recovery(self, index: int, kind: str, data: Mapping[str, Any]) -> None:
+        """What the log says of leaves that it lost, or of a chain that went back."""
+        progress = self.progress
+        progress.restorations.logged(index, kind, data)
+        progress.recovered_acts += kind == ACT_RECOVERED
+        if kind == READINGS_LOST:
+            key = progress.keys[bytes.fromhex(data["key"])]
+            first, following = int(data["first_sequence"]), int(data["next_sequence"])
+            if first != key.next_sequence or following <= first:
+                raise ValueError("the log has what it says was lost")
+            key.next_sequence, key.previous = following, bytes.fromhex(data["previous"])
+            if self.replay is not None:
+                self.replay.lose(key.meter_id, first, following)
+        elif kind in (LOG_RESTORED, CHAIN_WENT_BACK):
+            progress.last_book = progress.reference = None  # the books before it were lost, or undone
+            if kind == CHAIN_WENT_BACK and self.replay is not None:
+                undone = progress.restorations.went_back[-1]
+                self.replay.went_back(undone.last_epoch, undone.from_leaf, index)
 
     def _approval(self, data: Mapping[str, Any]) -> None:
         for meter in data["meters"]:
@@ -643,11 +733,14 @@ class Audit:
                 self.find("book_differs", where, message)
             self.progress.reference = book.reference_after
         self.progress.last_book = head.epoch
-        pinned = self._unlogged.pop(head.epoch, None)
+        pinned = self._unlogged.pop(head.epoch, None) or self._awaited.pop(head.epoch, None)
         if pinned is None and head.epoch <= self._last_pin:
-            self.find("book_not_pinned", where, "is of an epoch whose checkpoint on the chain pins none, or a second")
+            message = "is of an epoch whose checkpoint on the chain pins none, or a second"
+            self._other_books.append((index, head.epoch, Finding("book_not_pinned", where, message)))
         elif pinned is not None and pinned != hashlib.sha256(raw).digest():
-            self.find("book_differs", where, f"is not the one that the chain pins ({pinned.hex()[:16]}…)")
+            message = f"is not the one that the chain pins ({pinned.hex()[:16]}…)"
+            self._other_books.append((index, head.epoch, Finding("book_differs", where, message)))
+            self._awaited[head.epoch] = pinned  # another of this epoch may follow
         elif pinned is None:
             self.progress.unpinned[head.epoch] = hashlib.sha256(raw).digest()
         if self.replay is not None:
@@ -700,12 +793,35 @@ class Audit:
         elif logged is None and pin.book_hash != NO_BOOK:
             self._unlogged[pin.epoch] = pin.book_hash
 
-    def _end_of_chain(self, chain: ChainSource, replay: Replay) -> None:
-        state = chain.state
+    def _end_of_recoveries(self, replay: Replay) -> None:
+        """Say what of the chain is not in the log, and was not given up by a restoration that the log tells of."""
         for size, pins in sorted(self._pins.items()):
             for pin in pins:
-                message = f"pins {size} leaves, and the log has only {self.size}"
-                self.find("log_shortened", f"epoch {pin.epoch}", message)
+                self._stray(pin, "log_shortened", f"pins {size} leaves, and the log has only {self.size}")
+        restorations = self.progress.restorations
+        given_up = restorations.given_up(_pin(pin) for pin, _ in self._astray.values())
+        self.given_up = len(given_up)
+        for epoch, (_, finding) in sorted(self._astray.items()):
+            if epoch not in given_up:
+                self.findings.append(finding)
+        for index, epoch, finding in self._other_books:
+            if not restorations.book_undone(index, epoch):
+                self.findings.append(finding)
+            elif epoch in self._awaited:
+                self._unlogged[epoch] = self._awaited.pop(epoch)
+        lost = {epoch for epoch in self._unlogged if epoch in given_up}
+        for epoch in lost:
+            del self._unlogged[epoch]
+        self.lost_books = len(lost)
+        replay.money.lose_books(lost)
+        if restorations.is_open:
+            where = f"leaf {next(each.index for each in restorations.restored if each.refilled is None)}"
+            message = "the log was restored, and has not got everything back that it can: authority recover run"
+            self.find("restoration_open", where, message)
+
+    def _end_of_chain(self, chain: ChainSource, replay: Replay) -> None:
+        state = chain.state
+        self._end_of_recoveries(replay)
         for epoch, book in self._unlogged.items():
             message = f"pins a final book ({book.hex()[:16]}…) that is not in the log"
             self.find("book_not_logged", f"epoch {epoch}", message)
@@ -716,8 +832,8 @@ class Audit:
                 message = "has a key on the chain that no approval in the log put to use"
                 self.find("key_not_approved", _name(meter.meter_id), message)
         for meter_id, standing in self._standing.items():
-            if replay.complete and replay.stands_at(meter_id) == standing:
-                continue  # it passed in an earlier run
+            if replay.complete and replay.stands_at(meter_id) in (standing, None):
+                continue  # it passed in an earlier run, or the log says that it was lost
             message = "has on the chain a last reading that the log did not let pass"
             self.find("reading_not_logged", _name(meter_id), message)
         replay.finish(whole=chain.whole)
@@ -735,12 +851,20 @@ class Audit:
             self.find("not_conserved", "chain", message)
 
 
+RECOVERIES = frozenset({LOG_RESTORED, LOG_REFILLED, READINGS_LOST, ACT_RECOVERED, CHAIN_WENT_BACK})
+"""Acts by which the log tells of a recovery."""
+
+
 def _checkpoints(landed: Landed) -> bool:
     """Whether an epoch was checkpointed in a transaction."""
     for program, data in landed.events:  # noqa: SIM110 - twice as fast as any(), for each transaction of a history
         if data[:8] == CHECKPOINTED and program == "oracle":
             return True
     return False
+
+
+def _pin(pin: EpochCheckpoint) -> tuple[int, int, bytes]:
+    return pin.epoch, pin.log_size, pin.log_root
 
 
 def _name(meter_id: bytes) -> str:

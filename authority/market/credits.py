@@ -48,7 +48,7 @@ def issue_credits(
             # The log names the wallet, as the chain does: whose it is, the store alone knows.
             acts.append({"amount": amount, "wallet": user.wallet})
     instructions = [
-        _instruction(client, operator, Pubkey.from_string(str(act["wallet"])), int(act["amount"])) for act in acts
+        issue_instruction(client, operator, Pubkey.from_string(str(act["wallet"])), int(act["amount"])) for act in acts
     ]
     with store.write() as session:
         log.record_acts(session, [("credit_issued", act) for act in acts], actor, now)
@@ -56,7 +56,7 @@ def issue_credits(
         client.send(instructions[start : start + PER_TRANSACTION], [operator], payer=operator)
 
 
-def _instruction(client: ChainClient, operator: Keypair, member: Pubkey, amount: int) -> Instruction:
+def issue_instruction(client: ChainClient, operator: Keypair, member: Pubkey, amount: int) -> Instruction:
     """To the account of the member's present wallet, which may be another than it registered with."""
     address = programs.user_address(member)
     user = client.account(RegistryUser, address)

@@ -115,3 +115,21 @@ class WrongKeyError(OperationError):
     """The key of this home is not the one that the chain names."""
 
     code = "wrong_key"
+
+
+class NotAnnouncedError(OperationError):
+    """No upgrade of the programs is announced."""
+
+    code = "not_announced"
+
+
+class NotDueError(OperationError):
+    """The announced upgrade's epoch has not come."""
+
+    code = "not_due"
+
+
+class OtherArtifactError(OperationError):
+    """A program is not the one that was announced."""
+
+    code = "other_artifact"

@@ -42,6 +42,7 @@ from authority.chain.accounts import User as RegistryUser
 from authority.chain.client import ChainClient, Outgoing, Signed, TokenAccount
 from authority.chain.errors import ChainError, NotDeployedError, RpcError
 from authority.chain.layout import ProgramAccount
+from authority.log import log
 from authority.market.standing_orders import BID
 from authority.settlement.actions import (
     Bundle,
@@ -145,6 +146,17 @@ class SettlementChain:
         else:
             tokens = (view[1].energy_token_account, view[1].credit_token_account)
         return (programs.user_address(member), programs.energy_account_address(member), *tokens)
+
+    def network_id(self, store: Store) -> bytes:
+        """The campus whose chain it should be: the log's."""
+        with store.read() as session:
+            return log.network_id(session)
+
+    def forget(self) -> None:
+        """Know nothing of the chain any more: it went back."""
+        self.mirror.forget_all()
+        self.tables.forget()
+        self._books, self._seats = {}, (b"", ())
 
     def epoch_seconds(self) -> int:
         """The length of an epoch; fixed forever."""

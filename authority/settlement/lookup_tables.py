@@ -72,6 +72,11 @@ class LookupTables:
         tables = {self._table_of[address] for address in addresses if address in self._table_of}
         return [self._usable[table] for table in sorted(tables, key=bytes) if table in self._usable]
 
+    def forget(self) -> None:
+        """Take the tables over from the store again."""
+        self._loaded = False
+        self._table_of, self._usable, self._extended = {}, {}, set()
+
     def _load(self) -> None:
         """Take over the store's tables once, and forget those that the chain does not have."""
         if self._loaded:

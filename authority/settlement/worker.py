@@ -29,6 +29,7 @@ from authority.errors import AuthorityError
 from authority.log.publish import Publish
 from authority.market.policies import standing_orders_by_wallet
 from authority.market.standing_orders import StandingOrder
+from authority.settlement import went_back
 from authority.settlement.actions import (
     Action,
     Bundle,
@@ -82,6 +83,7 @@ SequenceNotRising is not among them: the record, or a later one, is on the chain
 BLOCKING_REFUSALS = frozenset({"RegisterEpoch", "NeedsRebase"})
 """Refusals after which nothing of the meter can be right until a person has dealt with it."""
 
+SETTLEMENT = "settlement"
 BILLING = "billing"
 """What alerts of billing's own step are about."""
 REFUSALS = (TransactionFailedError, TransactionTooLargeError, SignerMissingError)
@@ -94,6 +96,12 @@ LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS = 5.0, 0.1
 """Between rounds with nothing to do."""
 WAVE = 24
 """Transactions that are signed, kept, sent and noted together."""
+
+
+class LogBehindError(AuthorityError):
+    """The store is older than its chain: nothing is settled before the log is refilled."""
+
+    code = "log_behind"
 
 
 @dataclass
@@ -142,6 +150,8 @@ class Worker:
         self._paid_out: set[str] = set()
         self._paid_out_in = -1
         self._watch = Watch(self.journal)
+        self._compared = False
+        self._slot = 0
         self.last_actions: Sequence[Action] = ()
 
     # The loop
@@ -153,8 +163,8 @@ class Worker:
             try:
                 busy = self.round()
                 delay = FIRST_DELAY_MS
-            except (ChainError, OperationalError) as error:
-                LOG.warning("the validator or the store does not answer", again_in_ms=delay, reason=str(error))
+            except (ChainError, OperationalError, LogBehindError) as error:
+                LOG.warning("settlement waits", again_in_ms=delay, reason=str(error))
                 self._fresh = True
                 stop.wait(delay / 1000)
                 delay = min(delay * 2, LONGEST_LINE_DELAY_MS)
@@ -220,6 +230,7 @@ class Worker:
 
     def observe(self) -> Situation:
         """What the chain and the store say now, with the store brought up to date with the chain."""
+        self._compare()
         self.chain.refresh(self.store)
         fresh, self._fresh = self._fresh, False
         snapshot = self._watch.with_passed(self.chain.snapshot(fresh=fresh))
@@ -243,6 +254,49 @@ class Worker:
         self._give_up(situation)
         marked = [self._mark(situation, row) for row in rows]
         return replace(situation, epochs=self.journal.open_epochs()) if any(marked) else situation
+
+    def _compare(self) -> None:
+        """At the start, and whenever the chain's slot falls: a chain that went back is followed back.
+
+        LogBehindError where it is the log that is behind: nothing is done before it is refilled.
+        """
+        slot = self.chain.client.slot()
+        fell, self._slot = slot < self._slot, slot
+        if self._compared and not fell:
+            return
+        network_id = self.chain.network_id(self.store)
+        stands = went_back.standing(self.store, self.chain.client, network_id)
+        with self.store.read() as session:
+            log_is_behind = went_back.log_is_behind(session, stands)
+            behind = fell or went_back.is_behind(session, stands)
+        if log_is_behind:
+            message = (
+                f"the chain pins {stands.log_size} leaves of a log that this store has not: it is older than the "
+                "chain; nothing is settled before: authority recover run"
+            )
+            self._watch.alert(LogBehindError.code, "log", message)
+            raise LogBehindError(message)
+        self._watch.gone("log")
+        if behind:
+            now = self.clock_ms() // 1000
+            client = self.chain.client
+            found = went_back.go_back(self.store, client, network_id, actor=SETTLEMENT, now=now)
+            if found.any:
+                LOG.warning(
+                    "the chain went back, and what it lost is done again",
+                    last_checkpoint=found.last_checkpoint,
+                    epochs=len(found.epochs),
+                    readings=found.readings,
+                    undone=len(found.acts),
+                )
+                self.chain.forget()
+                self._recorded, self._given_up, self._failures = {}, {}, {}
+                self._fresh = True
+            if found.unregistered or found.acts:
+                kinds = ", ".join(sorted({kind for _, kind in found.acts})) or "registrations"
+                message = f"the chain went back, and {kinds} were undone with it: authority recover run"
+                self._watch.alert("chain_went_back", went_back.WENT_BACK, message)
+        self._compared = True
 
     def _policies(self, snapshot: Snapshot) -> tuple[dict[str, StandingOrder], set[str]]:
         """Standing orders by member, of those for whom a key is in custody here, and for whom it is their delegate's.

@@ -41,6 +41,8 @@ from authority.store.settlement import Alert, SettlementEpoch
 
 BACKUP_NOTE = "last-backup.json"
 """In the home: when `authority backup` last finished, and what it wrote."""
+WATCHDOG_NOTE = "validator-watch.json"
+"""In the home: what `authority watchdog` tells of the validator that it runs."""
 COMPARED_CHECKPOINTS = 500
 """How many of the newest checkpoints are looked for on the chain."""
 MAX_PROBLEMS = 20
@@ -135,6 +137,8 @@ class Facts:
     server_certificate_ends: int | None
     backup_at: int | None
     enrolments_waiting: tuple[str, ...] = field(default=())
+    watchdog: Mapping[str, Any] | None = None
+    """What `authority watchdog` tells: state, slot, starts and remedies; None where it does not run the validator."""
 
     @property
     def epoch(self) -> int:
@@ -201,6 +205,7 @@ def gather(app: App, client: ChainClient) -> Facts:
         disk_total=disk.total,
         server_certificate_ends=_ends(home.key_path("server.pem")),
         backup_at=_backup_at(home.path),
+        watchdog=_watchdog(home.path),
         **facts,
     )
 
@@ -404,5 +409,13 @@ def _ends(path: Path) -> int | None:
 def _backup_at(home: Path) -> int | None:
     try:
         return int(json.loads((home / BACKUP_NOTE).read_text(encoding="utf-8"))["time"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _watchdog(home: Path) -> Mapping[str, Any] | None:
+    try:
+        told = json.loads((home / WATCHDOG_NOTE).read_text(encoding="utf-8"))
+        return {name: told[name] for name in ("time", "state", "slot", "starts", "remedies")}
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -15,6 +15,8 @@ CHAIN_SECONDS = 60
 """How long the chain's own clock may stand behind this machine's: a chain that makes no slots does not tick."""
 CERTIFICATE_SECONDS = 30 * 86_400
 DAYS_LEFT = 14
+REMEDY_SECONDS = 86_400
+"""How long a remedy of the watchdog is told of."""
 LEAST_LAMPORTS = 100_000_000
 BACKUP_SECONDS = 2 * 86_400
 DISK_SHARE = 0.1
@@ -45,6 +47,7 @@ def problems(facts: Facts) -> list[Problem]:
     """All of them, the most urgent first."""
     return [
         *_chain(facts),
+        *_validator(facts),
         *_processes(facts),
         *_gateways(facts),
         *_meters(facts),
@@ -71,13 +74,14 @@ def _chain(facts: Facts) -> Iterator[Problem]:
             "chain_went_back",
             "chain",
             f"{len(chain.missing_checkpoints)} epochs that the store has as checkpointed are not on the chain "
-            f"({epochs}): the chain went back, or another one answers at [validator] url",
+            f"({epochs}): the chain went back, or another one answers at [validator] url: authority recover show",
         )
     if chain.behind_meters:
         yield Problem(
             "chain_went_back",
             "chain",
-            f"readings of {', '.join(chain.behind_meters[:SHOWN])} are confirmed in the store and not on the chain",
+            f"readings of {', '.join(chain.behind_meters[:SHOWN])} are confirmed in the store and not on the chain: "
+            "authority recover show",
         )
     if chain.paused:
         what = ", ".join(chain.paused)
@@ -100,6 +104,27 @@ def _chain(facts: Facts) -> Iterator[Problem]:
             "operator",
             f"{chain.operator} has {chain.lamports / 10**9:.3f} SOL{lasts}: send it {TOP_UP_LAMPORTS / 10**9:g} SOL, "
             "or settlement stops when it is gone",
+        )
+
+
+def _validator(facts: Facts) -> Iterator[Problem]:
+    """What the watchdog tells of the validator that it runs."""
+    told = facts.watchdog
+    if told is None or told["state"] == "stopped":
+        return
+    if facts.time - told["time"] > CHAIN_SECONDS:
+        text = f"was heard {age(facts.time - told['time'])} ago: systemctl status campus-agave"
+        yield Problem("watchdog_silent", "watchdog", text)
+    elif told["state"] == "stands":
+        yield Problem("validator_stands", "validator", f"makes no slots since {told['slot']}; the watchdog heals it")
+    recent = [each for each in told["remedies"] if facts.time - each["time"] < REMEDY_SECONDS]
+    if recent:
+        last = recent[-1]
+        yield Problem(
+            "validator_healed",
+            "validator",
+            f"was brought back {len(recent)} times within a day, last {age(facts.time - last['time'])} ago "
+            f"({last['how']}): look why it ended, journalctl -u campus-agave; what it lost is settled again by itself",
         )
 
 

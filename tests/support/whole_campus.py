@@ -27,7 +27,7 @@ from authority.chain.deploy import ORDERS_PER_SIDE, Deployment, deploy
 from authority.cli import main
 from authority.enrolment import wallets
 from authority.home.home import Home
-from authority.home.settings import EpochSettings, ParameterSettings, Settings, ValidatorSettings
+from authority.home.settings import EpochSettings, ParameterSettings, Settings, StoreSettings, ValidatorSettings
 from authority.log import log
 from authority.log.publish import publisher
 from authority.market.clearing import Order, buyer_pays, clear, seller_gets
@@ -279,12 +279,14 @@ class Campus:
         parameters: ParameterSettings = PARAMETERS,
         plan: Sequence[tuple[str, str, str, str, int, int, int]] = PLAN,
         orders_per_side: int = ORDERS_PER_SIDE,
+        store_url: str = "",
     ) -> None:
         self.wall = wall or Wall()
         self.epoch_seconds = epoch_seconds
         self.home_path = directory / "home"
         parameters = replace(parameters, grace_seconds=min(parameters.grace_seconds, epoch_seconds))
-        settings = Settings(epoch=EpochSettings(epoch_seconds), parameters=parameters)
+        store = StoreSettings(store_url)
+        settings = Settings(epoch=EpochSettings(epoch_seconds), parameters=parameters, store=store)
         self.home = Home.create(self.home_path, settings, now=self.wall.seconds())
         self.validator = validator(self.home, self.wall)
         self.home.save(
@@ -292,6 +294,7 @@ class Campus:
                 network=self.home.settings.network,
                 epoch=settings.epoch,
                 parameters=parameters,
+                store=store,
                 validator=ValidatorSettings(url=self.validator.url),
             )
         )

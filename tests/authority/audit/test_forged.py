@@ -210,10 +210,10 @@ def found_on(campus: Any) -> Callable[[], dict[str, str]]:
     """What an audit of the campus finds now: codes and messages."""
 
     def run() -> dict[str, str]:
-        from authority.audit.command import _chain
+        from authority.audit.command import chain_at
 
         audit = Audit(campus.home.network_id, bytes(campus.home.receipt_key.pubkey()))
-        chain = _chain(campus.validator.url)
+        chain = chain_at(campus.validator.url)
         with campus.app.store.read() as session:
             audit.run(StoreLog.of(session), chain)
         return {finding.code: finding.message for finding in audit.findings}

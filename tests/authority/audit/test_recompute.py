@@ -39,7 +39,7 @@ def verify(campus: Any, capsys: pytest.CaptureFixture[str]) -> Callable[[], dict
         home = ["--home", str(campus.home_path), "--url", campus.validator.url]
         code = main(["audit", "verify", "--json", *home])
         document: dict[str, Any] = json.loads(capsys.readouterr().out)
-        assert set(document) == {"ok", "entries", "checkpoints", "minted_wh", "problems"}
+        assert set(document) == {"ok", "entries", "checkpoints", "minted_wh", "recoveries", "problems"}
         assert code == (0 if document["ok"] else 1)
         return document
 

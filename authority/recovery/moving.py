@@ -1,0 +1,85 @@
+"""From one validator to another, such as from the embedded one to Agave: the accounts go over, the history is sealed.
+
+The old chain's accounts are written as files, which the new validator takes into its genesis. What the old chain's
+transactions said goes into a bundle (authority.audit.bundle), whose hash the log names in `chain_moved`: from then on
+an audit takes the bundle's history before the new chain's.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+
+from sqlalchemy import delete, select
+
+from authority.app import App
+from authority.audit.bundle import Bundle
+from authority.audit.chain_state import ChainState
+from authority.chain.client import ChainClient
+from authority.errors import AuthorityError
+from authority.log import log
+from authority.log.restoration import CHAIN_MOVED
+from authority.store.billing import HistoryCursor
+from authority.store.log import Act
+from authority.store.settlement import LookupEntry, LookupTable
+from edge_agent.wire.files import write_atomically
+
+NO_RENT_EPOCH = 2**64 - 1
+
+
+class OtherAccountsError(AuthorityError):
+    """The new validator's accounts are not those that the bundle was sealed with."""
+
+    code = "other_accounts"
+
+
+def write_accounts(client: ChainClient, state: ChainState, directory: Path) -> int:
+    """Write every account as `solana account --output json` does, for a validator's --account-dir; how many."""
+    directory.mkdir(parents=True, exist_ok=True)
+    rents: dict[int, int] = {}
+    for address, (owner, data) in state.accounts.items():
+        if len(data) not in rents:
+            rents[len(data)] = client.rent(len(data))
+        account = {
+            "lamports": rents[len(data)],
+            "data": [base64.b64encode(data).decode(), "base64"],
+            "owner": str(owner),
+            "executable": False,
+            "rentEpoch": NO_RENT_EPOCH,
+            "space": len(data),
+        }
+        document = json.dumps({"pubkey": str(address), "account": account})
+        write_atomically(directory / f"{address}.json", document.encode())
+    return len(state.accounts)
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 (hex) of a bundle's file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def moved(app: App, state: ChainState, bundle: Path, *, actor: str, dry_run: bool = False) -> int | None:
+    """Say in the log that the campus's chain is another validator's now, with the bundle's accounts; the act's leaf.
+
+    None where the log says so already. OtherAccountsError, BundleError.
+    """
+    chain = Bundle(bundle).chain()
+    if chain is None or chain.state.accounts != state.accounts:
+        there = {} if chain is None else chain.state.accounts
+        differ = [str(each) for each in {*there, *state.accounts} if there.get(each) != state.accounts.get(each)]
+        raise OtherAccountsError(
+            f"{len(differ)} accounts on the new validator are not the bundle's, such as {', '.join(differ[:3])}: stop "
+            "settlement, export bundle and accounts together, and start the new validator with those"
+        )
+    data = {"bundle": hash_of(bundle)}
+    with app.store.write() as session:
+        if data in list(session.scalars(select(Act.data).where(Act.kind == CHAIN_MOVED))):
+            return None
+        if dry_run:
+            return log.lock(session)
+        for table in (HistoryCursor, LookupEntry, LookupTable):
+            session.execute(delete(table))
+        return log.record_act(session, CHAIN_MOVED, actor, app.clock(), data)
