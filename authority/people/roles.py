@@ -22,6 +22,9 @@ OF_A_MEMBER = frozenset({MEMBER, DELEGATE})
 OF_THE_DEPARTMENT = frozenset({OPERATOR, TREASURER, AUDITOR, AUTHORITY})
 """Roles that see other people's data: their sessions are short, and each sign-in is in the log."""
 
+SEES_WHAT_WAITS = frozenset({OPERATOR, AUTHORITY, AUDITOR})
+"""Roles that see the department's board."""
+
 READ_ENERGY, READ_MONEY, WRITE_TRADING = SCOPES = ("energy:read", "money:read", "trading:write")
 """What a program's token may do; one without a scope for it is refused."""
 
