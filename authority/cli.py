@@ -55,6 +55,7 @@ COMMANDS = {
     "members": Command(
         "authority.operations.members_command", "members: balances, add, suspend, leave, rename, wallets, delegates"
     ),
+    "people": Command("authority.people.command", "who signs in to the pages: invitations, roles, sessions"),
     "installations": Command("authority.operations.installations_command", "what is built: list, change nameplates"),
     "certificates": Command(
         "authority.operations.certificates_command", "certificates: list them, and renew them in time", service=True

@@ -21,7 +21,7 @@ from authority.audit.chain_state import ChainMovingError
 from authority.audit.conservation import TokenTotals, conservation
 from authority.chain.client import ChainClient
 from authority.collector import broker
-from authority.demo import agave, campus, report
+from authority.demo import agave, campus, report, visitors
 from authority.demo.children import Child, Children, NoProgressError, NotConservedError, tail
 from authority.demo.progress import Progress
 from authority.demo.stage import Ports, Stage
@@ -305,6 +305,9 @@ class Demo:
         settings = home.settings
         self.progress.say()
         self.progress.headline(f"Campus now: http://127.0.0.1:{settings.web.port}/")
+        self.progress.say("Look around as (each link signs you in):")
+        for role, link in visitors.links(self.app, actor=ACTOR).items():
+            self.progress.say(f"  {role:<10}{link}")
         self.progress.say(f"Logs: {self.stage.logs}   An epoch lasts {settings.epoch.seconds} s.")
         self.progress.say()
         times, first_row = campus.row_times(), campus.first_counted_row()

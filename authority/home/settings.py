@@ -6,6 +6,7 @@ people: rewriting it keeps their comments.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -80,6 +81,8 @@ class WebSettings:
     """The members' and the public's pages and API, behind the campus's own TLS.
 
     threads serve requests; `streams` more are kept for event streams. notice is a sentence at the top of every page.
+    origin is how people reach the pages, such as https://energy.campus.example; empty: nobody signs in but from this
+    machine.
     """
 
     host: str = "127.0.0.1"
@@ -87,6 +90,7 @@ class WebSettings:
     threads: int = 8
     streams: int = 32
     notice: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -207,6 +211,7 @@ class Settings:
             (self.billing.calendar not in CALENDARS, f"[billing] calendar must be one of {', '.join(CALENDARS)}"),
             (not self.collector.names, "[collector] names must hold the name that gateways dial"),
             (self.collector.threads < 2, "[collector] threads must be 2 or more"),
+            (not _is_origin(self.web.origin), "[web] origin must be like https://energy.campus.example, or empty"),
             (self.web.threads < 1, "[web] threads must be 1 or more"),
             (
                 any(len(each.split(" ")) != 2 for each in self.log.witnesses),
@@ -262,6 +267,10 @@ _TABLES: Mapping[str, type[Any]] = {
     "billing": BillingSettings,
     "parameters": ParameterSettings,
 }
+
+
+def _is_origin(text: str) -> bool:
+    return not text or re.fullmatch(r"https://[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]{1,5})?", text) is not None
 
 
 def _is_zone(name: str) -> bool:

@@ -7,14 +7,11 @@ import getpass
 from dataclasses import asdict, replace
 
 from authority.app import App
-from authority.chain import programs
-from authority.chain.accounts import Config
 from authority.chain.client import ChainClient
-from authority.chain.errors import ChainError
-from authority.log import log
 from authority.market import clear_books
 from authority.market.credits import issue_credits
-from authority.market.policies import pseudonym, remove_standing_order, set_standing_order, standing_orders
+from authority.market.policies import change_standing_order, end_standing_order, standing_orders
+from authority.market.prices import market_prices
 from authority.market.report import epoch_reports
 from authority.market.standing_orders import StandingOrder
 from edge_agent.wire.command import add_json, print_json
@@ -67,9 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
             _set(app, arguments)
         elif arguments.verb == "remove":
             with app.store.write() as session:
-                remove_standing_order(session, arguments.user)
-                data = {"wallet": pseudonym(session, arguments.user)}
-                log.record_act(session, "standing_order_removed", getpass.getuser(), app.clock(), data)
+                end_standing_order(session, arguments.user, by=getpass.getuser(), now=app.clock())
             print(f"{arguments.user}: no standing order any more")
         else:
             _list(app, as_json=arguments.json)
@@ -78,43 +73,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def market_prices(app: App) -> tuple[int, int]:
-    """The market's lowest and highest price: governance's on the chain, or the home's where no validator answers.
-
-    Where a change is staged, the wider of both, so that an order for later is not refused.
-    """
-    parameters = app.home.settings.parameters
-    client = ChainClient(app.home.rpc_url, attempts=1, timeout=3)
-    try:
-        config = client.account(Config, programs.config_address())
-    except ChainError:
-        config = None
-    finally:
-        client.close()
-    if config is None:
-        return parameters.feed_in_price, parameters.retail_price
-    known = [config.parameters, *([config.staged] if config.staged_from else [])]
-    return min(each.feed_in_price for each in known), max(each.retail_price for each in known)
-
-
 def _set(app: App, arguments: argparse.Namespace) -> None:
     order = _changed(app, arguments)
     now, actor, prices = app.clock(), getpass.getuser(), market_prices(app)
     with app.store.write() as session:
-        set_standing_order(session, arguments.user, order, by=actor, now=now, prices=prices)
-        log.record_act(
-            session,
-            "standing_order_set",
-            actor,
-            now,
-            {
-                "wallet": pseudonym(session, arguments.user),
-                "sell_at": order.sell_at,
-                "buy_at": order.buy_at,
-                "reserve_wh": order.reserve_wh,
-                "feed_in_above_wh": order.feed_in_above_wh,
-            },
-        )
+        change_standing_order(session, arguments.user, order, by=actor, now=now, prices=prices)
     print(_sentence(arguments.user, order))
 
 

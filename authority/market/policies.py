@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.errors import AuthorityError
+from authority.log import log
 from authority.market.standing_orders import StandingOrder
 from authority.store.market import StandingOrderPolicy
 from authority.store.people import User
@@ -110,10 +111,50 @@ def set_standing_order(
             buy_at=order.buy_at,
             reserve_wh=order.reserve_wh,
             feed_in_above_wh=order.feed_in_above_wh,
+            paused_at=None,
             updated_at=now,
             updated_by=by,
         )
     )
+
+
+def change_standing_order(
+    session: Session, user_name: str, order: StandingOrder, *, by: str, now: int, prices: tuple[int, int]
+) -> None:
+    """Set a member's standing order and log the act: what commands and pages do. Raises as set_standing_order does.
+
+    An order that was paused goes on.
+    """
+    set_standing_order(session, user_name, order, by=by, now=now, prices=prices)
+    data = {
+        "wallet": pseudonym(session, user_name),
+        "sell_at": order.sell_at,
+        "buy_at": order.buy_at,
+        "reserve_wh": order.reserve_wh,
+        "feed_in_above_wh": order.feed_in_above_wh,
+    }
+    log.record_act(session, "standing_order_set", by, now, data)
+
+
+def end_standing_order(session: Session, user_name: str, *, by: str, now: int) -> None:
+    """Remove a member's standing order and log the act; UserUnknownError or `standing_order_missing`."""
+    remove_standing_order(session, user_name)
+    log.record_act(session, "standing_order_removed", by, now, {"wallet": pseudonym(session, user_name)})
+
+
+def pause_standing_order(session: Session, user_name: str, *, paused: bool, by: str, now: int) -> None:
+    """Stop a member's standing order for a while, or let it go on; logged. `standing_order_missing`.
+
+    What is in the book stays there; nothing new is placed, retired or fed in.
+    """
+    policy = session.get(StandingOrderPolicy, _user(session, user_name).id)
+    if policy is None:
+        raise StandingOrderMissingError(f"{user_name!r} has no standing order")
+    if (policy.paused_at is not None) == paused:
+        return
+    policy.paused_at = now if paused else None
+    kind = "standing_order_paused" if paused else "standing_order_resumed"
+    log.record_act(session, kind, by, now, {"wallet": pseudonym(session, user_name)})
 
 
 def remove_standing_order(session: Session, user_name: str) -> None:
@@ -130,12 +171,12 @@ def pseudonym(session: Session, user_name: str) -> str:
 
 
 def standing_orders_by_wallet(session: Session) -> dict[str, StandingOrder]:
-    """All standing orders, by the address that names their member on the chain."""
+    """All standing orders that are not paused, by the address that names their member on the chain."""
     policy = StandingOrderPolicy
     rows = session.execute(
-        select(User.wallet, policy.sell_at, policy.buy_at, policy.reserve_wh, policy.feed_in_above_wh).join(
-            User, policy.user_id == User.id
-        )
+        select(User.wallet, policy.sell_at, policy.buy_at, policy.reserve_wh, policy.feed_in_above_wh)
+        .join(User, policy.user_id == User.id)
+        .where(policy.paused_at.is_(None))
     )
     return {row.wallet: StandingOrder(row.sell_at, row.buy_at, row.reserve_wh, row.feed_in_above_wh) for row in rows}
 

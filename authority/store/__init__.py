@@ -2,6 +2,7 @@
 
 `Store.open(url)` migrates and opens. Read the models where you need them:
 - authority.store.people: User, Installation
+- authority.store.persons: Person, PersonRole, Invitation, Passkey, PersonSession, ProgramToken, LoggedRead
 - authority.store.metering: Gateway, Meter, MeterKey, Frame, ParkedFrame, Incident, LivePower
 - authority.store.enrolments: Claim, Enrolment, EnrolmentMeter
 - authority.store.log: LogState, LogLeaf, LogTile, Checkpoint, Act
@@ -13,7 +14,7 @@
 All are imported here, for a backup copies the tables that are known.
 """
 
-from authority.store import billing, enrolments, leases, log, market, metering, people, settlement
+from authority.store import billing, enrolments, leases, log, market, metering, people, persons, settlement
 from authority.store.engine import Store, StoreError
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "market",
     "metering",
     "people",
+    "persons",
     "settlement",
 ]

@@ -12,7 +12,7 @@ from authority.store.people import User
 class StandingOrderPolicy(Base):
     """A member's standing order: prices in micro-credit per kWh (None: never on that side), reserve in Wh.
 
-    feed_in_above_wh: what is held beyond it is fed in; None: never.
+    feed_in_above_wh: what is held beyond it is fed in; None: never. While paused_at is set, nothing is placed for it.
     """
 
     __tablename__ = "standing_orders"
@@ -22,6 +22,7 @@ class StandingOrderPolicy(Base):
     buy_at: Mapped[BigInt | None]
     reserve_wh: Mapped[BigInt] = mapped_column(default=0)
     feed_in_above_wh: Mapped[BigInt | None]
+    paused_at: Mapped[Seconds | None]
     updated_at: Mapped[Seconds]
     updated_by: Mapped[str] = mapped_column(String(64))
     user: Mapped[User] = relationship()

@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
-from flask import Response, render_template, request, url_for
+from flask import Response, g, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 
 from authority import api
+from authority.api import gate, me
 from authority.api.campus import Campus, CampusSource, CampusUnavailableError
 from authority.api.feed import CampusFeed, TooManyStreamsError
+from authority.api.gate import FORM_FIELD
 from authority.api.log_tiles import ServedLog
 from authority.api.log_tiles import blueprint as log_blueprint
+from authority.api.member import Members
 from authority.api.public import RETRY_MILLISECONDS, blueprint
 from authority.api.schemas import Problem, schema_of
+from authority.app import App
+from authority.chain.client import ChainClient
+from authority.errors import AuthorityError
+from authority.people.sessions import form_token
 from authority.problems import problem
-from authority.web import figures, live, presentation, reference
+from authority.web import (
+    access,
+    answers,
+    figures,
+    live,
+    member_pages,
+    operator_pages,
+    people_pages,
+    presentation,
+    reference,
+)
 from authority.web.health import Health
 from authority.web.health import blueprint as health_blueprint
 from edge_agent.wire import problems
@@ -34,7 +51,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "connect-src 'self'",
         "manifest-src 'self'",
         "base-uri 'none'",
-        "form-action 'none'",
+        "form-action 'self'",
         "frame-ancestors 'none'",
     )
 )
@@ -57,8 +74,12 @@ def create_app(
     feed: CampusFeed | None = None,
     health: Health | None = None,
     log: ServedLog | None = None,
+    people: People | None = None,
 ) -> APIFlask:
-    """The WSGI application over a source of the campus view; `health` adds what monitoring asks, `log` the log."""
+    """The WSGI application over a source of the campus view.
+
+    `health` adds what monitoring asks, `log` the log, `people` the pages and resources of those who sign in.
+    """
     feed = feed or CampusFeed(source)
     app = APIFlask(
         __name__,
@@ -85,7 +106,9 @@ def create_app(
         app.register_blueprint(health_blueprint(health))
     if log is not None:
         app.register_blueprint(log_blueprint(log))
-    app.jinja_env.globals.update(figures=figures, presentation=presentation)
+    app.jinja_env.globals.update(figures=figures, presentation=presentation, people=people is not None)
+    if people is not None:
+        _add_people(app, people)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
     rendered = _Rendered()
@@ -146,7 +169,41 @@ def create_app(
             response.headers.setdefault("Cache-Control", "no-store")
         return response
 
+    if people is not None:
+        gate.check_rules(app, {name: rule for name, rule in access.RULES.items() if name in app.view_functions})
     return app
+
+
+@dataclass(frozen=True)
+class People:
+    """What people who sign in need: the opened authority, and chain clients, one for each question."""
+
+    app: App
+    client: Callable[[], ChainClient]
+
+
+def _add_people(app: APIFlask, people: People) -> None:
+    """The gate before every view, and what is behind it."""
+    members = Members(people.app, people.client)
+    gate.install(app, people.app, access.RULES)
+    app.register_blueprint(people_pages.blueprint(people.app))
+    app.register_blueprint(member_pages.blueprint(people.app, members))
+    app.register_blueprint(operator_pages.blueprint(people.app, people.client))
+    app.register_blueprint(me.blueprint(people.app, members))
+    app.jinja_env.globals.update(form_field=FORM_FIELD)
+
+    @app.context_processor
+    def of_the_request() -> dict[str, Any]:
+        who = g.get("principal")
+        return {"who": who, "form_token": form_token(g.session_secret) if who is not None else ""}
+
+    @app.errorhandler(AuthorityError)
+    def refused(error: AuthorityError) -> Response:
+        status, code = answers.status_of(error), getattr(error, "code", "server_error")
+        if not _wants_page():
+            return problem(status, code, str(error))
+        title = problems.title(status)
+        return answers.page(render_template("error.html", status=status, title=title, message=str(error)), status)
 
 
 @dataclass(frozen=True)

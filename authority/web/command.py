@@ -18,7 +18,7 @@ from authority.chain.errors import ChainError
 from authority.home.home import Home
 from authority.status.facts import gather
 from authority.status.metrics import Metrics
-from authority.web.application import create_app
+from authority.web.application import People, create_app
 from authority.web.health import Health
 from authority.web.server import WebServer
 
@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             feed=CampusFeed(source, streams=settings.streams),
             health=_health(app, token),
             log=ServedLog(app.store, auditor),
+            people=People(app, lambda: ChainClient(home.rpc_url, attempts=1, timeout=3)),
         )
 
     host, port = arguments.host or settings.host, arguments.port or settings.port

@@ -44,6 +44,17 @@ def credits_per_kwh(micro_credits: int | None) -> str:
     return f"{grouped(units)}.{digits}"
 
 
+def credits(micro_credits: int | None) -> str:
+    """An amount in credits with two decimals at least, and as many as it has."""
+    if micro_credits is None:
+        return UNKNOWN
+    units, rest = divmod(abs(micro_credits), 1_000_000)
+    digits = f"{rest:06d}"
+    while len(digits) > 2 and digits.endswith("0"):
+        digits = digits[:-1]
+    return f"{MINUS if micro_credits < 0 else ''}{grouped(units)}.{digits}"
+
+
 def ago(seconds: int) -> str:
     """An age in words."""
     if seconds < 2:

@@ -1,0 +1,206 @@
+"""The one gate: who may come through which route, decided before any view is called.
+
+Every route of the application has a rule; one without is open to nobody. Who is not signed in is sent to sign in (a
+page) or told so (the API); what is not one's own is not there (404), so nobody learns what others have. A request that
+changes something comes from the site's own pages, or from a program with a token.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from flask import Flask, Response, g, redirect, request
+
+from authority.app import App
+from authority.people import reads, sessions, tokens
+from authority.people.passkeys import Site
+from authority.people.roles import MemberAccount, Principal
+from authority.problems import problem
+from authority.refusals import NotFoundError
+
+SAFE = ("GET", "HEAD", "OPTIONS")
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+SECURE_COOKIE, LOOPBACK_COOKIE = "__Host-campus", "campus-here"
+FORM_FIELD, FORM_HEADER = "form_token", "X-Form-Token"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Whose a route is. roles None: anybody's, strangers included; empty: everybody's who is signed in.
+
+    scope is what a program's token needs; None: no token comes here; ANY_SCOPE: every token does.
+    """
+
+    roles: frozenset[str] | None
+    scope: str | None = None
+
+
+PUBLIC = Rule(None)
+ANY_SCOPE = ""
+
+
+class Outcome(Enum):
+    """What the gate says."""
+
+    OPEN = auto()
+    SIGN_IN = auto()
+    NOT_THERE = auto()
+    SCOPE_MISSING = auto()
+
+
+def decide(rule: Rule | None, principal: Principal | None) -> Outcome:
+    """The decision, as a pure function of the rule and of who asks."""
+    if rule is None:
+        return Outcome.NOT_THERE
+    if rule.roles is None:
+        return Outcome.OPEN
+    if principal is None:
+        return Outcome.SIGN_IN
+    if rule.roles and not rule.roles & principal.roles:
+        return Outcome.NOT_THERE
+    if principal.scopes is not None and rule.scope != ANY_SCOPE and rule.scope not in principal.scopes:
+        return Outcome.SCOPE_MISSING
+    return Outcome.OPEN
+
+
+def principal() -> Principal:
+    """Who asks, in a view of a rule with roles."""
+    found: Principal = g.principal
+    return found
+
+
+def own_member(app: App, what: str) -> MemberAccount:
+    """The member's account that who asks may see. Where it is not the person's own, the reading is logged first."""
+    who = principal()
+    if who.member is None:
+        raise NotFoundError("you are no member of the market")
+    if not who.is_own:
+        reads.note(app.store, who, what, who.member.wallet, app.clock())
+    return who.member
+
+
+def site(app: App) -> Site | None:
+    """The site as browsers know it; None where nobody can sign in: from elsewhere, without [web] origin.
+
+    Browsers keep a `Secure` cookie for HTTPS alone. The demonstration has none, so on this machine itself, and where no
+    origin is set, a cookie of another name does without.
+    """
+    settings = app.home.settings
+    if settings.web.origin:
+        domain = urllib.parse.urlsplit(settings.web.origin).hostname or ""
+        return Site(settings.network.organisation, domain, settings.web.origin)
+    host = request.host.rpartition(":")[0] if not request.host.endswith("]") and ":" in request.host else request.host
+    if host not in LOOPBACK:
+        return None
+    return Site(settings.network.organisation, "localhost" if host == "localhost" else "", f"http://{request.host}")
+
+
+def cookie_name(app: App) -> str:
+    """The session cookie's name: with its prefix browsers take it over HTTPS, for this host and every path alone."""
+    return SECURE_COOKIE if app.home.settings.web.origin else LOOPBACK_COOKIE
+
+
+def set_cookie(app: App, response: Response, secret: str) -> None:
+    """Give the browser a session; an empty secret takes it away."""
+    response.set_cookie(
+        cookie_name(app),
+        secret,
+        max_age=sessions.LONGEST_SECONDS if secret else 0,
+        path="/",
+        secure=bool(app.home.settings.web.origin),
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def is_api() -> bool:
+    """Whether a program asks."""
+    return request.path.startswith("/api/")
+
+
+def install(flask: Flask, app: App, rules: Mapping[str, Rule]) -> None:
+    """Put the gate before every view. KeyError for a route without a rule: it is found at the start, not in service."""
+
+    @flask.before_request
+    def gate() -> Response | None:
+        g.principal, g.session_secret = None, ""
+        if request.endpoint is None:
+            return None
+        rule = rules.get(request.endpoint)
+        if rule is not None and rule.roles is None:
+            return None if request.method in SAFE or from_own_page(app) else _foreign()
+        g.principal = _who(app)
+        outcome = decide(rule, g.principal)
+        if outcome is Outcome.SIGN_IN:
+            return _sign_in()
+        if outcome is Outcome.NOT_THERE:
+            raise NotFoundError("there is nothing here for you")
+        if outcome is Outcome.SCOPE_MISSING:
+            needed = rule.scope if rule else None
+            detail = f"a token with the scope {needed} may do this" if needed else "no token may do this: sign in"
+            return problem(403, "scope_missing", detail)
+        if request.method not in SAFE and g.principal.scopes is None and not _own_form(app):
+            return _foreign()
+        return None
+
+
+def check_rules(flask: Flask, rules: Mapping[str, Rule]) -> None:
+    """KeyError where a route has no rule, or a rule no route."""
+    routes = {rule.endpoint for rule in flask.url_map.iter_rules()}
+    if routes != set(rules):
+        raise KeyError(f"the gate's table and the routes differ in {sorted(routes ^ set(rules))}")
+
+
+def _who(app: App) -> Principal | None:
+    now, given = app.clock(), request.headers.get("Authorization", "")
+    if is_api() and given.startswith("Bearer "):
+        with app.store.read() as session:
+            found = tokens.look_up(session, given.removeprefix("Bearer "), now)
+        if found is not None and found[1]:
+            with app.store.write() as session:
+                tokens.note_use(session, found[0].session, now)
+        return None if found is None else found[0]
+    secret = request.cookies.get(cookie_name(app), "")
+    if not secret or site(app) is None:
+        return None
+    with app.store.read() as session:
+        found = sessions.look_up(session, secret, now)
+    if found is None:
+        return None
+    if found[1]:
+        with app.store.write() as session:
+            sessions.note_use(session, found[0].session, now)
+    g.session_secret = secret
+    return found[0]
+
+
+def from_own_page(app: App) -> bool:
+    """Whether a request comes from a page of this site: every browser says so of a request that changes something."""
+    here = site(app)
+    if here is None:
+        return False
+    origin = request.headers.get("Origin")
+    return origin == here.origin if origin is not None else request.headers.get("Sec-Fetch-Site") == "same-origin"
+
+
+def _own_form(app: App) -> bool:
+    given = request.headers.get(FORM_HEADER) or ("" if request.is_json else request.form.get(FORM_FIELD, ""))
+    return from_own_page(app) and sessions.is_form_token(g.session_secret, given)
+
+
+def _sign_in() -> Response:
+    if is_api():
+        answer = problem(401, "not_authenticated", "sign in, or send a token: Authorization: Bearer ...")
+        answer.headers["WWW-Authenticate"] = "Bearer"
+        return answer
+    where = request.full_path.removesuffix("?") if request.method == "GET" else "/me"
+    made = redirect(f"/login?{urllib.parse.urlencode({'next': where})}", 303)
+    assert isinstance(made, Response)  # noqa: S101
+    return made
+
+
+def _foreign() -> Response:
+    return problem(403, "foreign_request", "this came from another site, or from a page that is too old: load it again")

@@ -1,0 +1,238 @@
+"""/api/v1/me: what a signed-in person, or its program with a token, may read and steer of its member's account."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+
+from apiflask import APIBlueprint, EmptySchema, Schema, fields
+from apiflask.validators import OneOf, Range
+from flask import Response, request
+
+from authority.api import days, gate
+from authority.api.campus import described
+from authority.api.gate import ANY_SCOPE, Rule
+from authority.api.member import Balances, Bills, Energy, Members, Orders, Standing
+from authority.api.schemas import schema_of
+from authority.app import App
+from authority.market.policies import MAX_PRICE, MAX_RESERVE_WH
+from authority.market.standing_orders import StandingOrder
+from authority.people import tokens
+from authority.people.roles import OF_A_MEMBER, READ_ENERGY, READ_MONEY, SCOPES, WRITE_TRADING
+
+RULES: Mapping[str, Rule] = {
+    "me.whoami": Rule(frozenset(), ANY_SCOPE),
+    "me.energy": Rule(OF_A_MEMBER, READ_ENERGY),
+    "me.balances": Rule(OF_A_MEMBER, READ_MONEY),
+    "me.orders": Rule(OF_A_MEMBER, READ_MONEY),
+    "me.standing": Rule(OF_A_MEMBER, READ_MONEY),
+    "me.set_standing": Rule(OF_A_MEMBER, WRITE_TRADING),
+    "me.end_standing": Rule(OF_A_MEMBER, WRITE_TRADING),
+    "me.bills": Rule(OF_A_MEMBER, READ_MONEY),
+    "me.bill": Rule(OF_A_MEMBER, READ_MONEY),
+    "me.list_tokens": Rule(frozenset()),
+    "me.make_token": Rule(frozenset()),
+    "me.end_token": Rule(frozenset()),
+}
+"""Who may call what. A token makes no tokens."""
+
+NOT_YOURS = {401: "Not signed in, or the token does not hold.", 403: "The token lacks the scope.", 404: "Not yours."}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Me:
+    """Who asks."""
+
+    name: str = described("The person's name.")
+    pseudonym: str = described("What the log says in the place of the name.")
+    roles: tuple[str, ...] = described("What the person is: member, delegate, operator, treasurer, auditor, authority.")
+    member: str | None = described("The member of the market whose account this is; null where there is none.")
+    wallet: str | None = described("The wallet that names the member on the chain and in the log.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A program's token, without its secret."""
+
+    token: str = described("Its id.")
+    name: str = described("What it is for.")
+    scopes: tuple[str, ...] = described("What it may do: energy:read, money:read, trading:write.")
+    created_at: int = described("When it was made.")
+    expires_at: int = described("When it ends.")
+    last_used_at: int | None = described("When it was last used, to the minute.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """A person's tokens that hold."""
+
+    tokens: tuple[Token, ...] = described("The tokens.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewToken:
+    """A token as it is shown this once."""
+
+    token: str = described("Its id.")
+    secret: str = described("What the program sends as `Authorization: Bearer ...`. It is shown this once.")
+
+
+class EnergyQuery(Schema):
+    """Which days, and in which steps."""
+
+    first = fields.Date(
+        data_key="from", load_default=None, metadata={"description": "The first day at the site; today."}
+    )
+    last = fields.Date(data_key="to", load_default=None, metadata={"description": "The last day, included; as `from`."})
+    step = fields.String(
+        load_default=days.QUARTER,
+        validate=OneOf(days.STEPS),
+        metadata={"description": "quarter (of an hour), day, month, or interval: as the meters sign."},
+    )
+
+
+class StandingInput(Schema):
+    """A standing order; what is left out is null: never on that side."""
+
+    sell_at = fields.Integer(strict=True, load_default=None, allow_none=True, validate=Range(1, MAX_PRICE))
+    buy_at = fields.Integer(strict=True, load_default=None, allow_none=True, validate=Range(1, MAX_PRICE))
+    reserve_wh = fields.Integer(strict=True, load_default=0, validate=Range(0, MAX_RESERVE_WH))
+    feed_in_above_wh = fields.Integer(
+        strict=True, load_default=None, allow_none=True, validate=Range(0, MAX_RESERVE_WH)
+    )
+    paused = fields.Boolean(load_default=False, metadata={"description": "Keep it, and let it rest."})
+
+
+class TokenInput(Schema):
+    """A new token."""
+
+    name = fields.String(required=True, metadata={"description": "What it is for."})
+    scopes = fields.List(fields.String(validate=OneOf(SCOPES)), required=True)
+    days = fields.Integer(strict=True, load_default=90, validate=Range(1, tokens.LONGEST_DAYS))
+
+
+def blueprint(app: App, members: Members) -> APIBlueprint:
+    """The resources, over an opened authority and its query layer."""
+    me = APIBlueprint("me", __name__, url_prefix="/api/v1/me", tag="Me")
+
+    @me.after_request
+    def tag(response: Response) -> Response:
+        """An entity tag, by which a program that asks again is told that nothing has changed (304)."""
+        if request.method == "GET" and response.status_code == 200:
+            response.headers["Cache-Control"] = "private, no-cache"
+            response.vary.add("Cookie")
+            response.vary.add("Authorization")
+            response.add_etag(weak=True)  # it stands for the content, compressed or not
+            response.make_conditional(request)
+        return response
+
+    @me.get("")
+    @me.output(schema_of(Me), description="Who asks.")
+    @me.doc(summary="Who asks", responses=NOT_YOURS)
+    def whoami() -> Me:
+        who = gate.principal()
+        return Me(
+            name=who.name,
+            pseudonym=who.pseudonym,
+            roles=tuple(sorted(who.roles)),
+            member=who.member.name if who.member else None,
+            wallet=who.member.wallet if who.member else None,
+        )
+
+    @me.get("/energy")
+    @me.input(EnergyQuery, location="query", arg_name="query")
+    @me.output(schema_of(Energy), description="The energy.")
+    @me.doc(
+        summary="Energy and trades by quarter, day or month",
+        description="In the site's time zone; days have 92 to 100 quarters. At most 31 days by quarter, 92 by day.",
+        responses={400: "The query is wrong.", **NOT_YOURS},
+    )
+    def energy(query: dict[str, Any]) -> dict[str, Any]:
+        first: date = query["first"] or members.today()
+        last: date = query["last"] or first
+        found = members.energy(gate.own_member(app, "energy"), first, last, query["step"])
+        return asdict(found)
+
+    @me.get("/balances")
+    @me.output(schema_of(Balances), description="The balances.")
+    @me.doc(summary="Tokens and credits", responses={**NOT_YOURS, 503: "The validator does not answer."})
+    def balances() -> Balances:
+        return members.balances(gate.own_member(app, "balances"))
+
+    @me.get("/orders")
+    @me.output(schema_of(Orders), description="The orders.")
+    @me.doc(summary="Open orders, and fills", responses={**NOT_YOURS, 503: "The validator does not answer."})
+    def orders() -> dict[str, Any]:
+        return asdict(members.orders(gate.own_member(app, "orders")))
+
+    @me.get("/standing-order")
+    @me.output(schema_of(Standing), description="The standing order.")
+    @me.doc(summary="The standing order", responses=NOT_YOURS)
+    def standing() -> Standing:
+        return members.standing(gate.own_member(app, "standing_order"))
+
+    @me.put("/standing-order")
+    @me.input(StandingInput, arg_name="given")
+    @me.output(schema_of(Standing), description="The standing order as it is now.")
+    @me.doc(
+        summary="Set the standing order",
+        description="The same order set twice is set once.",
+        responses={400: "The order is malformed.", 409: "It could never trade, or says nothing.", **NOT_YOURS},
+    )
+    def set_standing(given: dict[str, Any]) -> Standing:
+        who, member = gate.principal(), gate.own_member(app, "standing_order")
+        paused = given.pop("paused")
+        members.set_standing(who, member, StandingOrder(**given))
+        if paused:
+            members.pause_standing(who, member, paused=True)
+        return members.standing(member)
+
+    @me.delete("/standing-order")
+    @me.output(EmptySchema, status_code=204)
+    @me.doc(summary="End the standing order", responses={409: "There is none.", **NOT_YOURS})
+    def end_standing() -> str:
+        members.end_standing(gate.principal(), gate.own_member(app, "standing_order"))
+        return ""
+
+    @me.get("/bills")
+    @me.output(schema_of(Bills), description="The bills.")
+    @me.doc(summary="Issued bills", responses=NOT_YOURS)
+    def bills() -> dict[str, Any]:
+        return asdict(members.bills(gate.own_member(app, "bills")))
+
+    @me.get("/bills/<int:number>")
+    @me.doc(
+        summary="One bill",
+        description="The document as it was issued; its SHA-256 is in the log.",
+        responses={200: "The bill's document.", **NOT_YOURS},
+    )
+    def bill(number: int) -> dict[str, Any]:
+        return members.bill(gate.own_member(app, "bills"), number)[1]
+
+    @me.get("/tokens")
+    @me.output(schema_of(Tokens), description="The tokens.")
+    @me.doc(summary="Your programs' tokens", responses=NOT_YOURS)
+    def list_tokens() -> dict[str, Any]:
+        with app.store.read() as session:
+            return {"tokens": tokens.listed(session, gate.principal().person_id, app.clock())}
+
+    @me.post("/tokens")
+    @me.input(TokenInput, arg_name="given")
+    @me.output(schema_of(NewToken), status_code=201, description="The token.")
+    @me.doc(summary="Make a token", responses={400: "Its name, scopes or end are wrong.", **NOT_YOURS})
+    def make_token(given: dict[str, Any]) -> NewToken:
+        with app.store.write() as session:
+            made = tokens.make(session, gate.principal(), given["name"], given["scopes"], given["days"], app.clock())
+        return NewToken(token=made[0], secret=made[1])
+
+    @me.delete("/tokens/<token>")
+    @me.output(EmptySchema, status_code=204)
+    @me.doc(summary="End a token", responses=NOT_YOURS)
+    def end_token(token: str) -> str:
+        with app.store.write() as session:
+            tokens.end(session, gate.principal(), token, app.clock())
+        return ""
+
+    return me

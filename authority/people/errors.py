@@ -1,0 +1,88 @@
+"""What is refused to somebody who signs in, or to whoever looks after people; the message says what to do."""
+
+from __future__ import annotations
+
+from authority.errors import AuthorityError
+
+
+class PeopleError(AuthorityError):
+    """Something about a person that cannot be done."""
+
+
+class PersonUnknownError(PeopleError):
+    """Nobody has this login."""
+
+    code = "person_unknown"
+
+
+class PersonInvalidError(PeopleError):
+    """A login or a name that nobody can have."""
+
+    code = "person_invalid"
+
+
+class RoleInvalidError(PeopleError):
+    """A role that there is not, or without the member that it needs."""
+
+    code = "role_invalid"
+
+
+class InvitationInvalidError(PeopleError):
+    """An invitation that is wrong, used, withdrawn or expired; which of them is not told."""
+
+    code = "invitation_invalid"
+
+    def __init__(self) -> None:
+        super().__init__("this invitation is wrong, used up or too old; ask the Engineering Department for a new one")
+
+
+class SignInRefusedError(PeopleError):
+    """The login or the password is wrong, or the passkey; which of them is not told."""
+
+    code = "sign_in_refused"
+
+    def __init__(self) -> None:
+        super().__init__("that login and password do not belong together; try again, or ask for a new invitation")
+
+
+class SignInClosedError(PeopleError):
+    """Too many wrong passwords for one login, or from one address: come back after `seconds`."""
+
+    code = "sign_in_closed"
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"too many wrong passwords; try again in {-(-seconds // 60)} min, or sign in with a passkey")
+        self.seconds = seconds
+
+
+class PasswordWeakError(PeopleError):
+    """A password that is too short, too long, or easily guessed."""
+
+    code = "password_weak"
+
+
+class PasskeyRefusedError(PeopleError):
+    """A passkey's answer that does not verify, is too old, or was used already."""
+
+    code = "passkey_refused"
+
+    def __init__(self) -> None:
+        super().__init__("the passkey was not accepted; try again, or sign in with your password")
+
+
+class SessionUnknownError(PeopleError):
+    """There is no such session that is still open."""
+
+    code = "session_unknown"
+
+
+class TokenInvalidError(PeopleError):
+    """A program's token with a name, a scope or an end that it cannot have."""
+
+    code = "token_invalid"
+
+
+class TokenUnknownError(PeopleError):
+    """There is no such token that still holds."""
+
+    code = "token_unknown"

@@ -1,0 +1,210 @@
+"""People's records: adding, roles, finding, erasing. Each act is a leaf of the log that names a pseudonym alone."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session, joinedload
+
+from authority.log import log
+from authority.people.errors import PersonInvalidError, PersonUnknownError, RoleInvalidError
+from authority.people.roles import DELEGATE, OF_A_MEMBER, ROLES, MemberAccount, Principal
+from authority.store.people import User
+from authority.store.persons import (
+    Invitation,
+    LoggedRead,
+    Passkey,
+    PasskeyChallenge,
+    Person,
+    PersonRole,
+    PersonSession,
+    ProgramToken,
+)
+
+MAX_TEXT = 128
+_OWNED = (PersonRole, Invitation, Passkey, PasskeyChallenge, PersonSession, ProgramToken)
+
+
+def as_login(text: str) -> str:
+    """A login as it is kept and compared: without spaces around it, in lower case."""
+    return text.strip().casefold()
+
+
+def find(session: Session, login: str) -> Person:
+    """The person with this login; PersonUnknownError."""
+    found = session.scalar(select(Person).where(Person.login == as_login(login)))
+    if found is None:
+        raise PersonUnknownError(f"nobody signs in as {login!r}; see: authority people list")
+    return found
+
+
+def add(session: Session, login: str, name: str, *, now: int) -> Person:
+    """A new person without a role; PersonInvalidError for a login or name that is empty, too long or taken."""
+    login, name = as_login(login), name.strip()
+    for what, text in (("login", login), ("name", name)):
+        if not 0 < len(text) <= MAX_TEXT or not text.isprintable():
+            raise PersonInvalidError(f"a {what} is 1 to {MAX_TEXT} printable characters")
+    if session.scalar(select(Person.id).where(Person.login == login)) is not None:
+        raise PersonInvalidError(f"somebody signs in as {login!r} already")
+    person = Person(
+        pseudonym=f"person-{secrets.token_hex(8)}",
+        login=login,
+        name=name,
+        handle=secrets.token_bytes(32),
+        created_at=now,
+    )
+    session.add(person)
+    session.flush()
+    return person
+
+
+def member_named(session: Session, name: str) -> User:
+    """The member of the market with this name; RoleInvalidError where there is none or it has left."""
+    found = session.scalar(select(User).where(User.name == name, User.left_at.is_(None)))
+    if found is None:
+        raise RoleInvalidError(f"there is no member {name!r} in the market; see: authority members list")
+    return found
+
+
+def grant(
+    session: Session,
+    person: Person,
+    role: str,
+    *,
+    by: str,
+    now: int,
+    member: User | None = None,
+    until: int | None = None,
+) -> bool:
+    """Give a person a role; whether anything changed. Logged.
+
+    RoleInvalidError: no such role, a member's or delegate's without a member, another's with one, or a person who sees
+    another member's account already.
+    """
+    if role not in ROLES:
+        raise RoleInvalidError(f"{role!r} is no role: {', '.join(ROLES)}")
+    if (role in OF_A_MEMBER) != (member is not None):
+        raise RoleInvalidError(
+            "a member or delegate needs the member of the market whose account it sees; other roles have none"
+        )
+    if until is not None and (role != DELEGATE or until <= now):
+        raise RoleInvalidError("only a delegate's role has an end, and it lies ahead")
+    for held in roles_of(session, person):
+        if held.role == role and held.member_id == (member.id if member else None) and held.until == until:
+            return False
+        if role in OF_A_MEMBER and held.role in OF_A_MEMBER and held.role != role:
+            raise RoleInvalidError(f"this person is a {held.role} already: withdraw that role first")
+    session.merge(
+        PersonRole(
+            person_id=person.id,
+            role=role,
+            member_id=member.id if member else None,
+            until=until,
+            granted_at=now,
+        )
+    )
+    session.flush()
+    data: dict[str, object] = {"person": person.pseudonym, "role": role}
+    if member is not None:
+        data["wallet"] = member.wallet
+    log.record_act(session, "role_granted", by, now, data)
+    return True
+
+
+def withdraw(session: Session, person: Person, role: str, *, by: str, now: int) -> bool:
+    """Take a role away, and end the person's sessions, so that it holds at once; whether the person had it. Logged."""
+    held = session.get(PersonRole, (person.id, role))
+    if held is None:
+        return False
+    session.delete(held)
+    session.flush()
+    end_all(session, person, now)
+    log.record_act(session, "role_withdrawn", by, now, {"person": person.pseudonym, "role": role})
+    return True
+
+
+def end_all(session: Session, person: Person, now: int, *, besides: str = "") -> None:
+    """End a person's open sessions, but for the one with this id."""
+    its = (PersonSession.person_id == person.id, PersonSession.ended_at.is_(None), PersonSession.id != besides)
+    session.execute(update(PersonSession).where(*its).values(ended_at=now))
+
+
+def roles_of(session: Session, person: Person) -> list[PersonRole]:
+    """A person's roles, with the members that they are about."""
+    query = select(PersonRole).where(PersonRole.person_id == person.id).options(joinedload(PersonRole.member))
+    return sorted(session.scalars(query), key=lambda held: ROLES.index(held.role))
+
+
+def principal(session: Session, person: Person, name: str, now: int, scopes: frozenset[str] | None = None) -> Principal:
+    """What a person is now, asking by the session or token of this name. A delegate's part ends with its term.
+
+    What hangs on a member that has left is gone.
+    """
+    roles, member = set(), None
+    for held in roles_of(session, person):
+        if held.until is not None and held.until <= now:
+            continue
+        if held.role in OF_A_MEMBER:
+            if held.member is None or held.member.left_at is not None:
+                continue
+            member = MemberAccount(held.member.id, held.member.name, held.member.wallet)
+        roles.add(held.role)
+    return Principal(person.id, person.pseudonym, person.name, frozenset(roles), member, name, scopes)
+
+
+def erase(session: Session, person: Person, *, by: str, now: int) -> None:
+    """Delete a person's record with all that hangs on it. Logged.
+
+    The log keeps the pseudonym, which then leads to nobody. The member's account in the market is another thing:
+    `authority members leave` ends that.
+    """
+    pseudonym = person.pseudonym
+    for table in _OWNED:
+        session.execute(delete(table).where(table.person_id == person.id))
+    session.execute(delete(LoggedRead).where(LoggedRead.pseudonym == pseudonym))
+    session.delete(person)
+    session.flush()
+    log.record_act(session, "person_erased", by, now, {"person": pseudonym})
+
+
+def listed(session: Session, now: int) -> list[dict[str, Any]]:
+    """Everybody, by login: roles, ways to sign in, open sessions and an invitation that still holds."""
+    told: list[dict[str, Any]] = []
+    for person in session.scalars(select(Person).order_by(Person.login)):
+        open_ = session.scalars(
+            select(PersonSession.id).where(
+                PersonSession.person_id == person.id,
+                PersonSession.ended_at.is_(None),
+                PersonSession.expires_at > now,
+            )
+        ).all()
+        invited = session.scalar(
+            select(Invitation.expires_at)
+            .where(
+                Invitation.person_id == person.id,
+                Invitation.used_at.is_(None),
+                Invitation.withdrawn_at.is_(None),
+                Invitation.expires_at > now,
+            )
+            .order_by(Invitation.expires_at.desc())
+            .limit(1)
+        )
+        passkeys = session.scalars(select(Passkey.credential_id).where(Passkey.person_id == person.id)).all()
+        told.append(
+            {
+                "login": person.login,
+                "name": person.name,
+                "pseudonym": person.pseudonym,
+                "roles": [
+                    {"role": held.role, "member": held.member.name if held.member else None, "until": held.until}
+                    for held in roles_of(session, person)
+                ],
+                "password": person.password_hash is not None,
+                "passkeys": len(passkeys),
+                "sessions": len(open_),
+                "invited_until": invited,
+            }
+        )
+    return told

@@ -1,0 +1,64 @@
+"""What a person may be, and what a signed-in person is to the rest: a principal.
+
+The roles are independent: a person has any of them. A member sees and steers its own market account, a delegate that of
+the member who named it. The others are the department's: an operator keeps meters, gateways and readings, a treasurer
+bills and money, an auditor reads everything and changes nothing, the authority appoints people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MEMBER, DELEGATE, OPERATOR, TREASURER, AUDITOR, AUTHORITY = ROLES = (
+    "member",
+    "delegate",
+    "operator",
+    "treasurer",
+    "auditor",
+    "authority",
+)
+OF_A_MEMBER = frozenset({MEMBER, DELEGATE})
+"""Roles that say whose: at most one of them a person."""
+OF_THE_DEPARTMENT = frozenset({OPERATOR, TREASURER, AUDITOR, AUTHORITY})
+"""Roles that see other people's data: their sessions are short, and each sign-in is in the log."""
+
+SEES_WHAT_WAITS = frozenset({OPERATOR, AUTHORITY, AUDITOR})
+"""Roles that see the department's board."""
+
+READ_ENERGY, READ_MONEY, WRITE_TRADING = SCOPES = ("energy:read", "money:read", "trading:write")
+"""What a program's token may do; one without a scope for it is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberAccount:
+    """The member whose account a person sees: its row, name and pseudonym (the wallet that names it for ever)."""
+
+    id: int
+    name: str
+    wallet: str
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks. session is the session's or the token's public id; scopes is None for a person at a browser.
+
+    member is whose account it sees as its member or delegate.
+    """
+
+    person_id: int
+    pseudonym: str
+    name: str
+    roles: frozenset[str]
+    member: MemberAccount | None
+    session: str
+    scopes: frozenset[str] | None = None
+
+    @property
+    def actor(self) -> str:
+        """What the log says of who did something."""
+        return self.pseudonym
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the member's account is the person's own, and not that of somebody who named it a delegate."""
+        return MEMBER in self.roles

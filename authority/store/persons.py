@@ -1,0 +1,144 @@
+"""People who sign in: records that can be erased, apart from the log, which knows each by a pseudonym alone.
+
+Secrets (invitations, sessions, tokens, challenges) are kept as SHA-256 of what was given out, so a copy of the store
+lets nobody in.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from authority.store.base import Base, Hash, Name, Seconds
+from authority.store.people import User
+
+
+class Person(Base):
+    """Somebody who may sign in. pseudonym is what the log says in the place of the name.
+
+    login is what is typed to sign in (lower case, such as an e-mail address); handle is the random id that
+    authenticators keep a passkey under; password_hash is Argon2id's encoded hash, None where there is no password.
+    Erasing deletes the row, and with it the link from the pseudonym to the person.
+    """
+
+    __tablename__ = "persons"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    pseudonym: Mapped[str] = mapped_column(String(32), unique=True)
+    login: Mapped[str] = mapped_column(String(128), unique=True)
+    name: Mapped[str] = mapped_column(String(128))
+    handle: Mapped[Hash] = mapped_column(unique=True)
+    password_hash: Mapped[str | None] = mapped_column(String(255))
+    created_at: Mapped[Seconds]
+
+
+class PersonRole(Base):
+    """A role of a person. member_id says whose member or delegate it is, until says when a delegate's part ends."""
+
+    __tablename__ = "person_roles"
+
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), primary_key=True)
+    role: Mapped[Name] = mapped_column(primary_key=True)
+    member_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"), index=True)
+    until: Mapped[Seconds | None]
+    granted_at: Mapped[Seconds]
+    member: Mapped[User | None] = relationship()
+
+
+class Invitation(Base):
+    """A link that lets a person choose how to sign in, once and until it expires.
+
+    enters: the link itself signs in, as often as wanted (the demonstration's links).
+    """
+
+    __tablename__ = "invitations"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_hash: Mapped[Hash] = mapped_column(unique=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[Seconds]
+    expires_at: Mapped[Seconds]
+    used_at: Mapped[Seconds | None]
+    withdrawn_at: Mapped[Seconds | None]
+    enters: Mapped[bool] = mapped_column(default=False)
+
+
+class Passkey(Base):
+    """A WebAuthn credential: its id as the authenticator gave it, its public key (COSE) and its counter."""
+
+    __tablename__ = "passkeys"
+
+    credential_id: Mapped[bytes] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), index=True)
+    public_key: Mapped[bytes]
+    sign_count: Mapped[int]
+    created_at: Mapped[Seconds]
+    last_used_at: Mapped[Seconds | None]
+
+
+class PasskeyChallenge(Base):
+    """A challenge that was given to a browser: for a person's new passkey, or (person_id None) for signing in."""
+
+    __tablename__ = "passkey_challenges"
+
+    token_hash: Mapped[Hash] = mapped_column(primary_key=True)
+    challenge: Mapped[bytes]
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), index=True)
+    expires_at: Mapped[Seconds]
+
+
+class PersonSession(Base):
+    """A signed-in browser. id is its public name; via says how it began (password, passkey, invitation, link)."""
+
+    __tablename__ = "person_sessions"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    token_hash: Mapped[Hash] = mapped_column(unique=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), index=True)
+    via: Mapped[Name]
+    browser: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[Seconds]
+    seen_at: Mapped[Seconds]
+    expires_at: Mapped[Seconds]
+    ended_at: Mapped[Seconds | None]
+
+
+class ProgramToken(Base):
+    """A token with which a person's program reads or writes for it; scopes are words with a space between them."""
+
+    __tablename__ = "program_tokens"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    token_hash: Mapped[Hash] = mapped_column(unique=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), index=True)
+    name: Mapped[Name]
+    scopes: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[Seconds]
+    expires_at: Mapped[Seconds]
+    last_used_at: Mapped[Seconds | None]
+    ended_at: Mapped[Seconds | None]
+
+
+class FailedSignIn(Base):
+    """Wrong passwords for one login, whether or not anybody has it: how many in a row, and until when it is closed.
+
+    login_hash is SHA-256 of the login, so that what strangers type is not kept.
+    """
+
+    __tablename__ = "failed_sign_ins"
+
+    login_hash: Mapped[Hash] = mapped_column(primary_key=True)
+    count: Mapped[int]
+    last_at: Mapped[Seconds]
+    closed_until: Mapped[Seconds]
+
+
+class LoggedRead(Base):
+    """When a reading of somebody else's data was last put into the log, for each reader, kind and subject."""
+
+    __tablename__ = "logged_reads"
+
+    pseudonym: Mapped[str] = mapped_column(String(32), primary_key=True)
+    what: Mapped[Name] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(String(44), primary_key=True)
+    at: Mapped[Seconds]

@@ -1,0 +1,36 @@
+"""Who may come through which route: the whole table. The application does not start where a route is missing in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from authority.api import me
+from authority.api.gate import PUBLIC, Rule
+from authority.web import member_pages, operator_pages, people_pages
+
+PUBLIC_ROUTES: Mapping[str, Rule] = dict.fromkeys(
+    (
+        "static",
+        "openapi.spec",
+        "campus_page",
+        "live_events",
+        "documentation",
+        "public.campus",
+        "public.stream",
+        "health.alive",
+        "health.ready",
+        "health.metrics",  # takes a token of its own
+        "log.checkpoint",
+        "log.key",
+        "log.tile",
+        "log.entries",  # takes a token of its own
+    ),
+    PUBLIC,
+)
+RULES: Mapping[str, Rule] = {
+    **PUBLIC_ROUTES,
+    **people_pages.RULES,
+    **member_pages.RULES,
+    **operator_pages.RULES,
+    **me.RULES,
+}

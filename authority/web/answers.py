@@ -1,0 +1,41 @@
+"""How the web process answers: pages that are nobody else's, and the statuses of what is refused."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from authority.api.days import DaysInvalidError
+from authority.api.member import ChainAwayError
+from authority.errors import AuthorityError
+from authority.market.policies import MarketError
+from authority.people.errors import (
+    InvitationInvalidError,
+    PeopleError,
+    SessionUnknownError,
+    SignInClosedError,
+    TokenUnknownError,
+)
+from authority.refusals import NotFoundError
+
+STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
+    (NotFoundError, 404),
+    (InvitationInvalidError, 404),
+    (SessionUnknownError, 404),
+    (TokenUnknownError, 404),
+    (SignInClosedError, 429),
+    (DaysInvalidError, 400),
+    (PeopleError, 400),
+    (MarketError, 409),
+    (ChainAwayError, 503),
+)
+"""The status of each cause, the first that fits."""
+
+
+def status_of(error: AuthorityError) -> int:
+    """The HTTP status of what was refused; 500 for what nobody expects here."""
+    return next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
+
+
+def page(text: str, status: int = 200) -> Response:
+    """A page for one person: no cache keeps it."""
+    return Response(text, status, {"Cache-Control": "no-store"}, content_type="text/html; charset=utf-8")

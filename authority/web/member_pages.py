@@ -1,0 +1,311 @@
+"""A member's pages: today, energy, trading, tokens and credits, bills. Every figure is the API's too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from flask import Blueprint, Response, render_template, request, url_for
+
+from authority.api import days, gate
+from authority.api.gate import Rule
+from authority.api.member import ChainAwayError, Energy, Members, Standing
+from authority.app import App
+from authority.errors import AuthorityError
+from authority.market.policies import MarketError
+from authority.market.standing_orders import StandingOrder
+from authority.people.roles import OF_A_MEMBER
+from authority.refusals import NotFoundError
+from authority.web import amounts
+from authority.web.answers import page
+from authority.web.figures import credits_per_kwh, kilowatt_hours
+from authority.web.presentation import nice
+
+RULES: Mapping[str, Rule] = {
+    "member.today": Rule(OF_A_MEMBER),
+    "member.energy": Rule(OF_A_MEMBER),
+    "member.trading": Rule(OF_A_MEMBER),
+    "member.change_trading": Rule(OF_A_MEMBER),
+    "member.money": Rule(OF_A_MEMBER),
+    "member.bills": Rule(OF_A_MEMBER),
+    "member.bill": Rule(OF_A_MEMBER),
+}
+HEIGHT, WIDTH = 200, 960
+VIEWS = {"day": days.QUARTER, "month": days.DAY, "year": days.MONTH}
+LINE_WORDS = {
+    "withdrawn": "Energy drawn from the campus grid",
+    "late_withdrawal": "Energy drawn earlier, booked late",
+    "retired": "Covered by your own and bought energy",
+    "remainder": "Not covered: at the grid's price",
+    "estimate": "Estimated, for a meter that failed",
+    "estimate_withdrawn": "An earlier estimate, taken back",
+    "correction": "Correction of an earlier bill",
+    "bought": "Bought from other members",
+    "wheeling": "For carrying what you bought",
+    "sold": "Sold to other members",
+    "fee": "The market's fee",
+    "fed_in": "Fed in to the grid",
+    "top_up": "Credits that you paid for",
+    "pay_out": "Credits that were paid out to you",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One step in the chart: its place and its two heights, in a box of WIDTH by HEIGHT."""
+
+    x: int
+    width: int
+    made: int
+    used: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Made and used energy by step, ready to draw; top_wh is the axis's end."""
+
+    bars: tuple[Bar, ...]
+    top_wh: int
+    known: int
+
+
+def chart(energy: Energy, labels: list[str]) -> Chart:
+    """The bars of a range; a step that nobody knows has none."""
+    known = [(place, step.flows) for place, step in enumerate(energy.steps) if step.flows is not None]
+    top = nice(max([10, *(max(flows.made_wh, flows.used_wh) for _, flows in known)]))
+    slot = WIDTH // max(1, len(energy.steps))
+    width = max(1, slot // 2 - (1 if slot > 5 else 0))
+    bars = tuple(
+        Bar(
+            place * slot,
+            width,
+            flows.made_wh * HEIGHT // top,
+            flows.used_wh * HEIGHT // top,
+            f"{labels[place]}: {kilowatt_hours(flows.made_wh)} made, {kilowatt_hours(flows.used_wh)} used",
+        )
+        for place, flows in known
+    )
+    return Chart(bars, top, len(known))
+
+
+def sentence(order: StandingOrder) -> str:
+    """A standing order in words."""
+    parts = []
+    if order.sell_at is not None:
+        kept = f" beyond {kilowatt_hours(order.reserve_wh)}" if order.reserve_wh else ""
+        parts.append(f"Sell what I have{kept}, at {credits_per_kwh(order.sell_at)} credits per kWh or more.")
+    if order.buy_at is not None:
+        parts.append(f"Buy what I lack, at {credits_per_kwh(order.buy_at)} credits per kWh or less.")
+    if order.feed_in_above_wh is not None:
+        parts.append(f"Feed in what I have beyond {kilowatt_hours(order.feed_in_above_wh)}.")
+    return " ".join(parts) or "Do nothing."
+
+
+def order_of(standing: Standing) -> StandingOrder:
+    """The standing order behind the view."""
+    return StandingOrder(standing.sell_at, standing.buy_at, standing.reserve_wh, standing.feed_in_above_wh)
+
+
+def blueprint(app: App, members: Members) -> Blueprint:
+    """The pages over the query layer."""
+    member = Blueprint("member", __name__, url_prefix="/me")
+
+    @member.get("")
+    def today() -> Response:
+        its, day = gate.own_member(app, "today"), members.today()
+        balances, away = None, ""
+        try:
+            balances = members.balances(its)
+        except (ChainAwayError, NotFoundError) as error:
+            away = str(error)
+        standing = members.standing(its)
+        text = render_template(
+            "me.html",
+            account=its.name,
+            day=day,
+            energy=members.energy(its, day, day, days.QUARTER),
+            balances=balances,
+            away=away,
+            standing=standing,
+            words=sentence(order_of(standing)),
+            bills=members.bills(its).bills,
+        )
+        return page(text)
+
+    @member.get("/energy")
+    def energy() -> Response:
+        its, view, today_ = gate.own_member(app, "energy"), request.args.get("view", "day"), members.today()
+        view = view if view in VIEWS else "day"
+        first, last = _range(view, _day(request.args.get("day", ""), today_))
+        before = _range(view, first - timedelta(days=1))
+        found = members.energy(its, first, last, VIEWS[view])
+        labels = [_label(step.starts_at, view, members) for step in found.steps]
+        text = render_template(
+            "energy.html",
+            account=its.name,
+            view=view,
+            first=first,
+            last=last,
+            before=before[0],
+            after=last + timedelta(days=1),
+            is_last=last >= today_,
+            energy=found,
+            compared=members.energy(its, *before, VIEWS[view]).total,
+            labels=labels,
+            chart=chart(found, labels),
+            height=HEIGHT,
+            width=WIDTH,
+            title=_title(view, first),
+            unknown=sum(1 for step in found.steps if step.flows is None),
+        )
+        return page(text)
+
+    def trading_page(
+        given: Mapping[str, str] | None = None, message: str = "", status: int = 200, preview: bool = False
+    ) -> Response:
+        its = gate.own_member(app, "standing_order")
+        standing = members.standing(its)
+        order = order_of(standing)
+        if given is None:
+            given = _form(order)
+        elif not message:
+            order = _order(given)
+        orders, away = None, ""
+        try:
+            orders = members.orders(its)
+        except (ChainAwayError, NotFoundError) as error:
+            away = str(error)
+        text = render_template(
+            "trading.html",
+            account=its.name,
+            standing=standing,
+            words=sentence(order_of(standing)),
+            form=given,
+            message=message,
+            preview=members.preview(order) if preview else None,
+            previewed=sentence(order),
+            orders=orders,
+            away=away,
+            members=members,
+            days=days,
+        )
+        return page(text, status)
+
+    @member.get("/trading")
+    def trading() -> Response:
+        return trading_page()
+
+    @member.post("/trading")
+    def change_trading() -> Response:
+        its, who, act = gate.own_member(app, "standing_order"), gate.principal(), request.form.get("act", "")
+        try:
+            if act in ("pause", "resume"):
+                members.pause_standing(who, its, paused=act == "pause")
+            elif act == "end":
+                members.end_standing(who, its)
+            else:
+                order = _order(request.form)
+                if act != "save":
+                    members.check_standing(order)
+                    return trading_page(request.form, preview=True)
+                members.set_standing(who, its, order)
+        except (MarketError, amounts.AmountInvalidError) as error:
+            return trading_page(request.form if act in ("save", "preview") else None, _plain(error), 409)
+        return Response(status=303, headers={"Location": url_for("member.trading")})
+
+    @member.get("/money")
+    def money() -> Response:
+        its = gate.own_member(app, "balances")
+        balances, away = None, ""
+        try:
+            balances = members.balances(its)
+        except (ChainAwayError, NotFoundError) as error:
+            away = str(error)
+        return page(render_template("money.html", account=its.name, balances=balances, away=away))
+
+    @member.get("/bills")
+    def bills() -> Response:
+        its = gate.own_member(app, "bills")
+        text = render_template(
+            "bills.html", account=its.name, bills=members.bills(its).bills, members=members, days=days
+        )
+        return page(text)
+
+    @member.get("/bills/<int:number>")
+    def bill(number: int) -> Response:
+        its = gate.own_member(app, "bills")
+        head, document = members.bill(its, number)
+        text = render_template(
+            "bill.html",
+            account=its.name,
+            bill=head,
+            document=document,
+            line_words=LINE_WORDS,
+            members=members,
+            days=days,
+        )
+        return page(text)
+
+    return member
+
+
+def _plain(error: AuthorityError) -> str:
+    """A refusal for a person, who counts in credits: the commands' and programs' unit is the micro-credit."""
+
+    def in_credits(found: re.Match[str]) -> str:
+        return credits_per_kwh(int(found[0]))
+
+    text = re.sub(r"\b\d{4,}\b", in_credits, str(error)).replace("micro-credit per kWh", "credits per kWh")
+    return _OPTIONS.sub("say at what price to sell or to buy, or what to feed in", text)
+
+
+_OPTIONS = re.compile(r"give --sell-at.*")
+
+
+def _day(text: str, today: date) -> date:
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return today
+    return min(max(found, date(2000, 1, 1)), today)
+
+
+def _range(view: str, day: date) -> tuple[date, date]:
+    """The whole day, month or year around a day."""
+    if view == "day":
+        return day, day
+    if view == "month":
+        first = day.replace(day=1)
+        return first, (first + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+    return day.replace(month=1, day=1), day.replace(month=12, day=31)
+
+
+def _title(view: str, first: date) -> str:
+    return {"day": f"{first:%A, %-d %B %Y}", "month": f"{first:%B %Y}", "year": f"{first:%Y}"}[view]
+
+
+def _label(start: int, view: str, members: Members) -> str:
+    at = days.local(start, members.zone)
+    return {"day": f"{at:%H:%M}", "month": f"{at:%-d %b}", "year": f"{at:%B}"}[view]
+
+
+def _order(form: Mapping[str, str]) -> StandingOrder:
+    """The standing order that a form says; AmountInvalidError."""
+    return StandingOrder(
+        sell_at=amounts.parse(form.get("sell_at", ""), 6, "Sell at"),
+        buy_at=amounts.parse(form.get("buy_at", ""), 6, "Buy at"),
+        reserve_wh=amounts.parse(form.get("reserve", ""), 3, "Keep") or 0,
+        feed_in_above_wh=amounts.parse(form.get("feed_in", ""), 3, "Feed in beyond"),
+    )
+
+
+def _form(order: StandingOrder) -> dict[str, str]:
+    return {
+        "sell_at": amounts.written(order.sell_at, 6),
+        "buy_at": amounts.written(order.buy_at, 6),
+        "reserve": amounts.written(order.reserve_wh or None, 3),
+        "feed_in": amounts.written(order.feed_in_above_wh, 3),
+    }

@@ -1,0 +1,338 @@
+"""Pages by which people come in and leave: signing in, invitations, the account with its sessions and tokens."""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Blueprint, Response, render_template, request, url_for
+
+from authority.api import gate
+from authority.api.gate import PUBLIC, Rule
+from authority.app import App
+from authority.people import invitations, passkeys, passwords, records, sessions, tokens
+from authority.people.errors import (
+    PasskeyRefusedError,
+    PasswordWeakError,
+    SignInClosedError,
+    SignInRefusedError,
+    TokenInvalidError,
+)
+from authority.people.limits import AddressLimit
+from authority.people.passkeys import Site
+from authority.people.roles import OF_A_MEMBER, SCOPES, SEES_WHAT_WAITS
+from authority.refusals import NotFoundError
+from authority.store.persons import Invitation, Person
+from authority.web.answers import page
+
+RULES: Mapping[str, Rule] = {
+    "people.login": PUBLIC,
+    "people.sign_in": PUBLIC,
+    "people.passkey_options": PUBLIC,
+    "people.passkey_sign_in": PUBLIC,
+    "people.invitation": PUBLIC,
+    "people.accept": PUBLIC,
+    "people.invited_passkey_options": PUBLIC,
+    "people.invited_passkey": PUBLIC,
+    "people.enter": PUBLIC,
+    "people.logout": Rule(frozenset()),
+    "people.home": Rule(frozenset()),
+    "people.account": Rule(frozenset()),
+    "people.end_session": Rule(frozenset()),
+    "people.make_token": Rule(frozenset()),
+    "people.end_token": Rule(frozenset()),
+    "people.new_passkey_options": Rule(frozenset()),
+    "people.new_passkey": Rule(frozenset()),
+}
+SCOPE_WORDS = {
+    "energy:read": "read your energy",
+    "money:read": "read your tokens, orders and bills",
+    "trading:write": "change your standing order",
+}
+
+
+def is_here(path: str) -> bool:
+    """Whether a path leads to a page of this site, and nowhere else."""
+    return path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and "\\" not in path
+
+
+def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
+    """The pages over an opened authority."""
+    people = Blueprint("people", __name__)
+    tries = limit or AddressLimit()
+    passkeys_at_once = threading.BoundedSemaphore(4)
+
+    def here() -> Site:
+        found = gate.site(app)
+        if found is None:
+            raise NotFoundError("nobody signs in at this address")
+        return found
+
+    def take() -> None:
+        """Count a try of the address that asks."""
+        address = _address()
+        if address:
+            tries.take(address)
+
+    def begin(person: Person | int, via: str, where: str) -> Response:
+        """Sign in: a new session, whatever the browser brought; an open one of the same browser ends."""
+        now, brought = app.clock(), request.cookies.get(gate.cookie_name(app), "")
+        with app.store.write() as session:
+            before = sessions.look_up(session, brought, now) if brought else None
+            if before is not None:
+                sessions.end(session, before[0].session, by=before[0].actor, now=now)
+            who = session.get_one(Person, person if isinstance(person, int) else person.id)
+            secret = sessions.begin(session, who, via, _browser(), now)
+        response = _redirect(where if is_here(where) else url_for("people.home"))
+        gate.set_cookie(app, response, secret)
+        return response
+
+    def login_page(message: str = "", status: int = 200, login: str = "") -> Response:
+        where = request.values.get("next", "")
+        site = gate.site(app)
+        text = render_template(
+            "login.html",
+            message=message,
+            login=login,
+            next=where if is_here(where) else "",
+            possible=site is not None,
+            passkeys=site is not None and bool(site.domain),
+        )
+        return page(text, status)
+
+    @people.get("/login")
+    def login() -> Response:
+        return login_page()
+
+    @people.post("/login")
+    def sign_in() -> Response:
+        name = request.form.get("login", "")
+        try:
+            take()
+            person = passwords.check(app.store, name, request.form.get("password", ""), app.clock())
+        except SignInClosedError as error:
+            response = login_page(str(error), 429, name)
+            response.headers["Retry-After"] = str(error.seconds)
+            return response
+        except SignInRefusedError as error:
+            return login_page(str(error), 403, name)
+        return begin(person, "password", request.form.get("next", ""))
+
+    @people.post("/login/passkey/options")
+    def passkey_options() -> dict[str, Any]:
+        take()
+        with app.store.write() as session:
+            asked = passkeys.ask_sign_in(session, here(), app.clock())
+        return {"ticket": asked.ticket, "options": asked.options}
+
+    @people.post("/login/passkey")
+    def passkey_sign_in() -> Response:
+        take()
+        ticket, answer, where = _answer()
+        with passkeys_at_once, app.store.write() as session:
+            person = passkeys.sign_in(session, here(), ticket, answer, app.clock()).id
+        return _sent_on(begin(person, "passkey", where))
+
+    @people.get("/invite/<secret>")
+    def invitation(secret: str) -> Response:
+        return _invited(secret, lambda _, person: _invitation_page(secret, person))
+
+    def _invited(secret: str, then: Callable[[Invitation, Person], Response]) -> Response:
+        take()
+        with app.store.write() as session:
+            found, person = invitations.open_one(session, secret, app.clock())
+            session.expunge_all()
+        return then(found, person)
+
+    def _invitation_page(secret: str, person: Person, message: str = "", status: int = 200) -> Response:
+        site = gate.site(app)
+        text = render_template(
+            "invite.html",
+            message=message,
+            person=person,
+            secret=secret,
+            shortest=passwords.SHORTEST,
+            possible=site is not None,
+            passkeys=site is not None and bool(site.domain),
+        )
+        return page(text, status)
+
+    @people.post("/invite/<secret>")
+    def accept(secret: str) -> Response:
+        password = request.form.get("password", "")
+        take()
+        with app.store.write() as session:
+            _, person = invitations.open_one(session, secret, app.clock())
+            session.expunge_all()
+        try:
+            passwords.require_strong(password, person)
+        except PasswordWeakError as error:
+            return _invitation_page(secret, person, str(error), 400)
+        encoded = passwords.hashed(password)
+        with app.store.write() as session:
+            found, person = invitations.open_one(session, secret, app.clock())
+            person.password_hash = encoded
+            invitations.use(session, found, person, app.clock())
+            records.end_all(session, person, app.clock())
+        return begin(person, "invitation", "")
+
+    @people.post("/invite/<secret>/passkey/options")
+    def invited_passkey_options(secret: str) -> dict[str, Any]:
+        take()
+        with app.store.write() as session:
+            _, person = invitations.open_one(session, secret, app.clock())
+            asked = passkeys.ask_new(session, here(), person, app.clock())
+        return {"ticket": asked.ticket, "options": asked.options}
+
+    @people.post("/invite/<secret>/passkey")
+    def invited_passkey(secret: str) -> Response:
+        take()
+        ticket, answer, _ = _answer()
+        with passkeys_at_once, app.store.write() as session:
+            found, person = invitations.open_one(session, secret, app.clock())
+            passkeys.add(session, here(), person, ticket, answer, app.clock())
+            invitations.use(session, found, person, app.clock())
+            records.end_all(session, person, app.clock())
+            number = person.id
+        return _sent_on(begin(number, "invitation", ""))
+
+    @people.get("/enter/<secret>")
+    def enter(secret: str) -> Response:
+        """A demonstration's link: it signs in by itself."""
+        take()
+        here()
+        with app.store.write() as session:
+            _, person = invitations.open_one(session, secret, app.clock(), enters=True)
+            number = person.id
+        return begin(number, "link", "")
+
+    @people.post("/logout")
+    def logout() -> Response:
+        who = gate.principal()
+        with app.store.write() as session:
+            sessions.end(session, who.session, by=who.actor, now=app.clock())
+        response = _redirect("/")
+        gate.set_cookie(app, response, "")
+        return response
+
+    @people.get("/home")
+    def home() -> Response:
+        """Where a person goes after signing in."""
+        roles = gate.principal().roles
+        where = (
+            "member.today"
+            if roles & OF_A_MEMBER
+            else "operator.waiting"
+            if roles & SEES_WHAT_WAITS
+            else "people.account"
+        )
+        return _redirect(url_for(where))
+
+    def account_page(message: str = "", status: int = 200, secret: str = "") -> Response:
+        who, now, site = gate.principal(), app.clock(), gate.site(app)
+        with app.store.read() as session:
+            text = render_template(
+                "account.html",
+                message=message,
+                secret=secret,
+                sessions=sessions.listed(session, who.person_id, now),
+                tokens=tokens.listed(session, who.person_id, now),
+                scope_words=SCOPE_WORDS,
+                now=now,
+                passkeys=site is not None and bool(site.domain),
+            )
+        return page(text, status)
+
+    @people.get("/account")
+    def account() -> Response:
+        return account_page()
+
+    @people.post("/account/sessions/<session_id>/end")
+    def end_session(session_id: str) -> Response:
+        who = gate.principal()
+        with app.store.write() as session:
+            sessions.end(session, session_id, by=who.actor, now=app.clock(), person_id=who.person_id)
+        return _redirect(url_for("people.account"))
+
+    @people.post("/account/tokens")
+    def make_token() -> Response:
+        scopes = [scope for scope in SCOPES if scope in request.form.getlist("scope")]
+        days = request.form.get("days", "")
+        try:
+            with app.store.write() as session:
+                name, length = request.form.get("name", ""), int(days) if days.isascii() and days.isdigit() else 0
+                _, secret = tokens.make(session, gate.principal(), name, scopes, length, app.clock())
+        except TokenInvalidError as error:
+            return account_page(str(error), 400)
+        return account_page(secret=secret)
+
+    @people.post("/account/tokens/<token>/end")
+    def end_token(token: str) -> Response:
+        with app.store.write() as session:
+            tokens.end(session, gate.principal(), token, app.clock())
+        return _redirect(url_for("people.account"))
+
+    @people.post("/account/passkey/options")
+    def new_passkey_options() -> dict[str, Any]:
+        with app.store.write() as session:
+            person = session.get_one(Person, gate.principal().person_id)
+            asked = passkeys.ask_new(session, here(), person, app.clock())
+        return {"ticket": asked.ticket, "options": asked.options}
+
+    @people.post("/account/passkey")
+    def new_passkey() -> Response:
+        ticket, answer, _ = _answer()
+        with passkeys_at_once, app.store.write() as session:
+            person = session.get_one(Person, gate.principal().person_id)
+            passkeys.add(session, here(), person, ticket, answer, app.clock())
+        return _sent_on(_redirect(url_for("people.account")))
+
+    return people
+
+
+def _redirect(where: str) -> Response:
+    return Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})
+
+
+def _sent_on(response: Response) -> Response:
+    """The same for a script: it goes where it is told, with the cookie."""
+    where = response.headers.pop("Location")
+    response.status_code = 200
+    response.set_data(f'{{"next":"{where}"}}' if '"' not in where else '{"next":"/home"}')
+    response.mimetype = "application/json"
+    return response
+
+
+def _answer() -> tuple[str, dict[str, Any], str]:
+    """A script's ticket, the authenticator's answer, and where the person wanted to go; PasskeyRefusedError."""
+    given = request.get_json(silent=True)
+    if not isinstance(given, dict) or not isinstance(given.get("answer"), dict):
+        raise PasskeyRefusedError
+    where = given.get("next")
+    return str(given.get("ticket", "")), given["answer"], where if isinstance(where, str) else ""
+
+
+def _address() -> str:
+    """Who asks, by address; empty where a proxy on this machine does not say for whom: it counts them itself."""
+    address = request.remote_addr or ""
+    if ipaddress.ip_address(address or "127.0.0.1").is_loopback:
+        return request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+    return address
+
+
+def _browser() -> str:
+    """What a person knows a browser by; the whole User-Agent is nobody's business."""
+    given = request.headers.get("User-Agent", "")
+    known = (("Firefox/", "Firefox"), ("Edg/", "Edge"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+    browser = next((name for mark, name in known if mark in given), "another browser")
+    systems = (
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("Windows", "Windows"),
+        ("Mac OS", "macOS"),
+        ("Linux", "Linux"),
+    )
+    system = next((name for mark, name in systems if mark in given), "")
+    return f"{browser} on {system}" if system else browser

@@ -1,0 +1,286 @@
+"""/api/v1/me over a real store: energy out of signed readings, the standing order, bills, tags, and what is refused."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from people_site import build
+from sqlalchemy import select
+
+from authority.api.member import Flows, _netted
+from authority.market.policies import standing_orders_by_wallet
+from authority.people.roles import MEMBER
+from authority.store.billing import IssuedBill
+from authority.store.log import Act
+from authority.store.market import StandingOrderPolicy
+from authority.store.metering import Frame, Meter
+from authority.store.settlement import SettlementEpoch
+from edge_agent.wire.reading import RECORD_SIZE, Record, record_hash
+
+DAY = 86_400
+
+
+@pytest.fixture
+def store_url():
+    return ""
+
+
+@pytest.fixture
+def site(app):
+    return build(app)
+
+
+@pytest.fixture
+def ask(site):
+    """The member's browser; `ask(path)` is GET, with `method` and a body anything else."""
+    client = site.client(MEMBER)
+    client.environ_base["HTTP_ACCEPT"] = "application/json"
+
+    def asked(path, method="GET", body=None, headers=()):
+        sent = {"X-Form-Token": site.form(MEMBER)["form_token"], **dict(headers)}
+        return client.open(f"/api/v1/me{path}", method=method, json=body, headers=sent)
+
+    return asked
+
+
+def read(site, meter, start, readings, **changes):
+    """Store readings of a meter, one each 900 s from start on, each its four registers; None: it missed one."""
+    with site.app.store.write() as session:
+        session.get_one(Meter, meter.pk).user_id = site.members["Dormitory A"].id
+        index = (session.scalar(select(Frame.log_index).order_by(Frame.log_index.desc()).limit(1)) or 0) + 1
+        for place, registers in enumerate(readings):
+            if registers is None:
+                continue
+            meter.sequence, meter.registers, meter.interval_end = meter.sequence + 1, registers, start + 900 * place
+            frame = meter.frame(**changes)
+            session.add(
+                Frame(
+                    log_index=index + place,
+                    meter_pk=meter.pk,
+                    public_key=meter.public_key,
+                    sequence=meter.sequence,
+                    interval_end=meter.interval_end,
+                    record_hash=record_hash(frame[:RECORD_SIZE]),
+                    frame=frame,
+                    verdict="accepted",
+                    code="ok",
+                    received_at=start,
+                    over="mqtt",
+                    disposition="accepted",
+                )
+            )
+
+
+def test_who_asks(ask, site):
+    told = ask("").json
+    assert (told["roles"], told["member"]) == ([MEMBER], "Dormitory A")
+    assert told["wallet"] == site.members["Dormitory A"].wallet
+
+
+def test_energy_is_what_the_readings_say_netted_in_each_quarter_and_never_across(ask, site, add_meter, clock):
+    pv, load = add_meter("pv", "gw-1", "generation"), add_meter("load", "gw-1", "load", "none")
+    read(site, pv, clock.now, [(0, 0, 0, 0), (400, 0, 0, 0), (500, 0, 0, 0)])
+    read(site, load, clock.now, [(0, 0, 0, 0), (0, 100, 0, 0), (0, 600, 0, 0)])
+    told = ask("/energy").json
+    assert (told["zone"], told["meters"], told["meters_heard"], len(told["steps"])) == ("UTC", 2, 2, 96)
+    first, second, third = told["steps"][:3]
+    assert first["flows"] == {
+        "made_wh": 400, "from_battery_wh": 0, "drawn_wh": 0, "used_wh": 100, "into_battery_wh": 0, "given_wh": 300,
+    }  # fmt: skip
+    assert (second["flows"]["drawn_wh"], second["flows"]["given_wh"]) == (400, 0)
+    assert third["flows"] is None
+    assert (told["total"]["flows"]["drawn_wh"], told["total"]["flows"]["given_wh"]) == (400, 300)
+    assert (first["measured_seconds"], told["total"]["measured_seconds"]) == (900, 1800)
+    assert first["starts"] == "2026-06-21T00:00:00+00:00"
+    by_day = ask("/energy?step=day&from=2026-06-20&to=2026-06-22").json
+    assert [step["flows"] is None for step in by_day["steps"]] == [True, False, True]
+    assert by_day["total"]["flows"] == told["total"]["flows"]
+
+
+def test_a_meter_that_misses_a_boundary_leaves_a_longer_span_and_no_invented_energy(ask, site, add_meter, clock):
+    pv, load = add_meter("pv", "gw-1", "generation"), add_meter("load", "gw-1", "load", "none")
+    read(site, pv, clock.now, [(0, 0, 0, 0), (400, 0, 0, 0), (500, 0, 0, 0)])
+    read(site, load, clock.now, [(0, 0, 0, 0), None, (0, 600, 0, 0)])
+    told = ask("/energy").json
+    assert told["steps"][0]["flows"] is None
+    assert told["steps"][1]["flows"]["used_wh"] == 600
+    assert told["total"]["measured_seconds"] <= 1800
+    silent = add_meter("more", "gw-1", "load", "none")
+    read(site, silent, clock.now, [])
+    told = ask("/energy").json
+    assert (told["meters"], told["meters_heard"]) == (3, 2)
+
+
+REGISTERS = st.integers(0, 10_000)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["generation", "load", "storage"]), REGISTERS, REGISTERS), max_size=6))
+def test_flows_always_sum(moves):
+    """What comes in goes out, to the watt-hour, whatever the meters and the registers."""
+    pairs = []
+    for role, one, two in moves:
+        after = {"generation": (one, 0, 0, 0), "load": (0, one, 0, 0), "storage": (0, 0, one, two)}[role]
+        pairs.append((Meter(role=role), record((0, 0, 0, 0)), record(after)))
+    flows = _netted(pairs)
+    assert flows.made_wh + flows.from_battery_wh + flows.drawn_wh == (
+        flows.used_wh + flows.into_battery_wh + flows.given_wh
+    )
+    assert not flows.drawn_wh or not flows.given_wh
+    assert all(getattr(flows, name) >= 0 for name in Flows.__dataclass_fields__)
+
+
+def record(registers):
+    names = ("generation", "consumption", "charge", "discharge")
+    fields = {"sequence": 1, "network_id": bytes(8), "interval_end": 900, "interval_seconds": 900, "source": 0}
+    return Record(**fields, clock_deviation=0, previous_hash=bytes(32), **dict(zip(names, registers, strict=True)))
+
+
+def test_a_reset_register_is_not_known(ask, site, add_meter, clock):
+    pv = add_meter("pv", "gw-1", "generation")
+    read(site, pv, clock.now, [(0, 0, 0, 0)])
+    read(site, pv, clock.now + 900, [(400, 0, 0, 0)], register_epoch=1)
+    assert ask("/energy").json["total"]["flows"] is None
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "step=week",
+        "from=2026-06-31",
+        "from=2026-06-21&to=2026-06-20",
+        "step=quarter&from=2026-01-01&to=2026-06-01",
+        "from=x",
+    ],
+)
+def test_a_range_that_is_none_says_so(ask, query):
+    answer = ask(f"/energy?{query}")
+    assert answer.status_code == 400
+    assert answer.content_type == "application/problem+json"
+    assert {"type", "title", "status", "detail", "code"} <= set(answer.json)
+
+
+def test_the_standing_order_is_set_paused_and_ended_as_the_command_does(ask, site):
+    empty = ask("/standing-order").json
+    assert not empty["exists"]
+    parameters = site.app.home.settings.parameters
+    assert (empty["lowest_price"], empty["highest_price"]) == (parameters.feed_in_price, parameters.retail_price)
+    order = {"sell_at": parameters.feed_in_price, "reserve_wh": 500, "paused": True}
+    for _ in range(2):
+        told = ask("/standing-order", "PUT", order).json
+        assert (told["exists"], told["paused"], told["reserve_wh"], told["buy_at"]) == (True, True, 500, None)
+    with site.app.store.read() as session:
+        assert standing_orders_by_wallet(session) == {}, "settlement passes over an order that rests"
+        act = session.scalar(select(Act).where(Act.kind == "standing_order_set").limit(1))
+        assert act.actor == site.people[MEMBER].pseudonym
+        assert session.scalars(select(StandingOrderPolicy.updated_by)).all() == [site.people[MEMBER].pseudonym]
+    going = ask("/standing-order", "PUT", {**order, "paused": False}).json
+    assert (going["exists"], going["paused"]) == (True, False)
+    with site.app.store.read() as session:
+        assert list(standing_orders_by_wallet(session)) == [site.members["Dormitory A"].wallet]
+    assert ask("/standing-order", "DELETE").status_code == 204
+    again = ask("/standing-order", "DELETE")
+    assert (again.status_code, again.json["code"]) == (409, "standing_order_missing")
+
+
+@pytest.mark.parametrize(
+    ("order", "status", "code", "word"),
+    [
+        ({"sell_at": 500_000}, 409, "standing_order_without_effect", "nothing is ever sold at 500000"),
+        ({"buy_at": 1}, 409, "standing_order_without_effect", "nothing is ever bought at 1"),
+        ({}, 409, "standing_order_invalid", "sell"),
+        ({"sell_at": 0}, 400, "malformed", "sell_at"),
+        ({"sell_at": 1.5}, 400, "malformed", "sell_at"),
+        ({"sell_at": "200000"}, 400, "malformed", "sell_at"),
+        ({"sell_at": True}, 400, "malformed", "sell_at"),
+        ({"reserve_wh": -1}, 400, "malformed", "reserve_wh"),
+        ({"sel_at": 200_000}, 400, "malformed", "sel_at"),
+        ([], 400, "malformed", ""),
+    ],
+)
+def test_an_order_that_cannot_be_is_refused_with_what_is_wrong(ask, order, status, code, word):
+    answer = ask("/standing-order", "PUT", order)
+    assert (answer.status_code, answer.json["code"]) == (status, code)
+    assert word in answer.json["detail"]
+    assert not ask("/standing-order").json["exists"]
+
+
+def test_what_the_chain_would_say_is_told_as_unknown_where_it_is_away(ask):
+    for path in ("/balances", "/orders"):
+        answer = ask(path)
+        assert (answer.status_code, answer.json["code"]) == (503, "chain_away")
+
+
+def test_bills_are_ones_own(ask, site):
+    def issue(number, member):
+        document = {"first_epoch": 10, "end_epoch": 20, "epoch_seconds": 900, "number": number, "lines": []}
+        with site.app.store.write() as session:
+            session.add(
+                IssuedBill(
+                    number=number,
+                    period=1,
+                    wallet=site.members[member].wallet,
+                    document=json.dumps(document).encode(),
+                    sha256=bytes(32),
+                    due=-1_500_000,
+                    log_index=1,
+                    issued_at=1,
+                )
+            )
+
+    issue(1, "Dormitory A")
+    issue(2, "Dormitory B")
+    told = ask("/bills").json["bills"]
+    assert [(bill["number"], bill["starts_at"], bill["due_micro_credits"]) for bill in told] == [(1, 9_000, -1_500_000)]
+    assert ask("/bills/1").json["number"] == 1
+    for number in (2, 3):
+        assert (ask(f"/bills/{number}").status_code, ask(f"/bills/{number}").json["code"]) == (404, "not_found")
+
+
+def test_what_has_not_changed_is_not_sent_again(ask):
+    first = ask("/standing-order")
+    tag = first.headers["ETag"]
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    again = ask("/standing-order", headers={"If-None-Match": tag})
+    assert (again.status_code, again.data) == (304, b"")
+    ask("/standing-order", "PUT", {"sell_at": 200_000})
+    assert ask("/standing-order", headers={"If-None-Match": tag}).status_code == 200
+
+
+def test_tokens_are_made_shown_once_and_ended(ask, site):
+    made = ask("/tokens", "POST", {"name": "my script", "scopes": ["energy:read"]})
+    assert made.status_code == 201
+    program = site.flask.test_client()
+    bearer = {"Authorization": f"Bearer {made.json['secret']}"}
+    assert program.get("/api/v1/me/energy", headers=bearer).status_code == 200
+    assert program.get("/api/v1/me/bills", headers=bearer).status_code == 403
+    assert made.json["secret"] not in ask("/tokens").text
+    assert "my script" in [each["name"] for each in ask("/tokens").json["tokens"]]
+    assert ask(f"/tokens/{made.json['token']}", "DELETE").status_code == 204
+    assert program.get("/api/v1/me/energy", headers=bearer).status_code == 401
+    assert ask("/tokens", "POST", {"name": "x", "scopes": ["all"]}).status_code == 400
+
+
+def test_the_description_has_every_resource_with_its_answers(site):
+    spec = site.flask.test_client().get("/openapi.json").json
+    mine = {path: methods for path, methods in spec["paths"].items() if path.startswith("/api/v1/me")}
+    assert len(mine) == 9
+    for methods in mine.values():
+        for operation in methods.values():
+            assert operation["summary"]
+            assert {"401", "404"} <= set(operation["responses"])
+
+
+def test_a_preview_counts_the_prices_of_the_last_week(site, clock):
+    now = clock.now // 900
+    with site.app.store.write() as session:
+        week = int(timedelta(days=7).total_seconds()) // 900
+        for epoch, price in ((now - week - 1, 250_000), (now - 3, 150_000), (now - 2, 250_000), (now - 1, None)):
+            session.add(SettlementEpoch(epoch=epoch, state="checkpointed", first_seen_ms=0, clearing_price=price))
+    client = site.client(MEMBER)
+    shown = client.post("/me/trading", data=site.form(MEMBER, act="preview", sell_at="0,2", buy_at="0.16")).text
+    assert "2 prices, 1 would have let you sell and 1 would have let you buy" in shown
+    assert "Nothing is saved yet" in shown
+    assert "Sell what I have, at 0.200 credits per kWh or more." in shown
+    assert "Nothing yet" in client.get("/me/trading").text

@@ -1,0 +1,33 @@
+"""The demonstration's links: one for each role, each of which signs in, on this machine alone."""
+
+import os
+
+from sample_campus import Source
+
+from authority.app import App
+from authority.demo import campus, visitors
+from authority.enrolment import plan
+from authority.people.roles import ROLES
+from authority.web.application import People, create_app
+
+
+def test_each_link_signs_in_as_its_role(home):
+    app = App.open(home.path)
+    with app.store.write() as session:
+        read = plan.parse(campus.PLAN.read_bytes())
+        plan.apply(session, read, home, actor="demo", now=app.clock(), random=os.urandom)
+    links = visitors.links(app, actor="demo")
+    assert list(links) == list(ROLES)
+    flask = create_app(Source(), people=People(app, lambda: None))
+    for role, link in links.items():
+        start, path = link[: len("http://127.0.0.1:8000")], link[len("http://127.0.0.1:8000") :]
+        assert start == "http://127.0.0.1:8000"
+        for _ in range(2):
+            client = flask.test_client()
+            entered = client.get(path, base_url="http://127.0.0.1:8000")
+            assert (entered.status_code, entered.headers["Location"]) == (303, "/home")
+            asked = client.get("/api/v1/me", base_url="http://127.0.0.1:8000").json
+            assert asked["roles"] == [role]
+        assert asked["member"] == visitors.MEMBERS.get(role)
+        assert client.get(path, base_url="http://energy.campus.example").status_code == 404
+    app.store.close()

@@ -1,0 +1,356 @@
+"""The gate: every route by every role and by strangers, tokens by scope, cookies, forms, fixation, other sites."""
+
+import json
+import re
+
+import pytest
+from people_site import build, no_chain
+from sqlalchemy import select
+
+from authority.api import gate
+from authority.api.gate import LOOPBACK_COOKIE, SECURE_COOKIE, Rule
+from authority.app import App
+from authority.home.home import Home
+from authority.home.settings import Settings, WebSettings
+from authority.people import invitations, passwords
+from authority.people.limits import AddressLimit
+from authority.people.roles import AUDITOR, AUTHORITY, DELEGATE, MEMBER, OPERATOR, ROLES, SCOPES, TREASURER
+from authority.store.log import Act, LogLeaf
+from authority.store.persons import Person, PersonSession
+from authority.web import access
+from authority.web.application import People, create_app
+from authority.web.people_pages import is_here
+
+GOOD = "violet kettle under seven"
+VALUES = {
+    "secret": "x",
+    "number": 1,
+    "session_id": "x",
+    "token": "x",
+    "level": "0",
+    "place": "000",
+    "filename": "x.css",
+}
+ASKERS = (*ROLES, "nobody", None)
+OPEN_TO = {
+    "me": {MEMBER, DELEGATE},
+    "member": {MEMBER, DELEGATE},
+    "operator": {OPERATOR, AUTHORITY, AUDITOR},
+    "account": {*ROLES, "nobody"},
+}
+"""Who comes in, written down a second time: by the beginning of a route's name."""
+FOR_ALL_SIGNED_IN = {"me.whoami", "me.list_tokens", "me.make_token", "me.end_token", "people.logout", "people.home"}
+
+
+@pytest.fixture
+def store_url():
+    return ""
+
+
+@pytest.fixture
+def site(app):
+    return build(app)
+
+
+def expected(endpoint):
+    """Who may come in, or None for everybody."""
+    if endpoint in FOR_ALL_SIGNED_IN or (endpoint in access.people_pages.RULES and "account" in url_of(endpoint)):
+        return OPEN_TO["account"]
+    return OPEN_TO.get(endpoint.partition(".")[0])
+
+
+URLS = {}
+
+
+def url_of(endpoint):
+    return URLS.get(endpoint, "")
+
+
+def routes(flask):
+    for rule in flask.url_map.iter_rules():
+        methods = sorted(rule.methods - {"HEAD", "OPTIONS"})
+        with flask.test_request_context():
+            adapter = flask.url_map.bind("localhost")
+            URLS[rule.endpoint] = adapter.build(rule.endpoint, {name: VALUES[name] for name in rule.arguments})
+        for method in methods:
+            yield rule.endpoint, method, URLS[rule.endpoint]
+
+
+def test_every_route_by_every_role_and_by_strangers(site):
+    """404 for what is not there for you, sign in where you are a stranger; whoever may come in meets the view."""
+    walked = 0
+    for endpoint, method, url in list(routes(site.flask)):
+        may = expected(endpoint)
+        if may is None or endpoint == "people.logout":
+            continue
+        for asker in ASKERS:
+            client = site.client(asker)
+            fields = {} if asker is None else site.form(asker)
+            headers = {} if asker is None else {"X-Form-Token": fields["form_token"]}
+            answer = client.open(url, method=method, headers=headers)
+            walked += 1
+            if asker is None and url.startswith("/api/"):
+                assert answer.status_code == 401, (endpoint, asker)
+                assert answer.headers["WWW-Authenticate"] == "Bearer"
+            elif asker is None:
+                assert answer.status_code == 303, (endpoint, asker)
+                assert answer.headers["Location"].startswith("/login?next=")
+            elif asker not in may:
+                assert answer.status_code == 404, (endpoint, asker)
+                assert "nothing here" in answer.text
+            else:
+                assert "nothing here" not in answer.text, (endpoint, asker)
+                assert answer.status_code not in (401, 403, 405, 500), (endpoint, asker, answer.text)
+    assert walked > 150
+
+
+def test_the_table_has_every_route_and_none_that_is_not_there(site):
+    gate.check_rules(site.flask, access.RULES)
+    site.flask.add_url_rule("/forgotten", "forgotten", lambda: "open")
+    with pytest.raises(KeyError, match="forgotten"):
+        gate.check_rules(site.flask, access.RULES)
+    assert site.client(AUTHORITY).get("/forgotten").status_code == 404
+
+
+def test_public_routes_stay_public_and_change_nothing(site):
+    public = [(method, url) for name, method, url in routes(site.flask) if access.RULES[name].roles is None]
+    for method, url in public:
+        if method == "GET" and url not in ("/live", "/api/v1/campus/stream"):
+            assert site.client().get(url).status_code in (200, 401, 404), url
+        elif method != "GET":
+            assert site.client().open(url, method=method, headers={"Origin": "http://evil.example"}).status_code == 403
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_a_token_does_what_its_scope_says_and_no_more(site, scope):
+    client, bearer = site.flask.test_client(), {"Authorization": f"Bearer {site.tokens[scope]}"}
+    for endpoint, method, url in list(routes(site.flask)):
+        rule = access.RULES[endpoint]
+        if rule.roles is None:
+            continue
+        answer = client.open(url, method=method, headers=bearer)
+        if not url.startswith("/api/"):
+            assert answer.status_code == 303, url  # pages are for people
+        elif rule.scope in (scope, gate.ANY_SCOPE):
+            assert answer.status_code not in (401, 403), (url, answer.text)
+        else:
+            assert (answer.status_code, answer.json["code"]) == (403, "scope_missing"), url
+    assert client.get("/api/v1/me", headers={"Authorization": "Bearer x"}).status_code == 401
+
+
+def test_decisions_are_closed_where_nothing_opens_them(site):
+    assert gate.decide(None, None) is gate.Outcome.NOT_THERE
+    assert gate.decide(Rule(frozenset({TREASURER})), None) is gate.Outcome.SIGN_IN
+
+
+def log_in(client, password=GOOD, **fields):
+    return client.post("/login", data={"login": "member@campus.example", "password": password, **fields})
+
+
+@pytest.fixture
+def with_password(site):
+    with site.app.store.write() as session:
+        session.get_one(Person, site.people[MEMBER].id).password_hash = passwords.hashed(GOOD)
+    return site
+
+
+def cookie(answer):
+    found = re.match(r"(?P<name>[\w-]+)=(?P<value>[^;]*)", answer.headers["Set-Cookie"])
+    return found["name"], found["value"], answer.headers["Set-Cookie"]
+
+
+def test_signing_in_gives_a_new_session_whatever_the_browser_brought(with_password):
+    site, client = with_password, with_password.client()
+    client.set_cookie(LOOPBACK_COOKIE, "planted-by-somebody", domain="localhost")
+    answer = log_in(client, next="/me/energy?view=month")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/me/energy?view=month")
+    name, first, text = cookie(answer)
+    assert name == LOOPBACK_COOKIE
+    assert first != "planted-by-somebody"
+    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(text.split("; "))
+    again = cookie(log_in(client))[1]
+    old = site.flask.test_client()
+    old.set_cookie(LOOPBACK_COOKIE, first, domain="localhost")
+    assert old.get("/me").status_code == 303, "the session that was open in this browser has ended"
+    assert client.get("/home").headers["Location"] == "/me"
+    assert again != first
+
+
+@pytest.mark.parametrize("where", ["//evil.example", "https://evil.example", "/\\evil.example", "/\n/x", "x", ""])
+def test_nobody_is_sent_to_another_site(with_password, where):
+    assert not is_here(where)
+    answer = log_in(with_password.client(), next=where)
+    assert answer.headers["Location"] == "/home"
+    assert "evil" not in with_password.client().get("/login", query_string={"next": where}).text
+
+
+def test_wrong_passwords_are_told_alike_and_close_the_login(with_password):
+    client = with_password.client()
+    wrong = log_in(client, "wrong").text
+    unknown = client.post("/login", data={"login": "member@campus.example2", "password": "wrong"}).text
+    assert wrong == unknown.replace("example2", "example")
+    for _ in range(passwords.FREE_TRIES):
+        log_in(client, "wrong")
+    closed = log_in(client)
+    assert closed.status_code == 429
+    assert int(closed.headers["Retry-After"]) == passwords.FIRST_CLOSED_SECONDS
+
+
+def test_one_address_cannot_try_for_ever(site):
+    client, answers = site.client(), []
+    for number in range(40):
+        sent = {"X-Forwarded-For": f"192.0.2.{number}, 198.51.100.7"}
+        answers.append(client.get(f"/invite/{number}", headers=sent).status_code)
+    assert answers[0] == 404
+    assert answers[-1] == 429
+    assert client.get("/invite/x", headers={"X-Forwarded-For": "198.51.100.8"}).status_code == 404
+    assert client.get("/invite/x").status_code == 404, "a proxy that says nothing counts by itself"
+    assert AddressLimit(2, 10).take("a") is None
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Origin": "http://localhost:1"}]
+)
+def test_another_site_changes_nothing(with_password, headers):
+    site, client = with_password, with_password.client(MEMBER)
+    for url, fields in (
+        ("/login", {"login": "member@campus.example", "password": GOOD}),
+        ("/logout", site.form(MEMBER)),
+        ("/me/trading", site.form(MEMBER, act="save", sell_at="0.2")),
+        ("/account/tokens", site.form(MEMBER, name="x", scope="energy:read", days="1")),
+    ):
+        assert client.post(url, data=fields, headers=headers).status_code == 403, url
+    del client.environ_base["HTTP_ORIGIN"]
+    assert client.post("/logout", data=site.form(MEMBER)).status_code == 403, "neither Origin nor Sec-Fetch-Site"
+    fetched = {"Sec-Fetch-Site": "same-origin"}
+    assert client.post("/logout", data=site.form(MEMBER), headers=fetched).status_code == 303
+
+
+def test_a_form_without_its_token_or_with_anothers_changes_nothing(site):
+    client = site.client(MEMBER)
+    for fields in ({}, {"form_token": "x"}, site.form("other")):
+        assert client.post("/me/trading", data={**fields, "act": "save", "sell_at": "0.2"}).status_code == 403
+        assert client.put("/api/v1/me/standing-order", json={"sell_at": 200_000, **fields}).status_code == 403
+    made = client.put(
+        "/api/v1/me/standing-order",
+        json={"sell_at": 200_000},
+        headers={"X-Form-Token": site.form(MEMBER)["form_token"]},
+    )
+    assert (made.status_code, made.json["sell_at"]) == (200, 200_000)
+
+
+def test_sessions_are_shown_and_ended_by_their_owner_alone(site):
+    with site.app.store.read() as session:
+        mine = session.scalars(select(PersonSession.id).where(PersonSession.person_id == site.people[MEMBER].id)).one()
+    for other in (AUTHORITY, "other"):
+        assert site.client(other).post(f"/account/sessions/{mine}/end", data=site.form(other)).status_code == 404
+    assert mine not in site.client("other").get("/account").text
+    assert site.client(MEMBER).get("/me").status_code == 200
+    assert site.client(MEMBER).post(f"/account/sessions/{mine}/end", data=site.form(MEMBER)).status_code == 303
+    assert site.client(MEMBER).get("/me").status_code == 303
+
+
+def test_an_invitation_is_looked_at_freely_and_accepted_once(site):
+    with site.app.store.write() as session:
+        person = session.get_one(Person, site.people["other"].id)
+        secret = invitations.make(session, person, by="test", now=site.app.clock())
+    client = site.client()
+    for _ in range(2):
+        assert "The Other" in client.get(f"/invite/{secret}").text
+    weak = client.post(f"/invite/{secret}", data={"password": "short"})
+    assert (weak.status_code, "12 to 128 characters" in weak.text) == (400, True)
+    accepted = client.post(f"/invite/{secret}", data={"password": GOOD})
+    assert (accepted.status_code, accepted.headers["Location"]) == (303, "/home")
+    assert "Dormitory B" in client.get("/me").text
+    assert site.client("other").get("/me").status_code == 303, "who had a session before has to sign in again"
+    for answer in (client.get(f"/invite/{secret}"), client.post(f"/invite/{secret}", data={"password": GOOD})):
+        assert answer.status_code == 404
+        assert "too old" in answer.text
+
+
+def test_only_an_entrance_enters(site):
+    with site.app.store.write() as session:
+        person, now = session.get_one(Person, site.people[OPERATOR].id), site.app.clock()
+        entrance = invitations.make_entrance(session, person, by="test", now=now, seconds=60)
+        usual = invitations.make(session, session.get_one(Person, site.people[MEMBER].id), by="test", now=now)
+    for _ in range(2):
+        client = site.client()
+        assert client.get(f"/enter/{entrance}").headers["Location"] == "/home"
+        assert client.get("/home").headers["Location"] == "/op"
+    assert site.client().get(f"/enter/{usual}").status_code == 404
+    assert site.client().get(f"/invite/{entrance}").status_code == 404
+
+
+def test_what_a_delegate_and_an_operator_read_is_in_the_log_by_pseudonym(site):
+    def read():
+        with site.app.store.read() as session:
+            acts = session.scalars(select(Act).where(Act.kind == "data_read").order_by(Act.log_index)).all()
+        return [(act.actor, act.data["what"], act.data["subject"]) for act in acts]
+
+    site.client(MEMBER).get("/me")
+    site.client(MEMBER).get("/api/v1/me/bills")
+    assert read() == []
+    site.client(DELEGATE).get("/api/v1/me/bills")
+    site.client(DELEGATE).get("/me/bills")
+    site.client(OPERATOR).get("/op")
+    wallet = site.members["Dormitory A"].wallet
+    assert read() == [
+        (site.people[DELEGATE].pseudonym, "bills", wallet),
+        (site.people[OPERATOR].pseudonym, "waiting", "everybody"),
+    ]
+    with site.app.store.read() as session:
+        leaves = b"".join(session.scalars(select(LogLeaf.data)))
+    assert [word for word in (b"campus.example", b"Dormitory", b"The Member") if word in leaves] == []
+
+
+def https_site(tmp_path, clock):
+    home = Home.create(
+        tmp_path / "https", Settings(web=WebSettings(origin="https://energy.campus.example")), now=clock()
+    )
+    return App.open(home.path, clock)
+
+
+def test_over_https_the_cookie_is_the_hosts_alone(tmp_path, clock):
+    app = https_site(tmp_path, clock)
+    site = build(app)
+    with app.store.write() as session:
+        session.get_one(Person, site.people[MEMBER].id).password_hash = passwords.hashed(GOOD)
+    client = site.flask.test_client()
+    client.environ_base["HTTP_ORIGIN"] = "https://energy.campus.example"
+    name, value, text = cookie(log_in(client))
+    assert name == SECURE_COOKIE
+    assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(text.split("; "))
+    assert "Domain" not in text
+    plain = site.flask.test_client()
+    plain.set_cookie(LOOPBACK_COOKIE, value, domain="localhost")
+    assert plain.get("/me").status_code == 303, "the cookie for this machine alone is not looked at"
+    app.store.close()
+
+
+def test_without_an_origin_nobody_signs_in_from_elsewhere(with_password):
+    client = with_password.client(MEMBER)
+    elsewhere = {"base_url": "http://energy.campus.example"}
+    assert "Nobody can sign in at this address" in client.get("/login", **elsewhere).text
+    assert client.get("/me", **elsewhere).status_code == 303
+    sent = {"login": "member@campus.example", "password": GOOD}
+    headers = {"Origin": "http://energy.campus.example"}
+    assert client.post("/login", data=sent, headers=headers, **elsewhere).status_code == 403
+
+
+def test_the_pages_ask_nothing_of_anybody_else(site):
+    """No script, style or picture from elsewhere, and a policy that lets none in."""
+    for role, url in ((MEMBER, "/me"), (OPERATOR, "/op"), (None, "/login"), (AUDITOR, "/account")):
+        answer = site.client(role).get(url)
+        assert answer.status_code == 200, url
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert re.findall(r'(?:src|href|action)="(?!/|#)[^"]+', answer.text) == []
+        assert re.findall(r"<script(?! src)|\son\w+=|\sstyle=", answer.text) == []
+
+
+def test_without_people_there_is_no_way_in(app):
+    source = build(app).flask.extensions["campus_feed"]
+    client = create_app(source._source).test_client()
+    assert client.get("/login").status_code == 404
+    assert client.get("/me").status_code == 404
+    assert json.dumps(People(app, no_chain).app.home.settings.web.origin) == '""'

@@ -1,0 +1,212 @@
+"""The pages of people in a real Chromium: by keyboard, with a passkey, at two widths, light and dark, by axe."""
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from browser import CHROMIUM, Browser
+from people_site import build
+from sqlalchemy import select
+from werkzeug.serving import make_server
+
+from authority.people import invitations, passwords
+from authority.people.roles import AUDITOR, MEMBER, OPERATOR
+from authority.store.market import StandingOrderPolicy
+from authority.store.persons import Passkey, Person
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
+
+AXE = (Path(__file__).parents[2] / "support" / "axe.min.js").read_text(encoding="utf-8")
+RUN_AXE = """(async () => {
+  const rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+  const found = await axe.run(document, {runOnly: rules});
+  const told = each => `${each.id}: ${each.nodes.map(node => node.target.join(" ")).join(", ")}`;
+  return {wrong: found.violations.map(told), unsure: found.incomplete.map(told), checks: found.passes.length};
+})()"""
+GOOD = "violet kettle under seven"
+WIDTHS = ((390, 844), (1280, 900))
+PAGES = {
+    None: ("/login",),
+    MEMBER: (
+        "/me",
+        "/me/energy",
+        "/me/energy?view=month",
+        "/me/trading",
+        "/me/money",
+        "/me/bills",
+        "/me/bills/1",
+        "/account",
+    ),
+    OPERATOR: ("/op",),
+    AUDITOR: ("/account", "/me/nothing"),
+}
+
+
+@pytest.fixture
+def store_url():
+    return ""
+
+
+@pytest.fixture
+def site(app, clock, sample_month):
+    clock.now += 17 * 3_600  # the end of a sunny afternoon
+    made = build(app)
+    sample_month(made)
+    return made
+
+
+@pytest.fixture
+def address(site):
+    server = make_server("127.0.0.1", 0, site.flask, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://localhost:{server.port}"
+    server.shutdown()
+    thread.join()
+
+
+@pytest.fixture
+def browser(tmp_path):
+    with Browser(tmp_path / "profile") as opened:
+        yield opened
+
+
+def signed_in(browser, site, address, role):
+    browser._call("Network.clearBrowserCookies", session=True)
+    if role is not None:
+        browser._call("Network.setCookie", session=True, name="campus-here", value=site.cookies[role], url=address)
+
+
+def press(browser, key, text=""):
+    codes = {"Tab": 9, "Enter": 13}
+    more = {"windowsVirtualKeyCode": codes[key], "text": text} if text else {"windowsVirtualKeyCode": codes[key]}
+    for kind in ("keyDown", "keyUp"):
+        browser._call("Input.dispatchKeyEvent", session=True, type=kind, key=key, code=key, **more)
+
+
+def write(browser, text):
+    browser._call("Input.insertText", session=True, text=text)
+
+
+def shows(browser, text):
+    browser.until(f"document.readyState === 'complete' && document.body.textContent.includes({text!r})")
+
+
+def tab_to(browser, condition):
+    for _ in range(40):
+        if browser.evaluate(f"document.activeElement.matches({condition!r})"):
+            return
+        press(browser, "Tab")
+    raise AssertionError(f"the keyboard never reaches {condition}")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_page_is_accessible_fits_and_complains_of_nothing(browser, site, address, dark, pictures):
+    faults = []
+    for role, urls in PAGES.items():
+        signed_in(browser, site, address, role)
+        for url in urls:
+            for width, height in WIDTHS:
+                browser.emulate(width, height, dark=dark)
+                browser.open(address + url)
+                where = (role, url, width)
+                browser.evaluate(AXE + ";null")
+                found = browser.evaluate(RUN_AXE)
+                assert found["checks"] > 10
+                faults += [(where, fault) for fault in (*found["wrong"], *found["unsure"])]
+                if not browser.evaluate("document.documentElement.scrollWidth <= innerWidth"):
+                    faults.append((where, "wider than the screen"))
+                pictures(browser, role, url, width, dark)
+    assert faults == []
+    assert [line for line in browser.messages if "404" not in line] == []
+
+
+@pytest.fixture
+def pictures(request):
+    """Pictures of the pages, where CAMPUS_PICTURES names a directory."""
+    directory = os.environ.get("CAMPUS_PICTURES")
+
+    def take(browser, role, url, width, dark):
+        if directory:
+            Path(directory).mkdir(parents=True, exist_ok=True)
+            name = (
+                f"{role or 'stranger'}{url.replace('/', '-').replace('?', '-')}-{width}-{'dark' if dark else 'light'}"
+            )
+            browser.picture(Path(directory) / f"{name}.png")
+
+    return take
+
+
+def test_a_member_comes_in_and_sets_a_standing_order_by_keyboard_alone(browser, site, address):
+    with site.app.store.write() as session:
+        person = session.get_one(Person, site.people["other"].id)
+        person.password_hash = passwords.hashed(GOOD)
+    browser.emulate(390, 844)
+    browser.open(f"{address}/me/trading")
+    browser.until("document.activeElement.id === 'login'")
+    write(browser, "other@campus.example")
+    tab_to(browser, "#password")
+    write(browser, GOOD)
+    press(browser, "Enter", "\r")
+    browser.until("location.pathname === '/me/trading' && document.readyState === 'complete'")
+    tab_to(browser, "#sell-at")
+    write(browser, "0.2")
+    tab_to(browser, "button[value=preview]")
+    press(browser, "Enter", "\r")
+    shows(browser, "Nothing is saved yet")
+    tab_to(browser, "button[value=save]")
+    press(browser, "Enter", "\r")
+    shows(browser, "Sell what I have, at 0.200 credits per kWh or more.")
+    with site.app.store.read() as session:
+        order = session.get(StandingOrderPolicy, site.members["Dormitory B"].id)
+        assert (order.sell_at, order.updated_by) == (200_000, site.people["other"].pseudonym)
+    tab_to(browser, "#sell-at")
+    browser.evaluate("document.activeElement.select()")
+    write(browser, "0.5")
+    tab_to(browser, "button[value=save]")
+    press(browser, "Enter", "\r")
+    browser.until("document.readyState === 'complete' && document.querySelector('[role=alert]') !== null")
+    told = browser.evaluate("document.querySelector('[role=alert]').textContent")
+    assert "0.500" in told
+    assert "micro" not in told
+
+
+def test_a_passkey_is_made_with_an_invitation_and_signs_in_again(browser, site, address):
+    options = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
+    browser._call("WebAuthn.enable", session=True)
+    authenticator = browser._call("WebAuthn.addVirtualAuthenticator", session=True, options=options)["authenticatorId"]
+    with site.app.store.write() as session:
+        person = session.get_one(Person, site.people["other"].id)
+        secret = invitations.make(session, person, by="test", now=site.app.clock())
+    browser.emulate(390, 844)
+    browser.open(f"{address}/invite/{secret}")
+    browser.until("!document.querySelector('.passkey').hidden")
+    browser.evaluate("document.querySelector('.passkey button').click()")
+    browser.until("location.pathname === '/me'")
+    browser.evaluate("document.querySelector('form button').click()")
+    browser.until("location.pathname === '/'")
+    for verified in (True, False):
+        if not verified:
+            browser._call("Network.clearBrowserCookies", session=True)
+            browser._call("WebAuthn.setUserVerified", session=True, authenticatorId=authenticator, isUserVerified=False)
+        browser.open(f"{address}/login?next=/me/bills")
+        browser.until("!document.querySelector('.passkey').hidden")
+        browser.evaluate("document.querySelector('.passkey button').click()")
+        if verified:
+            browser.until("location.pathname === '/me/bills'")
+        else:
+            browser.until("!document.querySelector('.passkey [role=alert]').hidden")
+    with site.app.store.read() as session:
+        key = session.scalars(select(Passkey)).one()
+        assert key.person_id == site.people["other"].id
+        assert key.last_used_at is not None

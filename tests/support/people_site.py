@@ -1,0 +1,89 @@
+"""The web application over a real store, with people of every role who are signed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sample_campus import Source
+from solders.keypair import Keypair
+
+from authority.api.feed import CampusFeed
+from authority.api.log_tiles import ServedLog
+from authority.app import App
+from authority.chain.client import ChainClient
+from authority.people import records, sessions, tokens
+from authority.people.roles import DELEGATE, OF_A_MEMBER, ROLES, SCOPES
+from authority.status.facts import gather
+from authority.status.metrics import Metrics
+from authority.store.people import Installation, User
+from authority.store.persons import Person
+from authority.web.application import People, create_app
+from authority.web.health import Health
+
+ORIGIN = "http://localhost"
+NOBODY_LISTENS = "http://127.0.0.1:9"
+
+
+def no_chain() -> ChainClient:
+    """A validator that does not answer."""
+    return ChainClient(NOBODY_LISTENS, attempts=1, timeout=1)
+
+
+@dataclass
+class PeopleSite:
+    """The application, two members, and a person of each role; `cookies` sign in."""
+
+    app: App
+    flask: Any
+    members: dict[str, User]
+    people: dict[str, Person]
+    cookies: dict[str, str]
+    tokens: dict[str, str]
+
+    def client(self, role: str | None = None) -> Any:
+        """A browser: of a stranger, or of the person of a role. It sends what browsers send."""
+        client = self.flask.test_client()
+        client.environ_base["HTTP_ORIGIN"] = ORIGIN
+        client.environ_base["HTTP_ACCEPT"] = "text/html"
+        if role is not None:
+            client.set_cookie("campus-here", self.cookies[role], domain="localhost")
+        return client
+
+    def form(self, role: str, **fields: Any) -> dict[str, Any]:
+        """A form of that person's own pages."""
+        return {"form_token": sessions.form_token(self.cookies[role]), **fields}
+
+
+def build(app: App, client: Any = no_chain, **options: Any) -> PeopleSite:
+    """A site with members Dormitory A and Dormitory B; the member and the delegate are of A, `other` is B's member."""
+    now, members, people, cookies, given = app.clock(), {}, {}, {}, {}
+    with app.store.write() as session:
+        for name in ("Dormitory A", "Dormitory B"):
+            members[name] = User(name=name, building=name, wallet=str(Keypair().pubkey()))
+            session.add(members[name])
+        session.add(Installation(n=1, building="Dormitory A", kind="mixed", nameplate_w=10_000, storage_wh=0, since=0))
+        session.flush()
+        for role in (*ROLES, "nobody", "other"):
+            person = people[role] = records.add(session, f"{role}@campus.example", f"The {role.title()}", now=now)
+            of = members["Dormitory A"] if role in OF_A_MEMBER else None
+            until = now + 86_400 if role == DELEGATE else None
+            if role in ROLES:
+                records.grant(session, person, role, by="test", now=now, member=of, until=until)
+            elif role == "other":
+                records.grant(session, person, "member", by="test", now=now, member=members["Dormitory B"])
+            cookies[role] = sessions.begin(session, person, "password", "Chrome on Linux", now)
+        owner = records.principal(session, people["member"], "s", now)
+        for scope in SCOPES:
+            given[scope] = tokens.make(session, owner, f"only {scope}", [scope], 30, now)[1]
+    source = Source()
+    asking = client()
+    flask = create_app(
+        source,
+        feed=CampusFeed(source, interval=0.01),
+        health=Health(lambda: None, Metrics(lambda: gather(app, asking)), "metrics"),
+        log=ServedLog(app.store, "auditor"),
+        people=People(app, client),
+        **options,
+    )
+    return PeopleSite(app, flask, members, people, cookies, given)
