@@ -126,7 +126,7 @@ $(VENV)/.installed-authority $(VENV)/.installed-authority-postgresql: $(VENV)/.i
 	@$(INSTALL_SELF) . ./authority
 	@$(PIP_CHECK)
 
-PEERS := anchorpy build dlms micropython micropython-rp2-stubs micropython-unix-stubs
+PEERS := anchorpy build dlms micropython micropython-rp2-stubs micropython-unix-stubs node
 COMPILE = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --python $(BIN)/python --generate-hashes --only-binary :all: \
     --no-strip-extras --no-emit-package campus-edge-agent --no-emit-index-url --no-annotate --no-header
 

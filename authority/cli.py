@@ -39,6 +39,7 @@ COMMANDS = {
     "settlement": Command("authority.settlement.command", "run the settlement worker", service=True),
     "validator": Command("authority.service.validator_command", "run the embedded validator", service=True),
     "deploy": Command("authority.chain.deploy", "initialize the programs on the chain"),
+    "idl": Command("authority.chain.idl_command", "write the programs' IDLs as accounts for a new Agave ledger"),
     "enrol": Command("authority.enrolment.command", "campus plan, claim codes, and approval of gateways"),
     "meters": Command(
         "authority.operations.meters_command", "meters in use: list, suspend, exchange, reassign, reset, retire"

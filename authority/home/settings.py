@@ -228,6 +228,8 @@ class Settings:
         ):
             if not 0 < port < 65_536:
                 raise HomeConfigError(f"{CONFIG_NAME}: [{name}] port must be 1 to 65535")
+        if self.validator.embedded and self.validator.port == 65_535:
+            raise HomeConfigError(f"{CONFIG_NAME}: [validator] port must leave the next one for subscriptions")
         if self.network.id and not is_hex(self.network.id, 8):
             raise HomeConfigError(f"{CONFIG_NAME}: [network] id must be 16 hex digits")
 
