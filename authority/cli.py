@@ -51,6 +51,9 @@ COMMANDS = {
     "certificates": Command(
         "authority.operations.certificates_command", "certificates: list them, and renew them in time", service=True
     ),
+    "alerts": Command(
+        "authority.monitoring.command", "tell people of changes by mail or webhook; a trial message", service=True
+    ),
     "audit": Command("authority.audit.command", "the log: checkpoints, proofs, verification"),
     "market": Command("authority.market.command", "credits, standing orders, and the last epochs"),
     "billing": Command("authority.billing.command", "billing periods and bills: preview, close, issue, show, correct"),
