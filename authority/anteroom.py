@@ -308,10 +308,11 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
             if guest.step is Step.IDLE:
                 self._wait(guest, Step.REQUEST, HEADER_SECONDS)
             guest.buffer += some
-            if not guest.body_begun and (head := guest.buffer.find(b"\r\n\r\n")) >= 0:
+            if not guest.body_begun and b"\r\n\r\n" in guest.buffer:
                 guest.body_begun = True
                 self._wait(guest, Step.REQUEST, BODY_SECONDS)
-                self._invite(guest, head)
+                if not self._is_whole(guest):  # what is too large is refused before it is sent
+                    self._invite(guest)
         self._watch(guest, 0)
         self._hand_over(guest)
 
@@ -320,9 +321,9 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
             del guest.buffer[:2]
         return request_end(guest.buffer, self.limits) is not None
 
-    def _invite(self, guest: Guest, head: int) -> None:
+    def _invite(self, guest: Guest) -> None:
         """Send 100 Continue to a client that waits for it before its body (RFC 9110, 10.1.1)."""
-        if _headers(bytes(guest.buffer[:head])).get(b"expect", b"").lower() == b"100-continue":
+        if _headers(bytes(guest.buffer.partition(b"\r\n\r\n")[0])).get(b"expect", b"").lower() == b"100-continue":
             guest.conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _hand_over(self, guest: Guest) -> None:

@@ -48,6 +48,7 @@ COMMANDS = {
         "authority.service.watchdog_command", "run an Agave validator, and bring it back where it stands", service=True
     ),
     "deploy": Command("authority.chain.deploy", "initialize the programs on the chain"),
+    "idl": Command("authority.chain.idl_command", "write the programs' IDLs as accounts for a new Agave ledger"),
     "enrol": Command("authority.enrolment.command", "campus plan, claim codes, and approval of gateways"),
     "meters": Command(
         "authority.operations.meters_command", "meters in use: list, suspend, exchange, reassign, reset, retire"
@@ -59,6 +60,9 @@ COMMANDS = {
     "installations": Command("authority.operations.installations_command", "what is built: list, change nameplates"),
     "certificates": Command(
         "authority.operations.certificates_command", "certificates: list them, and renew them in time", service=True
+    ),
+    "alerts": Command(
+        "authority.monitoring.command", "tell people of changes by mail or webhook; a trial message", service=True
     ),
     "audit": Command("authority.audit.command", "the log: checkpoints, proofs, verification"),
     "market": Command("authority.market.command", "credits, standing orders, and the last epochs"),

@@ -201,8 +201,7 @@ def test_lines_of_other_libraries_come_in_the_same_form(noisy: Program, capsys: 
 
 
 DO_SOMETHING = {
-    "authority certificates run",
-    "authority watchdog",
+    *("authority certificates run", "authority alerts run", "authority idl", "authority watchdog"),
     "edge-agent watch",
     *("edge-agent enrol", "edge-agent run", "edge-agent reset-meter", "edge-agent rebase", "meter-emulator"),
     *("edge-agent setup", "edge-agent rotate-key", "edge-agent exchange-meter"),
@@ -289,6 +288,7 @@ def campus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["audit", "verify", "--log-only"], {"ok": True}),
         (["audit", "prove", "0"], {}),
         (["status"], {}),
+        (["alerts", "show"], {"standing": [], "channels": {}}),
     ],
 )
 def test_json_is_one_document(

@@ -35,6 +35,11 @@ def idl_path(program: str) -> Path:
     return _existing(artifacts_directory() / f"{program}.json")
 
 
+def legacy_idl_path(program: str) -> Path:
+    """The IDL of one of PROGRAM_NAMES in the form before Anchor 0.30; ArtifactError where it is not there."""
+    return _existing(artifacts_directory() / "legacy" / f"{program}.json")
+
+
 def program_bytes(program: str) -> bytes:
     """The ELF of one of PROGRAM_NAMES as released; ArtifactError where it is not there."""
     return _existing(artifacts_directory() / f"{program}.so").read_bytes()

@@ -83,8 +83,12 @@ class Ports:
 
     @classmethod
     def free(cls, web: int = 0) -> Ports:
-        """Free ports; `web` where it is given, else 8000 if that is free. NoPortsError."""
-        free = filter(_is_free, random.SystemRandom().sample(PORTS, len(PORTS)))
+        """Free ports; `web` where it is given, else 8000 if that is free. NoPortsError.
+
+        The port after each is free too: the validator serves subscriptions there.
+        """
+        pairs = PORTS[::2]
+        free = (port for port in random.SystemRandom().sample(pairs, len(pairs)) if _is_free(port, port + 1))
         try:
             return cls(
                 web or (PREFERRED_WEB_PORT if _is_free(PREFERRED_WEB_PORT) else next(free)),
@@ -96,11 +100,12 @@ class Ports:
             raise NoPortsError(f"no free ports between {PORTS[0]} and {PORTS[-1]}: what holds them?") from None
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
+def _is_free(*ports: int) -> bool:
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
     return True

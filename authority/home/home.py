@@ -72,6 +72,7 @@ class Home:
         home.keys.make(keyring.WALLETS, random(32).hex().encode())
         home.keys.make(keyring.METRICS_TOKEN, random(32).hex().encode())
         home.keys.make(keyring.AUDITOR_TOKEN, random(32).hex().encode())
+        home.keys.make(keyring.WEBHOOK_SECRET, random(32).hex().encode())
         home.keys.make(keyring.CA_KEY, certificates.key_to_pem(certificates.new_key()))
         if not home.key_path("ca.pem").exists():
             ca = certificates.make_ca(home.ca_key, network.organisation, now)
@@ -150,6 +151,17 @@ class Home:
         """What monitoring shows to read /metrics: 64 digits of hex, made where the home has none yet."""
         self.keys.make(keyring.METRICS_TOKEN, secrets.token_hex(32).encode())
         return self.keys.read(keyring.METRICS_TOKEN).decode("ascii").strip()
+
+    @cached_property
+    def smtp_password(self) -> str:
+        """The password of [alerts] smtp_user, which a person puts there: one line."""
+        return self.keys.read(keyring.SMTP_PASSWORD).decode("utf-8", "replace").strip()
+
+    @cached_property
+    def webhook_secret(self) -> bytes:
+        """What the alerts' webhook is signed with: 32 bytes, made where the home has none yet."""
+        self.keys.make(keyring.WEBHOOK_SECRET, secrets.token_hex(32).encode())
+        return self.keys.secret(keyring.WEBHOOK_SECRET, 32)
 
     @cached_property
     def auditor_token(self) -> str:

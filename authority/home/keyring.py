@@ -1,8 +1,8 @@
 """The keys of a home, handed out by name: each process gets those that it uses, and no others.
 
-The processes that serve (web, collector, settlement, validator, certificates) name themselves when they open the home.
-A key that is not theirs is refused (`key_withheld`) before its file is opened, so a fault in the pages does not reach
-the key that signs certificates or the one that upgrades programs. Commands that a person runs have all of them.
+The processes that serve (web, collector, settlement, validator, certificates, alerts) name themselves when they open
+the home. A key that is not theirs is refused (`key_withheld`) before its file is opened, so a fault in the pages does
+not reach the key that signs certificates or the one that upgrades programs. Commands that a person runs have all.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ AUTHORITY, OPERATOR, RECEIPT = "authority.json", "operator.json", "receipt.json"
 CA_KEY, SERVER_KEY, COLLECTOR_KEY = "ca.key", "server.key", "collector.key"
 METER_SALT, WALLETS = "meter-salt", "wallets.key"
 METRICS_TOKEN, AUDITOR_TOKEN = "metrics-token", "auditor-token"
+SMTP_PASSWORD, WEBHOOK_SECRET = "smtp-password", "webhook-secret"
 SECRETS = frozenset(
-    {AUTHORITY, OPERATOR, RECEIPT, CA_KEY, SERVER_KEY, COLLECTOR_KEY, METER_SALT, WALLETS, METRICS_TOKEN, AUDITOR_TOKEN}
+    {AUTHORITY, OPERATOR, RECEIPT, CA_KEY, SERVER_KEY, COLLECTOR_KEY, METER_SALT, WALLETS}
+    | {METRICS_TOKEN, AUDITOR_TOKEN, SMTP_PASSWORD, WEBHOOK_SECRET}
 )
 """The files under keys/ that are secret; certificates are not."""
 
@@ -31,6 +33,7 @@ KEYS_OF = {
     "settlement": frozenset({OPERATOR, RECEIPT, WALLETS}),
     "validator": frozenset({AUTHORITY, OPERATOR}),
     "certificates": frozenset({CA_KEY, SERVER_KEY, COLLECTOR_KEY}),
+    "alerts": frozenset({SMTP_PASSWORD, WEBHOOK_SECRET}),
 }
 """The secrets of each process. The validator's genesis names the authority and the operator, whose files it reads."""
 

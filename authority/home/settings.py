@@ -7,9 +7,10 @@ people: rewriting it keeps their comments.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import tomlkit
@@ -20,6 +21,7 @@ from edge_agent.wire.toml import Table, read_text
 
 CONFIG_NAME = "authority.toml"
 CALENDARS = ("fixed", "month")
+SMTP_SECURITIES = ("starttls", "tls", "none")
 FIRST_LINE = "# The authority's configuration; every table and key is explained in docs/OPERATIONS.md."
 
 
@@ -126,6 +128,33 @@ class LogSettings:
 
 
 @dataclass(frozen=True)
+class AlertSettings:
+    """Who is told of changes, by mail, by a webhook, or both; nobody where neither is named.
+
+    smtp_security is "starttls", "tls" (from the first byte) or "none" (for a relay on this machine); smtp_user has its
+    password in keys/smtp-password. The webhook is signed with keys/webhook-secret. settle_seconds: how long something
+    stands, or is away, before that is told. digest: whether all that stands is told once a day, at digest_hour by the
+    site's clock.
+    """
+
+    mail_to: tuple[str, ...] = ()
+    mail_from: str = ""
+    smtp_host: str = "localhost"
+    smtp_port: int = 587
+    smtp_security: str = "starttls"
+    smtp_user: str = ""
+    webhook_url: str = ""
+    settle_seconds: int = 120
+    digest: bool = True
+    digest_hour: int = 7
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Those that are in use: mail, webhook."""
+        return tuple(name for name, used in (("mail", self.mail_to), ("webhook", self.webhook_url)) if used)
+
+
+@dataclass(frozen=True)
 class BillingSettings:
     """Billing: `calendar` is "month" (of the site's zone), or "fixed" for periods of billing_period_epochs each.
 
@@ -189,6 +218,7 @@ class Settings:
     validator: ValidatorSettings = field(default_factory=ValidatorSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
     log: LogSettings = field(default_factory=LogSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     billing: BillingSettings = field(default_factory=BillingSettings)
     parameters: ParameterSettings = field(default_factory=ParameterSettings)
 
@@ -217,6 +247,7 @@ class Settings:
                 any(len(each.split(" ")) != 2 for each in self.log.witnesses),
                 "[log] witnesses are texts of a URL, a space, and a verifier key",
             ),
+            *_wrong_alerts(self.alerts),
             (self.parameters.grace_seconds > self.epoch.seconds, "[parameters] grace_seconds must fit in an epoch"),
             (
                 self.parameters.cancel_cutoff_seconds >= self.epoch.seconds,
@@ -233,6 +264,8 @@ class Settings:
         ):
             if not 0 < port < 65_536:
                 raise HomeConfigError(f"{CONFIG_NAME}: [{name}] port must be 1 to 65535")
+        if self.validator.embedded and self.validator.port == 65_535:
+            raise HomeConfigError(f"{CONFIG_NAME}: [validator] port must leave the next one for subscriptions")
         if self.network.id and not is_hex(self.network.id, 8):
             raise HomeConfigError(f"{CONFIG_NAME}: [network] id must be 16 hex digits")
 
@@ -264,6 +297,7 @@ _TABLES: Mapping[str, type[Any]] = {
     "validator": ValidatorSettings,
     "policy": PolicySettings,
     "log": LogSettings,
+    "alerts": AlertSettings,
     "billing": BillingSettings,
     "parameters": ParameterSettings,
 }
@@ -271,6 +305,28 @@ _TABLES: Mapping[str, type[Any]] = {
 
 def _is_origin(text: str) -> bool:
     return not text or re.fullmatch(r"https://[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]{1,5})?", text) is not None
+
+
+def _wrong_alerts(alerts: AlertSettings) -> Iterator[tuple[bool, str]]:
+    """Each thing that may be wrong with [alerts], and what to say of it."""
+    url = urlsplit(alerts.webhook_url)
+    addresses = (*alerts.mail_to, alerts.mail_from) if alerts.mail_to else ()
+    yield not all(map(_is_mailbox, addresses)), "[alerts] mail_to and mail_from are addresses such as a@b.example"
+    yield alerts.smtp_security not in SMTP_SECURITIES, f"[alerts] smtp_security is one of {', '.join(SMTP_SECURITIES)}"
+    yield (
+        alerts.smtp_security == "none" and bool(alerts.smtp_user),
+        "[alerts] smtp_user needs smtp_security: its password would be sent in the clear",
+    )
+    yield not 0 < alerts.smtp_port < 65_536, "[alerts] smtp_port must be 1 to 65535"
+    local = url.hostname in ("localhost", "127.0.0.1", "::1")
+    sound = bool(url.hostname) and (url.scheme == "https" or (url.scheme == "http" and local))
+    yield bool(alerts.webhook_url) and not sound, "[alerts] webhook_url is https://, or http:// of this very machine"
+    yield not 0 <= alerts.settle_seconds <= 86_400, "[alerts] settle_seconds must be 0 to 86400"
+    yield not 0 <= alerts.digest_hour <= 23, "[alerts] digest_hour must be 0 to 23"
+
+
+def _is_mailbox(text: str) -> bool:
+    return re.fullmatch(r"[^\s@<>,;:\"()\[\]\\]{1,64}@[A-Za-z0-9.-]{1,255}", text) is not None and text.isascii()
 
 
 def _is_zone(name: str) -> bool:

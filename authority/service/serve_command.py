@@ -26,7 +26,7 @@ from edge_agent.wire.log import StructuredLog
 
 LOG = StructuredLog(__name__)
 PROBE_SECONDS = 5.0
-ORDER = ("validator", "collector", "settlement", "certificates", "web")
+ORDER = ("validator", "collector", "settlement", "certificates", "web", "alerts")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +41,8 @@ def programs(home: Home, without: list[str], more: Sequence[str] = ()) -> list[P
     wanted = [name for name in ORDER if name not in without]
     if not home.settings.validator.embedded and "validator" in wanted:
         wanted.remove("validator")
+    if not home.settings.alerts.channels and "alerts" in wanted:
+        wanted.remove("alerts")
     ready: dict[str, Callable[[], bool]] = {"validator": partial(_answers, home.rpc_url)}
     settings = home.settings
     answers: dict[str, Callable[[], bool]] = {

@@ -12,16 +12,20 @@ from solders.pubkey import Pubkey
 
 from authority.chain.artifacts import PROGRAM_NAMES, program_bytes
 from authority.chain.idl import Idl
+from authority.chain.published_idls import published_idls
 from authority.errors import AuthorityError
 from authority.home.home import Home
 from authority.validator.bank import Bank
-from authority.validator.genesis import Genesis, GenesisProgram
+from authority.validator.genesis import Genesis, GenesisDescription, GenesisProgram
 from authority.validator.ledger import Ledger
 from authority.validator.methods import Methods
+from authority.validator.pubsub import PubSubServer
 from authority.validator.server import RpcServer
 
 STARTING_LAMPORTS = 1_000_000 * 1_000_000_000
 """What the authority's and the operator's keys hold at the first slot: a million SOL each."""
+FREE_PORT_ATTEMPTS = 32
+"""How often to look for two free ports in a row."""
 
 
 class ValidatorError(AuthorityError):
@@ -44,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments, besides --home."""
     parser.add_argument("--rpc-host", help="address to listen on (default: the home's [validator] host, 127.0.0.1)")
     parser.add_argument(
-        "--rpc-port", type=int, help="port to listen on; 0 takes a free one (default: the home's, 8899)"
+        "--rpc-port",
+        type=int,
+        help="port to listen on, and the next one for subscriptions; 0 takes two free ones (default: the home's, 8899)",
     )
     parser.add_argument("--reset", action="store_true", help="throw the ledger away and start a new one")
     parser.add_argument(
@@ -79,21 +85,15 @@ def run(arguments: argparse.Namespace) -> int:
         settings = home.settings.validator
         airdrops = settings.airdrop if arguments.airdrop is None else arguments.airdrop
         browsers = settings.browsers if arguments.browsers is None else arguments.browsers
-        methods = Methods(bank, airdrops=airdrops, rpc_address=f"{host}:{port}")
-        try:
-            server = RpcServer((host, port), methods, browsers=browsers)
-        except OSError as error:
-            raise AddressInUseError(
-                f"cannot listen on {host}:{port} ({error.strerror}): stop what does, or use --rpc-port",
-            ) from error
-        _serve(server, f"{bank.hashes.genesis_hash()}, ledger {ledger.path}")
+        rpc, pubsub = _listen(bank, host, port, airdrops=airdrops, browsers=browsers)
+        _serve(rpc, pubsub, f"{bank.hashes.genesis_hash()}, ledger {ledger.path}")
     finally:
         ledger.close()
     return 0
 
 
 def home_genesis(home: Home, more_programs: list[list[str]] | None = None) -> Genesis:
-    """A home's genesis: the released programs, upgradeable by its authority; authority and operator funded."""
+    """A home's genesis: the released programs and their IDLs, upgradeable by its authority; the keys funded."""
     authority = home.authority.pubkey()
     programs = [GenesisProgram(Idl.load(name).program_id, program_bytes(name), authority) for name in PROGRAM_NAMES]
     for text, path in more_programs or []:
@@ -102,16 +102,47 @@ def home_genesis(home: Home, more_programs: list[list[str]] | None = None) -> Ge
         except (ValueError, OSError) as error:
             raise ProgramArgumentError(f"--upgradeable-program {text} {path}: {error}") from error
     balances = {authority: STARTING_LAMPORTS, home.operator.pubkey(): STARTING_LAMPORTS}
-    return Genesis(tuple(programs), balances)
+    descriptions = (
+        GenesisDescription(idl.program, idl.address, idl.owner, idl.data) for idl in published_idls(authority)
+    )
+    return Genesis(tuple(programs), balances, tuple(descriptions))
 
 
-def _serve(server: RpcServer, what: str) -> None:
+def _listen(bank: Bank, host: str, port: int, *, airdrops: bool, browsers: bool) -> tuple[RpcServer, PubSubServer]:
+    """The two doors, on a port and the next; a free pair for port 0. AddressInUseError."""
+    for attempt in range(FREE_PORT_ATTEMPTS, 0, -1):
+        methods = Methods(bank, airdrops=airdrops)
+        taken = port
+        try:
+            rpc = RpcServer((host, port), methods, browsers=browsers)
+            taken = rpc.server_address[1] + 1
+            try:
+                pubsub = PubSubServer((host, taken), bank, browsers=browsers)
+            except (OSError, OverflowError):
+                rpc.server_close()
+                raise
+        except (OSError, OverflowError) as error:
+            if port == 0 and attempt > 1:
+                continue
+            what = error.strerror if isinstance(error, OSError) else "there is no such port"
+            raise AddressInUseError(
+                f"cannot listen on {host}:{taken} ({what}): stop what does, or use --rpc-port; "
+                "subscriptions are served at the port after the RPC's",
+            ) from error
+        methods.tell_addresses(f"{host}:{taken - 1}", f"{host}:{taken}")
+        return rpc, pubsub
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _serve(rpc: RpcServer, pubsub: PubSubServer, what: str) -> None:
     def stop(*_: object) -> None:
-        threading.Thread(target=server.shutdown, daemon=True).start()
+        threading.Thread(target=rpc.shutdown, daemon=True).start()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    with server:
-        print(f"validator ready: {server.url}, genesis {what}", flush=True)
-        server.serve_forever(poll_interval=0.2)
+    with rpc:
+        pubsub.start()
+        print(f"validator ready: {rpc.url}, genesis {what}", flush=True)
+        rpc.serve_forever(poll_interval=0.2)
+        pubsub.stop()
     print("validator stopped", file=sys.stderr)

@@ -25,6 +25,7 @@ from authority.enrolment.names import Names
 from authority.governance import acts
 from authority.home import certificates
 from authority.home.errors import HomeError
+from authority.home.home import Home
 from authority.store.leases import Lease
 from authority.store.metering import (
     CHAIN_CONFIRMED,
@@ -43,6 +44,8 @@ BACKUP_NOTE = "last-backup.json"
 """In the home: when `authority backup` last finished, and what it wrote."""
 WATCHDOG_NOTE = "validator-watch.json"
 """In the home: what `authority watchdog` tells of the validator that it runs."""
+ALERTS_NOTE = "alerts.json"
+"""In the home: what the alerts' process knows, and what waits to be told (authority.monitoring.changes)."""
 COMPARED_CHECKPOINTS = 500
 """How many of the newest checkpoints are looked for on the chain."""
 MAX_PROBLEMS = 20
@@ -118,6 +121,24 @@ class ChainFacts:
 
 
 @dataclass(frozen=True)
+class ChannelFacts:
+    """Mail or webhook: how many changes wait, since when it takes nothing, and what it answered."""
+
+    name: str
+    waiting: int
+    failing_since: int | None
+    error: str
+
+
+@dataclass(frozen=True)
+class AlertingFacts:
+    """The alerts' process: when it last looked, and its channels."""
+
+    looked_at: int
+    channels: tuple[ChannelFacts, ...]
+
+
+@dataclass(frozen=True)
 class Facts:
     """All of it, at a time."""
 
@@ -139,6 +160,7 @@ class Facts:
     enrolments_waiting: tuple[str, ...] = field(default=())
     watchdog: Mapping[str, Any] | None = None
     """What `authority watchdog` tells: state, slot, starts and remedies; None where it does not run the validator."""
+    alerting: AlertingFacts | None = None
 
     @property
     def epoch(self) -> int:
@@ -206,6 +228,7 @@ def gather(app: App, client: ChainClient) -> Facts:
         server_certificate_ends=_ends(home.key_path("server.pem")),
         backup_at=_backup_at(home.path),
         watchdog=_watchdog(home.path),
+        alerting=_alerting(home) if settings.alerts.channels else None,
         **facts,
     )
 
@@ -404,6 +427,22 @@ def _ends(path: Path) -> int | None:
         return _end_of(path.read_bytes())
     except OSError:
         return None
+
+
+def _alerting(home: Home) -> AlertingFacts:
+    """What the alerts' process wrote last; of one that never did, that it never looked."""
+    try:
+        raw = json.loads((home.path / ALERTS_NOTE).read_text(encoding="utf-8"))
+        return AlertingFacts(
+            int(raw["looked_at"]),
+            tuple(
+                ChannelFacts(name, len(box["changes"]) + box["left_out"], box["failing_since"], str(box["error"]))
+                for name, box in raw["outboxes"].items()
+                if name in home.settings.alerts.channels
+            ),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return AlertingFacts(0, ())
 
 
 def _backup_at(home: Path) -> int | None:

@@ -20,16 +20,22 @@ REMEDY_SECONDS = 86_400
 LEAST_LAMPORTS = 100_000_000
 BACKUP_SECONDS = 2 * 86_400
 DISK_SHARE = 0.1
+ALERTING_SECONDS = 600
+"""After so long without a look the alerts' process is taken for dead; a look takes half a minute at most."""
 SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Problem:
-    """code for programs (and for a metric), subject for a person, text: what is wrong, and what to do."""
+    """code for programs (and for a metric), subject for a person, text: what is wrong, and what to do.
+
+    about tells problems of one code and subject apart, for as long as they last.
+    """
 
     code: str
     subject: str
     text: str
+    about: str = ""
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.text} [{self.code}]"
@@ -52,6 +58,7 @@ def problems(facts: Facts) -> list[Problem]:
         *_gateways(facts),
         *_meters(facts),
         *_readings(facts),
+        *_alerting(facts),
         *_machine(facts),
     ]
 
@@ -82,6 +89,7 @@ def _chain(facts: Facts) -> Iterator[Problem]:
             "chain",
             f"readings of {', '.join(chain.behind_meters[:SHOWN])} are confirmed in the store and not on the chain: "
             "authority recover show",
+            "readings",
         )
     if chain.paused:
         what = ", ".join(chain.paused)
@@ -140,7 +148,8 @@ def _processes(facts: Facts) -> Iterator[Problem]:
             "alerts, and journalctl -u authority",
         )
     for alert in facts.alerts:
-        yield Problem("alert", "settlement", f"{alert.text} ({alert.code}, {alert.count} times)")
+        text = f"{alert.text} ({alert.code}, {alert.count} times)"
+        yield Problem("alert", "settlement", text, f"{alert.code} {alert.first_at}")
     for gateway in facts.enrolments_waiting:
         yield Problem("enrolment_waits", gateway, "asks to be enrolled: authority enrol list")
 
@@ -163,7 +172,7 @@ def _gateways(facts: Facts) -> Iterator[Problem]:
         elif not gateway.online:
             yield Problem("gateway_offline", name, "ended its connection: edge-agent status there")
         for problem in gateway.problems:
-            yield Problem("gateway_problem", name, problem)
+            yield Problem("gateway_problem", name, problem, problem)
         if gateway.certificate_ends is not None and gateway.certificate_ends - facts.time < CERTIFICATE_SECONDS:
             left = age(gateway.certificate_ends - facts.time)
             yield Problem(
@@ -176,7 +185,7 @@ def _gateways(facts: Facts) -> Iterator[Problem]:
 def _meters(facts: Facts) -> Iterator[Problem]:
     late = 2 * facts.epoch_seconds + facts.grace_seconds
     for meter in facts.meters:
-        name = f"meter {meter.gateway}/{meter.name} ({meter.member})"
+        name = f"meter {meter.gateway}/{meter.name}" + (f" ({meter.member})" if meter.member else "")
         if meter.state != METER_ACTIVE:
             continue
         behind = f"; {meter.waiting} of its readings wait for the chain" if meter.waiting else ""
@@ -193,8 +202,24 @@ def _readings(facts: Facts) -> Iterator[Problem]:
     for code, count in facts.held_by_code.items():
         what = "reading waits" if count == 1 else "readings wait"
         yield Problem(
-            "held", "collector", f"{count} {what} for a decision ({code}): authority collector held --code {code}"
+            "held", "collector", f"{count} {what} for a decision ({code}): authority collector held --code {code}", code
         )
+
+
+def _alerting(facts: Facts) -> Iterator[Problem]:
+    alerting = facts.alerting
+    if alerting is None:
+        return
+    if facts.time - alerting.looked_at > ALERTING_SECONDS:
+        yield Problem("not_running", "alerts", "nobody is told of anything: journalctl -u authority")
+    for channel in alerting.channels:
+        if channel.failing_since is not None:
+            yield Problem(
+                "alerts_undelivered",
+                channel.name,
+                f"what waits to be told has not been taken for {age(facts.time - channel.failing_since)} "
+                f"({channel.error}); it is kept, and tried again: authority alerts test",
+            )
 
 
 def _machine(facts: Facts) -> Iterator[Problem]:

@@ -35,7 +35,13 @@ from solders.transaction_metadata import (
 
 from authority.errors import AuthorityError
 from authority.validator import base58, tokens
-from authority.validator.genesis import Genesis, faucet_keypair, identity_keypair
+from authority.validator.genesis import (
+    PROGRAM_DATA_HEADER_SIZE,
+    Genesis,
+    faucet_keypair,
+    identity_keypair,
+    program_data_address,
+)
 from authority.validator.ledger import Entry, Ledger
 from authority.validator.slots import MAX_BLOCKHASH_AGE, SLOTS_PER_EPOCH, SlotClock, SlotHashes
 
@@ -140,6 +146,21 @@ class Outcome:
         return meta
 
 
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """A transaction that has landed durably, for those who follow the chain.
+
+    `keys` are all accounts that it names, `changes` those that it changed, as it left them (None: gone).
+    """
+
+    slot: int
+    signature: bytes
+    error: Any
+    logs: Sequence[str]
+    keys: Sequence[Pubkey]
+    changes: Sequence[tuple[Pubkey, Account | None]]
+
+
 def parse_transaction(raw: bytes) -> VersionedTransaction:
     """A transaction from its wire format, legacy or v0; UnsoundTransactionError says what is wrong with it."""
     if len(raw) > MAX_TRANSACTION_SIZE:
@@ -220,8 +241,11 @@ class Bank:
         self._recent: dict[Hash, int] = {}
         self._healthy = True
         self._group: list[UnhealthyError] | None = None
+        self._follower: Callable[[Landing], None] | None = None
+        self._untold: list[Landing] = []
         self._tables: dict[Pubkey, _Table] = {}
         self._svm = self._load()
+        self._describe(genesis)
         self.advance()
 
     def _begin(self, genesis: Genesis, wall: Callable[[], float], random: Callable[[int], bytes]) -> None:
@@ -231,6 +255,23 @@ class Bank:
             {"seed": seed, "genesis_milliseconds": round(wall() * 1000).to_bytes(8, "little")},
             genesis.accounts(faucet_keypair(seed).pubkey(), rent),
         )
+
+    def _describe(self, genesis: Genesis) -> None:
+        """Renew what describes the programs to clients, where the chain has those very programs."""
+        elves = {program.address: program.elf for program in genesis.programs}
+        renewed = []
+        for item in genesis.descriptions:
+            code = self._svm.get_account(program_data_address(item.program))
+            if code is None or bytes(code.data)[PROGRAM_DATA_HEADER_SIZE:] != elves.get(item.program):
+                continue
+            held = self._svm.get_account(item.address)
+            if held is None or bytes(held.data) != item.data:
+                lamports = self._svm.minimum_balance_for_rent_exemption(len(item.data))
+                renewed.append((item.address, Account(lamports, item.data, item.owner)))
+        if renewed:
+            self._ledger.renew(renewed)
+            for address, account in renewed:
+                self._svm.set_account(address, account)
 
     def _load(self) -> LiteSVM:
         """A runtime with the ledger's accounts. Programs come after their ProgramData, which they are checked with."""
@@ -283,6 +324,10 @@ class Bank:
             self._svm.set_clock(Clock(slot, epoch_start, epoch, epoch + 1, unix_time))
             self._clock_at = (slot, unix_time)
             return slot
+
+    def seconds_to_next_slot(self) -> float:
+        """How long the current slot has still to go."""
+        return self._clock.seconds_to_next()
 
     def whole_slot(self, wanted: int) -> bool:
         """Whether a slot's block is whole. Asking for the current slot ends it early where a transaction is in it.
@@ -430,12 +475,24 @@ class Bank:
                 yield
             finally:
                 failed, self._group = self._group, None
+                untold, self._untold = self._untold, []
                 try:
                     self._ledger.commit()
                 except sqlite3.Error as error:
                     failed.append(self._lost(error))
+                if self._follower is not None and not failed:
+                    for landing in untold:
+                        self._follower(landing)
             if failed:
                 raise failed[0]
+
+    def follow(self, follower: Callable[[Landing], None] | None) -> None:
+        """Tell `follower` of each transaction that lands from now on, once that is durable.
+
+        It is called under the lock, so it must only note what it is told; one follower at a time, None for nobody.
+        """
+        with self.lock:
+            self._follower = follower
 
     def _lost(self, error: sqlite3.Error) -> UnhealthyError:
         """Go back to the ledger's last commit, which is all that is left after a write that failed."""
@@ -495,6 +552,12 @@ class Bank:
                     self._group.append(lost)
                 raise lost from error
             self._healthy = True
+            if self._follower is not None:
+                landing = Landing(slot, entry.signature, outcome.error, outcome.logs, keys, entry.changes)
+                if self._group is None:
+                    self._follower(landing)
+                else:
+                    self._untold.append(landing)
             return outcome
 
     def _check_age(self, transaction: VersionedTransaction) -> None:

@@ -36,11 +36,22 @@ class GenesisProgram:
 
 
 @dataclass(frozen=True)
+class GenesisDescription:
+    """An account that describes a program to clients, such as its IDL; as old as the program is."""
+
+    program: Pubkey
+    address: Pubkey
+    owner: Pubkey
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Genesis:
     """What a new ledger starts with. `balances` are lamports by address."""
 
     programs: tuple[GenesisProgram, ...] = ()
     balances: Mapping[Pubkey, int] = field(default_factory=dict)
+    descriptions: tuple[GenesisDescription, ...] = ()
 
     def accounts(self, faucet: Pubkey, rent: Callable[[int], int]) -> Iterator[tuple[Pubkey, Account]]:
         """The accounts; `rent` gives the lamports that make so many bytes rent exempt."""
@@ -53,6 +64,9 @@ class Genesis:
             yield data_address, Account(rent(len(data)), data, UPGRADEABLE_LOADER)
             pointer = struct.pack("<I", 2) + bytes(data_address)
             yield program.address, Account(rent(PROGRAM_SIZE), pointer, UPGRADEABLE_LOADER, executable=True)
+        for description in self.descriptions:
+            data = description.data
+            yield description.address, Account(rent(len(data)), data, description.owner)
 
 
 def program_data_address(program: Pubkey) -> Pubkey:

@@ -274,6 +274,15 @@ class Ledger:
         except sqlite3.Error as error:
             raise self._failed(error) from error
 
+    def renew(self, accounts: Iterable[tuple[Pubkey, Account]]) -> None:
+        """Write accounts that no transaction changes, in one commit. LedgerError where that fails."""
+        try:
+            with self._transaction() as cursor:
+                for address, account in accounts:
+                    self._put_account(cursor, address, account)
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
     def group(self) -> None:
         """Make one commit of all that is recorded from now on until `commit`, or nothing of it."""
         self._learn()

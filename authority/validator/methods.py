@@ -7,14 +7,12 @@ and all of them see the same state. Only getSlot and getBlockHeight tell `proces
 in now) from the others (the newest whole slot, which a new lookup table can name).
 
 Nobody votes or stakes here: no vote accounts, no inflation, no minimum of stake, no performance samples, no snapshot
-are what those calls tell. There are no subscriptions, and a transaction lives as long as its blockhash: durable nonces
-are not taken.
+are what those calls tell. A transaction lives as long as its blockhash: durable nonces are not taken. Subscriptions are
+another door's (`subscriptions`, `pubsub`).
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
 import logging
 import sqlite3
@@ -30,7 +28,7 @@ from solders.signature import Signature
 from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
-from authority.validator import base58, encoding, instructions, tokens
+from authority.validator import encoding, filters, instructions, tokens
 from authority.validator.bank import (
     Bank,
     Outcome,
@@ -63,23 +61,24 @@ MAX_ACCOUNTS = 100
 MAX_STATUSES = 256
 MAX_SIGNATURES = 1_000
 MAX_BLOCKS = 500_000
-MAX_FILTERS = 4
-MEMCMP_ENCODINGS = ("base58", "base64", "bytes")
 MAX_SAMPLES = 720
 MAX_AIRDROP = 1_000_000 * 1_000_000_000
-
-Filter = Callable[[bytes], bool]
 
 _log = logging.getLogger(__name__)
 
 
 class Methods:
-    """All calls over one bank. `airdrops` switches the faucet; `rpc_address` is what getClusterNodes tells."""
+    """All calls over one bank. `airdrops` switches the faucet."""
 
-    def __init__(self, bank: Bank, *, airdrops: bool = True, rpc_address: str | None = None) -> None:
+    def __init__(
+        self,
+        bank: Bank,
+        *,
+        airdrops: bool = True,
+    ) -> None:
         self._bank = bank
         self._airdrops = airdrops
-        self._rpc_address = rpc_address
+        self._addresses: dict[str, str | None] = {"rpc": None, "pubsub": None}
         self._airdrop_count = 0
         self._calls: dict[str, tuple[Callable[[Params], Any], int]] = {
             "getHealth": (self._health, 0),
@@ -135,6 +134,10 @@ class Methods:
             "getInflationReward": (self._inflation_reward, 2),
             "getStakeMinimumDelegation": (self._stake_minimum, 1),
         }
+
+    def tell_addresses(self, rpc: str, pubsub: str) -> None:
+        """What getClusterNodes tells of this node's doors: host:port of the RPC and of the subscriptions."""
+        self._addresses = {"rpc": rpc, "pubsub": pubsub}
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
@@ -209,13 +212,12 @@ class Methods:
             "tpuVote",
             "tvu",
             "serveRepair",
-            "pubsub",
         )
         return [
             {
                 "pubkey": str(self._bank.identity),
                 **dict.fromkeys(names),
-                "rpc": self._rpc_address,
+                **self._addresses,
                 "version": VERSION,
                 "featureSet": 0,
                 "shredVersion": 1,
@@ -369,12 +371,12 @@ class Methods:
     def _program_accounts(self, params: Params) -> Any:
         program = params.address(0)
         config = self._check(params.config(1))
-        filters = _filters(config.get("filters"))
+        wanted = filters.parsed(config.get("filters"))
         self._check_format(config)
         found = [
             {"pubkey": str(key), "account": self._encoded(key, account, config)}
             for key, account in sorted(self._bank.program_accounts(program), key=lambda item: bytes(item[0]))
-            if _passes(account, filters)
+            if filters.passes(account, wanted)
         ]
         return self._with_context(found) if config.flag("withContext") else found
 
@@ -787,52 +789,3 @@ def _encoding_config(params: Params, index: int) -> Config:
 
 def _unhealthy(error: UnhealthyError) -> RpcError:
     return RpcError(NODE_UNHEALTHY, f"Node is unhealthy: {error}", {"numSlotsBehind": None})
-
-
-def _filters(values: Any) -> list[Filter]:
-    if values is None:
-        return []
-    if not isinstance(values, list):
-        raise invalid_params("Invalid params: filters must be a list")
-    if len(values) > MAX_FILTERS:
-        raise invalid_params(f"Too many filters provided; max {MAX_FILTERS}")
-    return [_filter(value) for value in values]
-
-
-def _filter(value: Any) -> Filter:
-    if value == "tokenAccountState" or (isinstance(value, dict) and list(value) == ["tokenAccountState"]):
-        return tokens.is_token_account
-    if not isinstance(value, dict) or len(value) != 1:
-        raise invalid_params("Invalid params: a filter is one of {dataSize}, {memcmp} and tokenAccountState")
-    match value:
-        case {"dataSize": size}:
-            wanted = integer(size, "dataSize")
-            return lambda data: len(data) == wanted
-        case {"memcmp": {"offset": offset, "bytes": content, **rest}}:
-            start = integer(offset, "offset")
-            name = Config({"encoding": rest.get("encoding")}).choice("encoding", MEMCMP_ENCODINGS, "base58")
-            pattern = _pattern(content, name)
-            return lambda data: data[start : start + len(pattern)] == pattern
-    raise invalid_params("Invalid params: a filter is {dataSize} or {memcmp: {offset, bytes}}")
-
-
-def _pattern(content: Any, name: str) -> bytes:
-    try:
-        if isinstance(content, list):
-            pattern = bytes(content)
-        elif isinstance(content, str) and len(content) <= 175:
-            pattern = base64.b64decode(content, validate=True) if name == "base64" else base58.decode(content)
-        else:
-            raise ValueError("bytes must be base58, base64 or a list of numbers, of at most 128 bytes")
-    except (ValueError, TypeError, binascii.Error) as error:
-        raise invalid_params(f"Invalid param: memcmp: {error}") from error
-    if len(pattern) > 128:
-        raise invalid_params("Invalid param: memcmp: at most 128 bytes")
-    return pattern
-
-
-def _passes(account: Account, filters: list[Filter]) -> bool:
-    if not filters:
-        return True
-    data = bytes(account.data)
-    return all(test(data) for test in filters)

@@ -1,8 +1,11 @@
-"""JSON-RPC 2.0 over HTTP/1.1: one POST per call or batch, connections kept alive, one thread per connection."""
+"""JSON-RPC 2.0 over HTTP/1.1: one POST per call or batch, connections kept alive, one thread per connection.
+
+A body comes with its length or in chunks (RFC 9112, 7.1), and a client that asks first (`Expect: 100-continue`) is told
+to send it once its headers are found good.
+"""
 
 from __future__ import annotations
 
-import json
 import logging
 import socket
 import threading
@@ -10,105 +13,20 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from authority.validator.errors import INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, RpcError
+from authority.errors import AuthorityError
+from authority.validator.errors import RpcError
+from authority.validator.jsonrpc import answer
 from authority.validator.methods import Methods
 
 MAX_BODY = 50 * 1024
-MAX_BATCH = 1_000
-MAX_BATCH_ANSWER = 64 * 1024 * 1024
-"""Characters of a batch's answers after which its further calls are refused."""
+MAX_CHUNK_LINE = 1_024
+"""Bytes of a chunk's size with its extensions, or of a trailer's field."""
+MAX_TRAILER_LINES = 32
 MAX_CONNECTIONS = 256
 IDLE_SECONDS = 75
 """How long a connection may stay silent, between calls and within one."""
 
 _log = logging.getLogger(__name__)
-
-
-def answer(methods: Methods, body: bytes) -> str | None:
-    """The answer to a request's body: an object, a list for a batch, or None where only notifications came."""
-    one = _answer(methods, body)
-    return one if one is None or isinstance(one, str) else _text(one)
-
-
-def _text(answered: dict[str, Any]) -> str:
-    return json.dumps(answered, separators=(",", ":"))
-
-
-def _answer(methods: Methods, body: bytes) -> dict[str, Any] | str | None:
-    try:
-        request = json.loads(body.decode(), parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        return _failure(None, RpcError(PARSE_ERROR, "Parse error"))
-    if not isinstance(request, list):
-        return _answer_one(methods, request)
-    if not request:
-        return _failure(None, RpcError(INVALID_REQUEST, "Invalid request"))
-    if len(request) > MAX_BATCH:
-        return _failure(None, RpcError(INVALID_REQUEST, f"Invalid request: a batch has at most {MAX_BATCH} calls"))
-    try:
-        with methods.together():
-            answers = _answers(methods, request)
-    except RpcError as error:
-        refused = (_refused(item, error) for item in request)
-        answers = [_text(one) for one in refused if one is not None]
-    return f"[{','.join(answers)}]" if answers else None
-
-
-def _answers(methods: Methods, request: list[Any]) -> list[str]:
-    answers: list[str] = []
-    size = 0
-    for item in request:
-        if size > MAX_BATCH_ANSWER:
-            message = f"the batch's answers have more than {MAX_BATCH_ANSWER} bytes: ask for less at once"
-            one = _refused(item, RpcError(INVALID_REQUEST, message))
-        else:
-            one = _answer_one(methods, item)
-        if one is not None:
-            answers.append(_text(one))
-            size += len(answers[-1])
-    return answers
-
-
-def _refused(request: Any, error: RpcError) -> dict[str, Any] | None:
-    """The refusal of a call for what is wrong with its whole batch."""
-    if isinstance(request, dict) and "id" not in request:
-        return None
-    call_id = request.get("id") if isinstance(request, dict) else None
-    named = call_id if isinstance(call_id, str | int | float) and not isinstance(call_id, bool) else None
-    return _failure(named, error)
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _answer_one(methods: Methods, request: Any) -> dict[str, Any] | None:
-    if not isinstance(request, dict):
-        return _failure(None, RpcError(INVALID_REQUEST, "Invalid request"))
-    known = "id" in request
-    call_id = request.get("id")
-    if isinstance(call_id, bool) or not isinstance(call_id, str | int | float | None):
-        return _failure(None, RpcError(INVALID_REQUEST, "Invalid request: id must be a string, a number or null"))
-    method = request.get("method")
-    if request.get("jsonrpc") != "2.0" or not isinstance(method, str):
-        return _failure(call_id, RpcError(INVALID_REQUEST, "Invalid request"))
-    params = request.get("params")
-    if not isinstance(params, list | dict | None):
-        return _failure(call_id, RpcError(INVALID_REQUEST, "Invalid request: params must be a list"))
-    try:
-        if params is not None and not isinstance(params, list):
-            raise RpcError(INVALID_PARAMS, "`params` should be an array")
-        result = methods.call(method, params or [])
-    except RpcError as error:
-        return _failure(call_id, error) if known else None
-    except Exception:  # noqa: BLE001 (a fault of ours is -32603 to the client and a traceback in the log)
-        _log.exception("a call failed", extra={"fields": {"method": method}})
-        return _failure(call_id, RpcError(INTERNAL_ERROR, "Internal error")) if known else None
-    return {"jsonrpc": "2.0", "result": result, "id": call_id} if known else None
-
-
-def _failure(call_id: Any, error: RpcError) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "error": error.to_json(), "id": call_id}
 
 
 class RpcServer(ThreadingHTTPServer):
@@ -158,6 +76,20 @@ class RpcServer(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that broke is not worth a traceback."""
         _log.debug("a connection ended", exc_info=True, extra={"fields": {"peer": str(client_address)}})
+
+
+class BodyRefusedError(AuthorityError):
+    """A request's body is not taken; `status` is HTTP's word for it."""
+
+    code = "body_refused"
+
+    def __init__(self, status: HTTPStatus, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def _too_large() -> BodyRefusedError:
+    return BodyRefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request has at most {MAX_BODY} bytes")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -218,20 +150,87 @@ class _Handler(BaseHTTPRequestHandler):
                 "Supplied content type is not allowed. Content-Type: application/json is required\n",
             )
             return
-        length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdigit()) or self.headers.get("Transfer-Encoding"):
-            self._refuse(HTTPStatus.LENGTH_REQUIRED, "a Content-Length is required\n")
+        try:
+            body = self._body()
+        except BodyRefusedError as refused:
+            self._refuse(refused.status, f"{refused}\n")
             return
-        if len(length) > 9 or int(length) > MAX_BODY:
-            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request has at most {MAX_BODY} bytes\n")
-            return
-        body = self.rfile.read(int(length))
-        if len(body) != int(length):
+        if body is None:
             self.close_connection = True
             return
         answered = answer(self.server.methods, body)
         reply = b"" if answered is None else answered.encode()
         self._reply(HTTPStatus.OK, reply, "application/json; charset=utf-8")
+
+    def handle_expect_100(self) -> bool:
+        """Nothing yet: whether the body is wanted is known when the headers have been looked at."""
+        return True
+
+    def _body(self) -> bytes | None:
+        """The request's body; None where the connection ends within it. BodyRefusedError."""
+        lengths = self.headers.get_all("Content-Length", [])
+        codings = ", ".join(self.headers.get_all("Transfer-Encoding", [])).strip().lower()
+        if codings and (lengths or self.request_version != "HTTP/1.1"):
+            raise BodyRefusedError(HTTPStatus.BAD_REQUEST, "a body has a length or a transfer coding, not both")
+        if codings not in ("", "chunked"):
+            raise BodyRefusedError(HTTPStatus.NOT_IMPLEMENTED, "the only transfer coding taken is chunked")
+        if codings:
+            self._invite()
+            return self._chunks()
+        length = lengths[0] if len(set(lengths)) == 1 else ""
+        if not (length.isascii() and length.isdigit()):
+            raise BodyRefusedError(HTTPStatus.LENGTH_REQUIRED, "a Content-Length is required, or chunks")
+        if len(length) > 9 or int(length) > MAX_BODY:
+            raise _too_large()
+        self._invite()
+        body = self.rfile.read(int(length))
+        return body if len(body) == int(length) else None
+
+    def _invite(self) -> None:
+        """Tell a client that waits for it to send its body (RFC 9110, 10.1.1)."""
+        if self.headers.get("Expect", "").lower() == "100-continue" and self.request_version == "HTTP/1.1":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.wfile.flush()
+
+    def _chunks(self) -> bytes | None:
+        """A body in chunks, without their extensions and the trailer; None where the connection ends within it."""
+        body = bytearray()
+        while (line := self._line()) is not None:
+            digits = line.split(b";")[0].strip()
+            if not digits or digits.strip(b"0123456789abcdefABCDEF"):
+                raise BodyRefusedError(HTTPStatus.BAD_REQUEST, "a chunk begins with its size in hexadecimal digits")
+            if len(digits.lstrip(b"0")) > 8 or len(body) + (size := int(digits, 16)) > MAX_BODY:
+                raise _too_large()
+            if size == 0:
+                return bytes(body) if self._pass_trailer() else None
+            chunk = self.rfile.read(size)
+            if len(chunk) != size:
+                return None
+            body += chunk
+            if (end := self._line()) is None:
+                return None
+            if end:
+                raise BodyRefusedError(HTTPStatus.BAD_REQUEST, "a chunk is longer than it says")
+        return None
+
+    def _pass_trailer(self) -> bool:
+        """Read the fields behind the last chunk, which say nothing here; whether their end was reached."""
+        for _ in range(MAX_TRAILER_LINES):
+            line = self._line()
+            if not line:
+                return line is not None
+        raise BodyRefusedError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the trailer is too long")
+
+    def _line(self) -> bytes | None:
+        """A line of a chunked body without its end; None where the connection ends within it."""
+        line = self.rfile.readline(MAX_CHUNK_LINE + 2)
+        if line.endswith(b"\r\n"):
+            return line[:-2]
+        if len(line) < MAX_CHUNK_LINE + 2 and not line.endswith(b"\n"):
+            return None
+        raise BodyRefusedError(
+            HTTPStatus.BAD_REQUEST, "a line of the chunked body is too long, or does not end in CR LF"
+        )
 
     def _refuse(self, status: HTTPStatus, text: str) -> None:
         """An HTTP error; the connection ends, since its body was not read."""

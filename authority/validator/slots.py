@@ -47,6 +47,11 @@ class SlotClock:
         passed = round((self._monotonic() - self._started) * 1000)
         return self._first_slot + passed // MILLISECONDS_PER_SLOT
 
+    def seconds_to_next(self) -> float:
+        """How long the current slot has still to go, in seconds."""
+        passed = round((self._monotonic() - self._started) * 1000)
+        return (MILLISECONDS_PER_SLOT - passed % MILLISECONDS_PER_SLOT) / 1000
+
     def unix_time(self) -> int:
         """Unix seconds, as programs see them in the Clock sysvar."""
         self._time = max(self._time, int(self._wall()))

@@ -1,4 +1,4 @@
-"""anchorpy 0.21.0 reads every account of the programs through their older IDLs, and sends an instruction through them.
+"""anchorpy 0.21.0 finds the programs' IDLs on the chain, reads every account by them, and sends an instruction.
 
 Its pins conflict with ours, so it lives in an environment of its own, made once and kept in the cache. It speaks to a
 real `authority validator` process, on which a campus has at least one account of every type.
@@ -23,8 +23,9 @@ from live_campus import EPOCH_SECONDS, LiveCampus
 from solders.pubkey import Pubkey
 
 from authority.chain.accounts import Config
-from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory
+from authority.chain.artifacts import PROGRAM_NAMES, legacy_idl_path
 from authority.chain.client import ChainClient
+from authority.chain.programs import PROGRAM_IDS
 from authority.home.home import Home
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -95,9 +96,9 @@ def before(client: ChainClient) -> dict[tuple[str, str], dict[str, Any]]:
 @pytest.fixture(scope="module")
 def anchorpy(client: ChainClient, home: Home, before: dict[tuple[str, str], dict[str, Any]]) -> dict[str, Any]:
     """What the driver found and did."""
-    legacy = artifacts_directory() / "legacy"
     authority = home.path / "keys" / "authority.json"
-    command = [str(peer_programs.python("anchorpy")), str(DRIVER), client.url, str(legacy), str(authority)]
+    programs = [f"{name}={PROGRAM_IDS[name]}" for name in PROGRAM_NAMES]
+    command = [str(peer_programs.python("anchorpy")), str(DRIVER), client.url, str(authority), *programs]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr[-3_000:]
@@ -116,8 +117,10 @@ def comparable(value: Any) -> Any:
     return value
 
 
-def test_the_older_idls_are_of_all_programs() -> None:
-    assert {path.stem for path in (artifacts_directory() / "legacy").glob("*.json")} == set(PROGRAM_NAMES)
+@pytest.mark.finding("authority-15")
+@pytest.mark.parametrize("program", PROGRAM_NAMES)
+def test_the_older_idl_is_found_on_the_chain(anchorpy: dict[str, Any], program: str) -> None:
+    assert anchorpy["idls"][program] == json.loads(legacy_idl_path(program).read_bytes())
 
 
 @pytest.mark.parametrize(("program", "name"), TYPES)

@@ -35,9 +35,10 @@ class AgaveUnavailableError(Exception):
 
 @dataclass
 class AgaveValidator:
-    """A running single-node Agave cluster; `url` is on this machine's loopback and reaches nothing but its RPC."""
+    """A running single-node Agave cluster; the URLs are on this machine's loopback and reach its RPC and its PubSub."""
 
     url: str
+    pubsub_url: str
     process: subprocess.Popen[bytes]
     ledger: Path
 
@@ -100,7 +101,9 @@ def start_agave_validator(
     """
     binary = agave_binary()
     command = [*namespace_command(), sys.executable, str(INSIDE)]
-    listener = socket.create_server(("127.0.0.1", 0))
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    inner = (RPC_PORT, RPC_PORT + 1)
+    doors = ",".join(f"{listener.fileno()}:{port}" for listener, port in zip(listeners, inner, strict=True))
     ledger = directory / "agave-ledger"
     arguments = ["--ledger", str(ledger), "--rpc-port", str(RPC_PORT), "--bind-address", "127.0.0.1", "--quiet"]
     arguments += ["--mint", funded, "--limit-ledger-size", "10000000"]
@@ -110,15 +113,16 @@ def start_agave_validator(
         arguments += ["--account-dir", str(accounts)]
     with (directory / "agave.log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, str(listener.fileno()), str(RPC_PORT), str(binary), *arguments],
+            [*command, doors, str(binary), *arguments],
             cwd=directory,
             stderr=log,
-            pass_fds=[listener.fileno()],
+            pass_fds=[listener.fileno() for listener in listeners],
             env={**os.environ, "RUST_LOG": os.environ.get("RUST_LOG", "warn")},
         )
-    port = listener.getsockname()[1]
-    listener.close()
-    validator = AgaveValidator(f"http://127.0.0.1:{port}", process, ledger)
+    rpc, pubsub = (listener.getsockname()[1] for listener in listeners)
+    for listener in listeners:
+        listener.close()
+    validator = AgaveValidator(f"http://127.0.0.1:{rpc}", f"ws://127.0.0.1:{pubsub}", process, ledger)
     _wait_until_blocks_come(validator, directory / "agave.log")
     return validator
 

@@ -1,10 +1,10 @@
 """Runs inside a network namespace of its own: brings the loopback up, starts a validator, and lets the tests in.
 
-    unshare -n python inside_namespace.py LISTENING_FD RPC_PORT COMMAND...
+    unshare -n python inside_namespace.py LISTENING_FD:PORT,LISTENING_FD:PORT COMMAND...
 
 The validator listens on every interface whatever it is told, so it gets a namespace that has none but the loopback. The
-one door is a listening socket that was made outside and is inherited: whoever connects to it is passed on to the
-validator's RPC port in here.
+doors are listening sockets that were made outside and are inherited: whoever connects to one is passed on to a port of
+the validator's in here.
 """
 
 from __future__ import annotations
@@ -66,10 +66,9 @@ def serve(client: socket.socket, port: int) -> None:
 
 
 def main() -> None:
-    descriptor, port, *command = sys.argv[1:]
+    doors, *command = sys.argv[1:]
     die_with_parent()
     bring_loopback_up()
-    listener = socket.socket(fileno=int(descriptor))
     # No thread runs yet, so the hook between fork and exec is safe.
     validator = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=die_with_parent)  # noqa: PLW1509
 
@@ -78,12 +77,14 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, stop)
 
-    def accept() -> None:
+    def accept(listener: socket.socket, port: int) -> None:
         while True:
             client, _ = listener.accept()
-            threading.Thread(target=serve, args=(client, int(port)), daemon=True).start()
+            threading.Thread(target=serve, args=(client, port), daemon=True).start()
 
-    threading.Thread(target=accept, daemon=True).start()
+    for door in doors.split(","):
+        descriptor, port = map(int, door.split(":"))
+        threading.Thread(target=accept, args=(socket.socket(fileno=descriptor), port), daemon=True).start()
     sys.exit(validator.wait())
 
 

@@ -1,7 +1,8 @@
 """Programs of other projects that tests run beside ours, each in an environment of its own, made once and kept.
 
-What stands in it is named by hash in requirements/peer-NAME.lock, so a test means the same in a year. (Their licences
-differ too: gurux-dlms is GPL, dlms-cosem BSL, MicroPython MIT.)
+What stands in it is named by hash in requirements/peer-NAME.lock, so a test means the same in a year; what Node.js runs
+is named in javascript/package-lock.json. (Their licences differ too: gurux-dlms is GPL, dlms-cosem BSL, MicroPython and
+Node.js MIT.)
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 LOCKS = Path(__file__).parents[2] / "requirements"
+JAVASCRIPT = Path(__file__).parent / "javascript"
 
 FROM_SOURCE = {"anchorpy": "construct"}
 """Peers that need a package which is published as source alone; peer-build.lock has what builds it."""
@@ -36,14 +39,35 @@ def micropython_stubs(port: str) -> Path:
     return folder
 
 
+def node_packages() -> tuple[Path, Path]:
+    """Node.js, and the `node_modules` with what javascript/package-lock.json names; no package's own script is run."""
+    node = _programs("node") / "node"
+    lock = JAVASCRIPT / "package-lock.json"
+    directory = _cache() / f"javascript-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
+    with Path(f"{directory}.in-use").open("w") as in_use:
+        fcntl.flock(in_use, fcntl.LOCK_EX)
+        complete = directory / "complete"
+        if not complete.exists():
+            shutil.rmtree(directory, ignore_errors=True)
+            shutil.copytree(JAVASCRIPT, directory)
+            quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--omit=optional"]
+            subprocess.run([node.with_name("npm"), "ci", *quiet], cwd=directory, check=True, stdout=subprocess.DEVNULL)
+            complete.touch()
+    return node, directory / "node_modules"
+
+
+def _cache() -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "campus-energy-tests"
+    cache.mkdir(parents=True, exist_ok=True)
+    return cache
+
+
 def _programs(peer: str) -> Path:
     """The programs of a peer's environment, which is made where it is not there yet."""
     lock = LOCKS / f"peer-{peer}.lock"
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     content = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "campus-energy-tests"
-    cache.mkdir(parents=True, exist_ok=True)
-    directory = cache / f"{peer}-{content}-{version}"
+    directory = _cache() / f"{peer}-{content}-{version}"
     with Path(f"{directory}.in-use").open("w") as in_use:
         fcntl.flock(in_use, fcntl.LOCK_EX)
         complete = directory / "complete"

@@ -16,6 +16,7 @@ from authority.validator.bank import Bank
 from authority.validator.genesis import Genesis, GenesisProgram
 from authority.validator.ledger import Ledger
 from authority.validator.methods import Methods
+from authority.validator.pubsub import PubSubServer
 from authority.validator.server import RpcServer
 
 VALIDATORS = ("embedded", pytest.param("agave", marks=[pytest.mark.agave, pytest.mark.slow]))
@@ -34,8 +35,10 @@ def upgrade_authority() -> Keypair:
 
 
 @pytest.fixture(scope="session")
-def embedded_url(tmp_path_factory: pytest.TempPathFactory, payer: Keypair, upgrade_authority: Keypair) -> Iterator[str]:
-    """The embedded validator with the five programs, shared by the module."""
+def embedded_doors(
+    tmp_path_factory: pytest.TempPathFactory, payer: Keypair, upgrade_authority: Keypair
+) -> Iterator[tuple[str, str]]:
+    """The embedded validator with the five programs: the URLs of its RPC and of its subscriptions."""
     programs = tuple(
         GenesisProgram.from_file(PROGRAM_IDS[name], artifacts_directory() / f"{name}.so", upgrade_authority.pubkey())
         for name in PROGRAM_NAMES
@@ -45,22 +48,37 @@ def embedded_url(tmp_path_factory: pytest.TempPathFactory, payer: Keypair, upgra
     server = RpcServer(("127.0.0.1", 0), Methods(bank))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
-    yield server.url
+    pubsub = PubSubServer(("127.0.0.1", 0), bank)
+    pubsub.start()
+    yield server.url, f"ws://127.0.0.1:{pubsub.port}"
+    pubsub.stop()
     server.shutdown()
     server.server_close()
     thread.join()
     ledger.close()
 
 
+@pytest.fixture(scope="session")
+def embedded_url(embedded_doors: tuple[str, str]) -> str:
+    """The embedded validator's RPC."""
+    return embedded_doors[0]
+
+
 @pytest.fixture(scope="module")
-def agave_url(start_agave: Callable[..., Any], payer: Keypair, upgrade_authority: Keypair) -> str:
-    """An Agave validator with the five programs, shared by the module."""
+def agave_doors(start_agave: Callable[..., Any], payer: Keypair, upgrade_authority: Keypair) -> tuple[str, str]:
+    """An Agave validator with the five programs, shared by the module: its RPC and its subscriptions."""
     programs = {
         str(PROGRAM_IDS[name]): (artifacts_directory() / f"{name}.so", str(upgrade_authority.pubkey()))
         for name in PROGRAM_NAMES
     }
-    url: str = start_agave(programs, str(payer.pubkey())).url
-    return url
+    validator = start_agave(programs, str(payer.pubkey()))
+    return validator.url, validator.pubsub_url
+
+
+@pytest.fixture(scope="module")
+def agave_url(agave_doors: tuple[str, str]) -> str:
+    """Agave's RPC."""
+    return agave_doors[0]
 
 
 @pytest.fixture(scope="module", params=VALIDATORS)

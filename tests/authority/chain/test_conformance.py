@@ -303,10 +303,10 @@ CALLS: dict[str, tuple[str, Callable[[Scene], list[Any]]]] = {
 NULLABLE = {
     "confirmations": "a number until the slot is final, then null; here every slot is final at once",
     **dict.fromkeys(
-        ("gossip", "pubsub", "serveRepair", "tpu", "tpuForwards", "tpuForwardsQuic", "tpuQuic", "tpuVote", "tvu"),
-        "the embedded validator has no other port than its RPC",
+        ("gossip", "serveRepair", "tpu", "tpuForwards", "tpuForwardsQuic", "tpuQuic", "tpuVote", "tvu"),
+        "the embedded validator has no other ports than those of its RPC and its subscriptions",
     ),
-    "rpc": "told by `authority validator`, not by a bank alone",
+    **dict.fromkeys(("rpc", "pubsub"), "told by `authority validator`, not by a bank alone"),
 }
 """Keys that are null on one side only, by the nature of the two."""
 

@@ -94,6 +94,7 @@ def test_what_is_too_large_is_refused_before_it_has_come(collector_process: Any,
     collector_process.start()
     for sent, status in (
         (b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 200000000\r\n\r\n", b"413"),
+        (b"POST /x HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 200000000\r\n\r\n", b"413"),
         (b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000, b"431"),
         (b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n", b"413"),
     ):

@@ -98,6 +98,7 @@ def test_settings_round_trip_through_toml() -> None:
         ("[web]\nport = true", "port"),
         ("[web]\nport = 0", "port"),
         ("[web]\nport = 70000", "port"),
+        ("[validator]\nport = 65535", "subscriptions"),
         ("[collector]\nnames = []", "names"),
         ("[collector]\nnames = [1]", "names"),
         ("[epoch]\nseconds = 9", "seconds"),

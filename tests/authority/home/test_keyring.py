@@ -30,12 +30,16 @@ USES: dict[str, Callable[[Home], object]] = {
     "wallets.key": lambda home: home.wallet_key,
     "metrics-token": lambda home: home.metrics_token,
     "auditor-token": lambda home: home.auditor_token,
+    "webhook-secret": lambda home: home.webhook_secret,
+    "smtp-password": lambda home: home.smtp_password,
 }
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    return Home.create(tmp_path / "home", now=NOW)
+    made = Home.create(tmp_path / "home", now=NOW)
+    made.keys.make("smtp-password", b"a person puts it there\n")
+    return made
 
 
 def test_every_secret_file_has_its_name(home: Home) -> None:

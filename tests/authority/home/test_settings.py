@@ -76,7 +76,7 @@ def test_what_is_written_is_read_again(names: tuple[str, ...], notice: str, url:
     ("text", "says"),
     [
         ("[web]\nport = ", "not TOML"),
-        ("[wbe]\n", "wbe: not a key of this table; it takes billing, collector, "),
+        ("[wbe]\n", "wbe: not a key of this table; it takes alerts, billing, collector, "),
         ("web = 7\n", "[web]: should be a table"),
         ("[web]\nprot = 7\n", "[web] prot: not a key of this table; it takes host, "),
         ('[web]\nport = "8000"\n', "[web] port: '8000' should be like 8000"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import resource
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from free_ports import free_port
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
@@ -178,6 +180,19 @@ def test_a_port_that_is_taken(home: Home, tmp_path: Path, validator_process: Sta
     other = Home.create(tmp_path / "other", now=1_800_000_000)
     with pytest.raises(AssertionError, match="cannot listen on"):
         validator_process(other.path, "--rpc-port", port)
+
+
+def test_the_subscriptions_port_is_taken(home: Home, validator_process: Start) -> None:
+    """They are served at the port after the RPC's, where clients look for them; without it nothing starts."""
+    port = free_port()
+    with (
+        socket.create_server(("127.0.0.1", port + 1)),
+        pytest.raises(AssertionError, match=rf"cannot listen on 127\.0\.0\.1:{port + 1} .*--rpc-port"),
+    ):
+        validator_process(home.path, "--rpc-port", str(port))
+    validator = validator_process(home.path, "--rpc-port", str(port))
+    [node] = ChainClient(validator.url).call("getClusterNodes")
+    assert (node["rpc"], node["pubsub"]) == (f"127.0.0.1:{port}", f"127.0.0.1:{port + 1}")
 
 
 def test_reset_starts_anew(home: Home, validator_process: Start) -> None:

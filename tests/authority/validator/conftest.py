@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,7 +81,20 @@ def machine(tmp_path: Path, payer: Keypair) -> Iterator[Machine]:
 @pytest.fixture
 def server(tmp_path: Path, payer: Keypair) -> Iterator[RpcServer]:
     """The HTTP server on a free port, in real time."""
-    ledger = Ledger(tmp_path / "validator")
+    with _served(tmp_path / "validator", payer) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RpcServer]:
+    """One server for many examples, which leave nothing behind."""
+    with _served(tmp_path_factory.mktemp("validator"), Keypair()) as made:
+        yield made
+
+
+@contextmanager
+def _served(directory: Path, payer: Keypair) -> Iterator[RpcServer]:
+    ledger = Ledger(directory)
     bank = Bank(ledger, Genesis(balances={payer.pubkey(): 10**15}))
     made = RpcServer(("127.0.0.1", 0), Methods(bank))
     thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

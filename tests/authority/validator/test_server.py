@@ -12,11 +12,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from authority.validator.jsonrpc import MAX_BATCH, answer
 from authority.validator.methods import Methods
-from authority.validator.server import MAX_BATCH, MAX_BODY, answer
+from authority.validator.server import MAX_BODY
 
 JSON = {"Content-Type": "application/json"}
 HEALTH = {"jsonrpc": "2.0", "id": 1, "method": "getHealth"}
+CHUNKED = b"POST / HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
 OK = {"jsonrpc": "2.0", "result": "ok", "id": 1}
 
 
@@ -99,7 +101,7 @@ class TestJsonRpc:
         assert len(json.loads(post(server, _batch(MAX_BATCH))[1])) == MAX_BATCH
 
     def test_the_answers_of_a_batch_have_a_bound(self, machine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("authority.validator.server.MAX_BATCH_ANSWER", 100)
+        monkeypatch.setattr("authority.validator.jsonrpc.MAX_BATCH_ANSWER", 100)
         notification = {"jsonrpc": "2.0", "method": "getHealth"}
         batch = [HEALTH] * 3 + [notification, {**HEALTH, "id": 7}, {**HEALTH, "id": []}, 5]
         answers = json.loads(answer(Methods(machine.bank), json.dumps(batch).encode()) or "")
@@ -148,9 +150,87 @@ class TestHttp:
         request = f"POST / HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
         assert raw(server, request.encode()).split(b" ")[1] in (b"411", b"413")
 
-    def test_chunked_bodies_are_not_taken(self, server: Any) -> None:
-        request = b"POST / HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
-        assert raw(server, request).startswith(b"HTTP/1.1 411")
+    @pytest.mark.finding("authority-16")
+    @given(cuts=st.lists(st.integers(1, 60), max_size=8), extended=st.booleans(), trailer=st.integers(0, 3))
+    def test_a_body_in_chunks(self, shared_server: Any, cuts: list[int], extended: bool, trailer: int) -> None:
+        """However it is cut, with extensions and a trailer; and the connection serves the next request."""
+        body = json.dumps(HEALTH).encode()
+        chunks = b""
+        rest = body
+        for size in [*cuts, len(body)]:
+            piece, rest = rest[:size], rest[size:]
+            if piece:
+                extension = b';name="value"' if extended else b""
+                chunks += f"{len(piece):X}".encode() + extension + b"\r\n" + piece + b"\r\n"
+        chunks += b"0\r\n" + b"Checksum: 1\r\n" * trailer + b"\r\n"
+        answers = raw(shared_server, CHUNKED + chunks + CHUNKED + chunks)
+        assert answers.count(b"HTTP/1.1 200 OK") == 2
+        assert answers.count(json.dumps(OK, separators=(",", ":")).encode()) == 2
+
+    @pytest.mark.finding("authority-16")
+    @pytest.mark.parametrize(
+        ("chunks", "status"),
+        [
+            (b"x\r\n", b"400"),
+            (b"-1\r\n", b"400"),
+            (b"0x5\r\n", b"400"),
+            (b"\r\n", b"400"),
+            (b"5\nhello\n0\n\n", b"400"),
+            (b"3\r\nhello\r\n0\r\n\r\n", b"400"),
+            (b"1;" + b"e" * 5_000 + b"\r\n{", b"400"),
+            (b"C801\r\n", b"413"),
+            (b"fffffffffffffffffff\r\n", b"413"),
+            (b"C800\r\n" + b" " * 51_200 + b"\r\n1\r\n", b"413"),
+            (b"0\r\n" + b"T: 1\r\n" * 100, b"431"),
+        ],
+    )
+    def test_chunks_that_are_none(self, server: Any, chunks: bytes, status: bytes) -> None:
+        assert raw(server, CHUNKED + chunks).startswith(b"HTTP/1.1 " + status)
+        assert json.loads(post(server, json.dumps(HEALTH))[1]) == OK
+
+    @pytest.mark.finding("authority-16")
+    @pytest.mark.parametrize("sent", [b"", b"5", b"5\r\n", b"5\r\nhel", b"5\r\nhello", b"0\r\n", b"0\r\nT: 1\r\n"])
+    def test_chunks_cut_short_have_no_effect(self, server: Any, sent: bytes) -> None:
+        assert raw(server, CHUNKED + sent) == b""
+
+    @pytest.mark.parametrize(
+        ("headers", "status"),
+        [
+            (b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", b"400"),
+            (b"Content-Length: 5\r\nContent-Length: 6\r\n", b"411"),
+            (b"Transfer-Encoding: gzip, chunked\r\n", b"501"),
+            (b"Transfer-Encoding: identity\r\n", b"501"),
+        ],
+    )
+    def test_a_body_of_two_lengths_is_refused(self, server: Any, headers: bytes, status: bytes) -> None:
+        """Two servers in a row could take such a request for two different ones."""
+        request = b"POST / HTTP/1.1\r\nContent-Type: application/json\r\n" + headers + b"\r\n0\r\n\r\n"
+        assert raw(server, request).startswith(b"HTTP/1.1 " + status)
+
+    @pytest.mark.finding("authority-16")
+    @pytest.mark.parametrize("chunked", [False, True])
+    def test_a_client_that_asks_first_is_told_to_send(self, server: Any, chunked: bool) -> None:
+        body = json.dumps(HEALTH).encode()
+        length = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
+        head = b"POST / HTTP/1.1\r\nContent-Type: application/json\r\nExpect: 100-Continue\r\n" + length + b"\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", server.server_address[1]), timeout=60) as connection:
+            connection.sendall(head)
+            assert connection.recv(25, socket.MSG_WAITALL) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            connection.sendall(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if chunked else body)
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 200 OK")
+
+    @pytest.mark.finding("authority-16")
+    @pytest.mark.parametrize(
+        ("headers", "status"),
+        [
+            (b"Content-Type: application/json\r\nContent-Length: 51201", b"413"),
+            (b"Content-Type: text/plain\r\nContent-Length: 5", b"415"),
+            (b"Content-Type: application/json", b"411"),
+        ],
+    )
+    def test_what_would_be_refused_is_not_asked_for(self, server: Any, headers: bytes, status: bytes) -> None:
+        request = b"POST / HTTP/1.1\r\nExpect: 100-continue\r\n" + headers + b"\r\n\r\n"
+        assert raw(server, request).startswith(b"HTTP/1.1 " + status)
 
     def test_a_body_cut_short_has_no_effect(self, server: Any) -> None:
         body = json.dumps(HEALTH).encode()

@@ -1,10 +1,10 @@
-"""Drives the programs through anchorpy 0.21.0 and their older IDLs; run by a Python that has anchorpy, not by ours.
+"""Drives the programs through anchorpy 0.21.0, with the IDLs that it finds on the chain; run by a Python that has it.
 
-    python anchorpy_driver.py URL IDL_DIRECTORY AUTHORITY_KEYPAIR
+    python anchorpy_driver.py URL AUTHORITY_KEYPAIR NAME=PROGRAM_ID...
 
-Prints JSON: every account of every type of every program as anchorpy decodes it; then what governance.set_paused with
-the authority's key, sent through anchorpy, came to: its signature and the Config's pause bits, and the error of one
-that the program refuses.
+Prints JSON: the IDLs as they were found; every account of every type of every program as anchorpy decodes it; then what
+governance.set_paused with the authority's key, sent through anchorpy, came to: its signature and the Config's pause
+bits, and the error of one that the program refuses.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from anchorpy import Context, Idl, Program, Provider, Wallet
+from anchorpy import Context, Program, Provider, Wallet
 from anchorpy.error import ProgramError
 from solana.rpc.async_api import AsyncClient
 from solana.rpc.commitment import Confirmed
@@ -68,16 +68,16 @@ async def set_paused(governance: Program, authority: Keypair) -> dict[str, Any]:
 
 
 async def main() -> None:
-    url, directory, keypair = sys.argv[1:]
+    url, keypair, *named = sys.argv[1:]
     authority = Keypair.from_json(Path(keypair).read_text())
     connection = AsyncClient(url, Confirmed)
     provider = Provider(connection, Wallet(authority), TxOpts(preflight_commitment=Confirmed))
-    programs = {}
-    for path in sorted(Path(directory).glob("*.json")):
-        text = path.read_text()
-        address = Pubkey.from_string(json.loads(text)["metadata"]["address"])
-        programs[path.stem] = Program(Idl.from_json(text), address, provider)
+    addresses = {name: Pubkey.from_string(text) for name, text in (item.split("=") for item in named)}
+    programs = {name: await Program.at(address, provider) for name, address in addresses.items()}
     answer = {
+        "idls": {
+            name: json.loads(await Program.fetch_raw_idl(address, provider)) for name, address in addresses.items()
+        },
         "accounts": {name: await accounts(program) for name, program in programs.items()},
         "set_paused": await set_paused(programs["governance"], authority),
     }
