@@ -28,7 +28,7 @@ from authority.api.campus import described
 from authority.app import App
 from authority.billing.bill import trades_of
 from authority.billing.evidence import StoreEvidence
-from authority.chain.accounts import EpochBook
+from authority.chain.accounts import EpochBook, SpanKind
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.errors import AuthorityError
@@ -38,7 +38,7 @@ from authority.market.standing_orders import StandingOrder
 from authority.operations.chain_state import MemberOnChain, member_on_chain
 from authority.people.roles import MemberAccount, Principal
 from authority.refusals import NotFoundError
-from authority.settlement.surplus import MeterSpan, SpanKind, SurplusError, settle_span
+from authority.settlement.surplus import MeterSpan, SurplusError, settle_span
 from authority.store.billing import IssuedBill
 from authority.store.market import StandingOrderPolicy
 from authority.store.metering import DISPOSITION_ACCEPTED, DISPOSITION_RELEASED, METER_RETIRED, Frame, Meter
