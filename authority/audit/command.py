@@ -1,4 +1,7 @@
-"""`authority audit`: checkpoints to hand to witnesses, proofs, and the verification of the log."""
+"""`authority audit`: checkpoints to hand to witnesses, proofs, and the verification of the log.
+
+One long file: the commands of one word and the options that they share, each a few lines that call the rooms beside it.
+"""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ have passed before it.
 
 Where the validator's history begins later than the deployment, members and meters take their first settlement in it as
 given, and only what follows is recomputed; the audit says so.
+
+One long file: one method for each event, and all of them move the same members and meters.
 """
 
 from __future__ import annotations
