@@ -19,6 +19,7 @@ from edge_agent.wire.toml import Table, read_text
 
 CONFIG_NAME = "authority.toml"
 CALENDARS = ("fixed", "month")
+MAX_VERIFIERS = 64
 FIRST_LINE = "# The authority's configuration; every table and key is explained in docs/OPERATIONS.md."
 
 
@@ -59,12 +60,17 @@ class StoreSettings:
 
 @dataclass(frozen=True)
 class CollectorSettings:
-    """The gateways' listener. `names` go into its certificate; `address` is what gateways are told to dial."""
+    """The gateways' listener. `names`, which gateways dial, go into its certificate.
+
+    verifiers: so many processes serve gateways and check what they send, and the collector orders, logs and receipts
+    it; 0 is one process for all of it.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8443
     names: tuple[str, ...] = ("localhost", "127.0.0.1")
     threads: int = 16
+    verifiers: int = 0
 
 
 @dataclass(frozen=True)
@@ -207,6 +213,10 @@ class Settings:
             (self.billing.calendar not in CALENDARS, f"[billing] calendar must be one of {', '.join(CALENDARS)}"),
             (not self.collector.names, "[collector] names must hold the name that gateways dial"),
             (self.collector.threads < 2, "[collector] threads must be 2 or more"),
+            (
+                not 0 <= self.collector.verifiers <= MAX_VERIFIERS,
+                f"[collector] verifiers must be 0 to {MAX_VERIFIERS}",
+            ),
             (self.web.threads < 1, "[web] threads must be 1 or more"),
             (
                 any(len(each.split(" ")) != 2 for each in self.log.witnesses),
