@@ -25,13 +25,13 @@ import ssl
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from enum import Enum, auto
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from gunicorn import sock
 from gunicorn.http import get_parser
@@ -50,9 +50,14 @@ STRANGER_IDLE_SECONDS = 5.0
 SEND_BUFFER = 512 * 1024
 """Bytes of an answer that the kernel takes over, so that no thread waits for a client that reads slowly."""
 ACCEPT_AT_ONCE = 64
+LOOK_SECONDS = 0.5
+"""How often deadlines are looked at, at the most."""
+GAP_SECONDS, LONGEST_SECONDS = 0.01, 0.1
+"""How long one request waits for the next, and the first of them for the last."""
 TOGETHER_THREADS = 2
 """So that some requests are checked while others wait for the disk."""
 _READ = 64 * 1024
+Item = TypeVar("Item")
 _REFUSALS = {
     413: ("too_large", "the body is larger than anything that is taken here: send less at once"),
     431: ("malformed", "the headers are larger than anything that is taken here"),
@@ -103,12 +108,33 @@ class Together(ABC):
     """What the whole head of such a request is; any other takes the usual way, which judges it."""
     most_bytes: int = 256 * 1024
     """Bodies that are taken together; the last may go beyond it."""
-    linger_seconds: float = 0.01
-    """How long the first waits for others."""
 
     @abstractmethod
     def answer(self, requests: Sequence[Whole]) -> Sequence[Answer]:
         """One answer each, in order. Called from several threads."""
+
+
+def gather(waiting: queue.SimpleQueue[Item | None], size: Callable[[Item], int], most: int) -> list[Item]:
+    """What waits, and what comes soon behind it, up to a total size that the last may go beyond; empty at None.
+
+    It waits for the first, then as long as one follows another within GAP_SECONDS, but not beyond LONGEST_SECONDS: who
+    comes alone is not kept waiting, and many who come at the same moment share what is done for them.
+    """
+    first = waiting.get()
+    if first is None:
+        return []
+    taken, total, end = [first], size(first), time.monotonic() + LONGEST_SECONDS
+    while total < most and (left := end - time.monotonic()) > 0:
+        try:
+            one = waiting.get(timeout=min(GAP_SECONDS, left))
+        except queue.Empty:
+            break
+        if one is None:
+            waiting.put(None)
+            break
+        taken.append(one)
+        total += size(one)
+    return taken
 
 
 def plain_head(method: str, path: str) -> re.Pattern[bytes]:
@@ -142,6 +168,8 @@ class Guest:
     deadline: float = 0.0
     buffer: bytearray = field(default_factory=bytearray)
     body_begun: bool = False
+    end: int | None = None
+    """How much of the buffer is the first request, once that is whole."""
     watched: int = 0
     path: str = ""
     busy_since: float | None = None
@@ -249,7 +277,9 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._together: Together | None = None
-        self._wholes: queue.SimpleQueue[tuple[Guest, Whole]] = queue.SimpleQueue()
+        self._wholes: queue.SimpleQueue[tuple[Guest, Whole] | None] = queue.SimpleQueue()
+        self._gathering = threading.Lock()
+        self._look_at = 0.0
         self._guests: dict[Any, Guest] = {}
         self._by_address: dict[str, int] = {}
         self._strangers = 0
@@ -403,11 +433,13 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
     def _is_whole(self, guest: Guest) -> bool:
         while guest.buffer.startswith(b"\r\n"):  # before a request line, an empty one is passed over (RFC 9112, 2.2)
             del guest.buffer[:2]
-        return request_end(guest.buffer, self.limits) is not None
+        guest.end = request_end(guest.buffer, self.limits)
+        return guest.end is not None
 
     def _invite(self, guest: Guest, head: int) -> None:
         """Send 100 Continue to a client that waits for it before its body (RFC 9110, 10.1.1)."""
-        if _headers(bytes(guest.buffer[:head])).get(b"expect", b"").lower() == b"100-continue":
+        sent = bytes(guest.buffer[:head])
+        if b"100-continue" in sent.lower() and _headers(sent).get(b"expect", b"").lower() == b"100-continue":
             guest.conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _hand_over(self, guest: Guest) -> None:
@@ -430,7 +462,7 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
         """Take a connection's request to those that are answered together, where it is one of them."""
         head = guest.buffer.find(b"\r\n\r\n")
         found = together.pattern.fullmatch(guest.buffer, 0, head)
-        end = request_end(guest.buffer, self.limits) if found is not None else None
+        end = guest.end
         if found is None or end is None:
             return False
         whole = Whole(
@@ -446,12 +478,8 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
         together = self._together
         assert together is not None  # noqa: S101
         while True:
-            taken = [self._wholes.get()]
-            end, size = time.monotonic() + together.linger_seconds, len(taken[0][1].body)
-            with contextlib.suppress(queue.Empty):
-                while size < together.most_bytes:
-                    taken.append(self._wholes.get(timeout=max(0.0, end - time.monotonic())))
-                    size += len(taken[-1][1].body)
+            with self._gathering:
+                taken = gather(self._wholes, lambda one: len(one[1].body), together.most_bytes)
             try:
                 answers = together.answer([whole for _, whole in taken])
             except Exception:
@@ -553,8 +581,11 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
             del self._by_address[guest.address]
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """End what is past its deadline; gunicorn's main loop calls this about once a second."""
+        """End what is past its deadline; gunicorn's main loop calls this after whatever happened."""
         now = time.monotonic()
+        if now < self._look_at and not force:  # it looks at everybody, so not for each that comes
+            return
+        self._look_at = now + LOOK_SECONDS
         for guest in list(self._guests.values()):
             if guest.busy_since is not None:
                 if guest.path.partition("?")[0] not in self.limits.endless:

@@ -9,7 +9,7 @@ A batch is what gateways sent, with what a verifier has found:
 An answer has one outcome for each call, in order:
 
     number u64 (of the batch)   calls u16, of each: kind u8
-      0 taken: receipts u16, later u16, gaps u16, each receipt u16 + bytes, each gap u16 + meter, sequence u32
+      0 taken: receipts u16, later u32, gaps u16, each receipt u16 + bytes, each gap u16 + meter, sequence u32
       1 refused: code u16 + text, message u16 + text
 """
 
@@ -147,7 +147,7 @@ def pack_answer(number: int, outcomes: Sequence[Ingested | RefusalError]) -> byt
             parts += [bytes([_REFUSED]), _text(outcome.code), _text(message)]
             continue
         counts = len(outcome.receipts), len(outcome.later), len(outcome.gaps)
-        parts.append(struct.pack("<BHHH", _TAKEN, *counts))
+        parts.append(struct.pack("<BHIH", _TAKEN, *counts))
         for receipt in (*outcome.receipts, *outcome.later):
             parts += [struct.pack("<H", len(receipt)), receipt]
         for gap in outcome.gaps:
@@ -173,7 +173,7 @@ def _read_outcome(reader: _Reader) -> Ingested | RefusalError:
         return _REFUSALS[code](message)
     if kind != _TAKEN:
         raise BatchMalformedError(f"a batch is taken or refused, not {kind}")
-    receipts, later, gaps = reader.number("H"), reader.number("H"), reader.number("H")
+    receipts, later, gaps = reader.number("H"), reader.number("I"), reader.number("H")
     return Ingested(
         [reader.take(reader.number("H")) for _ in range(receipts)],
         [reader.take(reader.number("H")) for _ in range(later)],

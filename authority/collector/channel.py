@@ -30,7 +30,9 @@ SOCKET_NAME = "sequencer.sock"
 GREETING = b"AVS1"
 NONCE_SIZE = MAC_SIZE = 32
 MAX_BODY = 1 << 20
-"""Bytes of one message: 2,048 frames with their names are less than half of it."""
+"""Bytes of one message to the sequencer: 2,048 frames with their names are less than half of it."""
+MAX_ANSWER = 1 << 28
+"""Of one to a verifier: a receipt holds a path, and a frame that was missing lets in others that were parked."""
 GREETING_SECONDS = 5.0
 _HEADER = struct.Struct("<IQ")
 _REFUSED = b"AVR1"
@@ -106,12 +108,18 @@ class Channel:
     """One side of a connection whose other side has proved the key. One thread may read while others send."""
 
     def __init__(
-        self, connection: socket.socket, sends: bytes, takes: bytes, forged: type[ChannelError] = VerifierForgedError
+        self,
+        connection: socket.socket,
+        sends: bytes,
+        takes: bytes,
+        *,
+        most: int = MAX_BODY,
+        forged: type[ChannelError] = VerifierForgedError,
     ) -> None:
         self._socket = connection
         self._file = connection.makefile("rb", buffering=1 << 18)
         self._sends, self._takes = hmac.new(sends, digestmod=hashlib.sha256), hmac.new(takes, digestmod=hashlib.sha256)
-        self._forged = forged
+        self._most, self._forged = most, forged
         self._lock = threading.Lock()
         self._sent = self._taken = 0
 
@@ -135,8 +143,8 @@ class Channel:
         if header[:4] == _REFUSED:
             raise _told(header + (self._file.read() or b""))
         length, number = _HEADER.unpack(header)
-        if length > MAX_BODY:
-            raise BatchTooLongError(f"a message has at most {MAX_BODY} bytes, this one says {length}")
+        if length > self._most:
+            raise BatchTooLongError(f"a message has at most {self._most} bytes, this one says {length}")
         body = self._read(length)
         if not hmac.compare_digest(self._read(MAC_SIZE), _mac(self._takes, header + body)):
             raise self._forged(f"message {number} was not made with this connection's key")
@@ -198,7 +206,8 @@ def connect(directory: Path, key: bytes, verifier: int) -> Channel:
         connection,
         _proof(key, b"from verifier", transcript),
         _proof(key, b"from sequencer", transcript),
-        SequencerForgedError,
+        most=MAX_ANSWER,
+        forged=SequencerForgedError,
     )
 
 

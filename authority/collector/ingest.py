@@ -17,6 +17,7 @@ from typing import Protocol
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
+from authority.anteroom import GAP_SECONDS, LONGEST_SECONDS
 from authority.app import App
 from authority.collector import standing
 from authority.collector.faults import Faults
@@ -44,10 +45,6 @@ MAX_WAITING = 8_192
 
 MAX_GROUP = 2_048
 """Frames in one transaction."""
-
-
-LINGER_SECONDS = 0.01
-"""How long a commit waits for callers on their way (or to come, where many come), so that they share it."""
 
 
 class Intake(Protocol):
@@ -182,12 +179,12 @@ class Collector:
 
     def _take(self) -> list[Batch]:
         """What waits, after those who are on their way have had a moment to join, or who will be where many come."""
-        end = time.monotonic() + LINGER_SECONDS
+        end = time.monotonic() + LONGEST_SECONDS
         with self._arrived:
             while (self._arriving or self._shared) and self._frames < MAX_GROUP:
-                if (left := end - time.monotonic()) <= 0:
+                left = end - time.monotonic()
+                if left <= 0 or not self._arrived.wait(min(GAP_SECONDS, left)):
                     break
-                self._arrived.wait(left)
             taken, frames = 0, 0
             while taken < len(self._waiting) and (not taken or frames + len(self._waiting[taken].frames) <= MAX_GROUP):
                 frames += len(self._waiting[taken].frames)

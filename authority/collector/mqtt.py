@@ -13,16 +13,16 @@ import logging
 import queue
 import ssl
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from authority.anteroom import gather
 from authority.app import App
 from authority.collector import broker
 from authority.collector.documents import read_json
 from authority.collector.faults import Faults
 from authority.collector.frames import Gap, Ingested, Sent
-from authority.collector.ingest import LINGER_SECONDS, MAX_GROUP, Intake
+from authority.collector.ingest import MAX_GROUP, Intake
 from authority.collector.live import Live
 from authority.collector.mqtt_client import FAILURE, Client, Message, Session
 from authority.errors import AuthorityError
@@ -205,7 +205,7 @@ class BrokerConnection:
     # the ingesting thread
 
     def _work(self) -> None:
-        while (messages := self._next()) is not None:
+        while messages := self._next():
             try:
                 self._take(messages)
             except Exception:
@@ -214,24 +214,9 @@ class BrokerConnection:
                 return
             self._client.acknowledge([message.message for message in messages])
 
-    def _next(self) -> list[_Message] | None:
-        """All messages that wait, or come within a moment, as many as one commit takes; None at the end."""
-        message = self._messages.get()
-        if message is None:
-            return None
-        messages, size = [message], len(message.payload)
-        end = time.monotonic() + LINGER_SECONDS
-        while size < MAX_GROUP * FRAME_SIZE:
-            try:
-                message = self._messages.get(timeout=max(0.0, end - time.monotonic()))
-            except queue.Empty:
-                break
-            if message is None:
-                self._messages.put(None)
-                break
-            messages.append(message)
-            size += len(message.payload)
-        return messages
+    def _next(self) -> list[_Message]:
+        """All messages that wait, or come within a moment, as many as one commit takes; empty at the end."""
+        return gather(self._messages, lambda message: len(message.payload), MAX_GROUP * FRAME_SIZE)
 
     def _take(self, messages: list[_Message]) -> None:
         """Take live power and status, then all frames, in the order of their coming."""

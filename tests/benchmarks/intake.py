@@ -34,7 +34,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -312,6 +312,21 @@ class Figures:
         }
 
 
+class Shares:
+    """What each of several processes spends while this is entered: CPU seconds by name."""
+
+    def __init__(self, processes: Mapping[str, int]) -> None:
+        self._processes = processes
+        self.seconds: dict[str, float] = {}
+
+    def __enter__(self) -> None:
+        self.seconds = {name: -cpu_seconds(pid) for name, pid in self._processes.items()}
+
+    def __exit__(self, *_: object) -> None:
+        for name, pid in self._processes.items():
+            self.seconds[name] += cpu_seconds(pid)
+
+
 def bytes_of(app: App) -> int:
     """What the database takes on the disk, its journal apart."""
     with app.store.engine.connect() as connection:
@@ -483,14 +498,14 @@ class Bench:
                 ]
                 if run:
                     self.raw.append(raw_verification([one.frames for one in sent]))
-                before = {process: cpu_seconds(pid) for process, pid in served.items()}
+                each_spent = Shares(served)
                 asyncio.run(
-                    self._at_once("mqtt", sent, settings, figures if run else Figures(), Figures(), [*served.values()])
+                    self._at_once(
+                        "mqtt", sent, settings, figures if run else Figures(), Figures(), [*served.values()], each_spent
+                    )
                 )
-                if run:
-                    for process, pid in served.items():
-                        used = cpu_seconds(pid) - before[process]
-                        spent.setdefault(process.partition(" ")[0], []).append(used / len(meters) * 1e6)
+                for process, used in each_spent.seconds.items() if run else ():
+                    spent.setdefault(process.partition(" ")[0], []).append(used / len(meters) * 1e6)
         runs = arguments.runs
         micros = {process: sum(used) / runs for process, used in spent.items()}
         self._figures[name] = figures
@@ -508,6 +523,7 @@ class Bench:
         figures: Figures,
         connecting: Figures,
         served: Sequence[int],
+        shares: Shares | None = None,
     ) -> None:
         kind, port = (HttpsGateway, settings.collector.port) if over == "https" else (MqttGateway, settings.mqtt.port)
         clients = [kind(one) for one in sent]
@@ -515,7 +531,7 @@ class Bench:
             for start in range(0, len(clients), CONNECT_AT_ONCE):
                 await asyncio.gather(*(one.connect(port) for one in clients[start : start + CONNECT_AT_ONCE]))
         readings = sum(len(split_frames(one.frames)) for one in sent)
-        with figures.run(readings, served, own=False):
+        with figures.run(readings, served, own=False), shares or contextlib.nullcontext():
             answers = await asyncio.gather(*(one.publish() for one in clients))
         for one in clients:
             one.close()

@@ -37,6 +37,7 @@ from edge_agent.wire.reading import (
     VERDICT_PARKED,
     VERDICT_REFUSED,
     Receipt,
+    split_receipts,
 )
 
 CUT = b""
@@ -314,6 +315,18 @@ def test_a_link_without_a_sequencer_has_everything_sent_again(app: App, add_mete
     assert link.ingest(frame, gateway="gw-1", meter=None, over="mqtt") == first
     link.close()
     running.stop()
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+def test_the_answer_to_a_whole_group_comes_back(app: App, sequencer: Sequencer, add_meter: Callable[..., Any]) -> None:
+    """2,048 receipts are longer than what a verifier may send at once."""
+    meters = [add_meter("pv", f"gw-{n}") for n in range(8)]
+    sent = [Sent(b"".join(meter.next() for _ in range(256)), meter.gateway, None, "mqtt") for meter in meters]
+    link = SequencerLink(app.store, app.home.path, app.home.verifiers_key, 1)
+    outcomes = [done for done in link.ingest_all(sent) if isinstance(done, Ingested)]
+    link.close()
+    assert len(pack_answer(1, outcomes)) > channel.MAX_BODY
+    assert [len(split_receipts(b"".join(done.receipts))) for done in outcomes] == [256] * 8
 
 
 @pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
