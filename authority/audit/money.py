@@ -264,9 +264,8 @@ class Money(Part):
     def _on_credit_redeemed(self, data: Mapping[str, Any], _: Landed) -> None:
         self.credits -= data["amount"]
 
-    def _on_energy_minted(self, data: Mapping[str, Any], _: Landed) -> None:
-        if data["to"] == Place.SEAT:
-            self._seats.energy[self._index(data["wallet"])] += data["amount"]
+    def _on_energy_minted_to_seat(self, data: Mapping[str, Any], _: Landed) -> None:
+        self._seats.energy[self._index(data["wallet"])] += data["amount"]
 
     def _on_deposited(self, data: Mapping[str, Any], _: Landed) -> None:
         self._move(data["asset"], data["member"], data["amount"])

@@ -64,14 +64,18 @@ class StateError(AuthorityError):
 
 
 class _Writer(pickle.Pickler):
-    """Writes addresses as their bytes, and the codes of events, whose types are made of the IDL, as numbers."""
+    """Writes addresses as their bytes, and the codes of events, whose types are made of the IDL, as numbers.
+
+    Other codes are written by their number too: releases of Python differ in how they pickle an enum by themselves
+    (3.11.2, Debian 12's, by `getattr` and the name), and a state outlives an upgrade of the host.
+    """
 
     def reducer_override(self, value: object) -> Any:
         """How an address or a code is made again; everything else as usual."""
         if isinstance(value, Pubkey):
             return _pubkey, (bytes(value),)
-        if isinstance(value, IntEnum) and not isinstance(value, Code):
-            return int, (int(value),)
+        if isinstance(value, IntEnum):
+            return type(value) if isinstance(value, Code) else int, (int(value),)
         return NotImplemented
 
 

@@ -797,6 +797,14 @@ class Oracle(ProgramAccount):
         )
 
 
+class SpanKind(Code):
+    """How a span was settled."""
+
+    NETTED = 0
+    BASELINE = 1
+    TOO_LONG = 2
+
+
 class Asset(Code):
     """What a seat holds, as instructions name it."""
 

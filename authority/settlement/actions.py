@@ -16,8 +16,11 @@ from authority.settlement.snapshot import BookView, MemberView, MeterView, Payou
 
 MAX_ACCOUNTS = 64
 """How many accounts a transaction can lock."""
-COMMON_ACCOUNTS = 12
-"""The accounts that the settlements of one transaction share, at most."""
+COMMON_ACCOUNTS = 9
+"""The accounts that the settlements of one transaction share: the operator, Config, Oracle, the mint and its authority,
+and four programs."""
+SEAT_ACCOUNTS = 3
+"""What they share besides where one may mint into a member's seat: the market's vault, its seats, its program."""
 
 
 class Action:
@@ -35,6 +38,11 @@ class Action:
     @property
     def weight(self) -> int:
         """How many accounts it adds to a transaction that it shares with others."""
+        return 0
+
+    @property
+    def common(self) -> int:
+        """How many accounts it has in common with the others of such a transaction."""
         return 0
 
     def logged(self, signature: str) -> Logged:
@@ -95,6 +103,16 @@ class SettleSurplus(Action):
     def weight(self) -> int:
         """The member's three accounts, and two of each meter."""
         return 3 + 2 * len(self.meters)
+
+    @property
+    def common(self) -> int:
+        """The accounts of all settlements, and those of the market where this one mints into a seat."""
+        return COMMON_ACCOUNTS + (SEAT_ACCOUNTS if self.to_seat else 0)
+
+    @property
+    def to_seat(self) -> bool:
+        """Whether the member's token account cannot take what is minted, so that its seat does."""
+        return self.member.held_wh is None
 
     def logged(self, signature: str) -> Logged:
         """Once for the span."""
@@ -293,16 +311,17 @@ def bundled(actions: Iterable[Action], alone: Set[str] = frozenset()) -> list[Bu
 
 def _filled(actions: Iterable[Action], alone: Set[str]) -> Iterator[Bundle]:
     shared: list[Action] = []
-    weight = COMMON_ACCOUNTS
+    weight = common = 0
     for action in actions:
         if action.subject in alone:
             yield (action,)
             continue
-        if shared and (len(shared) == action.together or weight + action.weight > MAX_ACCOUNTS):
+        locked = max(common, action.common) + weight + action.weight
+        if shared and (len(shared) == action.together or locked > MAX_ACCOUNTS):
             yield tuple(shared)
-            shared, weight = [], COMMON_ACCOUNTS
+            shared, weight, common = [], 0, 0
         shared.append(action)
-        weight += action.weight
+        weight, common = weight + action.weight, max(common, action.common)
     if shared:
         yield tuple(shared)
 

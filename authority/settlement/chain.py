@@ -367,14 +367,8 @@ class SettlementChain:
             ]
         for action in bundle:
             match action:
-                case SettleSurplus(member, meters, boundary):
-                    accounts = {
-                        "user": member.address,
-                        "energy_account": programs.energy_account_address(member.member),
-                        "energy_token_account": member.energy_token_account,
-                    }
-                    args = {"interval_end": boundary}
-                    instructions.append(self._build("oracle", "settle_surplus", args, accounts, _pairs(meters)))
+                case SettleSurplus():
+                    instructions.append(self._settle_surplus(action, to_seat=action.to_seat or len(bundle) == 1))
                 case SettleIdleMeter(member, meter):
                     accounts = {
                         "user": member.address,
@@ -407,6 +401,22 @@ class SettlementChain:
                     units = _units(book.unpaid)
         keys = [signers[action.member.member] for action in bundle if isinstance(action, ForMember)]
         return Outgoing(instructions, keys, self._tables(instructions), units)
+
+    def _settle_surplus(self, action: SettleSurplus, *, to_seat: bool) -> Instruction:
+        """A member's settlement; with to_seat its mint may go into the member's seat.
+
+        The accounts for that are left out where members share a transaction, so that more of them fit. One whose token
+        account was lost since it was looked at is refused there and then, and comes alone the next time.
+        """
+        accounts: dict[str, Pubkey | None] = {
+            "user": action.member.address,
+            "energy_account": programs.energy_account_address(action.member.member),
+            "energy_token_account": action.member.energy_token_account,
+        }
+        if not to_seat:
+            accounts |= dict.fromkeys(("energy_vault", "seats", "trading_program"))
+        args = {"interval_end": action.boundary}
+        return self._build("oracle", "settle_surplus", args, accounts, _pairs(action.meters))
 
     def _deposit(self, member: MemberView, signer: Keypair, asset: int, amount: int) -> Instruction:
         """Into the member's seat, out of its own token account."""
@@ -510,10 +520,13 @@ class SettlementChain:
         program: str,
         name: str,
         args: Mapping[str, object] | None = None,
-        accounts: Mapping[str, Pubkey] | None = None,
+        accounts: Mapping[str, Pubkey | None] | None = None,
         remaining: Sequence[AccountMeta] = (),
     ) -> Instruction:
-        """An instruction whose accounts are those given and the deployment's own, as far as the IDL names them."""
+        """An instruction whose accounts are those given and the deployment's own, as far as the IDL names them.
+
+        None leaves an optional account out.
+        """
         operator = self.operator.pubkey()
         known = {**common_accounts(), "operator": operator, "payer": operator, **(accounts or {})}
         named = {item.name for item in self.client.idl(program).instruction(name).accounts}

@@ -200,9 +200,11 @@ def _finish(situation: Situation, book: BookView) -> Iterator[Action]:
         return
     clearing = TriggerClearing(book)
     refundable = book.status is BookStatus.OPEN and chain.now >= book.refundable_from
-    if refundable and situation.fails(clearing.subject):
+    paused = bool(chain.config.pause & Pause.CLEARING)
+    if refundable and (paused or situation.fails(clearing.subject)):
+        # Anybody may do it now: neither what members locked nor the books behind this one wait for the end of a pause.
         yield RefundBook(book)
-    elif not chain.config.pause & Pause.CLEARING:
+    elif not paused:
         yield clearing
 
 

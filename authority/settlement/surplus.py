@@ -11,24 +11,13 @@ bank, and books what was drawn: so nobody gains by being silent, or by changing 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
 from functools import lru_cache
 from typing import NamedTuple
 
+from authority.chain.accounts import SpanKind
 from authority.errors import AuthorityError
 from edge_agent.wire.reading import ROLES, SOURCE_NONE
 from edge_agent.wire.rules import BASIS_POINTS, REGISTERS, ROLE_REGISTERS
-
-
-class SpanKind(IntEnum):
-    """How a span is settled; the numbers are those of the oracle's event SurplusSettled."""
-
-    NETTED = 0
-    """Generation is netted with consumption, and the surplus minted."""
-    BASELINE = 1
-    """The meters, a key, the user, a map or a status changed, or a reading is doubtful: nothing is credited."""
-    TOO_LONG = 2
-    """Longer than netting_epochs: nothing is credited, and the whole consumption is withdrawn."""
 
 
 def span_kind(epochs: int | None, netting_epochs: int, *, unchanged: bool) -> SpanKind:

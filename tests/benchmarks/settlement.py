@@ -38,7 +38,6 @@ from authority.chain import programs  # noqa: E402
 from authority.chain.client import Outgoing  # noqa: E402
 from authority.chain.errors import ChainError  # noqa: E402
 from authority.market.standing_orders import StandingOrder  # noqa: E402
-from authority.settlement.actions import RefundBook  # noqa: E402
 from authority.settlement.snapshot import BookStatus, Pause  # noqa: E402
 from authority.settlement.worker import Worker  # noqa: E402
 
@@ -240,14 +239,12 @@ def full_book(directory: Path, side: int) -> dict[str, Any]:
         campus.client.send([pause], [campus.home.authority], payer=campus.operator)
         filled = campus.epoch
         campus.go_to((filled + 9) * EPOCH_SECONDS + 1)
-        book = worker.chain.snapshot(fresh=True).books[filled]
-        worker.chain.send_all([worker.chain.transaction((RefundBook(book),), {})], lambda _: None)
         refunded = timed(campus, worker)
         final = campus.book(filled)
         return {
             "orders": 2 * side,
             "cleared_and_paid": cleared,
-            "refunded_but_the_first_step": refunded,
+            "refunded": refunded,
             "final": final is not None and final.status == BookStatus.FINAL,
             "conserved": conservation(campus.client).ok,
         }

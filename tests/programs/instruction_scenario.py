@@ -298,8 +298,7 @@ class Scenario:
         for end, step in ((boundary - EPOCH_SECONDS, 0), (boundary, 700)):
             campus.send(*self.submission((roof, self.read(roof, end, step))))
             outcome = campus.send(campus.settle_instruction(dave, end, [roof]))
-        minted = outcome.event("EnergyMinted")
-        self.facts["minted to a seat"] = {name: minted[name] for name in ("to", "amount")}
+        self.facts["minted to a seat"] = outcome.event("EnergyMintedToSeat")["amount"]
 
     def unsigned(self, program: str, name: str, args: Any, accounts: Any) -> Instruction:
         """An instruction without the signature of the oracle's address, which nobody has a key of."""

@@ -85,6 +85,7 @@ CALLED_BY = {
     ("common/src/account.rs", "array_space"): "trading",
     ("common/src/account.rs", ""): "oracle",
     ("common/src/ed25519.rs", ""): "oracle",
+    ("common/src/further.rs", ""): "oracle",
     ("common/src/signatory.rs", ""): "trading",
 }
 """(interface's file, text in the guard): the program in which it is taken out, where it is not the interface's own."""

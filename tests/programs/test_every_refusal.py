@@ -47,7 +47,6 @@ U32, U64 = 2**32 - 1, 2**64 - 1
 
 UNREACHABLE = {
     "governance.GivenTwice": "no instruction takes Config in two places of which one writes; the type asks for a code",
-    "oracle.GivenTwice": "no instruction takes one of the oracle's account types in two places of which one writes",
 }
 """Codes that no transaction meets, and why they stand."""
 
@@ -599,6 +598,7 @@ ORACLE: dict[str, Scenario] = {
     "BoundaryNotRising": again("settle_surplus"),
     "NoReading": an_unread_meter,
     "AccountsNotPaired": lambda stage: stage.do(stage.settle_surplus().but(remaining=tuple(stage.load.pair[:1]))),
+    "GivenTwice": lambda stage: stage.do(stage.settle_surplus().but(remaining=tuple(stage.load.pair * 2))),
     "WalletMismatch": lambda stage: stage.do(stage.settle_surplus().but(energy_account=stage.alice.energy_account)),
     "BillingPeriodNotOpen": a_span_beyond_the_period,
     "EpochNotOver": lambda stage: stage.do(stage.trigger_clearing().but(epoch=RUNNING)),

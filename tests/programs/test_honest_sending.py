@@ -19,7 +19,8 @@ import pytest
 from campus import ACTIVE, PROSUMER, SUSPENDED, Campus, Member, SimulatedMeter, key
 
 from authority.chain import programs
-from authority.settlement.surplus import MeterSpan, SpanKind, settle_span
+from authority.chain.accounts import SpanKind
+from authority.settlement.surplus import MeterSpan, settle_span
 from edge_agent.wire.reading import FLAG_DATA_DOUBTFUL, FLAG_ESTIMATED, FLAG_TAMPER
 
 LIVES = int(os.environ.get("SENDING_LIVES", "60"))

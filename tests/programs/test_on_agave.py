@@ -39,7 +39,7 @@ FACTS = {
     "settled surplus of alice": {"minted": 4_000, "withdrawn": 0},
     "settled withdrawal of bob": {"minted": 0, "withdrawn": 3_000},
     "held after minting": [4_000, 0],
-    "minted to a seat": {"to": 1, "amount": 700},
+    "minted to a seat": 700,
     # 1,500 Wh at the bid's 0.2 credits and 0.02 of wheeling
     "locked": {"bid_count": 1, "ask_count": 1, "credit_locked": 330_000, "energy_locked": 2_000},
     "cleared": {"price": 100_000, "volume": 1_500, "bids": 1, "asks": 1},

@@ -534,6 +534,23 @@ def test_half_a_pair_is_refused(campus: Campus, solar: SimulatedMeter, refused) 
         campus.send(frames, submit_by_operator(campus, solar.pair[:1]))
 
 
+def test_a_meter_may_come_again_and_a_declared_account_may_not(
+    campus: Campus, member: Member, solar: SimulatedMeter, refused
+) -> None:
+    """Readings of two meters that take turns, four in one transaction; each is held against the one before."""
+    load = campus.add_meter(member, "turns", "load")
+    campus.set_time(campus.boundary(6))
+    turns = [(solar, 2), (load, 2), (solar, 3), (load, 3)]
+    frames = [(meter, meter.read(campus.boundary(n), *((10,) if meter is solar else (0, 7)))) for meter, n in turns]
+    campus.submit(*frames)
+    for meter in (solar, load):
+        assert campus.account("oracle", meter.state)["interval_end"] == campus.boundary(3)
+    frame = programs.ed25519_frames([solar.read(campus.boundary(4), 1)])
+    for pair in ([readonly(programs.config_address()), writable(solar.state)], [solar.pair[0], solar.pair[0]]):
+        with refused("GivenTwice" if pair[0] != solar.pair[0] else "NotAMeterState"):
+            campus.send(frame, submit_by_operator(campus, pair))
+
+
 @pytest.mark.parametrize(("account", "error"), [("config", "WrongConfig"), ("instructions", "WrongInstructionsSysvar")])
 def test_another_singleton_is_refused(campus: Campus, solar: SimulatedMeter, refused, account, error) -> None:
     frames = programs.ed25519_frames([solar.read(campus.boundary(2), 1)])

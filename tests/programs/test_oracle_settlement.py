@@ -22,9 +22,9 @@ from campus import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from solders.compute_budget import set_compute_unit_limit
+from solders.instruction import Instruction
 
 from authority.chain import programs
-from authority.chain.accounts import Place
 
 
 class Home:
@@ -292,7 +292,7 @@ def test_no_meters_at_all_are_refused(home: Home, refused) -> None:
 
 def test_a_meter_named_twice_is_refused(home: Home, refused) -> None:
     boundary = home.read(g=5_000, c=4_000)
-    with refused("MeterSetIncomplete"):
+    with refused("GivenTwice"):
         home.campus.settle(home.member, boundary, home.solar, home.battery, home.solar)
 
 
@@ -424,7 +424,8 @@ def test_the_accounts_for_the_seat_may_be_left_out(home: Home) -> None:
     instruction = home.campus.settle_instruction(
         home.member, home.read(g=5_000), home.meters, **dict.fromkeys(SEAT_ACCOUNTS)
     )
-    assert home.campus.send(instruction).event("EnergyMinted")["to"] == Place.TOKEN_ACCOUNT
+    outcome = home.campus.send(instruction)
+    assert [event.name for event in outcome.events] == ["SurplusSettled"]
     assert home.tokens == 5_000
 
 
@@ -485,6 +486,22 @@ def test_another_meters_state_is_refused(home: Home, refused) -> None:
         home.campus.send(home.campus.instruction("oracle", "settle_surplus", args, named, swapped))
     with refused("AccountsNotPaired"):
         home.campus.send(home.campus.instruction("oracle", "settle_surplus", args, named, swapped[:1]))
+
+
+def test_an_account_that_stands_in_two_places_is_refused(home: Home, refused) -> None:
+    """Behind the declared accounts none comes again: neither one of those, nor a meter's or a state of another pair."""
+    boundary = home.read(g=5_000)
+    settle = home.campus.settle_instruction(home.member, boundary, home.meters)
+    declared, pairs = settle.accounts[: -2 * len(home.meters)], settle.accounts[-2 * len(home.meters) :]
+    for place, repeated in ((0, settle.accounts[1]), (5, declared[3]), (3, pairs[1]), (4, pairs[0])):
+        metas = [*declared, *(repeated if n == place else meta for n, meta in enumerate(pairs))]
+        with refused("GivenTwice"):
+            home.campus.send(Instruction(settle.program_id, bytes(settle.data), metas))
+    with refused("GivenTwice"):  # where the declared accounts end would not show
+        tokens = {"energy_token_account": programs.TOKEN_PROGRAM}
+        home.campus.send(home.campus.settle_instruction(home.member, boundary, home.meters, **tokens))
+    home.campus.send(settle)
+    assert home.tokens == 5_000
 
 
 # Billing periods

@@ -33,14 +33,16 @@ pub use energy_token_interface::{EnergyTokenError, Retirement, ID};
 pub mod energy_token {
     use super::*;
 
-    /// Make the energy mint and the credit mint. By the operator.
-    pub fn initialize(ctx: &mut Context<Initialize>) -> Result<()> {
-        ctx.accounts.execute()
-    }
+    // The program looks for the instruction in this order: first the one that comes most often.
 
     /// Mint energy (Wh) to a member's energy token account. Signed by the oracle's address, that is: called by oracle.settle_surplus alone.
     pub fn mint_energy(ctx: &mut Context<MintEnergy>, amount: u64) -> Result<()> {
         ctx.accounts.execute(amount)
+    }
+
+    /// Make the energy mint and the credit mint. By the operator.
+    pub fn initialize(ctx: &mut Context<Initialize>) -> Result<()> {
+        ctx.accounts.execute()
     }
 
     /// Mint energy (Wh) to the seat of a member whose energy token account cannot take it. Signed by the oracle's address, likewise.

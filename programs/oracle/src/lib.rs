@@ -37,10 +37,7 @@ pub use oracle_interface::{EnergyAccount, EpochCheckpoint, MeterState, Oracle, O
 pub mod oracle {
     use super::*;
 
-    /// Open a registered meter: makes its MeterState and, with a member's first meter, its EnergyAccount. By the operator, who pays.
-    pub fn open_meter(ctx: &mut Context<OpenMeter>) -> Result<()> {
-        ctx.accounts.execute()
-    }
+    // The program looks for the instruction in this order: first those that come most often.
 
     /// Accept meter-signed readings. By the operator. The instruction just before is the Ed25519 precompile's over one frame
     /// (record 96 | key 32 | signature 64) for each reading; the remaining accounts are, for each, its Meter and its MeterState (writable).
@@ -52,6 +49,11 @@ pub mod oracle {
     /// operator. The remaining accounts are Meter and MeterState (writable) of each of the member's settling meters.
     pub fn settle_surplus(ctx: &mut Context<SettleSurplus>, interval_end: i64) -> Result<()> {
         settle_surplus::execute(ctx, interval_end)
+    }
+
+    /// Open a registered meter: makes its MeterState and, with a member's first meter, its EnergyAccount. By the operator, who pays.
+    pub fn open_meter(ctx: &mut Context<OpenMeter>) -> Result<()> {
+        ctx.accounts.execute()
     }
 
     /// Settle a suspended or closed meter alone: what it drew since its last settlement is withdrawn, nothing is credited. By the operator.

@@ -25,7 +25,7 @@
 use {
     crate::record::{CHARGE, CONSUMPTION, DISCHARGE, GENERATION},
     campus_common::units::{BasisPoints, WattHours},
-    oracle_interface::{events::SpanKind, MeterState, OracleError},
+    oracle_interface::{MeterState, OracleError, SpanKind},
     registry_interface::{Meter, MeterRole, StoredSource, MAX_SETTLING_METERS},
 };
 

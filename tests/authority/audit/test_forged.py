@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
 from authority.audit.bundle import Bundle
+from authority.audit.conservation import SUPPLY_AT
 from authority.audit.history import Landed
 from authority.audit.verify import Audit, ChainSource, StoreLog
 from authority.chain import accounts, programs
@@ -158,7 +160,6 @@ def without(chain: ChainSource, name: str) -> ChainSource:
         ("CreditIssued", "not_conserved", "issued"),
         ("CreditIssued", "act_not_on_chain", "did not happen"),
         ("EnergyRetired", "account_differs", "consumption_total"),
-        ("EnergyMinted", "mint_differs", "settled and not minted"),
         ("SurplusSettled", "account_differs", "settlements"),
         ("ReadingAccepted", "span_differs", "not all of the member's meters"),
         ("Deposited", "account_differs", "by log and events"),
@@ -171,6 +172,37 @@ def test_an_event_that_is_left_out_of_the_history_is_missed(traded: Any, name: s
     bundle, chain = chain_of(traded)
     found = audited(without(chain, name), bundle).findings
     assert [finding for finding in found if finding.code == code and words in finding.message], found[:4]
+
+
+@pytest.mark.parametrize(("more", "differs"), [(0, False), (1, True), (-1, True)])
+def test_a_mint_into_a_seat_is_held_against_its_settlement(traded: Any, more: int, differs: bool) -> None:
+    """A forged event: what it says is missing in the seat, and where it is not what was settled, that is said too."""
+    bundle, chain = chain_of(traded)
+    forged = False
+    for place, landed in enumerate(chain.history):
+        for program, data in landed.events:
+            event = chain.idls[program].decode_event(data)
+            if event is None or event.name != "SurplusSettled" or not event.data["minted"] or forged:
+                continue
+            body = bytes(event.data["wallet"]) + struct.pack("<Q", event.data["minted"] + more)
+            seat = ("energy_token", sha256(b"event:EnergyMintedToSeat").digest()[:8] + body)
+            chain.history[place] = replace(landed, events=(*landed.events, seat))
+            forged = True
+    found = audited(chain, bundle).findings
+    assert {each.code for each in found} == {"account_differs"} | ({"mint_differs"} if differs else set())
+    assert any("says energy" in each.message for each in found)
+
+
+def test_tokens_beyond_what_was_settled_are_found(traded: Any) -> None:
+    """A mint to a token account has no event of its own: the supply tells of one that no settlement had made."""
+    bundle, chain = chain_of(traded)
+    owner, raw = chain.state.accounts[programs.energy_mint()]
+    supply = struct.unpack_from("<Q", raw, SUPPLY_AT)[0]
+    chain.state.accounts[programs.energy_mint()] = (
+        owner,
+        raw[:SUPPLY_AT] + struct.pack("<Q", supply + 1) + raw[SUPPLY_AT + 8 :],
+    )
+    assert "not_conserved" in {each.code for each in audited(chain, bundle).findings}
 
 
 @pytest.fixture

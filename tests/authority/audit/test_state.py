@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from authority.audit import examine, state
 from authority.audit.bundle import Bundle
 from authority.audit.state import StateError
 from authority.audit.verify import Audit, Progress, StoreLog
+from authority.chain.accounts import MeterRole
 from authority.cli import main
 from authority.log.log import Leaf
 from authority.store.metering import Frame
@@ -162,3 +165,13 @@ def test_a_log_alone_can_be_gone_on_from(campus: Any) -> None:
         second.run(StoreLog.of(session))
     assert second.findings == []
     assert second.readings == 2 * len(campus.meters)
+
+
+def test_a_code_is_kept_by_its_number_whatever_python_does_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def by_name(value: IntEnum, protocol: int) -> Any:  # as Python 3.11.2 pickles an enum
+        return getattr, (type(value), value.name)
+
+    monkeypatch.setattr(MeterRole, "__reduce_ex__", by_name)
+    written = state.to_bytes(MeterRole.GRID)  # type: ignore[arg-type]
+    read = state._Reader(io.BytesIO(written)).load()
+    assert read is MeterRole.GRID

@@ -10,7 +10,6 @@ from solders.keypair import Keypair
 from authority.chain.accounts import BOOKS
 from authority.market.standing_orders import BID, Limits, StandingOrder
 from authority.settlement.actions import (
-    COMMON_ACCOUNTS,
     MAX_ACCOUNTS,
     Checkpoint,
     OpenBillingPeriod,
@@ -210,14 +209,19 @@ def test_a_refused_companion_goes_alone():
 
 
 def test_settlements_share_a_transaction_as_far_as_it_locks_accounts():
-    """Three meters a member: five; twenty meters: one."""
-    users = [member(index) for index in range(6)]
-    small = [SettleSurplus(user, tuple(meter(user, pk, pk) for pk in range(3)), START) for user in users]
-    assert [len(bundle) for bundle in bundled(small)] == [5, 1]
-    large = [SettleSurplus(user, tuple(meter(user, pk, pk) for pk in range(20)), START) for user in users]
-    assert [len(bundle) for bundle in bundled(large)] == [1] * 6
-    for bundle in bundled([*small, *large]):
-        assert COMMON_ACCOUNTS + sum(each.weight for each in bundle) <= MAX_ACCOUNTS
+    """Three meters a member: six; twenty meters: one; a mint into a seat takes the place of a member."""
+
+    def spans(users, meters):
+        return [SettleSurplus(user, tuple(meter(user, pk, pk) for pk in range(meters)), START) for user in users]
+
+    users = [member(index, held_wh=0) for index in range(7)]
+    small, large = spans(users, 3), spans(users, 20)
+    assert [len(bundle) for bundle in bundled(small)] == [6, 1]
+    assert [len(bundle) for bundle in bundled(large)] == [1] * 7
+    without = [*users[:5], replace(users[5], held_wh=None), users[6]]
+    assert [len(bundle) for bundle in bundled(spans(without, 3))] == [5, 2]
+    for bundle in bundled([*small, *large, *spans(without, 3)]):
+        assert max(each.common for each in bundle) + sum(each.weight for each in bundle) <= MAX_ACCOUNTS
 
 
 def test_surplus_is_settled_where_all_meters_stand_together():
@@ -307,6 +311,9 @@ def test_a_book_that_cannot_be_cleared_is_refunded_when_due():
     refused = {f"clearing {old}": 3}
     (action,) = plan(situation(books=[book(old)], rows=[row(old)], refused=refused))
     assert isinstance(action, RefundBook)
+    paused = replace(CONFIG, pause=Pause.CLEARING)
+    assert plan(situation(config=paused, books=[book(old)], rows=[row(old)])) == [RefundBook(book(old))]
+    assert not plan(situation(config=paused, books=[book(EPOCH - 8)], rows=[row(EPOCH - 8)]))
     (action,) = plan(situation(books=[book(EPOCH - 2)], rows=[row(EPOCH - 2)], refused={f"clearing {EPOCH - 2}": 3}))
     assert isinstance(action, TriggerClearing)
 

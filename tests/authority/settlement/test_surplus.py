@@ -6,14 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authority.settlement.surplus import (
-    MeterSpan,
-    SpanKind,
-    SurplusError,
-    permitted_meter_set,
-    settle_span,
-    span_kind,
-)
+from authority.chain.accounts import SpanKind
+from authority.settlement.surplus import MeterSpan, SurplusError, permitted_meter_set, settle_span, span_kind
 from edge_agent.wire.reading import SOURCE_NONE, SOURCE_SOLAR, SOURCE_WIND
 from edge_agent.wire.rules import BASIS_POINTS
 

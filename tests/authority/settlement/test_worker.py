@@ -17,7 +17,7 @@ from authority.enrolment import wallets
 from authority.log import log
 from authority.market.book_leaf import book_of_leaf
 from authority.market.report import epoch_reports
-from authority.settlement.actions import RefundBook, SubmitReading
+from authority.settlement.actions import SettleSurplus, SubmitReading
 from authority.settlement.snapshot import Pause
 from authority.settlement.worker import BLOCKING_REFUSALS, SKIPPED_REFUSALS
 from authority.store.log import Act
@@ -245,11 +245,10 @@ def test_a_book_that_was_never_cleared_gives_everything_back(campus):
     campus.run_epoch(worker, moving=False)
     metered = campus.run_epoch(worker)
     pause(campus, Pause.CLEARING | Pause.ORDERS)
-    campus.go_to((metered + 10) * 60 + 1)
+    campus.go_to((metered + 9) * 60 + 1)
     worker.settle_down()
-    book = worker.chain.snapshot().books[metered + 1]
-    assert book.status is BookStatus.OPEN
-    worker.chain.send_all([worker.chain.transaction((RefundBook(book),), {})], lambda _: None)
+    assert worker.chain.snapshot().books[metered + 1].status is BookStatus.OPEN  # whoever paused may still clear it
+    campus.go_to((metered + 10) * 60 + 1)
     worker.settle_down()
     assert campus.balances() == {
         "A": (2_500, 2_500, 0),
@@ -288,26 +287,21 @@ def test_a_book_larger_than_a_transaction_takes_is_paid_and_refunded_in_steps(ca
     assert orders >= 3
     pause(campus, Pause.CLEARING | Pause.ORDERS)
     campus.go_to((filled + 9) * 60 + 1)
-    book = worker.chain.snapshot(fresh=True).books[filled]
-    worker.chain.send_all([build((RefundBook(book),), {})], lambda _: None)  # anybody may begin
     worker.settle_down()
     assert campus.book(filled).status == BookStatus.FINAL
-    assert done.count("RefundBook") == -(-orders // at_once) - 1
+    assert done.count("RefundBook") == -(-orders // at_once)
     assert conservation(campus.client).ok
     assert campus.audit() == 0
 
 
-def test_a_closed_token_account_delays_nobody_and_loses_nothing(campus):
-    campus.start_market()
-    worker = campus.worker()
-    campus.run_epoch(worker, moving=False)
-    campus.run_epoch(worker)
+def close_energy_account(campus, name):
+    """The member closes its token account of energy: everything that it has is in the book."""
     with campus.app.store.read() as session:
-        key = wallets.unseal(campus.home, session.query(User).filter_by(name="A").one())
+        key = wallets.unseal(campus.home, session.query(User).filter_by(name=name).one())
     account = programs.associated_token_address(key.pubkey(), programs.energy_mint())
     close = Instruction(
         programs.TOKEN_PROGRAM,
-        b"\x09",  # CloseAccount: everything that A holds is in the book
+        b"\x09",  # CloseAccount
         [
             AccountMeta(account, is_signer=False, is_writable=True),
             AccountMeta(key.pubkey(), is_signer=False, is_writable=True),
@@ -315,10 +309,51 @@ def test_a_closed_token_account_delays_nobody_and_loses_nothing(campus):
         ],
     )
     campus.client.send([close], [key], payer=campus.operator)
+
+
+def test_a_closed_token_account_delays_nobody_and_loses_nothing(campus):
+    campus.start_market()
+    worker = campus.worker()
+    campus.run_epoch(worker, moving=False)
+    campus.run_epoch(worker)
+    close_energy_account(campus, "A")
     campus.next_epoch()
     worker.settle_down()
     assert campus.balances() == campus.after_one_market()
     assert alerts(campus) == set()
+
+
+def test_a_mint_goes_to_the_seat_where_the_account_was_lost_meanwhile(campus):
+    """The worker last saw it whole, and settles its member among others, without the accounts for a seat."""
+    campus.start_market()
+    worker = campus.worker()
+    built, build = [], worker.chain.transaction
+
+    def noted(bundle, signers):
+        outgoing = build(bundle, signers)
+        settled = [action.member.name for action in bundle if isinstance(action, SettleSurplus)]
+        if settled:
+            listed = {meta.pubkey for each in outgoing.instructions for meta in each.accounts}
+            built.append((settled, programs.seats_address() in listed))
+        return outgoing
+
+    worker.chain.transaction = noted
+    campus.run_epoch(worker, moving=False)
+    campus.run_epoch(worker)
+    built.clear()
+    close_energy_account(campus, "A")
+    campus.run_epoch(worker)
+    assert built[0] == (["A", "B", "C", "D"], False)
+    assert (["A"], True) in built
+    assert campus.energy("A").minted == 5_000
+    (member,) = (each for each in worker.chain.snapshot(fresh=True).members if each.name == "A")
+    assert member.held_wh is None
+    assert conservation(campus.client).ok
+    assert alerts(campus) == set()
+    built.clear()
+    campus.run_epoch(worker)
+    assert built == [(["A", "B", "C", "D"], True)]
+    assert campus.energy("A").minted == 7_500
 
 
 def test_the_next_billing_period_is_opened_when_its_time_comes(campus):

@@ -35,7 +35,7 @@ pub struct Initialize {
 
 impl Initialize {
     pub(crate) fn execute(&mut self) -> Result<()> {
-        self.config.require_operator(self.operator.account())?;
+        self.config.require_operator(&self.operator)?;
         self.make(&self.energy_mint, &[ENERGY_MINT_SEED, &[ENERGY_MINT_BUMP]], ENERGY_DECIMALS)?;
         self.make(&self.credit_mint, &[CREDIT_MINT_SEED, &[CREDIT_MINT_BUMP]], CREDIT_DECIMALS)
     }

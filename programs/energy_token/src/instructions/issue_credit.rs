@@ -45,7 +45,7 @@ pub struct IssueCredit {
 impl IssueCredit {
     pub(crate) fn execute(&mut self, amount: u64) -> Result<()> {
         let config = &self.config;
-        config.require_operator(self.operator.account())?;
+        config.require_operator(&self.operator)?;
         config.require_running(Pause::CREDIT)?;
         let user = &self.user;
         user.require_active()?;

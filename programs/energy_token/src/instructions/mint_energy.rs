@@ -1,10 +1,10 @@
-//! Mint energy: the oracle's alone.
+//! Mint energy: the oracle's alone. Its SurplusSettled says to whom and how much, so that no event of this program repeats it.
 
 use {
     crate::signer::{as_mint_authority, OracleProgram},
     anchor_lang::{address_eq, prelude::*},
-    campus_common::{log, units::WattHours, Checked, Foreign, Signatory, TOKEN_PROGRAM},
-    energy_token_interface::{can_receive, events::EnergyMinted, EnergyTokenError, Place, ENERGY_MINT, MINT_AUTHORITY},
+    campus_common::{Checked, Foreign, Signatory, TOKEN_PROGRAM},
+    energy_token_interface::{can_receive, EnergyTokenError, ENERGY_MINT, MINT_AUTHORITY},
     oracle_interface::ORACLE_ADDRESS,
     pinocchio_token::instructions::MintTo,
     registry_interface::User,
@@ -48,8 +48,6 @@ impl MintEnergy {
             return Err(EnergyTokenError::UnusableEnergyAccount.into());
         }
         let authority = self.mint_authority.account();
-        as_mint_authority(|signer| MintTo::new(mint, account, authority, amount).invoke_signed(&[signer]))?;
-        log(&EnergyMinted { wallet: user.member, amount: WattHours(amount), to: Place::TokenAccount.into(), padding: [0; 7] });
-        Ok(())
+        as_mint_authority(|signer| MintTo::new(mint, account, authority, amount).invoke_signed(&[signer]))
     }
 }

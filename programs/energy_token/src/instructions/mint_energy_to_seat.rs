@@ -4,7 +4,7 @@ use {
     crate::signer::{Minting, OracleProgram},
     anchor_lang::{address_eq, prelude::*},
     campus_common::{log, units::WattHours, Checked, Foreign, Signatory, TOKEN_PROGRAM},
-    energy_token_interface::{can_receive, events::EnergyMinted, EnergyTokenError, Place, ENERGY_MINT, MINT_AUTHORITY},
+    energy_token_interface::{can_receive, events::EnergyMintedToSeat, EnergyTokenError, ENERGY_MINT, MINT_AUTHORITY},
     oracle_interface::ORACLE_ADDRESS,
     registry_interface::User,
     trading_interface::{Asset, ENERGY_VAULT, SEATS},
@@ -62,7 +62,7 @@ impl MintEnergyToSeat {
             seats: self.seats.account(),
         };
         minting.mint_to_seat(user, amount)?;
-        log(&EnergyMinted { wallet: user.member, amount: WattHours(amount), to: Place::Seat.into(), padding: [0; 7] });
+        log(&EnergyMintedToSeat { wallet: user.member, amount: WattHours(amount) });
         Ok(())
     }
 }

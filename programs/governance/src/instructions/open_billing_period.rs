@@ -23,7 +23,7 @@ pub struct OpenBillingPeriod {
 impl OpenBillingPeriod {
     pub(crate) fn execute(&mut self) -> Result<()> {
         let config = &mut self.config;
-        config.require_operator(self.operator.account())?;
+        config.require_operator(&self.operator)?;
         if now()? < config.billing_period_end() {
             return Err(GovernanceError::BillingPeriodNotOver.into());
         }

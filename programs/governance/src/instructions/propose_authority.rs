@@ -19,7 +19,7 @@ pub struct ProposeAuthority {
 impl ProposeAuthority {
     pub(crate) fn execute(&mut self, pending: Address) -> Result<()> {
         let config = &mut self.config;
-        config.require_authority(self.authority.account())?;
+        config.require_authority(&self.authority)?;
         config.pending_authority = pending;
         log(&AuthorityProposed { pending });
         Ok(())

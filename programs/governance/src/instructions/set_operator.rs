@@ -19,7 +19,7 @@ pub struct SetOperator {
 impl SetOperator {
     pub(crate) fn execute(&mut self, operator: Address) -> Result<()> {
         let config = &mut self.config;
-        config.require_authority(self.authority.account())?;
+        config.require_authority(&self.authority)?;
         if operator == Address::default() {
             return Err(GovernanceError::ZeroKey.into());
         }

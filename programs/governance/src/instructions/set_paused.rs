@@ -19,7 +19,7 @@ pub struct SetPaused {
 impl SetPaused {
     pub(crate) fn execute(&mut self, bits: u16) -> Result<()> {
         let config = &mut self.config;
-        config.require_authority(self.authority.account())?;
+        config.require_authority(&self.authority)?;
         if bits & !Pause::ALL.0 != 0 {
             return Err(GovernanceError::UnknownPauseBits.into());
         }

@@ -27,7 +27,7 @@ pub struct StageParameters {
 impl StageParameters {
     pub(crate) fn execute(&mut self, parameters: Parameters, from_epoch: Epoch) -> Result<()> {
         let config = &mut self.config;
-        config.require_authority(self.authority.account())?;
+        config.require_authority(&self.authority)?;
         let now = now()?;
         let current = config.epoch(now);
         let ahead = from_epoch.0.saturating_sub(current.0);

@@ -15,6 +15,7 @@ mod codes;
 pub mod cpi;
 pub mod ed25519;
 mod events;
+mod further;
 pub mod idl;
 mod signatory;
 pub mod units;
@@ -27,6 +28,7 @@ pub use {
     addresses::{ASSOCIATED_TOKEN_PROGRAM, INSTRUCTIONS_SYSVAR, SYSTEM_PROGRAM, TOKEN_PROGRAM},
     clock::now,
     events::log,
+    further::{Further, Next},
     signatory::{Capacity, Signatory},
 };
 

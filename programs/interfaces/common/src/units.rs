@@ -139,9 +139,13 @@ impl PricePerKwh {
 fn scale_floor(value: u64, factor: u16) -> u64 {
     let whole = value / BASIS_POINTS;
     let rest = value % BASIS_POINTS;
-    // whole x factor can pass u64 only for a factor above 10,000; rest x factor is below 2^30.
-    match whole.checked_mul(factor as u64) {
-        Some(product) => product.saturating_add(rest * factor as u64 / BASIS_POINTS),
+    let factor = factor as u64;
+    // rest x factor is below 2^30, and up to the whole the result is no more than the value.
+    if factor <= BASIS_POINTS {
+        return whole * factor + rest * factor / BASIS_POINTS;
+    }
+    match whole.checked_mul(factor) {
+        Some(product) => product.saturating_add(rest * factor / BASIS_POINTS),
         None => u64::MAX,
     }
 }

@@ -6,17 +6,14 @@ use {
     campus_common::units::{BillingPeriod, MicroCredits, WattHours},
 };
 
-/// Energy was minted to a member.
+/// Energy was minted into a member's seat, for its token account could not take it. What is minted to a token account has no event here: the
+/// oracle's SurplusSettled, without which nothing is minted, has member and amount.
 #[event(bytemuck)]
-pub struct EnergyMinted {
+pub struct EnergyMintedToSeat {
     /// The member: the wallet that it registered with.
     pub wallet: Address,
     /// How much.
     pub amount: WattHours,
-    /// Where to: the member's token account, or its seat, where that could not take it.
-    pub to: StoredPlace,
-    /// Zero.
-    pub padding: [u8; 7],
 }
 
 /// Credits were issued to a member (it paid the department, or the department pays it).

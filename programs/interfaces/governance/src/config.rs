@@ -5,7 +5,7 @@ use {
     anchor_lang::{address_eq, bytemuck, prelude::*},
     campus_common::{
         units::{BasisPoints, BillingPeriod, Epoch, OrderWattHours, PricePerKwh, Seconds, UnixTime},
-        CampusAccount, Capacity, VERSION,
+        CampusAccount, Capacity, Signatory, VERSION,
     },
 };
 
@@ -196,19 +196,19 @@ impl Config {
         Ok(())
     }
 
-    /// Refuse where `account`, which has signed as [`Operator`], is another's.
+    /// Refuse where who has signed as [`Operator`] is somebody else.
     #[inline(always)]
-    pub fn require_operator(&self, account: &AccountView) -> Result<()> {
-        if !address_eq(account.address(), &self.operator) {
+    pub fn require_operator(&self, signatory: &Signatory<Operator>) -> Result<()> {
+        if !address_eq(signatory.address(), &self.operator) {
             return Err(GovernanceError::NotOperator.into());
         }
         Ok(())
     }
 
-    /// Refuse where `account`, which has signed as [`Authority`], is another's.
+    /// Refuse where who has signed as [`Authority`] is somebody else.
     #[inline(always)]
-    pub fn require_authority(&self, account: &AccountView) -> Result<()> {
-        if !address_eq(account.address(), &self.authority) {
+    pub fn require_authority(&self, signatory: &Signatory<Authority>) -> Result<()> {
+        if !address_eq(signatory.address(), &self.authority) {
             return Err(GovernanceError::NotAuthority.into());
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Events of the oracle: fixed layouts, logged. From them alone the movement of every MeterState and EnergyAccount can be rebuilt.
 
 use {
+    crate::StoredSpanKind,
     anchor_lang::prelude::*,
     campus_common::units::{BillingPeriod, Epoch, MicroCredits, UnixTime, WattHours},
 };
@@ -74,28 +75,16 @@ pub struct SurplusSettled {
     pub discharged: WattHours,
     /// Bank after.
     pub bank: WattHours,
-    /// Minted.
+    /// Minted: to the member's token account, or, where the energy token program's EnergyMintedToSeat follows, to its seat.
     pub minted: WattHours,
     /// Withdrawn.
     pub withdrawn: WattHours,
     /// The billing period in which the withdrawal is booked.
     pub period: BillingPeriod,
-    /// SpanKind: 0 netted, 1 baseline, 2 longer than netting_epochs.
-    pub kind: u8,
+    /// How it was settled.
+    pub kind: StoredSpanKind,
     /// Zero.
     pub padding: [u8; 3],
-}
-
-/// How a span was settled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum SpanKind {
-    /// Generation was netted with consumption, and the surplus minted.
-    Netted = 0,
-    /// The meters were not the same, or one had another key, user, map or status, or a doubtful reading: nothing is credited.
-    Baseline = 1,
-    /// Longer than netting_epochs: nothing is credited, and the whole consumption is withdrawn.
-    TooLong = 2,
 }
 
 /// A meter that takes no part any more was settled alone: what it drew is withdrawn, nothing is credited.

@@ -5,6 +5,7 @@ extern crate alloc;
 mod accounts;
 mod error;
 pub mod events;
+mod kinds;
 
 pub use {
     accounts::{
@@ -12,6 +13,7 @@ pub use {
         ORACLE_SEED, STATE_SEED,
     },
     error::OracleError,
+    kinds::{SpanKind, StoredSpanKind},
 };
 
 anchor_lang::declare_id!("Campusorac1e11111111111111111111111111111111");

@@ -89,7 +89,7 @@ fn book_hash(view: &AccountView, epoch: Epoch) -> Result<[u8; 32]> {
 impl CheckpointEpoch {
     pub(crate) fn execute(&mut self, args: Checkpoint) -> Result<()> {
         let config = &self.config;
-        config.require_operator(self.operator.account())?;
+        config.require_operator(&self.operator)?;
         let oracle = &mut self.oracle;
         let epoch = Epoch(args.epoch);
         let clock = Clock::get()?;

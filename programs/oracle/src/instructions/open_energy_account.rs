@@ -29,7 +29,7 @@ pub struct OpenEnergyAccount {
 impl OpenEnergyAccount {
     pub(crate) fn execute(&mut self) -> Result<()> {
         let config = &self.config;
-        config.require_operator(self.operator.account())?;
+        config.require_operator(&self.operator)?;
         config.require_running(Pause::REGISTRATION)?;
         open(config, &self.user, self.operator.account(), self.energy_account.account())
     }

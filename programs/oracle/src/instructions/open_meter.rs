@@ -40,7 +40,7 @@ pub struct OpenMeter {
 impl OpenMeter {
     pub(crate) fn execute(&mut self) -> Result<()> {
         let config = &self.config;
-        config.require_operator(self.operator.account())?;
+        config.require_operator(&self.operator)?;
         config.require_running(Pause::REGISTRATION)?;
         let (meter, user) = (&self.meter, &self.user);
         if !address_eq(&meter.user, &user.member) {

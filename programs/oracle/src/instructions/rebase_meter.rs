@@ -30,7 +30,7 @@ pub struct RebaseMeter {
 impl RebaseMeter {
     pub(crate) fn execute(&mut self) -> Result<()> {
         let config = &self.config;
-        config.require_operator(self.operator.account())?;
+        config.require_operator(&self.operator)?;
         config.require_running(Pause::READINGS)?;
         let frames = verified_frames(self.instructions.account(), 1)?;
         let ([frame], _) = frames.as_chunks::<FRAME>() else {

@@ -36,7 +36,7 @@ pub struct SettleIdleMeter {
 impl SettleIdleMeter {
     pub(crate) fn execute(&mut self) -> Result<()> {
         let config = &self.config;
-        config.require_operator(self.operator.account())?;
+        config.require_operator(&self.operator)?;
         config.require_running(Pause::SETTLEMENT)?;
         let (meter, state, account) = (&self.meter, &mut self.meter_state, &mut self.energy_account);
         if !address_eq(&meter.user, &self.user.member) {

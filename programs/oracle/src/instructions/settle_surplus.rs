@@ -7,11 +7,12 @@ use {
         address_eq,
         pinocchio::cpi::{Seed, Signer as CpiSigner},
         prelude::*,
+        TryAccounts,
     },
     campus_common::{
         borrow_mut, log, now,
         units::{BillingPeriod, Epoch, UnixTime, WattHours},
-        CampusAccount, Checked, CheckedMut, Foreign, Signatory, TOKEN_PROGRAM,
+        CampusAccount, Checked, CheckedMut, Foreign, Further, Next, Signatory, TOKEN_PROGRAM,
     },
     energy_token_interface::{
         can_receive,
@@ -20,8 +21,8 @@ use {
     },
     governance_interface::{Config, Operator, Pause},
     oracle_interface::{
-        events::{LateWithdrawalBooked, SpanKind, SurplusSettled},
-        EnergyAccount, MeterState, Oracle, OracleError, DOUBTFUL_FLAGS, ORACLE_BUMP, ORACLE_SEED,
+        events::{LateWithdrawalBooked, SurplusSettled},
+        EnergyAccount, MeterState, Oracle, OracleError, SpanKind, DOUBTFUL_FLAGS, ORACLE_BUMP, ORACLE_SEED,
     },
     registry_interface::{Meter, User},
     trading_interface::{ENERGY_VAULT, SEATS},
@@ -70,23 +71,35 @@ pub struct SettleSurplus {
 }
 
 pub(crate) fn execute(ctx: &mut Context<SettleSurplus>, interval_end: i64) -> Result<()> {
-    let pairs = pairs_of(ctx)?;
-    ctx.accounts.settle(&pairs, UnixTime(interval_end))
+    ctx.accounts.settle(UnixTime(interval_end))
 }
 
 // Each step is a function of its own: in one piece the compiler would keep every account of the instruction in its ten registers at once, and
 // put most of them on the stack before each use.
 
-#[inline(never)]
-fn pairs_of(ctx: &mut Context<SettleSurplus>) -> Result<alloc::vec::Vec<AccountView>> {
-    ctx.remaining_accounts()
-}
-
 impl SettleSurplus {
+    /// The accounts behind the declared ones.
+    #[inline(always)]
+    fn further(&self) -> Result<Further> {
+        let others = [self.energy_token_account.account()];
+        // SAFETY: all others have an address that is not SPL Token's, or an owner that is one of the campus programs; an optional account that
+        // is left out is this program.
+        unsafe {
+            Further::after(
+                self.operator.account(),
+                others,
+                self.token_program.account(),
+                Self::HEADER_SIZE,
+                OracleError::GivenTwice,
+            )
+        }
+    }
+
     #[inline(never)]
-    fn settle(&mut self, pairs: &[AccountView], boundary: UnixTime) -> Result<()> {
+    fn settle(&mut self, boundary: UnixTime) -> Result<()> {
+        let mut further = self.further()?;
         let config: &Config = &self.config;
-        config.require_operator(self.operator.account())?;
+        config.require_operator(&self.operator)?;
         config.require_running(Pause::SETTLEMENT)?;
         let user: &User = &self.user;
         let account: &mut EnergyAccount = &mut self.energy_account;
@@ -104,7 +117,8 @@ impl SettleSurplus {
         // A span is settled by the parameters of the epoch that it ends with, whenever that is.
         let last_epoch = config.epoch(UnixTime(boundary.0 - 1));
         let parameters = config.parameters(last_epoch);
-        let gathered = gather(pairs, user, account.boundary, boundary, last_epoch)?;
+        let mut gathered = Gathered { sums: Sums::default(), seen: 0, undoubted: true };
+        gathered.gather(&mut further, user, &Boundaries { before: account.boundary, boundary, last_epoch })?;
         let length = (boundary.0 - account.boundary.0) as u64;
         let longest = parameters.netting_epochs as u64 * config.epoch_seconds.0 as u64;
         let kind = if account.boundary.0 == 0 {
@@ -145,7 +159,7 @@ impl SettleSurplus {
             minted: span.mint,
             withdrawn: span.withdrawal,
             period,
-            kind: kind as u8,
+            kind: kind.into(),
             padding: [0; 3],
         });
         if span.mint.0 > 0 {
@@ -199,25 +213,6 @@ struct Gathered {
     undoubted: bool,
 }
 
-/// Check that every settling meter of the member is there once and stands at `boundary`; sum their steps since `before`, where the member was
-/// last settled, and mark them settled.
-#[inline(always)]
-fn gather(pairs: &[AccountView], user: &User, before: UnixTime, boundary: UnixTime, last_epoch: Epoch) -> Result<Gathered> {
-    let (pairs, rest) = pairs.as_chunks::<2>();
-    if !rest.is_empty() {
-        return Err(OracleError::AccountsNotPaired.into());
-    }
-    let mut gathered = Gathered { sums: Sums::default(), seen: 0, undoubted: true };
-    let span = Boundaries { before, boundary, last_epoch };
-    for pair in pairs {
-        gathered.take(pair, user, &span)?;
-    }
-    if gathered.seen != user.settling_meters || gathered.seen == 0 {
-        return Err(OracleError::MeterSetIncomplete.into());
-    }
-    Ok(gathered)
-}
-
 /// Where a span begins and ends.
 struct Boundaries {
     /// Where the member was last settled; 0 before the first time.
@@ -229,6 +224,26 @@ struct Boundaries {
 }
 
 impl Gathered {
+    /// Check that every settling meter of the member is there once and stands where the span ends; sum their steps since it began, and mark
+    /// them settled.
+    #[inline(always)]
+    fn gather(&mut self, further: &mut Further, user: &User, span: &Boundaries) -> Result<()> {
+        if further.left() % 2 != 0 {
+            return Err(OracleError::AccountsNotPaired.into());
+        }
+        while let (Some(meter), Some(state)) = (further.next(), further.next()) {
+            // None comes twice, and none is one of those before.
+            let (Next::Account(meter), Next::Account(state)) = (meter, state) else {
+                return Err(OracleError::GivenTwice.into());
+            };
+            self.take(&[meter, state], user, span)?;
+        }
+        if self.seen != user.settling_meters || self.seen == 0 {
+            return Err(OracleError::MeterSetIncomplete.into());
+        }
+        Ok(())
+    }
+
     /// Take in one settling meter, given as Meter and MeterState.
     #[inline(never)]
     fn take(&mut self, pair: &[AccountView; 2], user: &User, span: &Boundaries) -> Result<()> {

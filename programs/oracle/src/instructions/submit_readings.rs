@@ -5,11 +5,11 @@
 
 use {
     crate::record::{Rules, SignedRecord, FLAG_REGISTER_RESET, FRAME, RECORD},
-    anchor_lang::{address_eq, prelude::*},
+    anchor_lang::{address_eq, prelude::*, TryAccounts},
     campus_common::{
         borrow, borrow_known, borrow_mut,
-        ed25519::{preceding_frames, Fault},
-        log, now, CampusAccount, Checked, Foreign, Signatory, INSTRUCTIONS_SYSVAR,
+        ed25519::{preceding_frames, Fault, MAX_SIGNATURES},
+        log, now, CampusAccount, Checked, Foreign, Further, Next, Signatory, INSTRUCTIONS_SYSVAR,
     },
     governance_interface::{Config, Operator, Pause},
     oracle_interface::{events::ReadingAccepted, MeterState, OracleError, DOUBTFUL_FLAGS},
@@ -63,24 +63,49 @@ pub(crate) fn rules(config: &Config) -> Result<Rules> {
     })
 }
 
+impl SubmitReadings {
+    /// The accounts behind the declared ones.
+    #[inline(always)]
+    fn further(&self) -> Result<Further> {
+        // SAFETY: the Config, the only one between them, is at its own address.
+        unsafe {
+            Further::after(self.operator.account(), [], self.instructions.account(), Self::HEADER_SIZE, OracleError::GivenTwice)
+        }
+    }
+}
+
 pub(crate) fn execute(ctx: &mut Context<SubmitReadings>) -> Result<()> {
-    let accounts = ctx.remaining_accounts()?;
+    let mut further = ctx.accounts.further()?;
     let config: &Config = &ctx.accounts.config;
-    config.require_operator(ctx.accounts.operator.account())?;
+    config.require_operator(&ctx.accounts.operator)?;
     config.require_running(Pause::READINGS)?;
-    if accounts.len() % 2 != 0 {
+    if further.left() % 2 != 0 {
         return Err(OracleError::AccountsNotPaired.into());
     }
-    let frames = verified_frames(ctx.accounts.instructions.account(), accounts.len() / 2)?;
+    let frames = verified_frames(ctx.accounts.instructions.account(), further.left() / 2)?;
     let rules = rules(config)?;
     let (frames, _) = frames.as_chunks::<FRAME>();
-    for (pair, frame) in accounts.chunks_exact(2).zip(frames) {
-        accept(&pair[0], &pair[1], frame, &rules)?;
+    let mut places = [*ctx.accounts.operator.account(); 2 * MAX_SIGNATURES];
+    for (n, frame) in frames.iter().enumerate() {
+        for place in [2 * n, 2 * n + 1] {
+            let Some(next) = further.next() else {
+                return Err(OracleError::AccountsNotPaired.into());
+            };
+            places[place] = match next {
+                Next::Account(view) => view,
+                // One meter may come several times, in order; the declared accounts are none.
+                Next::Again(earlier) => *earlier
+                    .checked_sub(SubmitReadings::HEADER_SIZE)
+                    .and_then(|earlier| places[..place].get(earlier))
+                    .ok_or(OracleError::GivenTwice)?,
+            };
+        }
+        accept(&places[2 * n], &places[2 * n + 1], frame, &rules)?;
     }
     Ok(())
 }
 
-/// Accept one reading. One meter may come several times in a transaction, in order.
+/// Accept one reading.
 #[inline(always)]
 fn accept(meter_view: &AccountView, state_view: &AccountView, frame: &[u8; FRAME], rules: &Rules) -> Result<()> {
     let state: &mut MeterState = &mut *borrow_mut(state_view)?;

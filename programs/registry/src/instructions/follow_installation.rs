@@ -23,7 +23,7 @@ pub struct FollowInstallation {
 
 impl FollowInstallation {
     pub(crate) fn execute(&mut self) -> Result<()> {
-        self.config.require_operator(self.operator.account())?;
+        self.config.require_operator(&self.operator)?;
         self.config.require_running(Pause::REGISTRATION)?;
         let (meter, installation) = (&mut self.meter, &self.installation);
         if meter.installation != installation.n {

@@ -25,7 +25,7 @@ pub struct Initialize {
 
 impl Initialize {
     pub(crate) fn execute(&mut self) -> Result<()> {
-        self.config.require_operator(self.operator.account())?;
+        self.config.require_operator(&self.operator)?;
         let (mut registry, bump) = self.registry.make(
             self.operator.account(),
             &[REGISTRY_SEED],

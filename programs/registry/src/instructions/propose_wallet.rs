@@ -25,7 +25,7 @@ pub struct ProposeWallet {
 impl ProposeWallet {
     pub(crate) fn execute(&mut self, next: Address) -> Result<()> {
         let config = &self.config;
-        config.require_operator(self.operator.account())?;
+        config.require_operator(&self.operator)?;
         config.require_running(Pause::REGISTRATION)?;
         let user = &mut self.user;
         user.require_not_closed()?;

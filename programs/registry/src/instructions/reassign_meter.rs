@@ -32,7 +32,7 @@ pub struct ReassignMeter {
 
 impl ReassignMeter {
     pub(crate) fn execute(&mut self) -> Result<()> {
-        self.config.require_operator(self.operator.account())?;
+        self.config.require_operator(&self.operator)?;
         self.config.require_running(Pause::REGISTRATION)?;
         let (meter, from, to) = (&mut self.meter, &mut self.from_user, &mut self.to_user);
         require_not_closed(meter)?;

@@ -56,7 +56,7 @@ fn is_padded_name(name: &[u8; 32]) -> bool {
 
 impl RegisterInstallation {
     pub(crate) fn execute(&mut self, args: NewInstallation) -> Result<()> {
-        self.config.require_operator(self.operator.account())?;
+        self.config.require_operator(&self.operator)?;
         self.config.require_running(Pause::REGISTRATION)?;
         if !is_padded_name(&args.building) {
             return Err(RegistryError::BadBuildingName.into());

@@ -60,7 +60,7 @@ pub struct RegisterMeter {
 
 impl RegisterMeter {
     pub(crate) fn execute(&mut self, args: NewMeter) -> Result<()> {
-        self.config.require_operator(self.operator.account())?;
+        self.config.require_operator(&self.operator)?;
         self.config.require_running(Pause::REGISTRATION)?;
         let Some(role) = MeterRole::from_code(args.role) else {
             return Err(RegistryError::UnknownMeterRole.into());

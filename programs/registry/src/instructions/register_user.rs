@@ -53,7 +53,7 @@ pub struct RegisterUser {
 
 impl RegisterUser {
     pub(crate) fn execute(&mut self, role: u8) -> Result<()> {
-        self.config.require_operator(self.operator.account())?;
+        self.config.require_operator(&self.operator)?;
         self.config.require_running(Pause::REGISTRATION)?;
         let Some(role) = UserRole::from_code(role) else {
             return Err(RegistryError::UnknownUserRole.into());

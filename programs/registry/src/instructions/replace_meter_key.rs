@@ -39,7 +39,7 @@ pub struct ReplaceMeterKey {
 
 impl ReplaceMeterKey {
     pub(crate) fn execute(&mut self, first_sequence: u32) -> Result<()> {
-        self.config.require_operator(self.operator.account())?;
+        self.config.require_operator(&self.operator)?;
         self.config.require_running(Pause::REGISTRATION)?;
         let meter = &mut self.meter;
         require_not_closed(meter)?;

@@ -60,7 +60,7 @@ pub struct ReplaceWallet {
 impl ReplaceWallet {
     pub(crate) fn execute(&mut self) -> Result<()> {
         let config = &self.config;
-        config.require_operator(self.operator.account())?;
+        config.require_operator(&self.operator)?;
         config.require_running(Pause::REGISTRATION)?;
         let (user, wallet) = (&mut self.user, self.wallet.account());
         user.require_not_closed()?;

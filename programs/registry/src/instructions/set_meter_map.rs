@@ -22,7 +22,7 @@ pub struct SetMeterMap {
 
 impl SetMeterMap {
     pub(crate) fn execute(&mut self, map_hash: [u8; 32]) -> Result<()> {
-        self.config.require_operator(self.operator.account())?;
+        self.config.require_operator(&self.operator)?;
         let meter = &mut self.meter;
         require_not_closed(meter)?;
         log(&MeterMapChanged { meter_id: meter.meter_id, before: meter.map_hash, after: map_hash });

@@ -25,7 +25,7 @@ pub struct SetMeterStatus {
 
 impl SetMeterStatus {
     pub(crate) fn execute(&mut self, status: u8) -> Result<()> {
-        self.config.require_operator(self.operator.account())?;
+        self.config.require_operator(&self.operator)?;
         let (meter, user) = (&mut self.meter, &mut self.user);
         if !address_eq(&meter.user, &user.member) {
             return Err(RegistryError::MeterOfAnother.into());

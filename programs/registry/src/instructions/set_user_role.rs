@@ -21,7 +21,7 @@ pub struct SetUserRole {
 
 impl SetUserRole {
     pub(crate) fn execute(&mut self, role: u8) -> Result<()> {
-        self.config.require_operator(self.operator.account())?;
+        self.config.require_operator(&self.operator)?;
         let Some(role) = UserRole::from_code(role) else {
             return Err(RegistryError::UnknownUserRole.into());
         };

@@ -22,7 +22,7 @@ pub struct SetUserStatus {
 
 impl SetUserStatus {
     pub(crate) fn execute(&mut self, status: u8) -> Result<()> {
-        self.config.require_operator(self.operator.account())?;
+        self.config.require_operator(&self.operator)?;
         let user = &mut self.user;
         let status = next_status(user.status, status)?;
         if status == Status::Closed && (user.settling_meters != 0 || user.submeters != 0) {

@@ -29,7 +29,7 @@ pub struct StageInstallation {
 impl StageInstallation {
     pub(crate) fn execute(&mut self, nameplate: Watts, storage: WattHours, from_epoch: Epoch) -> Result<()> {
         let config = &self.config;
-        config.require_operator(self.operator.account())?;
+        config.require_operator(&self.operator)?;
         config.require_running(Pause::REGISTRATION)?;
         let current = config.epoch(now()?);
         if from_epoch <= current || from_epoch.0 - current.0 > FURTHEST_EPOCHS {

@@ -56,7 +56,7 @@ impl InitializeMarket {
     /// Make the market; see [`crate::trading::initialize_market`].
     pub(crate) fn execute(&mut self, reference_price: PricePerKwh, orders_per_side: u16) -> Result<()> {
         let config = &self.config;
-        config.require_operator(self.operator.account())?;
+        config.require_operator(&self.operator)?;
         if self.market.data_len() != 0 {
             return Err(TradingError::MarketExists.into());
         }

@@ -26,7 +26,7 @@ pub struct SetFeeAccount {
 impl SetFeeAccount {
     /// Name another fee account; see [`crate::trading::set_fee_account`].
     pub(crate) fn execute(&mut self) -> Result<()> {
-        self.config.require_authority(self.authority.account())?;
+        self.config.require_authority(&self.authority)?;
         let market = &mut self.market;
         let fee_account = self.fee_account.account();
         require_fee_account(fee_account, &CREDIT_MINT)?;
