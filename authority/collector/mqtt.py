@@ -16,16 +16,16 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from paho.mqtt.reasoncodes import ReasonCode
+
 from authority.anteroom import gather
 from authority.app import App
-from authority.collector import broker
 from authority.collector.documents import read_json
 from authority.collector.faults import Faults
 from authority.collector.frames import Gap, Ingested, Sent
 from authority.collector.ingest import MAX_GROUP, Intake
 from authority.collector.live import Live
-from authority.collector.mqtt_client import FAILURE, Client, Message, Session
-from authority.errors import AuthorityError
+from authority.collector.mqtt_client import Client, Message, Session
 from authority.home.home import COLLECTOR_CLIENT_NAME, VERIFIER_CLIENT_NAME, Home
 from authority.refusals import MalformedError, RefusalError
 from edge_agent.wire import topics
@@ -180,15 +180,13 @@ class BrokerConnection:
             self._client.unsubscribe(self._part.leaves)
         self._client.subscribe(self._part.subscriptions)
 
-    def _on_failed(self, error: Exception) -> None:
+    def _on_failed(self, why: str) -> None:
         self.subscribed.clear()
-        settings = self._app.home.settings.mqtt
-        why = str(error) if isinstance(error, AuthorityError) else broker.why_not(error, settings.host, settings.port)
         self._faults.met("broker", why, "no connection to the broker; trying again", logging.WARNING)
 
-    def _on_subscribed(self, reasons: Sequence[int]) -> None:
+    def _on_subscribed(self, reasons: Sequence[ReasonCode]) -> None:
         asked = self._part.subscriptions
-        refused = [topic for (topic, _), reason in zip(asked, reasons, strict=False) if reason >= FAILURE]
+        refused = [topic for (topic, _), reason in zip(asked, reasons, strict=False) if reason.is_failure]
         if refused:
             LOG.error("the broker does not let the collector read; correct its access list", topics=refused)
             return
