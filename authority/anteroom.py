@@ -5,6 +5,9 @@ headers and the body; a few clients that send a byte a second take all threads. 
 with a deadline for each step, and a thread gets a connection whose request lies in memory. The same selector sees to
 the end of connections. Strangers (without a client certificate) have threads of their own, so many connections an
 address and so many in all; who comes in with a certificate of the department is not counted.
+
+Requests of one kind may be answered together (`Together`): what many clients ask at the same moment then costs one
+call, and neither a thread nor a WSGI environment each.
 """
 
 from __future__ import annotations
@@ -14,15 +17,21 @@ import http
 import ipaddress
 import json
 import os
+import queue
+import re
 import selectors
 import socket
 import ssl
+import threading
 import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from enum import Enum, auto
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from gunicorn import sock
 from gunicorn.http import get_parser
@@ -41,7 +50,14 @@ STRANGER_IDLE_SECONDS = 5.0
 SEND_BUFFER = 512 * 1024
 """Bytes of an answer that the kernel takes over, so that no thread waits for a client that reads slowly."""
 ACCEPT_AT_ONCE = 64
+LOOK_SECONDS = 0.5
+"""How often deadlines are looked at, at the most."""
+GAP_SECONDS, LONGEST_SECONDS = 0.01, 0.1
+"""How long one request waits for the next, and the first of them for the last."""
+TOGETHER_THREADS = 2
+"""So that some requests are checked while others wait for the disk."""
 _READ = 64 * 1024
+Item = TypeVar("Item")
 _REFUSALS = {
     413: ("too_large", "the body is larger than anything that is taken here: send less at once"),
     431: ("malformed", "the headers are larger than anything that is taken here"),
@@ -67,12 +83,76 @@ class Limits:
     trust_loopback: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A request that is answered with others: what the pattern's first group found, the body, the certificate (DER)."""
+
+    name: str
+    body: bytes
+    certificate: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status, headers but for those of the connection, and body."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+
+
+class Together(ABC):
+    """Answers requests of one kind, many at a time."""
+
+    pattern: re.Pattern[bytes]
+    """What the whole head of such a request is; any other takes the usual way, which judges it."""
+    most_bytes: int = 256 * 1024
+    """Bodies that are taken together; the last may go beyond it."""
+
+    @abstractmethod
+    def answer(self, requests: Sequence[Whole]) -> Sequence[Answer]:
+        """One answer each, in order. Called from several threads."""
+
+
+def gather(waiting: queue.SimpleQueue[Item | None], size: Callable[[Item], int], most: int) -> list[Item]:
+    """What waits, and what comes soon behind it, up to a total size that the last may go beyond; empty at None.
+
+    It waits for the first, then as long as one follows another within GAP_SECONDS, but not beyond LONGEST_SECONDS: who
+    comes alone is not kept waiting, and many who come at the same moment share what is done for them.
+    """
+    first = waiting.get()
+    if first is None:
+        return []
+    taken, total, end = [first], size(first), time.monotonic() + LONGEST_SECONDS
+    while total < most and (left := end - time.monotonic()) > 0:
+        try:
+            one = waiting.get(timeout=min(GAP_SECONDS, left))
+        except queue.Empty:
+            break
+        if one is None:
+            waiting.put(None)
+            break
+        taken.append(one)
+        total += size(one)
+    return taken
+
+
+def plain_head(method: str, path: str) -> re.Pattern[bytes]:
+    """The head of a plain HTTP/1.1 request: this path (a pattern), one length, and nothing that asks for more."""
+    usual = "host|user-agent|accept|accept-encoding|content-type"
+    line = rf"\r\n(?:(?:{usual}): ?[ -~]*|connection: ?keep-alive)"
+    return re.compile(
+        rf"(?i:{method}) {path} HTTP/1\.1(?i:(?:{line})*\r\ncontent-length: ?[0-9]{{1,9}}(?:{line})*)".encode()
+    )
+
+
 class Step(Enum):
     """What a connection in the anteroom is waiting for."""
 
     HANDSHAKE = auto()
     IDLE = auto()
     REQUEST = auto()
+    ANSWER = auto()
     END = auto()
 
 
@@ -88,9 +168,31 @@ class Guest:
     deadline: float = 0.0
     buffer: bytearray = field(default_factory=bytearray)
     body_begun: bool = False
+    end: int | None = None
+    """How much of the buffer is the first request, once that is whole."""
     watched: int = 0
     path: str = ""
     busy_since: float | None = None
+    answer: memoryview = field(default_factory=lambda: memoryview(b""))
+
+
+_INTERNAL = Answer(
+    500,
+    [("Content-Type", problems.CONTENT_TYPE)],
+    json.dumps(problems.problem(500, "internal", "the authority could not answer; its log says why")).encode(),
+)
+
+
+def _packed(answer: Answer) -> bytes:
+    """An answer on a connection that is kept."""
+    lines = [
+        f"HTTP/1.1 {answer.status} {http.HTTPStatus(answer.status).phrase}",
+        f"Date: {formatdate(usegmt=True)}",
+        "Connection: keep-alive",
+        *(f"{name}: {value}" for name, value in answer.headers),
+        f"Content-Length: {len(answer.body)}",
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + answer.body
 
 
 class TooLargeError(AuthorityError):
@@ -174,6 +276,10 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
+        self._together: Together | None = None
+        self._wholes: queue.SimpleQueue[tuple[Guest, Whole] | None] = queue.SimpleQueue()
+        self._gathering = threading.Lock()
+        self._look_at = 0.0
         self._guests: dict[Any, Guest] = {}
         self._by_address: dict[str, int] = {}
         self._strangers = 0
@@ -186,8 +292,15 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
             self._stranger_pool = ThreadPoolExecutor(self.limits.stranger_threads, thread_name_prefix="stranger")
         super().init_process()
 
+    def together(self) -> Together | None:
+        """What answers several requests together, where anything does; asked once, with the application loaded."""
+        return None
+
     def run(self) -> None:
         """Serve until told to stop."""
+        self._together = self.together()
+        for n in range(TOGETHER_THREADS if self._together is not None else 0):
+            threading.Thread(target=self._answer_together, name=f"together-{n}", daemon=True).start()
         super().run()
         if self._stranger_pool is not None:
             self._stranger_pool.shutdown(wait=False)
@@ -278,6 +391,8 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
                 guest.conn.sock.do_handshake()
                 self._recognise(guest)
                 self._wait(guest, Step.REQUEST, HEADER_SECONDS)
+            if guest.step is Step.ANSWER:
+                self._send_answer(guest)
             if guest.step is Step.END:
                 while guest.conn.sock.recv(_READ):
                     pass
@@ -319,15 +434,19 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
     def _is_whole(self, guest: Guest) -> bool:
         while guest.buffer.startswith(b"\r\n"):  # before a request line, an empty one is passed over (RFC 9112, 2.2)
             del guest.buffer[:2]
-        return request_end(guest.buffer, self.limits) is not None
+        guest.end = request_end(guest.buffer, self.limits)
+        return guest.end is not None
 
     def _invite(self, guest: Guest) -> None:
         """Send 100 Continue to a client that waits for it before its body (RFC 9110, 10.1.1)."""
-        if _headers(bytes(guest.buffer.partition(b"\r\n\r\n")[0])).get(b"expect", b"").lower() == b"100-continue":
+        sent = bytes(guest.buffer.partition(b"\r\n\r\n")[0])
+        if b"100-continue" in sent.lower() and _headers(sent).get(b"expect", b"").lower() == b"100-continue":
             guest.conn.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _hand_over(self, guest: Guest) -> None:
         """Give a connection with a whole request to a thread; what came behind it is given back by the parser."""
+        if self._together is not None and not guest.stranger and self._joins(guest, self._together):
+            return
         conn = guest.conn
         if conn.parser is None:
             conn.parser = get_parser(self.cfg, conn.sock, conn.client)
@@ -339,6 +458,57 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
         pool = self._stranger_pool if guest.stranger and self._stranger_pool is not None else self.tpool
         future = pool.submit(self.handle, conn)
         future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+
+    def _joins(self, guest: Guest, together: Together) -> bool:
+        """Take a connection's request to those that are answered together, where it is one of them."""
+        head = guest.buffer.find(b"\r\n\r\n")
+        found = together.pattern.fullmatch(guest.buffer, 0, head)
+        end = guest.end
+        if found is None or end is None:
+            return False
+        whole = Whole(
+            found[1].decode(), bytes(guest.buffer[head + 4 : end]), guest.conn.sock.getpeercert(binary_form=True)
+        )
+        del guest.buffer[:end]
+        guest.body_begun = False
+        self._wholes.put((guest, whole))
+        return True
+
+    def _answer_together(self) -> None:
+        """Answer what waits, as many at once as come within a moment; in a thread of its own."""
+        together = self._together
+        assert together is not None  # noqa: S101
+        while True:
+            with self._gathering:
+                taken = gather(self._wholes, lambda one: len(one[1].body), together.most_bytes)
+            try:
+                answers = together.answer([whole for _, whole in taken])
+            except Exception:
+                self.log.exception("requests could not be answered")
+                answers = [_INTERNAL] * len(taken)
+            packed = [(guest, _packed(answer)) for (guest, _), answer in zip(taken, answers, strict=True)]
+            self.method_queue.defer(self._answered, packed)
+
+    def _answered(self, answers: Sequence[tuple[Guest, bytes]]) -> None:
+        """Send answers, each as fast as its client takes it. In the main thread."""
+        for guest, data in answers:
+            if guest.conn in self._guests:
+                guest.answer = memoryview(data)
+                self._wait(guest, Step.ANSWER, self.limits.request_seconds)
+                self._go_on(guest)
+
+    def _send_answer(self, guest: Guest) -> None:
+        while guest.answer:
+            guest.answer = guest.answer[guest.conn.sock.send(guest.answer) :]
+        self._rest(guest)
+
+    def _rest(self, guest: Guest) -> None:
+        """Wait for a connection's next request, of which something may be there."""
+        idle = STRANGER_IDLE_SECONDS if guest.stranger else float(self.cfg.keepalive)
+        if guest.buffer:
+            self._wait(guest, Step.REQUEST, HEADER_SECONDS)
+        else:
+            self._wait(guest, Step.IDLE, idle if self.alive else min(idle, LINGER_SECONDS))
 
     def handle(self, conn: Any) -> object:
         """One request, in a thread."""
@@ -366,11 +536,7 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
             self._end(guest)
             return
         guest.buffer += conn.parser.unreader.take_buffered()
-        idle = STRANGER_IDLE_SECONDS if guest.stranger else float(self.cfg.keepalive)
-        if guest.buffer:
-            self._wait(guest, Step.REQUEST, HEADER_SECONDS)
-        else:
-            self._wait(guest, Step.IDLE, idle if self.alive else min(idle, LINGER_SECONDS))
+        self._rest(guest)
         self._go_on(guest)
 
     # Ending
@@ -416,8 +582,11 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
             del self._by_address[guest.address]
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """End what is past its deadline; gunicorn's main loop calls this about once a second."""
+        """End what is past its deadline; gunicorn's main loop calls this after whatever happened."""
         now = time.monotonic()
+        if now < self._look_at and not force:  # it looks at everybody, so not for each that comes
+            return
+        self._look_at = now + LOOK_SECONDS
         for guest in list(self._guests.values()):
             if guest.busy_since is not None:
                 if guest.path.partition("?")[0] not in self.limits.endless:

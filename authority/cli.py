@@ -42,6 +42,9 @@ COMMANDS = {
     "collector": Command(
         "authority.collector.command", "run the collector; list, release and void held readings", service=True
     ),
+    "verifier": Command(
+        "authority.collector.verifier_command", "run one of several that check readings for the collector", service=True
+    ),
     "settlement": Command("authority.settlement.command", "run the settlement worker", service=True),
     "validator": Command("authority.service.validator_command", "run the embedded validator", service=True),
     "watchdog": Command(

@@ -11,7 +11,7 @@ import ssl
 from pathlib import Path
 
 from authority.enrolment import broker_door, revocation
-from authority.home.home import COLLECTOR_CLIENT_NAME, Home
+from authority.home.home import Home
 from edge_agent.wire import topics
 from edge_agent.wire.files import write_atomically
 
@@ -29,18 +29,22 @@ def _access(line: str, verb: str, kinds: tuple[str, ...], gateway: str) -> list[
     return [f"{line} {verb} {topics.topic(kind, gateway)}" for kind in kinds]
 
 
-ACL = "\n".join(
-    [
+def _access_list(home: Home) -> str:
+    """Gateways write and read what bears their certificate's name; the authority's own clients all of it."""
+    lines = [
         "# A gateway writes and reads what bears its certificate's name; the collector reads all of it and answers.",
         *_access("pattern", "write", topics.FROM_GATEWAYS, "%u"),
         *_access("pattern", "read", topics.TO_GATEWAYS, "%u"),
         "",
-        f"user {COLLECTOR_CLIENT_NAME}",
-        *_access("topic", "read", topics.FROM_GATEWAYS, topics.ANY),
-        *_access("topic", "write", topics.TO_GATEWAYS, topics.ANY),
-        "",
     ]
-)
+    for name in home.broker_certificates.values():
+        lines += [
+            f"user {name}",
+            *_access("topic", "read", topics.FROM_GATEWAYS, topics.ANY),
+            *_access("topic", "write", topics.TO_GATEWAYS, topics.ANY),
+            "",
+        ]
+    return "\n".join(lines)
 
 
 def listening_address(host: str) -> str:
@@ -62,7 +66,7 @@ def write_configuration(home: Home, directory: Path, port: int, host: str = "127
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     revocation.ensure_list(home, now)
     acl = directory / "access.acl"
-    write_atomically(acl, ACL.encode("ascii"))
+    write_atomically(acl, _access_list(home).encode("ascii"))
     configuration = directory / "mosquitto.conf"
     write_atomically(
         configuration,
@@ -85,6 +89,7 @@ persistence true
 persistence_location {directory}/
 max_packet_size 131072
 max_queued_messages 10000
+max_inflight_messages 1024
 persistent_client_expiration 7d
 log_dest stdout
 log_type error

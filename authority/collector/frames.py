@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from solders.pubkey import Pubkey
@@ -117,13 +116,21 @@ Answer = bytes | Logged | Before
 
 @dataclass
 class Batch:
-    """What one caller sent, and what came of it once `done` is set: a result, or an error."""
+    """What one caller sent, and what came of it once `done`: a result, or an error. settled is called then."""
 
     frames: list[Checked]
     sent: Sent
-    done: threading.Event = field(default_factory=threading.Event)
+    settled: Callable[[], None] | None = None
+    done: bool = False
     result: Ingested | None = None
     error: RefusalError | None = None
+
+    @property
+    def outcome(self) -> Ingested | RefusalError:
+        """What came of it."""
+        answer = self.error or self.result
+        assert answer is not None  # noqa: S101
+        return answer
 
 
 def signature_is_valid(frame: Frame) -> bool:

@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flask import Flask, Response, request
@@ -17,11 +17,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
+from authority.anteroom import Answer, Together, Whole, plain_head
 from authority.app import App
 from authority.collector import standing
 from authority.collector.documents import read_json
 from authority.collector.faults import Faults
-from authority.collector.ingest import Collector
+from authority.collector.frames import Ingested, Sent
+from authority.collector.ingest import MAX_GROUP, Intake
 from authority.collector.live import Live
 from authority.collector.receipts import head
 from authority.collector.standing import Shown
@@ -41,6 +43,9 @@ RETRY_SECONDS = 5
 FAILED_CLAIMS = 20
 FAILED_CLAIMS_SECONDS = 60
 
+READINGS = "readings"
+"""Under this name the application has its Readings among its extensions, for the worker that serves it."""
+
 PeerCertificate = Callable[[Mapping[str, Any]], bytes | None]
 """From a WSGI environment, the client certificate (DER) that TLS has verified against the CA; None without one."""
 
@@ -57,6 +62,49 @@ def _problem(code: str, detail: str, status: int | None = None) -> Response:
     """A refusal; 429 and 503 say when to try again."""
     status = status or problems.STATUS[code]
     return problem(status, code, detail, retry_after={429: FAILED_CLAIMS_SECONDS, 503: RETRY_SECONDS}.get(status))
+
+
+def _refusal(error: AuthorityError, method: str, path: str) -> Response:
+    """The answer to what was refused; what should not have been is told in the log."""
+    code = "not_authenticated" if error.code == "unauthorised" else error.code
+    if not isinstance(error, RefusalError) or code not in problems.STATUS:
+        LOG.error("a request failed", method=method, path=path, code=error.code, reason=str(error))
+        return _problem("internal", "the authority could not answer; its log says why")
+    return _problem(code, str(error))
+
+
+class Readings(Together):
+    """Answers gateways that post frames at the same moment, as all do at a boundary, with one commit."""
+
+    pattern = plain_head("POST", paths.readings("([A-Za-z0-9._-]{1,64})"))
+    most_bytes = MAX_GROUP * FRAME_SIZE
+
+    def __init__(self, collector: Intake, live: Live) -> None:
+        self._collector, self._live = collector, live
+
+    def answer(self, requests: Sequence[Whole]) -> list[Answer]:
+        """The same answers as the endpoint gives, one by one."""
+        sent = [
+            Sent(
+                whole.body,
+                whole.name,
+                None,
+                "https",
+                Shown(None if whole.certificate is None else certificates.der_hash(whole.certificate)),
+            )
+            for whole in requests
+        ]
+        return [
+            self._answer(one.gateway, done) for one, done in zip(sent, self._collector.ingest_all(sent), strict=True)
+        ]
+
+    def _answer(self, gateway: str, done: Ingested | RefusalError) -> Answer:
+        if isinstance(done, RefusalError):
+            response = _refusal(done, "POST", paths.readings(gateway))
+            kept = [(name, value) for name, value in response.headers if name.lower() != "content-length"]
+            return Answer(response.status_code, kept, response.get_data())
+        self._live.seen(gateway)
+        return Answer(200, [("Content-Type", paths.FRAMES_TYPE)], b"".join(done.receipts))
 
 
 class _FailedClaims:
@@ -91,7 +139,7 @@ def gunicorn_peer_certificate(environ: Mapping[str, Any]) -> bytes | None:
 
 def create_app(
     authority: App,
-    collector: Collector,
+    collector: Intake,
     live: Live,
     *,
     peer_certificate: PeerCertificate = gunicorn_peer_certificate,
@@ -204,14 +252,11 @@ def create_app(
             faults.over("store", "the store answers again")
         return response
 
+    app.extensions[READINGS] = Readings(collector, live)
+
     @app.errorhandler(AuthorityError)
     def refused(error: AuthorityError) -> ResponseReturnValue:
-        code = "not_authenticated" if error.code == "unauthorised" else error.code
-        known = isinstance(error, RefusalError)
-        if not known or code not in problems.STATUS:
-            LOG.error("a request failed", method=request.method, path=request.path, code=error.code, reason=str(error))
-            return _problem("internal", "the authority could not answer; its log says why")
-        return _problem(code, str(error))
+        return _refusal(error, request.method, request.path)
 
     @app.errorhandler(SQLAlchemyError)
     def store_failed(error: SQLAlchemyError) -> ResponseReturnValue:

@@ -13,9 +13,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
+from authority.anteroom import GAP_SECONDS, LONGEST_SECONDS
 from authority.app import App
 from authority.collector import standing
 from authority.collector.faults import Faults
@@ -30,6 +32,7 @@ from authority.refusals import (
     TooManyError,
     UnavailableError,
 )
+from authority.store import Store
 from edge_agent.wire.log import StructuredLog
 from edge_agent.wire.reading import MAX_FRAMES, ReadingError, split_frames
 
@@ -44,11 +47,22 @@ MAX_GROUP = 2_048
 """Frames in one transaction."""
 
 
-LINGER_SECONDS = 0.01
-"""How long a commit waits for callers on their way (or to come, where many come), so that they share it."""
+class Intake(Protocol):
+    """Whoever takes frames for a transport: the collector itself, or a verifier's link to the sequencer."""
+
+    def ingest(
+        self, data: bytes, *, gateway: str, meter: str | None, over: str, shown: Shown | None = None
+    ) -> Ingested:
+        """Take what one gateway sent, as Collector.ingest does."""
+        ...
+
+    def ingest_all(self, sent: Sequence[Sent]) -> list[Ingested | RefusalError]:
+        """Take what several gateways sent, as Collector.ingest_all does."""
+        ...
 
 
-def _checked(sent: Sent) -> Batch:
+def check(sent: Sent) -> Batch:
+    """All that can be said of frames without the store; RefusalError where they are not looked at."""
     if sent.shown == standing.NO_CERTIFICATE:  # no signature is verified for a stranger
         raise NotAuthenticatedError(standing.NEEDS_CERTIFICATE)
     try:
@@ -60,15 +74,41 @@ def _checked(sent: Sent) -> Batch:
     return Batch([check_frame(frame) for frame in frames], sent)
 
 
+def check_all(store: Store, sent: Sequence[Sent]) -> list[Batch | RefusalError]:
+    """The same of several; who may not speak hears that, and nothing of what is wrong with the frames."""
+    batches: list[Batch | RefusalError] = []
+    for one in sent:
+        try:
+            batches.append(check(one))
+        except RefusalError as error:
+            batches.append(_stranger(store, one) or error)
+    return batches
+
+
+def _stranger(store: Store, sent: Sent) -> RefusalError | None:
+    if sent.shown is None:
+        return None
+    try:
+        with store.read() as session:
+            standing.require(session, sent.gateway, sent.shown)
+    except RefusalError as error:
+        return error
+    except DBAPIError:
+        return UnavailableError("the store does not answer; send the same again")
+    return None
+
+
 class Collector:
     """Takes frames from any thread. One is enough for a process, and one process for a deployment."""
 
     def __init__(self, app: App) -> None:
         self._app = app
         self._waiting: list[Batch] = []
+        self._frames = 0
+        """How many frames wait."""
         self._arriving = 0
         self._arrived = threading.Condition()
-        """Guards the two above; notified when nobody is arriving any more."""
+        """Guards the three above; notified when nobody is arriving any more."""
         self._shared = False
         """Whether the last group was of several callers."""
         self._commit_lock = threading.Lock()
@@ -91,68 +131,66 @@ class Collector:
         """Take what several gateways sent, in one commit where it fits; one answer each, in order."""
         with self._arrived:
             self._arriving += 1
-        batches: list[Batch | RefusalError] = []
+        checked: list[Batch | RefusalError] = []
         try:
-            for one in sent:
-                try:
-                    batches.append(_checked(one))
-                except RefusalError as error:
-                    batches.append(self._stranger(one) or error)
+            checked = check_all(self._app.store, sent)
         finally:
             with self._arrived:
                 self._arriving -= 1
-                waiting = sum(len(batch.frames) for batch in self._waiting)
-                for n, batch in enumerate(batches):
-                    if isinstance(batch, RefusalError):
-                        continue
-                    waiting += len(batch.frames)
-                    if waiting > MAX_WAITING:
-                        waiting -= len(batch.frames)
-                        batches[n] = BusyError(
-                            "more frames are waiting than the store takes; send again in a few seconds"
-                        )
-                    else:
-                        self._waiting.append(batch)
-                if not self._arriving:
-                    self._arrived.notify_all()
+                self._enter([batch for batch in checked if isinstance(batch, Batch)])
         answers: list[Ingested | RefusalError] = []
-        for batch in batches:
+        for batch in checked:
             if isinstance(batch, RefusalError):
                 answers.append(batch)
                 continue
-            while not batch.done.is_set():
+            while not batch.done:
                 with self._commit_lock:
-                    if not batch.done.is_set():
+                    if not batch.done:
                         self._commit(self._take())
-            answer = batch.error or batch.result
-            assert answer is not None  # noqa: S101
-            answers.append(answer)
+            answers.append(batch.outcome)
         return answers
 
-    def _stranger(self, sent: Sent) -> RefusalError | None:
-        """Who may not speak hears that, and nothing of what is wrong with the frames."""
-        if sent.shown is None:
-            return None
-        try:
-            with self._app.store.read() as session:
-                standing.require(session, sent.gateway, sent.shown)
-        except RefusalError as error:
-            return error
-        except DBAPIError:
-            return UnavailableError("the store does not answer; send the same again")
-        return None
+    def enter(self, batches: Sequence[Batch]) -> None:
+        """Have batches that were checked elsewhere wait for `commit_waiting`; each is told by its `settled`."""
+        with self._arrived:
+            self._enter(batches)
+
+    def commit_waiting(self, seconds: float) -> None:
+        """Decide what waits, as far as one commit takes it; returns when it is durable, or nothing came so long."""
+        with self._arrived:
+            if not self._arrived.wait_for(lambda: self._waiting, seconds):
+                return
+        with self._commit_lock:
+            group = self._take()
+            if group:
+                self._commit(group)
+
+    def _enter(self, batches: Sequence[Batch]) -> None:
+        """With the lock held."""
+        for batch in batches:
+            if self._frames + len(batch.frames) > MAX_WAITING:
+                batch.error = BusyError("more frames are waiting than the store takes; send again in a few seconds")
+                _settle(batch)
+                continue
+            self._frames += len(batch.frames)
+            self._waiting.append(batch)
+        if not self._arriving:
+            self._arrived.notify_all()
 
     def _take(self) -> list[Batch]:
         """What waits, after those who are on their way have had a moment to join, or who will be where many come."""
-        end = time.monotonic() + LINGER_SECONDS
+        end = time.monotonic() + LONGEST_SECONDS
         with self._arrived:
-            while (self._arriving or self._shared) and (left := end - time.monotonic()) > 0:
-                self._arrived.wait(left)
+            while (self._arriving or self._shared) and self._frames < MAX_GROUP:
+                left = end - time.monotonic()
+                if left <= 0 or not self._arrived.wait(min(GAP_SECONDS, left)):
+                    break
             taken, frames = 0, 0
             while taken < len(self._waiting) and (not taken or frames + len(self._waiting[taken].frames) <= MAX_GROUP):
                 frames += len(self._waiting[taken].frames)
                 taken += 1
             group, self._waiting = self._waiting[:taken], self._waiting[taken:]
+            self._frames -= frames
             self._shared = len(group) > 1
         return group
 
@@ -178,7 +216,7 @@ class Collector:
             for batch in group:
                 if batch.result is None and batch.error is None:  # the process is being ended
                     batch.error = UnavailableError("the collector is stopping; send the same again")
-                batch.done.set()
+                _settle(batch)
 
     def _failed(self, group: Sequence[Batch], error: Exception) -> None:
         if _store_is_away(error):
@@ -189,6 +227,12 @@ class Collector:
         for batch in group:
             batch.error = UnavailableError("the store does not answer; send the same again")
             batch.error.__cause__ = error
+
+
+def _settle(batch: Batch) -> None:
+    batch.done = True
+    if batch.settled is not None:
+        batch.settled()
 
 
 def _store_is_away(error: Exception) -> bool:

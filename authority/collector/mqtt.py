@@ -12,26 +12,21 @@ import json
 import logging
 import queue
 import ssl
-import sys
 import threading
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.subscribeoptions import SubscribeOptions
+from paho.mqtt.reasoncodes import ReasonCode
 
+from authority.anteroom import gather
 from authority.app import App
-from authority.collector import broker
 from authority.collector.documents import read_json
 from authority.collector.faults import Faults
 from authority.collector.frames import Gap, Ingested, Sent
-from authority.collector.ingest import LINGER_SECONDS, MAX_GROUP, Collector
+from authority.collector.ingest import MAX_GROUP, Intake
 from authority.collector.live import Live
-from authority.home.home import COLLECTOR_CLIENT_NAME, Home
+from authority.collector.mqtt_client import Client, Message, Session
+from authority.home.home import COLLECTOR_CLIENT_NAME, VERIFIER_CLIENT_NAME, Home
 from authority.refusals import MalformedError, RefusalError
 from edge_agent.wire import topics
 from edge_agent.wire.log import StructuredLog
@@ -45,9 +40,42 @@ MAX_MESSAGE = MAX_FRAMES * FRAME_SIZE
 MAX_ANSWER = 64 * 1024
 """Bytes of receipts in one message: the broker takes no larger packets than 128 kB."""
 RETRY_SECONDS = 1.0
-SUBSCRIPTIONS = tuple((topics.topic(kind, topics.ANY), topics.QOS[kind]) for kind in topics.FROM_GATEWAYS)
 FRAMES = (topics.READING, topics.READINGS)
 """Kinds of messages that are frames."""
+NEWS = tuple(kind for kind in topics.FROM_GATEWAYS if kind not in FRAMES)
+_SHARE = "$share/verifiers/"
+"""Of those that subscribe to a topic with this before it the broker gives each message to one (MQTT 5, 4.8.2)."""
+CONNECT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one client of the broker does of the collector's work: its name, its certificate, and what it takes.
+
+    leaves is what an earlier configuration may have subscribed to under this name.
+    """
+
+    name: str
+    certificate: str
+    subscriptions: tuple[tuple[str, int], ...]
+    leaves: tuple[str, ...] = ()
+
+
+def _every(kinds: tuple[str, ...], before: str = "") -> tuple[tuple[str, int], ...]:
+    return tuple((before + topics.topic(kind, topics.ANY), topics.QOS[kind]) for kind in kinds)
+
+
+WHOLE = Part(COLLECTOR_CLIENT_NAME, "collector.pem", _every(topics.FROM_GATEWAYS))
+"""A collector of one process."""
+SEQUENCER = Part(
+    COLLECTOR_CLIENT_NAME, "collector.pem", _every(NEWS), leaves=tuple(topic for topic, _ in _every(FRAMES))
+)
+"""A collector with verifiers, which take the frames."""
+
+
+def verifier_part(number: int) -> Part:
+    """A verifier, which takes its share of the frames."""
+    return Part(VERIFIER_CLIENT_NAME.format(number), f"verifier-{number}.pem", _every(FRAMES, _SHARE))
 
 
 @dataclass(frozen=True)
@@ -55,63 +83,85 @@ class _Message:
     gateway: str
     meter: str | None
     kind: str
-    payload: bytes
-    mid: int
-    qos: int
-    session: int
-    """Which connection it came on: its acknowledgement means nothing on another."""
+    message: Message
+
+    @property
+    def payload(self) -> bytes:
+        """What it says."""
+        return self.message.payload
 
 
-def tls_context(home: Home) -> ssl.SSLContext:
-    """TLS to the broker: it must be certified by the department's CA, and sees the collector's own certificate."""
+def tls_context(home: Home, certificate: str) -> ssl.SSLContext:
+    """TLS to the broker: it must be certified by the department's CA, and sees this certificate of the home's."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_verify_locations(home.key_path("ca.pem"))
-    context.load_cert_chain(home.key_path("collector.pem"), home.key_path("collector.key"))
+    context.load_cert_chain(home.key_path(certificate), home.key_path("collector.key"))
     return context
+
+
+def _session(home: Home, part: Part, tls: ssl.SSLContext, *, lasting: bool = True) -> Session:
+    settings = home.settings.mqtt
+    expires = topics.SESSION_SECONDS if lasting else 0
+    return Session(settings.host, settings.port, tls, part.name, expires, IN_FLIGHT, clean=not lasting)
+
+
+def end_sessions(home: Home) -> None:
+    """End the broker's sessions of verifiers that authority.toml no longer has; what waits in them gateways send again.
+
+    A verifier's certificate stays until its session is known to be gone: the broker would give it its share for days.
+    """
+    for path in sorted(home.key_path("").glob("verifier-*.pem")):
+        if path.name in home.broker_certificates:
+            continue
+        number = path.stem.rpartition("-")[2]
+        if home.settings.mqtt.host and not (number.isdigit() and _end_session(home, verifier_part(int(number)))):
+            continue
+        path.unlink()
+        LOG.info("a verifier's session at the broker is ended", verifier=number)
+
+
+def _end_session(home: Home, part: Part) -> bool:
+    """Whether the broker has begun a new session of this name, which ends with this connection."""
+    begun = threading.Event()
+    client = Client(_session(home, part, tls_context(home, part.certificate), lasting=False))
+    client.on_connected = begun.set
+    client.start()
+    ended = begun.wait(CONNECT_SECONDS)
+    client.stop()
+    return ended
 
 
 class BrokerConnection:
     """A client of the broker that reconnects forever; messages are worked off by a thread of its own."""
 
-    def __init__(self, app: App, collector: Collector, live: Live, *, client_id: str = COLLECTOR_CLIENT_NAME) -> None:
+    def __init__(self, app: App, collector: Intake, live: Live, part: Part = WHOLE) -> None:
         self._app = app
+        self._part = part
         self._collector = collector
         self._live = live
         self._messages: queue.SimpleQueue[_Message | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
-        self._session = 0
         self._faults = Faults(LOG)
         self.subscribed = threading.Event()
         """Set while the broker has confirmed the subscriptions."""
         self._worker = threading.Thread(target=self._work, name="mqtt-ingest", daemon=True)
-        client = mqtt.Client(
-            CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True
-        )
-        self._tls = tls_context(app.home)
-        client.tls_set_context(self._tls)
-        client.max_queued_messages_set(10_000)
-        client.reconnect_delay_set(min_delay=1, max_delay=30)
-        client.on_connect = self._on_connect
-        client.on_connect_fail = self._on_connect_fail
-        client.on_disconnect = self._on_disconnect
-        client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
-        self._client = client
+        self._tls = tls_context(app.home, part.certificate)
+        self._client = Client(_session(app.home, part, self._tls))
+        self._client.on_connected = self._on_connected
+        self._client.on_failed = self._on_failed
+        self._client.on_subscribed = self._on_subscribed
+        self._client.on_message = self._on_message
 
     def start(self) -> None:
         """Connect in the background; a broker that is down is tried again until it is up."""
-        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = topics.SESSION_SECONDS
-        properties.ReceiveMaximum = IN_FLIGHT
-        settings = self._app.home.settings.mqtt
-        self._client.connect_async(settings.host, settings.port, keepalive=30, clean_start=False, properties=properties)
         self._worker.start()
-        self._client.loop_start()
+        self._client.start()
 
     def show_renewed_certificate(self) -> None:
         """Have the next connection show the collector's certificate as it lies on the disk now."""
-        self._tls.load_cert_chain(self._app.home.key_path("collector.pem"), self._app.home.key_path("collector.key"))
+        home = self._app.home
+        self._tls.load_cert_chain(home.key_path(self._part.certificate), home.key_path("collector.key"))
 
     def stop(self) -> None:
         """Finish the message at hand and disconnect; the broker keeps the rest for the next start."""
@@ -119,80 +169,52 @@ class BrokerConnection:
         self._messages.put(None)
         if self._worker.ident is not None:
             self._worker.join()
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._client.stop()
 
-    # paho's network thread
+    # the client's thread
 
-    def _on_connect(self, _c: mqtt.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
-        if reason.is_failure:
-            LOG.error("the broker refuses the collector", reason=str(reason))
-            return
-        self._session += 1
+    def _on_connected(self) -> None:
         self._faults.over("broker", "the broker can be reached again")
         LOG.info("connected to the broker")
-        self._client.subscribe([(topic, SubscribeOptions(qos=qos)) for topic, qos in SUBSCRIPTIONS])
+        if self._part.leaves:
+            self._client.unsubscribe(self._part.leaves)
+        self._client.subscribe(self._part.subscriptions)
 
-    def _on_connect_fail(self, _c: mqtt.Client, _u: Any) -> None:
-        settings = self._app.home.settings.mqtt
-        why = broker.why_not(sys.exc_info()[1], settings.host, settings.port)
+    def _on_failed(self, why: str) -> None:
+        self.subscribed.clear()
         self._faults.met("broker", why, "no connection to the broker; trying again", logging.WARNING)
 
-    def _on_disconnect(self, _c: mqtt.Client, _u: Any, _f: Any, reason: Any, _p: Any) -> None:
-        self.subscribed.clear()
-        if not self._stopping.is_set():
-            why = f"the broker ended the connection, or did not take it ({reason}); its log says why"
-            self._faults.met("broker", why, "no connection to the broker; trying again", logging.WARNING)
-
-    def _on_subscribe(self, _c: mqtt.Client, _u: Any, _mid: int, reasons: Any, _p: Any) -> None:
-        refused = [topic for (topic, _), reason in zip(SUBSCRIPTIONS, reasons, strict=True) if reason.is_failure]
+    def _on_subscribed(self, reasons: Sequence[ReasonCode]) -> None:
+        asked = self._part.subscriptions
+        refused = [topic for (topic, _), reason in zip(asked, reasons, strict=False) if reason.is_failure]
         if refused:
             LOG.error("the broker does not let the collector read; correct its access list", topics=refused)
             return
         self.subscribed.set()
 
-    def _on_message(self, _c: mqtt.Client, _u: Any, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, message: Message) -> None:
         named = topics.parse(message.topic)
         if named is None:  # the subscriptions bring no others
-            self._client.ack(message.mid, message.qos)
+            self._client.acknowledge([message])
             return
         kind, gateway, meter = named
-        self._messages.put(
-            _Message(gateway, meter, kind, bytes(message.payload), message.mid, message.qos, self._session)
-        )
+        self._messages.put(_Message(gateway, meter, kind, message))
 
     # the ingesting thread
 
     def _work(self) -> None:
-        while (messages := self._next()) is not None:
+        while messages := self._next():
             try:
                 self._take(messages)
             except Exception:
                 LOG.exception("messages of gateways could not be taken")
             if self._stopping.is_set():
                 return
-            for message in messages:
-                if message.qos and message.session == self._session:
-                    self._client.ack(message.mid, message.qos)
+            self._client.acknowledge([message.message for message in messages])
 
-    def _next(self) -> list[_Message] | None:
-        """All messages that wait, or come within a moment, as many as one commit takes; None at the end."""
-        message = self._messages.get()
-        if message is None:
-            return None
-        messages, size = [message], len(message.payload)
-        end = time.monotonic() + LINGER_SECONDS
-        while size < MAX_GROUP * FRAME_SIZE:
-            try:
-                message = self._messages.get(timeout=max(0.0, end - time.monotonic()))
-            except queue.Empty:
-                break
-            if message is None:
-                self._messages.put(None)
-                break
-            messages.append(message)
-            size += len(message.payload)
-        return messages
+    def _next(self) -> list[_Message]:
+        """All messages that wait, or come within a moment, as many as one commit takes; empty at the end."""
+        return gather(self._messages, lambda message: len(message.payload), MAX_GROUP * FRAME_SIZE)
 
     def _take(self, messages: list[_Message]) -> None:
         """Take live power and status, then all frames, in the order of their coming."""
@@ -263,15 +285,13 @@ class BrokerConnection:
             self._live.seen(gateway)
             receipts.setdefault(gateway, []).extend([*done.receipts, *done.later])
             gaps.setdefault(gateway, {}).update({gap.meter: gap for gap in done.gaps})
+        answers: list[tuple[str, bytes]] = []
         for gateway, answer in receipts.items():
-            for payload in _packets(answer):
-                self._publish(topics.RECEIPT, gateway, payload)
+            answers += [(topics.topic(topics.RECEIPT, gateway), payload) for payload in _packets(answer)]
             for gap in gaps[gateway].values():
                 command = {"command": "resend", "meter": gap.meter, "from": gap.sequence}
-                self._publish(topics.COMMAND, gateway, json.dumps(command).encode())
-
-    def _publish(self, kind: str, gateway: str, payload: bytes) -> None:
-        self._client.publish(topics.topic(kind, gateway), payload, qos=topics.QOS[kind])
+                answers.append((topics.topic(topics.COMMAND, gateway), json.dumps(command).encode()))
+        self._client.publish(answers)
 
 
 def _packets(receipts: list[bytes]) -> list[bytes]:

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from authority.refusals import NotAuthenticatedError, RefusalError, WrongGatewayError
 from authority.store.base import table_of
 from authority.store.enrolments import CertificateRenewal
 from authority.store.metering import GATEWAY_ENROLLED, Gateway
+from authority.store.rows import rows_among
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,9 @@ class Shown:
 
 
 _gateway = table_of(Gateway).c
-_STANDINGS = select(_gateway.name, _gateway.state, _gateway.certificate_hash).where(
-    _gateway.name.in_(bindparam("gateways", expanding=True))
-)
+_STANDINGS = select(_gateway.name, _gateway.state, _gateway.certificate_hash)
 _renewal = table_of(CertificateRenewal).c
 _NEXT = select(_renewal.gateway_name, _renewal.certificate_hash).where(
-    _renewal.gateway_name.in_(bindparam("gateways", expanding=True)),
     _renewal.certificate_hash.is_not(None),
     _renewal.used_at.is_(None),
 )
@@ -55,9 +53,9 @@ NEEDS_CERTIFICATE = "this needs the gateway's current client certificate; enrol 
 
 def standings(session: Session, gateways: Collection[str]) -> Mapping[str, Standing]:
     """The standings of those gateways that the store knows."""
-    rows = session.connection().execute(_STANDINGS, {"gateways": list(gateways)}).all()
+    rows = rows_among(session, _STANDINGS, _gateway.name, gateways).all()
     following: dict[str, set[bytes]] = {}
-    for name, next_hash in session.connection().execute(_NEXT, {"gateways": list(gateways)}):
+    for name, next_hash in rows_among(session, _NEXT, _renewal.gateway_name, gateways):
         following.setdefault(name, set()).add(next_hash)
     return {
         name: Standing(state, certificate_hash, frozenset(following.get(name, ())))

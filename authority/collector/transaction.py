@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.orm import Session
 
 from authority.app import App
@@ -26,7 +26,7 @@ from authority.store.base import table_of
 from authority.store.metering import Frame as LoggedFrame
 from authority.store.metering import Incident, Meter, MeterKey, ParkedFrame
 from authority.store.people import Installation
-from authority.store.rows import insert_rows
+from authority.store.rows import insert_rows, rows_among, update_rows
 from edge_agent.wire.reading import (
     CODE_NUMBERS,
     LAST_SEQUENCE,
@@ -67,7 +67,8 @@ class Ingestion:
         self._connection = session.connection()
         self._group = group
         self._now = app.clock()
-        self._first = log.lock(session)
+        self._log_state = log.lock(session)
+        self._first = self._log_state.size
         self._new: list[Logged] = []
         self._logged: dict[tuple[bytes, int], Logged] = {}
         self._before: dict[tuple[bytes, int], Before] = {}
@@ -92,8 +93,7 @@ class Ingestion:
         genuine = {
             checked.frame.public_key for batch in self._group for checked in batch.frames if checked.record is not None
         }
-        rows = self._connection.execute(_KEYS, {"keys": list(genuine)})
-        for row in rows:
+        for row in rows_among(self._session, _KEYS, _key.public_key, genuine):
             facts = MeterFacts(
                 active=row.state == metering.METER_ACTIVE,
                 role=row.role,
@@ -122,7 +122,7 @@ class Ingestion:
         self._read_repeated()
 
     def _read_parked(self) -> None:
-        parked = self._connection.execute(_PARKED, {"keys": list(self._keys)}) if self._keys else ()
+        parked = rows_among(self._session, _PARKED, _parked.public_key, self._keys) if self._keys else ()
         for public_key, sequence, frame in parked:
             self._keys[public_key].parked[sequence] = frame
         for key in self._keys.values():
@@ -331,24 +331,22 @@ class Ingestion:
                     metering.CHAIN_PENDING,
                 )
             )
-        growth = log.append_readings(self._session, leaves)
+        growth = log.append_readings(self._session, leaves, self._log_state)
         assert growth.first == self._first  # noqa: S101
         insert_rows(self._session, table_of(LoggedFrame), _FRAME_COLUMNS, rows)
-        execute(
-            _MOVE_KEY,
-            [
-                {
-                    "key": key.public_key,
-                    "sequence": key.next_sequence,
-                    "head": key.head_hash,
-                    "head_index": key.head_log_index,
-                    "passed_index": key.passed_log_index,
-                    "passed": key.passed_record,
-                }
-                for key in self._keys.values()
-                if key.moved
-            ],
-        )
+        moved = [
+            (
+                key.public_key,
+                key.next_sequence,
+                key.head_hash,
+                key.head_log_index,
+                key.passed_log_index,
+                key.passed_record,
+            )
+            for key in self._keys.values()
+            if key.moved
+        ]
+        update_rows(self._session, table_of(MeterKey), "public_key", _KEY_COLUMNS, moved)
         return growth, log.sign(self._session, self._network_id, self._signer, growth.size, growth.root)
 
     def _write_parked(self) -> None:
@@ -402,13 +400,10 @@ _KEYS = (
     )
     .join_from(table_of(MeterKey), table_of(Meter), _meter.id == _key.meter_pk)
     .join(table_of(Installation), _installation.n == _meter.installation_n)
-    .where(_key.public_key.in_(bindparam("keys", expanding=True)))
 )
 
 
-_PARKED = select(_parked.public_key, _parked.sequence, _parked.frame).where(
-    _parked.public_key.in_(bindparam("keys", expanding=True))
-)
+_PARKED = select(_parked.public_key, _parked.sequence, _parked.frame)
 
 
 _REPEATED = select(
@@ -439,17 +434,7 @@ _FRAME_COLUMNS = (
 )
 
 
-_MOVE_KEY = (
-    update(table_of(MeterKey))
-    .where(_key.public_key == bindparam("key"))
-    .values(
-        next_sequence=bindparam("sequence"),
-        head_hash=bindparam("head"),
-        head_log_index=bindparam("head_index"),
-        passed_log_index=bindparam("passed_index"),
-        passed_record=bindparam("passed"),
-    )
-)
+_KEY_COLUMNS = ("next_sequence", "head_hash", "head_log_index", "passed_log_index", "passed_record")
 
 
 _UNPARK = delete(table_of(ParkedFrame)).where(

@@ -8,6 +8,8 @@
     HOME/keys/ca.key, ca.pem   the department's certificate authority
     HOME/keys/server.key, server.pem         the collector's listener (certificate, then the CA's)
     HOME/keys/collector.key, collector.pem   the collector as a client of the MQTT broker
+    HOME/keys/verifier-N.pem   the same key's certificate for verifier N, where there are any
+    HOME/keys/verifiers.key    32 bytes in hex: by these verifiers and sequencer know each other
     HOME/keys/meter-salt       16 bytes in hex: makes meter ids of serials; secret, and never changed
     HOME/keys/wallets.key      32 bytes in hex: seals the custodial members' keys in the store
     HOME/validator/            the embedded validator's ledger
@@ -36,6 +38,8 @@ from edge_agent.wire.files import write_atomically
 
 COLLECTOR_CLIENT_NAME = "authority-collector"
 """The collector's name at the broker; gateways' names cannot start with `authority-`."""
+VERIFIER_CLIENT_NAME = "authority-verifier-{}"
+"""A verifier's there, by its number: a broker has one connection a name."""
 
 
 class Home:
@@ -70,6 +74,7 @@ class Home:
             home.keys.make(f"{name}.json", json.dumps(list(bytes(Keypair.from_seed(random(32))))).encode())
         home.keys.make(keyring.METER_SALT, random(16).hex().encode())
         home.keys.make(keyring.WALLETS, random(32).hex().encode())
+        home.keys.make(keyring.VERIFIERS, random(32).hex().encode())
         home.keys.make(keyring.METRICS_TOKEN, random(32).hex().encode())
         home.keys.make(keyring.AUDITOR_TOKEN, random(32).hex().encode())
         home.keys.make(keyring.WEBHOOK_SECRET, random(32).hex().encode())
@@ -147,6 +152,11 @@ class Home:
         return self.keys.secret(keyring.WALLETS, 32)
 
     @cached_property
+    def verifiers_key(self) -> bytes:
+        """32 bytes by which verifiers and sequencer know each other."""
+        return self.keys.secret(keyring.VERIFIERS, 32)
+
+    @cached_property
     def metrics_token(self) -> str:
         """What monitoring shows to read /metrics: 64 digits of hex, made where the home has none yet."""
         self.keys.make(keyring.METRICS_TOKEN, secrets.token_hex(32).encode())
@@ -192,8 +202,20 @@ class Home:
         collector, broker = self.settings.collector.names, self.settings.mqtt.host
         return collector if not broker or broker in collector else (*collector, broker)
 
+    @property
+    def broker_certificates(self) -> dict[str, str]:
+        """The certificates of the authority's own clients of the broker: files under keys/, and the names in them."""
+        numbers = range(1, self.settings.collector.verifiers + 1)
+        return {
+            "collector.pem": COLLECTOR_CLIENT_NAME,
+            **{f"verifier-{n}.pem": VERIFIER_CLIENT_NAME.format(n) for n in numbers},
+        }
+
     def renew_certificates(self, now: int) -> None:
-        """Issue the listener's and the collector's certificates where missing, near their end, or for other names."""
+        """Issue the listener's, the collector's and the verifiers' certificates.
+
+        Where they are missing, near their end, or for other names.
+        """
         names = self.server_names
         for name in ("server", "collector"):
             self.keys.make(f"{name}.key", certificates.key_to_pem(certificates.new_key()))
@@ -205,13 +227,14 @@ class Home:
             key = certificates.key_from_pem(self.keys.read("server.key"))
             server = certificates.issue_server(self.ca_key, self.ca_certificate, key, names, now)
             write_atomically(path, certificates.certificate_to_pem(server) + chain)
-        path = self.key_path("collector.pem")
-        if not path.exists() or certificates.expires_soon(
-            certificates.certificate_from_pem(self.keys.read("collector.pem")), now
-        ):
-            key = certificates.key_from_pem(self.keys.read("collector.key"))
-            client = certificates.issue_client(self.ca_key, self.ca_certificate, key, COLLECTOR_CLIENT_NAME, now)
-            write_atomically(path, certificates.certificate_to_pem(client) + chain)
+        for file, client_name in self.broker_certificates.items():
+            path = self.key_path(file)
+            if not path.exists() or certificates.expires_soon(
+                certificates.certificate_from_pem(self.keys.read(file)), now
+            ):
+                key = certificates.key_from_pem(self.keys.read("collector.key"))
+                client = certificates.issue_client(self.ca_key, self.ca_certificate, key, client_name, now)
+                write_atomically(path, certificates.certificate_to_pem(client) + chain)
 
     # Where data lie
 

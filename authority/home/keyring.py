@@ -1,8 +1,9 @@
 """The keys of a home, handed out by name: each process gets those that it uses, and no others.
 
-The processes that serve (web, collector, settlement, validator, certificates, alerts) name themselves when they open
-the home. A key that is not theirs is refused (`key_withheld`) before its file is opened, so a fault in the pages does
-not reach the key that signs certificates or the one that upgrades programs. Commands that a person runs have all.
+The processes that serve (web, collector, verifier, settlement, validator, certificates, alerts) name themselves when
+they open the home. A key that is not theirs is refused (`key_withheld`) before its file is opened, so a fault in the
+pages does not reach the key that signs certificates or the one that upgrades programs. Commands that a person runs have
+all.
 """
 
 from __future__ import annotations
@@ -18,24 +19,26 @@ from edge_agent.wire.files import write_atomically
 
 AUTHORITY, OPERATOR, RECEIPT = "authority.json", "operator.json", "receipt.json"
 CA_KEY, SERVER_KEY, COLLECTOR_KEY = "ca.key", "server.key", "collector.key"
-METER_SALT, WALLETS = "meter-salt", "wallets.key"
+METER_SALT, WALLETS, VERIFIERS = "meter-salt", "wallets.key", "verifiers.key"
 METRICS_TOKEN, AUDITOR_TOKEN = "metrics-token", "auditor-token"
 SMTP_PASSWORD, WEBHOOK_SECRET = "smtp-password", "webhook-secret"
 SECRETS = frozenset(
-    {AUTHORITY, OPERATOR, RECEIPT, CA_KEY, SERVER_KEY, COLLECTOR_KEY, METER_SALT, WALLETS}
+    {AUTHORITY, OPERATOR, RECEIPT, CA_KEY, SERVER_KEY, COLLECTOR_KEY, METER_SALT, WALLETS, VERIFIERS}
     | {METRICS_TOKEN, AUDITOR_TOKEN, SMTP_PASSWORD, WEBHOOK_SECRET}
 )
 """The files under keys/ that are secret; certificates are not."""
 
 KEYS_OF = {
     "web": frozenset({METRICS_TOKEN, AUDITOR_TOKEN}),
-    "collector": frozenset({RECEIPT, SERVER_KEY, COLLECTOR_KEY, METER_SALT}),
+    "collector": frozenset({RECEIPT, SERVER_KEY, COLLECTOR_KEY, METER_SALT, VERIFIERS}),
+    "verifier": frozenset({SERVER_KEY, COLLECTOR_KEY, METER_SALT, VERIFIERS}),
     "settlement": frozenset({OPERATOR, RECEIPT, WALLETS}),
     "validator": frozenset({AUTHORITY, OPERATOR}),
     "certificates": frozenset({CA_KEY, SERVER_KEY, COLLECTOR_KEY}),
     "alerts": frozenset({SMTP_PASSWORD, WEBHOOK_SECRET}),
 }
-"""The secrets of each process. The validator's genesis names the authority and the operator, whose files it reads."""
+"""The secrets of each process. A verifier, which talks to gateways, signs no receipt. The validator's genesis names the
+authority and the operator, whose files it reads."""
 
 
 class Keyring:

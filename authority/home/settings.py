@@ -22,6 +22,7 @@ from edge_agent.wire.toml import Table, read_text
 CONFIG_NAME = "authority.toml"
 CALENDARS = ("fixed", "month")
 SMTP_SECURITIES = ("starttls", "tls", "none")
+MAX_VERIFIERS = 64
 FIRST_LINE = "# The authority's configuration; every table and key is explained in docs/OPERATIONS.md."
 
 
@@ -62,12 +63,17 @@ class StoreSettings:
 
 @dataclass(frozen=True)
 class CollectorSettings:
-    """The gateways' listener. `names` go into its certificate; `address` is what gateways are told to dial."""
+    """The gateways' listener. `names`, which gateways dial, go into its certificate.
+
+    verifiers: so many processes serve gateways and check what they send, and the collector orders, logs and receipts
+    it; 0 is one process for all of it.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8443
     names: tuple[str, ...] = ("localhost", "127.0.0.1")
     threads: int = 16
+    verifiers: int = 0
 
 
 @dataclass(frozen=True)
@@ -242,6 +248,10 @@ class Settings:
             (not self.collector.names, "[collector] names must hold the name that gateways dial"),
             (self.collector.threads < 2, "[collector] threads must be 2 or more"),
             (not _is_origin(self.web.origin), "[web] origin must be like https://energy.campus.example, or empty"),
+            (
+                not 0 <= self.collector.verifiers <= MAX_VERIFIERS,
+                f"[collector] verifiers must be 0 to {MAX_VERIFIERS}",
+            ),
             (self.web.threads < 1, "[web] threads must be 1 or more"),
             (
                 any(len(each.split(" ")) != 2 for each in self.log.witnesses),

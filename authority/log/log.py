@@ -107,40 +107,44 @@ _GROW = (
 
 
 @dataclass(frozen=True, slots=True)
-class _State:
+class State:
+    """The log's size, and its frontier (authority.store.log.LogState)."""
+
     size: int
     frontier: bytes
 
 
-def _state(session: Session, *, lock: bool) -> _State:
+def _state(session: Session, *, lock: bool) -> State:
     row = session.connection().execute(_LOCKED_STATE if lock else _STATE).one_or_none()
-    state = None if row is None else _State(*row)
+    state = None if row is None else State(*row)
     if state is None:
         raise LogMissingError("the store has no log yet; open it with authority.app.App")
     return state
 
 
-def lock(session: Session) -> int:
-    """Take the log for this transaction, so that nothing else appends until it ends; the log's size."""
-    return _state(session, lock=True).size
+def lock(session: Session) -> State:
+    """Take the log for this transaction, so that nothing else appends until it ends; the log as it stands."""
+    return _state(session, lock=True)
 
 
 def append_all(session: Session, leaves: Sequence[bytes]) -> int:
     """Append leaves (type byte and payload each) in order; the first one's index. Durable when the session commits."""
-    growth = _grow(session, leaves)
+    growth = _grow(session, leaves, lock(session))
     if leaves:
         rows = [{"log_index": index, "data": data} for index, data in enumerate(leaves, growth.first)]
         session.execute(insert(table_of(LogLeaf)), rows)
     return growth.first
 
 
-def append_readings(session: Session, leaves: Sequence[bytes]) -> Growth:
-    """Append leaves of readings, whose frames' rows the caller writes at the indexes that the growth has for them."""
-    return _grow(session, leaves)
+def append_readings(session: Session, leaves: Sequence[bytes], state: State) -> Growth:
+    """Append leaves of readings, whose frames' rows the caller writes at the indexes that the growth has for them.
+
+    state is what `lock` said; nothing was appended since.
+    """
+    return _grow(session, leaves, state)
 
 
-def _grow(session: Session, leaves: Sequence[bytes]) -> Growth:
-    state = _state(session, lock=True)
+def _grow(session: Session, leaves: Sequence[bytes], state: State) -> Growth:
     growth = Growth(state.size, tree.split_hashes(state.frontier), [merkle.leaf_hash(data) for data in leaves])
     if leaves:
         tree.write(session, growth, TileReader(session).tile)

@@ -57,7 +57,10 @@ def listed(app: App) -> list[Certificate]:
     found = [_of(home.ca_certificate, "the campus's CA", "signs the others")]
     for file, name, purpose in (
         ("server.pem", ", ".join(home.server_names), "collector and broker"),
-        ("collector.pem", COLLECTOR_CLIENT_NAME, "the collector at the broker"),
+        *(
+            (file, name, "the collector at the broker" if name == COLLECTOR_CLIENT_NAME else "a verifier at the broker")
+            for file, name in home.broker_certificates.items()
+        ),
     ):
         found.append(_of(certificates.certificate_from_pem(home.key_path(file).read_bytes()), name, purpose))
     with app.store.read() as session:
@@ -92,7 +95,7 @@ def renew(app: App, *, with_list: bool = True) -> list[str]:
     if waits is not None:
         with app.store.write() as session:
             renewed += renewal.issue_waiting(session, home, now)
-    own = [home.key_path(name) for name in ("server.pem", "collector.pem")]
+    own = [home.key_path(name) for name in ("server.pem", *home.broker_certificates)]
     before = [path.read_bytes() if path.exists() else b"" for path in own]
     home.renew_certificates(now)
     changed = [path.stem for path, data in zip(own, before, strict=True) if path.read_bytes() != data]

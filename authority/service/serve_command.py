@@ -1,4 +1,4 @@
-"""`authority serve`: validator, collector, settlement and web under one supervisor."""
+"""`authority serve`: validator, collector, its verifiers, settlement and web under one supervisor."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pathlib import Path
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
+from authority.collector import channel
 from authority.errors import AuthorityError
 from authority.home.home import Home
 from authority.service.supervisor import Program, Supervisor, authority_command
@@ -26,7 +27,8 @@ from edge_agent.wire.log import StructuredLog
 
 LOG = StructuredLog(__name__)
 PROBE_SECONDS = 5.0
-ORDER = ("validator", "collector", "settlement", "certificates", "web", "alerts")
+ORDER = ("validator", "collector", "verifiers", "settlement", "certificates", "web", "alerts")
+"""`verifiers` are as many processes as authority.toml says, and none where the collector is one process."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,15 +45,26 @@ def programs(home: Home, without: list[str], more: Sequence[str] = ()) -> list[P
         wanted.remove("validator")
     if not home.settings.alerts.channels and "alerts" in wanted:
         wanted.remove("alerts")
-    ready: dict[str, Callable[[], bool]] = {"validator": partial(_answers, home.rpc_url)}
     settings = home.settings
+    ready: dict[str, Callable[[], bool]] = {"validator": partial(_answers, home.rpc_url)}
     answers: dict[str, Callable[[], bool]] = {
-        "collector": partial(_serves, settings.collector.host, settings.collector.port, "/api/v1/ca", home),
         "web": partial(_serves, settings.web.host, settings.web.port, "/healthz"),
     }
+    gateways = partial(_serves, settings.collector.host, settings.collector.port, "/api/v1/ca", home)
+    if settings.collector.verifiers:
+        ready["collector"] = partial(channel.answers, home.path)
+        answers["verifier-1"] = gateways
+    else:
+        answers["collector"] = gateways
+    commands: list[tuple[str, list[str]]] = []
+    for name in wanted:
+        if name == "verifiers":
+            commands += [(f"verifier-{n}", ["verifier", str(n)]) for n in range(1, settings.collector.verifiers + 1)]
+        else:
+            commands.append((name, [name]))
     return [
-        Program(name, authority_command(name, "--home", str(home.path), *more), ready.get(name), answers.get(name))
-        for name in wanted
+        Program(name, authority_command(*words, "--home", str(home.path), *more), ready.get(name), answers.get(name))
+        for name, words in commands
     ]
 
 

@@ -9,7 +9,7 @@ from gunicorn.http.unreader import IterUnreader
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authority.anteroom import Limits, TooLargeError, request_end
+from authority.anteroom import Limits, TooLargeError, plain_head, request_end
 
 LIMITS = Limits(max_header=1_000, max_body=2_000)
 NAMES = st.sampled_from(["Accept", "X-Other", "X-Long-Name"])
@@ -74,3 +74,39 @@ def test_what_is_too_large_is_seen_as_soon_as_it_can_be(data: bytes, status: int
     with pytest.raises(TooLargeError) as caught:
         request_end(data, LIMITS)
     assert caught.value.status == status
+
+
+READINGS = plain_head("POST", "/x/([a-z]+)/readings")
+HEADERS = st.sampled_from(
+    [
+        "Host: a", "Accept: */*", "accept-encoding: identity", "User-Agent: x y", "Content-Type: a/b",
+        "Connection: keep-alive", "Connection: close", "Transfer-Encoding: chunked", "Content-Length: 7", "X: y",
+        "Expect: 100-continue", "Host : a", " folded", "content-length: +5", "Content-Encoding: gzip",
+    ]
+)  # fmt: skip
+
+
+@given(st.lists(HEADERS, max_size=4), st.lists(HEADERS, max_size=4), st.integers(0, 99))
+def test_a_head_that_is_taken_without_gunicorn_means_the_same_to_it(
+    before: list[str], after: list[str], size: int
+) -> None:
+    head = "\r\n".join(["POST /x/gw/readings HTTP/1.1", *before, f"Content-Length: {size}", *after]).encode()
+    data = head + b"\r\n\r\n" + bytes(size)
+    plain = ("Host: a", "Accept: */*", "accept-encoding", "User-Agent", "Content-Type", "Connection: keep-alive")
+    assert (READINGS.fullmatch(head) is not None) == all(line.startswith(plain) for line in (*before, *after))
+    if READINGS.fullmatch(head) is not None:
+        request = Request(Config(), IterUnreader(iter([data + b"next"])), ("127.0.0.1", 1))
+        assert (request.method, request.path, request.should_close()) == ("POST", "/x/gw/readings", False)
+        assert read_by_gunicorn(data + b"next") == (bytes(size), b"next")
+        assert request_end(data + b"next", LIMITS) == len(data)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "POST /x/gw/readings HTTP/1.0", "POST /x/GW/readings HTTP/1.1", "POST /x/gw/readings?a HTTP/1.1",
+        "GET /x/gw/readings HTTP/1.1", "POST  /x/gw/readings HTTP/1.1", "POST /x/gw/../gw/readings HTTP/1.1",
+    ],
+)  # fmt: skip
+def test_any_other_request_line_takes_the_usual_way(line: str) -> None:
+    assert READINGS.fullmatch(f"{line}\r\nContent-Length: 0".encode()) is None

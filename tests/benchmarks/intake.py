@@ -8,6 +8,10 @@ store that holds ten million frames already, written as rows rather than lived t
 the same boundary at a real collector process, and a real Mosquitto, over TLS, from gateways that are connected;
 `connecting_cpu_ms` is what a connection costs the authority. The clients' CPU is not in these two.
 
+`verifiers_1`, `_2`, `_4`: a backlog of 200 gateways, 10 frames a message, over MQTT into PostgreSQL, by so
+many verifiers and a sequencer. `cpu_us` is what each process spends on a reading; `sequencer_most` is how many readings
+a second the sequencer could order with a core of its own, and `verifier_most` a verifier.
+
 `of_raw` is readings a CPU second (of all processes that serve, the broker's too), by the signatures that solders
 verifies a CPU second in this run, in turn with the rest. `seconds` is by the clock, until the last receipt is there.
 """
@@ -30,8 +34,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +54,10 @@ from authority.collector import broker  # noqa: E402
 from authority.collector.frames import Sent  # noqa: E402
 from authority.collector.ingest import Collector  # noqa: E402
 from authority.home import certificates  # noqa: E402
-from authority.home.home import (  # noqa: E402
+from authority.home.home import Home  # noqa: E402
+from authority.home.settings import (  # noqa: E402
     CollectorSettings,
     EpochSettings,
-    Home,
     MqttSettings,
     Settings,
     StoreSettings,
@@ -78,7 +82,10 @@ NOW = 1_782_000_000
 EPOCH = 900
 BULK_INTERVALS = 25
 PER_CALL = 250
-CONNECT_AT_ONCE = 50
+CONNECT_AT_ONCE = 25
+"""An address has at most 32 connections that have not shown a certificate yet."""
+MESSAGE = 10
+BACKLOG_GATEWAYS = 200
 GROUP = 250
 """Calls of one frame that a boundary brings at once; the collector's own limit is higher."""
 
@@ -305,6 +312,30 @@ class Figures:
         }
 
 
+class Shares:
+    """What each of several processes spends while this is entered: CPU seconds by name."""
+
+    def __init__(self, processes: Mapping[str, int]) -> None:
+        self._processes = processes
+        self.seconds: dict[str, float] = {}
+
+    def __enter__(self) -> None:
+        self.seconds = {name: -cpu_seconds(pid) for name, pid in self._processes.items()}
+
+    def __exit__(self, *_: object) -> None:
+        for name, pid in self._processes.items():
+            self.seconds[name] += cpu_seconds(pid)
+
+
+def bytes_of(app: App) -> int:
+    """What the database takes on the disk, its journal apart."""
+    with app.store.engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
+        connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+    return (app.home.path / "authority.db").stat().st_size
+
+
 def cpu_seconds(pid: int) -> float:
     """User and system seconds of a process and its descendants, the ended ones it waited for included."""
     total, todo = 0.0, [pid]
@@ -375,11 +406,7 @@ class Bench:
                 print(f"{name}: filled in {time.perf_counter() - start:.0f} s", file=sys.stderr)
             collector = Collector(app)
             taken(collector, backlog(meters, 1), 1)
-            path = app.home.path / "authority.db"
-            if not url:
-                with app.store.engine.connect() as connection:
-                    connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
-            size = 0 if url else path.stat().st_size
+            size = bytes_of(app)
             figures = Figures()
             for _ in range(arguments.runs):
                 calls = backlog(meters, BULK_INTERVALS)
@@ -387,12 +414,8 @@ class Bench:
                 with figures.run(BULK_INTERVALS * len(meters), [server] if server else []):
                     taken(collector, calls, 1)
             self._figures[name] = figures
-            self.found[name] = {}
-            if not url:
-                with app.store.engine.connect() as connection:
-                    connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
-                grown = path.stat().st_size - size
-                self.found[name]["bytes_a_reading"] = round(grown / (arguments.runs * BULK_INTERVALS * len(meters)))
+            readings = arguments.runs * BULK_INTERVALS * len(meters)
+            self.found[name] = {"bytes_a_reading": round((bytes_of(app) - size) / readings)}
         finally:
             app.store.close()
 
@@ -441,6 +464,57 @@ class Bench:
         milliseconds = statistics.median(1000 / rate for rate in connecting.per_cpu_second)
         self._figures[over], self.found[over] = figures, {"connecting_cpu_ms": round(milliseconds, 2)}
 
+    def verifiers(self, count: int) -> None:
+        """A backlog over MQTT at a sequencer and so many verifiers, over PostgreSQL."""
+        arguments, figures, now = self.arguments, Figures(), int(time.time())
+        name = f"verifiers_{count}"
+        settings = Settings(
+            epoch=EpochSettings(EPOCH),
+            collector=CollectorSettings(port=free_port(), verifiers=count),
+            mqtt=MqttSettings("localhost", free_port()),
+        )
+        with contextlib.ExitStack() as stack:
+            url, server = stack.enter_context(postgresql())
+            settings = replace(settings, store=StoreSettings(url))
+            app = authority(self.directory / name, clock=now, settings=settings)
+            stack.callback(app.store.close)
+            app.home.renew_certificates(now)
+            rounds = arguments.runs + 1
+            end = now // EPOCH * EPOCH
+            meters = add_meters(app, BACKLOG_GATEWAYS * MESSAGE, a_gateway=MESSAGE, intervals=rounds, end=end)
+            by_gateway = [meters[at : at + MESSAGE] for at in range(0, len(meters), MESSAGE)]
+            contexts = certified(app, [each[0].gateway for each in by_gateway])
+            served = {"postgresql": server}
+            served["broker"] = stack.enter_context(broker_at(app, self.directory / f"{name}-broker"))
+            served["sequencer"] = stack.enter_context(collector_at(app, self.directory / f"{name}.log"))
+            for n in range(1, count + 1):
+                log = self.directory / f"{name}-{n}.log"
+                served[f"verifier {n}"] = stack.enter_context(collector_at(app, log, verifier=n))
+            spent: dict[str, list[float]] = {}
+            for run in range(rounds):
+                sent = [
+                    Client(each[0].gateway, contexts[each[0].gateway], b"".join(meter.next() for meter in each))
+                    for each in by_gateway
+                ]
+                if run:
+                    self.raw.append(raw_verification([one.frames for one in sent]))
+                each_spent = Shares(served)
+                asyncio.run(
+                    self._at_once(
+                        "mqtt", sent, settings, figures if run else Figures(), Figures(), [*served.values()], each_spent
+                    )
+                )
+                for process, used in each_spent.seconds.items() if run else ():
+                    spent.setdefault(process.partition(" ")[0], []).append(used / len(meters) * 1e6)
+        runs = arguments.runs
+        micros = {process: sum(used) / runs for process, used in spent.items()}
+        self._figures[name] = figures
+        self.found[name] = {
+            "cpu_us": {process: round(used, 1) for process, used in micros.items()},
+            "sequencer_most": round(1e6 / micros["sequencer"]),
+            "verifier_most": round(1e6 / micros["verifier"]),
+        }
+
     @staticmethod
     async def _at_once(
         over: str,
@@ -449,13 +523,15 @@ class Bench:
         figures: Figures,
         connecting: Figures,
         served: Sequence[int],
+        shares: Shares | None = None,
     ) -> None:
         kind, port = (HttpsGateway, settings.collector.port) if over == "https" else (MqttGateway, settings.mqtt.port)
         clients = [kind(one) for one in sent]
         with connecting.run(len(sent), served, own=False):
             for start in range(0, len(clients), CONNECT_AT_ONCE):
                 await asyncio.gather(*(one.connect(port) for one in clients[start : start + CONNECT_AT_ONCE]))
-        with figures.run(len(sent), served, own=False):
+        readings = sum(len(split_frames(one.frames)) for one in sent)
+        with figures.run(readings, served, own=False), shares or contextlib.nullcontext():
             answers = await asyncio.gather(*(one.publish() for one in clients))
         for one in clients:
             one.close()
@@ -539,7 +615,7 @@ def broker_at(app: App, directory: Path) -> Iterator[int]:
     program = broker.find_mosquitto()
     assert program is not None, "Mosquitto is not installed"
     port = app.home.settings.mqtt.port
-    command = [str(program), "-c", str(broker.write_configuration(app.home, directory, port))]
+    command = [str(program), "-c", str(broker.write_configuration(app.home, directory, port, now=int(time.time())))]
     with (directory / "broker.log").open("ab") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
             listening(port)
@@ -549,13 +625,15 @@ def broker_at(app: App, directory: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def collector_at(app: App, path: Path) -> Iterator[int]:
-    """A collector process for the app, connected to its broker where it has one; its process id."""
-    command = [sys.executable, "-m", "authority.cli", "collector", "--home", str(app.home.path)]
+def collector_at(app: App, path: Path, *, verifier: int = 0) -> Iterator[int]:
+    """A collector process for the app, or a verifier, connected to its broker where it has one; its process id."""
+    words = ["verifier", str(verifier)] if verifier else ["collector"]
+    command = [sys.executable, "-m", "authority.cli", *words, "--home", str(app.home.path)]
     root = Path(__file__).parents[2]
     with path.open("ab") as log, subprocess.Popen(command, cwd=root, stdout=log, stderr=log) as process:
         try:
-            listening(app.home.settings.collector.port)
+            if verifier or not app.home.settings.collector.verifiers:
+                listening(app.home.settings.collector.port)
             end = time.monotonic() + 60
             while app.home.settings.mqtt.host and "connected to the broker" not in path.read_text():
                 assert time.monotonic() < end, path.read_text()
@@ -578,6 +656,9 @@ WORKS: dict[str, Callable[[Bench], None]] = {
     "boundary": Bench.boundary,
     "https": lambda bench: bench.network("https"),
     "mqtt": lambda bench: bench.network("mqtt"),
+    "verifiers_1": lambda bench: bench.verifiers(1),
+    "verifiers_2": lambda bench: bench.verifiers(2),
+    "verifiers_4": lambda bench: bench.verifiers(4),
 }
 
 

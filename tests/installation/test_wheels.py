@@ -84,6 +84,7 @@ def test_a_gateways_wheel_holds_the_edge_agent_alone(wheels: dict[str, Wheel]) -
 def test_the_authoritys_wheel_holds_the_service_and_the_released_programs(wheels: dict[str, Wheel]) -> None:
     left_out = NOT_INSTALLED["authority"]
     programs = {f"{program}.{kind}" for program in PROGRAM_NAMES for kind in ("so", "json")} | {"manifest.json"}
+    programs |= {f"legacy/{program}.json" for program in PROGRAM_NAMES}
     assert wheels["authority"].files == {name for name in tracked("authority") if not name.startswith(left_out)} | {
         f"authority/program_artifacts/{name}" for name in programs
     }

@@ -63,12 +63,12 @@ class RecoveryCampus(Campus):
             entries = journal.waiting(key, 100)
             if not entries:
                 return
-            frames = b"".join(entry.frame.to_bytes() for entry in entries)
-            answer = Collector(self.app).ingest(frames, gateway=gateway, meter=None, over="https")
+            frames = [journal.frame_of(entry).to_bytes() for entry in entries]
+            answer = Collector(self.app).ingest(b"".join(frames), gateway=gateway, meter=None, over="https")
             receipts = split_receipts(b"".join([*answer.receipts, *answer.later]))
             journal.apply(receipts, now=self.wall.seconds())
-            for entry, receipt in zip(entries, answer.receipts, strict=True):
-                self.kept.setdefault((name, entry.sequence), entry.frame.to_bytes() + receipt)
+            for entry, frame, receipt in zip(entries, frames, answer.receipts, strict=True):
+                self.kept.setdefault((name, entry.sequence), frame + receipt)
             parked = [each.next_expected for each in receipts if each.verdict == VERDICT_PARKED]
             if parked:
                 journal.requeue(key, min(parked))
@@ -89,7 +89,10 @@ class RecoveryCampus(Campus):
         for name in names:
             meter = self.meters[name]
             with sqlite3.connect(self.directory / f"gw_{meter.user.lower()}") as connection:
-                connection.execute("DELETE FROM frame WHERE public_key = ?", (bytes(meter.key.pubkey()),))
+                connection.execute(
+                    "DELETE FROM frame WHERE meter = (SELECT number FROM meter WHERE public_key = ?)",
+                    (bytes(meter.key.pubkey()),),
+                )
             connection.close()
 
     @property

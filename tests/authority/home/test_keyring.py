@@ -28,6 +28,7 @@ USES: dict[str, Callable[[Home], object]] = {
     "collector.key": lambda home: home.key_path("collector.key").read_bytes(),
     "meter-salt": lambda home: home.meter_salt,
     "wallets.key": lambda home: home.wallet_key,
+    "verifiers.key": lambda home: home.verifiers_key,
     "metrics-token": lambda home: home.metrics_token,
     "auditor-token": lambda home: home.auditor_token,
     "webhook-secret": lambda home: home.webhook_secret,
@@ -60,8 +61,9 @@ def test_a_process_gets_its_keys_and_no_others(home: Home, process: str, name: s
 
 
 def test_nobody_serves_pages_or_readings_with_the_keys_to_everything() -> None:
-    for process in ("web", "collector"):
+    for process in ("web", "collector", "verifier"):
         assert not KEYS_OF[process] & {"ca.key", "authority.json", "operator.json", "wallets.key"}
+    assert "receipt.json" not in KEYS_OF["verifier"]
 
 
 def test_certificates_are_nobodys_secret(home: Home) -> None:

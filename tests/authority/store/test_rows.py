@@ -1,0 +1,76 @@
+"""Rows by sets come back as they went in, on both databases."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
+
+from authority.app import App
+from authority.store.base import table_of
+from authority.store.leases import Lease
+from authority.store.log import Checkpoint
+from authority.store.rows import Row, insert_rows, rows_among, update_rows
+
+CHECKPOINTS, LEASES = table_of(Checkpoint), table_of(Lease)
+COLUMNS = ("size", "root", "signature", "time")
+ROWS: list[Row] = [
+    (1, bytes(32), b"", None),
+    (2**62, b"\xff" * 32, bytes(range(64)), -(2**62)),
+    (0, b"\0", b"\x80" * 64, 0),
+    *((n, n.to_bytes(32, "big"), bytes(n % 65), n if n % 3 else None) for n in range(1_000, 1_300)),
+]
+
+
+def checkpoints(app: App) -> list[Row]:
+    with app.store.read() as session:
+        columns = [CHECKPOINTS.c[name] for name in COLUMNS]
+        return [tuple(row) for row in session.execute(select(*columns).order_by(CHECKPOINTS.c.size))]
+
+
+def test_rows_are_inserted_updated_and_found(app: App) -> None:
+    with app.store.write() as session:
+        session.execute(delete(CHECKPOINTS))
+        insert_rows(session, CHECKPOINTS, COLUMNS, ROWS)
+    assert checkpoints(app) == sorted(ROWS)
+    changed: list[Row] = [(size, bytes(3), None if size % 2 else 7) for size, *_ in ROWS[:50] if isinstance(size, int)]
+    with app.store.write() as session:
+        update_rows(session, CHECKPOINTS, "size", ("root", "time"), [*changed, (999, b"", 1)])
+        update_rows(session, CHECKPOINTS, "size", ("root", "time"), [])
+    found = {row[0]: row for row in checkpoints(app)}
+    for before in ROWS:
+        size = before[0]
+        after = {row[0]: row for row in changed}.get(size)
+        assert found[size] == (before if after is None else (size, after[1], before[2], after[2]))
+    roots = [row[1] for row in ROWS[60:70] if isinstance(row[1], bytes)]
+    with app.store.read() as session:
+        query = select(CHECKPOINTS.c.size, CHECKPOINTS.c.root)
+        assert {tuple(row) for row in rows_among(session, query, CHECKPOINTS.c.root, roots)} == {
+            (row[0], row[1]) for row in ROWS[60:70]
+        }
+        narrower = query.where(CHECKPOINTS.c.time.is_(None))
+        assert {row.size for row in rows_among(session, narrower, CHECKPOINTS.c.root, roots)} == {
+            row[0] for row in ROWS[60:70] if row[3] is None
+        }
+        assert rows_among(session, query, CHECKPOINTS.c.root, []).all() == []
+
+
+def test_texts_of_any_length_and_alphabet_are_kept(app: App) -> None:
+    rows: list[Row] = [("a", "", 1, 2), ("Zähler ⚡", "x" * 255, 2**40, -1), ("b'; --", "null", 0, 0)]
+    columns = ("name", "owner", "term", "expires_at")
+    with app.store.write() as session:
+        session.execute(delete(LEASES))
+        insert_rows(session, LEASES, columns, rows)
+        update_rows(session, LEASES, "name", ("owner",), [("Zähler ⚡", "ß")])
+    with app.store.read() as session:
+        query = select(*(LEASES.c[name] for name in columns))
+        found = {tuple(row) for row in rows_among(session, query, LEASES.c.name, ["a", "Zähler ⚡", "nobody"])}
+    assert found == {rows[0], ("Zähler ⚡", "ß", 2**40, -1)}
+
+
+def test_what_the_database_refuses_is_raised_as_any_statement_of_the_session_does(app: App) -> None:
+    with pytest.raises(IntegrityError), app.store.write() as session:
+        insert_rows(session, CHECKPOINTS, COLUMNS, [ROWS[0], ROWS[0]])
+    with app.store.write() as session:
+        insert_rows(session, CHECKPOINTS, COLUMNS, ROWS[:1])
+    assert ROWS[0] in checkpoints(app)
