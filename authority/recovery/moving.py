@@ -79,7 +79,7 @@ def moved(app: App, state: ChainState, bundle: Path, *, actor: str, dry_run: boo
         if data in list(session.scalars(select(Act.data).where(Act.kind == CHAIN_MOVED))):
             return None
         if dry_run:
-            return log.lock(session)
+            return log.lock(session).size
         for table in (HistoryCursor, LookupEntry, LookupTable):
             session.execute(delete(table))
         return log.record_act(session, CHAIN_MOVED, actor, app.clock(), data)

@@ -178,7 +178,7 @@ def begin(
     """
     told = Refilled()
     with app.store.write() as session:
-        index = log.lock(session)
+        index = log.lock(session).size
         pins, after = lost_pins(session, chain.state)
         if not pins:
             return told

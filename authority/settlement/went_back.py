@@ -208,7 +208,7 @@ def go_back(
     gone_tables = _gone_tables(store, client)
     cursor = _last_known(store, client)
     with store.write() as session:
-        index = log.lock(session)
+        index = log.lock(session).size
         from_leaf = min(_first_leaf(client, stands), index)
         _forget(session, stands, from_leaf)
         _forget_tables(session, gone_tables)
