@@ -148,8 +148,13 @@ def over_https(app: App, sender: Sender, link: Callable[[Path | None], Any], dir
 def over_mqtt(sender: Sender, client: GatewayClient) -> bool:
     """The same; a receipt that does not come within seconds is asked for again by sending again."""
     frame = sender.next()
-    for _ in range(40):
-        client.publish(f"{sender.meter.gateway}/readings", frame)
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        try:
+            client.publish(f"{sender.meter.gateway}/readings", frame)
+        except RuntimeError:  # paho: not connected; it connects again by itself
+            time.sleep(0.2)
+            continue
         try:
             while True:
                 if sender.take(client.receipts.get(timeout=3)):
