@@ -51,9 +51,17 @@ def node_packages() -> tuple[Path, Path]:
             shutil.rmtree(directory, ignore_errors=True)
             shutil.copytree(JAVASCRIPT, directory)
             quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--omit=optional"]
-            subprocess.run([node.with_name("npm"), "ci", *quiet], cwd=directory, check=True, stdout=subprocess.DEVNULL)
+            command = [node.with_name("npm"), "ci", *quiet]
+            subprocess.run(command, cwd=directory, check=True, stdout=subprocess.DEVNULL, env=_trusting())
             complete.touch()
     return node, directory / "node_modules"
+
+
+def _trusting() -> dict[str, str]:
+    """The environment, with which Node.js trusts whom the machine trusts, as pip and cargo do, and not its own list."""
+    system = Path("/etc/ssl/certs/ca-certificates.crt")
+    trusted = {"NODE_EXTRA_CA_CERTS": str(system)} if system.exists() else {}
+    return trusted | os.environ
 
 
 def _cache() -> Path:

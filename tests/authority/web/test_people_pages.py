@@ -159,6 +159,7 @@ def test_a_member_comes_in_and_sets_a_standing_order_by_keyboard_alone(browser, 
     shows(browser, "Nothing is saved yet")
     tab_to(browser, "button[value=save]")
     press(browser, "Enter", "\r")
+    browser.until("!document.body.innerText.includes('Nothing is saved yet')")
     shows(browser, "Sell what I have, at 0.200 credits per kWh or more.")
     with site.app.store.read() as session:
         order = session.get(StandingOrderPolicy, site.members["Dormitory B"].id)
