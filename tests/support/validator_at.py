@@ -1,8 +1,12 @@
-"""The embedded validator as a process of its own whose wall clock is what a file says: HOME, PORT, FILE."""
+"""The embedded validator as a process of its own whose wall clock is what a file says: HOME, PORT, FILE.
+
+Where there is no such file, it is the machine's own clock.
+"""
 
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 from authority.home.home import Home
@@ -17,7 +21,7 @@ def main() -> None:
     home, port, file = Home.open(Path(sys.argv[1])), int(sys.argv[2]), Path(sys.argv[3])
 
     def now() -> float:
-        return float(file.read_text(encoding="ascii"))
+        return float(file.read_text(encoding="ascii")) if file.exists() else time.time()
 
     bank = Bank(Ledger(home.validator_directory), home_genesis(home), wall=now)
     server = RpcServer(("127.0.0.1", port), Methods(bank))

@@ -129,7 +129,10 @@ class Wall:
 
 
 class RealWall(Wall):
-    """The machine's own clock: going on to a moment is waiting for it."""
+    """The machine's own clock: going on to a moment is waiting for it, and a validator has the same one."""
+
+    def publish(self) -> None:
+        """Nothing is to be told."""
 
     def wall(self) -> float:
         return time.time()
