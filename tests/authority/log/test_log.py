@@ -173,7 +173,7 @@ def test_a_growth_has_the_root_and_the_paths_that_the_tiles_have(app: App, befor
     )
     with app.store.write() as session:
         log.append_all(session, old)
-        growth = log.append_readings(session, new)
+        growth = log.append_readings(session, new, log.lock(session))
     with app.store.read() as session:
         assert (growth.first, growth.size) == (before, before + more)
         assert growth.root == log.root(session)
