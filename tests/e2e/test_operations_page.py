@@ -58,6 +58,7 @@ NOT_HERE: dict[str, str] = {
     "authority verifier 1": "as above; several: tests/authority/collector/test_verifiers.py",
     "authority verifier 2": "as above",
     "authority validator": "the demo's own runs; the move to Agave: tests/authority/recovery/test_moving.py",
+    "authority recover moved /backup/before-agave.bundle": "as above",
     "authority audit verify --before /backup/before-agave.bundle": "as above",
     "authority recover receipt FILE": "nothing is lost here: tests/authority/recovery/test_recover.py",
     "authority recover give-up GATEWAY/METER": "as above",
