@@ -1,6 +1,6 @@
 """Agave under the watchdog, killed again and again: slots come back each time, and at the end the audit holds.
 
-AGAVE_KILLS says how often (2 by default; 20 for the proof).
+It runs where AGAVE_KILLS says how often: 20 for the proof. Minutes pass on a busy machine, so it is not in every suite.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from authority.home.home import Home
 from authority.service.watchdog import confirmed_slot
 from authority.status.facts import WATCHDOG_NOTE
 
-KILLS = int(os.environ.get("AGAVE_KILLS", "2"))
+KILLS = int(os.environ.get("AGAVE_KILLS", "0"))
 BACK_SECONDS = 240
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -51,7 +51,7 @@ class WatchedAgave:
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with (home.path / "watchdog.log").open("wb") as log:
             self.process = subprocess.Popen(
-                [*namespace_command(), sys.executable, str(INSIDE), str(listener.fileno()), str(RPC_PORT), *watchdog],
+                [*namespace_command(), sys.executable, str(INSIDE), f"{listener.fileno()}:{RPC_PORT}", *watchdog],
                 cwd=home.path,
                 stderr=log,
                 pass_fds=[listener.fileno()],
@@ -112,6 +112,7 @@ def patiently(act: Callable[[], Any], seconds: float = 120) -> None:
             time.sleep(1)
 
 
+@pytest.mark.skipif(KILLS == 0, reason="AGAVE_KILLS is not set: some minutes of kills and starts")
 @pytest.mark.agave
 @pytest.mark.slow
 @pytest.mark.finding("ops-7")
