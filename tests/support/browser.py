@@ -126,7 +126,17 @@ class Browser:
         return answer["result"].get("value")
 
     def until(self, expression: str) -> None:
-        self._wait(lambda: self.evaluate(expression), f"never true: {expression}")
+        """Wait for an expression to be true of a page that is there, whatever page comes in between."""
+
+        def holds() -> bool:
+            try:
+                return bool(self.evaluate(f"document.body !== null && ({expression})"))
+            except RuntimeError as error:
+                if "navigated" in str(error) or "context" in str(error):  # Chromium: the page went while it was asked
+                    return False
+                raise
+
+        self._wait(holds, f"never true: {expression}")
 
     def picture(self, path: Path, *, whole: bool = True) -> None:
         answer = self._call("Page.captureScreenshot", session=True, format="png", captureBeyondViewport=whole)

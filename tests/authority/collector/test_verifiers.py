@@ -223,7 +223,8 @@ def test_whoever_is_killed_every_reading_is_receipted_and_logged_once(
             for thread in threads:
                 thread.join(180)
     deployment.stop()
-    assert unanswered == []
+    told = [f"process {number}:\n{deployment.log(number).read_text()[-6_000:]}" for number in range(3)]
+    assert unanswered == [], "\n".join(told)
     key = bytes(app.home.receipt_key.pubkey())
     with app.store.read() as session:
         assert session.scalar(select(func.count()).select_from(LoggedFrame)) == sum(len(s.frames) for s in senders)

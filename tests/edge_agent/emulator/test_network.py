@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import time
+from datetime import datetime
 
 import pytest
 from emulator_process import ENVIRONMENT, read_json, read_meter, register, start
@@ -51,6 +53,7 @@ def _wrap(apdu, client=16):
 @pytest.mark.parametrize("ciphering", [None, "glo", "general"])
 def test_the_read_command_reads_a_meter_whole(tmp_path, kind, ciphering):
     schedule = '[[line.fault]]\nkind = "drop"\nanswer = 3\nevery = 11\n' if kind == "udp" else ""
+    begun = time.time() // 900
     running = _start(tmp_path, f'{kind} = "127.0.0.1:0"', schedule)
     try:
         options = [f"--{kind}", running.port, "--timeout", "2" if kind == "udp" else "20"]
@@ -73,7 +76,11 @@ def test_the_read_command_reads_a_meter_whole(tmp_path, kind, ciphering):
         found = read_json(*options)
         assert found["meter"] == "KFM1000000000001"
         assert found["registers"] == {"1-0:1.8.0.255": {"value": "42", "unit": "Wh"}}
-        assert len(found["profile"]) in (12, 13)
+        epochs = [datetime.fromisoformat(row["time"]).timestamp() / 900 for row in found["profile"]]
+        assert epochs == [epochs[0] + at for at in range(len(epochs))]
+        ended = time.time() // 900  # a boundary may pass before the emulator is up, or before it is read
+        assert begun - 12 <= epochs[0] <= ended - 12
+        assert begun <= epochs[-1] <= ended
     finally:
         assert running.stop() == 0
 
