@@ -10,6 +10,7 @@ known is null, and every total says how much of its time, and how many of the me
 from __future__ import annotations
 
 import bisect
+import functools
 import itertools
 import json
 from collections import defaultdict
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
@@ -195,6 +196,7 @@ class Bills:
     bills: tuple[BillHead, ...] = described("The bills.")
 
 
+Sums = TypeVar("Sums", Flows, Trades)
 NO_TRADES = Trades(bought_wh=0, paid_micro_credits=0, sold_wh=0, received_micro_credits=0)
 
 
@@ -236,21 +238,15 @@ class Members:
                 flows[place] = _add(flows[place], moved) if place in flows else moved
                 measured[place] += span_end - max(span_start, starts[place])
             for trade in self._trades(session, member, begin, end):
-                place = bisect.bisect_right(starts, trade.epoch * self.epoch_seconds) - 1
-                trades[max(0, place)] = _traded(trades.get(max(0, place), NO_TRADES), trade)
+                place = max(0, bisect.bisect_right(starts, trade.epoch * self.epoch_seconds) - 1)
+                trades[place] = _traded(trades.get(place, NO_TRADES), trade)
         steps = tuple(
             self._step(start, stop, flows.get(place), trades.get(place, NO_TRADES), measured[place])
             for place, (start, stop) in enumerate(edges)
         )
         known = [each.flows for each in steps if each.flows is not None]
-        all_flows = None
-        for each in known:
-            all_flows = each if all_flows is None else _add(all_flows, each)
-        all_trades = NO_TRADES
-        for one in steps:
-            all_trades = Trades(
-                **{name: value + getattr(one.trades, name) for name, value in asdict(all_trades).items()}
-            )
+        all_flows = functools.reduce(_add, known) if known else None
+        all_trades = functools.reduce(_add, (each.trades for each in steps))
         return Energy(
             zone=str(self.zone),
             step=step,  # type: ignore[arg-type]  # days.buckets has refused others
@@ -277,9 +273,8 @@ class Members:
         seconds = self.epoch_seconds
         for leaf, book in StoreEvidence(session).books(-(-begin // seconds), -(-end // seconds)):
             price = EpochBook.from_account(book).price
-            for trade in trades_of(book):
-                if trade.member == index:
-                    yield _Traded(trade.epoch, trade.is_bid, trade.wh, trade.amount + trade.charge, price, leaf)
+            for trade in trades_of(book, member=index):
+                yield _Traded(trade.epoch, trade.is_bid, trade.wh, trade.amount + trade.charge, price, leaf)
 
     # What the chain says
 
@@ -445,8 +440,8 @@ def _traded(before: Trades, trade: _Traded) -> Trades:
     )
 
 
-def _add(one: Flows, other: Flows) -> Flows:
-    return Flows(**{name: value + getattr(other, name) for name, value in asdict(one).items()})
+def _add(one: Sums, other: Sums) -> Sums:
+    return type(one)(**{name: value + getattr(other, name) for name, value in asdict(one).items()})
 
 
 def _head(bill: IssuedBill) -> BillHead:

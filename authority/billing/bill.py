@@ -233,12 +233,15 @@ class Trade:
     charge: int
 
 
-def trades_of(data: bytes, *, paid_only: bool = False) -> Iterator[Trade]:
-    """The trades of a book, as its leaf holds it: head, bids, asks; of one that is being paid, those that are paid."""
+def trades_of(data: bytes, *, paid_only: bool = False, member: int | None = None) -> Iterator[Trade]:
+    """The trades of a book, as its leaf holds it: head, bids, asks; of one that is being paid, those that are paid.
+
+    With `member` (an index of the registry) those of that member alone.
+    """
     head = EpochBook.from_account(data)
     orders = Order.array(data, EpochBook.size(), head.bid_count + head.ask_count)
     for place, order in enumerate(orders):
-        if not order.filled or (paid_only and place >= head.paid):
+        if not order.filled or (paid_only and place >= head.paid) or member not in (None, order.member):
             continue
         if place < head.bid_count:
             paid = buyer_pays(order.filled, head.price, head.wheeling)

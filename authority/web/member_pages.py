@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import TypeVar
 
 from flask import Blueprint, Response, render_template, request, url_for
 
@@ -16,13 +17,14 @@ from authority.app import App
 from authority.errors import AuthorityError
 from authority.market.policies import MarketError
 from authority.market.standing_orders import StandingOrder
-from authority.people.roles import OF_A_MEMBER
+from authority.people.roles import OF_A_MEMBER, MemberAccount
 from authority.refusals import NotFoundError
 from authority.web import amounts
 from authority.web.answers import page
 from authority.web.figures import credits_per_kwh, kilowatt_hours
 from authority.web.presentation import nice
 
+T = TypeVar("T")
 RULES: Mapping[str, Rule] = {
     "member.today": Rule(OF_A_MEMBER),
     "member.energy": Rule(OF_A_MEMBER),
@@ -116,11 +118,7 @@ def blueprint(app: App, members: Members) -> Blueprint:
     @member.get("")
     def today() -> Response:
         its, day = gate.own_member(app, "today"), members.today()
-        balances, away = None, ""
-        try:
-            balances = members.balances(its)
-        except (ChainAwayError, NotFoundError) as error:
-            away = str(error)
+        balances, away = _if_it_answers(members.balances, its)
         standing = members.standing(its)
         text = render_template(
             "me.html",
@@ -173,11 +171,7 @@ def blueprint(app: App, members: Members) -> Blueprint:
             given = _form(order)
         elif not message:
             order = _order(given)
-        orders, away = None, ""
-        try:
-            orders = members.orders(its)
-        except (ChainAwayError, NotFoundError) as error:
-            away = str(error)
+        orders, away = _if_it_answers(members.orders, its)
         text = render_template(
             "trading.html",
             account=its.name,
@@ -219,11 +213,7 @@ def blueprint(app: App, members: Members) -> Blueprint:
     @member.get("/money")
     def money() -> Response:
         its = gate.own_member(app, "balances")
-        balances, away = None, ""
-        try:
-            balances = members.balances(its)
-        except (ChainAwayError, NotFoundError) as error:
-            away = str(error)
+        balances, away = _if_it_answers(members.balances, its)
         return page(render_template("money.html", account=its.name, balances=balances, away=away))
 
     @member.get("/bills")
@@ -250,6 +240,14 @@ def blueprint(app: App, members: Members) -> Blueprint:
         return page(text)
 
     return member
+
+
+def _if_it_answers(ask: Callable[[MemberAccount], T], member: MemberAccount) -> tuple[T | None, str]:
+    """What the chain says of a member; where it says nothing None, and a sentence that says why."""
+    try:
+        return ask(member), ""
+    except (ChainAwayError, NotFoundError) as error:
+        return None, str(error)
 
 
 def _plain(error: AuthorityError) -> str:

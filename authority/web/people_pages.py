@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, render_template, request, url_for
@@ -24,7 +25,7 @@ from authority.people.limits import AddressLimit
 from authority.people.passkeys import Site
 from authority.people.roles import OF_A_MEMBER, SCOPES, SEES_WHAT_WAITS
 from authority.refusals import NotFoundError
-from authority.store.persons import Invitation, Person
+from authority.store.persons import Person
 from authority.web.answers import page
 
 RULES: Mapping[str, Rule] = {
@@ -76,31 +77,27 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
         if address:
             tries.take(address)
 
-    def begin(person: Person | int, via: str, where: str) -> Response:
+    def ways_in() -> dict[str, bool]:
+        """For a template: whether anybody signs in at this address, and whether with a passkey."""
+        site = gate.site(app)
+        return {"possible": site is not None, "passkeys": site is not None and bool(site.domain)}
+
+    def begin(person_id: int, via: str, where: str) -> Response:
         """Sign in: a new session, whatever the browser brought; an open one of the same browser ends."""
         now, brought = app.clock(), request.cookies.get(gate.cookie_name(app), "")
         with app.store.write() as session:
             before = sessions.look_up(session, brought, now) if brought else None
             if before is not None:
                 sessions.end(session, before[0].session, by=before[0].actor, now=now)
-            who = session.get_one(Person, person if isinstance(person, int) else person.id)
-            secret = sessions.begin(session, who, via, _browser(), now)
+            secret = sessions.begin(session, session.get_one(Person, person_id), via, _browser(), now)
         response = _redirect(where if is_here(where) else url_for("people.home"))
         gate.set_cookie(app, response, secret)
         return response
 
     def login_page(message: str = "", status: int = 200, login: str = "") -> Response:
         where = request.values.get("next", "")
-        site = gate.site(app)
-        text = render_template(
-            "login.html",
-            message=message,
-            login=login,
-            next=where if is_here(where) else "",
-            possible=site is not None,
-            passkeys=site is not None and bool(site.domain),
-        )
-        return page(text, status)
+        next_ = where if is_here(where) else ""
+        return page(render_template("login.html", message=message, login=login, next=next_, **ways_in()), status)
 
     @people.get("/login")
     def login() -> Response:
@@ -111,14 +108,14 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
         name = request.form.get("login", "")
         try:
             take()
-            person = passwords.check(app.store, name, request.form.get("password", ""), app.clock())
+            person_id = passwords.check(app.store, name, request.form.get("password", ""), app.clock())
         except SignInClosedError as error:
             response = login_page(str(error), 429, name)
             response.headers["Retry-After"] = str(error.seconds)
             return response
         except SignInRefusedError as error:
             return login_page(str(error), 403, name)
-        return begin(person, "password", request.form.get("next", ""))
+        return begin(person_id, "password", request.form.get("next", ""))
 
     @people.post("/login/passkey/options")
     def passkey_options() -> dict[str, Any]:
@@ -137,25 +134,19 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
 
     @people.get("/invite/<secret>")
     def invitation(secret: str) -> Response:
-        return _invited(secret, lambda _, person: _invitation_page(secret, person))
-
-    def _invited(secret: str, then: Callable[[Invitation, Person], Response]) -> Response:
         take()
-        with app.store.write() as session:
-            found, person = invitations.open_one(session, secret, app.clock())
-            session.expunge_all()
-        return then(found, person)
+        return invitation_page(secret, invited(secret))
 
-    def _invitation_page(secret: str, person: Person, message: str = "", status: int = 200) -> Response:
-        site = gate.site(app)
+    def invited(secret: str) -> Person:
+        """Whom an invitation that still holds invites, as a copy of the record."""
+        with app.store.write() as session:
+            _, person = invitations.open_one(session, secret, app.clock())
+            session.expunge_all()
+        return person
+
+    def invitation_page(secret: str, person: Person, message: str = "", status: int = 200) -> Response:
         text = render_template(
-            "invite.html",
-            message=message,
-            person=person,
-            secret=secret,
-            shortest=passwords.SHORTEST,
-            possible=site is not None,
-            passkeys=site is not None and bool(site.domain),
+            "invite.html", message=message, person=person, secret=secret, shortest=passwords.SHORTEST, **ways_in()
         )
         return page(text, status)
 
@@ -163,20 +154,19 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
     def accept(secret: str) -> Response:
         password = request.form.get("password", "")
         take()
-        with app.store.write() as session:
-            _, person = invitations.open_one(session, secret, app.clock())
-            session.expunge_all()
+        person = invited(secret)
         try:
             passwords.require_strong(password, person)
         except PasswordWeakError as error:
-            return _invitation_page(secret, person, str(error), 400)
+            return invitation_page(secret, person, str(error), 400)
         encoded = passwords.hashed(password)
         with app.store.write() as session:
             found, person = invitations.open_one(session, secret, app.clock())
             person.password_hash = encoded
             invitations.use(session, found, person, app.clock())
             records.end_all(session, person, app.clock())
-        return begin(person, "invitation", "")
+            number = person.id
+        return begin(number, "invitation", "")
 
     @people.post("/invite/<secret>/passkey/options")
     def invited_passkey_options(secret: str) -> dict[str, Any]:
@@ -231,7 +221,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
         return _redirect(url_for(where))
 
     def account_page(message: str = "", status: int = 200, secret: str = "") -> Response:
-        who, now, site = gate.principal(), app.clock(), gate.site(app)
+        who, now = gate.principal(), app.clock()
         with app.store.read() as session:
             text = render_template(
                 "account.html",
@@ -241,7 +231,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
                 tokens=tokens.listed(session, who.person_id, now),
                 scope_words=SCOPE_WORDS,
                 now=now,
-                passkeys=site is not None and bool(site.domain),
+                **ways_in(),
             )
         return page(text, status)
 
@@ -300,7 +290,7 @@ def _sent_on(response: Response) -> Response:
     """The same for a script: it goes where it is told, with the cookie."""
     where = response.headers.pop("Location")
     response.status_code = 200
-    response.set_data(f'{{"next":"{where}"}}' if '"' not in where else '{"next":"/home"}')
+    response.set_data(json.dumps({"next": where}))
     response.mimetype = "application/json"
     return response
 
