@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     show = actions.add_parser("show", help="what log, store and chain have otherwise than each other")
     add_json(show)
+    show.set_defaults(dry_run=True, actor=getpass.getuser(), reason="", checkpoint=[])  # what `run` would do
     run_ = actions.add_parser(
         "run",
         help="do what can be done now; do it again until nothing waits",
@@ -90,11 +91,6 @@ def _client(url: str) -> Iterator[ChainClient]:
         yield client
     finally:
         client.close()
-
-
-def _show(app: App, url: str, arguments: argparse.Namespace) -> int:
-    arguments.dry_run, arguments.actor, arguments.reason, arguments.checkpoint = True, getpass.getuser(), "", []
-    return _run(app, url, arguments)
 
 
 def _run(app: App, url: str, arguments: argparse.Namespace) -> int:
@@ -296,7 +292,7 @@ def _moved(app: App, url: str, arguments: argparse.Namespace) -> int:
 _ACTIONS = {
     "accounts": _accounts,
     "moved": _moved,
-    "show": _show,
+    "show": _run,
     "run": _run,
     "give-up": _give_up,
     "receipt": _receipt,
