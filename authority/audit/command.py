@@ -41,6 +41,7 @@ from authority.store.log import Act, KeptCosignature
 from authority.store.metering import Frame, Meter
 from edge_agent.wire.checkpoint import origin
 from edge_agent.wire.command import add_json, print_json
+from edge_agent.wire.files import sha256_of
 from edge_agent.wire.merkle import ProofRootError
 from edge_agent.wire.reading import CODES, FLAG_NAMES, VERDICTS
 from edge_agent.wire.rules import REGISTERS
@@ -487,8 +488,7 @@ def _verify(app: App, url: str | None, manner: Manner, before: Sequence[Path] = 
 
 def _earlier(app: App, path: Path) -> Iterator[Landed]:
     """The history of the validator before, as the log names it. BundleOtherError, BundleError."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of(path)
     with app.store.read() as session:
         named = [data["bundle"] for data in session.scalars(select(Act.data).where(Act.kind == CHAIN_MOVED))]
     chain = Bundle(path).chain()

@@ -8,7 +8,6 @@ an audit takes the bundle's history before the new chain's.
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from authority.log.restoration import CHAIN_MOVED
 from authority.store.billing import HistoryCursor
 from authority.store.log import Act
 from authority.store.settlement import LookupEntry, LookupTable
-from edge_agent.wire.files import write_atomically
+from edge_agent.wire.files import sha256_of, write_atomically
 
 NO_RENT_EPOCH = 2**64 - 1
 
@@ -55,12 +54,6 @@ def write_accounts(client: ChainClient, state: ChainState, directory: Path) -> i
     return len(state.accounts)
 
 
-def hash_of(path: Path) -> str:
-    """SHA-256 (hex) of a bundle's file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def moved(app: App, state: ChainState, bundle: Path, *, actor: str, dry_run: bool = False) -> int | None:
     """Say in the log that the campus's chain is another validator's now, with the bundle's accounts; the act's leaf.
 
@@ -74,7 +67,7 @@ def moved(app: App, state: ChainState, bundle: Path, *, actor: str, dry_run: boo
             f"{len(differ)} accounts on the new validator are not the bundle's, such as {', '.join(differ[:3])}: stop "
             "settlement, export bundle and accounts together, and start the new validator with those"
         )
-    data = {"bundle": hash_of(bundle)}
+    data = {"bundle": sha256_of(bundle)}
     with app.store.write() as session:
         if data in list(session.scalars(select(Act.data).where(Act.kind == CHAIN_MOVED))):
             return None
