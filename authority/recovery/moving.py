@@ -7,8 +7,6 @@ an audit takes the bundle's history before the new chain's.
 
 from __future__ import annotations
 
-import base64
-import json
 from pathlib import Path
 
 from sqlalchemy import delete, select
@@ -16,6 +14,7 @@ from sqlalchemy import delete, select
 from authority.app import App
 from authority.audit.bundle import Bundle
 from authority.audit.chain_state import ChainState
+from authority.chain.account_files import account_file
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
 from authority.log import log
@@ -25,8 +24,6 @@ from authority.store.log import Act
 from authority.store.settlement import LookupEntry, LookupTable
 from edge_agent.wire.files import sha256_of, write_atomically
 
-NO_RENT_EPOCH = 2**64 - 1
-
 
 class OtherAccountsError(AuthorityError):
     """The new validator's accounts are not those that the bundle was sealed with."""
@@ -35,22 +32,14 @@ class OtherAccountsError(AuthorityError):
 
 
 def write_accounts(client: ChainClient, state: ChainState, directory: Path) -> int:
-    """Write every account as `solana account --output json` does, for a validator's --account-dir; how many."""
+    """Write every account for a validator's --account-dir, rent exempt; how many."""
     directory.mkdir(parents=True, exist_ok=True)
     rents: dict[int, int] = {}
     for address, (owner, data) in state.accounts.items():
         if len(data) not in rents:
             rents[len(data)] = client.rent(len(data))
-        account = {
-            "lamports": rents[len(data)],
-            "data": [base64.b64encode(data).decode(), "base64"],
-            "owner": str(owner),
-            "executable": False,
-            "rentEpoch": NO_RENT_EPOCH,
-            "space": len(data),
-        }
-        document = json.dumps({"pubkey": str(address), "account": account})
-        write_atomically(directory / f"{address}.json", document.encode())
+        text = account_file(address, owner, data, rents[len(data)])
+        write_atomically(directory / f"{address}.json", text.encode())
     return len(state.accounts)
 
 
