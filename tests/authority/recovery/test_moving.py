@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agave_validator import start_agave_validator
+from agave_validator import released, start_agave_validator
 from recovery_campus import RecoveryCampus, audited, command
 from whole_campus import RealWall, ValidatorProcess
 
-from authority.chain import programs
-from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory
 from authority.chain.client import ChainClient
 from authority.cli import main
 from authority.home.settings import ValidatorSettings
@@ -89,10 +87,7 @@ def test_the_campus_moves_to_agave_with_its_history(
         assert command(campus, capsys, "recover", "accounts", str(accounts))[0] == 0
         campus.validator.stop()
 
-        authority = str(campus.home.authority.pubkey())
-        elves = {
-            str(programs.PROGRAM_IDS[name]): (artifacts_directory() / f"{name}.so", authority) for name in PROGRAM_NAMES
-        }
+        elves = released(str(campus.home.authority.pubkey()))
         agave = start_agave_validator(tmp_path, elves, str(campus.operator.pubkey()), accounts=accounts)
         started.append(agave)
         settings = replace(campus.home.settings, validator=ValidatorSettings(embedded=False, url=agave.url))
