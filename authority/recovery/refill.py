@@ -174,9 +174,10 @@ def begin(
 
 
 def _end(pins: Sequence[EpochCheckpoint], now: int, epoch_seconds: int) -> int:
-    """The first place in the log that was surely never used: beyond the last checkpoint, by the log's growth since.
+    """A place in the log that was probably never used: beyond the last checkpoint, by more than it can have grown.
 
-    Between a checkpoint and the loss there were leaves, and receipts for them, of which the chain knows nothing.
+    Between a checkpoint and the loss there were leaves, and receipts for them, of which the chain knows nothing. So it
+    is an estimate: the fastest growth of late for each epoch since, as far as RATES epochs reach.
     """
     last = pins[-1]
     recent = pins[-RATES:]
