@@ -11,7 +11,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -41,6 +41,7 @@ from authority.store.log import Act, KeptCosignature
 from authority.store.metering import Frame, Meter
 from edge_agent.wire.checkpoint import origin
 from edge_agent.wire.command import add_json, print_json
+from edge_agent.wire.files import sha256_of
 from edge_agent.wire.merkle import ProofRootError
 from edge_agent.wire.reading import CODES, FLAG_NAMES, VERDICTS
 from edge_agent.wire.rules import REGISTERS
@@ -61,7 +62,7 @@ class CheckpointUnreadableError(AuditError):
 
 
 class BundleOtherError(AuditError):
-    """A bundle that the log does not name as the history before its chain moved."""
+    """A bundle that does not hold the history before the chain moved: the log names another, or it never moved."""
 
     code = "bundle_other"
 
@@ -475,7 +476,8 @@ def _verify(app: App, url: str | None, manner: Manner, before: Sequence[Path] = 
     chain = None if url is None else chain_at(url, progress.newest)
     manner.begin(audit, chain)
     if chain is not None and before and not progress.landed:
-        chain = replace(chain, history=itertools.chain(*(_earlier(app, path) for path in before), chain.history))
+        earlier = itertools.chain(*(_earlier(app, path) for path in before))
+        chain = replace(chain, history=_one_after_the_other(earlier, iter(chain.history)))
     if chain is not None and progress.landed and not progress.newest:
         chain = replace(chain, history=islice(chain.history, progress.landed, None))  # the last was a bundle's
     with app.store.read() as session:
@@ -487,14 +489,28 @@ def _verify(app: App, url: str | None, manner: Manner, before: Sequence[Path] = 
 
 def _earlier(app: App, path: Path) -> Iterator[Landed]:
     """The history of the validator before, as the log names it. BundleOtherError, BundleError."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of(path)
     with app.store.read() as session:
         named = [data["bundle"] for data in session.scalars(select(Act.data).where(Act.kind == CHAIN_MOVED))]
     chain = Bundle(path).chain()
     if digest not in named or chain is None:
         raise BundleOtherError(f"{path} is not a bundle of a chain that the log says it moved from")
     return iter(chain.history)
+
+
+def _one_after_the_other(earlier: Iterable[Landed], own: Iterator[Landed]) -> Iterator[Landed]:
+    """The bundles' history, then the validator's own, which must not begin within it. BundleOtherError."""
+    first = next(own, None)
+    for landed in earlier:
+        if first is not None and landed.signature == first.signature:
+            raise BundleOtherError(
+                "the validator still has the history that the --before bundle holds, so the bundle is not of a chain "
+                "before it: leave --before out, or name the validator that the chain moved to"
+            )
+        yield landed
+    if first is not None:
+        yield first
+        yield from own
 
 
 def _untouched(app: App, progress: Progress) -> Progress:

@@ -457,7 +457,7 @@ class Audit:
 
         What the chain did then is judged by the log as it stands once it is refilled.
         """
-        return epoch in self._astray or self.size < size or self.progress.restorations.is_open
+        return epoch in self._astray or self.size < size or self.progress.restorations.open is not None
 
     def _apply(self, transactions: Iterable[Landed], chain: ChainSource, replay: Replay) -> None:
         for each in transactions:
@@ -799,7 +799,7 @@ class Audit:
             for pin in pins:
                 self._stray(pin, "log_shortened", f"pins {size} leaves, and the log has only {self.size}")
         restorations = self.progress.restorations
-        given_up = restorations.given_up(_pin(pin) for pin, _ in self._astray.values())
+        given_up = restorations.given_up(pin_of(pin) for pin, _ in self._astray.values())
         self.given_up = len(given_up)
         for epoch, (_, finding) in sorted(self._astray.items()):
             if epoch not in given_up:
@@ -814,10 +814,9 @@ class Audit:
             del self._unlogged[epoch]
         self.lost_books = len(lost)
         replay.money.lose_books(lost)
-        if restorations.is_open:
-            where = f"leaf {next(each.index for each in restorations.restored if each.refilled is None)}"
+        if restorations.open is not None:
             message = "the log was restored, and has not got everything back that it can: authority recover run"
-            self.find("restoration_open", where, message)
+            self.find("restoration_open", f"leaf {restorations.open.index}", message)
 
     def _end_of_chain(self, chain: ChainSource, replay: Replay) -> None:
         state = chain.state
@@ -863,7 +862,8 @@ def _checkpoints(landed: Landed) -> bool:
     return False
 
 
-def _pin(pin: EpochCheckpoint) -> tuple[int, int, bytes]:
+def pin_of(pin: EpochCheckpoint) -> tuple[int, int, bytes]:
+    """What a checkpoint on the chain pins, as restorations name it: its epoch, the log's size, its root."""
     return pin.epoch, pin.log_size, pin.log_root
 
 

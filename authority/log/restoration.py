@@ -13,6 +13,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from authority.store.log import Act
+
 LEAF_LOST = 4
 """The type of a leaf that stands for a lost one: then the index of the act that says so, u64 little-endian."""
 LOG_RESTORED, LOG_REFILLED = "log_restored", "log_refilled"
@@ -88,9 +93,9 @@ class Restorations:
             self.went_back.append(WentBack(index, last_epoch, int(data["from_leaf"]), dict(data)))
 
     @property
-    def is_open(self) -> bool:
-        """Whether a restoration has not been ended."""
-        return any(each.refilled is None for each in self.restored)
+    def open(self) -> Restored | None:
+        """The first restoration that has not been ended."""
+        return next((each for each in self.restored if each.refilled is None), None)
 
     def stands_for_lost(self, index: int, data: bytes) -> bool:
         """Whether a leaf of type 4 is in its place."""
@@ -113,3 +118,14 @@ class Restorations:
             if hash_of_pins(named) == each.pins:
                 found |= {epoch for epoch, _, _ in named}
         return found
+
+
+def restorations(session: Session) -> Restorations:
+    """What the log says of recoveries so far."""
+    found = Restorations()
+    kinds = (LOG_RESTORED, LOG_REFILLED, CHAIN_WENT_BACK)
+    for index, kind, data in session.execute(
+        select(Act.log_index, Act.kind, Act.data).where(Act.kind.in_(kinds)).order_by(Act.log_index)
+    ):
+        found.logged(index, kind, data)
+    return found

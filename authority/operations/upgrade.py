@@ -44,7 +44,6 @@ LEAST_EXTENSION = 10_240
 """Bytes: the loader gives a program no less more room at once."""
 _INITIALIZE_BUFFER, _WRITE, _UPGRADE, _EXTEND = 0, 1, 3, 6
 _RENT = Pubkey.from_string("SysvarRent111111111111111111111111111111111")
-_SYSTEM = Pubkey.from_string("11111111111111111111111111111111")
 
 
 @dataclass(frozen=True)
@@ -240,7 +239,7 @@ def _extend(program: Pubkey, data: Pubkey, payer: Pubkey, size: int) -> Instruct
     accounts = [
         AccountMeta(data, is_signer=False, is_writable=True),
         AccountMeta(program, is_signer=False, is_writable=True),
-        AccountMeta(_SYSTEM, is_signer=False, is_writable=False),
+        AccountMeta(programs.SYSTEM_PROGRAM, is_signer=False, is_writable=False),
         AccountMeta(payer, is_signer=True, is_writable=True),
     ]
     return Instruction(LOADER, struct.pack("<II", _EXTEND, size), accounts)

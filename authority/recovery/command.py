@@ -44,8 +44,9 @@ class ReceiptUnusableError(AuthorityError):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Show, run, give up, and take a receipt."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    show = actions.add_parser("show", help="what log, store and chain have otherwise than each other")
+    show = actions.add_parser("show", help="where log, store and chain differ, and what `run` would do")
     add_json(show)
+    show.set_defaults(dry_run=True, actor=getpass.getuser(), reason="", checkpoint=[])  # what `run` would do
     run_ = actions.add_parser(
         "run",
         help="do what can be done now; do it again until nothing waits",
@@ -60,9 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a checkpoint of the lost log that somebody kept, such as a witness; it is named in the log",
     )
-    giving_up = actions.add_parser("give-up", help="readings that nobody has any more: the meter goes on behind them")
+    giving_up = actions.add_parser("give-up", help="give up readings that nobody has; the meter goes on after them")
     giving_up.add_argument("meter", metavar="GATEWAY/METER", help="as `show` names it")
-    receipt = actions.add_parser("receipt", help="take a reading and its receipt that somebody kept of the lost log")
+    receipt = actions.add_parser("receipt", help="take back a reading whose receipt of the lost log somebody kept")
     receipt.add_argument("file", type=Path, help="the frame (192 bytes) and the receipt after it")
     accounts = actions.add_parser("accounts", help="write the chain's accounts, for another validator's --account-dir")
     accounts.add_argument("directory", type=Path, help="one JSON file for each account")
@@ -90,11 +91,6 @@ def _client(url: str) -> Iterator[ChainClient]:
         yield client
     finally:
         client.close()
-
-
-def _show(app: App, url: str, arguments: argparse.Namespace) -> int:
-    arguments.dry_run, arguments.actor, arguments.reason, arguments.checkpoint = True, getpass.getuser(), "", []
-    return _run(app, url, arguments)
 
 
 def _run(app: App, url: str, arguments: argparse.Namespace) -> int:
@@ -296,7 +292,7 @@ def _moved(app: App, url: str, arguments: argparse.Namespace) -> int:
 _ACTIONS = {
     "accounts": _accounts,
     "moved": _moved,
-    "show": _show,
+    "show": _run,
     "run": _run,
     "give-up": _give_up,
     "receipt": _receipt,

@@ -16,8 +16,8 @@ from authority.audit.history import Landed
 from authority.chain.client import ChainClient
 from authority.chain.idl import Idl
 from authority.log import log
+from authority.log.restoration import restorations
 from authority.market.credits import issue_instruction
-from authority.recovery.refill import restorations
 from authority.store.log import Act
 
 ISSUED = "credit_issued"

@@ -7,9 +7,6 @@ an audit takes the bundle's history before the new chain's.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from pathlib import Path
 
 from sqlalchemy import delete, select
@@ -17,6 +14,7 @@ from sqlalchemy import delete, select
 from authority.app import App
 from authority.audit.bundle import Bundle
 from authority.audit.chain_state import ChainState
+from authority.chain.account_files import account_file
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
 from authority.log import log
@@ -24,9 +22,7 @@ from authority.log.restoration import CHAIN_MOVED
 from authority.store.billing import HistoryCursor
 from authority.store.log import Act
 from authority.store.settlement import LookupEntry, LookupTable
-from edge_agent.wire.files import write_atomically
-
-NO_RENT_EPOCH = 2**64 - 1
+from edge_agent.wire.files import sha256_of, write_atomically
 
 
 class OtherAccountsError(AuthorityError):
@@ -36,29 +32,15 @@ class OtherAccountsError(AuthorityError):
 
 
 def write_accounts(client: ChainClient, state: ChainState, directory: Path) -> int:
-    """Write every account as `solana account --output json` does, for a validator's --account-dir; how many."""
+    """Write every account for a validator's --account-dir, rent exempt; how many."""
     directory.mkdir(parents=True, exist_ok=True)
     rents: dict[int, int] = {}
     for address, (owner, data) in state.accounts.items():
         if len(data) not in rents:
             rents[len(data)] = client.rent(len(data))
-        account = {
-            "lamports": rents[len(data)],
-            "data": [base64.b64encode(data).decode(), "base64"],
-            "owner": str(owner),
-            "executable": False,
-            "rentEpoch": NO_RENT_EPOCH,
-            "space": len(data),
-        }
-        document = json.dumps({"pubkey": str(address), "account": account})
-        write_atomically(directory / f"{address}.json", document.encode())
+        text = account_file(address, owner, data, rents[len(data)])
+        write_atomically(directory / f"{address}.json", text.encode())
     return len(state.accounts)
-
-
-def hash_of(path: Path) -> str:
-    """SHA-256 (hex) of a bundle's file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def moved(app: App, state: ChainState, bundle: Path, *, actor: str, dry_run: bool = False) -> int | None:
@@ -74,7 +56,7 @@ def moved(app: App, state: ChainState, bundle: Path, *, actor: str, dry_run: boo
             f"{len(differ)} accounts on the new validator are not the bundle's, such as {', '.join(differ[:3])}: stop "
             "settlement, export bundle and accounts together, and start the new validator with those"
         )
-    data = {"bundle": hash_of(bundle)}
+    data = {"bundle": sha256_of(bundle)}
     with app.store.write() as session:
         if data in list(session.scalars(select(Act.data).where(Act.kind == CHAIN_MOVED))):
             return None

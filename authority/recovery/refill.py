@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -23,7 +24,7 @@ from authority.audit.acts import Acts
 from authority.audit.chain_state import ChainState
 from authority.audit.history import Landed
 from authority.audit.tell import Handler
-from authority.audit.verify import ChainSource
+from authority.audit.verify import ChainSource, pin_of
 from authority.chain import programs
 from authority.chain.accounts import BookStatus, EpochBook, EpochCheckpoint, MeterState
 from authority.chain.accounts import Meter as RegistryMeter
@@ -32,15 +33,14 @@ from authority.errors import AuthorityError
 from authority.log import log
 from authority.log.restoration import (
     ACT_RECOVERED,
-    CHAIN_WENT_BACK,
     KEY_RECOVERED,
     LOG_REFILLED,
     LOG_RESTORED,
     READINGS_LOST,
-    Restorations,
     Restored,
     hash_of_pins,
     lost_leaf,
+    restorations,
 )
 from authority.market.book_leaf import book_leaf
 from authority.refusals import RefusalError
@@ -59,15 +59,10 @@ from authority.store.settlement import SettlementAct
 from edge_agent.wire.reading import RECORD_SIZE, SIGNATURE_SIZE, TRUNCATED_HASH_SIZE, Record
 
 FILLED_AT_ONCE = 10_000
+ROWS_AT_ONCE = 256
 FEWEST_SPARE = 64
 RATES = 16
 """Checkpoints by whose growth the leaves after the last one are estimated."""
-
-
-class NothingLostError(AuthorityError):
-    """The log has everything that the chain pins: there is nothing to restore."""
-
-    code = "nothing_lost"
 
 
 class NotWaitedForError(AuthorityError):
@@ -111,56 +106,28 @@ class Refilled:
     unknown: list[str] = field(default_factory=list)
     ended: bool = False
 
-    @property
-    def changed(self) -> bool:
-        """Whether anything was done."""
-        return self.begun or self.ended or bool(self.acts or self.books or self.keys or self.released)
-
     def as_json(self) -> dict[str, Any]:
         """For programs."""
         return {**vars(self), "waiting": [each.text for each in self.waiting]}
 
 
-def restorations(session: Session) -> Restorations:
-    """What the log says of recoveries so far."""
-    found = Restorations()
-    kinds = (LOG_RESTORED, LOG_REFILLED, CHAIN_WENT_BACK)
-    for index, kind, data in session.execute(
-        select(Act.log_index, Act.kind, Act.data).where(Act.kind.in_(kinds)).order_by(Act.log_index)
-    ):
-        found.logged(index, kind, data)
-    return found
-
-
-def lost_pins(session: Session, state: ChainState) -> tuple[list[EpochCheckpoint], int]:
-    """Checkpoints on the chain that the log does not have and has not given up; the last size that both have."""
+def lost_pins(session: Session, pins: Sequence[EpochCheckpoint]) -> tuple[list[EpochCheckpoint], int]:
+    """Of the chain's checkpoints, by epoch, those that the log has not and has not given up; the last common size."""
     size = log.size(session)
     astray: list[EpochCheckpoint] = []
     after = 0
-    nodes_of = _Roots(session)
-    for pin in sorted((pin for _, pin in state.all(EpochCheckpoint)), key=lambda each: each.epoch):
-        if pin.log_size > size or nodes_of.root(pin.log_size) != pin.log_root:
+
+    @cache
+    def root(of_size: int) -> bytes:
+        return log.root(session, of_size)
+
+    for pin in pins:
+        if pin.log_size > size or root(pin.log_size) != pin.log_root:
             astray.append(pin)
         elif not astray:
             after = max(after, pin.log_size)
-    given_up = restorations(session).given_up(_pin(pin) for pin in astray)
+    given_up = restorations(session).given_up(map(pin_of, astray))
     return [pin for pin in astray if pin.epoch not in given_up], after
-
-
-class _Roots:
-    """Roots of the log's first leaves, each computed once."""
-
-    def __init__(self, session: Session) -> None:
-        self._session, self._known = session, dict[int, bytes]()
-
-    def root(self, size: int) -> bytes:
-        if size not in self._known:
-            self._known[size] = log.root(self._session, size)
-        return self._known[size]
-
-
-def _pin(pin: EpochCheckpoint) -> tuple[int, int, bytes]:
-    return pin.epoch, pin.log_size, pin.log_root
 
 
 def begin(
@@ -177,12 +144,12 @@ def begin(
     seen are checkpoints that others keep of the lost log: size, root (hex), and the cosignatures' lines.
     """
     told = Refilled()
+    every = sorted((pin for _, pin in chain.state.all(EpochCheckpoint)), key=lambda each: each.epoch)
     with app.store.write() as session:
         index = log.lock(session).size
-        pins, after = lost_pins(session, chain.state)
+        pins, after = lost_pins(session, every)
         if not pins:
             return told
-        every = sorted((pin for _, pin in chain.state.all(EpochCheckpoint)), key=lambda each: each.epoch)
         until = max(_end(every, chain.state.now, app.home.settings.epoch.seconds), *(each["size"] for each in seen), 0)
         told.begun, told.restoration, told.after, told.epochs = True, index, after, len(pins)
         told.until = max(until, index + 1)
@@ -194,7 +161,7 @@ def begin(
             "epochs": [pins[0].epoch, pins[-1].epoch],
             "last_root": pins[-1].log_root.hex(),
             "last_size": pins[-1].log_size,
-            "pins": hash_of_pins(_pin(pin) for pin in pins),
+            "pins": hash_of_pins(map(pin_of, pins)),
             "reason": reason,
             "until": told.until,
         }
@@ -207,9 +174,10 @@ def begin(
 
 
 def _end(pins: Sequence[EpochCheckpoint], now: int, epoch_seconds: int) -> int:
-    """The first place in the log that was surely never used: beyond the last checkpoint, by the log's growth since.
+    """A place in the log that was probably never used: beyond the last checkpoint, by more than it can have grown.
 
-    Between a checkpoint and the loss there were leaves, and receipts for them, of which the chain knows nothing.
+    Between a checkpoint and the loss there were leaves, and receipts for them, of which the chain knows nothing. So it
+    is an estimate: the fastest growth of late for each epoch since, as far as RATES epochs reach.
     """
     last = pins[-1]
     recent = pins[-RATES:]
@@ -222,7 +190,7 @@ def refill(app: App, chain: ChainSource, *, actor: str, dry_run: bool = False) -
     """Take back what can be had now, and end the restoration where nothing is waited for."""
     told = Refilled()
     with app.store.read() as session:
-        open_one = next((each for each in restorations(session).restored if each.refilled is None), None)
+        open_one = restorations(session).open
     if open_one is None:
         return told
     told.restoration, told.after, told.until = open_one.index, open_one.after, open_one.until
@@ -232,8 +200,9 @@ def refill(app: App, chain: ChainSource, *, actor: str, dry_run: bool = False) -
         log.lock(session)
         told.keys = _keys(app, session, chain, history, told, actor, dry_run=dry_run)
         told.books = _books(session, chain.state, open_one, dry_run=dry_run)
-        told.released = _releases(app, session, accepted, open_one, actor, dry_run=dry_run)
-        told.readings = _confirm(session, accepted, open_one, dry_run=dry_run)
+        landed = _landed(session, accepted, open_one)
+        told.released = _releases(app, session, landed, actor, dry_run=dry_run)
+        told.readings = _confirm(session, landed, dry_run=dry_run)
         told.waiting = waiting(session, chain.state)
         told.acts = _acts(app, session, chain, history, actor, dry_run=dry_run)
         if not told.waiting and not dry_run:
@@ -384,49 +353,39 @@ def _books(session: Session, state: ChainState, restored: Restored, *, dry_run: 
     return count
 
 
-def _of_restoration(session: Session, restored: Restored) -> Sequence[tuple[Frame, bytes]]:
-    """Frames that were logged since the restoration, with their meters' ids."""
+def _landed(session: Session, accepted: set[tuple[Pubkey, int, int]], restored: Restored) -> list[Frame]:
+    """The readings that were logged since the restoration, and that the chain has."""
     query = select(Frame, Meter.meter_id).join(Meter, Meter.id == Frame.meter_pk)
-    return [(row[0], row[1]) for row in session.execute(query.where(Frame.log_index > restored.after))]
+    return [
+        frame
+        for frame, meter_id in session.execute(query.where(Frame.log_index > restored.after))
+        if (programs.meter_address(meter_id), frame.sequence, frame.interval_end) in accepted
+    ]
 
 
-def _releases(
-    app: App,
-    session: Session,
-    accepted: set[tuple[Pubkey, int, int]],
-    restored: Restored,
-    actor: str,
-    *,
-    dry_run: bool,
-) -> int:
+def _releases(app: App, session: Session, landed: Sequence[Frame], actor: str, *, dry_run: bool) -> int:
     """Release what is held again though the chain has it: its release was lost."""
+    reason = "the chain has it: its release was lost, and is logged again"
     count = 0
-    for frame, meter_id in _of_restoration(session, restored):
-        place = (programs.meter_address(meter_id), frame.sequence, frame.interval_end)
-        if frame.disposition != DISPOSITION_HELD or place not in accepted:
+    for frame in landed:
+        if frame.disposition != DISPOSITION_HELD:
             continue
-        count += 1
         if not dry_run:
             try:
-                reason = "the chain has it: its release was lost, and is logged again"
                 held.release(session, frame.log_index, actor=actor, reason=reason, now=app.clock())
             except RefusalError:
-                count -= 1
+                continue
+        count += 1
     return count
 
 
-def _confirm(session: Session, accepted: set[tuple[Pubkey, int, int]], restored: Restored, *, dry_run: bool) -> int:
-    """Note of the readings that were sent again which of them the chain has; how many."""
-    landed = [
-        frame.log_index
-        for frame, meter_id in _of_restoration(session, restored)
-        if (programs.meter_address(meter_id), frame.sequence, frame.interval_end) in accepted
-    ]
+def _confirm(session: Session, landed: Sequence[Frame], *, dry_run: bool) -> int:
+    """Note of the readings that were sent again that the chain has them; how many."""
     if not dry_run:
-        for start in range(0, len(landed), 256):
+        for start in range(0, len(landed), ROWS_AT_ONCE):
             session.execute(
                 update(Frame)
-                .where(Frame.log_index.in_(landed[start : start + 256]))
+                .where(Frame.log_index.in_([frame.log_index for frame in landed[start : start + ROWS_AT_ONCE]]))
                 .values(chain_status=CHAIN_CONFIRMED, chain_error=None)
             )
     return len(landed)

@@ -36,7 +36,7 @@ from authority.status.facts import BACKUP_NOTE
 from authority.store import Store
 from authority.store.base import Base
 from authority.validator.ledger import LEDGER_NAME
-from edge_agent.wire.files import make_private_file, sync_directory, write_atomically
+from edge_agent.wire.files import make_private_file, sha256_of, sync_directory, write_atomically
 
 VERSION = 1
 MANIFEST = "manifest.json"
@@ -200,13 +200,8 @@ def _describe(app: App, files: dict[str, Path], store: Path) -> Manifest:
         root = log.root(session, size).hex()
     with closing(sqlite3.connect(store)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
-    hashes = {name: _hash(path) for name, path in files.items()}
+    hashes = {name: sha256_of(path) for name, path in files.items()}
     return Manifest(VERSION, app.home.network_id.hex(), app.clock(), size, root, hashes)
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:

@@ -22,7 +22,7 @@ from authority.chain.client import ChainClient
 from authority.chain.errors import NotDeployedError
 from authority.errors import AuthorityError
 from authority.log import log
-from authority.log.restoration import CHAIN_MOVED, CHAIN_WENT_BACK, LOG_RESTORED, Restorations
+from authority.log.restoration import CHAIN_MOVED, CHAIN_WENT_BACK, restorations
 from authority.store import Store
 from authority.store.billing import ChainEvents, HistoryCursor
 from authority.store.log import Act
@@ -149,11 +149,7 @@ def log_is_behind(session: Session, stands: Standing) -> bool:
     size = log.size(session)
     if stands.log_size <= size and log.root(session, stands.log_size) == stands.log_root:
         return False
-    told = Restorations()
-    acts = select(Act.log_index, Act.kind, Act.data).where(Act.kind == LOG_RESTORED)
-    for index, kind, data in session.execute(acts):
-        told.logged(index, kind, data)
-    return not any(each.last_epoch >= stands.last_checkpoint for each in told.restored)
+    return not any(each.last_epoch >= stands.last_checkpoint for each in restorations(session).restored)
 
 
 def is_behind(session: Session, stands: Standing) -> bool:

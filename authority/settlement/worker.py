@@ -271,8 +271,8 @@ class Worker:
             behind = fell or went_back.is_behind(session, stands)
         if log_is_behind:
             message = (
-                f"the chain pins {stands.log_size} leaves of a log that this store has not: it is older than the "
-                "chain; nothing is settled before: authority recover run"
+                f"this store is older than its chain, which pins a log of {stands.log_size} leaves that this log does "
+                "not extend; nothing is settled until what was lost is taken back or given up: authority recover run"
             )
             self._watch.alert(LogBehindError.code, "log", message)
             raise LogBehindError(message)

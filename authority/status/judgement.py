@@ -124,7 +124,8 @@ def _validator(facts: Facts) -> Iterator[Problem]:
         text = f"was heard {age(facts.time - told['time'])} ago: systemctl status campus-agave"
         yield Problem("watchdog_silent", "watchdog", text)
     elif told["state"] == "stands":
-        yield Problem("validator_stands", "validator", f"makes no slots since {told['slot']}; the watchdog heals it")
+        text = f"has made no slot since slot {told['slot']}; the watchdog starts it again"
+        yield Problem("validator_stands", "validator", text)
     recent = [each for each in told["remedies"] if facts.time - each["time"] < REMEDY_SECONDS]
     if recent:
         last = recent[-1]

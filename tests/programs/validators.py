@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from agave_validator import released
 from campus import key
 
 from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory
@@ -26,7 +27,7 @@ def elf(name: str) -> Path:
 
 def agave_genesis() -> Mapping[str, tuple[Path, str]]:
     """The five programs by id, upgradeable by the campus's authority, as `start_agave` takes them."""
-    return {str(PROGRAM_IDS[name]): (elf(name), str(key("authority").pubkey())) for name in PROGRAM_NAMES}
+    return released(str(key("authority").pubkey()))
 
 
 @contextmanager

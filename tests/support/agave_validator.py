@@ -22,6 +22,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from authority.chain.artifacts import artifacts_directory
+from authority.chain.programs import PROGRAM_IDS
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKED = REPOSITORY.parent / "shared" / "agave" / "solana-test-validator.xz"
 INSIDE = Path(__file__).resolve().parent / "inside_namespace.py"
@@ -85,6 +88,11 @@ def namespace_command() -> list[str]:
             if subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0:
                 return command
     raise AgaveUnavailableError("it listens on every interface, and this machine gives no network namespace to hold it")
+
+
+def released(authority: str) -> dict[str, tuple[Path, str]]:
+    """The five programs as released, upgradeable by an authority, as `start_agave_validator` takes them."""
+    return {str(program): (artifacts_directory() / f"{name}.so", authority) for name, program in PROGRAM_IDS.items()}
 
 
 def start_agave_validator(

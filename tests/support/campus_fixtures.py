@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
+from agave_validator import released
 from whole_campus import Campus, RealWall, ValidatorProcess
 
-from authority.chain import programs
 from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory
 from authority.home.home import Home
 
@@ -128,11 +128,7 @@ class Agave:
     """A real Agave validator with a home's authority as the programs' upgrade authority."""
 
     def __init__(self, start: Callable[..., Any], home: Home) -> None:
-        authority = str(home.authority.pubkey())
-        elves = {
-            str(programs.PROGRAM_IDS[name]): (artifacts_directory() / f"{name}.so", authority) for name in PROGRAM_NAMES
-        }
-        self.url: str = start(elves, str(home.operator.pubkey())).url
+        self.url: str = start(released(str(home.authority.pubkey())), str(home.operator.pubkey())).url
 
     def stop(self) -> None:
         """The session's fixture ends it."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
 from whole_campus import Campus
 
 from authority.app import App
@@ -113,10 +112,6 @@ class RecoveryCampus(Campus):
             leftover.unlink()
         shutil.copy(source, self.store_file)
         self.app = App.open(self.home_path, self.wall.seconds)
-
-    def keys(self) -> list[bytes]:
-        with self.app.store.read() as session:
-            return list(session.scalars(select(MeterKey.public_key)))
 
     def close(self) -> None:
         for journal in self.journals.values():

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from agave_validator import released
 from solders.keypair import Keypair
 
 from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory
@@ -67,11 +68,7 @@ def embedded_url(embedded_doors: tuple[str, str]) -> str:
 @pytest.fixture(scope="module")
 def agave_doors(start_agave: Callable[..., Any], payer: Keypair, upgrade_authority: Keypair) -> tuple[str, str]:
     """An Agave validator with the five programs, shared by the module: its RPC and its subscriptions."""
-    programs = {
-        str(PROGRAM_IDS[name]): (artifacts_directory() / f"{name}.so", str(upgrade_authority.pubkey()))
-        for name in PROGRAM_NAMES
-    }
-    validator = start_agave(programs, str(payer.pubkey()))
+    validator = start_agave(released(str(upgrade_authority.pubkey())), str(payer.pubkey()))
     return validator.url, validator.pubsub_url
 
 

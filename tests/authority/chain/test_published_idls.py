@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from agave_validator import AgaveUnavailableError, start_agave_validator
+from agave_validator import AgaveUnavailableError, released, start_agave_validator
 from solders.account import Account
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 
-from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory, idl_path, legacy_idl_path, program_bytes
+from authority.chain.artifacts import idl_path, legacy_idl_path, program_bytes
 from authority.chain.client import ChainClient
 from authority.chain.programs import PROGRAM_IDS
 from authority.chain.published_idls import PROGRAM_METADATA, anchor_address, metadata_address
@@ -103,8 +103,7 @@ def agave(home: Home, tmp_path: Path) -> Iterator[ChainClient]:
     """A new Agave ledger with what `authority idl` wrote."""
     done = run(home, str(tmp_path / "idls"))
     assert done.returncode == 0, done.stderr
-    authority = str(home.authority.pubkey())
-    programs = {str(PROGRAM_IDS[name]): (artifacts_directory() / f"{name}.so", authority) for name in PROGRAM_NAMES}
+    programs = released(str(home.authority.pubkey()))
     try:
         validator = start_agave_validator(tmp_path, programs, str(Keypair().pubkey()), accounts=tmp_path / "idls")
     except AgaveUnavailableError as reason:

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agave_validator import INSIDE, RPC_PORT, agave_binary, namespace_command
+from agave_validator import INSIDE, RPC_PORT, agave_binary, namespace_command, released
 from recovery_campus import RecoveryCampus, audited, command
 from whole_campus import RealWall, Wall
 
-from authority.chain import programs
-from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory
+from authority.chain.errors import ChainError
 from authority.home.home import Home
 from authority.service.watchdog import confirmed_slot
 from authority.status.facts import WATCHDOG_NOTE
@@ -38,13 +37,11 @@ class WatchedAgave:
     def __init__(self, home: Home, _: Wall) -> None:
         self.home = home
         self.ledger = home.path / "agave"
-        authority = str(home.authority.pubkey())
         binary = [str(agave_binary()), "--ledger", str(self.ledger), "--quiet", "--rpc-port", str(RPC_PORT)]
         binary += ["--bind-address", "127.0.0.1", "--mint", str(home.operator.pubkey())]
         binary += ["--limit-ledger-size", "10000000"]
-        for name in PROGRAM_NAMES:
-            elf = artifacts_directory() / f"{name}.so"
-            binary += ["--upgradeable-program", str(programs.PROGRAM_IDS[name]), str(elf), authority]
+        for program, (elf, upgraded_by) in released(str(home.authority.pubkey())).items():
+            binary += ["--upgradeable-program", program, str(elf), upgraded_by]
         watchdog = [sys.executable, "-m", "authority.cli", "watchdog", "--home", str(home.path)]
         watchdog += ["--ledger", str(self.ledger), "--url", f"http://127.0.0.1:{RPC_PORT}", "--", *binary]
         listener = socket.create_server(("127.0.0.1", 0))
@@ -100,8 +97,6 @@ def campus(tmp_path: Path) -> Iterator[RecoveryCampus]:
 
 def patiently(act: Callable[[], Any], seconds: float = 120) -> None:
     """Settlement's own loop tries again where the validator is away; here too."""
-    from authority.chain.errors import ChainError
-
     end = time.monotonic() + seconds
     while True:
         try:

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agave_validator import start_agave_validator
-from recovery_campus import RecoveryCampus, command
+from agave_validator import released, start_agave_validator
+from recovery_campus import RecoveryCampus, audited, command
 from whole_campus import RealWall, ValidatorProcess
 
-from authority.chain import programs
-from authority.chain.artifacts import PROGRAM_NAMES, artifacts_directory
 from authority.chain.client import ChainClient
 from authority.cli import main
 from authority.home.settings import ValidatorSettings
+from authority.log import log
+from authority.log.restoration import CHAIN_MOVED
+from edge_agent.wire.files import sha256_of
 
 
 def test_accounts_of_another_moment_are_not_taken_for_the_bundles(
@@ -36,6 +37,31 @@ def test_accounts_of_another_moment_are_not_taken_for_the_bundles(
         assert "[other_accounts]" in capsys.readouterr().err
         assert main(["audit", "verify", "--before", str(bundle), *home, "--url", campus.validator.url]) == 1
         assert "[bundle_other]" in capsys.readouterr().err
+    finally:
+        campus.close()
+
+
+def test_a_validator_that_has_a_bundles_history_itself_is_not_audited_behind_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    campus = RecoveryCampus(tmp_path, ValidatorProcess)
+    try:
+        campus.next_epoch()
+        campus.run_epoch(campus.worker())
+        bundle = tmp_path / "bundle"
+        reach = ["--home", str(campus.home_path), "--url", campus.validator.url]
+        assert main(["audit", "export", "--bundle", str(bundle), *reach]) == 0
+        with campus.app.store.write() as session:
+            log.record_act(session, CHAIN_MOVED, "somebody", campus.wall.seconds(), {"bundle": sha256_of(bundle)})
+        campus.run_epoch(campus.worker())
+        capsys.readouterr()
+        assert main(["audit", "verify", "--before", str(bundle), *reach, "--jobs", "1"]) == 1
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert said.err.count("\n") == 1
+        assert "leave --before out" in said.err
+        assert "[bundle_other]" in said.err
+        audited(campus, capsys)
     finally:
         campus.close()
 
@@ -61,10 +87,7 @@ def test_the_campus_moves_to_agave_with_its_history(
         assert command(campus, capsys, "recover", "accounts", str(accounts))[0] == 0
         campus.validator.stop()
 
-        authority = str(campus.home.authority.pubkey())
-        elves = {
-            str(programs.PROGRAM_IDS[name]): (artifacts_directory() / f"{name}.so", authority) for name in PROGRAM_NAMES
-        }
+        elves = released(str(campus.home.authority.pubkey()))
         agave = start_agave_validator(tmp_path, elves, str(campus.operator.pubkey()), accounts=accounts)
         started.append(agave)
         settings = replace(campus.home.settings, validator=ValidatorSettings(embedded=False, url=agave.url))

@@ -14,7 +14,7 @@ from authority.chain.accounts import Oracle
 from authority.cli import main
 from authority.log import log
 from authority.log.restoration import LOG_REFILLED, LOG_RESTORED, lost_leaf
-from authority.settlement.worker import LogBehindError
+from authority.settlement.worker import LogBehindError, Worker
 from authority.store.log import Act
 from authority.store.settlement import SettlementEpoch
 
@@ -23,6 +23,37 @@ def pinned(campus: RecoveryCampus) -> int:
     oracle = campus.client.account(Oracle, programs.oracle_authority())
     assert oracle is not None
     return oracle.log_size
+
+
+def two_epochs_and_a_journal_are_lost(
+    campus: RecoveryCampus, dump: Path, capsys: pytest.CaptureFixture[str], meter: str
+) -> None:
+    """The database of two epochs before is put back, and all send again but a meter whose gateway lost its journal."""
+    worker = campus.worker()
+    campus.copy_store(dump)
+    for _ in range(2):
+        campus.run_epoch(worker)
+    campus.restore_store(dump)
+    assert command(campus, capsys, "recover", "run")[0] == 3
+    campus.lose_journals(meter)
+    campus.send_again(meter)
+
+
+def goes_on(campus: RecoveryCampus, worker: Worker) -> None:
+    """Two epochs more, to their checkpoints."""
+    for _ in range(2):
+        campus.run_epoch(worker)
+    campus.next_epoch()
+    worker.settle_down()
+
+
+def all_comes_back(campus: RecoveryCampus, capsys: pytest.CaptureFixture[str]) -> None:
+    """The gateways send again, and nothing is waited for any more; then another epoch."""
+    campus.send_again()
+    assert command(campus, capsys, "recover", "run")[0] == 0
+    worker = campus.worker()
+    worker.settle_down()
+    campus.run_epoch(worker)
 
 
 @pytest.mark.finding("ops-8")
@@ -65,10 +96,7 @@ def test_a_store_older_than_its_chain_comes_back(
     assert campus.balances() == before
     worker = campus.worker()
     worker.settle_down()
-    for _ in range(2):
-        campus.run_epoch(worker)
-    campus.next_epoch()
-    worker.settle_down()
+    goes_on(campus, worker)
     recoveries = audited(campus, capsys)
     assert len(recoveries["log_restored"]) == 1
     assert recoveries["given_up_checkpoints"] > 0
@@ -82,14 +110,7 @@ def test_a_store_older_than_its_chain_comes_back(
 def test_readings_that_nobody_has_any_more_are_given_up_by_name(
     campus: RecoveryCampus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    worker = campus.worker()
-    campus.copy_store(tmp_path / "dump.db")
-    for _ in range(2):
-        campus.run_epoch(worker)
-    campus.restore_store(tmp_path / "dump.db")
-    assert command(campus, capsys, "recover", "run")[0] == 3
-    campus.lose_journals("C.building")
-    campus.send_again("C.building")
+    two_epochs_and_a_journal_are_lost(campus, tmp_path / "dump.db", capsys, "C.building")
     status, told = command(campus, capsys, "recover", "run")
     assert status == 3
     assert [each.partition(":")[0] for each in told["log"]["waiting"]] == ["gw_c/building"]
@@ -98,11 +119,7 @@ def test_readings_that_nobody_has_any_more_are_given_up_by_name(
     status, told = command(campus, capsys, "recover", "run")
     assert (status, told["log"]["ended"]) == (0, True)
     assert audited(campus, capsys)["lost_readings"] == 2
-    worker = campus.worker()
-    for _ in range(2):
-        campus.run_epoch(worker)
-    campus.next_epoch()
-    worker.settle_down()
+    goes_on(campus, campus.worker())
     assert audited(campus, capsys)["lost_readings"] == 2
 
 
@@ -110,14 +127,7 @@ def test_readings_that_nobody_has_any_more_are_given_up_by_name(
 def test_a_receipt_that_somebody_kept_brings_its_reading_back(
     campus: RecoveryCampus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    worker = campus.worker()
-    campus.copy_store(tmp_path / "dump.db")
-    for _ in range(2):
-        campus.run_epoch(worker)
-    campus.restore_store(tmp_path / "dump.db")
-    assert command(campus, capsys, "recover", "run")[0] == 3
-    campus.lose_journals("C.building")
-    campus.send_again("C.building")
+    two_epochs_and_a_journal_are_lost(campus, tmp_path / "dump.db", capsys, "C.building")
     files = []
     for sequence in (4, 3):
         files.append(tmp_path / str(sequence))
@@ -178,18 +188,10 @@ def test_nothing_but_what_a_restoration_names_is_excused(
     codes = {each["code"] for each in found["problems"]}
     assert "restoration_open" in codes
     assert "log_shortened" not in codes
-    campus.send_again()
-    assert command(campus, capsys, "recover", "run")[0] == 0
-    worker = campus.worker()
-    worker.settle_down()
-    campus.run_epoch(worker)
+    all_comes_back(campus, capsys)
     campus.restore_store(tmp_path / "dump.db")  # the same again
     assert command(campus, capsys, "recover", "run")[0] == 3
-    campus.send_again()
-    assert command(campus, capsys, "recover", "run")[0] == 0
-    worker = campus.worker()
-    worker.settle_down()
-    campus.run_epoch(worker)
+    all_comes_back(campus, capsys)
     assert len(audited(campus, capsys)["log_restored"]) == 1
 
 
@@ -224,10 +226,7 @@ def test_a_chain_that_went_back_is_followed(
     assert (status, told["credits_issued_again"]) == (0, 1)
     status, told = command(campus, capsys, "recover", "run")
     assert (status, told["credits_issued_again"]) == (0, 0)
-    for _ in range(2):
-        campus.run_epoch(worker)
-    campus.next_epoch()
-    worker.settle_down()
+    goes_on(campus, worker)
     recoveries = audited(campus, capsys)
     assert len(recoveries["chain_went_back"]) == 1
     assert recoveries["log_restored"] == []
