@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,6 +84,7 @@ PACKAGES = {
                 "campus-mosquitto.service",
                 "campus-mosquitto-reload.path",
                 "campus-mosquitto-reload.service",
+                "campus-agave.service",
             )
         ),
     ),
@@ -247,20 +247,16 @@ def _control(package: Package, suite: str, arch: str, revision: int, tree: Path,
         (control / script).chmod(0o755)
     sums = "".join(
         f"{hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()}  {path.relative_to(tree)}\n"
-        for path in _contents(tree)
+        for path in sorted(tree.rglob("*"))
         if control not in path.parents and path.is_file() and not path.is_symlink()
     )
     (control / "md5sums").write_text(sums, encoding="utf-8")
 
 
-def _contents(tree: Path) -> Iterator[Path]:
-    yield from sorted(tree.rglob("*"))
-
-
 def _finish(tree: Path) -> None:
     """Modes and times that do not depend on who builds it."""
     moment = int(os.environ["SOURCE_DATE_EPOCH"])
-    for path in [tree, *_contents(tree)]:
+    for path in [tree, *tree.rglob("*")]:
         if not path.is_symlink():
             runs = path.is_dir() or path.stat().st_mode & stat.S_IXUSR
             path.chmod(0o755 if runs else 0o644)

@@ -7,6 +7,7 @@ import sys
 import time
 
 from edge_agent.agent.enrolment import Pending, enrol
+from edge_agent.commands.install import give_to_the_agent
 from edge_agent.config import GatewayConfig, load_config
 from edge_agent.wire.claim import Claim
 from edge_agent.wire.command import DONE, PENDING, say
@@ -44,9 +45,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def enrol_and_tell(config: GatewayConfig, options: argparse.Namespace, rotate: str | None = None) -> int:
-    """Enrol with the options' claim, and say what comes of it; rotate names the meter that gets a new key."""
+    """Enrol with the options' claim, and say what comes of it; rotate names the meter that gets a new key.
+
+    What root writes meanwhile is the agent's afterwards, or its service could not read its own credentials.
+    """
     claim = Claim.parse(sys.stdin.readline() if options.claim == "-" else options.claim)
-    outcome = enrol(config, claim, wait=options.wait, sleep=time.sleep, tell=say, rotate=rotate)
+    try:
+        outcome = enrol(config, claim, wait=options.wait, sleep=time.sleep, tell=say, rotate=rotate)
+    finally:
+        give_to_the_agent(config.state)
     if isinstance(outcome, Pending):
         say(f"enrolment {outcome.enrolment} waits for approval by the authority; then run this command again")
         return PENDING

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 
 from edge_agent.agent.exchange import exchanged
 from edge_agent.commands.enrol import add_claim, enrol_and_tell
@@ -73,13 +72,11 @@ def _offsets(words: list[str]) -> dict[str, int]:
     for word in words:
         name, _, text = word.partition("=")
         if name not in REGISTERS or not text.removeprefix("-").isdecimal():
-            raise OffsetError(f"--offset {word}: write REGISTER=WH, such as consumption=8123400; {_names(REGISTERS)}")
+            raise OffsetError(
+                f"--offset {word}: write REGISTER=WH, such as consumption=8123400; registers are {', '.join(REGISTERS)}"
+            )
         offsets[name] = int(text)
     return offsets
-
-
-def _names(registers: Mapping[str, object] | tuple[str, ...]) -> str:
-    return f"registers are {', '.join(registers)}"
 
 
 def _told_name(meter: MeterSettings) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.resources
 import os
 import pwd
@@ -146,6 +147,13 @@ def own(path: Path) -> None:
     entry = _user(Path("/"))
     if os.geteuid() == 0 and entry is not None:
         os.chown(path, *entry)
+
+
+def give_to_the_agent(state: Path) -> None:
+    """Give a state directory with all that is in it to the agent's user, where root wrote into it."""
+    for path in (state, *state.rglob("*")):
+        with contextlib.suppress(FileNotFoundError):  # a running agent replaces files meanwhile
+            own(path)
 
 
 def _runs_systemd() -> bool:

@@ -22,7 +22,7 @@ from edge_agent.meters.errors import MeterError
 from edge_agent.wire.claim import Claim, ClaimError
 from edge_agent.wire.command import DONE, PENDING, say
 from edge_agent.wire.files import write_atomically
-from edge_agent.wire.meter_map import MeterMap
+from edge_agent.wire.meter_map import CLOCK_DEVIATION, DEFAULT_PROFILE, MeterMap
 from edge_agent.wire.names import NAME_RULE, is_name
 from edge_agent.wire.toml import value_text
 
@@ -161,7 +161,7 @@ class Entry:
         described = self.map.to_dict()
         lines = ["[[meter]]", *(f"{key} = {value_text(value)}" for key, value in self.keys.items()), ""]
         lines += ["  [meter.map]", *(f"  # {note}" for note in self.notes)]
-        defaults = {"ratio": [1, 1], "clock": "deviation", "profile": "1-0:99.1.0.255", "version": 1}
+        defaults = {"ratio": [1, 1], "clock": CLOCK_DEVIATION, "profile": DEFAULT_PROFILE}
         for key in ("logical_device_name", "capture_period", "clock", "profile_kind", "profile", "ratio"):
             if key in described and described[key] != defaults.get(key):
                 lines.append(f"  {key} = {value_text(described[key])}")
@@ -178,10 +178,10 @@ def run(options: argparse.Namespace) -> int:
     known = load_config(file) if before else None
     claim = _claim(person, options, known)
     head = before.rstrip("\n") if known is not None else _gateway_table(person, options, claim)
-    taken = {meter.name for meter in known.meters} if known is not None else set()
+    present = () if known is None else known.meters
+    taken, busy = {meter.name for meter in present}, {meter.port for meter in present}
     entries: list[Entry] = []
     state = known.state if known is not None else file.absolute().parent / (options.state or install.STATE_FOLDER)
-    busy = {meter.port for meter in known.meters} if known is not None else set()
     for port in _ports(person, options, busy):
         for candidate in _candidates(port, options):
             entry = _meter(person, options, candidate, state, taken)
@@ -365,12 +365,10 @@ def _look(
         if "missing_key" in answer["errors"] or options.key is not None:
             keys |= _push_keys(person, options)
     elif answer["mode"] == "hdlc":
-        client, secrets = answer["client"], {}
-        if answer["answer"] != "reads":
-            secrets = _secrets(person, options, answer)
+        secrets = {} if answer["answer"] == "reads" else _secrets(person, options, answer)
         keys |= {"baudrate": baudrate} if baudrate != 9600 else {}
-        keys |= _addresses(answer, client) | secrets
-        words += _address_words(answer, client)
+        keys |= _addresses(answer) | secrets
+        words += _address_words(answer)
     else:
         keys |= {"protocol": "mode-c", "baudrate": baudrate, "bytesize": 7, "parity": "E"}
         words += ["--mode-c"]
@@ -382,15 +380,15 @@ def _look(
     return keys, found
 
 
-def _addresses(answer: Mapping[str, Any], client: int) -> dict[str, Any]:
-    keys = {"client": client, "server": answer["server"]}
+def _addresses(answer: Mapping[str, Any]) -> dict[str, Any]:
+    keys = {"client": answer["client"], "server": answer["server"]}
     if answer["physical"] is not None:
         keys["physical"] = answer["physical"]
     return keys
 
 
-def _address_words(answer: Mapping[str, Any], client: int) -> list[str]:
-    words = ["--client", str(client), "--server", str(answer["server"])]
+def _address_words(answer: Mapping[str, Any]) -> list[str]:
+    words = ["--client", str(answer["client"]), "--server", str(answer["server"])]
     if answer["physical"] is not None:
         words += ["--physical", str(answer["physical"]), "--address-size", str(answer["address_size"])]
     return words
@@ -559,19 +557,13 @@ def _write(file: Path, text: str) -> None:
     install.own(file)
 
 
-def _give_to_the_agent(state: Path) -> None:
-    for path in (state, *state.rglob("*")):
-        if path.exists():
-            install.own(path)
-
-
 def _bring_into_service(config: GatewayConfig, options: argparse.Namespace, claim: Claim | None) -> int:
-    _give_to_the_agent(config.state)
+    install.give_to_the_agent(config.state)
     if claim is None:
         say(f"next: `edge-agent enrol --config {config.path} --claim CODE --wait`")
         return DONE
     outcome = enrol(config, claim, wait=not options.no_wait, sleep=time.sleep, tell=say)
-    _give_to_the_agent(config.state)
+    install.give_to_the_agent(config.state)
     if isinstance(outcome, Pending):
         say(f"enrolment {outcome.enrolment} waits for approval: then `edge-agent enrol --claim CODE`, and start it")
         return PENDING

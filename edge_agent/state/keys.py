@@ -1,8 +1,8 @@
 """The keys of a gateway: one Ed25519 key per meter, and one key for TLS. Made here, and they never leave.
 
 A key file is PKCS#8 in PEM, mode 0600, in a directory of mode 0700, written whole or not at all: to a new file, synced,
-renamed, and the directory synced. A key that exists is never written over; a
-rotated one is replaced by a rename, once the authority has approved the next.
+renamed, and the directory synced. A key that exists is never written over; a rotated one is replaced by a rename, once
+the authority has approved the next.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-OURS = ("edge_agent", "authority", "programs", "tests", "firmware_tests", "docs", "requirements")
+OURS = ("edge_agent", "authority", "programs", "deploy", "tests", "firmware_tests", "docs", "requirements")
 
 HEADING = re.compile(r"^ {0,3}#{1,6} +(.+?)(?: +#+)?$", re.M)
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.M | re.S)

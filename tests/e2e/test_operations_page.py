@@ -42,7 +42,8 @@ MONTH = "needs a billing period that is over: tests/authority/billing goes throu
 NAMES = "names the command, and is not one to type"
 OTHER = "needs another state of the campus than the page's examples have: "
 AS_ROOT = {
-    "sudo edge-agent exchange-meter": "tests/edge_agent/commands/test_exchange_meter.py, with the new device on a line",
+    "sudo -u edge-agent /opt/edge-agent/bin/edge-agent exchange-meter": "tests/edge_agent/commands/"
+    "test_exchange_meter.py, with the new device on a line",
     "sudo -u edge-agent /opt/edge-agent/bin/edge-agent rotate-key": "tests/edge_agent/agent/test_with_collector.py",
     "sudo -u edge-agent /opt/edge-agent/bin/edge-agent reset-meter": OTHER
     + "tests/edge_agent/agent/test_with_collector.py",
@@ -65,6 +66,7 @@ NOT_HERE: dict[str, str] = {
     "edge-agent setup": "asks a person: tests/edge_agent/commands/test_setup.py",
     "edge-agent install": "makes a system's user and unit: tests/edge_agent/commands/test_install.py",
     "authority serve --log-format json": "as above; tests/authority/service/test_supervisor.py reads its lines",
+    "authority alerts test": "nobody is told at the demo: tests/authority/monitoring/test_delivery.py",
     "authority enrol claim GATEWAY": WALKED,
     "authority enrol approve GATEWAY": WALKED,
     "edge-agent enrol": NAMES,

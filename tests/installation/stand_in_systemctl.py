@@ -2,8 +2,8 @@
 """systemctl for a root in which systemd is not process 1: starts what the unit says, as the user that it says.
 
 It takes what docs/OPERATIONS.md types: enable, disable and --now, start, stop, restart, reload, daemon-reload,
-is-active. Of a unit it follows ExecStart, ExecReload, User, StateDirectory, EnvironmentFile and PathChanged; sandboxing
-and watchdogs it does not know, so nothing is proved about these.
+is-active. Of a unit it follows ExecStart, ExecReload, User, StateDirectory and PathChanged; environment files,
+sandboxing and watchdogs it does not know, so nothing is proved about these.
 """
 
 import os
@@ -41,23 +41,18 @@ def running(name):
         return None
 
 
-def become(unit):
-    account = pwd.getpwnam(unit.get("User", ["root"])[0])
-    for folder in unit.get("StateDirectory", []):
-        path = Path("/var/lib") / folder
-        path.mkdir(mode=0o700, exist_ok=True)
-        os.chown(path, account.pw_uid, account.pw_gid)
-    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": account.pw_dir, "LANG": "C.UTF-8"}
-    return account, environment
-
-
 def start(name):
     if running(name):
         return
     unit = entries(name)
     RUN.mkdir(exist_ok=True)
     LOGS.mkdir(exist_ok=True)
-    account, environment = become(unit)
+    account = pwd.getpwnam(unit.get("User", ["root"])[0])
+    for folder in unit.get("StateDirectory", []):
+        path = Path("/var/lib") / folder
+        path.mkdir(mode=0o700, exist_ok=True)
+        os.chown(path, account.pw_uid, account.pw_gid)
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": account.pw_dir, "LANG": "C.UTF-8"}
     words = shlex.split(unit["ExecStart"][0]) if "ExecStart" in unit else [sys.executable, __file__, "watch", name]
     groups = os.getgrouplist(account.pw_name, account.pw_gid)
     with (LOGS / f"{name}.log").open("ab") as log:

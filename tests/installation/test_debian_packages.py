@@ -70,6 +70,7 @@ def bare_root(suite: str, target: Path) -> None:
             kept.mkdir(parents=True, exist_ok=True)
             subprocess.run(["cp", "-a", f"{making}/.", kept], check=True)
     subprocess.run(["cp", "-a", "--reflink=auto", f"{kept}/.", target], check=True)
+    target.chmod(0o755)  # as a root directory is, whatever the folder was in which it was made
 
 
 def mirror() -> list[str]:
@@ -147,7 +148,8 @@ def test_the_authoritys_life(machine: Machine, tmp_path: Path) -> None:
     assert "CA fingerprint" in machine.run(*as_campus, *init)
     assert (home / "keys").is_dir()
     machine.run("/opt/campus/bin/python", "-c", "import psycopg, solders, gunicorn")
-    for unit in ("authority.service", "campus-mosquitto-reload.service", "campus-mosquitto-reload.path"):
+    mosquitto = ("campus-mosquitto-reload.service", "campus-mosquitto-reload.path")
+    for unit in ("authority.service", "campus-agave.service", *mosquitto):
         verify(machine, unit)
     machine.run("dpkg", "--install", machine.put(build(package, suite, tmp_path / "two", "--revision", "2")))
     assert "authority" in machine.run(*as_campus, "authority", "status", "--home", "/var/lib/campus", status=4)

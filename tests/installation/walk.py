@@ -96,12 +96,11 @@ class Machine:
         with (self.path / "etc/hosts").open("a") as hosts:
             hosts.write(f"127.0.0.1 localhost {' '.join(NAMES)}\n")
         (self.path / "root/emulator.toml").write_text(EMULATOR)
-        for program, source in (("systemctl", HERE / "stand_in_systemctl.py"),):
-            for folder in ("usr/local/bin", "usr/bin"):
-                target = self.path / folder / program
-                target.unlink(missing_ok=True)
-                shutil.copy(source, target)
-                target.chmod(0o755)
+        for folder in ("usr/local/bin", "usr/bin"):
+            target = self.path / folder / "systemctl"
+            target.unlink(missing_ok=True)
+            shutil.copy(HERE / "stand_in_systemctl.py", target)
+            target.chmod(0o755)
         self.holder = subprocess.Popen(
             ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-ec", self._mounts()],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -238,7 +237,7 @@ class Walk:
             act = lambda: self.as_campus(text)  # noqa: E731
         if act is None and in_a_block and text.startswith("sudo ") and text != "sudo -u campus -s":
             act = lambda: self.machine.run(text)  # noqa: E731
-        if act is not None and (text, "done") not in [(row["command"], "done") for row in self.rows]:
+        if act is not None and text not in [row["command"] for row in self.rows]:
             self.step("", text, act)
 
     def init(self, text: str) -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from emulator_process import ENVIRONMENT
 
 
 class AtATerminal:
@@ -26,7 +26,7 @@ class AtATerminal:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb"},
+            env={**ENVIRONMENT, "TERM": "dumb"},
             start_new_session=True,
         )
         os.close(slave)

@@ -3,6 +3,8 @@ enrolled."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 
@@ -40,8 +42,8 @@ def gateway(tmp_path, authority):
     running.stop()
 
 
-def exchange(file, *words, status=0):
-    command = [sys.executable, "-m", "edge_agent.cli", "exchange-meter", "load", "--config", str(file), *words]
+def exchange(file, *words, status=0, inside=()):
+    command = [*inside, sys.executable, "-m", "edge_agent.cli", "exchange-meter", "load", "--config", str(file), *words]
     done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -60,6 +62,21 @@ def test_the_new_device_is_read_written_and_enrolled(gateway, authority):
     assert "# in the cellar" in gateway.read_text()
     enrolled = CredentialStore(gateway.parent / "state").load().meter("load")
     assert (enrolled.serial, enrolled.map_hash) == ("1KFM00042", meter.map.hash())
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="gives files away: as root")
+def test_what_root_writes_is_the_agents(gateway, authority, tmp_path):
+    """Under a passwd of its own, in which the agent has a user: its service has to read what sudo's user enrolled."""
+    passwd = tmp_path / "passwd"
+    with open("/etc/passwd") as others:
+        lines = [line for line in others if not line.startswith("edge-agent:")]
+    passwd.write_text("".join([*lines, "edge-agent:x:64321:64322::/var/lib/edge-agent:/usr/sbin/nologin\n"]))
+    inside = ("unshare", "--mount", "sh", "-ec", 'mount --bind "$0" /etc/passwd; exec "$@"', str(passwd))
+    exchange(gateway, "--serial", "2", "--claim", authority.claim("north-hall"), "--wait", inside=inside)
+    state = gateway.parent / "state"
+    written = [gateway, state, *state.rglob("*")]
+    assert state / "keys/load.pem" in written
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in written} == {(64321, 64322)}
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import subprocess
 import tomllib
 
 import pytest
-from at_a_terminal import ROOT, AtATerminal, edge_agent
-from emulator_process import ENVIRONMENT, gmac_client, register, start
+from at_a_terminal import AtATerminal, edge_agent
+from emulator_process import ENVIRONMENT, ROOT, gmac_client, register, start
 
 from edge_agent.config import load_config
 from edge_agent.state.credentials import CredentialStore
