@@ -64,6 +64,11 @@ def _problem(code: str, detail: str, status: int | None = None) -> Response:
     return problem(status, code, detail, retry_after={429: FAILED_CLAIMS_SECONDS, 503: RETRY_SECONDS}.get(status))
 
 
+def _shown(certificate: bytes | None) -> Shown:
+    """What a connection's client certificate (DER) says of it; None: it has none."""
+    return Shown(None if certificate is None else certificates.der_hash(certificate))
+
+
 def _refusal(error: AuthorityError, method: str, path: str) -> Response:
     """The answer to what was refused; what should not have been is told in the log."""
     code = "not_authenticated" if error.code == "unauthorised" else error.code
@@ -84,16 +89,7 @@ class Readings(Together):
 
     def answer(self, requests: Sequence[Whole]) -> list[Answer]:
         """The same answers as the endpoint gives, one by one."""
-        sent = [
-            Sent(
-                whole.body,
-                whole.name,
-                None,
-                "https",
-                Shown(None if whole.certificate is None else certificates.der_hash(whole.certificate)),
-            )
-            for whole in requests
-        ]
+        sent = [Sent(whole.body, whole.name, None, "https", _shown(whole.certificate)) for whole in requests]
         return [
             self._answer(one.gateway, done) for one, done in zip(sent, self._collector.ingest_all(sent), strict=True)
         ]
@@ -156,8 +152,7 @@ def create_app(
 
     def shown() -> Shown:
         """The certificate of the request's connection."""
-        der = peer_certificate(request.environ)
-        return Shown(None if der is None else certificates.der_hash(der))
+        return _shown(peer_certificate(request.environ))
 
     def claim_of(session: Session) -> Claim:
         address = request.remote_addr or ""

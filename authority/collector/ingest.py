@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 
@@ -47,18 +47,25 @@ MAX_GROUP = 2_048
 """Frames in one transaction."""
 
 
-class Intake(Protocol):
+class Intake(ABC):
     """Whoever takes frames for a transport: the collector itself, or a verifier's link to the sequencer."""
 
     def ingest(
         self, data: bytes, *, gateway: str, meter: str | None, over: str, shown: Shown | None = None
     ) -> Ingested:
-        """Take what one gateway sent, as Collector.ingest does."""
-        ...
+        """Take concatenated frames that a gateway sent (as in Sent); returns when every one is decided and durable.
 
+        A frame whose key is not the gateway's, or not the meter's, is refused as unknown. BusyError and
+        `unavailable` pass: send the same again; the other codes are the sender's.
+        """
+        (outcome,) = self.ingest_all([Sent(data, gateway, meter, over, shown)])
+        if isinstance(outcome, RefusalError):
+            raise outcome
+        return outcome
+
+    @abstractmethod
     def ingest_all(self, sent: Sequence[Sent]) -> list[Ingested | RefusalError]:
-        """Take what several gateways sent, as Collector.ingest_all does."""
-        ...
+        """Take what several gateways sent; one answer each, in order, and none before it is durable."""
 
 
 def check(sent: Sent) -> Batch:
@@ -98,7 +105,7 @@ def _stranger(store: Store, sent: Sent) -> RefusalError | None:
     return None
 
 
-class Collector:
+class Collector(Intake):
     """Takes frames from any thread. One is enough for a process, and one process for a deployment."""
 
     def __init__(self, app: App) -> None:
@@ -113,19 +120,6 @@ class Collector:
         """Whether the last group was of several callers."""
         self._commit_lock = threading.Lock()
         self._faults = Faults(LOG)
-
-    def ingest(
-        self, data: bytes, *, gateway: str, meter: str | None, over: str, shown: Shown | None = None
-    ) -> Ingested:
-        """Take concatenated frames that a gateway sent (as in Sent); returns when every one is decided and durable.
-
-        A frame whose key is not the gateway's, or not the meter's, is refused as unknown. BusyError and
-        `unavailable` pass: send the same again; the other codes are the sender's.
-        """
-        (outcome,) = self.ingest_all([Sent(data, gateway, meter, over, shown)])
-        if isinstance(outcome, RefusalError):
-            raise outcome
-        return outcome
 
     def ingest_all(self, sent: Sequence[Sent]) -> list[Ingested | RefusalError]:
         """Take what several gateways sent, in one commit where it fits; one answer each, in order."""

@@ -35,6 +35,7 @@ from authority.collector.sequencer import Sequencer
 from authority.collector.verifier import SequencerLink
 from authority.enrolment import broker_door, closing
 from authority.errors import AuthorityError
+from authority.home.home import Home
 from authority.home.keyring import SERVER_KEY, VERIFIERS
 from authority.store.lease import Lease
 from edge_agent.wire.log import StructuredLog
@@ -204,11 +205,7 @@ class _Server(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def load_config(self) -> None:
-        app = App.open(self._path)
-        home = app.home
-        if self._verifier is None:
-            _see_to_certificates(app)
-        app.store.close()
+        home = Home.open(self._path)
         collector = home.settings.collector
         config: Config = self.cfg
         values: dict[str, Any] = {
@@ -244,20 +241,17 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Any:
         """In the worker, after the fork: nothing that holds threads or connections may cross it."""
-        if self._verifier is not None:
-            app = App.open(self._path, process="verifier")
-            self._running = Verifying(app, self._verifier)
-            self._running.start()
-            return create_app(app, self._running.intake, self._running.live)
-        app = App.open(self._path, process="collector")
         arbiter = os.getppid()
 
         def stop_process() -> None:
             os.kill(arbiter if os.getppid() == arbiter else os.getpid(), signal.SIGTERM)
 
-        self._running = Collecting(app, stop_process=stop_process)
+        if self._verifier is None:
+            self._running = Collecting(App.open(self._path, process="collector"), stop_process=stop_process)
+        else:
+            self._running = Verifying(App.open(self._path, process="verifier"), self._verifier)
         self._running.start()
-        return create_app(app, self._running.intake, self._running.live)
+        return create_app(self._running.app, self._running.intake, self._running.live)
 
     def _exit(self, _arbiter: Any, _worker: Any) -> None:
         if self._running is not None:
@@ -275,12 +269,6 @@ def _tls(_config: Config, default: Callable[[], ssl.SSLContext]) -> ssl.SSLConte
     return context
 
 
-def _see_to_certificates(app: App) -> None:
-    app.home.renew_certificates(app.clock())
-    closing.sync_list(app)
-    broker_door.reload(app.home)  # it presents the same certificate, and reads it then
-
-
 def run(path: Path) -> None:
     """Serve until told to stop (SIGTERM, SIGINT); HomeError, StoreError or LeaseError where it cannot start."""
     app = App.open(path)
@@ -290,7 +278,9 @@ def run(path: Path) -> None:
         probe.release()
         if app.home.settings.collector.verifiers:
             app.home.keys.make(VERIFIERS, secrets.token_hex(32).encode())  # a home of an earlier release has none
-            _see_to_certificates(app)
+        app.home.renew_certificates(app.clock())
+        closing.sync_list(app)
+        broker_door.reload(app.home)  # it presents the same certificate, and reads it then
     finally:
         app.store.close()
     if app.home.settings.collector.verifiers:

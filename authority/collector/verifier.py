@@ -17,8 +17,7 @@ from authority.collector.batches import pack_batch, read_answer
 from authority.collector.channel import Channel, ChannelError
 from authority.collector.faults import Faults
 from authority.collector.frames import Batch, Ingested, Sent
-from authority.collector.ingest import MAX_GROUP, check_all
-from authority.collector.standing import Shown
+from authority.collector.ingest import MAX_GROUP, Intake, check_all
 from authority.refusals import NotAuthenticatedError, RefusalError, UnavailableError
 from authority.store import Store
 from edge_agent.wire.log import StructuredLog
@@ -40,7 +39,7 @@ class _Pending:
     outcomes: list[Ingested | RefusalError] | None = None
 
 
-class SequencerLink:
+class SequencerLink(Intake):
     """Takes frames from any thread, over one connection that is made again whenever it is needed."""
 
     def __init__(self, store: Store, directory: Path, key: bytes, verifier: int) -> None:
@@ -51,15 +50,6 @@ class SequencerLink:
         self._pending: dict[int, _Pending] = {}
         self._retry_at = 0.0
         self._faults = Faults(LOG)
-
-    def ingest(
-        self, data: bytes, *, gateway: str, meter: str | None, over: str, shown: Shown | None = None
-    ) -> Ingested:
-        """Take what one gateway sent, as Collector.ingest does."""
-        (outcome,) = self.ingest_all([Sent(data, gateway, meter, over, shown)])
-        if isinstance(outcome, RefusalError):
-            raise outcome
-        return outcome
 
     def ingest_all(self, sent: Sequence[Sent]) -> list[Ingested | RefusalError]:
         """Take what several gateways sent; one answer each, in order, and none before the sequencer's commit."""

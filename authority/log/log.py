@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from authority.errors import AuthorityError, OutOfRangeError
 from authority.log import merkle, note, tree
 from authority.log.note import NoteError
+from authority.log.reading_leaf import FRAME_AT, HEAD, READING_SIZE
 from authority.log.tiles import TILE_WIDTH
 from authority.log.tree import Growth, TileReader
 from authority.store.base import table_of
@@ -26,7 +27,7 @@ from authority.store.log import Act, Checkpoint, LogLeaf, LogState
 from authority.store.metering import Frame as LoggedFrame
 from edge_agent.wire.canonical import canonical_json
 from edge_agent.wire.checkpoint import note_text, origin
-from edge_agent.wire.reading import CODE_NUMBERS, FRAME_SIZE, LEAF_READING, VERDICTS, Frame, reading_leaf
+from edge_agent.wire.reading import CODE_NUMBERS, LEAF_READING, VERDICTS, Frame, reading_leaf
 
 __all__ = ["LEAF_ACT", "LEAF_BOOK", "LEAF_READING"]
 
@@ -36,7 +37,6 @@ LEAF_BOOK = 3
 CHECKPOINT_MAGIC = b"AML1"
 CHECKPOINT_SIZE = 124
 _CHECKPOINT = struct.Struct("<4s8sQ32sq")
-_READING = struct.Struct("<BBHq")
 _VERDICT_NUMBERS = {name: number for number, name in enumerate(VERDICTS)}
 
 
@@ -87,10 +87,10 @@ class ReadingLeaf:
     @classmethod
     def from_bytes(cls, data: bytes) -> ReadingLeaf:
         """Read a reading's leaf; LeafMalformedError."""
-        if len(data) != _READING.size + FRAME_SIZE or data[0] != LEAF_READING:
+        if len(data) != READING_SIZE or data[0] != LEAF_READING:
             raise LeafMalformedError("these bytes are not the leaf of a reading")
-        _, verdict, code, time = _READING.unpack(data[: _READING.size])
-        return cls(verdict, code, time, Frame.from_bytes(data[_READING.size :]))
+        _, verdict, code, time = HEAD.unpack_from(data)
+        return cls(verdict, code, time, Frame.from_bytes(data[FRAME_AT:]))
 
 
 # Appending

@@ -9,7 +9,9 @@ import struct
 
 from edge_agent.wire.reading import FRAME_SIZE, PUBLIC_KEY_SIZE, RECORD_SIZE
 
-FRAME_AT = 12
+HEAD = struct.Struct("<BBHq")
+"""All before the frame."""
+FRAME_AT = HEAD.size
 RECORD_END = FRAME_AT + RECORD_SIZE
 KEY_END = RECORD_END + PUBLIC_KEY_SIZE
 READING_SIZE = FRAME_AT + FRAME_SIZE

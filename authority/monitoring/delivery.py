@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 from authority.errors import AuthorityError
 from authority.home.settings import AlertSettings
-from authority.monitoring.changes import Change, Known
+from authority.monitoring.changes import CLEARED, RAISED, Change, Known
 
 DEADLINE_SECONDS = 15.0
 SIGNATURE_HEADER = "Campus-Signature"
@@ -58,7 +58,7 @@ class Message:
         """One line."""
         if self.kind == "test":
             return f"[{self.campus}] trial message"
-        raised = sum(change.what == "raised" for change in self.changes)
+        raised = sum(change.what == RAISED for change in self.changes)
         over = len(self.changes) - raised
         said = [f"{raised} new" if raised else "", f"{over} over" if over else ""]
         if self.kind == "digest":
@@ -71,7 +71,7 @@ class Message:
         if self.kind == "test":
             return "This is a trial message: alerts reach you.\n"
         lines = []
-        for title, what in (("New:", "raised"), ("Over:", "cleared")):
+        for title, what in (("New:", RAISED), ("Over:", CLEARED)):
             found = [change for change in self.changes if change.what == what]
             if found:
                 lines += [title, *(f"  {_time(each.at)}  {_sentence(each)}" for each in found), ""]

@@ -9,7 +9,6 @@ again (authority.settlement.went_back).
 
 from __future__ import annotations
 
-import http.client
 import json
 import shutil
 import sys
@@ -18,9 +17,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
+from authority.chain.client import ChainClient
+from authority.chain.errors import ChainError
 from authority.service import processes
 from authority.service.processes import Child
 from authority.status.facts import WATCHDOG_NOTE
@@ -63,24 +62,13 @@ class Watched:
     starts: int = 0
     remedies: list[Remedy] = field(default_factory=list)
 
-    def as_json(self) -> dict[str, Any]:
-        """For the note in the home."""
-        return {**asdict(self), "remedies": [asdict(each) for each in self.remedies[-REMEDIES_KEPT:]]}
 
-
-def confirmed_slot(url: str) -> int | None:
+def confirmed_slot(client: ChainClient) -> int | None:
     """The last confirmed slot; None where the validator does not answer."""
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port or 80, timeout=3)
-    body = '{"jsonrpc":"2.0","id":1,"method":"getSlot","params":[{"commitment":"confirmed"}]}'
     try:
-        connection.request("POST", "/", body, {"Content-Type": "application/json"})
-        slot = json.loads(connection.getresponse().read())["result"]
-    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return client.slot("confirmed")
+    except ChainError:
         return None
-    finally:
-        connection.close()
-    return int(slot)
 
 
 class Watchdog:
@@ -191,14 +179,15 @@ class Watchdog:
     def _again(self, how: str) -> None:
         LOG.warning("the validator is started again", remedy=how, slot=self._told.slot)
         self._end()
-        self._told.remedies.append(Remedy(int(time.time()), how, self._told.slot))
+        remedies = [*self._told.remedies, Remedy(int(time.time()), how, self._told.slot)]
+        self._told.remedies = remedies[-REMEDIES_KEPT:]
         self._start()
 
     def _write(self) -> None:
         self._told.time = int(time.time())
         self._noted = self._monotonic()
         try:
-            write_atomically(self._note, json.dumps(self._told.as_json()).encode())
+            write_atomically(self._note, json.dumps(asdict(self._told)).encode())
         except OSError as error:
             LOG.warning("the note cannot be written", path=str(self._note), reason=str(error))
 

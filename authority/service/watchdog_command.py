@@ -7,6 +7,7 @@ import signal
 from functools import partial
 from pathlib import Path
 
+from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
 from authority.home.home import Home
 from authority.service.watchdog import Watchdog, confirmed_slot
@@ -31,9 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.validator:
         raise NoCommandError("name the validator's command line after --, such as: -- agave-validator --ledger DIR")
     home = Home.open(arguments.home, "validator")
-    watchdog = Watchdog(
-        arguments.validator, arguments.ledger, home.path, partial(confirmed_slot, arguments.url or home.rpc_url)
-    )
+    client = ChainClient(arguments.url or home.rpc_url, attempts=1, timeout=3)
+    watchdog = Watchdog(arguments.validator, arguments.ledger, home.path, partial(confirmed_slot, client))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: watchdog.stop.set())
     watchdog.run()

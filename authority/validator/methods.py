@@ -70,12 +70,7 @@ _log = logging.getLogger(__name__)
 class Methods:
     """All calls over one bank. `airdrops` switches the faucet."""
 
-    def __init__(
-        self,
-        bank: Bank,
-        *,
-        airdrops: bool = True,
-    ) -> None:
+    def __init__(self, bank: Bank, *, airdrops: bool = True) -> None:
         self._bank = bank
         self._airdrops = airdrops
         self._addresses: dict[str, str | None] = {"rpc": None, "pubsub": None}

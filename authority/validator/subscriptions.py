@@ -249,11 +249,9 @@ class Notifier:
             self._bank.follow(None)
 
     def _forget(self, listener: Listener) -> None:
-        for number in self._of.pop(listener, set()):
-            subscription = self._by_number[number]
-            subscription.listeners.remove(listener)
-            if not subscription.listeners:
-                self._remove(subscription)
+        for number in tuple(self._of[listener]):
+            self._drop(listener, self._by_number[number])
+        del self._of[listener]
 
     # What there is to tell
 
@@ -274,8 +272,6 @@ class Notifier:
 
     def _tell(self, landings: Sequence[Landing]) -> None:
         """Tell of what landed in one slot: each transaction by itself, of each account how it is after them all."""
-        if not landings:
-            return
         changes: dict[Pubkey, Account | None] = {}
         for landing in landings:
             self._safely(lambda landing=landing: self._tell_landing(landing))  # type: ignore[misc]

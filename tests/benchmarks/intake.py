@@ -6,11 +6,12 @@
 store that holds ten million frames already, written as rows rather than lived through. `boundary`: one frame of each of
 1,000 gateways, each a call of its own, in groups as the collector makes them of what comes at once. `https`, `mqtt`:
 the same boundary at a real collector process, and a real Mosquitto, over TLS, from gateways that are connected;
-`connecting_cpu_ms` is what a connection costs the authority. The clients' CPU is not in these two.
+`connecting_cpu_ms` is what a connection costs the authority.
 
-`verifiers_1`, `_2`, `_4`: a backlog of 200 gateways, 10 frames a message, over MQTT into PostgreSQL, by so
-many verifiers and a sequencer. `cpu_us` is what each process spends on a reading; `sequencer_most` is how many readings
-a second the sequencer could order with a core of its own, and `verifier_most` a verifier.
+`verifiers_1`, `_2`, `_4`: 200 gateways that are connected send 10 frames each, in one message, over MQTT into
+PostgreSQL, to so many verifiers and a sequencer. `cpu_us` is the processor time of each kind of process for a reading,
+all verifiers together; `sequencer_most` is how many readings a second the sequencer could order with a core of its own,
+and `verifier_most` how many a core of verifiers could check. The clients' CPU is in none of what goes over the network.
 
 `of_raw` is readings a CPU second (of all processes that serve, the broker's too), by the signatures that solders
 verifies a CPU second in this run, in turn with the rest. `seconds` is by the clock, until the last receipt is there.
@@ -35,7 +36,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -468,14 +469,14 @@ class Bench:
         """A backlog over MQTT at a sequencer and so many verifiers, over PostgreSQL."""
         arguments, figures, now = self.arguments, Figures(), int(time.time())
         name = f"verifiers_{count}"
-        settings = Settings(
-            epoch=EpochSettings(EPOCH),
-            collector=CollectorSettings(port=free_port(), verifiers=count),
-            mqtt=MqttSettings("localhost", free_port()),
-        )
         with contextlib.ExitStack() as stack:
             url, server = stack.enter_context(postgresql())
-            settings = replace(settings, store=StoreSettings(url))
+            settings = Settings(
+                epoch=EpochSettings(EPOCH),
+                store=StoreSettings(url),
+                collector=CollectorSettings(port=free_port(), verifiers=count),
+                mqtt=MqttSettings("localhost", free_port()),
+            )
             app = authority(self.directory / name, clock=now, settings=settings)
             stack.callback(app.store.close)
             app.home.renew_certificates(now)
