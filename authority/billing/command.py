@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,15 +13,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.app import App
-from authority.billing import issuing, ledger
+from authority.billing import export, issuing, ledger, views
 from authority.billing.bill import ESTIMATED, Bill, hash_of
 from authority.billing.errors import (
-    BillChangedError,
     BillUnknownError,
     LineUnknownError,
     MemberUnknownError,
-    PeriodNotIssuedError,
 )
+from authority.billing.export import moment, spans
 from authority.chain.client import ChainClient
 from authority.errors import MeterUnknownError
 from authority.store.billing import BillingPeriod, IssuedBill
@@ -38,11 +34,6 @@ DESCRIPTION = """\
 A billing period ends on the chain by itself. Then, in this order: `preview` shows its bills, `close` says what they
 would lack and shuts it, `issue` numbers the bills and logs their hashes. Issued bills never change; `correct` notes a
 line for the member's next bill. Amounts are micro-credits (1000000 is one credit), positive where the member pays."""
-
-COLUMNS = (
-    "bill", "period", "from", "to", "member", "wallet", "line", "kind", "wh", "price", "amount", "paid", "of_period",
-    "corrects_bill", "corrects_line", "reason", "epochs", "leaves", "due", "sha256",
-)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -124,30 +115,15 @@ def _say(arguments: argparse.Namespace, told: Any, text: str) -> None:
 
 def _periods(app: App, client: ChainClient, arguments: argparse.Namespace) -> None:
     book = issuing.open_book(app, client, only=-1)
-    facts = book.facts
     with app.store.read() as session:
-        closed = {row.period: row for row in session.scalars(select(BillingPeriod))}
-        counts: dict[int, list[int]] = {}
-        for period, due in session.execute(select(IssuedBill.period, IssuedBill.due)):
-            counts.setdefault(period, []).append(due)
-    rows: list[dict[str, Any]] = []
-    for period, first in sorted(facts.first_epochs.items()):
-        end = facts.first_epochs.get(period + 1)
-        row = closed.get(period)
-        state = "open" if end is None else "ended" if row is None else "closed" if row.issued_at is None else "issued"
-        rows.append(
-            {
-                "period": period,
-                "first_epoch": first,
-                "end_epoch": book.config.billing_period_end if end is None else end,
-                "state": state,
-                "bills": len(counts.get(period, ())),
-                "due": sum(counts.get(period, ())),
-            }
-        )
+        found = views.periods(session, book)
+    names_of = ("period", "first_epoch", "end_epoch", "state", "bills", "due")
+    rows: list[dict[str, Any]] = [{name: getattr(each, name) for name in names_of} for each in found]
     lines = [f"{'PERIOD':>6}  {'FROM':<24}  {'TO':<24}  {'STATE':<7}  {'BILLS':>5}  {'DUE':>15}"]
     for each in rows:
-        starts, ends = (_moment(each[name] * facts.epoch_seconds, _zone(app)) for name in ("first_epoch", "end_epoch"))
+        starts, ends = (
+            moment(each[name] * book.facts.epoch_seconds, _zone(app)) for name in ("first_epoch", "end_epoch")
+        )
         lines.append(
             f"{each['period']:>6}  {starts:<24}  {ends:<24}  {each['state']:<7}  {each['bills']:>5}  {each['due']:>15}"
         )
@@ -159,10 +135,6 @@ def _zone(app: App) -> ZoneInfo:
     return ZoneInfo(app.home.settings.site.zone)
 
 
-def _moment(seconds: int, zone: ZoneInfo) -> str:
-    return datetime.fromtimestamp(seconds, zone).strftime("%Y-%m-%d %H:%M:%S%z")
-
-
 def _preview(app: App, client: ChainClient, arguments: argparse.Namespace) -> None:
     period = arguments.period
     if period is None:
@@ -170,7 +142,7 @@ def _preview(app: App, client: ChainClient, arguments: argparse.Namespace) -> No
     book = issuing.open_book(app, client, only=period)
     bills = issuing.preview(app, book, period)
     with app.store.read() as session:
-        names = _names(session)
+        names = views.names(session)
         if arguments.member is not None:
             member = _member(session, arguments.member)
             bills = {wallet: bill for wallet, bill in bills.items() if wallet == member.wallet}
@@ -198,7 +170,7 @@ def _close(app: App, client: ChainClient, arguments: argparse.Namespace) -> None
         _say(
             arguments,
             told,
-            f"billing period {period} was closed by {known.closed_by} on {_moment(known.closed_at, _zone(app))}",
+            f"billing period {period} was closed by {known.closed_by} on {moment(known.closed_at, _zone(app))}",
         )
         return
     book = issuing.open_book(app, client, only=period)
@@ -207,7 +179,7 @@ def _close(app: App, client: ChainClient, arguments: argparse.Namespace) -> None
         gaps = [{"code": gap.code, "subject": gap.subject, "message": gap.message} for gap in found.gaps]
         told = {"period": period, "closed": False, "changed": False, "blocking": list(found.blocking), "gaps": gaps}
         with app.store.read() as session:
-            names = _names(session)
+            names = views.names(session)
         lines = [f"cannot be closed: {each}" for each in found.blocking]
         lines += [f"gap: {names.get(gap.subject, gap.subject)}: {gap.message} [{gap.code}]" for gap in found.gaps]
         _say(arguments, told, "\n".join(lines or [f"billing period {period} can be closed, and lacks nothing"]))
@@ -221,7 +193,7 @@ def _issue(app: App, client: ChainClient, arguments: argparse.Namespace) -> None
     period = arguments.period
     with app.store.read() as session:
         row = issuing.closed_period(session, period)
-        names = _names(session)
+        names = views.names(session)
     if arguments.dry_run and row.issued_at is None:
         so_far = issuing.preview(app, issuing.open_book(app, client, only=period), period)
         documents = [_document(app, bill) for bill in so_far.values()]
@@ -229,7 +201,7 @@ def _issue(app: App, client: ChainClient, arguments: argparse.Namespace) -> None
         return
     book = issuing.open_book(app, client, only=period) if row.issued_at is None else None
     with app.store.read() as session:
-        issued = _issued(session, period)
+        issued = views.issued_in(session, period)
     if book is not None:
         issued = issuing.issue(app, book, period, actor=arguments.actor)
     told = {
@@ -238,13 +210,9 @@ def _issue(app: App, client: ChainClient, arguments: argparse.Namespace) -> None
         "bills": [{"number": each.number, "member": each.wallet, "due": each.due} for each in issued],
     }
     numbers = f"numbers {issued[0].number} to {issued[-1].number}, " if issued else ""
-    when = "" if book is not None else f" on {_moment(row.issued_at or 0, _zone(app))}"
+    when = "" if book is not None else f" on {moment(row.issued_at or 0, _zone(app))}"
     due = sum(each.due for each in issued)
     _say(arguments, told, f"billing period {period}: {len(issued)} bills issued{when}, {numbers}{_credits(due)} due")
-
-
-def _issued(session: Session, period: int) -> list[IssuedBill]:
-    return list(session.scalars(select(IssuedBill).where(IssuedBill.period == period).order_by(IssuedBill.number)))
 
 
 # Bills
@@ -252,79 +220,39 @@ def _issued(session: Session, period: int) -> list[IssuedBill]:
 
 def _show(app: App, _client: ChainClient, arguments: argparse.Namespace) -> None:
     with app.store.read() as session:
-        names = _names(session)
+        names = views.names(session)
         if arguments.what.isdecimal():
             bill = issuing.issued_bill(session, int(arguments.what))
-            document = _read(bill)
+            document = views.document_of(bill)
             _say(arguments, document, _text(document, names, hash_of(bill.document), _zone(app)))
             return
         member = _member(session, arguments.what)
         bills = session.scalars(
             select(IssuedBill).where(IssuedBill.wallet == member.wallet).order_by(IssuedBill.number)
         )
-        documents = [_read(bill) for bill in bills]
+        documents = [views.document_of(bill) for bill in bills]
     _say(arguments, documents, _table(documents, names))
-
-
-def _read(bill: IssuedBill) -> dict[str, Any]:
-    """An issued bill's document; BillingError `bill_changed` where it is not the one that was issued."""
-    if hash_of(bill.document) != bill.sha256.hex():
-        raise BillChangedError(
-            f"bill {bill.number} is not as it was issued: its hash is in leaf {bill.log_index} of the log; restore it "
-            "from a backup",
-        )
-    found: dict[str, Any] = json.loads(bill.document)
-    return found
 
 
 def _export(app: App, _client: ChainClient, arguments: argparse.Namespace) -> None:
     with app.store.read() as session:
-        names = _names(session)
-        row = issuing.closed_period(session, arguments.period)
-        if row.issued_at is None:
-            raise PeriodNotIssuedError(f"issue it first: authority billing issue {arguments.period}")
-        bills = _issued(session, arguments.period)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    count = 0
-    for bill in bills:
-        document = _read(bill)
-        for line in document["lines"]:
-            writer.writerow([_cell(each) for each in _row(bill, document, line, names, _zone(app))])
-            count += 1
-    write_atomically(arguments.csv, text.getvalue().encode())
-    told = {"period": arguments.period, "bills": len(bills), "lines": count, "file": str(arguments.csv)}
-    _say(arguments, told, f"{len(bills)} bills, {count} lines written to {arguments.csv}")
-
-
-def _row(
-    bill: IssuedBill, document: Mapping[str, Any], line: Mapping[str, Any], names: Mapping[str, str], zone: ZoneInfo
-) -> list[Any]:
-    seconds = document["epoch_seconds"]
-    starts, ends = _moment(document["first_epoch"] * seconds, zone), _moment(document["end_epoch"] * seconds, zone)
-    return [
-        bill.number, bill.period, starts, ends,
-        names.get(bill.wallet, ""), bill.wallet, line["line"], line["kind"], line["wh"], line["price"], line["amount"],
-        "yes" if line["paid"] else "no", line["of_period"], line["bill"], line["of_line"], line["reason"],
-        _spans(line["epochs"]), _spans(line["leaves"]), bill.due, bill.sha256.hex(),
-    ]  # fmt: skip
-
-
-def _cell(value: object) -> object:
-    """What a spreadsheet would take for a formula is kept a text; whole numbers are numbers."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
+        text, bills, count = export.period_csv(session, arguments.period, _zone(app))
+    write_atomically(arguments.csv, text.encode())
+    told = {"period": arguments.period, "bills": bills, "lines": count, "file": str(arguments.csv)}
+    _say(arguments, told, f"{bills} bills, {count} lines written to {arguments.csv}")
 
 
 def _correct(app: App, _client: ChainClient, arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         with app.store.read() as session:
-            document = _read(issuing.issued_bill(session, arguments.bill))
+            document = views.document_of(issuing.issued_bill(session, arguments.bill))
         line = next((each for each in document["lines"] if each["line"] == arguments.line), None)
         if line is None:
             raise LineUnknownError(f"bill {arguments.bill} has lines 1 to {len(document['lines'])}")
         told = {"bill": arguments.bill, "line": line, "amount": arguments.amount, "changed": False}
-        text = f"line {arguments.line} of bill {arguments.bill} ({_WORDS[line['kind']]}, {_credits(line['amount'])})"
+        text = (
+            f"line {arguments.line} of bill {arguments.bill} ({views.WORDS[line['kind']]}, {_credits(line['amount'])})"
+        )
         _say(arguments, told, f"{text} would be corrected by {_credits(arguments.amount)} on the member's next bill")
         return
     entered = issuing.correct(
@@ -366,7 +294,7 @@ def _estimate(app: App, client: ChainClient, arguments: argparse.Namespace) -> N
 
 def _list_estimates(app: App, arguments: argparse.Namespace) -> None:
     with app.store.read() as session:
-        names = _names(session)
+        names = views.names(session)
         acts = list(session.scalars(select(Act).where(Act.kind == ESTIMATED).order_by(Act.log_index)))
         taken = session.scalars(select(Act).where(Act.kind == "estimate_withdrawn"))
         withdrawn = {act.data["estimate"] for act in taken}
@@ -383,7 +311,7 @@ def _list_estimates(app: App, arguments: argparse.Namespace) -> None:
 def _ledger(app: App, client: ChainClient, arguments: argparse.Namespace) -> int:
     found = ledger.read(app, client)
     with app.store.read() as session:
-        names = _names(session)
+        names = views.names(session)
     lines = [f"{'MEMBER':<24} {'BOOKED':>18} {'TRADED':>18} {'FED IN':>18} {'ON THE CHAIN':>18} {'DIFFERENCE':>18}"]
     members = []
     for each in found.balances:
@@ -423,42 +351,22 @@ _ACTIONS: dict[str, Callable[[App, ChainClient, argparse.Namespace], None]] = {
 # In words
 
 
-_WORDS = {
-    "withdrawn": "drawn from the campus",
-    "late_withdrawal": "drawn in period {of_period}, measured late",
-    "retired": "covered by energy of your own account",
-    "remainder": "remainder at retail",
-    "estimate": "estimated consumption",
-    "estimate_withdrawn": "estimate taken back",
-    "correction": "correction of bill {bill}, line {of_line}",
-    "bought": "bought on the market",
-    "wheeling": "wheeling for it",
-    "sold": "sold on the market",
-    "fee": "market fee for it",
-    "fed_in": "fed in",
-    "top_up": "credits topped up",
-    "pay_out": "credits paid out",
-}
-
-
 def _text(document: Mapping[str, Any], names: Mapping[str, str], digest: str, zone: ZoneInfo) -> str:
     """A bill for people."""
     seconds = document["epoch_seconds"]
-    starts, ends = _moment(document["first_epoch"] * seconds, zone), _moment(document["end_epoch"] * seconds, zone)
+    starts, ends = moment(document["first_epoch"] * seconds, zone), moment(document["end_epoch"] * seconds, zone)
     number = f"bill {document['number']}" if "number" in document else "preview"
     lines = [f"{number}: {names.get(document['member'], document['member'])}, billing period {document['period']}"]
     lines.append(f"{starts} to {ends}; credits, positive where the member pays")
     for line in document["lines"]:
-        words = _WORDS[line["kind"]].format(**line)
-        if line["of_period"] is not None and line["kind"] == "remainder":
-            words += f" of period {line['of_period']}"
+        words = views.words_of(line)
         energy = f"{line['wh']} Wh" if line["wh"] else ""
         price = f"at {_credits(line['price'])}/kWh" if line["price"] is not None else ""
         amount = _credits(line["amount"]) if line["amount"] else ""
         paid = "moved already" if line["paid"] and line["amount"] else ""
         reason = f"  {line['reason']}" if line["reason"] else ""
         lines.append(f"{line['line']:>3}  {words:<44} {energy:>14} {price:>18} {amount:>18} {paid}{reason}".rstrip())
-        lines.append(f"     epochs {_spans(line['epochs']) or '-'}; log {_spans(line['leaves']) or '-'}")
+        lines.append(f"     epochs {spans(line['epochs']) or '-'}; log {spans(line['leaves']) or '-'}")
     lines.append(f"due: {_credits(document['due'])} credits; rounded off: {document['rounded_off']}/1000 micro-credit")
     lines.append(f"SHA-256 {digest}" if "number" in document else "not issued")
     return "\n".join(lines)
@@ -467,31 +375,19 @@ def _text(document: Mapping[str, Any], names: Mapping[str, str], digest: str, zo
 def _table(documents: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:
     lines = [f"{'BILL':>6}  {'PERIOD':>6}  {'MEMBER':<24} {'DRAWN Wh':>12} {'COVERED Wh':>12} {'DUE':>18}"]
     for each in documents:
-        drawn = _sum(each, ("withdrawn", "late_withdrawal"))
+        found = views.sum_of(each)
         number, member = each.get("number", "-"), names.get(each["member"], each["member"])
         lines.append(
-            f"{number:>6}  {each['period']:>6}  {member:<24} {drawn:>12} {_sum(each, ('retired',)):>12} "
+            f"{number:>6}  {each['period']:>6}  {member:<24} {found.drawn_wh:>12} {found.covered_wh:>12} "
             f"{_credits(each['due']):>18}"
         )
     return "\n".join(lines) if documents else "no bills"
-
-
-def _sum(document: Mapping[str, Any], kinds: Iterable[str]) -> int:
-    return sum(line["wh"] for line in document["lines"] if line["kind"] in kinds)
 
 
 def _credits(micro: int) -> str:
     """Micro-credits as credits with six decimals."""
     sign, micro = ("-" if micro < 0 else ""), abs(micro)
     return f"{sign}{micro // 1_000_000}.{micro % 1_000_000:06d}"
-
-
-def _spans(found: Sequence[Sequence[int]]) -> str:
-    return " ".join(str(first) if first == last else f"{first}-{last}" for first, last in found)
-
-
-def _names(session: Session) -> dict[str, str]:
-    return {user.wallet: user.name for user in session.scalars(select(User))}
 
 
 def _member(session: Session, name: str) -> User:

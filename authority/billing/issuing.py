@@ -53,28 +53,58 @@ from authority.chain.client import ChainClient
 from authority.log import log
 from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.log import Act
-from authority.store.metering import Frame, Meter, held_back
+from authority.store.metering import (
+    DISPOSITION_ACCEPTED,
+    DISPOSITION_RELEASED,
+    METER_RETIRED,
+    Frame,
+    Meter,
+    held_back,
+)
 from authority.store.people import User
 
 MAX_AMOUNT = 2**63 - 1
 
 
 @dataclass(frozen=True)
+class SilentMeter:
+    """A meter that has no reading up to a period's end: GATEWAY/METER, and its last interval's end (None: never)."""
+
+    name: str
+    heard_until: int | None
+
+
+@dataclass(frozen=True)
 class Gap:
-    """Something that a period's bills do not hold yet: a code, whom or what it is about, and what that means."""
+    """Something that a period's bills do not hold yet: a code, whom or what it is about, and what that means.
+
+    until: up to when a member is settled (Unix seconds, 0: never); silent: its meters of which readings are missing;
+    held: how many readings are held; estimate: the act of an estimate of the member `wallet`, measured after all.
+    """
 
     code: str
     subject: str
     message: str
+    until: int = 0
+    silent: tuple[SilentMeter, ...] = ()
+    held: int = 0
+    estimate: int | None = None
+    wallet: str = ""
 
 
 @dataclass(frozen=True)
 class Checklist:
-    """Whether a period can be closed: blocking says why it cannot at all, gaps what its bills would lack."""
+    """Whether a period can be closed: blocking says why it cannot at all, gaps what its bills would lack.
+
+    open_until: until when (Unix seconds) the chain books in it, None where that is over; pinned: whether its last epoch
+    has a checkpoint.
+    """
 
     period: int
     blocking: tuple[str, ...]
     gaps: tuple[Gap, ...]
+    open_until: int | None = None
+    pinned: bool = True
 
 
 @dataclass(frozen=True)
@@ -119,7 +149,8 @@ def checklist(app: App, book: Book, period: int) -> Checklist:
     with app.store.read() as session:
         gaps = [*_unsettled(session, facts, period, end), *_held(session, facts, period, end)]
         gaps += _overtaken(session, facts, period)
-    return Checklist(period, tuple(blocking), tuple(gaps))
+    open_until = over * facts.epoch_seconds if book.epoch < over else None
+    return Checklist(period, tuple(blocking), tuple(gaps), open_until, pinned=last >= end - 1)
 
 
 def _unsettled(session: Session, facts: Facts, period: int, end: int) -> list[Gap]:
@@ -130,9 +161,29 @@ def _unsettled(session: Session, facts: Facts, period: int, end: int) -> list[Ga
         if until < end * facts.epoch_seconds:
             since = "was never settled" if not until else f"is settled up to {until} (Unix seconds) only"
             what = "nothing of this period" if until <= starts else "what it drew after that"
+            silent = _silent(session, wallet, end * facts.epoch_seconds)
             message = f"{since}: {what} is on this bill; when it comes, it goes onto a later one as a late withdrawal"
-            gaps.append(Gap("member_unsettled", wallet, message))
+            if silent:
+                told = ", ".join(f"{each.name} (the last: {each.heard_until or 'none ever'})" for each in silent)
+                message += f"; readings are missing of {told}"
+            gaps.append(Gap("member_unsettled", wallet, message, until=until, silent=silent))
     return gaps
+
+
+def _silent(session: Session, wallet: str, end: int) -> tuple[SilentMeter, ...]:
+    """The member's meters that count and have no reading which let them be settled up to the end (Unix seconds)."""
+    passed = Frame.disposition.in_((DISPOSITION_ACCEPTED, DISPOSITION_RELEASED))
+    found = []
+    for meter in session.scalars(
+        select(Meter)
+        .join(User, User.id == Meter.user_id)
+        .where(User.wallet == wallet, Meter.role != "submeter", Meter.state != METER_RETIRED)
+        .order_by(Meter.gateway_name, Meter.name)
+    ):
+        last = session.scalar(select(func.max(Frame.interval_end)).where(Frame.meter_pk == meter.id, passed))
+        if last is None or last < end:
+            found.append(SilentMeter(f"{meter.gateway_name}/{meter.name}", last))
+    return tuple(found)
 
 
 def _held(session: Session, facts: Facts, period: int, end: int) -> list[Gap]:
@@ -145,7 +196,9 @@ def _held(session: Session, facts: Facts, period: int, end: int) -> list[Gap]:
         .group_by(Meter.gateway_name, Meter.name)
     )
     message = "{} readings of the period are held: authority collector held"
-    return [Gap("readings_held", f"{gateway}/{name}", message.format(count)) for gateway, name, count in rows]
+    return [
+        Gap("readings_held", f"{gateway}/{name}", message.format(count), held=count) for gateway, name, count in rows
+    ]
 
 
 def _overtaken(session: Session, facts: Facts, period: int) -> list[Gap]:
@@ -163,7 +216,8 @@ def _overtaken(session: Session, facts: Facts, period: int) -> list[Gap]:
                 f"its epochs {first} to {end - 1} were measured since: authority billing estimate withdraw "
                 f"{act.log_index}, or close with --with-gaps if the estimate is of another meter"
             )
-            gaps.append(Gap("estimate_overtaken", f"estimate {act.log_index}", message))
+            subject, wallet = f"estimate {act.log_index}", str(act.data["wallet"])
+            gaps.append(Gap("estimate_overtaken", subject, message, estimate=act.log_index, wallet=wallet))
     return gaps
 
 

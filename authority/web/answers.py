@@ -6,6 +6,7 @@ from flask import Response
 
 from authority.api.days import DaysInvalidError
 from authority.api.member import ChainAwayError
+from authority.billing.errors import BillingError, BillUnknownError, PeriodUnknownError
 from authority.errors import AuthorityError
 from authority.market.policies import MarketError
 from authority.people.errors import (
@@ -23,9 +24,12 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (SessionUnknownError, 404),
     (TokenUnknownError, 404),
     (SignInClosedError, 429),
+    (BillUnknownError, 404),
+    (PeriodUnknownError, 404),
     (DaysInvalidError, 400),
     (PeopleError, 400),
     (MarketError, 409),
+    (BillingError, 409),
     (ChainAwayError, 503),
 )
 """The status of each cause, the first that fits."""

@@ -22,6 +22,7 @@ from authority.api.log_tiles import blueprint as log_blueprint
 from authority.api.member import Members
 from authority.api.public import RETRY_MILLISECONDS, blueprint
 from authority.api.schemas import Problem, schema_of
+from authority.api.treasury import Treasury
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
@@ -37,6 +38,7 @@ from authority.web import (
     people_pages,
     presentation,
     reference,
+    treasurer_pages,
 )
 from authority.web.health import Health
 from authority.web.health import blueprint as health_blueprint
@@ -189,6 +191,7 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(people_pages.blueprint(people.app))
     app.register_blueprint(member_pages.blueprint(people.app, members))
     app.register_blueprint(operator_pages.blueprint(people.app, people.client))
+    app.register_blueprint(treasurer_pages.blueprint(Treasury(people.app, people.client)))
     app.register_blueprint(me.blueprint(people.app, members))
     app.jinja_env.globals.update(form_field=FORM_FIELD)
 

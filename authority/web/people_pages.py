@@ -23,7 +23,7 @@ from authority.people.errors import (
 )
 from authority.people.limits import AddressLimit
 from authority.people.passkeys import Site
-from authority.people.roles import OF_A_MEMBER, SCOPES, SEES_WHAT_WAITS
+from authority.people.roles import OF_A_MEMBER, SCOPES, SEES_WHAT_WAITS, TREASURER
 from authority.refusals import NotFoundError
 from authority.store.persons import Person
 from authority.web.answers import page
@@ -216,6 +216,8 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
             if roles & OF_A_MEMBER
             else "operator.waiting"
             if roles & SEES_WHAT_WAITS
+            else "treasurer.overview"
+            if TREASURER in roles
             else "people.account"
         )
         return _redirect(url_for(where))

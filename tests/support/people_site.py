@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any
 
 from sample_campus import Source
 from solders.keypair import Keypair
+from sqlalchemy import select
 
 from authority.api.feed import CampusFeed
 from authority.api.log_tiles import ServedLog
@@ -87,3 +89,18 @@ def build(app: App, client: Any = no_chain, **options: Any) -> PeopleSite:
         **options,
     )
     return PeopleSite(app, flask, members, people, cookies, given)
+
+
+def sign_in(app: App, flask: Any, role: str) -> tuple[Person, Any, str]:
+    """A new person of a role at a browser of its own: the person, the browser, and what its forms carry."""
+    now = app.clock()
+    with app.store.write() as session:
+        member = session.scalars(select(User).order_by(User.id)).first() if role in OF_A_MEMBER else None
+        person = records.add(session, f"{role}-{token_hex(4)}@campus.example", f"The {role.title()}", now=now)
+        records.grant(session, person, role, by="test", now=now, member=member)
+        cookie = sessions.begin(session, person, "password", "Chrome on Linux", now)
+        session.expunge_all()
+    client = flask.test_client()
+    client.environ_base.update(HTTP_ORIGIN=ORIGIN, HTTP_ACCEPT="text/html")
+    client.set_cookie("campus-here", cookie, domain="localhost")
+    return person, client, sessions.form_token(cookie)

@@ -25,6 +25,8 @@ GOOD = "violet kettle under seven"
 VALUES = {
     "secret": "x",
     "number": 1,
+    "period": 0,
+    "wallet": "x",
     "session_id": "x",
     "token": "x",
     "level": "0",
@@ -36,6 +38,7 @@ OPEN_TO = {
     "me": {MEMBER, DELEGATE},
     "member": {MEMBER, DELEGATE},
     "operator": {OPERATOR, AUTHORITY, AUDITOR},
+    "treasurer": {TREASURER},
     "account": {*ROLES, "nobody"},
 }
 """Who comes in, written down a second time: by the beginning of a route's name."""

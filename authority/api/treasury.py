@@ -1,0 +1,220 @@
+"""What the treasurer sees and does: periods, what is missing of them, bills, corrections.
+
+It is the same that `authority billing` does, by the same services. Whoever closes or issues says what was looked at
+(`seen`, a hash of the bills and of what is missing): where that has changed since, nothing is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from authority.api.member import ChainAwayError
+from authority.app import App
+from authority.billing import export, issuing, views
+from authority.billing.errors import BillUnknownError, PeriodUnknownError
+from authority.billing.issuing import Book, Checklist, Entered
+from authority.billing.views import CLOSED, ENDED, ISSUED, BillSum, Correction, Period, Totals
+from authority.chain.client import ChainClient
+from authority.chain.errors import ChainError
+from authority.errors import AuthorityError
+from authority.people import reads
+from authority.people.roles import Principal
+from authority.store.billing import IssuedBill
+from edge_agent.wire.canonical import canonical_json
+
+BILLS = "bills"
+"""What the log says that was read."""
+
+
+class ReviewOutdatedError(AuthorityError):
+    """What was looked at is not what there is now: look at it again."""
+
+    code = "review_outdated"
+
+
+class GapsNotAcceptedError(AuthorityError):
+    """A period was to be closed though something is missing, which was not accepted."""
+
+    code = "gaps_not_accepted"
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All periods, the newest first; due: the one that is closed or issued next. Without the chain only closed ones."""
+
+    periods: tuple[Period, ...]
+    due: Period | None
+    checklist: Checklist | None
+    chain_away: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A period's bills, issued or as they would be now, with what they lack; seen stands for all that is shown."""
+
+    period: Period
+    checklist: Checklist | None
+    bills: tuple[BillSum, ...]
+    totals: Totals
+    documents: Mapping[str, Mapping[str, Any]]
+    seen: str
+
+    @property
+    def can_close(self) -> bool:
+        """Whether the period can be closed, with gaps or without."""
+        return self.checklist is not None and not self.checklist.blocking
+
+
+@dataclass(frozen=True, slots=True)
+class BillView:
+    """An issued bill, its document, and the corrections that were entered to it since."""
+
+    bill: IssuedBill
+    document: Mapping[str, Any]
+    name: str
+    corrections: tuple[Correction, ...]
+
+
+class Treasury:
+    """The treasurer's services over an opened authority; `client` makes a chain client for one question."""
+
+    def __init__(self, app: App, client: Callable[[], ChainClient]) -> None:
+        self._app, self._client = app, client
+        self.zone = ZoneInfo(app.home.settings.site.zone)
+
+    @property
+    def epoch_seconds(self) -> int:
+        """The length of an epoch."""
+        return self._app.home.settings.epoch.seconds
+
+    def names(self) -> dict[str, str]:
+        """The members' names by their wallets."""
+        with self._app.store.read() as session:
+            return views.names(session)
+
+    def note(self, who: Principal, subject: str = reads.EVERYBODY) -> None:
+        """Log that bills are read, before they are given out."""
+        reads.note(self._app.store, who, BILLS, subject, self._app.clock())
+
+    # Periods
+
+    def overview(self) -> Overview:
+        """All periods and what is due; without the chain those that were closed."""
+        known = self._periods(None)
+        unissued = [each.period for each in known if each.state == CLOSED]
+        next_ = unissued[0] if unissued else max((each.period for each in known), default=-1) + 1
+        try:
+            with self._book(next_) as book:
+                periods = self._periods(book)
+                due = next((each for each in periods if each.state in (ENDED, CLOSED)), None)
+                waits = due is not None and due.state == ENDED
+                checklist = issuing.checklist(self._app, book, next_) if waits else None
+        except ChainAwayError:
+            return Overview(tuple(reversed(known)), None, None, chain_away=True)
+        return Overview(tuple(reversed(periods)), due, checklist, chain_away=False)
+
+    def review(self, period: int) -> Review:
+        """A period with its bills. BillingErrors (`period_unknown`); ChainAwayError where it is not issued yet."""
+        known = next((each for each in self._periods(None) if each.period == period), None)
+        if known is not None and known.state == ISSUED:
+            with self._app.store.read() as session:
+                documents = [views.document_of(bill) for bill in views.issued_in(session, period)]
+            return _review(known, None, documents)
+        with self._book(period) as book:
+            return self._review(book, period)
+
+    def _review(self, book: Book, period: int) -> Review:
+        found = next((each for each in self._periods(book) if each.period == period), None)
+        if found is None:
+            raise PeriodUnknownError(f"there is no billing period {period}")
+        checklist = issuing.checklist(self._app, book, period) if found.state == ENDED else None
+        bills = issuing.preview(self._app, book, period)
+        network = self._app.home.network_id
+        return _review(found, checklist, [json.loads(bill.document(0, network)) for bill in bills.values()])
+
+    def close(self, who: Principal, period: int, seen: str, *, with_gaps: bool) -> None:
+        """Close a period as it was looked at; one that is closed already stays as it was.
+
+        ReviewOutdatedError, GapsNotAcceptedError, BillingErrors of `issuing.close`, ChainAwayError.
+        """
+        with self._book(period) as book:
+            review = self._review(book, period)
+            if review.period.row is not None:
+                return
+            if review.seen != seen:
+                raise ReviewOutdatedError("something has changed since you looked at it: look again, then close")
+            if review.checklist is not None and review.checklist.gaps and not with_gaps:
+                raise GapsNotAcceptedError("say that you close the period though something is missing")
+            issuing.close(self._app, book, period, actor=who.actor, with_gaps=with_gaps)
+
+    def issue(self, who: Principal, period: int, seen: str) -> None:
+        """Issue a closed period's bills as they were looked at; those that are issued already stay as they are.
+
+        ReviewOutdatedError, BillingErrors of `issuing.issue`, ChainAwayError.
+        """
+        with self._book(period) as book:
+            review = self._review(book, period)
+            if review.period.state == ISSUED:
+                return
+            if review.seen != seen:
+                raise ReviewOutdatedError("something has changed since you looked at it: look again, then issue")
+            issuing.issue(self._app, book, period, actor=who.actor)
+
+    def csv(self, period: int) -> str:
+        """The issued bills of a period as CSV; BillingErrors of `export.period_csv`."""
+        with self._app.store.read() as session:
+            return export.period_csv(session, period, self.zone)[0]
+
+    # Bills
+
+    def bill(self, number: int) -> BillView:
+        """An issued bill; BillingErrors `bill_unknown`, `bill_changed`."""
+        with self._app.store.read() as session:
+            found = issuing.issued_bill(session, number)
+            document = views.document_of(found)
+            name = views.names(session).get(found.wallet, found.wallet)
+            return BillView(found, document, name, tuple(views.corrections_of(session, found)))
+
+    def previewed(self, period: int, wallet: str) -> tuple[Review, Mapping[str, Any]]:
+        """A member's bill of a period that is not issued yet; BillingError `bill_unknown` where there is none."""
+        review = self.review(period)
+        if wallet not in review.documents:
+            raise BillUnknownError("there is nothing on this member's bill of the period")
+        return review, review.documents[wallet]
+
+    def correct(self, who: Principal, number: int, line: int, amount: int, reason: str) -> Entered:
+        """Enter a correction, in micro-credits; BillingErrors of `issuing.correct`."""
+        return issuing.correct(self._app, number, line, amount, reason, actor=who.actor)
+
+    def _periods(self, book: Book | None) -> list[Period]:
+        with self._app.store.read() as session:
+            return views.periods(session, book)
+
+    @contextmanager
+    def _book(self, only: int) -> Iterator[Book]:
+        client = self._client()
+        try:
+            yield issuing.open_book(self._app, client, only=only)
+        except ChainError as error:
+            raise ChainAwayError("the validator does not answer; nothing is lost, try again in a while") from error
+        finally:
+            client.close()
+
+
+def _review(period: Period, checklist: Checklist | None, documents: list[dict[str, Any]]) -> Review:
+    bills = tuple(views.sum_of(document) for document in documents)
+    shown = {"documents": documents, "gaps": [asdict(gap) for gap in checklist.gaps] if checklist else []}
+    return Review(
+        period=period,
+        checklist=checklist,
+        bills=bills,
+        totals=views.totals_of(bills),
+        documents={document["member"]: document for document in documents},
+        seen=hashlib.sha256(canonical_json(shown)).hexdigest(),
+    )

@@ -1,0 +1,70 @@
+"""The issued bills of a period as CSV (RFC 4180): a row for each line, times on the site's clock with the offset."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.orm import Session
+
+from authority.billing import views
+from authority.billing.errors import PeriodNotIssuedError
+from authority.billing.issuing import closed_period
+from authority.store.billing import IssuedBill
+
+COLUMNS = (
+    "bill", "period", "from", "to", "member", "wallet", "line", "kind", "wh", "price", "amount", "paid", "of_period",
+    "corrects_bill", "corrects_line", "reason", "epochs", "leaves", "due", "sha256",
+)  # fmt: skip
+
+
+def period_csv(session: Session, period: int, zone: ZoneInfo) -> tuple[str, int, int]:
+    """The text, how many bills and how many lines.
+
+    BillingErrors `period_not_closed`, `period_not_issued`, `bill_changed`.
+    """
+    if closed_period(session, period).issued_at is None:
+        raise PeriodNotIssuedError(f"issue it first: authority billing issue {period}")
+    names, bills = views.names(session), views.issued_in(session, period)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    count = 0
+    for bill in bills:
+        document = views.document_of(bill)
+        for line in document["lines"]:
+            writer.writerow([_cell(each) for each in _row(bill, document, line, names, zone)])
+            count += 1
+    return text.getvalue(), len(bills), count
+
+
+def _row(
+    bill: IssuedBill, document: Mapping[str, Any], line: Mapping[str, Any], names: Mapping[str, str], zone: ZoneInfo
+) -> list[Any]:
+    seconds = document["epoch_seconds"]
+    starts, ends = moment(document["first_epoch"] * seconds, zone), moment(document["end_epoch"] * seconds, zone)
+    return [
+        bill.number, bill.period, starts, ends,
+        names.get(bill.wallet, ""), bill.wallet, line["line"], line["kind"], line["wh"], line["price"], line["amount"],
+        "yes" if line["paid"] else "no", line["of_period"], line["bill"], line["of_line"], line["reason"],
+        spans(line["epochs"]), spans(line["leaves"]), bill.due, bill.sha256.hex(),
+    ]  # fmt: skip
+
+
+def _cell(value: object) -> object:
+    """What a spreadsheet would take for a formula is kept a text; whole numbers are numbers."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
+
+
+def moment(seconds: int, zone: ZoneInfo) -> str:
+    """A time on the site's clock, with its offset."""
+    return datetime.fromtimestamp(seconds, zone).strftime("%Y-%m-%d %H:%M:%S%z")
+
+
+def spans(found: Sequence[Sequence[int]]) -> str:
+    """Ranges of whole numbers as text: 3 7-9."""
+    return " ".join(str(first) if first == last else f"{first}-{last}" for first, last in found)

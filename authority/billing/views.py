@@ -1,0 +1,221 @@
+"""Periods and bills as they are looked at: by the command, by the treasurer's pages and on paper alike.
+
+Whatever is shown of a bill is read from its document, or from the same document as it would be issued now; what is
+added up here are the document's own lines. Energies are Wh, amounts micro-credits, positive where the member pays.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from authority.billing.bill import CORRECTED, hash_of
+from authority.billing.errors import BillChangedError
+from authority.billing.issuing import Book
+from authority.store.billing import BillingPeriod, IssuedBill
+from authority.store.log import Act
+from authority.store.people import User
+
+OPEN, ENDED, CLOSED, ISSUED = "open", "ended", "closed", "issued"
+"""What a period goes through: it runs; it has ended on the chain; it was closed here; its bills are out."""
+DRAWN, COVERED = ("withdrawn", "late_withdrawal"), ("retired",)
+ESTIMATED = ("estimate", "estimate_withdrawn")
+WORDS = {
+    "withdrawn": "drawn from the campus",
+    "late_withdrawal": "drawn in period {of_period}, measured late",
+    "retired": "covered by energy of your own account",
+    "remainder": "remainder at retail",
+    "estimate": "estimated consumption",
+    "estimate_withdrawn": "estimate taken back",
+    "correction": "correction of bill {bill}, line {of_line}",
+    "bought": "bought on the market",
+    "wheeling": "wheeling for it",
+    "sold": "sold on the market",
+    "fee": "market fee for it",
+    "fed_in": "fed in",
+    "top_up": "credits topped up",
+    "pay_out": "credits paid out",
+}
+"""Each kind of line in words; the names in braces are the line's own."""
+
+
+def words_of(line: Mapping[str, Any]) -> str:
+    """What a line is for."""
+    words = WORDS[line["kind"]].format(**line)
+    if line["kind"] == "remainder" and line["of_period"] is not None:
+        words += f" of period {line['of_period']}"
+    return words
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A billing period, epochs [first_epoch, end_epoch), and how far it has come; due: of its issued bills together."""
+
+    period: int
+    first_epoch: int
+    end_epoch: int
+    state: str
+    bills: int
+    due: int
+    row: BillingPeriod | None
+
+
+def periods(session: Session, book: Book | None) -> list[Period]:
+    """Every billing period, the first one first. Without a book (the chain is away) those that were closed."""
+    rows = {row.period: row for row in session.scalars(select(BillingPeriod).order_by(BillingPeriod.period))}
+    counted = session.execute(
+        select(IssuedBill.period, func.count(), func.sum(IssuedBill.due)).group_by(IssuedBill.period)
+    )
+    issued = {period: (int(count), int(due)) for period, count, due in counted}
+    first_epochs = (
+        {period: row.first_epoch for period, row in rows.items()} if book is None else book.facts.first_epochs
+    )
+    found = []
+    for period, first in sorted(first_epochs.items()):
+        row = rows.get(period)
+        if row is not None:
+            end, state = row.end_epoch, CLOSED if row.issued_at is None else ISSUED
+        elif book is not None:
+            following = first_epochs.get(period + 1)
+            end, state = (book.config.billing_period_end, OPEN) if following is None else (following, ENDED)
+        found.append(Period(period, first, end, state, *issued.get(period, (0, 0)), row))
+    return found
+
+
+def names(session: Session) -> dict[str, str]:
+    """The members' names, by the wallets that name them in bills."""
+    return {user.wallet: user.name for user in session.scalars(select(User))}
+
+
+def issued_in(session: Session, period: int) -> list[IssuedBill]:
+    """The issued bills of a period, by number."""
+    return list(session.scalars(select(IssuedBill).where(IssuedBill.period == period).order_by(IssuedBill.number)))
+
+
+def document_of(bill: IssuedBill) -> dict[str, Any]:
+    """An issued bill's document; BillingError `bill_changed` where it is not the one that was issued."""
+    if hash_of(bill.document) != bill.sha256.hex():
+        raise BillChangedError(
+            f"bill {bill.number} is not as it was issued: its hash is in leaf {bill.log_index} of the log; restore it "
+            "from a backup",
+        )
+    found: dict[str, Any] = json.loads(bill.document)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class BillSum:
+    """A bill in one row. number is None before it is issued; moved: what the chain has moved already."""
+
+    number: int | None
+    wallet: str
+    drawn_wh: int
+    covered_wh: int
+    estimated_wh: int
+    corrected: int
+    moved: int
+    due: int
+
+
+def sum_of(document: Mapping[str, Any]) -> BillSum:
+    """A bill's document in one row."""
+    lines = document["lines"]
+
+    def wh(kinds: Iterable[str]) -> int:
+        return sum(line["wh"] for line in lines if line["kind"] in kinds)
+
+    return BillSum(
+        number=document.get("number") or None,  # a preview is numbered 0
+        wallet=document["member"],
+        drawn_wh=wh(DRAWN),
+        covered_wh=wh(COVERED),
+        estimated_wh=wh(ESTIMATED),
+        corrected=sum(line["amount"] for line in lines if line["kind"] == "correction"),
+        moved=sum(line["amount"] for line in lines if line["paid"]),
+        due=document["due"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Bills together: what members are to pay (positive) and to be paid (negative), apart, and the rest added up."""
+
+    bills: int
+    drawn_wh: int
+    covered_wh: int
+    estimated_wh: int
+    corrected: int
+    moved: int
+    to_pay: int
+    to_be_paid: int
+
+    @property
+    def due(self) -> int:
+        """What is due over all."""
+        return self.to_pay + self.to_be_paid
+
+
+def totals_of(bills: Iterable[BillSum]) -> Totals:
+    """Bills added up."""
+    some = list(bills)
+    return Totals(
+        bills=len(some),
+        drawn_wh=sum(each.drawn_wh for each in some),
+        covered_wh=sum(each.covered_wh for each in some),
+        estimated_wh=sum(each.estimated_wh for each in some),
+        corrected=sum(each.corrected for each in some),
+        moved=sum(each.moved for each in some),
+        to_pay=sum(max(0, each.due) for each in some),
+        to_be_paid=sum(min(0, each.due) for each in some),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A correction of an issued bill: its place among those of that bill, from 1; on_bill: which bill has it (None: the
+    member's next one). log_index is its act in the log.
+    """
+
+    number: int
+    line: int
+    amount: int
+    reason: str
+    entered_at: int
+    entered_by: str
+    log_index: int
+    on_bill: int | None
+
+
+def corrections_of(session: Session, bill: IssuedBill) -> list[Correction]:
+    """The corrections of a bill, in the order in which they were entered."""
+    acts = [
+        act
+        for act in session.scalars(select(Act).where(Act.kind == CORRECTED).order_by(Act.log_index))
+        if act.data["bill"] == bill.number
+    ]
+    later = select(IssuedBill).where(IssuedBill.wallet == bill.wallet, IssuedBill.number > bill.number)
+    carried = {
+        leaf: each.number
+        for each in (session.scalars(later) if acts else ())
+        for line in document_of(each)["lines"]
+        if line["kind"] == "correction"
+        for leaf, _ in line["leaves"]
+    }
+    return [
+        Correction(
+            number=place,
+            line=int(str(act.data["line"])),
+            amount=int(str(act.data["amount"])),
+            reason=str(act.data["reason"]),
+            entered_at=act.time,
+            entered_by=act.actor,
+            log_index=act.log_index,
+            on_bill=carried.get(act.log_index),
+        )
+        for place, act in enumerate(acts, 1)
+    ]

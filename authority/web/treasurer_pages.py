@@ -1,0 +1,209 @@
+"""The treasurer's pages: periods, what is missing, close and issue in two steps, bills and their corrections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Response, render_template, request, url_for
+
+from authority.api import days, gate
+from authority.api.gate import Rule
+from authority.api.treasury import GapsNotAcceptedError, ReviewOutdatedError, Treasury
+from authority.billing.errors import BillingError
+from authority.billing.views import CLOSED, ENDED, ISSUED, OPEN, words_of
+from authority.people.roles import TREASURER
+from authority.web import amounts
+from authority.web.answers import page
+
+OF_THE_TREASURER = Rule(frozenset({TREASURER}))
+RULES: Mapping[str, Rule] = dict.fromkeys(
+    (
+        "treasurer.overview",
+        "treasurer.period",
+        "treasurer.period_csv",
+        "treasurer.preview",
+        "treasurer.look_at_close",
+        "treasurer.close",
+        "treasurer.look_at_issue",
+        "treasurer.issue",
+        "treasurer.bill",
+        "treasurer.correct",
+    ),
+    OF_THE_TREASURER,
+)
+STATES = {
+    OPEN: "running",
+    ENDED: "waits to be closed",
+    CLOSED: "closed, waits to be issued",
+    ISSUED: "issued",
+}
+LONGEST_REASON = 200
+
+
+class CorrectionInvalidError(BillingError):
+    """A correction on the page lacks its line, its amount or its reason."""
+
+    code = "correction_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Correcting:
+    """A correction as it was typed, ready to be entered: micro-credits, positive where the member pays more."""
+
+    line: int
+    amount: int
+    reason: str
+
+
+def moment(seconds: int, zone: ZoneInfo) -> str:
+    """A time on the site's clock."""
+    at = days.local(seconds, zone)
+    return at.strftime("%-d %b %Y, %H:%M:%S" if at.second else "%-d %b %Y, %H:%M")
+
+
+def span(start: int, end: int, zone: ZoneInfo) -> str:
+    """A period in words: by days where it begins and ends at midnight."""
+    first, after = days.local(start, zone), days.local(end, zone)
+    if all(days.midnight(each.date(), zone) == at for each, at in ((first, start), (after, end))):
+        return f"{first:%-d %b %Y} to {after.date() - timedelta(days=1):%-d %b %Y}"
+    return f"{moment(start, zone)} to {moment(end, zone)}"
+
+
+def blueprint(treasury: Treasury) -> Blueprint:
+    """The pages over the treasurer's services."""
+    treasurer = Blueprint("treasurer", __name__, url_prefix="/treasury")
+    zone = treasury.zone
+
+    @treasurer.context_processor
+    def shared() -> dict[str, Any]:
+        seconds = treasury.epoch_seconds
+        return {
+            "states": STATES,
+            "words_of": words_of,
+            "moment": lambda at: moment(at, zone),
+            "span": lambda first, end: span(first * seconds, end * seconds, zone),
+            "ends": lambda each: moment(each.end_epoch * seconds, zone),
+            "zone": zone,
+        }
+
+    @treasurer.get("")
+    def overview() -> Response:
+        treasury.note(gate.principal())
+        return page(render_template("treasury.html", overview=treasury.overview(), names=treasury.names()))
+
+    @treasurer.get("/periods/<int:period>")
+    def period(period: int) -> Response:
+        treasury.note(gate.principal())
+        text = render_template("treasury_period.html", review=treasury.review(period), names=treasury.names())
+        return page(text)
+
+    @treasurer.get("/periods/<int:period>.csv")
+    def period_csv(period: int) -> Response:
+        treasury.note(gate.principal())
+        headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="period-{period}.csv"'}
+        return Response(treasury.csv(period), 200, headers, content_type="text/csv; charset=utf-8")
+
+    @treasurer.get("/periods/<int:period>/members/<wallet>")
+    def preview(period: int, wallet: str) -> Response:
+        review, document = treasury.previewed(period, wallet)
+        treasury.note(gate.principal(), wallet)
+        name = treasury.names().get(wallet, wallet)
+        return page(render_template("treasury_preview.html", review=review, document=document, name=name))
+
+    # Acts on a period, in two steps
+
+    def act_page(act: str, period: int, message: str = "", status: int = 200) -> Response:
+        treasury.note(gate.principal())
+        review = treasury.review(period)
+        expected = ENDED if act == "close" else CLOSED
+        if review.period.state != expected:
+            return to_period(period)
+        text = render_template("treasury_act.html", act=act, review=review, names=treasury.names(), message=message)
+        return page(text, status)
+
+    def to_period(period: int) -> Response:
+        return Response(status=303, headers={"Location": url_for("treasurer.period", period=period)})
+
+    @treasurer.get("/periods/<int:period>/close")
+    def look_at_close(period: int) -> Response:
+        return act_page("close", period)
+
+    @treasurer.post("/periods/<int:period>/close")
+    def close(period: int) -> Response:
+        try:
+            accepted = request.form.get("with_gaps") == "yes"
+            treasury.close(gate.principal(), period, request.form.get("seen", ""), with_gaps=accepted)
+        except (ReviewOutdatedError, GapsNotAcceptedError) as error:
+            return act_page("close", period, str(error), 409)
+        return to_period(period)
+
+    @treasurer.get("/periods/<int:period>/issue")
+    def look_at_issue(period: int) -> Response:
+        return act_page("issue", period)
+
+    @treasurer.post("/periods/<int:period>/issue")
+    def issue(period: int) -> Response:
+        try:
+            treasury.issue(gate.principal(), period, request.form.get("seen", ""))
+        except ReviewOutdatedError as error:
+            return act_page("issue", period, str(error), 409)
+        return to_period(period)
+
+    # Bills
+
+    def bill_page(
+        number: int,
+        form: Mapping[str, str] | None = None,
+        correcting: Correcting | None = None,
+        message: str = "",
+        status: int = 200,
+    ) -> Response:
+        view = treasury.bill(number)
+        treasury.note(gate.principal(), view.bill.wallet)
+        text = render_template(
+            "treasury_bill.html",
+            view=view,
+            form=form or {},
+            correcting=correcting,
+            message=message,
+            longest=LONGEST_REASON,
+        )
+        return page(text, status)
+
+    @treasurer.get("/bills/<int:number>")
+    def bill(number: int) -> Response:
+        return bill_page(number)
+
+    @treasurer.post("/bills/<int:number>")
+    def correct(number: int) -> Response:
+        form = request.form
+        try:
+            correcting = _correcting(form, len(treasury.bill(number).document["lines"]))
+            if form.get("act") != "save":
+                return bill_page(number, form, correcting)
+            treasury.correct(gate.principal(), number, correcting.line, correcting.amount, correcting.reason)
+        except (CorrectionInvalidError, amounts.AmountInvalidError) as error:
+            return bill_page(number, form, message=str(error), status=409)
+        location = url_for("treasurer.bill", number=number, _anchor="corrections")
+        return Response(status=303, headers={"Location": location})
+
+    return treasurer
+
+
+def _correcting(form: Mapping[str, str], lines: int) -> Correcting:
+    """The correction that a form says; CorrectionInvalidError, AmountInvalidError."""
+    line, reason = form.get("line", ""), form.get("reason", "").strip()
+    if not (line.isascii() and line.isdigit() and len(line) < 6 and 1 <= int(line) <= lines):
+        raise CorrectionInvalidError("choose the line that is wrong")
+    amount = amounts.parse(form.get("amount", ""), 6, "Amount")
+    if not amount:
+        raise CorrectionInvalidError("say by how many credits the line is wrong: more than 0")
+    if form.get("way") not in ("more", "less"):
+        raise CorrectionInvalidError("say whether the member pays more or less")
+    if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
+        raise CorrectionInvalidError(f"say why, in 1 to {LONGEST_REASON} characters: it is printed on the bill")
+    return Correcting(int(line), amount if form["way"] == "more" else -amount, reason)

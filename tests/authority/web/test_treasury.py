@@ -1,0 +1,273 @@
+"""The treasurer's pages over the real programs: what is missing, close, issue, bills, corrections."""
+
+from __future__ import annotations
+
+import html
+import itertools
+import os
+import re
+import threading
+from pathlib import Path
+
+import pytest
+from billing_campus import GRACE_EPOCHS, command_of, end_of_period, run_epochs
+from browser import CHROMIUM, Browser
+from campus_fixtures import make_campus
+from people_site import sign_in
+from sample_campus import Source
+from sqlalchemy import select
+from werkzeug.serving import make_server
+
+from authority.api.feed import CampusFeed
+from authority.chain.client import ChainClient
+from authority.figures import credits, kilowatt_hours
+from authority.people.roles import MEMBER, TREASURER
+from authority.store.billing import BillingPeriod, IssuedBill
+from authority.store.log import Act
+from authority.web.application import People, create_app
+
+__all__ = ["make_campus"]
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+PLAN = (
+    ("A", "load", "load", "none", 0, 200_000_000, 0),
+    ("D", "load", "load", "none", 0, 200_000_000, 0),
+)
+
+
+@pytest.fixture
+def town(make_campus):
+    made = make_campus(PLAN)
+    made.STEPS = {"A.load": (0, 700), "D.load": (0, 1_000)}
+    made.read_all(made.epoch * made.epoch_seconds)
+    return made
+
+
+@pytest.fixture
+def ended(town):
+    """The first period is over; D's meter was silent in its last two epochs, and is not settled to its end."""
+    worker = town.worker()
+    worker.settle_down()
+    end = end_of_period(town)
+    run_epochs(town, worker, end - 2)
+    run_epochs(town, worker, end + GRACE_EPOCHS, but=("D.load",))
+    return town
+
+
+@pytest.fixture
+def treasurer(town):
+    return Browsing(town, TREASURER)
+
+
+class Browsing:
+    """The treasurer at a browser."""
+
+    def __init__(self, town, role, url=None):
+        source = Source()
+        client = lambda: ChainClient(url or town.home.rpc_url, attempts=1, timeout=3)  # noqa: E731
+        self.flask = create_app(source, feed=CampusFeed(source), people=People(town.app, client))
+        self.person, self._client, self.form_token = sign_in(town.app, self.flask, role)
+
+    @property
+    def cookie(self):
+        return self._client.get_cookie("campus-here", domain="localhost").value
+
+    def get(self, url, status=200):
+        answer = self._client.get(url)
+        assert answer.status_code == status, (url, answer.status_code, text(answer))
+        return answer
+
+    def post(self, url, status=303, **fields):
+        answer = self._client.post(url, data={"form_token": self.form_token, **fields})
+        assert answer.status_code == status, (url, answer.status_code, text(answer))
+        return answer
+
+
+def text(answer):
+    """What a page says, without its marks."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", answer.text)).split())
+
+
+def seen(answer):
+    return re.search(r'name="seen" value="(\w{64})"', answer.text)[1]
+
+
+def acts(town, kind):
+    with town.app.store.read() as session:
+        return [(act.actor, act.data) for act in session.scalars(select(Act).where(Act.kind == kind))]
+
+
+def bills(town):
+    with town.app.store.read() as session:
+        return list(session.scalars(select(IssuedBill).order_by(IssuedBill.number)))
+
+
+def test_a_period_is_looked_at_closed_and_issued_once(ended, treasurer, capsys):
+    billing = command_of(ended, capsys)
+    a_preview_has_each_members_lines(ended, treasurer, billing)
+    nobody_else_changes_anything(ended)
+    with ended.app.store.read() as session:
+        assert session.scalars(select(BillingPeriod)).all() == []
+    front = text(treasurer.get("/treasury"))
+    assert "Period 0 waits to be closed" in front
+    assert "D is settled up to" in front
+    assert "gw_d/load was last read for" in front
+    assert "No reading is held back" in front
+    before = treasurer.get("/treasury/periods/0")
+    assert "Close the period" in text(before)
+
+    looked = treasurer.get("/treasury/periods/0/close")
+    told = text(treasurer.post("/treasury/periods/0/close", 409, seen=seen(looked)))
+    assert "Say that you close the period though something is missing" in told
+    told = text(treasurer.post("/treasury/periods/0/close", 409, seen="0" * 64, with_gaps="yes"))
+    assert "Something has changed since you looked at it" in told
+    assert acts(ended, "billing_period_closed") == []
+    for _ in range(2):
+        treasurer.post("/treasury/periods/0/close", seen=seen(looked), with_gaps="yes")
+    ((actor, data),) = acts(ended, "billing_period_closed")
+    assert (actor, data["period"]) == (treasurer.person.pseudonym, 0)
+    assert "Closed on" in text(treasurer.get("/treasury/periods/0"))
+    assert treasurer.get("/treasury/periods/0/close", 303)
+
+    looked = treasurer.get("/treasury/periods/0/issue")
+    treasurer.post("/treasury/periods/0/issue", 409, seen="0" * 64)
+    assert bills(ended) == []
+    for _ in range(2):
+        treasurer.post("/treasury/periods/0/issue", seen=seen(looked))
+    issued = bills(ended)
+    assert [bill.number for bill in issued] == [1, 2]
+    assert {actor for actor, _ in acts(ended, "bill_issued")} == {treasurer.person.pseudonym}
+    assert "Nothing waits for you" in text(treasurer.get("/treasury"))
+
+    # the same bills and figures as the command's, and the chain is not asked for what is issued
+    shown = billing("show", "D")[0]
+    away = Browsing(ended, TREASURER, "http://127.0.0.1:9")
+    page = text(away.get("/treasury/periods/0"))
+    for bill in issued:
+        assert credits(bill.due) in page
+    assert credits(sum(bill.due for bill in issued)) in page
+    page = text(away.get(f"/treasury/bills/{shown['number']}"))
+    for line in shown["lines"]:
+        assert kilowatt_hours(line["wh"]) in page
+        assert credits(line["amount"]) in page or not line["amount"]
+    assert "validator does not answer" in text(away.get("/treasury"))
+    assert text(away.get("/treasury/periods/1", 503))
+    exported = away.get("/treasury/periods/0.csv").text.splitlines()
+    assert len(exported) == 1 + sum(len(billing("show", name)[0]["lines"]) for name in ("A", "D"))
+    away.get("/treasury/bills/9", 404)
+    treasurer.get("/treasury/periods/9", 404)
+
+
+def a_preview_has_each_members_lines(town, treasurer, billing):
+    wallet = str(town.wallets["D"])
+    page = text(treasurer.get(f"/treasury/periods/0/members/{wallet}"))
+    (document,) = billing("preview", "--period", 0, "--member", "D")
+    for line in document["lines"]:
+        assert credits(line["amount"]) in page or not line["amount"]
+    treasurer.get("/treasury/periods/0/members/nobody", 404)
+    subjects = {data["subject"] for _, data in acts(town, "data_read")}
+    assert subjects == {wallet}, "whose bill was read is in the log, and not what somebody typed into an address"
+    assert "comes to so far" in text(treasurer.get(f"/treasury/periods/1/members/{town.wallets['A']}"))
+
+
+def nobody_else_changes_anything(town):
+    member = Browsing(town, MEMBER)
+    for url in ("/treasury/periods/0/close", "/treasury/periods/0/issue", "/treasury/bills/1"):
+        member.post(url, 404, seen="x")
+
+
+def test_a_correction_is_previewed_entered_once_and_carried_by_the_next_bill(ended, treasurer, capsys):
+    billing = command_of(ended, capsys)
+    billing("close", 0, "--with-gaps")
+    billing("issue", 0)
+    number = next(bill.number for bill in bills(ended) if bill.wallet == str(ended.wallets["D"]))
+    original = bills(ended)[number - 1].document
+    url = f"/treasury/bills/{number}"
+    good = {"line": "2", "amount": "0,25", "way": "less", "reason": "the lift was billed to the wrong flat"}
+    for wrong, words in (
+        ({"line": "99"}, "choose the line"),
+        ({"amount": "0"}, "more than 0"),
+        ({"amount": "1.2345678"}, "6 decimals"),
+        ({"way": ""}, "more or less"),
+        ({"reason": "  "}, "say why"),
+        ({"reason": "x" * 201}, "say why"),
+    ):
+        assert words in text(treasurer.post(url, 409, act="save", **{**good, **wrong})).lower()
+    told = text(treasurer.post(url, 200, act="preview", **good))
+    assert f"corrected by {credits(-250_000)} credits : D pays that less" in told
+    assert acts(ended, "bill_corrected") == []
+    for _ in range(2):
+        treasurer.post(url, act="save", **good)
+    ((actor, data),) = acts(ended, "bill_corrected")
+    assert (actor, data["amount"], data["line"]) == (treasurer.person.pseudonym, -250_000, 2)
+    page = text(treasurer.get(url))
+    assert f"{number}/1 Line 2: the lift was billed to the wrong flat" in page
+    assert f"{credits(-250_000)} the next bill" in page
+    assert bills(ended)[number - 1].document == original
+
+    worker = ended.worker()
+    run_epochs(ended, worker, end_of_period(ended) + GRACE_EPOCHS)
+    billing("close", 1, "--with-gaps")
+    billing("issue", 1)
+    (later,) = [bill for bill in bills(ended) if bill.period == 1 and bill.wallet == str(ended.wallets["D"])]
+    assert f"bill {later.number}" in text(treasurer.get(url))
+    page = text(treasurer.get(f"/treasury/bills/{later.number}"))
+    assert f"Correction of bill {number}, line 2" in page
+    assert credits(-250_000) in page
+
+
+AXE = (Path(__file__).parents[2] / "support" / "axe.min.js").read_text(encoding="utf-8")
+RUN_AXE = """(async () => {
+  const rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+  const found = await axe.run(document, {runOnly: rules});
+  const told = each => `${each.id}: ${each.nodes.map(node => node.target.join(" ")).join(", ")}`;
+  return {wrong: found.violations.map(told), unsure: found.incomplete.map(told), checks: found.passes.length};
+})()"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
+def test_the_pages_fit_and_are_accessible(ended, treasurer, capsys, tmp_path):
+    server = make_server("localhost", 0, treasurer.flask, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    faults = []
+
+    directory = os.environ.get("CAMPUS_PICTURES")
+    small, large = (390, 844), (1280, 900)
+    views = ((small, False), (large, True), *(((small, True), (large, False)) if directory else ()))
+
+    def look(*urls):
+        for url, (size, dark) in itertools.product(urls, views):
+            browser.emulate(*size, dark=dark)
+            browser.open(address + url)
+            browser.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+            browser.evaluate(AXE + ";null")
+            found = browser.evaluate(RUN_AXE)
+            faults.extend((url, size, fault) for fault in (*found["wrong"], *found["unsure"]))
+            if not browser.evaluate("document.documentElement.scrollWidth <= innerWidth"):
+                faults.append((url, size, "wider than the screen"))
+            if directory:
+                name = f"{url[1:].replace('/', '-')}-{size[0]}-{'dark' if dark else 'light'}.png"
+                browser.picture(Path(directory) / name)
+
+    try:
+        with Browser(tmp_path / "profile") as browser:
+            address = f"http://localhost:{server.port}"
+            browser._call("Network.setCookie", session=True, name="campus-here", value=treasurer.cookie, url=address)
+            wallet = ended.wallets["D"]
+            look(
+                "/treasury", "/treasury/periods/0", "/treasury/periods/0/close", f"/treasury/periods/0/members/{wallet}"
+            )
+            billing = command_of(ended, capsys)
+            billing("close", 0, "--with-gaps")
+            look("/treasury/periods/0/issue")
+            billing("issue", 0)
+            billing(
+                "correct", 1, "--line", 2, "--amount", -250_000, "--reason", "the lift was billed to the wrong flat"
+            )
+            look("/treasury/periods/0", "/treasury/bills/1")
+    finally:
+        server.shutdown()
+        thread.join()
+    assert faults == []
