@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session
 from authority.api import days
 from authority.api.campus import described
 from authority.app import App
+from authority.billing import paper
 from authority.billing.bill import trades_of
 from authority.billing.evidence import StoreEvidence
 from authority.chain.accounts import EpochBook, SpanKind
@@ -409,11 +410,20 @@ class Members:
 
     def bill(self, member: MemberAccount, number: int) -> tuple[BillHead, dict[str, Any]]:
         """One bill with its document; NotFoundError where there is none, or it is another member's."""
+        found = self._bill(member, number)
+        return _head(found), json.loads(found.document)
+
+    def bill_pdf(self, member: MemberAccount, number: int) -> bytes:
+        """One bill on paper; NotFoundError, and BillingError `bill_changed`."""
+        found = self._bill(member, number)
+        return paper.bill_pdf(found, member.name, self._app.home.settings.network.organisation, self.zone)
+
+    def _bill(self, member: MemberAccount, number: int) -> IssuedBill:
         with self._app.store.read() as session:
             found = session.get(IssuedBill, number)
         if found is None or found.wallet != member.wallet:
             raise NotFoundError(f"you have no bill {number}")
-        return _head(found), json.loads(found.document)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from authority.api.member import ChainAwayError
 from authority.app import App
-from authority.billing import export, issuing, views
+from authority.billing import export, issuing, paper, views
 from authority.billing.errors import BillUnknownError, PeriodUnknownError
 from authority.billing.issuing import Book, Checklist, Entered
 from authority.billing.views import CLOSED, ENDED, ISSUED, BillSum, Correction, Period, Totals
@@ -180,6 +180,10 @@ class Treasury:
             document = views.document_of(found)
             name = views.names(session).get(found.wallet, found.wallet)
             return BillView(found, document, name, tuple(views.corrections_of(session, found)))
+
+    def pdf(self, view: BillView) -> bytes:
+        """A bill on paper."""
+        return paper.bill_pdf(view.bill, view.name, self._app.home.settings.network.organisation, self.zone)
 
     def previewed(self, period: int, wallet: str) -> tuple[Review, Mapping[str, Any]]:
         """A member's bill of a period that is not issued yet; BillingError `bill_unknown` where there is none."""

@@ -43,3 +43,9 @@ def status_of(error: AuthorityError) -> int:
 def page(text: str, status: int = 200) -> Response:
     """A page for one person: no cache keeps it."""
     return Response(text, status, {"Cache-Control": "no-store"}, content_type="text/html; charset=utf-8")
+
+
+def bill_pdf(data: bytes, number: int) -> Response:
+    """A bill on paper, to be kept: no cache has it."""
+    headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="bill-{number}.pdf"'}
+    return Response(data, 200, headers, content_type="application/pdf")

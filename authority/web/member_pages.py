@@ -19,7 +19,7 @@ from authority.market.policies import MarketError
 from authority.market.standing_orders import StandingOrder
 from authority.people.roles import OF_A_MEMBER, MemberAccount
 from authority.refusals import NotFoundError
-from authority.web import amounts
+from authority.web import amounts, answers
 from authority.web.answers import page
 from authority.web.figures import credits_per_kwh, kilowatt_hours
 from authority.web.presentation import nice
@@ -33,6 +33,7 @@ RULES: Mapping[str, Rule] = {
     "member.money": Rule(OF_A_MEMBER),
     "member.bills": Rule(OF_A_MEMBER),
     "member.bill": Rule(OF_A_MEMBER),
+    "member.bill_pdf": Rule(OF_A_MEMBER),
 }
 HEIGHT, WIDTH = 200, 960
 VIEWS = {"day": days.QUARTER, "month": days.DAY, "year": days.MONTH}
@@ -238,6 +239,10 @@ def blueprint(app: App, members: Members) -> Blueprint:
             days=days,
         )
         return page(text)
+
+    @member.get("/bills/<int:number>.pdf")
+    def bill_pdf(number: int) -> Response:
+        return answers.bill_pdf(members.bill_pdf(gate.own_member(app, "bills"), number), number)
 
     return member
 

@@ -16,7 +16,7 @@ from authority.api.treasury import GapsNotAcceptedError, ReviewOutdatedError, Tr
 from authority.billing.errors import BillingError
 from authority.billing.views import CLOSED, ENDED, ISSUED, OPEN, words_of
 from authority.people.roles import TREASURER
-from authority.web import amounts
+from authority.web import amounts, answers
 from authority.web.answers import page
 
 OF_THE_TREASURER = Rule(frozenset({TREASURER}))
@@ -31,6 +31,7 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
         "treasurer.look_at_issue",
         "treasurer.issue",
         "treasurer.bill",
+        "treasurer.bill_pdf",
         "treasurer.correct",
     ),
     OF_THE_TREASURER,
@@ -177,6 +178,12 @@ def blueprint(treasury: Treasury) -> Blueprint:
     @treasurer.get("/bills/<int:number>")
     def bill(number: int) -> Response:
         return bill_page(number)
+
+    @treasurer.get("/bills/<int:number>.pdf")
+    def bill_pdf(number: int) -> Response:
+        view = treasury.bill(number)
+        treasury.note(gate.principal(), view.bill.wallet)
+        return answers.bill_pdf(treasury.pdf(view), number)
 
     @treasurer.post("/bills/<int:number>")
     def correct(number: int) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import math
 from typing import Any
 
@@ -10,19 +10,20 @@ import pytest
 from solders.keypair import Keypair
 from sqlalchemy import select
 
+from authority.billing.bill import Bill, Line
 from authority.store.billing import IssuedBill
 from authority.store.market import StandingOrderPolicy
 from authority.store.metering import Frame, Gateway, Meter
 from authority.store.settlement import SettlementEpoch
 from edge_agent.wire.reading import RECORD_SIZE, Record, record_hash
 
-LINES = [
-    {"kind": "withdrawn", "wh": 81_200, "price": None, "amount": 0, "paid": False},
-    {"kind": "retired", "wh": 60_000, "price": None, "amount": 0, "paid": False},
-    {"kind": "remainder", "wh": 21_200, "price": 300_000, "amount": 6_360_000, "paid": False},
-    {"kind": "bought", "wh": 40_000, "price": None, "amount": 9_600_000, "paid": True},
-    {"kind": "sold", "wh": -12_000, "price": None, "amount": -2_400_000, "paid": True},
-]
+LINES = (
+    Line("withdrawn", wh=81_200),
+    Line("retired", wh=60_000, paid=True),
+    Line("remainder", wh=21_200, price=300_000, amount=6_360_000),
+    Line("bought", wh=40_000, amount=9_600_000, paid=True),
+    Line("sold", wh=12_000, amount=-2_400_000, paid=True),
+)
 
 
 @pytest.fixture
@@ -93,15 +94,16 @@ def fill(site: Any) -> None:
         session.add(
             StandingOrderPolicy(user_id=member.id, sell_at=120_000, buy_at=260_000, updated_at=now, updated_by="x")
         )
-        document = {"first_epoch": start // 900, "end_epoch": now // 900, "epoch_seconds": 900, "lines": LINES}
+        bill = Bill(member.wallet, 0, start // 900, now // 900, 900, LINES, 0)
+        document = bill.document(1, site.app.home.network_id)
         session.add(
             IssuedBill(
                 number=1,
                 period=0,
                 wallet=member.wallet,
-                document=json.dumps(document).encode(),
-                sha256=bytes(32),
-                due=6_360_000,
+                document=document,
+                sha256=hashlib.sha256(document).digest(),
+                due=bill.due,
                 log_index=1,
                 issued_at=now,
             )

@@ -306,6 +306,24 @@ def test_what_a_delegate_and_an_operator_read_is_in_the_log_by_pseudonym(site):
     assert [word for word in (b"campus.example", b"Dormitory", b"The Member") if word in leaves] == []
 
 
+def test_a_bill_as_pdf_is_its_members_its_delegates_and_the_treasurers(site, sample_month):
+    sample_month(site)
+    member, delegate = (site.client(role).get("/me/bills/1.pdf") for role in (MEMBER, DELEGATE))
+    treasurer = site.client(TREASURER).get("/treasury/bills/1.pdf")
+    assert member.data[:5] == b"%PDF-"
+    assert member.data == delegate.data == treasurer.data
+    assert member.headers["Content-Disposition"] == 'attachment; filename="bill-1.pdf"'
+    assert (member.content_type, member.headers["Cache-Control"]) == ("application/pdf", "no-store")
+    assert site.client("other").get("/me/bills/1.pdf").status_code == 404
+    assert site.client(OPERATOR).get("/treasury/bills/1.pdf").status_code == 404
+    wallet = site.members["Dormitory A"].wallet
+    with site.app.store.read() as session:
+        acts = session.scalars(select(Act).where(Act.kind == "data_read").order_by(Act.log_index)).all()
+    assert [(act.actor, act.data["subject"]) for act in acts] == [
+        (site.people[role].pseudonym, wallet) for role in (DELEGATE, TREASURER)
+    ]
+
+
 def https_site(tmp_path, clock):
     home = Home.create(
         tmp_path / "https", Settings(web=WebSettings(origin="https://energy.campus.example")), now=clock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import io
 import itertools
 import os
 import re
@@ -14,6 +15,7 @@ from billing_campus import GRACE_EPOCHS, command_of, end_of_period, run_epochs
 from browser import CHROMIUM, Browser
 from campus_fixtures import make_campus
 from people_site import sign_in
+from pypdf import PdfReader
 from sample_campus import Source
 from sqlalchemy import select
 from werkzeug.serving import make_server
@@ -151,6 +153,11 @@ def test_a_period_is_looked_at_closed_and_issued_once(ended, treasurer, capsys):
     for line in shown["lines"]:
         assert kilowatt_hours(line["wh"]) in page
         assert credits(line["amount"]) in page or not line["amount"]
+    paper = PdfReader(io.BytesIO(away.get(f"/treasury/bills/{shown['number']}.pdf").data)).pages[0].extract_text()
+    for line in shown["lines"]:
+        assert kilowatt_hours(line["wh"]) in paper
+        assert credits(line["amount"]) in paper or not line["amount"]
+    assert f"Due {credits(shown['due'])}" in paper
     assert "validator does not answer" in text(away.get("/treasury"))
     assert text(away.get("/treasury/periods/1", 503))
     exported = away.get("/treasury/periods/0.csv").text.splitlines()

@@ -1,0 +1,128 @@
+"""A bill on paper: a tagged PDF (PDF/UA-1, ISO 14289-1), whose every figure is that of the bill's document.
+
+It is set by Typst from bill.typ. The same bill gives the same bytes on a machine with the same fonts.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import typst
+
+from authority.billing import views
+from authority.figures import credits, credits_per_kwh, kilowatt_hours
+from authority.store.billing import IssuedBill
+
+_TEMPLATE = Path(__file__).with_name("bill.typ")
+_NO_GLYPH = re.compile(r'the text `"(.*)"` could not be displayed', re.DOTALL)
+MISSING = "?"
+"""What stands for a character that no font of this machine has."""
+
+
+def bill_pdf(bill: IssuedBill, name: str, organisation: str, zone: ZoneInfo) -> bytes:
+    """An issued bill as PDF: name is the member's, organisation who issues it, times are those of the zone.
+
+    BillingError `bill_changed` where the bill is not as it was issued.
+    """
+    said = _said(bill, views.document_of(bill), name, organisation, zone)
+    missing: set[str] = set()
+    while True:
+        try:
+            return _compiled(json.dumps(_without(said, missing)), bill.issued_at)
+        except typst.TypstError as error:
+            found = _NO_GLYPH.search(error.message)
+            more = set(_characters(found[1])) - missing if found else set()
+            if not more:
+                raise
+            missing |= more
+
+
+def _characters(quoted: str) -> str:
+    """The characters that Typst names, some of them as \\u{1f600}."""
+    return re.sub(r"\\u\{([0-9a-f]+)\}", lambda code: chr(int(code[1], 16)), quoted)
+
+
+def _without(value: Any, missing: set[str]) -> Any:
+    """The same texts, without characters that cannot be shown."""
+    if isinstance(value, str):
+        return "".join(MISSING if each in missing else each for each in value)
+    if isinstance(value, dict):
+        return {key: _without(each, missing) for key, each in value.items()}
+    return [_without(each, missing) for each in value]
+
+
+def _compiled(text: str, at: int) -> bytes:
+    made: bytes = typst.compile(
+        _TEMPLATE.read_bytes(),
+        format="pdf",
+        font_paths=_fonts(),
+        sys_inputs={"bill": text},
+        pdf_standards=["ua-1"],
+        timestamp=at,
+    )
+    return made
+
+
+@functools.cache
+def _fonts() -> typst.Fonts:
+    """Typst's own fonts, and the machine's for scripts that those lack."""
+    return typst.Fonts()
+
+
+def _said(
+    bill: IssuedBill, document: Mapping[str, Any], name: str, organisation: str, zone: ZoneInfo
+) -> dict[str, Any]:
+    """What stands on the paper: texts alone."""
+    seconds, total = document["epoch_seconds"], views.sum_of(document)
+    starts, ends = (_moment(document[edge] * seconds, zone) for edge in ("first_epoch", "end_epoch"))
+    due = document["due"]
+    moved = f"{credits(total.moved)} credits moved already, in the market or on the chain, and are not in it."
+    return {
+        "title": f"Bill {bill.number}",
+        "description": f"Bill {bill.number} for campus energy, billing period {bill.period}",
+        "organisation": organisation,
+        "member": name,
+        "facts": [
+            ["Member", name],
+            ["Billing period", f"{bill.period}: {starts} to {ends} ({zone})"],
+            ["Issued", _moment(bill.issued_at, zone)],
+            ["Account", bill.wallet],
+        ],
+        "due": f"{credits(-due)} credits are paid to you" if due < 0 else f"{credits(due)} credits to pay",
+        "moved": moved if total.moved else "",
+        "lines": [_line(line) for line in document["lines"]],
+        "total": credits(due),
+        "notes": [
+            "Amounts are campus credits: positive where the member pays, negative where it is paid.",
+            "What is wrong with a line is corrected by a line of the next bill; this bill stays as it is.",
+        ],
+        "proof": f"The document of this bill is entry {bill.log_index} of the department's log, "
+        f"network {document['network']}, by its SHA-256:",
+        "sha256": bill.sha256.hex(),
+    }
+
+
+def _line(line: Mapping[str, Any]) -> dict[str, Any]:
+    words = views.words_of(line)
+    notes = [line["reason"]] if line["reason"] else []
+    if line["paid"] and line["amount"]:
+        notes.append("moved already")
+    return {
+        "number": str(line["line"]),
+        "words": words[0].upper() + words[1:],
+        "notes": notes,
+        "energy": kilowatt_hours(line["wh"]) if line["wh"] else "",
+        "price": credits_per_kwh(line["price"]) if line["price"] is not None else "",
+        "amount": credits(line["amount"]) if line["amount"] else "",
+    }
+
+
+def _moment(seconds: int, zone: ZoneInfo) -> str:
+    return datetime.fromtimestamp(seconds, zone).strftime("%-d %B %Y, %H:%M")
