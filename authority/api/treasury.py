@@ -16,9 +16,10 @@ from zoneinfo import ZoneInfo
 
 from authority.api.member import ChainAwayError
 from authority.app import App
-from authority.billing import export, issuing, paper, views
-from authority.billing.errors import BillUnknownError, PeriodUnknownError
+from authority.billing import export, issuing, mailing, paper, views
+from authority.billing.errors import BillUnknownError, PeriodNotIssuedError, PeriodUnknownError
 from authority.billing.issuing import Book, Checklist, Entered
+from authority.billing.mailing import Letter
 from authority.billing.views import CLOSED, ENDED, ISSUED, BillSum, Correction, Period, Totals
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
@@ -195,6 +196,29 @@ class Treasury:
     def correct(self, who: Principal, number: int, line: int, amount: int, reason: str) -> Entered:
         """Enter a correction, in micro-credits; BillingErrors of `issuing.correct`."""
         return issuing.correct(self._app, number, line, amount, reason, actor=who.actor)
+
+    # Mail
+
+    @property
+    def mails_bills(self) -> bool:
+        """Whether bills can be mailed here."""
+        return self._app.home.settings.alerts.mails_bills
+
+    def letters(self, period: int) -> tuple[Period, list[Letter]]:
+        """An issued period, and its bills' mails; BillingErrors `period_not_closed`, `period_not_issued`."""
+        known = next((each for each in self._periods(None) if each.period == period), None)
+        if known is None or known.state != ISSUED:
+            raise PeriodNotIssuedError(f"the bills of period {period} are not issued yet, so none can be mailed")
+        with self._app.store.read() as session:
+            return known, mailing.letters(session, period)
+
+    def mail(self, who: Principal, period: int) -> int:
+        """Have the bills mailed that were not yet; how many. BillingErrors of `mailing.ask`."""
+        return mailing.ask(self._app, period, actor=who.actor)
+
+    def mail_again(self, who: Principal, bill: int, person_id: int) -> bool:
+        """Send one mail again; BillingError `letter_unknown`."""
+        return mailing.again(self._app, bill, person_id, actor=who.actor)
 
     def _periods(self, book: Book | None) -> list[Period]:
         with self._app.store.read() as session:

@@ -79,6 +79,12 @@ class HistoryLostError(BillingError):
     code = "history_lost"
 
 
+class LetterUnknownError(BillingError):
+    """No mail of this bill was asked for to this person."""
+
+    code = "letter_unknown"
+
+
 class LineUnknownError(BillingError):
     """A bill has no such line."""
 

@@ -137,6 +137,8 @@ class LogSettings:
 class AlertSettings:
     """Who is told of changes, by mail, by a webhook, or both; nobody where neither is named.
 
+    Bills are mailed by the same relay, from mail_from; none where that is not set.
+
     smtp_security is "starttls", "tls" (from the first byte) or "none" (for a relay on this machine); smtp_user has its
     password in keys/smtp-password. The webhook is signed with keys/webhook-secret. settle_seconds: how long something
     stands, or is away, before that is told. digest: whether all that stands is told once a day, at digest_hour by the
@@ -153,6 +155,11 @@ class AlertSettings:
     settle_seconds: int = 120
     digest: bool = True
     digest_hour: int = 7
+
+    @property
+    def mails_bills(self) -> bool:
+        """Whether bills can be mailed: there is an address that they come from."""
+        return bool(self.mail_from)
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -320,8 +327,8 @@ def _is_origin(text: str) -> bool:
 def _wrong_alerts(alerts: AlertSettings) -> Iterator[tuple[bool, str]]:
     """Each thing that may be wrong with [alerts], and what to say of it."""
     url = urlsplit(alerts.webhook_url)
-    addresses = (*alerts.mail_to, alerts.mail_from) if alerts.mail_to else ()
-    yield not all(map(_is_mailbox, addresses)), "[alerts] mail_to and mail_from are addresses such as a@b.example"
+    addresses = (*alerts.mail_to, alerts.mail_from) if alerts.mail_to or alerts.mail_from else ()
+    yield not all(map(is_mailbox, addresses)), "[alerts] mail_to and mail_from are addresses such as a@b.example"
     yield alerts.smtp_security not in SMTP_SECURITIES, f"[alerts] smtp_security is one of {', '.join(SMTP_SECURITIES)}"
     yield (
         alerts.smtp_security == "none" and bool(alerts.smtp_user),
@@ -335,7 +342,8 @@ def _wrong_alerts(alerts: AlertSettings) -> Iterator[tuple[bool, str]]:
     yield not 0 <= alerts.digest_hour <= 23, "[alerts] digest_hour must be 0 to 23"
 
 
-def _is_mailbox(text: str) -> bool:
+def is_mailbox(text: str) -> bool:
+    """Whether a text is an address that mail can be sent to, such as a@b.example."""
     return re.fullmatch(r"[^\s@<>,;:\"()\[\]\\]{1,64}@[A-Za-z0-9.-]{1,255}", text) is not None and text.isascii()
 
 

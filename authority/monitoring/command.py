@@ -8,6 +8,7 @@ import signal
 from authority.app import system_clock
 from authority.errors import AuthorityError
 from authority.home.home import Home
+from authority.monitoring.bill_mail import BillPost
 from authority.monitoring.changes import Memory
 from authority.monitoring.delivery import Message, UndeliveredError
 from authority.monitoring.watcher import CampusLook, Watcher, campus, channels
@@ -15,7 +16,7 @@ from edge_agent.wire.command import DONE, FAILED, PROBLEMS, add_json, print_json
 
 DESCRIPTION = (
     "Who is told is in authority.toml, [alerts]: mail_to, webhook_url. `authority serve` runs `authority alerts run` "
-    "where one of them is set. Messages name no person."
+    "where one of them is set, or mail_from, from which the treasurer's bills are mailed. Alerts name no person."
 )
 
 
@@ -38,21 +39,24 @@ def run(arguments: argparse.Namespace) -> int:
     home = Home.open(arguments.home, "alerts")
     if arguments.action == "show":
         return _show(home, arguments.json)
-    to = channels(home)
-    if not to:
+    to, mails_bills = channels(home), home.settings.alerts.mails_bills
+    if not to and (arguments.action == "test" or not mails_bills):
         raise NoChannelError(
             "nobody is told of anything: set mail_to and mail_from, or webhook_url, in authority.toml, [alerts]"
         )
     if arguments.action == "test":
         return _test(home, arguments.json)
     looking = CampusLook(home.path)
-    watcher = Watcher(home, to, looking)
+    post = BillPost(home) if mails_bills else None
+    watcher = Watcher(home, to, looking, also=post)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: watcher.stop.set())
     try:
         watcher.run()
     finally:
         looking.close()
+        if post is not None:
+            post.close()
     return DONE
 
 

@@ -31,9 +31,13 @@ _ANSWER_SIZE = 4_096
 
 
 class UndeliveredError(AuthorityError):
-    """A message was not taken."""
+    """A message was not taken; refused: for good, so that it is of no use to try again."""
 
     code = "alert_undelivered"
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 @dataclass(frozen=True)
@@ -126,6 +130,11 @@ class Mail:
         mail["Message-ID"] = f"<{message.id}@{settings.mail_from.rpartition('@')[2]}>"
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(message.text)
+        self.send(mail)
+
+    def send(self, mail: EmailMessage) -> None:
+        """Hand any mail to the relay; UndeliveredError also where it takes it for some of its recipients alone."""
+        settings = self.settings
         where = f"{settings.smtp_host}:{settings.smtp_port}"
         try:
             with self._relay() as relay:
@@ -137,9 +146,15 @@ class Mail:
                 f"{where} refuses smtp_user or keys/smtp-password ({error.smtp_code} {_said(error.smtp_error)})"
             ) from error
         except smtplib.SMTPRecipientsRefused as error:
-            raise UndeliveredError(f"{where} refuses every recipient: {_refusals(error.recipients)}") from error
+            final = all(code >= 500 for code, _ in error.recipients.values())
+            raise UndeliveredError(
+                f"{where} refuses every recipient: {_refusals(error.recipients)}", refused=final
+            ) from error
         except smtplib.SMTPResponseException as error:
-            raise UndeliveredError(f"{where} answers {error.smtp_code} {_said(error.smtp_error)}") from error
+            final = isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500
+            raise UndeliveredError(
+                f"{where} answers {error.smtp_code} {_said(error.smtp_error)}", refused=final
+            ) from error
         except (OSError, smtplib.SMTPException) as error:
             raise UndeliveredError(f"{where}: {str(error) or type(error).__name__}") from error
         if refused:

@@ -73,10 +73,18 @@ class CampusLook:
 
 
 class Watcher:
-    """One home's alerts. `stop` ends `run`."""
+    """One home's alerts, and after each round what else is sent (`also`). `stop` ends `run`."""
 
-    def __init__(self, home: Home, to: Mapping[str, Channel], look: Look, *, clock: Clock = system_clock) -> None:
-        self._home, self._to, self._look, self._clock = home, to, look, clock
+    def __init__(
+        self,
+        home: Home,
+        to: Mapping[str, Channel],
+        look: Look,
+        *,
+        clock: Clock = system_clock,
+        also: Callable[[], None] | None = None,
+    ) -> None:
+        self._home, self._to, self._look, self._clock, self._also = home, to, look, clock, also
         self._memory: Memory | None = None
         self._unwritable = False
         self.stop = threading.Event()
@@ -85,6 +93,8 @@ class Watcher:
         """Round after round until `stop` is set."""
         while not self.stop.is_set():
             self.round()
+            if self._also is not None:
+                self._also()
             self.stop.wait(seconds)
 
     def round(self) -> None:

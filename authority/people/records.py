@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, joinedload
 from authority.log import log
 from authority.people.errors import PersonInvalidError, PersonUnknownError, RoleInvalidError
 from authority.people.roles import DELEGATE, OF_A_MEMBER, ROLES, MemberAccount, Principal
+from authority.store.billing import BillMail
 from authority.store.people import User
 from authority.store.persons import (
     Invitation,
@@ -24,7 +25,7 @@ from authority.store.persons import (
 )
 
 MAX_TEXT = 128
-_OWNED = (PersonRole, Invitation, Passkey, PasskeyChallenge, PersonSession, ProgramToken)
+_OWNED = (PersonRole, Invitation, Passkey, PasskeyChallenge, PersonSession, ProgramToken, BillMail)
 
 
 def as_login(text: str) -> str:

@@ -43,7 +43,8 @@ def programs(home: Home, without: list[str], more: Sequence[str] = ()) -> list[P
     wanted = [name for name in ORDER if name not in without]
     if not home.settings.validator.embedded and "validator" in wanted:
         wanted.remove("validator")
-    if not home.settings.alerts.channels and "alerts" in wanted:
+    alerts = home.settings.alerts
+    if not (alerts.channels or alerts.mails_bills) and "alerts" in wanted:
         wanted.remove("alerts")
     settings = home.settings
     ready: dict[str, Callable[[], bool]] = {"validator": partial(_answers, home.rpc_url)}

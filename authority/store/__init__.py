@@ -9,7 +9,7 @@
 - authority.store.leases: Lease
 - authority.store.market: StandingOrderPolicy, PendingTransaction
 - authority.store.settlement: SettlementEpoch, SettledSpan, LookupTable, LookupEntry, SettlementAct, Alert
-- authority.store.billing: ChainEvents, HistoryCursor, BillingPeriod, IssuedBill, CreditEntry
+- authority.store.billing: ChainEvents, HistoryCursor, BillingPeriod, IssuedBill, CreditEntry, BillMail
 
 All are imported here, for a backup copies the tables that are known.
 """

@@ -6,7 +6,7 @@ against it.
 
 from __future__ import annotations
 
-from sqlalchemy import Index, LargeBinary, String
+from sqlalchemy import ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authority.store.base import Base, BigInt, Hash, LogIndex, Name, Seconds
@@ -125,3 +125,27 @@ class CreditEntry(Base):
     log_index: Mapped[BigInt]
     entered_at: Mapped[Seconds]
     entered_by: Mapped[str] = mapped_column(String(64))
+
+
+class BillMail(Base):
+    """A bill's mail to a person, once for each. state: `waiting` to be sent, `sent` (the relay took it) or `failed`.
+
+    next_at: when it is tried (again); error: why the last try failed. Its address is the person's login, and goes with
+    the person.
+    """
+
+    __tablename__ = "bill_mails"
+    __table_args__ = (
+        Index("ix_bill_mails_bill_person_id", "bill", "person_id", unique=True),
+        Index("ix_bill_mails_state_next_at", "state", "next_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    bill: Mapped[BigInt]
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), index=True)
+    state: Mapped[Name]
+    asked_at: Mapped[Seconds]
+    next_at: Mapped[Seconds]
+    tries: Mapped[int]
+    sent_at: Mapped[Seconds | None]
+    error: Mapped[str] = mapped_column(String(300))

@@ -6,7 +6,7 @@ from flask import Response
 
 from authority.api.days import DaysInvalidError
 from authority.api.member import ChainAwayError
-from authority.billing.errors import BillingError, BillUnknownError, PeriodUnknownError
+from authority.billing.errors import BillingError, BillUnknownError, LetterUnknownError, PeriodUnknownError
 from authority.errors import AuthorityError
 from authority.market.policies import MarketError
 from authority.people.errors import (
@@ -26,6 +26,7 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (SignInClosedError, 429),
     (BillUnknownError, 404),
     (PeriodUnknownError, 404),
+    (LetterUnknownError, 404),
     (DaysInvalidError, 400),
     (PeopleError, 400),
     (MarketError, 409),

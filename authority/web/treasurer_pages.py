@@ -14,6 +14,7 @@ from authority.api import days, gate
 from authority.api.gate import Rule
 from authority.api.treasury import GapsNotAcceptedError, ReviewOutdatedError, Treasury
 from authority.billing.errors import BillingError
+from authority.billing.mailing import WAITING
 from authority.billing.views import CLOSED, ENDED, ISSUED, OPEN, words_of
 from authority.people.roles import TREASURER
 from authority.web import amounts, answers
@@ -30,6 +31,8 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
         "treasurer.close",
         "treasurer.look_at_issue",
         "treasurer.issue",
+        "treasurer.mail",
+        "treasurer.send_mail",
         "treasurer.bill",
         "treasurer.bill_pdf",
         "treasurer.correct",
@@ -49,6 +52,12 @@ class CorrectionInvalidError(BillingError):
     """A correction on the page lacks its line, its amount or its reason."""
 
     code = "correction_invalid"
+
+
+class MailOffError(BillingError):
+    """Bills are to be mailed, and no address is set that they come from."""
+
+    code = "mail_off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +162,34 @@ def blueprint(treasury: Treasury) -> Blueprint:
         except ReviewOutdatedError as error:
             return act_page("issue", period, str(error), 409)
         return to_period(period)
+
+    # Mail
+
+    @treasurer.get("/periods/<int:period>/mail")
+    def mail(period: int) -> Response:
+        treasury.note(gate.principal())
+        found, letters = treasury.letters(period)
+        text = render_template(
+            "treasury_mail.html",
+            period=found,
+            letters=letters,
+            names=treasury.names(),
+            possible=treasury.mails_bills,
+            new=sum(1 for each in letters if each.person_id is not None and each.state is None),
+            unsent=any(each.state == WAITING for each in letters),
+        )
+        return page(text)
+
+    @treasurer.post("/periods/<int:period>/mail")
+    def send_mail(period: int) -> Response:
+        who, bill, person = gate.principal(), request.form.get("bill", ""), request.form.get("person", "")
+        if not treasury.mails_bills:
+            raise MailOffError("bills cannot be mailed: no address is set that they come from ([alerts] mail_from)")
+        if request.form.get("act") == "all":
+            treasury.mail(who, period)
+        elif all(each.isascii() and each.isdigit() and len(each) < 10 for each in (bill, person)):
+            treasury.mail_again(who, int(bill), int(person))
+        return Response(status=303, headers={"Location": url_for("treasurer.mail", period=period)})
 
     # Bills
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from people_site import build, no_chain
@@ -11,10 +12,11 @@ from authority.api import gate
 from authority.api.gate import LOOPBACK_COOKIE, SECURE_COOKIE, Rule
 from authority.app import App
 from authority.home.home import Home
-from authority.home.settings import Settings, WebSettings
+from authority.home.settings import AlertSettings, Settings, WebSettings
 from authority.people import invitations, passwords
 from authority.people.limits import AddressLimit
 from authority.people.roles import AUDITOR, AUTHORITY, DELEGATE, MEMBER, OPERATOR, ROLES, SCOPES, TREASURER
+from authority.store.billing import BillingPeriod, BillMail
 from authority.store.log import Act, LogLeaf
 from authority.store.persons import Person, PersonSession
 from authority.web import access
@@ -322,6 +324,32 @@ def test_a_bill_as_pdf_is_its_members_its_delegates_and_the_treasurers(site, sam
     assert [(act.actor, act.data["subject"]) for act in acts] == [
         (site.people[role].pseudonym, wallet) for role in (DELEGATE, TREASURER)
     ]
+
+
+def test_bills_are_mailed_and_one_is_sent_again_on_the_page(app, sample_month):
+    app.home.save(replace(app.home.settings, alerts=AlertSettings(mail_from="bills@campus.example")))
+    site = build(replace(app, home=Home.open(app.home.path)))
+    sample_month(site)
+    with site.app.store.write() as session:
+        session.add(
+            BillingPeriod(period=0, first_epoch=0, end_epoch=96, closed_at=1, closed_by="x", log_index=0, issued_at=1)
+        )
+    client, url = site.client(TREASURER), "/treasury/periods/0/mail"
+    assert "Mail 1 bill now" in client.get(url).text
+    for _ in range(2):
+        assert client.post(url, data=site.form(TREASURER, act="all")).status_code == 303
+    assert "member@campus.example: waits to be sent" in client.get(url).text
+    with site.app.store.write() as session:
+        row = session.scalars(select(BillMail)).one()
+        row.state, row.sent_at, person = "sent", 1_782_000_000, row.person_id
+    assert "taken by the mail server" in client.get(url).text
+    resend = site.form(TREASURER, act="again", bill=1, person=person)
+    assert client.post(url, data=resend).status_code == 303
+    assert client.post(url, data={**resend, "person": 10_000}).status_code == 404
+    assert "waits to be sent" in client.get(url).text
+    with site.app.store.read() as session:
+        kinds = session.scalars(select(Act.kind).where(Act.kind.like("bill%_mailed%")).order_by(Act.log_index)).all()
+    assert kinds == ["bills_mailed", "bill_mailed_again"]
 
 
 def https_site(tmp_path, clock):

@@ -273,7 +273,7 @@ def test_the_pages_fit_and_are_accessible(ended, treasurer, capsys, tmp_path):
             billing(
                 "correct", 1, "--line", 2, "--amount", -250_000, "--reason", "the lift was billed to the wrong flat"
             )
-            look("/treasury/periods/0", "/treasury/bills/1")
+            look("/treasury/periods/0", "/treasury/bills/1", "/treasury/periods/0/mail")
     finally:
         server.shutdown()
         thread.join()

@@ -1,0 +1,89 @@
+"""Sending the bills that the treasurer has asked to be mailed: each to one person, with the bill as PDF."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from authority.app import App, Clock, system_clock
+from authority.billing import mailing, paper
+from authority.billing.errors import BillChangedError
+from authority.billing.mailing import Claimed
+from authority.figures import credits
+from authority.home.home import Home
+from authority.monitoring.delivery import Mail, UndeliveredError
+from authority.store.engine import StoreError
+from edge_agent.wire.log import StructuredLog
+
+LOG = StructuredLog(__name__)
+
+
+def letter(app: App, claimed: Claimed) -> EmailMessage:
+    """The mail of a bill; BillingError `bill_changed`."""
+    settings, bill = app.home.settings, claimed.bill
+    organisation, origin = settings.network.organisation, settings.web.origin
+    due = f"{credits(bill.due)} credits to pay" if bill.due >= 0 else f"{credits(-bill.due)} credits are paid to you"
+    mail = EmailMessage()
+    mail["From"], mail["To"] = settings.alerts.mail_from, claimed.address
+    mail["Subject"] = f"{organisation}: energy bill {bill.number}"
+    mail["Date"] = format_datetime(datetime.fromtimestamp(app.clock(), UTC))
+    domain = settings.alerts.mail_from.rpartition("@")[2]
+    mail["Message-ID"] = f"<bill-{bill.number}.{claimed.id}.{claimed.asked_at}@{domain}>"  # a repetition has the same
+    mail["Auto-Submitted"] = "auto-generated"
+    lines = [f"{claimed.name},", "", f"the energy bill {bill.number} of {claimed.member} is attached: {due}."]
+    if origin:
+        lines += ["", "On the pages each line of it is explained:", f"{origin}/me/bills/{bill.number}"]
+    mail.set_content("\n".join((*lines, "", organisation, "")))
+    data = paper.bill_pdf(bill, claimed.member, organisation, ZoneInfo(settings.site.zone))
+    mail.add_attachment(data, maintype="application", subtype="pdf", filename=f"bill-{bill.number}.pdf")
+    return mail
+
+
+def send_due(app: App, mail: Mail) -> int:
+    """Send what is due, until the relay takes nothing; how many it took."""
+    sent = 0
+    while (claimed := mailing.claim(app)) is not None:
+        try:
+            mail.send(letter(app, claimed))
+        except (UndeliveredError, BillChangedError) as error:
+            refused = not isinstance(error, UndeliveredError) or error.refused
+            mailing.failed(app, claimed.id, str(error), refused=refused)
+            LOG.warning("a bill was not mailed", bill=claimed.bill.number, reason=str(error))
+            if not refused:
+                break
+        else:
+            mailing.delivered(app, claimed.id)
+            sent += 1
+    return sent
+
+
+class BillPost:
+    """The bills' mails of a home, sent when called; a store that does not answer is asked again the next time."""
+
+    def __init__(self, home: Home, clock: Clock = system_clock) -> None:
+        settings = home.settings.alerts
+        self._mail = Mail(settings, home.smtp_password if settings.smtp_user else "")
+        self._path: Path = home.path
+        self._clock = clock
+        self._app: App | None = None
+
+    def __call__(self) -> None:
+        """Send what is due."""
+        try:
+            if self._app is None:
+                self._app = App.open(self._path, self._clock, process="alerts")
+            send_due(self._app, self._mail)
+        except (StoreError, SQLAlchemyError) as error:
+            LOG.warning("bills cannot be mailed now", reason=str(error))
+            self.close()
+
+    def close(self) -> None:
+        """Give the store's connections back."""
+        if self._app is not None:
+            self._app.store.close()
+            self._app = None
