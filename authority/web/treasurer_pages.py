@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, render_template, request, url_for
 
-from authority.api import days, gate
+from authority.api import gate
 from authority.api.gate import Rule
 from authority.api.treasury import GapsNotAcceptedError, ReviewOutdatedError, Treasury
+from authority.billing.calendar import local, midnight
 from authority.billing.errors import BillingError
 from authority.billing.mailing import WAITING
 from authority.billing.views import CLOSED, ENDED, ISSUED, OPEN, words_of
@@ -71,14 +72,14 @@ class Correcting:
 
 def moment(seconds: int, zone: ZoneInfo) -> str:
     """A time on the site's clock."""
-    at = days.local(seconds, zone)
+    at = local(seconds, zone)
     return at.strftime("%-d %b %Y, %H:%M:%S" if at.second else "%-d %b %Y, %H:%M")
 
 
 def span(start: int, end: int, zone: ZoneInfo) -> str:
     """A period in words: by days where it begins and ends at midnight."""
-    first, after = days.local(start, zone), days.local(end, zone)
-    if all(days.midnight(each.date(), zone) == at for each, at in ((first, start), (after, end))):
+    first, after = local(start, zone), local(end, zone)
+    if all(midnight(each.date(), zone) == at for each, at in ((first, start), (after, end))):
         return f"{first:%-d %b %Y} to {after.date() - timedelta(days=1):%-d %b %Y}"
     return f"{moment(start, zone)} to {moment(end, zone)}"
 

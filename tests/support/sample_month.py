@@ -11,7 +11,7 @@ from solders.keypair import Keypair
 from sqlalchemy import select
 
 from authority.billing.bill import Bill, Line
-from authority.store.billing import IssuedBill
+from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.market import StandingOrderPolicy
 from authority.store.metering import Frame, Gateway, Meter
 from authority.store.settlement import SettlementEpoch
@@ -93,6 +93,17 @@ def fill(site: Any) -> None:
             )
         session.add(
             StandingOrderPolicy(user_id=member.id, sell_at=120_000, buy_at=260_000, updated_at=now, updated_by="x")
+        )
+        session.add(
+            BillingPeriod(
+                period=0,
+                first_epoch=start // 900,
+                end_epoch=now // 900,
+                closed_at=now,
+                closed_by="x",
+                log_index=0,
+                issued_at=now,
+            )
         )
         bill = Bill(member.wallet, 0, start // 900, now // 900, 900, LINES, 0)
         document = bill.document(1, site.app.home.network_id)
