@@ -14,9 +14,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import select
+
 from authority.api.member import ChainAwayError
 from authority.app import App
-from authority.billing import export, issuing, mailing, paper, views
+from authority.billing import credit_requests, credits, export, issuing, mailing, paper, views
+from authority.billing.credit_requests import Booking
 from authority.billing.errors import BillUnknownError, PeriodNotIssuedError, PeriodUnknownError
 from authority.billing.issuing import Book, Checklist, Entered
 from authority.billing.mailing import Letter
@@ -27,9 +30,10 @@ from authority.errors import AuthorityError
 from authority.people import reads
 from authority.people.roles import Principal
 from authority.store.billing import IssuedBill
+from authority.store.people import User
 from edge_agent.wire.canonical import canonical_json
 
-BILLS = "bills"
+BILLS, CREDITS = "bills", "credits"
 """What the log says that was read."""
 
 
@@ -99,9 +103,9 @@ class Treasury:
         with self._app.store.read() as session:
             return views.names(session)
 
-    def note(self, who: Principal, subject: str = reads.EVERYBODY) -> None:
-        """Log that bills are read, before they are given out."""
-        reads.note(self._app.store, who, BILLS, subject, self._app.clock())
+    def note(self, who: Principal, subject: str = reads.EVERYBODY, what: str = BILLS) -> None:
+        """Log that bills or credits are read, before they are given out."""
+        reads.note(self._app.store, who, what, subject, self._app.clock())
 
     # Periods
 
@@ -219,6 +223,32 @@ class Treasury:
     def mail_again(self, who: Principal, bill: int, person_id: int) -> bool:
         """Send one mail again; BillingError `letter_unknown`."""
         return mailing.again(self._app, bill, person_id, actor=who.actor)
+
+    # Credits
+
+    def members(self) -> list[str]:
+        """Names of the members that are on the chain and have not left."""
+        query = select(User.name).where(User.registered_at.is_not(None), User.left_at.is_(None)).order_by(User.name)
+        with self._app.store.read() as session:
+            return list(session.scalars(query))
+
+    def bookings(self) -> list[Booking]:
+        """Top-ups and payouts, the newest first."""
+        with self._app.store.read() as session:
+            return credit_requests.bookings(session)
+
+    @property
+    def credit_limit(self) -> int:
+        """Micro-credits above which an amount is said twice."""
+        return self._app.home.settings.billing.credit_limit
+
+    def check_credits(self, name: str, amount: int, reference: str, confirmed: int | None) -> None:
+        """BillingErrors of `credits.check`: what is wrong with a top-up or payout, before it is asked for."""
+        credits.check(self._app, name, abs(amount), reference, confirmed)
+
+    def ask_credits(self, who: Principal, name: str, amount: int, reference: str, confirmed: int | None) -> bool:
+        """Ask for a top-up or (negative) payout; BillingErrors of `credit_requests.ask`."""
+        return credit_requests.ask(self._app, name, amount, reference, confirmed, actor=who.actor)
 
     def _periods(self, book: Book | None) -> list[Period]:
         with self._app.store.read() as session:

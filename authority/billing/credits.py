@@ -106,7 +106,8 @@ def pay_out(app: App, client: ChainClient, user: User, amount: int, reference: s
     free = seat_of(client, found.member_index).credit
     if held + free < amount:
         raise CreditShortError(
-            f"{user.name!r} has {held + free} micro-credits that are free, not {amount}: less, or wait for its orders",
+            f"{user.name!r} has {held + free} micro-credits that are free, not {amount} micro-credits: "
+            "less, or wait for its orders",
         )
     built = []
     if held < amount:

@@ -15,6 +15,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import joinedload
 
 from authority.app import App
+from authority.billing import credit_requests
 from authority.billing.turn import each_epoch
 from authority.chain.client import ChainClient
 from authority.enrolment.names import Names
@@ -128,6 +129,8 @@ def _work(app: App, *, once: bool) -> None:
         else:
             asking = Witnesses(app.store, witnesses, app.clock)
             threading.Thread(target=asking.run, args=(stop,), daemon=True).start()
+            booking = partial(credit_requests.run, app, lambda: ChainClient(app.home.rpc_url), stop)
+            threading.Thread(target=booking, daemon=True).start()
             worker.run(stop)
     finally:
         lease.release()

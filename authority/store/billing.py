@@ -127,6 +127,24 @@ class CreditEntry(Base):
     entered_by: Mapped[str] = mapped_column(String(64))
 
 
+class CreditRequest(Base):
+    """A top-up or payout (negative) that a treasurer asked for on the page, once for a reference of the bank's.
+
+    state is `waiting` until the settlement process has booked it (`booked`, see CreditEntry) or could not (`refused`);
+    told says why it waits or was refused.
+    """
+
+    __tablename__ = "credit_requests"
+
+    reference: Mapped[str] = mapped_column(String(128), primary_key=True)
+    wallet: Mapped[str] = mapped_column(String(44))
+    amount: Mapped[BigInt]
+    state: Mapped[Name] = mapped_column(index=True)
+    told: Mapped[str] = mapped_column(String(300))
+    asked_at: Mapped[Seconds]
+    asked_by: Mapped[str] = mapped_column(String(64))
+
+
 class BillMail(Base):
     """A bill's mail to a person, once for each. state: `waiting` to be sent, `sent` (the relay took it) or `failed`.
 

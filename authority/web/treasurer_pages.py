@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,13 +13,14 @@ from flask import Blueprint, Response, render_template, request, url_for
 
 from authority.api import gate
 from authority.api.gate import Rule
-from authority.api.treasury import GapsNotAcceptedError, ReviewOutdatedError, Treasury
+from authority.api.treasury import CREDITS, GapsNotAcceptedError, ReviewOutdatedError, Treasury
 from authority.billing.calendar import local, midnight
-from authority.billing.errors import BillingError
+from authority.billing.credits import LONGEST_REFERENCE
+from authority.billing.errors import AboveLimitError, BillingError
 from authority.billing.mailing import WAITING
 from authority.billing.views import CLOSED, ENDED, ISSUED, OPEN, words_of
 from authority.people.roles import TREASURER
-from authority.web import amounts, answers
+from authority.web import amounts, answers, figures
 from authority.web.answers import page
 
 OF_THE_TREASURER = Rule(frozenset({TREASURER}))
@@ -32,6 +34,8 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
         "treasurer.close",
         "treasurer.look_at_issue",
         "treasurer.issue",
+        "treasurer.credits",
+        "treasurer.ask_credits",
         "treasurer.mail",
         "treasurer.send_mail",
         "treasurer.bill",
@@ -61,6 +65,26 @@ class MailOffError(BillingError):
     code = "mail_off"
 
 
+class BookingInvalidError(BillingError):
+    """A top-up or payout on the page lacks its member, its amount or its reference."""
+
+    code = "booking_invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """A top-up, or payout (negative), as it was typed: micro-credits; confirmed: the amount as it was typed again."""
+
+    member: str
+    amount: int
+    reference: str
+    confirmed: int | None
+
+    def beyond(self, limit: int) -> bool:
+        """Whether the amount is to be typed again."""
+        return abs(self.amount) > limit
+
+
 @dataclass(frozen=True, slots=True)
 class Correcting:
     """A correction as it was typed, ready to be entered: micro-credits, positive where the member pays more."""
@@ -74,6 +98,11 @@ def moment(seconds: int, zone: ZoneInfo) -> str:
     """A time on the site's clock."""
     at = local(seconds, zone)
     return at.strftime("%-d %b %Y, %H:%M:%S" if at.second else "%-d %b %Y, %H:%M")
+
+
+def plain(text: str) -> str:
+    """A message for a person, who counts in credits."""
+    return re.sub(r"\b(\d+) micro-credits", lambda found: f"{figures.credits(int(found[1]))} credits", text)
 
 
 def span(start: int, end: int, zone: ZoneInfo) -> str:
@@ -95,6 +124,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
         return {
             "states": STATES,
             "words_of": words_of,
+            "plain": plain,
             "moment": lambda at: moment(at, zone),
             "span": lambda first, end: span(first * seconds, end * seconds, zone),
             "ends": lambda each: moment(each.end_epoch * seconds, zone),
@@ -192,6 +222,46 @@ def blueprint(treasury: Treasury) -> Blueprint:
             treasury.mail_again(who, int(bill), int(person))
         return Response(status=303, headers={"Location": url_for("treasurer.mail", period=period)})
 
+    # Credits
+
+    def credits_page(
+        form: Mapping[str, str] | None = None, moving: Moving | None = None, message: str = "", status: int = 200
+    ) -> Response:
+        treasury.note(gate.principal(), what=CREDITS)
+        text = render_template(
+            "treasury_credits.html",
+            bookings=treasury.bookings(),
+            members=treasury.members(),
+            names=treasury.names(),
+            form=form or {},
+            moving=moving,
+            message=message,
+            limit=treasury.credit_limit,
+        )
+        return page(text, status)
+
+    @treasurer.get("/credits")
+    def credits() -> Response:
+        return credits_page()
+
+    @treasurer.post("/credits")
+    def ask_credits() -> Response:
+        form = request.form
+        try:
+            moving = _moving(form)
+            if moving.beyond(treasury.credit_limit) and form.get("act") == "save" and moving.confirmed is None:
+                raise BookingInvalidError("this is above the limit: type the amount again")
+            confirmed = abs(moving.amount) if form.get("act") != "save" else moving.confirmed
+            treasury.check_credits(moving.member, moving.amount, moving.reference, confirmed)
+            if form.get("act") != "save":
+                return credits_page(form, moving)
+            treasury.ask_credits(gate.principal(), moving.member, moving.amount, moving.reference, confirmed)
+        except AboveLimitError:
+            return credits_page(form, _moving(form), "the two amounts are not the same: look again", 409)
+        except (BillingError, amounts.AmountInvalidError) as error:
+            return credits_page(form, message=plain(str(error)), status=409)
+        return Response(status=303, headers={"Location": url_for("treasurer.credits")})
+
     # Bills
 
     def bill_page(
@@ -252,3 +322,19 @@ def _correcting(form: Mapping[str, str], lines: int) -> Correcting:
     if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
         raise CorrectionInvalidError(f"say why, in 1 to {LONGEST_REASON} characters: it is printed on the bill")
     return Correcting(int(line), amount if form["way"] == "more" else -amount, reason)
+
+
+def _moving(form: Mapping[str, str]) -> Moving:
+    """The top-up or payout that a form says; BookingInvalidError, AmountInvalidError."""
+    member, reference = form.get("member", ""), form.get("reference", "").strip()
+    amount = amounts.parse(form.get("amount", ""), 6, "Amount")
+    if not member:
+        raise BookingInvalidError("choose the member")
+    if form.get("way") not in ("in", "out"):
+        raise BookingInvalidError("say whether the member paid or is paid")
+    if not amount:
+        raise BookingInvalidError("say how many credits: more than 0")
+    if not 0 < len(reference) <= LONGEST_REFERENCE or not reference.isprintable():
+        raise BookingInvalidError(f"say the bank transfer's reference, in 1 to {LONGEST_REFERENCE} characters")
+    confirmed = amounts.parse(form.get("again", ""), 6, "Amount again")
+    return Moving(member, amount if form["way"] == "in" else -amount, reference, confirmed)

@@ -264,7 +264,11 @@ def test_the_pages_fit_and_are_accessible(ended, treasurer, capsys, tmp_path):
             browser._call("Network.setCookie", session=True, name="campus-here", value=treasurer.cookie, url=address)
             wallet = ended.wallets["D"]
             look(
-                "/treasury", "/treasury/periods/0", "/treasury/periods/0/close", f"/treasury/periods/0/members/{wallet}"
+                "/treasury",
+                "/treasury/credits",
+                "/treasury/periods/0",
+                "/treasury/periods/0/close",
+                f"/treasury/periods/0/members/{wallet}",
             )
             billing = command_of(ended, capsys)
             billing("close", 0, "--with-gaps")
