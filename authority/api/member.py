@@ -14,7 +14,7 @@ import functools
 import itertools
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
@@ -227,15 +227,12 @@ class Members:
         measured: dict[int, int] = defaultdict(int)
         trades: dict[int, Trades] = {}
         with self._app.store.read() as session:
-            meters = [
-                meter
-                for meter in session.scalars(select(Meter).where(Meter.user_id == member.id))
-                if meter.role != "submeter" and meter.state != METER_RETIRED
-            ]
-            heard, spans = _spans(session, meters, begin, end)
+            meters = settling_meters(session, member.id)
+            frames = passed_frames(session, meters, begin, end)
+            heard, spans = len(frames), net_spans(meters, frames)
             for span_start, span_end, moved in spans:
                 place = bisect.bisect_right(starts, span_end - 1) - 1
-                flows[place] = _add(flows[place], moved) if place in flows else moved
+                flows[place] = added(flows[place], moved) if place in flows else moved
                 measured[place] += span_end - max(span_start, starts[place])
             for trade in self._trades(session, member, begin, end):
                 place = max(0, bisect.bisect_right(starts, trade.epoch * self.epoch_seconds) - 1)
@@ -245,8 +242,8 @@ class Members:
             for place, (start, stop) in enumerate(edges)
         )
         known = [each.flows for each in steps if each.flows is not None]
-        all_flows = functools.reduce(_add, known) if known else None
-        all_trades = functools.reduce(_add, (each.trades for each in steps))
+        all_flows = functools.reduce(added, known) if known else None
+        all_trades = functools.reduce(added, (each.trades for each in steps))
         return Energy(
             zone=str(self.zone),
             step=step,  # type: ignore[arg-type]  # days.buckets has refused others
@@ -417,6 +414,14 @@ class Members:
 
 
 @dataclass(frozen=True, slots=True)
+class PassedFrame:
+    """A reading that counts, and its place in the log."""
+
+    record: Record
+    log_index: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Traded:
     epoch: int
     is_bid: bool
@@ -440,7 +445,8 @@ def _traded(before: Trades, trade: _Traded) -> Trades:
     )
 
 
-def _add(one: Sums, other: Sums) -> Sums:
+def added(one: Sums, other: Sums) -> Sums:
+    """Two sums together, field by field."""
     return type(one)(**{name: value + getattr(other, name) for name, value in asdict(one).items()})
 
 
@@ -459,32 +465,45 @@ def _head(bill: IssuedBill) -> BillHead:
     )
 
 
-def _spans(session: Session, meters: Sequence[Meter], begin: int, end: int) -> tuple[int, list[tuple[int, int, Flows]]]:
-    """How many meters were heard, and the spans between boundaries at which all of those have a reading."""
-    by_id = {meter.id: meter for meter in meters}
-    readings: dict[int, dict[int, Record]] = defaultdict(dict)
+def settling_meters(session: Session, member_id: int) -> list[Meter]:
+    """A member's meters that count."""
+    meters = session.scalars(select(Meter).where(Meter.user_id == member_id).order_by(Meter.id))
+    return [meter for meter in meters if meter.role != "submeter" and meter.state != METER_RETIRED]
+
+
+def passed_frames(session: Session, meters: Sequence[Meter], begin: int, end: int) -> dict[int, dict[int, PassedFrame]]:
+    """Readings that policy or an operator let pass, of boundaries begin to end: by meter (its row), by boundary."""
+    found: dict[int, dict[int, PassedFrame]] = defaultdict(dict)
     rows = session.execute(
-        select(Frame.meter_pk, Frame.frame)
+        select(Frame.meter_pk, Frame.frame, Frame.log_index)
         .where(
             Frame.interval_end >= begin,
             Frame.interval_end <= end,
-            Frame.meter_pk.in_(by_id),
+            Frame.meter_pk.in_([meter.id for meter in meters]),
             Frame.disposition.in_((DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)),
         )
         .order_by(Frame.log_index)
     )
-    for pk, frame in rows:
+    for pk, frame, log_index in rows:
         record = Record.from_bytes(frame[:RECORD_SIZE])
-        readings[pk][record.interval_end] = record
-    if not readings:
-        return 0, []
-    shared = sorted(set.intersection(*(set(its) for its in readings.values())))
+        found[pk][record.interval_end] = PassedFrame(record, log_index)
+    return found
+
+
+def net_spans(meters: Sequence[Meter], frames: Mapping[int, Mapping[int, PassedFrame]]) -> list[tuple[int, int, Flows]]:
+    """The spans between boundaries at which all meters that were heard have a reading, and what flowed in them."""
+    by_id = {meter.id: meter for meter in meters}
     spans = []
-    for start, stop in itertools.pairwise(shared):
-        moved = _netted([(by_id[pk], its[start], its[stop]) for pk, its in readings.items()])
+    for start, stop in itertools.pairwise(shared_boundaries(frames)):
+        moved = _netted([(by_id[pk], its[start].record, its[stop].record) for pk, its in frames.items()])
         if moved is not None:
             spans.append((start, stop, moved))
-    return len(readings), spans
+    return spans
+
+
+def shared_boundaries(frames: Mapping[int, Mapping[int, PassedFrame]]) -> list[int]:
+    """The boundaries at which all meters that were heard have a reading, in order."""
+    return sorted(set.intersection(*(set(its) for its in frames.values()))) if frames else []
 
 
 def _netted(pairs: Sequence[tuple[Meter, Record, Record]]) -> Flows | None:

@@ -31,6 +31,7 @@ from authority.web import (
     access,
     answers,
     figures,
+    kwh_pages,
     live,
     member_pages,
     operator_pages,
@@ -188,6 +189,8 @@ def _add_people(app: APIFlask, people: People) -> None:
     gate.install(app, people.app, access.RULES)
     app.register_blueprint(people_pages.blueprint(people.app))
     app.register_blueprint(member_pages.blueprint(people.app, members))
+    app.register_blueprint(kwh_pages.blueprint(people.app, people.client))
+    app.register_blueprint(kwh_pages.links_blueprint(people.app, members, people.client))
     app.register_blueprint(operator_pages.blueprint(people.app, people.client))
     app.register_blueprint(me.blueprint(people.app, members))
     app.jinja_env.globals.update(form_field=FORM_FIELD)

@@ -27,6 +27,7 @@ VALUES = {
     "number": 1,
     "session_id": "x",
     "token": "x",
+    "link": "x",
     "level": "0",
     "place": "000",
     "filename": "x.css",
@@ -35,6 +36,7 @@ ASKERS = (*ROLES, "nobody", None)
 OPEN_TO = {
     "me": {MEMBER, DELEGATE},
     "member": {MEMBER, DELEGATE},
+    "proofs": {MEMBER},
     "operator": {OPERATOR, AUTHORITY, AUDITOR},
     "account": {*ROLES, "nobody"},
 }
