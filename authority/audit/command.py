@@ -26,6 +26,7 @@ from authority.app import App
 from authority.audit.bundle import Bundle, Identity, Manner, audit_bundle, write_bundle
 from authority.audit.chain_state import read_chain_state
 from authority.audit.conservation import conservation
+from authority.audit.followed import FollowedLog
 from authority.audit.history import Landed, read_history
 from authority.audit.stopped import validator_of
 from authority.audit.verify import Audit, ChainSource, Progress, StoreLog
@@ -180,6 +181,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="processes that verify signatures (default: one for each core)",
     )
+    verifier.add_argument(
+        "--progress",
+        action="store_true",
+        help="say on standard error how far it is in the home's log: {taken, of} leaves, a JSON object a line",
+    )
     asker = actions.add_parser(
         "witnesses", help="what the log's witnesses (authority.toml, [log]) cosigned last; 1 where one lacks"
     )
@@ -231,7 +237,8 @@ def run(arguments: argparse.Namespace) -> int:
                 return _conservation(url or app.home.rpc_url)
             if arguments.action == "export":
                 return _export_bundle(app, arguments.bundle, url)
-            return _report(_verify(app, url, _manner(arguments), arguments.before), as_json=arguments.json)
+            audit = _verify(app, url, _manner(arguments), arguments.before, told=arguments.progress)
+            return _report(audit, as_json=arguments.json)
     finally:
         app.store.close()
 
@@ -470,7 +477,7 @@ def _manner(arguments: argparse.Namespace) -> Manner:
     return Manner(jobs=arguments.jobs, since=arguments.since, state=arguments.state)
 
 
-def _verify(app: App, url: str | None, manner: Manner, before: Sequence[Path] = ()) -> Audit:
+def _verify(app: App, url: str | None, manner: Manner, before: Sequence[Path] = (), *, told: bool = False) -> Audit:
     audit = manner.audit(app.home.network_id, bytes(app.home.receipt_key.pubkey()))
     progress = audit.progress = _untouched(app, audit.progress)
     chain = None if url is None else chain_at(url, progress.newest)
@@ -481,10 +488,15 @@ def _verify(app: App, url: str | None, manner: Manner, before: Sequence[Path] = 
     if chain is not None and progress.landed and not progress.newest:
         chain = replace(chain, history=islice(chain.history, progress.landed, None))  # the last was a bundle's
     with app.store.read() as session:
-        audit.run(StoreLog.of(session), chain)
+        source = StoreLog.of(session)
+        audit.run(FollowedLog.follow(source, _tell) if told else source, chain)
         audit.bills.stored(session)
     manner.keep(audit)
     return audit
+
+
+def _tell(taken: int, of: int) -> None:
+    print(json.dumps({"taken": taken, "of": of}), file=sys.stderr, flush=True)
 
 
 def _earlier(app: App, path: Path) -> Iterator[Landed]:

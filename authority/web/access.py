@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from authority.api import me
 from authority.api.gate import PUBLIC, Rule
-from authority.web import kwh_pages, member_pages, operator_pages, people_pages
+from authority.web import audit_pages, kwh_pages, member_pages, operator_pages, people_pages
 
 PUBLIC_ROUTES: Mapping[str, Rule] = dict.fromkeys(
     (
@@ -33,5 +33,6 @@ RULES: Mapping[str, Rule] = {
     **member_pages.RULES,
     **kwh_pages.RULES,
     **operator_pages.RULES,
+    **audit_pages.RULES,
     **me.RULES,
 }

@@ -30,6 +30,7 @@ from authority.problems import problem
 from authority.web import (
     access,
     answers,
+    audit_pages,
     figures,
     kwh_pages,
     live,
@@ -192,6 +193,7 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(kwh_pages.blueprint(people.app, people.client))
     app.register_blueprint(kwh_pages.links_blueprint(people.app, members, people.client))
     app.register_blueprint(operator_pages.blueprint(people.app, people.client))
+    app.register_blueprint(audit_pages.blueprint(people.app, people.client))
     app.register_blueprint(me.blueprint(people.app, members))
     app.jinja_env.globals.update(form_field=FORM_FIELD)
 

@@ -15,6 +15,15 @@ RUN = """(async () => {
 })()"""
 
 
+LOOKS = tuple((width, dark) for width in (390, 1280) for dark in (False, True))
+"""Width, and whether dark."""
+
+
+def looks(place: int) -> tuple[tuple[int, bool], ...]:
+    """The looks in which the page at this place of a list is judged: one after the other, with CAMPUS_PICTURES all."""
+    return LOOKS if os.environ.get("CAMPUS_PICTURES") else (LOOKS[place % len(LOOKS)],)
+
+
 def faults(browser: Any) -> list[str]:
     """Violations, what axe is not sure of, and whether the open page is wider than the screen."""
     browser.evaluate(SOURCE + ";null")

@@ -1,4 +1,4 @@
-"""Pages over a campus on a real validator: member A signs in, and its readings are logged, settled and pinned."""
+"""Pages over a campus on a real validator, whose readings are logged, settled and pinned: member A and an auditor."""
 
 from __future__ import annotations
 
@@ -56,12 +56,15 @@ class KwhSite:
 
 
 @contextmanager
-def opened(directory: Path, epochs: int = 3, members: str = "AC") -> Iterator[KwhSite]:
+def opened(directory: Path, epochs: int = 3, members: str = "AC", *, trades: bool = False) -> Iterator[KwhSite]:
     """A campus of some of the usual members after so many epochs, the last of them pinned."""
     plan = [row for row in Campus.PLAN if row[0] in members]
     campus = Campus(directory, QuickValidator, plan=plan)
     try:
         worker = campus.worker()
+        if trades:
+            campus.next_epoch()
+            campus.start_market()
         boundaries = [(campus.run_epoch(worker) + 1) * campus.epoch_seconds for _ in range(epochs)]
         campus.next_epoch()  # what came last is covered by the next checkpoint
         worker.settle_down()

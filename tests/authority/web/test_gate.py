@@ -38,6 +38,7 @@ OPEN_TO = {
     "member": {MEMBER, DELEGATE},
     "proofs": {MEMBER},
     "operator": {OPERATOR, AUTHORITY, AUDITOR},
+    "audit": {AUDITOR, AUTHORITY},
     "account": {*ROLES, "nobody"},
 }
 """Who comes in, written down a second time: by the beginning of a route's name."""
