@@ -204,12 +204,16 @@ class Campus:
             rest += ["--config", str(self.home / "buildings/dormitory_a/gateway.toml")]
             done = subprocess.run(
                 [sys.executable, "-m", "edge_agent.cli", *rest],
-                cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+                cwd=self.work, capture_output=True, text=True, timeout=120, check=False,
             )  # fmt: skip
             return Outcome(text, done.returncode, done.stdout + done.stderr)
         shown, complained = io.StringIO(), io.StringIO()
         place = [] if "--home" in rest else ["--home", str(self.home)]
-        with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(complained):
+        with (
+            contextlib.redirect_stdout(shown),
+            contextlib.redirect_stderr(complained),
+            contextlib.chdir(self.work),  # what a placeholder such as FILE names comes to lie there
+        ):
             try:
                 status = main([*rest, *place])
             except SystemExit as ended:
