@@ -231,7 +231,7 @@ def run(arguments: argparse.Namespace) -> int:
                 return _conservation(url or app.home.rpc_url)
             if arguments.action == "export":
                 return _export_bundle(app, arguments.bundle, url)
-            return _report(_verify(app, url, _manner(arguments), arguments.before), as_json=arguments.json)
+            return _report(verify(app, url, _manner(arguments), arguments.before), as_json=arguments.json)
     finally:
         app.store.close()
 
@@ -470,7 +470,8 @@ def _manner(arguments: argparse.Namespace) -> Manner:
     return Manner(jobs=arguments.jobs, since=arguments.since, state=arguments.state)
 
 
-def _verify(app: App, url: str | None, manner: Manner, before: Sequence[Path] = ()) -> Audit:
+def verify(app: App, url: str | None, manner: Manner, before: Sequence[Path] = ()) -> Audit:
+    """The audit of a home, run: its log, and the chain at the url; None leaves the chain out."""
     audit = manner.audit(app.home.network_id, bytes(app.home.receipt_key.pubkey()))
     progress = audit.progress = _untouched(app, audit.progress)
     chain = None if url is None else chain_at(url, progress.newest)

@@ -1,0 +1,208 @@
+"""Whole simulations: the same for a seed to the byte, whole after an interruption, audited, and shown by the pages."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from free_ports import free_port
+
+from authority.app import App
+from authority.cli import main
+from authority.home.clock import CLOCK_NAME, clock_of, stop_clock
+from authority.home.errors import HomeConfigError
+from authority.simulation import report
+from authority.simulation.campus_home import start_of
+from authority.simulation.errors import OutBusyError, OutForeignError, OutOtherError, ScenarioInvalidError
+from authority.simulation.scenario import Scenario
+from authority.simulation.simulation import DONE, Out, Request, Simulation
+
+REPOSITORY = Path(__file__).parents[3]
+HOURLY = "epoch_seconds = 3600\n"
+REQUEST = Request(1, 4, 6, 11, start_of("2026-06-01"), Scenario.parse(HOURLY))
+WORDS = ("--days", "1", "--buildings", "4", "--members", "6", "--seed", "11")
+
+
+def simulate(directory: Path, hash_seed: str) -> dict[str, Any]:
+    """The command in a process of its own, and the bundle of what it left."""
+    scenario = directory / "hourly.toml"
+    scenario.write_text(HOURLY)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": hash_seed}
+    words = [sys.executable, "-m", "authority.cli", "simulate", *WORDS, "--scenario", scenario, "--json"]
+    done = subprocess.run(
+        [*words, "--out", directory / "out"], env=environment, capture_output=True, text=True, check=False, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    assert "day 1 of 1" in done.stderr
+    assert main(["audit", "--home", str(directory / "out"), "export", "--bundle", str(directory / "bundle")]) == 0
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str, Any]]:
+    """Two runs of one request, in processes that hash differently."""
+    first, second = tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("second")
+    simulate(second, "2")
+    return first, second, simulate(first, "1")
+
+
+def test_a_seed_makes_the_same_log_chain_and_report_byte_for_byte(twice: tuple[Path, Path, dict[str, Any]]) -> None:
+    first, second, told = twice
+    assert (first / "bundle").read_bytes() == (second / "bundle").read_bytes()
+    for name in (report.JSON_NAME, report.TEXT_NAME):
+        assert (first / "out" / name).read_bytes() == (second / "out" / name).read_bytes()
+    written = json.loads((first / "out" / report.JSON_NAME).read_text())
+    assert {key: told[key] for key in written} == written
+    assert set(told) - set(written) == {"out", "cpu_seconds"}
+
+
+def test_the_audit_holds_and_the_figures_fit_together(twice: tuple[Path, Path, dict[str, Any]]) -> None:
+    _, _, told = twice
+    audit, measures = told["audit"], told["measures"]
+    assert (audit["ok"], audit["problems"]) == (True, [])
+    assert audit["readings"] == (4 * 3 + 2) * 25  # every meter at each hour, the first and the last included
+    energy, money = measures["energy"], measures["money"]
+    assert audit["minted_wh"] == energy["minted_wh"] == sum(each["minted_wh"] for each in measures["members"])
+    assert energy["traded_wh"] == sum(each["bought_wh"] for each in measures["members"]) > 0
+    assert energy["traded_wh"] == sum(each["sold_wh"] for each in measures["members"])
+    net = sum(each["minted_wh"] - each["withdrawn_wh"] for each in measures["members"])
+    assert net == energy["grid_export_wh"] - energy["grid_import_wh"]
+    assert money["gain"] == money["paid_without_market"] - money["paid"] > 0
+    together, alone = measures["self_sufficiency"]["together"], measures["self_sufficiency"]["alone"]
+    assert 0 < alone < together < 1
+
+
+def fetched(server: subprocess.Popen[bytes], url: str) -> str:
+    """A page, as soon as its server, which must live, is there."""
+    while server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - this machine's
+                return str(answer.read().decode())
+        except urllib.error.URLError as error:
+            if not isinstance(error.reason, ConnectionRefusedError):
+                raise
+            time.sleep(0.1)
+    raise AssertionError(f"the server of {url} ended")
+
+
+def test_its_home_is_shown_as_it_stood_at_the_end(twice: tuple[Path, Path, dict[str, Any]]) -> None:
+    home = twice[0] / "out"
+    app = App.open(home)
+    assert app.clock() == REQUEST.end + 1
+    app.store.close()
+    port = free_port()
+    words = [sys.executable, "-m", "authority.cli", "web", "--home", str(home), "--port", str(port)]
+    with subprocess.Popen(words, cwd=REPOSITORY) as web:
+        try:
+            page = fetched(web, f"http://127.0.0.1:{port}/")
+            campus = json.loads(fetched(web, f"http://127.0.0.1:{port}/api/v1/campus"))
+        finally:
+            web.terminate()
+            web.wait(timeout=60)
+    assert "A simulation: the campus" in page
+    assert "Dormitory 01" in page
+    assert campus["epoch"]["number"] == REQUEST.end // 3_600
+
+
+class PulledError(Exception):
+    pass
+
+
+@contextmanager
+def interrupted_at(interval: int) -> Iterator[Any]:
+    """A progress that ends the simulation there, as a kill between two steps does."""
+
+    def progress(done: int, _of: int) -> None:
+        if done == interval:
+            raise PulledError
+
+    with pytest.raises(PulledError):
+        yield progress
+
+
+def test_an_interrupted_simulation_goes_on_and_comes_to_the_same(
+    twice: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    for interval in (0, 13):
+        with interrupted_at(interval) as progress, Out(tmp_path, REQUEST) as out:
+            Simulation(REQUEST, out, progress).run()
+    with Out(tmp_path, REQUEST) as out:
+        lived: list[int] = []
+        simulation = Simulation(REQUEST, out, lambda done, _: lived.append(done))
+        simulation.run()
+        found = report.make(out.path, REQUEST, simulation.spent)
+    assert lived == list(range(13, 25))
+    assert found["audit"]["ok"]
+    assert found["measures"] == twice[2]["measures"]
+    with Out(tmp_path, REQUEST) as out:
+        assert out.stage == DONE
+
+
+def test_a_set_up_that_was_interrupted_begins_again(tmp_path: Path) -> None:
+    with Out(tmp_path, REQUEST):
+        (tmp_path / "keys").mkdir()
+        (tmp_path / "authority.toml").write_text("half of it")
+    with Out(tmp_path, REQUEST) as out:
+        assert out.stage == ""
+        assert not (tmp_path / "keys").exists()
+        assert not (tmp_path / "authority.toml").exists()
+
+
+def test_a_directory_is_one_simulations_and_one_processs(tmp_path: Path) -> None:
+    other = Request(2, 4, 6, 11, REQUEST.start, REQUEST.scenario)
+    with Out(tmp_path, REQUEST), pytest.raises(OutBusyError, match="wait, or name another --out"):
+        Out(tmp_path, REQUEST)
+    with pytest.raises(OutOtherError, match="repeat its options"):
+        Out(tmp_path, other)
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.tex").touch()
+    with pytest.raises(OutForeignError, match="name a new one"):
+        Out(foreign, REQUEST)
+    assert (foreign / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch_seconds = 7\n", "divide a day"),
+        ("epoch_seconds = 1000\n", "divide a day"),
+        ("[site]\nlatitude = true\n", "latitude"),
+        ("[parameters]\nretail = 5\n", "retail"),
+        ("[event]\n", "event"),
+        ("epoch_seconds =", "not TOML"),
+    ],
+)
+def test_a_scenario_that_cannot_be_used_says_where(text: str, message: str) -> None:
+    with pytest.raises(ScenarioInvalidError, match=message):
+        Scenario.parse(text)
+
+
+def test_a_scenarios_prices_and_site_are_taken(tmp_path: Path) -> None:
+    file = tmp_path / "dear.toml"
+    file.write_text("[parameters]\nretail_price = 400_000\n[site]\nlatitude = -33\n")
+    scenario = Scenario.load(file)
+    assert (scenario.parameters.retail_price, scenario.parameters.feed_in_price) == (400_000, 80_000)
+    assert (scenario.site.latitude, scenario.epoch_seconds) == (-33.0, 900)
+    with pytest.raises(ScenarioInvalidError, match="cannot read"):
+        Scenario.load(tmp_path / "none.toml")
+
+
+def test_a_clock_that_stands_is_a_number(tmp_path: Path) -> None:
+    assert clock_of(tmp_path)() > 1_700_000_000
+    stop_clock(tmp_path, 42)
+    assert clock_of(tmp_path)() == 42.0
+    (tmp_path / CLOCK_NAME).write_text("noon")
+    with pytest.raises(HomeConfigError, match="whole Unix seconds"):
+        clock_of(tmp_path)
