@@ -19,6 +19,7 @@ from authority.billing.evidence import StoreEvidence
 from authority.chain.accounts import EpochBook
 from authority.chain.client import ChainClient
 from authority.market.clearing import WH_PER_KWH
+from authority.market.policies import standing_orders_by_wallet
 from authority.measures.indicators import (
     Balance,
     Flow,
@@ -31,6 +32,7 @@ from authority.measures.indicators import (
     share,
     without_market,
 )
+from authority.measures.markets import Epoch, Limits, RuleFigures, Terms, compare
 from authority.settlement.surplus import MeterSpan, settle_span
 from authority.store.metering import DISPOSITION_ACCEPTED, DISPOSITION_RELEASED, Frame, Meter
 from authority.store.people import User
@@ -123,12 +125,16 @@ class CampusFigures:
 
 @dataclass(frozen=True, slots=True)
 class _Market:
-    """What the books of the time say. prices: retail and feed-in price by epoch."""
+    """What the books of the time say. terms: the prices by epoch."""
 
-    prices: dict[int, tuple[int, int]]
+    terms: dict[int, Terms]
     cleared: list[tuple[int, int]]
     traded_wh: int
     rounding: Rounding
+
+    def of(self, epoch: int) -> Terms:
+        """An epoch's terms; those of the last final book for an epoch whose book is still open."""
+        return self.terms.get(epoch) or self.terms[max(self.terms)]
 
 
 def figures_of(app: App, client: ChainClient, first: int, end: int) -> CampusFigures:
@@ -160,8 +166,8 @@ def figures_of(app: App, client: ChainClient, first: int, end: int) -> CampusFig
         wh = {kind: sums[0] for kind, sums in kinds.items()}
         bought, sold, fed_in = wh.get("bought", 0), wh.get("sold", 0), wh.get("fed_in", 0)
         held = minted + bought - sold - fed_in - wh.get("retired", 0)
-        priced = [(span, market.prices.get(span.boundary // seconds - 1, _last(market))) for span in settled]
-        worth = held * priced[-1][1][1] // WH_PER_KWH if priced else 0
+        priced = [(span, market.of(span.boundary // seconds - 1)) for span in settled]
+        worth = held * priced[-1][1].feed_in // WH_PER_KWH if priced else 0
         members.append(
             MemberFigures(
                 name=user.name,
@@ -176,7 +182,7 @@ def figures_of(app: App, client: ChainClient, first: int, end: int) -> CampusFig
                 held_wh=held,
                 paid=sum(sums[1] for kind, sums in kinds.items() if kind not in NOT_THE_MARKETS) - worth,
                 paid_without_market=without_market(
-                    (span.withdrawal_wh, span.minted_wh, retail, feed_in) for span, (retail, feed_in) in priced
+                    (span.withdrawal_wh, span.minted_wh, terms.retail, terms.feed_in) for span, terms in priced
                 ),
             )
         )
@@ -200,18 +206,38 @@ def figures_of(app: App, client: ChainClient, first: int, end: int) -> CampusFig
     )
 
 
-def _last(market: _Market) -> tuple[int, int]:
-    """The prices of the last epoch that has a final book: those of an epoch whose book is still open."""
-    return market.prices[max(market.prices)] if market.prices else (0, 0)
+def comparison_of(app: App, first: int, end: int) -> tuple[list[RuleFigures], dict[int, str]]:
+    """Every market rule (authority.measures.markets) over the epochs from first up to and without end.
+
+    What members gave and drew are their settled spans; their limits are the standing orders of now. Members go by
+    their number in the store; their names come with it.
+    """
+    seconds = app.home.settings.epoch.seconds
+    with app.store.read() as session:
+        users = session.scalars(select(User).where(User.registered_at.is_not(None)).order_by(User.id)).all()
+        orders = standing_orders_by_wallet(session)
+        market = _market(session, first, end)
+        spans = _spans(session, first * seconds, end * seconds)
+    given: dict[int, dict[int, int]] = {epoch: {} for epoch in range(first, end)}
+    drawn: dict[int, dict[int, int]] = {epoch: {} for epoch in range(first, end)}
+    for user in users:
+        for span in spans.get(user.wallet, []):
+            epoch = span.boundary // seconds - 1
+            given[epoch][user.id], drawn[epoch][user.id] = span.minted_wh, span.withdrawal_wh
+    epochs = [Epoch(given[epoch], drawn[epoch], market.of(epoch)) for epoch in range(first, end)]
+    limits = {
+        user.id: Limits(order.sell_at, order.buy_at) for user in users if (order := orders.get(user.wallet)) is not None
+    }
+    return compare(epochs, limits, [user.id for user in users]), {user.id: user.name for user in users}
 
 
 def _market(session: Session, first: int, end: int) -> _Market:
-    prices: dict[int, tuple[int, int]] = {}
+    terms: dict[int, Terms] = {}
     cleared: list[tuple[int, int]] = []
     traded, rounding = 0, Rounding()
     for _, data in StoreEvidence(session).books(first, end):
         head = EpochBook.from_account(data)
-        prices[head.epoch] = (head.retail_price, head.feed_in_price)
+        terms[head.epoch] = Terms(head.retail_price, head.feed_in_price, head.wheeling, head.fee_bps)
         bought = 0
         for trade in trades_of(data):
             if trade.is_bid:
@@ -222,7 +248,7 @@ def _market(session: Session, first: int, end: int) -> _Market:
         if bought:
             cleared.append((head.price, bought))
             traded += bought
-    return _Market(prices, cleared, traded, rounding)
+    return _Market(terms, cleared, traded, rounding)
 
 
 def _spans(session: Session, start: int, end: int) -> dict[str, list[SettledSpan]]:

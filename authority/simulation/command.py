@@ -64,6 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("simulation"), metavar="DIR", help="the home it leaves (default: %(default)s)"
     )
+    parser.add_argument(
+        "--compare", action="store_true", help="also what other market rules would have made of the same energy"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress, only the report")
     add_json(parser)
 
@@ -84,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         simulation = Simulation(request, out, progress)
         simulation.run()
         progress.say("auditing ...")
-        document = report.make(out.path, request, simulation.spent)
+        document = report.make(out.path, request, simulation.spent, compare=arguments.compare)
     spent = {what: round(seconds, 2) for what, seconds in simulation.spent.seconds.items()}
     if arguments.json:
         print_json({**document, "out": str(arguments.out), "cpu_seconds": spent})

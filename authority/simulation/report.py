@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,16 +16,20 @@ from authority.audit.command import verify
 from authority.audit.conservation import conservation
 from authority.audit.stopped import validator_of
 from authority.chain.client import ChainClient
-from authority.measures.campus import figures_of
+from authority.measures.campus import comparison_of, figures_of
+from authority.measures.markets import RuleFigures
 from authority.simulation.simulation import Request, Spent
 from edge_agent.wire.files import write_atomically
 
-JSON_NAME, TEXT_NAME = "report.json", "report.txt"
+JSON_NAME, TEXT_NAME, MARKETS_NAME = "report.json", "report.txt", "markets.csv"
 MICRO = 1_000_000
 
 
-def make(path: Path, request: Request, spent: Spent) -> dict[str, Any]:
-    """Audit the home that a simulation left, compute its indicators, and write both beside it."""
+def make(path: Path, request: Request, spent: Spent, *, compare: bool = False) -> dict[str, Any]:
+    """Audit the home that a simulation left, compute its indicators, and write both beside it.
+
+    compare: other market rules on the same energy too (authority.measures.markets), in a CSV file of their own besides.
+    """
     app = App.open(path)
     seconds = request.scenario.epoch_seconds
     try:
@@ -31,6 +37,11 @@ def make(path: Path, request: Request, spent: Spent) -> dict[str, Any]:
             client = ChainClient(url)
             with spent.on("measures"):
                 figures = figures_of(app, client, request.start // seconds, request.end // seconds)
+            rules: list[RuleFigures] = []
+            names: dict[int, str] = {}
+            if compare:
+                with spent.on("comparison"):
+                    rules, names = comparison_of(app, request.start // seconds, request.end // seconds)
             with spent.on("audit"):
                 audit = verify(app, url, Manner(jobs=1))
             conserved = conservation(client)
@@ -38,7 +49,7 @@ def make(path: Path, request: Request, spent: Spent) -> dict[str, Any]:
             client.close()
     finally:
         app.store.close()
-    document = {
+    document: dict[str, Any] = {
         "simulation": request.as_json(),
         "audit": {
             "ok": not audit.findings and conserved.ok,
@@ -53,6 +64,9 @@ def make(path: Path, request: Request, spent: Spent) -> dict[str, Any]:
         },
         "measures": figures.as_json(),
     }
+    if rules:
+        document["markets"] = [rule.as_row() for rule in rules]
+        write_atomically(path / MARKETS_NAME, csv_of(rules, names).encode())
     write_atomically(path / JSON_NAME, f"{json.dumps(document, indent=2)}\n".encode())
     write_atomically(path / TEXT_NAME, f"{text_of(document)}\n".encode())
     return document
@@ -128,7 +142,44 @@ def text_of(document: Mapping[str, Any]) -> str:
         ("audit", "everything holds" if audit["ok"] else f"{len(audit['problems'])} findings"),
     ]
     lines = [f"{name:<20}{value}" for name, value in rows]
-    return "\n".join([*lines, "", *_members(found["members"]), *audit["problems"]])
+    compared = ["", *_markets(document["markets"])] if "markets" in document else []
+    return "\n".join([*lines, "", *_members(found["members"]), *compared, *audit["problems"]])
+
+
+def _markets(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each market rule."""
+    names = (
+        ("traded kWh", 12),
+        ("price", 9),
+        ("deviation", 11),
+        ("paid", 12),
+        ("gain", 11),
+        ("Gini", 8),
+        ("worse off", 11),
+    )
+    head = "rule".ljust(22) + "".join(name.rjust(width) for name, width in names)
+    return [
+        head,
+        *(
+            f"{each['rule'].replace('_', ' '):<22}{each['traded_wh'] / 1_000:>12,.1f}{per_kwh(each['mean_price']):>9}"
+            f"{per_kwh(each['price_deviation']):>11}{credits_(each['paid']):>12}{credits_(each['gain']):>11}"
+            f"{'-' if each['gini_of_gains'] is None else format(each['gini_of_gains'], '.3f'):>8}"
+            f"{each['members_worse_off']:>11}"
+            for each in rows
+        ),
+    ]
+
+
+def csv_of(rules: Sequence[RuleFigures], names: Mapping[int, str]) -> str:
+    """A row for each rule and member: Wh, micro-credits and micro-credits per kWh, as in authority.measures.markets."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["rule", "traded_wh", "mean_price", "department", "member", "paid", "gain"])
+    for rule in rules:
+        for member, name in names.items():
+            row = [rule.rule, rule.traded_wh, rule.prices.mean, rule.department, name]
+            writer.writerow([*row, rule.paid[member], rule.gains[member]])
+    return out.getvalue()
 
 
 def _members(members: Sequence[Mapping[str, Any]]) -> list[str]:

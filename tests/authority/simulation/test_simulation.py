@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -21,6 +22,7 @@ from authority.app import App
 from authority.cli import main
 from authority.home.clock import CLOCK_NAME, clock_of, stop_clock
 from authority.home.errors import HomeConfigError
+from authority.measures.markets import RULES
 from authority.simulation import report
 from authority.simulation.campus_home import start_of
 from authority.simulation.errors import OutBusyError, OutForeignError, OutOtherError, ScenarioInvalidError
@@ -38,7 +40,7 @@ def simulate(directory: Path, hash_seed: str) -> dict[str, Any]:
     scenario = directory / "hourly.toml"
     scenario.write_text(HOURLY)
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": hash_seed}
-    words = [sys.executable, "-m", "authority.cli", "simulate", *WORDS, "--scenario", scenario, "--json"]
+    words = [sys.executable, "-m", "authority.cli", "simulate", *WORDS, "--scenario", scenario, "--json", "--compare"]
     done = subprocess.run(
         [*words, "--out", directory / "out"], env=environment, capture_output=True, text=True, check=False, timeout=240
     )
@@ -60,7 +62,7 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[st
 def test_a_seed_makes_the_same_log_chain_and_report_byte_for_byte(twice: tuple[Path, Path, dict[str, Any]]) -> None:
     first, second, told = twice
     assert (first / "bundle").read_bytes() == (second / "bundle").read_bytes()
-    for name in (report.JSON_NAME, report.TEXT_NAME):
+    for name in (report.JSON_NAME, report.TEXT_NAME, report.MARKETS_NAME):
         assert (first / "out" / name).read_bytes() == (second / "out" / name).read_bytes()
     written = json.loads((first / "out" / report.JSON_NAME).read_text())
     assert {key: told[key] for key in written} == written
@@ -81,6 +83,26 @@ def test_the_audit_holds_and_the_figures_fit_together(twice: tuple[Path, Path, d
     assert money["gain"] == money["paid_without_market"] - money["paid"] > 0
     together, alone = measures["self_sufficiency"]["together"], measures["self_sufficiency"]["alone"]
     assert 0 < alone < together < 1
+
+
+def test_market_rules_are_compared_on_the_same_energy(twice: tuple[Path, Path, dict[str, Any]]) -> None:
+    first, _, told = twice
+    rules = {each["rule"]: each for each in told["markets"]}
+    assert list(rules) == list(RULES)
+    assert rules["feed_in_only"]["paid"] == told["measures"]["money"]["paid_without_market"]
+    assert rules["feed_in_only"]["traded_wh"] == rules["feed_in_only"]["gain"] == 0
+    assert rules["auction"]["traded_wh"] == rules["last_pair"]["traded_wh"] == rules["pay_as_bid"]["traded_wh"] > 0
+    assert rules["mid_market_rate"]["traded_wh"] == rules["supply_demand_ratio"]["traded_wh"]
+    with (first / "out" / report.MARKETS_NAME).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(RULES) * 6
+    for name, rule in rules.items():
+        assert sum(int(row["gain"]) for row in rows if row["rule"] == name) == rule["gain"]
+    # what members gain, the department loses at retail and feed-in, but for wheeling, fees and rounding
+    spread = told["simulation"]["parameters"]["retail_price"] - told["simulation"]["parameters"]["feed_in_price"]
+    for rule in rules.values():
+        exact = rule["traded_wh"] * spread / 1_000
+        assert rule["gain"] + rule["department"] == pytest.approx(exact, abs=6 * 2)
 
 
 def fetched(server: subprocess.Popen[bytes], url: str) -> str:
