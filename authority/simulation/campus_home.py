@@ -39,9 +39,9 @@ from authority.simulation.meters import FIRST_REGISTER_WH, SimulatedMeter
 from authority.simulation.scenario import Scenario
 from authority.simulation.seeds import Seed
 from authority.store import Store
-from authority.store.metering import Meter, MeterKey
+from authority.store.metering import Frame, Meter, MeterKey
 from edge_agent.wire.meter_map import MeterMap
-from edge_agent.wire.reading import TRUNCATED_HASH_SIZE, possession_message
+from edge_agent.wire.reading import TRUNCATED_HASH_SIZE, ZERO_HASH, possession_message
 
 ACTOR = "simulation"
 CREDITS_EACH = 100_000_000_000
@@ -138,14 +138,14 @@ def open_home(path: Path, campus: buildings.Campus, seed: Seed, clock: VirtualCl
         )
     with store.read() as session:
         rows = session.execute(
-            select(Meter.serial, MeterKey.next_sequence, MeterKey.head_hash).join(
-                MeterKey, MeterKey.public_key == Meter.public_key
-            )
+            select(Meter.serial, MeterKey.next_sequence, MeterKey.head_hash, Frame.interval_end)
+            .join(MeterKey, MeterKey.public_key == Meter.public_key)
+            .join(Frame, Frame.log_index == MeterKey.head_log_index)
         ).all()
-    for serial, next_sequence, head_hash in rows:
-        if head_hash is not None:
-            made.meters[serial].sequence = next_sequence
-            made.meters[serial].previous = head_hash[:TRUNCATED_HASH_SIZE]
+    for serial, next_sequence, head_hash, interval_end in rows:
+        known = made.meters[serial]
+        known.sequence, known.read_until = next_sequence, interval_end
+        known.previous = (head_hash or ZERO_HASH)[:TRUNCATED_HASH_SIZE]
     return made
 
 

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from sqlalchemy import func, select
 from authority.collector.frames import Sent
 from authority.collector.ingest import check
 from authority.collector.transaction import Ingestion
+from authority.governance import acts
 from authority.home.clock import stop_clock
 from authority.refusals import RefusalError
 from authority.settlement.worker import Worker
@@ -34,12 +35,13 @@ from authority.simulation.seeds import Seed
 from authority.simulation.weather import DAY_SECONDS, Sky
 from authority.store.metering import Frame
 from edge_agent.wire.files import write_atomically
-from edge_agent.wire.reading import CODES, MAX_FRAMES, VERDICT_ACCEPTED, Receipt
+from edge_agent.wire.reading import CODES, FRAME_SIZE, MAX_FRAMES, VERDICT_ACCEPTED, Receipt
 
 STATE_NAME = "simulation.json"
 FORMAT = "campus-simulation-1"
 READ_AFTER_SECONDS = 1
 """After a boundary, when its readings are there."""
+STAGED_BEFORE_EPOCHS = acts.NEAREST_EPOCHS + 1
 SET_UP, DONE = "set up", "done"
 MAX_ROUNDS = 200
 
@@ -202,30 +204,62 @@ class Simulation:
                     flows = {each.member.name: each.next(start + sun_time, weather) for each in households}
                     for meter in self._campus.meters:
                         home.meters[meter.serial].move(buildings.registers(meter, flows[meter.member]))
-            if boundary < read_until:
-                continue
-            self._clock.go_to(boundary + READ_AFTER_SECONDS)
-            if boundary > read_until:
-                self._read(home, boundary)
+            for simulated in home.meters.values():
+                simulated.read(boundary)
+            if boundary >= read_until:
+                self._boundary(home, worker, boundary)
+                self._progress(interval, request.intervals)
+
+    def _boundary(self, home: CampusHome, worker: Worker, boundary: int) -> None:
+        """What gateways send comes in when it does, and each time the worker does what can be done.
+
+        Where somebody is silent, it goes on when the grace is over, as a worker in service does by itself.
+        """
+        scenario = self.request.scenario
+        since = boundary - self.request.start
+        silent = {silence.gateway: silence.by for silence in scenario.silences if silence.holds(since)}
+        self._change(home, boundary)
+        gateways: dict[int, list[str]] = {READ_AFTER_SECONDS: []}
+        for gateway in dict.fromkeys(meter.gateway for meter in self._campus.meters):
+            by = silent.get(gateway, READ_AFTER_SECONDS)
+            if by is not None:
+                gateways.setdefault(by, []).append(gateway)
+        if silent:
+            gateways.setdefault(scenario.parameters.grace_seconds + READ_AFTER_SECONDS, [])
+        for after, senders in sorted(gateways.items()):
+            self._clock.go_to(boundary + after)
+            self._send(home, senders)
             with self.spent.on("settlement"):
                 settle(worker)
-            self._progress(interval, request.intervals)
 
-    def _read(self, home: CampusHome, boundary: int) -> None:
-        """Every meter signs the boundary, and the intake takes it, in one commit."""
+    def _send(self, home: CampusHome, gateways: Sequence[str]) -> None:
+        """Gateways sign and send all that their meters kept, and the intake takes it, in one commit."""
         with self.spent.on("signing"):
-            frames: dict[str, list[bytes]] = {}
+            frames = dict.fromkeys(gateways, b"")
             for meter in self._campus.meters:
-                frames.setdefault(meter.gateway, []).append(home.meters[meter.serial].read(boundary))
-        with self.spent.on("intake"):
-            take(
-                home,
-                [
-                    Sent(b"".join(some), gateway, None, "https")
-                    for gateway, all_ in frames.items()
-                    for some in (all_[at : at + MAX_FRAMES] for at in range(0, len(all_), MAX_FRAMES))
-                ],
-            )
+                if meter.gateway in frames:
+                    frames[meter.gateway] += home.meters[meter.serial].sign()
+        most = MAX_FRAMES * FRAME_SIZE
+        sent = [
+            Sent(data[at : at + most], gateway, None, "https")
+            for gateway, data in frames.items()
+            for at in range(0, len(data), most)
+        ]
+        if sent:
+            with self.spent.on("intake"):
+                take(home, sent)
+
+    def _change(self, home: CampusHome, boundary: int) -> None:
+        """Stage parameters a little before they hold."""
+        seconds = self.request.scenario.epoch_seconds
+        for change in self.request.scenario.changes:
+            from_epoch = (self.request.start + change.at) // seconds
+            if boundary // seconds == from_epoch - STAGED_BEFORE_EPOCHS:
+                self._clock.go_to(boundary + READ_AFTER_SECONDS)
+                governance = acts.read(home.chain.client)
+                if governance.staged_from != from_epoch:  # else it was staged before an interruption
+                    wanted = acts.check_staging(governance, dict(change.parameters), from_epoch)
+                    acts.stage(home.app, home.chain.client, wanted, from_epoch, actor=campus_home.ACTOR)
 
 
 def take(home: CampusHome, sent: list[Sent]) -> None:

@@ -17,8 +17,11 @@ from typing import Any
 
 import pytest
 from free_ports import free_port
+from sqlalchemy import select
 
 from authority.app import App
+from authority.billing.evidence import StoreEvidence
+from authority.chain.accounts import EpochBook
 from authority.cli import main
 from authority.home.clock import CLOCK_NAME, clock_of, stop_clock
 from authority.home.errors import HomeConfigError
@@ -28,6 +31,9 @@ from authority.simulation.campus_home import start_of
 from authority.simulation.errors import OutBusyError, OutForeignError, OutOtherError, ScenarioInvalidError
 from authority.simulation.scenario import Scenario
 from authority.simulation.simulation import DONE, Out, Request, Simulation
+from authority.store.metering import Frame, Meter
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 REPOSITORY = Path(__file__).parents[3]
 HOURLY = "epoch_seconds = 3600\n"
@@ -42,7 +48,7 @@ def simulate(directory: Path, hash_seed: str) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": hash_seed}
     words = [sys.executable, "-m", "authority.cli", "simulate", *WORDS, "--scenario", scenario, "--json", "--compare"]
     done = subprocess.run(
-        [*words, "--out", directory / "out"], env=environment, capture_output=True, text=True, check=False, timeout=240
+        [*words, "--out", directory / "out"], env=environment, capture_output=True, text=True, check=False, timeout=800
     )
     assert done.returncode == 0, done.stderr
     assert "day 1 of 1" in done.stderr
@@ -109,7 +115,7 @@ def fetched(server: subprocess.Popen[bytes], url: str) -> str:
     """A page, as soon as its server, which must live, is there."""
     while server.poll() is None:
         try:
-            with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - this machine's
+            with urllib.request.urlopen(url, timeout=300) as answer:  # noqa: S310 - this machine's
                 return str(answer.read().decode())
         except urllib.error.URLError as error:
             if not isinstance(error.reason, ConnectionRefusedError):
@@ -131,7 +137,7 @@ def test_its_home_is_shown_as_it_stood_at_the_end(twice: tuple[Path, Path, dict[
             campus = json.loads(fetched(web, f"http://127.0.0.1:{port}/api/v1/campus"))
         finally:
             web.terminate()
-            web.wait(timeout=60)
+            web.wait(timeout=300)
     assert "A simulation: the campus" in page
     assert "Dormitory 01" in page
     assert campus["epoch"]["number"] == REQUEST.end // 3_600
@@ -171,6 +177,57 @@ def test_an_interrupted_simulation_goes_on_and_comes_to_the_same(
         assert out.stage == DONE
 
 
+EVENTS = (
+    HOURLY
+    + """
+[[event]]
+kind = "outage"
+building = 1
+from_hour = 9
+hours = 3
+
+[[event]]
+kind = "late"
+building = 3
+from_hour = 5
+hours = 10
+seconds = 1500
+
+[[event]]
+kind = "parameters"
+from_hour = 12
+retail_price = 330_000
+"""
+)
+
+
+def test_outages_late_readings_and_new_prices_are_lived_through_and_resumed(tmp_path: Path) -> None:
+    request = Request(1, 4, 4, 11, REQUEST.start, Scenario.parse(EVENTS))
+    with interrupted_at(10) as progress, Out(tmp_path, request) as out:
+        Simulation(request, out, progress).run()
+    with Out(tmp_path, request) as out:
+        simulation = Simulation(request, out, lambda *_: None)
+        simulation.run()
+        found = report.make(out.path, request, simulation.spent)
+    audit = found["audit"]
+    assert (audit["ok"], audit["problems"], audit["readings"]) == (True, [], 12 * 25)
+    app = App.open(tmp_path)
+    with app.store.read() as session:
+        rows = session.execute(
+            select(Meter.gateway_name, Frame.interval_end, Frame.received_at).join(Meter, Frame.meter_pk == Meter.id)
+        ).all()
+        prices = [EpochBook.from_account(data).retail_price for _, data in StoreEvidence(session).books(0, 2**31)]
+    app.store.close()
+    delays: dict[str, set[int]] = {}
+    for gateway, boundary, received_at in rows:
+        delays.setdefault(gateway, set()).add(received_at - boundary)
+    hour = 3_600
+    assert delays["building_02"] == delays["building_04"] == {1}
+    assert delays["building_03"] == {1, 1_500}
+    assert delays["building_01"] == {1, hour + 1, 2 * hour + 1, 3 * hour + 1}
+    assert prices == [300_000] * (len(prices) - 12) + [330_000] * 12
+
+
 def test_a_set_up_that_was_interrupted_begins_again(tmp_path: Path) -> None:
     with Out(tmp_path, REQUEST):
         (tmp_path / "keys").mkdir()
@@ -203,6 +260,11 @@ def test_a_directory_is_one_simulations_and_one_processs(tmp_path: Path) -> None
         ("[site]\nlatitude = true\n", "latitude"),
         ("[parameters]\nretail = 5\n", "retail"),
         ("[event]\n", "event"),
+        ("[[event]]\nkind = 'storm'\n", "one of 'outage', 'late', 'parameters'"),
+        ("[[event]]\nkind = 'outage'\nbuilding = 1\nhours = 2\n", "from_hour"),
+        ("[[event]]\nkind = 'late'\nbuilding = 1\nfrom_hour = 0\nhours = 2\nseconds = 900\n", "1 to 899"),
+        ("[[event]]\nkind = 'parameters'\nfrom_hour = 9\n", "parameters that change"),
+        ("[[event]]\nkind = 'parameters'\nfrom_hour = 3\nwheeling = 0\n", "4 or more"),
         ("epoch_seconds =", "not TOML"),
     ],
 )
