@@ -21,10 +21,11 @@ from authority.store.persons import (
     PersonRole,
     PersonSession,
     ProgramToken,
+    ProofLink,
 )
 
 MAX_TEXT = 128
-_OWNED = (PersonRole, Invitation, Passkey, PasskeyChallenge, PersonSession, ProgramToken)
+_OWNED = (PersonRole, Invitation, Passkey, PasskeyChallenge, PersonSession, ProgramToken, ProofLink)
 
 
 def as_login(text: str) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from flask import Response
 
 from authority.api.days import DaysInvalidError
+from authority.api.kwh import ProofMissingError
 from authority.api.member import ChainAwayError
 from authority.errors import AuthorityError
 from authority.market.policies import MarketError
 from authority.people.errors import (
     InvitationInvalidError,
     PeopleError,
+    ProofLinkUnknownError,
     SessionUnknownError,
     SignInClosedError,
     TokenUnknownError,
@@ -22,6 +24,8 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (InvitationInvalidError, 404),
     (SessionUnknownError, 404),
     (TokenUnknownError, 404),
+    (ProofLinkUnknownError, 404),
+    (ProofMissingError, 409),
     (SignInClosedError, 429),
     (DaysInvalidError, 400),
     (PeopleError, 400),
