@@ -261,7 +261,7 @@ def run(arguments: argparse.Namespace) -> int:
                 return _conservation(url or app.home.rpc_url)
             if arguments.action == "export":
                 return _export_bundle(app, arguments.bundle, url, arguments.before)
-            audit = _verify(app, url, _manner(arguments), arguments.before, told=arguments.progress)
+            audit = verify(app, url, _manner(arguments), arguments.before, told=arguments.progress)
             return _report(audit, as_json=arguments.json)
     finally:
         app.store.close()
@@ -522,7 +522,8 @@ def _manner(arguments: argparse.Namespace) -> Manner:
     return Manner(jobs=arguments.jobs, since=arguments.since, state=arguments.state)
 
 
-def _verify(app: App, url: str | None, manner: Manner, before: Sequence[Path] = (), *, told: bool = False) -> Audit:
+def verify(app: App, url: str | None, manner: Manner, before: Sequence[Path] = (), *, told: bool = False) -> Audit:
+    """Audit a home: its log, and the chain at the url, which None leaves out. told: say how far it is."""
     audit = manner.audit(app.home.network_id, bytes(app.home.receipt_key.pubkey()))
     progress = audit.progress = _untouched(app, audit.progress)
     chain = None if url is None else chain_at(url, progress.newest)
