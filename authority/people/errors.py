@@ -86,3 +86,18 @@ class TokenUnknownError(PeopleError):
     """There is no such token that still holds."""
 
     code = "token_unknown"
+
+
+class ProofLinkInvalidError(PeopleError):
+    """A link to a proof of a span that it cannot have, or one too many."""
+
+    code = "proof_link_invalid"
+
+
+class ProofLinkUnknownError(PeopleError):
+    """There is no such link to a proof that still holds; whether there ever was one is not told."""
+
+    code = "proof_link_unknown"
+
+    def __init__(self) -> None:
+        super().__init__("this link is wrong, ended or too old; ask who gave it to you for a new one")

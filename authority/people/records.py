@@ -22,10 +22,11 @@ from authority.store.persons import (
     PersonRole,
     PersonSession,
     ProgramToken,
+    ProofLink,
 )
 
 MAX_TEXT = 128
-_OWNED = (PersonRole, Invitation, Passkey, PasskeyChallenge, PersonSession, ProgramToken, BillMail)
+_OWNED = (PersonRole, Invitation, Passkey, PasskeyChallenge, PersonSession, ProgramToken, ProofLink, BillMail)
 
 
 def as_login(text: str) -> str:

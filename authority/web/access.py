@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from authority.api import me
 from authority.api.gate import PUBLIC, Rule
-from authority.web import member_pages, operator_pages, people_pages, treasurer_pages
+from authority.web import audit_pages, kwh_pages, member_pages, operator_pages, people_pages, treasurer_pages
 
 PUBLIC_ROUTES: Mapping[str, Rule] = dict.fromkeys(
     (
@@ -31,7 +31,9 @@ RULES: Mapping[str, Rule] = {
     **PUBLIC_ROUTES,
     **people_pages.RULES,
     **member_pages.RULES,
+    **kwh_pages.RULES,
     **operator_pages.RULES,
     **treasurer_pages.RULES,
+    **audit_pages.RULES,
     **me.RULES,
 }

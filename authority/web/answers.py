@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from authority.api.days import DaysInvalidError
+from authority.api.kwh import ProofMissingError
 from authority.api.member import ChainAwayError
 from authority.billing.errors import BillingError, BillUnknownError, LetterUnknownError, PeriodUnknownError
 from authority.errors import AuthorityError
@@ -12,6 +13,7 @@ from authority.market.policies import MarketError
 from authority.people.errors import (
     InvitationInvalidError,
     PeopleError,
+    ProofLinkUnknownError,
     SessionUnknownError,
     SignInClosedError,
     TokenUnknownError,
@@ -23,6 +25,8 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (InvitationInvalidError, 404),
     (SessionUnknownError, 404),
     (TokenUnknownError, 404),
+    (ProofLinkUnknownError, 404),
+    (ProofMissingError, 409),
     (SignInClosedError, 429),
     (BillUnknownError, 404),
     (PeriodUnknownError, 404),

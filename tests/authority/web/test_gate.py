@@ -31,6 +31,7 @@ VALUES = {
     "wallet": "x",
     "session_id": "x",
     "token": "x",
+    "link": "x",
     "level": "0",
     "place": "000",
     "filename": "x.css",
@@ -39,8 +40,10 @@ ASKERS = (*ROLES, "nobody", None)
 OPEN_TO = {
     "me": {MEMBER, DELEGATE},
     "member": {MEMBER, DELEGATE},
+    "proofs": {MEMBER},
     "operator": {OPERATOR, AUTHORITY, AUDITOR},
     "treasurer": {TREASURER},
+    "audit": {AUDITOR, AUTHORITY},
     "account": {*ROLES, "nobody"},
 }
 """Who comes in, written down a second time: by the beginning of a route's name."""

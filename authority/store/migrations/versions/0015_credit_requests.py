@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014_credit_requests"
-down_revision = "0013_bill_mails"
+revision = "0015_credit_requests"
+down_revision = "0014_bill_mails"
 branch_labels = None
 depends_on = None
 
