@@ -8,15 +8,14 @@ claimed. It names no person and no building: meters go by their pseudonyms. Ener
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from solders.pubkey import Pubkey
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from authority.api.member import PassedFrame, added, net_spans, passed_frames, settling_meters, shared_boundaries
 from authority.app import App
 from authority.chain import programs
 from authority.chain.accounts import EpochCheckpoint, KeyUse
@@ -27,8 +26,9 @@ from authority.log import log, merkle, publish
 from authority.log.log import LEAF_READING, SignedCheckpoint
 from authority.log.reading_leaf import FRAME_AT
 from authority.people.proof_links import OpenLink, check_span
+from authority.settlement import day_sums
 from authority.store.log import Checkpoint, PublishedCheckpoint
-from authority.store.metering import Meter
+from authority.store.metering import Frame, Meter
 from authority.store.settlement import SettledSpan
 from edge_agent.wire.reading import RECORD_SIZE, record_hash
 
@@ -77,28 +77,27 @@ class Proofs:
         ends_at = min(ends_at, now)
         check_span(starts_at, ends_at, now)
         with self._app.store.read() as session:
-            meters, frames = _frames(session, member_id, starts_at, ends_at)
-        shared = shared_boundaries(frames)
-        return Disclosure(len(meters), sum(map(len, frames.values())), shared[0], shared[-1])
+            _, its = self._heard(session, member_id, starts_at, ends_at)
+        boundaries = day_sums.common_boundaries(its)
+        return Disclosure(len(its), sum(map(len, its.values())), boundaries[0], boundaries[-1])
 
     def document(self, link: OpenLink) -> dict[str, Any]:
         """The proof behind a link; ProofMissingError. Accounts are null where the validator does not answer."""
         with self._app.store.read() as session:
-            meters, frames = _frames(session, link.member_id, link.starts_at, link.ends_at)
-            boundaries = shared_boundaries(frames)
-            flows = [moved for _, _, moved in net_spans(meters, frames)]
-            if not flows:
+            roles, its = self._heard(session, link.member_id, link.starts_at, link.ends_at)
+            boundaries = day_sums.common_boundaries(its)
+            claim = functools.reduce(day_sums.add, (piece.flows for piece in day_sums.spans(roles, its)), None)
+            if claim is None:
                 raise ProofMissingError("a register was reset in this time, so nothing can be said of its energy")
-            places = {pk: place for place, pk in enumerate(meter.id for meter in meters)}
-            unheard = len(settling_meters(session, link.member_id)) - len(meters)
+            meters = session.scalars(select(Meter).where(Meter.id.in_(its)).order_by(Meter.id)).all()
+            leaves = _leaves(session, its, boundaries[0], boundaries[-1])
             listed = [
-                (places[pk], passed)
-                for pk, its in frames.items()
-                for end, passed in its.items()
+                (place, leaves[meter.id, end])
+                for place, meter in enumerate(meters)
+                for end in sorted(its[meter.id])
                 if boundaries[0] <= end <= boundaries[-1]
             ]
-            listed.sort(key=lambda each: (each[0], each[1].record.interval_end))
-            covering = _covering(session, max(passed.log_index for _, passed in listed))
+            covering = _covering(session, max(leaf for _, leaf in listed))
             readings = _readings(session, listed, covering.signed.size)
             minted = session.scalars(
                 select(SettledSpan.minted_wh).where(
@@ -119,7 +118,7 @@ class Proofs:
             "ends_at": boundaries[-1],
             "zone": self._app.home.settings.site.zone,
             "meters": [{"meter_id": meter.meter_id.hex(), "role": meter.role} for meter in meters],
-            "unheard": unheard,
+            "unheard": len(roles) - len(its),
             "readings": readings,
             "keys": [
                 {
@@ -140,9 +139,21 @@ class Proofs:
                 "address": str(pin),
                 "account": _start(accounts[pin], PIN_SIZE),
             },
-            "claim": asdict(functools.reduce(added, flows)),
+            "claim": claim._asdict(),
             "minted_wh": sum(minted) if minted else None,
         }
+
+    def _heard(
+        self, session: Session, member_id: int, starts_at: int, ends_at: int
+    ) -> tuple[day_sums.Roles, day_sums.Readings]:
+        """The member's meters that count, and the readings of those that were heard; ProofMissingError."""
+        roles = day_sums.settling(session, member_id)
+        its = day_sums.readings(session, roles, starts_at, ends_at, self._app.home.settings.epoch.seconds)
+        if len(day_sums.common_boundaries(its)) < 2:
+            raise ProofMissingError("there are no readings of this member at two boundaries in this time")
+        if sum(map(len, its.values())) > MOST_READINGS:
+            raise ProofMissingError(f"a proof has {MOST_READINGS} readings at most: choose a shorter time")
+        return roles, its
 
     def _accounts(self, addresses: Sequence[Pubkey]) -> Mapping[Pubkey, bytes | None]:
         """The accounts' data; None where there is none, or the validator does not answer."""
@@ -164,17 +175,18 @@ def _start(data: bytes | None, size: int) -> str | None:
     return None if data is None or len(data) < size else data[:size].hex()
 
 
-def _frames(
-    session: Session, member_id: int, starts_at: int, ends_at: int
-) -> tuple[list[Meter], dict[int, dict[int, PassedFrame]]]:
-    """The member's meters that were heard in the span, and their readings; ProofMissingError."""
-    meters = settling_meters(session, member_id)
-    frames = passed_frames(session, meters, starts_at, ends_at)
-    if len(shared_boundaries(frames)) < 2:
-        raise ProofMissingError("there are no readings of this member at two boundaries in this time")
-    if sum(map(len, frames.values())) > MOST_READINGS:
-        raise ProofMissingError(f"a proof has {MOST_READINGS} readings at most: choose a shorter time")
-    return [meter for meter in meters if meter.id in frames], frames
+def _leaves(session: Session, meters: Iterable[int], begin: int, end: int) -> dict[tuple[int, int], int]:
+    """Where the log has the readings that count, by meter and boundary: a later one in an earlier one's place."""
+    rows = session.execute(
+        select(Frame.meter_pk, Frame.interval_end, func.max(Frame.log_index))
+        .where(
+            Frame.interval_end.between(begin, end),
+            Frame.meter_pk.in_(meters),
+            Frame.disposition.in_(day_sums.PASSED),
+        )
+        .group_by(Frame.meter_pk, Frame.interval_end)
+    )
+    return {(pk, at): leaf for pk, at, leaf in rows}
 
 
 def _covering(session: Session, last: int) -> _Covering:
@@ -196,20 +208,20 @@ def _covering(session: Session, last: int) -> _Covering:
     return _Covering(signed, newest[1], None)
 
 
-def _readings(session: Session, listed: Sequence[tuple[int, PassedFrame]], size: int) -> list[dict[str, Any]]:
+def _readings(session: Session, listed: Sequence[tuple[int, int]], size: int) -> list[dict[str, Any]]:
     """Each reading's leaf in its two parts, and its inclusion path in the tree of `size` leaves."""
     node = functools.cache(log.nodes(session))
     found = []
-    for place, passed in listed:
-        leaf = log.leaf(session, passed.log_index)
+    for place, index in listed:
+        leaf = log.leaf(session, index)
         if leaf[0] != LEAF_READING:
-            raise ProofMissingError(f"entry {passed.log_index} of the log is no reading: tell the department")
+            raise ProofMissingError(f"entry {index} of the log is no reading: tell the department")
         frame = leaf[FRAME_AT:]
-        path = merkle.inclusion_proof(passed.log_index, size, node)
+        path = merkle.inclusion_proof(index, size, node)
         found.append(
             {
                 "meter": place,
-                "log_index": passed.log_index,
+                "log_index": index,
                 "record_hash": record_hash(frame[:RECORD_SIZE]).hex(),
                 "head": leaf[:FRAME_AT].hex(),
                 "frame": frame.hex(),

@@ -61,6 +61,12 @@ NOT_HERE: dict[str, str] = {
     "authority validator": "the demo's own runs; the move to Agave: tests/authority/recovery/test_moving.py",
     "authority recover moved /backup/before-agave.bundle": "as above",
     "authority audit verify --before /backup/before-agave.bundle": "as above",
+    "authority audit prune": NAMES,
+    **{
+        command.text: "the demo's validator runs, and its chain is young: tests/authority/audit/test_pruning.py"
+        for command in PAGE
+        if command.text.startswith(("authority audit prune --", "authority audit export --bundle /archive"))
+    },
     "authority recover receipt FILE": "nothing is lost here: tests/authority/recovery/test_recover.py",
     "authority recover give-up GATEWAY/METER": "as above",
     "edge-agent setup": "asks a person: tests/edge_agent/commands/test_setup.py",

@@ -14,11 +14,11 @@ from kwh_site import opened
 from sqlalchemy import select
 from werkzeug.serving import make_server
 
-from authority.api.member import _netted
 from authority.log import merkle
 from authority.log.log import open_checkpoint
 from authority.people.roles import MEMBER
-from authority.store.billing import IssuedBill
+from authority.settlement.day_sums import netted
+from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.log import Act, LogLeaf
 from authority.store.metering import Meter
 from edge_agent.wire.reading import ROLES, Record
@@ -304,9 +304,7 @@ def test_the_browsers_netting_is_the_rule(browser, page):
     )
     known = 0
     for meters, found in zip(cases, told, strict=True):
-        expected = _netted(
-            [(_meter(role), _record([5] * 4), _record([5 + step for step in steps])) for role, steps in meters]
-        )
+        expected = netted([(role, _record([5] * 4), _record([5 + step for step in steps])) for role, steps in meters])
         assert found == (None if expected is None else {name: getattr(expected, name) for name in found or {}}), meters
         known += expected is not None
     assert 50 < known < len(cases)
@@ -315,10 +313,6 @@ def test_the_browsers_netting_is_the_rule(browser, page):
 def permitted(role, steps):
     """The steps of the registers that may move in that role; the others stand still."""
     return [step * (name in ROLE_REGISTERS[role]) for name, step in zip(REGISTERS, steps, strict=True)]
-
-
-def _meter(role):
-    return Meter(role=role)
 
 
 def _record(registers):
@@ -408,8 +402,11 @@ def bill(site):
         number=1, period=0, wallet=str(site.campus.wallets["A"]), document=document_,
         sha256=bytes(32), due=0, log_index=1, issued_at=site.campus.wall.seconds(),
     )  # fmt: skip
+    period = BillingPeriod(
+        period=0, first_epoch=epochs[0], end_epoch=epochs[1] + 1, closed_at=0, closed_by="test", log_index=0
+    )
     with site.campus.app.store.write() as session:
-        session.add(made)
+        session.add_all([period, made])
     return "/me/bills/1"
 
 
