@@ -1,7 +1,7 @@
 // "Why this kWh is real": fetches a proof, or takes it from a file, has proof.js check it, and shows each step.
 import {
-  BELIEVED, FAILS, HOLDS, NOT_CHECKED, NOT_REACHED, NoEd25519, NotAProof, PARTS, changed, check, hasPart, isProven,
-  recordOf, requireProof, short,
+  BELIEVED, FAILS, HOLDS, NOT_CHECKED, NOT_REACHED, NoEd25519, NotAProof, PARTS, accountsIn, changed, check, hasPart,
+  isProven, recordOf, requireProof, short,
 } from "./proof.js";
 
 const TOLD = {
@@ -151,6 +151,19 @@ by("back").addEventListener("click", () => attempt(async () => {
   by("back").disabled = true;
   await run(proof);
 }));
+
+by("compare").addEventListener("click", () => {
+  const told = by("compared");
+  try {
+    const known = accountsIn(proof, by("answer").value);
+    told.dataset.tone = known.length ? "good" : "bad";
+    told.textContent = known.length ? `The same: ${known[0]}.`
+      : "Your node says something else than every account of this proof. Look whether you asked for one of them.";
+  } catch (error) {
+    told.dataset.tone = "bad";
+    told.textContent = `${error.message[0].toUpperCase()}${error.message.slice(1)}.`;
+  }
+});
 
 const file = by("file");
 async function take(chosen) {

@@ -357,6 +357,22 @@ async function requireAddress({program, address}, seeds, bump) {
   need(same(derived, unbase58(address)), "the account's address is not the one that follows from its program");
 }
 
+/** Which accounts of a proof a node's answer to getAccountInfo (JSON, base64) has: their addresses; none where others. */
+export function accountsIn(proof, answer) {
+  let value;
+  try {
+    value = JSON.parse(answer)?.result?.value;
+    const [encoded, encoding] = value.data;
+    if (encoding !== "base64") throw new NotAProof("the answer is not in base64: ask with the encoding base64");
+    value = {owner: value.owner, data: hex(unbase64(encoded))};
+  } catch (error) {
+    throw error instanceof NotAProof ? error : new NotAProof("this is no answer to getAccountInfo");
+  }
+  return [...proof.keys, ...proof.pin ? [proof.pin] : []]
+    .filter(each => each.account !== null && value.owner === each.program && value.data.startsWith(each.account))
+    .map(each => each.address);
+}
+
 // What fails when a byte changes
 
 const flipHex = (words, at) => {
@@ -412,7 +428,7 @@ export function changed(proof, id, at) {
 
 /** What a check of this kind cannot show, in words. */
 export const BELIEVED = [
-  "That the accounts' bytes are the chain's. They came with the proof; ask a node of your own for the addresses below.",
+  "That the accounts' bytes are the chain's. They came with the proof; a node of your own shows it, and its answers can be compared below.",
   "That the receipt key is the department's. Compare it with the one that the department prints or that you kept from before.",
   "That the meters are those of one member, have the roles that the proof says, and measure what flows.",
   "That the figure of minted tokens is what the chain minted in this time.",

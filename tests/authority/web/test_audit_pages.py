@@ -15,7 +15,7 @@ from kwh_site import opened
 from sqlalchemy import select, update
 from werkzeug.serving import make_server
 
-from authority.api.audit_log import PAGE, place_at
+from authority.api.audit_log import PAGE
 from authority.log import log
 from authority.market.clearing import Order, clear
 from authority.people.roles import AUDITOR, MEMBER
@@ -92,18 +92,6 @@ def test_the_log_is_shown_by_day_and_odd_addresses_show_something(site, ask):
     assert walk(ask, "/audit/log?from=2200-01-01") == []
     for odd in ("?before=x", "?before=-1", f"?before={'9' * 30}", "?from=yesterday", "?kind=%00"):
         assert "The log" in ask(f"/audit/log{odd}"), odd
-
-
-def test_the_place_of_a_time_is_that_of_the_first_entry_then(site):
-    with site.campus.app.store.read() as session:
-        times = dict(map(tuple, session.execute(select(Act.log_index, Act.time))))
-        times |= dict(map(tuple, session.execute(select(Frame.log_index, Frame.received_at))))
-        for moment in sorted({taken + step for taken in times.values() for step in (-1, 0, 1)}):
-            later = [index for index, taken in times.items() if taken >= moment]
-            place = place_at(session, moment)
-            first = min(later, default=log.size(session))
-            assert place <= first  # a book before it has no time of its own, and comes with it
-            assert [index for index in range(place, first) if index in times] == []
 
 
 def test_checkpoints_are_beside_the_chains_and_a_changed_one_is_told(site, ask):

@@ -18,6 +18,7 @@ from authority.log import merkle
 from authority.log.log import open_checkpoint
 from authority.people.roles import MEMBER
 from authority.settlement.day_sums import netted
+from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.log import Act, LogLeaf
 from authority.store.metering import Meter
 from edge_agent.wire.reading import ROLES, Record
@@ -351,6 +352,33 @@ def test_without_scripts_a_sentence_says_that_nothing_is_checked(browser, site, 
     browser.emulate(390, 844)
 
 
+def test_an_account_is_compared_with_a_nodes_own_answer(browser, site, page):
+    """The validator's own JSON, as whoever has a node gets it."""
+    proof = browser.evaluate("window.proof")
+    config = {"encoding": "base64"}
+    for address_ in (proof["pin"]["address"], proof["keys"][0]["address"]):
+        answer = {"result": site.campus.client.call("getAccountInfo", address_, config)}
+        told = compared(browser, json.dumps(answer))
+        assert told == ["good", f"The same: {address_}."]
+        data, encoding = answer["result"]["value"]["data"]
+        answer["result"]["value"]["data"] = ["B" + data[1:], encoding]
+        assert compared(browser, json.dumps(answer))[0] == "bad"
+    for wrong in (
+        "",
+        "{}",
+        "null",
+        json.dumps({"result": {"value": None}}),
+        '{"result":{"value":{"data":["x","base58"]}}}',
+    ):
+        assert compared(browser, wrong)[0] == "bad", wrong
+
+
+def compared(browser, answer):
+    browser.evaluate(f"document.querySelector('#answer').value = {json.dumps(answer)}")
+    browser.evaluate("document.querySelector('#compare').click()")
+    return browser.evaluate("[compared.dataset.tone, compared.textContent]")
+
+
 def test_a_saved_proof_is_checked_from_its_file(browser, site, address, tmp_path):
     file = tmp_path / "proof.json"
     for content, tone in ((json.dumps(document(site, site.link(0, -1))), "good"), ("{}", "bad"), ("no JSON", "bad")):
@@ -362,16 +390,45 @@ def test_a_saved_proof_is_checked_from_its_file(browser, site, address, tmp_path
         browser.until(f"document.querySelector('#verdict').dataset.tone === {tone!r}")
 
 
-def test_from_a_days_quarter_to_the_proof_in_few_clicks(browser, site, address):
-    """The member opens its day, the quarter's proof, makes the link, and sees the checks done."""
+@pytest.fixture
+def bill(site):
+    """A bill of member A for the epochs there were."""
+    seconds = site.campus.epoch_seconds
+    epochs = [site.boundaries[0] // seconds, site.boundaries[-1] // seconds - 1]
+    line = {"kind": "withdrawn", "wh": 0, "price": None, "amount": 0, "paid": False, "epochs": [epochs]}
+    head = {"first_epoch": epochs[0], "end_epoch": epochs[1] + 1, "epoch_seconds": seconds}
+    document_ = json.dumps({**head, "lines": [line]}).encode()
+    made = IssuedBill(
+        number=1, period=0, wallet=str(site.campus.wallets["A"]), document=document_,
+        sha256=bytes(32), due=0, log_index=1, issued_at=site.campus.wall.seconds(),
+    )  # fmt: skip
+    period = BillingPeriod(
+        period=0, first_epoch=epochs[0], end_epoch=epochs[1] + 1, closed_at=0, closed_by="test", log_index=0
+    )
+    with site.campus.app.store.write() as session:
+        session.add_all([period, made])
+    return "/me/bills/1"
+
+
+CLICKS = (
+    ("a[aria-label^='The days of']", "location.search.includes('view=month')"),
+    ("th a[href*='view=day']", "location.search.includes('view=day')"),
+    ("td a[aria-label^=Proof]", "location.pathname === '/me/proofs'"),
+    ("form[action='/me/proofs'] button", "location.pathname.startsWith('/kwh/')"),
+)
+
+
+def test_from_a_bill_to_the_checked_readings_in_four_clicks(browser, site, address, bill):
+    """Line, day, quarter, link: then the browser has checked."""
     browser._call("Network.setCookie", session=True, name="campus-here", value=site.cookies[MEMBER], url=address)
-    browser.open(f"{address}/me/energy")
-    browser.evaluate("document.querySelector('details').open = true")
-    browser.evaluate("document.querySelector('td a[aria-label^=Proof]').click()")
-    browser.until("document.querySelector('form[action=\"/me/proofs\"] button') !== null")
-    assert "Whoever has the link sees" in browser.evaluate("document.body.textContent")
-    browser.evaluate("document.querySelector('form[action=\"/me/proofs\"] button').click()")
-    browser.until("location.pathname.startsWith('/kwh/')")
+    browser.emulate(390, 844)
+    browser.open(address + bill)
+    for selector, arrived in CLICKS:
+        browser.until(f"document.querySelector({selector!r})?.checkVisibility()")
+        browser.evaluate(f"document.querySelector({selector!r}).click()")
+        browser.until(f"document.readyState === 'complete' && {arrived}")
+        if arrived.endswith("'/me/proofs'"):
+            assert "Whoever has the link sees" in browser.evaluate("document.body.textContent")
     browser.until("document.querySelector('#verdict')?.dataset.tone === 'good'")
     browser._call("Network.clearBrowserCookies", session=True)
 
