@@ -16,6 +16,7 @@ from sqlalchemy.orm import joinedload
 from authority.app import App
 from authority.billing.turn import each_epoch
 from authority.chain.client import ChainClient
+from authority.enrolment.approvals import Registrar
 from authority.enrolment.names import Names
 from authority.enrolment.wallets import unseal
 from authority.errors import AuthorityError, MeterUnknownError
@@ -116,7 +117,9 @@ def _work(app: App, *, once: bool) -> None:
             worker.settle_down()
         else:
             asking = Witnesses(app.store, witnesses, app.clock)
-            threading.Thread(target=asking.run, args=(stop,), daemon=True).start()
+            registrar = Registrar(app, lambda: ChainClient(app.home.rpc_url))
+            for run_until in (asking.run, registrar.run):
+                threading.Thread(target=run_until, args=(stop,), daemon=True).start()
             worker.run(stop)
     finally:
         lease.release()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from authority.api import me
 from authority.api.gate import PUBLIC, Rule
-from authority.web import member_pages, operator_pages, people_pages
+from authority.web import member_pages, operator_acts, operator_pages, people_pages
 
 PUBLIC_ROUTES: Mapping[str, Rule] = dict.fromkeys(
     (
@@ -32,5 +32,6 @@ RULES: Mapping[str, Rule] = {
     **people_pages.RULES,
     **member_pages.RULES,
     **operator_pages.RULES,
+    **operator_acts.RULES,
     **me.RULES,
 }

@@ -9,13 +9,14 @@ from authority.api.member import ChainAwayError
 from authority.errors import AuthorityError
 from authority.market.policies import MarketError
 from authority.people.errors import (
+    FormSentError,
     InvitationInvalidError,
     PeopleError,
     SessionUnknownError,
     SignInClosedError,
     TokenUnknownError,
 )
-from authority.refusals import NotFoundError
+from authority.refusals import NotFoundError, RefusalError
 
 STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (NotFoundError, 404),
@@ -23,10 +24,12 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (SessionUnknownError, 404),
     (TokenUnknownError, 404),
     (SignInClosedError, 429),
+    (FormSentError, 409),
     (DaysInvalidError, 400),
     (PeopleError, 400),
     (MarketError, 409),
     (ChainAwayError, 503),
+    (RefusalError, 409),
 )
 """The status of each cause, the first that fits."""
 
@@ -39,3 +42,8 @@ def status_of(error: AuthorityError) -> int:
 def page(text: str, status: int = 200) -> Response:
     """A page for one person: no cache keeps it."""
     return Response(text, status, {"Cache-Control": "no-store"}, content_type="text/html; charset=utf-8")
+
+
+def redirect(where: str) -> Response:
+    """Send a browser on after it sent something, so that a reload sends nothing again."""
+    return Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})

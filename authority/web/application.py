@@ -33,6 +33,7 @@ from authority.web import (
     figures,
     live,
     member_pages,
+    operator_acts,
     operator_pages,
     people_pages,
     presentation,
@@ -188,7 +189,9 @@ def _add_people(app: APIFlask, people: People) -> None:
     gate.install(app, people.app, access.RULES)
     app.register_blueprint(people_pages.blueprint(people.app))
     app.register_blueprint(member_pages.blueprint(people.app, members))
-    app.register_blueprint(operator_pages.blueprint(people.app, people.client))
+    shown = operator_pages.Shown(people.app, people.client)
+    app.register_blueprint(operator_pages.blueprint(shown))
+    app.register_blueprint(operator_acts.blueprint(shown))
     app.register_blueprint(me.blueprint(people.app, members))
     app.jinja_env.globals.update(form_field=FORM_FIELD)
 

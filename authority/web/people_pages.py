@@ -26,7 +26,7 @@ from authority.people.passkeys import Site
 from authority.people.roles import OF_A_MEMBER, SCOPES, SEES_WHAT_WAITS
 from authority.refusals import NotFoundError
 from authority.store.persons import Person
-from authority.web.answers import page
+from authority.web.answers import page, redirect
 
 RULES: Mapping[str, Rule] = {
     "people.login": PUBLIC,
@@ -90,7 +90,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
             if before is not None:
                 sessions.end(session, before[0].session, by=before[0].actor, now=now)
             secret = sessions.begin(session, session.get_one(Person, person_id), via, _browser(), now)
-        response = _redirect(where if is_here(where) else url_for("people.home"))
+        response = redirect(where if is_here(where) else url_for("people.home"))
         gate.set_cookie(app, response, secret)
         return response
 
@@ -203,7 +203,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
         who = gate.principal()
         with app.store.write() as session:
             sessions.end(session, who.session, by=who.actor, now=app.clock())
-        response = _redirect("/")
+        response = redirect("/")
         gate.set_cookie(app, response, "")
         return response
 
@@ -218,7 +218,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
             if roles & SEES_WHAT_WAITS
             else "people.account"
         )
-        return _redirect(url_for(where))
+        return redirect(url_for(where))
 
     def account_page(message: str = "", status: int = 200, secret: str = "") -> Response:
         who, now = gate.principal(), app.clock()
@@ -244,7 +244,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
         who = gate.principal()
         with app.store.write() as session:
             sessions.end(session, session_id, by=who.actor, now=app.clock(), person_id=who.person_id)
-        return _redirect(url_for("people.account"))
+        return redirect(url_for("people.account"))
 
     @people.post("/account/tokens")
     def make_token() -> Response:
@@ -262,7 +262,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
     def end_token(token: str) -> Response:
         with app.store.write() as session:
             tokens.end(session, gate.principal(), token, app.clock())
-        return _redirect(url_for("people.account"))
+        return redirect(url_for("people.account"))
 
     @people.post("/account/passkey/options")
     def new_passkey_options() -> dict[str, Any]:
@@ -277,13 +277,9 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
         with passkeys_at_once, app.store.write() as session:
             person = session.get_one(Person, gate.principal().person_id)
             passkeys.add(session, here(), person, ticket, answer, app.clock())
-        return _sent_on(_redirect(url_for("people.account")))
+        return _sent_on(redirect(url_for("people.account")))
 
     return people
-
-
-def _redirect(where: str) -> Response:
-    return Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})
 
 
 def _sent_on(response: Response) -> Response:

@@ -30,12 +30,18 @@ VALUES = {
     "level": "0",
     "place": "000",
     "filename": "x.css",
+    "log_index": 1,
+    "enrolment_id": "x",
+    "gateway": "x",
+    "meter_name": "x",
+    "pseudonym": "x",
 }
 ASKERS = (*ROLES, "nobody", None)
 OPEN_TO = {
     "me": {MEMBER, DELEGATE},
     "member": {MEMBER, DELEGATE},
     "operator": {OPERATOR, AUTHORITY, AUDITOR},
+    "acts": {OPERATOR},
     "account": {*ROLES, "nobody"},
 }
 """Who comes in, written down a second time: by the beginning of a route's name."""
