@@ -122,3 +122,15 @@ class ActUnclearError(PeopleError):
     """An act on the pages without its reason, its choice, or the word that it is meant."""
 
     code = "act_unclear"
+
+
+class OidcRefusedError(PeopleError):
+    """A sign-in by the OpenID provider that is not believed, or of somebody who is nobody here."""
+
+    code = "oidc_refused"
+
+
+class OidcAwayError(PeopleError):
+    """The OpenID provider does not answer, or not as it should: passkeys and passwords work meanwhile."""
+
+    code = "oidc_away"

@@ -16,6 +16,7 @@ from authority.store.people import User
 from authority.store.persons import (
     Invitation,
     LoggedRead,
+    OidcLink,
     Passkey,
     PasskeyChallenge,
     Person,
@@ -27,7 +28,7 @@ from authority.store.persons import (
 MAX_TEXT = 128
 SHORTEST_NAME = 3
 """Names of fewer letters, such as a building's A, are words that any sentence may have."""
-_OWNED = (PersonRole, Invitation, Passkey, PasskeyChallenge, PersonSession, ProgramToken)
+_OWNED = (PersonRole, Invitation, Passkey, PasskeyChallenge, PersonSession, ProgramToken, OidcLink)
 
 
 def as_login(text: str) -> str:

@@ -154,3 +154,31 @@ class SentForm(Base):
 
     token_hash: Mapped[Hash] = mapped_column(primary_key=True)
     at: Mapped[Seconds]
+
+
+class OidcLink(Base):
+    """Who a person is at the OpenID provider: a subject of an issuer. One for each person."""
+
+    __tablename__ = "oidc_links"
+
+    issuer: Mapped[str] = mapped_column(String(255), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(255), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), unique=True)
+    linked_at: Mapped[Seconds]
+    last_used_at: Mapped[Seconds]
+
+
+class OidcSignIn(Base):
+    """A browser that was sent to the OpenID provider: what its answer is checked by, and where it goes afterwards.
+
+    state and the browser's cookie are kept as SHA-256; nonce and verifier are needed as they are.
+    """
+
+    __tablename__ = "oidc_sign_ins"
+
+    state_hash: Mapped[Hash] = mapped_column(primary_key=True)
+    browser_hash: Mapped[Hash]
+    nonce: Mapped[Name]
+    verifier: Mapped[Name]
+    where: Mapped[str] = mapped_column(String(2048))
+    expires_at: Mapped[Seconds]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from authority.api import me
 from authority.api.gate import PUBLIC, Rule
-from authority.web import member_pages, operator_acts, operator_pages, people_pages
+from authority.web import member_pages, oidc_pages, operator_acts, operator_pages, people_pages
 
 PUBLIC_ROUTES: Mapping[str, Rule] = dict.fromkeys(
     (
@@ -30,6 +30,7 @@ PUBLIC_ROUTES: Mapping[str, Rule] = dict.fromkeys(
 RULES: Mapping[str, Rule] = {
     **PUBLIC_ROUTES,
     **people_pages.RULES,
+    **oidc_pages.RULES,
     **member_pages.RULES,
     **operator_pages.RULES,
     **operator_acts.RULES,

@@ -11,6 +11,8 @@ from authority.market.policies import MarketError
 from authority.people.errors import (
     FormSentError,
     InvitationInvalidError,
+    OidcAwayError,
+    OidcRefusedError,
     PeopleError,
     SessionUnknownError,
     SignInClosedError,
@@ -25,6 +27,8 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (TokenUnknownError, 404),
     (SignInClosedError, 429),
     (FormSentError, 409),
+    (OidcRefusedError, 403),
+    (OidcAwayError, 503),
     (DaysInvalidError, 400),
     (PeopleError, 400),
     (MarketError, 409),

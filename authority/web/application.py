@@ -25,6 +25,7 @@ from authority.api.schemas import Problem, schema_of
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
+from authority.people.oidc import Provider
 from authority.people.sessions import form_token
 from authority.problems import problem
 from authority.web import (
@@ -33,6 +34,7 @@ from authority.web import (
     figures,
     live,
     member_pages,
+    oidc_pages,
     operator_acts,
     operator_pages,
     people_pages,
@@ -187,13 +189,15 @@ def _add_people(app: APIFlask, people: People) -> None:
     """The gate before every view, and what is behind it."""
     members = Members(people.app, people.client)
     gate.install(app, people.app, access.RULES)
+    provider = Provider(people.app.home, people.app.clock)
     app.register_blueprint(people_pages.blueprint(people.app))
+    app.register_blueprint(oidc_pages.blueprint(people.app, provider))
     app.register_blueprint(member_pages.blueprint(people.app, members))
     shown = operator_pages.Shown(people.app, people.client)
     app.register_blueprint(operator_pages.blueprint(shown))
     app.register_blueprint(operator_acts.blueprint(shown))
     app.register_blueprint(me.blueprint(people.app, members))
-    app.jinja_env.globals.update(form_field=FORM_FIELD)
+    app.jinja_env.globals.update(form_field=FORM_FIELD, oidc_name=provider.name)
 
     @app.context_processor
     def of_the_request() -> dict[str, Any]:
