@@ -6,9 +6,10 @@ A day has 92 quarters where summer time begins and 100 where it ends.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
+from authority.billing.calendar import local, midnight
 from authority.errors import AuthorityError
 
 QUARTER_SECONDS = 900
@@ -21,18 +22,6 @@ class DaysInvalidError(AuthorityError):
     """A range of days that ends before it begins, or is longer than its step allows."""
 
     code = "days_invalid"
-
-
-def midnight(day: date, zone: ZoneInfo) -> int:
-    """When a day begins; where midnight is left out by a change of the clock, the first moment after it."""
-    wall = datetime.combine(day, time(), zone)
-    moment = int(wall.timestamp())
-    return moment if local(moment, zone).date() == day else int(wall.replace(fold=1).timestamp())
-
-
-def local(seconds: int, zone: ZoneInfo) -> datetime:
-    """A moment on the site's clock."""
-    return datetime.fromtimestamp(seconds, UTC).astimezone(zone)
 
 
 def stamp(seconds: int, zone: ZoneInfo) -> str:

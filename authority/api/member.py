@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import bisect
 import functools
-import itertools
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
@@ -28,8 +27,9 @@ from authority.api import days
 from authority.api.campus import described
 from authority.app import App
 from authority.billing.bill import trades_of
+from authority.billing.calendar import first_epoch_at, local
 from authority.billing.evidence import StoreEvidence
-from authority.chain.accounts import EpochBook, SpanKind
+from authority.chain.accounts import EpochBook
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.errors import AuthorityError
@@ -39,14 +39,11 @@ from authority.market.standing_orders import StandingOrder
 from authority.operations.chain_state import MemberOnChain, member_on_chain
 from authority.people.roles import MemberAccount, Principal
 from authority.refusals import NotFoundError
-from authority.settlement.surplus import MeterSpan, SurplusError, settle_span
-from authority.store.billing import IssuedBill
+from authority.settlement import day_sums
+from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.market import StandingOrderPolicy
-from authority.store.metering import DISPOSITION_ACCEPTED, DISPOSITION_RELEASED, METER_RETIRED, Frame, Meter
 from authority.store.people import User
 from authority.store.settlement import SettlementEpoch
-from edge_agent.wire.reading import RECORD_SIZE, Record
-from edge_agent.wire.rules import BASIS_POINTS
 
 FILLS_EPOCHS = 96
 """How many past epochs' fills are shown with the orders."""
@@ -196,7 +193,6 @@ class Bills:
     bills: tuple[BillHead, ...] = described("The bills.")
 
 
-Sums = TypeVar("Sums", Flows, Trades)
 NO_TRADES = Trades(bought_wh=0, paid_micro_credits=0, sold_wh=0, received_micro_credits=0)
 
 
@@ -214,7 +210,7 @@ class Members:
 
     def today(self) -> date:
         """Today at the site."""
-        return days.local(self._app.clock(), self.zone).date()
+        return local(self._app.clock(), self.zone).date()
 
     # Energy
 
@@ -223,58 +219,68 @@ class Members:
         edges = list(days.buckets(first, last, step, self.zone, self.epoch_seconds))
         starts = [start for start, _ in edges]
         begin, end = edges[0][0], edges[-1][1]
-        flows: dict[int, Flows] = {}
+        flows: dict[int, day_sums.Flows | None] = {}
         measured: dict[int, int] = defaultdict(int)
         trades: dict[int, Trades] = {}
         with self._app.store.read() as session:
-            meters = [
-                meter
-                for meter in session.scalars(select(Meter).where(Meter.user_id == member.id))
-                if meter.role != "submeter" and meter.state != METER_RETIRED
-            ]
-            heard, spans = _spans(session, meters, begin, end)
-            for span_start, span_end, moved in spans:
-                place = bisect.bisect_right(starts, span_end - 1) - 1
-                flows[place] = _add(flows[place], moved) if place in flows else moved
-                measured[place] += span_end - max(span_start, starts[place])
-            for trade in self._trades(session, member, begin, end):
-                place = max(0, bisect.bisect_right(starts, trade.epoch * self.epoch_seconds) - 1)
-                trades[place] = _traded(trades.get(place, NO_TRADES), trade)
+            roles = day_sums.settling(session, member.id)
+            heard, pieces = self._pieces(session, member, roles, step, begin, end)
+            for piece in pieces:
+                place = bisect.bisect_right(starts, piece.end - 1) - 1
+                flows[place] = day_sums.add(flows.get(place), piece.flows)
+                measured[place] += piece.measured_seconds - max(0, starts[place] - piece.start)
+            for at, trade in self._traded(session, member, step, begin, end):
+                place = max(0, bisect.bisect_right(starts, at) - 1)
+                trades[place] = _add(trades.get(place, NO_TRADES), trade)
         steps = tuple(
             self._step(start, stop, flows.get(place), trades.get(place, NO_TRADES), measured[place])
             for place, (start, stop) in enumerate(edges)
         )
-        known = [each.flows for each in steps if each.flows is not None]
-        all_flows = functools.reduce(_add, known) if known else None
-        all_trades = functools.reduce(_add, (each.trades for each in steps))
+        all_flows = functools.reduce(day_sums.add, flows.values(), None)
+        all_trades = functools.reduce(_add, trades.values(), NO_TRADES)
         return Energy(
             zone=str(self.zone),
             step=step,  # type: ignore[arg-type]  # days.buckets has refused others
-            meters=len(meters),
+            meters=len(roles),
             meters_heard=heard,
             steps=steps,
             total=self._step(begin, end, all_flows, all_trades, sum(measured.values())),
         )
 
-    def _step(self, start: int, end: int, flows: Flows | None, trades: Trades, measured: int) -> EnergyStep:
+    def _pieces(
+        self, session: Session, member: MemberAccount, roles: day_sums.Roles, step: str, begin: int, end: int
+    ) -> tuple[int, Sequence[day_sums.Piece]]:
+        """How many meters were heard, and what moved: by day where the steps are days or more, else by interval."""
+        if step in (days.DAY, days.MONTH):
+            by_day = day_sums.energy_days(session, member.id, roles, begin, end, self.zone, self.epoch_seconds)
+            return day_sums.pieces(session, roles, by_day)
+        its = day_sums.readings(session, roles, begin, end, self.epoch_seconds)
+        return len(its), list(day_sums.spans(roles, its))
+
+    def _traded(
+        self, session: Session, member: MemberAccount, step: str, begin: int, end: int
+    ) -> Iterator[tuple[int, Trades]]:
+        """When, and what was traded: by day where the steps are days or more, else by epoch."""
+        index, seconds = session.get_one(User, member.id).member_index, self.epoch_seconds
+        if index is None:
+            return
+        if step in (days.DAY, days.MONTH):
+            for sums in day_sums.trade_days(session, index, begin, end, self.zone, seconds):
+                yield sums.day, _trades(sums)
+            return
+        for _, book in StoreEvidence(session).books(first_epoch_at(begin, seconds), first_epoch_at(end, seconds)):
+            for trade in trades_of(book, member=index):
+                yield trade.epoch * seconds, _trades(day_sums.traded(day_sums.Traded(trade.epoch * seconds), trade))
+
+    def _step(self, start: int, end: int, flows: day_sums.Flows | None, trades: Trades, measured: int) -> EnergyStep:
         return EnergyStep(
             starts_at=start,
             ends_at=end,
             starts=days.stamp(start, self.zone),
-            flows=flows,
+            flows=None if flows is None else Flows(**flows._asdict()),
             trades=trades,
             measured_seconds=measured,
         )
-
-    def _trades(self, session: Session, member: MemberAccount, begin: int, end: int) -> Iterator[Any]:
-        index = session.get_one(User, member.id).member_index
-        if index is None:
-            return
-        seconds = self.epoch_seconds
-        for leaf, book in StoreEvidence(session).books(-(-begin // seconds), -(-end // seconds)):
-            price = EpochBook.from_account(book).price
-            for trade in trades_of(book, member=index):
-                yield _Traded(trade.epoch, trade.is_bid, trade.wh, trade.amount + trade.charge, price, leaf)
 
     # What the chain says
 
@@ -307,20 +313,25 @@ class Members:
         )
         now = self._app.clock()
         with self._app.store.read() as session:
-            late = list(self._trades(session, member, now - FILLS_EPOCHS * seconds, now + seconds))
-        fills = tuple(
-            Fill(
-                epoch=each.epoch,
-                ended_at=(each.epoch + 1) * seconds,
-                side="bid" if each.is_bid else "ask",
-                filled_wh=each.wh,
-                price_micro_credits_per_kwh=each.price,
-                amount_micro_credits=abs(each.amount),
-                book_leaf=each.leaf,
-            )
-            for each in reversed(late)
-        )
-        return Orders(open=open_, fills=fills)
+            late = list(self._fills(session, member, now - FILLS_EPOCHS * seconds, now + seconds))
+        return Orders(open=open_, fills=tuple(reversed(late)))
+
+    def _fills(self, session: Session, member: MemberAccount, begin: int, end: int) -> Iterator[Fill]:
+        index, seconds = session.get_one(User, member.id).member_index, self.epoch_seconds
+        if index is None:
+            return
+        for leaf, book in StoreEvidence(session).books(first_epoch_at(begin, seconds), first_epoch_at(end, seconds)):
+            price = EpochBook.from_account(book).price
+            for trade in trades_of(book, member=index):
+                yield Fill(
+                    epoch=trade.epoch,
+                    ended_at=(trade.epoch + 1) * seconds,
+                    side="bid" if trade.is_bid else "ask",
+                    filled_wh=trade.wh,
+                    price_micro_credits_per_kwh=price,
+                    amount_micro_credits=abs(trade.amount + trade.charge),
+                    book_leaf=leaf,
+                )
 
     def _on_chain(self, member: MemberAccount) -> MemberOnChain:
         with self._app.store.read() as session:
@@ -403,116 +414,55 @@ class Members:
 
     def bills(self, member: MemberAccount) -> Bills:
         """Issued bills, the newest first."""
-        query = select(IssuedBill).where(IssuedBill.wallet == member.wallet).order_by(IssuedBill.number.desc())
         with self._app.store.read() as session:
-            return Bills(bills=tuple(_head(bill) for bill in session.scalars(query)))
+            found = session.execute(_HEADS.where(IssuedBill.wallet == member.wallet).order_by(IssuedBill.number.desc()))
+            return Bills(bills=tuple(self._head(row) for row in found))
 
     def bill(self, member: MemberAccount, number: int) -> tuple[BillHead, dict[str, Any]]:
         """One bill with its document; NotFoundError where there is none, or it is another member's."""
         with self._app.store.read() as session:
-            found = session.get(IssuedBill, number)
-        if found is None or found.wallet != member.wallet:
+            one = _HEADS.add_columns(IssuedBill.document).where(
+                IssuedBill.number == number, IssuedBill.wallet == member.wallet
+            )
+            found = session.execute(one).one_or_none()
+        if found is None:
             raise NotFoundError(f"you have no bill {number}")
-        return _head(found), json.loads(found.document)
+        return self._head(found), json.loads(found.document)
 
-
-@dataclass(frozen=True, slots=True)
-class _Traded:
-    epoch: int
-    is_bid: bool
-    wh: int
-    amount: int
-    price: int
-    leaf: int
-
-
-def _traded(before: Trades, trade: _Traded) -> Trades:
-    if trade.is_bid:
-        return replace(
-            before,
-            bought_wh=before.bought_wh + trade.wh,
-            paid_micro_credits=before.paid_micro_credits + trade.amount,
+    def _head(self, row: Any) -> BillHead:
+        return BillHead(
+            number=row.number,
+            period=row.period,
+            starts_at=row.first_epoch * self.epoch_seconds,
+            ends_at=row.end_epoch * self.epoch_seconds,
+            due_micro_credits=row.due,
+            issued_at=row.issued_at,
+            sha256=row.sha256.hex(),
+            log_leaf=row.log_index,
         )
-    return replace(
-        before,
-        sold_wh=before.sold_wh + trade.wh,
-        received_micro_credits=before.received_micro_credits - trade.amount,
+
+
+_HEADS = select(
+    IssuedBill.number,
+    IssuedBill.period,
+    IssuedBill.due,
+    IssuedBill.issued_at,
+    IssuedBill.sha256,
+    IssuedBill.log_index,
+    BillingPeriod.first_epoch,
+    BillingPeriod.end_epoch,
+).join(BillingPeriod, BillingPeriod.period == IssuedBill.period)
+"""What a list of bills shows, without the bills' documents."""
+
+
+def _trades(sums: day_sums.Traded) -> Trades:
+    return Trades(
+        bought_wh=sums.bought_wh,
+        paid_micro_credits=sums.paid_micro_credits,
+        sold_wh=sums.sold_wh,
+        received_micro_credits=sums.received_micro_credits,
     )
 
 
-def _add(one: Sums, other: Sums) -> Sums:
-    return type(one)(**{name: value + getattr(other, name) for name, value in asdict(one).items()})
-
-
-def _head(bill: IssuedBill) -> BillHead:
-    document = json.loads(bill.document)
-    seconds = int(document["epoch_seconds"])
-    return BillHead(
-        number=bill.number,
-        period=bill.period,
-        starts_at=int(document["first_epoch"]) * seconds,
-        ends_at=int(document["end_epoch"]) * seconds,
-        due_micro_credits=bill.due,
-        issued_at=bill.issued_at,
-        sha256=bill.sha256.hex(),
-        log_leaf=bill.log_index,
-    )
-
-
-def _spans(session: Session, meters: Sequence[Meter], begin: int, end: int) -> tuple[int, list[tuple[int, int, Flows]]]:
-    """How many meters were heard, and the spans between boundaries at which all of those have a reading."""
-    by_id = {meter.id: meter for meter in meters}
-    readings: dict[int, dict[int, Record]] = defaultdict(dict)
-    rows = session.execute(
-        select(Frame.meter_pk, Frame.frame)
-        .where(
-            Frame.interval_end >= begin,
-            Frame.interval_end <= end,
-            Frame.meter_pk.in_(by_id),
-            Frame.disposition.in_((DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)),
-        )
-        .order_by(Frame.log_index)
-    )
-    for pk, frame in rows:
-        record = Record.from_bytes(frame[:RECORD_SIZE])
-        readings[pk][record.interval_end] = record
-    if not readings:
-        return 0, []
-    shared = sorted(set.intersection(*(set(its) for its in readings.values())))
-    spans = []
-    for start, stop in itertools.pairwise(shared):
-        moved = _netted([(by_id[pk], its[start], its[stop]) for pk, its in readings.items()])
-        if moved is not None:
-            spans.append((start, stop, moved))
-    return len(readings), spans
-
-
-def _netted(pairs: Sequence[tuple[Meter, Record, Record]]) -> Flows | None:
-    """A span's flows, netted as settlement nets them; None where a register was reset or the meters fit no rule."""
-    if any(before.register_epoch != after.register_epoch for _, before, after in pairs):
-        return None
-    meters = [
-        MeterSpan(
-            role=meter.role,
-            generation=after.generation - before.generation,
-            consumption=after.consumption - before.consumption,
-            charge=after.charge - before.charge,
-            discharge=after.discharge - before.discharge,
-        )
-        for meter, before, after in pairs
-    ]
-    try:
-        span = settle_span(meters, 0, BASIS_POINTS, SpanKind.NETTED)
-    except SurplusError:
-        return None
-    used = span.consumption
-    # a grid meter that gave more than was made leaves no consumption; what is over comes from nowhere that is known
-    drawn, given = max(0, -span.net), max(0, span.net)
-    return Flows(
-        made_wh=span.generation,
-        from_battery_wh=span.discharge,
-        drawn_wh=drawn,
-        used_wh=used,
-        into_battery_wh=span.charge,
-        given_wh=given,
-    )
+def _add(one: Trades, other: Trades) -> Trades:
+    return Trades(**{name: value + getattr(other, name) for name, value in asdict(one).items()})

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import itertools
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -23,10 +22,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.app import App
-from authority.audit.bundle import Bundle, Identity, Manner, audit_bundle, write_bundle
+from authority.audit.bundle import Identity, Manner, audit_bundle, write_bundle
 from authority.audit.chain_state import read_chain_state
 from authority.audit.conservation import conservation
-from authority.audit.history import Landed, read_history
+from authority.audit.earlier import where_it_is, with_earlier
+from authority.audit.history import read_history
+from authority.audit.pruning import prune
 from authority.audit.stopped import validator_of
 from authority.audit.verify import Audit, ChainSource, Progress, StoreLog
 from authority.chain import programs
@@ -35,13 +36,12 @@ from authority.chain.client import ChainClient
 from authority.errors import AuthorityError, MeterUnknownError, OutOfRangeError
 from authority.log import export, log, merkle, proof, publish
 from authority.log.merkle import ProofError
-from authority.log.restoration import CHAIN_MOVED, CHAIN_WENT_BACK, LOG_RESTORED
+from authority.log.restoration import CHAIN_WENT_BACK, LOG_RESTORED
 from authority.log.witness import Witness, Witnesses
 from authority.store.log import Act, KeptCosignature
 from authority.store.metering import Frame, Meter
 from edge_agent.wire.checkpoint import origin
-from edge_agent.wire.command import add_json, print_json
-from edge_agent.wire.files import sha256_of
+from edge_agent.wire.command import add_acting, add_json, print_json
 from edge_agent.wire.merkle import ProofRootError
 from edge_agent.wire.reading import CODES, FLAG_NAMES, VERDICTS
 from edge_agent.wire.rules import REGISTERS
@@ -59,12 +59,6 @@ class CheckpointUnreadableError(AuditError):
     """A file that should hold a checkpoint cannot be read as one."""
 
     code = "checkpoint_unreadable"
-
-
-class BundleOtherError(AuditError):
-    """A bundle that does not hold the history before the chain moved: the log names another, or it never moved."""
-
-    code = "bundle_other"
 
 
 class LogForkedError(AuditError):
@@ -165,14 +159,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a checkpoint that an earlier audit found to hold: signatures of readings before it are not verified "
         "again; all else is computed anew, its root too",
     )
-    verifier.add_argument(
-        "--before",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="BUNDLE",
-        help="a bundle of the chain as it was before it moved to this validator: its history comes first",
-    )
+    for action in (verifier, exporter):
+        action.add_argument(
+            "--before",
+            type=Path,
+            action="append",
+            default=[],
+            metavar="BUNDLE",
+            help="a bundle with history that the validator has no more, since the chain moved or its ledger was "
+            "pruned: it comes first",
+        )
     verifier.add_argument(
         "--jobs",
         type=int,
@@ -180,6 +176,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="processes that verify signatures (default: one for each core)",
     )
+    pruner = actions.add_parser(
+        "prune",
+        help="drop from the stopped embedded validator's ledger what a bundle holds and nobody asks for; logged",
+        epilog="Accounts, log, proofs and bills stay. An audit from the beginning then needs the bundle (verify "
+        "--before), and so does the next bundle (export --before): keep it.",
+    )
+    pruner.add_argument(
+        "--bundle", type=Path, required=True, metavar="FILE", help="what `export --bundle FILE` wrote; it is audited"
+    )
+    pruner.add_argument(
+        "--keep-days",
+        type=_days,
+        default=35,
+        metavar="N",
+        help="keep what is younger in any case (default: %(default)s)",
+    )
+    pruner.add_argument(
+        "--state", type=Path, metavar="FILE", help="keep what the next `verify --state FILE` goes on from, too"
+    )
+    add_acting(pruner)
     asker = actions.add_parser(
         "witnesses", help="what the log's witnesses (authority.toml, [log]) cosigned last; 1 where one lacks"
     )
@@ -190,6 +206,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         add_json(action)
     for action in (prove, counter):
         action.add_argument("--json", action="store_true", help="as it is anyway")
+
+
+def _days(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError("days are a whole number, 0 or more")
+    return int(text)
 
 
 def _root(text: str) -> bytes:
@@ -224,13 +246,15 @@ def run(arguments: argparse.Namespace) -> int:
             return _readings(app, arguments.meter, arguments.last, as_json=arguments.json)
         if arguments.action == "consistent":
             return _consistent(app, arguments.file, as_json=arguments.json)
+        if arguments.action == "prune":
+            return _prune(app, arguments)
         if arguments.action == "witnesses":
             return _witnesses(app, ask=arguments.ask, as_json=arguments.json)
         with _validator(app, arguments) as url:
             if arguments.action == "conservation":
                 return _conservation(url or app.home.rpc_url)
             if arguments.action == "export":
-                return _export_bundle(app, arguments.bundle, url)
+                return _export_bundle(app, arguments.bundle, url, arguments.before)
             return _report(_verify(app, url, _manner(arguments), arguments.before), as_json=arguments.json)
     finally:
         app.store.close()
@@ -241,6 +265,27 @@ def _validator(app: App, arguments: argparse.Namespace) -> AbstractContextManage
     if getattr(arguments, "log_only", False):
         return nullcontext(None)
     return nullcontext(arguments.url) if arguments.url else validator_of(app.home)
+
+
+def _prune(app: App, arguments: argparse.Namespace) -> int:
+    """Say what goes and what stays, and drop it where that was asked for."""
+    bundle, days, dry_run = arguments.bundle, arguments.keep_days, arguments.dry_run
+    found = prune(app, bundle, days, actor=arguments.actor, state=arguments.state, dry_run=dry_run)
+    if arguments.json:
+        changed = bool(found.dropped) and not dry_run
+        print_json({"changed": changed, "dropped": found.dropped, "kept": found.kept, "until": found.until})
+        return 0
+    if found.until is None:
+        print(f"nothing is dropped: of {found.kept} transactions, {bundle} holds none that nobody asks for any more")
+        return 0
+    print(
+        f"{found.dropped} transactions {'would be' if dry_run else 'are'} dropped, up to {_moment(found.until)}: "
+        f"{bundle} holds each of them, and its audit holds.\n"
+        f"{found.kept} stay: of the last {days} days, what billing, settlement or the audit's state may ask for, and "
+        "what is not in the bundle. All accounts, the log, proofs and bills stay as they are.\n"
+        f"Keep the bundle: an audit from the beginning needs it (authority audit verify --before {bundle})."
+    )
+    return 0
 
 
 def _checkpoint(app: App, out: Path | None) -> int:
@@ -475,42 +520,18 @@ def _verify(app: App, url: str | None, manner: Manner, before: Sequence[Path] = 
     progress = audit.progress = _untouched(app, audit.progress)
     chain = None if url is None else chain_at(url, progress.newest)
     manner.begin(audit, chain)
-    if chain is not None and before and not progress.landed:
-        earlier = itertools.chain(*(_earlier(app, path) for path in before))
-        chain = replace(chain, history=_one_after_the_other(earlier, iter(chain.history)))
+    if chain is not None and not progress.landed:
+        chain = with_earlier(app, chain, before)
     if chain is not None and progress.landed and not progress.newest:
         chain = replace(chain, history=islice(chain.history, progress.landed, None))  # the last was a bundle's
     with app.store.read() as session:
         audit.run(StoreLog.of(session), chain)
         audit.bills.stored(session)
     manner.keep(audit)
+    for place, finding in enumerate(audit.findings):
+        if finding.code == "history_incomplete":
+            audit.findings[place] = replace(finding, message=finding.message + where_it_is(app))
     return audit
-
-
-def _earlier(app: App, path: Path) -> Iterator[Landed]:
-    """The history of the validator before, as the log names it. BundleOtherError, BundleError."""
-    digest = sha256_of(path)
-    with app.store.read() as session:
-        named = [data["bundle"] for data in session.scalars(select(Act.data).where(Act.kind == CHAIN_MOVED))]
-    chain = Bundle(path).chain()
-    if digest not in named or chain is None:
-        raise BundleOtherError(f"{path} is not a bundle of a chain that the log says it moved from")
-    return iter(chain.history)
-
-
-def _one_after_the_other(earlier: Iterable[Landed], own: Iterator[Landed]) -> Iterator[Landed]:
-    """The bundles' history, then the validator's own, which must not begin within it. BundleOtherError."""
-    first = next(own, None)
-    for landed in earlier:
-        if first is not None and landed.signature == first.signature:
-            raise BundleOtherError(
-                "the validator still has the history that the --before bundle holds, so the bundle is not of a chain "
-                "before it: leave --before out, or name the validator that the chain moved to"
-            )
-        yield landed
-    if first is not None:
-        yield first
-        yield from own
 
 
 def _untouched(app: App, progress: Progress) -> Progress:
@@ -535,8 +556,8 @@ def chain_at(url: str, after: Sequence[str | None] = ()) -> ChainSource:
     return ChainSource(state, history, idls, newest=tuple(newest))
 
 
-def _export_bundle(app: App, path: Path, url: str | None) -> int:
-    chain, hashes = (None, {}) if url is None else (chain_at(url), _program_hashes(url))
+def _export_bundle(app: App, path: Path, url: str | None, before: Sequence[Path]) -> int:
+    chain, hashes = (None, {}) if url is None else (with_earlier(app, chain_at(url), before), _program_hashes(url))
     with app.store.read() as session:
         identity = Identity(app.home.network_id, app.home.receipt_key)
         manifest = write_bundle(path, identity, StoreLog.of(session), chain, hashes)

@@ -1,4 +1,4 @@
-"""Billing periods that follow the calendar of the site's time zone: how long the next one is, in epochs.
+"""The calendar of the site's time zone: its days, and billing periods that follow its months, in epochs.
 
 Pure. A period begins with an epoch and ends with one; a month's first epoch is the first that begins at or after its
 first local midnight, so a month is 28 to 31 days, less or more the hour that a clock change takes or gives. Where
@@ -7,8 +7,9 @@ midnight does not exist that day, it is the first moment that does; where it com
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from authority.billing.errors import EpochTooShortError
@@ -18,6 +19,30 @@ MOST_EPOCHS = 366 * 96
 """Bounds of a billing period's length (governance, Parameters)."""
 NEAREST_EPOCHS = 2
 """How far ahead parameters must be staged (governance, stage_parameters)."""
+
+
+def local(seconds: int, zone: ZoneInfo) -> datetime:
+    """A moment on the site's clock."""
+    return datetime.fromtimestamp(seconds, UTC).astimezone(zone)
+
+
+def midnight(day: date, zone: ZoneInfo) -> int:
+    """When a day begins; where midnight is left out by a change of the clock, the first moment after it."""
+    wall = datetime.combine(day, time(), zone)
+    moment = int(wall.timestamp())
+    return moment if local(moment, zone).date() == day else int(wall.replace(fold=1).timestamp())
+
+
+def days_between(begin: int, end: int, zone: ZoneInfo) -> Iterator[tuple[int, int]]:
+    """The days from the one in which `begin` lies to those that begin before `end`, each [start, the next's start)."""
+    day = local(begin, zone).date()
+    start = midnight(day, zone)
+    while start < end:
+        day += timedelta(days=1)
+        following = midnight(day, zone)
+        if following > start:  # a date may be left out altogether, as Samoa's 30 December 2011 was
+            yield start, following
+        start = following
 
 
 def month_start(year: int, month: int, zone: ZoneInfo) -> int:
@@ -36,11 +61,11 @@ def next_turn(first_epoch: int, epoch_seconds: int, zone: ZoneInfo, least: int =
 
     The turn is at least `least` epochs later, so a period that begins just before a month's end lasts through the next.
     """
-    local = datetime.fromtimestamp(first_epoch * epoch_seconds, UTC).astimezone(zone)
-    month = local.month
+    first = local(first_epoch * epoch_seconds, zone)
+    month = first.month
     while True:
         month += 1
-        turn = first_epoch_at(month_start(local.year, month, zone), epoch_seconds)
+        turn = first_epoch_at(month_start(first.year, month, zone), epoch_seconds)
         if turn - first_epoch >= least:
             return turn
 

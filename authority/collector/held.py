@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, joinedload
 from authority.log import log
 from authority.refusals import NotFoundError, RefusalError
 from authority.store import Store, metering
+from authority.store.day_sums import energy_changed
 from authority.store.metering import Frame, Meter, MeterKey
 from edge_agent.wire.reading import RECORD_SIZE
 
@@ -179,6 +180,7 @@ def release(session: Session, log_index: int, *, actor: str, reason: str, now: i
     key = session.get_one(MeterKey, frame.public_key)
     if key.passed_log_index is None or key.passed_log_index < frame.log_index:
         key.passed_log_index, key.passed_record = frame.log_index, frame.frame[:RECORD_SIZE]
+    energy_changed(session, frame.meter_pk, frame.interval_end)
     return _decide(session, frame, "reading_released", metering.DISPOSITION_RELEASED, actor, reason, now)
 
 

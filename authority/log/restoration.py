@@ -24,6 +24,7 @@ LOG_RESTORED, LOG_REFILLED = "log_restored", "log_refilled"
 READINGS_LOST, ACT_RECOVERED, KEY_RECOVERED = "readings_lost", "act_recovered", "key_recovered"
 CHAIN_WENT_BACK = "chain_went_back"
 CHAIN_MOVED = "chain_moved"
+LEDGER_PRUNED = "ledger_pruned"
 """The chain's accounts went to another validator, and its history into the bundle whose SHA-256 the act names."""
 _LOST = struct.Struct("<BQ")
 _PIN = struct.Struct("<IQ32s")

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from functools import partial
+from zoneinfo import ZoneInfo
 
 from solders.pubkey import Pubkey
 from sqlalchemy import select, update
@@ -23,6 +24,7 @@ from authority.errors import AuthorityError, MeterUnknownError
 from authority.log import log
 from authority.log.publish import publisher
 from authority.log.witness import Witness, Witnesses
+from authority.settlement import day_sums
 from authority.settlement.chain import SettlementChain, common_accounts
 from authority.settlement.lookup_tables import LookupTables
 from authority.settlement.worker import Worker
@@ -100,8 +102,17 @@ def worker_for(app: App) -> Worker:
         partial(unseal, app.home),
         lambda: time.time_ns() // 1_000_000,
         publish=publisher(app.home.network_id, app.home.receipt_key),
-        bill=partial(each_epoch, app, chain.client),
+        bill=partial(_each_epoch, app, chain.client),
     )
+
+
+def _each_epoch(app: App, client: ChainClient) -> None:
+    """Billing's step, and the sums that members' pages read; neither waits for the other."""
+    try:
+        each_epoch(app, client)
+    finally:
+        settings = app.home.settings
+        day_sums.keep(app.store, ZoneInfo(settings.site.zone), settings.epoch.seconds, app.clock())
 
 
 def _work(app: App, *, once: bool) -> None:

@@ -25,6 +25,7 @@ from authority.log import log
 from authority.log.restoration import CHAIN_MOVED, CHAIN_WENT_BACK, restorations
 from authority.store import Store
 from authority.store.billing import ChainEvents, HistoryCursor
+from authority.store.day_sums import trades_changed
 from authority.store.log import Act
 from authority.store.metering import (
     CHAIN_CONFIRMED,
@@ -297,6 +298,7 @@ def _forget(session: Session, stands: Standing, from_leaf: int) -> None:
             **{f"{stage}_ms": None for stage in stages},
         )
     )  # fmt: skip
+    trades_changed(session, after + 1)
     for wallet, end in stands.ends.items():
         session.execute(delete(SettledSpan).where(SettledSpan.wallet == wallet, SettledSpan.boundary > end))
     session.execute(delete(SettlementAct).where(SettlementAct.log_index >= from_leaf))

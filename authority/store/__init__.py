@@ -10,17 +10,19 @@
 - authority.store.market: StandingOrderPolicy, PendingTransaction
 - authority.store.settlement: SettlementEpoch, SettledSpan, LookupTable, LookupEntry, SettlementAct, Alert
 - authority.store.billing: ChainEvents, HistoryCursor, BillingPeriod, IssuedBill, CreditEntry
+- authority.store.day_sums: EnergyDay, EnergyDaysKept, TradeDay, TradeDaysKept
 
 All are imported here, for a backup copies the tables that are known.
 """
 
-from authority.store import billing, enrolments, leases, log, market, metering, people, persons, settlement
+from authority.store import billing, day_sums, enrolments, leases, log, market, metering, people, persons, settlement
 from authority.store.engine import Store, StoreError
 
 __all__ = [
     "Store",
     "StoreError",
     "billing",
+    "day_sums",
     "enrolments",
     "leases",
     "log",

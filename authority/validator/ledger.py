@@ -441,6 +441,51 @@ class Ledger:
         """How many transactions have landed, ever."""
         return int(self._connection.execute("SELECT coalesce(max(number), 0) FROM landed").fetchone()[0])
 
+    def transactions(self) -> int:
+        """How many transactions the ledger has."""
+        return int(self._connection.execute("SELECT count(*) FROM landed").fetchone()[0])
+
+    def first_since(self, time: int) -> int:
+        """The number of the first transaction that landed then or later (Unix seconds); the next one's where none."""
+        return self._first("time", time)
+
+    def first_from_slot(self, slot: int) -> int:
+        """The number of the first transaction that landed in that slot or later; the next one's where none."""
+        return self._first("slot", slot)
+
+    def _first(self, column: str, value: int) -> int:
+        slot = self._connection.execute(f"SELECT min(slot) FROM block WHERE {column} >= ?", (value,)).fetchone()[0]  # noqa: S608
+        query = "SELECT min(number) FROM landed WHERE slot = ?"
+        found = None if slot is None else self._connection.execute(query, (slot,)).fetchone()[0]
+        return self.count() + 1 if found is None else int(found)
+
+    # Dropping
+
+    def drop(self, numbers: Iterable[int]) -> None:
+        """Drop transactions, and blocks that have none left, in one commit; accounts stay as they are.
+
+        The file keeps its size, and the room is used again. LedgerError where that fails.
+        """
+        connection = self._connection
+        try:
+            # Each mention is dropped with its transaction below; checking that again would read all of them each time.
+            connection.execute("PRAGMA foreign_keys = OFF")
+            connection.execute("CREATE TEMP TABLE doomed (number INTEGER PRIMARY KEY)")
+            try:
+                with self._transaction() as cursor:
+                    cursor.executemany("INSERT INTO doomed VALUES (?)", ((number,) for number in numbers))
+                    slots = "SELECT slot FROM landed WHERE number IN (SELECT number FROM doomed)"
+                    empty = cursor.execute(f"SELECT DISTINCT slot FROM ({slots})").fetchall()  # noqa: S608
+                    for table in ("mention", "landed"):
+                        cursor.execute(f"DELETE FROM {table} WHERE number IN (SELECT number FROM doomed)")  # noqa: S608
+                    left = "SELECT 1 FROM landed WHERE landed.slot = block.slot"
+                    cursor.executemany(f"DELETE FROM block WHERE slot = ? AND NOT EXISTS ({left})", empty)  # noqa: S608
+            finally:
+                connection.execute("DROP TABLE temp.doomed")
+                connection.execute("PRAGMA foreign_keys = ON")
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
     def total_lamports(self) -> int:
         """The sum of all accounts' lamports."""
         return int(self._connection.execute("SELECT coalesce(sum(lamports), 0) FROM account").fetchone()[0])

@@ -14,6 +14,7 @@ from authority.api import days, gate
 from authority.api.gate import Rule
 from authority.api.member import ChainAwayError, Energy, Members, Standing
 from authority.app import App
+from authority.billing.calendar import local
 from authority.errors import AuthorityError
 from authority.market.policies import MarketError
 from authority.market.standing_orders import StandingOrder
@@ -286,7 +287,7 @@ def _title(view: str, first: date) -> str:
 
 
 def _label(start: int, view: str, members: Members) -> str:
-    at = days.local(start, members.zone)
+    at = local(start, members.zone)
     return {"day": f"{at:%H:%M}", "month": f"{at:%-d %b}", "year": f"{at:%B}"}[view]
 
 

@@ -99,6 +99,7 @@ def blueprint(app: App, provider: Provider, limit: AddressLimit | None = None) -
     def signed_out() -> Response:
         """After signing out here: the provider may still know the browser."""
         redirect_uri()
+        take()
         url = provider.logout_url(f"{people_pages.here(app).origin}/")
         return page(render_template("signed_out.html", provider=provider.name, url=url))
 

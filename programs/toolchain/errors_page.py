@@ -8,7 +8,8 @@ from typing import Any
 HEAD = """# Refusals of the programs
 
 Each refusal has a code of its own, unique across the programs, and a message that says what to do. A client finds
-the code as `Custom(code)` in the transaction's error. This page is made from the IDLs by `make programs`.
+the code as `Custom(code)` in the transaction's error, and name and message in its log. This page is made from the IDLs
+by `make programs`.
 """
 
 

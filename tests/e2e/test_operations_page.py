@@ -61,6 +61,12 @@ NOT_HERE: dict[str, str] = {
     "authority validator": "the demo's own runs; the move to Agave: tests/authority/recovery/test_moving.py",
     "authority recover moved /backup/before-agave.bundle": "as above",
     "authority audit verify --before /backup/before-agave.bundle": "as above",
+    "authority audit prune": NAMES,
+    **{
+        command.text: "the demo's validator runs, and its chain is young: tests/authority/audit/test_pruning.py"
+        for command in PAGE
+        if command.text.startswith(("authority audit prune --", "authority audit export --bundle /archive"))
+    },
     "authority recover receipt FILE": "nothing is lost here: tests/authority/recovery/test_recover.py",
     "authority recover give-up GATEWAY/METER": "as above",
     "edge-agent setup": "asks a person: tests/edge_agent/commands/test_setup.py",
@@ -198,12 +204,16 @@ class Campus:
             rest += ["--config", str(self.home / "buildings/dormitory_a/gateway.toml")]
             done = subprocess.run(
                 [sys.executable, "-m", "edge_agent.cli", *rest],
-                cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+                cwd=self.work, capture_output=True, text=True, timeout=120, check=False,
             )  # fmt: skip
             return Outcome(text, done.returncode, done.stdout + done.stderr)
         shown, complained = io.StringIO(), io.StringIO()
         place = [] if "--home" in rest else ["--home", str(self.home)]
-        with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(complained):
+        with (
+            contextlib.redirect_stdout(shown),
+            contextlib.redirect_stderr(complained),
+            contextlib.chdir(self.work),  # what a placeholder such as FILE names comes to lie there
+        ):
             try:
                 status = main([*rest, *place])
             except SystemExit as ended:

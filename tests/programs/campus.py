@@ -7,6 +7,7 @@ the test. Keys come from names, so addresses, bumps and compute units are the sa
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,14 +66,21 @@ PARAMETERS = {
 }
 
 
+ANCHORS_LINE = re.compile(
+    r"^Program log: AnchorError occurred\. Error Code: (.*)\. Error Number: (\d*)\. Error Message: (.*)\.$"
+)
+"""What Anchor's clients look for in the logs: the error's name, its code, its message."""
+
+
 class Refusal(Exception):  # noqa: N818 - what a program answers, not a fault of the test
-    """A transaction that failed; `name` and `code` are the program's own error where it gave one."""
+    """A transaction that failed; `name` and `code`: the program's own error, if any; `told`: what the logs say."""
 
     def __init__(self, failure: FailedTransactionMetadata, name: str, code: int | None) -> None:
         super().__init__(f"{name} ({code}): {failure.err()}\n" + "\n".join(failure.meta().logs()))
         self.name = name
         self.code = code
         self.error = failure.err()
+        self.told = {match.groups() for line in failure.meta().logs() if (match := ANCHORS_LINE.match(line))}
 
 
 @cache
@@ -619,7 +627,10 @@ def refusal(failure: FailedTransactionMetadata) -> Refusal:
     if code is not None:
         for name in PROGRAM_NAMES:
             if (error := idl(name).error(code)) is not None:
-                return Refusal(failure, error.name, code)
+                refused = Refusal(failure, error.name, code)
+                if code in idl(name).errors:  # one of ours, not Anchor's: whichever program refuses, it says so by name
+                    assert refused.told == {(error.name, str(code), error.message.removesuffix("."))}, str(refused)
+                return refused
     return Refusal(failure, str(inner or failure.err()).rpartition(".")[2], code)
 
 

@@ -10,7 +10,7 @@ import pytest
 from solders.keypair import Keypair
 from sqlalchemy import select
 
-from authority.store.billing import IssuedBill
+from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.market import StandingOrderPolicy
 from authority.store.metering import Frame, Gateway, Meter
 from authority.store.settlement import SettlementEpoch
@@ -92,6 +92,16 @@ def fill(site: Any) -> None:
             )
         session.add(
             StandingOrderPolicy(user_id=member.id, sell_at=120_000, buy_at=260_000, updated_at=now, updated_by="x")
+        )
+        session.add(
+            BillingPeriod(
+                period=0,
+                first_epoch=start // 900,
+                end_epoch=now // 900,
+                closed_at=now,
+                closed_by="x",
+                log_index=0,
+            )
         )
         document = {"first_epoch": start // 900, "end_epoch": now // 900, "epoch_seconds": 900, "lines": LINES}
         session.add(

@@ -29,6 +29,13 @@ use instructions::*;
 
 pub use energy_token_interface::{EnergyTokenError, Retirement, ID};
 
+campus_common::entrypoint!(
+    energy_token_interface::EnergyTokenError,
+    governance_interface::GovernanceError,
+    registry_interface::RegistryError,
+    oracle_interface::OracleError,
+);
+
 #[program]
 pub mod energy_token {
     use super::*;

@@ -25,6 +25,8 @@ use instructions::*;
 
 pub use governance_interface::{Config, GovernanceError, Parameters, ID};
 
+campus_common::entrypoint!(governance_interface::GovernanceError);
+
 #[program]
 pub mod governance {
     use super::*;

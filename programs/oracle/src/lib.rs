@@ -33,6 +33,13 @@ use instructions::*;
 
 pub use oracle_interface::{EnergyAccount, EpochCheckpoint, MeterState, Oracle, OracleError, ID};
 
+campus_common::entrypoint!(
+    oracle_interface::OracleError,
+    governance_interface::GovernanceError,
+    registry_interface::RegistryError,
+    trading_interface::TradingError,
+);
+
 #[program]
 pub mod oracle {
     use super::*;

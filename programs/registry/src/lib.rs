@@ -35,6 +35,12 @@ use instructions::*;
 
 pub use registry_interface::{Installation, KeyUse, Meter, Registry, RegistryError, User, WalletUse, ID};
 
+campus_common::entrypoint!(
+    registry_interface::RegistryError,
+    governance_interface::GovernanceError,
+    oracle_interface::OracleError,
+);
+
 #[program]
 pub mod registry {
     use super::*;

@@ -89,6 +89,13 @@ pub use {instructions::*, trading_interface::*};
 
 declare_id!("CampusTrading1111111111111111111111111111111");
 
+campus_common::entrypoint!(
+    trading_interface::TradingError,
+    governance_interface::GovernanceError,
+    registry_interface::RegistryError,
+    oracle_interface::OracleError,
+);
+
 #[program]
 pub mod trading {
     use super::*;

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from authority.api import days
 from authority.api.days import DAY, INTERVAL, LONGEST_DAYS, MONTH, QUARTER, STEPS, DaysInvalidError
+from authority.billing.calendar import local
 
 ZONES = [
     "UTC",
@@ -46,14 +47,14 @@ def test_steps_cover_the_days_without_a_gap(name, first, more, step, interval):
     assert (steps[0][0], steps[-1][1]) == (begin, end)
     assert all(start < stop for start, stop in steps)
     assert [stop for _, stop in steps[:-1]] == [start for start, _ in steps[1:]]
-    assert days.local(begin, zone).date() == first
-    assert days.local(begin - 1, zone).date() < first
-    assert days.local(end - 1, zone).date() == last
-    assert days.local(end, zone).date() > last
+    assert local(begin, zone).date() == first
+    assert local(begin - 1, zone).date() < first
+    assert local(end - 1, zone).date() == last
+    assert local(end, zone).date() > last
     if step == DAY:
         assert len(steps) == more + 1
     if step == MONTH:
-        assert [days.local(start, zone).day for start, _ in steps[1:]] == [1] * (len(steps) - 1)
+        assert [local(start, zone).day for start, _ in steps[1:]] == [1] * (len(steps) - 1)
 
 
 @pytest.mark.parametrize("step", [INTERVAL, QUARTER, DAY, MONTH])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any
 
 import pytest
+from packed_accounts import packed
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from sqlalchemy import delete, update
@@ -15,9 +15,8 @@ from sqlalchemy import delete, update
 from authority.app import App
 from authority.audit.chain_state import ChainState
 from authority.audit.verify import NO_BOOK, Audit, ChainSource, StoreLog
-from authority.chain import accounts, programs
+from authority.chain import programs
 from authority.chain.accounts import EpochBook, EpochCheckpoint, Meter, MeterState
-from authority.chain.layout import Code, ProgramAccount
 from authority.cli import main
 from authority.collector import held
 from authority.collector.ingest import Collector
@@ -26,19 +25,6 @@ from authority.market.book_leaf import book_leaf
 from authority.store.log import LogLeaf, LogState, LogTile
 from authority.store.metering import Frame
 from edge_agent.wire.reading import ZERO_HASH, previous_hash
-
-
-def packed(kind: type[ProgramAccount], **values: Any) -> bytes:
-    """An account's bytes: these fields, and zeros, or the least of a field's codes."""
-    flat: list[Any] = []
-    for field in fields(kind):  # type: ignore[arg-type]
-        codes = getattr(accounts, str(field.type), None)
-        least = min(codes) if isinstance(codes, type) and issubclass(codes, Code) else b""
-        zero: Any = {"int": 0, "tuple[int, ...]": (0, 0, 0, 0)}.get(str(field.type), least)
-        value = values.get(field.name, zero)
-        flat += value if isinstance(value, tuple) else [bytes(value) if isinstance(value, Pubkey) else value]
-    return kind.DISCRIMINATOR + kind.FORMAT.pack(*flat)
-
 
 BOOK = packed(EpochBook, status=5, epoch=7)
 """A final book in which nobody ordered anything."""

@@ -8,8 +8,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from packed_accounts import paid_book
 
-from authority.billing.bill import CLOSED, CORRECTED, LoggedAct, Window, bills_of, ranges
+from authority.billing.bill import CLOSED, CORRECTED, LoggedAct, Window, bills_of, ranges, trades_of
 from authority.billing.errors import BillingError
 from authority.billing.facts import Facts, Retirement, Withdrawal
 from authority.chain.idl import Event
@@ -141,3 +142,11 @@ def test_each_correction_is_on_exactly_one_bill(data):
     for act in acts:
         if act.kind == CORRECTED:
             assert sum(window.holds(act) for window in windows) == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 300), st.integers(1, 10**6)), max_size=40), st.integers(0, 300))
+def test_one_members_trades_are_those_of_the_book(orders, member):
+    """They are found without taking the others' orders apart, and no other number is taken for a member's index."""
+    half = len(orders) // 2
+    book = paid_book(7, member, orders[:half], orders[half:])
+    assert list(trades_of(book, member=member)) == [trade for trade in trades_of(book) if trade.member == member]

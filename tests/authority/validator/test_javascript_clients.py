@@ -80,3 +80,11 @@ def test_anchors_clients_find_the_idls(url: str, run: Callable[..., Any]) -> Non
         assert answer["present"][program] == idl
         assert answer["programs"][program] == {"id": program, "methods": len(idl["instructions"])}
         assert answer["earlier"][program] == json.loads(legacy_idl_path(name).read_bytes())
+
+
+@pytest.mark.finding("authority-07")
+def test_anchors_clients_name_what_was_refused(url: str, run: Callable[..., Any]) -> None:
+    idl = json.loads(idl_path("governance").read_bytes())
+    (error,) = (each for each in idl["errors"] if each["name"] == "ConfigNotInitialized")
+    told = {"type": "AnchorError", "code": error["name"], "number": error["code"], "message": error["msg"]}
+    assert run("refusal.mjs", url, str(idl_path("governance"))) == {"present": told, "earlier": told}

@@ -8,6 +8,7 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from solders.account import Account
 from solders.pubkey import Pubkey
 
 from authority.validator.ledger import LEARN_AT, Entry, Ledger
@@ -101,3 +102,31 @@ def test_a_ledger_of_version_1_is_taken_over(tmp_path):
             assert told(taken_over, 30) == expected
         finally:
             taken_over.close()
+
+
+@pytest.mark.parametrize("dropped", [[1], [3, 4, 9], range(1, 31), []])
+def test_what_is_dropped_is_gone_and_all_else_stays(tmp_path, dropped):
+    ledger, everything = Ledger(tmp_path), [n.to_bytes(64, "big") for n in range(40)]
+    for number in range(40):
+        ledger.record(entry(number))
+    ledger.renew([(ADDRESSES[0], Account(7, b"data", ADDRESSES[1]))])
+    numbers, accounts = {ledger.status(signature).number: signature for signature in everything}, [*ledger.accounts()]
+    ledger.drop(dropped)
+    ledger.close()
+    again = Ledger(tmp_path)
+    left = {number: signature for number, signature in numbers.items() if number not in dropped}
+    assert {n: s for n, s in numbers.items() if again.landed(s) is not None} == left
+    assert again.transactions() == len(left)
+    for address in ADDRESSES:
+        mentioned = {each.status.signature for each in again.mentions(address, 99, None, None)}
+        assert mentioned == {s for s in left.values() if address in entry(int.from_bytes(s, "big")).mentions}
+    slots = {int.from_bytes(signature, "big") // 10 for signature in left.values()}
+    assert {slot for slot in range(4) if again.block_time(slot) is not None} == slots
+    assert [*again.accounts()] == accounts
+    assert again._connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    assert again._connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
+    assert again.count() == 40
+    assert again.first_from_slot(3) == 31
+    assert again.first_from_slot(99) == 41
+    assert again.record(entry(41)) == 41
+    again.close()

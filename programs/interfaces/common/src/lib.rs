@@ -17,6 +17,7 @@ pub mod ed25519;
 mod events;
 mod further;
 pub mod idl;
+mod refusals;
 mod signatory;
 pub mod units;
 
@@ -29,6 +30,7 @@ pub use {
     clock::now,
     events::log,
     further::{Further, Next},
+    refusals::{pack, packed_size, tell, Refusals, Text},
     signatory::{Capacity, Signatory},
 };
 

@@ -30,7 +30,7 @@ let refused = null;
 try {
   await sendAndConfirmTransaction(connection, transfer(2e9), [payer], { skipPreflight: true });
 } catch (error) {
-  refused = error.message;
+  refused = error.message ?? JSON.stringify(error); // where it has landed already, web3.js throws the bare error
 }
 const answer = {
   confirmed,

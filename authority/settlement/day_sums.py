@@ -1,0 +1,435 @@
+"""A member's energy and trades by day of the site's calendar: what its pages show of a month or a year.
+
+Energy is netted as settlement nets it, between boundaries at which all of the member's meters stand that were heard in
+the days asked for, and never across an interval. A day holds the boundaries from its midnight to the next, both
+included, so the days of a range make exactly what its readings make together: days in which a meter of the range was
+not heard have no such boundary, and what lies between the boundaries of two days is netted when they are put together.
+
+`keep` sums the days that are over, once, in the settlement process; `energy_days` and `trade_days` read these sums, and
+make from readings and books what is not kept: today, and days for which something came later. Nothing here is evidence.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import struct
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.orm import Session
+
+from authority.billing.bill import Trade, trades_of
+from authority.billing.calendar import days_between, first_epoch_at, local, midnight
+from authority.billing.evidence import StoreEvidence
+from authority.chain.accounts import SpanKind
+from authority.settlement.surplus import MeterSpan, SurplusError, settle_span
+from authority.store import Store
+from authority.store.day_sums import EnergyDay, EnergyDaysKept, TradeDay, TradeDaysKept
+from authority.store.metering import DISPOSITION_ACCEPTED, DISPOSITION_RELEASED, METER_RETIRED, Frame, Meter
+from authority.store.settlement import SettlementEpoch
+from edge_agent.wire.reading import RECORD_SIZE, Record
+from edge_agent.wire.rules import BASIS_POINTS
+
+DAYS_AT_ONCE = 31
+"""How many days' readings are in memory at a time."""
+BOUNDARIES_AT_ONCE = DAYS_AT_ONCE * 100
+"""Up to so many, boundaries are looked up one by one, which touches no other member's readings."""
+MEMBER_DAYS_A_TURN = 512
+TRADE_DAYS_A_TURN = 4
+"""How much `keep` does when it is called: what is left waits for the next epoch."""
+_PASSED = (DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)
+
+
+class Flows(NamedTuple):
+    """Energy (Wh): made + from the battery + drawn from the campus = used + into the battery + given to the campus."""
+
+    made_wh: int
+    from_battery_wh: int
+    drawn_wh: int
+    used_wh: int
+    into_battery_wh: int
+    given_wh: int
+
+
+class Piece(NamedTuple):
+    """Flows between two boundaries (Unix seconds); measured_seconds is for how long between them they are known."""
+
+    start: int
+    end: int
+    measured_seconds: int
+    flows: Flows
+
+
+class Day(NamedTuple):
+    """A day of a member: meters heard (Meter.id), first and last common boundary, and what moved between these two."""
+
+    start: int
+    heard: frozenset[int]
+    first: int | None
+    last: int | None
+    measured_seconds: int
+    flows: Flows | None
+
+
+class Traded(NamedTuple):
+    """What was traded in a day: Wh, and micro-credits paid with wheeling and received after the fee."""
+
+    day: int
+    bought_wh: int = 0
+    paid_micro_credits: int = 0
+    sold_wh: int = 0
+    received_micro_credits: int = 0
+
+
+Roles = Mapping[int, str]
+"""A member's meters that count, by Meter.id, and what each measures."""
+Readings = Mapping[int, Mapping[int, Record]]
+"""A meter's records by their boundary, by Meter.id; meters without one are left out."""
+
+
+def add(one: Flows | None, other: Flows | None) -> Flows | None:
+    """Both together; None is nothing known."""
+    if one is None or other is None:
+        return one if other is None else other
+    return Flows(*map(int.__add__, one, other))
+
+
+def settling(session: Session, user_id: int) -> dict[int, str]:
+    """The member's meters that count, and their roles."""
+    rows = session.execute(
+        select(Meter.id, Meter.role)
+        .where(Meter.user_id == user_id, Meter.role != "submeter", Meter.state != METER_RETIRED)
+        .order_by(Meter.id)
+    )
+    return {pk: role for pk, role in rows}  # noqa: C416 - a result is no mapping
+
+
+# From readings
+
+
+def readings(session: Session, meters: Iterable[int], begin: int, end: int, step: int) -> Readings:
+    """What the meters' readings that passed say of the boundaries from begin to end, both included."""
+    boundaries = range(-(-begin // step) * step, end + 1, step)
+    if len(boundaries) <= BOUNDARIES_AT_ONCE:
+        return _readings(session, meters, Frame.interval_end.in_(boundaries))
+    return _readings(session, meters, Frame.interval_end.between(begin, end))
+
+
+def _readings(session: Session, meters: Iterable[int], at: ColumnElement[bool]) -> Readings:
+    rows = session.execute(
+        select(Frame.log_index, Frame.meter_pk, Frame.frame).where(
+            at, Frame.meter_pk.in_(meters), Frame.disposition.in_(_PASSED)
+        )
+    )
+    found: dict[int, dict[int, Record]] = defaultdict(dict)
+    for _, pk, frame in sorted(rows, key=lambda row: int(row[0])):  # a later one counts in an earlier one's place
+        record = Record.from_bytes(frame[:RECORD_SIZE])
+        found[pk][record.interval_end] = record
+    return found
+
+
+def spans(roles: Roles, its: Readings) -> Iterator[Piece]:
+    """The spans between boundaries at which all meters that were heard have a reading."""
+    for start, end in itertools.pairwise(_common(its)):
+        flows = netted([(roles[pk], records[start], records[end]) for pk, records in its.items()])
+        if flows is not None:
+            yield Piece(start, end, end - start, flows)
+
+
+def _common(its: Readings) -> list[int]:
+    return sorted(set.intersection(*(set(records) for records in its.values()))) if its else []
+
+
+def netted(pairs: Sequence[tuple[str, Record, Record]]) -> Flows | None:
+    """A span's flows, netted as settlement nets them; None where a register was reset or the meters fit no rule.
+
+    Each pair is a meter's role, and its records where the span begins and ends.
+    """
+    if any(before.register_epoch != after.register_epoch for _, before, after in pairs):
+        return None
+    meters = [
+        MeterSpan(
+            role=role,
+            generation=after.generation - before.generation,
+            consumption=after.consumption - before.consumption,
+            charge=after.charge - before.charge,
+            discharge=after.discharge - before.discharge,
+        )
+        for role, before, after in pairs
+    ]
+    try:
+        span = settle_span(meters, 0, BASIS_POINTS, SpanKind.NETTED)
+    except SurplusError:
+        return None
+    # a grid meter that gave more than was made leaves no consumption; what is over comes from nowhere that is known
+    return Flows(
+        made_wh=span.generation,
+        from_battery_wh=span.discharge,
+        drawn_wh=max(0, -span.net),
+        used_wh=span.consumption,
+        into_battery_wh=span.charge,
+        given_wh=max(0, span.net),
+    )
+
+
+def _day(start: int, end: int, roles: Roles, its: Readings) -> Day | None:
+    """The day [start, end) of these readings; None where no meter was heard."""
+    of_day = {pk: {at: record for at, record in records.items() if start <= at <= end} for pk, records in its.items()}
+    heard = {pk: records for pk, records in of_day.items() if records}
+    if not heard:
+        return None
+    common, flows, measured = _common(heard), None, 0
+    for piece in spans(roles, heard):
+        flows, measured = add(flows, piece.flows), measured + piece.measured_seconds
+    first, last = (common[0], common[-1]) if common else (None, None)
+    return Day(start, frozenset(heard), first, last, measured, flows)
+
+
+def _made(session: Session, roles: Roles, days: Iterable[tuple[int, int]], step: int) -> Iterator[Day]:
+    """Days made from readings."""
+    run: list[tuple[int, int]] = []
+    for day in itertools.chain(days, [None]):
+        if run and (day is None or day[0] != run[-1][1] or len(run) == DAYS_AT_ONCE):
+            its = readings(session, roles, run[0][0], run[-1][1], step)
+            for start, end in run:
+                if (made := _day(start, end, roles, its)) is not None:
+                    yield made
+            run = []
+        if day is not None:
+            run.append(day)
+
+
+# What is kept
+
+
+def energy_days(
+    session: Session, user_id: int, roles: Roles, begin: int, end: int, zone: ZoneInfo, step: int
+) -> list[Day]:
+    """The days from begin to end (midnights) in which a meter of the member was heard; step is an epoch's seconds."""
+    kept = session.get(EnergyDaysKept, user_id)
+    if kept is None or kept.basis != _basis(roles, zone):
+        return list(_made(session, roles, days_between(begin, end, zone), step))
+    late = _late(session, roles, kept)
+    stale = [day for day in days_between(begin, end, zone) if day[1] > kept.until or _touches(late, *day)]
+    found = {day.start: day for day in _made(session, roles, stale, step)}
+    asked = select(EnergyDay).where(EnergyDay.user_id == user_id, EnergyDay.day >= begin, EnergyDay.day < end)
+    again = {start for start, _ in stale}
+    found |= {row.day: _read(row) for row in session.scalars(asked) if row.day not in again}
+    return [found[start] for start in sorted(found)]
+
+
+def pieces(session: Session, roles: Roles, days: Sequence[Day]) -> tuple[int, list[Piece]]:
+    """How many meters were heard in these days, and what their readings make together."""
+    heard = frozenset[int]().union(*(day.heard for day in days))
+    whole = [day for day in days if day.heard == heard and day.first is not None and day.last is not None]
+    found = [
+        Piece(day.first, day.last, day.measured_seconds, day.flows)
+        for day in whole
+        if day.first is not None and day.last is not None and day.flows is not None
+    ]
+    gaps = [
+        (before.last, after.first)
+        for before, after in itertools.pairwise(whole)
+        if before.last is not None and after.first is not None and before.last != after.first
+    ]
+    if gaps:
+        its = _readings(session, heard, Frame.interval_end.in_({at for gap in gaps for at in gap}))
+        for start, end in gaps:
+            flows = netted([(roles[pk], records[start], records[end]) for pk, records in its.items()])
+            if flows is not None:
+                found.append(Piece(start, end, end - start, flows))
+    return len(heard), sorted(found)
+
+
+def _basis(roles: Roles, zone: ZoneInfo) -> str:
+    return f"{zone} {','.join(map(str, roles))}"
+
+
+def _late(session: Session, roles: Roles, kept: EnergyDaysKept) -> list[int]:
+    """Boundaries, in order, of days that are kept, for which a reading came after they were."""
+    rows = session.scalars(
+        select(Frame.interval_end).where(
+            Frame.meter_pk.in_(roles),
+            Frame.log_index > kept.log_index,
+            Frame.interval_end <= kept.until,
+            Frame.disposition.in_(_PASSED),
+        )
+    )
+    return sorted(rows)
+
+
+def _touches(late: Sequence[int], start: int, end: int) -> bool:
+    return bisect.bisect_left(late, start) < bisect.bisect_right(late, end)
+
+
+_HEARD = struct.Struct("<I")
+
+
+def _read(row: EnergyDay) -> Day:
+    flows = Flows(
+        row.made_wh, row.from_battery_wh, row.drawn_wh, row.used_wh, row.into_battery_wh, row.given_wh
+    )  # fmt: skip
+    return Day(
+        start=row.day,
+        heard=frozenset(pk for (pk,) in _HEARD.iter_unpack(row.heard)),
+        first=row.first_boundary,
+        last=row.last_boundary,
+        measured_seconds=row.measured_seconds,
+        flows=flows if row.spans else None,
+    )
+
+
+def trade_days(session: Session, member_index: int, begin: int, end: int, zone: ZoneInfo, step: int) -> list[Traded]:
+    """What the member traded in the days from begin to end (midnights); step is an epoch's seconds."""
+    kept = session.get(TradeDaysKept, 1)
+    split = begin
+    if kept is not None and kept.zone == str(zone):
+        split = max(begin, min(end, midnight(local(kept.until_epoch * step, zone).date(), zone)))
+    rows = session.scalars(
+        select(TradeDay)
+        .where(TradeDay.member_index == member_index, TradeDay.day >= begin, TradeDay.day < split)
+        .order_by(TradeDay.day)
+    )
+    found = [
+        Traded(row.day, row.bought_wh, row.paid_micro_credits, row.sold_wh, row.received_micro_credits) for row in rows
+    ]
+    for day, after in days_between(split, end, zone):
+        found += _traded(session, day, after, step, member_index).values()
+    return found
+
+
+def _traded(session: Session, day: int, end: int, step: int, member_index: int | None = None) -> dict[int, Traded]:
+    """What the books of the epochs that began in a day moved, by member; of one, or of all."""
+    found: dict[int, Traded] = {}
+    books = StoreEvidence(session).books(first_epoch_at(day, step), first_epoch_at(end, step))
+    for trade in itertools.chain.from_iterable(trades_of(book, member=member_index) for _, book in books):
+        found[trade.member] = traded(found.get(trade.member, Traded(day)), trade)
+    return found
+
+
+def traded(before: Traded, trade: Trade) -> Traded:
+    """With that trade."""
+    moved = trade.amount + trade.charge
+    if trade.is_bid:
+        return before._replace(
+            bought_wh=before.bought_wh + trade.wh, paid_micro_credits=before.paid_micro_credits + moved
+        )
+    return before._replace(
+        sold_wh=before.sold_wh + trade.wh, received_micro_credits=before.received_micro_credits - moved
+    )
+
+
+# Keeping
+
+
+def keep(store: Store, zone: ZoneInfo, step: int, now: int) -> int:
+    """Sum days that are over and not kept yet, and those for which something came later; how many were summed.
+
+    Called once an epoch (step seconds). A member is one commit, so it may be killed at any point.
+    """
+    today = midnight(local(now, zone).date(), zone)
+    with store.read() as session:
+        members = session.scalars(select(Meter.user_id).distinct().order_by(Meter.user_id)).all()
+        done = set(session.scalars(select(EnergyDaysKept.user_id).where(EnergyDaysKept.until >= today)))
+    made = 0
+    for user_id in members:
+        if user_id not in done:
+            made += _keep_energy(store, user_id, zone, step, today, MEMBER_DAYS_A_TURN - made)
+        if made >= MEMBER_DAYS_A_TURN:
+            break
+    for _ in range(TRADE_DAYS_A_TURN):
+        if not _keep_trades(store, zone, step):
+            break
+    return made
+
+
+def _keep_energy(store: Store, user_id: int, zone: ZoneInfo, step: int, today: int, most: int) -> int:
+    made = 0
+    while made < most:
+        with store.write() as session:
+            roles = settling(session, user_id)
+            kept = session.get(EnergyDaysKept, user_id, with_for_update=True)
+            newest = session.scalar(select(func.max(Frame.log_index)))
+            newest = -1 if newest is None else newest
+            if kept is None or kept.basis != _basis(roles, zone):
+                kept = _begin(session, user_id, roles, zone, today, newest)
+            again = [
+                day
+                for start in {local(at - back, zone).date() for at in _late(session, roles, kept) for back in (0, 1)}
+                for day in [(midnight(start, zone), midnight(start + timedelta(days=1), zone))]
+                if day[1] <= kept.until
+            ]
+            new = list(itertools.islice(days_between(kept.until, today, zone), min(DAYS_AT_ONCE, most - made)))
+            _keep_days(session, user_id, roles, [*sorted(again), *new], step)
+            kept.until, kept.log_index = new[-1][1] if new else today, newest
+            made += len(again) + len(new)
+            if kept.until >= today:
+                return made
+    return made
+
+
+def _begin(session: Session, user_id: int, roles: Roles, zone: ZoneInfo, today: int, newest: int) -> EnergyDaysKept:
+    """Nothing is kept; the first day is that of the first reading."""
+    session.execute(delete(EnergyDay).where(EnergyDay.user_id == user_id))
+    its = select(Frame.interval_end).where(Frame.meter_pk == Meter.id).order_by(Frame.log_index).limit(1)
+    firsts = session.scalars(select(its.scalar_subquery()).select_from(Meter).where(Meter.id.in_(roles)))
+    first = min((end for end in firsts if end is not None), default=today)
+    kept = EnergyDaysKept(
+        user_id=user_id,
+        basis=_basis(roles, zone),
+        until=min(today, midnight(local(first - 1, zone).date(), zone)),
+        log_index=newest,
+    )
+    return session.merge(kept)
+
+
+def _keep_days(session: Session, user_id: int, roles: Roles, days: Sequence[tuple[int, int]], step: int) -> None:
+    starts = [start for start, _ in days]
+    session.execute(delete(EnergyDay).where(EnergyDay.user_id == user_id, EnergyDay.day.in_(starts)))
+    for day in _made(session, roles, days, step):
+        flows = day.flows or Flows(0, 0, 0, 0, 0, 0)
+        session.add(
+            EnergyDay(
+                user_id=user_id,
+                day=day.start,
+                heard=b"".join(map(_HEARD.pack, sorted(day.heard))),
+                first_boundary=day.first,
+                last_boundary=day.last,
+                measured_seconds=day.measured_seconds,
+                spans=int(day.flows is not None),
+                **flows._asdict(),
+            )
+        )
+
+
+def _keep_trades(store: Store, zone: ZoneInfo, step: int) -> bool:
+    """Sum the next day whose epochs are all done with; whether there was one."""
+    with store.write() as session:
+        kept = session.get(TradeDaysKept, 1, with_for_update=True)
+        if kept is None or kept.zone != str(zone):
+            first = session.scalar(select(func.min(SettlementEpoch.epoch)))
+            if first is None:
+                return False
+            session.execute(delete(TradeDay))
+            kept = session.merge(TradeDaysKept(id=1, zone=str(zone), until_epoch=first))
+        day, end = next(days_between(kept.until_epoch * step, kept.until_epoch * step + 1, zone))
+        until = first_epoch_at(end, step)
+        last = session.get(SettlementEpoch, until - 1)
+        open_ = select(SettlementEpoch.epoch).where(
+            SettlementEpoch.epoch >= first_epoch_at(day, step),
+            SettlementEpoch.epoch < until,
+            SettlementEpoch.checkpointed_ms.is_(None),
+        )
+        if last is None or session.scalar(open_.limit(1)) is not None:
+            return False
+        session.execute(delete(TradeDay).where(TradeDay.day == day))
+        session.add_all(
+            TradeDay(member_index=member, **sums._asdict()) for member, sums in _traded(session, day, end, step).items()
+        )
+        kept.until_epoch = until
+        return True

@@ -1,0 +1,37 @@
+"""Accounts of the programs as bytes, of the fields that a test cares about."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from solders.pubkey import Pubkey
+
+from authority.chain import accounts
+from authority.chain.accounts import EpochBook, Order
+from authority.chain.layout import Code, ProgramAccount
+
+BOOK_IS_FINAL = 5
+
+
+def packed(kind: type[ProgramAccount], **values: Any) -> bytes:
+    """An account's bytes: these fields, and zeros, or the least of a field's codes."""
+    flat: list[Any] = []
+    for field in fields(kind):  # type: ignore[arg-type]
+        codes = getattr(accounts, str(field.type), None)
+        least = min(codes) if isinstance(codes, type) and issubclass(codes, Code) else b""
+        zero: Any = {"int": 0, "tuple[int, ...]": (0, 0, 0, 0)}.get(str(field.type), least)
+        value = values.get(field.name, zero)
+        flat += value if isinstance(value, tuple) else [bytes(value) if isinstance(value, Pubkey) else value]
+    return kind.DISCRIMINATOR + kind.FORMAT.pack(*flat)
+
+
+def paid_book(epoch: int, price: int, bids: list[tuple[int, int]], asks: list[tuple[int, int]]) -> bytes:
+    """A final book in which each order, a member's index and Wh, was filled whole at the price."""
+    head = packed(
+        EpochBook, status=BOOK_IS_FINAL, epoch=epoch, price=price, wheeling=20_000, fee_bps=100,
+        bid_count=len(bids), ask_count=len(asks), paid=len(bids) + len(asks),
+    )  # fmt: skip
+    return head + b"".join(
+        Order.FORMAT.pack(price, number, wh, wh, member) for number, (member, wh) in enumerate([*bids, *asks])
+    )
