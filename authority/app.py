@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from authority.home.clock import clock_of
 from authority.home.home import Home
 from authority.store import Store
 
@@ -28,12 +29,14 @@ class App:
     clock: Clock = system_clock
 
     @classmethod
-    def open(cls, path: Path, clock: Clock = system_clock, *, process: str | None = None) -> App:
+    def open(cls, path: Path, clock: Clock | None = None, *, process: str | None = None) -> App:
         """Open the home at `path` and its store, migrated, and tied to the home's network id.
 
+        Without a clock, the home's own tells the time (authority.home.clock).
         A process that serves names itself, and gets its own keys alone. Raises HomeError and StoreError.
         """
         home = Home.open(path, process)
+        seconds = clock_of(home.path)
         store = Store.open(home.store_url)
         store.claim(home.network_id)
-        return cls(home, store, clock)
+        return cls(home, store, clock or (lambda: int(seconds())))

@@ -72,6 +72,9 @@ COMMANDS = {
     "billing": Command("authority.billing.command", "billing periods and bills: preview, close, issue, show, correct"),
     "credits": Command("authority.billing.credits_command", "credits for the bank's money: top up, pay out, list"),
     "demo": Command("authority.demo.command", "four campus buildings, read, signed, minted and traded"),
+    "simulate": Command(
+        "authority.simulation.command", "a campus of any size through days or months, in minutes", place=False
+    ),
 }
 
 

@@ -215,7 +215,14 @@ DO_SOMETHING = {
 }
 """Commands whose result is what they did; every other one lists or shows something, and has --json."""
 PLACES = {"edge-agent": "--config", "authority": "--home"}
-WITHOUT_PLACE = {"edge-agent install", "edge-agent read", "edge-agent decode", "edge-agent scan", "meter-emulator"}
+WITHOUT_PLACE = {
+    "edge-agent install",
+    "edge-agent read",
+    "edge-agent decode",
+    "edge-agent scan",
+    "meter-emulator",
+    "authority simulate",
+}
 PLAN = one_meter()
 
 

@@ -26,6 +26,7 @@ from authority.audit.bundle import Identity, Manner, audit_bundle, write_bundle
 from authority.audit.chain_state import read_chain_state
 from authority.audit.conservation import conservation
 from authority.audit.earlier import where_it_is, with_earlier
+from authority.audit.followed import FollowedLog
 from authority.audit.history import read_history
 from authority.audit.pruning import prune
 from authority.audit.stopped import validator_of
@@ -176,6 +177,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="processes that verify signatures (default: one for each core)",
     )
+    verifier.add_argument(
+        "--progress",
+        action="store_true",
+        help="say on standard error how far it is in the home's log: {taken, of} leaves, a JSON object a line",
+    )
     pruner = actions.add_parser(
         "prune",
         help="drop from the stopped embedded validator's ledger what a bundle holds and nobody asks for; logged",
@@ -255,7 +261,8 @@ def run(arguments: argparse.Namespace) -> int:
                 return _conservation(url or app.home.rpc_url)
             if arguments.action == "export":
                 return _export_bundle(app, arguments.bundle, url, arguments.before)
-            return _report(_verify(app, url, _manner(arguments), arguments.before), as_json=arguments.json)
+            audit = verify(app, url, _manner(arguments), arguments.before, told=arguments.progress)
+            return _report(audit, as_json=arguments.json)
     finally:
         app.store.close()
 
@@ -515,7 +522,8 @@ def _manner(arguments: argparse.Namespace) -> Manner:
     return Manner(jobs=arguments.jobs, since=arguments.since, state=arguments.state)
 
 
-def _verify(app: App, url: str | None, manner: Manner, before: Sequence[Path] = ()) -> Audit:
+def verify(app: App, url: str | None, manner: Manner, before: Sequence[Path] = (), *, told: bool = False) -> Audit:
+    """Audit a home: its log, and the chain at the url, which None leaves out. told: say how far it is."""
     audit = manner.audit(app.home.network_id, bytes(app.home.receipt_key.pubkey()))
     progress = audit.progress = _untouched(app, audit.progress)
     chain = None if url is None else chain_at(url, progress.newest)
@@ -525,13 +533,18 @@ def _verify(app: App, url: str | None, manner: Manner, before: Sequence[Path] = 
     if chain is not None and progress.landed and not progress.newest:
         chain = replace(chain, history=islice(chain.history, progress.landed, None))  # the last was a bundle's
     with app.store.read() as session:
-        audit.run(StoreLog.of(session), chain)
+        source = StoreLog.of(session)
+        audit.run(FollowedLog.follow(source, _tell) if told else source, chain)
         audit.bills.stored(session)
     manner.keep(audit)
     for place, finding in enumerate(audit.findings):
         if finding.code == "history_incomplete":
             audit.findings[place] = replace(finding, message=finding.message + where_it_is(app))
     return audit
+
+
+def _tell(taken: int, of: int) -> None:
+    print(json.dumps({"taken": taken, "of": of}), file=sys.stderr, flush=True)
 
 
 def _untouched(app: App, progress: Progress) -> Progress:

@@ -187,7 +187,8 @@ class ChainClient:
     """Speaks to one validator; safe for several threads.
 
     `commitment` is the level that reads and confirmations ask for; `confirmed` survives the loss of a minority of a
-    cluster's nodes and is final on a validator without others. `idls` replaces the released ones, by program name.
+    cluster's nodes and is final on a validator without others. `idls` replaces the released ones, by program name,
+    `transport` the way to the validator.
     """
 
     def __init__(
@@ -200,8 +201,9 @@ class ChainClient:
         idls: Mapping[str, Idl] | None = None,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
+        transport: Transport | None = None,
     ) -> None:
-        self._transport = Transport(url, timeout=timeout, attempts=attempts, sleep=sleep)
+        self._transport = transport or Transport(url, timeout=timeout, attempts=attempts, sleep=sleep)
         self._commitment = commitment
         self._idls = dict(idls or {})
         self._sleep = sleep

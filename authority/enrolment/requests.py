@@ -342,9 +342,12 @@ def find(session: Session, name: str) -> Enrolment:
     return found
 
 
-def approve(session: Session, home: Home, enrolment: Enrolment, *, actor: str, now: int) -> None:
+def approve(
+    session: Session, home: Home, enrolment: Enrolment, *, actor: str, now: int, serial: int | None = None
+) -> None:
     """Give the gateway its certificate and put its meters' keys to use; logged. Approving twice changes nothing.
 
+    serial is the certificate's number, a random one where it is None.
     The gateway's former certificate and its meters' former keys end here. Meters of this enrolment that the gateway's
     revocation suspended are active again.
     """
@@ -357,7 +360,7 @@ def approve(session: Session, home: Home, enrolment: Enrolment, *, actor: str, n
             f"enrolment {enrolment.id} is {enrolment.state}: only one that is proved and undecided can be approved",
         )
     certificate = certificates.issue_gateway(
-        home.ca_key, home.ca_certificate, enrolment.csr.encode(), enrolment.gateway_name, now
+        home.ca_key, home.ca_certificate, enrolment.csr.encode(), enrolment.gateway_name, now, serial=serial
     )
     gateway = session.get_one(Gateway, enrolment.gateway_name)
     _end_renewals(session, gateway.name, now)

@@ -198,6 +198,7 @@ def _issue(
     days: float,
     usages: Sequence[x509.ObjectIdentifier],
     names: Sequence[str],
+    serial: int | None = None,
 ) -> x509.Certificate:
     start, end = _validity(now, days)
     builder = (
@@ -205,7 +206,7 @@ def _issue(
         .subject_name(_name(common_name))
         .issuer_name(ca.subject)
         .public_key(public_key)
-        .serial_number(x509.random_serial_number())
+        .serial_number(x509.random_serial_number() if serial is None else serial)
         .not_valid_before(start)
         .not_valid_after(min(end, ca.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -222,7 +223,7 @@ def _issue(
             except ValueError:
                 general.append(x509.DNSName(name))
         builder = builder.add_extension(x509.SubjectAlternativeName(general), critical=False)
-    return builder.sign(ca_key, hashes.SHA256())
+    return builder.sign(ca_key, hashes.SHA256(), ecdsa_deterministic=None if serial is None else True)
 
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
@@ -296,12 +297,21 @@ def check_request(pem: bytes, gateway: str) -> x509.CertificateSigningRequest:
 
 
 def issue_gateway(
-    ca_key: ec.EllipticCurvePrivateKey, ca: x509.Certificate, pem: bytes, gateway: str, now: int
+    ca_key: ec.EllipticCurvePrivateKey,
+    ca: x509.Certificate,
+    pem: bytes,
+    gateway: str,
+    now: int,
+    *,
+    serial: int | None = None,
 ) -> x509.Certificate:
-    """The client certificate of a gateway, from its checked signing request; only its key is taken from the request."""
+    """The client certificate of a gateway, from its checked signing request; only its key is taken from the request.
+
+    With a serial number given, the same request always gets the same certificate, byte for byte (RFC 6979).
+    """
     key = check_request(pem, gateway).public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey)  # noqa: S101
-    return _issue(ca_key, ca, key, gateway, now, GATEWAY_DAYS, [ExtendedKeyUsageOID.CLIENT_AUTH], [])
+    return _issue(ca_key, ca, key, gateway, now, GATEWAY_DAYS, [ExtendedKeyUsageOID.CLIENT_AUTH], [], serial)
 
 
 def common_name(certificate: x509.Certificate) -> str | None:

@@ -134,3 +134,18 @@ class OidcAwayError(PeopleError):
     """The OpenID provider does not answer, or not as it should: passkeys and passwords work meanwhile."""
 
     code = "oidc_away"
+
+
+class ProofLinkInvalidError(PeopleError):
+    """A link to a proof of a span that it cannot have, or one too many."""
+
+    code = "proof_link_invalid"
+
+
+class ProofLinkUnknownError(PeopleError):
+    """There is no such link to a proof that still holds; whether there ever was one is not told."""
+
+    code = "proof_link_unknown"
+
+    def __init__(self) -> None:
+        super().__init__("this link is wrong, ended or too old; ask who gave it to you for a new one")

@@ -23,12 +23,13 @@ from authority.store.persons import (
     PersonRole,
     PersonSession,
     ProgramToken,
+    ProofLink,
 )
 
 MAX_TEXT = 128
 SHORTEST_NAME = 3
 """Names of fewer letters, such as a building's A, are words that any sentence may have."""
-_OWNED = (PersonRole, Invitation, Passkey, PasskeyChallenge, PersonSession, ProgramToken, OidcLink)
+_OWNED = (PersonRole, Invitation, Passkey, PasskeyChallenge, PersonSession, ProgramToken, OidcLink, ProofLink)
 
 
 def as_login(text: str) -> str:

@@ -14,6 +14,7 @@ from authority.chain.artifacts import PROGRAM_NAMES, program_bytes
 from authority.chain.idl import Idl
 from authority.chain.published_idls import published_idls
 from authority.errors import AuthorityError
+from authority.home.clock import clock_of
 from authority.home.home import Home
 from authority.validator.bank import Bank
 from authority.validator.genesis import Genesis, GenesisDescription, GenesisProgram
@@ -79,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     directory = home.validator_directory
     ledger = Ledger(directory, reset=arguments.reset)
     try:
-        bank = Bank(ledger, home_genesis(home, arguments.upgradeable_program))
+        bank = Bank(ledger, home_genesis(home, arguments.upgradeable_program), wall=clock_of(home.path))
         host = arguments.rpc_host or home.settings.validator.host
         port = home.settings.validator.port if arguments.rpc_port is None else arguments.rpc_port
         settings = home.settings.validator

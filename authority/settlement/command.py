@@ -6,7 +6,6 @@ import argparse
 import getpass
 import signal
 import threading
-import time
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -21,6 +20,7 @@ from authority.enrolment.approvals import Registrar
 from authority.enrolment.names import Names
 from authority.enrolment.wallets import unseal
 from authority.errors import AuthorityError, MeterUnknownError
+from authority.home.clock import clock_of
 from authority.log import log
 from authority.log.publish import publisher
 from authority.log.witness import Witness, Witnesses
@@ -95,12 +95,12 @@ def chain_for(app: App) -> SettlementChain:
 
 def worker_for(app: App) -> Worker:
     """The worker of a home, not yet running."""
-    chain = chain_for(app)
+    chain, now = chain_for(app), clock_of(app.home.path)
     return Worker(
         app.store,
         chain,
         partial(unseal, app.home),
-        lambda: time.time_ns() // 1_000_000,
+        lambda: int(now() * 1_000),
         publish=publisher(app.home.network_id, app.home.receipt_key),
         bill=partial(_each_epoch, app, chain.client),
     )

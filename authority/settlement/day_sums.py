@@ -42,7 +42,8 @@ BOUNDARIES_AT_ONCE = DAYS_AT_ONCE * 100
 MEMBER_DAYS_A_TURN = 512
 TRADE_DAYS_A_TURN = 4
 """How much `keep` does when it is called: what is left waits for the next epoch."""
-_PASSED = (DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)
+PASSED = (DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)
+"""What became of readings that count."""
 
 
 class Flows(NamedTuple):
@@ -123,7 +124,7 @@ def readings(session: Session, meters: Iterable[int], begin: int, end: int, step
 def _readings(session: Session, meters: Iterable[int], at: ColumnElement[bool]) -> Readings:
     rows = session.execute(
         select(Frame.log_index, Frame.meter_pk, Frame.frame).where(
-            at, Frame.meter_pk.in_(meters), Frame.disposition.in_(_PASSED)
+            at, Frame.meter_pk.in_(meters), Frame.disposition.in_(PASSED)
         )
     )
     found: dict[int, dict[int, Record]] = defaultdict(dict)
@@ -135,13 +136,14 @@ def _readings(session: Session, meters: Iterable[int], at: ColumnElement[bool]) 
 
 def spans(roles: Roles, its: Readings) -> Iterator[Piece]:
     """The spans between boundaries at which all meters that were heard have a reading."""
-    for start, end in itertools.pairwise(_common(its)):
+    for start, end in itertools.pairwise(common_boundaries(its)):
         flows = netted([(roles[pk], records[start], records[end]) for pk, records in its.items()])
         if flows is not None:
             yield Piece(start, end, end - start, flows)
 
 
-def _common(its: Readings) -> list[int]:
+def common_boundaries(its: Readings) -> list[int]:
+    """The boundaries at which all meters that were heard have a reading, in order."""
     return sorted(set.intersection(*(set(records) for records in its.values()))) if its else []
 
 
@@ -183,7 +185,7 @@ def _day(start: int, end: int, roles: Roles, its: Readings) -> Day | None:
     heard = {pk: records for pk, records in of_day.items() if records}
     if not heard:
         return None
-    common, flows, measured = _common(heard), None, 0
+    common, flows, measured = common_boundaries(heard), None, 0
     for piece in spans(roles, heard):
         flows, measured = add(flows, piece.flows), measured + piece.measured_seconds
     first, last = (common[0], common[-1]) if common else (None, None)
@@ -257,7 +259,7 @@ def _late(session: Session, roles: Roles, kept: EnergyDaysKept) -> list[int]:
             Frame.meter_pk.in_(roles),
             Frame.log_index > kept.log_index,
             Frame.interval_end <= kept.until,
-            Frame.disposition.in_(_PASSED),
+            Frame.disposition.in_(PASSED),
         )
     )
     return sorted(rows)

@@ -77,15 +77,17 @@ class Store:
         self._writers = sessionmaker(engine.execution_options(authority_write=True), expire_on_commit=False)
 
     @classmethod
-    def open(cls, url: str) -> Store:
+    def open(cls, url: str, *, durable: bool = True) -> Store:
         """Connect and migrate to the newest schema.
 
+        An SQLite store that is not durable survives the end of its process at any point, but not a power cut.
         StoreError: `store_url` for a URL that SQLAlchemy cannot take, `store_unreachable` where the database does not
         answer, `store_newer` where a later release has migrated it already.
         """
         try:
             parsed = make_url(url)
-            engine = _sqlite(url) if parsed.get_backend_name() == "sqlite" else create_engine(url, pool_pre_ping=True)
+            sqlite = parsed.get_backend_name() == "sqlite"
+            engine = _sqlite(url, durable) if sqlite else create_engine(url, pool_pre_ping=True)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             raise StoreUrlError(
                 f"[store] url must be like sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME: {error}"
@@ -164,7 +166,7 @@ class Store:
             command.upgrade(config, "head")
 
 
-def _sqlite(url: str) -> Engine:
+def _sqlite(url: str, durable: bool) -> Engine:
     name = make_url(url).database
     if name and name != ":memory:" and not name.startswith("file:"):
         with suppress(OSError):  # a directory that is missing is said when it is opened
@@ -176,7 +178,7 @@ def _sqlite(url: str) -> Engine:
         assert isinstance(connection, sqlite3.Connection)  # noqa: S101
         connection.isolation_level = None  # SQLAlchemy begins, not sqlite3
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
         connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")

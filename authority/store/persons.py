@@ -122,6 +122,25 @@ class ProgramToken(Base):
     ended_at: Mapped[Seconds | None]
 
 
+class ProofLink(Base):
+    """A link by which anybody checks a member's signed readings between two boundaries (Unix seconds), and no others.
+
+    Who gave it out may end it; it goes with the person, and with the member's account.
+    """
+
+    __tablename__ = "proof_links"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    token_hash: Mapped[Hash] = mapped_column(unique=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), index=True)
+    member_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    starts_at: Mapped[Seconds]
+    ends_at: Mapped[Seconds]
+    created_at: Mapped[Seconds]
+    expires_at: Mapped[Seconds]
+    ended_at: Mapped[Seconds | None]
+
+
 class FailedSignIn(Base):
     """Wrong passwords for one login, whether or not anybody has it: how many in a row, and until when it is closed.
 

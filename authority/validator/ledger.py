@@ -161,12 +161,14 @@ class Entry:
 class Ledger:
     """The open ledger; used by one thread at a time (the bank's lock holds that)."""
 
-    def __init__(self, directory: Path, *, reset: bool = False) -> None:
+    def __init__(self, directory: Path, *, reset: bool = False, durable: bool = True) -> None:
         """Open or make the ledger in a directory; `reset` throws an old one away first.
 
+        One that is not durable survives the end of its process at any point, but not a power cut.
         LedgerError where another process has it or it cannot be read.
         """
         self.path = directory / LEDGER_NAME
+        self._synchronous = "FULL" if durable else "OFF"
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -208,7 +210,7 @@ class Ledger:
             raise self._failed(error) from error
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA synchronous = {self._synchronous}")
             connection.execute("PRAGMA foreign_keys = ON")
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 
 from authority.api import me
 from authority.api.gate import PUBLIC, Rule
-from authority.web import member_pages, oidc_pages, operator_acts, operator_pages, people_pages
+from authority.web import (
+    audit_pages,
+    kwh_pages,
+    member_pages,
+    oidc_pages,
+    operator_acts,
+    operator_pages,
+    people_pages,
+)
 
 PUBLIC_ROUTES: Mapping[str, Rule] = dict.fromkeys(
     (
@@ -32,7 +40,9 @@ RULES: Mapping[str, Rule] = {
     **people_pages.RULES,
     **oidc_pages.RULES,
     **member_pages.RULES,
+    **kwh_pages.RULES,
     **operator_pages.RULES,
     **operator_acts.RULES,
+    **audit_pages.RULES,
     **me.RULES,
 }

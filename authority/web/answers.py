@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from authority.api.days import DaysInvalidError
+from authority.api.kwh import ProofMissingError
 from authority.api.member import ChainAwayError
 from authority.errors import AuthorityError
 from authority.market.policies import MarketError
@@ -14,6 +15,7 @@ from authority.people.errors import (
     OidcAwayError,
     OidcRefusedError,
     PeopleError,
+    ProofLinkUnknownError,
     SessionUnknownError,
     SignInClosedError,
     TokenUnknownError,
@@ -25,6 +27,8 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (InvitationInvalidError, 404),
     (SessionUnknownError, 404),
     (TokenUnknownError, 404),
+    (ProofLinkUnknownError, 404),
+    (ProofMissingError, 409),
     (SignInClosedError, 429),
     (FormSentError, 409),
     (OidcRefusedError, 403),

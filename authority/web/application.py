@@ -31,7 +31,9 @@ from authority.problems import problem
 from authority.web import (
     access,
     answers,
+    audit_pages,
     figures,
+    kwh_pages,
     live,
     member_pages,
     oidc_pages,
@@ -193,9 +195,12 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(people_pages.blueprint(people.app))
     app.register_blueprint(oidc_pages.blueprint(people.app, provider))
     app.register_blueprint(member_pages.blueprint(people.app, members))
+    app.register_blueprint(kwh_pages.blueprint(people.app, people.client))
+    app.register_blueprint(kwh_pages.links_blueprint(people.app, members, people.client))
     shown = operator_pages.Shown(people.app, people.client)
     app.register_blueprint(operator_pages.blueprint(shown))
     app.register_blueprint(operator_acts.blueprint(shown))
+    app.register_blueprint(audit_pages.blueprint(people.app, people.client))
     app.register_blueprint(me.blueprint(people.app, members))
     app.jinja_env.globals.update(form_field=FORM_FIELD, oidc_name=provider.name)
 

@@ -159,6 +159,7 @@ def blueprint(app: App, members: Members) -> Blueprint:
             width=WIDTH,
             title=_title(view, first),
             unknown=sum(1 for step in found.steps if step.flows is None),
+            proofs=gate.principal().is_own and view != "year",
         )
         return page(text)
 

@@ -14,9 +14,10 @@ from flask import Blueprint, Response, render_template, request
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from authority.api import days, gate
+from authority.api import gate
 from authority.api.gate import Rule
 from authority.app import App
+from authority.billing.calendar import local
 from authority.chain.client import ChainClient
 from authority.collector import evidence, held
 from authority.enrolment import approvals, requests
@@ -74,7 +75,7 @@ class Shown:
     def _at(self, seconds: int) -> str:
         """A moment on the site's clock; a record's may be no moment at all."""
         try:
-            return days.local(seconds, self.zone).strftime("%-d %b %Y %H:%M:%S")
+            return local(seconds, self.zone).strftime("%-d %b %Y %H:%M:%S")
         except (ValueError, OverflowError, OSError):
             return str(seconds)
 

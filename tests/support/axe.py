@@ -1,4 +1,4 @@
-"""axe-core in a real browser: what is wrong with a page for people who see, hear or move differently; its picture."""
+"""axe-core in a real browser: what is wrong with a page for who sees, hears or moves otherwise; pictures."""
 
 from __future__ import annotations
 
@@ -13,6 +13,15 @@ RUN = """(async () => {
   const told = each => `${each.id}: ${each.nodes.map(node => node.target.join(" ")).join(", ")}`;
   return {wrong: found.violations.map(told), unsure: found.incomplete.map(told), checks: found.passes.length};
 })()"""
+
+
+LOOKS = tuple((width, dark) for width in (390, 1280) for dark in (False, True))
+"""Width, and whether dark."""
+
+
+def looks(place: int) -> tuple[tuple[int, bool], ...]:
+    """The looks in which the page at this place of a list is judged: one after the other, with CAMPUS_PICTURES all."""
+    return LOOKS if os.environ.get("CAMPUS_PICTURES") else (LOOKS[place % len(LOOKS)],)
 
 
 def faults(browser: Any) -> list[str]:

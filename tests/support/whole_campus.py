@@ -532,9 +532,13 @@ class Campus:
         options.setdefault("publish", publisher(self.home.network_id, self.home.receipt_key))
         return Worker(self.app.store, chain, partial(wallets.unseal, self.home), self.wall.ms, **options)
 
+    def save_validator(self) -> None:
+        """Say in authority.toml where the validator is now."""
+        self.home.save(replace(self.home.settings, validator=ValidatorSettings(url=self.validator.url)))
+
     def audit(self) -> int:
         """`authority audit verify`: 0 where log and chain agree in everything."""
-        self.home.save(replace(self.home.settings, validator=ValidatorSettings(url=self.validator.url)))
+        self.save_validator()
         return main(["audit", "--home", str(self.home_path), "verify"])
 
     # What the chain says

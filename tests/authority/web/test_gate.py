@@ -27,6 +27,7 @@ VALUES = {
     "number": 1,
     "session_id": "x",
     "token": "x",
+    "link": "x",
     "level": "0",
     "place": "000",
     "filename": "x.css",
@@ -40,8 +41,10 @@ ASKERS = (*ROLES, "nobody", None)
 OPEN_TO = {
     "me": {MEMBER, DELEGATE},
     "member": {MEMBER, DELEGATE},
+    "proofs": {MEMBER},
     "operator": {OPERATOR, AUTHORITY, AUDITOR},
     "acts": {OPERATOR},
+    "audit": {AUDITOR, AUTHORITY},
     "account": {*ROLES, "nobody"},
 }
 """Who comes in, written down a second time: by the beginning of a route's name."""

@@ -21,10 +21,6 @@ from authority.store.metering import Frame
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
 
-VIEWS = ((390, 844, True), (1280, 900, False))
-MORE_VIEWS = ((390, 844, False), (1280, 900, True))
-"""For pictures of each width in each light, where CAMPUS_PICTURES names a directory."""
-
 
 @pytest.fixture
 def store_url():
@@ -84,25 +80,25 @@ def test_the_operators_pages_are_accessible_fit_and_complain_of_nothing(browser,
         "members": "/op/members",
     }
 
-    def look(name, width, dark):
-        faults.extend(((name, width), fault) for fault in axe.faults(browser))
-        axe.picture(browser, f"op-{name}-{width}-{'dark' if dark else 'light'}")
-
-    for width, height, dark in VIEWS + (MORE_VIEWS if "CAMPUS_PICTURES" in os.environ else ()):
-        browser.emulate(width, height, dark=dark)
-        for name, url in urls.items():
-            browser.open(address + url)
-            look(name, width, dark)
+    def made_a_claim():
         browser.open(f"{address}/op/enrolments")
         browser.evaluate("document.querySelector('form[action$=claims] button').click()")
         browser.until("document.querySelector('.qr svg') !== null && document.readyState === 'complete'")
-        look("claim", width, dark)
+
+    def tried_a_list():
         browser.open(f"{address}/op/members")
         rows = "id,login,name,member\\nt-1,ada@campus.example,Ada,Dormitory A\\nt-2,x@campus.example,X,Dormitory Z"
         browser.evaluate(f"document.querySelector('#list-text').value = '{rows}'")
         browser.evaluate("document.querySelector('form[enctype] button').click()")
         browser.until("document.querySelector('#tried-title') !== null && document.readyState === 'complete'")
-        look("tried", width, dark)
+
+    pages = {name: (lambda url=url: browser.open(address + url)) for name, url in urls.items()}
+    for place, (name, come) in enumerate({**pages, "claim": made_a_claim, "tried": tried_a_list}.items()):
+        for width, dark in axe.looks(place):
+            browser.emulate(width, 900, dark=dark)
+            come()
+            faults += [((name, width), fault) for fault in axe.faults(browser)]
+            axe.picture(browser, f"op-{name}-{width}-{'dark' if dark else 'light'}")
     assert faults == []
     assert browser.messages == []
 

@@ -1,9 +1,8 @@
 """The pages of people in a real Chromium: by keyboard, with a passkey, at two widths, light and dark, by axe."""
 
-import os
 import threading
-from pathlib import Path
 
+import axe
 import pytest
 from browser import CHROMIUM, Browser
 from people_site import build
@@ -17,13 +16,6 @@ from authority.store.persons import Passkey, Person
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
 
-AXE = (Path(__file__).parents[2] / "support" / "axe.min.js").read_text(encoding="utf-8")
-RUN_AXE = """(async () => {
-  const rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-  const found = await axe.run(document, {runOnly: rules});
-  const told = each => `${each.id}: ${each.nodes.map(node => node.target.join(" ")).join(", ")}`;
-  return {wrong: found.violations.map(told), unsure: found.incomplete.map(told), checks: found.passes.length};
-})()"""
 GOOD = "violet kettle under seven"
 WIDTHS = ((390, 844), (1280, 900))
 PAGES = {
@@ -104,7 +96,7 @@ def tab_to(browser, condition):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_every_page_is_accessible_fits_and_complains_of_nothing(browser, site, address, dark, pictures):
+def test_every_page_is_accessible_fits_and_complains_of_nothing(browser, site, address, dark):
     faults = []
     for role, urls in PAGES.items():
         signed_in(browser, site, address, role)
@@ -113,31 +105,11 @@ def test_every_page_is_accessible_fits_and_complains_of_nothing(browser, site, a
                 browser.emulate(width, height, dark=dark)
                 browser.open(address + url)
                 where = (role, url, width)
-                browser.evaluate(AXE + ";null")
-                found = browser.evaluate(RUN_AXE)
-                assert found["checks"] > 10
-                faults += [(where, fault) for fault in (*found["wrong"], *found["unsure"])]
-                if not browser.evaluate("document.documentElement.scrollWidth <= innerWidth"):
-                    faults.append((where, "wider than the screen"))
-                pictures(browser, role, url, width, dark)
+                faults += [(where, fault) for fault in axe.faults(browser)]
+                name = f"{role or 'stranger'}{url.replace('/', '-').replace('?', '-')}-{width}"
+                axe.picture(browser, f"{name}-{'dark' if dark else 'light'}")
     assert faults == []
     assert [line for line in browser.messages if "404" not in line] == []
-
-
-@pytest.fixture
-def pictures(request):
-    """Pictures of the pages, where CAMPUS_PICTURES names a directory."""
-    directory = os.environ.get("CAMPUS_PICTURES")
-
-    def take(browser, role, url, width, dark):
-        if directory:
-            Path(directory).mkdir(parents=True, exist_ok=True)
-            name = (
-                f"{role or 'stranger'}{url.replace('/', '-').replace('?', '-')}-{width}-{'dark' if dark else 'light'}"
-            )
-            browser.picture(Path(directory) / f"{name}.png")
-
-    return take
 
 
 def test_a_member_comes_in_and_sets_a_standing_order_by_keyboard_alone(browser, site, address):

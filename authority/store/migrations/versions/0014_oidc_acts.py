@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0013_oidc_acts"
-down_revision = "0012_day_sums"
+revision = "0014_oidc_acts"
+down_revision = "0013_kwh"
 branch_labels = None
 depends_on = None
 

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0014_oidc_sign_in"
-down_revision = "0013_oidc_acts"
+revision = "0015_oidc_sign_in"
+down_revision = "0014_oidc_acts"
 branch_labels = None
 depends_on = None
 

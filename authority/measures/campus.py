@@ -1,0 +1,306 @@
+"""A campus's indicators over a time, read from its home: signed readings, settled spans, final books, and bills.
+
+Everything comes from what the log holds and the chain did. Members are named as in the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from authority.app import App
+from authority.billing import issuing
+from authority.billing.bill import trades_of
+from authority.billing.evidence import StoreEvidence
+from authority.chain.accounts import EpochBook
+from authority.chain.client import ChainClient
+from authority.market.clearing import WH_PER_KWH
+from authority.market.policies import standing_orders_by_wallet
+from authority.measures.indicators import (
+    Balance,
+    Flow,
+    Prices,
+    Rounding,
+    gini,
+    peak_w,
+    rounding_of_ask,
+    rounding_of_bid,
+    share,
+    without_market,
+)
+from authority.measures.markets import Epoch, Limits, RuleFigures, Terms, compare
+from authority.settlement.surplus import MeterSpan, settle_span
+from authority.store.metering import DISPOSITION_ACCEPTED, DISPOSITION_RELEASED, Frame, Meter
+from authority.store.people import User
+from authority.store.settlement import SettledSpan
+from edge_agent.wire.reading import RECORD_SIZE, Record
+
+NOT_THE_MARKETS = ("top_up", "pay_out")
+"""Lines of a bill that move a member's own money in and out."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFigures:
+    """A member over the time: energy in Wh, money in micro-credits (negative: it got more than it paid)."""
+
+    name: str
+    generation_wh: int
+    consumption_wh: int
+    used_locally_wh: int
+    minted_wh: int
+    withdrawn_wh: int
+    bought_wh: int
+    sold_wh: int
+    fed_in_wh: int
+    held_wh: int
+    paid: int
+    paid_without_market: int
+
+    @property
+    def gain(self) -> int:
+        """What the market was worth to the member, micro-credits."""
+        return self.paid_without_market - self.paid
+
+
+@dataclass(frozen=True)
+class CampusFigures:
+    """A campus over the time."""
+
+    epoch_seconds: int
+    intervals: int
+    members: tuple[MemberFigures, ...]
+    alone: Balance
+    """The members, each by itself."""
+    together: Balance
+    """All members behind one grid point."""
+    peak_import_w: int
+    peak_export_w: int
+    minted_wh: int
+    withdrawn_wh: int
+    traded_wh: int
+    prices: Prices
+    rounding: Rounding
+
+    @property
+    def gains(self) -> list[int]:
+        """Of each member."""
+        return [member.gain for member in self.members]
+
+    def as_json(self) -> dict[str, Any]:
+        """For reports: every indicator by its name (authority.measures.indicators)."""
+        gains = self.gains
+        return {
+            "intervals": self.intervals,
+            "energy": {
+                "generation_wh": self.together.generation,
+                "consumption_wh": self.together.consumption,
+                "minted_wh": self.minted_wh,
+                "withdrawn_wh": self.withdrawn_wh,
+                "traded_wh": self.traded_wh,
+                "grid_import_wh": self.together.imported,
+                "grid_export_wh": self.together.exported,
+                "peak_import_w": self.peak_import_w,
+                "peak_export_w": self.peak_export_w,
+            },
+            "self_sufficiency": {"alone": self.alone.self_sufficiency, "together": self.together.self_sufficiency},
+            "self_consumption": {"alone": self.alone.self_consumption, "together": self.together.self_consumption},
+            "traded_share_of_withdrawn": share(self.traded_wh, self.withdrawn_wh),
+            "traded_share_of_minted": share(self.traded_wh, self.minted_wh),
+            "prices": asdict(self.prices),
+            "money": {
+                "paid": sum(member.paid for member in self.members),
+                "paid_without_market": sum(member.paid_without_market for member in self.members),
+                "gain": sum(gains),
+                "gini_of_gains": gini(gains),
+                "members_worse_off": sum(gain < 0 for gain in gains),
+            },
+            "rounding_thousandths": asdict(self.rounding),
+            "members": [{**asdict(member), "gain": member.gain} for member in self.members],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Market:
+    """What the books of the time say. terms: the prices by epoch."""
+
+    terms: dict[int, Terms]
+    cleared: list[tuple[int, int]]
+    traded_wh: int
+    rounding: Rounding
+
+    def of(self, epoch: int) -> Terms:
+        """An epoch's terms; those of the last final book for an epoch whose book is still open."""
+        return self.terms.get(epoch) or self.terms[max(self.terms)]
+
+
+def figures_of(app: App, client: ChainClient, first: int, end: int) -> CampusFigures:
+    """The figures of the epochs from first up to and without end. Bills count whole: name the time that they cover.
+
+    BillingErrors of authority.billing.history, ChainErrors.
+    """
+    seconds = app.home.settings.epoch.seconds
+    book = issuing.open_book(app, client)
+    lines: dict[str, dict[str, list[int]]] = {}
+    for period in book.facts.first_epochs:
+        for wallet, bill in issuing.preview(app, book, period).items():
+            kinds = lines.setdefault(wallet, {})
+            for line in bill.lines:
+                sums = kinds.setdefault(line.kind, [0, 0])
+                sums[0] += line.wh
+                sums[1] += line.amount
+    with app.store.read() as session:
+        users = session.scalars(select(User).where(User.registered_at.is_not(None)).order_by(User.id)).all()
+        flows = _flows(session, seconds, first * seconds, end * seconds)
+        market = _market(session, first, end)
+        spans = _spans(session, first * seconds, end * seconds)
+    members = []
+    for user in users:
+        own = Balance.of(flows.get(user.id, {}).values())
+        settled = spans.get(user.wallet, [])
+        kinds = lines.get(user.wallet, {})
+        minted = sum(span.minted_wh for span in settled)
+        wh = {kind: sums[0] for kind, sums in kinds.items()}
+        bought, sold, fed_in = wh.get("bought", 0), wh.get("sold", 0), wh.get("fed_in", 0)
+        held = minted + bought - sold - fed_in - wh.get("retired", 0)
+        priced = [(span, market.of(span.boundary // seconds - 1)) for span in settled]
+        worth = held * priced[-1][1].feed_in // WH_PER_KWH if priced else 0
+        members.append(
+            MemberFigures(
+                name=user.name,
+                generation_wh=own.generation,
+                consumption_wh=own.consumption,
+                used_locally_wh=own.used_locally,
+                minted_wh=minted,
+                withdrawn_wh=sum(span.withdrawal_wh for span in settled),
+                bought_wh=bought,
+                sold_wh=sold,
+                fed_in_wh=fed_in,
+                held_wh=held,
+                paid=sum(sums[1] for kind, sums in kinds.items() if kind not in NOT_THE_MARKETS) - worth,
+                paid_without_market=without_market(
+                    (span.withdrawal_wh, span.minted_wh, terms.retail, terms.feed_in) for span, terms in priced
+                ),
+            )
+        )
+    together: dict[int, Flow] = {}
+    for one in flows.values():
+        for boundary, flow in one.items():
+            together[boundary] = together.get(boundary, Flow()) + flow
+    return CampusFigures(
+        epoch_seconds=seconds,
+        intervals=end - first,
+        members=tuple(members),
+        alone=Balance.of(flow for one in flows.values() for flow in one.values()),
+        together=Balance.of(together.values()),
+        peak_import_w=peak_w(together.values(), seconds, imported=True),
+        peak_export_w=peak_w(together.values(), seconds, imported=False),
+        minted_wh=sum(member.minted_wh for member in members),
+        withdrawn_wh=sum(member.withdrawn_wh for member in members),
+        traded_wh=market.traded_wh,
+        prices=Prices.of(market.cleared),
+        rounding=market.rounding,
+    )
+
+
+def comparison_of(app: App, first: int, end: int) -> tuple[list[RuleFigures], dict[int, str]]:
+    """Every market rule (authority.measures.markets) over the epochs from first up to and without end.
+
+    What members gave and drew are their settled spans; their limits are the standing orders of now. Members go by
+    their number in the store; their names come with it.
+    """
+    seconds = app.home.settings.epoch.seconds
+    with app.store.read() as session:
+        users = session.scalars(select(User).where(User.registered_at.is_not(None)).order_by(User.id)).all()
+        orders = standing_orders_by_wallet(session)
+        market = _market(session, first, end)
+        spans = _spans(session, first * seconds, end * seconds)
+    given: dict[int, dict[int, int]] = {epoch: {} for epoch in range(first, end)}
+    drawn: dict[int, dict[int, int]] = {epoch: {} for epoch in range(first, end)}
+    for user in users:
+        for span in spans.get(user.wallet, []):
+            epoch = span.boundary // seconds - 1
+            given[epoch][user.id], drawn[epoch][user.id] = span.minted_wh, span.withdrawal_wh
+    epochs = [Epoch(given[epoch], drawn[epoch], market.of(epoch)) for epoch in range(first, end)]
+    limits = {
+        user.id: Limits(order.sell_at, order.buy_at) for user in users if (order := orders.get(user.wallet)) is not None
+    }
+    return compare(epochs, limits, [user.id for user in users]), {user.id: user.name for user in users}
+
+
+def _market(session: Session, first: int, end: int) -> _Market:
+    terms: dict[int, Terms] = {}
+    cleared: list[tuple[int, int]] = []
+    traded, rounding = 0, Rounding()
+    for _, data in StoreEvidence(session).books(first, end):
+        head = EpochBook.from_account(data)
+        terms[head.epoch] = Terms(head.retail_price, head.feed_in_price, head.wheeling, head.fee_bps)
+        bought = 0
+        for trade in trades_of(data):
+            if trade.is_bid:
+                bought += trade.wh
+                rounding += rounding_of_bid(trade.wh, head.price, head.wheeling, trade.amount + trade.charge)
+            else:
+                rounding += rounding_of_ask(trade.wh, head.price, head.fee_bps, -trade.amount, trade.charge)
+        if bought:
+            cleared.append((head.price, bought))
+            traded += bought
+    return _Market(terms, cleared, traded, rounding)
+
+
+def _spans(session: Session, start: int, end: int) -> dict[str, list[SettledSpan]]:
+    """The settled spans that end in (start, end], by wallet, in order."""
+    found: dict[str, list[SettledSpan]] = {}
+    query = select(SettledSpan).where(SettledSpan.boundary > start, SettledSpan.boundary <= end)
+    for span in session.scalars(query.order_by(SettledSpan.boundary)):
+        found.setdefault(span.wallet, []).append(span)
+    return found
+
+
+def _flows(session: Session, seconds: int, start: int, end: int) -> dict[int, dict[int, Flow]]:
+    """Each member's flow in each interval, by user and interval end: what its settling meters' registers moved by.
+
+    Where a meter was not read at a boundary, what it counted is in the interval of its next reading.
+    """
+    spans: dict[int, dict[int, list[MeterSpan]]] = {}
+    for user, role, readings in _readings(session, start, end):
+        before = None
+        for boundary, registers in readings:
+            if before is not None:
+                steps = [after - held for after, held in zip(registers, before, strict=True)]
+                if min(steps) >= 0:  # else its registers were reset
+                    spans.setdefault(user, {}).setdefault(boundary, []).append(MeterSpan(role, 0, 0, *steps))
+            before = registers
+    flows: dict[int, dict[int, Flow]] = {}
+    for user, by_boundary in spans.items():
+        flows[user] = {}
+        for boundary, meters in by_boundary.items():
+            span = settle_span(meters, 0, 0)
+            flows[user][boundary] = Flow(span.generation, span.consumption, span.charge, span.discharge)
+    return flows
+
+
+def _readings(
+    session: Session, start: int, end: int
+) -> Iterator[tuple[int, str, Sequence[tuple[int, tuple[int, int, int, int]]]]]:
+    """Each settling meter: its user, its role, and its registers at the boundaries of [start, end], in order."""
+    passed = (DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)
+    for meter in session.scalars(select(Meter).where(Meter.role != "submeter").order_by(Meter.id)).all():
+        rows = session.execute(
+            select(Frame.interval_end, Frame.frame)
+            .where(
+                Frame.meter_pk == meter.id,
+                Frame.disposition.in_(passed),
+                Frame.interval_end >= start,
+                Frame.interval_end <= end,
+            )
+            .order_by(Frame.interval_end)
+        )
+        yield (
+            meter.user_id,
+            meter.role,
+            [(boundary, Record.from_bytes(frame[:RECORD_SIZE]).registers) for boundary, frame in rows],
+        )

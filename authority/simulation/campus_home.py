@@ -1,0 +1,237 @@
+"""A simulated campus's home: keys, store and chain out of a seed, deployed and enrolled as an operator would.
+
+Everything that log and chain hold is a function of the seed: keys, wallets, the gateways' certificates. What neither
+holds (the listener's TLS keys, tokens for people) is random as in any home.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from solders.keypair import Keypair
+from sqlalchemy import select
+
+from authority.app import App
+from authority.chain.deploy import Deployment, deploy
+from authority.enrolment import plan, requests
+from authority.enrolment.registration import Registration
+from authority.enrolment.wallets import unseal
+from authority.home import certificates, keyring
+from authority.home.home import Home
+from authority.home.settings import EpochSettings, NetworkSettings, Settings, SiteSettings, WebSettings
+from authority.log.publish import publisher
+from authority.market.credits import issue_credits
+from authority.market.policies import change_standing_order
+from authority.settlement.chain import SettlementChain, common_accounts
+from authority.settlement.lookup_tables import LookupTables
+from authority.settlement.worker import Worker
+from authority.simulation import buildings
+from authority.simulation.chain import SimulatedChain
+from authority.simulation.clock import VirtualClock
+from authority.simulation.meters import FIRST_REGISTER_WH, SimulatedMeter
+from authority.simulation.scenario import Scenario
+from authority.simulation.seeds import Seed
+from authority.store import Store
+from authority.store.metering import Frame, Meter, MeterKey
+from edge_agent.wire.meter_map import MeterMap
+from edge_agent.wire.reading import TRUNCATED_HASH_SIZE, ZERO_HASH, possession_message
+
+ACTOR = "simulation"
+CREDITS_EACH = 100_000_000_000
+"""Micro-credits that every member gets at the start: 100,000 credits, more than it can spend."""
+ORDERS_PER_SIDE = 512
+IMPORT, EXPORT = "1-0:1.8.0.255", "1-0:2.8.0.255"
+CODES = {"consumption": IMPORT, "charge": IMPORT, "generation": EXPORT, "discharge": EXPORT}
+"""Which of a meter's registers holds which of the signed ones."""
+BUILDING_CODES = {"generation": "1-1:2.8.0.255", "consumption": IMPORT}
+"""A whole building's panels have a channel of their own."""
+NOTICE = (
+    "A simulation: the campus, its people and its weather are made up, and its clock stands at the end of the "
+    "simulated time. Its keys are made of a published seed. Programs, log, market and bills are those of the service."
+)
+
+
+@dataclass
+class CampusHome:
+    """A simulated campus, open: what the simulation works with."""
+
+    app: App
+    chain: SimulatedChain
+    clock: VirtualClock
+    campus: buildings.Campus
+    meters: dict[str, SimulatedMeter]
+    """By serial."""
+
+    def worker(self) -> Worker:
+        """The settlement worker, under the virtual clock; one wave after another, so that their order is given."""
+        app, client = self.app, self.chain.client
+        tables = LookupTables(
+            client, app.home.operator, app.store, list(common_accounts().values()), self.clock.seconds
+        )
+        return Worker(
+            app.store,
+            SettlementChain(client, app.home.operator, tables),
+            partial(unseal, app.home),
+            self.clock.milliseconds,
+            in_flight=1,
+            publish=publisher(app.home.network_id, app.home.receipt_key),
+        )
+
+    def close(self) -> None:
+        """Give store and ledger back."""
+        self.chain.close()
+        self.app.store.close()
+
+
+def settings_of(scenario: Scenario) -> Settings:
+    """authority.toml of a simulated home."""
+    return Settings(
+        network=NetworkSettings(organisation="Engineering Department (simulation)"),
+        epoch=EpochSettings(scenario.epoch_seconds),
+        site=SiteSettings(known=True, latitude=scenario.site.latitude, longitude=scenario.site.longitude),
+        web=WebSettings(notice=NOTICE),
+        parameters=scenario.parameters,
+    )
+
+
+def create(path: Path, scenario: Scenario, campus: buildings.Campus, seed: Seed, clock: VirtualClock) -> CampusHome:
+    """Make the home, deploy, enrol every gateway, register, and give each member credits and its standing order."""
+    keys = keyring.Keyring(path / "keys")
+    (path / "keys").mkdir(mode=0o700, parents=True)
+    keys.make(keyring.CA_KEY, certificates.key_to_pem(_p256(seed, "ca")))
+    Home.create(path, settings_of(scenario), now=clock.seconds(), random=seed.stream("home"))
+    made = open_home(path, campus, seed, clock)
+    try:
+        _set_up(made, seed)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def open_home(path: Path, campus: buildings.Campus, seed: Seed, clock: VirtualClock) -> CampusHome:
+    """Open a home that `create` made; its meters stand where the store's last readings of them say."""
+    home = Home.open(path)
+    store = Store.open(home.store_url, durable=False)
+    store.claim(home.network_id)
+    app = App(home, store, clock.seconds)
+    try:
+        chain = SimulatedChain(home, clock, seed)
+    except BaseException:
+        store.close()
+        raise
+    made = CampusHome(app, chain, clock, campus, {})
+    for meter in campus.meters:
+        made.meters[meter.serial] = SimulatedMeter(
+            key=Keypair.from_seed(seed.bytes_for("meter", meter.serial)),
+            source=meter.source,
+            network_id=home.network_id,
+            interval_seconds=home.settings.epoch.seconds,
+            registers_mwh=[FIRST_REGISTER_WH * 1_000 * meter.installation] * 4,
+        )
+    with store.read() as session:
+        rows = session.execute(
+            select(Meter.serial, MeterKey.next_sequence, MeterKey.head_hash, Frame.interval_end)
+            .join(MeterKey, MeterKey.public_key == Meter.public_key)
+            .join(Frame, Frame.log_index == MeterKey.head_log_index)
+        ).all()
+    for serial, next_sequence, head_hash, interval_end in rows:
+        known = made.meters[serial]
+        known.sequence, known.read_until = next_sequence, interval_end
+        known.previous = (head_hash or ZERO_HASH)[:TRUNCATED_HASH_SIZE]
+    return made
+
+
+def _p256(seed: Seed, *purpose: object) -> ec.EllipticCurvePrivateKey:
+    return ec.derive_private_key(int.from_bytes(seed.bytes_for("p256", *purpose, size=31)) + 1, ec.SECP256R1())
+
+
+def _set_up(made: CampusHome, seed: Seed) -> None:
+    app, client = made.app, made.chain.client
+    home = app.home
+    deploy(client, Deployment.of(home, ORDERS_PER_SIDE), authority=home.authority, operator=home.operator)
+    with app.store.write() as session:
+        read = plan.parse(made.campus.plan().encode())
+        plan.apply(session, read, home, actor=ACTOR, now=app.clock(), random=seed.stream("wallets"))
+    for gateway in dict.fromkeys(meter.gateway for meter in made.campus.meters):
+        _enrol(made, gateway, seed)
+    Registration(app, client, actor=ACTOR, report=lambda _: None).run()
+    parameters = home.settings.parameters
+    prices = (parameters.feed_in_price, parameters.retail_price)
+    amounts = [(member.name, CREDITS_EACH) for member in made.campus.members]
+    issue_credits(app.store, client, home.operator, amounts, actor=ACTOR, now=app.clock())
+    with app.store.write() as session:
+        for member in made.campus.members:
+            order = member.order
+            change_standing_order(session, member.name, order, by=ACTOR, now=app.clock(), prices=prices)
+
+
+def _enrol(made: CampusHome, gateway: str, seed: Seed) -> None:
+    """A gateway claims, asks with its keys, proves them, and is approved: the authority's own steps, without HTTP."""
+    app = made.app
+    home, now, random = app.home, app.clock(), seed.stream("enrolment", gateway)
+    key = _p256(seed, "gateway", gateway)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, gateway)])
+    csr = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    planned = {meter.name: meter for meter in made.campus.meters if meter.gateway == gateway}
+    body = {
+        "gateway": gateway,
+        "csr": csr.public_bytes(serialization.Encoding.PEM).decode(),
+        "meters": [
+            {
+                "name": meter.name,
+                "serial": meter.serial,
+                "public_key": made.meters[meter.serial].public_key.hex(),
+                "map": meter_map(meter, home.settings.epoch.seconds).to_dict(),
+            }
+            for meter in planned.values()
+        ],
+    }
+    with app.store.write() as session:
+        code = requests.claim(session, home, gateway, actor=ACTOR, now=now, random=random)
+        claim = requests.authenticate(session, code, now)
+        answer = requests.request(session, home, claim, body, now=now, random=random)
+        enrolment = requests.of_claim(session, claim, str(answer["enrolment"]))
+        proofs = {}
+        for row in enrolment.meters:
+            message = possession_message(
+                first_sequence=row.first_sequence,
+                network_id=home.network_id,
+                meter_id=session.get_one(Meter, row.meter_pk).meter_id,
+                map_hash=row.map_hash,
+            )
+            proofs[row.name] = bytes(made.meters[planned[row.name].serial].key.sign_message(message)).hex()
+        requests.prove(session, home, enrolment, {"proofs": proofs})
+        session.flush()
+        serial = int.from_bytes(seed.bytes_for("certificate", gateway, size=16))
+        requests.approve(session, home, enrolment, actor=ACTOR, now=now, serial=serial)
+
+
+def meter_map(meter: buildings.Meter, capture_period: int) -> MeterMap:
+    """The map under which a simulated meter signs."""
+    registers = {
+        "generation": ("generation",),
+        "storage": ("charge", "discharge"),
+        "building": ("generation", "consumption"),
+        "grid": ("generation", "consumption"),
+    }.get(meter.role, ("consumption",))
+    codes = BUILDING_CODES if meter.role == "building" else CODES
+    return MeterMap.from_dict(
+        {
+            "logical_device_name": meter.serial,
+            "capture_period": capture_period,
+            "registers": {register: [codes[register], 1] for register in registers},
+        }
+    )
+
+
+def start_of(day: str) -> int:
+    """Unix seconds of the midnight (UTC) with which a day (YYYY-MM-DD) begins. ValueError."""
+    return int(datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC).timestamp())

@@ -1,0 +1,42 @@
+"""Why a simulation does not run."""
+
+from __future__ import annotations
+
+from authority.errors import USAGE, AuthorityError
+
+
+class SimulationError(AuthorityError):
+    """A simulation that cannot be run."""
+
+
+class OutForeignError(SimulationError):
+    """The directory holds something else than a simulation."""
+
+    code = "out_foreign"
+    exit_status = USAGE
+
+
+class OutOtherError(SimulationError):
+    """The directory holds another simulation."""
+
+    code = "out_other"
+    exit_status = USAGE
+
+
+class OutBusyError(SimulationError):
+    """Another process simulates into the directory."""
+
+    code = "out_busy"
+
+
+class ScenarioInvalidError(SimulationError):
+    """The scenario's file cannot be used; the message names the entry."""
+
+    code = "scenario_invalid"
+    exit_status = USAGE
+
+
+class ReadingRefusedError(SimulationError):
+    """The intake did not accept a reading of a simulated meter."""
+
+    code = "simulated_reading_refused"

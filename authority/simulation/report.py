@@ -1,0 +1,198 @@
+"""What a simulation tells at its end: one JSON document, the same for the same request, and the same for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from authority.app import App
+from authority.audit.bundle import Manner
+from authority.audit.command import verify
+from authority.audit.conservation import conservation
+from authority.audit.stopped import validator_of
+from authority.chain.client import ChainClient
+from authority.measures.campus import comparison_of, figures_of
+from authority.measures.markets import RuleFigures
+from authority.simulation.simulation import Request, Spent
+from edge_agent.wire.files import write_atomically
+
+JSON_NAME, TEXT_NAME, MARKETS_NAME = "report.json", "report.txt", "markets.csv"
+MICRO = 1_000_000
+
+
+def make(path: Path, request: Request, spent: Spent, *, compare: bool = False) -> dict[str, Any]:
+    """Audit the home that a simulation left, compute its indicators, and write both beside it.
+
+    compare: other market rules on the same energy too (authority.measures.markets), in a CSV file of their own besides.
+    """
+    app = App.open(path)
+    seconds = request.scenario.epoch_seconds
+    try:
+        with validator_of(app.home) as url:
+            client = ChainClient(url)
+            with spent.on("measures"):
+                figures = figures_of(app, client, request.start // seconds, request.end // seconds)
+            rules: list[RuleFigures] = []
+            names: dict[int, str] = {}
+            if compare:
+                with spent.on("comparison"):
+                    rules, names = comparison_of(app, request.start // seconds, request.end // seconds)
+            with spent.on("audit"):
+                audit = verify(app, url, Manner(jobs=1))
+            conserved = conservation(client)
+            transactions = int(client.call("getTransactionCount"))
+            client.close()
+    finally:
+        app.store.close()
+    document: dict[str, Any] = {
+        "simulation": request.as_json(),
+        "audit": {
+            "ok": not audit.findings and conserved.ok,
+            "log_entries": audit.size,
+            "log_root": audit.root.hex(),
+            "readings": audit.readings,
+            "books": audit.books,
+            "epoch_checkpoints": audit.chain_checkpoints,
+            "transactions": transactions,
+            "minted_wh": audit.minted_wh,
+            "problems": [f"{each.where}: {each.message} [{each.code}]" for each in audit.findings],
+        },
+        "measures": figures.as_json(),
+    }
+    if rules:
+        document["markets"] = [rule.as_row() for rule in rules]
+        write_atomically(path / MARKETS_NAME, csv_of(rules, names).encode())
+    write_atomically(path / JSON_NAME, f"{json.dumps(document, indent=2)}\n".encode())
+    write_atomically(path / TEXT_NAME, f"{text_of(document)}\n".encode())
+    return document
+
+
+def kwh(watt_hours: int) -> str:
+    """Wh as kWh, to one decimal."""
+    return f"{watt_hours / 1_000:,.1f} kWh"
+
+
+def credits_(micro: int) -> str:
+    """Micro-credits as credits, to two decimals."""
+    return f"{micro / MICRO:,.2f}"
+
+
+def percent(share: float | None) -> str:
+    """A share as per cent."""
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def per_kwh(micro: float | None) -> str:
+    """A price, credits per kWh to four decimals."""
+    return "-" if micro is None else f"{micro / MICRO:.4f}"
+
+
+def text_of(document: Mapping[str, Any]) -> str:
+    """The report for a person."""
+    asked, audit, found = document["simulation"], document["audit"], document["measures"]
+    energy, prices, money = found["energy"], found["prices"], found["money"]
+    first = datetime.fromtimestamp(asked["start"], UTC).date()
+    alone, together = "alone", "together"
+    rows = [
+        ("days, from", f"{asked['days']}, {first}, an epoch of {asked['epoch_seconds']} s, seed {asked['seed']}"),
+        ("buildings, members", f"{asked['buildings']}, {asked['members']}"),
+        ("generation", kwh(energy["generation_wh"])),
+        ("consumption", kwh(energy["consumption_wh"])),
+        (
+            "self-sufficiency",
+            f"{percent(found['self_sufficiency'][alone])} each building alone, "
+            f"{percent(found['self_sufficiency'][together])} together",
+        ),
+        (
+            "self-consumption",
+            f"{percent(found['self_consumption'][alone])} alone, "
+            f"{percent(found['self_consumption'][together])} together",
+        ),
+        (
+            "grid point",
+            f"{kwh(energy['grid_import_wh'])} in, {kwh(energy['grid_export_wh'])} out; peaks "
+            f"{energy['peak_import_w'] / 1_000:,.1f} kW in, {energy['peak_export_w'] / 1_000:,.1f} kW out",
+        ),
+        ("surplus minted", kwh(energy["minted_wh"])),
+        ("withdrawn", kwh(energy["withdrawn_wh"])),
+        (
+            "traded",
+            f"{kwh(energy['traded_wh'])}: {percent(found['traded_share_of_withdrawn'])} of what was withdrawn, "
+            f"{percent(found['traded_share_of_minted'])} of the surplus",
+        ),
+        (
+            "price",
+            f"{per_kwh(prices['mean'])} credits/kWh on average, {per_kwh(prices['lowest'])} to "
+            f"{per_kwh(prices['highest'])}, deviation {per_kwh(prices['deviation'])}, {prices['epochs']} epochs traded",
+        ),
+        ("paid", f"{credits_(money['paid'])} credits; without a market {credits_(money['paid_without_market'])}"),
+        (
+            "gain",
+            f"{credits_(money['gain'])} credits, Gini {money['gini_of_gains']}; "
+            f"{money['members_worse_off']} members worse off",
+        ),
+        ("rounding", f"{sum(found['rounding_thousandths'].values()) / 1_000:,.1f} micro-credits in all"),
+        ("log", f"{audit['log_entries']} leaves, {audit['readings']} readings, root {audit['log_root'][:16]}"),
+        ("chain", f"{audit['transactions']} transactions, {audit['epoch_checkpoints']} checkpoints"),
+        ("audit", "everything holds" if audit["ok"] else f"{len(audit['problems'])} findings"),
+    ]
+    lines = [f"{name:<20}{value}" for name, value in rows]
+    compared = ["", *_markets(document["markets"])] if "markets" in document else []
+    return "\n".join([*lines, "", *_members(found["members"]), *compared, *audit["problems"]])
+
+
+def _markets(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each market rule."""
+    names = (
+        ("traded kWh", 12),
+        ("price", 9),
+        ("deviation", 11),
+        ("paid", 12),
+        ("gain", 11),
+        ("Gini", 8),
+        ("worse off", 11),
+    )
+    head = "rule".ljust(22) + "".join(name.rjust(width) for name, width in names)
+    return [
+        head,
+        *(
+            f"{each['rule'].replace('_', ' '):<22}{each['traded_wh'] / 1_000:>12,.1f}{per_kwh(each['mean_price']):>9}"
+            f"{per_kwh(each['price_deviation']):>11}{credits_(each['paid']):>12}{credits_(each['gain']):>11}"
+            f"{'-' if each['gini_of_gains'] is None else format(each['gini_of_gains'], '.3f'):>8}"
+            f"{each['members_worse_off']:>11}"
+            for each in rows
+        ),
+    ]
+
+
+def csv_of(rules: Sequence[RuleFigures], names: Mapping[int, str]) -> str:
+    """A row for each rule and member: Wh, micro-credits and micro-credits per kWh, as in authority.measures.markets."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["rule", "traded_wh", "mean_price", "department", "member", "paid", "gain"])
+    for rule in rules:
+        for member, name in names.items():
+            row = [rule.rule, rule.traded_wh, rule.prices.mean, rule.department, name]
+            writer.writerow([*row, rule.paid[member], rule.gains[member]])
+    return out.getvalue()
+
+
+def _members(members: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each member."""
+    head = (
+        f"{'member':<24}{'used kWh':>12}{'made kWh':>12}{'bought':>10}{'sold':>10}{'paid':>12}{'alone':>12}{'gain':>10}"
+    )
+    return [
+        head,
+        *(
+            f"{each['name'][:23]:<24}{each['consumption_wh'] / 1_000:>12,.1f}{each['generation_wh'] / 1_000:>12,.1f}"
+            f"{each['bought_wh'] / 1_000:>10,.1f}{each['sold_wh'] / 1_000:>10,.1f}{credits_(each['paid']):>12}"
+            f"{credits_(each['paid_without_market']):>12}{credits_(each['gain']):>10}"
+            for each in members
+        ),
+    ]

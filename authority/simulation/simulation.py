@@ -1,0 +1,283 @@
+"""One simulation: a campus lives through its days, interval after interval, and settles as it would in service.
+
+At each boundary every meter signs what it counted, the intake takes it, and the settlement worker does all that there
+is to do: readings to the chain, mints, orders, clearing, retirement, checkpoint. Nothing is faked but time, weather and
+habits. The virtual clock moves from one boundary to the next.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from authority.collector.frames import Sent
+from authority.collector.ingest import check
+from authority.collector.transaction import Ingestion
+from authority.governance import acts
+from authority.home.clock import stop_clock
+from authority.refusals import RefusalError
+from authority.settlement.worker import Worker
+from authority.simulation import buildings, campus_home
+from authority.simulation.campus_home import CampusHome
+from authority.simulation.clock import VirtualClock
+from authority.simulation.errors import OutBusyError, OutForeignError, OutOtherError, ReadingRefusedError
+from authority.simulation.scenario import Scenario
+from authority.simulation.seeds import Seed
+from authority.simulation.weather import DAY_SECONDS, Sky
+from authority.store.metering import Frame
+from edge_agent.wire.files import write_atomically
+from edge_agent.wire.reading import CODES, FRAME_SIZE, MAX_FRAMES, VERDICT_ACCEPTED, Receipt
+
+STATE_NAME = "simulation.json"
+FORMAT = "campus-simulation-1"
+READ_AFTER_SECONDS = 1
+"""After a boundary, when its readings are there."""
+STAGED_BEFORE_EPOCHS = acts.NEAREST_EPOCHS + 1
+SET_UP, DONE = "set up", "done"
+MAX_ROUNDS = 200
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is simulated. start is the first midnight, Unix seconds; the same request makes the same log and chain."""
+
+    days: int
+    buildings: int
+    members: int
+    seed: int
+    start: int
+    scenario: Scenario
+
+    @property
+    def intervals(self) -> int:
+        """How many intervals the days have."""
+        return self.days * DAY_SECONDS // self.scenario.epoch_seconds
+
+    @property
+    def end(self) -> int:
+        """The last boundary, Unix seconds."""
+        return self.start + self.days * DAY_SECONDS
+
+    def as_json(self) -> dict[str, object]:
+        """As it stands in the report, and in simulation.json."""
+        scenario = self.scenario
+        return {
+            "format": FORMAT,
+            "days": self.days,
+            "buildings": self.buildings,
+            "members": self.members,
+            "seed": self.seed,
+            "start": self.start,
+            "epoch_seconds": scenario.epoch_seconds,
+            "latitude": scenario.site.latitude,
+            "longitude": scenario.site.longitude,
+            "parameters": asdict(scenario.parameters),
+            "scenario": scenario.sha256,
+        }
+
+
+@dataclass
+class Spent:
+    """Processor seconds of this process, by what they were spent on."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def on(self, what: str) -> Iterator[None]:
+        """Count what the block takes."""
+        before = time.process_time()
+        try:
+            yield
+        finally:
+            self.seconds[what] = self.seconds.get(what, 0.0) + time.process_time() - before
+
+
+class Out:
+    """The directory that a simulation leaves: taken by one process at a time, and never anything but a simulation's."""
+
+    def __init__(self, path: Path, request: Request) -> None:
+        """Take it, or make it. OutForeignError, OutOtherError, OutBusyError."""
+        self.path = path.resolve()
+        self._state = self.path / STATE_NAME
+        self._request = request
+        if self.path.exists() and not self._state.exists() and (not path.is_dir() or any(self.path.iterdir())):
+            raise OutForeignError(f"{self.path} is not a simulation's directory: name a new one with --out")
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = os.open(self.path / "simulation.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise OutBusyError(f"another simulation runs into {self.path}: wait, or name another --out") from error
+            self.stage = self._begin()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _begin(self) -> str:
+        """Which stage an earlier run of the same simulation reached; what did not get beyond its set-up is cleared."""
+        if self._state.exists():
+            try:
+                kept = json.loads(self._state.read_text(encoding="utf-8"))
+                stage, request = str(kept["stage"]), kept["request"]
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise OutForeignError(f"{self._state} cannot be read ({error}): name a new --out") from error
+            if request != self._request.as_json():
+                raise OutOtherError(
+                    f"{self.path} holds another simulation: name a new --out, or repeat its options to go on with it"
+                )
+            if stage in (SET_UP, DONE):
+                return stage
+        for entry in self.path.iterdir():
+            if entry.name not in (STATE_NAME, "simulation.lock"):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        self.reach("")
+        return ""
+
+    def reach(self, stage: str) -> None:
+        """Note how far the simulation is."""
+        self.stage = stage
+        text = json.dumps({"stage": stage, "request": self._request.as_json()}, indent=2, sort_keys=True)
+        write_atomically(self._state, f"{text}\n".encode())
+
+    def __enter__(self) -> Out:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._lock)
+
+
+class Simulation:
+    """A request's run into a directory. progress is told of intervals done, of how many."""
+
+    def __init__(self, request: Request, out: Out, progress: Callable[[int, int], None]) -> None:
+        self.request, self.out = request, out
+        self.spent = Spent()
+        self._progress = progress
+        self._seed = Seed(request.seed)
+        self._clock = VirtualClock(float(request.start - request.scenario.epoch_seconds + READ_AFTER_SECONDS))
+        self._campus = buildings.make(request.buildings, request.members, self._seed)
+
+    def run(self) -> None:
+        """Live through all days, from where an earlier run was interrupted; the home's clock stands at the end."""
+        with self.spent.on("set_up"):
+            home = self._open()
+        try:
+            if self.out.stage != DONE:
+                self._days(home)
+                stop_clock(self.out.path, self._clock.seconds())
+                self.out.reach(DONE)
+        finally:
+            home.close()
+
+    def _open(self) -> CampusHome:
+        path, request = self.out.path, self.request
+        if self.out.stage:
+            return campus_home.open_home(path, self._campus, self._seed, self._clock)
+        home = campus_home.create(path, request.scenario, self._campus, self._seed, self._clock)
+        self.out.reach(SET_UP)
+        return home
+
+    def _days(self, home: CampusHome) -> None:
+        request, seconds = self.request, self.request.scenario.epoch_seconds
+        sky = Sky(request.scenario.site, self._seed, seconds)
+        households = [buildings.Household(member, self._seed, seconds) for member in self._campus.members]
+        with home.app.store.read() as session:
+            read_until = session.scalar(select(func.max(Frame.interval_end))) or 0
+        worker = home.worker()
+        sun_time = int(request.scenario.site.longitude * 240)
+        for interval in range(request.intervals + 1):
+            boundary = request.start + interval * seconds
+            if interval:
+                with self.spent.on("profiles"):
+                    start = boundary - seconds
+                    weather = sky.next(start)
+                    flows = {each.member.name: each.next(start + sun_time, weather) for each in households}
+                    for meter in self._campus.meters:
+                        home.meters[meter.serial].move(buildings.registers(meter, flows[meter.member]))
+            for simulated in home.meters.values():
+                simulated.read(boundary)
+            if boundary >= read_until:
+                self._boundary(home, worker, boundary)
+                self._progress(interval, request.intervals)
+
+    def _boundary(self, home: CampusHome, worker: Worker, boundary: int) -> None:
+        """What gateways send comes in when it does, and each time the worker does what can be done.
+
+        Where somebody is silent, it goes on when the grace is over, as a worker in service does by itself.
+        """
+        scenario = self.request.scenario
+        since = boundary - self.request.start
+        silent = {silence.gateway: silence.by for silence in scenario.silences if silence.holds(since)}
+        self._change(home, boundary)
+        gateways: dict[int, list[str]] = {READ_AFTER_SECONDS: []}
+        for gateway in dict.fromkeys(meter.gateway for meter in self._campus.meters):
+            by = silent.get(gateway, READ_AFTER_SECONDS)
+            if by is not None:
+                gateways.setdefault(by, []).append(gateway)
+        if silent:
+            gateways.setdefault(scenario.parameters.grace_seconds + READ_AFTER_SECONDS, [])
+        for after, senders in sorted(gateways.items()):
+            self._clock.go_to(boundary + after)
+            self._send(home, senders)
+            with self.spent.on("settlement"):
+                settle(worker)
+
+    def _send(self, home: CampusHome, gateways: Sequence[str]) -> None:
+        """Gateways sign and send all that their meters kept, and the intake takes it, in one commit."""
+        with self.spent.on("signing"):
+            frames = dict.fromkeys(gateways, b"")
+            for meter in self._campus.meters:
+                if meter.gateway in frames:
+                    frames[meter.gateway] += home.meters[meter.serial].sign()
+        most = MAX_FRAMES * FRAME_SIZE
+        sent = [
+            Sent(data[at : at + most], gateway, None, "https")
+            for gateway, data in frames.items()
+            for at in range(0, len(data), most)
+        ]
+        if sent:
+            with self.spent.on("intake"):
+                take(home, sent)
+
+    def _change(self, home: CampusHome, boundary: int) -> None:
+        """Stage parameters a little before they hold."""
+        seconds = self.request.scenario.epoch_seconds
+        for change in self.request.scenario.changes:
+            from_epoch = (self.request.start + change.at) // seconds
+            if boundary // seconds == from_epoch - STAGED_BEFORE_EPOCHS:
+                self._clock.go_to(boundary + READ_AFTER_SECONDS)
+                governance = acts.read(home.chain.client)
+                if governance.staged_from != from_epoch:  # else it was staged before an interruption
+                    wanted = acts.check_staging(governance, dict(change.parameters), from_epoch)
+                    acts.stage(home.app, home.chain.client, wanted, from_epoch, actor=campus_home.ACTOR)
+
+
+def take(home: CampusHome, sent: list[Sent]) -> None:
+    """Have the intake take what gateways sent, as it takes it from its transports. ReadingRefusedError."""
+    with home.app.store.write() as session:
+        answers = Ingestion(home.app, session, [check(one) for one in sent]).run()
+        for one, answer in zip(sent, answers, strict=True):
+            if isinstance(answer, RefusalError):
+                raise ReadingRefusedError(f"{one.gateway}: {answer}")
+            for data in answer.receipts:
+                receipt = Receipt.from_bytes(data)
+                if receipt.verdict != VERDICT_ACCEPTED:
+                    code = CODES.get(receipt.code, str(receipt.code))
+                    raise ReadingRefusedError(f"{one.gateway}: record {receipt.sequence} is not accepted: {code}")
+
+
+def settle(worker: Worker) -> None:
+    """Rounds until there is nothing to do."""
+    for _ in range(MAX_ROUNDS):
+        if not worker.round():
+            return

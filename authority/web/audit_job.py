@@ -1,0 +1,124 @@
+"""`authority audit verify` as a job: one at a time, as a process of its own that ends with this one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from edge_agent.wire import processes
+
+MOST_MESSAGE = 2_000
+"""Characters that are kept of what an audit complained of before it ended without a result."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """Where the last audit stands. taken and of are leaves; result is what `audit verify --json` printed.
+
+    idle: none was started since the service was. failed: it ended without a result, for the reason in message.
+    """
+
+    state: Literal["idle", "running", "done", "failed"] = "idle"
+    started_at: int = 0
+    ended_at: int = 0
+    taken: int = 0
+    of: int = 0
+    result: dict[str, Any] | None = None
+    message: str = ""
+
+
+class AuditJob:
+    """Starts an audit of a home, and knows how far it is. For any thread."""
+
+    def __init__(self, home: Path, clock: Callable[[], int], command: Sequence[str] = ()) -> None:
+        self._clock = clock
+        words = ("audit", "verify", "--home", str(home), "--json", "--progress", "--jobs", "1")
+        self._command = tuple(command) or (sys.executable, "-m", "authority.cli", *words)
+        self._lock = threading.Lock()
+        self._state = JobState()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def state(self) -> JobState:
+        """Where it stands."""
+        with self._lock:
+            return self._state
+
+    def start(self) -> bool:
+        """Start an audit; False where one runs."""
+        with self._lock:
+            if self._state.state == "running":
+                return False
+            self._state = JobState("running", started_at=self._clock())
+            self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
+        self._thread.start()
+        return True
+
+    def wait(self) -> JobState:
+        """Where it stands once it has ended."""
+        if self._thread is not None:
+            self._thread.join()
+        return self.state
+
+    def _run(self) -> None:
+        """The thread lives as long as the process: the kernel ends a child with the thread that started it."""
+        complaints: list[str] = []
+        try:
+            child = subprocess.Popen(
+                [sys.executable, "-m", processes.__name__, str(os.getpid()), *self._command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+            output: list[str] = []
+            assert child.stdout is not None  # noqa: S101
+            assert child.stderr is not None  # noqa: S101
+            reader = threading.Thread(target=lambda stream: output.append(stream.read()), args=(child.stdout,))
+            reader.start()
+            for line in child.stderr:
+                if not self._take(line):
+                    complaints = [*complaints[-20:], line.strip()]
+            child.wait()
+            reader.join()
+            self._end(_result("".join(output)), complaints)
+        except OSError as error:
+            self._end(None, [str(error)])
+
+    def _take(self, line: str) -> bool:
+        """Take a line of progress; False where it is none."""
+        try:
+            told = json.loads(line)
+            taken, of = int(told["taken"]), int(told["of"])
+        except (ValueError, TypeError, KeyError):
+            return False
+        with self._lock:
+            self._state = replace(self._state, taken=taken, of=of)
+        return True
+
+    def _end(self, result: dict[str, Any] | None, complaints: Sequence[str]) -> None:
+        message = "" if result is not None else "\n".join(complaints)[-MOST_MESSAGE:] or "it ended without a word"
+        with self._lock:
+            self._state = replace(
+                self._state,
+                state="failed" if result is None else "done",
+                ended_at=self._clock(),
+                result=result,
+                message=message,
+            )
+
+
+def _result(text: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "problems" in found else None

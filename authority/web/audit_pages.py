@@ -1,0 +1,119 @@
+"""The auditor's pages: the log, checkpoints, epochs and books, who read what, and the audit as a job.
+
+They show pseudonyms, as the log has them. Each reading of them is itself an entry of the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import date
+
+from flask import Blueprint, Response, jsonify, render_template, request, url_for
+
+from authority.api import days, gate
+from authority.api.audit_log import AuditLog
+from authority.api.gate import Rule
+from authority.app import App
+from authority.chain.client import ChainClient
+from authority.people import reads
+from authority.people.roles import AUDITOR, AUTHORITY
+from authority.web.answers import page
+from authority.web.audit_job import AuditJob
+
+AUDITS = Rule(frozenset({AUDITOR, AUTHORITY}))
+RULES: Mapping[str, Rule] = dict.fromkeys(
+    (
+        "audit.overview",
+        "audit.entries",
+        "audit.checkpoints",
+        "audit.epochs",
+        "audit.book",
+        "audit.book_bytes",
+        "audit.verify",
+        "audit.verify_state",
+    ),
+    AUDITS,
+)
+ACCESS = "data_read"
+"""The kind of the acts that say who read what."""
+
+
+def blueprint(app: App, client: Callable[[], ChainClient], job: AuditJob | None = None) -> Blueprint:
+    """The pages over an opened authority."""
+    audit, found = Blueprint("audit", __name__, url_prefix="/audit"), AuditLog(app, client)
+    verifier = job or AuditJob(app.home.path, app.clock)
+
+    def note(what: str) -> None:
+        reads.note(app.store, gate.principal(), what, reads.EVERYBODY, app.clock())
+
+    def shown(template: str, **values: object) -> Response:
+        return page(render_template(template, days=days, zone=found.zone, **values))
+
+    @audit.get("")
+    def overview() -> Response:
+        """What there is to audit, and the job."""
+        note("audit")
+        checkpoints, _ = found.checkpoints(None)
+        return shown("audit.html", job=verifier.state, newest=checkpoints[0] if checkpoints else None, now=app.clock())
+
+    @audit.get("/log")
+    def entries() -> Response:
+        kind = request.args.get("kind", "")
+        note("access" if kind == ACCESS else "log")
+        first, last = _day("from"), _day("to")
+        told = found.entries(kind, first, last, _number("before"))
+        return shown("audit_log.html", kind=kind, first=first, last=last, found=told, access=kind == ACCESS)
+
+    @audit.get("/checkpoints")
+    def checkpoints() -> Response:
+        note("checkpoints")
+        rows, older = found.checkpoints(_number("before"))
+        return shown("audit_checkpoints.html", rows=rows, older_place=older)
+
+    @audit.get("/epochs")
+    def epochs() -> Response:
+        note("epochs")
+        rows, older = found.epochs(_number("before"))
+        return shown("audit_epochs.html", rows=rows, older_place=older, seconds=app.home.settings.epoch.seconds)
+
+    @audit.get("/epochs/<int:number>")
+    def book(number: int) -> Response:
+        note("book")
+        return shown("audit_book.html", found=found.book(number))
+
+    @audit.get("/epochs/<int:number>/book")
+    def book_bytes(number: int) -> Response:
+        """The book's bytes, which the page clears again."""
+        note("book")
+        headers = {"Cache-Control": "no-store"}
+        return Response(found.book_bytes(number), content_type="application/octet-stream", headers=headers)
+
+    @audit.post("/verify")
+    def verify() -> Response:
+        """Start an audit where none runs."""
+        note("verify")
+        verifier.start()
+        return Response(status=303, headers={"Location": url_for("audit.overview"), "Cache-Control": "no-store"})
+
+    @audit.get("/verify")
+    def verify_state() -> Response:
+        """How far it is, for the page's script."""
+        state = asdict(verifier.state)
+        state.pop("result")
+        return jsonify(state)
+
+    return audit
+
+
+def _number(name: str) -> int | None:
+    """A place from which a page goes on; None where the address has none."""
+    text = request.args.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
+def _day(name: str) -> date | None:
+    try:
+        return date.fromisoformat(request.args.get(name, ""))
+    except ValueError:
+        return None

@@ -1,0 +1,420 @@
+// Checks the proof of a kWh (docs/PROTOCOL.md, "The proof of a kWh"): a pure function of the document and of WebCrypto.
+// It asks nobody, and what it has to believe `BELIEVED` says; kwh.js shows the outcome.
+
+export const HOLDS = "holds", FAILS = "fails", NOT_REACHED = "not reached", NOT_CHECKED = "not checked";
+export const FORMAT = "campus-kwh-1";
+const RECORD_SIZE = 96, FRAME_SIZE = 192, HEAD_SIZE = 12, KNOWN_FLAGS = 0x1ff, DOUBTFUL = 0x111;
+const PIN_DISCRIMINATOR = "1378ff73f8ae543e", KEY_USE_DISCRIMINATOR = "a36f77ebe7850517";
+const REGISTERS = ["generation", "consumption", "charge", "discharge"];
+const ROLE_REGISTERS = {
+  building: REGISTERS, generation: ["generation"], storage: ["charge", "discharge"], load: ["consumption"],
+  grid: ["generation", "consumption"],
+};
+const FLOWS = ["made_wh", "from_battery_wh", "drawn_wh", "used_wh", "into_battery_wh", "given_wh"];
+const ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+
+/** What a document that is no proof is refused with. */
+export class NotAProof extends Error {}
+/** What a browser without Ed25519 is told with. */
+export class NoEd25519 extends Error {}
+class Fails extends Error {}
+
+const need = (condition, words) => { if (!condition) throw new Fails(words); };
+const bytes = hex => Uint8Array.from(hex.match(/../g) ?? [], pair => parseInt(pair, 16));
+const hex = data => Array.from(data, byte => byte.toString(16).padStart(2, "0")).join("");
+const text = words => new TextEncoder().encode(words);
+const join = (...parts) => new Uint8Array(parts.flatMap(part => [...part]));
+const same = (one, other) => one.length === other.length && one.every((byte, place) => byte === other[place]);
+const unbase64 = words => Uint8Array.from(atob(words), letter => letter.charCodeAt(0));
+const sha256 = async data => new Uint8Array(await crypto.subtle.digest("SHA-256", data));
+const view = data => new DataView(data.buffer, data.byteOffset, data.byteLength);
+const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
+export const short = id => id.slice(0, 8);
+
+function unbase58(words) {
+  let number = 0n;
+  for (const letter of words) {
+    const digit = ALPHABET.indexOf(letter);
+    need(digit >= 0, `${words} is no address`);
+    number = number * 58n + BigInt(digit);
+  }
+  need(number < 1n << 256n, `${words} is no address`);
+  return bytes(number.toString(16).padStart(64, "0"));
+}
+
+async function verified(key, signature, message) {
+  try {
+    const imported = await crypto.subtle.importKey("raw", key, "Ed25519", false, ["verify"]);
+    return await crypto.subtle.verify("Ed25519", imported, signature, message);
+  } catch {
+    return false;
+  }
+}
+
+// RFC 8032, 7.1, test 2: a key, the signature of the one byte 0x72, and the same with a bit changed.
+const TEST_KEY = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";
+const TEST_SIGNATURE = "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00";
+
+/** Throws NoEd25519 unless the browser takes a right signature and refuses a wrong one. */
+export async function requireEd25519() {
+  const right = bytes(TEST_SIGNATURE), wrong = bytes(TEST_SIGNATURE);
+  wrong[0] ^= 1;
+  const works = globalThis.crypto?.subtle !== undefined
+    && await verified(bytes(TEST_KEY), right, Uint8Array.of(0x72))
+    && !await verified(bytes(TEST_KEY), wrong, Uint8Array.of(0x72));
+  if (!works) throw new NoEd25519();
+}
+
+// The document
+
+const isHex = (value, size) => typeof value === "string" && /^([0-9a-f]{2})*$/.test(value)
+  && (size === undefined || value.length === 2 * size);
+const isWhole = value => Number.isSafeInteger(value) && value >= 0;
+const isText = value => typeof value === "string" && value.length < 100_000;
+const isAccount = value => value !== null && typeof value === "object" && isText(value.program) && isText(value.address)
+  && (value.account === null || isHex(value.account));
+
+/** Throws NotAProof unless everything that the checks read is there and of its type. */
+export function requireProof(proof) {
+  const known = proof !== null && typeof proof === "object" && proof.format === FORMAT;
+  const right = known && isHex(proof.network_id, 8) && isWhole(proof.starts_at) && isWhole(proof.ends_at)
+    && Array.isArray(proof.meters) && proof.meters.length > 0
+    && proof.meters.every(meter => isHex(meter?.meter_id, 32) && isText(meter.role))
+    && Array.isArray(proof.readings) && proof.readings.length > 0 && proof.readings.every(each =>
+      isWhole(each?.meter) && each.meter < proof.meters.length && isWhole(each.log_index)
+      && isHex(each.record_hash, 32) && isHex(each.head) && isHex(each.frame)
+      && Array.isArray(each.path) && each.path.length <= 64 && each.path.every(hash => isHex(hash, 32)))
+    && Array.isArray(proof.keys) && proof.keys.every(each =>
+      isAccount(each) && isWhole(each.meter) && each.meter < proof.meters.length && isHex(each.key, 32))
+    && isText(proof.checkpoint?.note) && isHex(proof.checkpoint.key, 32)
+    && (proof.pin === null || isAccount(proof.pin) && isWhole(proof.pin.epoch))
+    && proof.claim !== null && typeof proof.claim === "object" && FLOWS.every(name => isWhole(proof.claim[name]))
+    && isWhole(proof.unheard)
+    && (proof.minted_wh === null || isWhole(proof.minted_wh));
+  if (!right) throw new NotAProof(known ? "a part of this proof is missing or malformed" : "this is no proof of a kWh");
+}
+
+/** The fields of a record of 96 bytes. */
+export function recordOf(record) {
+  const at = view(record);
+  return {
+    sequence: at.getUint32(4, true), end: Number(at.getBigInt64(16, true)),
+    registers: [24, 32, 40, 48].map(offset => at.getBigUint64(offset, true)),
+    seconds: at.getUint16(56, true), source: record[58], registerEpoch: record[59], flags: at.getUint16(62, true),
+    previous: record.slice(64, 80),
+  };
+}
+
+// The steps
+
+async function checkRecords(proof, readings) {
+  for (const each of readings) {
+    need(each.frame.length === FRAME_SIZE, `a frame has ${FRAME_SIZE} bytes, one of these ${each.frame.length}`);
+    const {record} = each;
+    need(same(await sha256(record), bytes(each.record_hash)),
+      `the bytes of reading ${each.log_index} have another SHA-256 than the one they are filed under`);
+    need(hex(record.slice(0, 4)) === "414d5231", "a record starts with AMR1");
+    need(hex(record.slice(8, 16)) === proof.network_id, "a record is of another network");
+    const {end, source, flags} = each.fields = recordOf(record);
+    need(source <= 4 && (flags & ~KNOWN_FLAGS) === 0, "a record has a source or a flag that nobody knows");
+    need(end >= proof.starts_at && end <= proof.ends_at, "a record is of another time");
+  }
+  let followed = 0;
+  for (const its of byMeter(proof, readings)) {
+    need(its[0]?.fields.end === proof.starts_at && its.at(-1).fields.end === proof.ends_at,
+      "a meter has no reading at the beginning or the end");
+    for (const [place, each] of its.entries()) {
+      const before = its[place - 1];
+      if (before === undefined) continue;
+      need(before.fields.end < each.fields.end, "two records of a meter are of one time");
+      if (!same(before.key, each.key) || before.fields.sequence + 1 !== each.fields.sequence) continue;
+      need(same((await sha256(before.record)).slice(0, 16), each.fields.previous),
+        `record ${each.fields.sequence} names another record as the one before it`);
+      followed += 1;
+    }
+  }
+  return `${count(readings.length, "record")} of 96 bytes, each with the SHA-256 it is filed under, of this network and `
+    + `this time.${followed ? ` ${count(followed, "record")} name the one before by its hash, so none is missing between them.` : ""}`;
+}
+
+async function checkSignatures(proof, readings) {
+  const outcomes = await Promise.all(readings.map(each => verified(each.key, each.signature, each.record)));
+  const wrong = outcomes.indexOf(false);
+  need(wrong < 0, `the key did not sign the record of reading ${readings[wrong]?.log_index}`);
+  return `${count(readings.length, "Ed25519 signature")} verified with the meters' keys.`;
+}
+
+async function checkEnergy(proof, readings) {
+  const {flows, surplus, spans, left} = energyOf(proof, readings);
+  need(spans > 0, "no two readings of all meters can be compared");
+  for (const name of FLOWS) {
+    need(flows[name] === BigInt(proof.claim[name]),
+      `the registers give ${flows[name]} Wh ${name.replace("_wh", "").replaceAll("_", " ")}, the claim says ${proof.claim[name]}`);
+  }
+  need(proof.minted_wh === null || BigInt(proof.minted_wh) <= surplus,
+    `${proof.minted_wh} Wh of tokens are said to be minted, and the meters measured ${surplus} Wh to spare`);
+  const doubtful = readings.filter(each => each.fields.flags & DOUBTFUL).length;
+  return `The registers' differences over ${count(spans, "interval")}, netted in each, are the energy claimed, to the watt-hour.`
+    + (left ? ` ${count(left, "interval")} in which a register was reset count nothing.` : "")
+    + (proof.unheard ? ` ${count(proof.unheard, "other meter")} of this member sent nothing in this time.` : "")
+    + (doubtful ? ` ${count(doubtful, "reading")} the meter itself calls estimated or doubtful.` : "")
+    + (proof.minted_wh ? ` The ${proof.minted_wh} Wh of tokens said to be minted are not more than was to spare.` : "");
+}
+
+async function checkKeys(proof, readings) {
+  const known = new Map();
+  for (const each of proof.keys) {
+    if (each.account === null) return null;
+    const data = bytes(each.account);
+    need(data.length === 48 && hex(data.slice(0, 8)) === KEY_USE_DISCRIMINATOR && data[8] === 1 && isZero(data.slice(10, 16)),
+      "the account is not that of a meter's key");
+    need(hex(data.slice(16, 48)) === proof.meters[each.meter].meter_id, "the chain knows the key as another meter's");
+    await requireAddress(each, [text("key"), bytes(each.key)], data[9]);
+    known.set(each.key, each.meter);
+  }
+  for (const each of readings) need(known.get(hex(each.key)) === each.meter, "a reading is signed with a key of no account here");
+  return `${count(known.size, "key")}: each has its account in the registry program, which names this meter and no other.`;
+}
+
+async function checkCheckpoint(proof) {
+  const {note, key} = proof.checkpoint, cut = note.lastIndexOf("\n\n");
+  need(cut > 0 && note.endsWith("\n"), "the checkpoint is no signed note");
+  const signed = note.slice(0, cut + 1), name = `ami/log/${proof.network_id}`;
+  const id = (await sha256(join(text(`${name}\n`), [1], bytes(key)))).slice(0, 4);
+  const raw = note.slice(cut + 2, -1).split("\n").map(line => line.split(" "))
+    .filter(([dash, who, , more]) => dash === "\u2014" && who === name && more === undefined)
+    .map(([, , signature]) => canonical(signature)).find(found => found !== null && same(found.slice(0, 4), id));
+  need(raw?.length === 68, "the receipt key did not sign this checkpoint");
+  need(await verified(bytes(key), raw.slice(4), text(signed)), "the signature is not the receipt key's over this text");
+  const lines = signed.slice(0, -1).split("\n");
+  need(lines.length === 3 && lines[0] === name && /^[1-9][0-9]{0,15}$/.test(lines[1]), "the checkpoint's text is malformed");
+  const root = canonical(lines[2]);
+  need(root?.length === 32, "the checkpoint's root is malformed");
+  proof.tree = {size: Number(lines[1]), root};
+  return `Signed with the key that this proof names as the department's receipt key: the log has ${lines[1]} entries, and the root ${hex(root).slice(0, 16)}...`;
+}
+
+async function checkLog(proof, readings) {
+  for (const each of readings) {
+    need(each.head.length === HEAD_SIZE, "a log entry is malformed");
+    const leaf = await sha256(join([0], each.head, each.frame));
+    const root = await rootOf(leaf, each.log_index, proof.tree.size, each.path.map(bytes));
+    need(root !== null && same(root, proof.tree.root), `entry ${each.log_index} does not lead to the root that was signed`);
+    need(each.head[0] === 1 && (each.head[1] === 1 || each.head[1] === 2), `entry ${each.log_index} is not a reading that was taken`);
+  }
+  const held = readings.filter(each => each.head[1] === 2).length;
+  return `${readings.length === 1 ? "1 entry" : `${readings.length} entries`} hashed, each leads to the signed root by its path (RFC 6962).`
+    + (held ? ` ${count(held, "reading")} the department held back at first and released later.` : "");
+}
+
+async function checkPin(proof) {
+  if (proof.pin === null || proof.pin.account === null) return null;
+  const data = bytes(proof.pin.account);
+  need(data.length === 56 && hex(data.slice(0, 8)) === PIN_DISCRIMINATOR && data[8] === 1 && isZero(data.slice(10, 12)),
+    "the account is not an epoch's checkpoint");
+  const at = view(data), epoch = data.slice(12, 16);
+  need(at.getUint32(12, true) === proof.pin.epoch, "the account is another epoch's");
+  await requireAddress(proof.pin, [text("epoch"), epoch], data[9]);
+  need(at.getBigUint64(16, true) === BigInt(proof.tree.size), "the chain pins another size of the log");
+  need(same(data.slice(24, 56), proof.tree.root), "the chain pins another root of the log");
+  return `The account of epoch ${proof.pin.epoch} pins just this size and this root. Its address follows from the oracle program and the epoch.`;
+}
+
+/** The checks in the order in which they are shown. One that needs another is not reached where that does not hold. */
+export const STEPS = [
+  {id: "records", title: "The readings are whole", needs: [], check: checkRecords},
+  {id: "signatures", title: "The meters signed them", needs: ["records"], check: checkSignatures},
+  {id: "energy", title: "The registers give this energy", needs: ["signatures"], check: checkEnergy},
+  {id: "keys", title: "The keys are those of enrolled meters", needs: ["signatures"], check: checkKeys},
+  {id: "checkpoint", title: "The department signed its log's state", needs: [], check: checkCheckpoint},
+  {id: "log", title: "The readings stand in that log", needs: ["signatures", "checkpoint"], check: checkLog},
+  {id: "pin", title: "The chain pins that log", needs: ["checkpoint"], check: checkPin},
+];
+const MISSING = {
+  keys: "The chain did not answer when this proof was made, so nothing says whose keys these are.",
+  pin: "No account of the chain is in this proof: the next epoch pins the log, or the chain did not answer. Load the page again later.",
+};
+
+/** Each step's outcome, [{id, title, state, words}], in order. NotAProof and NoEd25519 are thrown. */
+export async function check(given) {
+  requireProof(given);
+  await requireEd25519();
+  const proof = structuredClone(given);
+  const readings = proof.readings.map(each => {
+    const frame = bytes(each.frame);
+    return {
+      ...each, frame, head: bytes(each.head), record: frame.slice(0, RECORD_SIZE), key: frame.slice(96, 128),
+      signature: frame.slice(128),
+    };
+  });
+  const outcomes = [], state = {};
+  for (const {id, title, needs, check: its} of STEPS) {
+    const missing = needs.find(name => state[name] !== HOLDS);
+    let words;
+    if (missing !== undefined) {
+      state[id] = NOT_REACHED;
+      words = `It rests on "${STEPS.find(step => step.id === missing).title}".`;
+    } else {
+      try {
+        words = await its(proof, readings);
+        state[id] = words === null ? NOT_CHECKED : HOLDS;
+        words ??= MISSING[id];
+      } catch (error) {
+        state[id] = FAILS;
+        words = error instanceof Fails ? `${error.message[0].toUpperCase()}${error.message.slice(1)}.` : "It is malformed.";
+      }
+    }
+    outcomes.push({id, title, state: state[id], words});
+  }
+  return outcomes;
+}
+
+/** Whether all that there is to check holds. */
+export const isProven = outcomes => outcomes.every(each => each.state === HOLDS);
+
+// Energy: the rule of authority/settlement/surplus.py, from registers
+
+const byMeter = (proof, readings) => proof.meters.map((_, place) => readings.filter(each => each.meter === place)
+  .sort((one, other) => one.fields.end - other.fields.end));
+const isZero = data => data.every(byte => byte === 0);
+const most = (one, other) => one > other ? one : other;
+
+function energyOf(proof, readings) {
+  const its = byMeter(proof, readings).map(all => new Map(all.map(each => [each.fields.end, each.fields])));
+  const boundaries = [...its[0].keys()].filter(end => its.every(all => all.has(end))).sort((one, other) => one - other);
+  const flows = Object.fromEntries(FLOWS.map(name => [name, 0n]));
+  let surplus = 0n, spans = 0, left = 0;
+  for (const [place, end] of boundaries.entries()) {
+    if (place === 0) continue;
+    const moved = netted(proof.meters.map((meter, number) => {
+      const before = its[number].get(boundaries[place - 1]), after = its[number].get(end);
+      return {
+        role: meter.role, reset: before.registerEpoch !== after.registerEpoch,
+        steps: after.registers.map((value, register) => value - before.registers[register]),
+      };
+    }));
+    if (moved === null) { left += 1; continue; }
+    spans += 1;
+    for (const name of FLOWS) flows[name] += moved[name];
+    surplus += moved.given_wh;
+  }
+  return {flows, surplus, spans, left};
+}
+
+/** The flows of one interval, of [{role, reset, steps}], in Wh (BigInt); null where the rule does not cover it. */
+export function netted(meters) {
+  const roles = meters.map(meter => meter.role), grids = roles.filter(role => role === "grid").length;
+  const alone = roles.includes("building") && roles.length > 1;
+  if (alone || grids > 1 || grids && roles.includes("load")) return null;
+  const sums = [0n, 0n, 0n, 0n];
+  let grid = null;
+  for (const {role, reset, steps} of meters) {
+    const permitted = ROLE_REGISTERS[role];
+    if (reset || permitted === undefined) return null;
+    if (steps.some((step, register) => step < 0n || step > 0n && !permitted.includes(REGISTERS[register]))) return null;
+    if (role === "grid") grid = steps;
+    else steps.forEach((step, register) => { sums[register] += step; });
+  }
+  const [generation, metered, charge, discharge] = sums;
+  const consumption = grid === null ? metered : most(0n, grid[1] + generation + discharge - grid[0] - charge);
+  const net = generation + discharge - consumption - charge;
+  return {
+    made_wh: generation, from_battery_wh: discharge, drawn_wh: most(0n, -net), used_wh: consumption,
+    into_battery_wh: charge, given_wh: most(0n, net),
+  };
+}
+
+// Hashes and addresses
+
+/** Base64 as it must be written; null otherwise, so that no other text stands for the same bytes. */
+function canonical(words) {
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(words ?? "") || words.length % 4) return null;
+  const raw = unbase64(words);
+  return btoa(String.fromCharCode(...raw)) === words ? raw : null;
+}
+
+/** The root to which an inclusion path leads (RFC 9162, 2.1.3.2); null where it has another shape. */
+async function rootOf(leaf, index, size, path) {
+  if (index >= size) return null;
+  let fn = BigInt(index), sn = BigInt(size) - 1n, value = leaf;
+  for (const sibling of path) {
+    if (sn === 0n) return null;
+    if (fn & 1n || fn === sn) {
+      value = await sha256(join([1], sibling, value));
+      while (!(fn & 1n) && fn) { fn >>= 1n; sn >>= 1n; }
+    } else {
+      value = await sha256(join([1], value, sibling));
+    }
+    fn >>= 1n;
+    sn >>= 1n;
+  }
+  return sn === 0n ? value : null;
+}
+
+/** An account's address follows from its program and seeds, so the program alone can have made the account. */
+async function requireAddress({program, address}, seeds, bump) {
+  const derived = await sha256(join(...seeds, [bump], unbase58(program), text("ProgramDerivedAddress")));
+  need(same(derived, unbase58(address)), "the account's address is not the one that follows from its program");
+}
+
+// What fails when a byte changes
+
+const flipHex = (words, at) => {
+  const data = bytes(words);
+  data[at % data.length] ^= 1;
+  return hex(data);
+};
+const otherLetter = (words, at) => `${words.slice(0, at)}${words[at] === "A" ? "B" : "A"}${words.slice(at + 1)}`;
+const inFrame = (first, size) => (proof, at) => {
+  const last = proof.readings.at(-1);
+  last.frame = flipHex(last.frame, first + at % size);
+};
+
+/** Parts of a proof of which a byte can be changed; fails names the step that must notice. */
+export const PARTS = [
+  {id: "record", title: "a reading", fails: "records", at: 32, change: inFrame(0, RECORD_SIZE)},
+  {id: "signature", title: "a meter's signature", fails: "signatures", at: 3, change: inFrame(128, 64)},
+  {id: "meter-key", title: "a meter's key", fails: "signatures", at: 3, change: inFrame(96, 32)},
+  {id: "claim", title: "the energy claimed", fails: "energy", at: 0,
+    change: (proof, at) => { proof.claim[FLOWS[at % FLOWS.length]] ^= 1; }},
+  {id: "key-account", title: "the key's account on the chain", fails: "keys", at: 20,
+    change: (proof, at) => { proof.keys[0].account = flipHex(proof.keys[0].account, at); }},
+  {id: "checkpoint", title: "the checkpoint's text", fails: "checkpoint", at: 40, change: (proof, at) => {
+    const length = proof.checkpoint.note.lastIndexOf("\n\n");
+    proof.checkpoint.note = otherLetter(proof.checkpoint.note, at % length);
+  }},
+  {id: "checkpoint-signature", title: "the checkpoint's signature", fails: "checkpoint", at: 20, change: (proof, at) => {
+    const first = proof.checkpoint.note.lastIndexOf(" ") + 1;
+    proof.checkpoint.note = otherLetter(proof.checkpoint.note, first + at % (proof.checkpoint.note.length - first));
+  }},
+  {id: "receipt-key", title: "the receipt key", fails: "checkpoint", at: 3,
+    change: (proof, at) => { proof.checkpoint.key = flipHex(proof.checkpoint.key, at); }},
+  {id: "entry", title: "the log's entry", fails: "log", at: 4,
+    change: (proof, at) => { const last = proof.readings.at(-1); last.head = flipHex(last.head, at); }},
+  {id: "path", title: "the path to the root", fails: "log", at: 3, change: (proof, at) => {
+    const {path} = proof.readings.at(-1);
+    path[0] = flipHex(path[0], at);
+  }},
+  {id: "pin", title: "the pin on the chain", fails: "pin", at: 30,
+    change: (proof, at) => { proof.pin.account = flipHex(proof.pin.account, at); }},
+];
+
+/** Whether a proof has a part; a proof without accounts has no pin to change. */
+export const hasPart = (proof, id) => id === "pin" ? Boolean(proof.pin?.account)
+  : id === "key-account" ? Boolean(proof.keys[0]?.account) : id !== "path" || proof.readings.at(-1).path.length > 0;
+
+/** A copy of a proof in which a byte of a part is changed (of the claim: the lowest bit of a figure). */
+export function changed(proof, id, at) {
+  const copy = structuredClone(proof), part = PARTS.find(each => each.id === id);
+  part.change(copy, at ?? part.at);
+  return copy;
+}
+
+/** What a check of this kind cannot show, in words. */
+export const BELIEVED = [
+  "That the accounts' bytes are the chain's. They came with the proof; ask a node of your own for the addresses below.",
+  "That the receipt key is the department's. Compare it with the one that the department prints or that you kept from before.",
+  "That the meters are those of one member, have the roles that the proof says, and measure what flows.",
+  "That the figure of minted tokens is what the chain minted in this time.",
+  "That this page's own program is honest: it came from the department's server. Save the proof, and check it with a program of your own; docs/PROTOCOL.md says how.",
+];

@@ -1,0 +1,98 @@
+"""The market rules by an example that was worked out by hand, and what each keeps on any campus."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authority.measures.markets import RULES, WITHOUT_LIMITS, Deal, Epoch, Limits, Terms, compare, orders_of
+
+TERMS = Terms(retail=300_000, feed_in=100_000, wheeling=0, fee_bps=0)
+LIMITS = {
+    1: Limits(sell_at=120_000, buy_at=None),
+    2: Limits(sell_at=200_000, buy_at=None),
+    3: Limits(sell_at=None, buy_at=260_000),
+    4: Limits(sell_at=None, buy_at=180_000),
+}
+EPOCH = Epoch(surplus={1: 1_000, 2: 1_000}, need={3: 1_500, 4: 1_500}, terms=TERMS)
+"""Sorted: bids 260,000 x 1,500 and 180,000 x 1,500, asks 120,000 x 1,000 and 200,000 x 1,000.
+
+3 takes all of 1 and half of 2; 4 does not reach 2. So 1,500 Wh trade; any price from 200,000 to 260,000 clears them,
+but for what is left of 2 (at 200,000), which holds it at 200,000.
+"""
+
+
+def dealt(name: str) -> list[Deal]:
+    rule = RULES[name]
+    bids, asks = orders_of(EPOCH, LIMITS, bounded=rule not in WITHOUT_LIMITS)
+    return sorted(rule(bids, asks, TERMS, 250_000), key=lambda deal: (deal.member, deal.price))
+
+
+def test_each_rule_by_hand() -> None:
+    assert dealt("feed_in_only") == []
+    at = 200_000
+    assert dealt("auction") == [Deal(1, False, 1_000, at), Deal(2, False, 500, at), Deal(3, True, 1_500, at)]
+    middle = 230_000  # of 260,000 and 200,000
+    assert dealt("last_pair") == [
+        Deal(1, False, 1_000, middle),
+        Deal(2, False, 500, middle),
+        Deal(3, True, 1_000, middle),
+        Deal(3, True, 500, middle),
+    ]
+    assert {deal.price for deal in dealt("pay_as_bid")} == {260_000}
+    assert [deal.wh for deal in dealt("pay_as_bid")] == [deal.wh for deal in dealt("last_pair")]
+    shared = [(1, 1_000), (2, 1_000), (3, 1_000), (4, 1_000)]  # 2,000 Wh for a need of 3,000
+    for name, price in (("mid_market_rate", 200_000), ("supply_demand_ratio", 128_571)):
+        # 300,000 x 100,000 / (200,000 x 2/3 + 100,000) = 128,571.4
+        assert [(deal.member, deal.wh) for deal in dealt(name)] == shared
+        assert {deal.price for deal in dealt(name)} == {price}
+
+
+def test_what_members_pay_by_hand() -> None:
+    found = {each.rule: each for each in compare([EPOCH], LIMITS, LIMITS)}
+    assert found["feed_in_only"].paid == {1: -100_000, 2: -100_000, 3: 450_000, 4: 450_000}
+    auction = found["auction"]
+    assert auction.paid == {1: -200_000, 2: -100_000 - 50_000, 3: 300_000, 4: 450_000}
+    assert auction.gains == {1: 100_000, 2: 50_000, 3: 150_000, 4: 0}
+    assert (auction.traded_wh, auction.department, auction.prices.mean) == (1_500, 0, 200_000.0)
+    assert auction.gini == 0.416667  # sorted 0, 50, 100, 150: (0 x -3 + 50 x -1 + 100 x 1 + 150 x 3) / (4 x 300)
+    assert auction.as_row()["members_worse_off"] == 0
+    rate = found["mid_market_rate"]
+    assert rate.paid == {1: -200_000, 2: -200_000, 3: 350_000, 4: 350_000}
+    assert rate.gini == 0.0
+
+
+def test_wheeling_and_fee_go_to_the_department() -> None:
+    terms = Terms(300_000, 100_000, wheeling=20_000, fee_bps=100)
+    (_, auction, *_) = compare([Epoch(EPOCH.surplus, EPOCH.need, terms)], LIMITS, LIMITS)
+    assert auction.department == 1_500 * 20 + 2_000 + 1_000  # 1 % of 200,000 and of 100,000
+
+
+prices, energies = st.integers(80_000, 320_000), st.integers(0, 5_000)
+limits_ = st.builds(Limits, sell_at=st.none() | prices, buy_at=st.none() | prices)
+epochs_ = st.builds(
+    Epoch,
+    surplus=st.dictionaries(st.integers(0, 5), energies),
+    need=st.dictionaries(st.integers(0, 5), energies),
+    terms=st.just(Terms(300_000, 100_000, 20_000, 100)),
+)
+
+
+@pytest.mark.parametrize("name", RULES)
+@given(epoch=epochs_, limits=st.dictionaries(st.integers(0, 5), limits_, max_size=6))
+def test_energy_balances_and_nobody_trades_more_than_it_has_or_beyond_its_limit(
+    name: str, epoch: Epoch, limits: dict[int, Limits]
+) -> None:
+    rule = RULES[name]
+    bounded = rule not in WITHOUT_LIMITS
+    bids, asks = orders_of(epoch, limits, bounded=bounded)
+    deals = rule(bids, asks, epoch.terms, 200_000)
+    assert sum(deal.wh for deal in deals if deal.buys) == sum(deal.wh for deal in deals if not deal.buys)
+    for orders, buys in ((bids, True), (asks, False)):
+        for order in orders:
+            mine = [deal for deal in deals if (deal.member, deal.buys) == (order.member, buys)]
+            assert sum(deal.wh for deal in mine) <= order.quantity
+            if bounded:
+                assert all((deal.price - order.price) * (-1 if buys else 1) >= 0 for deal in mine)
+    assert all(epoch.terms.feed_in <= deal.price <= epoch.terms.retail for deal in deals)

@@ -1,0 +1,292 @@
+"""Whole simulations: the same for a seed to the byte, whole after an interruption, audited, and shown by the pages."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from free_ports import free_port
+from sqlalchemy import select
+
+from authority.app import App
+from authority.billing.evidence import StoreEvidence
+from authority.chain.accounts import EpochBook
+from authority.cli import main
+from authority.home.clock import CLOCK_NAME, clock_of, stop_clock
+from authority.home.errors import HomeConfigError
+from authority.measures.markets import RULES
+from authority.simulation import report
+from authority.simulation.campus_home import start_of
+from authority.simulation.errors import OutBusyError, OutForeignError, OutOtherError, ScenarioInvalidError
+from authority.simulation.scenario import Scenario
+from authority.simulation.simulation import DONE, Out, Request, Simulation
+from authority.store.metering import Frame, Meter
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+REPOSITORY = Path(__file__).parents[3]
+HOURLY = "epoch_seconds = 3600\n"
+REQUEST = Request(1, 4, 6, 11, start_of("2026-06-01"), Scenario.parse(HOURLY))
+WORDS = ("--days", "1", "--buildings", "4", "--members", "6", "--seed", "11")
+
+
+def simulate(directory: Path, hash_seed: str) -> dict[str, Any]:
+    """The command in a process of its own, and the bundle of what it left."""
+    scenario = directory / "hourly.toml"
+    scenario.write_text(HOURLY)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONHASHSEED": hash_seed}
+    words = [sys.executable, "-m", "authority.cli", "simulate", *WORDS, "--scenario", scenario, "--json", "--compare"]
+    done = subprocess.run(
+        [*words, "--out", directory / "out"], env=environment, capture_output=True, text=True, check=False, timeout=800
+    )
+    assert done.returncode == 0, done.stderr
+    assert "day 1 of 1" in done.stderr
+    assert main(["audit", "--home", str(directory / "out"), "export", "--bundle", str(directory / "bundle")]) == 0
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str, Any]]:
+    """Two runs of one request, in processes that hash differently."""
+    first, second = tmp_path_factory.mktemp("first"), tmp_path_factory.mktemp("second")
+    simulate(second, "2")
+    return first, second, simulate(first, "1")
+
+
+def test_a_seed_makes_the_same_log_chain_and_report_byte_for_byte(twice: tuple[Path, Path, dict[str, Any]]) -> None:
+    first, second, told = twice
+    assert (first / "bundle").read_bytes() == (second / "bundle").read_bytes()
+    for name in (report.JSON_NAME, report.TEXT_NAME, report.MARKETS_NAME):
+        assert (first / "out" / name).read_bytes() == (second / "out" / name).read_bytes()
+    written = json.loads((first / "out" / report.JSON_NAME).read_text())
+    assert {key: told[key] for key in written} == written
+    assert set(told) - set(written) == {"out", "cpu_seconds"}
+
+
+def test_the_audit_holds_and_the_figures_fit_together(twice: tuple[Path, Path, dict[str, Any]]) -> None:
+    _, _, told = twice
+    audit, measures = told["audit"], told["measures"]
+    assert (audit["ok"], audit["problems"]) == (True, [])
+    assert audit["readings"] == (4 * 3 + 2) * 25  # every meter at each hour, the first and the last included
+    energy, money = measures["energy"], measures["money"]
+    assert audit["minted_wh"] == energy["minted_wh"] == sum(each["minted_wh"] for each in measures["members"])
+    assert energy["traded_wh"] == sum(each["bought_wh"] for each in measures["members"]) > 0
+    assert energy["traded_wh"] == sum(each["sold_wh"] for each in measures["members"])
+    net = sum(each["minted_wh"] - each["withdrawn_wh"] for each in measures["members"])
+    assert net == energy["grid_export_wh"] - energy["grid_import_wh"]
+    assert money["gain"] == money["paid_without_market"] - money["paid"] > 0
+    together, alone = measures["self_sufficiency"]["together"], measures["self_sufficiency"]["alone"]
+    assert 0 < alone < together < 1
+
+
+def test_market_rules_are_compared_on_the_same_energy(twice: tuple[Path, Path, dict[str, Any]]) -> None:
+    first, _, told = twice
+    rules = {each["rule"]: each for each in told["markets"]}
+    assert list(rules) == list(RULES)
+    assert rules["feed_in_only"]["paid"] == told["measures"]["money"]["paid_without_market"]
+    assert rules["feed_in_only"]["traded_wh"] == rules["feed_in_only"]["gain"] == 0
+    assert rules["auction"]["traded_wh"] == rules["last_pair"]["traded_wh"] == rules["pay_as_bid"]["traded_wh"] > 0
+    assert rules["mid_market_rate"]["traded_wh"] == rules["supply_demand_ratio"]["traded_wh"]
+    with (first / "out" / report.MARKETS_NAME).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(RULES) * 6
+    for name, rule in rules.items():
+        assert sum(int(row["gain"]) for row in rows if row["rule"] == name) == rule["gain"]
+    # what members gain, the department loses at retail and feed-in, but for wheeling, fees and rounding
+    spread = told["simulation"]["parameters"]["retail_price"] - told["simulation"]["parameters"]["feed_in_price"]
+    for rule in rules.values():
+        exact = rule["traded_wh"] * spread / 1_000
+        assert rule["gain"] + rule["department"] == pytest.approx(exact, abs=6 * 2)
+
+
+def fetched(server: subprocess.Popen[bytes], url: str) -> str:
+    """A page, as soon as its server, which must live, is there."""
+    while server.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=300) as answer:  # noqa: S310 - this machine's
+                return str(answer.read().decode())
+        except urllib.error.URLError as error:
+            if not isinstance(error.reason, ConnectionRefusedError):
+                raise
+            time.sleep(0.1)
+    raise AssertionError(f"the server of {url} ended")
+
+
+def test_its_home_is_shown_as_it_stood_at_the_end(twice: tuple[Path, Path, dict[str, Any]]) -> None:
+    home = twice[0] / "out"
+    app = App.open(home)
+    assert app.clock() == REQUEST.end + 1
+    app.store.close()
+    port = free_port()
+    words = [sys.executable, "-m", "authority.cli", "web", "--home", str(home), "--port", str(port)]
+    with subprocess.Popen(words, cwd=REPOSITORY) as web:
+        try:
+            page = fetched(web, f"http://127.0.0.1:{port}/")
+            campus = json.loads(fetched(web, f"http://127.0.0.1:{port}/api/v1/campus"))
+        finally:
+            web.terminate()
+            web.wait(timeout=300)
+    assert "A simulation: the campus" in page
+    assert "Dormitory 01" in page
+    assert campus["epoch"]["number"] == REQUEST.end // 3_600
+
+
+class PulledError(Exception):
+    pass
+
+
+@contextmanager
+def interrupted_at(interval: int) -> Iterator[Any]:
+    """A progress that ends the simulation there, as a kill between two steps does."""
+
+    def progress(done: int, _of: int) -> None:
+        if done == interval:
+            raise PulledError
+
+    with pytest.raises(PulledError):
+        yield progress
+
+
+def test_an_interrupted_simulation_goes_on_and_comes_to_the_same(
+    twice: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    for interval in (0, 13):
+        with interrupted_at(interval) as progress, Out(tmp_path, REQUEST) as out:
+            Simulation(REQUEST, out, progress).run()
+    with Out(tmp_path, REQUEST) as out:
+        lived: list[int] = []
+        simulation = Simulation(REQUEST, out, lambda done, _: lived.append(done))
+        simulation.run()
+        found = report.make(out.path, REQUEST, simulation.spent)
+    assert lived == list(range(13, 25))
+    assert found["audit"]["ok"]
+    assert found["measures"] == twice[2]["measures"]
+    with Out(tmp_path, REQUEST) as out:
+        assert out.stage == DONE
+
+
+EVENTS = (
+    HOURLY
+    + """
+[[event]]
+kind = "outage"
+building = 1
+from_hour = 9
+hours = 3
+
+[[event]]
+kind = "late"
+building = 3
+from_hour = 5
+hours = 10
+seconds = 1500
+
+[[event]]
+kind = "parameters"
+from_hour = 12
+retail_price = 330_000
+"""
+)
+
+
+def test_outages_late_readings_and_new_prices_are_lived_through_and_resumed(tmp_path: Path) -> None:
+    request = Request(1, 4, 4, 11, REQUEST.start, Scenario.parse(EVENTS))
+    with interrupted_at(10) as progress, Out(tmp_path, request) as out:
+        Simulation(request, out, progress).run()
+    with Out(tmp_path, request) as out:
+        simulation = Simulation(request, out, lambda *_: None)
+        simulation.run()
+        found = report.make(out.path, request, simulation.spent)
+    audit = found["audit"]
+    assert (audit["ok"], audit["problems"], audit["readings"]) == (True, [], 12 * 25)
+    app = App.open(tmp_path)
+    with app.store.read() as session:
+        rows = session.execute(
+            select(Meter.gateway_name, Frame.interval_end, Frame.received_at).join(Meter, Frame.meter_pk == Meter.id)
+        ).all()
+        prices = [EpochBook.from_account(data).retail_price for _, data in StoreEvidence(session).books(0, 2**31)]
+    app.store.close()
+    delays: dict[str, set[int]] = {}
+    for gateway, boundary, received_at in rows:
+        delays.setdefault(gateway, set()).add(received_at - boundary)
+    hour = 3_600
+    assert delays["building_02"] == delays["building_04"] == {1}
+    assert delays["building_03"] == {1, 1_500}
+    assert delays["building_01"] == {1, hour + 1, 2 * hour + 1, 3 * hour + 1}
+    assert prices == [300_000] * (len(prices) - 12) + [330_000] * 12
+
+
+def test_a_set_up_that_was_interrupted_begins_again(tmp_path: Path) -> None:
+    with Out(tmp_path, REQUEST):
+        (tmp_path / "keys").mkdir()
+        (tmp_path / "authority.toml").write_text("half of it")
+    with Out(tmp_path, REQUEST) as out:
+        assert out.stage == ""
+        assert not (tmp_path / "keys").exists()
+        assert not (tmp_path / "authority.toml").exists()
+
+
+def test_a_directory_is_one_simulations_and_one_processs(tmp_path: Path) -> None:
+    other = Request(2, 4, 6, 11, REQUEST.start, REQUEST.scenario)
+    with Out(tmp_path, REQUEST), pytest.raises(OutBusyError, match="wait, or name another --out"):
+        Out(tmp_path, REQUEST)
+    with pytest.raises(OutOtherError, match="repeat its options"):
+        Out(tmp_path, other)
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.tex").touch()
+    with pytest.raises(OutForeignError, match="name a new one"):
+        Out(foreign, REQUEST)
+    assert (foreign / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch_seconds = 7\n", "divide a day"),
+        ("epoch_seconds = 1000\n", "divide a day"),
+        ("[site]\nlatitude = true\n", "latitude"),
+        ("[parameters]\nretail = 5\n", "retail"),
+        ("[event]\n", "event"),
+        ("[[event]]\nkind = 'storm'\n", "one of 'outage', 'late', 'parameters'"),
+        ("[[event]]\nkind = 'outage'\nbuilding = 1\nhours = 2\n", "from_hour"),
+        ("[[event]]\nkind = 'late'\nbuilding = 1\nfrom_hour = 0\nhours = 2\nseconds = 900\n", "1 to 899"),
+        ("[[event]]\nkind = 'parameters'\nfrom_hour = 9\n", "parameters that change"),
+        ("[[event]]\nkind = 'parameters'\nfrom_hour = 3\nwheeling = 0\n", "4 or more"),
+        ("epoch_seconds =", "not TOML"),
+    ],
+)
+def test_a_scenario_that_cannot_be_used_says_where(text: str, message: str) -> None:
+    with pytest.raises(ScenarioInvalidError, match=message):
+        Scenario.parse(text)
+
+
+def test_a_scenarios_prices_and_site_are_taken(tmp_path: Path) -> None:
+    file = tmp_path / "dear.toml"
+    file.write_text("[parameters]\nretail_price = 400_000\n[site]\nlatitude = -33\n")
+    scenario = Scenario.load(file)
+    assert (scenario.parameters.retail_price, scenario.parameters.feed_in_price) == (400_000, 80_000)
+    assert (scenario.site.latitude, scenario.epoch_seconds) == (-33.0, 900)
+    with pytest.raises(ScenarioInvalidError, match="cannot read"):
+        Scenario.load(tmp_path / "none.toml")
+
+
+def test_a_clock_that_stands_is_a_number(tmp_path: Path) -> None:
+    assert clock_of(tmp_path)() > 1_700_000_000
+    stop_clock(tmp_path, 42)
+    assert clock_of(tmp_path)() == 42.0
+    (tmp_path / CLOCK_NAME).write_text("noon")
+    with pytest.raises(HomeConfigError, match="whole Unix seconds"):
+        clock_of(tmp_path)
