@@ -66,19 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         chosen = held.Chosen(arguments.meter, arguments.since, arguments.code)
         if not getattr(arguments, "dry_run", False):
-            _close_superseded(app)
+            held.tidy(app.store, app.clock())
         return _list(app, chosen, arguments.json) if arguments.action == "held" else _decide(app, arguments, chosen)
     finally:
         app.store.close()
-
-
-def _close_superseded(app: App) -> None:
-    with app.store.read() as session:
-        if not held.held(session):
-            return
-    with app.store.write() as session:
-        held.close_superseded(session, now=app.clock())
-        held.let_in(session, now=app.clock())
 
 
 def _decide(app: App, arguments: argparse.Namespace, chosen: held.Chosen) -> int:

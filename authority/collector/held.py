@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from authority.log import log
 from authority.refusals import NotFoundError, RefusalError
-from authority.store import metering
+from authority.store import Store, metering
 from authority.store.day_sums import energy_changed
 from authority.store.metering import Frame, Meter, MeterKey
 from edge_agent.wire.reading import RECORD_SIZE
@@ -115,7 +115,7 @@ def _decide(session: Session, frame: Frame, kind: str, disposition: str, actor: 
     return index
 
 
-def _superseded(session: Session, frame: Frame) -> str | None:
+def superseded(session: Session, frame: Frame) -> str | None:
     """Why a held reading can go to the chain no more; None where it can."""
     if session.get_one(MeterKey, frame.public_key, populate_existing=True).retired_at is not None:
         return "the meter's key was replaced since, and a later reading carries this one's energy"
@@ -136,11 +136,21 @@ def close_superseded(session: Session, *, now: int, actor: str = "collector") ->
     closed = []
     log.lock(session)
     for frame in session.scalars(select(Frame).where(metering.held_back(Frame)).order_by(Frame.log_index)).all():
-        why = _superseded(session, frame)
+        why = superseded(session, frame)
         if why is not None:
             _decide(session, frame, "reading_voided", metering.DISPOSITION_VOID, actor, why, now)
             closed.append(frame.log_index)
     return closed
+
+
+def tidy(store: Store, now: int) -> None:
+    """Close what is superseded and let in what the chain has by now, before a person looks or decides."""
+    with store.read() as session:
+        if not held(session):
+            return
+    with store.write() as session:
+        close_superseded(session, now=now)
+        let_in(session, now=now)
 
 
 def let_in(session: Session, *, now: int, actor: str = "collector") -> list[int]:
@@ -164,9 +174,9 @@ def release(session: Session, log_index: int, *, actor: str, reason: str, now: i
     only, and carries this one's energy.
     """
     frame = _held_frame(session, log_index)
-    superseded = _superseded(session, frame)
-    if superseded is not None:
-        raise SupersededError(f"{superseded}; it is void when the list is next looked at")
+    why = superseded(session, frame)
+    if why is not None:
+        raise SupersededError(f"{why}; it is void when the list is next looked at")
     key = session.get_one(MeterKey, frame.public_key)
     if key.passed_log_index is None or key.passed_log_index < frame.log_index:
         key.passed_log_index, key.passed_record = frame.log_index, frame.frame[:RECORD_SIZE]

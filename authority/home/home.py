@@ -167,6 +167,11 @@ class Home:
         """The password of [alerts] smtp_user, which a person puts there: one line."""
         return self.keys.read(keyring.SMTP_PASSWORD).decode("utf-8", "replace").strip()
 
+    @property
+    def oidc_client_secret(self) -> str:
+        """The client secret at the OpenID provider ([oidc]), which a person puts there: one line."""
+        return self.keys.read(keyring.OIDC_CLIENT_SECRET).decode("utf-8", "replace").strip()
+
     @cached_property
     def webhook_secret(self) -> bytes:
         """What the alerts' webhook is signed with: 32 bytes, made where the home has none yet."""

@@ -23,6 +23,7 @@ CONFIG_NAME = "authority.toml"
 CALENDARS = ("fixed", "month")
 SMTP_SECURITIES = ("starttls", "tls", "none")
 MAX_VERIFIERS = 64
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 FIRST_LINE = "# The authority's configuration; every table and key is explained in docs/OPERATIONS.md."
 
 
@@ -99,6 +100,19 @@ class WebSettings:
     streams: int = 32
     notice: str = ""
     origin: str = ""
+
+
+@dataclass(frozen=True)
+class OidcSettings:
+    """The campus's OpenID provider, by which invited people may sign in; an empty issuer means none.
+
+    issuer is its name as it gives it itself, such as https://login.campus.example/realms/campus; client_id is what it
+    calls this site, whose secret lies in keys/oidc-client-secret. name is what the button calls it.
+    """
+
+    issuer: str = ""
+    client_id: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -228,6 +242,7 @@ class Settings:
     collector: CollectorSettings = field(default_factory=CollectorSettings)
     mqtt: MqttSettings = field(default_factory=MqttSettings)
     web: WebSettings = field(default_factory=WebSettings)
+    oidc: OidcSettings = field(default_factory=OidcSettings)
     validator: ValidatorSettings = field(default_factory=ValidatorSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
     log: LogSettings = field(default_factory=LogSettings)
@@ -259,6 +274,11 @@ class Settings:
                 not 0 <= self.collector.verifiers <= MAX_VERIFIERS,
                 f"[collector] verifiers must be 0 to {MAX_VERIFIERS}",
             ),
+            (
+                bool(self.oidc.issuer) and not _is_private_url(self.oidc.issuer),
+                "[oidc] issuer is https://, or http:// of this very machine",
+            ),
+            (bool(self.oidc.issuer) != bool(self.oidc.client_id), "[oidc] issuer and client_id go together"),
             (self.web.threads < 1, "[web] threads must be 1 or more"),
             (
                 any(len(each.split(" ")) != 2 for each in self.log.witnesses),
@@ -311,6 +331,7 @@ _TABLES: Mapping[str, type[Any]] = {
     "collector": CollectorSettings,
     "mqtt": MqttSettings,
     "web": WebSettings,
+    "oidc": OidcSettings,
     "validator": ValidatorSettings,
     "policy": PolicySettings,
     "log": LogSettings,
@@ -326,7 +347,6 @@ def _is_origin(text: str) -> bool:
 
 def _wrong_alerts(alerts: AlertSettings) -> Iterator[tuple[bool, str]]:
     """Each thing that may be wrong with [alerts], and what to say of it."""
-    url = urlsplit(alerts.webhook_url)
     addresses = (*alerts.mail_to, alerts.mail_from) if alerts.mail_to or alerts.mail_from else ()
     yield not all(map(is_mailbox, addresses)), "[alerts] mail_to and mail_from are addresses such as a@b.example"
     yield alerts.smtp_security not in SMTP_SECURITIES, f"[alerts] smtp_security is one of {', '.join(SMTP_SECURITIES)}"
@@ -335,11 +355,16 @@ def _wrong_alerts(alerts: AlertSettings) -> Iterator[tuple[bool, str]]:
         "[alerts] smtp_user needs smtp_security: its password would be sent in the clear",
     )
     yield not 0 < alerts.smtp_port < 65_536, "[alerts] smtp_port must be 1 to 65535"
-    local = url.hostname in ("localhost", "127.0.0.1", "::1")
-    sound = bool(url.hostname) and (url.scheme == "https" or (url.scheme == "http" and local))
-    yield bool(alerts.webhook_url) and not sound, "[alerts] webhook_url is https://, or http:// of this very machine"
+    sound = not alerts.webhook_url or _is_private_url(alerts.webhook_url)
+    yield not sound, "[alerts] webhook_url is https://, or http:// of this very machine"
     yield not 0 <= alerts.settle_seconds <= 86_400, "[alerts] settle_seconds must be 0 to 86400"
     yield not 0 <= alerts.digest_hour <= 23, "[alerts] digest_hour must be 0 to 23"
+
+
+def _is_private_url(text: str) -> bool:
+    """Whether nobody on the way can read what is sent to a URL: https://, or http:// of this machine."""
+    url = urlsplit(text)
+    return bool(url.hostname) and (url.scheme == "https" or (url.scheme == "http" and url.hostname in LOOPBACK_HOSTS))
 
 
 def is_mailbox(text: str) -> bool:

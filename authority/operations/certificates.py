@@ -1,7 +1,8 @@
 """The campus's certificates: which there are and when they end; and the keeper that renews them in time, by itself.
 
-The keeper is the one process that serves with the CA's key. It issues what gateways ask for over mutual TLS, renews the
-collector's and the broker's own certificate, keeps the revocation list, and has the broker read both.
+The keeper is the one process that serves with the CA's key. It issues what gateways ask for over mutual TLS, approves
+what an operator approved on the pages, renews the collector's and the broker's own certificate, keeps the revocation
+list, and has the broker read both.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from authority.app import App
-from authority.enrolment import broker_door, closing, renewal
+from authority.enrolment import approvals, broker_door, closing, renewal
 from authority.home import certificates
 from authority.home.home import COLLECTOR_CLIENT_NAME
 from authority.store.enrolments import CertificateRenewal
@@ -91,7 +92,7 @@ def renew(app: App, *, with_list: bool = True) -> list[str]:
             .where(CertificateRenewal.certificate.is_(None), CertificateRenewal.used_at.is_(None))
             .limit(1)
         )
-    renewed: list[str] = []
+    renewed = approvals.certify_asked(app)
     if waits is not None:
         with app.store.write() as session:
             renewed += renewal.issue_waiting(session, home, now)

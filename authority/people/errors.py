@@ -88,6 +88,54 @@ class TokenUnknownError(PeopleError):
     code = "token_unknown"
 
 
+class ListInvalidError(PeopleError):
+    """A list of people to invite that cannot be read, or a row of it that cannot be done."""
+
+    code = "list_invalid"
+
+
+class InviteRefusedError(PeopleError):
+    """Somebody whom the pages do not invite: by a command alone."""
+
+    code = "invite_refused"
+
+
+class FormSentError(PeopleError):
+    """A form that was sent before: what it gave out is shown once."""
+
+    code = "form_sent"
+
+    def __init__(self) -> None:
+        super().__init__("this form was sent already, and what it gave out is shown once; open the page again for more")
+
+
+class NamesSomebodyError(PeopleError):
+    """Words for the log that name somebody or a building."""
+
+    code = "names_somebody"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"these words go into the log, which forgets nothing: say it without {name!r}")
+
+
+class ActUnclearError(PeopleError):
+    """An act on the pages without its reason, its choice, or the word that it is meant."""
+
+    code = "act_unclear"
+
+
+class OidcRefusedError(PeopleError):
+    """A sign-in by the OpenID provider that is not believed, or of somebody who is nobody here."""
+
+    code = "oidc_refused"
+
+
+class OidcAwayError(PeopleError):
+    """The OpenID provider does not answer, or not as it should: passkeys and passwords work meanwhile."""
+
+    code = "oidc_away"
+
+
 class ProofLinkInvalidError(PeopleError):
     """A link to a proof of a span that it cannot have, or one too many."""
 

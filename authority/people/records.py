@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from authority.log import log
-from authority.people.errors import PersonInvalidError, PersonUnknownError, RoleInvalidError
+from authority.people.errors import NamesSomebodyError, PersonInvalidError, PersonUnknownError, RoleInvalidError
 from authority.people.roles import DELEGATE, OF_A_MEMBER, ROLES, MemberAccount, Principal
 from authority.store.billing import BillMail
 from authority.store.people import User
 from authority.store.persons import (
     Invitation,
     LoggedRead,
+    OidcLink,
     Passkey,
     PasskeyChallenge,
     Person,
@@ -26,7 +28,19 @@ from authority.store.persons import (
 )
 
 MAX_TEXT = 128
-_OWNED = (PersonRole, Invitation, Passkey, PasskeyChallenge, PersonSession, ProgramToken, ProofLink, BillMail)
+SHORTEST_NAME = 3
+"""Names of fewer letters, such as a building's A, are words that any sentence may have."""
+_OWNED = (
+    PersonRole,
+    Invitation,
+    Passkey,
+    PasskeyChallenge,
+    PersonSession,
+    ProgramToken,
+    OidcLink,
+    ProofLink,
+    BillMail,
+)
 
 
 def as_login(text: str) -> str:
@@ -44,10 +58,8 @@ def find(session: Session, login: str) -> Person:
 
 def add(session: Session, login: str, name: str, *, now: int) -> Person:
     """A new person without a role; PersonInvalidError for a login or name that is empty, too long or taken."""
+    require_sound(login, name)
     login, name = as_login(login), name.strip()
-    for what, text in (("login", login), ("name", name)):
-        if not 0 < len(text) <= MAX_TEXT or not text.isprintable():
-            raise PersonInvalidError(f"a {what} is 1 to {MAX_TEXT} printable characters")
     if session.scalar(select(Person.id).where(Person.login == login)) is not None:
         raise PersonInvalidError(f"somebody signs in as {login!r} already")
     person = Person(
@@ -60,6 +72,33 @@ def add(session: Session, login: str, name: str, *, now: int) -> Person:
     session.add(person)
     session.flush()
     return person
+
+
+def require_sound(login: str, name: str) -> None:
+    """PersonInvalidError for a login or a name that nobody can have."""
+    for what, text in (("login", as_login(login)), ("name", name.strip())):
+        if not 0 < len(text) <= MAX_TEXT or not text.isprintable():
+            raise PersonInvalidError(f"a {what} is 1 to {MAX_TEXT} printable characters")
+
+
+def note_changed(session: Session, person: Person, *, by: str, now: int) -> None:
+    """Log that a person's name or id in a list is another; what they are is not said."""
+    log.record_act(session, "person_changed", by, now, {"person": person.pseudonym})
+
+
+def require_nameless(session: Session, text: str) -> None:
+    """NamesSomebodyError where words for the log name a person, a member or a building: the log forgets nothing."""
+    words = " ".join(text.casefold().split())
+    named = [
+        *session.scalars(select(Person.name)),
+        *session.scalars(select(Person.login)),
+        *session.scalars(select(User.name)),
+        *session.scalars(select(User.building)),
+    ]
+    for name in named:
+        found = " ".join(name.casefold().split())
+        if len(found) >= SHORTEST_NAME and re.search(rf"(?<!\w){re.escape(found)}(?!\w)", words):
+            raise NamesSomebodyError(name)
 
 
 def member_named(session: Session, name: str) -> User:
@@ -171,6 +210,12 @@ def erase(session: Session, person: Person, *, by: str, now: int) -> None:
     log.record_act(session, "person_erased", by, now, {"person": pseudonym})
 
 
+def has_signed_in(session: Session, person: Person) -> bool:
+    """Whether a person has chosen a way to sign in, or was ever signed in."""
+    ways = select(exists().where(Passkey.person_id == person.id) | exists().where(PersonSession.person_id == person.id))
+    return person.password_hash is not None or bool(session.scalar(ways))
+
+
 def listed(session: Session, now: int) -> list[dict[str, Any]]:
     """Everybody, by login: roles, ways to sign in, open sessions and an invitation that still holds."""
     told: list[dict[str, Any]] = []
@@ -206,6 +251,8 @@ def listed(session: Session, now: int) -> list[dict[str, Any]]:
                 "password": person.password_hash is not None,
                 "passkeys": len(passkeys),
                 "sessions": len(open_),
+                "list_id": person.list_id,
+                "signed_in": has_signed_in(session, person),
                 "invited_until": invited,
             }
         )

@@ -25,6 +25,9 @@ OF_THE_DEPARTMENT = frozenset({OPERATOR, TREASURER, AUDITOR, AUTHORITY})
 SEES_WHAT_WAITS = frozenset({OPERATOR, AUTHORITY, AUDITOR})
 """Roles that see the department's board."""
 
+OPERATES = frozenset({OPERATOR})
+"""Roles that act on gateways, readings and invitations from the pages."""
+
 READ_ENERGY, READ_MONEY, WRITE_TRADING = SCOPES = ("energy:read", "money:read", "trading:write")
 """What a program's token may do; one without a scope for it is refused."""
 

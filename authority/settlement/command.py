@@ -17,6 +17,7 @@ from authority.app import App
 from authority.billing import credit_requests
 from authority.billing.turn import each_epoch
 from authority.chain.client import ChainClient
+from authority.enrolment.approvals import Registrar
 from authority.enrolment.names import Names
 from authority.enrolment.wallets import unseal
 from authority.errors import AuthorityError, MeterUnknownError
@@ -128,9 +129,10 @@ def _work(app: App, *, once: bool) -> None:
             worker.settle_down()
         else:
             asking = Witnesses(app.store, witnesses, app.clock)
-            threading.Thread(target=asking.run, args=(stop,), daemon=True).start()
-            booking = partial(credit_requests.run, app, lambda: ChainClient(app.home.rpc_url), stop)
-            threading.Thread(target=booking, daemon=True).start()
+            registrar = Registrar(app, lambda: ChainClient(app.home.rpc_url))
+            booking = partial(credit_requests.run, app, lambda: ChainClient(app.home.rpc_url))
+            for run_until in (asking.run, registrar.run, booking):
+                threading.Thread(target=run_until, args=(stop,), daemon=True).start()
             worker.run(stop)
     finally:
         lease.release()

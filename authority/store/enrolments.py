@@ -68,6 +68,26 @@ class EnrolmentMeter(Base):
     possession: Mapped[bytes | None] = mapped_column(LargeBinary(64))
 
 
+class Approval(Base):
+    """An approval that a person asked for on the pages, until the processes with the keys have carried it out.
+
+    seen is the digest of what the person looked at (authority.enrolment.approvals). asked_by is a pseudonym. ended_at:
+    nothing comes of it, it was taken back or `problem` says why. certified_at: the gateway has its certificate;
+    on_chain_at: its meters are on the chain. problem is what stands in the way now.
+    """
+
+    __tablename__ = "approvals"
+
+    enrolment_id: Mapped[str] = mapped_column(ForeignKey("enrolments.id"), primary_key=True)
+    seen: Mapped[Hash]
+    asked_at: Mapped[Seconds]
+    asked_by: Mapped[str] = mapped_column(String(64))
+    ended_at: Mapped[Seconds | None]
+    certified_at: Mapped[Seconds | None]
+    on_chain_at: Mapped[Seconds | None]
+    problem: Mapped[str | None]
+
+
 class CertificateRenewal(Base):
     """A gateway's certificate that follows the one it uses, without a person: asked for, issued, then used.
 

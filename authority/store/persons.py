@@ -6,7 +6,7 @@ lets nobody in.
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from authority.store.base import Base, Hash, Name, Seconds
@@ -18,10 +18,12 @@ class Person(Base):
 
     login is what is typed to sign in (lower case, such as an e-mail address); handle is the random id that
     authenticators keep a passkey under; password_hash is Argon2id's encoded hash, None where there is no password.
+    list_id is the person's key in a list of the campus's own, such as a tenancy's number: it stays when a name changes.
     Erasing deletes the row, and with it the link from the pseudonym to the person.
     """
 
     __tablename__ = "persons"
+    __table_args__ = (Index("ix_persons_list_id", "list_id", unique=True),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     pseudonym: Mapped[str] = mapped_column(String(32), unique=True)
@@ -30,6 +32,7 @@ class Person(Base):
     handle: Mapped[Hash] = mapped_column(unique=True)
     password_hash: Mapped[str | None] = mapped_column(String(255))
     created_at: Mapped[Seconds]
+    list_id: Mapped[Name | None]
 
 
 class PersonRole(Base):
@@ -161,3 +164,40 @@ class LoggedRead(Base):
     what: Mapped[Name] = mapped_column(primary_key=True)
     subject: Mapped[str] = mapped_column(String(44), primary_key=True)
     at: Mapped[Seconds]
+
+
+class SentForm(Base):
+    """A form whose act was done: sent again, by a reload or a second click, it does nothing."""
+
+    __tablename__ = "sent_forms"
+
+    token_hash: Mapped[Hash] = mapped_column(primary_key=True)
+    at: Mapped[Seconds]
+
+
+class OidcLink(Base):
+    """Who a person is at the OpenID provider: a subject of an issuer. One for each person."""
+
+    __tablename__ = "oidc_links"
+
+    issuer: Mapped[str] = mapped_column(String(255), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(255), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), unique=True)
+    linked_at: Mapped[Seconds]
+    last_used_at: Mapped[Seconds]
+
+
+class OidcSignIn(Base):
+    """A browser that was sent to the OpenID provider: what its answer is checked by, and where it goes afterwards.
+
+    state and the browser's cookie are kept as SHA-256; nonce and verifier are needed as they are.
+    """
+
+    __tablename__ = "oidc_sign_ins"
+
+    state_hash: Mapped[Hash] = mapped_column(primary_key=True)
+    browser_hash: Mapped[Hash]
+    nonce: Mapped[Name]
+    verifier: Mapped[Name]
+    where: Mapped[str] = mapped_column(String(2048))
+    expires_at: Mapped[Seconds]

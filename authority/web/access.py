@@ -6,7 +6,16 @@ from collections.abc import Mapping
 
 from authority.api import me
 from authority.api.gate import PUBLIC, Rule
-from authority.web import audit_pages, kwh_pages, member_pages, operator_pages, people_pages, treasurer_pages
+from authority.web import (
+    audit_pages,
+    kwh_pages,
+    member_pages,
+    oidc_pages,
+    operator_acts,
+    operator_pages,
+    people_pages,
+    treasurer_pages,
+)
 
 PUBLIC_ROUTES: Mapping[str, Rule] = dict.fromkeys(
     (
@@ -30,10 +39,12 @@ PUBLIC_ROUTES: Mapping[str, Rule] = dict.fromkeys(
 RULES: Mapping[str, Rule] = {
     **PUBLIC_ROUTES,
     **people_pages.RULES,
+    **oidc_pages.RULES,
     **member_pages.RULES,
     **kwh_pages.RULES,
     **operator_pages.RULES,
     **treasurer_pages.RULES,
+    **operator_acts.RULES,
     **audit_pages.RULES,
     **me.RULES,
 }

@@ -11,14 +11,17 @@ from authority.billing.errors import BillingError, BillUnknownError, LetterUnkno
 from authority.errors import AuthorityError
 from authority.market.policies import MarketError
 from authority.people.errors import (
+    FormSentError,
     InvitationInvalidError,
+    OidcAwayError,
+    OidcRefusedError,
     PeopleError,
     ProofLinkUnknownError,
     SessionUnknownError,
     SignInClosedError,
     TokenUnknownError,
 )
-from authority.refusals import NotFoundError
+from authority.refusals import NotFoundError, RefusalError
 
 STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (NotFoundError, 404),
@@ -31,11 +34,15 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (BillUnknownError, 404),
     (PeriodUnknownError, 404),
     (LetterUnknownError, 404),
+    (FormSentError, 409),
+    (OidcRefusedError, 403),
+    (OidcAwayError, 503),
     (DaysInvalidError, 400),
     (PeopleError, 400),
     (MarketError, 409),
     (BillingError, 409),
     (ChainAwayError, 503),
+    (RefusalError, 409),
 )
 """The status of each cause, the first that fits."""
 
@@ -54,3 +61,8 @@ def bill_pdf(data: bytes, number: int) -> Response:
     """A bill on paper, to be kept: no cache has it."""
     headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="bill-{number}.pdf"'}
     return Response(data, 200, headers, content_type="application/pdf")
+
+
+def redirect(where: str) -> Response:
+    """Send a browser on after it sent something, so that a reload sends nothing again."""
+    return Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})

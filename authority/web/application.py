@@ -26,6 +26,7 @@ from authority.api.treasury import Treasury
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
+from authority.people.oidc import Provider
 from authority.people.sessions import form_token
 from authority.problems import problem
 from authority.web import (
@@ -36,6 +37,8 @@ from authority.web import (
     kwh_pages,
     live,
     member_pages,
+    oidc_pages,
+    operator_acts,
     operator_pages,
     people_pages,
     presentation,
@@ -190,15 +193,19 @@ def _add_people(app: APIFlask, people: People) -> None:
     """The gate before every view, and what is behind it."""
     members = Members(people.app, people.client)
     gate.install(app, people.app, access.RULES)
+    provider = Provider(people.app.home, people.app.clock)
     app.register_blueprint(people_pages.blueprint(people.app))
+    app.register_blueprint(oidc_pages.blueprint(people.app, provider))
     app.register_blueprint(member_pages.blueprint(people.app, members))
     app.register_blueprint(kwh_pages.blueprint(people.app, people.client))
     app.register_blueprint(kwh_pages.links_blueprint(people.app, members, people.client))
-    app.register_blueprint(operator_pages.blueprint(people.app, people.client))
     app.register_blueprint(treasurer_pages.blueprint(Treasury(people.app, people.client)))
+    shown = operator_pages.Shown(people.app, people.client)
+    app.register_blueprint(operator_pages.blueprint(shown))
+    app.register_blueprint(operator_acts.blueprint(shown))
     app.register_blueprint(audit_pages.blueprint(people.app, people.client))
     app.register_blueprint(me.blueprint(people.app, members))
-    app.jinja_env.globals.update(form_field=FORM_FIELD)
+    app.jinja_env.globals.update(form_field=FORM_FIELD, oidc_name=provider.name)
 
     @app.context_processor
     def of_the_request() -> dict[str, Any]:

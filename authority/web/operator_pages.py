@@ -1,37 +1,256 @@
-"""The operator's page of what waits: what `authority status` knows, judged by the same rules."""
+"""The operator's pages: what waits, held readings with their evidence, enrolments, meters with their gaps, people.
+
+They are read by the roles that see what waits, and each reading is logged. What is done there is
+authority.web.operator_acts'.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, render_template
+from flask import Blueprint, Response, render_template, request
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from authority.api import gate
 from authority.api.gate import Rule
 from authority.app import App
+from authority.billing.calendar import local
 from authority.chain.client import ChainClient
-from authority.people import reads
-from authority.people.roles import SEES_WHAT_WAITS
+from authority.collector import evidence, held
+from authority.enrolment import approvals, requests
+from authority.operations import chain_state, gaps
+from authority.people import reads, records, sent_forms
+from authority.people.roles import OPERATES, SEES_WHAT_WAITS
+from authority.refusals import NotFoundError
 from authority.status import facts, judgement
+from authority.status.facts import Facts
+from authority.store.enrolments import Approval, Enrolment
+from authority.store.metering import Gateway, Meter
+from authority.store.people import User
 from authority.web.answers import page
 
-RULES: Mapping[str, Rule] = {"operator.waiting": Rule(SEES_WHAT_WAITS)}
+RULES: Mapping[str, Rule] = dict.fromkeys(
+    (
+        "operator.waiting",
+        "operator.held_readings",
+        "operator.reading",
+        "operator.enrolments",
+        "operator.enrolment",
+        "operator.meters",
+        "operator.meter",
+        "operator.members",
+    ),
+    Rule(SEES_WHAT_WAITS),
+)
+GAP_SECONDS = 14 * 86_400
+"""How far back a meter's gaps are looked for."""
+SHOWN_APPROVALS = 20
 
 
-def blueprint(app: App, client: Callable[[], ChainClient]) -> Blueprint:
-    """The page over an opened authority."""
+class Shown:
+    """Renders the operator's pages; the acts show them too, with a message. What is read is logged first."""
+
+    def __init__(self, app: App, client: Callable[[], ChainClient]) -> None:
+        self.app = app
+        self.client = client
+        self.zone = ZoneInfo(app.home.settings.site.zone)
+
+    def _page(self, template: str, what: str, message: str, status: int, **words: Any) -> Response:
+        """A page; `what` is what the log says was read."""
+        reads.note(self.app.store, gate.principal(), what, reads.EVERYBODY, self.app.clock())
+        text = render_template(
+            template,
+            message=message,
+            at=self._at,
+            may_act=bool(OPERATES & gate.principal().roles),
+            zone=self.zone.key,
+            age=judgement.age,
+            **words,
+        )
+        return page(text, status)
+
+    def _at(self, seconds: int) -> str:
+        """A moment on the site's clock; a record's may be no moment at all."""
+        try:
+            return local(seconds, self.zone).strftime("%-d %b %Y %H:%M:%S")
+        except (ValueError, OverflowError, OSError):
+            return str(seconds)
+
+    def facts(self) -> Facts:
+        """What `authority status` knows."""
+        asking = self.client()
+        try:
+            return facts.gather(self.app, asking)
+        finally:
+            asking.close()
+
+    def waiting(self) -> Response:
+        """What waits for a person, the most urgent first."""
+        gathered = self.facts()
+        return self._page("op.html", "waiting", "", 200, facts=gathered, problems=judgement.problems(gathered))
+
+    def held_readings(self, message: str = "", status: int = 200) -> Response:
+        """The readings that wait for a decision."""
+        code = request.args.get("code") or None
+        with self.app.store.read() as session:
+            found = held.held(session, held.Chosen(code=code))
+        return self._page(
+            "op_held.html", "held readings", message, status, readings=found, code=code, causes=evidence.CAUSES
+        )
+
+    def reading(self, log_index: int, message: str = "", status: int = 200, reason: str = "") -> Response:
+        """One reading with its evidence."""
+        with self.app.store.read() as session:
+            tolerance = self.app.home.settings.parameters.nameplate_tolerance_bps
+            found = evidence.of_reading(session, log_index, tolerance)
+        return self._page("op_reading.html", "held readings", message, status, reading=found, reason=reason)
+
+    def enrolments(self, message: str = "", status: int = 200, **words: Any) -> Response:
+        """Gateways that wait for a decision, approvals on their way, and the form for a claim."""
+        with self.app.store.read() as session:
+            waiting = requests.pending(session)
+            asked = {each.enrolment_id: each for each in session.scalars(select(Approval))}
+            on_their_way = session.execute(
+                select(Approval, Enrolment.gateway_name)
+                .join(Enrolment, Enrolment.id == Approval.enrolment_id)
+                .order_by(Approval.asked_at.desc())
+                .limit(SHOWN_APPROVALS)
+            ).all()
+            gateways = session.scalars(select(Gateway).order_by(Gateway.name)).all()
+            return self._page(
+                "op_enrolments.html",
+                "enrolments",
+                message,
+                status,
+                waiting=[each for each in waiting if not _is_open(asked.get(each.id))],
+                approvals=on_their_way,
+                gateways=gateways,
+                once=sent_forms.fresh(),
+                **words,
+            )
+
+    def enrolment(self, id: str, message: str = "", status: int = 200, reason: str = "") -> Response:
+        """One enrolment with its meters, keys and maps."""
+        with self.app.store.read() as session:
+            found = enrolment_of(session, id)
+            meters = {row.meter_pk: session.get_one(Meter, row.meter_pk) for row in found.meters}
+            return self._page(
+                "op_enrolment.html",
+                "enrolments",
+                message,
+                status,
+                enrolment=found,
+                meters=meters,
+                members={pk: meter.user.name for pk, meter in meters.items()},
+                approval=session.get(Approval, id),
+                is_open=_is_open(session.get(Approval, id)),
+                seen=approvals.digest(found).hex(),
+                reason=reason,
+            )
+
+    def meters(self) -> Response:
+        """Every meter in use: its last reading, and what is wrong with it."""
+        gathered = self.facts()
+        wrong: dict[str, list[str]] = {}
+        for problem in judgement.problems(gathered):
+            kind, _, name = problem.subject.partition(" ")
+            if kind in ("meter", "gateway"):
+                wrong.setdefault(name.partition(" ")[0], []).append(problem.text)
+        return self._page("op_meters.html", "meters", "", 200, facts=gathered, wrong=wrong)
+
+    def meter(self, gateway: str, name: str) -> Response:
+        """One meter with its gaps, and what its gateway says."""
+        settings, now = self.app.home.settings, self.app.clock()
+        epoch = settings.epoch.seconds
+        with self.app.store.read() as session:
+            meter = chain_state.meter_of(session, f"{gateway}/{name}")
+            found = gaps.of_meter(
+                session, meter, now - GAP_SECONDS, now, epoch, 2 * epoch + settings.parameters.grace_seconds
+            )
+            return self._page(
+                "op_meter.html",
+                "meters",
+                "",
+                200,
+                meter=meter,
+                gateway=session.get_one(Gateway, gateway),
+                told=facts.told_problems(session.get_one(Gateway, gateway).status),
+                gaps=found,
+                held=chain_state.held(session, meter),
+                waiting=chain_state.waiting(session, meter),
+                now=now,
+                days=GAP_SECONDS // 86_400,
+            )
+
+    def members(self, message: str = "", status: int = 200, **words: Any) -> Response:
+        """Who may sign in, and the forms to invite members."""
+        with self.app.store.read() as session:
+            people = records.listed(session, self.app.clock())
+            accounts = session.scalars(select(User.name).where(User.left_at.is_(None)).order_by(User.name)).all()
+        words = {"form": {}, "plan": None, "csv": "", "invited": (), "asked": False, **words}
+        return self._page(
+            "op_members.html",
+            "people",
+            message,
+            status,
+            people=people,
+            accounts=accounts,
+            once=sent_forms.fresh(),
+            now=self.app.clock(),
+            **words,
+        )
+
+
+def enrolment_of(session: Session, id: str) -> Enrolment:
+    """The enrolment with this id; NotFoundError."""
+    found = session.get(Enrolment, id)
+    if found is None:
+        raise NotFoundError("there is no such enrolment; see the list of those that wait")
+    return found
+
+
+def _is_open(approval: Approval | None) -> bool:
+    """Whether an approval is asked for and not carried out yet."""
+    return approval is not None and approval.ended_at is None and approval.certified_at is None
+
+
+def blueprint(shown: Shown) -> Blueprint:
+    """The pages over an opened authority."""
     operator = Blueprint("operator", __name__, url_prefix="/op")
 
     @operator.get("")
     def waiting() -> Response:
-        """What waits for a person, the most urgent first. It names members, so the reading is logged."""
-        reads.note(app.store, gate.principal(), "waiting", reads.EVERYBODY, app.clock())
-        asking = client()
-        try:
-            gathered = facts.gather(app, asking)
-        finally:
-            asking.close()
-        found = judgement.problems(gathered)
-        return page(render_template("op.html", facts=gathered, problems=found, age=judgement.age))
+        return shown.waiting()
+
+    @operator.get("/held")
+    def held_readings() -> Response:
+        return shown.held_readings()
+
+    @operator.get("/held/<int:log_index>")
+    def reading(log_index: int) -> Response:
+        return shown.reading(log_index)
+
+    @operator.get("/enrolments")
+    def enrolments() -> Response:
+        return shown.enrolments()
+
+    @operator.get("/enrolments/<enrolment_id>")
+    def enrolment(enrolment_id: str) -> Response:
+        return shown.enrolment(enrolment_id)
+
+    @operator.get("/meters")
+    def meters() -> Response:
+        return shown.meters()
+
+    @operator.get("/meters/<gateway>/<meter_name>")
+    def meter(gateway: str, meter_name: str) -> Response:
+        return shown.meter(gateway, meter_name)
+
+    @operator.get("/members")
+    def members() -> Response:
+        return shown.members()
 
     return operator

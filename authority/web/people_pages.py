@@ -25,8 +25,8 @@ from authority.people.limits import AddressLimit
 from authority.people.passkeys import Site
 from authority.people.roles import OF_A_MEMBER, SCOPES, SEES_WHAT_WAITS, TREASURER
 from authority.refusals import NotFoundError
-from authority.store.persons import Person
-from authority.web.answers import page
+from authority.store.persons import Person, PersonSession
+from authority.web.answers import page, redirect
 
 RULES: Mapping[str, Rule] = {
     "people.login": PUBLIC,
@@ -47,6 +47,8 @@ RULES: Mapping[str, Rule] = {
     "people.new_passkey_options": Rule(frozenset()),
     "people.new_passkey": Rule(frozenset()),
 }
+VIA_OIDC = "oidc"
+"""How a session began that the OpenID provider vouched for."""
 SCOPE_WORDS = {
     "energy:read": "read your energy",
     "money:read": "read your tokens, orders and bills",
@@ -59,49 +61,55 @@ def is_here(path: str) -> bool:
     return path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and "\\" not in path
 
 
+def here(app: App) -> Site:
+    """The site, where anybody can sign in at this address; NotFoundError."""
+    found = gate.site(app)
+    if found is None:
+        raise NotFoundError("nobody signs in at this address")
+    return found
+
+
+def ways_in(app: App) -> dict[str, bool]:
+    """For a template: whether anybody signs in at this address, and whether with a passkey."""
+    site = gate.site(app)
+    return {"possible": site is not None, "passkeys": site is not None and bool(site.domain)}
+
+
+def begin(app: App, person_id: int, via: str, where: str) -> Response:
+    """Sign in: a new session, whatever the browser brought; an open one of the same browser ends."""
+    now, brought = app.clock(), request.cookies.get(gate.cookie_name(app), "")
+    with app.store.write() as session:
+        before = sessions.look_up(session, brought, now) if brought else None
+        if before is not None:
+            sessions.end(session, before[0].session, by=before[0].actor, now=now)
+        secret = sessions.begin(session, session.get_one(Person, person_id), via, _browser(), now)
+    response = redirect(where if is_here(where) else url_for("people.home"))
+    gate.set_cookie(app, response, secret)
+    return response
+
+
+def login_page(app: App, message: str = "", status: int = 200, login: str = "", next_: str | None = None) -> Response:
+    """The page to sign in; next_ is where it leads afterwards, as the request says it where none is given."""
+    where = request.values.get("next", "") if next_ is None else next_
+    where = where if is_here(where) else ""
+    return page(render_template("login.html", message=message, login=login, next=where, **ways_in(app)), status)
+
+
 def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
     """The pages over an opened authority."""
     people = Blueprint("people", __name__)
     tries = limit or AddressLimit()
     passkeys_at_once = threading.BoundedSemaphore(4)
 
-    def here() -> Site:
-        found = gate.site(app)
-        if found is None:
-            raise NotFoundError("nobody signs in at this address")
-        return found
-
     def take() -> None:
         """Count a try of the address that asks."""
-        address = _address()
+        address = address_of()
         if address:
             tries.take(address)
 
-    def ways_in() -> dict[str, bool]:
-        """For a template: whether anybody signs in at this address, and whether with a passkey."""
-        site = gate.site(app)
-        return {"possible": site is not None, "passkeys": site is not None and bool(site.domain)}
-
-    def begin(person_id: int, via: str, where: str) -> Response:
-        """Sign in: a new session, whatever the browser brought; an open one of the same browser ends."""
-        now, brought = app.clock(), request.cookies.get(gate.cookie_name(app), "")
-        with app.store.write() as session:
-            before = sessions.look_up(session, brought, now) if brought else None
-            if before is not None:
-                sessions.end(session, before[0].session, by=before[0].actor, now=now)
-            secret = sessions.begin(session, session.get_one(Person, person_id), via, _browser(), now)
-        response = _redirect(where if is_here(where) else url_for("people.home"))
-        gate.set_cookie(app, response, secret)
-        return response
-
-    def login_page(message: str = "", status: int = 200, login: str = "") -> Response:
-        where = request.values.get("next", "")
-        next_ = where if is_here(where) else ""
-        return page(render_template("login.html", message=message, login=login, next=next_, **ways_in()), status)
-
     @people.get("/login")
     def login() -> Response:
-        return login_page()
+        return login_page(app)
 
     @people.post("/login")
     def sign_in() -> Response:
@@ -110,18 +118,18 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
             take()
             person_id = passwords.check(app.store, name, request.form.get("password", ""), app.clock())
         except SignInClosedError as error:
-            response = login_page(str(error), 429, name)
+            response = login_page(app, str(error), 429, name)
             response.headers["Retry-After"] = str(error.seconds)
             return response
         except SignInRefusedError as error:
-            return login_page(str(error), 403, name)
-        return begin(person_id, "password", request.form.get("next", ""))
+            return login_page(app, str(error), 403, name)
+        return begin(app, person_id, "password", request.form.get("next", ""))
 
     @people.post("/login/passkey/options")
     def passkey_options() -> dict[str, Any]:
         take()
         with app.store.write() as session:
-            asked = passkeys.ask_sign_in(session, here(), app.clock())
+            asked = passkeys.ask_sign_in(session, here(app), app.clock())
         return {"ticket": asked.ticket, "options": asked.options}
 
     @people.post("/login/passkey")
@@ -129,8 +137,8 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
         take()
         ticket, answer, where = _answer()
         with passkeys_at_once, app.store.write() as session:
-            person = passkeys.sign_in(session, here(), ticket, answer, app.clock()).id
-        return _sent_on(begin(person, "passkey", where))
+            person = passkeys.sign_in(session, here(app), ticket, answer, app.clock()).id
+        return _sent_on(begin(app, person, "passkey", where))
 
     @people.get("/invite/<secret>")
     def invitation(secret: str) -> Response:
@@ -146,7 +154,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
 
     def invitation_page(secret: str, person: Person, message: str = "", status: int = 200) -> Response:
         text = render_template(
-            "invite.html", message=message, person=person, secret=secret, shortest=passwords.SHORTEST, **ways_in()
+            "invite.html", message=message, person=person, secret=secret, shortest=passwords.SHORTEST, **ways_in(app)
         )
         return page(text, status)
 
@@ -166,14 +174,14 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
             invitations.use(session, found, person, app.clock())
             records.end_all(session, person, app.clock())
             number = person.id
-        return begin(number, "invitation", "")
+        return begin(app, number, "invitation", "")
 
     @people.post("/invite/<secret>/passkey/options")
     def invited_passkey_options(secret: str) -> dict[str, Any]:
         take()
         with app.store.write() as session:
             _, person = invitations.open_one(session, secret, app.clock())
-            asked = passkeys.ask_new(session, here(), person, app.clock())
+            asked = passkeys.ask_new(session, here(app), person, app.clock())
         return {"ticket": asked.ticket, "options": asked.options}
 
     @people.post("/invite/<secret>/passkey")
@@ -182,28 +190,29 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
         ticket, answer, _ = _answer()
         with passkeys_at_once, app.store.write() as session:
             found, person = invitations.open_one(session, secret, app.clock())
-            passkeys.add(session, here(), person, ticket, answer, app.clock())
+            passkeys.add(session, here(app), person, ticket, answer, app.clock())
             invitations.use(session, found, person, app.clock())
             records.end_all(session, person, app.clock())
             number = person.id
-        return _sent_on(begin(number, "invitation", ""))
+        return _sent_on(begin(app, number, "invitation", ""))
 
     @people.get("/enter/<secret>")
     def enter(secret: str) -> Response:
         """A demonstration's link: it signs in by itself."""
         take()
-        here()
+        here(app)
         with app.store.write() as session:
             _, person = invitations.open_one(session, secret, app.clock(), enters=True)
             number = person.id
-        return begin(number, "link", "")
+        return begin(app, number, "link", "")
 
     @people.post("/logout")
     def logout() -> Response:
         who = gate.principal()
         with app.store.write() as session:
+            via = session.get_one(PersonSession, who.session).via
             sessions.end(session, who.session, by=who.actor, now=app.clock())
-        response = _redirect("/")
+        response = redirect(url_for("oidc.signed_out") if via == VIA_OIDC else "/")
         gate.set_cookie(app, response, "")
         return response
 
@@ -220,7 +229,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
             if TREASURER in roles
             else "people.account"
         )
-        return _redirect(url_for(where))
+        return redirect(url_for(where))
 
     def account_page(message: str = "", status: int = 200, secret: str = "") -> Response:
         who, now = gate.principal(), app.clock()
@@ -233,7 +242,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
                 tokens=tokens.listed(session, who.person_id, now),
                 scope_words=SCOPE_WORDS,
                 now=now,
-                **ways_in(),
+                **ways_in(app),
             )
         return page(text, status)
 
@@ -246,7 +255,7 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
         who = gate.principal()
         with app.store.write() as session:
             sessions.end(session, session_id, by=who.actor, now=app.clock(), person_id=who.person_id)
-        return _redirect(url_for("people.account"))
+        return redirect(url_for("people.account"))
 
     @people.post("/account/tokens")
     def make_token() -> Response:
@@ -264,13 +273,13 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
     def end_token(token: str) -> Response:
         with app.store.write() as session:
             tokens.end(session, gate.principal(), token, app.clock())
-        return _redirect(url_for("people.account"))
+        return redirect(url_for("people.account"))
 
     @people.post("/account/passkey/options")
     def new_passkey_options() -> dict[str, Any]:
         with app.store.write() as session:
             person = session.get_one(Person, gate.principal().person_id)
-            asked = passkeys.ask_new(session, here(), person, app.clock())
+            asked = passkeys.ask_new(session, here(app), person, app.clock())
         return {"ticket": asked.ticket, "options": asked.options}
 
     @people.post("/account/passkey")
@@ -278,14 +287,10 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
         ticket, answer, _ = _answer()
         with passkeys_at_once, app.store.write() as session:
             person = session.get_one(Person, gate.principal().person_id)
-            passkeys.add(session, here(), person, ticket, answer, app.clock())
-        return _sent_on(_redirect(url_for("people.account")))
+            passkeys.add(session, here(app), person, ticket, answer, app.clock())
+        return _sent_on(redirect(url_for("people.account")))
 
     return people
-
-
-def _redirect(where: str) -> Response:
-    return Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})
 
 
 def _sent_on(response: Response) -> Response:
@@ -306,7 +311,7 @@ def _answer() -> tuple[str, dict[str, Any], str]:
     return str(given.get("ticket", "")), given["answer"], where if isinstance(where, str) else ""
 
 
-def _address() -> str:
+def address_of() -> str:
     """Who asks, by address; empty where a proxy on this machine does not say for whom: it counts them itself."""
     address = request.remote_addr or ""
     if ipaddress.ip_address(address or "127.0.0.1").is_loopback:

@@ -57,14 +57,18 @@ class PeopleSite:
         return {"form_token": sessions.form_token(self.cookies[role]), **fields}
 
 
-def build(app: App, client: Any = no_chain, **options: Any) -> PeopleSite:
+def build(app: App, client: Any = no_chain, first_installation: int = 1, **options: Any) -> PeopleSite:
     """A site with members Dormitory A and Dormitory B; the member and the delegate are of A, `other` is B's member."""
     now, members, people, cookies, given = app.clock(), {}, {}, {}, {}
     with app.store.write() as session:
         for name in ("Dormitory A", "Dormitory B"):
             members[name] = User(name=name, building=name, wallet=str(Keypair().pubkey()))
             session.add(members[name])
-        session.add(Installation(n=1, building="Dormitory A", kind="mixed", nameplate_w=10_000, storage_wh=0, since=0))
+        session.add(
+            Installation(
+                n=first_installation, building="Dormitory A", kind="mixed", nameplate_w=10_000, storage_wh=0, since=0
+            )
+        )
         session.flush()
         for role in (*ROLES, "nobody", "other"):
             person = people[role] = records.add(session, f"{role}@campus.example", f"The {role.title()}", now=now)

@@ -33,13 +33,15 @@ USES: dict[str, Callable[[Home], object]] = {
     "auditor-token": lambda home: home.auditor_token,
     "webhook-secret": lambda home: home.webhook_secret,
     "smtp-password": lambda home: home.smtp_password,
+    "oidc-client-secret": lambda home: home.oidc_client_secret,
 }
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     made = Home.create(tmp_path / "home", now=NOW)
-    made.keys.make("smtp-password", b"a person puts it there\n")
+    for name in ("smtp-password", "oidc-client-secret"):
+        made.keys.make(name, b"a person puts it there\n")
     return made
 
 

@@ -35,6 +35,11 @@ VALUES = {
     "level": "0",
     "place": "000",
     "filename": "x.css",
+    "log_index": 1,
+    "enrolment_id": "x",
+    "gateway": "x",
+    "meter_name": "x",
+    "pseudonym": "x",
 }
 ASKERS = (*ROLES, "nobody", None)
 OPEN_TO = {
@@ -43,6 +48,7 @@ OPEN_TO = {
     "proofs": {MEMBER},
     "operator": {OPERATOR, AUTHORITY, AUDITOR},
     "treasurer": {TREASURER},
+    "acts": {OPERATOR},
     "audit": {AUDITOR, AUTHORITY},
     "account": {*ROLES, "nobody"},
 }

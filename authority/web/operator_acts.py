@@ -1,0 +1,201 @@
+"""What an operator does on the pages: each act by the service that the command of the same name uses.
+
+Every act is logged with the operator's pseudonym. Sent twice it does nothing the second time. What needs a key that the
+pages' process has not got is asked for here, and carried out by the process that has it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+import segno
+from flask import Blueprint, Response, request, url_for
+from markupsafe import Markup
+from sqlalchemy.orm import Session
+
+from authority.api import gate
+from authority.api.gate import Rule
+from authority.collector import held
+from authority.enrolment import approvals, requests
+from authority.people import inviting, records, sent_forms
+from authority.people.desk import address
+from authority.people.errors import ActUnclearError, ListInvalidError, PeopleError
+from authority.people.inviting import Invited, Row
+from authority.people.roles import OPERATES
+from authority.refusals import RefusalError
+from authority.store.enrolments import ENROLMENT_REJECTED
+from authority.store.metering import DISPOSITION_RELEASED, DISPOSITION_VOID, Frame
+from authority.web.answers import redirect, status_of
+from authority.web.operator_pages import Shown, enrolment_of
+
+RULES: Mapping[str, Rule] = dict.fromkeys(
+    (
+        "acts.decide_reading",
+        "acts.decide_enrolment",
+        "acts.claim",
+        "acts.invite",
+        "acts.invite_list",
+        "acts.invite_again",
+    ),
+    Rule(OPERATES),
+)
+MOST_REASON = 200
+
+
+def blueprint(shown: Shown) -> Blueprint:
+    """The acts over an opened authority."""
+    acts = Blueprint("acts", __name__, url_prefix="/op")
+    app = shown.app
+
+    def words(session: Session) -> str:
+        """The reason that a form gives, fit for the log."""
+        reason = " ".join(request.form.get("reason", "").split())
+        if not 3 <= len(reason) <= MOST_REASON or not reason.isprintable():
+            raise ActUnclearError(f"say why, in 3 to {MOST_REASON} characters; it is logged")
+        records.require_nameless(session, reason)
+        return reason
+
+    def confirmed() -> None:
+        if request.form.get("confirm") != "yes":
+            raise ActUnclearError("nothing is done yet: tick the box to say that it is meant")
+
+    @acts.post("/held/<int:log_index>")
+    def decide_reading(log_index: int) -> Response:
+        """Release a held reading, or void it. It cannot be taken back, so it has to be confirmed."""
+        decisions: dict[str, tuple[Callable[..., int], str]] = {
+            "release": (held.release, DISPOSITION_RELEASED),
+            "void": (held.void, DISPOSITION_VOID),
+        }
+        chosen, who = decisions.get(request.form.get("act", "")), gate.principal()
+        given = request.form.get("reason", "")
+        try:
+            if chosen is None:
+                raise ActUnclearError("say whether it is released or void")
+            confirmed()
+            held.tidy(app.store, app.clock())
+            with app.store.write() as session:
+                frame = session.get(Frame, log_index)
+                if frame is None or (frame.disposition, frame.resolved_by) != (chosen[1], who.actor):
+                    chosen[0](session, log_index, actor=who.actor, reason=words(session), now=app.clock())
+        except (PeopleError, RefusalError) as error:
+            return shown.reading(log_index, str(error), status_of(error), given)
+        return redirect(url_for("operator.reading", log_index=log_index))
+
+    @acts.post("/enrolments/<enrolment_id>")
+    def decide_enrolment(enrolment_id: str) -> Response:
+        """Approve an enrolment as it was shown, refuse it, or take an approval back that is not carried out yet."""
+        act, actor, now = request.form.get("act", ""), gate.principal().actor, app.clock()
+        given = request.form.get("reason", "")
+        with app.store.read() as session:
+            enrolment_of(session, enrolment_id)
+        try:
+            with app.store.write() as session:
+                enrolment = enrolment_of(session, enrolment_id)
+                if act == "approve":
+                    confirmed()
+                    approvals.ask(session, enrolment, _digest(request.form.get("seen", "")), actor=actor, now=now)
+                elif act == "take-back":
+                    approvals.take_back(session, enrolment, actor=actor, now=now)
+                elif act == "reject":
+                    confirmed()
+                    reason = words(session)
+                    approvals.take_back(session, enrolment, actor=actor, now=now)
+                    if (enrolment.state, enrolment.decided_by) != (ENROLMENT_REJECTED, actor):
+                        requests.reject(session, enrolment, actor=actor, reason=reason, now=now)
+                else:
+                    raise ActUnclearError("say whether it is approved or refused")
+        except (PeopleError, RefusalError) as error:
+            return shown.enrolment(enrolment_id, str(error), status_of(error), given)
+        return redirect(url_for("operator.enrolment", enrolment_id=enrolment_id))
+
+    @acts.post("/claims")
+    def claim() -> Response:
+        """A claim code for a gateway of the plan, shown once."""
+        gateway, now = request.form.get("gateway", ""), app.clock()
+        try:
+            with app.store.write() as session:
+                sent_forms.spend(session, request.form.get("once", ""), now)
+                actor = gate.principal().actor
+                code = requests.claim(session, app.home, gateway, actor=actor, now=now, random=os.urandom)
+        except (PeopleError, RefusalError) as error:
+            return shown.enrolments(str(error), status_of(error))
+        ends = now + requests.CLAIM_SECONDS
+        return shown.enrolments(claim={"gateway": gateway, "code": code, "qr": qr(code), "ends": ends})
+
+    def show_invited(invited: list[Invited], message: str = "") -> Response:
+        found = []
+        for each in invited:
+            link = f"{address(app.home)}/invite/{each.secret}"
+            found.append({"name": each.name, "login": each.login, "link": link, "qr": qr(link)})
+        return shown.members(message, invited=found, asked=True)
+
+    @acts.post("/members/invite")
+    def invite() -> Response:
+        """Invite one member."""
+        row = Row(**{name: request.form.get(name, "").strip() for name in inviting.COLUMNS})
+        try:
+            with app.store.write() as session:
+                planned = inviting.plan(session, [row], now=app.clock())
+                if planned.wrong:
+                    raise ListInvalidError(planned.rows[0].words)
+                _, invited = inviting.invite_all(
+                    session, [row], planned.digest, by=gate.principal().actor, now=app.clock()
+                )
+        except PeopleError as error:
+            return shown.members(str(error), status_of(error), form=row)
+        return show_invited(invited)
+
+    @acts.post("/members/list")
+    def invite_list() -> Response:
+        """Try a list, or do what was shown when it was tried."""
+        text, agreed = request.form.get("csv", ""), request.form.get("agreed", "")
+        try:
+            text = _file() or text
+            rows = inviting.parse(text)
+            if not agreed:
+                with app.store.read() as session:
+                    planned = inviting.plan(session, rows, now=app.clock())
+                return shown.members(plan=planned, csv=text)
+            with app.store.write() as session:
+                _, invited = inviting.invite_all(session, rows, agreed, by=gate.principal().actor, now=app.clock())
+        except PeopleError as error:
+            return shown.members(str(error), status_of(error), csv=text)
+        return show_invited(invited)
+
+    @acts.post("/members/<pseudonym>/invitation")
+    def invite_again(pseudonym: str) -> Response:
+        """A new link for a member who has not signed in yet."""
+        now = app.clock()
+        try:
+            with app.store.write() as session:
+                sent_forms.spend(session, request.form.get("once", ""), now)
+                invited = inviting.invite_again(session, pseudonym, by=gate.principal().actor, now=now)
+        except PeopleError as error:
+            return shown.members(str(error), status_of(error))
+        return show_invited([invited])
+
+    return acts
+
+
+def qr(text: str) -> Markup:
+    """A text as a QR code, drawn in the page itself."""
+    drawn: str = segno.make(text, error="m").svg_inline(scale=4, border=4, dark="#000", light="#fff", omitsize=True)
+    return Markup(drawn)  # noqa: S704 - paths and figures of segno's, none of the text
+
+
+def _digest(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""
+
+
+def _file() -> str:
+    """The text of a file that came with the form; empty where none did. ListInvalidError."""
+    file = request.files.get("file")
+    data = b"" if file is None else file.read()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ListInvalidError("the file is not in UTF-8: save it as CSV UTF-8") from error

@@ -1,0 +1,373 @@
+"""What an operator does on the pages: held readings, enrolments, claims, invitations; logged, confirmed, done once."""
+
+import io
+import os
+import re
+
+import pytest
+from enrolling_gateway import PLAN, GatewayHand, meter_map
+from people_site import build
+from sqlalchemy import func, select
+
+from authority.collector import held
+from authority.collector.http import create_app as gateways_door
+from authority.collector.ingest import Collector
+from authority.collector.live import Live
+from authority.enrolment import approvals, plan
+from authority.people.roles import AUDITOR, AUTHORITY, MEMBER, OPERATOR
+from authority.store.enrolments import Approval, Claim
+from authority.store.log import Act, LogLeaf
+from authority.store.metering import Frame, Gateway
+from authority.store.persons import Invitation, Person
+
+
+@pytest.fixture
+def store_url():
+    return ""
+
+
+@pytest.fixture
+def held_site(app, add_meter, clock):
+    """A site with a meter whose second reading, log entry `site.held`, is held: 50 kWh in a quarter of an hour."""
+    meter = add_meter()
+    for frame in (meter.next(), meter.next(50_000)):
+        Collector(app).ingest(frame, gateway="gw-1", meter=None, over="https")
+    with app.store.read() as session:
+        index = held.held(session)[0].log_index
+    site = build(app, first_installation=7)
+    site.held, site.meter = index, meter
+    return site
+
+
+def acts(app, *kinds):
+    with app.store.read() as session:
+        return session.scalars(select(Act).where(Act.kind.in_(kinds)).order_by(Act.log_index)).all()
+
+
+def leaves(app):
+    with app.store.read() as session:
+        return b"".join(session.scalars(select(LogLeaf.data)))
+
+
+def send(site, url, role=OPERATOR, **fields):
+    return site.client(role).post(url, data=site.form(role, **fields))
+
+
+def decide(site, act, **fields):
+    return send(site, f"/op/held/{site.held}", act=act, **{"reason": "meter exchanged", "confirm": "yes", **fields})
+
+
+def test_a_held_reading_is_shown_with_its_evidence(held_site):
+    site = held_site
+    text = site.client(AUDITOR).get("/op/held").text
+    assert f'href="/op/held/{site.held}"' in text
+    page = site.client(AUDITOR).get(f"/op/held/{site.held}").text
+    for words in ("gw-1/pv", "more than the installation can make", "50.000 kWh", "2.751 kWh", "10.0 kW"):
+        assert words in page, words
+    assert "Release</button>" not in page, "an auditor only looks"
+    assert "Release</button>" in site.client(OPERATOR).get(f"/op/held/{site.held}").text
+    assert "No reading is held for not_on_chain" in site.client(OPERATOR).get("/op/held?code=not_on_chain").text
+    assert site.client(OPERATOR).get("/op/held/0").status_code == 404, "an accepted reading is nobody's to decide"
+
+
+@pytest.mark.parametrize(("act", "kind"), [("release", "reading_released"), ("void", "reading_voided")])
+def test_it_is_decided_once_by_the_service_of_the_command(held_site, act, kind):
+    site = held_site
+    for _ in range(2):
+        answer = decide(site, act)
+        assert (answer.status_code, answer.headers["Location"]) == (303, f"/op/held/{site.held}")
+    (logged,) = acts(site.app, kind)
+    assert logged.actor == site.people[OPERATOR].pseudonym
+    assert logged.data["log_index"] == site.held
+    assert logged.data["reason"] == "meter exchanged"
+    other = decide(site, "void" if act == "release" else "release")
+    assert other.status_code == 409
+    assert "only held readings are decided" in other.text
+    page = site.client(OPERATOR).get(f"/op/held/{site.held}").text
+    assert f"Logged as {logged.log_index}" in page
+    assert "Release</button>" not in page
+
+
+NOT_FIT = (
+    ({"confirm": ""}, "tick the box"),
+    ({"reason": " x "}, "say why"),
+    ({"reason": "x" * 201}, "say why"),
+    ({"reason": "the member moved out of Dormitory  a today"}, "say it without"),
+    ({"reason": "asked other@campus.example"}, "say it without"),
+    ({"act": "keep"}, "released or void"),
+)
+
+
+def test_nothing_is_decided_without_a_nameless_reason_and_a_word(held_site):
+    site = held_site
+    for fields, words in NOT_FIT:
+        answer = decide(site, **{"act": "void", **fields})
+        assert answer.status_code == 400, fields
+        assert words in answer.text.casefold(), fields
+    with site.app.store.read() as session:
+        assert session.get_one(Frame, site.held).disposition == "held"
+
+
+def test_who_may_only_look_acts_on_nothing(held_site):
+    site = held_site
+    for role in (AUDITOR, AUTHORITY, MEMBER):
+        for url in (f"/op/held/{site.held}", "/op/claims", "/op/members/list"):
+            answer = send(site, url, role, act="void", reason="meter exchanged", confirm="yes")
+            assert answer.status_code == 404, (role, url)
+    foreign = site.client(OPERATOR).post(f"/op/held/{site.held}", data={"act": "void", "confirm": "yes"})
+    assert foreign.status_code == 403, "without the form's own token"
+
+
+def test_a_gap_is_shown_with_what_came_in_it(held_site, clock):
+    site = held_site
+    site.meter.interval_end += 4 * 900
+    Collector(site.app).ingest(site.meter.next(), gateway="gw-1", meter=None, over="https")
+    clock.now = site.meter.interval_end + 3600
+    page = site.client(OPERATOR).get("/op/meters/gw-1/pv").text
+    rows = re.findall(r"<tr><th scope=\"row\">.*?</tr>", page)
+    assert len(rows) == 1, "one gap, and it is open: the readings after the held one are held too"
+    assert f'href="/op/held/{site.held}"' in rows[0]
+    assert "now" in rows[0]
+    listed = site.client(OPERATOR).get("/op/meters").text
+    assert "its last reading is of" in listed
+    assert "2 held" in listed
+    assert site.client(OPERATOR).get("/op/meters/gw-1/none").status_code == 404
+
+
+# Enrolments
+
+
+@pytest.fixture
+def enrolling(app):
+    """A site, and a gateway that has claimed, asked and proved."""
+    with app.store.write() as session:
+        plan.apply(session, plan.parse(PLAN), app.home, actor="operator", now=1, random=os.urandom)
+    site = build(app, first_installation=7)
+    page = site.client(OPERATOR).get("/op/enrolments").text
+    once = re.search(r'name="once" value="([\w-]+)"', page)[1]
+    answer = send(site, "/op/claims", gateway="gw-1", once=once)
+    assert answer.status_code == 200
+    assert answer.headers["Cache-Control"] == "no-store"
+    code = re.search(r'<code class="long">(gw-1-[A-Z2-7]+-[A-Z2-7]+)</code>', answer.text)[1]
+    site.once, site.claim_page = once, answer.text
+    site.hand = GatewayHand(gateways_door(app, Collector(app), Live(app)).test_client(), code)
+    site.enrolment = site.hand.ask().json["enrolment"]
+    return site
+
+
+def test_a_claim_is_shown_once_and_as_a_qr_code(enrolling):
+    site = enrolling
+    assert "<svg" in site.claim_page
+    assert re.findall(r"<script(?! src)|\son\w+=|\sstyle=", site.claim_page) == []
+    again = send(site, "/op/claims", gateway="gw-1", once=site.once)
+    assert again.status_code == 409
+    assert "shown once" in again.text
+    assert send(site, "/op/claims", gateway="gw-1").status_code == 409, "a form of nobody's"
+    assert send(site, "/op/claims", gateway="gw-9", once="another").status_code == 404
+    with site.app.store.read() as session:
+        assert session.scalar(select(func.count()).select_from(Claim)) == 1
+    (logged,) = acts(site.app, "claim_issued")
+    assert logged.actor == site.people[OPERATOR].pseudonym
+
+
+def approve(site, **fields):
+    page = site.client(OPERATOR).get(f"/op/enrolments/{site.enrolment}").text
+    seen = re.search(r'name="seen" value="(\w+)"', page)
+    sent = {"act": "approve", "confirm": "yes", "seen": seen[1] if seen else "", **fields}
+    return send(site, f"/op/enrolments/{site.enrolment}", **sent)
+
+
+def test_an_enrolment_is_approved_as_it_was_looked_at(enrolling):
+    site = enrolling
+    assert approve(site).status_code == 409, "not proved yet"
+    site.hand.prove(site.hand.ask().json)
+    page = site.client(AUDITOR).get(f"/op/enrolments/{site.enrolment}").text
+    for key in site.hand.keys.values():
+        assert bytes(key.pubkey()).hex()[:16] in page
+    assert "Approve</button>" not in page
+    assert approve(site, confirm="").status_code == 400
+    assert approve(site, seen="00").status_code == 409
+    assert approve(site, seen="x").status_code == 409
+    for _ in range(2):
+        assert approve(site).status_code == 303
+    assert len(acts(site.app, "approval_asked")) == 1
+    assert "certificate is made within seconds" in site.client(OPERATOR).get(f"/op/enrolments/{site.enrolment}").text
+    assert approvals.certify_asked(site.app) == ["gw-1"]
+    (logged,) = acts(site.app, "gateway_approved")
+    assert logged.actor == site.people[OPERATOR].pseudonym
+    assert site.hand.show(site.enrolment).json["status"] == "approved"
+    assert "its meters go to the chain" in site.client(OPERATOR).get("/op/enrolments").text
+    late = send(site, f"/op/enrolments/{site.enrolment}", act="take-back")
+    assert (late.status_code, "authority enrol revoke gw-1" in late.text) == (409, True)
+
+
+def test_an_approval_lapses_where_the_gateway_asks_for_something_else(enrolling):
+    site = enrolling
+    site.hand.prove(site.hand.ask().json)
+    approve(site)
+    site.hand.maps["pv"] = meter_map("pv", ratio=[40, 1])
+    site.hand.prove(site.hand.ask().json)
+    assert approvals.certify_asked(site.app) == []
+    page = site.client(OPERATOR).get(f"/op/enrolments/{site.enrolment}").text
+    assert "look at it again" in page
+    assert "Approve</button>" in page
+
+
+def test_an_enrolment_is_refused_with_words_for_the_gateway(enrolling):
+    site = enrolling
+    site.hand.prove(site.hand.ask().json)
+    approve(site)
+    for _ in range(2):
+        answer = send(
+            site, f"/op/enrolments/{site.enrolment}", act="reject", reason="serial is of another house", confirm="yes"
+        )
+        assert answer.status_code == 303
+    assert len(acts(site.app, "enrolment_rejected")) == 1
+    assert site.hand.show(site.enrolment).json == {"status": "rejected", "reason": "serial is of another house"}
+    assert approvals.certify_asked(site.app) == []
+    with site.app.store.read() as session:
+        assert session.get_one(Approval, site.enrolment).certified_at is None
+        assert session.get_one(Gateway, "gw-1").certificate is None
+    assert site.client(OPERATOR).get("/op/enrolments/unknown").status_code == 404
+    assert send(site, "/op/enrolments/unknown", act="approve").status_code == 404
+
+
+# Members
+
+LIST = """id;login;name;member
+t-1;ada@campus.example;Ada Lovelace;Dormitory A
+t-2;alan@campus.example;Alan Turing;Dormitory B
+"""
+
+
+@pytest.fixture
+def site(app):
+    return build(app)
+
+
+def agreed_of(text):
+    return re.search(r'name="agreed" value="(\w+)"', text)[1]
+
+
+def people(app):
+    with app.store.read() as session:
+        return {each.list_id: (each.login, each.name) for each in session.scalars(select(Person)) if each.list_id}
+
+
+def test_a_list_is_tried_then_done_and_again_changes_nothing(site):
+    tried = send(site, "/op/members/list", csv=LIST)
+    assert "2 new, 0 changed, 0 as before, 0 wrong" in tried.text
+    assert people(site.app) == {}
+    done = send(site, "/op/members/list", csv=LIST, agreed=agreed_of(tried.text))
+    links = re.findall(r"http://127.0.0.1:8000(/invite/[\w-]+)", done.text)
+    assert len(set(links)) == 2
+    assert done.text.count("<svg") == 2
+    assert "Welcome, Ada Lovelace" in site.client().get(links[0]).text
+    assert people(site.app) == {
+        "t-1": ("ada@campus.example", "Ada Lovelace"),
+        "t-2": ("alan@campus.example", "Alan Turing"),
+    }
+    before = leaves(site.app)
+    twice = send(site, "/op/members/list", csv=LIST, agreed=agreed_of(tried.text))
+    assert twice.status_code == 400
+    again = send(site, "/op/members/list", csv=LIST)
+    assert "0 new, 0 changed, 2 as before, 0 wrong" in again.text
+    assert "Nobody is new" in send(site, "/op/members/list", csv=LIST, agreed=agreed_of(again.text)).text
+    renamed = LIST.replace("Ada Lovelace", "Ada King")
+    tried = send(site, "/op/members/list", csv=renamed)
+    assert "0 new, 1 changed, 1 as before, 0 wrong" in tried.text
+    assert "Nobody is new" in send(site, "/op/members/list", csv=renamed, agreed=agreed_of(tried.text)).text
+    assert people(site.app)["t-1"] == ("ada@campus.example", "Ada King")
+    assert [act.actor for act in acts(site.app, "person_invited")] == [site.people[OPERATOR].pseudonym] * 2
+    assert len(acts(site.app, "person_changed")) == 1
+    assert [word for word in (b"Ada", b"Turing", b"campus.example", b"t-1") if word in leaves(site.app)] == []
+    assert before in leaves(site.app)
+
+
+WRONG_ROWS = (
+    ("t-3;x@campus.example;X;Dormitory Z", "no member"),
+    ("t-3;;X;Dormitory A", "a login is"),
+    (";x@campus.example;X;Dormitory A", "an id is"),
+    ("t-1;x@campus.example;X;Dormitory A", "twice"),
+    ("t-3;ADA@campus.example ;X;Dormitory A", "twice"),
+    ("t-3;operator@campus.example;X;Dormitory A", "another role"),
+    ("t-3;delegate@campus.example;X;Dormitory A", "another role"),
+    ("t-3;member@campus.example;X;Dormitory B", "change that by command"),
+)
+
+
+def test_nothing_is_done_while_a_row_is_wrong(site):
+    for line, words in WRONG_ROWS:
+        tried = send(site, "/op/members/list", csv=LIST + line)
+        assert "2 new, 0 changed, 0 as before, 1 wrong" in tried.text, line
+        assert words in tried.text, line
+        assert 'name="agreed"' not in tried.text, line
+        assert send(site, "/op/members/list", csv=LIST + line, agreed="0" * 64).status_code == 400, line
+    assert people(site.app) == {}
+
+
+NO_LISTS = (
+    ("", "names the columns"),
+    ("id,login,name\n1,a,b", "names the columns"),
+    ("id,login,name,member", "1 to 500 rows"),
+    ("id,login,name,member\n1,a", "has 2 columns"),
+    ('id,login,name,member\n1,a,"b,c', "cannot be read as csv"),
+    ("id,login,name,member\n" + "1,a,b,c\n" * 501, "1 to 500 rows"),
+)
+
+
+def test_what_is_no_list_is_refused_in_words(site):
+    for text, words in NO_LISTS:
+        answer = send(site, "/op/members/list", csv=text)
+        assert answer.status_code == 400, text
+        assert words in answer.text.casefold(), text
+
+
+def test_a_list_comes_as_a_file_too(site):
+    file = (io.BytesIO(b"\xef\xbb\xbf" + LIST.encode()), "members.csv")
+    assert "2 new" in send(site, "/op/members/list", file=file, csv="").text
+    latin = (io.BytesIO(LIST.replace("Ada", "Ad\xe4").encode("latin-1")), "members.csv")
+    assert "not in UTF-8" in send(site, "/op/members/list", file=latin, csv="").text
+    large = (io.BytesIO(b"x" * 70_000), "members.csv")
+    assert send(site, "/op/members/list", file=large, csv="").status_code == 413
+
+
+def test_one_member_is_invited_and_gets_a_new_link_until_it_has_come_in(site):
+    row = {"id": "t-9", "login": "grace@campus.example", "name": "Grace", "member": "Dormitory B"}
+    first = send(site, "/op/members/invite", **row)
+    link = re.search(r"(/invite/[\w-]+)", first.text)[1]
+    assert "Nobody is new" in send(site, "/op/members/invite", **row).text
+    assert "no member" in send(site, "/op/members/invite", **{**row, "id": "t-8", "login": "x", "member": "Z"}).text
+    with site.app.store.read() as session:
+        grace = session.scalar(select(Person).where(Person.list_id == "t-9"))
+    page = site.client(OPERATOR).get("/op/members").text
+    once = re.search(r'name="once" value="([\w-]+)"', page)[1]
+    url = f"/op/members/{grace.pseudonym}/invitation"
+    assert url in page
+    second = re.search(r"(/invite/[\w-]+)", send(site, url, once=once).text)[1]
+    assert send(site, url, once=once).status_code == 409
+    assert site.client().get(link).status_code == 404, "the earlier link is void"
+    accepted = site.client().post(second, data={"password": "violet kettle under seven"})
+    assert accepted.status_code == 303
+    late = send(site, url, once="another")
+    assert (late.status_code, "has signed in before" in late.text) == (400, True)
+    assert url not in site.client(OPERATOR).get("/op/members").text
+
+
+def test_nobody_who_is_more_or_has_come_in_gets_a_link_from_the_pages(site):
+    """A link opens the account of whom it names: so an operator could become the authority, or a member."""
+    for role in (AUTHORITY, OPERATOR, AUDITOR, MEMBER, "other"):
+        answer = send(site, f"/op/members/{site.people[role].pseudonym}/invitation", once=f"a form of {role}")
+        assert answer.status_code == 400, role
+        assert "/invite/" not in answer.text, role
+    with site.app.store.read() as session:
+        assert session.scalar(select(func.count()).select_from(Invitation)) == 0
+
+
+def test_every_look_is_logged_by_pseudonym(held_site):
+    site = held_site
+    for url in ("/op", "/op/held", f"/op/held/{site.held}", "/op/enrolments", "/op/meters", "/op/members"):
+        assert site.client(AUDITOR).get(url).status_code == 200, url
+    read = [(act.actor, act.data["what"]) for act in acts(site.app, "data_read")]
+    who = site.people[AUDITOR].pseudonym
+    assert read == [(who, what) for what in ("waiting", "held readings", "enrolments", "meters", "people")]

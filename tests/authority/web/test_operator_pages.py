@@ -1,0 +1,146 @@
+"""The operator's pages in a real Chromium: accessible at two widths, light and dark; a reading decided by keyboard."""
+
+import os
+import threading
+
+import axe
+import pytest
+from browser import CHROMIUM, Browser
+from enrolling_gateway import PLAN, GatewayHand
+from people_site import build
+from werkzeug.serving import make_server
+
+from authority.collector import held
+from authority.collector.http import create_app as gateways_door
+from authority.collector.ingest import Collector
+from authority.collector.live import Live
+from authority.enrolment import plan, requests
+from authority.people.roles import OPERATOR
+from authority.store.log import Act
+from authority.store.metering import Frame
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
+
+
+@pytest.fixture
+def store_url():
+    return ""
+
+
+@pytest.fixture
+def site(app, add_meter, clock):
+    """A held reading, a gap, an enrolment that waits, and members."""
+    with app.store.write() as session:
+        plan.apply(session, plan.parse(PLAN.replace(b"S1", b"P1")), app.home, actor="x", now=1, random=os.urandom)
+        code = requests.claim(session, app.home, "gw-2", actor="x", now=clock(), random=os.urandom)
+    hand = GatewayHand(gateways_door(app, Collector(app), Live(app)).test_client(), code, gateway="gw-2")
+    hand.only("other", "S3", "load")
+    asked = hand.ask().json
+    hand.prove(asked)
+    meter = add_meter("roof", gateway="gw-3")
+    meter.interval_end = clock.now - 8 * 900
+    for energy, gap in ((0, 3), (400, 0), (50_000, 0)):
+        Collector(app).ingest(meter.next(energy), gateway="gw-3", meter=None, over="https")
+        meter.interval_end += gap * 900
+    made = build(app, first_installation=7)
+    with app.store.read() as session:
+        made.held = held.held(session)[0].log_index
+    made.enrolment = asked["enrolment"]
+    return made
+
+
+@pytest.fixture
+def address(site):
+    server = make_server("127.0.0.1", 0, site.flask, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://localhost:{server.port}"
+    server.shutdown()
+    thread.join()
+
+
+@pytest.fixture
+def browser(tmp_path, site, address):
+    with Browser(tmp_path / "profile") as opened:
+        opened._call("Network.setCookie", session=True, name="campus-here", value=site.cookies[OPERATOR], url=address)
+        yield opened
+
+
+@pytest.mark.slow
+def test_the_operators_pages_are_accessible_fit_and_complain_of_nothing(browser, site, address):
+    faults = []
+    urls = {
+        "op": "/op",
+        "held": "/op/held",
+        "reading": f"/op/held/{site.held}",
+        "enrolments": "/op/enrolments",
+        "enrolment": f"/op/enrolments/{site.enrolment}",
+        "meters": "/op/meters",
+        "meter": "/op/meters/gw-3/roof",
+        "members": "/op/members",
+    }
+
+    def made_a_claim():
+        browser.open(f"{address}/op/enrolments")
+        browser.evaluate("document.querySelector('form[action$=claims] button').click()")
+        browser.until("document.querySelector('.qr svg') !== null && document.readyState === 'complete'")
+
+    def tried_a_list():
+        browser.open(f"{address}/op/members")
+        rows = "id,login,name,member\\nt-1,ada@campus.example,Ada,Dormitory A\\nt-2,x@campus.example,X,Dormitory Z"
+        browser.evaluate(f"document.querySelector('#list-text').value = '{rows}'")
+        browser.evaluate("document.querySelector('form[enctype] button').click()")
+        browser.until("document.querySelector('#tried-title') !== null && document.readyState === 'complete'")
+
+    pages = {name: (lambda url=url: browser.open(address + url)) for name, url in urls.items()}
+    for place, (name, come) in enumerate({**pages, "claim": made_a_claim, "tried": tried_a_list}.items()):
+        for width, dark in axe.looks(place):
+            browser.emulate(width, 900, dark=dark)
+            come()
+            faults += [((name, width), fault) for fault in axe.faults(browser)]
+            axe.picture(browser, f"op-{name}-{width}-{'dark' if dark else 'light'}")
+    assert faults == []
+    assert browser.messages == []
+
+
+def press(browser, key, code, text=""):
+    for kind in ("keyDown", "keyUp"):
+        browser._call(
+            "Input.dispatchKeyEvent",
+            session=True,
+            type=kind,
+            key=key,
+            code=key,
+            windowsVirtualKeyCode=code,
+            **({"text": text} if text else {}),
+        )
+
+
+def tab_to(browser, condition):
+    for _ in range(60):
+        if browser.evaluate(f"document.activeElement.matches({condition!r})"):
+            return
+        press(browser, "Tab", 9)
+    raise AssertionError(f"the keyboard never reaches {condition}")
+
+
+def test_a_held_reading_is_released_by_keyboard_alone_on_a_phone(browser, site, address):
+    browser.emulate(390, 844)
+    browser.open(f"{address}/op")
+    tab_to(browser, "a[href^='/op/held?code=']")
+    press(browser, "Enter", 13, "\r")
+    browser.until("location.pathname === '/op/held' && document.readyState === 'complete'")
+    tab_to(browser, f"a[href='/op/held/{site.held}']")
+    press(browser, "Enter", 13, "\r")
+    browser.until(f"location.pathname === '/op/held/{site.held}' && document.readyState === 'complete'")
+    tab_to(browser, "#reason")
+    browser._call("Input.insertText", session=True, text="inverter was exchanged, photo in the protocol")
+    tab_to(browser, "#confirm")
+    press(browser, " ", 32, " ")
+    tab_to(browser, "button[value=release]")
+    press(browser, "Enter", 13, "\r")
+    browser.until("document.querySelector('[role=status]')?.textContent.includes('Released')")
+    with site.app.store.read() as session:
+        frame = session.get_one(Frame, site.held)
+        act = session.get_one(Act, frame.resolution_log_index)
+    assert (act.kind, act.actor) == ("reading_released", site.people[OPERATOR].pseudonym)
