@@ -5,11 +5,16 @@
 A campus as in settlement.py: members with three meters and a standing order each, half of them sell. After two epochs
 that make the market, the bytes are counted that each table grows by in the epochs that follow (SQLite's own count of
 pages, indexes included). `gigabytes_a_year` is what 1,000 meters with epochs of a quarter of an hour come to.
+
+Then a bundle is exported and the ledger pruned of all that may go (`authority audit prune --keep-days 0`): how many
+transactions go and stay, and the ledger's bytes of them. `gigabytes_a_year_pruned` has 35 days of the ledger's growth
+and, of the rest of the year, what pruning leaves of a transaction.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sqlite3
 import sys
@@ -21,6 +26,9 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / 
 
 from settlement import EPOCH_SECONDS, start  # noqa: E402
 from whole_campus import Campus  # noqa: E402
+
+from authority.audit.pruning import prune  # noqa: E402
+from authority.cli import main as main_of  # noqa: E402
 
 YEAR = 1_000 * 365 * 96
 WARM_UP = 3
@@ -51,6 +59,34 @@ def live(campus: Campus, epochs: int) -> None:
         worker.settle_down()
 
 
+def pruned(campus: Campus, ledger: Path) -> dict[str, float]:
+    """What goes and stays, and the share of a dropped transaction's bytes that is left in the ledger."""
+    campus.next_epoch()
+    campus.validator.stop()
+    campus.validator.start()  # its slots come up with the clock, so that nothing of before can land again
+    live(campus, 1)
+    campus.validator.stop()
+    bundle = campus.home_path / "bundle"
+    with contextlib.redirect_stdout(sys.stderr):
+        assert main_of(["audit", "export", "--home", str(campus.home_path), "--bundle", str(bundle)]) == 0
+    before = _transactions(pages(ledger))
+    found = prune(campus.app, bundle, 0, actor="benchmark")
+    after = _transactions(pages(ledger))
+    share = found.dropped / (found.dropped + found.kept)
+    return {
+        "dropped": found.dropped,
+        "kept": found.kept,
+        "bytes_before": before,
+        "bytes_after": after,
+        "left_of_a_dropped_one": round(max(0.0, 1 - (before - after) / (before * share)), 3),
+    }
+
+
+def _transactions(sizes: Mapping[str, int]) -> int:
+    """The bytes of a ledger's transactions, without its accounts."""
+    return sum(size for name, size in sizes.items() if name not in ("account", "sqlite_schema", "property"))
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -69,13 +105,17 @@ def main() -> None:
             store, ledger = (
                 growth(earlier, pages(file), readings) for earlier, file in zip(before, files, strict=True)
             )
+            of_ledger = pruned(campus, files[1])
         finally:
             campus.close()
+    left = 35 / 365 + 330 / 365 * of_ledger["left_of_a_dropped_one"]
     figures = {
         "readings": readings,
         "store_bytes_a_reading": store,
         "ledger_bytes_a_reading": ledger,
         "gigabytes_a_year": round((store["all"] + ledger["all"]) * YEAR / 1e9, 1),
+        "pruned": of_ledger,
+        "gigabytes_a_year_pruned": round((store["all"] + left * ledger["all"]) * YEAR / 1e9, 1),
     }
     print(json.dumps(figures, indent=2))
 
