@@ -147,7 +147,8 @@ class Proofs:
         self, session: Session, member_id: int, starts_at: int, ends_at: int
     ) -> tuple[day_sums.Roles, day_sums.Readings]:
         """The member's meters that count, and the readings of those that were heard; ProofMissingError."""
-        roles = day_sums.settling(session, member_id)
+        counted = day_sums.settling(session, member_id)
+        roles = {pk: each for pk, each in counted.items() if each.within(starts_at, ends_at)}
         its = day_sums.readings(session, roles, starts_at, ends_at, self._app.home.settings.epoch.seconds)
         if len(day_sums.common_boundaries(its)) < 2:
             raise ProofMissingError("there are no readings of this member at two boundaries in this time")

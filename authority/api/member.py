@@ -242,7 +242,7 @@ class Members:
         return Energy(
             zone=str(self.zone),
             step=step,  # type: ignore[arg-type]  # days.buckets has refused others
-            meters=len(roles),
+            meters=sum(counted.within(begin, end) for counted in roles.values()),
             meters_heard=heard,
             steps=steps,
             total=self._step(begin, end, all_flows, all_trades, sum(measured.values())),

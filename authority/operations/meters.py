@@ -22,11 +22,11 @@ from authority.enrolment.registration import (
 )
 from authority.log import log
 from authority.operations import chain_state
-from authority.operations.chain_state import full_name, member_of, meter_of, meter_on_chain
+from authority.operations.chain_state import MeterOnChain, full_name, member_of, meter_of, meter_on_chain
 from authority.operations.desk import ACTIVE, CLOSED, STATUS_WORDS, SUSPENDED, Desk, Done
 from authority.operations.errors import MemberNotActiveError, NoMapError, NotInUseError, RetiredError, SetRefusedError
 from authority.store import metering
-from authority.store.metering import Frame, Meter
+from authority.store.metering import Frame, Meter, MeterTenure
 from authority.store.people import User
 from edge_agent.wire.reading import Record
 
@@ -285,7 +285,7 @@ def _reassign(desk: Desk, done: Done, meter: Meter, member: User, *, last: bool)
     if on_chain.meter.user == target:
         before = meter.user_id == member.id
         if not before and not desk.dry_run:  # broken off between the chain and the store
-            _store_member(desk, meter, member, None)
+            _store_member(desk, meter, member, None, on_chain)
         desk.note(done, what, f"is {member.name}'s", changed=not before)
         return True
     if not on_chain.settled:
@@ -314,15 +314,24 @@ def _reassign(desk: Desk, done: Done, meter: Meter, member: User, *, last: bool)
         if error.name == "NotAtSettledBoundary" and not last:  # a reading came in between
             return False
         raise
-    _store_member(desk, meter, member, signature)
+    _store_member(desk, meter, member, signature, on_chain)
     desk.note(done, what, f"is {member.name}'s", changed=True)
     return True
 
 
-def _store_member(desk: Desk, meter: Meter, member: User, signature: str | None) -> None:
+def _store_member(desk: Desk, meter: Meter, member: User, signature: str | None, on_chain: MeterOnChain) -> None:
+    boundary = 0 if on_chain.state is None else on_chain.state.interval_end
     with desk.app.store.write() as session:
         kept = session.get_one(Meter, meter.id)
         before = session.get_one(User, kept.user_id).wallet
+        tenure = session.scalar(
+            select(MeterTenure).where(MeterTenure.meter_pk == kept.id, MeterTenure.until_end.is_(None))
+        )
+        if tenure is None:
+            tenure = MeterTenure(meter_pk=kept.id, user_id=kept.user_id)
+            session.add(tenure)
+        tenure.until_end = boundary
+        session.add(MeterTenure(meter_pk=kept.id, user_id=member.id, since_end=boundary))
         kept.user_id = member.id
         data = {
             "from": before,

@@ -20,7 +20,7 @@ from datetime import timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, union
 from sqlalchemy.orm import Session
 
 from authority.billing.bill import Trade, trades_of
@@ -30,7 +30,14 @@ from authority.chain.accounts import SpanKind
 from authority.settlement.surplus import MeterSpan, SurplusError, settle_span
 from authority.store import Store
 from authority.store.day_sums import EnergyDay, EnergyDaysKept, TradeDay, TradeDaysKept
-from authority.store.metering import DISPOSITION_ACCEPTED, DISPOSITION_RELEASED, METER_RETIRED, Frame, Meter
+from authority.store.metering import (
+    DISPOSITION_ACCEPTED,
+    DISPOSITION_RELEASED,
+    METER_RETIRED,
+    Frame,
+    Meter,
+    MeterTenure,
+)
 from authority.store.settlement import SettlementEpoch
 from edge_agent.wire.reading import RECORD_SIZE, Record
 from edge_agent.wire.rules import BASIS_POINTS
@@ -87,8 +94,28 @@ class Traded(NamedTuple):
     received_micro_credits: int = 0
 
 
-Roles = Mapping[int, str]
-"""A member's meters that count, by Meter.id, and what each measures."""
+class Counted(NamedTuple):
+    """What a meter measures, and between which boundaries (both included) it measures for the member.
+
+    A tenure is (since, until), Unix seconds, None where it has no such end. Readings outside are another member's.
+    """
+
+    role: str
+    tenures: tuple[tuple[int | None, int | None], ...] = ((None, None),)
+
+    def covers(self, boundary: int) -> bool:
+        """Whether a reading at that boundary is the member's."""
+        return self.within(boundary, boundary)
+
+    def within(self, begin: int, end: int) -> bool:
+        """Whether it measured for the member at some time from begin to end."""
+        return any(
+            (since is None or since <= end) and (until is None or begin <= until) for since, until in self.tenures
+        )
+
+
+Roles = Mapping[int, Counted]
+"""A member's meters that count, by Meter.id."""
 Readings = Mapping[int, Mapping[int, Record]]
 """A meter's records by their boundary, by Meter.id; meters without one are left out."""
 
@@ -100,44 +127,53 @@ def add(one: Flows | None, other: Flows | None) -> Flows | None:
     return Flows(*map(int.__add__, one, other))
 
 
-def settling(session: Session, user_id: int) -> dict[int, str]:
-    """The member's meters that count, and their roles."""
+def settling(session: Session, user_id: int) -> dict[int, Counted]:
+    """The meters that count for the member, those that it had before a change of tenant too."""
+    counts = (Meter.role != "submeter", Meter.state != METER_RETIRED)
+    tenures: dict[int, list[tuple[int | None, int | None]]] = defaultdict(list)
+    had = select(MeterTenure.meter_pk, MeterTenure.since_end, MeterTenure.until_end).where(
+        MeterTenure.user_id == user_id
+    )
+    for pk, since, until in session.execute(had.order_by(MeterTenure.id)):
+        tenures[pk].append((since, until))
+    ever = select(MeterTenure.meter_pk).where(MeterTenure.meter_pk == Meter.id).exists()
     rows = session.execute(
         select(Meter.id, Meter.role)
-        .where(Meter.user_id == user_id, Meter.role != "submeter", Meter.state != METER_RETIRED)
+        .where(or_(and_(Meter.user_id == user_id, ~ever), Meter.id.in_(tenures)), *counts)
         .order_by(Meter.id)
     )
-    return {pk: role for pk, role in rows}  # noqa: C416 - a result is no mapping
+    return {pk: Counted(role, tuple(tenures[pk])) if pk in tenures else Counted(role) for pk, role in rows}
 
 
 # From readings
 
 
-def readings(session: Session, meters: Iterable[int], begin: int, end: int, step: int) -> Readings:
-    """What the meters' readings that passed say of the boundaries from begin to end, both included."""
+def readings(session: Session, roles: Roles, begin: int, end: int, step: int) -> Readings:
+    """What the member's readings that passed say of the boundaries from begin to end, both included."""
     boundaries = range(-(-begin // step) * step, end + 1, step)
     if len(boundaries) <= BOUNDARIES_AT_ONCE:
-        return _readings(session, meters, Frame.interval_end.in_(boundaries))
-    return _readings(session, meters, Frame.interval_end.between(begin, end))
+        return _readings(session, roles, Frame.interval_end.in_(boundaries))
+    return _readings(session, roles, Frame.interval_end.between(begin, end))
 
 
-def _readings(session: Session, meters: Iterable[int], at: ColumnElement[bool]) -> Readings:
+def _readings(session: Session, roles: Roles, at: ColumnElement[bool]) -> Readings:
     rows = session.execute(
         select(Frame.log_index, Frame.meter_pk, Frame.frame).where(
-            at, Frame.meter_pk.in_(meters), Frame.disposition.in_(PASSED)
+            at, Frame.meter_pk.in_(roles), Frame.disposition.in_(PASSED)
         )
     )
     found: dict[int, dict[int, Record]] = defaultdict(dict)
     for _, pk, frame in sorted(rows, key=lambda row: int(row[0])):  # a later one counts in an earlier one's place
         record = Record.from_bytes(frame[:RECORD_SIZE])
-        found[pk][record.interval_end] = record
+        if roles[pk].covers(record.interval_end):
+            found[pk][record.interval_end] = record
     return found
 
 
 def spans(roles: Roles, its: Readings) -> Iterator[Piece]:
     """The spans between boundaries at which all meters that were heard have a reading."""
     for start, end in itertools.pairwise(common_boundaries(its)):
-        flows = netted([(roles[pk], records[start], records[end]) for pk, records in its.items()])
+        flows = netted([(roles[pk].role, records[start], records[end]) for pk, records in its.items()])
         if flows is not None:
             yield Piece(start, end, end - start, flows)
 
@@ -240,16 +276,21 @@ def pieces(session: Session, roles: Roles, days: Sequence[Day]) -> tuple[int, li
         if before.last is not None and after.first is not None and before.last != after.first
     ]
     if gaps:
-        its = _readings(session, heard, Frame.interval_end.in_({at for gap in gaps for at in gap}))
+        those = {pk: roles[pk] for pk in heard}
+        its = _readings(session, those, Frame.interval_end.in_({at for gap in gaps for at in gap}))
         for start, end in gaps:
-            flows = netted([(roles[pk], records[start], records[end]) for pk, records in its.items()])
+            flows = netted([(roles[pk].role, records[start], records[end]) for pk, records in its.items()])
             if flows is not None:
                 found.append(Piece(start, end, end - start, flows))
     return len(heard), sorted(found)
 
 
 def _basis(roles: Roles, zone: ZoneInfo) -> str:
-    return f"{zone} {','.join(map(str, roles))}"
+    meters = []
+    for pk, counted in roles.items():
+        spans_ = ";".join(f"{since or ''}-{until or ''}" for since, until in counted.tenures)
+        meters.append(str(pk) if counted == Counted(counted.role) else f"{pk}@{spans_}")
+    return f"{zone} {','.join(meters)}"
 
 
 def _late(session: Session, roles: Roles, kept: EnergyDaysKept) -> list[int]:
@@ -336,7 +377,8 @@ def keep(store: Store, zone: ZoneInfo, step: int, now: int) -> int:
     """
     today = midnight(local(now, zone).date(), zone)
     with store.read() as session:
-        members = session.scalars(select(Meter.user_id).distinct().order_by(Meter.user_id)).all()
+        had = union(select(Meter.user_id), select(MeterTenure.user_id))
+        members = sorted(session.scalars(had))
         done = set(session.scalars(select(EnergyDaysKept.user_id).where(EnergyDaysKept.until >= today)))
     made = 0
     for user_id in members:
@@ -379,8 +421,9 @@ def _begin(session: Session, user_id: int, roles: Roles, zone: ZoneInfo, today: 
     """Nothing is kept; the first day is that of the first reading."""
     session.execute(delete(EnergyDay).where(EnergyDay.user_id == user_id))
     its = select(Frame.interval_end).where(Frame.meter_pk == Meter.id).order_by(Frame.log_index).limit(1)
-    firsts = session.scalars(select(its.scalar_subquery()).select_from(Meter).where(Meter.id.in_(roles)))
-    first = min((end for end in firsts if end is not None), default=today)
+    firsts = session.execute(select(Meter.id, its.scalar_subquery()).where(Meter.id.in_(roles)))
+    begun = [max(end, roles[pk].tenures[0][0] or end) for pk, end in firsts if end is not None]
+    first = min(begun, default=today)
     kept = EnergyDaysKept(
         user_id=user_id,
         basis=_basis(roles, zone),

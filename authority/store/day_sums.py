@@ -6,11 +6,11 @@ change afterwards. Days begin at the site's midnight, Unix seconds; energies are
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, LargeBinary, select, update
+from sqlalchemy import ForeignKey, LargeBinary, select, union, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from authority.store.base import Base, BigInt, Name, Seconds
-from authority.store.metering import Meter
+from authority.store.metering import Meter, MeterTenure
 
 
 class EnergyDay(Base):
@@ -82,9 +82,12 @@ class TradeDaysKept(Base):
 
 def energy_changed(session: Session, meter_pk: int, interval_end: int) -> None:
     """A reading from before now counts from now on: the days that it is in are made again, and those after them."""
-    whose = select(Meter.user_id).where(Meter.id == meter_pk).scalar_subquery()
+    whose = union(
+        select(Meter.user_id).where(Meter.id == meter_pk),
+        select(MeterTenure.user_id).where(MeterTenure.meter_pk == meter_pk),
+    )
     before = interval_end - 1
-    kept = update(EnergyDaysKept).where(EnergyDaysKept.user_id == whose, EnergyDaysKept.until > before)
+    kept = update(EnergyDaysKept).where(EnergyDaysKept.user_id.in_(whose), EnergyDaysKept.until > before)
     session.execute(kept.values(until=before))
 
 

@@ -89,6 +89,22 @@ class Meter(Base):
         return SOURCES.index(self.source)
 
 
+class MeterTenure(Base):
+    """Whose readings a meter's are that was given to another member: a change of tenant. Others have none of these.
+
+    Those from the boundary since_end (None: from the first) to the boundary until_end (None: until now), both Unix
+    seconds and both included: at the boundary of the change one member's span ends and the next one's begins.
+    """
+
+    __tablename__ = "meter_tenures"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    meter_pk: Mapped[int] = mapped_column(ForeignKey("meters.id"), index=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    since_end: Mapped[Seconds | None]
+    until_end: Mapped[Seconds | None]
+
+
 class MeterKey(Base):
     """A meter's key and where its chain of records stands. A key belongs to one meter forever.
 

@@ -29,11 +29,11 @@ from authority.people.roles import MemberAccount
 from authority.settlement import day_sums
 from authority.store.base import table_of
 from authority.store.day_sums import EnergyDay, EnergyDaysKept, TradeDay, trades_changed
-from authority.store.metering import Frame, Gateway, Meter
+from authority.store.metering import Frame, Gateway, Meter, MeterTenure
 from authority.store.people import Installation, User
 from authority.store.rows import insert_rows
 from authority.store.settlement import SettlementEpoch
-from edge_agent.wire.reading import FRAME_SIZE, Record
+from edge_agent.wire.reading import FRAME_SIZE, RECORD_SIZE, Record
 
 STEP = 900
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -252,6 +252,39 @@ def test_a_member_with_other_meters_is_summed_anew(app: App, members: Members) -
         assert day_sums.settling(session, 1).keys() == {1, 2}
         heard = session.scalars(select(EnergyDay.heard).where(EnergyDay.user_id == 2)).all()
     assert set(heard) == {bytes([3, 0, 0, 0, 4, 0, 0, 0])}
+
+
+def test_a_tenant_sees_what_was_measured_in_its_own_time(app: App, members: Members) -> None:
+    """The meter of the second member goes to a third at noon of the second day: each sees its part alone."""
+    full_days(app, PLAIN, 3, (4,))
+    days = [midnight(PLAIN + timedelta(days=n), BERLIN) for n in range(4)]
+    noon = days[1] + 43_200
+    with app.store.write() as session:
+        session.add(User(id=3, name="m3", building="A", wallet=str(Keypair().pubkey()), member_index=3))
+        session.flush()
+        session.add(MeterTenure(meter_pk=4, user_id=2, until_end=noon))
+        session.add(MeterTenure(meter_pk=4, user_id=3, since_end=noon))
+        session.get_one(Meter, 4).user_id = 3
+        said = {
+            end: Record.from_bytes(frame[:RECORD_SIZE]).consumption
+            for end, frame in session.execute(select(Frame.interval_end, Frame.frame).where(Frame.meter_pk == 4))
+        }
+
+    def used(user_id: int, step: str) -> list[tuple[int, int | None]]:
+        member = MemberAccount(user_id, f"m{user_id}", "w")
+        found = members.energy(member, PLAIN, PLAIN + timedelta(days=2), step)
+        return [(each.starts_at, None if each.flows is None else each.flows.used_wh) for each in found.steps]
+
+    before = [said[days[1]] - said[days[0]], said[noon] - said[days[1]], None]
+    after = [None, said[days[2]] - said[noon], said[days[3]] - said[days[2]]]
+    for _ in range(2):
+        assert used(2, "day") == list(zip(days, before, strict=False))
+        assert used(3, "day") == list(zip(days, after, strict=False))
+        assert {at for at, wh in used(2, "quarter") if wh is not None} == set(range(days[0], noon, STEP))
+        assert {at for at, wh in used(3, "quarter") if wh is not None} == set(range(noon, days[3], STEP))
+        day_sums.keep(app.store, BERLIN, STEP, days[3])
+    with app.store.read() as session:
+        assert set(session.scalars(select(EnergyDay.user_id))) == {2, 3}
 
 
 def test_keeping_goes_on_where_it_stopped(app: App, members: Members, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from solders.keypair import Keypair
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import Connection, create_engine, select, text
 
 from authority import store as store_package
 from authority.app import App
@@ -24,7 +26,7 @@ from authority.log import log, merkle
 from authority.log.log import ReadingLeaf
 from authority.store import Store
 from authority.store.log import Checkpoint, LogLeaf
-from authority.store.metering import Frame, Meter, MeterKey
+from authority.store.metering import Frame, Meter, MeterKey, MeterTenure
 from edge_agent.wire.reading import Frame as SignedFrame
 from edge_agent.wire.reading import Receipt, Record, previous_hash
 
@@ -32,8 +34,8 @@ NOW = 1_782_000_000
 READINGS = 300
 
 
-def downgraded(url: str) -> Store:
-    """An empty store as revision 0002 left it."""
+def downgraded(url: str, revision: str = "0002") -> Store:
+    """An empty store as that revision left it."""
     config = Config()
     config.set_main_option("script_location", str(Path(store_package.__file__).parent / "migrations"))
     store = Store(create_engine(url))
@@ -42,8 +44,15 @@ def downgraded(url: str) -> Store:
             connection.execute(text("DROP SCHEMA public CASCADE"))
             connection.execute(text("CREATE SCHEMA public"))
         config.attributes["connection"] = connection
-        command.upgrade(config, "0002")
+        command.upgrade(config, revision)
     return store
+
+
+def add_rows(connection: Connection, table: str, rows: list[dict[str, Any]]) -> None:
+    """Put rows into a table of an earlier revision."""
+    names = ", ".join(rows[0])
+    values = ", ".join(f":{name}" for name in rows[0])
+    connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), rows)  # noqa: S608
 
 
 @pytest.fixture
@@ -74,12 +83,7 @@ def old(tmp_path: Path, store_url: str) -> tuple[Home, list[bytes], list[bytes],
         receipt.signature = bytes(home.receipt_key.sign_message(receipt.body()))
         receipts.append(receipt.to_bytes())
     with store.engine.begin() as connection:
-
-        def add(table: str, rows: list[dict[str, Any]]) -> None:
-            names = ", ".join(rows[0])
-            values = ", ".join(f":{name}" for name in rows[0])
-            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), rows)  # noqa: S608
-
+        add = partial(add_rows, connection)
         add("gateways", [{"name": "gw-1", "state": "enrolled", "online": False}])
         add("users", [{"id": 1, "name": "u", "building": "A", "public": True, "wallet": "w"}])
         add(
@@ -168,3 +172,53 @@ def test_a_store_of_the_first_release_goes_on(old: tuple[Home, list[bytes], list
             assert session.get_one(Frame, len(leaves)).receipt is None
     finally:
         app.store.close()
+
+
+def test_changes_of_tenant_are_taken_from_the_acts(tmp_path: Path, store_url: str) -> None:
+    """A meter that went from u1 to u2 and back, and one that stayed."""
+    url = store_url or f"sqlite:///{tmp_path / 'authority.db'}"
+    store = downgraded(url, "0017_oidc_sign_in")
+    with store.engine.begin() as connection:
+        add = partial(add_rows, connection)
+        add("users", [{"id": n, "name": f"u{n}", "building": "A", "public": True, "wallet": f"w{n}"} for n in (1, 2)])
+        add("gateways", [{"name": "gw-1", "state": "enrolled", "online": False}])
+        add(
+            "installations",
+            [{"n": 1, "building": "A", "kind": "k", "nameplate_w": 10_000, "storage_wh": 0, "since": 0}],
+        )
+        meters = [
+            {
+                "id": n, "name": f"m{n}", "gateway_name": "gw-1", "serial": f"s{n}", "meter_id": bytes([n] * 32),
+                "role": "load", "source": "none", "user_id": 1, "installation_n": 1, "state": "active",
+            }
+            for n in (1, 2)
+        ]  # fmt: skip
+        add("meters", meters)
+        key = {"first_sequence": 1, "next_sequence": 9, "possession": bytes(64), "approved_at": 1}
+        add("meter_keys", [key | {"public_key": bytes(32), "meter_pk": 1}])
+        frames = [
+            {
+                "log_index": n, "meter_pk": 1, "public_key": bytes(32), "sequence": n, "interval_end": 900 * n,
+                "record_hash": bytes(32), "frame": bytes(192), "verdict": "accepted", "code": "ok", "received_at": 0,
+                "over": "mqtt", "disposition": "accepted", "chain_status": "confirmed",
+            }
+            for n in range(1, 9)
+        ]  # fmt: skip
+        add("frames", frames)
+        acts = [
+            {
+                "log_index": 100 + at, "kind": "meter_reassigned", "actor": "x", "time": at,
+                "data": json.dumps({"meter_id": bytes([1] * 32).hex(), "from": before, "to": after}),
+            }
+            for at, before, after in ((3 * 900 + 20, "w1", "w2"), (5 * 900 + 700, "w2", "w1"))
+        ]  # fmt: skip
+        add("acts", acts)
+    store.close()
+    opened = Store.open(url)
+    try:
+        with opened.read() as session:
+            rows = session.scalars(select(MeterTenure).order_by(MeterTenure.id)).all()
+            found = [(row.meter_pk, row.user_id, row.since_end, row.until_end) for row in rows]
+    finally:
+        opened.close()
+    assert found == [(1, 1, None, 2_700), (1, 2, 2_700, 4_500), (1, 1, 4_500, None)]
