@@ -161,6 +161,9 @@ class Standing:
     feed_in_above_wh: int | None = described("What is held beyond this is fed in, Wh; null: never.")
     lowest_price: int = described("The market's lowest price: what feed-in pays, micro-credits per kWh.")
     highest_price: int = described("The market's highest price: what the grid costs, micro-credits per kWh.")
+    worth_buying_up_to: int = described(
+        "Greatest buying limit at which energy costs no more than the grid's, wheeling added; micro-credits per kWh."
+    )
     changed_at: int | None = described("When it was last changed.")
 
 
@@ -357,7 +360,7 @@ class Members:
 
     def standing(self, member: MemberAccount) -> Standing:
         """The standing order as it is, with the bounds of the market."""
-        lowest, highest = market_prices(self._app)
+        prices = market_prices(self._app)
         with self._app.store.read() as session:
             policy = session.get(StandingOrderPolicy, member.id)
         return Standing(
@@ -367,8 +370,9 @@ class Members:
             buy_at=policy.buy_at if policy else None,
             reserve_wh=policy.reserve_wh if policy else 0,
             feed_in_above_wh=policy.feed_in_above_wh if policy else None,
-            lowest_price=lowest,
-            highest_price=highest,
+            lowest_price=prices.lowest,
+            highest_price=prices.highest,
+            worth_buying_up_to=prices.worth_up_to,
             changed_at=policy.updated_at if policy else None,
         )
 
@@ -381,7 +385,7 @@ class Members:
 
     def check_standing(self, order: StandingOrder) -> None:
         """StandingOrderWithoutEffectError where no price of the market would reach the order."""
-        policies.require_effect(order, *market_prices(self._app))
+        policies.require_effect(order, market_prices(self._app))
 
     def pause_standing(self, who: Principal, member: MemberAccount, *, paused: bool) -> None:
         """Let the standing order rest, or go on; StandingOrderMissingError."""

@@ -79,6 +79,11 @@ def _set(app: App, arguments: argparse.Namespace) -> None:
     with app.store.write() as session:
         change_standing_order(session, arguments.user, order, by=actor, now=now, prices=prices)
     print(_sentence(arguments.user, order))
+    if order.buy_at is not None and order.buy_at > prices.worth_up_to:
+        print(
+            f"note: wheeling comes on top of the market's price: what is bought above {prices.worth_up_to} "
+            "micro-credit per kWh costs more than the grid's",
+        )
 
 
 def _changed(app: App, arguments: argparse.Namespace) -> StandingOrder:

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from authority.errors import AuthorityError
 from authority.log import log
+from authority.market.prices import MarketPrices
 from authority.market.standing_orders import StandingOrder
 from authority.store.market import StandingOrderPolicy
 from authority.store.people import User
@@ -63,8 +64,9 @@ def _user(session: Session, name: str) -> User:
     return user
 
 
-def require_effect(order: StandingOrder, feed_in_price: int, retail_price: int) -> None:
+def require_effect(order: StandingOrder, prices: MarketPrices) -> None:
     """Refuse limits that no price of the market reaches; StandingOrderWithoutEffectError says why."""
+    feed_in_price, retail_price = prices.lowest, prices.highest
     bounds = f"the market's prices are {feed_in_price} to {retail_price} micro-credit per kWh"
     if order.sell_at is not None and order.sell_at > retail_price:
         raise StandingOrderWithoutEffectError(
@@ -83,11 +85,11 @@ def set_standing_order(
     *,
     by: str,
     now: int,
-    prices: tuple[int, int] | None = None,
+    prices: MarketPrices | None = None,
 ) -> None:
     """Make this the user's standing order, in place of any other.
 
-    prices are the market's lowest and highest (feed-in and retail), where they are known. UserUnknownError;
+    prices are the market's, where they are known. UserUnknownError;
     `standing_order_invalid` for a price or reserve out of range, or an order that neither sells, buys nor feeds in;
     `standing_order_without_effect` for a limit beyond the market's prices.
     """
@@ -103,7 +105,7 @@ def set_standing_order(
         )
     user = _user(session, user_name)
     if prices is not None:
-        require_effect(order, *prices)
+        require_effect(order, prices)
     session.merge(
         StandingOrderPolicy(
             user_id=user.id,
@@ -119,7 +121,7 @@ def set_standing_order(
 
 
 def change_standing_order(
-    session: Session, user_name: str, order: StandingOrder, *, by: str, now: int, prices: tuple[int, int]
+    session: Session, user_name: str, order: StandingOrder, *, by: str, now: int, prices: MarketPrices
 ) -> None:
     """Set a member's standing order and log the act: what commands and pages do. Raises as set_standing_order does.
 

@@ -29,6 +29,7 @@ from authority.home.settings import EpochSettings, NetworkSettings, Settings, Si
 from authority.log.publish import publisher
 from authority.market.credits import issue_credits
 from authority.market.policies import change_standing_order
+from authority.market.prices import prices_of
 from authority.settlement.chain import SettlementChain, common_accounts
 from authority.settlement.lookup_tables import LookupTables
 from authority.settlement.worker import Worker
@@ -163,8 +164,7 @@ def _set_up(made: CampusHome, seed: Seed) -> None:
     for gateway in dict.fromkeys(meter.gateway for meter in made.campus.meters):
         _enrol(made, gateway, seed)
     Registration(app, client, actor=ACTOR, report=lambda _: None).run()
-    parameters = home.settings.parameters
-    prices = (parameters.feed_in_price, parameters.retail_price)
+    prices = prices_of(home.settings.parameters)
     amounts = [(member.name, CREDITS_EACH) for member in made.campus.members]
     issue_credits(app.store, client, home.operator, amounts, actor=ACTOR, now=app.clock())
     with app.store.write() as session:

@@ -184,6 +184,7 @@ def blueprint(app: App, members: Members) -> Blueprint:
             message=message,
             preview=members.preview(order) if preview else None,
             previewed=sentence(order),
+            dear=order.buy_at is not None and order.buy_at > standing.worth_buying_up_to,
             orders=orders,
             away=away,
             members=members,

@@ -167,6 +167,7 @@ def test_the_standing_order_is_set_paused_and_ended_as_the_command_does(ask, sit
     assert not empty["exists"]
     parameters = site.app.home.settings.parameters
     assert (empty["lowest_price"], empty["highest_price"]) == (parameters.feed_in_price, parameters.retail_price)
+    assert empty["worth_buying_up_to"] == parameters.retail_price - parameters.wheeling
     order = {"sell_at": parameters.feed_in_price, "reserve_wh": 500, "paused": True}
     for _ in range(2):
         told = ask("/standing-order", "PUT", order).json

@@ -60,6 +60,14 @@ def test_what_is_not_named_stays_as_it_was(home, capsys):
     assert main([*setting, "--no-feed-in"]) == 1
 
 
+def test_a_limit_at_which_the_grid_would_be_cheaper_is_told(home, capsys):
+    setting = ["market", "--home", str(home), "standing-order", "set", "North Hall", "--buy-at"]
+    assert main([*setting, "280000"]) == 0
+    assert "note" not in capsys.readouterr().out
+    assert main([*setting, "280001"]) == 0
+    assert "above 280000 micro-credit per kWh costs more than the grid's" in capsys.readouterr().out
+
+
 @pytest.mark.finding("authority-11")
 @pytest.mark.parametrize("limit", [("--sell-at", "9000000"), ("--buy-at", "10")])
 def test_an_order_that_can_never_trade_is_refused_with_the_bounds(home, capsys, limit):

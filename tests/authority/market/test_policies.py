@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from authority.market.policies import MarketError, remove_standing_order, set_standing_order, standing_orders
+from authority.market.prices import MarketPrices
 from authority.market.standing_orders import StandingOrder
 from authority.store import Store
 from authority.store.people import User
@@ -55,7 +56,7 @@ def test_refusals(store, order, user, code):
         assert standing_orders(session) == []
 
 
-PRICES = (80_000, 300_000)
+PRICES = MarketPrices(80_000, 300_000, 280_000)
 
 
 @pytest.mark.finding("authority-11")

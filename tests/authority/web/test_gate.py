@@ -240,6 +240,14 @@ def test_another_site_changes_nothing(with_password, headers):
     assert client.post("/logout", data=site.form(MEMBER), headers=fetched).status_code == 303
 
 
+@pytest.mark.parametrize(("limit", "warns"), [("0.28", False), ("0.281", True)])
+def test_a_limit_at_which_the_grid_would_be_cheaper_is_told(site, limit, warns):
+    """Retail is 0.300 and wheeling 0.020, which comes on top of the market's price alone."""
+    shown = site.client(MEMBER).post("/me/trading", data=site.form(MEMBER, act="preview", buy_at=limit)).text
+    assert "above 0.280 you would pay more than the grid" in shown
+    assert ("At your limit you may pay more" in shown) is warns
+
+
 def test_a_form_without_its_token_or_with_anothers_changes_nothing(site):
     client = site.client(MEMBER)
     for fields in ({}, {"form_token": "x"}, site.form("other")):
