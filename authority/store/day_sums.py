@@ -6,7 +6,7 @@ change afterwards. Days begin at the site's midnight, Unix seconds; energies are
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, LargeBinary, select, union, update
+from sqlalchemy import ForeignKey, LargeBinary, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from authority.store.base import Base, BigInt, Name, Seconds
@@ -82,13 +82,13 @@ class TradeDaysKept(Base):
 
 def energy_changed(session: Session, meter_pk: int, interval_end: int) -> None:
     """A reading from before now counts from now on: the days that it is in are made again, and those after them."""
-    whose = union(
+    before = interval_end - 1
+    for whose in (
         select(Meter.user_id).where(Meter.id == meter_pk),
         select(MeterTenure.user_id).where(MeterTenure.meter_pk == meter_pk),
-    )
-    before = interval_end - 1
-    kept = update(EnergyDaysKept).where(EnergyDaysKept.user_id.in_(whose), EnergyDaysKept.until > before)
-    session.execute(kept.values(until=before))
+    ):
+        kept = update(EnergyDaysKept).where(EnergyDaysKept.user_id.in_(whose), EnergyDaysKept.until > before)
+        session.execute(kept.values(until=before))
 
 
 def trades_changed(session: Session, first_epoch: int) -> None:

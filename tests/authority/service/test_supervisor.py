@@ -29,6 +29,13 @@ WAITS = "import os, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: 
 """Says so when it is told to stop; by os.write, for the signal may come while print is still at work."""
 
 
+WAITS_AND_TELLS_WHEN = (
+    "import os, signal, sys, time; "
+    "signal.signal(signal.SIGTERM, lambda *_: sys.exit(os.write(1, b'%d\\n' % time.monotonic_ns()) < 2))"
+)
+"""The same, and when (monotonic nanoseconds)."""
+
+
 class Told:
     """What a supervisor told, to wait on."""
 
@@ -82,8 +89,8 @@ def test_programs_start_in_order_and_stop_in_reverse(told: Told) -> None:
 
     supervisor = Supervisor(
         [
-            Program("a", python(f"{WAITS}; print('up', flush=True); time.sleep(600)"), ready),
-            Program("b", python(f"{WAITS}; print('up', flush=True); time.sleep(600)")),
+            Program("a", python(f"{WAITS_AND_TELLS_WHEN}; print('up', flush=True); time.sleep(600)"), ready),
+            Program("b", python(f"{WAITS_AND_TELLS_WHEN}; print('up', flush=True); time.sleep(600)")),
         ],
         told,
     )
@@ -94,7 +101,9 @@ def test_programs_start_in_order_and_stop_in_reverse(told: Told) -> None:
     assert set(supervisor.processes()) == {"a", "b"}
     supervisor.stop.set()
     thread.join()
-    assert told.lines.index(("b", "bye")) < told.lines.index(("a", "bye"))
+    told.wait_for(lambda lines: {name for name, line in lines if line.isdigit()} == {"a", "b"})
+    ended = {name: int(line) for name, line in told.lines if line.isdigit()}  # two threads read the lines
+    assert ended["b"] < ended["a"]
     assert supervisor.processes() == {}
 
 
