@@ -31,6 +31,10 @@ FLAGS = (
 )
 
 
+KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), " ": (32, " ")}
+"""Keys by name: their code, and the text that they make."""
+
+
 class Browser:
     """One tab of one Chromium with a profile of its own. A context manager; everything it started ends with it."""
 
@@ -137,6 +141,41 @@ class Browser:
                 raise
 
         self._wait(holds, f"never true: {expression}")
+
+    def sign_in(self, cookie: str, address: str) -> None:
+        """Come back to the pages at an address with the cookie of a session."""
+        self._call("Network.setCookie", session=True, name="campus-here", value=cookie, url=address)
+
+    def sign_out(self) -> None:
+        """Forget all cookies."""
+        self._call("Network.clearBrowserCookies", session=True)
+
+    def press(self, key: str) -> None:
+        """A key of KEYS goes down and up."""
+        code, text = KEYS[key]
+        more = {"text": text} if text else {}
+        for kind in ("keyDown", "keyUp"):
+            self._call(
+                "Input.dispatchKeyEvent",
+                session=True,
+                type=kind,
+                key=key,
+                code=key,
+                windowsVirtualKeyCode=code,
+                **more,
+            )
+
+    def write(self, text: str) -> None:
+        """Type a text where the focus is."""
+        self._call("Input.insertText", session=True, text=text)
+
+    def tab_to(self, selector: str) -> None:
+        """Press Tab until the focus is on what the selector matches."""
+        for _ in range(60):
+            if self.evaluate(f"document.activeElement.matches({selector!r})"):
+                return
+            self.press("Tab")
+        raise AssertionError(f"the keyboard never reaches {selector}")
 
     def picture(self, path: Path, *, whole: bool = True) -> None:
         answer = self._call("Page.captureScreenshot", session=True, format="png", captureBeyondViewport=whole)

@@ -6,46 +6,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from sample_campus import Source
+from people_site import SignedIn, application
 from whole_campus import Campus, QuickValidator
 
-from authority.api.feed import CampusFeed
-from authority.api.log_tiles import ServedLog
 from authority.chain.client import ChainClient
 from authority.people import records, sessions
 from authority.people.roles import AUDITOR, MEMBER
-from authority.status.facts import gather
-from authority.status.metrics import Metrics
-from authority.web.application import People, create_app
-from authority.web.health import Health
-
-ORIGIN = "http://localhost"
 
 
 @dataclass
-class KwhSite:
-    """The application over the campus; `cookies` sign in by role."""
+class KwhSite(SignedIn):
+    """The application over the campus: member A, member C (`other`) and an auditor."""
 
     campus: Campus
-    flask: Any
-    cookies: dict[str, str]
     pseudonyms: dict[str, str]
     boundaries: list[int]
-
-    def client(self, role: str | None = None) -> Any:
-        """A browser: of a stranger, or of the person of a role."""
-        client = self.flask.test_client()
-        client.environ_base["HTTP_ORIGIN"] = ORIGIN
-        client.environ_base["HTTP_ACCEPT"] = "text/html"
-        if role is not None:
-            client.set_cookie("campus-here", self.cookies[role], domain="localhost")
-        return client
-
-    def form(self, role: str, **fields: Any) -> dict[str, Any]:
-        """A form of that person's own pages."""
-        return {"form_token": sessions.form_token(self.cookies[role]), **fields}
 
     def link(self, first: int = -2, last: int = -1) -> str:
         """The path of a new link from one boundary of `boundaries` to another."""
@@ -77,14 +53,7 @@ def opened(directory: Path, epochs: int = 3, members: str = "AC", *, trades: boo
                 records.grant(session, person, name, by="test", now=app.clock(), member=member)
                 cookies[role] = sessions.begin(session, person, "password", "Chrome on Linux", app.clock())
                 pseudonyms[role] = person.pseudonym
-        source = Source()
-        flask = create_app(
-            source,
-            feed=CampusFeed(source, interval=0.01),
-            health=Health(lambda: None, Metrics(lambda: gather(app, campus.client)), "metrics"),
-            log=ServedLog(app.store, "auditor"),
-            people=People(app, lambda: ChainClient(campus.validator.url, attempts=1, timeout=5)),
-        )
-        yield KwhSite(campus, flask, cookies, pseudonyms, boundaries)
+        flask = application(app, lambda: ChainClient(campus.validator.url, attempts=1, timeout=5))
+        yield KwhSite(flask, cookies, campus, pseudonyms, boundaries)
     finally:
         campus.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any
@@ -33,15 +34,11 @@ def no_chain() -> ChainClient:
 
 
 @dataclass
-class PeopleSite:
-    """The application, two members, and a person of each role; `cookies` sign in."""
+class SignedIn:
+    """The application, and people who are signed in: a session's cookie by role."""
 
-    app: App
     flask: Any
-    members: dict[str, User]
-    people: dict[str, Person]
     cookies: dict[str, str]
-    tokens: dict[str, str]
 
     def client(self, role: str | None = None) -> Any:
         """A browser: of a stranger, or of the person of a role. It sends what browsers send."""
@@ -55,6 +52,29 @@ class PeopleSite:
     def form(self, role: str, **fields: Any) -> dict[str, Any]:
         """A form of that person's own pages."""
         return {"form_token": sessions.form_token(self.cookies[role]), **fields}
+
+
+@dataclass
+class PeopleSite(SignedIn):
+    """Two members, and a person of each role."""
+
+    app: App
+    members: dict[str, User]
+    people: dict[str, Person]
+    tokens: dict[str, str]
+
+
+def application(app: App, client: Callable[[], ChainClient], **options: Any) -> Any:
+    """The web application over a store, its public page from a made-up campus."""
+    source, asking = Source(), client()
+    return create_app(
+        source,
+        feed=CampusFeed(source, interval=0.01),
+        health=Health(lambda: None, Metrics(lambda: gather(app, asking)), "metrics"),
+        log=ServedLog(app.store, "auditor"),
+        people=People(app, client),
+        **options,
+    )
 
 
 def build(app: App, client: Any = no_chain, first_installation: int = 1, **options: Any) -> PeopleSite:
@@ -82,17 +102,7 @@ def build(app: App, client: Any = no_chain, first_installation: int = 1, **optio
         owner = records.principal(session, people["member"], "s", now)
         for scope in SCOPES:
             given[scope] = tokens.make(session, owner, f"only {scope}", [scope], 30, now)[1]
-    source = Source()
-    asking = client()
-    flask = create_app(
-        source,
-        feed=CampusFeed(source, interval=0.01),
-        health=Health(lambda: None, Metrics(lambda: gather(app, asking)), "metrics"),
-        log=ServedLog(app.store, "auditor"),
-        people=People(app, client),
-        **options,
-    )
-    return PeopleSite(app, flask, members, people, cookies, given)
+    return PeopleSite(application(app, client, **options), cookies, app, members, people, given)
 
 
 def sign_in(app: App, flask: Any, role: str) -> tuple[Person, Any, str]:

@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-import threading
 import time
 
 import axe
@@ -12,8 +11,8 @@ from browser import CHROMIUM, Browser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kwh_site import opened
+from served import served
 from sqlalchemy import select, update
-from werkzeug.serving import make_server
 
 from authority.api.audit_log import PAGE
 from authority.log import log
@@ -194,12 +193,8 @@ def test_one_audit_runs_at_a_time_and_one_that_fails_says_why(tmp_path):
 
 @pytest.fixture(scope="module")
 def address(site):
-    server = make_server("127.0.0.1", 0, site.flask, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://localhost:{server.port}"
-    server.shutdown()
-    thread.join()
+    with served(site.flask) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +202,7 @@ def browser(tmp_path_factory, site, address):
     if CHROMIUM is None:
         pytest.skip("no chromium: apt-get install chromium")
     with Browser(tmp_path_factory.mktemp("chromium") / "profile") as made:
-        made._call("Network.setCookie", session=True, name="campus-here", value=site.cookies[AUDITOR], url=address)
+        made.sign_in(site.cookies[AUDITOR], address)
         yield made
 
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-import threading
 
 import axe
 import pytest
@@ -11,8 +10,8 @@ from free_ports import free_port
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kwh_site import opened
+from served import served
 from sqlalchemy import select
-from werkzeug.serving import make_server
 
 from authority.log import merkle
 from authority.log.log import open_checkpoint
@@ -33,12 +32,8 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(site):
-    server = make_server("127.0.0.1", 0, site.flask, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://localhost:{server.port}"
-    server.shutdown()
-    thread.join()
+    with served(site.flask) as found:
+        yield found
 
 
 def document(site, path):
@@ -420,7 +415,7 @@ CLICKS = (
 
 def test_from_a_bill_to_the_checked_readings_in_four_clicks(browser, site, address, bill):
     """Line, day, quarter, link: then the browser has checked."""
-    browser._call("Network.setCookie", session=True, name="campus-here", value=site.cookies[MEMBER], url=address)
+    browser.sign_in(site.cookies[MEMBER], address)
     browser.emulate(390, 844)
     browser.open(address + bill)
     for selector, arrived in CLICKS:
@@ -430,11 +425,11 @@ def test_from_a_bill_to_the_checked_readings_in_four_clicks(browser, site, addre
         if arrived.endswith("'/me/proofs'"):
             assert "Whoever has the link sees" in browser.evaluate("document.body.textContent")
     browser.until("document.querySelector('#verdict')?.dataset.tone === 'good'")
-    browser._call("Network.clearBrowserCookies", session=True)
+    browser.sign_out()
 
 
 def test_the_pages_are_accessible_and_fit(browser, site, address):
-    browser._call("Network.setCookie", session=True, name="campus-here", value=site.cookies[MEMBER], url=address)
+    browser.sign_in(site.cookies[MEMBER], address)
     span = f"from={site.boundaries[0]}&to={site.boundaries[-1]}"
     wrong = []
     pages = (("kwh", site.link(0)), ("proofs", f"/me/proofs?{span}"), ("kwh-file", "/kwh"))
@@ -451,5 +446,5 @@ def test_the_pages_are_accessible_and_fit(browser, site, address):
                 browser.until("document.querySelector('#verdict').dataset.tone === 'bad'")
                 axe.picture(browser, f"kwh-changed-{width}-{'dark' if dark else 'light'}")
                 wrong += [(name, width, fault) for fault in axe.faults(browser)]
-    browser._call("Network.clearBrowserCookies", session=True)
+    browser.sign_out()
     assert wrong == []

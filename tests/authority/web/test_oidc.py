@@ -1,7 +1,6 @@
 """Signing in by an OpenID provider: a real one over HTTP with real signatures, and one that lies in every way."""
 
 import re
-import threading
 import urllib.parse
 from dataclasses import replace
 
@@ -9,8 +8,8 @@ import pytest
 from browser import CHROMIUM, Browser
 from openid_provider import CLIENT, SECRET, OpenIdProvider, rsa_key
 from people_site import build
+from served import served
 from sqlalchemy import func, select
-from werkzeug.serving import make_server
 
 from authority.home.errors import HomeConfigError
 from authority.home.settings import OidcSettings, Settings
@@ -372,30 +371,22 @@ def test_in_a_real_browser_from_the_invitation_to_the_bills(site, provider, tmp_
     import axe
 
     provider.interactive = True
-    server = make_server("127.0.0.1", 0, site.flask, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    address = f"http://localhost:{server.port}"
-    try:
-        with Browser(tmp_path / "profile") as browser:
-            faults = []
-            for width, dark in ((390, True), (1280, False)):
-                browser.emulate(width, 900, dark=dark)
-                browser.open(f"{address}/login?next=/me/bills")
-                faults += axe.faults(browser)
-                axe.picture(browser, f"oidc-login-{width}-{'dark' if dark else 'light'}")
-            browser.evaluate("document.querySelector('a.button').click()")
-            browser.until("document.title === 'Campus login' && document.readyState === 'complete'")
-            browser.evaluate("document.querySelector('button').click()")
-            browser.until("location.pathname === '/me/bills' && document.readyState === 'complete'")
-            browser.evaluate("document.querySelector('header form button').click()")
-            browser.until("location.pathname === '/signed-out' && document.readyState === 'complete'")
+    with served(site.flask) as address, Browser(tmp_path / "profile") as browser:
+        faults = []
+        for width, dark in ((390, True), (1280, False)):
+            browser.emulate(width, 900, dark=dark)
+            browser.open(f"{address}/login?next=/me/bills")
             faults += axe.faults(browser)
-            axe.picture(browser, "oidc-signed-out-1280-light")
-            browser.evaluate("document.querySelector('main a').click()")
-            browser.until(f"location.href === '{address}/' && document.readyState === 'complete'")
-            assert faults == []
-            assert [line for line in browser.messages if "favicon" not in line] == []
-    finally:
-        server.shutdown()
-        thread.join()
+            axe.picture(browser, f"oidc-login-{width}-{'dark' if dark else 'light'}")
+        browser.evaluate("document.querySelector('a.button').click()")
+        browser.until("document.title === 'Campus login' && document.readyState === 'complete'")
+        browser.evaluate("document.querySelector('button').click()")
+        browser.until("location.pathname === '/me/bills' && document.readyState === 'complete'")
+        browser.evaluate("document.querySelector('header form button').click()")
+        browser.until("location.pathname === '/signed-out' && document.readyState === 'complete'")
+        faults += axe.faults(browser)
+        axe.picture(browser, "oidc-signed-out-1280-light")
+        browser.evaluate("document.querySelector('main a').click()")
+        browser.until(f"location.href === '{address}/' && document.readyState === 'complete'")
+        assert faults == []
+        assert [line for line in browser.messages if "favicon" not in line] == []

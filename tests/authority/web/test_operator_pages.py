@@ -1,14 +1,13 @@
 """The operator's pages in a real Chromium: accessible at two widths, light and dark; a reading decided by keyboard."""
 
 import os
-import threading
 
 import axe
 import pytest
 from browser import CHROMIUM, Browser
 from enrolling_gateway import PLAN, GatewayHand
 from people_site import build
-from werkzeug.serving import make_server
+from served import served
 
 from authority.collector import held
 from authority.collector.http import create_app as gateways_door
@@ -51,18 +50,14 @@ def site(app, add_meter, clock):
 
 @pytest.fixture
 def address(site):
-    server = make_server("127.0.0.1", 0, site.flask, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://localhost:{server.port}"
-    server.shutdown()
-    thread.join()
+    with served(site.flask) as found:
+        yield found
 
 
 @pytest.fixture
 def browser(tmp_path, site, address):
     with Browser(tmp_path / "profile") as opened:
-        opened._call("Network.setCookie", session=True, name="campus-here", value=site.cookies[OPERATOR], url=address)
+        opened.sign_in(site.cookies[OPERATOR], address)
         yield opened
 
 
@@ -103,42 +98,21 @@ def test_the_operators_pages_are_accessible_fit_and_complain_of_nothing(browser,
     assert browser.messages == []
 
 
-def press(browser, key, code, text=""):
-    for kind in ("keyDown", "keyUp"):
-        browser._call(
-            "Input.dispatchKeyEvent",
-            session=True,
-            type=kind,
-            key=key,
-            code=key,
-            windowsVirtualKeyCode=code,
-            **({"text": text} if text else {}),
-        )
-
-
-def tab_to(browser, condition):
-    for _ in range(60):
-        if browser.evaluate(f"document.activeElement.matches({condition!r})"):
-            return
-        press(browser, "Tab", 9)
-    raise AssertionError(f"the keyboard never reaches {condition}")
-
-
 def test_a_held_reading_is_released_by_keyboard_alone_on_a_phone(browser, site, address):
     browser.emulate(390, 844)
     browser.open(f"{address}/op")
-    tab_to(browser, "a[href^='/op/held?code=']")
-    press(browser, "Enter", 13, "\r")
+    browser.tab_to("a[href^='/op/held?code=']")
+    browser.press("Enter")
     browser.until("location.pathname === '/op/held' && document.readyState === 'complete'")
-    tab_to(browser, f"a[href='/op/held/{site.held}']")
-    press(browser, "Enter", 13, "\r")
+    browser.tab_to(f"a[href='/op/held/{site.held}']")
+    browser.press("Enter")
     browser.until(f"location.pathname === '/op/held/{site.held}' && document.readyState === 'complete'")
-    tab_to(browser, "#reason")
-    browser._call("Input.insertText", session=True, text="inverter was exchanged, photo in the protocol")
-    tab_to(browser, "#confirm")
-    press(browser, " ", 32, " ")
-    tab_to(browser, "button[value=release]")
-    press(browser, "Enter", 13, "\r")
+    browser.tab_to("#reason")
+    browser.write("inverter was exchanged, photo in the protocol")
+    browser.tab_to("#confirm")
+    browser.press(" ")
+    browser.tab_to("button[value=release]")
+    browser.press("Enter")
     browser.until("document.querySelector('[role=status]')?.textContent.includes('Released')")
     with site.app.store.read() as session:
         frame = session.get_one(Frame, site.held)

@@ -1,13 +1,11 @@
 """The pages of people in a real Chromium: by keyboard, with a passkey, at two widths, light and dark, by axe."""
 
-import threading
-
 import axe
 import pytest
 from browser import CHROMIUM, Browser
 from people_site import build
+from served import served
 from sqlalchemy import select
-from werkzeug.serving import make_server
 
 from authority.people import invitations, passwords
 from authority.people.roles import AUDITOR, MEMBER, OPERATOR
@@ -50,12 +48,8 @@ def site(app, clock, sample_month):
 
 @pytest.fixture
 def address(site):
-    server = make_server("127.0.0.1", 0, site.flask, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://localhost:{server.port}"
-    server.shutdown()
-    thread.join()
+    with served(site.flask) as found:
+        yield found
 
 
 @pytest.fixture
@@ -65,32 +59,13 @@ def browser(tmp_path):
 
 
 def signed_in(browser, site, address, role):
-    browser._call("Network.clearBrowserCookies", session=True)
+    browser.sign_out()
     if role is not None:
-        browser._call("Network.setCookie", session=True, name="campus-here", value=site.cookies[role], url=address)
-
-
-def press(browser, key, text=""):
-    codes = {"Tab": 9, "Enter": 13}
-    more = {"windowsVirtualKeyCode": codes[key], "text": text} if text else {"windowsVirtualKeyCode": codes[key]}
-    for kind in ("keyDown", "keyUp"):
-        browser._call("Input.dispatchKeyEvent", session=True, type=kind, key=key, code=key, **more)
-
-
-def write(browser, text):
-    browser._call("Input.insertText", session=True, text=text)
+        browser.sign_in(site.cookies[role], address)
 
 
 def shows(browser, text):
     browser.until(f"document.readyState === 'complete' && document.body.textContent.includes({text!r})")
-
-
-def tab_to(browser, condition):
-    for _ in range(40):
-        if browser.evaluate(f"document.activeElement.matches({condition!r})"):
-            return
-        press(browser, "Tab")
-    raise AssertionError(f"the keyboard never reaches {condition}")
 
 
 @pytest.mark.slow
@@ -119,28 +94,28 @@ def test_a_member_comes_in_and_sets_a_standing_order_by_keyboard_alone(browser, 
     browser.emulate(390, 844)
     browser.open(f"{address}/me/trading")
     browser.until("document.activeElement.id === 'login'")
-    write(browser, "other@campus.example")
-    tab_to(browser, "#password")
-    write(browser, GOOD)
-    press(browser, "Enter", "\r")
+    browser.write("other@campus.example")
+    browser.tab_to("#password")
+    browser.write(GOOD)
+    browser.press("Enter")
     browser.until("location.pathname === '/me/trading' && document.readyState === 'complete'")
-    tab_to(browser, "#sell-at")
-    write(browser, "0.2")
-    tab_to(browser, "button[value=preview]")
-    press(browser, "Enter", "\r")
+    browser.tab_to("#sell-at")
+    browser.write("0.2")
+    browser.tab_to("button[value=preview]")
+    browser.press("Enter")
     shows(browser, "Nothing is saved yet")
-    tab_to(browser, "button[value=save]")
-    press(browser, "Enter", "\r")
+    browser.tab_to("button[value=save]")
+    browser.press("Enter")
     browser.until("!document.body.innerText.includes('Nothing is saved yet')")
     shows(browser, "Sell what I have, at 0.200 credits per kWh or more.")
     with site.app.store.read() as session:
         order = session.get(StandingOrderPolicy, site.members["Dormitory B"].id)
         assert (order.sell_at, order.updated_by) == (200_000, site.people["other"].pseudonym)
-    tab_to(browser, "#sell-at")
+    browser.tab_to("#sell-at")
     browser.evaluate("document.activeElement.select()")
-    write(browser, "0.5")
-    tab_to(browser, "button[value=save]")
-    press(browser, "Enter", "\r")
+    browser.write("0.5")
+    browser.tab_to("button[value=save]")
+    browser.press("Enter")
     browser.until("document.readyState === 'complete' && document.querySelector('[role=alert]') !== null")
     told = browser.evaluate("document.querySelector('[role=alert]').textContent")
     assert "0.500" in told
@@ -170,7 +145,7 @@ def test_a_passkey_is_made_with_an_invitation_and_signs_in_again(browser, site, 
     browser.until("location.pathname === '/'")
     for verified in (True, False):
         if not verified:
-            browser._call("Network.clearBrowserCookies", session=True)
+            browser.sign_out()
             browser._call("WebAuthn.setUserVerified", session=True, authenticatorId=authenticator, isUserVerified=False)
         browser.open(f"{address}/login?next=/me/bills")
         browser.until("!document.querySelector('.passkey').hidden")

@@ -7,9 +7,8 @@ import io
 import itertools
 import os
 import re
-import threading
-from pathlib import Path
 
+import axe
 import pytest
 from billing_campus import GRACE_EPOCHS, command_of, end_of_period, run_epochs
 from browser import CHROMIUM, Browser
@@ -17,8 +16,8 @@ from campus_fixtures import make_campus
 from people_site import sign_in
 from pypdf import PdfReader
 from sample_campus import Source
+from served import served
 from sqlalchemy import select
-from werkzeug.serving import make_server
 
 from authority.api.feed import CampusFeed
 from authority.chain.client import ChainClient
@@ -224,61 +223,34 @@ def test_a_correction_is_previewed_entered_once_and_carried_by_the_next_bill(end
     assert credits(-250_000) in page
 
 
-AXE = (Path(__file__).parents[2] / "support" / "axe.min.js").read_text(encoding="utf-8")
-RUN_AXE = """(async () => {
-  const rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-  const found = await axe.run(document, {runOnly: rules});
-  const told = each => `${each.id}: ${each.nodes.map(node => node.target.join(" ")).join(", ")}`;
-  return {wrong: found.violations.map(told), unsure: found.incomplete.map(told), checks: found.passes.length};
-})()"""
-
-
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
 def test_the_pages_fit_and_are_accessible(ended, treasurer, capsys, tmp_path):
-    server = make_server("localhost", 0, treasurer.flask, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
     faults = []
-
-    directory = os.environ.get("CAMPUS_PICTURES")
-    small, large = (390, 844), (1280, 900)
-    views = ((small, False), (large, True), *(((small, True), (large, False)) if directory else ()))
+    pictures = "CAMPUS_PICTURES" in os.environ
+    views = axe.LOOKS if pictures else ((390, False), (1280, True))
 
     def look(*urls):
-        for url, (size, dark) in itertools.product(urls, views):
-            browser.emulate(*size, dark=dark)
+        for url, (width, dark) in itertools.product(urls, views):
+            browser.emulate(width, 900, dark=dark)
             browser.open(address + url)
             browser.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
-            browser.evaluate(AXE + ";null")
-            found = browser.evaluate(RUN_AXE)
-            faults.extend((url, size, fault) for fault in (*found["wrong"], *found["unsure"]))
-            if not browser.evaluate("document.documentElement.scrollWidth <= innerWidth"):
-                faults.append((url, size, "wider than the screen"))
-            if directory:
-                name = f"{url[1:].replace('/', '-')}-{size[0]}-{'dark' if dark else 'light'}.png"
-                browser.picture(Path(directory) / name)
+            faults.extend((url, width, fault) for fault in axe.faults(browser))
+            axe.picture(browser, f"{url[1:].replace('/', '-')}-{width}-{'dark' if dark else 'light'}")
 
-    try:
-        with Browser(tmp_path / "profile") as browser:
-            address = f"http://localhost:{server.port}"
-            browser._call("Network.setCookie", session=True, name="campus-here", value=treasurer.cookie, url=address)
-            wallet = ended.wallets["D"]
-            look(
-                "/treasury",
-                "/treasury/credits",
-                "/treasury/periods/0",
-                "/treasury/periods/0/close",
-                f"/treasury/periods/0/members/{wallet}",
-            )
-            billing = command_of(ended, capsys)
-            billing("close", 0, "--with-gaps")
-            look("/treasury/periods/0/issue")
-            billing("issue", 0)
-            billing(
-                "correct", 1, "--line", 2, "--amount", -250_000, "--reason", "the lift was billed to the wrong flat"
-            )
-            look("/treasury/periods/0", "/treasury/bills/1", "/treasury/periods/0/mail")
-    finally:
-        server.shutdown()
-        thread.join()
+    with served(treasurer.flask) as address, Browser(tmp_path / "profile") as browser:
+        browser.sign_in(treasurer.cookie, address)
+        wallet = ended.wallets["D"]
+        look(
+            "/treasury",
+            "/treasury/credits",
+            "/treasury/periods/0",
+            "/treasury/periods/0/close",
+            f"/treasury/periods/0/members/{wallet}",
+        )
+        billing = command_of(ended, capsys)
+        billing("close", 0, "--with-gaps")
+        look("/treasury/periods/0/issue")
+        billing("issue", 0)
+        billing("correct", 1, "--line", 2, "--amount", -250_000, "--reason", "the lift was billed to the wrong flat")
+        look("/treasury/periods/0", "/treasury/bills/1", "/treasury/periods/0/mail")
     assert faults == []
