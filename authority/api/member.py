@@ -14,7 +14,6 @@ import functools
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Literal
@@ -24,6 +23,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.api import days
+from authority.api.asking import asking
 from authority.api.campus import described
 from authority.app import App
 from authority.billing import paper
@@ -32,8 +32,6 @@ from authority.billing.calendar import first_epoch_at, local
 from authority.billing.evidence import StoreEvidence
 from authority.chain.accounts import EpochBook
 from authority.chain.client import ChainClient
-from authority.chain.errors import ChainError
-from authority.errors import AuthorityError
 from authority.market import policies
 from authority.market.prices import market_prices
 from authority.market.standing_orders import StandingOrder
@@ -49,12 +47,6 @@ from authority.store.settlement import SettlementEpoch
 FILLS_EPOCHS = 96
 """How many past epochs' fills are shown with the orders."""
 PREVIEW_SECONDS = 7 * 86_400
-
-
-class ChainAwayError(AuthorityError):
-    """The validator does not answer, so nothing can be said of tokens and orders: try again."""
-
-    code = "chain_away"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,21 +332,11 @@ class Members:
     def _on_chain(self, member: MemberAccount) -> MemberOnChain:
         with self._app.store.read() as session:
             user = session.get_one(User, member.id)
-        with self._asking() as client:
+        with asking(self._client) as client:
             found = member_on_chain(client, user)
         if found is None:
             raise NotFoundError("this member is not on the chain yet: its meters have to be enrolled first")
         return found
-
-    @contextmanager
-    def _asking(self) -> Iterator[ChainClient]:
-        client = self._client()
-        try:
-            yield client
-        except ChainError as error:
-            raise ChainAwayError("the validator does not answer; nothing is lost, try again in a while") from error
-        finally:
-            client.close()
 
     # The standing order
 

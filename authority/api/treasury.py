@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 
-from authority.api.member import ChainAwayError
+from authority.api.asking import ChainAwayError, asking
 from authority.app import App
 from authority.billing import credit_requests, credits, export, issuing, mailing, paper, views
 from authority.billing.credit_requests import Booking
@@ -25,7 +25,6 @@ from authority.billing.issuing import Book, Checklist, Entered
 from authority.billing.mailing import Letter
 from authority.billing.views import CLOSED, ENDED, ISSUED, BillSum, Correction, Period, Totals
 from authority.chain.client import ChainClient
-from authority.chain.errors import ChainError
 from authority.errors import AuthorityError
 from authority.people import reads
 from authority.people.roles import Principal
@@ -256,13 +255,8 @@ class Treasury:
 
     @contextmanager
     def _book(self, only: int) -> Iterator[Book]:
-        client = self._client()
-        try:
+        with asking(self._client) as client:
             yield issuing.open_book(self._app, client, only=only)
-        except ChainError as error:
-            raise ChainAwayError("the validator does not answer; nothing is lost, try again in a while") from error
-        finally:
-            client.close()
 
 
 def _review(period: Period, checklist: Checklist | None, documents: list[dict[str, Any]]) -> Review:

@@ -199,19 +199,14 @@ def _meters(people: Sequence[Member]) -> list[Meter]:
             )
         )
 
+    def add_battery(member: Member, battery: Battery) -> None:
+        add(member, "battery", "storage", "none", "storage", battery.power_w, storage_wh=battery.storage_wh)
+
     for member in people:
         peak = 2 * member.load_w
         if member.kind == "dormitory" and member.battery is not None:
             add(member, "solar", "generation", "solar", "solar", member.solar_w)
-            add(
-                member,
-                "battery",
-                "storage",
-                "none",
-                "storage",
-                member.battery.power_w,
-                storage_wh=member.battery.storage_wh,
-            )
+            add_battery(member, member.battery)
             add(member, "load", "load", "none", "load", peak)
         elif member.kind == "laboratory":
             add(member, "load", "load", "none", "load", peak)
@@ -223,15 +218,7 @@ def _meters(people: Sequence[Member]) -> list[Meter]:
             add(member, "servers", "submeter", "none", "load", peak, share=0.25)
         elif member.kind == "workshop" and member.battery is not None:
             add(member, "wind", "generation", "wind", "wind", member.wind_w)
-            add(
-                member,
-                "battery",
-                "storage",
-                "none",
-                "storage",
-                member.battery.power_w,
-                storage_wh=member.battery.storage_wh,
-            )
+            add_battery(member, member.battery)
             add(member, "grid", "grid", "none", "grid", peak + member.wind_w + member.battery.power_w)
         else:
             flats[member.gateway] = flats.get(member.gateway, 0) + 1

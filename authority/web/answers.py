@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Response
 
+from authority.api.asking import ChainAwayError
 from authority.api.days import DaysInvalidError
 from authority.api.kwh import ProofMissingError
-from authority.api.member import ChainAwayError
 from authority.billing.errors import BillingError, BillUnknownError, LetterUnknownError, PeriodUnknownError
 from authority.errors import AuthorityError
 from authority.market.policies import MarketError

@@ -18,7 +18,7 @@ from authority.app import App
 from authority.chain.client import ChainClient
 from authority.people import reads
 from authority.people.roles import AUDITOR, AUTHORITY
-from authority.web.answers import page
+from authority.web.answers import page, redirect
 from authority.web.audit_job import AuditJob
 
 AUDITS = Rule(frozenset({AUDITOR, AUTHORITY}))
@@ -94,7 +94,7 @@ def blueprint(app: App, client: Callable[[], ChainClient], job: AuditJob | None 
         """Start an audit where none runs."""
         note("verify")
         verifier.start()
-        return Response(status=303, headers={"Location": url_for("audit.overview"), "Cache-Control": "no-store"})
+        return redirect(url_for("audit.overview"))
 
     @audit.get("/verify")
     def verify_state() -> Response:

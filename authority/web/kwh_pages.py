@@ -19,7 +19,7 @@ from authority.people import proof_links
 from authority.people.errors import ProofLinkInvalidError
 from authority.people.proof_links import OpenLink
 from authority.people.roles import MEMBER
-from authority.web.answers import page
+from authority.web.answers import page, redirect
 
 RULES: Mapping[str, Rule] = {
     "kwh.blank": PUBLIC,
@@ -103,19 +103,15 @@ def links_blueprint(app: App, members: Members, client: Callable[[], ChainClient
                 secret = proof_links.make(session, gate.principal(), its, shown.starts_at, shown.ends_at, app.clock())
         except (ProofLinkInvalidError, ProofMissingError) as error:
             return links_page({}, str(error), 409)
-        return _see_other(url_for("kwh.shown", secret=secret))
+        return redirect(url_for("kwh.shown", secret=secret))
 
     @made.post("/<link>/end")
     def end_link(link: str) -> Response:
         with app.store.write() as session:
             proof_links.end(session, gate.principal(), link, app.clock())
-        return _see_other(url_for("proofs.links"))
+        return redirect(url_for("proofs.links"))
 
     return made
-
-
-def _see_other(where: str) -> Response:
-    return Response(status=303, headers={"Location": where, "Cache-Control": "no-store"})
 
 
 def _span(given: Mapping[str, str]) -> tuple[int, int]:

@@ -11,8 +11,9 @@ from typing import TypeVar
 from flask import Blueprint, Response, render_template, request, url_for
 
 from authority.api import days, gate
+from authority.api.asking import ChainAwayError
 from authority.api.gate import Rule
-from authority.api.member import ChainAwayError, Energy, Members, Standing
+from authority.api.member import Energy, Members, Standing
 from authority.app import App
 from authority.billing.calendar import local
 from authority.errors import AuthorityError
@@ -21,7 +22,7 @@ from authority.market.standing_orders import StandingOrder
 from authority.people.roles import OF_A_MEMBER, MemberAccount
 from authority.refusals import NotFoundError
 from authority.web import amounts, answers
-from authority.web.answers import page
+from authority.web.answers import page, redirect
 from authority.web.figures import credits_per_kwh, kilowatt_hours
 from authority.web.presentation import nice
 
@@ -212,7 +213,7 @@ def blueprint(app: App, members: Members) -> Blueprint:
                 members.set_standing(who, its, order)
         except (MarketError, amounts.AmountInvalidError) as error:
             return trading_page(request.form if act in ("save", "preview") else None, _plain(error), 409)
-        return Response(status=303, headers={"Location": url_for("member.trading")})
+        return redirect(url_for("member.trading"))
 
     @member.get("/money")
     def money() -> Response:

@@ -112,7 +112,8 @@ class Shown:
         """Gateways that wait for a decision, approvals on their way, and the form for a claim."""
         with self.app.store.read() as session:
             waiting = requests.pending(session)
-            asked = {each.enrolment_id: each for each in session.scalars(select(Approval))}
+            asked = select(Approval).where(Approval.enrolment_id.in_([each.id for each in waiting]))
+            open_ = {each.enrolment_id for each in session.scalars(asked) if _is_open(each)}
             on_their_way = session.execute(
                 select(Approval, Enrolment.gateway_name)
                 .join(Enrolment, Enrolment.id == Approval.enrolment_id)
@@ -125,17 +126,18 @@ class Shown:
                 "enrolments",
                 message,
                 status,
-                waiting=[each for each in waiting if not _is_open(asked.get(each.id))],
+                waiting=[each for each in waiting if each.id not in open_],
                 approvals=on_their_way,
                 gateways=gateways,
                 once=sent_forms.fresh(),
                 **words,
             )
 
-    def enrolment(self, id: str, message: str = "", status: int = 200, reason: str = "") -> Response:
+    def enrolment(self, enrolment_id: str, message: str = "", status: int = 200, reason: str = "") -> Response:
         """One enrolment with its meters, keys and maps."""
         with self.app.store.read() as session:
-            found = enrolment_of(session, id)
+            found = enrolment_of(session, enrolment_id)
+            approval = session.get(Approval, enrolment_id)
             meters = {row.meter_pk: session.get_one(Meter, row.meter_pk) for row in found.meters}
             return self._page(
                 "op_enrolment.html",
@@ -145,8 +147,8 @@ class Shown:
                 enrolment=found,
                 meters=meters,
                 members={pk: meter.user.name for pk, meter in meters.items()},
-                approval=session.get(Approval, id),
-                is_open=_is_open(session.get(Approval, id)),
+                approval=approval,
+                is_open=_is_open(approval),
                 seen=approvals.digest(found).hex(),
                 reason=reason,
             )
@@ -161,12 +163,12 @@ class Shown:
                 wrong.setdefault(name.partition(" ")[0], []).append(problem.text)
         return self._page("op_meters.html", "meters", "", 200, facts=gathered, wrong=wrong)
 
-    def meter(self, gateway: str, name: str) -> Response:
+    def meter(self, gateway: str, meter_name: str) -> Response:
         """One meter with its gaps, and what its gateway says."""
         settings, now = self.app.home.settings, self.app.clock()
         epoch = settings.epoch.seconds
         with self.app.store.read() as session:
-            meter = chain_state.meter_of(session, f"{gateway}/{name}")
+            meter = chain_state.meter_of(session, f"{gateway}/{meter_name}")
             found = gaps.of_meter(
                 session, meter, now - GAP_SECONDS, now, epoch, 2 * epoch + settings.parameters.grace_seconds
             )
@@ -221,36 +223,15 @@ def blueprint(shown: Shown) -> Blueprint:
     """The pages over an opened authority."""
     operator = Blueprint("operator", __name__, url_prefix="/op")
 
-    @operator.get("")
-    def waiting() -> Response:
-        return shown.waiting()
-
-    @operator.get("/held")
-    def held_readings() -> Response:
-        return shown.held_readings()
-
-    @operator.get("/held/<int:log_index>")
-    def reading(log_index: int) -> Response:
-        return shown.reading(log_index)
-
-    @operator.get("/enrolments")
-    def enrolments() -> Response:
-        return shown.enrolments()
-
-    @operator.get("/enrolments/<enrolment_id>")
-    def enrolment(enrolment_id: str) -> Response:
-        return shown.enrolment(enrolment_id)
-
-    @operator.get("/meters")
-    def meters() -> Response:
-        return shown.meters()
-
-    @operator.get("/meters/<gateway>/<meter_name>")
-    def meter(gateway: str, meter_name: str) -> Response:
-        return shown.meter(gateway, meter_name)
-
-    @operator.get("/members")
-    def members() -> Response:
-        return shown.members()
-
+    for rule, endpoint, view in (
+        ("", "waiting", shown.waiting),
+        ("/held", "held_readings", shown.held_readings),
+        ("/held/<int:log_index>", "reading", shown.reading),
+        ("/enrolments", "enrolments", shown.enrolments),
+        ("/enrolments/<enrolment_id>", "enrolment", shown.enrolment),
+        ("/meters", "meters", shown.meters),
+        ("/meters/<gateway>/<meter_name>", "meter", shown.meter),
+        ("/members", "members", shown.members),
+    ):
+        operator.add_url_rule(rule, endpoint, view)
     return operator

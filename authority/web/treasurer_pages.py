@@ -21,7 +21,7 @@ from authority.billing.mailing import WAITING
 from authority.billing.views import CLOSED, ENDED, ISSUED, OPEN, words_of
 from authority.people.roles import TREASURER
 from authority.web import amounts, answers, figures
-from authority.web.answers import page
+from authority.web.answers import page, redirect
 
 OF_THE_TREASURER = Rule(frozenset({TREASURER}))
 RULES: Mapping[str, Rule] = dict.fromkeys(
@@ -167,7 +167,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
         return page(text, status)
 
     def to_period(period: int) -> Response:
-        return Response(status=303, headers={"Location": url_for("treasurer.period", period=period)})
+        return redirect(url_for("treasurer.period", period=period))
 
     @treasurer.get("/periods/<int:period>/close")
     def look_at_close(period: int) -> Response:
@@ -220,7 +220,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
             treasury.mail(who, period)
         elif all(each.isascii() and each.isdigit() and len(each) < 10 for each in (bill, person)):
             treasury.mail_again(who, int(bill), int(person))
-        return Response(status=303, headers={"Location": url_for("treasurer.mail", period=period)})
+        return redirect(url_for("treasurer.mail", period=period))
 
     # Credits
 
@@ -260,7 +260,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
             return credits_page(form, _moving(form), "the two amounts are not the same: look again", 409)
         except (BillingError, amounts.AmountInvalidError) as error:
             return credits_page(form, message=plain(str(error)), status=409)
-        return Response(status=303, headers={"Location": url_for("treasurer.credits")})
+        return redirect(url_for("treasurer.credits"))
 
     # Bills
 
@@ -304,7 +304,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
         except (CorrectionInvalidError, amounts.AmountInvalidError) as error:
             return bill_page(number, form, message=str(error), status=409)
         location = url_for("treasurer.bill", number=number, _anchor="corrections")
-        return Response(status=303, headers={"Location": location})
+        return redirect(location)
 
     return treasurer
 
