@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from authority.app import App
@@ -20,6 +20,7 @@ from authority.billing.errors import BookingUndecidedError, ReferenceUsedError
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError, ProgramError, TransactionFailedError
 from authority.errors import AuthorityError
+from authority.rounds import rounds
 from authority.store.billing import CreditEntry, CreditRequest
 from authority.store.people import User
 from edge_agent.wire.log import StructuredLog
@@ -123,13 +124,9 @@ def _mark(app: App, reference: str, state: str, told: str) -> None:
 
 def run(app: App, client: Callable[[], ChainClient], stop: threading.Event) -> None:
     """Book what is asked for until `stop` is set."""
-    while not stop.is_set():
-        try:
-            asking = client()
-            try:
-                book_waiting(app, asking)
-            finally:
-                asking.close()
-        except (AuthorityError, SQLAlchemyError) as error:
-            LOG.warning("credits that were asked for wait", reason=str(error))
-        stop.wait(PAUSE_SECONDS)
+
+    def once() -> None:
+        with closing(client()) as asking:
+            book_waiting(app, asking)
+
+    rounds(once, stop, PAUSE_SECONDS, LOG, "credits that were asked for wait")

@@ -21,7 +21,6 @@ from authority.anteroom import Answer, Together, Whole, plain_head
 from authority.app import App
 from authority.collector import standing
 from authority.collector.documents import read_json
-from authority.collector.faults import Faults
 from authority.collector.frames import Ingested, Sent
 from authority.collector.ingest import MAX_GROUP, Intake
 from authority.collector.live import Live
@@ -29,6 +28,7 @@ from authority.collector.receipts import head
 from authority.collector.standing import Shown
 from authority.enrolment import renewal, requests
 from authority.errors import AuthorityError
+from authority.faults import Faults
 from authority.home import certificates
 from authority.problems import problem
 from authority.refusals import NotFoundError, RateLimitedError, RefusalError, UnauthorisedError

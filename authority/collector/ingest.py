@@ -20,10 +20,10 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingErr
 from authority.anteroom import GAP_SECONDS, LONGEST_SECONDS
 from authority.app import App
 from authority.collector import standing
-from authority.collector.faults import Faults
 from authority.collector.frames import Batch, Ingested, Sent, check_frame
 from authority.collector.standing import Shown
 from authority.collector.transaction import Ingestion
+from authority.faults import Faults
 from authority.refusals import (
     BusyError,
     MalformedError,

@@ -11,8 +11,8 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 
 from authority.app import App
 from authority.collector import standing
-from authority.collector.faults import Faults
 from authority.collector.standing import Standing
+from authority.faults import Faults
 from authority.refusals import MalformedError
 from authority.store.base import table_of
 from authority.store.metering import Gateway, LivePower, Meter

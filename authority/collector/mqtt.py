@@ -21,11 +21,11 @@ from paho.mqtt.reasoncodes import ReasonCode
 from authority.anteroom import gather
 from authority.app import App
 from authority.collector.documents import read_json
-from authority.collector.faults import Faults
 from authority.collector.frames import Gap, Ingested, Sent
 from authority.collector.ingest import MAX_GROUP, Intake
 from authority.collector.live import Live
 from authority.collector.mqtt_client import Client, Message, Session
+from authority.faults import Faults
 from authority.home.home import COLLECTOR_CLIENT_NAME, VERIFIER_CLIENT_NAME, Home
 from authority.refusals import MalformedError, RefusalError
 from edge_agent.wire import topics

@@ -17,9 +17,9 @@ from pathlib import Path
 from authority.collector import channel
 from authority.collector.batches import pack_answer, read_batch
 from authority.collector.channel import Channel, ChannelError, VerifierDoubledError
-from authority.collector.faults import Faults
 from authority.collector.frames import Batch
 from authority.collector.ingest import Collector
+from authority.faults import Faults
 from edge_agent.wire.log import StructuredLog
 
 LOG = StructuredLog(__name__)

@@ -26,7 +26,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from authority.anteroom import AnteroomWorker, Limits, Together
 from authority.app import App
 from authority.collector import held
-from authority.collector.faults import Faults
 from authority.collector.http import MAX_BODY, READINGS, create_app
 from authority.collector.ingest import Collector, Intake
 from authority.collector.live import Live
@@ -35,6 +34,7 @@ from authority.collector.sequencer import Sequencer
 from authority.collector.verifier import SequencerLink
 from authority.enrolment import broker_door, closing
 from authority.errors import AuthorityError
+from authority.faults import Faults
 from authority.home.home import Home
 from authority.home.keyring import SERVER_KEY, VERIFIERS
 from authority.store.lease import Lease

@@ -15,9 +15,9 @@ from pathlib import Path
 from authority.collector import channel
 from authority.collector.batches import pack_batch, read_answer
 from authority.collector.channel import Channel, ChannelError
-from authority.collector.faults import Faults
 from authority.collector.frames import Batch, Ingested, Sent
 from authority.collector.ingest import MAX_GROUP, Intake, check_all
+from authority.faults import Faults
 from authority.refusals import NotAuthenticatedError, RefusalError, UnavailableError
 from authority.store import Store
 from edge_agent.wire.log import StructuredLog

@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable
 
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from authority.app import App
@@ -22,6 +21,7 @@ from authority.enrolment.registration import Registered, Registration
 from authority.errors import AuthorityError
 from authority.log import log
 from authority.refusals import ConflictError
+from authority.rounds import rounds
 from authority.store.enrolments import ENROLMENT_APPROVED, ENROLMENT_PENDING, Approval, Enrolment
 from authority.store.metering import Gateway
 from edge_agent.wire.log import StructuredLog
@@ -147,18 +147,10 @@ class Registrar:
     def __init__(self, app: App, client: Callable[[], ChainClient]) -> None:
         self._app = app
         self._client = client
-        self._away = False
 
     def run(self, stop: threading.Event, poll_seconds: float = POLL_SECONDS) -> None:
-        """Round by round until stop is set; a store that is away is tried again, and told once."""
-        while not stop.wait(poll_seconds):
-            try:
-                self.once()
-                self._away = False
-            except SQLAlchemyError as error:
-                if not self._away:
-                    LOG.warning("the store does not answer, registrations wait", reason=str(error))
-                self._away = True
+        """Round by round until stop is set."""
+        rounds(self.once, stop, poll_seconds, LOG, "registrations wait")
 
     def once(self) -> list[str]:
         """Register what waits; the gateways whose meters are all on the chain now."""

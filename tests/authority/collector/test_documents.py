@@ -13,9 +13,9 @@ from sqlalchemy.exc import OperationalError
 
 from authority.app import App
 from authority.collector.documents import read_json
-from authority.collector.faults import Faults
 from authority.collector.ingest import Collector
 from authority.collector.live import Live
+from authority.faults import Faults
 from authority.refusals import RefusalError
 from authority.store.metering import Gateway, LivePower
 from edge_agent.wire.log import StructuredLog
