@@ -28,7 +28,7 @@ from authority.log.reading_leaf import FRAME_AT
 from authority.people.proof_links import OpenLink, check_span
 from authority.settlement import day_sums
 from authority.store.log import Checkpoint, PublishedCheckpoint
-from authority.store.metering import Frame, Meter
+from authority.store.metering import PASSED, Frame, Meter
 from authority.store.settlement import SettledSpan
 from edge_agent.wire.reading import RECORD_SIZE, record_hash
 
@@ -183,7 +183,7 @@ def _leaves(session: Session, meters: Iterable[int], begin: int, end: int) -> di
         .where(
             Frame.interval_end.between(begin, end),
             Frame.meter_pk.in_(meters),
-            Frame.disposition.in_(day_sums.PASSED),
+            Frame.disposition.in_(PASSED),
         )
         .group_by(Frame.meter_pk, Frame.interval_end)
     )

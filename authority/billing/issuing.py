@@ -54,9 +54,8 @@ from authority.log import log
 from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.log import Act
 from authority.store.metering import (
-    DISPOSITION_ACCEPTED,
-    DISPOSITION_RELEASED,
     METER_RETIRED,
+    PASSED,
     Frame,
     Meter,
     held_back,
@@ -172,7 +171,7 @@ def _unsettled(session: Session, facts: Facts, period: int, end: int) -> list[Ga
 
 def _silent(session: Session, wallet: str, end: int) -> tuple[SilentMeter, ...]:
     """The member's meters that count and have no reading which let them be settled up to the end (Unix seconds)."""
-    passed = Frame.disposition.in_((DISPOSITION_ACCEPTED, DISPOSITION_RELEASED))
+    passed = Frame.disposition.in_(PASSED)
     found = []
     for meter in session.scalars(
         select(Meter)

@@ -12,7 +12,7 @@ from authority.refusals import NotFoundError
 from authority.store.metering import (
     DISPOSITION_ACCEPTED,
     DISPOSITION_HELD,
-    DISPOSITION_RELEASED,
+    PASSED,
     Frame,
     Meter,
 )
@@ -110,7 +110,7 @@ def of_reading(session: Session, log_index: int, tolerance_bps: int) -> Evidence
         .where(
             Frame.meter_pk == frame.meter_pk,
             Frame.log_index < log_index,
-            Frame.disposition.in_((DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)),
+            Frame.disposition.in_(PASSED),
         )
         .order_by(Frame.log_index.desc())
         .limit(1)

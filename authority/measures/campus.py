@@ -34,7 +34,7 @@ from authority.measures.indicators import (
 )
 from authority.measures.markets import Epoch, Limits, RuleFigures, Terms, compare
 from authority.settlement.surplus import MeterSpan, settle_span
-from authority.store.metering import DISPOSITION_ACCEPTED, DISPOSITION_RELEASED, Frame, Meter
+from authority.store.metering import PASSED, Frame, Meter
 from authority.store.people import User
 from authority.store.settlement import SettledSpan
 from edge_agent.wire.reading import RECORD_SIZE, Record
@@ -287,13 +287,12 @@ def _readings(
     session: Session, start: int, end: int
 ) -> Iterator[tuple[int, str, Sequence[tuple[int, tuple[int, int, int, int]]]]]:
     """Each settling meter: its user, its role, and its registers at the boundaries of [start, end], in order."""
-    passed = (DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)
     for meter in session.scalars(select(Meter).where(Meter.role != "submeter").order_by(Meter.id)).all():
         rows = session.execute(
             select(Frame.interval_end, Frame.frame)
             .where(
                 Frame.meter_pk == meter.id,
-                Frame.disposition.in_(passed),
+                Frame.disposition.in_(PASSED),
                 Frame.interval_end >= start,
                 Frame.interval_end <= end,
             )

@@ -31,9 +31,8 @@ from authority.settlement.surplus import MeterSpan, SurplusError, settle_span
 from authority.store import Store
 from authority.store.day_sums import EnergyDay, EnergyDaysKept, TradeDay, TradeDaysKept
 from authority.store.metering import (
-    DISPOSITION_ACCEPTED,
-    DISPOSITION_RELEASED,
     METER_RETIRED,
+    PASSED,
     Frame,
     Meter,
     MeterTenure,
@@ -49,8 +48,6 @@ BOUNDARIES_AT_ONCE = DAYS_AT_ONCE * 100
 MEMBER_DAYS_A_TURN = 512
 TRADE_DAYS_A_TURN = 4
 """How much `keep` does when it is called: what is left waits for the next epoch."""
-PASSED = (DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)
-"""What became of readings that count."""
 
 
 class Flows(NamedTuple):

@@ -25,8 +25,7 @@ from authority.store.metering import (
     CHAIN_PENDING,
     CHAIN_SKIPPED,
     CHAIN_SUBMITTED,
-    DISPOSITION_ACCEPTED,
-    DISPOSITION_RELEASED,
+    PASSED,
     Frame,
     Meter,
     waiting_for_the_chain,
@@ -36,8 +35,6 @@ from authority.store.settlement import EPOCH_STATES, Alert, SettledSpan, Settlem
 ACTOR = "settlement"
 QUEUE_DEPTH = 256
 """How many waiting frames of a meter are looked at: a boundary further on is not needed to decide about the next."""
-PASSED = (DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)
-"""What became of a reading that may go to the chain."""
 STANDINGS_PER_QUERY = 100
 OPEN_EPOCHS = 32
 """How many epochs that are behind are dealt with at a time, however long settlement has stood still."""

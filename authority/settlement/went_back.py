@@ -34,6 +34,7 @@ from authority.store.metering import (
     CHAIN_SUBMITTED,
     METER_ACTIVE,
     METER_APPROVED,
+    PASSED,
     Frame,
     Meter,
 )
@@ -52,7 +53,6 @@ OF_MEMBERS = frozenset({"place_order", "retire_energy", "withdraw"})
 STATUSES_AT_ONCE = 256
 WENT_BACK = "chain"
 """What the alert about a chain that went back is about."""
-PASSED = ("accepted", "released")
 
 
 class OtherChainError(AuthorityError):

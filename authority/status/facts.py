@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,14 +30,11 @@ from authority.home.home import Home
 from authority.store.leases import Lease
 from authority.store.metering import (
     CHAIN_CONFIRMED,
-    CHAIN_PENDING,
-    CHAIN_SUBMITTED,
-    DISPOSITION_ACCEPTED,
-    DISPOSITION_HELD,
-    DISPOSITION_RELEASED,
     Frame,
     Gateway,
     Meter,
+    held_back,
+    waiting_for_the_chain,
 )
 from authority.store.settlement import Alert, SettlementEpoch
 
@@ -191,28 +189,22 @@ def gather(app: App, client: ChainClient) -> Facts:
     settings = home.settings
     with app.store.read() as session:
         names = Names.load(session, home)
-        meters = _meters(session)
+        held = session.execute(select(Frame.meter_pk, Frame.code).where(held_back(Frame))).all()
+        meters = _meters(session, Counter(row.meter_pk for row in held))
+        epochs = (
+            select(SettlementEpoch.epoch)
+            .where(SettlementEpoch.epoch <= now // settings.epoch.seconds)
+            .order_by(SettlementEpoch.epoch.desc())
+        )
         checkpointed = list(
-            session.scalars(
-                select(SettlementEpoch.epoch)
-                .where(SettlementEpoch.checkpointed_ms.is_not(None))
-                .order_by(SettlementEpoch.epoch.desc())
-                .limit(COMPARED_CHECKPOINTS)
-            )
+            session.scalars(epochs.where(SettlementEpoch.checkpointed_ms.is_not(None)).limit(COMPARED_CHECKPOINTS))
         )
         facts: dict[str, Any] = {
             "gateways": _gateways(session),
             "meters": tuple(facts for facts, _, _ in meters),
-            "held_by_code": dict(
-                session.execute(
-                    select(Frame.code, func.count())
-                    .where(Frame.disposition == DISPOSITION_HELD)
-                    .group_by(Frame.code)
-                    .order_by(Frame.code)
-                ).all()
-            ),
+            "held_by_code": dict(sorted(Counter(row.code for row in held).items())),
             "alerts": _alerts(session, names),
-            "settled_any": session.scalar(select(func.count()).select_from(SettlementEpoch)) != 0,
+            "settled_any": session.scalar(epochs.limit(1)) is not None,
             "running": _running(session, now),
             "enrolments_waiting": _waiting(session),
         }
@@ -274,28 +266,23 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)[:200]
 
 
-def _meters(session: Session) -> list[tuple[MeterFacts, bytes, int | None]]:
-    """Each meter in use, with its id and the highest sequence that the store has as confirmed on the chain."""
-    last = dict(session.execute(select(Frame.meter_pk, func.max(Frame.interval_end)).group_by(Frame.meter_pk)).all())
-    on_way = Frame.disposition.in_((DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)) & Frame.chain_status.in_(
-        (CHAIN_PENDING, CHAIN_SUBMITTED)
-    )
+def _meters(session: Session, held: Mapping[int, int]) -> list[tuple[MeterFacts, bytes, int | None]]:
+    """Each meter in use, with its id and the sequence of the last reading that the store has as confirmed on the chain.
 
-    def count(condition: Any) -> dict[int, int]:
-        return dict(
-            session.execute(select(Frame.meter_pk, func.count()).where(condition).group_by(Frame.meter_pk)).all()
-        )
-
-    waiting, held = count(on_way), count(Frame.disposition == DISPOSITION_HELD)
-    confirmed = dict(
-        session.execute(
-            select(Frame.meter_pk, func.max(Frame.sequence))
-            .where(Frame.chain_status == CHAIN_CONFIRMED)
-            .group_by(Frame.meter_pk)
-        ).all()
+    held is the number of readings of a meter (its key in the store) that are held back. The last reading of a meter is
+    looked up meter by meter: a query over all readings would take longer every year.
+    """
+    on_way = select(Frame.meter_pk, func.count()).where(waiting_for_the_chain(Frame)).group_by(Frame.meter_pk)
+    waiting = dict(session.execute(on_way).all())
+    newest = select(Frame.interval_end).where(Frame.meter_pk == Meter.id).order_by(Frame.log_index.desc()).limit(1)
+    confirmed = (
+        select(Frame.sequence)
+        .where(Frame.meter_pk == Meter.id, Frame.chain_status == CHAIN_CONFIRMED)
+        .order_by(Frame.log_index.desc())
+        .limit(1)
     )
-    rows = session.scalars(
-        select(Meter)
+    rows = session.execute(
+        select(Meter, newest.scalar_subquery(), confirmed.scalar_subquery())
         .where(Meter.public_key.is_not(None))
         .options(joinedload(Meter.user))
         .order_by(Meter.gateway_name, Meter.name)
@@ -307,15 +294,15 @@ def _meters(session: Session) -> list[tuple[MeterFacts, bytes, int | None]]:
                 meter.name,
                 meter.user.name,
                 meter.state,
-                last.get(meter.id),
+                last,
                 waiting.get(meter.id, 0),
                 held.get(meter.id, 0),
                 meter.registered_at is not None,
             ),
             meter.meter_id,
-            confirmed.get(meter.id),
+            top,
         )
-        for meter in rows
+        for meter, last, top in rows
     ]
 
 

@@ -27,6 +27,9 @@ an operator holds; one that was taken out for good."""
 DISPOSITION_ACCEPTED, DISPOSITION_HELD, DISPOSITION_RELEASED, DISPOSITION_VOID = "accepted", "held", "released", "void"
 """What becomes of a logged frame: accepted and released frames go to the chain, held ones wait, void ones never do."""
 
+PASSED = (DISPOSITION_ACCEPTED, DISPOSITION_RELEASED)
+"""Of frames that policy or an operator let pass: those that count."""
+
 CHAIN_PENDING, CHAIN_SUBMITTED, CHAIN_CONFIRMED, CHAIN_SKIPPED = "pending", "submitted", "confirmed", "skipped"
 """Where a frame is on its way to the chain; skipped: a later reading went first and carries its energy."""
 
@@ -189,7 +192,7 @@ class Frame(Base):
 
 def waiting_for_the_chain(frame: type[Frame]) -> ColumnElement[bool]:
     """That a frame may go to the chain and has not been seen there, in the words of the index on just these."""
-    dispositions, statuses = (DISPOSITION_ACCEPTED, DISPOSITION_RELEASED), (CHAIN_PENDING, CHAIN_SUBMITTED)
+    dispositions, statuses = PASSED, (CHAIN_PENDING, CHAIN_SUBMITTED)
     return and_(frame.disposition.in_(_written(dispositions)), frame.chain_status.in_(_written(statuses)))
 
 
