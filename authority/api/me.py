@@ -9,9 +9,9 @@ from typing import Any
 
 from apiflask import APIBlueprint, EmptySchema, Schema, fields
 from apiflask.validators import OneOf, Range
-from flask import Response, request
+from flask import Response
 
-from authority.api import days, gate
+from authority.api import days, gate, tags
 from authority.api.campus import described
 from authority.api.gate import ANY_SCOPE, Rule
 from authority.api.member import Balances, Bills, Energy, Members, Orders, Standing
@@ -119,14 +119,7 @@ def blueprint(app: App, members: Members) -> APIBlueprint:
 
     @me.after_request
     def tag(response: Response) -> Response:
-        """An entity tag, by which a program that asks again is told that nothing has changed (304)."""
-        if request.method == "GET" and response.status_code == 200:
-            response.headers["Cache-Control"] = "private, no-cache"
-            response.vary.add("Cookie")
-            response.vary.add("Authorization")
-            response.add_etag(weak=True)  # it stands for the content, compressed or not
-            response.make_conditional(request)
-        return response
+        return tags.tagged(response, tags.PRIVATE)
 
     @me.get("")
     @me.output(schema_of(Me), description="Who asks.")

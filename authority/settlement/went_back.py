@@ -294,7 +294,7 @@ def _forget(session: Session, stands: Standing, from_leaf: int) -> None:
         .where(SettlementEpoch.epoch > after)
         .values(
             state=EPOCH_STATES[0], readings_on_chain=0, bids=0, asks=0, traded_wh=0, clearing_price=None,
-            book_hash=None, book_log_index=None, log_size=None, log_root=None,
+            book_hash=None, book_log_index=None, publishable=None, log_size=None, log_root=None,
             **{f"{stage}_ms": None for stage in stages},
         )
     )  # fmt: skip

@@ -47,6 +47,7 @@ from authority.settlement.actions import (
 )
 from authority.settlement.chain import SettlementChain
 from authority.settlement.journal import Departure, Journal, MemberTotals, WaitingFrame
+from authority.settlement.market_sums import may_be_told
 from authority.settlement.plan import FAILING_AFTER, Situation, plan, settlements, stages_complete
 from authority.settlement.snapshot import MeterView, Snapshot
 from authority.settlement.views import book_hash
@@ -502,6 +503,8 @@ class Worker:
         figures: dict[str, object] = {"book_hash": pinned}
         if book is not None:
             figures["book_log_index"] = self.journal.log_book(epoch, book.data)
+            with self.store.read() as session:
+                figures["publishable"] = may_be_told(session, book.data)
         self.journal.mark(epoch, **figures)
         self.journal.act(f"checkpoint_epoch:{epoch}", "checkpoint_epoch", {"epoch": epoch, "book_hash": pinned.hex()})
         size, root = self.journal.log_head(epoch)

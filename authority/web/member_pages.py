@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import TypeVar
 
 from flask import Blueprint, Response, render_template, request, url_for
@@ -15,13 +15,12 @@ from authority.api.asking import ChainAwayError
 from authority.api.gate import Rule
 from authority.api.member import Energy, Members, Standing
 from authority.app import App
-from authority.billing.calendar import local
 from authority.errors import AuthorityError
 from authority.market.policies import MarketError
 from authority.market.standing_orders import StandingOrder
 from authority.people.roles import OF_A_MEMBER, MemberAccount
 from authority.refusals import NotFoundError
-from authority.web import amounts, answers
+from authority.web import amounts, answers, ranges
 from authority.web.answers import page, redirect
 from authority.web.figures import credits_per_kwh, kilowatt_hours
 from authority.web.presentation import nice
@@ -38,7 +37,6 @@ RULES: Mapping[str, Rule] = {
     "member.bill_pdf": Rule(OF_A_MEMBER),
 }
 HEIGHT, WIDTH = 200, 960
-VIEWS = {"day": days.QUARTER, "month": days.DAY, "year": days.MONTH}
 LINE_WORDS = {
     "withdrawn": "Energy drawn from the campus grid",
     "late_withdrawal": "Energy drawn earlier, booked late",
@@ -138,12 +136,12 @@ def blueprint(app: App, members: Members) -> Blueprint:
 
     @member.get("/energy")
     def energy() -> Response:
-        its, view, today_ = gate.own_member(app, "energy"), request.args.get("view", "day"), members.today()
-        view = view if view in VIEWS else "day"
-        first, last = _range(view, _day(request.args.get("day", ""), today_))
-        before = _range(view, first - timedelta(days=1))
-        found = members.energy(its, first, last, VIEWS[view])
-        labels = [_label(step.starts_at, view, members) for step in found.steps]
+        its, today_ = gate.own_member(app, "energy"), members.today()
+        view = ranges.view_of(request.args.get("view", ""))
+        first, last = ranges.around(view, ranges.day_of(request.args.get("day", ""), today_))
+        before = ranges.around(view, first - timedelta(days=1))
+        found = members.energy(its, first, last, ranges.VIEWS[view])
+        labels = [ranges.label(step.starts_at, view, members.zone) for step in found.steps]
         text = render_template(
             "energy.html",
             account=its.name,
@@ -154,12 +152,12 @@ def blueprint(app: App, members: Members) -> Blueprint:
             after=last + timedelta(days=1),
             is_last=last >= today_,
             energy=found,
-            compared=members.energy(its, *before, VIEWS[view]).total,
+            compared=members.energy(its, *before, ranges.VIEWS[view]).total,
             labels=labels,
             chart=chart(found, labels),
             height=HEIGHT,
             width=WIDTH,
-            title=_title(view, first),
+            title=ranges.title(view, first),
             unknown=sum(1 for step in found.steps if step.flows is None),
             proofs=gate.principal().is_own and view != "year",
         )
@@ -270,33 +268,6 @@ def _plain(error: AuthorityError) -> str:
 
 
 _OPTIONS = re.compile(r"give --sell-at.*")
-
-
-def _day(text: str, today: date) -> date:
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
-        return today
-    return min(max(found, date(2000, 1, 1)), today)
-
-
-def _range(view: str, day: date) -> tuple[date, date]:
-    """The whole day, month or year around a day."""
-    if view == "day":
-        return day, day
-    if view == "month":
-        first = day.replace(day=1)
-        return first, (first + timedelta(days=32)).replace(day=1) - timedelta(days=1)
-    return day.replace(month=1, day=1), day.replace(month=12, day=31)
-
-
-def _title(view: str, first: date) -> str:
-    return {"day": f"{first:%A, %-d %B %Y}", "month": f"{first:%B %Y}", "year": f"{first:%Y}"}[view]
-
-
-def _label(start: int, view: str, members: Members) -> str:
-    at = local(start, members.zone)
-    return {"day": f"{at:%H:%M}", "month": f"{at:%-d %b}", "year": f"{at:%B}"}[view]
 
 
 def _order(form: Mapping[str, str]) -> StandingOrder:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, event, text
 HISTORY = (
     "frames", "log_leaves", "log_tiles", "log_checkpoints", "log_published", "log_cosignatures",
     "acts", "settled_spans", "settlement_epochs",
-    "parked_frames", "incidents", "energy_days", "trade_days",
+    "parked_frames", "incidents", "energy_days", "trade_days", "market_days",
 )  # fmt: skip
 """Tables that grow with time; all others grow with the campus."""
 
