@@ -48,7 +48,7 @@ from authority.store.settlement import (
     SettlementEpoch,
 )
 
-OF_MEMBERS = frozenset({"place_order", "retire_energy", "withdraw"})
+OF_MEMBERS = frozenset({"place_order", "cancel_order", "retire_energy", "withdraw"})
 """Acts of settlement in members' names: they may not land, and are not done again for their own sake."""
 STATUSES_AT_ONCE = 256
 WENT_BACK = "chain"

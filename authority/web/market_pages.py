@@ -10,6 +10,7 @@ from flask import Blueprint, Response, render_template, request, url_for
 
 from authority.api import days, tags
 from authority.api.days import DaysInvalidError
+from authority.api.hand_orders import RunningBook
 from authority.api.market import ClearedBook, DepthStep, Market, MarketStep, Prices
 from authority.billing.calendar import local
 from authority.web import answers, ranges
@@ -97,8 +98,8 @@ def notes(total: MarketStep, least_members: int) -> list[str]:
     found = []
     if total.epochs_withheld:
         found.append(
-            f"{grouped(total.epochs_withheld)} of {grouped(total.epochs)} books are left out: fewer than {least_members} members bought "
-            "or sold in them, and a figure would tell of one of them."
+            f"{grouped(total.epochs_withheld)} of {grouped(total.epochs)} books are left out: fewer than "
+            f"{least_members} members bought or sold in them, and a figure would tell of one of them."
         )
     if unknown := total.epochs - total.epochs_known:
         found.append(f"{grouped(unknown)} of {grouped(total.epochs)} books are not known, or not cleared yet.")
@@ -118,7 +119,7 @@ def limits(step: DepthStep) -> str:
     return f"{credits_per_kwh(lowest)} to {credits_per_kwh(highest)}"
 
 
-def most_of(book: ClearedBook) -> int:
+def most_of(book: ClearedBook | RunningBook) -> int:
     """The greatest sum in a book, Wh."""
     return max((each.quantity_wh for each in (*(book.bids or ()), *(book.asks or ()))), default=0)
 
