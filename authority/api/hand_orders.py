@@ -6,8 +6,6 @@ is asked for is kept, and settlement carries it out (authority.market.hand_order
 
 from __future__ import annotations
 
-import threading
-from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -31,7 +29,7 @@ from authority.log import log
 from authority.market import hand_orders
 from authority.market.book_leaf import book_of_leaf
 from authority.market.clearing import buyer_pays, escrow_of_bid, seller_gets
-from authority.market.disclosure import LEAST_MEMBERS, PriceStep, depth, may_tell
+from authority.market.disclosure import LEAST_MEMBERS, OpenBook, depth
 from authority.market.hand_orders import DONE, LONGEST_KEY, REFUSED, HandOrder, Wish
 from authority.market.policies import MarketError
 from authority.market.standing_orders import BID, SIDES, ProposedOrder
@@ -155,7 +153,7 @@ class HandOrders:
 
     def __init__(self, app: App, client: Callable[[], ChainClient]) -> None:
         self._app, self._client = app, client
-        self._depth = _Depth()
+        self._shown = OpenBook[OrderView]()
 
     # The book
 
@@ -166,7 +164,13 @@ class HandOrders:
         head = now.head
         with self._app.store.read() as session:
             public = public_members(session)
-        shown_at, sides = self._depth.of(head.epoch, now.book.orders, public, self._app.clock())
+        shown = self._shown.shown(head.epoch, now.book.orders, public, self._app.clock())
+        bids, asks = (
+            depth(((each.price, each.quantity, each.member) for each in shown[1] if each.is_bid == is_bid), public)
+            if shown
+            else None
+            for is_bid in (True, False)
+        )
         return RunningBook(
             epoch=head.epoch,
             orders_until=head.cutoff_at,
@@ -178,11 +182,11 @@ class HandOrders:
             least_wh=max(1, head.min_order),
             most_wh=head.max_order,
             most_orders=head.max_orders_per_member,
-            withheld=sides is None,
+            withheld=shown is None,
             least_members=LEAST_MEMBERS,
-            shown_at=shown_at if sides else None,
-            bids=depth_steps(sides[0]) if sides else None,
-            asks=depth_steps(sides[1]) if sides else None,
+            shown_at=shown[0] if shown else None,
+            bids=depth_steps(bids) if shown else None,
+            asks=depth_steps(asks) if shown else None,
         )
 
     def _running(self, client: ChainClient) -> _Now:
@@ -319,40 +323,6 @@ class HandOrders:
             index = session.get_one(User, member.id).member_index
             books = _final_books(session, {each.wish.epoch for each in asked if each.state == DONE}, index)
         return GivenOrders(orders=tuple(_given(each, asked, books) for each in asked))
-
-
-class _Depth:
-    """The running book's depth as it was last shown: the next one differs by the orders of enough members, or of none.
-
-    Else whoever looks twice would read in the difference what one member ordered meanwhile.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._epoch, self._at = -1, 0
-        self._orders: Mapping[int, Sequence[tuple[bool, int, int]]] = {}
-        self._sides: tuple[tuple[PriceStep, ...], tuple[PriceStep, ...]] | None = None
-
-    def of(
-        self, epoch: int, orders: Sequence[OrderView], public: Collection[int], now: int
-    ) -> tuple[int, tuple[tuple[PriceStep, ...], tuple[PriceStep, ...]] | None]:
-        """When what is shown was taken, and both sides; None where it may not be told."""
-        its: dict[int, list[tuple[bool, int, int]]] = defaultdict(list)
-        for order in orders:
-            its[order.member].append((order.is_bid, order.price, order.quantity))
-        with self._lock:
-            changed = {
-                member for member in its.keys() | self._orders.keys() if its.get(member) != self._orders.get(member)
-            }
-            if epoch == self._epoch and self._sides is not None and not may_tell(changed, public):
-                return self._at, self._sides
-            bids, asks = (
-                depth(((each.price, each.quantity, each.member) for each in orders if each.is_bid == is_bid), public)
-                for is_bid in (True, False)
-            )
-            self._epoch, self._at, self._orders = epoch, now, its
-            self._sides = None if bids is None or asks is None else (bids, asks)
-            return self._at, self._sides
 
 
 def proposed(side: str, price: int, quantity: int) -> ProposedOrder:

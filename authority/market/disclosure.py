@@ -7,8 +7,11 @@ figures are public (User.public) do not count: theirs are shown anyway.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import threading
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 LEAST_MEMBERS = 3
 """With three, none of them can take its own part away and read another's."""
@@ -57,3 +60,63 @@ def depth(orders: Iterable[tuple[int, int, int]], public: Collection[int]) -> tu
             return None
         groups[-1].add(last.prices[-1], last.quantity, last.members)
     return tuple(PriceStep(min(each.prices), max(each.prices), each.quantity) for each in groups)
+
+
+class Ordered(Protocol):
+    """An order in a book: prices in micro-credit per kWh, quantities in Wh, the member by its index."""
+
+    @property
+    def is_bid(self) -> bool:
+        """Whether it buys."""
+
+    @property
+    def price(self) -> int:
+        """Its limit."""
+
+    @property
+    def quantity(self) -> int:
+        """How much."""
+
+    @property
+    def member(self) -> int:
+        """Whose it is."""
+
+
+T = TypeVar("T", bound=Ordered)
+Side = Mapping[int, Sequence[tuple[int, int]]]
+
+
+class OpenBook(Generic[T]):
+    """An open book as it may be shown to whoever looks again and again.
+
+    What is shown changes only by the orders of enough members of a side at once, or of none: else the difference of
+    two looks would be what one member ordered meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._epoch, self._at = -1, 0
+        self._orders: Sequence[T] = ()
+        self._sides: tuple[Side, Side] = ({}, {})
+
+    def shown(
+        self, epoch: int, orders: Sequence[T], public: Collection[int], now: int
+    ) -> tuple[int, Sequence[T]] | None:
+        """When what is shown was taken, and its orders; None where nothing of this epoch's book may be told yet."""
+        sides = (_side(orders, is_bid=True), _side(orders, is_bid=False))
+        with self._lock:
+            before: tuple[Side, Side] = self._sides if epoch == self._epoch else ({}, {})
+            if all(may_tell(side, public) for side in sides) and all(
+                may_tell({each for each in old.keys() | new.keys() if old.get(each) != new.get(each)}, public)
+                for old, new in zip(before, sides, strict=True)
+            ):
+                self._epoch, self._at, self._orders, self._sides = epoch, now, tuple(orders), sides
+            return (self._at, self._orders) if epoch == self._epoch else None
+
+
+def _side(orders: Iterable[Ordered], *, is_bid: bool) -> Side:
+    found: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for order in orders:
+        if order.is_bid == is_bid:
+            found[order.member].append((order.price, order.quantity))
+    return found
