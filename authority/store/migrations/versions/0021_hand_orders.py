@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0020_hand_orders"
-down_revision = "0019_market_days"
+revision = "0021_hand_orders"
+down_revision = "0020_market_days"
 branch_labels = None
 depends_on = None
 

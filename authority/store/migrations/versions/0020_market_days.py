@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0019_market_days"
-down_revision = "0018_tenures"
+revision = "0020_market_days"
+down_revision = "0019_one_copy"
 branch_labels = None
 depends_on = None
 
