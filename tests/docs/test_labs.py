@@ -1,0 +1,156 @@
+"""The labs: each runs with its solutions, stops at each exercise that is open, and finds each usual mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import peer_programs
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LABS = ROOT / "docs" / "labs"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+sys.path.insert(0, str(LABS))  # as Python does for a lab that it runs
+import lab  # noqa: E402
+
+FILES = lab.files()
+SOLUTIONS = {path: LABS / "solutions" / path.name for path in FILES}
+
+
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def solutions(path: Path) -> dict[int, str]:
+    return {number: body for number, (body,) in lab.answers(text_of(SOLUTIONS[path])).items()}
+
+
+def exercises(path: Path) -> list[int]:
+    return list(lab.answers(text_of(path)))
+
+
+def run(text: str, name: str) -> None:
+    """Run a lab's text here; what it started ends with it."""
+    module = types.ModuleType(f"running_{name}")
+    sys.modules[module.__name__] = module
+    told = sys.excepthook
+    try:
+        exec(compile(text, name, "exec"), module.__dict__)  # noqa: S102 - a lab of ours
+    finally:
+        lab.CLOSING.close()
+        sys.excepthook = told
+        del sys.modules[module.__name__]
+
+
+def mistakes() -> Iterator[Any]:
+    for path in FILES:
+        for number, bodies in lab.answers(text_of(SOLUTIONS[path]), "mistake").items():
+            for which, body in enumerate(bodies, 1):
+                yield pytest.param(path, number, body, id=f"{path.stem[:4]}-{number}-{which}")
+
+
+def test_every_lab_is_listed_for_students_and_for_teachers() -> None:
+    assert FILES
+    for page in ("README.md", "TEACHERS.md"):
+        text = text_of(LABS / page)
+        for path in FILES:
+            assert f"({path.name})" in text, (page, path.name)
+    assert sorted(path.name for path in (LABS / "solutions").glob("*.py")) == [path.name for path in FILES]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_lab_says_what_one_will_know_what_is_needed_and_how_long_it_takes(path: Path) -> None:
+    opening = next(cell.text for cell in lab.cells(text_of(path)) if cell.is_text)
+    assert opening.startswith(f"# Lab {path.name[3]}: ")
+    for part in ("**At the end you know**", "**You need**", "**Time:**", f"docs/labs/{path.name}"):
+        assert part in opening, part
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_exercises_are_numbered_and_each_has_one_solution_and_a_mistake(path: Path) -> None:
+    numbers = exercises(path)
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert all(len(bodies) == 1 for bodies in lab.answers(text_of(path)).values())
+    assert list(solutions(path)) == numbers
+    assert list(lab.answers(text_of(SOLUTIONS[path]), "mistake")) == numbers
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_lab_runs_with_its_solutions(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(lab.solved(path), path.name)
+    told = capsys.readouterr().out
+    for number in exercises(path):
+        assert f"Exercise {number}: right." in told
+    assert f"Lab {path.name[3]} is done" in told
+
+
+@pytest.mark.parametrize(
+    ("path", "number"),
+    [pytest.param(path, number, id=f"{path.stem[:4]}-{number}") for path in FILES for number in exercises(path)],
+)
+def test_a_lab_stops_at_the_exercise_that_is_open(path: Path, number: int) -> None:
+    earlier = {each: body for each, body in solutions(path).items() if each < number}
+    with pytest.raises(lab.OpenExerciseError, match=f"Exercise {number} is open: ."):
+        run(lab.answer_in(text_of(path), earlier), path.name)
+
+
+@pytest.mark.parametrize(("path", "number", "mistaken"), list(mistakes()))
+def test_a_usual_mistake_is_found_in_its_own_exercise(
+    path: Path, number: int, mistaken: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = solutions(path) | {number: mistaken}
+    with pytest.raises(AssertionError) as found:
+        run(lab.answer_in(text_of(path), given), path.name)
+    assert str(found.value), "the check says nothing"
+    told = capsys.readouterr().out
+    assert f"Exercise {number}: right." not in told
+    assert number == 1 or f"Exercise {number - 1}: right." in told
+
+
+def test_a_student_sees_where_to_go_on_and_no_stack() -> None:
+    path = FILES[0]
+    done = subprocess.run([sys.executable, path], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    line = text_of(path).splitlines().index(next(line for line in text_of(path).splitlines() if "still_open(1" in line))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{path.name}, line {line + 1}: Exercise 1 is open: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_the_solved_lab_is_printed() -> None:
+    number = FILES[0].name[3]
+    command = [sys.executable, LABS / "lab.py", number]
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, check=True)
+    assert done.stdout == lab.solved(FILES[0])
+
+
+CONVERT = """
+import json, sys, jupytext, nbformat
+for name in sys.argv[1:]:
+    notebook = jupytext.read(name, fmt="py:percent")
+    nbformat.validate(notebook)
+    print(json.dumps([[cell.cell_type, cell.metadata, cell.source] for cell in notebook.cells]))
+"""
+
+
+def test_every_lab_is_a_notebook() -> None:
+    """Jupytext finds the same cells as the labs' own tool, and notebooks that their schema accepts."""
+    command = [peer_programs.python("jupytext"), "-c", CONVERT, *FILES]
+    converted = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    for path, line in zip(FILES, converted, strict=True):
+        ours = lab.cells(text_of(path))
+        theirs = json.loads(line)
+        assert len(theirs) == len(ours) > 5
+        for (kind, metadata, source), cell in zip(theirs, ours, strict=True):
+            assert kind == ("markdown" if cell.is_text else "code")
+            assert source == (cell.text if cell.is_text else cell.body.strip())
+            if cell.number:
+                assert metadata[cell.number[0]] == str(cell.number[1])
