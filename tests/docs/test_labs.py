@@ -7,9 +7,7 @@ import os
 import subprocess
 import sys
 import types
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import peer_programs
 import pytest
@@ -38,24 +36,26 @@ def exercises(path: Path) -> list[int]:
     return list(lab.answers(text_of(path)))
 
 
-def run(text: str, name: str) -> None:
-    """Run a lab's text here; what it started ends with it."""
-    module = types.ModuleType(f"running_{name}")
-    sys.modules[module.__name__] = module
-    told = sys.excepthook
-    try:
-        exec(compile(text, name, "exec"), module.__dict__)  # noqa: S102 - a lab of ours
-    finally:
+class Notebook:
+    """A lab, cell by cell in this process, as somebody works through it who tries again after a wrong answer."""
+
+    def __init__(self, path: Path) -> None:
+        self.module = types.ModuleType(f"running_{path.stem}")
+        self.path = path
+
+    def __enter__(self) -> Notebook:
+        self._told = sys.excepthook
+        sys.modules[self.module.__name__] = self.module
+        return self
+
+    def __exit__(self, *_: object) -> None:
         lab.CLOSING.close()
-        sys.excepthook = told
-        del sys.modules[module.__name__]
+        sys.excepthook = self._told
+        del sys.modules[self.module.__name__]
 
-
-def mistakes() -> Iterator[Any]:
-    for path in FILES:
-        for number, bodies in lab.answers(text_of(SOLUTIONS[path]), "mistake").items():
-            for which, body in enumerate(bodies, 1):
-                yield pytest.param(path, number, body, id=f"{path.stem[:4]}-{number}-{which}")
+    def run(self, *bodies: str) -> None:
+        for body in bodies:
+            exec(compile(body, self.path.name, "exec"), self.module.__dict__)  # noqa: S102 - a lab of ours
 
 
 def test_every_lab_is_listed_for_students_and_for_teachers() -> None:
@@ -85,35 +85,39 @@ def test_exercises_are_numbered_and_each_has_one_solution_and_a_mistake(path: Pa
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_lab_runs_with_its_solutions(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(lab.solved(path), path.name)
-    told = capsys.readouterr().out
+def test_a_lab_runs_with_its_solutions(path: Path, tmp_path: Path) -> None:
+    script = tmp_path / path.name
+    script.write_text(lab.solved(path))
+    environment = {**ENVIRONMENT, "PYTHONPATH": f"{ROOT}{os.pathsep}{LABS}"}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
     for number in exercises(path):
-        assert f"Exercise {number}: right." in told
-    assert f"Lab {path.name[3]} is done" in told
+        assert f"Exercise {number}: right." in done.stdout
+    assert f"Lab {path.name[3]} is done" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("path", "number"),
-    [pytest.param(path, number, id=f"{path.stem[:4]}-{number}") for path in FILES for number in exercises(path)],
-)
-def test_a_lab_stops_at_the_exercise_that_is_open(path: Path, number: int) -> None:
-    earlier = {each: body for each, body in solutions(path).items() if each < number}
-    with pytest.raises(lab.OpenExerciseError, match=f"Exercise {number} is open: ."):
-        run(lab.answer_in(text_of(path), earlier), path.name)
-
-
-@pytest.mark.parametrize(("path", "number", "mistaken"), list(mistakes()))
-def test_a_usual_mistake_is_found_in_its_own_exercise(
-    path: Path, number: int, mistaken: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    given = solutions(path) | {number: mistaken}
-    with pytest.raises(AssertionError) as found:
-        run(lab.answer_in(text_of(path), given), path.name)
-    assert str(found.value), "the check says nothing"
-    told = capsys.readouterr().out
-    assert f"Exercise {number}: right." not in told
-    assert number == 1 or f"Exercise {number - 1}: right." in told
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_an_open_exercise_stops_the_lab_and_a_usual_mistake_is_found(path: Path) -> None:
+    """At each exercise first nothing is answered, then each mistake is made, then the solution is put in."""
+    code = [cell for cell in lab.cells(text_of(path)) if not cell.is_text]
+    given, mistaken = solutions(path), lab.answers(text_of(SOLUTIONS[path]), "mistake")
+    with Notebook(path) as notebook:
+        while code:
+            cell = code.pop(0)
+            if cell.number is None:
+                notebook.run(cell.body)
+                continue
+            number = cell.number[1]
+            checks = [code.pop(0).body]
+            while f"lab.right({number})" not in checks[-1]:
+                checks.append(code.pop(0).body)
+            with pytest.raises(lab.OpenExerciseError, match=f"Exercise {number} is open: ."):
+                notebook.run(cell.body, *checks)
+            for mistake in mistaken[number]:
+                with pytest.raises(AssertionError) as found:
+                    notebook.run(mistake, *checks)
+                assert str(found.value), f"what the check says of this is empty: {mistake}"
+            notebook.run(given[number], *checks)
 
 
 def test_a_student_sees_where_to_go_on_and_no_stack() -> None:
