@@ -6,17 +6,24 @@ It is what `authority simulate` lives in, with one difference: the meters measur
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import lab
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
+from sqlalchemy.orm import Session
 
+from authority.app import App
+from authority.audit.bundle import Manner
+from authority.audit.command import verify
+from authority.audit.stopped import validator_of
 from authority.chain import programs
 from authority.chain.accounts import EnergyAccount
 from authority.collector.ingest import Collector
+from authority.home.clock import stop_clock
+from authority.log import log
 from authority.simulation import buildings, campus_home
 from authority.simulation.clock import VirtualClock
 from authority.simulation.scenario import Scenario
@@ -56,7 +63,8 @@ class SmallCampus:
         plan = buildings.make(how_many, how_many, of)
         folder = Path(lab.CLOSING.enter_context(tempfile.TemporaryDirectory())) / "home"
         self.home = campus_home.create(folder, Scenario(epoch_seconds=EPOCH_SECONDS), plan, of, self.clock)
-        lab.CLOSING.callback(self.home.close)
+        self.folder, self._open = folder, True
+        lab.CLOSING.callback(self.close)
         self.app = self.home.app
         self.chain = self.home.chain.client
         self.network_id = self.app.home.network_id
@@ -116,3 +124,34 @@ class SmallCampus:
     def settle(self) -> None:
         """Let the settlement worker do all that there is to do."""
         settle(self._worker)
+
+    def leaves(self) -> list[bytes]:
+        """All leaves of the log."""
+        with self.app.store.read() as session:
+            return [leaf.data for leaf in log.leaves(session, 0, log.size(session))]
+
+    def checkpoint(self) -> bytes:
+        """The log as it stands, signed: a note."""
+        with self.app.store.write() as session:
+            signed = log.checkpoint(session, self.network_id, self.app.home.receipt_key)
+        return signed.to_bytes(bytes(self.receipt_key))
+
+    def close(self) -> None:
+        """Stop everything; the directory stays until the lab ends."""
+        if self._open:
+            self._open = False
+            self.home.close()
+            stop_clock(self.folder, self.clock.seconds())
+
+    def audit(self, change: Callable[[Session], None] | None = None) -> list[str]:
+        """Stop the campus, change what somebody with the database changes, and audit: the codes of what was found."""
+        self.close()
+        app = App.open(self.folder)
+        try:
+            if change is not None:
+                with app.store.write() as session:
+                    change(session)
+            with validator_of(app.home) as url:
+                return [finding.code for finding in verify(app, url, Manner(jobs=1)).findings]
+        finally:
+            app.store.close()
