@@ -111,6 +111,8 @@ def test_an_open_exercise_stops_the_lab_and_a_usual_mistake_is_found(
                 notebook.run(cell.body)
                 continue
             number = cell.number[1]
+            if (path.name[3], number) == ("5", 3) and os.environ.get("LABS") != "all":
+                pytest.skip("exercises 1 and 2 hold; the others compile a program for minutes: set LABS=all")
             checks = [code.pop(0).body]
             while f"lab.right({number})" not in checks[-1]:
                 checks.append(code.pop(0).body)
@@ -133,6 +135,14 @@ def test_a_student_sees_where_to_go_on_and_no_stack() -> None:
     line = text_of(path).splitlines().index(next(line for line in text_of(path).splitlines() if "still_open(1" in line))
     assert done.returncode == 1
     assert done.stderr.startswith(f"{path.name}, line {line + 1}: Exercise 1 is open: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_without_the_environment_a_lab_says_how_to_make_it() -> None:
+    command = [sys.executable, "-E", "-S", FILES[0]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "make demo EPOCHS=1" in done.stderr
     assert "Traceback" not in done.stderr
 
 
