@@ -124,14 +124,15 @@ server = 1
 METER += emulator_process.register("1-0:1.8.0.255", "0", initial=1_234_567, scaler=-1)
 METER += emulator_process.register("1-0:2.8.0.255", "0", initial=765_000, scaler=2)
 
+PATIENCE = 20  # seconds
 folder = lab.CLOSING.enter_context(tempfile.TemporaryDirectory())
 meter = emulator_process.start(Path(folder), METER)
 lab.CLOSING.callback(meter.stop)
-line = lab.CLOSING.enter_context(serial.Serial(meter.port, 9600, timeout=1))
+line = lab.CLOSING.enter_context(serial.Serial(meter.port, 9600, timeout=PATIENCE))
 
 
 def exchange(sent: bytes) -> bytes:
-    """Write a frame and read the answer; nothing where the meter says nothing for a second."""
+    """Write a frame and read the answer; nothing where the meter stays silent."""
     lab.show("->", sent)
     line.write(sent)
     head = line.read(3)
@@ -307,7 +308,9 @@ MY_EXPECTATION = None  # "error", "attribute 3" or "silence"
 lab.answered(8, MY_EXPECTATION)
 damaged = bytearray(frame(i_control(sent, received), b"\xe6\xe6\x00" + get_request(3, "1-0:1.8.0.255", 2)))
 damaged[22] ^= 0x01  # the attribute 2, the value, becomes 3, scaler and unit
+line.timeout = 1
 answer = exchange(bytes(damaged))
+line.timeout = PATIENCE
 assert answer == b"", "the meter should not have answered"
 assert MY_EXPECTATION == "silence", "run again and look: what does a meter know of a frame whose check is wrong?"
 lab.right(8)

@@ -7,8 +7,8 @@
 # **At the end you know** what an instruction is made of, how a program knows who signs, why each check has a refusal of its own, and what an IDL saves you from.
 #
 # **You need** this project's environment (`.venv`), and the programs' toolchain: `programs/toolchain/setup.sh`, once, as root.
-# It takes Debian's compiler and about 3 GB of disk.
-# The first build takes some minutes, each later one about half a minute.
+# It installs Debian's Rust compiler with its LLVM; the builds take another 400 MB in `build/lab5`.
+# The first build takes some minutes, each later one some seconds.
 # You do not need to know Rust well; you change a file that is there.
 #
 # **Time:** one hour, once the toolchain is installed.

@@ -97,7 +97,13 @@ def test_a_lab_runs_as_a_script_with_its_solutions(path: Path, tmp_path: Path) -
     assert f"Lab {path.name[3]} is done" in done.stdout
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.timeout(3_600)] if path.name[3] == "5" else [])
+        for path in FILES
+    ],
+)
 def test_an_open_exercise_stops_the_lab_and_a_usual_mistake_is_found(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
