@@ -96,7 +96,7 @@ assert built[:1] == built[-1:] == b"\x7e", "a frame begins and ends with the fla
 assert len(built) == 9, "without an information field there is no HCS: 9 bytes in all"
 assert built[1:3] == b"\xa0\x07", "the length counts all bytes between the flags, here 7"
 assert built[3:5] == b"\x03\x21", "the destination comes first, then the source"
-assert built.hex() == "7ea00703219" + "30f017e", (
+assert built.hex() == "7ea0070321930f017e", (
     "the FCS is over the bytes between the opening flag and the FCS, low byte first"
 )
 ours, theirs = frame(0x10, b"\xe6\xe6\x00 hello"), HdlcFrame(b"\x03", b"\x21", 0x10, b"\xe6\xe6\x00 hello").to_bytes()
