@@ -15,20 +15,23 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from authority.api.asking import ChainAwayError, asking
 from authority.app import App
-from authority.billing import credit_requests, credits, export, issuing, mailing, paper, views
+from authority.billing import credit_requests, credits, export, issuing, mailing, paper, payments, views
 from authority.billing.credit_requests import Booking
 from authority.billing.errors import BillUnknownError, PeriodNotIssuedError, PeriodUnknownError
 from authority.billing.issuing import Book, Checklist, Entered
 from authority.billing.mailing import Letter
+from authority.billing.money import Currency
+from authority.billing.payments import SETTLED, PaidBill, Reading
 from authority.billing.views import CLOSED, ENDED, ISSUED, BillSum, Correction, Period, Totals
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
-from authority.people import reads
+from authority.people import reads, records
 from authority.people.roles import Principal
-from authority.store.billing import IssuedBill
+from authority.store.billing import BillPayment, IssuedBill
 from authority.store.people import User
 from edge_agent.wire.canonical import canonical_json
 
@@ -77,12 +80,14 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class BillView:
-    """An issued bill, its document, and the corrections that were entered to it since."""
+    """An issued bill, its document, the corrections that were entered to it since, and what was paid of it."""
 
     bill: IssuedBill
     document: Mapping[str, Any]
     name: str
     corrections: tuple[Correction, ...]
+    standing: PaidBill
+    payments: tuple[BillPayment, ...]
 
 
 class Treasury:
@@ -91,6 +96,7 @@ class Treasury:
     def __init__(self, app: App, client: Callable[[], ChainClient]) -> None:
         self._app, self._client = app, client
         self.zone = ZoneInfo(app.home.settings.site.zone)
+        self.currency = Currency.of(app.home.settings.billing)
 
     @property
     def epoch_seconds(self) -> int:
@@ -183,11 +189,14 @@ class Treasury:
             found = issuing.issued_bill(session, number)
             document = views.document_of(found)
             name = views.names(session).get(found.wallet, found.wallet)
-            return BillView(found, document, name, tuple(views.corrections_of(session, found)))
+            (standing,) = self._standings(session, IssuedBill.number == number)
+            paid = tuple(payments.of_bill(session, number))
+            return BillView(found, document, name, tuple(views.corrections_of(session, found)), standing, paid)
 
     def pdf(self, view: BillView) -> bytes:
         """A bill on paper."""
-        return paper.bill_pdf(view.bill, view.name, self._app.home.settings.network.organisation, self.zone)
+        organisation = self._app.home.settings.network.organisation
+        return paper.bill_pdf(view.bill, view.name, organisation, self.zone, self.currency)
 
     def previewed(self, period: int, wallet: str) -> tuple[Review, Mapping[str, Any]]:
         """A member's bill of a period that is not issued yet; BillingError `bill_unknown` where there is none."""
@@ -199,6 +208,42 @@ class Treasury:
     def correct(self, who: Principal, number: int, line: int, amount: int, reason: str) -> Entered:
         """Enter a correction, in micro-credits; BillingErrors of `issuing.correct`."""
         return issuing.correct(self._app, number, line, amount, reason, actor=who.actor)
+
+    # Payments
+
+    def standings(self, period: int) -> dict[int, PaidBill]:
+        """What was paid of a period's bills, by number."""
+        with self._app.store.read() as session:
+            return {each.number: each for each in self._standings(session, IssuedBill.period == period)}
+
+    def unsettled(self) -> list[PaidBill]:
+        """The bills that are not settled, by number."""
+        with self._app.store.read() as session:
+            return [each for each in self._standings(session) if each.state not in SETTLED]
+
+    def newest_payments(self, most: int) -> list[BillPayment]:
+        """Payments, the last entered first."""
+        with self._app.store.read() as session:
+            return payments.newest(session, most)
+
+    def try_statement(self, data: bytes, assigned: Mapping[int, int]) -> Reading:
+        """What a bank's statement would book; BillingErrors of `payments.try_statement`."""
+        return payments.try_statement(self._app, data, assigned)
+
+    def take_in(self, who: Principal, data: bytes, assigned: Mapping[int, int], seen: str) -> Reading:
+        """Book a statement as it was looked at; ReviewOutdatedError, BillingErrors of `payments.take_in`."""
+        if self.try_statement(data, assigned).digest != seen:
+            raise ReviewOutdatedError("this is not what was shown: look at it again, then book it")
+        return payments.take_in(self._app, data, assigned, actor=who.actor, agreed=seen)
+
+    def withdraw_payment(self, who: Principal, log_index: int, reason: str) -> bool:
+        """Take a payment off its bill; NamesSomebodyError, BillingErrors of `payments.withdraw`."""
+        with self._app.store.read() as session:
+            records.require_nameless(session, reason)
+        return payments.withdraw(self._app, log_index, reason, actor=who.actor)
+
+    def _standings(self, session: Session, *which: object) -> list[PaidBill]:
+        return payments.paid_bills(session, self.currency, self._app.home.network_id, *which)
 
     # Mail
 

@@ -1,4 +1,4 @@
-"""`authority billing`: periods, preview, close, issue, show, export, correct, estimate, ledger."""
+"""`authority billing`: periods, preview, close, issue, show, export, correct, estimate, payments, ledger."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.app import App
-from authority.billing import export, issuing, ledger, views
+from authority.billing import export, issuing, ledger, payments_command, views
 from authority.billing.bill import ESTIMATED, Bill, hash_of
 from authority.billing.errors import (
     BillUnknownError,
@@ -68,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     counter = actions.add_parser("ledger", help="every member's credits, by what moved and on the chain")
     counter.add_argument("--check", action="store_true", help="exit with 4 where the two do not agree")
     add_json(counter)
+    payments_command.add_arguments(actions.add_parser("payments", help="what the bank says that members paid"))
     _estimates(actions.add_parser("estimate", help="what a dead meter would have measured: add, withdraw, list"))
 
 
@@ -346,6 +347,7 @@ _ACTIONS: dict[str, Callable[[App, ChainClient, argparse.Namespace], None]] = {
     "export": _export,
     "correct": _correct,
     "estimate": _estimate,
+    "payments": payments_command.run,
 }
 
 # In words

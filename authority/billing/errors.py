@@ -19,6 +19,12 @@ class AmountInvalidError(BillingError):
     code = "amount_invalid"
 
 
+class AssignmentInvalidError(BillingError):
+    """A payment cannot be given to a bill by hand: there is no such line, or nothing to give."""
+
+    code = "assignment_invalid"
+
+
 class BillChangedError(BillingError):
     """A bill in the store is not the one whose hash is in the log."""
 
@@ -47,6 +53,12 @@ class CreditShortError(BillingError):
     """A member has not so many credits that are free."""
 
     code = "credit_short"
+
+
+class CurrencyUnsetError(BillingError):
+    """Payments are taken in, and the site has not said in which currency members pay."""
+
+    code = "currency_unset"
 
 
 class EpochTooShortError(BillingError):
@@ -107,6 +119,12 @@ class MeterOfAnotherError(BillingError):
     """A meter is not the member's."""
 
     code = "meter_of_another"
+
+
+class PaymentUnknownError(BillingError):
+    """There is no payment of this number."""
+
+    code = "payment_unknown"
 
 
 class PeriodBeforeOpenError(BillingError):
@@ -173,6 +191,12 @@ class RetiredTooMuchError(BillingError):
     """More was retired in a period than withdrawn, which the chain refuses."""
 
     code = "retired_too_much"
+
+
+class StatementInvalidError(BillingError):
+    """A bank's statement cannot be read, as a whole or in some of its lines."""
+
+    code = "statement_invalid"
 
 
 class TurnBlockedError(BillingError):

@@ -14,6 +14,7 @@ from authority.app import App, Clock, system_clock
 from authority.billing import mailing, paper
 from authority.billing.errors import BillChangedError
 from authority.billing.mailing import Claimed
+from authority.billing.money import Currency
 from authority.figures import credits
 from authority.home.home import Home
 from authority.monitoring.delivery import Mail, UndeliveredError
@@ -39,7 +40,8 @@ def letter(app: App, claimed: Claimed) -> EmailMessage:
     if origin:
         lines += ["", "On the pages each line of it is explained:", f"{origin}/me/bills/{bill.number}"]
     mail.set_content("\n".join((*lines, "", organisation, "")))
-    data = paper.bill_pdf(bill, claimed.member, organisation, ZoneInfo(settings.site.zone))
+    currency = Currency.of(settings.billing)
+    data = paper.bill_pdf(bill, claimed.member, organisation, ZoneInfo(settings.site.zone), currency)
     mail.add_attachment(data, maintype="application", subtype="pdf", filename=f"bill-{bill.number}.pdf")
     return mail
 

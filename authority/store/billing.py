@@ -167,3 +167,23 @@ class BillMail(Base):
     tries: Mapped[int]
     sent_at: Mapped[Seconds | None]
     error: Mapped[str] = mapped_column(String(300))
+
+
+class BillPayment(Base):
+    """A payment of a bill that a bank's statement had: micro-credits, negative where the department paid.
+
+    key is SHA-256 of the bank's id of it, or of what its line says, so that no payment counts twice; booked_on is the
+    bank's day (YYYY-MM-DD), log_index the act. withdrawn_at: since when it no longer counts for its bill.
+    """
+
+    __tablename__ = "bill_payments"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[Hash] = mapped_column(unique=True)
+    bill: Mapped[BigInt] = mapped_column(index=True)
+    amount: Mapped[BigInt]
+    booked_on: Mapped[str] = mapped_column(String(10))
+    log_index: Mapped[BigInt]
+    entered_at: Mapped[Seconds]
+    entered_by: Mapped[str] = mapped_column(String(64))
+    withdrawn_at: Mapped[Seconds | None]

@@ -7,7 +7,13 @@ from flask import Response
 from authority.api.asking import ChainAwayError
 from authority.api.days import DaysInvalidError
 from authority.api.kwh import ProofMissingError
-from authority.billing.errors import BillingError, BillUnknownError, LetterUnknownError, PeriodUnknownError
+from authority.billing.errors import (
+    BillingError,
+    BillUnknownError,
+    LetterUnknownError,
+    PaymentUnknownError,
+    PeriodUnknownError,
+)
 from authority.errors import AuthorityError
 from authority.market.policies import MarketError
 from authority.people.errors import (
@@ -34,6 +40,7 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (BillUnknownError, 404),
     (PeriodUnknownError, 404),
     (LetterUnknownError, 404),
+    (PaymentUnknownError, 404),
     (FormSentError, 409),
     (OidcRefusedError, 403),
     (OidcAwayError, 503),

@@ -16,6 +16,8 @@ from authority.api.gate import Rule
 from authority.api.member import Energy, Members, Standing
 from authority.app import App
 from authority.billing.calendar import local
+from authority.billing.money import spaced
+from authority.billing.payments import WORDS
 from authority.errors import AuthorityError
 from authority.market.policies import MarketError
 from authority.market.standing_orders import StandingOrder
@@ -225,7 +227,12 @@ def blueprint(app: App, members: Members) -> Blueprint:
     def bills() -> Response:
         its = gate.own_member(app, "bills")
         text = render_template(
-            "bills.html", account=its.name, bills=members.bills(its).bills, members=members, days=days
+            "bills.html",
+            account=its.name,
+            bills=members.bills(its).bills,
+            payment_states=WORDS,
+            members=members,
+            days=days,
         )
         return page(text)
 
@@ -239,6 +246,8 @@ def blueprint(app: App, members: Members) -> Blueprint:
             bill=head,
             document=document,
             line_words=LINE_WORDS,
+            payment_states=WORDS,
+            spaced=spaced,
             members=members,
             days=days,
         )

@@ -16,9 +16,19 @@ from authority.api.gate import Rule
 from authority.api.treasury import CREDITS, GapsNotAcceptedError, ReviewOutdatedError, Treasury
 from authority.billing.calendar import local, midnight
 from authority.billing.credits import LONGEST_REFERENCE
-from authority.billing.errors import AboveLimitError, BillingError
+from authority.billing.errors import (
+    AboveLimitError,
+    AssignmentInvalidError,
+    BillingError,
+    PaymentUnknownError,
+    ReasonMissingError,
+)
 from authority.billing.mailing import WAITING
+from authority.billing.money import spaced
+from authority.billing.payments import UNKNOWN, WORDS
+from authority.billing.statement import decoded
 from authority.billing.views import CLOSED, ENDED, ISSUED, OPEN, words_of
+from authority.people.errors import NamesSomebodyError
 from authority.people.roles import TREASURER
 from authority.web import amounts, answers, figures
 from authority.web.answers import page, redirect
@@ -41,6 +51,9 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
         "treasurer.bill",
         "treasurer.bill_pdf",
         "treasurer.correct",
+        "treasurer.payments",
+        "treasurer.take_in",
+        "treasurer.withdraw_payment",
     ),
     OF_THE_TREASURER,
 )
@@ -51,6 +64,7 @@ STATES = {
     ISSUED: "issued",
 }
 LONGEST_REASON = 200
+PAYMENTS_SHOWN = 50
 
 
 class CorrectionInvalidError(BillingError):
@@ -129,6 +143,9 @@ def blueprint(treasury: Treasury) -> Blueprint:
             "span": lambda first, end: span(first * seconds, end * seconds, zone),
             "ends": lambda each: moment(each.end_epoch * seconds, zone),
             "zone": zone,
+            "currency": treasury.currency,
+            "payment_states": WORDS,
+            "spaced": spaced,
         }
 
     @treasurer.get("")
@@ -139,7 +156,12 @@ def blueprint(treasury: Treasury) -> Blueprint:
     @treasurer.get("/periods/<int:period>")
     def period(period: int) -> Response:
         treasury.note(gate.principal())
-        text = render_template("treasury_period.html", review=treasury.review(period), names=treasury.names())
+        text = render_template(
+            "treasury_period.html",
+            review=treasury.review(period),
+            names=treasury.names(),
+            standings=treasury.standings(period),
+        )
         return page(text)
 
     @treasurer.get("/periods/<int:period>.csv")
@@ -262,6 +284,59 @@ def blueprint(treasury: Treasury) -> Blueprint:
             return credits_page(form, message=plain(str(error)), status=409)
         return redirect(url_for("treasurer.credits"))
 
+    # Payments
+
+    def payments_page(message: str = "", status: int = 200, **shown: Any) -> Response:
+        treasury.note(gate.principal())
+        text = render_template(
+            "treasury_payments.html",
+            unsettled=treasury.unsettled(),
+            newest=treasury.newest_payments(PAYMENTS_SHOWN),
+            names=treasury.names(),
+            unknown=UNKNOWN,
+            message=message,
+            **shown,
+        )
+        return page(text, status)
+
+    @treasurer.get("/payments")
+    def payments() -> Response:
+        return payments_page()
+
+    @treasurer.post("/payments")
+    def take_in() -> Response:
+        """Try a statement, or book what was shown when it was tried."""
+        form, file = request.form, request.files.get("file")
+        data = (b"" if file is None else file.read()) or form.get("csv", "").encode("utf-8", "surrogatepass")
+        shown: dict[str, Any] = {"assigned": {}}
+        message, status = "", 200
+        try:
+            shown["csv"] = decoded(data)
+            shown["assigned"] = _assigned(form)
+            if form.get("act") == "save":
+                treasury.take_in(gate.principal(), data, shown["assigned"], form.get("seen", ""))
+                return redirect(url_for("treasurer.payments"))
+        except (BillingError, ReviewOutdatedError) as error:
+            message, status = str(error), 409
+        try:
+            shown["reading"] = treasury.try_statement(data, shown["assigned"])
+        except BillingError as error:
+            message, status = str(error), 409
+        return payments_page(message, status, **shown)
+
+    @treasurer.post("/bills/<int:number>/payments/<int:log_index>")
+    def withdraw_payment(number: int, log_index: int) -> Response:
+        reason = " ".join(request.form.get("reason", "").split())
+        try:
+            if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
+                raise ReasonMissingError(f"say why, in 1 to {LONGEST_REASON} characters: it is logged")
+            if log_index not in {each.log_index for each in treasury.bill(number).payments}:
+                raise PaymentUnknownError(f"bill {number} has no such payment")
+            treasury.withdraw_payment(gate.principal(), log_index, reason)
+        except (ReasonMissingError, NamesSomebodyError) as error:
+            return bill_page(number, unpaid=str(error), status=answers.status_of(error))
+        return redirect(url_for("treasurer.bill", number=number, _anchor="payments"))
+
     # Bills
 
     def bill_page(
@@ -270,6 +345,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
         correcting: Correcting | None = None,
         message: str = "",
         status: int = 200,
+        unpaid: str = "",
     ) -> Response:
         view = treasury.bill(number)
         treasury.note(gate.principal(), view.bill.wallet)
@@ -279,6 +355,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
             form=form or {},
             correcting=correcting,
             message=message,
+            unpaid=unpaid,
             longest=LONGEST_REASON,
         )
         return page(text, status)
@@ -322,6 +399,19 @@ def _correcting(form: Mapping[str, str], lines: int) -> Correcting:
     if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
         raise CorrectionInvalidError(f"say why, in 1 to {LONGEST_REASON} characters: it is printed on the bill")
     return Correcting(int(line), amount if form["way"] == "more" else -amount, reason)
+
+
+def _assigned(form: Mapping[str, str]) -> dict[int, int]:
+    """The bills that a form gives to lines of a statement by hand; AssignmentInvalidError."""
+    found = {}
+    for name, value in form.items():
+        line = name.removeprefix("bill-")
+        if line == name or not value.strip():
+            continue
+        if not all(each.isascii() and each.isdigit() and len(each) < 9 for each in (line, value.strip())):
+            raise AssignmentInvalidError(f"{value.strip()!r} is no bill's number")
+        found[int(line)] = int(value)
+    return found
 
 
 def _moving(form: Mapping[str, str]) -> Moving:
