@@ -19,13 +19,14 @@ from sqlalchemy.orm import Session
 
 from authority.api.asking import ChainAwayError, asking
 from authority.app import App
-from authority.billing import credit_requests, credits, export, issuing, mailing, paper, payments, views
+from authority.billing import credit_requests, credits, export, issuing, mailing, paper, payments, payouts, views
 from authority.billing.credit_requests import Booking
 from authority.billing.errors import BillUnknownError, PeriodNotIssuedError, PeriodUnknownError
 from authority.billing.issuing import Book, Checklist, Entered
 from authority.billing.mailing import Letter
 from authority.billing.money import Currency
 from authority.billing.payments import SETTLED, PaidBill, Reading
+from authority.billing.payouts import Batch, Owed
 from authority.billing.views import CLOSED, ENDED, ISSUED, BillSum, Correction, Period, Totals
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
@@ -241,6 +242,35 @@ class Treasury:
         with self._app.store.read() as session:
             records.require_nameless(session, reason)
         return payments.withdraw(self._app, log_index, reason, actor=who.actor)
+
+    # Payouts
+
+    def owed(self) -> list[Owed]:
+        """What members are owed and was not ordered; BillingError `currency_unset`."""
+        with self._app.store.read() as session:
+            return payouts.owed(session, self._app)
+
+    def batches(self) -> list[Batch]:
+        """The payment files, the newest first."""
+        with self._app.store.read() as session:
+            return payouts.batches(session)
+
+    @property
+    def payment_format(self) -> str:
+        """The format of the department's bank."""
+        return payouts.usual_format(self._app)
+
+    def order(self, who: Principal, chosen: list[tuple[str, int]], *, otherwise: bool) -> int:
+        """Order what is owed, or say that it was paid in another way; BillingErrors of `payouts.order`."""
+        return payouts.order(self._app, chosen, otherwise=otherwise, actor=who.actor)
+
+    def cancel_batch(self, who: Principal, batch: int) -> int:
+        """Take a payment file back; BillingError `batch_unknown`."""
+        return payouts.cancel(self._app, batch, actor=who.actor)
+
+    def payment_file(self, batch: int) -> tuple[bytes, str]:
+        """A payment file and its format; BillingErrors of `payouts.file_of`."""
+        return payouts.file_of(self._app, batch)
 
     def _standings(self, session: Session, *which: object) -> list[PaidBill]:
         return payments.paid_bills(session, self.currency, self._app.home.network_id, *which)

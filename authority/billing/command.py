@@ -1,4 +1,4 @@
-"""`authority billing`: periods, preview, close, issue, show, export, correct, estimate, payments, ledger."""
+"""`authority billing`: periods, preview, close, issue, show, export, correct, estimate, payments, payouts, ledger."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.app import App
-from authority.billing import export, issuing, ledger, payments_command, views
+from authority.billing import export, issuing, ledger, payments_command, payouts_command, views
 from authority.billing.bill import ESTIMATED, Bill, hash_of
 from authority.billing.errors import (
     BillUnknownError,
@@ -69,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     counter.add_argument("--check", action="store_true", help="exit with 4 where the two do not agree")
     add_json(counter)
     payments_command.add_arguments(actions.add_parser("payments", help="what the bank says that members paid"))
+    payouts_command.add_arguments(actions.add_parser("payouts", help="what members are paid by bank: the payment file"))
     _estimates(actions.add_parser("estimate", help="what a dead meter would have measured: add, withdraw, list"))
 
 
@@ -348,6 +349,7 @@ _ACTIONS: dict[str, Callable[[App, ChainClient, argparse.Namespace], None]] = {
     "correct": _correct,
     "estimate": _estimate,
     "payments": payments_command.run,
+    "payouts": payouts_command.run,
 }
 
 # In words

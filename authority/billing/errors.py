@@ -13,6 +13,18 @@ class AboveLimitError(BillingError):
     code = "above_limit"
 
 
+class AccountInvalidError(BillingError):
+    """A bank account that cannot be: a wrong IBAN, a number without its bank's code, nobody's."""
+
+    code = "account_invalid"
+
+
+class AccountMissingError(BillingError):
+    """A member is to be paid, and has said no bank account."""
+
+    code = "account_missing"
+
+
 class AmountInvalidError(BillingError):
     """An amount is zero, negative where it must not be, or greater than what is kept."""
 
@@ -23,6 +35,12 @@ class AssignmentInvalidError(BillingError):
     """A payment cannot be given to a bill by hand: there is no such line, or nothing to give."""
 
     code = "assignment_invalid"
+
+
+class BatchUnknownError(BillingError):
+    """There is no payment file of this number, or it was cancelled."""
+
+    code = "batch_unknown"
 
 
 class BillChangedError(BillingError):
@@ -79,6 +97,12 @@ class EstimateUnknownError(BillingError):
     code = "estimate_unknown"
 
 
+class FormatUnfitError(BillingError):
+    """A payment file of this format cannot be made: not euros, no account of the department's, one beyond SEPA."""
+
+    code = "format_unfit"
+
+
 class HistoryIncompleteError(BillingError):
     """The chain's history does not reach back to the deployment."""
 
@@ -119,6 +143,18 @@ class MeterOfAnotherError(BillingError):
     """A meter is not the member's."""
 
     code = "meter_of_another"
+
+
+class NothingOwedError(BillingError):
+    """Nothing is owed that a payment file could have."""
+
+    code = "nothing_owed"
+
+
+class OwedOtherwiseError(BillingError):
+    """What was to be paid is not owed, or in another amount."""
+
+    code = "owed_otherwise"
 
 
 class PaymentUnknownError(BillingError):

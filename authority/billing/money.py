@@ -17,6 +17,7 @@ from typing import Any
 
 from authority.billing.errors import CurrencyUnsetError
 from authority.figures import MINUS, credits, grouped
+from authority.home.iban import remainder
 from authority.home.settings import BillingSettings
 
 MICRO_DIGITS = 6
@@ -80,11 +81,6 @@ class Currency:
 def check_digits(text: str) -> str:
     """The two digits by ISO 7064 MOD 97-10 that make `text` (digits and capitals) right when they follow it."""
     return f"{98 - remainder(text + '00'):02d}"
-
-
-def remainder(text: str) -> int:
-    """The remainder by 97 of a text of digits and capitals, a capital read as 10 to 35."""
-    return int("".join(str(int(each, 36)) for each in text)) % 97
 
 
 def reference_of(network_id: bytes, number: int) -> str:

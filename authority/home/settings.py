@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import tomlkit
 
 from authority.home.errors import HomeConfigError, HomeError
+from authority.home.iban import compact, is_bic, is_iban
 from authority.home.keyring import is_hex
 from edge_agent.wire.toml import Table, read_text
 
@@ -191,7 +192,7 @@ class BillingSettings:
     ISO 4217 code of the money that a credit is worth one of; empty: payments are not taken in. statement_columns say
     what the bank calls the columns of its statement, each as WHAT=NAME (STATEMENT_COLUMNS); statement_decimal is the
     sign before an amount's decimals and statement_date the form of a date as in strptime, both empty where they are to
-    be seen from the file.
+    be seen from the file. iban and bic (may be empty) are the account from which members are paid.
     """
 
     calendar: str = "fixed"
@@ -200,6 +201,8 @@ class BillingSettings:
     statement_columns: tuple[str, ...] = ("id=id", "date=date", "amount=amount", "text=text")
     statement_decimal: str = ""
     statement_date: str = ""
+    iban: str = ""
+    bic: str = ""
 
 
 @dataclass(frozen=True)
@@ -385,6 +388,9 @@ def _wrong_billing(billing: BillingSettings) -> Iterator[tuple[bool, str]]:
         "are texts such as date=Booking date; date, text, and amount (or in and out) are needed, id should be there"
     )
     yield not sound, f"[billing] statement_columns {message}; they are {', '.join(STATEMENT_COLUMNS)}"
+    wrong = bool(billing.iban) and not is_iban(compact(billing.iban))
+    yield wrong, "[billing] iban is no IBAN: a digit is mistyped, missing or too many"
+    yield bool(billing.bic) and not is_bic(billing.bic), "[billing] bic is eight or eleven letters and digits, or empty"
     yield billing.statement_decimal not in ("", ",", "."), '[billing] statement_decimal is ",", "." or empty'
 
 

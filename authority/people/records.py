@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, joinedload
 from authority.log import log
 from authority.people.errors import NamesSomebodyError, PersonInvalidError, PersonUnknownError, RoleInvalidError
 from authority.people.roles import DELEGATE, OF_A_MEMBER, ROLES, MemberAccount, Principal
-from authority.store.billing import BillMail
+from authority.store.billing import BankAccount, BillMail
 from authority.store.people import User
 from authority.store.persons import (
     Invitation,
@@ -204,6 +204,7 @@ def erase(session: Session, person: Person, *, by: str, now: int) -> None:
     pseudonym = person.pseudonym
     for table in _OWNED:
         session.execute(delete(table).where(table.person_id == person.id))
+    session.execute(delete(BankAccount).where(BankAccount.set_by == pseudonym))
     session.execute(delete(LoggedRead).where(LoggedRead.pseudonym == pseudonym))
     session.delete(person)
     session.flush()

@@ -13,6 +13,7 @@ from authority.web import (
     oidc_pages,
     operator_acts,
     operator_pages,
+    payout_pages,
     people_pages,
     treasurer_pages,
 )
@@ -44,6 +45,7 @@ RULES: Mapping[str, Rule] = {
     **kwh_pages.RULES,
     **operator_pages.RULES,
     **treasurer_pages.RULES,
+    **payout_pages.RULES,
     **operator_acts.RULES,
     **audit_pages.RULES,
     **me.RULES,

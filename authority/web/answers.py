@@ -8,6 +8,7 @@ from authority.api.asking import ChainAwayError
 from authority.api.days import DaysInvalidError
 from authority.api.kwh import ProofMissingError
 from authority.billing.errors import (
+    BatchUnknownError,
     BillingError,
     BillUnknownError,
     LetterUnknownError,
@@ -41,6 +42,7 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (PeriodUnknownError, 404),
     (LetterUnknownError, 404),
     (PaymentUnknownError, 404),
+    (BatchUnknownError, 404),
     (FormSentError, 409),
     (OidcRefusedError, 403),
     (OidcAwayError, 503),

@@ -40,6 +40,7 @@ from authority.web import (
     oidc_pages,
     operator_acts,
     operator_pages,
+    payout_pages,
     people_pages,
     presentation,
     reference,
@@ -199,6 +200,7 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(member_pages.blueprint(people.app, members))
     app.register_blueprint(kwh_pages.blueprint(people.app, people.client))
     app.register_blueprint(kwh_pages.links_blueprint(people.app, members, people.client))
+    app.register_blueprint(payout_pages.blueprint(people.app))
     app.register_blueprint(treasurer_pages.blueprint(Treasury(people.app, people.client)))
     shown = operator_pages.Shown(people.app, people.client)
     app.register_blueprint(operator_pages.blueprint(shown))

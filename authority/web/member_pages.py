@@ -233,6 +233,7 @@ def blueprint(app: App, members: Members) -> Blueprint:
             payment_states=WORDS,
             members=members,
             days=days,
+            own=gate.principal().is_own,
         )
         return page(text)
 

@@ -14,17 +14,20 @@ from flask import Blueprint, Response, render_template, request, url_for
 from authority.api import gate
 from authority.api.gate import Rule
 from authority.api.treasury import CREDITS, GapsNotAcceptedError, ReviewOutdatedError, Treasury
+from authority.billing.bank_accounts import masked
 from authority.billing.calendar import local, midnight
 from authority.billing.credits import LONGEST_REFERENCE
 from authority.billing.errors import (
     AboveLimitError,
     AssignmentInvalidError,
     BillingError,
+    OwedOtherwiseError,
     PaymentUnknownError,
     ReasonMissingError,
 )
 from authority.billing.mailing import WAITING
 from authority.billing.money import spaced
+from authority.billing.payment_file import CSV
 from authority.billing.payments import UNKNOWN, WORDS
 from authority.billing.statement import decoded
 from authority.billing.views import CLOSED, ENDED, ISSUED, OPEN, words_of
@@ -54,6 +57,10 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
         "treasurer.payments",
         "treasurer.take_in",
         "treasurer.withdraw_payment",
+        "treasurer.payouts",
+        "treasurer.order_payouts",
+        "treasurer.payment_file",
+        "treasurer.cancel_payouts",
     ),
     OF_THE_TREASURER,
 )
@@ -337,6 +344,49 @@ def blueprint(treasury: Treasury) -> Blueprint:
             return bill_page(number, unpaid=str(error), status=answers.status_of(error))
         return redirect(url_for("treasurer.bill", number=number, _anchor="payments"))
 
+    # Payouts
+
+    def payouts_page(message: str = "", status: int = 200) -> Response:
+        treasury.note(gate.principal())
+        text = render_template(
+            "treasury_payouts.html",
+            owed=treasury.owed() if treasury.currency.code else [],
+            batches=treasury.batches(),
+            names=treasury.names(),
+            form=treasury.payment_format,
+            masked=masked,
+            message=message,
+        )
+        return page(text, status)
+
+    @treasurer.get("/payouts")
+    def payouts() -> Response:
+        return payouts_page()
+
+    @treasurer.post("/payouts")
+    def order_payouts() -> Response:
+        """Order what was ticked, just as it was shown, or say that it was paid in another way."""
+        try:
+            chosen = [_owed_of(each) for each in request.form.getlist("owed")]
+            treasury.order(gate.principal(), chosen, otherwise=request.form.get("act") == "otherwise")
+        except BillingError as error:
+            return payouts_page(str(error), 409)
+        return redirect(url_for("treasurer.payouts", _anchor="files"))
+
+    @treasurer.get("/payouts/<int:number>")
+    def payment_file(number: int) -> Response:
+        treasury.note(gate.principal())
+        data, form = treasury.payment_file(number)
+        kind, ending = ("text/csv; charset=utf-8", "csv") if form == CSV else ("application/xml", "xml")
+        name = f"payments-{number}.{ending}"
+        headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(data, 200, headers, content_type=kind)
+
+    @treasurer.post("/payouts/<int:number>/cancel")
+    def cancel_payouts(number: int) -> Response:
+        treasury.cancel_batch(gate.principal(), number)
+        return redirect(url_for("treasurer.payouts", _anchor="files"))
+
     # Bills
 
     def bill_page(
@@ -399,6 +449,14 @@ def _correcting(form: Mapping[str, str], lines: int) -> Correcting:
     if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
         raise CorrectionInvalidError(f"say why, in 1 to {LONGEST_REASON} characters: it is printed on the bill")
     return Correcting(int(line), amount if form["way"] == "more" else -amount, reason)
+
+
+def _owed_of(text: str) -> tuple[str, int]:
+    """What a ticked box stands for: the name of something owed, and its amount; OwedOtherwiseError."""
+    name, _, amount = text.partition(":")
+    if not (amount.isascii() and amount.isdigit() and len(amount) < 20):
+        raise OwedOtherwiseError("tick what is to be paid")
+    return name, int(amount)
 
 
 def _assigned(form: Mapping[str, str]) -> dict[int, int]:

@@ -92,7 +92,8 @@ NOT_HERE: dict[str, str] = {
         command.text: MONTH
         for command in PAGE
         if re.match(
-            r"authority billing (preview --period|close|issue|export|show|correct|estimate|payments)", command.text
+            r"authority billing (preview --period|close|issue|export|show|correct|estimate|payments|payouts)",
+            command.text,
         )
     },
     **{

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authority.billing.errors import CurrencyUnsetError, StatementInvalidError
-from authority.billing.money import Currency, check_digits, named_in, reference_of, remainder, spaced
+from authority.billing.money import Currency, check_digits, named_in, reference_of, spaced
 from authority.billing.statement import Layout, amount_of, decoded, parse
+from authority.home.iban import remainder
 from authority.home.settings import BillingSettings
 
 EUR = Currency("EUR")

@@ -46,6 +46,7 @@ OPEN_TO = {
     "me": {MEMBER, DELEGATE},
     "member": {MEMBER, DELEGATE},
     "proofs": {MEMBER},
+    "payout": {MEMBER},
     "operator": {OPERATOR, AUTHORITY, AUDITOR},
     "treasurer": {TREASURER},
     "acts": {OPERATOR},

@@ -17,11 +17,11 @@ from sqlalchemy import select
 from authority.billing.money import reference_of, spaced
 from authority.home.home import Home
 from authority.home.settings import BillingSettings
-from authority.people.roles import MEMBER, OPERATOR, TREASURER
+from authority.people.roles import DELEGATE, MEMBER, OPERATOR, TREASURER
 from authority.store.billing import BillPayment
-from authority.store.log import Act
+from authority.store.log import Act, LogLeaf
 
-URL = "/treasury/payments"
+URL, PAYOUTS = "/treasury/payments", "/treasury/payouts"
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def store_url():
 
 @pytest.fixture
 def site(app, sample_month):
-    app.home.save(replace(app.home.settings, billing=BillingSettings(currency="EUR")))
+    app.home.save(replace(app.home.settings, billing=BillingSettings(currency="EUR", iban="DE89370400440532013000")))
     made = build(replace(app, home=Home.open(app.home.path)))
     sample_month(made)
     return made
@@ -39,7 +39,7 @@ def site(app, sample_month):
 
 def statement(site, amount="2,36"):
     reference = spaced(reference_of(site.app.home.network_id, 1))
-    return f"id;date;amount;text\nT1;28.11.2026;{amount};{reference} Ada\nT2;28.11.2026;4,00;Zoë <b>\n".encode()
+    return f"id;date;amount;text\nT{amount};28.11.2026;{amount};{reference} Ada\nT2;28.11.2026;4,00;Zoë <b>\n".encode()
 
 
 def text(answer):
@@ -131,6 +131,65 @@ def test_without_a_currency_nothing_is_taken_in(app, sample_month):
     assert "reference" not in text(site.client(MEMBER).get("/me/bills/1"))
 
 
+def name_account(site, status=303, role=MEMBER, **fields):
+    given = {"holder": "Ada Müller", "number": "AT61 1904 3002 3457 3201", "bank": "", "act": "save", **fields}
+    answer = site.client(role).post("/me/payout", data=site.form(role, **given))
+    assert answer.status_code == status, text(answer)
+    return text(answer)
+
+
+def overpay(site):
+    post(site, 303, **agreed(post(site, 200, act="try", file=statement(site, "9,99"))))
+
+
+def test_a_member_names_its_account_and_the_treasurer_makes_the_file(site):
+    treasurer = site.client(TREASURER)
+    assert "Nothing." in text(treasurer.get(PAYOUTS))
+    overpay(site)
+    assert "has named no account" in text(treasurer.get(PAYOUTS))
+    assert "Where you are paid" in text(site.client(MEMBER).get("/me/bills"))
+    assert "Where you are paid" not in text(site.client(DELEGATE).get("/me/bills"))
+    name_account(site, 404, DELEGATE)
+    assert "this IBAN is wrong" in name_account(site, 409, number="AT61 1904 3002 3457 3202").replace("This", "this")
+    name_account(site)
+    assert "AT61" in text(site.client(MEMBER).get("/me/payout"))
+    assert "1904" not in site.client(MEMBER).get("/me/payout").text
+    page = treasurer.get(PAYOUTS)
+    assert "3.63 EUR to Dormitory A, bill 1" in text(page)
+    assert "1904" not in page.text
+    order = {"owed": re.search(r'name="owed" value="([^"]+)"', page.text)[1], "act": "order"}
+    assert "Look at it again" in text(post(site, 409, PAYOUTS, **{**order, "owed": "bill-1:1"})).replace("look", "Look")
+    assert "tick what" in text(post(site, 409, PAYOUTS, **{**order, "owed": "bill-1"})).lower()
+    assert "nothing is owed" in text(post(site, 409, PAYOUTS, act="order")).lower()
+    post(site, 303, PAYOUTS, **order)
+    post(site, 409, PAYOUTS, **order)
+    file = treasurer.get(f"{PAYOUTS}/1")
+    assert (file.content_type, file.headers["Cache-Control"]) == ("application/xml", "no-store")
+    assert file.headers["Content-Disposition"] == 'attachment; filename="payments-1.xml"'
+    assert "<IBAN>AT611904300234573201</IBAN>" in file.text
+    assert "Ada Mueller" in file.text
+    assert site.client(OPERATOR).get(f"{PAYOUTS}/1").status_code == 404
+    for _ in range(2):
+        post(site, 303, f"{PAYOUTS}/1/cancel")
+    assert treasurer.get(f"{PAYOUTS}/1").status_code == 404
+    assert "File 1 : 1 payment, 3.63 EUR: cancelled" in text(treasurer.get(PAYOUTS))
+    post(site, 303, PAYOUTS, **{**order, "act": "otherwise"})
+    assert "Paid in another way : 1 payment" in text(treasurer.get(PAYOUTS))
+    name_account(site, act="forget")
+    assert "You have named none" in text(site.client(MEMBER).get("/me/payout"))
+    with site.app.store.read() as session:
+        leaves = b"".join(session.scalars(select(LogLeaf.data)))
+        acts = session.scalars(select(Act.kind).where(Act.kind.like("payout%")).order_by(Act.log_index)).all()
+    assert acts == [
+        "payout_account_set",
+        "payout_ordered",
+        "payout_cancelled",
+        "payout_ordered",
+        "payout_account_removed",
+    ]
+    assert [word for word in (b"AT61", b"3201", b"Ada M") if word in leaves] == []
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
 def test_the_pages_fit_and_are_accessible(site, tmp_path):
     faults = []
@@ -157,9 +216,20 @@ def test_the_pages_fit_and_are_accessible(site, tmp_path):
             browser.open(address + url)
             judge(name, place + 1)
         browser.sign_in(site.cookies[MEMBER], address)
-        for place, (name, url) in enumerate((("bill-paid", "/me/bills/1"), ("bills-paid", "/me/bills"))):
+        pages = (("bill-paid", "/me/bills/1"), ("bills-paid", "/me/bills"), ("payout-account", "/me/payout"))
+        for place, (name, url) in enumerate(pages):
             browser.open(address + url)
             judge(name, place + 1)
+        name_account(site)
+        overpay(site)
+        browser.open(address + "/me/payout")
+        judge("payout-account-kept", 3)
+        browser.sign_in(site.cookies[TREASURER], address)
+        browser.open(address + PAYOUTS)
+        judge("treasury-payouts-owed", 0)
+        browser.evaluate("document.querySelector('button[value=order]').click(); null")
+        browser.until("document.body.textContent.includes('Download file 1')")
+        judge("treasury-payouts", 1)
     assert faults == []
 
 

@@ -1,4 +1,4 @@
-"""Payments of bills, as banks' statements have them."""
+"""Payments of bills, as banks' statements have them; where members are paid, and what the bank was asked to pay."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Make the tables."""
     op.create_table(
         "bill_payments",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -26,3 +26,31 @@ def upgrade() -> None:
         sa.UniqueConstraint("key", name=op.f("uq_bill_payments_key")),
     )
     op.create_index("ix_bill_payments_bill", "bill_payments", ["bill"])
+    op.create_table(
+        "bank_accounts",
+        sa.Column("member_id", sa.Integer(), nullable=False),
+        sa.Column("holder", sa.String(length=70), nullable=False),
+        sa.Column("number", sa.String(length=34), nullable=False),
+        sa.Column("bank", sa.String(length=11), nullable=False),
+        sa.Column("set_at", sa.BigInteger(), nullable=False),
+        sa.Column("set_by", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["member_id"], ["users.id"], name=op.f("fk_bank_accounts_member_id_users"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("member_id", name=op.f("pk_bank_accounts")),
+    )
+    op.create_table(
+        "payout_orders",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("batch", sa.BigInteger(), nullable=False),
+        sa.Column("bill", sa.BigInteger(), nullable=True),
+        sa.Column("redeemed", sa.BigInteger(), nullable=True),
+        sa.Column("wallet", sa.String(length=44), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("made_by", sa.String(length=64), nullable=False),
+        sa.Column("log_index", sa.BigInteger(), nullable=False),
+        sa.Column("cancelled_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_payout_orders")),
+    )
+    op.create_index("ix_payout_orders_batch", "payout_orders", ["batch"])
