@@ -27,12 +27,13 @@ from authority.billing.mailing import Letter
 from authority.billing.money import Currency
 from authority.billing.payments import SETTLED, PaidBill, Reading
 from authority.billing.payouts import Batch, Owed
-from authority.billing.views import CLOSED, ENDED, ISSUED, BillSum, Correction, Period, Totals
+from authority.billing.views import CLOSED, ENDED, ISSUED, BillSum, Correction, Estimate, Period, Totals
 from authority.chain.client import ChainClient
-from authority.errors import AuthorityError
+from authority.errors import AuthorityError, MeterUnknownError
 from authority.people import reads, records
 from authority.people.roles import Principal
 from authority.store.billing import BillPayment, IssuedBill
+from authority.store.metering import Meter
 from authority.store.people import User
 from edge_agent.wire.canonical import canonical_json
 
@@ -274,6 +275,50 @@ class Treasury:
 
     def _standings(self, session: Session, *which: object) -> list[PaidBill]:
         return payments.paid_bills(session, self.currency, self._app.home.network_id, *which)
+
+    # Estimates
+
+    def estimates(self) -> list[Estimate]:
+        """What was entered for dead meters, the newest first."""
+        with self._app.store.read() as session:
+            return views.estimates(session)
+
+    def estimated_meters(self) -> list[tuple[str, str]]:
+        """The meters that a bill may have an estimate of: GATEWAY/METER, and the member's name."""
+        query = (
+            select(Meter.gateway_name, Meter.name, User.name)
+            .join(User, User.id == Meter.user_id)
+            .where(Meter.role != "submeter", User.left_at.is_(None))
+            .order_by(Meter.gateway_name, Meter.name)
+        )
+        with self._app.store.read() as session:
+            return [(f"{gateway}/{name}", member) for gateway, name, member in session.execute(query)]
+
+    def estimate(self, who: Principal, meter: str, first_epoch: int, end_epoch: int, wh: int, reason: str) -> Entered:
+        """Enter an estimate of a meter, for its member's next bill.
+
+        MeterUnknownError, NamesSomebodyError, BillingErrors of `issuing.estimate`, ChainAwayError.
+        """
+        gateway, _, name = meter.partition("/")
+        with self._app.store.read() as session:
+            found = session.execute(
+                select(Meter, User)
+                .join(User, User.id == Meter.user_id)
+                .where(Meter.gateway_name == gateway, Meter.name == name)
+            ).one_or_none()
+            records.require_nameless(session, reason)
+        if found is None:
+            raise MeterUnknownError("there is no such meter: choose one of the list")
+        with self._book(-1) as book:
+            return issuing.estimate(
+                self._app, book.facts, found[1], found[0], first_epoch, end_epoch, wh, reason, actor=who.actor
+            )
+
+    def withdraw_estimate(self, who: Principal, log_index: int, reason: str) -> Entered:
+        """Take an estimate back; NamesSomebodyError, BillingErrors of `issuing.withdraw_estimate`."""
+        with self._app.store.read() as session:
+            records.require_nameless(session, reason)
+        return issuing.withdraw_estimate(self._app, log_index, reason, actor=who.actor)
 
     # Mail
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from authority.app import App
 from authority.billing import export, issuing, ledger, payments_command, payouts_command, views
-from authority.billing.bill import ESTIMATED, Bill, hash_of
+from authority.billing.bill import Bill, hash_of
 from authority.billing.errors import (
     BillUnknownError,
     LineUnknownError,
@@ -24,7 +24,6 @@ from authority.billing.export import moment, spans
 from authority.chain.client import ChainClient
 from authority.errors import MeterUnknownError
 from authority.store.billing import BillingPeriod, IssuedBill
-from authority.store.log import Act
 from authority.store.metering import Meter
 from authority.store.people import User
 from edge_agent.wire.command import DONE, PROBLEMS, add_acting, add_json, print_json
@@ -296,16 +295,21 @@ def _estimate(app: App, client: ChainClient, arguments: argparse.Namespace) -> N
 
 def _list_estimates(app: App, arguments: argparse.Namespace) -> None:
     with app.store.read() as session:
-        names = views.names(session)
-        acts = list(session.scalars(select(Act).where(Act.kind == ESTIMATED).order_by(Act.log_index)))
-        taken = session.scalars(select(Act).where(Act.kind == "estimate_withdrawn"))
-        withdrawn = {act.data["estimate"] for act in taken}
-    told = [{**act.data, "estimate": act.log_index, "withdrawn": act.log_index in withdrawn} for act in acts]
+        names, found = views.names(session), views.estimates(session)
+    keys = ("wallet", "meter_id", "first_epoch", "end_epoch", "wh", "reason")
+    told = [
+        {
+            **{key: getattr(each, key) for key in keys},
+            "estimate": each.log_index,
+            "withdrawn": each.taken_back is not None,
+        }
+        for each in reversed(found)
+    ]
     lines = [
-        f"{each['estimate']:>8}  {names.get(str(each['wallet']), '?')}: {each['wh']} Wh for epochs "
-        f"{each['first_epoch']} to {int(str(each['end_epoch'])) - 1}: {each['reason']}"
-        + (" (withdrawn)" if each["withdrawn"] else "")
-        for each in told
+        f"{each.log_index:>8}  {names.get(each.wallet, '?')}: {each.wh} Wh for epochs "
+        f"{each.first_epoch} to {each.end_epoch - 1}: {each.reason}"
+        + ("" if each.taken_back is None else " (withdrawn)")
+        for each in reversed(found)
     ]
     _say(arguments, told, "\n".join(lines) or "no estimates")
 

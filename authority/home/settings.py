@@ -154,7 +154,7 @@ class LogSettings:
 class AlertSettings:
     """Who is told of changes, by mail, by a webhook, or both; nobody where neither is named.
 
-    Bills are mailed by the same relay, from mail_from; none where that is not set.
+    Bills and invitations are mailed by the same relay, from mail_from; none where that is not set.
 
     smtp_security is "starttls", "tls" (from the first byte) or "none" (for a relay on this machine); smtp_user has its
     password in keys/smtp-password. The webhook is signed with keys/webhook-secret. settle_seconds: how long something
@@ -175,7 +175,7 @@ class AlertSettings:
 
     @property
     def mails_bills(self) -> bool:
-        """Whether bills can be mailed: there is an address that they come from."""
+        """Whether bills and invitations can be mailed: there is an address that they come from."""
         return bool(self.mail_from)
 
     @property

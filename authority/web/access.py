@@ -8,6 +8,7 @@ from authority.api import me
 from authority.api.gate import PUBLIC, Rule
 from authority.web import (
     audit_pages,
+    estimate_pages,
     kwh_pages,
     member_pages,
     oidc_pages,
@@ -46,6 +47,7 @@ RULES: Mapping[str, Rule] = {
     **operator_pages.RULES,
     **treasurer_pages.RULES,
     **payout_pages.RULES,
+    **estimate_pages.RULES,
     **operator_acts.RULES,
     **audit_pages.RULES,
     **me.RULES,

@@ -11,11 +11,12 @@ from authority.billing.errors import (
     BatchUnknownError,
     BillingError,
     BillUnknownError,
+    EstimateUnknownError,
     LetterUnknownError,
     PaymentUnknownError,
     PeriodUnknownError,
 )
-from authority.errors import AuthorityError
+from authority.errors import AuthorityError, MailOffError
 from authority.market.policies import MarketError
 from authority.people.errors import (
     FormSentError,
@@ -43,6 +44,7 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (LetterUnknownError, 404),
     (PaymentUnknownError, 404),
     (BatchUnknownError, 404),
+    (EstimateUnknownError, 404),
     (FormSentError, 409),
     (OidcRefusedError, 403),
     (OidcAwayError, 503),
@@ -50,6 +52,7 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (PeopleError, 400),
     (MarketError, 409),
     (BillingError, 409),
+    (MailOffError, 409),
     (ChainAwayError, 503),
     (RefusalError, 409),
 )

@@ -33,6 +33,7 @@ from authority.web import (
     access,
     answers,
     audit_pages,
+    estimate_pages,
     figures,
     kwh_pages,
     live,
@@ -201,7 +202,9 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(kwh_pages.blueprint(people.app, people.client))
     app.register_blueprint(kwh_pages.links_blueprint(people.app, members, people.client))
     app.register_blueprint(payout_pages.blueprint(people.app))
-    app.register_blueprint(treasurer_pages.blueprint(Treasury(people.app, people.client)))
+    treasury = Treasury(people.app, people.client)
+    app.register_blueprint(treasurer_pages.blueprint(treasury))
+    app.register_blueprint(estimate_pages.blueprint(treasury))
     shown = operator_pages.Shown(people.app, people.client)
     app.register_blueprint(operator_pages.blueprint(shown))
     app.register_blueprint(operator_acts.blueprint(shown))

@@ -31,6 +31,7 @@ from authority.billing.payment_file import CSV
 from authority.billing.payments import UNKNOWN, WORDS
 from authority.billing.statement import decoded
 from authority.billing.views import CLOSED, ENDED, ISSUED, OPEN, words_of
+from authority.errors import MailOffError
 from authority.people.errors import NamesSomebodyError
 from authority.people.roles import TREASURER
 from authority.web import amounts, answers, figures
@@ -78,12 +79,6 @@ class CorrectionInvalidError(BillingError):
     """A correction on the page lacks its line, its amount or its reason."""
 
     code = "correction_invalid"
-
-
-class MailOffError(BillingError):
-    """Bills are to be mailed, and no address is set that they come from."""
-
-    code = "mail_off"
 
 
 class BookingInvalidError(BillingError):
@@ -148,6 +143,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
             "plain": plain,
             "moment": lambda at: moment(at, zone),
             "span": lambda first, end: span(first * seconds, end * seconds, zone),
+            "ends_at": lambda each: each.end_epoch * seconds,
             "ends": lambda each: moment(each.end_epoch * seconds, zone),
             "zone": zone,
             "currency": treasury.currency,

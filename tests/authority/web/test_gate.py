@@ -47,6 +47,7 @@ OPEN_TO = {
     "member": {MEMBER, DELEGATE},
     "proofs": {MEMBER},
     "payout": {MEMBER},
+    "estimates": {TREASURER},
     "operator": {OPERATOR, AUTHORITY, AUDITOR},
     "treasurer": {TREASURER},
     "acts": {OPERATOR},

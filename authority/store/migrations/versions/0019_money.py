@@ -1,4 +1,4 @@
-"""Payments of bills, as banks' statements have them; where members are paid, and what the bank was asked to pay."""
+"""Payments of bills, payouts and the accounts that they go to; invitations by mail."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -54,3 +54,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_payout_orders")),
     )
     op.create_index("ix_payout_orders_batch", "payout_orders", ["batch"])
+    op.create_table(
+        "invitation_mails",
+        sa.Column("person_id", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=64), nullable=False),
+        sa.Column("asked_at", sa.BigInteger(), nullable=False),
+        sa.Column("asked_by", sa.String(length=64), nullable=False),
+        sa.Column("next_at", sa.BigInteger(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("sent_at", sa.BigInteger(), nullable=True),
+        sa.Column("error", sa.String(length=300), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["person_id"], ["persons.id"], name=op.f("fk_invitation_mails_person_id_persons"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("person_id", name=op.f("pk_invitation_mails")),
+    )
+    op.create_index("ix_invitation_mails_state_next_at", "invitation_mails", ["state", "next_at"])
