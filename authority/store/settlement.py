@@ -6,7 +6,9 @@ date from the chain after a crash.
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, String
+import hashlib
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authority.store.base import Base, BigInt, Hash, Name, Seconds
@@ -16,6 +18,8 @@ EPOCH_STATES = ("collecting", "submitted", "minted", "clearing", "settled", "che
 
 clearing: the book has its price, and its orders are being paid (in one transaction or in several).
 """
+
+ACT_KEY_SIZE = 16
 
 
 class SettlementEpoch(Base):
@@ -87,13 +91,21 @@ class LookupEntry(Base):
 
 
 class SettlementAct(Base):
-    """An act that settlement has put into the log, once for each key, before its transaction was first sent."""
+    """An act that settlement has put into the log, once for each key, before its transaction was first sent.
+
+    The key is `act_key` of a text that names the act, such as "settle_surplus:BOUNDARY:WALLET".
+    """
 
     __tablename__ = "settlement_acts"
     __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 - as SQLAlchemy wants it; else each key is kept twice
 
-    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    key: Mapped[bytes] = mapped_column(LargeBinary(ACT_KEY_SIZE), primary_key=True)
     log_index: Mapped[BigInt]
+
+
+def act_key(text: str) -> bytes:
+    """The first 16 bytes of a text's SHA-256: texts hold signatures and wallets, and there is a key for every act."""
+    return hashlib.sha256(text.encode()).digest()[:ACT_KEY_SIZE]
 
 
 class Alert(Base):

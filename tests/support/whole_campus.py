@@ -466,12 +466,12 @@ class Campus:
         record = Record.from_bytes(frame[:96])
         with self.app.store.write() as session:
             leaf = log.ReadingLeaf(VERDICT_ACCEPTED, 0, self.wall.seconds(), SignedFrame.from_bytes(frame))
-            index = log.append(session, leaf.to_bytes())
+            index = log.append_readings(session, [leaf.to_bytes()], log.lock(session)).first
             session.add(
                 Frame(
                     log_index=index, meter_pk=self.meters[name].pk, public_key=frame[96:128], sequence=record.sequence,
                     interval_end=record.interval_end, record_hash=record_hash(frame[:96]), frame=frame,
-                    verdict="accepted" if disposition == "accepted" else "held", code="ok", receipt=bytes(168),
+                    verdict="accepted" if disposition == "accepted" else "held", code="ok",
                     received_at=self.wall.seconds(), over="https", disposition=disposition,
                 )
             )  # fmt: skip
