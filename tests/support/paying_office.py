@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 from typing import Any
 
+from every_leaf import every_leaf
 from solders.keypair import Keypair
 from sqlalchemy import select
 
@@ -16,7 +17,7 @@ from authority.billing.money import Currency, reference_of, spaced
 from authority.home.home import Home
 from authority.home.settings import BillingSettings
 from authority.store.billing import BillingPeriod, IssuedBill
-from authority.store.log import Act, LogLeaf
+from authority.store.log import Act
 from authority.store.people import User
 
 NOW = 1_782_000_000
@@ -69,4 +70,4 @@ class Office:
 
     def leaves(self) -> bytes:
         with self.app.store.read() as session:
-            return b"".join(session.scalars(select(LogLeaf.data).order_by(LogLeaf.log_index)))
+            return every_leaf(session)

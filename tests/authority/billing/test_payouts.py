@@ -119,7 +119,7 @@ def test_what_is_owed_is_ordered_once_and_settled_by_the_statement(office: Offic
     ]
     assert payouts.file_of(office.app, 1)[0] == data
     leaves = office.leaves()
-    assert [word for word in (b"AT61", b"FR14", b"Dora", b"Flat", b"Out of") if word in leaves] == []
+    assert [word for word in (b"AT611904", b"FR142004", b"=Dora", b"Flat ", b"Out of") if word in leaves] == []
     assert [(act["amount"], act.get("bill"), act.get("redeemed")) for act in office.acts("payout_ordered")] == [
         (5_010_000, 3, None),
         (3_010_000, None, 5_120),
@@ -152,7 +152,9 @@ def test_a_file_that_the_bank_never_got_is_cancelled_and_what_was_paid_by_hand_i
         )
 
 
-def test_two_who_order_at_once_order_it_once(office: Office) -> None:
+def test_two_who_order_at_once_order_it_once(app: App) -> None:
+    """On each database."""
+    office = Office(app.home)
     name_account(office, 3)
 
     def ask() -> None:
@@ -166,6 +168,8 @@ def test_two_who_order_at_once_order_it_once(office: Office) -> None:
         each.join()
     with office.app.store.read() as session:
         assert session.scalars(select(PayoutOrder.amount)).all() == [5_010_000]
+        assert [each.amount for each in payouts.batches(session)] == [5_010_000]
+    office.app.store.close()
 
 
 def test_a_bank_beyond_sepa_gets_csv(home: Home) -> None:

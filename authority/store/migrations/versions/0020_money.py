@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0019_money"
-down_revision = "0018_tenures"
+revision = "0020_money"
+down_revision = "0019_one_copy"
 branch_labels = None
 depends_on = None
 
