@@ -235,6 +235,12 @@ class StatementInvalidError(BillingError):
     code = "statement_invalid"
 
 
+class StatementOutdatedError(BillingError):
+    """A bank's statement would book something else than was shown when it was tried."""
+
+    code = "statement_outdated"
+
+
 class TurnBlockedError(BillingError):
     """The next billing period will not have the calendar's length."""
 

@@ -17,7 +17,12 @@ from sqlalchemy.orm import Session
 
 from authority.app import App
 from authority.billing import views
-from authority.billing.errors import AssignmentInvalidError, PaymentUnknownError, ReasonMissingError
+from authority.billing.errors import (
+    AssignmentInvalidError,
+    PaymentUnknownError,
+    ReasonMissingError,
+    StatementOutdatedError,
+)
 from authority.billing.money import Currency, Named, named_in, reference_of
 from authority.billing.statement import Layout, Payment, decoded, parse
 from authority.log import log
@@ -153,8 +158,8 @@ def take_in(
 ) -> Reading:
     """Book what a statement has, all of it or nothing; each payment is logged, and one that is known changes nothing.
 
-    With `agreed` (a reading's digest) only if it still says the same; BillingError `assignment_invalid` otherwise, and
-    those of `try_statement`.
+    With `agreed` (a reading's digest) only if it still says the same. BillingErrors `statement_outdated`, and those of
+    `try_statement`.
     """
     layout = Layout.of(app.home.settings.billing)
     lines = parse(decoded(data), layout)
@@ -162,7 +167,7 @@ def take_in(
         log.lock(session)
         reading = _plan(session, app, layout.currency, lines, assigned or {})
         if agreed is not None and reading.digest != agreed:
-            raise AssignmentInvalidError("the statement would now book something else than was shown: look at it again")
+            raise StatementOutdatedError("the statement would now book something else than was shown: look at it again")
         booked = [each for each in reading.rows if each.outcome == MATCHED]
         now = app.clock()
         acts = [

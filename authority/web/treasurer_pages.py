@@ -319,7 +319,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
             if form.get("act") == "save":
                 treasury.take_in(gate.principal(), data, shown["assigned"], form.get("seen", ""))
                 return redirect(url_for("treasurer.payments"))
-        except (BillingError, ReviewOutdatedError) as error:
+        except BillingError as error:
             message, status = str(error), 409
         try:
             shown["reading"] = treasury.try_statement(data, shown["assigned"])

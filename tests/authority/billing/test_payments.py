@@ -17,7 +17,13 @@ from sqlalchemy import select
 
 from authority.app import App
 from authority.billing import payments
-from authority.billing.errors import AssignmentInvalidError, PaymentUnknownError, ReasonMissingError
+from authority.billing.errors import (
+    AssignmentInvalidError,
+    PaymentUnknownError,
+    ReasonMissingError,
+    StatementOutdatedError,
+)
+from authority.billing.money import reference_of
 from authority.billing.payments import KNOWN, MATCHED, NOTHING_DUE, OPEN, OVERPAID, PAID, PART_PAID, UNKNOWN, state_of
 from authority.cli import main
 from authority.home.home import Home
@@ -143,7 +149,7 @@ def test_what_was_agreed_to_is_booked_and_nothing_else(office: Office) -> None:
     file = office.statement(("T1", "20", office.named(2)))
     seen = payments.try_statement(office.app, file).digest
     office.take_in(office.statement(("T0", "5", office.named(2))))
-    with pytest.raises(AssignmentInvalidError, match="look at it again"):
+    with pytest.raises(StatementOutdatedError, match="look at it again"):
         payments.take_in(office.app, file, actor="x", agreed=seen)
     assert office.bills()[2] == (5_000_000, PART_PAID)
 

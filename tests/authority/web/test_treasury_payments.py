@@ -72,12 +72,12 @@ def test_a_statement_is_tried_booked_once_and_shown_to_member_and_treasurer(site
     assert "Zoë <b>" in text(tried)
     assert "Nothing is booked yet" in text(tried)
     assert payments(site) == []
-    assert "Look at it again" in text(post(site, 409, **{**agreed(tried), "seen": "x"})).replace(": look", ". Look")
+    assert "something else than was shown" in text(post(site, 409, **{**agreed(tried), "seen": "x"}))
     again = post(site, 200, act="try", csv=hidden(tried, "csv"), **{"bill-3": "1"})
     assert "2 to be booked, 6.36 EUR together" in text(again)
     for _ in range(2):
         answer = post(site, 303 if not payments(site) else 409, **agreed(again), **{"bill-3": "1"})
-    assert "this is not what was shown" in text(answer).lower()
+    assert "something else than was shown" in text(answer)
     assert payments(site) == [2_360_000, 4_000_000]
     assert "There is none." in text(treasurer.get(URL))
     assert "paid" in text(treasurer.get("/treasury/periods/0"))
