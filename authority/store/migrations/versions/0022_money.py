@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0020_money"
-down_revision = "0019_one_copy"
+revision = "0022_money"
+down_revision = "0021_hand_orders"
 branch_labels = None
 depends_on = None
 
