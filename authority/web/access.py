@@ -8,11 +8,13 @@ from authority.api import me
 from authority.api.gate import PUBLIC, Rule
 from authority.web import (
     audit_pages,
+    estimate_pages,
     kwh_pages,
     member_pages,
     oidc_pages,
     operator_acts,
     operator_pages,
+    payout_pages,
     people_pages,
     treasurer_pages,
 )
@@ -48,6 +50,8 @@ RULES: Mapping[str, Rule] = {
     **kwh_pages.RULES,
     **operator_pages.RULES,
     **treasurer_pages.RULES,
+    **payout_pages.RULES,
+    **estimate_pages.RULES,
     **operator_acts.RULES,
     **audit_pages.RULES,
     **me.RULES,

@@ -7,8 +7,16 @@ from flask import Response
 from authority.api.asking import ChainAwayError
 from authority.api.days import DaysInvalidError
 from authority.api.kwh import ProofMissingError
-from authority.billing.errors import BillingError, BillUnknownError, LetterUnknownError, PeriodUnknownError
-from authority.errors import AuthorityError
+from authority.billing.errors import (
+    BatchUnknownError,
+    BillingError,
+    BillUnknownError,
+    EstimateUnknownError,
+    LetterUnknownError,
+    PaymentUnknownError,
+    PeriodUnknownError,
+)
+from authority.errors import AuthorityError, MailOffError
 from authority.market.policies import MarketError
 from authority.people.errors import (
     FormSentError,
@@ -35,6 +43,9 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (BillUnknownError, 404),
     (PeriodUnknownError, 404),
     (LetterUnknownError, 404),
+    (PaymentUnknownError, 404),
+    (BatchUnknownError, 404),
+    (EstimateUnknownError, 404),
     (FormSentError, 409),
     (OidcRefusedError, 403),
     (OidcAwayError, 503),
@@ -43,6 +54,7 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (PeopleError, 400),
     (MarketError, 409),
     (BillingError, 409),
+    (MailOffError, 409),
     (ChainAwayError, 503),
     (RefusalError, 409),
 )

@@ -36,6 +36,7 @@ from authority.web import (
     access,
     answers,
     audit_pages,
+    estimate_pages,
     figures,
     kwh_pages,
     live,
@@ -44,6 +45,7 @@ from authority.web import (
     oidc_pages,
     operator_acts,
     operator_pages,
+    payout_pages,
     people_pages,
     presentation,
     reference,
@@ -204,7 +206,10 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(member_pages.blueprint(people.app, members, by_hand))
     app.register_blueprint(kwh_pages.blueprint(people.app, people.client))
     app.register_blueprint(kwh_pages.links_blueprint(people.app, members, people.client))
-    app.register_blueprint(treasurer_pages.blueprint(Treasury(people.app, people.client)))
+    app.register_blueprint(payout_pages.blueprint(people.app))
+    treasury = Treasury(people.app, people.client)
+    app.register_blueprint(treasurer_pages.blueprint(treasury))
+    app.register_blueprint(estimate_pages.blueprint(treasury))
     shown = operator_pages.Shown(people.app, people.client)
     app.register_blueprint(operator_pages.blueprint(shown))
     app.register_blueprint(operator_acts.blueprint(shown))

@@ -16,6 +16,8 @@ from authority.api.gate import Rule
 from authority.api.hand_orders import BookClosedError, HandOrderInvalidError, HandOrders, proposed
 from authority.api.member import Energy, Members, Standing
 from authority.app import App
+from authority.billing.money import spaced
+from authority.billing.payments import WORDS
 from authority.errors import AuthorityError
 from authority.market.policies import MarketError
 from authority.market.standing_orders import ProposedOrder, StandingOrder
@@ -284,7 +286,13 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
     def bills() -> Response:
         its = gate.own_member(app, "bills")
         text = render_template(
-            "bills.html", account=its.name, bills=members.bills(its).bills, members=members, days=days
+            "bills.html",
+            account=its.name,
+            bills=members.bills(its).bills,
+            payment_states=WORDS,
+            members=members,
+            days=days,
+            own=gate.principal().is_own,
         )
         return page(text)
 
@@ -298,6 +306,8 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             bill=head,
             document=document,
             line_words=LINE_WORDS,
+            payment_states=WORDS,
+            spaced=spaced,
             members=members,
             days=days,
         )
