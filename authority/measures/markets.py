@@ -155,13 +155,17 @@ WITHOUT_LIMITS = (mid_market_rate, supply_demand_ratio)
 
 @dataclass
 class RuleFigures:
-    """What a rule came to. department: micro-credits of wheeling, fees and rounding; paid: by member."""
+    """What a rule came to. department: micro-credits of wheeling, fees and rounding; paid: by member.
+
+    by_epoch: the mean price (None where nothing traded) and the Wh traded of each epoch, in order.
+    """
 
     rule: str
     traded_wh: int
     prices: Prices
     department: int
     paid: dict[int, int]
+    by_epoch: list[tuple[int | None, int]]
     gains: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -215,8 +219,8 @@ def _run(
 ) -> RuleFigures:
     moved = dict.fromkeys(members, 0)
     left: dict[int, list[tuple[int, int, int, int]]] = {member: [] for member in members}
-    cleared: list[tuple[int, int]] = []
-    traded = department = 0
+    by_epoch: list[tuple[int | None, int]] = []
+    department = 0
     last = (epochs[0].terms.retail + epochs[0].terms.feed_in) // 2 if epochs else 0
     for epoch in epochs:
         terms = epoch.terms
@@ -238,11 +242,11 @@ def _run(
                 sold[deal.member] += deal.wh
         if volume:
             last = worth // volume
-            cleared.append((last, volume))
-            traded += volume
+        by_epoch.append((last if volume else None, volume))
         for member in members:
             need, surplus = epoch.need.get(member, 0), epoch.surplus.get(member, 0)
             if need or surplus:
                 left[member].append((need - bought[member], surplus - sold[member], terms.retail, terms.feed_in))
     paid = {member: moved[member] + without_market(left[member]) for member in members}
-    return RuleFigures(name, traded, Prices.of(cleared), department, paid)
+    cleared = [(price, wh) for price, wh in by_epoch if price is not None]
+    return RuleFigures(name, sum(wh for _, wh in cleared), Prices.of(cleared), department, paid, by_epoch)

@@ -24,7 +24,9 @@ The same options make the same log, chain and report, byte for byte. What was in
 given again. docs/SIMULATION.md says what is simulated and what the report's figures mean."""
 
 
-def _whole(low: int, high: int) -> type[int]:
+def whole(low: int, high: int) -> type[int]:
+    """An argument's type: a whole number within bounds."""
+
     def read(text: str) -> int:
         if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
             raise argparse.ArgumentTypeError(f"{text!r} should be a whole number from {low} to {high}")
@@ -42,21 +44,21 @@ def _day(text: str) -> int:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """How long, how many, and where to."""
-    parser.add_argument("--days", type=_whole(1, MAX_DAYS), default=1, metavar="N", help="default: %(default)s")
+    parser.add_argument("--days", type=whole(1, MAX_DAYS), default=1, metavar="N", help="default: %(default)s")
     parser.add_argument(
         "--buildings",
-        type=_whole(1, MAX_BUILDINGS),
+        type=whole(1, MAX_BUILDINGS),
         default=4,
         metavar="N",
         help="of four kinds in turn, a member and three meters each (default: %(default)s)",
     )
     parser.add_argument(
         "--members",
-        type=_whole(1, MAX_MEMBERS),
+        type=whole(1, MAX_MEMBERS),
         metavar="N",
         help="in all; those beyond the buildings live in flats with a meter each (default: one a building)",
     )
-    parser.add_argument("--seed", type=_whole(0, 2**63 - 1), default=1, metavar="S", help="default: %(default)s")
+    parser.add_argument("--seed", type=whole(0, 2**63 - 1), default=1, metavar="S", help="default: %(default)s")
     parser.add_argument(
         "--start", type=_day, default="2026-06-01", metavar="DAY", help="the first day, UTC (default: %(default)s)"
     )

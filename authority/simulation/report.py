@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,32 +14,36 @@ from authority.audit.command import verify
 from authority.audit.conservation import conservation
 from authority.audit.stopped import validator_of
 from authority.chain.client import ChainClient
-from authority.measures.campus import comparison_of, figures_of
+from authority.measures import tables
+from authority.measures.campus import comparison_of, figures_of, meter_steps
 from authority.measures.markets import RuleFigures
+from authority.simulation import plots
 from authority.simulation.simulation import Request, Spent
 from edge_agent.wire.files import write_atomically
 
-JSON_NAME, TEXT_NAME, MARKETS_NAME = "report.json", "report.txt", "markets.csv"
+JSON_NAME, TEXT_NAME = plots.REPORT_NAME, "report.txt"
 MICRO = 1_000_000
 
 
 def make(path: Path, request: Request, spent: Spent, *, compare: bool = False) -> dict[str, Any]:
-    """Audit the home that a simulation left, compute its indicators, and write both beside it.
+    """Audit the home that a simulation left, compute its indicators, and write them into it: report, tables, plots.
 
-    compare: other market rules on the same energy too (authority.measures.markets), in a CSV file of their own besides.
+    compare: other market rules on the same energy too (authority.measures.markets).
     """
     app = App.open(path)
     seconds = request.scenario.epoch_seconds
+    first, end = request.start // seconds, request.end // seconds
     try:
         with validator_of(app.home) as url:
             client = ChainClient(url)
             with spent.on("measures"):
-                figures = figures_of(app, client, request.start // seconds, request.end // seconds)
+                figures = figures_of(app, client, first, end)
+                written = list(tables.of_campus(figures, meter_steps(app, first, end)))
             rules: list[RuleFigures] = []
-            names: dict[int, str] = {}
             if compare:
                 with spent.on("comparison"):
-                    rules, names = comparison_of(app, request.start // seconds, request.end // seconds)
+                    rules, names = comparison_of(app, first, end)
+                    written += tables.of_rules(rules, names, first, seconds)
             with spent.on("audit"):
                 audit = verify(app, url, Manner(jobs=1))
             conserved = conservation(client)
@@ -66,10 +68,23 @@ def make(path: Path, request: Request, spent: Spent, *, compare: bool = False) -
     }
     if rules:
         document["markets"] = [rule.as_row() for rule in rules]
-        write_atomically(path / MARKETS_NAME, csv_of(rules, names).encode())
+    for table, text in written:
+        write_atomically(path / table.file, text.encode())
+    described = tables.package((table for table, _ in written), _title(request))
+    write_atomically(path / tables.PACKAGE_NAME, f"{json.dumps(described, indent=2)}\n".encode())
     write_atomically(path / JSON_NAME, f"{json.dumps(document, indent=2)}\n".encode())
     write_atomically(path / TEXT_NAME, f"{text_of(document)}\n".encode())
+    with spent.on("plots"):
+        plots.write(path)
     return document
+
+
+def _title(request: Request) -> str:
+    first = datetime.fromtimestamp(request.start, UTC).date()
+    return (
+        f"A simulated campus: {request.days} days from {first}, {request.buildings} buildings, "
+        f"{request.members} members, seed {request.seed}"
+    )
 
 
 def kwh(watt_hours: int) -> str:
@@ -168,18 +183,6 @@ def _markets(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             for each in rows
         ),
     ]
-
-
-def csv_of(rules: Sequence[RuleFigures], names: Mapping[int, str]) -> str:
-    """A row for each rule and member: Wh, micro-credits and micro-credits per kWh, as in authority.measures.markets."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["rule", "traded_wh", "mean_price", "department", "member", "paid", "gain"])
-    for rule in rules:
-        for member, name in names.items():
-            row = [rule.rule, rule.traded_wh, rule.prices.mean, rule.department, name]
-            writer.writerow([*row, rule.paid[member], rule.gains[member]])
-    return out.getvalue()
 
 
 def _members(members: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -12,8 +13,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from free_ports import free_port
@@ -23,10 +26,12 @@ from authority.app import App
 from authority.billing.evidence import StoreEvidence
 from authority.chain.accounts import EpochBook
 from authority.cli import main
+from authority.errors import USAGE
 from authority.home.clock import CLOCK_NAME, clock_of, stop_clock
 from authority.home.errors import HomeConfigError
+from authority.measures import tables
 from authority.measures.markets import RULES
-from authority.simulation import report
+from authority.simulation import plots, report
 from authority.simulation.campus_home import start_of
 from authority.simulation.errors import OutBusyError, OutForeignError, OutOtherError, ScenarioInvalidError
 from authority.simulation.scenario import Scenario
@@ -68,7 +73,11 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[st
 def test_a_seed_makes_the_same_log_chain_and_report_byte_for_byte(twice: tuple[Path, Path, dict[str, Any]]) -> None:
     first, second, told = twice
     assert (first / "bundle").read_bytes() == (second / "bundle").read_bytes()
-    for name in (report.JSON_NAME, report.TEXT_NAME, report.MARKETS_NAME):
+    names = [
+        path.name for path in (first / "out").iterdir() if path.suffix in (".csv", ".json", ".txt", ".svg", ".png")
+    ]
+    assert len(names) == 5 + 3 + 1 + 2
+    for name in names:
         assert (first / "out" / name).read_bytes() == (second / "out" / name).read_bytes()
     written = json.loads((first / "out" / report.JSON_NAME).read_text())
     assert {key: told[key] for key in written} == written
@@ -99,7 +108,7 @@ def test_market_rules_are_compared_on_the_same_energy(twice: tuple[Path, Path, d
     assert rules["feed_in_only"]["traded_wh"] == rules["feed_in_only"]["gain"] == 0
     assert rules["auction"]["traded_wh"] == rules["last_pair"]["traded_wh"] == rules["pay_as_bid"]["traded_wh"] > 0
     assert rules["mid_market_rate"]["traded_wh"] == rules["supply_demand_ratio"]["traded_wh"]
-    with (first / "out" / report.MARKETS_NAME).open(newline="") as file:
+    with (first / "out" / tables.MARKETS.file).open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(RULES) * 6
     for name, rule in rules.items():
@@ -109,6 +118,61 @@ def test_market_rules_are_compared_on_the_same_energy(twice: tuple[Path, Path, d
     for rule in rules.values():
         exact = rule["traded_wh"] * spread / 1_000
         assert rule["gain"] + rule["department"] == pytest.approx(exact, abs=6 * 2)
+
+
+KINDS = {"integer": int, "number": float, "string": str, "datetime": datetime.fromisoformat}
+
+
+def test_every_table_is_as_its_schema_says_and_fits_the_report(twice: tuple[Path, Path, dict[str, Any]]) -> None:
+    first, _, told = twice
+    package = json.loads((first / "out" / tables.PACKAGE_NAME).read_text())
+    read: dict[str, list[dict[str, Any]]] = {}
+    for resource in package["resources"]:
+        with (first / "out" / resource["path"]).open(newline="") as file:
+            reader = csv.DictReader(file)
+            fields = resource["schema"]["fields"]
+            assert reader.fieldnames == [field["name"] for field in fields]
+            rows = [
+                {field["name"]: KINDS[field["type"]](row[field["name"]]) for field in fields if row[field["name"]]}
+                for row in reader
+            ]
+        keys = [tuple(row[name] for name in resource["schema"]["primaryKey"]) for row in rows]
+        assert len(set(keys)) == len(keys) > 0
+        read[resource["name"]] = rows
+    assert [len(read[name]) for name in ("epochs", "members")] == [24, 6]
+    assert [len(read[name]) for name in ("meters", "market_epochs")] == [24 * (4 * 3 + 2), 24 * len(RULES)]
+    energy = told["measures"]["energy"]
+    for name, total in (
+        ("generation_wh", "generation_wh"),
+        ("import_wh", "grid_import_wh"),
+        ("minted_wh", "minted_wh"),
+    ):
+        assert sum(row[name] for row in read["epochs"]) == energy[total]
+    assert sum(row["traded_wh"] for row in read["epochs"] if "price" in row) == energy["traded_wh"]
+    assert max(row["import_wh"] for row in read["epochs"]) == energy["peak_import_w"]  # epochs of an hour
+    assert sum(row["gain"] for row in read["members"]) == told["measures"]["money"]["gain"]
+    used = sum(row["consumption_wh"] for row in read["meters"] if row["role"] == "load")
+    assert 0 < used < energy["consumption_wh"]
+
+
+def test_plots_are_drawn_and_drawn_again_for_some_days(
+    twice: tuple[Path, Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = twice[0] / "out"
+    before = (out / plots.SVG_NAME).read_bytes(), (out / plots.PNG_NAME).read_bytes()
+    assert before[1].startswith(b"\x89PNG")
+    width, height = struct.unpack(">II", before[1][16:24])
+    assert width == 2 * plots.WIDTH < 2 * height
+    words = {each.text for each in ElementTree.fromstring(before[0]).iter("{http://www.w3.org/2000/svg}text")}  # noqa: S314
+    assert {"Dormitory 01", "supply demand ratio", "Price, credits per kWh", "1 Jun"} <= words
+    assert main(["plot", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"plots": [str(out / plots.SVG_NAME), str(out / plots.PNG_NAME)]}
+    assert ((out / plots.SVG_NAME).read_bytes(), (out / plots.PNG_NAME).read_bytes()) == before
+    assert main(["plot", str(out), "--from-day", "2", "--into", str(tmp_path / "none")]) == USAGE
+    assert "there is no day 2" in capsys.readouterr().err
+    assert main(["plot", str(tmp_path)]) == USAGE
+    assert "give its `authority simulate` line again" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def fetched(server: subprocess.Popen[bytes], url: str) -> str:
