@@ -110,6 +110,11 @@ class Meter:
     storage_wh: int = 0
     share: float = 0.0
 
+    @property
+    def full_name(self) -> str:
+        """What people call it: GATEWAY/METER."""
+        return f"{self.gateway}/{self.name}"
+
 
 @dataclass(frozen=True)
 class Campus:

@@ -84,6 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         start=arguments.start,
         scenario=scenario,
     )
+    request.campus()  # what the scenario gets wrong is told before there is a directory
     progress = Progress(sys.stderr, DAY_SECONDS // scenario.epoch_seconds, quiet=arguments.quiet)
     with Out(arguments.out, request) as out:
         simulation = Simulation(request, out, progress)
