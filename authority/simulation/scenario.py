@@ -10,12 +10,15 @@
       "exchange"        meter (GATEWAY/METER), first_wh: another device, whose registers show first_wh, takes its place
       "leave"           member: its meters are retired, it is paid out, and its name is erased
 
-Buildings are named by their number.
+    [[profile]]       member, file: its consumption and generation out of a CSV file (authority.simulation.profiles)
+
+Buildings are named by their number. Files are looked for where the scenario is.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,9 @@ from typing import Any
 from authority.home.settings import EpochSettings, ParameterSettings
 from authority.simulation.buildings import Campus
 from authority.simulation.errors import ScenarioInvalidError
+from authority.simulation.profiles import Profile, read
 from authority.simulation.weather import DAY_SECONDS, Site
+from edge_agent.wire.files import sha256_of
 from edge_agent.wire.toml import Table, read_text
 
 MAX_HOURS = 3_660 * 24
@@ -88,12 +93,14 @@ class Events:
 
 @dataclass(frozen=True)
 class Scenario:
-    """What holds in a simulation; sha256 is of the file, empty where there was none."""
+    """What holds in a simulation; sha256 is of the file and of what it names, empty where there was none."""
 
     epoch_seconds: int = EpochSettings().seconds
     site: Site = field(default_factory=Site)
     parameters: ParameterSettings = field(default_factory=ParameterSettings)
     events: Events = field(default_factory=Events)
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    """By member."""
     sha256: str = ""
 
     @classmethod
@@ -103,11 +110,11 @@ class Scenario:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ScenarioInvalidError(f"cannot read {path}: {error}") from error
-        return cls.parse(text)
+        return cls.parse(text, path.parent)
 
     @classmethod
-    def parse(cls, text: str) -> Scenario:
-        """A scenario from TOML."""
+    def parse(cls, text: str, directory: Path = Path()) -> Scenario:
+        """A scenario from TOML, with the files of a directory. ScenarioInvalidError, ProfileInvalidError."""
         top = Table(read_text(text, _refuse), "", _refuse)
         seconds = top.like("epoch_seconds", EpochSettings().seconds)
         if not 60 <= seconds <= 3_600 or DAY_SECONDS % seconds:
@@ -115,9 +122,15 @@ class Scenario:
         site = Site(**_like(top, "site", asdict(Site())))
         parameters = ParameterSettings(**_like(top, "parameters", asdict(ParameterSettings.for_epoch(seconds))))
         events = _events(top.take("event", []), seconds)
+        digest = hashlib.sha256(text.encode())
+        profiles: dict[str, Profile] = {}
+        for member, file in _files(top.take("profile", [])):
+            if member in profiles:
+                raise _refuse("profile", f"{member} has two")
+            profiles[member] = read(directory / file, seconds)
+            digest.update(bytes.fromhex(sha256_of(directory / file)))
         top.done()
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        return cls(seconds, site, parameters, events, digest)
+        return cls(seconds, site, parameters, events, profiles, digest.hexdigest())
 
     def check(self, campus: Campus) -> None:
         """ScenarioInvalidError where an event is about a building, meter or member that the campus does not have."""
@@ -131,9 +144,10 @@ class Scenario:
             if exchange.meter not in meters:
                 raise _refuse("event", f"there is no meter {exchange.meter!r}; there are {', '.join(meters[:12])}")
         members = [member.name for member in campus.members]
-        for leaving in events.leavings:
-            if leaving.member not in members:
-                raise _refuse("event", f"there is no member {leaving.member!r}; there are {', '.join(members[:12])}")
+        named = [("event", leaving.member) for leaving in events.leavings]
+        for table, member in [*named, *(("profile", name) for name in self.profiles)]:
+            if member not in members:
+                raise _refuse(table, f"there is no member {member!r}; there are {', '.join(members[:12])}")
 
 
 def _events(listed: object, seconds: int) -> Events:
@@ -165,6 +179,17 @@ def _events(listed: object, seconds: int) -> Events:
             silences.append(Silence(gateway, at, end, by))
         table.done()
     return Events(tuple(silences), tuple(changes), tuple(exchanges), tuple(leavings))
+
+
+def _files(listed: object) -> Iterator[tuple[str, str]]:
+    """Members and their profiles' files."""
+    if not isinstance(listed, list):
+        raise _refuse("profile", "should be tables under [[profile]]")
+    for number, each in enumerate(listed, 1):
+        table = Table(each, f"[[profile]] {number}", _refuse)
+        member = table.required_text("member", "whose it is, such as Library 03")
+        yield member, table.required_text("file", "a CSV file, such as library.csv")
+        table.done()
 
 
 def _like(top: Table, name: str, defaults: dict[str, Any]) -> dict[str, Any]:

@@ -69,9 +69,15 @@ class Request:
         return self.start + self.days * DAY_SECONDS
 
     def campus(self) -> Campus:
-        """Who and what there is. ScenarioInvalidError where the scenario is about something else."""
-        made = make(self.buildings, self.members, Seed(self.seed))
+        """Who and what there is. ScenarioInvalidError, ProfileInvalidError where the scenario does not fit to it."""
+        made = make(self.buildings, self.members, Seed(self.seed), self.scenario.profiles)
         self.scenario.check(made)
+        for member in made.members:
+            profile = self.scenario.profiles.get(member.name)
+            if profile is not None:
+                profile.require(self.start, self.end)
+                if member.solar_w:
+                    profile.require_sun(self.scenario.site, self.start, self.end)
         return made
 
     def as_json(self) -> dict[str, object]:
@@ -197,7 +203,8 @@ class Simulation:
     def _days(self, home: CampusHome) -> None:
         request, seconds = self.request, self.request.scenario.epoch_seconds
         sky = Sky(request.scenario.site, self._seed, seconds)
-        households = [Household(member, self._seed, seconds) for member in self._campus.members]
+        own = request.scenario.profiles
+        households = {each.name: Household(each, self._seed, seconds) for each in self._campus.members}
         with home.app.store.read() as session:
             read_until = session.scalar(select(func.max(Frame.interval_end))) or 0
         worker = home.worker()
@@ -208,7 +215,10 @@ class Simulation:
                 with self.spent.on("profiles"):
                     start = boundary - seconds
                     weather = sky.next(start)
-                    flows = {each.member.name: each.next(start + sun_time, weather) for each in households}
+                    flows = {
+                        name: each.next(start + sun_time, weather, own[name].at(start) if name in own else (None, None))
+                        for name, each in households.items()
+                    }
                     steps: dict[str, Sequence[int]] = {
                         meter.full_name: registers(meter, flows[meter.member]) for meter in self._campus.meters
                     }

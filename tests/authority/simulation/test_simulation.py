@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -349,8 +349,13 @@ def counted_mwh(request: Request) -> dict[str, list[int]]:
     return counted
 
 
-def test_meters_are_exchanged_and_a_member_leaves_to_the_wh(tmp_path: Path) -> None:
-    request = Request(1, 3, 5, 11, REQUEST.start, Scenario.parse(MOVES))
+def test_meters_are_exchanged_and_a_member_leaves_to_the_wh_and_a_profile_is_followed(tmp_path: Path) -> None:
+    starts = [datetime.fromtimestamp(REQUEST.start + 3_600 * hour, UTC).isoformat() for hour in range(24)]
+    rows = [f"{start},{hour * 100.25}" for hour, start in enumerate(starts)]
+    (tmp_path / "laboratory.csv").write_text("\n".join(["start,consumption_wh", *rows]))
+    own = "[[profile]]\nmember = 'Laboratory 02'\nfile = 'laboratory.csv'\n"
+    request = Request(1, 3, 5, 11, REQUEST.start, Scenario.parse(MOVES + own, tmp_path))
+    tmp_path /= "out"
     for interval in (8, 12, 13):
         with interrupted_at(interval) as progress, Out(tmp_path, request) as out:
             Simulation(request, out, progress).run()
@@ -392,8 +397,8 @@ def test_meters_are_exchanged_and_a_member_leaves_to_the_wh(tmp_path: Path) -> N
     }
     # what is signed at the end is all that flowed, but for what no display shows: less than a Wh of each device
     first = {meter.full_name: FIRST_REGISTER_WH * meter.installation for meter in request.campus().meters}
-    counted = counted_mwh(request)
-    for name in meters.keys() - {"building_01/flat_1"}:
+    counted = counted_mwh(request) | {"building_02/load": [0, 276 * 100_250, 0, 0]}
+    for name in meters.keys() - {"building_01/flat_1", "building_02/computing", "building_02/equipment"}:
         missing = [first[name] + mwh // 1_000 - wh for mwh, wh in zip(counted[name], signed[name], strict=True)]
         assert all(0 <= each <= exchanged.get(name, 0) for each in missing), name
 
