@@ -17,9 +17,10 @@ from authority.app import App
 from authority.billing import issuing
 from authority.billing.bill import trades_of
 from authority.billing.evidence import StoreEvidence
+from authority.chain import accounts
 from authority.chain.accounts import EpochBook
 from authority.chain.client import ChainClient
-from authority.market.clearing import WH_PER_KWH
+from authority.market.clearing import WH_PER_KWH, Order
 from authority.market.policies import standing_orders_by_wallet
 from authority.measures.indicators import (
     Balance,
@@ -34,6 +35,7 @@ from authority.measures.indicators import (
     without_market,
 )
 from authority.measures.markets import Epoch, Limits, RuleFigures, Terms, compare
+from authority.measures.welfare import Welfare, possible, reached
 from authority.settlement.surplus import MeterSpan, settle_span
 from authority.store.metering import PASSED, Frame, Meter
 from authority.store.people import User
@@ -119,6 +121,8 @@ class CampusFigures:
     traded_wh: int
     prices: Prices
     rounding: Rounding
+    welfare: Welfare
+    """Of the orders in the books."""
 
     @property
     def gains(self) -> list[int]:
@@ -153,6 +157,7 @@ class CampusFigures:
                 "gini_of_gains": gini(gains),
                 "members_worse_off": sum(gain < 0 for gain in gains),
             },
+            "welfare": self.welfare.as_json(),
             "rounding_thousandths": asdict(self.rounding),
             "members": [{**asdict(member), "gain": member.gain} for member in self.members],
         }
@@ -166,6 +171,7 @@ class _Market:
     cleared: dict[int, tuple[int, int]]
     """Price and Wh of each epoch that traded."""
     rounding: Rounding
+    welfare: Welfare
 
     @property
     def traded_wh(self) -> int:
@@ -244,6 +250,7 @@ def figures_of(app: App, client: ChainClient, first: int, end: int) -> CampusFig
         traded_wh=market.traded_wh,
         prices=Prices.of(list(market.cleared.values())),
         rounding=market.rounding,
+        welfare=market.welfare,
     )
 
 
@@ -322,7 +329,7 @@ def comparison_of(app: App, first: int, end: int) -> tuple[list[RuleFigures], di
 def _market(session: Session, first: int, end: int) -> _Market:
     terms: dict[int, Terms] = {}
     cleared: dict[int, tuple[int, int]] = {}
-    rounding = Rounding()
+    rounding, welfare = Rounding(), Welfare()
     for _, data in StoreEvidence(session).books(first, end):
         head = EpochBook.from_account(data)
         terms[head.epoch] = Terms(head.retail_price, head.feed_in_price, head.wheeling, head.fee_bps)
@@ -335,7 +342,17 @@ def _market(session: Session, first: int, end: int) -> _Market:
                 rounding += rounding_of_ask(trade.wh, head.price, head.fee_bps, -trade.amount, trade.charge)
         if bought:
             cleared[head.epoch] = head.price, bought
-    return _Market(terms, cleared, rounding)
+        welfare += _welfare(head, data)
+    return _Market(terms, cleared, rounding, welfare)
+
+
+def _welfare(head: EpochBook, data: bytes) -> Welfare:
+    """Of a book, as its leaf holds it: bids dearest first, then asks cheapest first."""
+    orders = accounts.Order.array(data, EpochBook.size(), head.bid_count + head.ask_count)
+    sides = orders[: head.bid_count], orders[head.bid_count :]
+    bids, asks = ([Order(each.price, each.quantity) for each in side] for side in sides)
+    filled = ([(each.price, each.filled) for each in side] for side in sides)
+    return Welfare(reached(*filled), possible(bids, asks))
 
 
 def _spans(session: Session, start: int, end: int) -> dict[str, list[SettledSpan]]:

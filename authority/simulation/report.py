@@ -151,6 +151,11 @@ def text_of(document: Mapping[str, Any]) -> str:
             f"{credits_(money['gain'])} credits, Gini {money['gini_of_gains']}; "
             f"{money['members_worse_off']} members worse off",
         ),
+        (
+            "welfare",
+            f"{credits_(found['welfare']['reached'])} credits, {percent(found['welfare']['efficiency'])} of what the "
+            "orders allowed",
+        ),
         ("rounding", f"{sum(found['rounding_thousandths'].values()) / 1_000:,.1f} micro-credits in all"),
         ("log", f"{audit['log_entries']} leaves, {audit['readings']} readings, root {audit['log_root'][:16]}"),
         ("chain", f"{audit['transactions']} transactions, {audit['epoch_checkpoints']} checkpoints"),
@@ -171,6 +176,7 @@ def _markets(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         ("gain", 11),
         ("Gini", 8),
         ("worse off", 11),
+        ("efficiency", 12),
     )
     head = "rule".ljust(22) + "".join(name.rjust(width) for name, width in names)
     return [
@@ -179,7 +185,7 @@ def _markets(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             f"{each['rule'].replace('_', ' '):<22}{each['traded_wh'] / 1_000:>12,.1f}{per_kwh(each['mean_price']):>9}"
             f"{per_kwh(each['price_deviation']):>11}{credits_(each['paid']):>12}{credits_(each['gain']):>11}"
             f"{'-' if each['gini_of_gains'] is None else format(each['gini_of_gains'], '.3f'):>8}"
-            f"{each['members_worse_off']:>11}"
+            f"{each['members_worse_off']:>11}{percent(each['welfare']['efficiency']):>12}"
             for each in rows
         ),
     ]
