@@ -87,12 +87,22 @@ def _title(request: Request) -> str:
     )
 
 
-def kwh(watt_hours: int) -> str:
+def kwh(watt_hours: float) -> str:
     """Wh as kWh, to one decimal."""
     return f"{watt_hours / 1_000:,.1f} kWh"
 
 
-def credits_(micro: int) -> str:
+def kw(watts: float) -> str:
+    """W as kW, to one decimal."""
+    return f"{watts / 1_000:,.1f} kW"
+
+
+def ratio(value: float | None) -> str:
+    """A number of no unit, to three decimals."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def credits_(micro: float) -> str:
     """Micro-credits as credits, to two decimals."""
     return f"{micro / MICRO:,.2f}"
 
@@ -131,7 +141,7 @@ def text_of(document: Mapping[str, Any]) -> str:
         (
             "grid point",
             f"{kwh(energy['grid_import_wh'])} in, {kwh(energy['grid_export_wh'])} out; peaks "
-            f"{energy['peak_import_w'] / 1_000:,.1f} kW in, {energy['peak_export_w'] / 1_000:,.1f} kW out",
+            f"{kw(energy['peak_import_w'])} in, {kw(energy['peak_export_w'])} out",
         ),
         ("surplus minted", kwh(energy["minted_wh"])),
         ("withdrawn", kwh(energy["withdrawn_wh"])),
@@ -184,7 +194,7 @@ def _markets(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         *(
             f"{each['rule'].replace('_', ' '):<22}{each['traded_wh'] / 1_000:>12,.1f}{per_kwh(each['mean_price']):>9}"
             f"{per_kwh(each['price_deviation']):>11}{credits_(each['paid']):>12}{credits_(each['gain']):>11}"
-            f"{'-' if each['gini_of_gains'] is None else format(each['gini_of_gains'], '.3f'):>8}"
+            f"{ratio(each['gini_of_gains']):>8}"
             f"{each['members_worse_off']:>11}{percent(each['welfare']['efficiency']):>12}"
             for each in rows
         ),

@@ -269,40 +269,7 @@ seconds = 1500
 kind = "parameters"
 from_hour = 12
 retail_price = 330_000
-"""
-)
 
-
-def test_outages_late_readings_and_new_prices_are_lived_through_and_resumed(tmp_path: Path) -> None:
-    request = Request(1, 3, 3, 11, REQUEST.start, Scenario.parse(EVENTS))
-    with interrupted_at(10) as progress, Out(tmp_path, request) as out:
-        Simulation(request, out, progress).run()
-    with Out(tmp_path, request) as out:
-        simulation = Simulation(request, out, lambda *_: None)
-        simulation.run()
-        found = report.make(out.path, request, simulation.spent)
-    audit = found["audit"]
-    assert (audit["ok"], audit["problems"], audit["readings"]) == (True, [], 9 * 25)
-    app = App.open(tmp_path)
-    with app.store.read() as session:
-        rows = session.execute(
-            select(Meter.gateway_name, Frame.interval_end, Frame.received_at).join(Meter, Frame.meter_pk == Meter.id)
-        ).all()
-        prices = [EpochBook.from_account(data).retail_price for _, data in StoreEvidence(session).books(0, 2**31)]
-    app.store.close()
-    delays: dict[str, set[int]] = {}
-    for gateway, boundary, received_at in rows:
-        delays.setdefault(gateway, set()).add(received_at - boundary)
-    hour = 3_600
-    assert delays["building_02"] == {1}
-    assert delays["building_03"] == {1, 1_500}
-    assert delays["building_01"] == {1, hour + 1, 2 * hour + 1, 3 * hour + 1}
-    assert prices == [300_000] * (len(prices) - 12) + [330_000] * 12
-
-
-MOVES = (
-    HOURLY
-    + """
 [[event]]
 kind = "exchange"
 meter = "building_01/battery"
@@ -324,13 +291,54 @@ kind = "leave"
 member = "Dormitory 01 flat 1"
 from_hour = 10
 
-[[event]]
-kind = "outage"
-building = 1
-from_hour = 9
-hours = 3
+[[profile]]
+member = "Laboratory 02"
+file = "laboratory.csv"
 """
 )
+LEFT = "building_01/flat_1"
+"""The meter of the member that leaves."""
+
+
+@pytest.fixture(scope="module")
+def eventful(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Request, dict[str, Any]]:
+    """A day in which everything happens, interrupted around it, and its report."""
+    path = tmp_path_factory.mktemp("eventful")
+    starts = [datetime.fromtimestamp(REQUEST.start + 3_600 * hour, UTC).isoformat() for hour in range(24)]
+    rows = [f"{start},{hour * 100.25}" for hour, start in enumerate(starts)]
+    (path / "laboratory.csv").write_text("\n".join(["start,consumption_wh", *rows]))
+    request = Request(1, 3, 5, 11, REQUEST.start, Scenario.parse(EVENTS, path))
+    for interval in (8, 12, 13):
+        with interrupted_at(interval) as progress, Out(path / "out", request) as out:
+            Simulation(request, out, progress).run()
+    with Out(path / "out", request) as out:
+        simulation = Simulation(request, out, lambda *_: None)
+        simulation.run()
+        return out.path, request, report.make(out.path, request, simulation.spent)
+
+
+def test_outages_late_readings_and_new_prices_are_lived_through_and_resumed(
+    eventful: tuple[Path, Request, dict[str, Any]],
+) -> None:
+    path, _, found = eventful
+    # ten meters at every hour; the eleventh up to 12, when its gateway was back and its member could leave
+    audit = found["audit"]
+    assert (audit["ok"], audit["problems"], audit["readings"]) == (True, [], 10 * 25 + 13)
+    app = App.open(path)
+    with app.store.read() as session:
+        rows = session.execute(
+            select(Meter.gateway_name, Frame.interval_end, Frame.received_at).join(Meter, Frame.meter_pk == Meter.id)
+        ).all()
+        prices = [EpochBook.from_account(data).retail_price for _, data in StoreEvidence(session).books(0, 2**31)]
+    app.store.close()
+    delays: dict[str, set[int]] = {}
+    for gateway, boundary, received_at in rows:
+        delays.setdefault(gateway, set()).add(received_at - boundary)
+    hour = 3_600
+    assert delays["building_02"] == {1}
+    assert delays["building_03"] == {1, 1_500}
+    assert delays["building_01"] == {1, hour + 1, 2 * hour + 1, 3 * hour + 1}
+    assert prices == [300_000] * (len(prices) - 12) + [330_000] * 12
 
 
 def counted_mwh(request: Request) -> dict[str, list[int]]:
@@ -349,27 +357,14 @@ def counted_mwh(request: Request) -> dict[str, list[int]]:
     return counted
 
 
-def test_meters_are_exchanged_and_a_member_leaves_to_the_wh_and_a_profile_is_followed(tmp_path: Path) -> None:
-    starts = [datetime.fromtimestamp(REQUEST.start + 3_600 * hour, UTC).isoformat() for hour in range(24)]
-    rows = [f"{start},{hour * 100.25}" for hour, start in enumerate(starts)]
-    (tmp_path / "laboratory.csv").write_text("\n".join(["start,consumption_wh", *rows]))
-    own = "[[profile]]\nmember = 'Laboratory 02'\nfile = 'laboratory.csv'\n"
-    request = Request(1, 3, 5, 11, REQUEST.start, Scenario.parse(MOVES + own, tmp_path))
-    tmp_path /= "out"
-    for interval in (8, 12, 13):
-        with interrupted_at(interval) as progress, Out(tmp_path, request) as out:
-            Simulation(request, out, progress).run()
-    with Out(tmp_path, request) as out:
-        simulation = Simulation(request, out, lambda *_: None)
-        simulation.run()
-        found = report.make(out.path, request, simulation.spent)
-    # ten meters at every hour; the eleventh up to 12, when its gateway was back and its member could leave
-    audit = found["audit"]
-    assert (audit["ok"], audit["problems"], audit["readings"]) == (True, [], 10 * 25 + 13)
+def test_meters_are_exchanged_and_a_member_leaves_to_the_wh_and_a_profile_is_followed(
+    eventful: tuple[Path, Request, dict[str, Any]],
+) -> None:
+    path, request, found = eventful
     names = [member["name"] for member in found["measures"]["members"]]
     assert names == ["Dormitory 01", "Laboratory 02", "Library 03", "former member 3", "Library 03 flat 1"]
 
-    app = App.open(tmp_path)
+    app = App.open(path)
     with app.store.read() as session:
         meters = {f"{meter.gateway_name}/{meter.name}": meter for meter in session.scalars(select(Meter))}
         acts = [
@@ -382,7 +377,7 @@ def test_meters_are_exchanged_and_a_member_leaves_to_the_wh_and_a_profile_is_fol
             records = [Record.from_bytes(frame[:RECORD_SIZE]) for frame in frames]
             signed[name] = max(records, key=lambda record: record.sequence).registers
     app.store.close()
-    assert meters["building_01/flat_1"].state == METER_RETIRED
+    assert meters[LEFT].state == METER_RETIRED
     assert left is not None
     assert 12 <= (left - REQUEST.start) / 3_600 <= 14
     assert [act["first_wh"] for act in acts] == [
@@ -398,7 +393,7 @@ def test_meters_are_exchanged_and_a_member_leaves_to_the_wh_and_a_profile_is_fol
     # what is signed at the end is all that flowed, but for what no display shows: less than a Wh of each device
     first = {meter.full_name: FIRST_REGISTER_WH * meter.installation for meter in request.campus().meters}
     counted = counted_mwh(request) | {"building_02/load": [0, 276 * 100_250, 0, 0]}
-    for name in meters.keys() - {"building_01/flat_1", "building_02/computing", "building_02/equipment"}:
+    for name in meters.keys() - {LEFT, "building_02/computing", "building_02/equipment"}:
         missing = [first[name] + mwh // 1_000 - wh for mwh, wh in zip(counted[name], signed[name], strict=True)]
         assert all(0 <= each <= exchanged.get(name, 0) for each in missing), name
 
