@@ -484,9 +484,10 @@ class ChainClient:
         signed: list[Signed] = []
         left = dict(outgoing)
         deadline = self._monotonic() + _NEW_BLOCKHASH_SECONDS
+        tried: Hash | None = None
         while left:
             blockhash, last_valid = self.latest_blockhash()
-            for index, each in list(left.items()):
+            for index, each in list(left.items()) if blockhash != tried else ():
                 budgeted = [*_budget(each.compute_units, each.compute_unit_price), *each.instructions]
                 try:
                     transaction = sign_transaction(budgeted, each.signers, payer, each.lookup_tables, blockhash)
@@ -499,6 +500,7 @@ class ChainClient:
                     raw = base64.b64encode(bytes(transaction)).decode()
                     signed.append(Signed(index, raw, transaction.signatures[0], last_valid, each.preflight))
                     del left[index]
+            tried = blockhash
             if not left:
                 break
             if self._monotonic() > deadline:
