@@ -118,6 +118,7 @@ class OpenOrder:
     side: Literal["bid", "ask"] = described("bid: buys; ask: sells.")
     price_micro_credits_per_kwh: int = described("The limit.")
     quantity_wh: int = described("How much.")
+    number: int = described("Its number in the book, by which it is taken back.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,6 +305,7 @@ class Members:
                 side="bid" if order["side"] == "bid" else "ask",
                 price_micro_credits_per_kwh=int(order["price"]),
                 quantity_wh=int(order["quantity"]),
+                number=int(order["number"]),
             )
             for order in self._on_chain(member).balances.orders
         )

@@ -34,7 +34,7 @@ from authority.log.restoration import LEDGER_PRUNED
 from authority.store.billing import CreditEntry, HistoryCursor
 from authority.store.log import Act
 from authority.store.market import PendingTransaction
-from authority.store.metering import Frame, waiting_for_the_chain
+from authority.store.metering import CarriedFrame
 from authority.store.settlement import SettlementEpoch
 from authority.validator.ledger import LEDGER_NAME, Ledger
 from authority.validator.slots import MAX_BLOCKHASH_AGE
@@ -148,7 +148,7 @@ def _asked_for(session: Session) -> Iterator[bytes]:
     for query in (
         select(PendingTransaction.signature),
         select(CreditEntry.signature).where(CreditEntry.state == "sent"),
-        select(Frame.chain_signature).where(waiting_for_the_chain(Frame), Frame.chain_signature.is_not(None)),
+        select(CarriedFrame.signature),
     ):
         yield from (bytes(Signature.from_string(text)) for text in session.scalars(query) if text)
     since = session.scalar(

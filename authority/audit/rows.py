@@ -1,25 +1,22 @@
-"""What the store keeps beside the log's leaves for its own use: columns of readings, rows of acts. They say the same.
+"""What the store keeps of a reading beside its leaf, for its own use. It says the same.
 
-A leaf is made of a reading's frame, verdict, code and time, so a change of these is seen in the tree. The other columns
-are copies by which rows are found; a changed copy would lead the authority astray, and is told here.
+A leaf is made of a reading's frame, verdict, code and time, and of an act's row, so a change of these is seen in the
+tree. A reading's other columns are copies by which rows are found; a changed copy would lead the authority astray, and
+is told here.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from authority.log.log import LEAF_ACT, LEAF_READING
+from authority.log.log import LEAF_READING
 from authority.log.reading_leaf import FRAME_AT, KEY_END, RECORD_END
-from authority.store.log import Act
 from authority.store.metering import Frame, MeterKey
-from edge_agent.wire.canonical import canonical_json
 
 _SEQUENCE_AT, _END_AT = 4, 16
 _U32, _I64 = struct.Struct("<I"), struct.Struct("<q")
@@ -27,7 +24,6 @@ _FRAMES = (
     Frame.log_index, Frame.meter_pk, Frame.public_key, Frame.sequence, Frame.interval_end, Frame.record_hash,
     Frame.frame,
 )  # fmt: skip
-_ACTS = (Act.log_index, Act.kind, Act.actor, Act.time, Act.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +39,9 @@ class ReadingRow:
     owner: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class ActRow:
-    """The copies of an act."""
-
-    kind: str
-    actor: str
-    time: int
-    data: Mapping[str, Any]
-
-
-def said(session: Session, start: int, end: int, owners: dict[bytes, int]) -> dict[int, ReadingRow | ActRow]:
+def said(session: Session, start: int, end: int, owners: dict[bytes, int]) -> dict[int, ReadingRow]:
     """The rows beside the leaves [start, end), by log index; owners of keys are remembered there."""
-    found: dict[int, ReadingRow | ActRow] = {}
+    found: dict[int, ReadingRow] = {}
     frames = select(*_FRAMES).where(Frame.log_index >= start, Frame.log_index < end)
     for index, meter_pk, key, sequence, interval_end, record_hash, frame in session.execute(frames):
         if key not in owners:
@@ -63,28 +49,13 @@ def said(session: Session, start: int, end: int, owners: dict[bytes, int]) -> di
             if owner is not None:
                 owners[key] = owner
         found[index] = ReadingRow(meter_pk, key, sequence, interval_end, record_hash, frame, owners.get(key))
-    acts = select(*_ACTS).where(Act.log_index >= start, Act.log_index < end)
-    for index, kind, actor, time, data in session.execute(acts):
-        found[index] = ActRow(kind, actor, time, data)
     return found
 
 
-def fault(leaf: bytes, row: ReadingRow | ActRow | None) -> str:
-    """What a row says otherwise than its leaf, in words; empty where nothing."""
-    kind = leaf[0] if leaf else None
-    if isinstance(row, ReadingRow) and kind == LEAF_READING:
-        return _reading_fault(leaf, row)
-    if isinstance(row, ActRow):
-        act = {"actor": row.actor, "data": row.data, "kind": row.kind, "time": row.time}
-        try:
-            same = kind == LEAF_ACT and leaf[1:] == canonical_json(act)
-        except (TypeError, ValueError):
-            same = False
-        return "" if same else f"the act's row says another {row.kind}"
-    return ""
-
-
-def _reading_fault(leaf: bytes, row: ReadingRow) -> str:
+def fault(leaf: bytes, row: ReadingRow | None) -> str:
+    """What a reading's row says otherwise than its leaf, in words; empty where nothing."""
+    if row is None or leaf[:1] != bytes([LEAF_READING]):
+        return ""
     record = leaf[FRAME_AT:RECORD_END]
     for name, value, expected in (
         ("frame", row.frame, leaf[FRAME_AT:]),

@@ -144,7 +144,7 @@ class StoreLog:
             end = min(first + BATCH, self.length)
             said = rows.said(self.session, first, end, owners)
             for leaf in log.leaves(self.session, first, end):
-                fault = rows.fault(leaf.data, said.get(leaf.log_index))
+                fault = leaf.fault or rows.fault(leaf.data, said.get(leaf.log_index))
                 yield replace(leaf, fault=fault) if fault else leaf
 
     def root_at(self, size: int) -> bytes:

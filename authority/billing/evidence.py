@@ -15,7 +15,7 @@ from authority.market.book_leaf import book_of_leaf
 from authority.store.billing import CreditEntry
 from authority.store.log import Act
 from authority.store.metering import DISPOSITION_ACCEPTED, DISPOSITION_RELEASED, Frame, Meter
-from authority.store.settlement import SettlementAct, SettlementEpoch
+from authority.store.settlement import SettlementAct, SettlementEpoch, act_key
 
 ROWS_AT_ONCE = 500
 
@@ -54,8 +54,8 @@ class StoreEvidence:
         pairs = sorted(set(wanted))
         for start in range(0, len(pairs), ROWS_AT_ONCE):
             some = pairs[start : start + ROWS_AT_ONCE]
-            keys = {f"{RETIRED}:{signature}": (signature, member) for signature, member in some}  # of earlier releases
-            keys |= {f"{RETIRED}:{signature}:{member}": (signature, member) for signature, member in some}
+            keys = {act_key(f"{RETIRED}:{each[0]}"): each for each in some}  # of earlier releases
+            keys |= {act_key(f"{RETIRED}:{each[0]}:{each[1]}"): each for each in some}
             retired = select(SettlementAct.key, SettlementAct.log_index).where(SettlementAct.key.in_(keys))
             found |= {keys[key]: index for key, index in self._session.execute(retired)}
             booked = select(CreditEntry.signature, CreditEntry.wallet, CreditEntry.log_index)

@@ -6,6 +6,7 @@ with whatever else that transaction wrote. Appending locks the log's state row, 
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
 from solders.signature import Signature
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import Text, bindparam, insert, select, type_coerce, update
 from sqlalchemy.orm import Session
 
 from authority.errors import AuthorityError, OutOfRangeError
@@ -25,6 +26,7 @@ from authority.log.tree import Growth, TileReader
 from authority.store.base import table_of
 from authority.store.log import Act, Checkpoint, LogLeaf, LogState
 from authority.store.metering import Frame as LoggedFrame
+from authority.store.rows import insert_rows
 from edge_agent.wire.canonical import canonical_json
 from edge_agent.wire.checkpoint import note_text, origin
 from edge_agent.wire.reading import CODE_NUMBERS, LEAF_READING, VERDICTS, Frame, reading_leaf
@@ -37,6 +39,9 @@ LEAF_BOOK = 3
 CHECKPOINT_MAGIC = b"AML1"
 CHECKPOINT_SIZE = 124
 _CHECKPOINT = struct.Struct("<4s8sQ32sq")
+_ACT_COLUMNS = ("log_index", "kind", "actor", "time", "data")
+_ACT = (Act.log_index, Act.kind, Act.actor, Act.time, type_coerce(Act.data, Text))
+"""An act's row, its data as the text that is kept."""
 _VERDICT_NUMBERS = {name: number for number, name in enumerate(VERDICTS)}
 
 
@@ -163,27 +168,28 @@ def record_act(session: Session, kind: str, actor: str, time: int, data: Mapping
 
     data may hold what JSON holds except floats; amounts are integers, keys and hashes hex.
     """
-    leaf = bytes([LEAF_ACT]) + canonical_json({"actor": actor, "data": dict(data), "kind": kind, "time": time})
-    index = append(session, leaf)
-    session.add(Act(log_index=index, kind=kind, actor=actor, time=time, data=dict(data)))
-    return index
+    return record_acts(session, [(kind, data)], actor, time)[0]
 
 
 def record_acts(session: Session, acts: Sequence[tuple[str, Mapping[str, object]]], actor: str, time: int) -> list[int]:
     """Log several acts (kind and data each) as `record_act` does, at once; their indexes."""
     if not acts:
         return []
-    leaves = [
-        bytes([LEAF_ACT]) + canonical_json({"actor": actor, "data": dict(data), "kind": kind, "time": time})
-        for kind, data in acts
-    ]
-    first = append_all(session, leaves)
-    rows = [
-        {"log_index": first + place, "kind": kind, "actor": actor, "time": time, "data": dict(data)}
-        for place, (kind, data) in enumerate(acts)
-    ]
-    session.execute(insert(Act), rows)
+    texts = [(kind, canonical_json(dict(data)).decode()) for kind, data in acts]
+    first = _grow(session, [act_leaf(kind, actor, time, text) for kind, text in texts], lock(session)).first
+    rows = [(first + place, kind, actor, time, text) for place, (kind, text) in enumerate(texts)]
+    insert_rows(session, table_of(Act), _ACT_COLUMNS, rows)
     return [first + place for place in range(len(acts))]
+
+
+def act_leaf(kind: str, actor: str, time: int, data: str) -> bytes:
+    """The leaf of an act, made of its row; data is its canonical text."""
+    said = f'{{"actor":{_quoted(actor)},"data":{data},"kind":{_quoted(kind)},"time":{time}}}'
+    return bytes([LEAF_ACT]) + said.encode()
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 # Reading
@@ -246,7 +252,7 @@ def nodes(session: Session) -> merkle.Node:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A leaf as the store has it: its bytes (of a reading made of its frame's row), and the tree's hash of it.
+    """A leaf as the store has it: its bytes (of a reading or an act made of its row), and the tree's hash of it.
 
     fault is what an audit found that the rows beside it say otherwise; empty where nothing.
     """
@@ -259,24 +265,30 @@ class Leaf:
 
 def leaves(session: Session, start: int, end: int) -> Iterator[Leaf]:
     """The leaves [start, end) that there are, in order."""
-    kept = session.execute(
-        select(LogLeaf.log_index, LogLeaf.data)
-        .where(LogLeaf.log_index >= start, LogLeaf.log_index < end)
-        .order_by(LogLeaf.log_index)
-    ).all()
     columns = (LoggedFrame.log_index, LoggedFrame.verdict, LoggedFrame.code, LoggedFrame.received_at, LoggedFrame.frame)
     readings = session.execute(
         select(*columns).where(LoggedFrame.log_index >= start, LoggedFrame.log_index < end)
+    ).all()
+    acts = session.execute(select(*_ACT).where(Act.log_index >= start, Act.log_index < end)).all()
+    kept = session.execute(
+        select(LogLeaf.log_index, LogLeaf.data).where(LogLeaf.log_index >= start, LogLeaf.log_index < end)
     ).all()
     found = {
         index: reading_leaf(_VERDICT_NUMBERS.get(verdict, 0), CODE_NUMBERS.get(code, 0xFFFF), time, frame)
         for index, verdict, code, time, frame in readings
     }
-    found.update((index, data) for index, data in kept)
+    made = {index: act_leaf(kind, actor, time, data) for index, kind, actor, time, data in acts}
+    found |= made
+    faults = {}
+    for index, data in kept:
+        if made.get(index, data) != data:
+            faults[index] = "the act's row says another"
+        found[index] = data
     reader, width = TileReader(session), TILE_WIDTH
     for index in sorted(found):
         n, at = divmod(index, width)
-        yield Leaf(index, found[index], reader.tile(0, n)[at * merkle.HASH_SIZE : (at + 1) * merkle.HASH_SIZE])
+        hashed = reader.tile(0, n)[at * merkle.HASH_SIZE : (at + 1) * merkle.HASH_SIZE]
+        yield Leaf(index, found[index], hashed, faults.get(index, ""))
 
 
 # Checkpoints

@@ -16,7 +16,7 @@ from typing import Any
 
 from solders.pubkey import Pubkey
 from solders.signature import Signature
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.app import App
@@ -44,6 +44,7 @@ from authority.log.restoration import (
 )
 from authority.market.book_leaf import book_leaf
 from authority.refusals import RefusalError
+from authority.settlement.journal import set_frames
 from authority.settlement.views import book_view
 from authority.store.log import Act
 from authority.store.metering import (
@@ -55,7 +56,7 @@ from authority.store.metering import (
     MeterKey,
     ParkedFrame,
 )
-from authority.store.settlement import SettlementAct
+from authority.store.settlement import SettlementAct, act_key
 from edge_agent.wire.reading import RECORD_SIZE, SIGNATURE_SIZE, TRUNCATED_HASH_SIZE, Record
 
 FILLED_AT_ONCE = 10_000
@@ -340,7 +341,7 @@ def _books(session: Session, state: ChainState, restored: Restored, *, dry_run: 
     count = 0
     ring = sorted((head.epoch, address) for address, head in state.all(EpochBook) if head.status is BookStatus.FINAL)
     for epoch, address in ring:
-        key = f"book:{epoch}"
+        key = act_key(f"book:{epoch}")
         if not restored.first_epoch <= epoch <= restored.last_epoch or session.get(SettlementAct, key) is not None:
             continue
         book = book_view(state.accounts[address][1])
@@ -383,11 +384,8 @@ def _confirm(session: Session, landed: Sequence[Frame], *, dry_run: bool) -> int
     """Note of the readings that were sent again that the chain has them; how many."""
     if not dry_run:
         for start in range(0, len(landed), ROWS_AT_ONCE):
-            session.execute(
-                update(Frame)
-                .where(Frame.log_index.in_([frame.log_index for frame in landed[start : start + ROWS_AT_ONCE]]))
-                .values(chain_status=CHAIN_CONFIRMED, chain_error=None)
-            )
+            indexes = [frame.log_index for frame in landed[start : start + ROWS_AT_ONCE]]
+            set_frames(session, indexes, chain_status=CHAIN_CONFIRMED, chain_error=None)
     return len(landed)
 
 

@@ -46,6 +46,7 @@ from authority.log import log
 from authority.market.standing_orders import BID
 from authority.settlement.actions import (
     Bundle,
+    CancelOrder,
     ForMember,
     OpenBillingPeriod,
     OpenBook,
@@ -401,6 +402,8 @@ class SettlementChain:
                     instructions.append(self._build("trading", "open_epoch", {"epoch": epoch}, accounts))
                 case PlaceOrder():
                     instructions += self._place_order(action, signers[action.member.member])
+                case CancelOrder():
+                    instructions.append(self._cancel_order(action, signers[action.member.member]))
                 case Retire():
                     instructions += self._retire(action, signers[action.member.member])
                 case PayOut():
@@ -453,6 +456,20 @@ class SettlementChain:
         }
         args = {"epoch": book.epoch, "side": order.side, "price": order.price, "quantity": order.quantity}
         yield self._build("trading", "place_order", args, accounts)
+
+    def _cancel_order(self, action: CancelOrder, signer: Keypair) -> Instruction:
+        accounts = {
+            "authority": signer.pubkey(),
+            "user": action.member.address,
+            "book": programs.book_address(action.book.epoch),
+        }
+        args = {
+            "epoch": action.book.epoch,
+            "side": action.side,
+            "price": action.price,
+            "number": action.number,
+        }
+        return self._build("trading", "cancel_order", args, accounts)
 
     def _retire(self, action: Retire, signer: Keypair) -> Iterator[Instruction]:
         member = action.member

@@ -16,7 +16,9 @@ from sqlalchemy.orm import Session, aliased
 
 from authority.log import log
 from authority.log.publish import Publish
+from authority.market import hand_orders
 from authority.market.book_leaf import book_leaf
+from authority.market.hand_orders import HandOrder
 from authority.store import Store
 from authority.store.base import table_of
 from authority.store.market import PendingTransaction
@@ -26,11 +28,12 @@ from authority.store.metering import (
     CHAIN_SKIPPED,
     CHAIN_SUBMITTED,
     PASSED,
+    CarriedFrame,
     Frame,
     Meter,
     waiting_for_the_chain,
 )
-from authority.store.settlement import EPOCH_STATES, Alert, SettledSpan, SettlementAct, SettlementEpoch
+from authority.store.settlement import EPOCH_STATES, Alert, SettledSpan, SettlementAct, SettlementEpoch, act_key
 
 ACTOR = "settlement"
 QUEUE_DEPTH = 256
@@ -73,7 +76,7 @@ class Departure:
     """A transaction that is about to be sent: signature (base58), last block height where it can land, itself (base64).
 
     acts are what the log is told of it, frames the readings in it; purposes name what must not be signed a second time
-    while this may still land.
+    while this may still land, by_hand (HandOrder.id) which wishes of members it carries out.
     """
 
     signature: str
@@ -82,6 +85,7 @@ class Departure:
     acts: Sequence[Logged] = ()
     frames: Sequence[WaitingFrame] = ()
     purposes: Sequence[str] = ()
+    by_hand: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +172,13 @@ class Journal:
 
     def _acts(self, session: Session, acts: Sequence[Logged]) -> dict[str, int]:
         """Log those acts that are not logged yet; the index of each."""
-        keys = [act.key for act in acts]
+        keys = {act_key(act.key): act.key for act in acts}
         query = select(SettlementAct.key, SettlementAct.log_index).where(SettlementAct.key.in_(keys))
-        found = {row.key: row.log_index for row in session.execute(query)}
+        found = {keys[row.key]: row.log_index for row in session.execute(query)}
         new = [act for act in acts if act.key not in found]
         indexes = log.record_acts(session, [(act.kind, act.data) for act in new], ACTOR, self._seconds())
         if new:
-            made = [{"key": act.key, "log_index": index} for act, index in zip(new, indexes, strict=True)]
+            made = [{"key": act_key(act.key), "log_index": index} for act, index in zip(new, indexes, strict=True)]
             session.execute(insert(SettlementAct), made)
         return found | {act.key: index for act, index in zip(new, indexes, strict=True)}
 
@@ -185,13 +189,12 @@ class Journal:
         """
         with self.store.write() as session:
             self._acts(session, [act for departure in departures for act in departure.acts])
-            carried = [
-                {"at": frame.log_index, "by": departure.signature}
-                for departure in departures
-                for frame in departure.frames
-            ]
+            carried = {frame.log_index: departure.signature for departure in departures for frame in departure.frames}
             if carried:
-                session.connection().execute(_CARRIED, carried)
+                set_frames(session, list(carried), chain_status=CHAIN_SUBMITTED)
+                session.execute(
+                    insert(CarriedFrame), [{"log_index": at, "signature": by} for at, by in carried.items()]
+                )
             purposes = {purpose: departure for departure in departures for purpose in departure.purposes}
             if purposes:
                 session.execute(delete(PendingTransaction).where(PendingTransaction.purpose.in_(purposes)))
@@ -206,20 +209,26 @@ class Journal:
                     for purpose, departure in purposes.items()
                 ]
                 session.execute(insert(PendingTransaction), kept)
+            for departure in departures:
+                if departure.by_hand:
+                    hand_orders.mark(session, departure.by_hand, hand_orders.SENT, signature=departure.signature)
 
     def arrived(self, departures: Sequence[Departure], epoch_seconds: int) -> None:
         """The chain has taken these transactions: their frames count for the epochs at whose ends they were read."""
         frames = [frame for departure in departures for frame in departure.frames]
         purposes = [purpose for departure in departures for purpose in departure.purposes]
+        by_hand = [each for departure in departures for each in departure.by_hand]
         if frames or purposes:
             with self.store.write() as session:
                 _confirm(session, frames, epoch_seconds)
+                if by_hand:
+                    hand_orders.mark(session, by_hand, hand_orders.DONE)
                 if purposes:
                     session.execute(delete(PendingTransaction).where(PendingTransaction.purpose.in_(purposes)))
 
     def log_book(self, epoch: int, data: bytes) -> int:
         """Log an epoch's final book once; its log index."""
-        key = f"book:{epoch}"
+        key = act_key(f"book:{epoch}")
         with self.store.write() as session:
             known = session.get(SettlementAct, key)
             if known is not None:
@@ -316,7 +325,7 @@ class Journal:
         if not frames:
             return
         with self.store.write() as session:
-            _set_frames(session, frames, **values)
+            set_frames(session, [frame.log_index for frame in frames], **values)
 
     def readings_on_chain(self, interval_end: int) -> int:
         """How many readings of the interval that ends then the chain has accepted."""
@@ -338,6 +347,18 @@ class Journal:
         if purposes:
             with self.store.write() as session:
                 session.execute(delete(PendingTransaction).where(PendingTransaction.purpose.in_(purposes)))
+
+    # Orders by hand
+
+    def by_hand(self) -> list[HandOrder]:
+        """What members asked for by hand and is not decided yet, the oldest first."""
+        with self.store.read() as session:
+            return hand_orders.open_orders(session)
+
+    def mark_by_hand(self, order: int, state: str, told: str = "") -> None:
+        """What became of an order by hand."""
+        with self.store.write() as session:
+            hand_orders.mark(session, [order], state, told=told)
 
     # Alerts
 
@@ -369,18 +390,11 @@ _LAST_SPAN = (
     .order_by(_spans.c.boundary.desc())
     .limit(1)
 )
-_frames = table_of(Frame)
-_CARRIED = (
-    update(_frames)
-    .where(_frames.c.log_index == bindparam("at"))
-    .values(chain_status=CHAIN_SUBMITTED, chain_signature=bindparam("by"))
-)
 
 
 @lru_cache
 def _waiting(dialect: str) -> Select[Any]:
     """The first waiting frames of each meter; each database has its own way to say "of each" by an index."""
-    names = [_COLUMNS.get(field.name, field.name) for field in fields(WaitingFrame)]
     inner = aliased(Frame)
     queue = (
         select(inner.log_index)
@@ -388,15 +402,23 @@ def _waiting(dialect: str) -> Select[Any]:
         .order_by(inner.log_index)
         .limit(QUEUE_DEPTH)
     )
-    columns = [getattr(Frame, name) for name in names]
+    columns = [_COLUMNS.get(field.name) or getattr(Frame, field.name) for field in fields(WaitingFrame)]
+    found = select(*columns).select_from(Meter)
     if dialect == "postgresql":
         first = queue.lateral()
-        return select(*columns).select_from(Meter).join(first, true()).join(Frame, Frame.log_index == first.c.log_index)
-    return select(*columns).select_from(Meter).join(Frame, Frame.log_index.in_(queue.correlate(Meter)))
+        found = found.join(first, true()).join(Frame, Frame.log_index == first.c.log_index)
+    else:
+        found = found.join(Frame, Frame.log_index.in_(queue.correlate(Meter)))
+    return found.outerjoin(CarriedFrame, CarriedFrame.log_index == Frame.log_index)
 
 
-_COLUMNS = {"key": "public_key", "status": "chain_status", "signature": "chain_signature", "error": "chain_error"}
-"""WaitingFrame's names of a frame's columns, where they differ."""
+_COLUMNS = {
+    "key": Frame.public_key,
+    "status": Frame.chain_status,
+    "signature": CarriedFrame.signature,
+    "error": Frame.chain_error,
+}
+"""Where WaitingFrame's values are, where a frame's column has another name."""
 
 
 def _resolve(session: Session, subject: str, now: int) -> None:
@@ -419,7 +441,7 @@ def _state_of(row: SettlementEpoch) -> str:
 def _confirm(session: Session, frames: Sequence[WaitingFrame], epoch_seconds: int) -> None:
     if not frames:
         return
-    _set_frames(session, frames, chain_status=CHAIN_CONFIRMED, chain_error=None)
+    set_frames(session, [frame.log_index for frame in frames], chain_status=CHAIN_CONFIRMED, chain_error=None)
     for end in sorted({frame.interval_end for frame in frames}):
         # Transactions are confirmed side by side: the epoch is locked before counting, so that the last count
         # written is of all of them, on every database.
@@ -433,8 +455,10 @@ def _confirm(session: Session, frames: Sequence[WaitingFrame], epoch_seconds: in
             row.readings_on_chain = _readings_on_chain(session, end)
 
 
-def _set_frames(session: Session, frames: Sequence[WaitingFrame], **values: object) -> None:
-    session.execute(update(Frame).where(Frame.log_index.in_([frame.log_index for frame in frames])).values(**values))
+def set_frames(session: Session, indexes: Sequence[int], **values: object) -> None:
+    """Set columns of frames, and forget what carried them before."""
+    session.execute(update(Frame).where(Frame.log_index.in_(indexes)).values(**values))
+    session.execute(delete(CarriedFrame).where(CarriedFrame.log_index.in_(indexes)))
 
 
 def _readings_on_chain(session: Session, interval_end: int) -> int:

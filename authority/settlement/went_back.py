@@ -23,6 +23,7 @@ from authority.chain.errors import NotDeployedError
 from authority.errors import AuthorityError
 from authority.log import log
 from authority.log.restoration import CHAIN_MOVED, CHAIN_WENT_BACK, restorations
+from authority.settlement.journal import set_frames
 from authority.store import Store
 from authority.store.billing import ChainEvents, HistoryCursor
 from authority.store.day_sums import trades_changed
@@ -46,9 +47,10 @@ from authority.store.settlement import (
     SettledSpan,
     SettlementAct,
     SettlementEpoch,
+    act_key,
 )
 
-OF_MEMBERS = frozenset({"place_order", "retire_energy", "withdraw"})
+OF_MEMBERS = frozenset({"place_order", "cancel_order", "retire_energy", "withdraw"})
 """Acts of settlement in members' names: they may not land, and are not done again for their own sake."""
 STATUSES_AT_ONCE = 256
 WENT_BACK = "chain"
@@ -282,11 +284,7 @@ def _missing_acts(session: Session, client: ChainClient, first: int) -> Iterator
 def _forget(session: Session, stands: Standing, from_leaf: int) -> None:
     again = list(_to_send_again(session, stands))
     for start in range(0, len(again), STATUSES_AT_ONCE):
-        session.execute(
-            update(Frame)
-            .where(Frame.log_index.in_(again[start : start + STATUSES_AT_ONCE]))
-            .values(chain_status=CHAIN_PENDING, chain_signature=None)
-        )
+        set_frames(session, again[start : start + STATUSES_AT_ONCE], chain_status=CHAIN_PENDING)
     after = -1 if stands.last_checkpoint is None else stands.last_checkpoint
     stages = ("opened", "orders_placed", "ended", "submitted", "minted", "cleared", "settled", "checkpointed")
     session.execute(
@@ -294,7 +292,7 @@ def _forget(session: Session, stands: Standing, from_leaf: int) -> None:
         .where(SettlementEpoch.epoch > after)
         .values(
             state=EPOCH_STATES[0], readings_on_chain=0, bids=0, asks=0, traded_wh=0, clearing_price=None,
-            book_hash=None, book_log_index=None, log_size=None, log_root=None,
+            book_hash=None, book_log_index=None, publishable=None, log_size=None, log_root=None,
             **{f"{stage}_ms": None for stage in stages},
         )
     )  # fmt: skip
@@ -303,7 +301,7 @@ def _forget(session: Session, stands: Standing, from_leaf: int) -> None:
         session.execute(delete(SettledSpan).where(SettledSpan.wallet == wallet, SettledSpan.boundary > end))
     session.execute(delete(SettlementAct).where(SettlementAct.log_index >= from_leaf))
     for epoch in session.scalars(select(SettlementEpoch.epoch).where(SettlementEpoch.epoch > after)):
-        keys = [f"{kind}:{epoch}" for kind in ("book", "checkpoint_epoch", "trigger_clearing", "refund_epoch")]
+        keys = [act_key(f"{kind}:{epoch}") for kind in ("book", "checkpoint_epoch", "trigger_clearing", "refund_epoch")]
         session.execute(delete(SettlementAct).where(SettlementAct.key.in_(keys)))
     for kind, number in stands.unregistered:
         if kind == "user":

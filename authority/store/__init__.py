@@ -11,7 +11,7 @@
 - authority.store.settlement: SettlementEpoch, SettledSpan, LookupTable, LookupEntry, SettlementAct, Alert
 - authority.store.billing: ChainEvents, HistoryCursor, BillingPeriod, IssuedBill, CreditEntry, BillMail,
   CreditRequest
-- authority.store.day_sums: EnergyDay, EnergyDaysKept, TradeDay, TradeDaysKept
+- authority.store.day_sums: EnergyDay, EnergyDaysKept, TradeDay, TradeDaysKept, MarketDay
 
 All are imported here, for a backup copies the tables that are known.
 """

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
-from sqlalchemy import JSON, BigInteger, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import JSON, BigInteger, Dialect, Integer, LargeBinary, MetaData, String, Table, Text, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+from edge_agent.wire.canonical import canonical_json
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -25,6 +28,21 @@ Hash = Annotated[bytes, mapped_column(LargeBinary(32))]
 """SHA-256, or a 32-byte public key or meter id."""
 Name = Annotated[str, mapped_column(String(64))]
 Json = Annotated[dict[str, object], mapped_column(JSON)]
+
+
+class CanonicalJson(TypeDecorator[dict[str, object]]):
+    """JSON kept as its canonical text (edge_agent.wire.canonical), byte for byte: what a leaf of the log is made of."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str:
+        """The text that is kept. NotCanonicalError for what has no canonical text, such as a float."""
+        return canonical_json(value).decode()
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> dict[str, object]:
+        """What the text says."""
+        return dict(json.loads(value))
 
 
 class Base(DeclarativeBase):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authority.store.base import Base, BigInt, Hash, Json, LogIndex, Name, Seconds
+from authority.store.base import Base, BigInt, CanonicalJson, Hash, LogIndex, Name, Seconds
 
 
 class LogState(Base):
@@ -24,7 +24,10 @@ class LogState(Base):
 
 
 class LogLeaf(Base):
-    """A leaf that is not a reading (an act, a book): type byte and payload. A reading's leaf is made of its frame."""
+    """A leaf that has no row of its own (a book): type byte and payload.
+
+    A reading's leaf is made of its frame's row, an act's of the act's.
+    """
 
     __tablename__ = "log_leaves"
 
@@ -89,12 +92,15 @@ class KeptCosignature(Base):
 
 
 class Act(Base):
-    """An act of the authority, a leaf of the log: kind (such as "enrolment_approved"), who, when, and its data."""
+    """An act of the authority: kind (such as "enrolment_approved"), who, when, and its data.
+
+    The row is what the log's leaf is made of, byte for byte, so it is never changed.
+    """
 
     __tablename__ = "acts"
 
-    log_index: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
+    log_index: Mapped[LogIndex] = mapped_column(primary_key=True, autoincrement=False)
     kind: Mapped[Name] = mapped_column(index=True)
     actor: Mapped[str] = mapped_column(String(64))
     time: Mapped[Seconds]
-    data: Mapped[Json]
+    data: Mapped[dict[str, object]] = mapped_column(CanonicalJson())

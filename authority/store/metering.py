@@ -146,8 +146,8 @@ class Frame(Base):
     (authority.log.log.leaf), and the receipt of the leaf's path; receipt is set where an earlier release signed one.
     What an operator says of a held one: disposition ("accepted" at once, or "held", then "released" or "void"),
     resolved_at, resolved_by, resolution (the words), resolution_log_index (the act's leaf).
-    What settlement says: chain_status ("pending", "submitted", "confirmed", "skipped"), chain_signature (base58),
-    chain_error (a program's error code by name). Only accepted and released frames go to the chain, in sequence order.
+    What settlement says: chain_status ("pending", "submitted", "confirmed", "skipped"), chain_error (a program's error
+    code by name). Only accepted and released frames go to the chain, in sequence order.
 
     sequence, interval_end (Unix seconds), record_hash are the record's; `record` decodes all of it (registers are u64,
     which no database integer holds).
@@ -180,7 +180,6 @@ class Frame(Base):
     resolution: Mapped[str | None]
     resolution_log_index: Mapped[BigInt | None]
     chain_status: Mapped[Name] = mapped_column(default=CHAIN_PENDING)
-    chain_signature: Mapped[str | None] = mapped_column(String(88))
     chain_error: Mapped[Name | None]
     meter: Mapped[Meter] = relationship()
 
@@ -204,6 +203,18 @@ def held_back(frame: type[Frame]) -> ColumnElement[bool]:
 def _written(words: tuple[str, ...]) -> BindParameter[Any]:
     """Words that stand in the statement itself: a partial index is used only where its condition can be seen there."""
     return bindparam(None, words, expanding=True, literal_execute=True)
+
+
+class CarriedFrame(Base):
+    """Which transaction carries a frame that was submitted and has not been seen on the chain: its signature (base58).
+
+    A table of its own, because a frame's row that grew by a signature would part the page it lies on.
+    """
+
+    __tablename__ = "carried_frames"
+
+    log_index: Mapped[LogIndex] = mapped_column(ForeignKey("frames.log_index"), primary_key=True, autoincrement=False)
+    signature: Mapped[str] = mapped_column(String(88))
 
 
 class ParkedFrame(Base):

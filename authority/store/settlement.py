@@ -6,7 +6,9 @@ date from the chain after a crash.
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, String
+import hashlib
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authority.store.base import Base, BigInt, Hash, Name, Seconds
@@ -17,14 +19,16 @@ EPOCH_STATES = ("collecting", "submitted", "minted", "clearing", "settled", "che
 clearing: the book has its price, and its orders are being paid (in one transaction or in several).
 """
 
+ACT_KEY_SIZE = 16
+
 
 class SettlementEpoch(Base):
     """One epoch on its way: the readings of its end, and its own book.
 
     Times are Unix milliseconds of the authority's clock when a stage was seen complete. Figures:
     readings_on_chain of the interval that ends with the epoch; bids, asks, traded_wh and clearing_price (micro-credit
-    per kWh, None where nothing traded) of its book; book_log_index is the final book's leaf; log_size and log_root are
-    in its checkpoint.
+    per kWh, None where nothing traded) of its book; book_log_index is the final book's leaf; publishable is whether the
+    public may be told its price and volume (None: not judged yet); log_size and log_root are in its checkpoint.
     """
 
     __tablename__ = "settlement_epochs"
@@ -47,6 +51,7 @@ class SettlementEpoch(Base):
     clearing_price: Mapped[BigInt | None]
     book_hash: Mapped[Hash | None]
     book_log_index: Mapped[BigInt | None]
+    publishable: Mapped[bool | None]
     log_size: Mapped[BigInt | None]
     log_root: Mapped[Hash | None]
 
@@ -87,13 +92,21 @@ class LookupEntry(Base):
 
 
 class SettlementAct(Base):
-    """An act that settlement has put into the log, once for each key, before its transaction was first sent."""
+    """An act that settlement has put into the log, once for each key, before its transaction was first sent.
+
+    The key is `act_key` of a text that names the act, such as "settle_surplus:BOUNDARY:WALLET".
+    """
 
     __tablename__ = "settlement_acts"
     __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 - as SQLAlchemy wants it; else each key is kept twice
 
-    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    key: Mapped[bytes] = mapped_column(LargeBinary(ACT_KEY_SIZE), primary_key=True)
     log_index: Mapped[BigInt]
+
+
+def act_key(text: str) -> bytes:
+    """The first 16 bytes of a text's SHA-256: texts hold signatures and wallets, and there is a key for every act."""
+    return hashlib.sha256(text.encode()).digest()[:ACT_KEY_SIZE]
 
 
 class Alert(Base):

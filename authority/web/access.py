@@ -26,6 +26,10 @@ PUBLIC_ROUTES: Mapping[str, Rule] = dict.fromkeys(
         "documentation",
         "public.campus",
         "public.stream",
+        "market.prices",
+        "market.book",
+        "market_pages.market_page",
+        "market_pages.prices_csv",
         "health.alive",
         "health.ready",
         "health.metrics",  # takes a token of its own

@@ -22,6 +22,7 @@ from authority.people.errors import (
     TokenUnknownError,
 )
 from authority.refusals import NotFoundError, RefusalError
+from authority.web.amounts import AmountInvalidError
 
 STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (NotFoundError, 404),
@@ -38,6 +39,7 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (OidcRefusedError, 403),
     (OidcAwayError, 503),
     (DaysInvalidError, 400),
+    (AmountInvalidError, 400),
     (PeopleError, 400),
     (MarketError, 409),
     (BillingError, 409),

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """The documents as a site: `build.py OUT` (`make docs`). Any warning, a broken link among them, fails the build.
 
-Beside the pages of docs/ and of the top level it has what is generated from the code: each command's --help, and the
-public names of the two packages with their docstrings. Nothing is fetched, and the pages load nothing from elsewhere.
+Beside the pages of docs/ and of the top level it has the labs, and what is generated from the code: each command's
+--help, and the public names of the two packages with their docstrings. Nothing is fetched, and the pages load nothing
+from elsewhere.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ import edge_agent.cli
 import edge_agent.emulator.cli
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "docs" / "labs"))
+import lab  # noqa: E402 - beside the labs
+
 PACKAGES = ("edge_agent", "authority")
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "edge-agent": edge_agent.cli.main,
@@ -38,6 +42,8 @@ PAGES = {
     "CHANGELOG.md": "CHANGELOG.md",
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "SECURITY.md": "REPORTING.md",  # docs/SECURITY.md is the one on trust and threats
+    "docs/labs/README.md": "labs.md",
+    "docs/labs/TEACHERS.md": "labs-teachers.md",
 }
 CONTENTS = """
 ```{{toctree}}
@@ -45,6 +51,15 @@ CONTENTS = """
 :hidden:
 
 {documents}
+```
+
+```{{toctree}}
+:caption: Labs
+:hidden:
+
+labs
+{labs}
+labs-teachers
 ```
 
 ```{{toctree}}
@@ -87,20 +102,31 @@ def lay_out(source: Path) -> None:
     """Write every page of the site, as Markdown, into the directory `source`."""
     pages = {ROOT / name: page for name, page in PAGES.items()}
     pages |= {path: path.name for path in sorted((ROOT / "docs").glob("*.md"))}
+    labs = lab.files()
+    pages |= {path: f"{path.stem}.md" for path in labs}
     source.mkdir(parents=True)
     for path, page in pages.items():
-        (source / page).write_text(linked(path, pages), encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
+        (source / page).write_text(linked(notebook(text) if path in labs else text, path, pages), encoding="utf-8")
     for picture in (ROOT / "docs").glob("*.png"):
         shutil.copy(picture, source)
     (source / "commands.md").write_text("".join(command_pages()), encoding="utf-8")
     for package in PACKAGES:
         write_api(package, source)
     documents = "\n".join(page.removesuffix(".md") for path, page in pages.items() if path.parent.name == "docs")
+    reference, lessons = "\n".join(PACKAGES), "\n".join(path.stem for path in labs)
     with (source / "index.md").open("a", encoding="utf-8") as index:
-        index.write(CONTENTS.format(documents=documents, packages="\n".join(PACKAGES)))
+        index.write(CONTENTS.format(documents=documents, labs=lessons, packages=reference))
 
 
-def linked(path: Path, pages: dict[Path, str]) -> str:
+def notebook(text: str) -> str:
+    """A lab as a page: its text cells as they are, the others as code."""
+    return "\n\n".join(
+        cell.text if cell.is_text else f"```python\n{cell.body.strip()}\n```" for cell in lab.cells(text)
+    )
+
+
+def linked(text: str, path: Path, pages: dict[Path, str]) -> str:
     """A page's text, its links those of the site; a file that is not a page of the site is named by its path."""
 
     def there(found: re.Match[str]) -> str:
@@ -113,7 +139,7 @@ def linked(path: Path, pages: dict[Path, str]) -> str:
             return f"[{text}]({pages[file]}{hash_mark}{fragment})"
         return f"![{text}]({file.name})" if picture else f"{text} (`{file.relative_to(ROOT)}`)"
 
-    return LINK.sub(there, DIAGRAM.sub("", path.read_text(encoding="utf-8")))
+    return LINK.sub(there, DIAGRAM.sub("", text))
 
 
 def command_pages() -> Iterator[str]:

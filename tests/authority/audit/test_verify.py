@@ -22,7 +22,7 @@ from authority.collector import held
 from authority.collector.ingest import Collector
 from authority.log import log, merkle
 from authority.market.book_leaf import book_leaf
-from authority.store.log import LogLeaf, LogState, LogTile
+from authority.store.log import Act, LogLeaf, LogState, LogTile
 from authority.store.metering import Frame
 from edge_agent.wire.reading import ZERO_HASH, previous_hash
 
@@ -66,7 +66,7 @@ def rewrite(app: App, index: int, data: bytes) -> None:
     with app.store.write() as session:
         leaves = [row.data for row in log.leaves(session, 0, 100)]
         leaves[index] = data
-        for table in (LogLeaf, LogTile):
+        for table in (LogLeaf, Act, LogTile):
             session.execute(delete(table))
         session.execute(update(LogState).values(size=0, frontier=b""))
     with app.store.write() as session:
@@ -135,7 +135,7 @@ def test_a_cut_log_is_found_out(app: App, meter: Any) -> None:
     assert "leaf_missing" in codes(audit(app))
     with app.store.write() as session:
         leaves = [row.data for row in log.leaves(session, 0, 3)]
-        for table in (LogLeaf, LogTile, Frame):
+        for table in (LogLeaf, Act, LogTile, Frame):
             session.execute(delete(table))
         session.execute(update(LogState).values(size=0, frontier=b""))
     with app.store.write() as session:

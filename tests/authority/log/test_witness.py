@@ -19,7 +19,7 @@ from authority.audit.verify import Audit, StoreLog
 from authority.cli import main
 from authority.log import log, note, publish
 from authority.log.witness import POLL_SECONDS, Answer, Witness, WitnessError, Witnesses, cosignature_in, post
-from authority.store.log import KeptCosignature, LogLeaf, LogState, LogTile
+from authority.store.log import Act, KeptCosignature, LogLeaf, LogState, LogTile
 from edge_agent.wire.checkpoint import note_text, origin
 
 
@@ -91,6 +91,7 @@ def test_a_forked_log_is_cosigned_by_no_witness(app: App, watching: Any) -> None
     with app.store.write() as session:
         session.execute(delete(LogTile))
         session.execute(delete(LogLeaf))
+        session.execute(delete(Act))
         session.execute(update(LogState).values(size=0, frontier=b""))
         log.append_all(session, [b"\x02other"] * 9)
         publish.publish(session, app.home.network_id, app.home.receipt_key, 2)

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from every_leaf import every_leaf
 from hypothesis import given
 from hypothesis import strategies as st
 from solders.keypair import Keypair
@@ -24,7 +25,7 @@ from authority.people.errors import (
 )
 from authority.people.limits import AddressLimit
 from authority.people.roles import AUDITOR, DELEGATE, MEMBER, OPERATOR, SCOPES
-from authority.store.log import Act, LogLeaf
+from authority.store.log import Act
 from authority.store.people import User
 from authority.store.persons import Person
 
@@ -257,7 +258,7 @@ def test_what_is_erased_is_nowhere_and_the_log_never_had_it(app, clock, ada):
     assert look(app, secret) is None
     assert act_kinds(app)[-1] == "person_erased"
     with app.store.read() as session:
-        leaves = b"".join(session.scalars(select(LogLeaf.data)))
+        leaves = every_leaf(session)
         tables = [name for name in inspect(app.store.engine).get_table_names() if name != "acts"]
         rows = {
             name: [str(tuple(row)) for row in session.execute(select(text("*")).select_from(of_name(name)))]

@@ -25,8 +25,10 @@ from authority.home.settings import EpochSettings, Settings, StoreSettings
 from authority.log import log, merkle
 from authority.log.log import ReadingLeaf
 from authority.store import Store
-from authority.store.log import Checkpoint, LogLeaf
-from authority.store.metering import Frame, Meter, MeterKey, MeterTenure
+from authority.store.log import Act, Checkpoint, LogLeaf
+from authority.store.metering import CarriedFrame, Frame, Meter, MeterKey, MeterTenure
+from authority.store.settlement import SettlementAct, act_key
+from edge_agent.wire.canonical import canonical_json
 from edge_agent.wire.reading import Frame as SignedFrame
 from edge_agent.wire.reading import Receipt, Record, previous_hash
 
@@ -142,7 +144,8 @@ def test_a_store_of_the_first_release_goes_on(old: tuple[Home, list[bytes], list
             assert log.size(session) == len(leaves)
             assert [leaf.data for leaf in log.leaves(session, 0, 1_000)] == leaves
             assert all(leaf.hash == merkle.leaf_hash(leaf.data) for leaf in log.leaves(session, 0, 1_000))
-            assert [row.log_index for row in session.scalars(select(LogLeaf))] == [0]
+            assert session.scalars(select(LogLeaf)).all() == []
+            assert session.get_one(Act, 0).kind == "y"
             for size in (1, 255, 256, 257, len(leaves)):
                 frontier: list[bytes] = []
                 for index, data in enumerate(leaves[:size]):
@@ -222,3 +225,56 @@ def test_changes_of_tenant_are_taken_from_the_acts(tmp_path: Path, store_url: st
     finally:
         opened.close()
     assert found == [(1, 1, None, 2_700), (1, 2, 2_700, 4_500), (1, 1, 4_500, None)]
+
+
+def test_what_was_kept_twice_is_kept_once(tmp_path: Path, store_url: str) -> None:
+    """Acts of which the row, the leaf or both stand; keys of acts; a frame on its way and one that landed."""
+    url = store_url or f"sqlite:///{tmp_path / 'authority.db'}"
+    store = downgraded(url, "0018_tenures")
+    said = {"actor": "ö", "data": {"b": 1, "a": [2, "é"]}, "kind": "noted", "time": 7}
+    leaf = b"\x02" + canonical_json(said)
+    with store.engine.begin() as connection:
+        add = partial(add_rows, connection)
+        add("users", [{"id": 1, "name": "u", "building": "A", "public": True, "wallet": "w"}])
+        add("gateways", [{"name": "gw-1", "state": "enrolled", "online": False}])
+        add(
+            "installations",
+            [{"n": 1, "building": "A", "kind": "k", "nameplate_w": 10_000, "storage_wh": 0, "since": 0}],
+        )
+        meter = {
+            "id": 1, "name": "pv", "gateway_name": "gw-1", "serial": "s", "meter_id": bytes(32), "role": "load",
+            "source": "none", "user_id": 1, "installation_n": 1, "state": "active",
+        }  # fmt: skip
+        add("meters", [meter])
+        key = {"first_sequence": 1, "next_sequence": 9, "possession": bytes(64), "approved_at": 1}
+        add("meter_keys", [key | {"public_key": bytes(32), "meter_pk": 1}])
+        frames = [
+            {
+                "log_index": n, "meter_pk": 1, "public_key": bytes(32), "sequence": n, "interval_end": 900 * n,
+                "record_hash": bytes(32), "frame": bytes(192), "verdict": "accepted", "code": "ok", "received_at": 0,
+                "over": "mqtt", "disposition": "accepted", "chain_status": status, "chain_signature": f"s{n}",
+            }
+            for n, status in enumerate(("confirmed", "submitted"), 11)
+        ]  # fmt: skip
+        add("frames", frames)
+        row = {"log_index": 0, "kind": "noted", "actor": "ö", "time": 7, "data": json.dumps(said["data"])}
+        add("acts", [row, row | {"log_index": 1, "kind": "other"}, row | {"log_index": 4}])
+        leaves = {0: leaf, 1: leaf, 2: b"\x02no act", 3: b"\x03book"}
+        add("log_leaves", [{"log_index": index, "data": data} for index, data in leaves.items()])
+        add("settlement_acts", [{"key": "book:5", "log_index": 3}, {"key": "x:" + "y" * 150, "log_index": 0}])
+    store.close()
+    opened = Store.open(url)
+    try:
+        with opened.read() as session:
+            acts = session.execute(select(Act.log_index, Act.kind, Act.data).order_by(Act.log_index)).all()
+            kept = session.execute(select(LogLeaf.log_index, LogLeaf.data).order_by(LogLeaf.log_index)).all()
+            keys = dict(session.execute(select(SettlementAct.key, SettlementAct.log_index)).all())
+            carried = session.execute(select(CarriedFrame.log_index, CarriedFrame.signature)).all()
+            made = log.act_leaf("noted", "ö", 7, canonical_json(said["data"]).decode())
+    finally:
+        opened.close()
+    assert acts == [(index, "noted", said["data"]) for index in (0, 1, 4)]
+    assert kept == [(2, b"\x02no act"), (3, b"\x03book")]
+    assert keys == {act_key("book:5"): 3, act_key("x:" + "y" * 150): 0}
+    assert carried == [(12, "s12")]
+    assert made == leaf

@@ -18,7 +18,7 @@ from authority.api.audit_log import PAGE
 from authority.log import log
 from authority.market.clearing import Order, clear
 from authority.people.roles import AUDITOR, MEMBER
-from authority.store.log import Act, Checkpoint, LogLeaf, PublishedCheckpoint
+from authority.store.log import Act, Checkpoint, PublishedCheckpoint
 from authority.store.metering import Frame
 from authority.store.settlement import SettlementEpoch
 from authority.web.audit_job import AuditJob
@@ -161,16 +161,16 @@ def test_the_audit_runs_as_a_job_and_tells_its_result(site, verify):
     assert state["taken"] == state["of"] > 40
     store = site.campus.app.store
     with store.read() as session:
-        before = session.get_one(LogLeaf, 0).data
+        before = session.get_one(Act, 0).kind
     try:
         with store.write() as session:
-            session.get_one(LogLeaf, 0).data = before.replace(b"register", b"registor")
+            session.get_one(Act, 0).kind = before.replace("register", "registor")
         page = verify()
         assert "did not hold" in page
         assert "<strong>0</strong>" in page
     finally:
         with store.write() as session:
-            session.get_one(LogLeaf, 0).data = before
+            session.get_one(Act, 0).kind = before
 
 
 def test_one_audit_runs_at_a_time_and_one_that_fails_says_why(tmp_path):

@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from every_leaf import every_leaf
 from people_site import build, no_chain
 from sqlalchemy import select
 
@@ -17,7 +18,7 @@ from authority.people import invitations, passwords
 from authority.people.limits import AddressLimit
 from authority.people.roles import AUDITOR, AUTHORITY, DELEGATE, MEMBER, OPERATOR, ROLES, SCOPES, TREASURER
 from authority.store.billing import BillMail
-from authority.store.log import Act, LogLeaf
+from authority.store.log import Act
 from authority.store.persons import Person, PersonSession
 from authority.web import access
 from authority.web.application import People, create_app
@@ -321,7 +322,7 @@ def test_what_a_delegate_and_an_operator_read_is_in_the_log_by_pseudonym(site):
         (site.people[OPERATOR].pseudonym, "waiting", "everybody"),
     ]
     with site.app.store.read() as session:
-        leaves = b"".join(session.scalars(select(LogLeaf.data)))
+        leaves = every_leaf(session)
     assert [word for word in (b"campus.example", b"Dormitory", b"The Member") if word in leaves] == []
 
 

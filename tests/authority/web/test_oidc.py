@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from browser import CHROMIUM, Browser
+from every_leaf import every_leaf
 from openid_provider import CLIENT, SECRET, OpenIdProvider, rsa_key
 from people_site import build
 from served import served
@@ -15,7 +16,7 @@ from authority.home.errors import HomeConfigError
 from authority.home.settings import OidcSettings, Settings
 from authority.people import invitations, oidc, oidc_sign_in, passwords, records
 from authority.people.roles import MEMBER, OPERATOR
-from authority.store.log import Act, LogLeaf
+from authority.store.log import Act
 from authority.store.persons import Invitation, OidcLink, OidcSignIn, Person
 
 GOOD = "violet kettle under seven"
@@ -85,7 +86,7 @@ def test_an_invited_person_comes_in_and_is_known_from_then_on(site, provider):
     with site.app.store.read() as session:
         kinds = ("oidc_linked", "invitation_accepted")
         acts = session.scalars(select(Act).where(Act.kind.in_(kinds)).order_by(Act.log_index)).all()
-        leaves = b"".join(session.scalars(select(LogLeaf.data)))
+        leaves = every_leaf(session)
         assert session.scalar(select(func.count()).select_from(OidcSignIn)) == 0
     who = site.people["new"].pseudonym
     assert [(act.kind, act.actor, act.data) for act in acts] == [

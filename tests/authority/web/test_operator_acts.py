@@ -6,6 +6,7 @@ import re
 
 import pytest
 from enrolling_gateway import PLAN, GatewayHand, meter_map
+from every_leaf import every_leaf
 from people_site import build
 from sqlalchemy import func, select
 
@@ -16,7 +17,7 @@ from authority.collector.live import Live
 from authority.enrolment import approvals, plan
 from authority.people.roles import AUDITOR, AUTHORITY, MEMBER, OPERATOR
 from authority.store.enrolments import Approval, Claim
-from authority.store.log import Act, LogLeaf
+from authority.store.log import Act
 from authority.store.metering import Frame, Gateway
 from authority.store.persons import Invitation, Person
 
@@ -46,7 +47,7 @@ def acts(app, *kinds):
 
 def leaves(app):
     with app.store.read() as session:
-        return b"".join(session.scalars(select(LogLeaf.data)))
+        return every_leaf(session)
 
 
 def send(site, url, role=OPERATOR, **fields):

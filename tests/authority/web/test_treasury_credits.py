@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from campus_fixtures import make_campus
+from every_leaf import every_leaf
 from people_site import sign_in
 from sample_campus import Source
 from sqlalchemy import select
@@ -18,7 +19,7 @@ from authority.home.home import Home
 from authority.home.keyring import OPERATOR
 from authority.people.roles import TREASURER
 from authority.store.billing import CreditRequest
-from authority.store.log import Act, LogLeaf
+from authority.store.log import Act
 from authority.store.people import User
 from authority.web.application import People, create_app
 
@@ -93,7 +94,7 @@ def test_a_transfer_is_previewed_asked_for_once_and_booked_in_the_treasurers_nam
             (page.person.pseudonym, 5_250_000),
             (page.person.pseudonym, 2 * MILLION),
         }
-        assert b"Dora" not in b"".join(session.scalars(select(LogLeaf.data)))
+        assert b"Dora" not in every_leaf(session)
     # what was refused may be asked for again
     page.post(303, act="save", **{**PAID, "way": "out", "amount": "3.25", "reference": "Out 4"})
     assert book(town) == 1
