@@ -39,7 +39,7 @@ from authority.chain.accounts import (
 )
 from authority.chain.accounts import Meter as RegistryMeter
 from authority.chain.accounts import User as RegistryUser
-from authority.chain.client import ChainClient, Outgoing, Signed, TokenAccount
+from authority.chain.client import ChainClient, Outgoing, Signed, TokenAccount, public_key
 from authority.chain.errors import ChainError, NotDeployedError, RpcError
 from authority.chain.layout import ProgramAccount
 from authority.log import log
@@ -437,7 +437,7 @@ class SettlementChain:
         """Into the member's seat, out of its own token account."""
         energy = asset == ENERGY
         accounts = {
-            "authority": signer.pubkey(),
+            "authority": public_key(signer),
             "user": member.address,
             "source": member.energy_token_account if energy else member.credit_token_account,
             "vault": programs.energy_vault() if energy else programs.credit_vault(),
@@ -450,7 +450,7 @@ class SettlementChain:
         if action.deposit:
             yield self._deposit(member, signer, CREDIT if order.side == BID else ENERGY, action.deposit)
         accounts = {
-            "authority": signer.pubkey(),
+            "authority": public_key(signer),
             "user": member.address,
             "book": programs.book_address(book.epoch),
         }
@@ -476,7 +476,7 @@ class SettlementChain:
         if action.deposit:
             yield self._deposit(member, signer, ENERGY, action.deposit)
         accounts = {
-            "member": signer.pubkey(),
+            "member": public_key(signer),
             "user": member.address,
             "retirement": programs.retirement_address(member.member),
             "energy_account": programs.energy_account_address(member.member),
@@ -495,7 +495,7 @@ class SettlementChain:
         """What is free in a member's seat, to its own account, as it allowed anybody to do."""
         member, energy = action.member, action.asset is Payout.ENERGY
         accounts = {
-            "authority": self.operator.pubkey(),
+            "authority": public_key(self.operator),
             "user": member.address,
             "destination": member.energy_token_account if energy else member.credit_token_account,
             "vault": programs.energy_vault() if energy else programs.credit_vault(),
@@ -556,7 +556,7 @@ class SettlementChain:
 
         None leaves an optional account out.
         """
-        operator = self.operator.pubkey()
+        operator = public_key(self.operator)
         known = {**common_accounts(), "operator": operator, "payer": operator, **(accounts or {})}
         named = {item.name for item in self.client.idl(program).instruction(name).accounts}
         given = {key: address for key, address in known.items() if key in named}
