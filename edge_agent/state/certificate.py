@@ -58,5 +58,6 @@ def _time(der: bytes, position: int) -> tuple[int, int]:
         text = ("19" if text[:2] >= "50" else "20") + text
     elif tag != _GENERALIZED_TIME:
         raise ValueError(f"a time has tag 0x17 or 0x18, found 0x{tag:02x}")
-    year, *rest = (int(text[at : at + size]) for at, size in ((0, 4), (4, 2), (6, 2), (8, 2), (10, 2), (12, 2)))
-    return int(datetime.datetime(year, *rest, tzinfo=datetime.UTC).timestamp()), end
+    month, day, hour, minute, second = (int(text[at : at + 2]) for at in range(4, 14, 2))
+    time = datetime.datetime(int(text[:4]), month, day, hour, minute, second, tzinfo=datetime.UTC)
+    return int(time.timestamp()), end

@@ -10,7 +10,7 @@ is done when the broker has acknowledged it. It is what the drain is compared wi
 `boundary`: a whole agent, ten emulated meters on two ptys, epochs of 20 s: resident memory, processor time of a
 boundary, and all that was written to the disk (the status file too, which is written more than once in 20 s).
 The agent runs as it is installed: its bytecode is compiled, without which memory holds what the compiler left, and its
-environment is the unit's.
+environment is the unit's, with the runtime directory in memory.
 `journal`: bytes that SQLite writes for a boundary of ten meters whose archive is full, to its log and to the database,
 and what that is a day at 96 boundaries; and what a process grows by that opens it.
 `sign`: one signature by `cryptography`, and computed by edge_agent.probe under CPython and under MicroPython.
@@ -129,13 +129,21 @@ def unit_environment() -> dict[str, str]:
     return dict(word.split("=", 1) for word in words)
 
 
-def run_agent(gateway: Gateway, log: Path) -> subprocess.Popen[bytes]:
+@contextmanager
+def runtime_directory() -> Iterator[Path]:
+    """A directory in memory, as systemd gives the service one."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="gateway-", dir=memory if memory.is_dir() else None) as directory:
+        yield Path(directory)
+
+
+def run_agent(gateway: Gateway, log: Path, **environment: str) -> subprocess.Popen[bytes]:
     """`edge-agent run` as the service manager starts it."""
     compileall.compile_dir(ROOT / "edge_agent", quiet=1)
     with log.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-c", f"{_AS_INSTALLED}sys.exit(main())", "run", "--config", str(gateway.file)],
-            cwd=ROOT, env={**os.environ, **unit_environment()}, stdout=output, stderr=output,
+            cwd=ROOT, env={**os.environ, **unit_environment(), **environment}, stdout=output, stderr=output,
         )  # fmt: skip
 
 
@@ -237,12 +245,12 @@ def paho(frames: int) -> dict[str, Any]:
 def boundary(count: int) -> dict[str, Any]:
     """A whole agent with ten emulated meters: what a boundary costs it."""
     epoch = 20
-    with small_campus(epoch) as campus:
+    with small_campus(epoch) as campus, runtime_directory() as runtime:
         gateway = campus.gateways[0]
         gateway.file.write_text(gateway.file.read_text().replace("live_seconds = 1", "live_seconds = 10"))
         for line in campus.lines:
             campus.start_line(line)
-        agent = run_agent(gateway, campus.directory / "agent.log")
+        agent = run_agent(gateway, campus.directory / "agent.log", RUNTIME_DIRECTORY=str(runtime))
         try:
 
             def until_boundary() -> None:
