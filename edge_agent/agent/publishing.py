@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 
@@ -167,26 +168,36 @@ class Publishing:
                 log.warning("ignored a receipt", via=event.via, reason=f"it is {fault}")
         if not believed:
             return
-        for receipt in self._gateway.journal.apply(believed, now=int(self._gateway.clock.time())):
-            self._take_receipt(self._gateway.by_key[receipt.meter_key], receipt)
+        taken = self._gateway.journal.apply(believed, now=int(self._gateway.clock.time()))
+        for (key, verdict), run in itertools.groupby(taken, lambda receipt: (receipt.meter_key, receipt.verdict)):
+            meter = self._gateway.by_key[key]
+            if verdict == VERDICT_ACCEPTED:
+                self._take_accepted(meter, list(run))
+                continue
+            for receipt in run:
+                self._take_receipt(meter, receipt)
         self._gateway.pump_due = 0.0
 
+    def _take_accepted(self, meter: RunningMeter, receipts: Sequence[Receipt]) -> None:
+        """Receipts of one meter that say accepted: one line in the log for all of them, as after an outage a thousand
+        come in a second."""
+        self._gateway.board.stage(meter.name, "receipted", count=len(receipts))
+        for part in ("authority", "behind", "held"):
+            self._gateway.board.clear(part, meter=meter.name)
+        last = receipts[-1]
+        several = {"first_sequence": receipts[0].sequence, "frames": len(receipts)} if len(receipts) > 1 else {}
+        log.info("receipted", meter=meter.name, sequence=last.sequence, log_index=last.log_index, **several)
+
     def _take_receipt(self, meter: RunningMeter, receipt: Receipt) -> None:
-        """What a receipt means beyond its frame; the journal has it already."""
+        """What a receipt that does not say accepted means beyond its frame; the journal has it already."""
         name = CODES.get(receipt.code, f"code {receipt.code}")
-        if receipt.verdict in (VERDICT_ACCEPTED, VERDICT_HELD):
+        if receipt.verdict == VERDICT_HELD:
             self._gateway.board.stage(meter.name, "receipted")
             for part in ("authority", "behind"):
                 self._gateway.board.clear(part, meter=meter.name)
-            if receipt.verdict == VERDICT_HELD:
-                message = (
-                    f"the authority holds record {receipt.sequence} back ({name}) until an operator has looked at it"
-                )
-                self._gateway.board.error("held", name, message, meter=meter.name)
-                log.warning("held", meter=meter.name, sequence=receipt.sequence, code=name)
-            else:
-                self._gateway.board.clear("held", meter=meter.name)
-                log.info("receipted", meter=meter.name, sequence=receipt.sequence, log_index=receipt.log_index)
+            message = f"the authority holds record {receipt.sequence} back ({name}) until an operator has looked at it"
+            self._gateway.board.error("held", name, message, meter=meter.name)
+            log.warning("held", meter=meter.name, sequence=receipt.sequence, code=name)
             return
         now = self._gateway.clock.monotonic()
         if receipt.verdict == VERDICT_PARKED:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import logging
 import sqlite3
 
 import pytest
@@ -344,6 +345,40 @@ def test_a_receipt_that_is_a_proof_frees_the_frame_and_a_false_one_does_not(benc
     bench.settle()
     assert bench.journal.counts().waiting == 0
     assert bench.journal.has_receipt(frame.public_key)
+
+
+def receipted(caplog):
+    return [record.fields for record in caplog.records if record.msg == "receipted"]
+
+
+def receipts_together(bench):
+    """Five boundaries, of which the authority's receipts come late and in one message."""
+    bench.settle()
+    late = []
+    bench.carrier.bend = lambda receipts: late.append(receipts) or b""
+    bench.forward(5 * 900)
+    bench.carrier.bend = lambda receipts: receipts
+    bench.events.emit(ReceiptsArrived(b"".join(late), "https"))
+    bench.agent.step()
+
+
+def test_receipts_that_come_together_are_one_line_of_the_log(bench, caplog):
+    caplog.set_level(logging.INFO, "edge_agent")
+    receipts_together(bench)
+    assert receipted(caplog) == [
+        {"meter": "solar", "sequence": 1, "log_index": 0},
+        {"meter": "solar", "first_sequence": 2, "frames": 5, "sequence": 6, "log_index": 5},
+    ]
+    assert bench.board.snapshot()["meters"]["solar"]["stages"]["receipted"]["count"] == 6
+
+
+@pytest.mark.parametrize(("held", "told"), [(2, False), (4, False), (6, True)])
+def test_of_receipts_that_come_together_the_last_says_whether_readings_are_held(bench, held, told):
+    bench.authority.held = {held}
+    receipts_together(bench)
+    assert bench.journal.counts().archived == 6
+    assert ("held" in bench.errors("solar")) is told
+    assert bench.board.snapshot()["meters"]["solar"]["stages"]["receipted"]["count"] == 6
 
 
 def test_held_frees_the_frame_and_tells_the_reason(bench):
