@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             feed=CampusFeed(source, streams=settings.streams),
             health=_health(app, token),
             log=ServedLog(app.store, auditor),
-            people=People(app, lambda: ChainClient(home.rpc_url, attempts=1, timeout=3)),
+            people=People(app, lambda: ChainClient(home.rpc_url, attempts=1, timeout=3), source.running),
         )
 
     host, port = arguments.host or settings.host, arguments.port or settings.port
