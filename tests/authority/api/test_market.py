@@ -183,7 +183,7 @@ def test_page_resource_and_csv_say_the_same_to_strangers(app: App, clock: Any) -
     assert page.status_code == 200
     total = told.json["total"]
     assert f"{total['epochs_withheld']} of 96 books are left out" in page.text
-    assert "books are not known, or not cleared yet" in page.text
+    assert "books are missing, or not cleared yet" in page.text
     assert page.text.count('<rect class="traded"') == sum(step["traded_wh"] is not None for step in told.json["steps"])
     for name in ("Dormitory", "Library", app.home.settings.network.id):
         assert name not in page.text
