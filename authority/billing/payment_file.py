@@ -12,10 +12,11 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from xml.etree import ElementTree
 
 from authority.billing.money import Currency
+from authority.figures import utc
 
 PAIN_001, CSV = "pain.001", "csv"
 FORMATS = (PAIN_001, CSV)
@@ -71,7 +72,7 @@ def pain_001(order: Order) -> bytes:
     initiation = _in(root, "CstmrCdtTrfInitn")
     header = _in(initiation, "GrpHdr")
     _in(header, "MsgId", order.id)
-    _in(header, "CreDtTm", datetime.fromtimestamp(order.made_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    _in(header, "CreDtTm", utc(order.made_at))
     _in(header, "NbOfTxs", count)
     _in(header, "CtrlSum", total)
     _in(header, "InitgPty/Nm", name)
