@@ -190,7 +190,10 @@ def test_page_resource_and_csv_say_the_same_to_strangers(app: App, clock: Any) -
     for url in (f"/market?day={day}", f"/api/v1/market/prices?from={day}", "/api/v1/market/book"):
         tag = client.get(url).headers["ETag"]
         assert client.get(url, headers={"If-None-Match": tag}).status_code == 304
-    for bad in ("from=x", "step=week", "from=2026-06-21&to=2026-06-20", "from=2026-01-01&to=2026-03-01"):
+    for bad in (
+        "from=x", "step=week", "from=2026-06-21&to=2026-06-20", "from=2026-01-01&to=2026-03-01", "from=0001-01-01",
+        "from=9999-12-31", "from=9999-12-01&step=month",
+    ):  # fmt: skip
         assert client.get(f"/api/v1/market/prices?{bad}").status_code == 400, bad
         assert client.get(f"/market/prices.csv?{bad}").status_code == 400, bad
     assert client.get("/market?view=week&day=x").status_code == 200
