@@ -119,7 +119,8 @@ class Campus:
     time: int = described("When this view was made (the authority's clock, Unix seconds).")
     campus: str = described("The campus network's name.")
     notice: str | None = described(
-        "What every reader should know of this deployment, such as that it is a demonstration."
+        "What every reader should know of this deployment, such as that it is a demonstration, or that it is paused "
+        "and the view stays as it was."
     )
     network_id: str | None = described("The deployment's network id, hex.")
     epoch_seconds: int = described("The length of a market epoch.")
