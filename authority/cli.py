@@ -75,6 +75,9 @@ COMMANDS = {
     "simulate": Command(
         "authority.simulation.command", "a campus of any size through days or months, in minutes", place=False
     ),
+    "plot": Command(
+        "authority.simulation.plot_command", "a finished simulation's page of plots again, or some days", place=False
+    ),
 }
 
 

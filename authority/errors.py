@@ -27,6 +27,12 @@ class OutOfRangeError(AuthorityError):
     code = "out_of_range"
 
 
+class MailOffError(AuthorityError):
+    """Something is to be mailed, and this authority sends no mail: it lacks an address that mails come from."""
+
+    code = "mail_off"
+
+
 class MeterUnknownError(AuthorityError):
     """There is no such meter, in the log or on the chain."""
 

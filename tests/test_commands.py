@@ -222,6 +222,7 @@ WITHOUT_PLACE = {
     "edge-agent scan",
     "meter-emulator",
     "authority simulate",
+    "authority plot",
 }
 PLAN = one_meter()
 

@@ -68,8 +68,8 @@ class EpochNow:
     readings_expected: int = described("Active meters.")
     bids: int | None = described("Bids in the open book; null while the book is not open.")
     asks: int | None = described("Asks in the open book.")
-    bid_wh: int | None = described("Energy asked for.")
-    ask_wh: int | None = described("Energy on offer.")
+    bid_wh: int | None = described("Energy asked for; null where too few members are in the book, see /market.")
+    ask_wh: int | None = described("Energy on offer; null where too few members are in the book.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +84,12 @@ class EpochPast:
     )
     minted_wh: int = described("Energy tokens minted for the energy metered in it.")
     orders: int = described("Orders that its book held.")
-    traded_wh: int = described("Energy that changed hands in its book.")
-    clearing_price_micro_credits_per_kwh: int | None = described("Its uniform price; null where nothing traded.")
+    traded_wh: int | None = described(
+        "Energy that changed hands in its book; null where too few members traded, or its book is not final yet."
+    )
+    clearing_price_micro_credits_per_kwh: int | None = described(
+        "Its uniform price; null where nothing traded, or traded_wh is null."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

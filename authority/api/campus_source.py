@@ -24,6 +24,9 @@ from authority.api.campus import (
     Service,
 )
 from authority.app import App
+from authority.market.disclosure import OpenBook
+from authority.settlement.market_sums import public_members
+from authority.settlement.snapshot import OrderView
 from authority.store.metering import METER_ACTIVE, Frame, LivePower, Meter
 from authority.store.people import User
 from authority.store.settlement import SettledSpan, SettlementEpoch
@@ -38,13 +41,12 @@ METERS_AT_ONCE = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """The open book of an epoch, counted."""
+    """The open book of an epoch: how many orders each side has, and the orders."""
 
     epoch: int
     bids: int
     asks: int
-    bid_wh: int
-    ask_wh: int
+    orders: tuple[OrderView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class StoreCampusSource:
 
     def __init__(self, app: App, chain: ChainReader) -> None:
         self._app, self._chain = app, chain
+        self._shown = OpenBook[OrderView]()
 
     def now(self, history: int) -> Campus:
         """The campus now; CampusUnavailableError before there is a plan. Members that are not public are not shown."""
@@ -117,6 +120,7 @@ class StoreCampusSource:
             heard = select(Frame.meter_pk).where(Frame.interval_end == number * seconds).distinct().subquery()
             readings = session.scalar(select(func.count()).select_from(heard))
             expected = session.scalar(select(func.count()).where(Meter.state == METER_ACTIVE))
+            public = public_members(session)
             buildings: dict[str, list[Meter]] = {}
             for meter in meters:
                 buildings.setdefault(meter.user.building, []).append(meter)
@@ -126,6 +130,7 @@ class StoreCampusSource:
             )
         chain = self._chain.figures(number)
         book = chain.book if chain.book and chain.book.epoch == number else None
+        told = None if book is None else self._shown.shown(number, book.orders, public, now)
         return Campus(
             time=now,
             campus=settings.network.organisation,
@@ -140,8 +145,8 @@ class StoreCampusSource:
                 readings_expected=expected or 0,
                 bids=book.bids if book else None,
                 asks=book.asks if book else None,
-                bid_wh=book.bid_wh if book else None,
-                ask_wh=book.ask_wh if book else None,
+                bid_wh=None if told is None else sum(order.quantity for order in told[1] if order.is_bid),
+                ask_wh=None if told is None else sum(order.quantity for order in told[1] if not order.is_bid),
             ),
             buildings=shown,
             energy=chain.energy,
@@ -232,8 +237,8 @@ def past_epochs(session: Session, current: int, count: int, seconds: int) -> tup
             readings_on_chain=row.readings_on_chain,
             minted_wh=minted.get(boundary, 0),
             orders=row.bids + row.asks,
-            traded_wh=row.traded_wh,
-            clearing_price_micro_credits_per_kwh=row.clearing_price,
+            traded_wh=row.traded_wh if row.publishable or not row.traded_wh else None,
+            clearing_price_micro_credits_per_kwh=row.clearing_price if row.publishable else None,
         )
         for row, boundary in sorted(zip(rows, boundaries, strict=True), key=lambda item: item[1])
     )

@@ -15,12 +15,14 @@ from authority.api.campus_source import Book, ChainFigures, without_chain
 from authority.audit.chain_state import TOKEN_ACCOUNT_SIZE
 from authority.audit.conservation import AMOUNT_AT
 from authority.chain import programs
-from authority.chain.accounts import BookStatus, EpochBook, Oracle
+from authority.chain.accounts import Oracle
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.chain.layout import ProgramAccount
 from authority.errors import AuthorityError
 from authority.home.home import Home
+from authority.settlement.snapshot import BookView
+from authority.settlement.views import book_view
 
 _A = TypeVar("_A", bound=ProgramAccount)
 MINT_SUPPLY_AT = 36
@@ -45,17 +47,11 @@ def energy_of(minted: int, supply: int, vault: int, held: int) -> Energy:
     )
 
 
-def counted(book: EpochBook, epoch: int) -> Book | None:
-    """An epoch's book in figures; None where that epoch's is not open yet: its place in the ring holds another."""
-    if book.epoch != epoch or book.status < BookStatus.OPEN:
+def counted(book: BookView | None, epoch: int) -> Book | None:
+    """An epoch's book; None where that epoch's is not open yet: its place in the ring holds another, or nothing."""
+    if book is None or book.epoch != epoch:
         return None
-    return Book(
-        epoch=epoch,
-        bids=book.bid_count,
-        asks=book.ask_count,
-        bid_wh=book.bid_quantity,
-        ask_wh=book.ask_quantity,
-    )
+    return Book(epoch=epoch, bids=book.bids, asks=book.asks, orders=book.orders)
 
 
 def reader_of(home: Home) -> RpcChainReader:
@@ -132,8 +128,7 @@ class RpcChainReader:
                 _u64(vault, AMOUNT_AT),
                 held,
             )
-        decoded_book = _typed(EpochBook, book)
-        return slot, energy, counted(decoded_book, epoch) if decoded_book else None
+        return slot, energy, counted(book_view(bytes(book.data)) if book is not None and book.data else None, epoch)
 
 
 def _typed(kind: type[_A], account: Account | None) -> _A | None:

@@ -9,16 +9,17 @@ from typing import Any
 
 from apiflask import APIBlueprint, EmptySchema, Schema, fields
 from apiflask.validators import OneOf, Range
-from flask import Response, request
+from flask import Response
 
-from authority.api import days, gate
+from authority.api import days, gate, tags
 from authority.api.campus import described
 from authority.api.gate import ANY_SCOPE, Rule
+from authority.api.hand_orders import GivenOrder, GivenOrders, HandOrders, OrderPreview, RunningBook, proposed
 from authority.api.member import Balances, Bills, Energy, Members, Orders, Standing
 from authority.api.schemas import schema_of
 from authority.app import App
 from authority.market.policies import MAX_PRICE, MAX_RESERVE_WH
-from authority.market.standing_orders import StandingOrder
+from authority.market.standing_orders import ProposedOrder, StandingOrder
 from authority.people import tokens
 from authority.people.roles import OF_A_MEMBER, READ_ENERGY, READ_MONEY, SCOPES, WRITE_TRADING
 
@@ -27,6 +28,11 @@ RULES: Mapping[str, Rule] = {
     "me.energy": Rule(OF_A_MEMBER, READ_ENERGY),
     "me.balances": Rule(OF_A_MEMBER, READ_MONEY),
     "me.orders": Rule(OF_A_MEMBER, READ_MONEY),
+    "me.book": Rule(OF_A_MEMBER, READ_MONEY),
+    "me.given_orders": Rule(OF_A_MEMBER, READ_MONEY),
+    "me.preview_order": Rule(OF_A_MEMBER, READ_MONEY),
+    "me.place_order": Rule(OF_A_MEMBER, WRITE_TRADING),
+    "me.cancel_order": Rule(OF_A_MEMBER, WRITE_TRADING),
     "me.standing": Rule(OF_A_MEMBER, READ_MONEY),
     "me.set_standing": Rule(OF_A_MEMBER, WRITE_TRADING),
     "me.end_standing": Rule(OF_A_MEMBER, WRITE_TRADING),
@@ -105,6 +111,30 @@ class StandingInput(Schema):
     paused = fields.Boolean(load_default=False, metadata={"description": "Keep it, and let it rest."})
 
 
+class OrderInput(Schema):
+    """An order for the running book."""
+
+    side = fields.String(
+        required=True, validate=OneOf(("bid", "ask")), metadata={"description": "bid: buy; ask: sell."}
+    )
+    price_micro_credits_per_kwh = fields.Integer(
+        strict=True, required=True, validate=Range(1, MAX_PRICE), metadata={"description": "The limit."}
+    )
+    quantity_wh = fields.Integer(
+        strict=True, required=True, validate=Range(1, 2**32 - 1), metadata={"description": "How much."}
+    )
+
+
+class KeyInput(Schema):
+    """What makes a request one of its own."""
+
+    key = fields.String(
+        data_key="Idempotency-Key",
+        required=True,
+        metadata={"description": "8 to 64 characters, new ones for each order; sent again, nothing is done twice."},
+    )
+
+
 class TokenInput(Schema):
     """A new token."""
 
@@ -113,20 +143,48 @@ class TokenInput(Schema):
     days = fields.Integer(strict=True, load_default=90, validate=Range(1, tokens.LONGEST_DAYS))
 
 
-def blueprint(app: App, members: Members) -> APIBlueprint:
-    """The resources, over an opened authority and its query layer."""
+ORDER_REFUSED = {
+    400: "The order is malformed.",
+    409: "The book is closed, a bound or the funds do not allow it, or your own wallet signs for you.",
+    503: "The validator does not answer.",
+}
+EXAMPLE_ORDER = {"side": "bid", "price_micro_credits_per_kwh": 250_000, "quantity_wh": 1_500}
+EXAMPLE_BOOK = {
+    "epoch": 1_980_033,
+    "orders_until": 1_782_030_590,
+    "ends_at": 1_782_030_600,
+    "lowest_price_micro_credits_per_kwh": 100_000,
+    "highest_price_micro_credits_per_kwh": 300_000,
+    "wheeling_micro_credits_per_kwh": 20_000,
+    "fee_basis_points": 100,
+    "least_wh": 100,
+    "most_wh": 1_000_000,
+    "most_orders": 8,
+    "withheld": False,
+    "least_members": 3,
+    "shown_at": 1_782_029_760,
+    "bids": [
+        {
+            "lowest_price_micro_credits_per_kwh": 240_000,
+            "highest_price_micro_credits_per_kwh": 280_000,
+            "quantity_wh": 4_200,
+        }
+    ],
+    "asks": [],
+}
+
+
+def _order(given: dict[str, Any]) -> ProposedOrder:
+    return proposed(given["side"], given["price_micro_credits_per_kwh"], given["quantity_wh"])
+
+
+def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
+    """The resources, over an opened authority and its query layers."""
     me = APIBlueprint("me", __name__, url_prefix="/api/v1/me", tag="Me")
 
     @me.after_request
     def tag(response: Response) -> Response:
-        """An entity tag, by which a program that asks again is told that nothing has changed (304)."""
-        if request.method == "GET" and response.status_code == 200:
-            response.headers["Cache-Control"] = "private, no-cache"
-            response.vary.add("Cookie")
-            response.vary.add("Authorization")
-            response.add_etag(weak=True)  # it stands for the content, compressed or not
-            response.make_conditional(request)
-        return response
+        return tags.tagged(response, tags.PRIVATE)
 
     @me.get("")
     @me.output(schema_of(Me), description="Who asks.")
@@ -166,6 +224,51 @@ def blueprint(app: App, members: Members) -> APIBlueprint:
     @me.doc(summary="Open orders, and fills", responses={**NOT_YOURS, 503: "The validator does not answer."})
     def orders() -> dict[str, Any]:
         return asdict(members.orders(gate.own_member(app, "orders")))
+
+    @me.get("/book")
+    @me.output(schema_of(RunningBook), description="The book.", example=EXAMPLE_BOOK)
+    @me.doc(
+        summary="The book that takes orders now: its bounds, and its depth without members",
+        responses={**NOT_YOURS, 409: "No book takes orders now.", 503: "The validator does not answer."},
+    )
+    def book() -> dict[str, Any]:
+        gate.own_member(app, "orders")
+        return asdict(by_hand.book())
+
+    @me.get("/orders/by-hand")
+    @me.output(schema_of(GivenOrders), description="The orders.")
+    @me.doc(summary="Orders given by hand, and what became of them", responses=NOT_YOURS)
+    def given_orders() -> dict[str, Any]:
+        return asdict(by_hand.given(gate.own_member(app, "orders")))
+
+    @me.post("/orders/preview")
+    @me.input(OrderInput, arg_name="given", example=EXAMPLE_ORDER)
+    @me.output(schema_of(OrderPreview), description="What it would come to.")
+    @me.doc(summary="What an order would cost or bring, and lock", responses={**ORDER_REFUSED, **NOT_YOURS})
+    def preview_order(given: dict[str, Any]) -> OrderPreview:
+        return by_hand.preview(gate.own_member(app, "orders"), _order(given))
+
+    @me.post("/orders")
+    @me.input(KeyInput, location="headers", arg_name="header")
+    @me.input(OrderInput, arg_name="given", example=EXAMPLE_ORDER)
+    @me.output(schema_of(GivenOrder), status_code=202, description="It is kept, and placed within seconds.")
+    @me.doc(
+        summary="Give an order for the running book",
+        description="Settlement signs and places it, once; GET /api/v1/me/orders/by-hand says what became of it.",
+        responses={**ORDER_REFUSED, **NOT_YOURS},
+    )
+    def place_order(header: dict[str, str], given: dict[str, Any]) -> GivenOrder:
+        return by_hand.place(gate.principal(), gate.own_member(app, "orders"), _order(given), header["key"])
+
+    @me.delete("/orders/<int:number>")
+    @me.output(schema_of(GivenOrder), status_code=202, description="It is kept, and done within seconds.")
+    @me.doc(
+        summary="Take back an order of the running book, by its number there",
+        description="Asked for twice it is done once.",
+        responses={**ORDER_REFUSED, **NOT_YOURS},
+    )
+    def cancel_order(number: int) -> GivenOrder:
+        return by_hand.cancel(gate.principal(), gate.own_member(app, "orders"), number)
 
     @me.get("/standing-order")
     @me.output(schema_of(Standing), description="The standing order.")

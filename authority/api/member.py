@@ -26,10 +26,12 @@ from authority.api import days
 from authority.api.asking import asking
 from authority.api.campus import described
 from authority.app import App
-from authority.billing import paper
+from authority.billing import paper, payments
 from authority.billing.bill import trades_of
 from authority.billing.calendar import first_epoch_at, local
 from authority.billing.evidence import StoreEvidence
+from authority.billing.money import Currency
+from authority.billing.payments import PaidBill
 from authority.chain.accounts import EpochBook
 from authority.chain.client import ChainClient
 from authority.market import policies
@@ -118,6 +120,7 @@ class OpenOrder:
     side: Literal["bid", "ask"] = described("bid: buys; ask: sells.")
     price_micro_credits_per_kwh: int = described("The limit.")
     quantity_wh: int = described("How much.")
+    number: int = described("Its number in the book, by which it is taken back.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +183,10 @@ class BillHead:
     issued_at: int = described("When it was issued.")
     sha256: str = described("SHA-256 of its document, which is in the log.")
     log_leaf: int = described("The leaf of the log that has it.")
+    payment_reference: str = described("What a payment by bank names (ISO 11649).")
+    payable_micro_credits: int = described("What is to be paid by bank: what is due, in whole minor units of money.")
+    paid_micro_credits: int = described("What was paid by bank; negative where the member was paid.")
+    payment_state: str = described("How far it is paid: open, part_paid, paid, overpaid, nothing_due.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +205,7 @@ class Members:
     def __init__(self, app: App, client: Callable[[], ChainClient]) -> None:
         self._app, self._client = app, client
         self.zone = ZoneInfo(app.home.settings.site.zone)
+        self.currency = Currency.of(app.home.settings.billing)
 
     @property
     def epoch_seconds(self) -> int:
@@ -304,6 +312,7 @@ class Members:
                 side="bid" if order["side"] == "bid" else "ask",
                 price_micro_credits_per_kwh=int(order["price"]),
                 quantity_wh=int(order["quantity"]),
+                number=int(order["number"]),
             )
             for order in self._on_chain(member).balances.orders
         )
@@ -403,7 +412,8 @@ class Members:
         """Issued bills, the newest first."""
         with self._app.store.read() as session:
             found = session.execute(_HEADS.where(IssuedBill.wallet == member.wallet).order_by(IssuedBill.number.desc()))
-            return Bills(bills=tuple(self._head(row) for row in found))
+            paid = self._paid(session, IssuedBill.wallet == member.wallet)
+            return Bills(bills=tuple(self._head(row, paid[row.number]) for row in found))
 
     def bill(self, member: MemberAccount, number: int) -> tuple[BillHead, dict[str, Any]]:
         """One bill with its document; NotFoundError where there is none, or it is another member's."""
@@ -412,9 +422,10 @@ class Members:
                 IssuedBill.number == number, IssuedBill.wallet == member.wallet
             )
             found = session.execute(one).one_or_none()
+            paid = self._paid(session, IssuedBill.number == number)
         if found is None:
             raise NotFoundError(f"you have no bill {number}")
-        return self._head(found), json.loads(found.document)
+        return self._head(found, paid[number]), json.loads(found.document)
 
     def bill_pdf(self, member: MemberAccount, number: int) -> bytes:
         """One bill on paper; NotFoundError as `bill`, and BillingError `bill_changed`."""
@@ -422,9 +433,14 @@ class Members:
             found = session.get(IssuedBill, number)
         if found is None or found.wallet != member.wallet:
             raise NotFoundError(f"you have no bill {number}")
-        return paper.bill_pdf(found, member.name, self._app.home.settings.network.organisation, self.zone)
+        organisation = self._app.home.settings.network.organisation
+        return paper.bill_pdf(found, member.name, organisation, self.zone, self.currency)
 
-    def _head(self, row: Any) -> BillHead:
+    def _paid(self, session: Session, *which: object) -> dict[int, PaidBill]:
+        found = payments.paid_bills(session, self.currency, self._app.home.network_id, *which)
+        return {each.number: each for each in found}
+
+    def _head(self, row: Any, paid: PaidBill) -> BillHead:
         return BillHead(
             number=row.number,
             period=row.period,
@@ -434,6 +450,10 @@ class Members:
             issued_at=row.issued_at,
             sha256=row.sha256.hex(),
             log_leaf=row.log_index,
+            payment_reference=paid.reference,
+            payable_micro_credits=paid.payable,
+            paid_micro_credits=paid.received,
+            payment_state=paid.state,
         )
 
 

@@ -15,20 +15,25 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from authority.api.asking import ChainAwayError, asking
 from authority.app import App
-from authority.billing import credit_requests, credits, export, issuing, mailing, paper, views
+from authority.billing import credit_requests, credits, export, issuing, mailing, paper, payments, payouts, views
 from authority.billing.credit_requests import Booking
 from authority.billing.errors import BillUnknownError, PeriodNotIssuedError, PeriodUnknownError
 from authority.billing.issuing import Book, Checklist, Entered
 from authority.billing.mailing import Letter
-from authority.billing.views import CLOSED, ENDED, ISSUED, BillSum, Correction, Period, Totals
+from authority.billing.money import Currency
+from authority.billing.payments import SETTLED, PaidBill, Reading
+from authority.billing.payouts import Batch, Owed
+from authority.billing.views import CLOSED, ENDED, ISSUED, BillSum, Correction, Estimate, Period, Totals
 from authority.chain.client import ChainClient
-from authority.errors import AuthorityError
-from authority.people import reads
+from authority.errors import AuthorityError, MeterUnknownError
+from authority.people import reads, records
 from authority.people.roles import Principal
-from authority.store.billing import IssuedBill
+from authority.store.billing import BillPayment, IssuedBill
+from authority.store.metering import Meter
 from authority.store.people import User
 from edge_agent.wire.canonical import canonical_json
 
@@ -77,12 +82,14 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class BillView:
-    """An issued bill, its document, and the corrections that were entered to it since."""
+    """An issued bill, its document, the corrections that were entered to it since, and what was paid of it."""
 
     bill: IssuedBill
     document: Mapping[str, Any]
     name: str
     corrections: tuple[Correction, ...]
+    standing: PaidBill
+    payments: tuple[BillPayment, ...]
 
 
 class Treasury:
@@ -91,6 +98,7 @@ class Treasury:
     def __init__(self, app: App, client: Callable[[], ChainClient]) -> None:
         self._app, self._client = app, client
         self.zone = ZoneInfo(app.home.settings.site.zone)
+        self.currency = Currency.of(app.home.settings.billing)
 
     @property
     def epoch_seconds(self) -> int:
@@ -183,11 +191,14 @@ class Treasury:
             found = issuing.issued_bill(session, number)
             document = views.document_of(found)
             name = views.names(session).get(found.wallet, found.wallet)
-            return BillView(found, document, name, tuple(views.corrections_of(session, found)))
+            (standing,) = self._standings(session, IssuedBill.number == number)
+            paid = tuple(payments.of_bill(session, number))
+            return BillView(found, document, name, tuple(views.corrections_of(session, found)), standing, paid)
 
     def pdf(self, view: BillView) -> bytes:
         """A bill on paper."""
-        return paper.bill_pdf(view.bill, view.name, self._app.home.settings.network.organisation, self.zone)
+        organisation = self._app.home.settings.network.organisation
+        return paper.bill_pdf(view.bill, view.name, organisation, self.zone, self.currency)
 
     def previewed(self, period: int, wallet: str) -> tuple[Review, Mapping[str, Any]]:
         """A member's bill of a period that is not issued yet; BillingError `bill_unknown` where there is none."""
@@ -199,6 +210,113 @@ class Treasury:
     def correct(self, who: Principal, number: int, line: int, amount: int, reason: str) -> Entered:
         """Enter a correction, in micro-credits; BillingErrors of `issuing.correct`."""
         return issuing.correct(self._app, number, line, amount, reason, actor=who.actor)
+
+    # Payments
+
+    def standings(self, period: int) -> dict[int, PaidBill]:
+        """What was paid of a period's bills, by number."""
+        with self._app.store.read() as session:
+            return {each.number: each for each in self._standings(session, IssuedBill.period == period)}
+
+    def unsettled(self) -> list[PaidBill]:
+        """The bills that are not settled, by number."""
+        with self._app.store.read() as session:
+            return [each for each in self._standings(session) if each.state not in SETTLED]
+
+    def newest_payments(self, most: int) -> list[BillPayment]:
+        """Payments, the last entered first."""
+        with self._app.store.read() as session:
+            return payments.newest(session, most)
+
+    def try_statement(self, data: bytes, assigned: Mapping[int, int]) -> Reading:
+        """What a bank's statement would book; BillingErrors of `payments.try_statement`."""
+        return payments.try_statement(self._app, data, assigned)
+
+    def take_in(self, who: Principal, data: bytes, assigned: Mapping[int, int], seen: str) -> Reading:
+        """Book a statement as it was looked at; BillingErrors of `payments.take_in`."""
+        return payments.take_in(self._app, data, assigned, actor=who.actor, agreed=seen)
+
+    def withdraw_payment(self, who: Principal, log_index: int, reason: str) -> bool:
+        """Take a payment off its bill; NamesSomebodyError, BillingErrors of `payments.withdraw`."""
+        with self._app.store.read() as session:
+            records.require_nameless(session, reason)
+        return payments.withdraw(self._app, log_index, reason, actor=who.actor)
+
+    # Payouts
+
+    def owed(self) -> list[Owed]:
+        """What members are owed and was not ordered; BillingError `currency_unset`."""
+        with self._app.store.read() as session:
+            return payouts.owed(session, self._app)
+
+    def batches(self) -> list[Batch]:
+        """The payment files, the newest first."""
+        with self._app.store.read() as session:
+            return payouts.batches(session)
+
+    @property
+    def payment_format(self) -> str:
+        """The format of the department's bank."""
+        return payouts.usual_format(self._app)
+
+    def order(self, who: Principal, chosen: list[tuple[str, int]], *, otherwise: bool) -> int:
+        """Order what is owed, or say that it was paid in another way; BillingErrors of `payouts.order`."""
+        return payouts.order(self._app, chosen, otherwise=otherwise, actor=who.actor)
+
+    def cancel_batch(self, who: Principal, batch: int) -> int:
+        """Take a payment file back; BillingError `batch_unknown`."""
+        return payouts.cancel(self._app, batch, actor=who.actor)
+
+    def payment_file(self, batch: int) -> tuple[bytes, str]:
+        """A payment file and its format; BillingErrors of `payouts.file_of`."""
+        return payouts.file_of(self._app, batch)
+
+    def _standings(self, session: Session, *which: object) -> list[PaidBill]:
+        return payments.paid_bills(session, self.currency, self._app.home.network_id, *which)
+
+    # Estimates
+
+    def estimates(self) -> list[Estimate]:
+        """What was entered for dead meters, the newest first."""
+        with self._app.store.read() as session:
+            return views.estimates(session)
+
+    def estimated_meters(self) -> list[tuple[str, str]]:
+        """The meters that a bill may have an estimate of: GATEWAY/METER, and the member's name."""
+        query = (
+            select(Meter.gateway_name, Meter.name, User.name)
+            .join(User, User.id == Meter.user_id)
+            .where(Meter.role != "submeter", User.left_at.is_(None))
+            .order_by(Meter.gateway_name, Meter.name)
+        )
+        with self._app.store.read() as session:
+            return [(f"{gateway}/{name}", member) for gateway, name, member in session.execute(query)]
+
+    def estimate(self, who: Principal, meter: str, first_epoch: int, end_epoch: int, wh: int, reason: str) -> Entered:
+        """Enter an estimate of a meter, for its member's next bill.
+
+        MeterUnknownError, NamesSomebodyError, BillingErrors of `issuing.estimate`, ChainAwayError.
+        """
+        gateway, _, name = meter.partition("/")
+        with self._app.store.read() as session:
+            found = session.execute(
+                select(Meter, User)
+                .join(User, User.id == Meter.user_id)
+                .where(Meter.gateway_name == gateway, Meter.name == name)
+            ).one_or_none()
+            records.require_nameless(session, reason)
+        if found is None:
+            raise MeterUnknownError("there is no such meter: choose one of the list")
+        with self._book(-1) as book:
+            return issuing.estimate(
+                self._app, book.facts, found[1], found[0], first_epoch, end_epoch, wh, reason, actor=who.actor
+            )
+
+    def withdraw_estimate(self, who: Principal, log_index: int, reason: str) -> Entered:
+        """Take an estimate back; NamesSomebodyError, BillingErrors of `issuing.withdraw_estimate`."""
+        with self._app.store.read() as session:
+            records.require_nameless(session, reason)
+        return issuing.withdraw_estimate(self._app, log_index, reason, actor=who.actor)
 
     # Mail
 

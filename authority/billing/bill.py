@@ -239,7 +239,7 @@ def trades_of(data: bytes, *, paid_only: bool = False, member: int | None = None
     With `member` (an index of the registry) those of that member alone.
     """
     head = EpochBook.from_account(data)
-    for place, order in _orders(data, head.bid_count + head.ask_count, member):
+    for place, order in orders_in(data, head.bid_count + head.ask_count, member):
         if not order.filled or (paid_only and place >= head.paid):
             continue
         if place < head.bid_count:
@@ -252,8 +252,8 @@ def trades_of(data: bytes, *, paid_only: bool = False, member: int | None = None
             yield Trade(head.epoch, order.member, False, order.filled, -gross, fee)
 
 
-def _orders(data: bytes, count: int, member: int | None) -> Iterator[tuple[int, Order]]:
-    """A book's orders by their place; of one member, without taking the others' apart."""
+def orders_in(data: bytes, count: int, member: int | None) -> Iterator[tuple[int, Order]]:
+    """The first `count` orders of a book, as its leaf holds it, by their place; of one member, without the others."""
     start, size = EpochBook.size(), Order.FORMAT.size
     if member is None:
         yield from enumerate(Order.array(data, start, count))

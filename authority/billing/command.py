@@ -1,4 +1,4 @@
-"""`authority billing`: periods, preview, close, issue, show, export, correct, estimate, ledger."""
+"""`authority billing`: periods, preview, close, issue, show, export, correct, estimate, payments, payouts, ledger."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.app import App
-from authority.billing import export, issuing, ledger, views
-from authority.billing.bill import ESTIMATED, Bill, hash_of
+from authority.billing import export, issuing, ledger, payments_command, payouts_command, views
+from authority.billing.bill import Bill, hash_of
 from authority.billing.errors import (
     BillUnknownError,
     LineUnknownError,
@@ -24,7 +24,6 @@ from authority.billing.export import moment, spans
 from authority.chain.client import ChainClient
 from authority.errors import MeterUnknownError
 from authority.store.billing import BillingPeriod, IssuedBill
-from authority.store.log import Act
 from authority.store.metering import Meter
 from authority.store.people import User
 from edge_agent.wire.command import DONE, PROBLEMS, add_acting, add_json, print_json
@@ -68,6 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     counter = actions.add_parser("ledger", help="every member's credits, by what moved and on the chain")
     counter.add_argument("--check", action="store_true", help="exit with 4 where the two do not agree")
     add_json(counter)
+    payments_command.add_arguments(actions.add_parser("payments", help="what the bank says that members paid"))
+    payouts_command.add_arguments(actions.add_parser("payouts", help="what members are paid by bank: the payment file"))
     _estimates(actions.add_parser("estimate", help="what a dead meter would have measured: add, withdraw, list"))
 
 
@@ -294,16 +295,21 @@ def _estimate(app: App, client: ChainClient, arguments: argparse.Namespace) -> N
 
 def _list_estimates(app: App, arguments: argparse.Namespace) -> None:
     with app.store.read() as session:
-        names = views.names(session)
-        acts = list(session.scalars(select(Act).where(Act.kind == ESTIMATED).order_by(Act.log_index)))
-        taken = session.scalars(select(Act).where(Act.kind == "estimate_withdrawn"))
-        withdrawn = {act.data["estimate"] for act in taken}
-    told = [{**act.data, "estimate": act.log_index, "withdrawn": act.log_index in withdrawn} for act in acts]
+        names, found = views.names(session), views.estimates(session)
+    keys = ("wallet", "meter_id", "first_epoch", "end_epoch", "wh", "reason")
+    told = [
+        {
+            **{key: getattr(each, key) for key in keys},
+            "estimate": each.log_index,
+            "withdrawn": each.taken_back is not None,
+        }
+        for each in reversed(found)
+    ]
     lines = [
-        f"{each['estimate']:>8}  {names.get(str(each['wallet']), '?')}: {each['wh']} Wh for epochs "
-        f"{each['first_epoch']} to {int(str(each['end_epoch'])) - 1}: {each['reason']}"
-        + (" (withdrawn)" if each["withdrawn"] else "")
-        for each in told
+        f"{each.log_index:>8}  {names.get(each.wallet, '?')}: {each.wh} Wh for epochs "
+        f"{each.first_epoch} to {each.end_epoch - 1}: {each.reason}"
+        + ("" if each.taken_back is None else " (withdrawn)")
+        for each in reversed(found)
     ]
     _say(arguments, told, "\n".join(lines) or "no estimates")
 
@@ -346,6 +352,8 @@ _ACTIONS: dict[str, Callable[[App, ChainClient, argparse.Namespace], None]] = {
     "export": _export,
     "correct": _correct,
     "estimate": _estimate,
+    "payments": payments_command.run,
+    "payouts": payouts_command.run,
 }
 
 # In words

@@ -13,10 +13,34 @@ class AboveLimitError(BillingError):
     code = "above_limit"
 
 
+class AccountInvalidError(BillingError):
+    """A bank account that cannot be: a wrong IBAN, a number without its bank's code, nobody's."""
+
+    code = "account_invalid"
+
+
+class AccountMissingError(BillingError):
+    """A member is to be paid, and has said no bank account."""
+
+    code = "account_missing"
+
+
 class AmountInvalidError(BillingError):
     """An amount is zero, negative where it must not be, or greater than what is kept."""
 
     code = "amount_invalid"
+
+
+class AssignmentInvalidError(BillingError):
+    """A payment cannot be given to a bill by hand: there is no such line, or nothing to give."""
+
+    code = "assignment_invalid"
+
+
+class BatchUnknownError(BillingError):
+    """There is no payment file of this number, or it was cancelled."""
+
+    code = "batch_unknown"
 
 
 class BillChangedError(BillingError):
@@ -49,6 +73,12 @@ class CreditShortError(BillingError):
     code = "credit_short"
 
 
+class CurrencyUnsetError(BillingError):
+    """Payments are taken in, and the site has not said in which currency members pay."""
+
+    code = "currency_unset"
+
+
 class EpochTooShortError(BillingError):
     """A month has more epochs than a billing period may have."""
 
@@ -65,6 +95,12 @@ class EstimateUnknownError(BillingError):
     """A leaf of the log is no estimate."""
 
     code = "estimate_unknown"
+
+
+class FormatUnfitError(BillingError):
+    """A payment file of this format cannot be made: not euros, no account of the department's, one beyond SEPA."""
+
+    code = "format_unfit"
 
 
 class HistoryIncompleteError(BillingError):
@@ -107,6 +143,24 @@ class MeterOfAnotherError(BillingError):
     """A meter is not the member's."""
 
     code = "meter_of_another"
+
+
+class NothingOwedError(BillingError):
+    """Nothing is owed that a payment file could have."""
+
+    code = "nothing_owed"
+
+
+class OwedOtherwiseError(BillingError):
+    """What was to be paid is not owed, or in another amount."""
+
+    code = "owed_otherwise"
+
+
+class PaymentUnknownError(BillingError):
+    """There is no payment of this number."""
+
+    code = "payment_unknown"
 
 
 class PeriodBeforeOpenError(BillingError):
@@ -173,6 +227,18 @@ class RetiredTooMuchError(BillingError):
     """More was retired in a period than withdrawn, which the chain refuses."""
 
     code = "retired_too_much"
+
+
+class StatementInvalidError(BillingError):
+    """A bank's statement cannot be read, as a whole or in some of its lines."""
+
+    code = "statement_invalid"
+
+
+class StatementOutdatedError(BillingError):
+    """A bank's statement would book something else than was shown when it was tried."""
+
+    code = "statement_outdated"
 
 
 class TurnBlockedError(BillingError):

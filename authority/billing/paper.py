@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import typst
 
 from authority.billing import views
+from authority.billing.money import Currency, reference_in, spaced
 from authority.figures import credits, credits_per_kwh, kilowatt_hours
 from authority.store.billing import IssuedBill
 
@@ -26,12 +27,14 @@ MISSING = "?"
 """What stands for a character that no font of this machine has."""
 
 
-def bill_pdf(bill: IssuedBill, name: str, organisation: str, zone: ZoneInfo) -> bytes:
+def bill_pdf(bill: IssuedBill, name: str, organisation: str, zone: ZoneInfo, currency: Currency) -> bytes:
     """An issued bill as PDF: name is the member's, organisation who issues it, times are those of the zone.
+
+    currency is that in which it is paid.
 
     BillingError `bill_changed` where the bill is not as it was issued.
     """
-    said = _said(bill, views.document_of(bill), name, organisation, zone)
+    said = _said(bill, views.document_of(bill), name, organisation, zone, currency)
     missing: set[str] = set()
     while True:
         try:
@@ -77,7 +80,7 @@ def _fonts() -> typst.Fonts:
 
 
 def _said(
-    bill: IssuedBill, document: Mapping[str, Any], name: str, organisation: str, zone: ZoneInfo
+    bill: IssuedBill, document: Mapping[str, Any], name: str, organisation: str, zone: ZoneInfo, currency: Currency
 ) -> dict[str, Any]:
     """What stands on the paper: texts alone."""
     seconds, total = document["epoch_seconds"], views.sum_of(document)
@@ -94,8 +97,10 @@ def _said(
             ["Billing period", f"{bill.period}: {starts} to {ends} ({zone})"],
             ["Issued", _moment(bill.issued_at, zone)],
             ["Account", bill.wallet],
+            ["Payment reference", spaced(reference_in(document))],
         ],
         "due": f"{credits(-due)} credits are paid to you" if due < 0 else f"{credits(due)} credits to pay",
+        "money": _money(currency, currency.payable(due), spaced(reference_in(document))),
         "moved": moved if total.moved else "",
         "lines": [_line(line) for line in document["lines"]],
         "total": credits(due),
@@ -107,6 +112,15 @@ def _said(
         f"network {document['network']}, by its SHA-256:",
         "sha256": bill.sha256.hex(),
     }
+
+
+def _money(currency: Currency, payable: int, reference: str) -> str:
+    """What is paid by bank, and how; empty where nothing is, or the site has no currency."""
+    if not currency.code or not payable:
+        return ""
+    if payable < 0:
+        return f"By bank you get {currency.text(-payable)}."
+    return f"By bank please pay {currency.text(payable)}, with the reference {reference}."
 
 
 def _line(line: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,11 +14,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from authority.billing.bill import CORRECTED, hash_of
+from authority.billing.bill import CORRECTED, ESTIMATE_WITHDRAWN, hash_of
+from authority.billing.bill import ESTIMATED as ENTERED
 from authority.billing.errors import BillChangedError
 from authority.billing.issuing import Book
 from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.log import Act
+from authority.store.metering import Meter
 from authority.store.people import User
 
 OPEN, ENDED, CLOSED, ISSUED = "open", "ended", "closed", "issued"
@@ -173,6 +175,50 @@ def totals_of(bills: Iterable[BillSum]) -> Totals:
         to_pay=sum(max(0, each.due) for each in some),
         to_be_paid=sum(min(0, each.due) for each in some),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What was entered for a dead meter: its act in the log, epochs [first_epoch, end_epoch), Wh; taken_back: why it
+    was withdrawn, None where it was not.
+    """
+
+    log_index: int
+    wallet: str
+    meter_id: str
+    meter: str
+    first_epoch: int
+    end_epoch: int
+    wh: int
+    reason: str
+    entered_at: int
+    entered_by: str
+    taken_back: str | None
+
+
+def estimates(session: Session) -> list[Estimate]:
+    """Every estimate, the newest first."""
+    taken = {
+        act.data["estimate"]: str(act.data["reason"])
+        for act in session.scalars(select(Act).where(Act.kind == ESTIMATE_WITHDRAWN))
+    }
+    meters = {meter.meter_id.hex(): f"{meter.gateway_name}/{meter.name}" for meter in session.scalars(select(Meter))}
+    return [
+        Estimate(
+            log_index=act.log_index,
+            wallet=str(act.data["wallet"]),
+            meter_id=str(act.data["meter_id"]),
+            meter=meters.get(str(act.data["meter_id"]), str(act.data["meter_id"])),
+            first_epoch=int(str(act.data["first_epoch"])),
+            end_epoch=int(str(act.data["end_epoch"])),
+            wh=int(str(act.data["wh"])),
+            reason=str(act.data["reason"]),
+            entered_at=act.time,
+            entered_by=act.actor,
+            taken_back=taken.get(act.log_index),
+        )
+        for act in session.scalars(select(Act).where(Act.kind == ENTERED).order_by(Act.log_index.desc()))
+    ]
 
 
 @dataclass(frozen=True, slots=True)

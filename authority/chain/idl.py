@@ -22,6 +22,7 @@ import binascii
 import json
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import IntEnum
 from operator import itemgetter
@@ -339,7 +340,10 @@ class _Struct(_Codec):
 
 
 class _Row:
-    """Reads a struct whose fields all have one size at one stroke, as those of nearly all events have."""
+    """Reads a struct whose fields all have one size at one stroke, as those of nearly all events have.
+
+    A number that is no variant of its enum raises IndexError: the codec's own reader says which it was.
+    """
 
     def __init__(self, codec: _Struct, layout: str, parts: Sequence[_Part]) -> None:
         names = [name for name, _ in codec.fields]
@@ -423,6 +427,9 @@ def _fixed(codec: _Codec) -> tuple[str, int, Callable[[tuple[Any, ...]], Any] | 
             if row is None:
                 return None
             return row._layout.format.removeprefix("<"), row.values, row.made
+        case _Codes():
+            variants = tuple(codec.variants)
+            return "B", 1, lambda values: variants[values[0]]
     return None
 
 
@@ -979,7 +986,8 @@ class Idl:
                 return None
         start = len(item.discriminator)
         if item.row is not None and len(data) == start + item.row.size:
-            return Event(item.name, item.row.read(data, start))
+            with suppress(IndexError):
+                return Event(item.name, item.row.read(data, start))
         value, end = item.codec.read(data, start, item.name, 0)
         if end != len(data):
             raise IdlDataError(f"{item.name}: {len(data) - end} bytes follow the event")

@@ -16,11 +16,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import tomlkit
 
 from authority.home.errors import HomeConfigError, HomeError
+from authority.home.iban import compact, is_bic, is_iban
 from authority.home.keyring import is_hex
 from edge_agent.wire.toml import Table, read_text
 
 CONFIG_NAME = "authority.toml"
 CALENDARS = ("fixed", "month")
+STATEMENT_COLUMNS = ("id", "date", "amount", "in", "out", "text", "currency")
+"""What a column of a bank's statement may hold; `amount`, or `in` and `out`."""
 SMTP_SECURITIES = ("starttls", "tls", "none")
 MAX_VERIFIERS = 64
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -151,7 +154,7 @@ class LogSettings:
 class AlertSettings:
     """Who is told of changes, by mail, by a webhook, or both; nobody where neither is named.
 
-    Bills are mailed by the same relay, from mail_from; none where that is not set.
+    Bills and invitations are mailed by the same relay, from mail_from; none where that is not set.
 
     smtp_security is "starttls", "tls" (from the first byte) or "none" (for a relay on this machine); smtp_user has its
     password in keys/smtp-password. The webhook is signed with keys/webhook-secret. settle_seconds: how long something
@@ -172,7 +175,7 @@ class AlertSettings:
 
     @property
     def mails_bills(self) -> bool:
-        """Whether bills can be mailed: there is an address that they come from."""
+        """Whether bills and invitations can be mailed: there is an address that they come from."""
         return bool(self.mail_from)
 
     @property
@@ -185,11 +188,21 @@ class AlertSettings:
 class BillingSettings:
     """Billing: `calendar` is "month" (of the site's zone), or "fixed" for periods of billing_period_epochs each.
 
-    credit_limit is the most, in micro-credit, that one top-up or payout moves without being confirmed.
+    credit_limit is the most, in micro-credit, that one top-up or payout moves without being confirmed. currency is the
+    ISO 4217 code of the money that a credit is worth one of; empty: payments are not taken in. statement_columns say
+    what the bank calls the columns of its statement, each as WHAT=NAME (STATEMENT_COLUMNS); statement_decimal is the
+    sign before an amount's decimals and statement_date the form of a date as in strptime, both empty where they are to
+    be seen from the file. iban and bic (may be empty) are the account from which members are paid.
     """
 
     calendar: str = "fixed"
     credit_limit: int = 1_000_000_000
+    currency: str = ""
+    statement_columns: tuple[str, ...] = ("id=id", "date=date", "amount=amount", "text=text")
+    statement_decimal: str = ""
+    statement_date: str = ""
+    iban: str = ""
+    bic: str = ""
 
 
 @dataclass(frozen=True)
@@ -266,7 +279,6 @@ class Settings:
             (not -90 <= self.site.latitude <= 90, "[site] latitude must be -90 to 90"),
             (not -180 <= self.site.longitude <= 180, "[site] longitude must be -180 to 180"),
             (not _is_zone(self.site.zone), f"[site] zone must be an IANA time zone, not {self.site.zone!r}"),
-            (self.billing.calendar not in CALENDARS, f"[billing] calendar must be one of {', '.join(CALENDARS)}"),
             (not self.collector.names, "[collector] names must hold the name that gateways dial"),
             (self.collector.threads < 2, "[collector] threads must be 2 or more"),
             (not _is_origin(self.web.origin), "[web] origin must be like https://energy.campus.example, or empty"),
@@ -285,6 +297,7 @@ class Settings:
                 "[log] witnesses are texts of a URL, a space, and a verifier key",
             ),
             *_wrong_alerts(self.alerts),
+            *_wrong_billing(self.billing),
             (self.parameters.grace_seconds > self.epoch.seconds, "[parameters] grace_seconds must fit in an epoch"),
             (
                 self.parameters.cancel_cutoff_seconds >= self.epoch.seconds,
@@ -359,6 +372,26 @@ def _wrong_alerts(alerts: AlertSettings) -> Iterator[tuple[bool, str]]:
     yield not sound, "[alerts] webhook_url is https://, or http:// of this very machine"
     yield not 0 <= alerts.settle_seconds <= 86_400, "[alerts] settle_seconds must be 0 to 86400"
     yield not 0 <= alerts.digest_hour <= 23, "[alerts] digest_hour must be 0 to 23"
+
+
+def _wrong_billing(billing: BillingSettings) -> Iterator[tuple[bool, str]]:
+    """Each thing that may be wrong with [billing], and what to say of it."""
+    yield billing.calendar not in CALENDARS, f"[billing] calendar must be one of {', '.join(CALENDARS)}"
+    currency = re.fullmatch("([A-Z]{3})?", billing.currency) is not None
+    yield not currency, '[billing] currency is three capitals such as "EUR", or empty'
+    kinds = [column.partition("=")[0] for column in billing.statement_columns]
+    named = all(column.partition("=")[2].strip() for column in billing.statement_columns)
+    sound = named and set(kinds) <= set(STATEMENT_COLUMNS) and {"date", "text"} <= set(kinds)
+    sound = sound and all(kinds.count(kind) <= 1 for kind in STATEMENT_COLUMNS if kind != "text")
+    sound = sound and ("amount" in kinds) != bool({"in", "out"} & set(kinds))
+    message = (
+        "are texts such as date=Booking date; date, text, and amount (or in and out) are needed, id should be there"
+    )
+    yield not sound, f"[billing] statement_columns {message}; they are {', '.join(STATEMENT_COLUMNS)}"
+    wrong = bool(billing.iban) and not is_iban(compact(billing.iban))
+    yield wrong, "[billing] iban is no IBAN: a digit is mistyped, missing or too many"
+    yield bool(billing.bic) and not is_bic(billing.bic), "[billing] bic is eight or eleven letters and digits, or empty"
+    yield billing.statement_decimal not in ("", ",", "."), '[billing] statement_decimal is ",", "." or empty'
 
 
 def _is_private_url(text: str) -> bool:

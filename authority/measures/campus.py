@@ -5,8 +5,9 @@ Everything comes from what the log holds and the chain did. Members are named as
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import select
@@ -16,9 +17,10 @@ from authority.app import App
 from authority.billing import issuing
 from authority.billing.bill import trades_of
 from authority.billing.evidence import StoreEvidence
+from authority.chain import accounts
 from authority.chain.accounts import EpochBook
 from authority.chain.client import ChainClient
-from authority.market.clearing import WH_PER_KWH
+from authority.market.clearing import WH_PER_KWH, Order
 from authority.market.policies import standing_orders_by_wallet
 from authority.measures.indicators import (
     Balance,
@@ -33,6 +35,7 @@ from authority.measures.indicators import (
     without_market,
 )
 from authority.measures.markets import Epoch, Limits, RuleFigures, Terms, compare
+from authority.measures.welfare import Welfare, possible, reached
 from authority.settlement.surplus import MeterSpan, settle_span
 from authority.store.metering import PASSED, Frame, Meter
 from authority.store.people import User
@@ -66,6 +69,39 @@ class MemberFigures:
         return self.paid_without_market - self.paid
 
 
+@dataclass(frozen=True, slots=True)
+class EpochFigures:
+    """All members together in one epoch: energy in Wh, prices in micro-credits per kWh.
+
+    price is None where nothing traded; terms are those of the last epoch that closed, where its own is still open.
+    """
+
+    epoch: int
+    generation_wh: int
+    consumption_wh: int
+    imported_wh: int
+    exported_wh: int
+    minted_wh: int
+    withdrawn_wh: int
+    traded_wh: int
+    price: int | None
+    terms: Terms
+
+
+@dataclass(frozen=True, slots=True)
+class MeterStep:
+    """By how many Wh a meter's registers moved in the interval that ends at boundary (Unix seconds)."""
+
+    meter: str
+    member: str
+    role: str
+    boundary: int
+    generation_wh: int
+    consumption_wh: int
+    charge_wh: int
+    discharge_wh: int
+
+
 @dataclass(frozen=True)
 class CampusFigures:
     """A campus over the time."""
@@ -73,6 +109,7 @@ class CampusFigures:
     epoch_seconds: int
     intervals: int
     members: tuple[MemberFigures, ...]
+    epochs: tuple[EpochFigures, ...]
     alone: Balance
     """The members, each by itself."""
     together: Balance
@@ -84,6 +121,8 @@ class CampusFigures:
     traded_wh: int
     prices: Prices
     rounding: Rounding
+    welfare: Welfare
+    """Of the orders in the books."""
 
     @property
     def gains(self) -> list[int]:
@@ -118,6 +157,7 @@ class CampusFigures:
                 "gini_of_gains": gini(gains),
                 "members_worse_off": sum(gain < 0 for gain in gains),
             },
+            "welfare": self.welfare.as_json(),
             "rounding_thousandths": asdict(self.rounding),
             "members": [{**asdict(member), "gain": member.gain} for member in self.members],
         }
@@ -128,9 +168,15 @@ class _Market:
     """What the books of the time say. terms: the prices by epoch."""
 
     terms: dict[int, Terms]
-    cleared: list[tuple[int, int]]
-    traded_wh: int
+    cleared: dict[int, tuple[int, int]]
+    """Price and Wh of each epoch that traded."""
     rounding: Rounding
+    welfare: Welfare
+
+    @property
+    def traded_wh(self) -> int:
+        """In all."""
+        return sum(wh for _, wh in self.cleared.values())
 
     def of(self, epoch: int) -> Terms:
         """An epoch's terms; those of the last final book for an epoch whose book is still open."""
@@ -194,6 +240,7 @@ def figures_of(app: App, client: ChainClient, first: int, end: int) -> CampusFig
         epoch_seconds=seconds,
         intervals=end - first,
         members=tuple(members),
+        epochs=tuple(_epochs(first, end, seconds, together, spans, market)),
         alone=Balance.of(flow for one in flows.values() for flow in one.values()),
         together=Balance.of(together.values()),
         peak_import_w=peak_w(together.values(), seconds, imported=True),
@@ -201,9 +248,57 @@ def figures_of(app: App, client: ChainClient, first: int, end: int) -> CampusFig
         minted_wh=sum(member.minted_wh for member in members),
         withdrawn_wh=sum(member.withdrawn_wh for member in members),
         traded_wh=market.traded_wh,
-        prices=Prices.of(market.cleared),
+        prices=Prices.of(list(market.cleared.values())),
         rounding=market.rounding,
+        welfare=market.welfare,
     )
+
+
+def _epochs(
+    first: int,
+    end: int,
+    seconds: int,
+    together: Mapping[int, Flow],
+    spans: Mapping[str, Sequence[SettledSpan]],
+    market: _Market,
+) -> Iterator[EpochFigures]:
+    minted: dict[int, int] = {}
+    withdrawn: dict[int, int] = {}
+    for span in (span for settled in spans.values() for span in settled):
+        epoch = span.boundary // seconds - 1
+        minted[epoch] = minted.get(epoch, 0) + span.minted_wh
+        withdrawn[epoch] = withdrawn.get(epoch, 0) + span.withdrawal_wh
+    for epoch in range(first, end):
+        flow = together.get((epoch + 1) * seconds, Flow())
+        price, wh = market.cleared.get(epoch, (None, 0))
+        yield EpochFigures(
+            epoch=epoch,
+            generation_wh=flow.generation,
+            consumption_wh=flow.consumption,
+            imported_wh=max(0, -flow.net),
+            exported_wh=max(0, flow.net),
+            minted_wh=minted.get(epoch, 0),
+            withdrawn_wh=withdrawn.get(epoch, 0),
+            traded_wh=wh,
+            price=price,
+            terms=market.of(epoch),
+        )
+
+
+def meter_steps(app: App, first: int, end: int) -> Iterator[MeterStep]:
+    """What every meter counted, submeters too, in the epochs from first up to and without end; meter after meter.
+
+    Where a meter was not read at a boundary, what it counted is in the interval of its next reading. Where its
+    registers fell, they were reset, and nothing is told of that interval.
+    """
+    seconds = app.home.settings.epoch.seconds
+    with app.store.read() as session:
+        names = {user.id: user.name for user in session.scalars(select(User))}
+        for meter, readings in _readings(session, first * seconds, end * seconds):
+            for boundary, steps in _steps(readings):
+                yield MeterStep(
+                    f"{meter.gateway_name}/{meter.name}", names[meter.user_id], meter.role, boundary, *steps
+                )
 
 
 def comparison_of(app: App, first: int, end: int) -> tuple[list[RuleFigures], dict[int, str]]:
@@ -233,8 +328,8 @@ def comparison_of(app: App, first: int, end: int) -> tuple[list[RuleFigures], di
 
 def _market(session: Session, first: int, end: int) -> _Market:
     terms: dict[int, Terms] = {}
-    cleared: list[tuple[int, int]] = []
-    traded, rounding = 0, Rounding()
+    cleared: dict[int, tuple[int, int]] = {}
+    rounding, welfare = Rounding(), Welfare()
     for _, data in StoreEvidence(session).books(first, end):
         head = EpochBook.from_account(data)
         terms[head.epoch] = Terms(head.retail_price, head.feed_in_price, head.wheeling, head.fee_bps)
@@ -246,9 +341,18 @@ def _market(session: Session, first: int, end: int) -> _Market:
             else:
                 rounding += rounding_of_ask(trade.wh, head.price, head.fee_bps, -trade.amount, trade.charge)
         if bought:
-            cleared.append((head.price, bought))
-            traded += bought
-    return _Market(terms, cleared, traded, rounding)
+            cleared[head.epoch] = head.price, bought
+        welfare += _welfare(head, data)
+    return _Market(terms, cleared, rounding, welfare)
+
+
+def _welfare(head: EpochBook, data: bytes) -> Welfare:
+    """Of a book, as its leaf holds it: bids dearest first, then asks cheapest first."""
+    orders = accounts.Order.array(data, EpochBook.size(), head.bid_count + head.ask_count)
+    sides = orders[: head.bid_count], orders[head.bid_count :]
+    bids, asks = ([Order(each.price, each.quantity) for each in side] for side in sides)
+    filled = ([(each.price, each.filled) for each in side] for side in sides)
+    return Welfare(reached(*filled), possible(bids, asks))
 
 
 def _spans(session: Session, start: int, end: int) -> dict[str, list[SettledSpan]]:
@@ -266,14 +370,11 @@ def _flows(session: Session, seconds: int, start: int, end: int) -> dict[int, di
     Where a meter was not read at a boundary, what it counted is in the interval of its next reading.
     """
     spans: dict[int, dict[int, list[MeterSpan]]] = {}
-    for user, role, readings in _readings(session, start, end):
-        before = None
-        for boundary, registers in readings:
-            if before is not None:
-                steps = [after - held for after, held in zip(registers, before, strict=True)]
-                if min(steps) >= 0:  # else its registers were reset
-                    spans.setdefault(user, {}).setdefault(boundary, []).append(MeterSpan(role, 0, 0, *steps))
-            before = registers
+    for meter, readings in _readings(session, start, end):
+        if meter.role != "submeter":
+            for boundary, steps in _steps(readings):
+                own = spans.setdefault(meter.user_id, {})
+                own.setdefault(boundary, []).append(MeterSpan(meter.role, 0, 0, *steps))
     flows: dict[int, dict[int, Flow]] = {}
     for user, by_boundary in spans.items():
         flows[user] = {}
@@ -283,11 +384,20 @@ def _flows(session: Session, seconds: int, start: int, end: int) -> dict[int, di
     return flows
 
 
-def _readings(
-    session: Session, start: int, end: int
-) -> Iterator[tuple[int, str, Sequence[tuple[int, tuple[int, int, int, int]]]]]:
-    """Each settling meter: its user, its role, and its registers at the boundaries of [start, end], in order."""
-    for meter in session.scalars(select(Meter).where(Meter.role != "submeter").order_by(Meter.id)).all():
+Registers = tuple[int, int, int, int]
+
+
+def _steps(readings: Sequence[tuple[int, Registers]]) -> Iterator[tuple[int, Registers]]:
+    """From each reading to the next: its boundary, and by how much each register rose; none where one fell."""
+    for (_, before), (boundary, after) in pairwise(readings):
+        steps = (after[0] - before[0], after[1] - before[1], after[2] - before[2], after[3] - before[3])
+        if min(steps) >= 0:  # else its registers were reset
+            yield boundary, steps
+
+
+def _readings(session: Session, start: int, end: int) -> Iterator[tuple[Meter, Sequence[tuple[int, Registers]]]]:
+    """Each meter, and its registers at the boundaries of [start, end], in order."""
+    for meter in session.scalars(select(Meter).order_by(Meter.id)).all():
         rows = session.execute(
             select(Frame.interval_end, Frame.frame)
             .where(
@@ -298,8 +408,4 @@ def _readings(
             )
             .order_by(Frame.interval_end)
         )
-        yield (
-            meter.user_id,
-            meter.role,
-            [(boundary, Record.from_bytes(frame[:RECORD_SIZE]).registers) for boundary, frame in rows],
-        )
+        yield meter, [(boundary, Record.from_bytes(frame[:RECORD_SIZE]).registers) for boundary, frame in rows]

@@ -16,6 +16,7 @@ discharge of an interval; net = g + d - c - q.
 - *Gain*: what a member would have paid without a market, less what it paid with it. *Gini* of the gains: the sum over
   all pairs of |x - y| / (2 n x the sum of x), as in Sen, "On Economic Inequality" (1973); None where the sum is not
   positive, for then it says nothing.
+- *Welfare* and its optimum: authority.measures.welfare.
 - *Rounding*: what buyers paid more, and sellers got less, than exact fractions would be, in thousandths of a
   micro-credit.
 

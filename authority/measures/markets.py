@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 
 from authority.market.clearing import Order, allocate, buyer_pays, clear, seller_gets
 from authority.measures.indicators import Prices, gini, without_market
+from authority.measures.welfare import Welfare, pairs, possible, reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,36 +86,17 @@ def auction(bids: Sequence[Order], asks: Sequence[Order], terms: Terms, last: in
     ]
 
 
-def _pairs(bids: Sequence[Order], asks: Sequence[Order]) -> list[tuple[Order, Order, int]]:
-    """Dearest bid with cheapest ask, as long as they reach each other: (bid, ask, Wh)."""
-    found: list[tuple[Order, Order, int]] = []
-    i = j = 0
-    bid_left = bids[0].quantity if bids else 0
-    ask_left = asks[0].quantity if asks else 0
-    while i < len(bids) and j < len(asks) and bids[i].price >= asks[j].price:
-        wh = min(bid_left, ask_left)
-        found.append((bids[i], asks[j], wh))
-        bid_left, ask_left = bid_left - wh, ask_left - wh
-        if not bid_left:
-            i += 1
-            bid_left = bids[i].quantity if i < len(bids) else 0
-        if not ask_left:
-            j += 1
-            ask_left = asks[j].quantity if j < len(asks) else 0
-    return found
-
-
 def last_pair(bids: Sequence[Order], asks: Sequence[Order], terms: Terms, last: int) -> list[Deal]:
     """One price for all: the middle of the last matched pair, rounded down."""
-    pairs = _pairs(bids, asks)
-    price = (pairs[-1][0].price + pairs[-1][1].price) // 2 if pairs else 0
-    return [Deal(order.member, order is bid, wh, price) for bid, ask, wh in pairs for order in (bid, ask)]
+    matched = pairs(bids, asks)
+    price = (matched[-1][0].price + matched[-1][1].price) // 2 if matched else 0
+    return [Deal(order.member, order is bid, wh, price) for bid, ask, wh in matched for order in (bid, ask)]
 
 
 def pay_as_bid(bids: Sequence[Order], asks: Sequence[Order], terms: Terms, last: int) -> list[Deal]:
     """Each pair at what its buyer bid."""
     return [
-        Deal(order.member, order is bid, wh, bid.price) for bid, ask, wh in _pairs(bids, asks) for order in (bid, ask)
+        Deal(order.member, order is bid, wh, bid.price) for bid, ask, wh in pairs(bids, asks) for order in (bid, ask)
     ]
 
 
@@ -155,13 +137,18 @@ WITHOUT_LIMITS = (mid_market_rate, supply_demand_ratio)
 
 @dataclass
 class RuleFigures:
-    """What a rule came to. department: micro-credits of wheeling, fees and rounding; paid: by member."""
+    """What a rule came to. department: micro-credits of wheeling, fees and rounding; paid: by member.
+
+    by_epoch: the mean price (None where nothing traded) and the Wh traded of each epoch, in order.
+    """
 
     rule: str
     traded_wh: int
     prices: Prices
     department: int
     paid: dict[int, int]
+    by_epoch: list[tuple[int | None, int]]
+    welfare: Welfare
     gains: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -182,6 +169,7 @@ class RuleFigures:
             "department": self.department,
             "gini_of_gains": self.gini,
             "members_worse_off": sum(gain < 0 for gain in self.gains.values()),
+            "welfare": self.welfare.as_json(),
         }
 
 
@@ -204,19 +192,21 @@ def orders_of(epoch: Epoch, limits: Mapping[int, Limits], *, bounded: bool) -> t
 def compare(epochs: Sequence[Epoch], limits: Mapping[int, Limits], members: Iterable[int]) -> list[RuleFigures]:
     """Every rule over the same epochs, in the order of RULES; gains are against the first, where nobody trades."""
     everybody = list(members)
-    found = [_run(name, rule, epochs, limits, everybody) for name, rule in RULES.items()]
+    best = [possible(*orders_of(epoch, limits, bounded=True)) for epoch in epochs]
+    found = [_run(name, rule, epochs, limits, everybody, sum(best)) for name, rule in RULES.items()]
     for each in found:
         each.gains = {member: found[0].paid[member] - each.paid[member] for member in everybody}
     return found
 
 
 def _run(
-    name: str, rule: Rule, epochs: Sequence[Epoch], limits: Mapping[int, Limits], members: Sequence[int]
+    name: str, rule: Rule, epochs: Sequence[Epoch], limits: Mapping[int, Limits], members: Sequence[int], best: int
 ) -> RuleFigures:
+    """best: the welfare that was possible in all epochs."""
     moved = dict.fromkeys(members, 0)
     left: dict[int, list[tuple[int, int, int, int]]] = {member: [] for member in members}
-    cleared: list[tuple[int, int]] = []
-    traded = department = 0
+    by_epoch: list[tuple[int | None, int]] = []
+    department = welfare = 0
     last = (epochs[0].terms.retail + epochs[0].terms.feed_in) // 2 if epochs else 0
     for epoch in epochs:
         terms = epoch.terms
@@ -224,7 +214,13 @@ def _run(
         bought = dict.fromkeys(members, 0)
         sold = dict.fromkeys(members, 0)
         worth = volume = 0
-        for deal in rule(bids, asks, terms, last):
+        deals = rule(bids, asks, terms, last)
+        bid_at, ask_at = ({order.member: order.price for order in orders} for orders in (bids, asks))
+        welfare += reached(
+            ((bid_at[deal.member], deal.wh) for deal in deals if deal.buys),
+            ((ask_at[deal.member], deal.wh) for deal in deals if not deal.buys),
+        )
+        for deal in deals:
             if deal.buys:
                 pays = buyer_pays(deal.wh, deal.price, terms.wheeling)
                 moved[deal.member] += pays
@@ -238,11 +234,19 @@ def _run(
                 sold[deal.member] += deal.wh
         if volume:
             last = worth // volume
-            cleared.append((last, volume))
-            traded += volume
+        by_epoch.append((last if volume else None, volume))
         for member in members:
             need, surplus = epoch.need.get(member, 0), epoch.surplus.get(member, 0)
             if need or surplus:
                 left[member].append((need - bought[member], surplus - sold[member], terms.retail, terms.feed_in))
     paid = {member: moved[member] + without_market(left[member]) for member in members}
-    return RuleFigures(name, traded, Prices.of(cleared), department, paid)
+    cleared = [(price, wh) for price, wh in by_epoch if price is not None]
+    return RuleFigures(
+        rule=name,
+        traded_wh=sum(wh for _, wh in cleared),
+        prices=Prices.of(cleared),
+        department=department,
+        paid=paid,
+        by_epoch=by_epoch,
+        welfare=Welfare(welfare, best),
+    )

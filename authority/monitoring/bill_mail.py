@@ -5,19 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from authority.app import App, Clock, system_clock
+from authority.app import App
 from authority.billing import mailing, paper
 from authority.billing.errors import BillChangedError
 from authority.billing.mailing import Claimed
+from authority.billing.money import Currency
 from authority.figures import credits
-from authority.home.home import Home
 from authority.monitoring.delivery import Mail, UndeliveredError
-from authority.store.engine import StoreError
 from edge_agent.wire.log import StructuredLog
 
 LOG = StructuredLog(__name__)
@@ -39,7 +35,8 @@ def letter(app: App, claimed: Claimed) -> EmailMessage:
     if origin:
         lines += ["", "On the pages each line of it is explained:", f"{origin}/me/bills/{bill.number}"]
     mail.set_content("\n".join((*lines, "", organisation, "")))
-    data = paper.bill_pdf(bill, claimed.member, organisation, ZoneInfo(settings.site.zone))
+    currency = Currency.of(settings.billing)
+    data = paper.bill_pdf(bill, claimed.member, organisation, ZoneInfo(settings.site.zone), currency)
     mail.add_attachment(data, maintype="application", subtype="pdf", filename=f"bill-{bill.number}.pdf")
     return mail
 
@@ -60,30 +57,3 @@ def send_due(app: App, mail: Mail) -> int:
             mailing.delivered(app, claimed.id)
             sent += 1
     return sent
-
-
-class BillPost:
-    """The bills' mails of a home, sent when called; a store that does not answer is asked again the next time."""
-
-    def __init__(self, home: Home, clock: Clock = system_clock) -> None:
-        settings = home.settings.alerts
-        self._mail = Mail(settings, home.smtp_password if settings.smtp_user else "")
-        self._path: Path = home.path
-        self._clock = clock
-        self._app: App | None = None
-
-    def __call__(self) -> None:
-        """Send what is due."""
-        try:
-            if self._app is None:
-                self._app = App.open(self._path, self._clock, process="alerts")
-            send_due(self._app, self._mail)
-        except (StoreError, SQLAlchemyError) as error:
-            LOG.warning("bills cannot be mailed now", reason=str(error))
-            self.close()
-
-    def close(self) -> None:
-        """Give the store's connections back."""
-        if self._app is not None:
-            self._app.store.close()
-            self._app = None

@@ -8,9 +8,9 @@ import signal
 from authority.app import system_clock
 from authority.errors import AuthorityError
 from authority.home.home import Home
-from authority.monitoring.bill_mail import BillPost
 from authority.monitoring.changes import Memory
 from authority.monitoring.delivery import Message, UndeliveredError
+from authority.monitoring.post import Post
 from authority.monitoring.watcher import CampusLook, Watcher, campus, channels
 from edge_agent.wire.command import DONE, FAILED, PROBLEMS, add_json, print_json
 
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "test":
         return _test(home, arguments.json)
     looking = CampusLook(home.path)
-    post = BillPost(home) if mails_bills else None
+    post = Post(home) if mails_bills else None
     watcher = Watcher(home, to, looking, also=post)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: watcher.stop.set())

@@ -156,7 +156,15 @@ def _orders(client: ChainClient, member_index: int) -> tuple[list[dict[str, int 
             if order.member != member_index or order.paid:
                 continue
             side = "bid" if order.is_bid else "ask"
-            orders.append({"epoch": book.epoch, "side": side, "price": order.price, "quantity": order.quantity})
+            orders.append(
+                {
+                    "epoch": book.epoch,
+                    "side": side,
+                    "price": order.price,
+                    "quantity": order.quantity,
+                    "number": order.number,
+                }
+            )
             if order.is_bid:
                 locked_credit += escrow_of_bid(order.quantity, order.price, wheeling[book.epoch])
             else:

@@ -27,6 +27,7 @@ from authority.operations.desk import CLOSED, Desk, Done
 from authority.operations.errors import LeftError
 from authority.operations.members import set_status
 from authority.operations.tokens import CREDIT, ENERGY, MOST_AT_ONCE, Holder
+from authority.store.billing import BankAccount
 from authority.store.market import StandingOrderPolicy
 from authority.store.metering import METER_RETIRED, Meter
 from authority.store.people import User
@@ -192,7 +193,7 @@ def _plan(desk: Desk, found: MemberOnChain) -> dict[str, int]:
 
 def _erase(desk: Desk, done: Done, user: User, found: MemberOnChain | None) -> None:
     number = user.id if found is None else found.user.member_index
-    done.facts["erased"] = ["name", "building", "key of its wallet"]
+    done.facts["erased"] = ["name", "building", "key of its wallet", "bank account"]
     if desk.dry_run:
         desk.note(done, f"member {user.name}", "name, building and key would be erased")
         return
@@ -201,6 +202,7 @@ def _erase(desk: Desk, done: Done, user: User, found: MemberOnChain | None) -> N
         kept.name, kept.building, kept.public = f"former member {number}", "", False
         kept.sealed_key = kept.next_wallet = kept.next_sealed_key = None
         kept.left_at = desk.app.clock()
+        session.execute(delete(BankAccount).where(BankAccount.member_id == kept.id))
         data = {"reason": desk.reason, "wallet": user.wallet}
         data |= {name: done.facts.get(name, 0) for name in ("retired_wh", "fed_in_wh", "redeemed", "left_wh")}
         log.record_act(session, "member_left", desk.actor, desk.app.clock(), data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 import segno
 
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inviting.add_argument("--name", default="", help="how the pages call the person (default: the login)")
     inviting.add_argument("--role", choices=ROLES, help="as what; may be left out for who is known already")
     inviting.add_argument("--qr", action="store_true", help="print the link as a QR code too, to be cut out")
+    inviting.add_argument("--mail", action="store_true", help="have the link mailed to the login, and print none")
     role = actions.add_parser("role", help="give a role, or take one away")
     verbs = role.add_subparsers(dest="verb", required=True, metavar="VERB")
     granting = verbs.add_parser("grant", help="give a role to a person")
@@ -57,8 +59,10 @@ def run(arguments: argparse.Namespace) -> int:
         with desk_of(arguments) as desk:
             people = acts.listed(desk)
         if not arguments.json:
-            people = [{**each, "roles": [_role(held) for held in each["roles"]]} for each in people]
-        columns = ("login", "name", "roles", "password", "passkeys", "sessions", "invited_until")
+            people = [
+                {**each, "roles": [_role(held) for held in each["roles"]], "mail": _mail(each)} for each in people
+            ]
+        columns = ("login", "name", "roles", "password", "passkeys", "sessions", "invitation", "mail", "invited_until")
         return table(arguments, people, columns, "nobody may sign in yet: authority people invite LOGIN --role ROLE")
     if arguments.action == "sessions":
         with desk_of(arguments) as desk:
@@ -73,13 +77,19 @@ def _role(held: dict[str, object]) -> str:
     return str(held["role"]) + (f" of {held['member']}" if held["member"] else "")
 
 
+def _mail(told: dict[str, Any]) -> str:
+    return "" if told["mail"] is None else f"{told['mail']['state']} {told['mail']['error']}".strip()
+
+
 def _until(desk: Desk, words: argparse.Namespace) -> int | None:
     return None if words.days is None else desk.app.clock() + words.days * 86_400
 
 
 def _invite(desk: Desk, words: argparse.Namespace) -> Done:
     """The invitation that a command line asks for."""
-    return acts.invite(desk, words.login, words.name, words.role, words.member, until=_until(desk, words))
+    return acts.invite(
+        desk, words.login, words.name, words.role, words.member, until=_until(desk, words), mail=words.mail
+    )
 
 
 def _told(done: Done, words: argparse.Namespace) -> Done:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from authority.home.home import Home
 from authority.operations.desk import Desk, Done
-from authority.people import invitations, records, sessions
+from authority.people import invitation_mails, invitations, records, sessions
 from authority.people.errors import PersonUnknownError, RoleInvalidError
 from authority.store.persons import Person
 
@@ -21,9 +21,16 @@ def address(home: Home) -> str:
 
 
 def invite(
-    desk: Desk, login: str, name: str, role: str | None, member: str | None, *, until: int | None = None
+    desk: Desk,
+    login: str,
+    name: str,
+    role: str | None,
+    member: str | None,
+    *,
+    until: int | None = None,
+    mail: bool = False,
 ) -> Done:
-    """Add a person, give it a role where one is named, and make an invitation; `link` is in the facts.
+    """Add a person, give it a role where one is named, and make an invitation; `link` is in the facts, or it is mailed.
 
     Who is there already gets a new invitation (a lost passkey, a forgotten password); the earlier one is void.
     """
@@ -36,13 +43,18 @@ def invite(
         if role is not None:
             of = None if member is None else records.member_named(session, member)
             records.grant(session, person, role, by=desk.actor, now=now, member=of, until=until)
-        secret = invitations.make(session, person, by=desk.actor, now=now)
+        if mail:
+            invitation_mails.ask(session, desk.app.home, person, by=desk.actor, now=now)
+        secret = "" if mail else invitations.make(session, person, by=desk.actor, now=now)
         done.facts["pseudonym"] = person.pseudonym
         if desk.dry_run:
             session.rollback()
     if desk.dry_run:
         del done.facts["pseudonym"]
         desk.note(done, login, "would be invited" if known is None else "would get a new invitation")
+        return done
+    if mail:
+        desk.note(done, login, "gets its invitation by mail", changed=True)
         return done
     done.facts["link"] = f"{address(desk.app.home)}/invite/{secret}"
     done.facts["expires_at"] = now + invitations.INVITATION_SECONDS

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from authority.people import invitations, records
+from authority.home.home import Home
+from authority.people import invitation_mails, invitations, records
 from authority.people.errors import InviteRefusedError, ListInvalidError, PeopleError
 from authority.people.roles import MEMBER
 from authority.store.persons import Person
@@ -71,7 +72,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Invited:
-    """Somebody who was invited, and the secret of the link, which is shown once."""
+    """Somebody who was invited, and the secret of the link, which is shown once; empty where the link is mailed."""
 
     name: str
     login: str
@@ -118,10 +119,13 @@ def plan(session: Session, rows: list[Row], *, now: int) -> Plan:
     return Plan(tuple(planned))
 
 
-def invite_all(session: Session, rows: list[Row], agreed: str, *, by: str, now: int) -> tuple[Plan, list[Invited]]:
+def invite_all(
+    session: Session, rows: list[Row], agreed: str, *, by: str, now: int, mail: Home | None = None
+) -> tuple[Plan, list[Invited]]:
     """Do what a plan said: invite who is new, change names. Each is logged, by pseudonym.
 
-    ListInvalidError where a row is wrong, or where the rows would now do something else than was agreed to.
+    With `mail` (whose settings say how) links are mailed, and none is made here. ListInvalidError where a row is wrong,
+    or where the rows would now do something else than was agreed to; those of `invitation_mails.ask`.
     """
     found = plan(session, rows, now=now)
     if found.wrong or found.digest != agreed:
@@ -130,8 +134,7 @@ def invite_all(session: Session, rows: list[Row], agreed: str, *, by: str, now: 
     for each in found.rows:
         if each.outcome == NEW:
             person = _add(session, each.row, by, now)
-            secret = invitations.make(session, person, by=by, now=now)
-            invited.append(Invited(person.name, person.login, secret))
+            invited.append(_invited(session, person, by, now, mail))
         elif each.outcome == CHANGED:
             known = _known(session, each.row)
             assert known is not None  # noqa: S101 - the plan found the person
@@ -140,15 +143,25 @@ def invite_all(session: Session, rows: list[Row], agreed: str, *, by: str, now: 
     return found, invited
 
 
-def invite_again(session: Session, pseudonym: str, *, by: str, now: int) -> Invited:
-    """A new link for a member who has never signed in; the earlier one is void. InviteRefusedError for others."""
+def invite_again(session: Session, pseudonym: str, *, by: str, now: int, mail: Home | None = None) -> Invited:
+    """A new link for a member who has never signed in, mailed or not; the earlier one is void.
+
+    InviteRefusedError for others, and those of `invitation_mails.ask`.
+    """
     person = session.scalar(select(Person).where(Person.pseudonym == pseudonym).with_for_update())
     if person is None:
         raise InviteRefusedError("there is nobody of that pseudonym; see the list")
     _require_plain(session, person)
     if records.has_signed_in(session, person):
         raise InviteRefusedError(f"this person has signed in before, so a link would open its account: {_by_command()}")
-    return Invited(person.name, person.login, invitations.make(session, person, by=by, now=now))
+    return _invited(session, person, by, now, mail)
+
+
+def _invited(session: Session, person: Person, by: str, now: int, mail: Home | None) -> Invited:
+    if mail is None:
+        return Invited(person.name, person.login, invitations.make(session, person, by=by, now=now))
+    invitation_mails.ask(session, mail, person, by=by, now=now)
+    return Invited(person.name, person.login, "")
 
 
 def _outcome(session: Session, row: Row, now: int) -> tuple[str, str]:

@@ -12,10 +12,11 @@ from sqlalchemy.orm import Session, joinedload
 from authority.log import log
 from authority.people.errors import NamesSomebodyError, PersonInvalidError, PersonUnknownError, RoleInvalidError
 from authority.people.roles import DELEGATE, OF_A_MEMBER, ROLES, MemberAccount, Principal
-from authority.store.billing import BillMail
+from authority.store.billing import BankAccount, BillMail
 from authority.store.people import User
 from authority.store.persons import (
     Invitation,
+    InvitationMail,
     LoggedRead,
     OidcLink,
     Passkey,
@@ -28,11 +29,14 @@ from authority.store.persons import (
 )
 
 MAX_TEXT = 128
+OPEN, ACCEPTED, EXPIRED = "open", "accepted", "expired"
+"""What becomes of an invitation."""
 SHORTEST_NAME = 3
 """Names of fewer letters, such as a building's A, are words that any sentence may have."""
 _OWNED = (
     PersonRole,
     Invitation,
+    InvitationMail,
     Passkey,
     PasskeyChallenge,
     PersonSession,
@@ -204,6 +208,7 @@ def erase(session: Session, person: Person, *, by: str, now: int) -> None:
     pseudonym = person.pseudonym
     for table in _OWNED:
         session.execute(delete(table).where(table.person_id == person.id))
+    session.execute(delete(BankAccount).where(BankAccount.set_by == pseudonym))
     session.execute(delete(LoggedRead).where(LoggedRead.pseudonym == pseudonym))
     session.delete(person)
     session.flush()
@@ -227,17 +232,14 @@ def listed(session: Session, now: int) -> list[dict[str, Any]]:
                 PersonSession.expires_at > now,
             )
         ).all()
-        invited = session.scalar(
-            select(Invitation.expires_at)
-            .where(
-                Invitation.person_id == person.id,
-                Invitation.used_at.is_(None),
-                Invitation.withdrawn_at.is_(None),
-                Invitation.expires_at > now,
-            )
-            .order_by(Invitation.expires_at.desc())
+        invitation = session.scalar(
+            select(Invitation)
+            .where(Invitation.person_id == person.id, Invitation.withdrawn_at.is_(None))
+            .order_by(Invitation.id.desc())
             .limit(1)
         )
+        state = _state_of(invitation, now)
+        mail = session.get(InvitationMail, person.id)
         passkeys = session.scalars(select(Passkey.credential_id).where(Passkey.person_id == person.id)).all()
         told.append(
             {
@@ -253,7 +255,18 @@ def listed(session: Session, now: int) -> list[dict[str, Any]]:
                 "sessions": len(open_),
                 "list_id": person.list_id,
                 "signed_in": has_signed_in(session, person),
-                "invited_until": invited,
+                "invitation": state,
+                "invited_until": invitation.expires_at if invitation is not None and state == OPEN else None,
+                "mail": None if mail is None else {"state": mail.state, "at": mail.sent_at, "error": mail.error},
             }
         )
     return told
+
+
+def _state_of(invitation: Invitation | None, now: int) -> str | None:
+    """What became of a person's last invitation; None where it has none."""
+    if invitation is None:
+        return None
+    if invitation.used_at is not None:
+        return ACCEPTED
+    return OPEN if invitation.expires_at > now else EXPIRED

@@ -204,7 +204,10 @@ class Retire(ForMember):
 
 @dataclass(frozen=True, slots=True)
 class PlaceOrder(ForMember):
-    """One order of a member's standing order; deposit is what its seat lacks for it, out of its token account."""
+    """One order of a member's standing order, or one by hand; deposit is what its seat lacks, out of its token account.
+
+    by_hand is the HandOrder's id, None for the standing order's.
+    """
 
     together = 4
 
@@ -212,10 +215,13 @@ class PlaceOrder(ForMember):
     book: BookView
     order: ProposedOrder
     deposit: int
+    by_hand: int | None = None
 
     @property
     def subject(self) -> str:
-        """The member's side of the market."""
+        """The member's side of the market, or the order by hand."""
+        if self.by_hand is not None:
+            return f"order by hand {self.by_hand}"
         return f"{SIDES[self.order.side]} of {self.member.member}"
 
     def logged(self, signature: str) -> Logged:
@@ -229,6 +235,35 @@ class PlaceOrder(ForMember):
         if self.deposit:
             data["deposit"] = self.deposit
         return self._logged("place_order", signature, data)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder(ForMember):
+    """An order that a member takes back by hand: side, limit and number name it in its book."""
+
+    together = 4
+
+    member: MemberView
+    book: BookView
+    side: int
+    price: int
+    number: int
+    by_hand: int
+
+    @property
+    def subject(self) -> str:
+        """The wish."""
+        return f"order by hand {self.by_hand}"
+
+    def logged(self, signature: str) -> Logged:
+        """Each transaction."""
+        data: dict[str, object] = {
+            "epoch": self.book.epoch,
+            "number": self.number,
+            "price": self.price,
+            "side": SIDES[self.side],
+        }
+        return self._logged("cancel_order", signature, data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,13 +39,14 @@ from authority.chain.accounts import (
 )
 from authority.chain.accounts import Meter as RegistryMeter
 from authority.chain.accounts import User as RegistryUser
-from authority.chain.client import ChainClient, Outgoing, Signed, TokenAccount
+from authority.chain.client import ChainClient, Outgoing, Signed, TokenAccount, public_key
 from authority.chain.errors import ChainError, NotDeployedError, RpcError
 from authority.chain.layout import ProgramAccount
 from authority.log import log
 from authority.market.standing_orders import BID
 from authority.settlement.actions import (
     Bundle,
+    CancelOrder,
     ForMember,
     OpenBillingPeriod,
     OpenBook,
@@ -401,6 +402,8 @@ class SettlementChain:
                     instructions.append(self._build("trading", "open_epoch", {"epoch": epoch}, accounts))
                 case PlaceOrder():
                     instructions += self._place_order(action, signers[action.member.member])
+                case CancelOrder():
+                    instructions.append(self._cancel_order(action, signers[action.member.member]))
                 case Retire():
                     instructions += self._retire(action, signers[action.member.member])
                 case PayOut():
@@ -434,7 +437,7 @@ class SettlementChain:
         """Into the member's seat, out of its own token account."""
         energy = asset == ENERGY
         accounts = {
-            "authority": signer.pubkey(),
+            "authority": public_key(signer),
             "user": member.address,
             "source": member.energy_token_account if energy else member.credit_token_account,
             "vault": programs.energy_vault() if energy else programs.credit_vault(),
@@ -447,19 +450,33 @@ class SettlementChain:
         if action.deposit:
             yield self._deposit(member, signer, CREDIT if order.side == BID else ENERGY, action.deposit)
         accounts = {
-            "authority": signer.pubkey(),
+            "authority": public_key(signer),
             "user": member.address,
             "book": programs.book_address(book.epoch),
         }
         args = {"epoch": book.epoch, "side": order.side, "price": order.price, "quantity": order.quantity}
         yield self._build("trading", "place_order", args, accounts)
 
+    def _cancel_order(self, action: CancelOrder, signer: Keypair) -> Instruction:
+        accounts = {
+            "authority": signer.pubkey(),
+            "user": action.member.address,
+            "book": programs.book_address(action.book.epoch),
+        }
+        args = {
+            "epoch": action.book.epoch,
+            "side": action.side,
+            "price": action.price,
+            "number": action.number,
+        }
+        return self._build("trading", "cancel_order", args, accounts)
+
     def _retire(self, action: Retire, signer: Keypair) -> Iterator[Instruction]:
         member = action.member
         if action.deposit:
             yield self._deposit(member, signer, ENERGY, action.deposit)
         accounts = {
-            "member": signer.pubkey(),
+            "member": public_key(signer),
             "user": member.address,
             "retirement": programs.retirement_address(member.member),
             "energy_account": programs.energy_account_address(member.member),
@@ -478,7 +495,7 @@ class SettlementChain:
         """What is free in a member's seat, to its own account, as it allowed anybody to do."""
         member, energy = action.member, action.asset is Payout.ENERGY
         accounts = {
-            "authority": self.operator.pubkey(),
+            "authority": public_key(self.operator),
             "user": member.address,
             "destination": member.energy_token_account if energy else member.credit_token_account,
             "vault": programs.energy_vault() if energy else programs.credit_vault(),
@@ -539,7 +556,7 @@ class SettlementChain:
 
         None leaves an optional account out.
         """
-        operator = self.operator.pubkey()
+        operator = public_key(self.operator)
         known = {**common_accounts(), "operator": operator, "payer": operator, **(accounts or {})}
         named = {item.name for item in self.client.idl(program).instruction(name).accounts}
         given = {key: address for key, address in known.items() if key in named}

@@ -27,9 +27,10 @@ from authority.billing.bill import Trade, trades_of
 from authority.billing.calendar import days_between, first_epoch_at, local, midnight
 from authority.billing.evidence import StoreEvidence
 from authority.chain.accounts import SpanKind
+from authority.settlement import market_sums
 from authority.settlement.surplus import MeterSpan, SurplusError, settle_span
 from authority.store import Store
-from authority.store.day_sums import EnergyDay, EnergyDaysKept, TradeDay, TradeDaysKept
+from authority.store.day_sums import EnergyDay, EnergyDaysKept, MarketDay, TradeDay, TradeDaysKept
 from authority.store.metering import (
     METER_RETIRED,
     PASSED,
@@ -326,10 +327,7 @@ def _read(row: EnergyDay) -> Day:
 
 def trade_days(session: Session, member_index: int, begin: int, end: int, zone: ZoneInfo, step: int) -> list[Traded]:
     """What the member traded in the days from begin to end (midnights); step is an epoch's seconds."""
-    kept = session.get(TradeDaysKept, 1)
-    split = begin
-    if kept is not None and kept.zone == str(zone):
-        split = max(begin, min(end, midnight(local(kept.until_epoch * step, zone).date(), zone)))
+    split = max(begin, min(end, trades_kept_until(session, zone, step) or begin))
     rows = session.scalars(
         select(TradeDay)
         .where(TradeDay.member_index == member_index, TradeDay.day >= begin, TradeDay.day < split)
@@ -339,15 +337,24 @@ def trade_days(session: Session, member_index: int, begin: int, end: int, zone: 
         Traded(row.day, row.bought_wh, row.paid_micro_credits, row.sold_wh, row.received_micro_credits) for row in rows
     ]
     for day, after in days_between(split, end, zone):
-        found += _traded(session, day, after, step, member_index).values()
+        books = StoreEvidence(session).books(first_epoch_at(day, step), first_epoch_at(after, step))
+        its = itertools.chain.from_iterable(trades_of(book, member=member_index) for _, book in books)
+        found += _traded(day, its).values()
     return found
 
 
-def _traded(session: Session, day: int, end: int, step: int, member_index: int | None = None) -> dict[int, Traded]:
-    """What the books of the epochs that began in a day moved, by member; of one, or of all."""
+def trades_kept_until(session: Session, zone: ZoneInfo, step: int) -> int | None:
+    """The midnight before which the days' trades and the market's days are kept; None where none are."""
+    kept = session.get(TradeDaysKept, 1)
+    if kept is None or kept.zone != str(zone):
+        return None
+    return midnight(local(kept.until_epoch * step, zone).date(), zone)
+
+
+def _traded(day: int, trades: Iterable[Trade]) -> dict[int, Traded]:
+    """What a day's trades moved, by member."""
     found: dict[int, Traded] = {}
-    books = StoreEvidence(session).books(first_epoch_at(day, step), first_epoch_at(end, step))
-    for trade in itertools.chain.from_iterable(trades_of(book, member=member_index) for _, book in books):
+    for trade in trades:
         found[trade.member] = traded(found.get(trade.member, Traded(day)), trade)
     return found
 
@@ -458,6 +465,7 @@ def _keep_trades(store: Store, zone: ZoneInfo, step: int) -> bool:
             if first is None:
                 return False
             session.execute(delete(TradeDay))
+            session.execute(delete(MarketDay))
             kept = session.merge(TradeDaysKept(id=1, zone=str(zone), until_epoch=first))
         day, end = next(days_between(kept.until_epoch * step, kept.until_epoch * step + 1, zone))
         until = first_epoch_at(end, step)
@@ -470,8 +478,20 @@ def _keep_trades(store: Store, zone: ZoneInfo, step: int) -> bool:
         if last is None or session.scalar(open_.limit(1)) is not None:
             return False
         session.execute(delete(TradeDay).where(TradeDay.day == day))
+        books: list[market_sums.Cleared] = []
+
+        def trades() -> Iterator[Trade]:
+            for _, book in StoreEvidence(session).books(first_epoch_at(day, step), until):
+                its = list(trades_of(book))
+                books.append(market_sums.cleared(book, its))
+                yield from its
+
         session.add_all(
-            TradeDay(member_index=member, **sums._asdict()) for member, sums in _traded(session, day, end, step).items()
+            TradeDay(member_index=member, **sums._asdict()) for member, sums in _traded(day, trades()).items()
         )
+        done = select(func.count()).where(
+            SettlementEpoch.epoch >= first_epoch_at(day, step), SettlementEpoch.epoch < until
+        )
+        market_sums.keep_day(session, day, session.scalar(done) or 0, books)
         kept.until_epoch = until
         return True

@@ -16,7 +16,9 @@ from sqlalchemy.orm import Session, aliased
 
 from authority.log import log
 from authority.log.publish import Publish
+from authority.market import hand_orders
 from authority.market.book_leaf import book_leaf
+from authority.market.hand_orders import HandOrder
 from authority.store import Store
 from authority.store.base import table_of
 from authority.store.market import PendingTransaction
@@ -74,7 +76,7 @@ class Departure:
     """A transaction that is about to be sent: signature (base58), last block height where it can land, itself (base64).
 
     acts are what the log is told of it, frames the readings in it; purposes name what must not be signed a second time
-    while this may still land.
+    while this may still land, by_hand (HandOrder.id) which wishes of members it carries out.
     """
 
     signature: str
@@ -83,6 +85,7 @@ class Departure:
     acts: Sequence[Logged] = ()
     frames: Sequence[WaitingFrame] = ()
     purposes: Sequence[str] = ()
+    by_hand: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,14 +209,20 @@ class Journal:
                     for purpose, departure in purposes.items()
                 ]
                 session.execute(insert(PendingTransaction), kept)
+            for departure in departures:
+                if departure.by_hand:
+                    hand_orders.mark(session, departure.by_hand, hand_orders.SENT, signature=departure.signature)
 
     def arrived(self, departures: Sequence[Departure], epoch_seconds: int) -> None:
         """The chain has taken these transactions: their frames count for the epochs at whose ends they were read."""
         frames = [frame for departure in departures for frame in departure.frames]
         purposes = [purpose for departure in departures for purpose in departure.purposes]
+        by_hand = [each for departure in departures for each in departure.by_hand]
         if frames or purposes:
             with self.store.write() as session:
                 _confirm(session, frames, epoch_seconds)
+                if by_hand:
+                    hand_orders.mark(session, by_hand, hand_orders.DONE)
                 if purposes:
                     session.execute(delete(PendingTransaction).where(PendingTransaction.purpose.in_(purposes)))
 
@@ -338,6 +347,18 @@ class Journal:
         if purposes:
             with self.store.write() as session:
                 session.execute(delete(PendingTransaction).where(PendingTransaction.purpose.in_(purposes)))
+
+    # Orders by hand
+
+    def by_hand(self) -> list[HandOrder]:
+        """What members asked for by hand and is not decided yet, the oldest first."""
+        with self.store.read() as session:
+            return hand_orders.open_orders(session)
+
+    def mark_by_hand(self, order: int, state: str, told: str = "") -> None:
+        """What became of an order by hand."""
+        with self.store.write() as session:
+            hand_orders.mark(session, [order], state, told=told)
 
     # Alerts
 

@@ -14,6 +14,7 @@ from typing import ClassVar
 from authority.chain import programs
 from authority.chain.accounts import RETIREMENT_GRACE_EPOCHS, BookStatus
 from authority.market.clearing import escrow_of_bid
+from authority.market.hand_orders import HandOrder
 from authority.market.standing_orders import (
     BID,
     Holding,
@@ -24,6 +25,7 @@ from authority.market.standing_orders import (
 )
 from authority.settlement.actions import (
     Action,
+    CancelOrder,
     Checkpoint,
     OpenBillingPeriod,
     OpenBook,
@@ -57,6 +59,7 @@ class Situation:
 
     waiting: frames by meter that the chain has not seen; epochs: those with work left; policies: standing orders by
     member, of members for whom the authority can sign; delegated: those of them for whom it signs as their delegate;
+    by_hand: what members asked for by hand and is not sent yet, by member, the oldest first;
     refused: how often the programs have refused what an action is about; given_up: the boundary, by member, that the
     chain will not take; paid_out: subjects of payouts that were made in this epoch already.
     """
@@ -66,6 +69,7 @@ class Situation:
     epochs: Sequence[SettlementEpoch]
     policies: Mapping[str, StandingOrder]
     delegated: Set[str] = frozenset()
+    by_hand: Mapping[str, Sequence[HandOrder]] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
     given_up: Mapping[str, int] = field(default_factory=dict)
     paid_out: Set[str] = frozenset()
@@ -209,7 +213,7 @@ def _finish(situation: Situation, book: BookView) -> Iterator[Action]:
 
 
 def _members(situation: Situation) -> Iterator[Action]:
-    """What is done for members: retirement before anything else, then an order, then what they want paid out."""
+    """What is done for members: what they ask for by hand, then retirement, then an order, then what is paid out."""
     chain = situation.chain
     book = chain.books.get(chain.epoch)
     takes_orders = (
@@ -224,6 +228,10 @@ def _members(situation: Situation) -> Iterator[Action]:
     for member in chain.members:
         name = str(member.member)
         policy = situation.policies.get(name)
+        wished = next(iter(situation.by_hand.get(name, ())), None)
+        if wished is not None and takes_orders and book is not None and wished.wish.epoch == book.epoch:
+            yield _by_hand(chain, member.as_delegate() if name in situation.delegated else member, book, wished)
+            continue
         if policy is not None and member.active:
             reached = member.as_delegate() if name in situation.delegated else member
             holding = holding_of(chain, reached)
@@ -284,11 +292,20 @@ def _retirements(situation: Situation, member: MemberView, policy: StandingOrder
                 yield retirement
 
 
-def _order(chain: Snapshot, member: MemberView, book: BookView, order: ProposedOrder) -> PlaceOrder:
+def _order(
+    chain: Snapshot, member: MemberView, book: BookView, order: ProposedOrder, by_hand: int | None = None
+) -> PlaceOrder:
     if order.side == BID:
         needed = escrow_of_bid(order.quantity, order.price, chain.config.limits.wheeling)
-        return PlaceOrder(member, book, order, max(0, needed - (member.seat_credit or 0)))
-    return PlaceOrder(member, book, order, max(0, order.quantity - (member.seat_wh or 0)))
+        return PlaceOrder(member, book, order, max(0, needed - (member.seat_credit or 0)), by_hand)
+    return PlaceOrder(member, book, order, max(0, order.quantity - (member.seat_wh or 0)), by_hand)
+
+
+def _by_hand(chain: Snapshot, member: MemberView, book: BookView, wished: HandOrder) -> PlaceOrder | CancelOrder:
+    wish = wished.wish
+    if wish.number is not None:
+        return CancelOrder(member, book, wish.side, wish.price, wish.number, wished.id)
+    return _order(chain, member, book, ProposedOrder(wish.side, wish.price, wish.quantity), wished.id)
 
 
 def _payouts(situation: Situation, member: MemberView) -> Iterator[Action]:

@@ -50,7 +50,7 @@ from authority.store.settlement import (
     act_key,
 )
 
-OF_MEMBERS = frozenset({"place_order", "retire_energy", "withdraw"})
+OF_MEMBERS = frozenset({"place_order", "cancel_order", "retire_energy", "withdraw"})
 """Acts of settlement in members' names: they may not land, and are not done again for their own sake."""
 STATUSES_AT_ONCE = 256
 WENT_BACK = "chain"
@@ -292,7 +292,7 @@ def _forget(session: Session, stands: Standing, from_leaf: int) -> None:
         .where(SettlementEpoch.epoch > after)
         .values(
             state=EPOCH_STATES[0], readings_on_chain=0, bids=0, asks=0, traded_wh=0, clearing_price=None,
-            book_hash=None, book_log_index=None, log_size=None, log_root=None,
+            book_hash=None, book_log_index=None, publishable=None, log_size=None, log_root=None,
             **{f"{stage}_ms": None for stage in stages},
         )
     )  # fmt: skip

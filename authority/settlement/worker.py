@@ -27,12 +27,14 @@ from authority.chain.errors import (
 from authority.enrolment import wallets
 from authority.errors import AuthorityError
 from authority.log.publish import Publish
+from authority.market.hand_orders import HandOrder
 from authority.market.policies import standing_orders_by_wallet
 from authority.market.standing_orders import StandingOrder
 from authority.settlement import went_back
 from authority.settlement.actions import (
     Action,
     Bundle,
+    CancelOrder,
     Checkpoint,
     ForMember,
     PayOut,
@@ -45,8 +47,10 @@ from authority.settlement.actions import (
     acts_of,
     bundled,
 )
+from authority.settlement.by_hand import ByHand
 from authority.settlement.chain import SettlementChain
 from authority.settlement.journal import Departure, Journal, MemberTotals, WaitingFrame
+from authority.settlement.market_sums import may_be_told
 from authority.settlement.plan import FAILING_AFTER, Situation, plan, settlements, stages_complete
 from authority.settlement.snapshot import MeterView, Snapshot
 from authority.settlement.views import book_hash
@@ -150,6 +154,7 @@ class Worker:
         self._paid_out: set[str] = set()
         self._paid_out_in = -1
         self._watch = Watch(self.journal)
+        self._by_hand = ByHand(self.journal, chain)
         self._compared = False
         self._slot = 0
         self.last_actions: Sequence[Action] = ()
@@ -240,13 +245,14 @@ class Worker:
         self._record_spans(snapshot)
         if self._paid_out_in != snapshot.epoch:
             self._paid_out, self._paid_out_in = set(), snapshot.epoch
-        policies, delegated = self._policies(snapshot)
+        policies, delegated, by_hand = self._wishes(snapshot)
         situation = Situation(
             chain=snapshot,
             waiting=waiting,
             epochs=rows,
             policies=policies,
             delegated=frozenset(delegated),
+            by_hand=by_hand,
             refused={subject: failed.count for subject, failed in self._failures.items()},
             given_up=dict(self._given_up),
             paid_out=frozenset(self._paid_out),
@@ -298,26 +304,23 @@ class Worker:
                 self._watch.alert("chain_went_back", went_back.WENT_BACK, message)
         self._compared = True
 
-    def _policies(self, snapshot: Snapshot) -> tuple[dict[str, StandingOrder], set[str]]:
-        """Standing orders by member, of those for whom a key is in custody here, and for whom it is their delegate's.
+    def _wishes(self, snapshot: Snapshot) -> tuple[dict[str, StandingOrder], set[str], dict[str, Sequence[HandOrder]]]:
+        """Standing orders and orders by hand of those members for whom a key is in custody here; for whom as delegate.
 
         That is the key of the present wallet, else of the delegate, as long as that is in office.
         """
         with self.store.read() as session:
             orders = standing_orders_by_wallet(session)
             custody = self._custody = wallets.custody(session)
-        policies: dict[str, StandingOrder] = {}
-        delegated: set[str] = set()
-        for member in snapshot.members:
-            name = str(member.member)
-            if name not in orders:
-                continue
-            if member.wallet in custody:
-                policies[name] = orders[name]
-            elif member.delegate in custody and snapshot.now < member.delegate_until:
-                policies[name] = orders[name]
-                delegated.add(name)
-        return policies, delegated
+        mine = {str(member.member) for member in snapshot.members if member.wallet in custody}
+        delegated = {
+            str(member.member)
+            for member in snapshot.members
+            if member.wallet not in custody and member.delegate in custody and snapshot.now < member.delegate_until
+        }
+        by_hand = self._by_hand.open(snapshot, mine | delegated)
+        policies = {name: order for name, order in orders.items() if name in mine | delegated}
+        return policies, delegated, by_hand
 
     def _give_up(self, situation: Situation) -> None:
         """What the chain refuses of a member again and again, beyond its grace, keeps its later readings no longer."""
@@ -502,6 +505,8 @@ class Worker:
         figures: dict[str, object] = {"book_hash": pinned}
         if book is not None:
             figures["book_log_index"] = self.journal.log_book(epoch, book.data)
+            with self.store.read() as session:
+                figures["publishable"] = may_be_told(session, book.data)
         self.journal.mark(epoch, **figures)
         self.journal.act(f"checkpoint_epoch:{epoch}", "checkpoint_epoch", {"epoch": epoch, "book_hash": pinned.hex()})
         size, root = self.journal.log_head(epoch)
@@ -526,6 +531,9 @@ class Worker:
     def _refused(self, action: Action, error: AuthorityError) -> None:
         """A program said no, or a key did not open: the next round sees where the chain stands; again, later."""
         LOG.warning("an action was refused", subject=action.subject, code=error.code, reason=str(error))
+        if isinstance(action, PlaceOrder | CancelOrder) and action.by_hand is not None:
+            self._by_hand.refused(action, action.by_hand, error)
+            return
         name = error.name if isinstance(error, ProgramError) else error.code
         if isinstance(action, SubmitReading) and name in SKIPPED_REFUSALS | BLOCKING_REFUSALS:
             if name in SKIPPED_REFUSALS:
@@ -556,6 +564,11 @@ def _departure(bundle: Bundle, signed: Signed) -> Departure:
         acts_of(bundle, signature),
         [action.frame for action in bundle if isinstance(action, SubmitReading)],
         [action.purpose for action in bundle if isinstance(action, ForMember)],
+        [
+            action.by_hand
+            for action in bundle
+            if isinstance(action, PlaceOrder | CancelOrder) and action.by_hand is not None
+        ],
     )
 
 

@@ -16,11 +16,13 @@ has panels on its balcony, and so a building meter, the others a load meter.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from authority.market.standing_orders import StandingOrder
+from authority.simulation.errors import ProfileInvalidError
+from authority.simulation.profiles import Profile
 from authority.simulation.seeds import Seed
 from authority.simulation.weather import DAY_SECONDS, Weather
 
@@ -32,6 +34,8 @@ LOAD_SPREAD = 0.12
 LOAD_MEMORY_SECONDS = 5_400.0
 BATTERY_EFFICIENCY = 0.9
 """Of what is charged, so much can be discharged."""
+LEAST_W = 1_000
+"""A load or plant of a profile of one's own is taken to be as large as this at least."""
 WEEK_SECONDS = 7 * DAY_SECONDS
 MONDAY = 4 * DAY_SECONDS
 """The first Monday of Unix time began so many seconds after its zero, at midnight UTC."""
@@ -110,6 +114,11 @@ class Meter:
     storage_wh: int = 0
     share: float = 0.0
 
+    @property
+    def full_name(self) -> str:
+        """What people call it: GATEWAY/METER."""
+        return f"{self.gateway}/{self.name}"
+
 
 @dataclass(frozen=True)
 class Campus:
@@ -160,8 +169,12 @@ def _order(random: Any, member_kind: str, produces: bool) -> StandingOrder:
     return StandingOrder(sell_at=sell, buy_at=buy, feed_in_above_wh=2_000 if member_kind == "flat" else 60_000)
 
 
-def make(buildings: int, members: int, seed: Seed) -> Campus:
-    """So many buildings, with a member each, and the further members in flats."""
+def make(buildings: int, members: int, seed: Seed, profiles: Mapping[str, Profile] | None = None) -> Campus:
+    """So many buildings, with a member each, and the further members in flats.
+
+    profiles are by member: its load and its plant are as large as they say. ProfileInvalidError where a member without
+    a plant is said to generate.
+    """
     random = seed.random("buildings")
     people: list[Member] = []
     for number in range(1, buildings + 1):
@@ -184,7 +197,24 @@ def make(buildings: int, members: int, seed: Seed) -> Campus:
         people.append(
             Member(f"{home.name} flat {flat}", home.building, home.gateway, "flat", load, panels, 0, None, order)
         )
+    own = profiles or {}
+    people = [_sized(member, own[member.name]) if member.name in own else member for member in people]
     return Campus(tuple(people), tuple(_meters(people)))
+
+
+def _sized(member: Member, profile: Profile) -> Member:
+    load_w, plant_w = profile.greatest_load_w, profile.greatest_plant_w
+    if load_w is not None:
+        member = replace(member, load_w=max(LEAST_W, load_w))
+    if plant_w is None:
+        return member
+    if member.kind == "laboratory":
+        raise ProfileInvalidError(
+            f"{profile.name}: {member.name} is a laboratory and has no plant: leave its generation out, or give the "
+            "profile to a dormitory, a library, a workshop or a flat"
+        )
+    plant_w = max(LEAST_W, plant_w)
+    return replace(member, wind_w=plant_w) if member.kind == "workshop" else replace(member, solar_w=plant_w)
 
 
 def _meters(people: Sequence[Member]) -> list[Meter]:
@@ -260,14 +290,20 @@ class Household:
         self._keep = math.exp(-self.seconds / LOAD_MEMORY_SECONDS)
         self._push = math.sqrt(1.0 - self._keep**2)
 
-    def next(self, start: int, weather: Weather) -> Flow:
-        """The interval that starts then (Unix seconds of local solar time), in this weather."""
+    def next(self, start: int, weather: Weather, measured: tuple[int | None, int | None] = (None, None)) -> Flow:
+        """The interval that starts then (Unix seconds of local solar time), in this weather.
+
+        measured: generation and consumption, mWh, that stand in for the models'.
+        """
         member = self.member
         self._mood = self._keep * self._mood + self._push * self._random.gauss(0.0, 1.0)
         load_w = member.load_w * HABITS[member.kind].share(start) * math.exp(LOAD_SPREAD * self._mood)
         sun_w = min(1.0, PERFORMANCE * weather.irradiance / 1_000.0) * member.solar_w
-        generation = self._mwh(sun_w + weather.wind_share * member.wind_w)
-        consumption = self._mwh(load_w)
+        generation, consumption = measured
+        if generation is None:
+            generation = self._mwh(sun_w + weather.wind_share * member.wind_w)
+        if consumption is None:
+            consumption = self._mwh(load_w)
         if member.battery is None:
             return Flow(generation, consumption)
         most = member.battery.power_w * 1_000 * self.seconds // 3_600

@@ -40,9 +40,10 @@ from authority.simulation.meters import FIRST_REGISTER_WH, SimulatedMeter
 from authority.simulation.scenario import Scenario
 from authority.simulation.seeds import Seed
 from authority.store import Store
-from authority.store.metering import Frame, Meter, MeterKey
+from authority.store.metering import METER_RETIRED, Frame, Meter, MeterKey
 from edge_agent.wire.meter_map import MeterMap
 from edge_agent.wire.reading import TRUNCATED_HASH_SIZE, ZERO_HASH, possession_message
+from edge_agent.wire.rules import REGISTERS
 
 ACTOR = "simulation"
 CREDITS_EACH = 100_000_000_000
@@ -51,6 +52,13 @@ ORDERS_PER_SIDE = 512
 IMPORT, EXPORT = "1-0:1.8.0.255", "1-0:2.8.0.255"
 CODES = {"consumption": IMPORT, "charge": IMPORT, "generation": EXPORT, "discharge": EXPORT}
 """Which of a meter's registers holds which of the signed ones."""
+MAPPED = {
+    "generation": ("generation",),
+    "storage": ("charge", "discharge"),
+    "building": ("generation", "consumption"),
+    "grid": ("generation", "consumption"),
+}
+"""The registers that a role's map names; the others' is consumption."""
 BUILDING_CODES = {"generation": "1-1:2.8.0.255", "consumption": IMPORT}
 """A whole building's panels have a channel of their own."""
 NOTICE = (
@@ -67,8 +75,9 @@ class CampusHome:
     chain: SimulatedChain
     clock: VirtualClock
     campus: buildings.Campus
+    seed: Seed
     meters: dict[str, SimulatedMeter]
-    """By serial."""
+    """By what people call them, GATEWAY/METER."""
 
     def worker(self) -> Worker:
         """The settlement worker, under the virtual clock; one wave after another, so that their order is given."""
@@ -110,7 +119,7 @@ def create(path: Path, scenario: Scenario, campus: buildings.Campus, seed: Seed,
     Home.create(path, settings_of(scenario), now=clock.seconds(), random=seed.stream("home"))
     made = open_home(path, campus, seed, clock)
     try:
-        _set_up(made, seed)
+        _set_up(made)
     except BaseException:
         made.close()
         raise
@@ -128,9 +137,10 @@ def open_home(path: Path, campus: buildings.Campus, seed: Seed, clock: VirtualCl
     except BaseException:
         store.close()
         raise
-    made = CampusHome(app, chain, clock, campus, {})
+    made = CampusHome(app, chain, clock, campus, seed, {})
     for meter in campus.meters:
-        made.meters[meter.serial] = SimulatedMeter(
+        made.meters[meter.full_name] = SimulatedMeter(
+            first_serial=meter.serial,
             key=Keypair.from_seed(seed.bytes_for("meter", meter.serial)),
             source=meter.source,
             network_id=home.network_id,
@@ -139,12 +149,13 @@ def open_home(path: Path, campus: buildings.Campus, seed: Seed, clock: VirtualCl
         )
     with store.read() as session:
         rows = session.execute(
-            select(Meter.serial, MeterKey.next_sequence, MeterKey.head_hash, Frame.interval_end)
+            select(Meter, MeterKey.next_sequence, MeterKey.head_hash, Frame.interval_end)
             .join(MeterKey, MeterKey.public_key == Meter.public_key)
             .join(Frame, Frame.log_index == MeterKey.head_log_index)
         ).all()
-    for serial, next_sequence, head_hash, interval_end in rows:
-        known = made.meters[serial]
+    for meter_row, next_sequence, head_hash, interval_end in rows:
+        known = made.meters[f"{meter_row.gateway_name}/{meter_row.name}"]
+        known.retired = meter_row.state == METER_RETIRED
         known.sequence, known.read_until = next_sequence, interval_end
         known.previous = (head_hash or ZERO_HASH)[:TRUNCATED_HASH_SIZE]
     return made
@@ -154,15 +165,15 @@ def _p256(seed: Seed, *purpose: object) -> ec.EllipticCurvePrivateKey:
     return ec.derive_private_key(int.from_bytes(seed.bytes_for("p256", *purpose, size=31)) + 1, ec.SECP256R1())
 
 
-def _set_up(made: CampusHome, seed: Seed) -> None:
-    app, client = made.app, made.chain.client
+def _set_up(made: CampusHome) -> None:
+    app, client, seed = made.app, made.chain.client, made.seed
     home = app.home
     deploy(client, Deployment.of(home, ORDERS_PER_SIDE), authority=home.authority, operator=home.operator)
     with app.store.write() as session:
         read = plan.parse(made.campus.plan().encode())
         plan.apply(session, read, home, actor=ACTOR, now=app.clock(), random=seed.stream("wallets"))
     for gateway in dict.fromkeys(meter.gateway for meter in made.campus.meters):
-        _enrol(made, gateway, seed)
+        enrol(made, gateway)
     Registration(app, client, actor=ACTOR, report=lambda _: None).run()
     prices = prices_of(home.settings.parameters)
     amounts = [(member.name, CREDITS_EACH) for member in made.campus.members]
@@ -173,25 +184,33 @@ def _set_up(made: CampusHome, seed: Seed) -> None:
             change_standing_order(session, member.name, order, by=ACTOR, now=app.clock(), prices=prices)
 
 
-def _enrol(made: CampusHome, gateway: str, seed: Seed) -> None:
-    """A gateway claims, asks with its keys, proves them, and is approved: the authority's own steps, without HTTP."""
-    app = made.app
-    home, now, random = app.home, app.clock(), seed.stream("enrolment", gateway)
+def enrol(made: CampusHome, gateway: str, again: int = 0) -> None:
+    """A gateway claims, asks with its keys, proves them, and is approved: the authority's own steps, without HTTP.
+
+    again: which time it is, after the first; each time has a claim and a certificate of its own.
+    """
+    app, seed = made.app, made.seed
+    purpose = (gateway, again) if again else (gateway,)
+    home, now, random = app.home, app.clock(), seed.stream("enrolment", *purpose)
     key = _p256(seed, "gateway", gateway)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, gateway)])
     csr = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
-    planned = {meter.name: meter for meter in made.campus.meters if meter.gateway == gateway}
+    planned = {
+        meter.name: (meter, made.meters[meter.full_name])
+        for meter in made.campus.meters
+        if meter.gateway == gateway and not made.meters[meter.full_name].retired
+    }
     body = {
         "gateway": gateway,
         "csr": csr.public_bytes(serialization.Encoding.PEM).decode(),
         "meters": [
             {
                 "name": meter.name,
-                "serial": meter.serial,
-                "public_key": made.meters[meter.serial].public_key.hex(),
-                "map": meter_map(meter, home.settings.epoch.seconds).to_dict(),
+                "serial": simulated.serial,
+                "public_key": simulated.public_key.hex(),
+                "map": meter_map(meter, simulated).to_dict(),
             }
-            for meter in planned.values()
+            for meter, simulated in planned.values()
         ],
     }
     with app.store.write() as session:
@@ -207,27 +226,25 @@ def _enrol(made: CampusHome, gateway: str, seed: Seed) -> None:
                 meter_id=session.get_one(Meter, row.meter_pk).meter_id,
                 map_hash=row.map_hash,
             )
-            proofs[row.name] = bytes(made.meters[planned[row.name].serial].key.sign_message(message)).hex()
+            _, simulated = planned[row.name]
+            proofs[row.name] = bytes(simulated.key.sign_message(message)).hex()
         requests.prove(session, home, enrolment, {"proofs": proofs})
         session.flush()
-        serial = int.from_bytes(seed.bytes_for("certificate", gateway, size=16))
+        serial = int.from_bytes(seed.bytes_for("certificate", *purpose, size=16))
         requests.approve(session, home, enrolment, actor=ACTOR, now=now, serial=serial)
 
 
-def meter_map(meter: buildings.Meter, capture_period: int) -> MeterMap:
+def meter_map(meter: buildings.Meter, simulated: SimulatedMeter) -> MeterMap:
     """The map under which a simulated meter signs."""
-    registers = {
-        "generation": ("generation",),
-        "storage": ("charge", "discharge"),
-        "building": ("generation", "consumption"),
-        "grid": ("generation", "consumption"),
-    }.get(meter.role, ("consumption",))
+    registers = MAPPED.get(meter.role, ("consumption",))
     codes = BUILDING_CODES if meter.role == "building" else CODES
+    offsets = dict(zip(REGISTERS, simulated.offset_wh, strict=True))
     return MeterMap.from_dict(
         {
-            "logical_device_name": meter.serial,
-            "capture_period": capture_period,
+            "logical_device_name": simulated.serial,
+            "capture_period": simulated.interval_seconds,
             "registers": {register: [codes[register], 1] for register in registers},
+            "offset_wh": {register: offsets[register] for register in registers if offsets[register]},
         }
     )
 

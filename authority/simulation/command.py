@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from authority.simulation import report
+from authority.simulation import report, runs
 from authority.simulation.campus_home import start_of
+from authority.simulation.errors import ScenarioInvalidError
 from authority.simulation.progress import Progress
 from authority.simulation.scenario import Scenario
 from authority.simulation.simulation import Out, Request, Simulation
@@ -15,22 +18,41 @@ from authority.simulation.weather import DAY_SECONDS
 from edge_agent.wire.command import DONE, PROBLEMS, add_json, print_json
 
 MAX_DAYS, MAX_BUILDINGS, MAX_MEMBERS = 3_660, 999, 20_000
+MAX_SEED, MAX_RUNS = 2**63 - 1, 1_000
 EXAMPLES = """examples:
   authority simulate --days 1 --buildings 4 --out day
   authority simulate --days 30 --buildings 20 --members 60 --seed 7 --scenario dearer.toml --out month --json
+  authority simulate --days 7 --seeds 1-8 --scenario today.toml --scenario dearer.toml --out weeks
   AUTHORITY_HOME=day authority serve        (its pages; the clock stands at the simulation's end)
 
 The same options make the same log, chain and report, byte for byte. What was interrupted goes on when the same line is
 given again. docs/SIMULATION.md says what is simulated and what the report's figures mean."""
 
 
-def _whole(low: int, high: int) -> type[int]:
+def whole(low: int, high: int) -> type[int]:
+    """An argument's type: a whole number within bounds."""
+
     def read(text: str) -> int:
         if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
             raise argparse.ArgumentTypeError(f"{text!r} should be a whole number from {low} to {high}")
         return int(text)
 
     return read  # type: ignore[return-value]
+
+
+def _seeds(text: str) -> list[int]:
+    found: list[int] = []
+    read = whole(0, MAX_SEED)
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        low = read(first)
+        high = read(last) if dash else low
+        if not low <= high < low + MAX_RUNS:
+            raise argparse.ArgumentTypeError(f"{part!r} should be like 1-8, of {MAX_RUNS} seeds at most")
+        found += range(low, high + 1)
+    if len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"{text!r} has a seed twice")
+    return found
 
 
 def _day(text: str) -> int:
@@ -42,30 +64,46 @@ def _day(text: str) -> int:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """How long, how many, and where to."""
-    parser.add_argument("--days", type=_whole(1, MAX_DAYS), default=1, metavar="N", help="default: %(default)s")
+    parser.add_argument("--days", type=whole(1, MAX_DAYS), default=1, metavar="N", help="default: %(default)s")
     parser.add_argument(
         "--buildings",
-        type=_whole(1, MAX_BUILDINGS),
+        type=whole(1, MAX_BUILDINGS),
         default=4,
         metavar="N",
         help="of four kinds in turn, a member and three meters each (default: %(default)s)",
     )
     parser.add_argument(
         "--members",
-        type=_whole(1, MAX_MEMBERS),
+        type=whole(1, MAX_MEMBERS),
         metavar="N",
         help="in all; those beyond the buildings live in flats with a meter each (default: one a building)",
     )
-    parser.add_argument("--seed", type=_whole(0, 2**63 - 1), default=1, metavar="S", help="default: %(default)s")
+    seeds = parser.add_mutually_exclusive_group()
+    seeds.add_argument("--seed", type=whole(0, MAX_SEED), default=1, metavar="S", help="default: %(default)s")
+    seeds.add_argument(
+        "--seeds",
+        type=_seeds,
+        metavar="S-T",
+        help="several, such as 1-8 or 1,4,9: a run each, side by side, and a table of mean and spread",
+    )
     parser.add_argument(
         "--start", type=_day, default="2026-06-01", metavar="DAY", help="the first day, UTC (default: %(default)s)"
     )
-    parser.add_argument("--scenario", type=Path, metavar="FILE", help="prices, site and epoch (TOML)")
+    parser.add_argument(
+        "--scenario",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="prices, site, epoch, events (TOML); with several, each has its runs",
+    )
     parser.add_argument(
         "--out", type=Path, default=Path("simulation"), metavar="DIR", help="the home it leaves (default: %(default)s)"
     )
     parser.add_argument(
         "--compare", action="store_true", help="also what other market rules would have made of the same energy"
+    )
+    parser.add_argument(
+        "--jobs", type=whole(1, 1_024), metavar="N", help="of several runs, so many at a time (default: one a core)"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress, only the report")
     add_json(parser)
@@ -73,16 +111,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate, audit, report; 4 where the audit found something."""
-    scenario = Scenario() if arguments.scenario is None else Scenario.load(arguments.scenario)
-    request = Request(
-        days=arguments.days,
-        buildings=arguments.buildings,
-        members=max(arguments.members or 0, arguments.buildings),
-        seed=arguments.seed,
-        start=arguments.start,
-        scenario=scenario,
-    )
-    progress = Progress(sys.stderr, DAY_SECONDS // scenario.epoch_seconds, quiet=arguments.quiet)
+    files = arguments.scenario or []
+    if arguments.seeds is not None or len(files) > 1:
+        return _several(arguments, files)
+    request = _request(arguments, Scenario.load(files[0]) if files else Scenario(), arguments.seed)
+    progress = Progress(sys.stderr, DAY_SECONDS // request.scenario.epoch_seconds, quiet=arguments.quiet)
     with Out(arguments.out, request) as out:
         simulation = Simulation(request, out, progress)
         simulation.run()
@@ -97,3 +130,36 @@ def run(arguments: argparse.Namespace) -> int:
         progress.say(f"processor seconds: {told}; in all {sum(spent.values()):.1f}")
         print(f"\nthe home: {arguments.out}; look at it with: authority serve --home {arguments.out}")
     return DONE if document["audit"]["ok"] else PROBLEMS
+
+
+def _request(arguments: argparse.Namespace, scenario: Scenario, seed: int) -> Request:
+    """What is simulated; what the scenario gets wrong is told before there is a directory."""
+    request = Request(
+        days=arguments.days,
+        buildings=arguments.buildings,
+        members=max(arguments.members or 0, arguments.buildings),
+        seed=seed,
+        start=arguments.start,
+        scenario=scenario,
+    )
+    request.campus()
+    return request
+
+
+def _several(arguments: argparse.Namespace, files: Sequence[Path]) -> int:
+    """Every scenario with every seed, and what came of them."""
+    scenarios = {file.stem: Scenario.load(file) for file in files} or {"default": Scenario()}
+    if len(scenarios) < len(files):
+        raise ScenarioInvalidError("two scenarios have the same file name: their runs would get the same directories")
+    seeds = arguments.seeds or [arguments.seed]
+    requests = {name: [_request(arguments, scenario, seed) for seed in seeds] for name, scenario in scenarios.items()}
+    progress = Progress(sys.stderr, 1, quiet=arguments.quiet)
+    found = runs.runs_of(arguments.out, requests, compare=arguments.compare)
+    documents = runs.live_all(found, arguments.jobs or len(os.sched_getaffinity(0)), progress.say)
+    written = runs.write(arguments.out, found, documents)
+    if arguments.json:
+        print_json(written)
+    else:
+        print((arguments.out / runs.TEXT_NAME).read_text(encoding="utf-8"))
+        print(f"each run: {arguments.out}/SCENARIO-seed-N; the tables: {arguments.out}/runs.csv, spread.csv")
+    return DONE if all(document["audit"]["ok"] for document in documents) else PROBLEMS

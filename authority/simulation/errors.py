@@ -36,6 +36,20 @@ class ScenarioInvalidError(SimulationError):
     exit_status = USAGE
 
 
+class ProfileInvalidError(SimulationError):
+    """A profile of one's own cannot be used; the message names its line."""
+
+    code = "profile_invalid"
+    exit_status = USAGE
+
+
+class ResultsMissingError(SimulationError):
+    """There is nothing to plot: no finished simulation in the directory, or not the days that were asked for."""
+
+    code = "results_missing"
+    exit_status = USAGE
+
+
 class ReadingRefusedError(SimulationError):
     """The intake did not accept a reading of a simulated meter."""
 

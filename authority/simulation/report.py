@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -16,32 +14,36 @@ from authority.audit.command import verify
 from authority.audit.conservation import conservation
 from authority.audit.stopped import validator_of
 from authority.chain.client import ChainClient
-from authority.measures.campus import comparison_of, figures_of
+from authority.measures import tables
+from authority.measures.campus import comparison_of, figures_of, meter_steps
 from authority.measures.markets import RuleFigures
+from authority.simulation import plots
 from authority.simulation.simulation import Request, Spent
 from edge_agent.wire.files import write_atomically
 
-JSON_NAME, TEXT_NAME, MARKETS_NAME = "report.json", "report.txt", "markets.csv"
+JSON_NAME, TEXT_NAME = plots.REPORT_NAME, "report.txt"
 MICRO = 1_000_000
 
 
 def make(path: Path, request: Request, spent: Spent, *, compare: bool = False) -> dict[str, Any]:
-    """Audit the home that a simulation left, compute its indicators, and write both beside it.
+    """Audit the home that a simulation left, compute its indicators, and write them into it: report, tables, plots.
 
-    compare: other market rules on the same energy too (authority.measures.markets), in a CSV file of their own besides.
+    compare: other market rules on the same energy too (authority.measures.markets).
     """
     app = App.open(path)
     seconds = request.scenario.epoch_seconds
+    first, end = request.start // seconds, request.end // seconds
     try:
         with validator_of(app.home) as url:
             client = ChainClient(url)
             with spent.on("measures"):
-                figures = figures_of(app, client, request.start // seconds, request.end // seconds)
+                figures = figures_of(app, client, first, end)
+                written = list(tables.of_campus(figures, meter_steps(app, first, end)))
             rules: list[RuleFigures] = []
-            names: dict[int, str] = {}
             if compare:
                 with spent.on("comparison"):
-                    rules, names = comparison_of(app, request.start // seconds, request.end // seconds)
+                    rules, names = comparison_of(app, first, end)
+                    written += tables.of_rules(rules, names, first, seconds)
             with spent.on("audit"):
                 audit = verify(app, url, Manner(jobs=1))
             conserved = conservation(client)
@@ -66,18 +68,41 @@ def make(path: Path, request: Request, spent: Spent, *, compare: bool = False) -
     }
     if rules:
         document["markets"] = [rule.as_row() for rule in rules]
-        write_atomically(path / MARKETS_NAME, csv_of(rules, names).encode())
+    for table, text in written:
+        write_atomically(path / table.file, text.encode())
+    described = tables.package((table for table, _ in written), _title(request))
+    write_atomically(path / tables.PACKAGE_NAME, f"{json.dumps(described, indent=2)}\n".encode())
     write_atomically(path / JSON_NAME, f"{json.dumps(document, indent=2)}\n".encode())
     write_atomically(path / TEXT_NAME, f"{text_of(document)}\n".encode())
+    with spent.on("plots"):
+        plots.write(path)
     return document
 
 
-def kwh(watt_hours: int) -> str:
+def _title(request: Request) -> str:
+    first = datetime.fromtimestamp(request.start, UTC).date()
+    return (
+        f"A simulated campus: {request.days} days from {first}, {request.buildings} buildings, "
+        f"{request.members} members, seed {request.seed}"
+    )
+
+
+def kwh(watt_hours: float) -> str:
     """Wh as kWh, to one decimal."""
     return f"{watt_hours / 1_000:,.1f} kWh"
 
 
-def credits_(micro: int) -> str:
+def kw(watts: float) -> str:
+    """W as kW, to one decimal."""
+    return f"{watts / 1_000:,.1f} kW"
+
+
+def ratio(value: float | None) -> str:
+    """A number of no unit, to three decimals."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def credits_(micro: float) -> str:
     """Micro-credits as credits, to two decimals."""
     return f"{micro / MICRO:,.2f}"
 
@@ -116,7 +141,7 @@ def text_of(document: Mapping[str, Any]) -> str:
         (
             "grid point",
             f"{kwh(energy['grid_import_wh'])} in, {kwh(energy['grid_export_wh'])} out; peaks "
-            f"{energy['peak_import_w'] / 1_000:,.1f} kW in, {energy['peak_export_w'] / 1_000:,.1f} kW out",
+            f"{kw(energy['peak_import_w'])} in, {kw(energy['peak_export_w'])} out",
         ),
         ("surplus minted", kwh(energy["minted_wh"])),
         ("withdrawn", kwh(energy["withdrawn_wh"])),
@@ -135,6 +160,11 @@ def text_of(document: Mapping[str, Any]) -> str:
             "gain",
             f"{credits_(money['gain'])} credits, Gini {money['gini_of_gains']}; "
             f"{money['members_worse_off']} members worse off",
+        ),
+        (
+            "welfare",
+            f"{credits_(found['welfare']['reached'])} credits, {percent(found['welfare']['efficiency'])} of what the "
+            "orders allowed",
         ),
         ("rounding", f"{sum(found['rounding_thousandths'].values()) / 1_000:,.1f} micro-credits in all"),
         ("log", f"{audit['log_entries']} leaves, {audit['readings']} readings, root {audit['log_root'][:16]}"),
@@ -156,6 +186,7 @@ def _markets(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         ("gain", 11),
         ("Gini", 8),
         ("worse off", 11),
+        ("efficiency", 12),
     )
     head = "rule".ljust(22) + "".join(name.rjust(width) for name, width in names)
     return [
@@ -163,23 +194,11 @@ def _markets(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         *(
             f"{each['rule'].replace('_', ' '):<22}{each['traded_wh'] / 1_000:>12,.1f}{per_kwh(each['mean_price']):>9}"
             f"{per_kwh(each['price_deviation']):>11}{credits_(each['paid']):>12}{credits_(each['gain']):>11}"
-            f"{'-' if each['gini_of_gains'] is None else format(each['gini_of_gains'], '.3f'):>8}"
-            f"{each['members_worse_off']:>11}"
+            f"{ratio(each['gini_of_gains']):>8}"
+            f"{each['members_worse_off']:>11}{percent(each['welfare']['efficiency']):>12}"
             for each in rows
         ),
     ]
-
-
-def csv_of(rules: Sequence[RuleFigures], names: Mapping[int, str]) -> str:
-    """A row for each rule and member: Wh, micro-credits and micro-credits per kWh, as in authority.measures.markets."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["rule", "traded_wh", "mean_price", "department", "member", "paid", "gain"])
-    for rule in rules:
-        for member, name in names.items():
-            row = [rule.rule, rule.traded_wh, rule.prices.mean, rule.department, name]
-            writer.writerow([*row, rule.paid[member], rule.gains[member]])
-    return out.getvalue()
 
 
 def _members(members: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -7,25 +7,34 @@
       "outage"          building, hours: its gateway reaches nobody, and sends afterwards what it kept
       "late"            building, hours, seconds: its readings come so long after each boundary
       "parameters"      the parameters that hold from then on, by their names
+      "exchange"        meter (GATEWAY/METER), first_wh: another device, whose registers show first_wh, takes its place
+      "leave"           member: its meters are retired, it is paid out, and its name is erased
 
-Buildings are named by their number.
+    [[profile]]       member, file: its consumption and generation out of a CSV file (authority.simulation.profiles)
+
+Buildings are named by their number. Files are looked for where the scenario is.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from authority.home.settings import EpochSettings, ParameterSettings
+from authority.simulation.buildings import Campus
 from authority.simulation.errors import ScenarioInvalidError
+from authority.simulation.profiles import Profile, read
 from authority.simulation.weather import DAY_SECONDS, Site
+from edge_agent.wire.files import sha256_of
 from edge_agent.wire.toml import Table, read_text
 
 MAX_HOURS = 3_660 * 24
-OUTAGE, LATE, PARAMETERS = "outage", "late", "parameters"
-KINDS = (OUTAGE, LATE, PARAMETERS)
+OUTAGE, LATE, PARAMETERS, EXCHANGE, LEAVE = "outage", "late", "parameters", "exchange", "leave"
+KINDS = (OUTAGE, LATE, PARAMETERS, EXCHANGE, LEAVE)
+MAX_FIRST_WH = 10**12
 NEAREST_HOURS = 4
 """Parameters are staged before they hold: none change earlier."""
 
@@ -55,15 +64,43 @@ class Change:
     parameters: tuple[tuple[str, int], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Another device takes a meter's place, in the interval that holds a time (seconds after the start)."""
+
+    at: int
+    meter: str
+    first_wh: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A member begins to leave at a time, seconds after the simulation's start."""
+
+    at: int
+    member: str
+
+
+@dataclass(frozen=True)
+class Events:
+    """What happens, by kind."""
+
+    silences: tuple[Silence, ...] = ()
+    changes: tuple[Change, ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
+    leavings: tuple[Leaving, ...] = ()
+
+
 @dataclass(frozen=True)
 class Scenario:
-    """What holds in a simulation; sha256 is of the file, empty where there was none."""
+    """What holds in a simulation; sha256 is of the file and of what it names, empty where there was none."""
 
     epoch_seconds: int = EpochSettings().seconds
     site: Site = field(default_factory=Site)
     parameters: ParameterSettings = field(default_factory=ParameterSettings)
-    silences: tuple[Silence, ...] = ()
-    changes: tuple[Change, ...] = ()
+    events: Events = field(default_factory=Events)
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    """By member."""
     sha256: str = ""
 
     @classmethod
@@ -73,28 +110,53 @@ class Scenario:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ScenarioInvalidError(f"cannot read {path}: {error}") from error
-        return cls.parse(text)
+        return cls.parse(text, path.parent)
 
     @classmethod
-    def parse(cls, text: str) -> Scenario:
-        """A scenario from TOML."""
+    def parse(cls, text: str, directory: Path = Path()) -> Scenario:
+        """A scenario from TOML, with the files of a directory. ScenarioInvalidError, ProfileInvalidError."""
         top = Table(read_text(text, _refuse), "", _refuse)
         seconds = top.like("epoch_seconds", EpochSettings().seconds)
         if not 60 <= seconds <= 3_600 or DAY_SECONDS % seconds:
             raise _refuse("epoch_seconds", "should be 60 to 3600 and divide a day")
         site = Site(**_like(top, "site", asdict(Site())))
         parameters = ParameterSettings(**_like(top, "parameters", asdict(ParameterSettings.for_epoch(seconds))))
-        silences, changes = _events(top.take("event", []), seconds)
+        events = _events(top.take("event", []), seconds)
+        digest = hashlib.sha256(text.encode())
+        profiles: dict[str, Profile] = {}
+        for member, file in _files(top.take("profile", [])):
+            if member in profiles:
+                raise _refuse("profile", f"{member} has two")
+            profiles[member] = read(directory / file, seconds)
+            digest.update(bytes.fromhex(sha256_of(directory / file)))
         top.done()
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        return cls(seconds, site, parameters, tuple(silences), tuple(changes), digest)
+        return cls(seconds, site, parameters, events, profiles, digest.hexdigest())
+
+    def check(self, campus: Campus) -> None:
+        """ScenarioInvalidError where an event is about a building, meter or member that the campus does not have."""
+        events = self.events
+        gateways = {meter.gateway for meter in campus.meters}
+        for silence in events.silences:
+            if silence.gateway not in gateways:
+                raise _refuse("event", f"there is no {silence.gateway}: the campus has {len(gateways)} buildings")
+        meters = sorted(meter.full_name for meter in campus.meters)
+        for exchange in events.exchanges:
+            if exchange.meter not in meters:
+                raise _refuse("event", f"there is no meter {exchange.meter!r}; there are {', '.join(meters[:12])}")
+        members = [member.name for member in campus.members]
+        named = [("event", leaving.member) for leaving in events.leavings]
+        for table, member in [*named, *(("profile", name) for name in self.profiles)]:
+            if member not in members:
+                raise _refuse(table, f"there is no member {member!r}; there are {', '.join(members[:12])}")
 
 
-def _events(listed: object, seconds: int) -> tuple[list[Silence], list[Change]]:
+def _events(listed: object, seconds: int) -> Events:
     if not isinstance(listed, list):
         raise _refuse("event", "should be tables under [[event]]")
     silences: list[Silence] = []
     changes: list[Change] = []
+    exchanges: list[Exchange] = []
+    leavings: list[Leaving] = []
     for number, each in enumerate(listed, 1):
         table = Table(each, f"[[event]] {number}", _refuse)
         kind = table.choice("kind", "", KINDS)
@@ -105,13 +167,29 @@ def _events(listed: object, seconds: int) -> tuple[list[Silence], list[Change]]:
             if not wanted or at < NEAREST_HOURS * 3_600:
                 raise table.error("from_hour", f"should be {NEAREST_HOURS} or more, with the parameters that change")
             changes.append(Change(at, wanted))
+        elif kind == EXCHANGE:
+            meter = table.required_text("meter", "the meter, such as building_01/solar")
+            exchanges.append(Exchange(at, meter, table.integer("first_wh", 0, 0, MAX_FIRST_WH, "Wh")))
+        elif kind == LEAVE:
+            leavings.append(Leaving(at, table.required_text("member", "who leaves, such as Library 03 flat 1")))
         else:
             gateway = f"building_{table.integer('building', 0, 1, 999):02d}"
             end = at + 3_600 * table.integer("hours", 0, 1, MAX_HOURS, "hours")
             by = table.integer("seconds", 0, 1, seconds - 1, "seconds") if kind == LATE else None
             silences.append(Silence(gateway, at, end, by))
         table.done()
-    return silences, changes
+    return Events(tuple(silences), tuple(changes), tuple(exchanges), tuple(leavings))
+
+
+def _files(listed: object) -> Iterator[tuple[str, str]]:
+    """Members and their profiles' files."""
+    if not isinstance(listed, list):
+        raise _refuse("profile", "should be tables under [[profile]]")
+    for number, each in enumerate(listed, 1):
+        table = Table(each, f"[[profile]] {number}", _refuse)
+        member = table.required_text("member", "whose it is, such as Library 03")
+        yield member, table.required_text("file", "a CSV file, such as library.csv")
+        table.done()
 
 
 def _like(top: Table, name: str, defaults: dict[str, Any]) -> dict[str, Any]:

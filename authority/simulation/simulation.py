@@ -26,7 +26,8 @@ from authority.governance import acts
 from authority.home.clock import stop_clock
 from authority.refusals import RefusalError
 from authority.settlement.worker import Worker
-from authority.simulation import buildings, campus_home
+from authority.simulation import campus_home, events
+from authority.simulation.buildings import Campus, Household, make, registers
 from authority.simulation.campus_home import CampusHome
 from authority.simulation.clock import VirtualClock
 from authority.simulation.errors import OutBusyError, OutForeignError, OutOtherError, ReadingRefusedError
@@ -66,6 +67,18 @@ class Request:
     def end(self) -> int:
         """The last boundary, Unix seconds."""
         return self.start + self.days * DAY_SECONDS
+
+    def campus(self) -> Campus:
+        """Who and what there is. ScenarioInvalidError, ProfileInvalidError where the scenario does not fit to it."""
+        made = make(self.buildings, self.members, Seed(self.seed), self.scenario.profiles)
+        self.scenario.check(made)
+        for member in made.members:
+            profile = self.scenario.profiles.get(member.name)
+            if profile is not None:
+                profile.require(self.start, self.end)
+                if member.solar_w:
+                    profile.require_sun(self.scenario.site, self.start, self.end)
+        return made
 
     def as_json(self) -> dict[str, object]:
         """As it stands in the report, and in simulation.json."""
@@ -165,7 +178,7 @@ class Simulation:
         self._progress = progress
         self._seed = Seed(request.seed)
         self._clock = VirtualClock(float(request.start - request.scenario.epoch_seconds + READ_AFTER_SECONDS))
-        self._campus = buildings.make(request.buildings, request.members, self._seed)
+        self._campus = request.campus()
 
     def run(self) -> None:
         """Live through all days, from where an earlier run was interrupted; the home's clock stands at the end."""
@@ -190,7 +203,8 @@ class Simulation:
     def _days(self, home: CampusHome) -> None:
         request, seconds = self.request, self.request.scenario.epoch_seconds
         sky = Sky(request.scenario.site, self._seed, seconds)
-        households = [buildings.Household(member, self._seed, seconds) for member in self._campus.members]
+        own = request.scenario.profiles
+        households = {each.name: Household(each, self._seed, seconds) for each in self._campus.members}
         with home.app.store.read() as session:
             read_until = session.scalar(select(func.max(Frame.interval_end))) or 0
         worker = home.worker()
@@ -201,14 +215,46 @@ class Simulation:
                 with self.spent.on("profiles"):
                     start = boundary - seconds
                     weather = sky.next(start)
-                    flows = {each.member.name: each.next(start + sun_time, weather) for each in households}
-                    for meter in self._campus.meters:
-                        home.meters[meter.serial].move(buildings.registers(meter, flows[meter.member]))
+                    flows = {
+                        name: each.next(start + sun_time, weather, own[name].at(start) if name in own else (None, None))
+                        for name, each in households.items()
+                    }
+                    steps: dict[str, Sequence[int]] = {
+                        meter.full_name: registers(meter, flows[meter.member]) for meter in self._campus.meters
+                    }
+                self._exchange(home, start, steps, known=boundary <= read_until)
+                for name, step in steps.items():
+                    home.meters[name].move(step)
             for simulated in home.meters.values():
                 simulated.read(boundary)
             if boundary >= read_until:
                 self._boundary(home, worker, boundary)
+                self._leave(home, worker, boundary)
                 self._progress(interval, request.intervals)
+
+    def _exchange(self, home: CampusHome, start: int, steps: dict[str, Sequence[int]], *, known: bool) -> None:
+        """Exchange meters in the middle of the interval that starts then: the old ones count the first half of it.
+
+        known: an earlier run did it already, and only the devices are to be had again.
+        """
+        request, seconds = self.request, self.request.scenario.epoch_seconds
+        for exchange in request.scenario.events.exchanges:
+            if start <= request.start + exchange.at < start + seconds and not home.meters[exchange.meter].retired:
+                half = tuple(step // 2 for step in steps[exchange.meter])
+                home.meters[exchange.meter].move(half)
+                steps[exchange.meter] = tuple(
+                    step - first for step, first in zip(steps[exchange.meter], half, strict=True)
+                )
+                self._clock.go_to(start + seconds // 2)
+                with self.spent.on("events"):
+                    events.exchange(home, exchange, known=known)
+
+    def _leave(self, home: CampusHome, worker: Worker, boundary: int) -> None:
+        """Whoever leaves goes on leaving, as far as that goes by now."""
+        for leaving in self.request.scenario.events.leavings:
+            if self.request.start + leaving.at <= boundary:
+                with self.spent.on("events"):
+                    events.leave(home, leaving.member, lambda: settle(worker))
 
     def _boundary(self, home: CampusHome, worker: Worker, boundary: int) -> None:
         """What gateways send comes in when it does, and each time the worker does what can be done.
@@ -217,7 +263,7 @@ class Simulation:
         """
         scenario = self.request.scenario
         since = boundary - self.request.start
-        silent = {silence.gateway: silence.by for silence in scenario.silences if silence.holds(since)}
+        silent = {silence.gateway: silence.by for silence in scenario.events.silences if silence.holds(since)}
         self._change(home, boundary)
         gateways: dict[int, list[str]] = {READ_AFTER_SECONDS: []}
         for gateway in dict.fromkeys(meter.gateway for meter in self._campus.meters):
@@ -238,7 +284,7 @@ class Simulation:
             frames = dict.fromkeys(gateways, b"")
             for meter in self._campus.meters:
                 if meter.gateway in frames:
-                    frames[meter.gateway] += home.meters[meter.serial].sign()
+                    frames[meter.gateway] += home.meters[meter.full_name].sign()
         most = MAX_FRAMES * FRAME_SIZE
         sent = [
             Sent(data[at : at + most], gateway, None, "https")
@@ -252,7 +298,7 @@ class Simulation:
     def _change(self, home: CampusHome, boundary: int) -> None:
         """Stage parameters a little before they hold."""
         seconds = self.request.scenario.epoch_seconds
-        for change in self.request.scenario.changes:
+        for change in self.request.scenario.events.changes:
             from_epoch = (self.request.start + change.at) // seconds
             if boundary // seconds == from_epoch - STAGED_BEFORE_EPOCHS:
                 self._clock.go_to(boundary + READ_AFTER_SECONDS)

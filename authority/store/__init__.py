@@ -10,8 +10,8 @@
 - authority.store.market: StandingOrderPolicy, PendingTransaction
 - authority.store.settlement: SettlementEpoch, SettledSpan, LookupTable, LookupEntry, SettlementAct, Alert
 - authority.store.billing: ChainEvents, HistoryCursor, BillingPeriod, IssuedBill, CreditEntry, BillMail,
-  CreditRequest
-- authority.store.day_sums: EnergyDay, EnergyDaysKept, TradeDay, TradeDaysKept
+  CreditRequest, BillPayment, BankAccount, PayoutOrder
+- authority.store.day_sums: EnergyDay, EnergyDaysKept, TradeDay, TradeDaysKept, MarketDay
 
 All are imported here, for a backup copies the tables that are known.
 """

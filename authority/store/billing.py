@@ -167,3 +167,59 @@ class BillMail(Base):
     tries: Mapped[int]
     sent_at: Mapped[Seconds | None]
     error: Mapped[str] = mapped_column(String(300))
+
+
+class BillPayment(Base):
+    """A payment of a bill that a bank's statement had: micro-credits, negative where the department paid.
+
+    key is SHA-256 of the bank's id of it, or of what its line says, so that no payment counts twice; booked_on is the
+    bank's day (YYYY-MM-DD), log_index the act. withdrawn_at: since when it no longer counts for its bill.
+    """
+
+    __tablename__ = "bill_payments"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[Hash] = mapped_column(unique=True)
+    bill: Mapped[BigInt] = mapped_column(index=True)
+    amount: Mapped[BigInt]
+    booked_on: Mapped[str] = mapped_column(String(10))
+    log_index: Mapped[BigInt]
+    entered_at: Mapped[Seconds]
+    entered_by: Mapped[str] = mapped_column(String(64))
+    withdrawn_at: Mapped[Seconds | None]
+
+
+class BankAccount(Base):
+    """Where a member is paid: an IBAN, or a number with the bank's code. It goes when the member does.
+
+    bank is a BIC or a code of the country's own; empty where an IBAN says it.
+    """
+
+    __tablename__ = "bank_accounts"
+
+    member_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(70))
+    number: Mapped[str] = mapped_column(String(34))
+    bank: Mapped[str] = mapped_column(String(11))
+    set_at: Mapped[Seconds]
+    set_by: Mapped[str] = mapped_column(String(64))
+
+
+class PayoutOrder(Base):
+    """Something that a member is paid, micro-credits: of a bill, or for credits (`redeemed`: the leaf of their act).
+
+    batch numbers the payment file; 0: paid in another way. log_index is the act. No account is kept here.
+    """
+
+    __tablename__ = "payout_orders"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    batch: Mapped[BigInt] = mapped_column(index=True)
+    bill: Mapped[BigInt | None]
+    redeemed: Mapped[BigInt | None]
+    wallet: Mapped[str] = mapped_column(String(44))
+    amount: Mapped[BigInt]
+    made_at: Mapped[Seconds]
+    made_by: Mapped[str] = mapped_column(String(64))
+    log_index: Mapped[BigInt]
+    cancelled_at: Mapped[Seconds | None]

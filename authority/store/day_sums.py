@@ -71,13 +71,31 @@ class TradeDay(Base):
 
 
 class TradeDaysKept(Base):
-    """How far trades are kept (one row): those of the days of that zone whose epochs all come before until_epoch."""
+    """How far trades and the market's days are kept (one row): days of that zone whose epochs precede until_epoch."""
 
     __tablename__ = "kept_trade_days"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     zone: Mapped[Name]
     until_epoch: Mapped[BigInt]
+
+
+class MarketDay(Base):
+    """What the public is told of the books of the epochs that began in a day; kept as far as TradeDaysKept says.
+
+    epochs is how many are done with, withheld how many of their books are not in the sums; value_micro_credits is
+    energy x price, rounded down for each book. Prices are micro-credit per kWh, None where nothing traded.
+    """
+
+    __tablename__ = "market_days"
+
+    day: Mapped[Seconds] = mapped_column(primary_key=True, autoincrement=False)
+    epochs: Mapped[int]
+    withheld: Mapped[int]
+    traded_wh: Mapped[BigInt]
+    value_micro_credits: Mapped[BigInt]
+    lowest_price: Mapped[BigInt | None]
+    highest_price: Mapped[BigInt | None]
 
 
 def energy_changed(session: Session, meter_pk: int, interval_end: int) -> None:

@@ -1,11 +1,11 @@
-"""Standing orders, and the transactions that place orders and may still be on their way."""
+"""Standing orders, orders by hand, and the transactions that place orders and may still be on their way."""
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from authority.store.base import Base, BigInt, Seconds
+from authority.store.base import Base, BigInt, Name, Seconds
 from authority.store.people import User
 
 
@@ -43,3 +43,39 @@ class PendingTransaction(Base):
     last_valid_block_height: Mapped[BigInt]
     raw: Mapped[str]
     sent_at: Mapped[Seconds]
+
+
+_OPEN = text("state IN ('waiting', 'sent')")
+
+
+class HandOrderRow(Base):
+    """An order that a member gives by hand, or takes back (act), in an epoch's book (authority.market.hand_orders).
+
+    request_key makes it one of its member's own. number is the order's in the book, of one that is taken back. state is
+    waiting, sent (signature is its transaction's, base58), done or refused (told says why).
+    """
+
+    __tablename__ = "hand_orders"
+    __table_args__ = (
+        UniqueConstraint("user_id", "request_key"),
+        Index("ix_hand_orders_user_id_epoch_id", "user_id", "epoch", "id"),
+        Index("ix_hand_orders_open", "id", sqlite_where=_OPEN, postgresql_where=_OPEN),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    request_key: Mapped[str] = mapped_column(String(64))
+    act: Mapped[Name]
+    epoch: Mapped[BigInt]
+    side: Mapped[int]
+    price: Mapped[BigInt]
+    quantity: Mapped[BigInt]
+    number: Mapped[BigInt | None]
+    state: Mapped[Name]
+    told: Mapped[str] = mapped_column(default="")
+    signature: Mapped[str | None] = mapped_column(String(88))
+    asked_at: Mapped[Seconds]
+
+
+HAND_ORDER_OPEN = HandOrderRow.state.in_((literal_column("'waiting'"), literal_column("'sent'")))
+"""What settlement has still to do, or to look after: in the words of the index that holds it alone."""

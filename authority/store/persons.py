@@ -66,6 +66,26 @@ class Invitation(Base):
     enters: Mapped[bool] = mapped_column(default=False)
 
 
+class InvitationMail(Base):
+    """The mail of a person's invitation. state: `waiting` to be sent, `sent` (the relay took it) or `failed`.
+
+    The link is made when the mail leaves, so it is nowhere kept. next_at: when it is tried (again); error: why the last
+    try failed. The address is the person's login.
+    """
+
+    __tablename__ = "invitation_mails"
+    __table_args__ = (Index("ix_invitation_mails_state_next_at", "state", "next_at"),)
+
+    person_id: Mapped[int] = mapped_column(ForeignKey("persons.id", ondelete="CASCADE"), primary_key=True)
+    state: Mapped[Name]
+    asked_at: Mapped[Seconds]
+    asked_by: Mapped[str] = mapped_column(String(64))
+    next_at: Mapped[Seconds]
+    tries: Mapped[int]
+    sent_at: Mapped[Seconds | None]
+    error: Mapped[str] = mapped_column(String(300))
+
+
 class Passkey(Base):
     """A WebAuthn credential: its id as the authenticator gave it, its public key (COSE) and its counter."""
 

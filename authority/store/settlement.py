@@ -27,8 +27,8 @@ class SettlementEpoch(Base):
 
     Times are Unix milliseconds of the authority's clock when a stage was seen complete. Figures:
     readings_on_chain of the interval that ends with the epoch; bids, asks, traded_wh and clearing_price (micro-credit
-    per kWh, None where nothing traded) of its book; book_log_index is the final book's leaf; log_size and log_root are
-    in its checkpoint.
+    per kWh, None where nothing traded) of its book; book_log_index is the final book's leaf; publishable is whether the
+    public may be told its price and volume (None: not judged yet); log_size and log_root are in its checkpoint.
     """
 
     __tablename__ = "settlement_epochs"
@@ -51,6 +51,7 @@ class SettlementEpoch(Base):
     clearing_price: Mapped[BigInt | None]
     book_hash: Mapped[Hash | None]
     book_log_index: Mapped[BigInt | None]
+    publishable: Mapped[bool | None]
     log_size: Mapped[BigInt | None]
     log_root: Mapped[Hash | None]
 

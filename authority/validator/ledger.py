@@ -318,14 +318,7 @@ class Ledger:
                 ),
             )
             number = cursor.lastrowid or 0
-            addresses = [bytes(address) for address in entry.mentions]
-            cursor.executemany(
-                "INSERT INTO named (address) VALUES (?) ON CONFLICT DO NOTHING", [(address,) for address in addresses]
-            )
-            cursor.executemany(
-                "INSERT INTO mention SELECT id, ? FROM named WHERE address = ? ON CONFLICT DO NOTHING",
-                [(number, address) for address in addresses],
-            )
+            self._put_mentions(cursor, number, [bytes(address) for address in entry.mentions])
             for address, account in entry.changes:
                 if account is None:
                     cursor.execute("DELETE FROM account WHERE address = ?", (bytes(address),))
@@ -351,6 +344,16 @@ class Ledger:
         """Write as much as a transaction may need, durably: sqlite3.Error where there is no room for it."""
         with self._transaction() as cursor:
             cursor.execute("INSERT OR REPLACE INTO property VALUES ('room', zeroblob(?))", (_ROOM_SIZE,))
+
+    @staticmethod
+    def _put_mentions(cursor: sqlite3.Cursor, number: int, addresses: Sequence[bytes]) -> None:
+        """Which addresses a transaction names. Nearly always all of them were named before."""
+        rows = [(number, address) for address in addresses]
+        mention = "INSERT INTO mention SELECT id, ? FROM named WHERE address = ? ON CONFLICT DO NOTHING"
+        if cursor.executemany(mention, rows).rowcount < len(set(addresses)):
+            named = "INSERT INTO named (address) VALUES (?) ON CONFLICT DO NOTHING"
+            cursor.executemany(named, [(address,) for address in addresses])
+            cursor.executemany(mention, rows)
 
     @staticmethod
     def _put_account(cursor: sqlite3.Cursor, address: Pubkey, account: Account) -> None:

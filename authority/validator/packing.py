@@ -23,6 +23,8 @@ class Packer:
 
     def __init__(self, dictionary: bytes = b"") -> None:
         self._dictionary = dictionary
+        self._begun = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW, zdict=dictionary) if dictionary else None
+        """Has read the dictionary: to copy it takes a quarter of the time of reading that again."""
 
     @property
     def has_learnt(self) -> bool:
@@ -31,11 +33,10 @@ class Packer:
 
     def pack(self, data: bytes) -> bytes:
         """The bytes, packed."""
-        if not self._dictionary:
-            packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW)
+        if self._begun is None:
+            head, packer = _PLAIN, zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW)
         else:
-            packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _RAW, zdict=self._dictionary)
-        head = _LEARNT if self._dictionary else _PLAIN
+            head, packer = _LEARNT, self._begun.copy()
         return head + packer.compress(data) + packer.flush()
 
     def unpack(self, data: bytes | str) -> bytes:

@@ -8,11 +8,13 @@ from authority.api import me
 from authority.api.gate import PUBLIC, Rule
 from authority.web import (
     audit_pages,
+    estimate_pages,
     kwh_pages,
     member_pages,
     oidc_pages,
     operator_acts,
     operator_pages,
+    payout_pages,
     people_pages,
     treasurer_pages,
 )
@@ -26,6 +28,10 @@ PUBLIC_ROUTES: Mapping[str, Rule] = dict.fromkeys(
         "documentation",
         "public.campus",
         "public.stream",
+        "market.prices",
+        "market.book",
+        "market_pages.market_page",
+        "market_pages.prices_csv",
         "health.alive",
         "health.ready",
         "health.metrics",  # takes a token of its own
@@ -44,6 +50,8 @@ RULES: Mapping[str, Rule] = {
     **kwh_pages.RULES,
     **operator_pages.RULES,
     **treasurer_pages.RULES,
+    **payout_pages.RULES,
+    **estimate_pages.RULES,
     **operator_acts.RULES,
     **audit_pages.RULES,
     **me.RULES,

@@ -7,8 +7,16 @@ from flask import Response
 from authority.api.asking import ChainAwayError
 from authority.api.days import DaysInvalidError
 from authority.api.kwh import ProofMissingError
-from authority.billing.errors import BillingError, BillUnknownError, LetterUnknownError, PeriodUnknownError
-from authority.errors import AuthorityError
+from authority.billing.errors import (
+    BatchUnknownError,
+    BillingError,
+    BillUnknownError,
+    EstimateUnknownError,
+    LetterUnknownError,
+    PaymentUnknownError,
+    PeriodUnknownError,
+)
+from authority.errors import AuthorityError, MailOffError
 from authority.market.policies import MarketError
 from authority.people.errors import (
     FormSentError,
@@ -22,6 +30,7 @@ from authority.people.errors import (
     TokenUnknownError,
 )
 from authority.refusals import NotFoundError, RefusalError
+from authority.web.amounts import AmountInvalidError
 
 STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (NotFoundError, 404),
@@ -34,13 +43,18 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (BillUnknownError, 404),
     (PeriodUnknownError, 404),
     (LetterUnknownError, 404),
+    (PaymentUnknownError, 404),
+    (BatchUnknownError, 404),
+    (EstimateUnknownError, 404),
     (FormSentError, 409),
     (OidcRefusedError, 403),
     (OidcAwayError, 503),
     (DaysInvalidError, 400),
+    (AmountInvalidError, 400),
     (PeopleError, 400),
     (MarketError, 409),
     (BillingError, 409),
+    (MailOffError, 409),
     (ChainAwayError, 503),
     (RefusalError, 409),
 )

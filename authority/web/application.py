@@ -17,8 +17,11 @@ from authority.api import gate, me
 from authority.api.campus import Campus, CampusSource, CampusUnavailableError
 from authority.api.feed import CampusFeed, TooManyStreamsError
 from authority.api.gate import FORM_FIELD
+from authority.api.hand_orders import HandOrders
 from authority.api.log_tiles import ServedLog
 from authority.api.log_tiles import blueprint as log_blueprint
+from authority.api.market import Market
+from authority.api.market import blueprint as market_blueprint
 from authority.api.member import Members
 from authority.api.public import RETRY_MILLISECONDS, blueprint
 from authority.api.schemas import Problem, schema_of
@@ -33,13 +36,16 @@ from authority.web import (
     access,
     answers,
     audit_pages,
+    estimate_pages,
     figures,
     kwh_pages,
     live,
+    market_pages,
     member_pages,
     oidc_pages,
     operator_acts,
     operator_pages,
+    payout_pages,
     people_pages,
     presentation,
     reference,
@@ -191,20 +197,26 @@ class People:
 
 def _add_people(app: APIFlask, people: People) -> None:
     """The gate before every view, and what is behind it."""
-    members = Members(people.app, people.client)
+    members, market = Members(people.app, people.client), Market(people.app)
+    by_hand = HandOrders(people.app, people.client)
     gate.install(app, people.app, access.RULES)
     provider = Provider(people.app.home, people.app.clock)
     app.register_blueprint(people_pages.blueprint(people.app))
     app.register_blueprint(oidc_pages.blueprint(people.app, provider))
-    app.register_blueprint(member_pages.blueprint(people.app, members))
+    app.register_blueprint(member_pages.blueprint(people.app, members, by_hand))
     app.register_blueprint(kwh_pages.blueprint(people.app, people.client))
     app.register_blueprint(kwh_pages.links_blueprint(people.app, members, people.client))
-    app.register_blueprint(treasurer_pages.blueprint(Treasury(people.app, people.client)))
+    app.register_blueprint(payout_pages.blueprint(people.app))
+    treasury = Treasury(people.app, people.client)
+    app.register_blueprint(treasurer_pages.blueprint(treasury))
+    app.register_blueprint(estimate_pages.blueprint(treasury))
     shown = operator_pages.Shown(people.app, people.client)
     app.register_blueprint(operator_pages.blueprint(shown))
     app.register_blueprint(operator_acts.blueprint(shown))
     app.register_blueprint(audit_pages.blueprint(people.app, people.client))
-    app.register_blueprint(me.blueprint(people.app, members))
+    app.register_blueprint(me.blueprint(people.app, members, by_hand))
+    app.register_blueprint(market_blueprint(market))
+    app.register_blueprint(market_pages.blueprint(market))
     app.jinja_env.globals.update(form_field=FORM_FIELD, oidc_name=provider.name)
 
     @app.context_processor

@@ -5,25 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import TypeVar
+from datetime import timedelta
+from typing import Any, TypeVar
 
 from flask import Blueprint, Response, render_template, request, url_for
 
 from authority.api import days, gate
 from authority.api.asking import ChainAwayError
 from authority.api.gate import Rule
+from authority.api.hand_orders import BookClosedError, HandOrderInvalidError, HandOrders, proposed
 from authority.api.member import Energy, Members, Standing
 from authority.app import App
-from authority.billing.calendar import local
+from authority.billing.money import spaced
+from authority.billing.payments import WORDS
 from authority.errors import AuthorityError
 from authority.market.policies import MarketError
-from authority.market.standing_orders import StandingOrder
+from authority.market.standing_orders import ProposedOrder, StandingOrder
+from authority.people import sent_forms
 from authority.people.roles import OF_A_MEMBER, MemberAccount
 from authority.refusals import NotFoundError
-from authority.web import amounts, answers
+from authority.web import amounts, answers, ranges
 from authority.web.answers import page, redirect
 from authority.web.figures import credits_per_kwh, kilowatt_hours
+from authority.web.market_pages import WIDTH as DEPTH_WIDTH
+from authority.web.market_pages import levels, most_of
 from authority.web.presentation import nice
 
 T = TypeVar("T")
@@ -32,13 +37,23 @@ RULES: Mapping[str, Rule] = {
     "member.energy": Rule(OF_A_MEMBER),
     "member.trading": Rule(OF_A_MEMBER),
     "member.change_trading": Rule(OF_A_MEMBER),
+    "member.give_order": Rule(OF_A_MEMBER),
+    "member.cancel_order": Rule(OF_A_MEMBER),
     "member.money": Rule(OF_A_MEMBER),
     "member.bills": Rule(OF_A_MEMBER),
     "member.bill": Rule(OF_A_MEMBER),
     "member.bill_pdf": Rule(OF_A_MEMBER),
 }
 HEIGHT, WIDTH = 200, 960
-VIEWS = {"day": days.QUARTER, "month": days.DAY, "year": days.MONTH}
+STATE_WORDS = {
+    "waiting": "waits to be carried out",
+    "placed": "in the book",
+    "refused": "refused",
+    "taken_back": "out of the book",
+    "filled": "filled",
+    "partly_filled": "filled in part",
+    "not_filled": "not filled",
+}
 LINE_WORDS = {
     "withdrawn": "Energy drawn from the campus grid",
     "late_withdrawal": "Energy drawn earlier, booked late",
@@ -114,7 +129,7 @@ def order_of(standing: Standing) -> StandingOrder:
     return StandingOrder(standing.sell_at, standing.buy_at, standing.reserve_wh, standing.feed_in_above_wh)
 
 
-def blueprint(app: App, members: Members) -> Blueprint:
+def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
     """The pages over the query layer."""
     member = Blueprint("member", __name__, url_prefix="/me")
 
@@ -138,12 +153,12 @@ def blueprint(app: App, members: Members) -> Blueprint:
 
     @member.get("/energy")
     def energy() -> Response:
-        its, view, today_ = gate.own_member(app, "energy"), request.args.get("view", "day"), members.today()
-        view = view if view in VIEWS else "day"
-        first, last = _range(view, _day(request.args.get("day", ""), today_))
-        before = _range(view, first - timedelta(days=1))
-        found = members.energy(its, first, last, VIEWS[view])
-        labels = [_label(step.starts_at, view, members) for step in found.steps]
+        its, today_ = gate.own_member(app, "energy"), members.today()
+        view = ranges.view_of(request.args.get("view", ""))
+        first, last = ranges.around(view, ranges.day_of(request.args.get("day", ""), today_))
+        before = ranges.around(view, first - timedelta(days=1))
+        found = members.energy(its, first, last, ranges.VIEWS[view])
+        labels = [ranges.label(step.starts_at, view, members.zone) for step in found.steps]
         text = render_template(
             "energy.html",
             account=its.name,
@@ -154,20 +169,25 @@ def blueprint(app: App, members: Members) -> Blueprint:
             after=last + timedelta(days=1),
             is_last=last >= today_,
             energy=found,
-            compared=members.energy(its, *before, VIEWS[view]).total,
+            compared=members.energy(its, *before, ranges.VIEWS[view]).total,
             labels=labels,
             chart=chart(found, labels),
             height=HEIGHT,
             width=WIDTH,
-            title=_title(view, first),
+            title=ranges.title(view, first),
             unknown=sum(1 for step in found.steps if step.flows is None),
             proofs=gate.principal().is_own and view != "year",
         )
         return page(text)
 
     def trading_page(
-        given: Mapping[str, str] | None = None, message: str = "", status: int = 200, preview: bool = False
+        given: Mapping[str, str] | None = None,
+        message: str = "",
+        status: int = 200,
+        preview: bool = False,
+        **hand: Any,
     ) -> Response:
+        """The page; `hand` has the form of an order by hand (`order`), its preview, and what is wrong with it."""
         its = gate.own_member(app, "standing_order")
         standing = members.standing(its)
         order = order_of(standing)
@@ -176,8 +196,27 @@ def blueprint(app: App, members: Members) -> Blueprint:
         elif not message:
             order = _order(given)
         orders, away = _if_it_answers(members.orders, its)
+        book, closed = _if_it_answers(lambda _: by_hand.book(), its)
+        custodial = away == "" and _if_it_answers(by_hand.is_in_custody, its)[0]
+        most = most_of(book) if book else 0
+        shown = {
+            "order": {"side": "bid", "quantity": "", "price": ""},
+            "order_preview": None,
+            "order_wrong": "",
+            **hand,
+        }
         text = render_template(
             "trading.html",
+            **shown,
+            key=sent_forms.fresh(),
+            book=book,
+            closed=closed,
+            custodial=custodial,
+            given=by_hand.given(its).orders,
+            state_words=STATE_WORDS,
+            bids=levels(book.bids or (), most) if book else (),
+            asks=levels(book.asks or (), most) if book else (),
+            width=DEPTH_WIDTH,
             account=its.name,
             standing=standing,
             words=sentence(order_of(standing)),
@@ -215,6 +254,28 @@ def blueprint(app: App, members: Members) -> Blueprint:
             return trading_page(request.form if act in ("save", "preview") else None, _plain(error), 409)
         return redirect(url_for("member.trading"))
 
+    @member.post("/trading/orders")
+    def give_order() -> Response:
+        its, form = gate.own_member(app, "orders"), request.form
+        typed = {name: form.get(name, "") for name in ("side", "quantity", "price")}
+        try:
+            order = _order_by_hand(typed)
+            if form.get("act") != "place":
+                return trading_page(order=typed, order_preview=by_hand.preview(its, order))
+            by_hand.place(gate.principal(), its, order, form.get("key", ""))
+        except (MarketError, ChainAwayError, NotFoundError, amounts.AmountInvalidError) as error:
+            return trading_page(status=answers.status_of(error), order=typed, order_wrong=str(error))
+        return redirect(f"{url_for('member.trading')}#given-title")
+
+    @member.post("/trading/orders/<int:number>/cancel")
+    def cancel_order(number: int) -> Response:
+        its = gate.own_member(app, "orders")
+        try:
+            by_hand.cancel(gate.principal(), its, number)
+        except (MarketError, ChainAwayError) as error:
+            return trading_page(status=answers.status_of(error), order_wrong=str(error))
+        return redirect(f"{url_for('member.trading')}#given-title")
+
     @member.get("/money")
     def money() -> Response:
         its = gate.own_member(app, "balances")
@@ -225,7 +286,13 @@ def blueprint(app: App, members: Members) -> Blueprint:
     def bills() -> Response:
         its = gate.own_member(app, "bills")
         text = render_template(
-            "bills.html", account=its.name, bills=members.bills(its).bills, members=members, days=days
+            "bills.html",
+            account=its.name,
+            bills=members.bills(its).bills,
+            payment_states=WORDS,
+            members=members,
+            days=days,
+            own=gate.principal().is_own,
         )
         return page(text)
 
@@ -239,6 +306,8 @@ def blueprint(app: App, members: Members) -> Blueprint:
             bill=head,
             document=document,
             line_words=LINE_WORDS,
+            payment_states=WORDS,
+            spaced=spaced,
             members=members,
             days=days,
         )
@@ -255,7 +324,7 @@ def _if_it_answers(ask: Callable[[MemberAccount], T], member: MemberAccount) -> 
     """What the chain says of a member; where it says nothing None, and a sentence that says why."""
     try:
         return ask(member), ""
-    except (ChainAwayError, NotFoundError) as error:
+    except (ChainAwayError, NotFoundError, BookClosedError) as error:
         return None, str(error)
 
 
@@ -272,33 +341,6 @@ def _plain(error: AuthorityError) -> str:
 _OPTIONS = re.compile(r"give --sell-at.*")
 
 
-def _day(text: str, today: date) -> date:
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
-        return today
-    return min(max(found, date(2000, 1, 1)), today)
-
-
-def _range(view: str, day: date) -> tuple[date, date]:
-    """The whole day, month or year around a day."""
-    if view == "day":
-        return day, day
-    if view == "month":
-        first = day.replace(day=1)
-        return first, (first + timedelta(days=32)).replace(day=1) - timedelta(days=1)
-    return day.replace(month=1, day=1), day.replace(month=12, day=31)
-
-
-def _title(view: str, first: date) -> str:
-    return {"day": f"{first:%A, %-d %B %Y}", "month": f"{first:%B %Y}", "year": f"{first:%Y}"}[view]
-
-
-def _label(start: int, view: str, members: Members) -> str:
-    at = local(start, members.zone)
-    return {"day": f"{at:%H:%M}", "month": f"{at:%-d %b}", "year": f"{at:%B}"}[view]
-
-
 def _order(form: Mapping[str, str]) -> StandingOrder:
     """The standing order that a form says; AmountInvalidError."""
     return StandingOrder(
@@ -307,6 +349,14 @@ def _order(form: Mapping[str, str]) -> StandingOrder:
         reserve_wh=amounts.parse(form.get("reserve", ""), 3, "Keep") or 0,
         feed_in_above_wh=amounts.parse(form.get("feed_in", ""), 3, "Feed in beyond"),
     )
+
+
+def _order_by_hand(form: Mapping[str, str]) -> ProposedOrder:
+    """The order that a form says; AmountInvalidError, HandOrderInvalidError."""
+    quantity, price = amounts.parse(form["quantity"], 3, "Energy"), amounts.parse(form["price"], 6, "Limit")
+    if form["side"] not in ("bid", "ask") or quantity is None or price is None:
+        raise HandOrderInvalidError("say whether you buy or sell, how much, and at what limit")
+    return proposed(form["side"], price, quantity)
 
 
 def _form(order: StandingOrder) -> dict[str, str]:

@@ -18,6 +18,8 @@ from authority.api import gate
 from authority.api.gate import Rule
 from authority.collector import held
 from authority.enrolment import approvals, requests
+from authority.errors import MailOffError
+from authority.home.home import Home
 from authority.people import inviting, records, sent_forms
 from authority.people.desk import address
 from authority.people.errors import ActUnclearError, ListInvalidError, PeopleError
@@ -123,7 +125,12 @@ def blueprint(shown: Shown) -> Blueprint:
         ends = now + requests.CLAIM_SECONDS
         return shown.enrolments(claim={"gateway": gateway, "code": code, "qr": qr(code), "ends": ends})
 
+    def by_mail() -> Home | None:
+        return app.home if request.form.get("mail") == "yes" else None
+
     def show_invited(invited: list[Invited], message: str = "") -> Response:
+        if invited and by_mail() is not None:
+            return shown.members(message, mailed=invited)
         found = []
         for each in invited:
             link = f"{address(app.home)}/invite/{each.secret}"
@@ -140,9 +147,9 @@ def blueprint(shown: Shown) -> Blueprint:
                 if planned.wrong:
                     raise ListInvalidError(planned.rows[0].words)
                 _, invited = inviting.invite_all(
-                    session, [row], planned.digest, by=gate.principal().actor, now=app.clock()
+                    session, [row], planned.digest, by=gate.principal().actor, now=app.clock(), mail=by_mail()
                 )
-        except PeopleError as error:
+        except (PeopleError, MailOffError) as error:
             return shown.members(str(error), status_of(error), form=row)
         return show_invited(invited)
 
@@ -158,8 +165,10 @@ def blueprint(shown: Shown) -> Blueprint:
                     planned = inviting.plan(session, rows, now=app.clock())
                 return shown.members(plan=planned, csv=text)
             with app.store.write() as session:
-                _, invited = inviting.invite_all(session, rows, agreed, by=gate.principal().actor, now=app.clock())
-        except PeopleError as error:
+                _, invited = inviting.invite_all(
+                    session, rows, agreed, by=gate.principal().actor, now=app.clock(), mail=by_mail()
+                )
+        except (PeopleError, MailOffError) as error:
             return shown.members(str(error), status_of(error), csv=text)
         return show_invited(invited)
 
@@ -170,8 +179,8 @@ def blueprint(shown: Shown) -> Blueprint:
         try:
             with app.store.write() as session:
                 sent_forms.spend(session, request.form.get("once", ""), now)
-                invited = inviting.invite_again(session, pseudonym, by=gate.principal().actor, now=now)
-        except PeopleError as error:
+                invited = inviting.invite_again(session, pseudonym, by=gate.principal().actor, now=now, mail=by_mail())
+        except (PeopleError, MailOffError) as error:
             return shown.members(str(error), status_of(error))
         return show_invited([invited])
 

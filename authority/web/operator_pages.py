@@ -22,7 +22,7 @@ from authority.chain.client import ChainClient
 from authority.collector import evidence, held
 from authority.enrolment import approvals, requests
 from authority.operations import chain_state, gaps
-from authority.people import reads, records, sent_forms
+from authority.people import invitation_mails, reads, records, sent_forms
 from authority.people.roles import OPERATES, SEES_WHAT_WAITS
 from authority.refusals import NotFoundError
 from authority.status import facts, judgement
@@ -192,7 +192,7 @@ class Shown:
         with self.app.store.read() as session:
             people = records.listed(session, self.app.clock())
             accounts = session.scalars(select(User.name).where(User.left_at.is_(None)).order_by(User.name)).all()
-        words = {"form": {}, "plan": None, "csv": "", "invited": (), "asked": False, **words}
+        words = {"form": {}, "plan": None, "csv": "", "invited": (), "asked": False, "mailed": (), **words}
         return self._page(
             "op_members.html",
             "people",
@@ -202,6 +202,7 @@ class Shown:
             accounts=accounts,
             once=sent_forms.fresh(),
             now=self.app.clock(),
+            mails=invitation_mails.possible(self.app.home),
             **words,
         )
 

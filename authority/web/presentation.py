@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from authority.api.campus import BuildingNow, Campus, EpochPast, MeterNow, last_cleared, last_minted
-from authority.web.figures import credits_per_kwh, kilowatt_hours, kilowatts, length
+from authority.web.figures import UNKNOWN, credits_per_kwh, kilowatt_hours, kilowatts, length
 
 __all__ = ["cards", "chart", "last_cleared", "last_minted"]
 
@@ -157,7 +157,7 @@ def chart(campus: Campus) -> Chart:
     last = campus.epoch.number - 1
     first = last - CHART_EPOCHS + 1
     epochs = [e for e in campus.history if e.number >= first]
-    energy_top = nice(max([10, *(max(e.minted_wh, e.traded_wh) for e in epochs)]))
+    energy_top = nice(max([10, *(max(e.minted_wh, e.traded_wh or 0) for e in epochs)]))
     prices = [e.clearing_price_micro_credits_per_kwh for e in epochs]
     price_top = nice(max([100_000, *(price for price in prices if price is not None)]))
 
@@ -170,7 +170,7 @@ def chart(campus: Campus) -> Chart:
             label=_label(e),
             x=(e.number - first) * SLOT + (SLOT - 2 * BAR_WIDTH - BAR_GAP) // 2,
             minted_y=y(e.minted_wh, energy_top),
-            traded_y=y(e.traded_wh, energy_top),
+            traded_y=y(e.traded_wh or 0, energy_top),
             price_y=None if price is None else y(price, price_top),
         )
         for e, price in zip(epochs, prices, strict=True)
@@ -178,9 +178,11 @@ def chart(campus: Campus) -> Chart:
     return Chart(columns, first, last, CHART_EPOCHS * SLOT, energy_top, price_top)
 
 
-def so_far(epoch: EpochPast, value: int, words: Callable[[int], str] = str) -> str:
-    """A past epoch's figure; a zero that settlement has yet to fill in is not a zero."""
-    return words(value) if value or epoch.state in SETTLED else PENDING
+def so_far(epoch: EpochPast, value: int | None, words: Callable[[int], str] = str) -> str:
+    """A past epoch's figure; a zero that settlement has yet to fill in is not a zero. A dash is what is not told."""
+    if not value and epoch.state not in SETTLED:
+        return PENDING
+    return UNKNOWN if value is None else words(value)
 
 
 def alarm(campus: Campus) -> str:
@@ -200,9 +202,11 @@ def _label(epoch: EpochPast) -> str:
     if epoch.state not in SETTLED:
         return f"Epoch {epoch.number}: {STATE_WORDS[epoch.state]}"
     price = epoch.clearing_price_micro_credits_per_kwh
-    traded = f"{kilowatt_hours(epoch.traded_wh)} traded" + (
-        "" if price is None else f" at {credits_per_kwh(price)} credits per kWh"
-    )
+    if epoch.traded_wh is None:
+        traded = "too few traded for a figure"
+    else:
+        at = "" if price is None else f" at {credits_per_kwh(price)} credits per kWh"
+        traded = f"{kilowatt_hours(epoch.traded_wh)} traded{at}"
     return f"Epoch {epoch.number}: {kilowatt_hours(epoch.minted_wh)} minted, {traded}"
 
 

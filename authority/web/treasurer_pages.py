@@ -14,11 +14,25 @@ from flask import Blueprint, Response, render_template, request, url_for
 from authority.api import gate
 from authority.api.gate import Rule
 from authority.api.treasury import CREDITS, GapsNotAcceptedError, ReviewOutdatedError, Treasury
+from authority.billing.bank_accounts import masked
 from authority.billing.calendar import local, midnight
 from authority.billing.credits import LONGEST_REFERENCE
-from authority.billing.errors import AboveLimitError, BillingError
+from authority.billing.errors import (
+    AboveLimitError,
+    AssignmentInvalidError,
+    BillingError,
+    OwedOtherwiseError,
+    PaymentUnknownError,
+    ReasonMissingError,
+)
 from authority.billing.mailing import WAITING
+from authority.billing.money import spaced
+from authority.billing.payment_file import CSV
+from authority.billing.payments import UNKNOWN, WORDS
+from authority.billing.statement import decoded
 from authority.billing.views import CLOSED, ENDED, ISSUED, OPEN, words_of
+from authority.errors import MailOffError
+from authority.people.errors import NamesSomebodyError
 from authority.people.roles import TREASURER
 from authority.web import amounts, answers, figures
 from authority.web.answers import page, redirect
@@ -41,6 +55,13 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
         "treasurer.bill",
         "treasurer.bill_pdf",
         "treasurer.correct",
+        "treasurer.payments",
+        "treasurer.take_in",
+        "treasurer.withdraw_payment",
+        "treasurer.payouts",
+        "treasurer.order_payouts",
+        "treasurer.payment_file",
+        "treasurer.cancel_payouts",
     ),
     OF_THE_TREASURER,
 )
@@ -51,18 +72,13 @@ STATES = {
     ISSUED: "issued",
 }
 LONGEST_REASON = 200
+PAYMENTS_SHOWN = 50
 
 
 class CorrectionInvalidError(BillingError):
     """A correction on the page lacks its line, its amount or its reason."""
 
     code = "correction_invalid"
-
-
-class MailOffError(BillingError):
-    """Bills are to be mailed, and no address is set that they come from."""
-
-    code = "mail_off"
 
 
 class BookingInvalidError(BillingError):
@@ -127,8 +143,12 @@ def blueprint(treasury: Treasury) -> Blueprint:
             "plain": plain,
             "moment": lambda at: moment(at, zone),
             "span": lambda first, end: span(first * seconds, end * seconds, zone),
+            "ends_at": lambda each: each.end_epoch * seconds,
             "ends": lambda each: moment(each.end_epoch * seconds, zone),
             "zone": zone,
+            "currency": treasury.currency,
+            "payment_states": WORDS,
+            "spaced": spaced,
         }
 
     @treasurer.get("")
@@ -139,7 +159,12 @@ def blueprint(treasury: Treasury) -> Blueprint:
     @treasurer.get("/periods/<int:period>")
     def period(period: int) -> Response:
         treasury.note(gate.principal())
-        text = render_template("treasury_period.html", review=treasury.review(period), names=treasury.names())
+        text = render_template(
+            "treasury_period.html",
+            review=treasury.review(period),
+            names=treasury.names(),
+            standings=treasury.standings(period),
+        )
         return page(text)
 
     @treasurer.get("/periods/<int:period>.csv")
@@ -262,6 +287,102 @@ def blueprint(treasury: Treasury) -> Blueprint:
             return credits_page(form, message=plain(str(error)), status=409)
         return redirect(url_for("treasurer.credits"))
 
+    # Payments
+
+    def payments_page(message: str = "", status: int = 200, **shown: Any) -> Response:
+        treasury.note(gate.principal())
+        text = render_template(
+            "treasury_payments.html",
+            unsettled=treasury.unsettled(),
+            newest=treasury.newest_payments(PAYMENTS_SHOWN),
+            names=treasury.names(),
+            unknown=UNKNOWN,
+            message=message,
+            **shown,
+        )
+        return page(text, status)
+
+    @treasurer.get("/payments")
+    def payments() -> Response:
+        return payments_page()
+
+    @treasurer.post("/payments")
+    def take_in() -> Response:
+        """Try a statement, or book what was shown when it was tried."""
+        form, file = request.form, request.files.get("file")
+        data = (b"" if file is None else file.read()) or form.get("csv", "").encode("utf-8", "surrogatepass")
+        shown: dict[str, Any] = {"assigned": {}}
+        message, status = "", 200
+        try:
+            shown["csv"] = decoded(data)
+            shown["assigned"] = _assigned(form)
+            if form.get("act") == "save":
+                treasury.take_in(gate.principal(), data, shown["assigned"], form.get("seen", ""))
+                return redirect(url_for("treasurer.payments"))
+        except BillingError as error:
+            message, status = str(error), 409
+        try:
+            shown["reading"] = treasury.try_statement(data, shown["assigned"])
+        except BillingError as error:
+            message, status = str(error), 409
+        return payments_page(message, status, **shown)
+
+    @treasurer.post("/bills/<int:number>/payments/<int:log_index>")
+    def withdraw_payment(number: int, log_index: int) -> Response:
+        reason = " ".join(request.form.get("reason", "").split())
+        try:
+            if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
+                raise ReasonMissingError(f"say why, in 1 to {LONGEST_REASON} characters: it is logged")
+            if log_index not in {each.log_index for each in treasury.bill(number).payments}:
+                raise PaymentUnknownError(f"bill {number} has no such payment")
+            treasury.withdraw_payment(gate.principal(), log_index, reason)
+        except (ReasonMissingError, NamesSomebodyError) as error:
+            return bill_page(number, unpaid=str(error), status=answers.status_of(error))
+        return redirect(url_for("treasurer.bill", number=number, _anchor="payments"))
+
+    # Payouts
+
+    def payouts_page(message: str = "", status: int = 200) -> Response:
+        treasury.note(gate.principal())
+        text = render_template(
+            "treasury_payouts.html",
+            owed=treasury.owed() if treasury.currency.code else [],
+            batches=treasury.batches(),
+            names=treasury.names(),
+            form=treasury.payment_format,
+            masked=masked,
+            message=message,
+        )
+        return page(text, status)
+
+    @treasurer.get("/payouts")
+    def payouts() -> Response:
+        return payouts_page()
+
+    @treasurer.post("/payouts")
+    def order_payouts() -> Response:
+        """Order what was ticked, just as it was shown, or say that it was paid in another way."""
+        try:
+            chosen = [_owed_of(each) for each in request.form.getlist("owed")]
+            treasury.order(gate.principal(), chosen, otherwise=request.form.get("act") == "otherwise")
+        except BillingError as error:
+            return payouts_page(str(error), 409)
+        return redirect(url_for("treasurer.payouts", _anchor="files"))
+
+    @treasurer.get("/payouts/<int:number>")
+    def payment_file(number: int) -> Response:
+        treasury.note(gate.principal())
+        data, form = treasury.payment_file(number)
+        kind, ending = ("text/csv; charset=utf-8", "csv") if form == CSV else ("application/xml", "xml")
+        name = f"payments-{number}.{ending}"
+        headers = {"Cache-Control": "no-store", "Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(data, 200, headers, content_type=kind)
+
+    @treasurer.post("/payouts/<int:number>/cancel")
+    def cancel_payouts(number: int) -> Response:
+        treasury.cancel_batch(gate.principal(), number)
+        return redirect(url_for("treasurer.payouts", _anchor="files"))
+
     # Bills
 
     def bill_page(
@@ -270,6 +391,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
         correcting: Correcting | None = None,
         message: str = "",
         status: int = 200,
+        unpaid: str = "",
     ) -> Response:
         view = treasury.bill(number)
         treasury.note(gate.principal(), view.bill.wallet)
@@ -279,6 +401,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
             form=form or {},
             correcting=correcting,
             message=message,
+            unpaid=unpaid,
             longest=LONGEST_REASON,
         )
         return page(text, status)
@@ -322,6 +445,27 @@ def _correcting(form: Mapping[str, str], lines: int) -> Correcting:
     if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
         raise CorrectionInvalidError(f"say why, in 1 to {LONGEST_REASON} characters: it is printed on the bill")
     return Correcting(int(line), amount if form["way"] == "more" else -amount, reason)
+
+
+def _owed_of(text: str) -> tuple[str, int]:
+    """What a ticked box stands for: the name of something owed, and its amount; OwedOtherwiseError."""
+    name, _, amount = text.partition(":")
+    if not (amount.isascii() and amount.isdigit() and len(amount) < 20):
+        raise OwedOtherwiseError("tick what is to be paid")
+    return name, int(amount)
+
+
+def _assigned(form: Mapping[str, str]) -> dict[int, int]:
+    """The bills that a form gives to lines of a statement by hand; AssignmentInvalidError."""
+    found = {}
+    for name, value in form.items():
+        line = name.removeprefix("bill-")
+        if line == name or not value.strip():
+            continue
+        if not all(each.isascii() and each.isdigit() and len(each) < 9 for each in (line, value.strip())):
+            raise AssignmentInvalidError(f"{value.strip()!r} is no bill's number")
+        found[int(line)] = int(value)
+    return found
 
 
 def _moving(form: Mapping[str, str]) -> Moving:

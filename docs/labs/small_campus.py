@@ -70,7 +70,7 @@ class SmallCampus:
         self.network_id = self.app.home.network_id
         self.receipt_key = self.app.home.receipt_key.pubkey()
         self.meters = [
-            Meter(each.name, each.gateway, each.serial, self.home.meters[each.serial].key, each.nameplate_w)
+            Meter(each.name, each.gateway, each.serial, self.home.meters[each.full_name].key, each.nameplate_w)
             for each in plan.meters
         ]
         self._collector = Collector(self.app)
@@ -93,7 +93,7 @@ class SmallCampus:
         self.boundary += after * EPOCH_SECONDS
         self.go_to(self.boundary + 1)
         for each in self.meters:
-            simulated = self.home.meters[each.serial]
+            simulated = self.home.meters[f"{each.gateway}/{each.name}"]
             if each.gateway == self.meters[0].gateway and each.name in steps:
                 generation, consumption, charge, discharge = (1_000 * step for step in steps[each.name])
                 simulated.move((generation, consumption, charge, discharge))

@@ -91,7 +91,10 @@ NOT_HERE: dict[str, str] = {
     **{
         command.text: MONTH
         for command in PAGE
-        if re.match(r"authority billing (preview --period|close|issue|export|show|correct|estimate)", command.text)
+        if re.match(
+            r"authority billing (preview --period|close|issue|export|show|correct|estimate|payments|payouts)",
+            command.text,
+        )
     },
     **{
         command.text: next((why for begins, why in AS_ROOT.items() if command.text.startswith(begins)), WALKED)

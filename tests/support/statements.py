@@ -11,12 +11,12 @@ from sqlalchemy import Engine, event, text
 HISTORY = (
     "frames", "log_leaves", "log_tiles", "log_checkpoints", "log_published", "log_cosignatures",
     "acts", "settled_spans", "settlement_epochs",
-    "parked_frames", "incidents", "energy_days", "trade_days",
+    "parked_frames", "incidents", "energy_days", "trade_days", "market_days", "hand_orders",
 )  # fmt: skip
 """Tables that grow with time; all others grow with the campus."""
 
 
-OPEN = ("ix_frames_held", "ix_frames_waiting")
+OPEN = ("ix_frames_held", "ix_frames_waiting", "ix_hand_orders_open")
 """Indexes that hold what is open alone, and may be read whole."""
 
 

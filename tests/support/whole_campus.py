@@ -24,6 +24,7 @@ from authority.app import App
 from authority.chain import accounts, programs
 from authority.chain.client import ChainClient
 from authority.chain.deploy import ORDERS_PER_SIDE, Deployment, deploy
+from authority.chain.errors import ChainError
 from authority.cli import main
 from authority.enrolment import wallets
 from authority.home.home import Home
@@ -257,6 +258,17 @@ class CampusMeter:
         self.sequence += 1
         self.previous = previous_hash(frame[:96])
         return frame
+
+
+def persist(worker: Worker) -> None:
+    """Rounds until nothing is left to do; an error of the line is a reason to try again, as in the worker's loop."""
+    for _ in range(50):
+        try:
+            worker.settle_down()
+        except ChainError:
+            continue
+        return
+    raise AssertionError("the worker never came to an end")
 
 
 class Campus:

@@ -7,6 +7,7 @@ from authority.api.campus_source import Book, ChainFigures, StoreCampusSource
 from authority.app import App
 from authority.home.home import Home
 from authority.home.settings import EpochSettings, ParameterSettings, Settings, WebSettings
+from authority.settlement.snapshot import OrderView
 from authority.store.metering import Frame, Gateway, LivePower, Meter
 from authority.store.people import Installation, User
 from authority.store.settlement import SettledSpan, SettlementEpoch
@@ -15,6 +16,13 @@ from edge_agent.wire.reading import Record
 EPOCH = 89_500_000
 NOW = EPOCH * 20 + 7
 ENERGY = Energy(minted_wh=300, held_wh=100, escrow_wh=200, retired_wh=0, conserved=True)
+
+
+def orders_of(sellers):
+    """An order of a buyer whose figures are public (member 9), and one of each of the sellers who are not."""
+    bid = OrderView(True, 250_000, 0, 880, 0, 9, False)
+    return (bid, *(OrderView(False, 100_000, n, 81, 0, n, False) for n in range(1, sellers + 1)))
+
 
 METERS = {
     "Dormitory A": (("solar", "generation", "solar"), ("battery", "storage", "none"), ("load", "load", "none")),
@@ -28,7 +36,7 @@ class Chain:
     """The chain's figures as a test sets them."""
 
     def __init__(self):
-        self.answer = ChainFigures("embedded 1.0", 77, NOW - 1, ENERGY, Book(EPOCH, 1, 3, 880, 243))
+        self.answer = ChainFigures("embedded 1.0", 77, NOW - 1, ENERGY, Book(EPOCH, 1, 3, orders_of(3)))
 
     def figures(self, epoch):
         return self.answer
@@ -187,12 +195,28 @@ def test_the_running_epoch_counts_each_meters_reading_once(app, meters):
     epoch = view(app).epoch
     assert (epoch.number, epoch.starts_at, epoch.ends_at) == (EPOCH, EPOCH * 20, EPOCH * 20 + 20)
     assert (epoch.readings, epoch.readings_expected) == (2, 8)
-    assert (epoch.bids, epoch.asks, epoch.bid_wh, epoch.ask_wh) == (1, 3, 880, 243)
+    assert (epoch.bids, epoch.asks) == (1, 3)
+
+
+def test_energy_in_the_book_is_told_of_enough_members_alone(app, meters):
+    """And it goes on by the orders of enough of them, so that no two looks tell what one of them ordered."""
+    chain, told = Chain(), []
+    source = StoreCampusSource(app, chain)
+    with app.store.write() as session:
+        session.query(User).filter(User.name == "Dormitory A").one().member_index = 9
+    for sellers in (0, 2, 3, 4, 5, 6):
+        chain.answer = ChainFigures("embedded 1.0", 77, NOW, ENERGY, Book(EPOCH, 1, sellers, orders_of(sellers)))
+        epoch = source.now(0).epoch
+        told.append((epoch.asks, epoch.bid_wh, epoch.ask_wh))
+    assert told == [(0, 880, 0), (2, 880, 0), (3, 880, 243), (4, 880, 243), (5, 880, 243), (6, 880, 486)]
+    other = StoreCampusSource(app, chain)
+    chain.answer = ChainFigures("embedded 1.0", 77, NOW, ENERGY, Book(EPOCH, 1, 2, orders_of(2)))
+    assert other.now(0).epoch.ask_wh is None
 
 
 def test_a_book_of_another_epoch_is_not_shown_as_this_ones(app, meters):
     chain = Chain()
-    chain.answer = ChainFigures("embedded 1.0", 77, NOW, ENERGY, Book(EPOCH - 1, 1, 3, 880, 243))
+    chain.answer = ChainFigures("embedded 1.0", 77, NOW, ENERGY, Book(EPOCH - 1, 1, 3, orders_of(3)))
     assert view(app, chain).epoch.bids is None
 
 
@@ -218,6 +242,7 @@ def test_past_epochs_carry_the_energy_metered_in_them_and_their_own_book(app, me
                     asks=2,
                     traded_wh=0 if price is None else 99,
                     clearing_price=price,
+                    publishable=None if price is None else True,
                     log_size=5,
                     log_root=b"\xab" * 32 if number < EPOCH - 1 else None,
                 )
@@ -243,6 +268,10 @@ def test_past_epochs_carry_the_energy_metered_in_them_and_their_own_book(app, me
         (EPOCH - 1, 33, 3, 99),
     ]
     assert campus.history[1].clearing_price_micro_credits_per_kwh == 150_000
+    with app.store.write() as session:
+        session.get_one(SettlementEpoch, EPOCH - 1).publishable = False
+    told = view(app).history[1]
+    assert (told.traded_wh, told.clearing_price_micro_credits_per_kwh) == (None, None), "too few members traded"
     assert building(campus, "Dormitory A").minted_wh == 133
     assert building(campus, "Research Labs").minted_wh is None
     assert (campus.service.checkpoint_epoch, campus.service.log_size) == (EPOCH - 2, 5)

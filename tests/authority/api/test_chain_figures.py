@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
 
 import pytest
 from free_ports import free_port
@@ -18,7 +17,7 @@ from authority.chain.deploy import Deployment, deploy
 from authority.demo.orchestrator import settings_for
 from authority.demo.stage import Ports
 from authority.home.home import Home
-from authority.settlement.snapshot import BookStatus
+from authority.settlement.snapshot import BookStatus, BookView
 
 
 class Ticks:
@@ -151,8 +150,11 @@ def test_tokens_without_an_oracle_that_counted_them_do_not_conserve():
 
 
 def test_a_book_is_counted_while_its_place_in_the_ring_is_its_own():
-    book = SimpleNamespace(epoch=5, status=BookStatus.OPEN, bid_count=2, ask_count=3, bid_quantity=14, ask_quantity=21)
+    book = BookView(
+        epoch=5, status=BookStatus.OPEN, cutoff_at=0, closes_at=0, refundable_from=0, price=0, volume=0, bids=2, asks=3,
+        orders=(), data=b"",
+    )  # fmt: skip
     view = counted(book, 5)
-    assert (view.epoch, view.bids, view.asks, view.bid_wh, view.ask_wh) == (5, 2, 3, 14, 21)
+    assert (view.epoch, view.bids, view.asks) == (5, 2, 3)
     assert counted(book, 21) is None
-    assert counted(SimpleNamespace(epoch=0, status=BookStatus.VACANT), 0) is None
+    assert counted(None, 0) is None

@@ -14,6 +14,7 @@ from pypdf import PdfReader
 from authority.billing import paper
 from authority.billing.bill import KINDS, Bill, Line
 from authority.billing.errors import BillChangedError
+from authority.billing.money import Currency, reference_of, spaced
 from authority.figures import credits, credits_per_kwh, kilowatt_hours
 from authority.store.billing import IssuedBill
 
@@ -31,7 +32,7 @@ def issued(lines, number=17):
 
 
 def made(bill, name="Dormitory A"):
-    return paper.bill_pdf(bill, name, "Engineering Department", ZoneInfo("Asia/Bangkok"))
+    return paper.bill_pdf(bill, name, "Engineering Department", ZoneInfo("Asia/Bangkok"), Currency("THB"))
 
 
 def read(pdf):
@@ -74,15 +75,16 @@ def test_it_says_whom_it_is_for_what_is_due_and_how_it_is_checked():
         "Dormitory A",
         f"{credits(6_360_000)} credits to pay",
         f"{credits(-2_400_001)} credits moved already",
+        f"By bank please pay 6.36 THB, with the reference {spaced(reference_of(bytes(16), 17))}",
         "3 October 2026, 11:00 to 3 November 2026, 11:00 (Asia/Bangkok)",
         WALLET,
         "entry 207 of the department's log",
         bill.sha256.hex(),
     ):
         assert words in text
-    assert f"{credits(5)} credits are paid to you" in read(
-        made(issued([Line("correction", amount=-5, bill=1, of_line=1)]))
-    )
+    text = read(made(issued([Line("correction", amount=-5, bill=1, of_line=1)])))
+    assert f"{credits(5)} credits are paid to you" in text
+    assert "By bank you get 0.01 THB" in text
 
 
 def test_it_is_tagged_as_pdf_ua_asks():

@@ -21,7 +21,7 @@ from solders.signature import Signature
 from solders.system_program import CreateAccountParams, TransferParams, create_account, transfer
 
 from authority.chain.accounts import Config
-from authority.chain.client import ChainClient, failing_program, sign_transaction
+from authority.chain.client import ChainClient, failing_program, public_key, sign_transaction
 from authority.chain.errors import (
     AccountMismatchError,
     InstructionFailedError,
@@ -628,6 +628,11 @@ class TestTransport:
             answers[method] = [result(content)]
             with pytest.raises(TransportError, match=f"an answer to {method} that does not belong to it"):
                 ask()
+
+
+def test_a_key_pairs_public_half_is_what_is_computed_of_its_secret() -> None:
+    for keypair in (Keypair(), Keypair.from_seed(bytes(range(32)))):
+        assert public_key(keypair) == keypair.pubkey()
 
 
 def test_the_innermost_program_is_to_blame() -> None:

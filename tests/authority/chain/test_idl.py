@@ -478,6 +478,23 @@ class TestEvents:
             with pytest.raises(IdlDataError):
                 idl.decode_event(data)
 
+    def test_a_variant_is_read_with_the_row_and_a_number_that_is_none_is_named(self) -> None:
+        types = [
+            pod("Ended", [{"name": "epoch", "type": "u32"}, {"name": "how", "type": {"defined": {"name": "How"}}}]),
+            borsh("How", {"kind": "enum", "variants": [{"name": "Cleared"}, {"name": "Refunded"}]}),
+        ]
+        discriminator = tag("event", "Ended")
+        idl = Idl(
+            changed(
+                events=[{"name": "Ended", "discriminator": list(discriminator)}], types=[*DOCUMENT["types"], *types]
+            )
+        )
+        event = idl.decode_event(discriminator + struct.pack("<IB", 4, 1))
+        assert event is not None
+        assert (event.data["epoch"], event.data["how"].name, event.data["how"]) == (4, "Refunded", 1)
+        with pytest.raises(IdlDataError, match=r"Ended\.how: 2 is not a variant; the type has 2"):
+            idl.decode_event(discriminator + struct.pack("<IB", 4, 2))
+
 
 class TestErrors:
     def test_by_code(self, idl: Idl) -> None:

@@ -85,6 +85,12 @@ def test_what_is_written_is_read_again(names: tuple[str, ...], notice: str, url:
         ("[site]\nlatitude = 91.0\n", "[site] latitude must be -90 to 90"),
         ('[site]\nzone = "Berlin"\n', "[site] zone must be an IANA time zone, not 'Berlin'"),
         ('[billing]\ncalendar = "week"\n', "[billing] calendar must be one of fixed, month"),
+        ('[billing]\ncurrency = "Euro"\n', "[billing] currency is three capitals"),
+        ('[billing]\nstatement_columns = ["date=Day", "text=Text"]\n', "[billing] statement_columns are texts such as"),
+        ('[billing]\nstatement_columns = ["date=D", "text=", "amount=A"]\n', "[billing] statement_columns are texts"),
+        ('[billing]\nstatement_decimal = "x"\n', "[billing] statement_decimal is"),
+        ('[billing]\niban = "DE88370400440532013000"\n', "[billing] iban is no IBAN"),
+        ('[billing]\nbic = "MARK"\n', "[billing] bic is eight or eleven"),
         ('[network]\nid = "c0ffee"\n', "[network] id must be 16 hex digits"),
     ],
 )

@@ -63,6 +63,19 @@ def test_what_members_pay_by_hand() -> None:
     assert rate.gini == 0.0
 
 
+def test_rules_without_limits_give_energy_to_those_who_want_it_less() -> None:
+    found = {each.rule: each.welfare for each in compare([EPOCH], LIMITS, LIMITS)}
+    best = 1_000 * 140_000 + 500 * 60_000
+    assert {each.possible for each in found.values()} == {best}
+    assert found["feed_in_only"].reached == 0
+    for name in ("auction", "last_pair", "pay_as_bid"):
+        assert found[name].efficiency == 1.0
+    # all of both sellers; the buyers of 260,000 and of 180,000 get 1,000 Wh each
+    shared = 1_000 * (260_000 + 180_000 - 120_000 - 200_000)
+    for name in ("mid_market_rate", "supply_demand_ratio"):
+        assert found[name].reached == shared < best
+
+
 def test_wheeling_and_fee_go_to_the_department() -> None:
     terms = Terms(300_000, 100_000, wheeling=20_000, fee_bps=100)
     (_, auction, *_) = compare([Epoch(EPOCH.surplus, EPOCH.need, terms)], LIMITS, LIMITS)

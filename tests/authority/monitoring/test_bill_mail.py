@@ -21,8 +21,9 @@ from authority.billing.errors import LetterUnknownError, PeriodNotClosedError
 from authority.figures import credits
 from authority.home.home import Home
 from authority.home.settings import AlertSettings, WebSettings
-from authority.monitoring.bill_mail import BillPost, send_due
+from authority.monitoring.bill_mail import send_due
 from authority.monitoring.delivery import Mail
+from authority.monitoring.post import Post
 from authority.people import records
 from authority.store.billing import BillingPeriod, BillMail, IssuedBill
 from authority.store.log import Act
@@ -74,7 +75,7 @@ class Office:
         """The alerts' process looks after each pause, each time one that was just started."""
         for pause in pauses:
             self.now += pause
-            post = BillPost(self.home, lambda: self.now)
+            post = Post(self.home, lambda: self.now)
             post()
             post.close()
 

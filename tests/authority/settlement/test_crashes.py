@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
+from whole_campus import persist
 
 from authority.audit.conservation import conservation
 from authority.cli import main
@@ -114,19 +115,6 @@ def test_lost_requests_and_lost_answers_change_nothing(campus, proxy):
     assert campus.balances() == campus.after_one_market()
     assert conservation(campus.client).ok
     assert campus.audit() == 0
-
-
-def persist(worker):
-    """As the worker's own loop does: an error of the line is a reason to try again."""
-    from authority.chain.errors import ChainError
-
-    for _ in range(50):
-        try:
-            worker.settle_down()
-        except ChainError:
-            continue
-        return
-    raise AssertionError("the worker never came to an end")
 
 
 def test_the_validator_is_killed_in_the_middle(killable):

@@ -10,10 +10,12 @@ from solders.pubkey import Pubkey
 from sqlalchemy import select
 
 from authority.audit.conservation import conservation
+from authority.billing import bank_accounts
 from authority.chain import accounts, programs
 from authority.collector import policy
 from authority.collector.policy import MeterFacts
 from authority.enrolment import wallets
+from authority.store.billing import BankAccount
 from authority.store.log import Act
 from authority.store.people import Installation, User
 from edge_agent.wire.reading import Record
@@ -141,6 +143,9 @@ def test_a_member_leaves_with_everything_settled_paid_and_erased(campus, run):
     sold = campus.credit("A")
     left = campus.held("A")
     assert sold > 0
+    with campus.app.store.read() as session:
+        member_id = session.scalars(select(User.id).where(User.name == "A")).one()
+    bank_accounts.set_account(campus.app, member_id, "Ada", "DE89370400440532013000", "", actor="x")
     told = run("members", "leave", "A", "--reason", "moved out")
     assert told["fed_in_wh"] + told["retired_wh"] == left == plan["fed_in_wh"] + plan["retired_wh"]
     assert told["redeemed"] == sold + told["fed_in_wh"] * 80
@@ -151,6 +156,7 @@ def test_a_member_leaves_with_everything_settled_paid_and_erased(campus, run):
     with campus.app.store.read() as session:
         user = session.scalars(select(User).where(User.wallet == str(campus.wallets["A"]))).one()
         assert (user.name, user.building, user.sealed_key) == ("former member 0", "", None)
+        assert session.get(BankAccount, member_id) is None
     assert "there is no member 'A'" in run("members", "leave", "A", exits=1)
     assert "has left already" in run("members", "leave", "former member 0", exits=1)
     for _ in range(2):

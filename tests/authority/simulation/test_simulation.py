@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -12,8 +13,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from free_ports import free_port
@@ -23,15 +26,25 @@ from authority.app import App
 from authority.billing.evidence import StoreEvidence
 from authority.chain.accounts import EpochBook
 from authority.cli import main
+from authority.enrolment.exchanges import EXCHANGED_ACT
+from authority.errors import USAGE
 from authority.home.clock import CLOCK_NAME, clock_of, stop_clock
 from authority.home.errors import HomeConfigError
+from authority.measures import tables
 from authority.measures.markets import RULES
-from authority.simulation import report
+from authority.simulation import plots, report
+from authority.simulation.buildings import Household, registers
 from authority.simulation.campus_home import start_of
 from authority.simulation.errors import OutBusyError, OutForeignError, OutOtherError, ScenarioInvalidError
+from authority.simulation.meters import FIRST_REGISTER_WH
 from authority.simulation.scenario import Scenario
+from authority.simulation.seeds import Seed
 from authority.simulation.simulation import DONE, Out, Request, Simulation
-from authority.store.metering import Frame, Meter
+from authority.simulation.weather import Sky
+from authority.store.log import Act
+from authority.store.metering import METER_RETIRED, Frame, Meter
+from authority.store.people import User
+from edge_agent.wire.reading import RECORD_SIZE, Record
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -68,7 +81,11 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[st
 def test_a_seed_makes_the_same_log_chain_and_report_byte_for_byte(twice: tuple[Path, Path, dict[str, Any]]) -> None:
     first, second, told = twice
     assert (first / "bundle").read_bytes() == (second / "bundle").read_bytes()
-    for name in (report.JSON_NAME, report.TEXT_NAME, report.MARKETS_NAME):
+    names = [
+        path.name for path in (first / "out").iterdir() if path.suffix in (".csv", ".json", ".txt", ".svg", ".png")
+    ]
+    assert len(names) == 5 + 3 + 1 + 2
+    for name in names:
         assert (first / "out" / name).read_bytes() == (second / "out" / name).read_bytes()
     written = json.loads((first / "out" / report.JSON_NAME).read_text())
     assert {key: told[key] for key in written} == written
@@ -99,7 +116,7 @@ def test_market_rules_are_compared_on_the_same_energy(twice: tuple[Path, Path, d
     assert rules["feed_in_only"]["traded_wh"] == rules["feed_in_only"]["gain"] == 0
     assert rules["auction"]["traded_wh"] == rules["last_pair"]["traded_wh"] == rules["pay_as_bid"]["traded_wh"] > 0
     assert rules["mid_market_rate"]["traded_wh"] == rules["supply_demand_ratio"]["traded_wh"]
-    with (first / "out" / report.MARKETS_NAME).open(newline="") as file:
+    with (first / "out" / tables.MARKETS.file).open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(RULES) * 6
     for name, rule in rules.items():
@@ -109,6 +126,61 @@ def test_market_rules_are_compared_on_the_same_energy(twice: tuple[Path, Path, d
     for rule in rules.values():
         exact = rule["traded_wh"] * spread / 1_000
         assert rule["gain"] + rule["department"] == pytest.approx(exact, abs=6 * 2)
+
+
+KINDS = {"integer": int, "number": float, "string": str, "datetime": datetime.fromisoformat}
+
+
+def test_every_table_is_as_its_schema_says_and_fits_the_report(twice: tuple[Path, Path, dict[str, Any]]) -> None:
+    first, _, told = twice
+    package = json.loads((first / "out" / tables.PACKAGE_NAME).read_text())
+    read: dict[str, list[dict[str, Any]]] = {}
+    for resource in package["resources"]:
+        with (first / "out" / resource["path"]).open(newline="") as file:
+            reader = csv.DictReader(file)
+            fields = resource["schema"]["fields"]
+            assert reader.fieldnames == [field["name"] for field in fields]
+            rows = [
+                {field["name"]: KINDS[field["type"]](row[field["name"]]) for field in fields if row[field["name"]]}
+                for row in reader
+            ]
+        keys = [tuple(row[name] for name in resource["schema"]["primaryKey"]) for row in rows]
+        assert len(set(keys)) == len(keys) > 0
+        read[resource["name"]] = rows
+    assert [len(read[name]) for name in ("epochs", "members")] == [24, 6]
+    assert [len(read[name]) for name in ("meters", "market_epochs")] == [24 * (4 * 3 + 2), 24 * len(RULES)]
+    energy = told["measures"]["energy"]
+    for name, total in (
+        ("generation_wh", "generation_wh"),
+        ("import_wh", "grid_import_wh"),
+        ("minted_wh", "minted_wh"),
+    ):
+        assert sum(row[name] for row in read["epochs"]) == energy[total]
+    assert sum(row["traded_wh"] for row in read["epochs"] if "price" in row) == energy["traded_wh"]
+    assert max(row["import_wh"] for row in read["epochs"]) == energy["peak_import_w"]  # epochs of an hour
+    assert sum(row["gain"] for row in read["members"]) == told["measures"]["money"]["gain"]
+    used = sum(row["consumption_wh"] for row in read["meters"] if row["role"] == "load")
+    assert 0 < used < energy["consumption_wh"]
+
+
+def test_plots_are_drawn_and_drawn_again_for_some_days(
+    twice: tuple[Path, Path, dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = twice[0] / "out"
+    before = (out / plots.SVG_NAME).read_bytes(), (out / plots.PNG_NAME).read_bytes()
+    assert before[1].startswith(b"\x89PNG")
+    width, height = struct.unpack(">II", before[1][16:24])
+    assert width == 2 * plots.WIDTH < 2 * height
+    words = {each.text for each in ElementTree.fromstring(before[0]).iter("{http://www.w3.org/2000/svg}text")}  # noqa: S314
+    assert {"Dormitory 01", "supply demand ratio", "Price, credits per kWh", "1 Jun"} <= words
+    assert main(["plot", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"plots": [str(out / plots.SVG_NAME), str(out / plots.PNG_NAME)]}
+    assert ((out / plots.SVG_NAME).read_bytes(), (out / plots.PNG_NAME).read_bytes()) == before
+    assert main(["plot", str(out), "--from-day", "2", "--into", str(tmp_path / "none")]) == USAGE
+    assert "there is no day 2" in capsys.readouterr().err
+    assert main(["plot", str(tmp_path)]) == USAGE
+    assert "give its `authority simulate` line again" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def fetched(server: subprocess.Popen[bytes], url: str) -> str:
@@ -197,21 +269,62 @@ seconds = 1500
 kind = "parameters"
 from_hour = 12
 retail_price = 330_000
+
+[[event]]
+kind = "exchange"
+meter = "building_01/battery"
+from_hour = 8
+first_wh = 1_250
+
+[[event]]
+kind = "exchange"
+meter = "building_03/building"
+from_hour = 11
+
+[[event]]
+kind = "exchange"
+meter = "building_01/battery"
+from_hour = 15
+
+[[event]]
+kind = "leave"
+member = "Dormitory 01 flat 1"
+from_hour = 10
+
+[[profile]]
+member = "Laboratory 02"
+file = "laboratory.csv"
 """
 )
+LEFT = "building_01/flat_1"
+"""The meter of the member that leaves."""
 
 
-def test_outages_late_readings_and_new_prices_are_lived_through_and_resumed(tmp_path: Path) -> None:
-    request = Request(1, 3, 3, 11, REQUEST.start, Scenario.parse(EVENTS))
-    with interrupted_at(10) as progress, Out(tmp_path, request) as out:
-        Simulation(request, out, progress).run()
-    with Out(tmp_path, request) as out:
+@pytest.fixture(scope="module")
+def eventful(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Request, dict[str, Any]]:
+    """A day in which everything happens, interrupted around it, and its report."""
+    path = tmp_path_factory.mktemp("eventful")
+    starts = [datetime.fromtimestamp(REQUEST.start + 3_600 * hour, UTC).isoformat() for hour in range(24)]
+    rows = [f"{start},{hour * 100.25}" for hour, start in enumerate(starts)]
+    (path / "laboratory.csv").write_text("\n".join(["start,consumption_wh", *rows]))
+    request = Request(1, 3, 5, 11, REQUEST.start, Scenario.parse(EVENTS, path))
+    for interval in (8, 12, 13):
+        with interrupted_at(interval) as progress, Out(path / "out", request) as out:
+            Simulation(request, out, progress).run()
+    with Out(path / "out", request) as out:
         simulation = Simulation(request, out, lambda *_: None)
         simulation.run()
-        found = report.make(out.path, request, simulation.spent)
+        return out.path, request, report.make(out.path, request, simulation.spent)
+
+
+def test_outages_late_readings_and_new_prices_are_lived_through_and_resumed(
+    eventful: tuple[Path, Request, dict[str, Any]],
+) -> None:
+    path, _, found = eventful
+    # ten meters at every hour; the eleventh up to 12, when its gateway was back and its member could leave
     audit = found["audit"]
-    assert (audit["ok"], audit["problems"], audit["readings"]) == (True, [], 9 * 25)
-    app = App.open(tmp_path)
+    assert (audit["ok"], audit["problems"], audit["readings"]) == (True, [], 10 * 25 + 13)
+    app = App.open(path)
     with app.store.read() as session:
         rows = session.execute(
             select(Meter.gateway_name, Frame.interval_end, Frame.received_at).join(Meter, Frame.meter_pk == Meter.id)
@@ -226,6 +339,63 @@ def test_outages_late_readings_and_new_prices_are_lived_through_and_resumed(tmp_
     assert delays["building_03"] == {1, 1_500}
     assert delays["building_01"] == {1, hour + 1, 2 * hour + 1, 3 * hour + 1}
     assert prices == [300_000] * (len(prices) - 12) + [330_000] * 12
+
+
+def counted_mwh(request: Request) -> dict[str, list[int]]:
+    """What plants, batteries and loads did at each meter over the whole time, from the models alone."""
+    seconds, seed, campus = request.scenario.epoch_seconds, Seed(request.seed), request.campus()
+    sky = Sky(request.scenario.site, seed, seconds)
+    households = [Household(member, seed, seconds) for member in campus.members]
+    counted = {meter.full_name: [0] * 4 for meter in campus.meters}
+    for start in range(request.start, request.end, seconds):
+        weather = sky.next(start)
+        local = start + int(request.scenario.site.longitude * 240)
+        flows = {each.member.name: each.next(local, weather) for each in households}
+        for meter in campus.meters:
+            steps = registers(meter, flows[meter.member])
+            counted[meter.full_name] = [a + b for a, b in zip(counted[meter.full_name], steps, strict=True)]
+    return counted
+
+
+def test_meters_are_exchanged_and_a_member_leaves_to_the_wh_and_a_profile_is_followed(
+    eventful: tuple[Path, Request, dict[str, Any]],
+) -> None:
+    path, request, found = eventful
+    names = [member["name"] for member in found["measures"]["members"]]
+    assert names == ["Dormitory 01", "Laboratory 02", "Library 03", "former member 3", "Library 03 flat 1"]
+
+    app = App.open(path)
+    with app.store.read() as session:
+        meters = {f"{meter.gateway_name}/{meter.name}": meter for meter in session.scalars(select(Meter))}
+        acts = [
+            act.data for act in session.scalars(select(Act).where(Act.kind == EXCHANGED_ACT).order_by(Act.log_index))
+        ]
+        left = session.scalar(select(User.left_at).where(User.left_at.is_not(None)))
+        signed = {}
+        for name, meter in meters.items():
+            frames = session.scalars(select(Frame.frame).where(Frame.meter_pk == meter.id))
+            records = [Record.from_bytes(frame[:RECORD_SIZE]) for frame in frames]
+            signed[name] = max(records, key=lambda record: record.sequence).registers
+    app.store.close()
+    assert meters[LEFT].state == METER_RETIRED
+    assert left is not None
+    assert 12 <= (left - REQUEST.start) / 3_600 <= 14
+    assert [act["first_wh"] for act in acts] == [
+        {"charge": 1_250, "discharge": 1_250},
+        {"generation": 0, "consumption": 0},
+        {"charge": 0, "discharge": 0},
+    ]
+    exchanged = {"building_01/battery": 2, "building_03/building": 1}
+    assert {name: meter.serial[-2:] for name, meter in meters.items() if "-" in meter.serial} == {
+        "building_01/battery": "-3",
+        "building_03/building": "-2",
+    }
+    # what is signed at the end is all that flowed, but for what no display shows: less than a Wh of each device
+    first = {meter.full_name: FIRST_REGISTER_WH * meter.installation for meter in request.campus().meters}
+    counted = counted_mwh(request) | {"building_02/load": [0, 276 * 100_250, 0, 0]}
+    for name in meters.keys() - {LEFT, "building_02/computing", "building_02/equipment"}:
+        missing = [first[name] + mwh // 1_000 - wh for mwh, wh in zip(counted[name], signed[name], strict=True)]
+        assert all(0 <= each <= exchanged.get(name, 0) for each in missing), name
 
 
 def test_a_set_up_that_was_interrupted_begins_again(tmp_path: Path) -> None:
@@ -260,9 +430,12 @@ def test_a_directory_is_one_simulations_and_one_processs(tmp_path: Path) -> None
         ("[site]\nlatitude = true\n", "latitude"),
         ("[parameters]\nretail = 5\n", "retail"),
         ("[event]\n", "event"),
-        ("[[event]]\nkind = 'storm'\n", "one of 'outage', 'late', 'parameters'"),
+        ("[[event]]\nkind = 'storm'\n", "one of 'outage', 'late', 'parameters', 'exchange', 'leave'"),
         ("[[event]]\nkind = 'outage'\nbuilding = 1\nhours = 2\n", "from_hour"),
         ("[[event]]\nkind = 'late'\nbuilding = 1\nfrom_hour = 0\nhours = 2\nseconds = 900\n", "1 to 899"),
+        ("[[event]]\nkind = 'exchange'\nfrom_hour = 3\n", "meter"),
+        ("[[event]]\nkind = 'exchange'\nmeter = 'a/b'\nfrom_hour = 3\nfirst_wh = -1\n", "first_wh"),
+        ("[[event]]\nkind = 'leave'\nfrom_hour = 3\n", "member"),
         ("[[event]]\nkind = 'parameters'\nfrom_hour = 9\n", "parameters that change"),
         ("[[event]]\nkind = 'parameters'\nfrom_hour = 3\nwheeling = 0\n", "4 or more"),
         ("epoch_seconds =", "not TOML"),
@@ -271,6 +444,24 @@ def test_a_directory_is_one_simulations_and_one_processs(tmp_path: Path) -> None
 def test_a_scenario_that_cannot_be_used_says_where(text: str, message: str) -> None:
     with pytest.raises(ScenarioInvalidError, match=message):
         Scenario.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ("kind = 'outage'\nbuilding = 5\nhours = 1", "there is no building_05: the campus has 4 buildings"),
+        ("kind = 'exchange'\nmeter = 'building_01/sun'", "no meter 'building_01/sun'; there are building_01/battery"),
+        ("kind = 'leave'\nmember = 'Nobody'", "no member 'Nobody'; there are Dormitory 01, Laboratory 02"),
+    ],
+)
+def test_an_event_about_somebody_else_is_told_before_anything_is_made(
+    event: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "other.toml"
+    file.write_text(f"[[event]]\nfrom_hour = 3\n{event}\n")
+    assert main(["simulate", *WORDS, "--scenario", str(file), "--out", str(tmp_path / "out")]) == USAGE
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_scenarios_prices_and_site_are_taken(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,7 @@ def test_what_is_packed_comes_back(data, sample, other):
     plain, packer = Packer(), Packer(learnt([sample, data]))
     assert plain.unpack(plain.pack(data)) == data
     assert packer.unpack(packer.pack(data)) == data
+    assert packer.pack(data) == packer.pack(data)  # one leaves nothing behind for the next
     assert packer.unpack(plain.pack(data)) == data  # it was packed before there was a dictionary
     assert packer.unpack(b"\1" + other) == b"\1" + other  # a transaction of an earlier release
     assert packer.unpack('{"logs":[]}') == b'{"logs":[]}'
@@ -44,6 +46,20 @@ def entry(number):
     meta = {"logMessages": [f"Program {each} invoke [1]" for each in named], "fee": 5_000 + number}
     content = b"\1" + number.to_bytes(64, "big") + b"".join(map(bytes, named))
     return Entry(number // 10, number, bytes(32), number.to_bytes(64, "big"), content, None, meta, named, ())
+
+
+def test_a_transaction_is_found_by_each_address_that_it_names_new_or_known(tmp_path):
+    first, second, third = ADDRESSES[:3]
+    names = [[first], [first, second, second], [third, first], []]
+    ledger = Ledger(tmp_path)
+    try:
+        for number, named in enumerate(names):
+            ledger.record(replace(entry(number), mentions=named))
+        for address in ADDRESSES[:3]:
+            found = [each.status.number for each in ledger.mentions(address, 9, None, None)]
+            assert found == [number + 1 for number, named in reversed(list(enumerate(names))) if address in named]
+    finally:
+        ledger.close()
 
 
 def told(ledger, count):

@@ -47,6 +47,8 @@ OPEN_TO = {
     "me": {MEMBER, DELEGATE},
     "member": {MEMBER, DELEGATE},
     "proofs": {MEMBER},
+    "payout": {MEMBER},
+    "estimates": {TREASURER},
     "operator": {OPERATOR, AUTHORITY, AUDITOR},
     "treasurer": {TREASURER},
     "acts": {OPERATOR},

@@ -1,9 +1,13 @@
 """The pages of people in a real Chromium: by keyboard, with a passkey, at two widths, light and dark, by axe."""
 
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
 import axe
 import pytest
 from browser import CHROMIUM, Browser
 from people_site import build
+from sample_market import add_days, add_public_member
 from served import served
 from sqlalchemy import select
 
@@ -17,7 +21,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get i
 GOOD = "violet kettle under seven"
 WIDTHS = ((390, 844), (1280, 900))
 PAGES = {
-    None: ("/login",),
+    None: ("/login", "/market", "/market?view=month&table=1", "/market?view=year"),
     MEMBER: (
         "/me",
         "/me/energy",
@@ -38,11 +42,17 @@ def store_url():
     return ""
 
 
+def made_day(clock, before):
+    return datetime.fromtimestamp(clock.now - before * 86_400, UTC).date()
+
+
 @pytest.fixture
 def site(app, clock, sample_month):
     clock.now += 17 * 3_600  # the end of a sunny afternoon
     made = build(app)
     sample_month(made)
+    add_public_member(app)
+    add_days(app, made_day(clock, 3), 4, ZoneInfo("UTC"), until=clock.now - 900)
     return made
 
 

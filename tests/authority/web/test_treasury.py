@@ -223,6 +223,49 @@ def test_a_correction_is_previewed_entered_once_and_carried_by_the_next_bill(end
     assert credits(-250_000) in page
 
 
+def test_an_estimate_is_previewed_entered_billed_and_taken_back(ended, treasurer, capsys):
+    billing, url = command_of(ended, capsys), "/treasury/estimates"
+    link = re.search(r'href="(/treasury/estimates\?meter=gw_d[^"]+)"', treasurer.get("/treasury").text)[1]
+    page = treasurer.get(html.unescape(link)).text
+    assert re.search(r'<option value="gw_d/load" selected>', page), "the silent meter is chosen already"
+    since, until = (
+        re.search(rf'id="{name}" name="{name}" [^>]*value="([^"]+)"', page)[1] for name in ("since", "until")
+    )
+    good = {"meter": "gw_d/load", "since": since, "until": until, "energy": "0,75", "reason": "meter dead"}
+    for wrong, words in (
+        ({"meter": ""}, "choose the meter"),
+        ({"meter": "gw_d/x"}, "no such meter"),
+        ({"since": until, "until": since}, "begins before it ends"),
+        ({"since": "now"}, "as a date and a time"),
+        ({"until": "9999-12-31T23:59"}, "a year at most"),
+        ({"energy": "0"}, "more than 0"),
+        ({"energy": "0.0001"}, "3 decimals"),
+        ({"reason": ""}, "say why"),
+    ):
+        assert words in text(treasurer.post(url, 409, act="save", **{**good, **wrong})).lower()
+    assert f"{kilowatt_hours(750)} for " in text(treasurer.post(url, 200, act="preview", **good))
+    assert acts(ended, "consumption_estimated") == []
+    for _ in range(2):
+        treasurer.post(url, act="save", **good)
+    ((actor, data),) = acts(ended, "consumption_estimated")
+    assert (actor, data["wh"], data["wallet"]) == (treasurer.person.pseudonym, 750, str(ended.wallets["D"]))
+    (listed,) = billing("estimate", "list")
+    assert (listed["wh"], listed["first_epoch"], listed["end_epoch"]) == (750, data["first_epoch"], data["end_epoch"])
+    billing("close", 0, "--with-gaps")
+    billing("issue", 0)
+    (line,) = [line for line in billing("show", "D")[0]["lines"] if line["kind"] == "estimate"]
+    assert line["wh"] == 750
+    back = f"{url}/{listed['estimate']}"
+    assert "say why" in text(treasurer.post(back, 409, reason="")).lower()
+    treasurer.post(f"{url}/1", 404, reason="x")
+    for _ in range(2):
+        treasurer.post(back, reason="measured after all")
+    assert "taken back: measured after all" in text(treasurer.get(url))
+    previewed = billing("preview", "--period", 1, "--member", "D")[0]["lines"]
+    (returned,) = [line for line in previewed if line["kind"] == "estimate_withdrawn"]
+    assert returned["amount"] == -line["amount"]
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
 def test_the_pages_fit_and_are_accessible(ended, treasurer, capsys, tmp_path):
     faults = []
@@ -245,6 +288,7 @@ def test_the_pages_fit_and_are_accessible(ended, treasurer, capsys, tmp_path):
             "/treasury/credits",
             "/treasury/periods/0",
             "/treasury/periods/0/close",
+            "/treasury/estimates?meter=gw_d/load",
             f"/treasury/periods/0/members/{wallet}",
         )
         billing = command_of(ended, capsys)

@@ -1,0 +1,20 @@
+"""Entity tags: a reader that asks again is told that nothing has changed (304)."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+PUBLIC = "public, max-age=30"
+PRIVATE = "private, no-cache"
+
+
+def tagged(response: Response, cache_control: str) -> Response:
+    """The answer to a GET with its tag; whoever keeps it may do so as `cache_control` says."""
+    if request.method == "GET" and response.status_code == 200:
+        response.headers["Cache-Control"] = cache_control
+        if cache_control == PRIVATE:
+            response.vary.add("Cookie")
+            response.vary.add("Authorization")
+        response.add_etag(weak=True)  # it stands for the content, compressed or not
+        response.make_conditional(request)
+    return response

@@ -1,0 +1,258 @@
+"""What the department owes its members in money, and ordering its bank to pay that: each thing once.
+
+Owed is what a bill gives the member, what was paid too much of one, and credits that were taken back for money. An
+order (`payout_ordered`: wallet, amount, `bill` or `redeemed`, the leaf of the credits' act) stands until the bank's
+statement has the transfer, or until it is cancelled (`payout_cancelled`: `order`, its leaf); what an order stands for
+is not ordered again. Amounts are micro-credits, above 0.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from authority.app import App
+from authority.billing import bank_accounts, credits, payments
+from authority.billing.calendar import local
+from authority.billing.errors import (
+    AccountMissingError,
+    BatchUnknownError,
+    FormatUnfitError,
+    NothingOwedError,
+    OwedOtherwiseError,
+)
+from authority.billing.money import Currency, reference_of, spaced
+from authority.billing.payment_file import CSV, PAIN_001, Order, Transfer, as_csv, pain_001
+from authority.home.iban import compact, is_sepa
+from authority.log import log
+from authority.store.billing import BankAccount, BillPayment, CreditEntry, IssuedBill, PayoutOrder
+
+ORDERED, CANCELLED = "payout_ordered", "payout_cancelled"
+OTHERWISE = 0
+"""The batch of what was paid in another way, such as by hand: it is in no file."""
+EURO = "EUR"
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Something that a member is to be paid: of a bill, or for credits (the leaf of the act that took them back)."""
+
+    wallet: str
+    amount: int
+    bill: int | None = None
+    redeemed: int | None = None
+    account: BankAccount | None = None
+
+    @property
+    def name(self) -> str:
+        """How commands and forms name it: bill-17, credits-5120."""
+        return f"bill-{self.bill}" if self.bill is not None else f"credits-{self.redeemed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What was ordered together: in one file, or as paid in another way (number OTHERWISE)."""
+
+    number: int
+    made_at: int
+    made_by: str
+    count: int
+    amount: int
+    cancelled: bool
+
+
+def usual_format(app: App) -> str:
+    """The format of the department's bank: pain.001 for euros from an IBAN, else CSV."""
+    billing = app.home.settings.billing
+    return PAIN_001 if billing.currency == EURO and billing.iban else CSV
+
+
+# Reading
+
+
+def owed(session: Session, app: App, period: int | None = None) -> list[Owed]:
+    """What is owed and not ordered; of a period, what its bills come to alone. BillingError `currency_unset`."""
+    currency = Currency.required(app.home.settings.billing)
+    accounts = bank_accounts.by_wallet(session)
+    which = [] if period is None else [IssuedBill.period == period]
+    found = []
+    standing = _standing(session)
+    for bill in payments.paid_bills(session, currency, app.home.network_id, *which):
+        amount = -bill.left - standing.get(("bill", bill.number), 0)
+        if bill.left < 0 < amount:
+            found.append(Owed(bill.wallet, amount, bill.number, None, accounts.get(bill.wallet)))
+    if period is None:
+        entries = select(CreditEntry).where(CreditEntry.amount < 0, CreditEntry.state == credits.LANDED)
+        for entry in session.scalars(entries.order_by(CreditEntry.log_index)):
+            if ("redeemed", entry.log_index) not in standing:
+                amount = -currency.payable(entry.amount)
+                found.append(Owed(entry.wallet, amount, None, entry.log_index, accounts.get(entry.wallet)))
+    return found
+
+
+def _standing(session: Session) -> dict[tuple[str, int], int]:
+    """What orders stand for, by what they are about: all of them, less those that a statement has had since."""
+    out: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    sent = select(BillPayment).where(BillPayment.amount < 0, BillPayment.withdrawn_at.is_(None))
+    for payment in session.scalars(sent.order_by(BillPayment.log_index)):
+        out[payment.bill].append((payment.log_index, -payment.amount))
+    found: dict[tuple[str, int], int] = defaultdict(int)
+    orders = select(PayoutOrder).where(PayoutOrder.cancelled_at.is_(None)).order_by(PayoutOrder.log_index)
+    for order in session.scalars(orders):
+        if order.bill is None:
+            found["redeemed", int(order.redeemed or 0)] += order.amount
+            continue
+        done = next((each for each in out[order.bill] if each[0] > order.log_index and each[1] == order.amount), None)
+        if done is None:
+            found["bill", order.bill] += order.amount
+        else:
+            out[order.bill].remove(done)
+    return found
+
+
+def batches(session: Session) -> list[Batch]:
+    """What was ordered, the newest first; what was paid in another way is one batch for each time."""
+    query = (
+        select(
+            PayoutOrder.batch,
+            PayoutOrder.made_at,
+            PayoutOrder.made_by,
+            func.count(),
+            func.sum(PayoutOrder.amount),
+            func.count(PayoutOrder.cancelled_at),
+        )
+        .group_by(PayoutOrder.batch, PayoutOrder.made_at, PayoutOrder.made_by)
+        .order_by(PayoutOrder.made_at.desc(), PayoutOrder.batch.desc())
+    )
+    return [
+        Batch(batch, at, by, count, int(amount), cancelled == count)
+        for batch, at, by, count, amount, cancelled in session.execute(query)
+    ]
+
+
+# Acting
+
+
+def order(
+    app: App, chosen: Iterable[tuple[str, int]] | None = None, *, period: int | None = None, otherwise: bool = False,
+    form: str | None = None, actor: str,
+) -> int:  # fmt: skip
+    """Order what is owed to be paid, or say that it was paid in another way; the batch. Logged.
+
+    chosen: (name, amount) of each, which has to be owed just so; None: everything that the file can have. form: of the
+    file. BillingErrors `owed_otherwise`, `account_missing`, `format_unfit`, `nothing_owed`, `currency_unset`.
+    """
+    form = form or usual_format(app)
+    with app.store.write() as session:
+        log.lock(session)
+        found = {each.name: each for each in owed(session, app, period)}
+        if chosen is None:
+            some = [each for each in found.values() if otherwise or _unfit(each, form) is None]
+        else:
+            some = []
+            for name, amount in dict(chosen).items():
+                if name not in found or found[name].amount != amount:
+                    raise OwedOtherwiseError(f"{name} is not owed, or in another amount: look at it again")
+                some.append(found[name])
+        if not some:
+            raise NothingOwedError("nothing is owed that could be paid: authority billing payouts owed")
+        if not otherwise:
+            _department(app, form)
+            for each in some:
+                wrong = _unfit(each, form)
+                if wrong is not None:
+                    raise wrong
+        now = app.clock()
+        batch = OTHERWISE if otherwise else 1 + (session.scalar(select(func.max(PayoutOrder.batch))) or 0)
+        acts = []
+        for each in some:
+            about = {"bill": each.bill} if each.bill is not None else {"redeemed": each.redeemed}
+            acts.append((ORDERED, {"amount": each.amount, "wallet": each.wallet, **about}))
+        for each, index in zip(some, log.record_acts(session, acts, actor, now), strict=True):
+            session.add(
+                PayoutOrder(
+                    batch=batch, bill=each.bill, redeemed=each.redeemed, wallet=each.wallet, amount=each.amount,
+                    made_at=now, made_by=actor, log_index=index, cancelled_at=None,
+                )
+            )  # fmt: skip
+        return batch
+
+
+def cancel(app: App, batch: int, *, actor: str) -> int:
+    """Take back a batch whose file the bank never got: it is owed again; how many orders. Logged.
+
+    BillingError `batch_unknown`.
+    """
+    with app.store.write() as session:
+        log.lock(session)
+        rows = _rows(session, batch)
+        now, taken = app.clock(), [row for row in rows if row.cancelled_at is None]
+        log.record_acts(session, [(CANCELLED, {"order": row.log_index}) for row in taken], actor, now)
+        for row in taken:
+            row.cancelled_at = now
+        return len(taken)
+
+
+def file_of(app: App, batch: int, form: str | None = None) -> tuple[bytes, str]:
+    """The file of a batch, to the accounts as they are now, and its format.
+
+    BillingErrors `batch_unknown`, `account_missing`, `format_unfit`, `currency_unset`.
+    """
+    form = form or usual_format(app)
+    _department(app, form)
+    settings, currency = app.home.settings, Currency.required(app.home.settings.billing)
+    transfers = []
+    with app.store.read() as session:
+        rows = [row for row in _rows(session, batch) if row.cancelled_at is None]
+        if not rows:
+            raise BatchUnknownError(f"batch {batch} was cancelled, and has no file")
+        accounts = bank_accounts.by_wallet(session)
+        for row in rows:
+            each = Owed(row.wallet, row.amount, row.bill, row.redeemed, accounts.get(row.wallet))
+            wrong = _unfit(each, form)
+            if wrong is not None or each.account is None:
+                raise wrong or AccountMissingError(each.name)
+            reference, purpose = f"CREDITS-{row.redeemed}", f"Campus credits paid out, {row.redeemed}"
+            if row.bill is not None:
+                reference = reference_of(app.home.network_id, row.bill)
+                purpose = f"{spaced(reference)} energy bill {row.bill}"
+            account = each.account
+            transfers.append(Transfer(reference, account.holder, account.number, account.bank, row.amount, purpose))
+    made_at = rows[0].made_at
+    on = local(made_at, ZoneInfo(settings.site.zone)).date()
+    id = f"CAMPUS-{app.home.network_id.hex()[:8].upper()}-{batch}"
+    debtor, billing = settings.network.organisation, settings.billing
+    made = Order(id, made_at, on, debtor, compact(billing.iban), billing.bic, currency, transfers)
+    return (pain_001(made) if form == PAIN_001 else as_csv(made)), form
+
+
+def _rows(session: Session, batch: int) -> list[PayoutOrder]:
+    rows = session.scalars(select(PayoutOrder).where(PayoutOrder.batch == batch).order_by(PayoutOrder.log_index)).all()
+    if batch == OTHERWISE or not rows:
+        raise BatchUnknownError(f"there is no payment file {batch}")
+    return list(rows)
+
+
+def _department(app: App, form: str) -> None:
+    """FormatUnfitError where the department's own part of a file is missing."""
+    billing = app.home.settings.billing
+    if form == PAIN_001 and billing.currency != EURO:
+        raise FormatUnfitError("pain.001 is for euros here; take the CSV file")
+    if form == PAIN_001 and not billing.iban:
+        raise FormatUnfitError("say from which account the department pays: iban under [billing]; or take the CSV file")
+
+
+def _unfit(each: Owed, form: str) -> AccountMissingError | FormatUnfitError | None:
+    """Why something that is owed cannot be in a file of this format."""
+    if each.account is None:
+        return AccountMissingError(
+            f"{each.name}: this member has said no bank account: authority billing payouts account"
+        )
+    if form == PAIN_001 and not is_sepa(each.account.number):
+        return FormatUnfitError(f"{each.name}: this member's account is none that SEPA reaches; take the CSV file")
+    return None

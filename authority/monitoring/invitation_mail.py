@@ -1,0 +1,65 @@
+"""Sending the invitations that an operator has asked to be mailed: each with a link that is made as the mail leaves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime
+from zoneinfo import ZoneInfo
+
+from authority.app import App
+from authority.monitoring.delivery import Mail, UndeliveredError
+from authority.people import invitation_mails, secrets
+from authority.people.desk import address
+from authority.people.invitation_mails import Claimed
+from authority.people.invitations import INVITATION_SECONDS
+from edge_agent.wire.log import StructuredLog
+
+LOG = StructuredLog(__name__)
+
+
+def letter(app: App, claimed: Claimed, secret: str, now: int) -> EmailMessage:
+    """The mail of an invitation; now (Unix seconds) is when its link was made."""
+    settings = app.home.settings
+    organisation, zone = settings.network.organisation, ZoneInfo(settings.site.zone)
+    ends = datetime.fromtimestamp(now + INVITATION_SECONDS, zone)
+    mail = EmailMessage()
+    mail["From"], mail["To"] = settings.alerts.mail_from, claimed.address
+    mail["Subject"] = f"{organisation}: your invitation to the energy pages"
+    mail["Date"] = format_datetime(datetime.fromtimestamp(now, UTC))
+    domain = settings.alerts.mail_from.rpartition("@")[2]
+    mail["Message-ID"] = f"<invitation-{claimed.person_id}.{claimed.asked_at}.{claimed.tries}.{now}@{domain}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    lines = (
+        f"{claimed.name},",
+        "",
+        f"{organisation} invites you to its energy pages. Open this link, and choose how you will sign in:",
+        "",
+        f"{address(app.home)}/invite/{secret}",
+        "",
+        f"The link is good once, until {ends:%-d %B %Y, %H:%M} ({zone}). An earlier link is void.",
+        "Whoever has the link can use it: pass it on to nobody.",
+        "",
+        organisation,
+        "",
+    )
+    mail.set_content("\n".join(lines))
+    return mail
+
+
+def send_due(app: App, mail: Mail) -> int:
+    """Send what is due, until the relay takes nothing; how many it took."""
+    sent = 0
+    while (claimed := invitation_mails.claim(app)) is not None:
+        secret, now = secrets.make()[0], app.clock()
+        try:
+            mail.send(letter(app, claimed, secret, now))
+        except UndeliveredError as error:
+            invitation_mails.failed(app, claimed, str(error), refused=error.refused)
+            LOG.warning("an invitation was not mailed", reason=str(error))
+            if not error.refused:
+                break
+        else:
+            invitation_mails.delivered(app, claimed, secret, now)
+            sent += 1
+    return sent

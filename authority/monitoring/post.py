@@ -1,0 +1,44 @@
+"""The mails that the pages have asked for, sent beside the alerts by the process that has the relay's password."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from authority.app import App, Clock, system_clock
+from authority.home.home import Home
+from authority.monitoring import bill_mail, invitation_mail
+from authority.monitoring.delivery import Mail
+from authority.store.engine import StoreError
+from edge_agent.wire.log import StructuredLog
+
+LOG = StructuredLog(__name__)
+
+
+class Post:
+    """A home's mails of bills and invitations, sent when called; a store that is away is asked again the next time."""
+
+    def __init__(self, home: Home, clock: Clock = system_clock) -> None:
+        settings = home.settings.alerts
+        self._mail = Mail(settings, home.smtp_password if settings.smtp_user else "")
+        self._path: Path = home.path
+        self._clock = clock
+        self._app: App | None = None
+
+    def __call__(self) -> None:
+        """Send what is due."""
+        try:
+            if self._app is None:
+                self._app = App.open(self._path, self._clock, process="alerts")
+            bill_mail.send_due(self._app, self._mail)
+            invitation_mail.send_due(self._app, self._mail)
+        except (StoreError, SQLAlchemyError) as error:
+            LOG.warning("bills and invitations cannot be mailed now", reason=str(error))
+            self.close()
+
+    def close(self) -> None:
+        """Give the store's connections back."""
+        if self._app is not None:
+            self._app.store.close()
+            self._app = None

@@ -1,0 +1,47 @@
+"""The day, month or year that a page shows: what an address asks for, and what it is called."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+from authority.api import days
+from authority.billing.calendar import local
+
+VIEWS = {"day": days.QUARTER, "month": days.DAY, "year": days.MONTH}
+"""In what steps each range is shown."""
+
+
+def view_of(text: str) -> str:
+    """The range that an address asks for; a day where it asks for none that there is."""
+    return text if text in VIEWS else "day"
+
+
+def day_of(text: str, today: date) -> date:
+    """The day that an address names, today at the latest; today where it names none."""
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return today
+    return min(max(found, date(2000, 1, 1)), today)
+
+
+def around(view: str, day: date) -> tuple[date, date]:
+    """The whole day, month or year around a day: its first and its last day."""
+    if view == "day":
+        return day, day
+    if view == "month":
+        first = day.replace(day=1)
+        return first, (first + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+    return day.replace(month=1, day=1), day.replace(month=12, day=31)
+
+
+def title(view: str, first: date) -> str:
+    """The range's name."""
+    return {"day": f"{first:%A, %-d %B %Y}", "month": f"{first:%B %Y}", "year": f"{first:%Y}"}[view]
+
+
+def label(start: int, view: str, zone: ZoneInfo) -> str:
+    """A step's name within its range."""
+    at = local(start, zone)
+    return {"day": f"{at:%H:%M}", "month": f"{at:%-d %b}", "year": f"{at:%B}"}[view]

@@ -1,0 +1,107 @@
+"""Many simulations at once: each as it is alone, and one table with mean and spread."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authority.cli import main
+from authority.errors import USAGE
+from authority.simulation import plots, runs
+from authority.simulation.campus_home import start_of
+from authority.simulation.runs import FIGURES, Run, spread, text_of
+from authority.simulation.scenario import Scenario
+from authority.simulation.simulation import Request
+
+HOURLY = "epoch_seconds = 3600\n"
+
+
+def document(**told: float | None) -> dict[str, Any]:
+    """A report in which every figure is 0 but those that are told."""
+    made: dict[str, Any] = {}
+    for figure in FIGURES:
+        at = made
+        for key in figure.path[:-1]:
+            at = at.setdefault(key, {})
+        at[figure.path[-1]] = told.get(figure.column.name, 0)
+    return {"measures": made}
+
+
+def test_mean_and_spread_by_hand() -> None:
+    request = Request(1, 1, 1, 1, start_of("2026-06-01"), Scenario())
+    of = [Run(name, request, Path(name), False) for name in ("today", "today", "today", "dearer")]
+    documents = [
+        document(gain=2_000_000, mean_price=None),
+        document(gain=4_000_000, mean_price=200_000.0),
+        document(gain=9_000_000, mean_price=None),
+        document(gain=-1_000_000),
+    ]
+    rows = {(row[0], row[1]): row[2:] for row in spread(of, documents)}
+    assert rows["today", "gain"] == (3, 5_000_000.0, 3_605_551.275464, 2_000_000, 9_000_000)  # the root of 13
+    assert rows["today", "mean_price"] == (1, 200_000.0, None, 200_000.0, 200_000.0)
+    assert rows["dearer", "gain"] == (1, -1_000_000.0, None, -1_000_000, -1_000_000)
+    lines = [line.split() for line in text_of(spread(of, documents)).splitlines()]
+    assert ["gain", "5.00", "3.61", "2.00", "9.00"] in lines
+    assert ["mean", "price", "0.2000", "-", "0.2000", "0.2000"] in lines
+    assert [line[:3] for line in lines if "seed" in line or "seeds" in line] == [
+        ["today,", "3", "seeds"],
+        ["dearer,", "1", "seed"],
+    ]
+
+
+@pytest.mark.slow
+def test_runs_side_by_side_are_what_each_is_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "hourly.toml").write_text(HOURLY)
+    out = tmp_path / "runs"
+    words = ["simulate", "--buildings", "1", "--scenario", str(tmp_path / "hourly.toml"), "--quiet", "--json"]
+    assert main([*words, "--seeds", "1,4", "--jobs", "2", "--out", str(out)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(run["scenario"], run["seed"], run["audit"]) for run in told["runs"]] == [
+        ("hourly", 1, True),
+        ("hourly", 4, True),
+    ]
+    assert told["runs"][0]["generation_wh"] != told["runs"][1]["generation_wh"]
+    with (out / runs.RUNS.file).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["consumption_wh"]) for row in rows] == [run["consumption_wh"] for run in told["runs"]]
+    assert len(told["spread"]) == len(FIGURES)
+    own = out / "hourly-seed-4"
+    before = {name: (own / name).read_bytes() for name in (plots.REPORT_NAME, plots.SVG_NAME, "meters.csv")}
+    assert main([*words, "--seed", "4", "--out", str(own)]) == 0  # the same simulation: it is only reported again
+    assert json.loads(capsys.readouterr().out)["measures"]["energy"]["generation_wh"] == int(rows[1]["generation_wh"])
+    assert {name: (own / name).read_bytes() for name in before} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--seeds", "8-1"], "'8-1' should be like 1-8"),
+        (["--seeds", "1-5000"], "of 1000 seeds at most"),
+        (["--seeds", "1-3,2"], "has a seed twice"),
+        (["--seeds", "one"], "'one' should be a whole number"),
+        (["--seeds", "1-2", "--seed", "3"], "not allowed with"),
+    ],
+)
+def test_seeds_that_are_none_are_told(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["simulate", *words])
+    assert ended.value.code == USAGE
+    assert message in capsys.readouterr().err
+
+
+def test_a_directory_of_something_else_and_two_scenarios_of_one_name_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "same.toml").write_text(HOURLY)
+    assert main(["simulate", "--seeds", "1-2", "--out", str(tmp_path)]) == USAGE
+    assert "not a directory of several simulations" in capsys.readouterr().err
+    both = [word for name in ("one", "other") for word in ("--scenario", str(tmp_path / name / "same.toml"))]
+    assert main(["simulate", *both, "--out", str(tmp_path / "new")]) == USAGE
+    assert "two scenarios have the same file name" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
