@@ -52,7 +52,7 @@ class CampusFeed:
                 why = self._held()
                 if why is None or self._read is None:
                     self._read = self._source.now(self._history)
-                self._newest = self._read if why is None else dataclasses.replace(self._read, notice=why)
+                self._newest = self._read if why is None else dataclasses.replace(self._read, notice=why, stands=True)
                 self._taken_at = self._monotonic()
             return self._newest
 

@@ -401,7 +401,8 @@ class Demo:
             self.shown = [row for row in self.shown if row.epoch >= self.first_epoch + len(self.finished)]
             self.look_at_the_page()
             clock = time.strftime("%H:%M:%S", time.gmtime(now))
-            stop_page(self.stage.path, f"Paused at {clock} UTC. This page stays as it was then.")
+            notice = self.app.home.settings.web.notice
+            stop_page(self.stage.path, f"Paused at {clock} UTC. This page stays as it was then. {notice}")
             if not self.progress.interactive:
                 self.progress.say("Paused; p goes on.")
             return

@@ -324,7 +324,7 @@ def test_a_page_that_is_held_stays_as_it_was_and_says_why():
     why.append("Paused at 12:00:00 UTC. This page stays as it was then.")
     source.view = dataclasses.replace(source.view, buildings=())
     time.sleep(0.02)
-    assert client.get("/api/v1/campus").get_json() == {**before, "notice": why[0]}
+    assert client.get("/api/v1/campus").get_json() == {**before, "notice": why[0], "stands": True}
     assert why[0] in client.get("/").get_data(as_text=True)
     why.clear()
     time.sleep(0.02)
