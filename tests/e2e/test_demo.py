@@ -104,6 +104,7 @@ def test_a_day_at_another_speed_pauses_and_goes_on_by_a_key_and_the_terminal_sta
         while not (held := demo.campus())["notice"].startswith("Paused at "):
             time.sleep(0.2)
         standstill = tmp_path / ".demo" / "standstill"
+        assert "emulated" in held["notice"]
         begin = int(standstill.read_text())
         while time.time() < (begin + 1) * 10 + 3:
             time.sleep(0.2)
