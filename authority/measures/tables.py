@@ -52,7 +52,7 @@ class Table:
         writer.writerow([column.name for column in self.columns])
         for row in rows:
             if len(row) != len(self.columns):
-                raise ValueError(f"a row of {self.name} has {len(self.columns)} fields: {row!r}")
+                raise ValueError(f"a row of {self.name} should have {len(self.columns)} fields: {row!r}")
             writer.writerow(row)
         return out.getvalue()
 
