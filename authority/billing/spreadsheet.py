@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """The rows below the columns' names. A text that a spreadsheet would take for a formula gets an apostrophe before it.
+    """The rows below the columns' names, with an apostrophe before a text that a spreadsheet would take for a formula.
 
     Whole numbers stay numbers.
     """
