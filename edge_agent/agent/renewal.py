@@ -7,18 +7,15 @@ answered on that connection. Connections that are made from then on show it; not
 
 from __future__ import annotations
 
-import datetime
 import json
 import ssl
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from cryptography import x509
-from cryptography.x509.oid import NameOID
-
 from edge_agent import log
 from edge_agent.errors import EdgeError
+from edge_agent.state.certificate import validity
 from edge_agent.state.credentials import Answer, Credentials, CredentialsInvalidError, CredentialStore
 from edge_agent.state.keys import KeyStore
 from edge_agent.uplinks import CertificateRefusedError
@@ -33,9 +30,8 @@ POLL_SECONDS = 10.0
 
 def renew_at(certificate: str) -> float:
     """When a certificate (PEM) should be renewed, Unix seconds: a third of its life before its end."""
-    parsed = x509.load_pem_x509_certificate(certificate.encode())
-    begins, ends = parsed.not_valid_before_utc, parsed.not_valid_after_utc
-    return (ends - (ends - begins) / 3).replace(tzinfo=datetime.UTC).timestamp()
+    begins, ends = validity(certificate)
+    return ends - (ends - begins) / 3
 
 
 class Renewal:
@@ -125,6 +121,9 @@ class Renewal:
 
     def _checked(self, certificate: str) -> str:
         """What the authority hands out is for this gateway and this key, or it is not taken."""
+        from cryptography import x509  # noqa: PLC0415 - 2 MiB, for one certificate in a year
+        from cryptography.x509.oid import NameOID  # noqa: PLC0415
+
         try:
             parsed = x509.load_pem_x509_certificate(certificate.encode())
         except ValueError as error:

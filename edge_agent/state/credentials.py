@@ -6,7 +6,6 @@ copies for the TLS library, which reads files only.
 
 from __future__ import annotations
 
-import datetime
 import json
 import re
 import ssl
@@ -15,10 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge_agent.errors import EdgeError
+from edge_agent.state.certificate import validity
 from edge_agent.wire.files import make_private_directory, write_atomically
 from edge_agent.wire.reading import METER_ID_SIZE, NETWORK_ID_SIZE, PUBLIC_KEY_SIZE, ROLES, SOURCES
 
@@ -75,8 +74,7 @@ class Credentials:
 
     def certificate_expires(self) -> int:
         """When the client certificate ends, Unix seconds."""
-        certificate = x509.load_pem_x509_certificate(self.certificate.encode())
-        return int(certificate.not_valid_after_utc.replace(tzinfo=datetime.UTC).timestamp())
+        return validity(self.certificate)[1]
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -113,7 +111,7 @@ class Credentials:
         certificate, ca_certificate = table.text("certificate"), table.text("ca_certificate")
         for name, pem in (("certificate", certificate), ("ca_certificate", ca_certificate)):
             try:
-                x509.load_pem_x509_certificate(pem.encode())
+                validity(pem)
             except ValueError as error:
                 raise table.error(name, f"is not a certificate: {error}") from error
         return cls(

@@ -45,6 +45,10 @@ write-ahead log, and from there into its place. Four times smaller pages wear an
 CHECKPOINT_PAGES = 2000
 """Pages in the write-ahead log at which it is carried into the database: by then most were written many times."""
 
+CACHE_KIB = 256
+"""Kibibytes of pages that SQLite keeps in memory. A boundary touches a few dozen pages; with SQLite's own two
+mebibytes, the check at the start would fill them with pages of the archive that nobody asks for again."""
+
 WAITING = "waiting"
 PARKED = "parked"
 REFUSED = "refused"
@@ -262,6 +266,7 @@ class Journal:
         try:
             with _typed(path):
                 connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")  # of a new one; an older keeps its own
+                connection.execute(f"PRAGMA cache_size = {-CACHE_KIB}")
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
                 connection.execute("PRAGMA synchronous = FULL")

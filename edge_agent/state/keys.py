@@ -3,23 +3,31 @@
 A key file is PKCS#8 in PEM, mode 0600, in a directory of mode 0700, written whole or not at all: to a new file, synced,
 renamed, and the directory synced. A key that exists is never written over; a rotated one is replaced by a rename, once
 the authority has approved the next.
+
+Making keys and asking for certificates imports much of `cryptography` (3 MiB), each where it is done: a running agent
+loads keys of the one form that is written here, signs and verifies.
 """
 
 from __future__ import annotations
 
+import binascii
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.x509.oid import NameOID
 
 from edge_agent.errors import EdgeError
 from edge_agent.wire.files import make_private_directory, sync_directory, write_atomically
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+_BEGIN, _END = b"-----BEGIN PRIVATE KEY-----", b"-----END PRIVATE KEY-----"
+_PKCS8_ED25519 = bytes.fromhex("302e020100300506032b657004220420")
+"""What stands before the 32 bytes of an Ed25519 key in PKCS#8 (RFC 8410, 7)."""
 
 
 class KeyFileError(EdgeError):
@@ -55,7 +63,7 @@ class MeterKey:
 
     def __init__(self, private: Ed25519PrivateKey) -> None:
         self._private = private
-        self.public_key = private.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        self.public_key = private.public_key().public_bytes_raw()
         """The 32 bytes that enrolment registers."""
 
     def sign(self, message: bytes) -> bytes:
@@ -131,6 +139,8 @@ class KeyStore:
 
     def load_or_make_tls(self) -> ec.EllipticCurvePrivateKey:
         """The key of the gateway's client certificate, on P-256, made if there is none yet."""
+        from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - no running agent needs it
+
         if not self.tls_key.exists():
             make_private_directory(self.tls_key.parent)
             write_atomically(self.tls_key, _pem(ec.generate_private_key(ec.SECP256R1())))
@@ -141,6 +151,10 @@ class KeyStore:
 
     def certificate_request(self, gateway: str) -> str:
         """A certificate signing request in PEM, with the gateway's name as common name."""
+        from cryptography import x509  # noqa: PLC0415 - for one request in a year, as the next two
+        from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
+        from cryptography.x509.oid import NameOID  # noqa: PLC0415
+
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, gateway)])
         request = (
             x509.CertificateSigningRequestBuilder().subject_name(name).sign(self.load_or_make_tls(), hashes.SHA256())
@@ -149,6 +163,8 @@ class KeyStore:
 
 
 def _pem(private: Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - no running agent writes a key
+
     return private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -166,6 +182,24 @@ def _load_private(path: Path, what: str) -> object:
         raise KeyUnreadableError(f"{what} at {path} cannot be read: {error}") from error
     if mode & 0o077:
         raise KeyExposedError(f"{path} can be read by others (mode {mode & 0o777:04o}); run `chmod 600 {path}`")
+    return _ed25519(data) or _of_any_kind(data, path)
+
+
+def _ed25519(data: bytes) -> Ed25519PrivateKey | None:
+    """The Ed25519 key of a PEM file as `_pem` writes it; None where it is anything else."""
+    try:
+        der = binascii.a2b_base64(data.partition(_BEGIN)[2].partition(_END)[0])
+    except binascii.Error:
+        return None
+    if not data.startswith(_BEGIN) or not data.rstrip().endswith(_END) or der[:-32] != _PKCS8_ED25519:
+        return None
+    return Ed25519PrivateKey.from_private_bytes(der[-32:])
+
+
+def _of_any_kind(data: bytes, path: Path) -> object:
+    """The key of a PEM file as the library reads it, which also says what is wrong; KeyInvalidError."""
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - no running agent has such a file
+
     try:
         return serialization.load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:

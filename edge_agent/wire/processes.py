@@ -7,7 +7,6 @@ becomes COMMAND, which ends when PARENT does, and leaves SIGHUP to that one.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import sys
@@ -33,6 +32,8 @@ def end_with_parent(parent: int) -> bool:
     False where the parent ended before this was asked. Linux only; elsewhere a child outlives a killed parent.
     """
     if sys.platform.startswith("linux"):
+        import ctypes  # noqa: PLC0415 - agents ask for `started` alone
+
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     return os.getppid() == parent
 

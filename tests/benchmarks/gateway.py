@@ -9,8 +9,10 @@ the agent's processor time alone, which is what one core allows where the collec
 is done when the broker has acknowledged it. It is what the drain is compared with.
 `boundary`: a whole agent, ten emulated meters on two ptys, epochs of 20 s: resident memory, processor time of a
 boundary, and all that was written to the disk (the status file too, which is written more than once in 20 s).
+The agent runs as it is installed: its bytecode is compiled, without which memory holds what the compiler left, and its
+environment is the unit's, with the runtime directory in memory.
 `journal`: bytes that SQLite writes for a boundary of ten meters whose archive is full, to its log and to the database,
-and what that is a day at 96 boundaries.
+and what that is a day at 96 boundaries; and what a process grows by that opens it.
 `sign`: one signature by `cryptography`, and computed by edge_agent.probe under CPython and under MicroPython.
 `help`: as tests/benchmarks/help.py.
 """
@@ -18,6 +20,7 @@ and what that is a day at 96 boundaries.
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import platform
@@ -119,12 +122,28 @@ from edge_agent.cli import main
 """
 
 
-def run_agent(gateway: Gateway, log: Path) -> subprocess.Popen[bytes]:
-    """`edge-agent run` as a person starts it."""
+def unit_environment() -> dict[str, str]:
+    """The variables that the systemd unit sets."""
+    unit = (ROOT / "edge_agent" / "systemd" / "edge-agent.service").read_text(encoding="utf-8")
+    words = [line.removeprefix("Environment=") for line in unit.splitlines() if line.startswith("Environment=")]
+    return dict(word.split("=", 1) for word in words)
+
+
+@contextmanager
+def runtime_directory() -> Iterator[Path]:
+    """A directory in memory, as systemd gives the service one."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="gateway-", dir=memory if memory.is_dir() else None) as directory:
+        yield Path(directory)
+
+
+def run_agent(gateway: Gateway, log: Path, **environment: str) -> subprocess.Popen[bytes]:
+    """`edge-agent run` as the service manager starts it."""
+    compileall.compile_dir(ROOT / "edge_agent", quiet=1)
     with log.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-c", f"{_AS_INSTALLED}sys.exit(main())", "run", "--config", str(gateway.file)],
-            cwd=ROOT, stdout=output, stderr=output,
+            cwd=ROOT, env={**os.environ, **unit_environment(), **environment}, stdout=output, stderr=output,
         )  # fmt: skip
 
 
@@ -226,12 +245,12 @@ def paho(frames: int) -> dict[str, Any]:
 def boundary(count: int) -> dict[str, Any]:
     """A whole agent with ten emulated meters: what a boundary costs it."""
     epoch = 20
-    with small_campus(epoch) as campus:
+    with small_campus(epoch) as campus, runtime_directory() as runtime:
         gateway = campus.gateways[0]
         gateway.file.write_text(gateway.file.read_text().replace("live_seconds = 1", "live_seconds = 10"))
         for line in campus.lines:
             campus.start_line(line)
-        agent = run_agent(gateway, campus.directory / "agent.log")
+        agent = run_agent(gateway, campus.directory / "agent.log", RUNTIME_DIRECTORY=str(runtime))
         try:
 
             def until_boundary() -> None:
@@ -253,6 +272,18 @@ def boundary(count: int) -> dict[str, Any]:
             agent.wait(60)
 
 
+_OPEN = """
+import sys
+from pathlib import Path
+from edge_agent.state.journal import Journal
+def kib():
+    return int(Path("/proc/self/status").read_text().partition("VmRSS:")[2].split()[0])
+before = kib()
+journal = Journal.open(Path(sys.argv[1]), quota=1000)
+print(kib() - before)
+"""
+
+
 def journal_wear(boundaries: int = 1500) -> dict[str, Any]:
     """Bytes that SQLite writes for a boundary of ten meters once the archive is full: log, database, all of them."""
     with tempfile.TemporaryDirectory(prefix="gateway-") as directory:
@@ -272,12 +303,17 @@ def journal_wear(boundaries: int = 1500) -> dict[str, Any]:
             for operation in recorder.operations:
                 bytes_["log" if operation.name.endswith("-wal") else "database"] += len(operation.data)
             journal.close()
+        opened = subprocess.run(
+            [sys.executable, "-c", _OPEN, str(Path(directory) / JOURNAL_FILE)],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
         each_boundary = {name: count / (boundaries - boundaries // 2) for name, count in bytes_.items()}
         whole = sum(each_boundary.values())
         return {
             **{f"{name}_kb_a_boundary": round(count / 1000, 1) for name, count in each_boundary.items()},
             "kb_a_boundary": round(whole / 1000, 1),
             "mb_a_day": round(whole * BOUNDARIES_A_DAY / 1e6, 2),
+            "memory_kib_to_open": int(opened.stdout),
         }
 
 

@@ -122,6 +122,30 @@ def line_error(gateway):
     return read_status(gateway.config.state)["meters"]["solar"]["errors"].get("line", {}).get("code")
 
 
+OF_OTHER_DAYS = (
+    "cryptography.x509",
+    "cryptography.hazmat.primitives.serialization",
+    "cryptography.hazmat.primitives.asymmetric.ec",
+    "ctypes",
+    "http.server",
+    "edge_agent.agent.enrolment",
+    "edge_agent.agent.metrics_port",
+    "edge_agent.commands.setup",
+    "edge_agent.dlms.mbus",
+    "edge_agent.dlms.push",
+    "edge_agent.dlms.sml",
+    "edge_agent.emulator",
+    "edge_agent.meters.iec21",
+    "edge_agent.meters.push_listener",
+)
+"""What an agent with a DLMS meter has no memory for while nothing is enrolled, renewed, pushed or shown."""
+
+
+def imported(log):
+    """The modules that `python -X importtime` told of."""
+    return {line.rpartition("|")[2].strip() for line in log.splitlines() if line.startswith("import time:")}
+
+
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
 def test_a_meter_behind_a_network_module_is_signed_for_through_its_restart(authority, make_gateway, tmp_path, kind):
     """`edge-agent run` and an emulated meter as processes; the meter goes away and comes back in between."""
@@ -136,8 +160,9 @@ def test_a_meter_behind_a_network_module_is_signed_for_through_its_restart(autho
         enrolled = command("enrol", "--config", str(gateway.file), "--claim", authority.claim("dormitory-a"))
         assert enrolled.returncode == 0, enrolled.stderr
         assert f"LDN-solar answers on {kind}://127.0.0.1:{port}" in enrolled.stdout
-        arguments = [sys.executable, "-m", "edge_agent", "run", "--config", str(gateway.file)]
-        process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        arguments = [sys.executable, "-X", "importtime", "-m", "edge_agent", "run", "--config", str(gateway.file)]
+        with (tmp_path / "log").open("w") as output:
+            process = subprocess.Popen(arguments, cwd=ROOT, stderr=output)
         until(lambda: len(authority.frames(key(gateway))) >= 2)
         until(lambda: authority.live)
         emulator.stop()
@@ -147,14 +172,17 @@ def test_a_meter_behind_a_network_module_is_signed_for_through_its_restart(autho
         emulator = start_emulator(tmp_path, EMULATOR.format(kind=kind, port=port, first=first))
         until(lambda: len(authority.frames(key(gateway))) >= seen + 2)
         process.send_signal(signal.SIGTERM)
-        log = process.communicate(timeout=60)[1]
-        assert process.returncode == 0, log
+        status = process.wait(timeout=60)
+        log = (tmp_path / "log").read_text()
+        assert status == 0, log
         assert "Traceback" not in log
     finally:
         emulator.stop()
         if process is not None and process.poll() is None:
             process.kill()
-            process.communicate()
+            process.wait()
+    assert "edge_agent.meters.dlms_pull" in imported(log)
+    assert not imported(log) & set(OF_OTHER_DAYS)
     records = [frame.record for frame in authority.frames(key(gateway))]
     assert [record.sequence for record in records] == list(range(1, len(records) + 1))
     assert {record.consumption for record in records} == {42}

@@ -3,6 +3,7 @@ import stat
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.x509.oid import NameOID
 
@@ -86,3 +87,29 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_remains(tmp_path, monkeyp
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("form", ["as it is written here", "with carriage returns", "with words before it"])
+def test_a_key_in_any_of_the_forms_that_the_library_reads_is_the_same_key(tmp_path, form):
+    store = KeyStore(tmp_path)
+    key, path = store.load_or_make("solar"), store.meter_key_path("solar")
+    pem = path.read_bytes()
+    path.write_bytes(
+        {
+            "as it is written here": pem,
+            "with carriage returns": pem.replace(b"\n", b"\r\n"),
+            "with words before it": b"the key of the roof\n" + pem,
+        }[form]
+    )
+    loaded, read = store.load("solar"), serialization.load_pem_private_key(path.read_bytes(), password=None)
+    assert loaded.public_key == key.public_key == read.public_key().public_bytes_raw()
+    assert loaded.sign(b"message") == read.sign(b"message")
+
+
+def test_a_key_of_another_kind_is_refused_by_its_kind(tmp_path):
+    store = KeyStore(tmp_path)
+    store.load_or_make_tls()
+    store.load_or_make("solar")
+    write_atomically(store.meter_key_path("solar"), store.tls_key.read_bytes())
+    with pytest.raises(KeyFileError, match="does not hold an Ed25519 key"):
+        store.load("solar")
