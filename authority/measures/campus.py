@@ -22,6 +22,7 @@ from authority.chain.accounts import EpochBook
 from authority.chain.client import ChainClient
 from authority.market.clearing import WH_PER_KWH, Order
 from authority.market.policies import standing_orders_by_wallet
+from authority.market.standing_orders import StandingOrder
 from authority.measures.indicators import (
     Balance,
     Flow,
@@ -301,16 +302,19 @@ def meter_steps(app: App, first: int, end: int) -> Iterator[MeterStep]:
                 )
 
 
-def comparison_of(app: App, first: int, end: int) -> tuple[list[RuleFigures], dict[int, str]]:
+def comparison_of(
+    app: App, first: int, end: int, stand_ins: Mapping[str, StandingOrder] | None = None
+) -> tuple[list[RuleFigures], dict[int, str]]:
     """Every market rule (authority.measures.markets) over the epochs from first up to and without end.
 
-    What members gave and drew are their settled spans; their limits are the standing orders of now. Members go by
-    their number in the store; their names come with it.
+    What members gave and drew are their settled spans; their limits are the standing orders of now, or by their names
+    stand_ins where they trade otherwise. Members go by their number in the store; their names come with it.
     """
     seconds = app.home.settings.epoch.seconds
     with app.store.read() as session:
         users = session.scalars(select(User).where(User.registered_at.is_not(None)).order_by(User.id)).all()
         orders = standing_orders_by_wallet(session)
+        orders |= {user.wallet: stand_ins[user.name] for user in users if stand_ins and user.name in stand_ins}
         market = _market(session, first, end)
         spans = _spans(session, first * seconds, end * seconds)
     given: dict[int, dict[int, int]] = {epoch: {} for epoch in range(first, end)}

@@ -43,6 +43,19 @@ class ProfileInvalidError(SimulationError):
     exit_status = USAGE
 
 
+class OwnCodeInvalidError(SimulationError):
+    """A Python file of one's own cannot be used; the message names its line."""
+
+    code = "own_code_invalid"
+    exit_status = USAGE
+
+
+class StrategyFailedError(SimulationError):
+    """A strategy failed, or ordered what is no order; the message names its file, the line and the epoch."""
+
+    code = "strategy_failed"
+
+
 class ResultsMissingError(SimulationError):
     """There is nothing to plot: no finished simulation in the directory, or not the days that were asked for."""
 

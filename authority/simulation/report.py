@@ -17,7 +17,7 @@ from authority.chain.client import ChainClient
 from authority.measures import tables
 from authority.measures.campus import comparison_of, figures_of, meter_steps
 from authority.measures.markets import RuleFigures
-from authority.simulation import plots
+from authority.simulation import asking, plots
 from authority.simulation.simulation import Request, Spent
 from edge_agent.wire.files import write_atomically
 
@@ -42,7 +42,9 @@ def make(path: Path, request: Request, spent: Spent, *, compare: bool = False) -
             rules: list[RuleFigures] = []
             if compare:
                 with spent.on("comparison"):
-                    rules, names = comparison_of(app, first, end)
+                    models = {each.name: each.order for each in request.campus().members}
+                    stand_ins = {name: models[name] for name in request.scenario.strategies}
+                    rules, names = comparison_of(app, first, end, stand_ins)
                     written += tables.of_rules(rules, names, first, seconds)
             with spent.on("audit"):
                 audit = verify(app, url, Manner(jobs=1))
@@ -66,6 +68,8 @@ def make(path: Path, request: Request, spent: Spent, *, compare: bool = False) -
         },
         "measures": figures.as_json(),
     }
+    if request.scenario.strategies:
+        document["strategies"] = asking.summary(path, request.scenario.strategies.values())
     if rules:
         document["markets"] = [rule.as_row() for rule in rules]
     for table, text in written:
@@ -173,7 +177,15 @@ def text_of(document: Mapping[str, Any]) -> str:
     ]
     lines = [f"{name:<20}{value}" for name, value in rows]
     compared = ["", *_markets(document["markets"])] if "markets" in document else []
-    return "\n".join([*lines, "", *_members(found["members"]), *compared, *audit["problems"]])
+    asked = [_strategy(each) for each in document.get("strategies", [])]
+    return "\n".join([*lines, *asked, "", *_members(found["members"]), *compared, *audit["problems"]])
+
+
+def _strategy(found: Mapping[str, Any]) -> str:
+    """How a strategy fared, in a line."""
+    refused = "; ".join(f"{count} times: {told}" for told, count in found["refusals"].items())
+    orders = f"asked {found['asked']} times, {found['taken']} orders taken, {found['refused']} refused"
+    return f"{'strategy':<20}{found['member']}: {orders}{f' ({refused})' if refused else ''}"
 
 
 def _markets(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -27,6 +27,7 @@ from authority.home.clock import stop_clock
 from authority.refusals import RefusalError
 from authority.settlement.worker import Worker
 from authority.simulation import campus_home, events
+from authority.simulation.asking import Asking
 from authority.simulation.buildings import Campus, Household, make, registers
 from authority.simulation.campus_home import CampusHome
 from authority.simulation.clock import VirtualClock
@@ -208,6 +209,7 @@ class Simulation:
         with home.app.store.read() as session:
             read_until = session.scalar(select(func.max(Frame.interval_end))) or 0
         worker = home.worker()
+        asking = Asking(self.out.path, request.scenario.strategies.values(), self._seed, seconds)
         sun_time = int(request.scenario.site.longitude * 240)
         for interval in range(request.intervals + 1):
             boundary = request.start + interval * seconds
@@ -228,7 +230,7 @@ class Simulation:
             for simulated in home.meters.values():
                 simulated.read(boundary)
             if boundary >= read_until:
-                self._boundary(home, worker, boundary)
+                self._boundary(home, worker, boundary, asking)
                 self._leave(home, worker, boundary)
                 self._progress(interval, request.intervals)
 
@@ -256,9 +258,10 @@ class Simulation:
                 with self.spent.on("events"):
                     events.leave(home, leaving.member, lambda: settle(worker))
 
-    def _boundary(self, home: CampusHome, worker: Worker, boundary: int) -> None:
+    def _boundary(self, home: CampusHome, worker: Worker, boundary: int, asking: Asking) -> None:
         """What gateways send comes in when it does, and each time the worker does what can be done.
 
+        Strategies are asked once, after what came in at the boundary is settled.
         Where somebody is silent, it goes on when the grace is over, as a worker in service does by itself.
         """
         scenario = self.request.scenario
@@ -277,6 +280,11 @@ class Simulation:
             self._send(home, senders)
             with self.spent.on("settlement"):
                 settle(worker)
+            if asking and after == READ_AFTER_SECONDS:
+                with self.spent.on("strategies"):
+                    asking.ask(home.app, home.chain.client, worker.observe().chain)
+                with self.spent.on("settlement"):
+                    settle(worker)
 
     def _send(self, home: CampusHome, gateways: Sequence[str]) -> None:
         """Gateways sign and send all that their meters kept, and the intake takes it, in one commit."""
