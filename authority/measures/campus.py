@@ -35,7 +35,7 @@ from authority.measures.indicators import (
     share,
     without_market,
 )
-from authority.measures.markets import Epoch, Limits, RuleFigures, Terms, compare
+from authority.measures.markets import Epoch, Limits, OwnRule, RuleFigures, Terms, compare
 from authority.measures.welfare import Welfare, possible, reached
 from authority.settlement.surplus import MeterSpan, settle_span
 from authority.store.metering import PASSED, Frame, Meter
@@ -303,12 +303,17 @@ def meter_steps(app: App, first: int, end: int) -> Iterator[MeterStep]:
 
 
 def comparison_of(
-    app: App, first: int, end: int, stand_ins: Mapping[str, StandingOrder] | None = None
+    app: App,
+    first: int,
+    end: int,
+    stand_ins: Mapping[str, StandingOrder] | None = None,
+    own: Mapping[str, OwnRule] | None = None,
 ) -> tuple[list[RuleFigures], dict[int, str]]:
     """Every market rule (authority.measures.markets) over the epochs from first up to and without end.
 
     What members gave and drew are their settled spans; their limits are the standing orders of now, or by their names
-    stand_ins where they trade otherwise. Members go by their number in the store; their names come with it.
+    stand_ins where they trade otherwise. own are further rules, by their names: RuleInfeasibleError. Members go by
+    their number in the store; their names come with it.
     """
     seconds = app.home.settings.epoch.seconds
     with app.store.read() as session:
@@ -327,7 +332,7 @@ def comparison_of(
     limits = {
         user.id: Limits(order.sell_at, order.buy_at) for user in users if (order := orders.get(user.wallet)) is not None
     }
-    return compare(epochs, limits, [user.id for user in users]), {user.id: user.name for user in users}
+    return compare(epochs, limits, [user.id for user in users], own), {user.id: user.name for user in users}
 
 
 def _market(session: Session, first: int, end: int) -> _Market:

@@ -56,6 +56,12 @@ class StrategyFailedError(SimulationError):
     code = "strategy_failed"
 
 
+class RuleFailedError(SimulationError):
+    """A market rule of one's own failed; the message names its file and line."""
+
+    code = "rule_failed"
+
+
 class ResultsMissingError(SimulationError):
     """There is nothing to plot: no finished simulation in the directory, or not the days that were asked for."""
 

@@ -14,10 +14,13 @@ from authority.audit.command import verify
 from authority.audit.conservation import conservation
 from authority.audit.stopped import validator_of
 from authority.chain.client import ChainClient
+from authority.market.clearing import Order
 from authority.measures import tables
 from authority.measures.campus import comparison_of, figures_of, meter_steps
-from authority.measures.markets import RuleFigures
+from authority.measures.markets import Deal, OwnRule, Rule, RuleFigures, Terms
 from authority.simulation import asking, plots
+from authority.simulation.errors import RuleFailedError
+from authority.simulation.own_code import OwnFunction, told
 from authority.simulation.simulation import Request, Spent
 from edge_agent.wire.files import write_atomically
 
@@ -25,10 +28,13 @@ JSON_NAME, TEXT_NAME = plots.REPORT_NAME, "report.txt"
 MICRO = 1_000_000
 
 
-def make(path: Path, request: Request, spent: Spent, *, compare: bool = False) -> dict[str, Any]:
+def make(
+    path: Path, request: Request, spent: Spent, *, compare: bool = False, own: Sequence[OwnFunction] = ()
+) -> dict[str, Any]:
     """Audit the home that a simulation left, compute its indicators, and write them into it: report, tables, plots.
 
-    compare: other market rules on the same energy too (authority.measures.markets).
+    compare: other market rules on the same energy too (authority.measures.markets), and own ones.
+    RuleInfeasibleError, RuleFailedError.
     """
     app = App.open(path)
     seconds = request.scenario.epoch_seconds
@@ -44,7 +50,7 @@ def make(path: Path, request: Request, spent: Spent, *, compare: bool = False) -
                 with spent.on("comparison"):
                     models = {each.name: each.order for each in request.campus().members}
                     stand_ins = {name: models[name] for name in request.scenario.strategies}
-                    rules, names = comparison_of(app, first, end, stand_ins)
+                    rules, names = comparison_of(app, first, end, stand_ins, own_rules(own))
                     written += tables.of_rules(rules, names, first, seconds)
             with spent.on("audit"):
                 audit = verify(app, url, Manner(jobs=1))
@@ -81,6 +87,27 @@ def make(path: Path, request: Request, spent: Spent, *, compare: bool = False) -
     with spent.on("plots"):
         plots.write(path)
     return document
+
+
+def own_rules(functions: Sequence[OwnFunction]) -> dict[str, OwnRule]:
+    """Market rules by the names of their functions. A function whose `within_limits` is False promises no limits."""
+    loaded = {each.name: each.load() for each in functions}
+    return {
+        each.name: OwnRule(_telling(each, loaded[each.name]), getattr(loaded[each.name], "within_limits", True))
+        for each in functions
+    }
+
+
+def _telling(function: OwnFunction, rule: Rule) -> Rule:
+    """The rule; where it fails, RuleFailedError with its line."""
+
+    def run(bids: Sequence[Order], asks: Sequence[Order], terms: Terms, last: int) -> list[Deal]:
+        try:
+            return list(rule(bids, asks, terms, last))
+        except Exception as error:
+            raise RuleFailedError(f"{function.where(error)}, market rule {function.name}: {told(error)}") from error
+
+    return run
 
 
 def _title(request: Request) -> str:

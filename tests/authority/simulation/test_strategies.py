@@ -14,11 +14,18 @@ from authority.billing.bill import trades_of
 from authority.billing.evidence import StoreEvidence
 from authority.cli import main
 from authority.errors import USAGE
+from authority.measures.markets import RuleInfeasibleError
 from authority.simulation import asking, report
 from authority.simulation.campus_home import start_of
-from authority.simulation.errors import OwnCodeInvalidError, ScenarioInvalidError, StrategyFailedError
+from authority.simulation.errors import (
+    OwnCodeInvalidError,
+    RuleFailedError,
+    ScenarioInvalidError,
+    StrategyFailedError,
+)
+from authority.simulation.own_code import OwnFunction
 from authority.simulation.scenario import Scenario
-from authority.simulation.simulation import Out, Request, Simulation
+from authority.simulation.simulation import Out, Request, Simulation, Spent
 from authority.store.market import HandOrderRow
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -190,3 +197,60 @@ def test_a_strategy_belongs_to_a_member_once_and_its_text_is_part_of_the_simulat
     before = Scenario.parse(one, tmp_path).sha256
     (tmp_path / "own.py").write_text("def trade(view):\n    return list()\n")
     assert Scenario.parse(one, tmp_path).sha256 != before
+
+
+RULES_OF_ONES_OWN = """
+from authority.measures.markets import Deal
+
+def greedy(bids, asks, terms, last):
+    return [Deal(bid.member, True, bid.quantity, terms.feed_in) for bid in bids]
+
+def broken(bids, asks, terms, last):
+    return bids[0].prize if bids else []
+"""
+
+
+def test_a_market_rule_of_ones_own_is_compared_or_refused_with_what_is_wrong(
+    curious: tuple[Path, Request, dict[str, Any]], tmp_path: Path
+) -> None:
+    out, wanted, found = curious
+    half_way = OwnFunction.read(ROOT / "docs/examples/half_way.py", "half_way")
+    with Out(out, wanted):
+        compared = report.make(out, wanted, Spent(), compare=True, own=[half_way])
+    assert compared["markets"][:-1] == found["markets"]
+    rules = {row["rule"]: row for row in compared["markets"]}
+    assert rules["half_way"]["traded_wh"] == rules["last_pair"]["traded_wh"] > 0
+    assert rules["half_way"]["welfare"] == rules["pay_as_bid"]["welfare"]
+    assert "half way" in report.text_of(compared)
+    assert "half_way" in (out / "market_epochs.csv").read_text()
+
+    own = tmp_path / "own.py"
+    own.write_text(RULES_OF_ONES_OWN)
+    with pytest.raises(RuleInfeasibleError, match=r"market rule greedy, in epoch .* of 24: .* Wh are bought, but 0 Wh"):
+        report.make(out, wanted, Spent(), compare=True, own=[OwnFunction.read(own, "greedy")])
+    with pytest.raises(RuleFailedError, match=r"own.py, line 8, market rule broken: AttributeError: .*prize"):
+        report.make(out, wanted, Spent(), compare=True, own=[OwnFunction.read(own, "broken")])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["own.py"], "should be like mine.py:half_way"),
+        (["own.py:missing"], "no function 'missing'"),
+        (["own.py:auction"], "two market rules called auction"),
+        (["own.py:greedy", "own.py:greedy"], "two market rules called greedy"),
+    ],
+)
+def test_a_market_rule_that_cannot_be_used_is_told_before_anything_is_made(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(RULES_OF_ONES_OWN)
+    asked = [word for each in words for word in ("--rule", each)]
+    try:
+        status = main(["simulate", *asked, "--out", "out"])
+    except SystemExit as ended:
+        status = int(str(ended.code))
+    assert status == USAGE
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
