@@ -8,6 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EPOCHS ?=
+DAY ?=
+SPEED ?=
 PROGRAM ?=
 PROGRAMS := governance registry energy_token oracle trading
 SAMPLE ?= 6
@@ -48,8 +50,8 @@ $(VENV)/.dev: $(VENV)/.locked-dev pyproject.toml authority/pyproject.toml
 	@$(PIP_CHECK)
 	@touch $(VENV)/.authority $@
 
-demo: $(VENV)/.authority ## Four campus buildings, metered, signed, minted and traded. EPOCHS=3 ends by itself after three
-	@$(BIN)/authority demo $(if $(EPOCHS),--epochs $(EPOCHS))
+demo: $(VENV)/.authority ## Four campus buildings, metered, signed, minted and traded. EPOCHS=3 ends after three; DAY=2016-07-21 SPEED=90
+	@$(BIN)/authority demo $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DAY),--day $(DAY)) $(if $(SPEED),--speed $(SPEED))
 
 test: $(VENV)/.dev ## All checks: linters, tests, and that the built programs are their sources' (installs Debian packages where run as root)
 	@tests/install_system.sh
