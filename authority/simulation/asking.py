@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,24 @@ class _Asked:
     """A strategy, and what of earlier questions it is shown; totals are the member's minted and withdrawn Wh then."""
 
     strategy: Strategy
-    decide: Decide
+    decide: Decide | None
     past: deque[Past]
     memory: dict[str, Any] = field(default_factory=dict)
     totals: tuple[int, int] = (0, 0)
     epoch: int = -1
     orders: list[Order] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What an agent from outside is asked; its account, and the open billing period, tell what it has gained so far."""
+
+    view: View
+    account: MemberView
+    period: int
+
+
+Questions = Generator[Question, Iterable[Order], None]
 
 
 class Asking:
@@ -69,8 +81,9 @@ class Asking:
         self._file, self._seed, self._seconds = directory / LINES_NAME, seed, epoch_seconds
         most = PAST_SECONDS // epoch_seconds
         self._asked = {
-            each.member: _Asked(each, each.function.load(), deque(maxlen=most)) for each in strategies
-        }  # fmt: skip
+            each.member: _Asked(each, each.function.load() if each.function else None, deque(maxlen=most))
+            for each in strategies
+        }
         for line in lines(directory):
             asked = self._asked[line["member"]]
             asked.past.append(Past(**line["past"]))
@@ -84,8 +97,11 @@ class Asking:
         """Whether there are any."""
         return bool(self._asked)
 
-    def ask(self, app: App, client: ChainClient, chain: Snapshot) -> None:
-        """Ask every strategy once for the chain's epoch, and give its orders to the market."""
+    def ask(self, app: App, client: ChainClient, chain: Snapshot) -> Questions:
+        """Ask every strategy once for the chain's epoch, and give its orders to the market.
+
+        Where an agent from outside is to decide, its question is yielded, and its orders are sent in.
+        """
         head = client.account(EpochBook, programs.book_address(chain.epoch))
         if head is None or head.epoch != chain.epoch:
             return  # the market is paused: there is no book to order in
@@ -105,7 +121,7 @@ class Asking:
                 continue  # it has left
             if asked.epoch != chain.epoch:
                 answers = [_answer(each) for each in reversed(given) if each.wish.epoch == chain.epoch - 1]
-                self._ask(asked, member, chain, terms, data, answers)
+                yield from self._ask(asked, member, chain, terms, data, answers)
             with app.store.write() as session:
                 for number, order in enumerate(asked.orders, 1):
                     side = BID if isinstance(order, Buy) else ASK
@@ -121,7 +137,7 @@ class Asking:
         terms: Terms,
         book: bytes | None,
         answers: Sequence[Answer],
-    ) -> None:
+    ) -> Questions:
         strategy, holding = asked.strategy, holding_of(chain, member)
         past = _past(chain.epoch - 1, member, book, asked.totals)
         asked.past.append(past)
@@ -141,12 +157,15 @@ class Asking:
             memory=memory,
             random=self._seed.random("strategy", strategy.member, chain.epoch),
         )
-        at = f"in epoch {chain.epoch} ({strategy.member})"
-        try:
-            asked.orders = list(asked.decide(view))
-        except Exception as error:
-            raise StrategyFailedError(f"{strategy.function.where(error)}, {at}: {told(error)}") from error
-        where = f"{strategy.function.file}, {strategy.function.name}, {at}"
+        where = f"in epoch {chain.epoch} ({strategy.member})"
+        if asked.decide is None or strategy.function is None:
+            asked.orders = list((yield Question(view, member, chain.config.billing_period)))
+        else:
+            try:
+                asked.orders = list(asked.decide(view))
+            except Exception as error:
+                raise StrategyFailedError(f"{strategy.function.where(error)}, {where}: {told(error)}") from error
+            where = f"{strategy.function.file}, {strategy.function.name}, {where}"
         for order in asked.orders:
             _require_order(order, where)
         if len(asked.orders) > MOST_AN_EPOCH:

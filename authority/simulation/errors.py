@@ -62,6 +62,12 @@ class RuleFailedError(SimulationError):
     code = "rule_failed"
 
 
+class EnvironmentNotResetError(SimulationError):
+    """A step of an environment that was not reset, or has come to its end."""
+
+    code = "environment_not_reset"
+
+
 class ResultsMissingError(SimulationError):
     """There is nothing to plot: no finished simulation in the directory, or not the days that were asked for."""
 

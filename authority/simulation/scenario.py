@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -150,13 +150,23 @@ class Scenario:
             if not isinstance(options, dict):
                 raise table.error("options", "should be a table, such as { margin = 20_000 }")
             table.done()
-            strategies[member] = Strategy(member, OwnFunction.read(directory / file, name), options)
-            digest.update(strategies[member].function.sha256)
+            function = OwnFunction.read(directory / file, name)
+            strategies[member] = Strategy(member, function, options)
+            digest.update(function.sha256)
         changed = [dict(change.parameters).get("feed_in_price", parameters.feed_in_price) for change in events.changes]
         if strategies and min(parameters.feed_in_price, *changed, parameters.feed_in_price) < LEAST_FEED_IN:
             raise _refuse("strategy", f"takes a feed_in_price of {LEAST_FEED_IN} micro-credits or more")
         top.done()
         return cls(seconds, site, parameters, events, profiles, strategies, digest.hexdigest())
+
+    def with_agent(self, member: str) -> Scenario:
+        """The same, with a member that trades as an agent from outside says. ScenarioInvalidError."""
+        if self.parameters.feed_in_price < LEAST_FEED_IN:
+            raise _refuse("parameters", f"an agent takes a feed_in_price of {LEAST_FEED_IN} micro-credits or more")
+        strategies = {**self.strategies, member: Strategy(member, None)}
+        return replace(
+            self, strategies=strategies, sha256=hashlib.sha256(f"{self.sha256} {member}".encode()).hexdigest()
+        )
 
     def check(self, campus: Campus) -> None:
         """ScenarioInvalidError where an event is about a building, meter or member that the campus does not have."""

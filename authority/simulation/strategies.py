@@ -109,8 +109,8 @@ Decide = Callable[[View], Iterable[Order]]
 
 @dataclass(frozen=True)
 class Strategy:
-    """A member's strategy as the scenario names it, with its options."""
+    """A member's strategy as the scenario names it, with its options; without a function, an agent from outside."""
 
     member: str
-    function: OwnFunction
+    function: OwnFunction | None
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -54,8 +54,8 @@ def trade(view):
 """
 
 
-def request(directory: Path, text: str) -> Request:
-    return Request(1, 4, 4, 11, start_of("2026-06-01"), Scenario.parse(HOURLY + text, directory))
+def request(directory: Path, text: str, buildings: int = 4) -> Request:
+    return Request(1, buildings, buildings, 11, start_of("2026-06-01"), Scenario.parse(HOURLY + text, directory))
 
 
 class PulledError(Exception):
@@ -132,8 +132,8 @@ def test_a_strategy_goes_on_after_an_interruption_and_orders_nothing_twice(
         file.write('{"member": "Labo')  # as a kill in the middle of a line leaves it
     asked = asking.Asking.ask
 
-    def pulled_after(self: asking.Asking, *told: Any) -> None:
-        asked(self, *told)
+    def pulled_after(self: asking.Asking, *told: Any) -> asking.Questions:
+        yield from asked(self, *told)
         if len(asking.lines(tmp_path)) == 34:
             raise PulledError
 
@@ -159,7 +159,7 @@ def test_a_strategy_that_fails_stops_the_run_with_file_line_and_epoch(tmp_path: 
         ("def trade(view):\n    view.memory['x'] = {1}\n    return []\n", "what JSON can hold"),
     ):
         (tmp_path / "own.py").write_text(text)
-        wanted = request(tmp_path, STRATEGY.format(member="Laboratory 02", file="own.py"))
+        wanted = request(tmp_path, STRATEGY.format(member="Dormitory 01", file="own.py"), buildings=1)
         with pytest.raises(StrategyFailedError, match=message):
             live(tmp_path / str(len(text)), wanted)
 
