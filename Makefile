@@ -8,6 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EPOCHS ?=
+DAY ?=
+SPEED ?=
 PROGRAM ?=
 PROGRAMS := governance registry energy_token oracle trading
 SAMPLE ?= 6
@@ -48,8 +50,8 @@ $(VENV)/.dev: $(VENV)/.locked-dev pyproject.toml authority/pyproject.toml
 	@$(PIP_CHECK)
 	@touch $(VENV)/.authority $@
 
-demo: $(VENV)/.authority ## Four campus buildings, metered, signed, minted and traded. EPOCHS=3 ends by itself after three
-	@$(BIN)/authority demo $(if $(EPOCHS),--epochs $(EPOCHS))
+demo: $(VENV)/.authority ## Four campus buildings, metered, signed, minted and traded. EPOCHS=3 ends after three; DAY=2016-07-21 SPEED=90
+	@$(BIN)/authority demo $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(DAY),--day $(DAY)) $(if $(SPEED),--speed $(SPEED))
 
 test: $(VENV)/.dev ## All checks: linters, tests, and that the built programs are their sources' (installs Debian packages where run as root)
 	@tests/install_system.sh
@@ -132,7 +134,7 @@ $(VENV)/.installed-authority $(VENV)/.installed-authority-postgresql: $(VENV)/.i
 deb: $(VENV)/.dev ## Debian packages of both, for bookworm and trixie, in build/deb. SUITE=trixie, ARCH=arm64, PACKAGE=edge-agent
 	@$(BIN)/python deploy/build_deb.py $(PACKAGE) $(if $(SUITE),--suite $(SUITE)) $(if $(ARCH),--arch $(ARCH))
 
-PEERS := anchorpy build dlms jupytext micropython micropython-rp2-stubs micropython-unix-stubs node sepaxml
+PEERS := anchorpy build dlms gymnasium jupytext micropython micropython-rp2-stubs micropython-unix-stubs node sepaxml
 COMPILE = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --python $(BIN)/python --generate-hashes --only-binary :all: \
     --no-strip-extras --no-emit-package campus-edge-agent --no-emit-index-url --no-annotate --no-header
 

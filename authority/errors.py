@@ -28,7 +28,7 @@ class OutOfRangeError(AuthorityError):
 
 
 class MailOffError(AuthorityError):
-    """Something is to be mailed, and this authority sends no mail: it lacks an address that mails come from."""
+    """Something is to be mailed, and this authority cannot send mail: [alerts] mail_from or [web] origin is missing."""
 
     code = "mail_off"
 

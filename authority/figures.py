@@ -1,9 +1,11 @@
-"""Energy, power and money as people read them, on pages, bills and screens.
+"""Energy, power and money as people read them, on pages, bills and screens; moments as programs read them.
 
 Integers in, text out; nothing is rounded through a float. An unknown figure is a dash.
 """
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 UNKNOWN = "\N{EN DASH}"
 GROUP = "\N{NARROW NO-BREAK SPACE}"
@@ -53,3 +55,8 @@ def credits(micro_credits: int | None) -> str:
     while len(digits) > 2 and digits.endswith("0"):
         digits = digits[:-1]
     return f"{MINUS if micro_credits < 0 else ''}{grouped(units)}.{digits}"
+
+
+def utc(seconds: int) -> str:
+    """A moment (Unix seconds) as ISO 8601 in UTC, for programs: 2026-06-01T12:00:00Z."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

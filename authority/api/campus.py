@@ -123,7 +123,7 @@ class Campus:
     time: int = described("When this view was made (the authority's clock, Unix seconds).")
     campus: str = described("The campus network's name.")
     notice: str | None = described(
-        "What every reader should know of this deployment, such as that it is a demonstration."
+        "What every reader should know of this deployment, such as that it is a demonstration, or is paused."
     )
     network_id: str | None = described("The deployment's network id, hex.")
     epoch_seconds: int = described("The length of a market epoch.")
@@ -132,6 +132,9 @@ class Campus:
     energy: Energy | None = described("Conservation of the energy tokens; null until the chain was read.")
     history: tuple[EpochPast, ...] = described("Recent epochs, oldest first.")
     service: Service = described("Transport, validator, last checkpoint.")
+    stands: bool = dataclasses.field(
+        default=False, metadata={"description": "Whether the view stays as it was at `time`: the deployment is paused."}
+    )
 
     def as_json(self) -> dict[str, Any]:
         """The view as plain JSON values."""

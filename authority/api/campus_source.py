@@ -84,7 +84,8 @@ class StoreCampusSource:
 
     def __init__(self, app: App, chain: ChainReader) -> None:
         self._app, self._chain = app, chain
-        self._shown = OpenBook[OrderView]()
+        self.running = OpenBook[OrderView]()
+        """What is shown of the running book: to be shared with whatever else shows it."""
 
     def now(self, history: int) -> Campus:
         """The campus now; CampusUnavailableError before there is a plan. Members that are not public are not shown."""
@@ -130,7 +131,7 @@ class StoreCampusSource:
             )
         chain = self._chain.figures(number)
         book = chain.book if chain.book and chain.book.epoch == number else None
-        told = None if book is None else self._shown.shown(number, book.orders, public, now)
+        told = None if book is None else self.running.shown(number, book.orders, public, now)
         return Campus(
             time=now,
             campus=settings.network.organisation,

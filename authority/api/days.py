@@ -16,10 +16,12 @@ QUARTER_SECONDS = 900
 INTERVAL, QUARTER, DAY, MONTH = STEPS = ("interval", "quarter", "day", "month")
 LONGEST_DAYS = {INTERVAL: 2, QUARTER: 31, DAY: 92, MONTH: 366}
 """How many days may be asked for at once, by step."""
+EARLIEST, LATEST = date(1970, 1, 2), date(2999, 12, 31)
+"""Days that may be asked for: a calendar's own first and last have no midnight in every zone."""
 
 
 class DaysInvalidError(AuthorityError):
-    """A range of days that ends before it begins, or is longer than its step allows."""
+    """A range of days that ends before it begins, is longer than its step allows, or lies beyond the calendar's."""
 
     code = "days_invalid"
 
@@ -34,6 +36,8 @@ def span(first: date, last: date, step: str, zone: ZoneInfo) -> tuple[int, int]:
     days = (last - first).days + 1
     if days < 1:
         raise DaysInvalidError(f"the last day, {last}, lies before the first, {first}")
+    if first < EARLIEST or last > LATEST:
+        raise DaysInvalidError(f"days lie between {EARLIEST} and {LATEST}")
     if days > LONGEST_DAYS[step]:
         raise DaysInvalidError(f"{days} days by {step} are too many: ask for {LONGEST_DAYS[step]} at once, or less")
     return midnight(first, zone), midnight(last + timedelta(days=1), zone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,10 @@ class TooManyStreamsError(AuthorityError):
 
 
 class CampusFeed:
-    """The source's newest view, shared by all requests of this process."""
+    """The source's newest view, shared by all requests of this process.
+
+    held: why the view stays as it is, which it then says as its notice; None where it does not stay.
+    """
 
     def __init__(
         self,
@@ -31,19 +35,24 @@ class CampusFeed:
         heartbeat: float = 5.0,
         streams: int = 32,
         monotonic: Callable[[], float] = time.monotonic,
+        held: Callable[[], str | None] = lambda: None,
     ) -> None:
         self.heartbeat, self.streams, self._interval = heartbeat, streams, interval
-        self._source, self._history, self._monotonic = source, history, monotonic
+        self._source, self._history, self._monotonic, self._held = source, history, monotonic, held
         self._lock, self._places = threading.Lock(), threading.BoundedSemaphore(streams)
         self._stopped = threading.Event()
         self._newest: Campus | None = None
+        self._read: Campus | None = None
         self._taken_at = 0.0
 
     def now(self) -> Campus:
-        """The view, at most one interval old. Raises CampusUnavailableError."""
+        """The view, at most one interval old where it is not held. Raises CampusUnavailableError."""
         with self._lock:
             if self._newest is None or self._monotonic() - self._taken_at >= self._interval:
-                self._newest = self._source.now(self._history)
+                why = self._held()
+                if why is None or self._read is None:
+                    self._read = self._source.now(self._history)
+                self._newest = self._read if why is None else dataclasses.replace(self._read, notice=why, stands=True)
                 self._taken_at = self._monotonic()
             return self._newest
 

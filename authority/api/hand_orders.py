@@ -1,7 +1,7 @@
 """A member's trading by hand: the running book without members, what an order would cost, orders given and taken back.
 
-Energies are Wh, prices micro-credits per kWh, amounts micro-credits, times Unix seconds. Nothing is signed here: what
-is asked for is kept, and settlement carries it out (authority.market.hand_orders).
+Energies are Wh, prices micro-credits per kWh, amounts micro-credits, times Unix seconds. Nothing is signed here: the
+store keeps each request, and settlement carries it out (authority.market.hand_orders).
 """
 
 from __future__ import annotations
@@ -149,11 +149,13 @@ class _Now:
 
 
 class HandOrders:
-    """The query layer over an opened authority; `client` makes a chain client for one question."""
+    """The query layer over an opened authority; `client` makes a chain client for one question.
 
-    def __init__(self, app: App, client: Callable[[], ChainClient]) -> None:
-        self._app, self._client = app, client
-        self._shown = OpenBook[OrderView]()
+    running is what is shown of the running book anywhere: whoever shows it too has to share it.
+    """
+
+    def __init__(self, app: App, client: Callable[[], ChainClient], running: OpenBook[OrderView]) -> None:
+        self._app, self._client, self._shown = app, client, running
 
     # The book
 
@@ -240,7 +242,10 @@ class HandOrders:
         now = self._app.clock()
         with self._app.store.write() as session:
             asked = hand_orders.ask(session, member.id, wish, key, by=who.actor, now=now)
-        return next(each for each in self.given(member).orders if each.id == asked.id)
+            epoch = asked.wish.epoch
+            beside = hand_orders.of_member(session, member.id, epoch, epoch + 1)
+            (given,) = _given_by(session, member, [asked], beside)
+        return given
 
     def _checked(self, member: MemberAccount, order: ProposedOrder, now: _Now, its: MemberOnChain) -> OrderPreview:
         head = now.head
@@ -319,10 +324,8 @@ class HandOrders:
         """Orders by hand of the last 96 epochs, newest first."""
         first = self._app.clock() // self._app.home.settings.epoch.seconds - SHOWN_EPOCHS
         with self._app.store.read() as session:
-            asked = hand_orders.of_member(session, member.id, first)[:MOST_SHOWN]
-            index = session.get_one(User, member.id).member_index
-            books = _final_books(session, {each.wish.epoch for each in asked if each.state == DONE}, index)
-        return GivenOrders(orders=tuple(_given(each, asked, books) for each in asked))
+            asked = hand_orders.of_member(session, member.id, first)
+            return GivenOrders(orders=_given_by(session, member, asked[:MOST_SHOWN], asked))
 
 
 def proposed(side: str, price: int, quantity: int) -> ProposedOrder:
@@ -386,6 +389,15 @@ def _final_books(session: Session, epochs: Collection[int], member: int | None) 
             head = EpochBook.from_account(data)
             found[epoch] = _Final(index, head, tuple(orders_in(data, head.bid_count + head.ask_count, member)))
     return found
+
+
+def _given_by(
+    session: Session, member: MemberAccount, orders: Sequence[HandOrder], all_: Sequence[HandOrder]
+) -> tuple[GivenOrder, ...]:
+    """What became of a member's orders; all_ are those of their epochs, the newest first: which of two is which."""
+    index = session.get_one(User, member.id).member_index
+    books = _final_books(session, {each.wish.epoch for each in orders if each.state == DONE}, index)
+    return tuple(_given(each, all_, books) for each in orders)
 
 
 def _given(order: HandOrder, all_: Sequence[HandOrder], books: Mapping[int, _Final]) -> GivenOrder:

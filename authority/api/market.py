@@ -153,7 +153,7 @@ class Market:
     def __init__(self, app: App) -> None:
         self._app = app
         self.zone = ZoneInfo(app.home.settings.site.zone)
-        self._newest: tuple[int, ClearedBook] | None = None
+        self._newest: tuple[tuple[int, bool | None], ClearedBook] | None = None
 
     def today(self) -> date:
         """Today at the site."""
@@ -253,10 +253,10 @@ class Market:
                     epoch=None, ended_at=None, withheld=False, least_members=LEAST_MEMBERS, traded_wh=None,
                     price_micro_credits_per_kwh=None, bids=None, asks=None,
                 )  # fmt: skip
-            newest = self._newest
-            if newest is None or newest[0] != row.book_log_index:
+            newest, key = self._newest, (row.book_log_index, row.publishable)
+            if newest is None or newest[0] != key:
                 book = self._shown(session, row.epoch, row.book_log_index, bool(row.publishable))
-                newest = self._newest = (row.book_log_index, book)
+                newest = self._newest = (key, book)
         return newest[1]
 
     def _shown(self, session: Session, epoch: int, index: int, publishable: bool) -> ClearedBook:

@@ -25,7 +25,7 @@ from authority.billing.errors import BillUnknownError, PeriodNotIssuedError, Per
 from authority.billing.issuing import Book, Checklist, Entered
 from authority.billing.mailing import Letter
 from authority.billing.money import Currency
-from authority.billing.payments import SETTLED, PaidBill, Reading
+from authority.billing.payments import PaidBill, Reading
 from authority.billing.payouts import Batch, Owed
 from authority.billing.views import CLOSED, ENDED, ISSUED, BillSum, Correction, Estimate, Period, Totals
 from authority.chain.client import ChainClient
@@ -221,7 +221,7 @@ class Treasury:
     def unsettled(self) -> list[PaidBill]:
         """The bills that are not settled, by number."""
         with self._app.store.read() as session:
-            return [each for each in self._standings(session) if each.state not in SETTLED]
+            return payments.unsettled(session, self.currency, self._app.home.network_id)
 
     def newest_payments(self, most: int) -> list[BillPayment]:
         """Payments, the last entered first."""
@@ -249,10 +249,10 @@ class Treasury:
         with self._app.store.read() as session:
             return payouts.owed(session, self._app)
 
-    def batches(self) -> list[Batch]:
+    def batches(self, most: int) -> list[Batch]:
         """The payment files, the newest first."""
         with self._app.store.read() as session:
-            return payouts.batches(session)
+            return payouts.batches(session, most)
 
     @property
     def payment_format(self) -> str:

@@ -84,9 +84,9 @@ def by_wallet(session: Session) -> dict[str, BankAccount]:
 
 
 def masked(number: str) -> str:
-    """An account as it is shown: its country and its last four."""
-    shown = number[:4] if is_iban(number) else ""
-    return spaced(shown + "\N{BULLET}" * (len(number) - len(shown) - 4) + number[-4:])
+    """An account as it is shown: its country and its last four; of a short number, half of it at most."""
+    first, last = (number[:4] if is_iban(number) else ""), number[-min(4, len(number) // 2) :]
+    return spaced(first + "\N{BULLET}" * (len(number) - len(first) - len(last)) + last)
 
 
 def member_id(session: Session, name: str) -> int:

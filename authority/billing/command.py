@@ -26,7 +26,7 @@ from authority.errors import MeterUnknownError
 from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.metering import Meter
 from authority.store.people import User
-from edge_agent.wire.command import DONE, PROBLEMS, add_acting, add_json, print_json
+from edge_agent.wire.command import DONE, PROBLEMS, add_acting, add_json, tell
 from edge_agent.wire.files import write_atomically
 
 DESCRIPTION = """\
@@ -107,10 +107,6 @@ def run(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _say(arguments: argparse.Namespace, told: Any, text: str) -> None:
-    print_json(told) if arguments.json else print(text)
-
-
 # Periods
 
 
@@ -128,7 +124,7 @@ def _periods(app: App, client: ChainClient, arguments: argparse.Namespace) -> No
         lines.append(
             f"{each['period']:>6}  {starts:<24}  {ends:<24}  {each['state']:<7}  {each['bills']:>5}  {each['due']:>15}"
         )
-    _say(arguments, rows, "\n".join(lines))
+    tell(arguments, rows, "\n".join(lines))
 
 
 def _zone(app: App) -> ZoneInfo:
@@ -151,9 +147,9 @@ def _preview(app: App, client: ChainClient, arguments: argparse.Namespace) -> No
                 raise BillUnknownError(f"{member.name!r} has nothing on its bill of period {period} yet")
     documents = [_document(app, bill) for bill in bills.values()]
     if arguments.member is not None:
-        _say(arguments, documents, _text(documents[0], names, "preview", _zone(app)))
+        tell(arguments, documents, _text(documents[0], names, "preview", _zone(app)))
         return
-    _say(arguments, documents, _table(documents, names))
+    tell(arguments, documents, _table(documents, names))
 
 
 def _document(app: App, bill: Bill) -> dict[str, Any]:
@@ -168,7 +164,7 @@ def _close(app: App, client: ChainClient, arguments: argparse.Namespace) -> None
         known = session.get(BillingPeriod, period)
     if known is not None:
         told = {"period": period, "closed": True, "changed": False}
-        _say(
+        tell(
             arguments,
             told,
             f"billing period {period} was closed by {known.closed_by} on {moment(known.closed_at, _zone(app))}",
@@ -183,11 +179,11 @@ def _close(app: App, client: ChainClient, arguments: argparse.Namespace) -> None
             names = views.names(session)
         lines = [f"cannot be closed: {each}" for each in found.blocking]
         lines += [f"gap: {names.get(gap.subject, gap.subject)}: {gap.message} [{gap.code}]" for gap in found.gaps]
-        _say(arguments, told, "\n".join(lines or [f"billing period {period} can be closed, and lacks nothing"]))
+        tell(arguments, told, "\n".join(lines or [f"billing period {period} can be closed, and lacks nothing"]))
         return
     row = issuing.close(app, book, period, actor=arguments.actor, with_gaps=arguments.with_gaps)
     told = {"period": period, "closed": True, "changed": True, "log_index": row.log_index}
-    _say(arguments, told, f"billing period {period} is closed; next: authority billing issue {period}")
+    tell(arguments, told, f"billing period {period} is closed; next: authority billing issue {period}")
 
 
 def _issue(app: App, client: ChainClient, arguments: argparse.Namespace) -> None:
@@ -198,7 +194,7 @@ def _issue(app: App, client: ChainClient, arguments: argparse.Namespace) -> None
     if arguments.dry_run and row.issued_at is None:
         so_far = issuing.preview(app, issuing.open_book(app, client, only=period), period)
         documents = [_document(app, bill) for bill in so_far.values()]
-        _say(arguments, {"period": period, "changed": False, "bills": documents}, _table(documents, names))
+        tell(arguments, {"period": period, "changed": False, "bills": documents}, _table(documents, names))
         return
     book = issuing.open_book(app, client, only=period) if row.issued_at is None else None
     with app.store.read() as session:
@@ -213,7 +209,7 @@ def _issue(app: App, client: ChainClient, arguments: argparse.Namespace) -> None
     numbers = f"numbers {issued[0].number} to {issued[-1].number}, " if issued else ""
     when = "" if book is not None else f" on {moment(row.issued_at or 0, _zone(app))}"
     due = sum(each.due for each in issued)
-    _say(arguments, told, f"billing period {period}: {len(issued)} bills issued{when}, {numbers}{_credits(due)} due")
+    tell(arguments, told, f"billing period {period}: {len(issued)} bills issued{when}, {numbers}{_credits(due)} due")
 
 
 # Bills
@@ -225,14 +221,14 @@ def _show(app: App, _client: ChainClient, arguments: argparse.Namespace) -> None
         if arguments.what.isdecimal():
             bill = issuing.issued_bill(session, int(arguments.what))
             document = views.document_of(bill)
-            _say(arguments, document, _text(document, names, hash_of(bill.document), _zone(app)))
+            tell(arguments, document, _text(document, names, hash_of(bill.document), _zone(app)))
             return
         member = _member(session, arguments.what)
         bills = session.scalars(
             select(IssuedBill).where(IssuedBill.wallet == member.wallet).order_by(IssuedBill.number)
         )
         documents = [views.document_of(bill) for bill in bills]
-    _say(arguments, documents, _table(documents, names))
+    tell(arguments, documents, _table(documents, names))
 
 
 def _export(app: App, _client: ChainClient, arguments: argparse.Namespace) -> None:
@@ -240,7 +236,7 @@ def _export(app: App, _client: ChainClient, arguments: argparse.Namespace) -> No
         text, bills, count = export.period_csv(session, arguments.period, _zone(app))
     write_atomically(arguments.csv, text.encode())
     told = {"period": arguments.period, "bills": bills, "lines": count, "file": str(arguments.csv)}
-    _say(arguments, told, f"{bills} bills, {count} lines written to {arguments.csv}")
+    tell(arguments, told, f"{bills} bills, {count} lines written to {arguments.csv}")
 
 
 def _correct(app: App, _client: ChainClient, arguments: argparse.Namespace) -> None:
@@ -254,14 +250,14 @@ def _correct(app: App, _client: ChainClient, arguments: argparse.Namespace) -> N
         text = (
             f"line {arguments.line} of bill {arguments.bill} ({views.WORDS[line['kind']]}, {_credits(line['amount'])})"
         )
-        _say(arguments, told, f"{text} would be corrected by {_credits(arguments.amount)} on the member's next bill")
+        tell(arguments, told, f"{text} would be corrected by {_credits(arguments.amount)} on the member's next bill")
         return
     entered = issuing.correct(
         app, arguments.bill, arguments.line, arguments.amount, arguments.reason, actor=arguments.actor
     )
     already = " (it was noted already)" if entered.known else ""
     text = f"correction {entered.log_index} of bill {arguments.bill}: {_credits(arguments.amount)} on the next bill"
-    _say(arguments, {**entered.data, "log_index": entered.log_index, "changed": not entered.known}, text + already)
+    tell(arguments, {**entered.data, "log_index": entered.log_index, "changed": not entered.known}, text + already)
 
 
 def _estimate(app: App, client: ChainClient, arguments: argparse.Namespace) -> None:
@@ -275,7 +271,7 @@ def _estimate(app: App, client: ChainClient, arguments: argparse.Namespace) -> N
         if arguments.dry_run:
             epochs = f"{arguments.first_epoch} to {arguments.end_epoch - 1}"
             text = f"{member.name}: {arguments.wh} Wh would be billed for epochs {epochs}"
-            _say(arguments, {"member": member.wallet, "wh": arguments.wh, "changed": False}, text)
+            tell(arguments, {"member": member.wallet, "wh": arguments.wh, "changed": False}, text)
             return
         entered = issuing.estimate(
             app, facts, member, meter, arguments.first_epoch, arguments.end_epoch, arguments.wh, arguments.reason,
@@ -284,13 +280,13 @@ def _estimate(app: App, client: ChainClient, arguments: argparse.Namespace) -> N
         text = f"estimate {entered.log_index}: {arguments.wh} Wh on {member.name}'s next bill"
     elif arguments.dry_run:
         text = f"estimate {arguments.estimate} would be withdrawn, and its amount returned on the member's next bill"
-        _say(arguments, {"estimate": arguments.estimate, "changed": False}, text)
+        tell(arguments, {"estimate": arguments.estimate, "changed": False}, text)
         return
     else:
         entered = issuing.withdraw_estimate(app, arguments.estimate, arguments.reason, actor=arguments.actor)
         text = f"estimate {arguments.estimate} is withdrawn: the next bill returns its amount"
     already = " (it was entered already)" if entered.known else ""
-    _say(arguments, {**entered.data, "log_index": entered.log_index, "changed": not entered.known}, text + already)
+    tell(arguments, {**entered.data, "log_index": entered.log_index, "changed": not entered.known}, text + already)
 
 
 def _list_estimates(app: App, arguments: argparse.Namespace) -> None:
@@ -311,7 +307,7 @@ def _list_estimates(app: App, arguments: argparse.Namespace) -> None:
         + ("" if each.taken_back is None else " (withdrawn)")
         for each in reversed(found)
     ]
-    _say(arguments, told, "\n".join(lines) or "no estimates")
+    tell(arguments, told, "\n".join(lines) or "no estimates")
 
 
 def _ledger(app: App, client: ChainClient, arguments: argparse.Namespace) -> int:
@@ -339,7 +335,7 @@ def _ledger(app: App, client: ChainClient, arguments: argparse.Namespace) -> int
         "supply": found.supply,
         "problems": problems,
     }
-    _say(arguments, told, "\n".join(lines))
+    tell(arguments, told, "\n".join(lines))
     return PROBLEMS if problems and arguments.check else DONE
 
 

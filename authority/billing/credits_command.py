@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 
 from sqlalchemy import select
 
@@ -13,7 +12,7 @@ from authority.billing.errors import MemberUnknownError
 from authority.chain.client import ChainClient
 from authority.store.billing import CreditEntry
 from authority.store.people import User
-from edge_agent.wire.command import add_acting, add_json, print_json
+from edge_agent.wire.command import add_acting, add_json, tell
 
 DESCRIPTION = """\
 Credits against the bank's money: `top-up` issues credits to a member who paid, `pay-out` takes them back from one whom
@@ -62,13 +61,13 @@ def _book(app: App, client: ChainClient, arguments: argparse.Namespace) -> None:
         words = "topped up by" if arguments.action == "top-up" else "paid out"
         already = "" if before is None else f"; {reference!r} stands as {before.state} already"
         told = {"member": user.wallet, "amount": amount, "reference": reference, "changed": False}
-        _say(arguments, told, f"{name} would be {words} {amount} micro-credits{already}")
+        tell(arguments, told, f"{name} would be {words} {amount} micro-credits{already}")
         return
     act = credits.top_up if arguments.action == "top-up" else credits.pay_out
     entry = act(app, client, user, amount, reference, actor=arguments.actor)
     changed = before is None or before.signature != entry.signature
     text = f"{name}: {entry.amount} micro-credits booked for {reference!r} ({entry.signature})"
-    _say(arguments, {**_as_json(entry), "changed": changed}, text if changed else f"{text}: it was booked already")
+    tell(arguments, {**_as_json(entry), "changed": changed}, text if changed else f"{text}: it was booked already")
 
 
 def _list(app: App, arguments: argparse.Namespace) -> None:
@@ -84,7 +83,7 @@ def _list(app: App, arguments: argparse.Namespace) -> None:
         f"{entry.amount:>18}  {names.get(entry.wallet, entry.wallet):<24} {entry.state:<7} {entry.reference}"
         for entry in entries
     ]
-    _say(arguments, [_as_json(entry) for entry in entries], "\n".join(lines) or "nothing was booked")
+    tell(arguments, [_as_json(entry) for entry in entries], "\n".join(lines) or "nothing was booked")
 
 
 def _as_json(entry: CreditEntry) -> dict[str, object]:
@@ -98,7 +97,3 @@ def _as_json(entry: CreditEntry) -> dict[str, object]:
         "time": entry.entered_at,
         "actor": entry.entered_by,
     }
-
-
-def _say(arguments: argparse.Namespace, told: Mapping[str, object] | list[dict[str, object]], text: str) -> None:
-    print_json(told) if arguments.json else print(text)

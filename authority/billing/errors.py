@@ -14,13 +14,13 @@ class AboveLimitError(BillingError):
 
 
 class AccountInvalidError(BillingError):
-    """A bank account that cannot be: a wrong IBAN, a number without its bank's code, nobody's."""
+    """A bank account that cannot be right: a mistyped IBAN, a number without a bank's code, or no holder."""
 
     code = "account_invalid"
 
 
 class AccountMissingError(BillingError):
-    """A member is to be paid, and has said no bank account."""
+    """A member is to be paid by bank, and has named no account."""
 
     code = "account_missing"
 
@@ -32,7 +32,7 @@ class AmountInvalidError(BillingError):
 
 
 class AssignmentInvalidError(BillingError):
-    """A payment cannot be given to a bill by hand: there is no such line, or nothing to give."""
+    """A line of a statement cannot be given to a bill by hand: there is no such line or bill, or it is booked."""
 
     code = "assignment_invalid"
 
@@ -74,7 +74,7 @@ class CreditShortError(BillingError):
 
 
 class CurrencyUnsetError(BillingError):
-    """Payments are taken in, and the site has not said in which currency members pay."""
+    """Something is to be paid by bank, and authority.toml names no currency."""
 
     code = "currency_unset"
 
@@ -98,7 +98,9 @@ class EstimateUnknownError(BillingError):
 
 
 class FormatUnfitError(BillingError):
-    """A payment file of this format cannot be made: not euros, no account of the department's, one beyond SEPA."""
+    """A payment file of this format cannot be made: the currency is not the euro, the department has named no account,
+    or SEPA does not reach a member's.
+    """
 
     code = "format_unfit"
 
@@ -146,7 +148,7 @@ class MeterOfAnotherError(BillingError):
 
 
 class NothingOwedError(BillingError):
-    """Nothing is owed that a payment file could have."""
+    """Nothing is owed that a payment file could pay."""
 
     code = "nothing_owed"
 

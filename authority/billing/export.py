@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from authority.billing import views
+from authority.billing import spreadsheet, views
 from authority.billing.errors import PeriodNotIssuedError
 from authority.billing.issuing import closed_period
 from authority.store.billing import IssuedBill
@@ -30,16 +28,11 @@ def period_csv(session: Session, period: int, zone: ZoneInfo) -> tuple[str, int,
     if closed_period(session, period).issued_at is None:
         raise PeriodNotIssuedError(f"issue it first: authority billing issue {period}")
     names, bills = views.names(session), views.issued_in(session, period)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    count = 0
+    rows = []
     for bill in bills:
         document = views.document_of(bill)
-        for line in document["lines"]:
-            writer.writerow([_cell(each) for each in _row(bill, document, line, names, zone)])
-            count += 1
-    return text.getvalue(), len(bills), count
+        rows += [_row(bill, document, line, names, zone) for line in document["lines"]]
+    return spreadsheet.table(COLUMNS, rows), len(bills), len(rows)
 
 
 def _row(
@@ -53,11 +46,6 @@ def _row(
         "yes" if line["paid"] else "no", line["of_period"], line["bill"], line["of_line"], line["reason"],
         spans(line["epochs"]), spans(line["leaves"]), bill.due, bill.sha256.hex(),
     ]  # fmt: skip
-
-
-def _cell(value: object) -> object:
-    """What a spreadsheet would take for a formula is kept a text; whole numbers are numbers."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
 
 
 def moment(seconds: int, zone: ZoneInfo) -> str:

@@ -21,7 +21,7 @@ from authority.home.settings import is_mailbox
 from authority.log import log
 from authority.store.billing import BillMail, IssuedBill
 from authority.store.people import User
-from authority.store.persons import Person, PersonRole
+from authority.store.persons import InvitationMail, Person, PersonRole
 
 WAITING, SENT, FAILED = "waiting", "sent", "failed"
 MAILED, MAILED_AGAIN = "bills_mailed", "bill_mailed_again"
@@ -184,13 +184,17 @@ def delivered(app: App, id: int) -> None:
 
 
 def failed(app: App, id: int, reason: str, *, refused: bool) -> None:
-    """The relay did not take a mail. One that it refused for good, or that was tried too often, is given up."""
+    """The relay did not take a mail."""
     with app.store.write() as session:
         row = session.get(BillMail, id)
-        if row is None:
-            return
-        row.tries += 1
-        row.error = reason[:LONGEST_ERROR]
-        row.next_at = app.clock() + min(FIRST_WAIT_SECONDS << (row.tries - 1), LONGEST_WAIT_SECONDS)
-        if refused or row.tries >= MOST_TRIES:
-            row.state = FAILED
+        if row is not None:
+            not_taken(row, reason, app.clock(), refused=refused)
+
+
+def not_taken(row: BillMail | InvitationMail, reason: str, now: int, *, refused: bool) -> None:
+    """Try a mail again later; give up one that the relay refused for good, or that was tried too often."""
+    row.tries += 1
+    row.error = reason[:LONGEST_ERROR]
+    row.next_at = now + min(FIRST_WAIT_SECONDS << (row.tries - 1), LONGEST_WAIT_SECONDS)
+    if refused or row.tries >= MOST_TRIES:
+        row.state = FAILED

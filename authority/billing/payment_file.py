@@ -6,16 +6,16 @@ ask: one payment instruction, its totals stated and to be checked by the bank, c
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from xml.etree import ElementTree
 
+from authority.billing import spreadsheet
 from authority.billing.money import Currency
+from authority.figures import utc
 
 PAIN_001, CSV = "pain.001", "csv"
 FORMATS = (PAIN_001, CSV)
@@ -71,7 +71,7 @@ def pain_001(order: Order) -> bytes:
     initiation = _in(root, "CstmrCdtTrfInitn")
     header = _in(initiation, "GrpHdr")
     _in(header, "MsgId", order.id)
-    _in(header, "CreDtTm", datetime.fromtimestamp(order.made_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    _in(header, "CreDtTm", utc(order.made_at))
     _in(header, "NbOfTxs", count)
     _in(header, "CtrlSum", total)
     _in(header, "InitgPty/Nm", name)
@@ -111,11 +111,9 @@ def _in(parent: ElementTree.Element, path: str, text: str | None = None) -> Elem
 
 def as_csv(order: Order) -> bytes:
     """The order as CSV (RFC 4180) in UTF-8, a row for each transfer; amounts with a decimal point."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    for each in order.transfers:
-        amount, on = order.currency.plain(each.amount), order.on.isoformat()
-        cells = (each.reference, each.holder, each.number, each.bank, amount, order.currency.code, each.purpose, on)
-        writer.writerow([f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t") else cell for cell in cells])
-    return text.getvalue().encode()
+    plain, code, on = order.currency.plain, order.currency.code, order.on.isoformat()
+    rows = (
+        (each.reference, each.holder, each.number, each.bank, plain(each.amount), code, each.purpose, on)
+        for each in order.transfers
+    )
+    return spreadsheet.table(COLUMNS, rows).encode()

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from authority.app import App
@@ -107,18 +107,21 @@ def state_of(payable: int, received: int) -> str:
 
 # Reading
 
+_RECEIVED = (
+    select(BillPayment.bill, func.sum(BillPayment.amount).label("amount"))
+    .where(BillPayment.withdrawn_at.is_(None))
+    .group_by(BillPayment.bill)
+    .subquery()
+)
+_LEFT = IssuedBill.due - func.coalesce(_RECEIVED.c.amount, 0)
+"""What is left of a bill before it is rounded to whole minor units: PaidBill.left is what that rounds down to."""
+
 
 def paid_bills(session: Session, currency: Currency, network_id: bytes, *which: object) -> list[PaidBill]:
     """Issued bills, by number, with what was paid of each; `which` are conditions on IssuedBill."""
-    received = (
-        select(BillPayment.bill, func.sum(BillPayment.amount).label("amount"))
-        .where(BillPayment.withdrawn_at.is_(None))
-        .group_by(BillPayment.bill)
-        .subquery()
-    )
     query = (
-        select(IssuedBill.number, IssuedBill.period, IssuedBill.wallet, IssuedBill.due, received.c.amount)
-        .outerjoin(received, received.c.bill == IssuedBill.number)
+        select(IssuedBill.number, IssuedBill.period, IssuedBill.wallet, IssuedBill.due, _RECEIVED.c.amount)
+        .outerjoin(_RECEIVED, _RECEIVED.c.bill == IssuedBill.number)
         .where(*which)  # type: ignore[arg-type]
         .order_by(IssuedBill.number)
     )
@@ -126,6 +129,17 @@ def paid_bills(session: Session, currency: Currency, network_id: bytes, *which: 
         PaidBill(number, period, wallet, reference_of(network_id, number), currency.payable(due), int(amount or 0))
         for number, period, wallet, due, amount in session.execute(query)
     ]
+
+
+def unsettled(session: Session, currency: Currency, network_id: bytes) -> list[PaidBill]:
+    """The bills that are not settled, by number; the database passes over the others."""
+    found = paid_bills(session, currency, network_id, or_(_LEFT < 0, currency.unit <= _LEFT))
+    return [each for each in found if each.state not in SETTLED]
+
+
+def owed_to_members(session: Session, currency: Currency, network_id: bytes, *which: object) -> list[PaidBill]:
+    """The bills of which the member still gets something (`left` is negative), by number; `which` as above."""
+    return [each for each in paid_bills(session, currency, network_id, _LEFT < 0, *which) if each.left < 0]
 
 
 def of_bill(session: Session, number: int) -> list[BillPayment]:

@@ -12,10 +12,10 @@ from authority.app import App
 from authority.billing import payments, views
 from authority.billing.errors import StatementInvalidError
 from authority.billing.money import Currency, spaced
-from authority.billing.payments import MATCHED, SETTLED, UNKNOWN, Match, PaidBill, Reading
+from authority.billing.payments import MATCHED, UNKNOWN, Match, PaidBill, Reading
 from authority.chain.client import ChainClient
 from authority.store.billing import IssuedBill
-from edge_agent.wire.command import add_acting, add_json, print_json
+from edge_agent.wire.command import add_acting, add_json, tell
 
 DESCRIPTION = """\
 Payments by bank: `import` reads the bank's statement as CSV and books what names a bill's reference, each payment once.
@@ -55,10 +55,6 @@ def run(app: App, _client: ChainClient, arguments: argparse.Namespace) -> None:
     {"import": _import, "bills": _bills, "list": _list, "withdraw": _withdraw}[arguments.verb](app, arguments)
 
 
-def _say(arguments: argparse.Namespace, told: Any, text: str) -> None:
-    print_json(told) if arguments.json else print(text)
-
-
 def _import(app: App, arguments: argparse.Namespace) -> None:
     try:
         data = arguments.file.read_bytes()
@@ -72,7 +68,7 @@ def _import(app: App, arguments: argparse.Namespace) -> None:
     booked = not arguments.dry_run and reading.count(MATCHED) > 0
     currency = Currency.of(app.home.settings.billing)
     told = {"changed": booked, "amount": reading.amount, "rows": [_row(each) for each in reading.rows]}
-    _say(arguments, told, _told(reading, currency, dry_run=arguments.dry_run))
+    tell(arguments, told, _told(reading, currency, dry_run=arguments.dry_run))
 
 
 def _row(match: Match) -> dict[str, Any]:
@@ -104,19 +100,20 @@ def _told(reading: Reading, currency: Currency, *, dry_run: bool) -> str:
 
 def _bills(app: App, arguments: argparse.Namespace) -> None:
     currency = Currency.of(app.home.settings.billing)
-    which = [] if arguments.period is None else [IssuedBill.period == arguments.period]
+    network, period = app.home.network_id, arguments.period
     with app.store.read() as session:
         names = views.names(session)
-        found = payments.paid_bills(session, currency, app.home.network_id, *which)
-    if arguments.period is None:
-        found = [each for each in found if each.state not in SETTLED]
+        if period is None:
+            found = payments.unsettled(session, currency, network)
+        else:
+            found = payments.paid_bills(session, currency, network, IssuedBill.period == period)
     lines = [
         f"{each.number:>6}  {each.period:>6}  {names.get(each.wallet, each.wallet):<24} {spaced(each.reference)}  "
         f"{currency.text(each.payable):>16} {currency.text(each.received):>16}  {payments.WORDS[each.state]}"
         for each in found
     ]
     head = f"{'BILL':>6}  {'PERIOD':>6}  {'MEMBER':<24} {'REFERENCE':<19}  {'TO PAY':>16} {'PAID':>16}  STATE"
-    _say(arguments, [_standing(each) for each in found], "\n".join([head, *lines]) if found else "no such bill")
+    tell(arguments, [_standing(each) for each in found], "\n".join([head, *lines]) if found else "no such bill")
 
 
 def _standing(bill: PaidBill) -> dict[str, Any]:
@@ -153,14 +150,14 @@ def _list(app: App, arguments: argparse.Namespace) -> None:
         f"{names.get(str(each['member']), each['member'])}" + (" (withdrawn)" if each["withdrawn"] else "")
         for each in told
     ]
-    _say(arguments, told, "\n".join(lines) or "no payment is booked")
+    tell(arguments, told, "\n".join(lines) or "no payment is booked")
 
 
 def _withdraw(app: App, arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         told = {"payment": arguments.payment, "changed": False}
-        _say(arguments, told, f"payment {arguments.payment} would no longer count for its bill")
+        tell(arguments, told, f"payment {arguments.payment} would no longer count for its bill")
         return
     changed = payments.withdraw(app, arguments.payment, arguments.reason, actor=arguments.actor)
     told = {"payment": arguments.payment, "changed": changed}
-    _say(arguments, told, f"payment {arguments.payment} {'is' if changed else 'was already'} withdrawn")
+    tell(arguments, told, f"payment {arguments.payment} {'is' if changed else 'was already'} withdrawn")

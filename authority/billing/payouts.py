@@ -9,11 +9,11 @@ is not ordered again. Amounts are micro-credits, above 0.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from authority.app import App
@@ -81,41 +81,42 @@ def owed(session: Session, app: App, period: int | None = None) -> list[Owed]:
     accounts = bank_accounts.by_wallet(session)
     which = [] if period is None else [IssuedBill.period == period]
     found = []
-    standing = _standing(session)
-    for bill in payments.paid_bills(session, currency, app.home.network_id, *which):
-        amount = -bill.left - standing.get(("bill", bill.number), 0)
-        if bill.left < 0 < amount:
+    bills = payments.owed_to_members(session, currency, app.home.network_id, *which)
+    standing = _standing(session, [bill.number for bill in bills])
+    for bill in bills:
+        amount = -bill.left - standing[bill.number]
+        if amount > 0:
             found.append(Owed(bill.wallet, amount, bill.number, None, accounts.get(bill.wallet)))
     if period is None:
-        entries = select(CreditEntry).where(CreditEntry.amount < 0, CreditEntry.state == credits.LANDED)
+        ordered = exists().where(PayoutOrder.redeemed == CreditEntry.log_index, PayoutOrder.cancelled_at.is_(None))
+        entries = select(CreditEntry).where(CreditEntry.amount < 0, CreditEntry.state == credits.LANDED, ~ordered)
         for entry in session.scalars(entries.order_by(CreditEntry.log_index)):
-            if ("redeemed", entry.log_index) not in standing:
-                amount = -currency.payable(entry.amount)
-                found.append(Owed(entry.wallet, amount, None, entry.log_index, accounts.get(entry.wallet)))
+            amount = -currency.payable(entry.amount)
+            found.append(Owed(entry.wallet, amount, None, entry.log_index, accounts.get(entry.wallet)))
     return found
 
 
-def _standing(session: Session) -> dict[tuple[str, int], int]:
-    """What orders stand for, by what they are about: all of them, less those that a statement has had since."""
+def _standing(session: Session, bills: Sequence[int]) -> dict[int, int]:
+    """What orders stand for, by bill: all of them, less those that a statement has had since."""
     out: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    sent = select(BillPayment).where(BillPayment.amount < 0, BillPayment.withdrawn_at.is_(None))
+    sent = select(BillPayment).where(
+        BillPayment.bill.in_(bills), BillPayment.amount < 0, BillPayment.withdrawn_at.is_(None)
+    )
     for payment in session.scalars(sent.order_by(BillPayment.log_index)):
         out[payment.bill].append((payment.log_index, -payment.amount))
-    found: dict[tuple[str, int], int] = defaultdict(int)
-    orders = select(PayoutOrder).where(PayoutOrder.cancelled_at.is_(None)).order_by(PayoutOrder.log_index)
-    for order in session.scalars(orders):
-        if order.bill is None:
-            found["redeemed", int(order.redeemed or 0)] += order.amount
-            continue
-        done = next((each for each in out[order.bill] if each[0] > order.log_index and each[1] == order.amount), None)
+    found: dict[int, int] = defaultdict(int)
+    orders = select(PayoutOrder).where(PayoutOrder.bill.in_(bills), PayoutOrder.cancelled_at.is_(None))
+    for order in session.scalars(orders.order_by(PayoutOrder.log_index)):
+        bill = int(order.bill or 0)
+        done = next((each for each in out[bill] if each[0] > order.log_index and each[1] == order.amount), None)
         if done is None:
-            found["bill", order.bill] += order.amount
+            found[bill] += order.amount
         else:
-            out[order.bill].remove(done)
+            out[bill].remove(done)
     return found
 
 
-def batches(session: Session) -> list[Batch]:
+def batches(session: Session, most: int | None = None) -> list[Batch]:
     """What was ordered, the newest first; what was paid in another way is one batch for each time."""
     query = (
         select(
@@ -128,6 +129,7 @@ def batches(session: Session) -> list[Batch]:
         )
         .group_by(PayoutOrder.batch, PayoutOrder.made_at, PayoutOrder.made_by)
         .order_by(PayoutOrder.made_at.desc(), PayoutOrder.batch.desc())
+        .limit(most)
     )
     return [
         Batch(batch, at, by, count, int(amount), cancelled == count)
@@ -251,8 +253,8 @@ def _unfit(each: Owed, form: str) -> AccountMissingError | FormatUnfitError | No
     """Why something that is owed cannot be in a file of this format."""
     if each.account is None:
         return AccountMissingError(
-            f"{each.name}: this member has said no bank account: authority billing payouts account"
+            f"{each.name}: this member has named no bank account: authority billing payouts account"
         )
     if form == PAIN_001 and not is_sepa(each.account.number):
-        return FormatUnfitError(f"{each.name}: this member's account is none that SEPA reaches; take the CSV file")
+        return FormatUnfitError(f"{each.name}: SEPA does not reach this member's account; take the CSV file")
     return None

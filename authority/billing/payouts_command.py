@@ -12,7 +12,7 @@ from authority.billing.money import Currency
 from authority.billing.payment_file import FORMATS
 from authority.billing.payouts import OTHERWISE, Owed
 from authority.chain.client import ChainClient
-from edge_agent.wire.command import add_acting, add_json, print_json
+from edge_agent.wire.command import add_acting, add_json, tell
 from edge_agent.wire.files import write_atomically
 
 DESCRIPTION = """\
@@ -59,10 +59,6 @@ def run(app: App, _client: ChainClient, arguments: argparse.Namespace) -> None:
     verbs[arguments.verb](app, arguments)
 
 
-def _say(arguments: argparse.Namespace, told: Any, text: str) -> None:
-    print_json(told) if arguments.json else print(text)
-
-
 def _told(each: Owed) -> dict[str, Any]:
     return {"name": each.name, "member": each.wallet, "amount": each.amount, "has_account": each.account is not None}
 
@@ -76,7 +72,7 @@ def _owed(app: App, arguments: argparse.Namespace) -> None:
         + (bank_accounts.masked(each.account.number) if each.account else "no account")
         for each in found
     ]
-    _say(arguments, [_told(each) for each in found], "\n".join(lines) or "nothing is owed")
+    tell(arguments, [_told(each) for each in found], "\n".join(lines) or "nothing is owed")
 
 
 def _export(app: App, arguments: argparse.Namespace) -> None:
@@ -85,14 +81,14 @@ def _export(app: App, arguments: argparse.Namespace) -> None:
         with app.store.read() as session:
             found = payouts.owed(session, app, arguments.period)
         text = f"{sum(each.account is not None for each in found)} of {len(found)} that are owed have an account"
-        _say(arguments, {"changed": False, "owed": [_told(each) for each in found]}, text)
+        tell(arguments, {"changed": False, "owed": [_told(each) for each in found]}, text)
         return
     if batch is None:
         batch = payouts.order(app, period=arguments.period, form=arguments.format, actor=arguments.actor)
     data, form = payouts.file_of(app, batch, arguments.format)
     write_atomically(arguments.file, data)
     told = {"changed": arguments.again is None, "batch": batch, "format": form, "file": str(arguments.file)}
-    _say(arguments, told, f"payment file {batch} ({form}) written to {arguments.file}: give it to the bank once")
+    tell(arguments, told, f"payment file {batch} ({form}) written to {arguments.file}: give it to the bank once")
 
 
 def _list(app: App, arguments: argparse.Namespace) -> None:
@@ -111,16 +107,16 @@ def _list(app: App, arguments: argparse.Namespace) -> None:
         f"{'  cancelled' if each.cancelled else ''}"
         for each in found
     ]
-    _say(arguments, told, "\n".join(lines) or "nothing was ordered")
+    tell(arguments, told, "\n".join(lines) or "nothing was ordered")
 
 
 def _cancel(app: App, arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
-        _say(arguments, {"changed": False}, f"payment file {arguments.batch} would be cancelled")
+        tell(arguments, {"changed": False}, f"payment file {arguments.batch} would be cancelled")
         return
     count = payouts.cancel(app, arguments.batch, actor=arguments.actor)
     told = {"changed": count > 0, "payments": count}
-    _say(arguments, told, f"payment file {arguments.batch}: {count} payments are owed again")
+    tell(arguments, told, f"payment file {arguments.batch}: {count} payments are owed again")
 
 
 def _paid(app: App, arguments: argparse.Namespace) -> None:
@@ -128,10 +124,10 @@ def _paid(app: App, arguments: argparse.Namespace) -> None:
         found = {each.name: each.amount for each in payouts.owed(session, app)}
     chosen = [(name, found.get(name, 0)) for name in arguments.what]
     if arguments.dry_run:
-        _say(arguments, {"changed": False}, f"{sum(name in found for name, _ in chosen)} would no longer be owed")
+        tell(arguments, {"changed": False}, f"{sum(name in found for name, _ in chosen)} would no longer be owed")
         return
     payouts.order(app, chosen, otherwise=True, actor=arguments.actor)
-    _say(arguments, {"changed": True, "paid": arguments.what}, f"no longer owed: {', '.join(arguments.what)}")
+    tell(arguments, {"changed": True, "paid": arguments.what}, f"no longer owed: {', '.join(arguments.what)}")
 
 
 def _account(app: App, arguments: argparse.Namespace) -> None:
@@ -140,7 +136,7 @@ def _account(app: App, arguments: argparse.Namespace) -> None:
     if not arguments.forget:
         bank_accounts.checked(arguments.holder or "", arguments.number or "", arguments.bank)
     if arguments.dry_run:
-        _say(arguments, {"changed": False}, f"{arguments.member}'s account would be changed")
+        tell(arguments, {"changed": False}, f"{arguments.member}'s account would be changed")
         return
     if arguments.forget:
         changed = bank_accounts.remove(app, member_id, actor=arguments.actor)
@@ -149,4 +145,4 @@ def _account(app: App, arguments: argparse.Namespace) -> None:
             app, member_id, arguments.holder or "", arguments.number or "", arguments.bank, actor=arguments.actor
         )
     words = "is forgotten" if arguments.forget else "is kept"
-    _say(arguments, {"changed": changed}, f"{arguments.member}'s account {words}" + ("" if changed else ": as before"))
+    tell(arguments, {"changed": changed}, f"{arguments.member}'s account {words}" + ("" if changed else ": as before"))

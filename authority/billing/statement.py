@@ -31,13 +31,13 @@ DATES = (
     (re.compile(r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{4}"), "%d.%m.%Y"),
     (re.compile(r"[0-9]{1,2}\.[0-9]{1,2}\.[0-9]{2}"), "%d.%m.%y"),
 )
-"""The dates that are known without being told, for they can be read in one way only."""
+"""The forms of dates that need no setting, because each can be read in one way only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a statement's columns are called: (what, the bank's name) pairs; decimal and date_format are empty where
-    they are to be seen from the file.
+    """What a statement's columns are called: (what, the bank's name) pairs. Where decimal or date_format is empty, it
+    is taken from the amount or the date itself.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -85,7 +85,7 @@ def decoded(data: bytes) -> str:
             return data.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise StatementInvalidError("this is neither UTF-8 nor Windows-1252: save it as CSV UTF-8")
+    raise StatementInvalidError("the file is neither UTF-8 nor Windows-1252: save it as CSV in UTF-8")
 
 
 def parse(text: str, layout: Layout) -> list[Payment]:
@@ -109,7 +109,7 @@ def parse(text: str, layout: Layout) -> list[Payment]:
         more = [f"and {len(wrong) - MOST_TOLD} more"] if len(wrong) > MOST_TOLD else []
         raise StatementInvalidError("; ".join(wrong[:MOST_TOLD] + more))
     if not payments:
-        raise StatementInvalidError("the file has no payment")
+        raise StatementInvalidError("the file has no payments")
     return payments
 
 
@@ -139,7 +139,9 @@ def _table(text: str, layout: Layout) -> tuple[list[str], list[tuple[int, list[s
         if names and all(names.count(each) == 1 for each in wanted):
             return names, rows
         if names:
-            raise StatementInvalidError("the file has two columns of one name that is wanted: say another in [billing]")
+            raise StatementInvalidError(
+                "two columns of the file have one name of [billing] statement_columns: rename one, or name another"
+            )
     told = ", ".join(repr(name) for _, name in layout.columns)
     raise StatementInvalidError(
         f"no line names the columns {told}: say in [billing] statement_columns what your bank calls them"
@@ -153,7 +155,7 @@ def _payment(
     seen: Counter[tuple[str, ...]],
     by_id: dict[str, tuple[int, tuple[str, ...]]],
 ) -> Payment | None:
-    """The payment of a line; None where the bank's id was on an earlier line that says the same."""
+    """The payment of a line; None where an earlier line has the same id and says the same."""
     values = {what: [cell[name] for name in layout.named(what)] for what in ("id", "date", "text", "currency")}
     booked_on = _date(values["date"][0], layout.date_format)
     amount = _amount(cell, layout)
@@ -165,7 +167,7 @@ def _payment(
             raise StatementInvalidError("the bank's id is empty")
         known = by_id.setdefault(bank_id, (line, said))
         if known[1] != said:
-            raise StatementInvalidError(f"the bank's id {bank_id!r} is that of line {known[0]}, which says otherwise")
+            raise StatementInvalidError(f"the bank's id {bank_id!r} stands in line {known[0]} too, with other contents")
         if known[0] != line:
             return None
         key = _key("id", bank_id)
@@ -183,12 +185,12 @@ def _date(text: str, date_format: str) -> date:
     wanted = date_format or next((form for pattern, form in DATES if pattern.fullmatch(text)), "")
     if not wanted:
         raise StatementInvalidError(
-            f"{text!r} is no date such as 2026-11-28 or 28.11.2026: say its form in [billing] statement_date"
+            f"{text!r} is not a date such as 2026-11-28 or 28.11.2026: say its form in [billing] statement_date"
         )
     try:
         return datetime.strptime(text, wanted).date()  # noqa: DTZ007 - a date has no zone
     except ValueError as error:
-        raise StatementInvalidError(f"{text!r} is no date of the form {wanted}") from error
+        raise StatementInvalidError(f"{text!r} is not a date of the form {wanted}") from error
 
 
 def _amount(cell: dict[str, str], layout: Layout) -> int:
@@ -214,7 +216,7 @@ def amount_of(text: str, currency: Currency, decimal: str = "") -> int:
     said = re.sub(r"[\s'\N{RIGHT SINGLE QUOTATION MARK}\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}]", "", said)
     match = re.fullmatch(r"([+-]?)([0-9][0-9.,]*)([+-]?)", said)
     if match is None or (match[1] and match[3]):
-        raise StatementInvalidError(f"{text!r} is no amount such as 1234.50 or 1.234,50")
+        raise StatementInvalidError(f"{text!r} is not an amount such as 1234.50 or 1.234,50")
     mark = decimal or _decimal(match[2], currency.digits, text)
     whole, _, rest = match[2].partition(mark) if mark else (match[2], "", "")
     group = "," if mark == "." else "."
@@ -222,7 +224,7 @@ def amount_of(text: str, currency: Currency, decimal: str = "") -> int:
     sound = len(groups) == 1 or (1 <= len(groups[0]) <= GROUP and all(len(each) == GROUP for each in groups[1:]))
     rest = rest.rstrip("0")
     if not sound or not "".join(groups).isdigit() or (rest and not rest.isdigit()) or len(rest) > currency.digits:
-        raise StatementInvalidError(f"{text!r} is no amount with {currency.digits} decimals at most")
+        raise StatementInvalidError(f"{text!r} is not an amount with at most {currency.digits} decimals")
     units = int("".join(groups))
     if units > MAX_UNITS:
         raise StatementInvalidError(f"{text!r} is more than {MAX_UNITS}")

@@ -7,6 +7,8 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,6 @@ PROFILES = Path(__file__).parent / "data" / "campus.csv"
 FIRST_COUNTED_ROW = "2016-07-21T11:00"
 EPOCH_SECONDS = 20
 LIVE_SECONDS = 4
-NOTICE = (
-    "A demonstration: the meters are emulated and their power follows measured summer days (SimBench, from "
-    "21 July, 11:00). A quarter of an hour passes in 20 seconds; everything else is what would run in service."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +73,36 @@ def meters(plan: Path = PLAN) -> list[DemoMeter]:
     ]
 
 
-def first_counted_row(profiles: Path = PROFILES) -> int:
-    """The index of the row that the first counted epoch holds."""
+@cache
+def row_times(profiles: Path = PROFILES) -> tuple[str, ...]:
+    """When each row begins, in the source's own time, such as 2016-07-21T11:00."""
     with profiles.open(newline="", encoding="ascii") as file:
-        for index, row in enumerate(csv.DictReader(file)):
-            if row["time"] == FIRST_COUNTED_ROW:
-                return index
-    raise ValueError(f"{profiles} has no row {FIRST_COUNTED_ROW}")
+        return tuple(row["time"] for row in csv.DictReader(file))
 
 
-def row_times(profiles: Path = PROFILES) -> list[str]:
-    """The time of day of every row, as the source has it."""
-    with profiles.open(newline="", encoding="ascii") as file:
-        return [row["time"][11:] for row in csv.DictReader(file)]
+def first_counted_row() -> int:
+    """The index of the row that the first counted epoch holds where no day is asked for."""
+    return row_times().index(FIRST_COUNTED_ROW)
+
+
+def midnight_row(day: date) -> int:
+    """The index of a day's first row. ValueError where the profiles lack the day."""
+    return row_times().index(f"{day.isoformat()}T00:00")
+
+
+def days() -> list[date]:
+    """The days of the profiles, in order."""
+    return [date.fromisoformat(day) for day in dict.fromkeys(time[:10] for time in row_times())]
+
+
+def notice(first_row: int, epoch_seconds: int) -> str:
+    """What every page says of the demonstration."""
+    start = datetime.fromisoformat(row_times()[first_row])
+    return (
+        "A demonstration: the meters are emulated and their power follows measured summer days (SimBench, from "
+        f"{start.day} {start:%B, %H:%M}). A quarter of an hour passes in {epoch_seconds} seconds; everything else is "
+        "what would run in service."
+    )
 
 
 IMPORT, EXPORT, PRODUCED = "1-0:1.8.0.255", "1-0:2.8.0.255", "1-1:2.8.0.255"
@@ -112,10 +127,22 @@ def net_power(plus: list[str], minus: list[str]) -> str:
     return f"max(0, {' - '.join([' + '.join(plus) or '0', *minus])})"
 
 
-def emulator_file(line: Path, meters: list[DemoMeter], passwords: Mapping[str, str], start_epoch: int) -> str:
-    """The file of one building's emulator: its meters on one line; row `first_counted_row` is lived in start_epoch."""
+def emulator_file(
+    line: Path,
+    meters: list[DemoMeter],
+    passwords: Mapping[str, str],
+    start_epoch: int,
+    *,
+    start_row: int | None = None,
+    epoch_seconds: int = EPOCH_SECONDS,
+    standstill: Path | None = None,
+) -> str:
+    """The file of one building's emulator: its meters on one line.
+
+    start_row (default: `first_counted_row`) is lived in start_epoch; standstill is the file that pauses the meters.
+    """
     out = [
-        f"epoch_seconds = {EPOCH_SECONDS}",
+        f"epoch_seconds = {epoch_seconds}",
         f"start_epoch = {start_epoch}",
         "",
         "[line]",
@@ -123,7 +150,8 @@ def emulator_file(line: Path, meters: list[DemoMeter], passwords: Mapping[str, s
         "",
         "[source]",
         f"csv = {toml(str(PROFILES))}",
-        f"start_row = {first_counted_row()}",
+        f"start_row = {first_counted_row() if start_row is None else start_row}",
+        *([] if standstill is None else [f"standstill = {toml(str(standstill))}"]),
     ]
     for number, meter in enumerate(meters):
         out += [
@@ -157,7 +185,14 @@ def emulator_file(line: Path, meters: list[DemoMeter], passwords: Mapping[str, s
 
 
 def gateway_file(
-    gateway: str, state: Path, authority: str, line: Path, meters: list[DemoMeter], passwords: Mapping[str, str]
+    gateway: str,
+    state: Path,
+    authority: str,
+    line: Path,
+    meters: list[DemoMeter],
+    passwords: Mapping[str, str],
+    *,
+    epoch_seconds: int = EPOCH_SECONDS,
 ) -> str:
     """A building's gateway.toml."""
     out = [
@@ -181,7 +216,7 @@ def gateway_file(
             f"password = {toml(passwords[meter.serial])}",
             "  [meter.map]",
             f"  logical_device_name = {toml(meter.serial)}",
-            f"  capture_period = {EPOCH_SECONDS}",
+            f"  capture_period = {epoch_seconds}",
             f"  registers = {toml(registers)}",
         ]
     return "\n".join([*out, ""])

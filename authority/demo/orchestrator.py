@@ -5,6 +5,8 @@ Every part is the one that runs in service, in a process of its own; only the me
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import secrets
@@ -23,6 +25,8 @@ from authority.chain.client import ChainClient
 from authority.collector import broker
 from authority.demo import agave, campus, report, visitors
 from authority.demo.children import Child, Children, NoProgressError, NotConservedError, tail
+from authority.demo.keys import Keys
+from authority.demo.playback import QUARTERS_A_DAY, Playback, in_words
 from authority.demo.progress import Progress
 from authority.demo.stage import Ports, Stage
 from authority.enrolment import plan, requests
@@ -38,6 +42,7 @@ from authority.home.settings import (
     ValidatorSettings,
     WebSettings,
 )
+from authority.home.standing_page import release_page, stop_page
 from authority.market.credits import issue_credits
 from authority.market.policies import set_standing_order
 from authority.market.report import EpochReport, epoch_reports
@@ -54,24 +59,33 @@ EARLY_SECONDS = 5.0
 VALIDATOR, BROKER, SERVICE, EMULATOR, AGENT = range(5)  # the order of starting; they stop in the opposite one
 
 
-def settings_for(ports: Ports, *, mqtt: bool, embedded: bool = True) -> Settings:
-    """The demo's configuration: the design's times in proportion to an epoch of 20 s."""
+def settings_for(
+    ports: Ports,
+    *,
+    mqtt: bool,
+    embedded: bool = True,
+    epoch_seconds: int = campus.EPOCH_SECONDS,
+    first_row: int | None = None,
+) -> Settings:
+    """The demo's configuration: the design's times in proportion to the epoch, none shorter than a machine needs."""
+    scaled = ParameterSettings.for_epoch(epoch_seconds)
+    row = campus.first_counted_row() if first_row is None else first_row
     return Settings(
         network=NetworkSettings(organisation="Engineering Department (demo)"),
-        epoch=EpochSettings(campus.EPOCH_SECONDS),
+        epoch=EpochSettings(epoch_seconds),
         collector=CollectorSettings(port=ports.collector),
         mqtt=MqttSettings("localhost" if mqtt else "", ports.mqtt),
-        web=WebSettings(port=ports.web, notice=campus.NOTICE),
+        web=WebSettings(port=ports.web, notice=campus.notice(row, epoch_seconds)),
         validator=ValidatorSettings(embedded, f"http://127.0.0.1:{ports.validator}", port=ports.validator),
         parameters=replace(
-            ParameterSettings(),
-            grace_seconds=7,
-            clock_skew_seconds=5,
+            scaled,
+            grace_seconds=max(7, scaled.grace_seconds),
+            clock_skew_seconds=max(5, scaled.clock_skew_seconds),
             min_order_wh=1,
             max_order_wh=100_000,
-            cancel_cutoff_seconds=2,
-            min_reference_volume_wh=20,
-            billing_period_epochs=96,
+            cancel_cutoff_seconds=max(2, scaled.cancel_cutoff_seconds),
+            min_reference_volume_wh=epoch_seconds,
+            billing_period_epochs=QUARTERS_A_DAY,
         ),
     )
 
@@ -82,7 +96,11 @@ def command(module: str, *words: str | Path) -> list[str | Path]:
 
 
 class Demo:
-    """One run. epochs: how many settled ones it ends after, None for no end; agave: the validator, None for ours."""
+    """One run.
+
+    epochs: how many quarters of an hour, settled, it ends after, None for no end; agave: the validator, None for ours;
+    playback: which quarters, and how fast.
+    """
 
     def __init__(
         self,
@@ -93,9 +111,11 @@ class Demo:
         report: Path,
         epochs: int | None,
         agave: Path | None = None,
+        playback: Playback | None = None,
     ) -> None:
         self.stage, self.children, self.progress = stage, children, progress
         self.report_path, self.epochs, self.agave = report, epochs, agave
+        self.playback = playback or Playback(campus.first_counted_row(), campus.EPOCH_SECONDS)
         self.began = time.monotonic()
         self.transport = self.over = ""
         self.start_ms: dict[str, int] = {}
@@ -104,9 +124,19 @@ class Demo:
         self.meters = campus.meters()
         self.gateways = list(dict.fromkeys(meter.gateway for meter in self.meters))
         self.passwords = {meter.serial: secrets.token_hex(4) for meter in self.meters}
-        self.first_epoch = 0
         self.emulators: list[Child] = []
         self.finished: list[EpochReport] = []
+        self.shown: list[EpochReport] = []
+        self.paused_from: int | None = None
+
+    @property
+    def first_epoch(self) -> int:
+        """The first epoch that counts."""
+        return self.playback.first_epoch
+
+    @first_epoch.setter
+    def first_epoch(self, epoch: int) -> None:
+        self.playback.first_epoch = epoch
 
     def step(self, key: str, text: str) -> None:
         """Note that a step of the start is done, and when."""
@@ -124,7 +154,13 @@ class Demo:
         ports = Ports.free(port)
         if self.agave is not None:
             ports = replace(ports, validator=agave.AgavePorts.free().rpc)
-        settings = settings_for(ports, mqtt=mosquitto is not None, embedded=self.agave is None)
+        settings = settings_for(
+            ports,
+            mqtt=mosquitto is not None,
+            embedded=self.agave is None,
+            epoch_seconds=self.playback.seconds,
+            first_row=self.playback.first_row,
+        )
         home = Home.create(self.stage.path, settings, now=system_clock())
         self.app, self.client = App.open(self.stage.path), ChainClient(home.rpc_url)
         try:
@@ -207,6 +243,7 @@ class Demo:
                 self.line(gateway),
                 self.of(gateway),
                 self.passwords,
+                epoch_seconds=self.playback.seconds,
             )
             _write_private(self.directory(gateway) / "gateway.toml", text)
         self.start_emulators(self.boundary_after(SETUP_SECONDS + EARLY_SECONDS))
@@ -220,7 +257,7 @@ class Demo:
         if wait > 1:
             self.progress.step(f"waiting {wait:.0f} s, for the epoch to begin")
         self.children.wait_until(
-            "the epoch", lambda: time.time() >= self.first_boundary - EARLY_SECONDS, 2 * campus.EPOCH_SECONDS
+            "the epoch", lambda: time.time() >= self.first_boundary - EARLY_SECONDS, 2 * self.playback.seconds
         )
         for gateway in self.gateways:
             self.children.start(
@@ -233,12 +270,11 @@ class Demo:
     @property
     def first_boundary(self) -> int:
         """When the first counted epoch begins: the boundary of the baseline, Unix seconds."""
-        return self.first_epoch * campus.EPOCH_SECONDS
+        return self.first_epoch * self.playback.seconds
 
-    @staticmethod
-    def boundary_after(seconds: float) -> int:
+    def boundary_after(self, seconds: float) -> int:
         """The number of the first epoch that begins at least so many seconds from now."""
-        return int((time.time() + seconds) // campus.EPOCH_SECONDS) + 1
+        return int((time.time() + seconds) // self.playback.seconds) + 1
 
     def start_emulators(self, first_epoch: int) -> None:
         """One emulator per building. Their first row is drawn in first_epoch; its beginning is the baseline."""
@@ -247,9 +283,16 @@ class Demo:
         self.first_epoch, self.emulators = first_epoch, []
         for gateway in self.gateways:
             file = self.directory(gateway) / "meters.toml"
-            _write_private(
-                file, campus.emulator_file(self.line(gateway), self.of(gateway), self.passwords, first_epoch)
+            text = campus.emulator_file(
+                self.line(gateway),
+                self.of(gateway),
+                self.passwords,
+                first_epoch,
+                start_row=self.playback.first_row,
+                epoch_seconds=self.playback.seconds,
+                standstill=self.playback.standstill.file,
             )
+            _write_private(file, text)
             name = f"meters-{gateway}"
             self.emulators.append(self.children.start(name, command("edge_agent.emulator.cli", file), rank=EMULATOR))
         self.children.wait_until("the meters", lambda: all(self.line(g).exists() for g in self.gateways), READY_SECONDS)
@@ -308,31 +351,84 @@ class Demo:
         self.progress.say("Look around as (each link signs you in):")
         for role, link in visitors.links(self.app, actor=ACTOR).items():
             self.progress.say(f"  {role:<10}{link}")
-        self.progress.say(f"Logs: {self.stage.logs}   An epoch lasts {settings.epoch.seconds} s.")
+        self.progress.say(f"Logs: {self.stage.logs}")
+        self.progress.say(in_words(settings.epoch.seconds))
+        first = self.playback.quarter(self.first_epoch)
+        if first is not None:
+            self.progress.say(f"The meters live through {first[:10]} from {first[11:]} on.")
         self.progress.say()
-        times, first_row = campus.row_times(), campus.first_counted_row()
-        self.progress.power_of = lambda epoch: times[(first_row + epoch - self.first_epoch) % len(times)]
+        self.progress.power_of = self.playback.time_of_day
         self.progress.header()
+        with Keys() as keys:
+            try:
+                self.show_until_the_end(source, keys)
+            finally:
+                release_page(self.stage.path)
+
+    def show_until_the_end(self, source: StoreCampusSource, keys: Keys) -> None:
+        """Table, report and pauses."""
         told, since = 0, time.monotonic()
         while True:
             self.children.check()
-            self.progress.table(self.newest(), self.finished_with, self.status(source.now(1)))
-            if len(self.finished) > told:
+            if self.paused_from is not None:
+                since = time.monotonic()
+                self.progress.table(self.shown, lambda _: False, self.status_paused())
+            else:
+                self.shown = [row for row in self.newest() if self.playback.quarter(row.epoch) or row.traded_wh]
+                self.progress.table(self.shown, self.finished_with, self.status(source.now(1), keys))
+            if len(self.finished) > told and self.paused_from is None:
                 energy = self.write_report()
                 if energy is not None:
                     told, since = len(self.finished), time.monotonic()
-                    if told == self.epochs:
+                    if self.quarters_done == self.epochs:
                         self.end(energy)
                         return
-            if time.monotonic() - since > STALL_EPOCHS * settings.epoch.seconds + 20:
+            if time.monotonic() - since > STALL_EPOCHS * self.playback.seconds + 20:
                 raise NoProgressError(f"no epoch was settled for a while; {self.worst_log()}")
-            time.sleep(0.5)
+            if keys.asked(0.5):
+                self.pause_or_go_on()
+
+    @property
+    def quarters_done(self) -> int:
+        """How many quarters of an hour are settled."""
+        return self.playback.lived(row.epoch for row in self.finished)
+
+    def pause_or_go_on(self) -> None:
+        """What the pause key does."""
+        now = time.time()
+        if self.paused_from is None:
+            self.paused_from = self.playback.pause(now)
+            self.shown = [row for row in self.shown if row.epoch >= self.first_epoch + len(self.finished)]
+            self.look_at_the_page()
+            clock = time.strftime("%H:%M:%S", time.gmtime(now))
+            notice = self.app.home.settings.web.notice
+            stop_page(self.stage.path, f"Paused at {clock} UTC. This page stays as it was then. {notice}")
+            if not self.progress.interactive:
+                self.progress.say("Paused; p goes on.")
+            return
+        began, self.paused_from = self.paused_from, None
+        goes_on = self.playback.go_on(now)
+        release_page(self.stage.path)
+        if goes_on == began:
+            self.progress.say("It goes on within the epoch, and no quarter of an hour had to wait.")
+        else:
+            self.progress.say(
+                f"It goes on: epoch {goes_on} holds {self.playback.time_of_day(goes_on)}; nothing is measured in the "
+                f"{goes_on - began} before it."
+            )
+
+    def look_at_the_page(self) -> None:
+        """Have the page's view made now: what a page shows that stands is the last one that anybody looked at."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.app.home.settings.web.port, timeout=5)
+        with contextlib.suppress(OSError, http.client.HTTPException), contextlib.closing(connection):
+            connection.request("GET", "/api/v1/campus")
+            connection.getresponse().read()
 
     def newest(self) -> list[EpochReport]:
         """The counted epochs that are not yet told as finished; those that are now join the finished ones."""
         seconds = self.app.home.settings.epoch.seconds
         first = self.first_epoch + len(self.finished)
-        last = self.first_epoch + self.epochs - 1 if self.epochs else None
+        last = self.playback.last_of(self.epochs) if self.epochs else None
         now = self.last_ended  # the running epoch has nothing to tell yet
         with self.app.store.read() as session:
             rows = epoch_reports(session, seconds, first=first, last=now if last is None else min(last, now))
@@ -360,15 +456,22 @@ class Demo:
         self.progress.say()
         self.progress.say(f"After an epoch's end, median: {report.median_stages(self.finished)}.")
         self.progress.good(
-            f"Epochs settled: {self.epochs}. {energy.minted} Wh minted = {energy.held} held "
+            f"Epochs settled: {self.quarters_done}. {energy.minted} Wh minted = {energy.held} held "
             f"+ {energy.escrow} in escrow + {energy.retired} retired. Report: {self.report_path.name}"
         )
 
-    def status(self, view: Campus) -> str:
+    def status_paused(self) -> str:
+        """The line under the table in a pause."""
+        left = max(0, round((self.paused_from or 0) * self.playback.seconds - time.time()))
+        meters = f"the meters stand still in {left} s" if left else "the meters stand still"
+        return f"PAUSED: {meters}; p goes on"
+
+    def status(self, view: Campus, keys: Keys) -> str:
         """The line under the table."""
         left = max(0, view.epoch.ends_at - int(time.time()))
         book = "no book yet" if view.epoch.asks is None else f"{view.epoch.asks} asks, {view.epoch.bids} bids"
-        return f"epoch {view.epoch.number}: {left:2d} s left, {view.epoch.readings} readings, {book}"
+        pauses = "; p pauses" if keys.listens else ""
+        return f"epoch {view.epoch.number}: {left:2d} s left, {view.epoch.readings} readings, {book}{pauses}"
 
     def write_report(self) -> TokenTotals | None:
         """Bring demo-report.json up to date; None where the chain never stood still to be counted.
@@ -391,7 +494,7 @@ class Demo:
             transport=self.transport,
             validator="embedded" if self.agave is None else "agave",
             start=self.start_ms,
-        )
+        ) | report.played(self.finished, self.playback)
         report.write(self.report_path, content)
         if not sums.ok:
             raise NotConservedError(f"the chain's sums do not add up: {json.dumps(sums.as_json())}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from authority.audit.conservation import Conservation
+from authority.demo.playback import Playback
 from authority.market.report import EpochReport
 
 REPORT_NAME = "demo-report.json"
@@ -58,6 +59,17 @@ def report(
                 for epoch in epochs
             ],
         },
+    }
+
+
+def played(epochs: Sequence[EpochReport], playback: Playback) -> dict[str, Any]:
+    """What the meters lived, for the report: an epoch's length, and the quarter of an hour that each epoch holds.
+
+    In the profiles' own time, such as 2016-07-21T11:00; null in a pause.
+    """
+    return {
+        "epoch_seconds": playback.seconds,
+        "profile": [{"epoch": epoch.epoch, "quarter": playback.quarter(epoch.epoch)} for epoch in epochs],
     }
 
 

@@ -16,7 +16,7 @@ from authority.chain.client import ChainClient
 from authority.governance import acts
 from authority.governance.acts import ACTIVITIES, Governance, NothingToChangeError
 from authority.home.settings import ParameterSettings
-from edge_agent.wire.command import add_acting, add_json, print_json
+from edge_agent.wire.command import add_acting, add_json, print_json, tell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -110,10 +110,6 @@ def run(arguments: argparse.Namespace) -> int:
         return _set_paused(app, client, governance, arguments)
 
 
-def _say(arguments: argparse.Namespace, told: dict[str, Any], sentence: str) -> None:
-    print_json(told) if arguments.json else print(sentence)
-
-
 def _when(governance: Governance, epoch: int) -> str:
     return datetime.fromtimestamp(governance.starts(epoch), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
@@ -174,18 +170,18 @@ def _stage(app: App, client: ChainClient, governance: Governance, arguments: arg
             "once it holds: authority parameters adopt, and systemctl reload authority; until then it is taken back "
             f"with: authority parameters cancel ({told['signature']})"
         )
-    _say(arguments, told, "\n".join(lines))
+    tell(arguments, told, "\n".join(lines))
     return 0
 
 
 def _cancel(app: App, client: ChainClient, governance: Governance, arguments: argparse.Namespace) -> int:
     if governance.staged is None:
-        _say(arguments, {"cancelled": None}, "nothing is staged")
+        tell(arguments, {"cancelled": None}, "nothing is staged")
         return 0
     signature = None if arguments.dry_run else acts.cancel(app, client, governance, actor=arguments.actor)
     told = {"cancelled": governance.staged_from, "signature": signature}
     word = "would not hold" if arguments.dry_run else "does not hold"
-    _say(arguments, told, f"what was staged for epoch {governance.staged_from} {word}: the present values go on")
+    tell(arguments, told, f"what was staged for epoch {governance.staged_from} {word}: the present values go on")
     return 0
 
 
@@ -195,7 +191,7 @@ def _adopt(app: App, _client: ChainClient, governance: Governance, arguments: ar
         acts.adopt(app, governance)
     words = [f"{name}: {file} -> {chain}" for name, (file, chain) in differs.items()]
     done = "would be written" if arguments.dry_run else "written: systemctl reload authority"
-    _say(
+    tell(
         arguments,
         {"changed": {name: {"from": file, "to": chain} for name, (file, chain) in differs.items()}},
         "\n".join([*words, f"authority.toml {done}"]) if words else "authority.toml says what the chain says",
@@ -219,7 +215,7 @@ def _set_paused(app: App, client: ChainClient, governance: Governance, arguments
         )
     paused = [name for name in ACTIVITIES if name in wanted]
     word = "would be paused" if arguments.dry_run else "paused"
-    _say(arguments, {"paused": paused, "signature": signature}, f"{word}: {', '.join(paused) or 'nothing'}")
+    tell(arguments, {"paused": paused, "signature": signature}, f"{word}: {', '.join(paused) or 'nothing'}")
     return 0
 
 
@@ -235,5 +231,5 @@ def _set_operator(app: App, client: ChainClient, governance: Governance, argumen
         if address == str(app.home.operator.pubkey())
         else "; its key must be keys/operator.json before settlement goes on"
     )
-    _say(arguments, told, f"the operator {word} {address}{hint}")
+    tell(arguments, told, f"the operator {word} {address}{hint}")
     return 0

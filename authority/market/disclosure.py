@@ -90,7 +90,7 @@ class OpenBook(Generic[T]):
     """An open book as it may be shown to whoever looks again and again.
 
     What is shown changes only by the orders of enough members of a side at once, or of none: else the difference of
-    two looks would be what one member ordered meanwhile.
+    two looks would be what one member ordered meanwhile. So all places that show a book share one OpenBook.
     """
 
     def __init__(self) -> None:

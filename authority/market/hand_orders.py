@@ -98,15 +98,15 @@ def of_key(session: Session, user_id: int, key: str) -> HandOrder | None:
     return None if row is None else _of(row, session.get_one(User, user_id).wallet)
 
 
-def of_member(session: Session, user_id: int, first_epoch: int) -> list[HandOrder]:
-    """What a member asked for in books from an epoch on, the newest first."""
+def of_member(session: Session, user_id: int, first_epoch: int, end_epoch: int | None = None) -> list[HandOrder]:
+    """What a member asked for in books from an epoch on, up to and without end_epoch, the newest first."""
     wallet = session.get_one(User, user_id).wallet
-    rows = session.scalars(
-        select(HandOrderRow)
-        .where(HandOrderRow.user_id == user_id, HandOrderRow.epoch >= first_epoch)
-        .order_by(HandOrderRow.epoch.desc(), HandOrderRow.id.desc())
-    )
-    return [_of(row, wallet) for row in rows]
+    query = select(HandOrderRow).where(HandOrderRow.user_id == user_id, HandOrderRow.epoch >= first_epoch)
+    if end_epoch is not None:
+        query = query.where(HandOrderRow.epoch < end_epoch)
+    return [
+        _of(row, wallet) for row in session.scalars(query.order_by(HandOrderRow.epoch.desc(), HandOrderRow.id.desc()))
+    ]
 
 
 # For settlement

@@ -22,6 +22,7 @@ from authority.chain.accounts import EpochBook
 from authority.chain.client import ChainClient
 from authority.market.clearing import WH_PER_KWH, Order
 from authority.market.policies import standing_orders_by_wallet
+from authority.market.standing_orders import StandingOrder
 from authority.measures.indicators import (
     Balance,
     Flow,
@@ -34,7 +35,7 @@ from authority.measures.indicators import (
     share,
     without_market,
 )
-from authority.measures.markets import Epoch, Limits, RuleFigures, Terms, compare
+from authority.measures.markets import Epoch, Limits, OwnRule, RuleFigures, Terms, compare
 from authority.measures.welfare import Welfare, possible, reached
 from authority.settlement.surplus import MeterSpan, settle_span
 from authority.store.metering import PASSED, Frame, Meter
@@ -301,16 +302,24 @@ def meter_steps(app: App, first: int, end: int) -> Iterator[MeterStep]:
                 )
 
 
-def comparison_of(app: App, first: int, end: int) -> tuple[list[RuleFigures], dict[int, str]]:
+def comparison_of(
+    app: App,
+    first: int,
+    end: int,
+    stand_ins: Mapping[str, StandingOrder] | None = None,
+    own: Mapping[str, OwnRule] | None = None,
+) -> tuple[list[RuleFigures], dict[int, str]]:
     """Every market rule (authority.measures.markets) over the epochs from first up to and without end.
 
-    What members gave and drew are their settled spans; their limits are the standing orders of now. Members go by
+    What members gave and drew are their settled spans; their limits are the standing orders of now, or by their names
+    stand_ins where they trade otherwise. own are further rules, by their names: RuleInfeasibleError. Members go by
     their number in the store; their names come with it.
     """
     seconds = app.home.settings.epoch.seconds
     with app.store.read() as session:
         users = session.scalars(select(User).where(User.registered_at.is_not(None)).order_by(User.id)).all()
         orders = standing_orders_by_wallet(session)
+        orders |= {user.wallet: stand_ins[user.name] for user in users if stand_ins and user.name in stand_ins}
         market = _market(session, first, end)
         spans = _spans(session, first * seconds, end * seconds)
     given: dict[int, dict[int, int]] = {epoch: {} for epoch in range(first, end)}
@@ -323,7 +332,7 @@ def comparison_of(app: App, first: int, end: int) -> tuple[list[RuleFigures], di
     limits = {
         user.id: Limits(order.sell_at, order.buy_at) for user in users if (order := orders.get(user.wallet)) is not None
     }
-    return compare(epochs, limits, [user.id for user in users]), {user.id: user.name for user in users}
+    return compare(epochs, limits, [user.id for user in users], own), {user.id: user.name for user in users}
 
 
 def _market(session: Session, first: int, end: int) -> _Market:

@@ -14,6 +14,8 @@ the epoch after, and what is still needed is bid for until the billing period en
   Yu, Wang, Li, Ma and Lei, "Energy-sharing model with price-based demand response for microgrids of peer-to-peer
   prosumers", IEEE Transactions on Power Systems 32 (2017).
 
+A rule of one's own is a function of the same shape; what it deals is checked (`require_feasible`).
+
 Where the last two are short of one side, the other shares pro rata by largest remainders. Buyers pay wheeling on top of
 every price, and sellers the fee, under all rules alike.
 """
@@ -23,9 +25,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from authority.errors import AuthorityError
 from authority.market.clearing import Order, allocate, buyer_pays, clear, seller_gets
 from authority.measures.indicators import Prices, gini, without_market
 from authority.measures.welfare import Welfare, pairs, possible, reached
+
+
+class RuleInfeasibleError(AuthorityError):
+    """What a market rule deals cannot be: the message says what, and in which epoch."""
+
+    code = "rule_infeasible"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +144,14 @@ RULES: Mapping[str, Rule] = {
 WITHOUT_LIMITS = (mid_market_rate, supply_demand_ratio)
 
 
+@dataclass(frozen=True)
+class OwnRule:
+    """A rule of somebody's own. within_limits: it promises nobody a worse price than the order's."""
+
+    rule: Rule
+    within_limits: bool = True
+
+
 @dataclass
 class RuleFigures:
     """What a rule came to. department: micro-credits of wheeling, fees and rounding; paid: by member.
@@ -189,32 +206,105 @@ def orders_of(epoch: Epoch, limits: Mapping[int, Limits], *, bounded: bool) -> t
     return sorted(bids, key=lambda order: -order.price), sorted(asks, key=lambda order: order.price)
 
 
-def compare(epochs: Sequence[Epoch], limits: Mapping[int, Limits], members: Iterable[int]) -> list[RuleFigures]:
-    """Every rule over the same epochs, in the order of RULES; gains are against the first, where nobody trades."""
+def require_feasible(
+    deals: Sequence[Deal], bids: Sequence[Order], asks: Sequence[Order], *, within_limits: bool
+) -> None:
+    """RuleInfeasibleError where an epoch's deals cannot be, with what is wrong.
+
+    A member deals once or several times on a side that it ordered on, and no more than it ordered there. As much is
+    bought as is sold. Buyers pay at least what sellers get, and at most a micro-credit per kWh more, by which prices
+    are rounded. Where within_limits, no buyer pays more than it bid, and no seller gets less than it asked.
+    """
+    ordered = {(order.member, buys): order for orders, buys in ((bids, True), (asks, False)) for order in orders}
+    dealt = dict.fromkeys(ordered, 0)
+    worth = {True: 0, False: 0}
+    volume = {True: 0, False: 0}
+    for deal in deals:
+        if not isinstance(deal, Deal):
+            raise RuleInfeasibleError(f"{deal!r} is no deal; give Deal(member, buys, wh, price)")
+        numbers = type(deal.wh) is int and type(deal.price) is int and isinstance(deal.buys, bool)
+        if not numbers or deal.wh < 1 or deal.price < 0:
+            raise RuleInfeasibleError(f"{deal}: wh should be a whole number from 1, price one from 0, buys a bool")
+        side = deal.member, deal.buys
+        if side not in ordered:
+            raise RuleInfeasibleError(f"{deal}: member {deal.member} gave no {'bid' if deal.buys else 'ask'}")
+        limit = ordered[side].price
+        if within_limits and (deal.price > limit if deal.buys else deal.price < limit):
+            told = f"bid no more than {limit}" if deal.buys else f"asked for {limit} or more"
+            raise RuleInfeasibleError(f"{deal}: member {deal.member} {told} micro-credits per kWh")
+        dealt[side] += deal.wh
+        if dealt[side] > ordered[side].quantity:
+            raise RuleInfeasibleError(f"{deal}: member {deal.member} ordered {ordered[side].quantity} Wh in all")
+        volume[deal.buys] += deal.wh
+        worth[deal.buys] += deal.wh * deal.price
+    if volume[True] != volume[False]:
+        raise RuleInfeasibleError(f"{volume[True]} Wh are bought, but {volume[False]} Wh are sold")
+    over = worth[True] - worth[False]
+    if not 0 <= over <= volume[True]:
+        paid, got = (worth[buys] / 1_000 for buys in (True, False))
+        raise RuleInfeasibleError(f"buyers pay {paid:.3f} micro-credits, but sellers get {got:.3f}")
+
+
+def compare(
+    epochs: Sequence[Epoch],
+    limits: Mapping[int, Limits],
+    members: Iterable[int],
+    own: Mapping[str, OwnRule] | None = None,
+) -> list[RuleFigures]:
+    """Every rule over the same epochs, in the order of RULES, then own ones by their names.
+
+    Gains are against the first, where nobody trades. RuleInfeasibleError where an own rule deals what cannot be.
+    """
     everybody = list(members)
     best = [possible(*orders_of(epoch, limits, bounded=True)) for epoch in epochs]
-    found = [_run(name, rule, epochs, limits, everybody, sum(best)) for name, rule in RULES.items()]
+    rules = {name: (rule, rule not in WITHOUT_LIMITS) for name, rule in RULES.items()}
+    rules |= {name: (_checked(each), each.within_limits) for name, each in (own or {}).items()}
+    found = [
+        _run(name, rule, epochs, limits, everybody, sum(best), bounded=bounded)
+        for name, (rule, bounded) in rules.items()
+    ]
     for each in found:
         each.gains = {member: found[0].paid[member] - each.paid[member] for member in everybody}
     return found
 
 
+def _checked(own: OwnRule) -> Rule:
+    """The rule, which is given orders that it cannot change, and whose deals are checked."""
+
+    def rule(bids: Sequence[Order], asks: Sequence[Order], terms: Terms, last: int) -> list[Deal]:
+        deals = list(own.rule(tuple(bids), tuple(asks), terms, last))
+        require_feasible(deals, bids, asks, within_limits=own.within_limits)
+        return deals
+
+    return rule
+
+
 def _run(
-    name: str, rule: Rule, epochs: Sequence[Epoch], limits: Mapping[int, Limits], members: Sequence[int], best: int
+    name: str,
+    rule: Rule,
+    epochs: Sequence[Epoch],
+    limits: Mapping[int, Limits],
+    members: Sequence[int],
+    best: int,
+    *,
+    bounded: bool,
 ) -> RuleFigures:
-    """best: the welfare that was possible in all epochs."""
+    """best: the welfare that was possible in all epochs; bounded: whoever the terms do not reach orders nothing."""
     moved = dict.fromkeys(members, 0)
     left: dict[int, list[tuple[int, int, int, int]]] = {member: [] for member in members}
     by_epoch: list[tuple[int | None, int]] = []
     department = welfare = 0
     last = (epochs[0].terms.retail + epochs[0].terms.feed_in) // 2 if epochs else 0
-    for epoch in epochs:
+    for number, epoch in enumerate(epochs, 1):
         terms = epoch.terms
-        bids, asks = orders_of(epoch, limits, bounded=rule not in WITHOUT_LIMITS)
+        bids, asks = orders_of(epoch, limits, bounded=bounded)
         bought = dict.fromkeys(members, 0)
         sold = dict.fromkeys(members, 0)
         worth = volume = 0
-        deals = rule(bids, asks, terms, last)
+        try:
+            deals = rule(bids, asks, terms, last)
+        except RuleInfeasibleError as error:
+            raise RuleInfeasibleError(f"market rule {name}, in epoch {number} of {len(epochs)}: {error}") from error
         bid_at, ask_at = ({order.member: order.price for order in orders} for orders in (bids, asks))
         welfare += reached(
             ((bid_at[deal.member], deal.wh) for deal in deals if deal.buys),

@@ -11,9 +11,9 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from authority.figures import utc
 from authority.measures.campus import CampusFigures, EpochFigures, MeterStep
 from authority.measures.indicators import share
 from authority.measures.markets import RuleFigures
@@ -52,7 +52,7 @@ class Table:
         writer.writerow([column.name for column in self.columns])
         for row in rows:
             if len(row) != len(self.columns):
-                raise ValueError(f"a row of {self.name} has {len(self.columns)} fields: {row!r}")
+                raise ValueError(f"a row of {self.name} should have {len(self.columns)} fields: {row!r}")
             writer.writerow(row)
         return out.getvalue()
 
@@ -163,11 +163,6 @@ MARKET_EPOCHS = Table(
 )
 
 
-def moment(seconds: int) -> str:
-    """Unix seconds as ISO 8601 has them, UTC."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def of_campus(figures: CampusFigures, steps: Iterable[MeterStep]) -> Iterator[tuple[Table, str]]:
     """Epochs, members and meters, each with its CSV."""
     seconds = figures.epoch_seconds
@@ -199,7 +194,7 @@ def of_campus(figures: CampusFigures, steps: Iterable[MeterStep]) -> Iterator[tu
         METERS.csv(
             (
                 each.meter,
-                moment(each.boundary - seconds),
+                utc(each.boundary - seconds),
                 each.member,
                 each.role,
                 each.generation_wh,
@@ -216,7 +211,7 @@ def _epoch(each: EpochFigures, seconds: int) -> Sequence[object]:
     terms = each.terms
     return (
         each.epoch,
-        moment(each.epoch * seconds),
+        utc(each.epoch * seconds),
         each.generation_wh,
         each.consumption_wh,
         each.imported_wh,
@@ -256,7 +251,7 @@ def of_rules(
     yield (
         MARKET_EPOCHS,
         MARKET_EPOCHS.csv(
-            (rule.rule, epoch, moment(epoch * seconds), price, wh)
+            (rule.rule, epoch, utc(epoch * seconds), price, wh)
             for rule in rules
             for epoch, (price, wh) in enumerate(rule.by_epoch, first)
         ),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from email.message import EmailMessage
-from email.utils import format_datetime
 from zoneinfo import ZoneInfo
 
 from authority.app import App
@@ -13,7 +11,7 @@ from authority.billing.errors import BillChangedError
 from authority.billing.mailing import Claimed
 from authority.billing.money import Currency
 from authority.figures import credits
-from authority.monitoring.delivery import Mail, UndeliveredError
+from authority.monitoring.delivery import Mail, UndeliveredError, headed
 from edge_agent.wire.log import StructuredLog
 
 LOG = StructuredLog(__name__)
@@ -24,13 +22,9 @@ def letter(app: App, claimed: Claimed) -> EmailMessage:
     settings, bill = app.home.settings, claimed.bill
     organisation, origin = settings.network.organisation, settings.web.origin
     due = f"{credits(bill.due)} credits to pay" if bill.due >= 0 else f"{credits(-bill.due)} credits are paid to you"
-    mail = EmailMessage()
-    mail["From"], mail["To"] = settings.alerts.mail_from, claimed.address
-    mail["Subject"] = f"{organisation}: energy bill {bill.number}"
-    mail["Date"] = format_datetime(datetime.fromtimestamp(app.clock(), UTC))
-    domain = settings.alerts.mail_from.rpartition("@")[2]
-    mail["Message-ID"] = f"<bill-{bill.number}.{claimed.id}.{claimed.asked_at}@{domain}>"  # a repetition has the same
-    mail["Auto-Submitted"] = "auto-generated"
+    id = f"bill-{bill.number}.{claimed.id}.{claimed.asked_at}"  # a repetition has the same
+    subject = f"{organisation}: energy bill {bill.number}"
+    mail = headed(settings.alerts, claimed.address, subject, app.clock(), id)
     lines = [f"{claimed.name},", "", f"the energy bill {bill.number} of {claimed.member} is attached: {due}."]
     if origin:
         lines += ["", "On the pages each line of it is explained:", f"{origin}/me/bills/{bill.number}"]

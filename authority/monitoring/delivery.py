@@ -105,6 +105,16 @@ class Message:
         }
 
 
+def headed(settings: AlertSettings, to: str, subject: str, at: int, id: str) -> EmailMessage:
+    """The head of a mail from the site: at is Unix seconds, id stands before the @ of its Message-ID."""
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = settings.mail_from, to, subject
+    mail["Date"] = format_datetime(datetime.fromtimestamp(at, UTC))
+    mail["Message-ID"] = f"<{id}@{settings.mail_from.rpartition('@')[2]}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    return mail
+
+
 class Channel(Protocol):
     """Takes messages."""
 
@@ -122,13 +132,7 @@ class Mail:
 
     def deliver(self, message: Message) -> None:
         """Hand it to the relay; UndeliveredError also where it takes it for some of them alone."""
-        settings = self.settings
-        mail = EmailMessage()
-        mail["From"], mail["To"] = settings.mail_from, ", ".join(settings.mail_to)
-        mail["Subject"] = message.subject
-        mail["Date"] = format_datetime(datetime.fromtimestamp(message.at, UTC))
-        mail["Message-ID"] = f"<{message.id}@{settings.mail_from.rpartition('@')[2]}>"
-        mail["Auto-Submitted"] = "auto-generated"
+        mail = headed(self.settings, ", ".join(self.settings.mail_to), message.subject, message.at, message.id)
         mail.set_content(message.text)
         self.send(mail)
 

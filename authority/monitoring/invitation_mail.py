@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from email.message import EmailMessage
-from email.utils import format_datetime
 from zoneinfo import ZoneInfo
 
 from authority.app import App
-from authority.monitoring.delivery import Mail, UndeliveredError
+from authority.monitoring.delivery import Mail, UndeliveredError, headed
 from authority.people import invitation_mails, secrets
 from authority.people.desk import address
 from authority.people.invitation_mails import Claimed
@@ -23,13 +22,9 @@ def letter(app: App, claimed: Claimed, secret: str, now: int) -> EmailMessage:
     settings = app.home.settings
     organisation, zone = settings.network.organisation, ZoneInfo(settings.site.zone)
     ends = datetime.fromtimestamp(now + INVITATION_SECONDS, zone)
-    mail = EmailMessage()
-    mail["From"], mail["To"] = settings.alerts.mail_from, claimed.address
-    mail["Subject"] = f"{organisation}: your invitation to the energy pages"
-    mail["Date"] = format_datetime(datetime.fromtimestamp(now, UTC))
-    domain = settings.alerts.mail_from.rpartition("@")[2]
-    mail["Message-ID"] = f"<invitation-{claimed.person_id}.{claimed.asked_at}.{claimed.tries}.{now}@{domain}>"
-    mail["Auto-Submitted"] = "auto-generated"
+    id = f"invitation-{claimed.person_id}.{claimed.asked_at}.{claimed.tries}.{now}"
+    subject = f"{organisation}: your invitation to the energy pages"
+    mail = headed(settings.alerts, claimed.address, subject, now, id)
     lines = (
         f"{claimed.name},",
         "",

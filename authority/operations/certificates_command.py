@@ -8,7 +8,7 @@ import signal
 from authority.app import App
 from authority.operations import certificates
 from authority.operations.command_parts import table
-from edge_agent.wire.command import DONE, add_json, print_json
+from edge_agent.wire.command import DONE, add_json, tell
 
 DESCRIPTION = (
     "Certificates are renewed without a person: gateways ask for theirs a third of its life before its end, and "
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
             return table(arguments, rows, COLUMNS, "there is no certificate: authority init")
         if arguments.action == "renew":
             names = certificates.renew(app)
-            print_json({"renewed": names}) if arguments.json else print(f"renewed: {', '.join(names) or 'nothing'}")
+            tell(arguments, {"renewed": names}, f"renewed: {', '.join(names) or 'nothing'}")
             return DONE
         keeper = certificates.Keeper(app)
         for number in (signal.SIGTERM, signal.SIGINT):

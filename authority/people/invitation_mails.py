@@ -1,8 +1,8 @@
 """Invitations by mail: asked for by an operator, sent by the alerts' process, with a state for each person.
 
 The pages have no relay's password, so they only ask. Whoever sends (authority.monitoring.invitation_mail) makes the
-link, and keeps what is kept of it once the relay has taken the mail: the link is nowhere but in the mail, and one that
-never left is none. A process that dies in between sends another, and the later link is the one that is good.
+link, and keeps its hash once the relay has taken the mail. So the link is nowhere but in the mail, and the link of a
+mail that never left opens nothing. A process that dies in between sends another mail, whose link is then the good one.
 """
 
 from __future__ import annotations
@@ -13,16 +13,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from authority.app import App
-from authority.billing.mailing import (
-    CLAIM_SECONDS,
-    FAILED,
-    FIRST_WAIT_SECONDS,
-    LONGEST_ERROR,
-    LONGEST_WAIT_SECONDS,
-    MOST_TRIES,
-    SENT,
-    WAITING,
-)
+from authority.billing.mailing import CLAIM_SECONDS, SENT, WAITING, not_taken
 from authority.errors import MailOffError
 from authority.home.home import Home
 from authority.home.settings import is_mailbox
@@ -50,9 +41,9 @@ def possible(home: Home) -> bool:
 def ask(session: Session, home: Home, person: Person, *, by: str, now: int) -> bool:
     """Have an invitation mailed to a person; whether none was waiting. MailOffError, InviteRefusedError."""
     if not possible(home):
-        raise MailOffError("invitations cannot be mailed: that takes [alerts] mail_from and [web] origin")
+        raise MailOffError("invitations cannot be mailed: set [alerts] mail_from and [web] origin")
     if not is_mailbox(person.login):
-        raise InviteRefusedError(f"{person.login!r} is no e-mail address: hand the link out")
+        raise InviteRefusedError(f"{person.login!r} is not an e-mail address: hand out the link instead")
     row = session.get(InvitationMail, person.id)
     if row is not None and row.state == WAITING:
         return False
@@ -67,7 +58,7 @@ def ask(session: Session, home: Home, person: Person, *, by: str, now: int) -> b
 def claim(app: App) -> Claimed | None:
     """The next mail that is due, which nobody else sends meanwhile; None where none is.
 
-    Whoever has taken up an invitation since it was asked for needs none any more.
+    Whoever has accepted an invitation since the mail was asked for gets none.
     """
     while True:
         with app.store.write() as session:
@@ -102,13 +93,8 @@ def delivered(app: App, claimed: Claimed, secret: str, now: int) -> None:
 
 
 def failed(app: App, claimed: Claimed, reason: str, *, refused: bool) -> None:
-    """The relay did not take a mail. One that it refused for good, or that was tried too often, is given up."""
+    """The relay did not take a mail."""
     with app.store.write() as session:
         row = session.get(InvitationMail, claimed.person_id)
-        if row is None or row.state != WAITING:
-            return
-        row.tries += 1
-        row.error = reason[:LONGEST_ERROR]
-        row.next_at = app.clock() + min(FIRST_WAIT_SECONDS << (row.tries - 1), LONGEST_WAIT_SECONDS)
-        if refused or row.tries >= MOST_TRIES:
-            row.state = FAILED
+        if row is not None and row.state == WAITING:
+            not_taken(row, reason, app.clock(), refused=refused)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from authority.log import log
 from authority.people.errors import NamesSomebodyError, PersonInvalidError, PersonUnknownError, RoleInvalidError
-from authority.people.roles import DELEGATE, OF_A_MEMBER, ROLES, MemberAccount, Principal
+from authority.people.roles import DELEGATE, MEMBER, OF_A_MEMBER, ROLES, MemberAccount, Principal
 from authority.store.billing import BankAccount, BillMail
 from authority.store.people import User
 from authority.store.persons import (
@@ -206,9 +206,12 @@ def erase(session: Session, person: Person, *, by: str, now: int) -> None:
     `authority members leave` ends that.
     """
     pseudonym = person.pseudonym
+    its = select(PersonRole.member_id).where(PersonRole.person_id == person.id, PersonRole.role == MEMBER)
+    by_command = BankAccount.set_by.not_in(select(Person.pseudonym))  # so it may be the person's too
+    named = (BankAccount.set_by == pseudonym) | (BankAccount.member_id.in_(its) & by_command)
+    session.execute(delete(BankAccount).where(named))
     for table in _OWNED:
         session.execute(delete(table).where(table.person_id == person.id))
-    session.execute(delete(BankAccount).where(BankAccount.set_by == pseudonym))
     session.execute(delete(LoggedRead).where(LoggedRead.pseudonym == pseudonym))
     session.delete(person)
     session.flush()

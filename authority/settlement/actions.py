@@ -62,11 +62,16 @@ class ForMember(Action):
     @property
     def purpose(self) -> str:
         """What its transaction is kept under in the store, until it is known what became of it."""
-        return f"member:{self.member.member}"
+        return purpose_of(str(self.member.member))
 
     def _logged(self, kind: str, signature: str, data: dict[str, object]) -> Logged:
         wallet = str(self.member.member)
         return Logged(f"{kind}:{signature}:{wallet}", kind, {**data, "signature": signature, "wallet": wallet})
+
+
+def purpose_of(member: str) -> str:
+    """What a member's transaction is kept under in the store, until it is known what became of it."""
+    return f"member:{member}"
 
 
 @dataclass(frozen=True, slots=True)

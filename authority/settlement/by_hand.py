@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from authority.chain.errors import ProgramError
 from authority.errors import AuthorityError
 from authority.market.hand_orders import DONE, REFUSED, SENT, WAITING, HandOrder
-from authority.settlement.actions import ForMember
+from authority.settlement.actions import ForMember, purpose_of
 from authority.settlement.chain import SettlementChain
 from authority.settlement.journal import Journal
 from authority.settlement.snapshot import Snapshot
@@ -65,7 +65,7 @@ class ByHand:
 
     def _is_over(self, order: HandOrder) -> bool:
         """Whether its transaction, which was signed in an earlier round, has come to its end."""
-        purpose = f"member:{order.wallet}"
+        purpose = purpose_of(order.wallet)
         kept = self._journal.pending([purpose]).get(purpose)
         if kept is None or kept.signature != order.signature:
             return True

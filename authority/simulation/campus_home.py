@@ -6,6 +6,7 @@ holds (the listener's TLS keys, tokens for people) is random as in any home.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -34,6 +35,7 @@ from authority.settlement.chain import SettlementChain, common_accounts
 from authority.settlement.lookup_tables import LookupTables
 from authority.settlement.worker import Worker
 from authority.simulation import buildings
+from authority.simulation.asking import NEVER_BIDS, covering
 from authority.simulation.chain import SimulatedChain
 from authority.simulation.clock import VirtualClock
 from authority.simulation.meters import FIRST_REGISTER_WH, SimulatedMeter
@@ -119,7 +121,7 @@ def create(path: Path, scenario: Scenario, campus: buildings.Campus, seed: Seed,
     Home.create(path, settings_of(scenario), now=clock.seconds(), random=seed.stream("home"))
     made = open_home(path, campus, seed, clock)
     try:
-        _set_up(made)
+        _set_up(made, scenario.strategies)
     except BaseException:
         made.close()
         raise
@@ -165,7 +167,7 @@ def _p256(seed: Seed, *purpose: object) -> ec.EllipticCurvePrivateKey:
     return ec.derive_private_key(int.from_bytes(seed.bytes_for("p256", *purpose, size=31)) + 1, ec.SECP256R1())
 
 
-def _set_up(made: CampusHome) -> None:
+def _set_up(made: CampusHome, strategies: Container[str]) -> None:
     app, client, seed = made.app, made.chain.client, made.seed
     home = app.home
     deploy(client, Deployment.of(home, ORDERS_PER_SIDE), authority=home.authority, operator=home.operator)
@@ -180,8 +182,10 @@ def _set_up(made: CampusHome) -> None:
     issue_credits(app.store, client, home.operator, amounts, actor=ACTOR, now=app.clock())
     with app.store.write() as session:
         for member in made.campus.members:
-            order = member.order
-            change_standing_order(session, member.name, order, by=ACTOR, now=app.clock(), prices=prices)
+            order, bounds = member.order, prices
+            if member.name in strategies:
+                order, bounds = covering(order), prices._replace(lowest=NEVER_BIDS)
+            change_standing_order(session, member.name, order, by=ACTOR, now=app.clock(), prices=bounds)
 
 
 def enrol(made: CampusHome, gateway: str, again: int = 0) -> None:

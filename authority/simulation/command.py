@@ -8,9 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from authority.measures.markets import RULES
 from authority.simulation import report, runs
 from authority.simulation.campus_home import start_of
-from authority.simulation.errors import ScenarioInvalidError
+from authority.simulation.errors import OwnCodeInvalidError, ScenarioInvalidError
+from authority.simulation.own_code import OwnFunction
 from authority.simulation.progress import Progress
 from authority.simulation.scenario import Scenario
 from authority.simulation.simulation import Out, Request, Simulation
@@ -62,6 +64,23 @@ def _day(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} should be a day like 2026-06-01") from error
 
 
+def _own(text: str) -> tuple[Path, str]:
+    file, colon, name = text.rpartition(":")
+    if not colon or not file or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} should be like mine.py:half_way")
+    return Path(file), name
+
+
+def _rules(arguments: argparse.Namespace) -> list[OwnFunction]:
+    """The market rules of one's own; what is wrong with them is told before there is a directory."""
+    taken = set(RULES)
+    for _, name in arguments.rule:
+        if name in taken:
+            raise OwnCodeInvalidError(f"there are two market rules called {name}: give the function another name")
+        taken.add(name)
+    return [OwnFunction.read(file, name) for file, name in arguments.rule]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """How long, how many, and where to."""
     parser.add_argument("--days", type=whole(1, MAX_DAYS), default=1, metavar="N", help="default: %(default)s")
@@ -103,6 +122,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--compare", action="store_true", help="also what other market rules would have made of the same energy"
     )
     parser.add_argument(
+        "--rule",
+        type=_own,
+        action="append",
+        default=[],
+        metavar="FILE:FUNCTION",
+        help="compare with a market rule of one's own too, a Python function; may be repeated",
+    )
+    parser.add_argument(
         "--jobs", type=whole(1, 1_024), metavar="N", help="of several runs, so many at a time (default: one a core)"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress, only the report")
@@ -111,16 +138,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Simulate, audit, report; 4 where the audit found something."""
-    files = arguments.scenario or []
+    files, own = arguments.scenario or [], _rules(arguments)
+    compare = arguments.compare or bool(own)
     if arguments.seeds is not None or len(files) > 1:
-        return _several(arguments, files)
+        return _several(arguments, files, own)
     request = _request(arguments, Scenario.load(files[0]) if files else Scenario(), arguments.seed)
     progress = Progress(sys.stderr, DAY_SECONDS // request.scenario.epoch_seconds, quiet=arguments.quiet)
     with Out(arguments.out, request) as out:
         simulation = Simulation(request, out, progress)
         simulation.run()
         progress.say("auditing ...")
-        document = report.make(out.path, request, simulation.spent, compare=arguments.compare)
+        document = report.make(out.path, request, simulation.spent, compare=compare, own=own)
     spent = {what: round(seconds, 2) for what, seconds in simulation.spent.seconds.items()}
     if arguments.json:
         print_json({**document, "out": str(arguments.out), "cpu_seconds": spent})
@@ -146,7 +174,7 @@ def _request(arguments: argparse.Namespace, scenario: Scenario, seed: int) -> Re
     return request
 
 
-def _several(arguments: argparse.Namespace, files: Sequence[Path]) -> int:
+def _several(arguments: argparse.Namespace, files: Sequence[Path], own: Sequence[OwnFunction]) -> int:
     """Every scenario with every seed, and what came of them."""
     scenarios = {file.stem: Scenario.load(file) for file in files} or {"default": Scenario()}
     if len(scenarios) < len(files):
@@ -154,7 +182,7 @@ def _several(arguments: argparse.Namespace, files: Sequence[Path]) -> int:
     seeds = arguments.seeds or [arguments.seed]
     requests = {name: [_request(arguments, scenario, seed) for seed in seeds] for name, scenario in scenarios.items()}
     progress = Progress(sys.stderr, 1, quiet=arguments.quiet)
-    found = runs.runs_of(arguments.out, requests, compare=arguments.compare)
+    found = runs.runs_of(arguments.out, requests, compare=arguments.compare or bool(own), own=own)
     documents = runs.live_all(found, arguments.jobs or len(os.sched_getaffinity(0)), progress.say)
     written = runs.write(arguments.out, found, documents)
     if arguments.json:

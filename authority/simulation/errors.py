@@ -43,6 +43,31 @@ class ProfileInvalidError(SimulationError):
     exit_status = USAGE
 
 
+class OwnCodeInvalidError(SimulationError):
+    """A Python file of one's own cannot be used; the message names its line."""
+
+    code = "own_code_invalid"
+    exit_status = USAGE
+
+
+class StrategyFailedError(SimulationError):
+    """A strategy failed, or ordered what is no order; the message names its file, the line and the epoch."""
+
+    code = "strategy_failed"
+
+
+class RuleFailedError(SimulationError):
+    """A market rule of one's own failed; the message names its file and line."""
+
+    code = "rule_failed"
+
+
+class EnvironmentNotResetError(SimulationError):
+    """A step of an environment that was not reset, or has come to its end."""
+
+    code = "environment_not_reset"
+
+
 class ResultsMissingError(SimulationError):
     """There is nothing to plot: no finished simulation in the directory, or not the days that were asked for."""
 

@@ -115,7 +115,7 @@ def parse(text: str, name: str, epoch_seconds: int) -> Profile:
         where = f"{name}, line {reader.line_num}"
         if len(row) != len(columns):
             raise ProfileInvalidError(
-                f"{where}: has {len(row)} fields, and the first line names {len(columns)}; fields are parted by "
+                f"{where}: has {len(row)} fields, and the first line names {len(columns)}; fields are separated by "
                 "commas, and decimals have a point"
             )
         for (column, what, unit), field in zip(columns, row, strict=True):
@@ -134,7 +134,9 @@ def parse(text: str, name: str, epoch_seconds: int) -> Profile:
             raise ProfileInvalidError(f"{where}: {_broken(start - starts[-1], step)}")
         starts.append(start)
     if len(starts) < 2:
-        raise ProfileInvalidError(f"{name}: has {len(starts)} intervals; two at least say how long one is")
+        raise ProfileInvalidError(
+            f"{name}: has {len(starts)} intervals; at least two are needed to tell how long one is"
+        )
     if starts[0] % epoch_seconds:
         raise ProfileInvalidError(
             f"{name}, line 2: {_told(starts[0])} is not the start of an epoch of {epoch_seconds} s, counted from "
@@ -154,8 +156,8 @@ def _columns(name: str, head: Sequence[str]) -> list[tuple[str, str, int]]:
     found: list[tuple[str, str, int]] = []
     for column in (each.strip() for each in head):
         if column not in known:
-            hint = ", and they are parted by commas" if ";" in column or "\t" in column else ""
-            raise ProfileInvalidError(f"{name}, line 1: {column!r} is no column of a profile; it has {wanted}{hint}")
+            hint = ", separated by commas" if ";" in column or "\t" in column else ""
+            raise ProfileInvalidError(f"{name}, line 1: {column!r} is not a column of a profile: name {wanted}{hint}")
         what, mwh = known[column]
         if what in (each for _, each, _ in found):
             raise ProfileInvalidError(f"{name}, line 1: {what} is there twice")
@@ -184,14 +186,13 @@ def _energy(where: str, column: str, unit: int, field: str) -> int:
     """mWh, rounded to the nearest, half to even."""
     text = field.strip()
     if not text:
-        raise ProfileInvalidError(f"{where}: {column} is missing: write what was measured, or 0 where that is meant")
+        raise ProfileInvalidError(f"{where}: {column} is missing: write what was measured, or 0 if it was nothing")
     if not _NUMBER.fullmatch(text):
         raise ProfileInvalidError(f"{where}: {column}: {text!r} should be a number such as 412 or 398.5")
     mwh = int((Decimal(text) * unit).to_integral_value())
     if text.startswith("-"):
         raise ProfileInvalidError(
-            f"{where}: {column}: {text} is negative: energy that is made belongs into generation, and what is used "
-            "into consumption"
+            f"{where}: {column}: {text} is negative: energy made is generation, and energy used is consumption"
         )
     if mwh > MOST_MWH:
         raise ProfileInvalidError(f"{where}: {column}: {text} is more than a GWh in one interval: look at its unit")
@@ -215,7 +216,7 @@ def _broken(passed: int, step: int) -> str:
 def _saving(jump: int, step: int) -> str:
     if jump != HOUR or step > HOUR:
         return ""
-    return "; an hour lost or repeated is the mark of daylight-saving time: give each start the offset that held then"
+    return "; this looks like a change of daylight-saving time: give each start the UTC offset that held then"
 
 
 def _sums(values: Sequence[int], each: int) -> Iterator[int]:

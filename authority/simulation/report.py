@@ -14,10 +14,13 @@ from authority.audit.command import verify
 from authority.audit.conservation import conservation
 from authority.audit.stopped import validator_of
 from authority.chain.client import ChainClient
+from authority.market.clearing import Order
 from authority.measures import tables
 from authority.measures.campus import comparison_of, figures_of, meter_steps
-from authority.measures.markets import RuleFigures
-from authority.simulation import plots
+from authority.measures.markets import Deal, OwnRule, Rule, RuleFigures, Terms
+from authority.simulation import asking, plots
+from authority.simulation.errors import RuleFailedError
+from authority.simulation.own_code import OwnFunction, told
 from authority.simulation.simulation import Request, Spent
 from edge_agent.wire.files import write_atomically
 
@@ -25,10 +28,13 @@ JSON_NAME, TEXT_NAME = plots.REPORT_NAME, "report.txt"
 MICRO = 1_000_000
 
 
-def make(path: Path, request: Request, spent: Spent, *, compare: bool = False) -> dict[str, Any]:
+def make(
+    path: Path, request: Request, spent: Spent, *, compare: bool = False, own: Sequence[OwnFunction] = ()
+) -> dict[str, Any]:
     """Audit the home that a simulation left, compute its indicators, and write them into it: report, tables, plots.
 
-    compare: other market rules on the same energy too (authority.measures.markets).
+    compare: other market rules on the same energy too (authority.measures.markets), and own ones.
+    RuleInfeasibleError, RuleFailedError.
     """
     app = App.open(path)
     seconds = request.scenario.epoch_seconds
@@ -42,7 +48,9 @@ def make(path: Path, request: Request, spent: Spent, *, compare: bool = False) -
             rules: list[RuleFigures] = []
             if compare:
                 with spent.on("comparison"):
-                    rules, names = comparison_of(app, first, end)
+                    models = {each.name: each.order for each in request.campus().members}
+                    stand_ins = {name: models[name] for name in request.scenario.strategies}
+                    rules, names = comparison_of(app, first, end, stand_ins, own_rules(own))
                     written += tables.of_rules(rules, names, first, seconds)
             with spent.on("audit"):
                 audit = verify(app, url, Manner(jobs=1))
@@ -66,6 +74,8 @@ def make(path: Path, request: Request, spent: Spent, *, compare: bool = False) -
         },
         "measures": figures.as_json(),
     }
+    if request.scenario.strategies:
+        document["strategies"] = asking.summary(path, request.scenario.strategies.values())
     if rules:
         document["markets"] = [rule.as_row() for rule in rules]
     for table, text in written:
@@ -77,6 +87,27 @@ def make(path: Path, request: Request, spent: Spent, *, compare: bool = False) -
     with spent.on("plots"):
         plots.write(path)
     return document
+
+
+def own_rules(functions: Sequence[OwnFunction]) -> dict[str, OwnRule]:
+    """Market rules by the names of their functions. A function whose `within_limits` is False promises no limits."""
+    loaded = {each.name: each.load() for each in functions}
+    return {
+        each.name: OwnRule(_telling(each, loaded[each.name]), getattr(loaded[each.name], "within_limits", True))
+        for each in functions
+    }
+
+
+def _telling(function: OwnFunction, rule: Rule) -> Rule:
+    """The rule; where it fails, RuleFailedError with its line."""
+
+    def run(bids: Sequence[Order], asks: Sequence[Order], terms: Terms, last: int) -> list[Deal]:
+        try:
+            return list(rule(bids, asks, terms, last))
+        except Exception as error:
+            raise RuleFailedError(f"{function.where(error)}, market rule {function.name}: {told(error)}") from error
+
+    return run
 
 
 def _title(request: Request) -> str:
@@ -173,7 +204,15 @@ def text_of(document: Mapping[str, Any]) -> str:
     ]
     lines = [f"{name:<20}{value}" for name, value in rows]
     compared = ["", *_markets(document["markets"])] if "markets" in document else []
-    return "\n".join([*lines, "", *_members(found["members"]), *compared, *audit["problems"]])
+    asked = [_strategy(each) for each in document.get("strategies", [])]
+    return "\n".join([*lines, *asked, "", *_members(found["members"]), *compared, *audit["problems"]])
+
+
+def _strategy(found: Mapping[str, Any]) -> str:
+    """How a strategy fared, in a line."""
+    refused = "; ".join(f"{count} times: {told}" for told, count in found["refusals"].items())
+    orders = f"asked {found['asked']} times, {found['taken']} orders taken, {found['refused']} refused"
+    return f"{'strategy':<20}{found['member']}: {orders}{f' ({refused})' if refused else ''}"
 
 
 def _markets(rows: Sequence[Mapping[str, Any]]) -> list[str]:

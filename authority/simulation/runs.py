@@ -20,6 +20,7 @@ from authority.measures.indicators import PLACES
 from authority.measures.tables import MICRO, PRICE, WH, Column, Table
 from authority.simulation import report
 from authority.simulation.errors import OutForeignError
+from authority.simulation.own_code import OwnFunction
 from authority.simulation.simulation import Out, Request, Simulation
 from edge_agent.wire.files import write_atomically
 
@@ -87,12 +88,13 @@ SPREAD = Table(
 
 @dataclass(frozen=True)
 class Run:
-    """One of the simulations: its scenario's name, what is simulated, and where its directory is."""
+    """One of the simulations: its scenario's name, what is simulated, where its directory is, and own market rules."""
 
     scenario: str
     request: Request
     out: Path
     compare: bool
+    own: tuple[OwnFunction, ...] = ()
 
     @property
     def name(self) -> str:
@@ -100,10 +102,12 @@ class Run:
         return f"{self.scenario}, seed {self.request.seed}"
 
 
-def runs_of(out: Path, requests: Mapping[str, Sequence[Request]], *, compare: bool) -> list[Run]:
+def runs_of(
+    out: Path, requests: Mapping[str, Sequence[Request]], *, compare: bool, own: Sequence[OwnFunction] = ()
+) -> list[Run]:
     """The runs of each scenario's requests, in directories under one that holds nothing else. OutForeignError."""
     found = [
-        Run(scenario, request, out / f"{scenario}-seed-{request.seed}", compare)
+        Run(scenario, request, out / f"{scenario}-seed-{request.seed}", compare, tuple(own))
         for scenario, each in requests.items()
         for request in each
     ]
@@ -123,7 +127,7 @@ def live(run: Run) -> dict[str, Any]:
     with Out(run.out, run.request) as out:
         simulation = Simulation(run.request, out, lambda *_: None)
         simulation.run()
-        return report.make(out.path, run.request, simulation.spent, compare=run.compare)
+        return report.make(out.path, run.request, simulation.spent, compare=run.compare, own=run.own)
 
 
 def live_all(runs: Sequence[Run], jobs: int, tell: Callable[[str], None]) -> list[dict[str, Any]]:

@@ -11,6 +11,8 @@
       "leave"           member: its meters are retired, it is paid out, and its name is erased
 
     [[profile]]       member, file: its consumption and generation out of a CSV file (authority.simulation.profiles)
+    [[strategy]]      member, file, function ("trade" where it is left out), options: a Python function gives its orders
+                      (authority.simulation.strategies)
 
 Buildings are named by their number. Files are looked for where the scenario is.
 """
@@ -18,15 +20,17 @@ Buildings are named by their number. Files are looked for where the scenario is.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from authority.home.settings import EpochSettings, ParameterSettings
 from authority.simulation.buildings import Campus
 from authority.simulation.errors import ScenarioInvalidError
+from authority.simulation.own_code import OwnFunction
 from authority.simulation.profiles import Profile, read
+from authority.simulation.strategies import Strategy
 from authority.simulation.weather import DAY_SECONDS, Site
 from edge_agent.wire.files import sha256_of
 from edge_agent.wire.toml import Table, read_text
@@ -37,6 +41,8 @@ KINDS = (OUTAGE, LATE, PARAMETERS, EXCHANGE, LEAVE)
 MAX_FIRST_WH = 10**12
 NEAREST_HOURS = 4
 """Parameters are staged before they hold: none change earlier."""
+LEAST_FEED_IN = 2
+"""Micro-credits per kWh; with strategies: whoever has one keeps a standing order that no price reaches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,8 @@ class Scenario:
     events: Events = field(default_factory=Events)
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     """By member."""
+    strategies: Mapping[str, Strategy] = field(default_factory=dict)
+    """By member."""
     sha256: str = ""
 
     @classmethod
@@ -114,7 +122,10 @@ class Scenario:
 
     @classmethod
     def parse(cls, text: str, directory: Path = Path()) -> Scenario:
-        """A scenario from TOML, with the files of a directory. ScenarioInvalidError, ProfileInvalidError."""
+        """A scenario from TOML, with the files of a directory.
+
+        ScenarioInvalidError, ProfileInvalidError, OwnCodeInvalidError.
+        """
         top = Table(read_text(text, _refuse), "", _refuse)
         seconds = top.like("epoch_seconds", EpochSettings().seconds)
         if not 60 <= seconds <= 3_600 or DAY_SECONDS % seconds:
@@ -124,13 +135,38 @@ class Scenario:
         events = _events(top.take("event", []), seconds)
         digest = hashlib.sha256(text.encode())
         profiles: dict[str, Profile] = {}
-        for member, file in _files(top.take("profile", [])):
-            if member in profiles:
-                raise _refuse("profile", f"{member} has two")
+        for table in _tables(top, "profile"):
+            member = _whose(table, profiles)
+            file = table.required_text("file", "a CSV file, such as library.csv")
+            table.done()
             profiles[member] = read(directory / file, seconds)
             digest.update(bytes.fromhex(sha256_of(directory / file)))
+        strategies: dict[str, Strategy] = {}
+        for table in _tables(top, "strategy"):
+            member = _whose(table, strategies)
+            file = table.required_text("file", "a Python file, such as mine.py")
+            name = table.like("function", "trade")
+            options = table.take("options", {})
+            if not isinstance(options, dict):
+                raise table.error("options", "should be a table, such as { margin = 20_000 }")
+            table.done()
+            function = OwnFunction.read(directory / file, name)
+            strategies[member] = Strategy(member, function, options)
+            digest.update(function.sha256)
+        changed = [dict(change.parameters).get("feed_in_price", parameters.feed_in_price) for change in events.changes]
+        if strategies and min(parameters.feed_in_price, *changed, parameters.feed_in_price) < LEAST_FEED_IN:
+            raise _refuse("strategy", f"takes a feed_in_price of {LEAST_FEED_IN} micro-credits or more")
         top.done()
-        return cls(seconds, site, parameters, events, profiles, digest.hexdigest())
+        return cls(seconds, site, parameters, events, profiles, strategies, digest.hexdigest())
+
+    def with_agent(self, member: str) -> Scenario:
+        """The same, with a member that trades as an agent from outside says. ScenarioInvalidError."""
+        if self.parameters.feed_in_price < LEAST_FEED_IN:
+            raise _refuse("parameters", f"an agent takes a feed_in_price of {LEAST_FEED_IN} micro-credits or more")
+        strategies = {**self.strategies, member: Strategy(member, None)}
+        return replace(
+            self, strategies=strategies, sha256=hashlib.sha256(f"{self.sha256} {member}".encode()).hexdigest()
+        )
 
     def check(self, campus: Campus) -> None:
         """ScenarioInvalidError where an event is about a building, meter or member that the campus does not have."""
@@ -145,7 +181,8 @@ class Scenario:
                 raise _refuse("event", f"there is no meter {exchange.meter!r}; there are {', '.join(meters[:12])}")
         members = [member.name for member in campus.members]
         named = [("event", leaving.member) for leaving in events.leavings]
-        for table, member in [*named, *(("profile", name) for name in self.profiles)]:
+        named += [("profile", name) for name in self.profiles] + [("strategy", name) for name in self.strategies]
+        for table, member in named:
             if member not in members:
                 raise _refuse(table, f"there is no member {member!r}; there are {', '.join(members[:12])}")
 
@@ -181,15 +218,19 @@ def _events(listed: object, seconds: int) -> Events:
     return Events(tuple(silences), tuple(changes), tuple(exchanges), tuple(leavings))
 
 
-def _files(listed: object) -> Iterator[tuple[str, str]]:
-    """Members and their profiles' files."""
+def _tables(top: Table, name: str) -> Iterator[Table]:
+    listed = top.take(name, [])
     if not isinstance(listed, list):
-        raise _refuse("profile", "should be tables under [[profile]]")
+        raise _refuse(name, f"should be tables under [[{name}]]")
     for number, each in enumerate(listed, 1):
-        table = Table(each, f"[[profile]] {number}", _refuse)
-        member = table.required_text("member", "whose it is, such as Library 03")
-        yield member, table.required_text("file", "a CSV file, such as library.csv")
-        table.done()
+        yield Table(each, f"[[{name}]] {number}", _refuse)
+
+
+def _whose(table: Table, known: Container[str]) -> str:
+    member = table.required_text("member", "whose it is, such as Library 03")
+    if member in known:
+        raise table.error("member", f"{member} has two")
+    return member
 
 
 def _like(top: Table, name: str, defaults: dict[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from authority.home.clock import stop_clock
 from authority.refusals import RefusalError
 from authority.settlement.worker import Worker
 from authority.simulation import campus_home, events
+from authority.simulation.asking import Asking, Questions
 from authority.simulation.buildings import Campus, Household, make, registers
 from authority.simulation.campus_home import CampusHome
 from authority.simulation.clock import VirtualClock
@@ -182,11 +183,16 @@ class Simulation:
 
     def run(self) -> None:
         """Live through all days, from where an earlier run was interrupted; the home's clock stands at the end."""
+        for question in self.questions():
+            raise AssertionError(f"nobody answers for {question.view.member}")
+
+    def questions(self) -> Questions:
+        """The same, where agents from outside trade: it yields what each is asked, and its orders are sent in."""
         with self.spent.on("set_up"):
             home = self._open()
         try:
             if self.out.stage != DONE:
-                self._days(home)
+                yield from self._days(home)
                 stop_clock(self.out.path, self._clock.seconds())
                 self.out.reach(DONE)
         finally:
@@ -200,7 +206,7 @@ class Simulation:
         self.out.reach(SET_UP)
         return home
 
-    def _days(self, home: CampusHome) -> None:
+    def _days(self, home: CampusHome) -> Questions:
         request, seconds = self.request, self.request.scenario.epoch_seconds
         sky = Sky(request.scenario.site, self._seed, seconds)
         own = request.scenario.profiles
@@ -208,6 +214,7 @@ class Simulation:
         with home.app.store.read() as session:
             read_until = session.scalar(select(func.max(Frame.interval_end))) or 0
         worker = home.worker()
+        asking = Asking(self.out.path, request.scenario.strategies.values(), self._seed, seconds)
         sun_time = int(request.scenario.site.longitude * 240)
         for interval in range(request.intervals + 1):
             boundary = request.start + interval * seconds
@@ -228,7 +235,7 @@ class Simulation:
             for simulated in home.meters.values():
                 simulated.read(boundary)
             if boundary >= read_until:
-                self._boundary(home, worker, boundary)
+                yield from self._boundary(home, worker, boundary, asking)
                 self._leave(home, worker, boundary)
                 self._progress(interval, request.intervals)
 
@@ -256,9 +263,10 @@ class Simulation:
                 with self.spent.on("events"):
                     events.leave(home, leaving.member, lambda: settle(worker))
 
-    def _boundary(self, home: CampusHome, worker: Worker, boundary: int) -> None:
+    def _boundary(self, home: CampusHome, worker: Worker, boundary: int, asking: Asking) -> Questions:
         """What gateways send comes in when it does, and each time the worker does what can be done.
 
+        Strategies are asked once, after what came in at the boundary is settled.
         Where somebody is silent, it goes on when the grace is over, as a worker in service does by itself.
         """
         scenario = self.request.scenario
@@ -277,6 +285,11 @@ class Simulation:
             self._send(home, senders)
             with self.spent.on("settlement"):
                 settle(worker)
+            if asking and after == READ_AFTER_SECONDS:
+                with self.spent.on("strategies"):
+                    yield from asking.ask(home.app, home.chain.client, worker.observe().chain)
+                with self.spent.on("settlement"):
+                    settle(worker)
 
     def _send(self, home: CampusHome, gateways: Sequence[str]) -> None:
         """Gateways sign and send all that their meters kept, and the intake takes it, in one commit."""

@@ -15,6 +15,7 @@ from authority.api.log_tiles import ServedLog
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
+from authority.home import standing_page
 from authority.home.home import Home
 from authority.status.facts import gather
 from authority.status.metrics import Metrics
@@ -59,10 +60,10 @@ def run(arguments: argparse.Namespace) -> int:
         source = StoreCampusSource(app, reader_of(home))
         return create_app(
             source,
-            feed=CampusFeed(source, streams=settings.streams),
+            feed=CampusFeed(source, streams=settings.streams, held=lambda: standing_page.words(home.path)),
             health=_health(app, token),
             log=ServedLog(app.store, auditor),
-            people=People(app, lambda: ChainClient(home.rpc_url, attempts=1, timeout=3)),
+            people=People(app, lambda: ChainClient(home.rpc_url, attempts=1, timeout=3), source.running),
         )
 
     host, port = arguments.host or settings.host, arguments.port or settings.port

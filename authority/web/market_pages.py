@@ -81,8 +81,8 @@ def sentence(total: MarketStep) -> str:
     """A range in words."""
     if total.traded_wh is None:
         if total.epochs_withheld:
-            return "Members traded, but too few of them for a figure that tells of nobody."
-        return "Nothing is known of this time."
+            return "Members traded, but so few that a figure would reveal what one of them did."
+        return "There are no figures for this time."
     price = total.price_micro_credits_per_kwh
     lowest, highest = total.lowest_price_micro_credits_per_kwh, total.highest_price_micro_credits_per_kwh
     if price is None:
@@ -94,15 +94,15 @@ def sentence(total: MarketStep) -> str:
 
 
 def notes(total: MarketStep, least_members: int) -> list[str]:
-    """What is missing of a range, and why."""
+    """What a range's figures leave out, and why."""
     found = []
     if total.epochs_withheld:
         found.append(
             f"{grouped(total.epochs_withheld)} of {grouped(total.epochs)} books are left out: fewer than "
-            f"{least_members} members bought or sold in them, and a figure would tell of one of them."
+            f"{least_members} members bought or sold in them, and a figure would reveal what one of them did."
         )
     if unknown := total.epochs - total.epochs_known:
-        found.append(f"{grouped(unknown)} of {grouped(total.epochs)} books are not known, or not cleared yet.")
+        found.append(f"{grouped(unknown)} of {grouped(total.epochs)} books are missing, or not cleared yet.")
     return found
 
 

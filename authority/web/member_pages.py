@@ -272,7 +272,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
         its = gate.own_member(app, "orders")
         try:
             by_hand.cancel(gate.principal(), its, number)
-        except (MarketError, ChainAwayError) as error:
+        except (MarketError, ChainAwayError, NotFoundError) as error:
             return trading_page(status=answers.status_of(error), order_wrong=str(error))
         return redirect(f"{url_for('member.trading')}#given-title")
 

@@ -44,11 +44,6 @@ def nice(value: int) -> int:
         step *= 10
 
 
-def utc(seconds: int) -> str:
-    """A moment as ISO 8601, for machines."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def time_of_day(seconds: int) -> str:
     """A moment as a time of day in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S")

@@ -72,7 +72,7 @@ STATES = {
     ISSUED: "issued",
 }
 LONGEST_REASON = 200
-PAYMENTS_SHOWN = 50
+MOST_SHOWN = 50
 
 
 class CorrectionInvalidError(BillingError):
@@ -294,7 +294,8 @@ def blueprint(treasury: Treasury) -> Blueprint:
         text = render_template(
             "treasury_payments.html",
             unsettled=treasury.unsettled(),
-            newest=treasury.newest_payments(PAYMENTS_SHOWN),
+            newest=treasury.newest_payments(MOST_SHOWN),
+            most=MOST_SHOWN,
             names=treasury.names(),
             unknown=UNKNOWN,
             message=message,
@@ -347,7 +348,8 @@ def blueprint(treasury: Treasury) -> Blueprint:
         text = render_template(
             "treasury_payouts.html",
             owed=treasury.owed() if treasury.currency.code else [],
-            batches=treasury.batches(),
+            batches=treasury.batches(MOST_SHOWN),
+            most=MOST_SHOWN,
             names=treasury.names(),
             form=treasury.payment_format,
             masked=masked,

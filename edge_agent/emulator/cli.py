@@ -27,6 +27,7 @@ from edge_agent.emulator.line import EmulatedLine
 from edge_agent.emulator.network import WrapperServer
 from edge_agent.emulator.source import SourceError
 from edge_agent.wire.command import FAILED, USAGE, Version, message_line
+from edge_agent.wire.standstill import StandstillError
 
 QUIET = 0.5
 """Seconds of silence after which half a frame is forgotten."""
@@ -181,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config = EmulatorConfig.read(arguments.file)
         line = EmulatedLine.build(config, time.time)
-    except (ConfigError, SourceError) as error:
+    except (ConfigError, SourceError, StandstillError) as error:
         print(message_line("meter-emulator", str(error), error.code), file=sys.stderr)
         return USAGE
     faulty = FaultyLine(line, config.line.faults)
@@ -212,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 serve(faulty, port, lambda: stopped, wake_read, control)
             else:
                 port.serve(lambda: stopped, wake_read, control)
-    except (OSError, ValueError, EmulatorError) as error:
+    except (OSError, ValueError, EmulatorError, StandstillError) as error:
         print(message_line("meter-emulator", f"{where}: {error}", "line_failed"), file=sys.stderr)
         return FAILED
     finally:

@@ -32,6 +32,8 @@ control = "run/solar.control"      # a datagram socket that takes faults as text
 [source]                           # may be left out where no register names a column
 csv = "campus.csv"                 # a header line of names, then decimal numbers; relative to this file
 start_row = 0                      # counted from 0; after the last row the first follows
+standstill = "run/standstill"      # epochs in which nothing flows and the rows wait: lines of FROM UNTIL (not
+                                   # included); read again whenever it is replaced; it need not exist
 
 [[meter]]
 logical_device_name = "KFM1000000000001"   # up to 16 characters
@@ -308,6 +310,7 @@ class EmulatorConfig:
     start_epoch: int | None = None
     csv: Path | None = None
     start_row: int = 0
+    standstill: Path | None = None
 
     @classmethod
     def read(cls, path: Path) -> EmulatorConfig:
@@ -323,6 +326,7 @@ class EmulatorConfig:
         source = _Table(top.typed("source", dict, {}), "source")
         csv = source.typed("csv", str, None)
         start_row = source.integer("start_row", 0, 0, 1 << 31)
+        standstill = source.typed("standstill", str, None)
         source.done()
         start = top.typed("start_epoch", (int, str), "now")
         if isinstance(start, str) and start != "now":
@@ -337,6 +341,7 @@ class EmulatorConfig:
             start_epoch=None if isinstance(start, str) else start,
             csv=None if csv is None else base / csv,
             start_row=start_row,
+            standstill=None if standstill is None else base / standstill,
         )
         top.done()
         addresses = [(meter.server, meter.physical) for meter in config.meters]

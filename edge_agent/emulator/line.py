@@ -20,6 +20,7 @@ from edge_agent.emulator.meter import EmulatedMeter
 from edge_agent.emulator.push import on_the_line
 from edge_agent.emulator.session import new_session
 from edge_agent.emulator.source import Table
+from edge_agent.wire.standstill import Standstill
 
 
 class EmulatedLine:
@@ -40,8 +41,10 @@ class EmulatedLine:
 
     @classmethod
     def build(cls, config: EmulatorConfig, now: Callable[[], float]) -> EmulatedLine:
-        """The line that a file describes; SourceError where its CSV or an expression is wrong."""
+        """The line that a file describes; SourceError where its CSV or an expression is wrong, StandstillError."""
         table = Table({}) if config.csv is None else Table.read(config.csv)
+        standstill = Standstill(config.standstill)
+        _ = standstill.spans  # what cannot be read is said at the start
         start = config.start_epoch
         if start is None or start < 0:
             start = int(now() // config.epoch_seconds) + (start or 0)
@@ -52,6 +55,7 @@ class EmulatedLine:
                 epoch_seconds=config.epoch_seconds,
                 start_epoch=start,
                 start_row=config.start_row,
+                standstill=standstill,
                 now=now,
                 line=config.line,
             )

@@ -65,9 +65,10 @@ class Averages:
         """The end of the epoch with the highest average among those that are over, the first of equals; the start
         where none is."""
         series = self.series
-        over = int(time // series.epoch_seconds) - series.start_epoch
+        over = series.standstill.lived(series.start_epoch, int(time // series.epoch_seconds))
         rounds = range(max(0, min(over, len(series.watts))))  # after one round the powers repeat
-        times = [(series.start_epoch + at) * series.epoch_seconds for at in rounds]
+        epochs = (series.standstill.epoch_of(series.start_epoch, at) for at in rounds)
+        times = [epoch * series.epoch_seconds for epoch in epochs if epoch is not None]
         best = max(times, key=series.power, default=series.start_epoch * series.epoch_seconds - series.epoch_seconds)
         return best + series.epoch_seconds
 

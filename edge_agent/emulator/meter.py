@@ -1,7 +1,8 @@
 """An emulated meter: COSEM objects whose values follow from the wall clock, the start epoch and the power source.
 
-Nothing is stored as time passes: every register and every row of the load profile is a function of the time, so the
-same file and start epoch give the same meter, however often it is restarted.
+Nothing is stored as time passes: every register and every row of the load profile is a function of the time (and of
+the file of standstills, where there is one), so the same file and start epoch give the same meter, however often it is
+restarted.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from edge_agent.emulator.source import Expression, PowerSeries, Table
 if TYPE_CHECKING:
     from edge_agent.dlms.axdr import Data
     from edge_agent.dlms.security import Security
+    from edge_agent.wire.standstill import Standstill
 
 CLOCK = "0-0:1.0.0.255"
 STATUS = "0-0:96.10.1.255"
@@ -96,6 +98,7 @@ class EmulatedMeter:
         epoch_seconds: int,
         start_epoch: int,
         start_row: int,
+        standstill: Standstill | None = None,
         now: Callable[[], float],
         line: LineConfig | None = None,
     ) -> None:
@@ -107,7 +110,7 @@ class EmulatedMeter:
         self.clock_error = config.clock_error
 
         def series(power: str) -> PowerSeries:
-            return PowerSeries(Expression(power).over(table), start_epoch, start_row, epoch_seconds)
+            return PowerSeries(Expression(power).over(table), start_epoch, start_row, epoch_seconds, standstill)
 
         self._series = series
         self.registers = [EmulatedRegister(item, series(item.power)) for item in config.registers]

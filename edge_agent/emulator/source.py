@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from edge_agent.emulator.errors import EmulatorError
+from edge_agent.wire.standstill import Standstill
 
 
 class SourceError(EmulatorError):
@@ -99,23 +100,38 @@ def _evaluate(node: ast.expr, table: Table, row: int, text: str) -> Fraction:
 
 
 class PowerSeries:
-    """Watts by epoch. Row `start_row` of the table is lived in `start_epoch`; after the last row the first follows."""
+    """Watts by epoch. Row `start_row` of the table is lived in `start_epoch`; after the last row the first follows.
 
-    def __init__(self, watts: Sequence[Fraction], start_epoch: int, start_row: int, epoch_seconds: int) -> None:
+    In a standstill nothing flows, and the rows wait.
+    """
+
+    def __init__(
+        self,
+        watts: Sequence[Fraction],
+        start_epoch: int,
+        start_row: int,
+        epoch_seconds: int,
+        standstill: Standstill | None = None,
+    ) -> None:
         self.watts = watts
         self.start_epoch = start_epoch
         self.start_row = start_row
         self.epoch_seconds = epoch_seconds
+        self.standstill = standstill or Standstill()
         self._sums = [Fraction(0)]
         for watt in watts:
             self._sums.append(self._sums[-1] + max(watt, Fraction(0)))
 
     def power(self, time: float) -> Fraction:
-        """Watts at a Unix time; zero before the start."""
+        """Watts at a Unix time; zero before the start and in a standstill."""
         epoch = int(time // self.epoch_seconds)
-        if epoch < self.start_epoch:
+        if epoch < self.start_epoch or self.standstill.holds(epoch):
             return Fraction(0)
-        return self.watts[(epoch - self.start_epoch + self.start_row) % len(self.watts)]
+        return self.watts[self._row(epoch) % len(self.watts)]
+
+    def _row(self, epoch: int) -> int:
+        """The row that an epoch from the start on holds, or waits for, counted over all rounds."""
+        return self.standstill.lived(self.start_epoch, epoch) + self.start_row
 
     def _sum_until_row(self, row: int) -> Fraction:
         rounds, rest = divmod(row, len(self.watts))
@@ -126,7 +142,9 @@ class PowerSeries:
         epoch = int(time // self.epoch_seconds)
         if epoch < self.start_epoch:
             return Fraction(0)
-        row = epoch - self.start_epoch + self.start_row
+        row = self._row(epoch)
         whole = (self._sum_until_row(row) - self._sum_until_row(self.start_row)) * self.epoch_seconds
+        if self.standstill.holds(epoch):
+            return whole / 3600
         seconds = Fraction(time) - epoch * self.epoch_seconds
         return (whole + max(self.watts[row % len(self.watts)], Fraction(0)) * seconds) / 3600

@@ -214,6 +214,11 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def tell(options: argparse.Namespace, told: Any, text: str) -> None:
+    """A command's result: as JSON where that was asked for (`add_json`), else as text for a person."""
+    print_json(told) if options.json else print(text)
+
+
 def log_options(options: argparse.Namespace) -> list[str]:
     """The log options of a command line, for a process that it starts."""
     return ["--log-level", options.log_level, "--log-format", options.log_format]

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from running_demo import RunningDemo
 
 from authority.collector.broker import find_mosquitto
 
+WRONG = [["--speed", "91"], ["--day", "2016-08-04"]]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
@@ -89,6 +92,53 @@ def test_being_told_to_stop_leaves_nothing_running(tmp_path):
         demo.stop()
 
 
+def test_a_day_at_another_speed_pauses_and_goes_on_by_a_key_and_the_terminal_stays_as_it_was(tmp_path):
+    """Two quarters of one day with a pause between them; then a pause in which it is told to stop."""
+    master, slave = os.openpty()
+    before = termios.tcgetattr(slave)
+    demo = RunningDemo(tmp_path, "--day", "2016-07-22", "--speed", "90", "--https", stdin=slave)
+    try:
+        first = int(demo.wait_for(r"\n *(\d+) +00:00 .* settled").group(1))
+        os.write(master, b"p")
+        demo.wait_for("Paused; p goes on")
+        while not (held := demo.campus())["notice"].startswith("Paused at "):
+            time.sleep(0.2)
+        standstill = tmp_path / ".demo" / "standstill"
+        assert "emulated" in held["notice"]
+        begin = int(standstill.read_text())
+        while time.time() < (begin + 1) * 10 + 3:
+            time.sleep(0.2)
+        assert demo.campus() == held
+        os.write(master, b" ")
+        goes_on = int(demo.wait_for(r"It goes on: epoch (\d+) holds").group(1))
+        assert standstill.read_text() == f"{begin} {goes_on}\n"
+        demo.wait_for(rf"\n *{goes_on} +00:\d\d .* settled")
+        while (report := demo.report())["profile"][-1]["epoch"] < goes_on:
+            time.sleep(0.2)
+        os.write(master, b"p")
+        demo.wait_for(r"(?s)Paused; p goes on.*Paused; p goes on")
+        assert termios.tcgetattr(slave) != before
+        demo.process.terminate()
+        assert demo.wait(120) == 130
+        assert termios.tcgetattr(slave) == before
+        assert demo.leftovers() == []
+        assert "Traceback" not in demo.text
+        assert not (tmp_path / ".demo" / "page-stands").exists()
+    finally:
+        demo.stop()
+        os.close(master)
+        os.close(slave)
+    quarters = {entry["epoch"]: entry["quarter"] for entry in report["profile"]}
+    lived = [f"2016-07-22T00:{minutes:02}" for minutes in (0, 15, 30, 45)]
+    assert report["epoch_seconds"] == 10
+    assert [quarters[epoch] for epoch in range(first, begin)] == lived[: begin - first]
+    assert {quarters[epoch] for epoch in range(begin, goes_on)} == {None}
+    assert quarters[goes_on] == lived[begin - first]
+    minted = {row["epoch"]: row["minted_wh"] for row in report["epochs"]}
+    assert {minted[epoch] for epoch in range(begin, goes_on)} == {0}
+    assert minted[first] > 0
+
+
 def test_a_second_demo_in_the_same_place_is_refused_and_a_foreign_directory_too(tmp_path):
     first = RunningDemo(tmp_path)
     try:
@@ -107,7 +157,7 @@ def test_a_second_demo_in_the_same_place_is_refused_and_a_foreign_directory_too(
     assert (tmp_path / "thesis" / "chapter.tex").read_text() == "precious"
 
 
-@pytest.mark.parametrize("words", [["--epochs", "0"], ["--epochs", "-1"], ["--epochs", "three"], ["--what"]])
+@pytest.mark.parametrize("words", [["--epochs", "0"], ["--epochs", "-1"], ["--epochs", "three"], ["--what"], *WRONG])
 def test_wrong_words_are_refused_before_anything_starts(tmp_path, words):
     demo = RunningDemo(tmp_path, *words)
     assert demo.wait(120) == 2

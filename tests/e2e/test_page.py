@@ -7,9 +7,12 @@ import time
 import urllib.parse
 from pathlib import Path
 
+import axe
 import pytest
 from browser import CHROMIUM, Browser
 from running_demo import RunningDemo
+
+from authority.home.standing_page import release_page, stop_page
 
 pytestmark = [
     pytest.mark.slow,
@@ -159,6 +162,30 @@ def test_the_page_lives(demo, browser):
     assert browser.evaluate("document.querySelector('details').open") is True
     rows = "document.querySelectorAll('[data-live=history-rows] tr').length"
     assert browser.evaluate(rows) >= 1
+    assert browser.messages == []
+
+
+def test_a_page_that_stands_says_so_and_nothing_on_it_moves_until_it_goes_on(demo, browser):
+    connection = "document.getElementById('connection').textContent.trim()"
+    shown = "document.getElementById('content').innerText"
+    home = demo.directory / ".demo"
+    browser.open(demo.address)
+    browser.until("document.getElementById('connection').dataset.state === 'live'")
+    stop_page(home, "Paused at 12:00:00 UTC. This page stays as it was then.")
+    try:
+        browser.until("document.querySelector('.notice').textContent.startsWith('Paused at 12:00')")
+        browser.until(f"{connection}.startsWith('paused, as of ')")
+        before = browser.evaluate(shown)
+        axe.picture(browser, "paused")
+        time.sleep(7)  # beyond a heartbeat
+        assert browser.evaluate(shown) == before
+        browser.open(demo.address)
+        browser.until(f"{connection}.startsWith('paused, as of ')")
+        assert browser.evaluate(shown) == before
+    finally:
+        release_page(home)
+    browser.until(f"{connection} === 'live'")
+    assert "emulated" in browser.evaluate("document.querySelector('.notice').textContent")
     assert browser.messages == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -26,12 +27,22 @@ def packed(kind: type[ProgramAccount], **values: Any) -> bytes:
     return kind.DISCRIMINATOR + kind.FORMAT.pack(*flat)
 
 
-def paid_book(epoch: int, price: int, bids: list[tuple[int, int]], asks: list[tuple[int, int]]) -> bytes:
-    """A final book in which each order, a member's index and Wh, was filled whole at the price."""
+Orders = Sequence[tuple[int, int, int, int]]
+"""Limit, Wh, Wh filled, member; the best first."""
+
+
+def limit_book(epoch: int, price: int, bids: Orders, asks: Orders) -> bytes:
+    """A final book of such orders."""
     head = packed(
         EpochBook, status=BOOK_IS_FINAL, epoch=epoch, price=price, wheeling=20_000, fee_bps=100,
         bid_count=len(bids), ask_count=len(asks), paid=len(bids) + len(asks),
+        volume=sum(filled for _, _, filled, _ in asks),
     )  # fmt: skip
-    return head + b"".join(
-        Order.FORMAT.pack(price, number, wh, wh, member) for number, (member, wh) in enumerate([*bids, *asks])
-    )
+    orders = enumerate([*bids, *asks])
+    return head + b"".join(Order.FORMAT.pack(limit, n, wh, filled, member) for n, (limit, wh, filled, member) in orders)
+
+
+def paid_book(epoch: int, price: int, bids: list[tuple[int, int]], asks: list[tuple[int, int]]) -> bytes:
+    """A final book in which each order, a member's index and Wh, was filled whole at the price."""
+    sides = ([(price, wh, wh, member) for member, wh in side] for side in (bids, asks))
+    return limit_book(epoch, price, *sides)

@@ -22,7 +22,9 @@ START_SECONDS = 240
 class RunningDemo:
     """`authority demo` with words; everything it started ends with it. `prefix` is a command that starts it."""
 
-    def __init__(self, directory: Path, *words: str, prefix: Sequence[str] = ()) -> None:
+    def __init__(
+        self, directory: Path, *words: str, prefix: Sequence[str] = (), stdin: int = subprocess.DEVNULL
+    ) -> None:
         self.directory = directory
         self.output = directory / "output.txt"
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -33,7 +35,7 @@ class RunningDemo:
                 [*prefix, sys.executable, "-m", "authority.cli", "demo", "--port", str(port), *words],
                 cwd=directory,
                 env=environment,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -8,12 +8,11 @@ from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from packed_accounts import BOOK_IS_FINAL, packed
+from packed_accounts import Orders, limit_book
 from solders.keypair import Keypair
 
 from authority.app import App
 from authority.billing.calendar import midnight
-from authority.chain.accounts import EpochBook, Order
 from authority.log import log
 from authority.market.book_leaf import book_leaf
 from authority.settlement.market_sums import may_be_told
@@ -22,19 +21,6 @@ from authority.store.settlement import SettlementEpoch
 
 STEP = 900
 PRIVATE, PUBLIC = (0, 1, 2, 3), 9
-Orders = Sequence[tuple[int, int, int, int]]
-"""Limit, Wh, Wh filled, member; the best first."""
-
-
-def limit_book(epoch: int, price: int, bids: Orders, asks: Orders) -> bytes:
-    """A final book of such orders."""
-    head = packed(
-        EpochBook, status=BOOK_IS_FINAL, epoch=epoch, price=price, wheeling=20_000, fee_bps=100,
-        bid_count=len(bids), ask_count=len(asks), paid=len(bids) + len(asks),
-        volume=sum(filled for _, _, filled, _ in asks),
-    )  # fmt: skip
-    orders = enumerate([*bids, *asks])
-    return head + b"".join(Order.FORMAT.pack(limit, n, wh, filled, member) for n, (limit, wh, filled, member) in orders)
 
 
 def add_public_member(app: App) -> None:

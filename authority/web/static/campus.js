@@ -16,7 +16,9 @@ let fetching = false;
 let again = false;
 let fresh = true;
 
-const now = () => serverTime + (performance.now() - takenAt) / 1000;
+// Where the demo is paused the page stays as it was, and so do its countdown and ages.
+const stands = () => document.querySelector('[data-live="notice"]')?.dataset.stands === "yes";
+const now = () => (stands() ? serverTime : serverTime + (performance.now() - takenAt) / 1000);
 
 function ago(seconds) {
   if (seconds < 2) return "now";
@@ -53,7 +55,7 @@ function tick() {
   }
   if (performance.now() - heardAt > LOST_AFTER) {
     const [day, shown] = new Date(serverTime * 1000).toISOString().slice(0, 19).split("T");
-    const today = new Date(time * 1000).toISOString().slice(0, 10);
+    const today = new Date((serverTime + (performance.now() - takenAt) / 1000) * 1000).toISOString().slice(0, 10);
     say("lost", `no connection; as of ${day === today ? "" : `${day} `}${shown} UTC`);
   }
 }
@@ -134,7 +136,8 @@ async function refresh() {
 
 function heard() {
   heardAt = performance.now();
-  say("live", "live");
+  if (stands()) say("page", `paused, as of ${new Date(serverTime * 1000).toISOString().slice(11, 19)} UTC`);
+  else say("live", "live");
 }
 
 let polling = null;

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from paying_office import NOW, Office
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from authority.app import App
 from authority.billing import payments
@@ -23,7 +23,7 @@ from authority.billing.errors import (
     ReasonMissingError,
     StatementOutdatedError,
 )
-from authority.billing.money import reference_of
+from authority.billing.money import Currency, reference_of
 from authority.billing.payments import KNOWN, MATCHED, NOTHING_DUE, OPEN, OVERPAID, PAID, PART_PAID, UNKNOWN, state_of
 from authority.cli import main
 from authority.home.home import Home
@@ -192,6 +192,29 @@ def test_the_states_are_the_same_for_both_directions(payable: int, received: int
         assert state == (OPEN if received <= 0 else PART_PAID if received < payable else OVERPAID)
 
 
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.sampled_from((1, 700, 1_234, 2_000, -501, -1)), st.booleans()), max_size=6)
+)
+def test_the_database_finds_what_is_open_and_what_members_get(
+    office: Office, paid: list[tuple[int, int, bool]]
+) -> None:
+    with office.app.store.write() as session:
+        session.execute(delete(BillPayment))
+        session.add_all(
+            BillPayment(
+                key=bytes([n]) * 32, bill=bill, amount=cents * 10_000, booked_on="2026-11-28", log_index=n,
+                entered_at=0, entered_by="x", withdrawn_at=0 if withdrawn else None,
+            )
+            for n, (bill, cents, withdrawn) in enumerate(paid)
+        )  # fmt: skip
+    asked = (Currency("EUR"), office.app.home.network_id)
+    with office.app.store.read() as session:
+        bills = payments.paid_bills(session, *asked)
+        assert payments.unsettled(session, *asked) == [each for each in bills if each.state not in payments.SETTLED]
+        assert payments.owed_to_members(session, *asked) == [each for each in bills if each.left < 0]
+
+
 def test_the_commands_try_book_list_and_withdraw(
     office: Office, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -230,5 +253,5 @@ def test_the_commands_try_book_list_and_withdraw(
     assert [run(*withdraw, "--json")["changed"] for _ in range(2)] == [True, False]
     assert "(withdrawn)" in run("list")
     file.write_text("id;date;amount;text\nT3;x;1;y\n", encoding="utf-8")
-    assert "line 2: 'x' is no date" in run("import", str(file), status=1)
+    assert "line 2: 'x' is not a date" in run("import", str(file), status=1)
     assert "statement_invalid" in run("import", str(tmp_path / "none.csv"), status=1)

@@ -220,6 +220,23 @@ def test_an_account_goes_when_it_is_forgotten_and_when_who_named_it_is_erased(of
     assert THEIRS.encode() not in office.leaves()
 
 
+def test_erasing_a_person_deletes_the_account_that_the_office_entered_for_it(office: Office) -> None:
+    """And leaves those of other members, and one that somebody else of the same flat named."""
+    with office.app.store.write() as session:
+        members = {flat: bank_accounts.member_id(session, f"Flat {flat}") for flat in (1, 2, 3)}
+        cleo, ada = (records.add(session, f"{name}@campus.example", name, now=0) for name in ("Cleo", "Ada"))
+        records.grant(session, cleo, "member", by="x", now=0, member=session.get_one(User, members[1]))
+        records.grant(session, ada, "member", by="x", now=0, member=session.get_one(User, members[2]))
+        pseudonym = ada.pseudonym
+    for flat, actor in ((1, "root"), (2, pseudonym), (3, "root")):
+        bank_accounts.set_account(office.app, members[flat], "Holder", THEIRS, "", actor=actor)
+    for login, left in (("cleo@campus.example", [2, 3]), ("ada@campus.example", [3])):
+        with office.app.store.write() as session:
+            records.erase(session, records.find(session, login), by="x", now=0)
+            kept = session.scalars(select(BankAccount.member_id).order_by(BankAccount.member_id)).all()
+            assert kept == [members[flat] for flat in left]
+
+
 @given(st.sampled_from(sorted(SEPA_LENGTHS)), st.data())
 def test_an_iban_has_its_countrys_length_and_its_check_digits(country: str, data: st.DataObject) -> None:
     rest = data.draw(
@@ -258,6 +275,7 @@ def test_accounts_as_people_type_them() -> None:
             bank_accounts.checked(holder, number, bank)
     assert bank_accounts.masked(OURS) == "DE89 •••• •••• •••• ••30 00"
     assert bank_accounts.masked("0123456789") == "•••• ••67 89"
+    assert [bank_accounts.masked(number) for number in ("1234", "12345")] == ["••34", "•••4 5"], "never the whole"
 
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=70)

@@ -148,12 +148,12 @@ A,2026-11-28,2.00,x
     with pytest.raises(StatementInvalidError) as caught:
         parse(file, PLAIN)
     for words in (
-        "line 3: '03/11/2026' is no date such as",
+        "line 3: '03/11/2026' is not a date such as",
         "line 4: '1.234' can be read in two ways",
-        "line 5: '2026-02-30' is no date of the form",
+        "line 5: '2026-02-30' is not a date of the form",
         "line 6: the bank's id is empty",
         "line 7: it has 3 columns",
-        "line 8: the bank's id 'A' is that of line 2",
+        "line 8: the bank's id 'A' stands in line 2 too",
     ):
         assert words in str(caught.value)
     for text in (

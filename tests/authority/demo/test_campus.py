@@ -85,3 +85,35 @@ def test_the_brokers_files_name_certificates_that_are_there_and_let_nobody_in_wi
 def test_values_as_toml():
     value = {"text": 'a "quoted" word\n', "list": [1, True, "x"], "table": {"a": [2, 3]}}
     assert tomllib.loads("\n".join(f"{key} = {campus.toml(item)}" for key, item in value.items())) == value
+
+
+@pytest.mark.parametrize(("seconds", "grace", "cutoff"), [(10, 7, 2), (20, 7, 2), (60, 20, 4), (900, 300, 60)])
+def test_other_speeds_stretch_the_designs_times_and_leave_a_machine_what_it_needs(seconds, grace, cutoff):
+    settings = settings_for(PORTS, mqtt=True, epoch_seconds=seconds, first_row=0)
+    assert Settings.from_toml(settings.to_toml()) == settings
+    assert settings.epoch.seconds == seconds
+    assert (settings.parameters.grace_seconds, settings.parameters.cancel_cutoff_seconds) == (grace, cutoff)
+    assert f"in {seconds} seconds" in settings.web.notice
+    assert "from 21 July, 00:00" in settings.web.notice
+
+
+def test_the_files_take_another_day_speed_and_the_file_that_pauses_the_meters(tmp_path):
+    meters, line, file = of(GATEWAYS[0]), tmp_path / "line", tmp_path / "meters.toml"
+    text = campus.emulator_file(
+        line, meters, PASSWORDS, 7, start_row=96, epoch_seconds=10, standstill=tmp_path / "standstill"
+    )
+    file.write_text(text)
+    emulated = EmulatorConfig.read(file)
+    assert (emulated.start_epoch, emulated.start_row, emulated.epoch_seconds) == (7, 96, 10)
+    assert emulated.standstill == tmp_path / "standstill"
+    file.write_text(
+        campus.gateway_file("g", tmp_path, "https://localhost:1", line, meters, PASSWORDS, epoch_seconds=10)
+    )
+    assert {meter.map.capture_period for meter in load_config(file).meters} == {10}
+
+
+def test_the_days_of_the_profiles_are_whole():
+    days = campus.days()
+    assert [str(days[0]), str(days[-1]), len(days)] == ["2016-07-21", "2016-08-03", 14]
+    assert [campus.midnight_row(day) for day in days] == [96 * number for number in range(14)]
+    assert len(campus.row_times()) == 96 * 14

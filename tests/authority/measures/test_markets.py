@@ -6,7 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authority.measures.markets import RULES, WITHOUT_LIMITS, Deal, Epoch, Limits, Terms, compare, orders_of
+from authority.market.clearing import Order
+from authority.measures.markets import (
+    RULES,
+    WITHOUT_LIMITS,
+    Deal,
+    Epoch,
+    Limits,
+    OwnRule,
+    RuleInfeasibleError,
+    Terms,
+    compare,
+    orders_of,
+    require_feasible,
+)
 
 TERMS = Terms(retail=300_000, feed_in=100_000, wheeling=0, fee_bps=0)
 LIMITS = {
@@ -109,3 +122,58 @@ def test_energy_balances_and_nobody_trades_more_than_it_has_or_beyond_its_limit(
             if bounded:
                 assert all((deal.price - order.price) * (-1 if buys else 1) >= 0 for deal in mine)
     assert all(epoch.terms.feed_in <= deal.price <= epoch.terms.retail for deal in deals)
+
+
+BIDS, ASKS = (Order(260_000, 1_500, 3), Order(180_000, 1_500, 4)), (Order(120_000, 1_000, 1), Order(200_000, 1_000, 2))
+
+
+@pytest.mark.parametrize(
+    ("deals", "message"),
+    [
+        ([Deal(3, True, 500, 270_000), Deal(1, False, 500, 270_000)], "member 3 bid no more than 260000"),
+        ([Deal(3, True, 500, 110_000), Deal(1, False, 500, 110_000)], "member 1 asked for 120000 or more"),
+        ([Deal(3, True, 500, 200_000), Deal(1, False, 400, 200_000)], "500 Wh are bought, but 400 Wh are sold"),
+        ([Deal(3, True, 500, 200_000)], "500 Wh are bought, but 0 Wh are sold"),
+        (
+            [Deal(3, True, 900, 200_000), Deal(3, True, 700, 200_000), Deal(1, False, 1_600, 200_000)],
+            "member 3 ordered 1500 Wh in all",
+        ),
+        ([Deal(3, True, 500, 180_000), Deal(1, False, 500, 200_000)], "buyers pay 90000.000 .* sellers get 100000.000"),
+        ([Deal(3, True, 500, 250_000), Deal(1, False, 500, 200_000)], "buyers pay 125000.000"),
+        ([Deal(3, False, 500, 200_000)], "member 3 gave no ask"),
+        ([Deal(9, True, 500, 200_000)], "member 9 gave no bid"),
+        ([Deal(3, True, 0, 200_000)], "whole number from 1"),
+        ([Deal(3, True, 500, 2e5)], "whole number from 1"),  # type: ignore[arg-type]
+        ([("3", True, 500, 200_000)], "is no deal"),
+    ],
+)
+def test_a_rule_of_ones_own_deals_only_what_can_be(deals: list[Deal], message: str) -> None:
+    with pytest.raises(RuleInfeasibleError, match=message):
+        require_feasible(deals, BIDS, ASKS, within_limits=True)
+    with pytest.raises(RuleInfeasibleError, match=f"market rule mine, in epoch 2 of 2: .*{message}"):
+        compare(
+            [Epoch({}, {}, TERMS), EPOCH], LIMITS, LIMITS, {"mine": OwnRule(lambda bids, *_: deals if bids else [])}
+        )
+
+
+def test_without_a_promise_limits_may_be_passed_and_prices_are_rounded_in_the_departments_favour() -> None:
+    beyond = [Deal(3, True, 500, 270_000), Deal(1, False, 500, 270_000)]
+    require_feasible(beyond, BIDS, ASKS, within_limits=False)
+    rounded = [Deal(3, True, 3, 200_000), Deal(1, False, 1, 199_999), Deal(2, False, 2, 200_000)]
+    require_feasible(rounded, BIDS, ASKS, within_limits=True)
+
+
+@given(st.data())
+def test_the_rules_that_stand_pass_the_check_of_ones_own(data: st.DataObject) -> None:
+    price = st.none() | st.integers(100_000, 300_000)
+    limits = {
+        member: Limits(sell_at=data.draw(price), buy_at=data.draw(price))
+        for member in range(data.draw(st.integers(1, 6)))
+    }
+    amounts = st.dictionaries(st.sampled_from(sorted(limits)), st.integers(0, 5_000))
+    epoch = Epoch(data.draw(amounts), data.draw(amounts), TERMS)
+    own = {f"own {name}": OwnRule(rule, rule not in WITHOUT_LIMITS) for name, rule in RULES.items()}
+    found = compare([epoch], limits, limits, own)
+    for built_in, again in zip(found, found[len(RULES) :], strict=False):
+        assert again.rule == f"own {built_in.rule}"
+        assert (again.paid, again.gains, again.by_epoch) == (built_in.paid, built_in.gains, built_in.by_epoch)

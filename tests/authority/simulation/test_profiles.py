@@ -41,10 +41,10 @@ def test_kilowatt_hours_and_shorter_steps_are_summed_up_to_epochs() -> None:
     [
         ("", r"line 1: should name start and one or both"),
         ("start\n", r"line 1: should name start and one or both"),
-        ("start;consumption_wh\n", r"line 1: 'start;consumption_wh' is no column .* parted by commas"),
-        ("start,load\n", r"line 1: 'load' is no column of a profile; it has start"),
+        ("start;consumption_wh\n", r"line 1: 'start;consumption_wh' is not a column .* separated by commas"),
+        ("start,load\n", r"line 1: 'load' is not a column of a profile: name start"),
         ("start,consumption_wh,consumption_kwh\n", r"line 1: consumption is there twice"),
-        (GOOD.replace("412", ""), r"line 2: consumption_wh is missing: .* or 0 where that is meant"),
+        (GOOD.replace("412", ""), r"line 2: consumption_wh is missing: .* or 0 if it was nothing"),
         (GOOD.replace("412", "n/a"), r"line 2: consumption_wh: 'n/a' should be a number"),
         (GOOD.replace("412", "nan"), r"line 2: consumption_wh: 'nan' should be a number"),
         (GOOD.replace("412", "1e3"), r"line 2: consumption_wh: '1e3' should be a number"),
@@ -60,7 +60,7 @@ def test_kilowatt_hours_and_shorter_steps_are_summed_up_to_epochs() -> None:
         (GOOD + "2026-06-01T00:35:00Z,1,0\n", r"line 4: is 1200 s after the line before, and steps are of 900 s"),
         (GOOD + "2026-06-01T00:15:00Z,1,0\n", r"line 4: is the same time as the line before"),
         (GOOD + "2026-06-01T00:00:00Z,1,0\n", r"line 4: goes back by 900 s"),
-        (GOOD[: GOOD.index("2026-06-01T00:15")], r"has 1 intervals; two at least"),
+        (GOOD[: GOOD.index("2026-06-01T00:15")], r"has 1 intervals; at least two"),
         (GOOD.replace("00:00:00Z", "00:05:00Z").replace("00:15:00Z", "00:20:00Z"), r"line 2: .* not the start of an"),
     ],
 )
@@ -83,10 +83,10 @@ def test_the_end_of_daylight_saving_time_needs_the_offsets_that_held() -> None:
     assert (profile.start, profile.consumption) == (start_of("2026-10-25") - 7_200, (5_000,) * 5)
     with pytest.raises(ProfileInvalidError, match=r"line 5: is the same time as the line before"):
         parse(night_of([summer] * 5), "own.csv", 3_600)
-    with pytest.raises(ProfileInvalidError, match=r"line 4: an interval is missing .* mark of daylight-saving time"):
+    with pytest.raises(ProfileInvalidError, match=r"line 4: an interval is missing .* change of daylight-saving time"):
         parse(night_of([summer] * 2 + [winter] * 3), "own.csv", 3_600)
     quarters = [f"2026-10-25T02:{minute}:00{summer},5" for _ in range(2) for minute in ("00", "15", "30", "45")]
-    with pytest.raises(ProfileInvalidError, match=r"line 6: goes back by 2700 s: .* mark of daylight-saving time"):
+    with pytest.raises(ProfileInvalidError, match=r"line 6: goes back by 2700 s: .* change of daylight-saving time"):
         parse("\n".join(["start,consumption_wh", *quarters]), "own.csv", 900)
 
 

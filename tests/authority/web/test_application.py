@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import json
 import re
+import time
 from html.parser import HTMLParser
 
 import pytest
@@ -313,6 +314,29 @@ def test_a_hundred_readers_cost_the_source_one_look():
     client = create_app(source, feed=CampusFeed(source, interval=1, monotonic=lambda: 0.0)).test_client()
     for _ in range(100):
         client.get("/api/v1/campus")
+    assert source.asked == 1
+
+
+def test_a_page_that_is_held_stays_as_it_was_and_says_why():
+    source, why = Source(), []
+    client = client_of(source, held=lambda: why[-1] if why else None)
+    before = client.get("/api/v1/campus").get_json()
+    why.append("Paused at 12:00:00 UTC. This page stays as it was then.")
+    source.view = dataclasses.replace(source.view, buildings=())
+    time.sleep(0.02)
+    assert client.get("/api/v1/campus").get_json() == {**before, "notice": why[0], "stands": True}
+    assert why[0] in client.get("/").get_data(as_text=True)
+    why.clear()
+    time.sleep(0.02)
+    assert client.get("/api/v1/campus").get_json() == {**before, "buildings": []}
+
+
+def test_a_page_that_is_held_before_anybody_saw_it_is_read_once():
+    source = Source()
+    client = client_of(source, held=lambda: "Paused.")
+    for _ in range(3):
+        assert client.get("/api/v1/campus").get_json()["notice"] == "Paused."
+        time.sleep(0.02)
     assert source.asked == 1
 
 

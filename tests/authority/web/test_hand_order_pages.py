@@ -38,12 +38,12 @@ def key_of(page: Any) -> str:
 def test_a_member_previews_gives_and_takes_back_an_order_on_the_page(site: KwhSite) -> None:
     worker, page = site.campus.worker(), ask(site)
     assert "An order by hand" in page.text
-    assert "Your standing order goes on beside it" in page.text
-    assert "Sums are of at least 3 members each" in page.text
+    assert "Your standing order goes on as well" in page.text
+    assert "Each sum is of at least 3 members" in page.text
     shown = ask(site, "/me/trading/orders", **FORM, act="preview", key="x")
     assert "Buy 0.500 kWh at 0.130 credits per kWh or less." in shown.text
     assert "credits at most, wheeling included" in shown.text
-    assert "Nothing is given yet" in shown.text
+    assert "Nothing is ordered yet" in shown.text
     for wrong, words in (
         ({"price": "9"}, "A limit lies between"),
         ({"quantity": "x"}, "Energy: write a number"),
@@ -64,6 +64,10 @@ def test_a_member_previews_gives_and_takes_back_an_order_on_the_page(site: KwhSi
     assert ask(site, f"/me/trading/orders/{number}/cancel", act="cancel").status_code == 303
     worker.settle_down()
     assert ">out of the book<" in ask(site).text
+    gone = ask(site, f"/me/trading/orders/{number}/cancel", act="cancel")
+    assert gone.status_code == 404
+    assert f"You have no order {number} in this epoch&#39;s book." in gone.text
+    assert "An order by hand" in gone.text
     assert site.client(AUDITOR).post("/me/trading/orders", data=site.form(AUDITOR, **FORM)).status_code == 404
 
 

@@ -273,11 +273,17 @@ def test_a_list_is_tried_then_done_and_again_changes_nothing(site):
     assert twice.status_code == 400
     again = send(site, "/op/members/list", csv=LIST)
     assert "0 new, 0 changed, 2 as before, 0 wrong" in again.text
-    assert "Nobody is new" in send(site, "/op/members/list", csv=LIST, agreed=agreed_of(again.text)).text
+    assert (
+        "Everybody on the list is known already"
+        in send(site, "/op/members/list", csv=LIST, agreed=agreed_of(again.text)).text
+    )
     renamed = LIST.replace("Ada Lovelace", "Ada King")
     tried = send(site, "/op/members/list", csv=renamed)
     assert "0 new, 1 changed, 1 as before, 0 wrong" in tried.text
-    assert "Nobody is new" in send(site, "/op/members/list", csv=renamed, agreed=agreed_of(tried.text)).text
+    assert (
+        "Everybody on the list is known already"
+        in send(site, "/op/members/list", csv=renamed, agreed=agreed_of(tried.text)).text
+    )
     assert people(site.app)["t-1"] == ("ada@campus.example", "Ada King")
     assert [act.actor for act in acts(site.app, "person_invited")] == [site.people[OPERATOR].pseudonym] * 2
     assert len(acts(site.app, "person_changed")) == 1
@@ -337,7 +343,7 @@ def test_one_member_is_invited_and_gets_a_new_link_until_it_has_come_in(site):
     row = {"id": "t-9", "login": "grace@campus.example", "name": "Grace", "member": "Dormitory B"}
     first = send(site, "/op/members/invite", **row)
     link = re.search(r"(/invite/[\w-]+)", first.text)[1]
-    assert "Nobody is new" in send(site, "/op/members/invite", **row).text
+    assert "Everybody on the list is known already" in send(site, "/op/members/invite", **row).text
     assert "no member" in send(site, "/op/members/invite", **{**row, "id": "t-8", "login": "x", "member": "Z"}).text
     with site.app.store.read() as session:
         grace = session.scalar(select(Person).where(Person.list_id == "t-9"))

@@ -79,7 +79,7 @@ def test_a_statement_is_tried_booked_once_and_shown_to_member_and_treasurer(site
         answer = post(site, 303 if not payments(site) else 409, **agreed(again), **{"bill-3": "1"})
     assert "something else than was shown" in text(answer)
     assert payments(site) == [2_360_000, 4_000_000]
-    assert "There is none." in text(treasurer.get(URL))
+    assert "None: every bill is settled." in text(treasurer.get(URL))
     assert "paid" in text(treasurer.get("/treasury/periods/0"))
     page = text(member.get("/me/bills/1"))
     assert f"6.36 EUR, with the reference {spaced(reference_of(site.app.home.network_id, 1))}" in page
@@ -106,7 +106,7 @@ def test_one_that_was_booked_in_error_is_withdrawn_with_a_reason_that_names_nobo
     post(site, 404, f"/treasury/bills/1/payments/{leaf + 1}", reason="x")
     for _ in range(2):
         post(site, 303, url, reason="the wrong bill")
-    assert "withdrawn, does not count" in text(site.client(TREASURER).get("/treasury/bills/1"))
+    assert "withdrawn, so it does not count" in text(site.client(TREASURER).get("/treasury/bills/1"))
     assert "Paid so far: 0.00 EUR. Open." in text(site.client(MEMBER).get("/me/bills/1"))
     for role in (MEMBER, OPERATOR):
         assert site.client(role).post(url, data=site.form(role, reason="x")).status_code == 404
@@ -116,7 +116,7 @@ def test_a_file_that_cannot_be_read_books_nothing_and_says_where(site):
     for file, words in (
         (b"", "no line names the columns"),
         (b"a;b\n1;2\n", "no line names the columns 'id', 'date', 'amount', 'text'"),
-        (b"id;date;amount;text\nT1;28.11.2026;1,2345;x\n", "line 2: '1,2345' is no amount"),
+        (b"id;date;amount;text\nT1;28.11.2026;1,2345;x\n", "line 2: '1,2345' is not an amount"),
     ):
         assert words in text(post(site, 409, act="save", file=file, seen="x")).lower().replace("&#39;", "'")
     post(site, 409, act="save", csv=statement(site).decode(), seen="x", **{"bill-3": "one"})
@@ -147,7 +147,7 @@ def test_a_member_names_its_account_and_the_treasurer_makes_the_file(site):
     treasurer = site.client(TREASURER)
     assert "Nothing." in text(treasurer.get(PAYOUTS))
     overpay(site)
-    assert "has named no account" in text(treasurer.get(PAYOUTS))
+    assert "no account named" in text(treasurer.get(PAYOUTS))
     assert "Where you are paid" in text(site.client(MEMBER).get("/me/bills"))
     assert "Where you are paid" not in text(site.client(DELEGATE).get("/me/bills"))
     name_account(site, 404, DELEGATE)
@@ -177,7 +177,7 @@ def test_a_member_names_its_account_and_the_treasurer_makes_the_file(site):
     post(site, 303, PAYOUTS, **{**order, "act": "otherwise"})
     assert "Paid in another way : 1 payment" in text(treasurer.get(PAYOUTS))
     name_account(site, act="forget")
-    assert "You have named none" in text(site.client(MEMBER).get("/me/payout"))
+    assert "You have not named an account yet" in text(site.client(MEMBER).get("/me/payout"))
     with site.app.store.read() as session:
         leaves = every_leaf(session)
         acts = session.scalars(select(Act.kind).where(Act.kind.like("payout%")).order_by(Act.log_index)).all()

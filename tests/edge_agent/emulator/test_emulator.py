@@ -14,9 +14,11 @@ from edge_agent.dlms.axdr import plain
 from edge_agent.emulator.config import ConfigError, EmulatorConfig
 from edge_agent.emulator.line import EmulatedLine
 from edge_agent.emulator.source import Expression, PowerSeries, SourceError, Table
+from edge_agent.wire.standstill import Standstill, StandstillError
 
 METER = {"logical_device_name": "KFM1000000000001"}
 REGISTER = {"obis": "1-0:1.8.0.255", "power": "1"}
+HIGHEST = {"obis": "1-0:1.6.0.255", "power": "3600", "unit": "W"}
 
 
 def _build(data, now, base=Path()):
@@ -197,3 +199,37 @@ def test_sigterm_ends_it_and_takes_the_link_away(tmp_path):
     assert (tmp_path / "deep" / "meter").is_symlink()
     assert running.stop() == 0
     assert not (tmp_path / "deep" / "meter").is_symlink()
+
+
+def test_in_a_standstill_nothing_flows_and_the_rows_wait():
+    table = Table({"pv": [Fraction(1000), Fraction(2000), Fraction(4000)]})
+    rest = Standstill()
+    series = PowerSeries(Expression("pv").over(table), 100, 0, 20, rest)
+    free = PowerSeries(Expression("pv").over(table), 100, 0, 20)
+    rest.stand(102)
+    rest.go_on(105)
+    assert [series.power(epoch * 20) for epoch in range(100, 107)] == [1000, 2000, 0, 0, 0, 4000, 1000]
+    for seconds in range(0, 40, 7):
+        assert series.energy(2000 + seconds) == free.energy(2000 + seconds)
+        assert series.energy(2040 + seconds) == free.energy(2040)
+        assert series.energy(2100 + seconds) == free.energy(2040 + seconds)
+
+
+def test_an_emulator_reads_its_standstills_again(tmp_path):
+    file = tmp_path / "standstill"
+    data = {
+        "epoch_seconds": 20,
+        "start_epoch": 10,
+        "source": {"standstill": "standstill"},
+        "meter": [{**METER, "register": [{**REGISTER, "power": "3600"}], "extended_register": [HIGHEST]}],
+    }
+    (meter,) = _build(data, 300, tmp_path).meters
+    (register,) = meter.registers
+    assert register.raw(300) == 100
+    Standstill(file).stand(12)
+    assert (register.raw(240), register.raw(300)) == (40, 40)
+    file.write_text("none\n")
+    with pytest.raises(StandstillError, match="two epoch numbers"):
+        register.raw(300)
+    with pytest.raises(StandstillError, match="two epoch numbers"):
+        _build(data, 300, tmp_path)

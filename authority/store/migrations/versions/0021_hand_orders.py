@@ -31,7 +31,7 @@ def upgrade() -> None:
         sa.Column("asked_at", number, nullable=False),
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_hand_orders_user_id_users")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_hand_orders")),
-        sa.UniqueConstraint("user_id", "request_key", name=op.f("uq_hand_orders_user_id")),
+        sa.UniqueConstraint("user_id", "request_key", name=op.f("uq_hand_orders_user_id_request_key")),
     )
     op.create_index("ix_hand_orders_user_id_epoch_id", "hand_orders", ["user_id", "epoch", "id"])
     op.create_index("ix_hand_orders_open", "hand_orders", ["id"], sqlite_where=OPEN, postgresql_where=OPEN)
