@@ -43,9 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     accounts = verbs.add_parser("account", help="where a member is paid: set it, or forget it")
     accounts.add_argument("member", help="the member's name in the campus plan")
     accounts.add_argument("--holder", metavar="NAME", help="whose account it is")
-    accounts.add_argument("--number", metavar="IBAN", help="an IBAN, or digits with --bank")
     accounts.add_argument("--bank", default="", metavar="CODE", help="the BIC, or a bank's code where there is no IBAN")
-    accounts.add_argument("--forget", action="store_true", help="delete what is kept")
+    act = accounts.add_mutually_exclusive_group(required=True)
+    act.add_argument("--number", metavar="IBAN", help="an IBAN, or digits with --bank")
+    act.add_argument("--forget", action="store_true", help="delete what is kept")
     add_acting(accounts)
 
 
@@ -77,6 +78,11 @@ def _owed(app: App, arguments: argparse.Namespace) -> None:
 
 def _export(app: App, arguments: argparse.Namespace) -> None:
     batch = arguments.again
+    if arguments.dry_run and batch is not None:
+        data, form = payouts.file_of(app, batch, arguments.format)
+        text = f"payment file {batch} ({form}, {len(data)} bytes) would be written to {arguments.file} again"
+        tell(arguments, {"changed": False, "batch": batch, "format": form}, text)
+        return
     if arguments.dry_run:
         with app.store.read() as session:
             found = payouts.owed(session, app, arguments.period)
@@ -134,7 +140,7 @@ def _account(app: App, arguments: argparse.Namespace) -> None:
     with app.store.read() as session:
         member_id = bank_accounts.member_id(session, arguments.member)
     if not arguments.forget:
-        bank_accounts.checked(arguments.holder or "", arguments.number or "", arguments.bank)
+        bank_accounts.checked(arguments.holder or "", arguments.number, arguments.bank)
     if arguments.dry_run:
         tell(arguments, {"changed": False}, f"{arguments.member}'s account would be changed")
         return
@@ -142,7 +148,7 @@ def _account(app: App, arguments: argparse.Namespace) -> None:
         changed = bank_accounts.remove(app, member_id, actor=arguments.actor)
     else:
         changed = bank_accounts.set_account(
-            app, member_id, arguments.holder or "", arguments.number or "", arguments.bank, actor=arguments.actor
+            app, member_id, arguments.holder or "", arguments.number, arguments.bank, actor=arguments.actor
         )
     words = "is forgotten" if arguments.forget else "is kept"
     tell(arguments, {"changed": changed}, f"{arguments.member}'s account {words}" + ("" if changed else ": as before"))

@@ -341,6 +341,10 @@ def test_the_commands_list_export_cancel_and_keep_accounts(
     assert transfers(file.read_bytes())[0][3] == "5.01"
     assert "nothing_owed" in run("export", "--file", str(file), status=1)
     assert run("export", "--again", "1", "--format", "csv", "--file", str(file), "--json")["changed"] is False
+    before = file.read_bytes()
+    again = run("export", "--again", "1", "--format", "csv", "--file", str(file), "--dry-run")
+    assert f"payment file 1 (csv, {len(before)} bytes) would be written" in again
+    assert file.read_bytes() == before
     assert file.read_text(encoding="utf-8").startswith("reference,holder")
     assert [each["payments"] for each in run("list", "--json")] == [1]
     assert run("cancel", "1", "--dry-run", "--json")["changed"] is False
