@@ -40,6 +40,9 @@ LEVEL_VARIABLE = "CAMPUS_LOG_LEVEL"
 FORMAT_VARIABLE = "CAMPUS_LOG_FORMAT"
 """The environment's say in the log options."""
 
+AGAIN_SECONDS = 0.05
+"""After which a signal is handled again whose exception was dropped."""
+
 _LEVELS, _FORMATS = ("debug", "info", "warning", "error"), ("text", "json")  # as edge_agent.wire.log has them
 
 
@@ -237,19 +240,38 @@ def exit_statuses() -> str:
 
 @contextlib.contextmanager
 def ended_in_good_order() -> Iterator[None]:
-    """SIGTERM unwinds like Ctrl-C, so that what is open is closed; a service may have handlers of its own."""
+    """SIGTERM unwinds like Ctrl-C, so that what is open is closed; a service may have handlers of its own.
+
+    Python handles a signal between any two steps, also of a callback of its garbage collector, from which no exception
+    comes out: it is printed and dropped. Such a signal is handled again a moment later.
+    """
 
     def end(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         sys.exit(128 + number)
 
+    def dropped(what: sys.UnraisableHookArgs) -> None:
+        if what.exc_type is KeyboardInterrupt:
+            number = signal.SIGINT
+        elif isinstance(what.exc_value, SystemExit) and what.exc_value.code == 128 + signal.SIGTERM:
+            number = signal.SIGTERM
+            signal.signal(number, end)
+        else:
+            hook(what)
+            return
+        again = threading.Timer(AGAIN_SECONDS, signal.pthread_kill, [threading.main_thread().ident, number])
+        again.daemon = True
+        again.start()
+
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, end)
+    before, hook = signal.signal(signal.SIGTERM, end), sys.unraisablehook
+    sys.unraisablehook = dropped
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, before)
 
 
