@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from packed_accounts import packed
 from solders.keypair import Keypair
-from sqlalchemy import LargeBinary, Table, select, update
+from sqlalchemy import LargeBinary, Table, Text, select, type_coerce, update
 
 from authority.app import App
 from authority.audit.verify import Audit, StoreLog
@@ -26,7 +26,7 @@ from authority.collector import held
 from authority.collector.ingest import Collector
 from authority.log import log, note, publish
 from authority.market.book_leaf import book_leaf
-from authority.store.base import table_of
+from authority.store.base import CanonicalJson, table_of
 from authority.store.log import Act, Checkpoint, KeptCosignature, LogLeaf, LogState, LogTile, PublishedCheckpoint
 from authority.store.metering import Frame
 
@@ -92,6 +92,11 @@ def kept(app: App, add_meter: Callable[..., Any]) -> App:
     return app
 
 
+def as_kept(value: Any, kind: Any) -> Any:
+    """A column or a value of it as the database has it: of canonical JSON the text."""
+    return type_coerce(value, Text()) if isinstance(kind, CanonicalJson) else value
+
+
 def changed(value: Any, data: st.DataObject) -> Any:
     """A value with one byte, letter or bit of it changed."""
     if isinstance(value, int):
@@ -109,7 +114,8 @@ def test_any_byte_of_the_store_is_found_and_named(kept: App, data: st.DataObject
     table: Table = table_of(model)
     column = table.c[data.draw(st.sampled_from(COLUMNS[model]))]
     with kept.store.read() as session:
-        rows = session.execute(select(*table.primary_key.columns, column.label("value"))).all()
+        keys = table.primary_key.columns
+        rows = session.execute(select(*keys, as_kept(column, column.type).label("value")).order_by(*keys)).all()
     row = data.draw(st.sampled_from(rows))
     here = [key == value for key, value in zip(table.primary_key.columns, row, strict=False)]
     wrong = changed(row.value, data)
@@ -120,7 +126,7 @@ def test_any_byte_of_the_store_is_found_and_named(kept: App, data: st.DataObject
             connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
         try:
             with connection.begin_nested():
-                connection.execute(update(table).where(*here).values({column.name: wrong}))
+                connection.execute(update(table).where(*here).values({column.name: as_kept(wrong, column.type)}))
         except Exception:
             return  # the database itself refuses it: no such meter
     found = findings(kept)
@@ -130,7 +136,7 @@ def test_any_byte_of_the_store_is_found_and_named(kept: App, data: st.DataObject
             key == (wrong if key.name == column.name else value)
             for key, value in zip(table.primary_key.columns, row, strict=False)
         ]
-        connection.execute(update(table).where(*back).values({column.name: row.value}))
+        connection.execute(update(table).where(*back).values({column.name: as_kept(row.value, column.type)}))
     assert codes & NAMED[model], (model.__name__, column.name, found)
     if model in (Frame, LogLeaf):
         assert str(row[0]) in {finding.where for finding in found}
