@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
 
 from authority.app import App
@@ -31,6 +32,8 @@ MOST_TRIES = 12
 CLAIM_SECONDS = 300
 """For how long a mail that is on its way is nobody else's."""
 LONGEST_ERROR = 300
+
+_M = TypeVar("_M", BillMail, InvitationMail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +154,7 @@ def claim(app: App) -> Claimed | None:
     while True:
         with app.store.write() as session:
             now = app.clock()
-            row = session.scalar(
-                select(BillMail)
-                .where(BillMail.state == WAITING, BillMail.next_at <= now)
-                .order_by(BillMail.next_at, BillMail.id)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-            )
+            row = next_due(session, BillMail, now)
             if row is None:
                 return None
             bill = issued_bill(session, row.bill)
@@ -189,6 +186,17 @@ def failed(app: App, id: int, reason: str, *, refused: bool) -> None:
         row = session.get(BillMail, id)
         if row is not None:
             not_taken(row, reason, app.clock(), refused=refused)
+
+
+def next_due(session: Session, kind: type[_M], now: int) -> _M | None:
+    """The mail of a kind that has been due the longest, locked; one that another process has locked is passed over."""
+    return session.scalar(
+        select(kind)
+        .where(kind.state == WAITING, kind.next_at <= now)
+        .order_by(kind.next_at, *inspect(kind).primary_key)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
 
 
 def not_taken(row: BillMail | InvitationMail, reason: str, now: int, *, refused: bool) -> None:

@@ -487,7 +487,8 @@ class ChainClient:
         tried: Hash | None = None
         while left:
             blockhash, last_valid = self.latest_blockhash()
-            for index, each in list(left.items()) if blockhash != tried else ():
+            new = list(left.items()) if blockhash != tried else []
+            for index, each in new:
                 budgeted = [*_budget(each.compute_units, each.compute_unit_price), *each.instructions]
                 try:
                     transaction = sign_transaction(budgeted, each.signers, payer, each.lookup_tables, blockhash)

@@ -6,7 +6,6 @@ with whatever else that transaction wrote. Appending locks the log's state row, 
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -184,12 +183,8 @@ def record_acts(session: Session, acts: Sequence[tuple[str, Mapping[str, object]
 
 def act_leaf(kind: str, actor: str, time: int, data: str) -> bytes:
     """The leaf of an act, made of its row; data is its canonical text."""
-    said = f'{{"actor":{_quoted(actor)},"data":{data},"kind":{_quoted(kind)},"time":{time}}}'
-    return bytes([LEAF_ACT]) + said.encode()
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    who, what = canonical_json(actor).decode(), canonical_json(kind).decode()
+    return bytes([LEAF_ACT]) + f'{{"actor":{who},"data":{data},"kind":{what},"time":{time}}}'.encode()
 
 
 # Reading

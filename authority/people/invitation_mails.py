@@ -13,7 +13,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from authority.app import App
-from authority.billing.mailing import CLAIM_SECONDS, SENT, WAITING, not_taken
+from authority.billing.mailing import CLAIM_SECONDS, SENT, WAITING, next_due, not_taken
 from authority.errors import MailOffError
 from authority.home.home import Home
 from authority.home.settings import is_mailbox
@@ -63,13 +63,7 @@ def claim(app: App) -> Claimed | None:
     while True:
         with app.store.write() as session:
             now = app.clock()
-            row = session.scalar(
-                select(InvitationMail)
-                .where(InvitationMail.state == WAITING, InvitationMail.next_at <= now)
-                .order_by(InvitationMail.next_at, InvitationMail.person_id)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-            )
+            row = next_due(session, InvitationMail, now)
             if row is None:
                 return None
             used = Invitation.person_id == row.person_id, Invitation.used_at >= row.asked_at

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alerts_process import SendsMail
 from every_leaf import every_leaf
 from pypdf import PdfReader
 from solders.keypair import Keypair
@@ -23,7 +24,6 @@ from authority.home.home import Home
 from authority.home.settings import AlertSettings, WebSettings
 from authority.monitoring.bill_mail import send_due
 from authority.monitoring.delivery import Mail
-from authority.monitoring.post import Post
 from authority.people import records
 from authority.store.billing import BillingPeriod, BillMail, IssuedBill
 from authority.store.log import Act
@@ -34,7 +34,7 @@ NOW = 1_782_000_000
 MAIL = {"mail_from": "bills@campus.example", "smtp_host": "127.0.0.1", "smtp_security": "none"}
 
 
-class Office:
+class Office(SendsMail):
     """Three members with a bill each of period 0: Ada's and Bob's mail address is known, Cleo signs in by a name."""
 
     def __init__(self, home: Home, port: int) -> None:
@@ -70,14 +70,6 @@ class Office:
             records.grant(session, helper, "delegate", by="test", now=NOW, member=self.flat, until=NOW + 99_999)
             session.flush()
             session.expunge_all()
-
-    def post(self, *pauses: int) -> None:
-        """The alerts' process looks after each pause, each time one that was just started."""
-        for pause in pauses:
-            self.now += pause
-            post = Post(self.home, lambda: self.now)
-            post()
-            post.close()
 
     def states(self) -> list[tuple[int, str | None]]:
         with self.app.store.read() as session:

@@ -11,6 +11,7 @@ from typing import Any
 
 import axe
 import pytest
+from alerts_process import SendsMail
 from browser import CHROMIUM, Browser
 from every_leaf import every_leaf
 from people_site import build
@@ -22,7 +23,6 @@ from authority.billing.mailing import MOST_TRIES
 from authority.cli import main
 from authority.home.home import Home
 from authority.home.settings import AlertSettings, WebSettings
-from authority.monitoring.post import Post
 from authority.people import invitation_mails, records
 from authority.people.errors import InviteRefusedError
 from authority.people.roles import OPERATOR
@@ -36,7 +36,7 @@ ROW = {"id": "t-9", "login": "grace@campus.example", "name": "Grace", "member": 
 GOOD = "violet kettle under seven"
 
 
-class Office:
+class Office(SendsMail):
     """An operator at the pages, and the alerts' process when it looks."""
 
     def __init__(self, home: Home, port: int) -> None:
@@ -68,14 +68,6 @@ class Office:
         with self.app.store.read() as session:
             pseudonym = session.scalars(select(Person.pseudonym).where(Person.login == login)).one()
         return self.send(f"/op/members/{pseudonym}/invitation", once=once, mail="yes")
-
-    def post(self, *pauses: int) -> None:
-        """The alerts' process looks after each pause, each time one that was just started."""
-        for pause in pauses:
-            self.now += pause
-            post = Post(self.home, lambda: self.now)
-            post()
-            post.close()
 
     def told(self, login: str = "grace@campus.example") -> tuple[str | None, str | None]:
         """The state of an invitation and of its mail."""
