@@ -20,6 +20,7 @@ from the others. Needs programs/toolchain/setup.sh. A mutant takes as long as th
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
 import random
 import re
@@ -28,7 +29,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,8 @@ CALLED_BY = {
 }
 """(interface's file, text in the guard): the program in which it is taken out, where it is not the interface's own."""
 
+FIRST = "CAMPUS_TESTS_FIRST"
+"""The environment's variable with what a mutant's first tests name."""
 NO_GUARD = 2**32 - 1
 SELECTOR = b"campus-guard-taken-out:"
 MUTANT_RS = """
@@ -254,23 +257,50 @@ def mutate(built: bytes, number: int) -> bytes:
     return built[:at] + struct.pack("<I", number) + built[at + 4 :]
 
 
-def failure(scratch: Path, artifacts: Path, tests: list[str]) -> str | None:
-    """What pytest says where a test fails on these artifacts: the quick tests first, then the slow ones, shortened."""
+def failure(scratch: Path, artifacts: Path, tests: list[str], words: Iterable[str] = ()) -> str | None:
+    """What pytest says where a test fails on these artifacts: the quick tests first, then the slow ones, shortened.
+
+    Of each, those come first that name the words.
+    """
     environment = {
         **os.environ,
-        "PYTHONPATH": str(scratch),
+        "PYTHONPATH": os.pathsep.join((str(scratch), str(Path(__file__).parent))),
         "CAMPUS_ARTIFACTS": str(artifacts),
+        FIRST: " ".join(words),
         "AUCTION_BOOKS": "400",
         "MODEL_EXAMPLES": "10",
     }
     for marks in ("not slow", "slow"):
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "--timeout=0", "-m", marks, *tests]
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "--timeout=0", "-p", Path(__file__).stem, "-m", marks]
+        command += tests
         result = subprocess.run(command, check=False, cwd=scratch, env=environment, capture_output=True, text=True)
         if result.returncode == pytest.ExitCode.TESTS_FAILED:
             return result.stdout
         if result.returncode not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             raise NothingLearnedError(f"pytest could not run the tests:\n{result.stdout}{result.stderr}")
     return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In the mutants' pytest, which has this module as a plugin: the tests come first that aim at the guard."""
+    words = [re.compile(rf"\b{word}\b") for word in os.environ.get(FIRST, "").split()]
+
+    def misses(item: pytest.Item) -> list[bool]:
+        code = inspect.getsource(item.function) if isinstance(item, pytest.Function) else ""
+        return [not word.search(f"{item.name} {code}") for word in words]
+
+    items.sort(key=misses)
+
+
+def aims(guard: Guard, sources: Path) -> list[str]:
+    """What a test that aims at the guard is likely to name, the likeliest first: its refusal, and its instruction."""
+    refusal = r"\b(?:\w*Error|Fault|E)::(\w+)"
+    named = re.findall(refusal, guard.path.read_text()[guard.start :])[:1]
+    if called := re.search(r"(require_\w+|invariant)\(", guard.text):
+        definition = re.compile(rf"fn {called[1]}\b.*?\n    }}\n", re.S)
+        bodies = (found[0] for path in sorted(sources.rglob("*.rs")) for found in definition.finditer(path.read_text()))
+        named = ["invariant"] if called[1] == "invariant" else re.findall(refusal, "".join(bodies))
+    return [*dict.fromkeys(named), guard.path.stem]
 
 
 def equivalent(program: str, guard: Guard) -> str | None:
@@ -320,6 +350,7 @@ def check(scratch: Path, arguments: argparse.Namespace) -> int:
         print("\n".join(names[number] for number in chosen))
         return 0
     tests = [arguments.tests] if arguments.tests else tests_of(scratch, program)
+    words = [aims(guard, scratch / "programs") for guard in found]
     switch(scratch, found)
     built = build(scratch, program, arguments.built)
     places: SimpleQueue[Path] = SimpleQueue()
@@ -332,7 +363,7 @@ def check(scratch: Path, arguments: argparse.Namespace) -> int:
         place = places.get()
         try:
             (place / f"{program}.so").write_bytes(mutate(built, number))
-            return failure(scratch, place, tests)
+            return failure(scratch, place, tests, [] if number == NO_GUARD else words[number])
         finally:
             places.put(place)
 

@@ -100,6 +100,18 @@ def test_a_sample_depends_on_its_seed_alone(vault: Path, capsys) -> None:
     assert len({sample(str(day)) for day in range(12)}) == 2
 
 
+def test_tests_that_name_the_guard_s_refusal_run_first(vault: Path) -> None:
+    file = vault / "tests/programs/test_vault.py"
+    file.write_text("def test_of_a():\n    assert False\n\n\ndef test_of_b():\n    assert not 'TooMuch'\n")
+    (guard,) = [guard for guard in mutation_check.find(vault, "vault") if "LIMIT" in guard.text]
+    words = mutation_check.aims(guard, vault / "programs")
+    assert words == ["TooMuch", "lib"]
+    assert "FAILED tests/programs/test_vault.py::test_of_b" in (
+        mutation_check.failure(vault, vault, [str(file)], words) or ""
+    )
+    assert "FAILED tests/programs/test_vault.py::test_of_a" in (mutation_check.failure(vault, vault, [str(file)]) or "")
+
+
 def test_tests_that_fail_anyway_teach_nothing(vault: Path, capsys) -> None:
     (vault / "tests/programs/test_vault.py").write_text("def test_of_something_else():\n    assert False\n")
     assert mutation_check.main(["vault"]) == 2
