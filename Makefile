@@ -21,7 +21,7 @@ INSTALL_SELF = $(PIP) install --quiet --no-deps --no-build-isolation
 PIP_CHECK = broken=$$($(PIP) check) || { echo "$$broken" >&2; exit 1; }
 MUTATION_CHECK = $(BIN)/python tests/programs/mutation_check.py --jobs $(or $(JOBS),2) --built programs/target
 
-.PHONY: help demo test test-python soak lint format programs programs-check mutation-check mutation-sample docs test-next-year install-gateway install-authority deb lock clean
+.PHONY: help demo test test-python soak lint format rooms programs programs-check mutation-check mutation-sample docs test-next-year install-gateway install-authority deb lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s $$'\t' || true
@@ -79,6 +79,9 @@ test-next-year: $(VENV)/.dev ## The tests with the clock of every process a year
 
 soak: $(VENV)/.dev ## Whole gateways under a fast clock while everything breaks; one line of JSON, status 0 where nothing is lost. READINGS=1000000 SEED=1
 	@$(BIN)/python tests/soak --readings $(or $(READINGS),1000000) --seed $(or $(SEED),1)
+
+rooms: $(VENV)/.dev ## The tree's rooms with their lines, and the arrows between them
+	@$(BIN)/python tests/support/rooms.py
 
 lint: $(VENV)/.dev ## Formatter, linter, strict types, import contracts
 	@$(BIN)/ruff format --check .

@@ -3,37 +3,15 @@
 from __future__ import annotations
 
 import ast
-import io
 import subprocess
-import tokenize
 from pathlib import Path
+
+import rooms
+from rooms import lines_of_code
 
 ROOT = Path(__file__).parents[1]
 MOST = 500
 REASONS = ("One long file: ", "do not edit.")  # written by a person, or made by a program
-NO_CODE = {
-    tokenize.COMMENT,
-    tokenize.NL,
-    tokenize.NEWLINE,
-    tokenize.INDENT,
-    tokenize.DEDENT,
-    tokenize.ENCODING,
-    tokenize.ENDMARKER,
-}
-
-
-def lines_of_code(text: str) -> int:
-    """Lines that are neither empty nor only comment or docstring."""
-    code = {
-        line
-        for token in tokenize.generate_tokens(io.StringIO(text).readline)
-        if token.type not in NO_CODE
-        for line in range(token.start[0], token.end[0] + 1)
-    }
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            code -= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    return len(code)
 
 
 def test_lines_of_code_are_counted_without_comments_and_docstrings() -> None:
@@ -62,3 +40,11 @@ def test_long_files_give_their_reason() -> None:
     ]
     assert long
     assert silent == []
+
+
+def test_rooms_are_listed_and_a_circle_would_be_seen(capsys) -> None:
+    assert rooms.main([]) == 0
+    told = capsys.readouterr().out
+    assert {"settlement/", "interfaces/oracle/", "dlms/"} <= set(told.split())
+    assert "upward: none; sideways: none; in a circle: none" in told
+    assert rooms.in_circles({("a", "b"), ("b", "c"), ("c", "a"), ("c", "d")}) == ["a", "b", "c"]
