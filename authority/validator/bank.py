@@ -298,12 +298,17 @@ class Bank:
     # Time
 
     def advance(self, at_least: int = 0) -> int:
-        """Bring the runtime's slot, Clock and SlotHashes up to now; the current slot."""
+        """Bring the runtime's slot, Clock and SlotHashes up to now; the current slot.
+
+        Where the second turns, or the machine's clock is set, in a slot that holds a transaction, the slot ends.
+        """
         with self.lock:
             slot = max(self._clock.slot(), self._slot, at_least)
             unix_time = self._clock.unix_time()
             if (slot, unix_time) == self._clock_at:
                 return slot
+            while self._ledger.block_time(slot) not in (None, unix_time):
+                slot += 1  # every transaction of a block sees the block's time, so the next slot begins early
             if slot != self._slot:
                 oldest = max(0, slot - MAX_BLOCKHASH_AGE)
                 known = set(self._recent.values())
@@ -535,7 +540,7 @@ class Bank:
                 raise TransactionRefusedError(outcome.error, outcome)
             entry = Entry(
                 slot=slot,
-                time=self._clock.unix_time(),
+                time=self._clock_at[1],
                 blockhash=bytes(self.hashes.blockhash(slot)),
                 signature=bytes(transaction.signatures[0]),
                 content=bytes(transaction),

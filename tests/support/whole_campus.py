@@ -77,10 +77,6 @@ CREDIT = 10**9
 """What each buyer starts with, micro-credit."""
 
 
-FAR = 1_800
-"""Seconds of a jump of the clock that somebody may wonder at."""
-
-
 def after_one_market() -> dict[str, tuple[int, int, int]]:
     """Balances when one full epoch was metered and its energy sold in the next book, by the reference of the rules.
 
@@ -452,12 +448,9 @@ class Campus:
 
     def go_to(self, moment: float) -> None:
         """Move the clocks on to a moment (Unix seconds), the chain's too, which on a cluster is somewhat behind."""
-        far = moment - self.wall.wall() > FAR
         self.wall.go_to(moment)
         while self.client.clock().unix_timestamp < int(moment):
             time.sleep(0.1)
-        if far:
-            self.next_slot()  # a block's time is that of its first transaction, which was long ago
 
     def next_slot(self) -> None:
         """Wait until the present slot is final: slots go by the machine's clock, also where a test moves the time."""

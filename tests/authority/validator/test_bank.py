@@ -395,6 +395,17 @@ class TestTime:
         unix_time = struct.unpack("<QqQQq", bytes(machine.bank.account(CLOCK).data))[4]
         assert unix_time == int(now)
 
+    def test_a_block_has_the_time_that_its_transactions_saw_also_where_the_clock_jumps(self, machine: Any) -> None:
+        seen = []
+        for seconds in (0, 0, 1, 3_600, 0):  # no time passes by the monotonic clock, by which slots go
+            machine.time.wall += seconds
+            machine.bank.process(signed(machine, [pay(machine, Keypair().pubkey(), 10**7)]))
+            seen.append(struct.unpack("<QqQQq", bytes(machine.bank.account(CLOCK).data))[::4])
+        assert [slot for slot, _ in seen] == [1, 1, 2, 3, 3]
+        assert all(machine.bank.block_time(slot) == unix_time for slot, unix_time in seen)
+        machine.time.pass_slots(3)
+        assert machine.bank.advance() == 4
+
     def test_slots_pass_while_it_is_off(self, machine: Any) -> None:
         machine.time.wall += 3_600
         machine.restart()
