@@ -33,6 +33,7 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / 
 
 from whole_campus import PARAMETERS, Campus, ValidatorProcess  # noqa: E402
 
+from authority import heap  # noqa: E402
 from authority.audit.conservation import conservation  # noqa: E402
 from authority.chain import programs  # noqa: E402
 from authority.chain.client import Outgoing  # noqa: E402
@@ -168,6 +169,7 @@ def run(directory: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     try:
         enrolled = time.perf_counter() - began
         worker = campus.worker()
+        heap.settle()  # as settlement's process does
         campus.read_all(campus.epoch * EPOCH_SECONDS, moving=False)
         worker.settle_down()
         profiler = cProfile.Profile() if arguments.profile else None
