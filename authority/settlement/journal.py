@@ -352,10 +352,11 @@ class Journal:
         with self.store.read() as session:
             return hand_orders.open_orders(session)
 
-    def mark_by_hand(self, order: int, state: str, told: str = "") -> None:
-        """What became of an order by hand."""
-        with self.store.write() as session:
-            hand_orders.mark(session, [order], state, told=told)
+    def mark_by_hand(self, orders: Sequence[int], state: str, told: str = "") -> None:
+        """What became of orders by hand."""
+        if orders:
+            with self.store.write() as session:
+                hand_orders.mark(session, orders, state, told=told)
 
     # Alerts
 

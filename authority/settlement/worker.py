@@ -452,6 +452,7 @@ class Worker:
                 self._fresh = done = True
                 self._withdrawn(departures.get(at), outcome)
                 if len(bundle) > 1:
+                    self._by_hand.undone(bundle)
                     again += _parts(bundle, halves=isinstance(outcome, TransactionTooLargeError))
                 else:
                     self._refused(bundle[0], outcome)

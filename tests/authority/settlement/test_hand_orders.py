@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -182,8 +183,13 @@ def test_what_the_market_or_the_clock_refuses_is_told(trading: Any) -> None:
     assert [text for text in statements.growing(campus.app.store.engine) if "hand_orders" in text] == []
 
 
-def test_orders_given_together_are_one_transaction_and_a_refused_one_stops_no_other(trading: Any) -> None:
+@pytest.mark.parametrize("lands", [False, True], ids=["found-first", "lands-and-fails"])
+def test_orders_given_together_are_one_transaction_and_a_refused_one_stops_no_other(trading: Any, lands: bool) -> None:
     campus, worker, hand = trading
+    send_all = worker.chain.send_all
+    worker.chain.send_all = lambda outgoing, departing: send_all(
+        [replace(each, preflight=not lands) for each in outgoing], departing
+    )
     a, b = account(campus, "A"), account(campus, "B")
     for n in range(3):
         hand.place(who(a), a, proposed("ask", 120_000 + n, 300), f"a's number {n}")
