@@ -67,7 +67,14 @@ def plan(members: int) -> list[tuple[str, str, str, str, int, int, int]]:
 def start(directory: Path, members: int, orders: int) -> Campus:
     """A campus whose members have standing orders; every second one buys and has credits."""
     parameters = replace(PARAMETERS, max_order_wh=-(-BOUGHT_WH // orders)) if orders > 1 else PARAMETERS
-    campus = Campus(directory, ValidatorProcess, epoch_seconds=EPOCH_SECONDS, parameters=parameters, plan=plan(members))
+    campus = Campus(
+        directory,
+        ValidatorProcess,
+        epoch_seconds=EPOCH_SECONDS,
+        parameters=parameters,
+        plan=plan(members),
+        orders_per_side=max(512, 4 * members if orders > 1 else 0),
+    )
     steps = {}
     for number in range(members):
         name = f"M{number}"
