@@ -73,7 +73,7 @@ def start(directory: Path, members: int, orders: int) -> Campus:
         epoch_seconds=EPOCH_SECONDS,
         parameters=parameters,
         plan=plan(members),
-        orders_per_side=max(512, 4 * members if orders > 1 else 0),
+        orders_per_side=512 if orders == 1 else min(4_096, 8 * members),
     )
     steps = {}
     for number in range(members):
