@@ -301,10 +301,14 @@ class ChainClient:
         config = self._config(encoding="base64")
         if size is not None:
             config["dataSlice"] = {"offset": 0, "length": size}
+        calls = [
+            ([str(address) for address in addresses[start : start + MAX_ACCOUNTS_PER_CALL]], config)
+            for start in range(0, len(addresses), MAX_ACCOUNTS_PER_CALL)
+        ]
         found: list[Account | None] = []
-        for start in range(0, len(addresses), MAX_ACCOUNTS_PER_CALL):
-            some = [str(address) for address in addresses[start : start + MAX_ACCOUNTS_PER_CALL]]
-            answer = self.call("getMultipleAccounts", some, config)
+        for (some, _), answer in zip(calls, self._transport.call_all("getMultipleAccounts", calls), strict=True):
+            if isinstance(answer, RpcError):
+                raise answer
             with self._reading("getMultipleAccounts"):
                 found += [_account(value) for _, value in zip(some, answer["value"], strict=True)]
         return found

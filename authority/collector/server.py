@@ -23,6 +23,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.config import Config
 from sqlalchemy.exc import SQLAlchemyError
 
+from authority import heap
 from authority.anteroom import AnteroomWorker, Limits, Together
 from authority.app import App
 from authority.collector import held
@@ -94,6 +95,7 @@ class Running:
         if self.app.home.settings.mqtt.host:
             self._broker = BrokerConnection(self.app, self.intake, self.live, self._part)
             self._broker.start()
+        heap.settle()
 
     def stop(self) -> None:
         """Stop taking, and write what is left."""

@@ -8,8 +8,9 @@ every message.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
@@ -18,7 +19,7 @@ from authority.refusals import NotAuthenticatedError, RefusalError, WrongGateway
 from authority.store.base import table_of
 from authority.store.enrolments import CertificateRenewal
 from authority.store.metering import GATEWAY_ENROLLED, Gateway
-from authority.store.rows import rows_among
+from authority.store.rows import Asked, rows_of_all
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,22 @@ NEEDS_CERTIFICATE = "this needs the gateway's current client certificate; enrol 
 
 def standings(session: Session, gateways: Collection[str]) -> Mapping[str, Standing]:
     """The standings of those gateways that the store knows."""
-    rows = rows_among(session, _STANDINGS, _gateway.name, gateways).all()
+    return standings_of(*rows_of_all(session, asked(gateways)))
+
+
+def asked(gateways: Collection[str]) -> tuple[Asked, Asked]:
+    """What `standings_of` is made of, for who asks more with it."""
+    return Asked(_STANDINGS, _gateway.name, gateways), Asked(_NEXT, _renewal.gateway_name, gateways)
+
+
+def standings_of(gateways: Sequence[Any], renewals: Sequence[Any]) -> Mapping[str, Standing]:
+    """The standings, of the rows that `asked` brings."""
     following: dict[str, set[bytes]] = {}
-    for name, next_hash in rows_among(session, _NEXT, _renewal.gateway_name, gateways):
+    for name, next_hash in renewals:
         following.setdefault(name, set()).add(next_hash)
     return {
         name: Standing(state, certificate_hash, frozenset(following.get(name, ())))
-        for name, state, certificate_hash in rows
+        for name, state, certificate_hash in gateways
     }
 
 

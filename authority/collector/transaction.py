@@ -7,6 +7,7 @@ locks the log, so a second process cannot ingest between its reading and its wri
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.orm import Session
@@ -26,7 +27,7 @@ from authority.store.base import table_of
 from authority.store.metering import Frame as LoggedFrame
 from authority.store.metering import Incident, Meter, MeterKey, ParkedFrame
 from authority.store.people import Installation
-from authority.store.rows import insert_rows, rows_among, update_rows
+from authority.store.rows import Asked, Writes, insert_rows, rows_of_all
 from edge_agent.wire.reading import (
     CODE_NUMBERS,
     LAST_SEQUENCE,
@@ -67,8 +68,8 @@ class Ingestion:
         self._connection = session.connection()
         self._group = group
         self._now = app.clock()
-        self._log_state = log.lock(session)
-        self._first = self._log_state.size
+        self._log_state = log.State(0, b"")
+        self._first = 0
         self._new: list[Logged] = []
         self._logged: dict[tuple[bytes, int], Logged] = {}
         self._before: dict[tuple[bytes, int], Before] = {}
@@ -89,44 +90,28 @@ class Ingestion:
     # Reading
 
     def _read(self) -> None:
-        self._standings = standing.standings(self._session, {batch.sent.gateway for batch in self._group})
+        """Lock the log and then, in the same exchange with the database, read what the group is about."""
         genuine = {
             checked.frame.public_key for batch in self._group for checked in batch.frames if checked.record is not None
         }
-        for row in rows_among(self._session, _KEYS, _key.public_key, genuine):
-            facts = MeterFacts(
-                active=row.state == metering.METER_ACTIVE,
-                role=row.role,
-                source=SOURCES.index(row.source),
-                nameplate_w=row.nameplate_w,
-                storage_wh=row.storage_wh,
-                on_chain=row.state != metering.METER_APPROVED,
-                staged_nameplate_w=row.staged_nameplate_w or 0,
-                staged_storage_wh=row.staged_storage_wh or 0,
-                staged_from=row.staged_from or 0,
-            )
-            self._keys[row.public_key] = Key(
-                public_key=row.public_key,
-                meter_pk=row.meter_pk,
-                meter=row.name,
-                gateway=row.gateway_name,
-                facts=facts,
-                next_sequence=row.next_sequence,
-                head_hash=row.head_hash,
-                head_log_index=row.head_log_index,
-                retired=row.retired_at is not None,
-                passed_log_index=row.passed_log_index,
-                passed_record=row.passed_record,
-            )
-        self._read_parked()
-        self._read_repeated()
-
-    def _read_parked(self) -> None:
-        parked = rows_among(self._session, _PARKED, _parked.public_key, self._keys) if self._keys else ()
+        state, gateways, renewals, keys, parked = rows_of_all(
+            self._session,
+            [
+                Asked(log.LOCKED_STATE),
+                *standing.asked({batch.sent.gateway for batch in self._group}),
+                Asked(_KEYS, _key.public_key, genuine),
+                Asked(_PARKED, _parked.public_key, genuine),
+            ],
+        )
+        self._log_state = log.state_of(state)
+        self._first = self._log_state.size
+        self._standings = standing.standings_of(gateways, renewals)
+        self._keys = {row[0]: _key_of(row) for row in keys}
         for public_key, sequence, frame in parked:
             self._keys[public_key].parked[sequence] = frame
         for key in self._keys.values():
             key.parked_before = dict(key.parked)
+        self._read_repeated()
 
     def _read_repeated(self) -> None:
         """What stands at sequences that are taken already: the same frames sent again, or forks."""
@@ -331,7 +316,8 @@ class Ingestion:
                     metering.CHAIN_PENDING,
                 )
             )
-        growth = log.append_readings(self._session, leaves, self._log_state)
+        writes = Writes(self._session)
+        growth = log.append_readings(self._session, leaves, self._log_state, writes)
         assert growth.first == self._first  # noqa: S101
         insert_rows(self._session, table_of(LoggedFrame), _FRAME_COLUMNS, rows)
         moved = [
@@ -346,8 +332,10 @@ class Ingestion:
             for key in self._keys.values()
             if key.moved
         ]
-        update_rows(self._session, table_of(MeterKey), "public_key", _KEY_COLUMNS, moved)
-        return growth, log.sign(self._session, self._network_id, self._signer, growth.size, growth.root)
+        writes.update(table_of(MeterKey), "public_key", _KEY_COLUMNS, moved)
+        checkpoint = log.sign(self._session, self._network_id, self._signer, growth.size, growth.root, writes)
+        writes.send()
+        return growth, checkpoint
 
     def _write_parked(self) -> None:
         gone, come = [], []
@@ -368,6 +356,39 @@ class Ingestion:
             self._connection.execute(_UNPARK, gone)
         if come:
             self._connection.execute(insert(table_of(ParkedFrame)), come)
+
+
+def _key_of(row: Sequence[Any]) -> Key:
+    """A key, of a row of _KEYS."""
+    public_key, meter_pk, next_sequence, head_hash, head_log_index, retired_at, passed_log_index, passed_record = row[
+        :8
+    ]
+    name, gateway, state, role, source = row[8:13]
+    nameplate_w, storage_wh, staged_nameplate_w, staged_storage_wh, staged_from = row[13:]
+    facts = MeterFacts(
+        active=state == metering.METER_ACTIVE,
+        role=role,
+        source=SOURCES.index(source),
+        nameplate_w=nameplate_w,
+        storage_wh=storage_wh,
+        on_chain=state != metering.METER_APPROVED,
+        staged_nameplate_w=staged_nameplate_w or 0,
+        staged_storage_wh=staged_storage_wh or 0,
+        staged_from=staged_from or 0,
+    )
+    return Key(
+        public_key=public_key,
+        meter_pk=meter_pk,
+        meter=name,
+        gateway=gateway,
+        facts=facts,
+        next_sequence=next_sequence,
+        head_hash=head_hash,
+        head_log_index=head_log_index,
+        retired=retired_at is not None,
+        passed_log_index=passed_log_index,
+        passed_record=passed_record,
+    )
 
 
 # Statements are made once: what SQLAlchemy knows of them then costs nothing, however small a group is.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from solders.keypair import Keypair
 from solders.pubkey import Pubkey
@@ -25,7 +26,7 @@ from authority.log.tree import Growth, TileReader
 from authority.store.base import table_of
 from authority.store.log import Act, Checkpoint, LogLeaf, LogState
 from authority.store.metering import Frame as LoggedFrame
-from authority.store.rows import insert_rows
+from authority.store.rows import Writes, insert_rows
 from edge_agent.wire.canonical import canonical_json
 from edge_agent.wire.checkpoint import note_text, origin
 from edge_agent.wire.reading import CODE_NUMBERS, LEAF_READING, VERDICTS, Frame, reading_leaf
@@ -102,7 +103,8 @@ class ReadingLeaf:
 
 _state_table = table_of(LogState)
 _STATE = select(_state_table.c.size, _state_table.c.frontier).where(_state_table.c.id == 1)
-_LOCKED_STATE = _STATE.with_for_update()
+LOCKED_STATE = _STATE.with_for_update()
+"""What `lock` asks, for who asks more with it."""
 _GROW = (
     update(_state_table)
     .where(_state_table.c.id == 1)
@@ -119,11 +121,14 @@ class State:
 
 
 def _state(session: Session, *, lock: bool) -> State:
-    row = session.connection().execute(_LOCKED_STATE if lock else _STATE).one_or_none()
-    state = None if row is None else State(*row)
-    if state is None:
-        raise LogMissingError("the store has no log yet; open it with authority.app.App")
-    return state
+    return state_of(session.connection().execute(LOCKED_STATE if lock else _STATE).all())
+
+
+def state_of(rows: Sequence[Sequence[Any]]) -> State:
+    """The log as LOCKED_STATE's rows say; LogMissingError where there are none."""
+    for size, frontier in rows:
+        return State(size, frontier)
+    raise LogMissingError("the store has no log yet; open it with authority.app.App")
 
 
 def lock(session: Session) -> State:
@@ -140,20 +145,22 @@ def append_all(session: Session, leaves: Sequence[bytes]) -> int:
     return growth.first
 
 
-def append_readings(session: Session, leaves: Sequence[bytes], state: State) -> Growth:
+def append_readings(session: Session, leaves: Sequence[bytes], state: State, writes: Writes | None = None) -> Growth:
     """Append leaves of readings, whose frames' rows the caller writes at the indexes that the growth has for them.
 
-    state is what `lock` said; nothing was appended since.
+    state is what `lock` said; nothing was appended since. What is to be written is added to writes, where given.
     """
-    return _grow(session, leaves, state)
+    return _grow(session, leaves, state, writes)
 
 
-def _grow(session: Session, leaves: Sequence[bytes], state: State) -> Growth:
+def _grow(session: Session, leaves: Sequence[bytes], state: State, writes: Writes | None = None) -> Growth:
     growth = Growth(state.size, tree.split_hashes(state.frontier), [merkle.leaf_hash(data) for data in leaves])
     if leaves:
-        tree.write(session, growth, TileReader(session).tile)
-        grown = {"new_size": growth.size, "new_frontier": b"".join(growth.frontier)}
-        session.connection().execute(_GROW, grown)
+        its = writes or Writes(session)
+        tree.write(its, growth, TileReader(session).tile)
+        its.add(_GROW, {"new_size": growth.size, "new_frontier": b"".join(growth.frontier)})
+        if writes is None:
+            its.send()
     return growth
 
 
@@ -360,12 +367,19 @@ def checkpoint(session: Session, network_id: bytes, key: Keypair) -> SignedCheck
     return sign(session, network_id, key, state.size, merkle.frontier_root(tree.split_hashes(state.frontier)))
 
 
-def sign(session: Session, network_id: bytes, key: Keypair, size: int, root: bytes) -> SignedCheckpoint:
-    """Sign a size that the log has reached in this transaction, and keep the checkpoint."""
+def sign(
+    session: Session, network_id: bytes, key: Keypair, size: int, root: bytes, writes: Writes | None = None
+) -> SignedCheckpoint:
+    """Sign a size that the log has reached in this transaction, and keep the checkpoint: in writes, where given."""
     signature = bytes(key.sign_message(note_text(origin(network_id), size, root)))
-    row = {"size": size, "root": root, "signature": signature, "time": None}
-    session.connection().execute(insert(table_of(Checkpoint)), row)
+    its = writes or Writes(session)
+    its.add(_KEEP, {"size": size, "root": root, "signature": signature, "time": None})
+    if writes is None:
+        its.send()
     return SignedCheckpoint(network_id, size, root, signature)
+
+
+_KEEP = insert(table_of(Checkpoint)).values({name: bindparam(name) for name in ("size", "root", "signature", "time")})
 
 
 def checkpoint_after(session: Session, index: int, network_id: bytes) -> SignedCheckpoint | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from authority.errors import OutOfRangeError
@@ -17,11 +17,18 @@ from authority.log.merkle import HASH_SIZE, node_hash
 from authority.log.tiles import TILE_HEIGHT, TILE_WIDTH, Tile
 from authority.store.base import table_of
 from authority.store.log import LogTile
+from authority.store.rows import Writes
 
 _tile = table_of(LogTile)
 _AT = (_tile.c.level == bindparam("at_level"), _tile.c.n == bindparam("at_n"))
 _READ = select(_tile.c.hashes).where(*_AT)
 _FILL = update(_tile).where(*_AT).values(hashes=bindparam("all_hashes"))
+_MAKE = insert(_tile).values(level=bindparam("at_level"), n=bindparam("at_n"), hashes=bindparam("all_hashes"))
+_APPEND = (
+    update(_tile)
+    .where(*_AT, func.octet_length(_tile.c.hashes) == bindparam("size"))
+    .values(hashes=_tile.c.hashes.op("||")(bindparam("more", type_=_tile.c.hashes.type)))
+)
 
 
 class TileReader:
@@ -132,24 +139,29 @@ class Growth:
         return known
 
 
-def write(session: Session, growth: Growth, read: Callable[[int, int], bytes]) -> None:
-    """Put the new nodes of a growth into their tiles; read gives the tile at the edge as it is (TileReader.tile)."""
-    made: list[dict[str, object]] = []
+def write(writes: Writes, growth: Growth, read: Callable[[int, int], bytes]) -> None:
+    """Put the new nodes of a growth into their tiles.
+
+    A tile at the edge that has another size than the log says is OutOfRangeError. Where statements wait to be sent, the
+    database appends to it and looks at its size; elsewhere read gives it as it is (TileReader.tile).
+    """
     for level in range(0, len(growth.rows), TILE_HEIGHT):
         at, row = growth.rows[level]
         tile_level = level // TILE_HEIGHT
         n, held = divmod(at, TILE_WIDTH)
         if held:
-            before = read(tile_level, n)
-            if len(before) != held * HASH_SIZE:
-                raise OutOfRangeError(f"tile {n} of level {tile_level} does not end where the log does")
-            taken = TILE_WIDTH - held
-            grown = {"at_level": tile_level, "at_n": n, "all_hashes": before + b"".join(row[:taken])}
-            session.connection().execute(_FILL, grown)
+            taken, size = TILE_WIDTH - held, held * HASH_SIZE
+            more = b"".join(row[:taken])
+            wrong = OutOfRangeError(f"tile {n} of level {tile_level} does not end where the log does")
+            where = {"at_level": tile_level, "at_n": n}
+            if writes.waits:
+                writes.add(_APPEND, {**where, "size": size, "more": more}, rows=1, otherwise=wrong)
+            else:
+                before = read(tile_level, n)
+                if len(before) != size:
+                    raise wrong
+                writes.add(_FILL, {**where, "all_hashes": before + more})
             row, n = row[taken:], n + 1
-        made += [
-            {"level": tile_level, "n": n + part, "hashes": b"".join(row[start : start + TILE_WIDTH])}
-            for part, start in enumerate(range(0, len(row), TILE_WIDTH))
-        ]
-    if made:
-        session.connection().execute(insert(_tile), made)
+        for part, start in enumerate(range(0, len(row), TILE_WIDTH)):
+            hashes = b"".join(row[start : start + TILE_WIDTH])
+            writes.add(_MAKE, {"at_level": tile_level, "at_n": n + part, "all_hashes": hashes})

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from solders.pubkey import Pubkey
 
+from authority import heap
 from authority.chain.artifacts import PROGRAM_NAMES, program_bytes
 from authority.chain.idl import Idl
 from authority.chain.published_idls import published_idls
@@ -144,6 +145,7 @@ def _serve(rpc: RpcServer, pubsub: PubSubServer, what: str) -> None:
     with rpc:
         pubsub.start()
         print(f"validator ready: {rpc.url}, genesis {what}", flush=True)
+        heap.settle()
         rpc.serve_forever(poll_interval=0.2)
         pubsub.stop()
     print("validator stopped", file=sys.stderr)

@@ -21,6 +21,14 @@ COMMON_ACCOUNTS = 9
 and four programs."""
 SEAT_ACCOUNTS = 3
 """What they share besides where one may mint into a member's seat: the market's vault, its seats, its program."""
+MEMBERS_TOGETHER = 4
+"""How many members' acts share a transaction."""
+ACT_BYTES, DEPOSIT_BYTES = 46, 30
+"""About what an act for a member takes of a transaction, and the deposit before it."""
+MEMBER_BYTES = 136
+"""What a member adds to a transaction besides its acts: its key, its signature, and its lookup table."""
+ROOM_FOR_MEMBERS = 940
+"""Bytes of a transaction for its members and their acts; one that is too large after all is sent as two."""
 
 
 class Action:
@@ -51,13 +59,19 @@ class Action:
 
 
 class ForMember(Action):
-    """What is signed with a member's key, and counts twice if it lands twice: a member has one on its way at a time.
+    """What is signed with a member's key, and counts twice if it lands twice.
 
-    It names the member by `member`.
+    A member has one transaction on its way at a time; its acts of one round are in that together, in their order. The
+    act names the member by `member`, as it stands before it.
     """
 
     __slots__ = ()
     member: MemberView
+
+    @property
+    def size(self) -> int:
+        """About how many bytes its instructions take, where its accounts are in lookup tables."""
+        return ACT_BYTES
 
     @property
     def purpose(self) -> str:
@@ -186,8 +200,6 @@ class Retire(ForMember):
     the seat for it before.
     """
 
-    together = 4
-
     member: MemberView
     period: int
     amount: int
@@ -199,6 +211,11 @@ class Retire(ForMember):
     def subject(self) -> str:
         """The member's retirement, or feed-in."""
         return f"{'feed-in' if self.feed_in else 'retirement'} of {self.member.member}"
+
+    @property
+    def size(self) -> int:
+        """More where something is deposited first."""
+        return ACT_BYTES + (DEPOSIT_BYTES if self.deposit else 0)
 
     def logged(self, signature: str) -> Logged:
         """Each transaction."""
@@ -214,8 +231,6 @@ class PlaceOrder(ForMember):
     by_hand is the HandOrder's id, None for the standing order's.
     """
 
-    together = 4
-
     member: MemberView
     book: BookView
     order: ProposedOrder
@@ -228,6 +243,11 @@ class PlaceOrder(ForMember):
         if self.by_hand is not None:
             return f"order by hand {self.by_hand}"
         return f"{SIDES[self.order.side]} of {self.member.member}"
+
+    @property
+    def size(self) -> int:
+        """More where something is deposited first."""
+        return ACT_BYTES + (DEPOSIT_BYTES if self.deposit else 0)
 
     def logged(self, signature: str) -> Logged:
         """Each transaction."""
@@ -245,8 +265,6 @@ class PlaceOrder(ForMember):
 @dataclass(frozen=True, slots=True)
 class CancelOrder(ForMember):
     """An order that a member takes back by hand: side, limit and number name it in its book."""
-
-    together = 4
 
     member: MemberView
     book: BookView
@@ -338,15 +356,57 @@ class Checkpoint(Action):
 
 
 Bundle = tuple[Action, ...]
-"""Actions of one kind, in one transaction."""
+"""Actions in one transaction: of one kind, or members' acts."""
+
+
+def turns(actions: Iterable[Action]) -> list[Bundle]:
+    """What stands or falls by itself: an action, or the acts of one member that follow each other."""
+    found: list[Bundle] = []
+    for action in actions:
+        if found and _for_one_member(found[-1][-1], action):
+            found[-1] += (action,)
+        else:
+            found.append((action,))
+    return found
+
+
+def _for_one_member(first: Action, second: Action) -> bool:
+    if isinstance(first, ForMember) and isinstance(second, ForMember):
+        return first.member.member == second.member.member
+    return False
 
 
 def bundled(actions: Iterable[Action], alone: Set[str] = frozenset()) -> list[Bundle]:
-    """Actions as transactions: those of one kind together as far as they fit, those about what is in `alone` alone."""
+    """Actions as transactions: those of one kind together as far as they fit, and members' acts, each member's in one.
+
+    Those about what is in `alone` are alone; what a member would do after such an act is left out.
+    """
     kinds: dict[type[Action], list[Action]] = {}
     for action in actions:
-        kinds.setdefault(type(action), []).append(action)
-    return [bundle for same in kinds.values() for bundle in _filled(same, alone)]
+        kinds.setdefault(ForMember if isinstance(action, ForMember) else type(action), []).append(action)
+    return [
+        bundle
+        for kind, same in kinds.items()
+        for bundle in (_of_members(turns(same), alone) if kind is ForMember else _filled(same, alone))
+    ]
+
+
+def _of_members(found: Iterable[Bundle], alone: Set[str]) -> Iterator[Bundle]:
+    shared: Bundle = ()
+    members = size = 0
+    for turn in found:
+        if turn[0].subject in alone:
+            yield turn[:1]
+            continue
+        before = next((place for place, action in enumerate(turn) if action.subject in alone), len(turn))
+        kept = turn[:before]
+        own = MEMBER_BYTES + sum(action.size for action in kept if isinstance(action, ForMember))
+        if shared and (members == MEMBERS_TOGETHER or size + own > ROOM_FOR_MEMBERS):
+            yield shared
+            shared, members, size = (), 0, 0
+        shared, members, size = shared + kept, members + 1, size + own
+    if shared:
+        yield shared
 
 
 def _filled(actions: Iterable[Action], alone: Set[str]) -> Iterator[Bundle]:
@@ -367,9 +427,20 @@ def _filled(actions: Iterable[Action], alone: Set[str]) -> Iterator[Bundle]:
 
 
 def acts_of(bundle: Sequence[Action], signature: str) -> list[Logged]:
-    """What the log is told of a bundle before it is sent: of readings one act for all, else one for each action."""
+    """What the log is told of a bundle before it is sent: of readings one act for all, else one for each action.
+
+    Each has a key of its own, also where one transaction places several orders of a member.
+    """
     indexes = [action.frame.log_index for action in bundle if isinstance(action, SubmitReading)]
     if indexes:
         key = f"submit_readings:{','.join(map(str, indexes))}"
         return [Logged(key, "submit_readings", {"readings": indexes})]
-    return [action.logged(signature) for action in bundle if not isinstance(action, Checkpoint)]
+    found: dict[str, Logged] = {}
+    for action in bundle:
+        if not isinstance(action, Checkpoint):
+            act = action.logged(signature)
+            key, nth = act.key, 2
+            while key in found:
+                key, nth = f"{act.key}:{nth}", nth + 1
+            found[key] = act._replace(key=key)
+    return list(found.values())

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from authority.chain.errors import ProgramError
 from authority.errors import AuthorityError
 from authority.market.hand_orders import DONE, REFUSED, SENT, WAITING, HandOrder
-from authority.settlement.actions import ForMember, purpose_of
+from authority.settlement.actions import Action, CancelOrder, ForMember, PlaceOrder, purpose_of
 from authority.settlement.chain import SettlementChain
 from authority.settlement.journal import Journal
 from authority.settlement.snapshot import Snapshot
@@ -51,7 +51,7 @@ class ByHand:
             if state == WAITING:
                 state, told = self._may_go(order, snapshot, signable)
             if (state, told) != (order.state, order.told):
-                self._journal.mark_by_hand(order.id, state, told)
+                self._journal.mark_by_hand([order.id], state, told)
             if state == WAITING:
                 found.setdefault(order.wallet, []).append(order)
         return {wallet: orders for wallet, orders in found.items() if wallet not in undecided}
@@ -61,7 +61,17 @@ class ByHand:
         if self._journal.pending([action.purpose]):
             return
         told = PLAIN.get(error.name, error.message) if isinstance(error, ProgramError) else str(error)
-        self._journal.mark_by_hand(order, REFUSED, told)
+        self._journal.mark_by_hand([order], REFUSED, told)
+
+    def undone(self, bundle: Sequence[Action]) -> None:
+        """A transaction of several acts was refused as a whole: which of them is at fault shows as each goes again.
+
+        Of what may have landed after all a later round decides.
+        """
+        given = [each for each in bundle if isinstance(each, PlaceOrder | CancelOrder) and each.by_hand is not None]
+        pending = self._journal.pending([each.purpose for each in given])
+        ids = [each.by_hand for each in given if each.by_hand is not None and each.purpose not in pending]
+        self._journal.mark_by_hand(ids, WAITING)
 
     def _is_over(self, order: HandOrder) -> bool:
         """Whether its transaction, which was signed in an earlier round, has come to its end."""
@@ -75,12 +85,8 @@ class ByHand:
         return True
 
     def _decided(self, order: HandOrder) -> tuple[str, str]:
-        signature = order.signature or ""
-        if self._chain.landed(signature):
-            return DONE, ""
-        if self._chain.is_known(signature):
-            return REFUSED, "the market refused it"
-        return WAITING, ""
+        """Where it failed, it may have been for another act of its transaction: it is tried again, and told then."""
+        return (DONE, "") if self._chain.landed(order.signature or "") else (WAITING, "")
 
     def _may_go(self, order: HandOrder, snapshot: Snapshot, signable: Collection[str]) -> tuple[str, str]:
         book = snapshot.books.get(order.wish.epoch)

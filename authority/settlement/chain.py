@@ -102,6 +102,9 @@ class SettlementChain:
         self._meters: dict[bytes, tuple[int, str, bytes | None]] = {}
         self._names: dict[str, str] = {}
         self._members: dict[Pubkey, str] = {}
+        self._meter_addresses: list[Pubkey] = []
+        self._member_addresses: list[Pubkey] = []
+        """What `_meters` and `_members` have on the chain: Meter and MeterState; User, EnergyAccount, Retirement."""
         self._epoch_seconds = 0
         self._epoch = -1
         self._meter_views: dict[bytes, tuple[tuple[object, ...], MeterView]] = {}
@@ -128,6 +131,20 @@ class SettlementChain:
         if (known, names) != (self._meters, self._names):
             self._meters, self._names = known, names
             self._members = {Pubkey.from_string(wallet): name for wallet, name in names.items()}
+            self._meter_addresses = [
+                address
+                for meter in known
+                for address in (programs.meter_address(meter), programs.meter_state_address(meter))
+            ]
+            self._member_addresses = [
+                address
+                for member in self._members
+                for address in (
+                    programs.user_address(member),
+                    programs.energy_account_address(member),
+                    programs.retirement_address(member),
+                )
+            ]
             self.mirror.forget_all()
         self.tables.ensure(
             [
@@ -243,17 +260,16 @@ class SettlementChain:
         return [data for address, account in found if (data := self.client.account_data(kind, address, account))]
 
     def _read_meters(self) -> Iterator[MeterView]:
-        ids = list(self._meters)
-        addresses = [programs.meter_address(meter_id) for meter_id in ids]
-        state_addresses = [programs.meter_state_address(meter_id) for meter_id in ids]
-        both = self.mirror.accounts([*addresses, *state_addresses])
-        for place, (meter_id, address, state_address) in enumerate(zip(ids, addresses, state_addresses, strict=True)):
-            pk, name, key = self._meters[meter_id]
-            source = (both[place], both[len(ids) + place], pk, name, key)
+        addresses = self._meter_addresses
+        accounts = self.mirror.accounts(addresses)
+        for place, (meter_id, (pk, name, key)) in enumerate(self._meters.items()):
+            registered, stands = accounts[2 * place], accounts[2 * place + 1]
+            source = (registered, stands, pk, name, key)
             known = self._meter_views.get(meter_id)
             if known is None or not _same(known[0], source):
-                meter = self._typed(RegistryMeter, address, both[place])
-                state = self._typed(MeterState, state_address, both[len(ids) + place])
+                address, state_address = addresses[2 * place : 2 * place + 2]
+                meter = self._typed(RegistryMeter, address, registered)
+                state = self._typed(MeterState, state_address, stands)
                 if meter is None or state is None:
                     continue  # it is not yet opened at the oracle
                 view = meter_view(pk, name, address, meter, state_address, state)
@@ -267,60 +283,46 @@ class SettlementChain:
 
     def _read_members(self, period: int, seats: Sequence[Seat]) -> Iterator[MemberView]:
         """The members that are registered; their tokens lie where their User says."""
-        self.mirror.accounts(  # all at once; what is looked at below is known then
-            [
-                address
-                for member in self._members
-                for address in (
-                    programs.user_address(member),
-                    programs.energy_account_address(member),
-                    programs.retirement_address(member),
-                )
-            ]
+        known = self.mirror.accounts(self._member_addresses)
+        users = [
+            (place, member, user)
+            for place, member in enumerate(self._members)
+            if (user := self._user(member, known[3 * place])) is not None
+        ]
+        tokens = self.mirror.accounts(
+            [address for _, _, user in users for address in (user.energy_token_account, user.credit_token_account)]
         )
-        users = {}
-        for member in self._members:
-            address = programs.user_address(member)
-            (account,) = self.mirror.accounts([address])
-            known = self._users.get(member)
-            if known is None or known[0] is not account:
-                user = self._typed(RegistryUser, address, account)
-                if user is None:
-                    continue
-                known = self._users[member] = (account, user)
-            users[member] = known
-        self.mirror.accounts(
-            [
-                address
-                for _, user in users.values()
-                for address in (user.energy_token_account, user.credit_token_account)
-            ]
-        )
-        for member, (account, user) in users.items():
-            addresses = (
-                programs.energy_account_address(member),
-                programs.retirement_address(member),
-                user.energy_token_account,
-                user.credit_token_account,
-            )
-            others = self.mirror.accounts(addresses)
+        for at, (place, member, user) in enumerate(users):
+            account, energy, retirement = known[3 * place : 3 * place + 3]
+            held, credit = tokens[2 * at : 2 * at + 2]
             seat = seats[user.member_index] if user.member_index < len(seats) else None
-            source = (account, *others, seat, period, self._members[member])
+            source = (account, energy, retirement, held, credit, seat, period, self._members[member])
             view = self._member_views.get(member)
             if view is None or not _same(view[0], source):
+                address, energy_address, retirement_address = self._member_addresses[3 * place : 3 * place + 3]
                 made = member_view(
                     self._members[member],
-                    programs.user_address(member),
+                    address,
                     user,
-                    self._typed(EnergyAccount, addresses[0], others[0]),
-                    self._typed(Retirement, addresses[1], others[1]),
+                    self._typed(EnergyAccount, energy_address, energy),
+                    self._typed(Retirement, retirement_address, retirement),
                     seat,
-                    TokenAccount.of(others[2]),
-                    TokenAccount.of(others[3]),
+                    TokenAccount.of(held),
+                    TokenAccount.of(credit),
                     period,
                 )
                 view = self._member_views[member] = (source, made)
             yield view[1]
+
+    def _user(self, member: Pubkey, account: Account | None) -> RegistryUser | None:
+        """A member's User, read once for as long as its account is the same."""
+        known = self._users.get(member)
+        if known is None or known[0] is not account:
+            user = self._typed(RegistryUser, programs.user_address(member), account)
+            if user is None:
+                return None
+            known = self._users[member] = (account, user)
+        return known[1]
 
     def checkpoint_figures(self, epoch: int) -> dict[str, object]:
         """What an epoch's checkpoint pins, as columns of SettlementEpoch."""

@@ -13,6 +13,7 @@ from solders.pubkey import Pubkey
 from sqlalchemy import select, update
 from sqlalchemy.orm import joinedload
 
+from authority import heap
 from authority.app import App
 from authority.billing import credit_requests
 from authority.billing.turn import each_epoch
@@ -133,6 +134,7 @@ def _work(app: App, *, once: bool) -> None:
             booking = partial(credit_requests.run, app, lambda: ChainClient(app.home.rpc_url))
             for run_until in (asking.run, registrar.run, booking):
                 threading.Thread(target=run_until, args=(stop,), daemon=True).start()
+            heap.settle()
             worker.run(stop)
     finally:
         lease.release()

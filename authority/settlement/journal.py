@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, and_, bindparam, delete, func, insert, or_, select, true, update
+from sqlalchemy import Select, bindparam, delete, func, insert, select, true, update
 from sqlalchemy.orm import Session, aliased
 
 from authority.log import log
@@ -293,18 +293,15 @@ class Journal:
     def passed(self, standing: Mapping[int, int]) -> dict[int, set[bytes]]:
         """Hashes (32 bytes) of the records that the log let pass, by meter: those of the given interval ends."""
         found: dict[int, set[bytes]] = {}
-        wanted = list(standing.items())
+        meters: dict[int, list[int]] = {}
+        for pk, end in standing.items():
+            meters.setdefault(end, []).append(pk)
         with self.store.read() as session:
-            for start in range(0, len(wanted), STANDINGS_PER_QUERY):
-                some = wanted[start : start + STANDINGS_PER_QUERY]
-                rows = session.execute(
-                    select(Frame.meter_pk, Frame.record_hash).where(
-                        Frame.disposition.in_(PASSED),
-                        or_(*(and_(Frame.meter_pk == pk, Frame.interval_end == end) for pk, end in some)),
-                    )
-                )
-                for pk, record_hash in rows:
-                    found.setdefault(pk, set()).add(record_hash)
+            for end, wanted in meters.items():
+                for start in range(0, len(wanted), STANDINGS_PER_QUERY):
+                    at = {"at_end": end, "of": wanted[start : start + STANDINGS_PER_QUERY]}
+                    for pk, record_hash in session.connection().execute(_PASSED_AT, at):
+                        found.setdefault(pk, set()).add(record_hash)
         return found
 
     def frames_confirmed(self, frames: Sequence[WaitingFrame], epoch_seconds: int) -> None:
@@ -355,10 +352,11 @@ class Journal:
         with self.store.read() as session:
             return hand_orders.open_orders(session)
 
-    def mark_by_hand(self, order: int, state: str, told: str = "") -> None:
-        """What became of an order by hand."""
-        with self.store.write() as session:
-            hand_orders.mark(session, [order], state, told=told)
+    def mark_by_hand(self, orders: Sequence[int], state: str, told: str = "") -> None:
+        """What became of orders by hand."""
+        if orders:
+            with self.store.write() as session:
+                hand_orders.mark(session, orders, state, told=told)
 
     # Alerts
 
@@ -389,6 +387,14 @@ _LAST_SPAN = (
     .where(_spans.c.wallet == bindparam("of"), _spans.c.boundary <= bindparam("by"))
     .order_by(_spans.c.boundary.desc())
     .limit(1)
+)
+
+
+_frames = table_of(Frame).c
+_PASSED_AT = select(_frames.meter_pk, _frames.record_hash).where(
+    _frames.disposition.in_(PASSED),
+    _frames.meter_pk.in_(bindparam("of", expanding=True)),
+    _frames.interval_end == bindparam("at_end"),
 )
 
 

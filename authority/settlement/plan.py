@@ -2,13 +2,15 @@
 
 The worker reads the chain, plans, sends what was planned, and begins again. Nothing is remembered between rounds but
 what the chain and the store hold, so a worker that was killed plans on from where the chain stands. Actions of one
-round do not depend on each other and may be in flight together.
+round do not depend on each other and may be in flight together; but the acts of one member, which follow each other,
+are planned each on what the one before leaves, and go in one transaction: all of them are done, or none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import ClassVar
 
 from authority.chain import programs
@@ -40,7 +42,7 @@ from authority.settlement.actions import (
 )
 from authority.settlement.holdback import MeterQueue, may_go, ready_boundary
 from authority.settlement.journal import WaitingFrame
-from authority.settlement.snapshot import BookView, MemberView, MeterView, Pause, Payout, Snapshot
+from authority.settlement.snapshot import BookView, ConfigView, MemberView, MeterView, Pause, Payout, Snapshot
 from authority.store.settlement import SettlementEpoch
 
 ORDER_MARGIN_SECONDS = 1
@@ -49,11 +51,13 @@ FAILING_AFTER = 3
 """Refusals of one thing after which it counts as refused for good, until it succeeds."""
 MAX_RETIREMENT_WH = 2**32 - 1
 """The most that one retirement takes."""
+ORDERS_TOGETHER = 8
+"""Orders of a member that are placed in one round, in one transaction; more take another."""
 STALLED_AFTER_EPOCHS = 2
 """A member that was not settled for so many epochs whose grace is over is told about."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Situation:
     """All that a plan depends on.
 
@@ -82,6 +86,16 @@ class Situation:
             if frame.key == meter.key and (meter.sequence is None or frame.sequence > meter.sequence)
         ]
 
+    @cached_property
+    def going(self) -> list[tuple[MeterView, WaitingFrame]]:
+        """The readings that may go to the chain now (`next_readings`)."""
+        return next_readings(self)
+
+    @cached_property
+    def settling(self) -> list[SettleSurplus]:
+        """The spans that can be settled now."""
+        return list(settlements(self))
+
     def fails(self, subject: str) -> bool:
         """Whether the programs keep refusing what this is about."""
         return self.refused.get(subject, 0) >= FAILING_AFTER
@@ -104,7 +118,7 @@ def plan(situation: Situation) -> list[Action]:
     return [
         *periods,
         *_readings(situation),
-        *settlements(situation),
+        *situation.settling,
         *_idle_meters(situation),
         *_books(situation),
         *_members(situation),
@@ -120,7 +134,7 @@ def _queues(situation: Situation, meters: Sequence[MeterView]) -> list[MeterQueu
 def next_readings(situation: Situation) -> list[tuple[MeterView, WaitingFrame]]:
     """The readings that may go to the chain now: at most one of each meter, none that must be held back."""
     chain = situation.chain
-    if chain.config.pause & Pause.READINGS:
+    if chain.config.pause & Pause.READINGS or not any(situation.waiting.values()):
         return []
     ready = [meter for meter in chain.meters if meter.active and not meter.settles]
     for member in chain.members:
@@ -137,7 +151,7 @@ def next_readings(situation: Situation) -> list[tuple[MeterView, WaitingFrame]]:
 
 
 def _readings(situation: Situation) -> Iterator[Action]:
-    for meter, frame in next_readings(situation):
+    for meter, frame in situation.going:
         yield SubmitReading(meter, frame)
 
 
@@ -213,7 +227,7 @@ def _finish(situation: Situation, book: BookView) -> Iterator[Action]:
 
 
 def _members(situation: Situation) -> Iterator[Action]:
-    """What is done for members: what they ask for by hand, then retirement, then an order, then what is paid out."""
+    """What is done for members: what they ask for by hand, else a retirement and then orders, else what is paid out."""
     chain = situation.chain
     book = chain.books.get(chain.epoch)
     takes_orders = (
@@ -222,30 +236,45 @@ def _members(situation: Situation) -> Iterator[Action]:
         and not chain.config.pause & Pause.ORDERS
         and chain.now < book.cutoff_at - ORDER_MARGIN_SECONDS
     )
+    taking = book if takes_orders else None
     start = chain.config.start_of(chain.epoch)
     before = next((row for row in situation.epochs if row.epoch == chain.epoch - 1), None)
     waited = before is None or before.minted_ms is not None
     for member in chain.members:
         name = str(member.member)
+        reached = member.as_delegate() if name in situation.delegated else member
+        acts: list[Action] = []
+        if taking is not None:
+            acts += _by_hand(chain, reached, taking, situation.by_hand.get(name, ()))
         policy = situation.policies.get(name)
-        wished = next(iter(situation.by_hand.get(name, ())), None)
-        if wished is not None and takes_orders and book is not None and wished.wish.epoch == book.epoch:
-            yield _by_hand(chain, member.as_delegate() if name in situation.delegated else member, book, wished)
-            continue
-        if policy is not None and member.active:
-            reached = member.as_delegate() if name in situation.delegated else member
-            holding = holding_of(chain, reached)
-            retirement = next(_retirements(situation, reached, policy, holding), None)
-            if retirement is not None:
-                yield retirement
-                continue
+        if not acts and policy is not None and member.active:
             # A member's own surplus of the last epoch comes first; the wait for it ends with that epoch's.
-            if takes_orders and book is not None and (waited or (member.boundary or 0) >= start):
-                orders = propose(policy, holding, chain.config.limits)
-                if orders:
-                    yield _order(chain, reached, book, orders[0])
-                    continue
-        yield from _payouts(situation, member)
+            ready = waited or (member.boundary or 0) >= start
+            acts += _by_policy(situation, reached, policy, taking if ready else None)
+        yield from acts or _payouts(situation, member)
+
+
+def _by_policy(
+    situation: Situation, member: MemberView, policy: StandingOrder, book: BookView | None
+) -> Iterator[Action]:
+    """What a member's standing order does now, each act of the member as the one before leaves it.
+
+    One retirement, for the log tells of it by transaction and member; where another is due, or book is None, nothing
+    is ordered.
+    """
+    holding = holding_of(situation.chain, member)
+    retirement = next(_retirements(situation, member, policy, holding), None)
+    if retirement is not None:
+        yield retirement
+        member = _retired(member, retirement, situation.chain.config)
+        holding = holding_of(situation.chain, member)
+        if next(_retirements(situation, member, policy, holding), None) is not None:
+            return
+    if book is not None:
+        for order in propose(policy, holding, situation.chain.config.limits)[:ORDERS_TOGETHER]:
+            placed = _order(situation.chain, member, book, order)
+            yield placed
+            member = _ordered(situation.chain, placed)
 
 
 def holding_of(chain: Snapshot, member: MemberView) -> Holding:
@@ -301,11 +330,47 @@ def _order(
     return PlaceOrder(member, book, order, max(0, order.quantity - (member.seat_wh or 0)), by_hand)
 
 
-def _by_hand(chain: Snapshot, member: MemberView, book: BookView, wished: HandOrder) -> PlaceOrder | CancelOrder:
-    wish = wished.wish
-    if wish.number is not None:
-        return CancelOrder(member, book, wish.side, wish.price, wish.number, wished.id)
-    return _order(chain, member, book, ProposedOrder(wish.side, wish.price, wish.quantity), wished.id)
+def _by_hand(
+    chain: Snapshot, member: MemberView, book: BookView, wished: Sequence[HandOrder]
+) -> Iterator[PlaceOrder | CancelOrder]:
+    """What a member asks for by hand in this book, in its order; what it has after a cancellation only the chain says.
+
+    Nothing of another book's is passed over.
+    """
+    for order in wished[:ORDERS_TOGETHER]:
+        wish = order.wish
+        if wish.epoch != book.epoch:
+            return
+        if wish.number is not None:
+            yield CancelOrder(member, book, wish.side, wish.price, wish.number, order.id)
+            return
+        placed = _order(chain, member, book, ProposedOrder(wish.side, wish.price, wish.quantity), order.id)
+        yield placed
+        member = _ordered(chain, placed)
+
+
+def _ordered(chain: Snapshot, placed: PlaceOrder) -> MemberView:
+    """The member after its order."""
+    order = placed.order
+    if order.side == BID:
+        locked = escrow_of_bid(order.quantity, order.price, chain.config.limits.wheeling)
+        return placed.member.locking(credit=locked, deposit=placed.deposit)
+    return placed.member.locking(wh=order.quantity, deposit=placed.deposit)
+
+
+def _retired(member: MemberView, retirement: Retire, config: ConfigView) -> MemberView:
+    """The member after a retirement; what feed-in brings it is left to the next round."""
+    amount = retirement.amount
+    if retirement.from_seat:
+        kept = (member.seat_wh or 0) + retirement.deposit - amount
+        after = replace(member, seat_wh=kept, held_wh=(member.held_wh or 0) - retirement.deposit)
+    else:
+        after = replace(member, held_wh=(member.held_wh or 0) - amount)
+    if retirement.feed_in:
+        return replace(after, fed_in_wh=member.fed_in_wh + amount)
+    if retirement.period == config.billing_period:
+        return replace(after, retired_wh=member.retired_wh + amount)
+    return replace(after, previous_retired_wh=member.previous_retired_wh + amount)
 
 
 def _payouts(situation: Situation, member: MemberView) -> Iterator[Action]:
@@ -351,21 +416,14 @@ def stages_complete(situation: Situation, row: SettlementEpoch) -> list[str]:
     grace_over = chain.now >= end + chain.config.grace_seconds
     settling = [meter for meter in chain.meters if meter.settles and meter.active]
     all_in = bool(settling) and all(meter.standing is not None and meter.standing >= end for meter in settling)
-    sendable = any(
-        frame.interval_end <= end and _may_wait(situation, row, SubmitReading(meter, frame).subject)
-        for meter, frame in next_readings(situation)
-    )
-    if row.submitted_ms is not None or all_in or (grace_over and not sendable):
+    if row.submitted_ms is not None or all_in or (grace_over and not _sendable(situation, row, end)):
         stages.append("submitted")
-        unsettled = any(
-            action.boundary <= end and _may_wait(situation, row, action.subject) for action in settlements(situation)
-        )
         held = any(
             member.boundary is None or member.boundary < end
             for member in chain.members
             if member.settling_meters and not member.closed
         )
-        if row.minted_ms is not None or (not unsettled and (grace_over or not held)):
+        if row.minted_ms is not None or ((grace_over or not held) and not _unsettled(situation, row, end)):
             stages.append("minted")
     if book is None or book.is_priced:
         stages.append("cleared")
@@ -374,6 +432,19 @@ def stages_complete(situation: Situation, row: SettlementEpoch) -> list[str]:
     if chain.last_checkpoint is not None and chain.last_checkpoint >= row.epoch:
         stages.append("checkpointed")
     return stages
+
+
+def _sendable(situation: Situation, row: SettlementEpoch, end: int) -> bool:
+    """Whether a reading of the epoch can still go, and is waited for."""
+    return any(
+        frame.interval_end <= end and _may_wait(situation, row, SubmitReading(meter, frame).subject)
+        for meter, frame in situation.going
+    )
+
+
+def _unsettled(situation: Situation, row: SettlementEpoch, end: int) -> bool:
+    """Whether a span of the epoch can be settled, and is waited for."""
+    return any(action.boundary <= end and _may_wait(situation, row, action.subject) for action in situation.settling)
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,16 +475,20 @@ def stalled_members(situation: Situation) -> list[Stalled]:
     chain = situation.chain
     epoch = chain.config.epoch_at(chain.now - chain.config.grace_seconds) - 1  # the last whose grace is over
     due = chain.config.end_of(epoch - STALLED_AFTER_EPOCHS + 1)
-    going = {meter.meter_pk for meter, _ in next_readings(situation)}
-    settling = {action.member.member for action in settlements(situation) if not situation.fails(action.subject)}
+    late = [
+        member for member in chain.members if not member.closed and (member.boundary is None or member.boundary < due)
+    ]
+    if not late:
+        return []
+    going = {meter.meter_pk for meter, _ in situation.going}
+    settling = {action.member.member for action in situation.settling if not situation.fails(action.subject)}
     found = []
-    for member in chain.members:
+    for member in late:
         meters = chain.settling_meters(member)
-        if member.closed or member.member in settling or any(meter.meter_pk in going for meter in meters):
+        if member.member in settling or any(meter.meter_pk in going for meter in meters):
             continue
         ends = {meter.meter_pk: _read_until(situation, meter) for meter in meters}
-        behind = member.boundary is None or member.boundary < due
-        if not behind or max(ends.values(), default=0) <= max(member.boundary or 0, due):
+        if max(ends.values(), default=0) <= max(member.boundary or 0, due):
             continue
         latest = max(ends.values())
         awaited = tuple(meter for meter in meters if ends[meter.meter_pk] < latest)

@@ -133,6 +133,13 @@ class MemberView:
             credit=None if self.credit is None else min(self.credit, self.credit_allowance),
         )
 
+    def locking(self, *, wh: int = 0, credit: int = 0, deposit: int = 0) -> MemberView:
+        """The member after an order that locks so much of its seat, and puts `deposit` of the same into it before."""
+        if wh:
+            return replace(self, seat_wh=(self.seat_wh or 0) + deposit - wh, held_wh=(self.held_wh or 0) - deposit)
+        free = (self.seat_credit or 0) + deposit - credit
+        return replace(self, seat_credit=free, credit=(self.credit or 0) - deposit)
+
     @property
     def all_wh(self) -> int:
         """What it can dispose of, in its seat and its token account."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from threading import Event, Lock
 
 from solders.keypair import Keypair
@@ -46,12 +47,13 @@ from authority.settlement.actions import (
     TriggerClearing,
     acts_of,
     bundled,
+    turns,
 )
 from authority.settlement.by_hand import ByHand
 from authority.settlement.chain import SettlementChain
 from authority.settlement.journal import Departure, Journal, MemberTotals, WaitingFrame
 from authority.settlement.market_sums import may_be_told
-from authority.settlement.plan import FAILING_AFTER, Situation, plan, settlements, stages_complete
+from authority.settlement.plan import FAILING_AFTER, Situation, plan, stages_complete
 from authority.settlement.snapshot import MeterView, Snapshot
 from authority.settlement.views import book_hash
 from authority.settlement.watch import Watch
@@ -190,13 +192,7 @@ class Worker:
         Raises ChainError where the validator does not answer; nothing is lost by calling again.
         """
         situation = self.observe()
-        now = self.clock_ms()
-        actions = [
-            action
-            for action in plan(situation)
-            if (failed := self._failures.get(action.subject)) is None or failed.is_over(now)
-        ]
-        self.last_actions = actions
+        self.last_actions = actions = self._due(plan(situation))
         self._note_orders(situation, actions)
         self._watch.tell_of_stalled(situation)
         if not actions:
@@ -209,6 +205,16 @@ class Worker:
         # While the validator runs one wave, the next is signed and kept.
         with ThreadPoolExecutor(self.in_flight, thread_name_prefix="settlement") as pool:
             return any(list(pool.map(self._carry, waves)))
+
+    def _due(self, actions: Sequence[Action]) -> list[Action]:
+        """Those whose time is come; where one of a member waits for its second try, so does what would follow it."""
+        now = self.clock_ms()
+
+        def is_due(action: Action) -> bool:
+            failed = self._failures.get(action.subject)
+            return failed is None or failed.is_over(now)
+
+        return [action for turn in turns(actions) for action in takewhile(is_due, turn)]
 
     def _bill(self, situation: Situation) -> None:
         """Once an epoch; what cannot be done is alerted, and tried again in the next."""
@@ -325,7 +331,7 @@ class Worker:
     def _give_up(self, situation: Situation) -> None:
         """What the chain refuses of a member again and again, beyond its grace, keeps its later readings no longer."""
         chain = situation.chain
-        for action in settlements(situation):
+        for action in situation.settling:
             if situation.fails(action.subject):
                 member = str(action.member.member)
                 due = chain.now >= action.boundary + chain.config.grace_seconds
@@ -412,8 +418,8 @@ class Worker:
     def _carry(self, bundles: Sequence[Bundle]) -> bool:
         """Do bundles of actions side by side; whether anything was done.
 
-        Each is one transaction. One that is refused is done again by halves, down to single actions, so that what the
-        programs refuse of one member holds nobody else. Errors of the line are raised once all else is noted.
+        Each is one transaction. One that is refused is done again in parts, so that what the programs refuse of one
+        member holds nobody else (`_parts`). Errors of the line are raised once all else is noted.
         """
         outgoing: list[Outgoing] = []
         sent: list[Bundle] = []
@@ -446,8 +452,8 @@ class Worker:
                 self._fresh = done = True
                 self._withdrawn(departures.get(at), outcome)
                 if len(bundle) > 1:
-                    middle = len(bundle) // 2 if isinstance(outcome, TransactionTooLargeError) else 1
-                    again += [bundle[start : start + middle] for start in range(0, len(bundle), middle)]
+                    self._by_hand.undone(bundle)
+                    again += _parts(bundle, halves=isinstance(outcome, TransactionTooLargeError))
                 else:
                     self._refused(bundle[0], outcome)
         if broken is not None:
@@ -479,15 +485,16 @@ class Worker:
         """The keys that sign for a bundle's members, and the actions for which there is none."""
         signers: dict[Pubkey, Keypair] = {}
         locked: list[Action] = []
-        for action in bundle:
-            if isinstance(action, ForMember):
-                member = action.member
+        for turn in turns(bundle):
+            first = turn[0]
+            if isinstance(first, ForMember):
+                member = first.member
                 try:
                     key = self._custody.get(member.wallet) or self._custody[member.delegate or member.wallet]
                     signers[member.member] = self.unseal(key)
                 except wallets.WalletError as error:
-                    self._refused(action, error)
-                    locked.append(action)
+                    self._refused(first, error)
+                    locked += turn
         return signers, locked
 
     def _transaction(self, bundle: Bundle, signers: Mapping[Pubkey, Keypair]) -> Outgoing:
@@ -555,6 +562,20 @@ class Worker:
             self._watch.alert(name, action.subject, str(error))
 
 
+def _parts(bundle: Bundle, *, halves: bool) -> list[Bundle]:
+    """What is sent in a refused bundle's place: each turn by itself; halves where it was too large.
+
+    Of one member's acts the first alone, or the first half; what would follow is planned anew when that is done.
+    """
+    found = turns(bundle)
+    if len(found) == 1:
+        return [bundle[: len(bundle) // 2 if halves else 1]]
+    if not halves:
+        return found
+    middle = len(found) // 2
+    return [sum(found[:middle], ()), sum(found[middle:], ())]
+
+
 def _departure(bundle: Bundle, signed: Signed) -> Departure:
     signature = str(signed.signature)
     return Departure(
@@ -563,7 +584,7 @@ def _departure(bundle: Bundle, signed: Signed) -> Departure:
         signed.raw,
         acts_of(bundle, signature),
         [action.frame for action in bundle if isinstance(action, SubmitReading)],
-        [action.purpose for action in bundle if isinstance(action, ForMember)],
+        list(dict.fromkeys(action.purpose for action in bundle if isinstance(action, ForMember))),
         [
             action.by_hand
             for action in bundle

@@ -2,18 +2,22 @@
 
 Rows are tuples of what the drivers take as it is: whole numbers, text, bytes. On PostgreSQL rows are inserted by binary
 COPY, updated by one statement over unnested arrays, and found by `= ANY`, so a statement is the same however many rows
-it is about, and costs the server one plan. On SQLite they go by executemany and IN. All of it is in the session's
-transaction, and what the database refuses raises as any statement of the session does.
+it is about, and costs the server one plan. On SQLite they go by executemany and IN. Statements that do not wait for
+each other's answers go to PostgreSQL in one exchange (`rows_of_all`, `Writes`; libpq's pipeline mode): an exchange
+costs both sides as much as several rows do. All of it is in the session's transaction, and what the database refuses
+raises as any statement of the session does.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache, lru_cache
-from typing import Any
+from itertools import repeat
+from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Column, Dialect, Integer, LargeBinary, Select, Table
+from sqlalchemy import BigInteger, Column, Connection, Dialect, Integer, LargeBinary, Select, Table, UpdateBase
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -29,14 +33,9 @@ def insert_rows(session: Session, table: Table, columns: tuple[str, ...], rows: 
     if connection.dialect.name != "postgresql":
         connection.exec_driver_sql(_insert(table, columns), list(rows))
         return
-    driver = connection.connection.driver_connection
-    assert driver is not None  # noqa: S101
-    statement, dialect = _copy(table, columns), connection.dialect
-    try:
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write(binary_rows(_types(table, columns), rows))
-    except dialect.loaded_dbapi.Error as error:
-        raise DBAPIError.instance(statement, None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
+    statement = _copy(table, columns)
+    with _driver(connection, statement) as driver, driver.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(binary_rows(_types(table, columns), rows))
 
 
 def update_rows(session: Session, table: Table, key: str, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
@@ -45,8 +44,7 @@ def update_rows(session: Session, table: Table, key: str, columns: tuple[str, ..
         return
     connection = session.connection()
     if connection.dialect.name == "postgresql":
-        arrays = {f"c{place}": list(values) for place, values in enumerate(zip(*rows, strict=True))}
-        connection.exec_driver_sql(_update_all(table, key, columns), arrays)
+        connection.exec_driver_sql(_update_all(table, key, columns), _arrays(rows))
     else:
         connection.exec_driver_sql(_update(table, key, columns), [(*values, found) for found, *values in rows])
 
@@ -59,7 +57,115 @@ def rows_among(session: Session, statement: Select[Any], column: Column[Any], va
     return connection.exec_driver_sql(_in(statement, column, connection.dialect, len(values)), tuple(values))
 
 
+class Asked(NamedTuple):
+    """A statement without parameters and order, and the values that one of its columns may have.
+
+    Without a column the statement as it stands.
+    """
+
+    statement: Select[Any]
+    column: Column[Any] | None = None
+    values: Collection[str | bytes] = ()
+
+
+def rows_of_all(session: Session, asked: Sequence[Asked]) -> list[Sequence[Any]]:
+    """The rows of each of several statements, one executed after the other."""
+    connection = session.connection()
+    if connection.dialect.name != "postgresql":
+        return [
+            connection.execute(one.statement).all()
+            if one.column is None
+            else rows_among(session, one.statement, one.column, one.values).all()
+            for one in asked
+        ]
+    with _driver(connection, "several statements") as driver, driver.pipeline():
+        cursors = []
+        for one in asked:
+            cursor = driver.cursor(binary=True)
+            if one.column is None:
+                cursor.execute(*_text(one.statement, connection.dialect))
+            else:
+                among = {"among": list(one.values)}
+                cursor.execute(_any(one.statement, one.column, connection.dialect), among)
+            cursors.append(cursor)
+        return [cursor.fetchall() for cursor in cursors]
+
+
+class Writes:
+    """Statements whose answers are not waited for one by one.
+
+    On PostgreSQL they are kept until `send`, elsewhere each is executed as it is added.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._connection = session.connection()
+        self._kept: list[tuple[str, Mapping[str, Any], int | None, Exception | None]] = []
+        self.waits = self._connection.dialect.name == "postgresql"
+        """Whether what is added waits to be sent."""
+
+    def add(
+        self,
+        statement: UpdateBase,
+        values: Mapping[str, Any],
+        *,
+        rows: int | None = None,
+        otherwise: Exception | None = None,
+    ) -> None:
+        """A statement with bound parameters alone; `otherwise` is raised where it changes another number of rows."""
+        if self.waits:
+            text, bound = _text(statement, self._connection.dialect)
+            self._kept.append((text, {**bound, **values}, rows, otherwise))
+            return
+        changed = self._connection.execute(statement, values).rowcount
+        if otherwise is not None and changed != rows:
+            raise otherwise
+
+    def update(self, table: Table, key: str, columns: tuple[str, ...], rows: Sequence[Row]) -> None:
+        """As `update_rows`."""
+        if not self.waits:
+            update_rows(self._session, table, key, columns, rows)
+        elif rows:
+            self._kept.append((_update_all(table, key, columns), _arrays(rows), None, None))
+
+    def send(self) -> None:
+        """Have everything executed, in the order in which it was added."""
+        kept, self._kept = self._kept, []
+        if not kept:
+            return
+        with _driver(self._connection, "several statements") as driver:
+            with driver.pipeline():
+                cursors = [driver.cursor() for _ in kept]
+                for cursor, (text, values, _, _) in zip(cursors, kept, strict=True):
+                    cursor.execute(text, values)
+            for cursor, (_, _, rows, otherwise) in zip(cursors, kept, strict=True):
+                if otherwise is not None and cursor.rowcount != rows:
+                    raise otherwise
+
+
+@contextmanager
+def _driver(connection: Connection, statement: str) -> Iterator[Any]:
+    """The driver's own connection; what it raises within the block is SQLAlchemy's error."""
+    driver, dialect = connection.connection.driver_connection, connection.dialect
+    try:
+        yield driver
+    except dialect.loaded_dbapi.Error as error:
+        raise DBAPIError.instance(statement, None, error, dialect.loaded_dbapi.Error, dialect=dialect) from error
+
+
 # Statements, each made once
+
+
+@lru_cache(512)
+def _text(statement: Select[Any] | UpdateBase, dialect: Dialect) -> tuple[str, Mapping[str, Any]]:
+    """A statement as the driver takes it, and the values that it has of itself."""
+    compiled = statement.compile(dialect=dialect)
+    return str(compiled), dict(compiled.params)
+
+
+def _arrays(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    """The parameters of `_update_all`."""
+    return {f"c{place}": list(values) for place, values in enumerate(zip(*rows, strict=True))}
 
 
 @cache
@@ -125,34 +231,44 @@ _NUMBERS = {"int8": (8, "q"), "int4": (4, "i")}
 def binary_rows(types: tuple[str, ...], rows: Sequence[Row]) -> bytes:
     """Rows as COPY takes them (PostgreSQL's manual, COPY, "Binary Format"): a count, then size and value of each.
 
-    A row is packed at once, by a layout for the sizes of its values: rows of one kind have few.
+    A row is packed at once, by a layout for the sizes of its values: rows of one kind have few, most of them one.
     """
     layouts, parts = _layouts(types), [_SIGNATURE]
-    columns, sizes = [], []
+    columns: list[Sequence[Any]] = []
+    sizes: list[int | Sequence[int]] = []
     for kind, column in zip(types, zip(*rows, strict=True), strict=True):
         values, size = _column(kind, column)
         columns.append(values)
         sizes.append(size)
-    for row, key in zip(zip(*columns, strict=True), zip(*sizes, strict=True), strict=True):
-        known = layouts.get(key)
-        if known is None:
-            known = layouts[key] = _layout(types, key)
-        layout, fields = known
-        fields[2::2] = row
-        parts.append(layout.pack(*fields))
+    whole = tuple(size for size in sizes if isinstance(size, int))
+    if len(whole) == len(types):
+        layout, fields = layouts.get(whole) or layouts.setdefault(whole, _layout(types, whole))
+        pack = layout.pack
+        for row in zip(*columns, strict=True):
+            fields[2::2] = row
+            parts.append(pack(*fields))
+    else:
+        each = [repeat(size, len(rows)) if isinstance(size, int) else size for size in sizes]
+        for row, key in zip(zip(*columns, strict=True), zip(*each, strict=True), strict=True):
+            layout, fields = layouts.get(key) or layouts.setdefault(key, _layout(types, key))
+            fields[2::2] = row
+            parts.append(layout.pack(*fields))
     parts.append(_END)
     return b"".join(parts)
 
 
-def _column(kind: str, column: tuple[Any, ...]) -> tuple[Sequence[Any], Sequence[int]]:
-    """A column's values as they are packed, and their sizes; of numbers, whose sizes are known, 0."""
+def _column(kind: str, column: tuple[Any, ...]) -> tuple[Sequence[Any], int | Sequence[int]]:
+    """A column's values as they are packed, and their sizes, or the one that all have; 0 of numbers, which know it."""
     if None in column:
         values, sizes = zip(*(_value(value) for value in column), strict=True)
         return values, sizes
     if kind in _NUMBERS:
-        return column, [0] * len(column)
-    data = list(column) if kind == "bytea" else [value.encode() for value in column]
-    return data, list(map(len, data))
+        return column, 0
+    if kind != "bytea":
+        words = {word: word.encode() for word in set(column)}  # a column of texts has few different ones
+        column = tuple(words[word] for word in column)
+    lengths = list(map(len, column))
+    return column, lengths[0] if lengths.count(lengths[0]) == len(lengths) else lengths
 
 
 def _value(value: int | str | bytes | None) -> tuple[int | bytes, int]:

@@ -50,17 +50,20 @@ def check_step(
     if record.flags & FLAG_REGISTER_RESET or (record.register_epoch - last.register_epoch) & 0xFF > 1:
         return "register_decreased"
     limit = greatest_step_wh(nameplate_w, record.interval_end - last.interval_end, tolerance_bps)
-    steps = {}
-    for name, before, after in zip(REGISTERS, last.registers, record.registers):  # noqa: B905 - MicroPython has no strict
-        steps[name] = step = after - before
+    before, after = last.registers, record.registers
+    for place in range(4):
+        step = after[place] - before[place]
+        if not step:
+            continue
         if step < 0:
             return "register_decreased"
-        if step and name not in ROLE_REGISTERS[role]:
+        name = REGISTERS[place]
+        if name not in ROLE_REGISTERS[role]:
             return "register_not_permitted"
         # A building draws more than its own plant's nameplate; a greater consumption mints nothing.
         if step > (GREATEST_STEP_WH if role == "building" and name == "consumption" else limit):
             return "exceeds_nameplate"
-    charge, discharge = steps["charge"], steps["discharge"]
+    charge, discharge = after[2] - before[2], after[3] - before[3]
     if (charge or discharge) and role in STORAGE_ROLES:
         storage = storage_wh + storage_wh * tolerance_bps // BASIS_POINTS + ROUNDING_WH
         # What came out was in it or went in; what went in came out, was lost (at most half), or is in it.

@@ -50,6 +50,7 @@ from solders.pubkey import Pubkey  # noqa: E402
 from solders.signature import Signature  # noqa: E402
 from sqlalchemy import create_engine, insert, text, update  # noqa: E402
 
+from authority import heap  # noqa: E402
 from authority.app import App  # noqa: E402
 from authority.collector import broker  # noqa: E402
 from authority.collector.frames import Sent  # noqa: E402
@@ -407,6 +408,7 @@ class Bench:
                 print(f"{name}: filled in {time.perf_counter() - start:.0f} s", file=sys.stderr)
             collector = Collector(app)
             taken(collector, backlog(meters, 1), 1)
+            heap.settle()  # as the collector's process does
             size = bytes_of(app)
             figures = Figures()
             for _ in range(arguments.runs):
@@ -427,6 +429,7 @@ class Bench:
         try:
             meters = add_meters(app, arguments.gateways, a_gateway=1, intervals=arguments.runs + 1)
             collector = Collector(app)
+            heap.settle()
             for run in range(arguments.runs + 1):
                 calls = [Sent(meter.next(), meter.gateway, None, "mqtt") for meter in meters]
                 if run == 0:

@@ -4,7 +4,8 @@
 
 Members have three meters each and a standing order; half sell, half buy, and the orders cross. The validator is a
 process of its own behind JSON-RPC, the worker runs here. The last epoch is counted: at its boundary the readings come,
-the surplus is minted, the book that ended is cleared, paid and checkpointed, and new orders are placed.
+the surplus is minted, the book that ended is cleared, paid and checkpointed, and new orders are placed: one of each
+member, or with --orders about so many, because the largest order is made so small.
 
 `seconds` are by the clock, from the frames being in the store; `cpu_seconds` are each process's own, and hold on a
 busy machine too. `idle_share` is what worker and validator take of a core while a settled campus waits.
@@ -33,6 +34,7 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / 
 
 from whole_campus import PARAMETERS, Campus, ValidatorProcess  # noqa: E402
 
+from authority import heap  # noqa: E402
 from authority.audit.conservation import conservation  # noqa: E402
 from authority.chain import programs  # noqa: E402
 from authority.chain.client import Outgoing  # noqa: E402
@@ -44,6 +46,8 @@ from authority.settlement.worker import Worker  # noqa: E402
 EPOCH_SECONDS = 900
 CREDIT = 10**10
 SELLER = {"solar": (5_000,), "battery": (0, 0, 500, 0), "load": (0, 1_500)}
+BOUGHT_WH = 2_300
+"""What a buyer lacks in an epoch."""
 BUYER = {"solar": (300,), "battery": (0, 0, 0, 0), "load": (0, 2_600)}
 
 
@@ -60,9 +64,17 @@ def plan(members: int) -> list[tuple[str, str, str, str, int, int, int]]:
     ]
 
 
-def start(directory: Path, members: int) -> Campus:
+def start(directory: Path, members: int, orders: int) -> Campus:
     """A campus whose members have standing orders; every second one buys and has credits."""
-    campus = Campus(directory, ValidatorProcess, epoch_seconds=EPOCH_SECONDS, parameters=PARAMETERS, plan=plan(members))
+    parameters = replace(PARAMETERS, max_order_wh=-(-BOUGHT_WH // orders)) if orders > 1 else PARAMETERS
+    campus = Campus(
+        directory,
+        ValidatorProcess,
+        epoch_seconds=EPOCH_SECONDS,
+        parameters=parameters,
+        plan=plan(members),
+        orders_per_side=512 if orders == 1 else min(4_096, 8 * members),
+    )
     steps = {}
     for number in range(members):
         name = f"M{number}"
@@ -164,10 +176,11 @@ def idle(campus: Campus, worker: Worker, seconds: float) -> dict[str, float]:
 def run(directory: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Deploy, enrol, live through the epochs."""
     began = time.perf_counter()
-    campus = start(directory, arguments.members)
+    campus = start(directory, arguments.members, arguments.orders)
     try:
         enrolled = time.perf_counter() - began
         worker = campus.worker()
+        heap.settle()  # as settlement's process does
         campus.read_all(campus.epoch * EPOCH_SECONDS, moving=False)
         worker.settle_down()
         profiler = cProfile.Profile() if arguments.profile else None
@@ -310,6 +323,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--members", type=int, default=333)
     parser.add_argument("--epochs", type=int, default=4, help="the first two set baseline and first orders")
+    parser.add_argument("--orders", type=int, default=1, help="into how many orders a buyer's need is cut")
     parser.add_argument("--idle", type=float, default=0, help="seconds of waiting to measure")
     parser.add_argument("--book", type=int, default=0, help="orders a side of a book to fill, clear and refund instead")
     parser.add_argument("--profile", type=Path, help="a directory for cProfile's text of the worker's last epoch")

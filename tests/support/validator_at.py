@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from authority import heap
 from authority.home.home import Home
 from authority.service.validator_command import home_genesis
 from authority.validator.bank import Bank
@@ -26,6 +27,7 @@ def main() -> None:
     bank = Bank(Ledger(home.validator_directory), home_genesis(home), wall=now)
     server = RpcServer(("127.0.0.1", port), Methods(bank))
     print(server.server_address[1], flush=True)
+    heap.settle()
     server.serve_forever(poll_interval=0.05)
 
 

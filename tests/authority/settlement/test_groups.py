@@ -18,7 +18,7 @@ from authority.cli import main
 from authority.enrolment import wallets
 from authority.home.settings import ValidatorSettings
 from authority.market.standing_orders import StandingOrder
-from authority.settlement.actions import Retire, SettleSurplus
+from authority.settlement.actions import PlaceOrder, Retire, SettleSurplus
 from authority.store.log import Act
 from authority.store.people import User
 from authority.store.settlement import Alert
@@ -151,6 +151,54 @@ def test_a_worker_that_follows_one_killed_after_a_retirement_does_all_that_is_le
     book = campus.book(campus.epoch)
     assert (book.bid_count, book.ask_count) == (1, 1)
     assert conservation(campus.client).ok
+
+
+class Departs(BaseException):
+    """The worker's process ends between its note of what it sends and the sending."""
+
+
+@pytest.mark.parametrize("end", ["noted", "sent"])
+def test_a_worker_killed_in_the_middle_of_a_members_acts_doubles_and_loses_none(make_campus, end):
+    """Its orders are in one transaction: all of them, or none."""
+    campus = make_campus(TRADERS)
+    campus.STEPS = {"S.solar": (1_600_000,), "S.load": (0, 700), "B.load": (0, 1_500)}
+    campus.standing_order("S", StandingOrder(sell_at=120_000, buy_at=130_000))
+    worker = campus.worker()
+    campus.run_epoch(worker, moving=False)
+    campus.read_all(campus.next_epoch())
+    send_all = worker.chain.send_all
+    seen = []
+
+    def killed(outgoing, departing):
+        orders = [action for action in worker.last_actions if isinstance(action, PlaceOrder)]
+        if len(orders) < 2:
+            return send_all(outgoing, departing)
+        seen.append(len(orders))
+        if end == "noted":
+
+            def gone(signed):
+                departing(signed)
+                raise Departs
+
+            return send_all(outgoing, gone)
+        send_all(outgoing, departing)
+        raise Departs
+
+    worker.chain.send_all = killed
+    with pytest.raises(Departs):
+        worker.settle_down()
+    assert seen == [2]
+    book = campus.book(campus.epoch)
+    assert (book.bid_count, book.ask_count) == ((0, 0) if end == "noted" else (0, 2))
+    campus.worker().settle_down()
+    book = campus.book(campus.epoch)
+    assert (book.bid_count, book.ask_count) == (0, 2)
+    with campus.app.store.read() as session:
+        acts = session.scalars(select(Act).where(Act.kind == "place_order")).all()
+    assert len({act.data["signature"] for act in acts}) == 1
+    assert sum(act.data["quantity"] for act in acts) == campus.energy("S").minted == 1_599_300
+    assert conservation(campus.client).ok
+    assert campus.audit() == 0
 
 
 def test_after_a_wallet_was_replaced_settlement_goes_on_by_itself(make_campus):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -180,6 +181,35 @@ def test_what_the_market_or_the_clock_refuses_is_told(trading: Any) -> None:
         worker.observe()
         hand.given(a)
     assert [text for text in statements.growing(campus.app.store.engine) if "hand_orders" in text] == []
+
+
+@pytest.mark.parametrize("lands", [False, True], ids=["found-first", "lands-and-fails"])
+def test_orders_given_together_are_one_transaction_and_a_refused_one_stops_no_other(trading: Any, lands: bool) -> None:
+    campus, worker, hand = trading
+    send_all = worker.chain.send_all
+    worker.chain.send_all = lambda outgoing, departing: send_all(
+        [replace(each, preflight=not lands) for each in outgoing], departing
+    )
+    a, b = account(campus, "A"), account(campus, "B")
+    for n in range(3):
+        hand.place(who(a), a, proposed("ask", 120_000 + n, 300), f"a's number {n}")
+    before = int(campus.client.call("getTransactionCount"))
+    worker.settle_down()
+    assert int(campus.client.call("getTransactionCount")) == before + 1
+    assert states(hand, a) == ["placed"] * 3
+    with campus.app.store.read() as session:
+        acts = session.scalars(select(Act).where(Act.kind == "place_order")).all()
+    assert len(acts) == 3
+    assert len({act.data["signature"] for act in acts}) == 1
+    with campus.app.store.write() as session:  # the second is more than it holds
+        for n, quantity in enumerate((200, 10**6, 100)):
+            wish = hand_orders.Wish(hand_orders.PLACE, campus.epoch, 1, 150_000 + n, quantity)
+            hand_orders.ask(session, b.id, wish, f"b's number {n}", by="test", now=campus.app.clock())
+    worker.settle_down()
+    assert states(hand, b) == ["placed", "refused", "placed"]
+    assert sorted(order.quantity for order in orders_in_the_book(campus)) == [100, 200, 300, 300, 300]
+    assert conservation(campus.client).ok
+    assert campus.audit() == 0
 
 
 def test_lost_requests_and_answers_place_each_order_once(campus: Any, proxy: Any) -> None:

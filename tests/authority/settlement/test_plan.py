@@ -8,9 +8,11 @@ import pytest
 from solders.keypair import Keypair
 
 from authority.chain.accounts import BOOKS
-from authority.market.standing_orders import BID, Limits, StandingOrder
+from authority.market.hand_orders import CANCEL, PLACE, WAITING, HandOrder, Wish
+from authority.market.standing_orders import ASK, BID, Limits, ProposedOrder, StandingOrder
 from authority.settlement.actions import (
     MAX_ACCOUNTS,
+    CancelOrder,
     Checkpoint,
     OpenBillingPeriod,
     OpenBook,
@@ -22,7 +24,9 @@ from authority.settlement.actions import (
     SettleSurplus,
     SubmitReading,
     TriggerClearing,
+    acts_of,
     bundled,
+    turns,
 )
 from authority.settlement.journal import WaitingFrame
 from authority.settlement.plan import Situation, plan, stages_complete, stalled_members
@@ -224,6 +228,38 @@ def test_settlements_share_a_transaction_as_far_as_it_locks_accounts():
         assert max(each.common for each in bundle) + sum(each.weight for each in bundle) <= MAX_ACCOUNTS
 
 
+def test_members_acts_share_a_transaction_each_members_in_its_own_order():
+    users = [member(index) for index in range(6)]
+    order = ProposedOrder(ASK, 120_000, 500)
+
+    def acts(user, orders, deposit=0):
+        return [Retire(user, 0, 100, True, deposit=deposit), *[PlaceOrder(user, book(), order, deposit)] * orders]
+
+    def shape(actions, alone=frozenset()):
+        return [[len(turn) for turn in turns(bundle)] for bundle in bundled(actions, alone)]
+
+    assert shape([act for user in users for act in acts(user, 0)]) == [[1] * 4, [1] * 2]
+    assert shape([act for user in users for act in acts(user, 2)]) == [[3] * 3, [3] * 3]
+    assert shape([act for user in users for act in acts(user, 1, deposit=1)]) == [[2] * 3, [2] * 3]
+    assert shape(acts(users[0], 8)) == [[9]]
+    mixed = [*acts(users[0], 2), PayOut(users[1], Payout.ENERGY, 1, EPOCH), *acts(users[2], 1)]
+    assert shape(mixed) == [[3, 2], [1]]
+    # what was refused goes alone, and nothing of its member after it
+    first, last = mixed[0], mixed[-1]
+    assert shape(mixed, {first.subject}) == [[1], [2], [1]]
+    assert shape(mixed, {last.subject}) == [[3, 1], [1]]
+
+
+def test_each_act_of_a_transaction_is_logged_under_a_key_of_its_own():
+    user, other = member(), member(1)
+    order = ProposedOrder(ASK, 120_000, 500)
+    bundle = (*[PlaceOrder(user, book(), order, 0)] * 3, PlaceOrder(other, book(), order, 0))
+    first = f"place_order:signature:{user.member}"
+    assert [act.key for act in acts_of(bundle, "signature")] == [
+        first, f"{first}:2", f"{first}:3", f"place_order:signature:{other.member}",
+    ]  # fmt: skip
+
+
 def test_surplus_is_settled_where_all_meters_stand_together():
     user = member()
     meters = [meter(user, 2, 1, standing=START), meter(user, 1, 0, standing=START)]
@@ -419,6 +455,67 @@ def test_what_was_bought_is_retired_for_its_period_before_anything_else():
     assert not kinds(
         plan(situation(members=[done], books=[book()], policies=policies, config=PERIOD)), Retire | PlaceOrder
     )
+
+
+def test_a_member_retires_and_orders_in_one_round():
+    """Each act is planned on what the one before it leaves in the seat and in the token account."""
+    user = member(boundary=START, seat_wh=1_000, held_wh=2_000_000, open_withdrawal_wh=400)
+    policies = {str(user.member): StandingOrder(sell_at=90_000, buy_at=250_000)}
+    case = situation(members=[user], books=[book()], policies=policies)
+    retirement, *orders = plan(case)
+    assert (retirement.amount, retirement.from_seat) == (400, True)
+    assert [(each.order.side, each.order.quantity, each.deposit) for each in orders] == [
+        (ASK, 1_000_000, 999_400), (ASK, 1_000_000, 1_000_000), (ASK, 600, 600),
+    ]  # fmt: skip
+    done = replace(user, seat_wh=0, held_wh=0, retired_wh=400)  # as the chain has it then
+    assert not plan(situation(members=[done], books=[book()], policies=policies))
+    behind = replace(user, boundary=START - 900)
+    rows = [row(EPOCH - 1), row()]
+    (alone,) = plan(situation(members=[behind], books=[book()], rows=rows, policies=policies))
+    assert isinstance(alone, Retire)  # its surplus of the last epoch comes before its orders
+
+
+def test_a_transaction_retires_once_for_a_member():
+    """The log tells of a retirement by its transaction and its member: the next one, and orders, wait for a round."""
+    user = member(boundary=START, seat_wh=300, held_wh=900, open_withdrawal_wh=400)
+    policies = {str(user.member): StandingOrder(sell_at=90_000, buy_at=250_000)}
+    (retirement,) = plan(situation(members=[user], books=[book()], policies=policies))
+    assert (retirement.amount, retirement.from_seat) == (300, True)
+    then = replace(user, seat_wh=0, retired_wh=300)
+    second, order = plan(situation(members=[then], books=[book()], policies=policies))
+    assert (second.amount, second.from_seat) == (100, False)
+    assert (order.order.side, order.order.quantity, order.deposit) == (ASK, 800, 800)
+
+
+def test_bids_share_the_credit_of_seat_and_account():
+    user = member(boundary=START, credit=600_000_000, seat_credit=30_000_000, open_withdrawal_wh=2_500_000)
+    policies = {str(user.member): StandingOrder(buy_at=200_000)}
+    orders = plan(situation(members=[user], books=[book()], policies=policies))
+    assert [(each.order.quantity, each.deposit) for each in orders] == [
+        (1_000_000, 190_000_000), (1_000_000, 220_000_000), (500_000, 110_000_000),
+    ]  # fmt: skip
+
+
+def test_orders_by_hand_go_together_up_to_a_cancellation_or_another_book():
+    user = member(boundary=START, seat_wh=500, held_wh=1_000)
+
+    def wished(number, wish):
+        return HandOrder(number, str(user.member), wish, WAITING, "", None, 0)
+
+    place = [wished(n, Wish(PLACE, EPOCH, ASK, 120_000 + n, 400)) for n in range(2)]
+    cancel = wished(2, Wish(CANCEL, EPOCH, ASK, 120_000, 0, 7))
+    later = wished(3, Wish(PLACE, EPOCH + 1, ASK, 120_000, 400))
+
+    def planned(*orders, **rest):
+        wishes = {str(user.member): orders}
+        policies = {str(user.member): StandingOrder(sell_at=90_000)}
+        return plan(situation(members=[user], books=[book()], policies=policies, by_hand=wishes, **rest))
+
+    first, second, third = planned(*place, cancel, *place)
+    assert [(each.by_hand, each.deposit) for each in (first, second)] == [(0, 0), (1, 300)]
+    assert isinstance(third, CancelOrder)
+    assert [each.by_hand for each in planned(*place, later)] == [0, 1]
+    assert [each.by_hand for each in planned(later)] == [None]  # the standing order's, meanwhile
 
 
 @pytest.mark.finding("authority-02")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from authority.app import App
 from authority.store.base import table_of
 from authority.store.leases import Lease
 from authority.store.log import Checkpoint
-from authority.store.rows import Row, insert_rows, rows_among, update_rows
+from authority.store.rows import Asked, Row, Writes, insert_rows, rows_among, rows_of_all, update_rows
 
 CHECKPOINTS, LEASES = table_of(Checkpoint), table_of(Lease)
 COLUMNS = ("size", "root", "signature", "time")
@@ -53,6 +53,58 @@ def test_rows_are_inserted_updated_and_found(app: App) -> None:
             row[0] for row in ROWS[60:70] if row[3] is None
         }
         assert rows_among(session, query, CHECKPOINTS.c.root, []).all() == []
+
+
+def test_several_statements_are_asked_and_written_together(app: App) -> None:
+    grow = update(CHECKPOINTS).where(CHECKPOINTS.c.size == bindparam("at")).values(time=bindparam("then"))
+    with app.store.write() as session:
+        session.execute(delete(CHECKPOINTS))
+        insert_rows(session, CHECKPOINTS, COLUMNS, ROWS)
+        writes = Writes(session)
+        writes.add(grow, {"at": 0, "then": 7}, rows=1, otherwise=KeyError("none"))
+        writes.add(grow, {"at": 5, "then": 7})
+        writes.update(CHECKPOINTS, "size", ("root",), [(1, b"one"), (2**62, b"many"), (9, b"")])
+        writes.update(CHECKPOINTS, "size", ("root",), [])
+        writes.send()
+        writes.send()
+        sizes = select(CHECKPOINTS.c.size)
+        early, rooted, none = rows_of_all(
+            session,
+            [
+                Asked(sizes.where(CHECKPOINTS.c.time == 7, CHECKPOINTS.c.size < 1)),
+                Asked(select(CHECKPOINTS.c.root, CHECKPOINTS.c.time), CHECKPOINTS.c.root, [b"one", b"many", b"three"]),
+                Asked(sizes, CHECKPOINTS.c.root, []),
+            ],
+        )
+    assert [tuple(row) for row in early] == [(0,)]
+    assert sorted(map(tuple, rooted), key=str) == [(b"many", -(2**62)), (b"one", None)]
+    assert list(none) == []
+
+
+def test_a_statement_that_finds_another_number_of_rows_undoes_the_transaction(app: App) -> None:
+    grow = update(CHECKPOINTS).where(CHECKPOINTS.c.size == bindparam("at")).values(time=bindparam("then"))
+    with app.store.write() as session:
+        session.execute(delete(CHECKPOINTS))
+        insert_rows(session, CHECKPOINTS, COLUMNS, ROWS[:1])
+
+    def of_another_row() -> None:
+        with app.store.write() as session:
+            writes = Writes(session)
+            writes.add(grow, {"at": 1, "then": 7})
+            writes.add(grow, {"at": 2, "then": 7}, rows=1, otherwise=KeyError("none"))
+            writes.send()
+
+    def of_a_row_that_is_there() -> None:
+        made = insert(CHECKPOINTS).values({name: bindparam(f"its_{name}") for name in COLUMNS})
+        with app.store.write() as session:
+            writes = Writes(session)
+            writes.add(made, dict(zip((f"its_{name}" for name in COLUMNS), ROWS[0], strict=True)))
+            writes.send()
+
+    for refused, error in ((of_another_row, KeyError), (of_a_row_that_is_there, IntegrityError)):
+        with pytest.raises(error):
+            refused()
+        assert checkpoints(app) == ROWS[:1]
 
 
 def test_texts_of_any_length_and_alphabet_are_kept(app: App) -> None:
