@@ -30,7 +30,7 @@ from authority.billing.payouts import Batch, Owed
 from authority.billing.views import CLOSED, ENDED, ISSUED, BillSum, Correction, Estimate, Period, Totals
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError, MeterUnknownError
-from authority.people import reads, records
+from authority.people import reads
 from authority.people.roles import Principal
 from authority.store.billing import BillPayment, IssuedBill
 from authority.store.metering import Meter
@@ -238,8 +238,6 @@ class Treasury:
 
     def withdraw_payment(self, who: Principal, log_index: int, reason: str) -> bool:
         """Take a payment off its bill; NamesSomebodyError, BillingErrors of `payments.withdraw`."""
-        with self._app.store.read() as session:
-            records.require_nameless(session, reason)
         return payments.withdraw(self._app, log_index, reason, actor=who.actor)
 
     # Payouts
@@ -304,7 +302,6 @@ class Treasury:
                 .join(User, User.id == Meter.user_id)
                 .where(Meter.gateway_name == gateway, Meter.name == name)
             ).one_or_none()
-            records.require_nameless(session, reason)
         if found is None:
             raise MeterUnknownError("there is no such meter: choose one of the list")
         with self._book(-1) as book:
@@ -314,8 +311,6 @@ class Treasury:
 
     def withdraw_estimate(self, who: Principal, log_index: int, reason: str) -> Entered:
         """Take an estimate back; NamesSomebodyError, BillingErrors of `issuing.withdraw_estimate`."""
-        with self._app.store.read() as session:
-            records.require_nameless(session, reason)
         return issuing.withdraw_estimate(self._app, log_index, reason, actor=who.actor)
 
     # Mail

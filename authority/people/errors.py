@@ -109,15 +109,6 @@ class FormSentError(PeopleError):
         super().__init__("this form was sent already, and what it gave out is shown once; open the page again for more")
 
 
-class NamesSomebodyError(PeopleError):
-    """Words for the log that name somebody or a building."""
-
-    code = "names_somebody"
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"these words go into the log, which forgets nothing: say it without {name!r}")
-
-
 class ActUnclearError(PeopleError):
     """An act on the pages without its reason, its choice, or the word that it is meant."""
 

@@ -17,6 +17,7 @@ from authority.billing.errors import (
     PeriodUnknownError,
 )
 from authority.errors import AuthorityError, MailOffError
+from authority.log.nameless import NamesSomebodyError
 from authority.market.policies import MarketError
 from authority.people.errors import (
     FormSentError,
@@ -51,6 +52,7 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (OidcAwayError, 503),
     (DaysInvalidError, 400),
     (AmountInvalidError, 400),
+    (NamesSomebodyError, 400),
     (PeopleError, 400),
     (MarketError, 409),
     (BillingError, 409),
