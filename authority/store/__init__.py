@@ -2,7 +2,8 @@
 
 `Store.open(url)` migrates and opens. Read the models where you need them:
 - authority.store.people: User, Installation
-- authority.store.persons: Person, PersonRole, Invitation, Passkey, PersonSession, ProgramToken, ProofLink, LoggedRead
+- authority.store.persons: Person, PersonRole, Invitation, Passkey, PersonSession, ProgramToken, ProofLink, LoggedRead,
+  Proposal
 - authority.store.metering: Gateway, Meter, MeterTenure, MeterKey, Frame, ParkedFrame, Incident, LivePower
 - authority.store.enrolments: Claim, Enrolment, EnrolmentMeter
 - authority.store.log: LogState, LogLeaf, LogTile, Checkpoint, Act

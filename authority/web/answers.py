@@ -17,6 +17,7 @@ from authority.billing.errors import (
     PeriodUnknownError,
 )
 from authority.errors import AuthorityError, MailOffError
+from authority.governance.acts import GovernanceError
 from authority.log.nameless import NamesSomebodyError
 from authority.market.policies import MarketError
 from authority.people.errors import (
@@ -26,6 +27,11 @@ from authority.people.errors import (
     OidcRefusedError,
     PeopleError,
     ProofLinkUnknownError,
+    ProposalChangedError,
+    ProposalOverError,
+    ProposalUnknownError,
+    RoleMissingError,
+    SamePersonError,
     SessionUnknownError,
     SignInClosedError,
     TokenUnknownError,
@@ -47,6 +53,11 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (PaymentUnknownError, 404),
     (BatchUnknownError, 404),
     (EstimateUnknownError, 404),
+    (ProposalUnknownError, 404),
+    (ProposalOverError, 409),
+    (ProposalChangedError, 409),
+    (SamePersonError, 409),
+    (RoleMissingError, 409),
     (FormSentError, 409),
     (OidcRefusedError, 403),
     (OidcAwayError, 503),
@@ -56,6 +67,7 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (PeopleError, 400),
     (MarketError, 409),
     (BillingError, 409),
+    (GovernanceError, 409),
     (MailOffError, 409),
     (ChainAwayError, 503),
     (RefusalError, 409),

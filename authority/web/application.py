@@ -36,6 +36,7 @@ from authority.problems import problem
 from authority.web import (
     access,
     answers,
+    approval_pages,
     audit_pages,
     estimate_pages,
     figures,
@@ -215,6 +216,7 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(operator_pages.blueprint(shown))
     app.register_blueprint(operator_acts.blueprint(shown))
     app.register_blueprint(audit_pages.blueprint(people.app, people.client))
+    app.register_blueprint(approval_pages.blueprint(people.app, people.client))
     app.register_blueprint(me.blueprint(people.app, members, by_hand))
     app.register_blueprint(market_blueprint(market))
     app.register_blueprint(market_pages.blueprint(market))

@@ -33,6 +33,7 @@ from authority.billing.statement import decoded
 from authority.billing.views import CLOSED, ENDED, ISSUED, OPEN, words_of
 from authority.errors import MailOffError
 from authority.log.nameless import NamesSomebodyError
+from authority.people.errors import PeopleError
 from authority.people.roles import TREASURER
 from authority.web import amounts, answers, figures
 from authority.web.answers import page, redirect
@@ -261,6 +262,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
             moving=moving,
             message=message,
             limit=treasury.credit_limit,
+            needs_two=treasury.needs_two,
         )
         return page(text, status)
 
@@ -279,10 +281,13 @@ def blueprint(treasury: Treasury) -> Blueprint:
             treasury.check_credits(moving.member, moving.amount, moving.reference, confirmed)
             if form.get("act") != "save":
                 return credits_page(form, moving)
+            if treasury.needs_two(moving.amount):
+                proposal = treasury.propose_credits(gate.principal(), moving.member, moving.amount, moving.reference)
+                return redirect(url_for("approvals.proposal", proposal=proposal))
             treasury.ask_credits(gate.principal(), moving.member, moving.amount, moving.reference, confirmed)
         except AboveLimitError:
             return credits_page(form, _moving(form), "the two amounts are not the same: look again", 409)
-        except (BillingError, amounts.AmountInvalidError) as error:
+        except (BillingError, PeopleError, amounts.AmountInvalidError) as error:
             return credits_page(form, message=plain(str(error)), status=409)
         return redirect(url_for("treasurer.credits"))
 
