@@ -70,7 +70,7 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         Kind(PARAMETERS, "Change the market's parameters", _OF_AUTHORITY, _OF_AUTHORITY, By.KEYS),
         Kind(OPERATOR, "Name another operator", _OF_AUTHORITY, _OF_AUTHORITY, By.KEYS),
-        Kind(HANDOVER, "Propose another authority", _OF_AUTHORITY, _OF_AUTHORITY, By.KEYS),
+        Kind(HANDOVER, "Name another authority", _OF_AUTHORITY, _OF_AUTHORITY, By.KEYS),
         Kind(UPGRADE, "Announce an upgrade of the programs", _OF_AUTHORITY, _OF_AUTHORITY, By.KEYS),
         Kind(ERASE, "Erase a person", _OF_AUTHORITY, _OF_AUTHORITY, By.STORE),
         Kind(UNMASK, "Show who is behind a pseudonym", _READERS, _READERS, By.PROPOSER),

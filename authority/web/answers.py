@@ -16,10 +16,11 @@ from authority.billing.errors import (
     PaymentUnknownError,
     PeriodUnknownError,
 )
-from authority.errors import AuthorityError, MailOffError
+from authority.errors import AuthorityError, MailOffError, OutOfRangeError
 from authority.governance.acts import GovernanceError
 from authority.log.nameless import NamesSomebodyError
 from authority.market.policies import MarketError
+from authority.operations.errors import WalletInvalidError
 from authority.people.errors import (
     FormSentError,
     InvitationInvalidError,
@@ -68,6 +69,8 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (MarketError, 409),
     (BillingError, 409),
     (GovernanceError, 409),
+    (OutOfRangeError, 409),
+    (WalletInvalidError, 409),
     (MailOffError, 409),
     (ChainAwayError, 503),
     (RefusalError, 409),
