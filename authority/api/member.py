@@ -269,7 +269,7 @@ class Members:
             by_day = day_sums.energy_days(session, member.id, roles, begin, end, self.zone, self.epoch_seconds)
             for day in by_day:
                 heard[bisect.bisect_right(starts, day.start) - 1] |= day.heard
-            count, found = day_sums.pieces(session, roles, by_day, self.zone)
+            count, found = day_sums.pieces(session, roles, by_day, self.zone, self.epoch_seconds)
             return count, heard, found
         its = day_sums.readings(session, roles, begin, end, self.epoch_seconds)
         its = {pk: its[pk] for pk in sorted(day_sums.heard_in(roles, its, begin, end))}

@@ -253,8 +253,10 @@ def energy_days(
     return [found[start] for start in sorted(found)]
 
 
-def pieces(session: Session, roles: Roles, days: Sequence[Day], zone: ZoneInfo) -> tuple[int, list[Piece]]:
-    """How many meters were heard in these days, and what their readings make together."""
+def pieces(
+    session: Session, roles: Roles, days: Sequence[Day], zone: ZoneInfo, step: int
+) -> tuple[int, list[Piece]]:  # fmt: skip
+    """How many meters were heard in these days, and what their readings make together; step is an epoch's seconds."""
     heard = frozenset[int]().union(*(day.heard for day in days))
     those = {pk: roles[pk] for pk in heard}
     edges = edges_of(roles, heard)
@@ -264,7 +266,7 @@ def pieces(session: Session, roles: Roles, days: Sequence[Day], zone: ZoneInfo) 
         end = midnight(local(day.start, zone).date() + timedelta(days=1), zone)
         first, last = day.first, day.last
         if inside(edges, day.start, end):  # its sums are of the meters heard in it, and not of those in the range
-            its = _readings(session, those, Frame.interval_end.between(day.start, end))
+            its = readings(session, those, day.start, end, step)
             first, last, parts = _joined(those, {pk: its.get(pk, {}) for pk in heard})
             found += parts
         elif day.heard != frozenset(pk for pk in heard if roles[pk].lives(day.start, end)):

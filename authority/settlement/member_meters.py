@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import bisect
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
 from authority.store.log import Act
@@ -77,27 +77,30 @@ def settling(session: Session, user_id: int) -> dict[int, Counted]:
     for pk, since, until in session.execute(had.order_by(MeterTenure.id)):
         tenures[pk].append((since, until))
     ever = select(MeterTenure.meter_pk).where(MeterTenure.meter_pk == Meter.id).exists()
-    passed = select(Frame.interval_end).where(Frame.meter_pk == Meter.id, Frame.disposition.in_(PASSED)).limit(1)
-    first = passed.order_by(Frame.log_index).scalar_subquery()
     rows = session.execute(
-        select(Meter.id, Meter.role, Meter.state == METER_RETIRED, Meter.meter_id, first)
+        select(Meter.id, Meter.role, Meter.state, Meter.meter_id)
         .where(or_(and_(Meter.user_id == user_id, ~ever), Meter.id.in_(tenures)), Meter.role != "submeter")
         .order_by(Meter.id)
     ).all()
-    retired = {pk: meter_id for pk, _, is_retired, meter_id, _ in rows if is_retired}
-    last = passed.order_by(Frame.log_index.desc()).scalar_subquery()
-    ends: dict[int, int] = {
-        row[0]: row[1] for row in session.execute(select(Meter.id, last).where(Meter.id.in_(retired)))
-    }
+    retired = {pk: meter_id for pk, _, state, meter_id in rows if state == METER_RETIRED}
+    begun = _boundaries(session, [pk for pk, *_ in rows], Frame.log_index.asc())
+    ended = _boundaries(session, retired, Frame.log_index.desc())
     gone = _taken_out(session, retired)
     found = {}
-    for pk, role, is_retired, _, begun in rows:
-        if is_retired and begun is None:
+    for pk, role, *_ in rows:
+        if pk in retired and pk not in ended:
             continue
         its = tuple(tenures[pk]) if pk in tenures else ((None, None),)
-        ended = ends[pk] if is_retired else None
-        found[pk] = Counted(role, its, begun, ended, None if ended is None else max(ended, gone.get(pk, ended)))
+        last = ended.get(pk)
+        found[pk] = Counted(role, its, begun.get(pk), last, None if last is None else max(last, gone.get(pk, last)))
     return found
+
+
+def _boundaries(session: Session, pks: Collection[int], order: ColumnElement[int]) -> dict[int, int]:
+    """The boundary of each meter's first reading that counts, in this order; meters without one are left out."""
+    passed = select(Frame.interval_end).where(Frame.meter_pk == Meter.id, Frame.disposition.in_(PASSED))
+    rows = session.execute(select(Meter.id, passed.order_by(order).limit(1).scalar_subquery()).where(Meter.id.in_(pks)))
+    return {pk: end for pk, end in rows if end is not None}
 
 
 def _taken_out(session: Session, retired: Mapping[int, bytes]) -> dict[int, int]:
