@@ -204,13 +204,13 @@ def _data(app: App, client: Callable[[], ChainClient], kind: str, form: Mapping[
         days = amounts.parse(form.get("days", ""), 0, "Days") or 1
         if days > LONGEST_DAYS:
             raise ActUnclearError(f"parameters change within {LONGEST_DAYS} days")
-        changes = {}
-        for name in acts.read(asked).parameters:
+        governance, changes = acts.read(asked), {}
+        for name in governance.parameters:
             value = amounts.parse(form.get(name, ""), _decimals(name), name.replace("_", " "))
             if value is not None:
                 changes[name] = value
-        seconds = app.home.settings.epoch.seconds
-        return dangerous.parameters(asked, changes, (app.clock() + days * dangerous.DAY_SECONDS) // seconds + 1)
+        ahead = -(-days * dangerous.DAY_SECONDS // governance.epoch_seconds)
+        return dangerous.parameters(asked, changes, governance.epoch + max(acts.NEAREST_EPOCHS, ahead))
 
 
 def _lines(
