@@ -60,6 +60,9 @@ COMMANDS = {
         "authority.operations.members_command", "members: balances, add, suspend, leave, rename, wallets, delegates"
     ),
     "people": Command("authority.people.command", "who signs in to the pages: invitations, roles, sessions"),
+    "approvals": Command(
+        "authority.people.approvals_command", "what takes two people: propose, approve, carry out with the keys"
+    ),
     "installations": Command("authority.operations.installations_command", "what is built: list, change nameplates"),
     "certificates": Command(
         "authority.operations.certificates_command", "certificates: list them, and renew them in time", service=True

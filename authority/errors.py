@@ -33,6 +33,12 @@ class MailOffError(AuthorityError):
     code = "mail_off"
 
 
+class TwoPeopleNeededError(AuthorityError):
+    """An act that takes two people here: [people] two_persons says so, and one alone wanted to do it."""
+
+    code = "two_people_needed"
+
+
 class MeterUnknownError(AuthorityError):
     """There is no such meter, in the log or on the chain."""
 

@@ -24,7 +24,7 @@ from authority.api.campus import (
     Service,
 )
 from authority.app import App
-from authority.market.disclosure import OpenBook
+from authority.market.open_book import OpenBook
 from authority.settlement.market_sums import public_members
 from authority.settlement.snapshot import OrderView
 from authority.store.metering import METER_ACTIVE, Frame, LivePower, Meter
@@ -84,8 +84,7 @@ class StoreCampusSource:
 
     def __init__(self, app: App, chain: ChainReader) -> None:
         self._app, self._chain = app, chain
-        self.running = OpenBook[OrderView]()
-        """What is shown of the running book: to be shared with whatever else shows it."""
+        self._running = OpenBook(app.store)
 
     def now(self, history: int) -> Campus:
         """The campus now; CampusUnavailableError before there is a plan. Members that are not public are not shown."""
@@ -131,7 +130,7 @@ class StoreCampusSource:
             )
         chain = self._chain.figures(number)
         book = chain.book if chain.book and chain.book.epoch == number else None
-        told = None if book is None else self.running.shown(number, book.orders, public, now)
+        told = None if book is None else self._running.shown(number, book.orders, public, now)
         return Campus(
             time=now,
             campus=settings.network.organisation,

@@ -29,15 +29,16 @@ from authority.log import log
 from authority.market import hand_orders
 from authority.market.book_leaf import book_of_leaf
 from authority.market.clearing import buyer_pays, escrow_of_bid, seller_gets
-from authority.market.disclosure import LEAST_MEMBERS, OpenBook, depth
+from authority.market.disclosure import LEAST_MEMBERS, depth
 from authority.market.hand_orders import DONE, LONGEST_KEY, REFUSED, HandOrder, Wish
+from authority.market.open_book import OpenBook
 from authority.market.policies import MarketError
 from authority.market.standing_orders import BID, SIDES, ProposedOrder
 from authority.operations.chain_state import MemberOnChain, member_on_chain
 from authority.people.roles import MemberAccount, Principal
 from authority.refusals import NotFoundError
 from authority.settlement.market_sums import public_members
-from authority.settlement.snapshot import BookView, OrderView
+from authority.settlement.snapshot import BookView
 from authority.settlement.views import book_view
 from authority.store.people import User
 from authority.store.settlement import SettlementEpoch
@@ -151,10 +152,10 @@ class _Now:
 class HandOrders:
     """The query layer over an opened authority; `client` makes a chain client for one question.
 
-    running is what is shown of the running book anywhere: whoever shows it too has to share it.
+    running is what is shown of the running book anywhere.
     """
 
-    def __init__(self, app: App, client: Callable[[], ChainClient], running: OpenBook[OrderView]) -> None:
+    def __init__(self, app: App, client: Callable[[], ChainClient], running: OpenBook) -> None:
         self._app, self._client, self._shown = app, client, running
 
     # The book

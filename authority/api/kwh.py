@@ -26,7 +26,7 @@ from authority.log import log, merkle, publish
 from authority.log.log import LEAF_READING, SignedCheckpoint
 from authority.log.reading_leaf import FRAME_AT
 from authority.people.proof_links import OpenLink, check_span
-from authority.settlement import day_sums
+from authority.settlement import day_sums, member_meters
 from authority.store.log import Checkpoint, PublishedCheckpoint
 from authority.store.metering import PASSED, Frame, Meter
 from authority.store.settlement import SettledSpan
@@ -86,7 +86,7 @@ class Proofs:
         with self._app.store.read() as session:
             roles, its = self._heard(session, link.member_id, link.starts_at, link.ends_at)
             boundaries = day_sums.common_boundaries(its)
-            claim = functools.reduce(day_sums.add, (piece.flows for piece in day_sums.spans(roles, its)), None)
+            claim = functools.reduce(day_sums.add, (piece.flows for piece in day_sums.common_spans(roles, its)), None)
             if claim is None:
                 raise ProofMissingError("a register was reset in this time, so nothing can be said of its energy")
             meters = session.scalars(select(Meter).where(Meter.id.in_(its)).order_by(Meter.id)).all()
@@ -145,10 +145,10 @@ class Proofs:
 
     def _heard(
         self, session: Session, member_id: int, starts_at: int, ends_at: int
-    ) -> tuple[day_sums.Roles, day_sums.Readings]:
+    ) -> tuple[member_meters.Roles, day_sums.Readings]:
         """The member's meters that count, and the readings of those that were heard; ProofMissingError."""
-        counted = day_sums.settling(session, member_id)
-        roles = {pk: each for pk, each in counted.items() if each.within(starts_at, ends_at)}
+        counted = member_meters.settling(session, member_id)
+        roles = {pk: each for pk, each in counted.items() if each.awaited(starts_at, ends_at)}
         its = day_sums.readings(session, roles, starts_at, ends_at, self._app.home.settings.epoch.seconds)
         if len(day_sums.common_boundaries(its)) < 2:
             raise ProofMissingError("there are no readings of this member at two boundaries in this time")

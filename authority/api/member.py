@@ -13,7 +13,7 @@ import bisect
 import functools
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Literal
@@ -40,7 +40,7 @@ from authority.market.standing_orders import StandingOrder
 from authority.operations.chain_state import MemberOnChain, member_on_chain
 from authority.people.roles import MemberAccount, Principal
 from authority.refusals import NotFoundError
-from authority.settlement import day_sums
+from authority.settlement import day_sums, member_meters
 from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.market import StandingOrderPolicy
 from authority.store.people import User
@@ -82,7 +82,9 @@ class EnergyStep:
     starts: str = described("Its beginning on the site's clock, with the offset.")
     flows: Flows | None = described("What the meters measured; null where nothing is known.")
     trades: Trades = described("What was bought and sold in it.")
-    measured_seconds: int = described("For how much of it there are readings of all meters.")
+    measured_seconds: int = described("For how much of it there are readings of all meters that count then.")
+    meters: int = described("Meters of the member that count at some time in it.")
+    meters_heard: int = described("How many of them have readings in it.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,7 @@ class Energy:
 
     zone: str = described("The site's time zone, whose days these are.")
     step: Literal["interval", "quarter", "day", "month"] = described("interval: as the meters sign.")
-    meters: int = described("Meters of the member that count.")
+    meters: int = described("Meters of the member that count at some time in the range, retired ones for their time.")
     meters_heard: int = described("How many of them have readings in the range.")
     steps: tuple[EnergyStep, ...] = described("The steps, in order, without a gap.")
     total: EnergyStep = described("All of it together.")
@@ -227,8 +229,8 @@ class Members:
         measured: dict[int, int] = defaultdict(int)
         trades: dict[int, Trades] = {}
         with self._app.store.read() as session:
-            roles = day_sums.settling(session, member.id)
-            heard, pieces = self._pieces(session, member, roles, step, begin, end)
+            roles = member_meters.settling(session, member.id)
+            heard, by_step, pieces = self._pieces(session, member, roles, edges, step)
             for piece in pieces:
                 place = bisect.bisect_right(starts, piece.end - 1) - 1
                 flows[place] = day_sums.add(flows.get(place), piece.flows)
@@ -236,30 +238,47 @@ class Members:
             for at, trade in self._traded(session, member, step, begin, end):
                 place = max(0, bisect.bisect_right(starts, at) - 1)
                 trades[place] = _add(trades.get(place, NO_TRADES), trade)
+        count = functools.partial(_awaited, roles)
         steps = tuple(
-            self._step(start, stop, flows.get(place), trades.get(place, NO_TRADES), measured[place])
+            self._step(
+                (start, stop), flows.get(place), trades.get(place, NO_TRADES), measured[place],
+                (count(start, stop), len(by_step.get(place, ()))),
+            )
             for place, (start, stop) in enumerate(edges)
-        )
+        )  # fmt: skip
         all_flows = functools.reduce(day_sums.add, flows.values(), None)
         all_trades = functools.reduce(_add, trades.values(), NO_TRADES)
         return Energy(
             zone=str(self.zone),
             step=step,  # type: ignore[arg-type]  # days.buckets has refused others
-            meters=sum(counted.within(begin, end) for counted in roles.values()),
+            meters=count(begin, end),
             meters_heard=heard,
             steps=steps,
-            total=self._step(begin, end, all_flows, all_trades, sum(measured.values())),
+            total=self._step((begin, end), all_flows, all_trades, sum(measured.values()), (count(begin, end), heard)),
         )
 
     def _pieces(
-        self, session: Session, member: MemberAccount, roles: day_sums.Roles, step: str, begin: int, end: int
-    ) -> tuple[int, Sequence[day_sums.Piece]]:
-        """How many meters were heard, and what moved: by day where the steps are days or more, else by interval."""
+        self, session: Session, member: MemberAccount, roles: member_meters.Roles, edges: Sequence[tuple[int, int]],
+        step: str,
+    ) -> tuple[int, Mapping[int, set[int]], Sequence[day_sums.Piece]]:  # fmt: skip
+        """How many meters were heard, which in each step, and what moved: by day where the steps are days or more."""
+        starts = [start for start, _ in edges]
+        begin, end = edges[0][0], edges[-1][1]
+        heard: dict[int, set[int]] = defaultdict(set)
         if step in (days.DAY, days.MONTH):
             by_day = day_sums.energy_days(session, member.id, roles, begin, end, self.zone, self.epoch_seconds)
-            return day_sums.pieces(session, roles, by_day)
+            for day in by_day:
+                heard[bisect.bisect_right(starts, day.start) - 1] |= day.heard
+            count, found = day_sums.pieces(session, roles, by_day, self.zone, self.epoch_seconds)
+            return count, heard, found
         its = day_sums.readings(session, roles, begin, end, self.epoch_seconds)
-        return len(its), list(day_sums.spans(roles, its))
+        its = {pk: its[pk] for pk in sorted(day_sums.heard_in(roles, its, begin, end))}
+        for pk, records in its.items():
+            for at in records:
+                place = bisect.bisect_left(starts, at) - 1
+                if place >= 0 and roles[pk].lives(*edges[place]):
+                    heard[place].add(pk)
+        return len(its), heard, list(day_sums.spans(roles, its))
 
     def _traded(
         self, session: Session, member: MemberAccount, step: str, begin: int, end: int
@@ -276,7 +295,11 @@ class Members:
             for trade in trades_of(book, member=index):
                 yield trade.epoch * seconds, _trades(day_sums.traded(day_sums.Traded(trade.epoch * seconds), trade))
 
-    def _step(self, start: int, end: int, flows: day_sums.Flows | None, trades: Trades, measured: int) -> EnergyStep:
+    def _step(
+        self, span: tuple[int, int], flows: day_sums.Flows | None, trades: Trades, measured: int,
+        meters: tuple[int, int],
+    ) -> EnergyStep:  # fmt: skip
+        start, end = span
         return EnergyStep(
             starts_at=start,
             ends_at=end,
@@ -284,6 +307,8 @@ class Members:
             flows=None if flows is None else Flows(**flows._asdict()),
             trades=trades,
             measured_seconds=measured,
+            meters=meters[0],
+            meters_heard=meters[1],
         )
 
     # What the chain says
@@ -468,6 +493,10 @@ _HEADS = select(
     BillingPeriod.end_epoch,
 ).join(BillingPeriod, BillingPeriod.period == IssuedBill.period)
 """What a list of bills shows, without the bills' documents."""
+
+
+def _awaited(roles: member_meters.Roles, begin: int, end: int) -> int:
+    return sum(counted.awaited(begin, end) for counted in roles.values())
 
 
 def _trades(sums: day_sums.Traded) -> Trades:

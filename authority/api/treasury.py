@@ -30,7 +30,8 @@ from authority.billing.payouts import Batch, Owed
 from authority.billing.views import CLOSED, ENDED, ISSUED, BillSum, Correction, Estimate, Period, Totals
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError, MeterUnknownError
-from authority.people import reads, records
+from authority.home.settings import NO
+from authority.people import dangerous, proposals, reads
 from authority.people.roles import Principal
 from authority.store.billing import BillPayment, IssuedBill
 from authority.store.metering import Meter
@@ -90,6 +91,10 @@ class BillView:
     corrections: tuple[Correction, ...]
     standing: PaidBill
     payments: tuple[BillPayment, ...]
+
+
+ABOVE_LIMIT = "credits above the limit"
+"""Why such a booking is proposed: the bank's reference, which is not logged, says the rest."""
 
 
 class Treasury:
@@ -238,8 +243,6 @@ class Treasury:
 
     def withdraw_payment(self, who: Principal, log_index: int, reason: str) -> bool:
         """Take a payment off its bill; NamesSomebodyError, BillingErrors of `payments.withdraw`."""
-        with self._app.store.read() as session:
-            records.require_nameless(session, reason)
         return payments.withdraw(self._app, log_index, reason, actor=who.actor)
 
     # Payouts
@@ -304,7 +307,6 @@ class Treasury:
                 .join(User, User.id == Meter.user_id)
                 .where(Meter.gateway_name == gateway, Meter.name == name)
             ).one_or_none()
-            records.require_nameless(session, reason)
         if found is None:
             raise MeterUnknownError("there is no such meter: choose one of the list")
         with self._book(-1) as book:
@@ -314,8 +316,6 @@ class Treasury:
 
     def withdraw_estimate(self, who: Principal, log_index: int, reason: str) -> Entered:
         """Take an estimate back; NamesSomebodyError, BillingErrors of `issuing.withdraw_estimate`."""
-        with self._app.store.read() as session:
-            records.require_nameless(session, reason)
         return issuing.withdraw_estimate(self._app, log_index, reason, actor=who.actor)
 
     # Mail
@@ -366,6 +366,15 @@ class Treasury:
     def ask_credits(self, who: Principal, name: str, amount: int, reference: str, confirmed: int | None) -> bool:
         """Ask for a top-up or (negative) payout; BillingErrors of `credit_requests.ask`."""
         return credit_requests.ask(self._app, name, amount, reference, confirmed, actor=who.actor)
+
+    def needs_two(self, amount: int) -> bool:
+        """Whether another person has to approve a booking of this many micro-credits."""
+        return abs(amount) > self.credit_limit and self._app.home.settings.people.two_persons != NO
+
+    def propose_credits(self, who: Principal, name: str, amount: int, reference: str) -> str:
+        """Propose a booking above the limit; the proposal's id. BillingErrors of `credits.check`, PeopleErrors."""
+        data = dangerous.booking(self._app, name, amount, reference)
+        return proposals.propose(self._app, who, dangerous.CREDITS, data, ABOVE_LIMIT, via=proposals.ON_PAGE).id
 
     def _periods(self, book: Book | None) -> list[Period]:
         with self._app.store.read() as session:

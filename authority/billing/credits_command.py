@@ -55,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _book(app: App, client: ChainClient, arguments: argparse.Namespace) -> None:
     name, amount, reference = arguments.member, arguments.amount, arguments.reference.strip()
     user = credits.check(app, name, amount, reference, arguments.confirm)
+    if amount > app.home.settings.billing.credit_limit:
+        app.home.settings.people.refuse_alone("credits")
     with app.store.read() as session:
         before = session.get(CreditEntry, reference)
     if arguments.dry_run:

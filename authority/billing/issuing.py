@@ -51,6 +51,7 @@ from authority.chain.accounts import RETIREMENT_GRACE_EPOCHS, Config, Oracle
 from authority.chain.artifacts import PROGRAM_NAMES
 from authority.chain.client import ChainClient
 from authority.log import log
+from authority.log.nameless import require_nameless
 from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.log import Act
 from authority.store.metering import (
@@ -374,6 +375,7 @@ def _reason(reason: str) -> str:
 def _enter(app: App, kind: str, data: dict[str, Any], actor: str) -> Entered:
     with app.store.write() as session:
         log.lock(session)
+        require_nameless(session, str(data["reason"]))
         last = session.scalar(select(func.max(BillingPeriod.log_index)))
         window = Window(-1 if last is None else last, None)
         for act in _acts(session, kind):

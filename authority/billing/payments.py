@@ -26,8 +26,10 @@ from authority.billing.errors import (
 from authority.billing.money import Currency, Named, named_in, reference_of
 from authority.billing.statement import Layout, Payment, decoded, parse
 from authority.log import log
+from authority.log.nameless import require_nameless
 from authority.store.billing import BillPayment, IssuedBill
 
+LONGEST_REASON = 200
 BOOKED, WITHDRAWN = "payment_booked", "payment_withdrawn"
 OPEN, PART_PAID, PAID, OVERPAID, NOTHING_DUE = "open", "part_paid", "paid", "overpaid", "nothing_due"
 """The states of a bill. Of one whose amount the member gets they say how far the department has paid it."""
@@ -205,16 +207,24 @@ def take_in(
         return reading
 
 
+def reason_of(session: Session, text: str) -> str:
+    """Why a payment is withdrawn, fit for the log; BillingError `reason_missing`, NamesSomebodyError."""
+    reason = " ".join(text.split())
+    if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
+        raise ReasonMissingError(f"say why, in 1 to {LONGEST_REASON} characters: it is logged")
+    require_nameless(session, reason)
+    return reason
+
+
 def withdraw(app: App, log_index: int, reason: str, *, actor: str) -> bool:
     """Take a payment off the bill that it was booked for, by the leaf of its act; whether anything changed. Logged.
 
     The same statement does not book it again by itself; by hand it may be given to another bill. BillingErrors
-    `payment_unknown`, `reason_missing`.
+    `payment_unknown`, `reason_missing`; NamesSomebodyError.
     """
-    if not reason.strip():
-        raise ReasonMissingError("say why the payment is withdrawn; it is logged: name no person")
     with app.store.write() as session:
         log.lock(session)
+        words = reason_of(session, reason)
         row = session.scalar(select(BillPayment).where(BillPayment.log_index == log_index))
         if row is None:
             raise PaymentUnknownError(f"leaf {log_index} is no payment: authority billing payments list")
@@ -222,7 +232,7 @@ def withdraw(app: App, log_index: int, reason: str, *, actor: str) -> bool:
             return False
         wallet = session.get_one(IssuedBill, row.bill).wallet
         row.withdrawn_at = app.clock()
-        data = {"bill": row.bill, "payment": log_index, "reason": reason.strip(), "wallet": wallet}
+        data = {"bill": row.bill, "payment": log_index, "reason": words, "wallet": wallet}
         log.record_act(session, WITHDRAWN, actor, app.clock(), data)
         return True
 

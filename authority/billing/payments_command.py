@@ -155,6 +155,8 @@ def _list(app: App, arguments: argparse.Namespace) -> None:
 
 def _withdraw(app: App, arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
+        with app.store.read() as session:
+            payments.reason_of(session, arguments.reason)
         told = {"payment": arguments.payment, "changed": False}
         tell(arguments, told, f"payment {arguments.payment} would no longer count for its bill")
         return

@@ -30,9 +30,13 @@ from authority.billing.money import Currency, reference_of, spaced
 from authority.billing.payment_file import CSV, PAIN_001, Order, Transfer, as_csv, pain_001
 from authority.home.iban import compact, is_sepa
 from authority.log import log
-from authority.store.billing import BankAccount, BillPayment, CreditEntry, IssuedBill, PayoutOrder
+from authority.store.billing import BankAccount, BillingPeriod, BillPayment, CreditEntry, IssuedBill, PayoutOrder
+from authority.store.people import User
 
 ORDERED, CANCELLED = "payout_ordered", "payout_cancelled"
+ORDERED_SECONDS, LONGEST_KEPT_SECONDS = 30 * 86_400, 400 * 86_400
+FORGETS = "settlement"
+"""Who forgets accounts in the log: the process that does."""
 OTHERWISE = 0
 """The batch of what was paid in another way, such as by hand: it is in no file."""
 EURO = "EUR"
@@ -138,6 +142,34 @@ def batches(session: Session, most: int | None = None) -> list[Batch]:
 
 
 # Acting
+
+
+def forget_former(app: App) -> int:
+    """Forget the accounts of members who left and are owed nothing any more; how many. Logged, as any forgetting is.
+
+    An account stays while the bill of the time in which its member left is to come, while something is owed, and for
+    ORDERED_SECONDS after a file was made to it, in case the bank never got that; never for longer than
+    LONGEST_KEPT_SECONDS.
+    """
+    former = select(User.id, User.wallet, User.left_at).join(BankAccount, BankAccount.member_id == User.id)
+    now, seconds = app.clock(), app.home.settings.epoch.seconds
+    with app.store.read() as session:
+        found = session.execute(former.where(User.left_at.is_not(None)).order_by(User.id)).all()
+        if not found:
+            return 0
+        known = Currency.of(app.home.settings.billing).code
+        owing = {each.wallet for each in owed(session, app)} if known else set()
+        lately = PayoutOrder.cancelled_at.is_(None) & (PayoutOrder.made_at > now - ORDERED_SECONDS)
+        owing |= set(session.scalars(select(PayoutOrder.wallet).where(lately)))
+        ends = select(func.max(BillingPeriod.end_epoch)).where(BillingPeriod.issued_at.is_not(None))
+        billed_until = (session.scalar(ends) or 0) * seconds
+    gone = [
+        id
+        for id, wallet, left_at in found
+        if left_at is not None
+        and ((left_at < billed_until and wallet not in owing) or left_at + LONGEST_KEPT_SECONDS <= now)
+    ]
+    return sum(bank_accounts.remove(app, id, actor=FORGETS) for id in gone)
 
 
 def order(

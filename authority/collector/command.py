@@ -10,6 +10,7 @@ from pathlib import Path
 from authority.app import App
 from authority.collector import broker, held, server
 from authority.enrolment import closing
+from authority.log.nameless import require_nameless
 from authority.refusals import MalformedError
 from edge_agent.wire.command import add_actor, add_json, print_json
 
@@ -85,6 +86,8 @@ def _decide(app: App, arguments: argparse.Namespace, chosen: held.Chosen) -> int
     decide = held.release if arguments.action == "release" else held.void
     done = "released" if arguments.action == "release" else "void"
     acts: dict[int, int | None] = {}
+    with app.store.read() as session:
+        require_nameless(session, arguments.reason)
     for log_index in indexes:
         acts[log_index] = None
         if not arguments.dry_run:

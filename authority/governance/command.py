@@ -136,6 +136,7 @@ def _show(app: App, _client: ChainClient, governance: Governance, arguments: arg
 
 
 def _stage(app: App, client: ChainClient, governance: Governance, arguments: argparse.Namespace) -> int:
+    app.home.settings.people.refuse_alone("parameters")
     changes = {
         name: value for name in governance.parameters if (value := getattr(arguments, f"set_{name}")) is not None
     }
@@ -220,6 +221,7 @@ def _set_paused(app: App, client: ChainClient, governance: Governance, arguments
 
 
 def _set_operator(app: App, client: ChainClient, governance: Governance, arguments: argparse.Namespace) -> int:
+    app.home.settings.people.refuse_alone("operator")
     address = str(arguments.address)
     signature = None
     if address != governance.operator and not arguments.dry_run:

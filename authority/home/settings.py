@@ -15,12 +15,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import tomlkit
 
+from authority.errors import TwoPeopleNeededError
 from authority.home.errors import HomeConfigError, HomeError
 from authority.home.iban import compact, is_bic, is_iban
 from authority.home.keyring import is_hex
 from edge_agent.wire.toml import Table, read_text
 
 CONFIG_NAME = "authority.toml"
+TWO_PERSONS = NO, PAGES, EVERYWHERE = "no", "pages", "everywhere"
 CALENDARS = ("fixed", "month")
 STATEMENT_COLUMNS = ("id", "date", "amount", "in", "out", "text", "currency")
 """What a column of a bank's statement may hold; `amount`, or `in` and `out`."""
@@ -116,6 +118,22 @@ class OidcSettings:
     issuer: str = ""
     client_id: str = ""
     name: str = ""
+
+
+@dataclass(frozen=True)
+class PeopleSettings:
+    """What takes two people (authority.people.proposals): one proposes, and another one approves.
+
+    two_persons is "pages" (what is done on the pages; commands under the server's user act at once), "everywhere" (the
+    commands refuse to act alone too), or "no" (one person may approve what it proposed itself).
+    """
+
+    two_persons: str = PAGES
+
+    def refuse_alone(self, how: str) -> None:
+        """TwoPeopleNeededError where a command may not do this at once; how: what to type in its place."""
+        if self.two_persons == EVERYWHERE:
+            raise TwoPeopleNeededError(f"this takes two people here: authority approvals propose {how}")
 
 
 @dataclass(frozen=True)
@@ -256,6 +274,7 @@ class Settings:
     mqtt: MqttSettings = field(default_factory=MqttSettings)
     web: WebSettings = field(default_factory=WebSettings)
     oidc: OidcSettings = field(default_factory=OidcSettings)
+    people: PeopleSettings = field(default_factory=PeopleSettings)
     validator: ValidatorSettings = field(default_factory=ValidatorSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
     log: LogSettings = field(default_factory=LogSettings)
@@ -291,6 +310,7 @@ class Settings:
                 "[oidc] issuer is https://, or http:// of this very machine",
             ),
             (bool(self.oidc.issuer) != bool(self.oidc.client_id), "[oidc] issuer and client_id go together"),
+            (self.people.two_persons not in TWO_PERSONS, f"[people] two_persons is one of {', '.join(TWO_PERSONS)}"),
             (self.web.threads < 1, "[web] threads must be 1 or more"),
             (
                 any(len(each.split(" ")) != 2 for each in self.log.witnesses),
@@ -345,6 +365,7 @@ _TABLES: Mapping[str, type[Any]] = {
     "mqtt": MqttSettings,
     "web": WebSettings,
     "oidc": OidcSettings,
+    "people": PeopleSettings,
     "validator": ValidatorSettings,
     "policy": PolicySettings,
     "log": LogSettings,

@@ -7,11 +7,10 @@ figures are public (User.public) do not count: theirs are shown anyway.
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 LEAST_MEMBERS = 3
 """With three, none of them can take its own part away and read another's."""
@@ -82,36 +81,20 @@ class Ordered(Protocol):
         """Whose it is."""
 
 
-T = TypeVar("T", bound=Ordered)
 Side = Mapping[int, Sequence[tuple[int, int]]]
 
 
-class OpenBook(Generic[T]):
-    """An open book as it may be shown to whoever looks again and again.
+def may_change(before: Sequence[Ordered], after: Sequence[Ordered], public: Collection[int]) -> bool:
+    """Whether an open book of which `before` is shown (nothing: no orders) may be shown as `after`.
 
-    What is shown changes only by the orders of enough members of a side at once, or of none: else the difference of
-    two looks would be what one member ordered meanwhile. So all places that show a book share one OpenBook.
+    On each side all of its members, and those whose orders differ, are enough for a sum, or none.
     """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._epoch, self._at = -1, 0
-        self._orders: Sequence[T] = ()
-        self._sides: tuple[Side, Side] = ({}, {})
-
-    def shown(
-        self, epoch: int, orders: Sequence[T], public: Collection[int], now: int
-    ) -> tuple[int, Sequence[T]] | None:
-        """When what is shown was taken, and its orders; None where nothing of this epoch's book may be told yet."""
-        sides = (_side(orders, is_bid=True), _side(orders, is_bid=False))
-        with self._lock:
-            before: tuple[Side, Side] = self._sides if epoch == self._epoch else ({}, {})
-            if all(may_tell(side, public) for side in sides) and all(
-                may_tell({each for each in old.keys() | new.keys() if old.get(each) != new.get(each)}, public)
-                for old, new in zip(before, sides, strict=True)
-            ):
-                self._epoch, self._at, self._orders, self._sides = epoch, now, tuple(orders), sides
-            return (self._at, self._orders) if epoch == self._epoch else None
+    for is_bid in (True, False):
+        old, new = _side(before, is_bid=is_bid), _side(after, is_bid=is_bid)
+        changed = {each for each in old.keys() | new.keys() if old.get(each) != new.get(each)}
+        if not (may_tell(new, public) and may_tell(changed, public)):
+            return False
+    return True
 
 
 def _side(orders: Iterable[Ordered], *, is_bid: bool) -> Side:

@@ -11,6 +11,7 @@ from solders.keypair import Keypair
 from authority.home.errors import KeyUnreadableError
 from authority.operations import handover
 from authority.operations.command_parts import Act, add_act_options, do
+from authority.operations.desk import Desk, Done
 from authority.operations.members import address_of
 
 
@@ -30,6 +31,11 @@ def run(arguments: argparse.Namespace) -> int:
     return do(arguments, _ACTS[arguments.action])
 
 
+def _propose(desk: Desk, words: argparse.Namespace) -> Done:
+    desk.app.home.settings.people.refuse_alone("handover")
+    return handover.propose(desk, address_of(words.address))
+
+
 def key_of(path: Path) -> Keypair:
     """A key file in Solana's format; KeyUnreadableError."""
     try:
@@ -39,6 +45,6 @@ def key_of(path: Path) -> Keypair:
 
 
 _ACTS: dict[str, Act] = {
-    "propose": lambda desk, words: handover.propose(desk, address_of(words.address)),
+    "propose": _propose,
     "accept": lambda desk, words: handover.accept(desk, key_of(words.key)),
 }

@@ -1,17 +1,20 @@
 """A member leaves: what is settled, what is paid out or fed in, and what is erased.
 
 Each step waits for the one before it, and all of it may be done again until nothing is left. The member's energy is
-retired for what it drew, its own surplus is fed in, and its credits are redeemed: that sum the department pays out in
-money. Then the chain closes the member, and its name, building and key are erased here. The log and the chain know it
-by its address alone, and keep that.
+retired for what it drew, its own surplus is fed in, and its credits are redeemed: that sum the department owes it in
+money, and the next payment file has it (authority.billing.payouts). Then the chain closes the member, and its name,
+building and key are erased here; its bank account goes when it is paid. The log and the chain know it by its address
+alone, and keep that.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from sqlalchemy import delete, select
 
+from authority.billing import credits
 from authority.chain import accounts
 from authority.enrolment import wallets
 from authority.log import log
@@ -26,11 +29,14 @@ from authority.operations.chain_state import (
 from authority.operations.desk import CLOSED, Desk, Done
 from authority.operations.errors import LeftError
 from authority.operations.members import set_status
-from authority.operations.tokens import CREDIT, ENERGY, MOST_AT_ONCE, Holder
-from authority.store.billing import BankAccount
+from authority.operations.tokens import ENERGY, MOST_AT_ONCE, Holder
+from authority.store.billing import CreditEntry
 from authority.store.market import StandingOrderPolicy
 from authority.store.metering import METER_RETIRED, Meter
 from authority.store.people import User
+
+LEAVING = "leaving-"
+"""Begins the reference under which a leaving member's credits are taken back: there is no transfer of a bank yet."""
 
 
 def leave(desk: Desk, name: str, *, forfeit: bool = False) -> Done:
@@ -115,25 +121,23 @@ def _settle_up(desk: Desk, done: Done, user: User, found: MemberOnChain, *, forf
         return True
     holder = Holder(desk, found.user, wallets.unseal(desk.app.home, user))
     told = {"retired_wh": 0, "fed_in_wh": 0, "redeemed": 0, "left_wh": 0}
-    for asset, amount in ((ENERGY, found.balances.seat_wh), (CREDIT, found.balances.seat_credit)):
-        if amount:
-            holder.withdraw(asset, amount)
+    if found.balances.seat_wh:
+        holder.withdraw(ENERGY, found.balances.seat_wh)
     for amount, period, feed_in in _retirements(desk, found):
         holder.retire(amount, period, feed_in=feed_in, from_seat=False)
         told["fed_in_wh" if feed_in else "retired_wh"] += amount
+    told["redeemed"] = _redeem(desk, user)
     after = member_on_chain(desk.client, user)
     assert after is not None  # noqa: S101 - it was there
-    if after.balances.wallet_credit:
-        holder.redeem(after.balances.wallet_credit)
-        told["redeemed"] = after.balances.wallet_credit
     told["left_wh"] = after.balances.energy
     done.facts |= told
     if told["retired_wh"] or told["fed_in_wh"]:
         desk.note(done, "energy", f"{told['retired_wh']} Wh retired, {told['fed_in_wh']} Wh fed in", changed=True)
     if told["redeemed"]:
-        credits = f"{told['redeemed'] // 1_000_000}.{told['redeemed'] % 1_000_000:06}"
-        desk.log("credits_redeemed", {"amount": told["redeemed"], "wallet": user.wallet})
-        desk.note(done, "credits", f"{credits} redeemed: pay them out to {user.name} in money", changed=True)
+        said = f"{told['redeemed'] // 1_000_000}.{told['redeemed'] % 1_000_000:06}"
+        desk.note(
+            done, "credits", f"{said} redeemed: they are owed in money, and in the next payment file", changed=True
+        )
     if told["left_wh"] and not forfeit:
         todo = (
             f"{told['left_wh']} Wh are left that {user.name} bought and did not draw, which cannot be fed in: let a "
@@ -142,6 +146,31 @@ def _settle_up(desk: Desk, done: Done, user: User, found: MemberOnChain, *, forf
         desk.note(done, "energy", "left_over", todo)
         return False
     return True
+
+
+def _redeem(desk: Desk, user: User) -> int:
+    """Take all of its credits back, and keep that they are owed; how many were, in this run and those before it.
+
+    Kept before anything is sent, as every payout is, so nothing is taken back that nobody is owed. Micro-credits;
+    BillingError `booking_undecided` while an earlier run's may still land.
+    """
+    landed = [
+        entry
+        for entry in map(partial(credits.settle, desk.app, desk.client), _leaving_entries(desk, user))
+        if entry.state == credits.LANDED
+    ]
+    found = member_on_chain(desk.client, user)
+    amount = 0 if found is None else (found.balances.wallet_credit or 0) + found.balances.seat_credit
+    if amount:
+        reference = f"{LEAVING}{user.wallet}-{len(landed) + 1}"
+        landed.append(credits.pay_out(desk.app, desk.client, user, amount, reference, actor=desk.actor))
+    return -sum(entry.amount for entry in landed)
+
+
+def _leaving_entries(desk: Desk, user: User) -> list[CreditEntry]:
+    its = CreditEntry.reference.startswith(f"{LEAVING}{user.wallet}-", autoescape=True)
+    with desk.app.store.read() as session:
+        return list(session.scalars(select(CreditEntry).where(its).order_by(CreditEntry.log_index)))
 
 
 def _retirements(desk: Desk, found: MemberOnChain) -> list[tuple[int, int, bool]]:
@@ -193,7 +222,7 @@ def _plan(desk: Desk, found: MemberOnChain) -> dict[str, int]:
 
 def _erase(desk: Desk, done: Done, user: User, found: MemberOnChain | None) -> None:
     number = user.id if found is None else found.user.member_index
-    done.facts["erased"] = ["name", "building", "key of its wallet", "bank account"]
+    done.facts["erased"] = ["name", "building", "key of its wallet"]
     if desk.dry_run:
         desk.note(done, f"member {user.name}", "name, building and key would be erased")
         return
@@ -202,7 +231,6 @@ def _erase(desk: Desk, done: Done, user: User, found: MemberOnChain | None) -> N
         kept.name, kept.building, kept.public = f"former member {number}", "", False
         kept.sealed_key = kept.next_wallet = kept.next_sealed_key = None
         kept.left_at = desk.app.clock()
-        session.execute(delete(BankAccount).where(BankAccount.member_id == kept.id))
         data = {"reason": desk.reason, "wallet": user.wallet}
         data |= {name: done.facts.get(name, 0) for name in ("retired_wh", "fed_in_wh", "redeemed", "left_wh")}
         log.record_act(session, "member_left", desk.actor, desk.app.clock(), data)

@@ -1,4 +1,4 @@
-"""What is moved for a member whose key is in custody: between wallet and seat, into retirement, back as credits."""
+"""What is moved for a member whose key is in custody: between wallet and seat, and into retirement."""
 
 from __future__ import annotations
 
@@ -60,11 +60,6 @@ class Holder:
             "source": FROM_SEAT if from_seat else FROM_ACCOUNT,
         }
         return self._do("energy_token", "retire_energy", args, given)
-
-    def redeem(self, amount: int) -> str:
-        """Give credits back to the department, which pays them out in money."""
-        given = {"wallet": self._key.pubkey(), "credit_token_account": self._user.credit_token_account}
-        return self._do("energy_token", "redeem_credit", {"amount": amount}, given)
 
     def _do(self, program: str, name: str, args: Mapping[str, object], given: Mapping[str, Pubkey]) -> str:
         user = programs.user_address(self._user.member)

@@ -6,6 +6,7 @@ import argparse
 
 from authority.operations import upgrade
 from authority.operations.command_parts import Act, add_act_options, desk_of, do, show
+from authority.operations.desk import Desk, Done
 from edge_agent.wire.command import add_json
 
 
@@ -30,8 +31,13 @@ def run(arguments: argparse.Namespace) -> int:
     return do(arguments, _ACTS[arguments.action])
 
 
+def _announce(desk: Desk, _words: argparse.Namespace) -> Done:
+    desk.app.home.settings.people.refuse_alone("upgrade")
+    return upgrade.announce(desk)
+
+
 _ACTS: dict[str, Act] = {
-    "announce": lambda desk, _: upgrade.announce(desk),
+    "announce": _announce,
     "cancel": lambda desk, _: upgrade.cancel(desk),
     "run": lambda desk, _: upgrade.carry_out(desk),
 }

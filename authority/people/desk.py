@@ -107,7 +107,8 @@ def end_session(desk: Desk, session_id: str) -> Done:
 
 
 def erase(desk: Desk, login: str) -> Done:
-    """Erase a person; the log keeps a pseudonym that leads to nobody."""
+    """Erase a person; the log keeps a pseudonym that leads to nobody. TwoPeopleNeededError where one is not enough."""
+    desk.app.home.settings.people.refuse_alone("erase")
     done, now = desk.begin("erase", login), desk.app.clock()
     with desk.app.store.write() as session:
         person = records.find(session, login)

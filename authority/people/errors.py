@@ -109,13 +109,43 @@ class FormSentError(PeopleError):
         super().__init__("this form was sent already, and what it gave out is shown once; open the page again for more")
 
 
-class NamesSomebodyError(PeopleError):
-    """Words for the log that name somebody or a building."""
+class ProposalUnknownError(PeopleError):
+    """There is no such proposal, or it is none for the roles of who asks."""
 
-    code = "names_somebody"
+    code = "proposal_unknown"
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"these words go into the log, which forgets nothing: say it without {name!r}")
+
+class ProposalInvalidError(PeopleError):
+    """Something is proposed that cannot be, or without its reason."""
+
+    code = "proposal_invalid"
+
+
+class ProposalOverError(PeopleError):
+    """A proposal that was decided, withdrawn or carried out already, or whose time is over."""
+
+    code = "proposal_over"
+
+
+class ProposalChangedError(PeopleError):
+    """What is proposed is not what was looked at, or what it goes by has changed since."""
+
+    code = "proposal_changed"
+
+
+class SamePersonError(PeopleError):
+    """Somebody would approve what it proposed itself, and [people] two_persons wants another person."""
+
+    code = "same_person"
+
+    def __init__(self) -> None:
+        super().__init__("you proposed this: another person has to approve it")
+
+
+class RoleMissingError(PeopleError):
+    """Who acts, or who acted before, has not the role that this takes (any more)."""
+
+    code = "role_missing"
 
 
 class ActUnclearError(PeopleError):

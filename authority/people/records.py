@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from typing import Any
 
@@ -10,7 +9,7 @@ from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session, joinedload
 
 from authority.log import log
-from authority.people.errors import NamesSomebodyError, PersonInvalidError, PersonUnknownError, RoleInvalidError
+from authority.people.errors import PersonInvalidError, PersonUnknownError, RoleInvalidError
 from authority.people.roles import DELEGATE, MEMBER, OF_A_MEMBER, ROLES, MemberAccount, Principal
 from authority.store.billing import BankAccount, BillMail
 from authority.store.people import User
@@ -31,8 +30,6 @@ from authority.store.persons import (
 MAX_TEXT = 128
 OPEN, ACCEPTED, EXPIRED = "open", "accepted", "expired"
 """What becomes of an invitation."""
-SHORTEST_NAME = 3
-"""Names of fewer letters, such as a building's A, are words that any sentence may have."""
 _OWNED = (
     PersonRole,
     Invitation,
@@ -88,21 +85,6 @@ def require_sound(login: str, name: str) -> None:
 def note_changed(session: Session, person: Person, *, by: str, now: int) -> None:
     """Log that a person's name or id in a list is another; what they are is not said."""
     log.record_act(session, "person_changed", by, now, {"person": person.pseudonym})
-
-
-def require_nameless(session: Session, text: str) -> None:
-    """NamesSomebodyError where words for the log name a person, a member or a building: the log forgets nothing."""
-    words = " ".join(text.casefold().split())
-    named = [
-        *session.scalars(select(Person.name)),
-        *session.scalars(select(Person.login)),
-        *session.scalars(select(User.name)),
-        *session.scalars(select(User.building)),
-    ]
-    for name in named:
-        found = " ".join(name.casefold().split())
-        if len(found) >= SHORTEST_NAME and re.search(rf"(?<!\w){re.escape(found)}(?!\w)", words):
-            raise NamesSomebodyError(name)
 
 
 def member_named(session: Session, name: str) -> User:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import joinedload
 
 from authority import heap
 from authority.app import App
-from authority.billing import credit_requests
+from authority.billing import credit_requests, payouts
 from authority.billing.turn import each_epoch
 from authority.chain.client import ChainClient
 from authority.enrolment.approvals import Registrar
@@ -112,6 +112,7 @@ def _each_epoch(app: App, client: ChainClient) -> None:
     """Billing's step, and the sums that members' pages read; neither waits for the other."""
     try:
         each_epoch(app, client)
+        payouts.forget_former(app)
     finally:
         settings = app.home.settings
         day_sums.keep(app.store, ZoneInfo(settings.site.zone), settings.epoch.seconds, app.clock())

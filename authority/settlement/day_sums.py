@@ -1,7 +1,8 @@
 """A member's energy and trades by day of the site's calendar: what its pages show of a month or a year.
 
 Energy is netted as settlement nets it, between boundaries at which all of the member's meters stand that were heard in
-the days asked for, and never across an interval. A day holds the boundaries from its midnight to the next, both
+the days asked for, and never across an interval. Where a meter joins or leaves, its member's other meters are netted
+without it before or after. A day holds the boundaries from its midnight to the next, both
 included, so the days of a range make exactly what its readings make together: days in which a meter of the range was
 not heard have no such boundary, and what lies between the boundaries of two days is netted when they are put together.
 
@@ -12,6 +13,7 @@ make from readings and books what is not kept: today, and days for which somethi
 from __future__ import annotations
 
 import bisect
+import functools
 import itertools
 import struct
 from collections import defaultdict
@@ -20,7 +22,7 @@ from datetime import timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, union
+from sqlalchemy import ColumnElement, delete, func, select, union
 from sqlalchemy.orm import Session
 
 from authority.billing.bill import Trade, trades_of
@@ -28,11 +30,11 @@ from authority.billing.calendar import days_between, first_epoch_at, local, midn
 from authority.billing.evidence import StoreEvidence
 from authority.chain.accounts import SpanKind
 from authority.settlement import market_sums
+from authority.settlement.member_meters import Roles, edges_of, inside, settling
 from authority.settlement.surplus import MeterSpan, SurplusError, settle_span
 from authority.store import Store
 from authority.store.day_sums import EnergyDay, EnergyDaysKept, MarketDay, TradeDay, TradeDaysKept
 from authority.store.metering import (
-    METER_RETIRED,
     PASSED,
     Frame,
     Meter,
@@ -92,28 +94,6 @@ class Traded(NamedTuple):
     received_micro_credits: int = 0
 
 
-class Counted(NamedTuple):
-    """What a meter measures, and between which boundaries (both included) it measures for the member.
-
-    A tenure is (since, until), Unix seconds, None where it has no such end. Readings outside are another member's.
-    """
-
-    role: str
-    tenures: tuple[tuple[int | None, int | None], ...] = ((None, None),)
-
-    def covers(self, boundary: int) -> bool:
-        """Whether a reading at that boundary is the member's."""
-        return self.within(boundary, boundary)
-
-    def within(self, begin: int, end: int) -> bool:
-        """Whether it measured for the member at some time from begin to end."""
-        return any(
-            (since is None or since <= end) and (until is None or begin <= until) for since, until in self.tenures
-        )
-
-
-Roles = Mapping[int, Counted]
-"""A member's meters that count, by Meter.id."""
 Readings = Mapping[int, Mapping[int, Record]]
 """A meter's records by their boundary, by Meter.id; meters without one are left out."""
 
@@ -123,24 +103,6 @@ def add(one: Flows | None, other: Flows | None) -> Flows | None:
     if one is None or other is None:
         return one if other is None else other
     return Flows(*map(int.__add__, one, other))
-
-
-def settling(session: Session, user_id: int) -> dict[int, Counted]:
-    """The meters that count for the member, those that it had before a change of tenant too."""
-    counts = (Meter.role != "submeter", Meter.state != METER_RETIRED)
-    tenures: dict[int, list[tuple[int | None, int | None]]] = defaultdict(list)
-    had = select(MeterTenure.meter_pk, MeterTenure.since_end, MeterTenure.until_end).where(
-        MeterTenure.user_id == user_id
-    )
-    for pk, since, until in session.execute(had.order_by(MeterTenure.id)):
-        tenures[pk].append((since, until))
-    ever = select(MeterTenure.meter_pk).where(MeterTenure.meter_pk == Meter.id).exists()
-    rows = session.execute(
-        select(Meter.id, Meter.role)
-        .where(or_(and_(Meter.user_id == user_id, ~ever), Meter.id.in_(tenures)), *counts)
-        .order_by(Meter.id)
-    )
-    return {pk: Counted(role, tuple(tenures[pk])) if pk in tenures else Counted(role) for pk, role in rows}
 
 
 # From readings
@@ -169,11 +131,35 @@ def _readings(session: Session, roles: Roles, at: ColumnElement[bool]) -> Readin
 
 
 def spans(roles: Roles, its: Readings) -> Iterator[Piece]:
-    """The spans between boundaries at which all meters that were heard have a reading."""
+    """The spans between boundaries at which all meters that were heard, and are the member's then, have a reading."""
+    for part in _parts(roles, its):
+        yield from common_spans(roles, part)
+
+
+def common_spans(roles: Roles, its: Readings) -> Iterator[Piece]:
+    """The spans between boundaries at which all of these meters have a reading."""
     for start, end in itertools.pairwise(common_boundaries(its)):
         flows = netted([(roles[pk].role, records[start], records[end]) for pk, records in its.items()])
         if flows is not None:
             yield Piece(start, end, end - start, flows)
+
+
+def _parts(roles: Roles, its: Readings) -> Iterator[Readings]:
+    """The readings, parted where a meter joins or leaves: each part has the meters that measure throughout it."""
+    begin = min((at for records in its.values() for at in records), default=0)
+    end = max((at for records in its.values() for at in records), default=0)
+    parted = inside(edges_of(roles, its), begin, end)
+    for start, stop in itertools.pairwise([begin, *parted, end]):
+        present = [pk for pk in its if roles[pk].throughout(start, stop)]
+        if not parted:
+            yield {pk: its[pk] for pk in present}
+        else:
+            yield {pk: {at: each for at, each in its[pk].items() if start <= at <= stop} for pk in present}
+
+
+def heard_in(roles: Roles, its: Readings, begin: int, end: int) -> frozenset[int]:
+    """The meters that measured for the member between begin and end, and have a reading there."""
+    return frozenset(pk for pk, records in its.items() if records and roles[pk].lives(begin, end))
 
 
 def common_boundaries(its: Readings) -> list[int]:
@@ -216,14 +202,22 @@ def netted(pairs: Sequence[tuple[str, Record, Record]]) -> Flows | None:
 def _day(start: int, end: int, roles: Roles, its: Readings) -> Day | None:
     """The day [start, end) of these readings; None where no meter was heard."""
     of_day = {pk: {at: record for at, record in records.items() if start <= at <= end} for pk, records in its.items()}
-    heard = {pk: records for pk, records in of_day.items() if records}
+    heard = heard_in(roles, of_day, start, end)
     if not heard:
         return None
-    common, flows, measured = common_boundaries(heard), None, 0
-    for piece in spans(roles, heard):
-        flows, measured = add(flows, piece.flows), measured + piece.measured_seconds
-    first, last = (common[0], common[-1]) if common else (None, None)
-    return Day(start, frozenset(heard), first, last, measured, flows)
+    first, last, found = _joined(roles, {pk: of_day[pk] for pk in heard})
+    flows = functools.reduce(add, (piece.flows for piece in found), None)
+    return Day(start, heard, first, last, sum(piece.measured_seconds for piece in found), flows)
+
+
+def _joined(roles: Roles, its: Readings) -> tuple[int | None, int | None, list[Piece]]:
+    """The first and the last common boundary, and the spans."""
+    common: list[int] = []
+    found: list[Piece] = []
+    for part in _parts(roles, its):
+        common += common_boundaries(part)
+        found += common_spans(roles, part)
+    return (min(common), max(common), found) if common else (None, None, found)
 
 
 def _made(session: Session, roles: Roles, days: Iterable[tuple[int, int]], step: int) -> Iterator[Day]:
@@ -259,35 +253,50 @@ def energy_days(
     return [found[start] for start in sorted(found)]
 
 
-def pieces(session: Session, roles: Roles, days: Sequence[Day]) -> tuple[int, list[Piece]]:
-    """How many meters were heard in these days, and what their readings make together."""
+def pieces(
+    session: Session, roles: Roles, days: Sequence[Day], zone: ZoneInfo, step: int
+) -> tuple[int, list[Piece]]:  # fmt: skip
+    """How many meters were heard in these days, and what their readings make together; step is an epoch's seconds."""
     heard = frozenset[int]().union(*(day.heard for day in days))
-    whole = [day for day in days if day.heard == heard and day.first is not None and day.last is not None]
-    found = [
-        Piece(day.first, day.last, day.measured_seconds, day.flows)
-        for day in whole
-        if day.first is not None and day.last is not None and day.flows is not None
-    ]
+    those = {pk: roles[pk] for pk in heard}
+    edges = edges_of(roles, heard)
+    found: list[Piece] = []
+    ends: list[tuple[int, int]] = []
+    for day in days:
+        end = midnight(local(day.start, zone).date() + timedelta(days=1), zone)
+        first, last = day.first, day.last
+        if inside(edges, day.start, end):  # its sums are of the meters heard in it, and not of those in the range
+            its = readings(session, those, day.start, end, step)
+            first, last, parts = _joined(those, {pk: its.get(pk, {}) for pk in heard})
+            found += parts
+        elif day.heard != frozenset(pk for pk in heard if roles[pk].lives(day.start, end)):
+            continue
+        elif first is not None and last is not None and day.flows is not None:
+            found.append(Piece(first, last, day.measured_seconds, day.flows))
+        if first is not None and last is not None:
+            ends.append((first, last))
     gaps = [
-        (before.last, after.first)
-        for before, after in itertools.pairwise(whole)
-        if before.last is not None and after.first is not None and before.last != after.first
+        (before[1], after[0])
+        for before, after in itertools.pairwise(ends)
+        if before[1] != after[0] and not inside(edges, before[1], after[0])
     ]
     if gaps:
-        those = {pk: roles[pk] for pk in heard}
         its = _readings(session, those, Frame.interval_end.in_({at for gap in gaps for at in gap}))
         for start, end in gaps:
-            flows = netted([(roles[pk].role, records[start], records[end]) for pk, records in its.items()])
-            if flows is not None:
-                found.append(Piece(start, end, end - start, flows))
+            of = {pk: its.get(pk, {}) for pk in heard if roles[pk].throughout(start, end)}
+            if of and all(start in records and end in records for records in of.values()):
+                flows = netted([(roles[pk].role, records[start], records[end]) for pk, records in of.items()])
+                if flows is not None:
+                    found.append(Piece(start, end, end - start, flows))
     return len(heard), sorted(found)
 
 
 def _basis(roles: Roles, zone: ZoneInfo) -> str:
+    """What days are summed of: the meters, and between which boundaries each is the member's."""
     meters = []
     for pk, counted in roles.items():
-        spans_ = ";".join(f"{since or ''}-{until or ''}" for since, until in counted.tenures)
-        meters.append(str(pk) if counted == Counted(counted.role) else f"{pk}@{spans_}")
+        mine = ";".join(f"{since or ''}-{until or ''}" for since, until in counted.tenures)
+        meters.append(f"{pk}@{mine}@{counted.begun or ''}-{counted.ended or ''}")
     return f"{zone} {','.join(meters)}"
 
 

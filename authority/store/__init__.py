@@ -2,12 +2,13 @@
 
 `Store.open(url)` migrates and opens. Read the models where you need them:
 - authority.store.people: User, Installation
-- authority.store.persons: Person, PersonRole, Invitation, Passkey, PersonSession, ProgramToken, ProofLink, LoggedRead
+- authority.store.persons: Person, PersonRole, Invitation, Passkey, PersonSession, ProgramToken, ProofLink, LoggedRead,
+  Proposal
 - authority.store.metering: Gateway, Meter, MeterTenure, MeterKey, Frame, ParkedFrame, Incident, LivePower
 - authority.store.enrolments: Claim, Enrolment, EnrolmentMeter
 - authority.store.log: LogState, LogLeaf, LogTile, Checkpoint, Act
 - authority.store.leases: Lease
-- authority.store.market: StandingOrderPolicy, PendingTransaction
+- authority.store.market: StandingOrderPolicy, ShownBook, PendingTransaction
 - authority.store.settlement: SettlementEpoch, SettledSpan, LookupTable, LookupEntry, SettlementAct, Alert
 - authority.store.billing: ChainEvents, HistoryCursor, BillingPeriod, IssuedBill, CreditEntry, BillMail,
   CreditRequest, BillPayment, BankAccount, PayoutOrder

@@ -28,6 +28,19 @@ class StandingOrderPolicy(Base):
     user: Mapped[User] = relationship()
 
 
+class ShownBook(Base):
+    """What was last shown of an epoch's open book, to anybody (authority.market.open_book), and when it was taken.
+
+    orders are packed, and no evidence: the chain's book is.
+    """
+
+    __tablename__ = "shown_books"
+
+    epoch: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
+    taken_at: Mapped[Seconds]
+    orders: Mapped[bytes]
+
+
 class PendingTransaction(Base):
     """A signed transaction that must not be signed a second time while the first may still land.
 

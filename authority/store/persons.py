@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from authority.store.base import Base, Hash, Name, Seconds
+from authority.store.base import Base, CanonicalJson, Hash, Name, Seconds
 from authority.store.people import User
 
 
@@ -221,3 +221,30 @@ class OidcSignIn(Base):
     verifier: Mapped[Name]
     where: Mapped[str] = mapped_column(String(2048))
     expires_at: Mapped[Seconds]
+
+
+class Proposal(Base):
+    """A dangerous act that one person proposes and another one approves (authority.people.proposals).
+
+    data says what is done; digest is SHA-256 of kind and data, by which the approver says what was looked at. state is
+    waiting, approved, done, or how else it ended; told says why. expires_at: until when it may be approved, or, once
+    approved, carried out. People are named by their pseudonyms.
+    """
+
+    __tablename__ = "proposals"
+    __table_args__ = (Index("ix_proposals_state_kind", "state", "kind"),)
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    kind: Mapped[Name]
+    data: Mapped[dict[str, object]] = mapped_column(CanonicalJson)
+    digest: Mapped[Hash]
+    reason: Mapped[str] = mapped_column(String(200))
+    state: Mapped[Name]
+    told: Mapped[str] = mapped_column(String(300))
+    proposed_by: Mapped[str] = mapped_column(String(64))
+    proposed_at: Mapped[Seconds]
+    expires_at: Mapped[Seconds]
+    approved_by: Mapped[str | None] = mapped_column(String(64))
+    approved_at: Mapped[Seconds | None]
+    ended_by: Mapped[str | None] = mapped_column(String(64))
+    ended_at: Mapped[Seconds | None]

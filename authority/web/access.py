@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from authority.api import me
 from authority.api.gate import PUBLIC, Rule
 from authority.web import (
+    approval_pages,
     audit_pages,
     estimate_pages,
     kwh_pages,
@@ -54,5 +55,6 @@ RULES: Mapping[str, Rule] = {
     **estimate_pages.RULES,
     **operator_acts.RULES,
     **audit_pages.RULES,
+    **approval_pages.RULES,
     **me.RULES,
 }

@@ -16,8 +16,11 @@ from authority.billing.errors import (
     PaymentUnknownError,
     PeriodUnknownError,
 )
-from authority.errors import AuthorityError, MailOffError
+from authority.errors import AuthorityError, MailOffError, OutOfRangeError
+from authority.governance.acts import GovernanceError
+from authority.log.nameless import NamesSomebodyError
 from authority.market.policies import MarketError
+from authority.operations.errors import WalletInvalidError
 from authority.people.errors import (
     FormSentError,
     InvitationInvalidError,
@@ -25,6 +28,11 @@ from authority.people.errors import (
     OidcRefusedError,
     PeopleError,
     ProofLinkUnknownError,
+    ProposalChangedError,
+    ProposalOverError,
+    ProposalUnknownError,
+    RoleMissingError,
+    SamePersonError,
     SessionUnknownError,
     SignInClosedError,
     TokenUnknownError,
@@ -46,14 +54,23 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (PaymentUnknownError, 404),
     (BatchUnknownError, 404),
     (EstimateUnknownError, 404),
+    (ProposalUnknownError, 404),
+    (ProposalOverError, 409),
+    (ProposalChangedError, 409),
+    (SamePersonError, 409),
+    (RoleMissingError, 409),
     (FormSentError, 409),
     (OidcRefusedError, 403),
     (OidcAwayError, 503),
     (DaysInvalidError, 400),
     (AmountInvalidError, 400),
+    (NamesSomebodyError, 400),
     (PeopleError, 400),
     (MarketError, 409),
     (BillingError, 409),
+    (GovernanceError, 409),
+    (OutOfRangeError, 409),
+    (WalletInvalidError, 409),
     (MailOffError, 409),
     (ChainAwayError, 503),
     (RefusalError, 409),

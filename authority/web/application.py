@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from apiflask import APIFlask
@@ -29,14 +29,14 @@ from authority.api.treasury import Treasury
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
-from authority.market.disclosure import OpenBook
+from authority.market.open_book import OpenBook
 from authority.people.oidc import Provider
 from authority.people.sessions import form_token
 from authority.problems import problem
-from authority.settlement.snapshot import OrderView
 from authority.web import (
     access,
     answers,
+    approval_pages,
     audit_pages,
     estimate_pages,
     figures,
@@ -191,21 +191,16 @@ def create_app(
 
 @dataclass(frozen=True)
 class People:
-    """What people who sign in need: the opened authority, and chain clients, one for each question.
-
-    running is what the public page shows of the running book. Members see the same, for what one showed earlier and
-    the other later would differ by one member's order.
-    """
+    """What people who sign in need: the opened authority, and chain clients, one for each question."""
 
     app: App
     client: Callable[[], ChainClient]
-    running: OpenBook[OrderView] = field(default_factory=OpenBook)
 
 
 def _add_people(app: APIFlask, people: People) -> None:
     """The gate before every view, and what is behind it."""
     members, market = Members(people.app, people.client), Market(people.app)
-    by_hand = HandOrders(people.app, people.client, people.running)
+    by_hand = HandOrders(people.app, people.client, OpenBook(people.app.store))
     gate.install(app, people.app, access.RULES)
     provider = Provider(people.app.home, people.app.clock)
     app.register_blueprint(people_pages.blueprint(people.app))
@@ -221,6 +216,7 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(operator_pages.blueprint(shown))
     app.register_blueprint(operator_acts.blueprint(shown))
     app.register_blueprint(audit_pages.blueprint(people.app, people.client))
+    app.register_blueprint(approval_pages.blueprint(people.app, people.client))
     app.register_blueprint(me.blueprint(people.app, members, by_hand))
     app.register_blueprint(market_blueprint(market))
     app.register_blueprint(market_pages.blueprint(market))

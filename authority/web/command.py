@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
             feed=CampusFeed(source, streams=settings.streams, held=lambda: standing_page.words(home.path)),
             health=_health(app, token),
             log=ServedLog(app.store, auditor),
-            people=People(app, lambda: ChainClient(home.rpc_url, attempts=1, timeout=3), source.running),
+            people=People(app, lambda: ChainClient(home.rpc_url, attempts=1, timeout=3)),
         )
 
     host, port = arguments.host or settings.host, arguments.port or settings.port

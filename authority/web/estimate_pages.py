@@ -15,12 +15,13 @@ from authority.api.gate import Rule
 from authority.api.treasury import Treasury
 from authority.billing.calendar import local
 from authority.billing.errors import BillingError, EstimateInvalidError
+from authority.billing.payments import LONGEST_REASON
 from authority.errors import MeterUnknownError
-from authority.people.errors import NamesSomebodyError
+from authority.log.nameless import NamesSomebodyError
 from authority.people.roles import TREASURER
 from authority.web import amounts, answers
 from authority.web.answers import page, redirect
-from authority.web.treasurer_pages import LONGEST_REASON, span
+from authority.web.treasurer_pages import span
 
 RULES: Mapping[str, Rule] = dict.fromkeys(
     ("estimates.listed", "estimates.enter", "estimates.withdraw"), Rule(frozenset({TREASURER}))

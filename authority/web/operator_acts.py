@@ -20,7 +20,8 @@ from authority.collector import held
 from authority.enrolment import approvals, requests
 from authority.errors import MailOffError
 from authority.home.home import Home
-from authority.people import inviting, records, sent_forms
+from authority.log.nameless import require_nameless
+from authority.people import inviting, sent_forms
 from authority.people.desk import address
 from authority.people.errors import ActUnclearError, ListInvalidError, PeopleError
 from authority.people.inviting import Invited, Row
@@ -55,7 +56,7 @@ def blueprint(shown: Shown) -> Blueprint:
         reason = " ".join(request.form.get("reason", "").split())
         if not 3 <= len(reason) <= MOST_REASON or not reason.isprintable():
             raise ActUnclearError(f"say why, in 3 to {MOST_REASON} characters; it is logged")
-        records.require_nameless(session, reason)
+        require_nameless(session, reason)
         return reason
 
     def confirmed() -> None:

@@ -28,11 +28,12 @@ from authority.billing.errors import (
 from authority.billing.mailing import WAITING
 from authority.billing.money import spaced
 from authority.billing.payment_file import CSV
-from authority.billing.payments import UNKNOWN, WORDS
+from authority.billing.payments import LONGEST_REASON, UNKNOWN, WORDS
 from authority.billing.statement import decoded
 from authority.billing.views import CLOSED, ENDED, ISSUED, OPEN, words_of
 from authority.errors import MailOffError
-from authority.people.errors import NamesSomebodyError
+from authority.log.nameless import NamesSomebodyError
+from authority.people.errors import PeopleError
 from authority.people.roles import TREASURER
 from authority.web import amounts, answers, figures
 from authority.web.answers import page, redirect
@@ -71,7 +72,6 @@ STATES = {
     CLOSED: "closed, waits to be issued",
     ISSUED: "issued",
 }
-LONGEST_REASON = 200
 MOST_SHOWN = 50
 
 
@@ -262,6 +262,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
             moving=moving,
             message=message,
             limit=treasury.credit_limit,
+            needs_two=treasury.needs_two,
         )
         return page(text, status)
 
@@ -280,10 +281,13 @@ def blueprint(treasury: Treasury) -> Blueprint:
             treasury.check_credits(moving.member, moving.amount, moving.reference, confirmed)
             if form.get("act") != "save":
                 return credits_page(form, moving)
+            if treasury.needs_two(moving.amount):
+                proposal = treasury.propose_credits(gate.principal(), moving.member, moving.amount, moving.reference)
+                return redirect(url_for("approvals.proposal", proposal=proposal))
             treasury.ask_credits(gate.principal(), moving.member, moving.amount, moving.reference, confirmed)
         except AboveLimitError:
             return credits_page(form, _moving(form), "the two amounts are not the same: look again", 409)
-        except (BillingError, amounts.AmountInvalidError) as error:
+        except (BillingError, PeopleError, amounts.AmountInvalidError) as error:
             return credits_page(form, message=plain(str(error)), status=409)
         return redirect(url_for("treasurer.credits"))
 
@@ -330,13 +334,10 @@ def blueprint(treasury: Treasury) -> Blueprint:
 
     @treasurer.post("/bills/<int:number>/payments/<int:log_index>")
     def withdraw_payment(number: int, log_index: int) -> Response:
-        reason = " ".join(request.form.get("reason", "").split())
         try:
-            if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
-                raise ReasonMissingError(f"say why, in 1 to {LONGEST_REASON} characters: it is logged")
             if log_index not in {each.log_index for each in treasury.bill(number).payments}:
                 raise PaymentUnknownError(f"bill {number} has no such payment")
-            treasury.withdraw_payment(gate.principal(), log_index, reason)
+            treasury.withdraw_payment(gate.principal(), log_index, request.form.get("reason", ""))
         except (ReasonMissingError, NamesSomebodyError) as error:
             return bill_page(number, unpaid=str(error), status=answers.status_of(error))
         return redirect(url_for("treasurer.bill", number=number, _anchor="payments"))
@@ -426,7 +427,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
             if form.get("act") != "save":
                 return bill_page(number, form, correcting)
             treasury.correct(gate.principal(), number, correcting.line, correcting.amount, correcting.reason)
-        except (CorrectionInvalidError, amounts.AmountInvalidError) as error:
+        except (CorrectionInvalidError, amounts.AmountInvalidError, NamesSomebodyError) as error:
             return bill_page(number, form, message=str(error), status=409)
         location = url_for("treasurer.bill", number=number, _anchor="corrections")
         return redirect(location)

@@ -14,8 +14,8 @@ from authority.api.hand_orders import MOST_SHOWN, SHOWN_EPOCHS, HandOrders, prop
 from authority.app import App
 from authority.chain.accounts import BookStatus, EpochBook, Order
 from authority.market import hand_orders
-from authority.market.disclosure import OpenBook
 from authority.market.hand_orders import MOST_AN_EPOCH, PLACE, Wish
+from authority.market.open_book import OpenBook
 from authority.people.roles import MemberAccount, Principal
 from authority.settlement.snapshot import OrderView
 from authority.store.people import User
@@ -71,7 +71,7 @@ def nobody() -> Any:
 def test_a_request_sent_again_is_answered_however_many_or_old_the_orders_are(app: App, clock: Any) -> None:
     who, its = member(app)
     epoch, order = clock.now // STEP, proposed("ask", 120_000, 500)
-    hand = HandOrders(app, nobody, OpenBook())
+    hand = HandOrders(app, nobody, OpenBook(app.store))
     wish = Wish(PLACE, epoch, order.side, order.price, order.quantity)
     assert MOST_AN_EPOCH > MOST_SHOWN
     with app.store.write() as session:
@@ -92,7 +92,7 @@ def test_members_see_of_the_running_book_what_the_public_page_shows(
     add_meter()
     chain = OneBook(clock.now // STEP)
     source = StoreCampusSource(app, chain)
-    hand = HandOrders(app, lambda: chain, source.running)  # type: ignore[arg-type, return-value]
+    hand = HandOrders(app, lambda: chain, OpenBook(app.store))  # type: ignore[arg-type, return-value]
     public, members = [], []
     for chain.sellers in (2, 3, 4, 5, 6):
         public.append(source.now(0).epoch.ask_wh)

@@ -248,6 +248,10 @@ def test_the_commands_try_book_list_and_withdraw(
     (second, first) = run("list", "--json")
     assert (first["bill"], second["bill"]) == (2, 5)
     assert "2026-11-28" in run("list")
+    for reason, code in (("it was Flat 5's", "names_somebody"), (" ", "reason_missing"), ("x" * 201, "reason_missing")):
+        for words in ((), ("--dry-run",)):
+            refused = run("withdraw", str(second["payment"]), "--reason", reason, *words, status=1)
+            assert code in refused, "as the page says"
     withdraw = ("withdraw", str(second["payment"]), "--reason", "not ours")
     assert run(*withdraw, "--dry-run", "--json")["changed"] is False
     assert [run(*withdraw, "--json")["changed"] for _ in range(2)] == [True, False]

@@ -18,7 +18,7 @@ import peer_programs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from paying_office import Office
+from paying_office import NOW, Office
 from sqlalchemy import select
 
 from authority.app import App
@@ -358,3 +358,40 @@ def test_the_commands_list_export_cancel_and_keep_accounts(
     with office.app.store.read() as session:
         assert session.scalars(select(BillPayment)).all() == []
         assert payments.newest(session) == []
+
+
+def test_the_account_of_who_left_is_kept_until_it_is_paid_and_no_longer(office: Office) -> None:
+    with office.app.store.write() as session:
+        member = session.scalars(select(User).where(User.name == "Flat 3")).one()
+        member_id = member.id
+    bank_accounts.set_account(office.app, member_id, "Cleo", THEIRS, "", actor="x")
+    assert payouts.forget_former(office.app) == 0, "nobody left"
+    seconds = office.app.home.settings.epoch.seconds
+
+    def at(now: int, left_at: int) -> Any:
+        with office.app.store.write() as session:
+            session.get_one(User, member_id).left_at = left_at
+        return replace(office.app, clock=lambda: now)
+
+    left, day = 95 * seconds, 86_400
+    assert payouts.forget_former(at(97 * seconds, 96 * seconds)) == 0, "the bill of its last days is to come"
+    assert payouts.forget_former(at(left + day, left)) == 0, "its bill gives it something"
+    batch = payouts.order(at(left + day, left), form="csv", actor="x")
+    assert payouts.forget_former(at(left + 30 * day, left)) == 0, "the bank may not have got the file"
+    assert payouts.forget_former(at(left + day + 30 * day, left)) == 1
+    with office.app.store.read() as session:
+        assert session.get(BankAccount, member_id) is None
+    assert office.acts("payout_account_removed")[-1]["actor"] == "settlement"
+    with pytest.raises(AccountMissingError):
+        payouts.file_of(office.app, batch, "csv")
+
+
+def test_the_account_of_who_left_is_never_kept_for_ever(office: Office) -> None:
+    with office.app.store.write() as session:
+        member = session.scalars(select(User).where(User.name == "Flat 3")).one()
+        member_id, member.left_at = member.id, NOW - 400 * 86_400 + 1
+    bank_accounts.set_account(office.app, member_id, "Cleo", THEIRS, "", actor="x")
+    assert payouts.forget_former(office.app) == 0, "it is still owed, and no longer than this is it kept"
+    with office.app.store.write() as session:
+        session.get_one(User, member_id).left_at = NOW - 400 * 86_400
+    assert payouts.forget_former(office.app) == 1

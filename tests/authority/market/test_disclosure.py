@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authority.market.disclosure import LEAST_MEMBERS, OpenBook, depth, may_tell
+from authority.market.disclosure import LEAST_MEMBERS, depth, may_tell
 
 PUBLIC = frozenset({8, 9})
 ORDERS = st.lists(st.tuples(st.integers(1, 6), st.integers(1, 100), st.integers(0, 9)), max_size=12)
@@ -53,44 +51,3 @@ def test_what_is_left_at_the_end_joins_the_sum_before() -> None:
     told = depth([(1, 10, 0), (1, 10, 1), (1, 10, 2), (2, 5, 9), (3, 7, 0)], PUBLIC)
     assert told is not None
     assert [(step.lowest_price, step.highest_price, step.quantity_wh) for step in told] == [(1, 3, 42)]
-
-
-@dataclass(frozen=True)
-class Placed:
-    is_bid: bool
-    price: int
-    quantity: int
-    member: int
-
-
-BOOKS = st.lists(
-    st.lists(st.builds(Placed, st.booleans(), st.integers(1, 2), st.integers(1, 2), st.integers(0, 9)), max_size=9),
-    max_size=8,
-)
-
-
-@given(BOOKS)
-def test_no_two_looks_at_an_open_book_differ_by_one_or_two_members(books: list[list[Placed]]) -> None:
-    shown, before = OpenBook[Placed](), None
-    for now, orders in enumerate(books):
-        told = shown.shown(1, orders, PUBLIC, now)
-        if told is None:
-            assert before is None
-            continue
-        for is_bid in (True, False):
-            its = parts(told[1], is_bid)
-            assert may_tell(its, PUBLIC)
-            old = parts(before, is_bid) if before is not None else {}
-            assert may_tell((each for each in old.keys() | its.keys() if old.get(each) != its.get(each)), PUBLIC)
-        before = told[1]
-    assert shown.shown(2, [Placed(True, 1, 1, 0)], PUBLIC, 9) is None, (
-        "another epoch's book is not shown for this one's"
-    )
-
-
-def parts(orders: Sequence[Placed], is_bid: bool) -> dict[int, list[Placed]]:
-    found: dict[int, list[Placed]] = {}
-    for order in orders:
-        if order.is_bid == is_bid:
-            found.setdefault(order.member, []).append(order)
-    return found

@@ -26,7 +26,7 @@ from authority.collector.ingest import Collector
 from authority.log import log
 from authority.market.book_leaf import book_leaf
 from authority.people.roles import MemberAccount
-from authority.settlement import day_sums
+from authority.settlement import day_sums, member_meters
 from authority.store.base import table_of
 from authority.store.day_sums import EnergyDay, EnergyDaysKept, TradeDay, trades_changed
 from authority.store.metering import Frame, Gateway, Meter, MeterTenure
@@ -111,7 +111,7 @@ def of_readings(app: App, begin: int, end: int, edges: Sequence[tuple[int, int]]
     flows: list[Any] = [None] * len(edges)
     measured = [0] * len(edges)
     with app.store.read() as session:
-        roles = day_sums.settling(session, 1)
+        roles = member_meters.settling(session, 1)
         its = day_sums.readings(session, roles, begin, end, STEP)
         for piece in day_sums.spans(roles, its):
             place = bisect.bisect_right(starts, piece.end - 1) - 1
@@ -155,6 +155,10 @@ def wipe(app: App) -> Callable[[], None]:
     return wiped
 
 
+JOINS = st.tuples(st.none() | st.integers(0, 390), st.none() | st.integers(0, 390))
+"""From which boundary on a meter reads, and up to which one before it is retired."""
+
+
 @st.composite
 def campuses(draw: st.DrawFn) -> Any:
     """Four days, most around a change of the clock; where meters are reset and silent; how many readings are late."""
@@ -167,10 +171,13 @@ def campuses(draw: st.DrawFn) -> Any:
         draw(st.tuples(*[of_meter] * len(ROLES))),
         draw(st.sampled_from([0, 0.02, 0.3])),
         draw(st.integers(0, 2**32)),
+        draw(st.tuples(*[JOINS] * len(ROLES))),
     )
 
 
-def lived(middle: date, meters: Any, late: float, seed: int) -> tuple[list[Any], list[Any]]:
+def lived(
+    middle: date, meters: Any, late: float, seed: int, lives: Any = ((None, None),) * 3
+) -> tuple[list[Any], list[Any]]:
     """What comes in time, and what late, in their order."""
     begin, end = (midnight(middle + timedelta(days=days), BERLIN) for days in (-1, 3))
     boundaries = range(begin, end + 1, STEP)
@@ -181,6 +188,9 @@ def lived(middle: date, meters: Any, late: float, seed: int) -> tuple[list[Any],
         for start, length in silences:
             for at in boundaries[start : start + length]:
                 its.pop(at, None)
+        joins, leaves = lives[pk - 1]
+        for at in (*boundaries[: joins or 0], *(() if leaves is None else boundaries[leaves:])):
+            its.pop(at, None)
         come += [(at, pk, its[at]) for at in its]
     its_late = {(at, pk) for at, pk, _ in come if chance.random() < late}
     come.sort()
@@ -199,6 +209,9 @@ def test_kept_days_are_what_the_readings_make(app: App, members: Members, wipe: 
     def holds(campus: Any) -> None:
         middle, (come, late) = campus[0], lived(*campus)
         wipe()
+        with app.store.write() as session:
+            for pk, (_, leaves) in enumerate(campus[4], 1):
+                session.get_one(Meter, pk).state = "active" if leaves is None else "retired"
         ranges = [
             (middle + timedelta(days=first), middle + timedelta(days=last))
             for first, last in ((-1, 2), (-1, 0), (0, 0), (1, 2))
@@ -249,7 +262,7 @@ def test_a_member_with_other_meters_is_summed_anew(app: App, members: Members) -
     day_sums.keep(app.store, BERLIN, STEP, now + 86_400)
     check(app, members, PLAIN, PLAIN + timedelta(days=2))
     with app.store.read() as session:
-        assert day_sums.settling(session, 1).keys() == {1, 2}
+        assert member_meters.settling(session, 1).keys() == {1, 2}
         heard = session.scalars(select(EnergyDay.heard).where(EnergyDay.user_id == 2)).all()
     assert set(heard) == {bytes([3, 0, 0, 0, 4, 0, 0, 0])}
 
@@ -393,3 +406,61 @@ def test_a_year_reads_neither_readings_nor_books(app: App, members: Members) -> 
         day_sums.keep(app.store, BERLIN, STEP, midnight(PLAIN + timedelta(days=4), BERLIN))
         members.energy(MemberAccount(1, "m1", "w"), PLAIN, PLAIN, "quarter")
     assert keeping.growing(app.store.engine) == []
+
+
+def test_a_retired_meter_stays_in_its_members_history_for_its_time(app: App, members: Members) -> None:
+    """The generation meter is taken out at noon of the second day; another one reads from that evening on."""
+    full_days(app, PLAIN, 3, (2,))
+    days = [midnight(PLAIN + timedelta(days=n), BERLIN) for n in range(4)]
+    noon, evening, taken_out = days[1] + 43_200, days[1] + 64_800, days[1] + 45_000
+    chance = random.Random(7)  # noqa: S311 - readings, not keys
+    old = registers(chance, "generation", range(days[0], noon + 1, STEP), None)
+    new = registers(chance, "generation", range(evening, days[3] + 1, STEP), None)
+    with app.store.write() as session:
+        session.get_one(Meter, 1).state = "retired"
+        session.get_one(Meter, 3).state = "retired"  # it never had a reading
+        session.add(
+            Meter(
+                id=5, name="meter 5", gateway_name="g", serial="5", meter_id=bytes([5] * 32), role="generation",
+                source="solar", user_id=1, installation_n=1, state="active",
+            )
+        )  # fmt: skip
+        log.record_act(session, "meter_taken_out", "x", taken_out, {"meter_id": (bytes([1]) * 32).hex(), "reason": ""})
+    add_readings(app, [(1, at, old[at]) for at in old])
+    add_readings(app, [(5, at, new[at]) for at in new])
+    member = MemberAccount(1, "m1", "w")
+    made = [old[days[1]][0] - old[days[0]][0]]
+    made += [old[noon][0] - old[days[1]][0] + new[days[2]][0] - new[evening][0], new[days[3]][0] - new[days[2]][0]]
+    for _ in range(2):
+        by_day = members.energy(member, PLAIN, PLAIN + timedelta(days=2), "day")
+        assert [step.flows and step.flows.made_wh for step in by_day.steps] == made
+        assert [step.measured_seconds for step in by_day.steps] == [86_400] * 3
+        assert [(step.meters_heard, step.meters) for step in by_day.steps] == [(2, 2), (3, 3), (2, 2)]
+        assert (by_day.meters_heard, by_day.meters) == (3, 3)
+        check(app, members, PLAIN, PLAIN + timedelta(days=2))
+        check(app, members, PLAIN, PLAIN + timedelta(days=1))
+        check(app, members, PLAIN + timedelta(days=2), PLAIN + timedelta(days=2))
+        day_sums.keep(app.store, BERLIN, STEP, days[3])
+    quarters = members.energy(member, PLAIN + timedelta(days=1), PLAIN + timedelta(days=1), "quarter").steps
+    had = {step.starts_at: (step.meters_heard, step.meters) for step in quarters}
+    assert had[noon - STEP] == (2, 2)
+    assert had[noon] == (1, 2), "it is away, and not yet taken out"
+    assert had[taken_out] == (1, 1), "nothing of it is awaited any more"
+    assert had[evening] == (2, 2)
+    assert all(step.flows is not None for step in quarters), "each quarter has what its meters measured"
+
+
+def test_a_meter_that_joins_at_midnight_leaves_the_day_before_whole(app: App, members: Members) -> None:
+    full_days(app, PLAIN, 2, (2,))
+    days = [midnight(PLAIN + timedelta(days=n), BERLIN) for n in range(3)]
+    chance = random.Random(8)  # noqa: S311 - readings, not keys
+    its = registers(chance, "generation", range(days[1], days[2] + 1, STEP), None)
+    add_readings(app, [(1, at, its[at]) for at in its])
+    with app.store.write() as session:
+        session.get_one(Meter, 3).state = "retired"
+    for _ in range(2):
+        found = members.energy(MemberAccount(1, "m1", "w"), PLAIN, PLAIN + timedelta(days=1), "day")
+        assert [step.measured_seconds for step in found.steps] == [86_400, 86_400]
+        assert [(step.meters_heard, step.meters) for step in found.steps] == [(1, 1), (2, 2)]
+        check(app, members, PLAIN, PLAIN + timedelta(days=1))
+        day_sums.keep(app.store, BERLIN, STEP, days[2])

@@ -26,8 +26,8 @@ from authority.chain.client import ChainClient
 from authority.log import log
 from authority.market import hand_orders
 from authority.market.book_leaf import book_of_leaf
-from authority.market.disclosure import OpenBook
 from authority.market.hand_orders import HandOrderKeyUsedError
+from authority.market.open_book import OpenBook
 from authority.market.standing_orders import StandingOrder
 from authority.people.roles import MemberAccount, Principal
 from authority.store.log import Act
@@ -49,7 +49,9 @@ def who(its: MemberAccount) -> Principal:
 
 
 def by_hand(campus: Any) -> HandOrders:
-    return HandOrders(campus.app, lambda: ChainClient(campus.validator.url, attempts=2, timeout=10), OpenBook())
+    return HandOrders(
+        campus.app, lambda: ChainClient(campus.validator.url, attempts=2, timeout=10), OpenBook(campus.app.store)
+    )
 
 
 @pytest.fixture

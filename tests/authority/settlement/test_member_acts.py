@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from solders.keypair import Keypair
@@ -10,12 +11,13 @@ from solders.pubkey import Pubkey
 from sqlalchemy import select
 
 from authority.audit.conservation import conservation
-from authority.billing import bank_accounts
+from authority.billing import bank_accounts, payouts
 from authority.chain import accounts, programs
 from authority.collector import policy
 from authority.collector.policy import MeterFacts
 from authority.enrolment import wallets
-from authority.store.billing import BankAccount
+from authority.home.settings import BillingSettings
+from authority.store.billing import BankAccount, CreditEntry
 from authority.store.log import Act
 from authority.store.people import Installation, User
 from edge_agent.wire.reading import Record
@@ -156,7 +158,17 @@ def test_a_member_leaves_with_everything_settled_paid_and_erased(campus, run):
     with campus.app.store.read() as session:
         user = session.scalars(select(User).where(User.wallet == str(campus.wallets["A"]))).one()
         assert (user.name, user.building, user.sealed_key) == ("former member 0", "", None)
-        assert session.get(BankAccount, member_id) is None
+        assert session.get(BankAccount, member_id) is not None, "it is paid there"
+    euros = replace(campus.app.home.settings, billing=BillingSettings(currency="EUR"))
+    campus.app.home.save(euros)
+    with campus.app.store.read() as session:
+        (owed,) = payouts.owed(session, campus.app)
+        (entry,) = session.scalars(select(CreditEntry))
+    assert (entry.amount, entry.state) == (-told["redeemed"], "landed")
+    assert (owed.wallet, owed.amount) == (user.wallet, -(-told["redeemed"] // 10_000 * 10_000))
+    batch = payouts.order(campus.app, [(owed.name, owed.amount)], form="csv", actor="x")
+    assert b"DE89370400440532013000" in payouts.file_of(campus.app, batch, "csv")[0]
+    assert payouts.forget_former(campus.app) == 0, "the file may still have to be made again"
     assert "there is no member 'A'" in run("members", "leave", "A", exits=1)
     assert "has left already" in run("members", "leave", "former member 0", exits=1)
     for _ in range(2):

@@ -16,7 +16,7 @@ from authority.enrolment import requests
 from authority.enrolment.registration import Registration
 from authority.home import certificates
 from authority.refusals import ConflictError
-from authority.settlement import day_sums
+from authority.settlement import member_meters
 from authority.store.log import Act
 from authority.store.metering import Frame, Meter, MeterKey, MeterTenure
 from edge_agent.wire.meter_map import MeterMap
@@ -187,8 +187,8 @@ def test_a_change_of_tenant_gives_the_meter_to_another_member(campus, run):
         rows = session.scalars(select(MeterTenure).order_by(MeterTenure.id)).all()
         tenures = [(row.meter_pk, row.since_end, row.until_end) for row in rows]
         assert (tenures, rows[-1].user_id) == ([(meter_pk, None, boundary), (meter_pk, boundary, None)], owner)
-        assert day_sums.settling(session, owner)[meter_pk].tenures == ((boundary, None),)
-        assert day_sums.settling(session, rows[0].user_id)[meter_pk].tenures == ((None, boundary),)
+        assert member_meters.settling(session, owner)[meter_pk].tenures == ((boundary, None),)
+        assert member_meters.settling(session, rows[0].user_id)[meter_pk].tenures == ((None, boundary),)
     assert campus.energy("D").withdrawn == before.withdrawn + 2_600
     account = campus.client.account(accounts.Meter, programs.meter_address(campus.meters["D.load"].meter_id))
     assert account.user == campus.wallets["Fay"]

@@ -41,6 +41,7 @@ VALUES = {
     "gateway": "x",
     "meter_name": "x",
     "pseudonym": "x",
+    "proposal": "x",
 }
 ASKERS = (*ROLES, "nobody", None)
 OPEN_TO = {
@@ -53,6 +54,7 @@ OPEN_TO = {
     "treasurer": {TREASURER},
     "acts": {OPERATOR},
     "audit": {AUDITOR, AUTHORITY},
+    "approvals": {TREASURER, AUDITOR, AUTHORITY},
     "account": {*ROLES, "nobody"},
 }
 """Who comes in, written down a second time: by the beginning of a route's name."""

@@ -21,6 +21,7 @@ from authority.people.roles import TREASURER
 from authority.store.billing import CreditRequest
 from authority.store.log import Act
 from authority.store.people import User
+from authority.store.persons import Proposal
 from authority.web.application import People, create_app
 
 __all__ = ["make_campus"]
@@ -107,6 +108,15 @@ def test_above_the_limit_the_amount_is_typed_again(town):
     assert "type the amount again" in page.post(409, act="save", **big)
     assert "not the same" in page.post(409, act="save", again="200", **big)
     page.post(303, act="save", again="2000", **big)
+    assert book(town) == 0, "another person has to approve it"
+    _, client, form_token = sign_in(town.app, page.client.application, TREASURER)
+    with town.app.store.read() as session:
+        proposal = session.scalars(select(Proposal)).one()
+    fields = {"form_token": form_token, "act": "approve", "seen": proposal.digest.hex(), "confirm": "yes"}
+    shown = client.get(f"/approvals/{proposal.id}").text
+    assert "2,000.00 credits" in shown or "2000.00 credits" in shown
+    assert "Transfer 17 of Dora" in shown
+    assert client.post(f"/approvals/{proposal.id}", data=fields).status_code == 303
     assert book(town) == 1
     assert town.credit("D") == 2_000 * MILLION
 

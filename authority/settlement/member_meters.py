@@ -1,0 +1,122 @@
+"""Whose readings a meter's are, and when: a member's own meters, those before a change of tenant, and retired ones."""
+
+from __future__ import annotations
+
+import bisect
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy.orm import Session
+
+from authority.store.log import Act
+from authority.store.metering import METER_RETIRED, PASSED, Frame, Meter, MeterTenure
+
+TAKEN_OUT = "meter_taken_out"
+"""The act that retires a meter (authority.operations.meters)."""
+EVER, NEVER = -1, 2**62
+"""Before and after all boundaries."""
+
+
+class Counted(NamedTuple):
+    """What a meter measures, and between which boundaries (both included) it measures for the member.
+
+    A tenure is (since, until), Unix seconds, None where it has no such end. Readings outside are another member's.
+    begun is the boundary of the meter's first reading (None: it has none); ended that of its last one, and gone when it
+    was taken out, where it was retired.
+    """
+
+    role: str
+    tenures: tuple[tuple[int | None, int | None], ...] = ((None, None),)
+    begun: int | None = None
+    ended: int | None = None
+    gone: int | None = None
+
+    def covers(self, boundary: int) -> bool:
+        """Whether a reading at that boundary is the member's."""
+        return any(
+            (since is None or since <= boundary) and (until is None or boundary <= until)
+            for since, until in self.tenures
+        )
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """Between which boundaries it measured for the member, from its first reading to its last."""
+        yield from self._between(self.ended)
+
+    def awaited(self, begin: int, end: int) -> bool:
+        """Whether its readings of some time between begin and end are the member's, and were to come."""
+        return any(since < end and begin < until for since, until in self._between(self.gone))
+
+    def lives(self, begin: int, end: int) -> bool:
+        """Whether it measured for the member for some time between begin and end."""
+        return any(since < end and begin < until for since, until in self.spans())
+
+    def throughout(self, begin: int, end: int) -> bool:
+        """Whether it measured for the member all the time from begin to end."""
+        return any(since <= begin and end <= until for since, until in self.spans())
+
+    def _between(self, last: int | None) -> Iterator[tuple[int, int]]:
+        for since, until in self.tenures:
+            begins = max(EVER if since is None else since, EVER if self.begun is None else self.begun)
+            ends = min(NEVER if until is None else until, NEVER if last is None else last)
+            if begins < ends:
+                yield begins, ends
+
+
+Roles = Mapping[int, Counted]
+"""A member's meters that count, by Meter.id."""
+
+
+def settling(session: Session, user_id: int) -> dict[int, Counted]:
+    """The meters that count for the member: those that it had before a change of tenant too, and retired ones."""
+    tenures: dict[int, list[tuple[int | None, int | None]]] = defaultdict(list)
+    had = select(MeterTenure.meter_pk, MeterTenure.since_end, MeterTenure.until_end).where(
+        MeterTenure.user_id == user_id
+    )
+    for pk, since, until in session.execute(had.order_by(MeterTenure.id)):
+        tenures[pk].append((since, until))
+    ever = select(MeterTenure.meter_pk).where(MeterTenure.meter_pk == Meter.id).exists()
+    rows = session.execute(
+        select(Meter.id, Meter.role, Meter.state, Meter.meter_id)
+        .where(or_(and_(Meter.user_id == user_id, ~ever), Meter.id.in_(tenures)), Meter.role != "submeter")
+        .order_by(Meter.id)
+    ).all()
+    retired = {pk: meter_id for pk, _, state, meter_id in rows if state == METER_RETIRED}
+    begun = _boundaries(session, [pk for pk, *_ in rows], Frame.log_index.asc())
+    ended = _boundaries(session, retired, Frame.log_index.desc())
+    gone = _taken_out(session, retired)
+    found = {}
+    for pk, role, *_ in rows:
+        if pk in retired and pk not in ended:
+            continue
+        its = tuple(tenures[pk]) if pk in tenures else ((None, None),)
+        last = ended.get(pk)
+        found[pk] = Counted(role, its, begun.get(pk), last, None if last is None else max(last, gone.get(pk, last)))
+    return found
+
+
+def _boundaries(session: Session, pks: Collection[int], order: ColumnElement[int]) -> dict[int, int]:
+    """The boundary of each meter's first reading that counts, in this order; meters without one are left out."""
+    passed = select(Frame.interval_end).where(Frame.meter_pk == Meter.id, Frame.disposition.in_(PASSED))
+    rows = session.execute(select(Meter.id, passed.order_by(order).limit(1).scalar_subquery()).where(Meter.id.in_(pks)))
+    return {pk: end for pk, end in rows if end is not None}
+
+
+def _taken_out(session: Session, retired: Mapping[int, bytes]) -> dict[int, int]:
+    """When meters were retired, as the log has it."""
+    if not retired:
+        return {}
+    acts = session.execute(select(Act.time, Act.data).where(Act.kind == TAKEN_OUT).order_by(Act.log_index))
+    times = {str(data["meter_id"]): time for time, data in acts}
+    return {pk: times[meter_id.hex()] for pk, meter_id in retired.items() if meter_id.hex() in times}
+
+
+def edges_of(roles: Roles, pks: Iterable[int]) -> list[int]:
+    """When one of these meters joins or leaves, in order."""
+    return sorted({edge for pk in pks for span in roles[pk].spans() for edge in span})
+
+
+def inside(edges: Sequence[int], begin: int, end: int) -> Sequence[int]:
+    """The edges that lie between begin and end."""
+    return edges[bisect.bisect_right(edges, begin) : bisect.bisect_left(edges, end)]
