@@ -13,7 +13,6 @@ from authority.audit.bundle import Manner
 from authority.audit.command import verify
 from authority.audit.conservation import conservation
 from authority.audit.stopped import validator_of
-from authority.chain.client import ChainClient
 from authority.market.clearing import Order
 from authority.measures import tables
 from authority.measures.campus import comparison_of, figures_of, meter_steps
@@ -40,8 +39,7 @@ def make(
     seconds = request.scenario.epoch_seconds
     first, end = request.start // seconds, request.end // seconds
     try:
-        with validator_of(app.home) as url:
-            client = ChainClient(url)
+        with validator_of(app.home) as client:
             with spent.on("measures"):
                 figures = figures_of(app, client, first, end)
                 written = list(tables.of_campus(figures, meter_steps(app, first, end)))
@@ -53,10 +51,9 @@ def make(
                     rules, names = comparison_of(app, first, end, stand_ins, own_rules(own))
                     written += tables.of_rules(rules, names, first, seconds)
             with spent.on("audit"):
-                audit = verify(app, url, Manner(jobs=1))
+                audit = verify(app, client, Manner(jobs=1))
             conserved = conservation(client)
             transactions = int(client.call("getTransactionCount"))
-            client.close()
     finally:
         app.store.close()
     document: dict[str, Any] = {
