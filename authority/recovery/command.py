@@ -89,9 +89,7 @@ def _run(app: App, client: ChainClient, arguments: argparse.Namespace) -> int:
     chain = ChainSource(source.state, history, source.idls)
     seen = [_kept(app, path) for path in arguments.checkpoint]
     begun = refill.begin(app, chain, actor=actor, reason=arguments.reason, seen=seen, dry_run=dry_run)
-    undone = went_back.go_back(
-        app.store, client, app.home.network_id, actor=actor, now=app.clock(), dry_run=dry_run
-    )
+    undone = went_back.go_back(app.store, client, app.home.network_id, actor=actor, now=app.clock(), dry_run=dry_run)
     registered, credited, by_hand = 0, 0, list[str]()
     if not dry_run and client.url == app.home.rpc_url:
         registered = _register(app, client, actor)

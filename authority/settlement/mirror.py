@@ -8,7 +8,7 @@ more than a hundredth of the time (`Mirror.is_due`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 
 from solders.account import Account
 from solders.pubkey import Pubkey
@@ -26,6 +26,8 @@ class Mirror:
         self._client = client
         self._monotonic = monotonic
         self._accounts: dict[Pubkey, Account | None] = {}
+        self._last: dict[Pubkey, Account | None] = {}
+        """As they were read last: what is read again and is the same stays the same object, and is not decoded anew."""
         self._read_at = 0.0
         self._took = 0.0
 
@@ -43,11 +45,24 @@ class Mirror:
         self._accounts.clear()
         self._read_at, self._took = self._monotonic(), 0.0
 
+    def knows(self, addresses: Set[Pubkey]) -> bool:
+        """Whether none of them is to be read anew."""
+        return addresses <= self._accounts.keys()
+
     def accounts(self, addresses: Sequence[Pubkey]) -> list[Account | None]:
         """Accounts in the order asked for; those that are known are not read."""
+        account_at = self.read(addresses)
+        return [account_at(address) for address in addresses]
+
+    def read(self, addresses: Sequence[Pubkey]) -> Callable[[Pubkey], Account | None]:
+        """Have these read where they are not known; what gives each of them, and what else is known."""
         missing = [address for address in dict.fromkeys(addresses) if address not in self._accounts]
         if missing:
             started = self._monotonic()
-            self._accounts.update(zip(missing, self._client.raw_accounts(missing), strict=True))
+            for address, account in zip(missing, self._client.raw_accounts(missing), strict=True):
+                last = self._last.get(address)
+                if last is None or last != account:
+                    last = self._last[address] = account
+                self._accounts[address] = last
             self._took += self._monotonic() - started
-        return [self._accounts[address] for address in addresses]
+        return self._accounts.__getitem__
