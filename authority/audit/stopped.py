@@ -15,7 +15,6 @@ from authority.validator.bank import Bank
 from authority.validator.genesis import Genesis
 from authority.validator.ledger import LEDGER_NAME, Ledger, LedgerError
 
-
 STOPPED_URL = "http://ledger.invalid"
 """What a stopped validator is called: no address, as there is none to call."""
 

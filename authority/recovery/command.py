@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
