@@ -27,7 +27,7 @@ from edge_agent.wire.toml import read_text
 
 SUMS_NAME, README_NAME, LICENCE_NAME = "SHA256SUMS", "README.md", "LICENSE.txt"
 CITATION_NAME, DATACITE_NAME, SCENARIO_NAME = "CITATION.cff", "datacite.json", "scenario.toml"
-INDICATORS_NAME = "indicators.json"
+INDICATORS_NAME, ABOUT_NAME = "indicators.json", "about.toml"
 TABLES = (tables.EPOCHS, tables.MEMBERS, tables.METERS)
 LICENCE_TITLE = "Creative Commons Attribution 4.0 International"
 LICENCE_ID, LICENCE_URL = "CC-BY-4.0", "https://creativecommons.org/licenses/by/4.0/"
@@ -62,6 +62,8 @@ class About:
     keywords: tuple[str, ...]
     limitations: tuple[str, ...]
     creators: tuple[Creator, ...]
+    text: str
+    """The file, as it was read."""
 
     @classmethod
     def load(cls, path: Path) -> About:
@@ -97,6 +99,7 @@ class About:
             top.like("keywords", ()),
             top.like("limitations", ()),
             tuple(creators),
+            text,
         )
         top.done()
         if not found.limitations:
@@ -123,6 +126,7 @@ def write(simulation: Path, into: Path, about: About, scenario: Path | None, *, 
     files[INDICATORS_NAME] = _json({"simulation": request, "measures": report["measures"]})
     if request["scenario"]:
         files[SCENARIO_NAME] = _scenario(scenario, str(request["scenario"]))
+    files[ABOUT_NAME] = about.text.encode()
     files[tables.PACKAGE_NAME] = _json(_package(about, request, resources))
     files[DATACITE_NAME] = _json(_datacite(about, request, files))
     files[CITATION_NAME] = _citation(about).encode()
@@ -343,7 +347,7 @@ def _readme(about: About, request: dict[str, Any], report: dict[str, Any]) -> st
             "## How it was made, and how to make it again",
             "",
             f"    {command_of(request)}",
-            f"    authority dataset month --into {about.name} --about about.toml"
+            f"    authority dataset month --into {about.name} --about {ABOUT_NAME}"
             + (f" --scenario {SCENARIO_NAME}" if request["scenario"] else ""),
             "",
             "by the `authority` command of campus energy trading, whose docs/SIMULATION.md tells the models and their "
