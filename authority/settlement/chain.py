@@ -92,12 +92,6 @@ FROM_ACCOUNT, FROM_SEAT = 0, 1
 """Where energy that is retired comes from."""
 
 
-_METERS = select(Meter.meter_id, Meter.id, Meter.gateway_name, Meter.name, Meter.serial, Meter.public_key).where(
-    Meter.registered_at.is_not(None)
-)
-_MEMBERS = select(User.wallet, User.name).where(User.registered_at.is_not(None))
-
-
 class SettlementChain:
     """The chain as settlement sees it. operator signs and pays; refresh() takes over who and what is registered."""
 
@@ -107,12 +101,11 @@ class SettlementChain:
         self.tables = tables
         self.mirror = Mirror(client)
         self._meters: dict[bytes, tuple[int, str, bytes | None]] = {}
-        self._registered: tuple[Sequence[Any], Sequence[Any]] = ((), ())
+        self._names: dict[str, str] = {}
         self._members: dict[Pubkey, str] = {}
         self._epoch_seconds = 0
         self._epoch = -1
         self._decoded: dict[Pubkey, tuple[Account | None, ProgramAccount]] = {}
-        self._meters_seen: tuple[frozenset[Pubkey], tuple[MeterView, ...]] = (frozenset(), ())
         self._meter_views: dict[bytes, tuple[tuple[object, ...], MeterView]] = {}
         self._users: dict[Pubkey, tuple[Account | None, RegistryUser]] = {}
         self._member_views: dict[Pubkey, tuple[tuple[object, ...], MemberView]] = {}
@@ -124,15 +117,19 @@ class SettlementChain:
     def refresh(self, store: Store) -> None:
         """Take over from the store which meters and members are on the chain, and have them in lookup tables."""
         with store.read() as session:
-            connection = session.connection()
-            meters, members = connection.execute(_METERS).all(), connection.execute(_MEMBERS).all()
-        if (meters, members) != self._registered:
-            self._registered = meters, members
-            self._meters = {
-                row.meter_id: (row.id, f"{row.gateway_name}/{row.name} ({row.serial})", row.public_key)
-                for row in meters
-            }
-            self._members = {Pubkey.from_string(row.wallet): row.name for row in members}
+            meters = session.execute(
+                select(Meter.meter_id, Meter.id, Meter.gateway_name, Meter.name, Meter.serial, Meter.public_key).where(
+                    Meter.registered_at.is_not(None)
+                )
+            ).all()
+            members = session.execute(select(User.wallet, User.name).where(User.registered_at.is_not(None))).all()
+        known = {
+            row.meter_id: (row.id, f"{row.gateway_name}/{row.name} ({row.serial})", row.public_key) for row in meters
+        }
+        names = {row.wallet: row.name for row in members}
+        if (known, names) != (self._meters, self._names):
+            self._meters, self._names = known, names
+            self._members = {Pubkey.from_string(wallet): name for wallet, name in names.items()}
             self.mirror.forget_all()
         self.tables.ensure(
             [
@@ -190,7 +187,7 @@ class SettlementChain:
         return Snapshot(
             now=now,
             config=config,
-            meters=self._read_meters(),
+            meters=tuple(self._read_meters()),
             members=tuple(self._read_members(config.billing_period, seats)),
             books=self._read_books(last_checkpoint),
             last_checkpoint=last_checkpoint,
@@ -247,16 +244,7 @@ class SettlementChain:
         found = zip(addresses, self.client.raw_accounts(addresses, size), strict=True)
         return [data for address, account in found if (data := self.client.account_data(kind, address, account))]
 
-    def _read_meters(self) -> tuple[MeterView, ...]:
-        """The meters that the oracle has; the very same where none of their accounts is to be read anew."""
-        addresses, views = self._meters_seen
-        if not addresses or not self.mirror.knows(addresses):
-            views = tuple(self._meters_anew())
-            both = [(programs.meter_address(each), programs.meter_state_address(each)) for each in self._meters]
-            self._meters_seen = frozenset(address for pair in both for address in pair), views
-        return views
-
-    def _meters_anew(self) -> Iterator[MeterView]:
+    def _read_meters(self) -> Iterator[MeterView]:
         ids = list(self._meters)
         addresses = [programs.meter_address(meter_id) for meter_id in ids]
         state_addresses = [programs.meter_state_address(meter_id) for meter_id in ids]
@@ -289,7 +277,7 @@ class SettlementChain:
 
     def _read_members(self, period: int, seats: Sequence[Seat]) -> Iterator[MemberView]:
         """The members that are registered; their tokens lie where their User says."""
-        account_at = self.mirror.read(  # all at once; what is looked at below is known then
+        self.mirror.accounts(  # all at once; what is looked at below is known then
             [
                 address
                 for member in self._members
@@ -303,7 +291,7 @@ class SettlementChain:
         users = {}
         for member in self._members:
             address = programs.user_address(member)
-            account = account_at(address)
+            (account,) = self.mirror.accounts([address])
             known = self._users.get(member)
             if known is None or known[0] is not account:
                 user = self._typed(RegistryUser, address, account)
@@ -311,7 +299,7 @@ class SettlementChain:
                     continue
                 known = self._users[member] = (account, user)
             users[member] = known
-        account_at = self.mirror.read(
+        self.mirror.accounts(
             [
                 address
                 for _, user in users.values()
@@ -325,7 +313,7 @@ class SettlementChain:
                 user.energy_token_account,
                 user.credit_token_account,
             )
-            others = [account_at(address) for address in addresses]
+            others = self.mirror.accounts(addresses)
             seat = seats[user.member_index] if user.member_index < len(seats) else None
             source = (account, *others, seat, period, self._members[member])
             view = self._member_views.get(member)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, bindparam, delete, func, insert, select, true, tuple_, update
+from sqlalchemy import Select, and_, bindparam, delete, func, insert, or_, select, true, update
 from sqlalchemy.orm import Session, aliased
 
 from authority.log import log
@@ -290,11 +290,16 @@ class Journal:
     def passed(self, standing: Mapping[int, int]) -> dict[int, set[bytes]]:
         """Hashes (32 bytes) of the records that the log let pass, by meter: those of the given interval ends."""
         found: dict[int, set[bytes]] = {}
-        wanted = [(end, pk) for pk, end in standing.items()]
+        wanted = list(standing.items())
         with self.store.read() as session:
             for start in range(0, len(wanted), STANDINGS_PER_QUERY):
                 some = wanted[start : start + STANDINGS_PER_QUERY]
-                rows = session.connection().execute(_PASSED, {"of": some})
+                rows = session.execute(
+                    select(Frame.meter_pk, Frame.record_hash).where(
+                        Frame.disposition.in_(PASSED),
+                        or_(*(and_(Frame.meter_pk == pk, Frame.interval_end == end) for pk, end in some)),
+                    )
+                )
                 for pk, record_hash in rows:
                     found.setdefault(pk, set()).add(record_hash)
         return found
@@ -390,9 +395,6 @@ _NEWEST = select(SettlementEpoch).order_by(SettlementEpoch.epoch.desc()).limit(2
 _act_rows = table_of(SettlementAct)
 _ACTS_OF = select(_act_rows.c.key, _act_rows.c.log_index).where(_act_rows.c.key.in_(bindparam("of", expanding=True)))
 _NEW_ACT = insert(_act_rows)
-_PASSED = select(Frame.meter_pk, Frame.record_hash).where(
-    tuple_(Frame.interval_end, Frame.meter_pk).in_(bindparam("of", expanding=True)), Frame.disposition.in_(PASSED)
-)
 _spans = table_of(SettledSpan)
 _LAST_SPAN = (
     select(_spans.c.boundary, _spans.c.lifetime_minted_wh, _spans.c.lifetime_withdrawal_wh)

@@ -8,7 +8,7 @@ more than a hundredth of the time (`Mirror.is_due`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
 
 from solders.account import Account
 from solders.pubkey import Pubkey
@@ -45,17 +45,8 @@ class Mirror:
         self._accounts.clear()
         self._read_at, self._took = self._monotonic(), 0.0
 
-    def knows(self, addresses: Set[Pubkey]) -> bool:
-        """Whether none of them is to be read anew."""
-        return addresses <= self._accounts.keys()
-
     def accounts(self, addresses: Sequence[Pubkey]) -> list[Account | None]:
         """Accounts in the order asked for; those that are known are not read."""
-        account_at = self.read(addresses)
-        return [account_at(address) for address in addresses]
-
-    def read(self, addresses: Sequence[Pubkey]) -> Callable[[Pubkey], Account | None]:
-        """Have these read where they are not known; what gives each of them, and what else is known."""
         missing = [address for address in dict.fromkeys(addresses) if address not in self._accounts]
         if missing:
             started = self._monotonic()
@@ -65,4 +56,4 @@ class Mirror:
                     last = self._last[address] = account
                 self._accounts[address] = last
             self._took += self._monotonic() - started
-        return self._accounts.__getitem__
+        return [self._accounts[address] for address in addresses]
