@@ -73,7 +73,7 @@ def live_all(runs: Sequence[Run], address: str, tell: Callable[[str], None]) -> 
                 found[number] = known
         futures = {client.submit(results_of, runs[number], pure=False): number for number in left}
         try:
-            for future in distributed.as_completed(futures):
+            for future in distributed.as_completed(futures, loop=client.loop):
                 run = runs[futures[future]]
                 try:
                     files = future.result()

@@ -269,7 +269,7 @@ def _datacite(about: About, request: dict[str, Any], files: dict[str, bytes]) ->
         "subjects": [{"subject": each} for each in about.keywords],
         "dates": [
             {"date": about.date, "dateType": "Issued"},
-            {"date": f"{first}/{last}", "dateType": "Coverage", "dateInformation": "the simulated time"},
+            {"date": f"{first}/{last}", "dateType": "Other", "dateInformation": "the simulated time"},
         ],
         "descriptions": [
             {"description": about.description, "descriptionType": "Abstract"},
