@@ -105,7 +105,6 @@ class SettlementChain:
         self._members: dict[Pubkey, str] = {}
         self._epoch_seconds = 0
         self._epoch = -1
-        self._decoded: dict[Pubkey, tuple[Account | None, ProgramAccount]] = {}
         self._meter_views: dict[bytes, tuple[tuple[object, ...], MeterView]] = {}
         self._users: dict[Pubkey, tuple[Account | None, RegistryUser]] = {}
         self._member_views: dict[Pubkey, tuple[tuple[object, ...], MemberView]] = {}
@@ -264,16 +263,7 @@ class SettlementChain:
             yield known[1]
 
     def _typed(self, kind: type[_A], address: Pubkey, account: Account | None) -> _A | None:
-        """An account as what it is; one that is the same object as the last time is not decoded again."""
-        known = self._decoded.get(address)
-        if known is not None and known[0] is account and isinstance(known[1], kind):
-            return known[1]
-        data = self.client.account_data(kind, address, account)
-        if data is None:
-            return None
-        found = kind.from_account(data)
-        self._decoded[address] = (account, found)
-        return found
+        return self.mirror.typed(kind, address, account)
 
     def _read_members(self, period: int, seats: Sequence[Seat]) -> Iterator[MemberView]:
         """The members that are registered; their tokens lie where their User says."""

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from solders.account import Account
 from solders.pubkey import Pubkey
 
 from authority.chain.client import ChainClient
+from authority.chain.layout import ProgramAccount
+
+_A = TypeVar("_A", bound=ProgramAccount)
 
 SHARE = 100
 """Reading everything takes at most one part in so many of the time."""
@@ -28,6 +32,7 @@ class Mirror:
         self._accounts: dict[Pubkey, Account | None] = {}
         self._last: dict[Pubkey, Account | None] = {}
         """As they were read last: what is read again and is the same stays the same object, and is not decoded anew."""
+        self._decoded: dict[Pubkey, tuple[Account | None, ProgramAccount]] = {}
         self._read_at = 0.0
         self._took = 0.0
 
@@ -57,3 +62,18 @@ class Mirror:
                 self._accounts[address] = last
             self._took += self._monotonic() - started
         return [self._accounts[address] for address in addresses]
+
+    def typed(self, kind: type[_A], address: Pubkey, account: Account | None) -> _A | None:
+        """An account as what it is; one that is the same object as the last time is not decoded again.
+
+        None where there is none; AccountMismatchError, LayoutError.
+        """
+        known = self._decoded.get(address)
+        if known is not None and known[0] is account and isinstance(known[1], kind):
+            return known[1]
+        data = self._client.account_data(kind, address, account)
+        if data is None:
+            return None
+        found = kind.from_account(data)
+        self._decoded[address] = (account, found)
+        return found
