@@ -122,8 +122,8 @@ docs: $(VENV)/.dev ## The documents as a site in build/docs, with the commands a
 install-gateway: ## On a gateway: the edge agent and nothing else, into PREFIX (/opt/edge-agent)
 	@$(MAKE) --no-print-directory VENV=$(or $(PREFIX),/opt/edge-agent) $(or $(PREFIX),/opt/edge-agent)/.installed-edge
 
-install-authority: ## On the authority's host: the service, into PREFIX (/opt/campus). POSTGRESQL=1 adds that database's driver
-	@$(MAKE) --no-print-directory VENV=$(or $(PREFIX),/opt/campus) $(or $(PREFIX),/opt/campus)/.installed-authority$(if $(POSTGRESQL),-postgresql)
+install-authority: ## On the authority's host: the service, into PREFIX (/opt/campus). POSTGRESQL=1 adds that database's driver, PARQUET=1 what writes Parquet
+	@$(MAKE) --no-print-directory VENV=$(or $(PREFIX),/opt/campus) $(or $(PREFIX),/opt/campus)/.installed-authority$(if $(POSTGRESQL),-postgresql) $(if $(PARQUET),$(or $(PREFIX),/opt/campus)/.locked-parquet)
 
 .PHONY: $(VENV)/.installed-edge $(VENV)/.installed-authority $(VENV)/.installed-authority-postgresql
 $(VENV)/.installed-edge: $(VENV)/.locked-edge
@@ -137,9 +137,11 @@ $(VENV)/.installed-authority $(VENV)/.installed-authority-postgresql: $(VENV)/.i
 deb: $(VENV)/.dev ## Debian packages of both, for bookworm and trixie, in build/deb. SUITE=trixie, ARCH=arm64, PACKAGE=edge-agent
 	@$(BIN)/python deploy/build_deb.py $(PACKAGE) $(if $(SUITE),--suite $(SUITE)) $(if $(ARCH),--arch $(ARCH))
 
-PEERS := anchorpy build dlms gymnasium jupytext micropython micropython-rp2-stubs micropython-unix-stubs node sepaxml
+PEERS := anchorpy build dask dataset dlms gymnasium jupytext micropython micropython-rp2-stubs micropython-unix-stubs node parquet sepaxml
 COMPILE = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --python $(BIN)/python --generate-hashes --only-binary :all: \
     --no-strip-extras --no-emit-package campus-edge-agent --no-emit-index-url --no-annotate --no-header
+
+EXTRA_PARQUET = $$($(BIN)/python -c "import tomllib; print(*tomllib.load(open('authority/pyproject.toml', 'rb'))['project']['optional-dependencies']['parquet'])")
 
 lock: $(VENV)/.created ## Renew the lock files from the two pyproject.toml; KEEP=1 adds what they lack and leaves the rest as it is
 	@$(PIP) install --quiet uv
@@ -147,6 +149,7 @@ lock: $(VENV)/.created ## Renew the lock files from the two pyproject.toml; KEEP
 	@$(COMPILE) pyproject.toml --group build -c $(LOCKS)/dev.lock -o $(LOCKS)/edge.lock
 	@$(COMPILE) authority/pyproject.toml --group build -c $(LOCKS)/dev.lock -o $(LOCKS)/authority.lock
 	@$(COMPILE) authority/pyproject.toml --extra postgresql --group build -c $(LOCKS)/dev.lock -o $(LOCKS)/authority-postgresql.lock
+	@printf '%s\n' $(EXTRA_PARQUET) | $(COMPILE) - -c $(LOCKS)/dev.lock -o $(LOCKS)/parquet.lock
 	@for peer in $(PEERS); do \
 	    $(COMPILE) $(if $(KEEP),,--upgrade) --no-binary construct --group pyproject.toml:peer-$$peer -o $(LOCKS)/peer-$$peer.lock; \
 	done

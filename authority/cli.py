@@ -81,6 +81,9 @@ COMMANDS = {
     "plot": Command(
         "authority.simulation.plot_command", "a finished simulation's page of plots again, or some days", place=False
     ),
+    "dataset": Command(
+        "authority.simulation.dataset_command", "a finished simulation as a data set to publish", place=False
+    ),
 }
 
 

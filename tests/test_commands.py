@@ -223,6 +223,7 @@ WITHOUT_PLACE = {
     "meter-emulator",
     "authority simulate",
     "authority plot",
+    "authority dataset",
 }
 PLAN = one_meter()
 

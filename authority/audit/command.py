@@ -256,22 +256,23 @@ def run(arguments: argparse.Namespace) -> int:
             return _prune(app, arguments)
         if arguments.action == "witnesses":
             return _witnesses(app, ask=arguments.ask, as_json=arguments.json)
-        with _validator(app, arguments) as url:
-            if arguments.action == "conservation":
-                return _conservation(url or app.home.rpc_url)
+        if arguments.action == "conservation":
+            with validator_of(app.home, arguments.url) as client:
+                return _conservation(client)
+        with _validator(app, arguments) as chain:
             if arguments.action == "export":
-                return _export_bundle(app, arguments.bundle, url, arguments.before)
-            audit = verify(app, url, _manner(arguments), arguments.before, told=arguments.progress)
+                return _export_bundle(app, arguments.bundle, chain, arguments.before)
+            audit = verify(app, chain, _manner(arguments), arguments.before, told=arguments.progress)
             return _report(audit, as_json=arguments.json)
     finally:
         app.store.close()
 
 
-def _validator(app: App, arguments: argparse.Namespace) -> AbstractContextManager[str | None]:
-    """The address to ask about the chain; None where it is not to be asked."""
+def _validator(app: App, arguments: argparse.Namespace) -> AbstractContextManager[ChainClient | None]:
+    """Whom to ask about the chain; None where it is not to be asked."""
     if getattr(arguments, "log_only", False):
         return nullcontext(None)
-    return nullcontext(arguments.url) if arguments.url else validator_of(app.home)
+    return validator_of(app.home, arguments.url)
 
 
 def _prune(app: App, arguments: argparse.Namespace) -> int:
@@ -346,8 +347,8 @@ def _last_cosignature(session: Session, witness: str) -> KeptCosignature | None:
     return session.scalar(query.limit(1))
 
 
-def _conservation(url: str) -> int:
-    totals = conservation(ChainClient(url))
+def _conservation(client: ChainClient) -> int:
+    totals = conservation(client)
     print(json.dumps(totals.as_json(), indent=2))
     return 0 if totals.ok else 1
 
@@ -522,11 +523,13 @@ def _manner(arguments: argparse.Namespace) -> Manner:
     return Manner(jobs=arguments.jobs, since=arguments.since, state=arguments.state)
 
 
-def verify(app: App, url: str | None, manner: Manner, before: Sequence[Path] = (), *, told: bool = False) -> Audit:
-    """Audit a home: its log, and the chain at the url, which None leaves out. told: say how far it is."""
+def verify(
+    app: App, client: ChainClient | None, manner: Manner, before: Sequence[Path] = (), *, told: bool = False
+) -> Audit:
+    """Audit a home: its log, and the chain that a client sees, which None leaves out. told: say how far it is."""
     audit = manner.audit(app.home.network_id, bytes(app.home.receipt_key.pubkey()))
     progress = audit.progress = _untouched(app, audit.progress)
-    chain = None if url is None else chain_at(url, progress.newest)
+    chain = None if client is None else chain_at(client, progress.newest)
     manner.begin(audit, chain)
     if chain is not None and not progress.landed:
         chain = with_earlier(app, chain, before)
@@ -560,17 +563,18 @@ def _untouched(app: App, progress: Progress) -> Progress:
     return Progress()
 
 
-def chain_at(url: str, after: Sequence[str | None] = ()) -> ChainSource:
+def chain_at(client: ChainClient, after: Sequence[str | None] = ()) -> ChainSource:
     """The chain as it stands now; its history is read as it is asked for, from behind `after` on."""
-    client = ChainClient(url)
     state, newest = read_chain_state(client)
     history = read_history(client, newest, after or (None,) * len(newest))
     idls = {name: client.idl(name) for name in PROGRAM_NAMES}
     return ChainSource(state, history, idls, newest=tuple(newest))
 
 
-def _export_bundle(app: App, path: Path, url: str | None, before: Sequence[Path]) -> int:
-    chain, hashes = (None, {}) if url is None else (with_earlier(app, chain_at(url), before), _program_hashes(url))
+def _export_bundle(app: App, path: Path, client: ChainClient | None, before: Sequence[Path]) -> int:
+    chain, hashes = None, {}
+    if client is not None:
+        chain, hashes = with_earlier(app, chain_at(client), before), _program_hashes(client)
     with app.store.read() as session:
         identity = Identity(app.home.network_id, app.home.receipt_key)
         manifest = write_bundle(path, identity, StoreLog.of(session), chain, hashes)
@@ -580,15 +584,13 @@ def _export_bundle(app: App, path: Path, url: str | None, before: Sequence[Path]
     return 0
 
 
-def _program_hashes(url: str) -> dict[str, str]:
+def _program_hashes(client: ChainClient) -> dict[str, str]:
     """SHA-256 (hex) of each program's ELF as it lies on the chain, with the room behind it."""
-    client = ChainClient(url)
     found = {}
     for name in PROGRAM_NAMES:
         account = client.raw_account(programs.program_data_address(programs.PROGRAM_IDS[name]))
         if account is not None:
             found[name] = hashlib.sha256(bytes(account.data)[PROGRAM_DATA_HEAD:]).hexdigest()
-    client.close()
     return found
 
 

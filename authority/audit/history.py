@@ -14,7 +14,7 @@ import struct
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, tee
 from operator import itemgetter
 from typing import Any, BinaryIO, Protocol
 
@@ -134,10 +134,10 @@ def read_history(
             _oldest_first(kept, 0 if last in (None, known) else _spool(client, address, last, known, kept))
             for address, last, known, kept in zip(followed(), newest, after, (first, second), strict=True)
         ]
-        for raw in _merged(*lists):
-            signature = Signature.from_bytes(raw)
-            record = client.transaction(signature)
+        wanted, asked = tee(_merged(*lists))
+        for raw, record in zip(wanted, client.transactions(map(Signature.from_bytes, asked)), strict=True):
             if record is None:
+                signature = Signature.from_bytes(raw)
                 raise TransactionMissingError(f"the validator lists {signature}, and does not have it")
             logged = logged_data(record.logs)
             events = tuple((names[program], data) for program, data in logged if program in names)

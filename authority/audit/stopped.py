@@ -1,44 +1,42 @@
-"""A home's chain while nothing runs: the embedded validator's ledger, served to this process alone for an audit.
+"""A home's chain while nothing runs: the embedded validator's ledger, read in this process alone for an audit.
 
 Nothing is written, and the chain's clock stands at its last block, so that the audit sees what was there at the stop.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from authority.chain.client import ChainClient
+from authority.chain.direct import DirectClient
 from authority.home.home import Home
 from authority.validator.bank import Bank
 from authority.validator.genesis import Genesis
 from authority.validator.ledger import LEDGER_NAME, Ledger, LedgerError
-from authority.validator.methods import Methods
-from authority.validator.server import RpcServer
+
+STOPPED_URL = "http://ledger.invalid"
+"""What a stopped validator is called: no address, as there is none to call."""
 
 
 @contextmanager
-def validator_of(home: Home) -> Iterator[str]:
-    """The address of the home's validator: the one that runs, or one over the ledger of an embedded one that stopped.
+def validator_of(home: Home, url: str | None = None) -> Iterator[ChainClient]:
+    """A client of the home's validator: of the one that runs, or of the ledger of an embedded one that stopped.
 
-    LedgerError where that cannot be read.
+    url names another validator. LedgerError where the ledger cannot be read.
     """
-    ledger = _ledger(home)
+    ledger = None if url else _ledger(home)
     if ledger is None:
-        yield home.rpc_url
+        client = ChainClient(url or home.rpc_url)
+        try:
+            yield client
+        finally:
+            client.close()
         return
     try:
         _, stopped_at = ledger.last_block()
         bank = Bank(ledger, Genesis(), wall=lambda: float(stopped_at), monotonic=lambda: 0.0)
-        server = RpcServer(("127.0.0.1", 0), Methods(bank, airdrops=False))
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
-            yield server.url
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
+        yield DirectClient(STOPPED_URL, bank)
     finally:
         ledger.close()
 

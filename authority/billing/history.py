@@ -20,7 +20,7 @@ from authority.billing.facts import RELEVANT
 from authority.billing.folding import FOLD_AT, KeptFacts, fold
 from authority.chain import programs
 from authority.chain.artifacts import PROGRAM_NAMES
-from authority.chain.client import ChainClient
+from authority.chain.client import ChainClient, TransactionRecord
 from authority.chain.idl import Event, Idl, logged_data
 from authority.store import Store
 from authority.store.billing import ChainEvents, HistoryCursor
@@ -51,11 +51,12 @@ def catch_up(store: Store, client: ChainClient) -> int:
     signatures = newest_first[::-1]
     for start in range(0, len(signatures), TRANSACTIONS_PER_COMMIT):
         some = signatures[start : start + TRANSACTIONS_PER_COMMIT]
-        rows = [row for signature in some if (row := _row(client, signature)) is not None]
+        records = client.transactions(some)
+        rows = [_row(signature, record) for signature, record in zip(some, records, strict=True)]
         with store.write() as session:
             if _cursor(session) != cursor:
                 break  # another process is doing the same
-            session.add_all(rows)
+            session.add_all(row for row in rows if row is not None)
             session.merge(HistoryCursor(id=1, signature=bytes(some[-1])))
         cursor = some[-1]
     _fold(store, client)
@@ -77,8 +78,7 @@ def _cursor(session: Session) -> Signature | None:
     return None if row is None else Signature.from_bytes(row.signature)
 
 
-def _row(client: ChainClient, signature: Signature) -> ChainEvents | None:
-    record = client.transaction(signature)
+def _row(signature: Signature, record: TransactionRecord | None) -> ChainEvents | None:
     if record is None:
         raise HistoryLostError(f"the validator lists transaction {signature}, and does not have it")
     if record.error is not None:

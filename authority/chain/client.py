@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import struct
 import threading
 import time
@@ -67,6 +68,8 @@ _A = TypeVar("_A", bound=ProgramAccount)
 MAX_TRANSACTION_SIZE = 1_232
 MAX_ACCOUNTS_PER_CALL = 100
 MAX_STATUSES_PER_CALL = 256
+TRANSACTIONS_PER_CALL = 64
+"""Transactions that are asked for in one batch: some 400 KB of answers."""
 EXTENSION_SIZE = 20
 """Addresses that one transaction adds to a lookup table: 20 x 32 bytes and two signatures fit."""
 
@@ -715,8 +718,20 @@ class ChainClient:
 
     def transaction(self, signature: Signature) -> TransactionRecord | None:
         """A transaction that landed, failed or not; None where this validator has none such."""
+        return next(self.transactions([signature]))
+
+    def transactions(self, signatures: Iterable[Signature]) -> Iterator[TransactionRecord | None]:
+        """Transactions as `transaction` gives them, in the order asked for, read in batches."""
         config = {"commitment": self._history_level(), "encoding": "base64", "maxSupportedTransactionVersion": 0}
-        answer = self.call("getTransaction", str(signature), config)
+        left = iter(signatures)
+        while some := list(itertools.islice(left, TRANSACTIONS_PER_CALL)):
+            calls = [(str(signature), config) for signature in some]
+            for signature, answer in zip(some, self._transport.call_all("getTransaction", calls), strict=True):
+                if isinstance(answer, RpcError):
+                    raise answer
+                yield self._transaction_record(signature, answer)
+
+    def _transaction_record(self, signature: Signature, answer: Any) -> TransactionRecord | None:
         if answer is None:
             return None
         with self._reading("getTransaction"):

@@ -701,6 +701,8 @@ class InstructionItem:
         self.name = _text(item, "name")
         self.discriminator = _discriminator(item)
         self.accounts = tuple(_account_items(item.get("accounts", []), ()))
+        self._items = {(*each.path, each.name): each for each in self.accounts}
+        self.account_names = frozenset(each.name for each in self.accounts)
         self._arguments = _Struct([(_text(arg, "name"), types.of(arg.get("type"))) for arg in item.get("args", [])])
         self._argument_types = {_text(arg, "name"): arg.get("type") for arg in item.get("args", [])}
         self._types = types
@@ -745,7 +747,7 @@ class InstructionItem:
         IdlAccountsError names what is missing or unknown.
         """
         given = dict(_flatten(accounts or {}, ()))
-        items = {(*item.path, item.name): item for item in self.accounts}
+        items = self._items
         if unknown := sorted(".".join(key) for key in given if key not in items):
             raise IdlAccountsError(
                 f"{self.name} has no account {', '.join(unknown)}; it has {', '.join('.'.join(key) for key in items)}"

@@ -65,6 +65,14 @@ class Sealed(NamedTuple):
     sealed_key: bytes
 
 
+_CUSTODY = (
+    select(User.name, func.coalesce(User.signing_wallet, User.wallet), User.sealed_key),
+    select(User.name, User.next_wallet, User.next_sealed_key),
+    select(User.name, WalletKey.address, WalletKey.sealed_key).join(User, User.id == WalletKey.user_id),
+)
+"""Names, addresses and sealed keys: of present wallets, proposed ones, and further ones."""
+
+
 def add(session: Session, home: Home, user: User, random: Callable[[int], bytes], now: int) -> str:
     """Make a further key for a member: for the wallet that is to replace its present one, or for a delegate.
 
@@ -78,10 +86,8 @@ def add(session: Session, home: Home, user: User, random: Callable[[int], bytes]
 def custody(session: Session) -> dict[Pubkey, Sealed]:
     """All keys in custody, by their addresses: of each member's present wallet, of the one that is proposed to take
     over, and those made for delegates."""
-    members = select(User.name, func.coalesce(User.signing_wallet, User.wallet), User.sealed_key)
-    proposed = select(User.name, User.next_wallet, User.next_sealed_key)
-    more = select(User.name, WalletKey.address, WalletKey.sealed_key).join(User, User.id == WalletKey.user_id)
-    rows = [row for query in (members, proposed, more) for row in session.execute(query)]
+    connection = session.connection()
+    rows = [row for query in _CUSTODY for row in connection.execute(query)]
     return {
         Pubkey.from_string(wallet): Sealed(name, wallet, sealed)
         for name, wallet, sealed in rows

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -17,6 +18,7 @@ from sqlalchemy.orm import Session
 from authority.log import log
 from authority.market.policies import MarketError
 from authority.market.standing_orders import SIDES
+from authority.store.base import table_of
 from authority.store.market import HAND_ORDER_OPEN, HandOrderRow
 from authority.store.people import User
 
@@ -112,15 +114,17 @@ def of_member(session: Session, user_id: int, first_epoch: int, end_epoch: int |
 # For settlement
 
 
+_OPEN = (
+    select(*table_of(HandOrderRow).columns, User.wallet)
+    .join(User, User.id == HandOrderRow.user_id)
+    .where(HAND_ORDER_OPEN)
+    .order_by(HandOrderRow.id)
+)
+
+
 def open_orders(session: Session) -> list[HandOrder]:
     """What is not decided yet, the oldest first."""
-    rows = session.execute(
-        select(HandOrderRow, User.wallet)
-        .join(User, User.id == HandOrderRow.user_id)
-        .where(HAND_ORDER_OPEN)
-        .order_by(HandOrderRow.id)
-    )
-    return [_of(row, wallet) for row, wallet in rows]
+    return [_of(row, row.wallet) for row in session.connection().execute(_OPEN)]
 
 
 def mark(session: Session, ids: Sequence[int], state: str, *, told: str = "", signature: str | None = None) -> None:
@@ -131,6 +135,6 @@ def mark(session: Session, ids: Sequence[int], state: str, *, told: str = "", si
     session.execute(update(HandOrderRow).where(HandOrderRow.id.in_(ids), HAND_ORDER_OPEN).values(**values))
 
 
-def _of(row: HandOrderRow, wallet: str) -> HandOrder:
+def _of(row: Any, wallet: str) -> HandOrder:
     wish = Wish(row.act, row.epoch, row.side, row.price, row.quantity, row.number)
     return HandOrder(row.id, wallet, wish, row.state, row.told, row.signature, row.asked_at)

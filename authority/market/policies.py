@@ -172,14 +172,22 @@ def pseudonym(session: Session, user_name: str) -> str:
     return _user(session, user_name).wallet
 
 
+_NOT_PAUSED = (
+    select(
+        User.wallet,
+        StandingOrderPolicy.sell_at,
+        StandingOrderPolicy.buy_at,
+        StandingOrderPolicy.reserve_wh,
+        StandingOrderPolicy.feed_in_above_wh,
+    )
+    .join(User, StandingOrderPolicy.user_id == User.id)
+    .where(StandingOrderPolicy.paused_at.is_(None))
+)
+
+
 def standing_orders_by_wallet(session: Session) -> dict[str, StandingOrder]:
     """All standing orders that are not paused, by the address that names their member on the chain."""
-    policy = StandingOrderPolicy
-    rows = session.execute(
-        select(User.wallet, policy.sell_at, policy.buy_at, policy.reserve_wh, policy.feed_in_above_wh)
-        .join(User, policy.user_id == User.id)
-        .where(policy.paused_at.is_(None))
-    )
+    rows = session.connection().execute(_NOT_PAUSED)
     return {row.wallet: StandingOrder(row.sell_at, row.buy_at, row.reserve_wh, row.feed_in_above_wh) for row in rows}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import getpass
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,46 +77,34 @@ def run(arguments: argparse.Namespace) -> int:
     """Do it; 3 where something is still waited for."""
     app = App.open(arguments.home)
     try:
-        with validator_of(app.home) as url:
-            return _ACTIONS[arguments.action](app, url, arguments)
+        with validator_of(app.home) as client:
+            return _ACTIONS[arguments.action](app, client, arguments)
     finally:
         app.store.close()
 
 
-@contextmanager
-def _client(url: str) -> Iterator[ChainClient]:
-    client = ChainClient(url, attempts=2)
-    try:
-        yield client
-    finally:
-        client.close()
-
-
-def _run(app: App, url: str, arguments: argparse.Namespace) -> int:
+def _run(app: App, client: ChainClient, arguments: argparse.Namespace) -> int:
     dry_run, actor = arguments.dry_run, arguments.actor
-    source = chain_at(url)
+    source = chain_at(client)
     history = list(source.history)
     chain = ChainSource(source.state, history, source.idls)
     seen = [_kept(app, path) for path in arguments.checkpoint]
     begun = refill.begin(app, chain, actor=actor, reason=arguments.reason, seen=seen, dry_run=dry_run)
-    with _client(url) as client:
-        undone = went_back.go_back(
-            app.store, client, app.home.network_id, actor=actor, now=app.clock(), dry_run=dry_run
-        )
-        registered, credited, by_hand = 0, 0, list[str]()
-        if not dry_run and url == app.home.rpc_url:
-            registered = _register(app, client, actor)
-            with app.store.read() as session:
-                again = credits.undone(session, history, chain.idls)
-            if credits.is_whole(history, chain.idls):
-                credited = credits.issue_again(app, client, again, actor=actor)
-            elif again:
-                listed = ", ".join(str(each.log_index) for each in again)
-                by_hand.append(
-                    f"credits of the acts at leaves {listed}: the validator's history does not say whether the chain "
-                    "has them; compare the members' balances, and issue what is missing"
-                )
-            Journal(app.store, lambda: app.clock() * 1_000).resolve(WENT_BACK)
+    undone = went_back.go_back(app.store, client, app.home.network_id, actor=actor, now=app.clock(), dry_run=dry_run)
+    registered, credited, by_hand = 0, 0, list[str]()
+    if not dry_run and client.url == app.home.rpc_url:
+        registered = _register(app, client, actor)
+        with app.store.read() as session:
+            again = credits.undone(session, history, chain.idls)
+        if credits.is_whole(history, chain.idls):
+            credited = credits.issue_again(app, client, again, actor=actor)
+        elif again:
+            listed = ", ".join(str(each.log_index) for each in again)
+            by_hand.append(
+                f"credits of the acts at leaves {listed}: the validator's history does not say whether the chain "
+                "has them; compare the members' balances, and issue what is missing"
+            )
+        Journal(app.store, lambda: app.clock() * 1_000).resolve(WENT_BACK)
     filled = refill.refill(app, chain, actor=actor, dry_run=dry_run)
     filled.unknown += by_hand
     told = {
@@ -195,8 +182,8 @@ def _kept(app: App, path: Path) -> dict[str, Any]:
     }
 
 
-def _give_up(app: App, url: str, arguments: argparse.Namespace) -> int:
-    state = chain_at(url).state
+def _give_up(app: App, client: ChainClient, arguments: argparse.Namespace) -> int:
+    state = chain_at(client).state
     one = refill.give_up(app, state, arguments.meter, actor=arguments.actor, dry_run=arguments.dry_run)
     if arguments.json:
         print_json({"dry_run": arguments.dry_run, "meter": one.name, "first": one.first, "last": one.last})
@@ -206,7 +193,7 @@ def _give_up(app: App, url: str, arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _receipt(app: App, _url: str, arguments: argparse.Namespace) -> int:
+def _receipt(app: App, _client: ChainClient, arguments: argparse.Namespace) -> int:
     frame, receipt = _handed_in(app, arguments.file)
     digest = record_hash(frame.record_bytes)
     outcome = "is in the log"
@@ -265,10 +252,8 @@ def _handed_in(app: App, path: Path) -> tuple[SignedFrame, Receipt]:
     return frame, receipt
 
 
-def _accounts(_app: App, url: str, arguments: argparse.Namespace) -> int:
-    state = chain_at(url).state
-    with _client(url) as client:
-        count = moving.write_accounts(client, state, arguments.directory)
+def _accounts(_app: App, client: ChainClient, arguments: argparse.Namespace) -> int:
+    count = moving.write_accounts(client, chain_at(client).state, arguments.directory)
     if arguments.json:
         print_json({"accounts": count, "directory": str(arguments.directory)})
     else:
@@ -276,8 +261,8 @@ def _accounts(_app: App, url: str, arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _moved(app: App, url: str, arguments: argparse.Namespace) -> int:
-    state = chain_at(url).state
+def _moved(app: App, client: ChainClient, arguments: argparse.Namespace) -> int:
+    state = chain_at(client).state
     index = moving.moved(app, state, arguments.bundle, actor=arguments.actor, dry_run=arguments.dry_run)
     if arguments.json:
         print_json({"dry_run": arguments.dry_run, "log_index": index})

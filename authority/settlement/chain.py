@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from typing import Any, TypeVar
 
 from solders.account import Account
@@ -278,8 +279,7 @@ class SettlementChain:
             yield known[1]
 
     def _typed(self, kind: type[_A], address: Pubkey, account: Account | None) -> _A | None:
-        data = self.client.account_data(kind, address, account)
-        return None if data is None else kind.from_account(data)
+        return self.mirror.typed(kind, address, account)
 
     def _read_members(self, period: int, seats: Sequence[Seat]) -> Iterator[MemberView]:
         """The members that are registered; their tokens lie where their User says."""
@@ -560,7 +560,7 @@ class SettlementChain:
         """
         operator = public_key(self.operator)
         known = {**common_accounts(), "operator": operator, "payer": operator, **(accounts or {})}
-        named = {item.name for item in self.client.idl(program).instruction(name).accounts}
+        named = self.client.idl(program).instruction(name).account_names
         given = {key: address for key, address in known.items() if key in named}
         return self.client.instruction(program, name, args or {}, given, remaining)
 
@@ -572,7 +572,8 @@ class SettlementChain:
         return self.tables.holding({meta.pubkey for each in instructions for meta in each.accounts})
 
 
-def common_accounts() -> dict[str, Pubkey]:
+@cache
+def common_accounts() -> Mapping[str, Pubkey]:
     """Addresses that many transactions name, by their names in the IDLs: what every lookup table begins with."""
     return {
         "config": programs.config_address(),

@@ -120,7 +120,7 @@ class Journal:
         Where none is known, the first is the one after `after` (the chain's last checkpoint), else the current.
         """
         with self.store.read() as session:
-            last = session.scalar(select(func.max(SettlementEpoch.epoch)))
+            last = session.connection().scalar(_LAST_EPOCH)
         if last is None:
             last = after if after is not None else current - 1
         if last >= current:
@@ -131,13 +131,10 @@ class Journal:
 
     def open_epochs(self) -> list[SettlementEpoch]:
         """Epochs with something left to do, oldest first: at most OPEN_EPOCHS, and the newest two."""
-        unfinished = SettlementEpoch.state.in_(EPOCH_STATES[:-1])
-        oldest = select(SettlementEpoch).where(unfinished).order_by(SettlementEpoch.epoch).limit(OPEN_EPOCHS)
-        newest = select(SettlementEpoch).order_by(SettlementEpoch.epoch.desc()).limit(2)
         with self.store.read() as session:
-            rows = {row.epoch: row for row in session.scalars(oldest)}
+            rows = {row.epoch: row for row in session.scalars(_UNFINISHED)}
             if len(rows) == OPEN_EPOCHS:
-                rows |= {row.epoch: row for row in session.scalars(newest) if row.state != EPOCH_STATES[-1]}
+                rows |= {row.epoch: row for row in session.scalars(_NEWEST) if row.state != EPOCH_STATES[-1]}
         return [rows[epoch] for epoch in sorted(rows)]
 
     def epoch(self, epoch: int) -> SettlementEpoch | None:
@@ -151,17 +148,17 @@ class Journal:
         A stage keeps the time at which it was first noted. The state follows: the last stage of EPOCH_STATES that is
         complete together with all before it.
         """
+        now = self.clock_ms()
         with self.store.write() as session:
-            row = session.get(SettlementEpoch, epoch)
+            connection = session.connection()
+            row = connection.execute(_EPOCH, {"of": epoch}).mappings().one_or_none()
             if row is None:
-                row = SettlementEpoch(epoch=epoch, state=EPOCH_STATES[0], first_seen_ms=self.clock_ms())
-                session.add(row)
-            for stage in stages:
-                if getattr(row, f"{stage}_ms") is None:
-                    setattr(row, f"{stage}_ms", self.clock_ms())
-            for name, value in figures.items():
-                setattr(row, name, value)
-            row.state = _state_of(row)
+                begun = {"epoch": epoch, "state": EPOCH_STATES[0], "first_seen_ms": now}
+                connection.execute(insert(_epochs), begun)
+            known = dict(row or {})
+            changed = {f"{stage}_ms": now for stage in stages if known.get(f"{stage}_ms") is None} | figures
+            changed["state"] = _state_of(known | changed)
+            connection.execute(update(_epochs).where(_epochs.c.epoch == epoch).values(**changed))
 
     # Acts and the log
 
@@ -173,13 +170,13 @@ class Journal:
     def _acts(self, session: Session, acts: Sequence[Logged]) -> dict[str, int]:
         """Log those acts that are not logged yet; the index of each."""
         keys = {act_key(act.key): act.key for act in acts}
-        query = select(SettlementAct.key, SettlementAct.log_index).where(SettlementAct.key.in_(keys))
-        found = {keys[row.key]: row.log_index for row in session.execute(query)}
+        rows = session.connection().execute(_ACTS_OF, {"of": list(keys)})
+        found = {keys[row.key]: row.log_index for row in rows}
         new = [act for act in acts if act.key not in found]
         indexes = log.record_acts(session, [(act.kind, act.data) for act in new], ACTOR, self._seconds())
         if new:
             made = [{"key": act_key(act.key), "log_index": index} for act, index in zip(new, indexes, strict=True)]
-            session.execute(insert(SettlementAct), made)
+            session.connection().execute(_NEW_ACT, made)
         return found | {act.key: index for act, index in zip(new, indexes, strict=True)}
 
     def departing(self, departures: Sequence[Departure]) -> None:
@@ -284,7 +281,7 @@ class Journal:
         """
         found: dict[int, list[WaitingFrame]] = {}
         with self.store.read() as session:
-            for row in session.execute(_waiting(session.get_bind().dialect.name)):
+            for row in session.connection().execute(_waiting(session.get_bind().dialect.name)):
                 found.setdefault(row.meter_pk, []).append(WaitingFrame(*row))
         for frames in found.values():
             frames.sort(key=lambda frame: frame.log_index)
@@ -381,6 +378,21 @@ class Journal:
             _resolve(session, subject, self._seconds())
 
 
+_epochs = table_of(SettlementEpoch)
+_EPOCH = select(_epochs).where(_epochs.c.epoch == bindparam("of"))
+_LOCKED_EPOCH = select(_epochs.c.epoch).where(_epochs.c.epoch == bindparam("of")).with_for_update()
+_COUNTED = update(_epochs).where(_epochs.c.epoch == bindparam("of")).values(readings_on_chain=bindparam("counted"))
+_LAST_EPOCH = select(func.max(_epochs.c.epoch))
+_UNFINISHED = (
+    select(SettlementEpoch)
+    .where(SettlementEpoch.state.in_(EPOCH_STATES[:-1]))
+    .order_by(SettlementEpoch.epoch)
+    .limit(OPEN_EPOCHS)
+)
+_NEWEST = select(SettlementEpoch).order_by(SettlementEpoch.epoch.desc()).limit(2)
+_act_rows = table_of(SettlementAct)
+_ACTS_OF = select(_act_rows.c.key, _act_rows.c.log_index).where(_act_rows.c.key.in_(bindparam("of", expanding=True)))
+_NEW_ACT = insert(_act_rows)
 _spans = table_of(SettledSpan)
 _LAST_SPAN = (
     select(_spans.c.boundary, _spans.c.lifetime_minted_wh, _spans.c.lifetime_withdrawal_wh)
@@ -431,14 +443,11 @@ def _resolve(session: Session, subject: str, now: int) -> None:
     session.execute(update(Alert).where(Alert.subject == subject, Alert.resolved_at.is_(None)).values(resolved_at=now))
 
 
-def _state_of(row: SettlementEpoch) -> str:
+def _state_of(row: Mapping[str, object]) -> str:
     state = EPOCH_STATES[0]
-    for name, moment in zip(
-        EPOCH_STATES[1:],
-        (row.submitted_ms, row.minted_ms, row.cleared_ms, row.settled_ms, row.checkpointed_ms),
-        strict=True,
-    ):
-        if moment is None:
+    stages = ("submitted", "minted", "cleared", "settled", "checkpointed")
+    for name, stage in zip(EPOCH_STATES[1:], stages, strict=True):
+        if row.get(f"{stage}_ms") is None:
             break
         state = name
     return state
@@ -451,22 +460,31 @@ def _confirm(session: Session, frames: Sequence[WaitingFrame], epoch_seconds: in
     for end in sorted({frame.interval_end for frame in frames}):
         # Transactions are confirmed side by side: the epoch is locked before counting, so that the last count
         # written is of all of them, on every database.
-        row = session.scalar(
-            select(SettlementEpoch)
-            .where(SettlementEpoch.epoch == end // epoch_seconds - 1)
-            .with_for_update()
-            .execution_options(populate_existing=True)
-        )
-        if row is not None:
-            row.readings_on_chain = _readings_on_chain(session, end)
+        which = {"of": end // epoch_seconds - 1}
+        if session.connection().execute(_LOCKED_EPOCH, which).one_or_none() is not None:
+            counted = {**which, "counted": _readings_on_chain(session, end)}
+            session.connection().execute(_COUNTED, counted)
+
+
+_frames, _carried = table_of(Frame), table_of(CarriedFrame)
+_FRAMES_AT = _frames.c.log_index.in_(bindparam("at", expanding=True))
+_CARRIED_NO_MORE = delete(_carried).where(_carried.c.log_index.in_(bindparam("at", expanding=True)))
 
 
 def set_frames(session: Session, indexes: Sequence[int], **values: object) -> None:
     """Set columns of frames, and forget what carried them before."""
-    session.execute(update(Frame).where(Frame.log_index.in_(indexes)).values(**values))
-    session.execute(delete(CarriedFrame).where(CarriedFrame.log_index.in_(indexes)))
+    session.flush()
+    connection = session.connection()
+    connection.execute(update(_frames).where(_FRAMES_AT).values(**values), {"at": indexes})
+    connection.execute(_CARRIED_NO_MORE, {"at": indexes})
 
 
 def _readings_on_chain(session: Session, interval_end: int) -> int:
-    counted = select(func.count()).select_from(Frame)
-    return session.scalar(counted.where(Frame.interval_end == interval_end, Frame.chain_status == CHAIN_CONFIRMED)) or 0
+    return session.connection().scalar(_CONFIRMED_AT, {"end": interval_end}) or 0
+
+
+_CONFIRMED_AT = (
+    select(func.count())
+    .select_from(_frames)
+    .where(_frames.c.interval_end == bindparam("end"), _frames.c.chain_status == CHAIN_CONFIRMED)
+)

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from solders.account import Account
 from solders.pubkey import Pubkey
 
 from authority.chain.client import ChainClient
+from authority.chain.layout import ProgramAccount
+
+_A = TypeVar("_A", bound=ProgramAccount)
 
 SHARE = 100
 """Reading everything takes at most one part in so many of the time."""
@@ -26,6 +30,9 @@ class Mirror:
         self._client = client
         self._monotonic = monotonic
         self._accounts: dict[Pubkey, Account | None] = {}
+        self._last: dict[Pubkey, Account | None] = {}
+        """As they were read last: what is read again and is the same stays the same object, and is not decoded anew."""
+        self._decoded: dict[Pubkey, tuple[Account | None, ProgramAccount]] = {}
         self._read_at = 0.0
         self._took = 0.0
 
@@ -48,6 +55,25 @@ class Mirror:
         missing = [address for address in dict.fromkeys(addresses) if address not in self._accounts]
         if missing:
             started = self._monotonic()
-            self._accounts.update(zip(missing, self._client.raw_accounts(missing), strict=True))
+            for address, account in zip(missing, self._client.raw_accounts(missing), strict=True):
+                last = self._last.get(address)
+                if last is None or last != account:
+                    last = self._last[address] = account
+                self._accounts[address] = last
             self._took += self._monotonic() - started
         return [self._accounts[address] for address in addresses]
+
+    def typed(self, kind: type[_A], address: Pubkey, account: Account | None) -> _A | None:
+        """An account as what it is; one that is the same object as the last time is not decoded again.
+
+        None where there is none; AccountMismatchError, LayoutError.
+        """
+        known = self._decoded.get(address)
+        if known is not None and known[0] is account and isinstance(known[1], kind):
+            return known[1]
+        data = self._client.account_data(kind, address, account)
+        if data is None:
+            return None
+        found = kind.from_account(data)
+        self._decoded[address] = (account, found)
+        return found

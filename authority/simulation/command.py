@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from authority.measures import parquet
 from authority.measures.markets import RULES
-from authority.simulation import report, runs
+from authority.simulation import cluster, report, runs
 from authority.simulation.campus_home import start_of
 from authority.simulation.errors import OwnCodeInvalidError, ScenarioInvalidError
 from authority.simulation.own_code import OwnFunction
@@ -25,6 +26,7 @@ EXAMPLES = """examples:
   authority simulate --days 1 --buildings 4 --out day
   authority simulate --days 30 --buildings 20 --members 60 --seed 7 --scenario dearer.toml --out month --json
   authority simulate --days 7 --seeds 1-8 --scenario today.toml --scenario dearer.toml --out weeks
+  authority simulate --days 30 --seeds 1-64 --out months --dask tcp://scheduler:8786
   AUTHORITY_HOME=day authority serve        (its pages; the clock stands at the simulation's end)
 
 The same options make the same log, chain and report, byte for byte. What was interrupted goes on when the same line is
@@ -130,6 +132,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compare with a market rule of one's own too, a Python function; may be repeated",
     )
     parser.add_argument(
+        "--parquet", action="store_true", help="the tables as Parquet too, beside CSV (takes the extra `parquet`)"
+    )
+    parser.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="several runs on a Dask cluster, such as tcp://scheduler:8786; each leaves its results, not its home",
+    )
+    parser.add_argument(
         "--jobs", type=whole(1, 1_024), metavar="N", help="of several runs, so many at a time (default: one a core)"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress, only the report")
@@ -140,7 +150,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Simulate, audit, report; 4 where the audit found something."""
     files, own = arguments.scenario or [], _rules(arguments)
     compare = arguments.compare or bool(own)
-    if arguments.seeds is not None or len(files) > 1:
+    if arguments.parquet:
+        parquet.require()
+    if arguments.seeds is not None or len(files) > 1 or arguments.dask is not None:
         return _several(arguments, files, own)
     request = _request(arguments, Scenario.load(files[0]) if files else Scenario(), arguments.seed)
     progress = Progress(sys.stderr, DAY_SECONDS // request.scenario.epoch_seconds, quiet=arguments.quiet)
@@ -148,7 +160,9 @@ def run(arguments: argparse.Namespace) -> int:
         simulation = Simulation(request, out, progress)
         simulation.run()
         progress.say("auditing ...")
-        document = report.make(out.path, request, simulation.spent, compare=compare, own=own)
+        document = report.make(
+            out.path, request, simulation.spent, compare=compare, own=own, as_parquet=arguments.parquet
+        )
     spent = {what: round(seconds, 2) for what, seconds in simulation.spent.seconds.items()}
     if arguments.json:
         print_json({**document, "out": str(arguments.out), "cpu_seconds": spent})
@@ -182,8 +196,12 @@ def _several(arguments: argparse.Namespace, files: Sequence[Path], own: Sequence
     seeds = arguments.seeds or [arguments.seed]
     requests = {name: [_request(arguments, scenario, seed) for seed in seeds] for name, scenario in scenarios.items()}
     progress = Progress(sys.stderr, 1, quiet=arguments.quiet)
-    found = runs.runs_of(arguments.out, requests, compare=arguments.compare or bool(own), own=own)
-    documents = runs.live_all(found, arguments.jobs or len(os.sched_getaffinity(0)), progress.say)
+    compare = arguments.compare or bool(own)
+    found = runs.runs_of(arguments.out, requests, compare=compare, own=own, as_parquet=arguments.parquet)
+    if arguments.dask is not None:
+        documents = cluster.live_all(found, arguments.dask, progress.say)
+    else:
+        documents = runs.live_all(found, arguments.jobs or len(os.sched_getaffinity(0)), progress.say)
     written = runs.write(arguments.out, found, documents)
     if arguments.json:
         print_json(written)

@@ -75,6 +75,42 @@ class ResultsMissingError(SimulationError):
     exit_status = USAGE
 
 
+class ClusterError(SimulationError):
+    """Runs that cannot be made on the cluster."""
+
+
+class ClusterMissingError(ClusterError):
+    """Dask's client is not installed here."""
+
+    code = "cluster_missing"
+    exit_status = USAGE
+
+
+class ClusterUnreachableError(ClusterError):
+    """No scheduler answers at the address."""
+
+    code = "cluster_unreachable"
+
+
+class ClusterUnfitError(ClusterError):
+    """The cluster has no worker, or one that cannot run this release."""
+
+    code = "cluster_unfit"
+
+
+class ClusterRunFailedError(ClusterError):
+    """A run failed on the cluster, not by its own doing; the message has what the cluster says."""
+
+    code = "cluster_run_failed"
+
+
+class DatasetUnfitError(SimulationError):
+    """The simulation cannot be published as it is; the message says why."""
+
+    code = "dataset_unfit"
+    exit_status = USAGE
+
+
 class ReadingRefusedError(SimulationError):
     """The intake did not accept a reading of a simulated meter."""
 

@@ -13,11 +13,11 @@ from authority.audit.bundle import Manner
 from authority.audit.command import verify
 from authority.audit.conservation import conservation
 from authority.audit.stopped import validator_of
-from authority.chain.client import ChainClient
 from authority.market.clearing import Order
-from authority.measures import tables
+from authority.measures import parquet, tables
 from authority.measures.campus import comparison_of, figures_of, meter_steps
 from authority.measures.markets import Deal, OwnRule, Rule, RuleFigures, Terms
+from authority.measures.tables import Table
 from authority.simulation import asking, plots
 from authority.simulation.errors import RuleFailedError
 from authority.simulation.own_code import OwnFunction, told
@@ -29,19 +29,24 @@ MICRO = 1_000_000
 
 
 def make(
-    path: Path, request: Request, spent: Spent, *, compare: bool = False, own: Sequence[OwnFunction] = ()
+    path: Path,
+    request: Request,
+    spent: Spent,
+    *,
+    compare: bool = False,
+    own: Sequence[OwnFunction] = (),
+    as_parquet: bool = False,
 ) -> dict[str, Any]:
     """Audit the home that a simulation left, compute its indicators, and write them into it: report, tables, plots.
 
-    compare: other market rules on the same energy too (authority.measures.markets), and own ones.
-    RuleInfeasibleError, RuleFailedError.
+    compare: other market rules on the same energy too (authority.measures.markets), and own ones. as_parquet: the
+    tables as Parquet too. RuleInfeasibleError, RuleFailedError, ParquetMissingError.
     """
     app = App.open(path)
     seconds = request.scenario.epoch_seconds
     first, end = request.start // seconds, request.end // seconds
     try:
-        with validator_of(app.home) as url:
-            client = ChainClient(url)
+        with validator_of(app.home) as client:
             with spent.on("measures"):
                 figures = figures_of(app, client, first, end)
                 written = list(tables.of_campus(figures, meter_steps(app, first, end)))
@@ -53,10 +58,9 @@ def make(
                     rules, names = comparison_of(app, first, end, stand_ins, own_rules(own))
                     written += tables.of_rules(rules, names, first, seconds)
             with spent.on("audit"):
-                audit = verify(app, url, Manner(jobs=1))
+                audit = verify(app, client, Manner(jobs=1))
             conserved = conservation(client)
             transactions = int(client.call("getTransactionCount"))
-            client.close()
     finally:
         app.store.close()
     document: dict[str, Any] = {
@@ -78,15 +82,28 @@ def make(
         document["strategies"] = asking.summary(path, request.scenario.strategies.values())
     if rules:
         document["markets"] = [rule.as_row() for rule in rules]
-    for table, text in written:
-        write_atomically(path / table.file, text.encode())
-    described = tables.package((table for table, _ in written), _title(request))
-    write_atomically(path / tables.PACKAGE_NAME, f"{json.dumps(described, indent=2)}\n".encode())
+    write_tables(path, written, _title(request), as_parquet=as_parquet)
     write_atomically(path / JSON_NAME, f"{json.dumps(document, indent=2)}\n".encode())
     write_atomically(path / TEXT_NAME, f"{text_of(document)}\n".encode())
     with spent.on("plots"):
         plots.write(path)
     return document
+
+
+def write_tables(path: Path, written: Sequence[tuple[Table, str]], title: str, *, as_parquet: bool) -> None:
+    """Write tables (each with its CSV) into a directory, as Parquet too where asked, and the schema of what is there.
+
+    ParquetMissingError.
+    """
+    described = tables.package((table for table, _ in written), title)
+    for table, text in written:
+        write_atomically(path / table.file, text.encode())
+        if as_parquet:
+            write_atomically(path / parquet.file_of(table), parquet.written(table, text))
+            described["resources"].append(parquet.resource(table))
+        else:
+            (path / parquet.file_of(table)).unlink(missing_ok=True)  # of an earlier report
+    write_atomically(path / tables.PACKAGE_NAME, f"{json.dumps(described, indent=2)}\n".encode())
 
 
 def own_rules(functions: Sequence[OwnFunction]) -> dict[str, OwnRule]:

@@ -6,7 +6,6 @@ simulate` makes of the same options, to the byte; what was interrupted goes on, 
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from authority.measures import tables
+from authority.measures import parquet, tables
 from authority.measures.indicators import PLACES
 from authority.measures.tables import MICRO, PRICE, WH, Column, Table
 from authority.simulation import report
@@ -88,13 +87,17 @@ SPREAD = Table(
 
 @dataclass(frozen=True)
 class Run:
-    """One of the simulations: its scenario's name, what is simulated, where its directory is, and own market rules."""
+    """One of the simulations: its scenario's name, what is simulated, where its directory is, and what it tells.
+
+    compare, own and as_parquet are `report.make`'s.
+    """
 
     scenario: str
     request: Request
     out: Path
     compare: bool
     own: tuple[OwnFunction, ...] = ()
+    as_parquet: bool = False
 
     @property
     def name(self) -> str:
@@ -103,15 +106,20 @@ class Run:
 
 
 def runs_of(
-    out: Path, requests: Mapping[str, Sequence[Request]], *, compare: bool, own: Sequence[OwnFunction] = ()
+    out: Path,
+    requests: Mapping[str, Sequence[Request]],
+    *,
+    compare: bool,
+    own: Sequence[OwnFunction] = (),
+    as_parquet: bool = False,
 ) -> list[Run]:
     """The runs of each scenario's requests, in directories under one that holds nothing else. OutForeignError."""
     found = [
-        Run(scenario, request, out / f"{scenario}-seed-{request.seed}", compare, tuple(own))
+        Run(scenario, request, out / f"{scenario}-seed-{request.seed}", compare, tuple(own), as_parquet)
         for scenario, each in requests.items()
         for request in each
     ]
-    ours = {RUNS.file, SPREAD.file, TEXT_NAME, tables.PACKAGE_NAME}
+    ours = {RUNS.file, SPREAD.file, parquet.file_of(RUNS), parquet.file_of(SPREAD), TEXT_NAME, tables.PACKAGE_NAME}
     if out.exists():
         strange = not out.is_dir() or [
             entry.name for entry in out.iterdir() if entry.name not in ours and "-seed-" not in entry.name
@@ -127,7 +135,14 @@ def live(run: Run) -> dict[str, Any]:
     with Out(run.out, run.request) as out:
         simulation = Simulation(run.request, out, lambda *_: None)
         simulation.run()
-        return report.make(out.path, run.request, simulation.spent, compare=run.compare, own=run.own)
+        return report.make(
+            out.path,
+            run.request,
+            simulation.spent,
+            compare=run.compare,
+            own=run.own,
+            as_parquet=run.as_parquet,
+        )
 
 
 def live_all(runs: Sequence[Run], jobs: int, tell: Callable[[str], None]) -> list[dict[str, Any]]:
@@ -182,14 +197,10 @@ def write(out: Path, runs: Sequence[Run], documents: Sequence[Mapping[str, Any]]
         for run, document in zip(runs, documents, strict=True)
     ]
     over = spread(runs, documents)
-    package = tables.package((RUNS, SPREAD), "Simulations side by side")
-    for name, text in (
-        (RUNS.file, RUNS.csv(lines)),
-        (SPREAD.file, SPREAD.csv(over)),
-        (tables.PACKAGE_NAME, f"{json.dumps(package, indent=2)}\n"),
-        (TEXT_NAME, f"{text_of(over)}\n"),
-    ):
-        write_atomically(out / name, text.encode())
+    written = [(RUNS, RUNS.csv(lines)), (SPREAD, SPREAD.csv(over))]
+    as_parquet = any(run.as_parquet for run in runs)
+    report.write_tables(out, written, "Simulations side by side", as_parquet=as_parquet)
+    write_atomically(out / TEXT_NAME, f"{text_of(over)}\n".encode())
     names = [column.name for column in RUNS.columns]
     told = [
         {**dict(zip(names, line, strict=True)), "audit": document["audit"]["ok"], "out": str(run.out)}

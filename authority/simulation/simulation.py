@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -44,7 +44,8 @@ FORMAT = "campus-simulation-1"
 READ_AFTER_SECONDS = 1
 """After a boundary, when its readings are there."""
 STAGED_BEFORE_EPOCHS = acts.NEAREST_EPOCHS + 1
-SET_UP, DONE = "set up", "done"
+SET_UP, DONE, FETCHED = "set up", "done", "fetched"
+"""fetched: the results of a run that was made elsewhere are there, and no home (authority.simulation.cluster)."""
 MAX_ROUNDS = 200
 
 
@@ -118,9 +119,13 @@ class Spent:
 class Out:
     """The directory that a simulation leaves: taken by one process at a time, and never anything but a simulation's."""
 
-    def __init__(self, path: Path, request: Request) -> None:
-        """Take it, or make it. OutForeignError, OutOtherError, OutBusyError."""
+    def __init__(self, path: Path, request: Request, *, keep: Container[str] = (SET_UP, DONE)) -> None:
+        """Take it, or make it; what an earlier run left is kept in these stages. OutForeignError, OutOtherError,
+        OutBusyError.
+        """
         self.path = path.resolve()
+        self._keep = keep
+        self.results: object = None
         self._state = self.path / STATE_NAME
         self._request = request
         if self.path.exists() and not self._state.exists() and (not path.is_dir() or any(self.path.iterdir())):
@@ -143,13 +148,14 @@ class Out:
             try:
                 kept = json.loads(self._state.read_text(encoding="utf-8"))
                 stage, request = str(kept["stage"]), kept["request"]
+                self.results = kept.get("results")
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise OutForeignError(f"{self._state} cannot be read ({error}): name a new --out") from error
             if request != self._request.as_json():
                 raise OutOtherError(
                     f"{self.path} holds another simulation: name a new --out, or repeat its options to go on with it"
                 )
-            if stage in (SET_UP, DONE):
+            if stage in self._keep:
                 return stage
         for entry in self.path.iterdir():
             if entry.name not in (STATE_NAME, "simulation.lock"):
@@ -157,10 +163,13 @@ class Out:
         self.reach("")
         return ""
 
-    def reach(self, stage: str) -> None:
-        """Note how far the simulation is."""
+    def reach(self, stage: str, results: object = None) -> None:
+        """Note how far the simulation is, and, where its results alone are there, what they were asked for with."""
         self.stage = stage
-        text = json.dumps({"stage": stage, "request": self._request.as_json()}, indent=2, sort_keys=True)
+        state: dict[str, object] = {"stage": stage, "request": self._request.as_json()}
+        if results is not None:
+            state["results"] = results
+        text = json.dumps(state, indent=2, sort_keys=True)
         write_atomically(self._state, f"{text}\n".encode())
 
     def __enter__(self) -> Out:

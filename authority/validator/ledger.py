@@ -78,6 +78,7 @@ _COLUMNS_OF_VERSION_1 = {name: columns for name, columns in _COLUMNS.items() if 
 }
 _ROOM_SIZE = 64 * 1024
 _DICTIONARY = "dictionary"
+_KEPT_NAMES = 1 << 16
 LEARN_AT = 256
 """Transactions after which the ledger learns its dictionary (authority.validator.packing)."""
 _SAMPLES, _CONTENT_SHARE = 48, 12 * 1024
@@ -187,6 +188,9 @@ class Ledger:
                     self.path.with_name(LEDGER_NAME + suffix).unlink(missing_ok=True)
             self._connection = self._open()
             self._grouped = False
+            self._changed: dict[Pubkey, Account | None] = {}
+            self._mentions: list[tuple[int, int]] = []
+            self._names: dict[Pubkey, int] = {}
             self._packer = Packer(self.property(_DICTIONARY) or b"")
             self._landed_count = self.count()
         except BaseException:
@@ -292,9 +296,15 @@ class Ledger:
 
     def commit(self) -> None:
         """Make a group durable; sqlite3.Error where that fails, and nothing of it is kept."""
-        self._grouped = False
-        if self._connection.in_transaction:
-            _Transaction(self._connection).commit()
+        try:
+            self._write()
+            self._grouped = False
+            if self._connection.in_transaction:
+                _Transaction(self._connection).commit()
+        except BaseException:
+            self._grouped = False
+            self._forget()
+            raise
 
     def record(self, entry: Entry) -> int:
         """Record one transaction and what it changed; durable when this returns, or with its group. Its number.
@@ -303,6 +313,15 @@ class Ledger:
         """
         if not self._grouped:
             self._learn()
+        try:
+            number = self._record(entry)
+        except BaseException:
+            self._forget()
+            raise
+        self._landed_count = number
+        return number
+
+    def _record(self, entry: Entry) -> int:
         with self._transaction() as cursor:
             cursor.execute(
                 "INSERT INTO block VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (entry.slot, entry.blockhash, entry.time)
@@ -318,13 +337,43 @@ class Ledger:
                 ),
             )
             number = cursor.lastrowid or 0
-            self._put_mentions(cursor, number, [bytes(address) for address in entry.mentions])
-            for address, account in entry.changes:
-                if account is None:
-                    cursor.execute("DELETE FROM account WHERE address = ?", (bytes(address),))
-                else:
-                    self._put_account(cursor, address, account)
-        self._landed_count = number
+            for address in dict.fromkeys(entry.mentions):
+                name = self._names.get(address) or self._name(cursor, address)
+                self._mentions.append((name, number))
+            self._changed.update(entry.changes)
+            if not self._grouped:
+                self._write()
+        return number
+
+    def _write(self) -> None:
+        """Write what the group's transactions name, and of each account that they changed what it is now.
+
+        Most transactions of a group change the same accounts: the market's seats, its book, the payer.
+        """
+        mentions, changed = self._mentions, self._changed
+        self._mentions, self._changed = [], {}
+        if mentions or changed:
+            with _Transaction(self._connection, grouped=True) as cursor:
+                cursor.executemany("INSERT INTO mention VALUES (?, ?)", mentions)
+                for address, account in changed.items():
+                    if account is None:
+                        cursor.execute("DELETE FROM account WHERE address = ?", (bytes(address),))
+                    else:
+                        self._put_account(cursor, address, account)
+
+    def _forget(self) -> None:
+        """Know nothing of what was not kept."""
+        self._mentions, self._changed, self._names = [], {}, {}
+
+    def _name(self, cursor: sqlite3.Cursor, address: Pubkey) -> int:
+        """The number of an address among those that are named."""
+        found = cursor.execute("SELECT id FROM named WHERE address = ?", (bytes(address),)).fetchone()
+        if found is None:
+            cursor.execute("INSERT INTO named (address) VALUES (?)", (bytes(address),))
+            found = (cursor.lastrowid,)
+        if len(self._names) >= _KEPT_NAMES:
+            self._names.clear()
+        self._names[address] = number = int(found[0])
         return number
 
     def _learn(self) -> None:
@@ -344,16 +393,6 @@ class Ledger:
         """Write as much as a transaction may need, durably: sqlite3.Error where there is no room for it."""
         with self._transaction() as cursor:
             cursor.execute("INSERT OR REPLACE INTO property VALUES ('room', zeroblob(?))", (_ROOM_SIZE,))
-
-    @staticmethod
-    def _put_mentions(cursor: sqlite3.Cursor, number: int, addresses: Sequence[bytes]) -> None:
-        """Which addresses a transaction names. Nearly always all of them were named before."""
-        rows = [(number, address) for address in addresses]
-        mention = "INSERT INTO mention SELECT id, ? FROM named WHERE address = ? ON CONFLICT DO NOTHING"
-        if cursor.executemany(mention, rows).rowcount < len(set(addresses)):
-            named = "INSERT INTO named (address) VALUES (?) ON CONFLICT DO NOTHING"
-            cursor.executemany(named, [(address,) for address in addresses])
-            cursor.executemany(mention, rows)
 
     @staticmethod
     def _put_account(cursor: sqlite3.Cursor, address: Pubkey, account: Account) -> None:
@@ -377,6 +416,7 @@ class Ledger:
         """Every account, as it stands. LedgerError where one is not an account, or cannot be read."""
         query = "SELECT address, lamports, owner, executable, data FROM account"
         try:
+            self._write()
             for address, lamports, owner, executable, data in self._connection.execute(query):
                 if not (_is_key(address) and _is_key(owner) and isinstance(data, bytes)):
                     raise self.unreadable("it holds an account without address, owner or data")
@@ -438,6 +478,7 @@ class Ledger:
             "WHERE name = (SELECT id FROM named WHERE address = ?) AND number < ? AND number > ? "
             "ORDER BY number DESC LIMIT ?"
         )
+        self._write()
         newest = 1 << 62 if before is None else before
         rows = self._connection.execute(query, (bytes(address), newest, -1 if until is None else until, limit))
         return [Mention(_status(row[:5]), self._packer.unpack(row[5])) for row in rows]
@@ -493,10 +534,12 @@ class Ledger:
 
     def total_lamports(self) -> int:
         """The sum of all accounts' lamports."""
+        self._write()
         return int(self._connection.execute("SELECT coalesce(sum(lamports), 0) FROM account").fetchone()[0])
 
     def largest(self, count: int) -> list[tuple[Pubkey, int]]:
         """The accounts with the most lamports."""
+        self._write()
         rows = self._connection.execute(
             "SELECT address, lamports FROM account ORDER BY lamports DESC LIMIT ?", (count,)
         )

@@ -151,7 +151,7 @@ class SmallCampus:
             if change is not None:
                 with app.store.write() as session:
                     change(session)
-            with validator_of(app.home) as url:
-                return [finding.code for finding in verify(app, url, Manner(jobs=1)).findings]
+            with validator_of(app.home) as client:
+                return [finding.code for finding in verify(app, client, Manner(jobs=1)).findings]
         finally:
             app.store.close()

@@ -28,6 +28,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ("edge", "authority", "authority-postgresql", "dev")
+EXTRAS = ("parquet",)
+"""Extras of the authority that have a lock of their own, to be installed on top of any other."""
 PEERS = tuple(sorted(path.stem for path in (ROOT / "requirements").glob("peer-*.lock")))
 NEWER = "9999.0"
 OURS = "campus-edge-agent"  # installed from the tree, never from an index
@@ -169,7 +171,7 @@ def test_a_requirement_that_an_extra_brings_is_not_forgotten() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", [*LOCKS, *PEERS])
+@pytest.mark.parametrize("name", [*LOCKS, *EXTRAS, *PEERS])
 def test_a_lock_names_each_package_once_and_by_hash(name: str) -> None:
     for system in SYSTEMS:
         names = [entry.name for entry in lock(name) if holds(entry.marker, system)]
@@ -185,6 +187,17 @@ def test_every_peer_has_a_lock_with_what_it_asks_for() -> None:
         locked = {entry.name: entry.version for entry in lock(name)}
         for requirement in map(Requirement, groups[name]):
             assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), name
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_an_extra_has_a_lock_with_what_it_asks_for(name: str) -> None:
+    authority = tomllib.loads((ROOT / "authority/pyproject.toml").read_text())
+    locked = {entry.name: entry.version for entry in lock(name)}
+    for requirement in map(Requirement, authority["project"]["optional-dependencies"][name]):
+        assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)])
+    elsewhere = {entry.name: entry.version for entry in lock("dev")}
+    for package, version in locked.items():
+        assert elsewhere.get(package, version) == version  # on top of any other, nothing changes
 
 
 def test_the_locks_agree_on_every_release() -> None:

@@ -211,9 +211,10 @@ def found_on(campus: Any) -> Callable[[], dict[str, str]]:
 
     def run() -> dict[str, str]:
         from authority.audit.command import chain_at
+        from authority.chain.client import ChainClient
 
         audit = Audit(campus.home.network_id, bytes(campus.home.receipt_key.pubkey()))
-        chain = chain_at(campus.validator.url)
+        chain = chain_at(ChainClient(campus.validator.url))
         with campus.app.store.read() as session:
             audit.run(StoreLog.of(session), chain)
         return {finding.code: finding.message for finding in audit.findings}

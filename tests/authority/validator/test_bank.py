@@ -242,7 +242,8 @@ class TestMemory:
             with machine.bank.together():
                 machine.bank.process(signed(machine, [pay(machine, first, 10**7)]))
                 assert machine.bank.account(first).lamports == 10**7
-                machine.ledger._connection.execute("ALTER TABLE mention RENAME TO gone")
+                broken = "CREATE TRIGGER broken BEFORE INSERT ON landed BEGIN SELECT RAISE(ABORT, 'broken'); END"
+                machine.ledger._connection.execute(broken)
                 for lamports in (10**7, 10**6):  # nor does anything land that follows
                     with pytest.raises(UnhealthyError):
                         machine.bank.process(signed(machine, [pay(machine, second, lamports)]))
@@ -256,6 +257,34 @@ class TestMemory:
                 machine.bank.process(signed(machine, [pay(machine, first, lamports)]))
         assert machine.ledger.count() == 2
         assert machine.bank.account(first).lamports == 3 * 10**7
+
+    @pytest.mark.parametrize("table", ["mention", "account"])
+    def test_a_group_whose_end_cannot_be_written_is_nothing(self, machine: Any, table: str) -> None:
+        """What a group's transactions name and change is written at its end: when that fails, none of them landed."""
+        target = Keypair().pubkey()
+
+        def group() -> None:
+            with machine.bank.together():
+                machine.bank.process(signed(machine, [pay(machine, target, 10**7)]))
+                machine.ledger._connection.execute(f"ALTER TABLE {table} RENAME TO gone")
+
+        with pytest.raises(UnhealthyError):
+            group()
+        assert machine.ledger.count() == 0
+        assert machine.bank.account(target) is None
+        machine.bank.process(signed(machine, [pay(machine, target, 10**7)]))
+        assert len(machine.ledger.mentions(target, 10, None, None)) == 1
+
+    def test_a_group_can_be_asked_about_before_its_end(self, machine: Any) -> None:
+        """What its transactions name and hold is told as it stands by then."""
+        target = Keypair().pubkey()
+        with machine.bank.together():
+            for times in (1, 2):
+                machine.bank.process(signed(machine, [pay(machine, target, times * 10**7)]))
+                assert len(machine.ledger.mentions(target, 10, None, None)) == times
+                held = dict(machine.ledger.accounts())
+                assert held[target].lamports == sum(range(times + 1)) * 10**7
+        assert dict(machine.ledger.accounts())[target].lamports == 3 * 10**7
 
     def test_what_fails_in_preflight_is_charged_nothing(self, machine: Any) -> None:
         before = machine.bank.account(machine.payer.pubkey()).lamports
