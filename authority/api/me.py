@@ -157,7 +157,7 @@ ORDER_REFUSED = {
 GREEN_BUTTON_ANSWERS: dict[int | str, Any] = {
     200: {"description": "The file.", "content": {espi.CONTENT_TYPE: {"schema": {"type": "string"}}}},
     400: "The query is wrong.",
-    **NOT_YOURS,
+    **dict[int | str, Any](NOT_YOURS.items()),
 }
 EXAMPLE_ORDER = {"side": "bid", "price_micro_credits_per_kwh": 250_000, "quantity_wh": 1_500}
 EXAMPLE_BOOK = {

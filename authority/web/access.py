@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from authority.api import me
+from authority.api import me, me_wallet
 from authority.api.gate import PUBLIC, Rule
 from authority.web import (
     audit_pages,
@@ -17,6 +17,7 @@ from authority.web import (
     payout_pages,
     people_pages,
     treasurer_pages,
+    wallet_pages,
 )
 
 PUBLIC_ROUTES: Mapping[str, Rule] = dict.fromkeys(
@@ -55,4 +56,6 @@ RULES: Mapping[str, Rule] = {
     **operator_acts.RULES,
     **audit_pages.RULES,
     **me.RULES,
+    **me_wallet.RULES,
+    **wallet_pages.RULES,
 }

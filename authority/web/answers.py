@@ -7,6 +7,11 @@ from flask import Response
 from authority.api.asking import ChainAwayError
 from authority.api.days import DaysInvalidError
 from authority.api.kwh import ProofMissingError
+from authority.api.own_wallet import (
+    OwnWalletError,
+    TransactionMalformedError,
+    WishInvalidError,
+)
 from authority.billing.errors import (
     BatchUnknownError,
     BillingError,
@@ -56,6 +61,9 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (BillingError, 409),
     (MailOffError, 409),
     (ChainAwayError, 503),
+    (WishInvalidError, 400),
+    (TransactionMalformedError, 400),
+    (OwnWalletError, 409),
     (RefusalError, 409),
 )
 """The status of each cause, the first that fits."""
