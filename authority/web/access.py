@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from authority.api import me, me_wallet
+from authority.api import me, me_wallet, openadr
 from authority.api.gate import PUBLIC, Rule
 from authority.web import (
     audit_pages,
@@ -57,5 +57,6 @@ RULES: Mapping[str, Rule] = {
     **audit_pages.RULES,
     **me.RULES,
     **me_wallet.RULES,
+    **openadr.RULES,
     **wallet_pages.RULES,
 }

@@ -13,7 +13,7 @@ from flask import Response, g, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 
 from authority import api
-from authority.api import gate, me, me_wallet
+from authority.api import gate, me, me_wallet, openadr
 from authority.api.campus import Campus, CampusSource, CampusUnavailableError
 from authority.api.feed import CampusFeed, TooManyStreamsError
 from authority.api.gate import FORM_FIELD
@@ -228,6 +228,7 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(me_wallet.blueprint(people.app, own_wallets))
     app.register_blueprint(wallet_pages.blueprint(people.app, members, own_wallets))
     app.register_blueprint(market_blueprint(market))
+    app.register_blueprint(openadr.blueprint(openadr.Vtn(people.app, market, people.client)))
     app.register_blueprint(market_pages.blueprint(market))
     app.jinja_env.globals.update(form_field=FORM_FIELD, oidc_name=provider.name)
 
