@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -62,7 +63,7 @@ class Ven:
             spans = [self.span(interval["intervalPeriod"]) for interval in each["intervals"]]
             whole = self.span(each["intervalPeriod"])
             assert all(whole[0] <= start < end <= whole[1] for start, end in spans)
-            assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))
+            assert all(before[1] <= after[0] for before, after in itertools.pairwise(spans))
             assert [interval["id"] for interval in each["intervals"]] == list(range(len(spans)))
             for interval in each["intervals"]:
                 assert [payload["type"] for payload in interval["payloads"]] == kinds
