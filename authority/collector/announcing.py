@@ -36,7 +36,7 @@ LAST_EPOCHS = 96
 """How far back a cleared book's price is told as the last one."""
 
 Publish = Callable[[str, bytes, int], None]
-"""Publishes a retained message: its topic, its payload (empty: what is retained is taken back), seconds that it holds."""
+"""Publishes a retained message: its topic, its payload (empty: what is retained is taken back), seconds it holds."""
 
 
 class Announcer:
