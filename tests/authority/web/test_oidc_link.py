@@ -29,10 +29,15 @@ def store_url():
     return ""
 
 
+def claims(subject):
+    """Of an account with an address of nobody here: who is signed in needs none."""
+    return {"sub": subject, "email": "ada.king@elsewhere.example", "email_verified": False}
+
+
 @pytest.fixture
 def provider(clock):
     made = OpenIdProvider(clock)
-    made.claims = {"sub": "u-7"}  # no e-mail address: who is signed in needs none
+    made.claims = claims("u-7")
     yield made
     made.stop()
 
@@ -142,7 +147,7 @@ def test_an_account_there_opens_one_account_here_and_another_takes_its_place(sit
     assert "somebody else" in taken.text
     assert links(site) == {"u-7": site.people[MEMBER].id}
     assert link(site, provider).status_code == 303, "linking the same again changes nothing"
-    provider.claims = {"sub": "u-8"}
+    provider.claims = claims("u-8")
     assert link(site, provider).status_code == 303
     assert links(site) == {"u-8": site.people[MEMBER].id}
     assert len(acts(site)) == 2
