@@ -47,6 +47,11 @@ from authority.store.people import User
 ACTS = ("place", "cancel", "deposit", "withdraw", "transfer", "retire")
 ASSETS = {"energy": ENERGY, "credit": CREDIT}
 PURPOSES = ("consumption", "feed_in")
+WORDS = {
+    **PLAIN,
+    "NotEnoughEnergy": "you have less free energy in the market than that",
+    "NotEnoughCredit": "you have fewer free credits in the market than that",
+}
 FEE_LAMPORTS = 5_000
 """Of a transaction with one signature."""
 LAMPORTS = 10**9
@@ -382,7 +387,7 @@ def _require_fee(client: ChainClient, wallet: Pubkey) -> None:
 
 def _refused(error: TransactionFailedError) -> TransactionRefusedError:
     if isinstance(error, ProgramError):
-        return TransactionRefusedError(PLAIN.get(error.name, f"{error.message} ({error.name})"))
+        return TransactionRefusedError(WORDS.get(error.name, f"{error.message} ({error.name})"))
     return TransactionRefusedError(str(error))
 
 

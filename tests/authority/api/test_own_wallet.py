@@ -26,14 +26,15 @@ OWNER, SOL = "other", 1_000_000_000
 class Wallet:
     """A wallet program: the key, and what it asks of the pages."""
 
-    def __init__(self, site: KwhSite) -> None:
-        self.site, self.campus = site, site.campus
-        self.key = site.campus.key_of("C")
+    def __init__(self, site: KwhSite, member: str = "C", role: str = OWNER) -> None:
+        self.site, self.campus, self.role = site, site.campus, role
+        self.key = site.campus.key_of(member)
         self.campus.client.airdrop(self.key.pubkey(), SOL)
         with site.campus.app.store.write() as session:
-            session.scalars(select(User).where(User.name == "C")).one().sealed_key = None
+            session.scalars(select(User).where(User.name == member)).one().sealed_key = None
 
-    def post(self, path: str, body: Any, role: str = OWNER) -> Any:
+    def post(self, path: str, body: Any, role: str = "") -> Any:
+        role = role or self.role
         client = self.site.client(role)
         client.environ_base["HTTP_ACCEPT"] = "application/json"
         sent = {"X-Form-Token": self.site.form(role)["form_token"]}
@@ -62,25 +63,29 @@ class Wallet:
 
 
 @pytest.fixture
-def wallet(tmp_path: Path) -> Iterator[Wallet]:
-    with opened(tmp_path, members="ABCD", trades=True) as site:
-        yield Wallet(site)
+def site(tmp_path: Path) -> Iterator[KwhSite]:
+    with opened(tmp_path, members="ABCD", trades=True) as found:
+        yield found
+
+
+@pytest.fixture
+def wallet(site: KwhSite) -> Wallet:
+    return Wallet(site)
 
 
 def test_a_member_does_with_its_own_wallet_what_the_programs_allow(wallet: Wallet) -> None:
     campus = wallet.campus
     operator = campus.client.balance(campus.operator.pubkey())
-    before = campus.seat("C").credit
-    wallet.do(act="withdraw", asset="credit", amount=500_000)
-    assert (campus.seat("C").credit, campus.credit("C")) == (before - 500_000, 500_000)
+    before, all_of_it = campus.seat("C").credit, campus.credit("C")
     wallet.do(act="deposit", asset="credit", amount=200_000)
-    assert (campus.seat("C").credit, campus.credit("C")) == (before - 300_000, 300_000)
+    assert campus.seat("C").credit == before + 200_000
+    wallet.do(act="withdraw", asset="credit", amount=50_000)
+    assert (campus.seat("C").credit, campus.credit("C")) == (before + 150_000, all_of_it)
 
-    friend = campus.wallets["D"]
-    has = campus.credit("D")
+    friend, has = campus.wallets["D"], campus.credit("D")
     told = wallet.do(act="transfer", asset="credit", amount=100_000, to=str(friend))
     assert str(friend) in told["says"]
-    assert (campus.credit("D"), campus.credit("C")) == (has + 100_000, 200_000)
+    assert (campus.credit("D"), campus.credit("C")) == (has + 100_000, all_of_it - 100_000)
 
     order = {"act": "place", "side": "bid", "price_micro_credits_per_kwh": 130_000, "quantity_wh": 500}
     told = wallet.do(**order)
@@ -96,23 +101,26 @@ def test_a_member_does_with_its_own_wallet_what_the_programs_allow(wallet: Walle
     assert 0 < SOL - state["lamports"] <= 5 * 5_000
 
 
-def test_bought_energy_is_used_up_and_fed_in(wallet: Wallet) -> None:
-    campus = wallet.campus
-    held = campus.seat("C").energy + campus.held("C")
-    assert held > 20, "member C bought some"
-    source = "market" if campus.seat("C").energy > 20 else "wallet"
-    credit = campus.seat("C").credit + campus.credit("C")
-    wallet.do(act="retire", amount=10, purpose="feed_in", source=source)
-    assert campus.seat("C").energy + campus.held("C") == held - 10
-    assert campus.seat("C").credit + campus.credit("C") > credit
+def test_energy_is_fed_in_out_of_the_market_and_out_of_the_wallet(site: KwhSite) -> None:
+    wallet, campus = Wallet(site, "A", MEMBER), site.campus
+    held, credit = campus.held("A"), campus.credit("A")
+    assert held > 100
+    wallet.do(act="retire", amount=40, purpose="feed_in", source="market")
+    wallet.do(act="withdraw", amount=60)
+    wallet.do(act="retire", amount=10, purpose="feed_in", source="wallet")
+    assert campus.held("A") == held - 50
+    assert campus.credit("A") > credit
+    refused = wallet.prepare(409, act="retire", amount=51, purpose="feed_in", source="wallet")
+    assert refused["code"] == "transaction_refused"
 
 
 def test_an_order_brings_what_the_seat_lacks_out_of_the_wallet(wallet: Wallet) -> None:
-    free = wallet.campus.seat("C").credit
-    wallet.do(act="withdraw", asset="credit", amount=free)
-    order = {"act": "place", "side": "bid", "price_micro_credits_per_kwh": 130_000, "quantity_wh": 500}
+    seat = wallet.campus.seat("C").credit
+    order = {"act": "place", "side": "bid", "price_micro_credits_per_kwh": 130_000, "quantity_wh": 2_000}
+    assert seat < 260_000
     wallet.do(**order)
-    assert wallet.campus.credit("C") < free
+    assert wallet.campus.seat("C").credit < seat + 1, "just what was lacking was brought"
+    assert wallet.site.client(OWNER).get("/api/v1/me/orders").json["open"][-1]["quantity_wh"] == 2_000
 
 
 def test_the_same_signed_transaction_twice_is_done_once_and_told_alike(wallet: Wallet) -> None:
