@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -193,8 +194,12 @@ def test_only_what_was_prepared_and_signed_by_the_wallet_is_sent_on(wallet: Wall
 
 def test_a_transaction_ends_with_its_blockhash(wallet: Wallet) -> None:
     before = wallet.campus.seat("C").credit
-    body = wallet.sign(wallet.prepare(act="withdraw", asset="credit", amount=1_000))
-    wallet.campus.go_to(wallet.campus.wall.seconds() + 400)
+    prepared = wallet.prepare(act="withdraw", asset="credit", amount=1_000)
+    body = wallet.sign(prepared)
+    while (
+        wallet.campus.client.call("getBlockHeight", {"commitment": "finalized"}) <= prepared["last_valid_block_height"]
+    ):
+        time.sleep(0.1)
     told = wallet.submit(body, 409)
     assert told["code"] == "transaction_over"
     assert "prepare it again" in told["detail"]
