@@ -91,19 +91,19 @@ def test_a_wallet_shows_itself_signs_and_the_page_says_what_was_done(
         assert browser.evaluate("document.querySelector('form.act button').disabled")
         browser.tab_to(".wallets button")
         browser.press("Enter")
-        browser.until("!document.querySelector('form[data-act=withdraw] button').disabled")
+        browser.until("!document.querySelector('form[data-act=deposit] button').disabled")
         assert browser.evaluate("document.querySelector('.connected code').textContent") == str(key.pubkey())
-        browser.evaluate("document.querySelector('form[data-act=withdraw]').closest('details').open = true")
+        browser.evaluate("document.querySelector('form[data-act=deposit]').closest('details').open = true")
         browser.evaluate(
-            "(() => { const form = document.querySelector('form[data-act=withdraw]');"
+            "(() => { const form = document.querySelector('form[data-act=deposit]');"
             "form.asset.value = 'credit'; form.amount.value = '0,25'; form.querySelector('button').click(); })()"
         )
-        browser.until("document.querySelector('.done').textContent.startsWith('Done: Take 0.25')")
-        assert site.campus.seat("C").credit == before - 250_000
+        browser.until("document.querySelector('.done').textContent.startsWith('Done: Bring 0.25')")
+        assert site.campus.seat("C").credit == before + 250_000
         (asked,) = browser.evaluate("window.asked")
         assert (asked["by"], asked["chain"]) == (str(key.pubkey()), "solana:localnet")
         browser.evaluate(
-            "(() => { const form = document.querySelector('form[data-act=deposit]');"
+            "(() => { const form = document.querySelector('form[data-act=withdraw]');"
             "form.amount.value = '0.0001'; form.querySelector('button').click(); })()"
         )
         browser.until(SHOWN)
@@ -128,9 +128,9 @@ def test_what_a_wallet_does_otherwise_is_told_and_nothing_is_sent(
         browser.open(f"{address}/me/wallet")
         browser.until("document.querySelectorAll('.wallets li').length === 1")
         browser.evaluate("document.querySelector('.wallets button').click()")
-        browser.until("!document.querySelector('form[data-act=withdraw] button').disabled")
+        browser.until("!document.querySelector('form[data-act=deposit] button').disabled")
         browser.evaluate(
-            "(() => { const form = document.querySelector('form[data-act=withdraw]');"
+            "(() => { const form = document.querySelector('form[data-act=deposit]');"
             "form.asset.value = 'credit'; form.amount.value = '0.1'; form.querySelector('button').click(); })()"
         )
         browser.until(SHOWN)
