@@ -108,6 +108,7 @@ def test_a_wallet_shows_itself_signs_and_the_page_says_what_was_done(
         )
         browser.until(SHOWN)
         assert "at most 3 decimals" in browser.evaluate(SHOWN)
+        axe.picture(browser, "own-wallet")
         assert axe.faults(browser) == []
         assert browser.messages == []
 
@@ -158,5 +159,6 @@ def test_another_account_is_named_and_a_custodial_member_sees_its_new_address(
         browser.evaluate("document.querySelector('.wallets button').click()")
         browser.until("!document.querySelector('.connected').hidden")
         assert browser.evaluate("document.querySelector('.connected code').textContent") == str(other.pubkey())
+        axe.picture(browser, "custodial-wallet")
         assert axe.faults(browser) == []
         assert browser.messages == []
