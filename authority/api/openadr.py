@@ -219,10 +219,10 @@ def blueprint(vtn: Vtn) -> APIBlueprint:
     def programs(query: dict[str, Any]) -> Response:
         return page(vtn.programs(), query)
 
-    @openadr.get("/programs/<id>")
+    @openadr.get("/programs/<object_id>")
     @openadr.doc(summary="OpenADR 3: a program", responses=one)
-    def program(id: str) -> Response:
-        return jsonify(vtn.program(id))
+    def program(object_id: str) -> Response:
+        return jsonify(vtn.program(object_id))
 
     @openadr.get("/events")
     @openadr.input(EventsQuery, location="query", arg_name="query")
@@ -230,9 +230,9 @@ def blueprint(vtn: Vtn) -> APIBlueprint:
     def events(query: dict[str, Any]) -> Response:
         return page(vtn.events(query["program"]), query)
 
-    @openadr.get("/events/<id>")
+    @openadr.get("/events/<object_id>")
     @openadr.doc(summary="OpenADR 3: a price event", responses=one)
-    def event(id: str) -> Response:
-        return jsonify(vtn.event(id))
+    def event(object_id: str) -> Response:
+        return jsonify(vtn.event(object_id))
 
     return openadr

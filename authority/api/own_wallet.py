@@ -131,7 +131,7 @@ class TransactionOverError(OwnWalletError):
 class TransactionRefusedError(OwnWalletError):
     """The chain refuses the transaction, and says why."""
 
-    code = "transaction_refused"
+    code = "refused_by_chain"
 
 
 @dataclass(frozen=True, slots=True)

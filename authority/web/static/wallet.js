@@ -58,6 +58,8 @@ if (box) {
     let answer = await send(box.dataset.submit, body);
     while (answer.state === "sent") answer = await send(box.dataset.submit, body);
     form.reset();
+    const fresh = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
+    document.querySelector(".holdings").textContent = fresh.querySelector(".holdings")?.textContent ?? "";
     tell(done, `Done: ${answer.says} Transaction ${answer.signature}.`);
   };
 

@@ -112,7 +112,7 @@ def test_energy_is_fed_in_out_of_the_market_and_out_of_the_wallet(site: KwhSite)
     assert campus.held("A") == held - 50
     assert campus.credit("A") > credit
     refused = wallet.prepare(409, act="retire", amount=51, purpose="feed_in", source="wallet")
-    assert refused["code"] == "transaction_refused"
+    assert refused["code"] == "refused_by_chain"
 
 
 def test_an_order_brings_what_the_seat_lacks_out_of_the_wallet(wallet: Wallet) -> None:
@@ -140,15 +140,15 @@ def test_what_is_wrong_with_a_wish_is_said_before_anything_is_signed(wallet: Wal
         ({"act": "deposit"}, 400, "transaction_invalid", "how much"),
         ({"act": "deposit", "amount": 1.5}, 400, "malformed", "amount"),
         ({"act": "place", "side": "bid"}, 400, "transaction_invalid", "limit"),
-        ({"act": "withdraw", "asset": "credit", "amount": 2**63}, 409, "transaction_refused", "free"),
+        ({"act": "withdraw", "asset": "credit", "amount": 2**63}, 409, "refused_by_chain", "free"),
         ({"act": "cancel", "number": 4_000}, 404, "not_found", "no order 4000"),
         ({"act": "transfer", "amount": 1, "to": "x"}, 400, "transaction_invalid", "address of a wallet"),
         ({"act": "transfer", "amount": 1, "to": stranger}, 409, "recipient_unknown", "nobody holds"),
         ({"act": "transfer", "amount": 1, "to": str(wallet.key.pubkey())}, 400, "transaction_invalid", "your own"),
         ({"act": "transfer", "asset": "credit", "amount": 2**60, "to": str(wallet.campus.wallets["D"])}, 409,
-         "transaction_refused", "less than that"),
+         "refused_by_chain", "less than that"),
         ({"act": "place", "side": "bid", "price_micro_credits_per_kwh": 1, "quantity_wh": 500}, 409,
-         "transaction_refused", ""),
+         "refused_by_chain", ""),
     ):  # fmt: skip
         told = wallet.prepare(status, **wish)
         assert told["code"] == code, (wish, told)

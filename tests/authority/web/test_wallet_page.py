@@ -14,6 +14,7 @@ from served import served
 from solders.keypair import Keypair
 from sqlalchemy import select
 
+from authority.figures import credits
 from authority.store.people import User
 
 OWNER = "other"
@@ -100,6 +101,9 @@ def test_a_wallet_shows_itself_signs_and_the_page_says_what_was_done(
         )
         browser.until("document.querySelector('.done').textContent.startsWith('Done: Bring 0.25')")
         assert site.campus.seat("C").credit == before + 250_000
+        assert f"In the market, free: 0.000 kWh and {credits(before + 250_000)} credits" in browser.evaluate(
+            "document.querySelector('.holdings').textContent"
+        )
         (asked,) = browser.evaluate("window.asked")
         assert (asked["by"], asked["chain"]) == (str(key.pubkey()), "solana:localnet")
         browser.evaluate(
