@@ -44,7 +44,7 @@ MICRO = 10**MICRO_DIGITS
 
 
 class PageQuery(Schema):
-    """Which of them; targets are matched with those of the objects, and these have none."""
+    """Which of them; of targets the objects have their program's name alone (PROGRAM_NAME)."""
 
     skip = fields.Integer(load_default=0, validate=Range(0), metadata={"description": "How many to pass over."})
     limit = fields.Integer(load_default=MOST, validate=Range(0, MOST), metadata={"description": "How many at most."})
@@ -209,9 +209,11 @@ def blueprint(vtn: Vtn) -> APIBlueprint:
     one: dict[int | str, Any] = {**answers, 404: "There is no such object."}
 
     def page(objects: Sequence[dict[str, Any]], query: dict[str, Any]) -> Response:
-        targeted = query["target_type"] is not None or query["target_values"] is not None
-        found = [] if targeted else objects[query["skip"] : query["skip"] + query["limit"]]
-        return jsonify(found)
+        kind, values = query["target_type"], query["target_values"]
+        if kind is not None or values is not None:
+            by_name = values or () if kind == "PROGRAM_NAME" else ()
+            objects = [each for each in objects if each.get("programName", each.get("programID")) in by_name]
+        return jsonify(objects[query["skip"] : query["skip"] + query["limit"]])
 
     @openadr.get("/programs")
     @openadr.input(PageQuery, location="query", arg_name="query")

@@ -140,6 +140,9 @@ def test_pages_filters_and_what_is_refused(site: Any, clock: Any) -> None:
     assert ven.events("?programID=campus-market&limit=0") == []
     assert ven.events("?programID=other") == []
     assert ven.events("?programID=campus-market&targetType=GROUP&targetValues=x") == []
+    assert ven.events("?targetType=PROGRAM_NAME&targetValues=campus-market&programID=campus-market") == every
+    named = ven.programs("?targetType=PROGRAM_NAME&targetValues=campus-market")
+    assert [each["id"] for each in named] == ["campus-market"]
     assert [each["id"] for each in ven.programs()] == ["campus-tariff", "campus-market"]
     assert ven.programs("?limit=1&skip=1") == [ven.get("/programs/campus-market")]
     for path in ("/events?limit=51", "/events?limit=-1", "/events?skip=x", "/programs?limit=99"):
