@@ -17,7 +17,9 @@ from solders.transaction import VersionedTransaction
 from sqlalchemy import select
 
 from authority.chain import programs
+from authority.cli import main
 from authority.people.roles import AUDITOR, MEMBER
+from authority.store.log import Act
 from authority.store.people import User
 
 OWNER, SOL = "other", 1_000_000_000
@@ -100,6 +102,7 @@ def test_a_member_does_with_its_own_wallet_what_the_programs_allow(wallet: Walle
     state = wallet.site.client(OWNER).get("/api/v1/me/wallet").json
     assert (state["wallet"], state["in_custody"]) == (str(wallet.key.pubkey()), False)
     assert 0 < SOL - state["lamports"] <= 5 * 5_000
+    assert campus.audit() == 0, "the audit knows what members do by themselves"
 
 
 def test_energy_is_fed_in_out_of_the_market_and_out_of_the_wallet(site: KwhSite) -> None:
@@ -239,3 +242,25 @@ def test_the_page_tells_who_signs_and_of_a_wallet_that_is_proposed(wallet: Walle
     assert told["proposed_from"] == (campus.epoch + 96) * campus.epoch_seconds
     assert Pubkey.from_string(told["wallet"]) == campus.wallets["A"]
     assert site.client(AUDITOR).get("/me/wallet").status_code == 404
+
+
+def test_the_department_sends_a_wallet_what_fees_take(site: KwhSite, capsys: pytest.CaptureFixture[str]) -> None:
+    campus = site.campus
+    wallet, operator = campus.wallets["A"], campus.client.balance(campus.operator.pubkey())
+    before = campus.client.balance(wallet)
+    home = ["--home", str(campus.home.path)]
+    assert main(["fund", "--member", "A", "--sol", "0.05", "--dry-run", *home]) in (0, 4)
+    assert campus.client.balance(wallet) == before
+    assert main(["fund", "--member", "A", "--sol", "0.05", *home]) in (0, 4)
+    assert campus.client.balance(wallet) == before + 50_000_000
+    assert campus.client.balance(campus.operator.pubkey()) == operator - 50_000_000 - 5_000
+    with campus.app.store.read() as session:
+        act = session.scalars(select(Act).where(Act.kind == "member_funded")).one()
+    assert (act.data["wallet"], act.data["lamports"]) == (str(wallet), 50_000_000)
+    capsys.readouterr()
+    for words in (["--member", "A"], ["--member", "A", "--sol", "0"], ["--member", "Nobody", "--sol", "1"]):
+        assert main(["fund", *words, *home]) == 1
+    told = capsys.readouterr().err
+    assert "say how much the member's wallet is sent" in told
+    assert "there is no member 'Nobody'" in told
+    assert campus.audit() == 0, "the audit knows the act"
