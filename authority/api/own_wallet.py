@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,7 +26,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
-from authority.api.asking import asking
+from authority.api.asking import ChainAwayError, asking
 from authority.api.campus import described
 from authority.app import App
 from authority.chain import accounts, programs
@@ -56,6 +57,8 @@ FEE_LAMPORTS = 5_000
 """Of a transaction with one signature."""
 LAMPORTS = 10**9
 MOST_UNITS = 1_400_000
+MOST_WAITING = 8
+"""How many threads may wait for transactions to land: the pages go on for all others."""
 LANDS_WITHIN_SECONDS = 8.0
 """How long an answer waits for a transaction to land; the same question again waits again."""
 _KEY_SIZE = 32
@@ -192,6 +195,7 @@ class OwnWallets:
         self, app: App, client: Callable[[], ChainClient], random: Callable[[int], bytes] = os.urandom
     ) -> None:
         self._app, self._client, self._key = app, client, random(_KEY_SIZE)
+        self._waiting = threading.BoundedSemaphore(MOST_WAITING)
 
     def state(self, member: MemberAccount) -> WalletState:
         """Who signs for a member; ChainAwayError, NotFoundError."""
@@ -365,14 +369,22 @@ class OwnWallets:
         if not signature.verify(wallet, message):
             raise SignatureWrongError(f"that is not the signature of {wallet}: choose this account in your wallet")
         raw = base64.b64encode(b"\x01" + bytes(signature) + message).decode()
+        if not self._waiting.acquire(blocking=False):
+            raise ChainAwayError("too many wait for their transactions: send the same again in a moment")
+        try:
+            landed = self._relayed(raw, signature, last_valid)
+        finally:
+            self._waiting.release()
+        return Submitted(state="landed" if landed else "sent", signature=str(signature), says=says)
+
+    def _relayed(self, raw: str, signature: Signature, last_valid: int) -> bool:
         with asking(self._client) as client:
             try:
-                landed = client.relay(raw, signature, last_valid, seconds=LANDS_WITHIN_SECONDS)
+                return client.relay(raw, signature, last_valid, seconds=LANDS_WITHIN_SECONDS)
             except TransactionExpiredError as error:
                 raise TransactionOverError("its minute is over, and it never landed: prepare it again") from error
             except TransactionFailedError as error:
                 raise _refused(error) from error
-        return Submitted(state="landed" if landed else "sent", signature=str(signature), says=says)
 
 
 def _require_fee(client: ChainClient, wallet: Pubkey) -> None:
