@@ -11,7 +11,7 @@ from apiflask import APIBlueprint, EmptySchema, Schema, fields
 from apiflask.validators import OneOf, Range
 from flask import Response
 
-from authority.api import days, gate, tags
+from authority.api import days, espi, gate, green_button, tags
 from authority.api.campus import described
 from authority.api.gate import ANY_SCOPE, Rule
 from authority.api.hand_orders import GivenOrder, GivenOrders, HandOrders, OrderPreview, RunningBook, proposed
@@ -26,6 +26,7 @@ from authority.people.roles import OF_A_MEMBER, READ_ENERGY, READ_MONEY, SCOPES,
 RULES: Mapping[str, Rule] = {
     "me.whoami": Rule(frozenset(), ANY_SCOPE),
     "me.energy": Rule(OF_A_MEMBER, READ_ENERGY),
+    "me.green_button_file": Rule(OF_A_MEMBER, READ_ENERGY),
     "me.balances": Rule(OF_A_MEMBER, READ_MONEY),
     "me.orders": Rule(OF_A_MEMBER, READ_MONEY),
     "me.book": Rule(OF_A_MEMBER, READ_MONEY),
@@ -85,13 +86,18 @@ class NewToken:
     secret: str = described("What the program sends as `Authorization: Bearer ...`. It is shown this once.")
 
 
-class EnergyQuery(Schema):
-    """Which days, and in which steps."""
+class DaysQuery(Schema):
+    """Which days."""
 
     first = fields.Date(
         data_key="from", load_default=None, metadata={"description": "The first day at the site; today."}
     )
     last = fields.Date(data_key="to", load_default=None, metadata={"description": "The last day, included; as `from`."})
+
+
+class EnergyQuery(DaysQuery):
+    """Which days, and in which steps."""
+
     step = fields.String(
         load_default=days.QUARTER,
         validate=OneOf(days.STEPS),
@@ -147,6 +153,11 @@ ORDER_REFUSED = {
     400: "The order is malformed.",
     409: "The book is closed, a bound or the funds do not allow it, or your own wallet signs for you.",
     503: "The validator does not answer.",
+}
+GREEN_BUTTON_ANSWERS: dict[int | str, Any] = {
+    200: {"description": "The file.", "content": {espi.CONTENT_TYPE: {"schema": {"type": "string"}}}},
+    400: "The query is wrong.",
+    **dict[int | str, Any](NOT_YOURS.items()),
 }
 EXAMPLE_ORDER = {"side": "bid", "price_micro_credits_per_kwh": 250_000, "quantity_wh": 1_500}
 EXAMPLE_BOOK = {
@@ -212,6 +223,21 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> APIBlueprint:
         last: date = query["last"] or first
         found = members.energy(gate.own_member(app, "energy"), first, last, query["step"])
         return asdict(found)
+
+    @me.get("/energy/green-button")
+    @me.input(DaysQuery, location="query", arg_name="query")
+    @me.doc(
+        summary="Energy as a Green Button file (ESPI)",
+        description="An Atom feed of what was drawn from the campus grid and given to it, in Wh by quarters of an "
+        "hour, with estimates marked as such and a summary of each bill. At most 92 days.",
+        responses=GREEN_BUTTON_ANSWERS,
+    )
+    def green_button_file(query: dict[str, Any]) -> Response:
+        first: date = query["first"] or members.today()
+        last: date = query["last"] or first
+        data = espi.written(green_button.feed(app, gate.own_member(app, "energy"), first, last))
+        kept = f'attachment; filename="{green_button.file_name(first, last)}"'
+        return Response(data, headers={"Content-Disposition": kept}, content_type=espi.CONTENT_TYPE)
 
     @me.get("/balances")
     @me.output(schema_of(Balances), description="The balances.")

@@ -31,6 +31,7 @@ from authority.billing.bill import trades_of
 from authority.billing.calendar import first_epoch_at, local
 from authority.billing.evidence import StoreEvidence
 from authority.billing.money import Currency
+from authority.billing.payment_qr import PaymentCode, payment_code
 from authority.billing.payments import PaidBill
 from authority.chain.accounts import EpochBook
 from authority.chain.client import ChainClient
@@ -458,8 +459,15 @@ class Members:
             found = session.get(IssuedBill, number)
         if found is None or found.wallet != member.wallet:
             raise NotFoundError(f"you have no bill {number}")
-        organisation = self._app.home.settings.network.organisation
-        return paper.bill_pdf(found, member.name, organisation, self.zone, self.currency)
+        settings = self._app.home.settings
+        return paper.bill_pdf(found, member.name, settings.network.organisation, self.zone, settings.billing)
+
+    def payment_code(self, bill: BillHead) -> PaymentCode | None:
+        """What a bank's app scans for what is still open of a bill; None where nothing is, or no code serves."""
+        settings = self._app.home.settings
+        still = bill.payable_micro_credits - bill.paid_micro_credits
+        open_ = still if bill.payable_micro_credits > 0 else 0
+        return payment_code(settings.billing, settings.network.organisation, open_, bill.payment_reference)
 
     def _paid(self, session: Session, *which: object) -> dict[int, PaidBill]:
         found = payments.paid_bills(session, self.currency, self._app.home.network_id, *which)

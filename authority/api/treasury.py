@@ -202,8 +202,8 @@ class Treasury:
 
     def pdf(self, view: BillView) -> bytes:
         """A bill on paper."""
-        organisation = self._app.home.settings.network.organisation
-        return paper.bill_pdf(view.bill, view.name, organisation, self.zone, self.currency)
+        settings = self._app.home.settings
+        return paper.bill_pdf(view.bill, view.name, settings.network.organisation, self.zone, settings.billing)
 
     def previewed(self, period: int, wallet: str) -> tuple[Review, Mapping[str, Any]]:
         """A member's bill of a period that is not issued yet; BillingError `bill_unknown` where there is none."""

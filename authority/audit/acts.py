@@ -32,7 +32,7 @@ REGISTRATIONS = ("user_registered", "installation_registered", "meter_registered
                  "energy_account_opened", "installation_followed", "initialized", "market_initialized")  # fmt: skip
 """Events that an act may name, and need not."""
 RETIRED = "retire_energy"
-ELSEWHERE = frozenset({"delegate_set", "operator_funded", "program_upgraded", "upgrade_authority_set"})
+ELSEWHERE = frozenset({"delegate_set", "member_funded", "operator_funded", "program_upgraded", "upgrade_authority_set"})
 """Acts whose transactions leave no event that the audit reads: a delegate is the member's own, an upgrade or a transfer
 of SOL are not of these programs."""
 OF_MEMBERS = frozenset({"place_order", "cancel_order", RETIRED})

@@ -18,7 +18,9 @@ import typst
 
 from authority.billing import views
 from authority.billing.money import Currency, reference_in, spaced
+from authority.billing.payment_qr import PaymentCode, payment_code
 from authority.figures import credits, credits_per_kwh, kilowatt_hours
+from authority.home.settings import BillingSettings
 from authority.store.billing import IssuedBill
 
 _TEMPLATE = Path(__file__).with_name("bill.typ")
@@ -27,14 +29,14 @@ MISSING = "?"
 """What stands for a character that no font of this machine has."""
 
 
-def bill_pdf(bill: IssuedBill, name: str, organisation: str, zone: ZoneInfo, currency: Currency) -> bytes:
+def bill_pdf(bill: IssuedBill, name: str, organisation: str, zone: ZoneInfo, billing: BillingSettings) -> bytes:
     """An issued bill as PDF: name is the member's, organisation who issues it, times are those of the zone.
 
-    currency is that in which it is paid.
+    billing says in which currency it is paid, and to which account.
 
     BillingError `bill_changed` where the bill is not as it was issued.
     """
-    said = _said(bill, views.document_of(bill), name, organisation, zone, currency)
+    said = _said(bill, views.document_of(bill), name, organisation, zone, billing)
     missing: set[str] = set()
     while True:
         try:
@@ -80,12 +82,18 @@ def _fonts() -> typst.Fonts:
 
 
 def _said(
-    bill: IssuedBill, document: Mapping[str, Any], name: str, organisation: str, zone: ZoneInfo, currency: Currency
+    bill: IssuedBill,
+    document: Mapping[str, Any],
+    name: str,
+    organisation: str,
+    zone: ZoneInfo,
+    billing: BillingSettings,
 ) -> dict[str, Any]:
     """What stands on the paper: texts alone."""
     seconds, total = document["epoch_seconds"], views.sum_of(document)
     starts, ends = (_moment(document[edge] * seconds, zone) for edge in ("first_epoch", "end_epoch"))
-    due = document["due"]
+    due, currency = document["due"], Currency.of(billing)
+    payable, reference = currency.payable(due), reference_in(document)
     moved = f"{credits(total.moved)} credits moved already, in the market or on the chain, and are not in it."
     return {
         "title": f"Bill {bill.number}",
@@ -97,10 +105,11 @@ def _said(
             ["Billing period", f"{bill.period}: {starts} to {ends} ({zone})"],
             ["Issued", _moment(bill.issued_at, zone)],
             ["Account", bill.wallet],
-            ["Payment reference", spaced(reference_in(document))],
+            ["Payment reference", spaced(reference)],
         ],
         "due": f"{credits(-due)} credits are paid to you" if due < 0 else f"{credits(due)} credits to pay",
-        "money": _money(currency, currency.payable(due), spaced(reference_in(document))),
+        "money": _money(currency, payable, spaced(reference)),
+        "code": _code(payment_code(billing, organisation, payable, reference)),
         "moved": moved if total.moved else "",
         "lines": [_line(line) for line in document["lines"]],
         "total": credits(due),
@@ -121,6 +130,18 @@ def _money(currency: Currency, payable: int, reference: str) -> str:
     if payable < 0:
         return f"By bank you get {currency.text(-payable)}."
     return f"By bank please pay {currency.text(payable)}, with the reference {reference}."
+
+
+def _code(code: PaymentCode | None) -> dict[str, str]:
+    """The code to scan, and in words what it says; empty where there is none."""
+    if code is None:
+        return {}
+    to = f"{code.holder}, {spaced(code.account) if code.kind == 'SEPA' else code.account}"
+    return {
+        "drawing": code.svg(),
+        "words": f"A banking app that scans this {code.kind} code has it all filled in: to {to}.",
+        "instead": f"{code.kind} code of this payment: to {to}. The amount and the reference stand beside it.",
+    }
 
 
 def _line(line: Mapping[str, Any]) -> dict[str, Any]:

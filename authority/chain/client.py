@@ -469,6 +469,31 @@ class ChainClient:
                 outcomes[index] = self._explained(outcome, payer.pubkey())
         return [outcomes[index] for index in range(len(outgoing))]
 
+    def relay(self, raw: str, signature: Signature, last_valid_block_height: int, *, seconds: float) -> bool:
+        """Send a transaction (base64) that somebody else signed, and wait for it; whether it has landed by then.
+
+        One that has landed before is not sent again. Raises what `send` raises.
+        """
+        signed = [Signed(0, raw, signature, last_valid_block_height, preflight=True)]
+        outcomes: dict[int, Signature | ChainError] = {}
+        if self._unconfirmed(signed, outcomes):
+            self._submit(signed, outcomes)
+        deadline = self._monotonic() + seconds
+        while not outcomes and self._unconfirmed(signed, outcomes):
+            if self._expired(signed) and self._unconfirmed(signed, outcomes):
+                raise TransactionExpiredError(f"the transaction {signature} did not land in time")
+            if outcomes or self._monotonic() > deadline:
+                break
+            self._sleep(_FIRST_POLL)
+        outcome = outcomes.get(0)
+        if isinstance(outcome, ChainError):
+            raise outcome
+        return outcome is not None
+
+    def failure(self, error: Any, logs: Sequence[str]) -> TransactionFailedError:
+        """The typed error behind what a simulation found."""
+        return self._failure(error, logs, None)
+
     def _explained(self, error: TransactionFailedError, payer: Pubkey) -> TransactionFailedError:
         """PayerShortError where a transaction failed because its payer has next to nothing."""
         short = isinstance(error, ProgramError) and error.name == "ResultWithNegativeLamports"

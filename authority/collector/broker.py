@@ -33,8 +33,11 @@ def _access_list(home: Home) -> str:
     """Gateways write and read what bears their certificate's name; the authority's own clients all of it."""
     lines = [
         "# A gateway writes and reads what bears its certificate's name; the collector reads all of it and answers.",
+        "# The market's prices are for every client.",
         *_access("pattern", "write", topics.FROM_GATEWAYS, "%u"),
         *_access("pattern", "read", topics.TO_GATEWAYS, "%u"),
+        f"pattern read {topics.MARKET_PRICE}",
+        f"pattern read {topics.budget('%u')}",
         "",
     ]
     for name in home.broker_certificates.values():
@@ -42,6 +45,8 @@ def _access_list(home: Home) -> str:
             f"user {name}",
             *_access("topic", "read", topics.FROM_GATEWAYS, topics.ANY),
             *_access("topic", "write", topics.TO_GATEWAYS, topics.ANY),
+            f"topic write {topics.MARKET_PRICE}",
+            f"topic write {topics.budget(topics.ANY)}",
             "",
         ]
     return "\n".join(lines)

@@ -158,6 +158,10 @@ class BrokerConnection:
         self._worker.start()
         self._client.start()
 
+    def retain(self, topic: str, payload: bytes, expires: int) -> None:
+        """Have the broker keep a message for so many seconds; for any thread."""
+        self._client.retain(topic, payload, expires)
+
     def show_renewed_certificate(self) -> None:
         """Have the next connection show the collector's certificate as it lies on the disk now."""
         home = self._app.home

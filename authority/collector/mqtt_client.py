@@ -284,6 +284,12 @@ class Client:
                 self._begun += 1
                 self._client.publish(topic, payload, qos=1)
 
+    def retain(self, topic: str, payload: bytes, expires: int) -> None:
+        """Publish a message at QoS 1 that the broker keeps for so many seconds; an empty one takes back what it has."""
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.MessageExpiryInterval = expires
+        self._client.publish(topic, payload, qos=1, retain=True, properties=properties)
+
     def acknowledge(self, messages: Sequence[Message]) -> None:
         """Tell the broker that these are done; those of an earlier connection it gives again."""
         with self._lock:

@@ -27,6 +27,7 @@ from authority import heap
 from authority.anteroom import AnteroomWorker, Limits, Together
 from authority.app import App
 from authority.collector import held
+from authority.collector.announcing import Announcer
 from authority.collector.http import MAX_BODY, READINGS, create_app
 from authority.collector.ingest import Collector, Intake
 from authority.collector.live import Live
@@ -144,6 +145,7 @@ class Collecting(Running):
         self._sequencer = Sequencer(app.home.path, app.home.verifiers_key, collector) if verifiers else None
         self._lease = Lease(app.store, app.clock, "collector", lost=self._lost)
         self._stop_process = stop_process
+        self._announcer: Announcer | None = None
 
     def start(self) -> None:
         """Take the lease and start; LeaseError where another collector runs."""
@@ -151,6 +153,15 @@ class Collecting(Running):
         super().start()
         if self._sequencer is not None:
             self._sequencer.start()
+        if self._broker is not None:
+            self._announcer = Announcer(self.app, self._broker.retain)
+            self._announcer.start()
+
+    def stop(self) -> None:
+        """Tell buildings no more, stop taking, and write what is left."""
+        if self._announcer is not None:
+            self._announcer.stop()
+        super().stop()
 
     def end(self) -> None:
         """End the verifiers' channels, and give the lease back."""

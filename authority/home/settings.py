@@ -210,7 +210,8 @@ class BillingSettings:
     ISO 4217 code of the money that a credit is worth one of; empty: payments are not taken in. statement_columns say
     what the bank calls the columns of its statement, each as WHAT=NAME (STATEMENT_COLUMNS); statement_decimal is the
     sign before an amount's decimals and statement_date the form of a date as in strptime, both empty where they are to
-    be seen from the file. iban and bic (may be empty) are the account from which members are paid.
+    be seen from the file. iban and bic (may be empty) are the department's account, from which members are paid and to
+    which they pay. promptpay is its biller id for Thai QR codes, fifteen digits: the tax id, and a suffix of two.
     """
 
     calendar: str = "fixed"
@@ -221,6 +222,7 @@ class BillingSettings:
     statement_date: str = ""
     iban: str = ""
     bic: str = ""
+    promptpay: str = ""
 
 
 @dataclass(frozen=True)
@@ -412,6 +414,8 @@ def _wrong_billing(billing: BillingSettings) -> Iterator[tuple[bool, str]]:
     wrong = bool(billing.iban) and not is_iban(compact(billing.iban))
     yield wrong, "[billing] iban is no IBAN: a digit is mistyped, missing or too many"
     yield bool(billing.bic) and not is_bic(billing.bic), "[billing] bic is eight or eleven letters and digits, or empty"
+    biller = re.fullmatch("([0-9]{15})?", billing.promptpay) is not None
+    yield not biller, "[billing] promptpay is the biller id of fifteen digits, or empty"
     yield billing.statement_decimal not in ("", ",", "."), '[billing] statement_decimal is ",", "." or empty'
 
 

@@ -9,7 +9,6 @@ from authority.app import App
 from authority.billing import mailing, paper
 from authority.billing.errors import BillChangedError
 from authority.billing.mailing import Claimed
-from authority.billing.money import Currency
 from authority.figures import credits
 from authority.monitoring.delivery import Mail, UndeliveredError, headed
 from edge_agent.wire.log import StructuredLog
@@ -29,8 +28,7 @@ def letter(app: App, claimed: Claimed) -> EmailMessage:
     if origin:
         lines += ["", "On the pages each line of it is explained:", f"{origin}/me/bills/{bill.number}"]
     mail.set_content("\n".join((*lines, "", organisation, "")))
-    currency = Currency.of(settings.billing)
-    data = paper.bill_pdf(bill, claimed.member, organisation, ZoneInfo(settings.site.zone), currency)
+    data = paper.bill_pdf(bill, claimed.member, organisation, ZoneInfo(settings.site.zone), settings.billing)
     mail.add_attachment(data, maintype="application", subtype="pdf", filename=f"bill-{bill.number}.pdf")
     return mail
 

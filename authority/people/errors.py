@@ -154,6 +154,18 @@ class ActUnclearError(PeopleError):
     code = "act_unclear"
 
 
+class SignInAgainError(PeopleError):
+    """What changes how a person signs in takes a sign-in of just now."""
+
+    code = "sign_in_again"
+
+
+class OnlyWayInError(PeopleError):
+    """Without it the person could sign in no more: it needs a passkey or a password first."""
+
+    code = "only_way_in"
+
+
 class OidcRefusedError(PeopleError):
     """A sign-in by the OpenID provider that is not believed, or of somebody who is nobody here."""
 

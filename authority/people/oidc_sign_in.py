@@ -13,13 +13,18 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from authority.log import log
-from authority.people import invitations, records, secrets
-from authority.people.errors import OidcRefusedError
+from authority.people import invitations, records, secrets, sessions
+from authority.people.errors import OidcRefusedError, OnlyWayInError
 from authority.people.oidc import Provider, Subject
 from authority.store import Store
-from authority.store.persons import Invitation, OidcLink, OidcSignIn, Person
+from authority.store.persons import Invitation, OidcLink, OidcSignIn, Passkey, Person, PersonSession
 
 SIGN_IN_SECONDS = 600
+VIA_OIDC = "oidc"
+"""How a session began that the OpenID provider vouched for."""
+LINKS = "link:"
+"""What `where` begins with in the place of a path, where a signed-in person links its account at the provider: the
+session that asked for it follows."""
 MOST_WHERE = 2048
 """Characters of the address where a browser goes in the end."""
 
@@ -39,6 +44,11 @@ class Returned:
     nonce: str
     verifier: str
     where: str
+
+    @property
+    def linking(self) -> str | None:
+        """The session that asked for a link; None for a sign-in."""
+        return self.where.removeprefix(LINKS) if self.where.startswith(LINKS) else None
 
 
 def begin(store: Store, provider: Provider, redirect_uri: str, where: str, now: int) -> Begun:
@@ -96,6 +106,51 @@ def enter(session: Session, subject: Subject, now: int) -> int:
     invitations.use(session, invitation, person, now)
     records.end_all(session, person, now)
     return person.id
+
+
+def linked(session: Session, person_id: int) -> OidcLink | None:
+    """A person's link to the provider; None where it has none."""
+    return session.scalar(select(OidcLink).where(OidcLink.person_id == person_id))
+
+
+def link(session: Session, person_id: int, subject: Subject, now: int) -> None:
+    """Tie a subject to a person who is signed in and asked for it; the earlier one is untied. Logged.
+
+    OidcRefusedError where the subject is somebody else here: an account at the provider opens one account.
+    """
+    known = session.get(OidcLink, (subject.issuer, subject.subject), with_for_update=True)
+    if known is not None and known.person_id != person_id:
+        raise OidcRefusedError("that account is somebody else's here: sign out of the provider, and choose your own")
+    if known is not None:
+        return
+    session.execute(delete(OidcLink).where(OidcLink.person_id == person_id))
+    person = session.get_one(Person, person_id)
+    session.add(
+        OidcLink(issuer=subject.issuer, subject=subject.subject, person_id=person_id, linked_at=now, last_used_at=now)
+    )
+    log.record_act(session, "oidc_linked", person.pseudonym, now, {"person": person.pseudonym})
+
+
+def unlink(session: Session, person_id: int, keep: str, now: int) -> None:
+    """Untie a person, whose other sessions that began there end; `keep` is the session that asks. Logged.
+
+    OnlyWayInError where it has neither passkey nor password. One without a link stays as it is.
+    """
+    person = session.get_one(Person, person_id)
+    if linked(session, person_id) is None:
+        return
+    if person.password_hash is None and session.scalar(select(Passkey).where(Passkey.person_id == person_id)) is None:
+        raise OnlyWayInError("it is your only way in: add a passkey first, or ask for an invitation to set a password")
+    session.execute(delete(OidcLink).where(OidcLink.person_id == person_id))
+    log.record_act(session, "oidc_unlinked", person.pseudonym, now, {"person": person.pseudonym})
+    others = select(PersonSession).where(
+        PersonSession.person_id == person_id,
+        PersonSession.via == VIA_OIDC,
+        PersonSession.ended_at.is_(None),
+        PersonSession.id != keep,
+    )
+    for each in session.scalars(others):
+        sessions.end(session, each.id, by=person.pseudonym, now=now)
 
 
 def _open_invitation(session: Session, person: Person, now: int) -> Invitation | None:

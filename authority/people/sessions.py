@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from authority.log import log
 from authority.people import records, secrets
-from authority.people.errors import SessionUnknownError
+from authority.people.errors import SessionUnknownError, SignInAgainError
 from authority.people.roles import OF_THE_DEPARTMENT, Principal
 from authority.store.persons import Person, PersonSession
 
@@ -24,6 +24,10 @@ STAFF_IDLE_SECONDS, STAFF_LONGEST_SECONDS = 3600, 12 * 3600
 SEEN_SECONDS = 60
 """How often it is noted that a session was used: not with every request."""
 MAX_BROWSER = 64
+FRESH_SECONDS = 300
+"""How long ago somebody may have signed in who changes how it signs in."""
+BY_LINK = "link"
+"""How a session began by a demonstration's link, which proves nothing."""
 
 
 def begin(session: Session, person: Person, via: str, browser: str, now: int) -> str:
@@ -93,6 +97,13 @@ def listed(session: Session, person_id: int | None, now: int) -> list[dict[str, 
         }
         for each, person in session.execute(query)
     ]
+
+
+def require_fresh(session: Session, id: str, now: int) -> None:
+    """SignInAgainError where a session did not begin just now: whoever finds an open browser changes nothing by it."""
+    found = session.get_one(PersonSession, id)
+    if found.via == BY_LINK or found.created_at + FRESH_SECONDS <= now:
+        raise SignInAgainError("for this, sign in once more: it changes how you sign in")
 
 
 def end(session: Session, id: str, *, by: str, now: int, person_id: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""`authority fund`: the operator's SOL, for how many days it lasts, and sending it more."""
+"""`authority fund`: the operator's SOL, for how many days it lasts, and sending it, or a member's own wallet, more."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from solders.system_program import TransferParams, transfer
 from authority.operations.command_parts import add_act_options, desk_of
 from authority.operations.desk import Desk
 from authority.operations.handover_command import key_of
+from authority.operations.members import present
 from authority.refusals import MalformedError
 from authority.status.facts import spending
 from authority.status.judgement import DAYS_LEFT, LEAST_LAMPORTS
@@ -24,11 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Without options it says what is there; with --sol it sends."""
     parser.add_argument("--sol", type=float, metavar="N", help="send the operator so many SOL")
     parser.add_argument("--key", type=Path, metavar="FILE", help="from this key, in Solana's format")
+    help_ = "send them to this member's own wallet instead, for its fees: from the operator where no --key is given"
+    parser.add_argument("--member", metavar="NAME", help=help_)
     add_act_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Send, where that is asked for, and say what is there; 4 where it will not last."""
+    if arguments.member is not None and arguments.sol is None:
+        raise MalformedError("say how much the member's wallet is sent: --sol 0.05")
     with desk_of(arguments) as desk:
         signature = None if arguments.sol is None else _send(desk, arguments)
         told = funds(desk)
@@ -60,13 +65,17 @@ def funds(desk: Desk) -> dict[str, Any]:
 
 
 def _send(desk: Desk, arguments: argparse.Namespace) -> str | None:
-    if arguments.key is None or not 0 < arguments.sol <= 1_000_000:
+    if (arguments.key is None and arguments.member is None) or not 0 < arguments.sol <= 1_000_000:
         raise MalformedError("say how much and from where: --sol 2 --key FILE")
-    payer = key_of(arguments.key)
+    payer = desk.operator if arguments.key is None else key_of(arguments.key)
+    to, kind, more = desk.operator.pubkey(), "operator_funded", {}
+    if arguments.member is not None:
+        user, found = present(desk, arguments.member)
+        to, kind, more = found.user.wallet, "member_funded", {"wallet": user.wallet}
     if desk.dry_run:
         return None
     lamports = round(arguments.sol * LAMPORTS)
-    params = TransferParams(from_pubkey=payer.pubkey(), to_pubkey=desk.operator.pubkey(), lamports=lamports)
+    params = TransferParams(from_pubkey=payer.pubkey(), to_pubkey=to, lamports=lamports)
     signature = str(desk.client.send([transfer(params)], [], payer=payer))
-    desk.log("operator_funded", {"lamports": lamports, "signature": signature})
+    desk.log(kind, {"lamports": lamports, "signature": signature, **more})
     return signature

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from authority.api import me
+from authority.api import me, me_wallet, openadr
 from authority.api.gate import PUBLIC, Rule
 from authority.web import (
     approval_pages,
@@ -18,6 +18,7 @@ from authority.web import (
     payout_pages,
     people_pages,
     treasurer_pages,
+    wallet_pages,
 )
 
 PUBLIC_ROUTES: Mapping[str, Rule] = dict.fromkeys(
@@ -57,4 +58,7 @@ RULES: Mapping[str, Rule] = {
     **audit_pages.RULES,
     **approval_pages.RULES,
     **me.RULES,
+    **me_wallet.RULES,
+    **openadr.RULES,
+    **wallet_pages.RULES,
 }

@@ -7,6 +7,11 @@ from flask import Response
 from authority.api.asking import ChainAwayError
 from authority.api.days import DaysInvalidError
 from authority.api.kwh import ProofMissingError
+from authority.api.own_wallet import (
+    OwnWalletError,
+    TransactionMalformedError,
+    WishInvalidError,
+)
 from authority.billing.errors import (
     BatchUnknownError,
     BillingError,
@@ -26,6 +31,7 @@ from authority.people.errors import (
     InvitationInvalidError,
     OidcAwayError,
     OidcRefusedError,
+    OnlyWayInError,
     PeopleError,
     ProofLinkUnknownError,
     ProposalChangedError,
@@ -34,6 +40,7 @@ from authority.people.errors import (
     RoleMissingError,
     SamePersonError,
     SessionUnknownError,
+    SignInAgainError,
     SignInClosedError,
     TokenUnknownError,
 )
@@ -61,6 +68,8 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (RoleMissingError, 409),
     (FormSentError, 409),
     (OidcRefusedError, 403),
+    (SignInAgainError, 403),
+    (OnlyWayInError, 409),
     (OidcAwayError, 503),
     (DaysInvalidError, 400),
     (AmountInvalidError, 400),
@@ -73,6 +82,9 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (WalletInvalidError, 409),
     (MailOffError, 409),
     (ChainAwayError, 503),
+    (WishInvalidError, 400),
+    (TransactionMalformedError, 400),
+    (OwnWalletError, 409),
     (RefusalError, 409),
 )
 """The status of each cause, the first that fits."""

@@ -13,7 +13,7 @@ from flask import Response, g, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 
 from authority import api
-from authority.api import gate, me
+from authority.api import gate, me, me_wallet, openadr
 from authority.api.campus import Campus, CampusSource, CampusUnavailableError
 from authority.api.feed import CampusFeed, TooManyStreamsError
 from authority.api.gate import FORM_FIELD
@@ -23,6 +23,7 @@ from authority.api.log_tiles import blueprint as log_blueprint
 from authority.api.market import Market
 from authority.api.market import blueprint as market_blueprint
 from authority.api.member import Members
+from authority.api.own_wallet import OwnWallets
 from authority.api.public import RETRY_MILLISECONDS, blueprint
 from authority.api.schemas import Problem, schema_of
 from authority.api.treasury import Treasury
@@ -52,6 +53,7 @@ from authority.web import (
     presentation,
     reference,
     treasurer_pages,
+    wallet_pages,
 )
 from authority.web.health import Health
 from authority.web.health import blueprint as health_blueprint
@@ -79,7 +81,15 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 RETRY_SECONDS = 5
-COMPRESSED = ("text/html", "text/css", "text/javascript", "application/javascript", "application/json", "image/svg+xml")
+COMPRESSED = (
+    "application/atom+xml",
+    "text/html",
+    "text/css",
+    "text/javascript",
+    "application/javascript",
+    "application/json",
+    "image/svg+xml",
+)
 WORTH_COMPRESSING = 500  # bytes; less is one packet either way
 
 
@@ -218,7 +228,11 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(audit_pages.blueprint(people.app, people.client))
     app.register_blueprint(approval_pages.blueprint(people.app, people.client))
     app.register_blueprint(me.blueprint(people.app, members, by_hand))
+    own_wallets = OwnWallets(people.app, people.client)
+    app.register_blueprint(me_wallet.blueprint(people.app, own_wallets))
+    app.register_blueprint(wallet_pages.blueprint(people.app, members, own_wallets))
     app.register_blueprint(market_blueprint(market))
+    app.register_blueprint(openadr.blueprint(openadr.Vtn(people.app, market, people.client)))
     app.register_blueprint(market_pages.blueprint(market))
     app.jinja_env.globals.update(form_field=FORM_FIELD, oidc_name=provider.name)
 

@@ -304,6 +304,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             "bill.html",
             account=its.name,
             bill=head,
+            code=members.payment_code(head),
             document=document,
             line_words=LINE_WORDS,
             payment_states=WORDS,

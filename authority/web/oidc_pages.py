@@ -9,21 +9,25 @@ from collections.abc import Mapping
 
 from flask import Blueprint, Response, render_template, request, url_for
 
+from authority.api import gate
 from authority.api.gate import PUBLIC, Rule
 from authority.app import App
-from authority.people import oidc_sign_in
-from authority.people.errors import OidcAwayError, OidcRefusedError
+from authority.people import oidc_sign_in, sessions
+from authority.people.errors import OidcAwayError, OidcRefusedError, PeopleError, SignInAgainError
 from authority.people.limits import AddressLimit
-from authority.people.oidc import Provider
+from authority.people.oidc import Provider, Subject
+from authority.people.oidc_sign_in import LINKS, VIA_OIDC, Returned
 from authority.refusals import NotFoundError
 from authority.web import people_pages
 from authority.web.answers import page, redirect, status_of
-from authority.web.people_pages import VIA_OIDC
 
 RULES: Mapping[str, Rule] = {
     "oidc.leave": PUBLIC,
     "oidc.returned": PUBLIC,
     "oidc.signed_out": PUBLIC,
+    "oidc.account": Rule(frozenset()),
+    "oidc.link": Rule(frozenset()),
+    "oidc.unlink": Rule(frozenset()),
 }
 SECURE_COOKIE, LOOPBACK_COOKIE = "__Host-campus-oidc", "campus-oidc-here"
 
@@ -83,17 +87,88 @@ def blueprint(app: App, provider: Provider, limit: AddressLimit | None = None) -
                 began = oidc_sign_in.returned(
                     session, given.get("state", ""), request.cookies.get(cookie, ""), app.clock()
                 )
+            if began.linking is not None:
+                return keep(link_returned(began, back), "")
             where = began.where
-            if not provider.answers_as_itself(given.get("iss")):
-                raise OidcRefusedError(f"this answer is not of {provider.name}: begin again")
-            if "code" not in given:
-                raise OidcRefusedError(f"{provider.name} did not sign you in")
-            subject = provider.subject(given["code"], back, began.nonce, began.verifier)
+            subject = vouched(began, back)
             with app.store.write() as session:
                 person_id = oidc_sign_in.enter(session, subject, app.clock())
         except (OidcAwayError, OidcRefusedError) as error:
             return keep(people_pages.login_page(app, str(error), status_of(error), next_=where), "")
         return keep(people_pages.begin(app, person_id, VIA_OIDC, where), "")
+
+    def vouched(began: Returned, back: str) -> Subject:
+        """Who the provider says came back. OidcAwayError, OidcRefusedError."""
+        given = request.args
+        if not provider.answers_as_itself(given.get("iss")):
+            raise OidcRefusedError(f"this answer is not of {provider.name}: begin again")
+        if "code" not in given:
+            raise OidcRefusedError(f"{provider.name} did not sign you in")
+        return provider.subject(given["code"], back, began.nonce, began.verifier)
+
+    # Linking and unlinking, by who is signed in
+
+    def link_returned(began: Returned, back: str) -> Response:
+        """The browser comes back with the account that its signed-in person wants to link."""
+        now = app.clock()
+        with app.store.read() as session:
+            found = sessions.look_up(session, request.cookies.get(gate.cookie_name(app), ""), now)
+        if found is None or found[0].session != began.linking:
+            raise OidcRefusedError("you are not signed in any more as who began this: sign in, and link it again")
+        who, message, status = found[0], "", 200
+        try:
+            subject = vouched(began, back)
+            with app.store.write() as session:
+                oidc_sign_in.link(session, who.person_id, subject, now)
+        except (OidcAwayError, OidcRefusedError) as error:
+            message, status = str(error), status_of(error)
+        if not message:
+            return redirect(url_for("oidc.account"))
+        return page(render_template("error.html", status=status, title="Not linked", message=message), status)
+
+    def account_page(message: str = "", status: int = 200, url: str = "", *, again: bool = False) -> Response:
+        with app.store.read() as session:
+            link = oidc_sign_in.linked(session, gate.principal().person_id)
+        text = render_template(
+            "account_oidc.html",
+            provider=provider.name,
+            link=link,
+            message=message,
+            url=url,
+            again=again,
+            now=app.clock(),
+        )
+        return page(text, status)
+
+    @oidc.get("/account/oidc")
+    def account() -> Response:
+        redirect_uri()
+        return account_page()
+
+    @oidc.post("/account/oidc/link")
+    def link() -> Response:
+        """Show the way to the provider: a form may not lead to another site, a link may."""
+        back, who, now = redirect_uri(), gate.principal(), app.clock()
+        take()
+        try:
+            with app.store.read() as session:
+                sessions.require_fresh(session, who.session, now)
+            begun = oidc_sign_in.begin(app.store, provider, back, f"{LINKS}{who.session}", now)
+        except (SignInAgainError, OidcAwayError) as error:
+            return account_page(str(error), status_of(error), again=isinstance(error, SignInAgainError))
+        return keep(account_page(url=begun.url), begun.browser)
+
+    @oidc.post("/account/oidc/unlink")
+    def unlink() -> Response:
+        redirect_uri()
+        who, now = gate.principal(), app.clock()
+        try:
+            with app.store.write() as session:
+                sessions.require_fresh(session, who.session, now)
+                oidc_sign_in.unlink(session, who.person_id, who.session, now)
+        except PeopleError as error:
+            return account_page(str(error), status_of(error), again=isinstance(error, SignInAgainError))
+        return redirect(url_for("oidc.account"))
 
     @oidc.get("/signed-out")
     def signed_out() -> Response:

@@ -22,6 +22,7 @@ from authority.people.errors import (
     TokenInvalidError,
 )
 from authority.people.limits import AddressLimit
+from authority.people.oidc_sign_in import VIA_OIDC
 from authority.people.passkeys import Site
 from authority.people.roles import OF_A_MEMBER, SCOPES, SEES_WHAT_WAITS, TREASURER
 from authority.refusals import NotFoundError
@@ -47,8 +48,6 @@ RULES: Mapping[str, Rule] = {
     "people.new_passkey_options": Rule(frozenset()),
     "people.new_passkey": Rule(frozenset()),
 }
-VIA_OIDC = "oidc"
-"""How a session began that the OpenID provider vouched for."""
 SCOPE_WORDS = {
     "energy:read": "read your energy",
     "money:read": "read your tokens, orders and bills",

@@ -16,6 +16,9 @@ OF_A_METER = (READING, LIVE)
 FROM_GATEWAYS = (READING, READINGS, LIVE, STATUS)
 TO_GATEWAYS = (RECEIPT, COMMAND)
 
+MARKET_PRICE = "campus/v1/market/price"
+"""What buildings are told of the market, for every client of the broker; retained."""
+
 ANY = "+"
 """MQTT's wildcard for one level."""
 
@@ -26,6 +29,11 @@ def topic(kind: str, gateway: str, meter: str = ANY) -> str:
     A name may be a wildcard (ANY), or what a broker's access list puts in its place.
     """
     return f"{ROOT}/{gateway}/{meter}/{kind}" if kind in OF_A_METER else f"{ROOT}/{gateway}/{kind}"
+
+
+def budget(gateway: str) -> str:
+    """What a building may spend, for its own gateway; retained. A name may be a wildcard, as in `topic`."""
+    return f"campus/v1/gateways/{gateway}/budget"
 
 
 def parse(text: str) -> tuple[str, str, str | None] | None:

@@ -117,6 +117,10 @@ class Browser:
         self._call("Emulation.setEmulatedMedia", session=True, features=[scheme])
         self._call("Emulation.setScriptExecutionDisabled", session=True, value=not scripts)
 
+    def inject(self, script: str) -> None:
+        """Run a script in every page before its own, as an extension of the browser does."""
+        self._call("Page.addScriptToEvaluateOnNewDocument", session=True, source=script)
+
     def open(self, url: str) -> None:
         self._call("Page.navigate", session=True, url=url)
         self.until("document.readyState === 'complete' && location.href !== 'about:blank'")

@@ -14,8 +14,9 @@ from pypdf import PdfReader
 from authority.billing import paper
 from authority.billing.bill import KINDS, Bill, Line
 from authority.billing.errors import BillChangedError
-from authority.billing.money import Currency, reference_of, spaced
+from authority.billing.money import reference_of, spaced
 from authority.figures import credits, credits_per_kwh, kilowatt_hours
+from authority.home.settings import BillingSettings
 from authority.store.billing import IssuedBill
 
 WALLET = "7xKXtg2CW87d97TXJSDpbD5jBkheTqA83TZRuJosgAsU"
@@ -31,8 +32,11 @@ def issued(lines, number=17):
     )  # fmt: skip
 
 
-def made(bill, name="Dormitory A"):
-    return paper.bill_pdf(bill, name, "Engineering Department", ZoneInfo("Asia/Bangkok"), Currency("THB"))
+BAHT, EUROS = BillingSettings(currency="THB"), BillingSettings(currency="EUR", iban="DE89370400440532013000")
+
+
+def made(bill, name="Dormitory A", billing=BAHT):
+    return paper.bill_pdf(bill, name, "Engineering Department", ZoneInfo("Asia/Bangkok"), billing)
 
 
 def read(pdf):
@@ -141,3 +145,38 @@ def test_the_same_bill_is_the_same_file_and_a_changed_one_is_none():
     bill.document = bill.document.replace(b"6360000", b"6360001")
     with pytest.raises(BillChangedError):
         made(bill)
+
+
+def test_a_bill_in_euros_has_a_code_to_scan_with_words_in_its_place():
+    bill = issued([Line("remainder", 21_200, 300_000, 6_360_000)])
+    pdf = made(bill, billing=EUROS)
+    text = " ".join(read(pdf).split())
+    assert "By bank please pay 6.36 EUR" in text
+    assert "A banking app that scans this SEPA code has it all filled in" in text
+    assert "DE89 3704 0044 0532 0130 00" in text
+    reader = PdfReader(io.BytesIO(pdf))
+    assert b"<pdfuaid:part>1</pdfuaid:part>" in reader.trailer["/Root"]["/Metadata"].get_data()
+    assert [each for each in elements(reader) if each.get("/S") == "/Figure" and "SEPA code" in str(each.get("/Alt"))]
+
+
+@pytest.mark.parametrize("billing", [BAHT, BillingSettings(currency="EUR")], ids=["no biller", "no account"])
+def test_a_bill_that_no_code_serves_has_none(billing):
+    reader = PdfReader(io.BytesIO(made(issued([Line("remainder", 21_200, 300_000, 6_360_000)]), billing=billing)))
+    assert not [each for each in elements(reader) if each.get("/S") == "/Figure"]
+
+
+def elements(reader):
+    """All elements of the tree of tags."""
+    found = []
+
+    def walk(element):
+        element = element.get_object() if hasattr(element, "get_object") else element
+        if isinstance(element, list):
+            for each in element:
+                walk(each)
+        elif isinstance(element, dict):
+            found.append(element)
+            walk(element.get("/K", []))
+
+    walk(reader.trailer["/Root"]["/StructTreeRoot"])
+    return found

@@ -90,6 +90,7 @@ def test_what_is_written_is_read_again(names: tuple[str, ...], notice: str, url:
         ('[billing]\nstatement_columns = ["date=D", "text=", "amount=A"]\n', "[billing] statement_columns are texts"),
         ('[billing]\nstatement_decimal = "x"\n', "[billing] statement_decimal is"),
         ('[billing]\niban = "DE88370400440532013000"\n', "[billing] iban is no IBAN"),
+        ('[billing]\npromptpay = "0994000165501"\n', "[billing] promptpay is the biller id"),
         ('[billing]\nbic = "MARK"\n', "[billing] bic is eight or eleven"),
         ('[network]\nid = "c0ffee"\n', "[network] id must be 16 hex digits"),
     ],

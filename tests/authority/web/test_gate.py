@@ -42,10 +42,14 @@ VALUES = {
     "meter_name": "x",
     "pseudonym": "x",
     "proposal": "x",
+    "object_id": "x",
 }
 ASKERS = (*ROLES, "nobody", None)
 OPEN_TO = {
     "me": {MEMBER, DELEGATE},
+    "me_wallet": {MEMBER, DELEGATE},
+    "wallet": {MEMBER, DELEGATE},
+    "openadr": {*ROLES, "nobody"},
     "member": {MEMBER, DELEGATE},
     "proofs": {MEMBER},
     "payout": {MEMBER},
@@ -58,7 +62,8 @@ OPEN_TO = {
     "account": {*ROLES, "nobody"},
 }
 """Who comes in, written down a second time: by the beginning of a route's name."""
-FOR_ALL_SIGNED_IN = {"me.whoami", "me.list_tokens", "me.make_token", "me.end_token", "people.logout", "people.home"}
+FOR_ALL_SIGNED_IN = {"me.whoami", "me.list_tokens", "me.make_token", "me.end_token", "people.logout", "people.home",
+                     "oidc.account", "oidc.link", "oidc.unlink"}  # fmt: skip
 
 
 @pytest.fixture
