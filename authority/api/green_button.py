@@ -23,7 +23,7 @@ from authority.billing import views
 from authority.billing.calendar import local, midnight
 from authority.billing.money import Currency
 from authority.people.roles import MemberAccount
-from authority.settlement import day_sums
+from authority.settlement import day_sums, member_meters
 from authority.store.billing import BillingPeriod, IssuedBill
 
 MICRO_PER_HUNDRED_THOUSANDTH = 10
@@ -36,10 +36,10 @@ def feed(app: App, member: MemberAccount, first: date, last: date) -> espi.Feed:
     begin, end = days.span(first, last, days.DAY, zone)
     length = max(days.QUARTER_SECONDS, seconds)
     with app.store.read() as session:
-        roles = day_sums.settling(session, member.id)
+        roles = member_meters.settling(session, member.id)
         its = day_sums.readings(session, roles, begin, end, seconds)
         spans = list(quarters(day_sums.spans(roles, its)))
-        counted = sum(each.within(begin, end) for each in roles.values())
+        counted = sum(each.awaited(begin, end) for each in roles.values())
         estimated = [each for each in _estimates(session, member, seconds) if each.start < end and each.end > begin]
         bills = list(_summaries(session, member, begin, end, seconds, Currency.of(settings.billing)))
     qualities = (espi.QUESTIONABLE,) if len(its) < counted else ()

@@ -402,11 +402,11 @@ _LAST_SPAN = (
 )
 
 
-_frames = table_of(Frame).c
-_PASSED_AT = select(_frames.meter_pk, _frames.record_hash).where(
-    _frames.disposition.in_(PASSED),
-    _frames.meter_pk.in_(bindparam("of", expanding=True)),
-    _frames.interval_end == bindparam("at_end"),
+_frames, _carried = table_of(Frame), table_of(CarriedFrame)
+_PASSED_AT = select(_frames.c.meter_pk, _frames.c.record_hash).where(
+    _frames.c.disposition.in_(PASSED),
+    _frames.c.meter_pk.in_(bindparam("of", expanding=True)),
+    _frames.c.interval_end == bindparam("at_end"),
 )
 
 
@@ -466,7 +466,6 @@ def _confirm(session: Session, frames: Sequence[WaitingFrame], epoch_seconds: in
             session.connection().execute(_COUNTED, counted)
 
 
-_frames, _carried = table_of(Frame), table_of(CarriedFrame)
 _FRAMES_AT = _frames.c.log_index.in_(bindparam("at", expanding=True))
 _CARRIED_NO_MORE = delete(_carried).where(_carried.c.log_index.in_(bindparam("at", expanding=True)))
 
