@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0025_proposals"
-down_revision = "0024_shown_books"
+revision = "0024_proposals"
+down_revision = "0023_shown_books"
 branch_labels = None
 depends_on = None
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0024_shown_books"
+revision = "0023_shown_books"
 down_revision = "0022_money"
 branch_labels = None
 depends_on = None
