@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from authority import heap
 from authority.measures import parquet
 from authority.measures.markets import RULES
 from authority.simulation import cluster, report, runs
@@ -158,6 +159,7 @@ def run(arguments: argparse.Namespace) -> int:
     progress = Progress(sys.stderr, DAY_SECONDS // request.scenario.epoch_seconds, quiet=arguments.quiet)
     with Out(arguments.out, request) as out:
         simulation = Simulation(request, out, progress)
+        heap.settle()
         simulation.run()
         progress.say("auditing ...")
         document = report.make(

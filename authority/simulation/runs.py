@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
+from authority import heap
 from authority.measures import parquet, tables
 from authority.measures.indicators import PLACES
 from authority.measures.tables import MICRO, PRICE, WH, Column, Table
@@ -160,6 +161,7 @@ def live_all(runs: Sequence[Run], jobs: int, tell: Callable[[str], None]) -> lis
 def _begin() -> None:
     """Ctrl-C on the terminal is the parent's to answer."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    heap.settle()
 
 
 def value_of(document: Mapping[str, Any], figure: Figure) -> Any:
