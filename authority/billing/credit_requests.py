@@ -20,6 +20,7 @@ from authority.billing.errors import BookingUndecidedError, ReferenceUsedError
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError, ProgramError, TransactionFailedError
 from authority.errors import AuthorityError
+from authority.log import log
 from authority.rounds import rounds
 from authority.store.billing import CreditEntry, CreditRequest
 from authority.store.people import User
@@ -53,6 +54,7 @@ def ask(app: App, name: str, amount: int, reference: str, confirmed: int | None,
     reference = reference.strip()
     user = credits.check(app, name, abs(amount), reference, confirmed)
     with app.store.write() as session:
+        log.lock(session)  # of two who ask at once the second one sees what the first one asked
         entry, before = session.get(CreditEntry, reference), session.get(CreditRequest, reference)
         known = [each for each in (entry, before) if each is not None and each.state not in (credits.FAILED, REFUSED)]
         if any((each.wallet, each.amount) != (user.wallet, amount) for each in known):

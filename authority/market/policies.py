@@ -127,6 +127,7 @@ def change_standing_order(
 
     An order that was paused goes on.
     """
+    log.lock(session)  # of two that are set at once the later one stays
     set_standing_order(session, user_name, order, by=by, now=now, prices=prices)
     data = {
         "wallet": pseudonym(session, user_name),

@@ -6,12 +6,14 @@ tells nobody who takes part. What is counted is the password alone: a passkey st
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import threading
 
 import argon2
 from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from authority.people.errors import PasswordWeakError, SignInClosedError, SignInRefusedError
@@ -74,12 +76,21 @@ def check(store: Store, login: str, password: str, now: int) -> int:
         found = None if person is None or person.password_hash is None else (person.id, person.password_hash)
     right = _matches(found[1] if found else _NOBODYS, password[: LONGEST + 1])
     with store.write() as session:
+        if found is None or not right:
+            _there(session, key, now)
         failed = _require_open(session, key, now)  # others may have tried meanwhile
         if found is not None and right:
             session.execute(delete(FailedSignIn).where(FailedSignIn.login_hash == key))
             return found[0]
         _count(session, failed, key, now)
     raise SignInRefusedError
+
+
+def _there(session: Session, key: bytes, now: int) -> None:
+    """Have a row to lock: of two first wrong tries at once the second one waits for the first, and counts on."""
+    if session.get(FailedSignIn, key) is None:
+        with contextlib.suppress(IntegrityError), session.begin_nested():
+            session.add(FailedSignIn(login_hash=key, count=0, last_at=now, closed_until=0))
 
 
 def _require_open(session: Session, key: bytes, now: int) -> FailedSignIn | None:

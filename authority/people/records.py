@@ -118,6 +118,7 @@ def grant(
         )
     if until is not None and (role != DELEGATE or until <= now):
         raise RoleInvalidError("only a delegate's role has an end, and it lies ahead")
+    log.lock(session)  # of two that are given at once the second one is there already
     for held in roles_of(session, person):
         if held.role == role and held.member_id == (member.id if member else None) and held.until == until:
             return False

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from at_once import at_once
 from every_leaf import every_leaf
 from hypothesis import given
 from hypothesis import strategies as st
@@ -152,6 +153,23 @@ def test_wrong_passwords_close_a_login_for_longer_and_longer_whether_or_not_it_e
     with app.store.read() as session:
         kept = json.dumps([str(row) for row in session.execute(text("SELECT * FROM failed_sign_ins"))])
     assert "campus.example" not in kept
+
+
+def test_wrong_passwords_that_come_at_once_are_all_counted(app, clock, ada):
+    found = at_once(lambda: passwords.check(app.store, "ada@campus.example", "wrong", clock()), passwords.FREE_TRIES)
+    assert [type(each) for each in found] == [SignInRefusedError] * passwords.FREE_TRIES
+    with app.store.read() as session:
+        assert session.scalars(text("SELECT count FROM failed_sign_ins")).all() == [passwords.FREE_TRIES]
+
+
+def test_a_role_that_is_given_twice_at_once_is_given_once(app, ada):
+    def grant():
+        with app.store.write() as session:
+            person = session.get_one(Person, ada.id)
+            return records.grant(session, person, OPERATOR, by="test", now=app.clock())
+
+    assert sorted(map(str, at_once(grant))) == ["False"] * 5 + ["True"]
+    assert act_kinds(app).count("role_granted") == 2  # the member's, and this
 
 
 def test_a_session_ends_by_being_ended_by_time_and_by_rest(app, clock, ada):
