@@ -18,7 +18,7 @@ def at_once(what: Callable[[], Result], times: int = 6) -> list[Result | Excepti
         barrier.wait()
         try:
             return what()
-        except Exception as error:  # noqa: BLE001 - the test looks which
+        except Exception as error:
             return error
 
     with ThreadPoolExecutor(times) as pool:
