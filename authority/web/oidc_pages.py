@@ -16,7 +16,7 @@ from authority.people.errors import OidcAwayError, OidcRefusedError
 from authority.people.limits import AddressLimit
 from authority.people.oidc import Provider
 from authority.refusals import NotFoundError
-from authority.web import people_pages
+from authority.web import answers, people_pages
 from authority.web.answers import page, redirect, status_of
 from authority.web.people_pages import VIA_OIDC
 
@@ -65,7 +65,7 @@ def blueprint(app: App, provider: Provider, limit: AddressLimit | None = None) -
         back = redirect_uri()
         take()
         where = request.args.get("next", "")
-        where = where if people_pages.is_here(where) else ""
+        where = where if answers.is_here(where) else ""
         try:
             begun = oidc_sign_in.begin(app.store, provider, back, where, app.clock())
         except OidcAwayError as error:

@@ -21,8 +21,8 @@ from authority.store.billing import BillMail
 from authority.store.log import Act
 from authority.store.persons import Person, PersonSession
 from authority.web import access
+from authority.web.answers import is_here
 from authority.web.application import People, create_app
-from authority.web.people_pages import is_here
 
 GOOD = "violet kettle under seven"
 VALUES = {
