@@ -19,6 +19,8 @@ from authority.language.sentences import Sentences
 
 ENGLISH, THAI = "en", "th"
 FILES = Path(__file__).with_name("catalogues")
+FONTS = Path(__file__).with_name("fonts")
+"""Fonts of scripts that bills may need and that not every machine has; each with its licence."""
 ERRORS = "error"
 """The context, in a catalogue, of sentences that errors say in English."""
 

@@ -88,7 +88,8 @@ def here() -> str:
     rule = request.url_rule
     if rule is not None and "GET" in (rule.methods or ()):
         where = request.full_path.removesuffix("?") if request.method == "GET" else request.path
-        return where if len(where) <= LONGEST_PATH else request.path
+        foreign = any("//" in value or "\\" in value for value in request.args.values())
+        return request.path if foreign or len(where) > LONGEST_PATH else where
     return "/"
 
 

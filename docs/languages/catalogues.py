@@ -154,12 +154,16 @@ def updated(code: str) -> Catalog:
 
 def written(catalog: Catalog) -> bytes:
     """The text of a catalogue: no dates and no line numbers, so that it changes only where a sentence does."""
+    catalog.project, catalog.version, catalog.copyright_holder = "campus-energy-authority", "0.1.0", None
     out = io.BytesIO()
     write_po(out, catalog, width=120, sort_output=False, sort_by_file=True, include_lineno=False)
     keep = [
         line
         for line in out.getvalue().decode().splitlines()
-        if not re.match(r'"(POT-Creation|PO-Revision)-Date:', line)
+        if not re.match(
+            r'"(POT-Creation-Date|PO-Revision-Date|Generated-By|Report-Msgid-Bugs-To|Last-Translator|Language-Team):',
+            line,
+        )
     ]
     return ("\n".join(keep) + "\n").encode()
 
