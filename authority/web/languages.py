@@ -17,7 +17,7 @@ from authority.app import App
 from authority.language import reading
 from authority.language.reading import ENGLISH, LANGUAGES, current, gettext, said, translated, translated_number
 from authority.people import records
-from authority.web import ranges, wording
+from authority.web import ranges, script_words, wording
 from authority.web.answers import is_here, redirect
 
 COOKIE = "language"
@@ -35,7 +35,7 @@ def install(flask: Flask, default: str) -> None:
     env.filters.update(
         sentence=sentence, said=said, first_upper=first_upper, word=wording.word, subject=wording.subject
     )
-    env.globals.update(date=ranges.written)
+    env.globals.update(date=ranges.written, script_words=script_words.script_words)
 
     @flask.before_request
     def of_the_browser() -> None:

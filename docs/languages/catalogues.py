@@ -23,6 +23,7 @@ from babel.messages.pofile import read_po, write_po
 
 from authority.language.reading import ERRORS, FILES, LANGUAGES
 from authority.language.sentences import LEAST_LETTERS, letters
+from authority.web.script_words import sentences
 
 ROOT = Path(__file__).resolve().parents[2]
 AUTHORITY = ROOT / "authority"
@@ -57,8 +58,6 @@ def _sources() -> Iterator[tuple[str, str, Path, dict[str, str]]]:
     for path in _paths("**/*.py"):
         if "gettext" in (text := path.read_text("utf-8")) or "marked(" in text:
             yield path.relative_to(ROOT).as_posix(), "python", path, {}
-    for path in _paths("web/static/*.js"):
-        yield path.relative_to(ROOT).as_posix(), "javascript", path, {}
 
 
 def template() -> Catalog:
@@ -69,6 +68,9 @@ def template() -> Catalog:
             for line, message, comments, _ in extract(method, file, KEYWORDS, ("Translators:",), options):
                 catalog.add(message, None, [(where, 0)], auto_comments=comments)
                 del line
+    for path in _paths("web/static/*.js"):
+        for sentence in sentences(path.name):
+            catalog.add(sentence if len(sentence) > 1 else sentence[0], None, [(path.relative_to(ROOT).as_posix(), 0)])
     for where, message in errors():
         catalog.add(message, None, [(where, 0)], context=ERRORS)
     return catalog
@@ -154,7 +156,7 @@ def updated(code: str) -> Catalog:
 
 def written(catalog: Catalog) -> bytes:
     """The text of a catalogue: no dates and no line numbers, so that it changes only where a sentence does."""
-    catalog.project, catalog.version, catalog.copyright_holder = "campus-energy-authority", "0.1.0", None
+    catalog.project, catalog.version, catalog.copyright_holder = "campus-energy-authority", "0.1.0", ""
     out = io.BytesIO()
     write_po(out, catalog, width=120, sort_output=False, sort_by_file=True, include_lineno=False)
     keep = [
