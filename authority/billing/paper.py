@@ -24,7 +24,7 @@ from authority.language.reading import FONTS, current, gettext
 from authority.store.billing import IssuedBill
 
 _TEMPLATE = Path(__file__).with_name("bill.typ")
-_NO_GLYPH = re.compile(r'the text `"(.*)"` could not be displayed', re.DOTALL)
+_NO_GLYPH = re.compile(r'the text (?:contains the disallowed codepoint )?`"(.*)"`', re.DOTALL)
 MISSING = "?"
 """What stands for a character that no font of this machine has."""
 

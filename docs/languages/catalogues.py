@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
-from babel.messages.extract import DEFAULT_KEYWORDS, extract
+from babel.messages.extract import extract
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
@@ -27,7 +27,8 @@ from authority.web.script_words import sentences
 
 ROOT = Path(__file__).resolve().parents[2]
 AUTHORITY = ROOT / "authority"
-KEYWORDS = {**DEFAULT_KEYWORDS, "marked": None}
+CALLS = {"gettext": 1, "marked": 1, "ngettext": 2}
+"""Python's marks, and how many of their arguments are sentences."""
 ERRORS_OF = (
     "api", "billing/bank_accounts.py", "billing/credits.py", "billing/credit_requests.py", "billing/errors.py",
     "billing/facts.py", "billing/issuing.py", "billing/mailing.py", "billing/payments.py", "billing/payment_file.py",
@@ -51,26 +52,32 @@ def _paths(*patterns: str) -> list[Path]:
     return sorted(path for pattern in patterns for path in AUTHORITY.glob(pattern))
 
 
-def _sources() -> Iterator[tuple[str, str, Path, dict[str, str]]]:
-    """(where it stands, Babel's method, file, options)."""
+def _marked() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(where it stands, the sentence, or its forms for one and for many) of templates, Python and scripts."""
     for path in _paths("web/templates/*.html"):
-        yield path.relative_to(ROOT).as_posix(), "jinja2", path, JINJA
+        with path.open("rb") as file:
+            for _, message, _, _ in extract("jinja2", file, options=JINJA):
+                yield path.relative_to(ROOT).as_posix(), message if isinstance(message, tuple) else (message,)
     for path in _paths("**/*.py"):
-        if "gettext" in (text := path.read_text("utf-8")) or "marked(" in text:
-            yield path.relative_to(ROOT).as_posix(), "python", path, {}
+        text = path.read_text("utf-8")
+        if "gettext(" in text or "marked(" in text:
+            for node in ast.walk(ast.parse(text)):
+                count = CALLS.get(getattr(node.func, "id", ""), 0) if isinstance(node, ast.Call) else 0
+                given = (
+                    tuple(each.value for each in node.args[:count] if isinstance(each, ast.Constant)) if count else ()
+                )
+                if count and len(given) == count:
+                    yield path.relative_to(ROOT).as_posix(), given
+    for path in _paths("web/static/*.js"):
+        for sentence in sentences(path.name):
+            yield path.relative_to(ROOT).as_posix(), sentence
 
 
 def template() -> Catalog:
     """Every sentence of the sources, without a translation."""
     catalog = Catalog(project="campus-energy-authority", charset="utf-8", fuzzy=False)
-    for where, method, path, options in _sources():
-        with path.open("rb") as file:
-            for line, message, comments, _ in extract(method, file, KEYWORDS, ("Translators:",), options):
-                catalog.add(message, None, [(where, 0)], auto_comments=comments)
-                del line
-    for path in _paths("web/static/*.js"):
-        for sentence in sentences(path.name):
-            catalog.add(sentence if len(sentence) > 1 else sentence[0], None, [(path.relative_to(ROOT).as_posix(), 0)])
+    for where, message in _marked():
+        catalog.add(message if len(message) > 1 else message[0], None, [(where, 0)])
     for where, message in errors():
         catalog.add(message, None, [(where, 0)], context=ERRORS)
     return catalog

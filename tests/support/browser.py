@@ -146,6 +146,10 @@ class Browser:
         """Come back to the pages at an address with the cookie of a session."""
         self._call("Network.setCookie", session=True, name="campus-here", value=cookie, url=address)
 
+    def set_cookie(self, name: str, value: str, address: str) -> None:
+        """Come back to the pages at an address with this cookie too."""
+        self._call("Network.setCookie", session=True, name=name, value=value, url=address)
+
     def sign_out(self) -> None:
         """Forget all cookies."""
         self._call("Network.clearBrowserCookies", session=True)
