@@ -30,7 +30,7 @@ from authority.app import App
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
 from authority.language import reading
-from authority.language.reading import ENGLISH
+from authority.language.reading import ENGLISH, said
 from authority.market.disclosure import OpenBook
 from authority.people.oidc import Provider
 from authority.people.sessions import form_token
@@ -245,7 +245,7 @@ def _add_people(app: APIFlask, people: People) -> None:
     def refused(error: AuthorityError) -> Response:
         status, code = answers.status_of(error), getattr(error, "code", "server_error")
         if not _wants_page():
-            return problem(status, code, str(error))
+            return problem(status, code, said(str(error)))  # a page's script shows it; the API is read in English
         title = answers.title_of(status)
         return answers.page(render_template("error.html", status=status, title=title, message=str(error)), status)
 
