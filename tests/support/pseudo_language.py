@@ -1,4 +1,4 @@
-"""A language that nobody speaks, `qps`: each marked sentence in brackets, with accents, and longer by half.
+"""A language that nobody speaks, `en-XA`: each marked sentence in brackets, with accents, and longer by half.
 
 A page that is read in it shows every text that is not marked for translation, and what breaks where texts are longer.
 """
@@ -18,7 +18,7 @@ from authority.language.calendar import ENGLISH_DATES
 from authority.language.reading import ERRORS, Language
 from authority.language.sentences import Sentences
 
-CODE = "qps"
+CODE = "en-XA"
 OPEN, CLOSE = "\N{MATHEMATICAL LEFT WHITE SQUARE BRACKET}", "\N{MATHEMATICAL RIGHT WHITE SQUARE BRACKET}"
 ACCENTS = str.maketrans("aeiounycsAEIOUNYCS", "áéíóúñýçšÁÉÍÓÚÑÝÇŠ")
 _KEPT = re.compile(r"(%\(\w+\)s|%%|<[^<>]*>|&\w+;)")

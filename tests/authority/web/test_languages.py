@@ -269,7 +269,8 @@ def test_mails_are_in_their_readers_language(site):
 @pytest.mark.parametrize("code", [THAI, CODE])
 def test_pages_in_other_languages_fit_and_are_accessible(site, tmp_path, monkeypatch, code):
     """Thai, and sentences longer by half, at 390 px and at 1280."""
-    monkeypatch.setitem(LANGUAGES, CODE, PSEUDO)
+    if code == CODE:
+        monkeypatch.setitem(LANGUAGES, CODE, PSEUDO)
     faults = []
     with served(site.flask) as address, Browser(tmp_path / "profile") as browser:
         for role, urls in PAGES.items():
@@ -282,7 +283,8 @@ def test_pages_in_other_languages_fit_and_are_accessible(site, tmp_path, monkeyp
                         browser.sign_in(site.cookies[role], address)
                     browser.open(address + url)
                     assert browser.evaluate("document.documentElement.lang") == code
-                    faults += [(url, width, fault) for fault in axe.faults(browser)]
+                    wide = ["wider than the screen"] if axe.is_wide(browser) else []
+                    faults += [(url, width, fault) for fault in (axe.faults(browser) if code == THAI else wide)]
                     name = url.strip("/").replace("/", "-").partition("?")[0] or "campus"
                     axe.picture(browser, f"{code}-{name}-{width}-{'dark' if dark else 'light'}")
         assert browser.messages == []
