@@ -227,7 +227,7 @@ def test_the_auditors_pages_and_those_over_a_chain(tmp_path):
     with opened(tmp_path, epochs=2, members="ABCD", trades=True) as site:
         client, data = site.client(AUDITOR), [*site.pseudonyms.values(), "Chrome on Linux", AUDITOR]
         for url in ("/audit", "/audit/log", "/audit/log?kind=data_read", "/audit/checkpoints", "/audit/epochs", "/op"):
-            page = read(client, url, *data, *kinds(client), "gw", "building", "load", "roof", "storage")
+            page = read(client, url, *data, *kinds(client), "gw", *CAMPUS)
         for url in re.findall(r'href="(/audit/epochs/\d+)"', client.get("/audit/epochs").text)[:2]:
             read(client, url)
         member = site.client(MEMBER)
