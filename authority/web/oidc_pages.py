@@ -18,7 +18,7 @@ from authority.people.limits import AddressLimit
 from authority.people.oidc import Provider, Subject
 from authority.people.oidc_sign_in import LINKS, VIA_OIDC, Returned
 from authority.refusals import NotFoundError
-from authority.web import people_pages
+from authority.web import answers, people_pages
 from authority.web.answers import page, redirect, status_of
 
 RULES: Mapping[str, Rule] = {
@@ -69,7 +69,7 @@ def blueprint(app: App, provider: Provider, limit: AddressLimit | None = None) -
         back = redirect_uri()
         take()
         where = request.args.get("next", "")
-        where = where if people_pages.is_here(where) else ""
+        where = where if answers.is_here(where) else ""
         try:
             begun = oidc_sign_in.begin(app.store, provider, back, where, app.clock())
         except OidcAwayError as error:
