@@ -181,8 +181,14 @@ def _code(code: PaymentCode | None) -> dict[str, str]:
     to = f"{code.holder}, {spaced(code.account) if code.kind == 'SEPA' else code.account}"
     return {
         "drawing": code.svg(),
-        "words": f"A banking app that scans this {code.kind} code has it all filled in: to {to}.",
-        "instead": f"{code.kind} code of this payment: to {to}. The amount and the reference stand beside it.",
+        "words": gettext(
+            "A banking app that scans this %(kind)s code has it all filled in: to %(to)s.", kind=code.kind, to=to
+        ),
+        "instead": gettext(
+            "%(kind)s code of this payment: to %(to)s. The amount and the reference stand beside it.",
+            kind=code.kind,
+            to=to,
+        ),
     }
 
 

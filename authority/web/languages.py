@@ -33,7 +33,13 @@ def install(flask: Flask, default: str) -> None:
     env.policies["ext.i18n.trimmed"] = True
     env.install_gettext_callables(translated, translated_number, newstyle=True)  # type: ignore[attr-defined]
     env.filters.update(
-        sentence=sentence, said=said, first_upper=first_upper, word=wording.word, subject=wording.subject
+        sentence=sentence,
+        said=said,
+        first_upper=first_upper,
+        first_lower=first_lower,
+        word=wording.word,
+        subject=wording.subject,
+        parameter=wording.parameter,
     )
     env.globals.update(date=ranges.written, script_words=script_words.script_words)
 
@@ -59,18 +65,23 @@ def of_the_person(flask: Flask) -> None:
     @flask.before_request
     def of_the_account() -> None:
         who = g.get("principal")
-        if who is not None and who.language in LANGUAGES and not gate.is_api():
+        if who is not None and who.language in LANGUAGES and not _is_program():
             reading.choose(who.language)
 
 
 def asked(default: str) -> str:
     """The language that a request asks for, without an account."""
-    if gate.is_api():
+    if _is_program():
         return ENGLISH
     kept = request.cookies.get(COOKIE, "")
     if kept in LANGUAGES:
         return kept
     return reading.known_of(dict(request.accept_languages)) or default
+
+
+def _is_program() -> bool:
+    """Whether a program asks; what a page's script sends for its reader is answered in the reader's language."""
+    return gate.is_api() and gate.FORM_HEADER not in request.headers
 
 
 def sentence(text: object) -> str:
@@ -81,6 +92,11 @@ def sentence(text: object) -> str:
 def first_upper(text: str) -> str:
     """The text with its first letter large; marked-up text stays so."""
     return text[:1].upper() + text[1:]
+
+
+def first_lower(text: str) -> str:
+    """The text with its first letter small."""
+    return text[:1].lower() + text[1:]
 
 
 def here() -> str:

@@ -12,6 +12,7 @@ from flask import Blueprint, Response, render_template, request, url_for
 from authority.api import gate
 from authority.api.gate import PUBLIC, Rule
 from authority.app import App
+from authority.language.reading import gettext
 from authority.people import oidc_sign_in, sessions
 from authority.people.errors import OidcAwayError, OidcRefusedError, PeopleError, SignInAgainError
 from authority.people.limits import AddressLimit
@@ -124,7 +125,7 @@ def blueprint(app: App, provider: Provider, limit: AddressLimit | None = None) -
             message, status = str(error), status_of(error)
         if not message:
             return redirect(url_for("oidc.account"))
-        return page(render_template("error.html", status=status, title="Not linked", message=message), status)
+        return page(render_template("error.html", status=status, title=gettext("Not linked"), message=message), status)
 
     def account_page(message: str = "", status: int = 200, url: str = "", *, again: bool = False) -> Response:
         with app.store.read() as session:

@@ -50,6 +50,10 @@ CODES = frozenset(
         marked("waiting"),
         marked("booked"),
         marked("refused"),
+        marked("done"),
+        marked("failed"),
+        marked("withdrawn"),
+        marked("expired"),
         # What a problem is about
         marked("validator"),
         marked("chain"),
@@ -63,6 +67,30 @@ CODES = frozenset(
         marked("meter"),
     )
 )
+
+PARAMETERS = {
+    "grace_seconds": marked("grace seconds"),
+    "clock_skew_seconds": marked("clock skew seconds"),
+    "nameplate_tolerance_bps": marked("nameplate tolerance bps"),
+    "storage_efficiency_bps": marked("storage efficiency bps"),
+    "feed_in_price": marked("feed in price"),
+    "retail_price": marked("retail price"),
+    "wheeling": marked("wheeling"),
+    "fee_bps": marked("fee bps"),
+    "min_order_wh": marked("min order wh"),
+    "max_order_wh": marked("max order wh"),
+    "max_orders_per_member": marked("max orders per member"),
+    "cancel_cutoff_seconds": marked("cancel cutoff seconds"),
+    "min_reference_volume_wh": marked("min reference volume wh"),
+    "billing_period_epochs": marked("billing period epochs"),
+    "netting_epochs": marked("netting epochs"),
+}
+"""The market's parameters, by their names in governance."""
+
+
+def parameter(name: str) -> str:
+    """A parameter's name in words; with its underscores alone where it is none of these."""
+    return translated(PARAMETERS[name]) if name in PARAMETERS else name.replace("_", " ")
 
 
 def word(code: str) -> str:
