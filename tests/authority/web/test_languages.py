@@ -39,7 +39,7 @@ PAGES = {
     None: ("/", "/login", "/market", "/market?view=month&table=1"),
     MEMBER: (
         "/me",
-        "/me/energy?view=month&table=1",
+        "/me/energy?view=month",
         "/me/trading",
         "/me/money",
         "/me/bills",
