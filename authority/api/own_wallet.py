@@ -52,6 +52,7 @@ PURPOSES = ("consumption", "feed_in")
 WORDS = {
     **PLAIN,
     "NotEnoughEnergy": marked("you have less free energy in the market than that"),
+    "InsufficientFunds": marked("your wallet holds less than that"),
     "NotEnoughCredit": marked("you have fewer free credits in the market than that"),
 }
 FEE_LAMPORTS = 5_000

@@ -6,6 +6,7 @@ import io
 import json
 import re
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import axe
 import pytest
@@ -19,15 +20,16 @@ from sqlalchemy import select
 
 from authority.api.feed import CampusFeed
 from authority.api.gate import LOOPBACK_COOKIE
+from authority.billing import paper
 from authority.billing.mailing import Claimed as ClaimedBill
 from authority.home.errors import HomeConfigError
 from authority.home.home import Home
-from authority.home.settings import Settings, SiteSettings
-from authority.language.reading import LANGUAGES, THAI, reading
+from authority.home.settings import BillingSettings, Settings, SiteSettings
+from authority.language.reading import LANGUAGES, THAI, gettext, reading
 from authority.monitoring import bill_mail, invitation_mail
 from authority.people import passwords
 from authority.people.invitation_mails import Claimed
-from authority.people.roles import AUDITOR, MEMBER, OPERATOR, TREASURER
+from authority.people.roles import AUDITOR, AUTHORITY, MEMBER, OPERATOR, TREASURER
 from authority.store.billing import IssuedBill
 from authority.store.persons import Person
 from authority.web import languages
@@ -42,13 +44,15 @@ PAGES = {
         "/me/energy?view=month",
         "/me/trading",
         "/me/money",
+        "/me/wallet",
         "/me/bills",
         "/me/bills/1",
         "/account",
     ),
     OPERATOR: ("/op", "/op/meters", "/op/members"),
     TREASURER: ("/treasury", "/treasury/bills/1", "/treasury/payments", "/treasury/estimates"),
-    AUDITOR: ("/audit", "/audit/log"),
+    AUDITOR: ("/audit", "/audit/log", "/approvals"),
+    AUTHORITY: ("/approvals",),
 }
 
 
@@ -178,6 +182,18 @@ def test_programs_are_answered_in_english_whatever_they_ask_for(site):
         assert site.app.home.settings.site.language == "en"
 
 
+def test_what_a_pages_script_asks_for_is_answered_to_its_reader(site):
+    """The token of the page's forms says so; nobody else's page has it."""
+    client = site.client(MEMBER)
+    client.set_cookie(COOKIE, THAI, domain="localhost")
+    ask = {"json": {"ticket": "x", "transaction": "x"}, "headers": {"X-Form-Token": site.form(MEMBER)["form_token"]}}
+    told = client.post("/api/v1/me/transactions/submit", **ask)
+    assert (told.status_code, told.json["code"]) == (409, "transaction_not_prepared")
+    assert told.json["detail"].startswith("ตั๋วนี้ไม่ใช่ของเรา")
+    ask["headers"]["X-Form-Token"] = "another"
+    assert client.post("/api/v1/me/transactions/submit", **ask).status_code == 403
+
+
 def test_errors_for_people_are_in_their_language(site):
     client = site.client(MEMBER)
     client.set_cookie(COOKIE, THAI, domain="localhost")
@@ -245,6 +261,23 @@ def test_a_bill_on_paper_is_in_its_readers_language_and_the_bill_stays_as_it_was
     assert "Bill 1" in words(english)
     assert "บิล 1" in words(thai)
     assert len(thai) < 120_000
+
+
+def alternatives(reader):
+    """What a paper's pictures are in words."""
+    objects = (reader.get_object(number) for number in range(1, reader.trailer["/Size"]))
+    return [each["/Alt"] for each in objects if isinstance(each, dict) and "/Alt" in each]
+
+
+def test_what_the_code_to_scan_on_paper_says_is_in_its_readers_language(site):
+    """In the words beside it, and in those for who cannot see it."""
+    billing = BillingSettings(currency="EUR", iban="DE89370400440532013000")
+    for code, beside in (("en", "scans this SEPA code"), (THAI, "สแกนรหัส SEPA")):
+        with reading(code):
+            pdf = paper.bill_pdf(bill_of(site), "Dormitory A", "Campus", ZoneInfo("UTC"), billing)
+            assert beside in words(pdf)
+            instead = gettext("%(kind)s code of this payment", kind="SEPA")
+            assert [alt for alt in alternatives(PdfReader(io.BytesIO(pdf))) if alt.startswith(instead)]
 
 
 def test_mails_are_in_their_readers_language(site):

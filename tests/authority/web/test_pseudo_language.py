@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import os
 import re
@@ -12,9 +13,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from enrolling_gateway import PLAN, GatewayHand
 from kwh_site import opened
-from people_site import build
+from openid_provider import CLIENT, SECRET, OpenIdProvider
+from people_site import application, build, no_chain, sign_in
 from pseudo_language import CODE, PSEUDO, unmarked
 from sample_market import add_days, add_public_member
+from solders.keypair import Keypair
+from sqlalchemy import select
 
 from authority.billing.money import reference_of, spaced
 from authority.collector import held
@@ -22,11 +26,14 @@ from authority.collector.http import create_app as gateways_door
 from authority.collector.ingest import Collector
 from authority.collector.live import Live
 from authority.enrolment import plan, requests
+from authority.governance import acts
 from authority.home.home import Home
-from authority.home.settings import BillingSettings
+from authority.home.settings import BillingSettings, OidcSettings
 from authority.language.reading import LANGUAGES
-from authority.people import invitations
+from authority.people import invitations, sessions
+from authority.people.proposals import OPEN_SECONDS
 from authority.people.roles import AUDITOR, AUTHORITY, DELEGATE, MEMBER, OPERATOR, TREASURER
+from authority.store.people import User
 
 NOT_TRANSLATED = frozenset(("/docs",))
 """Pages that are English alone: the reference of the API, whose words are the program's. This list may only shrink."""
@@ -44,6 +51,8 @@ CAMPUS = (
     "equipment",
 )
 NAMES = ("embedded (LiteSVM)", "Dormitory A", "Dormitory B", "dormitory-a", "English", "ไทย", "Engineering Department")
+
+WHY = "a court asks for it"
 
 
 @pytest.fixture
@@ -90,7 +99,7 @@ def site(app, clock, sample_month):
 
 MEMBERS = (
     "/me", "/me/energy", "/me/energy?view=month&table=1", "/me/energy?view=year", "/me/energy?day=2020-01-01",
-    "/me/trading", "/me/money", "/me/bills", "/me/bills/1", "/account",
+    "/me/trading", "/me/money", "/me/bills", "/me/bills/1", "/me/wallet", "/account",
 )  # fmt: skip
 
 
@@ -221,6 +230,109 @@ def test_the_operators_pages(operated):
         read(client, f"/op/enrolments/{site.enrolment}", *data, status=400, data=site.form(OPERATOR, act=act))
 
 
+class Hand:
+    """A person of a role at a browser of its own, who reads in the language."""
+
+    def __init__(self, site, role, *data):
+        app = site.campus.app if hasattr(site, "campus") else site.app
+        self.person, self.client, self.token = sign_in(app, site.flask, role)
+        self.data = (*data, self.person.name, self.person.login, WHY)
+
+    def read(self, url, *more, status=200, **form):
+        sent = {"data": {"form_token": self.token, **form}} if form else {}
+        return read(self.client, url, *self.data, *more, status=status, **sent)
+
+    def propose(self, kind, **form):
+        data = {"form_token": self.token, "kind": kind, "reason": WHY, **form}
+        answer = self.client.post("/approvals", data=data)
+        assert answer.status_code == 303, answer.text
+        return answer.headers["Location"]
+
+    def approve(self, url):
+        seen = re.search(r'name="seen" value="(\w+)"', self.client.get(url).text)[1]
+        data = {"form_token": self.token, "act": "approve", "confirm": "yes", "seen": seen}
+        return self.client.post(url, data=data)
+
+
+def test_the_pages_of_what_takes_two_people(site, clock):
+    with site.app.store.write() as session:
+        session.scalars(select(User).where(User.name == "Dormitory A")).one().registered_at = 1
+    hands = {
+        name: Hand(site, role, *names_of(site))
+        for name, role in (("auditor", AUDITOR), ("ada", AUTHORITY), ("grace", AUTHORITY), ("treasurer", TREASURER))
+    }
+    auditor, ada, grace, treasurer = hands.values()
+    everybody = [word for each in hands.values() for word in (each.person.pseudonym, each.person.name)]
+    wallet = site.members["Dormitory A"].wallet
+    for each in hands.values():
+        each.data = (*each.data, *everybody, wallet)
+        each.read("/approvals")
+    booking = {"member": "Dormitory A", "way": "in", "amount": "2000", "again": "2000", "reference": "R-77"}
+    treasurer.read("/treasury/credits", act="preview", **booking)
+    booked = treasurer.client.post(
+        "/treasury/credits", data={"form_token": treasurer.token, "act": "save", **booking}
+    ).headers["Location"]
+    asked = {
+        auditor.propose("unmask", pseudonym=site.people[MEMBER].pseudonym): auditor,
+        auditor.propose("unmask", pseudonym=wallet): auditor,
+        ada.propose("erase", login="other@campus.example"): ada,
+        ada.propose("erase", login="nobody@campus.example"): ada,
+        booked: treasurer,
+    }
+    for url, who in asked.items():
+        who.read(url)
+        grace.read(url)
+        who.read(url, status=409, act="approve", confirm="yes", seen="ff")
+    unmask, of_a_member, erase, refused, _ = asked
+    for url in (unmask, of_a_member, erase, booked):
+        grace.approve(url)
+        asked[url].read(url)
+    for url in (unmask, of_a_member):
+        auditor.read(url, act="reveal")
+        auditor.read(url, status=409, act="reveal")
+    grace.read(refused, status=400, act="approve")
+    grace.client.post(refused, data={"form_token": grace.token, "act": "refuse"})
+    late = ada.propose("erase", login="nobody@campus.example")
+    for form in ({"login": "zoe@campus.example"}, {"login": "nobody@campus.example", "reason": "x"}):
+        wrong = {"kind": "erase", "reason": WHY, **form}
+        ada.read("/approvals", "zoe", "campus", "example", status=400, **wrong)
+    ada.read("/approvals", status=409, kind="operator", address="x", reason=WHY)
+    ada.read("/approvals", status=400, kind="unmask", pseudonym="person-0", reason=WHY)
+    ada.read(refused)
+    clock.now += OPEN_SECONDS
+    grace = Hand(site, AUTHORITY, *names_of(site), *everybody)
+    grace.read("/approvals")
+    grace.read(late)
+
+
+def test_the_page_of_an_account_at_the_provider(site, clock):
+    provider = OpenIdProvider(clock)
+    try:
+        oidc = OidcSettings(provider.issuer, CLIENT, "Campus login")
+        site.app.home.save(replace(site.app.home.settings, oidc=oidc))
+        site.app.home.keys.make("oidc-client-secret", SECRET.encode() + b"\n")
+        flask = application(site.app, no_chain)
+        data = (*names_of(site), "Chrome on Linux", "Campus login")
+        _, client, token = sign_in(site.app, flask, MEMBER)
+        data = (*data, "The Member")
+        for url in ("/login", "/account", "/account/oidc", "/signed-out"):
+            read(client, url, *data)
+        provider.claims = {"sub": "u-7", "email": "x@elsewhere.example", "email_verified": False}
+        way = read(client, "/account/oidc/link", *data, data={"form_token": token})
+        there = html.unescape(re.search(r'href="(http[^"]+/authorize[^"]*)"', way.text)[1])
+        client.get(provider.back_from(there))
+        assert "u-7" not in read(client, "/account/oidc", *data).text
+        read(client, "/account/oidc/unlink", *data, status=409, data={"form_token": token})
+        _, other, other_token = sign_in(site.app, flask, TREASURER)
+        way = read(other, "/account/oidc/link", *data, data={"form_token": other_token})
+        there = html.unescape(re.search(r'href="(http[^"]+/authorize[^"]*)"', way.text)[1])
+        read(other, provider.back_from(there), *data, status=403)
+        clock.now += sessions.FRESH_SECONDS
+        read(client, "/account/oidc/link", *data, status=403, data={"form_token": token})
+    finally:
+        provider.stop()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_auditors_pages_and_those_over_a_chain(tmp_path):
@@ -239,6 +351,56 @@ def test_the_auditors_pages_and_those_over_a_chain(tmp_path):
         member.set_cookie("language", CODE, domain="localhost")
         answer = member.post("/me/trading/orders", data=site.form(MEMBER, **form))
         assert unmarked(answer.text, *UNITS, "member") == [], answer.status_code
+        wallets(site, *site.pseudonyms.values())
+        parameters(site)
+
+
+def wallets(site, *data):
+    """The page of a wallet in custody, of an own one, and what its script is told."""
+    read(site.client(MEMBER), "/me/wallet", "member", *data)
+    with site.campus.app.store.write() as session:
+        session.scalars(select(User).where(User.name == "C")).one().sealed_key = None
+    site.campus.client.airdrop(site.campus.wallets["C"], 1_000_000_000)
+    owner, headers = site.client("other"), {"X-Form-Token": site.form("other")["form_token"]}
+    read(owner, "/me/wallet", "other", *data)
+    place = {"act": "place", "quantity_wh": 100, "price_micro_credits_per_kwh": 200_000}
+    for status, wish in (
+        (200, {"act": "deposit", "asset": "credit", "amount": 1}),
+        (200, {**place, "side": "bid"}),
+        (200, {"act": "withdraw", "asset": "credit", "amount": 1}),
+        (409, {"act": "withdraw", "asset": "credit", "amount": 2**60}),
+        (404, {"act": "cancel", "number": 99}),
+        (400, {"act": "transfer", "amount": 1, "to": "x"}),
+        (409, {**place, "side": "ask", "quantity_wh": 1_000_000}),
+        (409, {"act": "deposit", "asset": "credit", "amount": 2**50}),
+    ):
+        answer = owner.post("/api/v1/me/transactions/prepare", json=wish, headers=headers)
+        assert answer.status_code == status, (wish, answer.text)
+        told = answer.json["says"] if status == 200 else answer.json["detail"]
+        assert unmarked(f"<p>{told}</p>", *UNITS) == [], wish
+
+
+def parameters(site):
+    """What is proposed of the market's parameters and of the keys, which takes a chain."""
+    address, chain = str(Keypair().pubkey()), acts.read(site.campus.client)
+    ada, grace = (Hand(site, AUTHORITY, address, chain.operator, chain.authority) for _ in range(2))
+    for each in (ada, grace):
+        each.data = (*each.data, ada.person.pseudonym, grace.person.pseudonym)
+    ada.read("/approvals")
+    for kind, form in (
+        ("parameters", {"feed_in_price": "0.07", "min_order_wh": "200", "days": "7"}),
+        ("operator", {"address": address}),
+        ("handover", {"address": address}),
+    ):
+        url = ada.propose(kind, **form)
+        ada.read(url)
+        grace.read(url)
+        grace.approve(url)
+        grace.read(url)
+    for form in ({"feed_in_price": "x"}, {"feed_in_price": "9"}, {"days": "999"}, {}):
+        given = {"kind": "parameters", "reason": WHY, "days": "7", **form}
+        status = 400 if form.keys() & {"days"} or form.get("feed_in_price") == "x" else 409
+        ada.read("/approvals", status=status, **given)
 
 
 def kinds(client):
