@@ -21,7 +21,7 @@ INSTALL_SELF = $(PIP) install --quiet --no-deps --no-build-isolation
 PIP_CHECK = broken=$$($(PIP) check) || { echo "$$broken" >&2; exit 1; }
 MUTATION_CHECK = $(BIN)/python tests/programs/mutation_check.py --jobs $(or $(JOBS),2) --built programs/target
 
-.PHONY: help demo test test-python soak lint format rooms programs programs-check mutation-check mutation-sample docs test-next-year install-gateway install-authority deb lock clean
+.PHONY: help demo test test-python soak lint format rooms programs programs-check mutation-check mutation-sample docs test-next-year catalogues install-gateway install-authority deb lock clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s $$'\t' || true
@@ -118,6 +118,9 @@ docs: $(VENV)/.dev ## The documents as a site in build/docs, with the commands a
 	@$(BIN)/python docs/site/codes.py
 	@$(BIN)/python docs/site/build.py build/docs
 	@echo "build/docs/index.html"
+
+catalogues: $(VENV)/.dev ## The catalogues of the pages' languages: what the sources say now, updated and compiled
+	@$(BIN)/python docs/languages/catalogues.py
 
 install-gateway: ## On a gateway: the edge agent and nothing else, into PREFIX (/opt/edge-agent)
 	@$(MAKE) --no-print-directory VENV=$(or $(PREFIX),/opt/edge-agent) $(or $(PREFIX),/opt/edge-agent)/.installed-edge

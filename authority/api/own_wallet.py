@@ -35,6 +35,7 @@ from authority.chain.errors import ProgramError, TransactionExpiredError, Transa
 from authority.enrolment import wallets
 from authority.errors import AuthorityError
 from authority.figures import credits, credits_per_kwh, kilowatt_hours
+from authority.language.reading import gettext, marked
 from authority.market.clearing import escrow_of_bid
 from authority.market.standing_orders import BID, SIDES
 from authority.operations.chain_state import MemberOnChain, member_on_chain
@@ -50,8 +51,9 @@ ASSETS = {"energy": ENERGY, "credit": CREDIT}
 PURPOSES = ("consumption", "feed_in")
 WORDS = {
     **PLAIN,
-    "NotEnoughEnergy": "you have less free energy in the market than that",
-    "NotEnoughCredit": "you have fewer free credits in the market than that",
+    "NotEnoughEnergy": marked("you have less free energy in the market than that"),
+    "InsufficientFunds": marked("your wallet holds less than that"),
+    "NotEnoughCredit": marked("you have fewer free credits in the market than that"),
 }
 FEE_LAMPORTS = 5_000
 """Of a transaction with one signature."""
@@ -263,15 +265,21 @@ class OwnWallets:
         if wish.act == "retire":
             return self._retirement(client, its, wish)
         asset = ASSETS[wish.asset]
-        how_much = kilowatt_hours(wish.amount) if asset == ENERGY else f"{credits(wish.amount)} credits"
+        how_much = (
+            kilowatt_hours(wish.amount)
+            if asset == ENERGY
+            else gettext("%(credits)s credits", credits=credits(wish.amount))
+        )
         if wish.act == "deposit":
-            return f"Bring {how_much} into the market.", [_deposit(client, its, asset, wish.amount)]
+            says = gettext("Bring %(amount)s into the market.", amount=how_much)
+            return says, [_deposit(client, its, asset, wish.amount)]
         if wish.act == "withdraw":
-            return f"Take {how_much} out of the market, into your wallet.", [_withdraw(client, its, asset, wish.amount)]
+            says = gettext("Take %(amount)s out of the market, into your wallet.", amount=how_much)
+            return says, [_withdraw(client, its, asset, wish.amount)]
         recipient = _recipient(client, wish.to, its.user.wallet, asset)
         own = its.user.energy_token_account if asset == ENERGY else its.user.credit_token_account
         move = transfer_checked(own, recipient, its.user.wallet, asset, wish.amount)
-        return f"Give {how_much} to {wish.to}.", [move]
+        return gettext("Give %(amount)s to %(wallet)s.", amount=how_much, wallet=wish.to), [move]
 
     def _of_the_book(self, client: ChainClient, its: MemberOnChain, wish: Wish) -> tuple[str, list[Instruction]]:
         now = self._app.clock()
@@ -289,17 +297,18 @@ class OwnWallets:
             order = found[0]
             side = BID if order.is_bid else 1 - BID
             args = {"epoch": epoch, "side": side, "price": order.price, "number": order.number}
-            return f"Take back order {order.number}.", [_instruction(client, "trading", "cancel_order", args, named)]
+            says = gettext("Take back order %(number)s.", number=order.number)
+            return says, [_instruction(client, "trading", "cancel_order", args, named)]
         if wish.side not in SIDES or wish.price < 1 or wish.quantity < 1:
             raise WishInvalidError("an order has a side (bid or ask), a limit and a quantity above 0")
         side, head = SIDES.index(wish.side), accounts.EpochBook.from_account(data)
         instructions = list(_brought(client, its, side, wish, head.wheeling))
         args = {"epoch": epoch, "side": side, "price": wish.price, "quantity": wish.quantity}
         instructions.append(_instruction(client, "trading", "place_order", args, named))
-        what = "Buy" if side == BID else "Sell"
-        limit = "less" if side == BID else "more"
-        price = credits_per_kwh(wish.price)
-        return f"{what} {kilowatt_hours(wish.quantity)} at {price} credits per kWh or {limit}.", instructions
+        values = {"quantity": kilowatt_hours(wish.quantity), "price": credits_per_kwh(wish.price)}
+        if side == BID:
+            return gettext("Buy %(quantity)s at %(price)s credits per kWh or less.", **values), instructions
+        return gettext("Sell %(quantity)s at %(price)s credits per kWh or more.", **values), instructions
 
     def _retirement(self, client: ChainClient, its: MemberOnChain, wish: Wish) -> tuple[str, list[Instruction]]:
         config = client.account(accounts.Config, programs.config_address())
@@ -321,10 +330,12 @@ class OwnWallets:
             "amount": wish.amount,
             "source": FROM_SEAT if wish.source == "market" else FROM_ACCOUNT,
         }
-        what = "Feed in" if feed_in else "Use for what you drew from the grid:"
-        return f"{what} {kilowatt_hours(wish.amount)}.", [
-            _instruction(client, "energy_token", "retire_energy", args, named)
-        ]
+        quantity = kilowatt_hours(wish.amount)
+        if feed_in:
+            says = gettext("Feed in %(quantity)s.", quantity=quantity)
+        else:
+            says = gettext("Use for what you drew from the grid: %(quantity)s.", quantity=quantity)
+        return says, [_instruction(client, "energy_token", "retire_energy", args, named)]
 
     # Tickets
 

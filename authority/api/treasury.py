@@ -31,6 +31,7 @@ from authority.billing.views import CLOSED, ENDED, ISSUED, BillSum, Correction, 
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError, MeterUnknownError
 from authority.home.settings import NO
+from authority.language.reading import marked
 from authority.people import dangerous, proposals, reads
 from authority.people.roles import Principal
 from authority.store.billing import BillPayment, IssuedBill
@@ -93,7 +94,7 @@ class BillView:
     payments: tuple[BillPayment, ...]
 
 
-ABOVE_LIMIT = "credits above the limit"
+ABOVE_LIMIT = marked("credits above the limit")
 """Why such a booking is proposed: the bank's reference, which is not logged, says the rest."""
 
 

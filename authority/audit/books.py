@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from authority.chain.accounts import REFUND_AFTER_EPOCHS, BookStatus, EpochBook, Order
 from authority.chain.layout import LayoutError
+from authority.language.reading import marked, spoken
 from authority.market import clearing
 
 
@@ -42,9 +43,9 @@ class Book:
         """What the rule would have made otherwise, in words."""
         head = self.head
         if head.status is not BookStatus.FINAL:
-            yield f"has status {head.status}, and a final book has {BookStatus.FINAL}"
+            yield spoken(f"has status {head.status}, and a final book has {BookStatus.FINAL}")
         if head.energy_locked or head.credit_locked or head.paid != head.bid_count + head.ask_count:
-            yield "is not paid out"
+            yield marked("is not paid out")
         yield from self._order_faults()
         bids = [clearing.Order(order.price, order.quantity, order.member) for order in self.bids]
         asks = [clearing.Order(order.price, order.quantity, order.member) for order in self.asks]
@@ -53,29 +54,32 @@ class Book:
         else:
             outcome = clearing.clear(bids, asks, head.reference_price)
         for name, said, found in (
-            ("price", head.price, outcome.price),
-            ("lowest price", head.lowest_price, outcome.lowest),
-            ("highest price", head.highest_price, outcome.highest),
-            ("volume", head.volume, outcome.volume),
-            ("bid quantity", head.bid_quantity, sum(order.quantity for order in bids)),
-            ("ask quantity", head.ask_quantity, sum(order.quantity for order in asks)),
-            ("fees", head.fees, self._fees(outcome)),
+            (marked("price"), head.price, outcome.price),
+            (marked("lowest price"), head.lowest_price, outcome.lowest),
+            (marked("highest price"), head.highest_price, outcome.highest),
+            (marked("volume"), head.volume, outcome.volume),
+            (marked("bid quantity"), head.bid_quantity, sum(order.quantity for order in bids)),
+            (marked("ask quantity"), head.ask_quantity, sum(order.quantity for order in asks)),
+            (marked("fees"), head.fees, self._fees(outcome)),
         ):
             if said != found:
-                yield f"says {name} {said}, by the rule it is {found}"
-        for side, orders, fills in (("bid", self.bids, outcome.bid_fills), ("ask", self.asks, outcome.ask_fills)):
+                yield spoken(f"says {name} {said}, by the rule it is {found}")
+        for side, orders, fills in (
+            (marked("bid"), self.bids, outcome.bid_fills),
+            (marked("ask"), self.asks, outcome.ask_fills),
+        ):
             for order, fill in zip(orders, fills, strict=True):
                 if order.filled != fill:
-                    yield f"gives {side} {order.number} {order.filled} Wh, by the rule it gets {fill}"
+                    yield spoken(f"gives {side} {order.number} {order.filled} Wh, by the rule it gets {fill}")
 
     def _order_faults(self) -> Iterator[str]:
         if self.bids != sorted(self.bids, key=lambda order: (-order.price, order.number)):
-            yield "has bids out of order"
+            yield marked("has bids out of order")
         if self.asks != sorted(self.asks, key=lambda order: (order.price, order.number)):
-            yield "has asks out of order"
+            yield marked("has asks out of order")
         numbers = {order.number for order in (*self.bids, *self.asks)}
         if len(numbers) != len(self.bids) + len(self.asks):
-            yield "has two orders of one number"
+            yield marked("has two orders of one number")
 
     def _fees(self, outcome: clearing.Clearing) -> int:
         """What bids locked, less what is given back to buyers and paid to sellers."""

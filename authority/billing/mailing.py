@@ -19,6 +19,7 @@ from authority.billing import views
 from authority.billing.errors import LetterUnknownError, PeriodNotIssuedError
 from authority.billing.issuing import closed_period, issued_bill
 from authority.home.settings import is_mailbox
+from authority.language.reading import marked
 from authority.log import log
 from authority.store.billing import BillMail, IssuedBill
 from authority.store.people import User
@@ -51,7 +52,7 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A mail that is to leave now; asked_at and id make its Message-ID."""
+    """A mail that is to leave now; asked_at and id make its Message-ID. language: the reader's, where it chose one."""
 
     id: int
     asked_at: int
@@ -59,6 +60,7 @@ class Claimed:
     name: str
     address: str
     member: str
+    language: str | None
 
 
 def letters(session: Session, period: int) -> list[Letter]:
@@ -162,11 +164,11 @@ def claim(app: App) -> Claimed | None:
                 (each for each in _people(session, {bill.wallet})[bill.wallet] if each.id == row.person_id), None
             )
             if person is None:
-                row.state, row.error = FAILED, "this person is no member with an e-mail address any more"
+                row.state, row.error = FAILED, marked("this person is no member with an e-mail address any more")
                 continue
             row.next_at = now + CLAIM_SECONDS
             member = views.names(session).get(bill.wallet, bill.wallet)
-            claimed = Claimed(row.id, row.asked_at, bill, person.name, person.login, member)
+            claimed = Claimed(row.id, row.asked_at, bill, person.name, person.login, member, person.language)
             session.flush()
             session.expunge(bill)
             return claimed

@@ -1,6 +1,7 @@
 """A bill on paper: a tagged PDF (PDF/UA-1, ISO 14289-1), whose every figure is that of the bill's document.
 
-It is set by Typst from bill.typ. The same bill gives the same bytes on a machine with the same fonts.
+It is set by Typst from bill.typ, in the language in which is read. The same bill in the same language gives the same
+bytes on a machine with the same fonts. The bill itself is its document, which no language changes.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from authority.billing.money import Currency, reference_in, spaced
 from authority.billing.payment_qr import PaymentCode, payment_code
 from authority.figures import credits, credits_per_kwh, kilowatt_hours
 from authority.home.settings import BillingSettings
+from authority.language.reading import FONTS, current, gettext
 from authority.store.billing import IssuedBill
 
 _TEMPLATE = Path(__file__).with_name("bill.typ")
-_NO_GLYPH = re.compile(r'the text `"(.*)"` could not be displayed', re.DOTALL)
+_NO_GLYPH = re.compile(r'the text (?:contains the disallowed codepoint )?`"(.*)"`', re.DOTALL)
 MISSING = "?"
 """What stands for a character that no font of this machine has."""
 
@@ -77,8 +79,8 @@ def _compiled(text: str, at: int) -> bytes:
 
 @functools.cache
 def _fonts() -> typst.Fonts:
-    """Typst's own fonts, and the machine's for scripts that those lack."""
-    return typst.Fonts()
+    """Typst's own fonts, ours for Thai, and the machine's for scripts that those lack."""
+    return typst.Fonts(font_paths=[FONTS])
 
 
 def _said(
@@ -94,33 +96,69 @@ def _said(
     starts, ends = (_moment(document[edge] * seconds, zone) for edge in ("first_epoch", "end_epoch"))
     due, currency = document["due"], Currency.of(billing)
     payable, reference = currency.payable(due), reference_in(document)
-    moved = f"{credits(total.moved)} credits moved already, in the market or on the chain, and are not in it."
+    moved = gettext(
+        "%(credits)s credits moved already, in the market or on the chain, and are not in it.",
+        credits=credits(total.moved),
+    )
     return {
-        "title": f"Bill {bill.number}",
-        "description": f"Bill {bill.number} for campus energy, billing period {bill.period}",
+        "language": current().code,
+        "title": gettext("Bill %(number)s", number=bill.number),
+        "description": gettext(
+            "Bill %(number)s for campus energy, billing period %(period)s", number=bill.number, period=bill.period
+        ),
         "organisation": organisation,
         "member": name,
         "facts": [
-            ["Member", name],
-            ["Billing period", f"{bill.period}: {starts} to {ends} ({zone})"],
-            ["Issued", _moment(bill.issued_at, zone)],
-            ["Account", bill.wallet],
-            ["Payment reference", spaced(reference)],
+            [gettext("Member"), name],
+            [
+                gettext("Billing period"),
+                gettext(
+                    "%(period)s: %(starts)s to %(ends)s (%(zone)s)",
+                    period=bill.period,
+                    starts=starts,
+                    ends=ends,
+                    zone=zone,
+                ),
+            ],
+            [gettext("Issued"), _moment(bill.issued_at, zone)],
+            [gettext("Account"), bill.wallet],
+            [gettext("Payment reference"), spaced(reference)],
         ],
-        "due": f"{credits(-due)} credits are paid to you" if due < 0 else f"{credits(due)} credits to pay",
+        "due": due_of(due),
         "money": _money(currency, payable, spaced(reference)),
         "code": _code(payment_code(billing, organisation, payable, reference)),
         "moved": moved if total.moved else "",
         "lines": [_line(line) for line in document["lines"]],
         "total": credits(due),
         "notes": [
-            "Amounts are campus credits: positive where the member pays, negative where it is paid.",
-            "What is wrong with a line is corrected by a line of the next bill; this bill stays as it is.",
+            gettext("Amounts are campus credits: positive where the member pays, negative where it is paid."),
+            gettext("What is wrong with a line is corrected by a line of the next bill; this bill stays as it is."),
         ],
-        "proof": f"The document of this bill is entry {bill.log_index} of the department's log, "
-        f"network {document['network']}, by its SHA-256:",
+        "proof": gettext(
+            "The document of this bill is entry %(log_index)s of the department's log, network %(network)s, by its "
+            "SHA-256:",
+            log_index=bill.log_index,
+            network=document["network"],
+        ),
         "sha256": bill.sha256.hex(),
-    }
+        "words": {
+            "page": gettext("page"),
+            "of": gettext("of"),
+            "lines": gettext("Lines"),
+            "columns": [
+                gettext("Line"), gettext("For"), gettext("Energy"), gettext("Credits per kWh"), gettext("Credits"),
+            ],
+            "due": gettext("Due"),
+            "check": gettext("How to check this bill"),
+        },
+    }  # fmt: skip
+
+
+def due_of(due: int) -> str:
+    """What is due in one sentence: micro-credits, positive where the member pays."""
+    if due < 0:
+        return gettext("%(credits)s credits are paid to you", credits=credits(-due))
+    return gettext("%(credits)s credits to pay", credits=credits(due))
 
 
 def _money(currency: Currency, payable: int, reference: str) -> str:
@@ -128,8 +166,12 @@ def _money(currency: Currency, payable: int, reference: str) -> str:
     if not currency.code or not payable:
         return ""
     if payable < 0:
-        return f"By bank you get {currency.text(-payable)}."
-    return f"By bank please pay {currency.text(payable)}, with the reference {reference}."
+        return gettext("By bank you get %(amount)s.", amount=currency.text(-payable))
+    return gettext(
+        "By bank please pay %(amount)s, with the reference %(reference)s.",
+        amount=currency.text(payable),
+        reference=reference,
+    )
 
 
 def _code(code: PaymentCode | None) -> dict[str, str]:
@@ -139,8 +181,14 @@ def _code(code: PaymentCode | None) -> dict[str, str]:
     to = f"{code.holder}, {spaced(code.account) if code.kind == 'SEPA' else code.account}"
     return {
         "drawing": code.svg(),
-        "words": f"A banking app that scans this {code.kind} code has it all filled in: to {to}.",
-        "instead": f"{code.kind} code of this payment: to {to}. The amount and the reference stand beside it.",
+        "words": gettext(
+            "A banking app that scans this %(kind)s code has it all filled in: to %(to)s.", kind=code.kind, to=to
+        ),
+        "instead": gettext(
+            "%(kind)s code of this payment: to %(to)s. The amount and the reference stand beside it.",
+            kind=code.kind,
+            to=to,
+        ),
     }
 
 
@@ -148,7 +196,7 @@ def _line(line: Mapping[str, Any]) -> dict[str, Any]:
     words = views.words_of(line)
     notes = [line["reason"]] if line["reason"] else []
     if line["paid"] and line["amount"]:
-        notes.append("moved already")
+        notes.append(gettext("moved already"))
     return {
         "number": str(line["line"]),
         "words": words[0].upper() + words[1:],
@@ -160,4 +208,4 @@ def _line(line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _moment(seconds: int, zone: ZoneInfo) -> str:
-    return datetime.fromtimestamp(seconds, zone).strftime("%-d %B %Y, %H:%M")
+    return current().dates.written(datetime.fromtimestamp(seconds, zone), "%-d %B %Y, %H:%M")

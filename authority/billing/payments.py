@@ -25,6 +25,7 @@ from authority.billing.errors import (
 )
 from authority.billing.money import Currency, Named, named_in, reference_of
 from authority.billing.statement import Layout, Payment, decoded, parse
+from authority.language.reading import marked, spoken
 from authority.log import log
 from authority.log.nameless import require_nameless
 from authority.store.billing import BillPayment, IssuedBill
@@ -33,7 +34,13 @@ LONGEST_REASON = 200
 BOOKED, WITHDRAWN = "payment_booked", "payment_withdrawn"
 OPEN, PART_PAID, PAID, OVERPAID, NOTHING_DUE = "open", "part_paid", "paid", "overpaid", "nothing_due"
 """The states of a bill. Of one whose amount the member gets they say how far the department has paid it."""
-WORDS = {OPEN: "open", PART_PAID: "part paid", PAID: "paid", OVERPAID: "overpaid", NOTHING_DUE: "nothing due"}
+WORDS = {
+    OPEN: marked("open"),
+    PART_PAID: marked("part paid"),
+    PAID: marked("paid"),
+    OVERPAID: marked("overpaid"),
+    NOTHING_DUE: marked("nothing due"),
+}
 SETTLED = (PAID, NOTHING_DUE)
 MATCHED, KNOWN, UNKNOWN = "matched", "known", "unknown"
 """What becomes of a statement's line: it is booked, it was booked before, it is left alone."""
@@ -259,7 +266,7 @@ def _plan(
         if row is not None and row.withdrawn_at is None:
             if chosen is not None and chosen != row.bill:
                 raise AssignmentInvalidError(f"line {each.line} is booked for bill {row.bill}: withdraw it there first")
-            rows.append(Match(each, KNOWN, f"booked before, for bill {row.bill}", row.bill))
+            rows.append(Match(each, KNOWN, spoken(f"booked before, for bill {row.bill}"), row.bill))
             continue
         bill, why = _bill_of(each, named[each.line], currency, bills, row, chosen)
         if bill is None:
@@ -270,7 +277,7 @@ def _plan(
         words = _told(standing, before, received[bill], currency)
         name = names.get(standing.wallet, standing.wallet)
         state = state_of(standing.payable, received[bill])
-        rows.append(Match(each, MATCHED, f"bill {bill}, {name}: {words}", bill, standing.wallet, state))
+        rows.append(Match(each, MATCHED, spoken(f"bill {bill}, {name}: {words}"), bill, standing.wallet, state))
     return Reading(tuple(rows))
 
 
@@ -284,21 +291,21 @@ def _bill_of(
 ) -> tuple[int | None, str]:
     """The bill that a payment is for, or why there is none."""
     if not payment.amount:
-        return None, "it moved nothing"
+        return None, marked("it moved nothing")
     if payment.currency not in ("", currency.code):
-        return None, f"it is in {payment.currency}, and bills are in {currency.code}"
+        return None, spoken(f"it is in {payment.currency}, and bills are in {currency.code}")
     if chosen is not None:
         return chosen, ""
     if row is not None:
-        return None, f"withdrawn from bill {row.bill}: say for which bill it is"
+        return None, spoken(f"withdrawn from bill {row.bill}: say for which bill it is")
     if named.mistyped:
-        return None, "its reference has a wrong digit"
+        return None, marked("its reference has a wrong digit")
     if len(named.bills) > 1:
-        return None, f"it names bills {', '.join(map(str, named.bills))}: say for which it is"
+        return None, spoken(f"it names bills {', '.join(map(str, named.bills))}: say for which it is")
     if not named.bills:
-        return None, "it names no bill"
+        return None, marked("it names no bill")
     (bill,) = named.bills
-    return (bill, "") if bill in bills else (None, f"there is no bill {bill}")
+    return (bill, "") if bill in bills else (None, spoken(f"there is no bill {bill}"))
 
 
 def _told(bill: PaidBill, before: int, after: int, currency: Currency) -> str:
@@ -306,12 +313,12 @@ def _told(bill: PaidBill, before: int, after: int, currency: Currency) -> str:
     state = state_of(bill.payable, after)
     left = currency.text(abs(bill.payable - after))
     if state in (PAID, NOTHING_DUE):
-        return "paid"
+        return marked("paid")
     if state == OVERPAID:
         if before == bill.payable and after == 2 * bill.payable and after:
-            return "paid before, now twice"
-        return f"overpaid by {left}"
-    return f"part paid, {left} left" if state == PART_PAID else f"open, {left} left"
+            return marked("paid before, now twice")
+        return spoken(f"overpaid by {left}")
+    return spoken(f"part paid, {left} left") if state == PART_PAID else spoken(f"open, {left} left")
 
 
 def _known(session: Session, keys: Iterable[bytes]) -> list[BillPayment]:

@@ -18,6 +18,7 @@ from authority.billing.bill import CORRECTED, ESTIMATE_WITHDRAWN, hash_of
 from authority.billing.bill import ESTIMATED as ENTERED
 from authority.billing.errors import BillChangedError
 from authority.billing.issuing import Book
+from authority.language.reading import gettext, marked
 from authority.store.billing import BillingPeriod, IssuedBill
 from authority.store.log import Act
 from authority.store.metering import Meter
@@ -28,30 +29,29 @@ OPEN, ENDED, CLOSED, ISSUED = "open", "ended", "closed", "issued"
 DRAWN, COVERED = ("withdrawn", "late_withdrawal"), ("retired",)
 ESTIMATED = ("estimate", "estimate_withdrawn")
 WORDS = {
-    "withdrawn": "drawn from the campus",
-    "late_withdrawal": "drawn in period {of_period}, measured late",
-    "retired": "covered by energy of your own account",
-    "remainder": "remainder at retail",
-    "estimate": "estimated consumption",
-    "estimate_withdrawn": "estimate taken back",
-    "correction": "correction of bill {bill}, line {of_line}",
-    "bought": "bought on the market",
-    "wheeling": "wheeling for it",
-    "sold": "sold on the market",
-    "fee": "market fee for it",
-    "fed_in": "fed in",
-    "top_up": "credits topped up",
-    "pay_out": "credits paid out",
+    "withdrawn": marked("drawn from the campus"),
+    "late_withdrawal": marked("drawn in period %(of_period)s, measured late"),
+    "retired": marked("covered by energy of your own account"),
+    "remainder": marked("remainder at retail"),
+    "estimate": marked("estimated consumption"),
+    "estimate_withdrawn": marked("estimate taken back"),
+    "correction": marked("correction of bill %(bill)s, line %(of_line)s"),
+    "bought": marked("bought on the market"),
+    "wheeling": marked("wheeling for it"),
+    "sold": marked("sold on the market"),
+    "fee": marked("market fee for it"),
+    "fed_in": marked("fed in"),
+    "top_up": marked("credits topped up"),
+    "pay_out": marked("credits paid out"),
 }
-"""Each kind of line in words; the names in braces are the line's own."""
+"""Each kind of line in words; the names in brackets are the line's own."""
 
 
 def words_of(line: Mapping[str, Any]) -> str:
     """What a line is for."""
-    words = WORDS[line["kind"]].format(**line)
     if line["kind"] == "remainder" and line["of_period"] is not None:
-        words += f" of period {line['of_period']}"
-    return words
+        return gettext("remainder at retail of period %(of_period)s", of_period=line["of_period"])
+    return gettext(WORDS[line["kind"]], **line)
 
 
 @dataclass(frozen=True, slots=True)

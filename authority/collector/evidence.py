@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from authority.collector.held import superseded
+from authority.language.reading import marked
 from authority.refusals import NotFoundError
 from authority.store.metering import (
     DISPOSITION_ACCEPTED,
@@ -20,17 +21,17 @@ from edge_agent.wire.reading import CLOCK_DEVIATION_UNKNOWN, FLAG_REGISTER_RESET
 from edge_agent.wire.rules import REGISTERS, ROLE_REGISTERS, greatest_step_wh
 
 CAUSES = {
-    "meter_inactive": "the meter is suspended",
-    "interval_not_aligned": "the interval is not one epoch, from boundary to boundary, after the one before",
-    "interval_in_future": "the interval ends in the future: a clock at the gateway or here is wrong",
-    "source_mismatch": "the source is not the one in the campus plan",
-    "register_decreased": "a register is lower than before, or the meter says that its registers were reset",
-    "register_not_permitted": "a register moved that must not move in this meter's role",
-    "exceeds_nameplate": "a register rose by more than the installation can make in that time",
-    "exceeds_storage": "more was discharged than the storage can hold, or more was charged than fits into it",
-    "implausible_for_sun_or_wind": "solar energy at night",
-    "clock_unsynchronised": "the meter's clock is too far off its gateway's",
-    "not_on_chain": "the chain has not got the meter yet; it is released by itself once it has",
+    "meter_inactive": marked("the meter is suspended"),
+    "interval_not_aligned": marked("the interval is not one epoch, from boundary to boundary, after the one before"),
+    "interval_in_future": marked("the interval ends in the future: a clock at the gateway or here is wrong"),
+    "source_mismatch": marked("the source is not the one in the campus plan"),
+    "register_decreased": marked("a register is lower than before, or the meter says that its registers were reset"),
+    "register_not_permitted": marked("a register moved that must not move in this meter's role"),
+    "exceeds_nameplate": marked("a register rose by more than the installation can make in that time"),
+    "exceeds_storage": marked("more was discharged than the storage can hold, or more was charged than fits into it"),
+    "implausible_for_sun_or_wind": marked("solar energy at night"),
+    "clock_unsynchronised": marked("the meter's clock is too far off its gateway's"),
+    "not_on_chain": marked("the chain has not got the meter yet; it is released by itself once it has"),
 }
 """Why a reading is held, by its code, for a person."""
 

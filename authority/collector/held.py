@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
+from authority.language.reading import marked, spoken
 from authority.log import log
 from authority.refusals import NotFoundError, RefusalError
 from authority.store import Store, metering
@@ -118,7 +119,7 @@ def _decide(session: Session, frame: Frame, kind: str, disposition: str, actor: 
 def superseded(session: Session, frame: Frame) -> str | None:
     """Why a held reading can go to the chain no more; None where it can."""
     if session.get_one(MeterKey, frame.public_key, populate_existing=True).retired_at is not None:
-        return "the meter's key was replaced since, and a later reading carries this one's energy"
+        return marked("the meter's key was replaced since, and a later reading carries this one's energy")
     later = session.scalar(
         select(Frame.log_index)
         .where(
@@ -128,7 +129,7 @@ def superseded(session: Session, frame: Frame) -> str | None:
         )
         .limit(1)
     )
-    return None if later is None else f"a later reading ({later}) is on the chain and carries this one's energy"
+    return None if later is None else spoken(f"a later reading ({later}) is on the chain and carries this one's energy")
 
 
 def close_superseded(session: Session, *, now: int, actor: str = "collector") -> list[int]:

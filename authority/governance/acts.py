@@ -20,6 +20,7 @@ from authority.chain.client import ChainClient
 from authority.chain.errors import NotDeployedError
 from authority.errors import AuthorityError, OutOfRangeError
 from authority.home.settings import ParameterSettings
+from authority.language.reading import spoken
 from authority.log import log
 from authority.store.settlement import SettlementEpoch
 
@@ -131,15 +132,15 @@ def check_staging(governance: Governance, changes: Mapping[str, int], from_epoch
         if not 0 <= value < 1 << (16 if name.endswith("_bps") or name == "max_orders_per_member" else 32):
             raise OutOfRangeError(f"{name} does not fit: {value}")
     for wrong, message in (
-        (wanted["feed_in_price"] > wanted["retail_price"], "feed_in_price must not be above retail_price"),
-        (wanted["min_order_wh"] > wanted["max_order_wh"], "min_order_wh must not be above max_order_wh"),
-        (wanted["grace_seconds"] > governance.epoch_seconds, "grace_seconds must fit in an epoch"),
+        (wanted["feed_in_price"] > wanted["retail_price"], spoken("feed_in_price must not be above retail_price")),
+        (wanted["min_order_wh"] > wanted["max_order_wh"], spoken("min_order_wh must not be above max_order_wh")),
+        (wanted["grace_seconds"] > governance.epoch_seconds, spoken("grace_seconds must fit in an epoch")),
         (
             wanted["cancel_cutoff_seconds"] >= governance.epoch_seconds,
-            "cancel_cutoff_seconds must be less than an epoch",
+            spoken("cancel_cutoff_seconds must be less than an epoch"),
         ),
-        (wanted["fee_bps"] > 10_000, "fee_bps is a share of 10000"),
-        (wanted["storage_efficiency_bps"] > 10_000, "storage_efficiency_bps is a share of 10000"),
+        (wanted["fee_bps"] > 10_000, spoken("fee_bps is a share of 10000")),
+        (wanted["storage_efficiency_bps"] > 10_000, spoken("storage_efficiency_bps is a share of 10000")),
     ):
         if wrong:
             raise OutOfRangeError(message)

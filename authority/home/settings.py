@@ -19,6 +19,7 @@ from authority.errors import TwoPeopleNeededError
 from authority.home.errors import HomeConfigError, HomeError
 from authority.home.iban import compact, is_bic, is_iban
 from authority.home.keyring import is_hex
+from authority.language.reading import LANGUAGES
 from edge_agent.wire.toml import Table, read_text
 
 CONFIG_NAME = "authority.toml"
@@ -52,12 +53,14 @@ class SiteSettings:
     """Where the campus lies, in degrees (north and east positive), for the plausibility of solar readings.
 
     `known = false` switches that check off. zone is the IANA time zone whose calendar billing periods may follow.
+    language is the pages' for readers who say none themselves.
     """
 
     known: bool = False
     latitude: float = 0.0
     longitude: float = 0.0
     zone: str = "UTC"
+    language: str = "en"
 
 
 @dataclass(frozen=True)
@@ -299,6 +302,10 @@ class Settings:
             (not 10 <= self.epoch.seconds <= 65_535, "[epoch] seconds must be 10 to 65535"),
             (not -90 <= self.site.latitude <= 90, "[site] latitude must be -90 to 90"),
             (not -180 <= self.site.longitude <= 180, "[site] longitude must be -180 to 180"),
+            (
+                self.site.language not in LANGUAGES,
+                f"[site] language is one of {', '.join(LANGUAGES)}, not {self.site.language!r}",
+            ),
             (not _is_zone(self.site.zone), f"[site] zone must be an IANA time zone, not {self.site.zone!r}"),
             (not self.collector.names, "[collector] names must hold the name that gateways dial"),
             (self.collector.threads < 2, "[collector] threads must be 2 or more"),

@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.errors import AuthorityError
+from authority.language.reading import spoken
 from authority.log import log
 from authority.market.prices import MarketPrices
 from authority.market.standing_orders import StandingOrder
@@ -67,7 +68,7 @@ def _user(session: Session, name: str) -> User:
 def require_effect(order: StandingOrder, prices: MarketPrices) -> None:
     """Refuse limits that no price of the market reaches; StandingOrderWithoutEffectError says why."""
     feed_in_price, retail_price = prices.lowest, prices.highest
-    bounds = f"the market's prices are {feed_in_price} to {retail_price} micro-credit per kWh"
+    bounds = spoken(f"the market's prices are {feed_in_price} to {retail_price} micro-credit per kWh")
     if order.sell_at is not None and order.sell_at > retail_price:
         raise StandingOrderWithoutEffectError(
             f"nothing is ever sold at {order.sell_at} or more: {bounds}; ask for {retail_price} or less",

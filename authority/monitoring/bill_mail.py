@@ -9,7 +9,7 @@ from authority.app import App
 from authority.billing import mailing, paper
 from authority.billing.errors import BillChangedError
 from authority.billing.mailing import Claimed
-from authority.figures import credits
+from authority.language.reading import gettext, reading
 from authority.monitoring.delivery import Mail, UndeliveredError, headed
 from edge_agent.wire.log import StructuredLog
 
@@ -17,16 +17,24 @@ LOG = StructuredLog(__name__)
 
 
 def letter(app: App, claimed: Claimed) -> EmailMessage:
-    """The mail of a bill; BillingError `bill_changed`."""
+    """The mail of a bill, in its reader's language; BillingError `bill_changed`."""
+    with reading(claimed.language or app.home.settings.site.language):
+        return _letter(app, claimed)
+
+
+def _letter(app: App, claimed: Claimed) -> EmailMessage:
     settings, bill = app.home.settings, claimed.bill
     organisation, origin = settings.network.organisation, settings.web.origin
-    due = f"{credits(bill.due)} credits to pay" if bill.due >= 0 else f"{credits(-bill.due)} credits are paid to you"
     id = f"bill-{bill.number}.{claimed.id}.{claimed.asked_at}"  # a repetition has the same
-    subject = f"{organisation}: energy bill {bill.number}"
+    values = {"organisation": organisation, "number": bill.number, "member": claimed.member}
+    subject = gettext("%(organisation)s: energy bill %(number)s", **values)
     mail = headed(settings.alerts, claimed.address, subject, app.clock(), id)
-    lines = [f"{claimed.name},", "", f"the energy bill {bill.number} of {claimed.member} is attached: {due}."]
+    attached = gettext(
+        "the energy bill %(number)s of %(member)s is attached: %(due)s.", due=paper.due_of(bill.due), **values
+    )
+    lines = [f"{claimed.name},", "", attached]
     if origin:
-        lines += ["", "On the pages each line of it is explained:", f"{origin}/me/bills/{bill.number}"]
+        lines += ["", gettext("On the pages each line of it is explained:"), f"{origin}/me/bills/{bill.number}"]
     mail.set_content("\n".join((*lines, "", organisation, "")))
     data = paper.bill_pdf(bill, claimed.member, organisation, ZoneInfo(settings.site.zone), settings.billing)
     mail.add_attachment(data, maintype="application", subtype="pdf", filename=f"bill-{bill.number}.pdf")

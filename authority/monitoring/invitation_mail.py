@@ -7,6 +7,7 @@ from email.message import EmailMessage
 from zoneinfo import ZoneInfo
 
 from authority.app import App
+from authority.language.reading import current, gettext, reading
 from authority.monitoring.delivery import Mail, UndeliveredError, headed
 from authority.people import invitation_mails, secrets
 from authority.people.desk import address
@@ -18,22 +19,37 @@ LOG = StructuredLog(__name__)
 
 
 def letter(app: App, claimed: Claimed, secret: str, now: int) -> EmailMessage:
-    """The mail of an invitation; now (Unix seconds) is when its link was made."""
+    """The mail of an invitation; now (Unix seconds) is when its link was made.
+
+    It is in the language that the person chose before, else in the site's.
+    """
+    with reading(claimed.language or app.home.settings.site.language):
+        return _letter(app, claimed, secret, now)
+
+
+def _letter(app: App, claimed: Claimed, secret: str, now: int) -> EmailMessage:
     settings = app.home.settings
     organisation, zone = settings.network.organisation, ZoneInfo(settings.site.zone)
     ends = datetime.fromtimestamp(now + INVITATION_SECONDS, zone)
     id = f"invitation-{claimed.person_id}.{claimed.asked_at}.{claimed.tries}.{now}"
-    subject = f"{organisation}: your invitation to the energy pages"
+    subject = gettext("%(organisation)s: your invitation to the energy pages", organisation=organisation)
     mail = headed(settings.alerts, claimed.address, subject, now, id)
     lines = (
         f"{claimed.name},",
         "",
-        f"{organisation} invites you to its energy pages. Open this link, and choose how you will sign in:",
+        gettext(
+            "%(organisation)s invites you to its energy pages. Open this link, and choose how you will sign in:",
+            organisation=organisation,
+        ),
         "",
         f"{address(app.home)}/invite/{secret}",
         "",
-        f"The link is good once, until {ends:%-d %B %Y, %H:%M} ({zone}). An earlier link is void.",
-        "Whoever has the link can use it: pass it on to nobody.",
+        gettext(
+            "The link is good once, until %(ends)s (%(zone)s). An earlier link is void.",
+            ends=current().dates.written(ends, "%-d %B %Y, %H:%M"),
+            zone=zone,
+        ),
+        gettext("Whoever has the link can use it: pass it on to nobody."),
         "",
         organisation,
         "",

@@ -197,19 +197,19 @@ def _set_status(desk: Desk, act: str, name: str, status: accounts.Status) -> Don
 
 def set_status(desk: Desk, done: Done, user: User, account: accounts.User, status: accounts.Status) -> None:
     """Bring a member's status on the chain to this one; logged."""
-    what, word = f"member {user.name}", STATUS_WORDS[status]
+    which, word = f"member {user.name}", STATUS_WORDS[status]
     if account.status == status:
-        desk.note(done, what, f"was {word} before")
+        desk.note(done, which, f"was {word} before")
     elif account.status == CLOSED:
         raise LeftError(f"{user.name} is closed on the chain for good")
     elif desk.dry_run:
-        desk.note(done, what, f"would be {word}")
+        desk.note(done, which, f"would be {word}")
     else:
         address = programs.user_address(account.member)
         signature = desk.send(desk.instruction("registry", "set_user_status", {"status": status}, user=address))
         data = {"reason": desk.reason, "signature": signature, "status": word, "wallet": user.wallet}
         desk.log("member_status_set", data)
-        desk.note(done, what, word, changed=True)
+        desk.note(done, which, word, changed=True)
 
 
 def rename(desk: Desk, name: str, new: str) -> Done:
@@ -280,13 +280,13 @@ def delegate(
             raise OutOfRangeError("a delegation ends later than now, and within 366 days")
         if not 0 <= energy_wh <= MAX_ALLOWANCE or not 0 <= credit <= MAX_ALLOWANCE:
             raise OutOfRangeError(f"an allowance is 0 to {MAX_ALLOWANCE}")
-    what = f"member {name}"
+    which = f"member {name}"
     if address is None and found.user.delegate == wanted:
-        desk.note(done, what, "had no delegate")
+        desk.note(done, which, "had no delegate")
         return done
     said = "no delegate" if address is None else f"the delegate {address}"
     if desk.dry_run:
-        desk.note(done, what, f"would have {said}")
+        desk.note(done, which, f"would have {said}")
         return done
     key = wallets.unseal(desk.app.home, user)
     named = {"wallet": key.pubkey(), "user": programs.user_address(found.user.member), "delegate": wanted}
@@ -300,5 +300,5 @@ def delegate(
     signature = desk.client.send(instructions, [key], payer=desk.operator)
     data = {"delegate": str(wanted), "reason": desk.reason, "signature": str(signature), "until": until}
     desk.log("delegate_set", {**data, "wallet": user.wallet})
-    desk.note(done, what, f"has {said}", changed=True)
+    desk.note(done, which, f"has {said}", changed=True)
     return done

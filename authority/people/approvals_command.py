@@ -134,8 +134,8 @@ def _propose(app: App, client: ChainClient, arguments: argparse.Namespace) -> in
         tell(arguments, {"changed": False, "what": data}, f"would be proposed: {_in_words(data)}")
         return 0
     made = proposals.propose(app, who, arguments.kind, data, arguments.reason, via=BY_COMMAND)
-    text = f"{made.id}: proposed ({_in_words(data)}); another person approves it: authority approvals approve {made.id}"
-    tell(arguments, {**told(made, app.clock()), "changed": True}, text)
+    line = f"{made.id}: proposed ({_in_words(data)}); another person approves it: authority approvals approve {made.id}"
+    tell(arguments, {**told(made, app.clock()), "changed": True}, line)
     return 0
 
 
@@ -179,18 +179,18 @@ def _decide(app: App, _client: ChainClient, arguments: argparse.Namespace) -> in
         who = proposals.by_login(session, arguments.person, app.clock())
         before = proposals.of(session, arguments.id)
     if arguments.dry_run:
-        text = f"{before.id} {WORDS[proposals.state_of(before, app.clock())]}; it would be decided: {arguments.action}"
-        tell(arguments, {**told(before, app.clock()), "changed": False}, text)
+        line = f"{before.id} {WORDS[proposals.state_of(before, app.clock())]}; it would be decided: {arguments.action}"
+        tell(arguments, {**told(before, app.clock()), "changed": False}, line)
         return 0
     if arguments.action == "approve":
         done = proposals.approve(app, who, arguments.id, before.digest, via=BY_COMMAND)
     else:
         act = proposals.refuse if arguments.action == "refuse" else proposals.withdraw
         done = act(app, who, arguments.id, via=BY_COMMAND)
-    text = f"{done.id} {WORDS[done.state]}"
+    line = f"{done.id} {WORDS[done.state]}"
     if done.state == proposals.APPROVED and KINDS[done.kind].by is By.KEYS:
-        text += f": authority approvals run {done.id}"
-    tell(arguments, {**told(done, app.clock()), "changed": done.state != before.state}, text)
+        line += f": authority approvals run {done.id}"
+    tell(arguments, {**told(done, app.clock()), "changed": done.state != before.state}, line)
     return 0
 
 

@@ -21,6 +21,7 @@ from authority.app import App
 from authority.billing import credit_requests, credits
 from authority.chain.client import ChainClient
 from authority.governance import acts
+from authority.language.reading import marked
 from authority.operations import handover, upgrade
 from authority.operations.desk import Desk
 from authority.operations.members import address_of
@@ -68,15 +69,15 @@ _OF_AUTHORITY, _READERS = frozenset({AUTHORITY}), frozenset({AUDITOR, AUTHORITY}
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
-        Kind(PARAMETERS, "Change the market's parameters", _OF_AUTHORITY, _OF_AUTHORITY, By.KEYS),
-        Kind(OPERATOR, "Name another operator", _OF_AUTHORITY, _OF_AUTHORITY, By.KEYS),
-        Kind(HANDOVER, "Name another authority", _OF_AUTHORITY, _OF_AUTHORITY, By.KEYS),
-        Kind(UPGRADE, "Announce an upgrade of the programs", _OF_AUTHORITY, _OF_AUTHORITY, By.KEYS),
-        Kind(ERASE, "Erase a person", _OF_AUTHORITY, _OF_AUTHORITY, By.STORE),
-        Kind(UNMASK, "Show who is behind a pseudonym", _READERS, _READERS, By.PROPOSER),
+        Kind(PARAMETERS, marked("Change the market's parameters"), _OF_AUTHORITY, _OF_AUTHORITY, By.KEYS),
+        Kind(OPERATOR, marked("Name another operator"), _OF_AUTHORITY, _OF_AUTHORITY, By.KEYS),
+        Kind(HANDOVER, marked("Name another authority"), _OF_AUTHORITY, _OF_AUTHORITY, By.KEYS),
+        Kind(UPGRADE, marked("Announce an upgrade of the programs"), _OF_AUTHORITY, _OF_AUTHORITY, By.KEYS),
+        Kind(ERASE, marked("Erase a person"), _OF_AUTHORITY, _OF_AUTHORITY, By.STORE),
+        Kind(UNMASK, marked("Show who is behind a pseudonym"), _READERS, _READERS, By.PROPOSER),
         Kind(
             CREDITS,
-            "Book credits above the limit",
+            marked("Book credits above the limit"),
             frozenset({TREASURER}),
             frozenset({TREASURER, AUTHORITY}),
             By.STORE,

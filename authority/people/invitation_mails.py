@@ -24,13 +24,17 @@ from authority.store.persons import Invitation, InvitationMail, Person
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A mail that is to leave now; person_id, asked_at and tries make its Message-ID."""
+    """A mail that is to leave now; person_id, asked_at and tries make its Message-ID.
+
+    language is the one that the person chose, if any.
+    """
 
     person_id: int
     asked_at: int
     tries: int
     name: str
     address: str
+    language: str | None
 
 
 def possible(home: Home) -> bool:
@@ -72,7 +76,7 @@ def claim(app: App) -> Claimed | None:
                 continue
             row.next_at = now + CLAIM_SECONDS
             person = session.get_one(Person, row.person_id)
-            return Claimed(row.person_id, row.asked_at, row.tries, person.name, person.login)
+            return Claimed(row.person_id, row.asked_at, row.tries, person.name, person.login, person.language)
 
 
 def delivered(app: App, claimed: Claimed, secret: str, now: int) -> None:

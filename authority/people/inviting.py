@@ -17,6 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.home.home import Home
+from authority.language.reading import marked, spoken
 from authority.people import invitation_mails, invitations, records
 from authority.people.errors import InviteRefusedError, ListInvalidError, PeopleError
 from authority.people.roles import MEMBER
@@ -171,7 +172,7 @@ def _outcome(session: Session, row: Row, now: int) -> tuple[str, str]:
     if known is None:
         records.require_sound(row.login, row.name)
         records.member_named(session, row.member)
-        return NEW, "is invited"
+        return NEW, marked("is invited")
     _require_plain(session, known)
     if known.list_id not in (None, row.id):
         raise ListInvalidError(f"{row.login!r} has the id {known.list_id!r} here")
@@ -180,13 +181,15 @@ def _outcome(session: Session, row: Row, now: int) -> tuple[str, str]:
     records.require_sound(row.login, row.name)
     of = {held.member.name for held in records.roles_of(session, known) if held.member is not None}
     if of != {row.member}:
-        raise ListInvalidError(f"this person sees {', '.join(sorted(of)) or 'no account'}: change that by command")
+        raise ListInvalidError(
+            f"this person sees {', '.join(sorted(of)) or marked('no account')}: change that by command"
+        )
     changes = []
     if known.list_id is None:
-        changes.append(f"gets the id {row.id}")
+        changes.append(spoken(f"gets the id {row.id}"))
     if known.name != row.name:
-        changes.append(f"name {known.name!r} -> {row.name!r}")
-    return (CHANGED, "; ".join(changes)) if changes else (SAME, "nothing changes")
+        changes.append(spoken(f"name {known.name!r} -> {row.name!r}"))
+    return (CHANGED, "; ".join(changes)) if changes else (SAME, marked("nothing changes"))
 
 
 def _known(session: Session, row: Row) -> Person | None:
@@ -209,4 +212,4 @@ def _require_plain(session: Session, person: Person) -> None:
 
 
 def _by_command() -> str:
-    return "authority people invite LOGIN, on the authority's machine"
+    return marked("authority people invite LOGIN, on the authority's machine")

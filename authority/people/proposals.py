@@ -23,6 +23,7 @@ from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.errors import AuthorityError
 from authority.home.settings import NO
+from authority.language.reading import marked
 from authority.log import log
 from authority.log.nameless import require_nameless
 from authority.people import dangerous, records, secrets
@@ -42,13 +43,13 @@ OPEN_SECONDS = 3 * 86_400
 WAITING, APPROVED, DONE, FAILED = "waiting", "approved", "done", "failed"
 REFUSED, WITHDRAWN, EXPIRED = "refused", "withdrawn", "expired"
 WORDS = {
-    WAITING: "waits for another person",
-    APPROVED: "is approved, and waits to be carried out",
-    DONE: "is done",
-    FAILED: "was not done",
-    REFUSED: "was refused",
-    WITHDRAWN: "was withdrawn",
-    EXPIRED: "ran out of time",
+    WAITING: marked("waits for another person"),
+    APPROVED: marked("is approved, and waits to be carried out"),
+    DONE: marked("is done"),
+    FAILED: marked("was not done"),
+    REFUSED: marked("was refused"),
+    WITHDRAWN: marked("was withdrawn"),
+    EXPIRED: marked("ran out of time"),
 }
 ON_PAGE, BY_COMMAND = "page", "command"
 SHORTEST_REASON, LONGEST_REASON = 3, 200
@@ -281,7 +282,7 @@ def _erase(app: App, id: str) -> Proposal:
         _require_open(proposal, app.clock(), APPROVED)
         _require_both(app, session, proposal)
         person = session.scalar(select(Person).where(Person.pseudonym == proposal.data["person"]))
-        _finish(app, session, proposal, DONE, "" if person else "this person was erased before")
+        _finish(app, session, proposal, DONE, "" if person else marked("this person was erased before"))
         if person is not None:
             records.erase(session, person, by=proposal.proposed_by, now=app.clock())
         return proposal
@@ -302,7 +303,8 @@ def reveal(app: App, who: Principal, id: str) -> Behind:
         _require_both(app, session, proposal)
         pseudonym = str(proposal.data["pseudonym"])
         found = dangerous.behind(session, pseudonym)
-        _finish(app, session, proposal, DONE if found else FAILED, "" if found else "it leads to nobody any more")
+        told = "" if found else marked("it leads to nobody any more")
+        _finish(app, session, proposal, DONE if found else FAILED, told)
         if found is not None:
             data = {"proposal": id, "subject": pseudonym, "what": "who a pseudonym is"}
             log.record_act(session, "data_read", who.actor, app.clock(), data)

@@ -165,6 +165,11 @@ def roles_of(session: Session, person: Person) -> list[PersonRole]:
     return sorted(session.scalars(query), key=lambda held: ROLES.index(held.role))
 
 
+def choose_language(session: Session, person_id: int, code: str | None) -> None:
+    """Keep the language in which a person reads pages, mails and bills; None: as the browser asks, mails in English."""
+    session.get_one(Person, person_id).language = code
+
+
 def principal(session: Session, person: Person, name: str, now: int, scopes: frozenset[str] | None = None) -> Principal:
     """What a person is now, asking by the session or token of this name. A delegate's part ends with its term.
 
@@ -179,7 +184,7 @@ def principal(session: Session, person: Person, name: str, now: int, scopes: fro
                 continue
             member = MemberAccount(held.member.id, held.member.name, held.member.wallet)
         roles.add(held.role)
-    return Principal(person.id, person.pseudonym, person.name, frozenset(roles), member, name, scopes)
+    return Principal(person.id, person.pseudonym, person.name, frozenset(roles), member, name, scopes, person.language)
 
 
 def erase(session: Session, person: Person, *, by: str, now: int) -> None:

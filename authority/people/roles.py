@@ -45,6 +45,8 @@ class MemberAccount:
 class Principal:
     """Who asks. session is the session's or the token's public id; scopes is None for a person at a browser.
 
+    language is the one that the person chose for pages and mails; None: as the browser asks.
+
     member is whose account it sees as its member or delegate.
     """
 
@@ -55,6 +57,7 @@ class Principal:
     member: MemberAccount | None
     session: str
     scopes: frozenset[str] | None = None
+    language: str | None = None
 
     @property
     def actor(self) -> str:

@@ -6,26 +6,29 @@ from collections.abc import Collection, Sequence
 
 from authority.chain.errors import ProgramError
 from authority.errors import AuthorityError
+from authority.language.reading import marked
 from authority.market.hand_orders import DONE, REFUSED, SENT, WAITING, HandOrder
 from authority.settlement.actions import Action, CancelOrder, ForMember, PlaceOrder, purpose_of
 from authority.settlement.chain import SettlementChain
 from authority.settlement.journal import Journal
 from authority.settlement.snapshot import Snapshot
 
-TOO_LATE = "the book closed before your order reached it"
-NO_KEY = "your wallet's key is not kept here, so nobody here can sign for you"
+TOO_LATE = marked("the book closed before your order reached it")
+NO_KEY = marked("your wallet's key is not kept here, so nobody here can sign for you")
 PLAIN = {
     "AfterCutoff": TOO_LATE,
     "BookNotOpen": TOO_LATE,
     "WrongBook": TOO_LATE,
-    "NoSuchOrder": "that order is not in the book any more",
-    "TooManyOrders": "you have as many orders in this book as it takes of one member: take one back first",
-    "BookFull": "the book is full, and every order in it is at least as good: offer a better price",
-    "CrossesOwnOrder": "it would trade with your own order on the other side: take that back, or change the price",
-    "NotEnoughEnergy": "you have less free energy than the order offers",
-    "NotEnoughCredit": "you have fewer free credits than the order may cost",
-    "UserNotActive": "your account is suspended",
-    "Paused": "the market takes no orders now",
+    "NoSuchOrder": marked("that order is not in the book any more"),
+    "TooManyOrders": marked("you have as many orders in this book as it takes of one member: take one back first"),
+    "BookFull": marked("the book is full, and every order in it is at least as good: offer a better price"),
+    "CrossesOwnOrder": marked(
+        "it would trade with your own order on the other side: take that back, or change the price"
+    ),
+    "NotEnoughEnergy": marked("you have less free energy than the order offers"),
+    "NotEnoughCredit": marked("you have fewer free credits than the order may cost"),
+    "UserNotActive": marked("your account is suspended"),
+    "Paused": marked("the market takes no orders now"),
 }
 """What a member is told where a program says no, by the refusal's name; others say it in their own words."""
 

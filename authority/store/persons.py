@@ -18,6 +18,7 @@ class Person(Base):
 
     login is what is typed to sign in (lower case, such as an e-mail address); handle is the random id that
     authenticators keep a passkey under; password_hash is Argon2id's encoded hash, None where there is no password.
+    language is that of its pages, mails and bills, None where it chose none.
     list_id is the person's key in a list of the campus's own, such as a tenancy's number: it stays when a name changes.
     Erasing deletes the row, and with it the link from the pseudonym to the person.
     """
@@ -33,6 +34,7 @@ class Person(Base):
     password_hash: Mapped[str | None] = mapped_column(String(255))
     created_at: Mapped[Seconds]
     list_id: Mapped[Name | None]
+    language: Mapped[str | None] = mapped_column(String(8))
 
 
 class PersonRole(Base):

@@ -11,6 +11,7 @@ from authority.web import (
     audit_pages,
     estimate_pages,
     kwh_pages,
+    languages,
     member_pages,
     oidc_pages,
     operator_acts,
@@ -47,6 +48,7 @@ PUBLIC_ROUTES: Mapping[str, Rule] = dict.fromkeys(
 RULES: Mapping[str, Rule] = {
     **PUBLIC_ROUTES,
     **people_pages.RULES,
+    **languages.RULES,
     **oidc_pages.RULES,
     **member_pages.RULES,
     **kwh_pages.RULES,

@@ -23,6 +23,7 @@ from authority.billing.errors import (
 )
 from authority.errors import AuthorityError, MailOffError, OutOfRangeError
 from authority.governance.acts import GovernanceError
+from authority.language.reading import gettext, marked
 from authority.log.nameless import NamesSomebodyError
 from authority.market.policies import MarketError
 from authority.operations.errors import WalletInvalidError
@@ -88,11 +89,34 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (RefusalError, 409),
 )
 """The status of each cause, the first that fits."""
+TITLES = {
+    400: marked("This was not understood"),
+    403: marked("Not allowed"),
+    404: marked("Not found"),
+    405: marked("Not possible here"),
+    409: marked("Not possible now"),
+    413: marked("Too large"),
+    415: marked("Of another kind than expected"),
+    429: marked("Too often"),
+    500: marked("Something went wrong"),
+    503: marked("Not available now"),
+}
+"""What a page with an error is called, by its status."""
+
+
+def title_of(status: int) -> str:
+    """The heading of a page with an error."""
+    return gettext(TITLES.get(status, TITLES[500] if status >= 500 else TITLES[400]))
 
 
 def status_of(error: AuthorityError) -> int:
     """The HTTP status of what was refused; 500 for what nobody expects here."""
     return next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
+
+
+def is_here(path: str) -> bool:
+    """Whether a path leads to a page of this site, and nowhere else."""
+    return path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and "\\" not in path
 
 
 def page(text: str, status: int = 200) -> Response:

@@ -30,6 +30,8 @@ from authority.api.treasury import Treasury
 from authority.app import App
 from authority.chain.client import ChainClient
 from authority.errors import AuthorityError
+from authority.language import reading
+from authority.language.reading import ENGLISH, said
 from authority.market.open_book import OpenBook
 from authority.people.oidc import Provider
 from authority.people.sessions import form_token
@@ -42,6 +44,7 @@ from authority.web import (
     estimate_pages,
     figures,
     kwh_pages,
+    languages,
     live,
     market_pages,
     member_pages,
@@ -132,6 +135,7 @@ def create_app(
     if log is not None:
         app.register_blueprint(log_blueprint(log))
     app.jinja_env.globals.update(figures=figures, presentation=presentation, people=people is not None)
+    languages.install(app, ENGLISH if people is None else people.app.home.settings.site.language)
     if people is not None:
         _add_people(app, people)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -157,7 +161,11 @@ def create_app(
     def live_events() -> Response:
         rendered.of(feed.now())  # an error now is an answer; later it could only be a broken stream
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return Response(_LiveEvents(app, rendered, feed.stream()), mimetype="text/event-stream", headers=headers)
+        return Response(
+            _LiveEvents(app, rendered, feed.stream(), reading.current().code),
+            mimetype="text/event-stream",
+            headers=headers,
+        )
 
     @app.get("/docs")
     @app.doc(hide=True)
@@ -176,7 +184,7 @@ def create_app(
     def http_error(error: HTTPException) -> Response:
         status = error.code or 500
         if _wants_page():
-            title = problems.title(status)
+            title = answers.title_of(status)
             return Response(render_template("error.html", status=status, title=title), status)
         return problem(status, problems.usual_code(status), error.description or "")
 
@@ -212,6 +220,8 @@ def _add_people(app: APIFlask, people: People) -> None:
     members, market = Members(people.app, people.client), Market(people.app)
     by_hand = HandOrders(people.app, people.client, OpenBook(people.app.store))
     gate.install(app, people.app, access.RULES)
+    languages.of_the_person(app)
+    app.register_blueprint(languages.blueprint(people.app))
     provider = Provider(people.app.home, people.app.clock)
     app.register_blueprint(people_pages.blueprint(people.app))
     app.register_blueprint(oidc_pages.blueprint(people.app, provider))
@@ -245,8 +255,8 @@ def _add_people(app: APIFlask, people: People) -> None:
     def refused(error: AuthorityError) -> Response:
         status, code = answers.status_of(error), getattr(error, "code", "server_error")
         if not _wants_page():
-            return problem(status, code, str(error))
-        title = problems.title(status)
+            return problem(status, code, said(str(error)))  # a page's script shows it; the API is read in English
+        title = answers.title_of(status)
         return answers.page(render_template("error.html", status=status, title=title, message=str(error)), status)
 
 
@@ -261,24 +271,29 @@ class _Page:
 
 
 class _Rendered:
-    """The page of the newest view: rendered once, however many read it."""
+    """The pages of the newest view, one in each language: rendered once, however many read it."""
 
     def __init__(self) -> None:
-        self._newest: _Page | None = None
+        self._newest: dict[str, _Page] = {}
 
     def of(self, campus: Campus) -> _Page:
-        """The view's page."""
-        newest = self._newest
+        """The view's page in the language in which is read."""
+        code = reading.current().code
+        newest = self._newest.get(code)
         if newest is None or newest.campus is not campus:
-            text = render_template("campus.html", campus=campus, now=campus.time)
+            text = render_template("campus.html", campus=campus, now=campus.time, here=lambda: "/")
             data = text.encode()
-            newest = self._newest = _Page(campus, data, gzip.compress(data, 6), live.fragments(text))
+            newest = self._newest[code] = _Page(campus, data, gzip.compress(data, 6), live.fragments(text))
         return newest
 
-    def views(self, stream: Iterator[Campus | None]) -> Iterator[tuple[int, Mapping[str, live.Fragment]] | None]:
-        """A stream of views as `live.events` takes it."""
+    def views(
+        self, stream: Iterator[Campus | None], code: str
+    ) -> Iterator[tuple[int, Mapping[str, live.Fragment]] | None]:
+        """A stream of views as `live.events` takes it, in a language."""
         for campus in stream:
-            yield None if campus is None else (campus.time, self.of(campus).fragments)
+            with reading.reading(code):
+                found = None if campus is None else (campus.time, self.of(campus).fragments)
+            yield found
 
 
 @dataclass(frozen=True)
@@ -288,11 +303,12 @@ class _LiveEvents:
     app: APIFlask
     rendered: _Rendered
     stream: Any
+    language: str
 
     def __iter__(self) -> Iterator[str]:
         with self.app.app_context(), self.app.test_request_context():
             yield f"retry: {RETRY_MILLISECONDS}\n\n"
-            yield from live.events(self.rendered.views(self.stream))
+            yield from live.events(self.rendered.views(self.stream, self.language))
 
     def close(self) -> None:
         self.stream.close()

@@ -14,6 +14,7 @@ from flask import Blueprint, Response, render_template, request, url_for
 from authority.api import gate
 from authority.api.asking import ChainAwayError, asking
 from authority.api.gate import Rule
+from authority.api.treasury import ABOVE_LIMIT
 from authority.app import App
 from authority.billing.calendar import local
 from authority.billing.errors import BillingError
@@ -22,6 +23,7 @@ from authority.chain.client import ChainClient
 from authority.errors import AuthorityError, OutOfRangeError
 from authority.governance import acts
 from authority.home.settings import NO
+from authority.language.reading import gettext, marked, translated
 from authority.operations.errors import WalletInvalidError
 from authority.people import dangerous, proposals, reads
 from authority.people.dangerous import CREDITS, ERASE, HANDOVER, KINDS, OPERATOR, PARAMETERS, UNMASK, UPGRADE, By
@@ -30,7 +32,7 @@ from authority.people.proposals import ON_PAGE
 from authority.people.roles import AUDITOR, AUTHORITY, TREASURER, Principal
 from authority.refusals import RefusalError
 from authority.store.persons import Proposal
-from authority.web import amounts, figures
+from authority.web import amounts, figures, ranges, wording
 from authority.web.answers import page, redirect, status_of
 
 RULES: Mapping[str, Rule] = dict.fromkeys(
@@ -51,7 +53,7 @@ def blueprint(app: App, client: Callable[[], ChainClient]) -> Blueprint:
     zone = ZoneInfo(app.home.settings.site.zone)
 
     def at(seconds: int) -> str:
-        return local(seconds, zone).strftime("%-d %b %Y %H:%M:%S")
+        return ranges.written(local(seconds, zone), "%-d %b %Y %H:%M:%S")
 
     def render(template: str, status: int, **words: Any) -> Response:
         text = render_template(
@@ -60,6 +62,7 @@ def blueprint(app: App, client: Callable[[], ChainClient]) -> Blueprint:
             zone=zone.key,
             kinds=KINDS,
             words_of=proposals.WORDS,
+            why_of=_why,
             state_of=lambda each: proposals.state_of(each, app.clock()),
             **words,
         )
@@ -201,16 +204,26 @@ def _data(app: App, client: Callable[[], ChainClient], kind: str, form: Mapping[
             return dangerous.authority(asked, form.get("address", ""))
         if kind == UPGRADE:
             return dangerous.programs(app, asked)
-        days = amounts.parse(form.get("days", ""), 0, "Days") or 1
+        days = amounts.parse(form.get("days", ""), 0, gettext("Days")) or 1
         if days > LONGEST_DAYS:
             raise ActUnclearError(f"parameters change within {LONGEST_DAYS} days")
         governance, changes = acts.read(asked), {}
         for name in governance.parameters:
-            value = amounts.parse(form.get(name, ""), _decimals(name), name.replace("_", " "))
+            value = amounts.parse(form.get(name, ""), _decimals(name), wording.parameter(name))
             if value is not None:
                 changes[name] = value
         ahead = -(-days * dangerous.DAY_SECONDS // governance.epoch_seconds)
         return dangerous.parameters(asked, changes, governance.epoch + max(acts.NEAREST_EPOCHS, ahead))
+
+
+_NAMES = {
+    "before": marked("before"),
+    "operator": marked("operator"),
+    "authority": marked("authority"),
+    "person": marked("person"),
+    "pseudonym": marked("pseudonym"),
+}
+"""What the data of an act are called, where a page shows them one by one."""
 
 
 def _lines(
@@ -222,11 +235,15 @@ def _lines(
         lines = []
         for name, pair in data["changes"].items():
             before, after = (amounts.written(value, _decimals(name)) for value in pair)
-            unit = " credits per kWh" if name in PRICES else ""
-            lines.append((name.replace("_", " "), f"{before} \N{RIGHTWARDS ARROW} {after}{unit}"))
-        lines.append(("from", f"{at(data['from_epoch'] * seconds)} (epoch {data['from_epoch']})"))
+            change = f"{before} \N{RIGHTWARDS ARROW} {after}"
+            if name in PRICES:
+                change = gettext("%(change)s credits per kWh", change=change)
+            lines.append((wording.parameter(name), change))
+        epoch = data["from_epoch"]
+        lines.append((gettext("from"), gettext("%(at)s (epoch %(epoch)s)", at=at(epoch * seconds), epoch=epoch)))
         if data["replaces"] is not None:
-            lines.append(("in the place of", f"what is staged for epoch {data['replaces']}"))
+            staged = gettext("what is staged for epoch %(epoch)s", epoch=data["replaces"])
+            lines.append((gettext("in the place of"), staged))
         return lines
     if found.kind == UPGRADE:
         return [
@@ -235,13 +252,18 @@ def _lines(
         ]
     if found.kind == CREDITS:
         amount = data["amount"]
-        way = "gets" if amount > 0 else "gives back"
+        way = gettext("gets") if amount > 0 else gettext("gives back")
         return [
-            ("member", members.get(data["wallet"], data["wallet"])),
-            (way, f"{figures.credits(abs(amount))} credits"),
-            ("the bank's reference", data["reference"]),
+            (wording.word("member"), members.get(data["wallet"], data["wallet"])),
+            (way, gettext("%(credits)s credits", credits=figures.credits(abs(amount)))),
+            (gettext("the bank's reference"), data["reference"]),
         ]
-    return [(name, str(value)) for name, value in data.items()]
+    return [(translated(_NAMES.get(name, name)), str(value)) for name, value in data.items()]
+
+
+def _why(found: Proposal) -> str:
+    """Why it is proposed, as it was typed; what a page said for whoever proposed it is translated."""
+    return translated(found.reason) if found.reason == ABOVE_LIMIT else found.reason
 
 
 def _may(app: App, found: Proposal, who: Principal, now: int) -> dict[str, bool]:

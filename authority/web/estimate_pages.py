@@ -17,9 +17,10 @@ from authority.billing.calendar import local
 from authority.billing.errors import BillingError, EstimateInvalidError
 from authority.billing.payments import LONGEST_REASON
 from authority.errors import MeterUnknownError
+from authority.language.reading import marked
 from authority.log.nameless import NamesSomebodyError
 from authority.people.roles import TREASURER
-from authority.web import amounts, answers
+from authority.web import amounts, answers, ranges
 from authority.web.answers import page, redirect
 from authority.web.treasurer_pages import span
 
@@ -56,7 +57,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
             meters=treasury.estimated_meters(),
             names=treasury.names(),
             span=lambda first, end: span(first * seconds, end * seconds, zone),
-            moment=lambda at: local(at, zone).strftime("%-d %b %Y, %H:%M"),
+            moment=lambda at: ranges.written(local(at, zone), "%-d %b %Y, %H:%M"),
             form=form,
             entering=entering,
             message=message,
@@ -111,7 +112,7 @@ def _entering(form: Mapping[str, str], zone: ZoneInfo, seconds: int) -> Entering
     first, end = starts // seconds, -(-ends // seconds)
     if not 0 < end - first <= MOST_EPOCHS:
         raise EstimateInvalidError("it begins before it ends, and lasts a year at most")
-    wh = amounts.parse(form.get("energy", ""), 3, "Energy")
+    wh = amounts.parse(form.get("energy", ""), 3, marked("Energy"))
     if not wh:
         raise EstimateInvalidError("say how many kWh were drawn: more than 0")
     return Entering(form["meter"], first, end, wh, _reason(form))

@@ -12,6 +12,7 @@ from authority.figures import (
     kilowatt_hours,
     kilowatts,
 )
+from authority.language.reading import gettext, ngettext
 
 __all__ = [
     "GROUP",
@@ -31,20 +32,21 @@ __all__ = [
 def ago(seconds: int) -> str:
     """An age in words."""
     if seconds < 2:
-        return "now"
+        return gettext("now")
     if seconds < 120:
-        return f"{seconds} s ago"
+        return gettext("%(count)s s ago", count=seconds)
     if seconds < 7200:
-        return f"{seconds // 60} min ago"
-    return f"{seconds // 3600} h ago"
+        return gettext("%(count)s min ago", count=seconds // 60)
+    return gettext("%(count)s h ago", count=seconds // 3600)
 
 
 def length(seconds: int) -> str:
     """An epoch's length in words: 20 seconds, 15 minutes, 1 hour."""
-    for size, word in ((3600, "hour"), (60, "minute"), (1, "second")):
-        if seconds % size == 0:
-            return f"{seconds // size} {word}{'' if seconds == size else 's'}"
-    raise AssertionError("unreachable: every whole number is a multiple of 1")
+    if seconds % 3600 == 0:
+        return ngettext("%(count)s hour", "%(count)s hours", seconds // 3600)
+    if seconds % 60 == 0:
+        return ngettext("%(count)s minute", "%(count)s minutes", seconds // 60)
+    return ngettext("%(count)s second", "%(count)s seconds", seconds)
 
 
 def clock(seconds: int) -> str:

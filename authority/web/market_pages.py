@@ -13,6 +13,7 @@ from authority.api.days import DaysInvalidError
 from authority.api.hand_orders import RunningBook
 from authority.api.market import ClearedBook, DepthStep, Market, MarketStep, Prices
 from authority.billing.calendar import local
+from authority.language.reading import gettext
 from authority.web import answers, ranges
 from authority.web.figures import credits_per_kwh, grouped, kilowatt_hours
 from authority.web.presentation import nice
@@ -70,27 +71,40 @@ def chart(prices: Prices, labels: Sequence[str]) -> Chart:
                 width=width,
                 traded=wh * HEIGHT // top_wh,
                 price=None if price is None else price * HEIGHT // top_price,
-                label=f"{labels[place]}: {kilowatt_hours(wh)} traded"
-                + ("" if price is None else f" at {credits_per_kwh(price)} credits per kWh"),
+                label=_label(labels[place], wh, price),
             )
         )
     return Chart(tuple(columns), top_wh, top_price)
+
+
+def _label(step: str, wh: int, price: int | None) -> str:
+    energy = kilowatt_hours(wh)
+    if price is None:
+        return gettext("%(step)s: %(energy)s traded", step=step, energy=energy)
+    at = credits_per_kwh(price)
+    return gettext("%(step)s: %(energy)s traded at %(price)s credits per kWh", step=step, energy=energy, price=at)
 
 
 def sentence(total: MarketStep) -> str:
     """A range in words."""
     if total.traded_wh is None:
         if total.epochs_withheld:
-            return "Members traded, but so few that a figure would reveal what one of them did."
-        return "There are no figures for this time."
+            return gettext("Members traded, but so few that a figure would reveal what one of them did.")
+        return gettext("There are no figures for this time.")
     price = total.price_micro_credits_per_kwh
     lowest, highest = total.lowest_price_micro_credits_per_kwh, total.highest_price_micro_credits_per_kwh
     if price is None:
-        return "Nothing was traded."
-    words = f"{kilowatt_hours(total.traded_wh)} changed hands, at {credits_per_kwh(price)} credits per kWh"
+        return gettext("Nothing was traded.")
+    energy, at = kilowatt_hours(total.traded_wh), credits_per_kwh(price)
     if lowest == highest:
-        return f"{words}."
-    return f"{words} on average, between {credits_per_kwh(lowest)} and {credits_per_kwh(highest)}."
+        return gettext("%(energy)s changed hands, at %(price)s credits per kWh.", energy=energy, price=at)
+    return gettext(
+        "%(energy)s changed hands, at %(price)s credits per kWh on average, between %(lowest)s and %(highest)s.",
+        energy=energy,
+        price=at,
+        lowest=credits_per_kwh(lowest),
+        highest=credits_per_kwh(highest),
+    )
 
 
 def notes(total: MarketStep, least_members: int) -> list[str]:
@@ -98,11 +112,19 @@ def notes(total: MarketStep, least_members: int) -> list[str]:
     found = []
     if total.epochs_withheld:
         found.append(
-            f"{grouped(total.epochs_withheld)} of {grouped(total.epochs)} books are left out: fewer than "
-            f"{least_members} members bought or sold in them, and a figure would reveal what one of them did."
+            gettext(
+                "%(left_out)s of %(count)s books are left out: fewer than %(least)s members bought or sold in them, "
+                "and a figure would reveal what one of them did.",
+                left_out=grouped(total.epochs_withheld),
+                count=grouped(total.epochs),
+                least=least_members,
+            )
         )
     if unknown := total.epochs - total.epochs_known:
-        found.append(f"{grouped(unknown)} of {grouped(total.epochs)} books are missing, or not cleared yet.")
+        missing, count = grouped(unknown), grouped(total.epochs)
+        found.append(
+            gettext("%(missing)s of %(count)s books are missing, or not cleared yet.", missing=missing, count=count)
+        )
     return found
 
 
@@ -116,7 +138,7 @@ def limits(step: DepthStep) -> str:
     lowest, highest = step.lowest_price_micro_credits_per_kwh, step.highest_price_micro_credits_per_kwh
     if lowest == highest:
         return credits_per_kwh(lowest)
-    return f"{credits_per_kwh(lowest)} to {credits_per_kwh(highest)}"
+    return gettext("%(lowest)s to %(highest)s", lowest=credits_per_kwh(lowest), highest=credits_per_kwh(highest))
 
 
 def most_of(book: ClearedBook | RunningBook) -> int:
@@ -154,7 +176,7 @@ def blueprint(market: Market) -> Blueprint:
             words=sentence(found.total),
             notes=notes(found.total, found.least_members),
             book=book,
-            closed="" if book.ended_at is None else f"{local(book.ended_at, market.zone):%-d %B, %H:%M}",
+            closed="" if book.ended_at is None else ranges.written(local(book.ended_at, market.zone), "%-d %B, %H:%M"),
             bids=levels(book.bids or (), most),
             asks=levels(book.asks or (), most),
             width=WIDTH,

@@ -19,6 +19,7 @@ from authority.app import App
 from authority.billing.money import spaced
 from authority.billing.payments import WORDS
 from authority.errors import AuthorityError
+from authority.language.reading import gettext, marked, said
 from authority.market.policies import MarketError
 from authority.market.standing_orders import ProposedOrder, StandingOrder
 from authority.people import sent_forms
@@ -46,29 +47,29 @@ RULES: Mapping[str, Rule] = {
 }
 HEIGHT, WIDTH = 200, 960
 STATE_WORDS = {
-    "waiting": "waits to be carried out",
-    "placed": "in the book",
-    "refused": "refused",
-    "taken_back": "out of the book",
-    "filled": "filled",
-    "partly_filled": "filled in part",
-    "not_filled": "not filled",
+    "waiting": marked("waits to be carried out"),
+    "placed": marked("in the book"),
+    "refused": marked("refused"),
+    "taken_back": marked("out of the book"),
+    "filled": marked("filled"),
+    "partly_filled": marked("filled in part"),
+    "not_filled": marked("not filled"),
 }
 LINE_WORDS = {
-    "withdrawn": "Energy drawn from the campus grid",
-    "late_withdrawal": "Energy drawn earlier, booked late",
-    "retired": "Covered by your own and bought energy",
-    "remainder": "Not covered: at the grid's price",
-    "estimate": "Estimated, for a meter that failed",
-    "estimate_withdrawn": "An earlier estimate, taken back",
-    "correction": "Correction of an earlier bill",
-    "bought": "Bought from other members",
-    "wheeling": "For carrying what you bought",
-    "sold": "Sold to other members",
-    "fee": "The market's fee",
-    "fed_in": "Fed in to the grid",
-    "top_up": "Credits that you paid for",
-    "pay_out": "Credits that were paid out to you",
+    "withdrawn": marked("Energy drawn from the campus grid"),
+    "late_withdrawal": marked("Energy drawn earlier, booked late"),
+    "retired": marked("Covered by your own and bought energy"),
+    "remainder": marked("Not covered: at the grid's price"),
+    "estimate": marked("Estimated, for a meter that failed"),
+    "estimate_withdrawn": marked("An earlier estimate, taken back"),
+    "correction": marked("Correction of an earlier bill"),
+    "bought": marked("Bought from other members"),
+    "wheeling": marked("For carrying what you bought"),
+    "sold": marked("Sold to other members"),
+    "fee": marked("The market's fee"),
+    "fed_in": marked("Fed in to the grid"),
+    "top_up": marked("Credits that you paid for"),
+    "pay_out": marked("Credits that were paid out to you"),
 }
 
 
@@ -104,7 +105,12 @@ def chart(energy: Energy, labels: list[str]) -> Chart:
             width,
             flows.made_wh * HEIGHT // top,
             flows.used_wh * HEIGHT // top,
-            f"{labels[place]}: {kilowatt_hours(flows.made_wh)} made, {kilowatt_hours(flows.used_wh)} used",
+            gettext(
+                "%(step)s: %(made)s made, %(used)s used",
+                step=labels[place],
+                made=kilowatt_hours(flows.made_wh),
+                used=kilowatt_hours(flows.used_wh),
+            ),
         )
         for place, flows in known
     )
@@ -115,13 +121,20 @@ def sentence(order: StandingOrder) -> str:
     """A standing order in words."""
     parts = []
     if order.sell_at is not None:
-        kept = f" beyond {kilowatt_hours(order.reserve_wh)}" if order.reserve_wh else ""
-        parts.append(f"Sell what I have{kept}, at {credits_per_kwh(order.sell_at)} credits per kWh or more.")
+        price, kept = credits_per_kwh(order.sell_at), kilowatt_hours(order.reserve_wh)
+        if order.reserve_wh:
+            words = gettext(
+                "Sell what I have beyond %(kept)s, at %(price)s credits per kWh or more.", kept=kept, price=price
+            )
+        else:
+            words = gettext("Sell what I have, at %(price)s credits per kWh or more.", price=price)
+        parts.append(words)
     if order.buy_at is not None:
-        parts.append(f"Buy what I lack, at {credits_per_kwh(order.buy_at)} credits per kWh or less.")
+        price = credits_per_kwh(order.buy_at)
+        parts.append(gettext("Buy what I lack, at %(price)s credits per kWh or less.", price=price))
     if order.feed_in_above_wh is not None:
-        parts.append(f"Feed in what I have beyond {kilowatt_hours(order.feed_in_above_wh)}.")
-    return " ".join(parts) or "Do nothing."
+        parts.append(gettext("Feed in what I have beyond %(kept)s.", kept=kilowatt_hours(order.feed_in_above_wh)))
+    return " ".join(parts) or gettext("Do nothing.")
 
 
 def order_of(standing: Standing) -> StandingOrder:
@@ -335,8 +348,9 @@ def _plain(error: AuthorityError) -> str:
     def in_credits(found: re.Match[str]) -> str:
         return credits_per_kwh(int(found[0]))
 
-    text = re.sub(r"\b\d{4,}\b", in_credits, str(error)).replace("micro-credit per kWh", "credits per kWh")
-    return _OPTIONS.sub("say at what price to sell or to buy, or what to feed in", text)
+    if _OPTIONS.match(str(error)):
+        return gettext("say at what price to sell or to buy, or what to feed in")
+    return re.sub(r"\b\d{4,}\b", in_credits, said(str(error))).replace("micro-credit per kWh", "credits per kWh")
 
 
 _OPTIONS = re.compile(r"give --sell-at.*")
@@ -345,16 +359,19 @@ _OPTIONS = re.compile(r"give --sell-at.*")
 def _order(form: Mapping[str, str]) -> StandingOrder:
     """The standing order that a form says; AmountInvalidError."""
     return StandingOrder(
-        sell_at=amounts.parse(form.get("sell_at", ""), 6, "Sell at"),
-        buy_at=amounts.parse(form.get("buy_at", ""), 6, "Buy at"),
-        reserve_wh=amounts.parse(form.get("reserve", ""), 3, "Keep") or 0,
-        feed_in_above_wh=amounts.parse(form.get("feed_in", ""), 3, "Feed in beyond"),
+        sell_at=amounts.parse(form.get("sell_at", ""), 6, marked("Sell at")),
+        buy_at=amounts.parse(form.get("buy_at", ""), 6, marked("Buy at")),
+        reserve_wh=amounts.parse(form.get("reserve", ""), 3, marked("Keep")) or 0,
+        feed_in_above_wh=amounts.parse(form.get("feed_in", ""), 3, marked("Feed in beyond")),
     )
 
 
 def _order_by_hand(form: Mapping[str, str]) -> ProposedOrder:
     """The order that a form says; AmountInvalidError, HandOrderInvalidError."""
-    quantity, price = amounts.parse(form["quantity"], 3, "Energy"), amounts.parse(form["price"], 6, "Limit")
+    quantity, price = (
+        amounts.parse(form["quantity"], 3, marked("Energy")),
+        amounts.parse(form["price"], 6, marked("Limit")),
+    )
     if form["side"] not in ("bid", "ask") or quantity is None or price is None:
         raise HandOrderInvalidError("say whether you buy or sell, how much, and at what limit")
     return proposed(form["side"], price, quantity)

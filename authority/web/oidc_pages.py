@@ -12,13 +12,14 @@ from flask import Blueprint, Response, render_template, request, url_for
 from authority.api import gate
 from authority.api.gate import PUBLIC, Rule
 from authority.app import App
+from authority.language.reading import gettext
 from authority.people import oidc_sign_in, sessions
 from authority.people.errors import OidcAwayError, OidcRefusedError, PeopleError, SignInAgainError
 from authority.people.limits import AddressLimit
 from authority.people.oidc import Provider, Subject
 from authority.people.oidc_sign_in import LINKS, VIA_OIDC, Returned
 from authority.refusals import NotFoundError
-from authority.web import people_pages
+from authority.web import answers, people_pages
 from authority.web.answers import page, redirect, status_of
 
 RULES: Mapping[str, Rule] = {
@@ -69,7 +70,7 @@ def blueprint(app: App, provider: Provider, limit: AddressLimit | None = None) -
         back = redirect_uri()
         take()
         where = request.args.get("next", "")
-        where = where if people_pages.is_here(where) else ""
+        where = where if answers.is_here(where) else ""
         try:
             begun = oidc_sign_in.begin(app.store, provider, back, where, app.clock())
         except OidcAwayError as error:
@@ -124,7 +125,7 @@ def blueprint(app: App, provider: Provider, limit: AddressLimit | None = None) -
             message, status = str(error), status_of(error)
         if not message:
             return redirect(url_for("oidc.account"))
-        return page(render_template("error.html", status=status, title="Not linked", message=message), status)
+        return page(render_template("error.html", status=status, title=gettext("Not linked"), message=message), status)
 
     def account_page(message: str = "", status: int = 200, url: str = "", *, again: bool = False) -> Response:
         with app.store.read() as session:

@@ -30,6 +30,7 @@ from authority.status.facts import Facts
 from authority.store.enrolments import Approval, Enrolment
 from authority.store.metering import Gateway, Meter
 from authority.store.people import User
+from authority.web import ranges
 from authority.web.answers import page
 
 RULES: Mapping[str, Rule] = dict.fromkeys(
@@ -75,7 +76,7 @@ class Shown:
     def _at(self, seconds: int) -> str:
         """A moment on the site's clock; a record's may be no moment at all."""
         try:
-            return local(seconds, self.zone).strftime("%-d %b %Y %H:%M:%S")
+            return ranges.written(local(seconds, self.zone), "%-d %b %Y %H:%M:%S")
         except (ValueError, OverflowError, OSError):
             return str(seconds)
 

@@ -13,6 +13,7 @@ from flask import Blueprint, Response, render_template, request, url_for
 from authority.api import gate
 from authority.api.gate import PUBLIC, Rule
 from authority.app import App
+from authority.language.reading import gettext, marked
 from authority.people import invitations, passkeys, passwords, records, sessions, tokens
 from authority.people.errors import (
     PasskeyRefusedError,
@@ -27,7 +28,8 @@ from authority.people.passkeys import Site
 from authority.people.roles import OF_A_MEMBER, SCOPES, SEES_WHAT_WAITS, TREASURER
 from authority.refusals import NotFoundError
 from authority.store.persons import Person, PersonSession
-from authority.web.answers import page, redirect
+from authority.web import languages
+from authority.web.answers import is_here, page, redirect
 
 RULES: Mapping[str, Rule] = {
     "people.login": PUBLIC,
@@ -49,15 +51,10 @@ RULES: Mapping[str, Rule] = {
     "people.new_passkey": Rule(frozenset()),
 }
 SCOPE_WORDS = {
-    "energy:read": "read your energy",
-    "money:read": "read your tokens, orders and bills",
-    "trading:write": "change your standing order",
+    "energy:read": marked("read your energy"),
+    "money:read": marked("read your tokens, orders and bills"),
+    "trading:write": marked("change your standing order"),
 }
-
-
-def is_here(path: str) -> bool:
-    """Whether a path leads to a page of this site, and nowhere else."""
-    return path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and "\\" not in path
 
 
 def here(app: App) -> Site:
@@ -81,9 +78,12 @@ def begin(app: App, person_id: int, via: str, where: str) -> Response:
         before = sessions.look_up(session, brought, now) if brought else None
         if before is not None:
             sessions.end(session, before[0].session, by=before[0].actor, now=now)
-        secret = sessions.begin(session, session.get_one(Person, person_id), via, _browser(), now)
+        person = session.get_one(Person, person_id)
+        secret, language = sessions.begin(session, person, via, _browser(), now), person.language
     response = redirect(where if is_here(where) else url_for("people.home"))
     gate.set_cookie(app, response, secret)
+    if language is not None:
+        languages.set_cookie(response, language, secure=bool(app.home.settings.web.origin))
     return response
 
 
@@ -322,7 +322,7 @@ def _browser() -> str:
     """What a person knows a browser by; the whole User-Agent is nobody's business."""
     given = request.headers.get("User-Agent", "")
     known = (("Firefox/", "Firefox"), ("Edg/", "Edge"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
-    browser = next((name for mark, name in known if mark in given), "another browser")
+    browser = next((name for mark, name in known if mark in given), gettext("another browser"))
     systems = (
         ("Android", "Android"),
         ("iPhone", "iPhone"),
@@ -331,4 +331,4 @@ def _browser() -> str:
         ("Linux", "Linux"),
     )
     system = next((name for mark, name in systems if mark in given), "")
-    return f"{browser} on {system}" if system else browser
+    return gettext("%(browser)s on %(system)s", browser=browser, system=system) if system else browser

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from authority.api.campus import BuildingNow, Campus, EpochPast, MeterNow, last_cleared, last_minted
+from authority.language.reading import gettext, marked
 from authority.web.figures import UNKNOWN, credits_per_kwh, kilowatt_hours, kilowatts, length
 
 __all__ = ["cards", "chart", "last_cleared", "last_minted"]
@@ -17,20 +18,27 @@ CHART_EPOCHS = 24
 
 SETTLED, PENDING = ("settled", "checkpointed"), "\N{HORIZONTAL ELLIPSIS}"
 STATE_WORDS = {
-    "collecting": "waiting for readings",
-    "submitted": "signatures checked",
-    "minted": "surplus minted",
-    "clearing": "clearing",
-    "settled": "settled",
-    "checkpointed": "settled, log pinned",
+    "collecting": marked("waiting for readings"),
+    "submitted": marked("signatures checked"),
+    "minted": marked("surplus minted"),
+    "clearing": marked("clearing"),
+    "settled": marked("settled"),
+    "checkpointed": marked("settled, log pinned"),
 }
 ROLE_WORDS = {
-    "building": "whole building",
-    "generation": "generation",
-    "storage": "battery",
-    "load": "consumption",
-    "grid": "grid connection",
-    "submeter": "submeter, shown only",
+    "building": marked("whole building"),
+    "generation": marked("generation"),
+    "storage": marked("battery"),
+    "load": marked("consumption"),
+    "grid": marked("grid connection"),
+    "submeter": marked("submeter, shown only"),
+}
+SOURCE_WORDS = {
+    "none": "",
+    "solar": marked("solar"),
+    "wind": marked("wind"),
+    "hydro": marked("hydro"),
+    "other": marked("other"),
 }
 
 
@@ -83,16 +91,22 @@ def cards(campus: Campus, now: int) -> list[Card]:
 def _card(building: BuildingNow, full: int, now: int) -> Card:
     generation, consumption = building.generation_w, building.consumption_w
     into = building.storage_w or 0
-    storage = "Battery takes in" if into > 0 else "Battery gives out" if into < 0 else "Battery at rest"
-    verdict, tone = "no measurement yet", "unknown"
+    storage = (
+        gettext("Battery takes in")
+        if into > 0
+        else gettext("Battery gives out")
+        if into < 0
+        else gettext("Battery at rest")
+    )
+    verdict, tone = gettext("no measurement yet"), "unknown"
     if generation is not None and consumption is not None:
         net = generation - consumption - (building.storage_w or 0)
         if abs(net) < 50:
-            verdict, tone = "just what it needs", "even"
+            verdict, tone = gettext("just what it needs"), "even"
         elif net > 0:
-            verdict, tone = f"{kilowatts(net)} to spare", "spare"
+            verdict, tone = gettext("%(power)s to spare", power=kilowatts(net)), "spare"
         else:
-            verdict, tone = f"{kilowatts(-net)} short", "short"
+            verdict, tone = gettext("%(power)s short", power=kilowatts(-net)), "short"
     return Card(
         building=building,
         kind=_kind(building),
@@ -186,23 +200,27 @@ def alarm(campus: Campus) -> str:
     if service.validator is not None:
         return ""
     if service.chain_read_at is None:
-        return "The validator does not answer, so nothing is known of tokens and orders."
-    return (
-        "The validator does not answer. What is said of tokens and orders is of "
-        f"{moment(service.chain_read_at, campus.time)} UTC; meters are read and signed all the same."
+        return gettext("The validator does not answer, so nothing is known of tokens and orders.")
+    return gettext(
+        "The validator does not answer. What is said of tokens and orders is of %(time)s UTC; "
+        "meters are read and signed all the same.",
+        time=moment(service.chain_read_at, campus.time),
     )
 
 
 def _label(epoch: EpochPast) -> str:
     if epoch.state not in SETTLED:
-        return f"Epoch {epoch.number}: {STATE_WORDS[epoch.state]}"
+        return gettext("Epoch %(number)s: %(state)s", number=epoch.number, state=gettext(STATE_WORDS[epoch.state]))
     price = epoch.clearing_price_micro_credits_per_kwh
     if epoch.traded_wh is None:
-        traded = "too few traded for a figure"
+        traded = gettext("too few traded for a figure")
+    elif price is None:
+        traded = gettext("%(energy)s traded", energy=kilowatt_hours(epoch.traded_wh))
     else:
-        at = "" if price is None else f" at {credits_per_kwh(price)} credits per kWh"
-        traded = f"{kilowatt_hours(epoch.traded_wh)} traded{at}"
-    return f"Epoch {epoch.number}: {kilowatt_hours(epoch.minted_wh)} minted, {traded}"
+        energy, credits = kilowatt_hours(epoch.traded_wh), credits_per_kwh(price)
+        traded = gettext("%(energy)s traded at %(price)s credits per kWh", energy=energy, price=credits)
+    minted = kilowatt_hours(epoch.minted_wh)
+    return gettext("Epoch %(number)s: %(energy)s minted, %(traded)s", number=epoch.number, energy=minted, traded=traded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +238,13 @@ def totals(campus: Campus) -> Totals:
         (b.generation_w, b.consumption_w) for b in campus.buildings if b.measured_at and not _stale(b, campus.time)
     ]
     if not known:
-        return Totals(None, None, "no building is heard" if campus.buildings else "no building is shown to the public")
+        unheard, hidden = gettext("no building is heard"), gettext("no building is shown to the public")
+        return Totals(None, None, unheard if campus.buildings else hidden)
     missing = len(campus.buildings) - len(known)
-    note = f"without {missing} of {len(campus.buildings)} buildings, not heard lately" if missing else ""
+    note = ""
+    if missing:
+        count = len(campus.buildings)
+        note = gettext("without %(missing)s of %(count)s buildings, not heard lately", missing=missing, count=count)
     return Totals(sum(g or 0 for g, _ in known), sum(c or 0 for _, c in known), note)
 
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from authority.api import days
 from authority.billing.calendar import local
+from authority.language.reading import current
 
 VIEWS = {"day": days.QUARTER, "month": days.DAY, "year": days.MONTH}
 """In what steps each range is shown."""
@@ -38,10 +39,14 @@ def around(view: str, day: date) -> tuple[date, date]:
 
 def title(view: str, first: date) -> str:
     """The range's name."""
-    return {"day": f"{first:%A, %-d %B %Y}", "month": f"{first:%B %Y}", "year": f"{first:%Y}"}[view]
+    return written(first, {"day": "%A, %-d %B %Y", "month": "%B %Y", "year": "%Y"}[view])
 
 
 def label(start: int, view: str, zone: ZoneInfo) -> str:
     """A step's name within its range."""
-    at = local(start, zone)
-    return {"day": f"{at:%H:%M}", "month": f"{at:%-d %b}", "year": f"{at:%B}"}[view]
+    return written(local(start, zone), {"day": "%H:%M", "month": "%-d %b", "year": "%B"}[view])
+
+
+def written(when: date, form: str) -> str:
+    """A date or a moment by a format of strftime's, in the language in which is read."""
+    return current().dates.written(when, form)

@@ -32,10 +32,11 @@ from authority.billing.payments import LONGEST_REASON, UNKNOWN, WORDS
 from authority.billing.statement import decoded
 from authority.billing.views import CLOSED, ENDED, ISSUED, OPEN, words_of
 from authority.errors import MailOffError
+from authority.language.reading import gettext, marked, said
 from authority.log.nameless import NamesSomebodyError
 from authority.people.errors import PeopleError
 from authority.people.roles import TREASURER
-from authority.web import amounts, answers, figures
+from authority.web import amounts, answers, figures, ranges
 from authority.web.answers import page, redirect
 
 OF_THE_TREASURER = Rule(frozenset({TREASURER}))
@@ -67,10 +68,10 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
     OF_THE_TREASURER,
 )
 STATES = {
-    OPEN: "running",
-    ENDED: "waits to be closed",
-    CLOSED: "closed, waits to be issued",
-    ISSUED: "issued",
+    OPEN: marked("running"),
+    ENDED: marked("waits to be closed"),
+    CLOSED: marked("closed, waits to be issued"),
+    ISSUED: marked("issued"),
 }
 MOST_SHOWN = 50
 
@@ -113,20 +114,25 @@ class Correcting:
 def moment(seconds: int, zone: ZoneInfo) -> str:
     """A time on the site's clock."""
     at = local(seconds, zone)
-    return at.strftime("%-d %b %Y, %H:%M:%S" if at.second else "%-d %b %Y, %H:%M")
+    return ranges.written(at, "%-d %b %Y, %H:%M:%S" if at.second else "%-d %b %Y, %H:%M")
 
 
 def plain(text: str) -> str:
     """A message for a person, who counts in credits."""
-    return re.sub(r"\b(\d+) micro-credits", lambda found: f"{figures.credits(int(found[1]))} credits", text)
+
+    def in_credits(found: re.Match[str]) -> str:
+        return gettext("%(credits)s credits", credits=figures.credits(int(found[1])))
+
+    return re.sub(r"\b(\d+) micro-credits", in_credits, said(text))
 
 
 def span(start: int, end: int, zone: ZoneInfo) -> str:
     """A period in words: by days where it begins and ends at midnight."""
     first, after = local(start, zone), local(end, zone)
     if all(midnight(each.date(), zone) == at for each, at in ((first, start), (after, end))):
-        return f"{first:%-d %b %Y} to {after.date() - timedelta(days=1):%-d %b %Y}"
-    return f"{moment(start, zone)} to {moment(end, zone)}"
+        form, last = "%-d %b %Y", after.date() - timedelta(days=1)
+        return gettext("%(starts)s to %(ends)s", starts=ranges.written(first, form), ends=ranges.written(last, form))
+    return gettext("%(starts)s to %(ends)s", starts=moment(start, zone), ends=moment(end, zone))
 
 
 def blueprint(treasury: Treasury) -> Blueprint:
@@ -286,7 +292,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
                 return redirect(url_for("approvals.proposal", proposal=proposal))
             treasury.ask_credits(gate.principal(), moving.member, moving.amount, moving.reference, confirmed)
         except AboveLimitError:
-            return credits_page(form, _moving(form), "the two amounts are not the same: look again", 409)
+            return credits_page(form, _moving(form), gettext("the two amounts are not the same: look again"), 409)
         except (BillingError, PeopleError, amounts.AmountInvalidError) as error:
             return credits_page(form, message=plain(str(error)), status=409)
         return redirect(url_for("treasurer.credits"))
@@ -440,7 +446,7 @@ def _correcting(form: Mapping[str, str], lines: int) -> Correcting:
     line, reason = form.get("line", ""), form.get("reason", "").strip()
     if not (line.isascii() and line.isdigit() and len(line) < 6 and 1 <= int(line) <= lines):
         raise CorrectionInvalidError("choose the line that is wrong")
-    amount = amounts.parse(form.get("amount", ""), 6, "Amount")
+    amount = amounts.parse(form.get("amount", ""), 6, marked("Amount"))
     if not amount:
         raise CorrectionInvalidError("say by how many credits the line is wrong: more than 0")
     if form.get("way") not in ("more", "less"):
@@ -483,5 +489,5 @@ def _moving(form: Mapping[str, str]) -> Moving:
         raise BookingInvalidError("say how many credits: more than 0")
     if not 0 < len(reference) <= LONGEST_REFERENCE or not reference.isprintable():
         raise BookingInvalidError(f"say the bank transfer's reference, in 1 to {LONGEST_REFERENCE} characters")
-    confirmed = amounts.parse(form.get("again", ""), 6, "Amount again")
+    confirmed = amounts.parse(form.get("again", ""), 6, marked("Amount again"))
     return Moving(member, amount if form["way"] == "in" else -amount, reference, confirmed)

@@ -127,12 +127,21 @@ def test_a_wheel_says_what_it_is(which: str, wheels: dict[str, Wheel]) -> None:
     metadata = wheels[which].metadata
     assert metadata["Name"] == project["name"]
     assert metadata["Version"] == project["version"]
-    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["License-Expression"] == {"edge": "Apache-2.0", "authority": "Apache-2.0 AND OFL-1.1"}[which]
     assert wheels[which].read("licenses/LICENSE") == (ROOT / "LICENSE").read_text()
     assert metadata["Requires-Python"] == ">=3.11"
     links = dict(value.split(", ") for value in metadata.get_all("Project-URL") or [])
     assert links.keys() == {"Homepage", "Documentation", "Source", "Issues", "Changelog"}
     assert metadata.get_payload().strip()
+
+
+def test_the_authoritys_wheel_reads_and_writes_thai(wheels: dict[str, Wheel]) -> None:
+    """The compiled catalogue, and the fonts of bills with their licence."""
+    wheel, language = wheels["authority"], "authority/language"
+    for name in ("catalogues/th.mo", "fonts/NotoSansThai-Regular.ttf", "fonts/NotoSansThai-Bold.ttf", "fonts/OFL.txt"):
+        assert f"{language}/{name}" in wheel.files
+    assert "SIL OPEN FONT LICENSE" in wheel.read("licenses/language/fonts/OFL.txt")
+    assert not [need.name for need in wheel.requires if need.name == "babel"]
 
 
 def test_the_two_are_of_one_release_and_one_address(wheels: dict[str, Wheel]) -> None:

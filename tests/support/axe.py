@@ -29,8 +29,12 @@ def faults(browser: Any) -> list[str]:
     browser.evaluate(SOURCE + ";null")
     found = browser.evaluate(RUN)
     assert found["checks"] > 10
-    wide = not browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    return [*found["wrong"], *found["unsure"], *(["wider than the screen"] if wide else [])]
+    return [*found["wrong"], *found["unsure"], *(["wider than the screen"] if is_wide(browser) else [])]
+
+
+def is_wide(browser: Any) -> bool:
+    """Whether the open page is wider than the screen."""
+    return not browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def picture(browser: Any, name: str) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 
 from websockets.sync.client import connect
 
+from authority.language.reading import FONTS
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
     "--headless",
@@ -42,8 +44,13 @@ class Browser:
         assert CHROMIUM is not None
         self._timeout = timeout
         self.messages: list[str] = []  # what the console and the content security policy complained of
+        fonts = profile / "data" / "fonts"
+        fonts.parent.mkdir(parents=True, exist_ok=True)
+        if not fonts.is_symlink():
+            fonts.symlink_to(FONTS)  # a machine for tests may have none for Thai
         self._process = subprocess.Popen(
             [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+            env={**os.environ, "XDG_DATA_HOME": str(fonts.parent)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -149,6 +156,10 @@ class Browser:
     def sign_in(self, cookie: str, address: str) -> None:
         """Come back to the pages at an address with the cookie of a session."""
         self._call("Network.setCookie", session=True, name="campus-here", value=cookie, url=address)
+
+    def set_cookie(self, name: str, value: str, address: str) -> None:
+        """Come back to the pages at an address with this cookie too."""
+        self._call("Network.setCookie", session=True, name=name, value=value, url=address)
 
     def sign_out(self) -> None:
         """Forget all cookies."""

@@ -1,5 +1,7 @@
 // A final order book, cleared again from its bytes: the rule of authority/market/clearing.py, in whole numbers (BigInt).
 
+import {gettext} from "./words.js";
+
 const HEAD_SIZE = 216, ORDER_SIZE = 20, FINAL = 5, REFUND_AFTER_EPOCHS = 8n, WH_PER_KWH = 1000n, BASIS_POINTS = 10_000n;
 const least = (one, other) => one < other ? one : other;
 const most = (one, other) => one > other ? one : other;
@@ -10,12 +12,12 @@ export class NotABook extends Error {}
 
 /** The book's head and orders (trading's EpochBook and Order), numbers as BigInt. */
 export function parse(data) {
-  if (data.length < HEAD_SIZE) throw new NotABook("it is cut short");
+  if (data.length < HEAD_SIZE) throw new NotABook(gettext("it is cut short"));
   const at = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const u16 = offset => at.getUint16(offset, true), u32 = offset => BigInt(at.getUint32(offset, true));
   const u64 = offset => at.getBigUint64(offset, true), i64 = offset => at.getBigInt64(offset, true);
   const bidCount = u16(110), askCount = u16(112);
-  if (data.length !== HEAD_SIZE + (bidCount + askCount) * ORDER_SIZE) throw new NotABook("its length is not that of its orders");
+  if (data.length !== HEAD_SIZE + (bidCount + askCount) * ORDER_SIZE) throw new NotABook(gettext("its length is not that of its orders"));
   const orders = (first, count) => Array.from({length: count}, (_, place) => {
     const start = first + place * ORDER_SIZE;
     return {price: u32(start), number: u32(start + 4), quantity: u32(start + 8), filled: u32(start + 12)};
@@ -86,14 +88,14 @@ function sellerGets(quantity, price, feeBps) {
 /** What the rule would have made otherwise, in words; none where the book is as it must be. */
 export function faults(book) {
   const {bids, asks} = book, found = [];
-  if (book.status !== FINAL) found.push("it is not final");
-  if (book.energyLocked || book.creditLocked || book.paid !== bids.length + asks.length) found.push("it is not paid out");
+  if (book.status !== FINAL) found.push(gettext("it is not final"));
+  if (book.energyLocked || book.creditLocked || book.paid !== bids.length + asks.length) found.push(gettext("it is not paid out"));
   const inOrder = (orders, isBetter) => orders.every((order, place) => place === 0
     || isBetter(orders[place - 1].price, order.price)
     || orders[place - 1].price === order.price && orders[place - 1].number < order.number);
-  if (!inOrder(bids, (one, other) => one > other)) found.push("its bids are out of order");
-  if (!inOrder(asks, (one, other) => one < other)) found.push("its asks are out of order");
-  if (new Set([...bids, ...asks].map(order => order.number)).size !== bids.length + asks.length) found.push("two orders have one number");
+  if (!inOrder(bids, (one, other) => one > other)) found.push(gettext("its bids are out of order"));
+  if (!inOrder(asks, (one, other) => one < other)) found.push(gettext("its asks are out of order"));
+  if (new Set([...bids, ...asks].map(order => order.number)).size !== bids.length + asks.length) found.push(gettext("two orders have one number"));
   const refunded = book.clearedAt >= book.closesAt + REFUND_AFTER_EPOCHS * book.epochSeconds
     && !book.price && !book.volume && !book.reference;
   const outcome = refunded ? {...clear([], [], 0n), bidFills: bids.map(() => 0n), askFills: asks.map(() => 0n)}
@@ -101,14 +103,14 @@ export function faults(book) {
   const fees = sum(outcome.bidFills.map(fill => buyerPays(fill, outcome.price, book.wheeling)))
     - sum(outcome.askFills.map(fill => sellerGets(fill, outcome.price, book.feeBps)));
   for (const [name, said, right] of [
-    ["price", book.price, outcome.price], ["lowest price", book.lowest, outcome.lowest],
-    ["highest price", book.highest, outcome.highest], ["volume", book.volume, outcome.volume],
-    ["bid quantity", book.bidQuantity, sum(bids.map(order => order.quantity))],
-    ["ask quantity", book.askQuantity, sum(asks.map(order => order.quantity))], ["fees", book.fees, fees],
-  ]) if (said !== right) found.push(`it says ${name} ${said}, by the rule it is ${right}`);
-  for (const [side, orders, right] of [["bid", bids, outcome.bidFills], ["ask", asks, outcome.askFills]]) {
+    [gettext("price"), book.price, outcome.price], [gettext("lowest price"), book.lowest, outcome.lowest],
+    [gettext("highest price"), book.highest, outcome.highest], [gettext("volume"), book.volume, outcome.volume],
+    [gettext("bid quantity"), book.bidQuantity, sum(bids.map(order => order.quantity))],
+    [gettext("ask quantity"), book.askQuantity, sum(asks.map(order => order.quantity))], [gettext("fees"), book.fees, fees],
+  ]) if (said !== right) found.push(gettext("it says %(name)s %(said)s, by the rule it is %(right)s", {name, said, right}));
+  for (const [side, orders, right] of [[gettext("bid"), bids, outcome.bidFills], [gettext("ask"), asks, outcome.askFills]]) {
     orders.forEach((order, place) => {
-      if (order.filled !== right[place]) found.push(`${side} ${order.number} got ${order.filled} Wh, by the rule ${right[place]}`);
+      if (order.filled !== right[place]) found.push(gettext("%(side)s %(order)s got %(filled)s Wh, by the rule %(place)s", {side, order: order.number, filled: order.filled, place: right[place]}));
     });
   }
   return found;

@@ -2,6 +2,9 @@
 // themselves are others, or there is no stream, the page fetches itself and takes over what differs.
 // The server alone decides what a figure looks like; only ages and the countdown tick here.
 "use strict";
+const known = JSON.parse(document.getElementById("words")?.textContent || "{}");
+const gettext = (english, values = {}) =>
+  (known[english] ?? english).replace(/%\((\w+)\)s/g, (_, name) => String(values[name]));
 
 const STREAM = "/live";
 const LOST_AFTER = 12_000;
@@ -21,10 +24,10 @@ const stands = () => document.querySelector('[data-live="notice"]')?.dataset.sta
 const now = () => (stands() ? serverTime : serverTime + (performance.now() - takenAt) / 1000);
 
 function ago(seconds) {
-  if (seconds < 2) return "now";
-  if (seconds < 120) return `${seconds} s ago`;
-  if (seconds < 7200) return `${Math.floor(seconds / 60)} min ago`;
-  return `${Math.floor(seconds / 3600)} h ago`;
+  if (seconds < 2) return gettext("now");
+  if (seconds < 120) return gettext("%(count)s s ago", {count: seconds});
+  if (seconds < 7200) return gettext("%(count)s min ago", {count: Math.floor(seconds / 60)});
+  return gettext("%(count)s h ago", {count: Math.floor(seconds / 3600)});
 }
 
 function clock(seconds) {
@@ -56,7 +59,7 @@ function tick() {
   if (performance.now() - heardAt > LOST_AFTER) {
     const [day, shown] = new Date(serverTime * 1000).toISOString().slice(0, 19).split("T");
     const today = new Date((serverTime + (performance.now() - takenAt) / 1000) * 1000).toISOString().slice(0, 10);
-    say("lost", `no connection; as of ${day === today ? "" : `${day} `}${shown} UTC`);
+    say("lost", gettext("no connection; as of %(time)s UTC", {time: day === today ? shown : `${day} ${shown}`}));
   }
 }
 
@@ -136,8 +139,8 @@ async function refresh() {
 
 function heard() {
   heardAt = performance.now();
-  if (stands()) say("page", `paused, as of ${new Date(serverTime * 1000).toISOString().slice(11, 19)} UTC`);
-  else say("live", "live");
+  if (stands()) say("page", gettext("paused, as of %(time)s UTC", {time: new Date(serverTime * 1000).toISOString().slice(11, 19)}));
+  else say("live", gettext("live"));
 }
 
 let polling = null;

@@ -3,13 +3,14 @@ import {
   BELIEVED, FAILS, HOLDS, NOT_CHECKED, NOT_REACHED, NoEd25519, NotAProof, PARTS, accountsIn, changed, check, hasPart,
   isProven, recordOf, requireProof, short,
 } from "./proof.js";
+import {gettext} from "./words.js";
 
 const TOLD = {
-  [HOLDS]: "\u2713 holds", [FAILS]: "\u2717 fails", [NOT_REACHED]: "\u2013 not reached", [NOT_CHECKED]: "? not checked",
+  [HOLDS]: gettext("\u2713 holds"), [FAILS]: gettext("\u2717 fails"), [NOT_REACHED]: gettext("\u2013 not reached"), [NOT_CHECKED]: gettext("? not checked"),
 };
 const FLOWS = {
-  made_wh: "made", from_battery_wh: "out of the battery", drawn_wh: "drawn from the campus grid", used_wh: "used",
-  into_battery_wh: "into the battery", given_wh: "given to the campus grid",
+  made_wh: gettext("made"), from_battery_wh: gettext("out of the battery"), drawn_wh: gettext("drawn from the campus grid"), used_wh: gettext("used"),
+  into_battery_wh: gettext("into the battery"), given_wh: gettext("given to the campus grid"),
 };
 const REGISTERS = ["generation", "consumption", "charge", "discharge"];
 const by = id => document.getElementById(id);
@@ -33,7 +34,7 @@ function inKilowattHours(wh) {
 function span() {
   const moments = [proof.starts_at, proof.ends_at].map(seconds => new Date(seconds * 1000));
   const form = {day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZone: proof.zone};
-  return `${new Intl.DateTimeFormat("en-GB", form).formatRange(...moments)}, ${proof.zone}`;
+  return `${new Intl.DateTimeFormat(document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang, form).formatRange(...moments)}, ${proof.zone}`;
 }
 
 function say(words, tone) {
@@ -59,7 +60,7 @@ function showReadings() {
       const before = first.registers[register], after = last.registers[register];
       if (before === after) continue;
       const row = element("tr");
-      row.append(element("th", `${short(meter.meter_id)}, ${name}`, {scope: "row"}));
+      row.append(element("th", `${short(meter.meter_id)}, ${gettext(name)}`, {scope: "row"}));
       for (const value of [before, after, after - before]) row.append(element("td", inKilowattHours(value), {class: "right"}));
       rows.append(row);
     }
@@ -83,9 +84,9 @@ function showSteps(outcomes) {
 }
 
 function showSources() {
-  const facts = [["Receipt key", proof.checkpoint.key], ["The log's state", proof.checkpoint.note]];
-  if (proof.pin) facts.push([`Account that pins it (epoch ${proof.pin.epoch})`, proof.pin.address]);
-  for (const each of proof.keys) facts.push([`Account of the key of meter ${short(proof.meters[each.meter].meter_id)}`, each.address]);
+  const facts = [[gettext("Receipt key"), proof.checkpoint.key], [gettext("The log's state"), proof.checkpoint.note]];
+  if (proof.pin) facts.push([gettext("Account that pins it (epoch %(epoch)s)", {epoch: proof.pin.epoch}), proof.pin.address]);
+  for (const each of proof.keys) facts.push([gettext("Account of the key of meter %(meter_id)s", {meter_id: short(proof.meters[each.meter].meter_id)}), each.address]);
   by("sources").replaceChildren(...facts.map(([words, value]) => {
     const pair = element("div");
     const shown = element("dd");
@@ -96,19 +97,19 @@ function showSources() {
 }
 
 async function run(shown, tampered) {
-  say("Checking...", "none");
+  say(gettext("Checking..."), "none");
   const outcomes = await check(shown);
   showSteps(outcomes);
   by("checked").hidden = false;
   const failed = outcomes.filter(each => each.state === FAILS), open = outcomes.filter(each => each.state === NOT_CHECKED);
   if (tampered) {
-    say(failed.length ? `With one byte changed in ${tampered}: "${failed[0].title}" fails.` : `Nothing noticed the change in ${tampered}.`, "bad");
+    say(failed.length ? gettext("With one byte changed in %(tampered)s: \"%(title)s\" fails.", {tampered, title: failed[0].title}) : gettext("Nothing noticed the change in %(tampered)s.", {tampered}), "bad");
   } else if (isProven(outcomes)) {
-    say("This energy is real: your browser checked every step. What no browser can check stands at the end.", "good");
+    say(gettext("This energy is real: your browser checked every step. What no browser can check stands at the end."), "good");
   } else if (failed.length) {
-    say(`Do not believe this proof: "${failed[0].title}" fails. Keep it, and ask the department.`, "bad");
+    say(gettext("Do not believe this proof: \"%(title)s\" fails. Keep it, and ask the department.", {title: failed[0].title}), "bad");
   } else {
-    say(`What was checked holds, but the proof is not complete: "${open[0].title}" could not be checked.`, "none");
+    say(gettext("What was checked holds, but the proof is not complete: \"%(title)s\" could not be checked.", {title: open[0].title}), "none");
   }
 }
 
@@ -118,11 +119,11 @@ async function attempt(work) {
     await work();
   } catch (error) {
     if (error instanceof NoEd25519) {
-      alarm("Not checked: this browser cannot verify Ed25519 signatures here. Take a newer one, over HTTPS, or check the saved proof elsewhere.");
+      alarm(gettext("Not checked: this browser cannot verify Ed25519 signatures here. Take a newer one, over HTTPS, or check the saved proof elsewhere."));
     } else if (error instanceof NotAProof) {
-      alarm(`Not checked: ${error.message}.`);
+      alarm(gettext("Not checked: %(message)s.", {message: error.message}));
     } else {
-      alarm(`Not checked: ${error.message || "something went wrong in this page"}.`);
+      alarm(gettext("Not checked: %(message)s.", {message: error.message || gettext("something went wrong in this page")}));
     }
   } finally {
     page.removeAttribute("aria-busy");
@@ -157,23 +158,23 @@ by("compare").addEventListener("click", () => {
   try {
     const known = accountsIn(proof, by("answer").value);
     told.dataset.tone = known.length ? "good" : "bad";
-    told.textContent = known.length ? `The same: ${known[0]}.`
-      : "Your node says something else than every account of this proof. Look whether you asked for one of them.";
+    told.textContent = known.length ? gettext("The same: %(known)s.", {known: known[0]})
+      : gettext("Your node says something else than every account of this proof. Look whether you asked for one of them.");
   } catch (error) {
     told.dataset.tone = "bad";
-    told.textContent = `${error.message[0].toUpperCase()}${error.message.slice(1)}.`;
+    told.textContent = gettext("%(sentence)s.", {sentence: `${error.message[0].toUpperCase()}${error.message.slice(1)}`});
   }
 });
 
 const file = by("file");
 async function take(chosen) {
   await attempt(async () => {
-    if (chosen.size > 8_000_000) throw new NotAProof("this file is too large for a proof");
+    if (chosen.size > 8_000_000) throw new NotAProof(gettext("this file is too large for a proof"));
     let read;
     try {
       read = JSON.parse(await chosen.text());
     } catch {
-      throw new NotAProof("this file is no proof of a kWh");
+      throw new NotAProof(gettext("this file is no proof of a kWh"));
     }
     await start(read);
   });

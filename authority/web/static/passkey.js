@@ -1,5 +1,9 @@
 // Passkeys: asks the browser for one, and sends what it answers. The page works without it, by password.
 "use strict";
+{
+const known = JSON.parse(document.getElementById("words")?.textContent || "{}");
+const gettext = (english, values = {}) =>
+  (known[english] ?? english).replace(/%\((\w+)\)s/g, (_, name) => String(values[name]));
 for (const box of document.querySelectorAll(".passkey")) {
   if (!window.PublicKeyCredential?.parseRequestOptionsFromJSON) continue;
   box.hidden = false;
@@ -24,9 +28,10 @@ for (const box of document.querySelectorAll(".passkey")) {
       const {next} = await send(box.dataset.send, {ticket, answer: made.toJSON(), next: box.dataset.next || ""});
       location.assign(next);
     } catch (error) {
-      alarm.textContent = error.name === "NotAllowedError" ? "No passkey was given. Try again, or take your password." : error.message;
+      alarm.textContent = error.name === "NotAllowedError" ? gettext("No passkey was given. Try again, or take your password.") : error.message;
       alarm.hidden = false;
       button.disabled = false;
     }
   });
+}
 }

@@ -1,6 +1,8 @@
 // Checks the proof of a kWh (docs/PROTOCOL.md, "The proof of a kWh"): a pure function of the document and of WebCrypto.
 // It asks nobody, and what it has to believe `BELIEVED` says; kwh.js shows the outcome.
 
+import {gettext, ngettext} from "./words.js";
+
 export const HOLDS = "holds", FAILS = "fails", NOT_REACHED = "not reached", NOT_CHECKED = "not checked";
 export const FORMAT = "campus-kwh-1";
 const RECORD_SIZE = 96, FRAME_SIZE = 192, HEAD_SIZE = 12, KNOWN_FLAGS = 0x1ff, DOUBTFUL = 0x111;
@@ -28,17 +30,16 @@ const same = (one, other) => one.length === other.length && one.every((byte, pla
 const unbase64 = words => Uint8Array.from(atob(words), letter => letter.charCodeAt(0));
 const sha256 = async data => new Uint8Array(await crypto.subtle.digest("SHA-256", data));
 const view = data => new DataView(data.buffer, data.byteOffset, data.byteLength);
-const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
 export const short = id => id.slice(0, 8);
 
 function unbase58(words) {
   let number = 0n;
   for (const letter of words) {
     const digit = ALPHABET.indexOf(letter);
-    need(digit >= 0, `${words} is no address`);
+    need(digit >= 0, gettext("%(words)s is no address", {words}));
     number = number * 58n + BigInt(digit);
   }
-  need(number < 1n << 256n, `${words} is no address`);
+  need(number < 1n << 256n, gettext("%(words)s is no address", {words}));
   return bytes(number.toString(16).padStart(64, "0"));
 }
 
@@ -91,7 +92,7 @@ export function requireProof(proof) {
     && proof.claim !== null && typeof proof.claim === "object" && FLOWS.every(name => isWhole(proof.claim[name]))
     && isWhole(proof.unheard)
     && (proof.minted_wh === null || isWhole(proof.minted_wh));
-  if (!right) throw new NotAProof(known ? "a part of this proof is missing or malformed" : "this is no proof of a kWh");
+  if (!right) throw new NotAProof(known ? gettext("a part of this proof is missing or malformed") : gettext("this is no proof of a kWh"));
 }
 
 /** The fields of a record of 96 bytes. */
@@ -109,56 +110,56 @@ export function recordOf(record) {
 
 async function checkRecords(proof, readings) {
   for (const each of readings) {
-    need(each.frame.length === FRAME_SIZE, `a frame has ${FRAME_SIZE} bytes, one of these ${each.frame.length}`);
+    need(each.frame.length === FRAME_SIZE, gettext("a frame has %(FRAME_SIZE)s bytes, one of these %(frame)s", {FRAME_SIZE, frame: each.frame.length}));
     const {record} = each;
     need(same(await sha256(record), bytes(each.record_hash)),
-      `the bytes of reading ${each.log_index} have another SHA-256 than the one they are filed under`);
-    need(hex(record.slice(0, 4)) === "414d5231", "a record starts with AMR1");
-    need(hex(record.slice(8, 16)) === proof.network_id, "a record is of another network");
+      gettext("the bytes of reading %(log_index)s have another SHA-256 than the one they are filed under", {log_index: each.log_index}));
+    need(hex(record.slice(0, 4)) === "414d5231", gettext("a record starts with AMR1"));
+    need(hex(record.slice(8, 16)) === proof.network_id, gettext("a record is of another network"));
     const {end, source, flags} = each.fields = recordOf(record);
-    need(source <= 4 && (flags & ~KNOWN_FLAGS) === 0, "a record has a source or a flag that nobody knows");
-    need(end >= proof.starts_at && end <= proof.ends_at, "a record is of another time");
+    need(source <= 4 && (flags & ~KNOWN_FLAGS) === 0, gettext("a record has a source or a flag that nobody knows"));
+    need(end >= proof.starts_at && end <= proof.ends_at, gettext("a record is of another time"));
   }
   let followed = 0;
   for (const its of byMeter(proof, readings)) {
     need(its[0]?.fields.end === proof.starts_at && its.at(-1).fields.end === proof.ends_at,
-      "a meter has no reading at the beginning or the end");
+      gettext("a meter has no reading at the beginning or the end"));
     for (const [place, each] of its.entries()) {
       const before = its[place - 1];
       if (before === undefined) continue;
-      need(before.fields.end < each.fields.end, "two records of a meter are of one time");
+      need(before.fields.end < each.fields.end, gettext("two records of a meter are of one time"));
       if (!same(before.key, each.key) || before.fields.sequence + 1 !== each.fields.sequence) continue;
       need(same((await sha256(before.record)).slice(0, 16), each.fields.previous),
-        `record ${each.fields.sequence} names another record as the one before it`);
+        gettext("record %(sequence)s names another record as the one before it", {sequence: each.fields.sequence}));
       followed += 1;
     }
   }
-  return `${count(readings.length, "record")} of 96 bytes, each with the SHA-256 it is filed under, of this network and `
-    + `this time.${followed ? ` ${count(followed, "record")} name the one before by its hash, so none is missing between them.` : ""}`;
+  return gettext("%(length)s of 96 bytes, each with the SHA-256 it is filed under, of this network and this time.", {length: ngettext("%(count)s record", "%(count)s records", readings.length)})
+    + (followed ? gettext(" %(followed)s name the one before by its hash, so none is missing between them.", {followed: ngettext("%(count)s record", "%(count)s records", followed)}) : "");
 }
 
 async function checkSignatures(proof, readings) {
   const outcomes = await Promise.all(readings.map(each => verified(each.key, each.signature, each.record)));
   const wrong = outcomes.indexOf(false);
-  need(wrong < 0, `the key did not sign the record of reading ${readings[wrong]?.log_index}`);
-  return `${count(readings.length, "Ed25519 signature")} verified with the meters' keys.`;
+  need(wrong < 0, gettext("the key did not sign the record of reading %(log_index)s", {log_index: readings[wrong]?.log_index}));
+  return gettext("%(length)s verified with the meters' keys.", {length: ngettext("%(count)s Ed25519 signature", "%(count)s Ed25519 signatures", readings.length)});
 }
 
 async function checkEnergy(proof, readings) {
   const {flows, surplus, spans, left} = energyOf(proof, readings);
-  need(spans > 0, "no two readings of all meters can be compared");
+  need(spans > 0, gettext("no two readings of all meters can be compared"));
   for (const name of FLOWS) {
     need(flows[name] === BigInt(proof.claim[name]),
-      `the registers give ${flows[name]} Wh ${name.replace("_wh", "").replaceAll("_", " ")}, the claim says ${proof.claim[name]}`);
+      gettext("the registers give %(wh)s Wh %(what)s, the claim says %(claimed)s", {wh: flows[name], what: name.replace("_wh", "").replaceAll("_", " "), claimed: proof.claim[name]}));
   }
   need(proof.minted_wh === null || BigInt(proof.minted_wh) <= surplus,
-    `${proof.minted_wh} Wh of tokens are said to be minted, and the meters measured ${surplus} Wh to spare`);
+    gettext("%(minted_wh)s Wh of tokens are said to be minted, and the meters measured %(surplus)s Wh to spare", {minted_wh: proof.minted_wh, surplus}));
   const doubtful = readings.filter(each => each.fields.flags & DOUBTFUL).length;
-  return `The registers' differences over ${count(spans, "interval")}, netted in each, are the energy claimed, to the watt-hour.`
-    + (left ? ` ${count(left, "interval")} in which a register was reset count nothing.` : "")
-    + (proof.unheard ? ` ${count(proof.unheard, "other meter")} of this member sent nothing in this time.` : "")
-    + (doubtful ? ` ${count(doubtful, "reading")} the meter itself calls estimated or doubtful.` : "")
-    + (proof.minted_wh ? ` The ${proof.minted_wh} Wh of tokens said to be minted are not more than was to spare.` : "");
+  return gettext("The registers' differences over %(spans)s, netted in each, are the energy claimed, to the watt-hour.", {spans: ngettext("%(count)s interval", "%(count)s intervals", spans)})
+    + (left ? gettext(" %(left)s in which a register was reset count nothing.", {left: ngettext("%(count)s interval", "%(count)s intervals", left)}) : "")
+    + (proof.unheard ? gettext(" %(unheard)s of this member sent nothing in this time.", {unheard: ngettext("%(count)s other meter", "%(count)s other meters", proof.unheard)}) : "")
+    + (doubtful ? gettext(" %(doubtful)s the meter itself calls estimated or doubtful.", {doubtful: ngettext("%(count)s reading", "%(count)s readings", doubtful)}) : "")
+    + (proof.minted_wh ? gettext(" The %(minted_wh)s Wh of tokens said to be minted are not more than was to spare.", {minted_wh: proof.minted_wh}) : "");
 }
 
 async function checkKeys(proof, readings) {
@@ -167,72 +168,72 @@ async function checkKeys(proof, readings) {
     if (each.account === null) return null;
     const data = bytes(each.account);
     need(data.length === 48 && hex(data.slice(0, 8)) === KEY_USE_DISCRIMINATOR && data[8] === 1 && isZero(data.slice(10, 16)),
-      "the account is not that of a meter's key");
-    need(hex(data.slice(16, 48)) === proof.meters[each.meter].meter_id, "the chain knows the key as another meter's");
+      gettext("the account is not that of a meter's key"));
+    need(hex(data.slice(16, 48)) === proof.meters[each.meter].meter_id, gettext("the chain knows the key as another meter's"));
     await requireAddress(each, [text("key"), bytes(each.key)], data[9]);
     known.set(each.key, each.meter);
   }
-  for (const each of readings) need(known.get(hex(each.key)) === each.meter, "a reading is signed with a key of no account here");
-  return `${count(known.size, "key")}: each has its account in the registry program, which names this meter and no other.`;
+  for (const each of readings) need(known.get(hex(each.key)) === each.meter, gettext("a reading is signed with a key of no account here"));
+  return gettext("%(size)s: each has its account in the registry program, which names this meter and no other.", {size: ngettext("%(count)s key", "%(count)s keys", known.size)});
 }
 
 async function checkCheckpoint(proof) {
   const {note, key} = proof.checkpoint, cut = note.lastIndexOf("\n\n");
-  need(cut > 0 && note.endsWith("\n"), "the checkpoint is no signed note");
+  need(cut > 0 && note.endsWith("\n"), gettext("the checkpoint is no signed note"));
   const signed = note.slice(0, cut + 1), name = `ami/log/${proof.network_id}`;
   const id = (await sha256(join(text(`${name}\n`), [1], bytes(key)))).slice(0, 4);
   const raw = note.slice(cut + 2, -1).split("\n").map(line => line.split(" "))
     .filter(([dash, who, , more]) => dash === "\u2014" && who === name && more === undefined)
     .map(([, , signature]) => canonical(signature)).find(found => found !== null && same(found.slice(0, 4), id));
-  need(raw?.length === 68, "the receipt key did not sign this checkpoint");
-  need(await verified(bytes(key), raw.slice(4), text(signed)), "the signature is not the receipt key's over this text");
+  need(raw?.length === 68, gettext("the receipt key did not sign this checkpoint"));
+  need(await verified(bytes(key), raw.slice(4), text(signed)), gettext("the signature is not the receipt key's over this text"));
   const lines = signed.slice(0, -1).split("\n");
-  need(lines.length === 3 && lines[0] === name && /^[1-9][0-9]{0,15}$/.test(lines[1]), "the checkpoint's text is malformed");
+  need(lines.length === 3 && lines[0] === name && /^[1-9][0-9]{0,15}$/.test(lines[1]), gettext("the checkpoint's text is malformed"));
   const root = canonical(lines[2]);
-  need(root?.length === 32, "the checkpoint's root is malformed");
+  need(root?.length === 32, gettext("the checkpoint's root is malformed"));
   proof.tree = {size: Number(lines[1]), root};
-  return `Signed with the key that this proof names as the department's receipt key: the log has ${lines[1]} entries, and the root ${hex(root).slice(0, 16)}...`;
+  return gettext("Signed with the key that this proof names as the department's receipt key: the log has %(lines)s entries, and the root %(root)s...", {lines: lines[1], root: hex(root).slice(0, 16)});
 }
 
 async function checkLog(proof, readings) {
   for (const each of readings) {
-    need(each.head.length === HEAD_SIZE, "a log entry is malformed");
+    need(each.head.length === HEAD_SIZE, gettext("a log entry is malformed"));
     const leaf = await sha256(join([0], each.head, each.frame));
     const root = await rootOf(leaf, each.log_index, proof.tree.size, each.path.map(bytes));
-    need(root !== null && same(root, proof.tree.root), `entry ${each.log_index} does not lead to the root that was signed`);
-    need(each.head[0] === 1 && (each.head[1] === 1 || each.head[1] === 2), `entry ${each.log_index} is not a reading that was taken`);
+    need(root !== null && same(root, proof.tree.root), gettext("entry %(log_index)s does not lead to the root that was signed", {log_index: each.log_index}));
+    need(each.head[0] === 1 && (each.head[1] === 1 || each.head[1] === 2), gettext("entry %(log_index)s is not a reading that was taken", {log_index: each.log_index}));
   }
   const held = readings.filter(each => each.head[1] === 2).length;
-  return `${readings.length === 1 ? "1 entry" : `${readings.length} entries`} hashed, each leads to the signed root by its path (RFC 6962).`
-    + (held ? ` ${count(held, "reading")} the department held back at first and released later.` : "");
+  return gettext("%(length)s hashed, each leads to the signed root by its path (RFC 6962).", {length: ngettext("%(count)s entry", "%(count)s entries", readings.length)})
+    + (held ? gettext(" %(held)s the department held back at first and released later.", {held: ngettext("%(count)s reading", "%(count)s readings", held)}) : "");
 }
 
 async function checkPin(proof) {
   if (proof.pin === null || proof.pin.account === null) return null;
   const data = bytes(proof.pin.account);
   need(data.length === 56 && hex(data.slice(0, 8)) === PIN_DISCRIMINATOR && data[8] === 1 && isZero(data.slice(10, 12)),
-    "the account is not an epoch's checkpoint");
+    gettext("the account is not an epoch's checkpoint"));
   const at = view(data), epoch = data.slice(12, 16);
-  need(at.getUint32(12, true) === proof.pin.epoch, "the account is another epoch's");
+  need(at.getUint32(12, true) === proof.pin.epoch, gettext("the account is another epoch's"));
   await requireAddress(proof.pin, [text("epoch"), epoch], data[9]);
-  need(at.getBigUint64(16, true) === BigInt(proof.tree.size), "the chain pins another size of the log");
-  need(same(data.slice(24, 56), proof.tree.root), "the chain pins another root of the log");
-  return `The account of epoch ${proof.pin.epoch} pins just this size and this root. Its address follows from the oracle program and the epoch.`;
+  need(at.getBigUint64(16, true) === BigInt(proof.tree.size), gettext("the chain pins another size of the log"));
+  need(same(data.slice(24, 56), proof.tree.root), gettext("the chain pins another root of the log"));
+  return gettext("The account of epoch %(epoch)s pins just this size and this root. Its address follows from the oracle program and the epoch.", {epoch: proof.pin.epoch});
 }
 
 /** The checks in the order in which they are shown. One that needs another is not reached where that does not hold. */
 export const STEPS = [
-  {id: "records", title: "The readings are whole", needs: [], check: checkRecords},
-  {id: "signatures", title: "The meters signed them", needs: ["records"], check: checkSignatures},
-  {id: "energy", title: "The registers give this energy", needs: ["signatures"], check: checkEnergy},
-  {id: "keys", title: "The keys are those of enrolled meters", needs: ["signatures"], check: checkKeys},
-  {id: "checkpoint", title: "The department signed its log's state", needs: [], check: checkCheckpoint},
-  {id: "log", title: "The readings stand in that log", needs: ["signatures", "checkpoint"], check: checkLog},
-  {id: "pin", title: "The chain pins that log", needs: ["checkpoint"], check: checkPin},
+  {id: "records", title: gettext("The readings are whole"), needs: [], check: checkRecords},
+  {id: "signatures", title: gettext("The meters signed them"), needs: ["records"], check: checkSignatures},
+  {id: "energy", title: gettext("The registers give this energy"), needs: ["signatures"], check: checkEnergy},
+  {id: "keys", title: gettext("The keys are those of enrolled meters"), needs: ["signatures"], check: checkKeys},
+  {id: "checkpoint", title: gettext("The department signed its log's state"), needs: [], check: checkCheckpoint},
+  {id: "log", title: gettext("The readings stand in that log"), needs: ["signatures", "checkpoint"], check: checkLog},
+  {id: "pin", title: gettext("The chain pins that log"), needs: ["checkpoint"], check: checkPin},
 ];
 const MISSING = {
-  keys: "The chain did not answer when this proof was made, so nothing says whose keys these are.",
-  pin: "No account of the chain is in this proof: the next epoch pins the log, or the chain did not answer. Load the page again later.",
+  keys: gettext("The chain did not answer when this proof was made, so nothing says whose keys these are."),
+  pin: gettext("No account of the chain is in this proof: the next epoch pins the log, or the chain did not answer. Load the page again later."),
 };
 
 /** Each step's outcome, [{id, title, state, words}], in order. NotAProof and NoEd25519 are thrown. */
@@ -253,7 +254,7 @@ export async function check(given) {
     let words;
     if (missing !== undefined) {
       state[id] = NOT_REACHED;
-      words = `It rests on "${STEPS.find(step => step.id === missing).title}".`;
+      words = gettext("It rests on \"%(title)s\".", {title: STEPS.find(step => step.id === missing).title});
     } else {
       try {
         words = await its(proof, readings);
@@ -261,7 +262,7 @@ export async function check(given) {
         words ??= MISSING[id];
       } catch (error) {
         state[id] = FAILS;
-        words = error instanceof Fails ? `${error.message[0].toUpperCase()}${error.message.slice(1)}.` : "It is malformed.";
+        words = error instanceof Fails ? gettext("%(sentence)s.", {sentence: `${error.message[0].toUpperCase()}${error.message.slice(1)}`}) : gettext("It is malformed.");
       }
     }
     outcomes.push({id, title, state: state[id], words});
@@ -354,7 +355,7 @@ async function rootOf(leaf, index, size, path) {
 /** An account's address follows from its program and seeds, so the program alone can have made the account. */
 async function requireAddress({program, address}, seeds, bump) {
   const derived = await sha256(join(...seeds, [bump], unbase58(program), text("ProgramDerivedAddress")));
-  need(same(derived, unbase58(address)), "the account's address is not the one that follows from its program");
+  need(same(derived, unbase58(address)), gettext("the account's address is not the one that follows from its program"));
 }
 
 /** Which accounts of a proof a node's answer to getAccountInfo (JSON, base64) has: their addresses; none where others. */
@@ -363,10 +364,10 @@ export function accountsIn(proof, answer) {
   try {
     value = JSON.parse(answer)?.result?.value;
     const [encoded, encoding] = value.data;
-    if (encoding !== "base64") throw new NotAProof("the answer is not in base64: ask with the encoding base64");
+    if (encoding !== "base64") throw new NotAProof(gettext("the answer is not in base64: ask with the encoding base64"));
     value = {owner: value.owner, data: hex(unbase64(encoded))};
   } catch (error) {
-    throw error instanceof NotAProof ? error : new NotAProof("this is no answer to getAccountInfo");
+    throw error instanceof NotAProof ? error : new NotAProof(gettext("this is no answer to getAccountInfo"));
   }
   return [...proof.keys, ...proof.pin ? [proof.pin] : []]
     .filter(each => each.account !== null && value.owner === each.program && value.data.startsWith(each.account))
@@ -388,30 +389,30 @@ const inFrame = (first, size) => (proof, at) => {
 
 /** Parts of a proof of which a byte can be changed; fails names the step that must notice. */
 export const PARTS = [
-  {id: "record", title: "a reading", fails: "records", at: 32, change: inFrame(0, RECORD_SIZE)},
-  {id: "signature", title: "a meter's signature", fails: "signatures", at: 3, change: inFrame(128, 64)},
-  {id: "meter-key", title: "a meter's key", fails: "signatures", at: 3, change: inFrame(96, 32)},
-  {id: "claim", title: "the energy claimed", fails: "energy", at: 0,
+  {id: "record", title: gettext("a reading"), fails: "records", at: 32, change: inFrame(0, RECORD_SIZE)},
+  {id: "signature", title: gettext("a meter's signature"), fails: "signatures", at: 3, change: inFrame(128, 64)},
+  {id: "meter-key", title: gettext("a meter's key"), fails: "signatures", at: 3, change: inFrame(96, 32)},
+  {id: "claim", title: gettext("the energy claimed"), fails: "energy", at: 0,
     change: (proof, at) => { proof.claim[FLOWS[at % FLOWS.length]] ^= 1; }},
-  {id: "key-account", title: "the key's account on the chain", fails: "keys", at: 20,
+  {id: "key-account", title: gettext("the key's account on the chain"), fails: "keys", at: 20,
     change: (proof, at) => { proof.keys[0].account = flipHex(proof.keys[0].account, at); }},
-  {id: "checkpoint", title: "the checkpoint's text", fails: "checkpoint", at: 40, change: (proof, at) => {
+  {id: "checkpoint", title: gettext("the checkpoint's text"), fails: "checkpoint", at: 40, change: (proof, at) => {
     const length = proof.checkpoint.note.lastIndexOf("\n\n");
     proof.checkpoint.note = otherLetter(proof.checkpoint.note, at % length);
   }},
-  {id: "checkpoint-signature", title: "the checkpoint's signature", fails: "checkpoint", at: 20, change: (proof, at) => {
+  {id: "checkpoint-signature", title: gettext("the checkpoint's signature"), fails: "checkpoint", at: 20, change: (proof, at) => {
     const first = proof.checkpoint.note.lastIndexOf(" ") + 1;
     proof.checkpoint.note = otherLetter(proof.checkpoint.note, first + at % (proof.checkpoint.note.length - first));
   }},
-  {id: "receipt-key", title: "the receipt key", fails: "checkpoint", at: 3,
+  {id: "receipt-key", title: gettext("the receipt key"), fails: "checkpoint", at: 3,
     change: (proof, at) => { proof.checkpoint.key = flipHex(proof.checkpoint.key, at); }},
-  {id: "entry", title: "the log's entry", fails: "log", at: 4,
+  {id: "entry", title: gettext("the log's entry"), fails: "log", at: 4,
     change: (proof, at) => { const last = proof.readings.at(-1); last.head = flipHex(last.head, at); }},
-  {id: "path", title: "the path to the root", fails: "log", at: 3, change: (proof, at) => {
+  {id: "path", title: gettext("the path to the root"), fails: "log", at: 3, change: (proof, at) => {
     const {path} = proof.readings.at(-1);
     path[0] = flipHex(path[0], at);
   }},
-  {id: "pin", title: "the pin on the chain", fails: "pin", at: 30,
+  {id: "pin", title: gettext("the pin on the chain"), fails: "pin", at: 30,
     change: (proof, at) => { proof.pin.account = flipHex(proof.pin.account, at); }},
 ];
 
@@ -428,9 +429,9 @@ export function changed(proof, id, at) {
 
 /** What a check of this kind cannot show, in words. */
 export const BELIEVED = [
-  "That the accounts' bytes are the chain's. They came with the proof; a node of your own shows it, and its answers can be compared below.",
-  "That the receipt key is the department's. Compare it with the one that the department prints or that you kept from before.",
-  "That the meters are those of one member, have the roles that the proof says, and measure what flows.",
-  "That the figure of minted tokens is what the chain minted in this time.",
-  "That this page's own program is honest: it came from the department's server. Save the proof, and check it with a program of your own; docs/PROTOCOL.md says how.",
+  gettext("That the accounts' bytes are the chain's. They came with the proof; a node of your own shows it, and its answers can be compared below."),
+  gettext("That the receipt key is the department's. Compare it with the one that the department prints or that you kept from before."),
+  gettext("That the meters are those of one member, have the roles that the proof says, and measure what flows."),
+  gettext("That the figure of minted tokens is what the chain minted in this time."),
+  gettext("That this page's own program is honest: it came from the department's server. Save the proof, and check it with a program of your own; docs/PROTOCOL.md says how."),
 ];

@@ -1,6 +1,7 @@
 // A member's own wallet: finds wallet programs by the Wallet Standard (two events of the page), has one sign what the
 // server prepared, and sends it back. No library, and nothing but this site is spoken to.
-"use strict";
+import {gettext} from "./words.js";
+
 const box = document.querySelector(".connect");
 if (box) {
   const CONNECT = "standard:connect", SIGN = "solana:signTransaction";
@@ -20,9 +21,9 @@ if (box) {
   // What a person types, in thousandths or millionths, without a float in between.
   const whole = (text, digits) => {
     const found = /^\s*(\d{1,12})(?:[.,](\d+))?\s*$/.exec(text);
-    if (!found || (found[2] ?? "").length > digits) throw new Error(`Write a number with at most ${digits} decimals.`);
+    if (!found || (found[2] ?? "").length > digits) throw new Error(gettext("Write a number with at most %(digits)s decimals.", {digits}));
     const value = Number(found[1] + (found[2] ?? "").padEnd(digits, "0"));
-    if (!Number.isSafeInteger(value)) throw new Error("That is too much.");
+    if (!Number.isSafeInteger(value)) throw new Error(gettext("That is too much."));
     return value;
   };
   const bytes = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
@@ -50,7 +51,8 @@ if (box) {
 
   const act = async (form) => {
     const prepared = await send(box.dataset.prepare, wish(form));
-    tell(done, `${prepared.says} Your wallet asks you now; the fee is ${(prepared.fee_lamports / 1e9).toFixed(6)} SOL.`);
+    const fee = (prepared.fee_lamports / 1e9).toFixed(6);
+    tell(done, gettext("%(says)s Your wallet asks you now; the fee is %(fee)s SOL.", {says: prepared.says, fee}));
     const {wallet, account} = signer;
     const input = {account, transaction: bytes(prepared.transaction), chain: box.dataset.chain};
     const [{signedTransaction}] = await wallet.features[SIGN].signTransaction(input);
@@ -60,7 +62,7 @@ if (box) {
     form.reset();
     const fresh = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
     document.querySelector(".holdings").textContent = fresh.querySelector(".holdings")?.textContent ?? "";
-    tell(done, `Done: ${answer.says} Transaction ${answer.signature}.`);
+    tell(done, gettext("Done: %(says)s Transaction %(signature)s.", answer));
   };
 
   for (const form of forms) {
@@ -71,7 +73,7 @@ if (box) {
       try {
         await act(form);
       } catch (error) {
-        tell(alarm, error.message || "Your wallet did not sign.");
+        tell(alarm, error.message || gettext("Your wallet did not sign."));
       }
       button.disabled = false;
     });
@@ -80,12 +82,15 @@ if (box) {
   const connect = async (wallet) => {
     const {accounts} = await wallet.features[CONNECT].connect();
     const usable = accounts.filter((each) => each.features.includes(SIGN));
-    if (!usable.length) throw new Error(`${wallet.name} shows no account of Solana that signs.`);
+    if (!usable.length) throw new Error(gettext("%(name)s shows no account of Solana that signs.", wallet));
     const own = usable.find((each) => each.address === box.dataset.wallet);
     shown.querySelector("code").textContent = (own ?? usable[0]).address;
     shown.hidden = false;
     if (box.dataset.custody === "yes") return;
-    if (!own) throw new Error(`${wallet.name} shows another account than ${box.dataset.wallet}: choose that one there.`);
+    if (!own) {
+      const names = {name: wallet.name, wallet: box.dataset.wallet};
+      throw new Error(gettext("%(name)s shows another account than %(wallet)s: choose that one there.", names));
+    }
     signer = {wallet, account: own};
     for (const form of forms) form.querySelector("button").disabled = false;
   };
@@ -99,15 +104,15 @@ if (box) {
       wallets.add(wallet);
       const item = document.createElement("li"), name = document.createElement("strong"), button = document.createElement("button");
       name.textContent = wallet.name;
-      button.textContent = "Connect";
-      button.setAttribute("aria-label", `Connect ${wallet.name}`);
+      button.textContent = gettext("Connect");
+      button.setAttribute("aria-label", gettext("Connect %(name)s", wallet));
       button.type = "button";
       button.addEventListener("click", async () => {
         alarm.hidden = true;
         try {
           await connect(wallet);
         } catch (error) {
-          tell(alarm, error.message || `${wallet.name} did not connect.`);
+          tell(alarm, error.message || gettext("%(name)s did not connect.", wallet));
         }
       });
       item.append(name, button);

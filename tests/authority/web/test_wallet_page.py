@@ -166,3 +166,26 @@ def test_another_account_is_named_and_a_custodial_member_sees_its_new_address(
         axe.picture(browser, "custodial-wallet")
         assert axe.faults(browser) == []
         assert browser.messages == []
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+def test_the_page_and_its_script_speak_the_readers_language(site: KwhSite, key: Keypair, tmp_path: Path) -> None:
+    with served(site.flask) as address, Browser(tmp_path) as browser:
+        browser.inject(program(key))
+        browser.emulate(390, 844)
+        browser.sign_in(site.cookies[OWNER], address)
+        browser.set_cookie("language", "th", address)
+        browser.open(f"{address}/me/wallet")
+        browser.until("document.querySelectorAll('.wallets li').length === 1")
+        assert browser.evaluate("document.querySelector('.wallets button').textContent") == "เชื่อมต่อ"
+        browser.evaluate("document.querySelector('.wallets button').click()")
+        browser.until("!document.querySelector('form[data-act=deposit] button').disabled")
+        for amount, shown in (("0,05", "เสร็จแล้ว: นำ 0.05"), ("999999999", "กระเป๋าของคุณมีไม่ถึง"), ("x", "โปรดเขียนตัวเลข")):
+            browser.evaluate(
+                "(() => { const form = document.querySelector('form[data-act=deposit]'); form.asset.value = 'credit';"
+                f"form.amount.value = '{amount}'; form.querySelector('button').click(); }})()"
+            )
+            browser.until(f"document.querySelector('.connect').innerText.includes('{shown}')")
+        assert axe.faults(browser) == []
+        (message,) = browser.messages  # the browser's own, of what was refused
+        assert "409" in message
