@@ -35,6 +35,7 @@ PUBLIC_ROUTES: Mapping[str, Rule] = dict.fromkeys(
         "market.book",
         "market_pages.market_page",
         "market_pages.prices_csv",
+        "help_page.words",
         "health.alive",
         "health.ready",
         "health.metrics",  # takes a token of its own

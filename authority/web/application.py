@@ -43,6 +43,7 @@ from authority.web import (
     audit_pages,
     estimate_pages,
     figures,
+    help_page,
     kwh_pages,
     languages,
     live,
@@ -244,6 +245,7 @@ def _add_people(app: APIFlask, people: People) -> None:
     app.register_blueprint(market_blueprint(market))
     app.register_blueprint(openadr.blueprint(openadr.Vtn(people.app, market, people.client)))
     app.register_blueprint(market_pages.blueprint(market))
+    app.register_blueprint(help_page.blueprint(people.app.home.settings.epoch.seconds))
     app.jinja_env.globals.update(form_field=FORM_FIELD, oidc_name=provider.name)
 
     @app.context_processor

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get i
 GOOD = "violet kettle under seven"
 WIDTHS = ((390, 844), (1280, 900))
 PAGES = {
-    None: ("/login", "/market", "/market?view=month&table=1", "/market?view=year"),
+    None: ("/login", "/market", "/market?view=month&table=1", "/market?view=year", "/help"),
     MEMBER: (
         "/me",
         "/me/energy",

@@ -105,7 +105,15 @@ MEMBERS = (
 
 def test_the_public_pages(site):
     stranger = site.client()
-    for url in ("/", "/login", "/market", "/market?view=month&table=1", "/market?view=year", "/market?day=2020-01-01"):
+    for url in (
+        "/",
+        "/login",
+        "/market",
+        "/help",
+        "/market?view=month&table=1",
+        "/market?view=year",
+        "/market?day=2020-01-01",
+    ):
         read(stranger, url, *CAMPUS)
     read(stranger, "/kwh/check") if "kwh.check" in site.flask.view_functions else None
     read(stranger, "/nothing/here", status=404)
