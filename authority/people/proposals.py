@@ -78,6 +78,12 @@ def listed(session: Session, roles: frozenset[str] | None, most: int | None = No
     return list(session.scalars(query.limit(most)))
 
 
+def undecided(session: Session, now: int) -> list[Proposal]:
+    """What is open: it waits for another person, or, approved, for whoever carries it out; the first proposed first."""
+    query = select(Proposal).where(Proposal.state.in_((WAITING, APPROVED)), Proposal.expires_at > now)
+    return list(session.scalars(query.order_by(Proposal.proposed_at, Proposal.id)))
+
+
 def of(session: Session, id: str, roles: frozenset[str] | None = None) -> Proposal:
     """A proposal that these roles see (None: any); ProposalUnknownError."""
     found = session.get(Proposal, id)

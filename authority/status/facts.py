@@ -27,6 +27,8 @@ from authority.governance import acts
 from authority.home import certificates
 from authority.home.errors import HomeError
 from authority.home.home import Home
+from authority.people.dangerous import KINDS, By
+from authority.people.proposals import APPROVED, undecided
 from authority.store.leases import Lease
 from authority.store.metering import (
     CHAIN_CONFIRMED,
@@ -137,6 +139,19 @@ class AlertingFacts:
 
 
 @dataclass(frozen=True)
+class ProposalFacts:
+    """What takes two people and is not done: waiting for another person, or approved and to be carried out.
+
+    words say what it is; by_proposer is whether the proposer carries it out, who is shown a name.
+    """
+
+    id: str
+    words: str
+    approved: bool
+    by_proposer: bool
+
+
+@dataclass(frozen=True)
 class Facts:
     """All of it, at a time."""
 
@@ -156,6 +171,7 @@ class Facts:
     server_certificate_ends: int | None
     backup_at: int | None
     enrolments_waiting: tuple[str, ...] = field(default=())
+    proposals: tuple[ProposalFacts, ...] = field(default=())
     watchdog: Mapping[str, Any] | None = None
     """What `authority watchdog` tells: state, slot, starts and remedies; None where it does not run the validator."""
     alerting: AlertingFacts | None = None
@@ -207,6 +223,11 @@ def gather(app: App, client: ChainClient) -> Facts:
             "settled_any": session.scalar(epochs.limit(1)) is not None,
             "running": _running(session, now),
             "enrolments_waiting": _waiting(session),
+            "proposals": tuple(
+                ProposalFacts(each.id, kind.words, each.state == APPROVED, kind.by is By.PROPOSER)
+                for each in undecided(session, now)
+                for kind in (KINDS[each.kind],)
+            ),
         }
     disk = shutil.disk_usage(home.path)
     return Facts(

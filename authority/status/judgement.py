@@ -153,6 +153,13 @@ def _processes(facts: Facts) -> Iterator[Problem]:
         yield Problem("alert", "settlement", text, f"{alert.code} {alert.first_at}")
     for gateway in facts.enrolments_waiting:
         yield Problem("enrolment_waits", gateway, "asks to be enrolled: authority enrol list")
+    for proposal in facts.proposals:
+        if not proposal.approved:
+            text = f"{proposal.words}: waits for another person's approval: authority approvals list"
+            yield Problem("proposal_waits", "approvals", text, proposal.id)
+        elif not proposal.by_proposer:
+            text = f"{proposal.words}: is approved, and waits to be carried out: authority approvals run"
+            yield Problem("proposal_approved", "approvals", text, proposal.id)
 
 
 def _gateways(facts: Facts) -> Iterator[Problem]:

@@ -59,6 +59,7 @@ CODES = frozenset(
         marked("chain"),
         marked("collector"),
         marked("settlement"),
+        marked("approvals"),
         marked("watchdog"),
         marked("alerts"),
         marked("backup"),

@@ -249,6 +249,23 @@ def test_refused_and_withdrawn_ones_are_over_even_when_they_were_approved(office
     assert len(office.acts("proposal_refused", "proposal_withdrawn")) == 2
 
 
+def test_what_is_undecided_waits_for_somebody_until_it_is_done_or_out_of_time(office: Office) -> None:
+    def waiting() -> list[tuple[str, str]]:
+        with office.app.store.read() as session:
+            return [(each.id, each.state) for each in proposals.undecided(session, office.app.clock())]
+
+    assert waiting() == []
+    made = office.credits()
+    assert waiting() == [(made.id, WAITING)]
+    office.approve(made, "authority-1")
+    assert waiting() == []
+    shown = office.unmask()
+    office.approve(shown, "authority-2")
+    assert waiting() == [(shown.id, APPROVED)]
+    office.clock.now += proposals.OPEN_SECONDS
+    assert waiting() == []
+
+
 def test_two_who_approve_at_once_are_one_approval_and_one_answer(office: Office) -> None:
     made = office.credits()
     people = [office.who(name) for name in ("treasurer-2", "authority-1", "authority-2")] * 2

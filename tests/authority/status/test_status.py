@@ -92,6 +92,12 @@ def test_the_chains_problem_is_told(change: dict[str, Any], code: str, words: st
         ({"backup_at": NOW - 3 * 86_400}, "backup", "3 d"),
         ({"alerts": (facts.AlertFacts("X", "bid of Dormitory A: refused", 1, 4),)}, "alert", "Dormitory A"),
         ({"enrolments_waiting": ("gw-9",)}, "enrolment_waits", "gw-9"),
+        (
+            {"proposals": (facts.ProposalFacts("1f", "Erase a person", False, False),)},
+            "proposal_waits",
+            "Erase a person",
+        ),
+        ({"proposals": (facts.ProposalFacts("1f", "Name another operator", True, False),)}, "proposal_approved", "run"),
         ({"server_certificate_ends": NOW + 86_400}, "certificate_ends", "collector"),
     ],
 )

@@ -67,6 +67,18 @@ def acts(site: Any, *kinds: str) -> list[tuple[str, str]]:
         return [(act.kind, act.actor) for act in found]
 
 
+def test_what_waits_tells_of_a_proposal_and_leads_those_there_who_may_decide(site: Any) -> None:
+    auditor, authority, operator = (Hand(site, role) for role in (AUDITOR, AUTHORITY, OPERATOR))
+    url = auditor.propose("unmask", pseudonym=site.people[MEMBER].pseudonym)
+    waits = "Show who is behind a pseudonym: waits for another person&#39;s approval"
+    for hand, leads in ((authority, True), (operator, False)):
+        text = hand.get("/op").text
+        assert waits in text
+        assert ('<a href="/approvals">Open' in text) is leads
+    authority.approve(url)
+    assert "proposal_" not in operator.get("/op").text, "who proposed it looks when it likes"
+
+
 def test_a_name_is_shown_once_after_another_person_agreed(site: Any) -> None:
     auditor, authority, treasurer = (Hand(site, role) for role in (AUDITOR, AUTHORITY, TREASURER))
     subject = site.people[MEMBER].pseudonym
