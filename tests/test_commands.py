@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -257,6 +258,13 @@ def test_every_command_has_help_and_those_that_show_something_have_json() -> Non
     assert names >= DO_SOMETHING, "these are no commands any more"
     assert [name for name, options, _ in found if "--json" not in options and name not in DO_SOMETHING] == []
     assert [name for name, options, text in found if "--help" not in options or len(text.splitlines()) < 4] == []
+
+
+def test_the_help_of_every_reason_says_that_it_is_logged_and_names_nobody() -> None:
+    found = {name: " ".join(text.split()) for name, options, text in parsers("authority") if "--reason" in options}
+    assert len(found) > 20
+    told = {name: re.search(r"--reason REASON ([^-]*?logged[^-]*)", text) for name, text in found.items()}
+    assert [name for name, help_ in told.items() if help_ is None or "name" not in help_[1]] == []
 
 
 def test_the_place_may_follow_every_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _choice(action)
         action.add_argument("--all", action="store_true", help="all that are held")
         action.add_argument("--dry-run", action="store_true", help="say which, and do nothing")
-        action.add_argument("--reason", required=True, help="why; it is logged")
+        action.add_argument("--reason", required=True, help="why; it is logged, so it names no person and no building")
         add_actor(action)
 
 

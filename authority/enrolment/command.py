@@ -40,13 +40,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     reject = actions.add_parser("reject", help="refuse an enrolment")
     for action in (approve, reject):
         action.add_argument("enrolment", help="an enrolment's id, or its gateway's name")
-    reject.add_argument("--reason", required=True, help="why; the gateway shows it to its person")
+    reject.add_argument(
+        "--reason",
+        required=True,
+        help="why; the gateway shows it to its person, and it is logged: name no person and no building",
+    )
     revoke = actions.add_parser(
         "revoke",
         help="end a gateway's certificate at once: over HTTPS, at the broker, and its meters' right on the chain",
     )
     revoke.add_argument("gateway")
-    revoke.add_argument("--reason", required=True, help="why; it is logged")
+    revoke.add_argument("--reason", required=True, help="why; it is logged, so it names no person and no building")
     revoke.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     for action in (lister, whose, revoke):
         add_json(action)

@@ -20,6 +20,7 @@ from authority.home import certificates
 from authority.home.certificates import CertificateError
 from authority.home.home import Home
 from authority.log import log
+from authority.log.nameless import require_nameless
 from authority.refusals import ConflictError, MalformedError, NotFoundError, UnauthorisedError
 from authority.store import enrolments, metering
 from authority.store.enrolments import CertificateRenewal, Claim, Enrolment, EnrolmentMeter
@@ -424,7 +425,8 @@ def _put_to_use(session: Session, row: EnrolmentMeter, meter: Meter, now: int) -
 
 
 def reject(session: Session, enrolment: Enrolment, *, actor: str, reason: str, now: int) -> None:
-    """Refuse an enrolment, with the words that the gateway's person will read; logged."""
+    """Refuse an enrolment, with the words that the gateway's person will read; logged. NamesSomebodyError for these."""
+    require_nameless(session, reason)
     log.lock(session)
     session.refresh(enrolment, with_for_update=True)
     if enrolment.state not in (enrolments.ENROLMENT_STARTED, enrolments.ENROLMENT_PENDING):
@@ -444,8 +446,9 @@ def revoke(session: Session, gateway_name: str, *, actor: str, reason: str, now:
     """End a gateway's certificate and its claims, and suspend its meters; False where that was done before. Logged.
 
     A new claim and approval bring all of it back. The broker and the chain are told by authority.enrolment.closing.
-    NotFoundError for a gateway that was never enrolled.
+    NotFoundError for a gateway that was never enrolled, NamesSomebodyError for the reason.
     """
+    require_nameless(session, reason)
     log.lock(session)  # no frame of its meters may slip in between
     gateway = session.get(Gateway, gateway_name, with_for_update=True)
     if gateway is None or gateway.state == metering.GATEWAY_EXPECTED:

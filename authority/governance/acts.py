@@ -22,6 +22,7 @@ from authority.errors import AuthorityError, OutOfRangeError
 from authority.home.settings import ParameterSettings
 from authority.language.reading import spoken
 from authority.log import log
+from authority.log.nameless import require_nameless
 from authority.store.settlement import SettlementEpoch
 
 NEAREST_EPOCHS = 2
@@ -185,15 +186,22 @@ def cancel(app: App, client: ChainClient, governance: Governance, *, actor: str)
 
 
 def set_paused(app: App, client: ChainClient, names: Sequence[str], *, reason: str, actor: str) -> str:
-    """Have exactly these activities stand still. The signature."""
+    """Have exactly these activities stand still. The signature. NamesSomebodyError for the reason."""
+    _require_nameless(app, reason)
     data = {"paused": sorted(names), "reason": reason}
     return _act(app, client, "set_paused", {"bits": bits_of(names)}, "pause_set", data, actor)
 
 
 def set_operator(app: App, client: ChainClient, operator: Pubkey, *, reason: str, actor: str) -> str:
-    """Name another operator. The signature."""
+    """Name another operator. The signature. NamesSomebodyError for the reason."""
+    _require_nameless(app, reason)
     data = {"operator": str(operator), "reason": reason}
     return _act(app, client, "set_operator", {"operator": operator}, "operator_set", data, actor)
+
+
+def _require_nameless(app: App, reason: str) -> None:
+    with app.store.read() as session:
+        require_nameless(session, reason)
 
 
 def adopt(app: App, governance: Governance) -> None:

@@ -70,7 +70,7 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
 
 def _common(parser: argparse.ArgumentParser, *, reason: bool = True) -> None:
     if reason:
-        parser.add_argument("--reason", required=True, help="why; it is logged")
+        parser.add_argument("--reason", required=True, help="why; it is logged, so it names no person and no building")
     add_acting(parser)
 
 

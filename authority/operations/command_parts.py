@@ -15,6 +15,7 @@ from authority.chain.client import ChainClient
 from authority.chain.errors import ProgramError
 from authority.enrolment.closing import Step
 from authority.enrolment.names import Names
+from authority.log.nameless import require_nameless
 from authority.operations.desk import Desk, Done
 from edge_agent.wire.command import DONE, FAILED, PENDING, add_acting, message_line, print_json
 
@@ -33,13 +34,15 @@ def desk_of(arguments: argparse.Namespace, *, attempts: int = 2) -> Iterator[Des
     """The desk of a command line; steps are told as they are done, unless JSON is asked for."""
     app = App.open(arguments.home)
     client = ChainClient(app.home.rpc_url, attempts=attempts)
-    as_json = getattr(arguments, "json", False)
+    as_json, reason = getattr(arguments, "json", False), getattr(arguments, "reason", "")
     try:
+        with app.store.read() as session:
+            require_nameless(session, reason)
         yield Desk(
             app,
             client,
             getattr(arguments, "actor", getpass.getuser()),
-            getattr(arguments, "reason", ""),
+            reason,
             getattr(arguments, "dry_run", False),
             (lambda step: None) if as_json else tell,
         )

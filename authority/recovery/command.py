@@ -22,6 +22,7 @@ from authority.enrolment.registration import Registration
 from authority.errors import AuthorityError
 from authority.log import log
 from authority.log.log import open_checkpoint
+from authority.log.nameless import require_nameless
 from authority.recovery import credits, moving, refill
 from authority.recovery.refill import Refilled
 from authority.settlement import went_back
@@ -85,6 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run(app: App, client: ChainClient, arguments: argparse.Namespace) -> int:
     dry_run, actor = arguments.dry_run, arguments.actor
+    with app.store.read() as session:
+        require_nameless(session, arguments.reason)
     source = chain_at(client)
     history = list(source.history)
     chain = ChainSource(source.state, history, source.idls)

@@ -24,6 +24,7 @@ from authority.enrolment.wallets import unseal
 from authority.errors import AuthorityError, MeterUnknownError
 from authority.home.clock import clock_of
 from authority.log import log
+from authority.log.nameless import require_nameless
 from authority.log.publish import publisher
 from authority.log.witness import Witness, Witnesses
 from authority.settlement import day_sums
@@ -64,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "take-out", help="close a meter that was exchanged or taken out, so that its member waits for it no longer"
     )
     out.add_argument("meter", help="GATEWAY/METER, as the alert names it")
-    out.add_argument("--reason", required=True, help="why; it is logged")
+    out.add_argument("--reason", required=True, help="why; it is logged, so it names no person and no building")
     actions.add_parser("retry", help="send again the readings that wait for a person, such as after a rebase")
 
 
@@ -195,6 +196,7 @@ def _rebase(app: App, log_index: int) -> None:
 def _take_out(app: App, name: str, reason: str) -> None:
     gateway, _, meter_name = name.partition("/")
     with app.store.write() as session:
+        require_nameless(session, reason)
         meter = session.scalar(
             select(Meter).where(Meter.gateway_name == gateway, Meter.name == meter_name).options(joinedload(Meter.user))
         )
