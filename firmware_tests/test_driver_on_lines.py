@@ -122,6 +122,7 @@ def test_a_meter_that_loses_its_power_gives_every_row_afterwards(line):
     time.sleep(2 * EPOCH)
     again = start(directory, text, power_csv=POWER)
     try:
+        where = settings(again.port, 1)  # another pty than before, where a test beside this one has taken that number
         driver = open_meter(where, where.map)
         after = driver.rows(before[-1].interval_end, int(time.time()))
         driver.close()
