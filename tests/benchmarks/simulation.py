@@ -20,6 +20,7 @@ sys.path[:0] = [str(Path(__file__).parents[2])]
 
 from solders.keypair import Keypair  # noqa: E402
 
+from authority import heap  # noqa: E402
 from authority.simulation import report  # noqa: E402
 from authority.simulation.campus_home import CampusHome, start_of  # noqa: E402
 from authority.simulation.scenario import Scenario  # noqa: E402
@@ -86,6 +87,7 @@ def main() -> None:
     request = Request(days, buildings, buildings, 1, start_of("2026-06-01"), Scenario())
     with tempfile.TemporaryDirectory() as place, Out(Path(place) / "out", request) as out:
         simulation = TimedSimulation(request, out, lambda *_: None)
+        heap.settle()  # as the command does
         simulation.run()
         document = report.make(out.path, request, simulation.spent)
         ledger = Ledger(out.path / "validator")
