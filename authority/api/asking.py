@@ -8,6 +8,11 @@ from contextlib import contextmanager
 from authority.chain.client import ChainClient
 from authority.chain.errors import ChainError
 from authority.errors import AuthorityError
+from authority.operations.chain_state import MemberOnChain, member_on_chain
+from authority.people.roles import MemberAccount
+from authority.refusals import NotFoundError
+from authority.store import Store
+from authority.store.people import User
 
 
 class ChainAwayError(AuthorityError):
@@ -26,3 +31,13 @@ def asking(client: Callable[[], ChainClient]) -> Iterator[ChainClient]:
         raise ChainAwayError("the validator does not answer; nothing is lost, try again in a while") from error
     finally:
         asked.close()
+
+
+def on_chain(client: ChainClient, store: Store, member: MemberAccount) -> MemberOnChain:
+    """What the chain has of a member that somebody acts for; NotFoundError before its registration."""
+    with store.read() as session:
+        user = session.get_one(User, member.id)
+    found = member_on_chain(client, user)
+    if found is None:
+        raise NotFoundError("this member is not on the chain yet: its meters have to be enrolled first")
+    return found

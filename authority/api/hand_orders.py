@@ -14,7 +14,7 @@ from solders.pubkey import Pubkey
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from authority.api.asking import asking
+from authority.api.asking import asking, on_chain
 from authority.api.campus import described
 from authority.api.market import DepthStep, depth_steps
 from authority.app import App
@@ -34,7 +34,7 @@ from authority.market.hand_orders import DONE, LONGEST_KEY, REFUSED, HandOrder, 
 from authority.market.open_book import OpenBook
 from authority.market.policies import MarketError
 from authority.market.standing_orders import BID, SIDES, ProposedOrder
-from authority.operations.chain_state import MemberOnChain, member_on_chain
+from authority.operations.chain_state import MemberOnChain
 from authority.people.roles import MemberAccount, Principal
 from authority.refusals import NotFoundError
 from authority.settlement.market_sums import public_members
@@ -209,7 +209,7 @@ class HandOrders:
     def preview(self, member: MemberAccount, order: ProposedOrder) -> OrderPreview:
         """What an order would cost or bring; MarketErrors say why it cannot be given. ChainAwayError."""
         with asking(self._client) as client:
-            now, its = self._running(client), self._on_chain(client, member)
+            now, its = self._running(client), on_chain(client, self._app.store, member)
         return self._checked(member, order, now, its)
 
     def place(self, who: Principal, member: MemberAccount, order: ProposedOrder, key: str) -> GivenOrder:
@@ -226,7 +226,7 @@ class HandOrders:
     def cancel(self, who: Principal, member: MemberAccount, number: int) -> GivenOrder:
         """Take an order back, by its number in the running book; BookClosedError, NotFoundError, ChainAwayError."""
         with asking(self._client) as client:
-            now, its = self._running(client), self._on_chain(client, member)
+            now, its = self._running(client), on_chain(client, self._app.store, member)
         self._require_custody(its)
         found = [order for order in now.book.of(its.user.member_index) if order.number == number]
         if not found:
@@ -295,14 +295,6 @@ class HandOrders:
             free_wh=free_wh,
             free_micro_credits=free_credit,
         )
-
-    def _on_chain(self, client: ChainClient, member: MemberAccount) -> MemberOnChain:
-        with self._app.store.read() as session:
-            user = session.get_one(User, member.id)
-        found = member_on_chain(client, user)
-        if found is None:
-            raise NotFoundError("this member is not on the chain yet: its meters have to be enrolled first")
-        return found
 
     def is_in_custody(self, member: MemberAccount) -> bool:
         """Whether settlement can sign for the member, as the chain says; ChainAwayError."""

@@ -23,7 +23,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.api import days
-from authority.api.asking import asking
+from authority.api.asking import asking, on_chain
 from authority.api.campus import described
 from authority.app import App
 from authority.billing import paper, payments
@@ -38,7 +38,7 @@ from authority.chain.client import ChainClient
 from authority.market import policies
 from authority.market.prices import market_prices
 from authority.market.standing_orders import StandingOrder
-from authority.operations.chain_state import MemberOnChain, member_on_chain
+from authority.operations.chain_state import MemberOnChain
 from authority.people.roles import MemberAccount, Principal
 from authority.refusals import NotFoundError
 from authority.settlement import day_sums, member_meters
@@ -365,13 +365,8 @@ class Members:
                 )
 
     def _on_chain(self, member: MemberAccount) -> MemberOnChain:
-        with self._app.store.read() as session:
-            user = session.get_one(User, member.id)
         with asking(self._client) as client:
-            found = member_on_chain(client, user)
-        if found is None:
-            raise NotFoundError("this member is not on the chain yet: its meters have to be enrolled first")
-        return found
+            return on_chain(client, self._app.store, member)
 
     # The standing order
 

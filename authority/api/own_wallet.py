@@ -26,7 +26,7 @@ from solders.pubkey import Pubkey
 from solders.signature import Signature
 from solders.transaction import VersionedTransaction
 
-from authority.api.asking import ChainAwayError, asking
+from authority.api.asking import ChainAwayError, asking, on_chain
 from authority.api.campus import described
 from authority.app import App
 from authority.chain import accounts, programs
@@ -38,13 +38,12 @@ from authority.figures import credits, credits_per_kwh, kilowatt_hours
 from authority.language.reading import gettext, marked
 from authority.market.clearing import escrow_of_bid
 from authority.market.standing_orders import BID, SIDES
-from authority.operations.chain_state import MemberOnChain, member_on_chain
+from authority.operations.chain_state import MemberOnChain
 from authority.people.roles import MemberAccount
 from authority.refusals import NotFoundError
 from authority.settlement.by_hand import PLAIN
 from authority.settlement.chain import CONSUMPTION, CREDIT, ENERGY, FEED_IN, FROM_ACCOUNT, FROM_SEAT, common_accounts
 from authority.settlement.views import book_view
-from authority.store.people import User
 
 ACTS = ("place", "cancel", "deposit", "withdraw", "transfer", "retire")
 ASSETS = {"energy": ENERGY, "credit": CREDIT}
@@ -202,7 +201,7 @@ class OwnWallets:
     def state(self, member: MemberAccount) -> WalletState:
         """Who signs for a member; ChainAwayError, NotFoundError."""
         with asking(self._client) as client:
-            user = self._on_chain(client, member).user
+            user = on_chain(client, self._app.store, member).user
             lamports = client.balance(user.wallet)
         proposed = user.next_wallet_from > 0
         return WalletState(
@@ -218,7 +217,7 @@ class OwnWallets:
     def prepare(self, member: MemberAccount, wish: Wish) -> Prepared:
         """The transaction of a wish; OwnWalletErrors say why there is none. ChainAwayError, NotFoundError."""
         with asking(self._client) as client:
-            its = self._on_chain(client, member)
+            its = on_chain(client, self._app.store, member)
             if self._in_custody(its.user):
                 raise WalletKeptHereError(
                     "the department keeps your wallet's key, so it signs for you: use the other pages, or move to a "
@@ -243,14 +242,6 @@ class OwnWallets:
             fee_lamports=FEE_LAMPORTS,
             last_valid_block_height=last_valid,
         )
-
-    def _on_chain(self, client: ChainClient, member: MemberAccount) -> MemberOnChain:
-        with self._app.store.read() as session:
-            user = session.get_one(User, member.id)
-        found = member_on_chain(client, user)
-        if found is None:
-            raise NotFoundError("this member is not on the chain yet: its meters have to be enrolled first")
-        return found
 
     def _in_custody(self, user: accounts.User) -> bool:
         with self._app.store.read() as session:

@@ -100,22 +100,12 @@ def test_it_is_tagged_as_pdf_ua_asks():
     assert root["/ViewerPreferences"]["/DisplayDocTitle"]
     assert reader.metadata.title == "Bill 17"
     assert b"<pdfuaid:part>1</pdfuaid:part>" in root["/Metadata"].get_data()
-    tags, scopes = [], set()
-
-    def walk(element):
-        element = element.get_object() if hasattr(element, "get_object") else element
-        if isinstance(element, list):
-            for each in element:
-                walk(each)
-        elif isinstance(element, dict):
-            if "/S" in element:
-                tags.append(element["/S"])
-                attributes = element.get("/A", {})
-                attributes = attributes if isinstance(attributes, list) else [attributes]
-                scopes.update(each.get("/Scope") for each in attributes if element["/S"] == "/TH")
-            walk(element.get("/K", []))
-
-    walk(root["/StructTreeRoot"])
+    found = [each for each in elements(reader) if "/S" in each]
+    tags, scopes = [each["/S"] for each in found], set()
+    for each in found:
+        attributes = each.get("/A", {})
+        attributes = attributes if isinstance(attributes, list) else [attributes]
+        scopes.update(its.get("/Scope") for its in attributes if each["/S"] == "/TH")
     assert {"/Document", "/H1", "/H2", "/Table", "/THead", "/TBody", "/TR", "/TH", "/TD", "/L"} <= set(tags)
     assert tags.count("/TR") == 82
     assert scopes == {"/Column"}

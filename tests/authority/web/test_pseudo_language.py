@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import html
 import io
-import os
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from enrolling_gateway import PLAN, GatewayHand
 from kwh_site import opened
 from openid_provider import CLIENT, SECRET, OpenIdProvider
 from people_site import application, build, no_chain, sign_in
@@ -21,11 +19,6 @@ from solders.keypair import Keypair
 from sqlalchemy import select
 
 from authority.billing.money import reference_of, spaced
-from authority.collector import held
-from authority.collector.http import create_app as gateways_door
-from authority.collector.ingest import Collector
-from authority.collector.live import Live
-from authority.enrolment import plan, requests
 from authority.governance import acts
 from authority.home.home import Home
 from authority.home.settings import BillingSettings, OidcSettings
@@ -186,28 +179,6 @@ def test_the_treasurers_pages(site):
         assert unmarked(answer.text, *UNITS, *NAMES, *names, "the meter was exchanged") == [], form
     read(client, "/treasury/estimates", *names, "building", status=409, data=site.form(TREASURER, act="preview"))
     read(client, "/treasury/credits", *names, status=409, data=site.form(TREASURER, act="preview"))
-
-
-@pytest.fixture
-def operated(app, add_meter, clock):
-    """A held reading, a gap, an enrolment that waits, and members."""
-    with app.store.write() as session:
-        plan.apply(session, plan.parse(PLAN.replace(b"S1", b"P1")), app.home, actor="x", now=1, random=os.urandom)
-        code = requests.claim(session, app.home, "gw-2", actor="x", now=clock(), random=os.urandom)
-    hand = GatewayHand(gateways_door(app, Collector(app), Live(app)).test_client(), code, gateway="gw-2")
-    hand.only("other", "S3", "load")
-    asked = hand.ask().json
-    hand.prove(asked)
-    meter = add_meter("roof", gateway="gw-3")
-    meter.interval_end = clock.now - 8 * 900
-    for energy, gap in ((0, 3), (400, 0), (50_000, 0)):
-        Collector(app).ingest(meter.next(energy), gateway="gw-3", meter=None, over="https")
-        meter.interval_end += gap * 900
-    made = build(app, first_installation=7)
-    with app.store.read() as session:
-        made.held = held.held(session)[0].log_index
-    made.enrolment = asked["enrolment"]
-    return made
 
 
 def test_the_operators_pages(operated):
