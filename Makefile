@@ -83,11 +83,13 @@ soak: $(VENV)/.dev ## Whole gateways under a fast clock while everything breaks;
 rooms: $(VENV)/.dev ## The tree's rooms with their lines, and the arrows between them
 	@$(BIN)/python tests/support/rooms.py
 
-lint: $(VENV)/.dev ## Formatter, linter, strict types, import contracts
+lint: $(VENV)/.dev ## Formatter, linter, strict types, import contracts, and that what is generated is as its sources
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python docs/languages/catalogues.py --check
+	@$(BIN)/python docs/site/codes.py --check
 
 format: $(VENV)/.dev ## Put the sources into the project's format
 	@$(BIN)/ruff format .
