@@ -6,7 +6,8 @@ holds (the listener's TLS keys, tokens for people) is random as in any home.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -96,6 +97,15 @@ class CampusHome:
             publish=publisher(app.home.network_id, app.home.receipt_key),
         )
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Commit all that store and ledger take in the block at its end: the store first, as each step of it is.
+
+        What is lost is a whole block; where the end comes between the two, the chain is behind, and followed back.
+        """
+        with self.chain.bank.together(), self.app.store.together():
+            yield
+
     def close(self) -> None:
         """Give store and ledger back."""
         self.chain.close()
@@ -131,7 +141,7 @@ def create(path: Path, scenario: Scenario, campus: buildings.Campus, seed: Seed,
 def open_home(path: Path, campus: buildings.Campus, seed: Seed, clock: VirtualClock) -> CampusHome:
     """Open a home that `create` made; its meters stand where the store's last readings of them say."""
     home = Home.open(path)
-    store = Store.open(home.store_url, durable=False)
+    store = Store.open(home.store_url, durable=False, alone=True)
     store.claim(home.network_id)
     app = App(home, store, clock.seconds)
     try:
