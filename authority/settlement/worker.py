@@ -205,10 +205,11 @@ class Worker:
         bundles = bundled(actions, self._failures.keys())
         waves = [bundles[start : start + WAVE] for start in range(0, len(bundles), WAVE)]
         if len(waves) == 1 or self.in_flight == 1:
-            return any([self._carry(wave) for wave in waves])
-        # While the validator runs one wave, the next is signed and kept.
-        with ThreadPoolExecutor(self.in_flight, thread_name_prefix="settlement") as pool:
-            return any(list(pool.map(self._carry, waves)))
+            carried = [self._carry(wave) for wave in waves]
+        else:  # while the validator runs one wave, the next is signed and kept
+            with ThreadPoolExecutor(self.in_flight, thread_name_prefix="settlement") as pool:
+                carried = list(pool.map(self._carry, waves))
+        return any(carried)
 
     def _due(self, actions: Sequence[Action]) -> list[Action]:
         """Those whose time is come; where one of a member waits for its second try, so does what would follow it."""

@@ -178,7 +178,7 @@ class Store:
         return None if self._writes is None else tuple(self._writes[table] for table in tables)
 
     def _count_writes(self) -> None:
-        writes = self._writes = Counter({name: 0 for name in Base.metadata.tables})
+        writes = self._writes = Counter(dict.fromkeys(Base.metadata.tables, 0))
 
         @event.listens_for(self.engine, "before_execute")
         def _count(_connection: Connection, statement: Executable, *_: object) -> None:

@@ -492,7 +492,7 @@ class Methods:
         return self._land(transaction, preflight=not skip_preflight)
 
     def land(self, raw: str, *, preflight: bool) -> str:
-        """What sendTransaction does with a transaction (base64) that this process has made itself, so that it is one."""
+        """What sendTransaction does, with a transaction (base64) that this process has made: it needs no looking at."""
         with self._bank.lock:
             try:
                 self._bank.check_health()
