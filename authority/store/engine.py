@@ -18,7 +18,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, Executable, TextClause, UpdateBase, create_engine, event, text
+from sqlalchemy import Connection, Engine, Executable, TableClause, TextClause, UpdateBase, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
@@ -182,9 +182,10 @@ class Store:
 
         @event.listens_for(self.engine, "before_execute")
         def _count(_connection: Connection, statement: Executable, *_: object) -> None:
-            if isinstance(statement, UpdateBase):
-                writes[statement.table.name] += 1
-            elif isinstance(statement, TextClause):
+            table = statement.table if isinstance(statement, UpdateBase) else None
+            if isinstance(table, TableClause):
+                writes[table.name] += 1
+            elif table is not None or isinstance(statement, TextClause):
                 writes.update(writes.keys())  # whatever it may be
 
     def claim(self, network_id: bytes) -> None:
