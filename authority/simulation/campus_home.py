@@ -35,7 +35,7 @@ from authority.market.prices import prices_of
 from authority.settlement.chain import SettlementChain, common_accounts
 from authority.settlement.lookup_tables import LookupTables
 from authority.settlement.worker import Worker
-from authority.simulation import buildings
+from authority.simulation import buildings, redo
 from authority.simulation.asking import NEVER_BIDS, covering
 from authority.simulation.chain import SimulatedChain
 from authority.simulation.clock import VirtualClock
@@ -99,12 +99,13 @@ class CampusHome:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Commit all that store and ledger take in the block at its end: the store first, as each step of it is.
+        """Commit all that store and ledger take in the block at its end: the store first, then the ledger.
 
-        What is lost is a whole block; where the end comes between the two, the chain is behind, and followed back.
+        What an end of the process loses is a whole block; one between the two commits loses nothing (redo).
         """
         with self.chain.bank.together(), self.app.store.together():
             yield
+            redo.write(self.app.home.path, self.app.store, self.chain.ledger)
 
     def close(self) -> None:
         """Give store and ledger back."""
@@ -145,7 +146,7 @@ def open_home(path: Path, campus: buildings.Campus, seed: Seed, clock: VirtualCl
     store.claim(home.network_id)
     app = App(home, store, clock.seconds)
     try:
-        chain = SimulatedChain(home, clock, seed)
+        chain = SimulatedChain(home, clock, seed, store)
     except BaseException:
         store.close()
         raise
