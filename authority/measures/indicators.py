@@ -17,6 +17,9 @@ discharge of an interval; net = g + d - c - q.
   all pairs of |x - y| / (2 n x the sum of x), as in Sen, "On Economic Inequality" (1973); None where the sum is not
   positive, for then it says nothing.
 - *Welfare* and its optimum: authority.measures.welfare.
+- *CO2*: what was drawn from the grid, times the grid's mean emissions per kWh, plants of one's own counting as none:
+  the location-based method of the GHG Protocol, "Scope 2 Guidance" (2015). *Avoided*: the same of what was consumed and
+  not drawn, negative where storages drew more than that; what is exported counts for nothing.
 - *Rounding*: what buyers paid more, and sellers got less, than exact fractions would be, in thousandths of a
   micro-credit.
 
@@ -98,6 +101,12 @@ class Balance:
     def self_consumption(self) -> float | None:
         """Of what was generated, the share that was used locally."""
         return share(self.used_locally, self.generation)
+
+
+def co2_g(balance: Balance, g_per_kwh: int) -> tuple[int, int]:
+    """CO2 of the energy that was drawn from the grid, and avoided, in g rounded down, at so many g per kWh."""
+    emitted = balance.imported * g_per_kwh // WH_PER_KWH
+    return emitted, balance.consumption * g_per_kwh // WH_PER_KWH - emitted
 
 
 def share(part: int, whole: int) -> float | None:

@@ -113,11 +113,27 @@ class SettlementChain:
         self._member_views: dict[Pubkey, tuple[tuple[object, ...], MemberView]] = {}
         self._books: dict[int, tuple[bytes, BookView]] = {}
         self._seats: tuple[bytes, Sequence[Seat]] = (b"", ())
+        self._refreshed: tuple[int, ...] | None = None
+        self._in_tables = False
 
     # Reading
 
     def refresh(self, store: Store) -> None:
         """Take over from the store which meters and members are on the chain, and have them in lookup tables."""
+        written = store.writes_of(Meter.__tablename__, User.__tablename__)
+        if written is None or written != self._refreshed:
+            self._take_over(store)
+            self._refreshed = written
+        if not self._in_tables or self.tables.grow:
+            self.tables.ensure(
+                [
+                    *((programs.meter_address(meter), programs.meter_state_address(meter)) for meter in self._meters),
+                    *(self._member_accounts(member) for member in self._members),
+                ]
+            )
+            self._in_tables = True
+
+    def _take_over(self, store: Store) -> None:
         with store.read() as session:
             meters = session.execute(
                 select(Meter.meter_id, Meter.id, Meter.gateway_name, Meter.name, Meter.serial, Meter.public_key).where(
@@ -147,12 +163,7 @@ class SettlementChain:
                 )
             ]
             self.mirror.forget_all()
-        self.tables.ensure(
-            [
-                *((programs.meter_address(meter), programs.meter_state_address(meter)) for meter in self._meters),
-                *(self._member_accounts(member) for member in self._members),
-            ]
-        )
+            self._in_tables = False
 
     def _member_accounts(self, member: Pubkey) -> tuple[Pubkey, ...]:
         """The accounts that transactions about a member name: its token accounts are those of its present wallet."""
@@ -175,6 +186,7 @@ class SettlementChain:
         """Know nothing of the chain any more: it went back."""
         self.mirror.forget_all()
         self.tables.forget()
+        self._in_tables = False
         self._books, self._seats = {}, (b"", ())
 
     def epoch_seconds(self) -> int:
@@ -311,6 +323,8 @@ class SettlementChain:
                     TokenAccount.of(credit),
                     period,
                 )
+                if view is None or not _same_tokens(view[1], made):
+                    self._in_tables = False
                 view = self._member_views[member] = (source, made)
             yield view[1]
 
@@ -605,6 +619,14 @@ def _pairs(meters: Sequence[MeterView]) -> list[AccountMeta]:
         for meter in meters
         for address, writable in ((meter.address, False), (meter.state_address, True))
     ]
+
+
+def _same_tokens(known: MemberView, made: MemberView) -> bool:
+    """Whether a member's token accounts are the ones that they were: a new wallet has others."""
+    return (known.energy_token_account, known.credit_token_account) == (
+        made.energy_token_account,
+        made.credit_token_account,
+    )
 
 
 def _same(known: Sequence[object], source: Sequence[object]) -> bool:

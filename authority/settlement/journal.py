@@ -158,7 +158,7 @@ class Journal:
             known = dict(row or {})
             changed = {f"{stage}_ms": now for stage in stages if known.get(f"{stage}_ms") is None} | figures
             changed["state"] = _state_of(known | changed)
-            connection.execute(update(_epochs).where(_epochs.c.epoch == epoch).values(**changed))
+            connection.execute(_MARKED, {"of": epoch, **changed})
 
     # Acts and the log
 
@@ -189,12 +189,11 @@ class Journal:
             carried = {frame.log_index: departure.signature for departure in departures for frame in departure.frames}
             if carried:
                 set_frames(session, list(carried), chain_status=CHAIN_SUBMITTED)
-                session.execute(
-                    insert(CarriedFrame), [{"log_index": at, "signature": by} for at, by in carried.items()]
-                )
+                new = [{"log_index": at, "signature": by} for at, by in carried.items()]
+                session.connection().execute(_NEW_CARRIED, new)
             purposes = {purpose: departure for departure in departures for purpose in departure.purposes}
             if purposes:
-                session.execute(delete(PendingTransaction).where(PendingTransaction.purpose.in_(purposes)))
+                session.connection().execute(_PENDING_NO_MORE, {"of": list(purposes)})
                 kept = [
                     {
                         "purpose": purpose,
@@ -205,7 +204,7 @@ class Journal:
                     }
                     for purpose, departure in purposes.items()
                 ]
-                session.execute(insert(PendingTransaction), kept)
+                session.connection().execute(_NEW_PENDING, kept)
             for departure in departures:
                 if departure.by_hand:
                     hand_orders.mark(session, departure.by_hand, hand_orders.SENT, signature=departure.signature)
@@ -221,7 +220,7 @@ class Journal:
                 if by_hand:
                     hand_orders.mark(session, by_hand, hand_orders.DONE)
                 if purposes:
-                    session.execute(delete(PendingTransaction).where(PendingTransaction.purpose.in_(purposes)))
+                    session.connection().execute(_PENDING_NO_MORE, {"of": purposes})
 
     def log_book(self, epoch: int, data: bytes) -> int:
         """Log an epoch's final book once; its log index."""
@@ -270,7 +269,7 @@ class Journal:
                     }
                 )
             if made:
-                session.execute(insert(SettledSpan), made)
+                connection.execute(_NEW_SPANS, made)
 
     # Frames
 
@@ -333,14 +332,14 @@ class Journal:
         if not purposes:
             return {}
         with self.store.read() as session:
-            rows = session.scalars(select(PendingTransaction).where(PendingTransaction.purpose.in_(purposes)))
+            rows = session.scalars(_PENDING, {"of": list(purposes)})
             return {row.purpose: row for row in rows}
 
     def not_pending(self, purposes: Sequence[str]) -> None:
         """What was sent for these purposes has landed, was refused, or can no longer land."""
         if purposes:
             with self.store.write() as session:
-                session.execute(delete(PendingTransaction).where(PendingTransaction.purpose.in_(purposes)))
+                session.connection().execute(_PENDING_NO_MORE, {"of": list(purposes)})
 
     # Orders by hand
 
@@ -380,6 +379,7 @@ class Journal:
 
 _epochs = table_of(SettlementEpoch)
 _EPOCH = select(_epochs).where(_epochs.c.epoch == bindparam("of"))
+_MARKED = update(_epochs).where(_epochs.c.epoch == bindparam("of"))
 _LOCKED_EPOCH = select(_epochs.c.epoch).where(_epochs.c.epoch == bindparam("of")).with_for_update()
 _COUNTED = update(_epochs).where(_epochs.c.epoch == bindparam("of")).values(readings_on_chain=bindparam("counted"))
 _LAST_EPOCH = select(func.max(_epochs.c.epoch))
@@ -394,6 +394,7 @@ _act_rows = table_of(SettlementAct)
 _ACTS_OF = select(_act_rows.c.key, _act_rows.c.log_index).where(_act_rows.c.key.in_(bindparam("of", expanding=True)))
 _NEW_ACT = insert(_act_rows)
 _spans = table_of(SettledSpan)
+_NEW_SPANS = insert(_spans)
 _LAST_SPAN = (
     select(_spans.c.boundary, _spans.c.lifetime_minted_wh, _spans.c.lifetime_withdrawal_wh)
     .where(_spans.c.wallet == bindparam("of"), _spans.c.boundary <= bindparam("by"))
@@ -466,7 +467,13 @@ def _confirm(session: Session, frames: Sequence[WaitingFrame], epoch_seconds: in
             session.connection().execute(_COUNTED, counted)
 
 
+_NEW_CARRIED = insert(_carried)
+_PENDING = select(PendingTransaction).where(PendingTransaction.purpose.in_(bindparam("of", expanding=True)))
+_pending = table_of(PendingTransaction)
+_PENDING_NO_MORE = delete(_pending).where(_pending.c.purpose.in_(bindparam("of", expanding=True)))
+_NEW_PENDING = insert(_pending)
 _FRAMES_AT = _frames.c.log_index.in_(bindparam("at", expanding=True))
+_SET_FRAMES = update(_frames).where(_FRAMES_AT)
 _CARRIED_NO_MORE = delete(_carried).where(_carried.c.log_index.in_(bindparam("at", expanding=True)))
 
 
@@ -474,7 +481,7 @@ def set_frames(session: Session, indexes: Sequence[int], **values: object) -> No
     """Set columns of frames, and forget what carried them before."""
     session.flush()
     connection = session.connection()
-    connection.execute(update(_frames).where(_FRAMES_AT).values(**values), {"at": indexes})
+    connection.execute(_SET_FRAMES, {"at": indexes, **values})
     connection.execute(_CARRIED_NO_MORE, {"at": indexes})
 
 

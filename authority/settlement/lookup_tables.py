@@ -67,6 +67,11 @@ class LookupTables:
                 self._usable[table] = self.client.wait_for_lookup_table(table, timeout=0)
                 self._extended.discard(table)
 
+    @property
+    def grow(self) -> bool:
+        """Whether some hold addresses that are not usable yet."""
+        return bool(self._extended)
+
     def holding(self, addresses: Iterable[Pubkey]) -> list[AddressLookupTableAccount]:
         """The tables that hold any of these addresses."""
         tables = {self._table_of[address] for address in addresses if address in self._table_of}

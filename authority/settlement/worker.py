@@ -58,7 +58,9 @@ from authority.settlement.snapshot import MeterView, Snapshot
 from authority.settlement.views import book_hash
 from authority.settlement.watch import Watch
 from authority.store import Store
+from authority.store.market import StandingOrderPolicy
 from authority.store.metering import CHAIN_SUBMITTED
+from authority.store.people import User, WalletKey
 from authority.store.settlement import SettlementEpoch
 from edge_agent.wire.log import StructuredLog
 
@@ -149,6 +151,8 @@ class Worker:
         self._billed_in = -1
         self._lock = Lock()
         self._custody: dict[Pubkey, wallets.Sealed] = {}
+        self._orders: dict[str, StandingOrder] = {}
+        self._read_at: tuple[int, ...] | None = None
         self._fresh = True
         self._failures: dict[str, _Failures] = {}
         self._recorded: dict[str, int] = {}
@@ -200,11 +204,12 @@ class Worker:
             return False
         bundles = bundled(actions, self._failures.keys())
         waves = [bundles[start : start + WAVE] for start in range(0, len(bundles), WAVE)]
-        if len(waves) == 1:
-            return self._carry(waves[0])
-        # While the validator runs one wave, the next is signed and kept.
-        with ThreadPoolExecutor(self.in_flight, thread_name_prefix="settlement") as pool:
-            return any(list(pool.map(self._carry, waves)))
+        if len(waves) == 1 or self.in_flight == 1:
+            carried = [self._carry(wave) for wave in waves]
+        else:  # while the validator runs one wave, the next is signed and kept
+            with ThreadPoolExecutor(self.in_flight, thread_name_prefix="settlement") as pool:
+                carried = list(pool.map(self._carry, waves))
+        return any(carried)
 
     def _due(self, actions: Sequence[Action]) -> list[Action]:
         """Those whose time is come; where one of a member waits for its second try, so does what would follow it."""
@@ -245,8 +250,10 @@ class Worker:
         self.chain.refresh(self.store)
         fresh, self._fresh = self._fresh, False
         snapshot = self._watch.with_passed(self.chain.snapshot(fresh=fresh))
-        self.journal.ensure_epochs(snapshot.epoch, after=snapshot.last_checkpoint)
         rows = self.journal.open_epochs()
+        if not rows or rows[-1].epoch < snapshot.epoch:
+            self.journal.ensure_epochs(snapshot.epoch, after=snapshot.last_checkpoint)
+            rows = self.journal.open_epochs()
         waiting = self._reconcile(snapshot)
         self._record_spans(snapshot)
         if self._paid_out_in != snapshot.epoch:
@@ -315,9 +322,14 @@ class Worker:
 
         That is the key of the present wallet, else of the delegate, as long as that is in office.
         """
-        with self.store.read() as session:
-            orders = standing_orders_by_wallet(session)
-            custody = self._custody = wallets.custody(session)
+        tables = (StandingOrderPolicy.__tablename__, User.__tablename__, WalletKey.__tablename__)
+        written = self.store.writes_of(*tables)
+        if written is None or written != self._read_at:
+            with self.store.read() as session:
+                self._orders = standing_orders_by_wallet(session)
+                self._custody = wallets.custody(session)
+            self._read_at = written
+        orders, custody = self._orders, self._custody
         mine = {str(member.member) for member in snapshot.members if member.wallet in custody}
         delegated = {
             str(member.member)

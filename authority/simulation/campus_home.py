@@ -6,7 +6,8 @@ holds (the listener's TLS keys, tokens for people) is random as in any home.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -34,7 +35,7 @@ from authority.market.prices import prices_of
 from authority.settlement.chain import SettlementChain, common_accounts
 from authority.settlement.lookup_tables import LookupTables
 from authority.settlement.worker import Worker
-from authority.simulation import buildings
+from authority.simulation import buildings, redo
 from authority.simulation.asking import NEVER_BIDS, covering
 from authority.simulation.chain import SimulatedChain
 from authority.simulation.clock import VirtualClock
@@ -96,6 +97,16 @@ class CampusHome:
             publish=publisher(app.home.network_id, app.home.receipt_key),
         )
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Commit all that store and ledger take in the block at its end: the store first, then the ledger.
+
+        What an end of the process loses is a whole block; one between the two commits loses nothing (redo).
+        """
+        with self.chain.bank.together(), self.app.store.together():
+            yield
+            redo.write(self.app.home.path, self.app.store, self.chain.ledger)
+
     def close(self) -> None:
         """Give store and ledger back."""
         self.chain.close()
@@ -131,11 +142,11 @@ def create(path: Path, scenario: Scenario, campus: buildings.Campus, seed: Seed,
 def open_home(path: Path, campus: buildings.Campus, seed: Seed, clock: VirtualClock) -> CampusHome:
     """Open a home that `create` made; its meters stand where the store's last readings of them say."""
     home = Home.open(path)
-    store = Store.open(home.store_url, durable=False)
+    store = Store.open(home.store_url, durable=False, alone=True)
     store.claim(home.network_id)
     app = App(home, store, clock.seconds)
     try:
-        chain = SimulatedChain(home, clock, seed)
+        chain = SimulatedChain(home, clock, seed, store)
     except BaseException:
         store.close()
         raise

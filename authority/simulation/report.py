@@ -16,6 +16,7 @@ from authority.audit.stopped import validator_of
 from authority.market.clearing import Order
 from authority.measures import parquet, tables
 from authority.measures.campus import comparison_of, figures_of, meter_steps
+from authority.measures.indicators import Balance, co2_g
 from authority.measures.markets import Deal, OwnRule, Rule, RuleFigures, Terms
 from authority.measures.tables import Table
 from authority.simulation import asking, plots
@@ -77,6 +78,7 @@ def make(
             "problems": [f"{each.where}: {each.message} [{each.code}]" for each in audit.findings],
         },
         "measures": figures.as_json(),
+        "co2": _co2(figures.together, request.scenario.grid_co2_g_per_kwh),
     }
     if request.scenario.strategies:
         document["strategies"] = asking.summary(path, request.scenario.strategies.values())
@@ -88,6 +90,11 @@ def make(
     with spent.on("plots"):
         plots.write(path)
     return document
+
+
+def _co2(together: Balance, g_per_kwh: int) -> dict[str, int]:
+    emitted, avoided = co2_g(together, g_per_kwh)
+    return {"grid_g_per_kwh": g_per_kwh, "emitted_g": emitted, "avoided_g": avoided}
 
 
 def write_tables(path: Path, written: Sequence[tuple[Table, str]], title: str, *, as_parquet: bool) -> None:
@@ -168,7 +175,7 @@ def per_kwh(micro: float | None) -> str:
 def text_of(document: Mapping[str, Any]) -> str:
     """The report for a person."""
     asked, audit, found = document["simulation"], document["audit"], document["measures"]
-    energy, prices, money = found["energy"], found["prices"], found["money"]
+    energy, prices, money, co2 = found["energy"], found["prices"], found["money"], document["co2"]
     first = datetime.fromtimestamp(asked["start"], UTC).date()
     alone, together = "alone", "together"
     rows = [
@@ -213,6 +220,11 @@ def text_of(document: Mapping[str, Any]) -> str:
             "welfare",
             f"{credits_(found['welfare']['reached'])} credits, {percent(found['welfare']['efficiency'])} of what the "
             "orders allowed",
+        ),
+        (
+            "CO2",
+            f"{co2['emitted_g'] / 1_000:,.1f} kg of the grid's, {co2['avoided_g'] / 1_000:,.1f} kg avoided, at "
+            f"{co2['grid_g_per_kwh']} g/kWh",
         ),
         ("rounding", f"{sum(found['rounding_thousandths'].values()) / 1_000:,.1f} micro-credits in all"),
         ("log", f"{audit['log_entries']} leaves, {audit['readings']} readings, root {audit['log_root'][:16]}"),

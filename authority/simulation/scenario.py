@@ -41,6 +41,8 @@ KINDS = (OUTAGE, LATE, PARAMETERS, EXCHANGE, LEAVE)
 MAX_FIRST_WH = 10**12
 NEAREST_HOURS = 4
 """Parameters are staged before they hold: none change earlier."""
+GRID_CO2_G_PER_KWH = 380
+"""Germany's mix of 2023, as the Umweltbundesamt estimated it."""
 LEAST_FEED_IN = 2
 """Micro-credits per kWh; with strategies: whoever has one keeps a standing order that no price reaches."""
 
@@ -110,6 +112,8 @@ class Scenario:
     strategies: Mapping[str, Strategy] = field(default_factory=dict)
     """By member."""
     sha256: str = ""
+    grid_co2_g_per_kwh: int = GRID_CO2_G_PER_KWH
+    """Mean emissions of what the grid delivers; the report counts with it, and nothing else depends on it."""
 
     @classmethod
     def load(cls, path: Path) -> Scenario:
@@ -130,6 +134,7 @@ class Scenario:
         seconds = top.like("epoch_seconds", EpochSettings().seconds)
         if not 60 <= seconds <= 3_600 or DAY_SECONDS % seconds:
             raise _refuse("epoch_seconds", "should be 60 to 3600 and divide a day")
+        co2 = top.integer("grid_co2_g_per_kwh", GRID_CO2_G_PER_KWH, 0, 2_000, "g")
         site = Site(**_like(top, "site", asdict(Site())))
         parameters = ParameterSettings(**_like(top, "parameters", asdict(ParameterSettings.for_epoch(seconds))))
         events = _events(top.take("event", []), seconds)
@@ -157,7 +162,7 @@ class Scenario:
         if strategies and min(parameters.feed_in_price, *changed, parameters.feed_in_price) < LEAST_FEED_IN:
             raise _refuse("strategy", f"takes a feed_in_price of {LEAST_FEED_IN} micro-credits or more")
         top.done()
-        return cls(seconds, site, parameters, events, profiles, strategies, digest.hexdigest())
+        return cls(seconds, site, parameters, events, profiles, strategies, digest.hexdigest(), co2)
 
     def with_agent(self, member: str) -> Scenario:
         """The same, with a member that trades as an agent from outside says. ScenarioInvalidError."""

@@ -291,13 +291,14 @@ class Simulation:
             gateways.setdefault(scenario.parameters.grace_seconds + READ_AFTER_SECONDS, [])
         for after, senders in sorted(gateways.items()):
             self._clock.go_to(boundary + after)
-            self._send(home, senders)
-            with self.spent.on("settlement"):
-                settle(worker)
+            with home.together():
+                self._send(home, senders)
+                with self.spent.on("settlement"):
+                    settle(worker)
             if asking and after == READ_AFTER_SECONDS:
                 with self.spent.on("strategies"):
                     yield from asking.ask(home.app, home.chain.client, worker.observe().chain)
-                with self.spent.on("settlement"):
+                with self.spent.on("settlement"), home.together():
                     settle(worker)
 
     def _send(self, home: CampusHome, gateways: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ session is REPEATABLE READ, so that all its queries see one state there too.
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, Executable, TableClause, TextClause, UpdateBase, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
@@ -25,6 +26,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from authority.errors import AuthorityError
+from authority.store.base import Base
 from authority.store.log import LogState
 from edge_agent.wire.files import make_private_file
 
@@ -61,6 +63,12 @@ class StoreUrlError(StoreError):
     code = "store_url"
 
 
+class StoreSpoiltError(StoreError):
+    """A write failed among those that were to be kept together."""
+
+    code = "store_spoilt"
+
+
 class WrongNetworkError(StoreError):
     """The store belongs to another network."""
 
@@ -75,12 +83,17 @@ class Store:
         one_state = {} if engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
         self._readers = sessionmaker(engine.execution_options(**one_state), expire_on_commit=False)
         self._writers = sessionmaker(engine.execution_options(authority_write=True), expire_on_commit=False)
+        self._together: Session | None = None
+        self._depth = 0
+        self._spoilt = False
+        self._writes: Counter[str] | None = None
 
     @classmethod
-    def open(cls, url: str, *, durable: bool = True) -> Store:
+    def open(cls, url: str, *, durable: bool = True, alone: bool = False) -> Store:
         """Connect and migrate to the newest schema.
 
         An SQLite store that is not durable survives the end of its process at any point, but not a power cut.
+        alone says that no other process writes to it, so that this one knows what has changed (`writes_of`).
         StoreError: `store_url` for a URL that SQLAlchemy cannot take, `store_unreachable` where the database does not
         answer, `store_newer` where a later release has migrated it already.
         """
@@ -100,19 +113,80 @@ class Store:
             raise StoreUnreachableError(
                 f"the database at {parsed.render_as_string()} cannot be opened: {error}"
             ) from error
+        if alone:
+            store._count_writes()
         return store
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session that sees one state of the database; what it changes is thrown away. Its objects stay readable."""
+        if self._together is not None:
+            with self._part(self._together) as session:
+                yield session
+            return
         with self._readers() as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session whose changes are durable when the block ends, or undone where it raises."""
+        if self._together is not None:
+            with self._part(self._together) as session:
+                try:
+                    yield session
+                    session.flush()
+                except BaseException:
+                    self._spoilt = True
+                    raise
+            return
         with self._writers() as session, session.begin():
             yield session
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make one transaction of all that this store reads and writes in the block; durable when the block ends.
+
+        A session of its own takes longer than what is mostly done in it. So this is for who does much, needs none of it
+        kept before the end, and is alone: others wait for the whole block. Its sessions do not outlive each other's
+        objects, as ever; one that reads must change nothing. Where a write raises, nothing of the block is kept:
+        StoreSpoiltError at its end, where that was caught meanwhile.
+        """
+        with self._writers() as session, session.begin():
+            self._together, self._spoilt = session, False
+            try:
+                yield
+            finally:
+                self._together = None
+            if self._spoilt:
+                raise StoreSpoiltError("a write failed within a group of writes: none of them is kept")
+
+    @contextmanager
+    def _part(self, session: Session) -> Iterator[Session]:
+        self._depth += 1
+        try:
+            yield session
+        finally:
+            self._depth -= 1
+            if not self._depth:
+                session.expunge_all()
+
+    def writes_of(self, *tables: str) -> tuple[int, ...] | None:
+        """How often each of these tables was written to since the store was opened; None where others may write too.
+
+        As long as it is the same, so is what was read of them.
+        """
+        return None if self._writes is None else tuple(self._writes[table] for table in tables)
+
+    def _count_writes(self) -> None:
+        writes = self._writes = Counter(dict.fromkeys(Base.metadata.tables, 0))
+
+        @event.listens_for(self.engine, "before_execute")
+        def _count(_connection: Connection, statement: Executable, *_: object) -> None:
+            table = statement.table if isinstance(statement, UpdateBase) else None
+            if isinstance(table, TableClause):
+                writes[table.name] += 1
+            elif table is not None or isinstance(statement, TextClause):
+                writes.update(writes.keys())  # whatever it may be
 
     def claim(self, network_id: bytes) -> None:
         """Tie an empty store to a network; WrongNetworkError where it belongs to another already."""

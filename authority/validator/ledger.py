@@ -188,6 +188,7 @@ class Ledger:
                     self.path.with_name(LEDGER_NAME + suffix).unlink(missing_ok=True)
             self._connection = self._open()
             self._grouped = False
+            self._entries: list[Entry] = []
             self._changed: dict[Pubkey, Account | None] = {}
             self._mentions: list[tuple[int, int]] = []
             self._names: dict[Pubkey, int] = {}
@@ -293,6 +294,7 @@ class Ledger:
         """Make one commit of all that is recorded from now on until `commit`, or nothing of it."""
         self._learn()
         self._grouped = True
+        self._entries = []
 
     def commit(self) -> None:
         """Make a group durable; sqlite3.Error where that fails, and nothing of it is kept."""
@@ -319,7 +321,14 @@ class Ledger:
             self._forget()
             raise
         self._landed_count = number
+        if self._grouped:
+            self._entries.append(entry)
         return number
+
+    @property
+    def grouped(self) -> Sequence[Entry]:
+        """What is recorded in the group that is open, or was the last one."""
+        return self._entries
 
     def _record(self, entry: Entry) -> int:
         with self._transaction() as cursor:

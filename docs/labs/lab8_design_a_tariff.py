@@ -39,6 +39,7 @@ from authority.simulation.weather import DAY_SECONDS, Sky
 # Eight buildings with a member each, and sixteen flats.
 # Dormitories and libraries have solar panels, workshops a wind turbine, laboratories only consume.
 # For each quarter of an hour we note what each member had left over (`surplus`) and what it drew (`need`), in Wh.
+# `PROFILES` is a list of such pairs, `(surplus, need)`: two dicts by the member's number, in which who has none is missing.
 
 # %%
 EPOCH_SECONDS, DAYS = 900, 2
@@ -235,6 +236,7 @@ lab.right(5)
 #
 # Retail and feed-in stay as they are.
 # Set wheeling and fee.
+# `measure(replace(TODAY, wheeling=..., fee_bps=...))[1]` tells `department`, `gains` and `gini`, so a loop over some values is allowed.
 
 # %% exercise="6"
 WHEELING = None  # micro-credit per kWh

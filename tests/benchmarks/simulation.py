@@ -97,7 +97,7 @@ def main() -> None:
     seconds = {name: round(value, 2) for name, value in simulation.spent.seconds.items()}
     audit = document["audit"]
     sign, verify = ed25519()
-    cryptography = audit["readings"] * (sign + 2 * verify) + signatures * (sign + verify)
+    cryptography = audit["readings"] * (sign + 2 * verify) + signatures * sign
     whole = sum(simulation.spent.seconds.values())
     once = simulation.spent.seconds["set_up"]
     print(

@@ -8,6 +8,7 @@ from authority.measures.indicators import (
     Flow,
     Prices,
     Rounding,
+    co2_g,
     gini,
     peak_w,
     rounding_of_ask,
@@ -28,6 +29,30 @@ def test_self_sufficiency_and_self_consumption_of_a_day_with_a_battery() -> None
     assert balance == Balance(generation=300, consumption=400, used_locally=220, imported=180, exported=50)
     assert balance.self_sufficiency == 0.55  # (0 + 100 + 120) / 400
     assert balance.self_consumption == 0.733333  # 220 / 300: 50 were exported, 30 the battery lost
+
+
+def test_gsy_es_worked_example() -> None:
+    """Grid Singularity's, for its own simulator: gridsingularity.github.io/gsy-e/self-sufficiency-self-consumption.
+
+    House 1 has a panel (10 kWh), a storage and a load, house 2 a load. Of the panel's energy 1 kWh goes to the house's
+    own load, 5 kWh into its storage and 4 kWh to house 2; of the storage's 2 kWh to its own load and 3 kWh to house 2.
+    """
+    one = [
+        Flow(generation=10_000, consumption=1_000, charge=5_000),
+        Flow(consumption=2_000, discharge=5_000),
+    ]
+    two = [Flow(consumption=4_000), Flow(consumption=3_000)]
+    house = Balance.of(one)
+    assert (house.used_locally, house.self_sufficiency, house.self_consumption) == (3_000, 1.0, 0.3)
+    grid = Balance.of([mine + theirs for mine, theirs in zip(one, two, strict=True)])
+    assert (grid.used_locally, grid.self_sufficiency, grid.self_consumption) == (10_000, 1.0, 1.0)
+
+
+def test_co2_is_of_what_the_grid_delivers() -> None:
+    assert co2_g(Balance.of(DAY), 380) == (68, 84)  # 180 Wh drawn: 68.4 g; 400 Wh used: 152 g
+    loaded_from_the_grid = Balance.of([Flow(consumption=1_000, charge=500)])
+    assert co2_g(loaded_from_the_grid, 400) == (600, -200)
+    assert co2_g(Balance.of([]), 380) == (0, 0)
 
 
 def test_a_battery_that_is_charged_from_the_grid_is_not_used_locally() -> None:

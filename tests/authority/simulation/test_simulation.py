@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -247,6 +249,66 @@ def test_an_interrupted_simulation_goes_on_and_comes_to_the_same(
     assert found["measures"] == twice[2]["measures"]
     with Out(tmp_path, REQUEST) as out:
         assert out.stage == DONE
+
+
+DIES = """
+import os, sys
+from authority.cli import main
+from authority.simulation.campus_home import CampusHome
+from authority.validator.ledger import Ledger
+
+boundaries, commit, worker = 0, Ledger.commit, CampusHome.worker
+
+def counted(ledger):
+    global boundaries
+    boundaries += 1
+    if boundaries == 13:
+        os.kill(os.getpid(), 9)  # the store has its part, the ledger not
+    commit(ledger)
+
+def set_up(home):
+    Ledger.commit = counted
+    return worker(home)
+
+CampusHome.worker = set_up
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_simulation_that_was_killed_goes_on_and_comes_to_the_same(
+    twice: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    """At any moment, and between the two commits of a boundary, after which the chain is behind the store."""
+    scenario = tmp_path / "hourly.toml"
+    scenario.write_text(HOURLY)
+    out = tmp_path / "out"
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    words = ["simulate", *WORDS, "--scenario", str(scenario), "--out", str(out), "--quiet", "--json"]
+    command = [sys.executable, "-m", "authority.cli", *words]
+    between = subprocess.run(
+        [sys.executable, "-c", DIES, *words], env=environment, capture_output=True, check=False, timeout=800
+    )
+    assert between.returncode == -signal.SIGKILL
+    reached = epochs_of(out)
+    assert 1 < reached < 24, "it was to die among the boundaries"
+    for more in (3, 7):
+        running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while epochs_of(out) < reached + more:
+            assert running.poll() is None, "it ended before it was killed"
+            time.sleep(0.01)
+        running.kill()
+        running.wait()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=800)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["audit"]["ok"]
+    assert found["measures"] == twice[2]["measures"]
+
+
+def epochs_of(out: Path) -> int:
+    """How many epochs a simulation has in its store so far."""
+    with closing(sqlite3.connect(out / "authority.db")) as connection:
+        return int(connection.execute("SELECT count(*) FROM settlement_epochs").fetchone()[0])
 
 
 EVENTS = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from sqlalchemy import create_engine, delete, func, select, text
 from authority.app import App
 from authority.store import Store, StoreError
 from authority.store.base import Base
+from authority.store.engine import StoreSpoiltError
 from authority.store.log import LogState
 from authority.store.metering import Gateway
 
@@ -61,6 +63,71 @@ def test_a_reader_throws_its_changes_away(app: App) -> None:
         session.flush()
     with app.store.read() as session:
         assert session.get(Gateway, "g") is None
+
+
+def test_what_is_written_together_is_there_at_the_end_or_not_at_all(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    store, other = Store.open(url), Store.open(url)
+    gateways = select(func.count()).select_from(Gateway)
+
+    def seen(by: Store) -> int:
+        with by.read() as session:
+            return session.scalar(gateways) or 0
+
+    with store.together():
+        with store.write() as session:
+            first = Gateway(name="first")
+            session.add(first)
+        with store.write() as session:
+            assert first not in session  # as ever, objects do not outlive their session
+            session.add(Gateway(name="second"))
+        assert (seen(store), seen(other)) == (2, 0)
+        assert first.name == "first"
+    assert (seen(store), seen(other)) == (2, 2)
+
+    def end_early() -> None:
+        with store.together():
+            with store.write() as session:
+                session.add(Gateway(name="third"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        end_early()
+
+    def go_on_after_a_write_that_failed() -> None:
+        with store.together():
+            with store.write() as session:
+                session.add(Gateway(name="third"))
+            with suppress(ZeroDivisionError), store.write() as session:
+                session.add(Gateway(name="fourth"))
+                raise ZeroDivisionError
+
+    with pytest.raises(StoreSpoiltError):
+        go_on_after_a_write_that_failed()
+    assert (seen(store), seen(other)) == (2, 2)
+    store.close()
+    other.close()
+
+
+def test_who_is_alone_with_a_store_knows_what_it_has_written(tmp_path: Path) -> None:
+    store = Store.open(f"sqlite:///{tmp_path / 'a.db'}", alone=True)
+    before = store.writes_of("gateways", "meters")
+    with store.read() as session:
+        session.scalars(select(Gateway)).all()
+    assert store.writes_of("gateways", "meters") == before == (0, 0)
+    with store.write() as session:
+        session.add(Gateway(name="g"))
+    assert store.writes_of("gateways", "meters") == (1, 0)
+    with store.write() as session:
+        session.execute(delete(Gateway))
+    assert store.writes_of("gateways", "meters") == (2, 0)
+    with store.write() as session:
+        session.execute(text("DELETE FROM gateways"))
+    assert store.writes_of("gateways", "meters") == (3, 1), "of a text nobody says what it writes to"
+    store.close()
+    shared = Store.open(f"sqlite:///{tmp_path / 'a.db'}")
+    assert shared.writes_of("gateways") is None
+    shared.close()
 
 
 def test_all_that_a_reader_reads_is_of_one_state(app: App) -> None:

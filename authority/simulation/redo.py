@@ -1,0 +1,109 @@
+"""What the ledger is about to take at a boundary, written down before the store commits its part of it.
+
+Store and ledger are two databases: where the process ends between their commits, the ledger lacks what the store has.
+Then the next one gives it to the ledger from here, and both stand at the same boundary.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from solders.account import Account
+from solders.pubkey import Pubkey
+
+from authority.log import log
+from authority.store import Store
+from authority.validator.ledger import Entry, Ledger
+
+REDO_NAME = "redo.json"
+
+
+def write(path: Path, store: Store, ledger: Ledger) -> None:
+    """Note the ledger's open group, and the log's size by which one sees that the store has committed its part.
+
+    Without a wait for the disk: it is for the end of the process, not for a power cut.
+    """
+    with store.read() as session:
+        size = log.size(session)
+    entries = list(ledger.grouped)
+    changed = {address: account for entry in entries for address, account in entry.changes}
+    noted = {
+        "landed": ledger.count() - len(entries),
+        "log_size": size,
+        "entries": [
+            {
+                "slot": entry.slot,
+                "time": entry.time,
+                "blockhash": _text(entry.blockhash),
+                "signature": _text(entry.signature),
+                "content": _text(entry.content),
+                "error": entry.error,
+                "meta": entry.meta,
+                "mentions": [_text(bytes(address)) for address in entry.mentions],
+            }
+            for entry in entries
+        ],
+        "accounts": [
+            [_text(bytes(address)), None if account is None else _of_account(account)]
+            for address, account in changed.items()
+        ],
+    }
+    fresh = path / f"{REDO_NAME}.new"
+    fresh.write_text(json.dumps(noted, separators=(",", ":")), encoding="utf-8")
+    os.replace(fresh, path / REDO_NAME)
+
+
+def apply(path: Path, store: Store, ledger: Ledger) -> None:
+    """Give the ledger what it lacks; nothing where both stand at the same boundary."""
+    if not (path / REDO_NAME).exists():
+        return
+    noted = json.loads((path / REDO_NAME).read_text(encoding="utf-8"))
+    with store.read() as session:
+        size = log.size(session)
+    if noted["entries"] and (ledger.count(), size) == (noted["landed"], noted["log_size"]):
+        ledger.group()
+        for entry in _entries(noted):
+            ledger.record(entry)
+        ledger.commit()
+
+
+def _entries(noted: dict[str, Any]) -> Iterator[Entry]:
+    """The group's entries; what it changed is with the last."""
+    accounts = [(Pubkey(_bytes(address)), _account(fields)) for address, fields in noted["accounts"]]
+    last = len(noted["entries"]) - 1
+    for place, each in enumerate(noted["entries"]):
+        yield Entry(
+            slot=each["slot"],
+            time=each["time"],
+            blockhash=_bytes(each["blockhash"]),
+            signature=_bytes(each["signature"]),
+            content=_bytes(each["content"]),
+            error=each["error"],
+            meta=each["meta"],
+            mentions=[Pubkey(_bytes(address)) for address in each["mentions"]],
+            changes=accounts if place == last else [],
+        )
+
+
+def _of_account(account: Account) -> list[object]:
+    return [account.lamports, _text(bytes(account.data)), _text(bytes(account.owner)), account.executable]
+
+
+def _account(fields: list[Any] | None) -> Account | None:
+    if fields is None:
+        return None
+    lamports, data, owner, executable = fields
+    return Account(lamports, _bytes(data), Pubkey(_bytes(owner)), executable)
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text)
