@@ -10,7 +10,9 @@ from typing import Any
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
 from flask import Response, g, render_template, request, url_for
+from sqlalchemy.exc import DataError
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import IntegerConverter, Map
 
 from authority import api
 from authority.api import gate, me, me_wallet, openadr
@@ -85,6 +87,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 RETRY_SECONDS = 5
+GREATEST_NUMBER = 2**63 - 1
+"""Of what addresses name by a number: more, no database takes in a question."""
 COMPRESSED = (
     "application/atom+xml",
     "text/html",
@@ -130,6 +134,7 @@ def create_app(
         MAX_CONTENT_LENGTH=64 * 1024,
     )
     app.extensions["campus_feed"] = feed
+    app.url_map.converters["int"] = _Number
     app.register_blueprint(blueprint(feed))
     if health is not None:
         app.register_blueprint(health_blueprint(health))
@@ -208,6 +213,13 @@ def create_app(
     return app
 
 
+class _Number(IntegerConverter):
+    """A number in an address; where it is too large for any record, there is nothing at the address."""
+
+    def __init__(self, map: Map) -> None:
+        super().__init__(map, max=GREATEST_NUMBER)
+
+
 @dataclass(frozen=True)
 class People:
     """What people who sign in need: the opened authority, and chain clients, one for each question."""
@@ -260,6 +272,13 @@ def _add_people(app: APIFlask, people: People) -> None:
             return problem(status, code, said(str(error)))  # a page's script shows it; the API is read in English
         title = answers.title_of(status)
         return answers.page(render_template("error.html", status=status, title=title, message=str(error)), status)
+
+    @app.errorhandler(DataError)
+    def not_of_any_record(_: DataError) -> Response:
+        """A text or a number that the database takes in no question, such as one with a NUL: nobody's name has it."""
+        if not _wants_page():
+            return problem(400, "malformed", "something in it is in no record: a character, or a number too large")
+        return answers.page(render_template("error.html", status=400, title=answers.title_of(400)), 400)
 
 
 @dataclass(frozen=True)
