@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +32,7 @@ from authority.api.schemas import Problem, schema_of
 from authority.api.treasury import Treasury
 from authority.app import App
 from authority.chain.client import ChainClient
+from authority.collector.documents import read_json
 from authority.errors import AuthorityError
 from authority.language import reading
 from authority.language.reading import ENGLISH, said
@@ -38,6 +40,7 @@ from authority.market.open_book import OpenBook
 from authority.people.oidc import Provider
 from authority.people.sessions import form_token
 from authority.problems import problem
+from authority.refusals import MalformedError
 from authority.web import (
     access,
     answers,
@@ -213,6 +216,21 @@ def create_app(
     return app
 
 
+def _unreadable() -> Response | None:
+    """Refuse JSON that no program writes: too deep, with endless numbers, or with what no text in a record has.
+
+    What is no JSON at all is refused by whoever reads it.
+    """
+    if not request.is_json or not (body := request.get_data()):
+        return None
+    try:
+        read_json(body)
+    except MalformedError as error:
+        if not isinstance(error.__cause__, json.JSONDecodeError):
+            return problem(400, "malformed", str(error)[: problems.MAX_TEXT])
+    return None
+
+
 class _Number(IntegerConverter):
     """A number in an address; where it is too large for any record, there is nothing at the address."""
 
@@ -233,6 +251,7 @@ def _add_people(app: APIFlask, people: People) -> None:
     members, market = Members(people.app, people.client), Market(people.app)
     by_hand = HandOrders(people.app, people.client, OpenBook(people.app.store))
     gate.install(app, people.app, access.RULES)
+    app.before_request(_unreadable)
     languages.of_the_person(app)
     app.register_blueprint(languages.blueprint(people.app))
     provider = Provider(people.app.home, people.app.clock)

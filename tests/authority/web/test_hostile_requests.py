@@ -2,7 +2,7 @@
 
 import pytest
 
-from authority.people.roles import AUDITOR, OPERATOR, ROLES
+from authority.people.roles import AUDITOR, MEMBER, OPERATOR, ROLES
 from authority.web import access
 
 NUL = "a\0b"
@@ -57,3 +57,31 @@ def test_a_form_with_what_no_record_has_is_refused_or_finds_nothing(operated, ro
         answer = client.post(url, data={**fields, **token})
         assert 400 <= answer.status_code < 500
     assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize("store_url", [""])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" * 30_000 + "]" * 30_000,
+        '{"a":' * 10_000 + "1" + "}" * 10_000,
+        '{"sell_at": 1' + "0" * 5_000 + "}",
+        r'{"ticket": "\ud800", "answer": {"rawId": "\ud800"}, "name": "\ud800", "scopes": ["energy:read"], "days": 1}',
+        r'{"ticket": "a\u0000b", "answer": {"rawId": "x"}, "name": "a\u0000b", "scopes": ["energy:read"], "days": 1}',
+        "{",
+        "[]",
+    ],
+    ids=["deep lists", "deep objects", "5,000 digits", "half a character", "a NUL", "half an object", "a list"],
+)
+def test_json_that_nobody_writes_is_refused_in_words(operated, body):
+    for role, method, url in (
+        (None, "POST", "/login/passkey"),
+        (MEMBER, "POST", "/api/v1/me/transactions/prepare"),
+        (MEMBER, "PUT", "/api/v1/me/standing-order"),
+        (MEMBER, "POST", "/api/v1/me/tokens"),
+    ):
+        headers = {} if role is None else {"X-Form-Token": operated.form(role)["form_token"]}
+        answer = operated.client(role).open(
+            url, method=method, data=body, headers=headers, content_type="application/json"
+        )
+        assert 400 <= answer.status_code < 500, (url, answer.status_code)
