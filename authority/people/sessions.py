@@ -99,15 +99,10 @@ def listed(session: Session, person_id: int | None, now: int) -> list[dict[str, 
     ]
 
 
-def is_fresh(session: Session, id: str, now: int) -> bool:
-    """Whether a session began just now, by a sign-in that proves who it is."""
-    found = session.get_one(PersonSession, id)
-    return found.via != BY_LINK and now < found.created_at + FRESH_SECONDS
-
-
 def require_fresh(session: Session, id: str, now: int) -> None:
     """SignInAgainError where a session did not begin just now: whoever finds an open browser changes nothing by it."""
-    if not is_fresh(session, id, now):
+    found = session.get_one(PersonSession, id)
+    if found.via == BY_LINK or found.created_at + FRESH_SECONDS <= now:
         raise SignInAgainError("for this, sign in once more: it changes how you sign in")
 
 

@@ -19,6 +19,7 @@ from authority.people import invitations, passkeys, passwords, records, sessions
 from authority.people.errors import (
     PasskeyRefusedError,
     PasswordWeakError,
+    SignInAgainError,
     SignInClosedError,
     SignInRefusedError,
     TokenInvalidError,
@@ -232,15 +233,19 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
         return redirect(url_for(where))
 
     def account_page(message: str = "", status: int = 200, secret: str = "") -> Response:
-        who, now = gate.principal(), app.clock()
+        who, now, again = gate.principal(), app.clock(), ""
         with app.store.read() as session:
+            try:
+                sessions.require_fresh(session, who.session, now)
+            except SignInAgainError as error:
+                again = str(error)
             text = render_template(
                 "account.html",
                 message=message,
                 secret=secret,
                 sessions=sessions.listed(session, who.person_id, now),
                 tokens=tokens.listed(session, who.person_id, now),
-                fresh=sessions.is_fresh(session, who.session, now),
+                again=again,
                 scope_words=SCOPE_WORDS,
                 now=now,
                 **ways_in(app),
