@@ -51,7 +51,7 @@ MAX_PARKED = 256
 
 MOST_AHEAD = 366 * 96 + 16
 """Records that a key may have signed beyond one an epoch since its approval: those of the time before, and a few that a
-clock which was set back signs twice. As on the chain (programs/oracle, record.rs); so no key fills the log."""
+clock which was set back signs twice. Beyond them none is held, so that no key fills the log."""
 
 
 MAX_INCIDENTS = 64
@@ -193,24 +193,32 @@ class Ingestion:
             return self._fork(checked, key, record.sequence)
         if key.retired:
             return self._refuse(checked, "unknown_meter", key.next_sequence)
-        if record.sequence > key.next_sequence or self._is_too_early(record, key):
-            if 0 < record.sequence - key.next_sequence <= MAX_PARKED:
+        if record.sequence > key.next_sequence:
+            if record.sequence - key.next_sequence <= MAX_PARKED:
                 key.parked[record.sequence] = checked.frame.to_bytes()
             return self._receipt(checked, VERDICT_PARKED, "sequence_gap", key.next_sequence)
         if record.previous_hash != key.previous:
             return self._fork(checked, key, record.sequence)
-        logged = self._log(checked, record, key, sent.over)
+        code = self._code(record, key)
+        if self._is_too_many(record, key, code):
+            return self._receipt(checked, VERDICT_PARKED, "sequence_gap", key.next_sequence)
+        logged = self._log(checked, record, key, code, sent.over)
         if key.parked:
             self._unpark(key, sent.over, later)
         return logged
 
-    def _is_too_early(self, record: Record, key: Key) -> bool:
-        """Whether a key cannot have come so far: it numbers one record an epoch."""
-        epochs = max(0, self._now - key.approved_at) // self._settings.epoch.seconds
-        return record.sequence - key.first_sequence > epochs + MOST_AHEAD
+    def _code(self, record: Record, key: Key) -> str:
+        return policy.check(record, self._last(key), key.facts, self._settings, self._now)
 
-    def _log(self, checked: Checked, record: Record, key: Key, over: str) -> Logged:
-        code = policy.check(record, self._last(key), key.facts, self._settings, self._now)
+    def _is_too_many(self, record: Record, key: Key, code: str) -> bool:
+        """Whether a record that would be held is one more than a key can have signed, which numbers one an epoch.
+
+        Those that pass are bounded by themselves: each is of an epoch of its own, and of none to come.
+        """
+        epochs = max(0, self._now - key.approved_at) // self._settings.epoch.seconds
+        return code != "ok" and record.sequence - key.first_sequence > epochs + MOST_AHEAD
+
+    def _log(self, checked: Checked, record: Record, key: Key, code: str, over: str) -> Logged:
         index = self._first + len(self._new)
         passes = code == "ok"
         logged = Logged(checked, record, key, VERDICT_ACCEPTED if passes else VERDICT_HELD, code, index, over)
@@ -240,14 +248,16 @@ class Ingestion:
         while (parked := key.parked.get(key.next_sequence)) is not None:
             frame = Frame.from_bytes(parked)
             record = frame.record
-            if self._is_too_early(record, key):
-                return
-            del key.parked[key.next_sequence]
             checked = Checked(frame, record, record_hash(frame.record_bytes), True)
-            if record.previous_hash != key.previous:
+            forked = record.previous_hash != key.previous
+            code = "" if forked else self._code(record, key)
+            if not forked and self._is_too_many(record, key, code):
+                return
+            del key.parked[record.sequence]
+            if forked:
                 self._fork(checked, key, record.sequence)
                 return
-            later.append(self._log(checked, record, key, over))
+            later.append(self._log(checked, record, key, code, over))
 
     def _fork(self, checked: Checked, key: Key, sequence: int) -> bytes:
         """Refuse another history, and keep the frame: two signatures at one sequence prove what the key did."""
