@@ -254,19 +254,20 @@ def _chunked_end(buffer: bytes | bytearray, at: int) -> int | None:
             return at
 
 
-def _address(client: object) -> str:
-    """What connections are counted by: an IPv4 address, or an IPv6 network of 64 bits; empty for a Unix socket."""
-    if not isinstance(client, tuple):
-        return ""
+def counted_by(address: str) -> str:
+    """What somebody at an address is counted by: an IPv4 address, or an IPv6 network of 64 bits, which one host has.
+
+    Empty for what is no address.
+    """
     try:
-        address = ipaddress.ip_address(str(client[0]).partition("%")[0])
+        found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return ""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return str(address.ipv4_mapped)
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is not None:
+            return str(found.ipv4_mapped)
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)
 
 
 class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
@@ -319,7 +320,7 @@ class AnteroomWorker(ThreadWorker):  # type: ignore[misc]
                 return
 
     def _admit(self, client: socket.socket, address: Any, server: Any) -> None:
-        where = _address(address)
+        where = counted_by(str(address[0])) if isinstance(address, tuple) else ""  # else it is a Unix socket
         if self.limits.trust_loopback and where and ipaddress.ip_network(where).is_loopback:
             where = ""
         crowded = where and self._by_address.get(where, 0) >= self.limits.per_address

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 
@@ -20,4 +22,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
+    """A spreadsheet passes over space before a formula, and takes the wide signs of Chinese and Japanese for it too."""
+    begins = isinstance(value, str) and _FORMULA.match(unicodedata.normalize("NFKC", value))
+    return f"'{value}" if begins else value
+
+
+_FORMULA = re.compile(r"\s*[=+@-]|[\t\r\n]")

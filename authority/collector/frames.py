@@ -65,6 +65,8 @@ class Key:
     meter: str
     gateway: str
     facts: MeterFacts
+    first_sequence: int
+    approved_at: int
     next_sequence: int
     head_hash: bytes | None
     head_log_index: int | None

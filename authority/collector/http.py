@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
-from authority.anteroom import Answer, Together, Whole, plain_head
+from authority.anteroom import Answer, Together, Whole, counted_by, plain_head
 from authority.app import App
 from authority.collector import standing
 from authority.collector.documents import read_json
@@ -155,7 +155,7 @@ def create_app(
         return _shown(peer_certificate(request.environ))
 
     def claim_of(session: Session) -> Claim:
-        address = request.remote_addr or ""
+        address = counted_by(request.remote_addr or "")
         failed.check(address)
         scheme, _, code = request.headers.get("Authorization", "").partition(" ")
         try:

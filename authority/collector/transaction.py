@@ -49,6 +49,11 @@ MAX_PARKED = 256
 """Frames parked for one key, and how far ahead of the expected sequence one may be."""
 
 
+MOST_AHEAD = 366 * 96 + 16
+"""Records that a key may have signed beyond one an epoch since its approval: those of the time before, and a few that a
+clock which was set back signs twice. Beyond them none is held, so that no key fills the log."""
+
+
 MAX_INCIDENTS = 64
 """Refused forks kept of one key: enough to prove it, too few to fill a disk."""
 
@@ -194,13 +199,26 @@ class Ingestion:
             return self._receipt(checked, VERDICT_PARKED, "sequence_gap", key.next_sequence)
         if record.previous_hash != key.previous:
             return self._fork(checked, key, record.sequence)
-        logged = self._log(checked, record, key, sent.over)
+        code = self._code(record, key)
+        if self._is_too_many(record, key, code):
+            return self._receipt(checked, VERDICT_PARKED, "sequence_gap", key.next_sequence)
+        logged = self._log(checked, record, key, code, sent.over)
         if key.parked:
             self._unpark(key, sent.over, later)
         return logged
 
-    def _log(self, checked: Checked, record: Record, key: Key, over: str) -> Logged:
-        code = policy.check(record, self._last(key), key.facts, self._settings, self._now)
+    def _code(self, record: Record, key: Key) -> str:
+        return policy.check(record, self._last(key), key.facts, self._settings, self._now)
+
+    def _is_too_many(self, record: Record, key: Key, code: str) -> bool:
+        """Whether a record that would be held is one more than a key can have signed, which numbers one an epoch.
+
+        Those that pass are bounded by themselves: each is of an epoch of its own, and of none to come.
+        """
+        epochs = max(0, self._now - key.approved_at) // self._settings.epoch.seconds
+        return code != "ok" and record.sequence - key.first_sequence > epochs + MOST_AHEAD
+
+    def _log(self, checked: Checked, record: Record, key: Key, code: str, over: str) -> Logged:
         index = self._first + len(self._new)
         passes = code == "ok"
         logged = Logged(checked, record, key, VERDICT_ACCEPTED if passes else VERDICT_HELD, code, index, over)
@@ -227,14 +245,19 @@ class Ingestion:
 
     def _unpark(self, key: Key, over: str, later: list[Logged]) -> None:
         """Log the parked frames that now follow; one that follows another history is refused as a fork."""
-        while (parked := key.parked.pop(key.next_sequence, None)) is not None:
+        while (parked := key.parked.get(key.next_sequence)) is not None:
             frame = Frame.from_bytes(parked)
             record = frame.record
             checked = Checked(frame, record, record_hash(frame.record_bytes), True)
-            if record.previous_hash != key.previous:
+            forked = record.previous_hash != key.previous
+            code = "" if forked else self._code(record, key)
+            if not forked and self._is_too_many(record, key, code):
+                return
+            del key.parked[record.sequence]
+            if forked:
                 self._fork(checked, key, record.sequence)
                 return
-            later.append(self._log(checked, record, key, over))
+            later.append(self._log(checked, record, key, code, over))
 
     def _fork(self, checked: Checked, key: Key, sequence: int) -> bytes:
         """Refuse another history, and keep the frame: two signatures at one sequence prove what the key did."""
@@ -360,11 +383,10 @@ class Ingestion:
 
 def _key_of(row: Sequence[Any]) -> Key:
     """A key, of a row of _KEYS."""
-    public_key, meter_pk, next_sequence, head_hash, head_log_index, retired_at, passed_log_index, passed_record = row[
-        :8
-    ]
-    name, gateway, state, role, source = row[8:13]
-    nameplate_w, storage_wh, staged_nameplate_w, staged_storage_wh, staged_from = row[13:]
+    public_key, meter_pk, first_sequence, next_sequence, head_hash, head_log_index = row[:6]
+    approved_at, retired_at, passed_log_index, passed_record = row[6:10]
+    name, gateway, state, role, source = row[10:15]
+    nameplate_w, storage_wh, staged_nameplate_w, staged_storage_wh, staged_from = row[15:]
     facts = MeterFacts(
         active=state == metering.METER_ACTIVE,
         role=role,
@@ -382,6 +404,8 @@ def _key_of(row: Sequence[Any]) -> Key:
         meter=name,
         gateway=gateway,
         facts=facts,
+        first_sequence=first_sequence,
+        approved_at=approved_at,
         next_sequence=next_sequence,
         head_hash=head_hash,
         head_log_index=head_log_index,
@@ -402,9 +426,11 @@ _KEYS = (
     select(
         _key.public_key,
         _key.meter_pk,
+        _key.first_sequence,
         _key.next_sequence,
         _key.head_hash,
         _key.head_log_index,
+        _key.approved_at,
         _key.retired_at,
         _key.passed_log_index,
         _key.passed_record,

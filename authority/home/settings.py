@@ -433,8 +433,17 @@ def _is_private_url(text: str) -> bool:
 
 
 def is_mailbox(text: str) -> bool:
-    """Whether a text is an address that mail can be sent to, such as a@b.example."""
-    return re.fullmatch(r"[^\s@<>,;:\"()\[\]\\]{1,64}@[A-Za-z0-9.-]{1,255}", text) is not None and text.isascii()
+    """Whether a text is an address that mail can be sent to, such as a@b.example (RFC 5321, without quoted parts).
+
+    Nor with what a mail's head would take for an encoded word (RFC 2047), and read as other addresses than these.
+    """
+    local, _, domain = text.rpartition("@")
+    fits = len(local) <= 64 and len(domain) <= 255 and "=?" not in local
+    return fits and _LOCAL.fullmatch(local) is not None and _DOMAIN.fullmatch(domain) is not None
+
+
+_LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_DOMAIN = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 
 
 def _is_zone(name: str) -> bool:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import base64
 import http.client
 import logging
-import socket
 import threading
 import urllib.parse
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from authority.deadline import hung_up_after
 from authority.errors import AuthorityError
 from authority.log import log, publish
 from authority.log.log import SignedCheckpoint
@@ -106,28 +106,16 @@ def post(url: str, body: bytes, *, deadline: float = DEADLINE_SECONDS) -> Answer
     parts = urllib.parse.urlsplit(url)
     made = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = made(parts.hostname or "", parts.port, timeout=deadline)
-    timer = threading.Timer(deadline, _hang_up, [connection])
-    timer.daemon = True
-    timer.start()
     try:
         headers = {"Content-Type": "application/octet-stream", "Connection": "close"}
-        connection.request("POST", parts.path or "/", body, headers)
-        response = connection.getresponse()
-        return Answer(response.status, response.read(MAX_ANSWER))
+        with hung_up_after(connection, deadline):
+            connection.request("POST", parts.path or "/", body, headers)
+            response = connection.getresponse()
+            return Answer(response.status, response.read(MAX_ANSWER))
     except (http.client.HTTPException, ValueError, AttributeError) as error:
         raise OSError(f"no answer: {error!r}") from error
     finally:
-        timer.cancel()
         connection.close()
-
-
-def _hang_up(connection: http.client.HTTPConnection) -> None:
-    """End a connection that goes on beyond its deadline, a byte at a time."""
-    if connection.sock is not None:
-        try:
-            connection.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return
 
 
 def request_body(old: int, proof: Sequence[bytes], checkpoint: bytes) -> bytes:

@@ -21,6 +21,7 @@ from email.utils import format_datetime
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from authority.deadline import hung_up_after
 from authority.errors import AuthorityError
 from authority.home.settings import AlertSettings
 from authority.monitoring.changes import CLEARED, RAISED, Change, Known
@@ -209,9 +210,10 @@ class Webhook:
             SIGNATURE_HEADER: signature(self.secret, message.at, body),
         }
         try:
-            connection.request("POST", target, body, headers)
-            response = connection.getresponse()
-            response.read(_ANSWER_SIZE)
+            with hung_up_after(connection, DEADLINE_SECONDS):
+                connection.request("POST", target, body, headers)
+                response = connection.getresponse()
+                response.read(_ANSWER_SIZE)
         except (OSError, http.client.HTTPException) as error:
             raise UndeliveredError(f"{host}: {str(error) or type(error).__name__}") from error
         finally:

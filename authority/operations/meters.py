@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from authority.chain import programs
-from authority.chain.accounts import Status, UserRole
+from authority.chain.accounts import MeterRole, Status, UserRole
 from authority.chain.errors import ProgramError
 from authority.enrolment import exchanges, meter_sets
 from authority.enrolment.registration import (
@@ -296,6 +296,7 @@ def _reassign(desk: Desk, done: Done, meter: Meter, member: User, *, last: bool)
         desk.note(done, what, "not_settled", todo)
         return True
     if desk.dry_run:
+        _tell_unread(desk, done, what, on_chain)
         desk.note(done, what, f"would be {member.name}'s")
         return True
     try:
@@ -315,8 +316,27 @@ def _reassign(desk: Desk, done: Done, meter: Meter, member: User, *, last: bool)
             return False
         raise
     _store_member(desk, meter, member, signature, on_chain)
+    _tell_unread(desk, done, what, on_chain)
     desk.note(done, what, f"is {member.name}'s", changed=True)
     return True
+
+
+def _tell_unread(desk: Desk, done: Done, what: str, on_chain: MeterOnChain) -> None:
+    """Say where a meter was silent before it changes hands: what it drew meanwhile is neither member's by the chain.
+
+    Whoever moves out could pull its gateway's plug a month before.
+    """
+    if on_chain.state is None or not on_chain.state.interval_end or on_chain.meter.role is MeterRole.SUBMETER:
+        return
+    config = desk.config()
+    first, end = on_chain.state.interval_end // config.epoch_seconds, desk.epoch()
+    if end - first > config.parameters.netting_epochs:
+        desk.note(
+            done,
+            what,
+            f"was not read in epochs {first} to {end - 1}: what it drew in them is billed to nobody, unless you enter "
+            "it for the former member (authority billing estimate add)",
+        )
 
 
 def _store_member(desk: Desk, meter: Meter, member: User, signature: str | None, on_chain: MeterOnChain) -> None:

@@ -45,8 +45,17 @@ _OWNED = (
 
 
 def as_login(text: str) -> str:
-    """A login as it is kept and compared: without spaces around it, in lower case."""
-    return text.strip().casefold()
+    """A login as it is kept and compared: without spaces around it, in lower case.
+
+    A letter that a capital one is not alone in having for its small one stays as it is: a login is an address too, and
+    to take the Kelvin sign for k, or a sharp s for two, would send somebody's mail to another mailbox.
+    """
+    return "".join(map(_lower, text.strip()))
+
+
+def _lower(letter: str) -> str:
+    small = letter.lower()
+    return small if small.upper() == letter else letter
 
 
 def find(session: Session, login: str) -> Person:

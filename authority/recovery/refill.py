@@ -327,7 +327,7 @@ def _keys(
             session.add(
                 MeterKey(
                     public_key=meter.key, meter_pk=row.id, first_sequence=first[meter.key],
-                    next_sequence=first[meter.key], possession=bytes(SIGNATURE_SIZE), approved_at=now,
+                    next_sequence=first[meter.key], possession=bytes(SIGNATURE_SIZE), approved_at=meter.since,
                 )
             )  # fmt: skip
             row.public_key, row.map_hash, row.state, row.registered_at = meter.key, meter.map_hash, METER_ACTIVE, now

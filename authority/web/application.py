@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
 from flask import Response, g, render_template, request, url_for
+from sqlalchemy.exc import DataError
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import IntegerConverter, Map
 
 from authority import api
 from authority.api import gate, me, me_wallet, openadr
@@ -29,6 +32,7 @@ from authority.api.schemas import Problem, schema_of
 from authority.api.treasury import Treasury
 from authority.app import App
 from authority.chain.client import ChainClient
+from authority.collector.documents import read_json
 from authority.errors import AuthorityError
 from authority.language import reading
 from authority.language.reading import ENGLISH, said
@@ -36,6 +40,7 @@ from authority.market.open_book import OpenBook
 from authority.people.oidc import Provider
 from authority.people.sessions import form_token
 from authority.problems import problem
+from authority.refusals import MalformedError
 from authority.web import (
     access,
     answers,
@@ -85,6 +90,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 RETRY_SECONDS = 5
+GREATEST_NUMBER = 2**63 - 1
+"""Of what addresses name by a number: more, no database takes in a question."""
 COMPRESSED = (
     "application/atom+xml",
     "text/html",
@@ -130,6 +137,7 @@ def create_app(
         MAX_CONTENT_LENGTH=64 * 1024,
     )
     app.extensions["campus_feed"] = feed
+    app.url_map.converters["int"] = _Number
     app.register_blueprint(blueprint(feed))
     if health is not None:
         app.register_blueprint(health_blueprint(health))
@@ -208,6 +216,28 @@ def create_app(
     return app
 
 
+def _unreadable() -> Response | None:
+    """Refuse JSON that no program writes: too deep, with endless numbers, or with what no text in a record has.
+
+    What is no JSON at all is refused by whoever reads it.
+    """
+    if not request.is_json or not (body := request.get_data()):
+        return None
+    try:
+        read_json(body)
+    except MalformedError as error:
+        if not isinstance(error.__cause__, json.JSONDecodeError):
+            return problem(400, "malformed", str(error)[: problems.MAX_TEXT])
+    return None
+
+
+class _Number(IntegerConverter):
+    """A number in an address; where it is too large for any record, there is nothing at the address."""
+
+    def __init__(self, map: Map) -> None:
+        super().__init__(map, max=GREATEST_NUMBER)
+
+
 @dataclass(frozen=True)
 class People:
     """What people who sign in need: the opened authority, and chain clients, one for each question."""
@@ -221,6 +251,7 @@ def _add_people(app: APIFlask, people: People) -> None:
     members, market = Members(people.app, people.client), Market(people.app)
     by_hand = HandOrders(people.app, people.client, OpenBook(people.app.store))
     gate.install(app, people.app, access.RULES)
+    app.before_request(_unreadable)
     languages.of_the_person(app)
     app.register_blueprint(languages.blueprint(people.app))
     provider = Provider(people.app.home, people.app.clock)
@@ -260,6 +291,13 @@ def _add_people(app: APIFlask, people: People) -> None:
             return problem(status, code, said(str(error)))  # a page's script shows it; the API is read in English
         title = answers.title_of(status)
         return answers.page(render_template("error.html", status=status, title=title, message=str(error)), status)
+
+    @app.errorhandler(DataError)
+    def not_of_any_record(_: DataError) -> Response:
+        """A text or a number that the database takes in no question, such as one with a NUL: nobody's name has it."""
+        if not _wants_page():
+            return problem(400, "malformed", "something in it is in no record: a character, or a number too large")
+        return answers.page(render_template("error.html", status=400, title=answers.title_of(400)), 400)
 
 
 @dataclass(frozen=True)

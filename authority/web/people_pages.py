@@ -10,6 +10,7 @@ from typing import Any
 
 from flask import Blueprint, Response, render_template, request, url_for
 
+from authority.anteroom import counted_by
 from authority.api import gate
 from authority.api.gate import PUBLIC, Rule
 from authority.app import App
@@ -18,6 +19,7 @@ from authority.people import invitations, passkeys, passwords, records, sessions
 from authority.people.errors import (
     PasskeyRefusedError,
     PasswordWeakError,
+    SignInAgainError,
     SignInClosedError,
     SignInRefusedError,
     TokenInvalidError,
@@ -231,14 +233,19 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
         return redirect(url_for(where))
 
     def account_page(message: str = "", status: int = 200, secret: str = "") -> Response:
-        who, now = gate.principal(), app.clock()
+        who, now, again = gate.principal(), app.clock(), ""
         with app.store.read() as session:
+            try:
+                sessions.require_fresh(session, who.session, now)
+            except SignInAgainError as error:
+                again = str(error)
             text = render_template(
                 "account.html",
                 message=message,
                 secret=secret,
                 sessions=sessions.listed(session, who.person_id, now),
                 tokens=tokens.listed(session, who.person_id, now),
+                again=again,
                 scope_words=SCOPE_WORDS,
                 now=now,
                 **ways_in(app),
@@ -276,16 +283,19 @@ def blueprint(app: App, limit: AddressLimit | None = None) -> Blueprint:
 
     @people.post("/account/passkey/options")
     def new_passkey_options() -> dict[str, Any]:
+        who = gate.principal()
         with app.store.write() as session:
-            person = session.get_one(Person, gate.principal().person_id)
+            sessions.require_fresh(session, who.session, app.clock())
+            person = session.get_one(Person, who.person_id)
             asked = passkeys.ask_new(session, here(app), person, app.clock())
         return {"ticket": asked.ticket, "options": asked.options}
 
     @people.post("/account/passkey")
     def new_passkey() -> Response:
-        ticket, answer, _ = _answer()
+        who, (ticket, answer, _) = gate.principal(), _answer()
         with passkeys_at_once, app.store.write() as session:
-            person = session.get_one(Person, gate.principal().person_id)
+            sessions.require_fresh(session, who.session, app.clock())
+            person = session.get_one(Person, who.person_id)
             passkeys.add(session, here(app), person, ticket, answer, app.clock())
         return _sent_on(redirect(url_for("people.account")))
 
@@ -311,11 +321,13 @@ def _answer() -> tuple[str, dict[str, Any], str]:
 
 
 def address_of() -> str:
-    """Who asks, by address; empty where a proxy on this machine does not say for whom: it counts them itself."""
+    """By what address who asks is counted; empty where a proxy on this machine does not say for whom: it counts them
+    itself."""
     address = request.remote_addr or ""
     if ipaddress.ip_address(address or "127.0.0.1").is_loopback:
-        return request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    return address
+        said = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+        return counted_by(said) or said
+    return counted_by(address)
 
 
 def _browser() -> str:

@@ -222,6 +222,27 @@ def test_parking_is_bounded(app: App, collector: Collector, add_meter: AddMeter)
         assert session.scalar(select(func.count()).select_from(ParkedFrame)) == 2
 
 
+def test_a_key_fills_the_log_no_faster_than_time_goes(
+    app: App, collector: Collector, add_meter: AddMeter, clock: Any
+) -> None:
+    """Held records are leaves of the log too, and a stolen gateway's key signs as many of them as it likes."""
+    meter = add_meter()
+    reached = 1 + transaction.MOST_AHEAD - 2
+    with app.store.write() as session:
+        session.get_one(MeterKey, meter.public_key).next_sequence = reached
+    meter.sequence = reached
+    frames = [meter.next(interval_end=901 + n) for n in range(8)]
+    said = [outcome(receipt)[1] for receipt in send(collector, *frames)]
+    assert said == ["interval_not_aligned"] * 3 + ["sequence_gap"] * 5
+    clock.now += 2 * 900
+    result = collector.ingest(frames[3], gateway="gw-1", meter=None, over="mqtt")
+    assert [outcome(Receipt.from_bytes(each))[1] for each in result.receipts] == ["interval_not_aligned"]
+    assert [Receipt.from_bytes(each).sequence for each in result.later] == [reached + 4]
+    assert outcome(send(collector, frames[7])[0])[1] == "sequence_gap"
+    with app.store.read() as session:
+        assert session.scalar(select(func.count()).select_from(LoggedFrame)) == 5
+
+
 def test_a_parked_fork_does_not_get_in(app: App, collector: Collector, add_meter: AddMeter) -> None:
     meter = add_meter()
     first = meter.next()

@@ -10,21 +10,25 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from free_ports import free_port
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from authority.home.errors import HomeConfigError, KeyMissingError
 from authority.home.home import Home
-from authority.home.settings import AlertSettings, Settings
+from authority.home.settings import AlertSettings, Settings, is_mailbox
 from authority.monitoring import delivery
 from authority.monitoring.changes import RAISED, Change, Memory
-from authority.monitoring.delivery import Mail, Message, UndeliveredError, Webhook
+from authority.monitoring.delivery import Mail, Message, UndeliveredError, Webhook, headed
 from authority.monitoring.watcher import CampusLook, Watcher, channels
 from authority.status.judgement import Problem
 
@@ -190,6 +194,25 @@ class TestWebhook:
             Webhook(receiver.url, bytes(32)).deliver(CHANGE)
         assert len(receiver.posts) == 1
 
+    def test_a_receiver_that_answers_a_byte_at_a_time_holds_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It would keep every alert and mail behind it waiting; its answer here would come to an end, much later."""
+        monkeypatch.setattr(delivery, "DEADLINE_SECONDS", 0.5)
+
+        def dribble(listening: socket.socket) -> None:
+            client, _ = listening.accept()
+            with client, suppress(OSError):
+                client.recv(65_536)
+                client.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+                for _ in range(100):
+                    time.sleep(0.1)
+                    client.sendall(b"x")
+                client.sendall(b"\r\nContent-Length: 0\r\n\r\n")
+
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            threading.Thread(target=dribble, args=(listening,), daemon=True).start()
+            with pytest.raises(UndeliveredError, match="no whole answer"):
+                Webhook(f"http://127.0.0.1:{listening.getsockname()[1]}/", bytes(32)).deliver(CHANGE)
+
     def test_one_channel_that_is_down_does_not_hold_the_other(self, home: Home, receiver: Any) -> None:
         campus = Campus(home, by_mail(free_port(), webhook_url=receiver.url, digest=False))
         campus.rounds(0, 120)
@@ -302,3 +325,45 @@ def test_a_disk_that_is_full_is_told_all_the_same(home: Home, relay: Any, monkey
         watcher.round()
         campus.now += 60
     assert [mail["Subject"] for mail in relay.mails] == ["[localhost] 1 new"]
+
+
+_PIECES = (
+    "a",
+    "B",
+    "1",
+    ".",
+    "..",
+    "@",
+    "=?",
+    "?=",
+    "=?utf-8?q?a?=",
+    "=?utf-8?b??=",
+    "=2C",
+    ",",
+    " ",
+    "'",
+    "%",
+    "!",
+    "\u00df",
+    "\n",
+    '"',
+    "(",
+)
+
+
+@given(st.lists(st.sampled_from(_PIECES), min_size=1, max_size=6), st.lists(st.sampled_from(_PIECES), max_size=3))
+@example(["=?utf-8?b??="], ["xn--"])
+@example(["=?utf-8?q?a=2Cb?="], ["campus.example"])
+@example(["o'neil+x", ".", "y"], ["campus.example"])
+def test_whatever_counts_as_a_mailbox_is_the_one_recipient_of_its_mail(local: list[str], domain: list[str]) -> None:
+    """A head is parsed again by whoever sends it, and reads encoded words: an address may become another, or two."""
+    address = f"{''.join(local)}@{''.join(domain)}"
+    if is_mailbox(address):
+        mail = headed(by_mail(25), address, "x", NOW, "id")
+        assert [each.addr_spec for each in mail["To"].addresses] == [address]
+        assert bytes(mail).count(b"\nTo: ") == 1
+
+
+@pytest.mark.parametrize("address", ["a@b.example", "o'neil+bills@campus.example", "a.b-c@localhost", "x@1.2.example"])
+def test_usual_addresses_are_mailboxes(address: str) -> None:
+    assert is_mailbox(address)

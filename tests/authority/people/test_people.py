@@ -46,6 +46,30 @@ def ada(app):
         return person
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("user@wei\N{LATIN SMALL LETTER SHARP S}.example", "user@weiss.example"),
+        ("\N{KELVIN SIGN}arl@campus.example", "karl@campus.example"),
+        ("\N{LATIN SMALL LETTER LONG S}am@campus.example", "sam@campus.example"),
+        ("\N{LATIN SMALL LIGATURE FI}n@campus.example", "fin@campus.example"),
+        ("\N{LATIN CAPITAL LETTER I WITH DOT ABOVE}n@campus.example", "in@campus.example"),
+    ],
+)
+def test_logins_that_look_alike_are_two_mailboxes(app, one, other):
+    with app.store.write() as session:
+        first = records.add(session, one, "One", now=app.clock())
+        second = records.add(session, other, "Other", now=app.clock())
+        assert first.login == one
+        assert records.find(session, other).id == second.id
+
+
+def test_a_login_is_found_in_capitals_too(app):
+    with app.store.write() as session:
+        person = records.add(session, " \u00c5sa@Campus.Example", "Asa", now=app.clock())
+        assert records.find(session, "\u00e5SA@campus.example").id == person.id
+
+
 def act_kinds(app):
     with app.store.read() as session:
         return list(session.scalars(select(Act.kind).order_by(Act.log_index)))

@@ -202,6 +202,22 @@ def test_a_change_of_tenant_gives_the_meter_to_another_member(campus, run):
     assert "Fay cannot have these meters beside its own: a building meter settles alone" in refused
 
 
+def test_a_meter_that_was_silent_before_a_change_of_tenant_is_told_of(campus, run):
+    """Who moves out and pulls the plug a month before would pay nothing for that month, and nobody would know."""
+    campus.register_member("Fay")
+    worker = campus.worker()
+    campus.run_epoch(worker, moving=False)
+    read = campus.run_epoch(worker)
+    words = ["meters", "reassign", "gw_d/load", "--to", "Fay", "--reason", "change of tenant", "--dry-run"]
+    assert not any("billed to nobody" in step["outcome"] for step in run(*words)["steps"])
+    for _ in range(5):
+        last = campus.run_epoch(worker, but=("D.load", "D.hpc"))
+    for dry in (words, words[:-1]):
+        said = [step["outcome"] for step in run(*dry)["steps"] if "billed to nobody" in step["outcome"]]
+        assert len(said) == 1
+        assert said[0].startswith(f"was not read in epochs {read + 1} to {last}: ")
+
+
 def test_a_meter_is_suspended_and_resumed_and_a_retired_one_stays_out(campus, run):
     worker = campus.worker()
     campus.run_epoch(worker, moving=False)

@@ -14,7 +14,7 @@ from authority.api.gate import LOOPBACK_COOKIE, SECURE_COOKIE, Rule
 from authority.app import App
 from authority.home.home import Home
 from authority.home.settings import AlertSettings, Settings, WebSettings
-from authority.people import invitations, passwords
+from authority.people import invitations, passwords, sessions
 from authority.people.limits import AddressLimit
 from authority.people.roles import AUDITOR, AUTHORITY, DELEGATE, MEMBER, OPERATOR, ROLES, SCOPES, TREASURER
 from authority.store.billing import BillMail
@@ -230,6 +230,34 @@ def test_one_address_cannot_try_for_ever(site):
     assert client.get("/invite/x", headers={"X-Forwarded-For": "198.51.100.8"}).status_code == 404
     assert client.get("/invite/x").status_code == 404, "a proxy that says nothing counts by itself"
     assert AddressLimit(2, 10).take("a") is None
+
+
+def test_one_host_has_one_ipv6_network_and_no_more_tries_for_all_its_addresses(site):
+    client, answers = site.client(), []
+    for number in range(40):
+        sent = {"X-Forwarded-For": f"2001:db8::{number:x}:1"}
+        answers.append(client.get(f"/invite/{number}", headers=sent).status_code)
+    assert (answers[0], answers[-1]) == (404, 429)
+    assert client.get("/invite/x", headers={"X-Forwarded-For": "2001:db8:0:1::1"}).status_code == 404
+    straight = {"REMOTE_ADDR": "2001:db8::ffff"}
+    assert client.get("/invite/x", environ_overrides=straight).status_code == 429
+
+
+@pytest.mark.parametrize("old", [sessions.FRESH_SECONDS, 86_400])
+def test_whoever_finds_an_open_browser_adds_no_passkey(site, clock, old):
+    client, headers = site.client(MEMBER), {"X-Form-Token": site.form(MEMBER)["form_token"]}
+    assert client.post("/account/passkey/options", headers=headers).status_code == 200
+    assert "Add a passkey" in client.get("/account").text
+    clock.now += old
+    for url, sent in (
+        ("/account/passkey/options", {}),
+        ("/account/passkey", {"json": {"ticket": "x", "answer": {"rawId": "x"}}}),
+    ):
+        refused = client.post(url, headers={**headers, "Accept": "application/json"}, **sent)
+        assert (refused.status_code, refused.json["code"]) == (403, "sign_in_again")
+    page = client.get("/account").text
+    assert "Add a passkey" not in page
+    assert "/login?next=/account" in page
 
 
 @pytest.mark.parametrize(
