@@ -11,9 +11,10 @@ member, or with --orders about so many, because the largest order is made so sma
 With --agave the same campus lives on the embedded validator and then on a real Agave, both by the machine's clock and
 with epochs of --seconds: enrolling 100 meters takes minutes there, for each of its transactions waits for a slot.
 
+`rss_mib` is the memory of worker and validator after so many epochs: `--meters 12 --epochs 500` says whether it grows.
 `seconds` are by the clock, from the frames being in the store; `cpu_seconds` are each process's own, and hold on a
 busy machine too. `idle_share` is what worker and validator take of a core while a settled campus waits.
-`submit_readings` is how many transactions of four readings a second the validator takes, beside LiteSVM alone.
+`validator_start` is what the embedded validator takes to start again then.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +52,9 @@ from authority.settlement.snapshot import BookStatus, Pause  # noqa: E402
 from authority.settlement.worker import Worker  # noqa: E402
 
 EPOCH_SECONDS = 900
+MEMORY_FIGURES = 10
+EARLIER = 9
+"""Epochs before the last whose seconds are told."""
 CREDIT = 10**10
 SELLER = {"solar": (5_000,), "battery": (0, 0, 500, 0), "load": (0, 1_500)}
 BOUGHT_WH = 2_300
@@ -188,6 +192,20 @@ def idle(campus: Campus, worker: Worker, seconds: float) -> dict[str, float]:
     return shares
 
 
+def resident(campus: Campus) -> dict[str, float]:
+    """Memory of worker and validator now, MiB."""
+    return {"worker": rss_mib(os.getpid(), alone=True), "validator": rss_mib(campus.validator.process.pid)}
+
+
+def restarted(validator: ValidatorProcess) -> dict[str, float]:
+    """What the validator takes to start again with its ledger, until it answers."""
+    validator.stop()
+    began = time.perf_counter()
+    validator.start()
+    took = time.perf_counter() - began
+    return {"seconds": round(took, 2), "cpu_seconds": round(cpu_seconds(validator.process.pid), 2)}
+
+
 def run(
     directory: Path,
     arguments: argparse.Namespace,
@@ -207,10 +225,12 @@ def run(
         campus.read_all(campus.epoch * campus.epoch_seconds, moving=False)
         worker.settle_down()
         profiler = cProfile.Profile() if arguments.profile else None
-        epochs = [
-            epoch(campus, worker, profiler if number == arguments.epochs - 1 else None)
-            for number in range(arguments.epochs)
-        ]
+        epochs: deque[dict[str, Any]] = deque(maxlen=EARLIER + 1)
+        memory: dict[int, dict[str, float]] = {}
+        for number in range(1, arguments.epochs + 1):
+            epochs.append(epoch(campus, worker, profiler if number == arguments.epochs else None))
+            if number % max(1, arguments.epochs // MEMORY_FIGURES) == 0:
+                memory[number] = resident(campus)
         if profiler is not None:
             arguments.profile.mkdir(parents=True, exist_ok=True)
             with (arguments.profile / f"worker-{len(campus.meters)}.txt").open("w") as out:
@@ -223,14 +243,13 @@ def run(
             "epoch_seconds": campus.epoch_seconds,
             "enrolment_seconds": round(enrolled, 1),
             "epoch": epochs[-1],
-            "earlier": [each["seconds"] for each in epochs[:-1]],
-            "rss_mib": {
-                "worker": rss_mib(os.getpid(), alone=True),
-                "validator": rss_mib(campus.validator.process.pid),
-            },
+            "earlier": [each["seconds"] for each in list(epochs)[:-1]],
+            "rss_mib": memory,
         }
         if arguments.idle:
             figures["idle_share"] = idle(campus, worker, arguments.idle)
+        if isinstance(campus.validator, ValidatorProcess):
+            figures["validator_start"] = restarted(campus.validator)
         return figures
     finally:
         campus.close()
