@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from authority.refusals import NotAuthenticatedError, RefusalError, WrongGatewayError
@@ -42,40 +42,35 @@ class Shown:
 
 
 _gateway = table_of(Gateway).c
+_STANDINGS = select(_gateway.name, _gateway.state, _gateway.certificate_hash)
 _renewal = table_of(CertificateRenewal).c
-_STANDINGS = select(
-    _gateway.name, _gateway.state, _gateway.certificate_hash, _renewal.certificate_hash.label("next_hash")
-).join_from(
-    table_of(Gateway),
-    table_of(CertificateRenewal),
-    and_(_renewal.gateway_name == _gateway.name, _renewal.certificate_hash.is_not(None), _renewal.used_at.is_(None)),
-    isouter=True,
+_NEXT = select(_renewal.gateway_name, _renewal.certificate_hash).where(
+    _renewal.certificate_hash.is_not(None),
+    _renewal.used_at.is_(None),
 )
-_NONE: frozenset[bytes] = frozenset()
 NO_CERTIFICATE = Shown(None)
 NEEDS_CERTIFICATE = "this needs the gateway's current client certificate; enrol to get one"
 
 
 def standings(session: Session, gateways: Collection[str]) -> Mapping[str, Standing]:
     """The standings of those gateways that the store knows."""
-    return standings_of(*rows_of_all(session, [asked(gateways)]))
+    return standings_of(*rows_of_all(session, asked(gateways)))
 
 
-def asked(gateways: Collection[str]) -> Asked:
+def asked(gateways: Collection[str]) -> tuple[Asked, Asked]:
     """What `standings_of` is made of, for who asks more with it."""
-    return Asked(_STANDINGS, _gateway.name, gateways)
+    return Asked(_STANDINGS, _gateway.name, gateways), Asked(_NEXT, _renewal.gateway_name, gateways)
 
 
-def standings_of(rows: Sequence[Any]) -> Mapping[str, Standing]:
-    """The standings, of the rows that `asked` brings: one for each certificate that follows, or one without."""
-    found: dict[str, Standing] = {}
-    for name, state, certificate_hash, next_hash in rows:
-        known = found.get(name)
-        following = known.next_hashes if known is not None else _NONE
-        if next_hash is not None:
-            following |= {next_hash}
-        found[name] = Standing(state, certificate_hash, following)
-    return found
+def standings_of(gateways: Sequence[Any], renewals: Sequence[Any]) -> Mapping[str, Standing]:
+    """The standings, of the rows that `asked` brings."""
+    following: dict[str, set[bytes]] = {}
+    for name, next_hash in renewals:
+        following.setdefault(name, set()).add(next_hash)
+    return {
+        name: Standing(state, certificate_hash, frozenset(following.get(name, ())))
+        for name, state, certificate_hash in gateways
+    }
 
 
 def refusal(gateway: str, standing: Standing | None, shown: Shown | None) -> RefusalError | None:

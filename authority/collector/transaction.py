@@ -94,24 +94,23 @@ class Ingestion:
         genuine = {
             checked.frame.public_key for batch in self._group for checked in batch.frames if checked.record is not None
         }
-        state, gateways, keys = rows_of_all(
+        state, gateways, renewals, keys, parked = rows_of_all(
             self._session,
             [
                 Asked(log.LOCKED_STATE),
-                standing.asked({batch.sent.gateway for batch in self._group}),
+                *standing.asked({batch.sent.gateway for batch in self._group}),
                 Asked(_KEYS, _key.public_key, genuine),
+                Asked(_PARKED, _parked.public_key, genuine),
             ],
         )
         self._log_state = log.state_of(state)
         self._first = self._log_state.size
-        self._standings = standing.standings_of(gateways)
-        for *row, sequence, frame in keys:
-            key = self._keys.get(row[0]) or self._keys.setdefault(row[0], _key_of(row))
-            if sequence is not None:
-                key.parked[sequence] = frame
+        self._standings = standing.standings_of(gateways, renewals)
+        self._keys = {row[0]: _key_of(row) for row in keys}
+        for public_key, sequence, frame in parked:
+            self._keys[public_key].parked[sequence] = frame
         for key in self._keys.values():
-            if key.parked:
-                key.parked_before = dict(key.parked)
+            key.parked_before = dict(key.parked)
         self._read_repeated()
 
     def _read_repeated(self) -> None:
@@ -360,7 +359,7 @@ class Ingestion:
 
 
 def _key_of(row: Sequence[Any]) -> Key:
-    """A key, of a row of _KEYS without what is parked."""
+    """A key, of a row of _KEYS."""
     public_key, meter_pk, next_sequence, head_hash, head_log_index, retired_at, passed_log_index, passed_record = row[
         :8
     ]
@@ -419,14 +418,13 @@ _KEYS = (
         _installation.staged_nameplate_w,
         _installation.staged_storage_wh,
         _installation.staged_from,
-        _parked.sequence,
-        _parked.frame,
     )
     .join_from(table_of(MeterKey), table_of(Meter), _meter.id == _key.meter_pk)
     .join(table_of(Installation), _installation.n == _meter.installation_n)
-    .join(table_of(ParkedFrame), _parked.public_key == _key.public_key, isouter=True)
 )
-"""A row for each frame that is parked for a key, or one without: there seldom are any, and then never many."""
+
+
+_PARKED = select(_parked.public_key, _parked.sequence, _parked.frame)
 
 
 _REPEATED = select(
