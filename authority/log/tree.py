@@ -94,7 +94,7 @@ class Growth:
             if self.size >> level & 1
         ]
         self._edge = self._right_edge()
-        self._paths: dict[tuple[int, int], bytes] = {}
+        self._paths: list[bytes] = []
 
     @property
     def root(self) -> bytes:
@@ -103,7 +103,9 @@ class Growth:
 
     def path(self, index: int) -> bytes:
         """The inclusion path of a new leaf in the tree as it is now, its hashes one after another, lowest first."""
-        return self._path(0, index)
+        if not self._paths:
+            self._paths = self._all_paths()
+        return self._paths[index - self.first]
 
     def _node(self, level: int, position: int) -> bytes:
         if level < len(self.rows):
@@ -123,20 +125,22 @@ class Growth:
             level, last = level + 1, last >> 1
         return edge
 
-    def _path(self, level: int, position: int) -> bytes:
-        last = (self.size - 1) >> level
-        if not last:
-            return b""
-        known = self._paths.get((level, position))
-        if known is None:
-            sibling = position ^ 1
-            rest = self._path(level + 1, position >> 1)
-            if sibling < last:
-                known = self._node(level, sibling) + rest
-            else:
-                known = (self._edge[level] if sibling == last else b"") + rest
-            self._paths[level, position] = known
-        return known
+    def _all_paths(self) -> list[bytes]:
+        """The paths of all new leaves: from the root down, those of a level's nodes are made of those above them."""
+        last = self.size - 1
+        above, first_above = [b""], 0
+        for level in reversed(range(last.bit_length())):
+            first, end = self.first >> level, last >> level
+            paths = []
+            for position in range(first, end + 1):
+                sibling, rest = position ^ 1, above[(position >> 1) - first_above]
+                if sibling < end:
+                    rest = self._node(level, sibling) + rest
+                elif sibling == end:
+                    rest = self._edge[level] + rest
+                paths.append(rest)
+            above, first_above = paths, first
+        return above
 
 
 def write(writes: Writes, growth: Growth, read: Callable[[int, int], bytes]) -> None:

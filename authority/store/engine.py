@@ -8,7 +8,9 @@ session is REPEATABLE READ, so that all its queries see one state there too.
 
 from __future__ import annotations
 
+import math
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,16 +23,19 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, Executable, TableClause, TextClause, UpdateBase, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from authority.errors import AuthorityError
 from authority.store.base import Base
 from authority.store.log import LogState
+from authority.store.rows import take_arrays
 from edge_agent.wire.files import make_private_file
 
 BUSY_SECONDS = 30
+IDLE_SECONDS = 1.0
+"""A connection to PostgreSQL that has rested longer is asked whether it still stands before it is used."""
 _MIGRATION_LOCK = 0x414D_5231
 """PostgreSQL's advisory lock that processes take while they migrate."""
 
@@ -100,7 +105,7 @@ class Store:
         try:
             parsed = make_url(url)
             sqlite = parsed.get_backend_name() == "sqlite"
-            engine = _sqlite(url, durable) if sqlite else create_engine(url, pool_pre_ping=True)
+            engine = _sqlite(url, durable) if sqlite else _postgresql(url)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             raise StoreUrlError(
                 f"[store] url must be like sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME: {error}"
@@ -238,6 +243,29 @@ class Store:
                 )
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+
+def _postgresql(url: str) -> Engine:
+    engine = create_engine(url)
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        take_arrays(connection)
+
+    @event.listens_for(engine, "checkin")
+    def _checkin(_connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+        entry.info["rests_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _checkout(connection: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+        """Have the pool take another one where the server has gone since; one that was just used is not asked."""
+        if time.monotonic() - entry.info.get("rests_since", math.inf) > IDLE_SECONDS:
+            try:
+                engine.dialect.do_ping(connection)
+            except engine.dialect.loaded_dbapi.Error as error:
+                raise DisconnectionError(str(error)) from error
+
+    return engine
 
 
 def _sqlite(url: str, durable: bool) -> Engine:

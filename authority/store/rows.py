@@ -44,7 +44,7 @@ def update_rows(session: Session, table: Table, key: str, columns: tuple[str, ..
         return
     connection = session.connection()
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(_update_all(table, key, columns), _arrays(rows))
+        connection.exec_driver_sql(_update_all(table, key, columns), _arrays(table, (key, *columns), rows))
     else:
         connection.exec_driver_sql(_update(table, key, columns), [(*values, found) for found, *values in rows])
 
@@ -53,7 +53,8 @@ def rows_among(session: Session, statement: Select[Any], column: Column[Any], va
     """The rows of a statement without parameters and order in which a column has one of these values."""
     connection = session.connection()
     if connection.dialect.name == "postgresql":
-        return connection.exec_driver_sql(_any(statement, column, connection.dialect), {"among": list(values)})
+        found = _ARRAYS[_type(column.type)](values)
+        return connection.exec_driver_sql(_any(statement, column, connection.dialect), {"among": found})
     return connection.exec_driver_sql(_in(statement, column, connection.dialect, len(values)), tuple(values))
 
 
@@ -85,7 +86,7 @@ def rows_of_all(session: Session, asked: Sequence[Asked]) -> list[Sequence[Any]]
             if one.column is None:
                 cursor.execute(*_text(one.statement, connection.dialect))
             else:
-                among = {"among": list(one.values)}
+                among = {"among": _ARRAYS[_type(one.column.type)](one.values)}
                 cursor.execute(_any(one.statement, one.column, connection.dialect), among)
             cursors.append(cursor)
         return [cursor.fetchall() for cursor in cursors]
@@ -126,7 +127,8 @@ class Writes:
         if not self.waits:
             update_rows(self._session, table, key, columns, rows)
         elif rows:
-            self._kept.append((_update_all(table, key, columns), _arrays(rows), None, None))
+            found = _arrays(table, (key, *columns), rows)
+            self._kept.append((_update_all(table, key, columns), found, None, None))
 
     def send(self) -> None:
         """Have everything executed, in the order in which it was added."""
@@ -163,9 +165,10 @@ def _text(statement: Select[Any] | UpdateBase, dialect: Dialect) -> tuple[str, M
     return str(compiled), dict(compiled.params)
 
 
-def _arrays(rows: Sequence[Row]) -> dict[str, list[Any]]:
+def _arrays(table: Table, columns: tuple[str, ...], rows: Sequence[Row]) -> dict[str, list[Any]]:
     """The parameters of `_update_all`."""
-    return {f"c{place}": list(values) for place, values in enumerate(zip(*rows, strict=True))}
+    each = zip(_types(table, columns), zip(*rows, strict=True), strict=True)
+    return {f"c{place}": _ARRAYS[kind](values) for place, (kind, values) in enumerate(each)}
 
 
 @cache
@@ -222,10 +225,71 @@ def _type(kind: object) -> str:
     return "bytea" if isinstance(kind, LargeBinary) else "varchar"
 
 
-# PostgreSQL's binary form of rows
+# PostgreSQL's binary form of arrays and rows
 
 
 _NUMBERS = {"int8": (8, "q"), "int4": (4, "i")}
+
+
+class _Array(list[Any]):
+    """A parameter that goes to PostgreSQL as a binary array, past psycopg's work for each of its values."""
+
+    element, array, letter = 0, 0, ""
+    """PostgreSQL's numbers of the types (pg_type.oid), and the letter in `struct` of one that is a number."""
+
+    def to_bytes(self) -> bytes:
+        """As array_recv takes it: dimensions, whether a null is there, the type; length, first index; the values."""
+        nulls = None in self
+        head = (
+            struct.pack("!5i", 1, nulls, self.element, len(self), 1) if self else struct.pack("!3i", 0, 0, self.element)
+        )
+        if self.letter and not nulls:
+            form = struct.Struct("!i" + self.letter)
+            return head + b"".join(map(form.pack, repeat(form.size - 4), self))
+        parts = [head]
+        for value in self:
+            data, size = _value(value)
+            if isinstance(data, int):
+                data, size = struct.pack("!" + self.letter, data), struct.calcsize(self.letter)
+            parts.append(struct.pack("!i", size) + data)
+        return b"".join(parts)
+
+
+class _Int8s(_Array):
+    element, array, letter = 20, 1016, "q"
+
+
+class _Int4s(_Array):
+    element, array, letter = 23, 1007, "i"
+
+
+class _Octets(_Array):
+    element, array = 17, 1001
+
+
+class _Texts(_Array):
+    element, array = 1043, 1015
+
+
+_ARRAYS: Mapping[str, type[_Array]] = {"int8": _Int8s, "int4": _Int4s, "bytea": _Octets, "varchar": _Texts}
+
+
+def take_arrays(driver: Any) -> None:
+    """Have a connection of psycopg take the arrays of this module."""
+    from psycopg.adapt import Dumper  # noqa: PLC0415 - there only where the store is PostgreSQL
+    from psycopg.pq import Format  # noqa: PLC0415
+
+    def dumper(kind: type[_Array]) -> type[Dumper]:
+        class ArrayDumper(Dumper):
+            oid, format = kind.array, Format.BINARY
+
+            def dump(self, obj: _Array) -> bytes:
+                return obj.to_bytes()
+
+        return ArrayDumper
+
+    for kind in _ARRAYS.values():
+        driver.adapters.register_dumper(kind, dumper(kind))
 
 
 def binary_rows(types: tuple[str, ...], rows: Sequence[Row]) -> bytes:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from archived_postgres import ArchivedPostgres
 from solders.keypair import Keypair
 from sqlalchemy import create_engine, text
 
@@ -89,6 +90,17 @@ def postgres() -> Iterator[Callable[[], str]]:
         engine.dispose()
         program("pg_ctl", "-m", "immediate", "stop")
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def cluster() -> Iterator[ArchivedPostgres]:
+    """A PostgreSQL cluster of the test's own, which it may stop, start and lose."""
+    programs = _postgres_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL's server programs are not installed")
+    made = ArchivedPostgres(programs)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,7 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / 
 from free_ports import free_port  # noqa: E402
 from gateways_at_once import Gateway as Client  # noqa: E402
 from gateways_at_once import HttpsGateway, MqttGateway, context_of  # noqa: E402
+from processes import cpu_seconds  # noqa: E402
 from solders.keypair import Keypair  # noqa: E402
 from solders.pubkey import Pubkey  # noqa: E402
 from solders.signature import Signature  # noqa: E402
@@ -336,20 +337,6 @@ def bytes_of(app: App) -> int:
             return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
         connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
     return (app.home.path / "authority.db").stat().st_size
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system seconds of a process and its descendants, the ended ones it waited for included."""
-    total, todo = 0.0, [pid]
-    while todo:
-        one = todo.pop()
-        with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{one}/stat").read_text().rsplit(")", 1)[1].split()
-            total += sum(int(fields[at]) for at in (11, 12, 13, 14)) / os.sysconf("SC_CLK_TCK")
-        for task in Path(f"/proc/{one}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                todo += [int(word) for word in task.read_text().split()]
-    return total
 
 
 def raw_verification(frames: Sequence[bytes]) -> float:

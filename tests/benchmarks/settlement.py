@@ -1,15 +1,20 @@
-"""An epoch's settlement on the embedded validator, from frames in the store to its checkpoint; JSON.
+"""An epoch's settlement, from frames in the store to its checkpoint, on the embedded validator or Agave; JSON.
 
-    python tests/benchmarks/settlement.py [--members 333] [--epochs 4] [--idle 20] [--profile DIR] [--orders N]
+    python tests/benchmarks/settlement.py [--meters 999] [--epochs 4] [--idle 20] [--profile DIR] [--orders N]
+    python tests/benchmarks/settlement.py --agave --meters 100 [--seconds 120]
 
 Members have three meters each and a standing order; half sell, half buy, and the orders cross. The validator is a
 process of its own behind JSON-RPC, the worker runs here. The last epoch is counted: at its boundary the readings come,
 the surplus is minted, the book that ended is cleared, paid and checkpointed, and new orders are placed: one of each
 member, or with --orders about so many, because the largest order is made so small.
 
+With --agave the same campus lives on the embedded validator and then on a real Agave, both by the machine's clock and
+with epochs of --seconds: enrolling 100 meters takes minutes there, for each of its transactions waits for a slot.
+
+`rss_mib` is the memory of worker and validator after so many epochs: `--meters 12 --epochs 500` says whether it grows.
 `seconds` are by the clock, from the frames being in the store; `cpu_seconds` are each process's own, and hold on a
 busy machine too. `idle_share` is what worker and validator take of a core while a settled campus waits.
-`submit_readings` is how many transactions of four readings a second the validator takes, beside LiteSVM alone.
+`validator_start` is what the embedded validator takes to start again then.
 """
 
 from __future__ import annotations
@@ -20,30 +25,36 @@ import json
 import os
 import platform
 import pstats
-import resource
 import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "support")]
 
-from whole_campus import PARAMETERS, Campus, ValidatorProcess  # noqa: E402
+from agave_validator import released, start_agave_validator  # noqa: E402
+from processes import cpu_seconds, rss_mib  # noqa: E402
+from whole_campus import PARAMETERS, Campus, RealWall, ValidatorProcess, Wall  # noqa: E402
 
 from authority import heap  # noqa: E402
 from authority.audit.conservation import conservation  # noqa: E402
 from authority.chain import programs  # noqa: E402
 from authority.chain.client import Outgoing  # noqa: E402
 from authority.chain.errors import ChainError  # noqa: E402
+from authority.home.home import Home  # noqa: E402
 from authority.market.standing_orders import StandingOrder  # noqa: E402
 from authority.settlement.snapshot import BookStatus, Pause  # noqa: E402
 from authority.settlement.worker import Worker  # noqa: E402
 
 EPOCH_SECONDS = 900
+MEMORY_FIGURES = 10
+EARLIER = 9
+"""Epochs before the last whose seconds are told."""
 CREDIT = 10**10
 SELLER = {"solar": (5_000,), "battery": (0, 0, 500, 0), "load": (0, 1_500)}
 BOUGHT_WH = 2_300
@@ -51,28 +62,47 @@ BOUGHT_WH = 2_300
 BUYER = {"solar": (300,), "battery": (0, 0, 0, 0), "load": (0, 2_600)}
 
 
-def plan(members: int) -> list[tuple[str, str, str, str, int, int, int]]:
-    """Three meters a member: a solar plant, a battery, a load."""
+class AgaveProcess:
+    """A real Agave with the released programs and the home's authority."""
+
+    def __init__(self, home: Home, _wall: Wall) -> None:
+        programs_ = released(str(home.authority.pubkey()))
+        self._agave = start_agave_validator(home.path, programs_, str(home.operator.pubkey()))
+        self.url, self.process, self.stop = self._agave.url, self._agave.process, self._agave.stop
+
+
+def plan(meters: int) -> list[tuple[str, str, str, str, int, int, int]]:
+    """Three meters a member, fewer of the last one: a solar plant, a battery, a load."""
     return [
         row
-        for number in range(members)
+        for number in range(-(-meters // 3))
         for row in (
             (f"M{number}", "solar", "generation", "solar", 1, 100_000_000, 0),
             (f"M{number}", "battery", "storage", "none", 5, 100_000_000, 2_000_000),
             (f"M{number}", "load", "load", "none", 0, 100_000_000, 0),
         )
-    ]
+    ][:meters]
 
 
-def start(directory: Path, members: int, orders: int) -> Campus:
+def start(
+    directory: Path,
+    meters: int,
+    *,
+    orders: int = 1,
+    seconds: int = EPOCH_SECONDS,
+    validator: Callable[[Home, Wall], Any] = ValidatorProcess,
+    wall: Wall | None = None,
+) -> Campus:
     """A campus whose members have standing orders; every second one buys and has credits."""
+    members = -(-meters // 3)
     parameters = replace(PARAMETERS, max_order_wh=-(-BOUGHT_WH // orders)) if orders > 1 else PARAMETERS
     campus = Campus(
         directory,
-        ValidatorProcess,
-        epoch_seconds=EPOCH_SECONDS,
+        validator,
+        wall,
+        epoch_seconds=seconds,
         parameters=parameters,
-        plan=plan(members),
+        plan=plan(meters),
         orders_per_side=512 if orders == 1 else min(4_096, 8 * members),
     )
     steps = {}
@@ -88,17 +118,6 @@ def start(directory: Path, members: int, orders: int) -> Campus:
     return campus
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system seconds of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def rss_mib(pid: int) -> float:
-    """Resident memory of a process now."""
-    return round(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize() / 2**20, 1)
-
-
 def landed(campus: Campus) -> int:
     """Transactions that have landed, ever."""
     return int(campus.client.call("getTransactionCount"))
@@ -107,7 +126,7 @@ def landed(campus: Campus) -> int:
 def epoch(campus: Campus, worker: Worker, profiler: cProfile.Profile | None) -> dict[str, Any]:
     """One epoch's end: frames in, then rounds until there is nothing to do."""
     boundary = campus.next_epoch()
-    number = boundary // EPOCH_SECONDS - 1
+    number = boundary // campus.epoch_seconds - 1
     campus.read_all(boundary)
     pid = campus.validator.process.pid
     before, cpu, other = landed(campus), time.process_time(), cpu_seconds(pid)
@@ -154,7 +173,7 @@ def epoch(campus: Campus, worker: Worker, profiler: cProfile.Profile | None) -> 
 
 def idle(campus: Campus, worker: Worker, seconds: float) -> dict[str, float]:
     """What the worker's own loop and the validator take of a core while there is nothing to do."""
-    campus.go_to((campus.epoch + 0.5) * EPOCH_SECONDS)  # the pauses are shortest just after a boundary
+    campus.go_to((campus.epoch + 0.5) * campus.epoch_seconds)  # the pauses are shortest just after a boundary
     worker.settle_down()
     stop = threading.Event()
     running = threading.Thread(target=worker.run, args=(stop,))
@@ -173,21 +192,45 @@ def idle(campus: Campus, worker: Worker, seconds: float) -> dict[str, float]:
     return shares
 
 
-def run(directory: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Deploy, enrol, live through the epochs."""
+def resident(campus: Campus) -> dict[str, float]:
+    """Memory of worker and validator now, MiB."""
+    return {"worker": rss_mib(os.getpid(), alone=True), "validator": rss_mib(campus.validator.process.pid)}
+
+
+def restarted(validator: ValidatorProcess) -> dict[str, float]:
+    """What the validator takes to start again with its ledger, until it answers."""
+    validator.stop()
     began = time.perf_counter()
-    campus = start(directory, arguments.members, arguments.orders)
+    validator.start()
+    took = time.perf_counter() - began
+    return {"seconds": round(took, 2), "cpu_seconds": round(cpu_seconds(validator.process.pid), 2)}
+
+
+def run(
+    directory: Path,
+    arguments: argparse.Namespace,
+    validator: Callable[[Home, Wall], Any] = ValidatorProcess,
+    wall: Wall | None = None,
+) -> dict[str, Any]:
+    """Deploy, enrol, live through the epochs."""
+    directory.mkdir(exist_ok=True)
+    began = time.perf_counter()
+    campus = start(
+        directory, arguments.meters, orders=arguments.orders, seconds=arguments.seconds, validator=validator, wall=wall
+    )
     try:
         enrolled = time.perf_counter() - began
         worker = campus.worker()
         heap.settle()  # as settlement's process does
-        campus.read_all(campus.epoch * EPOCH_SECONDS, moving=False)
+        campus.read_all(campus.epoch * campus.epoch_seconds, moving=False)
         worker.settle_down()
         profiler = cProfile.Profile() if arguments.profile else None
-        epochs = [
-            epoch(campus, worker, profiler if number == arguments.epochs - 1 else None)
-            for number in range(arguments.epochs)
-        ]
+        epochs: deque[dict[str, Any]] = deque(maxlen=EARLIER + 1)
+        memory: dict[int, dict[str, float]] = {}
+        for number in range(1, arguments.epochs + 1):
+            epochs.append(epoch(campus, worker, profiler if number == arguments.epochs else None))
+            if number % max(1, arguments.epochs // MEMORY_FIGURES) == 0:
+                memory[number] = resident(campus)
         if profiler is not None:
             arguments.profile.mkdir(parents=True, exist_ok=True)
             with (arguments.profile / f"worker-{len(campus.meters)}.txt").open("w") as out:
@@ -196,14 +239,17 @@ def run(directory: Path, arguments: argparse.Namespace) -> dict[str, Any]:
                 found.sort_stats("cumulative").print_stats(90)
         figures = {
             "meters": len(campus.meters),
-            "members": arguments.members,
+            "members": len(campus.wallets),
+            "epoch_seconds": campus.epoch_seconds,
             "enrolment_seconds": round(enrolled, 1),
             "epoch": epochs[-1],
-            "earlier": [each["seconds"] for each in epochs[:-1]],
-            "rss_mib": {"worker": rss_mib(os.getpid()), "validator": rss_mib(campus.validator.process.pid)},
+            "earlier": [each["seconds"] for each in list(epochs)[:-1]],
+            "rss_mib": memory,
         }
         if arguments.idle:
             figures["idle_share"] = idle(campus, worker, arguments.idle)
+        if isinstance(campus.validator, ValidatorProcess):
+            figures["validator_start"] = restarted(campus.validator)
         return figures
     finally:
         campus.close()
@@ -237,7 +283,7 @@ def full_book(directory: Path, side: int) -> dict[str, Any]:
         campus.STEPS = {meter: (50_000,) if meter.endswith("solar") else (0, 0) for meter in campus.meters}  # type: ignore[misc]
         campus.next_epoch()
         worker = campus.worker()
-        campus.read_all(campus.epoch * EPOCH_SECONDS, moving=False)
+        campus.read_all(campus.epoch * campus.epoch_seconds, moving=False)
         worker.settle_down()
         campus.read_all(campus.next_epoch())
         worker.settle_down()
@@ -251,7 +297,7 @@ def full_book(directory: Path, side: int) -> dict[str, Any]:
         )
         campus.client.send([pause], [campus.home.authority], payer=campus.operator)
         filled = campus.epoch
-        campus.go_to((filled + 9) * EPOCH_SECONDS + 1)
+        campus.go_to((filled + 9) * campus.epoch_seconds + 1)
         refunded = timed(campus, worker)
         final = campus.book(filled)
         return {
@@ -321,15 +367,26 @@ def timed(campus: Campus, worker: Worker) -> dict[str, Any]:
 def main() -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--members", type=int, default=333)
+    parser.add_argument("--meters", type=int, default=999, help="three of a member")
+    parser.add_argument("--agave", action="store_true", help="on a real Agave too, both by the machine's clock")
+    parser.add_argument("--seconds", type=int, help="of an epoch (default: 900, 120 with --agave)")
     parser.add_argument("--epochs", type=int, default=4, help="the first two set baseline and first orders")
     parser.add_argument("--orders", type=int, default=1, help="into how many orders a buyer's need is cut")
     parser.add_argument("--idle", type=float, default=0, help="seconds of waiting to measure")
     parser.add_argument("--book", type=int, default=0, help="orders a side of a book to fill, clear and refund instead")
     parser.add_argument("--profile", type=Path, help="a directory for cProfile's text of the worker's last epoch")
     arguments = parser.parse_args()
+    arguments.seconds = arguments.seconds or (120 if arguments.agave else EPOCH_SECONDS)
     with tempfile.TemporaryDirectory() as name:
-        figures = full_book(Path(name), arguments.book) if arguments.book else run(Path(name), arguments)
+        if arguments.book:
+            figures = full_book(Path(name), arguments.book)
+        elif arguments.agave:
+            figures = {
+                kind: run(Path(name) / kind, arguments, validator, RealWall())
+                for kind, validator in (("embedded", ValidatorProcess), ("agave", AgaveProcess))
+            }
+        else:
+            figures = run(Path(name), arguments)
     figures["machine"] = {
         "cpus": os.cpu_count(),
         "load": round(os.getloadavg()[0], 2),

@@ -24,7 +24,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "support"), str(Path(__file__).parent)]
 
-from settlement import EPOCH_SECONDS, start  # noqa: E402
+from settlement import start  # noqa: E402
 from whole_campus import Campus  # noqa: E402
 
 from authority.audit.pruning import prune  # noqa: E402
@@ -94,9 +94,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        campus = start(Path(name), arguments.members)
+        campus = start(Path(name), 3 * arguments.members)
         try:
-            campus.read_all(campus.epoch * EPOCH_SECONDS, moving=False)
+            campus.read_all(campus.epoch * campus.epoch_seconds, moving=False)
             live(campus, WARM_UP)
             files = campus.home.path / "authority.db", campus.home.validator_directory / "ledger.db"
             before = [pages(file) for file in files]

@@ -47,7 +47,8 @@ class ArchivedPostgres:
         self._program("pg_ctl", "-D", self.data, "-w", "-m", "immediate", "stop")
 
     def close(self) -> None:
-        self.stop()
+        if (self.data / "postmaster.pid").exists():
+            self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def base_backup(self) -> None:

@@ -528,8 +528,8 @@ class Campus:
 
     # The worker
 
-    def worker(self, url: str | None = None, **options: Any) -> Worker:
-        client = ChainClient(url or self.validator.url, attempts=4, timeout=120)
+    def worker(self, url: str | None = None, *, timeout: float = 120, **options: Any) -> Worker:
+        client = ChainClient(url or self.validator.url, attempts=4, timeout=timeout)
         tables = LookupTables(
             client, self.operator, self.app.store, list(common_accounts().values()), self.wall.seconds
         )

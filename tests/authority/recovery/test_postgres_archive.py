@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,16 +10,6 @@ from recovery_campus import RecoveryCampus, audited, command
 from whole_campus import ValidatorProcess
 
 from authority.app import App
-
-
-@pytest.fixture
-def cluster() -> Iterator[ArchivedPostgres]:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_basebackup"))
-    if not found:
-        pytest.skip("PostgreSQL's server programs are not installed")
-    made = ArchivedPostgres(found[-1].parent)
-    yield made
-    made.close()
 
 
 @pytest.mark.finding("ops-8")

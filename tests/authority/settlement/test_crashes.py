@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import random
 import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +24,8 @@ from authority.store.log import Act
 from authority.store.settlement import SettledSpan
 
 REPOSITORY = Path(__file__).resolve().parents[3]
+SLOW_SECONDS = 3
+"""What a slow validator's answer takes; the worker waits a second less."""
 
 
 def settlement_process(campus, url, *words):
@@ -117,6 +121,31 @@ def test_lost_requests_and_lost_answers_change_nothing(campus, proxy):
     assert campus.audit() == 0
 
 
+def test_answers_that_come_later_than_the_worker_waits_change_nothing(campus, proxy):
+    """Two of three times the validator has done what was sent, and is heard of it after the worker has given up."""
+    campus.start_market()
+    sent = itertools.count()
+    late = []
+
+    def judge(request):
+        if request["method"] != "sendTransaction" or next(sent) % 3 == 2:
+            return "pass"
+        late.append(request["calls"])
+        return lambda: time.sleep(SLOW_SECONDS)
+
+    worker = campus.worker(proxy(judge).url, timeout=SLOW_SECONDS - 1)
+    campus.read_all(campus.epoch * 60, moving=False)
+    persist(worker)
+    campus.read_all(campus.next_epoch())
+    persist(worker)
+    campus.next_epoch()
+    persist(worker)
+    assert len(late) > 6
+    assert campus.balances() == campus.after_one_market()
+    assert conservation(campus.client).ok
+    assert campus.audit() == 0
+
+
 def test_the_validator_is_killed_in_the_middle(killable):
     campus = killable
     campus.start_market()
@@ -149,8 +178,6 @@ def test_the_validator_is_killed_in_the_middle(killable):
 
 def wait_for(condition):
     """Until it holds; pytest's own time limit ends a test in which it never does."""
-    import time
-
     while not condition():
         time.sleep(0.05)
 
