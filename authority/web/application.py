@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
@@ -136,7 +137,9 @@ def create_app(
     if log is not None:
         app.register_blueprint(log_blueprint(log))
     app.jinja_env.globals.update(figures=figures, presentation=presentation, people=people is not None)
-    languages.install(app, ENGLISH if people is None else people.app.home.settings.site.language)
+    site = None if people is None else people.app.home.settings.site
+    app.jinja_env.globals["site_zone"] = ZoneInfo("UTC" if site is None else site.zone)
+    languages.install(app, ENGLISH if site is None else site.language)
     if people is not None:
         _add_people(app, people)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
