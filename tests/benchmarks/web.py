@@ -25,6 +25,7 @@ import os
 import queue
 import re
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -61,6 +62,7 @@ ASKED = (
 """By whom, and what."""
 THREADS = 48
 EPOCHS = 4
+START_SECONDS = 600
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -132,7 +134,7 @@ def running(directory: Path, streams: int) -> Iterator[Site]:
             stderr=(directory / "web.txt").open("wb"),
         )
         site = Site("127.0.0.1", port, (web.pid,), {})
-        end = time.monotonic() + 120
+        end = time.monotonic() + START_SECONDS
         while True:
             try:
                 connection = site.connection()
@@ -140,8 +142,8 @@ def running(directory: Path, streams: int) -> Iterator[Site]:
                 connection.getresponse().read()
                 break
             except OSError:
-                if time.monotonic() > end:
-                    raise
+                if time.monotonic() > end or web.poll() is not None:
+                    raise RuntimeError((directory / "web.txt").read_text()) from None
                 time.sleep(0.2)
         children = Path(f"/proc/{web.pid}/task/{web.pid}/children").read_text().split()
         site.pids = (web.pid, *(int(pid) for pid in children))
@@ -378,6 +380,7 @@ def main() -> int:
     parser.add_argument("--members", type=int, default=200)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started ends too
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(8_192, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
     found: dict[str, Any] = {"processors": os.cpu_count()}
     with tempfile.TemporaryDirectory() as name:
