@@ -66,9 +66,13 @@ def moment(seconds: int, now: int, zone: ZoneInfo) -> str:
 
 def span(number: int, epoch_seconds: int, zone: ZoneInfo) -> str:
     """From when until when an epoch is, at the site: 12:15–12:30."""
+    return "\N{EN DASH}".join(boundary(each, epoch_seconds, zone) for each in (number, number + 1))
+
+
+def boundary(number: int, epoch_seconds: int, zone: ZoneInfo) -> str:
+    """When an epoch begins, at the site: 12:15, with seconds where an epoch has no whole minutes."""
     form = "%H:%M" if epoch_seconds % 60 == 0 else "%H:%M:%S"
-    ends = (datetime.fromtimestamp(each * epoch_seconds, zone) for each in (number, number + 1))
-    return "\N{EN DASH}".join(end.strftime(form) for end in ends)
+    return datetime.fromtimestamp(number * epoch_seconds, zone).strftime(form)
 
 
 @dataclass(frozen=True, slots=True)

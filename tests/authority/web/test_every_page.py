@@ -80,6 +80,8 @@ def shown(site: Any) -> list[tuple[str, str, str | None]]:
     return found
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1_200)
 def test_what_gives_no_page_is_known(site: Any) -> None:
     without = set(pages(site)) - {endpoint for endpoint, _, _ in shown(site)}
     assert without == NO_PAGES, f"{sorted(without - NO_PAGES)}, {sorted(NO_PAGES - without)}"
