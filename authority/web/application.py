@@ -12,6 +12,7 @@ from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
 from flask import Response, g, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import IntegerConverter, Map
 
 from authority import api
 from authority.api import gate, me, me_wallet, openadr
@@ -95,6 +96,7 @@ COMPRESSED = (
     "application/json",
     "image/svg+xml",
 )
+MOST_STORED = 2**63 - 1
 WORTH_COMPRESSING = 500  # bytes; less is one packet either way
 
 
@@ -130,6 +132,7 @@ def create_app(
         SEND_FILE_MAX_AGE_DEFAULT=3600,
         MAX_CONTENT_LENGTH=64 * 1024,
     )
+    app.url_map.converters["int"] = _StoredInteger
     app.extensions["campus_feed"] = feed
     app.register_blueprint(blueprint(feed))
     if health is not None:
@@ -180,6 +183,17 @@ def create_app(
             "docs.html", operations=reference.operations(spec), spec=spec, spec_url=url_for("openapi.spec")
         )
 
+    @app.spec_processor
+    def problems_have_their_own_type(spec: dict[str, Any]) -> dict[str, Any]:
+        """What is refused is answered as application/problem+json, and described so."""
+        for path in spec.get("paths", {}).values():
+            for operation in (each for each in path.values() if isinstance(each, dict)):
+                for status, answer in operation.get("responses", {}).items():
+                    content = answer.get("content", {})
+                    if str(status) >= "400" and "application/json" in content:
+                        content[problems.CONTENT_TYPE] = content.pop("application/json")
+        return spec
+
     @app.error_processor
     def api_error(error: HTTPError) -> Any:
         return problem(error.status_code, *_explained(error))
@@ -209,6 +223,13 @@ def create_app(
     if people is not None:
         gate.check_rules(app, {name: rule for name, rule in access.RULES.items() if name in app.view_functions})
     return app
+
+
+class _StoredInteger(IntegerConverter):
+    """A number in an address, such as a bill's: one that no row of the store can have leads nowhere."""
+
+    def __init__(self, map: Map, fixed_digits: int = 0, max: int = MOST_STORED) -> None:
+        super().__init__(map, fixed_digits=fixed_digits, max=max)
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,13 @@ from authority.store.persons import Person
 from authority.web import access
 
 NO_PAGES = {
-    "static", "openapi.spec", "live_events", "language.choose",
-    "member.green_button", "member.bill_pdf", "market_pages.prices_csv",
+    "audit.verify_state", "health.alive", "health.ready", "language.choose", "live_events", "log.checkpoint", "log.key",
+    "market_pages.prices_csv", "member.bill_pdf", "openapi.spec", "people.home", "treasurer.bill_pdf",
+    "treasurer.period_csv",
+    "treasurer.look_at_close", "treasurer.look_at_issue",
 }  # fmt: skip
-"""Routes by GET of people that give no page: files, streams, and what sends on."""
+"""Routes by GET that give no page here: files, streams and what programs ask, what sends on, and what is to be closed
+or issued, of which there is nothing here (tests/authority/web/test_treasury.py has them)."""
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from people_site import build
 
-from authority.people.roles import MEMBER, OPERATOR, TREASURER
+from authority.people.roles import AUDITOR, MEMBER, OPERATOR, TREASURER
 from authority.store.people import User
 
 PATHS = (
@@ -50,6 +50,20 @@ def test_no_path_leaves_the_sites_own_files(site: Any, path: str) -> None:
         answer = site.client(role).get(path)
         assert answer.status_code in (303, 308, 400, 404), (path, role)
         assert "network" not in answer.text or "[" not in answer.text
+
+
+@pytest.mark.parametrize("number", ["9" * 19, "9" * 40])
+def test_a_number_that_no_row_can_have_leads_nowhere(site: Any, number: str) -> None:
+    for role, path in (
+        (MEMBER, f"/api/v1/me/bills/{number}"),
+        (MEMBER, f"/me/bills/{number}"),
+        (TREASURER, f"/treasury/bills/{number}"),
+        (TREASURER, f"/treasury/periods/{number}"),
+        (OPERATOR, f"/op/held/{number}"),
+        (AUDITOR, f"/audit/epochs/{number}"),
+    ):
+        assert site.client(role).get(path).status_code == 404, path
+    assert site.client(AUDITOR).get(f"/audit/log?before={number}").status_code in (200, 400, 404)
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
