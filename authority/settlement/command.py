@@ -139,7 +139,8 @@ def _work(app: App, beside: Sequence[Beside], *, once: bool) -> None:
             others = [
                 partial(run, app, lambda: ChainClient(app.home.rpc_url)) for run in (credit_requests.run, *beside)
             ]
-            for run_until in (asking.run, registrar.run, *others):
+            loops: list[Callable[[threading.Event], None]] = [asking.run, registrar.run, *others]
+            for run_until in loops:
                 threading.Thread(target=run_until, args=(stop,), daemon=True).start()
             heap.settle()
             worker.run(stop)
