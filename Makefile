@@ -142,7 +142,7 @@ $(VENV)/.installed-authority $(VENV)/.installed-authority-postgresql: $(VENV)/.i
 deb: $(VENV)/.dev ## Debian packages of both, for bookworm and trixie, in build/deb. SUITE=trixie, ARCH=arm64, PACKAGE=edge-agent
 	@$(BIN)/python deploy/build_deb.py $(PACKAGE) $(if $(SUITE),--suite $(SUITE)) $(if $(ARCH),--arch $(ARCH))
 
-PEERS := anchorpy build dask dataset dlms gymnasium jupytext micropython micropython-rp2-stubs micropython-unix-stubs node parquet sepaxml
+PEERS := anchorpy build dask dataset dlms gymnasium jupytext micropython micropython-rp2-stubs micropython-unix-stubs node parquet schemathesis sepaxml
 COMPILE = $(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --python $(BIN)/python --generate-hashes --only-binary :all: \
     --no-strip-extras --no-emit-package campus-edge-agent --no-emit-index-url --no-annotate --no-header
 

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 UNKNOWN = "\N{EN DASH}"
 GROUP = "\N{NARROW NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
+PLACE = "\N{FIGURE SPACE}"
+"""As wide as a digit: it stands in a column where a figure has none."""
 
 
 def grouped(value: int) -> str:
@@ -55,6 +57,14 @@ def credits(micro_credits: int | None) -> str:
     while len(digits) > 2 and digits.endswith("0"):
         digits = digits[:-1]
     return f"{MINUS if micro_credits < 0 else ''}{grouped(units)}.{digits}"
+
+
+def credits_in_column(micro_credits: int | None) -> str:
+    """An amount in credits whose point stands below the others' points in a column set flush right."""
+    if micro_credits is None:
+        return UNKNOWN
+    text = credits(micro_credits)
+    return text + PLACE * (6 - len(text.partition(".")[2]))
 
 
 def utc(seconds: int) -> str:

@@ -13,7 +13,6 @@ import binascii
 import hashlib
 import hmac
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -62,7 +61,6 @@ MOST_WAITING = 8
 """How many threads may wait for transactions to land: the pages go on for all others."""
 LANDS_WITHIN_SECONDS = 8.0
 """How long an answer waits for a transaction to land; the same question again waits again."""
-_KEY_SIZE = 32
 _MORE_UNITS = 20_000
 _TRANSFER_CHECKED = 12
 _DIGITS = {ENERGY: 3, CREDIT: 6}
@@ -189,13 +187,11 @@ class Submitted:
 class OwnWallets:
     """The query layer over an opened authority; `client` makes a chain client for one question.
 
-    Tickets are signed with a key of this process's own, so none outlives it: they hold for a minute anyway.
+    Tickets are signed with a key of the home's, so every web process takes them, also after a restart.
     """
 
-    def __init__(
-        self, app: App, client: Callable[[], ChainClient], random: Callable[[int], bytes] = os.urandom
-    ) -> None:
-        self._app, self._client, self._key = app, client, random(_KEY_SIZE)
+    def __init__(self, app: App, client: Callable[[], ChainClient]) -> None:
+        self._app, self._client, self._key = app, client, app.home.tickets_key
         self._waiting = threading.BoundedSemaphore(MOST_WAITING)
 
     def state(self, member: MemberAccount) -> WalletState:
@@ -346,9 +342,7 @@ class OwnWallets:
         except (ValueError, binascii.Error):
             right = False
         if not right:
-            raise NotPreparedError(
-                "this ticket is none of ours, or from before a restart: prepare the transaction again"
-            )
+            raise NotPreparedError("this ticket is none of ours: prepare the transaction again")
         owner, digest, last_valid, says = json.loads(data)
         if owner != member.id:
             raise NotPreparedError("this transaction was prepared for another member: prepare your own")

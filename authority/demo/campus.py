@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from authority.language.reading import spoken
+
 PLAN = Path(__file__).parent / "campus.toml"
 PROFILES = Path(__file__).parent / "data" / "campus.csv"
 FIRST_COUNTED_ROW = "2016-07-21T11:00"
@@ -98,8 +100,8 @@ def days() -> list[date]:
 def notice(first_row: int, epoch_seconds: int) -> str:
     """What every page says of the demonstration."""
     start = datetime.fromisoformat(row_times()[first_row])
-    return (
-        "A demonstration: the meters are emulated and their power follows measured summer days (SimBench, from "
+    return spoken(
+        f"A demonstration: the meters are emulated and their power follows measured summer days (SimBench, from "
         f"{start.day} {start:%B, %H:%M}). A quarter of an hour passes in {epoch_seconds} seconds; everything else is "
         "what would run in service."
     )

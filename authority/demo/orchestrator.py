@@ -43,6 +43,7 @@ from authority.home.settings import (
     WebSettings,
 )
 from authority.home.standing_page import release_page, stop_page
+from authority.language.reading import spoken
 from authority.market.credits import issue_credits
 from authority.market.policies import set_standing_order
 from authority.market.report import EpochReport, epoch_reports
@@ -402,7 +403,7 @@ class Demo:
             self.look_at_the_page()
             clock = time.strftime("%H:%M:%S", time.gmtime(now))
             notice = self.app.home.settings.web.notice
-            stop_page(self.stage.path, f"Paused at {clock} UTC. This page stays as it was then. {notice}")
+            stop_page(self.stage.path, spoken(f"Paused at {clock} UTC. This page stays as it was then. {notice}"))
             if not self.progress.interactive:
                 self.progress.say("Paused; p goes on.")
             return

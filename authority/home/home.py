@@ -77,6 +77,7 @@ class Home:
         home.keys.make(keyring.VERIFIERS, random(32).hex().encode())
         home.keys.make(keyring.METRICS_TOKEN, random(32).hex().encode())
         home.keys.make(keyring.AUDITOR_TOKEN, random(32).hex().encode())
+        home.keys.make(keyring.TICKETS, random(32).hex().encode())
         home.keys.make(keyring.WEBHOOK_SECRET, random(32).hex().encode())
         home.keys.make(keyring.CA_KEY, certificates.key_to_pem(certificates.new_key()))
         if not home.key_path("ca.pem").exists():
@@ -183,6 +184,12 @@ class Home:
         """What an auditor shows to read the log's entries: 64 digits of hex, made where the home has none yet."""
         self.keys.make(keyring.AUDITOR_TOKEN, secrets.token_hex(32).encode())
         return self.keys.read(keyring.AUDITOR_TOKEN).decode("ascii").strip()
+
+    @cached_property
+    def tickets_key(self) -> bytes:
+        """By which the pages know what they prepared for members' own wallets: 32 bytes, made where there are none."""
+        self.keys.make(keyring.TICKETS, secrets.token_hex(32).encode())
+        return self.keys.secret(keyring.TICKETS, 32)
 
     @property
     def network_id(self) -> bytes:

@@ -20,16 +20,16 @@ from edge_agent.wire.files import write_atomically
 AUTHORITY, OPERATOR, RECEIPT = "authority.json", "operator.json", "receipt.json"
 CA_KEY, SERVER_KEY, COLLECTOR_KEY = "ca.key", "server.key", "collector.key"
 METER_SALT, WALLETS, VERIFIERS = "meter-salt", "wallets.key", "verifiers.key"
-METRICS_TOKEN, AUDITOR_TOKEN = "metrics-token", "auditor-token"
+METRICS_TOKEN, AUDITOR_TOKEN, TICKETS = "metrics-token", "auditor-token", "tickets.key"
 SMTP_PASSWORD, WEBHOOK_SECRET, OIDC_CLIENT_SECRET = "smtp-password", "webhook-secret", "oidc-client-secret"
 SECRETS = frozenset(
     {AUTHORITY, OPERATOR, RECEIPT, CA_KEY, SERVER_KEY, COLLECTOR_KEY, METER_SALT, WALLETS, VERIFIERS}
-    | {METRICS_TOKEN, AUDITOR_TOKEN, SMTP_PASSWORD, WEBHOOK_SECRET, OIDC_CLIENT_SECRET}
+    | {METRICS_TOKEN, AUDITOR_TOKEN, TICKETS, SMTP_PASSWORD, WEBHOOK_SECRET, OIDC_CLIENT_SECRET}
 )
 """The files under keys/ that are secret; certificates are not."""
 
 KEYS_OF = {
-    "web": frozenset({METRICS_TOKEN, AUDITOR_TOKEN, OIDC_CLIENT_SECRET}),
+    "web": frozenset({METRICS_TOKEN, AUDITOR_TOKEN, TICKETS, OIDC_CLIENT_SECRET}),
     "collector": frozenset({RECEIPT, SERVER_KEY, COLLECTOR_KEY, METER_SALT, VERIFIERS}),
     "verifier": frozenset({SERVER_KEY, COLLECTOR_KEY, METER_SALT, VERIFIERS}),
     "settlement": frozenset({OPERATOR, RECEIPT, WALLETS}),

@@ -105,6 +105,12 @@ class SetRefusedError(OperationError):
     code = "set_refused"
 
 
+class WalletAskedError(OperationError):
+    """A request for another wallet that contradicts what was asked for before, or what became of it."""
+
+    code = "wallet_asked"
+
+
 class WalletInvalidError(OperationError):
     """No wallet, or one that it has already."""
 

@@ -22,6 +22,9 @@ from authority.operations.members import address_of, present
 from authority.operations.tokens import CREDIT, ENERGY, Holder, built
 from authority.store.people import User
 
+DELAY_EPOCHS = 96
+"""How long after its proposal a wallet takes over, at the earliest: the registry's WALLET_DELAY_EPOCHS."""
+
 
 def propose(desk: Desk, name: str, to: str | None = None) -> Done:
     """Propose the wallet `to`, or (None) a new one whose key is made and kept here; what was proposed is replaced."""

@@ -6,6 +6,7 @@ import argparse
 import getpass
 import signal
 import threading
+from collections.abc import Callable, Sequence
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -39,6 +40,8 @@ from edge_agent.wire.reading import FLAG_REGISTER_RESET
 from edge_agent.wire.reading import Frame as SignedFrame
 
 LEASE = "settlement"
+Beside = Callable[[App, Callable[[], ChainClient], threading.Event], None]
+"""What runs beside the worker until the event is set, with clients of its own."""
 
 
 class SettlementError(AuthorityError):
@@ -69,8 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions.add_parser("retry", help="send again the readings that wait for a person, such as after a rebase")
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the worker or one of the actions; LeaseError where another worker runs."""
+def run(arguments: argparse.Namespace, beside: Sequence[Beside] = ()) -> int:
+    """Run the worker or one of the actions; LeaseError where another worker runs. `beside` runs with the worker."""
     serves = arguments.action in (None, "run", "once")
     app = App.open(arguments.home, process="settlement" if serves else None)
     try:
@@ -83,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         elif arguments.action == "take-out":
             _take_out(app, arguments.meter, arguments.reason)
         else:
-            _work(app, once=arguments.action == "once")
+            _work(app, beside, once=arguments.action == "once")
     finally:
         app.store.close()
     return 0
@@ -119,7 +122,7 @@ def _each_epoch(app: App, client: ChainClient) -> None:
         day_sums.keep(app.store, ZoneInfo(settings.site.zone), settings.epoch.seconds, app.clock())
 
 
-def _work(app: App, *, once: bool) -> None:
+def _work(app: App, beside: Sequence[Beside], *, once: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -133,8 +136,11 @@ def _work(app: App, *, once: bool) -> None:
         else:
             asking = Witnesses(app.store, witnesses, app.clock)
             registrar = Registrar(app, lambda: ChainClient(app.home.rpc_url))
-            booking = partial(credit_requests.run, app, lambda: ChainClient(app.home.rpc_url))
-            for run_until in (asking.run, registrar.run, booking):
+            others = [
+                partial(run, app, lambda: ChainClient(app.home.rpc_url)) for run in (credit_requests.run, *beside)
+            ]
+            loops: list[Callable[[threading.Event], None]] = [asking.run, registrar.run, *others]
+            for run_until in loops:
                 threading.Thread(target=run_until, args=(stop,), daemon=True).start()
             heap.settle()
             worker.run(stop)

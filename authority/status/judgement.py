@@ -153,6 +153,9 @@ def _processes(facts: Facts) -> Iterator[Problem]:
         yield Problem("alert", "settlement", text, f"{alert.code} {alert.first_at}")
     for gateway in facts.enrolments_waiting:
         yield Problem("enrolment_waits", gateway, "asks to be enrolled: authority enrol list")
+    for number in facts.wallet_requests:
+        text = "a member asks for another wallet: look at /op/wallets, make sure that it is the member, and decide"
+        yield Problem("wallet_asked", "approvals", text, str(number))
     for proposal in facts.proposals:
         if not proposal.approved:
             text = f"{proposal.words}: waits for another person's approval: authority approvals list"

@@ -1,7 +1,7 @@
 """The authority's durable store: SQLAlchemy models, one module per concern, over SQLite or PostgreSQL.
 
 `Store.open(url)` migrates and opens. Read the models where you need them:
-- authority.store.people: User, Installation
+- authority.store.people: User, WalletRequest, Installation
 - authority.store.persons: Person, PersonRole, Invitation, Passkey, PersonSession, ProgramToken, ProofLink, LoggedRead,
   Proposal
 - authority.store.metering: Gateway, Meter, MeterTenure, MeterKey, Frame, ParkedFrame, Incident, LivePower

@@ -55,6 +55,29 @@ class WalletKey(Base):
     made_at: Mapped[Seconds]
 
 
+class WalletRequest(Base):
+    """A wallet that a member asked for on the pages in the place of its own (authority.operations.wallet_requests).
+
+    wallet is its address, None where the department is to keep the key (kept_here) and has not made it yet. told is
+    what stands in the way, or why it was refused. due_at is from when on it may take over; moments are Unix seconds.
+    """
+
+    __tablename__ = "wallet_requests"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    wallet: Mapped[str | None] = mapped_column(String(44))
+    kept_here: Mapped[bool]
+    state: Mapped[Name] = mapped_column(index=True)
+    told: Mapped[str] = mapped_column(String(300))
+    asked_by: Mapped[Name]
+    asked_at: Mapped[Seconds]
+    decided_by: Mapped[Name | None]
+    decided_at: Mapped[Seconds | None]
+    due_at: Mapped[Seconds | None]
+    ended_at: Mapped[Seconds | None]
+
+
 class Installation(Base):
     """A generator, battery or connection: nameplate in W and storage in Wh, which readings are checked against.
 

@@ -26,7 +26,7 @@ from authority.governance.acts import GovernanceError
 from authority.language.reading import gettext, marked
 from authority.log.nameless import NamesSomebodyError
 from authority.market.policies import MarketError
-from authority.operations.errors import WalletInvalidError
+from authority.operations.errors import WalletAskedError, WalletInvalidError
 from authority.people.errors import (
     FormSentError,
     InvitationInvalidError,
@@ -81,6 +81,7 @@ STATUSES: tuple[tuple[type[AuthorityError], int], ...] = (
     (GovernanceError, 409),
     (OutOfRangeError, 409),
     (WalletInvalidError, 409),
+    (WalletAskedError, 409),
     (MailOffError, 409),
     (ChainAwayError, 503),
     (WishInvalidError, 400),

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from apiflask import APIFlask
 from apiflask.exceptions import HTTPError
@@ -90,8 +91,6 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 RETRY_SECONDS = 5
-GREATEST_NUMBER = 2**63 - 1
-"""Of what addresses name by a number: more, no database takes in a question."""
 COMPRESSED = (
     "application/atom+xml",
     "text/html",
@@ -101,6 +100,7 @@ COMPRESSED = (
     "application/json",
     "image/svg+xml",
 )
+MOST_STORED = 2**63 - 1
 WORTH_COMPRESSING = 500  # bytes; less is one packet either way
 
 
@@ -136,15 +136,17 @@ def create_app(
         SEND_FILE_MAX_AGE_DEFAULT=3600,
         MAX_CONTENT_LENGTH=64 * 1024,
     )
+    app.url_map.converters["int"] = _StoredInteger
     app.extensions["campus_feed"] = feed
-    app.url_map.converters["int"] = _Number
     app.register_blueprint(blueprint(feed))
     if health is not None:
         app.register_blueprint(health_blueprint(health))
     if log is not None:
         app.register_blueprint(log_blueprint(log))
     app.jinja_env.globals.update(figures=figures, presentation=presentation, people=people is not None)
-    languages.install(app, ENGLISH if people is None else people.app.home.settings.site.language)
+    site = None if people is None else people.app.home.settings.site
+    app.jinja_env.globals["site_zone"] = ZoneInfo("UTC" if site is None else site.zone)
+    languages.install(app, ENGLISH if site is None else site.language)
     if people is not None:
         _add_people(app, people)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -184,6 +186,18 @@ def create_app(
         return render_template(
             "docs.html", operations=reference.operations(spec), spec=spec, spec_url=url_for("openapi.spec")
         )
+
+    @app.spec_processor
+    def problems_have_their_own_type(spec: dict[Any, Any] | str) -> dict[Any, Any] | str:
+        """What is refused is answered as application/problem+json, and described so."""
+        assert isinstance(spec, dict)  # noqa: S101  (text only where the format is YAML)
+        for path in spec.get("paths", {}).values():
+            for operation in (each for each in path.values() if isinstance(each, dict)):
+                for status, answer in operation.get("responses", {}).items():
+                    content = answer.get("content", {})
+                    if str(status) >= "400" and "application/json" in content:
+                        content[problems.CONTENT_TYPE] = content.pop("application/json")
+        return spec
 
     @app.error_processor
     def api_error(error: HTTPError) -> Any:
@@ -231,11 +245,11 @@ def _unreadable() -> Response | None:
     return None
 
 
-class _Number(IntegerConverter):
-    """A number in an address; where it is too large for any record, there is nothing at the address."""
+class _StoredInteger(IntegerConverter):
+    """A number in an address, such as a bill's: one that no row of the store can have leads nowhere."""
 
-    def __init__(self, map: Map) -> None:
-        super().__init__(map, max=GREATEST_NUMBER)
+    def __init__(self, map: Map, fixed_digits: int = 0, max: int = MOST_STORED) -> None:
+        super().__init__(map, fixed_digits=fixed_digits, max=max)
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = home.settings.web
 
     token, auditor = home.metrics_token, home.auditor_token
+    _ = home.tickets_key  # made before several processes could each make one
 
     def make() -> Flask:
         app = App.open(arguments.home, process="web")

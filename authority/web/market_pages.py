@@ -171,6 +171,7 @@ def blueprint(market: Market) -> Blueprint:
             title=ranges.title(view, first),
             prices=found,
             labels=labels,
+            marks=ranges.marks(labels, view),
             step_labels={step.starts_at: words for step, words in zip(found.steps, labels, strict=True)},
             chart=chart(found, labels),
             words=sentence(found.total),

@@ -184,6 +184,7 @@ def blueprint(app: App, members: Members, by_hand: HandOrders) -> Blueprint:
             energy=found,
             compared=members.energy(its, *before, ranges.VIEWS[view]).total,
             labels=labels,
+            marks=ranges.marks(labels, view),
             chart=chart(found, labels),
             height=HEIGHT,
             width=WIDTH,

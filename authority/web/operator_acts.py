@@ -21,6 +21,8 @@ from authority.enrolment import approvals, requests
 from authority.errors import MailOffError
 from authority.home.home import Home
 from authority.log.nameless import require_nameless
+from authority.operations import wallet_requests
+from authority.operations.errors import OperationError
 from authority.people import inviting, sent_forms
 from authority.people.desk import address
 from authority.people.errors import ActUnclearError, ListInvalidError, PeopleError
@@ -40,6 +42,7 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
         "acts.invite",
         "acts.invite_list",
         "acts.invite_again",
+        "acts.decide_wallet",
     ),
     Rule(OPERATES),
 )
@@ -111,6 +114,24 @@ def blueprint(shown: Shown) -> Blueprint:
         except (PeopleError, RefusalError) as error:
             return shown.enrolment(enrolment_id, str(error), status_of(error), given)
         return redirect(url_for("operator.enrolment", enrolment_id=enrolment_id))
+
+    @acts.post("/wallets/<int:number>")
+    def decide_wallet(number: int) -> Response:
+        """Approve a member's request for another wallet as it was shown, or refuse it, also after an approval."""
+        act, who, given = request.form.get("act", ""), gate.principal(), request.form.get("reason", "")
+        try:
+            if act == "approve":
+                confirmed()
+                wallet_requests.approve(app, number, request.form.get("seen", ""), actor=who.actor)
+            elif act == "refuse":
+                with app.store.read() as session:
+                    reason = words(session)
+                wallet_requests.refuse(app, number, reason, actor=who.actor)
+            else:
+                raise ActUnclearError("say whether it is approved or refused")
+        except (PeopleError, RefusalError, OperationError) as error:
+            return shown.wallets(str(error), status_of(error), given)
+        return redirect(url_for("operator.wallets"))
 
     @acts.post("/claims")
     def claim() -> Response:

@@ -21,7 +21,7 @@ from authority.billing.calendar import local
 from authority.chain.client import ChainClient
 from authority.collector import evidence, held
 from authority.enrolment import approvals, requests
-from authority.operations import chain_state, gaps
+from authority.operations import chain_state, gaps, wallet_requests
 from authority.people import invitation_mails, reads, records, sent_forms
 from authority.people.roles import OPERATES, SEES_WHAT_WAITS
 from authority.refusals import NotFoundError
@@ -43,6 +43,7 @@ RULES: Mapping[str, Rule] = dict.fromkeys(
         "operator.meters",
         "operator.meter",
         "operator.members",
+        "operator.wallets",
     ),
     Rule(SEES_WHAT_WAITS),
 )
@@ -188,6 +189,21 @@ class Shown:
                 days=GAP_SECONDS // 86_400,
             )
 
+    def wallets(self, message: str = "", status: int = 200, reason: str = "") -> Response:
+        """Wallets that members asked for in the place of those that they have."""
+        with self.app.store.read() as session:
+            rows = wallet_requests.listed(session)
+        return self._page(
+            "op_wallets.html",
+            "wallet requests",
+            message,
+            status,
+            asked=rows,
+            open_states=wallet_requests.OPEN,
+            request_words=wallet_requests.WORDS,
+            reason=reason,
+        )
+
     def members(self, message: str = "", status: int = 200, **words: Any) -> Response:
         """Who may sign in, and the forms to invite members."""
         with self.app.store.read() as session:
@@ -234,6 +250,7 @@ def blueprint(shown: Shown) -> Blueprint:
         ("/meters", "meters", shown.meters),
         ("/meters/<gateway>/<meter_name>", "meter", shown.meter),
         ("/members", "members", shown.members),
+        ("/wallets", "wallets", shown.wallets),
     ):
         operator.add_url_rule(rule, endpoint, view)
     return operator

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from authority.api.campus import BuildingNow, Campus, EpochPast, MeterNow, last_cleared, last_minted
 from authority.language.reading import gettext, marked
@@ -52,15 +53,26 @@ def nice(value: int) -> int:
         step *= 10
 
 
-def time_of_day(seconds: int) -> str:
-    """A moment as a time of day in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S")
+def time_of_day(seconds: int, zone: ZoneInfo) -> str:
+    """A moment as a time of day at the site."""
+    return datetime.fromtimestamp(seconds, zone).strftime("%H:%M:%S")
 
 
-def moment(seconds: int, now: int) -> str:
-    """A moment in UTC: the time of day, with the date in front where it is not of the same day as now."""
-    at, day = datetime.fromtimestamp(seconds, UTC), datetime.fromtimestamp(now, UTC).date()
+def moment(seconds: int, now: int, zone: ZoneInfo) -> str:
+    """A moment at the site: the time of day, with the date in front where it is not of the same day as now."""
+    at, day = datetime.fromtimestamp(seconds, zone), datetime.fromtimestamp(now, zone).date()
     return at.strftime("%H:%M:%S" if at.date() == day else "%Y-%m-%d %H:%M:%S")
+
+
+def span(number: int, epoch_seconds: int, zone: ZoneInfo) -> str:
+    """From when until when an epoch is, at the site: 12:15–12:30."""
+    return "\N{EN DASH}".join(boundary(each, epoch_seconds, zone) for each in (number, number + 1))
+
+
+def boundary(number: int, epoch_seconds: int, zone: ZoneInfo) -> str:
+    """When an epoch begins, at the site: 12:15, with seconds where an epoch has no whole minutes."""
+    form = "%H:%M" if epoch_seconds % 60 == 0 else "%H:%M:%S"
+    return datetime.fromtimestamp(number * epoch_seconds, zone).strftime(form)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +173,7 @@ class Chart:
     price_top: int
 
 
-def chart(campus: Campus) -> Chart:
+def chart(campus: Campus, zone: ZoneInfo) -> Chart:
     """The last CHART_EPOCHS epochs, each in its place: one that settlement does not know leaves a gap."""
     last = campus.epoch.number - 1
     first = last - CHART_EPOCHS + 1
@@ -176,7 +188,7 @@ def chart(campus: Campus) -> Chart:
     columns = [
         Column(
             epoch=e,
-            label=_label(e),
+            label=_label(e, campus.epoch_seconds, zone),
             x=(e.number - first) * SLOT + (SLOT - 2 * BAR_WIDTH - BAR_GAP) // 2,
             minted_y=y(e.minted_wh, energy_top),
             traded_y=y(e.traded_wh or 0, energy_top),
@@ -194,7 +206,7 @@ def so_far(epoch: EpochPast, value: int | None, words: Callable[[int], str] = st
     return UNKNOWN if value is None else words(value)
 
 
-def alarm(campus: Campus) -> str:
+def alarm(campus: Campus, zone: ZoneInfo) -> str:
     """What a reader must know of figures that are not of this moment; empty where all is well."""
     service = campus.service
     if service.validator is not None:
@@ -202,15 +214,17 @@ def alarm(campus: Campus) -> str:
     if service.chain_read_at is None:
         return gettext("The validator does not answer, so nothing is known of tokens and orders.")
     return gettext(
-        "The validator does not answer. What is said of tokens and orders is of %(time)s UTC; "
+        "The validator does not answer. What is said of tokens and orders is of %(time)s %(zone)s; "
         "meters are read and signed all the same.",
-        time=moment(service.chain_read_at, campus.time),
+        time=moment(service.chain_read_at, campus.time, zone),
+        zone=zone.key,
     )
 
 
-def _label(epoch: EpochPast) -> str:
+def _label(epoch: EpochPast, epoch_seconds: int, zone: ZoneInfo) -> str:
+    when = span(epoch.number, epoch_seconds, zone)
     if epoch.state not in SETTLED:
-        return gettext("Epoch %(number)s: %(state)s", number=epoch.number, state=gettext(STATE_WORDS[epoch.state]))
+        return gettext("%(when)s: %(state)s", when=when, state=gettext(STATE_WORDS[epoch.state]))
     price = epoch.clearing_price_micro_credits_per_kwh
     if epoch.traded_wh is None:
         traded = gettext("too few traded for a figure")
@@ -220,7 +234,7 @@ def _label(epoch: EpochPast) -> str:
         energy, credits = kilowatt_hours(epoch.traded_wh), credits_per_kwh(price)
         traded = gettext("%(energy)s traded at %(price)s credits per kWh", energy=energy, price=credits)
     minted = kilowatt_hours(epoch.minted_wh)
-    return gettext("Epoch %(number)s: %(energy)s minted, %(traded)s", number=epoch.number, energy=minted, traded=traded)
+    return gettext("%(when)s: %(energy)s minted, %(traded)s", when=when, energy=minted, traded=traded)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
@@ -45,6 +46,13 @@ def title(view: str, first: date) -> str:
 def label(start: int, view: str, zone: ZoneInfo) -> str:
     """A step's name within its range."""
     return written(local(start, zone), {"day": "%H:%M", "month": "%-d %b", "year": "%B"}[view])
+
+
+def marks(labels: Sequence[str], view: str) -> list[str]:
+    """The steps' names that stand below a chart, evenly spread from its first step to its last."""
+    parts = 2 if view == "year" else 4
+    places = [len(labels) * part // parts for part in range(parts)]
+    return [labels[place] for place in (*places, len(labels) - 1)] if labels else []
 
 
 def written(when: date, form: str) -> str:

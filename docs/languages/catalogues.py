@@ -33,10 +33,12 @@ CALLS = {"gettext": 1, "marked": 1, "ngettext": 2}
 ERRORS_OF = (
     "api", "billing/bank_accounts.py", "billing/credits.py", "billing/credit_requests.py", "billing/errors.py",
     "billing/facts.py", "billing/issuing.py", "billing/mailing.py", "billing/payments.py", "billing/payment_file.py",
-    "billing/payouts.py", "billing/statement.py", "billing/views.py", "collector/evidence.py", "collector/held.py",
+    "billing/payouts.py", "billing/statement.py", "billing/views.py", "chain/client.py", "chain/errors.py",
+    "collector/evidence.py", "collector/held.py", "demo/campus.py", "demo/orchestrator.py",
     "enrolment/approvals.py", "enrolment/requests.py", "errors.py", "governance/acts.py", "log/nameless.py",
     "market/hand_orders.py", "market/policies.py", "market/standing_orders.py", "operations/chain_state.py",
-    "operations/members.py", "people", "refusals.py", "status/judgement.py", "web",
+    "operations/handover.py", "operations/members.py", "operations/replacing_wallets.py", "operations/upgrade.py",
+    "operations/wallet_requests.py", "people", "refusals.py", "status/judgement.py", "web",
 )  # fmt: skip
 """What says something that a page may show."""
 SAYS = ("Problem",)

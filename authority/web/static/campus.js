@@ -44,6 +44,11 @@ function say(state, text) {
   setText(connectionText, text);
 }
 
+// A moment's day and time of day on the site's clock, as the server writes them.
+const zone = document.getElementById("content").dataset.zone;
+const siteClock = new Intl.DateTimeFormat("sv-SE", {timeZone: zone, dateStyle: "short", timeStyle: "medium"});
+const atSite = (seconds) => siteClock.format(new Date(seconds * 1000)).split(" ");
+
 function tick() {
   const time = now();
   const countdown = document.getElementById("countdown");
@@ -57,9 +62,9 @@ function tick() {
     age.closest(".building").dataset.stale = seconds > Number(age.dataset.staleAfter) ? "yes" : "no";
   }
   if (performance.now() - heardAt > LOST_AFTER) {
-    const [day, shown] = new Date(serverTime * 1000).toISOString().slice(0, 19).split("T");
-    const today = new Date((serverTime + (performance.now() - takenAt) / 1000) * 1000).toISOString().slice(0, 10);
-    say("lost", gettext("no connection; as of %(time)s UTC", {time: day === today ? shown : `${day} ${shown}`}));
+    const [day, shown] = atSite(serverTime);
+    const [today] = atSite(serverTime + (performance.now() - takenAt) / 1000);
+    say("lost", gettext("no connection; as of %(time)s %(zone)s", {time: day === today ? shown : `${day} ${shown}`, zone}));
   }
 }
 
@@ -139,7 +144,7 @@ async function refresh() {
 
 function heard() {
   heardAt = performance.now();
-  if (stands()) say("page", gettext("paused, as of %(time)s UTC", {time: new Date(serverTime * 1000).toISOString().slice(11, 19)}));
+  if (stands()) say("page", gettext("paused, as of %(time)s %(zone)s", {time: atSite(serverTime)[1], zone}));
   else say("live", gettext("live"));
 }
 

@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 from kwh_site import KwhSite, opened
+from people_site import application
 from solders.keypair import Keypair
 from solders.message import to_bytes_versioned
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 from sqlalchemy import select
 
+from authority.app import App
 from authority.chain import programs
+from authority.chain.client import ChainClient
 from authority.cli import main
 from authority.people.roles import AUDITOR, MEMBER
 from authority.store.log import Act
@@ -156,6 +159,19 @@ def test_what_is_wrong_with_a_wish_is_said_before_anything_is_signed(wallet: Wal
         told = wallet.prepare(status, **wish)
         assert told["code"] == code, (wish, told)
         assert words in told["detail"], (wish, told)
+
+
+def test_what_one_web_process_prepared_another_one_sends_on_also_after_a_restart(wallet: Wallet) -> None:
+    campus, site = wallet.campus, wallet.site
+    signed = wallet.sign(wallet.prepare(act="withdraw", asset="credit", amount=1_000))
+    before = campus.seat("C").credit
+    again = App.open(campus.home_path, process="web")
+    try:
+        site.flask = application(again, lambda: ChainClient(campus.validator.url, attempts=1, timeout=5))
+        assert wallet.submit(signed)["state"] == "landed"
+    finally:
+        again.store.close()
+    assert campus.seat("C").credit == before - 1_000
 
 
 def test_only_what_was_prepared_and_signed_by_the_wallet_is_sent_on(wallet: Wallet) -> None:

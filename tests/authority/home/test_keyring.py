@@ -31,6 +31,7 @@ USES: dict[str, Callable[[Home], object]] = {
     "verifiers.key": lambda home: home.verifiers_key,
     "metrics-token": lambda home: home.metrics_token,
     "auditor-token": lambda home: home.auditor_token,
+    "tickets.key": lambda home: home.tickets_key,
     "webhook-secret": lambda home: home.webhook_secret,
     "smtp-password": lambda home: home.smtp_password,
     "oidc-client-secret": lambda home: home.oidc_client_secret,

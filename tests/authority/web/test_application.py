@@ -6,6 +6,7 @@ import json
 import re
 import time
 from html.parser import HTMLParser
+from zoneinfo import ZoneInfo
 
 import pytest
 from sample_campus import NOW, Source, building, campus, epochs, meter
@@ -14,6 +15,8 @@ from authority.api.campus import CampusUnavailableError
 from authority.api.feed import CampusFeed
 from authority.web import figures, presentation
 from authority.web.application import create_app
+
+SITE = ZoneInfo("UTC")
 
 
 def client_of(source, **options):
@@ -65,7 +68,9 @@ def test_the_first_render_has_every_figure_without_any_script(client):
     assert page["orders"] == "3 selling, 1 buying"
     assert page["minted-total"] == "4.392 kWh"
     newest = epochs(18, NOW // 20 - 1)[-1]
-    assert page["minted-note"].startswith(f"{newest.minted_wh / 1000:.3f} kWh for epoch {newest.number}")
+    assert page["minted-note"].startswith(
+        f"{newest.minted_wh / 1000:.3f} kWh for {presentation.span(newest.number, 20, SITE)}"
+    )
     assert page["traded"] == f"{newest.traded_wh / 1000:.3f} kWh"
     assert page["price"] == f"0.{newest.clearing_price_micro_credits_per_kwh} credits per kWh"
     assert page["building-1-verdict"] == "10.7 kW to spare"
@@ -122,7 +127,7 @@ def test_sums_are_over_what_is_heard_now_and_say_what_they_leave_out():
 def test_every_epoch_stands_in_its_place_in_the_chart():
     view = campus(history=30)
     gap = dataclasses.replace(view, history=view.history[:-3] + view.history[-2:])
-    chart = presentation.chart(gap)
+    chart = presentation.chart(gap, SITE)
     last = view.epoch.number - 1
     assert (chart.first, chart.last) == (last - 23, last)
     assert [c.epoch.number for c in chart.columns] == [n for n in range(last - 23, last + 1) if n != last - 2]
@@ -158,9 +163,12 @@ def test_a_moment_of_another_day_has_its_date():
     view = campus()
     old = dataclasses.replace(meter("solar", "generation"), interval_end_at=NOW - 3 * 86_400)
     page = shown(client_of(Source(dataclasses.replace(view, buildings=(building("Dormitory A", 1, 2, [old]),)))))
-    assert page["building-1-meter-1-until"] == presentation.moment(NOW - 3 * 86_400, NOW)
-    assert presentation.moment(NOW - 3 * 86_400, NOW) == "2026-09-18 14:13:27"
-    assert presentation.moment(NOW - 60, NOW) == "14:12:27"
+    assert page["building-1-meter-1-until"] == presentation.moment(NOW - 3 * 86_400, NOW, SITE)
+    assert presentation.moment(NOW - 3 * 86_400, NOW, SITE) == "2026-09-18 14:13:27"
+    assert presentation.moment(NOW - 60, NOW, SITE) == "14:12:27"
+    bangkok = ZoneInfo("Asia/Bangkok")
+    assert presentation.moment(NOW - 3 * 86_400, NOW, bangkok) == "2026-09-18 21:13:27"
+    assert presentation.span(NOW // 900, 900, bangkok) == "21:00\N{EN DASH}21:15"
 
 
 def test_power_heard_long_ago_is_not_called_live():

@@ -49,6 +49,7 @@ OPEN_TO = {
     "me": {MEMBER, DELEGATE},
     "me_wallet": {MEMBER, DELEGATE},
     "wallet": {MEMBER, DELEGATE},
+    "wallet.ask": {MEMBER},
     "openadr": {*ROLES, "nobody"},
     "member": {MEMBER, DELEGATE},
     "proofs": {MEMBER},
@@ -80,7 +81,7 @@ def expected(endpoint):
     """Who may come in, or None for everybody."""
     if endpoint in FOR_ALL_SIGNED_IN or (endpoint in access.people_pages.RULES and "account" in url_of(endpoint)):
         return OPEN_TO["account"]
-    return OPEN_TO.get(endpoint.partition(".")[0])
+    return OPEN_TO.get(endpoint) or OPEN_TO.get(endpoint.partition(".")[0])
 
 
 URLS = {}

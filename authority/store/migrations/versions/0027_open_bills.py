@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0026_open_bills"
-down_revision = "0025_person_language"
+revision = "0027_open_bills"
+down_revision = "0026_wallet_requests"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,62 @@
+"""Schemathesis over the whole API, with a real validator: no answer that the description does not have, and no 5xx."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import peer_programs
+import pytest
+from kwh_site import opened
+from served import served
+from sqlalchemy import select
+
+from authority.people import records, tokens
+from authority.people.roles import SCOPES
+from authority.store.persons import Person
+
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+)
+ENDLESS = "stream"
+"""Answers that go on for as long as their reader does."""
+EXAMPLES = os.environ.get("API_EXAMPLES", "12")
+
+
+def asked(address: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Schemathesis at a served application; the same requests each time."""
+    command = [
+        str(peer_programs.python("schemathesis").with_name("schemathesis")), "run", f"{address}/openapi.json",
+        "--url", address, "--checks", ",".join(CHECKS), "--mode", "all", "--phases", "examples,coverage,fuzzing",
+        "--max-examples", EXAMPLES, "--seed", "1", "--workers", "1", "--request-timeout", "60", "--no-color",
+        "--suppress-health-check", "all", "--exclude-path-regex", ENDLESS, "--continue-on-failure", *words,
+    ]  # fmt: skip
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=1_500)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
+def test_every_answer_to_a_program_is_described_and_none_is_a_fault(tmp_path: Path) -> None:
+    with opened(tmp_path, epochs=2, members="ABCD", trades=True) as site:
+        app = site.campus.app
+        with app.store.write() as session:
+            person = session.scalars(select(Person).where(Person.login == "member@campus.example")).one()
+            owner = records.principal(session, person, "s", app.clock())
+            token = tokens.make(session, owner, "fuzzed", list(SCOPES), 30, app.clock())[1]
+        with served(site.flask) as address:
+            done = asked(address, "--header", f"Authorization: Bearer {token}")
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
+    assert "No issues found" in done.stdout or "passed" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
+def test_every_answer_to_a_stranger_is_described_and_none_is_a_fault(tmp_path: Path) -> None:
+    with opened(tmp_path, epochs=2) as site, served(site.flask) as address:
+        done = asked(address)
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]

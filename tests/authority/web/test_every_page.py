@@ -1,0 +1,109 @@
+"""Every page of every role in a real Chromium: axe finds nothing, is unsure of nothing, and nothing is cut off."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import axe
+import pytest
+from browser import CHROMIUM, Browser
+from people_site import build
+from sample_market import add_days, add_public_member
+from served import served
+
+from authority.api.gate import Rule
+from authority.people import invitations
+from authority.people.roles import MEMBER, ROLES
+from authority.store.persons import Person
+from authority.web import access
+
+NO_PAGES = {
+    "audit.verify_state", "health.alive", "health.ready", "language.choose", "live_events", "log.checkpoint", "log.key",
+    "market_pages.prices_csv", "member.bill_pdf", "openapi.spec", "people.home", "treasurer.bill_pdf",
+    "treasurer.period_csv",
+    "treasurer.look_at_close", "treasurer.look_at_issue",
+}  # fmt: skip
+"""Routes by GET that give no page here: files, streams and what programs ask, what sends on, and what is to be closed
+or issued, of which there is nothing here (tests/authority/web/test_treasury.py has them)."""
+
+
+@pytest.fixture
+def store_url() -> str:
+    return ""
+
+
+@pytest.fixture
+def site(app: Any, clock: Any, sample_month: Any) -> Any:
+    clock.now += 17 * 3_600
+    made = build(app)
+    sample_month(made)
+    add_public_member(app)
+    add_days(app, datetime.fromtimestamp(clock.now - 3 * 86_400, UTC).date(), 4, ZoneInfo("UTC"), until=clock.now - 900)
+    return made
+
+
+def pages(site: Any) -> dict[str, str]:
+    """The address of every page, by its route's name."""
+    with site.app.store.write() as session:
+        person = session.get_one(Person, site.people["nobody"].id)
+        invitation = invitations.make(session, person, by="test", now=site.app.clock())
+    wallet = site.members["Dormitory A"].wallet
+    values = {
+        "secret": invitation, "number": 1, "period": 0, "wallet": wallet, "log_index": 1, "enrolment_id": "x",
+        "gateway": "dormitory-a", "meter_name": "building", "proposal": "x", "link": "x",
+    }  # fmt: skip
+    found = {}
+    for rule in site.flask.url_map.iter_rules():
+        if "GET" in rule.methods and not rule.rule.startswith(("/api/", "/tile/", "/static/", "/enter/")):
+            with site.flask.test_request_context():
+                adapter = site.flask.url_map.bind("localhost")
+                found[rule.endpoint] = adapter.build(rule.endpoint, {name: values[name] for name in rule.arguments})
+    return found
+
+
+def askers(rule: Rule) -> list[str | None]:
+    """Who may open it."""
+    if rule.roles is None:
+        return [None, MEMBER]
+    return [role for role in ROLES if not rule.roles or role in rule.roles]
+
+
+def shown(site: Any) -> list[tuple[str, str, str | None]]:
+    """Route, address and role of every answer that is a page."""
+    found = []
+    for endpoint, url in sorted(pages(site).items()):
+        for role in askers(access.RULES[endpoint]):
+            answer = site.client(role).get(url)
+            assert answer.status_code < 500 or answer.status_code == 503, (endpoint, role, answer.text)
+            if answer.mimetype == "text/html" and answer.status_code != 303:
+                found.append((endpoint, url, role))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_200)
+def test_what_gives_no_page_is_known(site: Any) -> None:
+    without = set(pages(site)) - {endpoint for endpoint, _, _ in shown(site)}
+    assert without == NO_PAGES, f"{sorted(without - NO_PAGES)}, {sorted(NO_PAGES - without)}"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1_200)
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
+def test_axe_has_nothing_to_say_of_any_page_of_any_role(site: Any, tmp_path: Path) -> None:
+    faults = []
+    with served(site.flask) as address, Browser(tmp_path / "profile") as browser:
+        for place, (endpoint, url, role) in enumerate(shown(site)):
+            browser.sign_out()
+            if role is not None:
+                browser.sign_in(site.cookies[role], address)
+            for width, dark in axe.looks(place):
+                browser.emulate(width, 844, dark=dark)
+                browser.open(address + url)
+                look = "dark" if dark else "light"
+                faults += [((endpoint, role, width, look), fault) for fault in axe.faults(browser)]
+                axe.picture(browser, f"every-{endpoint}-{role}-{width}-{look}")
+    assert faults == []
