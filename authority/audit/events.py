@@ -100,7 +100,7 @@ class Events:
 
     def _settled(self, columns: Columns) -> Callable[[bytes], Taken | None]:
         size, unpack, addresses = columns.layout.size, columns.layout.unpack, self._addresses
-        kinds = columns.codes["kind"]
+        kinds = columns.codes.get("kind", 0)
 
         def row(data: bytes) -> Taken | None:
             if len(data) != size:
