@@ -31,6 +31,7 @@ from solders.signature import Signature
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from authority import heap
 from authority.audit import rows
 from authority.audit.bills import BillAudit
 from authority.audit.books import Book
@@ -399,6 +400,10 @@ class Audit:
 
     def run(self, source: LogSource, chain: ChainSource | None = None) -> None:
         """Pass over the whole log, and over the chain's history in step with it: from where the progress stands."""
+        with heap.seldom_searched():
+            self._run(source, chain)
+
+    def _run(self, source: LogSource, chain: ChainSource | None) -> None:
         progress, resumed = self.progress, self.progress.size
         self._tiles = source if isinstance(source, HasTiles) else None
         if chain is None:
