@@ -287,6 +287,8 @@ def figures(run: Run, start: Run, jobs: int, readings: int, raw: float) -> dict[
     """What is printed of an audit, beside one that did next to nothing."""
     own = (run.own - start.own) / readings
     each = own + (run.others - start.others) / readings
+    if own <= 0 or each * raw < 1:
+        raise SystemExit("too few readings to tell from what starting takes: more --epochs")
     rate = 1 / max(each / jobs, own)
     return {
         "ms_a_reading": round(each * 1_000, 4),
