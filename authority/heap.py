@@ -9,6 +9,8 @@ looking at these takes a tenth of the collector's processor time.
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 YOUNG = 50_000
 """New objects after which the youngest are looked through: more than a large group of readings makes."""
@@ -21,3 +23,14 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, *OLDER)
+
+
+@contextmanager
+def seldom_searched() -> Iterator[None]:
+    """While this is entered: for work that makes millions of objects which die soon, and no circles of them."""
+    before = gc.get_threshold()
+    gc.set_threshold(YOUNG, *OLDER)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
+from solders.pubkey import Pubkey
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from authority.audit.events import SURPLUS_SETTLED, Settled, Taken
 from authority.audit.history import Landed
 from authority.billing.bill import hash_of
 from authority.billing.facts import RELEVANT
@@ -26,6 +29,8 @@ class BillAudit:
     def __init__(self, bills: Recomputation, find: Find) -> None:
         self._bills = bills
         self._find = find
+        self._members: dict[Pubkey, str] = {}
+        """The names of those whose spans were settled: base58 takes its time."""
 
     @property
     def computed(self) -> int:
@@ -39,12 +44,28 @@ class BillAudit:
         except (AuthorityError, WireError, KeyError, TypeError, ValueError, IndexError):
             return
 
-    def apply(self, landed: Landed, events: Iterable[Event]) -> None:
+    def reading(self, index: int, public_key: bytes, end: int, verdict: int) -> None:
+        """The next leaf, which is a well-formed reading's: its key, its interval's end, and what the log decided."""
+        self._bills.evidence.reading(index, public_key, end, verdict)
+
+    def apply(self, landed: Landed, events: Iterable[Taken]) -> None:
         """The next transaction of the chain with its events, after the leaves that its epoch's checkpoint pins."""
+        wanted = []
+        for name, data in events:
+            if name == SURPLUS_SETTLED:
+                wanted.append(Event(name, self._span(data)))
+            elif name in _WANTED:
+                wanted.append(Event(name, data))
         try:
-            self._bills.apply(landed.time, landed.signature, [event for event in events if event.name in _WANTED])
+            self._bills.apply(landed.time, landed.signature, wanted)
         except KeyError as error:
             self._find("event_not_understood", "bills", f"an event cannot be billed: {error!r}")
+
+    def _span(self, span: Settled) -> dict[str, Any]:
+        """What bills go by of a span, as the IDL decodes it."""
+        wallet = span.wallet
+        member = self._members.get(wallet) or self._members.setdefault(wallet, str(wallet))
+        return {"wallet": member, "from": span.began, "to": span.to, "withdrawn": span.withdrawn, "period": span.period}
 
     def step(self) -> None:
         """Judge the bills that can be judged now."""

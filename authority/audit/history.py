@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import struct
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from itertools import groupby, tee
 from operator import itemgetter
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from solders.pubkey import Pubkey
 from solders.signature import Signature
@@ -51,8 +50,7 @@ class TransactionMissingError(HistoryError):
     code = "transaction_missing"
 
 
-@dataclass(frozen=True, slots=True)
-class Landed:
+class Landed(NamedTuple):
     """A transaction that succeeded: its time (Unix seconds), its signature, and what each program logged, in order."""
 
     time: int
@@ -86,11 +84,7 @@ def read_landed(stream: Readable) -> Iterator[Landed]:
     """The transactions that a stream holds, in order; HistoryError."""
     data, at = b"", 0
     while True:
-        found = _landed(data, at)
-        if found is not None:
-            landed, at = found
-            yield landed
-            continue
+        at = yield from _whole(data, at)
         more = stream.read(CHUNK)
         if not more:
             break
@@ -99,23 +93,26 @@ def read_landed(stream: Readable) -> Iterator[Landed]:
         raise HistoryMalformedError("the history cannot be read: it is cut short")
 
 
-def _landed(data: bytes, at: int) -> tuple[Landed, int] | None:
-    """The transaction that begins there, and where it ends; None where the data ends before. HistoryMalformedError."""
-    if at + _LANDED.size > len(data):
-        return None
-    time, signature, count = _LANDED.unpack_from(data, at)
-    at += _LANDED.size
-    events = []
-    for _ in range(count):
-        start = at + _EVENT.size
-        if start > len(data):
-            return None
-        program, size = _EVENT.unpack_from(data, at)
-        at = start + size
-        if program >= len(PROGRAM_NAMES):
-            raise HistoryMalformedError(f"the history cannot be read: there is no program {program}")
-        events.append((PROGRAM_NAMES[program], data[start:at]))
-    return None if at > len(data) else (Landed(time, signature, tuple(events)), at)
+def _whole(data: bytes, start: int) -> Generator[Landed, None, int]:
+    """The transactions that lie whole in the data; where the one begins that does not. HistoryMalformedError."""
+    end = len(data)
+    while start + _LANDED.size <= end:
+        time, signature, count = _LANDED.unpack_from(data, start)
+        at, events = start + _LANDED.size, []
+        for _ in range(count):
+            begins = at + _EVENT.size
+            if begins > end:
+                return start
+            program, size = _EVENT.unpack_from(data, at)
+            at = begins + size
+            if program >= len(PROGRAM_NAMES):
+                raise HistoryMalformedError(f"the history cannot be read: there is no program {program}")
+            events.append((PROGRAM_NAMES[program], data[begins:at]))
+        if at > end:
+            return start
+        start = at
+        yield Landed(time, signature, tuple(events))
+    return start
 
 
 def read_history(

@@ -18,6 +18,7 @@ from solders.pubkey import Pubkey
 from authority.audit.books import Book
 from authority.audit.chain_state import ChainState
 from authority.audit.conservation import seats_of, supply_of
+from authority.audit.events import Settled
 from authority.audit.history import Landed
 from authority.audit.registers import CLOCK_SECONDS, Registers
 from authority.audit.tell import Find, Part, compare
@@ -177,23 +178,27 @@ class Money(Part):
 
     _on_meter_opened = _on_energy_account_opened
 
-    def _on_surplus_settled(self, data: Mapping[str, Any], landed: Landed) -> None:
-        account, terms = self._account(data["wallet"]), self.governed.terms
+    def _on_surplus_settled(self, data: Settled, landed: Landed) -> None:
+        self._drawn(data.wallet, data.to, data.withdrawn, data.period, landed)
+
+    def _on_idle_meter_settled(self, data: Mapping[str, Any], landed: Landed) -> None:
+        self._drawn(data["wallet"], data["to"], data["withdrawn"], data["period"], landed)
+
+    def _drawn(self, wallet: Pubkey, to: int, amount: int, period: int, landed: Landed) -> None:
+        account, terms = self._account(wallet), self.governed.terms
         if terms is None:
             return
         account.move_on(terms.period.number)
-        amount, period = data["withdrawn"], data["period"]
-        expected = terms.period_of_span(data["to"], landed.time) if amount else terms.period.number
-        if period != expected and period not in {terms.period_of_span(data["to"], at) for at in _about(landed.time)}:
-            where = f"member {data['wallet']}, boundary {data['to']}"
+        expected = terms.period_of_span(to, landed.time) if amount else terms.period.number
+        if period != expected and period not in {terms.period_of_span(to, at) for at in _about(landed.time)}:
+            where = f"member {wallet}, boundary {to}"
             self.find("period_differs", where, f"was booked in billing period {period}, by the rule in {expected}")
         if period == account.period:
             account.withdrawals_open += amount
         else:
             account.withdrawals_previous += amount
-        self._of_period(period)[0][data["wallet"]] += amount
-
-    _on_idle_meter_settled = _on_surplus_settled
+        if amount:
+            self._of_period(period)[0][wallet] += amount
 
     def _on_energy_retired(self, data: Mapping[str, Any], landed: Landed) -> None:
         amount, wallet = data["amount"], data["wallet"]

@@ -23,8 +23,10 @@ from solders.signature import Signature
 from authority.audit.acts import Acts
 from authority.audit.books import Book
 from authority.audit.chain_state import ChainState
+from authority.audit.events import Accepted, Settled, Taken
 from authority.audit.history import Landed
 from authority.audit.money import Money
+from authority.audit.reading import Reading
 from authority.audit.registers import Registers
 from authority.audit.tell import Find, Handler, Part, compare
 from authority.audit.terms import Governed
@@ -41,7 +43,7 @@ from authority.chain.accounts import (
     Status,
 )
 from authority.chain.errors import ChainError
-from authority.chain.idl import Event, Idl
+from authority.chain.idl import Idl
 from authority.settlement.snapshot import Pause
 from authority.settlement.surplus import MeterSpan, Span, SurplusError, settle_span, span_kind
 from edge_agent.wire.reading import (
@@ -50,11 +52,12 @@ from edge_agent.wire.reading import (
     FLAG_REGISTER_RESET,
     FLAG_TAMPER,
     ROLES,
-    Record,
+    TRUNCATED_HASH_SIZE,
 )
 
 DOUBTFUL = FLAG_ESTIMATED | FLAG_TAMPER | FLAG_DATA_DOUBTFUL
 NO_REGISTERS = (0, 0, 0, 0)
+_NOTHING: dict[int, list[Reading]] = {}
 
 
 @dataclass(eq=False)
@@ -104,12 +107,11 @@ class _Meter:
     def storage_at(self, epoch: int) -> int:
         return next(storage for first, storage in reversed(self.storages) if first <= epoch)
 
-    def read(self, record: Record, digest: bytes) -> None:
-        self.interval_end, self.sequence = record.interval_end, record.sequence
-        self.registers, self.hash, self.flags = record.registers, digest[:16], record.flags
-        self.register_epoch = record.register_epoch
+    def read(self, reading: Reading) -> None:
+        self.sequence, self.interval_end, self.registers, self.register_epoch, self.flags, digest, _ = reading
+        self.hash = digest[:TRUNCATED_HASH_SIZE]
         self.lost = False
-        self.doubt |= record.flags & (DOUBTFUL | FLAG_REGISTER_RESET)
+        self.doubt |= self.flags & (DOUBTFUL | FLAG_REGISTER_RESET)
 
     def mark_settled(self) -> None:
         self.settled, self.settled_end, self.settled_changes = self.registers, self.interval_end, self.changes
@@ -128,32 +130,39 @@ SPAN = ("from", "generated", "consumed", "charged", "discharged", "bank", "minte
 TOTALS = ("minted", "generated", "consumed", "charged", "discharged", "withdrawn", "surplus")
 
 
+class _Settling(NamedTuple):
+    """The meters that settle together for a member, and their ids."""
+
+    meters: tuple[_Meter, ...]
+    ids: frozenset[bytes]
+
+    @classmethod
+    def of(cls, meters: Iterable[_Meter]) -> _Settling:
+        found = tuple(meter for meter in meters if meter.settles and meter.status == Status.ACTIVE)
+        return cls(found, frozenset(meter.meter_id for meter in found))
+
+
 @dataclass
 class _Member:
     """An EnergyAccount: lifetime totals by their names there, in Wh."""
 
     boundary: int = 0
-    meters: set[bytes] = field(default_factory=set)
+    meters: frozenset[bytes] = frozenset()
     bank: int = 0
     totals: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TOTALS, 0))
     based: bool = True
     """Whether everything that its next settlement goes by is known."""
 
     def add(self, span: Span) -> None:
+        generation, consumption, charge, discharge, surplus, _, _, _, _, mint, withdrawal = span
         totals = self.totals
-        totals["minted"] += span.mint
-        totals["generated"] += span.generation
-        totals["consumed"] += span.consumption
-        totals["charged"] += span.charge
-        totals["discharged"] += span.discharge
-        totals["withdrawn"] += span.withdrawal
-        totals["surplus"] += span.surplus
-
-
-class _Passed(NamedTuple):
-    record: Record
-    digest: bytes
-    log_index: int
+        totals["minted"] += mint
+        totals["generated"] += generation
+        totals["consumed"] += consumption
+        totals["charged"] += charge
+        totals["discharged"] += discharge
+        totals["withdrawn"] += withdrawal
+        totals["surplus"] += surplus
 
 
 class Replay(Part):
@@ -182,11 +191,14 @@ class Replay(Part):
         self._prices: dict[int, tuple[int, ...]] = {}
         """Price, bounds, volume and reference price by epoch, of the first to come: the chain's event or the log's
         book."""
-        self._passed: dict[Pubkey, dict[int, list[_Passed]]] = {}
+        self._passed: dict[Pubkey, dict[int, list[Reading]]] = {}
+        """By meter and interval end, what the log let pass and the chain did not take yet."""
         self._addresses: dict[bytes, Pubkey] = {}
         """Meters' addresses on the chain, by meter id."""
         self._meters: dict[Pubkey, _Meter] = {}
         self._of_user: dict[Pubkey, list[_Meter]] = {}
+        self._settling: dict[Pubkey, _Settling] = {}
+        """By member, until one of its meters comes, goes or changes its status."""
         self._members: dict[Pubkey, _Member] = {}
         self._installations: dict[int, int] = {}
         self._to_mint: dict[Pubkey, int] = {}
@@ -196,7 +208,7 @@ class Replay(Part):
 
     def __getstate__(self) -> dict[str, Any]:
         """What is kept: all but the run's own."""
-        own = ("idls", "_handlers")
+        own = ("idls", "_handlers", "_settling")
         return {name: value for name, value in super().__getstate__().items() if name not in own}
 
     def resume_with(self, find: Find, idls: Mapping[str, Idl], state: ChainState) -> None:
@@ -204,7 +216,7 @@ class Replay(Part):
         self.idls = idls
         for part in (self, self.acts, self.governed, self.registers, self.money):
             part.resume(find, state)
-        self._handlers = {}
+        self._handlers, self._settling = {}, {}
         self._listen()
 
     def _listen(self) -> None:
@@ -226,18 +238,21 @@ class Replay(Part):
 
     # The log's side
 
-    def passed(self, meter_id: bytes, record: Record, digest: bytes, log_index: int) -> None:
+    def passed(self, meter_id: bytes, reading: Reading) -> None:
         """The log let a reading pass: it may be accepted from now on."""
         address = self._addresses.get(meter_id)
         if address is None:
             address = self._addresses[meter_id] = programs.meter_address(meter_id)
-        meter = self._meters.get(address)
-        if meter is not None and record.interval_end <= meter.interval_end:
+        meter, end = self._meters.get(address), reading.interval_end
+        if meter is not None and end <= meter.interval_end:
             return
         waiting = self._passed.get(address)
         if waiting is None:
             waiting = self._passed[address] = {}
-        waiting.setdefault(record.interval_end, []).append(_Passed(record, digest, log_index))
+        if end in waiting:
+            waiting[end].append(reading)
+        else:
+            waiting[end] = [reading]
 
     def lose(self, meter_id: bytes, first: int, following: int) -> None:
         """The log says that it lost a meter's readings [first, following), and could not get them back."""
@@ -290,13 +305,14 @@ class Replay(Part):
             self._add(address, known)
             self._members[meter.user] = _Member(based=False)
 
-    def apply(self, landed: Landed, events: Iterable[Event]) -> None:
+    def apply(self, landed: Landed, events: Iterable[Taken]) -> None:
         """Take one transaction's events in."""
         self._to_mint.clear()
+        handlers = self._handlers
         try:
-            for event in events:
-                for handler in self._handlers.get(event.name, ()):
-                    handler(event.data, landed)
+            for name, data in events:
+                for handler in handlers.get(name, ()):
+                    handler(data, landed)
         except (KeyError, ChainError) as error:
             where = f"transaction {Signature.from_bytes(landed.signature)}"
             self.find("event_not_understood", where, f"an event cannot be replayed: {error!r}")
@@ -327,57 +343,63 @@ class Replay(Part):
         meter = self._registered(data)
         meter.changes += 1
         meter.status = data["after"]
+        self._settling.pop(meter.user, None)
 
     def _on_meter_reassigned(self, data: Mapping[str, Any], _: Landed) -> None:
         meter = self._registered(data)
         meter.changes += 1
         self._of_user[meter.user].remove(meter)
+        self._settling.pop(meter.user, None)
         meter.user_since, meter.user = meter.changes, data["after"]
-        self._of_user.setdefault(meter.user, []).append(meter)
+        self._give(meter)
 
     def _registered(self, data: Mapping[str, Any]) -> _Meter:
         return self._meters[programs.meter_address(bytes(data["meter_id"]))]
 
-    def _accept(self, data: Mapping[str, Any], registers: tuple[int, ...]) -> tuple[_Meter, _Passed | None]:
+    def _accept(
+        self, address: Pubkey, end: int, sequence: int, registers: tuple[int, ...]
+    ) -> tuple[_Meter, Reading | None]:
         """The meter, and the reading of the log that an event speaks of; None where the log did not let one pass."""
         self.readings += 1
-        address, end = data["meter"], data["interval_end"]
         meter = self._meters[address]
-        waiting = self._passed.get(address, {})
+        waiting = self._passed.get(address, _NOTHING)
         found = None
         for each in waiting.get(end, ()):
-            if each.record.sequence == data["sequence"] and each.record.registers == registers:
+            if each.sequence == sequence and each.registers == registers:
                 found = each
                 break
-        for older in [each for each in waiting if each <= end]:
-            del waiting[older]  # what was passed over never goes to the chain: a later reading carries its energy
-        if found is None and any(first <= data["sequence"] < after for first, after in self._lost.get(address, ())):
+        if len(waiting) == 1 and found is not None:
+            del waiting[end]
+        elif waiting:
+            for older in [each for each in waiting if each <= end]:
+                del waiting[older]  # what was passed over never goes to the chain: a later reading carries its energy
+        if found is None and any(first <= sequence < after for first, after in self._lost.get(address, ())):
             self.lost += 1
             meter.lost = True
         elif found is None:
             self.find(
                 "reading_not_passed",
                 f"meter {meter.meter_id.hex()[:16]}…",
-                f"the chain took reading {data['sequence']} of the interval that ended at {end}, which the log had "
+                f"the chain took reading {sequence} of the interval that ended at {end}, which the log had "
                 "not let pass by then",
             )
         return meter, found
 
-    def _on_reading_accepted(self, data: Mapping[str, Any], _: Landed) -> None:
-        registers = tuple(data["registers"])
-        meter, found = self._accept(data, registers)
+    def _on_reading_accepted(self, data: Accepted, _: Landed) -> None:
+        address, end, registers, sequence, flags = data
+        meter, found = self._accept(address, end, sequence, registers)
         if not meter.interval_end:
             meter.settled = registers
         if found is not None:
-            meter.read(found.record, found.digest)
+            meter.read(found)
             return
-        meter.interval_end, meter.sequence, meter.registers = data["interval_end"], data["sequence"], registers
-        meter.flags, meter.hash = data["flags"], b""
-        meter.doubt |= data["flags"] & DOUBTFUL
+        meter.interval_end, meter.sequence, meter.registers = end, sequence, registers
+        meter.flags, meter.hash = flags, b""
+        meter.doubt |= flags & DOUBTFUL
 
     def _on_meter_rebased(self, data: Mapping[str, Any], landed: Landed) -> None:
         registers = tuple(data["after"])
-        meter, found = self._accept(data, registers)
+        meter, found = self._accept(data["meter"], data["interval_end"], data["sequence"], registers)
         self.acts.rebased(landed, None if found is None else found.log_index)
         before = tuple(data["before"])
         if meter.interval_end and before != meter.registers:
@@ -389,47 +411,47 @@ class Replay(Part):
         meter.interval_end, meter.sequence, meter.registers = data["interval_end"], data["sequence"], registers
         meter.doubt |= FLAG_REGISTER_RESET
         if found is not None:
-            meter.read(found.record, found.digest)
+            meter.read(found)
         meter.settled = registers
 
-    def _on_surplus_settled(self, data: Mapping[str, Any], _: Landed) -> None:
-        wallet: Pubkey = data["wallet"]
+    def _on_surplus_settled(self, data: Settled, _: Landed) -> None:
+        wallet = data.wallet
         self.settlements += 1
         member = self._members.get(wallet)
         if member is None:
             member = self._members[wallet] = _Member()
-        meters = [meter for meter in self._of(wallet) if meter.settles and meter.status == Status.ACTIVE]
-        self._to_mint[wallet] = self._to_mint.get(wallet, 0) + data["minted"]
+        settling = self._settling.get(wallet)
+        if settling is None:
+            settling = self._settling[wallet] = _Settling.of(self._of(wallet))
+        self._to_mint[wallet] = self._to_mint.get(wallet, 0) + data.minted
         if not member.based:
             self.given += 1
-            member.based = all(meter.interval_end == data["to"] for meter in meters)
+            member.based = all(meter.interval_end == data.to for meter in settling.meters)
         else:
-            self._recompute(member, meters, data)
-        member.boundary, member.bank = data["to"], data["bank"]
-        member.meters = {meter.meter_id for meter in meters}
-        for meter in meters:
+            self._recompute(member, settling, data)
+        member.boundary, member.bank = data.to, data.bank
+        member.meters = settling.ids
+        for meter in settling.meters:
             meter.mark_settled()
 
-    def _recompute(self, member: _Member, meters: list[_Meter], data: Mapping[str, Any]) -> None:
-        terms, boundary = self.governed.terms, data["to"]
-        unchanged = member.meters == {meter.meter_id for meter in meters}
-        together, earlier = [], []
+    def _recompute(self, member: _Member, settling: _Settling, data: Settled) -> None:
+        terms, boundary, since, meters = self.governed.terms, data.to, member.boundary, settling.meters
+        unchanged = member.meters == settling.ids
+        together: list[_Meter] = []
+        earlier: list[_Meter] = []
         for meter in meters:
             if meter.interval_end != boundary or terms is None:
                 self._span_differs(data, "was settled where not all of the member's meters have a reading")
                 return
-            known = meter.known
-            if known and meter.settled_end == member.boundary > 0:
-                together.append(meter)
-            elif known:
-                earlier.append(meter)
+            if meter.known:
+                (together if meter.settled_end == since > 0 else earlier).append(meter)
             unchanged = unchanged and meter.settled_changes == meter.changes and not meter.doubt
         if terms is None:
             return
         epoch = terms.epoch(boundary) - 1
         parameters = terms.at(epoch)
         kind = span_kind(
-            None if member.boundary == 0 else -(-(boundary - member.boundary) // terms.epoch_seconds),
+            None if since == 0 else -(-(boundary - since) // terms.epoch_seconds),
             parameters["netting_epochs"],
             unchanged=unchanged and len(together) == len(meters),
         )
@@ -444,24 +466,29 @@ class Replay(Part):
         member.add(span)
         self.minted_wh += span.mint
         self.withdrawn_wh += span.withdrawal
-        began = 0 if kind is SpanKind.BASELINE else member.boundary
+        began = 0 if kind is SpanKind.BASELINE else since
         found = (began, span.generation, span.consumption, span.charge, span.discharge, span.bank, span.mint,
                  span.withdrawal, kind)  # fmt: skip
-        said = tuple(map(data.__getitem__, SPAN))
+        _, since, _, generated, consumed, charged, discharged, bank, minted, withdrawn, _, said_kind = data
+        said = (since, generated, consumed, charged, discharged, bank, minted, withdrawn, said_kind)
         if said != found:
             for name, now, then in zip(SPAN, said, found, strict=True):
                 if now != then:
                     self._span_differs(data, f"the chain says {name} {now}, by the rule it is {then}")
 
-    def _span_differs(self, data: Mapping[str, Any], message: str) -> None:
-        self.find("span_differs", f"member {data['wallet']}, boundary {data['to']}", message)
+    def _span_differs(self, data: Settled, message: str) -> None:
+        self.find("span_differs", f"member {data.wallet}, boundary {data.to}", message)
 
     def _of(self, wallet: Pubkey) -> list[_Meter]:
         return self._of_user.get(wallet, [])
 
     def _add(self, address: Pubkey, meter: _Meter) -> None:
         self._meters[address] = meter
+        self._give(meter)
+
+    def _give(self, meter: _Meter) -> None:
         self._of_user.setdefault(meter.user, []).append(meter)
+        self._settling.pop(meter.user, None)
 
     def _on_idle_meter_settled(self, data: Mapping[str, Any], _: Landed) -> None:
         meter = self._meters[data["meter"]]
@@ -577,7 +604,7 @@ class Replay(Part):
             names = [name for name in STATE if not (replayed.lost and name in OF_THE_RECORD)]
             compare(self.find, where, *((name, getattr(state, name), getattr(replayed, name)) for name in names))
 
-    def behind(self) -> Iterable[tuple[bytes, list[_Passed]]]:
+    def behind(self) -> Iterable[tuple[bytes, list[Reading]]]:
         """Meters with readings that passed and did not reach the chain in time: id, and the readings, oldest first.
 
         A reading may wait while another of the member's meters has none for a boundary, and all may while governance
@@ -605,7 +632,7 @@ class Replay(Part):
                 for each in self._of(meter.user)
                 if each is not meter and each.settles and each.status == Status.ACTIVE and meter.settles
             ]
-            oldest = late[0].record.interval_end
+            oldest = late[0].interval_end
             if all(max([standing.get(each, 0), *self._passed.get(each, ())]) >= oldest for each in others):
                 yield meter.meter_id, late
 

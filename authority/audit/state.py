@@ -1,6 +1,6 @@
 """What an audit carries over to the next: a file of the auditor's own, so that each audit does the new part alone.
 
-`AMS1`, the SHA-256 of what follows, the network id (8 bytes), the receipt key (32), and the progress as Python pickles
+`AMS2`, the SHA-256 of what follows, the network id (8 bytes), the receipt key (32), and the progress as Python pickles
 it, of known types alone. Whoever can write the file decides what is believed of the past: keep it as you
 keep the checkpoints of a witness.
 """
@@ -21,15 +21,16 @@ from authority.chain.layout import Code
 from authority.errors import AuthorityError
 from edge_agent.wire.files import write_atomically
 
-MAGIC = b"AMS1"
+MAGIC = b"AMS2"
 HASH_SIZE, NETWORK_SIZE, KEY_SIZE = 32, 8, 32
 _HEAD = len(MAGIC) + HASH_SIZE
 _KNOWN = {
     "authority.audit.acts": {"Acts", "_Done", "_Said"},
     "authority.audit.books": {"Book"},
     "authority.audit.money": {"Money", "_Market", "_Retired", "_Seats", "_Withdrawn"},
+    "authority.audit.reading": {"Reading"},
     "authority.audit.registers": {"Registers", "_Installed", "_Member", "_Registered", "_Size"},
-    "authority.audit.replay": {"Replay", "_Member", "_Meter", "_Passed"},
+    "authority.audit.replay": {"Replay", "_Member", "_Meter"},
     "authority.audit.state": {"_pubkey"},
     "authority.audit.terms": {"Governed", "Period", "Terms"},
     "authority.audit.verify": {"Progress", "_Key"},
@@ -50,10 +51,9 @@ _KNOWN = {
         "Status",
         "UserRole",
     },
-    "builtins": {"int"},
+    "builtins": {"frozenset", "int"},
     "array": {"_array_reconstructor", "array"},
     "collections": {"Counter"},
-    "edge_agent.wire.reading": {"Record"},
 }
 """What may be in a state, by module."""
 

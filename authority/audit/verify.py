@@ -21,10 +21,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
@@ -32,25 +31,28 @@ from solders.signature import Signature
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from authority import heap
 from authority.audit import rows
 from authority.audit.bills import BillAudit
 from authority.audit.books import Book
 from authority.audit.chain_state import ChainState
 from authority.audit.conservation import conservation_of
-from authority.audit.examine import Examined, examined
+from authority.audit.events import Events, Taken
+from authority.audit.examine import SIGNED, WELL_FORMED, Examined, examined
 from authority.audit.history import Landed
+from authority.audit.reading import Reading
 from authority.audit.replay import Replay
 from authority.billing.recompute import Recomputation
 from authority.chain import programs
 from authority.chain.accounts import EpochCheckpoint, Meter, MeterState
 from authority.chain.errors import ChainError
-from authority.chain.idl import Event, Idl
+from authority.chain.idl import Idl
 from authority.chain.layout import LayoutError
 from authority.errors import AuthorityError
 from authority.log import log, merkle
 from authority.log.log import LEAF_ACT, LEAF_BOOK, LEAF_READING, Leaf, SignedCheckpoint
 from authority.log.note import Cosignature, NoteError, VerifierKey
-from authority.log.reading_leaf import FRAME_AT, KEY_END, READING_SIZE, RECORD_END
+from authority.log.reading_leaf import FRAME_AT, HEAD, READING_SIZE, RECORD_END, TOLD
 from authority.log.restoration import (
     ACT_RECOVERED,
     CHAIN_WENT_BACK,
@@ -84,7 +86,6 @@ MOST_FRESH = 1 << 16
 SHOWN = 8
 """How many of a meter's readings are listed."""
 NO_BOOK = bytes(32)
-_READING = struct.Struct("<BBHq")
 CHECKPOINTED = hashlib.sha256(b"event:Checkpointed").digest()[:8]
 """What the oracle's event of a checkpoint begins with."""
 
@@ -145,7 +146,7 @@ class StoreLog:
             said = rows.said(self.session, first, end, owners)
             for leaf in log.leaves(self.session, first, end):
                 fault = leaf.fault or rows.fault(leaf.data, said.get(leaf.log_index))
-                yield replace(leaf, fault=fault) if fault else leaf
+                yield leaf._replace(fault=fault) if fault else leaf
 
     def root_at(self, size: int) -> bytes:
         """The root of its first leaves, as the store's tree has it."""
@@ -265,7 +266,8 @@ class Progress:
     """Transactions of the chain's history that were replayed."""
     newest: tuple[str | None, ...] = ()
     keys: dict[bytes, _Key] = field(default_factory=dict)
-    held: dict[int, tuple[bytes, Record, bytes]] = field(default_factory=dict)
+    held: dict[int, tuple[bytes, Reading]] = field(default_factory=dict)
+    """Meter id and reading, by log index."""
     decided: dict[int, str] = field(default_factory=dict)
     """What became of held readings, by log index: the act's kind."""
     pinned: dict[int, bytes] = field(default_factory=dict)
@@ -398,6 +400,10 @@ class Audit:
 
     def run(self, source: LogSource, chain: ChainSource | None = None) -> None:
         """Pass over the whole log, and over the chain's history in step with it: from where the progress stands."""
+        with heap.seldom_searched():
+            self._run(source, chain)
+
+    def _run(self, source: LogSource, chain: ChainSource | None) -> None:
         progress, resumed = self.progress, self.progress.size
         self._tiles = source if isinstance(source, HasTiles) else None
         if chain is None:
@@ -413,7 +419,9 @@ class Audit:
         self._at_size()
         verified = 0 if self.since is None else self.since.size
         unread = self._tiles.leaves_from(resumed) if self._tiles else islice(source.leaves(), resumed, None)
-        leaves = examined(unread, jobs=self.jobs, size=source.size() - resumed, verified=verified - resumed)
+        leaves = examined(
+            unread, self.network_id, jobs=self.jobs, size=source.size() - resumed, verified=verified - resumed
+        )
         if chain is not None and progress.replay is not None:
             self._in_step(leaves, chain, progress.replay)
         self._take(leaves, None)
@@ -432,7 +440,7 @@ class Audit:
     def _in_step(self, leaves: Iterator[Examined[Leaf]], chain: ChainSource, replay: Replay) -> None:
         """Replay each epoch's transactions once the leaves are taken that its checkpoint pins."""
         waiting: list[Landed] = []
-        begun = replay.begun
+        begun, events = replay.begun, Events(chain.idls)
         for landed in chain.history:
             if not begun:
                 replay.begin(landed)
@@ -445,12 +453,12 @@ class Audit:
             self._take(leaves, pinned["log_size"])
             if self._waits_for_recovery(pinned["epoch"], pinned["log_size"]):
                 continue
-            self._apply(waiting, chain, replay)
+            self._apply(waiting, events, replay)
             waiting.clear()
         if not begun:
             replay.begin(None)
         self._take(leaves, None)
-        self._apply(waiting, chain, replay)
+        self._apply(waiting, events, replay)
 
     def _waits_for_recovery(self, epoch: int, size: int) -> bool:
         """Whether the log by which an epoch's transactions are judged was lost, and is not refilled yet.
@@ -459,11 +467,11 @@ class Audit:
         """
         return epoch in self._astray or self.size < size or self.progress.restorations.open is not None
 
-    def _apply(self, transactions: Iterable[Landed], chain: ChainSource, replay: Replay) -> None:
+    def _apply(self, transactions: Iterable[Landed], read: Events, replay: Replay) -> None:
         for each in transactions:
-            events: list[Event] = []
+            events: list[Taken] = []
             try:
-                events.extend(each.decoded(chain.idls))
+                events.extend(read.of(each))
             except (KeyError, ChainError) as error:
                 where = f"transaction {Signature.from_bytes(each.signature)}"
                 self.find("event_not_understood", where, f"an event cannot be read: {error!r}")
@@ -480,18 +488,20 @@ class Audit:
             row = next(leaves, None)
             if row is None:
                 return
-            leaf, digest, record_digest, signed = row
-            if leaf.log_index != progress.size:
-                self.find("leaf_missing", progress.size, f"the next leaf in the store is {leaf.log_index}")
+            (index, data, hashed, fault), digest, record_digest, marks = row
+            if index != progress.size:
+                self.find("leaf_missing", progress.size, f"the next leaf in the store is {index}")
                 for _ in leaves:
                     pass
                 return
-            if leaf.hash != digest:
-                self.find("leaf_hash", leaf.log_index, "the tree's hash is not its data's")
-            if leaf.fault:
-                self.find("row_differs", leaf.log_index, leaf.fault)
-            self._leaf(leaf.log_index, leaf.data, record_digest, signed)
-            self.bills.leaf(leaf.log_index, leaf.data)
+            if hashed != digest:
+                self.find("leaf_hash", index, "the tree's hash is not its data's")
+            if fault:
+                self.find("row_differs", index, fault)
+            if marks == SIGNED | WELL_FORMED:
+                self._reading(index, data, record_digest)
+            else:
+                self._leaf(index, data, record_digest, marks)
             self._fresh.append(digest)
             progress.size += 1
             if progress.size >= self._stop:
@@ -602,11 +612,13 @@ class Audit:
         if disposition != expected:
             self.find("row_differs", index, f"its row says {disposition}, the log {expected}")
 
-    def _leaf(self, index: int, data: bytes, digest: bytes, signed: bool) -> None:
+    def _leaf(self, index: int, data: bytes, digest: bytes, marks: int) -> None:
+        """A leaf that is no reading, or a reading that is not as it should be."""
         kind = data[0] if data else None
         if kind == LEAF_READING:
-            self._reading(index, data, digest, signed)
-        elif kind == LEAF_ACT:
+            self._faulty(index, data, digest, marks)
+            return
+        if kind == LEAF_ACT:
             self._act(index, data)
         elif kind == LEAF_BOOK:
             self._book(index, data)
@@ -614,45 +626,56 @@ class Audit:
             pass  # it keeps the place of a leaf that was lost
         else:
             self.find("leaf_unknown", index, f"no leaf of this version has type {kind}")
+        self.bills.leaf(index, data)
 
-    def _reading(self, index: int, data: bytes, digest: bytes, signed: bool) -> None:
-        progress = self.progress
-        progress.readings += 1
+    def _faulty(self, index: int, data: bytes, digest: bytes, marks: int) -> None:
+        """Name what is wrong with a reading's leaf by itself, and take the reading all the same where it is one."""
         if len(data) != READING_SIZE:
+            self.progress.readings += 1
             self.find("reading_malformed", index, f"the leaf of a reading has {READING_SIZE} bytes, not {len(data)}")
             return
-        _, verdict, code, _ = _READING.unpack_from(data)
+        _, verdict, code, _ = HEAD.unpack_from(data)
         try:
             record = Record.from_bytes(data[FRAME_AT:RECORD_END])
         except ReadingError as error:
+            self.progress.readings += 1
             self.find("reading_malformed", index, str(error))
+            self.bills.leaf(index, data)
             return
-        if not signed:
+        if not marks & SIGNED:
             self.find("reading_signature", index, "its meter did not sign it")
         if record.network_id != self.network_id:
             self.find("reading_network", index, f"is of network {record.network_id.hex()}")
         if verdict != (VERDICT_ACCEPTED if CODES.get(code) == "ok" else VERDICT_HELD):
             self.find("reading_verdict", index, f"verdict {verdict} does not go with code {code}")
-        public_key = data[RECORD_END:KEY_END]
+        self._reading(index, data, digest)
+
+    def _reading(self, index: int, data: bytes, digest: bytes) -> None:
+        """Follow a meter's readings, and take one more."""
+        progress = self.progress
+        progress.readings += 1
+        verdict, sequence, end, g, c, i, o, register_epoch, flags, previous, public_key = TOLD.unpack_from(data)
+        self.bills.reading(index, public_key, end, verdict)
         key = progress.keys.get(public_key)
         if key is None:
             self.find("key_not_approved", index, f"no approval before it put key {public_key.hex()} to use")
-            key = progress.keys[public_key] = _Key(b"", record.sequence, record.previous_hash)
-        if record.sequence != key.next_sequence:
-            self.find("reading_sequence", index, f"has sequence {record.sequence}, {key.next_sequence} was next")
-        if record.previous_hash != key.previous:
+            key = progress.keys[public_key] = _Key(b"", sequence, previous)
+        if sequence != key.next_sequence:
+            self.find("reading_sequence", index, f"has sequence {sequence}, {key.next_sequence} was next")
+        if previous != key.previous:
             self.find("reading_history", index, "does not follow the reading before it")
-        key.next_sequence, key.previous = record.sequence + 1, digest[:TRUNCATED_HASH_SIZE]
+        key.next_sequence, key.previous = sequence + 1, digest[:TRUNCATED_HASH_SIZE]
+        reading = Reading(sequence, end, (g, c, i, o), register_epoch, flags, digest, index)
         if verdict == VERDICT_ACCEPTED:
-            self._pass(key.meter_id, record, digest, index)
+            self._pass(key.meter_id, reading)
         else:
-            progress.held[index] = (key.meter_id, record, digest)
+            progress.held[index] = key.meter_id, reading
 
-    def _pass(self, meter_id: bytes, record: Record, digest: bytes, index: int) -> None:
-        if self._standing.get(meter_id) == digest[:TRUNCATED_HASH_SIZE]:
+    def _pass(self, meter_id: bytes, reading: Reading) -> None:
+        if self._standing.get(meter_id) == reading.digest[:TRUNCATED_HASH_SIZE]:
             del self._standing[meter_id]
         if self.progress.replay is not None:
-            self.progress.replay.passed(meter_id, record, digest, index)
+            self.progress.replay.passed(meter_id, reading)
 
     def _act(self, index: int, data: bytes) -> None:
         self.progress.acts += 1
@@ -705,10 +728,10 @@ class Audit:
         held = self.progress.held.pop(number, None)
         if held is not None:
             self.progress.decided[number] = kind
-        if held is None or held[2].hex() != data["record"]:
+        if held is None or held[1].digest.hex() != data["record"]:
             self.find("decision_without_hold", index, f"{kind} names reading {data['log_index']}, which is not held")
         elif kind == "reading_released":
-            self._pass(*held, number)
+            self._pass(*held)
 
     def _book(self, index: int, data: bytes) -> None:
         self.progress.books += 1
@@ -838,7 +861,7 @@ class Audit:
         replay.finish(whole=chain.whole)
         for meter_id, late in replay.behind():
             leaves = ", ".join(str(each.log_index) for each in late[:SHOWN]) + (", …" if len(late) > SHOWN else "")
-            oldest = late[0].record.interval_end
+            oldest = late[0].interval_end
             message = (
                 f"{len(late)} readings passed and are not on the chain, though their time is over: leaves {leaves}; "
                 f"the oldest ended at {oldest} (Unix seconds), {state.now - oldest} s ago"

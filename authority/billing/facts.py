@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from authority.billing.errors import HistoryIncompleteError, PeriodOpenError, PeriodUnknownError
 from authority.chain import programs
@@ -25,9 +25,11 @@ RELEVANT = {
 """The events that are looked at, by program."""
 
 
-@dataclass(frozen=True, slots=True)
-class Withdrawal:
-    """What a span withdrew: booked in `period`; it began at `since` and ended at `until`; meters: whose readings."""
+class Withdrawal(NamedTuple):
+    """What a span withdrew: booked in `period`; it began at `since` and ended at `until`; meters: whose readings.
+
+    A tuple, because each span of a campus makes one.
+    """
 
     member: str
     period: int

@@ -60,17 +60,21 @@ class LeafEvidence:
         if kind == LEAF_READING:
             if len(leaf) != READING_SIZE:
                 return None
-            meter, end = self._meters.get(leaf[RECORD_END:KEY_END], b""), interval_end(leaf)
-            if leaf[1] == VERDICT_ACCEPTED:
-                self._pass(meter, end, index, index)
-            else:
-                self._held[index] = (meter, end)
+            self.reading(index, leaf[RECORD_END:KEY_END], interval_end(leaf), leaf[1])
         elif kind == LEAF_BOOK:
             data = book_of_leaf(leaf)
             self._books[EpochBook.from_account(data).epoch] = (index, data)
         elif kind == LEAF_ACT:
             return self._act(index, json.loads(leaf[1:]))
         return None
+
+    def reading(self, index: int, public_key: bytes, end: int, verdict: int) -> None:
+        """Take in a reading whose interval ended then: the key that signed it, and what the log decided."""
+        meter = self._meters.get(public_key, b"")
+        if verdict == VERDICT_ACCEPTED:
+            self._pass(meter, end, index, index)
+        else:
+            self._held[index] = (meter, end)
 
     def _act(self, index: int, said: Mapping[str, object]) -> LoggedAct | None:
         kind, data = str(said["kind"]), said["data"]
@@ -90,7 +94,10 @@ class LeafEvidence:
         return None
 
     def _pass(self, meter: bytes, end: int, index: int, at: int) -> None:
-        self._passed.setdefault(meter, array("q")).extend((end, index, at))
+        passed = self._passed.get(meter)
+        if passed is None:
+            passed = self._passed[meter] = array("q")
+        passed.extend((end, index, at))
 
     def books(self, first_epoch: int, end_epoch: int) -> Iterator[tuple[int, bytes]]:
         """The final books of those epochs: place in the log, and the book's data."""

@@ -377,6 +377,22 @@ class _Row:
         """Bytes of a struct."""
         return self._layout.size
 
+    @staticmethod
+    def columns(item: _Tagged, names: Sequence[str]) -> Columns | None:
+        """How struct reads these fields alone, behind the discriminator; None where they do not lie in this order."""
+        if not isinstance(item.codec, _Struct) or [name for name, _ in item.codec.fields if name in names] != [*names]:
+            return None
+        layout, codes = f"<{len(item.discriminator)}x", {}
+        for name, codec in item.codec.fields:
+            found = _fixed(codec)
+            if found is None:
+                return None
+            letters = found[0]
+            layout += letters if name in names else f"{struct.calcsize('<' + letters)}x"
+            if isinstance(codec, _Codes):
+                codes[name] = len(codec.variants)
+        return Columns(item.discriminator, struct.Struct(layout), codes)
+
     def read(self, data: bytes, offset: int) -> dict[str, Any]:
         """The fields of a struct that lies whole in the data."""
         return self.made(self._layout.unpack_from(data, offset))
@@ -392,6 +408,17 @@ class _Row:
         for name, start, end, make in self._made:
             found[name] = make(values[start:end])  # type: ignore[misc] # only those that are made of theirs
         return found
+
+
+class Columns(NamedTuple):
+    """Some fields of an event as they lie: addresses as 32 bytes, codes as numbers, each number of an array for itself.
+
+    layout reads the whole event, and passes over what was not asked for; codes says how many variants each enum has.
+    """
+
+    discriminator: bytes
+    layout: struct.Struct
+    codes: Mapping[str, int]
 
 
 def _address(values: tuple[Any, ...]) -> Pubkey:
@@ -994,6 +1021,11 @@ class Idl:
         if end != len(data):
             raise IdlDataError(f"{item.name}: {len(data) - end} bytes follow the event")
         return Event(item.name, value)
+
+    def event_columns(self, name: str, fields: Sequence[str]) -> Columns | None:
+        """How some fields of an event lie, for whoever reads millions; None where it has not these, in this order."""
+        item = next((each for each in self._events.values() if each.name == name), None)
+        return None if item is None else _Row.columns(item, fields)
 
     def events(self, logs: Iterable[str]) -> list[Event]:
         """The events that this program, and no other, logged in a transaction. IdlDataError for a damaged one."""

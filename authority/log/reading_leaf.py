@@ -11,6 +11,10 @@ from edge_agent.wire.reading import FRAME_SIZE, PUBLIC_KEY_SIZE, RECORD_SIZE
 
 HEAD = struct.Struct("<BBHq")
 """All before the frame."""
+FORM = struct.Struct("<BBH8x4s4x8s8x32x2xB3xH")
+"""Type, verdict, code, the record's magic, network id, source, flags: by which a leaf is judged for itself."""
+TOLD = struct.Struct("<xB2x8x4xI8xq4Q3xB2xH16s16x32s")
+"""Verdict, sequence, interval end, four registers (Wh), register epoch, flags, previous hash (16 bytes), key."""
 FRAME_AT = HEAD.size
 RECORD_END = FRAME_AT + RECORD_SIZE
 KEY_END = RECORD_END + PUBLIC_KEY_SIZE

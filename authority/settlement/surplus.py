@@ -19,6 +19,9 @@ from authority.errors import AuthorityError
 from edge_agent.wire.reading import ROLES, SOURCE_NONE
 from edge_agent.wire.rules import BASIS_POINTS, REGISTERS, ROLE_REGISTERS
 
+_MAY_MOVE = {role: tuple(register in permitted for register in REGISTERS) for role, permitted in ROLE_REGISTERS.items()}
+"""By role, whether each register may move."""
+
 
 def span_kind(epochs: int | None, netting_epochs: int, *, unchanged: bool) -> SpanKind:
     """How a span of so many epochs is settled.
@@ -134,7 +137,7 @@ def settle_span(
     may not stand together, `register_not_permitted` for a register outside its role, `register_decreased` for a
     negative step, `efficiency` outside 0 to 10,000.
     """
-    if not permitted_meter_set([meter.role for meter in meters]):
+    if not _permitted(tuple([meter.role for meter in meters])):
         raise MeterSetError("a user has one building meter, or loads or one grid meter beside the rest")
     if not 0 <= efficiency_bps <= BASIS_POINTS:
         raise EfficiencyError(f"the efficiency is 0 to {BASIS_POINTS} basis points, not {efficiency_bps}")
@@ -142,59 +145,49 @@ def settle_span(
     grid: MeterSpan | None = None
     renewable = False
     for meter in meters:
-        role = meter.role
+        role, source, storage_wh, g, c, i, o = meter
         if role == "submeter":
             continue
-        steps = meter.generation, meter.consumption, meter.charge, meter.discharge
-        permitted = ROLE_REGISTERS[role]
-        for register, step in zip(REGISTERS, steps, strict=True):
-            if step < 0:
-                raise RegisterDecreasedError(f"{register} of the {role} meter fell by {-step} Wh")
-            if step and register not in permitted:
-                raise RegisterNotPermittedError(f"a {role} meter's {register} may not move")
-        renewable = renewable or (role in ("generation", "building") and meter.source != SOURCE_NONE)
+        may_g, may_c, may_i, may_o = _MAY_MOVE[role]
+        if (
+            (g and (g < 0 or not may_g))
+            or (c and (c < 0 or not may_c))
+            or (i and (i < 0 or not may_i))
+            or (o and (o < 0 or not may_o))
+        ):
+            raise _not_a_step(meter)
+        renewable = renewable or (source != SOURCE_NONE and role in ("generation", "building"))
         if role == "grid":
             grid = meter
             continue
-        generation += meter.generation
-        consumption += meter.consumption
-        charge += meter.charge
-        discharge += meter.discharge
-        storage += meter.storage_wh
+        generation += g
+        consumption += c
+        charge += i
+        discharge += o
+        storage += storage_wh
     if grid is not None:
         consumption = max(0, grid.consumption + generation + discharge - grid.generation - charge)
 
     surplus = max(0, generation - consumption) if renewable else 0
     net = generation + discharge - consumption - charge
     withdrawal = consumption + charge if kind is SpanKind.TOO_LONG else max(0, -net)
-    withdrawal += sum(meter.consumption + meter.charge for meter in earlier)
+    for meter in earlier:
+        withdrawal += meter.consumption + meter.charge
     if kind is not SpanKind.NETTED:
-        return Span(
-            generation=generation,
-            consumption=consumption,
-            charge=charge,
-            discharge=discharge,
-            surplus=0,
-            into=0,
-            out=0,
-            bank=0,
-            net=net,
-            mint=0,
-            withdrawal=withdrawal,
-        )
+        return Span(generation, consumption, charge, discharge, 0, 0, 0, 0, net, 0, withdrawal)
     into = min(charge, surplus)
     filled = min(storage, bank + into * efficiency_bps // BASIS_POINTS)
     out = min(discharge, filled)
-    return Span(
-        generation=generation,
-        consumption=consumption,
-        charge=charge,
-        discharge=discharge,
-        surplus=surplus,
-        into=into,
-        out=out,
-        bank=filled - out,
-        net=net,
-        mint=min(max(0, net), surplus - into + out) if renewable else 0,
-        withdrawal=withdrawal,
-    )
+    mint = min(max(0, net), surplus - into + out) if renewable else 0
+    return Span(generation, consumption, charge, discharge, surplus, into, out, filled - out, net, mint, withdrawal)
+
+
+def _not_a_step(meter: MeterSpan) -> SurplusError:
+    """Why a meter's registers cannot have moved so: the first that fell, or that its role does not let move."""
+    steps = meter.generation, meter.consumption, meter.charge, meter.discharge
+    for register, may_move, step in zip(REGISTERS, _MAY_MOVE[meter.role], steps, strict=True):
+        if step < 0:
+            return RegisterDecreasedError(f"{register} of the {meter.role} meter fell by {-step} Wh")
+        if step and not may_move:
+            break
+    return RegisterNotPermittedError(f"a {meter.role} meter's {register} may not move")

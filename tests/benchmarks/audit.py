@@ -1,11 +1,17 @@
 """The audit of a whole history, beside raw verification of its readings' signatures in the same run; JSON.
 
-    python tests/benchmarks/audit.py [--meters 1000] [--epochs 24]
+    python tests/benchmarks/audit.py [--meters 1000] [--epochs 120] [--jobs 1 2]
 
 A campus of so many members with a load meter each, all read and settled in every epoch, is made as log, accounts and
-events, and sealed in a bundle. Measured is `authority audit verify --bundle` in a process of its own. `of_raw` is
-readings a CPU second by the signatures that solders verifies a CPU second; `year_hours` is what a year of 1,000 meters
-and 15-minute epochs would take at that rate; `peak_mib` the process's memory.
+events, and sealed in a bundle. Measured is `authority audit verify --bundle --jobs N` in a process of its own, by
+processor time: so the figures hold on a busy machine too, where `seconds` (by the clock) says little.
+
+`one` is an audit in one process, `two` one with two more that verify signatures. `ms_a_reading` is processor time of
+all processes, without what starting them takes (measured with a history of one epoch, `starting_cpu_seconds`);
+`in_order_ms` is the part of it that one process does, in the log's order. `of_raw` is readings a CPU second by the
+signatures that solders verifies a CPU second. `readings_a_second` is what that many cores do where nothing else runs:
+limited by all the work shared out, or by the part that is done in order. `year_minutes` is a year of 1,000 meters and
+15-minute epochs at that rate; `peak_mib` the memory of the process that does the part in order.
 """
 
 from __future__ import annotations
@@ -13,7 +19,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import resource
+import os
+import platform
+import statistics
 import struct
 import subprocess
 import sys
@@ -62,12 +70,18 @@ NAMEPLATE_W = 10_000
 PARAMETERS = (60, 5, 80_000, 300_000, 20_000, 10, 1_000_000, 5, 100, 2_880, 4, 500, 9_000, 100, 8)
 READINGS_A_TRANSACTION = 8
 VERIFY = """
-import re, sys
+import json, re, resource, sys
+from authority.audit import examine
 from authority.cli import main
-main(["audit", "verify", "--json", "--bundle", sys.argv[1]])
-print(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1])
+examine.WORTH_PROCESSES = 0
+main(["audit", "verify", "--json", "--bundle", sys.argv[1], "--jobs", sys.argv[2]])
+own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+peak_kib = int(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1])
+cpu = [each.ru_utime + each.ru_stime for each in (own, others)]
+print(json.dumps({"own": cpu[0], "others": cpu[1], "peak_kib": peak_kib}))
 """
-"""The audit in a process of its own; then its greatest resident size, KiB."""
+"""The audit in a process of its own; then what it took."""
+NAMES = {1: "one", 2: "two"}
 YEAR = 1_000 * 4 * 24 * 365
 
 
@@ -248,44 +262,78 @@ def raw_verifications(log: Made) -> float:
     return len(frames) / (time.process_time() - began)
 
 
+@dataclass
+class Run:
+    """What one audit took: seconds by the clock, CPU seconds of its first process and of the others."""
+
+    seconds: float
+    own: float
+    others: float
+    peak_kib: int
+
+
+def verify(bundle: Path, jobs: int) -> Run:
+    """Audit a bundle; it has to hold."""
+    began = time.monotonic()
+    command = [sys.executable, "-c", VERIFY, str(bundle), str(jobs)]
+    answer = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+    said, took = (json.loads(line) for line in answer.splitlines())
+    if not said["ok"]:
+        raise SystemExit(f"the benchmark's own history does not hold: {said['problems'][:3]}")
+    return Run(time.monotonic() - began, **took)
+
+
+def figures(run: Run, start: Run, jobs: int, readings: int, raw: float) -> dict[str, float]:
+    """What is printed of an audit, beside one that did next to nothing."""
+    own = (run.own - start.own) / readings
+    each = own + (run.others - start.others) / readings
+    if own <= 0 or each * raw < 1:
+        raise SystemExit("too few readings to tell from what starting takes: more --epochs")
+    rate = 1 / max(each / jobs, own)
+    return {
+        "ms_a_reading": round(each * 1_000, 4),
+        "in_order_ms": round(own * 1_000, 4),
+        "of_raw": round(1 / each / raw, 3),
+        "readings_a_second": round(rate),
+        "year_minutes": round(YEAR / rate / 60, 1),
+        "starting_cpu_seconds": round(start.own + start.others, 2),
+        "seconds": round(run.seconds, 1),
+        "peak_mib": round(run.peak_kib / 1024),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--meters", type=int, default=1_000)
-    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--epochs", type=int, default=120)
+    parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2], help="as of `authority audit verify`")
     arguments = parser.parse_args()
-    log, chain = campus(arguments.meters, arguments.epochs)
+    identity, found, raws = Identity(NETWORK, Keypair()), {}, []
     with tempfile.TemporaryDirectory() as folder:
-        bundle = Path(folder) / "bundle"
-        write_bundle(bundle, Identity(NETWORK, Keypair()), log, chain, {})
-        raw = raw_verifications(log)
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        began = time.monotonic()
-        command = [sys.executable, "-c", VERIFY, str(bundle)]
-        answer = subprocess.run(command, stdout=subprocess.PIPE, check=False, text=True).stdout
-        said, peak_kib = (json.loads(line) for line in answer.splitlines())
-        seconds = time.monotonic() - began
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        small, bundle = Path(folder) / "small", Path(folder) / "bundle"
+        write_bundle(small, identity, *campus(arguments.meters, 1), {})
+        log, chain = campus(arguments.meters, arguments.epochs)
+        write_bundle(bundle, identity, log, chain, {})
+        del chain
+        readings = (arguments.epochs - 1) * arguments.meters
+        for jobs in arguments.jobs:
+            raws.append(raw_verifications(log))
+            start, run = verify(small, jobs), verify(bundle, jobs)
+            raws.append(raw_verifications(log))
+            found[NAMES.get(jobs, str(jobs))] = figures(run, start, jobs, readings, statistics.median(raws[-2:]))
         size = bundle.stat().st_size
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    rate = (log.size() - 1) / cpu
-    print(
-        json.dumps(
-            {
-                "ok": said["ok"],
-                "problems": said["problems"][:3],
-                "readings": log.size() - 1,
-                "seconds": round(seconds, 2),
-                "cpu_seconds": round(cpu, 2),
-                "readings_a_cpu_second": round(rate),
-                "raw_verifications_a_cpu_second": round(raw),
-                "of_raw": round(rate / raw, 3),
-                "year_hours": round(YEAR / rate / 3_600, 2),
-                "peak_mib": round(peak_kib / 1024),
-                "bundle_bytes_a_reading": round(size / (log.size() - 1)),
-            },
-            indent=2,
-        )
-    )
+    document = {
+        "machine": {
+            "cpus": os.cpu_count(),
+            "python": platform.python_version(),
+            "load_1m": round(os.getloadavg()[0], 2),
+        },
+        "readings": log.size() - 1,
+        "raw_verifications_a_cpu_second": round(statistics.median(raws)),
+        "bundle_bytes_a_reading": round(size / (log.size() - 1)),
+        **found,
+    }
+    print(json.dumps(document, indent=2))
 
 
 if __name__ == "__main__":

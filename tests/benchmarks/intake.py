@@ -30,7 +30,6 @@ import pwd
 import shutil
 import ssl
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
@@ -42,6 +41,7 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "support")]
 
+from filled_store import add_frames, frontier_of, tiles_of  # noqa: E402
 from free_ports import free_port  # noqa: E402
 from gateways_at_once import Gateway as Client  # noqa: E402
 from gateways_at_once import HttpsGateway, MqttGateway, context_of  # noqa: E402
@@ -66,6 +66,7 @@ from authority.home.settings import (  # noqa: E402
     StoreSettings,
 )
 from authority.log import merkle  # noqa: E402
+from authority.log.tiles import TILE_WIDTH  # noqa: E402
 from authority.store.base import table_of  # noqa: E402
 from authority.store.log import Checkpoint, LogState, LogTile  # noqa: E402
 from authority.store.metering import Frame, Gateway, Meter, MeterKey  # noqa: E402
@@ -170,118 +171,53 @@ def add_meters(app: App, count: int, *, a_gateway: int, intervals: int, end: int
 
 
 def fill(app: App, meters: Sequence[SigningMeter], frames: int) -> None:
-    """Put a history of about so many frames into a SQLite store, by rows: same tables and tree, no signatures in it."""
-    rounds = max(1, frames // len(meters))
-    table, tiles = table_of(Frame), table_of(LogTile)
-    levels: list[list[bytes]] = [[]]
-    counts = [0]
-    ready: list[dict[str, Any]] = []
+    """Put a history of about so many frames into a SQLite store, by rows (filled_store); says on stderr how far it is.
 
-    def add(value: bytes, level: int = 0) -> None:
-        if level == len(levels):
-            levels.append([])
-            counts.append(0)
-        levels[level].append(value)
-        if len(levels[level]) == 256:
-            ready.append({"level": level, "n": counts[level], "hashes": b"".join(levels[level])})
-            counts[level] += 1
-            full, levels[level] = levels[level], []
-            add(merkle.perfect_root(full), level + 1)
-
+    The last frame of each meter is a real one, which the next follows.
+    """
+    rounds = max(2, frames // len(meters))
+    size = rounds * len(meters)
     for meter in meters:
         meter.interval_end -= rounds * EPOCH
     keys = [bytes(meter.key.pubkey()) for meter in meters]
-    statement = str(insert(table).compile(dialect=app.store.engine.dialect, column_keys=_COLUMNS))
-    index = 0
-    with app.store.engine.connect() as connection:
-        raw = connection.connection.driver_connection
-        assert raw is not None
-        raw.execute("PRAGMA synchronous=OFF")
-        raw.execute("PRAGMA cache_size=-1000000")
-        for start in range(0, rounds, 100):
-            rows = []
-            for at in range(start, min(start + 100, rounds)):
-                for meter, key in zip(meters, keys, strict=True):
-                    end = meter.interval_end + at * EPOCH
-                    record = meter.at(at + 1, end, at * 500)
-                    hash_ = hashlib.sha256(record).digest()
-                    meter.previous = hash_[:16]
-                    whole = record + key + bytes(64)
-                    add(hashlib.sha256(b"\0\1\1\0\0" + struct.pack("<q", NOW) + whole).digest())
-                    rows.append(
-                        (
-                            index,
-                            meter.pk,
-                            key,
-                            at + 1,
-                            end,
-                            hash_,
-                            whole,
-                            "accepted",
-                            "ok",
-                            NOW,
-                            "mqtt",
-                            "accepted",
-                            "confirmed",
-                        )
-                    )
-                    index += 1
-            raw.execute("BEGIN")
-            raw.executemany(statement, rows)
-            if ready:
-                raw.executemany("INSERT INTO log_tiles (level, n, hashes) VALUES (:level, :n, :hashes)", ready)
-                ready.clear()
-            raw.execute("COMMIT")
-        raw.execute("PRAGMA synchronous=FULL")
-        raw.execute("PRAGMA cache_size=-2000")
-        connection.commit()
-    frontier = _frontier(levels, index)
+    app.store.engine.dispose()
+    began = time.perf_counter()
+
+    def tell(rows: int, of: int) -> None:
+        print(f"{rows:,} of {of:,} frames after {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
+
+    lived = [(meter.pk, key, meter.interval_end) for meter, key in zip(meters, keys, strict=True)]
+    add_frames(app.home.path / "authority.db", lived, rounds, EPOCH, tell)
+    edges: dict[int, bytes] = {}
     with app.store.write() as session:
-        partial = [
-            {"level": level, "n": counts[level], "hashes": b"".join(row)} for level, row in enumerate(levels) if row
-        ]
-        if partial:
-            session.execute(insert(tiles), partial)
-        session.execute(update(LogState).values(size=index, frontier=b"".join(frontier)))
+        for level, n, hashes in tiles_of(size):
+            session.execute(insert(table_of(LogTile)), {"level": level, "n": n, "hashes": hashes})
+            edges[level] = hashes if len(hashes) < TILE_WIDTH * merkle.HASH_SIZE else b""
+        frontier = frontier_of([edges[level] for level in sorted(edges)])
+        session.execute(update(LogState).values(size=size, frontier=b"".join(frontier)))
         session.execute(
             insert(table_of(Checkpoint)),
-            [{"size": index, "root": merkle.frontier_root(frontier), "signature": bytes(64)}],
+            [{"size": size, "root": merkle.frontier_root(frontier), "signature": bytes(64)}],
         )
         for number, (meter, key) in enumerate(zip(meters, keys, strict=True)):
-            last = index - len(meters) + number
-            row = session.get_one(Frame, last)
+            last, end = size - len(meters) + number, meter.interval_end + (rounds - 1) * EPOCH
+            record = meter.at(rounds, end, rounds * 500)
+            digest, frame = hashlib.sha256(record).digest(), record + key + bytes(meter.key.sign_message(record))
+            session.execute(update(Frame).where(Frame.log_index == last).values(record_hash=digest, frame=frame))
             session.execute(
                 update(MeterKey)
                 .where(MeterKey.public_key == key)
                 .values(
                     next_sequence=rounds + 1,
-                    head_hash=row.record_hash,
+                    head_hash=digest,
                     head_log_index=last,
                     passed_log_index=last,
-                    passed_record=row.frame[:96],
+                    passed_record=record,
                 )
             )
-            meter.sequence, meter.generation = rounds + 1, rounds * 500
-            meter.interval_end += rounds * EPOCH
-
-
-_COLUMNS = [
-    "log_index", "meter_pk", "public_key", "sequence", "interval_end", "record_hash", "frame", "verdict", "code",
-    "received_at", "over", "disposition", "chain_status",
-]  # fmt: skip
-
-
-def _frontier(levels: list[list[bytes]], size: int) -> list[bytes]:
-    """The roots of the perfect subtrees, largest first, from the unfinished tiles."""
-    found = []
-    for tile_level in reversed(range(len(levels))):
-        row, start = levels[tile_level], 0
-        for height in reversed(range(8)):
-            if len(row) >> height & 1:
-                found.append(merkle.perfect_root(row[start : start + (1 << height)]))
-                start += 1 << height
-    assert len(found) == size.bit_count()
-    return found
+            meter.sequence, meter.generation, meter.previous = rounds + 1, rounds * 500, previous_hash(record)
+            meter.interval_end = end + EPOCH
+    assert len(frontier) == size.bit_count()
 
 
 @dataclass

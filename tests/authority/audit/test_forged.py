@@ -186,7 +186,7 @@ def test_a_mint_into_a_seat_is_held_against_its_settlement(traded: Any, more: in
                 continue
             body = bytes(event.data["wallet"]) + struct.pack("<Q", event.data["minted"] + more)
             seat = ("energy_token", sha256(b"event:EnergyMintedToSeat").digest()[:8] + body)
-            chain.history[place] = replace(landed, events=(*landed.events, seat))
+            chain.history[place] = landed._replace(events=(*landed.events, seat))
             forged = True
     found = audited(chain, bundle).findings
     assert {each.code for each in found} == {"account_differs"} | ({"mint_differs"} if differs else set())

@@ -318,7 +318,7 @@ def altered_events(name: str, alter: Callable[[bytearray], None]) -> Callable[[C
                     raw = bytearray(data)
                     alter(raw)
                     events[at] = (program, bytes(raw))
-                    history[place] = replace(landed, events=tuple(events))
+                    history[place] = landed._replace(events=tuple(events))
                     return replace(chain, history=history)
         raise AssertionError(name)
 

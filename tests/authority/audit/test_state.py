@@ -43,9 +43,9 @@ def test_each_audit_does_what_is_new_and_says_the_same(
     seen: list[int] = []
     examined = examine.examine
 
-    def counting(leaves: list[bytes], verified: int = 0) -> Any:
+    def counting(leaves: list[bytes], network_id: bytes, verified: int = 0) -> Any:
         seen.append(len(leaves))
-        return examined(leaves, verified)
+        return examined(leaves, network_id, verified)
 
     monkeypatch.setattr(examine, "examine", counting)
     sizes = []
@@ -99,9 +99,9 @@ def test_signatures_before_a_verified_checkpoint_are_not_verified_again(
     spared: list[int] = []
     examined = examine.examine
 
-    def counting(leaves: list[bytes], verified: int = 0) -> Any:
+    def counting(leaves: list[bytes], network_id: bytes, verified: int = 0) -> Any:
         spared.append(min(len(leaves), max(0, verified)))
-        return examined(leaves, verified)
+        return examined(leaves, network_id, verified)
 
     monkeypatch.setattr(examine, "examine", counting)
     said = verify("--since", str(checkpoint))
@@ -144,10 +144,10 @@ def test_processes_find_what_one_finds(traded: Any, monkeypatch: pytest.MonkeyPa
     data = bad.data[:20] + bytes([bad.data[20] ^ 1]) + bad.data[21:]
     leaves[40] = Leaf(bad.log_index, data, bad.hash)
     monkeypatch.setattr(examine, "WORTH_PROCESSES", 1)
-    alone = list(examine.examined(leaves, jobs=1, size=len(leaves)))
-    assert list(examine.examined(leaves, jobs=2, size=len(leaves))) == alone
+    alone = list(examine.examined(leaves, bytes(8), jobs=1, size=len(leaves)))
+    assert list(examine.examined(leaves, bytes(8), jobs=2, size=len(leaves))) == alone
     assert len(alone) > 2 * examine.BATCH
-    spared = list(examine.examined(leaves, jobs=2, size=len(leaves), verified=41))
+    spared = list(examine.examined(leaves, bytes(8), jobs=2, size=len(leaves), verified=41))
     assert [each[:3] for each in spared] == [each[:3] for each in alone]
 
 
