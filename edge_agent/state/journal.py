@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge_agent.errors import EdgeError
+from edge_agent.wire.files import make_private_file
 from edge_agent.wire.reading import (
     CODES,
     VERDICT_ACCEPTED,
@@ -259,7 +260,7 @@ class Journal:
     @classmethod
     def _open(cls, path: Path, quota: int, archive: int) -> Journal:
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            make_private_file(path)
         except OSError as error:
             raise JournalUnusableError(f"the journal at {path} cannot be written: {error}") from error
         connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
