@@ -32,8 +32,8 @@ from authority.store.metering import MeterKey  # noqa: E402
 TELL_SECONDS = 30
 SLOWEST, FASTEST = 240.0, 12_000.0
 """How many times as fast as a real one the wall clock may go."""
-REST_SECONDS = 300
-"""How long the gateways may take to come to rest after the last fault."""
+REST_SECONDS = 1200
+"""How long the gateways may take to come to rest after the last fault: long, for the machine may have other work."""
 
 
 def main():

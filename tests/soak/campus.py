@@ -387,5 +387,5 @@ def _listens(port):
 
 
 def _until_listening(port):
-    if not wait_until(lambda: _listens(port), 120):
+    if not wait_until(lambda: _listens(port), 600):
         raise RuntimeError(f"nothing listens at port {port}")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from edge_agent.dlms import sml
 from edge_agent.dlms.iec62056_21.p1 import without_parity
 
+_TIC = (b"\nADCO ", b"\nADSC\t", b"\nEAST\t", b"\nBASE ", b"\nPAPP ", b"\nSINSTS\t")
+"""How lines of tele-information begin, in its two modes."""
+
 
 def likely_cause(data: bytes, baudrate: int = 0, bytesize: int = 8, parity: str = "N") -> str:
     """A sentence for a person: speed, parity, an inverted cable, another protocol. The line's settings are for it."""
@@ -25,6 +28,8 @@ def likely_cause(data: bytes, baudrate: int = 0, bytesize: int = 8, parity: str 
         )
     stripped, had_parity = without_parity(data)
     if texts > 0.95 * size or (had_parity and sum(0x20 <= byte < 0x7F for byte in stripped) > 0.8 * size):
+        if any(group in stripped for group in _TIC):
+            return "the meter speaks French tele-information (TIC), which is not read: it cannot be metered here"
         shown = bytes(byte for byte in stripped[:40] if 0x20 <= byte < 0x7F).decode("ascii")
         return (
             f"what comes is text, but no telegram ({shown!r} ...): is this a login console of the gateway itself "

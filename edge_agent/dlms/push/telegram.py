@@ -84,7 +84,8 @@ def decode_telegrams(data: bytes, link: str = "auto", keys: Keys | None = None) 
         return _from_p1(data)
     telegrams = _from_sml(data) if link == SML else [decode_unit(unit, link, keys) for unit in unframe(data, link)]
     first = telegrams[0].errors[:1] if len(telegrams) == 1 and link == RAW else []
-    if first and isinstance(first[0], DecodeError) and first[0].code == "unknown_apdu" and not telegrams[0].ciphered:
+    foreign = ("unknown_apdu", "unknown_tag") if _is_text(data) else ("unknown_apdu",)  # an STX looks like a structure
+    if first and isinstance(first[0], DecodeError) and first[0].code in foreign and not telegrams[0].ciphered:
         message = f"{first[0].message}: {likely_cause(data)}"
         telegrams[0].errors[0] = DecodeError("unknown_apdu", message, first[0].offset)
     if not telegrams:
@@ -93,6 +94,10 @@ def decode_telegrams(data: bytes, link: str = "auto", keys: Keys | None = None) 
         empty.errors.append(DecodeError("no_telegram", message, 0))
         return [empty]
     return telegrams
+
+
+def _is_text(data: bytes) -> bool:
+    return sum(0x20 <= byte < 0x7F or byte in b"\r\n\t" for byte in data) > 0.9 * len(data)
 
 
 def decode_unit(unit: Unit, link: str, keys: Keys) -> Telegram:
