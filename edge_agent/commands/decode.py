@@ -135,8 +135,8 @@ def telegram_bytes(data: bytes) -> bytes:
 
 
 def _as_a_program_prints(text: str) -> bytes:
-    """Python's bytes (`b'~\\xa0*A'`) and lists of numbers (`[126, 160, 42]`, or one in each line) in the lines of a log,
-    in their order; ESPHome's texts (`<<< "/KAM5\\r\\n"`)."""
+    """Python's bytes (`b'~\\xa0*A'`) and lists of numbers (`[126, 160, 42]`, or one a line) in the lines of a log, in
+    their order; ESPHome's texts (`<<< "/KAM5\\r\\n"`)."""
     found = bytearray()
     for received in _RECEIVED.findall(text):
         with contextlib.suppress(ValueError, SyntaxError):
