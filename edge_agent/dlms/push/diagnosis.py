@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from edge_agent.dlms import sml
-from edge_agent.dlms.iec62056_21.p1 import without_parity
+from edge_agent.dlms.iec62056_21.p1 import find_telegram, without_parity
 
 _TIC = (b"\nADCO ", b"\nADSC\t", b"\nEAST\t", b"\nBASE ", b"\nPAPP ", b"\nSINSTS\t")
 """How lines of tele-information begin, in its two modes."""
+
+
+def speaks_unasked(data: bytes) -> str | None:
+    """What a meter sends that was not asked for it, where that is sure; telegrams of DLMS may come beside answers."""
+    if sml.START in data:
+        return "SML"
+    start = find_telegram(data)
+    return "P1" if start >= 0 and b"(" in data[start:] and b"\n" in data[start:] else None
 
 
 def likely_cause(data: bytes, baudrate: int = 0, bytesize: int = 8, parity: str = "N") -> str:
