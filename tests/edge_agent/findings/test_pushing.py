@@ -138,6 +138,35 @@ def test_ciphered_telegrams_name_their_meter():
         assert (line.driver.identity(), line.consumption()) == ("4c475a0001020304", [])
 
 
+POSTED = CASES.parents[1] / "dlms" / "reported"
+BURGENLAND = {
+    "key": bytes.fromhex("34743677397A24432646294A404E6352"),
+    "auth_key": bytes.fromhex("C0C1C2C3C4C5C6C7C8C9CACBCCCDCECF"),
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "registers", "wh"),
+    [
+        ("landis_gyr_e450_burgenland_ciphered.hex", "30137181", IMPORT, 27_881_149),
+        ("iskra_am550.hex", "1121378381199", IMPORT, 14_370_048),
+        ("iskra_mt691_feeding_in.hex", "1ISK0000000000", {"generation": ["1-0:2.8.0.255", 1]}, 570_779),
+        ("dzg_ws7412.hex", "1DZG0050071463", IMPORT, 10_022_367),
+        ("sagemcom_belgium.txt", "1SAG1100076616", TARIFFS, 1_311_025 + 1_655_211),
+        ("wasion_hungary.txt", "WSE1012403352978", IMPORT, 138_583),
+        ("iskra_mt382_dsmr_2.txt", "ZBEV005106844912", TARIFFS, 16_722_627 + 19_412_712),
+    ],
+)
+def test_what_people_posted_makes_a_row(file, name, registers, wh):
+    text = (POSTED / file).read_text()
+    data = bytes.fromhex(text) if file.endswith(".hex") else text.replace("\n", "\r\n").encode()
+    with Listening(settings(name, registers, **(BURGENLAND if "ciphered" in file else {}))) as line:
+        line.take(data)
+        assert line.driver.identity() == name
+        (row,) = line.driver.rows(0, 1 << 40)
+        assert getattr(row, next(iter(registers))) == wh
+
+
 @pytest.mark.finding("edge-22")
 def test_a_listener_waits_longer_than_for_an_answer():
     told = settings("KAM5", IMPORT, push_seconds=30.0, timeout=3.0)
