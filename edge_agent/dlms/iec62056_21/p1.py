@@ -322,7 +322,8 @@ def read_line(line: str, shortened: bool) -> tuple[str, str, str | None]:
     if len(groups) > 1:
         # The value is the one with a unit, whether its time stands before or behind it.
         united = [group for group in groups if _value_and_unit(group)[1] is not None]
-        if len(united) == 1 and all(group in united or _digits_of_time(group) for group in groups):
+        # Of two groups it is the one with a unit whatever the other is (Pafal: a count of pulses).
+        if len(united) == 1 and (len(groups) == 2 or all(each in united or _digits_of_time(each) for each in groups)):
             groups = united
         elif len(groups) > 2:
             return code, line[start:], None

@@ -115,6 +115,11 @@ def test_a_letter_in_a_whole_code():
     assert said(telegram, "1-0:1.8.0.255", "0-0:97.97.0.255") == ["1846.2 kWh", "0000000"]
 
 
+def test_of_two_values_the_one_with_a_unit():
+    (telegram,) = telegrams(b"/PAF5EC6dd\r\n" + readout(["0.0.0(00123456)", "1.8.0(012345.67*kWh)(12345)"]))
+    assert said(telegram, "1-0:1.8.0.255") == ["12345.67 kWh"]
+
+
 ZMD = b"/LGZ4ZMD3104407.B32\r\n" + readout(["0.0.0(12345678)", "1.8.0(000123.45*kWh)"])
 """As a ZMD's (pwitab/iec62056-21 #16)."""
 
