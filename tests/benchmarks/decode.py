@@ -18,7 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
-sys.path.insert(0, str(ROOT / "tests" / "edge_agent" / "peers"))
+sys.path[:0] = [str(ROOT / "tests" / "edge_agent" / "peers"), str(ROOT / "tests" / "support")]
 
 from edge_agent.commands.decode import telegram_bytes  # noqa: E402
 from edge_agent.dlms.apdu.data_notification import DataNotification  # noqa: E402
