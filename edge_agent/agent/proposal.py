@@ -152,7 +152,7 @@ _QUARTER, _MOST_OFF, _CLOSE = 900, 14 * 3600, 120
 
 
 def needs_zone(found: Mapping[str, Any], now: float) -> bool:
-    """Whether a person has to say in which zone the meter's times are: they have no offset, or say that they are UTC while
+    """Whether a person has to say in which zone the meter's times are: they have no offset, or state UTC while
     its clock shows the hour of the wall, off by some quarters of an hour. now: Unix seconds."""
     told = [row["time"] for row in found["profile"] if row["time"]] or [found.get("clock")]
     try:
