@@ -105,6 +105,11 @@ def test_kaifas_long_list_and_the_short_one_behind_it():
     assert said(short, "1-0:1.7.0.255") == ["55 W"]
 
 
+def test_a_value_that_a_meters_usual_unit_does_not_fit_is_shown_without_one():
+    (telegram,) = telegrams((POSTED / "kamstrup_bornholm.hex").read_bytes())
+    assert said(telegram, "1-1:1.7.0.255", "1-1:31.7.0.255", "1-1:32.7.0.255") == ["593 W", "2.52 A", "22199"]
+
+
 ME162 = ["0-0:C.1.0*255(28342193)", "1-0:0.2.0*255(1.03)", "1-0:1.8.0*255(0001846.2*kWh)", "0-0:F.F.0*255(0000000)"]
 """Iskraemeco ME162 (wdoekes/pe32me162ir_pub): whole codes in which a letter stands for their C."""
 
