@@ -367,14 +367,12 @@ class _EmulatedProfile(ProfileGeneric):
 
     def get(self, index: int, selection: Selection | None = None) -> Data:
         """As every profile does."""
-        if index == 2 and selection is not None and selection.selector == Selection.RANGE:
+        own = self.values["buffer"] == self._meter.rows and not self._meter.config.profile.compress_time
+        if index == 2 and own and selection is not None and selection.selector == Selection.RANGE:
             bounds = self._bounds(selection.parameters)
-            if bounds is not None and not self._meter.config.profile.compress_time:
-                rows = self._meter.rows(*bounds)
-                return (
-                    ARRAY,
-                    [(STRUCTURE, row) for row in select_rows(rows, self.values["capture_objects"], selection)],
-                )
+            if bounds is not None:
+                rows = select_rows(self._meter.rows(*bounds), self.values["capture_objects"], selection)
+                return (ARRAY, [(STRUCTURE, row) for row in rows])
         return super().get(index, selection)
 
     def _bounds(self, parameters: Data) -> tuple[float, float] | None:
