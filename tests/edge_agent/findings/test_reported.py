@@ -1,4 +1,4 @@
-"""Telegrams of many makers that people posted, each from the file to its values (`reported/README.md`)."""
+"""Telegrams of many makers that people posted, each from the file to its values (`dlms/reported/README.md`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edge_agent.commands.decode import telegram_bytes
 from edge_agent.dlms.iec62056_21.messages import readout, with_parity
 from edge_agent.dlms.push.telegram import Keys, Telegram, decode_telegrams
 
-POSTED = Path(__file__).with_name("reported")
+POSTED = Path(__file__).parents[1] / "dlms" / "reported"
 BURGENLAND = Keys(bytes.fromhex("34743677397A24432646294A404E6352"), bytes.fromhex("C0C1C2C3C4C5C6C7C8C9CACBCCCDCECF"))
 
 
