@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy import exists, or_, select
+from sqlalchemy.orm import Session, aliased, joinedload
 
 from authority.language.reading import marked, spoken
 from authority.log import log
@@ -136,7 +136,16 @@ def close_superseded(session: Session, *, now: int, actor: str = "collector") ->
     """Void every held reading that can go to the chain no more; their log indexes. Each is an act, logged."""
     closed = []
     log.lock(session)
-    for frame in session.scalars(select(Frame).where(metering.held_back(Frame)).order_by(Frame.log_index)).all():
+    later = aliased(Frame)
+    overtaken = exists().where(
+        later.meter_pk == Frame.meter_pk,
+        later.log_index > Frame.log_index,
+        later.chain_status.in_((metering.CHAIN_SUBMITTED, metering.CHAIN_CONFIRMED)),
+    )
+    replaced = exists().where(MeterKey.public_key == Frame.public_key, MeterKey.retired_at.is_not(None))
+    # The question is asked once for all: after a clock was off for a day thousands may be held.
+    settled = select(Frame).where(metering.held_back(Frame), or_(overtaken, replaced)).order_by(Frame.log_index)
+    for frame in session.scalars(settled).all():
         why = superseded(session, frame)
         if why is not None:
             _decide(session, frame, "reading_voided", metering.DISPOSITION_VOID, actor, why, now)

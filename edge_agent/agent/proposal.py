@@ -147,13 +147,24 @@ def capture_period(found: Mapping[str, Any]) -> int | None:
     return steps.most_common(1)[0][0] if steps else None
 
 
-def needs_zone(found: Mapping[str, Any]) -> bool:
-    """Whether the meter's times have no offset, so that a person has to say in which zone they are."""
+_QUARTER, _MOST_OFF, _CLOSE = 900, 14 * 3600, 120
+"""Seconds: offsets from UTC are multiples of the first, less than the second; so near a clock should be to one."""
+
+
+def needs_zone(found: Mapping[str, Any], now: float) -> bool:
+    """Whether a person has to say in which zone the meter's times are: they have no offset, or state UTC while
+    its clock shows the hour of the wall, off by some quarters of an hour. now: Unix seconds."""
     told = [row["time"] for row in found["profile"] if row["time"]] or [found.get("clock")]
     try:
-        return any(text is not None and datetime.fromisoformat(text).tzinfo is None for text in told)
+        if any(text is not None and datetime.fromisoformat(text).tzinfo is None for text in told):
+            return True
+        clock = None if found.get("clock") is None else datetime.fromisoformat(found["clock"])
     except ValueError:
         return False
+    if clock is None or clock.utcoffset():
+        return False
+    off = abs(clock.timestamp() - now)
+    return _QUARTER / 2 < off < _MOST_OFF and min(off % _QUARTER, -off % _QUARTER) < _CLOSE
 
 
 def propose(

@@ -79,7 +79,7 @@ class Publishing:
         batch = Batch(
             tuple(meter.name for meter, _ in entries),
             tuple(entry.id for _, entry in entries),
-            tuple(self._gateway.journal.frame_of(entry) for _, entry in entries),
+            tuple(self._gateway.journal.frames_of([entry for _, entry in entries])),
         )
         self._gateway.carrier.send(batch, tries)
 
@@ -158,17 +158,19 @@ class Publishing:
             self._gateway.ignore("malformed receipts")
             log.warning("ignored what should be receipts", via=event.via, reason=str(error))
             return
-        believed = []
+        believed, held = [], []
         for receipt in receipts:
-            fault = self.receipt_fault(receipt, self._gateway.journal.frame(receipt))
+            found = self._gateway.journal.held(receipt)
+            fault = self.receipt_fault(receipt, None if found is None else found.frame)
             if fault is None:
                 believed.append(receipt)
+                held.append(found)
             else:
                 self._gateway.ignore(f"receipts {fault}")
                 log.warning("ignored a receipt", via=event.via, reason=f"it is {fault}")
         if not believed:
             return
-        taken = self._gateway.journal.apply(believed, now=int(self._gateway.clock.time()))
+        taken = self._gateway.journal.apply(believed, now=int(self._gateway.clock.time()), held=held)
         for (key, verdict), run in itertools.groupby(taken, lambda receipt: (receipt.meter_key, receipt.verdict)):
             meter = self._gateway.by_key[key]
             if verdict == VERDICT_ACCEPTED:

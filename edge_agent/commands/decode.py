@@ -46,6 +46,9 @@ _STAMP = re.compile(_TIME + r"[ \t]", re.MULTILINE)
 _LABEL = re.compile(_TIME + r"(?:\[[^\]\s]*\])*:?[ \t]?", re.MULTILINE)
 _COLOURS = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 _LITERAL = re.compile(r"""(?<!\w)b'(?:[^'\\]|\\.)*'|(?<!\w)b"(?:[^"\\]|\\.)*\"""")
+_RECEIVED = re.compile(r'<<<[ \t]*"((?:[^"\\]|\\.)*)"')
+"""What ESPHome's `uart_debug` shows of a line that it reads as text."""
+_NUMBERS_ALONE = re.compile(r"[\s\d,;]+")
 _NUMBERS = re.compile(r"(?<![\w.:-])-?\d{1,3}(?:(?:\s*,\s*|\s+)-?\d{1,3})*(?![\w.:-])")
 _LIST = re.compile(r"[\[({][\s\d,-]*[\])}]")
 _FEWEST_NUMBERS = 8
@@ -132,8 +135,16 @@ def telegram_bytes(data: bytes) -> bytes:
 
 
 def _as_a_program_prints(text: str) -> bytes:
-    """Python's bytes (`b'~\\xa0*A'`) and lists of numbers (`[126, 160, 42]`) in the lines of a log, in their order."""
+    """Python's bytes (`b'~\\xa0*A'`) and lists of numbers (`[126, 160, 42]`, or one a line) in the lines of a log, in
+    their order; ESPHome's texts (`<<< "/KAM5\\r\\n"`)."""
     found = bytearray()
+    for received in _RECEIVED.findall(text):
+        with contextlib.suppress(ValueError, SyntaxError):
+            found += ast.literal_eval(f'b"{received}"')
+    if found:
+        return bytes(found)
+    if _NUMBERS_ALONE.fullmatch(text):
+        text = " ".join(text.replace(";", " ").split())
     for line in _LIST.sub(lambda match: match[0].replace("\n", " "), text).splitlines():
         literals = [literal for literal in _LITERAL.findall(line) if len(literal) > _EMPTY_LITERAL]
         if literals:

@@ -332,8 +332,10 @@ def _meter(
             default=str(DEFAULT_PERIOD),
         )  # fmt: skip
     clock = options.clock
-    if clock is None and proposal.needs_zone(found):
-        clock = person.ask("Its times have no offset; in which zone are they?", "--clock", _some, default=_own_zone())
+    if clock is None and proposal.needs_zone(found, time.time()):
+        clock = person.ask(
+            "Its times have no offset, or a wrong one; in which zone are they?", "--clock", _some, default=_own_zone()
+        )
     ratio = options.ratio or (1, 1)
     make = partial(
         proposal.propose, found, measures, name=serial if number is None else number, period=period, clock=clock,

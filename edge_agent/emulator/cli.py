@@ -59,8 +59,10 @@ class Port:
         self._serial: serial.Serial | None = None
         self._slave = -1
         if line.port is not None:
-            # P1's 7E1 comes with its parity bits made already.
-            bytesize, parity = (8, "N") if line.mode == "p1" and line.bytesize == 7 else (line.bytesize, line.parity)
+            # P1's 7E1 comes with its parity bits made already, and a pty carries bytes, whatever format is asked for.
+            made = line.mode == "p1" and line.bytesize == 7
+            is_pty = str(Path(line.port).resolve()).startswith("/dev/pts/")
+            bytesize, parity = (8, "N") if made or is_pty else (line.bytesize, line.parity)
             self._serial = serial.Serial(
                 line.port, line.baudrate, bytesize, parity, line.stopbits, timeout=0, exclusive=True
             )
@@ -213,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 serve(faulty, port, lambda: stopped, wake_read, control)
             else:
                 port.serve(lambda: stopped, wake_read, control)
-    except (OSError, ValueError, EmulatorError, StandstillError) as error:
+    except (OSError, ValueError, termios.error, EmulatorError, StandstillError) as error:
         print(message_line("meter-emulator", f"{where}: {error}", "line_failed"), file=sys.stderr)
         return FAILED
     finally:

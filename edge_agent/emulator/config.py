@@ -36,7 +36,7 @@ standstill = "run/standstill"      # epochs in which nothing flows and the rows 
                                    # included); read again whenever it is replaced; it need not exist
 
 [[meter]]
-logical_device_name = "KFM1000000000001"   # up to 16 characters
+logical_device_name = "KFM1000000000001"   # up to 16 characters; P1: 64, Dutch meters have 17
 serial = "1KFM0000000001"
 server = 1                         # HDLC logical device; physical = 17 adds the lower address
 deviation = 0                      # the clock's, in minutes, UTC minus local; "none" leaves it unspecified
@@ -562,11 +562,15 @@ def _check_p1(table: _Table, config: MeterConfig, version: int) -> None:
         raise table.error(key, "the P1 clock shows UTC+1 or UTC+2: -60, -120, or a zone with these")
 
 
+LONGEST_NUMBER = 64
+"""Characters of a meter's number where it is no logical device name of COSEM, as maps take it."""
+
+
 def _meter(table: _Table, line: LineConfig) -> MeterConfig:
-    name = table.typed("logical_device_name", str, None)
-    if name is None or not name.isascii() or not 1 <= len(name) <= 16:
-        raise table.error("logical_device_name", "should be 1 to 16 ASCII characters")
     p1 = line.mode == "p1"
+    name, most = table.typed("logical_device_name", str, None), LONGEST_NUMBER if p1 else 16
+    if name is None or not name.isascii() or not 1 <= len(name) <= most:
+        raise table.error("logical_device_name", f"should be 1 to {most} ASCII characters")
     own_zone = "Europe/Amsterdam" if p1 and not table.has("deviation") else None
     deviation = table.typed("deviation", (int, str), 0)
     if deviation == "none":

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from edge_agent.dlms import axdr
+from edge_agent.dlms.apdu.base import Selection
 from edge_agent.dlms.apdu.data_notification import DataNotification
 from edge_agent.dlms.axdr import ARRAY, ENUM, INT8, NULL, OCTET_STRING, STRUCTURE, UINT8, UINT32, UINT64
 from edge_agent.dlms.clock_time import STATUS_DAYLIGHT_SAVING, ClockTime
@@ -23,10 +24,11 @@ from edge_agent.dlms.cosem.association_ln import AssociationLn
 from edge_agent.dlms.cosem.base import CosemObject
 from edge_agent.dlms.cosem.clock import Clock
 from edge_agent.dlms.cosem.data import DataObject
-from edge_agent.dlms.cosem.profile_generic import SORT_FIFO, ProfileGeneric
+from edge_agent.dlms.cosem.profile_generic import SORT_FIFO, ProfileGeneric, select_rows
 from edge_agent.dlms.cosem.register import Register
 from edge_agent.dlms.cosem.security_setup import SecuritySetup, demanded
 from edge_agent.dlms.cosem.types import CaptureObject
+from edge_agent.dlms.errors import DecodeError
 from edge_agent.dlms.obis import obis_bytes
 from edge_agent.dlms.security import AUTHENTICATED, ENCRYPTED, GENERAL_GLO, seal
 from edge_agent.dlms.units import UNIT_NUMBERS, scaled_text
@@ -178,16 +180,21 @@ class EmulatedMeter:
         codes = [item.interval_obis if increments else item.config.obis for item in self.captured]
         return columns + [CaptureObject(3, code, 2) for code in codes]
 
-    def boundaries(self) -> list[int]:
+    def boundaries(self) -> range:
         """The capture times that are in the buffer, oldest first, as Unix seconds."""
         last = int(self.time() // self.epoch_seconds)
         first = max(self.start_epoch, last - self.config.profile.entries + 1)
-        return [epoch * self.epoch_seconds for epoch in range(first, last + 1)]
+        return range(first * self.epoch_seconds, (last + 1) * self.epoch_seconds, self.epoch_seconds)
 
-    def rows(self) -> list[list[Data]]:
-        """The buffer."""
+    def rows(self, since: float | None = None, until: float | None = None) -> list[list[Data]]:
+        """The buffer, or its rows of these Unix times, both inclusive."""
         rows: list[list[Data]] = []
-        for boundary in self.boundaries():
+        boundaries = self.boundaries()
+        if since is not None:
+            boundaries = boundaries[max(0, math.ceil((since - boundaries.start) / boundaries.step)) :]
+        if until is not None:
+            boundaries = boundaries[: max(0, math.floor((until - boundaries.start) / boundaries.step) + 1)]
+        for boundary in boundaries:
             time: Data = (OCTET_STRING, self.clock_time(boundary).to_bytes())
             if self.config.profile.compress_time and rows:
                 time = (NULL, None)
@@ -307,7 +314,8 @@ class EmulatedMeter:
         if config.profile.increments:
             objects += [_interval_object(item, self.time, self.epoch_seconds) for item in self.captured]
         objects.append(
-            ProfileGeneric(
+            _EmulatedProfile(
+                self,
                 config.profile.obis,
                 buffer=self.rows,
                 capture_objects=self.columns(),
@@ -344,6 +352,43 @@ def _interval_object(item: EmulatedRegister, time: Callable[[], float], period: 
         return item.increment(now // period * period, now)
 
     return Register(item.interval_obis, value=value, scaler_unit=scaler_unit)
+
+
+_LOCAL = 15 * 3600
+"""By how much a local time may differ from UTC, in seconds."""
+
+
+class _EmulatedProfile(ProfileGeneric):
+    """The load profile. Where rows are selected by range, only those that may be in it are computed."""
+
+    def __init__(self, meter: EmulatedMeter, obis: str, **values: Any) -> None:
+        super().__init__(obis, **values)
+        self._meter = meter
+
+    def get(self, index: int, selection: Selection | None = None) -> Data:
+        """As every profile does."""
+        own = self.values["buffer"] == self._meter.rows and not self._meter.config.profile.compress_time
+        if index == 2 and own and selection is not None and selection.selector == Selection.RANGE:
+            bounds = self._bounds(selection.parameters)
+            if bounds is not None:
+                rows = select_rows(self._meter.rows(*bounds), self.values["capture_objects"], selection)
+                return (ARRAY, [(STRUCTURE, row) for row in rows])
+        return super().get(index, selection)
+
+    def _bounds(self, parameters: Data) -> tuple[float, float] | None:
+        """Unix times between which the rows of a range are; None where it is no range of times."""
+        try:
+            clock, low, high = parameters[1][:3]
+            times = [ClockTime.from_bytes(bound[1]) for bound in (low, high) if bound[0] == OCTET_STRING]
+            since, until = (time.local_seconds() if time.unix() is None else time.unix() for time in times)
+            if CaptureObject.from_data(clock) != _CLOCK_COLUMN or since is None or until is None:
+                return None
+        except (DecodeError, ValueError, TypeError):
+            return None
+        states = self._meter.config.deviation is not None or self._meter.config.zone is None
+        exact = states and all(time.deviation is not None for time in times)
+        margin = 0 if exact else _LOCAL
+        return since - margin, until + margin
 
 
 class _EmulatedClock(Clock):

@@ -42,6 +42,8 @@ INTER_OCTET = 1.0
 SETTLE = 0.2
 """Seconds that a line is given to fall quiet after a damaged frame, before the request is repeated."""
 
+FIRST_BYTES = 4096
+"""Bytes among which a telegram of another protocol is looked for, while there is no connection yet."""
 BABBLE = 16384
 """Bytes in one try after which a line that never falls quiet no longer postpones the timeout."""
 
@@ -155,6 +157,7 @@ class HdlcLine(Link):
             self.transport.write(data)
         tries = 0
         heard = heard_in_try = 0
+        first = b""
         damage: DlmsError | None = None
         deadline = self._clock() + self.timeout
         while True:
@@ -175,6 +178,9 @@ class HdlcLine(Link):
             arrived = self.transport.read(min(deadline - now, INTER_OCTET) if pending else deadline - now)
             heard += len(arrived)
             heard_in_try += len(arrived)
+            if self.link.state == "connecting" and arrived and len(first) < FIRST_BYTES:
+                first += arrived
+                _require_silence(first)
             if arrived and heard_in_try < BABBLE:
                 deadline = self._clock() + self.timeout
             done = False
@@ -210,6 +216,17 @@ class HdlcLine(Link):
         if damage is not None:
             return BadAnswerError(f"the meter's answers stay damaged after {tries} tries: {damage}", damage.code)
         return MeterTimeoutError(f"the meter stopped answering after {tries} tries")
+
+
+def _require_silence(data: bytes) -> None:
+    """NotDlmsError where a meter sends telegrams of another protocol instead of answering."""
+    if b"\x1b\x1b" not in data and b"/" not in data:
+        return
+    from edge_agent.dlms.push.diagnosis import speaks_unasked  # noqa: PLC0415 - few need it, memory is short
+
+    unasked = speaks_unasked(data)
+    if unasked is not None:
+        raise NotDlmsError(f'the meter sends {unasked} by itself: read it with --push, or protocol = "push"')
 
 
 class WrapperLine(Link):

@@ -83,8 +83,9 @@ _OFFSETS = 900
 def seconds_behind(text: str | None, now: float, convention: str) -> float | None:
     """By how much a time that a meter sent lies before `now` (Unix seconds), in seconds.
 
-    None where it sent none, or one so far off that its clock was never set. text is in ISO 8601; where it has no offset
-    the map's convention says which it has, and "deviation" leaves that open: the nearest counts then.
+    None where it sent none, or one so far off that its clock was never set. text is in ISO 8601. The map's convention
+    says how it is meant, whatever offset it states: Aidon's says UTC and shows the hour of the wall. "deviation" is the
+    stated offset; where there is none that leaves it open, and the nearest counts.
     """
     try:
         time = None if text is None else datetime.fromisoformat(text)
@@ -92,7 +93,7 @@ def seconds_behind(text: str | None, now: float, convention: str) -> float | Non
         return None
     if time is None:
         return None
-    if time.tzinfo is not None:
+    if convention == "deviation" and time.tzinfo is not None:
         behind = now - time.timestamp()
     elif convention == "deviation":
         apart = now - (time - _EPOCH).total_seconds()

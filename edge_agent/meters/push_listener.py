@@ -255,7 +255,7 @@ class PushDriver:
             raise BadAnswerError(
                 f"a telegram that came {behind:+.0f} s after its own time ({telegram.time}) belongs to another "
                 "boundary and makes no row: it was held up on its way, or meter and gateway do not have the same time; "
-                "set the clock that is wrong (and `clock` in the map, where the meter's time has no offset)",
+                "set the clock that is wrong (and `clock` in the map, where the meter states no offset or a wrong one)",
                 "clock_disagrees",
             )
         shown = {code: (reading.value, reading.unit) for code, reading in readings.items()}

@@ -103,7 +103,7 @@ class SerialTransport:
     where it cannot be opened or is gone (a cable pulled).
 
     7E1 is spoken as 8N1 with the parity bit made here, for many adapters and every pty can do no other. keep_parity:
-    what arrives keeps that bit, for a listener that checks it.
+    what arrives keeps that bit, for a listener that checks it. A pty carries bytes, whatever format is asked for.
     """
 
     def __init__(
@@ -119,7 +119,8 @@ class SerialTransport:
         self.port = port
         self._parity_here = (bytesize, parity) == (7, "E")
         self._keep_parity = keep_parity
-        if self._parity_here:
+        self._is_pty = str(Path(port).resolve()).startswith("/dev/pts/")
+        if self._parity_here or self._is_pty:
             bytesize, parity = 8, "N"
         try:
             # Over the network there is no lock, writing has no limit, and each change of a timeout would be negotiated.
@@ -172,8 +173,8 @@ class SerialTransport:
         here = (bytesize, parity) == (7, "E")
         try:
             self._serial.baudrate = baudrate
-            self._serial.bytesize = 8 if here else bytesize
-            self._serial.parity = "N" if here else parity
+            self._serial.bytesize = 8 if here or self._is_pty else bytesize
+            self._serial.parity = "N" if here or self._is_pty else parity
         except (OSError, ValueError, termios.error) as error:
             raise PortUnavailableError(f"{self.port} cannot do {baudrate} {bytesize}{parity}1: {error}") from error
         self._parity_here = here

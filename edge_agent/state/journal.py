@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge_agent.errors import EdgeError
+from edge_agent.wire.files import make_private_file
 from edge_agent.wire.reading import (
     CODES,
     VERDICT_ACCEPTED,
@@ -196,6 +197,14 @@ class JournalEntry(NamedTuple):
     code: int | None
 
 
+class HeldFrame(NamedTuple):
+    """A frame in the journal, by its number there, with its state."""
+
+    id: int
+    state: str
+    frame: Frame
+
+
 @dataclass(frozen=True)
 class JournalCounts:
     """How many frames the journal holds, by what they wait for; depth is all that have no accepting receipt."""
@@ -259,7 +268,7 @@ class Journal:
     @classmethod
     def _open(cls, path: Path, quota: int, archive: int) -> Journal:
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            make_private_file(path)
         except OSError as error:
             raise JournalUnusableError(f"the journal at {path} cannot be written: {error}") from error
         connection = sqlite3.connect(path, isolation_level=None, timeout=10.0)
@@ -389,22 +398,23 @@ class Journal:
             ).fetchall()
         return [JournalEntry._make(row) for row in rows]
 
-    def frame_of(self, entry: JournalEntry) -> Frame:
-        """The frame of an entry that waits; KeyError where there is none."""
+    def frames_of(self, entries: Sequence[JournalEntry]) -> list[Frame]:
+        """The frames of entries that wait, in their order; KeyError where there is none. At most a message of them."""
+        marks = ",".join("?" * len(entries))
         with _typed(self.path):
-            row = self._connection.execute("SELECT frame FROM frame WHERE id = ?", (entry.id,)).fetchone()
-        if row is None:
-            raise KeyError(entry.id)
-        return Frame.from_bytes(row[0])
+            rows = self._connection.execute(
+                f"SELECT id, frame FROM frame WHERE id IN ({marks})",  # noqa: S608 - question marks alone
+                [entry.id for entry in entries],
+            )
+            frames = dict(rows.fetchall())
+        return [Frame.from_bytes(frames[entry.id]) for entry in entries]
 
-    def frame(self, receipt: Receipt) -> Frame | None:
+    def held(self, receipt: Receipt) -> HeldFrame | None:
         """The frame that a receipt is for, in whatever state; None where the journal does not hold it."""
         with _typed(self.path):
-            found = self._found(receipt)
-        return None if found is None else found[2]
+            return self._held(receipt)
 
-    def _found(self, receipt: Receipt) -> tuple[int, str, Frame] | None:
-        """Number, state and frame of the record that a receipt names."""
+    def _held(self, receipt: Receipt) -> HeldFrame | None:
         rows = self._connection.execute(
             "SELECT id, state, frame FROM frame WHERE sequence = ? AND meter = ?",
             (receipt.sequence, self._number(receipt.meter_key)),
@@ -412,26 +422,33 @@ class Journal:
         for number, state, data in rows:
             frame = Frame.from_bytes(data)
             if record_hash(frame.record_bytes) == receipt.record_hash:
-                return number, state, frame
+                return HeldFrame(number, state, frame)
         return None
 
-    def apply(self, receipts: Sequence[Receipt], *, now: int) -> list[Receipt]:
+    def apply(
+        self, receipts: Sequence[Receipt], *, now: int, held: Sequence[HeldFrame | None] | None = None
+    ) -> list[Receipt]:
         """Take receipts that have been verified, in one commit; returns those that changed something.
+
+        held: what `held` has just said of each, where the caller asked already.
 
         Accepted and held free the frame (it moves to the archive); parked and refused stay with their code. A receipt
         for a record that is not waiting (a duplicate, or late) changes nothing. `unknown_meter` leaves the frame
         waiting: the operator may yet enrol the meter.
         """
         changed: list[Receipt] = []
+        states: dict[int, str] = {}
+        updates: list[tuple[str, int, int, int]] = []
         with self._transaction() as connection:
             archived = self._count_archived()
-            for receipt in receipts:
-                found = self._found(receipt)
+            for at, receipt in enumerate(receipts):
+                found = self._held(receipt) if held is None else held[at]
                 if found is None:
                     continue
                 taken = receipt.verdict in (VERDICT_ACCEPTED, VERDICT_HELD)
+                before = states.get(found.id, found.state)
                 # A frame once refused or superseded is freed all the same where the authority turns out to hold it.
-                if found[1] not in ((WAITING, PARKED, REFUSED, SUPERSEDED) if taken else (WAITING, PARKED)):
+                if before not in ((WAITING, PARKED, REFUSED, SUPERSEDED) if taken else (WAITING, PARKED)):
                     continue
                 if taken:
                     state = RECEIPTED
@@ -442,11 +459,10 @@ class Journal:
                     state = WAITING
                 else:
                     state = REFUSED
-                connection.execute(
-                    "UPDATE frame SET state = ?, code = ?, answered_at = ? WHERE id = ?",
-                    (state, receipt.code, now, found[0]),
-                )
+                states[found.id] = state
+                updates.append((state, receipt.code, now, found.id))
                 changed.append(receipt)
+            connection.executemany("UPDATE frame SET state = ?, code = ?, answered_at = ? WHERE id = ?", updates)
             archived -= self._prune(connection, archived)
         self._archived = archived
         return changed

@@ -16,8 +16,16 @@ def make_private_directory(path: Path) -> None:
 
 
 def make_private_file(path: Path) -> None:
-    """Make an empty file that only its owner may read, whatever the umask; an existing one is narrowed to that."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Make an empty file that only its owner may read, whatever the umask; an existing one is narrowed to that.
+
+    An existing one is not opened: to close it again would end every lock that this process has on it, as POSIX has it,
+    and SQLite's databases live by those.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        path.chmod(0o600)
+        return
     try:
         os.fchmod(descriptor, 0o600)
     finally:

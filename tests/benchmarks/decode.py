@@ -18,7 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT))
-sys.path.insert(0, str(ROOT / "tests" / "edge_agent" / "peers"))
+sys.path[:0] = [str(ROOT / "tests" / "edge_agent" / "peers"), str(ROOT / "tests" / "support")]
 
 from edge_agent.commands.decode import telegram_bytes  # noqa: E402
 from edge_agent.dlms.apdu.data_notification import DataNotification  # noqa: E402
@@ -134,7 +134,7 @@ def micropython_memory(micropython: str) -> dict[str, int]:
         while low + 256 < high:
             middle = (low + high) // 2
             program = _ON_MICROPYTHON.format(root=str(ROOT), data=data.hex(), keys=keys, room=middle)
-            command = [micropython, "-X", "heapsize=400k", "-c", program]
+            command = [micropython, "-X", "heapsize=640k", "-c", program]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             found[f"code_for_{name}"] = int(done.stdout.split()[0])
             low, high = (low, middle) if done.returncode == 0 else (middle, high)

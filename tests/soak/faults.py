@@ -70,10 +70,15 @@ class Faults:
 
     def stop(self):
         """End after the fault in hand, which is put right."""
-        self._stopping.set()
-        self._thread.join()
+        self.end()
         if self.failure is not None:
             raise self.failure
+
+    def end(self):
+        """As `stop`, whatever failed: afterwards nothing is started any more."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _run(self):
         try:

@@ -62,7 +62,7 @@ class RecoveryCampus(Campus):
             entries = journal.waiting(key, 100)
             if not entries:
                 return
-            frames = [journal.frame_of(entry).to_bytes() for entry in entries]
+            frames = [frame.to_bytes() for frame in journal.frames_of(entries)]
             answer = Collector(self.app).ingest(b"".join(frames), gateway=gateway, meter=None, over="https")
             receipts = split_receipts(b"".join([*answer.receipts, *answer.later]))
             journal.apply(receipts, now=self.wall.seconds())

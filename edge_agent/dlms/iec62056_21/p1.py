@@ -132,7 +132,7 @@ def find_telegram(data: bytes) -> int:
         if (
             len(start) >= _SHORTEST_START
             and start[:3].isalpha()
-            and all(0x20 <= byte < 0x7F or byte in b"\r\n" for byte in start)
+            and all(0x20 <= byte < 0x7F or byte in b"\r\n\x02" for byte in start)
         ):
             return position
         position = _slash(data, position + 1)
@@ -280,7 +280,13 @@ _LETTERS = {"C": "0-0:96", "F": "0-0:97", "L": "0-0:98", "P": "0-0:99"}
 
 def _shortened(text: str) -> bytes:
     """A code that a read-out shortens to C.D.E (IEC 62056-61, annex A; F after `*` or `&`), in which a letter may stand
-    for C; DecodeError `bad_obis`."""
+    for C; DecodeError `bad_obis`. A whole one may have such a letter too: `0-0:C.1.0*255`."""
+    if ":" in text:
+        head, _, rest = text.partition(":")
+        parts = rest.split(".")
+        value = _LETTERS.get(parts[0], "").partition(":")[2]
+        parts = [value or parts[0]] + ["97" if part == "F" else part for part in parts[1:]]
+        return obis_bytes(head + ":" + ".".join(parts))
     short, _, last = text.replace("&", "*").partition("*")
     parts = short.split(".")
     if len(parts) > 3:
@@ -305,7 +311,8 @@ def read_line(line: str, shortened: bool) -> tuple[str, str, str | None]:
     start = line.find("(")
     if start <= 0 or len(line) > MAX_LINE:
         raise DecodeError("bad_line", f"{line[:40]!r} is not a code with values in parentheses", 0)
-    code = obis_text(_shortened(line[:start]) if shortened else obis_bytes(line[:start]))
+    text = line[:start]
+    code = obis_text(_shortened(text) if shortened or ":" in text else obis_bytes(text))
     groups = _groups(line[start:])
     if code[3:].startswith(":24.3.0") and len(groups) >= 7 and groups[4].count(".") >= 2:
         # DSMR 2 and 3: the gas meter's row names its own code and unit.
@@ -315,7 +322,8 @@ def read_line(line: str, shortened: bool) -> tuple[str, str, str | None]:
     if len(groups) > 1:
         # The value is the one with a unit, whether its time stands before or behind it.
         united = [group for group in groups if _value_and_unit(group)[1] is not None]
-        if len(united) == 1 and all(group in united or _digits_of_time(group) for group in groups):
+        # Of two groups it is the one with a unit whatever the other is (Pafal: a count of pulses).
+        if len(united) == 1 and (len(groups) == 2 or all(each in united or _digits_of_time(each) for each in groups)):
             groups = united
         elif len(groups) > 2:
             return code, line[start:], None

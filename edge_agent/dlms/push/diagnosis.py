@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from edge_agent.dlms import sml
-from edge_agent.dlms.iec62056_21.p1 import without_parity
+from edge_agent.dlms.iec62056_21.p1 import find_telegram, without_parity
+
+_TIC = (b"\nADCO ", b"\nADSC\t", b"\nEAST\t", b"\nBASE ", b"\nPAPP ", b"\nSINSTS\t")
+"""How lines of tele-information begin, in its two modes."""
+
+
+def speaks_unasked(data: bytes) -> str | None:
+    """What a meter sends that was not asked for it, where that is sure; telegrams of DLMS may come beside answers."""
+    if sml.START in data:
+        return "SML"
+    start = find_telegram(data)
+    return "P1" if start >= 0 and b"(" in data[start:] and b"\n" in data[start:] else None
 
 
 def likely_cause(data: bytes, baudrate: int = 0, bytesize: int = 8, parity: str = "N") -> str:
@@ -25,6 +36,8 @@ def likely_cause(data: bytes, baudrate: int = 0, bytesize: int = 8, parity: str 
         )
     stripped, had_parity = without_parity(data)
     if texts > 0.95 * size or (had_parity and sum(0x20 <= byte < 0x7F for byte in stripped) > 0.8 * size):
+        if any(group in stripped for group in _TIC):
+            return "the meter speaks French tele-information (TIC), which is not read: it cannot be metered here"
         shown = bytes(byte for byte in stripped[:40] if 0x20 <= byte < 0x7F).decode("ascii")
         return (
             f"what comes is text, but no telegram ({shown!r} ...): is this a login console of the gateway itself "

@@ -244,6 +244,8 @@ def _scale_by_layout(items: list[Data], found: Interpretation) -> None:
         # The channel (group B) is the meter's own choice.
         scale = scales.get(name) or scales.get(name.partition(":")[2])
         if scale is not None and reading.value and len(items) <= scale[2]:
+            if reading.value.isdigit() and int(reading.value) > scale[3]:
+                continue
             found.values[name] = Reading(_rescaled(reading.value, scale[0]), scale[1])
 
 

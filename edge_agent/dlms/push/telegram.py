@@ -84,7 +84,7 @@ def decode_telegrams(data: bytes, link: str = "auto", keys: Keys | None = None) 
         return _from_p1(data)
     telegrams = _from_sml(data) if link == SML else [decode_unit(unit, link, keys) for unit in unframe(data, link)]
     first = telegrams[0].errors[:1] if len(telegrams) == 1 and link == RAW else []
-    if first and isinstance(first[0], DecodeError) and first[0].code == "unknown_apdu" and not telegrams[0].ciphered:
+    if first and isinstance(first[0], DecodeError) and _is_foreign(first[0], data) and not telegrams[0].ciphered:
         message = f"{first[0].message}: {likely_cause(data)}"
         telegrams[0].errors[0] = DecodeError("unknown_apdu", message, first[0].offset)
     if not telegrams:
@@ -93,6 +93,12 @@ def decode_telegrams(data: bytes, link: str = "auto", keys: Keys | None = None) 
         empty.errors.append(DecodeError("no_telegram", message, 0))
         return [empty]
     return telegrams
+
+
+def _is_foreign(error: DecodeError, data: bytes) -> bool:
+    """Whether what came is no APDU at all; the STX before a text looks like a structure's tag."""
+    texts = sum([0x20 <= byte < 0x7F or byte in b"\r\n\t" for byte in data])
+    return error.code == "unknown_apdu" or (error.code == "unknown_tag" and texts > 0.9 * len(data))
 
 
 def decode_unit(unit: Unit, link: str, keys: Keys) -> Telegram:

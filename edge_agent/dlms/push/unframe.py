@@ -409,6 +409,17 @@ def _is_cut(apdu: bytes) -> bool:
     return False
 
 
+def _foreign(ci: int) -> str:
+    message = f"CI 0x{ci:02x} carries no DLMS"
+    if ci in _MBUS_OF_ITS_OWN:
+        message += ": this meter sends M-Bus records (EN 13757-3), as heat and water meters do, which are not read"
+    return message
+
+
+_MBUS_OF_ITS_OWN = (0x72, 0x76, 0x78, 0x7A)
+"""CI of variable data with a long header, its older form, none, and a short one."""
+
+
 def _from_mbus(data: bytes) -> list[Unit]:
     assembly = _Assembly()
     position = 0
@@ -436,7 +447,7 @@ def _from_mbus(data: bytes) -> list[Unit]:
         position = end
         cut = False
         if not frame.carries_dlms:
-            assembly.errors.append(DecodeError("not_dlms", f"CI 0x{frame.ci:02x} carries no DLMS", end))
+            assembly.errors.append(DecodeError("not_dlms", _foreign(frame.ci), end))
             assembly.finish(False)
             continue
         if assembly.parts and frame.sequence != due:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -231,3 +233,30 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="9999") as caught:
         Store.open(url)
     assert caught.value.code == "store_newer"
+
+
+_OTHER_PROCESS = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("PRAGMA user_version = 7")
+connection.close()
+"""
+
+
+def test_opening_a_store_again_takes_nothing_from_who_has_it_open(tmp_path: Path) -> None:
+    path = tmp_path / "authority.db"
+    url = f"sqlite:///{path}"
+    first = Store.open(url)
+    with first.read() as session:
+        session.execute(text("SELECT 1"))
+    Store.open(url).close()  # as a command that runs in this process
+    # Another process that is the last one to close the database takes its log away, and with it what others hold.
+    subprocess.run([sys.executable, "-c", _OTHER_PROCESS, str(path)], check=True)
+    assert path.with_name("authority.db-wal").exists()
+    first.claim(bytes(8))
+    second = Store.open(url)
+    with pytest.raises(StoreError) as caught:
+        second.claim(bytes([1] * 8))
+    assert caught.value.code == "wrong_network"
+    first.close()
+    second.close()

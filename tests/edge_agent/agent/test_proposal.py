@@ -88,9 +88,18 @@ def test_a_map_means_what_the_agent_would_sign():
 def test_what_the_load_profile_tells():
     rows = [{"time": f"2026-11-28T10:{minute:02}:00", "values": {"1-0:1.29.0.255": "5"}} for minute in (0, 15, 30, 59)]
     read = found({}, rows)
-    assert (capture_period(read), needs_zone(read), profile_kind(read)) == (900, True, "increments")
+    assert (capture_period(read), needs_zone(read, 0), profile_kind(read)) == (900, True, "increments")
     with_offset = [{**row, "time": row["time"] + "+01:00", "values": {"1-0:1.8.0.255": "5"}} for row in rows]
     read = found({}, with_offset)
-    assert (capture_period(read), needs_zone(read), profile_kind(read)) == (900, False, "cumulative")
+    assert (capture_period(read), needs_zone(read, 0), profile_kind(read)) == (900, False, "cumulative")
     assert capture_period(found({})) is None
-    assert not needs_zone(found({}, clock="7 o'clock"))
+    assert not needs_zone(found({}, clock="7 o'clock"), 0)
+
+
+def test_a_clock_that_says_utc_and_shows_the_hour_of_the_wall():
+    shown = found({}, clock="2025-12-14T16:00:00+00:00")
+    fifteen = 1765724400  # UTC
+    assert needs_zone(shown, fifteen + 11)
+    assert not needs_zone(shown, fifteen + 3600)  # it is UTC
+    assert not needs_zone(shown, fifteen + 600)  # it is wrong
+    assert not needs_zone(found({}, clock="2025-12-14T16:00:00+01:00"), fifteen)

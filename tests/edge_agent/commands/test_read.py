@@ -357,3 +357,29 @@ def test_options_that_make_no_sense_are_told_in_words(option, message):
     done = read_meter("--port", "none", "--client", "1", *option)
     assert done.returncode == 2
     assert message in done.stderr
+
+
+PUSHING = (
+    '[line]\nlink = "meter"\nmode = "{mode}"\n[[meter]]\nlogical_device_name = "{name}"\ndeviation = -60\n'
+    "push_seconds = 1\n" + register("1-0:1.8.0.255", initial=5_000)
+)
+
+
+@pytest.mark.parametrize(("mode", "unasked"), [("sml", "SML"), ("p1", "P1")])
+def test_a_meter_that_is_asked_and_sends_something_else_by_itself(tmp_path, mode, unasked):
+    running = start(tmp_path, PUSHING.format(mode=mode, name="1KFM0000000001"))
+    try:
+        done = read_meter("--port", running.port, "--client", "16", "--timeout", "5")
+    finally:
+        running.stop()
+    assert done.returncode == 1
+    assert f"sends {unasked} by itself: read it with --push" in done.stderr
+
+
+def test_the_options_of_m_bus_on_the_emulators_pty(tmp_path):
+    running = start(tmp_path, PUSHING.format(mode="mbus", name="KFM1"))
+    try:
+        found = read_json("--port", running.port, "--push", "--baudrate", "2400", "--parity", "E")
+    finally:
+        running.stop()
+    assert found["meter"] == "KFM1"

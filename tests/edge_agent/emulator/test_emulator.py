@@ -100,7 +100,7 @@ def test_the_profile_keeps_its_last_rows_at_exact_boundaries():
     }
     for now, epochs in ((199, []), (200, [10]), (219.9, [10]), (220, [10, 11]), (10_000, [497, 498, 499, 500])):
         line = _build(config, now)
-        assert line.meters[0].boundaries() == [epoch * 20 for epoch in epochs]
+        assert list(line.meters[0].boundaries()) == [epoch * 20 for epoch in epochs]
         assert len(line.meters[0].rows()) == len(epochs)
 
 

@@ -52,6 +52,12 @@ class Pushing:
         return b"".join(piece for _, piece in self.faulty.pushes())
 
 
+def test_a_dutch_number_of_17_characters():
+    number = "E0000000000000001"
+    (telegram,) = decode_telegrams(Pushing({"mode": "p1"}, {"logical_device_name": number}).next())
+    assert (telegram.meter, telegram.errors) == (number, [])
+
+
 def _values(telegram):
     return {code: (reading.value, reading.unit) for code, reading in telegram.values.items()}
 
@@ -251,6 +257,8 @@ def test_faults_by_schedule_count_telegrams():
         ({"mode": "mbus"}, {"push_seconds": 0}, "push_seconds"),
         ({"mode": "mbus", "max_information": 251}, {}, "line.max_information"),
         ({"mode": "mbus"}, {"server": 256}, r"meter\[0\].server"),
+        ({"mode": "mbus"}, {"logical_device_name": "E" * 17}, "1 to 16"),
+        ({"mode": "p1"}, {"logical_device_name": "E" * 65}, "1 to 64"),
         ({"mode": "mbus", "p1_version": 5}, {}, "line.p1_version"),
         ({"mode": "p1", "p1_version": 1}, {}, "line.p1_version"),
         ({"mode": "p1", "p1_version": 3}, {"client": [CLIENT]}, "ciphered"),

@@ -138,6 +138,60 @@ def test_ciphered_telegrams_name_their_meter():
         assert (line.driver.identity(), line.consumption()) == ("4c475a0001020304", [])
 
 
+POSTED = CASES.parents[1] / "dlms" / "reported"
+BURGENLAND = {
+    "key": bytes.fromhex("34743677397A24432646294A404E6352"),
+    "auth_key": bytes.fromhex("C0C1C2C3C4C5C6C7C8C9CACBCCCDCECF"),
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "registers", "wh"),
+    [
+        ("landis_gyr_e450_burgenland_ciphered.hex", "30137181", IMPORT, 27_881_149),
+        ("iskra_am550.hex", "1121378381199", IMPORT, 14_370_048),
+        ("iskra_mt691_feeding_in.hex", "1ISK0000000000", {"generation": ["1-0:2.8.0.255", 1]}, 570_779),
+        ("dzg_ws7412.hex", "1DZG0050071463", IMPORT, 10_022_367),
+        ("sagemcom_belgium.txt", "1SAG1100076616", TARIFFS, 1_311_025 + 1_655_211),
+        ("wasion_hungary.txt", "WSE1012403352978", IMPORT, 138_583),
+        ("iskra_mt382_dsmr_2.txt", "ZBEV005106844912", TARIFFS, 16_722_627 + 19_412_712),
+    ],
+)
+def test_what_people_posted_makes_a_row(file, name, registers, wh):
+    text = (POSTED / file).read_text()
+    data = bytes.fromhex(text) if file.endswith(".hex") else text.replace("\n", "\r\n").encode()
+    with Listening(settings(name, registers, **(BURGENLAND if "ciphered" in file else {}))) as line:
+        line.take(data)
+        assert line.driver.identity() == name
+        (row,) = line.driver.rows(0, 1 << 40)
+        assert getattr(row, next(iter(registers))) == wh
+
+
+def aidon(hour: str, wh_10: str) -> bytes:
+    """Aidon 6534's hourly list: the clock says UTC and shows the hour of the wall."""
+    body = bytes.fromhex(
+        "0F40000000000104020209060000600100FF0A1037333539393932383930343937393937"
+        f"020209060000010000FF090C07E90C0E00{hour}0000FF000000"
+        f"020309060100010800FF06{wh_10}02020F01161E020309060100010700FF060000013F02020F00161B"
+    )
+    return b"\xe6\xe7\x00" + body
+
+
+def test_a_clock_that_states_the_wrong_offset_is_told_by_the_map():
+    fifteen = 1765724400  # 2025-12-14T15:00 UTC, 16:00 in Oslo
+    name, zone = "7359992890497997", {"clock": "Europe/Oslo"}
+    with Listening(settings(name, IMPORT)) as line:
+        line.take(aidon("10", "00A729D9"), fifteen + 11)
+        with pytest.raises(BadAnswerError, match="`clock` in the map"):
+            line.driver.rows(0, 1 << 40)
+    with Listening(settings(name, IMPORT, map=zone)) as line:
+        line.take(aidon("10", "00A729D9"), fifteen + 11)
+        line.take(aidon("11", "00A72A8A"), fifteen + 3611)
+        assert line.consumption() == [109_552_250, 109_554_020]
+        line.take(aidon("11", "00A72A8A"), fifteen + 7211)  # at 18:00 that of 17:00 again, as amsreader-firmware has it
+        assert line.consumption() == [109_552_250, 109_554_020]
+
+
 @pytest.mark.finding("edge-22")
 def test_a_listener_waits_longer_than_for_an_answer():
     told = settings("KAM5", IMPORT, push_seconds=30.0, timeout=3.0)

@@ -179,7 +179,7 @@ def test_a_journal_of_an_earlier_release_keeps_what_it_holds(path, schema):
     migrated = Journal.open(path, quota=10)
     assert migrated.set_aside is None
     assert sequences(migrated) == [4, 5]
-    assert [migrated.frame_of(held) for held in migrated.waiting(OTHER.public_key, 9)] == [frame(1, OTHER)]
+    assert migrated.frames_of(migrated.waiting(OTHER.public_key, 9)) == [frame(1, OTHER)]
     assert migrated.has_receipt(KEY.public_key)
     assert not migrated.has_receipt(OTHER.public_key)
     counts = migrated.counts()

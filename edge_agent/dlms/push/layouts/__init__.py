@@ -14,7 +14,8 @@ More files may lie in a folder of one's own, which `add_folder` names; they come
  ]],
  "codes": {                              of lists that name their values, and state no scaler and unit; those of `lists`
     "1-0:1.7.0.255": [0, "W"],           count here as well. Without A and B (`1.7.0.255`) a code is of any channel
-    "31.7.0.255": [-2, "A", 35]          in lists of at most 35 items
+    "31.7.0.255": [-2, "A", 35],         in lists of at most 35 items
+    "32.7.0.255": [0, "V", null, 1000]   up to a value of 1000; a greater one counts in another unit, nobody says which
  }}
 
 Where nothing in a list tells the meter by name, give the types of all its values: they are then its only mark. What is
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from edge_agent.dlms.axdr import Data
 
     Column = tuple[str, int, str | None]
-    Scales = dict[str, tuple[int, str | None, int]]
+    Scales = dict[str, tuple[int, str | None, int, int]]
 
 TYPES = {
     "array": ARRAY,
@@ -72,7 +73,7 @@ TYPES = {
     "visible-string": VISIBLE_STRING,
 }
 _DIGITS = b"0123456789"
-_ANY_LENGTH = 1 << 16
+_ANY = 1 << 64
 
 
 class Layout:
@@ -157,9 +158,10 @@ class Described:
             self.lists.setdefault(len(columns), []).append(layout)
             for column in layout.columns:
                 if column is not None and column[2] is not None:
-                    scales[column[0]] = (column[1], column[2], _ANY_LENGTH)
+                    scales[column[0]] = (column[1], column[2], _ANY, _ANY)
         for code, scale in description.get("codes", {}).items():
-            scales[code] = (int(scale[0]), scale[1], scale[2] if len(scale) > 2 else _ANY_LENGTH)
+            longest, most = (list(scale[2:]) + [None, None])[:2]
+            scales[code] = (int(scale[0]), scale[1], longest or _ANY, most or _ANY)
         # Only a text is a mark that tells a meter which names its values.
         if scales and first is not None and first[:1] not in ("#", "@") and ":" not in first and first[-1:] != "*":
             self.scales.setdefault(first.encode(), {}).update(scales)
@@ -214,8 +216,8 @@ def find_layout(body: Data) -> Layout | None:
 
 
 def coded_scales(items: list[Data]) -> Scales:
-    """Scaler, unit and the longest list for which they hold, by code, of a list that names its values, by the mark
-    among its first ones; none where it has no mark that a file names."""
+    """Scaler and unit, the longest list and the greatest value for which they hold, by code, of a list that names its
+    values, by the mark among its first ones; none where it has no mark that a file names."""
     scales = _all().scales
     for tag, value in items[:3]:
         if tag == STRUCTURE and len(value) == 2:
