@@ -78,10 +78,11 @@ def bookings(session: Session) -> list[Booking]:
         )
         for each in session.scalars(select(CreditRequest))
     }
-    states = {credits.LANDED: BOOKED, credits.SENT: WAITING, credits.FAILED: REFUSED}
+    states = {credits.FAILED: REFUSED}
+    states |= dict.fromkeys(credits.DECIDED, WAITING) | dict.fromkeys(credits.DECIDED.values(), BOOKED)
     for entry in session.scalars(select(CreditEntry)):
         asked = found.get(entry.reference)
-        if asked is None or entry.state == credits.LANDED:
+        if asked is None or states[entry.state] == BOOKED:
             state = states[entry.state]
             found[entry.reference] = Booking(
                 entry.reference, entry.wallet, entry.amount, state, "", entry.entered_at, entry.entered_by

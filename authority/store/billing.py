@@ -110,7 +110,8 @@ class CreditEntry(Base):
     """A top-up or payout of credits, once for each reference of the bank's: amount in micro-credits, negative paid out.
 
     signature (base58) is the transaction that moves it on the chain; until last_valid_block_height it may still land,
-    and raw (base64) may be sent again. state is `sent`, `landed`, or `failed` where it never will.
+    and raw (base64) may be sent again. state is `sent`, `landed`, or `failed` where it never will; `returning` and
+    `returned` are the first two for credits that are taken back and not owed.
     """
 
     __tablename__ = "credit_entries"
