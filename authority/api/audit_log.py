@@ -124,7 +124,7 @@ class AuditLog:
                 found += _readings(session, start, end)
             if kind in ("", BOOK):
                 found += _books(session, start, end)
-            kinds = session.scalars(select(Act.kind).distinct().order_by(Act.kind)).all()
+            kinds = _kinds(session)
         found.sort(key=lambda entry: -entry.log_index)
         page = tuple(found[:PAGE])
         return Entries(page, page[-1].log_index if len(found) > PAGE else None, (READING, BOOK, *kinds))
@@ -260,6 +260,14 @@ def _acts(session: Session, kind: str, start: int, end: int) -> list[Entry]:
     ]
 
 
+def _kinds(session: Session) -> list[str]:
+    """The kinds of acts in the log, by name: each is looked up after the one before, however many acts there are."""
+    first = select(func.min(Act.kind).label("kind")).cte("kinds", recursive=True)
+    after = select(func.min(Act.kind)).where(Act.kind > first.c.kind).scalar_subquery()
+    kinds = first.union_all(select(after).where(first.c.kind.is_not(None)))
+    return [kind for kind in session.scalars(select(kinds.c.kind)) if kind is not None]
+
+
 def _readings(session: Session, start: int, end: int) -> list[Entry]:
     query = (
         select(Frame, Meter.meter_id)
@@ -288,7 +296,7 @@ def _books(session: Session, start: int, end: int) -> list[Entry]:
     query = (
         select(SettlementEpoch)
         .where(SettlementEpoch.book_log_index >= start, SettlementEpoch.book_log_index < end)
-        .order_by(SettlementEpoch.epoch.desc())
+        .order_by(SettlementEpoch.book_log_index.desc())
         .limit(PAGE + 1)
     )
     return [

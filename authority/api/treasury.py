@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from authority.api.asking import ChainAwayError, asking
 from authority.app import App
 from authority.billing import credit_requests, credits, export, issuing, mailing, paper, payments, payouts, views
-from authority.billing.credit_requests import Booking
+from authority.billing.credit_requests import Bookings
 from authority.billing.errors import BillUnknownError, PeriodNotIssuedError, PeriodUnknownError
 from authority.billing.issuing import Book, Checklist, Entered
 from authority.billing.mailing import Letter
@@ -350,10 +350,10 @@ class Treasury:
         with self._app.store.read() as session:
             return list(session.scalars(query))
 
-    def bookings(self) -> list[Booking]:
-        """Top-ups and payouts, the newest first."""
+    def bookings(self, before: int | None) -> Bookings:
+        """Top-ups and payouts from before a moment, the newest first."""
         with self._app.store.read() as session:
-            return credit_requests.bookings(session)
+            return credit_requests.bookings(session, before)
 
     @property
     def credit_limit(self) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import select, true
 from sqlalchemy.orm import Session
 
 from authority.app import App
@@ -29,6 +29,8 @@ from edge_agent.wire.log import StructuredLog
 WAITING, BOOKED, REFUSED = "waiting", "booked", "refused"
 PAUSE_SECONDS = 5.0
 LONGEST_TOLD = 300
+PAGE = 50
+LATEST = 2**62
 
 LOG = StructuredLog(__name__)
 
@@ -70,24 +72,55 @@ def ask(app: App, name: str, amount: int, reference: str, confirmed: int | None,
         return True
 
 
-def bookings(session: Session) -> list[Booking]:
-    """What was asked for and what was booked, the newest first, each reference once."""
-    found = {
-        each.reference: Booking(
-            each.reference, each.wallet, each.amount, each.state, each.told, each.asked_at, each.asked_by
-        )
-        for each in session.scalars(select(CreditRequest))
-    }
-    states = {credits.FAILED: REFUSED}
-    states |= dict.fromkeys(credits.DECIDED, WAITING) | dict.fromkeys(credits.DECIDED.values(), BOOKED)
-    for entry in session.scalars(select(CreditEntry)):
-        asked = found.get(entry.reference)
-        if asked is None or states[entry.state] == BOOKED:
-            state = states[entry.state]
-            found[entry.reference] = Booking(
-                entry.reference, entry.wallet, entry.amount, state, "", entry.entered_at, entry.entered_by
+@dataclass(frozen=True, slots=True)
+class Bookings:
+    """Some bookings, the newest first; older is the moment before which the next ones are, None at the end."""
+
+    rows: tuple[Booking, ...]
+    older: int | None
+
+
+_STATES = {
+    **dict.fromkeys(credits.DECIDED, WAITING),
+    **dict.fromkeys(credits.DECIDED.values(), BOOKED),
+    credits.FAILED: REFUSED,
+}
+_ASKED = tuple((CreditRequest.asked_at, CreditRequest.state == state) for state in (WAITING, REFUSED))
+"""Requests that may not be booked; of the others the entry says all."""
+_TIMES = (*_ASKED, (CreditEntry.entered_at, true()))
+
+
+def bookings(session: Session, before: int | None = None, most: int = PAGE) -> Bookings:
+    """What was asked for and what was booked, each reference once; all of the same second stand together."""
+    until = LATEST if before is None else before
+    times = sorted(
+        (
+            at
+            for column, which in _TIMES
+            for at in session.scalars(select(column).where(which, column < until).order_by(column.desc()).limit(most))
+        ),
+        reverse=True,
+    )
+    since = times[most - 1] if len(times) >= most else 0
+    found = dict[str, Booking]()
+    for column, which in _ASKED:
+        for each in session.scalars(select(CreditRequest).where(which, column >= since, column < until)):
+            found[each.reference] = Booking(
+                each.reference, each.wallet, each.amount, each.state, each.told, each.asked_at, each.asked_by
             )
-    return sorted(found.values(), key=lambda each: (-each.at, each.reference))
+    entries = select(CreditEntry).where(CreditEntry.entered_at >= since, CreditEntry.entered_at < until)
+    for entry in session.scalars(entries):
+        if _STATES[entry.state] == BOOKED or session.get(CreditRequest, entry.reference) is None:
+            found[entry.reference] = Booking(
+                entry.reference, entry.wallet, entry.amount, _STATES[entry.state], "", entry.entered_at,
+                entry.entered_by,
+            )  # fmt: skip
+    more = any(
+        session.scalar(select(column).where(which, column < since).order_by(column.desc()).limit(1)) is not None
+        for column, which in _TIMES
+    )
+    rows = sorted(found.values(), key=lambda each: (-each.at, each.reference))
+    return Bookings(tuple(rows), since if more else None)
 
 
 def book_waiting(app: App, client: ChainClient) -> int:

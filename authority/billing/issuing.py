@@ -292,7 +292,7 @@ def issue(app: App, book: Book, period: int, *, actor: str) -> list[IssuedBill]:
                         due=bill.due, log_index=index, issued_at=now,
                     )
                 )  # fmt: skip
-            row.issued_at = now
+            row.issued_at, row.bills, row.due = now, len(bills), sum(bill.due for bill in bills.values())
         session.flush()
         return list(session.scalars(select(IssuedBill).where(IssuedBill.period == period).order_by(IssuedBill.number)))
 

@@ -116,39 +116,35 @@ def state_of(payable: int, received: int) -> str:
 
 # Reading
 
-_RECEIVED = (
-    select(BillPayment.bill, func.sum(BillPayment.amount).label("amount"))
-    .where(BillPayment.withdrawn_at.is_(None))
-    .group_by(BillPayment.bill)
-    .subquery()
-)
-_LEFT = IssuedBill.due - func.coalesce(_RECEIVED.c.amount, 0)
-"""What is left of a bill before it is rounded to whole minor units: PaidBill.left is what that rounds down to."""
-
 
 def paid_bills(session: Session, currency: Currency, network_id: bytes, *which: object) -> list[PaidBill]:
     """Issued bills, by number, with what was paid of each; `which` are conditions on IssuedBill."""
-    query = (
-        select(IssuedBill.number, IssuedBill.period, IssuedBill.wallet, IssuedBill.due, _RECEIVED.c.amount)
-        .outerjoin(_RECEIVED, _RECEIVED.c.bill == IssuedBill.number)
-        .where(*which)  # type: ignore[arg-type]
-        .order_by(IssuedBill.number)
+    query = select(IssuedBill.number, IssuedBill.period, IssuedBill.wallet, IssuedBill.due, IssuedBill.left_open).where(
+        *which  # type: ignore[arg-type]
     )
-    return [
-        PaidBill(number, period, wallet, reference_of(network_id, number), currency.payable(due), int(amount or 0))
-        for number, period, wallet, due, amount in session.execute(query)
+    found = [
+        PaidBill(number, period, wallet, reference_of(network_id, number), currency.payable(due), due - left)
+        for number, period, wallet, due, left in session.execute(query)
     ]
+    return sorted(found, key=lambda each: each.number)  # the database would look through all bills for this order
 
 
 def unsettled(session: Session, currency: Currency, network_id: bytes) -> list[PaidBill]:
-    """The bills that are not settled, by number; the database passes over the others."""
-    found = paid_bills(session, currency, network_id, or_(_LEFT < 0, currency.unit <= _LEFT))
+    """The bills that are not settled, by number; the database passes over the others.
+
+    What is left rounds down to whole minor units (PaidBill.left): below one, nothing is.
+    """
+    found = paid_bills(
+        session, currency, network_id, or_(IssuedBill.left_open < 0, currency.unit <= IssuedBill.left_open)
+    )
     return [each for each in found if each.state not in SETTLED]
 
 
 def owed_to_members(session: Session, currency: Currency, network_id: bytes, *which: object) -> list[PaidBill]:
     """The bills of which the member still gets something (`left` is negative), by number; `which` as above."""
-    return [each for each in paid_bills(session, currency, network_id, _LEFT < 0, *which) if each.left < 0]
+    return [
+        each for each in paid_bills(session, currency, network_id, IssuedBill.left_open < 0, *which) if each.left < 0
+    ]
 
 
 def of_bill(session: Session, number: int) -> list[BillPayment]:
@@ -211,6 +207,7 @@ def take_in(
             row.booked_on, row.log_index = each.payment.booked_on.isoformat(), index
             row.entered_at, row.entered_by, row.withdrawn_at = now, actor, None
             session.add(row)
+        keep_left(session, {int(each.bill or 0) for each in booked})
         return reading
 
 
@@ -241,7 +238,19 @@ def withdraw(app: App, log_index: int, reason: str, *, actor: str) -> bool:
         row.withdrawn_at = app.clock()
         data = {"bill": row.bill, "payment": log_index, "reason": words, "wallet": wallet}
         log.record_act(session, WITHDRAWN, actor, app.clock(), data)
+        keep_left(session, {row.bill})
         return True
+
+
+def keep_left(session: Session, bills: set[int]) -> None:
+    """Keep what is open of these bills, after their payments changed: summed anew, so that no error of it stays."""
+    session.flush()
+    for number in bills:
+        paid = select(func.sum(BillPayment.amount)).where(
+            BillPayment.bill == number, BillPayment.withdrawn_at.is_(None)
+        )
+        bill = session.get_one(IssuedBill, number)
+        bill.left_open = bill.due - int(session.scalar(paid) or 0)
 
 
 def _plan(

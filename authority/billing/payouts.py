@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from authority.app import App
@@ -92,8 +92,9 @@ def owed(session: Session, app: App, period: int | None = None) -> list[Owed]:
         if amount > 0:
             found.append(Owed(bill.wallet, amount, bill.number, None, accounts.get(bill.wallet)))
     if period is None:
-        ordered = exists().where(PayoutOrder.redeemed == CreditEntry.log_index, PayoutOrder.cancelled_at.is_(None))
-        entries = select(CreditEntry).where(CreditEntry.amount < 0, CreditEntry.state == credits.LANDED, ~ordered)
+        entries = select(CreditEntry).where(
+            CreditEntry.amount < 0, ~CreditEntry.ordered, CreditEntry.state == credits.LANDED
+        )
         for entry in session.scalars(entries.order_by(CreditEntry.log_index)):
             amount = -currency.payable(entry.amount)
             found.append(Owed(entry.wallet, amount, None, entry.log_index, accounts.get(entry.wallet)))
@@ -131,8 +132,8 @@ def batches(session: Session, most: int | None = None) -> list[Batch]:
             func.sum(PayoutOrder.amount),
             func.count(PayoutOrder.cancelled_at),
         )
-        .group_by(PayoutOrder.batch, PayoutOrder.made_at, PayoutOrder.made_by)
-        .order_by(PayoutOrder.made_at.desc(), PayoutOrder.batch.desc())
+        .group_by(PayoutOrder.made_at, PayoutOrder.batch, PayoutOrder.made_by)
+        .order_by(PayoutOrder.made_at.desc(), PayoutOrder.batch.desc(), PayoutOrder.made_by.desc())
         .limit(most)
     )
     return [
@@ -214,6 +215,7 @@ def order(
                     made_at=now, made_by=actor, log_index=index, cancelled_at=None,
                 )
             )  # fmt: skip
+        _mark_ordered(session, [each.redeemed for each in some], ordered=True)
         return batch
 
 
@@ -229,7 +231,15 @@ def cancel(app: App, batch: int, *, actor: str) -> int:
         log.record_acts(session, [(CANCELLED, {"order": row.log_index}) for row in taken], actor, now)
         for row in taken:
             row.cancelled_at = now
+        _mark_ordered(session, [row.redeemed for row in taken], ordered=False)
         return len(taken)
+
+
+def _mark_ordered(session: Session, redeemed: Iterable[int | None], *, ordered: bool) -> None:
+    """Keep with the credits that were taken back (the leaves of their acts) whether they are ordered to be paid."""
+    for leaf in redeemed:
+        if leaf is not None:
+            session.execute(update(CreditEntry).where(CreditEntry.log_index == leaf).values(ordered=ordered))
 
 
 def file_of(app: App, batch: int, form: str | None = None) -> tuple[bytes, str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authority.billing.bill import CORRECTED, ESTIMATE_WITHDRAWN, hash_of
@@ -70,10 +70,6 @@ class Period:
 def periods(session: Session, book: Book | None) -> list[Period]:
     """Every billing period, the first one first. Without a book (the chain is away) those that were closed."""
     rows = {row.period: row for row in session.scalars(select(BillingPeriod).order_by(BillingPeriod.period))}
-    counted = session.execute(
-        select(IssuedBill.period, func.count(), func.sum(IssuedBill.due)).group_by(IssuedBill.period)
-    )
-    issued = {period: (int(count), int(due)) for period, count, due in counted}
     first_epochs = (
         {period: row.first_epoch for period, row in rows.items()} if book is None else book.facts.first_epochs
     )
@@ -85,7 +81,8 @@ def periods(session: Session, book: Book | None) -> list[Period]:
         elif book is not None:
             following = first_epochs.get(period + 1)
             end, state = (book.config.billing_period_end, OPEN) if following is None else (following, ENDED)
-        found.append(Period(period, first, end, state, *issued.get(period, (0, 0)), row))
+        bills, due = (0, 0) if row is None else (row.bills, row.due)
+        found.append(Period(period, first, end, state, bills, due, row))
     return found
 
 

@@ -6,7 +6,9 @@ against it.
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authority.store.base import Base, BigInt, Hash, LogIndex, Name, Seconds
@@ -74,7 +76,10 @@ class FoldedCredit(Base):
 
 
 class BillingPeriod(Base):
-    """A billing period that was closed: its epochs [first_epoch, end_epoch), the act that closed it, when issued."""
+    """A billing period that was closed: its epochs [first_epoch, end_epoch), the act that closed it, when issued.
+
+    bills and due are the count and the sum (micro-credits) of its issued bills, 0 before.
+    """
 
     __tablename__ = "billing_periods"
 
@@ -85,25 +90,40 @@ class BillingPeriod(Base):
     closed_by: Mapped[str] = mapped_column(String(64))
     log_index: Mapped[BigInt]
     issued_at: Mapped[Seconds | None]
+    bills: Mapped[BigInt] = mapped_column(default=0)
+    due: Mapped[BigInt] = mapped_column(default=0)
+
+
+def _due(context: Any) -> int:
+    """What a bill comes to, of which nothing is paid when it is issued."""
+    return int(context.get_current_parameters()["due"])
 
 
 class IssuedBill(Base):
     """A bill as it was issued, which never changes: canonical JSON, whose SHA-256 is in the leaf at log_index.
 
     wallet is the member's name on the chain; due is in micro-credits, negative where the member is to be paid.
+    left_open is due less what was paid (authority.billing.payments keeps it), and is no part of the bill.
     """
 
     __tablename__ = "bills"
-    __table_args__ = (Index("ix_bills_period_wallet", "period", "wallet", unique=True),)
+    __table_args__ = (
+        Index("ix_bills_period_wallet", "period", "wallet", unique=True),
+        Index("ix_bills_wallet_number", "wallet", "number"),
+    )
 
     number: Mapped[BigInt] = mapped_column(primary_key=True, autoincrement=False)
     period: Mapped[BigInt]
-    wallet: Mapped[str] = mapped_column(String(44), index=True)
+    wallet: Mapped[str] = mapped_column(String(44))
     document: Mapped[bytes]
     sha256: Mapped[Hash]
     due: Mapped[BigInt]
     log_index: Mapped[BigInt]
     issued_at: Mapped[Seconds]
+    left_open: Mapped[BigInt] = mapped_column(default=_due, index=True)
+
+
+_UNORDERED = text("amount < 0 AND NOT ordered")
 
 
 class CreditEntry(Base):
@@ -111,10 +131,15 @@ class CreditEntry(Base):
 
     signature (base58) is the transaction that moves it on the chain; until last_valid_block_height it may still land,
     and raw (base64) may be sent again. state is `sent`, `landed`, or `failed` where it never will; `returning` and
-    `returned` are the first two for credits that are taken back and not owed.
+    `returned` are the first two for credits that are taken back and not owed. ordered: a standing payout order pays
+    what was taken back.
     """
 
     __tablename__ = "credit_entries"
+    __table_args__ = (
+        Index("ix_credit_entries_entered_at_reference", "entered_at", "reference"),
+        Index("ix_credit_entries_unordered", "log_index", sqlite_where=_UNORDERED, postgresql_where=_UNORDERED),
+    )
 
     reference: Mapped[str] = mapped_column(String(128), primary_key=True)
     wallet: Mapped[str] = mapped_column(String(44), index=True)
@@ -126,6 +151,7 @@ class CreditEntry(Base):
     log_index: Mapped[BigInt]
     entered_at: Mapped[Seconds]
     entered_by: Mapped[str] = mapped_column(String(64))
+    ordered: Mapped[bool] = mapped_column(default=False)
 
 
 class CreditRequest(Base):
@@ -136,11 +162,12 @@ class CreditRequest(Base):
     """
 
     __tablename__ = "credit_requests"
+    __table_args__ = (Index("ix_credit_requests_state_asked_at_reference", "state", "asked_at", "reference"),)
 
     reference: Mapped[str] = mapped_column(String(128), primary_key=True)
     wallet: Mapped[str] = mapped_column(String(44))
     amount: Mapped[BigInt]
-    state: Mapped[Name] = mapped_column(index=True)
+    state: Mapped[Name]
     told: Mapped[str] = mapped_column(String(300))
     asked_at: Mapped[Seconds]
     asked_by: Mapped[str] = mapped_column(String(64))
@@ -178,13 +205,14 @@ class BillPayment(Base):
     """
 
     __tablename__ = "bill_payments"
+    __table_args__ = (Index("ix_bill_payments_bill_booked_on_log_index", "bill", "booked_on", "log_index"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     key: Mapped[Hash] = mapped_column(unique=True)
-    bill: Mapped[BigInt] = mapped_column(index=True)
+    bill: Mapped[BigInt]
     amount: Mapped[BigInt]
     booked_on: Mapped[str] = mapped_column(String(10))
-    log_index: Mapped[BigInt]
+    log_index: Mapped[BigInt] = mapped_column(index=True)
     entered_at: Mapped[Seconds]
     entered_by: Mapped[str] = mapped_column(String(64))
     withdrawn_at: Mapped[Seconds | None]
@@ -213,10 +241,11 @@ class PayoutOrder(Base):
     """
 
     __tablename__ = "payout_orders"
+    __table_args__ = (Index("ix_payout_orders_made_at_batch_made_by", "made_at", "batch", "made_by"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     batch: Mapped[BigInt] = mapped_column(index=True)
-    bill: Mapped[BigInt | None]
+    bill: Mapped[BigInt | None] = mapped_column(index=True)
     redeemed: Mapped[BigInt | None]
     wallet: Mapped[str] = mapped_column(String(44))
     amount: Mapped[BigInt]

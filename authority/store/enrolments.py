@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, LargeBinary, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from authority.store.base import Base, BigInt, Hash, Json, Name, Seconds
@@ -36,6 +36,7 @@ class Enrolment(Base):
     """
 
     __tablename__ = "enrolments"
+    __table_args__ = (Index("ix_enrolments_state_created_at", "state", "created_at"),)
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     gateway_name: Mapped[Name] = mapped_column(ForeignKey("gateways.name"), index=True)
@@ -80,7 +81,7 @@ class Approval(Base):
 
     enrolment_id: Mapped[str] = mapped_column(ForeignKey("enrolments.id"), primary_key=True)
     seen: Mapped[Hash]
-    asked_at: Mapped[Seconds]
+    asked_at: Mapped[Seconds] = mapped_column(index=True)
     asked_by: Mapped[str] = mapped_column(String(64))
     ended_at: Mapped[Seconds | None]
     certified_at: Mapped[Seconds | None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import LargeBinary, String
+from sqlalchemy import Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authority.store.base import Base, BigInt, CanonicalJson, Hash, LogIndex, Name, Seconds
@@ -98,9 +98,10 @@ class Act(Base):
     """
 
     __tablename__ = "acts"
+    __table_args__ = (Index("ix_acts_kind_log_index", "kind", "log_index"),)
 
     log_index: Mapped[LogIndex] = mapped_column(primary_key=True, autoincrement=False)
-    kind: Mapped[Name] = mapped_column(index=True)
+    kind: Mapped[Name]
     actor: Mapped[str] = mapped_column(String(64))
     time: Mapped[Seconds]
     data: Mapped[dict[str, object]] = mapped_column(CanonicalJson())

@@ -50,7 +50,7 @@ class SettlementEpoch(Base):
     traded_wh: Mapped[BigInt] = mapped_column(default=0)
     clearing_price: Mapped[BigInt | None]
     book_hash: Mapped[Hash | None]
-    book_log_index: Mapped[BigInt | None]
+    book_log_index: Mapped[BigInt | None] = mapped_column(index=True)
     publishable: Mapped[bool | None]
     log_size: Mapped[BigInt | None]
     log_root: Mapped[Hash | None]

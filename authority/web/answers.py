@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response
+from flask import Response, request
 
 from authority.api.asking import ChainAwayError
 from authority.api.days import DaysInvalidError
@@ -117,6 +117,12 @@ def status_of(error: AuthorityError) -> int:
 def is_here(path: str) -> bool:
     """Whether a path leads to a page of this site, and nowhere else."""
     return path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() and "\\" not in path
+
+
+def place(name: str) -> int | None:
+    """A place from which a list goes on, of the address; None where it has none."""
+    text = request.args.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def page(text: str, status: int = 200) -> Response:

@@ -18,6 +18,7 @@ from authority.app import App
 from authority.chain.client import ChainClient
 from authority.people import reads
 from authority.people.roles import AUDITOR, AUTHORITY
+from authority.web import answers
 from authority.web.answers import page, redirect
 from authority.web.audit_job import AuditJob
 
@@ -62,19 +63,19 @@ def blueprint(app: App, client: Callable[[], ChainClient], job: AuditJob | None 
         kind = request.args.get("kind", "")
         note("access" if kind == ACCESS else "log")
         first, last = _day("from"), _day("to")
-        told = found.entries(kind, first, last, _number("before"))
+        told = found.entries(kind, first, last, answers.place("before"))
         return shown("audit_log.html", kind=kind, first=first, last=last, found=told, access=kind == ACCESS)
 
     @audit.get("/checkpoints")
     def checkpoints() -> Response:
         note("checkpoints")
-        rows, older = found.checkpoints(_number("before"))
+        rows, older = found.checkpoints(answers.place("before"))
         return shown("audit_checkpoints.html", rows=rows, older_place=older)
 
     @audit.get("/epochs")
     def epochs() -> Response:
         note("epochs")
-        rows, older = found.epochs(_number("before"))
+        rows, older = found.epochs(answers.place("before"))
         return shown("audit_epochs.html", rows=rows, older_place=older, seconds=app.home.settings.epoch.seconds)
 
     @audit.get("/epochs/<int:number>")
@@ -104,12 +105,6 @@ def blueprint(app: App, client: Callable[[], ChainClient], job: AuditJob | None 
         return jsonify(state)
 
     return audit
-
-
-def _number(name: str) -> int | None:
-    """A place from which a page goes on; None where the address has none."""
-    text = request.args.get(name, "")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def _day(name: str) -> date | None:

@@ -261,7 +261,7 @@ def blueprint(treasury: Treasury) -> Blueprint:
         treasury.note(gate.principal(), what=CREDITS)
         text = render_template(
             "treasury_credits.html",
-            bookings=treasury.bookings(),
+            found=treasury.bookings(answers.place("before")),
             members=treasury.members(),
             names=treasury.names(),
             form=form or {},

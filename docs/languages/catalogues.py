@@ -35,8 +35,8 @@ ERRORS_OF = (
     "billing/facts.py", "billing/issuing.py", "billing/mailing.py", "billing/payments.py", "billing/payment_file.py",
     "billing/payouts.py", "billing/statement.py", "billing/views.py", "collector/evidence.py", "collector/held.py",
     "enrolment/approvals.py", "enrolment/requests.py", "errors.py", "governance/acts.py", "log/nameless.py",
-    "market/credits.py", "market/hand_orders.py", "market/policies.py", "market/standing_orders.py", "operations/chain_state.py",
-    "operations/members.py", "people", "refusals.py", "status/judgement.py", "web",
+    "market/credits.py", "market/hand_orders.py", "market/policies.py", "market/standing_orders.py",
+    "operations/chain_state.py", "operations/members.py", "people", "refusals.py", "status/judgement.py", "web",
 )  # fmt: skip
 """What says something that a page may show."""
 SAYS = ("Problem",)

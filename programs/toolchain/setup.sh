@@ -18,7 +18,7 @@ install() {
     fi
     apt-get update -qq
     # shellcheck disable=SC2086  # a list of names
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $packages
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq -o DPkg::Lock::Timeout=300 $packages
 }
 
 install rustc-web cargo-web rust-web-src python3 gcc g++ libc6-dev ca-certificates

@@ -34,7 +34,15 @@ class Office:
         with self.app.store.write() as session:
             session.add(
                 BillingPeriod(
-                    period=0, first_epoch=0, end_epoch=96, closed_at=NOW, closed_by="x", log_index=0, issued_at=NOW
+                    period=0,
+                    first_epoch=0,
+                    end_epoch=96,
+                    closed_at=NOW,
+                    closed_by="x",
+                    log_index=0,
+                    issued_at=NOW,
+                    bills=len(DUES),
+                    due=sum(DUES),
                 )
             )
             for number, due in enumerate(DUES, 1):

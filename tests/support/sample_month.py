@@ -103,6 +103,8 @@ def fill(site: Any) -> None:
                 closed_by="x",
                 log_index=0,
                 issued_at=now,
+                bills=1,
+                due=sum(line.amount for line in LINES),
             )
         )
         bill = Bill(member.wallet, 0, start // 900, now // 900, 900, LINES, 0)
